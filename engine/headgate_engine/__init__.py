@@ -1,0 +1,76 @@
+"""Users, databases, grants: who someone is, and what he may do. Imports the grammar."""
+
+from headgate_engine.database import Database
+from headgate_engine.engine import Engine
+from headgate_engine.errors import (
+    AccessDenied,
+    AdminRequiredFirst,
+    AuthenticationFailed,
+    BadPassword,
+    DatabaseNotFound,
+    EngineError,
+    InvalidName,
+    LastAdmin,
+    NameTooLong,
+    PolicyError,
+    StatementError,
+    StoreError,
+    Unavailable,
+    Unknown,
+    UserExists,
+    UsernameRequired,
+    UsernameTooLong,
+    UserNotFound,
+)
+from headgate_engine.memory import MemoryStore
+from headgate_engine.needs import ADMIN, Need, allows, changes, needs
+from headgate_engine.passwords import Passwords
+from headgate_engine.result import Result, Series
+from headgate_engine.retention import RetentionPolicy
+from headgate_engine.sqlite import SqliteStore
+from headgate_engine.store import Audit, AuditRecord, Change, Store, Tx
+from headgate_engine.user import EVERYBODY, NOBODY, Account, Principal, User
+
+__all__ = [
+    "ADMIN",
+    "EVERYBODY",
+    "NOBODY",
+    "AccessDenied",
+    "Account",
+    "AdminRequiredFirst",
+    "Audit",
+    "AuditRecord",
+    "AuthenticationFailed",
+    "BadPassword",
+    "Change",
+    "Database",
+    "DatabaseNotFound",
+    "Engine",
+    "EngineError",
+    "InvalidName",
+    "LastAdmin",
+    "MemoryStore",
+    "NameTooLong",
+    "Need",
+    "Passwords",
+    "PolicyError",
+    "Principal",
+    "Result",
+    "RetentionPolicy",
+    "Series",
+    "SqliteStore",
+    "StatementError",
+    "Store",
+    "StoreError",
+    "Tx",
+    "Unavailable",
+    "Unknown",
+    "User",
+    "UserExists",
+    "UserNotFound",
+    "UsernameRequired",
+    "UsernameTooLong",
+    "allows",
+    "changes",
+    "needs",
+]

@@ -1,0 +1,236 @@
+"""Users, databases and grants: who someone is, what he may do, and doing it."""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any
+
+from headgate_engine import rules
+from headgate_engine.errors import (
+    AccessDenied,
+    AdminRequiredFirst,
+    AuthenticationFailed,
+    StatementError,
+    UserExists,
+    UsernameRequired,
+    UsernameTooLong,
+    UserNotFound,
+)
+from headgate_engine.needs import allows, needs
+from headgate_engine.passwords import Passwords
+from headgate_engine.result import Result, Series
+from headgate_engine.store import Audit, Store, Tx
+from headgate_engine.user import Principal, User
+from headgate_grammar import (
+    CreateDatabase,
+    CreateUser,
+    DropDatabase,
+    DropUser,
+    Grant,
+    GrantAdmin,
+    ParseCache,
+    Privilege,
+    Revoke,
+    RevokeAdmin,
+    SetPassword,
+    ShowDatabases,
+    ShowGrants,
+    ShowUsers,
+    Statement,
+)
+
+_LONGEST_NAME = 1024
+_PAGE = 10_000
+
+
+class Engine:
+    """InfluxQL's users, grants and databases over a store.
+
+    *keep_last_admin* refuses to drop or demote the only administrator. May be used from several
+    threads.
+    """
+
+    def __init__(
+        self, store: Store, passwords: Passwords | None = None, *, keep_last_admin: bool = True
+    ) -> None:
+        self.store = store
+        self.passwords = passwords or Passwords()
+        self.parse = ParseCache()
+        self._keep_last_admin = keep_last_admin
+
+    # ---- who someone is
+
+    def recall(self, name: str, password: str) -> User | None:
+        """The user, if name and password were verified lately: microseconds, and never bcrypt."""
+        user = self.user(name)
+        return user if self.passwords.recall(user, password) else None
+
+    def authenticate(self, name: str, password: str) -> User:
+        """The user of that name and password. Raises AuthenticationFailed.
+
+        Costs a bcrypt, also where there is no such user, unless the password is remembered.
+        """
+        user = self.user(name)
+        if self.passwords.recall(user, password) and user is not None:
+            return user
+        if not self.passwords.verify(user, password):
+            raise AuthenticationFailed
+        # bcrypt took its time: the user may have been changed or dropped meanwhile.
+        now = self.user(name)
+        if user is None or now is None or (now.id, now.hash) != (user.id, user.hash):
+            raise AuthenticationFailed
+        return now
+
+    def user(self, name: str) -> User | None:
+        """The user of that name, as he is now."""
+        return self.store.user(name) if _storable(name) else None
+
+    # ---- what he may do
+
+    def authorize(
+        self, principal: Principal, statements: Sequence[Statement], database: str = ""
+    ) -> None:
+        """Raises AccessDenied with the first need of *statements* that *principal* lacks.
+
+        *database* is the one that statements mean which name none.
+        """
+        if principal.trusted:
+            return
+        user = principal.user
+        if user is None:
+            if not (statements and _makes_admin(statements[0]) and self.store.empty()):
+                raise AdminRequiredFirst
+            return
+        for statement in statements:
+            for need in needs(statement, database):
+                if not allows(user, need):
+                    raise AccessDenied(
+                        f"{user.name} not authorized to execute statement '{statement}',"
+                        f" requires {need}"
+                    )
+
+    # ---- and doing it
+
+    def query(
+        self, text: str, principal: Principal, database: str = "", address: str = ""
+    ) -> list[Result]:
+        """Parses, authorizes all, executes one after the other; stops at the first error.
+
+        Raises ParseError and AccessDenied; then nothing was done. What goes wrong with a single
+        statement stands in its result. *address* is where the query comes from, for the audit.
+        """
+        statements = self.parse(text)
+        self.authorize(principal, statements, database)
+        return list(self.execute(statements, principal, address))
+
+    def execute(
+        self, statements: Iterable[Statement], principal: Principal, address: str = ""
+    ) -> Iterable[Result]:
+        """The results of *statements*, which are authorized already, as they come."""
+        failed = False
+        for index, statement in enumerate(statements):
+            if failed:
+                yield Result(statement, error="not executed")
+                continue
+            first = principal.user is None and not principal.trusted and index == 0
+            try:
+                yield Result(statement, self._execute(statement, principal, address, first))
+            except StatementError as error:
+                failed = True
+                yield Result(statement, error=str(error))
+
+    def _execute(
+        self, statement: Statement, principal: Principal, address: str, first: bool
+    ) -> tuple[Series, ...]:
+        change: Callable[[Tx], Any]
+        match statement:
+            case ShowUsers():
+                return (self._show_users(),)
+            case ShowGrants(user):
+                return (self._show_grants(user),)
+            case ShowDatabases():
+                return (self._show_databases(principal),)
+            case CreateUser():
+                self._create_user(statement, Audit(principal.name, address, str(statement)), first)
+                return ()
+            case SetPassword(name, password):
+                if self.user(name) is None:
+                    raise UserNotFound  # before bcrypt, which would take its time for nothing
+                change = partial(rules.set_hash, name=name, hash=self.passwords.hash(password))
+            case DropUser(name):
+                change = partial(rules.drop_user, name=name, keep_last_admin=self._keep_last_admin)
+            case Grant(privilege, database, user):
+                change = partial(rules.grant, name=user, database=database, privilege=privilege)
+            case Revoke(privilege, database, user):
+                change = partial(rules.revoke, name=user, database=database, privilege=privilege)
+            case GrantAdmin(user):
+                change = partial(rules.grant_admin, name=user)
+            case RevokeAdmin(user):
+                change = partial(
+                    rules.revoke_admin, name=user, keep_last_admin=self._keep_last_admin
+                )
+            case CreateDatabase(name, options):
+                change = partial(rules.create_database, name=name, options=options)
+            case DropDatabase(name):
+                change = partial(rules.drop_database, name=name)
+        self.store.transact(change, Audit(principal.name, address, str(statement)))
+        return ()
+
+    def _create_user(self, statement: CreateUser, audit: Audit, first: bool) -> None:
+        """Does nothing if he is there with the same password and admin flag."""
+        name = statement.name
+        if not name:
+            raise UsernameRequired
+        if len(name.encode("utf-8", "surrogatepass")) > _LONGEST_NAME:
+            raise UsernameTooLong(_LONGEST_NAME)
+        existing = self.user(name)
+        if existing is None:
+            hash = self.passwords.hash(statement.password)
+
+            def create(tx: Tx) -> None:
+                if first and not tx.empty():
+                    raise UserExists  # somebody else was faster to make the first administrator
+                rules.create_user(tx, name, hash, statement.admin)
+
+            self.store.transact(create, audit)
+        elif first or existing.admin != statement.admin:
+            raise UserExists
+        elif not self.passwords.recall(existing, statement.password):
+            if not self.passwords.verify(existing, statement.password):
+                raise UserExists
+
+    def _show_users(self) -> Series:
+        rows: list[tuple[str, bool]] = []
+        after = ""
+        while page := self.store.users(after, _PAGE):
+            rows.extend((account.name, account.admin) for account in page)
+            after = page[-1].id
+        return Series("", ("user", "admin"), rows)
+
+    def _show_grants(self, name: str) -> Series:
+        user = self.user(name)
+        if user is None:
+            raise UserNotFound
+        rows = [(database, str(privilege)) for database, privilege in user.grants.items()]
+        return Series("", ("database", "privilege"), rows)
+
+    def _show_databases(self, principal: Principal) -> Series:
+        user = principal.user
+        rows = [
+            (database.name,)
+            for database in self.store.databases()
+            if user is None or user.admin or user.grants.get(database.name, Privilege.NONE)
+        ]
+        return Series("databases", ("name",), rows)
+
+
+def _makes_admin(statement: Statement) -> bool:
+    return isinstance(statement, CreateUser) and statement.admin
+
+
+def _storable(name: str) -> bool:
+    """A name from a login may be no text at all; then nobody has it."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,96 @@
+"""What can go wrong with users, grants, databases and their store; `str()` is what a client sees.
+
+The sentences are InfluxDB 1.x's where it has one.
+"""
+
+
+class EngineError(Exception):
+    """Everything that the engine raises on purpose."""
+
+
+class StatementError(EngineError):
+    """One statement cannot be executed; nothing of it was done."""
+
+
+class UserNotFound(StatementError):
+    def __init__(self) -> None:
+        super().__init__("user not found")
+
+
+class UserExists(StatementError):
+    def __init__(self) -> None:
+        super().__init__("user already exists")
+
+
+class UsernameRequired(StatementError):
+    def __init__(self) -> None:
+        super().__init__("username required")
+
+
+class UsernameTooLong(StatementError):
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"username too long: at most {limit} bytes")
+
+
+class BadPassword(StatementError):
+    """A password that bcrypt would cut or refuse."""
+
+
+class LastAdmin(StatementError):
+    def __init__(self) -> None:
+        super().__init__("cannot remove the last admin user")
+
+
+class DatabaseNotFound(StatementError):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"database not found: {name}")
+
+
+class InvalidName(StatementError):
+    def __init__(self) -> None:
+        super().__init__("invalid name")
+
+
+class NameTooLong(StatementError):
+    def __init__(self) -> None:
+        super().__init__("name too long")
+
+
+class PolicyError(StatementError):
+    """The retention policy of CREATE DATABASE .. WITH is refused."""
+
+
+class AuthenticationFailed(EngineError):
+    """Nobody by that name and password. It does not say which of the two was wrong."""
+
+    def __init__(self) -> None:
+        super().__init__("authorization failed")
+
+
+class AccessDenied(EngineError):
+    """A query is refused before any of its statements runs."""
+
+
+class AdminRequiredFirst(AccessDenied):
+    """There are no users yet, and the query does not begin by making an administrator."""
+
+    def __init__(self) -> None:
+        super().__init__("create admin user first or disable authentication")
+
+
+class StoreError(EngineError):
+    """The store cannot be opened. The text says which, why, and what to do."""
+
+
+class Unavailable(StatementError):
+    """The store could not do it, and did not."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"store unavailable: {reason}")
+
+
+class Unknown(StatementError):
+    """The store was interrupted: the change may have been made or not."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"outcome unknown, the change may have been made: {reason}")

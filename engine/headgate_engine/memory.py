@@ -1,0 +1,143 @@
+"""A store in memory, for tests and for programs that keep nothing."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import TypeVar
+
+from headgate_engine.database import Database
+from headgate_engine.retention import RetentionPolicy
+from headgate_engine.store import Audit, AuditRecord, Change, Tx
+from headgate_engine.user import Account, User
+from headgate_grammar import Privilege
+
+T = TypeVar("T")
+
+
+@dataclass
+class _State:
+    """Everything at one revision. A transaction works on a copy, and putting it back commits."""
+
+    users: dict[str, User] = field(default_factory=dict)
+    databases: dict[str, Database] = field(default_factory=dict)
+    grants: dict[tuple[str, str], Privilege] = field(default_factory=dict)
+    last_id: int = 0
+    keys: list[str] = field(default_factory=list)
+
+    def copy(self) -> "_State":
+        return _State(
+            dict(self.users), dict(self.databases), dict(self.grants), self.last_id, keys=[]
+        )
+
+    def new_id(self) -> str:
+        self.last_id += 1
+        return str(self.last_id)
+
+    # ---- Tx
+
+    def user(self, name: str) -> User | None:
+        user = self.users.get(name)
+        if user is None:
+            return None
+        grants = {
+            database.name: self.grants[user.id, database.id]
+            for database in self.databases.values()
+            if (user.id, database.id) in self.grants
+        }
+        return replace(user, grants=MappingProxyType(grants))
+
+    def add_user(self, name: str, hash: str, admin: bool) -> None:
+        self.users[name] = User(self.new_id(), name, hash, admin, MappingProxyType({}))
+        self.keys.append(f"user:{name}")
+
+    def put_user(self, user: User, *, hash: str, admin: bool) -> None:
+        self.users[user.name] = replace(self.users[user.name], hash=hash, admin=admin)
+        self.keys.append(f"user:{user.name}")
+
+    def drop_user(self, user: User) -> None:
+        del self.users[user.name]
+        self.keys.append(f"user:{user.name}")
+
+    def admins(self) -> int:
+        return sum(user.admin for user in self.users.values())
+
+    def empty(self) -> bool:
+        return not self.users
+
+    def put_grant(self, user: User, database: Database, privilege: Privilege) -> None:
+        self.grants[user.id, database.id] = privilege
+        self.keys.append(f"user:{user.name}")
+
+    def database(self, name: str) -> Database | None:
+        return self.databases.get(name)
+
+    def add_database(self, name: str, policy: RetentionPolicy) -> None:
+        self.databases[name] = Database(self.new_id(), name, policy)
+        self.keys.append(f"database:{name}")
+
+    def drop_database(self, database: Database) -> None:
+        del self.databases[database.name]
+        self.keys.append(f"database:{database.name}")
+
+
+class MemoryStore:
+    """Keeps the promises of Store as long as the process lives."""
+
+    def __init__(self) -> None:
+        self._state = _State()
+        self._audit: list[AuditRecord] = []
+        self._changes: list[Change] = []
+        self._changed = threading.Condition()
+
+    def transact(self, change: Callable[[Tx], T], audit: Audit) -> tuple[T, int]:
+        with self._changed:
+            state = self._state.copy()
+            result = change(state)
+            revision = len(self._audit) + 1
+            now = datetime.now(UTC).isoformat(timespec="microseconds")
+            self._audit.append(
+                AuditRecord(revision, now, audit.actor, audit.address, audit.statement, "ok")
+            )
+            self._changes.append(Change(revision, tuple(state.keys)))
+            self._state = state
+            self._changed.notify_all()
+            return result, revision
+
+    def user(self, name: str) -> User | None:
+        return self._state.user(name)
+
+    def users(self, after: str = "", limit: int = 1000) -> Sequence[Account]:
+        accounts = [
+            Account(user.id, user.name, user.admin)
+            for user in self._state.users.values()
+            if int(user.id) > int(after or 0)
+        ]
+        return accounts[:limit]
+
+    def empty(self) -> bool:
+        return self._state.empty()
+
+    def database(self, name: str) -> Database | None:
+        return self._state.database(name)
+
+    def databases(self) -> Sequence[Database]:
+        return list(self._state.databases.values())
+
+    def audit(self, since: int = 0, limit: int = 1000) -> Sequence[AuditRecord]:
+        return self._audit[since : since + limit]
+
+    def changes(self, since: int) -> Sequence[Change] | None:
+        return self._changes[since:]
+
+    def wait(self, since: int, timeout: float) -> int:
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._audit) > since, timeout)
+            return len(self._audit)
+
+    def fence(self) -> int:
+        return len(self._audit)
+
+    def close(self) -> None:
+        """Nothing to give back."""

@@ -1,0 +1,109 @@
+"""Passwords: hashing, verifying, and remembering for a while what was verified. Knows bcrypt."""
+
+import hashlib
+import hmac
+import re
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import bcrypt
+
+from headgate_engine.errors import BadPassword
+from headgate_engine.user import User
+
+# bcrypt looks at no more, and its other implementations cut without a word.
+LONGEST = 72
+# bcrypt would compute a stored cost of 31 for two days, and nothing could interrupt it.
+_HASH = re.compile(r"\$2[aby]\$(0[4-9]|1[0-4])\$[./A-Za-z0-9]{53}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    digest: bytes = field(repr=False)
+    hash: str = field(repr=False)
+    until: float
+
+
+class Passwords:
+    """Hashes and verifies with bcrypt; a password verified once is recalled without bcrypt.
+
+    What is remembered is a keyed digest bound to the user's id and hash: whoever was dropped, made
+    again or given another password is never let in by it. *cost* is bcrypt's (4 to 14; InfluxDB's
+    is 10), *capacity* how many users are remembered and *seconds* for how long. May be used from
+    several threads.
+    """
+
+    def __init__(
+        self,
+        cost: int = 10,
+        capacity: int = 100_000,
+        seconds: float = 300,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if not 4 <= cost <= 14:
+            raise ValueError(f"bcrypt cost {cost}: must be 4 to 14")
+        self._cost = cost
+        self._capacity = capacity
+        self._seconds = seconds
+        self._clock = clock
+        self._key = secrets.token_bytes(32)
+        self._remembered: OrderedDict[str, _Remembered] = OrderedDict()
+        self._lock = threading.Lock()
+        # Verified against where there is no such user, so that both answers cost the same.
+        self._nobody = bcrypt.gensalt(cost) + b"." * 31
+
+    def hash(self, password: str) -> str:
+        """The bcrypt hash of *password*, slowly. Raises BadPassword over 72 bytes or with a NUL."""
+        secret = _bytes(password)
+        check_password(secret)
+        return bcrypt.hashpw(secret, bcrypt.gensalt(self._cost)).decode("ascii")
+
+    def recall(self, user: User | None, password: str) -> bool:
+        """Whether *password* was verified for *user* lately. Microseconds, no bcrypt."""
+        if user is None:
+            return False
+        known = self._remembered.get(user.id)
+        if known is None or known.until < self._clock():
+            return False
+        same = hmac.compare_digest(known.digest, self._digest(user, _bytes(password)))
+        return same and hmac.compare_digest(known.hash, user.hash)
+
+    def verify(self, user: User | None, password: str) -> bool:
+        """Whether *password* is the user's, by bcrypt; as slow if *user* is None. Remembers it."""
+        secret = _bytes(password)
+        known = user is not None and _HASH.fullmatch(user.hash) is not None
+        sound = known and len(secret) <= LONGEST and b"\0" not in secret
+        stored = user.hash.encode("ascii") if user is not None and sound else self._nobody
+        matches = bcrypt.checkpw(secret[:LONGEST], stored)
+        if not (user is not None and sound and matches):
+            return False
+        self._remember(user, secret)
+        return True
+
+    def _remember(self, user: User, secret: bytes) -> None:
+        entry = _Remembered(self._digest(user, secret), user.hash, self._clock() + self._seconds)
+        with self._lock:
+            self._remembered[user.id] = entry
+            self._remembered.move_to_end(user.id)
+            while len(self._remembered) > self._capacity:
+                self._remembered.popitem(last=False)
+
+    def _digest(self, user: User, secret: bytes) -> bytes:
+        return hmac.digest(self._key, user.id.encode() + b"\0" + secret, hashlib.sha256)
+
+
+def check_password(secret: bytes) -> None:
+    """Raises BadPassword for what bcrypt cannot keep whole."""
+    if len(secret) > LONGEST:
+        raise BadPassword(f"bcrypt: password length exceeds {LONGEST} bytes")
+    if b"\0" in secret:
+        raise BadPassword("password must not contain a NUL character")
+
+
+def _bytes(password: str) -> bytes:
+    # A login may hold bytes that are no UTF-8; they come as surrogates and go back as they were.
+    return password.encode("utf-8", "surrogateescape")

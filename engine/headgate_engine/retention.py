@@ -1,0 +1,61 @@
+"""A database's first retention policy: the rules of CREATE DATABASE .. WITH.
+
+Headgate keeps no data, yet it keeps the policy: only so can the statement be repeated without
+harm, and refused when it says something else (services/meta of InfluxDB 1.8). Durations are
+nanoseconds; a duration of 0 is for ever.
+"""
+
+from dataclasses import dataclass
+
+from headgate_engine.errors import PolicyError
+from headgate_grammar import PolicyOptions
+
+_HOUR = 3_600_000_000_000
+_DAY = 24 * _HOUR
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionPolicy:
+    name: str = "autogen"
+    duration: int = 0
+    replication: int = 1
+    shard_duration: int = 7 * _DAY
+
+
+def retention_policy(options: PolicyOptions | None) -> RetentionPolicy:
+    """The policy that *options* ask for, defaults filled in. Raises PolicyError."""
+    if options is None:
+        return RetentionPolicy()
+    duration = options.duration or 0
+    if 0 < duration < _HOUR:
+        raise PolicyError("retention policy duration must be at least 1h0m0s")
+    shard_duration = _shard_duration(options.shard_duration, duration)
+    if 0 < duration < shard_duration:
+        raise PolicyError("retention policy duration must be greater than the shard duration")
+    return RetentionPolicy(
+        name=options.name or "autogen",
+        duration=duration,
+        replication=options.replication or 1,
+        shard_duration=shard_duration,
+    )
+
+
+def check_same(existing: RetentionPolicy, options: PolicyOptions) -> None:
+    """Raises PolicyError if *options* ask for another policy than the *existing* one."""
+    asked = retention_policy(options)
+    same = (
+        asked.name == existing.name
+        and options.duration in (None, existing.duration)
+        and options.replication in (None, existing.replication)
+        and _shard_duration(options.shard_duration, existing.duration) == existing.shard_duration
+    )
+    if not same:
+        raise PolicyError("retention policy conflicts with an existing policy")
+
+
+def _shard_duration(asked: int, duration: int) -> int:
+    if asked:
+        return max(asked, _HOUR)
+    if duration == 0 or duration >= 180 * _DAY:
+        return 7 * _DAY
+    return _DAY if duration >= 2 * _DAY else _HOUR

@@ -1,0 +1,56 @@
+"""The tables of a SQLite store, and the numbers by which a store file is known."""
+
+APPLICATION_ID = 0x48644774  # "HdGt"
+VERSION = 1
+
+# Ids come from AUTOINCREMENT: one that was given is never given again, so a grant may point at a
+# database that is gone, and DROP DATABASE is one row.
+SCHEMA = f"""
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {VERSION};
+
+CREATE TABLE meta (
+    id    INTEGER PRIMARY KEY CHECK (id = 1),
+    epoch TEXT NOT NULL CHECK (length(epoch) = 32),
+    rev   INTEGER NOT NULL CHECK (rev >= 0)
+) STRICT;
+INSERT INTO meta VALUES (1, lower(hex(randomblob(16))), 0);
+
+CREATE TABLE users (
+    id    INTEGER PRIMARY KEY AUTOINCREMENT,
+    name  TEXT NOT NULL UNIQUE CHECK (name <> ''),
+    hash  TEXT NOT NULL CHECK (length(hash) BETWEEN 4 AND 200),
+    admin INTEGER NOT NULL DEFAULT 0 CHECK (admin IN (0, 1))
+) STRICT;
+CREATE INDEX users_admin ON users (id) WHERE admin = 1;
+
+CREATE TABLE databases (
+    id                 INTEGER PRIMARY KEY AUTOINCREMENT,
+    name               TEXT NOT NULL UNIQUE CHECK (name <> ''),
+    policy             TEXT NOT NULL,
+    duration           INTEGER NOT NULL CHECK (duration >= 0),
+    replication        INTEGER NOT NULL CHECK (replication >= 1),
+    shard_duration     INTEGER NOT NULL CHECK (shard_duration > 0)
+) STRICT;
+
+CREATE TABLE grants (
+    user_id     INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    database_id INTEGER NOT NULL,
+    privilege   INTEGER NOT NULL CHECK (privilege BETWEEN 0 AND 3),
+    PRIMARY KEY (user_id, database_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE changes (
+    rev  INTEGER PRIMARY KEY,
+    keys TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE audit (
+    rev       INTEGER PRIMARY KEY,
+    time      TEXT NOT NULL,
+    actor     TEXT NOT NULL,
+    address   TEXT NOT NULL,
+    statement TEXT NOT NULL,
+    outcome   TEXT NOT NULL
+) STRICT;
+"""

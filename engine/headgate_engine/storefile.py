@@ -1,0 +1,131 @@
+"""The file of a SQLite store: made whole or not at all, and opened only if it is one of ours.
+
+A store that vanished must never come back empty: the first stranger could make himself its
+administrator.
+"""
+
+import os
+from pathlib import Path
+
+import apsw
+
+from headgate_engine.errors import StoreError
+from headgate_engine.schema import APPLICATION_ID, SCHEMA, VERSION
+
+_PRAGMAS = """
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = FULL;
+PRAGMA foreign_keys = ON;
+PRAGMA trusted_schema = OFF;
+PRAGMA cell_size_check = ON;
+"""
+_BUSY_MILLISECONDS = 5000
+
+
+def lock_path(path: Path) -> Path:
+    """The side file that orders writers; that it is there says that there was a store."""
+    return path.with_name(path.name + ".lock")
+
+
+def prepare(path: Path) -> bool:
+    """Makes sure that *path* is a store that can be written to; whether it had to be created.
+
+    Raises StoreError if it is missing although there was one, or cannot be used.
+    """
+    created = _create_if_first(path)
+    if path.stat().st_size == 0:
+        raise StoreError(f"store {path} is an empty file: restore it from a backup")
+    connection = connect(path)
+    try:
+        _check(path, connection)
+        with connection:
+            # A real write, so that a read-only place is found now and not at the first REVOKE.
+            connection.execute("UPDATE meta SET rev = rev")
+    except apsw.Error as error:
+        raise _refused(path, error) from None
+    finally:
+        connection.close()
+    return created
+
+
+def connect(path: Path) -> apsw.Connection:
+    """A connection to the existing store at *path*. Raises StoreError."""
+    try:
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        connection.set_busy_timeout(_BUSY_MILLISECONDS)
+        connection.execute(_PRAGMAS).fetchall()
+    except apsw.Error as error:
+        raise _refused(path, error) from None
+    return connection
+
+
+def _create_if_first(path: Path) -> bool:
+    if path.exists():
+        return False
+    if not path.parent.is_dir():
+        raise StoreError(f"store {path}: there is no folder {path.parent}")
+    lock = lock_path(path)
+    if lock.exists():
+        raise StoreError(
+            f"store {path} is gone, but {lock.name} says that there was one: restore it from a "
+            f"backup, or remove {lock.name} to begin with a new one"
+        )
+    # Made under another name first: whoever is killed here leaves no half store behind.
+    unfinished = path.with_name(f"{path.name}.new.{os.getpid()}")
+    try:
+        os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        try:
+            _fill(unfinished)
+            os.link(unfinished, path)
+        finally:
+            unfinished.unlink()
+        _sync_folder(path.parent)
+    except FileExistsError:
+        return False  # another process was first
+    except OSError as error:
+        raise StoreError(f"cannot create store {path}: {error.strerror}") from None
+    except apsw.Error as error:
+        raise _refused(path, error) from None
+    return True
+
+
+def _fill(path: Path) -> None:
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    try:
+        connection.execute("PRAGMA synchronous = FULL").fetchall()
+        with connection:
+            connection.execute(SCHEMA).fetchall()
+    finally:
+        connection.close()
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _check(path: Path, connection: apsw.Connection) -> None:
+    application = connection.pragma("application_id")
+    version = connection.pragma("user_version")
+    if application != APPLICATION_ID:
+        raise StoreError(f"{path} is a SQLite database, but not a store of Headgate")
+    if not isinstance(version, int) or version > VERSION:
+        raise StoreError(
+            f"store {path} has schema version {version}; this Headgate knows up to {VERSION}"
+        )
+
+
+def _refused(path: Path, error: apsw.Error) -> StoreError:
+    match error:
+        case apsw.NotADBError() | apsw.CorruptError():
+            reason = "it is damaged, or no store at all: restore it from a backup"
+        case apsw.CantOpenError() | apsw.ReadOnlyError() | apsw.PermissionsError():
+            reason = f"user id {os.getuid()} may not write to it or to its folder"
+        case apsw.FullError():
+            reason = "the disk is full"
+        case _:
+            reason = str(error)
+    return StoreError(f"cannot open store {path}: {reason}")

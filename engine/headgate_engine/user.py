@@ -1,0 +1,54 @@
+"""Who there is: a user with all that belongs to him, and whom credentials prove."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from headgate_grammar import Privilege
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A user as the store holds him at one moment.
+
+    *id* is never used twice, so what hangs on it ends with the user, not with his name. *grants*
+    has the databases that exist now, by name, in order of their creation; NO PRIVILEGES, the trace
+    of a REVOKE, included.
+    """
+
+    id: str
+    name: str
+    hash: str = field(repr=False)
+    admin: bool
+    grants: Mapping[str, Privilege]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user as SHOW USERS lists him."""
+
+    id: str
+    name: str
+    admin: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """On whose behalf a query runs.
+
+    *user* is None for two: EVERYBODY, while authentication is off, may do everything; NOBODY,
+    while there are no users, may only make the first administrator. *method* says how he proved
+    himself.
+    """
+
+    user: User | None = None
+    method: str = ""
+    trusted: bool = False
+
+    @property
+    def name(self) -> str:
+        """The user's name, or "" where there is none."""
+        return self.user.name if self.user is not None else ""
+
+
+EVERYBODY = Principal(trusted=True)
+NOBODY = Principal()

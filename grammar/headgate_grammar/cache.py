@@ -1,0 +1,39 @@
+"""Parsing a text once: clients send the same few texts over and over."""
+
+from collections import OrderedDict
+from threading import Lock
+
+from headgate_grammar.parser import parse
+from headgate_grammar.statements import CreateUser, SetPassword, Statement
+
+_LONGEST_TEXT = 4096
+
+
+class ParseCache:
+    """`cache(text)` is `parse(text)`, remembered unless the text holds a password or is long.
+
+    At most *capacity* texts, the least recently used forgotten first. May be used from several
+    threads.
+    """
+
+    def __init__(self, capacity: int = 2048) -> None:
+        self._capacity = capacity
+        self._known: OrderedDict[str, tuple[Statement, ...]] = OrderedDict()
+        self._lock = Lock()
+
+    def __call__(self, text: str) -> tuple[Statement, ...]:
+        with self._lock:
+            if text in self._known:
+                self._known.move_to_end(text)
+                return self._known[text]
+        statements = parse(text)
+        if len(text) <= _LONGEST_TEXT and not any(map(_secret, statements)):
+            with self._lock:
+                self._known[text] = statements
+                if len(self._known) > self._capacity:
+                    self._known.popitem(last=False)
+        return statements
+
+
+def _secret(statement: Statement) -> bool:
+    return isinstance(statement, CreateUser | SetPassword)

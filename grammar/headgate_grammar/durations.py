@@ -1,0 +1,65 @@
+"""Lengths of time: InfluxQL's literals (`1d12h`), and Go's way to print them (`36h0m0s`).
+
+A duration is a whole number of nanoseconds, as in InfluxDB.
+"""
+
+import re
+
+MICROSECOND = 1_000
+MILLISECOND = 1_000_000
+SECOND = 1_000_000_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+WEEK = 7 * DAY
+
+_UNITS = {
+    "ns": 1,
+    "u": MICROSECOND,
+    "µ": MICROSECOND,
+    "ms": MILLISECOND,
+    "s": SECOND,
+    "m": MINUTE,
+    "h": HOUR,
+    "d": DAY,
+    "w": WEEK,
+}
+_PART = re.compile(r"([0-9]+)(ns|ms|[uµsmhdw])")
+_LONGEST = (1 << 63) - 1
+
+
+def parse_duration(text: str) -> int:
+    """The nanoseconds that *text* stands for. Raises ValueError if it is no duration."""
+    total = end = 0
+    while end < len(text):
+        part = _PART.match(text, end)
+        if part is None:
+            raise ValueError("invalid duration")
+        total += int(part[1]) * _UNITS[part[2]]
+        end = part.end()
+    if end == 0 or total > _LONGEST:
+        raise ValueError("invalid duration")
+    return total
+
+
+def go_duration(nanoseconds: int) -> str:
+    """*nanoseconds* as Go's Duration.String prints it: `168h0m0s`, `1.5s`, `0s`."""
+    if nanoseconds == 0:
+        return "0s"
+    if nanoseconds < SECOND:
+        for unit, name in ((MILLISECOND, "ms"), (MICROSECOND, "µs")):
+            if nanoseconds >= unit:
+                return _decimal(nanoseconds, unit) + name
+        return f"{nanoseconds}ns"
+    minutes, rest = divmod(nanoseconds, MINUTE)
+    hours, minutes = divmod(minutes, 60)
+    text = _decimal(rest, SECOND) + "s"
+    if hours:
+        return f"{hours}h{minutes}m{text}"
+    return f"{minutes}m{text}" if minutes else text
+
+
+def _decimal(value: int, unit: int) -> str:
+    whole, part = divmod(value, unit)
+    digits = f"{part:0{len(str(unit)) - 1}d}".rstrip("0")
+    return f"{whole}.{digits}" if digits else str(whole)

@@ -1,0 +1,19 @@
+"""HTTP: credentials in, answers out. Imports the engine and the grammar."""
+
+from headgate_server.app import application
+from headgate_server.backend import HeadgateBackend, HeadgateUser
+from headgate_server.configuration import Configuration, ConfigurationError, configure
+from headgate_server.serve import CannotListen, serve
+from headgate_server.settings import Settings
+
+__all__ = [
+    "CannotListen",
+    "Configuration",
+    "ConfigurationError",
+    "HeadgateBackend",
+    "HeadgateUser",
+    "Settings",
+    "application",
+    "configure",
+    "serve",
+]

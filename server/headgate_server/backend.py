@@ -1,0 +1,88 @@
+"""Headgate's users in front of somebody else's Starlette application."""
+
+from starlette.authentication import (
+    AuthCredentials,
+    AuthenticationBackend,
+    AuthenticationError,
+    BaseUser,
+)
+from starlette.requests import HTTPConnection
+from starlette.responses import JSONResponse, Response
+
+from headgate_engine import NOBODY, AuthenticationFailed, Engine, Principal
+from headgate_grammar import Privilege
+from headgate_server.form import pairs
+from headgate_server.login import Login
+from headgate_server.pool import Pool
+from headgate_server.refusals import Unauthenticated
+
+
+class HeadgateUser(BaseUser):
+    """`request.user` of a request that logged in; *principal* has his grants."""
+
+    def __init__(self, principal: Principal) -> None:
+        self.principal = principal
+
+    @property
+    def is_authenticated(self) -> bool:
+        return True
+
+    @property
+    def display_name(self) -> str:
+        return self.principal.name
+
+    @property
+    def identity(self) -> str:
+        return self.principal.name
+
+
+class HeadgateBackend(AuthenticationBackend):
+    """For Starlette's AuthenticationMiddleware: logs in with Basic, `u` and `p`, Token or Bearer.
+
+    A request without credentials stays anonymous, one with wrong ones is refused: give
+    `on_error=HeadgateBackend.refuse` to answer 401. The scopes for `@requires` are
+    `authenticated`, `admin`, and `read:DATABASE` and `write:DATABASE`; an administrator has the
+    latter two for every database that exists.
+    """
+
+    def __init__(self, engine: Engine, shared_secret: str = "") -> None:
+        self._engine = engine
+        self._login = Login(engine, Pool(1, 64), shared_secret)
+
+    async def authenticate(
+        self, conn: HTTPConnection
+    ) -> tuple[AuthCredentials, HeadgateUser] | None:
+        url = pairs(conn.scope["query_string"])
+        authorization = conn.headers.get("authorization", "")
+        if not authorization and not (url.get("u") and url.get("p")):
+            return None
+        try:
+            principal = await self._login(url, authorization)
+        except (Unauthenticated, AuthenticationFailed) as error:
+            raise AuthenticationError(str(error)) from None
+        if principal == NOBODY:
+            raise AuthenticationError("there are no users yet")
+        return AuthCredentials(self._scopes(principal)), HeadgateUser(principal)
+
+    def _scopes(self, principal: Principal) -> list[str]:
+        user = principal.user
+        assert user is not None
+        scopes = ["authenticated"]
+        if user.admin:
+            scopes.append("admin")
+            grants = {database.name: Privilege.ALL for database in self._engine.store.databases()}
+        else:
+            grants = dict(user.grants)
+        for database, privilege in grants.items():
+            if Privilege.READ in privilege:
+                scopes.append(f"read:{database}")
+            if Privilege.WRITE in privilege:
+                scopes.append(f"write:{database}")
+        return scopes
+
+    @staticmethod
+    def refuse(conn: HTTPConnection, error: Exception) -> Response:
+        """401 with the reason, and the question for a password."""
+        return JSONResponse(
+            {"error": str(error)}, 401, {"WWW-Authenticate": 'Basic realm="Headgate"'}
+        )

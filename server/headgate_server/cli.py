@@ -1,0 +1,62 @@
+"""`headgate serve`: its flags."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from headgate_engine import StoreError
+from headgate_server.configuration import ConfigurationError, configure
+from headgate_server.serve import CannotListen, serve
+
+_EPILOG = """\
+Precedence: flag, environment (HEADGATE_HTTP_REALM; INFLUXDB_HTTP_REALM too), file, default.
+A secret on the command line is visible to every user of the machine: prefer the environment,
+or shared-secret-file in the configuration file.
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="headgate serve",
+        description="Serve InfluxDB 1.x's HTTP API over a store of users, grants and databases.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--config", metavar="PATH", help="configuration file (TOML; an influxdb.conf will do)")
+    add("--bind", metavar="HOST:PORT", dest="http.bind-address", help="127.0.0.1:8086")
+    add("--store", metavar="PATH", dest="store.path", help="SQLite store file, headgate.db")
+    add(
+        "--auth",
+        action=argparse.BooleanOptionalAction,
+        dest="http.auth-enabled",
+        help="whether requests must log in (default: yes)",
+    )
+    add("--shared-secret", metavar="SECRET", dest="http.shared-secret", help="for JWT; none")
+    add("--realm", metavar="REALM", dest="http.realm", help="in WWW-Authenticate, InfluxDB")
+    add("--max-body-size", metavar="BYTES", type=int, dest="http.max-body-size", help="25000000")
+    add("--workers", metavar="N", type=int, dest="http.workers", help="processes, 1")
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Serves; the exit status is 0 after SIGTERM, 1 if it cannot start, 2 for wrong flags."""
+    flags = vars(_parser().parse_args(arguments))
+    path = flags.pop("config")
+    try:
+        configuration = configure(flags, os.environ, path)
+        for notice in configuration.notices:
+            print(f"headgate: {notice}", file=sys.stderr)
+        serve(configuration.settings)
+    except (ConfigurationError, StoreError, CannotListen) as error:
+        print(f"headgate: {error}", file=sys.stderr)
+        return 1
+    return 0

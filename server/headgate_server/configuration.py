@@ -1,0 +1,169 @@
+"""Settings from flags, environment, file and defaults, in this order of precedence.
+
+The file is TOML with InfluxDB's names, so an `influxdb.conf` can be given as it is.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from headgate_server.settings import Settings
+
+# What an influxdb.conf may hold and Headgate has no use for. It is named, not obeyed.
+_INFLUXDB_SECTIONS = frozenset(
+    "meta data coordinator retention shard-precreation monitor ifql logging subscriber graphite"
+    " collectd opentsdb udp continuous_queries tls".split()
+)
+_INFLUXDB_KEYS = frozenset(
+    "enabled flux-enabled flux-log-enabled suppress-write-log access-log-path"
+    " access-log-status-filters write-tracing pprof-enabled pprof-auth-enabled"
+    " debug-pprof-enabled max-row-limit max-connection-limit unix-socket-group"
+    " unix-socket-permissions max-concurrent-write-limit max-enqueued-write-limit"
+    " enqueued-write-timeout prom-read-auth-enabled headers https-certificate"
+    " https-private-key bind-socket".split()
+)
+# To ignore these would be to serve passwords in the clear, or not to listen where one is told to.
+_NOT_YET = frozenset({"https-enabled", "unix-socket-enabled"})
+
+_KINDS: dict[type, str] = {bool: "true or false", int: "a whole number", str: "a string"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Option:
+    """A key that may be set: its field of Settings, its type, and the limits of a number."""
+
+    field: str
+    kind: type
+    least: int
+    most: int
+
+
+_OPTIONS = {
+    option.metadata["key"]: _Option(
+        option.name,
+        type(option.default),
+        option.metadata.get("least", 0),
+        option.metadata.get("most", (1 << 63) - 1),
+    )
+    for option in fields(Settings)
+}
+_SECRET_FILE = "http.shared-secret-file"
+_KEYS = _OPTIONS | {_SECRET_FILE: _Option("", str, 0, 0)}
+
+
+class ConfigurationError(Exception):
+    """A setting is wrong. One line: where it stands, which it is, what was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """The settings, and sentences about what was found but is ignored."""
+
+    settings: Settings
+    notices: list[str] = field(default_factory=list)
+
+
+def configure(
+    flags: Mapping[str, Any], environment: Mapping[str, str], path: str | None
+) -> Configuration:
+    """The configuration from *flags* (keys as in the file, None for not given), *environment*
+    and the file at *path*. Raises ConfigurationError.
+    """
+    notices: list[str] = []
+    values = _from_file(path, notices) if path is not None else {}
+    values |= _from_environment(environment)
+    values |= {key: value for key, value in flags.items() if value is not None}
+    secret_file = values.pop(_SECRET_FILE, None)
+    if secret_file is not None and not flags.get("http.shared-secret"):
+        values["http.shared-secret"] = _secret(secret_file)
+    for key, value in flags.items():
+        if value is not None:
+            _checked(f"--{key.partition('.')[2]}", _KEYS[key], value)
+    settings = Settings(**{_OPTIONS[key].field: value for key, value in values.items()})
+    try:
+        settings.address()
+    except ValueError as error:
+        raise ConfigurationError(f"bind-address: {error}") from None
+    return Configuration(settings, notices)
+
+
+def _from_file(path: str, notices: list[str]) -> dict[str, Any]:
+    try:
+        with open(path, "rb") as file:
+            document = tomllib.load(file)
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: no TOML: {error}") from None
+    values: dict[str, Any] = {}
+    ours = {key.partition(".")[0] for key in _OPTIONS}
+    for section, content in document.items():
+        if section in ours and isinstance(content, dict):
+            for key, value in content.items():
+                _take(path, section, key, value, values, notices)
+        elif section in _INFLUXDB_SECTIONS:
+            notices.append(f"{path}: section [{section}] is InfluxDB's, ignored")
+        elif section in ("reporting-disabled", "bind-address"):
+            notices.append(f"{path}: {section} is InfluxDB's, ignored")
+        else:
+            known = ", ".join(sorted(ours))
+            raise ConfigurationError(f"{path}: unknown section {section!r}, expected {known}")
+    return values
+
+
+def _take(
+    path: str, section: str, key: str, value: Any, values: dict[str, Any], notices: list[str]
+) -> None:
+    full = f"{section}.{key}"
+    where = f"{path}: [{section}] {key}"
+    if full in _KEYS:
+        values[full] = _checked(where, _KEYS[full], value)
+    elif section == "http" and key in _NOT_YET:
+        if value is not False:
+            raise ConfigurationError(f"{where}: not supported by this version, expected false")
+    elif section == "http" and key in _INFLUXDB_KEYS:
+        notices.append(f"{where} is InfluxDB's, ignored")
+    else:
+        known = sorted(name.partition(".")[2] for name in _KEYS if name.startswith(section))
+        raise ConfigurationError(f"{where}: unknown key, expected one of {', '.join(known)}")
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for full, option in _KEYS.items():
+        shape = full.replace(".", "_").replace("-", "_").upper()
+        # InfluxDB's own name first, so that ours overrides it.
+        for name in (f"INFLUXDB_{shape}", f"HEADGATE_{shape}"):
+            if name in environment and (full.startswith("http.") or name.startswith("HEADGATE")):
+                values[full] = _checked(name, option, _typed(option, environment[name]))
+    return values
+
+
+def _typed(option: _Option, text: str) -> object:
+    """*text* as the type of the option, or as it is where that cannot be."""
+    if option.kind is bool:
+        return {"true": True, "false": False}.get(text.lower(), text)
+    if option.kind is int and text.isascii() and text.removeprefix("-").isdigit():
+        return int(text)
+    return text
+
+
+def _checked(where: str, option: _Option, value: object) -> object:
+    # bool is an int to Python, and not to a person.
+    if not isinstance(value, option.kind) or (option.kind is int and isinstance(value, bool)):
+        raise ConfigurationError(f"{where}: expected {_KINDS[option.kind]}")
+    if isinstance(value, int) and not isinstance(value, bool):
+        if not option.least <= value <= option.most:
+            limits = f"{option.least} to {option.most}"
+            raise ConfigurationError(f"{where}: expected {limits}")
+    return value
+
+
+def _secret(path: str) -> str:
+    try:
+        return Path(path).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no UTF-8"
+        raise ConfigurationError(f"shared-secret-file {path}: {reason}") from None

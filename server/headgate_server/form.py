@@ -1,0 +1,89 @@
+"""Where a request's parameters stand, by the rules of Go's FormValue that InfluxDB goes by."""
+
+import re
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
+
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from headgate_server.refusals import TooLarge
+from headgate_server.text import lossless
+
+Pairs = dict[str, str]
+_BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A request's parameters, and the text of the file uploaded as `q`, if there is one."""
+
+    fields: Pairs
+    file: str | None = None
+
+
+def pairs(encoded: bytes) -> Pairs:
+    """The first value of each name in an urlencoded text.
+
+    A pair with a broken %-escape or a raw `;` is dropped, the others survive. Bytes that are no
+    UTF-8 become surrogates.
+    """
+    found: Pairs = {}
+    for pair in encoded.split(b"&"):
+        if not pair or b";" in pair or _BROKEN_ESCAPE.search(pair):
+            continue
+        name, _, value = pair.partition(b"=")
+        found.setdefault(_decoded(name), _decoded(value))
+    return found
+
+
+def _decoded(encoded: bytes) -> str:
+    return lossless(unquote_to_bytes(encoded.replace(b"+", b" ")))
+
+
+async def form(request: Request, limit: int) -> Form:
+    """The parameters of *request*: a POST's urlencoded body before the URL before multipart fields.
+
+    Raises TooLarge for a body of more than *limit* bytes (0: no limit).
+    """
+    url = pairs(request.scope["query_string"])
+    if request.method != "POST":
+        return Form(url)
+    match request.headers.get("content-type", "").partition(";")[0].strip().lower():
+        case "application/x-www-form-urlencoded":
+            return Form(url | pairs(b"".join([part async for part in body(request, limit)])))
+        case "multipart/form-data":
+            return await _multipart(request, limit, url)
+    return Form(url)
+
+
+async def body(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
+    """The parts of the body. Raises TooLarge as soon as there are more than *limit* bytes."""
+    declared = request.headers.get("content-length", "")
+    if limit and declared.isdigit() and int(declared) > limit:
+        raise TooLarge
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if limit and size > limit:
+            raise TooLarge
+        yield part
+
+
+async def _multipart(request: Request, limit: int, url: Pairs) -> Form:
+    try:
+        parts = await MultiPartParser(request.headers, body(request, limit)).parse()
+    except MultiPartException:
+        # Go's FormValue passes over a body that it cannot read.
+        return Form(url)
+    fields: Pairs = {}
+    file: str | None = None
+    for name, value in parts.multi_items():
+        if not isinstance(value, UploadFile):
+            fields.setdefault(name, value)
+        elif name == "q" and file is None:
+            file = lossless(await value.read())
+    await parts.close()
+    return Form(fields | url, file)

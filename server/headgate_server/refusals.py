@@ -1,0 +1,75 @@
+"""Why a request is refused, and with which status: one table."""
+
+from dataclasses import dataclass, field
+
+from headgate_engine import AccessDenied, AuthenticationFailed, Unavailable
+from headgate_grammar import ParseError
+
+
+class Unauthenticated(Exception):
+    """The request shows no credentials, or such that prove nothing; `str()` is the answer."""
+
+
+class BadRequest(Exception):
+    """The request itself is wrong."""
+
+
+class DatabaseMissing(Exception):
+    """A database that the request names is not there, and the user may know it."""
+
+
+class WriteDenied(Exception):
+    """No right to write to that database."""
+
+
+class TooLarge(Exception):
+    """More body than `max-body-size`."""
+
+    def __init__(self) -> None:
+        super().__init__("Request Entity Too Large")
+
+
+class Overloaded(Exception):
+    """Too many requests wait for the same thing already."""
+
+    def __init__(self) -> None:
+        super().__init__("too many requests in progress, try again")
+
+
+class NoUpstream(Exception):
+    """Data was sent, and there is no store to keep it."""
+
+    def __init__(self) -> None:
+        super().__init__("no upstream store is configured: data cannot be written")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """How a class of errors is answered: status, what InfluxDB says first, headers."""
+
+    status: int
+    prefix: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+REFUSALS: dict[type[Exception], Refusal] = {
+    Unauthenticated: Refusal(401),
+    AuthenticationFailed: Refusal(401),
+    ParseError: Refusal(400, "error parsing query: "),
+    BadRequest: Refusal(400),
+    AccessDenied: Refusal(403, "error authorizing query: "),
+    WriteDenied: Refusal(403),
+    DatabaseMissing: Refusal(404),
+    TooLarge: Refusal(413),
+    NoUpstream: Refusal(501),
+    Overloaded: Refusal(503, headers={"Retry-After": "1"}),
+    Unavailable: Refusal(503, headers={"Retry-After": "1"}),
+}
+
+
+def refusal(error: Exception) -> Refusal:
+    """The row for *error*: its class's, or that of the nearest class it derives from."""
+    for kind in type(error).__mro__:
+        if kind in REFUSALS:
+            return REFUSALS[kind]
+    raise error

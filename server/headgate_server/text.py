@@ -1,0 +1,38 @@
+"""Bytes from the network as text, and text the way Go writes it."""
+
+import re
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def lossless(raw: bytes) -> str:
+    """*raw* as UTF-8; bytes that are none become surrogates, so that nothing is lost."""
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def readable(text: str) -> str:
+    """*text* from `lossless` with each byte that was no UTF-8 as U+FFFD, as Go reads it."""
+    return _SURROGATE.sub("\ufffd", text) if not text.isascii() else text
+
+
+def go_quote(text: str) -> str:
+    """*text* as Go's `%q` prints it."""
+    return '"' + "".join(map(_go_character, text)) + '"'
+
+
+_GO_ESCAPES = {'"': r"\"", "\\": r"\\"} | dict(
+    zip("\a\b\f\n\r\t\v", (rf"\{letter}" for letter in "abfnrtv"), strict=True)
+)
+
+
+def _go_character(character: str) -> str:
+    code = ord(character)
+    if character in _GO_ESCAPES:
+        return _GO_ESCAPES[character]
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    if character.isprintable():
+        return character
+    if code < 0x80:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -1,0 +1,109 @@
+"""JSON Web Tokens signed with the shared secret, as InfluxDB 1.x takes them. Knows PyJWT.
+
+The answers are InfluxDB's, where it has not changed them from version to version.
+"""
+
+import json
+import math
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import jwt
+
+from headgate_server.refusals import Unauthenticated
+
+_ALGORITHMS = ("HS256", "HS384", "HS512")
+# Those that exist and are refused; what is not even one of them is "unavailable".
+_OTHERS = frozenset(
+    {"none"} | {f"{family}{size}" for family in ("RS", "ES", "PS") for size in (256, 384, 512)}
+)
+_LONGEST = 16_384
+
+_JWS = jwt.PyJWS(algorithms=list(_ALGORITHMS))
+
+
+def username(token: str, secret: str, clock: Callable[[], float] = time.time) -> str:
+    """The user that *token* names. Raises Unauthenticated unless *secret* signed it and it is valid
+    now.
+
+    The claim `exp` is required; `nbf` and `iat` count where they are numbers; other claims do not.
+    """
+    if not secret:
+        raise Unauthenticated("bearer auth disabled")
+    if len(token) > _LONGEST:
+        raise Unauthenticated("token is malformed: token too long")
+    claims = _claims(_verified(token, secret))
+    _check_times(claims, clock())
+    name = claims.get("username")
+    if not isinstance(name, str):
+        raise Unauthenticated("username in token must be a string")
+    if not name:
+        raise Unauthenticated("token must contain a username")
+    return name
+
+
+def _verified(token: str, secret: str) -> bytes:
+    """The payload of *token*, its signature checked."""
+    if token.count(".") != 2:
+        raise Unauthenticated("token contains an invalid number of segments")
+    try:
+        header = _JWS.get_unverified_header(token)
+    except jwt.InvalidTokenError as error:
+        raise Unauthenticated(f"token is malformed: {error}") from None
+    algorithm = header.get("alg")
+    if not isinstance(algorithm, str):
+        raise Unauthenticated("signing method (alg) is unspecified.")
+    if algorithm not in _ALGORITHMS:
+        if algorithm not in _OTHERS:
+            raise Unauthenticated("signing method (alg) is unavailable.")
+        raise Unauthenticated(f"unexpected signing method: {algorithm}")
+    try:
+        with warnings.catch_warnings():
+            # InfluxDB takes secrets of any length.
+            warnings.simplefilter("ignore")
+            payload: bytes = _JWS.decode(token, secret, algorithms=[algorithm])
+    except jwt.InvalidSignatureError:
+        raise Unauthenticated("signature is invalid") from None
+    except jwt.InvalidTokenError as error:
+        raise Unauthenticated(f"token is malformed: {error}") from None
+    return payload
+
+
+def _claims(payload: bytes) -> dict[str, Any]:
+    try:
+        claims = json.loads(payload, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        raise Unauthenticated("token is malformed: claims are no JSON") from None
+    if not isinstance(claims, dict):
+        raise Unauthenticated("token is malformed: claims are no JSON object")
+    return claims
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+def _check_times(claims: dict[str, Any], now: float) -> None:
+    expires = _number(claims.get("exp"))
+    if not expires:
+        raise Unauthenticated("token expiration required")
+    if now > math.floor(expires) + 1:
+        raise Unauthenticated("Token is expired")
+    issued, begins = _number(claims.get("iat")), _number(claims.get("nbf"))
+    if begins is not None and now < math.floor(begins):
+        raise Unauthenticated("Token is not valid yet")
+    if issued is not None and now < math.floor(issued):
+        raise Unauthenticated("Token used before issued")
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    # A number beyond what a float holds: far in the future, or far in the past.
+    try:
+        number = float(value)
+    except OverflowError:
+        return math.copysign(1e300, value)
+    return number if math.isfinite(number) else math.copysign(1e300, number)

@@ -1,0 +1,28 @@
+"""/api/whoami: whom one's credentials prove, and what he may do."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from headgate_engine import NOBODY
+from headgate_server.answer import Format, Json
+from headgate_server.refusals import Unauthenticated
+from headgate_server.service import Service
+
+
+async def whoami(request: Request, service: Service, format: Format) -> Response:
+    """`{"name", "admin", "method", "grants": {database: privilege}}`, without NO PRIVILEGES."""
+    principal = await service.login(request)
+    if principal == NOBODY:
+        raise Unauthenticated("create admin user first or disable authentication")
+    user = principal.user
+    content = {
+        "name": principal.name,
+        "admin": principal.trusted or (user is not None and user.admin),
+        "method": principal.method or "none",
+        "grants": {
+            database: str(privilege)
+            for database, privilege in (user.grants if user is not None else {}).items()
+            if privilege
+        },
+    }
+    return Response(Json().document(content), media_type=Json.media_type)

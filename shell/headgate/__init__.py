@@ -1,0 +1,1 @@
+"""The command `headgate`. Holds nothing itself: it hands on to the rooms."""

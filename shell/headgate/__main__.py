@@ -1,0 +1,44 @@
+"""`headgate COMMAND ...`: imports the room that the command belongs to, and no other."""
+
+import sys
+
+_USAGE = """\
+usage: headgate COMMAND ...
+
+commands:
+  serve    serve InfluxDB 1.x's HTTP API over a store of users, grants and databases
+  shell    talk to a server: interactively, or as a script does with influx
+
+`headgate COMMAND -help` tells more.
+"""
+
+
+def main() -> int:
+    """The exit status of the command."""
+    command, arguments = (sys.argv[1] if len(sys.argv) > 1 else ""), sys.argv[2:]
+    match command:
+        case "serve":
+            from headgate_server.cli import main as serve
+
+            return serve(arguments)
+        case "shell":
+            from headgate_shell.cli import main as shell
+
+            return shell(arguments)
+        case "-h" | "-help" | "--help" | "help":
+            print(_USAGE, end="")
+            return 0
+        case "-version" | "--version" | "version":
+            from importlib.metadata import version
+
+            print(f"headgate {version('headgate')}")
+            return 0
+        case _:
+            sys.stderr.write(
+                f"headgate: unknown command {command!r}\n{_USAGE}" if command else _USAGE
+            )
+            return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
