@@ -95,9 +95,8 @@ class Application:
 
     def _refused(self, row: Refusal, reason: str, format: Format) -> Response:
         text = row.prefix + reason
-        response = Response(
-            format.error(text), row.status, headers=row.headers, media_type=format.media_type
-        )
+        headers = row.headers | {"Content-Type": format.media_type}
+        response = Response(format.error(text), row.status, headers=headers)
         if row.status == 401:
             response.headers["WWW-Authenticate"] = f'Basic realm="{self._settings.realm}"'
         else:
@@ -123,9 +122,9 @@ def _identify(request: Request, response: Response) -> None:
 
 
 def _header(text: str) -> bytes:
-    """*text* as a header's value: cut at 1024 bytes, line ends as blanks."""
+    """*text* as a header's value: cut at 1024 bytes, line ends and control characters as blanks."""
     cut = text.encode("utf-8", "replace")[:_LONGEST_ERROR]
-    return bytes(0x20 if byte in b"\r\n" else byte for byte in cut).strip()
+    return bytes(0x20 if byte < 0x20 or byte == 0x7F else byte for byte in cut).strip()
 
 
 def application(settings: Settings) -> ASGIApp:

@@ -30,7 +30,7 @@ def credentials(url: Pairs, authorization: str) -> Credentials:
     """
     if url.get("u") and url.get("p"):
         return NamePassword(url["u"], url["p"])
-    words = authorization.split(" ")
+    words = authorization.strip(" \t").split(" ")
     if len(words) != 2:
         raise _UNREADABLE
     match words:

@@ -12,7 +12,7 @@ from headgate_server.text import readable
 
 
 async def query(request: Request, service: Service, format: Format) -> Response:
-    """Authenticate, parse, authorize all, execute; errors of single statements are in the answer."""
+    """Authenticates, parses, authorizes all, executes; a statement's error is in its result."""
     principal = await service.login(request)
     sent = await form(request, service.settings.max_body_size)
     statements = service.engine.parse(_text(sent))
@@ -25,7 +25,7 @@ async def query(request: Request, service: Service, format: Format) -> Response:
         body = "".join(format.results([answer]) for answer in answers)
     else:
         body = format.results(answers)
-    return Response(body, media_type=format.media_type)
+    return Response(body, headers={"Content-Type": format.media_type})
 
 
 def _text(sent: Form) -> str:

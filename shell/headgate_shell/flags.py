@@ -1,0 +1,62 @@
+"""A command line in the syntax of Go's flag package, which scripts written for influx rely on.
+
+argparse reads `-password ''`, `-pretty=T` and `-h value` another way.
+"""
+
+from collections.abc import Mapping, Sequence
+
+Value = str | int | bool
+
+_BOOLEANS = {text: True for text in ("1", "t", "T", "true", "TRUE", "True")} | {
+    text: False for text in ("0", "f", "F", "false", "FALSE", "False")
+}
+
+
+class FlagError(Exception):
+    """The flags are wrong; `str()` is Go's sentence."""
+
+
+def parse_flags(
+    arguments: Sequence[str], defaults: Mapping[str, Value]
+) -> tuple[dict[str, Value], list[str]]:
+    """The value of every flag in *defaults*, and the words that are left over.
+
+    A flag has the type of its default. One or two dashes, `-flag=x`, and `-flag x` unless it is a
+    boolean; the last of several wins; `--` or the first word that is no flag ends them.
+    """
+    values = dict(defaults)
+    rest = list(arguments)
+    while rest and rest[0].startswith("-") and rest[0] != "-":
+        word = rest.pop(0)
+        if word == "--":
+            break
+        name, equals, text = word[2 if word.startswith("--") else 1 :].partition("=")
+        if not name or name.startswith("-"):
+            raise FlagError(f"bad flag syntax: {word}")
+        if name not in defaults:
+            raise FlagError(f"flag provided but not defined: -{name}")
+        if isinstance(defaults[name], bool):
+            values[name] = _boolean(name, text) if equals else True
+            continue
+        if not equals:
+            if not rest:
+                raise FlagError(f"flag needs an argument: -{name}")
+            text = rest.pop(0)
+        values[name] = _integer(name, text) if isinstance(defaults[name], int) else text
+    return values, rest
+
+
+def _boolean(name: str, text: str) -> bool:
+    if text not in _BOOLEANS:
+        raise FlagError(f'invalid boolean value "{text}" for -{name}: parse error')
+    return _BOOLEANS[text]
+
+
+def _integer(name: str, text: str) -> int:
+    digits = text.lstrip("+-")
+    # Go reads a leading 0 as octal, Python only "0o".
+    octal = len(digits) > 1 and digits.isdigit() and digits[0] == "0"
+    try:
+        return int(text, 8 if octal else 0)
+    except ValueError:
+        raise FlagError(f'invalid value "{text}" for flag -{name}: parse error') from None

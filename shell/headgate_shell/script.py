@@ -1,0 +1,45 @@
+"""The shell without a person: `-execute`, or statements on standard input."""
+
+import sys
+
+from headgate_shell.client import CannotReach, query
+from headgate_shell.commands import CommandFailed, Leave, Terminal, is_command, run_command
+from headgate_shell.session import Session
+from headgate_shell.show import shown
+
+
+def execute(text: str, session: Session) -> int:
+    """Runs each line of *text* like one typed, until one fails; the exit status."""
+    lines = [line for line in text.split("\n") if line.strip()]
+    if not lines:
+        print("empty input", file=sys.stderr)
+        return 1
+    terminal = Terminal(sys.stdout.write)
+    for line in lines:
+        try:
+            if is_command(line):
+                run_command(line, session, terminal)
+                continue
+        except Leave:
+            return 0
+        except (CommandFailed, CannotReach) as error:
+            print(f"ERR: {error}", file=sys.stderr)
+            return 1
+        if status := run(line, session):
+            return status
+    return 0
+
+
+def run(text: str, session: Session) -> int:
+    """Sends *text* as one query and prints the answer; the exit status."""
+    try:
+        response = query(session, text)
+    except CannotReach as error:
+        print(f"ERR: cannot reach {error}", file=sys.stderr)
+        return 1
+    sys.stdout.write(shown(response, session))
+    if response.first_error:
+        sys.stdout.flush()
+        print(response.first_error, file=sys.stderr)
+        return 1
+    return 0
