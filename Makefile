@@ -1,0 +1,44 @@
+# Sets up .venv by itself; needs python3 (3.11 or newer) and make.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.PHONY: demo serve test check format bench clean
+
+demo: .venv/installed
+	$(BIN)/python examples/tour.py
+
+serve: .venv/installed
+	$(BIN)/headgate serve --bind 127.0.0.1:8086 --store headgate.db
+
+test: .venv/developed
+	$(BIN)/pytest --numprocesses auto $(T)
+
+check: .venv/developed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+format: .venv/developed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Needs Debian's influxdb and wrk.
+bench: .venv/developed
+	$(BIN)/python benchmarks/show_grants.py
+
+clean:
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(PIP) --upgrade pip
+	$(PIP) --editable .
+	touch $@
+
+.venv/developed: .venv/installed
+	$(PIP) --editable . --group dev
+	touch $@

@@ -1,0 +1,189 @@
+"""The tour of `make demo`: a server on a free port, a store in a temporary folder, every way in.
+
+Each step prints what is asked and what is answered; an answer other than the expected one ends the
+tour with status 1.
+"""
+
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from base64 import b64encode
+from pathlib import Path
+
+import jwt
+
+SECRET = "a shared secret of this demonstration"
+HEADGATE = [sys.executable, "-m", "headgate"]
+ROOT = ("root", "Toor-1")
+
+
+class Tour:
+    """A server in *folder*, and the steps against it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store = folder / "headgate.db"
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self.server: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        arguments = ["serve", "--bind", f"127.0.0.1:{self.port}", "--store", str(self.store)]
+        say(f"$ HEADGATE_HTTP_SHARED_SECRET=... headgate {shlex.join(arguments)} &")
+        self.server = subprocess.Popen(
+            [*HEADGATE, *arguments],
+            env=os.environ | {"HEADGATE_HTTP_SHARED_SECRET": SECRET},
+            text=True,
+        )
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/ping", timeout=2).close()
+                return
+            except OSError:
+                if self.server.poll() is not None or time.monotonic() > deadline:
+                    sys.exit("the server did not start")
+                time.sleep(0.05)
+
+    def stop(self) -> None:
+        if self.server is not None and self.server.poll() is None:
+            self.server.send_signal(signal.SIGTERM)
+            status = self.server.wait(20)
+            say(f"$ kill -TERM {self.server.pid}    # exit status {status}")
+            expect("0", str(status))
+
+    def shell(self, statement: str, *words: str, login: tuple[str, str] = ROOT) -> None:
+        """A statement through `headgate shell`; *words* have to be in its answer."""
+        say(f"\n$ INFLUX_USERNAME={login[0]} INFLUX_PASSWORD={login[1]} \\")
+        say(f"  headgate shell -port {self.port} -execute {quoted(statement)}")
+        done = subprocess.run(
+            [*HEADGATE, "shell", "-port", str(self.port), "-execute", statement],
+            env=os.environ | {"INFLUX_USERNAME": login[0], "INFLUX_PASSWORD": login[1]},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        say(done.stdout.rstrip("\n") or "(done)")
+        expect_words(words, done.stdout)
+
+    def http(
+        self, title: str, statement: str, status: int, *words: str, header: str = "", **url: str
+    ) -> None:
+        """A statement over plain HTTP; the *status* and *words* have to be in the answer."""
+        query = "&".join(f"{name}={urllib.parse.quote(value)}" for name, value in url.items())
+        address = f"http://127.0.0.1:{self.port}/query" + (f"?{query}" if query else "")
+        shown = f"-H {shlex.quote('Authorization: ' + header)} " if header else ""
+        say(f"\n# {title}")
+        say(f"$ curl {shown}'{address}' --data-urlencode {quoted('q=' + statement)}")
+        request = urllib.request.Request(address, urllib.parse.urlencode({"q": statement}).encode())
+        if header:
+            request.add_header("Authorization", header)
+        try:
+            with urllib.request.urlopen(request, timeout=20) as response:
+                code, body = response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            code, body = error.code, error.read().decode()
+        say(f"{code} {body.rstrip()}")
+        expect(str(status), str(code))
+        expect_words(words, json.dumps(json.loads(body), separators=(",", ":")))
+
+
+def quoted(text: str) -> str:
+    """*text* for a shell's command line, with the quotes that are easier to read."""
+    return f'"{text}"' if "'" in text and not set('"$`\\!') & set(text) else shlex.quote(text)
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def expect(wanted: str, got: str) -> None:
+    if wanted != got:
+        sys.exit(f"the tour expected {wanted}, and got {got}")
+
+
+def expect_words(words: tuple[str, ...], answer: str) -> None:
+    for word in words:
+        if word not in answer:
+            sys.exit(f"the tour expected {word!r} in the answer")
+
+
+def basic(name: str, password: str) -> str:
+    return "Basic " + b64encode(f"{name}:{password}".encode()).decode()
+
+
+def tour(folder: Path) -> None:
+    run = Tour(folder)
+    run.start()
+    try:
+        make_users(run)
+        log_in(run)
+        change_users(run)
+        say("\n# Everything is kept: stop the server, and start it again")
+        run.stop()
+        run.start()
+        run.shell("SHOW USERS; SHOW GRANTS FOR todd; SHOW DATABASES", "alice", "READ", "telegraf")
+    finally:
+        run.stop()
+
+
+def make_users(run: Tour) -> None:
+    run.http(
+        "The first query of a new server makes the administrator",
+        "CREATE USER root WITH PASSWORD 'Toor-1' WITH ALL PRIVILEGES",
+        200,
+        '"statement_id":0}',
+    )
+    run.shell("CREATE DATABASE telegraf")
+    run.shell("CREATE USER todd WITH PASSWORD 's3cret'")
+    run.shell("CREATE USER alice WITH PASSWORD 'wonder'")
+    run.shell("CREATE USER bob WITH PASSWORD 'build'")
+    run.shell("GRANT ALL ON telegraf TO todd; GRANT WRITE ON telegraf TO alice")
+    run.shell("REVOKE WRITE ON telegraf FROM todd")
+    run.shell("SHOW USERS", "root  true", "todd  false", "alice false")
+    run.shell("SHOW GRANTS FOR todd", "telegraf READ")
+
+
+def log_in(run: Tour) -> None:
+    token = jwt.encode({"username": "todd", "exp": int(time.time()) + 600}, SECRET, "HS256")
+    ways = {
+        "Basic": basic("todd", "s3cret"),
+        "Token": "Token todd:s3cret",
+        "a JSON Web Token signed with the shared secret": f"Bearer {token}",
+    }
+    for name, header in ways.items():
+        run.http(f"Log in with {name}", "SHOW DATABASES", 200, '[["telegraf"]]', header=header)
+    run.http("Log in with u and p", "SHOW DATABASES", 200, "telegraf", u="todd", p="s3cret")
+    run.http(
+        "A wrong password", "SHOW DATABASES", 401, "authorization failed", header=basic("todd", "?")
+    )
+    run.http(
+        "A privilege that todd does not have",
+        "GRANT ALL PRIVILEGES TO todd",
+        403,
+        "todd not authorized to execute statement 'GRANT ALL PRIVILEGES TO todd',"
+        " requires admin privilege",
+        header=basic("todd", "s3cret"),
+    )
+
+
+def change_users(run: Tour) -> None:
+    run.shell("SET PASSWORD FOR todd = 'other'")
+    run.http("The old password", "SHOW DATABASES", 401, "failed", header=basic("todd", "s3cret"))
+    run.http("The new one", "SHOW DATABASES", 200, "telegraf", header=basic("todd", "other"))
+    run.shell("DROP USER bob")
+    run.http("Nobody any more", "SHOW DATABASES", 401, "failed", header=basic("bob", "build"))
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory(prefix="headgate-tour.") as name:
+        tour(Path(name))
+    say("\nThe tour went as it should.")
