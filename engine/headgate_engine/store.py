@@ -50,33 +50,43 @@ class Tx(Protocol):
 
     def user(self, name: str) -> User | None:
         """The user of that name."""
+        ...
 
     def add_user(self, name: str, hash: str, admin: bool) -> None:
         """Adds a user, with a new id and no grants. The name must be free."""
+        ...
 
     def put_user(self, user: User, *, hash: str, admin: bool) -> None:
         """Gives *user* another hash or admin flag."""
+        ...
 
     def drop_user(self, user: User) -> None:
         """Drops *user*, grants and all."""
+        ...
 
     def admins(self) -> int:
         """How many users have the admin flag."""
+        ...
 
     def empty(self) -> bool:
         """Whether there are no users at all."""
+        ...
 
     def put_grant(self, user: User, database: Database, privilege: Privilege) -> None:
         """Sets what *user* has on *database*, in place of what he had."""
+        ...
 
     def database(self, name: str) -> Database | None:
         """The database of that name."""
+        ...
 
     def add_database(self, name: str, policy: RetentionPolicy) -> None:
         """Adds a database, with a new id; nobody has a grant on it. The name must be free."""
+        ...
 
     def drop_database(self, database: Database) -> None:
         """Drops *database*; every grant on it counts for nothing from now on."""
+        ...
 
 
 class Store(Protocol):
@@ -89,33 +99,44 @@ class Store(Protocol):
         ordered, and seen by every reader. What *change* raises comes through, and nothing is done.
         *change* may run more than once: it must have no effects of its own.
         """
+        ...
 
     def user(self, name: str) -> User | None:
         """The user of that name, as new as the last change acknowledged by anyone."""
+        ...
 
     def users(self, after: str = "", limit: int = 1000) -> Sequence[Account]:
         """At most *limit* users in order of creation, those behind the id *after*."""
+        ...
 
     def empty(self) -> bool:
         """Whether there are no users at all."""
+        ...
 
     def database(self, name: str) -> Database | None:
         """The database of that name."""
+        ...
 
     def databases(self) -> Sequence[Database]:
         """All databases in order of creation."""
+        ...
 
     def audit(self, since: int = 0, limit: int = 1000) -> Sequence[AuditRecord]:
         """At most *limit* audit records with a revision greater than *since*, in order."""
+        ...
 
     def changes(self, since: int) -> Sequence[Change] | None:
         """The changes after revision *since*; None if it is too long ago to tell."""
+        ...
 
     def wait(self, since: int, timeout: float) -> int:
         """Waits for a revision newer than *since*, *timeout* seconds at most; gives the newest."""
+        ...
 
     def fence(self) -> int:
         """A revision proven current at the moment of the call."""
+        ...
 
     def close(self) -> None:
         """Gives back what the store holds. It cannot be used any more."""
+        ...

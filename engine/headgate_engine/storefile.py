@@ -35,9 +35,9 @@ def prepare(path: Path) -> bool:
     created = _create_if_first(path)
     if path.stat().st_size == 0:
         raise StoreError(f"store {path} is an empty file: restore it from a backup")
+    _check(path)
     connection = connect(path)
     try:
-        _check(path, connection)
         with connection:
             # A real write, so that a read-only place is found now and not at the first REVOKE.
             connection.execute("UPDATE meta SET rev = rev")
@@ -51,11 +51,16 @@ def prepare(path: Path) -> bool:
 def connect(path: Path) -> apsw.Connection:
     """A connection to the existing store at *path*. Raises StoreError."""
     try:
-        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-        connection.set_busy_timeout(_BUSY_MILLISECONDS)
+        connection = _open(path)
         connection.execute(_PRAGMAS).fetchall()
     except apsw.Error as error:
         raise _refused(path, error) from None
+    return connection
+
+
+def _open(path: Path) -> apsw.Connection:
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    connection.set_busy_timeout(_BUSY_MILLISECONDS)
     return connection
 
 
@@ -90,7 +95,7 @@ def _create_if_first(path: Path) -> bool:
 
 
 def _fill(path: Path) -> None:
-    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    connection = _open(path)
     try:
         connection.execute("PRAGMA synchronous = FULL").fetchall()
         with connection:
@@ -107,9 +112,17 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _check(path: Path, connection: apsw.Connection) -> None:
-    application = connection.pragma("application_id")
-    version = connection.pragma("user_version")
+def _check(path: Path) -> None:
+    """Raises StoreError for what is no store of ours, and changes nothing in it."""
+    try:
+        connection = _open(path)
+        try:
+            application = connection.pragma("application_id")
+            version = connection.pragma("user_version")
+        finally:
+            connection.close()
+    except apsw.Error as error:
+        raise _refused(path, error) from None
     if application != APPLICATION_ID:
         raise StoreError(f"{path} is a SQLite database, but not a store of Headgate")
     if not isinstance(version, int) or version > VERSION:

@@ -29,6 +29,7 @@ def interact(session: Session) -> int:
         try:
             line = lines.prompt(_PROMPT)
         except KeyboardInterrupt:
+            write("^C\n")
             continue
         except EOFError:
             return 0

@@ -1,0 +1,144 @@
+"""The file of a store: a damaged, foreign or vanished one is one clear line and no start."""
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import apsw
+import pytest
+
+from headgate_engine import Audit, Engine, Passwords, SqliteStore, StoreError, Tx, Unavailable
+from headgate_engine.user import EVERYBODY
+
+
+def make(path: Path) -> None:
+    SqliteStore(path).close()
+
+
+def make_foreign(path: Path) -> None:
+    connection = apsw.Connection(str(path))
+    connection.execute("CREATE TABLE notes (text)")
+    connection.close()
+
+
+def make_newer(path: Path) -> None:
+    make(path)
+    connection = apsw.Connection(str(path))
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+
+
+def make_damaged(path: Path) -> None:
+    make(path)
+    content = path.read_bytes()
+    path.write_bytes(b"\0" * 200 + content[200:])
+
+
+def make_vanished(path: Path) -> None:
+    make(path)
+    path.unlink()
+
+
+def add_many(tx: Tx, prefix: str) -> None:
+    for number in range(500):
+        tx.add_user(f"{prefix}{number}", "hash", False)
+
+
+@pytest.mark.parametrize(
+    ("prepare", "reason"),
+    [
+        (make_vanished, "is gone, but users.db.lock says that there was one"),
+        (Path.touch, "is an empty file"),
+        (lambda path: path.write_text("no database at all, but long enough\n" * 50), "no store"),
+        (make_foreign, "not a store of Headgate"),
+        (make_newer, "has schema version 99; this Headgate knows up to 1"),
+        (make_damaged, "damaged, or no store at all"),
+        (Path.mkdir, "cannot open store"),
+    ],
+)
+def test_a_file_that_is_no_good_store_is_refused_and_left_alone(
+    tmp_path: Path, prepare: Callable[[Path], None], reason: str
+) -> None:
+    path = tmp_path / "users.db"
+    prepare(path)
+    before = path.read_bytes() if path.is_file() else None
+    with pytest.raises(StoreError, match=reason) as refused:
+        SqliteStore(path)
+    assert "\n" not in str(refused.value) and str(path) in str(refused.value)
+    assert (path.read_bytes() if path.is_file() else None) == before
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="there is no folder"):
+        SqliteStore(tmp_path / "nowhere" / "users.db")
+
+
+def test_a_new_store_is_for_its_owner_only_and_leaves_nothing_else_behind(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "users.db")
+    assert store.created
+    Engine(store, Passwords(4)).query("CREATE DATABASE db", EVERYBODY)
+    for file in tmp_path.iterdir():
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
+    store.close()
+    assert {file.name for file in tmp_path.iterdir()} <= {
+        *("users.db", "users.db.lock", "users.db-wal", "users.db-shm")
+    }
+    again = SqliteStore(tmp_path / "users.db")
+    assert not again.created
+    assert [database.name for database in again.databases()] == ["db"]
+    again.close()
+
+
+def test_two_processes_worth_of_stores_see_each_others_changes_at_once(tmp_path: Path) -> None:
+    one, other = SqliteStore(tmp_path / "users.db"), SqliteStore(tmp_path / "users.db")
+    for number in range(50):
+        writer, reader = (one, other) if number % 2 else (other, one)
+        writer.transact(lambda tx, n=number: tx.add_user(f"u{n}", "hash", False), Audit("", "", ""))  # type: ignore[misc]
+        assert reader.user(f"u{number}") is not None
+        assert reader.fence() == number + 1
+    one.close()
+    other.close()
+
+
+def test_old_changes_are_forgotten_and_said_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headgate_engine.sqlite._KEPT_CHANGES", 5)
+    store = SqliteStore(tmp_path / "users.db")
+    for number in range(8):
+        store.transact(lambda tx, n=number: tx.add_user(f"u{n}", "hash", False), Audit("", "", ""))  # type: ignore[misc]
+    assert store.changes(2) is None
+    changes = store.changes(3)
+    assert changes is not None and [change.revision for change in changes] == [4, 5, 6, 7, 8]
+    store.close()
+
+
+def test_a_store_that_cannot_be_written_says_so_and_goes_on_reading(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "users.db")
+    engine = Engine(store, Passwords(4))
+    engine.query("CREATE DATABASE db", EVERYBODY)
+    # As full as a disk can be: not one page more.
+    store._writer.pragma("max_page_count", 1)
+    text = "x" * 200
+    many = "; ".join(f'CREATE DATABASE "{text}{number}"' for number in range(200))
+    errors = {result.error for result in engine.query(many, EVERYBODY)} - {"", "not executed"}
+    assert errors == {"store unavailable: cannot write: full"}
+    before = store.fence()
+    with pytest.raises(Unavailable):
+        store.transact(
+            lambda tx: add_many(tx, text),
+            Audit("", "", ""),
+        )
+    assert store.fence() == before and store.empty()
+    store._writer.pragma("max_page_count", 1_000_000)
+    assert [result.error for result in engine.query("CREATE DATABASE z", EVERYBODY)] == [""]
+    store.close()
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_permission_is_named(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(StoreError, match="cannot create store|may not write"):
+        SqliteStore(tmp_path / "users.db")
+    tmp_path.chmod(0o700)

@@ -1,0 +1,65 @@
+"""PyPI's influxdb client against our server: the library that Python programs use."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import influxdb
+import pytest
+from influxdb.exceptions import InfluxDBClientError
+
+from harness import ROOT, Server
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[Any]:
+    server.bootstrap()
+    client = influxdb.InfluxDBClient("127.0.0.1", server.port, *ROOT)
+    yield client
+    client.close()
+
+
+def test_users_and_grants_through_the_library(client: Any) -> None:
+    client.create_database("telegraf")
+    client.create_user("todd", "s3cret")
+    client.create_user("boss", "x", admin=True)
+    client.grant_privilege("read", "telegraf", "todd")
+    assert client.get_list_privileges("todd") == [{"database": "telegraf", "privilege": "READ"}]
+    client.revoke_privilege("read", "telegraf", "todd")
+    assert client.get_list_privileges("todd") == [
+        {"database": "telegraf", "privilege": "NO PRIVILEGES"}
+    ]
+    client.grant_privilege("all", "telegraf", "todd")
+    assert client.get_list_users() == [
+        {"user": "root", "admin": True},
+        {"user": "todd", "admin": False},
+        {"user": "boss", "admin": True},
+    ]
+    client.switch_user("todd", "s3cret")
+    assert client.get_list_database() == [{"name": "telegraf"}]
+    client.switch_user(*ROOT)
+    client.set_user_password("todd", "other")
+    client.switch_user("todd", "other")
+    assert client.get_list_database() == [{"name": "telegraf"}]
+    client.switch_user(*ROOT)
+    client.grant_admin_privileges("todd")
+    client.revoke_admin_privileges("todd")
+    client.drop_user("todd")
+    client.drop_database("telegraf")
+    assert [user["user"] for user in client.get_list_users()] == ["root", "boss"]
+    assert client.ping()
+
+
+def test_refusals_are_the_librarys_own_exceptions(client: Any) -> None:
+    client.create_user("todd", "s3cret")
+    client.switch_user("todd", "wrong")
+    with pytest.raises(InfluxDBClientError) as refused:
+        client.get_list_users()
+    assert refused.value.code == 401 and "authorization failed" in refused.value.content
+    client.switch_user("todd", "s3cret")
+    with pytest.raises(InfluxDBClientError) as refused:
+        client.get_list_users()
+    assert refused.value.code == 403
+    assert "todd not authorized to execute statement 'SHOW USERS'" in refused.value.content
+    client.switch_user(*ROOT)
+    with pytest.raises(InfluxDBClientError, match="user not found"):
+        client.drop_user("nobody")

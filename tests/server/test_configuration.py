@@ -1,0 +1,115 @@
+"""Settings from flags, environment, file and defaults."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headgate_server import ConfigurationError, Settings, configure
+
+INFLUXDB_CONF = """
+reporting-disabled = true
+bind-address = "127.0.0.1:8088"
+[meta]
+  dir = "/var/lib/influxdb/meta"
+[http]
+  enabled = true
+  bind-address = ":9999"
+  auth-enabled = true
+  realm = "my realm"
+  pprof-enabled = false
+  shared-secret = "from the file"
+  max-body-size = 1000
+  https-enabled = false
+[[graphite]]
+  enabled = false
+[store]
+  path = "users.db"
+"""
+
+
+def test_defaults_are_safe() -> None:
+    settings = configure({}, {}, None).settings
+    assert settings == Settings()
+    assert settings.auth_enabled and settings.keep_last_admin
+    assert settings.address() == ("127.0.0.1", 8086)
+
+
+def test_an_influxdb_conf_is_taken_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "influxdb.conf"
+    path.write_text(INFLUXDB_CONF)
+    found = configure({}, {}, str(path))
+    assert found.settings == Settings(
+        bind_address=":9999",
+        realm="my realm",
+        shared_secret="from the file",
+        max_body_size=1000,
+        store_path="users.db",
+    )
+    assert found.settings.address() == ("", 9999)
+    notices = "\n".join(found.notices)
+    for ignored in ("[meta]", "[graphite]", "pprof-enabled", "reporting-disabled"):
+        assert ignored in notices
+    assert "from the file" not in notices + repr(found)
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment", "realm"),
+    [
+        ({}, {}, "file"),
+        ({}, {"INFLUXDB_HTTP_REALM": "influx"}, "influx"),
+        ({}, {"INFLUXDB_HTTP_REALM": "influx", "HEADGATE_HTTP_REALM": "ours"}, "ours"),
+        ({"http.realm": "flag"}, {"HEADGATE_HTTP_REALM": "ours"}, "flag"),
+        ({"http.realm": None}, {}, "file"),
+    ],
+)
+def test_a_flag_comes_before_the_environment_before_the_file(
+    tmp_path: Path, flags: dict[str, Any], environment: dict[str, str], realm: str
+) -> None:
+    path = tmp_path / "headgate.toml"
+    path.write_text('[http]\nrealm = "file"\n')
+    assert configure(flags, environment, str(path)).settings.realm == realm
+
+
+def test_only_http_settings_listen_to_influxdbs_environment() -> None:
+    environment = {"INFLUXDB_STORE_PATH": "x", "HEADGATE_AUTH_BCRYPT_COST": "5"}
+    settings = configure({}, environment, None).settings
+    assert (settings.store_path, settings.bcrypt_cost) == ("headgate.db", 5)
+
+
+def test_a_secret_may_stand_in_a_file_of_its_own(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("hush\n")
+    environment = {"HEADGATE_HTTP_SHARED_SECRET_FILE": str(secret)}
+    assert configure({}, environment, None).settings.shared_secret == "hush"
+    flags = {"http.shared-secret": "flag"}
+    assert configure(flags, environment, None).settings.shared_secret == "flag"
+    with pytest.raises(ConfigurationError, match="shared-secret-file .*: No such file"):
+        configure({}, {"HEADGATE_HTTP_SHARED_SECRET_FILE": "/nowhere"}, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[http]\nrealms = 'x'", r"\[http\] realms: unknown key, expected one of auth-enabled, "),
+        ("[http]\nauth-enabled = 'yes'", r"\[http\] auth-enabled: expected true or false"),
+        ("[http]\nmax-body-size = true", r"\[http\] max-body-size: expected a whole number"),
+        ("[http]\nmax-body-size = -1", r"\[http\] max-body-size: expected 0 to "),
+        ("[http]\nrealm = 5", r"\[http\] realm: expected a string"),
+        ("[http]\nhttps-enabled = true", "https-enabled: not supported by this version"),
+        ("[http]\nunix-socket-enabled = true", "not supported by this version"),
+        ("[auth]\nbcrypt-cost = 3", r"\[auth\] bcrypt-cost: expected 4 to 14"),
+        ("[htpp]\nrealm = 'x'", "unknown section 'htpp', expected auth, http, store"),
+        ("realm = 'x'", "unknown section 'realm'"),
+        ("[http]\nbind-address = '127.0.0.1'", "is no HOST:PORT"),
+        ("[http", "no TOML"),
+    ],
+)
+def test_a_wrong_file_is_one_line_that_names_the_key(
+    tmp_path: Path, text: str, reason: str
+) -> None:
+    path = tmp_path / "headgate.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError, match=reason) as refused:
+        configure({}, {}, str(path))
+    assert "\n" not in str(refused.value)

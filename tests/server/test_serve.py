@@ -1,0 +1,161 @@
+"""`headgate serve` as a process: start, workers, signals, faults."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness import ROOT, Answer, Server, free_port, poll_until
+
+HEADGATE = [sys.executable, "-m", "headgate"]
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*HEADGATE, "serve", *arguments],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("flags", [(), ("--workers", "2")])
+def test_everything_is_kept_over_a_restart(
+    serve: Callable[..., Server], flags: tuple[str, ...]
+) -> None:
+    server = serve(*flags).bootstrap("CREATE DATABASE db", "CREATE USER a WITH PASSWORD 'x'")
+    assert server.stop() == 0
+    server.start()
+    assert server.query("SHOW USERS").rows() == [["root", True], ["a", False]]
+    assert server.query("SHOW DATABASES", ("a", "x")).status == 200
+    assert server.stop(signal.SIGINT) == 0
+
+
+def test_sigterm_lets_running_requests_finish(serve: Callable[..., Server]) -> None:
+    # Expensive hashes, so that a request is still running when the signal comes.
+    server = serve(HEADGATE_AUTH_BCRYPT_COST="10").bootstrap()
+    answers: list[Answer] = []
+    many = "; ".join(f"CREATE USER u{number} WITH PASSWORD 'x'" for number in range(8))
+    thread = threading.Thread(target=lambda: answers.append(server.query(many)))
+    thread.start()
+    poll_until(lambda: len(server.query("SHOW USERS").rows()) > 1, "nothing happens")
+    assert server.stop() == 0
+    thread.join()
+    assert len(answers[0].json["results"]) == 8 and not answers[0].error
+
+
+def test_a_change_is_obeyed_by_the_next_request_to_any_worker(
+    serve: Callable[..., Server],
+) -> None:
+    server = serve("--workers", "3").bootstrap("CREATE DATABASE db")
+    for number in range(12):
+        server.query(f"CREATE USER a WITH PASSWORD 'p{number}'; GRANT READ ON db TO a")
+        for _ in range(8):  # connections of their own: any worker may get them
+            assert server.query("SHOW DATABASES", ("a", f"p{number}")).rows() == [["db"]]
+        server.query("REVOKE READ ON db FROM a")
+        for _ in range(4):
+            assert server.query("SHOW DATABASES", ("a", f"p{number}")).rows() == []
+        server.query("DROP USER a")
+        for _ in range(8):
+            assert server.query("SHOW DATABASES", ("a", f"p{number}")).status == 401
+
+
+def test_several_workers_serve(serve: Callable[..., Server]) -> None:
+    server = serve("--workers", "3").bootstrap()
+    assert server.process is not None
+    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text()
+    assert len(children.split()) >= 3
+    # One that dies is replaced, and nobody notices.
+    victim = max(int(pid) for pid in children.split())
+    os.kill(victim, signal.SIGKILL)
+    for _ in range(20):
+        assert server.query("SHOW USERS").status == 200
+
+
+def test_a_slow_login_does_not_hold_up_the_others(serve: Callable[..., Server]) -> None:
+    server = serve(HEADGATE_AUTH_BCRYPT_COST="12").bootstrap()  # about 0.3 s each
+    server.query("SHOW USERS")
+    threads = [
+        threading.Thread(target=server.query, args=("SHOW USERS", ("root", f"wrong{n}")))
+        for n in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    started = time.monotonic()
+    served = 0
+    while any(thread.is_alive() for thread in threads):
+        assert server.query("SHOW GRANTS FOR root").status == 200
+        served += 1
+        assert time.monotonic() - started < 30
+    assert served > 3
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment", "reason"),
+    [
+        (("--bind", "nonsense"), {}, "bind-address: 'nonsense' is no HOST:PORT"),
+        (("--bind", "127.0.0.1:99999"), {}, "no HOST:PORT"),
+        (("--bind", "192.0.2.1:0"), {}, "cannot listen on 192.0.2.1:0"),
+        (("--store", "/nowhere/users.db"), {}, "there is no folder /nowhere"),
+        (("--config", "/nowhere.toml"), {}, "/nowhere.toml: No such file"),
+        (("--workers", "0"), {}, "--workers: expected 1 to 64"),
+        ((), {"HEADGATE_AUTH_BCRYPT_COST": "99"}, "HEADGATE_AUTH_BCRYPT_COST: expected 4 to 14"),
+        ((), {"INFLUXDB_HTTP_AUTH_ENABLED": "maybe"}, "expected true or false"),
+    ],
+)
+def test_what_cannot_start_says_why_in_one_line(
+    tmp_path: Path, flags: tuple[str, ...], environment: dict[str, str], reason: str
+) -> None:
+    arguments = ("--bind", "127.0.0.1:0", "--store", str(tmp_path / "users.db"), *flags)
+    done = run(*arguments, **environment)
+    assert done.returncode == 1
+    lines = [line for line in done.stderr.splitlines() if "created store" not in line]
+    assert reason in lines[-1] and len(lines) <= 2 and "Traceback" not in done.stderr
+
+
+def test_a_port_that_is_taken_is_named(server: Server, tmp_path: Path) -> None:
+    done = run("--bind", f"127.0.0.1:{server.port}", "--store", str(tmp_path / "other.db"))
+    assert done.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{server.port}: Address already in use" in done.stderr
+
+
+def test_wrong_flags_are_one_line_and_status_2() -> None:
+    done = run("--nonsense")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+
+
+def test_a_vanished_store_is_not_replaced_by_an_empty_one(serve: Callable[..., Server]) -> None:
+    server = serve().bootstrap()
+    server.stop()
+    for file in server.store.parent.glob(server.store.name + "*"):
+        if not file.name.endswith(".lock"):
+            file.unlink()
+    done = run("--bind", "127.0.0.1:0", "--store", str(server.store))
+    assert done.returncode == 1 and "is gone" in done.stderr
+
+
+def test_passwords_and_secrets_are_in_no_log(serve: Callable[..., Server]) -> None:
+    server = serve("--shared-secret", "Zk7secretZk7").bootstrap()
+    server.query("CREATE USER a WITH PASSWORD 'Zk7passwordZk7'; SET PASSWORD FOR a = 'Zk7otherZk7'")
+    server.request("GET", "/query?q=SHOW+USERS&u=a&p=Zk7otherZk7")
+    server.request("GET", "/query?q=CREATE+USER+b+WITH+PASSWORD+'Zk7getZk7'", basic=ROOT)
+    server.query("SHOW USERS", ("a", "Zk7wrongZk7"))
+    server.stop()
+    files = [server.store, *server.store.parent.glob(server.store.name + "-*")]
+    for file in [*files, server.store.with_suffix(".log")]:
+        assert b"Zk7" not in file.read_bytes(), file
+
+
+def test_it_listens_on_every_interface_if_no_host_is_given(tmp_path: Path) -> None:
+    port = free_port()
+    server = Server(tmp_path / "users.db", ("--bind", f":{port}"), port=port)
+    server.start()
+    assert server.stop() == 0

@@ -1,0 +1,173 @@
+"""The shell with a person: keys through a pipe for the logic, a real terminal for the looks."""
+
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pexpect
+import pytest
+from prompt_toolkit.application import create_app_session
+from prompt_toolkit.input import create_pipe_input
+from prompt_toolkit.output import DummyOutput
+
+from harness import Server
+from headgate_shell.history import kept
+from headgate_shell.interactive import interact
+from headgate_shell.session import Session
+
+
+@pytest.fixture
+def ready(server: Server) -> Server:
+    return server.bootstrap(
+        "CREATE DATABASE metrics; CREATE USER alice WITH PASSWORD 'wonder'",
+        "GRANT READ ON metrics TO alice",
+    )
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("HEADGATE_HISTFILE", raising=False)
+    yield tmp_path
+
+
+def typed(server: Server, *lines: str, username: str = "root", password: str = "Toor-1") -> Session:
+    """A session in which *lines* were typed, each with Enter, and then Ctrl-D."""
+    session = Session("127.0.0.1", server.port, username=username, password=password)
+    session.server_version = "1.8.10"
+    with create_pipe_input() as keys, create_app_session(input=keys, output=DummyOutput()):
+        keys.send_text("".join(line + "\r" for line in lines) + "\x04")
+        assert interact(session) == 0
+    return session
+
+
+def test_statements_and_commands(
+    ready: Server, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed(ready, "SHOW USERS", "", "use metrics", "exit", "SHOW DATABASES")
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"Connected to http://127.0.0.1:{ready.port} version 1.8")
+    assert "alice false\n" in shown and "Using database metrics\n" in shown
+    assert "name: databases" not in shown
+
+
+def test_auth_checks_the_login_and_keeps_the_old_one_if_it_is_wrong(
+    ready: Server, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = typed(ready, "auth", "alice", "wrong", "SHOW USERS", "auth alice wonder", "auth", "")
+    shown = capsys.readouterr().out
+    assert "ERR: authorization failed\n" in shown
+    assert "alice false\n" in shown  # still root
+    assert "Logged in as alice\n" in shown and "ERR: no login given" in shown
+    assert (session.username, session.password) == ("alice", "wonder")
+
+
+def test_auth_asks_for_what_is_not_given(ready: Server, home: Path) -> None:
+    session = typed(ready, "AUTH", "alice", "wonder")
+    assert (session.username, session.password) == ("alice", "wonder")
+
+
+def test_ones_own_new_password_is_used_at_once(
+    ready: Server, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = typed(ready, "SET PASSWORD FOR root = 'new one'", "SHOW USERS")
+    assert session.password == "new one"
+    assert "alice false" in capsys.readouterr().out
+
+
+def test_a_lost_server_is_said_plainly(
+    ready: Server, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ready.stop()
+    typed(ready, "SET PASSWORD FOR root = 'Zk7'")
+    shown = capsys.readouterr().out
+    assert "ERR: cannot reach http://127.0.0.1" in shown and "connection refused" in shown
+    assert "Zk7" not in shown
+
+
+def test_no_password_is_in_the_history_and_it_is_for_its_owner_only(
+    ready: Server, home: Path
+) -> None:
+    typed(
+        *(ready, "auth alice Zk7a", "AUTH alice Zk7b", "auth", "alice", "Zk7c", "Zk7d"),
+        *("SET PASSWORD FOR alice='Zk7e'", "CREATE USER b WITH PASSWORD 'two Zk7f'"),
+        *("CREATE USER c WITH PASSWORD 'Zk7g", "SHOW USERS", "\x1b[A\x1b[A"),
+    )
+    history = home / ".headgate_history"
+    text = history.read_text()
+    assert "Zk7" not in text and "auth" not in text.lower()
+    assert "SET PASSWORD FOR alice=[REDACTED]" in text and "SHOW USERS" in text
+    assert stat.S_IMODE(history.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    ("line", "rest"),
+    [
+        ("SHOW USERS", "SHOW USERS"),
+        ("use metrics", "use metrics"),
+        ("auth", ""),
+        ("  AUTH a b", ""),
+        ("auth;", ""),
+        ("hunter2", ""),
+        ("", ""),
+        ("SET PASSWORD FOR a = 'x'", "SET PASSWORD FOR a = [REDACTED]"),
+    ],
+)
+def test_the_history_keeps_statements_and_commands_without_passwords(line: str, rest: str) -> None:
+    assert kept(line) == rest
+
+
+def test_a_home_that_cannot_be_written_is_no_reason_to_stop(
+    ready: Server, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HEADGATE_HISTFILE", str(home / "nowhere" / "history"))
+    typed(ready, "SHOW USERS")
+    shown = capsys.readouterr().out
+    assert "WARN: no history" in shown and "alice false" in shown
+
+
+# What says that the shell reads: bracketed paste switched on, or the prompt itself.
+PROMPTS = {"xterm": r"\[\?2004h", "dumb": "> "}
+
+
+@pytest.mark.parametrize("terminal", PROMPTS)
+def test_on_a_real_terminal(ready: Server, home: Path, terminal: str) -> None:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("INFLUX_")}
+    environment |= {"TERM": terminal, "PROMPT_TOOLKIT_NO_CPR": "1"}
+    environment |= {"INFLUX_USERNAME": "root", "INFLUX_PASSWORD": "Toor-1"}
+    child = pexpect.spawn(
+        sys.executable,
+        ["-m", "headgate", "shell", "-host", "127.0.0.1", "-port", str(ready.port)],
+        env=environment,
+        timeout=30,
+        encoding="utf-8",
+        dimensions=(24, 120),
+    )
+    steps = [
+        ("SHOW USERS\r", "alice false"),
+        ("auth\r", "username:"),
+        ("alice\r", "password:"),
+        ("wonder\r", "Logged in as alice"),
+        ("SHOW USERS\r", "requires admin privilege"),
+        ("SHOW U\x03", r"\^C"),
+    ]
+    seen: list[str] = []
+    try:
+        child.expect("Connected to http://127.0.0.1")
+        for keys, answer in steps:
+            if not keys.startswith(("alice", "wonder")):
+                child.expect(PROMPTS[terminal])
+            child.send(keys)
+            child.expect(answer)
+            seen.append(child.before or "")
+        child.expect(PROMPTS[terminal])
+        # Ctrl-D is lost if it comes while a dumb terminal is still in line mode.
+        child.send("\x04" if terminal == "xterm" else "exit\r")
+        child.expect(pexpect.EOF)
+        child.close()
+        assert child.exitstatus == 0
+        assert "wonder" not in "".join(seen)
+    finally:
+        child.close(force=True)

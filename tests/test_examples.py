@@ -1,0 +1,86 @@
+"""The examples run, and do what they say."""
+
+import os
+import subprocess
+import sys
+from base64 import b64encode
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness import Server, free_port, poll_until
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def run(*arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=EXAMPLES,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_embed(tmp_path: Path) -> None:
+    assert run("embed.py", str(tmp_path / "users.db")).splitlines()[1:] == [
+        "[[('telegraf', 'READ')]]",
+        "may read: True",
+        "may write: False",
+        "wrong password: authorization failed",
+    ]
+
+
+def test_the_tour() -> None:
+    answer = run("tour.py")
+    assert answer.endswith("The tour went as it should.\n")
+    assert "401" in answer and "requires admin privilege" in answer
+
+
+def test_starlette_app(serve: Callable[..., Server], tmp_path: Path) -> None:
+    server = serve().bootstrap(
+        "CREATE DATABASE telegraf; CREATE USER todd WITH PASSWORD 'x'",
+        "CREATE USER alice WITH PASSWORD 'x'; GRANT READ ON telegraf TO todd",
+    )
+    app = Server(server.store, port=free_port())
+    app.process = subprocess.Popen(
+        [sys.executable, "-m", "uvicorn", "starlette_app:app", "--port", str(app.port)],
+        cwd=EXAMPLES,
+        env=os.environ | {"HEADGATE_STORE_PATH": str(server.store)},
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+
+        def listens() -> bool:
+            try:
+                return app.request("GET", "/").status == 401
+            except OSError:
+                return False
+
+        poll_until(listens, "the application did not start")
+        for path, login, status in (
+            ("/", ("todd", "x"), 200),
+            ("/", ("todd", "y"), 401),
+            ("/report", ("todd", "x"), 200),
+            ("/report", ("alice", "x"), 403),
+            ("/report", ("root", "Toor-1"), 200),
+        ):
+            assert app.request("GET", path, basic=login).status == status, (path, login)
+        assert app.request("GET", "/?u=todd&p=x").body == b"hello todd"
+        wrong = {"Authorization": "Basic " + b64encode(b"todd:y").decode()}
+        answer = app.request("GET", "/", headers=wrong)
+        assert answer.headers["WWW-Authenticate"] and answer.error == "authorization failed"
+        server.query("REVOKE READ ON telegraf FROM todd")
+        assert app.request("GET", "/report", basic=("todd", "x")).status == 403
+    finally:
+        app.stop()
+
+
+@pytest.mark.parametrize("name", [path.name for path in sorted(EXAMPLES.glob("*.py"))])
+def test_every_example_is_tested(name: str) -> None:
+    assert name.removesuffix(".py") in Path(__file__).read_text()
