@@ -9,6 +9,7 @@ from headgate_engine.errors import (
     AccessDenied,
     AdminRequiredFirst,
     AuthenticationFailed,
+    NoUpstream,
     StatementError,
     UserExists,
     UsernameRequired,
@@ -172,6 +173,8 @@ class Engine:
                 change = partial(rules.create_database, name=name, options=options)
             case DropDatabase(name):
                 change = partial(rules.drop_database, name=name)
+            case _:
+                raise NoUpstream
         self.store.transact(change, Audit(principal.name, address, str(statement)))
         return ()
 

@@ -60,6 +60,13 @@ class PolicyError(StatementError):
     """The retention policy of CREATE DATABASE .. WITH is refused."""
 
 
+class NoUpstream(StatementError):
+    """The statement is about data, and there is no store of data behind the engine."""
+
+    def __init__(self) -> None:
+        super().__init__("no upstream store is configured: only users, grants and databases here")
+
+
 class AuthenticationFailed(EngineError):
     """Nobody by that name and password. It does not say which of the two was wrong."""
 

@@ -1,23 +1,58 @@
 """What a statement needs, and whether a user has it. No store, no I/O."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from headgate_engine.user import User
 from headgate_grammar import (
+    AlterRetentionPolicy,
+    CreateContinuousQuery,
     CreateDatabase,
+    CreateRetentionPolicy,
+    CreateSubscription,
     CreateUser,
+    Delete,
+    DropContinuousQuery,
     DropDatabase,
+    DropMeasurement,
+    DropRetentionPolicy,
+    DropSeries,
+    DropShard,
+    DropSubscription,
     DropUser,
+    Explain,
     Grant,
     GrantAdmin,
+    KillQuery,
     Privilege,
     Revoke,
     RevokeAdmin,
+    Select,
     SetPassword,
+    ShowContinuousQueries,
     ShowDatabases,
+    ShowDiagnostics,
+    ShowFieldKeyCardinality,
+    ShowFieldKeys,
     ShowGrants,
+    ShowMeasurementCardinality,
+    ShowMeasurements,
+    ShowQueries,
+    ShowRetentionPolicies,
+    ShowSeries,
+    ShowSeriesCardinality,
+    ShowShardGroups,
+    ShowShards,
+    ShowStats,
+    ShowSubscriptions,
+    ShowTagKeyCardinality,
+    ShowTagKeys,
+    ShowTagValues,
+    ShowTagValuesCardinality,
     ShowUsers,
+    Source,
     Statement,
+    databases,
 )
 
 
@@ -37,11 +72,13 @@ class Need:
 
 ADMIN = Need(admin=True)
 
+Needs = tuple[Need, ...]
 
-def needs(statement: Statement, database: str) -> tuple[Need, ...]:
+
+def needs(statement: Statement, database: str) -> Needs:
     """What *statement* needs of a user who is no admin, in the order in which InfluxDB names it.
 
-    *database* is the request's, for statements that name none.
+    *database* is the request's, for what names none.
     """
     match statement:
         case CreateUser() | DropUser() | SetPassword() | ShowUsers() | ShowGrants():
@@ -50,8 +87,41 @@ def needs(statement: Statement, database: str) -> tuple[Need, ...]:
             return (ADMIN,)
         case CreateDatabase() | DropDatabase():
             return (ADMIN,)
+        case CreateRetentionPolicy() | AlterRetentionPolicy() | DropMeasurement() | DropShard():
+            return (ADMIN,)
+        case CreateSubscription() | DropSubscription() | ShowSubscriptions() | KillQuery():
+            return (ADMIN,)
+        case ShowShards() | ShowShardGroups() | ShowStats() | ShowDiagnostics():
+            return (ADMIN,)
         case ShowDatabases():
             return ()
+        case Select():
+            return _select(statement, database)
+        case Explain(select):
+            return _select(select, database)
+        case CreateContinuousQuery():
+            return _continuous_query(statement)
+        case Delete() | DropSeries():
+            return (_write(database),)
+        case DropRetentionPolicy(_, named) | DropContinuousQuery(_, named):
+            return (_write(named),)
+        case ShowContinuousQueries() | ShowQueries():
+            return (_read(database),)
+        case ShowRetentionPolicies(named):
+            return (_read(named or database),)
+        case ShowMeasurements(named, measurement):
+            sources = (measurement,) if measurement is not None else ()
+            return _own_and_named(named or database, sources)
+        case ShowSeries(named, sources) | ShowFieldKeys(named, sources):
+            return _own_and_named(named or database, sources)
+        case ShowTagKeys(named, sources) | ShowTagValues(_, named, sources):
+            return _own_and_named(named or database, sources)
+        case ShowSeriesCardinality() | ShowMeasurementCardinality() if not statement.exact:
+            return _own_and_named(statement.database or database, statement.sources)
+        case ShowSeriesCardinality() | ShowMeasurementCardinality():
+            return _cardinality(statement.sources, statement.database or database)
+        case ShowFieldKeyCardinality() | ShowTagKeyCardinality() | ShowTagValuesCardinality():
+            return _cardinality(statement.sources, statement.database or database)
 
 
 def allows(user: User, need: Need) -> bool:
@@ -65,9 +135,51 @@ def allows(user: User, need: Need) -> bool:
 
 
 def changes(statement: Statement) -> bool:
-    """Whether *statement* changes something, so that InfluxDB warns of it in a GET request."""
+    """Whether *statement* changes something, so that InfluxDB warns of it in a GET request.
+
+    It does not warn of DELETE.
+    """
     match statement:
-        case ShowUsers() | ShowGrants() | ShowDatabases():
+        case Select(target=target):
+            return target is not None
+        case Delete() | Explain():
             return False
         case _:
-            return True
+            return not type(statement).__name__.startswith("Show")
+
+
+def _read(database: str) -> Need:
+    return Need(Privilege.READ, database)
+
+
+def _write(database: str) -> Need:
+    return Need(Privilege.WRITE, database)
+
+
+def _select(select: Select, database: str) -> Needs:
+    """READ for every measurement, then WRITE for what is written; subqueries like the whole."""
+    found: list[Need] = [_read(named or database) for named in databases(select.sources)]
+    if select.target is not None:
+        found.append(_write(select.target.database or database))
+    return _once(found)
+
+
+def _continuous_query(statement: CreateContinuousQuery) -> Needs:
+    """As its SELECT, run on its database: InfluxDB asks for less (cq-source-unchecked)."""
+    return _once([_read(statement.database), *_select(statement.select, statement.database)])
+
+
+def _own_and_named(own: str, sources: Iterable[Source]) -> Needs:
+    """READ on *own*, and on what FROM names: InfluxDB does not look at that."""
+    named = (database for database in databases(tuple(sources)) if database)
+    return _once([_read(own), *map(_read, named)])
+
+
+def _cardinality(sources: Iterable[Source], own: str) -> Needs:
+    """READ where FROM says, else on *own*: InfluxDB asks for nothing without FROM."""
+    found = [_read(named or own) for named in databases(tuple(sources))]
+    return _once(found or [_read(own)])
+
+
+def _once(found: Iterable[Need]) -> Needs:
+    return tuple(dict.fromkeys(found))

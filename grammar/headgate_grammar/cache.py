@@ -4,7 +4,8 @@ from collections import OrderedDict
 from threading import Lock
 
 from headgate_grammar.parser import parse
-from headgate_grammar.statements import CreateUser, SetPassword, Statement
+from headgate_grammar.statements import Statement
+from headgate_grammar.users import CreateUser, SetPassword
 
 _LONGEST_TEXT = 4096
 

@@ -24,6 +24,10 @@ _UNITS = {
     "d": DAY,
     "w": WEEK,
 }
+_LARGEST_FIRST = (
+    *(("w", WEEK), ("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", SECOND)),
+    *(("ms", MILLISECOND), ("u", MICROSECOND)),
+)
 _PART = re.compile(r"([0-9]+)(ns|ms|[uµsmhdw])")
 _LONGEST = (1 << 63) - 1
 
@@ -31,15 +35,29 @@ _LONGEST = (1 << 63) - 1
 def parse_duration(text: str) -> int:
     """The nanoseconds that *text* stands for. Raises ValueError if it is no duration."""
     total = end = 0
+    last = ""
     while end < len(text):
         part = _PART.match(text, end)
-        if part is None:
+        if part is None or int(part[1]) > _LONGEST:
             raise ValueError("invalid duration")
         total += int(part[1]) * _UNITS[part[2]]
+        last = str(int(part[1])) + part[2]
         end = part.end()
-    if end == 0 or total > _LONGEST:
+    if end == 0:
         raise ValueError("invalid duration")
+    if total > _LONGEST:
+        raise ValueError(f"overflowed duration {last}: choose a smaller duration or INF")
     return total
+
+
+def format_duration(nanoseconds: int) -> str:
+    """*nanoseconds* as an InfluxQL literal, in the largest unit that divides it: `90m`, `0s`."""
+    if nanoseconds == 0:
+        return "0s"
+    for name, unit in _LARGEST_FIRST:
+        if nanoseconds % unit == 0:
+            return f"{nanoseconds // unit}{name}"
+    return f"{nanoseconds}ns"
 
 
 def go_duration(nanoseconds: int) -> str:

@@ -5,12 +5,12 @@ class ParseError(Exception):
     """The text is no InfluxQL. `str()` is InfluxDB's own sentence, position included.
 
     *found* is the offending token as InfluxDB names it and *expected* what it lists instead; both
-    are empty where the token was read but its value is refused (`invalid duration`). *line* and
-    *char* count from 1 in characters.
+    are empty where the tokens are right but what they say is refused (`invalid duration`). *line*
+    and *char* count characters from 1; both are 0 for the few errors that InfluxDB does not place.
     """
 
-    def __init__(self, message: str, line: int, char: int) -> None:
-        super().__init__(f"{message} at line {line}, char {char}")
+    def __init__(self, message: str, line: int = 0, char: int = 0) -> None:
+        super().__init__(f"{message} at line {line}, char {char}" if line else message)
         self.found = ""
         self.expected: tuple[str, ...] = ()
         self.line = line

@@ -1,48 +1,69 @@
 """What InfluxDB lists as expected at a place, in its own words and order."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 _STATEMENTS = "SELECT DELETE SHOW CREATE DROP EXPLAIN GRANT REVOKE ALTER SET KILL"
 
-# By the keywords since the beginning of the statement: where InfluxDB's list is in the order in
-# which it registered its statements, or leaves out what it accepts as well.
+# By the words since the beginning of the statement: where InfluxDB's list is in the order in which
+# it registered its statements, or leaves out what it accepts as well.
 _AFTER = {
     "": tuple(_STATEMENTS.split()),
     "CREATE": ("CONTINUOUS", "DATABASE", "USER", "RETENTION", "SUBSCRIPTION"),
-    "DROP": (
-        *("CONTINUOUS", "DATABASE", "MEASUREMENT", "RETENTION"),
-        *("SERIES", "SHARD", "SUBSCRIPTION", "USER"),
-    ),
-    "SHOW": (
-        *("CONTINUOUS", "DATABASES", "DIAGNOSTICS", "FIELD", "GRANTS", "MEASUREMENT"),
-        *("MEASUREMENTS", "QUERIES", "RETENTION", "SERIES", "SHARD", "SHARDS", "STATS"),
-        *("SUBSCRIPTIONS", "TAG", "USERS"),
-    ),
     "GRANT": ("READ", "WRITE", "ALL [PRIVILEGES]"),
     "GRANT ALL": ("ON", "TO"),
     "REVOKE": ("READ", "WRITE", "ALL [PRIVILEGES]"),
     "REVOKE ALL": ("ON", "FROM"),
     "REVOKE ALL PRIVILEGES": ("ON", "FROM"),
+    "EXPLAIN": ("SELECT",),
+    "EXPLAIN ANALYZE": ("SELECT",),
+    "SHOW MEASUREMENT": ("EXACT", "CARDINALITY"),
+    "SHOW FIELD KEY": ("EXACT", "CARDINALITY"),
+    "SHOW TAG KEY": ("EXACT", "CARDINALITY"),
 }
+
+# By what the grammar accepts, the first row of which everything is accepted: where something has to
+# follow, InfluxDB names it and not what might stand before it.
+_WHERE_ACCEPTED: tuple[tuple[frozenset[str], tuple[str, ...]], ...] = tuple(
+    (frozenset(accepted.split()), tuple(listed.split(" | ")))
+    for accepted, listed in (
+        ("STRING NUMBER", "identifier | string | number | bool"),
+        ("$END", ";"),
+        ("END", "END"),
+        ("NUMBER", "identifier | number | duration | ("),
+        ("IDENT ASC", "identifier | ASC | DESC"),
+        ("IDENT", "identifier"),
+        ("RPAR", ")"),
+        ("WITH", "WITH"),
+        ("FROM WHERE", "FROM | WHERE"),
+        ("FROM", "FROM"),
+        ("INTO", "INTO"),
+        ("BEGIN", "BEGIN"),
+        ("CAST_TYPE", "float | integer | string | boolean | field | tag"),
+        ("WILDCARD_TYPE", "field | tag"),
+        ("DURATION_LITERAL", "duration"),
+        ("IN EQUAL", "IN | = | =~"),
+        ("EQUAL EQ_REGEX", "= | =~"),
+        ("DURATION DEFAULT", "DURATION | REPLICATION | SHARD | DEFAULT"),
+    )
+)
 
 _NAMES = {
-    "IDENT": "identifier",
-    "STRING": "string",
-    "INTEGER": "integer",
-    "DURATION_LITERAL": "duration",
-    "EQUAL": "=",
-    "SEMICOLON": ";",
+    **{"STRING": "string", "INTEGER": "integer", "REGEX": "regex"},
+    **{"EQUAL": "=", "LPAR": "(", "DOT": "."},
 }
 
 
-def expected(words: Iterable[str], accepted: set[str]) -> tuple[str, ...]:
+def expected(words: Sequence[str], accepted: set[str]) -> tuple[str, ...]:
     """The list for a place after *words*, where the grammar accepts the terminals *accepted*."""
-    after = _AFTER.get(" ".join(words))
-    if after is not None:
+    after = _AFTER.get(" ".join(words[:4]))
+    if after is not None and len(words) < 4:
         return after
-    if "$END" in accepted:
-        # Whatever else might follow here is optional: InfluxDB has given up on it already.
-        return (";",)
-    if "DURATION_LITERAL" in accepted:
-        accepted = accepted - {"INF"}
+    for some, listed in _WHERE_ACCEPTED:
+        if some <= accepted:
+            return listed
     return tuple(sorted(_NAMES.get(name, name) for name in accepted))
+
+
+def terminal(listed: str) -> str:
+    """The terminal that InfluxDB lists as *listed*, for what may end an expression or a clause."""
+    return {";": "SEMICOLON", ")": "RPAR"}.get(listed, listed)

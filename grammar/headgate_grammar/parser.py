@@ -1,17 +1,25 @@
 """InfluxQL text to statements. The one file that knows how Lark parses."""
 
+import re
+from collections.abc import Container, Mapping
 from importlib import resources
 
 from lark import Lark, Token
 from lark.exceptions import UnexpectedToken as LarkUnexpectedToken
-from lark.exceptions import VisitError
 from lark.parsers.lalr_interactive_parser import InteractiveParser
 
-from headgate_grammar.builder import BadValue, Builder
+from headgate_grammar.build_select import ConditionInField, NoInterval, NoResample
+from headgate_grammar.builder import Builder
 from headgate_grammar.errors import ParseError, UnexpectedToken
-from headgate_grammar.expected import expected
-from headgate_grammar.scanner import end_position, line_ends, position, scan
+from headgate_grammar.expected import expected, terminal
+from headgate_grammar.literals import BadValue
+from headgate_grammar.parameters import bind
+from headgate_grammar.positions import end_position, line_ends, position
+from headgate_grammar.scanner import scan
 from headgate_grammar.statements import Statement
+
+DEEPEST = 100
+"""How deep parentheses, calls and subqueries may nest."""
 
 _LARK = Lark(
     resources.files("headgate_grammar").joinpath("influxql.lark").read_text("utf-8"),
@@ -21,55 +29,170 @@ _LARK = Lark(
     maybe_placeholders=True,
     transformer=Builder(),
 )
+_SEMANTIC = (BadValue, ConditionInField, NoInterval, NoResample)
+_WHITE_SPACE = re.compile(r"[ \t\n]*")
+# Names that are keywords where the grammar expects them, and nowhere else.
+_SOFT_KEYWORDS = {"fill": "FILL", "tz": "TZ", "verbose": "VERBOSE"}
 
 
-def parse(text: str) -> tuple[Statement, ...]:
+def parse(text: str, parameters: Mapping[str, object] | None = None) -> tuple[Statement, ...]:
     """The statements of *text*, none for a text of blanks, comments and semicolons.
 
-    Raises ParseError, whose text and position are InfluxDB 1.8's.
+    *parameters* are the values of `$name`, see parameters.py. Raises ParseError, whose text and
+    position are InfluxDB 1.8's.
     """
-    text = line_ends(text)
-    parser = _LARK.parse_interactive()
-    tokens: list[Token] = []
-    try:
-        for token in scan(text):
-            tokens.append(token)
-            parser.feed_token(token)
-        result: tuple[Statement, ...] = parser.feed_token(Token("$END", ""))
-    except LarkUnexpectedToken as error:
-        raise _unexpected(text, tokens, error.token, parser) from None
-    except (BadValue, VisitError) as error:
-        bad = error.orig_exc if isinstance(error, VisitError) else error
-        if not isinstance(bad, BadValue):
-            raise
-        raise ParseError(str(bad), *position(text, bad.token)) from None
-    return result
+    return _Parse(line_ends(text), parameters or {}).statements()
 
 
-def _unexpected(
-    text: str, tokens: list[Token], wrong: Token, parser: InteractiveParser
-) -> ParseError:
-    if wrong.type == "$END":
-        before, where = tokens, end_position(text, tokens[-1] if tokens else None)
-    else:
-        before, where = tokens[:-1], position(text, wrong)
-    words = _words(before)
-    wanted = expected(words, parser.accepts())  # type: ignore[no-untyped-call]
-    if _found(wrong) in wanted:
-        # InfluxDB has such statements and this grammar does not: its sentence would be absurd.
-        return ParseError(" ".join([*words, _found(wrong)]) + " is not supported", *where)
-    return UnexpectedToken(_found(wrong), wanted, *where)
+class _Parse:
+    """One text on its way through the parser."""
+
+    def __init__(self, text: str, parameters: Mapping[str, object]) -> None:
+        self._text = text
+        self._parameters = parameters
+        self._parser = _LARK.parse_interactive()
+        self._tokens: list[Token] = []
+        self._depth = 0
+
+    def statements(self) -> tuple[Statement, ...]:
+        try:
+            for token in scan(self._text, self._regex_follows):
+                self._feed(self._as_expected(token))
+            result: tuple[Statement, ...] = self._parser.feed_token(Token("$END", ""))
+        except LarkUnexpectedToken as error:
+            raise self._unexpected(error.token) from None
+        except _SEMANTIC as error:
+            raise self._refused(error) from None
+        return result
+
+    def _feed(self, token: Token) -> None:
+        self._tokens.append(token)
+        if token.type in ("LPAR", "CALL_PAREN"):
+            self._depth += 1
+            if self._depth > DEEPEST:
+                where = position(self._text, token)
+                raise ParseError(f"nested deeper than {DEEPEST} levels", *where)
+        elif token.type == "RPAR":
+            self._depth -= 1
+        elif token.type == "BADREGEX":
+            raise ParseError("bad regex: ", *position(self._text, token))
+        self._parser.feed_token(token)
+
+    def _as_expected(self, token: Token) -> Token:
+        """*token* as it has to be read in this place."""
+        if token.type == "BOUND":
+            token = bind(token, self._parameters)
+        if token.type == "IDENT":
+            soft = _SOFT_KEYWORDS.get(token.lower())
+            if soft is not None and soft in self._choices():
+                return token.update(soft)
+        elif token.type == "REGEX" and "REGEX" not in self._choices():
+            return token.update("BOUND_REGEX")
+        return token
+
+    def _regex_follows(self, previous: Token | None) -> bool:
+        return "REGEX" in self._choices()
+
+    def _choices(self) -> Container[str]:
+        """The terminals that lead on from here, and perhaps some more."""
+        choices: Container[str] = self._parser.choices()  # type: ignore[no-untyped-call]
+        return choices
+
+    # ---- what went wrong
+
+    def _unexpected(self, wrong: Token) -> ParseError:
+        accepted = self._parser.accepts()  # type: ignore[no-untyped-call]
+        if wrong.type == "$END":
+            before = self._tokens
+            last = before[-1] if before else None
+            ahead = "REGEX" in accepted or (
+                "DOT" in accepted and last is not None and last.type == "DOT"
+            )
+            where = end_position(self._text, last, looked_ahead=ahead)
+        else:
+            before, where = self._tokens[:-1], position(self._text, wrong)
+        words = _words(before)
+        wanted = expected(words, accepted)
+        if error := self._refused_before(before, terminal(wanted[0]), accepted):
+            return error
+        if wrong.type in ("BOUND", "BOUND_ERROR") and {"STRING", "NUMBER"} <= accepted:
+            return ParseError(_unbound(wrong))
+        if wanted == (".",) and before and (blank := self._blank_after(before[-1])):
+            wrong = Token("BLANK", blank, start_pos=before[-1].end_pos)
+            where = position(self._text, wrong)
+        if words[-1:] == ["DISTINCT"] and not self._blank_after(before[-1]):
+            wanted = ("(", *wanted)
+        elif "CAST_TYPE" in accepted and wrong.type == "IDENT":
+            wanted = (*wanted[:2], "unsigned", *wanted[2:])
+        return UnexpectedToken(_found(wrong), wanted, *where)
+
+    def _refused_before(
+        self, before: list[Token], ending: str, accepted: set[str]
+    ) -> ParseError | None:
+        """What InfluxDB refuses of *before* when it ends there, before it sees the wrong token."""
+        if ending not in accepted:
+            return None
+        parser: InteractiveParser = self._parser.copy(deepcopy_values=False)  # type: ignore[no-untyped-call]
+        try:
+            parser.feed_token(Token(ending, ""))
+        except _SEMANTIC as error:
+            return self._refused(error, [*before, Token(ending, "")])
+        return None
+
+    def _refused(self, error: Exception, tokens: list[Token] | None = None) -> ParseError:
+        tokens = tokens or self._tokens
+        match error:
+            case NoInterval():
+                last = tokens[-2]  # the one behind it has shown that the SELECT is over
+                wanted = ("GROUP BY time(...)", *([str(error)] if str(error) else []))
+                return UnexpectedToken(_found(last), wanted, *position(self._text, last))
+            case NoResample():
+                wrong = tokens[-1]
+                return UnexpectedToken(
+                    _found(wrong), ("EVERY", "FOR"), *position(self._text, wrong)
+                )
+            case ConditionInField(operator=operator):
+                line, char = position(self._text, _field_start(tokens))
+                return ParseError(
+                    f"invalid operator {operator} in SELECT clause at line {line}, char {char};"
+                    " operator is intended for WHERE clause"
+                )
+            case BadValue(token=Token() as token):
+                return ParseError(str(error), *position(self._text, token))
+            case _:
+                return ParseError(str(error))
+
+    def _blank_after(self, token: Token) -> str:
+        """The white space right behind *token*."""
+        blank = _WHITE_SPACE.match(self._text, token.end_pos or 0)
+        return blank[0] if blank is not None else ""
 
 
 def _words(tokens: list[Token]) -> list[str]:
     """The types of the tokens since the beginning of the last statement."""
-    words: list[str] = []
-    for token in tokens:
-        if token.type == "SEMICOLON":
-            words.clear()
-        else:
-            words.append(token.type)
-    return words
+    begin = 0
+    for index in range(len(tokens) - 1, -1, -1):
+        if tokens[index].type == "SEMICOLON":
+            begin = index + 1
+            break
+    return [token.type for token in tokens[begin:]]
+
+
+def _field_start(tokens: list[Token]) -> Token:
+    """The first token of the field that ends before the last of *tokens*."""
+    depth = 0
+    for index in range(len(tokens) - 2, -1, -1):
+        kind = tokens[index].type
+        depth += (kind == "RPAR") - (kind in ("LPAR", "CALL_PAREN"))
+        if depth <= 0 and kind in ("SELECT", "COMMA"):
+            return tokens[index + 1]
+    return tokens[0]
+
+
+def _unbound(token: Token) -> str:
+    if token.type == "BOUND_ERROR":
+        return str(token)
+    return f"missing parameter: {token[1:]}" if token[1:] else "empty bound parameter"
 
 
 def _found(token: Token) -> str:
@@ -77,12 +200,14 @@ def _found(token: Token) -> str:
     match token.type:
         case "$END":
             return "EOF"
-        case "<>":
+        case "NOT_EQUAL":
             return "!="
+        case "FILL" | "TZ" | "VERBOSE":
+            return str(token)
+        case "REGEX" | "BOUND_REGEX":
+            return token.value or "REGEX"
         case "IDENT" | "STRING" | "BADSTRING" | "BADESCAPE" | "ILLEGAL":
             return token.value or token.type
-        case "EQUAL" | "SEMICOLON":
-            return str(token)
         case _ if str(token).upper() == token.type:
             return token.type
         case _:

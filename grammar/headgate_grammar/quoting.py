@@ -8,6 +8,8 @@ _BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ESCAPES = {"\n": r"\n", "\\": r"\\", '"': r"\""}
 _UNESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _SPECIAL = re.compile(r'[\n\\"]')
+_STRING_ESCAPES = {"\n": r"\n", "\\": r"\\", "'": r"\'"}
+_SPECIAL_STRING = re.compile(r"[\n\\']")
 
 
 def quote_identifier(name: str) -> str:
@@ -15,6 +17,16 @@ def quote_identifier(name: str) -> str:
     if _BARE.fullmatch(name) and not is_keyword(name):
         return name
     return '"' + _SPECIAL.sub(lambda match: _ESCAPES[match[0]], name) + '"'
+
+
+def quote_string(value: str) -> str:
+    """*value* as a string literal, in single quotes."""
+    return "'" + _SPECIAL_STRING.sub(lambda match: _STRING_ESCAPES[match[0]], value) + "'"
+
+
+def quote_regex(pattern: str) -> str:
+    """*pattern* between slashes."""
+    return "/" + pattern.replace("/", r"\/").replace("\n", r"\n") + "/"
 
 
 def unescape(text: str) -> str:

@@ -2,8 +2,9 @@
 
 from lark import Token
 
-from headgate_grammar.scanner import line_ends, scan
-from headgate_grammar.statements import REDACTED
+from headgate_grammar.positions import line_ends
+from headgate_grammar.scanner import scan
+from headgate_grammar.users import REDACTED
 
 
 def redact(text: str) -> str:

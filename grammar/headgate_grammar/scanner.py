@@ -1,11 +1,11 @@
 """InfluxQL text to tokens, cut where InfluxDB 1.8's scanner cuts; never raises.
 
-What is no token of the language comes out as BADSTRING, BADESCAPE or ILLEGAL: the parser can say
-where it stands, and a text that does not parse can still be redacted.
+What is no token of the language comes out as BADSTRING, BADESCAPE, BADREGEX or ILLEGAL: the parser
+can say where it stands, and a text that does not parse can still be redacted.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from lark import Token
 
@@ -27,30 +27,59 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _BLANK = re.compile(r"[ \t\n]+|--[^\n]*\n?|/\*.*?\*/", re.DOTALL)
+_REGEX = re.compile(r"/((?:\\/|[^/\n])*+)/")
 _GOOD = {
     "'": re.compile(r"""(?:[^'\\\n]|\\[n\\"'])*"""),
     '"': re.compile(r"""(?:[^"\\\n]|\\[n\\"'])*"""),
 }
-# Lark's names for what stands between double quotes in the grammar; other symbols name themselves.
-_SYMBOLS = {"=": "EQUAL", ";": "SEMICOLON"}
+SYMBOLS = {
+    **{"=": "EQUAL", "!=": "NOT_EQUAL", "<>": "NOT_EQUAL", "=~": "EQ_REGEX", "!~": "NOT_REGEX"},
+    **{"<": "LESS", "<=": "LESS_EQUAL", ">": "GREATER", ">=": "GREATER_EQUAL"},
+    **{"+": "PLUS", "-": "MINUS", "*": "STAR", "/": "SLASH", "%": "PERCENT"},
+    **{"&": "BIT_AND", "|": "BIT_OR", "^": "BIT_XOR"},
+    **{"(": "LPAR", ")": "RPAR", ",": "COMMA", ";": "SEMICOLON"},
+}
+_NAMES = frozenset({"IDENT", "BOUND"})
+_CASTS = frozenset({"float", "integer", "unsigned", "string", "boolean"})
+_BEFORE_REGEX = frozenset(
+    {"SELECT", "FROM", "BY", "COMMA", "CALL_PAREN", "DOT", "EQUAL", "EQ_REGEX", "NOT_REGEX"}
+)
 
 
-def scan(text: str) -> Iterator[Token]:
+def likely_regex(previous: Token | None) -> bool:
+    """Whether a `/` after *previous* most likely begins a regular expression."""
+    return previous is not None and previous.type in _BEFORE_REGEX
+
+
+def scan(
+    text: str, regex_follows: Callable[[Token | None], bool] = likely_regex
+) -> Iterator[Token]:
     """The tokens of *text*, whose line ends are `\\n`; blanks and comments are left out.
 
     A token's value is what it stands for (a string without its quotes and escapes), its
-    `start_pos` and `end_pos` say where in *text* it is written.
+    `start_pos` and `end_pos` say where in *text* it is written. *regex_follows* is asked whether a
+    `/` begins a regular expression, given the token before it; else it is a division.
     """
     position = 0
+    previous: Token | None = None
+    before: Token | None = None
     while position < len(text):
         if blank := _BLANK.match(text, position):
+            if previous is not None and previous.type == "CAST":
+                # Nothing may stand between `::` and its type, and InfluxDB shows what does.
+                yield Token("BLANK", blank[0], start_pos=position, end_pos=blank.end())
             position = blank.end()
             continue
-        match = _TOKEN.match(text, position)
-        token = _broken(text, position) if match is None else _token(match)
+        if text[position] == "/" and _may_be_regex(position, previous) and regex_follows(previous):
+            token = _regex(text, position)
+        else:
+            match = _TOKEN.match(text, position)
+            token = _broken(text, position) if match is None else _token(match)
+            if previous is not None and previous.end_pos == position:
+                token = _glued(token, previous, before)
         yield token
         assert token.end_pos is not None
-        position = token.end_pos
+        position, before, previous = token.end_pos, previous, token
 
 
 def _token(match: re.Match[str]) -> Token:
@@ -67,8 +96,41 @@ def _token(match: re.Match[str]) -> Token:
         case "BOUND" if value.endswith('"'):
             value = "$" + unescape(value[2:-1])
         case "SYMBOL":
-            kind = _SYMBOLS.get(value, value)
+            kind = SYMBOLS.get(value, value)
     return Token(kind, value, start_pos=match.start(), end_pos=match.end())
+
+
+def _glued(token: Token, previous: Token, before: Token | None) -> Token:
+    """*token* as it is read right behind *previous*, with no blank between them."""
+    match token.type:
+        case "." if previous.type in _NAMES or previous.type == "DOT":
+            return token.update("DOT")
+        case ":" if previous.type == "DOT":
+            return token.update("COLON")
+        case "::" if previous.type in _NAMES or previous.type == "STAR":
+            return token.update("CAST")
+        case "LPAR" if previous.type in _NAMES or previous.type == "DISTINCT":
+            return token.update("CALL_PAREN")
+        case "FIELD" | "TAG" if previous.type == "CAST":
+            star = before is not None and before.type == "STAR"
+            return token.update("WILDCARD_TYPE" if star else "CAST_TYPE")
+        case "IDENT" if previous.type == "CAST" and token.lower() in _CASTS:
+            return token.update("CAST_TYPE")
+        case _:
+            return token
+
+
+def _may_be_regex(position: int, previous: Token | None) -> bool:
+    return previous is None or previous.type != "DOT" or previous.end_pos == position
+
+
+def _regex(text: str, start: int) -> Token:
+    match = _REGEX.match(text, start)
+    if match is None:
+        end = text.find("\n", start)
+        return Token("BADREGEX", "", start_pos=start, end_pos=end if end >= 0 else len(text))
+    value = match[1].replace(r"\/", "/")
+    return Token("REGEX", value, start_pos=start, end_pos=match.end())
 
 
 def _broken(text: str, start: int) -> Token:
@@ -86,46 +148,3 @@ def _broken(text: str, start: int) -> Token:
     if text.startswith("/*", start):
         return Token("ILLEGAL", "", start_pos=start, end_pos=len(text))
     return Token("ILLEGAL", quote, start_pos=start, end_pos=start + 1)
-
-
-def line_ends(text: str) -> str:
-    """*text* with `\\r\\n` and `\\r` as one `\\n`, as InfluxDB's reader sees it."""
-    if "\r" not in text:
-        return text
-    return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def position(text: str, token: Token) -> tuple[int, int]:
-    """Line and character, from 1, that InfluxDB reports for *token* of *text*."""
-    start = token.start_pos or 0
-    # InfluxDB notes where it stands before it reads the quote of a string, and behind the
-    # backslash of a wrong escape.
-    if token.type == "BADESCAPE":
-        start = token.end_pos or 0
-    elif text[start : start + 1] == "'" or token.type == "BADSTRING":
-        start = max(start - 1, 0)
-    return _line_char(text, start)
-
-
-def end_position(text: str, last: Token | None) -> tuple[int, int]:
-    """Line and character, from 1, that InfluxDB reports for the end of *text*.
-
-    It counts the end twice where the scanner had to read it to know that a word, a blank or a line
-    comment is over. *last* is the last token.
-    """
-    rest = text[(last.end_pos or 0) if last is not None else 0 :]
-    pieces = [piece[0] for piece in _BLANK.finditer(rest)]
-    if pieces:
-        over = pieces[-1].isspace() or (pieces[-1][0] == "-" and pieces[-1][-1] != "\n")
-    else:
-        over = bool(text) and (text[-1].isalnum() or text[-1] == "_") and _is_word(last)
-    line, char = _line_char(text, len(text))
-    return line, char + over
-
-
-def _is_word(token: Token | None) -> bool:
-    return token is not None and token.type not in ("INTEGER", "NUMBER", "DURATION_LITERAL")
-
-
-def _line_char(text: str, offset: int) -> tuple[int, int]:
-    return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)

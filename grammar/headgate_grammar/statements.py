@@ -1,145 +1,65 @@
-"""One frozen dataclass per kind of InfluxQL statement, its fields named by the words of the syntax.
+"""Every statement of InfluxQL. Its kinds stand in the files that this one imports.
 
-`str(statement)` is canonical InfluxQL as InfluxDB 1.x prints it in refusals and warnings: keywords
-in capitals, names quoted only where they must be, passwords as `[REDACTED]`. A statement is
-therefore safe to log; the text that it was parsed from is not.
+A statement is a frozen dataclass, its fields named by the words of the syntax. `str(statement)` is
+canonical InfluxQL as InfluxDB 1.x prints it in refusals and warnings: keywords in capitals, names
+quoted only where they must be, passwords as `[REDACTED]`. A statement is therefore safe to log; the
+text that it was parsed from is not.
 """
 
-from dataclasses import dataclass, field
-
-from headgate_grammar.durations import go_duration
-from headgate_grammar.privilege import Privilege
-from headgate_grammar.quoting import quote_identifier as name_of
-
-REDACTED = "[REDACTED]"
-
-
-@dataclass(frozen=True, slots=True)
-class CreateUser:
-    name: str
-    password: str = field(repr=False)
-    admin: bool = False
-
-    def __str__(self) -> str:
-        tail = " WITH ALL PRIVILEGES" if self.admin else ""
-        return f"CREATE USER {name_of(self.name)} WITH PASSWORD {REDACTED}{tail}"
-
-
-@dataclass(frozen=True, slots=True)
-class DropUser:
-    name: str
-
-    def __str__(self) -> str:
-        return f"DROP USER {name_of(self.name)}"
-
-
-@dataclass(frozen=True, slots=True)
-class SetPassword:
-    name: str
-    password: str = field(repr=False)
-
-    def __str__(self) -> str:
-        return f"SET PASSWORD FOR {name_of(self.name)} = {REDACTED}"
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    privilege: Privilege
-    database: str
-    user: str
-
-    def __str__(self) -> str:
-        return f"GRANT {self.privilege} ON {name_of(self.database)} TO {name_of(self.user)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Revoke:
-    privilege: Privilege
-    database: str
-    user: str
-
-    def __str__(self) -> str:
-        return f"REVOKE {self.privilege} ON {name_of(self.database)} FROM {name_of(self.user)}"
-
-
-@dataclass(frozen=True, slots=True)
-class GrantAdmin:
-    user: str
-
-    def __str__(self) -> str:
-        return f"GRANT ALL PRIVILEGES TO {name_of(self.user)}"
-
-
-@dataclass(frozen=True, slots=True)
-class RevokeAdmin:
-    user: str
-
-    def __str__(self) -> str:
-        return f"REVOKE ALL PRIVILEGES FROM {name_of(self.user)}"
-
-
-@dataclass(frozen=True, slots=True)
-class ShowUsers:
-    def __str__(self) -> str:
-        return "SHOW USERS"
-
-
-@dataclass(frozen=True, slots=True)
-class ShowGrants:
-    user: str
-
-    def __str__(self) -> str:
-        return f"SHOW GRANTS FOR {name_of(self.user)}"
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyOptions:
-    """What WITH says of a database's first retention policy; None and "" where it says nothing.
-
-    Durations are nanoseconds, and 0 is INF.
-    """
-
-    duration: int | None = None
-    replication: int | None = None
-    shard_duration: int = 0
-    name: str = ""
-
-    def __str__(self) -> str:
-        words = ["WITH"]
-        if self.duration is not None:
-            words.append(f"DURATION {go_duration(self.duration)}")
-        if self.replication is not None:
-            words.append(f"REPLICATION {self.replication}")
-        if self.shard_duration:
-            words.append(f"SHARD DURATION {go_duration(self.shard_duration)}")
-        if self.name:
-            words.append(f"NAME {name_of(self.name)}")
-        return " ".join(words)
-
-
-@dataclass(frozen=True, slots=True)
-class CreateDatabase:
-    name: str
-    policy: PolicyOptions | None = None
-
-    def __str__(self) -> str:
-        tail = f" {self.policy}" if self.policy is not None else ""
-        return f"CREATE DATABASE {name_of(self.name)}{tail}"
-
-
-@dataclass(frozen=True, slots=True)
-class DropDatabase:
-    name: str
-
-    def __str__(self) -> str:
-        return f"DROP DATABASE {name_of(self.name)}"
-
-
-@dataclass(frozen=True, slots=True)
-class ShowDatabases:
-    def __str__(self) -> str:
-        return "SHOW DATABASES"
-
+from headgate_grammar.cardinality import (
+    ShowFieldKeyCardinality,
+    ShowMeasurementCardinality,
+    ShowSeriesCardinality,
+    ShowTagKeyCardinality,
+    ShowTagValuesCardinality,
+)
+from headgate_grammar.databases import (
+    AlterRetentionPolicy,
+    CreateDatabase,
+    CreateRetentionPolicy,
+    CreateSubscription,
+    DropContinuousQuery,
+    DropDatabase,
+    DropRetentionPolicy,
+    DropShard,
+    DropSubscription,
+    KillQuery,
+    ShowContinuousQueries,
+    ShowDatabases,
+    ShowDiagnostics,
+    ShowQueries,
+    ShowRetentionPolicies,
+    ShowShardGroups,
+    ShowShards,
+    ShowStats,
+    ShowSubscriptions,
+)
+from headgate_grammar.select import (
+    CreateContinuousQuery,
+    Explain,
+    Select,
+)
+from headgate_grammar.series import (
+    Delete,
+    DropMeasurement,
+    DropSeries,
+    ShowFieldKeys,
+    ShowMeasurements,
+    ShowSeries,
+    ShowTagKeys,
+    ShowTagValues,
+)
+from headgate_grammar.users import (
+    CreateUser,
+    DropUser,
+    Grant,
+    GrantAdmin,
+    Revoke,
+    RevokeAdmin,
+    SetPassword,
+    ShowGrants,
+    ShowUsers,
+)
 
 Statement = (
     CreateUser
@@ -154,4 +74,36 @@ Statement = (
     | CreateDatabase
     | DropDatabase
     | ShowDatabases
+    | CreateRetentionPolicy
+    | AlterRetentionPolicy
+    | DropRetentionPolicy
+    | ShowRetentionPolicies
+    | DropContinuousQuery
+    | ShowContinuousQueries
+    | CreateSubscription
+    | DropSubscription
+    | ShowSubscriptions
+    | DropShard
+    | ShowShards
+    | ShowShardGroups
+    | KillQuery
+    | ShowQueries
+    | ShowStats
+    | ShowDiagnostics
+    | Select
+    | Explain
+    | CreateContinuousQuery
+    | Delete
+    | DropSeries
+    | DropMeasurement
+    | ShowMeasurements
+    | ShowSeries
+    | ShowFieldKeys
+    | ShowTagKeys
+    | ShowTagValues
+    | ShowSeriesCardinality
+    | ShowMeasurementCardinality
+    | ShowFieldKeyCardinality
+    | ShowTagKeyCardinality
+    | ShowTagValuesCardinality
 )

@@ -36,7 +36,7 @@ class Overloaded(Exception):
         super().__init__("too many requests in progress, try again")
 
 
-class NoUpstream(Exception):
+class CannotWrite(Exception):
     """Data was sent, and there is no store to keep it."""
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ REFUSALS: dict[type[Exception], Refusal] = {
     WriteDenied: Refusal(403),
     DatabaseMissing: Refusal(404),
     TooLarge: Refusal(413),
-    NoUpstream: Refusal(501),
+    CannotWrite: Refusal(501),
     Overloaded: Refusal(503, headers={"Retry-After": "1"}),
     Unavailable: Refusal(503, headers={"Retry-After": "1"}),
 }

@@ -7,7 +7,7 @@ from headgate_engine import Need, Principal, allows
 from headgate_grammar import Privilege
 from headgate_server.answer import Format
 from headgate_server.form import body, pairs
-from headgate_server.refusals import BadRequest, DatabaseMissing, NoUpstream, WriteDenied
+from headgate_server.refusals import BadRequest, CannotWrite, DatabaseMissing, WriteDenied
 from headgate_server.service import Service
 from headgate_server.text import go_quote, readable
 
@@ -21,7 +21,7 @@ async def write(request: Request, service: Service, format: Format) -> Response:
     _authorize(service, principal, database)
     async for _ in body(request, service.settings.max_body_size):
         pass  # read, so that the client hears the answer
-    raise NoUpstream
+    raise CannotWrite
 
 
 def _authorize(service: Service, principal: Principal, database: str) -> None:

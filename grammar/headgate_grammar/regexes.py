@@ -1,0 +1,47 @@
+"""Whether a regular expression is one of RE2, the dialect of InfluxQL. Knows google-re2.
+
+The messages are those of Go's regexp, as InfluxDB shows them.
+"""
+
+import re2
+
+_QUIET = re2.Options()
+_QUIET.log_errors = False
+
+# RE2 in C++ says it this way, Go's this one.
+_GO = {
+    "missing ]": "missing closing ]",
+    "missing )": "missing closing )",
+    "unexpected )": "unexpected )",
+    "trailing \\": "trailing backslash at end of expression",
+    "no argument for repetition operator": "missing argument to repetition operator",
+    "invalid repetition size": "invalid repeat count",
+    "bad repetition operator": "invalid nested repetition operator",
+    "invalid perl operator": "invalid or unsupported Perl syntax",
+    "invalid named capture group": "invalid named capture",
+    "invalid character class range": "invalid character class range",
+    "invalid escape sequence": "invalid escape sequence",
+    "invalid character class": "invalid character class",
+    "invalid UTF-8": "invalid UTF-8",
+}
+
+
+class BadRegex(Exception):
+    """`str()` is what Go's regexp says of it."""
+
+
+def check_regex(pattern: str) -> None:
+    """Raises BadRegex if *pattern* is no regular expression."""
+    try:
+        re2.compile(pattern, _QUIET)
+    except re2.error as error:
+        raise BadRegex(_go(error, pattern)) from None
+
+
+def _go(error: Exception, pattern: str) -> str:
+    text = error.args[0].decode("utf-8", "replace") if error.args else ""
+    kind, _, where = text.partition(": ")
+    said = _GO.get(kind, kind)
+    if kind in ("missing )", "unexpected )"):
+        where = pattern
+    return f"error parsing regexp: {said}" + (f": `{where}`" if where else "")

@@ -1,0 +1,72 @@
+"""Where data comes from and goes to: measurements, subqueries, targets."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from headgate_grammar.expressions import RegexLiteral
+from headgate_grammar.quoting import quote_identifier
+
+if TYPE_CHECKING:
+    from headgate_grammar.select import Select
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """`database.policy.name`, or a regular expression in place of the name.
+
+    "" is for what is not said: the request's database, its default policy.
+    """
+
+    name: str = ""
+    policy: str = ""
+    database: str = ""
+    regex: RegexLiteral | None = None
+
+    def __str__(self) -> str:
+        last = str(self.regex) if self.regex is not None else _last(self.name)
+        return _path(self.database, self.policy) + last
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What INTO names; no *name* is `:MEASUREMENT`, the name of the source."""
+
+    name: str = ""
+    policy: str = ""
+    database: str = ""
+
+    def __str__(self) -> str:
+        last = quote_identifier(self.name) if self.name else ":MEASUREMENT"
+        return "INTO " + _path(self.database, self.policy) + last
+
+
+@dataclass(frozen=True, slots=True)
+class Subquery:
+    select: "Select"
+
+    def __str__(self) -> str:
+        return f"({self.select})"
+
+
+Source = Measurement | Subquery
+
+
+def databases(sources: tuple[Source, ...]) -> Iterator[str]:
+    """The database of every measurement that *sources* read, subqueries included, in order."""
+    for source in sources:
+        if isinstance(source, Measurement):
+            yield source.database
+        else:
+            yield from databases(source.select.sources)
+
+
+def _path(database: str, policy: str) -> str:
+    path = quote_identifier(database) + "." if database else ""
+    if policy:
+        path += quote_identifier(policy)
+    return path + "." if database or policy else ""
+
+
+def _last(name: str) -> str:
+    return quote_identifier(name)
