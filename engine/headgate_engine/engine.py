@@ -9,6 +9,7 @@ from headgate_engine.errors import (
     AccessDenied,
     AdminRequiredFirst,
     AuthenticationFailed,
+    InvalidName,
     NoUpstream,
     StatementError,
     UserExists,
@@ -151,7 +152,7 @@ class Engine:
             case ShowDatabases():
                 return (self._show_databases(principal),)
             case CreateUser():
-                self._create_user(statement, Audit(principal.name, address, str(statement)), first)
+                self._create_user(statement, _audit(principal, address, statement), first)
                 return ()
             case SetPassword(name, password):
                 if self.user(name) is None:
@@ -175,7 +176,7 @@ class Engine:
                 change = partial(rules.drop_database, name=name)
             case _:
                 raise NoUpstream
-        self.store.transact(change, Audit(principal.name, address, str(statement)))
+        self.store.transact(change, _audit(principal, address, statement))
         return ()
 
     def _create_user(self, statement: CreateUser, audit: Audit, first: bool) -> None:
@@ -194,10 +195,14 @@ class Engine:
                     raise UserExists  # somebody else was faster to make the first administrator
                 rules.create_user(tx, name, hash, statement.admin)
 
-            self.store.transact(create, audit)
-        elif first or existing.admin != statement.admin:
+            try:
+                self.store.transact(create, audit)
+                return
+            except UserExists:
+                existing = self.user(name)  # made meanwhile, perhaps by the same statement
+        if existing is None or first or existing.admin != statement.admin:
             raise UserExists
-        elif not self.passwords.recall(existing, statement.password):
+        if not self.passwords.recall(existing, statement.password):
             if not self.passwords.verify(existing, statement.password):
                 raise UserExists
 
@@ -228,6 +233,14 @@ class Engine:
 
 def _makes_admin(statement: Statement) -> bool:
     return isinstance(statement, CreateUser) and statement.admin
+
+
+def _audit(principal: Principal, address: str, statement: Statement) -> Audit:
+    """Raises InvalidName for a statement with a name that no store can hold."""
+    text = str(statement)
+    if not _storable(text):
+        raise InvalidName
+    return Audit(principal.name, address, text)
 
 
 def _storable(name: str) -> bool:

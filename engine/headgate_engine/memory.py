@@ -95,6 +95,8 @@ class MemoryStore:
         with self._changed:
             state = self._state.copy()
             result = change(state)
+            if not state.keys:
+                return result, len(self._audit)
             revision = len(self._audit) + 1
             now = datetime.now(UTC).isoformat(timespec="microseconds")
             self._audit.append(

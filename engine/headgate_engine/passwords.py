@@ -106,4 +106,7 @@ def check_password(secret: bytes) -> None:
 
 def _bytes(password: str) -> bytes:
     # A login may hold bytes that are no UTF-8; they come as surrogates and go back as they were.
-    return password.encode("utf-8", "surrogateescape")
+    try:
+        return password.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return password.encode("utf-8", "surrogatepass")  # nobody's, but no reason to fail

@@ -10,6 +10,7 @@ import json
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ from typing import Any, TypeVar
 import apsw
 
 from headgate_engine.database import Database
-from headgate_engine.errors import EngineError, Unavailable, Unknown
+from headgate_engine.errors import EngineError, StoreError, Unavailable, Unknown
 from headgate_engine.sqlite_tx import SqliteTx, read_database, read_databases, read_user
 from headgate_engine.store import Audit, AuditRecord, Change, Tx
 from headgate_engine.storefile import connect, lock_path, prepare
@@ -39,12 +40,18 @@ class SqliteStore:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path)
-        self.created = prepare(self._path)
-        self._lock_file = os.open(lock_path(self._path), os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            self.created = prepare(self._path)
+            self._lock_file = os.open(lock_path(self._path), os.O_CREAT | os.O_RDWR, 0o600)
+        except OSError as error:
+            name = error.filename or self._path
+            raise StoreError(f"cannot open store {name}: {error.strerror}") from None
         self._writer = connect(self._path)
         self._writing = threading.Lock()
         self._readers = threading.local()
-        self._open_readers: list[apsw.Connection] = []
+        # Weak, so that the connection of a thread that has ended is closed.
+        self._open_readers: weakref.WeakSet[apsw.Connection] = weakref.WeakSet()
+        self._closed = False
 
     # ---- writing
 
@@ -57,7 +64,10 @@ class SqliteStore:
                 with _refused("write"):
                     tx = SqliteTx(connection)
                     result = change(tx)
-                    revision = self._record(tx.keys, audit)
+                    if tx.keys:
+                        revision = self._record(tx.keys, audit)
+                    else:
+                        revision = connection.execute("SELECT rev FROM meta").get
             except BaseException:
                 self._roll_back()
                 raise
@@ -166,14 +176,17 @@ class SqliteStore:
             connection = connect(self._path)
             connection.execute("PRAGMA query_only = ON")
             self._readers.connection = connection
-            self._open_readers.append(connection)
+            with self._writing:
+                self._open_readers.add(connection)
         return connection
 
     def close(self) -> None:
         with self._writing:
+            if self._closed:
+                return
+            self._closed = True
             for connection in (*self._open_readers, self._writer):
                 connection.close()
-            self._open_readers.clear()
             os.close(self._lock_file)
 
 
@@ -181,6 +194,8 @@ class SqliteStore:
 def _refused(step: str) -> Iterator[None]:
     try:
         yield
+    except StoreError:
+        raise Unavailable(f"cannot {step}: cannotopen") from None
     except EngineError:
         raise
     except apsw.Error as error:

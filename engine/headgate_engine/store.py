@@ -95,7 +95,8 @@ class Store(Protocol):
     def transact(self, change: Callable[[Tx], T], audit: Audit) -> tuple[T, int]:
         """Runs *change*, all or nothing, together with its audit record.
 
-        Gives its result and the revision that it made. When this returns the change is durable,
+        Gives its result and the revision that it made, or the last one if it changed nothing: then
+        nothing is recorded. When this returns the change is durable,
         ordered, and seen by every reader. What *change* raises comes through, and nothing is done.
         *change* may run more than once: it must have no effects of its own.
         """

@@ -5,6 +5,7 @@ administrator.
 """
 
 import os
+import tempfile
 from pathlib import Path
 
 import apsw
@@ -76,17 +77,18 @@ def _create_if_first(path: Path) -> bool:
             f"backup, or remove {lock.name} to begin with a new one"
         )
     # Made under another name first: whoever is killed here leaves no half store behind.
-    unfinished = path.with_name(f"{path.name}.new.{os.getpid()}")
     try:
-        os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        handle, unfinished = tempfile.mkstemp(prefix=f"{path.name}.new.", dir=path.parent)
+        os.close(handle)
         try:
-            _fill(unfinished)
-            os.link(unfinished, path)
+            _fill(Path(unfinished))
+            try:
+                os.link(unfinished, path)
+            except FileExistsError:
+                return False  # another process was first
         finally:
-            unfinished.unlink()
+            os.unlink(unfinished)
         _sync_folder(path.parent)
-    except FileExistsError:
-        return False  # another process was first
     except OSError as error:
         raise StoreError(f"cannot create store {path}: {error.strerror}") from None
     except apsw.Error as error:

@@ -1,6 +1,7 @@
 """Parsing a text once: clients send the same few texts over and over."""
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from threading import Lock
 
 from headgate_grammar.parser import parse
@@ -11,7 +12,8 @@ _LONGEST_TEXT = 4096
 
 
 class ParseCache:
-    """`cache(text)` is `parse(text)`, remembered unless the text holds a password or is long.
+    """`cache(text)` is `parse(text)`, remembered unless the text holds a password or is long, or
+    there are parameters.
 
     At most *capacity* texts, the least recently used forgotten first. May be used from several
     threads.
@@ -22,11 +24,22 @@ class ParseCache:
         self._known: OrderedDict[str, tuple[Statement, ...]] = OrderedDict()
         self._lock = Lock()
 
-    def __call__(self, text: str) -> tuple[Statement, ...]:
+    def known(self, text: str) -> tuple[Statement, ...] | None:
+        """The statements of *text*, if they are remembered."""
         with self._lock:
-            if text in self._known:
-                self._known.move_to_end(text)
-                return self._known[text]
+            if text not in self._known:
+                return None
+            self._known.move_to_end(text)
+            return self._known[text]
+
+    def __call__(
+        self, text: str, parameters: Mapping[str, object] | None = None
+    ) -> tuple[Statement, ...]:
+        if parameters:
+            return parse(text, parameters)
+        known = self.known(text)
+        if known is not None:
+            return known
         statements = parse(text)
         if len(text) <= _LONGEST_TEXT and not any(map(_secret, statements)):
             with self._lock:

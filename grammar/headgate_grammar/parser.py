@@ -14,7 +14,7 @@ from headgate_grammar.errors import ParseError, UnexpectedToken
 from headgate_grammar.expected import expected, terminal
 from headgate_grammar.literals import BadValue
 from headgate_grammar.parameters import bind
-from headgate_grammar.positions import end_position, line_ends, position
+from headgate_grammar.positions import as_read, end_position, position
 from headgate_grammar.scanner import scan
 from headgate_grammar.statements import Statement
 
@@ -41,7 +41,7 @@ def parse(text: str, parameters: Mapping[str, object] | None = None) -> tuple[St
     *parameters* are the values of `$name`, see parameters.py. Raises ParseError, whose text and
     position are InfluxDB 1.8's.
     """
-    return _Parse(line_ends(text), parameters or {}).statements()
+    return _Parse(as_read(text), parameters or {}).statements()
 
 
 class _Parse:

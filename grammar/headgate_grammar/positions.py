@@ -7,8 +7,13 @@ from lark import Token
 _BLANK = re.compile(r"[ \t\n]+|--[^\n]*\n?|/\*.*?\*/", re.DOTALL)
 
 
-def line_ends(text: str) -> str:
-    """*text* with `\\r\\n` and `\\r` as one `\\n`, as InfluxDB's reader sees it."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def as_read(text: str) -> str:
+    """*text* as InfluxDB's reader sees it: line ends as `\\n`, what is no text as U+FFFD."""
+    if not text.isascii():
+        text = _SURROGATE.sub("\ufffd", text)
     if "\r" not in text:
         return text
     return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -2,7 +2,7 @@
 
 from lark import Token
 
-from headgate_grammar.positions import line_ends
+from headgate_grammar.positions import as_read
 from headgate_grammar.scanner import scan
 from headgate_grammar.users import REDACTED
 
@@ -14,7 +14,7 @@ def redact(text: str) -> str:
     difference. Where a text departs from the grammar too much is hidden rather than too little:
     after a quote that never closes, everything is.
     """
-    text = line_ends(text)
+    text = as_read(text)
     kept: list[str] = []
     end = 0
     for start, stop in _secrets(list(scan(text)), len(text)):

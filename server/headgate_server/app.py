@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Awaitable, Callable
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -55,7 +55,10 @@ class Application:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "http":
-            response = await self._answer(scope, Request(scope, receive))
+            try:
+                response = await self._answer(scope, Request(scope, receive))
+            except ClientDisconnect:
+                return  # nobody is there to answer
             await response(scope, receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:

@@ -9,12 +9,12 @@ from starlette.authentication import (
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, Response
 
-from headgate_engine import NOBODY, AuthenticationFailed, Engine, Principal
+from headgate_engine import NOBODY, AuthenticationFailed, Engine, Principal, Unavailable
 from headgate_grammar import Privilege
 from headgate_server.form import pairs
 from headgate_server.login import Login
 from headgate_server.pool import Pool
-from headgate_server.refusals import Unauthenticated
+from headgate_server.refusals import Overloaded, Unauthenticated
 
 
 class HeadgateUser(BaseUser):
@@ -36,6 +36,10 @@ class HeadgateUser(BaseUser):
         return self.principal.name
 
 
+class TryAgain(AuthenticationError):
+    """Nothing is known of the credentials: too many others are logging in, or the store is away."""
+
+
 class HeadgateBackend(AuthenticationBackend):
     """For Starlette's AuthenticationMiddleware: logs in with Basic, `u` and `p`, Token or Bearer.
 
@@ -47,7 +51,8 @@ class HeadgateBackend(AuthenticationBackend):
 
     def __init__(self, engine: Engine, shared_secret: str = "") -> None:
         self._engine = engine
-        self._login = Login(engine, Pool(1, 64), shared_secret)
+        self._pool = Pool(1, 64)
+        self._login = Login(engine, self._pool, shared_secret)
 
     async def authenticate(
         self, conn: HTTPConnection
@@ -60,6 +65,8 @@ class HeadgateBackend(AuthenticationBackend):
             principal = await self._login(url, authorization)
         except (Unauthenticated, AuthenticationFailed) as error:
             raise AuthenticationError(str(error)) from None
+        except (Overloaded, Unavailable) as error:
+            raise TryAgain(str(error)) from None
         if principal == NOBODY:
             raise AuthenticationError("there are no users yet")
         return AuthCredentials(self._scopes(principal)), HeadgateUser(principal)
@@ -80,9 +87,15 @@ class HeadgateBackend(AuthenticationBackend):
                 scopes.append(f"write:{database}")
         return scopes
 
+    def close(self) -> None:
+        """Ends its thread."""
+        self._pool.close()
+
     @staticmethod
     def refuse(conn: HTTPConnection, error: Exception) -> Response:
-        """401 with the reason, and the question for a password."""
+        """401 with the reason, and the question for a password; 503 if it could not be told."""
+        if isinstance(error, TryAgain):
+            return JSONResponse({"error": str(error)}, 503, {"Retry-After": "1"})
         return JSONResponse(
             {"error": str(error)}, 401, {"WWW-Authenticate": 'Basic realm="Headgate"'}
         )

@@ -49,7 +49,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str]) -> int:
     """Serves; the exit status is 0 after SIGTERM, 1 if it cannot start, 2 for wrong flags."""
-    flags = vars(_parser().parse_args(arguments))
+    # As everywhere in Headgate, one dash will do.
+    doubled = [
+        f"-{word}" if len(word) > 2 and word[0] == "-" != word[1] else word for word in arguments
+    ]
+    flags = vars(_parser().parse_args(doubled))
     path = flags.pop("config")
     try:
         configuration = configure(flags, os.environ, path)

@@ -32,25 +32,27 @@ _KINDS: dict[type, str] = {bool: "true or false", int: "a whole number", str: "a
 
 @dataclass(frozen=True, slots=True)
 class _Option:
-    """A key that may be set: its field of Settings, its type, and the limits of a number."""
+    """A key that may be set: its field of Settings, its type, the limits of a number, and whether
+    its text goes into a header.
+    """
 
     field: str
     kind: type
-    least: int
-    most: int
+    least: int = 0
+    most: int = (1 << 63) - 1
+    header: bool = False
 
 
 _OPTIONS = {
     option.metadata["key"]: _Option(
         option.name,
         type(option.default),
-        option.metadata.get("least", 0),
-        option.metadata.get("most", (1 << 63) - 1),
+        **{name: value for name, value in option.metadata.items() if name != "key"},
     )
     for option in fields(Settings)
 }
 _SECRET_FILE = "http.shared-secret-file"
-_KEYS = _OPTIONS | {_SECRET_FILE: _Option("", str, 0, 0)}
+_KEYS = _OPTIONS | {_SECRET_FILE: _Option("", str)}
 
 
 class ConfigurationError(Exception):
@@ -72,21 +74,35 @@ def configure(
     and the file at *path*. Raises ConfigurationError.
     """
     notices: list[str] = []
-    values = _from_file(path, notices) if path is not None else {}
-    values |= _from_environment(environment)
-    values |= {key: value for key, value in flags.items() if value is not None}
-    secret_file = values.pop(_SECRET_FILE, None)
-    if secret_file is not None and not flags.get("http.shared-secret"):
-        values["http.shared-secret"] = _secret(secret_file)
-    for key, value in flags.items():
-        if value is not None:
-            _checked(f"--{key.partition('.')[2]}", _KEYS[key], value)
+    values: dict[str, Any] = {}
+    for layer in (
+        _from_file(path, notices) if path is not None else {},
+        _from_environment(environment),
+        _from_flags(flags),
+    ):
+        values |= _with_secret(layer)
     settings = Settings(**{_OPTIONS[key].field: value for key, value in values.items()})
     try:
         settings.address()
     except ValueError as error:
         raise ConfigurationError(f"bind-address: {error}") from None
     return Configuration(settings, notices)
+
+
+def _with_secret(layer: dict[str, Any]) -> dict[str, Any]:
+    """*layer* with the secret itself where it names a file for it."""
+    path = layer.pop(_SECRET_FILE, None)
+    if path is not None and not layer.get("http.shared-secret"):
+        layer["http.shared-secret"] = _secret(path)
+    return layer
+
+
+def _from_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _checked(f"--{key.partition('.')[2]}", _KEYS[key], value)
+        for key, value in flags.items()
+        if value is not None
+    }
 
 
 def _from_file(path: str, notices: list[str]) -> dict[str, Any]:
@@ -105,7 +121,7 @@ def _from_file(path: str, notices: list[str]) -> dict[str, Any]:
                 _take(path, section, key, value, values, notices)
         elif section in _INFLUXDB_SECTIONS:
             notices.append(f"{path}: section [{section}] is InfluxDB's, ignored")
-        elif section in ("reporting-disabled", "bind-address"):
+        elif section in ("reporting-disabled", "reporting-enabled", "bind-address"):
             notices.append(f"{path}: {section} is InfluxDB's, ignored")
         else:
             known = ", ".join(sorted(ours))
@@ -158,12 +174,17 @@ def _checked(where: str, option: _Option, value: object) -> object:
         if not option.least <= value <= option.most:
             limits = f"{option.least} to {option.most}"
             raise ConfigurationError(f"{where}: expected {limits}")
+    if option.header and isinstance(value, str) and not (value.isascii() and value.isprintable()):
+        raise ConfigurationError(f"{where}: expected printable ASCII")
     return value
 
 
 def _secret(path: str) -> str:
     try:
-        return Path(path).read_text("utf-8").strip()
+        secret = Path(path).read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "no UTF-8"
         raise ConfigurationError(f"shared-secret-file {path}: {reason}") from None
+    if not secret:
+        raise ConfigurationError(f"shared-secret-file {path}: it is empty")
+    return secret

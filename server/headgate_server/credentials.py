@@ -32,7 +32,7 @@ def credentials(url: Pairs, authorization: str) -> Credentials:
         return NamePassword(url["u"], url["p"])
     words = authorization.strip(" \t").split(" ")
     if len(words) != 2:
-        raise _UNREADABLE
+        raise _unreadable()
     match words:
         case ["Bearer", token] if token:
             return Token(token)
@@ -41,21 +41,22 @@ def credentials(url: Pairs, authorization: str) -> Credentials:
         case [scheme, encoded] if scheme.lower() == "basic":
             name, password = _basic(encoded)
         case _:
-            raise _UNREADABLE
+            raise _unreadable()
     if not name:
         raise Unauthenticated("username required")
     return NamePassword(name, password)
 
 
-_UNREADABLE = Unauthenticated("unable to parse authentication credentials")
+def _unreadable() -> Unauthenticated:
+    return Unauthenticated("unable to parse authentication credentials")
 
 
 def _basic(encoded: str) -> tuple[str, str]:
     try:
         decoded = base64.b64decode(encoded.encode("latin-1"), validate=True)
     except (binascii.Error, UnicodeEncodeError):
-        raise _UNREADABLE from None
+        raise _unreadable() from None
     name, colon, password = lossless(decoded).partition(":")
     if not colon:
-        raise _UNREADABLE
+        raise _unreadable()
     return name, password

@@ -1,6 +1,7 @@
 """Where a request's parameters stand, by the rules of Go's FormValue that InfluxDB goes by."""
 
 import re
+import sys
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
@@ -73,17 +74,23 @@ async def body(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
 
 
 async def _multipart(request: Request, limit: int, url: Pairs) -> Form:
+    # InfluxDB knows one limit, that of the body.
+    parser = MultiPartParser(
+        request.headers, body(request, limit), max_part_size=limit or sys.maxsize
+    )
     try:
-        parts = await MultiPartParser(request.headers, body(request, limit)).parse()
+        parts = await parser.parse()
     except MultiPartException:
         # Go's FormValue passes over a body that it cannot read.
         return Form(url)
     fields: Pairs = {}
     file: str | None = None
-    for name, value in parts.multi_items():
-        if not isinstance(value, UploadFile):
-            fields.setdefault(name, value)
-        elif name == "q" and file is None:
-            file = lossless(await value.read())
-    await parts.close()
+    try:
+        for name, value in parts.multi_items():
+            if not isinstance(value, UploadFile):
+                fields.setdefault(name, value)
+            elif name == "q" and file is None:
+                file = lossless(await value.read())
+    finally:
+        await parts.close()
     return Form(fields | url, file)

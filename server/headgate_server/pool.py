@@ -1,8 +1,9 @@
 """Threads for what takes its time, with a queue that has an end."""
 
 import asyncio
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 from headgate_server.refusals import Overloaded
@@ -16,25 +17,23 @@ class Pool:
 
     def __init__(self, threads: int, queue: int) -> None:
         self._executor = ThreadPoolExecutor(threads)
-        self._room = threads + queue
+        self._room = threading.Semaphore(threads + queue)
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """What `work(*args)` gives, from another thread. Raises Overloaded, and what it raises."""
-        if self._room == 0:
+        if not self._room.acquire(blocking=False):
             raise Overloaded
-        self._room -= 1
         try:
-            loop = asyncio.get_running_loop()
-            future = loop.run_in_executor(self._executor, lambda: work(*args, **kwargs))
+            future = self._executor.submit(work, *args, **kwargs)
         except BaseException:
-            self._room += 1
+            self._room.release()
             raise
-        future.add_done_callback(self._leave)
-        return await future
-
-    def _leave(self, future: "asyncio.Future[T]") -> None:
         # Room comes back when the thread is free, not when a client stops waiting for it.
-        self._room += 1
+        future.add_done_callback(self._leave)
+        return await asyncio.wrap_future(future)
+
+    def _leave(self, future: Future[T]) -> None:
+        self._room.release()
 
     def close(self) -> None:
         """Waits for what runs; what only waits is dropped."""

@@ -1,21 +1,17 @@
 """What the endpoints share: the engine, the way in, and the threads. Made once per process."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from typing import TypeVar
 
 from starlette.requests import Request
 
-from headgate_engine import (
-    Engine,
-    Passwords,
-    Principal,
-    Result,
-    SqliteStore,
-)
-from headgate_grammar import ShowDatabases, ShowGrants, Statement
+from headgate_engine import Engine, Passwords, Principal, SqliteStore
 from headgate_server.form import pairs
 from headgate_server.login import Login
 from headgate_server.pool import Pool
 from headgate_server.settings import Settings
+
+T = TypeVar("T")
 
 # bcrypt does a dozen a second on a core: who stands behind 64 others is better told to come again.
 _BCRYPT_QUEUE = 64
@@ -45,16 +41,9 @@ class Service:
         url = pairs(request.scope["query_string"])
         return await self._login(url, request.headers.get("authorization", ""))
 
-    async def execute(
-        self, statements: Sequence[Statement], principal: Principal, address: str
-    ) -> list[Result]:
-        """The results of *statements*, which are authorized already."""
-        if all(isinstance(statement, ShowGrants | ShowDatabases) for statement in statements):
-            # An indexed read is done sooner than a thread is woken.
-            return list(self.engine.execute(statements, principal, address))
-        return await self._statements.run(
-            lambda: list(self.engine.execute(statements, principal, address))
-        )
+    async def run(self, work: Callable[[], T]) -> T:
+        """What *work* gives, done where it holds up nobody else. Raises Overloaded."""
+        return await self._statements.run(work)
 
     def close(self) -> None:
         self._bcrypt.close()

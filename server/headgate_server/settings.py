@@ -13,11 +13,13 @@ class Settings:
     bind_address: str = field(default="127.0.0.1:8086", metadata={"key": "http.bind-address"})
     auth_enabled: bool = field(default=True, metadata={"key": "http.auth-enabled"})
     shared_secret: str = field(default="", repr=False, metadata={"key": "http.shared-secret"})
-    realm: str = field(default="InfluxDB", metadata={"key": "http.realm"})
+    realm: str = field(default="InfluxDB", metadata={"key": "http.realm", "header": True})
     max_body_size: int = field(default=25_000_000, metadata={"key": "http.max-body-size"})
     ping_auth_enabled: bool = field(default=False, metadata={"key": "http.ping-auth-enabled"})
     log_enabled: bool = field(default=True, metadata={"key": "http.log-enabled"})
-    reported_version: str = field(default="1.8.10", metadata={"key": "http.reported-version"})
+    reported_version: str = field(
+        default="1.8.10", metadata={"key": "http.reported-version", "header": True}
+    )
     workers: int = field(default=1, metadata={"key": "http.workers", "least": 1, "most": 64})
     store_path: str = field(default="headgate.db", metadata={"key": "store.path"})
     bcrypt_cost: int = field(

@@ -36,7 +36,7 @@ def _authorize(service: Service, principal: Principal, database: str) -> None:
             f"{go_quote(user.name)} user is not authorized to write to database"
             f" {go_quote(database)}"
         )
-    if service.store.database(readable(database)) is None:
-        raise DatabaseMissing(f"database not found: {go_quote(database)}")
     if user is None and not principal.trusted:
         raise WriteDenied(f"user is required to write to database {go_quote(database)}")
+    if service.store.database(readable(database)) is None:
+        raise DatabaseMissing(f"database not found: {go_quote(database)}")

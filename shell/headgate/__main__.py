@@ -1,5 +1,6 @@
 """`headgate COMMAND ...`: imports the room that the command belongs to, and no other."""
 
+import os
 import sys
 
 _USAGE = """\
@@ -14,7 +15,20 @@ commands:
 
 
 def main() -> int:
-    """The exit status of the command."""
+    """The exit status of the command; 130 after Ctrl-C, 141 if nobody reads the output any more."""
+    try:
+        status = _run()
+        sys.stdout.flush()
+        return status
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Python would flush once more at the end, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _run() -> int:
     command, arguments = (sys.argv[1] if len(sys.argv) > 1 else ""), sys.argv[2:]
     match command:
         case "serve":

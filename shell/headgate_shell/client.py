@@ -77,6 +77,8 @@ def _send(
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise CannotReach(f"{session.where}: {reason}") from None
+    except UnicodeError:
+        raise CannotReach(f"{session.where}: no such host") from None
     except http.client.HTTPException as error:
         raise CannotReach(f"{session.where}: no HTTP answer ({type(error).__name__})") from None
     finally:

@@ -1,5 +1,7 @@
 """Statements over every store: InfluxDB's rules, one table of questions and answers each."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from headgate_engine import (
@@ -14,7 +16,7 @@ from headgate_engine import (
     Principal,
     Store,
 )
-from headgate_grammar import ParseError
+from headgate_grammar import DropUser, ParseError
 
 SETUP = "CREATE DATABASE db; CREATE USER todd WITH PASSWORD 't'"
 
@@ -236,3 +238,25 @@ def test_a_change_is_recorded_with_its_author_and_without_its_secrets(engine: En
 
 def test_the_memory_store_needs_no_file() -> None:
     assert run(Engine(MemoryStore(), Passwords(cost=4)), "SHOW USERS") == [""]
+
+
+def test_the_same_user_made_twice_at_once_is_made_once_and_nobody_complains(store: Store) -> None:
+    engine = Engine(store, Passwords(cost=4))
+    with ThreadPoolExecutor(8) as pool:
+        statement = "CREATE USER todd WITH PASSWORD 't'"
+        errors = list(pool.map(lambda _: run(engine, statement), range(16)))
+    assert errors == [[""]] * 16
+    assert [account.name for account in store.users()] == ["todd"]
+
+
+@pytest.mark.parametrize("wrong", ["\udcff", "\ud800", "a\udfffb"])
+def test_half_a_character_is_nobody_and_no_fault(engine: Engine, wrong: str) -> None:
+    assert run(engine, f'DROP USER "{wrong}"') == ["user not found"]
+    assert run(engine, f"CREATE USER \"{wrong}\" WITH PASSWORD '{wrong}'") == [""]
+    assert rows(engine, "SHOW USERS")[1] == [wrong.replace(wrong.strip("ab"), "\ufffd"), False]
+    for name in (wrong, "root"):
+        with pytest.raises(AuthenticationFailed):
+            engine.authenticate(name, wrong)
+    assert [result.error for result in engine.execute([DropUser(wrong)], EVERYBODY)] == [
+        "invalid name"
+    ]

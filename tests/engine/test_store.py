@@ -203,3 +203,9 @@ def test_changes_from_many_threads_are_ordered_and_none_is_lost(store: Store) ->
         thread.join()
     assert store.fence() == 80
     assert len(store.users()) == 80
+
+
+def test_what_changes_nothing_is_no_change(store: Store) -> None:
+    change(store, add("a"))
+    assert change(store, lambda tx: tx.user("a")) == 1
+    assert store.fence() == 1 and len(store.audit()) == 1

@@ -1,7 +1,9 @@
 """The file of a store: a damaged, foreign or vanished one is one clear line and no start."""
 
+import gc
 import os
 import stat
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -142,3 +144,38 @@ def test_a_folder_without_permission_is_named(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="cannot create store|may not write"):
         SqliteStore(tmp_path / "users.db")
     tmp_path.chmod(0o700)
+
+
+def test_what_a_killed_process_left_behind_is_in_nobodys_way(tmp_path: Path) -> None:
+    (tmp_path / f"users.db.new.{os.getpid()}").write_text("half")
+    store = SqliteStore(tmp_path / "users.db")
+    assert store.created and store.empty()
+    store.close()
+    store.close()  # once more does no harm
+
+
+@pytest.mark.parametrize("wrong", ["dangling", "long", "lock"])
+def test_a_place_that_cannot_hold_a_store_is_refused_in_one_line(
+    tmp_path: Path, wrong: str
+) -> None:
+    path = tmp_path / ("n" * 300 if wrong == "long" else "users.db")
+    if wrong == "dangling":
+        path.symlink_to(tmp_path / "gone" / "users.db")
+    if wrong == "lock":
+        SqliteStore(path).close()
+        (tmp_path / "users.db.lock").unlink()
+        (tmp_path / "users.db.lock").mkdir()
+    with pytest.raises(StoreError) as refused:
+        SqliteStore(path)
+    assert "\n" not in str(refused.value) and str(tmp_path) in str(refused.value)
+
+
+def test_threads_that_ended_leave_no_connection_open(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "users.db")
+    for _ in range(20):
+        thread = threading.Thread(target=store.empty)
+        thread.start()
+        thread.join()
+    gc.collect()
+    assert len(store._open_readers) <= 1
+    store.close()

@@ -109,11 +109,6 @@ def test_an_error_says_what_was_found_and_what_expected() -> None:
     assert (error.line, error.char) == (2, 8)
 
 
-def test_a_statement_that_is_not_known_yet_is_called_so() -> None:
-    with pytest.raises(ParseError, match="SHOW MEASUREMENTS is not supported at line 1, char 6"):
-        parse("SHOW MEASUREMENTS")
-
-
 @given(statements)
 def test_what_is_printed_means_the_same(statement: Statement) -> None:
     assert parse(str(statement)) == (statement,)

@@ -9,6 +9,7 @@ from headgate_server import ConfigurationError, Settings, configure
 
 INFLUXDB_CONF = """
 reporting-disabled = true
+reporting-enabled = false
 bind-address = "127.0.0.1:8088"
 [meta]
   dir = "/var/lib/influxdb/meta"
@@ -113,3 +114,35 @@ def test_a_wrong_file_is_one_line_that_names_the_key(
     with pytest.raises(ConfigurationError, match=reason) as refused:
         configure({}, {}, str(path))
     assert "\n" not in str(refused.value)
+
+
+def test_the_secret_of_a_later_layer_wins_however_it_is_given(tmp_path: Path) -> None:
+    secret, path = tmp_path / "secret", tmp_path / "headgate.conf"
+    secret.write_text("from a file\n")
+    path.write_text(f'[http]\nshared-secret-file = "{secret}"\n')
+    assert configure({}, {}, str(path)).settings.shared_secret == "from a file"
+    environment = {"HEADGATE_HTTP_SHARED_SECRET": "from the environment"}
+    assert configure({}, environment, str(path)).settings.shared_secret == "from the environment"
+    path.write_text('[http]\nshared-secret = "in the configuration"\n')
+    environment = {"HEADGATE_HTTP_SHARED_SECRET_FILE": str(secret)}
+    assert configure({}, environment, str(path)).settings.shared_secret == "from a file"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [
+        ("realm", "ümlaut→", "expected printable ASCII"),
+        ("realm", "a\\nb", "expected printable ASCII"),
+        ("reported-version", "→", "expected printable ASCII"),
+        ("shared-secret-file", "EMPTY", "it is empty"),
+    ],
+)
+def test_what_could_not_be_served_is_refused_at_once(
+    tmp_path: Path, key: str, value: str, reason: str
+) -> None:
+    (tmp_path / "EMPTY").write_text(" \n")
+    path = tmp_path / "headgate.conf"
+    value = value.replace("EMPTY", str(tmp_path / "EMPTY"))
+    path.write_text(f'[http]\n{key} = "{value}"\n', "utf-8")
+    with pytest.raises(ConfigurationError, match=reason):
+        configure({}, {}, str(path))

@@ -1,5 +1,6 @@
 """/query over a real server: ways in, statuses, texts, headers."""
 
+import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable
@@ -319,3 +320,55 @@ def test_odd_bytes_are_never_a_fault_of_the_server(todd: Server, query: str) -> 
     assert todd.request("GET", f"/query?{query}", basic=ROOT).status in (200, 400)
     assert todd.request("POST", f"/write?{query}&db=%FF", basic=ROOT).status in (404, 403)
     assert "Traceback" not in todd.log()
+
+
+@pytest.mark.parametrize(
+    ("params", "error"),
+    [
+        ('{"n": {"identifier": "a b"}, "p": "it\'s"}', ""),
+        ('{"n": {"ident": "plain"}, "p": ""} and what stands behind', ""),
+        ('{"n": 1.5, "p": "x"}', "error parsing query: found 1.5, expected identifier"),
+        ('{"n": 1e5}', 'error parsing json value: strconv.ParseInt: parsing "1e5": invalid syntax'),
+        (
+            '{"n": 9223372036854775808}',
+            'error parsing json value: strconv.ParseInt: parsing "9223372036854775808":'
+            " value out of range",
+        ),
+        ("[1]", "error parsing query parameters: json: cannot unmarshal array into Go value"),
+        ("nonsense", "invalid character 'o' in literal null (expecting 'u')"),
+        ('{"n":', "error parsing query parameters: unexpected EOF"),
+        ('{"n": "x', "error parsing query parameters: unexpected EOF"),
+        ('{"n": NaN}', "invalid character 'N' looking for beginning of value"),
+        ("null", "error parsing query: found $n, expected identifier"),
+        ("[" * 100_000, "error parsing query parameters: exceeded max depth"),
+    ],
+)
+def test_parameters_are_bound_or_refused(server: Server, params: str, error: str) -> None:
+    server.bootstrap()
+    answer = server.query("CREATE USER $n WITH PASSWORD $p", params=params)
+    assert answer.status == (400 if error else 200)
+    assert error in answer.error and bool(error) == bool(answer.error)
+
+
+def test_statements_may_be_uploaded_as_a_field_or_a_file_of_any_size(server: Server) -> None:
+    server.bootstrap()
+    text = "SHOW DATABASES " + " " * 2_000_000
+    for kind in ("", '; filename="statements"'):
+        body = f'--b\r\nContent-Disposition: form-data; name="q"{kind}\r\n\r\n{text}\r\n--b--\r\n'
+        headers = {"Content-Type": "multipart/form-data; boundary=b"}
+        answer = server.request("POST", "/query", body.encode(), headers, ROOT)
+        assert answer.status == 200 and not answer.error, answer.body
+
+
+def test_a_query_of_many_statements_holds_nobody_up(server: Server) -> None:
+    server.bootstrap()
+    many = ";".join(["SHOW GRANTS FOR root"] * 20_000)
+    slow: list[int] = []
+    thread = threading.Thread(target=lambda: slow.append(server.query(many).status))
+    thread.start()
+    answered = 0
+    while thread.is_alive():
+        assert server.query("SHOW GRANTS FOR root").status == 200
+        answered += thread.is_alive()
+    thread.join()
+    assert slow == [200] and answered > 0

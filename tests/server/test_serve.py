@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness import ROOT, Answer, Server, free_port, poll_until
+from headgate_engine import SqliteStore
 
 HEADGATE = [sys.executable, "-m", "headgate"]
 
@@ -159,3 +160,34 @@ def test_it_listens_on_every_interface_if_no_host_is_given(tmp_path: Path) -> No
     server = Server(tmp_path / "users.db", ("--bind", f":{port}"), port=port)
     server.start()
     assert server.stop() == 0
+
+
+def test_nobody_writes_another_address_into_the_audit(server: Server) -> None:
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "X-Forwarded-For": "6.6.6.6"}
+    server.bootstrap()
+    server.request("POST", "/query", b"q=CREATE+DATABASE+db", headers, ROOT)
+    assert server.stop() == 0
+    store = SqliteStore(server.store)
+    assert [record.address for record in store.audit()] == ["127.0.0.1"] * 2
+    store.close()
+
+
+def test_sigterm_ends_it_at_any_moment_after_it_listens(tmp_path: Path) -> None:
+    for _ in range(5):
+        with subprocess.Popen(
+            [*HEADGATE, "serve", "--bind", "127.0.0.1:0", "--store", str(tmp_path / "s.db")],
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stderr is not None
+            for line in process.stderr:
+                if "listening on" in line:
+                    break
+            process.terminate()
+            assert process.wait(20) == 0
+
+
+@pytest.mark.parametrize("flag", ["-help", "--help", "-h"])
+def test_help_is_given_however_one_asks(flag: str) -> None:
+    answer = run(flag)
+    assert answer.returncode == 0 and "--store PATH" in answer.stdout

@@ -1,0 +1,82 @@
+"""The parameter `params` of /query: a JSON object, the values of `$name` in the statements."""
+
+import json
+from typing import NoReturn
+
+from headgate_server.refusals import BadRequest
+
+_INT64 = 1 << 63
+_LITERALS = ("true", "false", "null")
+
+
+def parameters(text: str) -> dict[str, object]:
+    """The object in *text*; what stands behind it does not count. Raises BadRequest.
+
+    A number without a point is an integer, as InfluxDB 1.8 has it.
+    """
+    if not text:
+        return {}
+    try:
+        value, _ = _DECODER.raw_decode(text.lstrip(" \t\r\n"))
+    except json.JSONDecodeError as error:
+        raise BadRequest(f"error parsing query parameters: {_wrong(error)}") from None
+    except RecursionError:
+        raise BadRequest("error parsing query parameters: exceeded max depth") from None
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        kind = {list: "array", str: "string", bool: "bool"}.get(type(value), "number")
+        raise BadRequest(
+            "error parsing query parameters: json: cannot unmarshal"
+            f" {kind} into Go value of type map[string]interface {{}}"
+        )
+    return value
+
+
+def _integer(text: str) -> int:
+    # Its length first: Python refuses to read very many digits.
+    if len(text) > 20 or not -_INT64 <= int(text) < _INT64:
+        raise BadRequest(
+            f'error parsing json value: strconv.ParseInt: parsing "{text}": value out of range'
+        )
+    return int(text)
+
+
+def _float(text: str) -> float:
+    if "." not in text:
+        raise BadRequest(
+            f'error parsing json value: strconv.ParseInt: parsing "{text}": invalid syntax'
+        )
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        raise BadRequest(
+            f'error parsing json value: strconv.ParseFloat: parsing "{text}": value out of range'
+        )
+    return number
+
+
+def _constant(name: str) -> NoReturn:
+    raise json.JSONDecodeError(
+        "Expecting value", name, 0
+    )  # NaN and Infinity are Python's, not JSON's
+
+
+_DECODER = json.JSONDecoder(parse_int=_integer, parse_float=_float, parse_constant=_constant)
+
+
+def _wrong(error: json.JSONDecodeError) -> str:
+    """What is wrong, in Go's words where Python says enough to know them."""
+    rest = error.doc[error.pos :]
+    if not rest or error.msg.startswith("Unterminated string"):
+        return "unexpected EOF"
+    for literal in _LITERALS:
+        if rest[0] == literal[0]:
+            for found, wanted in zip(rest, literal, strict=False):
+                if found != wanted:
+                    return (
+                        f"invalid character '{found}' in literal {literal} (expecting '{wanted}')"
+                    )
+            return "unexpected EOF"
+    if error.msg == "Expecting value":
+        return f"invalid character '{rest[0]}' looking for beginning of value"
+    return f"{error.msg} at character {error.pos + 1}"
