@@ -1,6 +1,7 @@
 """Users, databases and grants: who someone is, what he may do, and doing it."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -85,6 +86,17 @@ class Engine:
     def user(self, name: str) -> User | None:
         """The user of that name, as he is now."""
         return self.store.user(name) if _storable(name) else None
+
+    def renew(self, principal: Principal) -> Principal:
+        """*principal* with what he may do now. Raises AuthenticationFailed if he was dropped, or
+        his password changed, since he logged in.
+        """
+        if principal.user is None:
+            return principal
+        now = self.user(principal.name)
+        if now is None or (now.id, now.hash) != (principal.user.id, principal.user.hash):
+            raise AuthenticationFailed
+        return replace(principal, user=now)
 
     # ---- what he may do
 

@@ -47,6 +47,7 @@ class SqliteStore:
             name = error.filename or self._path
             raise StoreError(f"cannot open store {name}: {error.strerror}") from None
         self._writer = connect(self._path)
+        self._inode = os.stat(self._path).st_ino
         self._writing = threading.Lock()
         self._readers = threading.local()
         # Weak, so that the connection of a thread that has ended is closed.
@@ -58,6 +59,7 @@ class SqliteStore:
     def transact(self, change: Callable[[Tx], T], audit: Audit) -> tuple[T, int]:
         with self._writing, self._file_locked():
             connection = self._writer
+            self._check_file()
             with _refused("begin"):
                 connection.execute("BEGIN IMMEDIATE")
             try:
@@ -73,6 +75,15 @@ class SqliteStore:
                 raise
             self._commit()
             return result, revision
+
+    def _check_file(self) -> None:
+        """Raises Unavailable if the file was removed or replaced: what is written would be lost."""
+        try:
+            same = os.stat(self._path).st_ino == self._inode
+        except OSError:
+            same = False
+        if not same:
+            raise Unavailable("its file was removed or replaced")
 
     def _record(self, keys: list[str], audit: Audit) -> int:
         execute = self._writer.execute
@@ -173,6 +184,7 @@ class SqliteStore:
         """This thread's connection for reading."""
         connection: apsw.Connection | None = getattr(self._readers, "connection", None)
         if connection is None:
+            self._check_file()
             connection = connect(self._path)
             connection.execute("PRAGMA query_only = ON")
             self._readers.connection = connection
@@ -195,7 +207,7 @@ def _refused(step: str) -> Iterator[None]:
     try:
         yield
     except StoreError:
-        raise Unavailable(f"cannot {step}: cannotopen") from None
+        raise Unavailable(f"cannot {step}: its file cannot be opened") from None
     except EngineError:
         raise
     except apsw.Error as error:

@@ -16,21 +16,21 @@ from headgate_grammar.quoting import unescape
 _TOKEN = re.compile(
     r"""
     (?P<WORD>     [A-Za-z_][A-Za-z0-9_]* )
-  | (?P<STRING>   ' (?: [^'\\\n] | \\[n\\"'] )* ' )
-  | (?P<QUOTED>   " (?: [^"\\\n] | \\[n\\"'] )* " )
+  | (?P<STRING>   ' [^'\\\n]*+ (?: \\[n\\"'] [^'\\\n]*+ )*+ ' )
+  | (?P<QUOTED>   " [^"\\\n]*+ (?: \\[n\\"'] [^"\\\n]*+ )*+ " )
   | (?P<DURATION_LITERAL> [0-9]+ [A-Za-zµ] [A-Za-zµ0-9]* )
   | (?P<NUMBER>   [0-9]+ \. [0-9]* | \. [0-9]+ )
   | (?P<INTEGER>  [0-9]+ )
-  | (?P<BOUND>    \$ (?: [A-Za-z_][A-Za-z0-9_]* | " (?: [^"\\\n] | \\[n\\"'] )* " )? )
+  | (?P<BOUND>    \$ (?: [A-Za-z_][A-Za-z0-9_]* | " [^"\\\n]*+ (?: \\[n\\"'] [^"\\\n]*+ )*+ " )? )
   | (?P<SYMBOL>   =~ | !~ | != | <> | <= | >= | :: | /(?!\*) | [-+*%&|^=<>(),;:.] )
     """,
     re.VERBOSE,
 )
 _BLANK = re.compile(r"[ \t\n]+|--[^\n]*\n?|/\*.*?\*/", re.DOTALL)
-_REGEX = re.compile(r"/((?:\\/|[^/\n])*+)/")
+_REGEX = re.compile(r"/([^/\\\n]*+(?:\\/?[^/\\\n]*+)*+)/")
 _GOOD = {
-    "'": re.compile(r"""(?:[^'\\\n]|\\[n\\"'])*"""),
-    '"': re.compile(r"""(?:[^"\\\n]|\\[n\\"'])*"""),
+    "'": re.compile(r"""[^'\\\n]*+(?:\\[n\\"'][^'\\\n]*+)*+"""),
+    '"': re.compile(r"""[^"\\\n]*+(?:\\[n\\"'][^"\\\n]*+)*+"""),
 }
 SYMBOLS = {
     **{"=": "EQUAL", "!=": "NOT_EQUAL", "<>": "NOT_EQUAL", "=~": "EQ_REGEX", "!~": "NOT_REGEX"},

@@ -3,6 +3,7 @@
 The file is TOML with InfluxDB's names, so an `influxdb.conf` can be given as it is.
 """
 
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from headgate_server.settings import Settings
+from headgate_server.tokens import check_secret
 
 # What an influxdb.conf may hold and Headgate has no use for. It is named, not obeyed.
 _INFLUXDB_SECTIONS = frozenset(
@@ -19,7 +21,7 @@ _INFLUXDB_SECTIONS = frozenset(
 _INFLUXDB_KEYS = frozenset(
     "enabled flux-enabled flux-log-enabled suppress-write-log access-log-path"
     " access-log-status-filters write-tracing pprof-enabled pprof-auth-enabled"
-    " debug-pprof-enabled max-row-limit max-connection-limit unix-socket-group"
+    " debug-pprof-enabled log-enabled max-row-limit max-connection-limit unix-socket-group"
     " unix-socket-permissions max-concurrent-write-limit max-enqueued-write-limit"
     " enqueued-write-timeout prom-read-auth-enabled headers https-certificate"
     " https-private-key bind-socket".split()
@@ -82,11 +84,22 @@ def configure(
     ):
         values |= _with_secret(layer)
     settings = Settings(**{_OPTIONS[key].field: value for key, value in values.items()})
+    _check(settings)
+    return Configuration(settings, notices)
+
+
+def _check(settings: Settings) -> None:
     try:
         settings.address()
     except ValueError as error:
         raise ConfigurationError(f"bind-address: {error}") from None
-    return Configuration(settings, notices)
+    try:
+        if settings.shared_secret:
+            check_secret(settings.shared_secret)
+    except ValueError as error:
+        raise ConfigurationError(f"shared-secret: {error}") from None
+    if not settings.store_path or os.path.isdir(settings.store_path):
+        raise ConfigurationError(f"store path {settings.store_path!r}: expected a file's name")
 
 
 def _with_secret(layer: dict[str, Any]) -> dict[str, Any]:
@@ -121,11 +134,14 @@ def _from_file(path: str, notices: list[str]) -> dict[str, Any]:
                 _take(path, section, key, value, values, notices)
         elif section in _INFLUXDB_SECTIONS:
             notices.append(f"{path}: section [{section}] is InfluxDB's, ignored")
+        elif section in ours:
+            raise ConfigurationError(f"{path}: {section} must be a section: [{section}]")
         elif section in ("reporting-disabled", "reporting-enabled", "bind-address"):
             notices.append(f"{path}: {section} is InfluxDB's, ignored")
         else:
             known = ", ".join(sorted(ours))
-            raise ConfigurationError(f"{path}: unknown section {section!r}, expected {known}")
+            kind = "section" if isinstance(content, dict | list) else "key"
+            raise ConfigurationError(f"{path}: unknown {kind} {section!r}, expected {known}")
     return values
 
 
@@ -147,6 +163,7 @@ def _take(
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    _refuse_unsafe(environment)
     values: dict[str, Any] = {}
     for full, option in _KEYS.items():
         shape = full.replace(".", "_").replace("-", "_").upper()
@@ -155,6 +172,13 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
             if name in environment and (full.startswith("http.") or name.startswith("HEADGATE")):
                 values[full] = _checked(name, option, _typed(option, environment[name]))
     return values
+
+
+def _refuse_unsafe(environment: Mapping[str, str]) -> None:
+    for key in _NOT_YET:
+        name = f"INFLUXDB_HTTP_{key.replace('-', '_').upper()}"
+        if environment.get(name, "false").lower() != "false":
+            raise ConfigurationError(f"{name}: not supported by this version, expected false")
 
 
 def _typed(option: _Option, text: str) -> object:

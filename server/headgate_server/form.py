@@ -10,10 +10,11 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from headgate_server.refusals import TooLarge
+from headgate_server.refusals import BadRequest, TooLarge
 from headgate_server.text import lossless
 
 Pairs = dict[str, str]
+_MOST_PAIRS = 1000
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
@@ -47,14 +48,18 @@ def _decoded(encoded: bytes) -> str:
 async def form(request: Request, limit: int) -> Form:
     """The parameters of *request*: a POST's urlencoded body before the URL before multipart fields.
 
-    Raises TooLarge for a body of more than *limit* bytes (0: no limit).
+    Raises TooLarge for a body of more than *limit* bytes (0: no limit), BadRequest for one of very
+    many parameters.
     """
     url = pairs(request.scope["query_string"])
     if request.method != "POST":
         return Form(url)
     match request.headers.get("content-type", "").partition(";")[0].strip().lower():
         case "application/x-www-form-urlencoded":
-            return Form(url | pairs(b"".join([part async for part in body(request, limit)])))
+            encoded = b"".join([part async for part in body(request, limit)])
+            if encoded.count(b"&") > _MOST_PAIRS:
+                raise BadRequest(f"too many parameters: at most {_MOST_PAIRS}")
+            return Form(url | pairs(encoded))
         case "multipart/form-data":
             return await _multipart(request, limit, url)
     return Form(url)
@@ -80,7 +85,7 @@ async def _multipart(request: Request, limit: int, url: Pairs) -> Form:
     )
     try:
         parts = await parser.parse()
-    except MultiPartException:
+    except (MultiPartException, UnicodeError, LookupError):
         # Go's FormValue passes over a body that it cannot read.
         return Form(url)
     fields: Pairs = {}

@@ -28,8 +28,10 @@ async def query(request: Request, service: Service, format: Format) -> Response:
 
     def perform() -> str:
         statements = service.engine.parse(text, bound)
-        service.engine.authorize(principal, statements, database)
-        results = service.engine.execute(statements, principal, address)
+        # The body may have taken its time: what counts is who he is now.
+        now = service.engine.renew(principal)
+        service.engine.authorize(now, statements, database)
+        results = service.engine.execute(statements, now, address)
         answers = [
             Answer(id, result, _warning(request, result)) for id, result in enumerate(results)
         ]

@@ -27,8 +27,8 @@ def serve(settings: Settings) -> None:
 
     Raises StoreError or CannotListen before the first request.
     """
-    _open_once(settings)
     listener = _listen(*settings.address())
+    _open_once(settings)
     config = uvicorn.Config(
         # Made anew in every process: connections to the store must not cross a fork.
         partial(application, settings),
@@ -44,6 +44,8 @@ def serve(settings: Settings) -> None:
         workers=settings.workers,
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
     )
+    if settings.workers == 1:
+        _end_well()
     host, port = listener.getsockname()[:2]
     print(
         f"headgate: listening on http://{f'[{host}]' if ':' in host else host}:{port},"
@@ -54,7 +56,6 @@ def serve(settings: Settings) -> None:
     if settings.workers > 1:
         Multiprocess(config, sockets=[listener]).run()
     else:
-        _end_well()
         uvicorn.Server(config).run(sockets=[listener])
 
 
@@ -65,7 +66,12 @@ def _open_once(settings: Settings) -> None:
     store.close()
     if created:
         print(f"headgate: created store {settings.store_path}", file=sys.stderr)
-    if empty and settings.auth_enabled:
+    if not settings.auth_enabled:
+        print(
+            "headgate: authentication is off: everybody who reaches this server is administrator",
+            file=sys.stderr,
+        )
+    elif empty:
         print(
             "headgate: there are no users yet: the first query has to be"
             " CREATE USER <name> WITH PASSWORD '<password>' WITH ALL PRIVILEGES",

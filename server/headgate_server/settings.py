@@ -16,7 +16,6 @@ class Settings:
     realm: str = field(default="InfluxDB", metadata={"key": "http.realm", "header": True})
     max_body_size: int = field(default=25_000_000, metadata={"key": "http.max-body-size"})
     ping_auth_enabled: bool = field(default=False, metadata={"key": "http.ping-auth-enabled"})
-    log_enabled: bool = field(default=True, metadata={"key": "http.log-enabled"})
     reported_version: str = field(
         default="1.8.10", metadata={"key": "http.reported-version", "header": True}
     )

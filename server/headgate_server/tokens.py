@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 import jwt
+from jwt.algorithms import HMACAlgorithm
 
 from headgate_server.refusals import Unauthenticated
 
@@ -46,6 +47,14 @@ def username(token: str, secret: str, clock: Callable[[], float] = time.time) ->
     if not name:
         raise Unauthenticated("token must contain a username")
     return name
+
+
+def check_secret(secret: str) -> None:
+    """Raises ValueError for a text that cannot sign: a public key, or no text at all."""
+    try:
+        HMACAlgorithm(HMACAlgorithm.SHA256).prepare_key(secret)
+    except (jwt.PyJWTError, UnicodeEncodeError):
+        raise ValueError("a key pair's half, or no UTF-8: it cannot sign HS256") from None
 
 
 def _check_header(token: str) -> None:
@@ -107,9 +116,9 @@ def _check_times(claims: dict[str, Any], now: float) -> None:
 def _number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    # A number beyond what a float holds: far in the future, or far in the past.
     try:
         number = float(value)
     except OverflowError:
-        return math.copysign(1e300, value)
-    return number if math.isfinite(number) else math.copysign(1e300, number)
+        number = math.inf if value > 0 else -math.inf
+    # A number beyond what a float holds: far in the future, or far in the past.
+    return max(-1e300, min(number, 1e300))

@@ -86,7 +86,11 @@ def main(arguments: Sequence[str]) -> int:
             return 1
         from getpass import getpass
 
-        session.password = getpass("password: ")
+        try:
+            session.password = getpass("password: ")
+        except EOFError:
+            print("no password given", file=sys.stderr)
+            return 1
     return _connect(session, str(flags["precision"]), str(flags["execute"]))
 
 

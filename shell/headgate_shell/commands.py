@@ -1,9 +1,9 @@
 """The shell's own commands: everything that is not sent to the server."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from headgate_shell.client import CannotReach, query
+from headgate_shell.client import query
 from headgate_shell.session import Session
 
 HELP = """\
@@ -95,19 +95,14 @@ def _auth(line: str, session: Session, terminal: Terminal) -> None:
     if login is None:
         terminal.write("ERR: no login given, nothing changed\n")
         return
-    before = session.username, session.password
-    session.username, session.password = login
+    asked = replace(session, username=login[0], password=login[1])
     if terminal.checks:
-        try:
-            wrong = _wrong_login(session)
-        except CannotReach:
-            session.username, session.password = before
-            raise
-        if wrong:
-            session.username, session.password = before
+        # On a session of its own: whatever goes wrong, or is aborted, nothing has changed.
+        if wrong := _wrong_login(asked):
             terminal.write(f"ERR: {wrong}\n")
-        else:
-            terminal.write(f"Logged in as {session.username}\n")
+            return
+        terminal.write(f"Logged in as {asked.username}\n")
+    session.username, session.password = login
 
 
 def _wrong_login(session: Session) -> str:

@@ -1,6 +1,7 @@
 """What was typed before, for arrow keys and searches. It never holds a password."""
 
 import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -22,8 +23,10 @@ class RedactedHistory(FileHistory):
     """
 
     def __init__(self, path: Path) -> None:
-        os.close(os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600))
-        os.chmod(path, 0o600)
+        handle = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+        if stat.S_ISREG(os.fstat(handle).st_mode):  # not /dev/null, for instance
+            os.fchmod(handle, 0o600)
+        os.close(handle)
         super().__init__(str(path))
 
     def append_string(self, string: str) -> None:

@@ -101,7 +101,7 @@ def test_a_secret_may_stand_in_a_file_of_its_own(tmp_path: Path) -> None:
         ("[http]\nunix-socket-enabled = true", "not supported by this version"),
         ("[auth]\nbcrypt-cost = 3", r"\[auth\] bcrypt-cost: expected 4 to 14"),
         ("[htpp]\nrealm = 'x'", "unknown section 'htpp', expected auth, http, store"),
-        ("realm = 'x'", "unknown section 'realm'"),
+        ("realm = 'x'", "unknown key 'realm'"),
         ("[http]\nbind-address = '127.0.0.1'", "is no HOST:PORT"),
         ("[http", "no TOML"),
     ],
@@ -135,6 +135,8 @@ def test_the_secret_of_a_later_layer_wins_however_it_is_given(tmp_path: Path) ->
         ("realm", "a\\nb", "expected printable ASCII"),
         ("reported-version", "→", "expected printable ASCII"),
         ("shared-secret-file", "EMPTY", "it is empty"),
+        ("shared-secret", "ssh-rsa AAAAB3Nza", "cannot sign"),
+        ("https-enabled", "yes", "not supported by this version"),
     ],
 )
 def test_what_could_not_be_served_is_refused_at_once(
@@ -146,3 +148,19 @@ def test_what_could_not_be_served_is_refused_at_once(
     path.write_text(f'[http]\n{key} = "{value}"\n', "utf-8")
     with pytest.raises(ConfigurationError, match=reason):
         configure({}, {}, str(path))
+
+
+@pytest.mark.parametrize(
+    ("environment", "reason"),
+    [
+        ({"INFLUXDB_HTTP_HTTPS_ENABLED": "true"}, "HTTPS_ENABLED: not supported by this version"),
+        ({"HEADGATE_STORE_PATH": ""}, "store path '': expected a file's name"),
+        ({"HEADGATE_STORE_PATH": "/"}, "store path '/': expected a file's name"),
+        ({"HEADGATE_HTTP_SHARED_SECRET": "\udcff"}, "shared-secret: .* cannot sign"),
+    ],
+)
+def test_what_the_environment_asks_for_in_vain_is_refused(
+    environment: dict[str, str], reason: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=reason):
+        configure({}, environment, None)

@@ -1,13 +1,16 @@
 """`headgate serve` as a process: start, workers, signals, faults."""
 
+import http.client
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
@@ -191,3 +194,33 @@ def test_sigterm_ends_it_at_any_moment_after_it_listens(tmp_path: Path) -> None:
 def test_help_is_given_however_one_asks(flag: str) -> None:
     answer = run(flag)
     assert answer.returncode == 0 and "--store PATH" in answer.stdout
+
+
+def test_a_store_that_is_removed_under_a_server_takes_no_more_changes(server: Server) -> None:
+    server.bootstrap("CREATE DATABASE db")
+    for path in server.store.parent.glob("store0.db*"):
+        if path.suffix != ".log":
+            path.unlink()
+    for _ in range(3):
+        answer = server.query("CREATE DATABASE lost")
+        assert answer.error == "store unavailable: its file was removed or replaced"
+    assert server.log().count("Traceback") == 0
+
+
+def test_what_counts_is_who_one_is_when_the_body_has_arrived(server: Server) -> None:
+    server.bootstrap("CREATE USER eve WITH PASSWORD 'e' WITH ALL PRIVILEGES")
+    assert server.query("SHOW USERS", ("eve", "e")).status == 200
+    body = urlencode({"q": "CREATE USER mallory WITH PASSWORD 'm' WITH ALL PRIVILEGES"}).encode()
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection.putrequest("POST", "/query")
+    connection.putheader("Authorization", "Basic " + b64encode(b"eve:e").decode())
+    connection.putheader("Content-Type", "application/x-www-form-urlencoded")
+    connection.putheader("Content-Length", str(len(body)))
+    connection.endheaders(body[:10])
+    # The server answers on other connections, so it has the head of this one.
+    assert server.query("SHOW DATABASES", ("eve", "e")).status == 200
+    assert not server.query("DROP USER eve").error
+    connection.send(body[10:])
+    assert connection.getresponse().status == 401
+    connection.close()
+    assert server.query("SHOW USERS").rows() == [["root", True]]
