@@ -34,7 +34,8 @@ from headgate_grammar.databases import (
 from headgate_grammar.durations import format_duration, go_duration
 from headgate_grammar.errors import ParseError
 from headgate_grammar.expressions import Expression
-from headgate_grammar.parser import parse
+from headgate_grammar.highlight import Piece, pieces
+from headgate_grammar.parser import Accepted, accepts, parse
 from headgate_grammar.privilege import Privilege
 from headgate_grammar.quoting import quote_identifier
 from headgate_grammar.redact import redact
@@ -68,6 +69,7 @@ from headgate_grammar.users import (
 )
 
 __all__ = [
+    "Accepted",
     "AlterRetentionPolicy",
     "CreateContinuousQuery",
     "CreateDatabase",
@@ -90,6 +92,7 @@ __all__ = [
     "KillQuery",
     "Limits",
     "Measurement",
+    "Piece",
     "ParseCache",
     "ParseError",
     "PolicyOptions",
@@ -124,10 +127,12 @@ __all__ = [
     "Statement",
     "Subquery",
     "Target",
+    "accepts",
     "databases",
     "format_duration",
     "go_duration",
     "parse",
+    "pieces",
     "quote_identifier",
     "redact",
 ]

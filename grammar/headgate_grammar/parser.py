@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Container, Mapping
-from importlib import resources
+from dataclasses import dataclass
 
-from lark import Lark, Token
+from lark import Token
 from lark.exceptions import UnexpectedToken as LarkUnexpectedToken
 from lark.parsers.lalr_interactive_parser import InteractiveParser
 
@@ -12,27 +12,23 @@ from headgate_grammar.build_select import ConditionInField, NoInterval, NoResamp
 from headgate_grammar.builder import Builder
 from headgate_grammar.errors import ParseError, UnexpectedToken
 from headgate_grammar.expected import expected, terminal
+from headgate_grammar.keywords import is_keyword
 from headgate_grammar.literals import BadValue
 from headgate_grammar.parameters import bind
 from headgate_grammar.positions import as_read, end_position, position
 from headgate_grammar.scanner import scan
 from headgate_grammar.statements import Statement
+from headgate_grammar.table import load
 
 DEEPEST = 100
 """How deep parentheses, calls and subqueries may nest."""
 
-_LARK = Lark(
-    resources.files("headgate_grammar").joinpath("influxql.lark").read_text("utf-8"),
-    parser="lalr",
-    lexer="basic",  # unused: scanner.py makes the tokens
-    start="query",
-    maybe_placeholders=True,
-    transformer=Builder(),
-)
+_LARK = load(Builder())
 _SEMANTIC = (BadValue, ConditionInField, NoInterval, NoResample)
 _WHITE_SPACE = re.compile(r"[ \t\n]*")
 # Names that are keywords where the grammar expects them, and nowhere else.
 _SOFT_KEYWORDS = {"fill": "FILL", "tz": "TZ", "verbose": "VERBOSE"}
+_SOFT_WORDS = frozenset(_SOFT_KEYWORDS.values())
 
 
 def parse(text: str, parameters: Mapping[str, object] | None = None) -> tuple[Statement, ...]:
@@ -44,6 +40,33 @@ def parse(text: str, parameters: Mapping[str, object] | None = None) -> tuple[St
     return _Parse(as_read(text), parameters or {}).statements()
 
 
+def tokens_of(text: str) -> list[Token] | None:
+    """The tokens of *text*, in which line ends are `\\n`; None if it does not parse."""
+    parse = _Parse(text, {})
+    try:
+        parse.statements()
+    except ParseError:
+        return None
+    return parse.tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What may follow a text: which keywords, whether a name, whether anything at all (*open*), and
+    whether it may be over (*complete*). A text that is neither open nor complete is wrong.
+    """
+
+    words: tuple[str, ...] = ()
+    name: bool = False
+    open: bool = False
+    complete: bool = False
+
+
+def accepts(text: str) -> Accepted:
+    """What may follow *text*, which ends before the word that one wants to know of."""
+    return _Parse(as_read(text), {}).accepts()
+
+
 class _Parse:
     """One text on its way through the parser."""
 
@@ -51,13 +74,12 @@ class _Parse:
         self._text = text
         self._parameters = parameters
         self._parser = _LARK.parse_interactive()
-        self._tokens: list[Token] = []
+        self.tokens: list[Token] = []
         self._depth = 0
 
     def statements(self) -> tuple[Statement, ...]:
         try:
-            for token in scan(self._text, self._regex_follows):
-                self._feed(self._as_expected(token))
+            self._feed_all()
             result: tuple[Statement, ...] = self._parser.feed_token(Token("$END", ""))
         except LarkUnexpectedToken as error:
             raise self._unexpected(error.token) from None
@@ -65,8 +87,26 @@ class _Parse:
             raise self._refused(error) from None
         return result
 
+    def accepts(self) -> Accepted:
+        try:
+            self._feed_all()
+        except (LarkUnexpectedToken, ParseError, *_SEMANTIC):
+            return Accepted()
+        following: set[str] = self._parser.accepts()  # type: ignore[no-untyped-call]
+        words = (word for word in following if is_keyword(word) or word in _SOFT_WORDS)
+        return Accepted(
+            tuple(sorted(words)),
+            "IDENT" in following,
+            bool(following - {"$END"}),
+            "$END" in following,
+        )
+
+    def _feed_all(self) -> None:
+        for token in scan(self._text, self._regex_follows):
+            self._feed(self._as_expected(token))
+
     def _feed(self, token: Token) -> None:
-        self._tokens.append(token)
+        self.tokens.append(token)
         if token.type in ("LPAR", "CALL_PAREN"):
             self._depth += 1
             if self._depth > DEEPEST:
@@ -103,14 +143,14 @@ class _Parse:
     def _unexpected(self, wrong: Token) -> ParseError:
         accepted = self._parser.accepts()  # type: ignore[no-untyped-call]
         if wrong.type == "$END":
-            before = self._tokens
+            before = self.tokens
             last = before[-1] if before else None
             ahead = "REGEX" in accepted or (
                 "DOT" in accepted and last is not None and last.type == "DOT"
             )
             where = end_position(self._text, last, looked_ahead=ahead)
         else:
-            before, where = self._tokens[:-1], position(self._text, wrong)
+            before, where = self.tokens[:-1], position(self._text, wrong)
         words = _words(before)
         wanted = expected(words, accepted)
         if error := self._refused_before(before, terminal(wanted[0]), accepted):
@@ -140,7 +180,7 @@ class _Parse:
         return None
 
     def _refused(self, error: Exception, tokens: list[Token] | None = None) -> ParseError:
-        tokens = tokens or self._tokens
+        tokens = tokens or self.tokens
         match error:
             case NoInterval():
                 last = tokens[-2]  # the one behind it has shown that the SELECT is over

@@ -1,52 +1,67 @@
-"""Passwords out of texts that cannot be trusted to parse: what a person typed, what a log shows."""
+"""Passwords out of any text: what a person typed, what a log shows, and be it no InfluxQL."""
+
+import re
 
 from lark import Token
 
+from headgate_grammar.parser import tokens_of
 from headgate_grammar.positions import as_read
 from headgate_grammar.scanner import scan
 from headgate_grammar.users import REDACTED
+
+_PASSWORD = re.compile("password", re.IGNORECASE)
+_BETWEEN = frozenset({"FOR", "IDENT", "EQUAL"})
+_Span = tuple[int, int]
 
 
 def redact(text: str) -> str:
     """*text* with whatever stands where a password may stand replaced by `[REDACTED]`.
 
-    It goes by tokens, so quoting, escapes, missing blanks and comments in between make no
-    difference. Where a text departs from the grammar too much is hidden rather than too little:
-    after a quote that never closes, everything is.
+    In a text that parses these are the passwords, and comments that speak of one. In any other,
+    which may be a password statement misspelt, it is everything behind the word PASSWORD, and every
+    string before it.
     """
     text = as_read(text)
+    tokens = tokens_of(text)
+    spans = _secrets(text, tokens) if tokens is not None else _suspects(text)
     kept: list[str] = []
     end = 0
-    for start, stop in _secrets(list(scan(text)), len(text)):
+    for start, stop in spans:
         kept.append(text[end:start] + REDACTED)
         end = stop
     return "".join(kept) + text[end:]
 
 
-def _secrets(tokens: list[Token], length: int) -> list[tuple[int, int]]:
-    """Where passwords stand, as pairs of offsets in order."""
-    spans: list[tuple[int, int]] = []
-    index = 0
-    while index < len(tokens):
-        index += 1
-        if tokens[index - 1].type != "PASSWORD":
-            continue
-        if [token.type for token in tokens[index : index + 2]] == ["FOR", "IDENT"]:
-            index += 2
-            if index < len(tokens) and tokens[index].type == "EQUAL":
-                index += 1
-        first = index
-        while index < len(tokens) and not _ends_secret(tokens, index):
-            if tokens[index].type in ("BADSTRING", "BADESCAPE", "ILLEGAL"):
-                return [*spans, (tokens[first].start_pos or 0, length)]
-            index += 1
-        if index > first:
-            spans.append((tokens[first].start_pos or 0, tokens[index - 1].end_pos or length))
+def _secrets(text: str, tokens: list[Token]) -> list[_Span]:
+    """Where passwords stand among the *tokens* of statements, and in the comments between them."""
+    spans: list[_Span] = []
+    end = 0
+    expected = False
+    for token in [*tokens, Token("$END", "", start_pos=len(text), end_pos=len(text))]:
+        start, stop = _span(token)
+        if _PASSWORD.search(text, end, start):
+            spans.append((end, start))
+        if token.type == "STRING" and expected:
+            spans.append((start, stop))
+        expected = token.type == "PASSWORD" or (expected and token.type in _BETWEEN)
+        end = stop
     return spans
 
 
-def _ends_secret(tokens: list[Token], index: int) -> bool:
-    if tokens[index].type == "SEMICOLON":
-        return True
-    following = [token.type for token in tokens[index : index + 3]]
-    return following == ["WITH", "ALL", "PRIVILEGES"]
+def _suspects(text: str) -> list[_Span]:
+    """What may be a password in a *text* that does not parse."""
+    word = _PASSWORD.search(text)
+    limit = word.end() if word is not None else len(text)
+    spans: list[_Span] = []
+    for token in scan(text):
+        start, stop = _span(token)
+        if start >= limit:
+            break
+        if token.type in ("STRING", "BADSTRING", "BADESCAPE"):
+            spans.append((start, min(stop, limit)))
+    # Not by tokens: a quote that is open turns them around.
+    return [*spans, (limit, len(text))] if limit < len(text) else spans
+
+
+def _span(token: Token) -> _Span:
+    return token.start_pos or 0, token.end_pos or 0
