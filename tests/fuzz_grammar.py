@@ -46,7 +46,7 @@ bind-address = "127.0.0.1:{rpc}"
 # Where we disagree on purpose, by name: what such a text looks like.
 MENDS = {
     "NUL is no end": re.compile("\0"),
-    "a word does not swallow a quoted name": re.compile(r"""\w"|\$"""),
+    "a word does not swallow a quoted name": re.compile(r"""[A-Za-z_]\w*"|\$"""),
     "a comment may stand before a regular expression": re.compile(r"/\*|--"),
     "EXPLAIN ANALYZE VERBOSE": re.compile(r"(?i)verbose"),
     "a dot needs a name behind it": re.compile(r"\.\s*:"),

@@ -10,6 +10,7 @@ from headgate_engine.errors import (
     AccessDenied,
     AdminRequiredFirst,
     AuthenticationFailed,
+    DatabaseRequired,
     InvalidName,
     NoUpstream,
     StatementError,
@@ -134,10 +135,14 @@ class Engine:
         """
         statements = self.parse(text)
         self.authorize(principal, statements, database)
-        return list(self.execute(statements, principal, address))
+        return list(self.execute(statements, principal, database, address))
 
     def execute(
-        self, statements: Iterable[Statement], principal: Principal, address: str = ""
+        self,
+        statements: Iterable[Statement],
+        principal: Principal,
+        database: str = "",
+        address: str = "",
     ) -> Iterable[Result]:
         """The results of *statements*, which are authorized already, as they come."""
         failed = False
@@ -147,13 +152,17 @@ class Engine:
                 continue
             first = principal.user is None and not principal.trusted and index == 0
             try:
-                yield Result(statement, self._execute(statement, principal, address, first))
+                if isinstance(statement, CreateUser):
+                    self._create_user(statement, _audit(principal, address, statement), first)
+                    yield Result(statement)
+                else:
+                    yield Result(statement, self._execute(statement, principal, database, address))
             except StatementError as error:
                 failed = True
                 yield Result(statement, error=str(error))
 
     def _execute(
-        self, statement: Statement, principal: Principal, address: str, first: bool
+        self, statement: Statement, principal: Principal, database: str, address: str
     ) -> tuple[Series, ...]:
         change: Callable[[Tx], Any]
         match statement:
@@ -163,19 +172,16 @@ class Engine:
                 return (self._show_grants(user),)
             case ShowDatabases():
                 return (self._show_databases(principal),)
-            case CreateUser():
-                self._create_user(statement, _audit(principal, address, statement), first)
-                return ()
             case SetPassword(name, password):
                 if self.user(name) is None:
                     raise UserNotFound  # before bcrypt, which would take its time for nothing
                 change = partial(rules.set_hash, name=name, hash=self.passwords.hash(password))
             case DropUser(name):
                 change = partial(rules.drop_user, name=name, keep_last_admin=self._keep_last_admin)
-            case Grant(privilege, database, user):
-                change = partial(rules.grant, name=user, database=database, privilege=privilege)
-            case Revoke(privilege, database, user):
-                change = partial(rules.revoke, name=user, database=database, privilege=privilege)
+            case Grant(privilege, on, user):
+                change = partial(rules.grant, name=user, database=on, privilege=privilege)
+            case Revoke(privilege, on, user):
+                change = partial(rules.revoke, name=user, database=on, privilege=privilege)
             case GrantAdmin(user):
                 change = partial(rules.grant_admin, name=user)
             case RevokeAdmin(user):
@@ -186,6 +192,8 @@ class Engine:
                 change = partial(rules.create_database, name=name, options=options)
             case DropDatabase(name):
                 change = partial(rules.drop_database, name=name)
+            case _ if any(not (need.admin or need.database) for need in needs(statement, database)):
+                raise DatabaseRequired
             case _:
                 raise NoUpstream
         self.store.transact(change, _audit(principal, address, statement))

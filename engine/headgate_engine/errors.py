@@ -67,6 +67,13 @@ class NoUpstream(StatementError):
         super().__init__("no upstream store is configured: only users, grants and databases here")
 
 
+class DatabaseRequired(StatementError):
+    """The statement names no database, and nor does the request."""
+
+    def __init__(self) -> None:
+        super().__init__("database name required")
+
+
 class AuthenticationFailed(EngineError):
     """Nobody by that name and password. It does not say which of the two was wrong."""
 

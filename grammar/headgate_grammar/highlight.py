@@ -13,7 +13,7 @@ Kind = Literal[
 _KINDS: dict[str, Kind] = {
     **{"IDENT": "name", "STRING": "string", "REGEX": "regex", "BOUND": "parameter"},
     **{"INTEGER": "number", "NUMBER": "number", "DURATION_LITERAL": "number"},
-    **dict.fromkeys(("BADSTRING", "BADESCAPE", "BADREGEX", "ILLEGAL"), "wrong"),
+    **dict.fromkeys(("BADSTRING", "BADESCAPE", "BADREGEX", "ILLEGAL", "SWALLOWING"), "wrong"),
 }
 
 

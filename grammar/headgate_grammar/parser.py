@@ -240,6 +240,8 @@ def _found(token: Token) -> str:
     match token.type:
         case "$END":
             return "EOF"
+        case "SWALLOWING":
+            return token.value or "IDENT"
         case "NOT_EQUAL":
             return "!="
         case "FILL" | "TZ" | "VERBOSE":

@@ -74,7 +74,12 @@ def scan(
             token = _regex(text, position)
         else:
             match = _TOKEN.match(text, position)
-            token = _broken(text, position) if match is None else _token(match)
+            if match is None:
+                token = _broken(text, position)
+            elif match.lastgroup == "WORD" and text.startswith('"', match.end()):
+                token = _swallowing(text, match)
+            else:
+                token = _token(match)
             if previous is not None and previous.end_pos == position:
                 token = _glued(token, previous, before)
         yield token
@@ -98,6 +103,15 @@ def _token(match: re.Match[str]) -> Token:
         case "SYMBOL":
             kind = SYMBOLS.get(value, value)
     return Token(kind, value, start_pos=match.start(), end_pos=match.end())
+
+
+def _swallowing(text: str, word: re.Match[str]) -> Token:
+    """A word right before a quoted name, which InfluxDB forgets. No rule accepts such a token."""
+    quoted = _TOKEN.match(text, word.end())
+    if quoted is None:
+        return _broken(text, word.end())
+    name = unescape(quoted[0][1:-1])
+    return Token("SWALLOWING", name, start_pos=word.start(), end_pos=quoted.end())
 
 
 def _glued(token: Token, previous: Token, before: Token | None) -> Token:

@@ -31,7 +31,7 @@ async def query(request: Request, service: Service, format: Format) -> Response:
         # The body may have taken its time: what counts is who he is now.
         now = service.engine.renew(principal)
         service.engine.authorize(now, statements, database)
-        results = service.engine.execute(statements, now, address)
+        results = service.engine.execute(statements, now, database, address)
         answers = [
             Answer(id, result, _warning(request, result)) for id, result in enumerate(results)
         ]

@@ -84,7 +84,6 @@ def test_a_wrong_text_is_refused_in_influxdbs_words(text: str, message: str) -> 
         ("grant all on db to todd", Grant(Privilege.ALL, "db", "todd")),
         ("GRANT ALL TO todd", GrantAdmin("todd")),
         ("REVOKE ALL FROM todd", RevokeAdmin("todd")),
-        ('GRANT READ ON"db"TO"todd"', Grant(Privilege.READ, "db", "todd")),
         ("CREATE DATABASE x WITH DURATION 1d12h", CreateDatabase("x", PolicyOptions(DAY * 3 // 2))),
         ("CREATE DATABASE x WITH DURATION INF", CreateDatabase("x", PolicyOptions(0))),
         ("-- who\nSHOW/* all */USERS -- now", ShowUsers()),
