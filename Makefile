@@ -4,7 +4,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo serve test check format bench clean
+N ?= 20000
+SEED ?= 1
+
+.PHONY: demo serve test check format fuzz-grammar bench clean
 
 demo: .venv/installed
 	$(BIN)/python examples/tour.py
@@ -25,8 +28,13 @@ format: .venv/developed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Needs Debian's influxdb.
+fuzz-grammar: .venv/developed
+	PYTHONPATH=tests $(BIN)/python tests/fuzz_grammar.py $(N) $(SEED)
+
 # Needs Debian's influxdb and wrk.
 bench: .venv/developed
+	$(BIN)/python benchmarks/grammar.py
 	$(BIN)/python benchmarks/show_grants.py
 
 clean:

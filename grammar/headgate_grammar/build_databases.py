@@ -43,7 +43,8 @@ class Option:
 @v_args(inline=True)
 class DatabaseRules(Transformer[Token, object]):
     def create_database(self, name: Token, policy: PolicyOptions | None) -> CreateDatabase:
-        return CreateDatabase(name.value, policy)
+        # `WITH NAME ""` says nothing, and printed it would be a WITH with nothing behind it.
+        return CreateDatabase(name.value, policy if policy != PolicyOptions() else None)
 
     def drop_database(self, name: Token) -> DropDatabase:
         return DropDatabase(name.value)

@@ -47,7 +47,7 @@ class ExpressionRules(Transformer[Token, object]):
         pairs = zip(rest[::2], rest[1::2], strict=True)
         return Operation(first, tuple((_operator(op), operand) for op, operand in pairs))  # type: ignore[misc]
 
-    conjunction = comparison = sum = regex_sum = regex_product = expression
+    conjunction = comparison = sum = regex_sum = expression
 
     def product(self, first: Expression, *rest: Token | Expression) -> Operation:
         pairs = list(zip(rest[::2], rest[1::2], strict=True))
@@ -55,6 +55,8 @@ class ExpressionRules(Transformer[Token, object]):
         if isinstance(first, Operation):  # -x
             return Operation(first.first, first.rest + links)
         return Operation(first, links)
+
+    regex_product = product
 
     def sign(self, sign: Token, operand: Expression) -> Expression:
         """A signed literal, or a product with 1 or -1, as InfluxDB makes of `-x`."""

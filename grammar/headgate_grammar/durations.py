@@ -61,23 +61,14 @@ def format_duration(nanoseconds: int) -> str:
 
 
 def go_duration(nanoseconds: int) -> str:
-    """*nanoseconds* as Go's Duration.String prints it: `168h0m0s`, `1.5s`, `0s`."""
-    if nanoseconds == 0:
-        return "0s"
-    if nanoseconds < SECOND:
-        for unit, name in ((MILLISECOND, "ms"), (MICROSECOND, "µs")):
-            if nanoseconds >= unit:
-                return _decimal(nanoseconds, unit) + name
-        return f"{nanoseconds}ns"
-    minutes, rest = divmod(nanoseconds, MINUTE)
+    """*nanoseconds* as Go's Duration.String prints whole seconds: `168h0m0s`, `0s`.
+
+    Of others Go prints what InfluxQL cannot read (`1.5s`, `7µs`): these are literals (`1500ms`).
+    """
+    if nanoseconds == 0 or nanoseconds % SECOND:
+        return format_duration(nanoseconds)
+    minutes, seconds = divmod(nanoseconds // SECOND, 60)
     hours, minutes = divmod(minutes, 60)
-    text = _decimal(rest, SECOND) + "s"
     if hours:
-        return f"{hours}h{minutes}m{text}"
-    return f"{minutes}m{text}" if minutes else text
-
-
-def _decimal(value: int, unit: int) -> str:
-    whole, part = divmod(value, unit)
-    digits = f"{part:0{len(str(unit)) - 1}d}".rstrip("0")
-    return f"{whole}.{digits}" if digits else str(whole)
+        return f"{hours}h{minutes}m{seconds}s"
+    return f"{minutes}m{seconds}s" if minutes else f"{seconds}s"

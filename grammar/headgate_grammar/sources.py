@@ -24,21 +24,23 @@ class Measurement:
     regex: RegexLiteral | None = None
 
     def __str__(self) -> str:
-        last = str(self.regex) if self.regex is not None else _last(self.name)
+        last = str(self.regex) if self.regex is not None else quote_identifier(self.name)
         return _path(self.database, self.policy) + last
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What INTO names; no *name* is `:MEASUREMENT`, the name of the source."""
+    """What INTO names; no *name* behind a policy is `:MEASUREMENT`, the name of the source."""
 
     name: str = ""
     policy: str = ""
     database: str = ""
 
     def __str__(self) -> str:
-        last = quote_identifier(self.name) if self.name else ":MEASUREMENT"
-        return "INTO " + _path(self.database, self.policy) + last
+        path = _path(self.database, self.policy)
+        if path and not self.name:
+            return f"INTO {path}:MEASUREMENT"
+        return f"INTO {path}{quote_identifier(self.name)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,3 @@ def _path(database: str, policy: str) -> str:
     if policy:
         path += quote_identifier(policy)
     return path + "." if database or policy else ""
-
-
-def _last(name: str) -> str:
-    return quote_identifier(name)

@@ -1,34 +1,35 @@
 """What statements need, and who has it: decisions as tables."""
 
+import typing
+from pathlib import Path
+
 import pytest
 
 from headgate_engine import ADMIN, Need, User, allows, changes, needs
-from headgate_grammar import Privilege, parse
+from headgate_grammar import Privilege, Statement, parse
 
 READ, WRITE, ALL, NONE = Privilege.READ, Privilege.WRITE, Privilege.ALL, Privilege.NONE
 
 
-@pytest.mark.parametrize(
-    ("text", "needed", "changing"),
-    [
-        ("CREATE USER a WITH PASSWORD 'x'", (ADMIN,), True),
-        ("DROP USER a", (ADMIN,), True),
-        ("SET PASSWORD FOR a = 'x'", (ADMIN,), True),
-        ("GRANT READ ON db TO a", (ADMIN,), True),
-        ("REVOKE READ ON db FROM a", (ADMIN,), True),
-        ("GRANT ALL TO a", (ADMIN,), True),
-        ("REVOKE ALL FROM a", (ADMIN,), True),
-        ("SHOW USERS", (ADMIN,), False),
-        ("SHOW GRANTS FOR a", (ADMIN,), False),
-        ("CREATE DATABASE a", (ADMIN,), True),
-        ("DROP DATABASE a", (ADMIN,), True),
-        ("SHOW DATABASES", (), False),
-    ],
-)
-def test_a_statement_needs(text: str, needed: tuple[Need, ...], changing: bool) -> None:
+TABLE = [
+    tuple(line.split("\t"))
+    for line in Path(__file__).with_name("required_privileges.txt").read_text("utf-8").splitlines()
+    if not line.startswith("#")
+]
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row[0])
+def test_a_statement_needs_what_influxdb_requires_or_more(row: tuple[str, ...]) -> None:
+    text, influxdbs, changing, *ours = row
     (statement,) = parse(text)
-    assert needs(statement, "db") == needed
-    assert changes(statement) is changing
+    needed = "; ".join(map(str, needs(statement, "param_db"))) or "nothing"
+    assert needed == (ours[0] if ours else influxdbs)
+    assert changes(statement) is (changing == "changes")
+
+
+def test_the_table_has_every_kind_of_statement() -> None:
+    kinds = {type(parse(row[0])[0]) for row in TABLE}
+    assert kinds == set(typing.get_args(Statement))
 
 
 @pytest.mark.parametrize("granted", [NONE, READ, WRITE, ALL])
