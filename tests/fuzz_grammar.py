@@ -56,9 +56,13 @@ MENDS = {
 PRINTED = {
     "an empty name is printed": re.compile(r'""'),
     "the name behind DISTINCT is quoted where it must be": re.compile(r'(?i)distinct\s*"'),
-    "the database of SHOW MEASUREMENTS is quoted where it must be": re.compile("MEASUREMENTS ON"),
+    "the database of SHOW MEASUREMENTS is quoted where it must be": re.compile(
+        r"(?i)measurements\s+on"
+    ),
     "all digits of a number are printed": re.compile(r"\d\.\d{4}"),
-    "a fraction of a second is printed so that it can be read": re.compile(r"(?i)create database"),
+    "a fraction of a second is printed so that it can be read": re.compile(
+        r"(?i)create\s+database"
+    ),
     "a negated operand keeps its own": re.compile(r"[*/%&]\s*[-+]"),
 }
 

@@ -16,6 +16,7 @@ MAY_IMPORT = {
 # One room each that may know these libraries.
 HOME = {
     "lark": "grammar",
+    "re2": "grammar",
     "apsw": "engine",
     "bcrypt": "engine",
     "jwt": "server",

@@ -1,12 +1,16 @@
 """The whole language: every statement that can be generated, and every text that is none."""
 
+import re
 import typing
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import headgate_grammar
 from headgate_grammar import CreateUser, ParseError, SetPassword, Statement, parse
+from headgate_grammar.builder import Builder
 from headgate_grammar.keywords import KEYWORDS
 from headgate_grammar.parser import DEEPEST
 from headgate_grammar.scanner import SYMBOLS
@@ -106,3 +110,11 @@ def test_a_megabyte_of_one_string_is_one_string() -> None:
                 parse(text)
         with pytest.raises(ParseError):
             parse(text[:-1])
+
+
+def test_every_rule_of_the_grammar_has_its_method() -> None:
+    text = (Path(headgate_grammar.__file__).parent / "influxql.lark").read_text("utf-8")
+    # A rule with a question mark hands on what is in it; an alias has a method of its own.
+    rules = set(re.findall(r"^([a-z][a-z_]*)\s*:", text, re.MULTILINE))
+    rules |= set(re.findall(r"->\s*([a-z_]+)", text))
+    assert sorted(name for name in rules if not hasattr(Builder, name)) == []
