@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from lark import Token, Transformer, v_args
+from lark import Token, Transformer
 
 from headgate_grammar import literals
 from headgate_grammar.databases import (
@@ -28,6 +28,7 @@ from headgate_grammar.databases import (
     ShowStats,
     ShowSubscriptions,
 )
+from headgate_grammar.inline import inline
 from headgate_grammar.literals import BadValue
 
 
@@ -40,7 +41,7 @@ class Option:
     keyword: Token | None = None
 
 
-@v_args(inline=True)
+@inline
 class DatabaseRules(Transformer[Token, object]):
     def create_database(self, name: Token, policy: PolicyOptions | None) -> CreateDatabase:
         # `WITH NAME ""` says nothing, and printed it would be a WITH with nothing behind it.

@@ -1,6 +1,6 @@
 """Expressions from their rules: one method per rule."""
 
-from lark import Token, Transformer, v_args
+from lark import Token, Transformer
 
 from headgate_grammar import literals
 from headgate_grammar.expressions import (
@@ -18,6 +18,7 @@ from headgate_grammar.expressions import (
     VarRef,
     Wildcard,
 )
+from headgate_grammar.inline import inline
 from headgate_grammar.literals import INT64, BadValue
 from headgate_grammar.quoting import quote_identifier
 
@@ -41,7 +42,7 @@ def names(path: tuple[Token, ...]) -> list[str]:
     return found
 
 
-@v_args(inline=True)
+@inline
 class ExpressionRules(Transformer[Token, object]):
     def expression(self, first: Expression, *rest: Token | Expression) -> Operation:
         pairs = zip(rest[::2], rest[1::2], strict=True)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from lark import Token, Transformer, v_args
+from lark import Token, Transformer
 
 from headgate_grammar import literals
 from headgate_grammar.build_expressions import names
@@ -18,6 +18,7 @@ from headgate_grammar.expressions import (
     VarRef,
     last_conditional,
 )
+from headgate_grammar.inline import inline
 from headgate_grammar.literals import BadValue
 from headgate_grammar.select import CreateContinuousQuery, Explain, Field, Fill, Select
 from headgate_grammar.sources import Measurement, Source, Subquery, Target
@@ -39,7 +40,7 @@ class ConditionInField(Exception):
         self.operator = operator
 
 
-@v_args(inline=True)
+@inline
 class SelectRules(Transformer[Token, object]):
     def select(
         self,

@@ -1,6 +1,6 @@
 """Statements about series, tags and fields from their rules: one method per rule."""
 
-from lark import Token, Transformer, v_args
+from lark import Token, Transformer
 
 from headgate_grammar import literals
 from headgate_grammar.cardinality import (
@@ -12,6 +12,7 @@ from headgate_grammar.cardinality import (
 )
 from headgate_grammar.clauses import Limits, SortField
 from headgate_grammar.expressions import Expression
+from headgate_grammar.inline import inline
 from headgate_grammar.literals import BadValue
 from headgate_grammar.series import (
     Delete,
@@ -31,7 +32,7 @@ Condition = Expression | None
 Dimensions = tuple[Expression, ...]
 
 
-@v_args(inline=True)
+@inline
 class SeriesRules(Transformer[Token, object]):
     def delete(self, sources: Measurements | Expression, condition: Condition = None) -> Delete:
         if not isinstance(sources, tuple):

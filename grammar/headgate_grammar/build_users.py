@@ -1,7 +1,8 @@
 """Statements about users and grants from their rules: one method per rule, named like it."""
 
-from lark import Token, Transformer, v_args
+from lark import Token, Transformer
 
+from headgate_grammar.inline import inline
 from headgate_grammar.privilege import Privilege
 from headgate_grammar.users import (
     CreateUser,
@@ -16,7 +17,7 @@ from headgate_grammar.users import (
 )
 
 
-@v_args(inline=True)
+@inline
 class UserRules(Transformer[Token, object]):
     def create_user(self, name: Token, password: Token, admin: bool | None) -> CreateUser:
         return CreateUser(name.value, password.value, bool(admin))
