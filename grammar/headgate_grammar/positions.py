@@ -4,8 +4,7 @@ import re
 
 from lark import Token
 
-_BLANK = re.compile(r"[ \t\n]+|--[^\n]*\n?|/\*.*?\*/", re.DOTALL)
-
+from headgate_grammar.scanner import BLANK
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -38,7 +37,7 @@ def end_position(text: str, last: Token | None, *, looked_ahead: bool) -> tuple[
     comment is over, or because somebody *looked_ahead* for a regular expression.
     """
     rest = text[(last.end_pos or 0) if last is not None else 0 :]
-    pieces = [piece[0] for piece in _BLANK.finditer(rest)]
+    pieces = [piece[0] for piece in BLANK.finditer(rest)]
     if pieces:
         over = pieces[-1].isspace() or (pieces[-1][0] == "-" and pieces[-1][-1] != "\n")
     else:

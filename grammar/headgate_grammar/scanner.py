@@ -16,21 +16,23 @@ from headgate_grammar.quoting import unescape
 _TOKEN = re.compile(
     r"""
     (?P<WORD>     [A-Za-z_][A-Za-z0-9_]* )
-  | (?P<STRING>   ' [^'\\\n]*+ (?: \\[n\\"'] [^'\\\n]*+ )*+ ' )
-  | (?P<QUOTED>   " [^"\\\n]*+ (?: \\[n\\"'] [^"\\\n]*+ )*+ " )
+  | (?P<STRING>   ' [^'\\\n\0]*+ (?: \\[n\\"'] [^'\\\n\0]*+ )*+ ' )
+  | (?P<QUOTED>   " [^"\\\n\0]*+ (?: \\[n\\"'] [^"\\\n\0]*+ )*+ " )
   | (?P<DURATION_LITERAL> [0-9]+ [A-Za-zµ] [A-Za-zµ0-9]* )
   | (?P<NUMBER>   [0-9]+ \. [0-9]* | \. [0-9]+ )
   | (?P<INTEGER>  [0-9]+ )
-  | (?P<BOUND>    \$ (?: [A-Za-z_][A-Za-z0-9_]* | " [^"\\\n]*+ (?: \\[n\\"'] [^"\\\n]*+ )*+ " )? )
+  | (?P<BOUND>    \$ (?: [A-Za-z_][A-Za-z0-9_]*
+                     | " [^"\\\n\0]*+ (?: \\[n\\"'] [^"\\\n\0]*+ )*+ " )? )
   | (?P<SYMBOL>   =~ | !~ | != | <> | <= | >= | :: | /(?!\*) | [-+*%&|^=<>(),;:.] )
     """,
     re.VERBOSE,
 )
-_BLANK = re.compile(r"[ \t\n]+|--[^\n]*\n?|/\*.*?\*/", re.DOTALL)
-_REGEX = re.compile(r"/([^/\\\n]*+(?:\\/?[^/\\\n]*+)*+)/")
+# White space or a comment. NUL is in nothing: InfluxDB ends a text there, or passes over it.
+BLANK = re.compile(r"[ \t\n]+|--[^\n\0]*+\n?|/\*[^*\0]*+(?:\*(?!/)[^*\0]*+)*+\*/")
+_REGEX = re.compile(r"/([^/\\\n\0]*+(?:\\/?[^/\\\n\0]*+)*+)/")
 _GOOD = {
-    "'": re.compile(r"""[^'\\\n]*+(?:\\[n\\"'][^'\\\n]*+)*+"""),
-    '"': re.compile(r"""[^"\\\n]*+(?:\\[n\\"'][^"\\\n]*+)*+"""),
+    "'": re.compile(r"""[^'\\\n\0]*+(?:\\[n\\"'][^'\\\n\0]*+)*+"""),
+    '"': re.compile(r"""[^"\\\n\0]*+(?:\\[n\\"'][^"\\\n\0]*+)*+"""),
 }
 SYMBOLS = {
     **{"=": "EQUAL", "!=": "NOT_EQUAL", "<>": "NOT_EQUAL", "=~": "EQ_REGEX", "!~": "NOT_REGEX"},
@@ -64,7 +66,7 @@ def scan(
     previous: Token | None = None
     before: Token | None = None
     while position < len(text):
-        if blank := _BLANK.match(text, position):
+        if blank := BLANK.match(text, position):
             if previous is not None and previous.type == "CAST":
                 # Nothing may stand between `::` and its type, and InfluxDB shows what does.
                 yield Token("BLANK", blank[0], start_pos=position, end_pos=blank.end())

@@ -116,7 +116,7 @@ class Application:
 def _identify(request: Request, response: Response) -> None:
     """Gives the answer the request's id, or a new one, and says who may read it in a browser."""
     asked = request.headers
-    id = asked.get("x-request-id") or asked.get("request-id") or str(uuid.uuid1())
+    id = asked.get("x-request-id") or asked.get("request-id") or str(uuid.uuid4())
     response.headers["Request-Id"] = id
     response.headers["X-Request-Id"] = id
     if "origin" in asked:

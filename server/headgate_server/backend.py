@@ -57,7 +57,7 @@ class HeadgateBackend(AuthenticationBackend):
     async def authenticate(
         self, conn: HTTPConnection
     ) -> tuple[AuthCredentials, HeadgateUser] | None:
-        url = pairs(conn.scope["query_string"])
+        url = pairs(conn.scope.get("query_string", b""))
         authorization = conn.headers.get("authorization", "")
         if not authorization and not (url.get("u") and url.get("p")):
             return None

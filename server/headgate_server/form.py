@@ -3,7 +3,7 @@
 import re
 import sys
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
 from starlette.datastructures import UploadFile
@@ -22,8 +22,8 @@ _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 class Form:
     """A request's parameters, and the text of the file uploaded as `q`, if there is one."""
 
-    fields: Pairs
-    file: str | None = None
+    fields: Pairs = field(repr=False)  # a statement may hold a password
+    file: str | None = field(default=None, repr=False)
 
 
 def pairs(encoded: bytes) -> Pairs:

@@ -36,7 +36,7 @@ WRONG = [
 ]
 DAY = 86_400_000_000_000
 
-names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r"), max_size=8)
+names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\0"), max_size=8)
 privileges = st.sampled_from([Privilege.READ, Privilege.WRITE, Privilege.ALL])
 spans = st.integers(0, 10**18)
 policies = st.builds(
@@ -97,6 +97,16 @@ def test_statements_are_separated_by_semicolons_and_empty_ones_do_not_count() ->
     assert parse(";;SHOW USERS;;;SHOW DATABASES;") == (ShowUsers(), ShowDatabases())
     assert parse(" ; -- nothing") == ()
     assert parse("") == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["DROP USER \"a\0b\"", "SHOW USERS -- a\0; DROP USER b", "SHOW /* \0 */ USERS", "SHOW USERS\0",
+     "CREATE USER a WITH PASSWORD 'b\0'", "SELECT a FROM /b\0/"],
+)  # fmt: skip
+def test_nul_is_nowhere(text: str) -> None:
+    with pytest.raises(ParseError):
+        parse(text)
 
 
 def test_an_error_says_what_was_found_and_what_expected() -> None:
