@@ -231,7 +231,7 @@ def _field_start(tokens: list[Token]) -> Token:
 
 def _unbound(token: Token) -> str:
     if token.type == "BOUND_ERROR":
-        return str(token)
+        return f"missing parameter: {token}"
     return f"missing parameter: {token[1:]}" if token[1:] else "empty bound parameter"
 
 

@@ -25,8 +25,10 @@ def position(text: str, token: Token) -> tuple[int, int]:
     # expression, and behind the backslash of a wrong escape.
     if token.type == "BADESCAPE":
         start = token.end_pos or 0
-    elif text[start : start + 1] == "'" or token.type in ("BADSTRING", "REGEX", "BADREGEX"):
+    elif text[start : start + 1] == "'" or token.type in ("BADSTRING", "BADREGEX"):
         start = max(start - 1, 0)
+    elif token.type == "REGEX" and text[start] == "/":  # and not a bound parameter
+        start -= 1
     return _line_char(text, start)
 
 

@@ -1,0 +1,71 @@
+"""Bound parameters: `$name` in a text, its value beside it. The errors are a real influxd's."""
+
+import pytest
+
+from headgate_grammar import ParseError, parse
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "printed"),
+    [
+        ("DROP USER $p", {"identifier": "a b"}, 'DROP USER "a b"'),
+        ("DROP USER $p", {"ident": "a"}, "DROP USER a"),
+        ('DROP USER $"p"', {"ident": "a"}, "DROP USER a"),
+        ("SELECT x FROM m WHERE y = $p", "it's", r"SELECT x FROM m WHERE y = 'it\'s'"),
+        ("SELECT x FROM m WHERE y = $p", {"string": "s"}, "SELECT x FROM m WHERE y = 's'"),
+        ("SELECT x FROM m WHERE y = $p", True, "SELECT x FROM m WHERE y = true"),
+        ("SELECT x FROM m WHERE y = $p", 12, "SELECT x FROM m WHERE y = 12"),
+        ("SELECT x FROM m WHERE y = $p", 1.5, "SELECT x FROM m WHERE y = 1.500"),
+        ("SELECT x FROM m WHERE y = $p", {"float": 1.5}, "SELECT x FROM m WHERE y = 1.500"),
+        ("SELECT x FROM m WHERE y = $p", {"integer": 7}, "SELECT x FROM m WHERE y = 7"),
+        ("SELECT x FROM m WHERE y =~ $p", {"regex": "a/b"}, r"SELECT x FROM m WHERE y =~ /a\/b/"),
+        (
+            "SELECT f(x) FROM m GROUP BY time($p)",
+            {"duration": "90m"},
+            "SELECT f(x) FROM m GROUP BY time(90m)",
+        ),
+    ],
+)
+def test_a_value_stands_for_one_token(text: str, value: object, printed: str) -> None:
+    (statement,) = parse(text, {"p": value})
+    assert str(statement) == printed
+
+
+def test_a_value_is_never_more_than_one_token() -> None:
+    for value in ("x'; DROP USER a; --", {"ident": 'a" OR "b'}):
+        assert len(parse("SELECT x FROM m WHERE y = $p", {"p": value})) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "error"),
+    [
+        (
+            "SELECT x FROM cpu WHERE v = $p",
+            [1],
+            "missing parameter: unable to bind parameter with type []interface {}",
+        ),
+        (
+            "SELECT x FROM cpu WHERE v = $p",
+            None,
+            "missing parameter: unable to bind parameter with type <nil>",
+        ),
+        (
+            "SELECT mean(x) FROM cpu GROUP BY time($p)",
+            {"foo": "1h"},
+            "missing parameter: unknown bind object type: foo",
+        ),
+        ("SELECT x FROM cpu WHERE v = $q", 1, "missing parameter: q"),
+        ("SELECT x FROM cpu WHERE v = $", 1, "empty bound parameter"),
+        ("DROP USER $p", "text", "found text, expected identifier at line 1, char 11"),
+        ("DROP USER $q", 1, "found $q, expected identifier at line 1, char 11"),
+    ],
+)
+def test_a_wrong_value_is_refused_in_influxdbs_words(text: str, value: object, error: str) -> None:
+    with pytest.raises(ParseError) as refused:
+        parse(text, {"p": value})
+    assert str(refused.value) == error
+
+
+def test_a_wrong_regular_expression_is_said_to_stand_where_its_parameter_stands() -> None:
+    with pytest.raises(ParseError, match="at line 1, char 30$"):
+        parse("SELECT x FROM cpu WHERE v =~ $p", {"p": {"regex": "("}})
