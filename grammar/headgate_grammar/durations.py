@@ -38,10 +38,12 @@ def parse_duration(text: str) -> int:
     last = ""
     while end < len(text):
         part = _PART.match(text, end)
-        if part is None or int(part[1]) > _LONGEST:
+        digits = part[1].lstrip("0") or "0" if part is not None else ""
+        # Their number first: Python refuses to read very many.
+        if part is None or len(digits) > 19 or int(digits) > _LONGEST:
             raise ValueError("invalid duration")
-        total += int(part[1]) * _UNITS[part[2]]
-        last = str(int(part[1])) + part[2]
+        total += int(digits) * _UNITS[part[2]]
+        last = digits + part[2]
         end = part.end()
     if end == 0:
         raise ValueError("invalid duration")

@@ -109,6 +109,14 @@ def test_nul_is_nowhere(text: str) -> None:
         parse(text)
 
 
+@pytest.mark.parametrize("pattern", [r"\pL" * 100_000, "a" * 100_001, r"(?i)[^\pL]" * 10_000])
+def test_a_regular_expression_has_a_size(pattern: str) -> None:
+    with pytest.raises(ParseError, match="error parsing regexp: expression too large"):
+        parse(f"SELECT x FROM m WHERE y =~ /{pattern}/")
+    hosts = "|".join(f"host{number}" for number in range(5000))
+    assert parse(f"SELECT x FROM m WHERE y =~ /^({hosts})$/")
+
+
 def test_an_error_says_what_was_found_and_what_expected() -> None:
     with pytest.raises(ParseError) as refused:
         parse("SHOW USERS;\n GRANT FOO")
