@@ -52,6 +52,7 @@ from headgate_grammar import (
     ShowUsers,
     Source,
     Statement,
+    Subquery,
     databases,
 )
 
@@ -158,7 +159,12 @@ def _write(database: str) -> Need:
 
 def _select(select: Select, database: str) -> Needs:
     """READ for every measurement, then WRITE for what is written; subqueries like the whole."""
-    found: list[Need] = [_read(named or database) for named in databases(select.sources)]
+    found: list[Need] = []
+    for source in select.sources:
+        if isinstance(source, Subquery):
+            found.extend(_select(source.select, database))
+        else:
+            found.append(_read(source.database or database))
     if select.target is not None:
         found.append(_write(select.target.database or database))
     return _once(found)

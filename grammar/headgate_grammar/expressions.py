@@ -133,7 +133,11 @@ class Operation:
     rest: tuple[tuple[str, "Expression"], ...]
 
     def __str__(self) -> str:
-        return str(self.first) + "".join(f" {op} {operand}" for op, operand in self.rest)
+        # A loop: a generator would take another frame for every level that is nested.
+        text = [str(self.first)]
+        for operator, operand in self.rest:
+            text.append(f" {operator} {operand}")
+        return "".join(text)
 
 
 Expression = (

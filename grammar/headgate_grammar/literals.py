@@ -28,9 +28,10 @@ class BadValue(Exception):
 
 def integer(token: Token) -> IntegerLiteral:
     """A number of 64 bits: signed, or unsigned if it is too large."""
-    if len(token) > 20 or int(token) >= 2 * INT64:
+    value = _value(token)
+    if value >= 2 * INT64:
         raise BadValue("unable to parse integer", token)
-    return IntegerLiteral(int(token))
+    return IntegerLiteral(value)
 
 
 def number(token: Token) -> NumberLiteral:
@@ -63,22 +64,33 @@ def regex(token: Token) -> RegexLiteral:
 
 
 def replication(token: Token) -> int:
-    if len(token) > 19 or int(token) >= INT64:
+    value = _value(token)
+    if value >= INT64:
         raise BadValue(f'strconv.Atoi: parsing "{token}": value out of range', token)
-    if not 1 <= int(token) <= _LARGEST_REPLICATION:
-        raise BadValue(
-            f"invalid value {int(token)}: must be 1 <= n <= {_LARGEST_REPLICATION}", token
-        )
-    return int(token)
+    if not 1 <= value <= _LARGEST_REPLICATION:
+        raise BadValue(f"invalid value {value}: must be 1 <= n <= {_LARGEST_REPLICATION}", token)
+    return value
 
 
 def identity(token: Token) -> int:
     """The number of a query or a shard."""
-    if len(token) > 20 or int(token) >= 2 * INT64:
+    value = _value(token)
+    if value < 0:
+        raise BadValue(f'strconv.ParseUint: parsing "{token}": invalid syntax', token)
+    if value >= 2 * INT64:
         raise BadValue(f'strconv.ParseUint: parsing "{token}": value out of range', token)
-    return int(token)
+    return value
 
 
 def count(token: Token) -> int:
     """The number after LIMIT and the like; one that is too large is as large as can be."""
-    return min(int(token), INT64 - 1) if len(token) < 30 else INT64 - 1
+    value = _value(token)
+    if value < 0:  # only a parameter can be
+        raise BadValue(f"invalid value {value}: must be 0 <= n <= {INT64 - 1}", token)
+    return min(value, INT64 - 1)
+
+
+def _value(token: Token) -> int:
+    """The number that *token* is; of very many digits, which Python does not read, a large one."""
+    digits = token.lstrip("0") or "0"
+    return int(digits) if len(digits) <= 30 else 10**30

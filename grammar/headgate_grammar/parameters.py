@@ -5,11 +5,13 @@ that says what it shall be: `{"identifier": "my db"}`.
 """
 
 from collections.abc import Mapping
+from math import isfinite
 
 from lark import Token
 
 from headgate_grammar.durations import format_duration, parse_duration
 from headgate_grammar.expressions import fixed_point
+from headgate_grammar.positions import text_of
 
 INT64 = 1 << 63
 
@@ -24,7 +26,7 @@ def bind(token: Token, parameters: Mapping[str, object]) -> Token:
     if not name or name not in parameters:
         return token
     kind, value = _bound(parameters[name])
-    return Token(kind, value, start_pos=token.start_pos, end_pos=token.end_pos)
+    return Token(kind, text_of(value), start_pos=token.start_pos, end_pos=token.end_pos)
 
 
 def _bound(value: object) -> tuple[str, str]:
@@ -35,7 +37,7 @@ def _bound(value: object) -> tuple[str, str]:
             return "STRING", value
         case int() if -INT64 <= value < INT64:
             return "INTEGER", str(value)
-        case float():
+        case float() if isfinite(value):
             return "NUMBER", fixed_point(value).removesuffix(".0")
         case Mapping() if len(value) != 1:
             return _wrong("bound object parameter value must have exactly one entry")
@@ -64,17 +66,17 @@ def _typed(kind: str, value: object) -> tuple[str, str]:
             return "REGEX", value
         case ("regex", _):
             return _wrong("regex literal must be a string value")
-        case ("float" | "number", int() | float()) if number:
+        case ("float" | "number", int() | float()) if number and abs(value) < 2**1023:
             return "NUMBER", fixed_point(float(value)).removesuffix(".0")
         case ("float" | "number", _):
             return _wrong("number literal must be a float value")
-        case ("int" | "integer", int()) if number:
+        case ("int" | "integer", int()) if number and -INT64 <= value < INT64:
             return "INTEGER", str(value)
         case ("int" | "integer", _):
             return _wrong("integer literal must be an integer value")
         case ("duration", str()):
             return _duration(value)
-        case ("duration", int()) if number:
+        case ("duration", int()) if number and -INT64 <= value < INT64:
             return "DURATION_LITERAL", format_duration(value)
         case ("duration", _):
             return _wrong("duration literal must be a string or integer value")

@@ -20,11 +20,16 @@ from headgate_grammar.scanner import scan
 from headgate_grammar.statements import Statement
 from headgate_grammar.table import load
 
-DEEPEST = 100
-"""How deep parentheses, calls and subqueries may nest."""
+DEEPEST = 24
+"""How deep parentheses, calls and subqueries may nest.
+
+Each of them holds up to eight levels of operators: all of that is printed within Python's limit."""
 
 _LARK = load(Builder())
 _SEMANTIC = (BadValue, ConditionInField, NoInterval, NoResample)
+_OPERAND_ENDS = frozenset(
+    "IDENT STRING INTEGER NUMBER DURATION_LITERAL TRUE FALSE RPAR CAST_TYPE WILDCARD_TYPE".split()
+)
 _WHITE_SPACE = re.compile(r"[ \t\n]*")
 # Names that are keywords where the grammar expects them, and nowhere else.
 _SOFT_KEYWORDS = {"fill": "FILL", "tz": "TZ", "verbose": "VERBOSE"}
@@ -75,7 +80,7 @@ class _Parse:
         self._parameters = parameters
         self._parser = _LARK.parse_interactive()
         self.tokens: list[Token] = []
-        self._depth = 0
+        self._levels: list[int] = []
 
     def statements(self) -> tuple[Statement, ...]:
         try:
@@ -106,17 +111,23 @@ class _Parse:
             self._feed(self._as_expected(token))
 
     def _feed(self, token: Token) -> None:
+        self._count(token)
         self.tokens.append(token)
-        if token.type in ("LPAR", "CALL_PAREN"):
-            self._depth += 1
-            if self._depth > DEEPEST:
-                where = position(self._text, token)
-                raise ParseError(f"nested deeper than {DEEPEST} levels", *where)
-        elif token.type == "RPAR":
-            self._depth -= 1
-        elif token.type == "BADREGEX":
+        if token.type == "BADREGEX":
             raise ParseError("bad regex: ", *position(self._text, token))
         self._parser.feed_token(token)
+
+    def _count(self, token: Token) -> None:
+        """Counts the levels that *token* opens or closes; a sign is printed as one: `(-1 * x)`."""
+        if token.type == "RPAR":
+            del self._levels[-1:]
+        elif token.type == "LPAR":
+            self._levels.append(1 + _signed(self.tokens))
+        elif token.type == "CALL_PAREN":
+            self._levels.append(1 + _signed(self.tokens[-3:-1]))
+        depth = sum(self._levels) + (token.type == "IDENT" and _signed(self.tokens))
+        if depth > DEEPEST:
+            raise ParseError(f"nested deeper than {DEEPEST} levels", *position(self._text, token))
 
     def _as_expected(self, token: Token) -> Token:
         """*token* as it has to be read in this place."""
@@ -206,6 +217,13 @@ class _Parse:
         """The white space right behind *token*."""
         blank = _WHITE_SPACE.match(self._text, token.end_pos or 0)
         return blank[0] if blank is not None else ""
+
+
+def _signed(before: list[Token]) -> bool:
+    """Whether the operand behind these tokens has a sign."""
+    if not before or before[-1].type not in ("PLUS", "MINUS"):
+        return False
+    return len(before) < 2 or before[-2].type not in _OPERAND_ENDS
 
 
 def _words(tokens: list[Token]) -> list[str]:

@@ -9,10 +9,14 @@ from headgate_grammar.scanner import BLANK
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
+def text_of(text: str) -> str:
+    """*text* with U+FFFD for each half of a character."""
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
+
+
 def as_read(text: str) -> str:
     """*text* as InfluxDB's reader sees it: line ends as `\\n`, what is no text as U+FFFD."""
-    if not text.isascii():
-        text = _SURROGATE.sub("\ufffd", text)
+    text = text_of(text)
     if "\r" not in text:
         return text
     return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -18,8 +18,8 @@ def redact(text: str) -> str:
     """*text* with whatever stands where a password may stand replaced by `[REDACTED]`.
 
     In a text that parses these are the passwords, and comments that speak of one. In any other,
-    which may be a password statement misspelt, it is everything behind the word PASSWORD, and every
-    string before it.
+    which may be a password statement misspelt, it is everything behind the word PASSWORD or the
+    first quote, whichever is first; names in double quotes are shown unless it is about users.
     """
     text = as_read(text)
     tokens = tokens_of(text)
@@ -49,18 +49,18 @@ def _secrets(text: str, tokens: list[Token]) -> list[_Span]:
 
 
 def _suspects(text: str) -> list[_Span]:
-    """What may be a password in a *text* that does not parse."""
+    """What may be a password in a *text* that does not parse.
+
+    Not by tokens: a quote that is open turns them around.
+    """
     word = _PASSWORD.search(text)
-    limit = word.end() if word is not None else len(text)
-    spans: list[_Span] = []
-    for token in scan(text):
-        start, stop = _span(token)
-        if start >= limit:
-            break
-        if token.type in ("STRING", "BADSTRING", "BADESCAPE"):
-            spans.append((start, min(stop, limit)))
-    # Not by tokens: a quote that is open turns them around.
-    return [*spans, (limit, len(text))] if limit < len(text) else spans
+    about_users = any(token.type in ("USER", "SET") for token in scan(text))
+    quote = re.search("['\"]" if about_users else "'", text)
+    limit = min(
+        word.end() if word is not None else len(text),
+        quote.start() if quote is not None else len(text),
+    )
+    return [(limit, len(text))] if limit < len(text) else []
 
 
 def _span(token: Token) -> _Span:

@@ -74,7 +74,7 @@ def test_every_kind_of_statement_is_generated() -> None:
 
 @pytest.mark.parametrize(
     ("opening", "inside", "closing"),
-    [("(", "x", ")"), ("f(", "x", ")"), ("-(", "x", ")"), ("f(-(", "x", "))")],
+    [("(", "x", ")"), ("f(", "x", ")"), ("1 - (", "x", ")"), ("f(x + (", "x", "))")],
 )
 def test_nesting_has_an_end_with_a_clear_error(opening: str, inside: str, closing: str) -> None:
     levels = DEEPEST // opening.count("(")
@@ -84,6 +84,25 @@ def test_nesting_has_an_end_with_a_clear_error(opening: str, inside: str, closin
     for depth in (levels + 1, 100_000):
         with pytest.raises(ParseError, match=f"nested deeper than {DEEPEST} levels at line 1"):
             parse(f"SELECT {opening * depth}{inside}{closing * depth} FROM m")
+
+
+@pytest.mark.parametrize(
+    ("opening", "closing"),
+    [
+        ("a OR a AND 1=1+1*(", ")"),
+        ("a OR a AND 1=1+1*f(", ")"),
+        ("1*(", ")+1=1 AND a OR a"),
+        ("a OR a AND 1=1+1*-(", ")"),
+    ],
+)
+def test_what_is_parsed_can_be_printed_however_deep_it_is(opening: str, closing: str) -> None:
+    # A sign is a level of its own.
+    levels = DEEPEST // (2 if opening.endswith("-(") else 1)
+    text = f"SELECT a FROM m WHERE {opening * levels}1{closing * levels}"
+    (statement,) = parse(text)
+    assert parse(str(statement)) == (statement,)
+    assert hash(statement) == hash(parse(text)[0])
+    assert "SELECT" in str(statement) and "Select" in repr(statement)
 
 
 def test_subqueries_have_an_end_too() -> None:

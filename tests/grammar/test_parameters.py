@@ -69,3 +69,21 @@ def test_a_wrong_value_is_refused_in_influxdbs_words(text: str, value: object, e
 def test_a_wrong_regular_expression_is_said_to_stand_where_its_parameter_stands() -> None:
     with pytest.raises(ParseError, match="at line 1, char 30$"):
         parse("SELECT x FROM cpu WHERE v =~ $p", {"p": {"regex": "("}})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [float("nan"), float("-inf"), {"float": 10**400}, {"int": 10**5000}, {"duration": 10**5000}]
+    + [{"int": -(10**25)}, {"int": -1}, -1, 1 << 63],
+)
+def test_a_number_that_is_none_is_refused(value: object) -> None:
+    with pytest.raises(ParseError):
+        parse("SELECT x FROM m LIMIT $p", {"p": value})
+
+
+@pytest.mark.parametrize("half", ["\ud800", "a\udfff"])
+def test_half_a_character_is_read_as_one_that_is_unknown(half: str) -> None:
+    for kind in ("string", "identifier", "regex"):
+        text = {"string": "SELECT x FROM m WHERE y = $p", "identifier": "DROP USER $p"}
+        (statement,) = parse(text.get(kind, "SELECT x FROM m WHERE y =~ $p"), {"p": {kind: half}})
+        assert "\ufffd" in str(statement) and str(statement).encode()

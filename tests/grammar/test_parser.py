@@ -162,3 +162,9 @@ def test_a_repeated_text_is_parsed_once_unless_it_holds_a_password() -> None:
     cache("SHOW DATABASES")
     cache("SHOW GRANTS FOR a")
     assert cache("SHOW USERS") is not first
+
+
+@pytest.mark.parametrize("zeros", ["0", "0" * 40, "0" * 5000])
+def test_zeros_in_front_of_a_number_do_not_count(zeros: str) -> None:
+    for text in ("SELECT x FROM m LIMIT {}1", "DROP SHARD {}7", "SELECT x FROM m WHERE y = {}1"):
+        assert parse(text.format(zeros)) == parse(text.format(""))
