@@ -1,5 +1,7 @@
 """Statements about series, tags and fields from their rules: one method per rule."""
 
+from collections.abc import Callable
+
 from lark import Token, Transformer
 
 from headgate_grammar import literals
@@ -30,6 +32,31 @@ from headgate_grammar.sources import Measurement
 Measurements = tuple[Measurement, ...]
 Condition = Expression | None
 Dimensions = tuple[Expression, ...]
+
+
+_Counted = (
+    ShowSeriesCardinality
+    | ShowMeasurementCardinality
+    | ShowFieldKeyCardinality
+    | ShowTagKeyCardinality
+)
+
+
+def _cardinality(kind: Callable[..., _Counted]) -> Callable[..., _Counted]:
+    """The method of a rule that is like its three siblings but for what it counts."""
+
+    def build(
+        self: object,
+        exact: bool,
+        database: str,
+        sources: Measurements,
+        condition: Condition,
+        dimensions: Dimensions,
+        *limits: int,
+    ) -> _Counted:
+        return kind(exact, database, sources, condition, dimensions, Limits(*limits))
+
+    return build
 
 
 @inline
@@ -122,57 +149,10 @@ class SeriesRules(Transformer[Token, object]):
 
     # ---- cardinality
 
-    def show_series_cardinality(
-        self,
-        exact: bool,
-        database: str,
-        sources: Measurements,
-        condition: Condition,
-        dimensions: Dimensions,
-        *limits: int,
-    ) -> ShowSeriesCardinality:
-        return ShowSeriesCardinality(
-            exact, database, sources, condition, dimensions, Limits(*limits)
-        )
-
-    def show_measurement_cardinality(
-        self,
-        exact: bool,
-        database: str,
-        sources: Measurements,
-        condition: Condition,
-        dimensions: Dimensions,
-        *limits: int,
-    ) -> ShowMeasurementCardinality:
-        return ShowMeasurementCardinality(
-            exact, database, sources, condition, dimensions, Limits(*limits)
-        )
-
-    def show_field_key_cardinality(
-        self,
-        exact: bool,
-        database: str,
-        sources: Measurements,
-        condition: Condition,
-        dimensions: Dimensions,
-        *limits: int,
-    ) -> ShowFieldKeyCardinality:
-        return ShowFieldKeyCardinality(
-            exact, database, sources, condition, dimensions, Limits(*limits)
-        )
-
-    def show_tag_key_cardinality(
-        self,
-        exact: bool,
-        database: str,
-        sources: Measurements,
-        condition: Condition,
-        dimensions: Dimensions,
-        *limits: int,
-    ) -> ShowTagKeyCardinality:
-        return ShowTagKeyCardinality(
-            exact, database, sources, condition, dimensions, Limits(*limits)
-        )
+    show_series_cardinality = _cardinality(ShowSeriesCardinality)
+    show_measurement_cardinality = _cardinality(ShowMeasurementCardinality)
+    show_field_key_cardinality = _cardinality(ShowFieldKeyCardinality)
+    show_tag_key_cardinality = _cardinality(ShowTagKeyCardinality)
 
     def show_tag_values_cardinality(
         self,

@@ -56,7 +56,9 @@ def _folder() -> Path | None:
     try:
         home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         folder = home / "headgate"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # One at a time: a home that is not there is not made.
+        home.mkdir(mode=0o700, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
         ours = all(_is_ours(place) for place in (home.parent, home, folder))
     except (OSError, RuntimeError):
         return None  # no home, or one that cannot be written to
