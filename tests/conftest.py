@@ -7,6 +7,7 @@ import pytest
 
 from harness import Server
 from headgate_engine import EVERYBODY, Engine, MemoryStore, Passwords, SqliteStore, Store
+from secrets_sent import leaks
 
 
 @pytest.fixture
@@ -49,3 +50,15 @@ def engine(store: Store) -> Engine:
     ):
         assert not result.error
     return engine
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """After all tests: no secret that was sent to any server is in any server's log."""
+    if hasattr(session.config, "workerinput"):
+        return  # the process that started the others does it, once
+    factory = session.config._tmp_path_factory  # type: ignore[attr-defined]
+    found = leaks(factory.getbasetemp())
+    for line in found:
+        print(f"\nSECRET IN A LOG: {line}")
+    if found:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -15,7 +15,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from secrets_sent import shown
+
 ROOT = ("root", "Toor-1")
+
+Headers = dict[str, str] | list[tuple[str, str]]
 
 
 @dataclass
@@ -50,6 +54,7 @@ class Server:
     environment: dict[str, str] = field(default_factory=dict)
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
+    secrets: set[str] = field(default_factory=set)  # all that it was sent
 
     def start(self) -> "Server":
         self.port = self.port or free_port()
@@ -80,7 +85,10 @@ class Server:
         """Ends it by a signal; its exit status."""
         assert self.process is not None
         self.process.send_signal(number)
-        return self.process.wait(30)
+        status = self.process.wait(30)
+        known = self.secrets | {v for k, v in self.environment.items() if k.endswith("SECRET")}
+        self.store.with_suffix(".secrets").write_text(json.dumps(sorted(known)))
+        return status
 
     def log(self) -> str:
         return self.store.with_suffix(".log").read_text()
@@ -90,16 +98,28 @@ class Server:
         method: str,
         path: str,
         body: bytes | None = None,
-        headers: dict[str, str] | None = None,
+        headers: Headers | None = None,
         basic: tuple[str, str] | None = None,
     ) -> Answer:
-        """One request over a connection of its own."""
-        sent = dict(headers or {})
+        """One request over a connection of its own, as it is: the path is not looked at."""
+        sent = list(headers.items() if isinstance(headers, dict) else headers or ())
         if basic is not None:
-            sent["Authorization"] = "Basic " + b64encode(":".join(basic).encode()).decode()
+            sent.append(("Authorization", "Basic " + b64encode(":".join(basic).encode()).decode()))
+        self.secrets |= shown(path, body or b"", sent)
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
-            connection.request(method, path, body, sent)
+            own = {name.lower() for name, _ in sent}
+            connection.putrequest(
+                method,
+                path.encode().decode("latin-1"),
+                skip_host="host" in own,
+                skip_accept_encoding=True,
+            )
+            for name, value in sent:
+                connection.putheader(name, value.encode())
+            if body is not None and "content-length" not in own:
+                connection.putheader("Content-Length", str(len(body)))
+            connection.endheaders(body)
             response = connection.getresponse()
             return Answer(response.status, response.headers, response.read())
         finally:

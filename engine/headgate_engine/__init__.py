@@ -26,7 +26,7 @@ from headgate_engine.errors import (
 from headgate_engine.memory import MemoryStore
 from headgate_engine.needs import ADMIN, Need, allows, changes, needs
 from headgate_engine.passwords import Passwords
-from headgate_engine.result import Result, Series
+from headgate_engine.result import Result, Series, Value
 from headgate_engine.retention import RetentionPolicy
 from headgate_engine.sqlite import SqliteStore
 from headgate_engine.store import Audit, AuditRecord, Change, Store, Tx
@@ -72,6 +72,7 @@ __all__ = [
     "UserNotFound",
     "UsernameRequired",
     "UsernameTooLong",
+    "Value",
     "allows",
     "changes",
     "needs",

@@ -23,6 +23,7 @@ from headgate_engine.needs import allows, needs
 from headgate_engine.passwords import Passwords
 from headgate_engine.result import Result, Series
 from headgate_engine.store import Audit, Store, Tx
+from headgate_engine.unanswerable import check_answerable
 from headgate_engine.user import Principal, User
 from headgate_grammar import (
     CreateDatabase,
@@ -195,6 +196,7 @@ class Engine:
             case _ if any(not (need.admin or need.database) for need in needs(statement, database)):
                 raise DatabaseRequired
             case _:
+                check_answerable(statement)
                 raise NoUpstream
         self.store.transact(change, _audit(principal, address, statement))
         return ()

@@ -67,6 +67,21 @@ class NoUpstream(StatementError):
         super().__init__("no upstream store is configured: only users, grants and databases here")
 
 
+class SystemSource(StatementError):
+    """SELECT reads a measurement that is no user's; *statement* is what shows it, if any."""
+
+    def __init__(self, name: str, statement: str) -> None:
+        instead = statement or "the appropriate meta command"
+        super().__init__(f"unable to use system source '{name}': use {instead} instead")
+
+
+class TimeCondition(StatementError):
+    """The statement shows what is there at any time."""
+
+    def __init__(self, statement: str) -> None:
+        super().__init__(f"{statement} doesn't support time in WHERE clause")
+
+
 class DatabaseRequired(StatementError):
     """The statement names no database, and nor does the request."""
 

@@ -176,6 +176,7 @@ class SqliteStore:
         return revision
 
     def fence(self) -> int:
+        self._check_file()
         with _refused("read"):
             revision: int = self._reader().execute("SELECT rev FROM meta").get
             return revision

@@ -31,9 +31,9 @@ from headgate_grammar.databases import (
     ShowStats,
     ShowSubscriptions,
 )
-from headgate_grammar.durations import format_duration, go_duration
+from headgate_grammar.durations import format_duration, go_duration, parse_duration
 from headgate_grammar.errors import ParseError
-from headgate_grammar.expressions import Expression
+from headgate_grammar.expressions import Expression, Operation, Paren, VarRef
 from headgate_grammar.highlight import Piece, pieces
 from headgate_grammar.parser import Accepted, accepts, parse
 from headgate_grammar.privilege import Privilege
@@ -92,9 +92,11 @@ __all__ = [
     "KillQuery",
     "Limits",
     "Measurement",
-    "Piece",
+    "Operation",
+    "Paren",
     "ParseCache",
     "ParseError",
+    "Piece",
     "PolicyOptions",
     "Privilege",
     "Revoke",
@@ -127,11 +129,13 @@ __all__ = [
     "Statement",
     "Subquery",
     "Target",
+    "VarRef",
     "accepts",
     "databases",
     "format_duration",
     "go_duration",
     "parse",
+    "parse_duration",
     "pieces",
     "quote_identifier",
     "redact",

@@ -3,11 +3,12 @@
 from headgate_server.app import application
 from headgate_server.backend import HeadgateBackend, HeadgateUser
 from headgate_server.configuration import Configuration, ConfigurationError, configure
-from headgate_server.serve import CannotListen, serve
+from headgate_server.serving import CannotListen, CertificateError, serve
 from headgate_server.settings import Settings
 
 __all__ = [
     "CannotListen",
+    "CertificateError",
     "Configuration",
     "ConfigurationError",
     "HeadgateBackend",

@@ -1,32 +1,42 @@
 """The ASGI application: which path goes where, and what every answer carries."""
 
+import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from headgate_server.answer import Format, format_for
-from headgate_server.form import pairs
-from headgate_server.ping import ping
+from headgate_server import logs
+from headgate_server.call import Call
+from headgate_server.formats import Format, format_for
+from headgate_server.metrics import Metrics
+from headgate_server.openapi import openapi
+from headgate_server.ping import health, ping, show_metrics, status
 from headgate_server.query import query
 from headgate_server.refusals import Refusal, refusal
 from headgate_server.service import Service
 from headgate_server.settings import Settings
 from headgate_server.whoami import whoami
-from headgate_server.write import write
+from headgate_server.write import write, write_v2
 
-Endpoint = Callable[[Request, Service, Format], Awaitable[Response]]
+Endpoint = Callable[[Call, Service, Format], Awaitable[Response]]
 
 # Exact and undecoded, as InfluxDB matches paths: `/query/` and `/%71uery` are not found.
 ROUTES: dict[bytes, dict[str, Endpoint]] = {
     b"/query": {"GET": query, "POST": query},
     b"/write": {"POST": write},
+    b"/api/v2/write": {"POST": write_v2},
     b"/ping": {"GET": ping, "HEAD": ping},
+    b"/status": {"GET": status, "HEAD": status},
+    b"/health": {"GET": health, "HEAD": health},
+    b"/metrics": {"GET": show_metrics},
     b"/api/whoami": {"GET": whoami},
+    b"/openapi.json": {"GET": openapi},
 }
 _PREFLIGHT = frozenset({b"/query", b"/write"})
+_METHODS = frozenset("GET HEAD POST PUT PATCH DELETE OPTIONS".split())
 
 _CORS = {
     "Access-Control-Allow-Methods": "DELETE, GET, OPTIONS, POST, PUT",
@@ -35,6 +45,7 @@ _CORS = {
     "Access-Control-Expose-Headers": "Date, X-InfluxDB-Version, X-InfluxDB-Build",
 }
 _LONGEST_ERROR = 1024
+_CLIENT_LEFT = 499  # what nginx writes: it goes to the log only
 
 
 class Application:
@@ -44,6 +55,7 @@ class Application:
     """
 
     def __init__(self, settings: Settings) -> None:
+        self.metrics = Metrics()
         self._settings = settings
         self._service: Service | None = None
         self._about = {
@@ -55,49 +67,64 @@ class Application:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "http":
-            try:
-                response = await self._answer(scope, Request(scope, receive))
-            except ClientDisconnect:
-                return  # nobody is there to answer
-            await response(scope, receive, send)
+            await self._serve(Call(scope, receive), receive, _Meter(send))
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
-        self._service = Service(self._settings)
+        self._service = Service(self._settings, self.metrics)
         await send({"type": "lifespan.startup.complete"})
         await receive()
         self._service.close()
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _answer(self, scope: Scope, request: Request) -> Response:
-        path: bytes = scope.get("raw_path") or scope["path"].encode()
+    async def _serve(self, call: Call, receive: Receive, meter: "_Meter") -> None:
+        """Answers, and writes down that it did."""
+        started = time.perf_counter()
+        try:
+            response = await self._answer(call)
+            await response(call.scope, receive, meter)
+        except ClientDisconnect:
+            pass  # nobody is there to answer
+        finally:
+            seconds = time.perf_counter() - started
+            path = _path(call)
+            route = path.decode() if path in ROUTES else "other"
+            method = call.method if call.method in _METHODS else "other"
+            self.metrics.request(route, method, meter.status, seconds)
+            logs.access(call, route, meter.status, meter.size, seconds)
+
+    async def _answer(self, call: Call) -> Response:
+        path = _path(call)
         endpoints = ROUTES.get(path)
         if endpoints is None:
             return self._plain(404, "404 page not found\n")
-        endpoint = endpoints.get(request.method)
-        if endpoint is not None:
-            response = await self._call(endpoint, request)
-        elif request.method == "OPTIONS" and path in _PREFLIGHT:
-            response = Response()
-        else:
-            allowed = [*endpoints, *(["OPTIONS"] if path in _PREFLIGHT else [])]
+        preflight = path in _PREFLIGHT
+        endpoint = endpoints.get(call.method)
+        if endpoint is None and not (preflight and call.method == "OPTIONS"):
+            allowed = [*endpoints, *(["OPTIONS"] if preflight else [])]
             return self._plain(405, "Method Not Allowed\n", {"Allow": ", ".join(allowed)})
-        response.headers.update(self._about)
-        _identify(request, response)
+        asked = call.headers
+        call.note.id = asked.get("x-request-id") or asked.get("request-id") or str(uuid.uuid4())
+        response = await self._call(endpoint, call) if endpoint is not None else Response()
+        response.headers.update(self._headers(call))
         return response
 
-    async def _call(self, endpoint: Endpoint, request: Request) -> Response:
+    async def _call(self, endpoint: Endpoint, call: Call) -> Response:
         assert self._service is not None
-        url = pairs(request.scope["query_string"])
-        format = format_for(request.headers.get("accept", ""), pretty=url.get("pretty") == "true")
+        accept = ",".join(call.headers.getlist("accept"))
+        format = format_for(accept, pretty=call.url_pairs.get("pretty") == "true")
         try:
-            return await endpoint(request, self._service, format)
+            return await endpoint(call, self._service, format)
+        except ClientDisconnect:
+            raise
         except Exception as error:
-            # An error that is in no row of the table is a fault of ours: it goes on from here.
-            return self._refused(refusal(error), str(error), format)
+            row = refusal(error)
+            if row is not None:
+                return self._refused(row, row.prefix + str(error), format)
+            logs.report(error, call.note.id)
+            return self._refused(Refusal(500), "internal error", format)
 
-    def _refused(self, row: Refusal, reason: str, format: Format) -> Response:
-        text = row.prefix + reason
+    def _refused(self, row: Refusal, text: str, format: Format) -> Response:
         headers = row.headers | {"Content-Type": format.media_type}
         response = Response(format.error(text), row.status, headers=headers)
         if row.status == 401:
@@ -106,6 +133,13 @@ class Application:
             response.raw_headers.append((b"x-influxdb-error", _header(text)))
         return response
 
+    def _headers(self, call: Call) -> Mapping[str, str]:
+        """The server's name and the request's id, and who may read the answer in a browser."""
+        id = {"Request-Id": call.note.id, "X-Request-Id": call.note.id}
+        origin = call.headers.get("origin")
+        cors = {"Access-Control-Allow-Origin": origin} | _CORS if origin else {}
+        return self._about | id | cors
+
     def _plain(self, status: int, text: str, headers: dict[str, str] | None = None) -> Response:
         response = Response(text, status, headers=headers, media_type="text/plain")
         response.headers["X-Content-Type-Options"] = "nosniff"
@@ -113,21 +147,36 @@ class Application:
         return response
 
 
-def _identify(request: Request, response: Response) -> None:
-    """Gives the answer the request's id, or a new one, and says who may read it in a browser."""
-    asked = request.headers
-    id = asked.get("x-request-id") or asked.get("request-id") or str(uuid.uuid4())
-    response.headers["Request-Id"] = id
-    response.headers["X-Request-Id"] = id
-    if "origin" in asked:
-        response.headers["Access-Control-Allow-Origin"] = asked["origin"]
-        response.headers.update(_CORS)
+class _Meter:
+    """Sends an answer on, and counts what goes."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status = _CLIENT_LEFT
+        self.size = 0
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        else:
+            self.size += len(message.get("body", b""))
+        await self._send(message)
+
+
+def _path(call: Call) -> bytes:
+    path: bytes = call.scope.get("raw_path") or call.scope["path"].encode()
+    return path
 
 
 def _header(text: str) -> bytes:
     """*text* as a header's value: cut at 1024 bytes, line ends and control characters as blanks."""
     cut = text.encode("utf-8", "replace")[:_LONGEST_ERROR]
-    return bytes(0x20 if byte < 0x20 or byte == 0x7F else byte for byte in cut).strip()
+    return bytes(0x20 if _forbidden(byte) else byte for byte in cut).strip()
+
+
+def _forbidden(byte: int) -> bool:
+    """By RFC 9110, which lets a tab stand in a value."""
+    return (byte < 0x20 and byte != 0x09) or byte == 0x7F
 
 
 def application(settings: Settings) -> ASGIApp:

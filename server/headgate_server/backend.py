@@ -13,7 +13,7 @@ from headgate_engine import NOBODY, AuthenticationFailed, Engine, Principal, Una
 from headgate_grammar import Privilege
 from headgate_server.form import pairs
 from headgate_server.login import Login
-from headgate_server.pool import Pool
+from headgate_server.metrics import Metrics
 from headgate_server.refusals import Overloaded, Unauthenticated
 
 
@@ -51,8 +51,7 @@ class HeadgateBackend(AuthenticationBackend):
 
     def __init__(self, engine: Engine, shared_secret: str = "") -> None:
         self._engine = engine
-        self._pool = Pool(1, 64)
-        self._login = Login(engine, self._pool, shared_secret)
+        self._login = Login(engine, Metrics(), shared_secret)
 
     async def authenticate(
         self, conn: HTTPConnection
@@ -89,7 +88,7 @@ class HeadgateBackend(AuthenticationBackend):
 
     def close(self) -> None:
         """Ends its thread."""
-        self._pool.close()
+        self._login.close()
 
     @staticmethod
     def refuse(conn: HTTPConnection, error: Exception) -> Response:

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from headgate_engine import StoreError
 from headgate_server.configuration import ConfigurationError, configure
-from headgate_server.serve import CannotListen, serve
+from headgate_server.serving import CannotListen, CertificateError, serve
 
 _EPILOG = """\
 Precedence: flag, environment (HEADGATE_HTTP_REALM; INFLUXDB_HTTP_REALM too), file, default.
@@ -59,8 +59,7 @@ def main(arguments: Sequence[str]) -> int:
         configuration = configure(flags, os.environ, path)
         for notice in configuration.notices:
             print(f"headgate: {notice}", file=sys.stderr)
-        serve(configuration.settings)
-    except (ConfigurationError, StoreError, CannotListen) as error:
+        return serve(configuration.settings)
+    except (ConfigurationError, StoreError, CannotListen, CertificateError) as error:
         print(f"headgate: {error}", file=sys.stderr)
         return 1
-    return 0

@@ -4,12 +4,14 @@ The file is TOML with InfluxDB's names, so an `influxdb.conf` can be given as it
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from headgate_grammar import parse_duration
 from headgate_server.settings import Settings
 from headgate_server.tokens import check_secret
 
@@ -21,21 +23,23 @@ _INFLUXDB_SECTIONS = frozenset(
 _INFLUXDB_KEYS = frozenset(
     "enabled flux-enabled flux-log-enabled suppress-write-log access-log-path"
     " access-log-status-filters write-tracing pprof-enabled pprof-auth-enabled"
-    " debug-pprof-enabled log-enabled max-row-limit max-connection-limit unix-socket-group"
-    " unix-socket-permissions max-concurrent-write-limit max-enqueued-write-limit"
-    " enqueued-write-timeout prom-read-auth-enabled headers https-certificate"
-    " https-private-key bind-socket".split()
+    " debug-pprof-enabled max-row-limit max-concurrent-write-limit max-enqueued-write-limit"
+    " enqueued-write-timeout prom-read-auth-enabled headers".split()
 )
-# To ignore these would be to serve passwords in the clear, or not to listen where one is told to.
-_NOT_YET = frozenset({"https-enabled", "unix-socket-enabled"})
 
-_KINDS: dict[type, str] = {bool: "true or false", int: "a whole number", str: "a string"}
+_KINDS: dict[type, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a duration such as 10s or 2m",
+    str: "a string",
+}
+_SECOND = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class _Option:
-    """A key that may be set: its field of Settings, its type, the limits of a number, and whether
-    its text goes into a header.
+    """A key that may be set: its field of Settings, its type, the limits of a number, and of a
+    text whether it goes into a header, is a file's mode, or is one of a few. A float is a duration.
     """
 
     field: str
@@ -43,6 +47,8 @@ class _Option:
     least: int = 0
     most: int = (1 << 63) - 1
     header: bool = False
+    octal: bool = False
+    among: tuple[str, ...] = ()
 
 
 _OPTIONS = {
@@ -152,9 +158,6 @@ def _take(
     where = f"{path}: [{section}] {key}"
     if full in _KEYS:
         values[full] = _checked(where, _KEYS[full], value)
-    elif section == "http" and key in _NOT_YET:
-        if value is not False:
-            raise ConfigurationError(f"{where}: not supported by this version, expected false")
     elif section == "http" and key in _INFLUXDB_KEYS:
         notices.append(f"{where} is InfluxDB's, ignored")
     else:
@@ -163,7 +166,6 @@ def _take(
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    _refuse_unsafe(environment)
     values: dict[str, Any] = {}
     for full, option in _KEYS.items():
         shape = full.replace(".", "_").replace("-", "_").upper()
@@ -172,13 +174,6 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
             if name in environment and (full.startswith("http.") or name.startswith("HEADGATE")):
                 values[full] = _checked(name, option, _typed(option, environment[name]))
     return values
-
-
-def _refuse_unsafe(environment: Mapping[str, str]) -> None:
-    for key in _NOT_YET:
-        name = f"INFLUXDB_HTTP_{key.replace('-', '_').upper()}"
-        if environment.get(name, "false").lower() != "false":
-            raise ConfigurationError(f"{name}: not supported by this version, expected false")
 
 
 def _typed(option: _Option, text: str) -> object:
@@ -191,6 +186,8 @@ def _typed(option: _Option, text: str) -> object:
 
 
 def _checked(where: str, option: _Option, value: object) -> object:
+    if option.kind is float:
+        return _seconds(where, value)
     # bool is an int to Python, and not to a person.
     if not isinstance(value, option.kind) or (option.kind is int and isinstance(value, bool)):
         raise ConfigurationError(f"{where}: expected {_KINDS[option.kind]}")
@@ -198,9 +195,25 @@ def _checked(where: str, option: _Option, value: object) -> object:
         if not option.least <= value <= option.most:
             limits = f"{option.least} to {option.most}"
             raise ConfigurationError(f"{where}: expected {limits}")
-    if option.header and isinstance(value, str) and not (value.isascii() and value.isprintable()):
-        raise ConfigurationError(f"{where}: expected printable ASCII")
+    if isinstance(value, str):
+        _check_text(where, option, value)
     return value
+
+
+def _check_text(where: str, option: _Option, text: str) -> None:
+    if option.header and not (text.isascii() and text.isprintable()):
+        raise ConfigurationError(f"{where}: expected printable ASCII")
+    if option.octal and not re.fullmatch("0?[0-7]{3}", text):
+        raise ConfigurationError(f"{where}: expected a mode such as 0660")
+    if option.among and text not in option.among:
+        raise ConfigurationError(f"{where}: expected {' or '.join(option.among)}")
+
+
+def _seconds(where: str, value: object) -> float:
+    try:
+        return parse_duration(str(value)) / _SECOND
+    except ValueError:
+        raise ConfigurationError(f"{where}: expected {_KINDS[float]}") from None
 
 
 def _secret(path: str) -> str:

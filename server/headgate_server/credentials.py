@@ -3,6 +3,7 @@
 import base64
 import binascii
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from headgate_server.form import Pairs
 from headgate_server.refusals import Unauthenticated
@@ -11,12 +12,14 @@ from headgate_server.text import lossless
 
 @dataclass(frozen=True, slots=True)
 class NamePassword:
+    method: ClassVar = "password"
     name: str
     password: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
+    method: ClassVar = "shared-secret"
     text: str = field(repr=False)
 
 

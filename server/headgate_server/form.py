@@ -45,13 +45,13 @@ def _decoded(encoded: bytes) -> str:
     return lossless(unquote_to_bytes(encoded.replace(b"+", b" ")))
 
 
-async def form(request: Request, limit: int) -> Form:
-    """The parameters of *request*: a POST's urlencoded body before the URL before multipart fields.
+async def form(request: Request, url: Pairs, limit: int) -> Form:
+    """The parameters of *request*: a POST's urlencoded body before *url*, the URL's, before
+    multipart fields.
 
     Raises TooLarge for a body of more than *limit* bytes (0: no limit), BadRequest for one of very
     many parameters.
     """
-    url = pairs(request.scope["query_string"])
     if request.method != "POST":
         return Form(url)
     match request.headers.get("content-type", "").partition(";")[0].strip().lower():

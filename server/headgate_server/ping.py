@@ -1,19 +1,63 @@
-"""/ping: is the server there, and which version is it."""
+"""/ping, /status, /health and /metrics: is the server there, is it well, what does it do."""
 
-from starlette.requests import Request
 from starlette.responses import Response
 
-from headgate_server.answer import Format, Json
-from headgate_server.form import pairs
+from headgate_engine import Unavailable
+from headgate_server import metrics
+from headgate_server.call import Call
+from headgate_server.formats import Format, Json
 from headgate_server.service import Service
 
 
-async def ping(request: Request, service: Service, format: Format) -> Response:
+async def ping(call: Call, service: Service, format: Format) -> Response:
     """204, or the version as JSON with `verbose`; authenticated if `ping-auth-enabled` is set."""
+    await _login(call, service)
+    if call.url_pairs.get("verbose", "") in ("", "0", "false"):
+        return Response(status_code=204, headers={"Content-Type": format.media_type})
+    return _json({"version": service.settings.reported_version})
+
+
+async def status(call: Call, service: Service, format: Format) -> Response:
+    """204. Old clients ask for it; it means no more than /ping."""
+    await _login(call, service)
+    return Response(status_code=204, headers={"Content-Type": format.media_type})
+
+
+async def health(call: Call, service: Service, format: Format) -> Response:
+    """InfluxDB's description of a server that is well; 503 and `fail` if the store does not
+    answer.
+    """
+    await _login(call, service)
+    fault = ""
+    try:
+        await service.run(service.store.fence)
+    except Unavailable as error:
+        fault = str(error)
+    content: dict[str, object] = {
+        "checks": [],
+        "message": fault or "ready for queries and writes",
+        "name": "influxdb",  # clients compare it
+        "status": "fail" if fault else "pass",
+        "version": service.settings.reported_version,
+    }
+    return _json(content, 503 if fault else 200)
+
+
+async def show_metrics(call: Call, service: Service, format: Format) -> Response:
+    """Prometheus' text. Authenticated if `metrics-auth-enabled` or `ping-auth-enabled` is set."""
+    if service.settings.metrics_auth_enabled:
+        await service.login(call)
+    else:
+        await _login(call, service)
+    text = await service.run(service.metrics.text)
+    return Response(text, headers={"Content-Type": metrics.MEDIA_TYPE})
+
+
+async def _login(call: Call, service: Service) -> None:
+    """As in InfluxDB, one option stands for all of these."""
     if service.settings.ping_auth_enabled:
-        await service.login(request)
-    verbose = pairs(request.scope["query_string"]).get("verbose", "")
-    if verbose in ("", "0", "false"):
-        return Response(status_code=204)
-    body = Json().document({"version": service.settings.reported_version})
-    return Response(body, media_type=Json.media_type)
+        await service.login(call)
+
+
+def _json(content: dict[str, object], status: int = 200) -> Response:
+    return Response(Json().document(content), status, media_type=Json.media_type)

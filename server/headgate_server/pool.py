@@ -12,15 +12,27 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Pool:
-    """*threads* at work, and at most *queue* calls waiting; one more is refused at once."""
+def _ignore(change: int) -> None:
+    """Nobody counts."""
 
-    def __init__(self, threads: int, queue: int) -> None:
+
+class Pool:
+    """*threads* at work, and at most *queue* calls waiting; one more is refused at once.
+
+    *count* hears 1 for each call that comes and -1 for each that is done.
+    """
+
+    def __init__(self, threads: int, queue: int, count: Callable[[int], None] = _ignore) -> None:
         self._executor = ThreadPoolExecutor(threads)
         self._room = threading.Semaphore(threads + queue)
+        self._count = count
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """What `work(*args)` gives, from another thread. Raises Overloaded, and what it raises."""
+        return await asyncio.wrap_future(self.submit(work, *args, **kwargs))
+
+    def submit(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
+        """`work(*args)`, begun or waiting. Raises Overloaded."""
         if not self._room.acquire(blocking=False):
             raise Overloaded
         try:
@@ -28,13 +40,15 @@ class Pool:
         except BaseException:
             self._room.release()
             raise
+        self._count(1)
         # Room comes back when the thread is free, not when a client stops waiting for it.
         future.add_done_callback(self._leave)
-        return await asyncio.wrap_future(future)
+        return future
 
-    def _leave(self, future: Future[T]) -> None:
+    def _leave(self, future: "Future[T]") -> None:
         self._room.release()
+        self._count(-1)
 
-    def close(self) -> None:
-        """Waits for what runs; what only waits is dropped."""
-        self._executor.shutdown(cancel_futures=True)
+    def close(self, *, drop: bool = True) -> None:
+        """Waits for what runs, and for what waits, unless it is to be dropped."""
+        self._executor.shutdown(cancel_futures=drop)

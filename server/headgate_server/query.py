@@ -1,52 +1,132 @@
 """/query: InfluxQL in, results out."""
 
-from starlette.requests import Request
-from starlette.responses import Response
+from collections.abc import AsyncGenerator, Iterator
+from dataclasses import dataclass, field
 
-from headgate_engine import Result, changes
+from starlette.responses import Response, StreamingResponse
+
+from headgate_engine import Principal, changes
 from headgate_grammar import ShowGrants, Statement
-from headgate_server.answer import Answer, Format
+from headgate_server.call import Call
+from headgate_server.compression import Compressor, takes_gzip
 from headgate_server.form import Form, form
+from headgate_server.formats import Answer, Format
+from headgate_server.logs import printed
 from headgate_server.parameters import parameters
 from headgate_server.refusals import BadRequest
 from headgate_server.service import Service
+from headgate_server.stream import stream
 from headgate_server.text import readable
 
 # So many statements may be executed between two other requests.
 _FEW = 4
 
 
-async def query(request: Request, service: Service, format: Format) -> Response:
-    """Authenticates, parses, authorizes all, executes; a statement's error is in its result."""
-    principal = await service.login(request)
-    sent = await form(request, service.settings.max_body_size)
-    text = _text(sent)
-    bound = parameters(readable(sent.fields.get("params", "")))
-    database = readable(sent.fields.get("db", ""))
-    chunked = sent.fields.get("chunked") == "true"
-    address = request.client.host if request.client is not None else ""
+async def query(call: Call, service: Service, format: Format) -> Response:
+    """Authenticates, parses, authorizes all, executes; a statement's error is in its result.
 
-    def perform() -> str:
-        statements = service.engine.parse(text, bound)
+    With `async=true` it answers when all are authorized; with `chunked=true` each statement's
+    answer is a document of its own, sent when it is there.
+    """
+    principal = await service.login(call)
+    sent = await form(call, call.url_pairs, service.settings.max_body_size)
+    work = _Work(
+        call,
+        service,
+        principal,
+        text=_text(sent),
+        bound=parameters(readable(sent.fields.get("params", ""))),
+        database=readable(sent.fields.get("db", "")),
+    )
+    call.note.database = work.database
+    if sent.fields.get("async") == "true":
+        service.detach(await service.run(work.answers), call.note.id)
+        return Response(status_code=204, headers={"Content-Type": format.media_type})
+    if sent.fields.get("chunked") == "true":
+        return await _chunked(work, format)
+    return await _whole(work, format)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One query, and for whom it is."""
+
+    call: Call
+    service: Service
+    principal: Principal
+    text: str = field(repr=False)
+    bound: dict[str, object] = field(repr=False)
+    database: str
+
+    def answers(self) -> Iterator[Answer]:
+        """Parses and authorizes at once, executes as the answers are taken.
+
+        Raises ParseError, AccessDenied, AuthenticationFailed.
+        """
+        engine = self.service.engine
+        statements = engine.parse(self.text, self.bound)
+        self.call.note.statements = printed(statements)
         # The body may have taken its time: what counts is who he is now.
-        now = service.engine.renew(principal)
-        service.engine.authorize(now, statements, database)
-        results = service.engine.execute(statements, now, database, address)
-        answers = [
-            Answer(id, result, _warning(request, result)) for id, result in enumerate(results)
-        ]
-        if chunked:
-            return "".join(format.results([answer]) for answer in answers)
-        return format.results(answers)
+        now = engine.renew(self.principal)
+        engine.authorize(now, statements, self.database)
+        results = engine.execute(statements, now, self.database, self.call.address)
+        read_only = self.call.method == "GET"
+        return (
+            Answer(id, result, _deprecated(result.statement))
+            if read_only and not result.error and changes(result.statement)
+            else Answer(id, result)
+            for id, result in enumerate(results)
+        )
 
-    known = service.engine.parse.known(text) if not bound else None
-    quick = known is not None and len(known) <= _FEW and all(map(_is_quick, known))
-    body = perform() if quick else await service.run(perform)
-    return Response(body, headers={"Content-Type": format.media_type})
+    def quick(self) -> bool:
+        """Whether it is done sooner than a thread is woken."""
+        if self.bound:
+            return False
+        known = self.service.engine.parse.known(self.text)
+        self.service.metrics.lookup("statement", known is not None)
+        return known is not None and len(known) <= _FEW and all(map(_is_quick, known))
+
+
+async def _whole(work: _Work, format: Format) -> Response:
+    gzip = takes_gzip(work.call.headers.get("accept-encoding", ""))
+
+    def body() -> bytes:
+        plain = format.results(list(work.answers()))
+        return Compressor().end(plain) if gzip else plain
+
+    content = body() if work.quick() else await work.service.run(body)
+    return Response(content, headers=_headers(format, gzip=gzip))
+
+
+async def _chunked(work: _Work, format: Format) -> Response:
+    gzip = takes_gzip(work.call.headers.get("accept-encoding", ""))
+
+    def documents() -> Iterator[bytes]:
+        compressor = Compressor() if gzip else None
+        for answer in work.answers():
+            document = format.results([answer])
+            yield compressor.piece(document) if compressor is not None else document
+        yield compressor.end() if compressor is not None else b""
+
+    pieces = stream(work.service, documents)
+    # With the first document it is certain that the query is not refused.
+    first = await anext(pieces)
+    return StreamingResponse(_after(first, pieces), headers=_headers(format, gzip=gzip))
+
+
+async def _after(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    yield first
+    async for piece in rest:
+        yield piece
+
+
+def _headers(format: Format, *, gzip: bool) -> dict[str, str]:
+    headers = {"Content-Type": format.media_type}
+    return headers | {"Content-Encoding": "gzip"} if gzip else headers
 
 
 def _is_quick(statement: Statement) -> bool:
-    """An indexed read is done sooner than a thread is woken."""
+    """An indexed read."""
     return isinstance(statement, ShowGrants)
 
 
@@ -60,10 +140,7 @@ def _text(sent: Form) -> str:
     return readable(sent.file)
 
 
-def _warning(request: Request, result: Result) -> str:
-    if request.method != "GET" or result.error or not changes(result.statement):
-        return ""
+def _deprecated(statement: Statement) -> str:
     return (
-        f"deprecated use of '{result.statement}' in a read only context,"
-        " please use a POST request instead"
+        f"deprecated use of '{statement}' in a read only context, please use a POST request instead"
     )

@@ -18,6 +18,10 @@ class DatabaseMissing(Exception):
     """A database that the request names is not there, and the user may know it."""
 
 
+class BucketMissing(Exception):
+    """A bucket's name that names no database."""
+
+
 class WriteDenied(Exception):
     """No right to write to that database."""
 
@@ -60,6 +64,7 @@ REFUSALS: dict[type[Exception], Refusal] = {
     AccessDenied: Refusal(403, "error authorizing query: "),
     WriteDenied: Refusal(403),
     DatabaseMissing: Refusal(404),
+    BucketMissing: Refusal(404),
     TooLarge: Refusal(413),
     CannotWrite: Refusal(501),
     Overloaded: Refusal(503, headers={"Retry-After": "1"}),
@@ -67,9 +72,12 @@ REFUSALS: dict[type[Exception], Refusal] = {
 }
 
 
-def refusal(error: Exception) -> Refusal:
-    """The row for *error*: its class's, or that of the nearest class it derives from."""
+def refusal(error: Exception) -> Refusal | None:
+    """The row for *error*: its class's, or that of the nearest class it derives from.
+
+    None for one that nobody foresaw: a fault of ours.
+    """
     for kind in type(error).__mro__:
         if kind in REFUSALS:
             return REFUSALS[kind]
-    raise error
+    return None

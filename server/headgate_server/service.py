@@ -1,20 +1,21 @@
-"""What the endpoints share: the engine, the way in, and the threads. Made once per process."""
+"""What the endpoints share: the engine, the way in, the threads, the numbers. Once per process."""
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from typing import TypeVar
 
-from starlette.requests import Request
-
-from headgate_engine import Engine, Passwords, Principal, SqliteStore
-from headgate_server.form import pairs
+from headgate_engine import Engine, Passwords, Principal
+from headgate_server.call import Call
 from headgate_server.login import Login
+from headgate_server.logs import report
+from headgate_server.measured import MeasuredStore
+from headgate_server.metrics import Metrics
 from headgate_server.pool import Pool
 from headgate_server.settings import Settings
 
 T = TypeVar("T")
 
-# bcrypt does a dozen a second on a core: who stands behind 64 others is better told to come again.
-_BCRYPT_QUEUE = 64
 _STATEMENT_THREADS = 4
 _STATEMENT_QUEUE = 1024
 
@@ -22,30 +23,47 @@ _STATEMENT_QUEUE = 1024
 class Service:
     """Opens the store of *settings*, for the process that calls it. Raises StoreError."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self.settings = settings
-        self.store = SqliteStore(settings.store_path)
+        self.metrics = metrics
+        self.store = MeasuredStore(settings.store_path, metrics)
         self.engine = Engine(
             self.store,
             Passwords(settings.bcrypt_cost),
             keep_last_admin=settings.keep_last_admin and settings.auth_enabled,
         )
-        self._bcrypt = Pool(1, _BCRYPT_QUEUE)
         self._statements = Pool(_STATEMENT_THREADS, _STATEMENT_QUEUE)
         self._login = Login(
-            self.engine, self._bcrypt, settings.shared_secret, enabled=settings.auth_enabled
+            self.engine, metrics, settings.shared_secret, enabled=settings.auth_enabled
         )
 
-    async def login(self, request: Request) -> Principal:
-        """Whom *request* proves. Raises Unauthenticated, AuthenticationFailed, Overloaded."""
-        url = pairs(request.scope["query_string"])
-        return await self._login(url, request.headers.get("authorization", ""))
+    async def login(self, call: Call) -> Principal:
+        """Whom *call* proves. Raises Unauthenticated, AuthenticationFailed, Overloaded."""
+        principal = await self._login(call.url_pairs, call.headers.get("authorization", ""))
+        call.note.user = principal.name
+        return principal
 
     async def run(self, work: Callable[[], T]) -> T:
         """What *work* gives, done where it holds up nobody else. Raises Overloaded."""
         return await self._statements.run(work)
 
+    def submit(self, work: Callable[[], T]) -> "Future[T]":
+        """The same, for who does not wait. Raises Overloaded."""
+        return self._statements.submit(work)
+
+    def detach(self, results: Iterable[object], id: str) -> None:
+        """Goes on with *results* after the request *id* was answered. Raises Overloaded."""
+
+        def finish() -> None:
+            try:
+                deque(results, maxlen=0)
+            except Exception as error:
+                report(error, id)  # nobody else hears of it
+
+        self.submit(finish)
+
     def close(self) -> None:
-        self._bcrypt.close()
-        self._statements.close()
+        """Finishes the statements that were taken on."""
+        self._login.close()
+        self._statements.close(drop=False)
         self.store.close()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 class Settings:
     """One server's settings. A field's section and key in the configuration are its metadata.
 
-    Those of `http` are InfluxDB 1.x's; sizes are bytes.
+    Those of `http` are InfluxDB 1.x's; sizes are bytes, times seconds (0: no limit).
     """
 
     bind_address: str = field(default="127.0.0.1:8086", metadata={"key": "http.bind-address"})
@@ -16,9 +16,30 @@ class Settings:
     realm: str = field(default="InfluxDB", metadata={"key": "http.realm", "header": True})
     max_body_size: int = field(default=25_000_000, metadata={"key": "http.max-body-size"})
     ping_auth_enabled: bool = field(default=False, metadata={"key": "http.ping-auth-enabled"})
+    metrics_auth_enabled: bool = field(default=False, metadata={"key": "http.metrics-auth-enabled"})
+    log_enabled: bool = field(default=True, metadata={"key": "http.log-enabled"})
+    log_format: str = field(
+        default="text", metadata={"key": "http.log-format", "among": ("text", "json")}
+    )
     reported_version: str = field(
         default="1.8.10", metadata={"key": "http.reported-version", "header": True}
     )
+    https_enabled: bool = field(default=False, metadata={"key": "http.https-enabled"})
+    https_certificate: str = field(
+        default="/etc/ssl/influxdb.pem", metadata={"key": "http.https-certificate"}
+    )
+    https_private_key: str = field(default="", metadata={"key": "http.https-private-key"})
+    unix_socket_enabled: bool = field(default=False, metadata={"key": "http.unix-socket-enabled"})
+    bind_socket: str = field(default="/var/run/influxdb.sock", metadata={"key": "http.bind-socket"})
+    unix_socket_group: str = field(default="", metadata={"key": "http.unix-socket-group"})
+    unix_socket_permissions: str = field(
+        default="0660", metadata={"key": "http.unix-socket-permissions", "octal": True}
+    )
+    max_connection_limit: int = field(default=0, metadata={"key": "http.max-connection-limit"})
+    read_header_timeout: float = field(default=10.0, metadata={"key": "http.read-header-timeout"})
+    read_timeout: float = field(default=120.0, metadata={"key": "http.read-timeout"})
+    write_timeout: float = field(default=60.0, metadata={"key": "http.write-timeout"})
+    idle_timeout: float = field(default=120.0, metadata={"key": "http.idle-timeout"})
     workers: int = field(default=1, metadata={"key": "http.workers", "least": 1, "most": 64})
     store_path: str = field(default="headgate.db", metadata={"key": "store.path"})
     bcrypt_cost: int = field(

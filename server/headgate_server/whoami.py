@@ -1,17 +1,17 @@
 """/api/whoami: whom one's credentials prove, and what he may do."""
 
-from starlette.requests import Request
 from starlette.responses import Response
 
 from headgate_engine import NOBODY
-from headgate_server.answer import Format, Json
+from headgate_server.call import Call
+from headgate_server.formats import Format, Json
 from headgate_server.refusals import Unauthenticated
 from headgate_server.service import Service
 
 
-async def whoami(request: Request, service: Service, format: Format) -> Response:
+async def whoami(call: Call, service: Service, format: Format) -> Response:
     """`{"name", "admin", "method", "grants": {database: privilege}}`, without NO PRIVILEGES."""
-    principal = await service.login(request)
+    principal = await service.login(call)
     if principal == NOBODY:
         raise Unauthenticated("create admin user first or disable authentication")
     user = principal.user

@@ -1,27 +1,73 @@
-"""/write: who may write where. The data itself has nowhere to go yet."""
+"""/write and /api/v2/write: who may write where. The data itself has nowhere to go yet."""
 
-from starlette.requests import Request
+from collections.abc import AsyncGenerator
+
 from starlette.responses import Response
 
 from headgate_engine import Need, Principal, allows
 from headgate_grammar import Privilege
-from headgate_server.answer import Format
-from headgate_server.form import body, pairs
-from headgate_server.refusals import BadRequest, CannotWrite, DatabaseMissing, WriteDenied
+from headgate_server.call import Call
+from headgate_server.compression import decompressed
+from headgate_server.form import body
+from headgate_server.formats import Format
+from headgate_server.refusals import (
+    BadRequest,
+    BucketMissing,
+    CannotWrite,
+    DatabaseMissing,
+    WriteDenied,
+)
 from headgate_server.service import Service
 from headgate_server.text import go_quote, readable
 
+_PRECISIONS = ("", "n", "ns", "u", "ms", "s", "m", "h")
+_V2_PRECISIONS = ("", "ns", "us", "ms", "s")
 
-async def write(request: Request, service: Service, format: Format) -> Response:
+
+async def write(call: Call, service: Service, format: Format) -> Response:
+    """InfluxDB 1.x's: the parameter `db` names the database."""
+    principal = await service.login(call)
+    precision = call.url_pairs.get("precision", "")
+    if precision not in _PRECISIONS:
+        raise BadRequest(f"invalid precision {go_quote(precision)} (use n, u, ms, s, m or h)")
+    return await _write(call, service, principal, call.url_pairs.get("db", ""))
+
+
+async def write_v2(call: Call, service: Service, format: Format) -> Response:
+    """InfluxDB 2's, as 1.8 takes it: the parameter `bucket` is DATABASE or DATABASE/POLICY."""
+    principal = await service.login(call)
+    precision = call.url_pairs.get("precision", "")
+    if precision not in _V2_PRECISIONS:
+        raise BadRequest(f"invalid precision {go_quote(precision)} (use ns, us, ms or s)")
+    bucket = call.url_pairs.get("bucket", "")
+    database, slash, _ = bucket.partition("/")
+    if not database:
+        fault = (
+            "is in db/rp form but has an empty database"
+            if slash
+            else ('is missing a slash; not in "database/retention-policy" format')
+        )
+        raise BucketMissing(f"bucket name {go_quote(bucket)} {fault}")
+    return await _write(call, service, principal, database)
+
+
+async def _write(call: Call, service: Service, principal: Principal, database: str) -> Response:
     """Authorizes, then refuses: data is never accepted and dropped."""
-    principal = await service.login(request)
-    database = pairs(request.scope["query_string"]).get("db", "")
     if not database:
         raise BadRequest("database is required")
+    call.note.database = readable(database)
     _authorize(service, principal, database)
-    async for _ in body(request, service.settings.max_body_size):
+    async for _ in _lines(call, service.settings.max_body_size):
         pass  # read, so that the client hears the answer
     raise CannotWrite
+
+
+def _lines(call: Call, limit: int) -> AsyncGenerator[bytes, None]:
+    """The line protocol in pieces. Raises TooLarge, also for what is only large unpacked."""
+    sent = body(call, limit)
+    if call.headers.get("content-encoding", "") == "gzip":
+        return decompressed(sent, limit)
+    return sent
 
 
 def _authorize(service: Service, principal: Principal, database: str) -> None:

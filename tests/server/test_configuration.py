@@ -97,8 +97,11 @@ def test_a_secret_may_stand_in_a_file_of_its_own(tmp_path: Path) -> None:
         ("[http]\nmax-body-size = true", r"\[http\] max-body-size: expected a whole number"),
         ("[http]\nmax-body-size = -1", r"\[http\] max-body-size: expected 0 to "),
         ("[http]\nrealm = 5", r"\[http\] realm: expected a string"),
-        ("[http]\nhttps-enabled = true", "https-enabled: not supported by this version"),
-        ("[http]\nunix-socket-enabled = true", "not supported by this version"),
+        ("[http]\nhttps-enabled = 1", r"\[http\] https-enabled: expected true or false"),
+        ("[http]\nidle-timeout = 5", r"\[http\] idle-timeout: expected a duration such as 10s"),
+        ("[http]\nidle-timeout = 'soon'", "idle-timeout: expected a duration such as 10s or 2m"),
+        ("[http]\nlog-format = 'xml'", r"\[http\] log-format: expected text or json"),
+        ("[http]\nunix-socket-permissions = '999'", "permissions: expected a mode such as 0660"),
         ("[auth]\nbcrypt-cost = 3", r"\[auth\] bcrypt-cost: expected 4 to 14"),
         ("[htpp]\nrealm = 'x'", "unknown section 'htpp', expected auth, http, store"),
         ("realm = 'x'", "unknown key 'realm'"),
@@ -136,7 +139,7 @@ def test_the_secret_of_a_later_layer_wins_however_it_is_given(tmp_path: Path) ->
         ("reported-version", "→", "expected printable ASCII"),
         ("shared-secret-file", "EMPTY", "it is empty"),
         ("shared-secret", "ssh-rsa AAAAB3Nza", "cannot sign"),
-        ("https-enabled", "yes", "not supported by this version"),
+        ("https-enabled", "yes", "expected true or false"),
     ],
 )
 def test_what_could_not_be_served_is_refused_at_once(
@@ -153,7 +156,7 @@ def test_what_could_not_be_served_is_refused_at_once(
 @pytest.mark.parametrize(
     ("environment", "reason"),
     [
-        ({"INFLUXDB_HTTP_HTTPS_ENABLED": "true"}, "HTTPS_ENABLED: not supported by this version"),
+        ({"INFLUXDB_HTTP_HTTPS_ENABLED": "on"}, "HTTPS_ENABLED: expected true or false"),
         ({"HEADGATE_STORE_PATH": ""}, "store path '': expected a file's name"),
         ({"HEADGATE_STORE_PATH": "/"}, "store path '/': expected a file's name"),
         ({"HEADGATE_HTTP_SHARED_SECRET": "\udcff"}, "shared-secret: .* cannot sign"),

@@ -1,0 +1,49 @@
+"""Statements that no store of data could answer: InfluxDB refuses them when it executes them."""
+
+from headgate_engine.errors import SystemSource, TimeCondition
+from headgate_grammar import (
+    Expression,
+    Measurement,
+    Operation,
+    Paren,
+    Select,
+    ShowMeasurements,
+    Statement,
+    VarRef,
+)
+
+# What asks for each system measurement; those without a statement are InfluxDB's own business.
+_SYSTEM_SOURCES = {
+    "_fieldKeys": "SHOW FIELD KEYS",
+    "_measurements": "SHOW MEASUREMENTS",
+    "_name": "",
+    "_series": "SHOW SERIES",
+    "_tagKey": "",
+    "_tagKeys": "SHOW TAG KEYS",
+    "_tags": "SHOW TAG VALUES",
+}
+
+
+def check_answerable(statement: Statement) -> None:
+    """Raises SystemSource, TimeCondition."""
+    match statement:
+        case Select(sources=sources):
+            for source in sources:
+                if isinstance(source, Measurement) and source.name in _SYSTEM_SOURCES:
+                    raise SystemSource(source.name, _SYSTEM_SOURCES[source.name])
+        case ShowMeasurements(condition=condition) if condition is not None and _timed(condition):
+            raise TimeCondition("SHOW MEASUREMENTS")
+
+
+def _timed(condition: Expression) -> bool:
+    """Whether it compares `time`."""
+    match condition:
+        case Paren(inner):
+            return _timed(inner)
+        case Operation(first, rest):
+            return any(map(_is_time, (first, *(operand for _, operand in rest))))
+    return False
+
+
+def _is_time(operand: Expression) -> bool:
+    return (isinstance(operand, VarRef) and operand.name.lower() == "time") or _timed(operand)

@@ -1,0 +1,39 @@
+"""One request on its way: what it carries, and what is noted of it for log and metrics."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from starlette.requests import Request
+from starlette.types import Receive, Scope
+
+from headgate_server.form import Pairs, pairs
+
+
+@dataclass(slots=True)
+class Note:
+    """What the log may say of a request: nothing here is secret.
+
+    Statements are printed from their trees, passwords as `[REDACTED]`.
+    """
+
+    id: str = ""
+    user: str = ""
+    database: str = ""
+    statements: str = ""
+
+
+class Call(Request):
+    """A request, with its URL's parameters as InfluxDB reads them."""
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        super().__init__(scope, receive)
+        self.note = Note()
+
+    @cached_property
+    def url_pairs(self) -> Pairs:
+        return pairs(self.scope["query_string"])
+
+    @property
+    def address(self) -> str:
+        """Where it comes from; empty for a unix socket."""
+        return self.client.host if self.client is not None else ""

@@ -1,0 +1,146 @@
+"""What is written of requests and faults: one line each, as text or as JSON. Knows logging.
+
+No line holds a secret: statements print passwords as `[REDACTED]`, URLs and headers are not
+written, and of a fault only its kind and its place.
+"""
+
+import json
+import logging
+import re
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from headgate_grammar import Statement
+from headgate_server.call import Call
+
+_ACCESS = logging.getLogger("headgate.access")
+_LOG = logging.getLogger("headgate")
+
+_PLAIN = re.compile(r"[\w./:@+-]+", re.ASCII)
+_LONGEST = 1000
+
+
+def set_up(format: str, *, access: bool) -> None:
+    """Sends this process's lines to standard error, in *format* (`text` or `json`)."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Json() if format == "json" else _Text())
+    _LOG.handlers = [handler]
+    _LOG.propagate = False
+    _LOG.setLevel(logging.INFO)
+    _ACCESS.disabled = not access
+    uvicorn = logging.getLogger("uvicorn.error")
+    uvicorn.handlers = [handler]
+    uvicorn.propagate = False
+    uvicorn.setLevel(logging.ERROR)
+    # Nobody reads the log any more: no reason to fail, or to write a traceback of it.
+    logging.raiseExceptions = False
+
+
+def say(text: str) -> None:
+    """Writes one sentence about the server itself."""
+    _LOG.info(text)
+
+
+def complain(text: str) -> None:
+    """The same, of something wrong."""
+    _LOG.error(text)
+
+
+def report(error: BaseException, id: str) -> None:
+    """Writes which kind of fault of ours the request *id* met, and where: never what it says."""
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames)]
+    _LOG.error(
+        "unexpected %s",
+        type(error).__name__,
+        extra={"fields": {"request_id": id, "at": " < ".join(places)}},
+    )
+
+
+def access(call: Call, route: str, status: int, size: int, seconds: float) -> None:
+    """Writes that *call* was answered."""
+    if _silent():
+        return
+    note = call.note
+    fields: dict[str, object] = {
+        "client": call.address,
+        "user": note.user,
+        "method": call.method,
+        "route": route,
+        "status": status,
+        "bytes": size,
+        "seconds": round(seconds, 6),
+        "request_id": note.id[:_LONGEST],
+        "database": note.database[:_LONGEST],
+        "statements": note.statements,
+    }
+    _ACCESS.info("request", extra={"fields": fields})
+
+
+def malformed(address: str, status: int) -> None:
+    """Writes that what came from *address* was no request, or none that can be answered."""
+    if not _silent():
+        fields = {"client": address, "method": "other", "route": "other", "status": status}
+        _ACCESS.info("request", extra={"fields": fields})
+
+
+def printed(statements: Sequence[Statement]) -> str:
+    """*statements* as a log line has them: as many as there is room for, the last one cut.
+
+    Nothing, if requests are not logged.
+    """
+    if _silent():
+        return ""
+    texts: list[str] = []
+    room = _LONGEST
+    for statement in statements:
+        if room <= 0:
+            break
+        texts.append(str(statement)[:room])
+        room -= len(texts[-1])
+    more = len(statements) - len(texts)
+    return "; ".join(texts) + (f" ... and {more} more" if more else "")
+
+
+def _silent() -> bool:
+    return _ACCESS.disabled or not _ACCESS.isEnabledFor(logging.INFO)
+
+
+def _fields(record: logging.LogRecord) -> Mapping[str, object]:
+    fields: Mapping[str, object] = getattr(record, "fields", {})
+    return fields
+
+
+def _time(record: logging.LogRecord) -> str:
+    moment = datetime.fromtimestamp(record.created, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class _Text(logging.Formatter):
+    """`name=value` pairs, those without a value left out; a plain sentence about the server."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        pairs = [f"{name}={_word(value)}" for name, value in _fields(record).items() if value != ""]
+        if record.name == _ACCESS.name:
+            return " ".join([f"time={_time(record)}", *pairs])
+        return " ".join(["headgate:", record.getMessage(), *pairs])
+
+
+class _Json(logging.Formatter):
+    """One object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        head = {
+            "time": _time(record),
+            "level": record.levelname.lower(),
+            "message": record.getMessage(),
+        }
+        return json.dumps({**head, **_fields(record)})
+
+
+def _word(value: object) -> str:
+    text = str(value)
+    # In quotes with escapes, or a name with a line end in it would make a line of its own.
+    return text if _PLAIN.fullmatch(text) else json.dumps(text)

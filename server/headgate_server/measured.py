@@ -1,0 +1,26 @@
+"""The store, with a clock beside it."""
+
+import os
+from collections.abc import Callable
+from typing import TypeVar
+
+from headgate_engine import Audit, SqliteStore, Tx, User
+from headgate_server.metrics import Metrics
+
+T = TypeVar("T")
+
+
+class MeasuredStore(SqliteStore):
+    """SqliteStore, telling *metrics* how long reading a user and making a change take."""
+
+    def __init__(self, path: str | os.PathLike[str], metrics: Metrics) -> None:
+        super().__init__(path)
+        self._metrics = metrics
+
+    def transact(self, change: Callable[[Tx], T], audit: Audit) -> tuple[T, int]:
+        with self._metrics.change():
+            return super().transact(change, audit)
+
+    def user(self, name: str) -> User | None:
+        with self._metrics.read():
+            return super().user(name)

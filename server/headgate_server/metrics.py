@@ -1,0 +1,152 @@
+"""What /metrics tells, in Prometheus' format. Knows prometheus_client.
+
+One process keeps its numbers in memory. Several workers keep theirs in files of a folder that
+`shared_folder` makes, and whichever answers /metrics adds them all up.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+MEDIA_TYPE = CONTENT_TYPE_LATEST
+
+# prometheus_client looks for it when it is imported, in each worker.
+_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+_FAST = (0.00001, 0.00005, 0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
+_REQUEST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """One process's counters. No label holds what a client may choose freely."""
+
+    def __init__(self) -> None:
+        several = _FOLDER in os.environ
+        own = self._own = CollectorRegistry()
+        self._all = own if not several else CollectorRegistry()
+        if several:
+            MultiProcessCollector(self._all)  # type: ignore[no-untyped-call]
+        else:
+            ProcessCollector(registry=own)
+        self._requests = Counter(
+            "headgate_http_requests",
+            "Requests answered, by route, method and status.",
+            ["route", "method", "status"],
+            registry=own,
+        )
+        self._request_seconds = Histogram(
+            "headgate_http_request_duration_seconds",
+            "Time from a request's head to the end of its answer, by route.",
+            ["route"],
+            buckets=_REQUEST,
+            registry=own,
+        )
+        self._connections = Gauge(
+            "headgate_http_connections",
+            "Connections open now.",
+            registry=own,
+            multiprocess_mode="livesum",
+        )
+        self._refused_connections = Counter(
+            "headgate_http_connections_refused",
+            "Connections closed at once because of max-connection-limit.",
+            registry=own,
+        )
+        self._authentications = Counter(
+            "headgate_authentications",
+            "Attempts to log in, by method and outcome (accepted, refused, overloaded).",
+            ["method", "outcome"],
+            registry=own,
+        )
+        self._bcrypt_pending = Gauge(
+            "headgate_bcrypt_pending",
+            "Logins that wait for bcrypt, or are at it.",
+            registry=own,
+            multiprocess_mode="livesum",
+        )
+        self._bcrypt_seconds = Histogram(
+            "headgate_bcrypt_duration_seconds",
+            "Time of a login that bcrypt decided, waiting included.",
+            buckets=_REQUEST,
+            registry=own,
+        )
+        self._cache = Counter(
+            "headgate_cache_lookups",
+            "Look-ups in the caches of verified passwords and of parsed queries, by outcome.",
+            ["cache", "outcome"],
+            registry=own,
+        )
+        self._store_seconds = Histogram(
+            "headgate_store_duration_seconds",
+            "Time of the store for reading a user, or for a change (waiting for others included).",
+            ["operation"],
+            buckets=_FAST,
+            registry=own,
+        )
+        # Looked up once: a look-up by label costs more than the count itself.
+        self._read_seconds = self._store_seconds.labels("read")
+        self._change_seconds = self._store_seconds.labels("change")
+        self._lookups = {
+            (cache, hit): self._cache.labels(cache, "hit" if hit else "miss")
+            for cache in ("password", "statement")
+            for hit in (True, False)
+        }
+
+    def request(self, route: str, method: str, status: int, seconds: float) -> None:
+        self._requests.labels(route, method, str(status)).inc()
+        self._request_seconds.labels(route).observe(seconds)
+
+    def connection(self, change: int) -> None:
+        self._connections.inc(change)
+
+    def connection_refused(self) -> None:
+        self._refused_connections.inc()
+
+    def authentication(self, method: str, outcome: str) -> None:
+        self._authentications.labels(method, outcome).inc()
+
+    def bcrypt_pending(self, change: int) -> None:
+        self._bcrypt_pending.inc(change)
+
+    def bcrypt(self) -> AbstractContextManager[object]:
+        return self._bcrypt_seconds.time()
+
+    def lookup(self, cache: str, hit: bool) -> None:
+        self._lookups[cache, hit].inc()
+
+    def read(self) -> AbstractContextManager[object]:
+        return self._read_seconds.time()
+
+    def change(self) -> AbstractContextManager[object]:
+        return self._change_seconds.time()
+
+    def text(self) -> bytes:
+        """Everything, of all workers, as Prometheus reads it."""
+        return generate_latest(self._all)
+
+
+@contextmanager
+def shared_folder() -> Iterator[None]:
+    """While it lasts, processes that are started keep their numbers together."""
+    with tempfile.TemporaryDirectory(prefix="headgate-metrics-") as folder:
+        os.environ[_FOLDER] = folder
+        try:
+            yield
+        finally:
+            del os.environ[_FOLDER]
+
+
+def forget(pid: int) -> None:
+    """The worker *pid* has ended: what it had open is open no more."""
+    mark_process_dead(pid)  # type: ignore[no-untyped-call]

@@ -1,0 +1,86 @@
+"""The description of our own endpoints, `/api/*`, in OpenAPI 3.1. InfluxDB's have manuals."""
+
+from typing import Any
+
+from starlette.responses import Response
+
+from headgate_server.call import Call
+from headgate_server.formats import Format, Json
+from headgate_server.service import Service
+
+
+async def openapi(call: Call, service: Service, format: Format) -> Response:
+    """The description. It needs no login: it tells nothing of this server."""
+    return Response(Json(pretty=True).document(DESCRIPTION), media_type=Json.media_type)
+
+
+def _answer(description: str, schema: str, **headers: str) -> dict[str, Any]:
+    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+    answer: dict[str, Any] = {"description": description, "content": content}
+    if headers:
+        answer["headers"] = {
+            name.replace("_", "-"): {"description": text, "schema": {"type": "string"}}
+            for name, text in headers.items()
+        }
+    return answer
+
+
+_REFUSALS = {
+    "401": _answer(
+        "No credentials, or wrong ones", "Error", WWW_Authenticate="the realm to log in to"
+    ),
+    "503": _answer("Too busy, or the store is away", "Error", Retry_After="seconds to wait"),
+}
+
+DESCRIPTION: dict[str, Any] = {
+    "openapi": "3.1.0",
+    "info": {
+        "title": "Headgate",
+        "version": "1",
+        "description": "What Headgate has beside InfluxDB 1.x's /query, /write and /ping.",
+    },
+    "paths": {
+        "/api/whoami": {
+            "get": {
+                "operationId": "whoami",
+                "summary": "Whom the credentials prove, and what he may do",
+                "security": [{"basic": []}, {"bearer": []}, {"user": [], "password": []}],
+                "responses": {
+                    "200": _answer("Who asks", "Identity"),
+                    **_REFUSALS,
+                },
+            }
+        }
+    },
+    "components": {
+        "securitySchemes": {
+            "basic": {"type": "http", "scheme": "basic"},
+            "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+            "user": {"type": "apiKey", "in": "query", "name": "u"},
+            "password": {"type": "apiKey", "in": "query", "name": "p"},
+        },
+        "schemas": {
+            "Identity": {
+                "type": "object",
+                "properties": {
+                    "name": {"type": "string", "description": "empty if nobody need log in"},
+                    "admin": {"type": "boolean"},
+                    "method": {"enum": ["password", "shared-secret", "none"]},
+                    "grants": {
+                        "type": "object",
+                        "description": "privileges by database",
+                        "additionalProperties": {"enum": ["READ", "WRITE", "ALL PRIVILEGES"]},
+                    },
+                },
+                "required": ["name", "admin", "method", "grants"],
+                "additionalProperties": False,
+            },
+            "Error": {
+                "type": "object",
+                "properties": {"error": {"type": "string"}},
+                "required": ["error"],
+                "additionalProperties": False,
+            },
+        },
+    },
+}

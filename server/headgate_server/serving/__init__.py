@@ -1,0 +1,7 @@
+"""Running the application: sockets, TLS, connections, worker processes. Knows uvicorn."""
+
+from headgate_server.serving.listeners import CannotListen
+from headgate_server.serving.serve import serve
+from headgate_server.serving.tls import CertificateError
+
+__all__ = ["CannotListen", "CertificateError", "serve"]

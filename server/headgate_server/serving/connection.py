@@ -1,0 +1,205 @@
+"""One client's connection: bounded in what it may send and in how long it may take.
+
+uvicorn reads HTTP with httptools, which bounds neither; this puts the bounds around it.
+"""
+
+import asyncio
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import httptools
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from headgate_server import logs
+from headgate_server.metrics import Metrics
+
+# Of a request's head: its URL and header fields together, and how many fields.
+_LARGEST_HEAD = 1 << 18
+_MOST_FIELDS = 200
+# Sent ahead without waiting for an answer.
+_MOST_PIPELINED = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds (0: no limit) and open connections (0: any number) of one process."""
+
+    read_header: float
+    read: float
+    write: float
+    idle: float
+    connections: int
+
+
+class _Refused(Exception):
+    """The request is not read any further."""
+
+
+class Connection(HttpToolsProtocol):
+    """`check` has to be called now and then: it ends what takes too long."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        metrics: Metrics,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._limits = limits
+        self._metrics = metrics
+        self._deadline = math.inf  # for what is being read, or for the next request
+        self._write_deadline = math.inf  # for the client to take what was sent
+        self._reading = False  # between a request's first byte and its last
+        self._in_head = True
+        self._head = 0
+        self._fields = 0
+        self._unheard = 0  # bytes that httptools has told nothing about
+        self._status = 400
+        self._deaf = False
+
+    # ---- the connection itself
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._metrics.connection(1)
+        if 0 < self._limits.connections < len(self.connections):
+            self._metrics.connection_refused()
+            transport.abort()
+            return
+        self._deadline = self._in(self._limits.read_header)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._metrics.connection(-1)
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        self._write_deadline = self._in(self._limits.write)
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        self._write_deadline = math.inf
+        super().resume_writing()
+
+    def check(self, now: float) -> None:
+        """Ends the connection if at *now*, by the loop's clock, it has taken too long."""
+        if now >= self._write_deadline:
+            self.transport.abort()
+        elif self.transport.is_closing():
+            # What is left to send may never be taken.
+            self._write_deadline = min(self._write_deadline, self._in(self._limits.write))
+        elif now >= self._deadline:
+            self._deadline = math.inf
+            if self._reading:
+                self._refuse(408)
+            else:
+                self.transport.close()
+
+    def _in(self, seconds: float) -> float:
+        return self.loop.time() + seconds if seconds else math.inf
+
+    # ---- what comes in
+
+    def data_received(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        if self._deaf:
+            return
+        self._unheard += len(data)
+        try:
+            self._feed(data)
+        except httptools.HttpParserError:
+            self._refuse(self._status)
+            return
+        if self._unheard > _LARGEST_HEAD:
+            self._refuse(431)
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            # Nobody here speaks another protocol: the client gets an answer in this one.
+            self.parser = httptools.HttpRequestParser(self)
+            rest = data[upgrade.args[0] :]
+            if rest:
+                self._feed(rest)
+
+    def _refuse(self, status: int) -> None:
+        """Answers *status*, behind the answers that are under way, and ends the connection."""
+        self._deaf = True
+        self._metrics.request("other", "other", status, 0)
+        logs.malformed(self.client[0] if self.client is not None else "", status)
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            if self._in_head:  # this one is whole, what came behind it is not
+                cycle.keep_alive = False
+                return
+            cycle.disconnected = True
+            cycle.message_event.set()
+            if cycle.response_started:
+                self.transport.close()
+                return
+        if not self.transport.is_closing():
+            head = STATUS_LINE[status] + b"connection: close\r\ncontent-length: 0\r\n\r\n"
+            self.transport.write(head)
+            self.transport.close()
+
+    def _refuse_from_callback(self, status: int) -> None:
+        self._status = status
+        raise _Refused  # httptools makes an HttpParserError of it
+
+    # ---- what httptools tells
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._reading = self._in_head = True
+        self._head = self._fields = self._unheard = 0
+        self._deadline = self._in(self._limits.read_header)
+
+    def on_url(self, url: bytes) -> None:
+        self._count(len(url), 414)
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._fields += 1
+        self._count(len(name) + len(value), 431)
+        if self._in_head:  # else it is a trailer: nobody asked for it
+            super().on_header(name, value)
+
+    def _count(self, size: int, status: int) -> None:
+        self._unheard = 0
+        self._head += size
+        if self._head > _LARGEST_HEAD or self._fields > _MOST_FIELDS:
+            self._refuse_from_callback(status)
+
+    def on_headers_complete(self) -> None:
+        if len(self.pipeline) >= _MOST_PIPELINED:
+            self._refuse_from_callback(429)
+        super().on_headers_complete()
+        self._in_head = False
+        self._deadline = self._in(self._limits.read)
+
+    def on_chunk_header(self) -> None:
+        self._unheard = 0
+
+    def on_body(self, body: bytes) -> None:
+        self._unheard = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._unheard = 0
+        self._reading = False
+        self._in_head = True
+        super().on_message_complete()
+        answered = self.cycle.response_complete
+        self._deadline = self._in(self._limits.idle) if answered else math.inf
+
+    def on_response_complete(self) -> None:
+        busy = bool(self.pipeline) or self._reading
+        super().on_response_complete()
+        if not busy:
+            self._deadline = self._in(self._limits.idle)

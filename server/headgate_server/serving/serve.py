@@ -1,0 +1,49 @@
+"""`headgate serve`, from its settings to its end."""
+
+from headgate_engine import SqliteStore
+from headgate_server import logs
+from headgate_server.metrics import shared_folder
+from headgate_server.serving.listeners import listen
+from headgate_server.serving.supervisor import Supervisor
+from headgate_server.serving.tls import Certificate
+from headgate_server.serving.worker import end_well, work
+from headgate_server.settings import Settings
+
+
+def serve(settings: Settings) -> int:
+    """Serves until SIGTERM or SIGINT, then finishes the running requests. The exit status.
+
+    Raises StoreError, CannotListen or CertificateError before the first request.
+    """
+    logs.set_up(settings.log_format, access=settings.log_enabled)
+    end_well()
+    if settings.https_enabled:
+        Certificate(settings.https_certificate, settings.https_private_key)
+    listeners = listen(settings)
+    try:
+        _open_once(settings)
+        scheme = "https" if settings.https_enabled else "http"
+        logs.say(f"listening on {listeners.where(scheme)}, store {settings.store_path}")
+        if settings.workers == 1:
+            work(settings, listeners)
+            return 0
+        with shared_folder():
+            return Supervisor(settings, listeners).run()
+    finally:
+        listeners.close()
+
+
+def _open_once(settings: Settings) -> None:
+    """Creates the store if there never was one; finds what is wrong with it before all else."""
+    store = SqliteStore(settings.store_path)
+    created, empty = store.created, store.empty()
+    store.close()
+    if created:
+        logs.say(f"created store {settings.store_path}")
+    if not settings.auth_enabled:
+        logs.say("authentication is off: everybody who reaches this server is administrator")
+    elif empty:
+        logs.say(
+            "there are no users yet: the first query has to be"
+            " CREATE USER <name> WITH PASSWORD '<password>' WITH ALL PRIVILEGES"
+        )
