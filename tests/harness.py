@@ -77,7 +77,9 @@ class Server:
         assert self.process is not None
         assert self.process.poll() is None, f"server ended: {self.log()}"
         try:
-            return self.request("GET", "/ping").status == 204
+            return self.request("GET", "/ping").status in (204, 401)
+        except http.client.RemoteDisconnected:
+            return self.environment.get("HEADGATE_HTTP_HTTPS_ENABLED") == "true"
         except OSError:
             return False
 

@@ -9,6 +9,8 @@ import pytest
 
 from secrets_sent import leaks, shown
 
+BASIC = "Basic " + b64encode(b"u:pa55word").decode()
+
 
 @pytest.mark.parametrize(
     ("target", "body", "authorization", "secrets"),
@@ -42,3 +44,4 @@ def test_a_secret_in_a_log_is_found(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "b.log").write_text("GET /query?p=s3cret\n")
     assert leaks(tmp_path) == ["b.log holds 's3cret'"]
+    (tmp_path / "a.secrets").unlink()  # or the search after all tests would find it, too

@@ -19,6 +19,7 @@ from headgate_server.metrics import Metrics
 # Of a request's head: its URL and header fields together, and how many fields.
 _LARGEST_HEAD = 1 << 18
 _MOST_FIELDS = 200
+_FAREWELL_SECONDS = 0.5
 # Sent ahead without waiting for an answer.
 _MOST_PIPELINED = 64
 
@@ -78,6 +79,12 @@ class Connection(HttpToolsProtocol):
         self._metrics.connection(-1)
         super().connection_lost(exc)
 
+    def shutdown(self) -> None:
+        super().shutdown()
+        if self.transport.is_closing():
+            # Over TLS closing waits for the client's word of farewell.
+            self.loop.call_later(_FAREWELL_SECONDS, self.transport.abort)
+
     def pause_writing(self) -> None:
         self._write_deadline = self._in(self._limits.write)
         super().pause_writing()
@@ -122,11 +129,16 @@ class Connection(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            # Nobody here speaks another protocol: the client gets an answer in this one.
+            # Nobody here speaks another protocol: the request is read as if it offered none.
+            # (httptools takes its body for that protocol.)
+            head = self._head_without_offer()
             self.parser = httptools.HttpRequestParser(self)
-            rest = data[upgrade.args[0] :]
-            if rest:
-                self._feed(rest)
+            self._feed(head + data[upgrade.args[0] :])
+
+    def _head_without_offer(self) -> bytes:
+        lines = [self.parser.get_method() + b" " + self.url + b" HTTP/1.1"]
+        kept = (field for field in self.headers if field[0] not in (b"connection", b"upgrade"))
+        return b"\r\n".join([*lines, *(name + b": " + value for name, value in kept), b"", b""])
 
     def _refuse(self, status: int) -> None:
         """Answers *status*, behind the answers that are under way, and ends the connection."""
@@ -134,19 +146,18 @@ class Connection(HttpToolsProtocol):
         self._metrics.request("other", "other", status, 0)
         logs.malformed(self.client[0] if self.client is not None else "", status)
         cycle = self.cycle
-        if cycle is not None and not cycle.response_complete:
-            if self._in_head:  # this one is whole, what came behind it is not
-                cycle.keep_alive = False
-                return
+        busy = cycle is not None and not cycle.response_complete
+        if busy and self._in_head:  # this request is whole, what came behind it is not
+            cycle.keep_alive = False
+            return
+        if busy:
             cycle.disconnected = True
             cycle.message_event.set()
-            if cycle.response_started:
-                self.transport.close()
-                return
-        if not self.transport.is_closing():
+        answered = cycle is not None and not self._in_head and cycle.response_started
+        if not answered and not self.transport.is_closing():
             head = STATUS_LINE[status] + b"connection: close\r\ncontent-length: 0\r\n\r\n"
             self.transport.write(head)
-            self.transport.close()
+        self.transport.close()
 
     def _refuse_from_callback(self, status: int) -> None:
         self._status = status
@@ -179,6 +190,10 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         if len(self.pipeline) >= _MOST_PIPELINED:
             self._refuse_from_callback(429)
+        if self.parser.should_upgrade():
+            if self.parser.get_method() == b"CONNECT":
+                self._refuse_from_callback(400)
+            return
         super().on_headers_complete()
         self._in_head = False
         self._deadline = self._in(self._limits.read)
@@ -192,6 +207,8 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._unheard = 0
+        if self.parser.should_upgrade():
+            return
         self._reading = False
         self._in_head = True
         super().on_message_complete()

@@ -4,6 +4,7 @@ import grp
 import os
 import socket
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 
 from headgate_server.settings import Settings
@@ -21,21 +22,21 @@ class Listeners:
 
     tcp: socket.socket
     unix: socket.socket | None = None
+    path: str = ""  # the unix socket's
 
     def where(self, scheme: str) -> str:
         """The addresses, for people."""
         host, port = self.tcp.getsockname()[:2]
         text = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
-        return text if self.unix is None else f"{text} and {self.unix.getsockname()}"
+        return text if self.unix is None else f"{text} and {self.path}"
 
     def close(self) -> None:
         """Ends listening, and removes the unix socket from its folder."""
         self.tcp.close()
         if self.unix is not None:
-            path = self.unix.getsockname()
             self.unix.close()
-            if os.path.exists(path):
-                os.unlink(path)
+            with suppress(FileNotFoundError):
+                os.unlink(self.path)
 
 
 def listen(settings: Settings) -> Listeners:
@@ -44,7 +45,7 @@ def listen(settings: Settings) -> Listeners:
     if not settings.unix_socket_enabled:
         return Listeners(tcp)
     try:
-        return Listeners(tcp, _unix(settings))
+        return Listeners(tcp, _unix(settings), settings.bind_socket)
     except CannotListen:
         tcp.close()
         raise

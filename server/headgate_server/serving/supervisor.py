@@ -95,7 +95,7 @@ class Supervisor:
             metrics.forget(pid or 0)
             worker.ear.close()
             self._workers.remove(worker)
-            if not worker.started:
+            if not worker.started and (code or 0) >= 0:  # not killed, it gave up
                 logs.complain(f"a worker could not start (exit status {code})")
                 return False
             logs.complain(f"worker {pid} ended (exit status {code}), starting another")

@@ -31,7 +31,7 @@ class Certificate:
             # An encrypted key must not stop the server with a question on the terminal.
             context.load_cert_chain(self._certificate, self._key, password=lambda: b"")
         except ssl.SSLError as error:
-            reason = (error.reason or "no PEM").replace("_", " ").lower()
+            reason = (error.reason or "").replace("_", " ").lower() or "it is no PEM"
             raise CertificateError(
                 f"cannot use certificate {self._certificate} with key {self._key}: {reason}"
             ) from None

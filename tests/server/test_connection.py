@@ -1,0 +1,224 @@
+"""What a client may send, how long it may take, and what it hears if it goes too far."""
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+
+import pytest
+
+from harness import Server, poll_until
+
+PING = b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def connected(server: Server) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.port), timeout=20)
+
+
+def conversation(server: Server, *sent: bytes) -> bytes:
+    """All that the server says until it closes the connection."""
+    with closing(connected(server)) as line:
+        for part in sent:
+            line.sendall(part)
+        return heard(line)
+
+
+def heard(line: socket.socket) -> bytes:
+    answer = b""
+    try:
+        while part := line.recv(65536):
+            answer += part
+    except ConnectionResetError:
+        pass
+    return answer
+
+
+def read_until(line: socket.socket, wanted: bytes, times: int = 1) -> None:
+    """The connection stays open behind it: it is not read to its end."""
+    answer = b""
+    while answer.count(wanted) < times:
+        part = line.recv(65536)
+        assert part, answer
+        answer += part
+
+
+def status(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1])
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that waits for nobody longer than a second."""
+    times = {
+        f"HEADGATE_HTTP_{name}_TIMEOUT": "1s" for name in ("READ_HEADER", "READ", "WRITE", "IDLE")
+    }
+    server = Server(tmp_path_factory.mktemp("quick") / "s.db", (), times).start().bootstrap()
+    yield server
+    server.stop()
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        (b"", None),
+        (b"GET /ping HTT", 408),
+        (b"GET /ping HTTP/1.1\r\nHost: x\r\nX-Slow: ", 408),
+        (b"POST /query HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nq=", 401),
+        (b"POST /write?u=root&p=Toor-1&db=x HTTP/1.1\r\nContent-Length: 5\r\n\r\nx", 404),
+        (
+            b"POST /query?u=root&p=Toor-1 HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n"
+            b"Content-Type: application/x-www-form-urlencoded\r\n\r\nq=",
+            408,
+        ),
+        (PING, 204),
+    ],
+)
+def test_who_sends_too_slowly_is_told_and_left(
+    quick: Server, sent: bytes, expected: int | None
+) -> None:
+    answer = conversation(quick, sent)
+    assert (status(answer) if answer else None) == expected
+    assert answer.count(b"HTTP/1.1 ") == (1 if expected else 0)
+
+
+def test_a_request_in_time_is_answered_on_the_same_connection(quick: Server) -> None:
+    with closing(connected(quick)) as line:
+        for part in (PING[:7], PING[7:20], PING[20:], PING):
+            line.sendall(part)
+        read_until(line, b"204 No Content", 2)
+
+
+def test_who_does_not_take_his_answer_is_left(quick: Server) -> None:
+    users = "; ".join(f"CREATE DATABASE d{i:04}_{'x' * 200}" for i in range(500))
+    assert quick.query(users).status == 200
+    target = "/query?u=root&p=Toor-1&chunked=true&q=" + "%3B".join(["SHOW+DATABASES"] * 200)
+    with closing(socket.socket()) as line:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        line.settimeout(20)
+        line.connect(("127.0.0.1", quick.port))
+        line.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        poll_until(lambda: connections(quick) == 1, "the connection is still open")
+        assert len(heard(line)) < 20_000_000
+
+
+def connections(server: Server) -> float:
+    """How many are open, this question's own included."""
+    return measured(server, "headgate_http_connections")
+
+
+def measured(server: Server, name: str) -> float:
+    lines = server.request("GET", "/metrics").body.decode().splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith(name + " "))
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        (b"GET /" + b"x" * 300_000 + b" HTTP/1.1\r\n\r\n", 414),
+        (b"GET /ping HTTP/1.1\r\nX: " + b"x" * 600_000, 431),
+        (b"GET /ping HTTP/1.1\r\n" + b"X: y\r\n" * 300 + b"\r\n", 431),
+        (b"GET /ping HTTP/1.1\r\n" + b"X: " + b"y" * 100_000 + b"\r\n\r\n", 204),
+        (b"no request at all\r\n\r\n", 400),
+        (b"GET /ping HTTP/1.1\r\nHost: x\r\nNo colon\r\n\r\n", 400),
+        (b"CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
+        (b"POST /ping HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx", 400),
+        (
+            b"POST /ping HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"0\r\n\r\n",
+            400,
+        ),
+        (b"POST /ping HTTP/1.1\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n", 400),
+        (b"POST /ping HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400),
+        (
+            b"POST /query?u=root&p=Toor-1 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n"
+            b"Content-Type: application/x-www-form-urlencoded\r\n\r\nxyz\r\n",
+            400,
+        ),
+        (
+            b"POST /query?u=root&p=Toor-1 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n"
+            b"Content-Type: application/x-www-form-urlencoded\r\n\r\n0\r\nX: " + b"y" * 600_000,
+            431,
+        ),
+    ],
+)
+def test_what_is_no_request_or_too_large_a_one_is_refused(
+    quick: Server, sent: bytes, expected: int
+) -> None:
+    with closing(connected(quick)) as line:
+        try:
+            line.sendall(sent)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        answer = heard(line)
+    assert answer == b"" or status(answer) == expected  # it may be lost in a reset
+    assert answer or len(sent) > 100_000
+    assert b"internal" not in answer.lower()
+
+
+def test_requests_sent_ahead_are_answered_in_order(quick: Server) -> None:
+    queries = [
+        f"GET /query?u=root&p=Toor-1&q={text} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+        for text in ("SHOW+USERS", "SHOW+DATABASES", "SHOW+GRANTS+FOR+root")
+    ]
+    answer = conversation(quick, b"".join(queries))
+    places = [answer.index(word) for word in (b'"user"', b'"databases"', b'"privilege"')]
+    assert places == sorted(places)
+
+
+def test_what_comes_behind_a_whole_request_does_not_cost_its_answer(quick: Server) -> None:
+    answer = conversation(quick, PING + b"nonsense\r\n\r\n")
+    assert status(answer) == 204
+    assert answer.count(b"HTTP/1.1 ") == 1 and b"connection: close" in answer
+
+
+def test_very_many_requests_sent_ahead_are_too_many(quick: Server) -> None:
+    answer = conversation(quick, PING * 5000)
+    assert 1 <= answer.count(b"204 No Content") < 1000
+
+
+def test_trailers_are_no_headers(quick: Server) -> None:
+    answer = conversation(
+        quick,
+        b"POST /query HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n"
+        b"Content-Type: application/x-www-form-urlencoded\r\n\r\n"
+        b"c\r\nq=SHOW+USERS\r\n0\r\nAuthorization: Token root:Toor-1\r\n\r\n",
+    )
+    assert status(answer) == 401
+
+
+@pytest.mark.parametrize("split", [0, 60, 150, 200])
+def test_an_offer_of_http_2_is_passed_over(quick: Server, split: int) -> None:
+    body = b"q=SHOW+USERS"
+    request = (
+        b"POST /query?u=root&p=Toor-1 HTTP/1.1\r\nHost: x\r\n"
+        b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMA\r\n"
+        b"Content-Length: 12\r\n"
+        b"Content-Type: application/x-www-form-urlencoded\r\n\r\n" + body
+    )
+    with closing(connected(quick)) as line:
+        line.sendall(request[:split])
+        time.sleep(0.05 if split else 0)  # so that it comes in two pieces
+        line.sendall(request[split:])
+        read_until(line, b'"user"')
+        line.sendall(PING)
+        read_until(line, b"204 No Content")
+
+
+def test_a_connection_more_than_the_limit_is_closed_at_once(serve: Callable[..., Server]) -> None:
+    server = serve(HEADGATE_HTTP_MAX_CONNECTION_LIMIT="3")
+    with ExitStack() as stack:
+        lines = [stack.enter_context(closing(connected(server))) for _ in range(3)]
+        for line in lines:
+            line.sendall(PING)
+            read_until(line, b"204 No Content")
+        assert conversation(server, PING) == b""
+        lines[0].close()
+        poll_until(lambda: b"204" in once(server), "there is room again")
+    poll_until(lambda: connections(server) == 1, "the connections are counted out again")
+    assert measured(server, "headgate_http_connections_refused_total") >= 1
+
+
+def once(server: Server) -> bytes:
+    return conversation(server, PING.replace(b"Host: x", b"Host: x\r\nConnection: close"))
