@@ -40,7 +40,8 @@ class Tour:
         say(f"$ HEADGATE_HTTP_SHARED_SECRET=... headgate {shlex.join(arguments)} &")
         self.server = subprocess.Popen(
             [*HEADGATE, *arguments],
-            env=os.environ | {"HEADGATE_HTTP_SHARED_SECRET": SECRET},
+            env=os.environ
+            | {"HEADGATE_HTTP_SHARED_SECRET": SECRET, "HEADGATE_HTTP_LOG_ENABLED": "false"},
             text=True,
         )
         deadline = time.monotonic() + 20
