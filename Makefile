@@ -7,7 +7,7 @@ PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint const
 N ?= 20000
 SEED ?= 1
 
-.PHONY: demo serve test check format fuzz-grammar bench clean
+.PHONY: demo serve test check format fuzz-grammar bench soak clean
 
 demo: .venv/installed
 	$(BIN)/python examples/tour.py
@@ -36,6 +36,10 @@ fuzz-grammar: .venv/developed
 bench: .venv/developed
 	$(BIN)/python benchmarks/grammar.py
 	$(BIN)/python benchmarks/show_grants.py
+
+# Needs Debian's wrk.
+soak: .venv/developed
+	$(BIN)/python benchmarks/soak.py
 
 clean:
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

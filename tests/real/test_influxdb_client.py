@@ -1,10 +1,13 @@
 """PyPI's influxdb client against our server: the library that Python programs use."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import influxdb
 import pytest
+import requests
+import trustme
 from influxdb.exceptions import InfluxDBClientError
 
 from harness import ROOT, Server
@@ -63,3 +66,45 @@ def test_refusals_are_the_librarys_own_exceptions(client: Any) -> None:
     client.switch_user(*ROOT)
     with pytest.raises(InfluxDBClientError, match="user not found"):
         client.drop_user("nobody")
+
+
+def test_it_speaks_json_and_message_pack(client: Any) -> None:
+    client.create_database("telegraf")
+    for accept in ("application/json", "application/x-msgpack"):
+        client._headers["Accept"] = accept
+        assert client.get_list_database() == [{"name": "telegraf"}]
+
+
+def test_logins_in_the_url_are_taken_as_well(server: Server) -> None:
+    """The library knows Basic only; scripts with requests use `u` and `p`."""
+    server.bootstrap()
+    url = f"http://127.0.0.1:{server.port}/query"
+    answer = requests.get(url, {"u": ROOT[0], "p": ROOT[1], "q": "SHOW USERS"}, timeout=20)
+    assert answer.json()["results"][0]["series"][0]["values"] == [["root", True]]
+
+
+def test_https_with_a_certificate_that_is_checked(
+    serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    authority = trustme.CA()
+    certificate, trusted = tmp_path / "server.pem", tmp_path / "authority.pem"
+    issued = authority.issue_cert("127.0.0.1")
+    issued.private_key_and_cert_chain_pem.write_to_path(str(certificate))
+    authority.cert_pem.write_to_path(str(trusted))
+    server = serve().bootstrap("CREATE DATABASE telegraf")
+    server.stop()
+    server.environment |= {
+        "HEADGATE_HTTP_HTTPS_ENABLED": "true",
+        "HEADGATE_HTTP_HTTPS_CERTIFICATE": str(certificate),
+    }
+    server.start()
+    for verified, good in ((str(trusted), True), (True, False)):
+        client = influxdb.InfluxDBClient(
+            "127.0.0.1", server.port, *ROOT, ssl=True, verify_ssl=verified, retries=1
+        )
+        if good:
+            assert client.get_list_database() == [{"name": "telegraf"}]
+        else:
+            with pytest.raises(requests.exceptions.SSLError):
+                client.get_list_database()
+        client.close()
