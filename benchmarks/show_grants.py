@@ -3,6 +3,7 @@
 Needs Debian's influxdb and wrk. Rounds are interleaved, since the machine is never alone.
 """
 
+import os
 import shutil
 import signal
 import socket
@@ -113,7 +114,12 @@ def start(folder: Path, workers: int) -> list[Contender]:
             *(sys.executable, "-m", "headgate", "serve", "--bind", f"127.0.0.1:{port}"),
             *("--store", str(folder / f"{number}.db"), "--workers", str(number)),
         ]
-        process = subprocess.Popen(command, stdout=quiet, stderr=quiet)
+        process = subprocess.Popen(
+            command,
+            env=os.environ | {"HEADGATE_HTTP_LOG_ENABLED": "false"},  # as influxd's above
+            stdout=quiet,
+            stderr=quiet,
+        )
         contenders.append(Contender(f"headgate, {number} worker(s)", port, process))
     return contenders
 

@@ -2,7 +2,7 @@
 
     gate.py FOLDER      FOLDER has replay.py and shell_replay.py, and the recorded scenarios
 
-The exit status is 1 if a step differs that is not marked as mended, or if too many of the shell's do.
+The exit status is 1 if a step differs that is not marked as mended, or too much of the shell does.
 """
 
 import json
