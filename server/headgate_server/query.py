@@ -106,11 +106,12 @@ async def _chunked(work: _Work, format: Format) -> Response:
         for answer in work.answers():
             document = format.results([answer])
             yield compressor.piece(document) if compressor is not None else document
-        yield compressor.end() if compressor is not None else b""
+        if compressor is not None:
+            yield compressor.end()
 
     pieces = stream(work.service, documents)
     # With the first document it is certain that the query is not refused.
-    first = await anext(pieces)
+    first = await anext(pieces, b"")
     return StreamingResponse(_after(first, pieces), headers=_headers(format, gzip=gzip))
 
 

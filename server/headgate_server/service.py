@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
 from typing import TypeVar
 
 from headgate_engine import Engine, Passwords, Principal
@@ -47,10 +46,6 @@ class Service:
         """What *work* gives, done where it holds up nobody else. Raises Overloaded."""
         return await self._statements.run(work)
 
-    def submit(self, work: Callable[[], T]) -> "Future[T]":
-        """The same, for who does not wait. Raises Overloaded."""
-        return self._statements.submit(work)
-
     def detach(self, results: Iterable[object], id: str) -> None:
         """Goes on with *results* after the request *id* was answered. Raises Overloaded."""
 
@@ -60,7 +55,7 @@ class Service:
             except Exception as error:
                 report(error, id)  # nobody else hears of it
 
-        self.submit(finish)
+        self._statements.submit(finish)
 
     def close(self) -> None:
         """Finishes the statements that were taken on."""

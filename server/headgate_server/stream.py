@@ -1,34 +1,45 @@
 """An answer that is sent while it is made."""
 
 import asyncio
-import threading
+import time
 from collections.abc import AsyncGenerator, Callable, Iterator
+from functools import partial
 
+from headgate_server.refusals import Overloaded
 from headgate_server.service import Service
+
+# So much is made at a time, before anything of it is sent and others have their turn.
+_BATCH_BYTES = 1 << 16
+_BATCH_SECONDS = 0.02
+_RETRY_SECONDS = 0.05
 
 
 async def stream(
     service: Service, pieces: Callable[[], Iterator[bytes]]
 ) -> AsyncGenerator[bytes, None]:
-    """What `pieces()` gives, made in a thread, each as soon as it is there.
+    """What `pieces()` gives, made in threads, and only as fast as it is taken.
 
-    Raises Overloaded, and what *pieces* raises. No more are made when nobody takes them.
+    Raises Overloaded at its beginning, and what *pieces* raises.
     """
-    loop = asyncio.get_running_loop()
-    made: asyncio.Queue[bytes | None] = asyncio.Queue()
-    left = threading.Event()
+    made = pieces()
+    batch = await service.run(partial(_batch, made))
+    while batch:
+        yield b"".join(batch)
+        try:
+            batch = await service.run(partial(_batch, made))
+        except Overloaded:
+            # What was begun is finished: it only takes longer.
+            await asyncio.sleep(_RETRY_SECONDS)
+            batch = [b""]
 
-    def make() -> None:
-        for piece in pieces():
-            loop.call_soon_threadsafe(made.put_nowait, piece)
-            if left.is_set():
-                return
 
-    done = asyncio.wrap_future(service.submit(make))
-    done.add_done_callback(lambda _: made.put_nowait(None))
-    try:
-        while (piece := await made.get()) is not None:
-            yield piece
-        await done
-    finally:
-        left.set()
+def _batch(made: Iterator[bytes]) -> list[bytes]:
+    """The next pieces, at least one unless there are no more."""
+    batch: list[bytes] = []
+    size, enough = 0, time.monotonic() + _BATCH_SECONDS
+    for piece in made:
+        batch.append(piece)
+        size += len(piece)
+        if size >= _BATCH_BYTES or time.monotonic() >= enough:
+            break
+    return batch

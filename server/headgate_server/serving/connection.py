@@ -6,11 +6,12 @@ uvicorn reads HTTP with httptools, which bounds neither; this puts the bounds ar
 import asyncio
 import math
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 import httptools
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from headgate_server import logs
@@ -155,8 +156,7 @@ class Connection(HttpToolsProtocol):
             cycle.message_event.set()
         answered = cycle is not None and not self._in_head and cycle.response_started
         if not answered and not self.transport.is_closing():
-            head = STATUS_LINE[status] + b"connection: close\r\ncontent-length: 0\r\n\r\n"
-            self.transport.write(head)
+            self.transport.write(_farewell(status))
         self.transport.close()
 
     def _refuse_from_callback(self, status: int) -> None:
@@ -220,3 +220,15 @@ class Connection(HttpToolsProtocol):
         super().on_response_complete()
         if not busy:
             self._deadline = self._in(self._limits.idle)
+
+
+def _farewell(status: int) -> bytes:
+    """A whole answer, as Go's server gives it."""
+    text = f"{status} {HTTPStatus(status).phrase}".encode()
+    head = (
+        b"HTTP/1.1 " + text,
+        b"content-type: text/plain; charset=utf-8",
+        b"content-length: %d" % len(text),
+        b"connection: close",
+    )
+    return b"\r\n".join([*head, b"", text])
