@@ -37,8 +37,10 @@ from headgate_grammar import (
     Revoke,
     RevokeAdmin,
     SetPassword,
+    ShowContinuousQueries,
     ShowDatabases,
     ShowGrants,
+    ShowQueries,
     ShowUsers,
     Statement,
 )
@@ -193,6 +195,8 @@ class Engine:
                 change = partial(rules.create_database, name=name, options=options)
             case DropDatabase(name):
                 change = partial(rules.drop_database, name=name)
+            case ShowQueries() | ShowContinuousQueries():
+                raise NoUpstream  # these show all databases, if the request names none
             case _ if any(not (need.admin or need.database) for need in needs(statement, database)):
                 raise DatabaseRequired
             case _:

@@ -1,5 +1,7 @@
 """The ASGI application: which path goes where, and what every answer carries."""
 
+import asyncio
+import math
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
@@ -8,6 +10,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from headgate_engine import StoreError
 from headgate_server import logs
 from headgate_server.call import Call
 from headgate_server.formats import Format, format_for
@@ -15,7 +18,7 @@ from headgate_server.metrics import Metrics
 from headgate_server.openapi import openapi
 from headgate_server.ping import health, ping, show_metrics, status
 from headgate_server.query import query
-from headgate_server.refusals import Refusal, refusal
+from headgate_server.refusals import Refusal, refusal, told
 from headgate_server.service import Service
 from headgate_server.settings import Settings
 from headgate_server.whoami import whoami
@@ -56,6 +59,8 @@ class Application:
 
     def __init__(self, settings: Settings) -> None:
         self.metrics = Metrics()
+        self.close_by = math.inf  # by the loop's clock: until then statements may take on
+        self.finished = True  # whether they did
         self._settings = settings
         self._service: Service | None = None
         self._about = {
@@ -71,10 +76,17 @@ class Application:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
-        self._service = Service(self._settings, self.metrics)
+        try:
+            self._service = Service(self._settings, self.metrics)
+        except StoreError as error:
+            logs.complain(str(error))
+            await send({"type": "lifespan.startup.failed"})
+            return
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        self._service.close()
+        loop = asyncio.get_running_loop()
+        left = max(0.0, self.close_by - loop.time())
+        self.finished = await loop.run_in_executor(None, self._service.close, left)
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _serve(self, call: Call, receive: Receive, meter: "_Meter") -> None:
@@ -85,13 +97,17 @@ class Application:
             await response(call.scope, receive, meter)
         except ClientDisconnect:
             pass  # nobody is there to answer
+        except Exception as error:
+            logs.report(error, call.note.id)
+            raise  # the answer has begun: all that is left is to break the connection off
         finally:
             seconds = time.perf_counter() - started
             path = _path(call)
             route = path.decode() if path in ROUTES else "other"
             method = call.method if call.method in _METHODS else "other"
-            self.metrics.request(route, method, meter.status, seconds)
-            logs.access(call, route, meter.status, meter.size, seconds)
+            status = call.scope.get("state", {}).get("refused", meter.status)
+            self.metrics.request(route, method, status, seconds)
+            logs.access(call, route, status, meter.size, seconds)
 
     async def _answer(self, call: Call) -> Response:
         path = _path(call)
@@ -120,6 +136,7 @@ class Application:
         except Exception as error:
             row = refusal(error)
             if row is not None:
+                call.note.error = told(error)
                 return self._refused(row, row.prefix + str(error), format)
             logs.report(error, call.note.id)
             return self._refused(Refusal(500), "internal error", format)

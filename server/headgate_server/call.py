@@ -20,6 +20,7 @@ class Note:
     user: str = ""
     database: str = ""
     statements: str = ""
+    error: str = ""  # the request's, or of its statements the first one's
 
 
 class Call(Request):
@@ -35,5 +36,8 @@ class Call(Request):
 
     @property
     def address(self) -> str:
-        """Where it comes from; empty for a unix socket."""
-        return self.client.host if self.client is not None else ""
+        """Where it comes from: an IP address, or `unix` for a unix socket."""
+        if self.client is None:
+            return "unix"
+        # IPv4 on a socket for both: the same client has one name only.
+        return self.client.host.removeprefix("::ffff:")

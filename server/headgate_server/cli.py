@@ -2,11 +2,11 @@
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
 from headgate_engine import StoreError
+from headgate_server import logs
 from headgate_server.configuration import ConfigurationError, configure
 from headgate_server.serving import CannotListen, CertificateError, serve
 
@@ -55,11 +55,14 @@ def main(arguments: Sequence[str]) -> int:
     ]
     flags = vars(_parser().parse_args(doubled))
     path = flags.pop("config")
+    logs.set_up("text", access=False)  # until it is known how
     try:
         configuration = configure(flags, os.environ, path)
+        settings = configuration.settings
+        logs.set_up(settings.log_format, access=settings.log_enabled)
         for notice in configuration.notices:
-            print(f"headgate: {notice}", file=sys.stderr)
-        return serve(configuration.settings)
+            logs.say(notice)
+        return serve(settings)
     except (ConfigurationError, StoreError, CannotListen, CertificateError) as error:
-        print(f"headgate: {error}", file=sys.stderr)
+        logs.complain(str(error))
         return 1

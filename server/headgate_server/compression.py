@@ -1,5 +1,6 @@
 """gzip, in answers and in what is written. Knows zlib."""
 
+import asyncio
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterable
 
@@ -9,6 +10,7 @@ _GZIP = 16 + zlib.MAX_WBITS
 # Answers are small and many: the time counts more than the last byte.
 _LEVEL = 1
 _PIECE = 1 << 16
+_MOST_MEMBERS = 100
 
 
 def takes_gzip(accept_encoding: str) -> bool:
@@ -43,11 +45,14 @@ async def decompressed(parts: AsyncIterable[bytes], limit: int) -> AsyncGenerato
     (0: no limit).
     """
     gzip = zlib.decompressobj(_GZIP)
-    size = 0
+    size, members = 0, 1
     async for part in parts:
         while part:
             if gzip.eof:  # several members one after the other are one stream
                 gzip = zlib.decompressobj(_GZIP)
+                members += 1
+                if members > _MOST_MEMBERS:
+                    raise BadRequest("gzip: too many members")
             try:
                 piece = gzip.decompress(part, _PIECE)
             except zlib.error:
@@ -55,6 +60,7 @@ async def decompressed(parts: AsyncIterable[bytes], limit: int) -> AsyncGenerato
             size += len(piece)
             if limit and size > limit:
                 raise TooLarge
+            await asyncio.sleep(0)  # others have their turn
             yield piece
             part = gzip.unused_data if gzip.eof else gzip.unconsumed_tail
     if not gzip.eof:

@@ -3,6 +3,7 @@
 The file is TOML with InfluxDB's names, so an `influxdb.conf` can be given as it is.
 """
 
+import difflib
 import os
 import re
 import tomllib
@@ -33,6 +34,7 @@ _KINDS: dict[type, str] = {
     float: "a duration such as 10s or 2m",
     str: "a string",
 }
+_OURS = ("HEADGATE_HTTP_", "HEADGATE_STORE_", "HEADGATE_AUTH_")
 _SECOND = 1_000_000_000
 
 
@@ -111,6 +113,8 @@ def _check(settings: Settings) -> None:
 def _with_secret(layer: dict[str, Any]) -> dict[str, Any]:
     """*layer* with the secret itself where it names a file for it."""
     path = layer.pop(_SECRET_FILE, None)
+    if path is not None and layer.get("http.shared-secret"):
+        raise ConfigurationError("shared-secret and shared-secret-file: expected one of them")
     if path is not None and not layer.get("http.shared-secret"):
         layer["http.shared-secret"] = _secret(path)
     return layer
@@ -156,17 +160,29 @@ def _take(
 ) -> None:
     full = f"{section}.{key}"
     where = f"{path}: [{section}] {key}"
+    if full == "http.enabled" and value is False:
+        raise ConfigurationError(f"{where}: expected true: there is nothing else to serve")
     if full in _KEYS:
         values[full] = _checked(where, _KEYS[full], value)
     elif section == "http" and key in _INFLUXDB_KEYS:
         notices.append(f"{where} is InfluxDB's, ignored")
     else:
-        known = sorted(name.partition(".")[2] for name in _KEYS if name.startswith(section))
-        raise ConfigurationError(f"{where}: unknown key, expected one of {', '.join(known)}")
+        known = {name.partition(".")[2] for name in _KEYS if name.startswith(section)}
+        raise ConfigurationError(f"{where}: unknown key{_nearest(key, known)}")
+
+
+def _nearest(name: str, known: set[str]) -> str:
+    """A suggestion, or all that there is."""
+    near = difflib.get_close_matches(name, known, 1)
+    return f", did you mean {near[0]}?" if near else f", expected one of {', '.join(sorted(known))}"
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
+    known = {"HEADGATE_" + re.sub("[.-]", "_", full).upper() for full in _KEYS}
+    for name in environment:
+        if name.startswith(_OURS) and name not in known:
+            raise ConfigurationError(f"{name}: no such setting{_nearest(name, known)}")
     for full, option in _KEYS.items():
         shape = full.replace(".", "_").replace("-", "_").upper()
         # InfluxDB's own name first, so that ours overrides it.
@@ -179,8 +195,9 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
 def _typed(option: _Option, text: str) -> object:
     """*text* as the type of the option, or as it is where that cannot be."""
     if option.kind is bool:
-        return {"true": True, "false": False}.get(text.lower(), text)
-    if option.kind is int and text.isascii() and text.removeprefix("-").isdigit():
+        known = dict.fromkeys(("true", "t", "1"), True) | dict.fromkeys(("false", "f", "0"), False)
+        return known.get(text.lower(), text)
+    if option.kind is int and re.fullmatch("-?[0-9]{1,19}", text):
         return int(text)
     return text
 
@@ -203,6 +220,8 @@ def _checked(where: str, option: _Option, value: object) -> object:
 def _check_text(where: str, option: _Option, text: str) -> None:
     if option.header and not (text.isascii() and text.isprintable()):
         raise ConfigurationError(f"{where}: expected printable ASCII")
+    if "\0" in text:
+        raise ConfigurationError(f"{where}: expected no NUL character")
     if option.octal and not re.fullmatch("0?[0-7]{3}", text):
         raise ConfigurationError(f"{where}: expected a mode such as 0660")
     if option.among and text not in option.among:
@@ -211,7 +230,7 @@ def _check_text(where: str, option: _Option, text: str) -> None:
 
 def _seconds(where: str, value: object) -> float:
     try:
-        return parse_duration(str(value)) / _SECOND
+        return parse_duration(str(value)) / _SECOND if value != "0" else 0.0
     except ValueError:
         raise ConfigurationError(f"{where}: expected {_KINDS[float]}") from None
 

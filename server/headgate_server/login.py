@@ -76,4 +76,4 @@ class Login:
 
     def close(self) -> None:
         """Ends the thread; logins that wait for it are dropped."""
-        self._bcrypt.close()
+        self._bcrypt.close(0)

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from headgate_grammar import Statement
-from headgate_server.call import Call
+from headgate_server.call import Call, Note
 
 _ACCESS = logging.getLogger("headgate.access")
 _LOG = logging.getLogger("headgate")
@@ -23,17 +23,17 @@ _LONGEST = 1000
 
 
 def set_up(format: str, *, access: bool) -> None:
-    """Sends this process's lines to standard error, in *format* (`text` or `json`)."""
+    """Sends this process's lines to standard error, in *format* (`text` or `json`): those of
+    requests too, with *access*.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if format == "json" else _Text())
     _LOG.handlers = [handler]
     _LOG.propagate = False
     _LOG.setLevel(logging.INFO)
     _ACCESS.disabled = not access
-    uvicorn = logging.getLogger("uvicorn.error")
-    uvicorn.handlers = [handler]
-    uvicorn.propagate = False
-    uvicorn.setLevel(logging.ERROR)
+    # It would write tracebacks, with what an error says; we have reported it before.
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     # Nobody reads the log any more: no reason to fail, or to write a traceback of it.
     logging.raiseExceptions = False
 
@@ -43,9 +43,9 @@ def say(text: str) -> None:
     _LOG.info(text)
 
 
-def complain(text: str) -> None:
+def complain(text: str, **fields: str) -> None:
     """The same, of something wrong."""
-    _LOG.error(text)
+    _LOG.error(text, extra={"fields": fields})
 
 
 def report(error: BaseException, id: str) -> None:
@@ -61,13 +61,23 @@ def report(error: BaseException, id: str) -> None:
 
 def access(call: Call, route: str, status: int, size: int, seconds: float) -> None:
     """Writes that *call* was answered."""
+    _request(call.address, call.method, route, status, size, seconds, call.note)
+
+
+def malformed(address: str, status: int) -> None:
+    """Writes that what came from *address* was no request, or none that can be answered."""
+    _request(address, "other", "other", status, 0, 0, Note(error="malformed or too slow"))
+
+
+def _request(
+    address: str, method: str, route: str, status: int, size: int, seconds: float, note: Note
+) -> None:
     if _silent():
         return
-    note = call.note
     fields: dict[str, object] = {
-        "client": call.address,
+        "client": address,
         "user": note.user,
-        "method": call.method,
+        "method": method,
         "route": route,
         "status": status,
         "bytes": size,
@@ -75,15 +85,9 @@ def access(call: Call, route: str, status: int, size: int, seconds: float) -> No
         "request_id": note.id[:_LONGEST],
         "database": note.database[:_LONGEST],
         "statements": note.statements,
+        "error": note.error[:_LONGEST],
     }
     _ACCESS.info("request", extra={"fields": fields})
-
-
-def malformed(address: str, status: int) -> None:
-    """Writes that what came from *address* was no request, or none that can be answered."""
-    if not _silent():
-        fields = {"client": address, "method": "other", "route": "other", "status": status}
-        _ACCESS.info("request", extra={"fields": fields})
 
 
 def printed(statements: Sequence[Statement]) -> str:
@@ -125,7 +129,7 @@ class _Text(logging.Formatter):
         pairs = [f"{name}={_word(value)}" for name, value in _fields(record).items() if value != ""]
         if record.name == _ACCESS.name:
             return " ".join([f"time={_time(record)}", *pairs])
-        return " ".join(["headgate:", record.getMessage(), *pairs])
+        return " ".join(["headgate:", *record.getMessage().split(), *pairs])
 
 
 class _Json(logging.Formatter):

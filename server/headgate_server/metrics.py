@@ -8,19 +8,23 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from importlib.metadata import version
 
 from prometheus_client import (
-    CONTENT_TYPE_LATEST,
     CollectorRegistry,
     Counter,
     Gauge,
     Histogram,
     ProcessCollector,
-    generate_latest,
+    disable_created_metrics,
 )
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-MEDIA_TYPE = CONTENT_TYPE_LATEST
+from headgate_grammar import Statement
+
+# A line more for each counter, of use to nobody.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 # prometheus_client looks for it when it is imported, in each worker.
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -71,13 +75,13 @@ class Metrics:
         )
         self._bcrypt_pending = Gauge(
             "headgate_bcrypt_pending",
-            "Logins that wait for bcrypt, or are at it.",
+            "Logins in the queue for bcrypt, the one that it works on included.",
             registry=own,
             multiprocess_mode="livesum",
         )
         self._bcrypt_seconds = Histogram(
             "headgate_bcrypt_duration_seconds",
-            "Time of a login that bcrypt decided, waiting included.",
+            "Time of the logins whose password was not remembered, waiting for bcrypt included.",
             buckets=_REQUEST,
             registry=own,
         )
@@ -94,6 +98,20 @@ class Metrics:
             buckets=_FAST,
             registry=own,
         )
+        self._statements = Counter(
+            "headgate_statements",
+            "Statements executed, by kind and outcome (done, failed).",
+            ["statement", "outcome"],
+            registry=own,
+        )
+        build = Gauge(
+            "headgate_build_info",
+            "Always 1; the label says which version of Headgate this is.",
+            ["version"],
+            registry=own,
+            multiprocess_mode="max",
+        )
+        build.labels(version("headgate")).set(1)
         # Looked up once: a look-up by label costs more than the count itself.
         self._read_seconds = self._store_seconds.labels("read")
         self._change_seconds = self._store_seconds.labels("change")
@@ -125,15 +143,20 @@ class Metrics:
     def lookup(self, cache: str, hit: bool) -> None:
         self._lookups[cache, hit].inc()
 
+    def statement(self, statement: Statement, *, failed: bool) -> None:
+        outcome = "failed" if failed else "done"
+        self._statements.labels(type(statement).__name__, outcome).inc()
+
     def read(self) -> AbstractContextManager[object]:
         return self._read_seconds.time()
 
     def change(self) -> AbstractContextManager[object]:
         return self._change_seconds.time()
 
-    def text(self) -> bytes:
-        """Everything, of all workers, as Prometheus reads it."""
-        return generate_latest(self._all)
+    def page(self, accept: str) -> tuple[bytes, str]:
+        """Everything, of all workers, and its media type: the newest that *accept* names."""
+        encode, media_type = choose_encoder(accept)
+        return encode(self._all), media_type
 
 
 @contextmanager

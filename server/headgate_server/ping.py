@@ -1,12 +1,15 @@
 """/ping, /status, /health and /metrics: is the server there, is it well, what does it do."""
 
+from functools import partial
+
 from starlette.responses import Response
 
 from headgate_engine import Unavailable
-from headgate_server import metrics
 from headgate_server.call import Call
 from headgate_server.formats import Format, Json
 from headgate_server.service import Service
+
+_LONGEST_ACCEPT = 1024
 
 
 async def ping(call: Call, service: Service, format: Format) -> Response:
@@ -49,8 +52,9 @@ async def show_metrics(call: Call, service: Service, format: Format) -> Response
         await service.login(call)
     else:
         await _login(call, service)
-    text = await service.run(service.metrics.text)
-    return Response(text, headers={"Content-Type": metrics.MEDIA_TYPE})
+    accept = call.headers.get("accept", "")[:_LONGEST_ACCEPT]
+    text, media_type = await service.run(partial(service.metrics.page, accept))
+    return Response(text, headers={"Content-Type": media_type})
 
 
 async def _login(call: Call, service: Service) -> None:

@@ -1,10 +1,11 @@
 """Threads for what takes its time, with a queue that has an end."""
 
 import asyncio
+import math
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any, ParamSpec, TypeVar
 
 from headgate_server.refusals import Overloaded
 
@@ -26,6 +27,7 @@ class Pool:
         self._executor = ThreadPoolExecutor(threads)
         self._room = threading.Semaphore(threads + queue)
         self._count = count
+        self._futures: set[Future[Any]] = set()
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """What `work(*args)` gives, from another thread. Raises Overloaded, and what it raises."""
@@ -41,14 +43,22 @@ class Pool:
             self._room.release()
             raise
         self._count(1)
+        self._futures.add(future)
         # Room comes back when the thread is free, not when a client stops waiting for it.
         future.add_done_callback(self._leave)
         return future
 
     def _leave(self, future: "Future[T]") -> None:
+        self._futures.discard(future)
         self._room.release()
         self._count(-1)
 
-    def close(self, *, drop: bool = True) -> None:
-        """Waits for what runs, and for what waits, unless it is to be dropped."""
-        self._executor.shutdown(cancel_futures=drop)
+    def close(self, seconds: float = math.inf) -> bool:
+        """Waits *seconds* for what runs and what waits, then drops what only waits.
+
+        False if something runs even then.
+        """
+        timeout = None if seconds == math.inf else seconds
+        _, late = wait(list(self._futures), timeout)
+        self._executor.shutdown(wait=not late, cancel_futures=True)
+        return not late

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from starlette.responses import Response, StreamingResponse
 
-from headgate_engine import Principal, changes
+from headgate_engine import Principal, Result, changes
 from headgate_grammar import ShowGrants, Statement
 from headgate_server.call import Call
 from headgate_server.compression import Compressor, takes_gzip
@@ -13,7 +13,7 @@ from headgate_server.form import Form, form
 from headgate_server.formats import Answer, Format
 from headgate_server.logs import printed
 from headgate_server.parameters import parameters
-from headgate_server.refusals import BadRequest
+from headgate_server.refusals import BadRequest, TooLarge
 from headgate_server.service import Service
 from headgate_server.stream import stream
 from headgate_server.text import readable
@@ -29,20 +29,22 @@ async def query(call: Call, service: Service, format: Format) -> Response:
     answer is a document of its own, sent when it is there.
     """
     principal = await service.login(call)
-    sent = await form(call, call.url_pairs, service.settings.max_body_size)
+    most, query_most = service.settings.max_body_size, service.settings.max_query_size
+    sent = await form(call, call.url_pairs, most, query_most, service.run)
     work = _Work(
         call,
         service,
         principal,
-        text=_text(sent),
-        bound=parameters(readable(sent.fields.get("params", ""))),
+        text=_text(sent, query_most),
+        params=sent.fields.get("params", ""),
         database=readable(sent.fields.get("db", "")),
     )
     call.note.database = work.database
     if sent.fields.get("async") == "true":
-        service.detach(await service.run(work.answers), call.note.id)
+        service.detach(await service.run(work.answers), call.note)
         return Response(status_code=204, headers={"Content-Type": format.media_type})
-    if sent.fields.get("chunked") == "true":
+    # To HTTP/1.0 nothing can be sent in pieces.
+    if sent.fields.get("chunked") == "true" and call.scope["http_version"] != "1.0":
         return await _chunked(work, format)
     return await _whole(work, format)
 
@@ -55,32 +57,34 @@ class _Work:
     service: Service
     principal: Principal
     text: str = field(repr=False)
-    bound: dict[str, object] = field(repr=False)
+    params: str = field(repr=False)
     database: str
 
     def answers(self) -> Iterator[Answer]:
         """Parses and authorizes at once, executes as the answers are taken.
 
-        Raises ParseError, AccessDenied, AuthenticationFailed.
+        Raises BadRequest, ParseError, AccessDenied, AuthenticationFailed.
         """
         engine = self.service.engine
-        statements = engine.parse(self.text, self.bound)
+        statements = engine.parse(self.text, parameters(readable(self.params)))
         self.call.note.statements = printed(statements)
         # The body may have taken its time: what counts is who he is now.
         now = engine.renew(self.principal)
         engine.authorize(now, statements, self.database)
         results = engine.execute(statements, now, self.database, self.call.address)
-        read_only = self.call.method == "GET"
-        return (
-            Answer(id, result, _deprecated(result.statement))
-            if read_only and not result.error and changes(result.statement)
-            else Answer(id, result)
-            for id, result in enumerate(results)
-        )
+        return (self._answer(id, result) for id, result in enumerate(results))
+
+    def _answer(self, id: int, result: Result) -> Answer:
+        self.service.metrics.statement(result.statement, failed=bool(result.error))
+        note = self.call.note
+        note.error = note.error or result.error
+        if self.call.method == "GET" and not result.error and changes(result.statement):
+            return Answer(id, result, _deprecated(result.statement))
+        return Answer(id, result)
 
     def quick(self) -> bool:
         """Whether it is done sooner than a thread is woken."""
-        if self.bound:
+        if self.params:
             return False
         known = self.service.engine.parse.known(self.text)
         self.service.metrics.lookup("statement", known is not None)
@@ -131,8 +135,13 @@ def _is_quick(statement: Statement) -> bool:
     return isinstance(statement, ShowGrants)
 
 
-def _text(sent: Form) -> str:
-    """The parameter q, or else the uploaded file. Raises BadRequest."""
+def _text(sent: Form, most: int) -> str:
+    """The parameter q, or else the uploaded file. Raises BadRequest; TooLarge if this or `params`
+    has more than *most* characters (0: no limit).
+    """
+    given = (sent.fields.get("q", ""), sent.fields.get("params", ""), sent.file or "")
+    if most and any(len(text) > most for text in given):
+        raise TooLarge
     text = readable(sent.fields.get("q", "")).strip()
     if text:
         return text

@@ -72,6 +72,17 @@ REFUSALS: dict[type[Exception], Refusal] = {
 }
 
 
+def told(error: Exception) -> str:
+    """*error* for the log: without what a client typed where we did not understand it, for a
+    password may be in it.
+    """
+    if isinstance(error, ParseError):
+        return "query does not parse"
+    if isinstance(error, BadRequest):
+        return "bad request"
+    return str(error)
+
+
 def refusal(error: Exception) -> Refusal | None:
     """The row for *error*: its class's, or that of the nearest class it derives from.
 

@@ -1,13 +1,14 @@
 """What the endpoints share: the engine, the way in, the threads, the numbers. Once per process."""
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from headgate_engine import Engine, Passwords, Principal
-from headgate_server.call import Call
+from headgate_server.call import Call, Note
 from headgate_server.login import Login
-from headgate_server.logs import report
+from headgate_server.logs import complain, report
 from headgate_server.measured import MeasuredStore
 from headgate_server.metrics import Metrics
 from headgate_server.pool import Pool
@@ -46,19 +47,27 @@ class Service:
         """What *work* gives, done where it holds up nobody else. Raises Overloaded."""
         return await self._statements.run(work)
 
-    def detach(self, results: Iterable[object], id: str) -> None:
-        """Goes on with *results* after the request *id* was answered. Raises Overloaded."""
+    def detach(self, results: Iterable[object], note: Note) -> None:
+        """Goes on with *results* after their request was answered. Raises Overloaded.
+
+        What goes wrong is in the log: nobody else hears of it.
+        """
 
         def finish() -> None:
             try:
                 deque(results, maxlen=0)
             except Exception as error:
-                report(error, id)  # nobody else hears of it
+                report(error, note.id)
+            else:
+                if note.error:
+                    complain("asynchronous query failed", request_id=note.id, error=note.error)
 
         self._statements.submit(finish)
 
-    def close(self) -> None:
-        """Finishes the statements that were taken on."""
+    def close(self, seconds: float = math.inf) -> bool:
+        """Finishes the statements that were taken on; False if they take more than *seconds*."""
         self._login.close()
-        self._statements.close(drop=False)
-        self.store.close()
+        finished = self._statements.close(seconds)
+        if finished:
+            self.store.close()
+        return finished

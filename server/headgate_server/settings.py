@@ -15,6 +15,7 @@ class Settings:
     shared_secret: str = field(default="", repr=False, metadata={"key": "http.shared-secret"})
     realm: str = field(default="InfluxDB", metadata={"key": "http.realm", "header": True})
     max_body_size: int = field(default=25_000_000, metadata={"key": "http.max-body-size"})
+    max_query_size: int = field(default=1_000_000, metadata={"key": "http.max-query-size"})
     ping_auth_enabled: bool = field(default=False, metadata={"key": "http.ping-auth-enabled"})
     metrics_auth_enabled: bool = field(default=False, metadata={"key": "http.metrics-auth-enabled"})
     log_enabled: bool = field(default=True, metadata={"key": "http.log-enabled"})

@@ -2,6 +2,7 @@
 
 import re
 
+_SLICE = 1 << 15
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -12,7 +13,11 @@ def lossless(raw: bytes) -> str:
 
 def readable(text: str) -> str:
     """*text* from `lossless` with each byte that was no UTF-8 as U+FFFD, as Go reads it."""
-    return _SURROGATE.sub("\ufffd", text) if not text.isascii() else text
+    if text.isascii():
+        return text
+    # In slices, so that other threads have their turn: it may be long, and all of it such bytes.
+    slices = (text[start : start + _SLICE] for start in range(0, len(text), _SLICE))
+    return "".join(_SURROGATE.sub("\ufffd", piece) for piece in slices)
 
 
 def go_quote(text: str) -> str:

@@ -1,6 +1,7 @@
 """`headgate COMMAND ...`: imports the room that the command belongs to, and no other."""
 
 import os
+import signal
 import sys
 
 _USAGE = """\
@@ -37,6 +38,10 @@ def _run() -> int:
     command, arguments = (sys.argv[1] if len(sys.argv) > 1 else ""), sys.argv[2:]
     match command:
         case "serve":
+            # To load the room takes its time; a server that is told to end meanwhile ends well.
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: sys.exit(0))
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
             from headgate_server.cli import main as serve
 
             return serve(arguments)

@@ -92,7 +92,7 @@ def test_a_secret_may_stand_in_a_file_of_its_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("[http]\nrealms = 'x'", r"\[http\] realms: unknown key, expected one of auth-enabled, "),
+        ("[http]\nrealms = 'x'", r"\[http\] realms: unknown key, did you mean realm"),
         ("[http]\nauth-enabled = 'yes'", r"\[http\] auth-enabled: expected true or false"),
         ("[http]\nmax-body-size = true", r"\[http\] max-body-size: expected a whole number"),
         ("[http]\nmax-body-size = -1", r"\[http\] max-body-size: expected 0 to "),

@@ -168,14 +168,47 @@ def test_requests_sent_ahead_are_answered_in_order(quick: Server) -> None:
 
 
 def test_what_comes_behind_a_whole_request_does_not_cost_its_answer(quick: Server) -> None:
-    answer = conversation(quick, PING + b"nonsense\r\n\r\n")
-    assert status(answer) == 204
-    assert answer.count(b"HTTP/1.1 ") == 1 and b"connection: close" in answer
+    query = b"POST /query?u=root&p=Toor-1&q=SHOW+USERS HTTP/1.1\r\nHost: x\r\n"
+    whole = query + b"Content-Length: 0\r\n\r\n"
+    for nonsense in (b"nonsense\r\n\r\n", query + b"Transfer-Encoding: chunked\r\n\r\nZZ\r\n"):
+        answer = conversation(quick, whole + PING + whole + nonsense)
+        statuses = [int(part[:3]) for part in answer.split(b"HTTP/1.1 ")[1:]]
+        assert statuses == [200, 204, 200, 400], nonsense
+
+
+def test_a_client_that_has_said_all_hears_its_answer(quick: Server) -> None:
+    with closing(connected(quick)) as line:
+        line.sendall(
+            b"POST /query?u=root&p=Toor-1&q=SHOW+USERS HTTP/1.1\r\nContent-Length: 0\r\n\r\n"
+        )
+        line.shutdown(socket.SHUT_WR)
+        assert b'"user"' in heard(line)
+    with closing(connected(quick)) as line:
+        line.sendall(b"POST /query?u=root&p=Toor-1 HTTP/1.1\r\nContent-Length: 9\r\n\r\nq=")
+        line.shutdown(socket.SHUT_WR)
+        heard(line)  # it ends, whatever is said
 
 
 def test_very_many_requests_sent_ahead_are_too_many(quick: Server) -> None:
     answer = conversation(quick, PING * 5000)
     assert 1 <= answer.count(b"204 No Content") < 1000
+    assert answer.endswith(b"429 Too Many Requests")
+
+
+def test_http_1_0_is_answered_in_one_piece_and_closed(quick: Server) -> None:
+    for more in (b"", b"Connection: Upgrade\r\nUpgrade: h2c\r\n"):
+        answer = conversation(
+            quick,
+            b"GET /query?u=root&p=Toor-1&q=SHOW+USERS&chunked=true HTTP/1.0\r\n" + more + b"\r\n",
+        )
+        assert b"transfer-encoding" not in answer and answer.endswith(b'"root",true]]}]}]}\n')
+
+
+def test_an_offer_does_not_keep_a_connection_open_that_is_to_be_closed(quick: Server) -> None:
+    answer = conversation(
+        quick, b"GET /ping HTTP/1.1\r\nConnection: close, Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    )
+    assert status(answer) == 204 and b"connection: close" in answer
 
 
 def test_trailers_are_no_headers(quick: Server) -> None:

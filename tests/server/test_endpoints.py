@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -75,7 +76,7 @@ def test_what_is_not_ours_is_not_found(server: Server, path: str) -> None:
 
 def samples(answer: Answer) -> dict[tuple[str, ...], float]:
     """By name and sorted labels' values, as Prometheus reads them."""
-    assert answer.headers["Content-Type"].startswith("text/plain; version=")
+    assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
     return {
         (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(answer.body.decode())
@@ -117,7 +118,17 @@ def test_metrics_count_what_all_workers_did(serve: Callable[..., Server], worker
     assert grown("headgate_store_duration_seconds_count", "read") >= 40
     assert after["headgate_store_duration_seconds_count", "change"] >= 2
     assert after["headgate_bcrypt_pending",] == 0
+    assert after["headgate_build_info", version("headgate")] == 1
+    assert grown("headgate_statements_total", "done", "ShowGrants") == 20
+    assert after["headgate_statements_total", "done", "CreateUser"] == 2
     assert after["headgate_http_connections",] == 1
+
+
+def test_metrics_come_as_open_metrics_for_who_asks(server: Server) -> None:
+    kind = "application/openmetrics-text; version=1.0.0"
+    answer = server.request("GET", "/metrics", None, {"Accept": kind + ", text/plain;q=0.5"})
+    assert answer.headers["Content-Type"].startswith(kind)
+    assert answer.body.endswith(b"# EOF\n") and b"_created" not in answer.body
 
 
 def test_no_name_that_a_client_may_choose_is_in_the_metrics(server: Server) -> None:
@@ -174,6 +185,33 @@ def test_workers_do_not_outlive_their_parent(serve: Callable[..., Server]) -> No
     workers = children(server)
     server.stop(signal.SIGKILL)
     poll_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), "they end")
+
+
+def test_who_still_serves_goes_on_serving_while_others_cannot_start(
+    serve: Callable[..., Server],
+) -> None:
+    server = serve("--workers", "2").bootstrap()
+    poll_until(lambda: len(serving(server)) == 2, "both serve")
+    store, hidden = server.store, server.store.with_suffix(".hidden")
+    first, second = sorted(children(server))
+    store.rename(hidden)
+    subprocess.run(["kill", "-9", str(first)], check=True)
+    poll_until(lambda: server.log().count("could not start") >= 2, "it tries again and again")
+    assert server.request("GET", "/ping").status == 204
+    assert "Exception" not in server.log() and "Traceback" not in server.log()
+    hidden.rename(store)
+    poll_until(lambda: len(children(server) - {second}) == 1, "a new one is there", 60)
+    poll_until(lambda: server.query("SHOW USERS").status == 200, "it serves")
+    assert server.stop() == 0
+
+
+def serving(server: Server) -> list[int]:
+    """Those that have opened the store."""
+    return [
+        pid
+        for pid in children(server)
+        if any(str(server.store) in str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir())
+    ]
 
 
 def children(server: Server) -> set[int]:

@@ -57,6 +57,7 @@ def test_a_line_says_who_did_what_and_how_it_went(serve: Callable[..., Server]) 
         "request_id": "my-id",
         "database": "db",
         "statements": "CREATE USER todd WITH PASSWORD [REDACTED]; SHOW USERS",
+        "error": "",
     }
 
 
@@ -66,19 +67,27 @@ def test_refusals_are_written_too(serve: Callable[..., Server]) -> None:
     )
     server.query("SHOW USERS", ("todd", "wrong-1"))
     server.query("SHOW USERS", ("todd", "s3cret"))
-    server.query("SHOW USRS")
+    server.query("SHOW USRS s3cret-2")
+    server.query("SHOW USERS; DROP USER nobody; SHOW USERS")
     server.request("GET", "/no/such/place?with=secrets")
     server.request("GET", "/write")
     found = [
-        (entry["route"], entry["status"], entry["user"], entry["statements"])
-        for entry in entries(server, 7)[2:]
+        (entry["route"], entry["status"], entry["user"], entry["statements"], entry["error"])
+        for entry in entries(server, 8)[2:]
     ]
     assert found == [
-        ("/query", 401, "", ""),
-        ("/query", 403, "todd", "SHOW USERS"),
-        ("/query", 400, "root", ""),
-        ("other", 404, "", ""),
-        ("/write", 405, "", ""),
+        ("/query", 401, "", "", "authorization failed"),
+        (
+            *("/query", 403, "todd", "SHOW USERS"),
+            "todd not authorized to execute statement 'SHOW USERS', requires admin privilege",
+        ),
+        ("/query", 400, "root", "", "query does not parse"),
+        (
+            *("/query", 200, "root", "SHOW USERS; DROP USER nobody; SHOW USERS"),
+            "user not found",
+        ),
+        ("other", 404, "", "", ""),
+        ("/write", 405, "", "", ""),
     ]
 
 
@@ -93,6 +102,14 @@ def test_text_is_pairs_that_nobody_can_forge(server: Server) -> None:
         r' database="x\\u2028y \\u001b\[31m" statements="SHOW DATABASES"',
         line,
     )
+
+
+def test_what_goes_wrong_behind_an_answer_is_written(server: Server) -> None:
+    server.bootstrap()
+    path = "/query?async=true&q=SHOW+USERS%3BDROP+USER+nobody"
+    assert server.request("POST", path, b"", {"X-Request-Id": "my-id"}, ROOT).status == 204
+    line = 'headgate: asynchronous query failed request_id=my-id error="user not found"'
+    poll_until(lambda: line in server.log(), "it is written")
 
 
 def test_it_can_be_turned_off(serve: Callable[..., Server]) -> None:

@@ -1,5 +1,6 @@
 """/query over a real server: ways in, statuses, texts, headers."""
 
+import json
 import threading
 import time
 from base64 import b64encode
@@ -350,14 +351,19 @@ def test_parameters_are_bound_or_refused(server: Server, params: str, error: str
     assert error in answer.error and bool(error) == bool(answer.error)
 
 
-def test_statements_may_be_uploaded_as_a_field_or_a_file_of_any_size(server: Server) -> None:
+@pytest.mark.parametrize(("size", "status"), [(900_000, 200), (1_100_000, 413)])
+def test_statements_may_be_uploaded_as_a_field_or_a_file(
+    server: Server, size: int, status: int
+) -> None:
     server.bootstrap()
-    text = "SHOW DATABASES " + " " * 2_000_000
+    text = "SHOW DATABASES " + " " * size
     for kind in ("", '; filename="statements"'):
         body = f'--b\r\nContent-Disposition: form-data; name="q"{kind}\r\n\r\n{text}\r\n--b--\r\n'
         headers = {"Content-Type": "multipart/form-data; boundary=b"}
         answer = server.request("POST", "/query", body.encode(), headers, ROOT)
-        assert answer.status == 200 and not answer.error, answer.body
+        assert answer.status == status and bool(answer.error) == (status != 200), answer.body
+    assert server.query(text).status == status
+    assert server.query("SHOW USERS", ROOT, params=json.dumps({"a": text})).status == status
 
 
 def test_a_query_of_many_statements_holds_nobody_up(server: Server) -> None:

@@ -3,6 +3,7 @@
 import http.client
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -54,6 +55,36 @@ def test_sigterm_lets_running_requests_finish(serve: Callable[..., Server]) -> N
     assert server.stop() == 0
     thread.join()
     assert len(answers[0].json["results"]) == 8 and not answers[0].error
+
+
+def test_an_answer_under_way_is_sent_to_its_end_at_sigterm(server: Server) -> None:
+    server.bootstrap("; ".join(f"CREATE DATABASE d{i:03}_{'x' * 200}" for i in range(100)))
+    form = "Content-Type: application/x-www-form-urlencoded\r\n"
+    body = "u=&q=" + "%3B".join(["SHOW+DATABASES"] * 600)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as line:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 18)
+        head = f"POST /query?u=root&p=Toor-1 HTTP/1.1\r\n{form}Content-Length: {len(body)}\r\n\r\n"
+        line.sendall((head + body).encode())
+        answer = line.recv(4096)
+        assert server.process is not None
+        server.process.terminate()
+        length = int(answer.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        while part := line.recv(1 << 18):
+            answer += part
+            time.sleep(0.002)  # slower than it is sent
+    assert len(answer.partition(b"\r\n\r\n")[2]) == length > 10_000_000
+    assert server.process.wait(30) == 0
+
+
+def test_the_same_signal_again_ends_it_at_once(server: Server) -> None:
+    server.bootstrap()
+    many = ";".join(f"CREATE USER u{i} WITH PASSWORD 'x'" for i in range(20_000))
+    assert server.query(many, ROOT, **{"async": "true"}).status == 204
+    assert server.process is not None
+    server.process.terminate()
+    time.sleep(0.5)  # a signal that has not been taken yet would swallow the second
+    server.process.terminate()
+    assert server.process.wait(10) == 1
 
 
 def test_a_change_is_obeyed_by_the_next_request_to_any_worker(

@@ -10,8 +10,9 @@ from http import HTTPStatus
 from typing import Any
 
 import httptools
+from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from headgate_server import logs
@@ -63,7 +64,11 @@ class Connection(HttpToolsProtocol):
         self._fields = 0
         self._unheard = 0  # bytes that httptools has told nothing about
         self._status = 400
-        self._deaf = False
+        self._deaf = False  # to what still comes
+        self._eof = False
+        self._unsent = 0
+        self._last_word = 0  # the status that the connection ends with
+        self._running: RequestResponseCycle | None = None
 
     # ---- the connection itself
 
@@ -80,13 +85,25 @@ class Connection(HttpToolsProtocol):
         self._metrics.connection(-1)
         super().connection_lost(exc)
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """A client that has said all may still want to hear the answer; over TLS it cannot."""
+        self._eof = True
+        return self.scheme == "http" and self._in_head and self._busy()
+
     def shutdown(self) -> None:
         super().shutdown()
         if self.transport.is_closing():
-            # Over TLS closing waits for the client's word of farewell.
-            self.loop.call_later(_FAREWELL_SECONDS, self.transport.abort)
+            self._part()
+
+    def _part(self) -> None:
+        """Over TLS closing waits for the client's farewell; we do, while there is more to send."""
+        if self.scheme == "https" and not self.transport.get_write_buffer_size():
+            self.transport.abort()
+        elif self in self.connections:
+            self.loop.call_later(_FAREWELL_SECONDS, self._part)
 
     def pause_writing(self) -> None:
+        self._unsent = self.transport.get_write_buffer_size()
         self._write_deadline = self._in(self._limits.write)
         super().pause_writing()
 
@@ -96,20 +113,30 @@ class Connection(HttpToolsProtocol):
 
     def check(self, now: float) -> None:
         """Ends the connection if at *now*, by the loop's clock, it has taken too long."""
-        if now >= self._write_deadline:
-            self.transport.abort()
-        elif self.transport.is_closing():
-            # What is left to send may never be taken.
-            self._write_deadline = min(self._write_deadline, self._in(self._limits.write))
+        if self.flow.write_paused or self.transport.is_closing():
+            self._check_writing(now)
         elif now >= self._deadline:
-            self._deadline = math.inf
-            if self._reading:
+            if self.flow.read_paused:  # it is not the client who takes his time
+                self._deadline = self._in(self._limits.read)
+            elif self._reading:
                 self._refuse(408)
             else:
                 self.transport.close()
 
+    def _check_writing(self, now: float) -> None:
+        unsent = self.transport.get_write_buffer_size()
+        if unsent < self._unsent or self._write_deadline == math.inf:
+            self._write_deadline = self._in(self._limits.write)
+        elif now >= self._write_deadline:
+            self.transport.abort()
+        self._unsent = unsent
+
     def _in(self, seconds: float) -> float:
         return self.loop.time() + seconds if seconds else math.inf
+
+    def _busy(self) -> bool:
+        """Whether an answer is still to come."""
+        return self._running is not None and not self._running.response_complete
 
     # ---- what comes in
 
@@ -137,24 +164,45 @@ class Connection(HttpToolsProtocol):
             self._feed(head + data[upgrade.args[0] :])
 
     def _head_without_offer(self) -> bytes:
-        lines = [self.parser.get_method() + b" " + self.url + b" HTTP/1.1"]
-        kept = (field for field in self.headers if field[0] not in (b"connection", b"upgrade"))
-        return b"\r\n".join([*lines, *(name + b": " + value for name, value in kept), b"", b""])
+        version = self.parser.get_http_version().encode()
+        lines = [self.parser.get_method() + b" " + self.url + b" HTTP/" + version]
+        for name, value in self.headers:
+            if name == b"connection":
+                tokens = (token.strip() for token in value.split(b","))
+                value = b", ".join(token for token in tokens if token.lower() != b"upgrade")
+            if name != b"upgrade":
+                lines.append(name + b": " + value)
+        return b"\r\n".join([*lines, b"", b""])
 
     def _refuse(self, status: int) -> None:
-        """Answers *status*, behind the answers that are under way, and ends the connection."""
+        """Ends the connection with *status*, behind the answers that are under way."""
         self._deaf = True
-        self._metrics.request("other", "other", status, 0)
-        logs.malformed(self.client[0] if self.client is not None else "", status)
-        cycle = self.cycle
-        busy = cycle is not None and not cycle.response_complete
-        if busy and self._in_head:  # this request is whole, what came behind it is not
-            cycle.keep_alive = False
+        if self.pipeline and not self._in_head:
+            self.pipeline.popleft()  # it will never be whole, and has not begun
+            self._in_head = True
+        elif self._busy() and not self._in_head:
+            self._break_off(status)
             return
-        if busy:
-            cycle.disconnected = True
-            cycle.message_event.set()
-        answered = cycle is not None and not self._in_head and cycle.response_started
+        self._metrics.request("other", "other", status, 0)
+        address = self.client[0].removeprefix("::ffff:") if self.client is not None else "unix"
+        logs.malformed(address, status)
+        if self._busy():
+            self._last_word = status
+        else:
+            self._say_last(status)
+
+    def _break_off(self, status: int) -> None:
+        """Lets go of the request that is being worked on: the rest of it never comes."""
+        cycle = self.cycle
+        cycle.scope["state"]["refused"] = status  # for the log
+        cycle.disconnected = True
+        cycle.message_event.set()
+        self._say_last(status)
+
+    def _say_last(self, status: int) -> None:
+        """Ends the connection with *status*, unless what it is about has its answer already."""
+        running = self._running
+        answered = not self._in_head and running is not None and running.response_started
         if not answered and not self.transport.is_closing():
             self.transport.write(_farewell(status))
         self.transport.close()
@@ -215,10 +263,19 @@ class Connection(HttpToolsProtocol):
         answered = self.cycle.response_complete
         self._deadline = self._in(self._limits.idle) if answered else math.inf
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
     def on_response_complete(self) -> None:
-        busy = bool(self.pipeline) or self._reading
         super().on_response_complete()
-        if not busy:
+        if self._busy():
+            return  # with the next, sent ahead
+        if self._last_word:
+            self._say_last(self._last_word)
+        elif self._eof:
+            self.transport.close()
+        elif not self._reading:
             self._deadline = self._in(self._limits.idle)
 
 

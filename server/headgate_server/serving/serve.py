@@ -1,5 +1,7 @@
 """`headgate serve`, from its settings to its end."""
 
+from importlib.metadata import version
+
 from headgate_engine import SqliteStore
 from headgate_server import logs
 from headgate_server.metrics import shared_folder
@@ -23,7 +25,10 @@ def serve(settings: Settings) -> int:
     try:
         _open_once(settings)
         scheme = "https" if settings.https_enabled else "http"
-        logs.say(f"listening on {listeners.where(scheme)}, store {settings.store_path}")
+        logs.say(
+            f"version {version('headgate')} listening on {listeners.where(scheme)},"
+            f" store {settings.store_path}"
+        )
         if settings.workers == 1:
             work(settings, listeners)
             return 0
@@ -31,6 +36,7 @@ def serve(settings: Settings) -> int:
             return Supervisor(settings, listeners).run()
     finally:
         listeners.close()
+        logs.say("stopped")
 
 
 def _open_once(settings: Settings) -> None:

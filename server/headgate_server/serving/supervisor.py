@@ -23,6 +23,7 @@ from headgate_server.settings import Settings
 
 # Started anew, not forked: a store's connections must not cross a fork.
 _SPAWN = multiprocessing.get_context("spawn")
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -40,23 +41,26 @@ class Supervisor:
         self._settings = settings
         self._listeners = listeners
         self._workers: list[_Worker] = []
+        self._any_started = False
+        self._pause = _SHORTEST_PAUSE
+        self._next_try = 0.0  # by the monotonic clock
 
     def run(self) -> int:
-        """Until SIGTERM or SIGINT; a worker that dies is replaced. The exit status: 1 if a worker
-        cannot start.
+        """Until SIGTERM or SIGINT; a worker that dies is replaced. The exit status: 1 if none of
+        the first workers can start.
         """
         waker, alarm = socket.socketpair()
         alarm.setblocking(False)
+        signal.set_wakeup_fd(alarm.fileno())
         for number in _SIGNALS:
             signal.signal(number, lambda *_: None)
-        signal.set_wakeup_fd(alarm.fileno())
         try:
             for _ in range(self._settings.workers):
                 self._start()
             while True:
                 ends = [worker.process.sentinel for worker in self._workers]
                 ears = [worker.ear for worker in self._workers if not worker.started]
-                ready = wait([waker, *ends, *ears])
+                ready = wait([waker, *ends, *ears], self._until_next())
                 if waker in ready and not self._obey(waker.recv(64)):
                     return 0
                 if not self._look_after():
@@ -64,6 +68,12 @@ class Supervisor:
         finally:
             self._end()
             signal.set_wakeup_fd(-1)
+
+    def _until_next(self) -> float | None:
+        """Seconds until another try to start a worker is due; None if all are there."""
+        if len(self._workers) == self._settings.workers:
+            return None
+        return max(0.0, self._next_try - time.monotonic())
 
     def _start(self) -> None:
         ear, mouth = _SPAWN.Pipe(duplex=True)
@@ -85,27 +95,39 @@ class Supervisor:
         return True
 
     def _look_after(self) -> bool:
-        """Notes who has started, replaces who has died. False if one cannot start."""
+        """Notes who has started, replaces who has died. False if nobody ever started."""
         for worker in list(self._workers):
             with suppress(EOFError, OSError):
-                worker.started = worker.started or (worker.ear.poll() and worker.ear.recv())
-            if worker.process.is_alive():
-                continue
-            pid, code = worker.process.pid, worker.process.exitcode
-            metrics.forget(pid or 0)
-            worker.ear.close()
-            self._workers.remove(worker)
-            if not worker.started and (code or 0) >= 0:  # not killed, it gave up
-                logs.complain(f"a worker could not start (exit status {code})")
-                return False
-            logs.complain(f"worker {pid} ended (exit status {code}), starting another")
-            self._start()
+                if not worker.started and worker.ear.poll():
+                    worker.started = self._any_started = bool(worker.ear.recv())
+                    self._pause = _SHORTEST_PAUSE
+            if not worker.process.is_alive():
+                self._bury(worker)
+                if not self._any_started and (worker.process.exitcode or 0) > 0:
+                    return False  # it gave up, and so would the next one
+        missing = self._settings.workers - len(self._workers)
+        if missing and time.monotonic() >= self._next_try:
+            for _ in range(missing):
+                self._start()
         return True
+
+    def _bury(self, worker: _Worker) -> None:
+        pid, code = worker.process.pid, worker.process.exitcode
+        metrics.forget(pid or 0)
+        worker.ear.close()
+        self._workers.remove(worker)
+        if worker.started:
+            logs.complain(f"worker {pid} ended (exit status {code}), starting another")
+            return
+        logs.complain(f"a worker could not start (exit status {code})")
+        # The others serve on; whatever is in its way may go away.
+        self._next_try = time.monotonic() + self._pause
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
 
     def _end(self) -> None:
         for worker in self._workers:
             worker.process.terminate()
-        deadline = time.monotonic() + GRACE_SECONDS + 5
+        deadline = time.monotonic() + GRACE_SECONDS + 10
         for worker in self._workers:
             worker.process.join(max(0, deadline - time.monotonic()))
             worker.process.kill()

@@ -27,17 +27,16 @@ class Certificate:
         self._load(self.context)
 
     def _load(self, context: ssl.SSLContext) -> ssl.SSLContext:
+        for path in (self._certificate, self._key):
+            _check_readable(path)
         try:
             # An encrypted key must not stop the server with a question on the terminal.
             context.load_cert_chain(self._certificate, self._key, password=lambda: b"")
         except ssl.SSLError as error:
-            reason = (error.reason or "").replace("_", " ").lower() or "it is no PEM"
+            reason = (error.reason or "").replace("_", " ").lower()
             raise CertificateError(
-                f"cannot use certificate {self._certificate} with key {self._key}: {reason}"
-            ) from None
-        except OSError as error:
-            raise CertificateError(
-                f"cannot read certificate {self._certificate} and key {self._key}: {error.strerror}"
+                f"cannot use certificate {self._certificate} with key {self._key}:"
+                f" {reason or 'certificate or key is missing, or no PEM'}"
             ) from None
         return context
 
@@ -47,3 +46,12 @@ def _context() -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
     return context
+
+
+def _check_readable(path: str) -> None:
+    """ssl says that a file cannot be read, but not which."""
+    try:
+        with open(path, "rb"):
+            pass
+    except OSError as error:
+        raise CertificateError(f"cannot read {path}: {error.strerror}") from None

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 from collections.abc import Callable
 from functools import partial
@@ -30,8 +31,9 @@ def _nothing() -> None:
 def work(settings: Settings, listeners: Listeners, started: Callable[[], None] = _nothing) -> None:
     """Serves on *listeners* until SIGTERM or SIGINT, then finishes the running requests.
 
-    Calls *started* when it serves. On SIGHUP it reads the certificate again. Raises
-    CertificateError.
+    What is not finished after GRACE_SECONDS, or when the same signal comes again, is broken off,
+    and the process ends with status 1. Calls *started* when it serves. On SIGHUP it reads the
+    certificate again. Raises CertificateError.
     """
     logs.set_up(settings.log_format, access=settings.log_enabled)
     end_well()
@@ -55,19 +57,23 @@ def work(settings: Settings, listeners: Listeners, started: Callable[[], None] =
         lifespan="on",
         interface="asgi3",
         log_config=None,
-        log_level=logging.ERROR,
+        log_level=logging.CRITICAL,
         proxy_headers=False,  # anybody could write another address into the audit
         access_log=False,  # it would show passwords that stand in URLs
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
         timeout_keep_alive=86_400,  # Connection knows better
-        ssl_context_factory=(lambda *_: certificate.context) if certificate is not None else None,
     )
-    server = _Server(config, listeners, certificate, started)
+    server = _Server(
+        config, application, listeners, certificate, settings.read_header_timeout, started
+    )
     for number in _ENDING:
         # From here on nothing is raised by a signal: the loop would lose it.
         signal.signal(number, server.handle_exit)
-    server.run([listeners.tcp])
+    server.run()
+    if not application.finished:
+        logs.complain("statements were still running, and are broken off")
+        os._exit(1)  # what runs in a thread cannot be stopped otherwise
 
 
 class _Server(uvicorn.Server):
@@ -76,30 +82,52 @@ class _Server(uvicorn.Server):
     def __init__(
         self,
         config: uvicorn.Config,
+        application: Application,
         listeners: Listeners,
         certificate: Certificate | None,
+        handshake: float,
         started: Callable[[], None],
     ) -> None:
         super().__init__(config)
+        self._application = application
+        self._handshake = handshake or None
         self._listeners = listeners
         self._certificate = certificate
         self._tell_started = started
+        self._ended = False
 
     async def startup(self, sockets: Any = None) -> None:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, self._reload)
-        await super().startup(sockets)
+        await super().startup([])
+        make = partial(
+            cast(Any, self.config.http_protocol_class),
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+        tls: dict[str, Any] = {}
+        if self._certificate is not None:
+            tls = {"ssl": self._certificate.context, "ssl_handshake_timeout": self._handshake}
+        servers: list[Any] = [await loop.create_server(make, sock=self._listeners.tcp, **tls)]
         if self._listeners.unix is not None:
-            make = partial(
-                cast(Any, self.config.http_protocol_class),
-                config=self.config,
-                server_state=self.server_state,
-                app_state=self.lifespan.state,
-            )
             # Never with TLS, as in InfluxDB: nobody listens in on it.
-            server = await loop.create_unix_server(make, sock=self._listeners.unix)
-            self.servers.append(cast(Any, server))
+            servers.append(await loop.create_unix_server(make, sock=self._listeners.unix))
+        self.servers += servers
         self._tell_started()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if sig in self._captured_signals and not self._ended:
+            os._exit(1)  # asked a second time: now
+        super().handle_exit(sig, frame)
+
+    async def _serve(self, sockets: Any = None) -> None:
+        await super()._serve(sockets)
+        self._ended = True  # uvicorn raises the signal once more
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        self._application.close_by = asyncio.get_running_loop().time() + GRACE_SECONDS
+        await super().shutdown(sockets)
 
     async def on_tick(self, counter: int) -> bool:
         if counter % _TICKS_PER_CHECK == 0:

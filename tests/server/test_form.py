@@ -1,0 +1,26 @@
+"""Parameters as Go reads them."""
+
+from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from headgate_server.form import pairs
+from headgate_server.text import lossless, readable
+
+
+@given(st.binary(), st.binary(), st.text("=+%40aF\0\r\n \t"))
+@example(b"a", b"=3D", "=3D=\n+")
+@example(b"a", b"trailing \t", " \t\r\n")
+def test_what_was_encoded_is_read_again(name: bytes, value: bytes, plain: str) -> None:
+    encoded = f"{quote_from_bytes(name)}={quote_from_bytes(value)}".encode()
+    assert pairs(encoded) == ({} if not encoded else {lossless(name): lossless(value)})
+    bare = plain.encode().replace(b"%", b"%25")
+    assert pairs(b"x=" + bare) == {"x": lossless(unquote_to_bytes(bare.replace(b"+", b" ")))}
+
+
+@given(st.binary(max_size=100), st.integers(0, 40_000))
+def test_each_byte_that_is_no_text_is_one_replacement(raw: bytes, before: int) -> None:
+    text = lossless(raw)
+    assert readable("x" * before + text) == "x" * before + readable(text)
+    assert len(readable(text)) == len(text)
