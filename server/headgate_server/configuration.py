@@ -35,6 +35,7 @@ _KINDS: dict[type, str] = {
     str: "a string",
 }
 _OURS = ("HEADGATE_HTTP_", "HEADGATE_STORE_", "HEADGATE_AUTH_")
+_WORDS = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
 _SECOND = 1_000_000_000
 
 
@@ -195,8 +196,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
 def _typed(option: _Option, text: str) -> object:
     """*text* as the type of the option, or as it is where that cannot be."""
     if option.kind is bool:
-        known = dict.fromkeys(("true", "t", "1"), True) | dict.fromkeys(("false", "f", "0"), False)
-        return known.get(text.lower(), text)
+        return _WORDS.get(text.lower(), text)
     if option.kind is int and re.fullmatch("-?[0-9]{1,19}", text):
         return int(text)
     return text

@@ -99,9 +99,8 @@ def test_https_with_a_certificate_that_is_checked(
     }
     server.start()
     for verified, good in ((str(trusted), True), (True, False)):
-        client = influxdb.InfluxDBClient(
-            "127.0.0.1", server.port, *ROOT, ssl=True, verify_ssl=verified, retries=1
-        )
+        make: Any = influxdb.InfluxDBClient
+        client = make("127.0.0.1", server.port, *ROOT, ssl=True, verify_ssl=verified, retries=1)
         if good:
             assert client.get_list_database() == [{"name": "telegraf"}]
         else:

@@ -152,6 +152,7 @@ def test_no_secret_is_written_however_it_comes(serve: Callable[..., Server], for
                 server.request("POST", f"/query?{login}", query.encode(), form)
                 server.request("POST", f"/query?{login}&p={secret}", query.encode(), form)
     bound = quote(json.dumps({"p": secret}))
+    login = f"u=root&p={ROOT[1]}"
     server.request("GET", f"/query?{login}&q=SET+PASSWORD+FOR+root+=+$p&params={bound}")
     basic = "Basic " + b64encode(f"root:{secret}".encode()).decode()
     for value in (f"Bearer {token}", f"Bearer {forged}", f"Token root:{secret}", basic, secret):

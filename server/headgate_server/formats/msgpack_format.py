@@ -44,5 +44,6 @@ def _cell(value: Value) -> Value:
 
 
 def _packed(content: Mapping[str, Any]) -> bytes:
-    packed: bytes = msgpack.packb(content)
+    packed: bytes | None = msgpack.packb(content)
+    assert packed is not None  # as it is only for a stream of its own
     return packed

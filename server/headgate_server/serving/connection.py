@@ -194,7 +194,7 @@ class Connection(HttpToolsProtocol):
     def _break_off(self, status: int) -> None:
         """Lets go of the request that is being worked on: the rest of it never comes."""
         cycle = self.cycle
-        cycle.scope["state"]["refused"] = status  # for the log
+        cycle.scope.setdefault("state", {})["refused"] = status  # for the log
         cycle.disconnected = True
         cycle.message_event.set()
         self._say_last(status)
