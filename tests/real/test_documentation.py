@@ -16,15 +16,13 @@ import pexpect
 import pytest
 
 from harness import Server
+from influx_program import answer, influx, interactive, needs_influx
 
-INFLUX, CURL = shutil.which("influx"), shutil.which("curl")
+CURL = shutil.which("curl")
 SECRET = "my super secret pass phrase, and more of it"
 PAUL = ("paul", "timeseries4days")
 ADMIN = "CREATE USER paul WITH PASSWORD 'timeseries4days' WITH ALL PRIVILEGES"
 
-needs_influx = pytest.mark.skipif(
-    INFLUX is None and not os.environ.get("CI"), reason="Debian's influxdb-client is not installed"
-)
 needs_curl = pytest.mark.skipif(
     CURL is None and not os.environ.get("CI"), reason="curl is not installed"
 )
@@ -51,19 +49,6 @@ def curl(server: Server, *arguments: str) -> Any:
     words = [word.replace("http://localhost:8086", here) for word in arguments]
     run = subprocess.run([CURL, "-sS", *words], capture_output=True, timeout=60, check=True)
     return json.loads(run.stdout)
-
-
-def influx(server: Server, *arguments: str, **environment: str) -> str:
-    assert INFLUX is not None, "influxdb-client must be installed"
-    run = subprocess.run(
-        [INFLUX, "-host", "127.0.0.1", "-port", str(server.port), *arguments],
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    return run.stdout
 
 
 DATABASES = {
@@ -126,14 +111,14 @@ def test_credentials_in_the_url_come_before_basic(server: Server) -> None:
 @needs_influx
 def test_the_shell_logs_in_from_its_environment(server: Server) -> None:
     login = {"INFLUX_USERNAME": "paul", "INFLUX_PASSWORD": "timeseries4days"}
-    assert "paul" in influx(server, "-execute", "SHOW USERS", **login)
-    assert "ERR: " in influx(server, "-execute", "SHOW USERS")
+    assert "paul" in influx(server, "-execute", "SHOW USERS", **login)[0]
+    assert "ERR: " in influx(server, "-execute", "SHOW USERS")[0]
 
 
 @needs_influx
 def test_the_shell_logs_in_from_its_flags(server: Server) -> None:
     flags = ("-username", "paul", "-password", "timeseries4days")
-    assert "paul" in influx(server, *flags, "-execute", "SHOW USERS")
+    assert "paul" in influx(server, *flags, "-execute", "SHOW USERS")[0]
 
 
 @needs_influx
@@ -149,27 +134,6 @@ def test_the_shell_logs_in_with_auth(server: Server) -> None:
         shell.expect_exact(prompt)
         shell.sendline(typed)
     shell.expect(pexpect.EOF)
-
-
-def interactive(server: Server, terminal: str) -> "pexpect.spawn[str]":
-    assert INFLUX is not None, "influxdb-client must be installed"
-    shell = pexpect.spawn(
-        INFLUX,
-        ["-host", "127.0.0.1", "-port", str(server.port)],
-        env=os.environ | {"TERM": terminal, "HOME": str(server.store.parent)},
-        encoding="utf-8",
-        timeout=20,
-    )
-    shell.expect_exact(f"Connected to http://127.0.0.1:{server.port} version 1.8.10")
-    return shell
-
-
-def answer(shell: "pexpect.spawn[str]", statement: str) -> str:
-    """What is printed between the statement and the next prompt."""
-    shell.sendline(statement)
-    shell.expect_exact(statement)
-    shell.expect_exact("\n> ")
-    return (shell.before or "").strip()
 
 
 def test_a_token_needs_the_secret_a_user_and_a_time(server: Server) -> None:

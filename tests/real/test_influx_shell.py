@@ -1,41 +1,24 @@
 """Debian's influx 1.6.7 against our server: the program that people type into."""
 
-import os
-import shutil
-import subprocess
-
-import pytest
-
 from harness import ROOT, Server
+from influx_program import influx, needs_influx
 
-INFLUX = shutil.which("influx")
-pytestmark = pytest.mark.skipif(
-    INFLUX is None and not os.environ.get("CI"), reason="Debian's influxdb-client is not installed"
-)
+pytestmark = needs_influx
 
 
-def influx(server: Server, statement: str, login: tuple[str, str] | None = ROOT) -> tuple[str, int]:
-    """What influx prints, and its exit status."""
-    assert INFLUX is not None, "influxdb-client must be installed"
+def execute(server: Server, text: str, login: tuple[str, str] | None = ROOT) -> tuple[str, int]:
     user = ("-username", login[0], "-password", login[1]) if login is not None else ()
-    done = subprocess.run(
-        [INFLUX, "-host", "127.0.0.1", "-port", str(server.port), *user, "-execute", statement],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    return done.stdout, done.returncode
+    return influx(server, *user, "-execute", text)
 
 
 def test_influx_does_the_whole_tour(server: Server) -> None:
     def run(statement: str, login: tuple[str, str] | None = ROOT) -> str:
-        printed, status = influx(server, statement, login)
+        printed, status = execute(server, statement, login)
         assert status == 0, printed
         return printed
 
     def refused(statement: str, login: tuple[str, str] | None) -> str:
-        printed, status = influx(server, statement, login)
+        printed, status = execute(server, statement, login)
         assert status == 1
         return printed.splitlines()[0]
 
