@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -207,11 +208,15 @@ def test_who_still_serves_goes_on_serving_while_others_cannot_start(
 
 def serving(server: Server) -> list[int]:
     """Those that have opened the store."""
-    return [
-        pid
-        for pid in children(server)
-        if any(str(server.store) in str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir())
-    ]
+    return [pid for pid in children(server) if str(server.store) in opened(pid)]
+
+
+def opened(pid: int) -> set[str]:
+    files = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # it was closed meanwhile
+            files.add(str(descriptor.readlink()))
+    return files
 
 
 def children(server: Server) -> set[int]:
