@@ -44,4 +44,4 @@ def test_a_secret_in_a_log_is_found(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "b.log").write_text("GET /query?p=s3cret\n")
     assert leaks(tmp_path) == ["b.log holds 's3cret'"]
-    (tmp_path / "a.secrets").unlink()  # or the search after all tests would find it, too
+    (tmp_path / "deep" / "b.log").unlink()  # or the search after all tests would find it, too
