@@ -14,13 +14,15 @@ from headgate_engine.errors import (
     InvalidName,
     NoUpstream,
     StatementError,
+    Unavailable,
+    Unknown,
     UserExists,
     UsernameRequired,
     UsernameTooLong,
     UserNotFound,
 )
 from headgate_engine.needs import allows, needs
-from headgate_engine.passwords import Passwords
+from headgate_engine.passwords import Passwords, same_password
 from headgate_engine.result import Result, Series
 from headgate_engine.store import Audit, Store, Tx
 from headgate_engine.unanswerable import check_answerable
@@ -83,9 +85,25 @@ class Engine:
             raise AuthenticationFailed
         # bcrypt took its time: the user may have been changed or dropped meanwhile.
         now = self.user(name)
-        if user is None or now is None or (now.id, now.hash) != (user.id, user.hash):
+        if user is None or now is None or not same_password(now, user):
             raise AuthenticationFailed
-        return now
+        return self._strengthened(now, password) if self.passwords.outdated(now) else now
+
+    def _strengthened(self, user: User, password: str) -> User:
+        """*user* with his password hashed at the cost that is configured now."""
+        hash = self.passwords.rehash(user, password)
+        audit = Audit(user.name, "", f"-- password of {user.name!r} hashed at a higher cost")
+
+        def change(tx: Tx) -> None:
+            now = tx.user(user.name)
+            if now is not None and now.id == user.id and now.hash == user.hash:
+                tx.put_user(now, hash=hash, admin=now.admin)
+
+        try:
+            self.store.transact(change, audit)
+        except (Unavailable, Unknown):
+            return user  # the next login tries again
+        return self.user(user.name) or user
 
     def user(self, name: str) -> User | None:
         """The user of that name, as he is now."""
@@ -98,7 +116,7 @@ class Engine:
         if principal.user is None:
             return principal
         now = self.user(principal.name)
-        if now is None or (now.id, now.hash) != (principal.user.id, principal.user.hash):
+        if now is None or not same_password(now, principal.user):
             raise AuthenticationFailed
         return replace(principal, user=now)
 

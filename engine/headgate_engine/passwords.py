@@ -21,20 +21,31 @@ LONGEST = 72
 _HASH = re.compile(r"\$2[aby]\$(0[4-9]|1[0-4])\$[./A-Za-z0-9]{53}")
 
 
+_SALT = slice(7, 29)
+
+
 @dataclass(frozen=True, slots=True)
 class _Remembered:
     digest: bytes = field(repr=False)
-    hash: str = field(repr=False)
+    salt: str = field(repr=False)
     until: float
+
+
+def same_password(one: User, other: User) -> bool:
+    """Whether both are the same user with the same password, hashed at whatever cost.
+
+    Every password that is set gets a salt of its own, and keeps it when it is hashed again.
+    """
+    return one.id == other.id and hmac.compare_digest(one.hash[_SALT], other.hash[_SALT])
 
 
 class Passwords:
     """Hashes and verifies with bcrypt; a password verified once is recalled without bcrypt.
 
-    What is remembered is a keyed digest bound to the user's id and hash: whoever was dropped, made
+    What is remembered is a keyed digest bound to the user's id and salt: whoever was dropped, made
     again or given another password is never let in by it. *cost* is bcrypt's (4 to 14; InfluxDB's
-    is 10), *capacity* how many users are remembered and *seconds* for how long. May be used from
-    several threads.
+    is 10), *capacity* how many users are remembered and *seconds* for how long, *least* how many
+    characters a new password must have. May be used from several threads.
     """
 
     def __init__(
@@ -43,10 +54,13 @@ class Passwords:
         capacity: int = 100_000,
         seconds: float = 300,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        least: int = 0,
     ) -> None:
         if not 4 <= cost <= 14:
             raise ValueError(f"bcrypt cost {cost}: must be 4 to 14")
         self._cost = cost
+        self._least = least
         self._capacity = capacity
         self._seconds = seconds
         self._clock = clock
@@ -57,10 +71,24 @@ class Passwords:
         self._nobody = bcrypt.gensalt(cost) + b"." * 31
 
     def hash(self, password: str) -> str:
-        """The bcrypt hash of *password*, slowly. Raises BadPassword over 72 bytes or with a NUL."""
+        """The bcrypt hash of *password*, slowly.
+
+        Raises BadPassword if it is too short, over 72 bytes, or has a NUL.
+        """
+        if len(password) < self._least:
+            raise BadPassword(f"password must have at least {self._least} characters")
         secret = _bytes(password)
         check_password(secret)
         return bcrypt.hashpw(secret, bcrypt.gensalt(self._cost)).decode("ascii")
+
+    def outdated(self, user: User) -> bool:
+        """Whether the user's hash is a cheaper one than would be made now."""
+        return _HASH.fullmatch(user.hash) is not None and int(user.hash[4:6]) < self._cost
+
+    def rehash(self, user: User, password: str) -> str:
+        """The hash of *password*, which is the user's, at the cost of today, slowly."""
+        salt = f"$2b${self._cost:02}${user.hash[_SALT]}".encode("ascii")
+        return bcrypt.hashpw(_bytes(password), salt).decode("ascii")
 
     def recall(self, user: User | None, password: str) -> bool:
         """Whether *password* was verified for *user* lately. Microseconds, no bcrypt."""
@@ -70,7 +98,7 @@ class Passwords:
         if known is None or known.until < self._clock():
             return False
         same = hmac.compare_digest(known.digest, self._digest(user, _bytes(password)))
-        return same and hmac.compare_digest(known.hash, user.hash)
+        return same and hmac.compare_digest(known.salt, user.hash[_SALT])
 
     def verify(self, user: User | None, password: str) -> bool:
         """Whether *password* is the user's, by bcrypt; as slow if *user* is None. Remembers it."""
@@ -85,7 +113,8 @@ class Passwords:
         return True
 
     def _remember(self, user: User, secret: bytes) -> None:
-        entry = _Remembered(self._digest(user, secret), user.hash, self._clock() + self._seconds)
+        until = self._clock() + self._seconds
+        entry = _Remembered(self._digest(user, secret), user.hash[_SALT], until)
         with self._lock:
             self._remembered[user.id] = entry
             self._remembered.move_to_end(user.id)

@@ -23,7 +23,7 @@ from headgate_engine.database import Database
 from headgate_engine.errors import EngineError, StoreError, Unavailable, Unknown
 from headgate_engine.sqlite_tx import SqliteTx, read_database, read_databases, read_user
 from headgate_engine.store import Audit, AuditRecord, Change, Tx
-from headgate_engine.storefile import connect, lock_path, prepare
+from headgate_engine.storefile import connect, copy, faults, lock_path, prepare
 from headgate_engine.user import Account, User
 
 T = TypeVar("T")
@@ -35,13 +35,14 @@ _POLL_SECONDS = 0.01
 class SqliteStore:
     """Keeps the promises of Store in the file *path*, which is created if there never was one.
 
-    Raises StoreError if the file cannot be used. `created` says whether it is new.
+    Raises StoreError if the file cannot be used, or is missing and not to be *create*d. `created`
+    says whether it is new.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, create: bool = True) -> None:
         self._path = Path(path)
         try:
-            self.created = prepare(self._path)
+            self.created = prepare(self._path, create=create)
             self._lock_file = os.open(lock_path(self._path), os.O_CREAT | os.O_RDWR, 0o600)
         except OSError as error:
             name = error.filename or self._path
@@ -180,6 +181,16 @@ class SqliteStore:
         with _refused("read"):
             revision: int = self._reader().execute("SELECT rev FROM meta").get
             return revision
+
+    # ---- looking after the file
+
+    def check(self) -> list[str]:
+        """What is wrong in the file, a sentence each; reads all of it."""
+        return faults(self._reader())
+
+    def backup(self, to: str | os.PathLike[str]) -> None:
+        """Copies the store as it is at one moment to the new file *to*. Raises StoreError."""
+        copy(self._reader(), Path(to))
 
     def _reader(self) -> apsw.Connection:
         """This thread's connection for reading."""

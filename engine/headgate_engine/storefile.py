@@ -28,11 +28,14 @@ def lock_path(path: Path) -> Path:
     return path.with_name(path.name + ".lock")
 
 
-def prepare(path: Path) -> bool:
+def prepare(path: Path, *, create: bool = True) -> bool:
     """Makes sure that *path* is a store that can be written to; whether it had to be created.
 
-    Raises StoreError if it is missing although there was one, or cannot be used.
+    Raises StoreError if it is missing although there was one or *create* is false, or cannot be
+    used.
     """
+    if not create and not path.exists():
+        raise StoreError(f"there is no store {path}")
     created = _create_if_first(path)
     if path.stat().st_size == 0:
         raise StoreError(f"store {path} is an empty file: restore it from a backup")
@@ -47,6 +50,47 @@ def prepare(path: Path) -> bool:
     finally:
         connection.close()
     return created
+
+
+def faults(connection: apsw.Connection) -> list[str]:
+    """What is wrong in the file: a sentence each, at most a hundred."""
+    try:
+        found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(100)")]
+        loose = connection.execute("PRAGMA foreign_key_check").fetchall()
+    except apsw.Error as error:
+        return [str(error)]
+    sentences = [sentence for sentence in found if sentence != "ok"]
+    return sentences + [f"a row of {row[0]} belongs to nothing" for row in loose[:100]]
+
+
+def copy(source: apsw.Connection, to: Path) -> None:
+    """Writes all that *source* holds at one moment to the new file *to*, mode 0600. Raises
+    StoreError.
+    """
+    try:
+        handle, unfinished = tempfile.mkstemp(prefix=f"{to.name}.new.", dir=to.parent)
+        os.close(handle)
+        try:
+            target = _open(Path(unfinished))
+            try:
+                with target.backup("main", source, "main") as backup:
+                    while not backup.done:
+                        backup.step(1000)
+                # One file, whatever the source is: there is no second one to forget.
+                target.execute("PRAGMA journal_mode = DELETE").fetchall()
+            finally:
+                target.close()
+            _sync_file(unfinished)
+            os.link(unfinished, to)
+        finally:
+            os.unlink(unfinished)
+        _sync_folder(to.parent)
+    except FileExistsError:
+        raise StoreError(f"cannot copy to {to}: it is there already") from None
+    except OSError as error:
+        raise StoreError(f"cannot copy to {to}: {error.strerror}") from None
+    except apsw.Error as error:
+        raise StoreError(f"cannot copy to {to}: {error}") from None
 
 
 def connect(path: Path) -> apsw.Connection:
@@ -104,6 +148,11 @@ def _fill(path: Path) -> None:
             connection.execute(SCHEMA).fetchall()
     finally:
         connection.close()
+
+
+def _sync_file(path: str) -> None:
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
 
 
 def _sync_folder(folder: Path) -> None:

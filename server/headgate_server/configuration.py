@@ -107,6 +107,11 @@ def _check(settings: Settings) -> None:
             check_secret(settings.shared_secret)
     except ValueError as error:
         raise ConfigurationError(f"shared-secret: {error}") from None
+    if settings.exposed() and not settings.allow_insecure:
+        raise ConfigurationError(
+            f"bind-address {settings.bind_address} without https-enabled:"
+            " refused by allow-insecure = false"
+        )
     if not settings.store_path or os.path.isdir(settings.store_path):
         raise ConfigurationError(f"store path {settings.store_path!r}: expected a file's name")
 

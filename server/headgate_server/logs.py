@@ -43,6 +43,11 @@ def say(text: str) -> None:
     _LOG.info(text)
 
 
+def warn(text: str) -> None:
+    """The same, of something that may be dangerous."""
+    _LOG.warning(text)
+
+
 def complain(text: str, **fields: str) -> None:
     """The same, of something wrong."""
     _LOG.error(text, extra={"fields": fields})

@@ -25,6 +25,7 @@ class Settings:
     reported_version: str = field(
         default="1.8.10", metadata={"key": "http.reported-version", "header": True}
     )
+    allow_insecure: bool = field(default=True, metadata={"key": "http.allow-insecure"})
     https_enabled: bool = field(default=False, metadata={"key": "http.https-enabled"})
     https_certificate: str = field(
         default="/etc/ssl/influxdb.pem", metadata={"key": "http.https-certificate"}
@@ -46,7 +47,20 @@ class Settings:
     bcrypt_cost: int = field(
         default=10, metadata={"key": "auth.bcrypt-cost", "least": 4, "most": 14}
     )
+    password_min_length: int = field(
+        default=0, metadata={"key": "auth.password-min-length", "most": 72}
+    )
+    free_failures: int = field(default=5, metadata={"key": "auth.free-failures"})
+    free_failures_address: int = field(default=20, metadata={"key": "auth.free-failures-address"})
+    longest_delay: float = field(default=60.0, metadata={"key": "auth.longest-delay"})
     keep_last_admin: bool = field(default=True, metadata={"key": "auth.keep-last-admin"})
+
+    def exposed(self) -> bool:
+        """Whether passwords can travel in the clear over a network."""
+        host, _ = self.address()
+        return not self.https_enabled and not (
+            host == "localhost" or host == "::1" or host.startswith("127.")
+        )
 
     def address(self) -> tuple[str, int]:
         """Host ("" for every interface) and port of `bind_address`. Raises ValueError."""

@@ -10,6 +10,9 @@ usage: headgate COMMAND ...
 commands:
   serve    serve InfluxDB 1.x's HTTP API over a store of users, grants and databases
   shell    talk to a server: interactively, or as a script does with influx
+  store    check or back up a store file
+  admin    the way back in, on a store file: a new password, the admin flag
+  audit    who changed what, when, from where
 
 `headgate COMMAND -help` tells more.
 """
@@ -49,6 +52,18 @@ def _run() -> int:
             from headgate_shell.cli import main as shell
 
             return shell(arguments)
+        case "store":
+            from headgate_shell.storefile import store_main
+
+            return store_main(arguments)
+        case "admin":
+            from headgate_shell.storefile import admin_main
+
+            return admin_main(arguments)
+        case "audit":
+            from headgate_shell.storefile import audit_main
+
+            return audit_main(arguments)
         case "-h" | "-help" | "--help" | "help":
             print(_USAGE, end="")
             return 0

@@ -90,7 +90,8 @@ def test_the_same_signal_again_ends_it_at_once(server: Server) -> None:
 def test_a_change_is_obeyed_by_the_next_request_to_any_worker(
     serve: Callable[..., Server],
 ) -> None:
-    server = serve("--workers", "3").bootstrap("CREATE DATABASE db")
+    server = serve("--workers", "3", HEADGATE_AUTH_LONGEST_DELAY="0s")
+    server.bootstrap("CREATE DATABASE db")
     for number in range(12):
         server.query(f"CREATE USER a WITH PASSWORD 'p{number}'; GRANT READ ON db TO a")
         for _ in range(8):  # connections of their own: any worker may get them
@@ -219,6 +220,41 @@ def test_sigterm_ends_it_at_any_moment_after_it_listens(tmp_path: Path) -> None:
                     break
             process.terminate()
             assert process.wait(20) == 0
+
+
+@pytest.mark.parametrize(
+    ("bind", "warned"),
+    [("127.0.0.1:0", False), ("localhost:0", False), ("0.0.0.0:0", True), (":0", True)],
+)
+def test_passwords_in_the_clear_on_a_network_are_warned_of(
+    tmp_path: Path, bind: str, warned: bool
+) -> None:
+    command = [*HEADGATE, "serve", "--bind", bind, "--store", str(tmp_path / "s.db")]
+    environment = os.environ | {"HEADGATE_HTTP_SHARED_SECRET": "short"}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stderr is not None
+        said = []
+        for line in process.stderr:
+            said.append(line)
+            if "listening on" in line:
+                break
+        process.terminate()
+    assert any("in the clear" in line for line in said) == warned
+    assert any("less than 32 bytes" in line for line in said)
+    refused = (
+        subprocess.run(
+            command,
+            env=environment | {"HEADGATE_HTTP_ALLOW_INSECURE": "false"},
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+        if warned
+        else None
+    )
+    if refused is not None:
+        assert refused.returncode == 1 and "allow-insecure = false" in refused.stderr
 
 
 @pytest.mark.parametrize("flag", ["-help", "--help", "-h"])

@@ -11,6 +11,9 @@ from headgate_server.serving.tls import Certificate
 from headgate_server.serving.worker import end_well, work
 from headgate_server.settings import Settings
 
+# RFC 7518, section 3.2, for HS256.
+_SHORTEST_SECRET = 32
+
 
 def serve(settings: Settings) -> int:
     """Serves until SIGTERM or SIGINT, then finishes the running requests. The exit status.
@@ -46,6 +49,13 @@ def _open_once(settings: Settings) -> None:
     store.close()
     if created:
         logs.say(f"created store {settings.store_path}")
+    if settings.exposed():
+        logs.warn(
+            f"passwords and tokens cross the network in the clear: {settings.bind_address} is not"
+            " this machine alone, and https-enabled is not set"
+        )
+    if 0 < len(settings.shared_secret.encode()) < _SHORTEST_SECRET:
+        logs.warn(f"shared-secret has less than {_SHORTEST_SECRET} bytes: it can be guessed")
     if not settings.auth_enabled:
         logs.say("authentication is off: everybody who reaches this server is administrator")
     elif empty:

@@ -1,0 +1,175 @@
+"""`headgate store`, `headgate admin` and `headgate audit`: work on a store file, without a server.
+
+Whoever may write the file may do all of it, whether a server runs on it or not.
+"""
+
+import argparse
+import getpass
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import NoReturn
+
+from headgate_engine import EVERYBODY, Account, AuditRecord, Engine, SqliteStore, StoreError
+from headgate_grammar import GrantAdmin, SetPassword, Statement, parse_duration
+
+_PAGE = 1000
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def store_main(arguments: Sequence[str]) -> int:
+    """`headgate store check PATH` and `headgate store backup PATH TO`."""
+    parser = _Parser(prog="headgate store", description="Check or back up a store file.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    check = commands.add_parser("check", help="whether the file is whole; exit status 1 if not")
+    check.add_argument("path", metavar="PATH")
+    backup = commands.add_parser("backup", help="a copy, also while a server runs on it")
+    backup.add_argument("path", metavar="PATH")
+    backup.add_argument("to", metavar="TO", help="must not be there yet")
+    flags = parser.parse_args(_doubled(arguments))
+    work = _check if flags.command == "check" else _backup
+    return _guarded(lambda: work(flags))
+
+
+def admin_main(arguments: Sequence[str]) -> int:
+    """`headgate admin reset-password NAME --store PATH`, `headgate admin grant-admin NAME ...`."""
+    parser = _Parser(
+        prog="headgate admin",
+        description="The way back in, for who may write the store file.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, help in (
+        ("reset-password", "asks for a new password, or reads a line of standard input"),
+        ("grant-admin", "makes a user an administrator"),
+    ):
+        command = commands.add_parser(name, help=help)
+        command.add_argument("name", metavar="NAME")
+        command.add_argument("--store", metavar="PATH", required=True)
+    flags = parser.parse_args(_doubled(arguments))
+    return _guarded(lambda: _administer(flags))
+
+
+def audit_main(arguments: Sequence[str]) -> int:
+    """`headgate audit --store PATH [--since 1h] [--user U] [--json]`."""
+    parser = _Parser(prog="headgate audit", description="Who changed what, when, from where.")
+    parser.add_argument("--store", metavar="PATH", required=True)
+    parser.add_argument("--since", metavar="DURATION", help="only the last 30m, 12h, 7d, ...")
+    parser.add_argument("--user", metavar="NAME", help="only what this user did")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    flags = parser.parse_args(_doubled(arguments))
+    return _guarded(lambda: _audit(flags))
+
+
+def _doubled(arguments: Sequence[str]) -> list[str]:
+    """As everywhere in Headgate, one dash will do."""
+    return [
+        f"-{word}" if len(word) > 2 and word[0] == "-" != word[1] else word for word in arguments
+    ]
+
+
+def _guarded(work: Callable[[], int]) -> int:
+    try:
+        return work()
+    except (StoreError, ValueError) as error:
+        print(f"headgate: {error}", file=sys.stderr)
+        return 1
+
+
+def _check(flags: argparse.Namespace) -> int:
+    with _opened(flags.path) as store:
+        faults = store.check()
+        for fault in faults:
+            print(f"headgate: {flags.path}: {fault}", file=sys.stderr)
+        if faults:
+            return 1
+        users = sum(1 for _ in _accounts(store))
+        databases = len(store.databases())
+        print(f"{flags.path}: well; {users} users, {databases} databases, rev {store.fence()}")
+    return 0
+
+
+def _backup(flags: argparse.Namespace) -> int:
+    with _opened(flags.path) as store:
+        store.backup(flags.to)
+    print(f"{flags.path}: copied to {flags.to}")
+    return 0
+
+
+def _administer(flags: argparse.Namespace) -> int:
+    with _opened(flags.store) as store:
+        engine = Engine(store)
+        if engine.user(flags.name) is None:
+            raise ValueError("user not found")
+        statement: Statement
+        if flags.command == "reset-password":
+            statement = SetPassword(flags.name, _password())
+        else:
+            statement = GrantAdmin(flags.name)
+        address = f"local, user id {os.getuid()}"
+        for result in engine.execute([statement], EVERYBODY, address=address):
+            if result.error:
+                raise ValueError(result.error)
+        print(f"{flags.store}: {statement}")
+    return 0
+
+
+def _password() -> str:
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    password = getpass.getpass("new password: ")
+    if getpass.getpass("once more: ") != password:
+        raise ValueError("the two are not the same: nothing was changed")
+    return password
+
+
+def _audit(flags: argparse.Namespace) -> int:
+    earliest = ""
+    if flags.since is not None:
+        try:
+            span = timedelta(microseconds=parse_duration(flags.since) / 1000)
+            earliest = (datetime.now(UTC) - span).isoformat(timespec="microseconds")
+        except (ValueError, OverflowError):
+            raise ValueError(f"--since {flags.since}: expected a duration such as 12h") from None
+    with _opened(flags.store) as store:
+        for record in _records(store):
+            if record.time < earliest or (flags.user is not None and record.actor != flags.user):
+                continue
+            print(_json(record) if flags.json else _line(record))
+    return 0
+
+
+def _records(store: SqliteStore) -> Iterator[AuditRecord]:
+    since = 0
+    while page := store.audit(since, _PAGE):
+        yield from page
+        since = page[-1].revision
+
+
+def _accounts(store: SqliteStore) -> Iterator[Account]:
+    after = ""
+    while page := store.users(after, _PAGE):
+        yield from page
+        after = page[-1].id
+
+
+def _opened(path: str) -> closing[SqliteStore]:
+    """The store that is there: a mistyped name must not make a new one. Raises StoreError."""
+    return closing(SqliteStore(path, create=False))
+
+
+def _json(record: AuditRecord) -> str:
+    return json.dumps(asdict(record))
+
+
+def _line(record: AuditRecord) -> str:
+    parts = (record.time, record.actor, record.address, record.outcome, record.statement)
+    # Names may hold anything: nothing of it may steer the terminal, or make a line of its own.
+    return "  ".join(part if part.isprintable() else json.dumps(part) for part in parts)

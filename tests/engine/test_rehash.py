@@ -1,0 +1,83 @@
+"""A hash that is cheaper than configured is made anew at the next good login."""
+
+import pytest
+
+from headgate_engine import (
+    EVERYBODY,
+    AuthenticationFailed,
+    Engine,
+    Passwords,
+    Principal,
+    Store,
+    User,
+)
+
+CHEAP = "CREATE USER todd WITH PASSWORD 's3cret'"
+
+
+def cost(user: User | None) -> int:
+    assert user is not None
+    return int(user.hash[4:6])
+
+
+@pytest.fixture
+def dearer(store: Store) -> Engine:
+    """An engine of cost 6 on a store with todd, hashed at cost 4."""
+    Engine(store, Passwords(cost=4)).query(CHEAP, EVERYBODY)
+    return Engine(store, Passwords(cost=6))
+
+
+def test_a_good_login_makes_the_hash_as_dear_as_configured(dearer: Engine) -> None:
+    assert cost(dearer.user("todd")) == 4
+    assert cost(dearer.authenticate("todd", "s3cret")) == 6
+    assert cost(dearer.user("todd")) == 6
+    assert dearer.authenticate("todd", "s3cret")
+    last = dearer.store.audit()[-1]
+    assert last.actor == "todd" and "s3cret" not in last.statement and "$2b$" not in last.statement
+
+
+def test_a_wrong_one_does_not_and_nor_does_a_cheaper_configuration(store: Store) -> None:
+    Engine(store, Passwords(cost=6)).query(CHEAP, EVERYBODY)
+    cheap = Engine(store, Passwords(cost=4))
+    assert cost(cheap.authenticate("todd", "s3cret")) == 6
+    dear = Engine(store, Passwords(cost=7))
+    with pytest.raises(AuthenticationFailed):
+        dear.authenticate("todd", "wrong")
+    assert cost(dear.user("todd")) == 6
+
+
+def test_requests_under_way_and_remembered_passwords_go_on(dearer: Engine, store: Store) -> None:
+    other = Engine(store, Passwords(cost=4))  # another process, that has logged him in before
+    before = Principal(other.authenticate("todd", "s3cret"), "password")
+    dearer.authenticate("todd", "s3cret")
+    assert other.renew(before).user == dearer.user("todd")
+    assert other.recall("todd", "s3cret") is not None
+    assert other.recall("todd", "wrong") is None
+
+
+def test_but_not_behind_another_password(dearer: Engine) -> None:
+    before = Principal(dearer.authenticate("todd", "s3cret"), "password")
+    dearer.query("SET PASSWORD FOR todd = 's3cret'", EVERYBODY)
+    with pytest.raises(AuthenticationFailed):
+        dearer.renew(before)
+    assert dearer.recall("todd", "s3cret") is None
+
+
+@pytest.mark.parametrize(
+    ("password", "error"),
+    [
+        ("1234567", "password must have at least 8 characters"),
+        ("", "password must have at least 8 characters"),
+        ("12345678", ""),
+        ("ééééÄÄÄÄ", ""),
+        ("x" * 73, "bcrypt: password length exceeds 72 bytes"),
+    ],
+)
+def test_a_new_password_may_have_to_be_long(store: Store, password: str, error: str) -> None:
+    engine = Engine(store, Passwords(cost=4, least=8))
+    (made,) = engine.query(f"CREATE USER todd WITH PASSWORD '{password}'", EVERYBODY)
+    assert made.error == error
+    engine.query("CREATE USER todd WITH PASSWORD 'long enough'", EVERYBODY)
+    (changed,) = engine.query(f"SET PASSWORD FOR todd = '{password}'", EVERYBODY)
+    assert changed.error == error
+    assert engine.authenticate("todd", password if not error else "long enough")

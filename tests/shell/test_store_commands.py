@@ -1,0 +1,145 @@
+"""`headgate store`, `admin` and `audit` on a store file, with a server on it or not."""
+
+import json
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness import ROOT, Server
+
+HEADGATE = [sys.executable, "-m", "headgate"]
+
+
+def headgate(*arguments: str, entered: str = "") -> tuple[int, str, str]:
+    """Exit status, output, errors."""
+    done = subprocess.run(
+        [*HEADGATE, *arguments],
+        input=entered,
+        env=os.environ | {"HEADGATE_AUTH_BCRYPT_COST": "4"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture(params=["running", "stopped"])
+def server(request: pytest.FixtureRequest, serve: Callable[..., Server]) -> Server:
+    server = serve().bootstrap("CREATE USER todd WITH PASSWORD 's3cret'; CREATE DATABASE db")
+    if request.param == "stopped":
+        server.stop()
+    return server
+
+
+def start_again(server: Server) -> None:
+    assert server.process is not None
+    if server.process.poll() is not None:
+        server.start()
+
+
+def test_a_lost_password_is_replaced(server: Server) -> None:
+    store = str(server.store)
+    done = headgate("admin", "reset-password", "root", "--store", store, entered="n3w-pass\n")
+    assert done == (0, f"{store}: SET PASSWORD FOR root = [REDACTED]\n", "")
+    start_again(server)
+    assert server.query("SHOW USERS").status == 401
+    assert server.query("SHOW USERS", ("root", "n3w-pass")).status == 200
+
+
+def test_an_administrator_is_made(server: Server) -> None:
+    store = str(server.store)
+    done = headgate("admin", "grant-admin", "todd", "-store", store)
+    assert done == (0, f"{store}: GRANT ALL PRIVILEGES TO todd\n", "")
+    start_again(server)
+    assert server.query("SHOW USERS", ("todd", "s3cret")).status == 200
+    status, printed, _ = headgate("audit", "--store", store, "--json")
+    last = json.loads(printed.splitlines()[-1])
+    assert status == 0 and last["address"] == f"local, user id {os.getuid()}"
+    assert last["statement"] == "GRANT ALL PRIVILEGES TO todd"
+
+
+def test_a_backup_is_a_whole_store(server: Server, serve: Callable[..., Server]) -> None:
+    copy = server.store.with_name("copy.db")
+    status, printed, _ = headgate("store", "backup", str(server.store), str(copy))
+    assert (status, printed) == (0, f"{server.store}: copied to {copy}\n")
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    assert [path.name for path in copy.parent.glob("copy.db*")] == ["copy.db"]
+    status, printed, _ = headgate("store", "check", str(copy))
+    assert (status, printed) == (0, f"{copy}: well; 2 users, 1 databases, rev 3\n")
+    again = headgate("store", "backup", str(server.store), str(copy))
+    assert again == (1, "", f"headgate: cannot copy to {copy}: it is there already\n")
+    other = Server(copy).start()
+    try:
+        assert other.query("SHOW DATABASES", ROOT).rows() == [["db"]]
+    finally:
+        other.stop()
+
+
+def test_the_audit_says_who_did_what(serve: Callable[..., Server]) -> None:
+    server = serve().bootstrap("CREATE USER boss WITH PASSWORD 'b0ss-pw' WITH ALL PRIVILEGES")
+    server.query('CREATE DATABASE "a\nb\x1b[31m"'.replace("\n", "\\n"), ("boss", "b0ss-pw"))
+    server.query("CREATE DATABASE db", ("boss", "b0ss-pw"))
+    status, printed, _ = headgate("audit", "--store", str(server.store), "--user", "boss")
+    assert status == 0 and printed.count("\n") == 1
+    assert printed.endswith("Z  boss  127.0.0.1  ok  CREATE DATABASE db\n") or "+00:00" in printed
+    status, printed, _ = headgate("audit", "--store", str(server.store), "--since", "1h")
+    assert status == 0 and printed.count("\n") == 3 and "[REDACTED]" in printed
+    assert "b0ss-pw" not in printed
+    status, printed, _ = headgate("audit", "--store", str(server.store), "--since", "1ns")
+    assert (status, printed) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "error"),
+    [
+        (("store", "check", "MISSING"), 1, "there is no store"),
+        (("store", "backup", "MISSING", "x"), 1, "there is no store"),
+        (("store", "backup", "STORE", "/no/such/folder/x"), 1, "No such file or directory"),
+        (("audit", "--store", "STORE", "--since", "soon"), 1, "expected a duration such as 12h"),
+        (("audit",), 2, "required: --store"),
+        (("admin", "grant-admin", "nobody", "--store", "STORE"), 1, "user not found"),
+        (("admin", "reset-password", "root", "--store", "STORE"), 1, "72 bytes"),
+        (("admin", "reset-password", "root", "--store", "MISSING"), 1, "there is no store"),
+        (("admin", "drop", "root"), 2, "invalid choice"),
+        (("store", "check", "NONSENSE"), 1, "it is damaged, or no store at all"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(
+    serve: Callable[..., Server],
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    status: int,
+    error: str,
+) -> None:
+    server = serve().bootstrap()
+    nonsense = tmp_path / "nonsense"
+    nonsense.write_bytes(b"nonsense" * 1000)
+    places = {
+        "STORE": str(server.store),
+        "MISSING": str(tmp_path / "missing"),
+        "NONSENSE": str(nonsense),
+    }
+    words = [places.get(word, word) for word in arguments]
+    found, _, errors = headgate(*words, entered="x" * 73)
+    assert (found, errors.count("\n")) == (status, 1) and error in errors, errors
+    assert not (tmp_path / "missing").exists()
+    assert server.query("SHOW USERS").status == 200
+
+
+def test_a_damaged_store_is_found_out(serve: Callable[..., Server]) -> None:
+    server = serve().bootstrap("CREATE USER todd WITH PASSWORD 's3cret'")
+    server.stop()
+    damaged = sqlite3.connect(server.store)
+    damaged.execute("PRAGMA writable_schema = ON")
+    damaged.execute("UPDATE sqlite_schema SET rootpage = 2 WHERE name = 'users_admin'")
+    damaged.commit()
+    damaged.close()
+    status, _, errors = headgate("store", "check", str(server.store))
+    assert status == 1 and errors.startswith("headgate: ")
