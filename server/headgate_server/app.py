@@ -134,7 +134,7 @@ class Application:
         except ClientDisconnect:
             raise
         except Exception as error:
-            row = refusal(error)
+            row = refusal(error, writing=endpoint in (write, write_v2))
             if row is not None:
                 call.note.error = told(error)
                 return self._refused(row, row.prefix + str(error), format)

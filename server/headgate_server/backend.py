@@ -14,7 +14,7 @@ from headgate_grammar import Privilege
 from headgate_server.form import pairs
 from headgate_server.login import Login
 from headgate_server.metrics import Metrics
-from headgate_server.refusals import Overloaded, Unauthenticated
+from headgate_server.refusals import Overloaded, TooManyFailures, Unauthenticated
 
 
 class HeadgateUser(BaseUser):
@@ -61,10 +61,11 @@ class HeadgateBackend(AuthenticationBackend):
         if not authorization and not (url.get("u") and url.get("p")):
             return None
         try:
-            principal = await self._login(url, authorization)
+            address = conn.client.host if conn.client is not None else ""
+            principal = await self._login(url, authorization, address)
         except (Unauthenticated, AuthenticationFailed) as error:
             raise AuthenticationError(str(error)) from None
-        except (Overloaded, Unavailable) as error:
+        except (Overloaded, TooManyFailures, Unavailable) as error:
             raise TryAgain(str(error)) from None
         if principal == NOBODY:
             raise AuthenticationError("there are no users yet")

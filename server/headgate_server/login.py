@@ -1,12 +1,18 @@
 """From what a request shows to whom it proves."""
 
+import asyncio
+import hashlib
+import hmac
+import secrets
+
 from headgate_engine import EVERYBODY, NOBODY, AuthenticationFailed, Engine, Principal, User
 from headgate_server.credentials import Credentials, NamePassword, Token
 from headgate_server.credentials import credentials as read_credentials
 from headgate_server.form import Pairs
 from headgate_server.metrics import Metrics
 from headgate_server.pool import Pool
-from headgate_server.refusals import Overloaded, Unauthenticated
+from headgate_server.refusals import Overloaded, TooManyFailures, Unauthenticated
+from headgate_server.throttle import Throttle
 from headgate_server.tokens import username
 
 # bcrypt does a dozen a second on a core: who stands behind 64 others is better told to come again.
@@ -17,18 +23,29 @@ class Login:
     """Logs in by password or by token. With *enabled* false everybody may do everything."""
 
     def __init__(
-        self, engine: Engine, metrics: Metrics, shared_secret: str = "", *, enabled: bool = True
+        self,
+        engine: Engine,
+        metrics: Metrics,
+        shared_secret: str = "",
+        *,
+        enabled: bool = True,
+        throttle: Throttle | None = None,
     ) -> None:
         self._engine = engine
         self._metrics = metrics
         self._bcrypt = Pool(1, _QUEUE, metrics.bcrypt_pending)
         self._shared_secret = shared_secret
         self._enabled = enabled
+        self._throttle = throttle or Throttle()
+        self._key = secrets.token_bytes(32)
+        # What is being verified now: the same password from many connections costs one bcrypt.
+        self._verifying: dict[bytes, asyncio.Task[User]] = {}
 
-    async def __call__(self, url: Pairs, authorization: str) -> Principal:
-        """Whom the request proves; NOBODY while there are no users at all.
+    async def __call__(self, url: Pairs, authorization: str, address: str = "") -> Principal:
+        """Whom the request from *address* proves; NOBODY while there are no users at all.
 
-        Raises Unauthenticated, AuthenticationFailed; Overloaded if too many wait for bcrypt.
+        Raises Unauthenticated, AuthenticationFailed; TooManyFailures to who guesses; Overloaded if
+        too many wait for bcrypt.
         """
         if not self._enabled:
             return EVERYBODY
@@ -36,11 +53,14 @@ class Login:
         try:
             shown = read_credentials(url, authorization)
             method = shown.method
-            principal = self._recall(shown) or await self._prove(shown)
+            principal = self._recall(shown) or await self._prove(shown, address)
         except (Unauthenticated, AuthenticationFailed):
             if method == "none" and self._engine.store.empty():
                 return NOBODY
             self._metrics.authentication(method, "refused")
+            raise
+        except TooManyFailures:
+            self._metrics.authentication(method, "throttled")
             raise
         except Overloaded:
             self._metrics.authentication(method, "overloaded")
@@ -57,16 +77,47 @@ class Login:
         self._metrics.lookup("password", user is not None)
         return Principal(user, "password") if user is not None else None
 
-    async def _prove(self, shown: Credentials) -> Principal:
+    async def _prove(self, shown: Credentials, address: str) -> Principal:
         if self._engine.store.empty():
             return NOBODY
         match shown:
-            case NamePassword(name, password):
-                with self._metrics.bcrypt():
-                    user = await self._bcrypt.run(self._engine.authenticate, name, password)
-                return Principal(user, "password")
+            case NamePassword():
+                return Principal(await self._verified(shown, address), "password")
             case Token(text):
                 return Principal(self._bearer(text), "shared-secret")
+
+    async def _verified(self, shown: NamePassword, address: str) -> User:
+        """By bcrypt, and by one for all who show the same from the same place at the same time."""
+        text = "\0".join((address, shown.name, shown.password))
+        digest = hmac.digest(self._key, text.encode("utf-8", "surrogatepass"), hashlib.sha256)
+        task = self._verifying.get(digest)
+        if task is None:
+            self._throttle.begin(shown.name, address)
+            task = asyncio.ensure_future(self._verify(shown, address))
+            self._verifying[digest] = task
+            task.add_done_callback(lambda done: self._forget(digest, done))
+        # One client that leaves takes nothing from the others.
+        return await asyncio.shield(task)
+
+    async def _verify(self, shown: NamePassword, address: str) -> User:
+        decided = False
+        try:
+            with self._metrics.bcrypt():
+                user = await self._bcrypt.run(self._engine.authenticate, shown.name, shown.password)
+            decided = True
+            self._throttle.succeeded(shown.name, address)
+            return user
+        except AuthenticationFailed:
+            decided = True
+            raise
+        finally:
+            if not decided:
+                self._throttle.undecided(shown.name, address)
+
+    def _forget(self, digest: bytes, done: "asyncio.Task[User]") -> None:
+        del self._verifying[digest]
+        if not done.cancelled():
+            done.exception()  # whoever waited has heard it; if nobody did, nobody needs to
 
     def _bearer(self, token: str) -> User:
         user = self._engine.user(username(token, self._shared_secret))

@@ -40,6 +40,14 @@ class Overloaded(Exception):
         super().__init__("too many requests in progress, try again")
 
 
+class TooManyFailures(Exception):
+    """Too many failed logins for that user from there, or from there at all."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"too many failed logins, try again in {seconds} s")
+        self.seconds = seconds
+
+
 class CannotWrite(Exception):
     """Data was sent, and there is no store to keep it."""
 
@@ -83,11 +91,14 @@ def told(error: Exception) -> str:
     return str(error)
 
 
-def refusal(error: Exception) -> Refusal | None:
+def refusal(error: Exception, *, writing: bool = False) -> Refusal | None:
     """The row for *error*: its class's, or that of the nearest class it derives from.
 
-    None for one that nobody foresaw: a fault of ours.
+    None for one that nobody foresaw: a fault of ours. Telegraf throws away what is refused with a
+    4xx: who is only to wait hears 503 where he is *writing*.
     """
+    if isinstance(error, TooManyFailures):
+        return Refusal(503 if writing else 429, headers={"Retry-After": str(error.seconds)})
     for kind in type(error).__mro__:
         if kind in REFUSALS:
             return REFUSALS[kind]

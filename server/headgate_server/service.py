@@ -13,6 +13,7 @@ from headgate_server.measured import MeasuredStore
 from headgate_server.metrics import Metrics
 from headgate_server.pool import Pool
 from headgate_server.settings import Settings
+from headgate_server.throttle import Throttle
 
 T = TypeVar("T")
 
@@ -29,17 +30,27 @@ class Service:
         self.store = MeasuredStore(settings.store_path, metrics)
         self.engine = Engine(
             self.store,
-            Passwords(settings.bcrypt_cost),
+            Passwords(settings.bcrypt_cost, least=settings.password_min_length),
             keep_last_admin=settings.keep_last_admin and settings.auth_enabled,
         )
         self._statements = Pool(_STATEMENT_THREADS, _STATEMENT_QUEUE)
         self._login = Login(
-            self.engine, metrics, settings.shared_secret, enabled=settings.auth_enabled
+            self.engine,
+            metrics,
+            settings.shared_secret,
+            enabled=settings.auth_enabled,
+            throttle=Throttle(
+                settings.free_failures, settings.free_failures_address, settings.longest_delay
+            ),
         )
 
     async def login(self, call: Call) -> Principal:
-        """Whom *call* proves. Raises Unauthenticated, AuthenticationFailed, Overloaded."""
-        principal = await self._login(call.url_pairs, call.headers.get("authorization", ""))
+        """Whom *call* proves.
+
+        Raises Unauthenticated, AuthenticationFailed, TooManyFailures, Overloaded.
+        """
+        shown = call.headers.get("authorization", "")
+        principal = await self._login(call.url_pairs, shown, call.address)
         call.note.user = principal.name
         return principal
 

@@ -1,0 +1,179 @@
+"""Who guesses passwords has to wait; who knows his does not."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness import ROOT, Server
+from headgate_engine import EVERYBODY, AuthenticationFailed, Engine, MemoryStore, Passwords
+from headgate_server.login import Login
+from headgate_server.metrics import Metrics
+from headgate_server.refusals import Overloaded, TooManyFailures
+from headgate_server.throttle import Throttle
+
+HERE, THERE = "192.0.2.1", "192.0.2.2"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def wait(throttle: Throttle, name: str, address: str = HERE) -> int:
+    """Tries and fails; the seconds that it says to wait, 0 if it was let through."""
+    try:
+        throttle.begin(name, address)
+    except TooManyFailures as error:
+        return error.seconds
+    return 0
+
+
+def test_failures_are_free_at_first_and_then_double_the_wait_up_to_a_bound(clock: Clock) -> None:
+    throttle = Throttle(pair=3, address=1000, longest=10.0, clock=clock)
+    waits = []
+    for _ in range(14):
+        waits.append(wait(throttle, "todd"))
+        clock.now += waits[-1]
+    assert waits == [0, 0, 0, 1, 0, 2, 0, 4, 0, 8, 0, 10, 0, 10]
+
+
+def test_only_the_pair_of_user_and_address_waits(clock: Clock) -> None:
+    throttle = Throttle(pair=2, address=1000, clock=clock)
+    for _ in range(5):
+        wait(throttle, "todd")
+    assert wait(throttle, "todd") > 0
+    assert wait(throttle, "todd", THERE) == 0, "the real one comes from elsewhere"
+    assert wait(throttle, "alice") == 0
+
+
+def test_an_address_that_tries_many_users_waits_as_a_whole(clock: Clock) -> None:
+    throttle = Throttle(pair=5, address=20, clock=clock)
+    let_through = sum(wait(throttle, f"user{i}") == 0 for i in range(100))
+    assert let_through == 20
+    assert wait(throttle, "anybody", THERE) == 0
+
+
+def test_one_network_of_ipv6_is_one_address(clock: Clock) -> None:
+    throttle = Throttle(pair=1000, address=5, clock=clock)
+    let_through = sum(wait(throttle, f"u{i}", f"2001:db8::{i:x}") == 0 for i in range(50))
+    assert let_through == 5
+    assert wait(throttle, "u", "2001:db8:0:1::1") == 0
+
+
+def test_a_good_login_wipes_the_sheet_and_time_forgets(clock: Clock) -> None:
+    throttle = Throttle(pair=3, address=1000, clock=clock)
+    for _ in range(10):
+        for _ in range(2):
+            assert wait(throttle, "todd") == 0
+        assert wait(throttle, "todd") == 0
+        throttle.succeeded("todd", HERE)
+    for _ in range(4):
+        wait(throttle, "todd")
+    clock.now += 901
+    assert [wait(throttle, "todd") for _ in range(3)] == [0, 0, 0]
+
+
+def test_a_try_that_nobody_looked_at_does_not_count(clock: Clock) -> None:
+    throttle = Throttle(pair=2, address=2, clock=clock)
+    for _ in range(50):
+        assert wait(throttle, "todd") == 0
+        throttle.undecided("todd", HERE)
+
+
+def test_it_can_be_turned_off(clock: Clock) -> None:
+    throttle = Throttle(longest=0.0, clock=clock)
+    assert not any(wait(throttle, "todd") for _ in range(1000))
+
+
+@given(st.text(), st.text())
+def test_no_name_and_no_address_is_a_fault(name: str, address: str) -> None:
+    Throttle().begin(name, address)
+
+
+def login_of(engine: Engine, pair: int = 5, address: int = 20) -> Login:
+    return Login(engine, Metrics(), throttle=Throttle(pair, address))
+
+
+def test_the_same_password_from_many_connections_at_once_costs_one_bcrypt() -> None:
+    engine = Engine(MemoryStore(), Passwords(cost=4))
+    engine.query("CREATE USER todd WITH PASSWORD 's3cret' WITH ALL PRIVILEGES", EVERYBODY)
+    verified: list[str] = []
+    real = engine.authenticate
+
+    def counted(name: str, password: str) -> object:
+        verified.append(password)
+        return real(name, password)
+
+    engine.authenticate = counted  # type: ignore[method-assign, assignment]
+    login = login_of(engine, pair=1, address=2)
+
+    async def scenario() -> None:
+        right = [login({"u": "todd", "p": "s3cret"}, "", HERE) for _ in range(300)]
+        people = await asyncio.gather(*right)
+        assert {person.name for person in people} == {"todd"} and len(verified) == 1
+        wrong = [login({"u": "todd", "p": "x"}, "", HERE) for _ in range(300)]
+        found = await asyncio.gather(*wrong, return_exceptions=True)
+        assert {type(error) for error in found} == {AuthenticationFailed}
+        assert len(verified) == 2
+        with pytest.raises(TooManyFailures):
+            await login({"u": "todd", "p": "y"}, "", HERE)
+        assert (await login({"u": "todd", "p": "s3cret"}, "", HERE)).name == "todd", "remembered"
+
+    asyncio.run(scenario())
+    login.close()
+
+
+def test_many_wrong_ones_at_once_are_not_all_looked_at() -> None:
+    engine = Engine(MemoryStore(), Passwords(cost=4))
+    engine.query("CREATE USER todd WITH PASSWORD 's3cret' WITH ALL PRIVILEGES", EVERYBODY)
+    login = login_of(engine)
+
+    async def scenario() -> None:
+        guesses = [login({"u": "todd", "p": f"guess{i}"}, "", HERE) for i in range(500)]
+        found = await asyncio.gather(*guesses, return_exceptions=True)
+        kinds = [type(error) for error in found]
+        assert kinds.count(AuthenticationFailed) == 5
+        assert kinds.count(TooManyFailures) == 495 and Overloaded not in kinds
+
+    asyncio.run(scenario())
+    login.close()
+
+
+def test_clients_hear_429_and_writers_503_and_who_is_remembered_nothing_of_it(
+    serve: Callable[..., Server],
+) -> None:
+    server = serve().bootstrap("CREATE USER todd WITH PASSWORD 's3cret'")
+    assert server.query("SHOW DATABASES", ("todd", "s3cret")).status == 200
+    statuses = [server.query("SHOW DATABASES", ("todd", f"guess-{i}")).status for i in range(8)]
+    assert statuses[:5] == [401] * 5 and 429 in statuses
+    for path, body, status in (("/query?q=SHOW+USERS", None, 429), ("/write?db=x", b"x", 503)):
+        method = "GET" if body is None else "POST"
+        for number in range(3):
+            server.request(method, path, body, None, ("todd", f"more-{number}"))
+        answer = server.request(method, path, body, None, ("todd", "one-more"))
+        assert answer.status == status and 1 <= int(answer.headers["Retry-After"]) <= 60
+        assert answer.error.startswith("too many failed logins, try again in ")
+        assert "WWW-Authenticate" not in answer.headers
+    assert server.query("SHOW DATABASES", ("todd", "s3cret")).status == 200
+    assert server.query("SHOW DATABASES", ROOT).status == 200
+
+
+def test_unknown_users_are_slowed_like_known_ones(serve: Callable[..., Server]) -> None:
+    server = serve().bootstrap("CREATE USER todd WITH PASSWORD 's3cret'")
+
+    def answers(name: str) -> list[tuple[int, str]]:
+        found = [server.query("SHOW USERS", (name, f"guess-{i}")) for i in range(7)]
+        return [(answer.status, answer.error) for answer in found]
+
+    assert answers("todd") == answers("nobody")
