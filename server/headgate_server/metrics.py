@@ -69,7 +69,7 @@ class Metrics:
         )
         self._authentications = Counter(
             "headgate_authentications",
-            "Attempts to log in, by method and outcome (accepted, refused, overloaded).",
+            "Attempts to log in, by method and outcome (accepted, refused, throttled, overloaded).",
             ["method", "outcome"],
             registry=own,
         )

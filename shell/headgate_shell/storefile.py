@@ -172,4 +172,4 @@ def _json(record: AuditRecord) -> str:
 def _line(record: AuditRecord) -> str:
     parts = (record.time, record.actor, record.address, record.outcome, record.statement)
     # Names may hold anything: nothing of it may steer the terminal, or make a line of its own.
-    return "  ".join(part if part.isprintable() else json.dumps(part) for part in parts)
+    return "  ".join((part if part.isprintable() else json.dumps(part)) or "-" for part in parts)
