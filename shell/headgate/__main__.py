@@ -43,7 +43,7 @@ def _run() -> int:
         case "serve":
             # To load the room takes its time; a server that is told to end meanwhile ends well.
             for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, lambda *_: sys.exit(0))
+                signal.signal(number, lambda *_: os._exit(0))
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
             from headgate_server.cli import main as serve
 

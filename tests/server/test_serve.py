@@ -219,7 +219,10 @@ def test_sigterm_ends_it_at_any_moment_after_it_listens(tmp_path: Path) -> None:
                 if "listening on" in line:
                     break
             process.terminate()
-            assert process.wait(20) == 0
+            try:
+                assert process.wait(20) == 0
+            finally:
+                process.kill()  # or the tests would wait for it without end
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from headgate_server.settings import Settings
 GRACE_SECONDS = 30
 _TICKS_PER_CHECK = 10  # of a tenth of a second each
 _ENDING = (signal.SIGTERM, signal.SIGINT)
+_told_to_end: list[int] = []  # the signals that came before there was a server to tell
 
 
 def _nothing() -> None:
@@ -70,6 +71,8 @@ def work(settings: Settings, listeners: Listeners, started: Callable[[], None] =
     for number in _ENDING:
         # From here on nothing is raised by a signal: the loop would lose it.
         signal.signal(number, server.handle_exit)
+    if _told_to_end:
+        return
     server.run()
     if not application.finished:
         logs.complain("statements were still running, and are broken off")
@@ -155,4 +158,6 @@ def end_well() -> None:
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    # Python drops what is raised while it happens to clean up: hence the note of it.
+    _told_to_end.append(number)
     raise SystemExit(0)
