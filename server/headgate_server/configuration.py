@@ -119,9 +119,9 @@ def _check(settings: Settings) -> None:
 def _with_secret(layer: dict[str, Any]) -> dict[str, Any]:
     """*layer* with the secret itself where it names a file for it."""
     path = layer.pop(_SECRET_FILE, None)
-    if path is not None and layer.get("http.shared-secret"):
-        raise ConfigurationError("shared-secret and shared-secret-file: expected one of them")
-    if path is not None and not layer.get("http.shared-secret"):
+    if path is not None:
+        if layer.get("http.shared-secret"):
+            raise ConfigurationError("shared-secret and shared-secret-file: expected one of them")
         layer["http.shared-secret"] = _secret(path)
     return layer
 

@@ -18,6 +18,9 @@ from headgate_server.tokens import username
 # bcrypt does a dozen a second on a core: who stands behind 64 others is better told to come again.
 _QUEUE = 64
 
+# Address, name, and the password's digest: apart, for a name may hold any character.
+_Shown = tuple[str, str, bytes]
+
 
 class Login:
     """Logs in by password or by token. With *enabled* false everybody may do everything."""
@@ -39,7 +42,7 @@ class Login:
         self._throttle = throttle or Throttle()
         self._key = secrets.token_bytes(32)
         # What is being verified now: the same password from many connections costs one bcrypt.
-        self._verifying: dict[bytes, asyncio.Task[User]] = {}
+        self._verifying: dict[_Shown, asyncio.Task[User]] = {}
 
     async def __call__(self, url: Pairs, authorization: str, address: str = "") -> Principal:
         """Whom the request from *address* proves; NOBODY while there are no users at all.
@@ -88,14 +91,14 @@ class Login:
 
     async def _verified(self, shown: NamePassword, address: str) -> User:
         """By bcrypt, and by one for all who show the same from the same place at the same time."""
-        text = "\0".join((address, shown.name, shown.password))
-        digest = hmac.digest(self._key, text.encode("utf-8", "surrogatepass"), hashlib.sha256)
-        task = self._verifying.get(digest)
+        secret = shown.password.encode("utf-8", "surrogatepass")
+        key = (address, shown.name, hmac.digest(self._key, secret, hashlib.sha256))
+        task = self._verifying.get(key)
         if task is None:
             self._throttle.begin(shown.name, address)
             task = asyncio.ensure_future(self._verify(shown, address))
-            self._verifying[digest] = task
-            task.add_done_callback(lambda done: self._forget(digest, done))
+            self._verifying[key] = task
+            task.add_done_callback(lambda done: self._forget(key, done))
         # One client that leaves takes nothing from the others.
         return await asyncio.shield(task)
 
@@ -114,8 +117,8 @@ class Login:
             if not decided:
                 self._throttle.undecided(shown.name, address)
 
-    def _forget(self, digest: bytes, done: "asyncio.Task[User]") -> None:
-        del self._verifying[digest]
+    def _forget(self, key: _Shown, done: "asyncio.Task[User]") -> None:
+        del self._verifying[key]
         if not done.cancelled():
             done.exception()  # whoever waited has heard it; if nobody did, nobody needs to
 

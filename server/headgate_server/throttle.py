@@ -67,18 +67,19 @@ class Throttle:
         """Wipes the sheet of the pair, and takes this try off the address's."""
         pair, whole = _keys(name, address)
         self._sheets.pop(pair, None)
-        self._take_back(whole)
+        self._take_back(whole, self._free[1])
 
     def undecided(self, name: str, address: str) -> None:
         """The try was neither right nor wrong: nobody had the time to look."""
-        for key in _keys(name, address):
-            self._take_back(key)
+        for key, free in zip(_keys(name, address), self._free, strict=True):
+            self._take_back(key, free)
 
-    def _take_back(self, key: _Key) -> None:
+    def _take_back(self, key: _Key, free: int) -> None:
         sheet = self._sheets.get(key)
         if sheet is not None:
             sheet.count -= 1
-            sheet.until = 0.0
+            if sheet.count < free:  # else the others have to be waited for all the same
+                sheet.until = 0.0
 
     def _sheet(self, key: _Key, now: float) -> _Failures:
         sheet = self._sheets.get(key)

@@ -123,10 +123,13 @@ def _administer(flags: argparse.Namespace) -> int:
 
 def _password() -> str:
     if not sys.stdin.isatty():
-        return sys.stdin.readline().rstrip("\r\n")
-    password = getpass.getpass("new password: ")
-    if getpass.getpass("once more: ") != password:
-        raise ValueError("the two are not the same: nothing was changed")
+        password = sys.stdin.readline().rstrip("\r\n")
+    else:
+        password = getpass.getpass("new password: ")
+        if getpass.getpass("once more: ") != password:
+            raise ValueError("the two are not the same: nothing was changed")
+    if not password:
+        raise ValueError("no password was given: nothing was changed")
     return password
 
 

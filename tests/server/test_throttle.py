@@ -91,6 +91,18 @@ def test_a_try_that_nobody_looked_at_does_not_count(clock: Clock) -> None:
         throttle.undecided("todd", HERE)
 
 
+def test_a_good_login_of_ones_own_does_not_buy_more_guesses(clock: Clock) -> None:
+    throttle = Throttle(pair=1000, address=5, clock=clock)
+    throttle.begin("mine", HERE)
+    for number in range(20):
+        wait(throttle, f"user{number}")
+    throttle.succeeded("mine", HERE)
+    assert wait(throttle, "user0") == 0, "the one that it was counted for"
+    assert wait(throttle, "user1") > 0
+    throttle.undecided("user0", HERE)
+    throttle.succeeded("mine", HERE)
+
+
 def test_it_can_be_turned_off(clock: Clock) -> None:
     throttle = Throttle(longest=0.0, clock=clock)
     assert not any(wait(throttle, "todd") for _ in range(1000))

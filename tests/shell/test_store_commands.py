@@ -53,6 +53,16 @@ def test_a_lost_password_is_replaced(server: Server) -> None:
     assert server.query("SHOW USERS", ("root", "n3w-pass")).status == 200
 
 
+def test_no_password_at_all_is_no_new_password(server: Server) -> None:
+    status, printed, errors = headgate(
+        "admin", "reset-password", "root", "--store", str(server.store)
+    )
+    assert (status, printed) == (1, "")
+    assert errors == "headgate: no password was given: nothing was changed\n"
+    start_again(server)
+    assert server.query("SHOW USERS").status == 200
+
+
 def test_an_administrator_is_made(server: Server) -> None:
     store = str(server.store)
     done = headgate("admin", "grant-admin", "todd", "-store", store)

@@ -24,7 +24,8 @@ from headgate_server.settings import Settings
 # Started anew, not forked: a store's connections must not cross a fork.
 _SPAWN = multiprocessing.get_context("spawn")
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_ENDING = (signal.SIGTERM, signal.SIGINT)
+_SIGNALS = (*_ENDING, signal.SIGHUP)
 
 
 @dataclass(slots=True)
@@ -47,7 +48,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Until SIGTERM or SIGINT; a worker that dies is replaced. The exit status: 1 if none of
-        the first workers can start.
+        the first workers can start, or if something had to be broken off at the end.
         """
         waker, alarm = socket.socketpair()
         alarm.setblocking(False)
@@ -55,19 +56,22 @@ class Supervisor:
         for number in _SIGNALS:
             signal.signal(number, lambda *_: None)
         try:
-            for _ in range(self._settings.workers):
-                self._start()
-            while True:
-                ends = [worker.process.sentinel for worker in self._workers]
-                ears = [worker.ear for worker in self._workers if not worker.started]
-                ready = wait([waker, *ends, *ears], self._until_next())
-                if waker in ready and not self._obey(waker.recv(64)):
-                    return 0
-                if not self._look_after():
-                    return 1
+            status = self._watch(waker)
+            return max(status, self._end(waker))
         finally:
-            self._end()
             signal.set_wakeup_fd(-1)
+
+    def _watch(self, waker: socket.socket) -> int:
+        for _ in range(self._settings.workers):
+            self._start()
+        while True:
+            ends = [worker.process.sentinel for worker in self._workers]
+            ears = [worker.ear for worker in self._workers if not worker.started]
+            ready = wait([waker, *ends, *ears], self._until_next())
+            if waker in ready and not self._obey(waker.recv(64)):
+                return 0
+            if not self._look_after():
+                return 1
 
     def _until_next(self) -> float | None:
         """Seconds until another try to start a worker is due; None if all are there."""
@@ -86,7 +90,7 @@ class Supervisor:
 
     def _obey(self, numbers: bytes) -> bool:
         """Whether to go on."""
-        if signal.SIGTERM in numbers or signal.SIGINT in numbers:
+        if set(numbers) & set(_ENDING):
             return False
         for worker in self._workers:
             # One that has not started reads everything anew in any case.
@@ -124,14 +128,20 @@ class Supervisor:
         self._next_try = time.monotonic() + self._pause
         self._pause = min(2 * self._pause, _LONGEST_PAUSE)
 
-    def _end(self) -> None:
+    def _end(self, waker: socket.socket) -> int:
+        """Lets the workers finish, unless they take too long or a second signal comes; then 1."""
         for worker in self._workers:
             worker.process.terminate()
         deadline = time.monotonic() + GRACE_SECONDS + 10
+        while alive := [w.process.sentinel for w in self._workers if w.process.is_alive()]:
+            ready = wait([waker, *alive], max(0.0, deadline - time.monotonic()))
+            if not ready or (waker in ready and set(waker.recv(64)) & set(_ENDING)):
+                break
         for worker in self._workers:
-            worker.process.join(max(0, deadline - time.monotonic()))
             worker.process.kill()
             worker.process.join()
+        broken_off = (1, -signal.SIGKILL)
+        return int(any(worker.process.exitcode in broken_off for worker in self._workers))
 
 
 def _serve(settings: Settings, listeners: Listeners, mouth: Connection) -> None:
