@@ -1,5 +1,6 @@
 """Users, databases, grants: who someone is, and what he may do. Imports the grammar."""
 
+from headgate_engine.auditfile import AuditFile, json_line
 from headgate_engine.database import Database
 from headgate_engine.engine import Engine
 from headgate_engine.errors import (
@@ -12,6 +13,7 @@ from headgate_engine.errors import (
     InvalidName,
     LastAdmin,
     NameTooLong,
+    NotAuthorized,
     NoUpstream,
     PolicyError,
     StatementError,
@@ -26,10 +28,11 @@ from headgate_engine.errors import (
 from headgate_engine.memory import MemoryStore
 from headgate_engine.needs import ADMIN, Need, allows, changes, needs
 from headgate_engine.passwords import Passwords
+from headgate_engine.restore import accept_rollback, restore
 from headgate_engine.result import Result, Series, Value
 from headgate_engine.retention import RetentionPolicy
 from headgate_engine.sqlite import SqliteStore
-from headgate_engine.store import Audit, AuditRecord, Change, Store, Tx
+from headgate_engine.store import Audit, AuditRecord, Change, Refused, Store, Tx
 from headgate_engine.user import EVERYBODY, NOBODY, Account, Principal, User
 
 __all__ = [
@@ -40,6 +43,7 @@ __all__ = [
     "Account",
     "AdminRequiredFirst",
     "Audit",
+    "AuditFile",
     "AuditRecord",
     "AuthenticationFailed",
     "BadPassword",
@@ -54,9 +58,11 @@ __all__ = [
     "NameTooLong",
     "Need",
     "NoUpstream",
+    "NotAuthorized",
     "Passwords",
     "PolicyError",
     "Principal",
+    "Refused",
     "Result",
     "RetentionPolicy",
     "Series",
@@ -73,7 +79,10 @@ __all__ = [
     "UsernameRequired",
     "UsernameTooLong",
     "Value",
+    "accept_rollback",
     "allows",
     "changes",
+    "json_line",
     "needs",
+    "restore",
 ]

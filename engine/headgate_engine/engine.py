@@ -7,11 +7,11 @@ from typing import Any
 
 from headgate_engine import rules
 from headgate_engine.errors import (
-    AccessDenied,
     AdminRequiredFirst,
     AuthenticationFailed,
     DatabaseRequired,
     InvalidName,
+    NotAuthorized,
     NoUpstream,
     StatementError,
     Unavailable,
@@ -59,11 +59,16 @@ class Engine:
     """
 
     def __init__(
-        self, store: Store, passwords: Passwords | None = None, *, keep_last_admin: bool = True
+        self,
+        store: Store,
+        passwords: Passwords | None = None,
+        parse: ParseCache | None = None,
+        *,
+        keep_last_admin: bool = True,
     ) -> None:
         self.store = store
         self.passwords = passwords or Passwords()
-        self.parse = ParseCache()
+        self.parse = parse or ParseCache()
         self._keep_last_admin = keep_last_admin
 
     # ---- who someone is
@@ -72,6 +77,10 @@ class Engine:
         """The user, if name and password were verified lately: microseconds, and never bcrypt."""
         user = self.user(name)
         return user if self.passwords.recall(user, password) else None
+
+    def verified(self, name: str, password: str) -> bool:
+        """Whether name and password were verified before, though perhaps not lately."""
+        return self.passwords.verified(self.user(name), password)
 
     def authenticate(self, name: str, password: str) -> User:
         """The user of that name and password. Raises AuthenticationFailed.
@@ -139,10 +148,7 @@ class Engine:
         for statement in statements:
             for need in needs(statement, database):
                 if not allows(user, need):
-                    raise AccessDenied(
-                        f"{user.name} not authorized to execute statement '{statement}',"
-                        f" requires {need}"
-                    )
+                    raise NotAuthorized(user.name, str(statement), str(need))
 
     # ---- and doing it
 

@@ -100,6 +100,17 @@ class AccessDenied(EngineError):
     """A query is refused before any of its statements runs."""
 
 
+class NotAuthorized(AccessDenied):
+    """The user lacks what *statement* requires, *need* in words."""
+
+    def __init__(self, name: str, statement: str, need: str) -> None:
+        super().__init__(
+            f"{name} not authorized to execute statement '{statement}', requires {need}"
+        )
+        self.statement = statement
+        self.need = need
+
+
 class AdminRequiredFirst(AccessDenied):
     """There are no users yet, and the query does not begin by making an administrator."""
 

@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from headgate_engine.database import Database
 from headgate_engine.retention import RetentionPolicy
-from headgate_engine.store import Audit, AuditRecord, Change, Tx
+from headgate_engine.store import Audit, AuditRecord, Change, Refused, Tx
 from headgate_engine.user import Account, User
 from headgate_grammar import Privilege
 
@@ -96,12 +96,10 @@ class MemoryStore:
             state = self._state.copy()
             result = change(state)
             if not state.keys:
-                return result, len(self._audit)
-            revision = len(self._audit) + 1
+                return result, self._revision
+            revision = self._revision + 1
             now = datetime.now(UTC).isoformat(timespec="microseconds")
-            self._audit.append(
-                AuditRecord(revision, now, audit.actor, audit.address, audit.statement, "ok")
-            )
+            self._append(revision, now, audit.actor, audit.address, audit.statement, "ok", 1)
             self._changes.append(Change(revision, tuple(state.keys)))
             self._state = state
             self._changed.notify_all()
@@ -127,19 +125,36 @@ class MemoryStore:
     def databases(self) -> Sequence[Database]:
         return list(self._state.databases.values())
 
+    @property
+    def _revision(self) -> int:
+        return len(self._changes)
+
+    def _append(self, *fields: Any) -> None:
+        newest = self._audit[-1].id if self._audit else 0
+        self._audit.append(AuditRecord(newest + 1, *fields))
+
     def audit(self, since: int = 0, limit: int = 1000) -> Sequence[AuditRecord]:
-        return self._audit[since : since + limit]
+        return [record for record in self._audit if record.id > since][:limit]
+
+    def record(self, refused: Sequence[Refused]) -> None:
+        with self._changed:
+            for it in refused:
+                self._append(0, it.time, it.actor, it.address, it.statement, it.outcome, it.count)
+
+    def forget(self, before: str) -> None:
+        with self._changed:
+            self._audit[:-1] = [record for record in self._audit[:-1] if record.time >= before]
 
     def changes(self, since: int) -> Sequence[Change] | None:
         return self._changes[since:]
 
     def wait(self, since: int, timeout: float) -> int:
         with self._changed:
-            self._changed.wait_for(lambda: len(self._audit) > since, timeout)
-            return len(self._audit)
+            self._changed.wait_for(lambda: self._revision > since, timeout)
+            return self._revision
 
     def fence(self) -> int:
-        return len(self._audit)
+        return self._revision
 
     def close(self) -> None:
         """Nothing to give back."""

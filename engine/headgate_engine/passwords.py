@@ -24,7 +24,7 @@ _HASH = re.compile(r"\$2[aby]\$(0[4-9]|1[0-4])\$[./A-Za-z0-9]{53}")
 _SALT = slice(7, 29)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Remembered:
     digest: bytes = field(repr=False)
     salt: str = field(repr=False)
@@ -44,8 +44,9 @@ class Passwords:
 
     What is remembered is a keyed digest bound to the user's id and salt: whoever was dropped, made
     again or given another password is never let in by it. *cost* is bcrypt's (4 to 14; InfluxDB's
-    is 10), *capacity* how many users are remembered and *seconds* for how long, *least* how many
-    characters a new password must have. May be used from several threads.
+    is 10), *capacity* how many users are remembered and *seconds* for how long after the last use,
+    *least* how many characters a new password must have, *at_once* how many cores bcrypt may take.
+    May be used from several threads.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Passwords:
         clock: Callable[[], float] = time.monotonic,
         *,
         least: int = 0,
+        at_once: int = 2,
     ) -> None:
         if not 4 <= cost <= 14:
             raise ValueError(f"bcrypt cost {cost}: must be 4 to 14")
@@ -67,6 +69,7 @@ class Passwords:
         self._key = secrets.token_bytes(32)
         self._remembered: OrderedDict[str, _Remembered] = OrderedDict()
         self._lock = threading.Lock()
+        self._cores = threading.BoundedSemaphore(at_once)
         # Verified against where there is no such user, so that both answers cost the same.
         self._nobody = bcrypt.gensalt(cost) + b"." * 31
 
@@ -79,7 +82,8 @@ class Passwords:
             raise BadPassword(f"password must have at least {self._least} characters")
         secret = _bytes(password)
         check_password(secret)
-        return bcrypt.hashpw(secret, bcrypt.gensalt(self._cost)).decode("ascii")
+        with self._cores:
+            return bcrypt.hashpw(secret, bcrypt.gensalt(self._cost)).decode("ascii")
 
     def outdated(self, user: User) -> bool:
         """Whether the user's hash is a cheaper one than would be made now."""
@@ -88,17 +92,31 @@ class Passwords:
     def rehash(self, user: User, password: str) -> str:
         """The hash of *password*, which is the user's, at the cost of today, slowly."""
         salt = f"$2b${self._cost:02}${user.hash[_SALT]}".encode("ascii")
-        return bcrypt.hashpw(_bytes(password), salt).decode("ascii")
+        with self._cores:
+            return bcrypt.hashpw(_bytes(password), salt).decode("ascii")
 
     def recall(self, user: User | None, password: str) -> bool:
         """Whether *password* was verified for *user* lately. Microseconds, no bcrypt."""
-        if user is None:
+        entry = self._entry(user, password)
+        now = self._clock()
+        if entry is None or entry.until < now:
             return False
-        known = self._remembered.get(user.id)
-        if known is None or known.until < self._clock():
-            return False
+        # Whoever goes on working never has to wait for bcrypt, however busy others keep it.
+        entry.until = now + self._seconds
+        return True
+
+    def verified(self, user: User | None, password: str) -> bool:
+        """Whether *password* was ever verified for *user*, as far as one can remember: then this is
+        nobody who guesses.
+        """
+        return self._entry(user, password) is not None
+
+    def _entry(self, user: User | None, password: str) -> _Remembered | None:
+        known = self._remembered.get(user.id) if user is not None else None
+        if user is None or known is None:
+            return None
         same = hmac.compare_digest(known.digest, self._digest(user, _bytes(password)))
-        return same and hmac.compare_digest(known.salt, user.hash[_SALT])
+        return known if same and hmac.compare_digest(known.salt, user.hash[_SALT]) else None
 
     def verify(self, user: User | None, password: str) -> bool:
         """Whether *password* is the user's, by bcrypt; as slow if *user* is None. Remembers it."""
@@ -106,7 +124,8 @@ class Passwords:
         known = user is not None and _HASH.fullmatch(user.hash) is not None
         sound = known and len(secret) <= LONGEST and b"\0" not in secret
         stored = user.hash.encode("ascii") if user is not None and sound else self._nobody
-        matches = bcrypt.checkpw(secret[:LONGEST], stored)
+        with self._cores:
+            matches = bcrypt.checkpw(secret[:LONGEST], stored)
         if not (user is not None and sound and matches):
             return False
         self._remember(user, secret)

@@ -1,7 +1,22 @@
 """The tables of a SQLite store, and the numbers by which a store file is known."""
 
 APPLICATION_ID = 0x48644774  # "HdGt"
-VERSION = 1
+VERSION = 2
+
+# What is refused has no revision; it is kept apart only where the oldest of it is dropped.
+AUDIT = """
+CREATE TABLE audit (
+    id        INTEGER PRIMARY KEY,
+    rev       INTEGER NOT NULL CHECK (rev >= 0),
+    time      TEXT NOT NULL,
+    actor     TEXT NOT NULL,
+    address   TEXT NOT NULL,
+    statement TEXT NOT NULL,
+    outcome   TEXT NOT NULL,
+    count     INTEGER NOT NULL DEFAULT 1 CHECK (count >= 1)
+) STRICT;
+CREATE INDEX audit_refused ON audit (id) WHERE rev = 0;
+"""
 
 # Ids come from AUTOINCREMENT: one that was given is never given again, so a grant may point at a
 # database that is gone, and DROP DATABASE is one row.
@@ -12,9 +27,10 @@ PRAGMA user_version = {VERSION};
 CREATE TABLE meta (
     id    INTEGER PRIMARY KEY CHECK (id = 1),
     epoch TEXT NOT NULL CHECK (length(epoch) = 32),
-    rev   INTEGER NOT NULL CHECK (rev >= 0)
+    rev   INTEGER NOT NULL CHECK (rev >= 0),
+    exported INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-INSERT INTO meta VALUES (1, lower(hex(randomblob(16))), 0);
+INSERT INTO meta (id, epoch, rev) VALUES (1, lower(hex(randomblob(16))), 0);
 
 CREATE TABLE users (
     id    INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -45,12 +61,16 @@ CREATE TABLE changes (
     keys TEXT NOT NULL
 ) STRICT;
 
-CREATE TABLE audit (
-    rev       INTEGER PRIMARY KEY,
-    time      TEXT NOT NULL,
-    actor     TEXT NOT NULL,
-    address   TEXT NOT NULL,
-    statement TEXT NOT NULL,
-    outcome   TEXT NOT NULL
-) STRICT;
+{AUDIT}"""
+
+# From the version that is the key to the next, within the transaction that sets `user_version`.
+MIGRATIONS = {
+    1: f"""
+ALTER TABLE meta ADD COLUMN exported INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE audit RENAME TO audit_1;
+{AUDIT}
+INSERT INTO audit (id, rev, time, actor, address, statement, outcome)
+SELECT rev, rev, time, actor, address, statement, outcome FROM audit_1;
+DROP TABLE audit_1;
 """
+}

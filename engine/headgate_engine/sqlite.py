@@ -5,25 +5,36 @@ fairly (SQLite's own waiting is not fair). Connections belong to a process: make
 fork.
 """
 
-import fcntl
 import json
 import os
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import apsw
 
+from headgate_engine.auditfile import AuditFile
+from headgate_engine.connection import connect, said
 from headgate_engine.database import Database
 from headgate_engine.errors import EngineError, StoreError, Unavailable, Unknown
+from headgate_engine.sidefile import SideFile
+from headgate_engine.sqlite_audit import (
+    export,
+    forget,
+    read_audit,
+    record_change,
+    record_refused,
+    unexported,
+)
 from headgate_engine.sqlite_tx import SqliteTx, read_database, read_databases, read_user
-from headgate_engine.store import Audit, AuditRecord, Change, Tx
-from headgate_engine.storefile import connect, copy, faults, lock_path, prepare
+from headgate_engine.store import Audit, AuditRecord, Change, Refused, Tx
+from headgate_engine.storecopy import copy
+from headgate_engine.storefile import check_mark, faults, prepare
 from headgate_engine.user import Account, User
 
 T = TypeVar("T")
@@ -35,19 +46,30 @@ _POLL_SECONDS = 0.01
 class SqliteStore:
     """Keeps the promises of Store in the file *path*, which is created if there never was one.
 
+    Every audit record is appended to *audit_file* too, before what it tells of is durable: what
+    cannot be recorded there is Unavailable.
+
     Raises StoreError if the file cannot be used, or is missing and not to be *create*d. `created`
-    says whether it is new.
+    says whether it is new, `upgraded` from which version it was (0: it was not).
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, create: bool = True) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        create: bool = True,
+        audit_file: AuditFile | None = None,
+    ) -> None:
         self._path = Path(path)
+        self._audit_file = audit_file
         try:
-            self.created = prepare(self._path, create=create)
-            self._lock_file = os.open(lock_path(self._path), os.O_CREAT | os.O_RDWR, 0o600)
+            self.created, self.upgraded = prepare(self._path, create=create)
+            self._side = SideFile(self._path)
         except OSError as error:
             name = error.filename or self._path
             raise StoreError(f"cannot open store {name}: {error.strerror}") from None
         self._writer = connect(self._path)
+        check_mark(self._path, self._writer, self._side)
         self._inode = os.stat(self._path).st_ino
         self._writing = threading.Lock()
         self._readers = threading.local()
@@ -58,24 +80,59 @@ class SqliteStore:
     # ---- writing
 
     def transact(self, change: Callable[[Tx], T], audit: Audit) -> tuple[T, int]:
-        with self._writing, self._file_locked():
+        with self._transaction() as connection:
+            tx = SqliteTx(connection)
+            result = change(tx)
+            revision: int = connection.execute("SELECT rev FROM meta").get
+            if tx.keys:
+                revision += 1
+                self._record(revision, tx.keys, audit)
+        return result, revision
+
+    def record(self, refused: Sequence[Refused]) -> None:
+        with self._transaction() as connection:
+            record_refused(connection, refused)
+
+    def forget(self, before: str) -> None:
+        more = True
+        while more:
+            with self._transaction() as connection:
+                more = forget(connection, before)
+
+    def export(self) -> None:
+        """Gives the audit file what it lacks: what other programs did. Raises Unavailable."""
+        if self._audit_file is not None and unexported(self._reader()):
+            with self._transaction():
+                pass  # each transaction does it
+
+    @contextmanager
+    def _transaction(self) -> Iterator[apsw.Connection]:
+        """All that is done while it lasts is durable when it is over, or not done."""
+        with self._writing, self._side.held():
             connection = self._writer
             self._check_file()
             with _refused("begin"):
                 connection.execute("BEGIN IMMEDIATE")
             try:
+                epoch, before = self._position()
+                if before < self._side.marked(epoch):
+                    raise Unavailable("it is behind what was acknowledged: see headgate store")
                 with _refused("write"):
-                    tx = SqliteTx(connection)
-                    result = change(tx)
-                    if tx.keys:
-                        revision = self._record(tx.keys, audit)
-                    else:
-                        revision = connection.execute("SELECT rev FROM meta").get
+                    yield connection
+                exported = self._export()
+                epoch, revision = self._position()
             except BaseException:
                 self._roll_back()
                 raise
-            self._commit()
-            return result, revision
+            self._commit(exported)
+            if revision != before:
+                self._side.mark(epoch, revision)
+
+    def _position(self) -> tuple[str, int]:
+        """Of which history the store is, and how far it is."""
+        with _refused("read"):
+            position: tuple[str, int] = self._writer.execute("SELECT epoch, rev FROM meta").get
+            return position
 
     def _check_file(self) -> None:
         """Raises Unavailable if the file was removed or replaced: what is written would be lost."""
@@ -86,42 +143,39 @@ class SqliteStore:
         if not same:
             raise Unavailable("its file was removed or replaced")
 
-    def _record(self, keys: list[str], audit: Audit) -> int:
+    def _record(self, revision: int, keys: list[str], audit: Audit) -> None:
         execute = self._writer.execute
-        revision: int = execute("UPDATE meta SET rev = rev + 1 RETURNING rev").get
+        execute("UPDATE meta SET rev = ?", (revision,))
         execute("INSERT INTO changes VALUES (?, ?)", (revision, json.dumps(keys)))
         execute("DELETE FROM changes WHERE rev <= ?", (revision - _KEPT_CHANGES,))
-        execute(
-            "INSERT INTO audit VALUES (?, ?, ?, ?, ?, 'ok')",
-            (
-                revision,
-                datetime.now(UTC).isoformat(timespec="microseconds"),
-                *(audit.actor, audit.address, audit.statement),
-            ),
-        )
-        return revision
+        record_change(self._writer, revision, audit)
 
-    def _commit(self) -> None:
+    def _export(self) -> list[AuditRecord]:
+        """Brings the audit file up to here; the last records that it got."""
+        if self._audit_file is None:
+            return []
+        try:
+            return export(self._writer, self._audit_file)
+        except OSError as error:
+            raise Unavailable(f"the audit file cannot be written: {error.strerror}") from None
+
+    def _commit(self, exported: list[AuditRecord]) -> None:
         try:
             self._writer.execute("COMMIT")
-        except (apsw.FullError, apsw.BusyError) as error:
-            self._roll_back()
-            raise Unavailable(_reason(error)) from None
         except apsw.Error as error:
             self._roll_back()
-            raise Unknown(_reason(error)) from None
+            undone = isinstance(error, apsw.FullError | apsw.BusyError)
+            outcome = Unavailable(_reason(error)) if undone else Unknown(_reason(error))
+            if self._audit_file is not None:
+                with suppress(OSError):  # whoever asked for it hears of it in any case
+                    self._audit_file.append(
+                        replace(record, outcome=str(outcome)) for record in exported
+                    )
+            raise outcome from None
 
     def _roll_back(self) -> None:
         if self._writer.in_transaction:
             self._writer.execute("ROLLBACK")
-
-    @contextmanager
-    def _file_locked(self) -> Iterator[None]:
-        fcntl.flock(self._lock_file, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.flock(self._lock_file, fcntl.LOCK_UN)
 
     # ---- reading
 
@@ -151,12 +205,7 @@ class SqliteStore:
 
     def audit(self, since: int = 0, limit: int = 1000) -> Sequence[AuditRecord]:
         with _refused("read"):
-            rows = self._reader().execute(
-                "SELECT rev, time, actor, address, statement, outcome FROM audit"
-                " WHERE rev > ? ORDER BY rev LIMIT ?",
-                (since, limit),
-            )
-            return [AuditRecord(*row) for row in rows]
+            return read_audit(self._reader(), since, limit)
 
     def changes(self, since: int) -> Sequence[Change] | None:
         with _refused("read"):
@@ -177,7 +226,6 @@ class SqliteStore:
         return revision
 
     def fence(self) -> int:
-        self._check_file()
         with _refused("read"):
             revision: int = self._reader().execute("SELECT rev FROM meta").get
             return revision
@@ -194,9 +242,10 @@ class SqliteStore:
 
     def _reader(self) -> apsw.Connection:
         """This thread's connection for reading."""
+        # Also of a file that is gone: nobody could take a privilege away any more.
+        self._check_file()
         connection: apsw.Connection | None = getattr(self._readers, "connection", None)
         if connection is None:
-            self._check_file()
             connection = connect(self._path)
             connection.execute("PRAGMA query_only = ON")
             self._readers.connection = connection
@@ -211,7 +260,7 @@ class SqliteStore:
             self._closed = True
             for connection in (*self._open_readers, self._writer):
                 connection.close()
-            os.close(self._lock_file)
+            self._side.close()
 
 
 @contextmanager
@@ -227,5 +276,5 @@ def _refused(step: str) -> Iterator[None]:
 
 
 def _reason(error: apsw.Error) -> str:
-    # Not str(error) alone: it may name files and tables, which are no business of a client's.
-    return type(error).__name__.removesuffix("Error").lower()
+    # Never what SQLite says: it may name tables, which are no business of a client's.
+    return said(error) or type(error).__name__.removesuffix("Error").lower()

@@ -27,14 +27,36 @@ class Audit:
 
 @dataclass(frozen=True, slots=True)
 class AuditRecord:
-    """A change as it was recorded, with it and in the same transaction. *time* is RFC 3339, UTC."""
+    """What was recorded: a change, in the same transaction with it, or something refused.
 
+    *id* grows from record to record. *revision* is the change's, 0 of what was refused. *time* is
+    RFC 3339, UTC. *outcome* is `ok`, or why not. *count* says how often that was refused within
+    about a second.
+    """
+
+    id: int
     revision: int
     time: str
     actor: str
     address: str
     statement: str
     outcome: str
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Something refused *count* times since *time*: a login, a query, a statement.
+
+    *actor* is "" where nobody is known by the name that was given.
+    """
+
+    time: str
+    actor: str
+    address: str
+    statement: str
+    outcome: str
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +145,18 @@ class Store(Protocol):
         ...
 
     def audit(self, since: int = 0, limit: int = 1000) -> Sequence[AuditRecord]:
-        """At most *limit* audit records with a revision greater than *since*, in order."""
+        """At most *limit* audit records with an id greater than *since*, in order."""
+        ...
+
+    def record(self, refused: Sequence[Refused]) -> None:
+        """Adds *refused* to the audit. Of the newest 100,000 none is ever dropped but by `forget`.
+
+        Raises Unavailable.
+        """
+        ...
+
+    def forget(self, before: str) -> None:
+        """Drops audit records older than *before*, a time as they have it; the newest stays."""
         ...
 
     def changes(self, since: int) -> Sequence[Change] | None:

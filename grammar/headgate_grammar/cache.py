@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from threading import Lock
 
-from headgate_grammar.parser import parse
+from headgate_grammar.parser import UNBOUNDED, Bounds, parse
 from headgate_grammar.statements import Statement
 from headgate_grammar.users import CreateUser, SetPassword
 
@@ -12,14 +12,15 @@ _LONGEST_TEXT = 4096
 
 
 class ParseCache:
-    """`cache(text)` is `parse(text)`, remembered unless the text holds a password or is long, or
-    there are parameters.
+    """`cache(text)` is `parse(text)` within *bounds*, remembered unless the text holds a password
+    or is long, or there are parameters.
 
     At most *capacity* texts, the least recently used forgotten first. May be used from several
     threads.
     """
 
-    def __init__(self, capacity: int = 2048) -> None:
+    def __init__(self, capacity: int = 2048, bounds: Bounds = UNBOUNDED) -> None:
+        self._bounds = bounds
         self._capacity = capacity
         self._known: OrderedDict[str, tuple[Statement, ...]] = OrderedDict()
         self._lock = Lock()
@@ -36,11 +37,11 @@ class ParseCache:
         self, text: str, parameters: Mapping[str, object] | None = None
     ) -> tuple[Statement, ...]:
         if parameters:
-            return parse(text, parameters)
+            return parse(text, parameters, self._bounds)
         known = self.known(text)
         if known is not None:
             return known
-        statements = parse(text)
+        statements = parse(text, bounds=self._bounds)
         if len(text) <= _LONGEST_TEXT and not any(map(_secret, statements)):
             with self._lock:
                 self._known[text] = statements

@@ -25,6 +25,19 @@ DEEPEST = 24
 
 Each of them holds up to eight levels of operators: all of that is printed within Python's limit."""
 
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How many statements a text may hold, and how many characters one of them, what stands before
+    it included (0: any number).
+    """
+
+    statements: int = 0
+    length: int = 0
+
+
+UNBOUNDED = Bounds()
+
 _LARK = load(Builder())
 _SEMANTIC = (BadValue, ConditionInField, NoInterval, NoResample)
 _OPERAND_ENDS = frozenset(
@@ -36,13 +49,15 @@ _SOFT_KEYWORDS = {"fill": "FILL", "tz": "TZ", "verbose": "VERBOSE"}
 _SOFT_WORDS = frozenset(_SOFT_KEYWORDS.values())
 
 
-def parse(text: str, parameters: Mapping[str, object] | None = None) -> tuple[Statement, ...]:
+def parse(
+    text: str, parameters: Mapping[str, object] | None = None, bounds: Bounds = UNBOUNDED
+) -> tuple[Statement, ...]:
     """The statements of *text*, none for a text of blanks, comments and semicolons.
 
     *parameters* are the values of `$name`, see parameters.py. Raises ParseError, whose text and
-    position are InfluxDB 1.8's.
+    position are InfluxDB 1.8's; also as soon as the text goes beyond *bounds*.
     """
-    return _Parse(as_read(text), parameters or {}).statements()
+    return _Parse(as_read(text), parameters or {}, bounds).statements()
 
 
 def tokens_of(text: str) -> list[Token] | None:
@@ -75,8 +90,13 @@ def accepts(text: str) -> Accepted:
 class _Parse:
     """One text on its way through the parser."""
 
-    def __init__(self, text: str, parameters: Mapping[str, object]) -> None:
+    def __init__(
+        self, text: str, parameters: Mapping[str, object], bounds: Bounds = UNBOUNDED
+    ) -> None:
         self._text = text
+        self._bounds = bounds
+        self._begun = 0  # where the statement begins that is being read
+        self._number = 1
         self._parameters = parameters
         self._parser = _LARK.parse_interactive()
         self.tokens: list[Token] = []
@@ -112,6 +132,7 @@ class _Parse:
 
     def _feed(self, token: Token) -> None:
         self._count(token)
+        self._measure(token)
         self.tokens.append(token)
         if token.type == "BADREGEX":
             raise ParseError("bad regex: ", *position(self._text, token))
@@ -128,6 +149,19 @@ class _Parse:
         depth = sum(self._levels) + (token.type == "IDENT" and _signed(self.tokens))
         if depth > DEEPEST:
             raise ParseError(f"nested deeper than {DEEPEST} levels", *position(self._text, token))
+
+    def _measure(self, token: Token) -> None:
+        """Raises ParseError where *token* leads beyond the bounds."""
+        start, end = token.start_pos or 0, token.end_pos or 0
+        if 0 < self._bounds.length < end - self._begun:
+            where = position(self._text, token)
+            raise ParseError(f"statement longer than {self._bounds.length} characters", *where)
+        if self._bounds.statements and self._number > self._bounds.statements:
+            where = position(self._text, token)
+            raise ParseError(f"more than {self._bounds.statements} statements", *where)
+        if token.type == "SEMICOLON":
+            self._begun = start + 1
+            self._number += 1
 
     def _as_expected(self, token: Token) -> Token:
         """*token* as it has to be read in this place."""

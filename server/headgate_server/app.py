@@ -128,8 +128,10 @@ class Application:
     async def _call(self, endpoint: Endpoint, call: Call) -> Response:
         assert self._service is not None
         accept = ",".join(call.headers.getlist("accept"))
-        format = format_for(accept, pretty=call.url_pairs.get("pretty") == "true")
+        format = format_for(accept, pretty=False)
         try:
+            if call.url_pairs.get("pretty") == "true":
+                format = format_for(accept, pretty=True)
             return await endpoint(call, self._service, format)
         except ClientDisconnect:
             raise

@@ -6,7 +6,8 @@ from functools import cached_property
 from starlette.requests import Request
 from starlette.types import Receive, Scope
 
-from headgate_server.form import Pairs, pairs
+from headgate_server.form import Pairs, check_number, pairs
+from headgate_server.refusals import BadRequest
 
 
 @dataclass(slots=True)
@@ -32,7 +33,22 @@ class Call(Request):
 
     @cached_property
     def url_pairs(self) -> Pairs:
-        return pairs(self.scope["query_string"])
+        """Raises BadRequest for very many."""
+        encoded: bytes = self.scope["query_string"]
+        check_number(encoded)
+        return pairs(encoded)
+
+    @property
+    def authorization(self) -> str:
+        """The header, or "". Where there are several, the first, as in InfluxDB."""
+        return self.headers.get("authorization", "")
+
+    def check_authorization(self) -> None:
+        """Raises BadRequest for more than one such header: who else reads this request may have
+        taken another one.
+        """
+        if len(self.headers.getlist("authorization")) > 1:
+            raise BadRequest("more than one Authorization header")
 
     @property
     def address(self) -> str:

@@ -34,7 +34,7 @@ _KINDS: dict[type, str] = {
     float: "a duration such as 10s or 2m",
     str: "a string",
 }
-_OURS = ("HEADGATE_HTTP_", "HEADGATE_STORE_", "HEADGATE_AUTH_")
+_OURS = ("HEADGATE_HTTP_", "HEADGATE_STORE_", "HEADGATE_AUTH_", "HEADGATE_AUDIT_")
 _WORDS = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
 _SECOND = 1_000_000_000
 

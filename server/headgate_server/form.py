@@ -44,6 +44,12 @@ def pairs(encoded: bytes) -> Pairs:
     return found
 
 
+def check_number(encoded: bytes) -> None:
+    """Raises BadRequest if there are very many pairs in an urlencoded text."""
+    if encoded.count(b"&") > _MOST_PAIRS:
+        raise BadRequest(f"too many parameters: at most {_MOST_PAIRS}")
+
+
 def _decoded(encoded: bytes) -> str:
     plain = encoded.replace(b"+", b" ")
     # Quoted-printable with another sign. urllib takes 80 bytes of memory for each escape.
@@ -64,8 +70,7 @@ async def form(request: Request, url: Pairs, limit: int, query_limit: int, run: 
         case "application/x-www-form-urlencoded":
             least = min(filter(None, (limit, query_limit)), default=0)
             encoded = b"".join([part async for part in body(request, least)])
-            if encoded.count(b"&") > _MOST_PAIRS:
-                raise BadRequest(f"too many parameters: at most {_MOST_PAIRS}")
+            check_number(encoded)
             if len(encoded) <= _SHORT:
                 return Form(url | pairs(encoded))
             return Form(url | await run(partial(pairs, encoded)))

@@ -4,6 +4,8 @@ import asyncio
 import hashlib
 import hmac
 import secrets
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from headgate_engine import EVERYBODY, NOBODY, AuthenticationFailed, Engine, Principal, User
 from headgate_server.credentials import Credentials, NamePassword, Token
@@ -18,12 +20,23 @@ from headgate_server.tokens import username
 # bcrypt does a dozen a second on a core: who stands behind 64 others is better told to come again.
 _QUEUE = 64
 
+# Actor, address, what, and why not.
+Refused = Callable[[str, str, str, str], None]
+
+
+def _unheard(actor: str, address: str, what: str, why: str) -> None:
+    """Nobody keeps a record."""
+
+
 # Address, name, and the password's digest: apart, for a name may hold any character.
 _Shown = tuple[str, str, bytes]
 
 
 class Login:
-    """Logs in by password or by token. With *enabled* false everybody may do everything."""
+    """Logs in by password or by token. With *enabled* false everybody may do everything.
+
+    *refused* hears of every failed login.
+    """
 
     def __init__(
         self,
@@ -33,6 +46,7 @@ class Login:
         *,
         enabled: bool = True,
         throttle: Throttle | None = None,
+        refused: Refused = _unheard,
     ) -> None:
         self._engine = engine
         self._metrics = metrics
@@ -40,6 +54,7 @@ class Login:
         self._shared_secret = shared_secret
         self._enabled = enabled
         self._throttle = throttle or Throttle()
+        self._refused = refused
         self._key = secrets.token_bytes(32)
         # What is being verified now: the same password from many connections costs one bcrypt.
         self._verifying: dict[_Shown, asyncio.Task[User]] = {}
@@ -52,25 +67,38 @@ class Login:
         """
         if not self._enabled:
             return EVERYBODY
-        method = "none"
+        shown: Credentials | None = None
         try:
             shown = read_credentials(url, authorization)
-            method = shown.method
             principal = self._recall(shown) or await self._prove(shown, address)
-        except (Unauthenticated, AuthenticationFailed):
-            if method == "none" and self._engine.store.empty():
+        except (Unauthenticated, AuthenticationFailed, TooManyFailures, Overloaded) as error:
+            if shown is None and self._engine.store.empty():
                 return NOBODY
-            self._metrics.authentication(method, "refused")
-            raise
-        except TooManyFailures:
-            self._metrics.authentication(method, "throttled")
-            raise
-        except Overloaded:
-            self._metrics.authentication(method, "overloaded")
+            self._tell(shown, bool(authorization), address, error)
             raise
         if principal != NOBODY:
-            self._metrics.authentication(method, "accepted")
+            self._metrics.authentication(shown.method, "accepted")
         return principal
+
+    def _tell(self, shown: Credentials | None, tried: bool, address: str, error: Exception) -> None:
+        """Counts a failed login, and has it recorded, unless nothing was *tried*."""
+        method = shown.method if shown is not None else "none"
+        match error:
+            case TooManyFailures():
+                outcome, why = "throttled", "too many failed logins"
+            case Overloaded():
+                outcome, why = "overloaded", str(error)
+            case _:
+                outcome, why = "refused", str(error)
+        self._metrics.authentication(method, outcome)
+        if shown is None and not tried:
+            return
+        name = ""
+        if isinstance(shown, NamePassword):
+            # A name that nobody has is not written down: it may be a password in the wrong place.
+            known = self._engine.user(shown.name) is not None
+            name, why = (shown.name, why) if known else ("", f"{why}: no such user")
+        self._refused(name, address, f"-- login ({method})", why)
 
     def _recall(self, shown: Credentials) -> Principal | None:
         """The short way: a password that was verified lately."""
@@ -95,27 +123,35 @@ class Login:
         key = (address, shown.name, hmac.digest(self._key, secret, hashlib.sha256))
         task = self._verifying.get(key)
         if task is None:
-            self._throttle.begin(shown.name, address)
-            task = asyncio.ensure_future(self._verify(shown, address))
+            task = asyncio.ensure_future(self._begun(shown, address))
             self._verifying[key] = task
             task.add_done_callback(lambda done: self._forget(key, done))
         # One client that leaves takes nothing from the others.
         return await asyncio.shield(task)
 
-    async def _verify(self, shown: NamePassword, address: str) -> User:
-        decided = False
+    def _begun(self, shown: NamePassword, address: str) -> Coroutine[Any, Any, User]:
+        """Raises TooManyFailures at once."""
+        if self._engine.verified(shown.name, shown.password):
+            # Who was let in before does not guess: nobody can make him wait.
+            return self._verify(shown)
+        self._throttle.begin(shown.name, address)
+        return self._try(shown, address)
+
+    async def _try(self, shown: NamePassword, address: str) -> User:
+        """A try that the throttle counts as failed until it is known better."""
         try:
-            with self._metrics.bcrypt():
-                user = await self._bcrypt.run(self._engine.authenticate, shown.name, shown.password)
-            decided = True
-            self._throttle.succeeded(shown.name, address)
-            return user
+            user = await self._verify(shown)
         except AuthenticationFailed:
-            decided = True
             raise
-        finally:
-            if not decided:
-                self._throttle.undecided(shown.name, address)
+        except BaseException:
+            self._throttle.undecided(shown.name, address)
+            raise
+        self._throttle.succeeded(shown.name, address)
+        return user
+
+    async def _verify(self, shown: NamePassword) -> User:
+        with self._metrics.bcrypt():
+            return await self._bcrypt.run(self._engine.authenticate, shown.name, shown.password)
 
     def _forget(self, key: _Shown, done: "asyncio.Task[User]") -> None:
         del self._verifying[key]

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from typing import TypeVar
 
-from headgate_engine import Audit, SqliteStore, Tx, User
+from headgate_engine import Audit, AuditFile, SqliteStore, Tx, User
 from headgate_server.metrics import Metrics
 
 T = TypeVar("T")
@@ -13,8 +13,10 @@ T = TypeVar("T")
 class MeasuredStore(SqliteStore):
     """SqliteStore, telling *metrics* how long reading a user and making a change take."""
 
-    def __init__(self, path: str | os.PathLike[str], metrics: Metrics) -> None:
-        super().__init__(path)
+    def __init__(
+        self, path: str | os.PathLike[str], metrics: Metrics, audit_file: AuditFile | None = None
+    ) -> None:
+        super().__init__(path, audit_file=audit_file)
         self._metrics = metrics
 
     def transact(self, change: Callable[[Tx], T], audit: Audit) -> tuple[T, int]:

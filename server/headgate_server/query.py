@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from starlette.responses import Response, StreamingResponse
 
-from headgate_engine import Principal, Result, changes
+from headgate_engine import NotAuthorized, Principal, Result, changes
 from headgate_grammar import ShowGrants, Statement
 from headgate_server.call import Call
 from headgate_server.compression import Compressor, takes_gzip
@@ -70,17 +70,28 @@ class _Work:
         self.call.note.statements = printed(statements)
         # The body may have taken its time: what counts is who he is now.
         now = engine.renew(self.principal)
-        engine.authorize(now, statements, self.database)
+        try:
+            engine.authorize(now, statements, self.database)
+        except NotAuthorized as error:
+            self._record(error.statement, f"requires {error.need}")
+            raise
         results = engine.execute(statements, now, self.database, self.call.address)
         return (self._answer(id, result) for id, result in enumerate(results))
 
     def _answer(self, id: int, result: Result) -> Answer:
         self.service.metrics.statement(result.statement, failed=bool(result.error))
         note = self.call.note
-        note.error = note.error or result.error
+        if result.error and not note.error:  # those behind it are only `not executed`
+            note.error = result.error
+            if changes(result.statement):
+                self._record(str(result.statement), result.error)
         if self.call.method == "GET" and not result.error and changes(result.statement):
             return Answer(id, result, _deprecated(result.statement))
         return Answer(id, result)
+
+    def _record(self, statement: str, outcome: str) -> None:
+        actor, address = self.principal.name, self.call.address
+        self.service.recorder.refused(actor, address, statement, outcome)
 
     def quick(self) -> bool:
         """Whether it is done sooner than a thread is woken."""

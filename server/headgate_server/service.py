@@ -1,17 +1,20 @@
 """What the endpoints share: the engine, the way in, the threads, the numbers. Once per process."""
 
 import math
+import os
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from headgate_engine import Engine, Passwords, Principal
+from headgate_engine import AuditFile, Engine, Passwords, Principal
+from headgate_grammar import Bounds, ParseCache
 from headgate_server.call import Call, Note
 from headgate_server.login import Login
 from headgate_server.logs import complain, report
 from headgate_server.measured import MeasuredStore
 from headgate_server.metrics import Metrics
 from headgate_server.pool import Pool
+from headgate_server.recorder import Recorder
 from headgate_server.settings import Settings
 from headgate_server.throttle import Throttle
 
@@ -27,12 +30,19 @@ class Service:
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self.settings = settings
         self.metrics = metrics
-        self.store = MeasuredStore(settings.store_path, metrics)
+        audit_file = AuditFile(settings.audit_file) if settings.audit_file else None
+        self.store = MeasuredStore(settings.store_path, metrics, audit_file)
         self.engine = Engine(
             self.store,
-            Passwords(settings.bcrypt_cost, least=settings.password_min_length),
+            Passwords(
+                settings.bcrypt_cost,
+                least=settings.password_min_length,
+                at_once=max(1, (os.cpu_count() or 1) // settings.workers),
+            ),
+            ParseCache(bounds=Bounds(settings.max_statements, settings.max_statement_length)),
             keep_last_admin=settings.keep_last_admin and settings.auth_enabled,
         )
+        self.recorder = Recorder(self.store, settings.audit_retention, complain)
         self._statements = Pool(_STATEMENT_THREADS, _STATEMENT_QUEUE)
         self._login = Login(
             self.engine,
@@ -42,15 +52,16 @@ class Service:
             throttle=Throttle(
                 settings.free_failures, settings.free_failures_address, settings.longest_delay
             ),
+            refused=self.recorder.refused,
         )
 
     async def login(self, call: Call) -> Principal:
         """Whom *call* proves.
 
-        Raises Unauthenticated, AuthenticationFailed, TooManyFailures, Overloaded.
+        Raises Unauthenticated, AuthenticationFailed, TooManyFailures, Overloaded, BadRequest.
         """
-        shown = call.headers.get("authorization", "")
-        principal = await self._login(call.url_pairs, shown, call.address)
+        principal = await self._login(call.url_pairs, call.authorization, call.address)
+        call.check_authorization()
         call.note.user = principal.name
         return principal
 
@@ -79,6 +90,7 @@ class Service:
         """Finishes the statements that were taken on; False if they take more than *seconds*."""
         self._login.close()
         finished = self._statements.close(seconds)
+        self.recorder.close()
         if finished:
             self.store.close()
         return finished

@@ -16,6 +16,10 @@ class Settings:
     realm: str = field(default="InfluxDB", metadata={"key": "http.realm", "header": True})
     max_body_size: int = field(default=25_000_000, metadata={"key": "http.max-body-size"})
     max_query_size: int = field(default=1_000_000, metadata={"key": "http.max-query-size"})
+    max_statements: int = field(default=10_000, metadata={"key": "http.max-statements"})
+    max_statement_length: int = field(
+        default=100_000, metadata={"key": "http.max-statement-length"}
+    )
     ping_auth_enabled: bool = field(default=False, metadata={"key": "http.ping-auth-enabled"})
     metrics_auth_enabled: bool = field(default=False, metadata={"key": "http.metrics-auth-enabled"})
     log_enabled: bool = field(default=True, metadata={"key": "http.log-enabled"})
@@ -54,6 +58,8 @@ class Settings:
     free_failures_address: int = field(default=20, metadata={"key": "auth.free-failures-address"})
     longest_delay: float = field(default=60.0, metadata={"key": "auth.longest-delay"})
     keep_last_admin: bool = field(default=True, metadata={"key": "auth.keep-last-admin"})
+    audit_file: str = field(default="", metadata={"key": "audit.file"})
+    audit_retention: float = field(default=365 * 86400.0, metadata={"key": "audit.retention"})
 
     def exposed(self) -> bool:
         """Whether passwords can travel in the clear over a network."""

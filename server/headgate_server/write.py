@@ -56,7 +56,12 @@ async def _write(call: Call, service: Service, principal: Principal, database: s
     if not database:
         raise BadRequest("database is required")
     call.note.database = readable(database)
-    _authorize(service, principal, database)
+    try:
+        _authorize(service, principal, database)
+    except WriteDenied:
+        requires = f"requires WRITE on {readable(database)}"
+        service.recorder.refused(principal.name, call.address, "-- write", requires)
+        raise
     async for _ in _lines(call, service.settings.max_body_size):
         pass  # read, so that the client hears the answer
     raise CannotWrite

@@ -54,7 +54,7 @@ def add_many(tx: Tx, prefix: str) -> None:
         (Path.touch, "is an empty file"),
         (lambda path: path.write_text("no database at all, but long enough\n" * 50), "no store"),
         (make_foreign, "not a store of Headgate"),
-        (make_newer, "has schema version 99; this Headgate knows up to 1"),
+        (make_newer, "has schema version 99; this Headgate knows up to 2"),
         (make_damaged, "damaged, or no store at all"),
         (Path.mkdir, "cannot open store"),
     ],
@@ -125,7 +125,7 @@ def test_a_store_that_cannot_be_written_says_so_and_goes_on_reading(tmp_path: Pa
     text = "x" * 200
     many = "; ".join(f'CREATE DATABASE "{text}{number}"' for number in range(200))
     errors = {result.error for result in engine.query(many, EVERYBODY)} - {"", "not executed"}
-    assert errors == {"store unavailable: cannot write: full"}
+    assert errors == {"store unavailable: cannot write: the disk is full"}
     before = store.fence()
     with pytest.raises(Unavailable):
         store.transact(

@@ -1,0 +1,111 @@
+"""What was refused, on its way into the audit: counted for a second, then written together.
+
+So whoever floods the server with wrong passwords writes no more than a little each second, and
+nobody waits for it.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from headgate_engine import Refused, SqliteStore, Unavailable, Unknown
+
+_PAUSE_SECONDS = 1.0
+_TIDY_SECONDS = 60.0
+_MOST_KINDS = 1000
+_LONGEST = 1000
+_OTHERS = ("", "", "-- many others", "refused")
+
+_Kind = tuple[str, str, str, str]  # actor, address, statement, outcome
+
+
+class Recorder:
+    """Writes into the audit of *store* from a thread of its own, until it is closed.
+
+    It also drops what is older than *retention* seconds (0: nothing), and gives the audit file
+    what other programs did. What is wrong with that, *complain* hears.
+    """
+
+    def __init__(
+        self, store: SqliteStore, retention: float, complain: Callable[[str], None]
+    ) -> None:
+        self._store = store
+        self._retention = retention
+        self._complain = complain
+        self._complained = ""
+        self._waiting: dict[_Kind, Refused] = {}
+        self._lock = threading.Lock()
+        self._something = threading.Event()
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
+        self._thread.start()
+
+    def refused(self, actor: str, address: str, statement: str, outcome: str) -> None:
+        """Notes that *statement* (no secrets in it) was refused, because of *outcome*."""
+        who, what, why = map(_storable, (actor, statement, outcome))
+        with self._lock:
+            self._add(Refused(_time(datetime.now(UTC)), who, address, what, why))
+        self._something.set()
+
+    def close(self) -> None:
+        """Writes what is left."""
+        self._closed.set()
+        self._something.set()
+        self._thread.join()
+
+    def _add(self, new: Refused) -> None:
+        kind = (new.actor, new.address, new.statement, new.outcome)
+        if kind not in self._waiting and len(self._waiting) >= _MOST_KINDS:
+            kind = _OTHERS
+        known = self._waiting.get(kind)
+        first, before = (known.time, known.count) if known is not None else (new.time, 0)
+        self._waiting[kind] = Refused(min(first, new.time), *kind, before + new.count)
+
+    def _run(self) -> None:
+        tidy_at = time.monotonic()
+        while not self._closed.is_set():
+            if self._something.wait(max(0.0, tidy_at - time.monotonic())):
+                self._closed.wait(_PAUSE_SECONDS)  # for others like it
+                self._something.clear()
+                self._try(self._write)
+            if time.monotonic() >= tidy_at:
+                self._try(self._tidy)
+                tidy_at = time.monotonic() + _TIDY_SECONDS
+        self._try(self._write)
+
+    def _try(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except (Unavailable, Unknown) as error:
+            if str(error) != self._complained:  # once, not every second
+                self._complain(f"the audit cannot be written: {error}")
+            self._complained = str(error)
+        else:
+            self._complained = ""
+
+    def _write(self) -> None:
+        with self._lock:
+            waiting, self._waiting = self._waiting, {}
+        if not waiting:
+            return
+        try:
+            self._store.record(list(waiting.values()))
+        except (Unavailable, Unknown):
+            with self._lock:
+                for one in waiting.values():  # with the next
+                    self._add(one)
+            raise
+
+    def _tidy(self) -> None:
+        self._store.export()
+        if self._retention:
+            self._store.forget(_time(datetime.now(UTC) - timedelta(seconds=self._retention)))
+
+
+def _time(moment: datetime) -> str:
+    return moment.isoformat(timespec="microseconds")
+
+
+def _storable(text: str) -> str:
+    return text[:_LONGEST].encode("utf-8", "replace").decode()
