@@ -57,7 +57,7 @@ def leaks(folder: Path) -> list[str]:
     for path in folder.rglob("*.secrets"):
         known |= set(json.loads(path.read_text()))
     found = []
-    for path in folder.rglob("*.log"):
+    for path in filter(Path.is_file, folder.rglob("*.log")):
         text = path.read_text(errors="replace")
         found += [f"{path.name} holds {secret!r}" for secret in sorted(known) if secret in text]
     return found

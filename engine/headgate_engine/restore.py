@@ -41,7 +41,7 @@ def restore(backup: str | os.PathLike[str], path: str | os.PathLike[str]) -> Pat
         raise refused(source, error) from None
     try:
         side = SideFile(to)
-        with side.held(), closing(side):
+        with closing(side), side.held():
             old = _set_aside(to) if to.exists() else None
             os.rename(fresh, to)
             sync_folder(to.parent)

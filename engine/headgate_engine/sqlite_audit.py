@@ -60,7 +60,9 @@ def export(connection: apsw.Connection, file: AuditFile) -> list[AuditRecord]:
 
 def unexported(connection: apsw.Connection) -> bool:
     """Whether a file lacks anything."""
-    behind: int = connection.execute("SELECT exported < ifnull(max(id), 0) FROM audit, meta").get
+    behind: int = connection.execute(
+        "SELECT exported < ifnull((SELECT max(id) FROM audit), 0) FROM meta"
+    ).get
     return bool(behind)
 
 

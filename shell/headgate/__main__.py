@@ -10,9 +10,9 @@ usage: headgate COMMAND ...
 commands:
   serve    serve InfluxDB 1.x's HTTP API over a store of users, grants and databases
   shell    talk to a server: interactively, or as a script does with influx
-  store    check or back up a store file
+  store    check, back up or restore a store file
   admin    the way back in, on a store file: a new password, the admin flag
-  audit    who changed what, when, from where
+  audit    who changed what, or was refused, when, from where
 
 `headgate COMMAND -help` tells more.
 """

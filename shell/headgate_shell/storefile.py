@@ -10,11 +10,20 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import NoReturn
 
-from headgate_engine import EVERYBODY, Account, AuditRecord, Engine, SqliteStore, StoreError
+from headgate_engine import (
+    EVERYBODY,
+    Account,
+    AuditRecord,
+    Engine,
+    SqliteStore,
+    StoreError,
+    accept_rollback,
+    json_line,
+    restore,
+)
 from headgate_grammar import GrantAdmin, SetPassword, Statement, parse_duration
 
 _PAGE = 1000
@@ -26,17 +35,29 @@ class _Parser(argparse.ArgumentParser):
 
 
 def store_main(arguments: Sequence[str]) -> int:
-    """`headgate store check PATH` and `headgate store backup PATH TO`."""
-    parser = _Parser(prog="headgate store", description="Check or back up a store file.")
+    """`headgate store check PATH`, `backup`, `restore` and `accept-rollback`."""
+    parser = _Parser(prog="headgate store", description="Look after a store file.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     check = commands.add_parser("check", help="whether the file is whole; exit status 1 if not")
     check.add_argument("path", metavar="PATH")
     backup = commands.add_parser("backup", help="a copy, also while a server runs on it")
     backup.add_argument("path", metavar="PATH")
     backup.add_argument("to", metavar="TO", help="must not be there yet")
+    back = commands.add_parser("restore", help="put a backup in place; no server may run on it")
+    back.add_argument("backup", metavar="BACKUP")
+    back.add_argument("path", metavar="PATH")
+    accept = commands.add_parser(
+        "accept-rollback", help="go on with a store that is behind what was acknowledged"
+    )
+    accept.add_argument("path", metavar="PATH")
     flags = parser.parse_args(_doubled(arguments))
-    work = _check if flags.command == "check" else _backup
-    return _guarded(lambda: work(flags))
+    works = {
+        "check": _check,
+        "backup": _backup,
+        "restore": _restore,
+        "accept-rollback": _accept,
+    }
+    return _guarded(lambda: works[flags.command](flags))
 
 
 def admin_main(arguments: Sequence[str]) -> int:
@@ -59,7 +80,10 @@ def admin_main(arguments: Sequence[str]) -> int:
 
 def audit_main(arguments: Sequence[str]) -> int:
     """`headgate audit --store PATH [--since 1h] [--user U] [--json]`."""
-    parser = _Parser(prog="headgate audit", description="Who changed what, when, from where.")
+    parser = _Parser(
+        prog="headgate audit",
+        description="Who changed what, or was refused, when, from where, with which outcome.",
+    )
     parser.add_argument("--store", metavar="PATH", required=True)
     parser.add_argument("--since", metavar="DURATION", help="only the last 30m, 12h, 7d, ...")
     parser.add_argument("--user", metavar="NAME", help="only what this user did")
@@ -100,6 +124,18 @@ def _backup(flags: argparse.Namespace) -> int:
     with _opened(flags.path) as store:
         store.backup(flags.to)
     print(f"{flags.path}: copied to {flags.to}")
+    return 0
+
+
+def _restore(flags: argparse.Namespace) -> int:
+    old = restore(flags.backup, flags.path)
+    kept = f"; what was there is {old}" if old is not None else ""
+    print(f"{flags.path}: restored from {flags.backup}{kept}")
+    return 0
+
+
+def _accept(flags: argparse.Namespace) -> int:
+    print(f"{flags.path}: goes on from revision {accept_rollback(flags.path)}")
     return 0
 
 
@@ -145,7 +181,7 @@ def _audit(flags: argparse.Namespace) -> int:
         for record in _records(store):
             if record.time < earliest or (flags.user is not None and record.actor != flags.user):
                 continue
-            print(_json(record) if flags.json else _line(record))
+            print(json_line(record) if flags.json else _line(record))
     return 0
 
 
@@ -153,7 +189,7 @@ def _records(store: SqliteStore) -> Iterator[AuditRecord]:
     since = 0
     while page := store.audit(since, _PAGE):
         yield from page
-        since = page[-1].revision
+        since = page[-1].id
 
 
 def _accounts(store: SqliteStore) -> Iterator[Account]:
@@ -168,11 +204,8 @@ def _opened(path: str) -> closing[SqliteStore]:
     return closing(SqliteStore(path, create=False))
 
 
-def _json(record: AuditRecord) -> str:
-    return json.dumps(asdict(record))
-
-
 def _line(record: AuditRecord) -> str:
-    parts = (record.time, record.actor, record.address, record.outcome, record.statement)
+    outcome = record.outcome if record.count == 1 else f"{record.outcome} ({record.count} times)"
+    parts = (record.time, record.actor, record.address, outcome, record.statement)
     # Names may hold anything: nothing of it may steer the terminal, or make a line of its own.
     return "  ".join((part if part.isprintable() else json.dumps(part)) or "-" for part in parts)

@@ -1,8 +1,11 @@
 """`headgate serve`, from its settings to its end."""
 
+import os
+import resource
+import stat
 from importlib.metadata import version
 
-from headgate_engine import SqliteStore
+from headgate_engine import AuditFile, SqliteStore, StoreError
 from headgate_server import logs
 from headgate_server.metrics import shared_folder
 from headgate_server.serving.listeners import listen
@@ -22,6 +25,8 @@ def serve(settings: Settings) -> int:
     """
     logs.set_up(settings.log_format, access=settings.log_enabled)
     end_well()
+    # Passwords pass through the memory: no core of it is left on a disk.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if settings.https_enabled:
         Certificate(settings.https_certificate, settings.https_private_key)
     listeners = listen(settings)
@@ -44,11 +49,23 @@ def serve(settings: Settings) -> int:
 
 def _open_once(settings: Settings) -> None:
     """Creates the store if there never was one; finds what is wrong with it before all else."""
+    _try_audit_file(settings)
     store = SqliteStore(settings.store_path)
-    created, empty = store.created, store.empty()
+    created, upgraded, empty = store.created, store.upgraded, store.empty()
     store.close()
     if created:
         logs.say(f"created store {settings.store_path}")
+    if upgraded:
+        logs.say(
+            f"upgraded store {settings.store_path} from version {upgraded};"
+            f" as it was it is {settings.store_path}.v{upgraded}"
+        )
+    mode = stat.S_IMODE(os.stat(settings.store_path).st_mode)
+    if mode & 0o077:
+        logs.warn(
+            f"others than its owner may use store {settings.store_path} (mode {mode:04o}):"
+            " it should have mode 0600"
+        )
     if settings.exposed():
         logs.warn(
             f"passwords and tokens cross the network in the clear: {settings.bind_address} is not"
@@ -63,3 +80,12 @@ def _open_once(settings: Settings) -> None:
             "there are no users yet: the first query has to be"
             " CREATE USER <name> WITH PASSWORD '<password>' WITH ALL PRIVILEGES"
         )
+
+
+def _try_audit_file(settings: Settings) -> None:
+    """Raises StoreError if it cannot be written: found now, and not at the first change."""
+    if settings.audit_file:
+        try:
+            AuditFile(settings.audit_file).append([])
+        except OSError as error:
+            raise StoreError(f"audit file {settings.audit_file}: {error.strerror}") from None

@@ -1,0 +1,204 @@
+"""The audit: what is in it, how long, and that no change is made without it."""
+
+import json
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import apsw
+import pytest
+
+from headgate_engine import (
+    EVERYBODY,
+    AuditFile,
+    Engine,
+    Passwords,
+    Refused,
+    SqliteStore,
+    Store,
+    Unavailable,
+)
+
+REFUSED = Refused("2026-11-01T00:00:00.000000+00:00", "todd", "::1", "-- login", "no", 3)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "audit.log"
+
+
+@pytest.fixture
+def written(tmp_path: Path, path: Path) -> Iterator[SqliteStore]:
+    """A store with an audit file."""
+    store = SqliteStore(tmp_path / "users.db", audit_file=AuditFile(path))
+    yield store
+    store.close()
+
+
+def run(store: Store, *statements: str) -> list[str]:
+    """The errors of *statements*."""
+    engine = Engine(store, Passwords(4))
+    return [result.error for text in statements for result in engine.query(text, EVERYBODY)]
+
+
+def lines(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_what_is_refused_stands_between_the_changes_and_makes_no_revision(store: Store) -> None:
+    run(store, "CREATE DATABASE a")
+    store.record([REFUSED, REFUSED])
+    run(store, "CREATE DATABASE b")
+    records = store.audit()
+    assert [record.id for record in records] == [1, 2, 3, 4]
+    assert [record.revision for record in records] == [1, 0, 0, 2]
+    assert (records[1].actor, records[1].outcome, records[1].count) == ("todd", "no", 3)
+    assert [record.id for record in store.audit(since=2)] == [3, 4]
+    assert store.fence() == 2
+
+
+def test_what_is_old_is_dropped_but_for_the_newest(store: Store) -> None:
+    store.record([REFUSED] * 3)
+    run(store, "CREATE DATABASE a")
+    store.forget("2026-11-02")
+    assert [record.id for record in store.audit()] == [4]
+    store.forget("9999")
+    assert [record.id for record in store.audit()] == [4]
+    store.record([REFUSED])
+    assert [record.id for record in store.audit()] == [4, 5]
+
+
+def test_refusals_never_fill_the_disk(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "users.db")
+    run(store, "CREATE DATABASE a")
+    for _ in range(11):
+        store.record([REFUSED] * 10_000)
+    run(store, "CREATE DATABASE b")
+    store.forget("")
+    ids = [record.id for record in store.audit(limit=200_000)]
+    assert ids[0] == 1 and ids[-1] == 110_002  # the changes stay
+    assert len(ids) == 100_002
+    store.close()
+
+
+def test_the_file_has_a_line_for_each_record(written: SqliteStore, path: Path) -> None:
+    run(written, "CREATE DATABASE a", "CREATE USER u WITH PASSWORD 'very secret'")
+    written.record([REFUSED])
+    assert [line["id"] for line in lines(path)] == [1, 2, 3]
+    assert lines(path)[1] == {
+        "id": 2,
+        "revision": 2,
+        "time": written.audit()[1].time,
+        "actor": "",
+        "address": "",
+        "statement": "CREATE USER u WITH PASSWORD [REDACTED]",
+        "outcome": "ok",
+        "count": 1,
+    }
+    assert lines(path)[2]["outcome"] == "no" and lines(path)[2]["count"] == 3
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert "very secret" not in path.read_text()
+
+
+def test_the_file_may_be_moved_away_at_any_time(written: SqliteStore, path: Path) -> None:
+    run(written, "CREATE DATABASE a")
+    path.rename(path.with_suffix(".1"))
+    run(written, "CREATE DATABASE b")
+    assert [line["id"] for line in lines(path)] == [2]
+
+
+def test_the_file_gets_what_others_did(written: SqliteStore, path: Path, tmp_path: Path) -> None:
+    run(written, "CREATE DATABASE a")
+    other = SqliteStore(tmp_path / "users.db")
+    run(other, *(f"CREATE DATABASE b{number}" for number in range(3)))
+    other.close()
+    assert len(lines(path)) == 1
+    written.export()
+    assert [line["id"] for line in lines(path)] == [1, 2, 3, 4]
+    written.export()
+    assert len(lines(path)) == 4
+
+
+def test_a_change_that_the_file_cannot_tell_of_is_not_made(
+    written: SqliteStore, path: Path
+) -> None:
+    run(written, "CREATE DATABASE a")
+    path.rename(path.with_suffix(".1"))
+    path.mkdir()
+    sentence = "store unavailable: the audit file cannot be written: Is a directory"
+    assert run(written, "CREATE DATABASE b") == [sentence]
+    with pytest.raises(Unavailable):
+        written.record([REFUSED])
+    assert [database.name for database in written.databases()] == ["a"]
+    assert written.fence() == 1 and len(written.audit()) == 1
+    path.rmdir()
+    assert run(written, "CREATE DATABASE b") == [""]
+    assert [line["id"] for line in lines(path)] == [2]
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/null")])
+def test_a_file_that_keeps_nothing_is_none(written: SqliteStore, path: Path, make: object) -> None:
+    make(path)  # type: ignore[operator]
+    (error,) = run(written, "CREATE DATABASE a")
+    assert error.startswith("store unavailable: the audit file cannot be written: ")
+
+
+def test_the_file_says_if_a_change_was_not_made_after_all(written: SqliteStore, path: Path) -> None:
+    run(written, "CREATE DATABASE a")
+    written._writer.pragma("max_page_count", 1)
+    text = "; ".join(f'CREATE DATABASE "{"x" * 250}{number:03}"' for number in range(100))
+    errors = run(written, text)
+    made = errors.count("")
+    assert made < 100
+    told = {line["revision"]: line["outcome"] for line in lines(path)}  # the last word counts
+    assert [told[revision] for revision in range(1, made + 2)] == ["ok"] * (made + 1)
+    assert set(told.values()) - {"ok"} <= {"store unavailable: the disk is full"}
+    assert len(written.audit(limit=2000)) == made + 1
+
+
+def test_a_disk_that_is_full_leaves_no_half_line(path: Path) -> None:
+    if not os.path.exists("/dev/full"):
+        pytest.skip("no /dev/full")
+    file = AuditFile(path)
+    file.append([])
+    assert path.read_text() == ""
+
+
+def test_a_store_of_version_1_is_upgraded_and_kept_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "users.db"
+    connection = apsw.Connection(str(path))
+    connection.execute((Path(__file__).parent / "store_v1.sql").read_text()).fetchall()
+    connection.close()
+    store = SqliteStore(path)
+    assert (store.created, store.upgraded) == (False, 1)
+    assert [record.id for record in store.audit()] == [1, 2, 3, 4]
+    assert store.audit()[3].statement == "GRANT READ ON db TO todd"
+    todd = store.user("todd")
+    assert todd is not None and list(todd.grants) == ["db"]
+    assert run(store, "CREATE DATABASE b") == [""] and store.fence() == 5
+    assert store.check() == []
+    store.close()
+    old = apsw.Connection(str(tmp_path / "users.db.v1"))
+    assert (old.pragma("user_version"), old.execute("SELECT count(*) FROM audit").get) == (1, 4)
+    again = SqliteStore(path)
+    assert again.upgraded == 0
+    again.close()
+
+
+def test_an_upgrade_ends_where_a_new_store_begins(tmp_path: Path) -> None:
+    upgraded, new = tmp_path / "old.db", tmp_path / "new.db"
+    connection = apsw.Connection(str(upgraded))
+    connection.execute((Path(__file__).parent / "store_v1.sql").read_text()).fetchall()
+    connection.close()
+    SqliteStore(upgraded).close()
+    SqliteStore(new).close()
+    assert columns(upgraded) == columns(new)
+
+
+def columns(path: Path) -> object:
+    connection = apsw.Connection(str(path))
+    return connection.execute(
+        "SELECT m.name, i.name, i.type, i.pk FROM sqlite_schema m, pragma_table_info(m.name) i"
+        " ORDER BY m.name, i.name"
+    ).fetchall()

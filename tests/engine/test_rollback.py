@@ -1,0 +1,163 @@
+"""A store that went back behind what was acknowledged is noticed, and there is a way out."""
+
+import os
+import shutil
+import stat
+from pathlib import Path
+
+import pytest
+
+from headgate_engine import (
+    EVERYBODY,
+    Engine,
+    Passwords,
+    SqliteStore,
+    StoreError,
+    Unavailable,
+    accept_rollback,
+    restore,
+)
+
+
+def grow(store: SqliteStore, *names: str) -> list[str]:
+    engine = Engine(store, Passwords(4))
+    return [
+        result.error
+        for name in names
+        for result in engine.query(f"CREATE DATABASE {name}", EVERYBODY)
+    ]
+
+
+def names(store: SqliteStore) -> list[str]:
+    return [database.name for database in store.databases()]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A store whose server was killed: the last changes are in its write-ahead log alone."""
+    made, path = tmp_path / "made.db", tmp_path / "users.db"
+    SqliteStore(made).close()
+    store = SqliteStore(made)
+    grow(store, "a", "b", "c")
+    for suffix in ("", "-wal", ".lock"):
+        shutil.copy(f"{made}{suffix}", f"{path}{suffix}")
+    store.close()
+    return path
+
+
+@pytest.mark.parametrize("left", [None, 0, 32, 100, 5000, -1], ids=str)
+def test_a_log_that_was_cut_or_removed_is_an_error(path: Path, left: int | None) -> None:
+    wal = Path(f"{path}-wal")
+    if left is None:
+        wal.unlink()
+    else:
+        os.truncate(wal, left % wal.stat().st_size)
+    with pytest.raises(StoreError, match="but 3 was acknowledged") as refused:
+        SqliteStore(path)
+    assert "\n" not in str(refused.value) and "accept-rollback" in str(refused.value)
+
+
+def test_a_log_that_is_whole_is_taken(path: Path) -> None:
+    store = SqliteStore(path)
+    assert names(store) == ["a", "b", "c"]
+    store.close()
+
+
+def test_one_may_go_on_with_less(path: Path) -> None:
+    Path(f"{path}-wal").unlink()
+    assert accept_rollback(path) == 0
+    store = SqliteStore(path)
+    assert names(store) == []
+    assert grow(store, "d") == [""]
+    store.close()
+    SqliteStore(path).close()
+
+
+def test_a_store_that_goes_back_under_a_server_takes_no_more_changes(path: Path) -> None:
+    store = SqliteStore(path)
+    store._side.mark(*store._position())
+    epoch, revision = store._position()
+    store._side.mark(epoch, revision + 1)
+    (error,) = grow(store, "d")
+    assert error.startswith("store unavailable: it is behind what was acknowledged")
+    assert names(store) == ["a", "b", "c"]
+    store.close()
+
+
+def test_a_backup_is_put_in_place_and_what_was_there_is_kept(path: Path, tmp_path: Path) -> None:
+    store = SqliteStore(path)
+    store.backup(tmp_path / "backup.db")
+    grow(store, "d")
+    store.close()
+    old = restore(tmp_path / "backup.db", path)
+    assert old is not None
+    store = SqliteStore(path)
+    assert names(store) == ["a", "b", "c"]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert grow(store, "e") == [""]
+    store.close()
+    kept = SqliteStore(old)
+    assert names(kept) == ["a", "b", "c", "d"]
+    kept.close()
+
+
+def test_a_backup_replaces_a_store_that_is_damaged_or_gone(path: Path, tmp_path: Path) -> None:
+    store = SqliteStore(path)
+    store.backup(tmp_path / "backup.db")
+    store.close()
+    path.write_bytes(b"\0" * 5000)
+    assert restore(tmp_path / "backup.db", path) is not None
+    path.unlink()
+    assert restore(tmp_path / "backup.db", path) is None
+    store = SqliteStore(path)
+    assert names(store) == ["a", "b", "c"]
+    store.close()
+
+
+def test_a_server_on_the_store_that_was_replaced_answers_no_more(
+    path: Path, tmp_path: Path
+) -> None:
+    store = SqliteStore(path)
+    store.backup(tmp_path / "backup.db")
+    assert store.user("root") is None
+    restore(tmp_path / "backup.db", path)
+    with pytest.raises(Unavailable, match="removed or replaced"):
+        store.user("root")
+    assert grow(store, "d") == ["store unavailable: its file was removed or replaced"]
+    store.close()
+
+
+def test_a_copied_backup_does_too(path: Path, tmp_path: Path) -> None:
+    """`cp` instead of `restore`: it is another history, so the mark does not hold."""
+    store = SqliteStore(path)
+    store.backup(tmp_path / "backup.db")
+    grow(store, "d")
+    store.close()
+    shutil.copy(tmp_path / "backup.db", path)
+    store = SqliteStore(path)
+    assert names(store) == ["a", "b", "c"]
+    store.close()
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "foreign", "page"])
+def test_a_bad_backup_changes_nothing(path: Path, tmp_path: Path, damage: str) -> None:
+    store = SqliteStore(path)
+    backup = tmp_path / "backup.db"
+    store.backup(backup)
+    store.close()
+    before = path.read_bytes()
+    content = backup.read_bytes()
+    match damage:
+        case "missing":
+            backup.unlink()
+        case "empty":
+            backup.write_bytes(b"")
+        case "foreign":
+            backup.write_bytes(b"x" * 5000)
+        case _:
+            backup.write_bytes(content[:8192] + b"\xff" * 8192 + content[16384:])
+    with pytest.raises(StoreError) as refused:
+        restore(backup, path)
+    assert "\n" not in str(refused.value) and str(backup) in str(refused.value)
+    assert path.read_bytes() == before
+    assert not list(tmp_path.glob("users.db.*ing*"))
