@@ -7,7 +7,7 @@ PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint const
 N ?= 20000
 SEED ?= 1
 
-.PHONY: demo serve test check format fuzz-grammar bench soak clean
+.PHONY: demo serve test check format fuzz-grammar kills bench soak clean
 
 demo: .venv/installed
 	$(BIN)/python examples/tour.py
@@ -36,6 +36,10 @@ fuzz-grammar: .venv/developed
 bench: .venv/developed
 	$(BIN)/python benchmarks/grammar.py
 	$(BIN)/python benchmarks/show_grants.py
+
+# Ten minutes: kill -9 of two workers in the middle of changes, 500 times.
+kills: .venv/developed
+	HEADGATE_TEST_KILLS=500 $(BIN)/pytest -s tests/server/test_kill.py -k 2
 
 # Needs Debian's wrk.
 soak: .venv/developed

@@ -69,6 +69,7 @@ class Server:
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
+                process_group=0,  # so that all its processes can be killed at once
             )
         poll_until(self.answers, f"server did not start: {self.log()}")
         return self
@@ -91,6 +92,12 @@ class Server:
         known = self.secrets | {v for k, v in self.environment.items() if k.endswith("SECRET")}
         self.store.with_suffix(".secrets").write_text(json.dumps(sorted(known)))
         return status
+
+    def kill(self) -> None:
+        """Kills it and its workers, at once."""
+        assert self.process is not None
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.stop(signal.SIGKILL)
 
     def log(self) -> str:
         return self.store.with_suffix(".log").read_text()

@@ -60,10 +60,8 @@ def export(connection: apsw.Connection, file: AuditFile) -> list[AuditRecord]:
 
 def unexported(connection: apsw.Connection) -> bool:
     """Whether a file lacks anything."""
-    behind: int = connection.execute(
-        "SELECT exported < ifnull((SELECT max(id) FROM audit), 0) FROM meta"
-    ).get
-    return bool(behind)
+    behind = "SELECT exported < ifnull((SELECT max(id) FROM audit), 0) FROM meta"
+    return bool(connection.execute(behind).get)
 
 
 def forget(connection: apsw.Connection, before: str) -> bool:
