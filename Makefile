@@ -7,7 +7,7 @@ PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint const
 N ?= 20000
 SEED ?= 1
 
-.PHONY: demo serve test check format fuzz-grammar kills bench soak clean
+.PHONY: demo serve test check format fuzz-grammar fuzz-http kills bench soak clean
 
 demo: .venv/installed
 	$(BIN)/python examples/tour.py
@@ -36,6 +36,9 @@ fuzz-grammar: .venv/developed
 bench: .venv/developed
 	$(BIN)/python benchmarks/grammar.py
 	$(BIN)/python benchmarks/show_grants.py
+
+fuzz-http: .venv/developed
+	PYTHONPATH=tests $(BIN)/python tests/fuzz_http.py $(N) $(SEED)
 
 # Ten minutes: kill -9 of two workers in the middle of changes, 500 times.
 kills: .venv/developed
