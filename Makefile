@@ -7,7 +7,7 @@ PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint const
 N ?= 20000
 SEED ?= 1
 
-.PHONY: demo serve test check format fuzz-grammar fuzz-http kills bench soak clean
+.PHONY: demo serve test check format fuzz-grammar fuzz-http kills faults model guessing enumeration bench soak clean
 
 demo: .venv/installed
 	$(BIN)/python examples/tour.py
@@ -43,6 +43,21 @@ fuzz-http: .venv/developed
 # Ten minutes: kill -9 of two workers in the middle of changes, 500 times.
 kills: .venv/developed
 	HEADGATE_TEST_KILLS=500 $(BIN)/pytest -s tests/server/test_kill.py -k 2
+
+# Needs root, for a small disk, and Debian's faketime.
+faults: .venv/developed
+	PYTHONPATH=tests $(BIN)/python tests/faults.py
+
+# 5,000 statements and logins against a model, half of them in a second process.
+model: .venv/developed
+	HEADGATE_TEST_EXAMPLES=200 $(BIN)/pytest -s tests/engine/test_model.py
+
+# Needs Debian's wrk.
+guessing: .venv/developed
+	PYTHONPATH=tests $(BIN)/python benchmarks/guessing.py
+
+enumeration: .venv/developed
+	PYTHONPATH=tests $(BIN)/python benchmarks/enumeration.py
 
 # Needs Debian's wrk.
 soak: .venv/developed

@@ -55,12 +55,34 @@ class Server:
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
     secrets: set[str] = field(default_factory=set)  # all that it was sent
+    prefix: tuple[str, ...] = ()  # a command that runs it
+    beside: Path = field(default=Path())  # where its log is; the store's name by default
+
+    def __post_init__(self) -> None:
+        if self.beside == Path():
+            self.beside = self.store
 
     def start(self) -> "Server":
+        self.launch()
+        poll_until(self.answers, f"server did not start: {self.log()}")
+        return self
+
+    def refusal(self) -> str:
+        """Starts it, and it does not: the one line in which it says why."""
+        before = len(self.log())
+        self.launch()
+        assert self.process is not None
+        assert self.process.wait(20) == 1, self.log()
+        lines = [line for line in self.log()[before:].splitlines() if line != "headgate: stopped"]
+        assert len(lines) == 1, lines
+        return lines[0]
+
+    def launch(self) -> None:
         self.port = self.port or free_port()
-        with open(self.store.with_suffix(".log"), "ab") as log:
+        with open(self.beside.with_suffix(".log"), "ab") as log:
             self.process = subprocess.Popen(
                 [
+                    *self.prefix,
                     *(sys.executable, "-m", "headgate", "serve"),
                     *("--bind", f"127.0.0.1:{self.port}", "--store", str(self.store), *self.flags),
                 ],
@@ -71,8 +93,6 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 process_group=0,  # so that all its processes can be killed at once
             )
-        poll_until(self.answers, f"server did not start: {self.log()}")
-        return self
 
     def answers(self) -> bool:
         assert self.process is not None
@@ -90,7 +110,7 @@ class Server:
         self.process.send_signal(number)
         status = self.process.wait(30)
         known = self.secrets | {v for k, v in self.environment.items() if k.endswith("SECRET")}
-        self.store.with_suffix(".secrets").write_text(json.dumps(sorted(known)))
+        self.beside.with_suffix(".secrets").write_text(json.dumps(sorted(known)))
         return status
 
     def kill(self) -> None:
@@ -100,7 +120,7 @@ class Server:
         self.stop(signal.SIGKILL)
 
     def log(self) -> str:
-        return self.store.with_suffix(".log").read_text()
+        return self.beside.with_suffix(".log").read_text()
 
     def request(
         self,

@@ -28,7 +28,10 @@ def prepare(path: Path, *, create: bool = True) -> tuple[bool, int]:
         raise StoreError(f"there is no store {path}")
     created = _create_if_first(path)
     if path.stat().st_size == 0:
-        raise StoreError(f"store {path} is an empty file: restore it from a backup")
+        raise StoreError(
+            f"store {path} is an empty file: put a backup in its place with"
+            " `headgate store restore`"
+        )
     version = check_version(path)
     connection = connect(path)
     try:
@@ -47,14 +50,17 @@ def prepare(path: Path, *, create: bool = True) -> tuple[bool, int]:
 def check_mark(path: Path, connection: apsw.Connection, side: SideFile) -> None:
     """Raises StoreError if the store is behind what its side file says was acknowledged."""
     # The mark first: somebody else may go on meanwhile.
-    epoch: str = connection.execute("SELECT epoch FROM meta").get
-    marked = side.marked(epoch)
-    revision: int = connection.execute("SELECT rev FROM meta").get
+    try:
+        epoch: str = connection.execute("SELECT epoch FROM meta").get
+        marked = side.marked(epoch)
+        revision: int = connection.execute("SELECT rev FROM meta").get
+    except apsw.Error as error:
+        raise refused(path, error) from None
     if revision < marked:
         raise StoreError(
             f"store {path} is at revision {revision}, but {marked} was acknowledged: its -wal file"
-            " was cut or removed; restore it from a backup, or go on without these changes by"
-            " `headgate store accept-rollback`"
+            " was cut or removed; put a backup in its place with `headgate store restore`, or go on"
+            " without these changes with `headgate store accept-rollback`"
         )
 
 
@@ -91,8 +97,8 @@ def _create_if_first(path: Path) -> bool:
     lock = side_path(path)
     if lock.exists():
         raise StoreError(
-            f"store {path} is gone, but {lock.name} says that there was one: restore it from a "
-            f"backup, or remove {lock.name} to begin with a new one"
+            f"store {path} is gone, but {lock.name} says that there was one: put a backup in "
+            f"its place with `headgate store restore`, or remove {lock.name} to begin anew"
         )
     # Made under another name first: whoever is killed here leaves no half store behind.
     try:

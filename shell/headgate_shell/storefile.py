@@ -19,6 +19,7 @@ from headgate_engine import (
     AuditRecord,
     Engine,
     SqliteStore,
+    StatementError,
     StoreError,
     accept_rollback,
     json_line,
@@ -102,7 +103,7 @@ def _doubled(arguments: Sequence[str]) -> list[str]:
 def _guarded(work: Callable[[], int]) -> int:
     try:
         return work()
-    except (StoreError, ValueError) as error:
+    except (StoreError, StatementError, ValueError) as error:
         print(f"headgate: {error}", file=sys.stderr)
         return 1
 

@@ -5,7 +5,7 @@ import resource
 import stat
 from importlib.metadata import version
 
-from headgate_engine import AuditFile, SqliteStore, StoreError
+from headgate_engine import AuditFile, SqliteStore, StoreError, Unavailable
 from headgate_server import logs
 from headgate_server.metrics import shared_folder
 from headgate_server.serving.listeners import listen
@@ -51,8 +51,16 @@ def _open_once(settings: Settings) -> None:
     """Creates the store if there never was one; finds what is wrong with it before all else."""
     _try_audit_file(settings)
     store = SqliteStore(settings.store_path)
-    created, upgraded, empty = store.created, store.upgraded, store.empty()
-    store.close()
+    created, upgraded = store.created, store.upgraded
+    try:
+        empty = store.empty()
+    except Unavailable as error:
+        raise StoreError(
+            f"store {settings.store_path}: {error}; `headgate store check` tells more,"
+            " `headgate store restore` puts a backup in its place"
+        ) from None
+    finally:
+        store.close()
     if created:
         logs.say(f"created store {settings.store_path}")
     if upgraded:

@@ -1,0 +1,95 @@
+"""Can one tell by the answer, or by its time, whether there is a user of some name?
+
+    PYTHONPATH=tests enumeration.py [SAMPLES]      200 of each kind by default
+
+Unknown user, wrong password, and wrong password of a user whose own is empty, in turn, one at a
+time. The medians must lie within 5 % of each other, and a permutation test must not tell any two
+kinds apart: of 10,000 random divisions of both into two parts, how many differ as much in their
+means of ranks (p; below 0.01 counts as told apart). Exits with 1 if they can.
+"""
+
+import itertools
+import random
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from harness import Answer, Server
+
+KINDS = {
+    "unknown user": "nobody{}",
+    "wrong password": "todd",
+    "empty password": "blank",
+}
+DIVISIONS = 10_000
+
+
+def ranks(values: list[float]) -> list[int]:
+    order = sorted(range(len(values)), key=values.__getitem__)
+    found = [0] * len(values)
+    for rank, index in enumerate(order):
+        found[index] = rank
+    return found
+
+
+def told_apart(one: list[float], other: list[float], chance: random.Random) -> float:
+    """The probability of a difference like theirs, if there is none."""
+    both = ranks(one + other)
+    half, total = len(one), sum(both)
+    seen = abs(2 * sum(both[:half]) - total)
+    as_much = sum(abs(2 * sum(chance.sample(both, half)) - total) >= seen for _ in range(DIVISIONS))
+    return as_much / DIVISIONS
+
+
+def shape(answer: Answer) -> tuple[object, ...]:
+    """All that may not differ."""
+    volatile = ("date", "request-id", "x-request-id")
+    headers = [(n.lower(), v) for n, v in answer.headers.items() if n.lower() not in volatile]
+    return answer.status, answer.body, tuple(headers)
+
+
+def sample(server: Server, samples: int) -> tuple[dict[str, list[float]], set[tuple[object, ...]]]:
+    times: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    shapes = set()
+    for number in range(samples):
+        kinds = list(KINDS)
+        random.Random(number).shuffle(kinds)
+        for kind in kinds:
+            began = time.perf_counter()
+            answer = server.query("SHOW DATABASES", (KINDS[kind].format(number), f"no{number}"))
+            times[kind].append(1000 * (time.perf_counter() - began))
+            shapes.add(shape(answer))
+    return times, shapes
+
+
+def main() -> int:
+    samples = int(sys.argv[1]) if len(sys.argv) > 1 else 200
+    environment = {"HEADGATE_AUTH_BCRYPT_COST": "10", "HEADGATE_AUTH_LONGEST_DELAY": "0s"}
+    with tempfile.TemporaryDirectory() as folder:
+        server = Server(Path(folder) / "users.db", environment=environment).start()
+        try:
+            server.bootstrap(
+                "CREATE USER todd WITH PASSWORD 's3cret'; CREATE USER blank WITH PASSWORD ''"
+            )
+            times, shapes = sample(server, samples)
+        finally:
+            server.stop()
+    good = len(shapes) == 1
+    print(f"{len(shapes)} kind(s) of answer, status {sorted({str(s[0]) for s in shapes})}")
+    for kind, values in times.items():
+        low, middle, high = statistics.quantiles(values, n=4)
+        print(f"{kind:15} median {middle:6.2f} ms, quartiles {low:.2f} and {high:.2f}")
+    chance = random.Random(1)
+    for one, other in itertools.combinations(KINDS, 2):
+        ratio = statistics.median(times[one]) / statistics.median(times[other])
+        p = told_apart(times[one], times[other], chance)
+        good = good and 0.95 <= ratio <= 1.05 and p >= 0.01
+        print(f"{one} / {other}: medians {ratio:.3f}, p = {p:.3f}")
+    print("nothing to tell" if good else "THEY CAN BE TOLD APART")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
