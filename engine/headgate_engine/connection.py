@@ -58,7 +58,10 @@ def refused(path: Path, error: apsw.Error) -> StoreError:
     """Why the store at *path* cannot be opened, and what to do."""
     match error:
         case apsw.NotADBError() | apsw.CorruptError():
-            reason = "it is damaged, or no store at all: put a backup in its place with `headgate store restore`"
+            reason = (
+                "it is damaged, or no store at all:"
+                " put a backup in its place with `headgate store restore`"
+            )
         case apsw.CantOpenError() | apsw.ReadOnlyError() | apsw.PermissionsError():
             reason = f"user id {os.getuid()} may not write to it or to its folder"
         case apsw.FullError():

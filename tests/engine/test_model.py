@@ -182,7 +182,9 @@ class SqliteModel(Model):
 
     def lets_in(self, name: str, password: str) -> bool:
         SqliteModel.steps += 1
-        return (self.other if self.elsewhere else super()).lets_in(name, password)
+        if not self.elsewhere:
+            return super().lets_in(name, password)
+        return self.other.lets_in(name, password)
 
     @rule()
     def go_to_the_other_process(self) -> None:
