@@ -61,14 +61,7 @@ class Case:
 
     def started(self) -> str:
         """How a server starts on the store as it is now."""
-        try:
-            self.server.start()
-        except AssertionError:
-            assert self.server.process is not None
-            assert self.server.process.wait(20) == 1
-            line = [n for n in self.server.log().splitlines() if "stopped" not in n][-1]
-            return line.removeprefix("headgate: ").replace(f"{self.store}", "STORE")
-        return "starts"
+        return self.server.attempt().replace(f"{self.store}", "STORE") or "starts"
 
     def restored(self) -> str:
         done = subprocess.run(

@@ -67,15 +67,21 @@ class Server:
         poll_until(self.answers, f"server did not start: {self.log()}")
         return self
 
-    def refusal(self) -> str:
-        """Starts it, and it does not: the one line in which it says why."""
-        before = len(self.log())
+    def attempt(self) -> str:
+        """Starts it. If it does not, the one line in which it says why; else nothing."""
+        known = len(self.log()) if self.beside.with_suffix(".log").exists() else 0
         self.launch()
         assert self.process is not None
-        assert self.process.wait(20) == 1, self.log()
-        lines = [line for line in self.log()[before:].splitlines() if line != "headgate: stopped"]
-        assert len(lines) == 1, lines
-        return lines[0]
+        poll_until(lambda: self.process_ended() or self.answers(), f"no start: {self.log()}")
+        if not self.process_ended():
+            return ""
+        lines = [line for line in self.log()[known:].splitlines() if line != "headgate: stopped"]
+        assert len(lines) == 1 and self.process.wait() == 1, self.log()
+        return lines[0].removeprefix("headgate: ")
+
+    def process_ended(self) -> bool:
+        assert self.process is not None
+        return self.process.poll() is not None
 
     def launch(self) -> None:
         self.port = self.port or free_port()

@@ -20,6 +20,7 @@ HOME = {
     "apsw": "engine",
     "bcrypt": "engine",
     "jwt": "server",
+    "setproctitle": "server",
     "starlette": "server",
     "uvicorn": "server",
     "prompt_toolkit": "shell",

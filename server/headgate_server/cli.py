@@ -9,11 +9,12 @@ from headgate_engine import StoreError
 from headgate_server import logs
 from headgate_server.configuration import ConfigurationError, configure
 from headgate_server.serving import CannotListen, CertificateError, serve
+from headgate_server.title import show_arguments
 
 _EPILOG = """\
 Precedence: flag, environment (HEADGATE_HTTP_REALM; INFLUXDB_HTTP_REALM too), file, default.
-A secret on the command line is visible to every user of the machine: prefer the environment,
-or shared-secret-file in the configuration file.
+A secret on the command line stays in your shell's history, and every user of the machine can
+see it for a moment: prefer shared-secret-file in the configuration file, or the environment.
 """
 
 
@@ -53,6 +54,7 @@ def main(arguments: Sequence[str]) -> int:
     doubled = [
         f"-{word}" if len(word) > 2 and word[0] == "-" != word[1] else word for word in arguments
     ]
+    show_arguments(doubled)
     flags = vars(_parser().parse_args(doubled))
     path = flags.pop("config")
     logs.set_up("text", access=False)  # until it is known how

@@ -1,5 +1,6 @@
 """Hashing, verifying and remembering."""
 
+import threading
 from dataclasses import replace
 
 import bcrypt
@@ -77,8 +78,37 @@ def test_what_was_verified_is_recalled_for_a_while(monkeypatch: pytest.MonkeyPat
     assert passwords.verify(todd, "x")
     assert passwords.recall(todd, "x")
     assert not passwords.recall(todd, "y")
-    now[0] = 11
+    for now[0] in (9, 18, 27):  # whoever goes on working is not forgotten
+        assert passwords.recall(todd, "x")
+    now[0] = 38
     assert not passwords.recall(todd, "x")
+    assert passwords.verified(todd, "x") and not passwords.verified(todd, "y")
+    assert not passwords.verified(replace(todd, id="2"), "x") and not passwords.verified(None, "x")
+
+
+def test_bcrypt_takes_no_more_cores_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    passwords = Passwords(cost=4, at_once=2)
+    todd = user(passwords, "x")
+    running, most = 0, 0
+    lock, both = threading.Lock(), threading.Barrier(2)
+
+    def slow(password: bytes, stored: bytes) -> bool:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        both.wait(10)  # two are let in together
+        with lock:
+            running -= 1
+        return False
+
+    monkeypatch.setattr(bcrypt, "checkpw", slow)
+    threads = [threading.Thread(target=passwords.verify, args=(todd, "y")) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 2
 
 
 def test_a_memory_does_not_outlive_the_password_or_the_user(passwords: Passwords) -> None:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headgate_grammar import (
+    Bounds,
     CreateDatabase,
     CreateUser,
     DropDatabase,
@@ -168,3 +169,24 @@ def test_a_repeated_text_is_parsed_once_unless_it_holds_a_password() -> None:
 def test_zeros_in_front_of_a_number_do_not_count(zeros: str) -> None:
     for text in ("SELECT x FROM m LIMIT {}1", "DROP SHARD {}7", "SELECT x FROM m WHERE y = {}1"):
         assert parse(text.format(zeros)) == parse(text.format(""))
+
+
+@pytest.mark.parametrize(
+    ("text", "bounds", "error"),
+    [
+        ("SHOW USERS; SHOW USERS", Bounds(statements=2), ""),
+        ("SHOW USERS; SHOW USERS;", Bounds(statements=2), ""),
+        ("SHOW USERS; SHOW USERS; x", Bounds(statements=2), "more than 2 statements"),
+        ("SHOW USERS; SHOW USERS", Bounds(length=12), ""),
+        ("SHOW USERS; SHOW USERS", Bounds(length=10), "statement longer than 10 characters"),
+        ("SHOW USERS /* long */;", Bounds(length=11), "statement longer than 11 characters"),
+        (" " * 1000 + "SHOW USERS", Bounds(length=100), "statement longer than 100 characters"),
+        ("SHOW USERS; " * 100, Bounds(), ""),
+    ],
+)
+def test_a_text_is_read_no_further_than_its_bounds(text: str, bounds: Bounds, error: str) -> None:
+    if not error:
+        assert parse(text, bounds=bounds)
+        return
+    with pytest.raises(ParseError, match=error):
+        parse(text, bounds=bounds)

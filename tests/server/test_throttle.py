@@ -162,6 +162,27 @@ def test_many_wrong_ones_at_once_are_not_all_looked_at() -> None:
     login.close()
 
 
+def test_who_was_let_in_before_never_waits_though_it_was_long_ago() -> None:
+    now = [0.0]
+    engine = Engine(MemoryStore(), Passwords(cost=4, clock=lambda: now[0]))
+    engine.query("CREATE USER todd WITH PASSWORD 's3cret' WITH ALL PRIVILEGES", EVERYBODY)
+    login = login_of(engine)
+
+    async def scenario() -> None:
+        assert (await login({"u": "todd", "p": "s3cret"}, "", HERE)).name == "todd"
+        guesses = [login({"u": "todd", "p": f"guess{i}"}, "", HERE) for i in range(50)]
+        found = await asyncio.gather(*guesses, return_exceptions=True)
+        assert isinstance(found[-1], TooManyFailures)
+        now[0] += 10_000
+        assert engine.recall("todd", "s3cret") is None
+        assert (await login({"u": "todd", "p": "s3cret"}, "", HERE)).name == "todd"
+        with pytest.raises(TooManyFailures):
+            await login({"u": "todd", "p": "another"}, "", HERE)
+
+    asyncio.run(scenario())
+    login.close()
+
+
 def test_clients_hear_429_and_writers_503_and_who_is_remembered_nothing_of_it(
     serve: Callable[..., Server],
 ) -> None:

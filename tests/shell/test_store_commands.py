@@ -92,6 +92,36 @@ def test_a_backup_is_a_whole_store(server: Server, serve: Callable[..., Server])
         other.stop()
 
 
+def test_a_backup_is_put_back_in_place(serve: Callable[..., Server]) -> None:
+    server = serve().bootstrap("CREATE DATABASE db")
+    store, copy = str(server.store), str(server.store.with_name("copy.db"))
+    assert headgate("store", "backup", store, copy)[0] == 0
+    assert not server.query("DROP DATABASE db").error
+    server.stop()
+    status, printed, _ = headgate("store", "restore", copy, store)
+    assert status == 0 and printed.startswith(f"{store}: restored from {copy}; what was there is ")
+    assert server.start().query("SHOW DATABASES").rows() == [["db"]]
+
+
+def test_one_may_go_on_with_a_store_that_went_back(serve: Callable[..., Server]) -> None:
+    server = serve().bootstrap("CREATE DATABASE db")
+    server.kill()
+    Path(f"{server.store}-wal").unlink()
+    assert "but 2 was acknowledged" in headgate("store", "check", str(server.store))[2]
+    done = headgate("store", "accept-rollback", str(server.store))
+    assert done == (0, f"{server.store}: goes on from revision 0\n", "")
+    assert headgate("store", "check", str(server.store))[0] == 0
+
+
+def test_failed_logins_are_in_the_audit(serve: Callable[..., Server]) -> None:
+    server = serve().bootstrap()
+    for number in range(3):
+        server.query("SHOW USERS", ("root", f"wrong-{number}"))
+    server.stop()
+    printed = headgate("audit", "--store", str(server.store), "--user", "root")[1]
+    assert "  root  127.0.0.1  authorization failed (3 times)  -- login (password)\n" in printed
+
+
 def test_the_audit_says_who_did_what(serve: Callable[..., Server]) -> None:
     server = serve().bootstrap("CREATE USER boss WITH PASSWORD 'b0ss-pw' WITH ALL PRIVILEGES")
     server.query('CREATE DATABASE "a\nb\x1b[31m"'.replace("\n", "\\n"), ("boss", "b0ss-pw"))
@@ -111,6 +141,9 @@ def test_the_audit_says_who_did_what(serve: Callable[..., Server]) -> None:
     [
         (("store", "check", "MISSING"), 1, "there is no store"),
         (("store", "backup", "MISSING", "x"), 1, "there is no store"),
+        (("store", "restore", "MISSING", "STORE"), 1, "there is no store"),
+        (("store", "restore", "NONSENSE", "STORE"), 1, "it is damaged, or no store at all"),
+        (("store", "accept-rollback", "MISSING"), 1, "there is no store"),
         (("store", "backup", "STORE", "/no/such/folder/x"), 1, "No such file or directory"),
         (("audit", "--store", "STORE", "--since", "soon"), 1, "expected a duration such as 12h"),
         (("audit",), 2, "required: --store"),
