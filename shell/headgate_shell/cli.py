@@ -8,20 +8,31 @@ import os
 import sys
 from collections.abc import Sequence
 
-from headgate_shell.client import CannotReach, ping
-from headgate_shell.commands import Terminal, set_precision
 from headgate_shell.flags import FlagError, Value, parse_flags
 from headgate_shell.script import execute, run
+from headgate_shell.server import CannotReach
 from headgate_shell.session import Session
+from headgate_shell.settings import set_precision
+from headgate_shell.terminal import Terminal
 
 _DEFAULTS: dict[str, Value] = {
     "host": "localhost",
     "port": 8086,
     "socket": "",
+    "path-prefix": "",
+    "store": "",
+    "token": "",
     "username": "",
     "password": "",
     "database": "",
     "execute": "",
+    "yes": False,
+    "import": False,
+    "path": "",
+    "compressed": False,
+    "pps": 0,
+    "type": "influxql",
+    "node": 0,
     "format": "column",
     "precision": "ns",
     "consistency": "all",
@@ -39,17 +50,26 @@ usage: headgate shell [flags]
   -host NAME           server to talk to (localhost)
   -port NUMBER         its port (8086)
   -socket PATH         its unix socket, instead of host and port
+  -path-prefix PATH    what its paths begin with, behind a proxy
+  -store PATH          no server, but this store file, as an administrator: the way back in
   -ssl                 use https
   -unsafeSsl           with https, do not check the certificate
   -username NAME       who logs in (INFLUX_USERNAME)
   -password PASSWORD   with '' it is asked for (INFLUX_PASSWORD); on a command line it is
                        visible to every user of the machine
+  -token TOKEN         a JSON Web Token instead (HEADGATE_TOKEN)
   -database NAME       database of the statements
   -execute TEXT        run statements and commands, one a line, and leave
+  -import              import the file of -path: statements, `# DML`, lines of data
+  -path FILE           an export of influx_inspect; with -compressed, gzip
+  -pps NUMBER          points a second while importing (0: as fast as it goes)
   -format FORMAT       column, csv or json (column)
   -pretty              indent JSON
   -precision UNIT      rfc3339, h, m, s, ms, u or ns (ns)
   -consistency LEVEL   any, one, quorum or all, for writes (all)
+  -node NUMBER         ask that node of a cluster
+  -yes                 never ask before something is lost
+  -type LANGUAGE       influxql; there is no other
   -version             print the version and leave
   -help                print this text and leave
 
@@ -75,40 +95,65 @@ def main(arguments: Sequence[str]) -> int:
     if flags["version"]:
         print(f"InfluxDB shell version: {_version()}")
         return 0
+    if flags["type"] != "influxql":
+        language = flags["type"]
+        print(f'invalid value "{language}" for flag -type: expected influxql', file=sys.stderr)
+        print(USAGE, end="")
+        return 2
     if rest:
         print(f"unknown arguments: {' '.join(rest)}", file=sys.stderr)
         print(USAGE, end="")
         return 1
     session = _session(flags)
-    if _wants_prompt(arguments):
-        if not sys.stdin.isatty():
-            print("unable to prompt for a password with no TTY", file=sys.stderr)
-            return 1
-        from getpass import getpass
-
-        try:
-            session.password = getpass("password: ")
-        except EOFError:
-            print("no password given", file=sys.stderr)
-            return 1
-    return _connect(session, str(flags["precision"]), str(flags["execute"]))
-
-
-def _connect(session: Session, precision: str, text: str) -> int:
-    try:
-        session.server_version = ping(session)
-    except CannotReach as error:
-        print(f"Failed to connect to {error}", file=sys.stderr)
-        print("Check -host and -port, and that the server is running.", file=sys.stderr)
+    if _wants_prompt(arguments) and not _ask_password(session):
         return 1
-    set_precision(precision, session, Terminal(sys.stdout.write))
-    if text:
-        return execute(text, session)
+    if flags["store"]:
+        from headgate_shell.local import on_store
+
+        return on_store(str(flags["store"]), session, lambda: _connect(session, flags))
+    return _connect(session, flags)
+
+
+def _ask_password(session: Session) -> bool:
+    if not sys.stdin.isatty():
+        print("unable to prompt for a password with no TTY", file=sys.stderr)
+        return False
+    from getpass import getpass
+
+    try:
+        session.password = getpass("password: ")
+    except EOFError:
+        print("no password given", file=sys.stderr)
+        return False
+    return True
+
+
+def _connect(session: Session, flags: dict[str, Value]) -> int:
+    try:
+        session.server_version = session.ping()
+    except CannotReach as error:
+        print(
+            f'Failed to connect to {session.where}: Get "{session.url}/ping": {error.cause}',
+            file=sys.stderr,
+        )
+        print(
+            "Please check your connection settings and ensure 'influxd' is running.",
+            file=sys.stderr,
+        )
+        return 1
+    set_precision(str(flags["precision"]), session, Terminal(sys.stdout.write))
+    if flags["execute"]:
+        return execute(str(flags["execute"]), session)
+    if flags["import"]:
+        from headgate_shell.importing import import_file
+
+        compressed, pace = bool(flags["compressed"]), int(flags["pps"])
+        return import_file(str(flags["path"]), session, compressed=compressed, pace=pace)
     if not sys.stdin.isatty():
         return run(sys.stdin.buffer.read().decode("utf-8", "surrogateescape"), session)
-    from headgate_shell.interactive import interact
+    from headgate_shell.person.interactive import interact
 
-    return interact(session)
+    return interact(session, asks=not flags["yes"])
 
 
 def _session(flags: dict[str, Value]) -> Session:
@@ -119,12 +164,15 @@ def _session(flags: dict[str, Value]) -> Session:
         socket=str(flags["socket"]),
         ssl=bool(flags["ssl"]),
         unsafe_ssl=bool(flags["unsafeSsl"]),
+        path_prefix=str(flags["path-prefix"]),
         username=str(flags["username"]) or environment.get("INFLUX_USERNAME", ""),
         password=str(flags["password"]) or environment.get("INFLUX_PASSWORD", ""),
+        token=str(flags["token"]) or environment.get("HEADGATE_TOKEN", ""),
         database=str(flags["database"]),
         format=str(flags["format"]),
         pretty=bool(flags["pretty"]),
         consistency=str(flags["consistency"]),
+        node=int(flags["node"]),
     )
 
 

@@ -8,84 +8,104 @@ import http.client
 import json
 import socket
 import ssl
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from headgate_shell.numbers import Number
-from headgate_shell.session import Session
+from headgate_shell.server import CannotReach, Points, Response
+
+if TYPE_CHECKING:
+    from headgate_shell.session import Session
 
 _TIMEOUT_SECONDS = 60
 
 
-class CannotReach(Exception):
-    """No answer. The text names the server and the reason, and nothing of the request."""
+class HttpServer:
+    """Whatever the session says: host and port, a unix socket, with TLS or without."""
+
+    def ping(self, session: "Session") -> str:
+        _, headers, _ = _send(session, "GET", "/ping")
+        return headers.get("X-Influxdb-Version") or ""
+
+    def query(self, session: "Session", text: str) -> Response:
+        status, _, content = _send(session, "POST", "/query", _encoded(_fields(session, text)))
+        response = _documents(content)
+        if response is None and not (status == 200 and not content):
+            return Response([], f"received status code {status} from server")
+        return response or Response([])
+
+    def write(self, session: "Session", points: Points) -> str:
+        fields = {"consistency": session.consistency, "db": points.database}
+        if session.precision != "rfc3339":
+            fields["precision"] = session.precision
+        if points.retention_policy:
+            fields["rp"] = points.retention_policy
+        path = f"/write?{_encoded(fields).decode()}"
+        lines = points.lines.encode("utf-8", "surrogateescape")
+        status, _, content = _send(session, "POST", path, lines, "text/plain; charset=utf-8")
+        if status in (200, 204):
+            return ""
+        said = content.decode("utf-8", "replace")
+        return said or f"received status code {status} from server"
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
-    """Results as the server sent them, chunks put together, and its error if there is one."""
-
-    results: list[dict[str, Any]]
-    error: str = ""
-
-    @property
-    def first_error(self) -> str:
-        """The error of the whole, or else of the first result that has one."""
-        if self.error:
-            return self.error
-        return next((str(result["error"]) for result in self.results if "error" in result), "")
-
-
-def ping(session: Session) -> str:
-    """The server's version, "" if it does not say. Raises CannotReach."""
-    _, headers, _ = _send(session, "GET", "/ping")
-    return headers.get("X-Influxdb-Version") or ""
-
-
-def query(session: Session, text: str) -> Response:
-    """What the server answers to the statements *text*. Raises CannotReach."""
-    fields = {"chunked": "true", "db": session.database, "q": text}
+def _fields(session: "Session", text: str) -> dict[str, str]:
+    fields = {"db": session.database, "q": text}
+    if session.chunked:
+        fields["chunked"] = "true"
+        if session.chunk_size:
+            fields["chunk_size"] = str(session.chunk_size)
     if session.precision != "rfc3339":
         fields["epoch"] = session.precision
     if session.retention_policy:
         fields["rp"] = session.retention_policy
-    body = urlencode(fields, errors="surrogateescape").encode()
-    status, _, content = _send(session, "POST", "/query", body)
-    response = _documents(content)
-    if response is None and not (status == 200 and not content):
-        return Response([], f"received status code {status} from server")
-    return response or Response([])
+    if session.node:
+        fields["node_id"] = str(session.node)
+    return fields
+
+
+def _encoded(fields: dict[str, str]) -> bytes:
+    return urlencode(fields, errors="surrogateescape").encode()
 
 
 def _send(
-    session: Session, method: str, path: str, body: bytes | None = None
+    session: "Session",
+    method: str,
+    path: str,
+    body: bytes | None = None,
+    kind: str = "application/x-www-form-urlencoded",
 ) -> tuple[int, http.client.HTTPMessage, bytes]:
     headers = {"User-Agent": "HeadgateShell"}
     if body is not None:
-        headers["Content-Type"] = "application/x-www-form-urlencoded"
-    if session.username:
+        headers["Content-Type"] = kind
+    if session.token:
+        headers["Authorization"] = f"Bearer {session.token}"
+    elif session.username:
         pair = f"{session.username}:{session.password}".encode("utf-8", "surrogateescape")
         headers["Authorization"] = "Basic " + base64.b64encode(pair).decode("ascii")
     connection = _connection(session)
     try:
-        connection.request(method, path, body, headers)
+        prefix = session.path_prefix.strip("/")
+        connection.request(method, f"/{prefix}{path}" if prefix else path, body, headers)
         response = connection.getresponse()
         return response.status, response.headers, response.read()
     except ssl.SSLError as error:
-        raise CannotReach(f"{session.where}: {error.reason or error}") from None
+        plain = error.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST")
+        reason = "http: server gave HTTP response to HTTPS client" if plain else str(error.reason)
+        raise CannotReach(session.where, reason) from None
     except OSError as error:
+        place = f"unix {session.socket}" if session.socket else f"tcp {session.host}:{session.port}"
         reason = (error.strerror or str(error)).lower()
-        raise CannotReach(f"{session.where}: {reason}") from None
+        raise CannotReach(session.where, reason, f"dial {place}: connect") from None
     except UnicodeError:
-        raise CannotReach(f"{session.where}: no such host") from None
+        raise CannotReach(session.where, "no such host") from None
     except http.client.HTTPException as error:
-        raise CannotReach(f"{session.where}: no HTTP answer ({type(error).__name__})") from None
+        raise CannotReach(session.where, f"no HTTP answer ({type(error).__name__})") from None
     finally:
         connection.close()
 
 
-def _connection(session: Session) -> http.client.HTTPConnection:
+def _connection(session: "Session") -> http.client.HTTPConnection:
     if session.socket:
         return _UnixConnection(session.socket)
     try:
@@ -99,7 +119,7 @@ def _connection(session: Session) -> http.client.HTTPConnection:
             )
         return http.client.HTTPConnection(session.host, session.port, timeout=_TIMEOUT_SECONDS)
     except (http.client.InvalidURL, ValueError):
-        raise CannotReach(f"{session.where}: no such host") from None
+        raise CannotReach(session.where, "no such host") from None
 
 
 class _UnixConnection(http.client.HTTPConnection):

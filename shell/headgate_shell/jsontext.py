@@ -5,8 +5,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from headgate_shell.client import Response
 from headgate_shell.numbers import Number
+from headgate_shell.server import Response
 
 _HTML = re.compile("[<>&\u2028\u2029]")
 _KEPT = ("series", "messages", "partial", "error")

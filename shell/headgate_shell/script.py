@@ -2,10 +2,11 @@
 
 import sys
 
-from headgate_shell.client import CannotReach, query
-from headgate_shell.commands import CommandFailed, Leave, Terminal, is_command, run_command
+from headgate_shell.commands import is_command, run_command
+from headgate_shell.server import CannotReach
 from headgate_shell.session import Session
 from headgate_shell.show import shown
+from headgate_shell.terminal import CommandFailed, ConnectFailed, Leave, Terminal
 
 
 def execute(text: str, session: Session) -> int:
@@ -22,6 +23,9 @@ def execute(text: str, session: Session) -> int:
                 continue
         except Leave:
             return 0
+        except ConnectFailed as error:
+            print(error, file=sys.stderr)
+            return 1
         except (CommandFailed, CannotReach) as error:
             print(f"ERR: {error}", file=sys.stderr)
             return 1
@@ -33,7 +37,7 @@ def execute(text: str, session: Session) -> int:
 def run(text: str, session: Session) -> int:
     """Sends *text* as one query and prints the answer; the exit status."""
     try:
-        response = query(session, text)
+        response = session.query(text)
     except CannotReach as error:
         print(f"ERR: cannot reach {error}", file=sys.stderr)
         return 1

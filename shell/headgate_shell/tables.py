@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from headgate_shell.client import Response
+from headgate_shell.server import Response
 from headgate_shell.tabwriter import aligned
 
 Row = Sequence[str]

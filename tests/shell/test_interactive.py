@@ -12,9 +12,9 @@ from prompt_toolkit.application import create_app_session
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
-from harness import Server
-from headgate_shell.history import kept
-from headgate_shell.interactive import interact
+from harness import Server, free_port
+from headgate_shell.person.history import kept
+from headgate_shell.person.interactive import interact
 from headgate_shell.session import Session
 
 
@@ -171,3 +171,56 @@ def test_on_a_real_terminal(ready: Server, home: Path, terminal: str) -> None:
         assert "wonder" not in "".join(seen)
     finally:
         child.close(force=True)
+
+
+def test_what_would_be_lost_is_asked_about(
+    ready: Server, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed(ready, "DROP USER alice", "", "DROP USER alice", "n", "DROP DATABASE metrics", "y")
+    assert capsys.readouterr().out.count("Not done.\n") == 2
+    assert ready.query("SHOW USERS").rows() == [["root", True], ["alice", False]]
+    assert "values" not in ready.query("SHOW DATABASES").json["results"][0]["series"][0]
+
+
+def test_a_statement_goes_on_until_it_is_complete(
+    ready: Server, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed(ready, "SHOW GRANTS", "FOR alice", "format markdown", "SHOW DATABASES", "timing", "\\l")
+    shown = capsys.readouterr().out
+    assert "metrics  READ\n" in shown
+    assert "**databases**\n\n| name |\n| --- |\n| metrics |\n" in shown
+    assert "Timing enabled\n" in shown and "Time: 0." in shown
+
+
+def test_a_new_password_is_asked_for_twice_and_kept_nowhere(
+    ready: Server, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = typed(
+        ready,
+        *("\\password alice", "one-Zk7", "two-Zk7", "\\password alice", "new'\"Zk7", "new'\"Zk7"),
+        *("\\password", "Ro0t-Zk7", "Ro0t-Zk7", "\\du alice"),
+    )
+    shown = capsys.readouterr().out
+    assert "ERR: the two are not the same, or empty: nothing changed\n" in shown
+    assert "New password set for alice\nNew password set for root\n" in shown
+    assert "metrics  READ" in shown and session.password == "Ro0t-Zk7"
+    assert ready.query("SHOW DATABASES", ("alice", "new'\"Zk7")).status == 200
+    assert all("Zk7" not in path.read_text() for path in home.rglob(".headgate*"))
+
+
+def test_what_changes_something_is_not_watched(
+    ready: Server, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed(ready, "watch DROP DATABASE metrics", "watch 0 SHOW USERS", "watch")
+    shown = capsys.readouterr().out
+    assert "ERR: watch: only SHOW, SELECT and EXPLAIN\n" in shown
+    assert "ERR: watch: expected 0.1 to 86400 seconds\nERR: watch: expected a statement" in shown
+
+
+def test_another_server_is_gone_to_only_if_it_is_there(
+    ready: Server, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = typed(ready, f"connect 127.0.0.1:{free_port()}", "SHOW DATABASES")
+    shown = capsys.readouterr().out
+    assert "ERR: cannot reach http://127.0.0.1:" in shown and "metrics" in shown
+    assert session.port == ready.port

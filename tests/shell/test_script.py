@@ -1,6 +1,5 @@
 """The shell as a script uses it: a process, its output, its exit status."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,25 +9,7 @@ from threading import Thread
 import pytest
 
 from harness import Server, free_port
-
-HEADGATE = [sys.executable, "-m", "headgate", "shell"]
-LOGIN = ("-username", "root", "-password", "Toor-1")
-
-
-def shell(
-    server: Server | int, *arguments: str, stdin: str = "", **environment: str
-) -> subprocess.CompletedProcess[str]:
-    clean = {key: value for key, value in os.environ.items() if not key.startswith("INFLUX_")}
-    port = server if isinstance(server, int) else server.port
-    return subprocess.run(
-        [*HEADGATE, "-host", "127.0.0.1", "-port", str(port), *arguments],
-        input=stdin,
-        env=clean | environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+from shell_program import HEADGATE, LOGIN, shell
 
 
 @pytest.fixture
@@ -92,7 +73,13 @@ def test_the_login_comes_from_flags_or_environment(
             '{"results":[{"series":[{"name":"databases","columns":'
             '["name"],"values":[["metrics"]]}]}]}\n',
         ),
-        ("format table", 'Unknown format "table". Please use json, csv, or column.\n'),
+        ("format xml", 'Unknown format "xml". Please use json, csv, or column.\n'),
+        ("chunked\nchunked;", "chunked reponses disabled\nchunked responses enabled\n"),
+        (
+            "chunk size 5\nchunk many",
+            'chunk size set to 5\nunable to parse chunk size from "many"\n',
+        ),
+        ("consistency one\nnode 3\nnode clear", ""),
         ("precision year", 'Unknown precision "year". Please use rfc3339, h, m, s, ms, u or ns.\n'),
         ("pretty\npretty", "Pretty print enabled\nPretty print disabled\n"),
         ("use metrics\nclear db", "Using database metrics\ndatabase context cleared\n"),
@@ -115,7 +102,8 @@ def test_what_cannot_be_done_says_so(ready: Server) -> None:
     done = shell(dead, "-execute", "SET PASSWORD FOR root = 'Zk7hidden'")
     assert done.returncode == 1
     assert done.stderr.startswith(
-        f"Failed to connect to http://127.0.0.1:{dead}: connection refused\n"
+        f'Failed to connect to http://127.0.0.1:{dead}: Get "http://127.0.0.1:{dead}/ping":'
+        f" dial tcp 127.0.0.1:{dead}: connect: connection refused\n"
     )
     assert "Zk7hidden" not in done.stderr
     assert shell(ready, "-password", "", "-execute", "SHOW USERS").stderr == (

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from headgate_shell.client import Response
 from headgate_shell.numbers import Number
+from headgate_shell.server import Response
 from headgate_shell.session import Session
 from headgate_shell.show import shown
 from headgate_shell.tabwriter import aligned

@@ -1,0 +1,198 @@
+"""The loop: reads what a person types, runs it, shows what comes back."""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from getpass import getpass
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.history import DummyHistory, History, InMemoryHistory
+from prompt_toolkit.utils import is_dumb_terminal
+
+from headgate_grammar import ParseError, SetPassword, parse
+from headgate_shell.commands import is_command, run_command
+from headgate_shell.person.history import RedactedHistory, history_path, kept
+from headgate_shell.person.names import Names
+from headgate_shell.person.prompt import lines_prompt, prompt_text
+from headgate_shell.person.questions import loss
+from headgate_shell.server import CannotReach, Response
+from headgate_shell.session import Session
+from headgate_shell.show import shown
+from headgate_shell.terminal import CommandFailed, Leave, Terminal
+
+# After these the server may have other names, or others may be seen.
+_NEWS = frozenset("create drop grant revoke auth connect".split())
+
+
+def interact(session: Session, *, asks: bool = True) -> int:
+    """Reads and runs what is typed until the person leaves; the exit status, 0.
+
+    With *asks*, something that is lost for good is asked about before.
+    """
+    return _Person(session, asks).interact()
+
+
+class _Person:
+    """Who sits there, and what he did."""
+
+    def __init__(self, session: Session, asks: bool) -> None:
+        self._session = session
+        self._asks = asks
+        self._names = Names(session)
+        self._history = _history(sys.stdout.write)
+        self._seconds: float | None = None
+        self._reachable = True
+        self._terminal = Terminal(
+            sys.stdout.write,
+            login=_ask_login,
+            new_password=_ask_new_password,
+            history=lambda: list(self._history.get_strings()),
+            flush=sys.stdout.flush,
+            checks=True,
+        )
+
+    def interact(self) -> int:
+        self._greet()
+        self._names.refresh()
+        lines = lines_prompt(self._session, self._names, self._history, lambda: self._seconds)
+        while True:
+            try:
+                text = lines.prompt(prompt_text(self._session))
+            except KeyboardInterrupt:
+                sys.stdout.write("^C\n")
+                continue
+            except EOFError:
+                return 0
+            try:
+                self._take(text)
+            except Leave:
+                return 0
+            except KeyboardInterrupt:
+                sys.stdout.write("ERR: aborted\n")
+            except CannotReach as error:
+                self._reachable = False
+                sys.stdout.write(f"ERR: cannot reach {error}\n")
+            except CommandFailed as error:
+                sys.stdout.write(f"ERR: {error}\n")
+            sys.stdout.flush()
+
+    def _greet(self) -> None:
+        version = self._session.server_version or "(it does not say)"
+        if self._session.store:
+            sys.stdout.write(f"On {self._session.store}, without a server, as administrator\n")
+        else:
+            sys.stdout.write(f"Connected to {self._session.where} version {version}\n")
+        sys.stdout.write("Headgate shell: InfluxQL, or `help`\n")
+
+    def _take(self, text: str) -> None:
+        words = text.split(maxsplit=1)
+        if not words:
+            return
+        began = time.monotonic()
+        if is_command(text):
+            run_command(text, self._session, self._terminal)
+        elif not self._run(text):
+            return
+        self._seconds = time.monotonic() - began
+        if self._session.timing:
+            sys.stdout.write(f"Time: {self._seconds:.3f} s\n")
+        if words[0].lower() in _NEWS:
+            self._names.refresh()
+
+    def _run(self, text: str) -> bool:
+        """Whether it was sent: the person may think again."""
+        lost = loss(text, self._session.username, self._names) if self._asks else ""
+        if lost and not _confirmed(lost):
+            sys.stdout.write("Not done.\n")
+            return False
+        response = self._session.query(text)
+        if not self._reachable:
+            self._reachable = True
+            sys.stdout.write("Connected again\n")
+        answer = shown(response, self._session, hint="database" in response.first_error)
+        _show(answer, paged=self._session.pager)
+        self._follow_own_password(text, response)
+        return True
+
+    def _follow_own_password(self, text: str, response: Response) -> None:
+        """Goes on with the new password after one's own was set."""
+        if response.first_error or "password" not in text.lower():
+            return
+        try:
+            statements = parse(text)
+        except ParseError:
+            return  # a statement that this shell does not know, and the server did
+        for statement in statements:
+            if isinstance(statement, SetPassword) and statement.name == self._session.username:
+                self._session.password = statement.password
+
+
+def _confirmed(lost: str) -> bool:
+    """Whether the person wants it all the same; Enter alone, Ctrl-C and Ctrl-D are no."""
+    asking: PromptSession[str] = PromptSession(history=DummyHistory())
+    try:
+        return asking.prompt(f"{lost} Do it? (y/N) ").strip().lower() in ("y", "yes")
+    except (EOFError, KeyboardInterrupt):
+        return False
+
+
+def _show(text: str, *, paged: bool) -> None:
+    """On the screen, or in a pager if it is higher than that."""
+    higher = text.count("\n") >= shutil.get_terminal_size().lines
+    if not (paged and higher and sys.stdout.isatty()) or is_dumb_terminal():
+        sys.stdout.write(text)
+        return
+    sys.stdout.flush()
+    command = shlex.split(os.environ.get("PAGER") or "less -SRXF")
+    try:
+        subprocess.run(command, input=text.encode("utf-8", "replace"), check=False)
+    except OSError:
+        sys.stdout.write(text)  # there is no such program
+
+
+def _history(write: Callable[[str], object]) -> History:
+    path = history_path()
+    try:
+        return RedactedHistory(path)
+    except OSError as error:
+        write(f"WARN: no history: {path}: {error.strerror}\n")
+        return _InMemory()
+
+
+class _InMemory(InMemoryHistory):
+    """A history for this session alone, as careful as the one in a file."""
+
+    def append_string(self, string: str) -> None:
+        if line := kept(string):
+            super().append_string(line)
+
+
+def _ask_login() -> tuple[str, str] | None:
+    """Username and password from the person; None if he gives up with Ctrl-C or Ctrl-D."""
+    try:
+        # Sessions of their own: what is typed here must not reach the history of statements.
+        asking: PromptSession[str] = PromptSession(history=DummyHistory())
+        username = asking.prompt("username: ").strip()
+        return (username, _secretly("password: ")) if username else None
+    except (EOFError, KeyboardInterrupt):
+        return None
+
+
+def _ask_new_password() -> str | None:
+    """A new password, typed twice; None if not the same, empty, or given up."""
+    try:
+        password = _secretly("new password: ")
+        return password if password and _secretly("once more: ") == password else None
+    except (EOFError, KeyboardInterrupt):
+        return None
+
+
+def _secretly(question: str) -> str:
+    if sys.stdin.isatty() and is_dumb_terminal():
+        return getpass(question)
+    asking: PromptSession[str] = PromptSession(history=DummyHistory(), is_password=True)
+    return asking.prompt(question)

@@ -1,0 +1,38 @@
+"""The command `watch`: the same question again and again."""
+
+import time
+
+from headgate_shell.session import Session
+from headgate_shell.show import shown
+from headgate_shell.terminal import CommandFailed, Terminal
+
+_SECONDS = 2.0
+_ASKING = ("show", "select", "explain")
+
+
+def watch(line: str, session: Session, terminal: Terminal) -> None:
+    """`watch [SECONDS] STATEMENT`, until Ctrl-C, which comes through as KeyboardInterrupt.
+
+    Only what asks: nothing is changed twice.
+    """
+    seconds, statement = _parts(line)
+    if statement.split(maxsplit=1)[:1] and statement.split()[0].lower() not in _ASKING:
+        raise CommandFailed("watch: only SHOW, SELECT and EXPLAIN")
+    if not statement:
+        raise CommandFailed("watch: expected a statement")
+    while True:
+        text = shown(session.query(statement), session, hint=False)
+        terminal.write(f"{time.strftime('%H:%M:%S')}  every {seconds:g} s: {statement}\n{text}\n")
+        terminal.flush()
+        time.sleep(seconds)
+
+
+def _parts(line: str) -> tuple[float, str]:
+    words = line.split(maxsplit=2)[1:]
+    try:
+        seconds = float(words[0]) if words else _SECONDS
+    except ValueError:
+        return _SECONDS, " ".join(words)
+    if not 0.1 <= seconds <= 86_400:
+        raise CommandFailed("watch: expected 0.1 to 86400 seconds")
+    return seconds, words[1] if len(words) > 1 else ""
