@@ -52,7 +52,7 @@ def restore(backup: str | os.PathLike[str], path: str | os.PathLike[str]) -> Pat
 
 def _set_aside(path: Path) -> Path:
     """With its write-ahead log: on the new file it would be poison."""
-    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     old = path.with_name(f"{path.name}.before-{moment}")
     for part in _PARTS:
         with suppress(FileNotFoundError):

@@ -101,7 +101,11 @@ class SqliteStore:
 
     def export(self) -> None:
         """Gives the audit file what it lacks: what other programs did. Raises Unavailable."""
-        if self._audit_file is not None and unexported(self._reader()):
+        if self._audit_file is None:
+            return
+        with _refused("read"):
+            behind = unexported(self._reader())
+        if behind:
             with self._transaction():
                 pass  # each transaction does it
 

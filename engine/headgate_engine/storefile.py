@@ -67,8 +67,11 @@ def check_mark(path: Path, connection: apsw.Connection, side: SideFile) -> None:
 def _upgrade(connection: apsw.Connection, path: Path, version: int) -> None:
     """From *version* to the one of today; a copy of what was stays as `<store>.v<version>`."""
     old = path.with_name(f"{path.name}.v{version}")
-    if not old.exists():
+    try:
         copy(connection, old)
+    except StoreError:
+        if not old.exists():  # else another process has made it, now or long ago
+            raise
     # Only then the lock: nobody else may have done it meanwhile.
     connection.execute("BEGIN IMMEDIATE")
     with connection:

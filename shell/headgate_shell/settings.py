@@ -4,7 +4,9 @@ from headgate_shell.session import Session
 from headgate_shell.terminal import Terminal
 
 PRECISIONS = ("rfc3339", "h", "m", "s", "ms", "u", "ns")
-FORMATS = ("json", "csv", "column", "table", "vertical", "markdown")
+# Scripts written for influx know three; `-format` knows all.
+SCRIPT_FORMATS = ("json", "csv", "column")
+FORMATS = (*SCRIPT_FORMATS, "table", "vertical", "markdown")
 CONSISTENCIES = ("any", "one", "quorum", "all")
 
 
@@ -14,7 +16,7 @@ def _argument(line: str) -> str:
 
 def format(line: str, session: Session, terminal: Terminal) -> None:
     format = _argument(line)
-    if format in FORMATS:
+    if format in (FORMATS if terminal.checks else SCRIPT_FORMATS):
         session.format = format
     else:
         terminal.write(f'Unknown format "{format}". Please use json, csv, or column.\n')

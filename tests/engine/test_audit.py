@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from headgate_engine import (
     Refused,
     SqliteStore,
     Store,
+    StoreError,
     Unavailable,
 )
 
@@ -184,6 +186,32 @@ def test_a_store_of_version_1_is_upgraded_and_kept_as_it_was(tmp_path: Path) -> 
     again = SqliteStore(path)
     assert again.upgraded == 0
     again.close()
+
+
+def test_two_may_upgrade_it_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "users.db"
+    connection = apsw.Connection(str(path))
+    connection.execute((Path(__file__).parent / "store_v1.sql").read_text()).fetchall()
+    connection.close()
+    start = threading.Barrier(6)
+    faults: list[str] = []
+
+    def open_it() -> None:
+        start.wait(20)
+        try:
+            SqliteStore(path).close()
+        except StoreError as error:
+            faults.append(str(error))
+
+    threads = [threading.Thread(target=open_it) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+    store = SqliteStore(path)
+    assert store.check() == [] and len(store.audit()) == 4
+    store.close()
 
 
 def test_an_upgrade_ends_where_a_new_store_begins(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def test_the_login_comes_from_flags_or_environment(
             '{"results":[{"series":[{"name":"databases","columns":'
             '["name"],"values":[["metrics"]]}]}]}\n',
         ),
-        ("format xml", 'Unknown format "xml". Please use json, csv, or column.\n'),
+        ("format table", 'Unknown format "table". Please use json, csv, or column.\n'),
         ("chunked\nchunked;", "chunked reponses disabled\nchunked responses enabled\n"),
         (
             "chunk size 5\nchunk many",
