@@ -55,6 +55,7 @@ model: .venv/developed
 # Needs Debian's wrk.
 guessing: .venv/developed
 	PYTHONPATH=tests $(BIN)/python benchmarks/guessing.py
+	PYTHONPATH=tests $(BIN)/python benchmarks/flood.py
 
 enumeration: .venv/developed
 	PYTHONPATH=tests $(BIN)/python benchmarks/enumeration.py

@@ -12,6 +12,7 @@ from headgate_server.credentials import Credentials, NamePassword, Token
 from headgate_server.credentials import credentials as read_credentials
 from headgate_server.form import Pairs
 from headgate_server.metrics import Metrics
+from headgate_server.pace import Pace
 from headgate_server.pool import Pool
 from headgate_server.refusals import Overloaded, TooManyFailures, Unauthenticated
 from headgate_server.throttle import Throttle
@@ -55,6 +56,7 @@ class Login:
         self._enabled = enabled
         self._throttle = throttle or Throttle()
         self._refused = refused
+        self._pace = Pace()
         self._key = secrets.token_bytes(32)
         # What is being verified now: the same password from many connections costs one bcrypt.
         self._verifying: dict[_Shown, asyncio.Task[User]] = {}
@@ -75,6 +77,8 @@ class Login:
             if shown is None and self._engine.store.empty():
                 return NOBODY
             self._tell(shown, bool(authorization), address, error)
+            if isinstance(error, TooManyFailures):
+                await asyncio.sleep(self._pace.pause())
             raise
         if principal != NOBODY:
             self._metrics.authentication(shown.method, "accepted")

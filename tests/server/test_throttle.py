@@ -11,6 +11,7 @@ from harness import ROOT, Server
 from headgate_engine import EVERYBODY, AuthenticationFailed, Engine, MemoryStore, Passwords
 from headgate_server.login import Login
 from headgate_server.metrics import Metrics
+from headgate_server.pace import Pace
 from headgate_server.refusals import Overloaded, TooManyFailures
 from headgate_server.throttle import Throttle
 
@@ -160,6 +161,17 @@ def test_many_wrong_ones_at_once_are_not_all_looked_at() -> None:
 
     asyncio.run(scenario())
     login.close()
+
+
+def test_a_flood_is_answered_at_its_own_pace() -> None:
+    now = [100.0]
+    pace = Pace(rate=10, longest=2, clock=lambda: now[0])
+    assert [round(pace.pause(), 3) for _ in range(4)] == [0, 0.1, 0.2, 0.3]
+    now[0] += 0.35
+    assert round(pace.pause(), 3) == 0.05
+    assert max(pace.pause() for _ in range(1000)) == 2
+    now[0] += 10
+    assert pace.pause() == 0
 
 
 def test_who_was_let_in_before_never_waits_though_it_was_long_ago() -> None:

@@ -1,0 +1,70 @@
+"""Wrong passwords as fast as 32 connections can send them, and what others notice of it.
+
+    PYTHONPATH=tests flood.py [ROUNDS]      3 by default
+
+Needs Debian's wrk. As guessing.py, but without any pause: half the guesses are for a user that is
+there, half for names that are not.
+"""
+
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from guessing import ROUND, Good
+
+from harness import Server
+
+LUA = """\
+local n = 0
+request = function()
+  n = n + 1
+  local name = n % 2 == 0 and "todd" or "nobody" .. n
+  return wrk.format("GET", "/query?q=SHOW+DATABASES&u=" .. name .. "&p=wrong" .. n)
+end
+"""
+
+
+def flooded(port: int, script: Path, good: Good) -> float:
+    """A round beside the flood; the guesses a second that were answered."""
+    flood = subprocess.Popen(
+        ["wrk", "-t1", "-c32", f"-d{ROUND}s", "-s", str(script), f"http://127.0.0.1:{port}"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    good.round(port)
+    said, _ = flood.communicate(timeout=60)
+    found = re.search(r"Requests/sec:\s+([0-9.]+)", said)
+    assert found is not None, said
+    return float(found[1])
+
+
+def main() -> int:
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
+    environment = {"HEADGATE_AUTH_BCRYPT_COST": "10", "HEADGATE_HTTP_LOG_ENABLED": "false"}
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder) / "flood.lua"
+        script.write_text(LUA)
+        server = Server(Path(folder) / "users.db", environment=environment).start()
+        alone, beside = Good(), Good()
+        try:
+            server.bootstrap("CREATE DATABASE db; CREATE USER todd WITH PASSWORD 's3cret'")
+            assert server.query("SHOW DATABASES", ("todd", "s3cret")).status == 200
+            guesses = []
+            for _ in range(rounds):
+                alone.round(server.port)
+                guesses.append(flooded(server.port, script, beside))
+        finally:
+            server.stop()
+    rate = statistics.median(beside.rates) / statistics.median(alone.rates)
+    late = statistics.median(beside.p99) / statistics.median(alone.p99)
+    print(alone.line("without a flood"))
+    print(beside.line("beside it"))
+    print(f"rate {rate:.2f}, p99 {late:.2f} of without; {statistics.median(guesses):.0f} guesses/s")
+    return 0 if rate >= 0.25 and late <= 3 and not beside.refused else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

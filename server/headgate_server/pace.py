@@ -1,0 +1,29 @@
+"""Refusals one after the other: whoever floods the server waits for his own answers."""
+
+import time
+from collections.abc import Callable
+
+
+class Pace:
+    """At most *rate* a second; who comes when there are more waits, *longest* seconds at most.
+
+    A flood over a number of connections is no faster then, and leaves the processor to others.
+    """
+
+    def __init__(
+        self,
+        rate: float = 200.0,
+        longest: float = 2.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._step = 1 / rate
+        self._longest = longest
+        self._clock = clock
+        self._next = 0.0
+
+    def pause(self) -> float:
+        """How long this one has to wait, in seconds."""
+        now = self._clock()
+        turn = min(max(self._next, now), now + self._longest)
+        self._next = turn + self._step
+        return turn - now
