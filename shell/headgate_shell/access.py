@@ -1,7 +1,5 @@
 """The commands `auth` and `connect`: who one is, and where."""
 
-from dataclasses import replace
-
 from headgate_shell.server import CannotReach
 from headgate_shell.session import Session
 from headgate_shell.terminal import CommandFailed, ConnectFailed, Terminal
@@ -19,7 +17,7 @@ def auth(line: str, session: Session, terminal: Terminal) -> None:
     if login is None:
         terminal.write("ERR: no login given, nothing changed\n")
         return
-    asked = replace(session, username=login[0], password=login[1], token="")
+    asked = session.but(username=login[0], password=login[1], token="")
     if terminal.checks:
         # On a session of its own: whatever goes wrong, or is aborted, nothing has changed.
         if wrong := wrong_login(asked):
@@ -68,7 +66,7 @@ def connect(line: str, session: Session, terminal: Terminal) -> None:
     """Goes to another server, if there is one; else stays. influx forgets where it was."""
     words = line.removesuffix(";").split()
     host, port = _place(words[1]) if len(words) > 1 else (session.host, session.port)
-    there = replace(session, host=host, port=port, socket="" if len(words) > 1 else session.socket)
+    there = session.but(host=host, port=port, socket="" if len(words) > 1 else session.socket)
     try:
         there.server_version = there.ping()
     except CannotReach as error:

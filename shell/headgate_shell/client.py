@@ -1,23 +1,20 @@
-"""A server of InfluxDB 1.x's HTTP API, asked over the standard library's http.client.
+"""A server of InfluxDB 1.x's HTTP API.
 
 Statements go in the body of a POST, never in a URL: URLs end up in logs and in error messages.
 """
 
 import base64
-import http.client
 import json
-import socket
-import ssl
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
+from headgate_shell.dial import dial, proxy_for
 from headgate_shell.numbers import Number
 from headgate_shell.server import CannotReach, Points, Response
+from headgate_shell.wire import Answer, NotHttp, exchange
 
 if TYPE_CHECKING:
     from headgate_shell.session import Session
-
-_TIMEOUT_SECONDS = 60
 
 
 class HttpServer:
@@ -25,7 +22,7 @@ class HttpServer:
 
     def ping(self, session: "Session") -> str:
         _, headers, _ = _send(session, "GET", "/ping")
-        return headers.get("X-Influxdb-Version") or ""
+        return headers.get("x-influxdb-version", "")
 
     def query(self, session: "Session", text: str) -> Response:
         status, _, content = _send(session, "POST", "/query", _encoded(_fields(session, text)))
@@ -74,63 +71,52 @@ def _send(
     path: str,
     body: bytes | None = None,
     kind: str = "application/x-www-form-urlencoded",
-) -> tuple[int, http.client.HTTPMessage, bytes]:
-    headers = {"User-Agent": "HeadgateShell"}
-    if body is not None:
+) -> Answer:
+    try:
+        proxy = proxy_for(session)
+        target = f"{_prefix(session)}{path}"
+        headers = _headers(session, kind if body is not None else "")
+        if proxy and not session.ssl:
+            target, headers = f"{session.url}{target}", headers | proxy.headers()
+        with dial(session, proxy) as connection:
+            return exchange(connection, method, target, headers, body)
+    except OSError as error:
+        raise _cannot_reach(session, error) from None
+    except NotHttp as error:
+        raise CannotReach(session.where, str(error)) from None
+    except UnicodeError:
+        raise CannotReach(session.where, "no such host") from None
+    except ValueError as error:
+        raise CannotReach(session.where, str(error)) from None
+
+
+def _prefix(session: "Session") -> str:
+    prefix = session.path_prefix.strip("/")
+    return f"/{quote(prefix, safe='/%')}" if prefix else ""
+
+
+def _headers(session: "Session", kind: str) -> dict[str, str]:
+    headers = {"Host": session.address, "User-Agent": "HeadgateShell", "Connection": "close"}
+    if kind:
         headers["Content-Type"] = kind
     if session.token:
         headers["Authorization"] = f"Bearer {session.token}"
     elif session.username:
         pair = f"{session.username}:{session.password}".encode("utf-8", "surrogateescape")
         headers["Authorization"] = "Basic " + base64.b64encode(pair).decode("ascii")
-    connection = _connection(session)
-    try:
-        prefix = session.path_prefix.strip("/")
-        connection.request(method, f"/{prefix}{path}" if prefix else path, body, headers)
-        response = connection.getresponse()
-        return response.status, response.headers, response.read()
-    except ssl.SSLError as error:
-        plain = error.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST")
-        reason = "http: server gave HTTP response to HTTPS client" if plain else str(error.reason)
-        raise CannotReach(session.where, reason) from None
-    except OSError as error:
-        place = f"unix {session.socket}" if session.socket else f"tcp {session.host}:{session.port}"
-        reason = (error.strerror or str(error)).lower()
-        raise CannotReach(session.where, reason, f"dial {place}: connect") from None
-    except UnicodeError:
-        raise CannotReach(session.where, "no such host") from None
-    except http.client.HTTPException as error:
-        raise CannotReach(session.where, f"no HTTP answer ({type(error).__name__})") from None
-    finally:
-        connection.close()
+    return headers
 
 
-def _connection(session: "Session") -> http.client.HTTPConnection:
-    if session.socket:
-        return _UnixConnection(session.socket)
-    try:
-        if session.ssl:
-            context = ssl.create_default_context()
-            if session.unsafe_ssl:
-                context.check_hostname = False
-                context.verify_mode = ssl.CERT_NONE
-            return http.client.HTTPSConnection(
-                session.host, session.port, timeout=_TIMEOUT_SECONDS, context=context
-            )
-        return http.client.HTTPConnection(session.host, session.port, timeout=_TIMEOUT_SECONDS)
-    except (http.client.InvalidURL, ValueError):
-        raise CannotReach(session.where, "no such host") from None
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=_TIMEOUT_SECONDS)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(_TIMEOUT_SECONDS)
-        self.sock.connect(self._path)
+def _cannot_reach(session: "Session", error: OSError) -> CannotReach:
+    reason = getattr(error, "reason", None)  # of TLS's own errors
+    if reason is not None:
+        plain = reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST")
+        said = "http: server gave HTTP response to HTTPS client" if plain else str(reason)
+        return CannotReach(session.where, said)
+    place = f"unix {session.socket}" if session.socket else f"tcp {session.host}:{session.port}"
+    return CannotReach(
+        session.where, (error.strerror or str(error)).lower(), f"dial {place}: connect"
+    )
 
 
 def _documents(content: bytes) -> Response | None:

@@ -7,7 +7,8 @@ from headgate_shell.session import Session
 from headgate_shell.terminal import Terminal
 
 _NAME = r'"(?:[^"\\]|\\.)*"|[^\s".]'
-_INTO = re.compile(rf"into\s+({_NAME}+)(?:\.({_NAME}*))?\s+", re.IGNORECASE)
+# Compiled when it is needed: most scripts insert nothing.
+_INTO = rf"(?i)into\s+({_NAME}+)(?:\.({_NAME}*))?\s+"
 _NOTE = """\
 Note: error may be due to not setting a database or retention policy.
 Please set a database with the command "use <database>" or
@@ -29,7 +30,7 @@ def points(line: str, session: Session) -> Points:
     """What *line* says is to be written, and where."""
     words = line.split(maxsplit=1)
     rest = words[1] if len(words) > 1 else ""
-    into = _INTO.match(rest)
+    into = re.match(_INTO, rest)
     if into is None:
         return Points(rest, session.database, session.retention_policy)
     first, second = (_unquoted(name) for name in into.groups())

@@ -1,7 +1,7 @@
 """An answer for people: in a frame, a line a value, or as Markdown."""
 
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from headgate_shell.server import Response
@@ -84,3 +84,10 @@ def _markdown(series: Mapping[str, Any]) -> str:
     lines = [columns, ["---"] * len(columns), *_rows(series)]
     rows = ("| " + " | ".join(text.replace("|", "\\|") for text in row) + " |\n" for row in lines)
     return (f"**{title}**\n\n" if title else "") + "".join(rows) + "\n"
+
+
+LAYOUTS: dict[str, Callable[[Response], str]] = {
+    "table": table_text,
+    "vertical": vertical_text,
+    "markdown": markdown_text,
+}

@@ -1,7 +1,6 @@
 """What a shell asks of a server, and what it is answered."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from headgate_shell.session import Session
@@ -18,8 +17,7 @@ class CannotReach(Exception):
         self.cause = f"{step}: {reason}" if step else reason
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """Results as the server sent them, chunks put together, and its error if there is one."""
 
     results: list[dict[str, Any]]
@@ -33,8 +31,7 @@ class Response:
         return next((str(result["error"]) for result in self.results if "error" in result), "")
 
 
-@dataclass(frozen=True, slots=True)
-class Points:
+class Points(NamedTuple):
     """Lines of data, and where they belong."""
 
     lines: str

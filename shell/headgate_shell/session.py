@@ -1,38 +1,67 @@
 """What a shell remembers from one statement to the next."""
 
-from dataclasses import dataclass, field
+from copy import copy
+from typing import Any, Self
 
 from headgate_shell.client import HttpServer
 from headgate_shell.server import Points, Response, Server
 
 
-@dataclass(slots=True)
 class Session:
-    """Where the server is, who logs in, and how answers are asked for and shown."""
+    """Where the server is, who logs in, and how answers are asked for and shown.
 
-    host: str = "localhost"
-    port: int = 8086
-    socket: str = ""
-    ssl: bool = False
-    unsafe_ssl: bool = False
-    path_prefix: str = ""
-    username: str = ""
-    password: str = field(default="", repr=False)
-    token: str = field(default="", repr=False)
-    database: str = ""
-    retention_policy: str = ""
-    format: str = "column"
-    pretty: bool = False
-    precision: str = "ns"
-    consistency: str = "all"
-    chunked: bool = True
-    chunk_size: int = 0
-    node: int = 0
-    timing: bool = False
-    pager: bool = True
-    server_version: str = ""
-    store: str = ""  # the file, where there is no server
-    server: Server = field(default_factory=HttpServer)
+    A plain class: dataclasses would load `inspect`, a tenth of a script's start.
+    """
+
+    def __init__(
+        self,
+        host: str = "localhost",
+        port: int = 8086,
+        *,
+        username: str = "",
+        password: str = "",
+        token: str = "",
+        socket: str = "",
+        ssl: bool = False,
+        unsafe_ssl: bool = False,
+        path_prefix: str = "",
+        database: str = "",
+        format: str = "column",
+        pretty: bool = False,
+        consistency: str = "all",
+        node: int = 0,
+        store: str = "",
+    ) -> None:
+        self.host = host
+        self.port = port
+        self.username = username
+        self.password = password
+        self.token = token
+        self.socket = socket
+        self.ssl = ssl
+        self.unsafe_ssl = unsafe_ssl
+        self.path_prefix = path_prefix
+        self.database = database
+        self.format = format
+        self.pretty = pretty
+        self.consistency = consistency
+        self.node = node
+        self.store = store  # the file, where there is no server
+        self.retention_policy = ""
+        self.precision = "ns"
+        self.chunked = True
+        self.chunk_size = 0
+        self.timing = False
+        self.pager = True
+        self.server_version = ""
+        self.server: Server = HttpServer()
+
+    def but(self, **changes: Any) -> Self:
+        """Another session like this one, with *changes*."""
+        other = copy(self)
+        for name, value in changes.items():
+            setattr(other, name, value)
+        return other
 
     def ping(self) -> str:
         """The server's version, "" if it does not say. Raises CannotReach."""
@@ -52,6 +81,11 @@ class Session:
         host = f"[{self.host}]" if ":" in self.host else self.host
         usual = 443 if self.ssl else 80
         return host if self.port == usual else f"{host}:{self.port}"
+
+    @property
+    def address_with_port(self) -> str:
+        """`host:port`, always with the port."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
     def url(self) -> str:

@@ -1,7 +1,6 @@
 """An answer on the screen."""
 
 from headgate_shell.jsontext import json_text
-from headgate_shell.layouts import markdown_text, table_text, vertical_text
 from headgate_shell.server import Response
 from headgate_shell.session import Session
 from headgate_shell.tables import column_text, csv_text
@@ -24,12 +23,11 @@ def shown(response: Response, session: Session, *, hint: bool = True) -> str:
             text = csv_text(response)
         case "json":
             text = json_text(response, pretty=session.pretty)
-        case "table":
-            text = table_text(response)
-        case "vertical":
-            text = vertical_text(response)
-        case "markdown":
-            text = markdown_text(response)
+        case "table" | "vertical" | "markdown" as layout:
+            # Not for scripts, which start often.
+            from headgate_shell.layouts import LAYOUTS
+
+            text = LAYOUTS[layout](response)
         case _:
             text = f'Unknown output format "{session.format}".\n'
     if error := response.first_error:

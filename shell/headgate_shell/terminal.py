@@ -1,15 +1,14 @@
 """What the shell's commands need of whoever sits in front of it, and how they fail."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
 def _nothing() -> None:
     """Nobody waits for it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Terminal:
+class Terminal(NamedTuple):
     """What commands need of the person: to write, and to ask for a login.
 
     *login* gives name and password, or None if he gave up; it is None itself where nobody can be

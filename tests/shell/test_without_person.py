@@ -71,7 +71,8 @@ def test_connect_stays_where_it_was_if_nobody_is_there(serve: Callable[..., Serv
     ],
 )
 def test_where_a_point_goes(line: str, expected: Points) -> None:
-    assert points(line, Session(database="db", retention_policy="rp")) == expected
+    session = Session(database="db").but(retention_policy="rp")
+    assert points(line, session) == expected
 
 
 EXPORT = """\

@@ -1,7 +1,6 @@
 """The databases and users that a person may name, as the server tells him."""
 
 import threading
-from dataclasses import replace
 
 from headgate_shell.server import CannotReach
 from headgate_shell.session import Session
@@ -27,9 +26,7 @@ class Names:
             self._turn += 1
             turn = self._turn
         # A session of its own: the person may go elsewhere meanwhile.
-        thread = threading.Thread(
-            target=self._fetch, args=(replace(self._session), turn), daemon=True
-        )
+        thread = threading.Thread(target=self._fetch, args=(self._session.but(), turn), daemon=True)
         thread.start()
         return thread
 

@@ -1,0 +1,127 @@
+"""How the shell reaches a server: one request over a socket, directly or by a proxy."""
+
+import base64
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from headgate_shell.proxy import Proxy, from_environment
+from headgate_shell.server import CannotReach
+from headgate_shell.session import Session
+from headgate_shell.wire import NotHttp, exchange
+
+
+class Canned:
+    """Answers whoever connects the same bytes, and keeps what it was sent."""
+
+    def __init__(self, answer: bytes) -> None:
+        self.asked: list[bytes] = []
+        self._answer = answer
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listening.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listening.accept()
+            except OSError:
+                return  # closed
+            with connection:
+                self.asked.append(connection.recv(65536))
+                connection.sendall(self._answer)
+
+    def close(self) -> None:
+        # Only so does accept() end.
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+
+
+@pytest.fixture
+def proxy() -> Iterator[Canned]:
+    canned = Canned(b"HTTP/1.1 200 OK\r\nX-Influxdb-Version: 9\r\nContent-Length: 0\r\n\r\n")
+    yield canned
+    canned.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-A: b\r\n\r\nhi", (200, "hi")),
+        (
+            b"HTTP/1.1 401 No\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nh\r\n1\r\ni\r\n0\r\n\r\n",
+            (401, "hi"),
+        ),
+        (b"HTTP/1.0 200 OK\r\n\r\nuntil closed", (200, "until closed")),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", (204, "")),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhi", "before the answer's end"),
+        (b"", "before the answer's end"),
+        (b"SSH-2.0-OpenSSH_9\r\n", "does not speak HTTP"),
+    ],
+)
+def test_an_answer_is_read_to_its_end(answer: bytes, expected: tuple[int, str] | str) -> None:
+    canned = Canned(answer)
+    try:
+        with socket.create_connection(("127.0.0.1", canned.port)) as connection:
+            if isinstance(expected, str):
+                with pytest.raises(NotHttp, match=expected):
+                    exchange(connection, "GET", "/ping", {"Host": "a"}, None)
+                return
+            found = exchange(connection, "POST", "/query", {"Host": "a"}, b"q")
+        assert (found.status, found.body.decode()) == expected
+        assert canned.asked == [b"POST /query HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nq"]
+    finally:
+        canned.close()
+
+
+@pytest.mark.parametrize(("target", "text"), [("/a b", "x"), ("/\n", "x"), ("/", "x\r\nY: z")])
+def test_a_request_cannot_be_cut_into_two(target: str, text: str) -> None:
+    here, there = socket.socketpair()
+    with here, there, pytest.raises(ValueError, match="control character"):
+        exchange(here, "GET", target, {"Host": text}, None)
+
+
+def test_a_proxy_of_the_environment_is_asked(
+    proxy: Canned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", f"http://me:s%20x@127.0.0.1:{proxy.port}")
+    assert Session("db.invalid", 8086, username="root", password="pw").ping() == "9"
+    request = proxy.asked[0].decode()
+    assert request.startswith("GET http://db.invalid:8086/ping HTTP/1.1\r\n")
+    login = base64.b64encode(b"me:s x").decode()
+    assert f"Proxy-Authorization: Basic {login}\r\n" in request
+
+
+def test_tls_goes_through_a_tunnel_of_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    refusing = Canned(b"HTTP/1.1 407 Who?\r\nContent-Length: 0\r\n\r\n")
+    try:
+        monkeypatch.setenv("https_proxy", f"127.0.0.1:{refusing.port}")
+        with pytest.raises(CannotReach, match="the proxy answers 407"):
+            Session("db.invalid", 443, ssl=True, username="root", password="Zk7").ping()
+        # Who logs in is no business of the proxy's.
+        host = b"Host: db.invalid:443\r\n\r\n"
+        assert refusing.asked == [b"CONNECT db.invalid:443 HTTP/1.1\r\n" + host]
+    finally:
+        refusing.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "no_proxy", "expected"),
+    [
+        ("db1", "", Proxy("proxy", 3128)),
+        ("127.0.0.2", "", None),
+        ("::1", "", None),
+        ("localhost", "", None),
+        ("db1.example.com", "example.com", None),
+        ("db1", "*", None),
+    ],
+)
+def test_who_needs_no_proxy(
+    host: str, no_proxy: str, expected: Proxy | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "proxy:3128")
+    monkeypatch.setenv("NO_PROXY", no_proxy)
+    assert from_environment(host, 8086, ssl=False) == expected
+    assert from_environment(host, 8086, ssl=True) is None
