@@ -10,37 +10,17 @@ import http.client
 import json
 import random
 import re
-import shutil
-import subprocess
 import sys
 import tempfile
 from base64 import b64encode
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
 from urllib.parse import urlencode
 
-from harness import free_port, poll_until
 from headgate_grammar import ParseError, parse
+from influxd_program import Influxd
 from statements_at_random import Statements, mutated
-
-CONFIGURATION = """\
-reporting-disabled = true
-bind-address = "127.0.0.1:{rpc}"
-[meta]
-  dir = "{folder}/meta"
-[data]
-  dir = "{folder}/data"
-  wal-dir = "{folder}/wal"
-[monitor]
-  store-enabled = false
-[http]
-  bind-address = "127.0.0.1:{port}"
-  auth-enabled = true
-  log-enabled = false
-[logging]
-  level = "error"
-"""
 
 # Where we disagree on purpose, by name: what such a text looks like.
 MENDS = {
@@ -67,57 +47,33 @@ PRINTED = {
 }
 
 
-class Influxd:
-    """A real influxd with authentication and a user without rights."""
+class Judge:
+    """A real influxd, and a user without rights of whom every statement is refused."""
 
-    def __init__(self) -> None:
-        self.folder = tempfile.mkdtemp(prefix="influxd-")
-        self.port = free_port()
-        path = Path(self.folder, "influxdb.conf")
-        path.write_text(CONFIGURATION.format(folder=self.folder, port=self.port, rpc=free_port()))
-        self.process = subprocess.Popen(
-            ["influxd", "-config", str(path)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+    def __init__(self, influxd: Influxd) -> None:
+        influxd.query("CREATE USER root WITH PASSWORD 'x' WITH ALL PRIVILEGES", None)
+        influxd.query("CREATE USER bob WITH PASSWORD 'b'", ("root", "x"))
+        self._connection = http.client.HTTPConnection("127.0.0.1", influxd.port, timeout=30)
 
-    def __enter__(self) -> Self:
-        poll_until(self._answers, "influxd did not start")
-        self.ask("CREATE USER root WITH PASSWORD 'x' WITH ALL PRIVILEGES", None)
-        self.ask("CREATE USER bob WITH PASSWORD 'b'", "root:x")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.connection.close()
-        self.process.terminate()
-        self.process.wait(20)
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _answers(self) -> bool:
-        try:
-            self.ask("SHOW USERS", None)
-        except OSError:
-            self.connection.close()
-            return False
-        return True
-
-    def ask(self, text: str, login: str | None) -> tuple[int, str]:
-        headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        if login is not None:
-            headers["Authorization"] = "Basic " + b64encode(login.encode()).decode()
-        self.connection.request("POST", "/query", urlencode({"q": text}).encode(), headers)
-        response = self.connection.getresponse()
-        answer = json.loads(response.read())
-        return response.status, str(answer.get("error", ""))
+    def _ask(self, text: str) -> tuple[int, str]:
+        headers = {
+            "Content-Type": "application/x-www-form-urlencoded",
+            "Authorization": "Basic " + b64encode(b"bob:b").decode(),
+        }
+        self._connection.request("POST", "/query", urlencode({"q": text}).encode(), headers)
+        response = self._connection.getresponse()
+        return response.status, str(json.loads(response.read()).get("error", ""))
 
     def parse(self, text: str) -> tuple[str, str]:
         """The parse error of *text*, and else the canonical text of a statement if it shows one."""
-        status, error = self.ask(text, "bob:b")
+        status, error = self._ask(text)
         if status == 400:
             return error.removeprefix("error parsing query: "), ""
         shown = re.search(r"(?s)execute statement '(.*)', requires ", error)
         return "", shown[1] if shown else ""
+
+    def close(self) -> None:
+        self._connection.close()
 
 
 @dataclass
@@ -146,7 +102,7 @@ class Report:
                 print(f"{title}: {text!r}\n    influxd:  {theirs}\n    headgate: {ours}")
 
 
-def compare(influxd: Influxd, count: int, seed: int) -> Report:
+def compare(judge: Judge, count: int, seed: int) -> Report:
     """Sends *count* texts, half of them with mistakes, to both."""
     statements = Statements(seed)
     chance = random.Random(seed)
@@ -157,13 +113,13 @@ def compare(influxd: Influxd, count: int, seed: int) -> Report:
             text = mutated(text, chance)
         text = text.strip()
         if text:
-            _compare(influxd, text, report)
+            _compare(judge, text, report)
     return report
 
 
-def _compare(influxd: Influxd, text: str, report: Report) -> None:
+def _compare(judge: Judge, text: str, report: Report) -> None:
     report.texts += 1
-    theirs, canonical = influxd.parse(text)
+    theirs, canonical = judge.parse(text)
     try:
         ours, statements = "", parse(text)
     except ParseError as error:
@@ -189,8 +145,9 @@ def _compare(influxd: Influxd, text: str, report: Report) -> None:
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else 1
-    with Influxd() as influxd:
-        compare(influxd, count, seed).show()
+    with tempfile.TemporaryDirectory() as folder, Influxd(Path(folder)) as influxd:
+        with closing(Judge(influxd)) as judge:
+            compare(judge, count, seed).show()
 
 
 if __name__ == "__main__":

@@ -1,20 +1,16 @@
 """The same texts to our parser and to a real influxd's: they agree, but for what is mended."""
 
-import os
-import shutil
+from contextlib import closing
+from pathlib import Path
 
-import pytest
-
-from fuzz_grammar import Influxd, compare
-
-pytestmark = pytest.mark.skipif(
-    shutil.which("influxd") is None and not os.environ.get("CI"), reason="influxd is not installed"
-)
+from fuzz_grammar import Judge, compare
+from influxd_program import Influxd, needs_influxd
 
 
-def test_statements_and_mistakes_are_judged_as_influxdb_judges_them() -> None:
-    with Influxd() as influxd:
-        report = compare(influxd, 2000, seed=11)
+@needs_influxd
+def test_statements_and_mistakes_are_judged_as_influxdb_judges_them(tmp_path: Path) -> None:
+    with Influxd(tmp_path) as influxd, closing(Judge(influxd)) as judge:
+        report = compare(judge, 2000, seed=11)
     assert report.texts > 1900 and report.refused > 300
     assert report.verdicts == []
     assert report.printed == []

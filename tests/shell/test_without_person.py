@@ -10,12 +10,12 @@ from pathlib import Path
 import jwt
 import pytest
 
-from fuzz_grammar import Influxd
 from harness import Server, free_port
 from headgate_shell.insert import points
 from headgate_shell.layouts import markdown_text, table_text, vertical_text
 from headgate_shell.server import Points, Response
 from headgate_shell.session import Session
+from influxd_program import Influxd
 from shell_program import LOGIN, shell
 
 REAL_LOGIN = ("-username", "root", "-password", "x")
@@ -90,10 +90,11 @@ cpu v=3 3"""
 
 
 @pytest.fixture(scope="module")
-def influxd() -> Iterator[Influxd]:
+def influxd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Influxd]:
     if shutil.which("influxd") is None and not os.environ.get("CI"):
         pytest.skip("Debian's influxdb is not installed")
-    with Influxd() as influxd:
+    with Influxd(tmp_path_factory.mktemp("influxd")) as influxd:
+        influxd.query("CREATE USER root WITH PASSWORD 'x' WITH ALL PRIVILEGES", None)
         yield influxd
 
 

@@ -1,0 +1,179 @@
+"""What influx printed, its exit status and what it did to the server: ours does the same.
+
+Each file in `shell` is a theme, each case one run of the program, not interactive. `compare` says
+where order is the server's whim, or only the first line counts. Cases marked `mended` are those
+whose text is our own on purpose: what is shown as help. Those marked `needs_influxd` are about
+data, retention policies, its socket, or how it locks everybody out without an administrator; all
+others are played against our server, too.
+"""
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import Server, free_port
+from headgate_engine import EVERYBODY, Engine, SqliteStore
+from headgate_grammar import quote_identifier
+from influxd_program import Influxd, needs_influxd
+from shell_program import HEADGATE
+
+FOLDER = Path(__file__).parent / "shell"
+Case = dict[str, Any]
+CASES: list[tuple[str, Case]] = [
+    (f"{path.stem}-{case['name']}", case)
+    for path in sorted(FOLDER.glob("*.json"))
+    for case in json.loads(path.read_text())["cases"]
+]
+ALL = [pytest.param(case, id=name) for name, case in CASES]
+OURS = [pytest.param(case, id=name) for name, case in CASES if not case.get("needs_influxd")]
+
+
+@needs_influxd
+@pytest.mark.parametrize("case", ALL)
+def test_the_shell_does_as_influx_did(case: Case, tmp_path: Path) -> None:
+    (tmp_path / "server").mkdir()
+    with Influxd(tmp_path / "server", auth=case.get("auth", True)) as server:
+        play(case, server, tmp_path, socket=server.socket)
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[bool], Server]]:
+    """One with authentication and one without, started when needed, emptied for every case."""
+    started: dict[bool, Server] = {}
+
+    def emptied(auth: bool) -> Server:
+        if auth not in started:
+            store = tmp_path_factory.mktemp("store") / "users.db"
+            # Many are refused here, and none has to wait for it.
+            free = {"HEADGATE_AUTH_FREE_FAILURES": "9999"}
+            free |= {"HEADGATE_AUTH_FREE_FAILURES_ADDRESS": "9999"}
+            free |= {"HEADGATE_HTTP_AUTH_ENABLED": str(auth).lower()}
+            free |= {"HEADGATE_AUTH_KEEP_LAST_ADMIN": "false"}
+            started[auth] = Server(store, environment=free).start()
+        empty(started[auth].store)
+        return started[auth]
+
+    yield emptied
+    for server in started.values():
+        server.stop()
+
+
+@pytest.mark.parametrize("case", OURS)
+def test_it_does_the_same_with_our_server(
+    case: Case, servers: Callable[[bool], Server], tmp_path: Path
+) -> None:
+    play(case, servers(case.get("auth", True)), tmp_path, socket=tmp_path / "none")
+
+
+def test_no_case_is_missing() -> None:
+    assert (len(ALL), len(OURS)) == (241, 232)
+    assert sum(case.get("mended", False) for _, case in CASES) == 11
+
+
+def empty(path: Path) -> None:
+    """Drops all that is in the store, as its owner may while the server runs."""
+    with closing(SqliteStore(path, create=False)) as store:
+        engine = Engine(store, keep_last_admin=False)
+        for question, drop in (("SHOW DATABASES", "DATABASE"), ("SHOW USERS", "USER")):
+            [result] = engine.query(question, EVERYBODY)
+            for row in result.series[0].values:
+                [dropped] = engine.query(f"DROP {drop} {quote_identifier(str(row[0]))}", EVERYBODY)
+                assert not dropped.error
+
+
+def play(case: Case, server: Server, folder: Path, *, socket: Path) -> None:
+    login = tuple(case["setup_auth"]) if case.get("setup_auth") else None
+    for statement in case.get("setup_statements", ()):
+        answer = server.query(statement, login)
+        assert answer.status == 200 and not answer.error, (statement, answer.body)
+    home = folder / "home"
+    home.mkdir()
+    for name, text in case.get("files", {}).items():
+        (home / name).write_text(text)
+    names = {"socket": str(socket), "tmp": str(home), "host": "127.0.0.1"}
+    names |= {"port": str(server.port), "dead_port": str(free_port())}
+    done = run(case, names)
+    found = {"stdout": placed(done.stdout, names), "stderr": placed(done.stderr, names)}
+    how = case.get("compare", {})
+    if case.get("mended"):
+        assert found.pop("stdout")
+    for stream, text in found.items():
+        # The first line of what Go's library says differs from version to version.
+        kind = how.get(stream, "exact")
+        assert compared(text, kind) == compared(case[stream], kind), stream
+    assert done.returncode == case["exit_code"]
+    check = tuple(case["check_auth"]) if case.get("check_auth") else login
+    for statement, expected in zip(
+        case.get("check", ()), case.get("check_results", ()), strict=True
+    ):
+        assert state(server.query(statement, check).json) == expected, statement
+
+
+def run(case: Case, names: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    def filled(text: str) -> str:
+        return re.sub(r"\{(\w+)\}", lambda found: names.get(found[1], found[0]), text)
+
+    clean = {
+        name: text
+        for name, text in os.environ.items()
+        if not name.startswith(("INFLUX_", "HEADGATE_")) and not name.lower().endswith("_proxy")
+    }
+    clean |= {"HOME": names["tmp"], "LC_ALL": "C.UTF-8", "TERM": "dumb"}
+    where = ("-host", names["host"], "-port", names["port"])
+    return subprocess.run(
+        [*HEADGATE, *where, *map(filled, case.get("argv", ()))],
+        input=case.get("stdin", ""),
+        env=clean | {name: filled(text) for name, text in case.get("env", {}).items()},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+
+
+def placed(text: str, names: dict[str, str]) -> str:
+    """*text* with names in place of what differs from run to run."""
+    for name in ("socket", "tmp"):
+        text = text.replace(names[name], f"{{{name}}}")
+    for name in ("dead_port", "port"):
+        text = text.replace(f"{names['host']}:{names[name]}", f"{{host}}:{{{name}}}")
+        text = text.replace(f"localhost:{names[name]}", f"localhost:{{{name}}}")
+    text = re.sub(r"(InfluxDB shell version: |\bversion )v?\d\S*", r"\1{version}", text)
+    if re.search(r"(?m)^Setting ", text):
+        # Recorded with 1.6, where the URL was called so.
+        text = re.sub(r"(?m)^URL +(?:https?://)?(\S+)$", rf"Host{' ' * 14}\1", text)
+    return text
+
+
+def compared(text: str, kind: str) -> object:
+    match kind:
+        case "ignore":
+            return None
+        case "sorted":
+            return sorted(text.split("\n"))
+        case "prefix" | "first_line":
+            return text.split("\n")[0]
+        case _:
+            return text
+
+
+def state(answer: dict[str, Any]) -> list[Any] | dict[str, Any]:
+    """What is compared of a server's answer: columns, rows in an order, errors."""
+    if "error" in answer:
+        return {"error": answer["error"]}
+    return [
+        {"error": result["error"]}
+        if "error" in result
+        else [
+            {"columns": series["columns"], "values": sorted(series.get("values", ()), key=repr)}
+            for series in result.get("series", ())
+        ]
+        for result in answer["results"]
+    ]

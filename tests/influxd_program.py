@@ -1,0 +1,78 @@
+"""Debian's influxd, the server that people know: run in a folder of its own."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from harness import Server, free_port, poll_until
+
+needs_influxd = pytest.mark.skipif(
+    shutil.which("influxd") is None and not os.environ.get("CI"),
+    reason="Debian's influxdb is not installed",
+)
+
+_CONFIGURATION = """\
+reporting-disabled = true
+bind-address = "127.0.0.1:{rpc}"
+[meta]
+  dir = "{folder}/meta"
+[data]
+  dir = "{folder}/data"
+  wal-dir = "{folder}/wal"
+  query-log-enabled = false
+[monitor]
+  store-enabled = false
+[http]
+  bind-address = "127.0.0.1:{port}"
+  auth-enabled = {auth}
+  log-enabled = false
+  unix-socket-enabled = true
+  bind-socket = "{folder}/influxdb.sock"
+[subscriber]
+  enabled = false
+[continuous_queries]
+  enabled = false
+[logging]
+  level = "error"
+"""
+
+
+class Influxd(Server):
+    """Asked like our own server; ends with its `with`."""
+
+    def __init__(self, folder: Path, *, auth: bool = True) -> None:
+        super().__init__(folder / "influxd")
+        self._auth = auth
+        self.socket = folder / "influxdb.sock"
+
+    def launch(self) -> None:
+        self.port = free_port()
+        folder = self.store.parent
+        path = folder / "influxdb.conf"
+        auth = str(self._auth).lower()
+        path.write_text(
+            _CONFIGURATION.format(folder=folder, port=self.port, rpc=free_port(), auth=auth)
+        )
+        self.process = subprocess.Popen(
+            ["influxd", "-config", str(path)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def log(self) -> str:
+        return "influxd's is not kept"
+
+    def __enter__(self) -> Self:
+        self.launch()
+        poll_until(self.answers, "influxd did not start")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self.process is not None
+        self.process.terminate()
+        self.process.wait(20)
