@@ -110,8 +110,12 @@ def main(arguments: Sequence[str]) -> int:
     if flags["store"]:
         from headgate_shell.local import on_store
 
-        return on_store(str(flags["store"]), session, lambda: _connect(session, flags))
-    return _connect(session, flags)
+        return on_store(str(flags["store"]), session, lambda: _connect(session, flags, arguments))
+    return _connect(session, flags, arguments)
+
+
+def _given(arguments: Sequence[str], flag: str) -> bool:
+    return any(word.lstrip("-").partition("=")[0] == flag for word in arguments if word[:1] == "-")
 
 
 def _ask_password(session: Session) -> bool:
@@ -128,7 +132,7 @@ def _ask_password(session: Session) -> bool:
     return True
 
 
-def _connect(session: Session, flags: dict[str, Value]) -> int:
+def _connect(session: Session, flags: dict[str, Value], arguments: Sequence[str]) -> int:
     try:
         session.server_version = session.ping()
     except CannotReach as error:
@@ -153,7 +157,7 @@ def _connect(session: Session, flags: dict[str, Value]) -> int:
         return run(sys.stdin.buffer.read().decode("utf-8", "surrogateescape"), session)
     from headgate_shell.person.interactive import interact
 
-    return interact(session, asks=not flags["yes"])
+    return interact(session, asks=not flags["yes"], keeps_format=_given(arguments, "format"))
 
 
 def _session(flags: dict[str, Value]) -> Session:

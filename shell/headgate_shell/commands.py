@@ -5,7 +5,7 @@ from collections.abc import Callable
 from headgate_shell import access, context, insert, settings, watch
 from headgate_shell.session import Session
 from headgate_shell.show import shown
-from headgate_shell.terminal import Leave, Terminal
+from headgate_shell.terminal import CommandFailed, Leave, Terminal
 
 HELP = """\
 Commands:
@@ -21,7 +21,8 @@ Commands:
   consistency <level>        of what is written: any, one, quorum or all
   chunked, chunk size <n>    answers in pieces, or whole; rows of a piece, 0 for the server's own
   node <number>|clear        ask that node of a cluster
-  history                    what was typed before
+  history [<n>]              what was typed before
+  \\e [<text>]                write the statement in $EDITOR: the last one, or that text
   watch [<seconds>] <statement>
                              ask again and again, until Ctrl-C
   timing, pager              show how long it took; page through what is longer than the screen
@@ -58,7 +59,19 @@ def _help(line: str, session: Session, terminal: Terminal) -> None:
 
 
 def _history(line: str, session: Session, terminal: Terminal) -> None:
-    terminal.write("".join(f"{text}\n" for text in terminal.history()))
+    words = line.removesuffix(";").split()[1:]
+    lines = terminal.history()
+    if words and words[0].isascii() and words[0].isdigit():
+        lines = lines[max(0, len(lines) - int(words[0])) :]
+    terminal.write("".join(f"{text}\n" for text in lines))
+
+
+def _edit(line: str, session: Session, terminal: Terminal) -> None:
+    """`\\e [TEXT]`: the text, or the last statement, in $EDITOR; then at the prompt."""
+    if terminal.edit is None:
+        raise CommandFailed("\\e: no terminal to edit on")
+    text = line.split(maxsplit=1)[1:]
+    terminal.edit(text[0] if text else "")
 
 
 def _ask(statement: str) -> Callable[[str, Session, Terminal], None]:
@@ -101,6 +114,7 @@ COMMANDS: dict[str, Callable[[str, Session, Terminal], None]] = {
     "help": _help,
     "\\?": _help,
     "\\q": _leave,
+    "\\e": _edit,
     "\\l": _ask("SHOW DATABASES"),
     "\\du": _users,
     "\\timing": settings.timing,

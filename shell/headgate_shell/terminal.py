@@ -12,13 +12,15 @@ class Terminal(NamedTuple):
     """What commands need of the person: to write, and to ask for a login.
 
     *login* gives name and password, or None if he gave up; it is None itself where nobody can be
-    asked, like *new_password*. *history* gives what was typed before. *checks* is whether a login
+    asked, like *new_password*, and *edit*, which has the next statement written in an editor that
+    shows a text. *history* gives what was typed before. *checks* is whether a login
     is tried at once.
     """
 
     write: Callable[[str], object]
     login: Callable[[], tuple[str, str] | None] | None = None
     new_password: Callable[[], str | None] | None = None
+    edit: Callable[[str], None] | None = None
     history: Callable[[], list[str]] = list
     flush: Callable[[], object] = _nothing
     checks: bool = False

@@ -3,6 +3,7 @@
 import os
 import stat
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from prompt_toolkit.application import create_app_session
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
-from harness import Server, free_port
+from harness import Server, free_port, poll_until
 from headgate_shell.person.history import kept
 from headgate_shell.person.interactive import interact
 from headgate_shell.session import Session
@@ -215,6 +216,52 @@ def test_what_changes_something_is_not_watched(
     shown = capsys.readouterr().out
     assert "ERR: watch: only SHOW, SELECT and EXPLAIN\n" in shown
     assert "ERR: watch: expected 0.1 to 86400 seconds\nERR: watch: expected a statement" in shown
+
+
+def test_a_password_that_is_missing_or_wrong_is_asked_for(
+    ready: Server, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = typed(ready, "wrong", "wonder", "SHOW DATABASES", username="alice", password="")
+    shown = capsys.readouterr().out
+    assert "ERR: authorization failed\n" in shown and "\nmetrics\n" in shown
+    assert (session.username, session.password) == ("alice", "wonder")
+    typed(ready, "wonder", "SHOW USERS", username="alice", password="from the environment")
+    assert "requires admin privilege" in capsys.readouterr().out
+
+
+def test_whoever_has_no_login_is_told(
+    ready: Server, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed(ready, "auth alice wonder", "SHOW DATABASES", username="", password="")
+    shown = capsys.readouterr().out
+    assert "ERR: unable to parse authentication credentials\n`auth` logs in.\n" in shown
+    assert "\nmetrics\n" in shown
+    typed(ready, "1", "2", "3", "exit", username="alice", password="")
+    assert capsys.readouterr().out.count("ERR: authorization failed\n") == 3
+
+
+def test_a_statement_is_written_in_an_editor(
+    ready: Server, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    editor = home / "editor"
+    editor.write_text("#!/bin/sh\nstat -c %a $1 >> modes\nsed -i s/GRANT/GRANTS/ $1\n")
+    editor.chmod(0o700)
+    monkeypatch.setenv("VISUAL", str(editor))
+    monkeypatch.chdir(home)
+    session = Session("127.0.0.1", ready.port, username="root", password="Toor-1")
+    with create_pipe_input() as keys, create_app_session(input=keys, output=DummyOutput()):
+        keys.send_text("\\e SHOW GRANT FOR alice\r")
+
+        def go_on() -> None:
+            poll_until((home / "modes").exists, "the editor was not started")
+            keys.send_text("\r\x04")
+
+        typist = threading.Thread(target=go_on)
+        typist.start()
+        assert interact(session) == 0
+        typist.join(20)
+    assert "metrics  READ" in capsys.readouterr().out
+    assert (home / "modes").read_text() == "600\n"
 
 
 def test_another_server_is_gone_to_only_if_it_is_there(

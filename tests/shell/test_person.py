@@ -7,7 +7,7 @@ from prompt_toolkit.document import Document
 
 from harness import Server, poll_until
 from headgate_grammar import redact
-from headgate_shell.person.colours import InfluxqlLexer
+from headgate_shell.person.colours import STYLES, InfluxqlLexer
 from headgate_shell.person.entry import complete
 from headgate_shell.person.names import Names
 from headgate_shell.person.prompt import prompt_text, toolbar
@@ -102,7 +102,7 @@ def test_enter_runs_what_is_complete_or_wrong(text: str, expected: bool) -> None
 
 
 def drawn(text: str, *, colour: bool = True) -> tuple[str, set[str]]:
-    line = InfluxqlLexer(colour=colour).lex_document(Document(text))
+    line = InfluxqlLexer(STYLES if colour else {}).lex_document(Document(text))
     fragments = [part for number in range(text.count("\n") + 1) for part in line(number)]
     shown = "\n".join(
         "".join(part[1] for part in line(number)) for number in range(text.count("\n") + 1)
@@ -157,4 +157,4 @@ def test_the_toolbar_says_who_and_where(names: Names) -> None:
     )
     session = Session(store="/var/users.db")
     assert toolbar(session, names, None) == " administrator · /var/users.db · no database · column"
-    assert (prompt_text(Session()), prompt_text(session)) == ("> ", "[users.db] > ")
+    assert (prompt_text(Session(), "> "), prompt_text(session, "> ")) == ("> ", "[users.db] > ")

@@ -1,6 +1,6 @@
 """Statements in colours, and passwords as asterisks. Knows prompt_toolkit's lexers."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from prompt_toolkit.document import Document
 from prompt_toolkit.formatted_text import StyleAndTextTuples
@@ -24,10 +24,13 @@ _BETWEEN = ("FOR", "=")
 
 
 class InfluxqlLexer(Lexer):
-    """Colours by the grammar's own tokens; without *colour* it only hides passwords."""
+    """Colours by the grammar's own tokens, a style for each kind; a kind without one has none.
 
-    def __init__(self, *, colour: bool) -> None:
-        self._colour = colour
+    Passwords are hidden in any case.
+    """
+
+    def __init__(self, styles: Mapping[str, str]) -> None:
+        self._styles = styles
 
     def lex_document(self, document: Document) -> Callable[[int], StyleAndTextTuples]:
         lines = list(self._lines(document.text))
@@ -64,7 +67,7 @@ class InfluxqlLexer(Lexer):
         yield "", text[end:]
 
     def _style(self, piece: Piece) -> str:
-        return STYLES[piece.kind] if self._colour else ""
+        return self._styles.get(piece.kind, "")
 
 
 def _hidden_login(line: str) -> str:

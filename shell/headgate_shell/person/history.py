@@ -1,11 +1,13 @@
 """What was typed before, for arrow keys and searches. It never holds a password."""
 
+import fcntl
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from prompt_toolkit.history import FileHistory
+from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 
 from headgate_grammar import redact
 from headgate_shell.commands import is_command
@@ -19,23 +21,45 @@ class RedactedHistory(FileHistory):
     """A history in the file *path*, which only its owner can read.
 
     Passwords in statements are replaced by `[REDACTED]`, in memory too; `auth` is left out; what
-    is neither statement nor command (a password typed at the wrong prompt?) is not written.
+    is neither statement nor command (a password typed at the wrong prompt?) is not written. Of
+    what was there, the last *length* entries stay.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, length: int) -> None:
         handle = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
         if stat.S_ISREG(os.fstat(handle).st_mode):  # not /dev/null, for instance
             os.fchmod(handle, 0o600)
         os.close(handle)
         super().__init__(str(path))
+        self._shorten(path, length)
+
+    def _shorten(self, path: Path, length: int) -> None:
+        """To the last *length* entries, when there are a good many more."""
+        with _locked(path):
+            entries = list(super().load_history_strings())  # the newest first
+            if len(entries) <= length + length // 10:
+                return
+            # In place: another shell may have it open.
+            path.write_bytes(b"")
+            for entry in reversed(entries[:length]):
+                super().store_string(entry)
+
+    def store_string(self, string: str) -> None:
+        with _locked(Path(os.fsdecode(self.filename))):
+            super().store_string(string)
 
     def append_string(self, string: str) -> None:
         line = kept(string)
         if line:
             super().append_string(line)
 
-    def load_history_strings(self) -> Iterable[str]:
-        return super().load_history_strings()
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Nobody else writes the history meanwhile: two shells keep each other's lines."""
+    with path.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def kept(line: str) -> str:
@@ -50,3 +74,21 @@ def kept(line: str) -> str:
 def history_path() -> Path:
     """`$HEADGATE_HISTFILE`, or `.headgate_history` in the home folder."""
     return Path(os.environ.get("HEADGATE_HISTFILE") or Path.home() / ".headgate_history")
+
+
+def history_of(length: int, write: Callable[[str], object]) -> History:
+    """What was typed before, from the file if it can be; says so with *write* if it cannot."""
+    path = history_path()
+    try:
+        return RedactedHistory(path, length)
+    except OSError as error:
+        write(f"WARN: no history: {path}: {error.strerror}\n")
+        return _InMemory()
+
+
+class _InMemory(InMemoryHistory):
+    """A history for this session alone, as careful as the one in a file."""
+
+    def append_string(self, string: str) -> None:
+        if line := kept(string):
+            super().append_string(line)

@@ -6,18 +6,18 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from getpass import getpass
 
 from prompt_toolkit import PromptSession
-from prompt_toolkit.history import DummyHistory, History, InMemoryHistory
+from prompt_toolkit.history import DummyHistory
 from prompt_toolkit.utils import is_dumb_terminal
 
 from headgate_grammar import ParseError, SetPassword, parse
 from headgate_shell.commands import is_command, run_command
-from headgate_shell.person.history import RedactedHistory, history_path, kept
+from headgate_shell.person.config import Config, config_path, read_config
+from headgate_shell.person.history import history_of, kept
+from headgate_shell.person.login import ask_login, ask_new_password, log_in
 from headgate_shell.person.names import Names
-from headgate_shell.person.prompt import lines_prompt, prompt_text
+from headgate_shell.person.prompt import lines_prompt, open_editor, prompt_text
 from headgate_shell.person.questions import loss
 from headgate_shell.server import CannotReach, Response
 from headgate_shell.session import Session
@@ -28,28 +28,38 @@ from headgate_shell.terminal import CommandFailed, Leave, Terminal
 _NEWS = frozenset("create drop grant revoke auth connect".split())
 
 
-def interact(session: Session, *, asks: bool = True) -> int:
+def interact(session: Session, *, asks: bool = True, keeps_format: bool = False) -> int:
     """Reads and runs what is typed until the person leaves; the exit status, 0.
 
-    With *asks*, something that is lost for good is asked about before.
+    With *asks*, something that is lost for good is asked about before. With *keeps_format*, the
+    session's format is what was asked for, and the person's own settings do not change it.
     """
-    return _Person(session, asks).interact()
+    config, wrong = read_config(config_path())
+    sys.stdout.write("".join(f"WARN: {line}\n" for line in wrong))
+    session.timing, session.pager = config.timing, config.pager
+    if config.format and not keeps_format:
+        session.format = config.format
+    return _Person(session, asks, config).interact()
 
 
 class _Person:
     """Who sits there, and what he did."""
 
-    def __init__(self, session: Session, asks: bool) -> None:
+    def __init__(self, session: Session, asks: bool, config: Config) -> None:
         self._session = session
         self._asks = asks
+        self._config = config
         self._names = Names(session)
-        self._history = _history(sys.stdout.write)
+        self._history = history_of(config.history_length, sys.stdout.write)
+        self._last = ""
+        self._draft: str | None = None
         self._seconds: float | None = None
         self._reachable = True
         self._terminal = Terminal(
             sys.stdout.write,
-            login=_ask_login,
-            new_password=_ask_new_password,
+            login=ask_login,
+            new_password=ask_new_password,
+            edit=self._edit,
             history=lambda: list(self._history.get_strings()),
             flush=sys.stdout.flush,
             checks=True,
@@ -57,11 +67,14 @@ class _Person:
 
     def interact(self) -> int:
         self._greet()
+        log_in(self._session, sys.stdout.write)
         self._names.refresh()
-        lines = lines_prompt(self._session, self._names, self._history, lambda: self._seconds)
+        lines = lines_prompt(
+            self._session, self._names, self._history, lambda: self._seconds, self._config
+        )
         while True:
             try:
-                text = lines.prompt(prompt_text(self._session))
+                text = self._read(lines)
             except KeyboardInterrupt:
                 sys.stdout.write("^C\n")
                 continue
@@ -80,6 +93,18 @@ class _Person:
                 sys.stdout.write(f"ERR: {error}\n")
             sys.stdout.flush()
 
+    def _read(self, lines: "PromptSession[str]") -> str:
+        """What is typed next; from an editor, if that was asked for."""
+        draft, self._draft = self._draft, None
+        return lines.prompt(
+            prompt_text(self._session, self._config.prompt),
+            default=draft or "",
+            pre_run=open_editor if draft is not None else None,
+        )
+
+    def _edit(self, text: str) -> None:
+        self._draft = text or self._last
+
     def _greet(self) -> None:
         version = self._session.server_version or "(it does not say)"
         if self._session.store:
@@ -95,8 +120,10 @@ class _Person:
         began = time.monotonic()
         if is_command(text):
             run_command(text, self._session, self._terminal)
-        elif not self._run(text):
-            return
+        else:
+            self._last = kept(text)
+            if not self._run(text):
+                return
         self._seconds = time.monotonic() - began
         if self._session.timing:
             sys.stdout.write(f"Time: {self._seconds:.3f} s\n")
@@ -152,47 +179,3 @@ def _show(text: str, *, paged: bool) -> None:
         subprocess.run(command, input=text.encode("utf-8", "replace"), check=False)
     except OSError:
         sys.stdout.write(text)  # there is no such program
-
-
-def _history(write: Callable[[str], object]) -> History:
-    path = history_path()
-    try:
-        return RedactedHistory(path)
-    except OSError as error:
-        write(f"WARN: no history: {path}: {error.strerror}\n")
-        return _InMemory()
-
-
-class _InMemory(InMemoryHistory):
-    """A history for this session alone, as careful as the one in a file."""
-
-    def append_string(self, string: str) -> None:
-        if line := kept(string):
-            super().append_string(line)
-
-
-def _ask_login() -> tuple[str, str] | None:
-    """Username and password from the person; None if he gives up with Ctrl-C or Ctrl-D."""
-    try:
-        # Sessions of their own: what is typed here must not reach the history of statements.
-        asking: PromptSession[str] = PromptSession(history=DummyHistory())
-        username = asking.prompt("username: ").strip()
-        return (username, _secretly("password: ")) if username else None
-    except (EOFError, KeyboardInterrupt):
-        return None
-
-
-def _ask_new_password() -> str | None:
-    """A new password, typed twice; None if not the same, empty, or given up."""
-    try:
-        password = _secretly("new password: ")
-        return password if password and _secretly("once more: ") == password else None
-    except (EOFError, KeyboardInterrupt):
-        return None
-
-
-def _secretly(question: str) -> str:
-    if sys.stdin.isatty() and is_dumb_terminal():
-        return getpass(question)
-    asking: PromptSession[str] = PromptSession(history=DummyHistory(), is_password=True)
-    return asking.prompt(question)

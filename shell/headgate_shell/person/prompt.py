@@ -1,6 +1,6 @@
 """The prompt: keys, colours, completion, suggestions, the line at the bottom.
 
-Knows prompt_toolkit, with colours.py, history.py and interactive.py beside it.
+Knows prompt_toolkit, like most of this folder.
 """
 
 import os
@@ -17,6 +17,7 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.utils import is_dumb_terminal
 
 from headgate_shell.person.colours import InfluxqlLexer
+from headgate_shell.person.config import Config
 from headgate_shell.person.entry import complete
 from headgate_shell.person.names import Names
 from headgate_shell.person.suggestions import suggestions
@@ -37,23 +38,32 @@ class Suggestions(Completer):
 
 
 def lines_prompt(
-    session: Session, names: Names, history: History, last: Callable[[], float | None]
+    session: Session,
+    names: Names,
+    history: History,
+    last: Callable[[], float | None],
+    config: Config,
 ) -> "PromptSession[str]":
     """Asks for statements and commands; *last* is how long the last one took, in seconds."""
     return PromptSession(
         history=history,
         completer=Suggestions(names),
         complete_while_typing=True,
-        lexer=InfluxqlLexer(colour=coloured()),
+        lexer=InfluxqlLexer(config.style if coloured() else {}),
         auto_suggest=AutoSuggestFromHistory(),
         multiline=Condition(lambda: not complete(get_app().current_buffer.text)),
         prompt_continuation="... ",
         key_bindings=_keys(),
-        bottom_toolbar=lambda: toolbar(session, names, last()),
+        bottom_toolbar=(lambda: toolbar(session, names, last())) if config.toolbar else None,
         enable_open_in_editor=True,
         tempfile_suffix=".influxql",
-        vi_mode=os.environ.get("HEADGATE_SHELL_KEYS", "") == "vi",
+        vi_mode=config.keys == "vi",
     )
+
+
+def open_editor() -> None:
+    """Has what stands at the prompt edited in $VISUAL or $EDITOR, and comes back to the prompt."""
+    get_app().current_buffer.open_in_editor()
 
 
 def coloured() -> bool:
@@ -74,9 +84,17 @@ def toolbar(session: Session, names: Names, seconds: float | None) -> str:
     return " " + " · ".join(parts)
 
 
-def prompt_text(session: Session) -> str:
-    """`> `, or with the store's name where statements run on a file without any server."""
-    return f"[{os.path.basename(session.store)}] > " if session.store else "> "
+def prompt_text(session: Session, template: str) -> str:
+    """*template* filled in, and marked where statements run on a file without any server."""
+    store = os.path.basename(session.store)
+    text = template.format(
+        user=session.username,
+        host=session.host,
+        port=session.port,
+        database=session.database,
+        store=store,
+    )
+    return f"[{store}] {text}" if store else text
 
 
 def _keys() -> KeyBindings:
