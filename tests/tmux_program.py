@@ -30,8 +30,9 @@ class Tmux:
     ) -> None:
         self._socket = folder / "tmux"
         variables = [f"{name}={text}" for name, text in environment.items()]
+        program = shlex.join(["env", "-i", *variables, *command])
         # So that the last screen is still there when the program has ended, by Ctrl-C for instance.
-        self._line = f"trap : INT; {shlex.join(['env', '-i', *variables, *command])}; echo [ended $?]; read x"
+        self._line = f"trap : INT; {program}; echo [ended $?]; read x"
         self._size = size
 
     def __enter__(self) -> Self:

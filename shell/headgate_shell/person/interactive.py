@@ -68,10 +68,11 @@ class _Person:
     def interact(self) -> int:
         self._greet()
         log_in(self._session, sys.stdout.write)
-        self._names.refresh()
         lines = lines_prompt(
             self._session, self._names, self._history, lambda: self._seconds, self._config
         )
+        self._names.arrived = lines.app.invalidate  # the line at the bottom shows who is admin
+        self._names.refresh()
         while True:
             try:
                 text = self._read(lines)

@@ -1,19 +1,26 @@
 """The databases and users that a person may name, as the server tells him."""
 
 import threading
+from collections.abc import Callable
 
 from headgate_shell.server import CannotReach
 from headgate_shell.session import Session
 
 
+def _nothing() -> None:
+    """Nobody waits for them."""
+
+
 class Names:
     """Fetched in a thread with the person's own rights, and kept until `refresh`.
 
-    What he may not see, or what cannot be fetched, is not there.
+    What he may not see, or what cannot be fetched, is not there. *arrived* is called, in that
+    thread, when they are there.
     """
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self.arrived: Callable[[], object] = _nothing
         self._turn = 0
         self._lock = threading.Lock()
         self.databases: tuple[str, ...] = ()
@@ -40,6 +47,7 @@ class Names:
             self.databases = tuple(str(row[0]) for row in databases or ())
             self.users = tuple(str(row[0]) for row in users or ())
             self.administrators = tuple(str(row[0]) for row in users or () if row[1] is True)
+        self.arrived()
 
 
 def _rows(session: Session, text: str) -> list[list[object]] | None:
