@@ -87,6 +87,7 @@ def test_the_menu_of_what_may_follow(terminal: Callable[..., Tmux]) -> None:
     with terminal() as shell:
         shell.wait(READY)
         shell.type("GRANT READ ON ")
+        shell.wait("metrics +database")
         shell.press("Tab")
         seen(shell.wait(r"(?s)ON metrics\n.*metrics +database"), "menu")
         # Enter takes what is chosen, and runs nothing.
