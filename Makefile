@@ -36,6 +36,9 @@ fuzz-grammar: .venv/developed
 bench: .venv/developed
 	$(BIN)/python benchmarks/grammar.py
 	$(BIN)/python benchmarks/show_grants.py
+	PYTHONPATH=tests $(BIN)/python benchmarks/shell_start.py
+	PYTHONPATH=tests $(BIN)/python benchmarks/shell_completion.py
+	PYTHONPATH=tests $(BIN)/python benchmarks/shell_formats.py
 
 fuzz-http: .venv/developed
 	PYTHONPATH=tests $(BIN)/python tests/fuzz_http.py $(N) $(SEED)

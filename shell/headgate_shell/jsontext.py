@@ -9,7 +9,8 @@ from headgate_shell.numbers import Number
 from headgate_shell.server import Response
 
 _HTML = re.compile("[<>&\u2028\u2029]")
-_KEPT = ("series", "messages", "partial", "error")
+# That there are more results is left out; that a series goes on is not.
+_KEPT = ("series", "messages", "error")
 _SERIES = ("name", "tags", "columns", "values", "partial")
 
 

@@ -126,3 +126,10 @@ def test_cells_are_aligned_in_runs_of_lines_that_have_them(
     rows: list[list[str]], text: str
 ) -> None:
     assert aligned(rows) == text
+
+
+def test_json_says_which_series_goes_on_and_leaves_out_which_result_does() -> None:
+    chunk = {"series": [{"columns": ["v"], "values": [[1]], "partial": True}], "partial": True}
+    assert show("json", chunk) == (
+        '{"results":[{"series":[{"columns":["v"],"values":[[1]],"partial":true}]}]}\n'
+    )
