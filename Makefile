@@ -7,7 +7,7 @@ PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint const
 N ?= 20000
 SEED ?= 1
 
-.PHONY: demo serve test check format fuzz-grammar fuzz-http kills faults model guessing enumeration bench soak clean
+.PHONY: demo serve test check format fuzz-grammar fuzz-http kills faults model guessing enumeration bench soak screens clean
 
 demo: .venv/installed
 	$(BIN)/python examples/tour.py
@@ -39,6 +39,10 @@ bench: .venv/developed
 	PYTHONPATH=tests $(BIN)/python benchmarks/shell_start.py
 	PYTHONPATH=tests $(BIN)/python benchmarks/shell_completion.py
 	PYTHONPATH=tests $(BIN)/python benchmarks/shell_formats.py
+
+# Needs tmux: the pictures of docs/shell.md.
+screens: .venv/developed
+	PYTHONPATH=tests $(BIN)/python docs/screens.py
 
 fuzz-http: .venv/developed
 	PYTHONPATH=tests $(BIN)/python tests/fuzz_http.py $(N) $(SEED)

@@ -1,5 +1,6 @@
 """A program in a real terminal, tmux's: keys in, screens out."""
 
+import itertools
 import os
 import re
 import shlex
@@ -17,6 +18,8 @@ needs_tmux = pytest.mark.skipif(
     shutil.which("tmux") is None and not os.environ.get("CI"), reason="tmux is not installed"
 )
 
+_numbers = itertools.count()
+
 
 class Tmux:
     """Runs *command* with *environment* alone, in a terminal of that size; ends with its `with`."""
@@ -28,7 +31,8 @@ class Tmux:
         environment: Mapping[str, str],
         size: tuple[int, int] = (100, 24),
     ) -> None:
-        self._socket = folder / "tmux"
+        # One of its own: the server of the one before may still be ending.
+        self._socket = folder / f"tmux{next(_numbers)}"
         variables = [f"{name}={text}" for name, text in environment.items()]
         program = shlex.join(["env", "-i", *variables, *command])
         # So that the last screen is still there when the program has ended, by Ctrl-C for instance.

@@ -60,7 +60,7 @@ class _Person:
             login=ask_login,
             new_password=ask_new_password,
             edit=self._edit,
-            history=lambda: list(self._history.get_strings()),
+            history=lambda: self._history.get_strings()[:-1],  # without the command itself
             flush=sys.stdout.flush,
             checks=True,
         )
@@ -86,7 +86,7 @@ class _Person:
             except Leave:
                 return 0
             except KeyboardInterrupt:
-                sys.stdout.write("ERR: aborted\n")
+                sys.stdout.write("\nERR: aborted\n")  # behind the ^C
             except CannotReach as error:
                 self._reachable = False
                 sys.stdout.write(f"ERR: cannot reach {error}\n")

@@ -1,0 +1,28 @@
+"""What the pages say is so."""
+
+import re
+from pathlib import Path
+
+from headgate_shell.commands import COMMANDS
+from headgate_shell.person.config import Config, read_config
+
+DOCS = Path(__file__).parent.parent / "docs"
+PAGE = (DOCS / "shell.md").read_text()
+
+
+def test_the_settings_that_are_shown_can_be_set(tmp_path: Path) -> None:
+    block = PAGE.split("## Set for good")[1].split("## Everything")[0]
+    lines = [line[4:] for line in block.splitlines() if line.startswith("    ")]
+    path = tmp_path / "shell.toml"
+    path.write_text("\n".join(lines))
+    config, wrong = read_config(path)
+    assert wrong == [] and config != Config()
+
+
+def test_every_picture_is_shown_once() -> None:
+    shown = re.findall(r"\(screens/(\w+)\.svg\)", PAGE)
+    assert sorted(shown) == sorted(path.stem for path in (DOCS / "screens").glob("*.svg"))
+
+
+def test_every_command_is_told_of() -> None:
+    assert [name for name in COMMANDS if name not in PAGE and name not in ("quit", "exit")] == []
