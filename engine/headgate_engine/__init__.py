@@ -10,12 +10,14 @@ from headgate_engine.errors import (
     BadPassword,
     DatabaseNotFound,
     EngineError,
+    IdentityTaken,
     InvalidName,
     LastAdmin,
     NameTooLong,
     NotAuthorized,
     NoUpstream,
     PolicyError,
+    SignUpDisabled,
     StatementError,
     StoreError,
     Unavailable,
@@ -25,6 +27,7 @@ from headgate_engine.errors import (
     UsernameTooLong,
     UserNotFound,
 )
+from headgate_engine.identity import Adopt, Rights
 from headgate_engine.memory import MemoryStore
 from headgate_engine.needs import ADMIN, Need, allows, changes, needs
 from headgate_engine.passwords import Passwords
@@ -33,15 +36,14 @@ from headgate_engine.result import Result, Series, Value
 from headgate_engine.retention import RetentionPolicy
 from headgate_engine.sqlite import SqliteStore
 from headgate_engine.store import Audit, AuditRecord, Change, Refused, Store, Tx
-from headgate_engine.user import EVERYBODY, NOBODY, Account, Principal, User
+from headgate_engine.user import EVERYBODY, NOBODY, Account, Identity, Principal, User
 
 __all__ = [
     "ADMIN",
-    "EVERYBODY",
-    "NOBODY",
     "AccessDenied",
     "Account",
     "AdminRequiredFirst",
+    "Adopt",
     "Audit",
     "AuditFile",
     "AuditRecord",
@@ -50,11 +52,15 @@ __all__ = [
     "Change",
     "Database",
     "DatabaseNotFound",
+    "EVERYBODY",
     "Engine",
     "EngineError",
+    "Identity",
+    "IdentityTaken",
     "InvalidName",
     "LastAdmin",
     "MemoryStore",
+    "NOBODY",
     "NameTooLong",
     "Need",
     "NoUpstream",
@@ -65,7 +71,9 @@ __all__ = [
     "Refused",
     "Result",
     "RetentionPolicy",
+    "Rights",
     "Series",
+    "SignUpDisabled",
     "SqliteStore",
     "StatementError",
     "Store",

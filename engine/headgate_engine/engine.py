@@ -1,6 +1,6 @@
 """Users, databases and grants: who someone is, what he may do, and doing it."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -21,12 +21,13 @@ from headgate_engine.errors import (
     UsernameTooLong,
     UserNotFound,
 )
+from headgate_engine.identity import Adopt, Door, Rights, recognize, sign_in
 from headgate_engine.needs import allows, needs
 from headgate_engine.passwords import Passwords, same_password
 from headgate_engine.result import Result, Series
 from headgate_engine.store import Audit, Store, Tx
 from headgate_engine.unanswerable import check_answerable
-from headgate_engine.user import Principal, User
+from headgate_engine.user import Identity, Principal, User
 from headgate_grammar import (
     CreateDatabase,
     CreateUser,
@@ -127,7 +128,36 @@ class Engine:
         now = self.user(principal.name)
         if now is None or not same_password(now, principal.user):
             raise AuthenticationFailed
+        if principal.lent is not None:
+            now = replace(now, grants=principal.lent)
         return replace(principal, user=now)
+
+    def recognize(self, identity: Identity, rights: Rights | None) -> User | None:
+        """The user of *identity*, if he has exactly *rights* already; None if `sign_in` has to
+        see to it. Reads only.
+        """
+        return recognize(self.store, identity, rights)
+
+    def lent(self, rights: Rights) -> Mapping[str, Privilege]:
+        """What *rights* are on the databases that there are now."""
+        return rights.on(database.name for database in self.store.databases())
+
+    def sign_in(
+        self,
+        identity: Identity,
+        rights: Rights | None,
+        address: str = "",
+        *,
+        sign_up: bool = False,
+        adopt: Adopt = "none",
+    ) -> User:
+        """The user of *identity*, who has exactly *rights* from now on (None: what he has).
+
+        Somebody unknown comes in with *sign_up*, or as the user of his name by *adopt*. Written
+        only if something changes. Raises SignUpDisabled, IdentityTaken.
+        """
+        door = Door(sign_up, adopt, self._keep_last_admin)
+        return sign_in(self.store, identity, rights, door, address)
 
     # ---- what he may do
 

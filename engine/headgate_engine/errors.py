@@ -96,6 +96,17 @@ class AuthenticationFailed(EngineError):
         super().__init__("authorization failed")
 
 
+class SignUpDisabled(AuthenticationFailed):
+    """The identity is nobody's here, and users are not made of it."""
+
+
+class IdentityTaken(EngineError):
+    """The name of an identity belongs to a user who is not to be taken over by it."""
+
+    def __init__(self) -> None:
+        super().__init__("the user name belongs to somebody else")
+
+
 class AccessDenied(EngineError):
     """A query is refused before any of its statements runs."""
 

@@ -23,12 +23,18 @@ class _State:
     users: dict[str, User] = field(default_factory=dict)
     databases: dict[str, Database] = field(default_factory=dict)
     grants: dict[tuple[str, str], Privilege] = field(default_factory=dict)
+    identities: dict[tuple[str, str], str] = field(default_factory=dict)
     last_id: int = 0
     keys: list[str] = field(default_factory=list)
 
     def copy(self) -> "_State":
         return _State(
-            dict(self.users), dict(self.databases), dict(self.grants), self.last_id, keys=[]
+            dict(self.users),
+            dict(self.databases),
+            dict(self.grants),
+            dict(self.identities),
+            self.last_id,
+            keys=[],
         )
 
     def new_id(self) -> str:
@@ -36,6 +42,17 @@ class _State:
         return str(self.last_id)
 
     # ---- Tx
+
+    def identified(self, issuer: str, subject: str) -> User | None:
+        id = self.identities.get((issuer, subject))
+        return next((self.user(user.name) for user in self.users.values() if user.id == id), None)
+
+    def bound(self, user: User) -> bool:
+        return user.id in self.identities.values()
+
+    def bind(self, user: User, issuer: str, subject: str) -> None:
+        self.identities[issuer, subject] = user.id
+        self.keys.append(f"user:{user.name}")
 
     def user(self, name: str) -> User | None:
         user = self.users.get(name)
@@ -58,6 +75,7 @@ class _State:
 
     def drop_user(self, user: User) -> None:
         del self.users[user.name]
+        self.identities = {key: id for key, id in self.identities.items() if id != user.id}
         self.keys.append(f"user:{user.name}")
 
     def admins(self) -> int:
@@ -107,6 +125,9 @@ class MemoryStore:
 
     def user(self, name: str) -> User | None:
         return self._state.user(name)
+
+    def identified(self, issuer: str, subject: str) -> User | None:
+        return self._state.identified(issuer, subject)
 
     def users(self, after: str = "", limit: int = 1000) -> Sequence[Account]:
         accounts = [

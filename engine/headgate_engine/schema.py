@@ -1,7 +1,7 @@
 """The tables of a SQLite store, and the numbers by which a store file is known."""
 
 APPLICATION_ID = 0x48644774  # "HdGt"
-VERSION = 2
+VERSION = 3
 
 # What is refused has no revision; it is kept apart only where the oldest of it is dropped.
 AUDIT = """
@@ -16,6 +16,16 @@ CREATE TABLE audit (
     count     INTEGER NOT NULL DEFAULT 1 CHECK (count >= 1)
 ) STRICT;
 CREATE INDEX audit_refused ON audit (id) WHERE rev = 0;
+"""
+
+# Whom a token means: at most one user, and of a user at most one.
+IDENTITIES = """
+CREATE TABLE identities (
+    issuer  TEXT NOT NULL,
+    subject TEXT NOT NULL CHECK (subject <> ''),
+    user_id INTEGER NOT NULL UNIQUE REFERENCES users (id) ON DELETE CASCADE,
+    PRIMARY KEY (issuer, subject)
+) STRICT, WITHOUT ROWID;
 """
 
 # Ids come from AUTOINCREMENT: one that was given is never given again, so a grant may point at a
@@ -61,7 +71,7 @@ CREATE TABLE changes (
     keys TEXT NOT NULL
 ) STRICT;
 
-{AUDIT}"""
+{IDENTITIES}{AUDIT}"""
 
 # From the version that is the key to the next, within the transaction that sets `user_version`.
 MIGRATIONS = {
@@ -72,5 +82,6 @@ ALTER TABLE audit RENAME TO audit_1;
 INSERT INTO audit (id, rev, time, actor, address, statement, outcome)
 SELECT rev, rev, time, actor, address, statement, outcome FROM audit_1;
 DROP TABLE audit_1;
-"""
+""",
+    2: IDENTITIES,
 }

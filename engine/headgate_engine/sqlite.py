@@ -31,7 +31,13 @@ from headgate_engine.sqlite_audit import (
     record_refused,
     unexported,
 )
-from headgate_engine.sqlite_tx import SqliteTx, read_database, read_databases, read_user
+from headgate_engine.sqlite_tx import (
+    SqliteTx,
+    read_database,
+    read_databases,
+    read_identified,
+    read_user,
+)
 from headgate_engine.store import Audit, AuditRecord, Change, Refused, Tx
 from headgate_engine.storecopy import copy
 from headgate_engine.storefile import check_mark, faults, prepare
@@ -186,6 +192,10 @@ class SqliteStore:
     def user(self, name: str) -> User | None:
         with _refused("read"):
             return read_user(self._reader(), name)
+
+    def identified(self, issuer: str, subject: str) -> User | None:
+        with _refused("read"):
+            return read_identified(self._reader(), issuer, subject)
 
     def users(self, after: str = "", limit: int = 1000) -> Sequence[Account]:
         with _refused("read"):

@@ -19,6 +19,10 @@ LEFT JOIN grants ON grants.user_id = users.id
 LEFT JOIN databases ON databases.id = grants.database_id
 WHERE users.name = ? ORDER BY databases.id
 """
+_IDENTIFIED = """
+SELECT users.name FROM identities JOIN users ON users.id = identities.user_id
+WHERE issuer = ? AND subject = ?
+"""
 _DATABASE = "SELECT id, name, policy, duration, replication, shard_duration FROM databases"
 
 
@@ -29,6 +33,11 @@ def read_user(connection: apsw.Connection, name: str) -> User | None:
     id, hash, admin = rows[0][:3]
     grants = {row[3]: _PRIVILEGES[row[4]] for row in rows if row[3] is not None}
     return User(str(id), name, hash, bool(admin), MappingProxyType(grants))
+
+
+def read_identified(connection: apsw.Connection, issuer: str, subject: str) -> User | None:
+    name = connection.execute(_IDENTIFIED, (issuer, subject)).get
+    return read_user(connection, name) if name is not None else None
 
 
 def read_database(connection: apsw.Connection, name: str) -> Database | None:
@@ -79,6 +88,23 @@ class SqliteTx:
 
     def empty(self) -> bool:
         return not self._connection.execute("SELECT EXISTS (SELECT 1 FROM users)").get
+
+    def identified(self, issuer: str, subject: str) -> User | None:
+        return read_identified(self._connection, issuer, subject)
+
+    def bound(self, user: User) -> bool:
+        return bool(
+            self._connection.execute(
+                "SELECT EXISTS (SELECT 1 FROM identities WHERE user_id = ?)", (int(user.id),)
+            ).get
+        )
+
+    def bind(self, user: User, issuer: str, subject: str) -> None:
+        self._connection.execute(
+            "INSERT INTO identities (issuer, subject, user_id) VALUES (?, ?, ?)",
+            (issuer, subject, int(user.id)),
+        )
+        self.keys.append(f"user:{user.name}")
 
     def put_grant(self, user: User, database: Database, privilege: Privilege) -> None:
         self._connection.execute(

@@ -94,6 +94,18 @@ class Tx(Protocol):
         """Whether there are no users at all."""
         ...
 
+    def identified(self, issuer: str, subject: str) -> User | None:
+        """The user whom that identity was bound to."""
+        ...
+
+    def bound(self, user: User) -> bool:
+        """Whether an identity is bound to *user*."""
+        ...
+
+    def bind(self, user: User, issuer: str, subject: str) -> None:
+        """Binds an identity, bound to nobody, to *user*, to whom none is; it ends with him."""
+        ...
+
     def put_grant(self, user: User, database: Database, privilege: Privilege) -> None:
         """Sets what *user* has on *database*, in place of what he had."""
         ...
@@ -126,6 +138,10 @@ class Store(Protocol):
 
     def user(self, name: str) -> User | None:
         """The user of that name, as new as the last change acknowledged by anyone."""
+        ...
+
+    def identified(self, issuer: str, subject: str) -> User | None:
+        """The user whom that identity was bound to, as new as `user` gives him."""
         ...
 
     def users(self, after: str = "", limit: int = 1000) -> Sequence[Account]:

@@ -23,6 +23,22 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
+class Identity:
+    """Who somebody is by a token: *subject*, as *issuer* calls him. A new user is called *name*."""
+
+    issuer: str
+    subject: str
+    name: str
+    email: str = ""
+    full_name: str = ""
+
+    @property
+    def actor(self) -> str:
+        """As the audit names him."""
+        return f"jwt {self.issuer or '-'} {self.subject}"
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """A user as SHOW USERS lists him."""
 
@@ -37,12 +53,15 @@ class Principal:
 
     *user* is None for two: EVERYBODY, while authentication is off, may do everything; NOBODY,
     while there are no users, may only make the first administrator. *method* says how he proved
-    himself.
+    himself; *identity* what a token said of him. *lent* are his grants for this request alone, in
+    place of those in the store.
     """
 
     user: User | None = None
     method: str = ""
     trusted: bool = False
+    identity: Identity | None = None
+    lent: Mapping[str, Privilege] | None = None
 
     @property
     def name(self) -> str:

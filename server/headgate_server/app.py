@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import os
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from headgate_engine import StoreError
 from headgate_server import logs
 from headgate_server.call import Call
+from headgate_server.configuration import configure_again
 from headgate_server.formats import Format, format_for
 from headgate_server.metrics import Metrics
 from headgate_server.openapi import openapi
@@ -67,6 +69,12 @@ class Application:
             "X-Influxdb-Version": settings.reported_version,
             "X-Influxdb-Build": "Headgate",
         }
+
+    def reconfigure(self) -> None:
+        """Reads again how tokens are taken. Raises ConfigurationError, and leaves it as it was."""
+        if self._service is not None:
+            settings = configure_again(self._service.settings, os.environ)
+            self._service.reconfigure(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

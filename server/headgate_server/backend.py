@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from headgate_engine import NOBODY, AuthenticationFailed, Engine, Principal, Unavailable
 from headgate_grammar import Privilege
+from headgate_server.credentials import Shown
 from headgate_server.form import pairs
 from headgate_server.login import Login
 from headgate_server.metrics import Metrics
@@ -51,7 +52,8 @@ class HeadgateBackend(AuthenticationBackend):
 
     def __init__(self, engine: Engine, shared_secret: str = "") -> None:
         self._engine = engine
-        self._login = Login(engine, Metrics(), shared_secret)
+        secrets = (shared_secret,) if shared_secret else ()
+        self._login = Login(engine, Metrics(), secrets)
 
     async def authenticate(
         self, conn: HTTPConnection
@@ -62,7 +64,7 @@ class HeadgateBackend(AuthenticationBackend):
             return None
         try:
             address = conn.client.host if conn.client is not None else ""
-            principal = await self._login(url, authorization, address)
+            principal = await self._login(Shown(url, conn.headers.getlist), address)
         except (Unauthenticated, AuthenticationFailed) as error:
             raise AuthenticationError(str(error)) from None
         except (Overloaded, TooManyFailures, Unavailable) as error:

@@ -8,12 +8,13 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from headgate_grammar import parse_duration
-from headgate_server.settings import Settings
+from headgate_server.jwt import Issuers, JwtSettings, read_jwt_settings
+from headgate_server.settings import Settings, Source
 from headgate_server.tokens import check_secret
 
 # What an influxdb.conf may hold and Headgate has no use for. It is named, not obeyed.
@@ -61,9 +62,13 @@ _OPTIONS = {
         **{name: value for name, value in option.metadata.items() if name != "key"},
     )
     for option in fields(Settings)
+    if option.metadata
 }
 _SECRET_FILE = "http.shared-secret-file"
+_MORE = "http.more-secrets"
 _KEYS = _OPTIONS | {_SECRET_FILE: _Option("", str)}
+_JWT = "auth.jwt"
+_STRONG_BYTES = 32
 
 
 class ConfigurationError(Exception):
@@ -92,9 +97,24 @@ def configure(
         _from_flags(flags),
     ):
         values |= _with_secret(layer)
-    settings = Settings(**{_OPTIONS[key].field: value for key, value in values.items()})
+    more, jwt = values.pop(_MORE, ()), values.pop(_JWT, JwtSettings())
+    settings = Settings(
+        **{_OPTIONS[key].field: value for key, value in values.items()},
+        more_secrets=more,
+        jwt=jwt,
+        source=Source({key: value for key, value in flags.items() if value is not None}, path),
+    )
     _check(settings)
+    notices += _weak(settings)
     return Configuration(settings, notices)
+
+
+def configure_again(settings: Settings, environment: Mapping[str, str]) -> Settings:
+    """*settings* with the tokens' part of them as it is now. Raises ConfigurationError."""
+    now = configure(settings.source.flags, environment, settings.source.path).settings
+    return replace(
+        settings, jwt=now.jwt, shared_secret=now.shared_secret, more_secrets=now.more_secrets
+    )
 
 
 def _check(settings: Settings) -> None:
@@ -103,10 +123,12 @@ def _check(settings: Settings) -> None:
     except ValueError as error:
         raise ConfigurationError(f"bind-address: {error}") from None
     try:
-        if settings.shared_secret:
-            check_secret(settings.shared_secret)
+        for secret in settings.shared_secrets:
+            check_secret(secret)
     except ValueError as error:
         raise ConfigurationError(f"shared-secret: {error}") from None
+    if settings.jwt.enabled:
+        _check_jwt(settings.jwt)
     if settings.exposed() and not settings.allow_insecure:
         raise ConfigurationError(
             f"bind-address {settings.bind_address} without https-enabled:"
@@ -116,13 +138,34 @@ def _check(settings: Settings) -> None:
         raise ConfigurationError(f"store path {settings.store_path!r}: expected a file's name")
 
 
+def _check_jwt(settings: JwtSettings) -> None:
+    try:
+        Issuers(settings)
+    except ValueError as error:
+        raise ConfigurationError(f"[{_JWT}] {error}") from None
+
+
+def _weak(settings: Settings) -> list[str]:
+    """A sentence if a secret could be guessed from a token. Raises ConfigurationError if that is
+    not allowed.
+    """
+    if all(len(secret.encode()) >= _STRONG_BYTES for secret in settings.shared_secrets):
+        return []
+    said = f"shared-secret: shorter than {_STRONG_BYTES} bytes, it can be guessed from a token"
+    if settings.enforce_strong_secret:
+        raise ConfigurationError(f"{said}: refused by enforce-strong-secret")
+    return [said]
+
+
 def _with_secret(layer: dict[str, Any]) -> dict[str, Any]:
     """*layer* with the secret itself where it names a file for it."""
     path = layer.pop(_SECRET_FILE, None)
     if path is not None:
         if layer.get("http.shared-secret"):
             raise ConfigurationError("shared-secret and shared-secret-file: expected one of them")
-        layer["http.shared-secret"] = _secret(path)
+        layer["http.shared-secret"], *layer[_MORE] = _secrets(path)
+    elif "http.shared-secret" in layer:
+        layer[_MORE] = []  # none of another layer's file
     return layer
 
 
@@ -168,7 +211,12 @@ def _take(
     where = f"{path}: [{section}] {key}"
     if full == "http.enabled" and value is False:
         raise ConfigurationError(f"{where}: expected true: there is nothing else to serve")
-    if full in _KEYS:
+    if full == _JWT and isinstance(value, dict):
+        try:
+            values[full] = read_jwt_settings(value)
+        except ValueError as error:
+            raise ConfigurationError(f"{path}: [{_JWT}] {error}") from None
+    elif full in _KEYS:
         values[full] = _checked(where, _KEYS[full], value)
     elif section == "http" and key in _INFLUXDB_KEYS:
         notices.append(f"{where} is InfluxDB's, ignored")
@@ -240,12 +288,14 @@ def _seconds(where: str, value: object) -> float:
         raise ConfigurationError(f"{where}: expected {_KINDS[float]}") from None
 
 
-def _secret(path: str) -> str:
+def _secrets(path: str) -> list[str]:
+    """The secrets in the file *path*, one a line: any of them may have signed a token."""
     try:
-        secret = Path(path).read_text("utf-8").strip()
+        lines = Path(path).read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "no UTF-8"
         raise ConfigurationError(f"shared-secret-file {path}: {reason}") from None
-    if not secret:
+    secrets = [line.strip() for line in lines if line.strip()]
+    if not secrets:
         raise ConfigurationError(f"shared-secret-file {path}: it is empty")
-    return secret
+    return secrets

@@ -2,8 +2,9 @@
 
 import base64
 import binascii
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from headgate_server.form import Pairs
 from headgate_server.refusals import Unauthenticated
@@ -23,16 +24,75 @@ class Token:
     text: str = field(repr=False)
 
 
-Credentials = NamePassword | Token
+@dataclass(frozen=True, slots=True)
+class Assertion:
+    """A token of another issuer."""
+
+    method: ClassVar = "jwt"
+    text: str = field(repr=False)
 
 
-def credentials(url: Pairs, authorization: str) -> Credentials:
-    """The credentials in the URL's `u` and `p` or else in the *authorization* header.
+Credentials = NamePassword | Token | Assertion
+
+
+class Carrier(Protocol):
+    """Where tokens of other issuers stand: in the header *header_name* ("" for none), with
+    *url_login* in the URL's `auth_token`.
+    """
+
+    @property
+    def header_name(self) -> str: ...
+
+    @property
+    def url_login(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What of a request can be credentials: the URL's parameters, and headers by name."""
+
+    url: Pairs = field(repr=False)
+    headers: Callable[[str], Sequence[str]] = field(repr=False)
+
+    @property
+    def authorization(self) -> str:
+        """The header, or ""; where there are several, the first, as in InfluxDB."""
+        return next(iter(self.headers("authorization")), "")
+
+
+def credentials(shown: Shown, carrier: Carrier | None = None) -> Credentials:
+    """The credentials in the URL's `u` and `p`, or else in the header `Authorization`, or else
+    where *carrier* says.
 
     The first that is there decides. Raises Unauthenticated if there is none, or an unreadable one.
     """
-    if url.get("u") and url.get("p"):
-        return NamePassword(url["u"], url["p"])
+    if shown.url.get("u") and shown.url.get("p"):
+        return NamePassword(shown.url["u"], shown.url["p"])
+    authorization = shown.authorization
+    own = carrier is not None and carrier.header_name.lower() == "authorization"
+    if authorization and not (own and _scheme(authorization) not in ("basic", "token")):
+        return _authorized(authorization)
+    if carrier is not None and (text := _carried(shown, carrier)):
+        return Assertion(text)
+    return _authorized(authorization)
+
+
+def _scheme(authorization: str) -> str:
+    return authorization.strip(" \t").partition(" ")[0].lower()
+
+
+def _carried(shown: Shown, carrier: Carrier) -> str:
+    """The token that stands where *carrier* says, or ""."""
+    texts = [text for text in shown.headers(carrier.header_name) if text.strip()]
+    if len(texts) > 1:
+        raise Unauthenticated("more than one token")
+    if not texts:
+        return shown.url.get("auth_token", "") if carrier.url_login else ""
+    text = texts[0].strip(" \t")
+    return text[7:].lstrip(" ") if text[:7].lower() == "bearer " else text
+
+
+def _authorized(authorization: str) -> Credentials:
     words = authorization.strip(" \t").split(" ")
     if len(words) != 2:
         raise _unreadable()

@@ -4,22 +4,44 @@ import asyncio
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from headgate_engine import EVERYBODY, NOBODY, AuthenticationFailed, Engine, Principal, User
-from headgate_server.credentials import Credentials, NamePassword, Token
+from headgate_engine import (
+    EVERYBODY,
+    NOBODY,
+    AuthenticationFailed,
+    Engine,
+    IdentityTaken,
+    Principal,
+    SignUpDisabled,
+    User,
+)
+from headgate_server.credentials import Assertion, Credentials, NamePassword, Shown, Token
 from headgate_server.credentials import credentials as read_credentials
-from headgate_server.form import Pairs
+from headgate_server.jwt import Issuers, KeysUnavailable, NoRights, TokenError
 from headgate_server.metrics import Metrics
 from headgate_server.pace import Pace
 from headgate_server.pool import Pool
-from headgate_server.refusals import Overloaded, TooManyFailures, Unauthenticated
+from headgate_server.refusals import (
+    Overloaded,
+    TokenRejected,
+    TooManyFailures,
+    Unauthenticated,
+    told,
+)
 from headgate_server.throttle import Throttle
-from headgate_server.tokens import username
+from headgate_server.tokens import by_shared_secret, username
 
 # bcrypt does a dozen a second on a core: who stands behind 64 others is better told to come again.
 _QUEUE = 64
+
+_REFUSED = (
+    *(Unauthenticated, AuthenticationFailed, TooManyFailures, Overloaded),
+    *(NoRights, IdentityTaken, KeysUnavailable),
+)
 
 # Actor, address, what, and why not.
 Refused = Callable[[str, str, str, str], None]
@@ -30,7 +52,7 @@ def _unheard(actor: str, address: str, what: str, why: str) -> None:
 
 
 # Address, name, and the password's digest: apart, for a name may hold any character.
-_Shown = tuple[str, str, bytes]
+_Tried = tuple[str, str, bytes]
 
 
 class Login:
@@ -43,8 +65,9 @@ class Login:
         self,
         engine: Engine,
         metrics: Metrics,
-        shared_secret: str = "",
+        shared_secrets: Sequence[str] = (),
         *,
+        issuers: Issuers | None = None,
         enabled: bool = True,
         throttle: Throttle | None = None,
         refused: Refused = _unheard,
@@ -52,31 +75,39 @@ class Login:
         self._engine = engine
         self._metrics = metrics
         self._bcrypt = Pool(1, _QUEUE, metrics.bcrypt_pending)
-        self._shared_secret = shared_secret
+        self._shared_secrets = shared_secrets
+        self._issuers = issuers
+        self._signing_in = Pool(1, _QUEUE)
         self._enabled = enabled
         self._throttle = throttle or Throttle()
         self._refused = refused
         self._pace = Pace()
         self._key = secrets.token_bytes(32)
         # What is being verified now: the same password from many connections costs one bcrypt.
-        self._verifying: dict[_Shown, asyncio.Task[User]] = {}
+        self._verifying: dict[_Tried, asyncio.Task[User]] = {}
 
-    async def __call__(self, url: Pairs, authorization: str, address: str = "") -> Principal:
-        """Whom the request from *address* proves; NOBODY while there are no users at all.
+    def take_tokens(self, shared_secrets: Sequence[str], issuers: Issuers | None) -> None:
+        """Takes these tokens from now on, and no others."""
+        self._shared_secrets = shared_secrets
+        self._issuers = issuers
+
+    async def __call__(self, request: Shown, address: str = "") -> Principal:
+        """Whom the *request* from *address* proves; NOBODY while there are no users at all.
 
         Raises Unauthenticated, AuthenticationFailed; TooManyFailures to who guesses; Overloaded if
-        too many wait for bcrypt.
+        too many wait for bcrypt; of a token's issuer NoRights, IdentityTaken, KeysUnavailable.
         """
         if not self._enabled:
             return EVERYBODY
         shown: Credentials | None = None
         try:
-            shown = read_credentials(url, authorization)
+            carrier = self._issuers.settings if self._issuers is not None else None
+            shown = read_credentials(request, carrier)
             principal = self._recall(shown) or await self._prove(shown, address)
-        except (Unauthenticated, AuthenticationFailed, TooManyFailures, Overloaded) as error:
+        except _REFUSED as error:
             if shown is None and self._engine.store.empty():
                 return NOBODY
-            self._tell(shown, bool(authorization), address, error)
+            self._tell(shown, bool(request.authorization), address, error)
             if isinstance(error, TooManyFailures):
                 await asyncio.sleep(self._pace.pause())
             raise
@@ -92,8 +123,10 @@ class Login:
                 outcome, why = "throttled", "too many failed logins"
             case Overloaded():
                 outcome, why = "overloaded", str(error)
+            case KeysUnavailable():
+                outcome, why = "unavailable", str(error)
             case _:
-                outcome, why = "refused", str(error)
+                outcome, why = "refused", told(error)
         self._metrics.authentication(method, outcome)
         if shown is None and not tried:
             return
@@ -120,6 +153,10 @@ class Login:
                 return Principal(await self._verified(shown, address), "password")
             case Token(text):
                 return Principal(self._bearer(text), "shared-secret")
+            case Assertion(text) if self._shared_secrets and self._is_ours(text):
+                return Principal(self._bearer(text), "shared-secret")
+            case Assertion(text):
+                return await self._asserted(text, address)
 
     async def _verified(self, shown: NamePassword, address: str) -> User:
         """By bcrypt, and by one for all who show the same from the same place at the same time."""
@@ -157,17 +194,56 @@ class Login:
         with self._metrics.bcrypt():
             return await self._bcrypt.run(self._engine.authenticate, shown.name, shown.password)
 
-    def _forget(self, key: _Shown, done: "asyncio.Task[User]") -> None:
+    def _forget(self, key: _Tried, done: "asyncio.Task[User]") -> None:
         del self._verifying[key]
         if not done.cancelled():
             done.exception()  # whoever waited has heard it; if nobody did, nobody needs to
 
     def _bearer(self, token: str) -> User:
-        user = self._engine.user(username(token, self._shared_secret))
+        user = self._engine.user(username(token, self._shared_secrets))
         if user is None:
             raise Unauthenticated("user not found")
         return user
 
+    def _is_ours(self, token: str) -> bool:
+        """Whether it is for the shared secret, where both kinds come in the same header."""
+        assert self._issuers is not None
+        own = self._issuers.settings.header_name.lower() == "authorization"
+        return own and by_shared_secret(token)
+
+    async def _asserted(self, token: str, address: str) -> Principal:
+        """Whom a token of another issuer means; user, flag and grants are those of this moment."""
+        assert self._issuers is not None
+        try:
+            verified, known = await self._issuers.verify(token)
+        except TokenError as error:
+            raise TokenRejected(str(error)) from None
+        self._metrics.lookup("token", known)
+        identity, settings = verified.identity, verified.issuer.settings
+        lends = settings.grant_sync == "ephemeral"
+        rights = None if lends else verified.rights
+        user = self._engine.recognize(identity, rights)
+        if user is None:
+            try:
+                user = await self._signing_in.run(
+                    partial(
+                        self._engine.sign_in,
+                        identity,
+                        rights,
+                        address,
+                        sign_up=settings.auto_sign_up,
+                        adopt=settings.adopt_existing,
+                    )
+                )
+            except SignUpDisabled:
+                raise TokenRejected("nobody here, and auto-sign-up is off") from None
+        if not lends or verified.rights is None:
+            return Principal(user, "jwt", identity=identity)
+        assert user is not None
+        lent = self._engine.lent(verified.rights)
+        return Principal(replace(user, grants=lent), "jwt", identity=identity, lent=lent)
+
     def close(self) -> None:
-        """Ends the thread; logins that wait for it are dropped."""
+        """Ends the threads; logins that wait for them are dropped."""
         self._bcrypt.close(0)
+        self._signing_in.close(0)

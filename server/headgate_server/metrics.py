@@ -117,7 +117,7 @@ class Metrics:
         self._change_seconds = self._store_seconds.labels("change")
         self._lookups = {
             (cache, hit): self._cache.labels(cache, "hit" if hit else "miss")
-            for cache in ("password", "statement")
+            for cache in ("password", "statement", "token")
             for hit in (True, False)
         }
 

@@ -2,12 +2,21 @@
 
 from dataclasses import dataclass, field
 
-from headgate_engine import AccessDenied, AuthenticationFailed, Unavailable
+from headgate_engine import AccessDenied, AuthenticationFailed, IdentityTaken, Unavailable
 from headgate_grammar import ParseError
+from headgate_server.jwt import KeysUnavailable, NoRights
 
 
 class Unauthenticated(Exception):
     """The request shows no credentials, or such that prove nothing; `str()` is the answer."""
+
+
+class TokenRejected(Unauthenticated):
+    """A token that proves nothing. Whoever sent it is not told why: *reason* is for the log."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("invalid token")
+        self.reason = reason
 
 
 class BadRequest(Exception):
@@ -71,12 +80,15 @@ REFUSALS: dict[type[Exception], Refusal] = {
     BadRequest: Refusal(400),
     AccessDenied: Refusal(403, "error authorizing query: "),
     WriteDenied: Refusal(403),
+    NoRights: Refusal(403),
+    IdentityTaken: Refusal(403),
     DatabaseMissing: Refusal(404),
     BucketMissing: Refusal(404),
     TooLarge: Refusal(413),
     CannotWrite: Refusal(501),
     Overloaded: Refusal(503, headers={"Retry-After": "1"}),
     Unavailable: Refusal(503, headers={"Retry-After": "1"}),
+    KeysUnavailable: Refusal(503, headers={"Retry-After": "1"}),
 }
 
 
@@ -88,6 +100,8 @@ def told(error: Exception) -> str:
         return "query does not parse"
     if isinstance(error, BadRequest):
         return "bad request"
+    if isinstance(error, TokenRejected):
+        return f"{error}: {error.reason}"
     return str(error)
 
 

@@ -1,5 +1,6 @@
 """What the endpoints share: the engine, the way in, the threads, the numbers. Once per process."""
 
+import asyncio
 import math
 import os
 from collections import deque
@@ -9,6 +10,8 @@ from typing import TypeVar
 from headgate_engine import AuditFile, Engine, Passwords, Principal
 from headgate_grammar import Bounds, ParseCache
 from headgate_server.call import Call, Note
+from headgate_server.credentials import Shown
+from headgate_server.jwt import Issuers
 from headgate_server.login import Login
 from headgate_server.logs import complain, report
 from headgate_server.measured import MeasuredStore
@@ -44,10 +47,13 @@ class Service:
         )
         self.recorder = Recorder(self.store, settings.audit_retention, complain)
         self._statements = Pool(_STATEMENT_THREADS, _STATEMENT_QUEUE)
+        self._issuers = Issuers(settings.jwt) if settings.jwt.enabled else None
+        self._closing: set[asyncio.Task[None]] = set()
         self._login = Login(
             self.engine,
             metrics,
-            settings.shared_secret,
+            settings.shared_secrets,
+            issuers=self._issuers,
             enabled=settings.auth_enabled,
             throttle=Throttle(
                 settings.free_failures, settings.free_failures_address, settings.longest_delay
@@ -60,10 +66,22 @@ class Service:
 
         Raises Unauthenticated, AuthenticationFailed, TooManyFailures, Overloaded, BadRequest.
         """
-        principal = await self._login(call.url_pairs, call.authorization, call.address)
+        principal = await self._login(Shown(call.url_pairs, call.headers.getlist), call.address)
         call.check_authorization()
         call.note.user = principal.name
         return principal
+
+    def reconfigure(self, settings: Settings) -> None:
+        """Takes tokens by *settings* from now on. What was verified before is verified again."""
+        former, issuers = self._issuers, self._issuers
+        if settings.jwt != self.settings.jwt:
+            issuers = Issuers(settings.jwt) if settings.jwt.enabled else None
+            if former is not None:
+                task = asyncio.ensure_future(former.close())
+                self._closing.add(task)
+                task.add_done_callback(self._closing.discard)
+        self.settings, self._issuers = settings, issuers
+        self._login.take_tokens(settings.shared_secrets, issuers)
 
     async def run(self, work: Callable[[], T]) -> T:
         """What *work* gives, done where it holds up nobody else. Raises Overloaded."""

@@ -1,6 +1,18 @@
 """What can be set, its type, and what it is if nobody sets it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+from headgate_server.jwt import JwtSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where settings came from beside the environment: flags by key, and a file."""
+
+    flags: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +25,10 @@ class Settings:
     bind_address: str = field(default="127.0.0.1:8086", metadata={"key": "http.bind-address"})
     auth_enabled: bool = field(default=True, metadata={"key": "http.auth-enabled"})
     shared_secret: str = field(default="", repr=False, metadata={"key": "http.shared-secret"})
+    more_secrets: tuple[str, ...] = field(default=(), repr=False)
+    enforce_strong_secret: bool = field(
+        default=False, metadata={"key": "http.enforce-strong-secret"}
+    )
     realm: str = field(default="InfluxDB", metadata={"key": "http.realm", "header": True})
     max_body_size: int = field(default=25_000_000, metadata={"key": "http.max-body-size"})
     max_query_size: int = field(default=1_000_000, metadata={"key": "http.max-query-size"})
@@ -60,6 +76,13 @@ class Settings:
     keep_last_admin: bool = field(default=True, metadata={"key": "auth.keep-last-admin"})
     audit_file: str = field(default="", metadata={"key": "audit.file"})
     audit_retention: float = field(default=365 * 86400.0, metadata={"key": "audit.retention"})
+    jwt: JwtSettings = JwtSettings()
+    source: Source = field(default_factory=Source, repr=False)
+
+    @property
+    def shared_secrets(self) -> tuple[str, ...]:
+        """All that may have signed a token: while one takes the place of another, both."""
+        return tuple(filter(None, (self.shared_secret, *self.more_secrets)))
 
     def exposed(self) -> bool:
         """Whether passwords can travel in the clear over a network."""

@@ -7,7 +7,7 @@ import json
 import math
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import jwt
@@ -27,19 +27,19 @@ _JWS = jwt.PyJWS(algorithms=list(_ALGORITHMS))
 warnings.filterwarnings("ignore", category=jwt.InsecureKeyLengthWarning)
 
 
-def username(token: str, secret: str, clock: Callable[[], float] = time.time) -> str:
-    """The user that *token* names. Raises Unauthenticated unless *secret* signed it and it is valid
-    now.
+def username(token: str, secrets: Sequence[str], clock: Callable[[], float] = time.time) -> str:
+    """The user that *token* names. Raises Unauthenticated unless one of *secrets* signed it and it
+    is valid now.
 
     The claim `exp` is required; `nbf` and `iat` count where they are numbers; other claims do not.
     """
-    if not secret:
+    if not secrets:
         raise Unauthenticated("bearer auth disabled")
     if len(token) > _LONGEST:
         raise Unauthenticated("token is malformed: token too long")
     _check_header(token)
     claims = _claims(token)
-    _check_signature(token, secret)
+    _check_signature(token, secrets)
     _check_times(claims, clock())
     name = claims.get("username")
     if not isinstance(name, str):
@@ -47,6 +47,15 @@ def username(token: str, secret: str, clock: Callable[[], float] = time.time) ->
     if not name:
         raise Unauthenticated("token must contain a username")
     return name
+
+
+def by_shared_secret(token: str) -> bool:
+    """Whether *token* says that a secret signed it, and no key with a name."""
+    try:
+        header = _JWS.get_unverified_header(token)
+    except jwt.InvalidTokenError:
+        return False
+    return header.get("alg") in _ALGORITHMS and "kid" not in header
 
 
 def check_secret(secret: str) -> None:
@@ -73,13 +82,16 @@ def _check_header(token: str) -> None:
         raise Unauthenticated(f"unexpected signing method: {algorithm}")
 
 
-def _check_signature(token: str, secret: str) -> None:
-    try:
-        _JWS.decode(token, secret, algorithms=list(_ALGORITHMS))
-    except jwt.InvalidSignatureError:
-        raise Unauthenticated("signature is invalid") from None
-    except jwt.InvalidTokenError as error:
-        raise Unauthenticated(f"token is malformed: {error}") from None
+def _check_signature(token: str, secrets: Sequence[str]) -> None:
+    for secret in secrets:
+        try:
+            _JWS.decode(token, secret, algorithms=list(_ALGORITHMS))
+        except jwt.InvalidSignatureError:
+            continue
+        except jwt.InvalidTokenError as error:
+            raise Unauthenticated(f"token is malformed: {error}") from None
+        return
+    raise Unauthenticated("signature is invalid")
 
 
 def _claims(token: str) -> dict[str, Any]:

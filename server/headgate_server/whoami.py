@@ -10,7 +10,10 @@ from headgate_server.service import Service
 
 
 async def whoami(call: Call, service: Service, format: Format) -> Response:
-    """`{"name", "admin", "method", "grants": {database: privilege}}`, without NO PRIVILEGES."""
+    """`{"name", "admin", "method", "grants": {database: privilege}}`, without NO PRIVILEGES.
+
+    Of somebody with a token also `email`, `full_name`, `external_id` and `issuer`, as it says.
+    """
     principal = await service.login(call)
     if principal == NOBODY:
         raise Unauthenticated("create admin user first or disable authentication")
@@ -25,4 +28,7 @@ async def whoami(call: Call, service: Service, format: Format) -> Response:
             if privilege
         },
     }
+    if (identity := principal.identity) is not None:
+        content |= {"email": identity.email, "full_name": identity.full_name}
+        content |= {"external_id": identity.subject, "issuer": identity.issuer}
     return Response(Json().document(content), media_type=Json.media_type)

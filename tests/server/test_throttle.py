@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from harness import ROOT, Server
 from headgate_engine import EVERYBODY, AuthenticationFailed, Engine, MemoryStore, Passwords
+from headgate_server.credentials import Shown
 from headgate_server.login import Login
 from headgate_server.metrics import Metrics
 from headgate_server.pace import Pace
@@ -29,6 +30,10 @@ class Clock:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
+
+
+def shown(url: dict[str, str]) -> Shown:
+    return Shown(url, lambda name: [])
 
 
 def wait(throttle: Throttle, name: str, address: str = HERE) -> int:
@@ -132,16 +137,16 @@ def test_the_same_password_from_many_connections_at_once_costs_one_bcrypt() -> N
     login = login_of(engine, pair=1, address=2)
 
     async def scenario() -> None:
-        right = [login({"u": "todd", "p": "s3cret"}, "", HERE) for _ in range(300)]
+        right = [login(shown({"u": "todd", "p": "s3cret"}), HERE) for _ in range(300)]
         people = await asyncio.gather(*right)
         assert {person.name for person in people} == {"todd"} and len(verified) == 1
-        wrong = [login({"u": "todd", "p": "x"}, "", HERE) for _ in range(300)]
+        wrong = [login(shown({"u": "todd", "p": "x"}), HERE) for _ in range(300)]
         found = await asyncio.gather(*wrong, return_exceptions=True)
         assert {type(error) for error in found} == {AuthenticationFailed}
         assert len(verified) == 2
         with pytest.raises(TooManyFailures):
-            await login({"u": "todd", "p": "y"}, "", HERE)
-        assert (await login({"u": "todd", "p": "s3cret"}, "", HERE)).name == "todd", "remembered"
+            await login(shown({"u": "todd", "p": "y"}), HERE)
+        assert (await login(shown({"u": "todd", "p": "s3cret"}), HERE)).name == "todd", "remembered"
 
     asyncio.run(scenario())
     login.close()
@@ -153,7 +158,7 @@ def test_many_wrong_ones_at_once_are_not_all_looked_at() -> None:
     login = login_of(engine)
 
     async def scenario() -> None:
-        guesses = [login({"u": "todd", "p": f"guess{i}"}, "", HERE) for i in range(500)]
+        guesses = [login(shown({"u": "todd", "p": f"guess{i}"}), HERE) for i in range(500)]
         found = await asyncio.gather(*guesses, return_exceptions=True)
         kinds = [type(error) for error in found]
         assert kinds.count(AuthenticationFailed) == 5
@@ -181,15 +186,15 @@ def test_who_was_let_in_before_never_waits_though_it_was_long_ago() -> None:
     login = login_of(engine)
 
     async def scenario() -> None:
-        assert (await login({"u": "todd", "p": "s3cret"}, "", HERE)).name == "todd"
-        guesses = [login({"u": "todd", "p": f"guess{i}"}, "", HERE) for i in range(50)]
+        assert (await login(shown({"u": "todd", "p": "s3cret"}), HERE)).name == "todd"
+        guesses = [login(shown({"u": "todd", "p": f"guess{i}"}), HERE) for i in range(50)]
         found = await asyncio.gather(*guesses, return_exceptions=True)
         assert isinstance(found[-1], TooManyFailures)
         now[0] += 10_000
         assert engine.recall("todd", "s3cret") is None
-        assert (await login({"u": "todd", "p": "s3cret"}, "", HERE)).name == "todd"
+        assert (await login(shown({"u": "todd", "p": "s3cret"}), HERE)).name == "todd"
         with pytest.raises(TooManyFailures):
-            await login({"u": "todd", "p": "another"}, "", HERE)
+            await login(shown({"u": "todd", "p": "another"}), HERE)
 
     asyncio.run(scenario())
     login.close()

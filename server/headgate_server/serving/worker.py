@@ -13,6 +13,7 @@ import uvicorn
 
 from headgate_server import logs
 from headgate_server.app import Application
+from headgate_server.configuration import ConfigurationError
 from headgate_server.serving.connection import Connection, Limits
 from headgate_server.serving.listeners import Listeners
 from headgate_server.serving.tls import Certificate, CertificateError
@@ -140,6 +141,12 @@ class _Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     def _reload(self) -> None:
+        try:
+            self._application.reconfigure()
+        except ConfigurationError as error:
+            logs.complain(f"{error}; what was configured stays")
+        else:
+            logs.say("configuration of tokens read again")
         if self._certificate is None:
             return
         try:

@@ -1,0 +1,157 @@
+"""Users who come with somebody else's word for who they are: a token's issuer and subject.
+
+What the token is worth is the caller's business; here it becomes a user, grants and the admin flag.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Literal
+
+from headgate_engine.errors import IdentityTaken, SignUpDisabled
+from headgate_engine.store import Audit, Store, Tx
+from headgate_engine.user import Identity, User
+from headgate_grammar import Grant, GrantAdmin, Privilege, Revoke, RevokeAdmin, quote_identifier
+
+# In the place of a hash: no password is this user's, and bcrypt takes its time all the same.
+NO_PASSWORD = "*no password*"
+# Holds what a server says of itself; "every database" does not mean it.
+_INTERNAL = "_internal"
+
+Adopt = Literal["none", "non_admin", "any"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What somebody is to have: on databases by name, on *everywhere* else, and the admin flag,
+    None where it is not to be touched. Databases that do not exist count for nothing.
+    """
+
+    grants: Mapping[str, Privilege] = field(default_factory=dict)
+    everywhere: Privilege = Privilege.NONE
+    admin: bool | None = None
+
+    def on(self, databases: Iterable[str]) -> dict[str, Privilege]:
+        """What that is on *databases*, without those on which it is nothing."""
+        found = {
+            name: self.grants.get(name, Privilege.NONE)
+            | (self.everywhere if name != _INTERNAL else Privilege.NONE)
+            for name in databases
+        }
+        return {name: privilege for name, privilege in found.items() if privilege}
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Who may come in: somebody unknown, with *sign_up*; as a user who was made here, by *adopt*,
+    if nobody else came in as him. *keep_last_admin* leaves the only administrator his flag.
+    """
+
+    sign_up: bool
+    adopt: Adopt
+    keep_last_admin: bool
+
+
+def recognize(store: Store, identity: Identity, rights: Rights | None) -> User | None:
+    """The user of *identity*, if nothing of him has to change for *rights*; else None."""
+    user = store.identified(identity.issuer, identity.subject)
+    if user is None or rights is None:
+        return user
+    return None if _steps(user, rights, _names(store)) else user
+
+
+def _names(store: Store) -> list[str]:
+    return [database.name for database in store.databases()]
+
+
+def sign_in(
+    store: Store, identity: Identity, rights: Rights | None, door: Door, address: str
+) -> User:
+    """The user of *identity*, with exactly *rights* from now on (None: with what he has).
+
+    Writes only if something changes, in one transaction with its audit record. Raises
+    SignUpDisabled, IdentityTaken.
+    """
+    user = store.identified(identity.issuer, identity.subject)
+    databases = _names(store)
+    if user is not None and not _steps(user, rights, databases):
+        return user
+    # What it will come to is for the audit; the transaction looks again.
+    expected = user or store.user(identity.name)
+    steps = _steps(expected, rights, databases, identity.name)
+    said = [] if user is not None else [_entry(identity, expected)]
+    said += [str(step) for step in steps]
+    audit = Audit(identity.actor, address, "; ".join(said))
+    change = partial(_sign_in, identity=identity, rights=rights, door=door, databases=databases)
+    name, _ = store.transact(change, audit)
+    return store.user(name) or _gone()
+
+
+def _gone() -> User:
+    raise SignUpDisabled  # dropped in this very moment
+
+
+def _entry(identity: Identity, existing: User | None) -> str:
+    name = quote_identifier(identity.name)
+    return f"CREATE USER {name} -- no password" if existing is None else f"-- comes in as {name}"
+
+
+def _sign_in(
+    tx: Tx, identity: Identity, rights: Rights | None, door: Door, databases: list[str]
+) -> str:
+    user = tx.identified(identity.issuer, identity.subject) or _come_in(tx, identity, door)
+    for step in _steps(user, rights, databases):
+        match step:
+            case Grant(privilege, on, _) | Revoke(privilege, on, _):
+                database = tx.database(on)
+                if database is not None:
+                    left = privilege if isinstance(step, Grant) else Privilege.NONE
+                    tx.put_grant(user, database, left)
+            case GrantAdmin():
+                tx.put_user(user, hash=user.hash, admin=True)
+            case RevokeAdmin() if not (door.keep_last_admin and tx.admins() == 1):
+                tx.put_user(user, hash=user.hash, admin=False)
+    return user.name
+
+
+def _come_in(tx: Tx, identity: Identity, door: Door) -> User:
+    """The user that *identity* is from now on."""
+    user = tx.user(identity.name)
+    if user is None:
+        if not door.sign_up:
+            raise SignUpDisabled
+        tx.add_user(identity.name, NO_PASSWORD, False)
+        user = tx.user(identity.name)
+        assert user is not None
+    elif tx.bound(user) or door.adopt == "none" or (user.admin and door.adopt != "any"):
+        raise IdentityTaken
+    tx.bind(user, identity.issuer, identity.subject)
+    return user
+
+
+_Step = Grant | Revoke | GrantAdmin | RevokeAdmin
+
+
+def _steps(
+    user: User | None, rights: Rights | None, databases: list[str], new: str = ""
+) -> list[_Step]:
+    """The statements that would give *user* (None: a *new* one) exactly *rights*."""
+    if rights is None:
+        return []
+    name = user.name if user is not None else new
+    has = user.grants if user is not None else {}
+    wanted = rights.on(databases)
+    steps: list[_Step] = [
+        Grant(privilege, database, name)
+        for database, privilege in wanted.items()
+        if has.get(database, Privilege.NONE) != privilege
+    ]
+    steps += [
+        Revoke(privilege, database, name)
+        for database, privilege in has.items()
+        if privilege and database not in wanted
+    ]
+    admin = user.admin if user is not None else False
+    if rights.admin is not None and rights.admin != admin:
+        steps.append(GrantAdmin(name) if rights.admin else RevokeAdmin(name))
+    return steps

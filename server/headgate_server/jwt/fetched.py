@@ -1,0 +1,212 @@
+"""The keys of a JWK set at a URL, fetched when needed and never more often. Knows aiohttp."""
+
+import asyncio
+import re
+import ssl
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from headgate_server import logs
+from headgate_server.jwt.keys import Key, Keys, UnusableKey, from_jwks
+from headgate_server.jwt.settings import JwtSettings
+from headgate_server.jwt.source import KeysUnavailable
+
+_TIMEOUT = aiohttp.ClientTimeout(total=10, connect=5)
+_LARGEST = 256 * 1024
+_PATIENCE_SECONDS = 2.0
+_AHEAD = 0.8
+_BACK_OFF_SECONDS = (1.0, 60.0)
+_MAX_AGE = re.compile(r'max-age="?(\d{1,9})"?')
+
+
+class _Failed(Exception):
+    """A fetch that brought no keys; the text says why, without the URL."""
+
+
+class Fetched:
+    """One request at a time, for all who want keys. Never blocks the loop.
+
+    Keys are kept for `cache-ttl`, or what the answer's `max-age` says if that is less, and not
+    less than `min-cache-ttl`; a new fetch begins before that is over. While the server fails, they
+    are good for `stale-if-error` longer, and it is asked less and less often. Raises ValueError,
+    one line with the option, for what cannot be.
+    """
+
+    def __init__(self, settings: JwtSettings, clock: Callable[[], float] = time.monotonic) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._host = _host(settings)
+        self._tls = _tls(settings)
+        if settings.jwk_set_bearer_token_file:
+            _authorization(settings)
+        self._session: aiohttp.ClientSession | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._keys: Keys = ()
+        self._ever = False
+        self._ahead = self._until = self._begun = float("-inf")
+        self._failures = 0
+
+    async def keys(self) -> Keys:
+        now = self._clock()
+        if now >= self._until:
+            if self._may_try(now):
+                self._begin(now)
+            await self._wait()
+        elif now >= self._ahead and self._may_try(now):
+            self._begin(now)
+        return self._good()
+
+    async def newer(self) -> Keys:
+        now = self._clock()
+        if self._task is None and now - self._begun >= self._settings.unknown_kid_refresh_cooldown:
+            self._begin(now)
+        await self._wait()
+        return self._good()
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        if self._session is not None:
+            await self._session.close()
+
+    def _good(self) -> Keys:
+        if not self._ever:
+            raise KeysUnavailable
+        fresh = self._clock() < self._until + self._settings.stale_if_error
+        return self._keys if fresh else ()
+
+    def _may_try(self, now: float) -> bool:
+        if self._task is not None:
+            return False
+        least, most = _BACK_OFF_SECONDS
+        pause = min(most, least * 2 ** (self._failures - 1)) if self._failures else 0.0
+        return now - self._begun >= pause
+
+    def _begin(self, now: float) -> None:
+        self._begun = now
+        self._task = asyncio.ensure_future(self._refresh())
+        self._task.add_done_callback(self._done)
+
+    def _done(self, task: "asyncio.Task[None]") -> None:
+        self._task = None
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logs.report(error, "")
+
+    async def _wait(self) -> None:
+        """For the fetch under way, but with keys at hand not for one that takes its time."""
+        if self._task is None:
+            return
+        waited = self._clock() - self._begun
+        left = _PATIENCE_SECONDS - waited if self._ever else _TIMEOUT.total
+        if left is None or left > 0:
+            await asyncio.wait([self._task], timeout=left)
+
+    async def _refresh(self) -> None:
+        try:
+            keys, seconds = await self._fetch()
+        except _Failed as error:
+            self._failures += 1
+            logs.complain(f"jwk-set-url: {self._host}: {error}")
+            return
+        self._failures = 0
+        now = self._clock()
+        kept = {_same(key): key for key in self._keys}
+        # The same key stays the same object: tokens that it verified are remembered.
+        self._keys = [kept.get(_same(key), key) for key in keys]
+        self._ever = True
+        self._ahead, self._until = now + _AHEAD * seconds, now + seconds
+
+    async def _fetch(self) -> tuple[Keys, float]:
+        """The keys, and for how many seconds they are good."""
+        if self._session is None:
+            connector = aiohttp.TCPConnector(ssl=self._tls) if self._tls else None
+            self._session = aiohttp.ClientSession(timeout=_TIMEOUT, connector=connector)
+        headers = {"Accept": "application/jwk-set+json, application/json"}
+        try:
+            headers |= _authorization(self._settings)
+            async with self._session.get(
+                self._settings.jwk_set_url, headers=headers, allow_redirects=False
+            ) as answer:
+                if answer.status != 200:
+                    raise _Failed(f"status {answer.status}")
+                body = b""
+                async for piece in answer.content.iter_chunked(65536):
+                    body += piece
+                    if len(body) > _LARGEST:
+                        raise _Failed(f"more than {_LARGEST} bytes")
+                keys = from_jwks(body)
+                if not keys:
+                    raise _Failed("no key that could verify a token")
+                return keys, self._lifetime(answer.headers.get("Cache-Control", ""))
+        except UnusableKey as error:
+            raise _Failed(str(error)) from None
+        except ValueError as error:
+            raise _Failed(str(error)) from None
+        except TimeoutError:
+            raise _Failed("no answer in time") from None
+        except aiohttp.ClientError as error:
+            raise _Failed(type(error).__name__) from None
+
+    def _lifetime(self, cache_control: str) -> float:
+        settings = self._settings
+        seconds = settings.cache_ttl
+        for directive in cache_control.split(","):
+            found = _MAX_AGE.fullmatch(directive.strip())
+            if found is not None:
+                seconds = min(seconds, float(found[1]))
+        return max(seconds, settings.min_cache_ttl)
+
+
+def _same(key: Key) -> tuple[object, ...]:
+    material = key.material
+    numbers = material if isinstance(material, bytes) else _numbers(material)
+    return key.kid, key.algorithms, numbers
+
+
+def _numbers(material: object) -> object:
+    public = getattr(material, "public_numbers", None)
+    if public is not None:
+        return public()
+    raw: bytes = material.public_bytes_raw()  # type: ignore[attr-defined]  # Ed25519, Ed448
+    return raw
+
+
+def _host(settings: JwtSettings) -> str:
+    try:
+        parts = urlsplit(settings.jwk_set_url)
+        port = parts.port
+    except ValueError:
+        raise ValueError("jwk-set-url: no URL") from None
+    schemes = ("https", "http") if settings.allow_insecure_jwk_set_url else ("https",)
+    if parts.scheme not in schemes or not parts.hostname:
+        raise ValueError("jwk-set-url: expected an https URL")
+    return f"{parts.hostname}:{port}" if port else parts.hostname
+
+
+def _tls(settings: JwtSettings) -> ssl.SSLContext | None:
+    if not settings.tls_client_ca:
+        return None
+    try:
+        return ssl.create_default_context(cafile=settings.tls_client_ca)
+    except OSError as error:
+        reason = error.strerror if error.errno and not isinstance(error, ssl.SSLError) else "no PEM"
+        raise ValueError(f"tls-client-ca: {reason}") from None
+
+
+def _authorization(settings: JwtSettings) -> dict[str, str]:
+    """Read at each fetch: such tokens are renewed."""
+    if not settings.jwk_set_bearer_token_file:
+        return {}
+    try:
+        text = Path(settings.jwk_set_bearer_token_file).read_text("ascii").strip()
+    except OSError as error:
+        raise ValueError(f"jwk-set-bearer-token-file: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError("jwk-set-bearer-token-file: no ASCII") from None
+    if not text or not text.isprintable():
+        raise ValueError("jwk-set-bearer-token-file: it is empty, or more than one line")
+    return {"Authorization": text if text.startswith("Bearer ") else f"Bearer {text}"}

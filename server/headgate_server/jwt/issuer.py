@@ -1,0 +1,106 @@
+"""One issuer of tokens: its keys, what it has to say, and what that gives here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from headgate_engine import Identity, Rights
+from headgate_server.jwt.claims import check, check_times
+from headgate_server.jwt.fetched import Fetched
+from headgate_server.jwt.keys import SUPPORTED, Key, Keys, candidates
+from headgate_server.jwt.paths import Path, path
+from headgate_server.jwt.rights import RightsOf
+from headgate_server.jwt.settings import JwtSettings
+from headgate_server.jwt.source import Source, fixed, source_option
+from headgate_server.jwt.token import Parsed, TokenError
+
+_LONGEST_NAME = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A token that *key* verified: who it is, and what he is to have (None: what he has)."""
+
+    issuer: "Issuer"
+    key: Key
+    claims: Mapping[str, Any]
+    identity: Identity
+    rights: Rights | None
+
+    async def holds(self, now: float) -> bool:
+        """Whether that is still so at *now*: by the clock, and by the keys, which are kept fresh.
+
+        Raises KeysUnavailable.
+        """
+        try:
+            check_times(self.claims, self.issuer.settings, now)
+        except TokenError:
+            return False
+        return any(self.key is key for key in await self.issuer.source.keys())
+
+
+class Issuer:
+    """Verifies by *settings*. Raises ValueError, one line with the option, for what cannot be."""
+
+    def __init__(self, settings: JwtSettings) -> None:
+        self.settings = settings
+        self._name = path("username-attribute-path", settings.username_attribute_path)
+        self._email = path("email-attribute-path", settings.email_attribute_path)
+        self._mapping = RightsOf(settings)
+        unknown = [name for name in settings.algorithms if name not in SUPPORTED]
+        if unknown:
+            raise ValueError(f"algorithms: {unknown[0]!r}: expected {', '.join(sorted(SUPPORTED))}")
+        option = source_option(settings)
+        self.source: Source = (
+            Fetched(settings) if option == "jwk-set-url" else fixed(option, settings)
+        )
+
+    async def verify(self, token: Parsed, now: float) -> Verified:
+        """Raises TokenError, NoRights, KeysUnavailable."""
+        if self.settings.algorithms and token.algorithm not in self.settings.algorithms:
+            raise TokenError("alg is not one of algorithms")
+        if token.algorithm not in SUPPORTED:
+            raise TokenError("unknown alg")
+        keys = await self.source.keys()
+        key = self._signer(keys, token)
+        if key is None and not candidates(keys, token.kid):
+            key = self._signer(await self.source.newer(), token)
+        if key is None:
+            raise TokenError("no key here made that signature")
+        check(token.claims, self.settings, now)
+        identity, rights = self._identity(token.claims), self._mapping.rights(token.claims)
+        return Verified(self, key, token.claims, identity, rights)
+
+    def _signer(self, keys: Keys, token: Parsed) -> Key | None:
+        for key in candidates(keys, token.kid):
+            if key.verifies(token):
+                return key
+            if self.settings.accept_padded_signature and key.verifies(token, padded=True):
+                return key
+        return None
+
+    def _identity(self, claims: Mapping[str, Any]) -> Identity:
+        settings = self.settings
+        name = _text(claims, settings.username_claim, self._name)
+        email = _text(claims, settings.email_claim, self._email)
+        full_name = claims.get("name")
+        return Identity(
+            issuer=settings.iss or str(claims.get("iss") or ""),
+            subject=claims["sub"],
+            name=_checked(name or email),
+            email=email,
+            full_name=full_name if isinstance(full_name, str) else "",
+        )
+
+
+def _text(claims: Mapping[str, Any], claim: str, where: Path) -> str:
+    found = claims.get(claim) if claim else where(claims)
+    return found if isinstance(found, str) else ""
+
+
+def _checked(name: str) -> str:
+    if not name:
+        raise TokenError("no user name in the claims")
+    if not name.strip() or not name.isprintable() or len(name.encode()) > _LONGEST_NAME:
+        raise TokenError("the user name in the claims is none that anybody could have")
+    return name

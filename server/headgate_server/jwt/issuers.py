@@ -1,0 +1,90 @@
+"""All issuers whose tokens are taken, and the tokens that were verified lately."""
+
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from headgate_server.jwt.issuer import Issuer, Verified
+from headgate_server.jwt.settings import JwtSettings
+from headgate_server.jwt.source import KeysUnavailable, source_option
+from headgate_server.jwt.token import Parsed, TokenError, parse
+
+_REMEMBERED_SECONDS = 60.0
+_MOST_REMEMBERED = 10_000
+
+__all__ = ["Issuers", "KeysUnavailable", "TokenError"]
+
+
+@dataclass(slots=True)
+class _Remembered:
+    verified: Verified
+    until: float
+
+
+class Issuers:
+    """Verifies tokens by *settings*: of further issuers those with exactly their `iss`, all others
+    of the first.
+
+    Raises ValueError, one line with the option, for what cannot be.
+    """
+
+    def __init__(self, settings: JwtSettings, clock: Callable[[], float] = time.time) -> None:
+        if not settings.header_name and not settings.url_login:
+            raise ValueError("header-name: expected a header's name, or url-login = true")
+        self.settings = settings
+        self._clock = clock
+        self._further: dict[str, Issuer] = {}
+        for one in settings.also:
+            if one.iss in self._further:
+                raise ValueError(f"issuer: iss: {one.iss!r} twice")
+            self._further[one.iss] = Issuer(one)
+        self._first = None if self._further and not _has_keys(settings) else Issuer(settings)
+        self._remembered: OrderedDict[bytes, _Remembered] = OrderedDict()
+
+    async def verify(self, text: str) -> tuple[Verified, bool]:
+        """What the token *text* proves, and whether that was known from before.
+
+        Raises TokenError, NoRights, KeysUnavailable.
+        """
+        if len(text) > self.settings.max_token_bytes:
+            raise TokenError("longer than max-token-bytes")
+        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+        now = self._clock()
+        known = self._remembered.get(digest)
+        if known is not None:
+            if now < known.until and await known.verified.holds(now):
+                return known.verified, True
+            del self._remembered[digest]
+        token = parse(text, self.settings.max_token_bytes)
+        verified = await self._issuer(token).verify(token, now)
+        self._remember(digest, verified, now)
+        return verified, False
+
+    def _issuer(self, token: Parsed) -> Issuer:
+        iss = token.claims.get("iss")
+        further = self._further.get(iss) if isinstance(iss, str) else None
+        issuer = further or self._first
+        if issuer is None:
+            raise TokenError("iss is nobody's here")
+        return issuer
+
+    def _remember(self, digest: bytes, verified: Verified, now: float) -> None:
+        self._remembered[digest] = _Remembered(verified, now + _REMEMBERED_SECONDS)
+        while len(self._remembered) > _MOST_REMEMBERED:
+            self._remembered.popitem(last=False)
+
+    async def close(self) -> None:
+        """Ends what is being fetched."""
+        for issuer in (*self._further.values(), self._first):
+            if issuer is not None:
+                await issuer.source.close()
+
+
+def _has_keys(settings: JwtSettings) -> bool:
+    try:
+        source_option(settings)
+    except ValueError as error:
+        return "ambiguous" in str(error)
+    return True

@@ -1,0 +1,192 @@
+"""`[auth.jwt]`: which tokens are taken, from whom, and what they give. Values only.
+
+Names are Grafana's, with `-` or `_`; those of its names that mean something else here are aliases.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from headgate_engine import Adopt
+from headgate_grammar import parse_duration
+
+_SECOND = 1_000_000_000
+SOURCES = ("jwk-set-url", "jwk-set-file", "jwk-set-value", "key-file", "key-value")
+_TEXT_CLAIMS = ("iss", "sub")
+
+
+@dataclass(frozen=True, slots=True)
+class JwtSettings:
+    """Of one issuer. Times are seconds; the paths are JMESPath; of the sources of keys exactly one
+    is set. *also* are further issuers.
+    """
+
+    enabled: bool = False
+    iss: str = ""
+    header_name: str = ""
+    url_login: bool = False
+    username_claim: str = ""
+    username_attribute_path: str = ""
+    email_claim: str = ""
+    email_attribute_path: str = ""
+    auto_sign_up: bool = False
+    adopt_existing: Adopt = "non_admin"
+    jwk_set_url: str = ""
+    jwk_set_file: str = ""
+    jwk_set_value: str = field(default="", repr=False)
+    key_file: str = ""
+    key_value: str = field(default="", repr=False)
+    key_id: str = ""
+    jwk_set_bearer_token_file: str = ""
+    tls_client_ca: str = ""
+    allow_insecure_jwk_set_url: bool = False
+    cache_ttl: float = 3600.0
+    min_cache_ttl: float = 5.0
+    stale_if_error: float = 86400.0
+    unknown_kid_refresh_cooldown: float = 10.0
+    algorithms: tuple[str, ...] = ()
+    expect_claims: Mapping[str, Any] = field(default_factory=dict)
+    audiences: tuple[str, ...] = ()
+    require_exp: bool = True
+    leeway: float = 60.0
+    max_token_age: float = 0.0
+    max_token_bytes: int = 16_384
+    accept_padded_signature: bool = False
+    role_attribute_path: str = ""
+    role_attribute_strict: bool = False
+    allow_assign_admin: bool = False
+    databases_attribute_path: str = ""
+    db_mapping: tuple[str, ...] = ()
+    grants_attribute_path: str = ""
+    auto_assign_databases: tuple[str, ...] = ()
+    auto_assign_privilege: str = "NONE"
+    grant_sync: str = "persist"
+    also: tuple["JwtSettings", ...] = ()
+
+    @property
+    def carries_rights(self) -> bool:
+        """Whether a token says anything of grants; if not, they are left alone."""
+        return bool(
+            self.role_attribute_path
+            or self.databases_attribute_path
+            or self.grants_attribute_path
+            or self.auto_assign_databases
+        )
+
+
+_ALIASES = {
+    "org-mapping": "db-mapping",
+    "org-attribute-path": "databases-attribute-path",
+    "allow-assign-grafana-admin": "allow-assign-admin",
+}
+_AMONG = {
+    "adopt-existing": ("none", "non_admin", "any"),
+    "grant-sync": ("persist", "ephemeral", "off"),
+}
+_LISTS = ("algorithms", "audiences", "db-mapping", "auto-assign-databases")
+# What makes one issuer another: its own, or none, never the first one's.
+_OWN = (*SOURCES, "iss", "key-id", "jwk-set-bearer-token-file", "tls-client-ca", "expect-claims")
+
+
+def read_jwt_settings(table: Mapping[str, Any]) -> JwtSettings:
+    """The settings in the TOML *table*. Raises ValueError: one line that begins with the option."""
+    given = {_name(key): value for key, value in table.items()}
+    issuers = given.pop("issuer", [])
+    if not isinstance(issuers, list) or not all(isinstance(one, dict) for one in issuers):
+        raise ValueError("issuer: expected tables, [[auth.jwt.issuer]]")
+    also = []
+    for further in issuers:
+        inherited = {key: value for key, value in given.items() if key not in _OWN}
+        one = _read(inherited | {_name(key): value for key, value in further.items()})
+        if not one.iss:
+            raise ValueError("issuer: iss: expected the text that its tokens have there")
+        also.append(one)
+    return replace(_read(given), also=tuple(also))
+
+
+def _name(key: str) -> str:
+    dashed = key.replace("_", "-")
+    return _ALIASES.get(dashed, dashed)
+
+
+def _read(given: Mapping[str, Any]) -> JwtSettings:
+    kinds = {one.name.replace("_", "-"): one for one in fields(JwtSettings) if one.name != "also"}
+    values: dict[str, Any] = {}
+    for key, value in given.items():
+        if key == "skip-org-role-sync":
+            if _boolean(value):
+                values["grant_sync"] = "off"
+            continue
+        if key not in kinds:
+            raise ValueError(f"{key}: unknown option")
+        try:
+            values[kinds[key].name] = _value(key, kinds[key].default, value)
+        except ValueError as error:
+            raise ValueError(f"{key}: {error}") from None
+    return JwtSettings(**values)
+
+
+def _value(key: str, default: Any, value: Any) -> Any:
+    if key == "expect-claims":
+        return _claims(value)
+    if key in _LISTS:
+        return _list(value)
+    if isinstance(default, bool):
+        return _boolean(value)
+    if isinstance(default, float):
+        return _seconds(value)
+    if isinstance(default, int):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError("expected a whole number above 0")
+        return value
+    text = _text(value)
+    if key in _AMONG and text not in _AMONG[key]:
+        raise ValueError(f"expected {', '.join(_AMONG[key])}")
+    return text
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("expected a string")
+    return value
+
+
+def _boolean(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("expected true or false")
+    return value
+
+
+def _seconds(value: Any) -> float:
+    try:
+        return 0.0 if str(value) == "0" else parse_duration(str(value)) / _SECOND
+    except ValueError:
+        raise ValueError("expected a duration such as 60m or 10s") from None
+
+
+def _list(value: Any) -> tuple[str, ...]:
+    """A list, or as in Grafana texts with commas or blanks between them."""
+    if isinstance(value, str):
+        return tuple(filter(None, re.split(r"[,\s]+", value)))
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise ValueError("expected a list of strings")
+    return tuple(value)
+
+
+def _claims(value: Any) -> Mapping[str, Any]:
+    try:
+        claims = json.loads(value or "{}") if isinstance(value, str) else value
+    except ValueError:
+        raise ValueError("no JSON") from None
+    if not isinstance(claims, dict):
+        raise ValueError("expected a JSON object")
+    for name in _TEXT_CLAIMS:
+        if not isinstance(claims.get(name, ""), str):
+            raise ValueError(f"{name}: expected a string")
+    audience = claims.get("aud", [])
+    listed = [audience] if isinstance(audience, str) else audience
+    if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
+        raise ValueError("aud: expected a string or a list of them")
+    return claims
