@@ -92,6 +92,7 @@ class Application:
             return
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        await self._service.stop_fetching()
         loop = asyncio.get_running_loop()
         left = max(0.0, self.close_by - loop.time())
         self.finished = await loop.run_in_executor(None, self._service.close, left)

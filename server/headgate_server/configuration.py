@@ -97,7 +97,7 @@ def configure(
         _from_flags(flags),
     ):
         values |= _with_secret(layer)
-    more, jwt = values.pop(_MORE, ()), values.pop(_JWT, JwtSettings())
+    more, jwt = tuple(values.pop(_MORE, ())), values.pop(_JWT, JwtSettings())
     settings = Settings(
         **{_OPTIONS[key].field: value for key, value in values.items()},
         more_secrets=more,

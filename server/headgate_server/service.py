@@ -104,6 +104,11 @@ class Service:
 
         self._statements.submit(finish)
 
+    async def stop_fetching(self) -> None:
+        """Ends what is fetched to verify tokens with."""
+        if self._issuers is not None:
+            await self._issuers.close()
+
     def close(self, seconds: float = math.inf) -> bool:
         """Finishes the statements that were taken on; False if they take more than *seconds*."""
         self._login.close()

@@ -77,7 +77,7 @@ class Settings:
     audit_file: str = field(default="", metadata={"key": "audit.file"})
     audit_retention: float = field(default=365 * 86400.0, metadata={"key": "audit.retention"})
     jwt: JwtSettings = JwtSettings()
-    source: Source = field(default_factory=Source, repr=False)
+    source: Source = field(default_factory=Source, repr=False, compare=False)
 
     @property
     def shared_secrets(self) -> tuple[str, ...]:

@@ -54,7 +54,7 @@ def add_many(tx: Tx, prefix: str) -> None:
         (Path.touch, "is an empty file"),
         (lambda path: path.write_text("no database at all, but long enough\n" * 50), "no store"),
         (make_foreign, "not a store of Headgate"),
-        (make_newer, "has schema version 99; this Headgate knows up to 2"),
+        (make_newer, "has schema version 99; this Headgate knows up to 3"),
         (make_damaged, "damaged, or no store at all"),
         (Path.mkdir, "cannot open store"),
     ],

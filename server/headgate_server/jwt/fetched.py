@@ -3,9 +3,9 @@
 import asyncio
 import re
 import ssl
-import time
 from collections.abc import Callable
 from pathlib import Path
+from time import monotonic
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -36,9 +36,9 @@ class Fetched:
     one line with the option, for what cannot be.
     """
 
-    def __init__(self, settings: JwtSettings, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, settings: JwtSettings, clock: Callable[[], float] | None = None) -> None:
         self._settings = settings
-        self._clock = clock
+        self._clock = clock or monotonic
         self._host = _host(settings)
         self._tls = _tls(settings)
         if settings.jwk_set_bearer_token_file:

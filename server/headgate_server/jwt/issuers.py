@@ -1,10 +1,10 @@
 """All issuers whose tokens are taken, and the tokens that were verified lately."""
 
 import hashlib
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import time
 
 from headgate_server.jwt.issuer import Issuer, Verified
 from headgate_server.jwt.settings import JwtSettings
@@ -30,11 +30,11 @@ class Issuers:
     Raises ValueError, one line with the option, for what cannot be.
     """
 
-    def __init__(self, settings: JwtSettings, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, settings: JwtSettings, clock: Callable[[], float] | None = None) -> None:
         if not settings.header_name and not settings.url_login:
             raise ValueError("header-name: expected a header's name, or url-login = true")
         self.settings = settings
-        self._clock = clock
+        self._clock = clock or time
         self._further: dict[str, Issuer] = {}
         for one in settings.also:
             if one.iss in self._further:
