@@ -54,9 +54,9 @@ class World:
             return spec["text"].encode()
         if self.secret == name:
             # A secret in a configuration is a text.
-            return made.key(name, "oct", str(spec["bytes"])).hex()[: spec["bytes"]].encode()
+            return made.key(str(name), "oct", str(spec["bytes"])).hex()[: spec["bytes"]].encode()
         detail = spec.get("bits") or spec.get("crv") or spec.get("bytes") or 32
-        return made.key(name, spec["type"], str(detail))
+        return made.key(str(name), spec["type"], str(detail))
 
     @property
     def secret(self) -> str | None:

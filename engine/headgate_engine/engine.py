@@ -21,7 +21,7 @@ from headgate_engine.errors import (
     UsernameTooLong,
     UserNotFound,
 )
-from headgate_engine.identity import Adopt, Door, Rights, recognize, sign_in
+from headgate_engine.identity import Adopt, Door, Rights, preview, recognize, sign_in
 from headgate_engine.needs import allows, needs
 from headgate_engine.passwords import Passwords, same_password
 from headgate_engine.result import Result, Series
@@ -150,13 +150,16 @@ class Engine:
         *,
         sign_up: bool = False,
         adopt: Adopt = "none",
+        dry: bool = False,
     ) -> User:
         """The user of *identity*, who has exactly *rights* from now on (None: what he has).
 
         Somebody unknown comes in with *sign_up*, or as the user of his name by *adopt*. Written
-        only if something changes. Raises SignUpDisabled, IdentityTaken.
+        only if something changes, and never if *dry*. Raises SignUpDisabled, IdentityTaken.
         """
         door = Door(sign_up, adopt, self._keep_last_admin)
+        if dry:
+            return preview(self.store, identity, rights, door)
         return sign_in(self.store, identity, rights, door, address)
 
     # ---- what he may do

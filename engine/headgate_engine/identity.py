@@ -87,6 +87,28 @@ def sign_in(
     return store.user(name) or _gone()
 
 
+class _Preview(Exception):
+    """Ends a transaction so that nothing of it is done."""
+
+    def __init__(self, user: User | None) -> None:
+        super().__init__()
+        self.user = user
+
+
+def preview(store: Store, identity: Identity, rights: Rights | None, door: Door) -> User:
+    """What `sign_in` would give, with nothing done. Raises SignUpDisabled, IdentityTaken."""
+    databases = _names(store)
+
+    def change(tx: Tx) -> None:
+        raise _Preview(tx.user(_sign_in(tx, identity, rights, door, databases)))
+
+    try:
+        store.transact(change, Audit(identity.actor, "", ""))
+    except _Preview as found:
+        return found.user or _gone()
+    return _gone()
+
+
 def _gone() -> User:
     raise SignUpDisabled  # dropped in this very moment
 

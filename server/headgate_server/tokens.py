@@ -49,6 +49,12 @@ def username(token: str, secrets: Sequence[str], clock: Callable[[], float] = ti
     return name
 
 
+def mint(name: str, secret: str, expires: float, algorithm: str = "HS256") -> str:
+    """A token for the user *name* until *expires* (seconds since 1970), signed with *secret*."""
+    claims = json.dumps({"username": name, "exp": math.ceil(expires)}).encode()
+    return _JWS.encode(claims, secret, algorithm, {"typ": "JWT"})
+
+
 def by_shared_secret(token: str) -> bool:
     """Whether *token* says that a secret signed it, and no key with a name."""
     try:

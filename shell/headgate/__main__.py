@@ -12,6 +12,7 @@ commands:
   shell    talk to a server: interactively, or as a script does with influx
   store    check, back up or restore a store file
   admin    the way back in, on a store file: a new password, the admin flag
+  token    make a token, or see what the server would say of one, and why
   audit    who changed what, or was refused, when, from where
 
 `headgate COMMAND -help` tells more.
@@ -60,6 +61,10 @@ def _run() -> int:
             from headgate_shell.storefile import admin_main
 
             return admin_main(arguments)
+        case "token":
+            from headgate_server.tokentool import main as token
+
+            return token(arguments)
         case "audit":
             from headgate_shell.storefile import audit_main
 

@@ -1,10 +1,12 @@
 """Whether what a verified token says holds: now, here, and for us (RFC 7519 section 4.1)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from headgate_server.jwt.settings import JwtSettings
 from headgate_server.jwt.token import TokenError
+
+Check = Callable[[Mapping[str, Any], JwtSettings, float], None]
 
 
 def check(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
@@ -12,31 +14,49 @@ def check(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
 
     `null` counts as absent. An audience that is expected has to be there whole, of `audiences` one.
     """
-    _check_types(claims)
-    if not claims.get("sub"):
-        raise TokenError("no sub")
-    _check_expected(claims, settings)
-    check_times(claims, settings, now)
+    for one in CHECKS.values():
+        one(claims, settings, now)
 
 
 def check_times(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
-    """The part of it that time changes."""
-    leeway = settings.leeway
-    expires, begins, issued = (claims.get(name) for name in ("exp", "nbf", "iat"))
-    if begins is not None and now + leeway < begins:
+    """The part of it that time changes. Raises TokenError."""
+    for name in ("nbf", "exp", "iat", "age"):
+        CHECKS[name](claims, settings, now)
+
+
+def _begins(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
+    begins = claims.get("nbf")
+    if begins is not None and now + settings.leeway < begins:
         raise TokenError("nbf is in the future")
+
+
+def _expires(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
+    expires = claims.get("exp")
     if expires is None and settings.require_exp:
         raise TokenError("no exp")
-    if expires is not None and now - leeway > expires:
+    if expires is not None and now - settings.leeway > expires:
         raise TokenError("exp is past")
-    if issued is not None and now + leeway < issued:
+
+
+def _issued(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
+    issued = claims.get("iat")
+    if issued is not None and now + settings.leeway < issued:
         raise TokenError("iat is in the future")
+
+
+def _age(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
+    issued = claims.get("iat")
     if settings.max_token_age:
-        if issued is None or now - leeway - issued > settings.max_token_age:
+        if issued is None or now - settings.leeway - issued > settings.max_token_age:
             raise TokenError("older than max-token-age, or without iat")
 
 
-def _check_types(claims: Mapping[str, Any]) -> None:
+def _subject(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
+    if not claims.get("sub"):
+        raise TokenError("no sub")
+
+
+def _types(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
     for name in ("iss", "sub"):
         if not isinstance(claims.get(name, ""), str | None):
             raise TokenError(f"{name} is no text")
@@ -56,7 +76,7 @@ def _audiences(claims: Mapping[str, Any]) -> set[str]:
     return set(listed)
 
 
-def _check_expected(claims: Mapping[str, Any], settings: JwtSettings) -> None:
+def _expected(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
     for name, wanted in settings.expect_claims.items():
         if name == "aud":
             needed = {wanted} if isinstance(wanted, str) else set(wanted)
@@ -66,6 +86,9 @@ def _check_expected(claims: Mapping[str, Any], settings: JwtSettings) -> None:
             continue
         elif name not in claims or not same(claims[name], wanted):
             raise TokenError("a claim is not what is expected")
+
+
+def _audience(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
     if settings.audiences:
         if claims.get("aud") is None or not _audiences(claims) & set(settings.audiences):
             raise TokenError("aud is not one of audiences")
@@ -80,3 +103,16 @@ def same(one: Any, other: Any) -> bool:
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(same, one, other))
     return bool(one == other)
+
+
+# In this order, and by these names.
+CHECKS: dict[str, Check] = {
+    "types": _types,
+    "sub": _subject,
+    "expect-claims": _expected,
+    "audiences": _audience,
+    "nbf": _begins,
+    "exp": _expires,
+    "iat": _issued,
+    "age": _age,
+}

@@ -46,7 +46,7 @@ class Issuer:
         self.settings = settings
         self._name = path("username-attribute-path", settings.username_attribute_path)
         self._email = path("email-attribute-path", settings.email_attribute_path)
-        self._mapping = RightsOf(settings)
+        self._rights = RightsOf(settings)
         unknown = [name for name in settings.algorithms if name not in SUPPORTED]
         if unknown:
             raise ValueError(f"algorithms: {unknown[0]!r}: expected {', '.join(sorted(SUPPORTED))}")
@@ -57,6 +57,14 @@ class Issuer:
 
     async def verify(self, token: Parsed, now: float) -> Verified:
         """Raises TokenError, NoRights, KeysUnavailable."""
+        key = await self.signer(token)
+        check(token.claims, self.settings, now)
+        return Verified(
+            self, key, token.claims, self.identity(token.claims), self.rights(token.claims)
+        )
+
+    async def signer(self, token: Parsed) -> Key:
+        """The key that made the signature of *token*. Raises TokenError, KeysUnavailable."""
         if self.settings.algorithms and token.algorithm not in self.settings.algorithms:
             raise TokenError("alg is not one of algorithms")
         if token.algorithm not in SUPPORTED:
@@ -67,9 +75,11 @@ class Issuer:
             key = self._signer(await self.source.newer(), token)
         if key is None:
             raise TokenError("no key here made that signature")
-        check(token.claims, self.settings, now)
-        identity, rights = self._identity(token.claims), self._mapping.rights(token.claims)
-        return Verified(self, key, token.claims, identity, rights)
+        return key
+
+    def rights(self, claims: Mapping[str, Any]) -> Rights | None:
+        """What *claims* give; None if grants are not theirs to give. Raises NoRights."""
+        return self._rights.of(claims)
 
     def _signer(self, keys: Keys, token: Parsed) -> Key | None:
         for key in candidates(keys, token.kid):
@@ -79,7 +89,8 @@ class Issuer:
                 return key
         return None
 
-    def _identity(self, claims: Mapping[str, Any]) -> Identity:
+    def identity(self, claims: Mapping[str, Any]) -> Identity:
+        """Who *claims*, which were checked, say that it is. Raises TokenError."""
         settings = self.settings
         name = _text(claims, settings.username_claim, self._name)
         email = _text(claims, settings.email_claim, self._email)

@@ -58,11 +58,12 @@ class Issuers:
                 return known.verified, True
             del self._remembered[digest]
         token = parse(text, self.settings.max_token_bytes)
-        verified = await self._issuer(token).verify(token, now)
+        verified = await self.issuer(token).verify(token, now)
         self._remember(digest, verified, now)
         return verified, False
 
-    def _issuer(self, token: Parsed) -> Issuer:
+    def issuer(self, token: Parsed) -> Issuer:
+        """Whose *token* is, as it says itself. Raises TokenError."""
         iss = token.claims.get("iss")
         further = self._further.get(iss) if isinstance(iss, str) else None
         issuer = further or self._first

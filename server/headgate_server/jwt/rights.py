@@ -68,7 +68,7 @@ class RightsOf:
             raise ValueError("auto-assign-privilege: expected NONE, READ, WRITE or ALL")
         self._default = _WORDS[settings.auto_assign_privilege]
 
-    def rights(self, claims: Mapping[str, Any]) -> Rights | None:
+    def of(self, claims: Mapping[str, Any]) -> Rights | None:
         """What *claims* give; None if grants are not theirs to give. Raises NoRights."""
         settings = self._settings
         if settings.grant_sync == "off" or not settings.carries_rights:

@@ -1,0 +1,225 @@
+"""`headgate token`: makes tokens, and says what becomes of one and why. Needs no server."""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from typing import Any, NoReturn
+
+from headgate_engine import (
+    Engine,
+    Identity,
+    IdentityTaken,
+    Rights,
+    SignUpDisabled,
+    SqliteStore,
+    StoreError,
+    User,
+)
+from headgate_grammar import parse_duration
+from headgate_server import logs
+from headgate_server.configuration import ConfigurationError, configure
+from headgate_server.jwt import Issuers, JwtSettings, KeysUnavailable, NoRights, TokenError
+from headgate_server.jwt.claims import CHECKS
+from headgate_server.jwt.issuer import Issuer
+from headgate_server.jwt.token import Parsed, parse
+from headgate_server.refusals import Unauthenticated
+from headgate_server.settings import Settings
+from headgate_server.tokens import by_shared_secret, mint, username
+
+_SECOND = 1_000_000_000
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`headgate token mint` and `check`; 0 if that could be done, or the token is good."""
+    parser = _Parser(prog="headgate token", description="Make a token, or look into one.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    making = commands.add_parser("mint", help="a token signed with the configured shared secret")
+    making.add_argument("--username", required=True, metavar="NAME", help="whom it is for")
+    making.add_argument("--exp", default="1h", metavar="DURATION", help="how long it is good, 1h")
+    making.add_argument(
+        "--algorithm", default="HS256", choices=("HS256", "HS384", "HS512"), help="HS256"
+    )
+    checking = commands.add_parser("check", help="what the server would say of a token, and why")
+    checking.add_argument("token", metavar="TOKEN", help="- reads it from standard input")
+    for command in (making, checking):
+        command.add_argument("--config", metavar="PATH", help="the server's configuration file")
+    checking.add_argument("--store", metavar="PATH", dest="store", help="its store file")
+    flags = parser.parse_args(
+        [f"-{word}" if len(word) > 2 and word[0] == "-" != word[1] else word for word in arguments]
+    )
+    logs.set_up("text", access=False)
+    try:
+        over = {"store.path": getattr(flags, "store", None)}
+        settings = configure(over, os.environ, flags.config).settings
+        return _mint(flags, settings) if flags.command == "mint" else _check(flags, settings)
+    except ConfigurationError as error:
+        return _failed(str(error))
+
+
+def _failed(text: str) -> int:
+    print(f"headgate: {text}", file=sys.stderr)
+    return 1
+
+
+def _mint(flags: argparse.Namespace, settings: Settings) -> int:
+    if not settings.shared_secrets:
+        return _failed("no shared-secret is configured to sign it with")
+    try:
+        seconds = parse_duration(flags.exp) / _SECOND
+    except ValueError:
+        return _failed("--exp: expected a duration such as 1h or 30m")
+    print(mint(flags.username, settings.shared_secret, time.time() + seconds, flags.algorithm))
+    return 0
+
+
+def _check(flags: argparse.Namespace, settings: Settings) -> int:
+    text = (sys.stdin.readline() if flags.token == "-" else flags.token).strip()
+    text = text[7:] if text[:7].lower() == "bearer " else text
+    if settings.shared_secrets and (by_shared_secret(text) or not settings.jwt.enabled):
+        return _check_shared(text, settings)
+    if not settings.jwt.enabled:
+        return _failed("neither shared-secret nor [auth.jwt] is configured")
+    return asyncio.run(_check_issued(text, settings))
+
+
+def _say(name: str, said: str) -> None:
+    print(f"{name:14} {said}")
+
+
+def _check_shared(text: str, settings: Settings) -> int:
+    _say("kind", "signed with the shared secret")
+    _show(text, settings.jwt.max_token_bytes)
+    try:
+        name = username(text, settings.shared_secrets)
+    except Unauthenticated as error:
+        _say("token", f"failed: {error}")
+        return 1
+    _say("token", "ok")
+    return _with_store(settings, lambda engine: _known(engine, name))
+
+
+def _known(engine: Engine, name: str) -> int:
+    user = engine.user(name)
+    if user is None:
+        _say("user", f"failed: there is no user {name!r}")
+        return 1
+    _show_user(user)
+    return 0
+
+
+def _show(text: str, longest: int) -> Parsed | None:
+    try:
+        token = parse(text, longest)
+    except TokenError as error:
+        _say("form", f"failed: {error}")
+        return None
+    _say("header", _json(token.header))
+    _say("claims", _json(token.claims))
+    return token
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+async def _check_issued(text: str, settings: Settings) -> int:
+    issuers = Issuers(settings.jwt)
+    try:
+        token = _show(text, settings.jwt.max_token_bytes)
+        if token is None:
+            return 1
+        try:
+            issuer = issuers.issuer(token)
+        except TokenError as error:
+            _say("issuer", f"failed: {error}")
+            return 1
+        _say("issuer", issuer.settings.iss or "[auth.jwt]")
+        good = [await _check_key(issuer, token), *_check_claims(issuer, token)]
+        if not all(good):
+            return 1
+    finally:
+        await issuers.close()
+    return _check_rights(issuer, token, settings)
+
+
+async def _check_key(issuer: Issuer, token: Parsed) -> bool:
+    try:
+        key = await issuer.signer(token)
+    except (TokenError, KeysUnavailable) as error:
+        _say("signature", f"failed: {error}")
+        return False
+    _say("signature", f"ok, key {key.kid or 'without kid'}, {token.algorithm}")
+    return True
+
+
+def _check_claims(issuer: Issuer, token: Parsed) -> list[bool]:
+    good = []
+    for name, check in CHECKS.items():
+        try:
+            check(token.claims, issuer.settings, time.time())
+        except TokenError as error:
+            _say(name, f"failed: {error}")
+            good.append(False)
+        else:
+            _say(name, "ok")
+            good.append(True)
+    return good
+
+
+def _check_rights(issuer: Issuer, token: Parsed, settings: Settings) -> int:
+    try:
+        identity = issuer.identity(token.claims)
+        rights = issuer.rights(token.claims)
+    except (TokenError, NoRights) as error:
+        _say("rights", f"failed: {error}")
+        return 1
+    return _with_store(settings, lambda engine: _come_in(engine, identity, rights, issuer.settings))
+
+
+def _come_in(
+    engine: Engine, identity: Identity, rights: Rights | None, settings: JwtSettings
+) -> int:
+    lends = settings.grant_sync == "ephemeral"
+    try:
+        user = engine.sign_in(
+            identity,
+            None if lends else rights,
+            sign_up=settings.auto_sign_up,
+            adopt=settings.adopt_existing,
+            dry=True,
+        )
+    except SignUpDisabled:
+        _say("user", f"failed: {identity.name!r} is nobody here, and auto-sign-up is off")
+        return 1
+    except IdentityTaken as error:
+        _say("user", f"failed: {error}")
+        return 1
+    _show_user(user, lent=engine.lent(rights) if lends and rights is not None else None)
+    return 0
+
+
+def _show_user(user: User, lent: Any = None) -> None:
+    grants = user.grants if lent is None else lent
+    _say("user", user.name)
+    _say("admin", str(user.admin).lower())
+    _say("grants", ", ".join(f"{name} {on}" for name, on in grants.items() if on) or "none")
+
+
+def _with_store(settings: Settings, work: Any) -> int:
+    try:
+        store = SqliteStore(settings.store_path, create=False)
+    except StoreError as error:
+        return _failed(f"{error}: users and grants were not looked at")
+    with closing(store):
+        status: int = work(Engine(store, keep_last_admin=settings.keep_last_admin))
+        return status
