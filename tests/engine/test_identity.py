@@ -1,0 +1,169 @@
+"""Users who come with a token: who they become, and what they have then."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from headgate_engine import (
+    EVERYBODY,
+    AuthenticationFailed,
+    Engine,
+    Identity,
+    IdentityTaken,
+    MemoryStore,
+    Passwords,
+    Rights,
+    SignUpDisabled,
+    SqliteStore,
+    Store,
+)
+from headgate_grammar import Privilege
+
+TODD = Identity("https://idp", "42", "todd", "todd@example.com")
+READ, WRITE, ALL, NONE = Privilege.READ, Privilege.WRITE, Privilege.ALL, Privilege.NONE
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    store: Store = MemoryStore() if request.param == "memory" else SqliteStore(tmp_path / "s.db")
+    with closing(store):
+        engine = Engine(store, Passwords(4))
+        query(engine, "CREATE USER root WITH PASSWORD 'r' WITH ALL PRIVILEGES")
+        query(engine, "CREATE USER plain WITH PASSWORD 'p'; CREATE DATABASE a; CREATE DATABASE b")
+        yield engine
+
+
+def query(engine: Engine, text: str) -> None:
+    assert not any(result.error for result in engine.query(text, EVERYBODY))
+
+
+def grants(engine: Engine, name: str) -> dict[str, Privilege]:
+    user = engine.user(name)
+    assert user is not None
+    return {database: on for database, on in user.grants.items() if on}
+
+
+def test_somebody_new_becomes_a_user_without_a_password(engine: Engine) -> None:
+    with pytest.raises(SignUpDisabled):
+        engine.sign_in(TODD, None)
+    user = engine.sign_in(TODD, Rights({"a": READ}), "192.0.2.1", sign_up=True)
+    assert (user.name, user.admin, dict(user.grants)) == ("todd", False, {"a": READ})
+    for password in ("", "*no password*", user.hash):
+        with pytest.raises(AuthenticationFailed):
+            engine.authenticate("todd", password)
+    record = engine.store.audit()[-1]
+    assert (record.actor, record.address) == ("jwt https://idp 42", "192.0.2.1")
+    assert record.statement == "CREATE USER todd -- no password; GRANT READ ON a TO todd"
+
+
+def test_who_comes_again_is_the_same_whatever_he_is_called_now(engine: Engine) -> None:
+    first = engine.sign_in(TODD, None, sign_up=True)
+    renamed = Identity("https://idp", "42", "tod")
+    assert engine.sign_in(renamed, None, sign_up=True).id == first.id
+    assert engine.recognize(renamed, None) == engine.user("todd")
+    with pytest.raises(IdentityTaken):
+        engine.sign_in(Identity("https://idp", "43", "todd"), None, sign_up=True, adopt="any")
+    with pytest.raises(IdentityTaken):
+        engine.sign_in(Identity("https://other", "42", "todd"), None, sign_up=True, adopt="any")
+
+
+def test_an_identity_ends_with_its_user(engine: Engine) -> None:
+    first = engine.sign_in(TODD, None, sign_up=True)
+    query(engine, "DROP USER todd; CREATE USER todd WITH PASSWORD 'other'")
+    assert engine.recognize(TODD, None) is None
+    with pytest.raises(IdentityTaken):
+        engine.sign_in(TODD, None, sign_up=True)
+    assert engine.sign_in(TODD, None, adopt="non_admin").id != first.id
+
+
+@pytest.mark.parametrize(
+    ("name", "adopt", "comes_in"),
+    [
+        ("plain", "none", False),
+        ("plain", "non_admin", True),
+        ("plain", "any", True),
+        ("root", "none", False),
+        ("root", "non_admin", False),
+        ("root", "any", True),
+    ],
+)
+def test_who_was_made_here_is_taken_over_only_as_is_set(
+    engine: Engine, name: str, adopt: str, comes_in: bool
+) -> None:
+    identity = Identity("", "1", name)
+    if comes_in:
+        assert engine.sign_in(identity, None, adopt=adopt).name == name  # type: ignore[arg-type]
+    else:
+        with pytest.raises(IdentityTaken):
+            engine.sign_in(identity, None, adopt=adopt)  # type: ignore[arg-type]
+        assert engine.recognize(identity, None) is None
+
+
+def test_grants_become_exactly_what_the_token_says(engine: Engine) -> None:
+    steps = [
+        (Rights({"a": READ, "gone": ALL}), {"a": READ}),
+        (Rights({"a": WRITE}), {"a": WRITE}),
+        (Rights({"b": ALL}), {"b": ALL}),
+        (Rights({"a": READ}, everywhere=WRITE), {"a": ALL, "b": WRITE}),
+        (None, {"a": ALL, "b": WRITE}),
+        (Rights(), {}),
+    ]
+    for rights, expected in steps:
+        engine.sign_in(TODD, rights, sign_up=True)
+        assert grants(engine, "todd") == expected
+
+
+def test_every_database_is_not_the_internal_one(engine: Engine) -> None:
+    query(engine, "CREATE DATABASE _internal")
+    engine.sign_in(TODD, Rights(everywhere=READ), sign_up=True)
+    assert grants(engine, "todd") == {"a": READ, "b": READ}
+    engine.sign_in(TODD, Rights({"_internal": READ}))
+    assert grants(engine, "todd") == {"_internal": READ}
+
+
+def test_only_what_changes_is_written(engine: Engine) -> None:
+    rights = Rights({"a": READ}, admin=False)
+    engine.sign_in(TODD, rights, sign_up=True)
+    before = len(engine.store.audit())
+    for _ in range(3):
+        assert engine.recognize(TODD, rights) is not None
+        engine.sign_in(TODD, rights)
+    assert len(engine.store.audit()) == before
+    engine.sign_in(TODD, Rights({"b": READ}, admin=False))
+    assert [record.statement for record in engine.store.audit()[before:]] == [
+        "GRANT READ ON b TO todd; REVOKE READ ON a FROM todd"
+    ]
+
+
+def test_the_admin_flag_follows_the_token_but_the_last_administrator_keeps_his(
+    engine: Engine,
+) -> None:
+    assert engine.sign_in(TODD, Rights(admin=True), sign_up=True).admin
+    assert not engine.sign_in(TODD, Rights(admin=False)).admin
+    engine.sign_in(TODD, Rights(admin=True))
+    query(engine, "DROP USER root")
+    assert engine.sign_in(TODD, Rights(admin=False)).admin
+
+
+def test_one_can_see_before_what_would_come_of_it(engine: Engine) -> None:
+    before = len(engine.store.audit())
+    seen = engine.sign_in(TODD, Rights({"a": READ}), sign_up=True, dry=True)
+    assert (seen.name, dict(seen.grants)) == ("todd", {"a": READ})
+    assert engine.user("todd") is None and len(engine.store.audit()) == before
+    with pytest.raises(SignUpDisabled):
+        engine.sign_in(TODD, None, dry=True)
+
+
+def test_a_store_of_version_2_takes_identities_after_its_upgrade(tmp_path: Path) -> None:
+    import apsw
+
+    path = tmp_path / "s.db"
+    SqliteStore(path).close()
+    connection = apsw.Connection(str(path))
+    connection.execute("DROP TABLE identities; PRAGMA user_version = 2")
+    connection.close()
+    with closing(SqliteStore(path)) as store:
+        assert store.upgraded == 2
+        assert Engine(store).sign_in(TODD, None, sign_up=True).name == "todd"

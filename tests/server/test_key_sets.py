@@ -1,0 +1,187 @@
+"""Keys at a URL whose server is slow, dead, wrong, huge, rotates, or sends one elsewhere."""
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import pytest
+
+import tokens_made as made
+from harness import free_port, poll_until
+from headgate_server.jwt.fetched import Fetched
+from headgate_server.jwt.settings import JwtSettings
+from headgate_server.jwt.source import KeysUnavailable
+from key_server import KeyServer, Said
+
+T = TypeVar("T")
+ONE = made.jwk(made.key("one"), kid="one")
+TWO = made.jwk(made.key("two"), kid="two")
+
+
+def keys(*entries: dict[str, str]) -> bytes:
+    return json.dumps({"keys": list(entries)}).encode()
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def settings(url: str, **more: object) -> JwtSettings:
+    return JwtSettings(jwk_set_url=url, allow_insecure_jwk_set_url=True, **more)  # type: ignore[arg-type]
+
+
+def with_source(
+    settings: JwtSettings, work: Callable[[Fetched], Awaitable[T]], clock: Clock | None = None
+) -> T:
+    async def run() -> T:
+        source = Fetched(settings, clock or Clock())
+        try:
+            return await work(source)
+        finally:
+            await source.close()
+
+    return asyncio.run(run())
+
+
+async def kids(source: Fetched) -> list[str | None]:
+    return [key.kid for key in await source.keys()]
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (Said(200, keys(ONE)), ["one"]),
+        (Said(200, keys({"kty": "RSA"}, {"kty": "?"}, TWO)), ["two"]),
+        (Said(500, keys(ONE)), None),
+        (Said(404, b"{}"), None),
+        (Said(302, b"", {"Location": "http://localhost:1/keys"}), None),
+        (Said(200, b"<html>"), None),
+        (Said(200, b"[]"), None),
+        (Said(200, b'{"keys": []}'), None),
+        (Said(200, b'{"error": "later"}'), None),
+        (Said(200, keys(ONE).ljust(300_000)), None),
+        (Said(200, b"[" * 100_000), None),
+    ],
+)
+def test_only_a_whole_set_with_a_key_in_it_counts(said: Said, expected: list[str] | None) -> None:
+    async def work(source: Fetched) -> list[str | None]:
+        return await kids(source)
+
+    with KeyServer([said]) as server:
+        if expected is None:
+            with pytest.raises(KeysUnavailable):
+                with_source(settings(server.url), work)
+        else:
+            assert with_source(settings(server.url), work) == expected
+
+
+def test_nobody_is_there() -> None:
+    async def work(source: Fetched) -> None:
+        for _ in range(20):
+            with pytest.raises(KeysUnavailable):
+                await source.keys()
+
+    with_source(settings(f"http://localhost:{free_port()}/"), work)
+
+
+def test_a_redirect_is_not_followed() -> None:
+    async def work(source: Fetched) -> None:
+        with pytest.raises(KeysUnavailable):
+            await source.keys()
+
+    with KeyServer([Said(200, keys(ONE))]) as elsewhere:
+        with KeyServer([Said(307, b"", {"Location": elsewhere.url})]) as server:
+            with_source(settings(server.url), work)
+        assert elsewhere.asked == []
+
+
+def test_a_rotated_key_is_found_by_its_kid_and_the_old_one_is_gone() -> None:
+    clock = Clock()
+
+    async def work(source: Fetched) -> None:
+        assert await kids(source) == ["one"]
+        assert [key.kid for key in await source.newer()] == ["one"]  # asked a moment ago
+        clock.now += 11
+        assert [key.kid for key in await source.newer()] == ["two"]
+        assert await kids(source) == ["two"]
+
+    with KeyServer([Said(200, keys(ONE)), Said(200, keys(TWO))]) as server:
+        with_source(settings(server.url), work, clock)
+        assert len(server.asked) == 2
+
+
+def test_a_flood_of_unknown_kids_asks_no_more_than_the_cooldown_allows() -> None:
+    clock = Clock()
+
+    async def work(source: Fetched) -> None:
+        await source.keys()
+        for _ in range(3):
+            clock.now += 11
+            await asyncio.gather(*(source.newer() for _ in range(200)))
+
+    with KeyServer([Said(200, keys(ONE))]) as server:
+        with_source(settings(server.url), work, clock)
+        assert len(server.asked) == 4
+
+
+def test_while_the_server_is_dead_its_keys_stay_good_and_it_is_asked_less_and_less() -> None:
+    clock = Clock()
+
+    async def work(source: Fetched) -> None:
+        assert await kids(source) == ["one"]
+        for _ in range(120):
+            clock.now += 60
+            assert await kids(source) == ["one"]
+        clock.now += 86_400
+        assert await kids(source) == []  # too long ago
+
+    with KeyServer([Said(200, keys(ONE)), Said(503)], stays=False) as server:
+        with_source(settings(server.url, cache_ttl=60.0), work, clock)
+        assert len(server.asked) <= 123
+
+
+def test_failures_back_off() -> None:
+    clock = Clock()
+
+    async def work(source: Fetched) -> None:
+        for _ in range(600):
+            clock.now += 0.1
+            with pytest.raises(KeysUnavailable):
+                await source.keys()
+
+    with KeyServer([Said(503)]) as server:
+        with_source(settings(server.url), work, clock)
+        assert len(server.asked) == 6  # after 0, 1, 2, 4, 8, 16 and 32 s, of which 60 are over
+
+
+def test_a_server_that_hangs_holds_up_nobody_who_has_a_known_key() -> None:
+    clock = Clock()
+
+    async def work(source: Fetched) -> float:
+        await source.keys()
+        clock.now += 3599  # nearly too old: fetched again, by the way
+        began = time.monotonic()
+        for _ in range(1000):
+            assert await kids(source) == ["one"]
+            await asyncio.sleep(0)
+        return time.monotonic() - began
+
+    slow = Said(200, keys(ONE), seconds=3)
+    with KeyServer([Said(200, keys(ONE)), slow]) as server:
+        assert with_source(settings(server.url), work, clock) < 3
+        poll_until(lambda: len(server.asked) == 2, "it was not asked ahead of time")
+
+
+def test_what_is_new_is_there_for_all_who_wait_at_once() -> None:
+    async def work(source: Fetched) -> list[list[str | None]]:
+        return await asyncio.gather(*(kids(source) for _ in range(100)))
+
+    with KeyServer([Said(200, keys(ONE), seconds=0.2)]) as server:
+        assert with_source(settings(server.url), work) == [["one"]] * 100
+        assert len(server.asked) == 1
