@@ -1,0 +1,241 @@
+"""Tokens of other issuers, asked of real servers; and the tool that looks into them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tokens_made as made
+from harness import Answer, Server, poll_until
+
+KEY = made.key("idp")
+OTHER = made.key("other", "EC", "P-256")
+HOUR = 3600
+Configured = Callable[..., Server]
+
+
+def claims(**more: Any) -> dict[str, Any]:
+    return {"sub": "todd", "exp": int(time.time()) + HOUR} | more
+
+
+def whoami(server: Server, token: str) -> Answer:
+    return server.request("GET", "/api/whoami", headers={"X-Token": token})
+
+
+@pytest.fixture
+def configured(serve: Callable[..., Server], tmp_path: Path) -> Configured:
+    """A server with that `[auth.jwt]`, and databases a and b."""
+
+    def started(text: str, *flags: str, top: str = "") -> Server:
+        path = tmp_path / "headgate.toml"
+        path.write_text(configuration(text, top))
+        (tmp_path / "key.pem").write_text(made.pem(KEY))
+        server = serve("--config", str(path), *flags)
+        return server.bootstrap("CREATE DATABASE a; CREATE DATABASE b")
+
+    return started
+
+
+def configuration(text: str, top: str = "") -> str:
+    return f'{top}\n[auth.jwt]\nenabled = true\nheader-name = "X-Token"\n{text}\n'
+
+
+PLAIN = 'key-file = "{folder}/key.pem"\nusername-claim = "sub"\nauto-sign-up = true\n'
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> str:
+    return PLAIN.format(folder=tmp_path)
+
+
+def test_grants_can_be_lent_for_a_request_alone(configured: Configured, plain: str) -> None:
+    server = configured(plain + 'grant-sync = "ephemeral"\ngrants-attribute-path = "dbs"')
+    reader = made.token(KEY, claims(dbs={"a": "READ"}))
+    assert whoami(server, reader).json["grants"] == {"a": "READ"}
+    listed = server.request("GET", "/query?q=SHOW+DATABASES", headers={"X-Token": reader})
+    assert listed.rows() == [["a"]]
+    writer = made.token(KEY, claims(dbs=[{"database": "b", "privilege": "WRITE"}]))
+    assert whoami(server, writer).json["grants"] == {"b": "WRITE"}
+    assert (
+        server.query("SHOW GRANTS FOR todd").json["results"][0]["series"][0].get("values") is None
+    )
+
+
+def test_grants_that_are_given_here_stay_where_tokens_say_nothing_of_them(
+    configured: Configured, plain: str
+) -> None:
+    server = configured(plain)
+    token = made.token(KEY, claims())
+    assert whoami(server, token).json["grants"] == {}
+    server.query("GRANT WRITE ON b TO todd")
+    assert whoami(server, token).json["grants"] == {"b": "WRITE"}
+    server.query("DROP USER todd")
+    assert whoami(server, token).json["grants"] == {}  # somebody new of that name
+
+
+def test_each_issuer_has_its_own_keys_and_its_own_users(
+    configured: Configured, plain: str, tmp_path: Path
+) -> None:
+    (tmp_path / "other.pem").write_text(made.pem(OTHER))
+    server = configured(
+        f'{plain}expect-claims = \'{{"iss": "https://one"}}\'\n'
+        f'[[auth.jwt.issuer]]\niss = "https://two"\nkey-file = "{tmp_path}/other.pem"\n'
+        'username-claim = "name"\n'
+    )
+    one = made.token(KEY, claims(iss="https://one"))
+    two = made.token(OTHER, claims(iss="https://two", name="tina"), "ES256")
+    assert whoami(server, one).json["name"] == "todd"
+    assert whoami(server, two).json["name"] == "tina"
+    assert whoami(server, two).json["issuer"] == "https://two"
+    crossed = [
+        made.token(OTHER, claims(iss="https://one"), "ES256"),
+        made.token(KEY, claims(iss="https://two")),
+        made.token(KEY, claims(iss="https://three")),
+        made.token(KEY, claims()),
+    ]
+    assert [whoami(server, token).status for token in crossed] == [401] * 4
+
+
+def test_sighup_reads_again_and_keeps_what_there_was_if_that_is_wrong(
+    configured: Configured, plain: str, tmp_path: Path
+) -> None:
+    server = configured(plain, "--workers", "2")
+    token = made.token(KEY, claims(aud="here"))
+    assert whoami(server, token).status == 200
+    path = tmp_path / "headgate.toml"
+    assert server.process is not None
+
+    def said(text: str) -> Callable[[], bool]:
+        return lambda: server.log().count(text) == 2
+
+    path.write_text(configuration(plain + 'audiences = ["elsewhere"]'))
+    server.process.send_signal(signal.SIGHUP)
+    poll_until(said("configuration of tokens read again"), "not both workers read it")
+    assert [whoami(server, token).status for _ in range(6)] == [401] * 6
+    path.write_text(configuration(plain + "audiences = 1"))
+    server.process.send_signal(signal.SIGHUP)
+    poll_until(said("audiences: expected a list of strings; what was configured stays"), "no word")
+    assert [whoami(server, token).status for _ in range(6)] == [401] * 6
+
+
+def test_a_shared_secret_takes_the_place_of_another_without_a_break(
+    configured: Configured, plain: str, tmp_path: Path
+) -> None:
+    secrets = [f"{name:-<40}" for name in ("old", "new", "never")]
+    path = tmp_path / "secrets"
+    path.write_text("\n".join(secrets[:2]) + "\n")
+    server = configured(plain, top=f'[http]\nshared-secret-file = "{path}"')
+    server.query("CREATE USER app WITH PASSWORD 'x'")
+
+    def statuses() -> list[int]:
+        tokens = [
+            made.token(text.encode(), {"username": "app", "exp": time.time() + 60}, "HS256")
+            for text in secrets
+        ]
+        return [
+            server.request(
+                "GET", "/api/whoami", headers={"Authorization": f"Bearer {token}"}
+            ).status
+            for token in tokens
+        ]
+
+    assert statuses() == [200, 200, 401]
+    path.write_text(secrets[1])
+    assert server.process is not None
+    server.process.send_signal(signal.SIGHUP)
+    poll_until(lambda: statuses() == [401, 200, 401], "the old secret is still good")
+
+
+def test_what_a_token_changes_is_in_the_audit(configured: Configured, plain: str) -> None:
+    server = configured(plain + 'role-attribute-path = "role"\nauto-assign-databases = ["a"]')
+    good = made.token(KEY, claims(iss="https://idp", role="Viewer"))
+    assert whoami(server, good).status == 200
+    assert whoami(server, made.token(KEY, claims(exp=1))).status == 401
+    assert whoami(server, "x.y.z").status == 401
+
+    def lines() -> list[dict[str, Any]]:
+        done = subprocess.run(
+            [sys.executable, "-m", "headgate", "audit", "--store", str(server.store), "--json"],
+            capture_output=True,
+            check=True,
+            text=True,
+        )
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    poll_until(lambda: len(lines()) >= 5, "the refused are not there yet")
+    found = [(it["actor"], it["statement"], it["outcome"]) for it in lines()][-3:]
+    created = "CREATE USER todd -- no password; GRANT READ ON a TO todd"
+    assert ("jwt https://idp todd", created, "ok") in found
+    assert ("", "-- login (jwt)", "invalid token: exp is past") in found
+    assert ("", "-- login (jwt)", "invalid token: no base64url") in found
+
+
+def tool(*arguments: str, stdin: str = "", **environment: str) -> tuple[int, str, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "headgate", "token", *arguments],
+        input=stdin,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_a_minted_token_logs_in(serve: Callable[..., Server], tmp_path: Path) -> None:
+    secret = "s" * 40
+    server = serve(HEADGATE_HTTP_SHARED_SECRET=secret).bootstrap(
+        "CREATE USER app WITH PASSWORD 'x'"
+    )
+    minting = ("mint", "-username", "app", "-exp", "5m", "--algorithm", "HS512")
+    status, token, _ = tool(*minting, HEADGATE_HTTP_SHARED_SECRET=secret)
+    assert status == 0
+    bearer = {"Authorization": f"Bearer {token.strip()}"}
+    assert server.request("GET", "/api/whoami", headers=bearer).json["method"] == "shared-secret"
+    store = ("--store", str(server.store))
+    status, said, _ = tool("check", "-", *store, stdin=token, HEADGATE_HTTP_SHARED_SECRET=secret)
+    assert status == 0 and "user           app\n" in said and secret not in said
+    status, said, _ = tool("check", "-", *store, stdin=token, HEADGATE_HTTP_SHARED_SECRET="t" * 40)
+    assert status == 1 and "token          failed: signature is invalid\n" in said
+    assert tool(*minting)[::2] == (1, "headgate: no shared-secret is configured to sign it with\n")
+
+
+@pytest.mark.parametrize(
+    ("changes", "answer", "line"),
+    [
+        ({}, 200, "grants         a READ"),
+        ({"exp": 1}, 401, "exp            failed: exp is past"),
+        ({"aud": "there"}, 401, "audiences      failed: aud is not one of audiences"),
+        ({"role": "?"}, 403, "rights         failed: the token gives no role here"),
+        ({"sub": "root"}, 403, "user           failed: the user name belongs to somebody else"),
+        ({"sub": ""}, 401, "sub            failed: no sub"),
+    ],
+)
+def test_the_tool_says_what_becomes_of_a_token_and_why(
+    configured: Configured,
+    plain: str,
+    tmp_path: Path,
+    changes: dict[str, Any],
+    answer: int,
+    line: str,
+) -> None:
+    server = configured(
+        plain + 'audiences = ["here"]\nrole-attribute-path = "role"\nrole-attribute-strict = true\n'
+        'auto-assign-databases = ["a"]\n'
+    )
+    token = made.token(KEY, claims(aud="here", role="Viewer") | changes)
+    arguments = ("--config", str(tmp_path / "headgate.toml"), "--store", str(server.store))
+    found, said, complaint = tool("check", token, *arguments)
+    assert (found, complaint) == (0 if answer == 200 else 1, "")
+    assert line in said.splitlines() and "signature      ok, key without kid, RS256" in said
+    # The tool only looks.
+    assert server.query("SHOW USERS").rows() == [["root", True]]
+    assert whoami(server, token).status == answer
