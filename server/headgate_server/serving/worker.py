@@ -13,7 +13,7 @@ import uvicorn
 
 from headgate_server import logs
 from headgate_server.app import Application
-from headgate_server.configuration import ConfigurationError
+from headgate_server.configuration import ConfigurationError, configure_again
 from headgate_server.serving.connection import Connection, Limits
 from headgate_server.serving.listeners import Listeners
 from headgate_server.serving.tls import Certificate, CertificateError
@@ -42,7 +42,7 @@ def work(settings: Settings, listeners: Listeners, started: Callable[[], None] =
     certificate = None
     if settings.https_enabled:
         certificate = Certificate(settings.https_certificate, settings.https_private_key)
-    application = Application(settings)
+    application = Application(_as_now(settings))
     limits = Limits(
         read_header=settings.read_header_timeout,
         read=settings.read_timeout,
@@ -78,6 +78,16 @@ def work(settings: Settings, listeners: Listeners, started: Callable[[], None] =
     if not application.finished:
         logs.complain("statements were still running, and are broken off")
         os._exit(1)  # what runs in a thread cannot be stopped otherwise
+
+
+def _as_now(settings: Settings) -> Settings:
+    """*settings* with what was set anew since the first worker began; as they are if that is wrong:
+    whoever was running then has said so.
+    """
+    try:
+        return configure_again(settings, os.environ)
+    except ConfigurationError:
+        return settings
 
 
 class _Server(uvicorn.Server):
