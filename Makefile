@@ -39,6 +39,7 @@ bench: .venv/developed
 	PYTHONPATH=tests $(BIN)/python benchmarks/shell_start.py
 	PYTHONPATH=tests $(BIN)/python benchmarks/shell_completion.py
 	PYTHONPATH=tests $(BIN)/python benchmarks/shell_formats.py
+	PYTHONPATH=tests $(BIN)/python benchmarks/tokens.py
 
 # Needs tmux: the pictures of docs/shell.md.
 screens: .venv/developed

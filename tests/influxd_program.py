@@ -29,6 +29,7 @@ bind-address = "127.0.0.1:{rpc}"
 [http]
   bind-address = "127.0.0.1:{port}"
   auth-enabled = {auth}
+  shared-secret = "{secret}"
   log-enabled = false
   unix-socket-enabled = true
   bind-socket = "{folder}/influxdb.sock"
@@ -44,9 +45,9 @@ bind-address = "127.0.0.1:{rpc}"
 class Influxd(Server):
     """Asked like our own server; ends with its `with`."""
 
-    def __init__(self, folder: Path, *, auth: bool = True) -> None:
+    def __init__(self, folder: Path, *, auth: bool = True, secret: str = "") -> None:
         super().__init__(folder / "influxd")
-        self._auth = auth
+        self._auth, self._secret = auth, secret
         self.socket = folder / "influxdb.sock"
 
     def launch(self) -> None:
@@ -55,7 +56,9 @@ class Influxd(Server):
         path = folder / "influxdb.conf"
         auth = str(self._auth).lower()
         path.write_text(
-            _CONFIGURATION.format(folder=folder, port=self.port, rpc=free_port(), auth=auth)
+            _CONFIGURATION.format(
+                folder=folder, port=self.port, rpc=free_port(), auth=auth, secret=self._secret
+            )
         )
         self.process = subprocess.Popen(
             ["influxd", "-config", str(path)],

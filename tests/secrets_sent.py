@@ -20,10 +20,12 @@ def shown(target: str, body: bytes, headers: Iterable[tuple[str, str]]) -> set[s
     pairs = dict(parse_qsl(urlsplit(target).query)) | dict(
         parse_qsl(body[:100_000].decode("latin-1"))
     )
-    found = {pairs.get("p", "")} | set(_of_query(pairs.get("q", "")))
+    found = {pairs.get("p", ""), pairs.get("auth_token", "")} | set(_of_query(pairs.get("q", "")))
     for name, value in headers:
         if name.lower() == "authorization":
             found |= set(_of_authorization(value))
+        elif value.count(".") == 2:
+            found.add(value)  # a token in a header of its own
     found.discard("[REDACTED]")
     return {secret for secret in found if _TELLING.fullmatch(secret)}
 
@@ -52,12 +54,14 @@ def _of_authorization(value: str) -> Iterator[str]:
 
 
 def leaks(folder: Path) -> list[str]:
-    """Which log files under *folder* hold a secret that a `.secrets` file there lists."""
-    known: set[str] = set()
-    for path in folder.rglob("*.secrets"):
-        known |= set(json.loads(path.read_text()))
+    """Which log files under *folder* hold a secret that a `.secrets` file beside them lists.
+
+    Of another test's secrets one may be this one's user, who may be named.
+    """
     found = []
     for path in filter(Path.is_file, folder.rglob("*.log")):
+        lists = [json.loads(beside.read_text()) for beside in path.parent.glob("*.secrets")]
         text = path.read_text(errors="replace")
+        known = {secret for secrets in lists for secret in secrets}
         found += [f"{path.name} holds {secret!r}" for secret in sorted(known) if secret in text]
     return found

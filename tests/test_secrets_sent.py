@@ -41,7 +41,9 @@ def test_a_secret_in_a_log_is_found(tmp_path: Path) -> None:
     (tmp_path / "a.secrets").write_text(json.dumps(["s3cret"]))
     (tmp_path / "a.log").write_text("nothing\n")
     assert leaks(tmp_path) == []
-    (tmp_path / "deep").mkdir()
-    (tmp_path / "deep" / "b.log").write_text("GET /query?p=s3cret\n")
-    assert leaks(tmp_path) == ["b.log holds 's3cret'"]
-    (tmp_path / "deep" / "b.log").unlink()  # or the search after all tests would find it, too
+    deep = tmp_path / "deep"
+    deep.mkdir()
+    (deep / "b.log").write_text("user=s3cret asked, and p=0ther too\n")
+    (deep / "b.secrets").write_text(json.dumps(["0ther-1", "p=0ther"]))
+    assert leaks(tmp_path) == ["b.log holds 'p=0ther'"]
+    (deep / "b.log").unlink()  # or the search after all tests would find it, too

@@ -1,0 +1,121 @@
+"""Requests a second with tokens, end to end: of each kind of key, the same one and ever new ones.
+
+PYTHONPATH=tests tokens.py [SECONDS [ROUNDS]]      5 and 3 by default
+
+`SHOW DATABASES` over 16 connections of wrk, in turns; Debian's influxd with the shared secret
+beside it. Ever new ones are 20,000 in turn, twice as many as are remembered.
+"""
+
+import json
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import tokens_made as made
+from harness import Server
+from influxd_program import Influxd
+
+SECRET = b"a secret that is long enough for HS512, and for everybody else as well"
+KEYS = {
+    "RS256": made.key("rsa"),
+    "ES256": made.key("ec", "EC", "P-256"),
+    "EdDSA": made.key("ed", "OKP", "Ed25519"),
+}
+MANY = 20_000
+LUA = """\
+local tokens = {{}}
+for line in io.lines("{path}") do tokens[#tokens + 1] = line end
+local turn = 0
+request = function()
+  turn = turn % #tokens + 1
+  wrk.headers["{header}"] = "{scheme}" .. tokens[turn]
+  return wrk.format("GET", "/query?q=SHOW+DATABASES")
+end
+"""
+
+
+def tokens(algorithm: str, count: int) -> list[str]:
+    expires = int(time.time()) + 3600
+    if algorithm == "HS256":
+        return [
+            made.token(SECRET, {"username": "app", "exp": expires, "jti": number}, "HS256")
+            for number in range(count)
+        ]
+    return [
+        made.token(
+            KEYS[algorithm], {"sub": "app", "exp": expires, "jti": number}, algorithm,
+            {"kid": algorithm},
+        )
+        for number in range(count)
+    ]  # fmt: skip
+
+
+def rate(port: int, script: Path, seconds: int) -> float:
+    command = ["wrk", "-t2", "-c16", f"-d{seconds}s", "-s", str(script), f"http://127.0.0.1:{port}"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "Non-2xx" not in said, said
+    found = re.search(r"Requests/sec:\s+([\d.]+)", said)
+    assert found is not None, said
+    return float(found[1])
+
+
+def script(folder: Path, algorithm: str, count: int) -> Path:
+    name = f"{algorithm}-{count}"
+    (folder / f"{name}.txt").write_text("\n".join(tokens(algorithm, count)))
+    shared = algorithm == "HS256"
+    header, scheme = ("Authorization", "Bearer ") if shared else ("X-Token", "")
+    path = folder / f"{name}.lua"
+    path.write_text(LUA.format(path=folder / f"{name}.txt", header=header, scheme=scheme))
+    return path
+
+
+def configured(folder: Path) -> Server:
+    jwks = {"keys": [made.jwk(key, kid=kid) for kid, key in KEYS.items()]}
+    (folder / "keys.json").write_text(json.dumps(jwks))
+    path = folder / "headgate.toml"
+    path.write_text(
+        f'[http]\nshared-secret = "{SECRET.decode()}"\nlog-enabled = false\n'
+        f'[auth.jwt]\nenabled = true\nheader-name = "X-Token"\nusername-claim = "sub"\n'
+        f'jwk-set-file = "{folder}/keys.json"\nadopt-existing = "any"\n'
+    )
+    return Server(folder / "users.db", ("--config", str(path))).start()
+
+
+def main() -> int:
+    seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 3
+    with tempfile.TemporaryDirectory() as place, tempfile.TemporaryDirectory() as other:
+        folder = Path(place)
+        server = configured(folder)
+        users = "CREATE USER app WITH PASSWORD 'x'"
+        try:
+            server.bootstrap(users)
+            with Influxd(Path(other), secret=SECRET.decode()) as influxd:
+                influxd.bootstrap(users)
+                cases = [
+                    ("influxd", influxd.port, "HS256", 1),
+                    ("influxd", influxd.port, "HS256", MANY),
+                ]
+                for algorithm in ("HS256", *KEYS):
+                    cases += [("headgate", server.port, algorithm, n) for n in (1, MANY)]
+                scripts = {case: script(folder, case[2], case[3]) for case in cases}
+                found: dict[tuple[str, int, str, int], list[float]] = {case: [] for case in cases}
+                for _ in range(rounds):
+                    for case in cases:
+                        found[case].append(rate(case[1], scripts[case], seconds))
+        finally:
+            server.stop()
+    base = statistics.median(found[cases[0]])
+    for case in cases:
+        middle = statistics.median(found[case])
+        kind = "the same token" if case[3] == 1 else "ever new tokens"
+        print(f"{case[0]:9} {case[2]:6} {kind:16} {middle:8.0f}/s  {middle / base:.2f} of influxd")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
