@@ -66,12 +66,16 @@ DESCRIPTION: dict[str, Any] = {
                 "properties": {
                     "name": {"type": "string", "description": "empty if nobody need log in"},
                     "admin": {"type": "boolean"},
-                    "method": {"enum": ["password", "shared-secret", "none"]},
+                    "method": {"enum": ["password", "shared-secret", "jwt", "none"]},
                     "grants": {
                         "type": "object",
                         "description": "privileges by database",
                         "additionalProperties": {"enum": ["READ", "WRITE", "ALL PRIVILEGES"]},
                     },
+                    "email": {"type": "string", "description": "this and below: with a token"},
+                    "full_name": {"type": "string"},
+                    "external_id": {"type": "string", "description": "the token's sub"},
+                    "issuer": {"type": "string"},
                 },
                 "required": ["name", "admin", "method", "grants"],
                 "additionalProperties": False,
