@@ -29,6 +29,7 @@ _REFUSALS = {
     "401": _answer(
         "No credentials, or wrong ones", "Error", WWW_Authenticate="the realm to log in to"
     ),
+    "403": _answer("A token that gives nothing here, or names somebody else's user", "Error"),
     "429": _answer("Too many failed logins", "Error", Retry_After="seconds to wait"),
     "503": _answer("Too busy, or the store is away", "Error", Retry_After="seconds to wait"),
 }
