@@ -1,6 +1,6 @@
 """Replays what real programs answered against ours, and holds it to what was reached.
 
-    gate.py FOLDER      FOLDER has replay.py, shell_replay.py and jwt_replay.py, and the recorded scenarios
+    gate.py FOLDER      FOLDER has replay.py, shell_replay.py, jwt_replay.py, and what they play
 
 The exit status is 1 if a step differs that is not marked as mended, or too much of the shell does.
 """

@@ -185,3 +185,26 @@ def test_what_is_new_is_there_for_all_who_wait_at_once() -> None:
     with KeyServer([Said(200, keys(ONE), seconds=0.2)]) as server:
         assert with_source(settings(server.url), work) == [["one"]] * 100
         assert len(server.asked) == 1
+
+
+def test_while_a_server_hangs_for_good_only_the_first_wait_for_it() -> None:
+    clock = Clock()
+
+    async def work(source: Fetched) -> list[float]:
+        await source.keys()
+        took = []
+        for ahead in (3600.0, 12.0, 12.0):
+            clock.now += ahead
+            began = time.monotonic()
+            assert await kids(source) == ["one"]
+            took.append(time.monotonic() - began)
+            # As if its time were over.
+            if source._task is not None:
+                source._task.cancel()
+                await asyncio.sleep(0.01)
+                source._failures += 1
+        return took
+
+    with KeyServer([Said(200, keys(ONE)), Said(200, keys(ONE), seconds=5)]) as server:
+        first, *others = with_source(settings(server.url), work, clock)
+    assert first > 1 > max(others)

@@ -55,7 +55,8 @@ class Fetched:
         if now >= self._until:
             if self._may_try(now):
                 self._begin(now)
-            await self._wait()
+            if not (self._ever and self._failures):
+                await self._wait()  # else the old keys will do: the server is known to be ill
         elif now >= self._ahead and self._may_try(now):
             self._begin(now)
         return self._good()

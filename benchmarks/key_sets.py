@@ -1,0 +1,100 @@
+"""What requests with a known key feel of a key set's server that misbehaves.
+
+PYTHONPATH=tests key_sets.py [SECONDS]      8 by default
+
+A server of keys is well for one answer, and then as the line says. Its keys are kept for 2 s, so
+it is asked, or would be, all the time. 8 connections of wrk ask with ever new tokens of that key.
+"""
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import tokens_made as made
+from harness import Server
+from key_server import KeyServer, Said
+
+KEY = made.key("known")
+GOOD = json.dumps({"keys": [made.jwk(KEY, kid="known")]}).encode()
+ROTATED = json.dumps({"keys": [made.jwk(made.key("new"), kid="new"), *json.loads(GOOD)["keys"]]})
+KINDS = {
+    "well": Said(200, GOOD),
+    "slow, 1 s": Said(200, GOOD, seconds=1),
+    "hangs": Said(200, GOOD, seconds=60),
+    "answers 500": Said(500),
+    "answers nonsense": Said(200, b"<html>"),
+    "10 MiB": Said(200, GOOD.ljust(10 << 20)),
+    "redirects": Said(302, b"", {"Location": "http://localhost:1/"}),
+    "rotates": Said(200, ROTATED.encode()),
+}
+LUA = """\
+local tokens, turn = {{}}, 0
+for line in io.lines("{path}") do tokens[#tokens + 1] = line end
+request = function()
+  turn = turn % #tokens + 1
+  wrk.headers["X-Token"] = tokens[turn]
+  return wrk.format("GET", "/query?q=SHOW+DATABASES")
+end
+"""
+CONFIGURATION = """\
+[http]
+log-enabled = false
+[auth.jwt]
+enabled = true
+header-name = "X-Token"
+username-claim = "sub"
+jwk-set-url = "{url}"
+allow-insecure-jwk-set-url = true
+cache-ttl = "2s"
+min-cache-ttl = "1s"
+"""
+
+
+def measured(folder: Path, said: Said, seconds: int) -> tuple[str, str, str, int]:
+    """Median, p99, requests a second, and how often the keys were asked for."""
+    with KeyServer([Said(200, GOOD), said]) as keys:
+        path = folder / "headgate.toml"
+        path.write_text(CONFIGURATION.format(url=keys.url))
+        server = Server(folder / "users.db", ("--config", str(path))).start()
+        try:
+            server.bootstrap("CREATE USER app WITH PASSWORD 'x'")
+            command = ["wrk", "-t1", "-c8", f"-d{seconds}s", "--latency", "--timeout", "10s"]
+            where = f"http://127.0.0.1:{server.port}"
+            command += ["-s", str(folder / "ask.lua"), where]
+            text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        finally:
+            server.stop()
+        asked = len(keys.asked)
+    assert "Non-2xx" not in text, text
+    found = [re.search(rf"{name}\s+(\S+)", text) for name in ("50%", "99%", "Requests/sec:")]
+    median, worst, rate = (one[1] if one else "?" for one in found)
+    return median, worst, rate, asked
+
+
+def main() -> int:
+    seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 8
+    with tempfile.TemporaryDirectory() as folder:
+        expires = int(time.time()) + 3600
+        (Path(folder) / "tokens").write_text(
+            "\n".join(
+                made.token(
+                    KEY, {"sub": "app", "exp": expires, "jti": number}, header={"kid": "known"}
+                )
+                for number in range(15_000)
+            )
+        )
+        (Path(folder) / "ask.lua").write_text(LUA.format(path=Path(folder) / "tokens"))
+        for name, said in KINDS.items():
+            with tempfile.TemporaryDirectory(dir=folder) as place:
+                (Path(place) / "ask.lua").symlink_to(Path(folder) / "ask.lua")
+                median, worst, rate, asked = measured(Path(place), said, seconds)
+            print(f"{name:18} p50 {median:>8}  p99 {worst:>8}  {rate:>8}/s  asked {asked} times")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
