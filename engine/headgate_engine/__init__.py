@@ -30,7 +30,7 @@ from headgate_engine.errors import (
 from headgate_engine.identity import Adopt, Rights
 from headgate_engine.memory import MemoryStore
 from headgate_engine.needs import ADMIN, Need, allows, changes, needs
-from headgate_engine.passwords import Passwords
+from headgate_engine.passwords import Passwords, mark
 from headgate_engine.restore import accept_rollback, restore
 from headgate_engine.result import Result, Series, Value
 from headgate_engine.retention import RetentionPolicy
@@ -91,6 +91,7 @@ __all__ = [
     "allows",
     "changes",
     "json_line",
+    "mark",
     "needs",
     "restore",
 ]

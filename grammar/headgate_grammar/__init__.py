@@ -35,7 +35,8 @@ from headgate_grammar.durations import format_duration, go_duration, parse_durat
 from headgate_grammar.errors import ParseError
 from headgate_grammar.expressions import Expression, Operation, Paren, VarRef
 from headgate_grammar.highlight import Piece, pieces
-from headgate_grammar.parser import Accepted, Bounds, accepts, parse
+from headgate_grammar.meter import Bounds
+from headgate_grammar.parser import Accepted, accepts, parse
 from headgate_grammar.privilege import Privilege
 from headgate_grammar.quoting import quote_identifier
 from headgate_grammar.redact import redact

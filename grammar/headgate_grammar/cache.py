@@ -4,7 +4,8 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from threading import Lock
 
-from headgate_grammar.parser import UNBOUNDED, Bounds, parse
+from headgate_grammar.meter import Bounds
+from headgate_grammar.parser import UNBOUNDED, parse
 from headgate_grammar.statements import Statement
 from headgate_grammar.users import CreateUser, SetPassword
 

@@ -14,6 +14,7 @@ from headgate_grammar.errors import ParseError, UnexpectedToken
 from headgate_grammar.expected import expected, terminal
 from headgate_grammar.keywords import is_keyword
 from headgate_grammar.literals import BadValue
+from headgate_grammar.meter import Bounds, Meter
 from headgate_grammar.parameters import bind
 from headgate_grammar.positions import as_read, end_position, position
 from headgate_grammar.scanner import scan
@@ -24,16 +25,6 @@ DEEPEST = 24
 """How deep parentheses, calls and subqueries may nest.
 
 Each of them holds up to eight levels of operators: all of that is printed within Python's limit."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How many statements a text may hold, and how many characters one of them, what stands before
-    it included (0: any number).
-    """
-
-    statements: int = 0
-    length: int = 0
 
 
 UNBOUNDED = Bounds()
@@ -94,9 +85,7 @@ class _Parse:
         self, text: str, parameters: Mapping[str, object], bounds: Bounds = UNBOUNDED
     ) -> None:
         self._text = text
-        self._bounds = bounds
-        self._begun = 0  # where the statement begins that is being read
-        self._number = 1
+        self._meter = Meter(text, bounds)
         self._parameters = parameters
         self._parser = _LARK.parse_interactive()
         self.tokens: list[Token] = []
@@ -132,7 +121,7 @@ class _Parse:
 
     def _feed(self, token: Token) -> None:
         self._count(token)
-        self._measure(token)
+        self._meter.take(token)
         self.tokens.append(token)
         if token.type == "BADREGEX":
             raise ParseError("bad regex: ", *position(self._text, token))
@@ -149,19 +138,6 @@ class _Parse:
         depth = sum(self._levels) + (token.type == "IDENT" and _signed(self.tokens))
         if depth > DEEPEST:
             raise ParseError(f"nested deeper than {DEEPEST} levels", *position(self._text, token))
-
-    def _measure(self, token: Token) -> None:
-        """Raises ParseError where *token* leads beyond the bounds."""
-        start, end = token.start_pos or 0, token.end_pos or 0
-        if 0 < self._bounds.length < end - self._begun:
-            where = position(self._text, token)
-            raise ParseError(f"statement longer than {self._bounds.length} characters", *where)
-        if self._bounds.statements and self._number > self._bounds.statements:
-            where = position(self._text, token)
-            raise ParseError(f"more than {self._bounds.statements} statements", *where)
-        if token.type == "SEMICOLON":
-            self._begun = start + 1
-            self._number += 1
 
     def _as_expected(self, token: Token) -> Token:
         """*token* as it has to be read in this place."""

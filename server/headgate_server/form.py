@@ -7,7 +7,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from starlette.datastructures import UploadFile
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
@@ -92,10 +93,19 @@ async def body(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
         yield part
 
 
+def _as_utf8(headers: Headers) -> Headers:
+    """*headers* without the charset that a client names: Python has some that take a minute for a
+    few hundred kilobytes.
+    """
+    kind, parameters = parse_options_header(headers.get("content-type"))
+    boundary = parameters.get(b"boundary", b"").decode("latin-1")
+    return Headers({"content-type": f'{kind.decode("latin-1")}; boundary="{boundary}"'})
+
+
 async def _multipart(request: Request, limit: int, url: Pairs) -> Form:
     # InfluxDB knows one limit, that of the body.
     parser = MultiPartParser(
-        request.headers, body(request, limit), max_part_size=limit or sys.maxsize
+        _as_utf8(request.headers), body(request, limit), max_part_size=limit or sys.maxsize
     )
     try:
         parts = await parser.parse()

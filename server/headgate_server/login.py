@@ -18,6 +18,7 @@ from headgate_engine import (
     Principal,
     SignUpDisabled,
     User,
+    mark,
 )
 from headgate_server.credentials import Assertion, Credentials, NamePassword, Shown, Token
 from headgate_server.credentials import credentials as read_credentials
@@ -103,7 +104,7 @@ class Login:
         try:
             carrier = self._issuers.settings if self._issuers is not None else None
             shown = read_credentials(request, carrier)
-            principal = self._recall(shown) or await self._prove(shown, address)
+            principal = self._recall(shown, address) or await self._prove(shown, address)
         except _REFUSED as error:
             if shown is None and self._engine.store.empty():
                 return NOBODY
@@ -125,6 +126,9 @@ class Login:
                 outcome, why = "overloaded", str(error)
             case KeysUnavailable():
                 outcome, why = "unavailable", str(error)
+            case Unauthenticated() if isinstance(shown, Token):
+                # Without what differs from token to token: the audit counts what is the same.
+                outcome, why = "refused", str(error).partition(":")[0]
             case _:
                 outcome, why = "refused", told(error)
         self._metrics.authentication(method, outcome)
@@ -137,20 +141,25 @@ class Login:
             name, why = (shown.name, why) if known else ("", f"{why}: no such user")
         self._refused(name, address, f"-- login ({method})", why)
 
-    def _recall(self, shown: Credentials) -> Principal | None:
+    def _recall(self, shown: Credentials, address: str) -> Principal | None:
         """The short way: a password that was verified lately."""
-        if not isinstance(shown, NamePassword):
+        if not isinstance(shown, NamePassword) or self._waits(shown, address):
             return None
         user = self._engine.recall(shown.name, shown.password)
         self._metrics.lookup("password", user is not None)
-        return Principal(user, "password") if user is not None else None
+        return self._let_in(user, address) if user is not None else None
+
+    def _waits(self, shown: NamePassword, address: str) -> bool:
+        """Whether his password is not to be looked at yet."""
+        user = self._engine.user(shown.name)
+        return self._throttle.waits(shown.name, address, mark(user) if user is not None else "-")
 
     async def _prove(self, shown: Credentials, address: str) -> Principal:
         if self._engine.store.empty():
             return NOBODY
         match shown:
             case NamePassword():
-                return Principal(await self._verified(shown, address), "password")
+                return self._let_in(await self._verified(shown, address), address)
             case Token(text):
                 return Principal(self._bearer(text), "shared-secret")
             case Assertion(text) if self._shared_secrets and self._is_ours(text):
@@ -172,7 +181,7 @@ class Login:
 
     def _begun(self, shown: NamePassword, address: str) -> Coroutine[Any, Any, User]:
         """Raises TooManyFailures at once."""
-        if self._engine.verified(shown.name, shown.password):
+        if not self._waits(shown, address) and self._engine.verified(shown.name, shown.password):
             # Who was let in before does not guess: nobody can make him wait.
             return self._verify(shown)
         self._throttle.begin(shown.name, address)
@@ -193,6 +202,10 @@ class Login:
     async def _verify(self, shown: NamePassword) -> User:
         with self._metrics.bcrypt():
             return await self._bcrypt.run(self._engine.authenticate, shown.name, shown.password)
+
+    def _let_in(self, user: User, address: str) -> Principal:
+        self._throttle.let_in(user.name, address, mark(user))
+        return Principal(user, "password")
 
     def _forget(self, key: _Tried, done: "asyncio.Task[User]") -> None:
         del self._verifying[key]

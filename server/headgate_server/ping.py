@@ -4,9 +4,10 @@ from functools import partial
 
 from starlette.responses import Response
 
-from headgate_engine import Unavailable
+from headgate_engine import NOBODY, Unavailable
 from headgate_server.call import Call
 from headgate_server.formats import Format, Json
+from headgate_server.refusals import Unauthenticated
 from headgate_server.service import Service
 
 _LONGEST_ACCEPT = 1024
@@ -33,7 +34,7 @@ async def health(call: Call, service: Service, format: Format) -> Response:
     await _login(call, service)
     fault = ""
     try:
-        await service.run(service.store.fence)
+        await service.look(service.store.fence)
     except Unavailable as error:
         fault = str(error)
     content: dict[str, object] = {
@@ -49,18 +50,24 @@ async def health(call: Call, service: Service, format: Format) -> Response:
 async def show_metrics(call: Call, service: Service, format: Format) -> Response:
     """Prometheus' text. Authenticated if `metrics-auth-enabled` or `ping-auth-enabled` is set."""
     if service.settings.metrics_auth_enabled:
-        await service.login(call)
+        await _proved(call, service)
     else:
         await _login(call, service)
     accept = call.headers.get("accept", "")[:_LONGEST_ACCEPT]
-    text, media_type = await service.run(partial(service.metrics.page, accept))
+    text, media_type = await service.look(partial(service.metrics.page, accept))
     return Response(text, headers={"Content-Type": media_type})
 
 
 async def _login(call: Call, service: Service) -> None:
     """As in InfluxDB, one option stands for all of these."""
     if service.settings.ping_auth_enabled:
-        await service.login(call)
+        await _proved(call, service)
+
+
+async def _proved(call: Call, service: Service) -> None:
+    """Raises Unauthenticated also while there are no users: nobody can be one of them."""
+    if await service.login(call) == NOBODY:
+        raise Unauthenticated("create admin user first or disable authentication")
 
 
 def _json(content: dict[str, object], status: int = 200) -> Response:

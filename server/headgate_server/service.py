@@ -25,6 +25,12 @@ T = TypeVar("T")
 
 _STATEMENT_THREADS = 4
 _STATEMENT_QUEUE = 1024
+# Two or three seconds of RE2, where a dashboard needs a thousandth of it.
+_REGEXES = 5_000_000
+
+
+def _bounds(settings: Settings) -> Bounds:
+    return Bounds(settings.max_statements, settings.max_statement_length, _REGEXES)
 
 
 class Service:
@@ -42,11 +48,12 @@ class Service:
                 least=settings.password_min_length,
                 at_once=max(1, (os.cpu_count() or 1) // settings.workers),
             ),
-            ParseCache(bounds=Bounds(settings.max_statements, settings.max_statement_length)),
+            ParseCache(bounds=_bounds(settings)),
             keep_last_admin=settings.keep_last_admin and settings.auth_enabled,
         )
         self.recorder = Recorder(self.store, settings.audit_retention, complain)
         self._statements = Pool(_STATEMENT_THREADS, _STATEMENT_QUEUE)
+        self._looks = Pool(1, _STATEMENT_QUEUE)
         self._issuers = Issuers(settings.jwt) if settings.jwt.enabled else None
         self._closing: set[asyncio.Task[None]] = set()
         self._login = Login(
@@ -87,6 +94,10 @@ class Service:
         """What *work* gives, done where it holds up nobody else. Raises Overloaded."""
         return await self._statements.run(work)
 
+    async def look(self, work: Callable[[], T]) -> T:
+        """The same of *work* that looks at the server itself: no statement holds it up."""
+        return await self._looks.run(work)
+
     def detach(self, results: Iterable[object], note: Note) -> None:
         """Goes on with *results* after their request was answered. Raises Overloaded.
 
@@ -112,6 +123,7 @@ class Service:
     def close(self, seconds: float = math.inf) -> bool:
         """Finishes the statements that were taken on; False if they take more than *seconds*."""
         self._login.close()
+        self._looks.close(0)
         finished = self._statements.close(seconds)
         self.recorder.close()
         if finished:

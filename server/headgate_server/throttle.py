@@ -1,5 +1,6 @@
 """Slowing down who guesses passwords. No I/O, no HTTP."""
 
+import hashlib
 import ipaddress
 import math
 import time
@@ -14,7 +15,8 @@ _FORGOTTEN_SECONDS = 900.0
 _CAPACITY = 100_000
 _DOUBLINGS = 30  # more make no difference, and very large numbers
 
-_Key = tuple[str, str]
+# Of a name its digest: names can be as long as a request, and sheets are many.
+_Key = tuple[bytes, str]
 
 
 @dataclass(slots=True)
@@ -28,9 +30,9 @@ class Throttle:
     """Failed logins are free of delay *pair* times for a user from an address, and *address* times
     for all users from there; from then on each doubles the wait, from one second to *longest*.
 
-    Right passwords that are remembered never come here, so nobody is locked out of what works; and
-    an address waits only for its own failures. Who has not failed for 15 minutes has a clean sheet;
-    at most 100,000 sheets are kept. *longest* 0 turns it off.
+    Right passwords that are remembered never come here from where they came in before, so nobody is
+    locked out of what works; and an address waits only for its own failures. Who has not failed
+    for 15 minutes has a clean sheet; at most 100,000 sheets are kept. *longest* 0 turns it off.
     """
 
     def __init__(
@@ -44,6 +46,26 @@ class Throttle:
         self._longest = longest
         self._clock = clock
         self._sheets: OrderedDict[_Key, _Failures] = OrderedDict()
+        self._let_in: OrderedDict[_Key, str] = OrderedDict()
+
+    def let_in(self, name: str, address: str, mark: str) -> None:
+        """Remembers that who has *mark* (a user with a password) came in from *address*."""
+        pair, _ = _keys(name, address)
+        self._let_in[pair] = mark
+        self._let_in.move_to_end(pair)
+        if len(self._let_in) > _CAPACITY:
+            self._let_in.popitem(last=False)
+
+    def waits(self, name: str, address: str, mark: str) -> bool:
+        """Whether who comes from there has to wait, and was not let in from there before.
+
+        His password is not even to be looked at: right ones would be told from wrong ones.
+        """
+        keys = _keys(name, address)
+        if self._let_in.get(keys[0]) == mark:
+            return False
+        now = self._clock()
+        return max(self._sheet(key, now).until for key in keys) > now
 
     def begin(self, name: str, address: str) -> None:
         """Counts a try as failed, until it is known better. Raises TooManyFailures."""
@@ -78,6 +100,9 @@ class Throttle:
         sheet = self._sheets.get(key)
         if sheet is not None:
             sheet.count -= 1
+            if sheet.count <= 0:
+                del self._sheets[key]
+                return
             if sheet.count < free:  # else the others have to be waited for all the same
                 sheet.until = 0.0
 
@@ -90,13 +115,17 @@ class Throttle:
     def _keep(self, key: _Key, sheet: _Failures) -> None:
         self._sheets[key] = sheet
         self._sheets.move_to_end(key)
-        while len(self._sheets) > _CAPACITY:
+        while self._sheets:
+            oldest = next(iter(self._sheets.values()))
+            if len(self._sheets) <= _CAPACITY and sheet.last - oldest.last <= _FORGOTTEN_SECONDS:
+                break
             self._sheets.popitem(last=False)
 
 
 def _keys(name: str, address: str) -> tuple[_Key, _Key]:
     network = _network(address)
-    return (name, network), ("", network)
+    digest = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    return (digest, network), (b"", network)
 
 
 @lru_cache(1024)
@@ -106,4 +135,6 @@ def _network(address: str) -> str:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return address
+    if parsed.version == 6 and parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
     return address if parsed.version == 4 else str(ipaddress.ip_network((parsed, 64), strict=False))

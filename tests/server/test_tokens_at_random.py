@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import time
 from typing import Any
 
@@ -16,6 +17,7 @@ import tokens_made as made
 from headgate_server.jwt import Issuers, NoRights, TokenError
 from headgate_server.jwt.settings import JwtSettings
 
+EXAMPLES = int(os.environ.get("HEADGATE_TEST_TOKENS", "600"))
 # It calls EdDSA by a newer name.
 pytestmark = pytest.mark.filterwarnings("ignore::joserfc.errors.SecurityWarning")
 
@@ -129,7 +131,11 @@ def theirs(text: str) -> bool:
     return True
 
 
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=int(os.environ.get("HEADGATE_TEST_TOKENS", "600")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 @given(tokens() | st.text() | st.from_regex(r"[\w-]{0,9}\.[\w-]{0,9}\.[\w-]{0,9}", fullmatch=True))
 def test_what_is_taken_is_taken_by_another_library_too(text: str) -> None:
     if ours(text):

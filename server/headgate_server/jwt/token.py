@@ -45,8 +45,9 @@ def parse(text: str, longest: int) -> Parsed:
     algorithm, kid = header.get("alg"), header.get("kid")
     if not isinstance(algorithm, str):
         raise TokenError("header without alg")
-    if kid is not None and not isinstance(kid, str):
-        raise TokenError("kid is no text")
+    for name in ("kid", "typ", "cty"):
+        if not isinstance(header.get(name, ""), str):
+            raise TokenError(f"{name} is no text")
     if "crit" in header or "b64" in header:
         raise TokenError("header with crit or b64")
     return Parsed(

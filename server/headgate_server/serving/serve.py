@@ -27,6 +27,9 @@ def serve(settings: Settings) -> int:
     end_well()
     # Passwords pass through the memory: no core of it is left on a disk.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # As many connections as the system lets us have: idle strangers shut nobody out so soon.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     if settings.https_enabled:
         Certificate(settings.https_certificate, settings.https_private_key)
     listeners = listen(settings)

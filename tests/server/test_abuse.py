@@ -1,0 +1,119 @@
+"""What one client could do to all others with requests that look like any."""
+
+import asyncio
+import time
+
+import pytest
+
+from harness import Server
+from headgate_engine import (
+    EVERYBODY,
+    AuthenticationFailed,
+    Engine,
+    MemoryStore,
+    Passwords,
+    Principal,
+)
+from headgate_grammar import Bounds, ParseCache, ParseError, parse
+from headgate_server.credentials import Shown
+from headgate_server.login import Login
+from headgate_server.metrics import Metrics
+from headgate_server.refusals import TooManyFailures
+from headgate_server.throttle import Throttle, _network
+
+BOUNDS = Bounds(10_000, 100_000, 5_000_000)
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "error"),
+    [
+        ("SELECT x FROM m WHERE a=$s OR a=$s", {"s": "A" * 60_000}, "statement longer than"),
+        ("SHOW GRANTS FOR $s;" * 11, {"s": {"identifier": "A" * 99_000}}, "parameters longer than"),
+        ("SELECT x FROM m WHERE a=~/\\pL{100}/" + " OR a=~/\\pL{100}/" * 99, {}, "too many or too"),
+        ("SELECT x FROM m WHERE " + " OR ".join(["a=~$r"] * 50),
+         {"r": {"regex": "(\\pL{20}){9}"}}, "too many or too large regular expressions"),
+    ],
+)  # fmt: skip
+def test_what_a_query_asks_for_is_measured_before_it_is_done(
+    text: str, values: dict[str, object], error: str
+) -> None:
+    began = time.monotonic()
+    with pytest.raises(ParseError, match=error):
+        parse(text, values, BOUNDS)
+    assert time.monotonic() - began < 5
+
+
+def test_what_dashboards_ask_is_far_from_it() -> None:
+    hosts = "|".join(f"server-{number:04}" for number in range(1000))
+    clauses = " OR ".join(f"host=~/^({hosts})$/" for _ in range(5))
+    assert parse(f"SELECT mean(x) FROM m WHERE {clauses}", {}, Bounds(10_000, 1 << 20, 5_000_000))
+    assert parse("SELECT x FROM m WHERE h=~/^[0-9]{1,3}[.][0-9]{1,3}$/", {}, BOUNDS)
+
+
+def test_a_client_cannot_name_a_charset_that_takes_an_hour(server: Server) -> None:
+    server.bootstrap("CREATE USER todd WITH PASSWORD 's3cret'")
+    name = b"q-" + b"a" * 40_000 + b"-" + b"ba" * 40_000
+    body = b'--B\r\nContent-Disposition: form-data; name="q-"\r\n\r\n' + name + b"\r\n--B--\r\n"
+    began = time.monotonic()
+    kind = {"Content-Type": "multipart/form-data; boundary=B; charset=punycode"}
+    answer = server.request("POST", "/query", body, kind, ("todd", "s3cret"))
+    assert (answer.status, answer.error) == (400, 'missing required parameter "q"')
+    assert time.monotonic() - began < 5
+    plain = body.replace(b'"q-"', b'"q"').replace(name, b"SHOW DATABASES")
+    assert server.request("POST", "/query", plain, kind, ("todd", "s3cret")).status == 200
+
+
+@pytest.mark.parametrize("option", ["METRICS", "PING"])
+def test_an_empty_store_lets_nobody_see_what_wants_a_login(serve: object, option: str) -> None:
+    server: Server = serve(**{f"HEADGATE_HTTP_{option}_AUTH_ENABLED": "true"})  # type: ignore[operator]
+    assert server.request("GET", "/metrics").status == 401
+
+
+async def guessed(login: Login, password: str, address: str) -> str:
+    try:
+        principal: Principal = await login(
+            Shown({"u": "todd", "p": password}, lambda _: []), address
+        )
+    except AuthenticationFailed:
+        return "wrong"
+    except TooManyFailures:
+        return "wait"
+    return principal.name
+
+
+def test_who_guesses_from_elsewhere_is_not_told_the_right_password_of_one_who_works() -> None:
+    engine = Engine(MemoryStore(), Passwords(4), ParseCache())
+    engine.query("CREATE USER todd WITH PASSWORD 's3cret'", EVERYBODY)
+    login = Login(engine, Metrics(), throttle=Throttle(3, 20, 60))
+    here, elsewhere = "192.0.2.1", "198.51.100.7"
+
+    async def work() -> None:
+        assert await guessed(login, "s3cret", here) == "todd"
+        assert [await guessed(login, f"x{n}", elsewhere) for n in range(3)] == ["wrong"] * 3
+        assert await guessed(login, "s3cret", elsewhere) == "wait"
+        assert await guessed(login, "s3cret", here) == "todd"
+        engine.query("SET PASSWORD FOR todd = 'other'", EVERYBODY)
+        assert [await guessed(login, f"x{n}", here) for n in range(3)] == ["wrong"] * 3
+        assert await guessed(login, "other", here) == "wait"  # it came in with another password
+
+    login._pace.pause = lambda: 0.0  # type: ignore[method-assign]
+    asyncio.run(work())
+    login.close()
+
+
+def test_sheets_of_long_names_are_small_and_leave_when_nothing_stands_on_them() -> None:
+    now = [0.0]
+    throttle = Throttle(5, 20, 60, lambda: now[0])
+    for number in range(100):
+        throttle.begin("x" * 100_000 + str(number), "192.0.2.1")
+        throttle.undecided("x" * 100_000 + str(number), "192.0.2.1")
+    assert len(throttle._sheets) == 0
+    throttle.begin("x" * 100_000, "192.0.2.1")
+    assert all(len(name) <= 16 for name, _ in throttle._sheets)
+    now[0] += 1000
+    throttle.begin("y", "192.0.2.2")
+    assert len(throttle._sheets) == 2
+
+
+def test_an_ipv4_client_of_a_socket_for_both_is_himself() -> None:
+    assert (_network("::ffff:192.0.2.1"), _network("2001:db8::1")) == ("192.0.2.1", "2001:db8::/64")
