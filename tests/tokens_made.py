@@ -60,8 +60,12 @@ def token(
     *,
     padded: bool = False,
 ) -> str:
-    """A token; *claims* may be JSON as it is to stand there. *padded* as some signers write it."""
+    """A token; *claims* may be JSON as it is to stand there. Without `typ` if that is None in
+    *header*. *padded* as some signers write it.
+    """
     head = {"typ": "JWT", "alg": algorithm} | dict(header or {})
+    if head["typ"] is None:
+        del head["typ"]
     text = claims if isinstance(claims, str) else json.dumps(claims)
     parts = [coded(json.dumps(head).encode()), coded(text.encode())]
     if padded:
