@@ -70,7 +70,9 @@ def measured(folder: Path, said: Said, seconds: int) -> tuple[str, str, str, int
             server.stop()
         asked = len(keys.asked)
     assert "Non-2xx" not in text, text
-    found = [re.search(rf"(?m)^\s*{name}\s+(\S+)", text) for name in ("50%", "99%", "Requests/sec:")]
+    found = [
+        re.search(rf"(?m)^\s*{name}\s+(\S+)", text) for name in ("50%", "99%", "Requests/sec:")
+    ]
     median, worst, rate = (one[1] if one else "?" for one in found)
     return median, worst, rate, asked
 
