@@ -35,11 +35,12 @@ fuzz-grammar: .venv/developed
 # Needs Debian's influxdb and wrk.
 bench: .venv/developed
 	$(BIN)/python benchmarks/grammar.py
-	$(BIN)/python benchmarks/show_grants.py
+	PYTHONPATH=tests $(BIN)/python benchmarks/show_grants.py
 	PYTHONPATH=tests $(BIN)/python benchmarks/shell_start.py
 	PYTHONPATH=tests $(BIN)/python benchmarks/shell_completion.py
 	PYTHONPATH=tests $(BIN)/python benchmarks/shell_formats.py
 	PYTHONPATH=tests $(BIN)/python benchmarks/tokens.py
+	PYTHONPATH=tests $(BIN)/python benchmarks/key_sets.py
 
 # Needs tmux: the pictures of docs/shell.md.
 screens: .venv/developed

@@ -7,12 +7,12 @@ it is asked again after 9.6 s. 8 connections of wrk ask with ever new tokens of 
 """
 
 import json
-import re
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from wrk import figure, wrk
 
 import tokens_made as made
 from harness import Server
@@ -62,19 +62,14 @@ def measured(folder: Path, said: Said, seconds: int) -> tuple[str, str, str, int
         server = Server(folder / "users.db", ("--config", str(path))).start()
         try:
             server.bootstrap("CREATE USER app WITH PASSWORD 'x'")
-            command = ["wrk", "-t1", "-c8", f"-d{seconds}s", "--latency", "--timeout", "10s"]
-            where = f"http://127.0.0.1:{server.port}"
-            command += ["-s", str(folder / "ask.lua"), where]
-            text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+            said_of_it = wrk(server.port, seconds, 8, script=folder / "ask.lua")
         finally:
             server.stop()
         asked = len(keys.asked)
-    assert "Non-2xx" not in text, text
-    found = [
-        re.search(rf"(?m)^\s*{name}\s+(\S+)", text) for name in ("50%", "99%", "Requests/sec:")
-    ]
-    median, worst, rate = (one[1] if one else "?" for one in found)
-    return median, worst, rate, asked
+    median, worst, per_second = (
+        figure(said_of_it, name) for name in ("50%", "99%", "Requests/sec:")
+    )
+    return median, worst, per_second, asked
 
 
 def main() -> int:

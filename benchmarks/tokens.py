@@ -7,13 +7,13 @@ beside it. Ever new ones are 20,000 in turn, twice as many as are remembered.
 """
 
 import json
-import re
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from wrk import rate, wrk
 
 import tokens_made as made
 from harness import Server
@@ -52,15 +52,6 @@ def tokens(algorithm: str, count: int) -> list[str]:
         )
         for number in range(count)
     ]  # fmt: skip
-
-
-def rate(port: int, script: Path, seconds: int) -> float:
-    command = ["wrk", "-t2", "-c16", f"-d{seconds}s", "-s", str(script), f"http://127.0.0.1:{port}"]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert "Non-2xx" not in said, said
-    found = re.search(r"Requests/sec:\s+([\d.]+)", said)
-    assert found is not None, said
-    return float(found[1])
 
 
 def script(folder: Path, algorithm: str, count: int) -> Path:
@@ -106,7 +97,8 @@ def main() -> int:
                 found: dict[tuple[str, int, str, int], list[float]] = {case: [] for case in cases}
                 for _ in range(rounds):
                     for case in cases:
-                        found[case].append(rate(case[1], scripts[case], seconds))
+                        said = wrk(case[1], seconds, 16, threads=2, script=scripts[case])
+                        found[case].append(rate(said))
         finally:
             server.stop()
     base = statistics.median(found[cases[0]])

@@ -1,6 +1,6 @@
 """Users, databases and grants: who someone is, what he may do, and doing it."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -21,10 +21,11 @@ from headgate_engine.errors import (
     UsernameTooLong,
     UserNotFound,
 )
-from headgate_engine.identity import Adopt, Door, Rights, preview, recognize, sign_in
+from headgate_engine.identity import Adopt, Door, preview, recognize, sign_in
 from headgate_engine.needs import allows, needs
 from headgate_engine.passwords import Passwords, same_password
 from headgate_engine.result import Result, Series
+from headgate_engine.rights import Rights
 from headgate_engine.store import Audit, Store, Tx
 from headgate_engine.unanswerable import check_answerable
 from headgate_engine.user import Identity, Principal, User
@@ -129,18 +130,22 @@ class Engine:
         if now is None or not same_password(now, principal.user):
             raise AuthenticationFailed
         if principal.lent is not None:
-            now = replace(now, grants=principal.lent)
+            now = self.lend(now, principal.lent)
         return replace(principal, user=now)
 
     def recognize(self, identity: Identity, rights: Rights | None) -> User | None:
         """The user of *identity*, if he has exactly *rights* already; None if `sign_in` has to
         see to it. Reads only.
         """
-        return recognize(self.store, identity, rights)
+        return recognize(self.store, identity, rights, keep_last_admin=self._keep_last_admin)
 
-    def lent(self, rights: Rights) -> Mapping[str, Privilege]:
-        """What *rights* are on the databases that there are now."""
-        return rights.on(database.name for database in self.store.databases())
+    def lend(self, user: User, rights: Rights) -> User:
+        """*user* with the grants of *rights* in place of his own; nothing is written.
+
+        The admin flag is never lent, but who has it has it only if *rights* do not say no.
+        """
+        grants = rights.on(database.name for database in self.store.databases())
+        return replace(user, grants=grants, admin=user.admin and rights.admin is not False)
 
     def sign_in(
         self,

@@ -3,42 +3,20 @@
 What the token is worth is the caller's business; here it becomes a user, grants and the admin flag.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
 from headgate_engine.errors import IdentityTaken, SignUpDisabled
+from headgate_engine.rights import Rights
 from headgate_engine.store import Audit, Store, Tx
 from headgate_engine.user import Identity, User
 from headgate_grammar import Grant, GrantAdmin, Privilege, Revoke, RevokeAdmin, quote_identifier
 
 # In the place of a hash: no password is this user's, and bcrypt takes its time all the same.
 NO_PASSWORD = "*no password*"
-# Holds what a server says of itself; "every database" does not mean it.
-_INTERNAL = "_internal"
 
 Adopt = Literal["none", "non_admin", "any"]
-
-
-@dataclass(frozen=True, slots=True)
-class Rights:
-    """What somebody is to have: on databases by name, on *everywhere* else, and the admin flag,
-    None where it is not to be touched. Databases that do not exist count for nothing.
-    """
-
-    grants: Mapping[str, Privilege] = field(default_factory=dict)
-    everywhere: Privilege = Privilege.NONE
-    admin: bool | None = None
-
-    def on(self, databases: Iterable[str]) -> dict[str, Privilege]:
-        """What that is on *databases*, without those on which it is nothing."""
-        found = {
-            name: self.grants.get(name, Privilege.NONE)
-            | (self.everywhere if name != _INTERNAL else Privilege.NONE)
-            for name in databases
-        }
-        return {name: privilege for name, privilege in found.items() if privilege}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +30,17 @@ class Door:
     keep_last_admin: bool
 
 
-def recognize(store: Store, identity: Identity, rights: Rights | None) -> User | None:
-    """The user of *identity*, if nothing of him has to change for *rights*; else None."""
+def recognize(
+    store: Store, identity: Identity, rights: Rights | None, *, keep_last_admin: bool
+) -> User | None:
+    """The user of *identity*, if nothing of him is to change for *rights*; else None."""
     user = store.identified(identity.issuer, identity.subject)
     if user is None or rights is None:
         return user
-    return None if _steps(user, rights, _names(store)) else user
+    steps = _steps(user, rights, _names(store))
+    # Else the last administrator would want the store's lock with each request.
+    stays = keep_last_admin and steps == [RevokeAdmin(user.name)] and store.admins() == 1
+    return user if stays or not steps else None
 
 
 def _names(store: Store) -> list[str]:
@@ -83,8 +66,9 @@ def sign_in(
     said += [str(step) for step in steps]
     audit = Audit(identity.actor, address, "; ".join(said))
     change = partial(_sign_in, identity=identity, rights=rights, door=door, databases=databases)
-    name, _ = store.transact(change, audit)
-    return store.user(name) or _gone()
+    store.transact(change, audit)
+    # By the identity: his name may be somebody else's by now.
+    return store.identified(identity.issuer, identity.subject) or _gone()
 
 
 class _Preview(Exception):

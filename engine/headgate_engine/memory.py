@@ -140,6 +140,9 @@ class MemoryStore:
     def empty(self) -> bool:
         return self._state.empty()
 
+    def admins(self) -> int:
+        return self._state.admins()
+
     def database(self, name: str) -> Database | None:
         return self._state.database(name)
 

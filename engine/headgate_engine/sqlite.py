@@ -33,6 +33,7 @@ from headgate_engine.sqlite_audit import (
 )
 from headgate_engine.sqlite_tx import (
     SqliteTx,
+    count_admins,
     read_database,
     read_databases,
     read_identified,
@@ -208,6 +209,10 @@ class SqliteStore:
     def empty(self) -> bool:
         with _refused("read"):
             return not self._reader().execute("SELECT EXISTS (SELECT 1 FROM users)").get
+
+    def admins(self) -> int:
+        with _refused("read"):
+            return count_admins(self._reader())
 
     def database(self, name: str) -> Database | None:
         with _refused("read"):

@@ -13,31 +13,39 @@ from headgate_grammar import Privilege
 _PRIVILEGES = tuple(Privilege(value) for value in range(4))
 
 # One statement, so that a reader sees a user and his grants of one moment.
-_USER = """
-SELECT users.id, hash, admin, databases.name, privilege FROM users
+_USERS = """
+SELECT users.id, users.name, hash, admin, databases.name, privilege FROM users
 LEFT JOIN grants ON grants.user_id = users.id
 LEFT JOIN databases ON databases.id = grants.database_id
-WHERE users.name = ? ORDER BY databases.id
 """
-_IDENTIFIED = """
-SELECT users.name FROM identities JOIN users ON users.id = identities.user_id
-WHERE issuer = ? AND subject = ?
+_USER = f"{_USERS} WHERE users.name = ? ORDER BY databases.id"
+_IDENTIFIED = f"""
+{_USERS} WHERE users.id = (SELECT user_id FROM identities WHERE issuer = ? AND subject = ?)
+ORDER BY databases.id
 """
 _DATABASE = "SELECT id, name, policy, duration, replication, shard_duration FROM databases"
 
 
 def read_user(connection: apsw.Connection, name: str) -> User | None:
-    rows: list[Any] = connection.execute(_USER, (name,)).fetchall()
+    return _user(connection.execute(_USER, (name,)).fetchall())
+
+
+def _user(rows: list[Any]) -> User | None:
+    """The user of whom *rows* are: one for each grant, or one."""
     if not rows:
         return None
-    id, hash, admin = rows[0][:3]
-    grants = {row[3]: _PRIVILEGES[row[4]] for row in rows if row[3] is not None}
+    id, name, hash, admin = rows[0][:4]
+    grants = {row[4]: _PRIVILEGES[row[5]] for row in rows if row[4] is not None}
     return User(str(id), name, hash, bool(admin), MappingProxyType(grants))
 
 
 def read_identified(connection: apsw.Connection, issuer: str, subject: str) -> User | None:
-    name = connection.execute(_IDENTIFIED, (issuer, subject)).get
-    return read_user(connection, name) if name is not None else None
+    return _user(connection.execute(_IDENTIFIED, (issuer, subject)).fetchall())
+
+
+def count_admins(connection: apsw.Connection) -> int:
+    count: int = connection.execute("SELECT count(*) FROM users WHERE admin = 1").get
+    return count
 
 
 def read_database(connection: apsw.Connection, name: str) -> Database | None:
@@ -83,8 +91,7 @@ class SqliteTx:
         self.keys.append(f"user:{user.name}")
 
     def admins(self) -> int:
-        count: int = self._connection.execute("SELECT count(*) FROM users WHERE admin = 1").get
-        return count
+        return count_admins(self._connection)
 
     def empty(self) -> bool:
         return not self._connection.execute("SELECT EXISTS (SELECT 1 FROM users)").get

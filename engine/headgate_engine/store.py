@@ -152,6 +152,10 @@ class Store(Protocol):
         """Whether there are no users at all."""
         ...
 
+    def admins(self) -> int:
+        """How many users have the admin flag."""
+        ...
+
     def database(self, name: str) -> Database | None:
         """The database of that name."""
         ...

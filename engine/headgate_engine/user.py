@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from headgate_engine.rights import Rights
 from headgate_grammar import Privilege
 
 
@@ -53,15 +54,15 @@ class Principal:
 
     *user* is None for two: EVERYBODY, while authentication is off, may do everything; NOBODY,
     while there are no users, may only make the first administrator. *method* says how he proved
-    himself; *identity* what a token said of him. *lent* are his grants for this request alone, in
-    place of those in the store.
+    himself; *identity* what a token said of him. *lent* is what he has for this request alone, in
+    place of his grants in the store; see Engine.lend.
     """
 
     user: User | None = None
     method: str = ""
     trusted: bool = False
     identity: Identity | None = None
-    lent: Mapping[str, Privilege] | None = None
+    lent: Rights | None = None
 
     @property
     def name(self) -> str:

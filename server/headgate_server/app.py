@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from headgate_engine import StoreError
 from headgate_server import logs
 from headgate_server.call import Call
-from headgate_server.configuration import configure_again
+from headgate_server.configuration import ConfigurationError, configure_again
 from headgate_server.formats import Format, format_for
 from headgate_server.metrics import Metrics
 from headgate_server.openapi import openapi
@@ -74,7 +74,10 @@ class Application:
         """Reads again how tokens are taken. Raises ConfigurationError, and leaves it as it was."""
         if self._service is not None:
             settings = configure_again(self._service.settings, os.environ)
-            self._service.reconfigure(settings)
+            try:
+                self._service.reconfigure(settings)
+            except ValueError as error:  # a file that was there a moment ago
+                raise ConfigurationError(str(error)) from None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

@@ -183,7 +183,7 @@ def _from_file(path: str, notices: list[str]) -> dict[str, Any]:
             document = tomllib.load(file)
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigurationError(f"{path}: no TOML: {error}") from None
     values: dict[str, Any] = {}
     ours = {key.partition(".")[0] for key in _OPTIONS}
@@ -291,7 +291,7 @@ def _seconds(where: str, value: object) -> float:
 def _secrets(path: str) -> list[str]:
     """The secrets in the file *path*, one a line: any of them may have signed a token."""
     try:
-        lines = Path(path).read_text("utf-8").splitlines()
+        lines = Path(path).read_text("utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "no UTF-8"
         raise ConfigurationError(f"shared-secret-file {path}: {reason}") from None

@@ -5,7 +5,6 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,15 +13,17 @@ from headgate_engine import (
     NOBODY,
     AuthenticationFailed,
     Engine,
+    Identity,
     IdentityTaken,
     Principal,
+    Rights,
     SignUpDisabled,
     User,
     mark,
 )
 from headgate_server.credentials import Assertion, Credentials, NamePassword, Shown, Token
 from headgate_server.credentials import credentials as read_credentials
-from headgate_server.jwt import Issuers, KeysUnavailable, NoRights, TokenError
+from headgate_server.jwt import Issuers, JwtSettings, KeysUnavailable, NoRights, TokenError
 from headgate_server.metrics import Metrics
 from headgate_server.pace import Pace
 from headgate_server.pool import Pool
@@ -235,26 +236,28 @@ class Login:
         identity, settings = verified.identity, verified.issuer.settings
         lends = settings.grant_sync == "ephemeral"
         rights = None if lends else verified.rights
-        user = self._engine.recognize(identity, rights)
-        if user is None:
-            try:
-                user = await self._signing_in.run(
-                    partial(
-                        self._engine.sign_in,
-                        identity,
-                        rights,
-                        address,
-                        sign_up=settings.auto_sign_up,
-                        adopt=settings.adopt_existing,
-                    )
-                )
-            except SignUpDisabled:
-                raise TokenRejected("nobody here, and auto-sign-up is off") from None
-        if not lends or verified.rights is None:
-            return Principal(user, "jwt", identity=identity)
-        assert user is not None
-        lent = self._engine.lent(verified.rights)
-        return Principal(replace(user, grants=lent), "jwt", identity=identity, lent=lent)
+        user = self._engine.recognize(identity, rights) or await self._signed_in(
+            identity, rights, address, settings
+        )
+        lent = verified.rights if lends else None
+        if lent is not None:
+            user = self._engine.lend(user, lent)
+        return Principal(user, "jwt", identity=identity, lent=lent)
+
+    async def _signed_in(
+        self, identity: Identity, rights: Rights | None, address: str, settings: JwtSettings
+    ) -> User:
+        """The user of *identity*, made or changed as *settings* allow; in a thread."""
+        come_in = partial(
+            self._engine.sign_in,
+            *(identity, rights, address),
+            sign_up=settings.auto_sign_up,
+            adopt=settings.adopt_existing,
+        )
+        try:
+            return await self._signing_in.run(come_in)
+        except SignUpDisabled:
+            raise TokenRejected("nobody here, and auto-sign-up is off") from None
 
     def close(self) -> None:
         """Ends the threads; logins that wait for them are dropped."""

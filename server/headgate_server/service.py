@@ -55,7 +55,7 @@ class Service:
         self._statements = Pool(_STATEMENT_THREADS, _STATEMENT_QUEUE)
         self._looks = Pool(1, _STATEMENT_QUEUE)
         self._issuers = Issuers(settings.jwt) if settings.jwt.enabled else None
-        self._closing: set[asyncio.Task[None]] = set()
+        self._retiring: set[asyncio.Task[None]] = set()
         self._login = Login(
             self.engine,
             metrics,
@@ -79,14 +79,16 @@ class Service:
         return principal
 
     def reconfigure(self, settings: Settings) -> None:
-        """Takes tokens by *settings* from now on. What was verified before is verified again."""
-        former, issuers = self._issuers, self._issuers
-        if settings.jwt != self.settings.jwt:
-            issuers = Issuers(settings.jwt) if settings.jwt.enabled else None
-            if former is not None:
-                task = asyncio.ensure_future(former.close())
-                self._closing.add(task)
-                task.add_done_callback(self._closing.discard)
+        """Takes tokens by *settings* from now on, files read again; verifies all of them anew.
+
+        Raises ValueError, and goes on as before, for what cannot be.
+        """
+        former = self._issuers
+        issuers = Issuers(settings.jwt, former=former) if settings.jwt.enabled else None
+        if former is not None:
+            task = asyncio.ensure_future(former.retire())
+            self._retiring.add(task)
+            task.add_done_callback(self._retiring.discard)
         self.settings, self._issuers = settings, issuers
         self._login.take_tokens(settings.shared_secrets, issuers)
 
@@ -117,6 +119,8 @@ class Service:
 
     async def stop_fetching(self) -> None:
         """Ends what is fetched to verify tokens with."""
+        for task in tuple(self._retiring):
+            task.cancel()
         if self._issuers is not None:
             await self._issuers.close()
 

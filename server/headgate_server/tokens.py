@@ -35,6 +35,8 @@ def username(token: str, secrets: Sequence[str], clock: Callable[[], float] = ti
     """
     if not secrets:
         raise Unauthenticated("bearer auth disabled")
+    if not token.isascii():
+        raise Unauthenticated("token is malformed: it is no base64")
     if len(token) > _LONGEST:
         raise Unauthenticated("token is malformed: token too long")
     _check_header(token)
@@ -57,6 +59,8 @@ def mint(name: str, secret: str, expires: float, algorithm: str = "HS256") -> st
 
 def by_shared_secret(token: str) -> bool:
     """Whether *token* says that a secret signed it, and no key with a name."""
+    if not token.isascii() or len(token) > _LONGEST:
+        return False
     try:
         header = _JWS.get_unverified_header(token)
     except jwt.InvalidTokenError:

@@ -129,7 +129,7 @@ def _show(text: str, longest: int) -> Parsed | None:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value)
 
 
 async def _check_issued(text: str, settings: Settings) -> int:
@@ -158,7 +158,7 @@ async def _check_key(issuer: Issuer, token: Parsed) -> bool:
     except (TokenError, KeysUnavailable) as error:
         _say("signature", f"failed: {error}")
         return False
-    _say("signature", f"ok, key {key.kid or 'without kid'}, {token.algorithm}")
+    _say("signature", f"ok, key {_json(key.kid) if key.kid else 'without kid'}, {token.algorithm}")
     return True
 
 
@@ -170,6 +170,8 @@ def _check_claims(issuer: Issuer, token: Parsed) -> list[bool]:
         except TokenError as error:
             _say(name, f"failed: {error}")
             good.append(False)
+            if name == "types":
+                break  # the others take them for granted
         else:
             _say(name, "ok")
             good.append(True)
@@ -204,15 +206,14 @@ def _come_in(
     except IdentityTaken as error:
         _say("user", f"failed: {error}")
         return 1
-    _show_user(user, lent=engine.lent(rights) if lends and rights is not None else None)
+    _show_user(engine.lend(user, rights) if lends and rights is not None else user)
     return 0
 
 
-def _show_user(user: User, lent: Any = None) -> None:
-    grants = user.grants if lent is None else lent
+def _show_user(user: User) -> None:
     _say("user", user.name)
     _say("admin", str(user.admin).lower())
-    _say("grants", ", ".join(f"{name} {on}" for name, on in grants.items() if on) or "none")
+    _say("grants", ", ".join(f"{name} {on}" for name, on in user.grants.items() if on) or "none")
 
 
 def _with_store(settings: Settings, work: Any) -> int:

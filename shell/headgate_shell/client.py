@@ -130,11 +130,12 @@ def _documents(content: bytes) -> Response | None:
     while position < len(text):
         try:
             document, position = decoder.raw_decode(text, position)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
-        if not isinstance(document, dict):
+        found = document.get("results") or [] if isinstance(document, dict) else None
+        if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
             return None
-        results.extend(document.get("results", ()))
+        results.extend(found)
         if document.get("error"):
             return Response(results, str(document["error"]))
         while text[position : position + 1].isspace():

@@ -43,24 +43,39 @@ def exchange(
 
 
 class _Reading:
-    """What httptools calls while it reads."""
+    """What httptools calls while it reads: the first final answer counts, and no other."""
 
     def __init__(self) -> None:
+        self.parser = httptools.HttpResponseParser(self)
+        self.status = 0
         self.headers: dict[str, str] = {}
         self.body: list[bytes] = []
-        self.begun = self.complete = False
+        self.complete = False
+
+    def on_message_begin(self) -> None:
+        if not self.complete:
+            self.status, self.headers, self.body = 0, {}, []
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers[name.decode("latin-1").lower()] = value.decode("utf-8", "replace")
+        if not self.complete:
+            self.headers[name.decode("latin-1").lower()] = value.decode("utf-8", "replace")
 
     def on_headers_complete(self) -> None:
-        self.begun = True
+        if not self.complete:
+            self.status = self.parser.get_status_code()
 
     def on_body(self, body: bytes) -> None:
-        self.body.append(body)
+        if not self.complete:
+            self.body.append(body)
 
     def on_message_complete(self) -> None:
-        self.complete = True
+        # 100 Continue and its like only say that there will be one.
+        self.complete = self.complete or self.status >= 200
+
+    @property
+    def begun(self) -> bool:
+        """Whether the head of a final answer is there."""
+        return self.status >= 200
 
     @property
     def goes_on_until_closed(self) -> bool:
@@ -69,7 +84,6 @@ class _Reading:
 
 def _answer(connection: socket.socket, *, only_head: bool) -> Answer:
     reading = _Reading()
-    parser = httptools.HttpResponseParser(reading)
     while not (reading.begun if only_head else reading.complete):
         piece = connection.recv(_PIECE)
         if not piece:
@@ -77,7 +91,8 @@ def _answer(connection: socket.socket, *, only_head: bool) -> Answer:
                 break
             raise NotHttp("the connection was closed before the answer's end")
         try:
-            parser.feed_data(piece)
-        except httptools.HttpParserError:
-            raise NotHttp("what answers does not speak HTTP") from None
-    return Answer(parser.get_status_code(), reading.headers, b"".join(reading.body))
+            reading.parser.feed_data(piece)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            if not reading.complete:  # what comes behind the answer is nobody's
+                raise NotHttp("what answers does not speak HTTP") from None
+    return Answer(reading.status, reading.headers, b"".join(reading.body))

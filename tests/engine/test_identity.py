@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from headgate_engine import (
     IdentityTaken,
     MemoryStore,
     Passwords,
+    Principal,
     Rights,
     SignUpDisabled,
     SqliteStore,
@@ -167,3 +169,42 @@ def test_a_store_of_version_2_takes_identities_after_its_upgrade(tmp_path: Path)
     with closing(SqliteStore(path)) as store:
         assert store.upgraded == 2
         assert Engine(store).sign_in(TODD, None, sign_up=True).name == "todd"
+
+
+def test_whose_name_somebody_else_has_by_now_is_not_taken_for_him(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transact = engine.store.transact
+
+    def swapped(change: Any, audit: Any) -> Any:
+        done = transact(change, audit)
+        monkeypatch.undo()
+        query(engine, "DROP USER todd; CREATE USER todd WITH PASSWORD 'x' WITH ALL PRIVILEGES")
+        return done
+
+    monkeypatch.setattr(engine.store, "transact", swapped)
+    with pytest.raises(SignUpDisabled):
+        engine.sign_in(TODD, None, sign_up=True)
+
+
+def test_the_last_administrator_needs_no_write_to_stay_one(engine: Engine) -> None:
+    engine.sign_in(TODD, Rights(admin=True), sign_up=True)
+    query(engine, "DROP USER root")
+    assert engine.recognize(TODD, Rights(admin=False)) is not None
+    query(engine, "GRANT ALL PRIVILEGES TO plain")
+    assert engine.recognize(TODD, Rights(admin=False)) is None
+
+
+def test_what_is_lent_is_no_admin_flag(engine: Engine) -> None:
+    user = engine.sign_in(TODD, Rights({"b": ALL}), sign_up=True)
+    assert engine.lend(user, Rights({"a": READ}, admin=True)).admin is False
+    query(engine, "GRANT ALL PRIVILEGES TO todd")
+    now = engine.user("todd")
+    assert now is not None
+    assert [engine.lend(now, Rights(admin=said)).admin for said in (True, None, False)] == [
+        *(True, True, False)
+    ]
+    principal = Principal(now, "jwt", identity=TODD, lent=Rights({"a": READ}, admin=False))
+    renewed = engine.renew(principal).user
+    assert renewed is not None
+    assert (renewed.admin, dict(renewed.grants)) == (False, {"a": READ})

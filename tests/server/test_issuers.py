@@ -125,6 +125,58 @@ def test_sighup_reads_again_and_keeps_what_there_was_if_that_is_wrong(
     assert all_refused()
 
 
+def test_sighup_reads_key_files_again(configured: Configured, plain: str, tmp_path: Path) -> None:
+    server = configured(plain)
+    renewed = made.key("renewed")
+    old, new = made.token(KEY, claims()), made.token(renewed, claims())
+    assert [whoami(server, token).status for token in (old, new)] == [200, 401]
+    (tmp_path / "key.pem").write_text(made.pem(renewed))
+    assert server.process is not None
+    server.process.send_signal(signal.SIGHUP)
+    poll_until(lambda: whoami(server, new).status == 200, "the new key is not known")
+    assert whoami(server, old).status == 401
+    assert whoami(server, made.token(KEY, claims(sub="mallory"))).status == 401
+    (tmp_path / "key.pem").unlink()
+    server.process.send_signal(signal.SIGHUP)
+    poll_until(lambda: "what was configured stays" in server.log(), "nobody complains")
+    assert whoami(server, new).status == 200
+
+
+def test_an_administrator_is_none_by_a_lent_token_that_does_not_say_so(
+    configured: Configured, plain: str
+) -> None:
+    server = configured(
+        plain
+        + 'grant-sync = "ephemeral"\nrole-attribute-path = "role"\nallow-assign-admin = true\n'
+    )
+    viewer = made.token(KEY, claims(role="Viewer"))
+    admin = made.token(KEY, claims(role="GrafanaAdmin"))
+    assert whoami(server, admin).json["admin"] is False  # it is never lent
+    server.query("GRANT ALL PRIVILEGES TO todd")
+    assert [whoami(server, token).json["admin"] for token in (viewer, admin)] == [False, True]
+    asked = {"X-Token": viewer}
+    assert server.request("GET", "/query?q=SHOW+USERS", headers=asked).status == 403
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/api/whoami?auth_token=%ff", {}),
+        ("/api/whoami?auth_token=a.%ff.b", {}),
+        ("/api/whoami", {"Authorization": "Bearer \xff.\xff.\xff"}),
+        ("/api/whoami", {"Authorization": "Bearer a.b.c"}),
+        ("/api/whoami?auth_token=" + "x" * 20_000, {}),
+    ],
+)
+def test_what_is_no_token_is_401(
+    configured: Configured, plain: str, path: str, headers: dict[str, str]
+) -> None:
+    top = f'[http]\nshared-secret = "{"s" * 40}"'
+    text = plain + 'url-login = true\nmax-token-age = "1h"\n'
+    server = configured(text, top=top)
+    assert server.request("GET", path, headers=headers).status == 401
+
+
 def test_a_shared_secret_takes_the_place_of_another_without_a_break(
     configured: Configured, plain: str, tmp_path: Path
 ) -> None:
@@ -216,6 +268,8 @@ def test_a_minted_token_logs_in(serve: Callable[..., Server], tmp_path: Path) ->
         ({"aud": "there"}, 401, "audiences      failed: aud is not one of audiences"),
         ({"role": "?"}, 403, "rights         failed: the token gives no role here"),
         ({"sub": "root"}, 403, "user           failed: the user name belongs to somebody else"),
+        ({"exp": "soon"}, 401, "types          failed: exp is no number"),
+        ({"iss": "a\u0085b"}, 401, "rights         failed: iss is too long, or not printable"),
         ({"sub": ""}, 401, "sub            failed: no sub"),
     ],
 )

@@ -10,6 +10,7 @@ import pytest
 
 import tokens_made as made
 from harness import free_port, poll_until
+from headgate_server.jwt import fetched
 from headgate_server.jwt.fetched import Fetched
 from headgate_server.jwt.settings import JwtSettings
 from headgate_server.jwt.source import KeysUnavailable
@@ -22,6 +23,12 @@ TWO = made.jwk(made.key("two"), kid="two")
 
 def keys(*entries: dict[str, str]) -> bytes:
     return json.dumps({"keys": list(entries)}).encode()
+
+
+def odd(*members: dict[str, object]) -> bytes:
+    """A good key, behind ones with odd members."""
+    entries = [*(made.jwk(made.key("three")) | one for one in members), TWO]
+    return json.dumps({"keys": entries}).encode()
 
 
 class Clock:
@@ -58,6 +65,10 @@ async def kids(source: Fetched) -> list[str | None]:
     [
         (Said(200, keys(ONE)), ["one"]),
         (Said(200, keys({"kty": "RSA"}, {"kty": "?"}, TWO)), ["two"]),
+        (
+            Said(200, odd({"key_ops": 5}, {"alg": ["RS256"]}, {"use": 1}, {"kid": {}, "n": 1})),
+            ["two"],
+        ),
         (Said(500, keys(ONE)), None),
         (Said(404, b"{}"), None),
         (Said(302, b"", {"Location": "http://localhost:1/keys"}), None),
@@ -139,7 +150,8 @@ def test_while_the_server_is_dead_its_keys_stay_good_and_it_is_asked_less_and_le
             clock.now += 60
             assert await kids(source) == ["one"]
         clock.now += 86_400
-        assert await kids(source) == []  # too long ago
+        with pytest.raises(KeysUnavailable):
+            await source.keys()  # too long ago, and no fault of who shows a token
 
     with KeyServer([Said(200, keys(ONE)), Said(503)], stays=False) as server:
         with_source(settings(server.url, cache_ttl=60.0), work, clock)
@@ -208,3 +220,46 @@ def test_while_a_server_hangs_for_good_only_the_first_wait_for_it() -> None:
     with KeyServer([Said(200, keys(ONE)), Said(200, keys(ONE), seconds=5)]) as server:
         first, *others = with_source(settings(server.url), work, clock)
     assert first > 1 > max(others)
+
+
+def test_a_fault_of_our_own_backs_off_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(body: bytes) -> None:
+        raise KeyError("never foreseen")
+
+    monkeypatch.setattr(fetched, "from_jwks", broken)
+
+    async def work(source: Fetched) -> None:
+        for _ in range(20):
+            with pytest.raises(KeysUnavailable):
+                await source.keys()
+
+    with KeyServer([Said(200, keys(ONE))]) as server:
+        with_source(settings(server.url), work)
+        assert len(server.asked) == 1
+
+
+def test_what_takes_its_place_goes_on_with_its_keys_and_asks_anew() -> None:
+    async def work(source: Fetched) -> None:
+        await source.keys()
+        other = Fetched(settings(server.url), Clock())
+        other.inherit(source)
+        await source.retire()
+        assert await kids(source) == ["one"]  # who is under way goes on
+        assert await kids(other) == ["one"]
+        assert other._task is not None
+        await asyncio.wait([other._task])
+        assert await kids(other) == ["two"]
+        await other.close()
+
+    with KeyServer([Said(200, keys(ONE)), Said(200, keys(TWO))]) as server:
+        with_source(settings(server.url), work)
+        assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize(
+    "url", ["https://user:Zk7@idp/keys", "file:///etc/passwd", "https://", "https://idp:x/"]
+)
+def test_a_url_that_cannot_be_is_named_without_what_stands_in_it(url: str) -> None:
+    with pytest.raises(ValueError, match="jwk-set-url: ") as error:
+        Fetched(JwtSettings(jwk_set_url=url))
+    assert "Zk7" not in str(error.value) and "\n" not in str(error.value)

@@ -66,6 +66,8 @@ def test_every_setting(path: Path) -> None:
         ("history-length = -1", "history-length: expected 0 to 1000000"),
         ("history-length = true", "history-length: expected 0 to 1000000"),
         ("timing = 1", "timing: expected true or false"),
+        ("[style]\nkeyword = 5", "style: keyword: no style: 5"),
+        ("prompt = " + "[" * 50_000, "no TOML: "),
         ('style = "dark"', "style: expected a table with keyword, name, string"),
         ('[style]\nkeyword = "no-such"', "style: keyword: no style: 'no-such'"),
         ("password = 'Zk7'", "password: no such setting; there are keys, prompt, format"),

@@ -58,6 +58,9 @@ def proxy() -> Iterator[Canned]:
         (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", (204, "")),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhi", "before the answer's end"),
         (b"", "before the answer's end"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nhHTTP/1.1 500 No\r\n\r\n", (200, "h")),
+        (b"HTTP/1.1 101 Go\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", "speak HTTP"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", "before the answer's end"),
         (b"SSH-2.0-OpenSSH_9\r\n", "does not speak HTTP"),
     ],
 )
@@ -116,6 +119,17 @@ def test_tls_goes_through_a_tunnel_of_the_proxy(monkeypatch: pytest.MonkeyPatch)
         ("localhost", "", None),
         ("db1.example.com", "example.com", None),
         ("db1", "*", None),
+        ("db1", "a, *", None),
+        ("10.1.2.3", "10.0.0.0/8", None),
+        ("11.1.2.3", "10.0.0.0/8", Proxy("proxy", 3128)),
+        ("fd00::7", "fd00::/8", None),
+        ("x.corp.example", "*.corp.example", None),
+        ("x.corp.example", ".corp.example", None),
+        ("corp.example", ".corp.example", Proxy("proxy", 3128)),
+        ("xcorp.example", "corp.example", Proxy("proxy", 3128)),
+        ("db1", "db1:8086", None),
+        ("db1", "db1:8087", Proxy("proxy", 3128)),
+        ("DB1", "db1", None),
     ],
 )
 def test_who_needs_no_proxy(
@@ -125,3 +139,25 @@ def test_who_needs_no_proxy(
     monkeypatch.setenv("NO_PROXY", no_proxy)
     assert from_environment(host, 8086, ssl=False) == expected
     assert from_environment(host, 8086, ssl=True) is None
+
+
+@pytest.mark.parametrize("url", ["https://me:Zk7@proxy", "socks5://me:Zk7@proxy:1", "http://"])
+def test_a_proxy_of_another_kind_is_not_spoken_to_in_the_clear(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", url)
+    with pytest.raises(CannotReach, match="no http://HOST:PORT") as error:
+        Session("db.invalid", 8086).ping()
+    assert "Zk7" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"results":null}', b'{"results":5}', b"[" * 100_000, b"5", b"[]"]
+)
+def test_an_odd_answer_is_no_traceback(body: bytes) -> None:
+    canned = Canned(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    try:
+        error = Session("127.0.0.1", canned.port).query("SHOW USERS").error
+        assert error == ("" if b"null" in body else "received status code 200 from server")
+    finally:
+        canned.close()

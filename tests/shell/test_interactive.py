@@ -15,6 +15,7 @@ from prompt_toolkit.output import DummyOutput
 
 from harness import Server, free_port, poll_until
 from headgate_shell.person.history import kept
+from headgate_shell.person.interactive import _show as show
 from headgate_shell.person.interactive import interact
 from headgate_shell.session import Session
 
@@ -112,6 +113,17 @@ def test_no_password_is_in_the_history_and_it_is_for_its_owner_only(
         ("  AUTH a b", ""),
         ("auth;", ""),
         ("hunter2", ""),
+        ("watch auth todd hunter2", ""),
+        ("\\e auth todd hunter2", ""),
+        ("use x; AUTH todd hunter2", ""),
+        ("connect todd:hunter2@host", ""),
+        ("connect host:8086", "connect host:8086"),
+        ("create user todd identified by hunter2", ""),
+        ("create user todd hunter2", ""),
+        ("SHOW USERS; auth todd hunter2", ""),
+        ("SET PASSWORD todd hunter2", ""),
+        ("CREATE USER a WITH PASSWORD 'x'", "CREATE USER a WITH PASSWORD [REDACTED]"),
+        ("SHOW GRANTS FRO todd", "SHOW GRANTS FRO todd"),
         ("", ""),
         ("SET PASSWORD FOR a = 'x'", "SET PASSWORD FOR a = [REDACTED]"),
     ],
@@ -271,3 +283,22 @@ def test_another_server_is_gone_to_only_if_it_is_there(
     shown = capsys.readouterr().out
     assert "ERR: cannot reach http://127.0.0.1:" in shown and "metrics" in shown
     assert session.port == ready.port
+
+
+@pytest.mark.parametrize("pager", ["less '", " ", "/no/such/program"])
+def test_a_pager_that_cannot_be_is_no_reason_to_stop(
+    pager: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PAGER", pager)
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    show("line\n" * 500, paged=True)
+    assert capsys.readouterr().out == "line\n" * 500
+
+
+def test_a_history_of_no_length_is_no_file(ready: Server, home: Path) -> None:
+    (home / ".config" / "headgate").mkdir(parents=True)
+    (home / ".config" / "headgate" / "shell.toml").write_text("history-length = 0\n")
+    typed(ready, "SHOW USERS")
+    assert not (home / ".headgate_history").exists()

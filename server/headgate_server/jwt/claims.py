@@ -47,8 +47,14 @@ def _issued(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> Non
 def _age(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
     issued = claims.get("iat")
     if settings.max_token_age:
-        if issued is None or now - settings.leeway - issued > settings.max_token_age:
+        oldest = now - settings.leeway - settings.max_token_age
+        if issued is None or issued < oldest:  # it may be larger than any float
             raise TokenError("older than max-token-age, or without iat")
+
+
+def _issuer(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
+    if settings.iss and claims.get("iss") != settings.iss:
+        raise TokenError("iss is another issuer's")
 
 
 def _subject(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
@@ -108,6 +114,7 @@ def same(one: Any, other: Any) -> bool:
 # In this order, and by these names.
 CHECKS: dict[str, Check] = {
     "types": _types,
+    "iss": _issuer,
     "sub": _subject,
     "expect-claims": _expected,
     "audiences": _audience,

@@ -13,7 +13,7 @@ import aiohttp
 from headgate_server import logs
 from headgate_server.jwt.keys import Key, Keys, UnusableKey, from_jwks
 from headgate_server.jwt.settings import JwtSettings
-from headgate_server.jwt.source import KeysUnavailable
+from headgate_server.jwt.source import KeysUnavailable, Source
 
 _TIMEOUT = aiohttp.ClientTimeout(total=10, connect=5)
 _LARGEST = 256 * 1024
@@ -49,6 +49,13 @@ class Fetched:
         self._ever = False
         self._ahead = self._until = self._begun = float("-inf")
         self._failures = 0
+        self._closed = False
+
+    def inherit(self, former: Source) -> None:
+        """Goes on with what *former* knows, if that is of the same URL, and asks anew."""
+        url = self._settings.jwk_set_url
+        if isinstance(former, Fetched) and former._settings.jwk_set_url == url:
+            self._keys, self._ever, self._until = former._keys, former._ever, former._until
 
     async def keys(self) -> Keys:
         now = self._clock()
@@ -63,25 +70,34 @@ class Fetched:
 
     async def newer(self) -> Keys:
         now = self._clock()
-        if self._task is None and now - self._begun >= self._settings.unknown_kid_refresh_cooldown:
+        cooled = now - self._begun >= self._settings.unknown_kid_refresh_cooldown
+        if cooled and self._task is None and not self._closed:
             self._begin(now)
         await self._wait()
         return self._good()
 
+    async def retire(self) -> None:
+        self._closed = True
+        if self._task is not None:
+            await asyncio.wait([self._task])
+        await self.close()
+
     async def close(self) -> None:
+        self._closed = True
         if self._task is not None:
             self._task.cancel()
+            await asyncio.wait([self._task])
         if self._session is not None:
             await self._session.close()
 
     def _good(self) -> Keys:
-        if not self._ever:
+        stale = self._clock() >= self._until + self._settings.stale_if_error
+        if not self._ever or stale:
             raise KeysUnavailable
-        fresh = self._clock() < self._until + self._settings.stale_if_error
-        return self._keys if fresh else ()
+        return self._keys
 
     def _may_try(self, now: float) -> bool:
-        if self._task is not None:
+        if self._task is not None or self._closed:
             return False
         least, most = _BACK_OFF_SECONDS
         pause = min(most, least * 2 ** (self._failures - 1)) if self._failures else 0.0
@@ -113,6 +129,9 @@ class Fetched:
             self._failures += 1
             logs.complain(f"jwk-set-url: {self._host}: {error}")
             return
+        except Exception:
+            self._failures += 1
+            raise  # a fault of ours, which _done reports
         self._failures = 0
         now = self._clock()
         kept = {_same(key): key for key in self._keys}
@@ -143,14 +162,13 @@ class Fetched:
                 if not keys:
                     raise _Failed("no key that could verify a token")
                 return keys, self._lifetime(answer.headers.get("Cache-Control", ""))
-        except UnusableKey as error:
-            raise _Failed(str(error)) from None
-        except ValueError as error:
-            raise _Failed(str(error)) from None
         except TimeoutError:
             raise _Failed("no answer in time") from None
         except aiohttp.ClientError as error:
+            # First: some are ValueErrors, and say the URL.
             raise _Failed(type(error).__name__) from None
+        except (UnusableKey, ValueError) as error:
+            raise _Failed(str(error)) from None
 
     def _lifetime(self, cache_control: str) -> float:
         settings = self._settings
@@ -185,6 +203,8 @@ def _host(settings: JwtSettings) -> str:
     schemes = ("https", "http") if settings.allow_insecure_jwk_set_url else ("https",)
     if parts.scheme not in schemes or not parts.hostname:
         raise ValueError("jwk-set-url: expected an https URL")
+    if "@" in parts.netloc:
+        raise ValueError("jwk-set-url: expected no login in it, see jwk-set-bearer-token-file")
     return f"{parts.hostname}:{port}" if port else parts.hostname
 
 

@@ -40,9 +40,12 @@ class Verified:
 
 
 class Issuer:
-    """Verifies by *settings*. Raises ValueError, one line with the option, for what cannot be."""
+    """Verifies by *settings*. Raises ValueError, one line with the option, for what cannot be.
 
-    def __init__(self, settings: JwtSettings) -> None:
+    Of *former*, whose place it takes, it goes on with the keys that were fetched.
+    """
+
+    def __init__(self, settings: JwtSettings, former: "Issuer | None" = None) -> None:
         self.settings = settings
         self._name = path("username-attribute-path", settings.username_attribute_path)
         self._email = path("email-attribute-path", settings.email_attribute_path)
@@ -54,6 +57,8 @@ class Issuer:
         self.source: Source = (
             Fetched(settings) if option == "jwk-set-url" else fixed(option, settings)
         )
+        if former is not None and isinstance(self.source, Fetched):
+            self.source.inherit(former.source)
 
     async def verify(self, token: Parsed, now: float) -> Verified:
         """Raises TokenError, NoRights, KeysUnavailable."""
@@ -96,8 +101,8 @@ class Issuer:
         email = _text(claims, settings.email_claim, self._email)
         full_name = claims.get("name")
         return Identity(
-            issuer=settings.iss or str(claims.get("iss") or ""),
-            subject=claims["sub"],
+            issuer=_printed("iss", claims.get("iss") or ""),
+            subject=_printed("sub", claims["sub"]),
             name=_checked(name or email),
             email=email,
             full_name=full_name if isinstance(full_name, str) else "",
@@ -107,6 +112,13 @@ class Issuer:
 def _text(claims: Mapping[str, Any], claim: str, where: Path) -> str:
     found = claims.get(claim) if claim else where(claims)
     return found if isinstance(found, str) else ""
+
+
+def _printed(claim: str, text: str) -> str:
+    """*text* if it can stand in the store and in the audit."""
+    if not text.isprintable() or len(text.encode()) > _LONGEST_NAME:
+        raise TokenError(f"{claim} is too long, or not printable")
+    return text
 
 
 def _checked(name: str) -> str:

@@ -28,6 +28,8 @@ _RSA = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
 _HMAC = frozenset({"HS256", "HS384", "HS512"})
 _EC = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 SUPPORTED = _RSA | _HMAC | frozenset(_EC.values()) | {"EdDSA"}
+# What odd members of a JWK make the libraries raise.
+_ODD = (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, UnsupportedAlgorithm)
 _LEAST_RSA_BITS = 2048
 
 
@@ -98,20 +100,25 @@ def from_jwks(text: str | bytes) -> Keys:
 
 def _usable(entries: Iterable[Any]) -> Iterable[Key]:
     for entry in entries:
-        if not isinstance(entry, dict) or entry.get("use", "sig") != "sig":
-            continue
-        if "key_ops" in entry and "verify" not in (entry["key_ops"] or ()):
+        if not isinstance(entry, dict) or not _verifies(entry):
             continue
         kid = entry.get("kid")
         try:
             key = _key(_from_jwk(entry), kid if isinstance(kid, str) else None)
-        except (UnusableKey, PyJWTError, ValueError, TypeError, KeyError, UnsupportedAlgorithm):
+        except (UnusableKey, PyJWTError, *_ODD):
             continue
         bound = entry.get("alg")
         if bound is None:
             yield key
-        elif bound in key.algorithms:
+        elif isinstance(bound, str) and bound in key.algorithms:
             yield Key(key.kid, frozenset({bound}), key.material)
+
+
+def _verifies(entry: dict[str, Any]) -> bool:
+    """Whether a JWK is for signatures, as far as it says so."""
+    operations = entry.get("key_ops", ["verify"])
+    fit = isinstance(operations, list) and "verify" in operations
+    return fit and entry.get("use", "sig") == "sig"
 
 
 def _from_jwk(entry: dict[str, Any]) -> Any:

@@ -6,6 +6,9 @@ from typing import Any
 import jmespath
 from jmespath.exceptions import JMESPathError
 
+# What jmespath's functions raise on odd values, beside its own.
+_FAULTS = (TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
+
 Path = Callable[[Mapping[str, Any]], Any]
 
 
@@ -17,14 +20,14 @@ def path(option: str, text: str) -> Path:
         return _nothing
     try:
         compiled = jmespath.compile(text)
-    except JMESPathError as error:
-        reason = str(error).splitlines()[0]
+    except (JMESPathError, RecursionError) as error:
+        reason = (str(error).splitlines() or ["empty"])[0]
         raise ValueError(f"{option}: no JMESPath: {reason}") from None
 
     def found(claims: Mapping[str, Any]) -> Any:
         try:
             return compiled.search(claims)
-        except (JMESPathError, TypeError, ValueError, AttributeError, RecursionError):
+        except (JMESPathError, *_FAULTS):
             return None
 
     return found

@@ -72,6 +72,7 @@ class JwtSettings:
             self.role_attribute_path
             or self.databases_attribute_path
             or self.grants_attribute_path
+            or self.db_mapping
             or self.auto_assign_databases
         )
 
@@ -90,6 +91,10 @@ _LISTS = ("algorithms", "audiences", "db-mapping", "auto-assign-databases")
 _OWN = (*SOURCES, "iss", "key-id", "jwk-set-bearer-token-file", "tls-client-ca", "expect-claims")
 
 
+# Where a token stands and how long it may be is known before its issuer is.
+_OF_ALL = frozenset({"header-name", "url-login", "max-token-bytes"})
+
+
 def read_jwt_settings(table: Mapping[str, Any]) -> JwtSettings:
     """The settings in the TOML *table*. Raises ValueError: one line that begins with the option."""
     given = {_name(key): value for key, value in table.items()}
@@ -98,12 +103,20 @@ def read_jwt_settings(table: Mapping[str, Any]) -> JwtSettings:
         raise ValueError("issuer: expected tables, [[auth.jwt.issuer]]")
     also = []
     for further in issuers:
-        inherited = {key: value for key, value in given.items() if key not in _OWN}
-        one = _read(inherited | {_name(key): value for key, value in further.items()})
+        own = {_name(key): value for key, value in further.items()}
+        for key in _OF_ALL & own.keys():
+            raise ValueError(f"issuer: {key}: it stands in [auth.jwt], for all issuers")
+        one = _read(_inherited(given, own) | own)
         if not one.iss:
             raise ValueError("issuer: iss: expected the text that its tokens have there")
         also.append(one)
     return replace(_read(given), also=tuple(also))
+
+
+def _inherited(given: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """What an issuer has of the first one's: not what its *own* settings say in another way."""
+    other = {f"{what}-claim" for what in ("username", "email") if f"{what}-attribute-path" in own}
+    return {key: value for key, value in given.items() if key not in _OWN and key not in other}
 
 
 def _name(key: str) -> str:
@@ -114,6 +127,8 @@ def _name(key: str) -> str:
 def _read(given: Mapping[str, Any]) -> JwtSettings:
     kinds = {one.name.replace("_", "-"): one for one in fields(JwtSettings) if one.name != "also"}
     values: dict[str, Any] = {}
+    if "skip-org-role-sync" in given and "grant-sync" in given:
+        raise ValueError("skip-org-role-sync: it says grant-sync in another way, expected one")
     for key, value in given.items():
         if key == "skip-org-role-sync":
             if _boolean(value):
@@ -178,7 +193,7 @@ def _list(value: Any) -> tuple[str, ...]:
 def _claims(value: Any) -> Mapping[str, Any]:
     try:
         claims = json.loads(value or "{}") if isinstance(value, str) else value
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ValueError("no JSON") from None
     if not isinstance(claims, dict):
         raise ValueError("expected a JSON object")

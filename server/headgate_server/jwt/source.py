@@ -8,7 +8,7 @@ from headgate_server.jwt.settings import SOURCES, JwtSettings
 
 
 class KeysUnavailable(Exception):
-    """No key was ever had, so nothing can be said of any token."""
+    """No key is at hand, so nothing can be said of any token."""
 
     def __init__(self) -> None:
         super().__init__("the keys to verify tokens with are not available, try again")
@@ -25,8 +25,12 @@ class Source(Protocol):
         """The same, after a look whether there are others, for a key that is not among them."""
         ...
 
+    async def retire(self) -> None:
+        """The same as `close`, once what is under way has come to its end."""
+        ...
+
     async def close(self) -> None:
-        """Gives back what it holds."""
+        """Gives back what it holds. Keys that it has stay known, others are not looked for."""
         ...
 
 
@@ -41,6 +45,9 @@ class Fixed:
 
     async def newer(self) -> Keys:
         return self._keys
+
+    async def retire(self) -> None:
+        """Nothing to give back."""
 
     async def close(self) -> None:
         """Nothing to give back."""

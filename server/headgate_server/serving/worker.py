@@ -155,6 +155,8 @@ class _Server(uvicorn.Server):
             self._application.reconfigure()
         except ConfigurationError as error:
             logs.complain(f"{error}; what was configured stays")
+        except Exception as error:  # the certificate has to be read all the same
+            logs.report(error, "")
         else:
             logs.say("configuration of tokens read again")
         if self._certificate is None:

@@ -55,7 +55,7 @@ def read_config(path: Path) -> tuple[Config, list[str]]:
         return Config(), []
     except OSError as error:
         return Config(), [f"{path}: {error.strerror}"]
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         return Config(), [f"{path}: no TOML: {error}"]
     config, wrong = Config(), []
     for key, value in content.items():
@@ -105,7 +105,7 @@ def _style(value: Any) -> Mapping[str, str]:
     for name, style in value.items():
         try:
             Style.from_dict({name: style})
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, TypeError):
             raise ValueError(f"{name}: no style: {style!r}") from None
     return STYLES | value
 

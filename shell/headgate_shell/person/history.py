@@ -2,19 +2,24 @@
 
 import fcntl
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 
-from headgate_grammar import redact
+from headgate_grammar import ParseError, parse, redact
 from headgate_shell.commands import is_command
 
 _STATEMENTS = frozenset(
     "alter create delete drop explain grant kill revoke select set show".split()
 )
+
+
+_LOGIN = re.compile(r"\bauth\b|@", re.IGNORECASE)
+_ABOUT_USERS = re.compile(r"\b(create|alter)\s+user\b|\bpassword\b|\bauth\b", re.IGNORECASE)
 
 
 class RedactedHistory(FileHistory):
@@ -45,7 +50,8 @@ class RedactedHistory(FileHistory):
                 super().store_string(entry)
 
     def store_string(self, string: str) -> None:
-        with _locked(Path(os.fsdecode(self.filename))):
+        # On a full disk, say, it is still there until the shell ends.
+        with suppress(OSError), _locked(Path(os.fsdecode(self.filename))):
             super().store_string(string)
 
     def append_string(self, string: str) -> None:
@@ -63,12 +69,28 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def kept(line: str) -> str:
-    """What the history keeps of *line*, "" for nothing."""
+    """What the history keeps of *line*, "" for nothing.
+
+    Where a password may stand that nothing marks as one, that is nothing: with `auth` or an `@`
+    behind a command, and of a statement about users that does not parse.
+    """
     words = line.split(maxsplit=1)
     first = words[0].rstrip(";").lower() if words else ""
-    if first == "auth" or not (first in _STATEMENTS or is_command(line)):
+    if first == "auth":
+        return ""
+    if is_command(line):
+        return "" if _LOGIN.search(line) else redact(line)
+    if first not in _STATEMENTS or (_ABOUT_USERS.search(line) and not _parses(line)):
         return ""
     return redact(line)
+
+
+def _parses(line: str) -> bool:
+    try:
+        parse(line)
+    except ParseError:
+        return False
+    return True
 
 
 def history_path() -> Path:
@@ -79,6 +101,8 @@ def history_path() -> Path:
 def history_of(length: int, write: Callable[[str], object]) -> History:
     """What was typed before, from the file if it can be; says so with *write* if it cannot."""
     path = history_path()
+    if length == 0:
+        return _InMemory()
     try:
         return RedactedHistory(path, length)
     except OSError as error:

@@ -175,8 +175,8 @@ def _show(text: str, *, paged: bool) -> None:
         sys.stdout.write(text)
         return
     sys.stdout.flush()
-    command = shlex.split(os.environ.get("PAGER") or "less -SRXF")
     try:
+        command = shlex.split(os.environ.get("PAGER", "")) or ["less", "-SRXF"]
         subprocess.run(command, input=text.encode("utf-8", "replace"), check=False)
-    except OSError:
-        sys.stdout.write(text)  # there is no such program
+    except (OSError, ValueError):
+        sys.stdout.write(text)  # there is no such program, or that is no command

@@ -1,0 +1,157 @@
+"""`[auth.jwt]` on its own: what can be set, what cannot, and what then holds."""
+
+import asyncio
+import json
+import time
+from typing import Any
+
+import pytest
+
+import tokens_made as made
+from headgate_engine import Rights
+from headgate_grammar import Privilege
+from headgate_server.jwt import Issuers, NoRights, TokenError, read_jwt_settings
+from headgate_server.jwt.issuer import Issuer
+from headgate_server.jwt.settings import JwtSettings
+from key_server import KeyServer, Said
+
+KEY = made.key("settings")
+OTHER = made.key("settings-2", "EC", "P-256")
+BASE: dict[str, Any] = {
+    "enabled": True,
+    "header-name": "X-Token",
+    "username-claim": "sub",
+    "key-value": made.pem(KEY),
+}
+
+
+def claims(**more: Any) -> dict[str, Any]:
+    return {"sub": "todd", "exp": int(time.time()) + 300} | more
+
+
+def verdict(settings: JwtSettings, text: str) -> str:
+    """The user's name, or why not."""
+
+    async def verify() -> str:
+        try:
+            return (await Issuers(settings).verify(text))[0].identity.name
+        except (TokenError, NoRights) as error:
+            return str(error)
+
+    return asyncio.run(verify())
+
+
+@pytest.mark.parametrize(
+    ("more", "error"),
+    [
+        ({"header-name": "X-Tok€"}, "header-name: that is no header's name"),
+        ({"header-name": "X Y"}, "header-name: that is no header's name"),
+        ({"header-name": ""}, "header-name: expected"),
+        ({"expect-claims": "[" * 100_000}, "expect-claims: no JSON"),
+        ({"role-attribute-path": "(" * 5000}, "role-attribute-path: no JMESPath"),
+        ({"jwk-set-value": '{"keys": []}'}, "key source ambiguous"),
+        ({"skip_org_role_sync": True, "grant-sync": "persist"}, "skip-org-role-sync: "),
+        ({"issuer": [{"iss": "a", "header-name": "X"}]}, "issuer: header-name: it stands in"),
+        ({"issuer": [{"iss": "a", "max_token_bytes": 5}]}, "issuer: max-token-bytes: it stands"),
+        ({"issuer": [{"key-value": "x"}]}, "issuer: iss: expected"),
+        ({"issuer": {"iss": "a"}}, "issuer: expected tables"),
+        ({"algorithms": ["none"]}, "algorithms: 'none': expected"),
+        ({"leeway": "soon"}, "leeway: expected a duration"),
+        ({"max-token-bytes": 0}, "max-token-bytes: expected a whole number above 0"),
+        ({"adopt-existing": "some"}, "adopt-existing: expected none, non_admin, any"),
+        ({"no-such": 1}, "no-such: unknown option"),
+    ],
+)
+def test_what_cannot_be_is_one_line_that_names_the_option(more: dict[str, Any], error: str) -> None:
+    with pytest.raises(ValueError) as raised:
+        Issuers(read_jwt_settings(BASE | more))
+    assert str(raised.value).startswith(error) and "\n" not in str(raised.value)
+
+
+def test_an_issuer_that_is_named_is_the_only_one() -> None:
+    settings = read_jwt_settings(BASE | {"iss": "https://one"})
+    assert verdict(settings, made.token(KEY, claims(iss="https://one"))) == "todd"
+    for other in ({"iss": "https://evil"}, {}, {"iss": None}):
+        assert verdict(settings, made.token(KEY, claims(**other))) == "iss is another issuer's"
+
+
+def test_an_issuer_that_is_switched_off_is_nobodys() -> None:
+    issuer = {"iss": "https://two", "key-value": made.pem(OTHER), "enabled": False}
+    settings = read_jwt_settings(BASE | {"issuer": [issuer]})
+    for key, algorithm in ((OTHER, "ES256"), (KEY, "RS256")):
+        text = made.token(key, claims(iss="https://two"), algorithm)
+        assert verdict(settings, text) == "iss is nobody's here"
+
+
+def test_an_issuers_own_way_to_a_name_takes_the_place_of_the_first_ones() -> None:
+    issuer = {"iss": "https://two", "key-value": made.pem(OTHER), "username-attribute-path": "e"}
+    settings = read_jwt_settings(BASE | {"issuer": [issuer]})
+    assert verdict(settings, made.token(OTHER, claims(iss="https://two", e="tina"), "ES256")) == (
+        "tina"
+    )
+
+
+@pytest.mark.parametrize("iat", [-(10**400), 10**400, -5, 1.5])
+def test_numbers_beyond_any_clock_are_judged_like_others(iat: float) -> None:
+    settings = read_jwt_settings(BASE | {"max-token-age": "1h"})
+    assert verdict(settings, made.token(KEY, claims(iat=iat))) != "todd"
+
+
+@pytest.mark.parametrize(
+    ("claim", "text"),
+    [("sub", "a\nb"), ("sub", "x" * 1025), ("iss", "a\x1b[2J"), ("iss", "y" * 2000)],
+)
+def test_what_cannot_stand_in_an_audit_is_refused(claim: str, text: str) -> None:
+    settings = read_jwt_settings(BASE | {"username-claim": "name"})
+    found = verdict(settings, made.token(KEY, claims(name="todd") | {claim: text}))
+    assert found == f"{claim} is too long, or not printable"
+
+
+@pytest.mark.parametrize(
+    ("expression", "values"),
+    [
+        ("avg(n)", {"n": [10**400, 1]}),
+        ("floor(to_number('inf'))", {}),
+        ("contains(a, 'b')", {"a": 5}),
+        ("sort_by(a, &b)", {"a": [{"b": 1}, {"b": "x"}]}),
+    ],
+)
+def test_an_expression_that_cannot_be_told_is_no_role(
+    expression: str, values: dict[str, Any]
+) -> None:
+    settings = read_jwt_settings(BASE | {"role-attribute-path": expression})
+    assert Issuer(settings).rights(claims(**values)) == Rights()
+
+
+def test_a_mapping_for_everybody_counts_alone() -> None:
+    settings = read_jwt_settings(BASE | {"db-mapping": ["*:public:READ"]})
+    assert Issuer(settings).rights(claims()) == Rights({"public": Privilege.READ})
+
+
+def test_many_who_ask_with_one_token_while_its_key_is_withdrawn_hear_the_same() -> None:
+    sets = [{"keys": [made.jwk(key, kid="k")]} for key in (KEY, OTHER)]
+    said = [
+        Said(200, json.dumps(sets[0]).encode()),
+        Said(200, json.dumps(sets[1]).encode(), {}, 0.2),
+    ]
+    with KeyServer(said) as server:
+        settings = JwtSettings(
+            header_name="X-Token",
+            username_claim="sub",
+            jwk_set_url=server.url,
+            allow_insecure_jwk_set_url=True,
+        )
+        text = made.token(KEY, claims(), header={"kid": "k"})
+
+        async def work() -> list[str]:
+            issuers = Issuers(settings)
+            await issuers.verify(text)
+            source: Any = issuers._first.source if issuers._first is not None else None
+            source._until = source._ahead = 0.0  # as if their time were over
+            found = await asyncio.gather(
+                *(issuers.verify(text) for _ in range(5)), return_exceptions=True
+            )
+            await issuers.close()
+            return [str(one) for one in found]
+
+        assert asyncio.run(work()) == ["no key here made that signature"] * 5
