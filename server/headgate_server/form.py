@@ -19,6 +19,7 @@ Pairs = dict[str, str]
 Run = Callable[[Callable[[], Pairs]], Awaitable[Pairs]]
 _MOST_PAIRS = 1000
 _SHORT = 1 << 14
+_OVERHEAD = 1 << 16
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
@@ -62,8 +63,8 @@ async def form(request: Request, url: Pairs, limit: int, query_limit: int, run: 
     multipart fields.
 
     Raises TooLarge for a body of more than *limit* bytes, or an urlencoded one of more than
-    *query_limit* (0: no limit), BadRequest for one of very many parameters. What is long is decoded
-    by *run*, in a thread.
+    *query_limit* (0: no limit; of multipart twice that), BadRequest for one of very many
+    parameters. What is long is decoded by *run*, in a thread.
     """
     if request.method != "POST":
         return Form(url)
@@ -76,7 +77,11 @@ async def form(request: Request, url: Pairs, limit: int, query_limit: int, run: 
                 return Form(url | pairs(encoded))
             return Form(url | await run(partial(pairs, encoded)))
         case "multipart/form-data":
-            return await _multipart(request, limit, url)
+            # What is longer holds a query too long, or what nobody asked for, in memory meanwhile.
+            most = min(
+                filter(None, (limit, query_limit and 2 * query_limit + _OVERHEAD)), default=0
+            )
+            return await _multipart(request, most, url)
     return Form(url)
 
 
@@ -103,7 +108,6 @@ def _as_utf8(headers: Headers) -> Headers:
 
 
 async def _multipart(request: Request, limit: int, url: Pairs) -> Form:
-    # InfluxDB knows one limit, that of the body.
     parser = MultiPartParser(
         _as_utf8(request.headers), body(request, limit), max_part_size=limit or sys.maxsize
     )

@@ -35,8 +35,10 @@ def username(token: str, secrets: Sequence[str], clock: Callable[[], float] = ti
     """
     if not secrets:
         raise Unauthenticated("bearer auth disabled")
-    if not token.isascii():
-        raise Unauthenticated("token is malformed: it is no base64")
+    try:
+        token.encode()
+    except UnicodeEncodeError:  # bytes that were no UTF-8
+        raise Unauthenticated("token is malformed: it is no text") from None
     if len(token) > _LONGEST:
         raise Unauthenticated("token is malformed: token too long")
     _check_header(token)

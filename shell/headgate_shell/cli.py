@@ -84,11 +84,12 @@ def main(arguments: Sequence[str]) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="surrogateescape", newline="\n")
     try:
-        flags, rest = parse_flags(arguments, _DEFAULTS)
+        given, rest = parse_flags(arguments, _DEFAULTS)
     except FlagError as error:
         print(error, file=sys.stderr)
         print(USAGE, end="")
         return 2
+    flags = _DEFAULTS | given
     if flags["help"] or flags["h"]:
         print(USAGE, end="")
         return 0
@@ -105,17 +106,13 @@ def main(arguments: Sequence[str]) -> int:
         print(USAGE, end="")
         return 1
     session = _session(flags)
-    if _wants_prompt(arguments) and not _ask_password(session):
+    if given.get("password") == "" and not _ask_password(session):
         return 1
     if flags["store"]:
         from headgate_shell.local import on_store
 
-        return on_store(str(flags["store"]), session, lambda: _connect(session, flags, arguments))
-    return _connect(session, flags, arguments)
-
-
-def _given(arguments: Sequence[str], flag: str) -> bool:
-    return any(word.lstrip("-").partition("=")[0] == flag for word in arguments if word[:1] == "-")
+        return on_store(str(flags["store"]), session, lambda: _connect(session, flags, given))
+    return _connect(session, flags, given)
 
 
 def _ask_password(session: Session) -> bool:
@@ -132,7 +129,7 @@ def _ask_password(session: Session) -> bool:
     return True
 
 
-def _connect(session: Session, flags: dict[str, Value], arguments: Sequence[str]) -> int:
+def _connect(session: Session, flags: dict[str, Value], given: dict[str, Value]) -> int:
     try:
         session.server_version = session.ping()
     except CannotReach as error:
@@ -157,7 +154,7 @@ def _connect(session: Session, flags: dict[str, Value], arguments: Sequence[str]
         return run(sys.stdin.buffer.read().decode("utf-8", "surrogateescape"), session)
     from headgate_shell.person.interactive import interact
 
-    return interact(session, asks=not flags["yes"], keeps_format=_given(arguments, "format"))
+    return interact(session, asks=not flags["yes"], keeps_format="format" in given)
 
 
 def _session(flags: dict[str, Value]) -> Session:
@@ -178,17 +175,6 @@ def _session(flags: dict[str, Value]) -> Session:
         consistency=str(flags["consistency"]),
         node=int(flags["node"]),
     )
-
-
-def _wants_prompt(arguments: Sequence[str]) -> bool:
-    """Whether `-password` is given, and empty: a wish to be asked."""
-    words = list(arguments)
-    for index, word in enumerate(words):
-        name, equals, text = word.lstrip("-").partition("=")
-        if word.startswith("-") and name == "password":
-            following = words[index + 1] if index + 1 < len(words) else ""
-            return not (text if equals else following)
-    return False
 
 
 def _version() -> str:

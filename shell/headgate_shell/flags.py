@@ -19,12 +19,12 @@ class FlagError(Exception):
 def parse_flags(
     arguments: Sequence[str], defaults: Mapping[str, Value]
 ) -> tuple[dict[str, Value], list[str]]:
-    """The value of every flag in *defaults*, and the words that are left over.
+    """The values of the flags that are given, all of them in *defaults*, and the words left over.
 
     A flag has the type of its default. One or two dashes, `-flag=x`, and `-flag x` unless it is a
     boolean; the last of several wins; `--` or the first word that is no flag ends them.
     """
-    values = dict(defaults)
+    values: dict[str, Value] = {}
     rest = list(arguments)
     while rest and rest[0].startswith("-") and rest[0] != "-":
         word = rest.pop(0)

@@ -31,7 +31,7 @@ DEFAULTS: dict[str, Value] = {"host": "localhost", "port": 8086, "pretty": False
     ],
 )
 def test_a_command_line_means(words: list[str], values: dict[str, Value], rest: list[str]) -> None:
-    assert parse_flags(words, DEFAULTS) == (DEFAULTS | values, rest)
+    assert parse_flags(words, DEFAULTS) == (values, rest)
 
 
 @pytest.mark.parametrize(
