@@ -77,10 +77,9 @@ async def form(request: Request, url: Pairs, limit: int, query_limit: int, run: 
                 return Form(url | pairs(encoded))
             return Form(url | await run(partial(pairs, encoded)))
         case "multipart/form-data":
-            # What is longer holds a query too long, or what nobody asked for, in memory meanwhile.
-            most = min(
-                filter(None, (limit, query_limit and 2 * query_limit + _OVERHEAD)), default=0
-            )
+            # What is longer holds a query too long, or what nobody asked for, in memory all along.
+            longest = 2 * query_limit + _OVERHEAD if query_limit else 0
+            most = min(filter(None, (limit, longest)), default=0)
             return await _multipart(request, most, url)
     return Form(url)
 

@@ -33,6 +33,7 @@ class _Worker:
     process: SpawnProcess
     ear: Connection
     started: bool = False
+    behind: bool = False  # told to read its configuration again before it could hear
 
 
 class Supervisor:
@@ -93,10 +94,15 @@ class Supervisor:
         if set(numbers) & set(_ENDING):
             return False
         for worker in self._workers:
-            # One that has not started reads everything anew in any case.
-            if worker.started and worker.process.pid is not None:
-                os.kill(worker.process.pid, signal.SIGHUP)
+            worker.behind = True
+            self._catch_up(worker)
         return True
+
+    def _catch_up(self, worker: _Worker) -> None:
+        """Has it read its configuration again, if it is behind and can hear."""
+        if worker.behind and worker.started and worker.process.pid is not None:
+            worker.behind = False
+            os.kill(worker.process.pid, signal.SIGHUP)
 
     def _look_after(self) -> bool:
         """Notes who has started, replaces who has died. False if nobody ever started."""
@@ -105,6 +111,7 @@ class Supervisor:
                 if not worker.started and worker.ear.poll():
                     worker.started = self._any_started = bool(worker.ear.recv())
                     self._pause = _SHORTEST_PAUSE
+                    self._catch_up(worker)
             if not worker.process.is_alive():
                 self._bury(worker)
                 if not self._any_started and (worker.process.exitcode or 0) > 0:

@@ -23,7 +23,9 @@ from headgate_server.settings import Settings
 GRACE_SECONDS = 30
 _TICKS_PER_CHECK = 10  # of a tenth of a second each
 _ENDING = (signal.SIGTERM, signal.SIGINT)
-_told_to_end: list[int] = []  # the signals that came before there was a server to tell
+# The signals that came before there was a server to tell.
+_told_to_end: list[int] = []
+_told_to_reload: list[int] = []
 
 
 def _nothing() -> None:
@@ -112,8 +114,10 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: Any = None) -> None:
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGHUP, self._reload)
         await super().startup([])
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        if _told_to_reload:
+            self._reload()  # it may have come after the configuration was read
         make = partial(
             cast(Any, self.config.http_protocol_class),
             config=self.config,
@@ -170,10 +174,10 @@ class _Server(uvicorn.Server):
 
 
 def end_well() -> None:
-    """Ends with 0 on a signal before anything is served; a SIGHUP has nothing to reload yet."""
+    """Ends with 0 on a signal before anything is served; a SIGHUP is kept until then."""
     for number in _ENDING:
         signal.signal(number, _leave)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, lambda number, _: _told_to_reload.append(number))
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:
