@@ -38,14 +38,9 @@ class Call(Request):
         check_number(encoded)
         return pairs(encoded)
 
-    @property
-    def authorization(self) -> str:
-        """The header, or "". Where there are several, the first, as in InfluxDB."""
-        return self.headers.get("authorization", "")
-
     def check_authorization(self) -> None:
-        """Raises BadRequest for more than one such header: who else reads this request may have
-        taken another one.
+        """Raises BadRequest for more than one header `Authorization`: who else reads this request
+        may have taken another one.
         """
         if len(self.headers.getlist("authorization")) > 1:
             raise BadRequest("more than one Authorization header")

@@ -9,14 +9,12 @@ from time import time
 
 from headgate_server.jwt.issuer import Issuer, Verified
 from headgate_server.jwt.settings import JwtSettings
-from headgate_server.jwt.source import KeysUnavailable, source_option
+from headgate_server.jwt.source import source_option
 from headgate_server.jwt.token import Parsed, TokenError, parse
 
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, section 5.6.2
 _REMEMBERED_SECONDS = 60.0
 _MOST_REMEMBERED = 10_000
-
-__all__ = ["Issuers", "KeysUnavailable", "TokenError"]
 
 
 @dataclass(slots=True)
