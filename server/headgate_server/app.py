@@ -15,6 +15,7 @@ from headgate_engine import StoreError
 from headgate_server import logs
 from headgate_server.call import Call
 from headgate_server.configuration import ConfigurationError, configure_again
+from headgate_server.failures import BrokenOff
 from headgate_server.formats import Format, format_for
 from headgate_server.metrics import Metrics
 from headgate_server.openapi import openapi
@@ -95,7 +96,7 @@ class Application:
             return
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        await self._service.stop_fetching()
+        await self._service.disconnect()
         loop = asyncio.get_running_loop()
         left = max(0.0, self.close_by - loop.time())
         self.finished = await loop.run_in_executor(None, self._service.close, left)
@@ -109,6 +110,9 @@ class Application:
             await response(call.scope, receive, meter)
         except ClientDisconnect:
             pass  # nobody is there to answer
+        except BrokenOff as error:
+            call.note.error = str(error)
+            raise
         except Exception as error:
             logs.report(error, call.note.id)
             raise  # the answer has begun: all that is left is to break the connection off

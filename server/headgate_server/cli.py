@@ -45,6 +45,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--realm", metavar="REALM", dest="http.realm", help="in WWW-Authenticate, InfluxDB")
     add("--max-body-size", metavar="BYTES", type=int, dest="http.max-body-size", help="25000000")
     add("--workers", metavar="N", type=int, dest="http.workers", help="processes, 1")
+    add("--upstream", metavar="URL", dest="gateway.upstream", help="the store behind it; none")
+    add("--protocol", metavar="NAME", dest="gateway.protocol", help="that it speaks, influxdb1")
     return parser
 
 

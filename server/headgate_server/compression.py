@@ -2,7 +2,7 @@
 
 import asyncio
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable, Iterator
 
 from headgate_server.refusals import BadRequest, TooLarge
 
@@ -38,30 +38,57 @@ class Compressor:
         return self._gzip.compress(part) + self._gzip.flush()
 
 
+class _Unpacker:
+    """A gzip stream, taken apart as its parts come."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._gzip = zlib.decompressobj(_GZIP)
+        self._size, self._members = 0, 1
+
+    def pieces(self, part: bytes) -> Iterator[bytes]:
+        """What *part* adds. Raises BadRequest, TooLarge."""
+        while part:
+            if self._gzip.eof:  # several members one after the other are one stream
+                self._gzip = zlib.decompressobj(_GZIP)
+                self._members += 1
+                if self._members > _MOST_MEMBERS:
+                    raise BadRequest("gzip: too many members")
+            try:
+                piece = self._gzip.decompress(part, _PIECE)
+            except zlib.error:
+                raise BadRequest("gzip: invalid data") from None
+            self._size += len(piece)
+            if self._limit and self._size > self._limit:
+                raise TooLarge
+            yield piece
+            part = self._gzip.unused_data if self._gzip.eof else self._gzip.unconsumed_tail
+
+    def end(self) -> None:
+        """Raises BadRequest if more had to come."""
+        if not self._gzip.eof:
+            raise BadRequest("gzip: unexpected EOF")
+
+
 async def decompressed(parts: AsyncIterable[bytes], limit: int) -> AsyncGenerator[bytes, None]:
     """What the gzip stream in *parts* holds, in pieces of at most 64 KiB.
 
     Raises BadRequest for what is none, TooLarge as soon as it holds more than *limit* bytes
     (0: no limit).
     """
-    gzip = zlib.decompressobj(_GZIP)
-    size, members = 0, 1
+    unpacker = _Unpacker(limit)
     async for part in parts:
-        while part:
-            if gzip.eof:  # several members one after the other are one stream
-                gzip = zlib.decompressobj(_GZIP)
-                members += 1
-                if members > _MOST_MEMBERS:
-                    raise BadRequest("gzip: too many members")
-            try:
-                piece = gzip.decompress(part, _PIECE)
-            except zlib.error:
-                raise BadRequest("gzip: invalid data") from None
-            size += len(piece)
-            if limit and size > limit:
-                raise TooLarge
+        for piece in unpacker.pieces(part):
             await asyncio.sleep(0)  # others have their turn
             yield piece
-            part = gzip.unused_data if gzip.eof else gzip.unconsumed_tail
-    if not gzip.eof:
-        raise BadRequest("gzip: unexpected EOF")
+    unpacker.end()
+
+
+async def checked(parts: AsyncIterable[bytes], limit: int) -> AsyncGenerator[bytes, None]:
+    """The same *parts*, packed as they are, if `decompressed` does not raise."""
+    unpacker = _Unpacker(limit)
+    async for part in parts:
+        for _ in unpacker.pieces(part):
+            await asyncio.sleep(0)
+        yield part
+    unpacker.end()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from headgate_grammar import parse_duration
+from headgate_server.gateway import GatewaySettings, read_gateway_settings
 from headgate_server.jwt import Issuers, JwtSettings, read_jwt_settings
 from headgate_server.settings import Settings, Source
 from headgate_server.tokens import check_secret
@@ -35,7 +36,7 @@ _KINDS: dict[type, str] = {
     float: "a duration such as 10s or 2m",
     str: "a string",
 }
-_OURS = ("HEADGATE_HTTP_", "HEADGATE_STORE_", "HEADGATE_AUTH_", "HEADGATE_AUDIT_")
+_OURS = tuple(f"HEADGATE_{section}_" for section in ("HTTP", "STORE", "AUTH", "AUDIT", "GATEWAY"))
 _WORDS = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
 _SECOND = 1_000_000_000
 
@@ -66,8 +67,11 @@ _OPTIONS = {
 }
 _SECRET_FILE = "http.shared-secret-file"
 _MORE = "http.more-secrets"
-_KEYS = _OPTIONS | {_SECRET_FILE: _Option("", str)}
 _JWT = "auth.jwt"
+_GATEWAY = "gateway"
+# Of [gateway], the short form of one store may also come from flags and the environment.
+_SHORT = ("gateway.upstream", "gateway.protocol")
+_KEYS = _OPTIONS | {_SECRET_FILE: _Option("", str)} | dict.fromkeys(_SHORT, _Option("", str))
 _STRONG_BYTES = 32
 
 
@@ -98,10 +102,12 @@ def configure(
     ):
         values |= _with_secret(layer)
     more, jwt = tuple(values.pop(_MORE, ())), values.pop(_JWT, JwtSettings())
+    gateway = _gateway(values)
     settings = Settings(
         **{_OPTIONS[key].field: value for key, value in values.items()},
         more_secrets=more,
         jwt=jwt,
+        gateway=gateway,
         source=Source({key: value for key, value in flags.items() if value is not None}, path),
     )
     _check(settings)
@@ -113,8 +119,24 @@ def configure_again(settings: Settings, environment: Mapping[str, str]) -> Setti
     """*settings* with the tokens' part of them as it is now. Raises ConfigurationError."""
     now = configure(settings.source.flags, environment, settings.source.path).settings
     return replace(
-        settings, jwt=now.jwt, shared_secret=now.shared_secret, more_secrets=now.more_secrets
+        settings,
+        jwt=now.jwt,
+        shared_secret=now.shared_secret,
+        more_secrets=now.more_secrets,
+        gateway=now.gateway,
     )
+
+
+def _gateway(values: dict[str, Any]) -> GatewaySettings:
+    """`[gateway]`, of which flags and environment may say a part or give another."""
+    table = values.pop(_GATEWAY, {})
+    for key in _SHORT:
+        if key in values:
+            table = {**table, key.partition(".")[2]: values.pop(key)}
+    try:
+        return read_gateway_settings(table)
+    except ValueError as error:
+        raise ConfigurationError(f"[{_GATEWAY}] {error}") from None
 
 
 def _check(settings: Settings) -> None:
@@ -171,7 +193,7 @@ def _with_secret(layer: dict[str, Any]) -> dict[str, Any]:
 
 def _from_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        key: _checked(f"--{key.partition('.')[2]}", _KEYS[key], value)
+        key: value if key == _GATEWAY else _checked(f"--{key.partition('.')[2]}", _KEYS[key], value)
         for key, value in flags.items()
         if value is not None
     }
@@ -186,9 +208,11 @@ def _from_file(path: str, notices: list[str]) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigurationError(f"{path}: no TOML: {error}") from None
     values: dict[str, Any] = {}
-    ours = {key.partition(".")[0] for key in _OPTIONS}
+    ours = {key.partition(".")[0] for key in _OPTIONS} | {_GATEWAY}
     for section, content in document.items():
-        if section in ours and isinstance(content, dict):
+        if section == _GATEWAY and isinstance(content, dict):
+            values[_GATEWAY] = content
+        elif section in ours and isinstance(content, dict):
             for key, value in content.items():
                 _take(path, section, key, value, values, notices)
         elif section in _INFLUXDB_SECTIONS:

@@ -104,6 +104,13 @@ class Metrics:
             ["statement", "outcome"],
             registry=own,
         )
+        self._upstream = Counter(
+            "headgate_upstream_requests",
+            "Requests sent to a store behind Headgate, by its name, its component, and how it went:"
+            " the status, or unreachable, silent, broken.",
+            ["upstream", "component", "outcome"],
+            registry=own,
+        )
         build = Gauge(
             "headgate_build_info",
             "Always 1; the label says which version of Headgate this is.",
@@ -124,6 +131,9 @@ class Metrics:
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
         self._requests.labels(route, method, str(status)).inc()
         self._request_seconds.labels(route).observe(seconds)
+
+    def upstream(self, name: str, component: str, outcome: str) -> None:
+        self._upstream.labels(name, component, outcome).inc()
 
     def connection(self, change: int) -> None:
         self._connections.inc(change)

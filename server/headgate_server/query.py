@@ -1,25 +1,19 @@
 """/query: InfluxQL in, results out."""
 
 from collections.abc import AsyncGenerator, Iterator
-from dataclasses import dataclass, field
 
 from starlette.responses import Response, StreamingResponse
 
-from headgate_engine import NotAuthorized, Principal, Result, changes
-from headgate_grammar import ShowGrants, Statement
 from headgate_server.call import Call
 from headgate_server.compression import Compressor, takes_gzip
 from headgate_server.form import Form, form
-from headgate_server.formats import Answer, Format
-from headgate_server.logs import printed
-from headgate_server.parameters import parameters
+from headgate_server.formats import Format
+from headgate_server.gateway import Asked, Forwarding, Store
 from headgate_server.refusals import BadRequest, TooLarge
 from headgate_server.service import Service
 from headgate_server.stream import stream
 from headgate_server.text import readable
-
-# So many statements may be executed between two other requests.
-_FEW = 4
+from headgate_server.work import Work
 
 
 async def query(call: Call, service: Service, format: Format) -> Response:
@@ -31,7 +25,7 @@ async def query(call: Call, service: Service, format: Format) -> Response:
     principal = await service.login(call)
     most, query_most = service.settings.max_body_size, service.settings.max_query_size
     sent = await form(call, call.url_pairs, most, query_most, service.run)
-    work = _Work(
+    work = Work(
         call,
         service,
         principal,
@@ -40,69 +34,52 @@ async def query(call: Call, service: Service, format: Format) -> Response:
         database=readable(sent.fields.get("db", "")),
     )
     call.note.database = work.database
+    store = service.gateway.store(call)
+    if store is not None:
+        return await _through(work, store, sent, format)
     if sent.fields.get("async") == "true":
         service.detach(await service.run(work.answers), call.note)
-        return Response(status_code=204, headers={"Content-Type": format.media_type})
-    # To HTTP/1.0 nothing can be sent in pieces.
-    if sent.fields.get("chunked") == "true" and call.scope["http_version"] != "1.0":
-        return await _chunked(work, format)
-    return await _whole(work, format)
+        return _accepted(format)
+    return await (_chunked if _chunks(call, sent) else _whole)(work, format)
 
 
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """One query, and for whom it is."""
-
-    call: Call
-    service: Service
-    principal: Principal
-    text: str = field(repr=False)
-    params: str = field(repr=False)
-    database: str
-
-    def answers(self) -> Iterator[Answer]:
-        """Parses and authorizes at once, executes as the answers are taken.
-
-        Raises BadRequest, ParseError, AccessDenied, AuthenticationFailed.
-        """
-        engine = self.service.engine
-        statements = engine.parse(self.text, parameters(readable(self.params)))
-        self.call.note.statements = printed(statements)
-        # The body may have taken its time: what counts is who he is now.
-        now = engine.renew(self.principal)
-        try:
-            engine.authorize(now, statements, self.database)
-        except NotAuthorized as error:
-            self._record(error.statement, f"requires {error.need}")
-            raise
-        results = engine.execute(statements, now, self.database, self.call.address)
-        return (self._answer(id, result) for id, result in enumerate(results))
-
-    def _answer(self, id: int, result: Result) -> Answer:
-        self.service.metrics.statement(result.statement, failed=bool(result.error))
-        note = self.call.note
-        if result.error and not note.error:  # those behind it are only `not executed`
-            note.error = result.error
-            if changes(result.statement):
-                self._record(str(result.statement), result.error)
-        if self.call.method == "GET" and not result.error and changes(result.statement):
-            return Answer(id, result, _deprecated(result.statement))
-        return Answer(id, result)
-
-    def _record(self, statement: str, outcome: str) -> None:
-        actor, address = self.principal.name, self.call.address
-        self.service.recorder.refused(actor, address, statement, outcome)
-
-    def quick(self) -> bool:
-        """Whether it is done sooner than a thread is woken."""
-        if self.params:
-            return False
-        known = self.service.engine.parse.known(self.text)
-        self.service.metrics.lookup("statement", known is not None)
-        return known is not None and len(known) <= _FEW and all(map(_is_quick, known))
+def _accepted(format: Format) -> Response:
+    return Response(status_code=204, headers={"Content-Type": format.media_type})
 
 
-async def _whole(work: _Work, format: Format) -> Response:
+def _chunks(call: Call, sent: Form) -> bool:
+    """Whether the answer is to come in pieces; to HTTP/1.0 it cannot."""
+    return sent.fields.get("chunked") == "true" and call.scope["http_version"] != "1.0"
+
+
+async def _through(work: Work, store: Store, sent: Form, format: Format) -> Response:
+    """The same, where others keep the data."""
+    pretty = getattr(format, "pretty", False)
+    forwarding = Forwarding(
+        work,
+        store.influx,
+        store.catalogue,
+        format,
+        Asked(
+            work.database,
+            policy=readable(sent.fields.get("rp", "")),
+            epoch=readable(sent.fields.get("epoch", "")),
+            chunk_size=readable(sent.fields.get("chunk_size", "")),
+            media_type=format.media_type,
+            pretty=pretty,
+            gzip=takes_gzip(work.call.headers.get("accept-encoding", "")),
+            id=work.call.note.id,
+        ),
+        chunked=_chunks(work.call, sent),
+    )
+    await forwarding.begin()
+    if sent.fields.get("async") == "true":
+        work.service.attend(forwarding.run(), work.call.note)
+        return _accepted(format)
+    return await forwarding.response()
+
+
+async def _whole(work: Work, format: Format) -> Response:
     gzip = takes_gzip(work.call.headers.get("accept-encoding", ""))
 
     def body() -> bytes:
@@ -113,7 +90,7 @@ async def _whole(work: _Work, format: Format) -> Response:
     return Response(content, headers=_headers(format, gzip=gzip))
 
 
-async def _chunked(work: _Work, format: Format) -> Response:
+async def _chunked(work: Work, format: Format) -> Response:
     gzip = takes_gzip(work.call.headers.get("accept-encoding", ""))
 
     def documents() -> Iterator[bytes]:
@@ -141,11 +118,6 @@ def _headers(format: Format, *, gzip: bool) -> dict[str, str]:
     return headers | {"Content-Encoding": "gzip"} if gzip else headers
 
 
-def _is_quick(statement: Statement) -> bool:
-    """An indexed read."""
-    return isinstance(statement, ShowGrants)
-
-
 def _text(sent: Form, most: int) -> str:
     """The parameter q, or else the uploaded file. Raises BadRequest; TooLarge if this or `params`
     has more than *most* characters (0: no limit).
@@ -159,9 +131,3 @@ def _text(sent: Form, most: int) -> str:
     if sent.file is None:
         raise BadRequest('missing required parameter "q"')
     return readable(sent.file)
-
-
-def _deprecated(statement: Statement) -> str:
-    return (
-        f"deprecated use of '{statement}' in a read only context, please use a POST request instead"
-    )

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from headgate_engine import AccessDenied, AuthenticationFailed, IdentityTaken, Unavailable
 from headgate_grammar import ParseError
+from headgate_server.failures import Answered, NoComponent, Silent, UpstreamError
 from headgate_server.jwt import KeysUnavailable, NoRights
 
 
@@ -89,6 +90,9 @@ REFUSALS: dict[type[Exception], Refusal] = {
     Overloaded: Refusal(503, headers={"Retry-After": "1"}),
     Unavailable: Refusal(503, headers={"Retry-After": "1"}),
     KeysUnavailable: Refusal(503, headers={"Retry-After": "1"}),
+    NoComponent: Refusal(404),
+    UpstreamError: Refusal(502),
+    Silent: Refusal(504),
 }
 
 
@@ -113,6 +117,8 @@ def refusal(error: Exception, *, writing: bool = False) -> Refusal | None:
     """
     if isinstance(error, TooManyFailures):
         return Refusal(503 if writing else 429, headers={"Retry-After": str(error.seconds)})
+    if isinstance(error, Answered):
+        return Refusal(error.status)
     for kind in type(error).__mro__:
         if kind in REFUSALS:
             return REFUSALS[kind]

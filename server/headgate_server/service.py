@@ -4,13 +4,15 @@ import asyncio
 import math
 import os
 from collections import deque
-from collections.abc import Callable, Iterable
-from typing import TypeVar
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, TypeVar
 
 from headgate_engine import AuditFile, Engine, Passwords, Principal
 from headgate_grammar import Bounds, ParseCache
 from headgate_server.call import Call, Note
 from headgate_server.credentials import Shown
+from headgate_server.failures import Answered, UpstreamError
+from headgate_server.gateway import Gateway
 from headgate_server.jwt import Issuers
 from headgate_server.login import Login
 from headgate_server.logs import complain, report
@@ -18,6 +20,7 @@ from headgate_server.measured import MeasuredStore
 from headgate_server.metrics import Metrics
 from headgate_server.pool import Pool
 from headgate_server.recorder import Recorder
+from headgate_server.refusals import Overloaded
 from headgate_server.settings import Settings
 from headgate_server.throttle import Throttle
 
@@ -25,6 +28,7 @@ T = TypeVar("T")
 
 _STATEMENT_THREADS = 4
 _STATEMENT_QUEUE = 1024
+_ATTENDED_SECONDS = 10.0  # for what is still executed upstream when the server ends
 # Two or three seconds of RE2, where a dashboard needs a thousandth of it.
 _REGEXES = 5_000_000
 
@@ -55,7 +59,9 @@ class Service:
         self._statements = Pool(_STATEMENT_THREADS, _STATEMENT_QUEUE)
         self._looks = Pool(1, _STATEMENT_QUEUE)
         self._issuers = Issuers(settings.jwt) if settings.jwt.enabled else None
+        self.gateway = self._gateway(settings)
         self._retiring: set[asyncio.Task[None]] = set()
+        self._attended: set[asyncio.Task[None]] = set()
         self._login = Login(
             self.engine,
             metrics,
@@ -67,6 +73,9 @@ class Service:
             ),
             refused=self.recorder.refused,
         )
+
+    def _gateway(self, settings: Settings) -> Gateway:
+        return Gateway(settings.gateway, self.engine, self.metrics.upstream, self.run)
 
     async def login(self, call: Call) -> Principal:
         """Whom *call* proves.
@@ -85,12 +94,17 @@ class Service:
         """
         former = self._issuers
         issuers = Issuers(settings.jwt, former=former) if settings.jwt.enabled else None
+        gateway = self._gateway(settings)
+        self._retire(self.gateway.retire())
         if former is not None:
-            task = asyncio.ensure_future(former.retire())
-            self._retiring.add(task)
-            task.add_done_callback(self._retiring.discard)
-        self.settings, self._issuers = settings, issuers
+            self._retire(former.retire())
+        self.settings, self._issuers, self.gateway = settings, issuers, gateway
         self._login.take_tokens(settings.shared_secrets, issuers)
+
+    def _retire(self, ending: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(ending)
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
 
     async def run(self, work: Callable[[], T]) -> T:
         """What *work* gives, done where it holds up nobody else. Raises Overloaded."""
@@ -117,10 +131,33 @@ class Service:
 
         self._statements.submit(finish)
 
-    async def stop_fetching(self) -> None:
-        """Ends what is fetched to verify tokens with."""
-        for task in tuple(self._retiring):
+    def attend(self, work: Coroutine[Any, Any, None], note: Note) -> None:
+        """The same of *work* in the loop. Raises Overloaded."""
+        if len(self._attended) >= _STATEMENT_QUEUE:
+            work.close()
+            raise Overloaded
+
+        async def finish() -> None:
+            try:
+                await work
+            except (UpstreamError, Answered) as error:
+                note.error = str(error)
+            except Exception as error:
+                report(error, note.id)
+            if note.error:
+                complain("asynchronous query failed", request_id=note.id, error=note.error)
+
+        task = asyncio.ensure_future(finish())
+        self._attended.add(task)
+        task.add_done_callback(self._attended.discard)
+
+    async def disconnect(self) -> None:
+        """Ends what is fetched to verify tokens with, and leaves the stores behind us."""
+        if self._attended:
+            await asyncio.wait(self._attended, timeout=_ATTENDED_SECONDS)
+        for task in (*self._retiring, *self._attended):
             task.cancel()
+        await self.gateway.close()
         if self._issuers is not None:
             await self._issuers.close()
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from headgate_server.gateway.settings import GatewaySettings
 from headgate_server.jwt import JwtSettings
 
 
@@ -77,6 +78,7 @@ class Settings:
     audit_file: str = field(default="", metadata={"key": "audit.file"})
     audit_retention: float = field(default=365 * 86400.0, metadata={"key": "audit.retention"})
     jwt: JwtSettings = JwtSettings()
+    gateway: GatewaySettings = GatewaySettings()
     source: Source = field(default_factory=Source, repr=False, compare=False)
 
     @property

@@ -1,4 +1,4 @@
-"""/write and /api/v2/write: who may write where. The data itself has nowhere to go yet."""
+"""/write and /api/v2/write: who may write where, and then on to the store behind us."""
 
 from collections.abc import AsyncGenerator
 
@@ -10,6 +10,7 @@ from headgate_server.call import Call
 from headgate_server.compression import decompressed
 from headgate_server.form import body
 from headgate_server.formats import Format
+from headgate_server.gateway import Line, Store
 from headgate_server.refusals import (
     BadRequest,
     BucketMissing,
@@ -21,16 +22,19 @@ from headgate_server.service import Service
 from headgate_server.text import go_quote, readable
 
 _PRECISIONS = ("", "n", "ns", "u", "ms", "s", "m", "h")
-_V2_PRECISIONS = ("", "ns", "us", "ms", "s")
+# As 1.x has them.
+_V2_PRECISIONS = {"": "", "ns": "n", "us": "u", "ms": "ms", "s": "s"}
 
 
 async def write(call: Call, service: Service, format: Format) -> Response:
     """InfluxDB 1.x's: the parameter `db` names the database."""
     principal = await service.login(call)
-    precision = call.url_pairs.get("precision", "")
+    asked = call.url_pairs
+    precision = asked.get("precision", "")
     if precision not in _PRECISIONS:
         raise BadRequest(f"invalid precision {go_quote(precision)} (use n, u, ms, s, m or h)")
-    return await _write(call, service, principal, call.url_pairs.get("db", ""))
+    line = Line(asked.get("db", ""), asked.get("rp", ""), precision, asked.get("consistency", ""))
+    return await _write(call, service, principal, line, format)
 
 
 async def write_v2(call: Call, service: Service, format: Format) -> Response:
@@ -40,7 +44,7 @@ async def write_v2(call: Call, service: Service, format: Format) -> Response:
     if precision not in _V2_PRECISIONS:
         raise BadRequest(f"invalid precision {go_quote(precision)} (use ns, us, ms or s)")
     bucket = call.url_pairs.get("bucket", "")
-    database, slash, _ = bucket.partition("/")
+    database, slash, policy = bucket.partition("/")
     if not database:
         fault = (
             "is in db/rp form but has an empty database"
@@ -48,23 +52,30 @@ async def write_v2(call: Call, service: Service, format: Format) -> Response:
             else ('is missing a slash; not in "database/retention-policy" format')
         )
         raise BucketMissing(f"bucket name {go_quote(bucket)} {fault}")
-    return await _write(call, service, principal, database)
+    line = Line(database, policy, _V2_PRECISIONS[precision])
+    return await _write(call, service, principal, line, format)
 
 
-async def _write(call: Call, service: Service, principal: Principal, database: str) -> Response:
-    """Authorizes, then refuses: data is never accepted and dropped."""
-    if not database:
+async def _write(
+    call: Call, service: Service, principal: Principal, line: Line, format: Format
+) -> Response:
+    """Authorizes, then hands on, or refuses: data is never accepted and dropped."""
+    if not line.database:
         raise BadRequest("database is required")
-    call.note.database = readable(database)
+    call.note.database = readable(line.database)
+    store = service.gateway.store(call)
     try:
-        _authorize(service, principal, database)
+        await _authorize(service, principal, line.database, store)
     except WriteDenied:
-        requires = f"requires WRITE on {readable(database)}"
+        requires = f"requires WRITE on {readable(line.database)}"
         service.recorder.refused(principal.name, call.address, "-- write", requires)
         raise
-    async for _ in _lines(call, service.settings.max_body_size):
-        pass  # read, so that the client hears the answer
-    raise CannotWrite
+    limit = service.settings.max_body_size
+    if store is None:
+        async for _ in _lines(call, limit):
+            pass  # read, so that the client hears the answer
+        raise CannotWrite
+    return await store.write(call, line, limit, format)
 
 
 def _lines(call: Call, limit: int) -> AsyncGenerator[bytes, None]:
@@ -75,7 +86,9 @@ def _lines(call: Call, limit: int) -> AsyncGenerator[bytes, None]:
     return sent
 
 
-def _authorize(service: Service, principal: Principal, database: str) -> None:
+async def _authorize(
+    service: Service, principal: Principal, database: str, store: Store | None
+) -> None:
     """Raises WriteDenied; DatabaseMissing only to who may write to any database.
 
     InfluxDB tells everybody which databases there are.
@@ -89,5 +102,7 @@ def _authorize(service: Service, principal: Principal, database: str) -> None:
         )
     if user is None and not principal.trusted:
         raise WriteDenied(f"user is required to write to database {go_quote(database)}")
-    if service.store.database(readable(database)) is None:
-        raise DatabaseMissing(f"database not found: {go_quote(database)}")
+    name = readable(database)
+    if service.store.database(name) is None:
+        if store is None or not await store.catalogue.adopt([name]):
+            raise DatabaseMissing(f"database not found: {go_quote(database)}")

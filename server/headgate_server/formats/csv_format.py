@@ -22,18 +22,24 @@ class Csv:
         self._begun = self._begun or bool(text)
         return text.encode()
 
+    def fragment(self, document: bytes, id: int) -> tuple[bytes, str]:
+        return document, ""  # of an error InfluxDB shows nothing here
+
     def error(self, text: str) -> bytes:
         return _error(text).encode()
 
 
 def _table(answer: Answer) -> str:
+    if answer.encoded is not None:
+        return answer.encoded.decode("utf-8", "replace")
     if answer.result.error:
         return _error(answer.result.error)
     rows: list[Sequence[object]] = []
     for series in answer.result.series:
         rows.append(("name", "tags", *series.columns))
+        tags = ",".join(f"{name}={value}" for name, value in series.tags.items())
         for row in series.values:
-            rows.append((series.name, "", *map(_cell, row)))
+            rows.append((series.name, tags, *map(_cell, row)))
     return _csv(rows)
 
 

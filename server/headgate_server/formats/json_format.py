@@ -12,6 +12,15 @@ from headgate_server.text import readable
 _HTML = {"<": r"\u003c", ">": r"\u003e", "&": r"\u0026", "\u2028": r"\u2028", "\u2029": r"\u2029"}
 _SPECIAL = re.compile("[<>&\u2028\u2029]")
 _SHORT_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_COMPACT = (b'{"results":[', b",", b"]}\n")
+_PRETTY = (
+    b'{\n    "results": [\n        ',
+    b",\n        ",
+    b"\n    ]\n}\n",
+)
+_FIRST_ID = re.compile(rb'(\{\s*"statement_id":\s*)0(?=[,\s}])')
+_LAST_ERROR = re.compile(rb'[{,]\s*"error":\s*("(?:[^"\\]|\\.)*")\s*\}\Z')
+_LONGEST_ERROR = 1 << 16
 _LONG_ESCAPES = {"b": r"\u0008", "f": r"\u000c"}
 
 
@@ -21,16 +30,37 @@ class Json:
     media_type = "application/json"
 
     def __init__(self, *, pretty: bool = False) -> None:
-        self._pretty = pretty
+        self.pretty = pretty
 
     def results(self, answers: Sequence[Answer]) -> bytes:
-        return self.document({"results": list(map(_result, answers))} if answers else {})
+        if all(answer.encoded is None for answer in answers):
+            return self.document({"results": list(map(_result, answers))} if answers else {})
+        begin, between, end = _PRETTY if self.pretty else _COMPACT
+        return begin + between.join(map(self._encoded, answers)) + end
+
+    def _encoded(self, answer: Answer) -> bytes:
+        if answer.encoded is not None:
+            return answer.encoded
+        begin, _, end = _PRETTY if self.pretty else _COMPACT
+        return self.document({"results": [_result(answer)]})[len(begin) : -len(end)]
+
+    def fragment(self, document: bytes, id: int) -> tuple[bytes, str]:
+        begin, _, end = _PRETTY if self.pretty else _COMPACT
+        stripped = document.rstrip() + b"\n"
+        if not stripped.startswith(begin) or not stripped.endswith(end):
+            raise ValueError("no answer to one statement")
+        result = stripped[len(begin) : -len(end)]
+        head = _FIRST_ID.match(result)
+        if head is None:
+            raise ValueError("an answer without statement_id")
+        renumbered = head[1] + str(id).encode() + result[head.end() :]
+        return renumbered, _error(renumbered)
 
     def error(self, text: str) -> bytes:
         return self.document({"error": text})
 
     def document(self, content: Mapping[str, Any]) -> bytes:
-        if self._pretty:
+        if self.pretty:
             text = json.dumps(content, ensure_ascii=False, indent=4)
         else:
             text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
@@ -52,8 +82,16 @@ def _result(answer: Answer) -> dict[str, Any]:
     return content
 
 
+def _error(result: bytes) -> str:
+    """The error in an encoded result, which stands at its end."""
+    found = _LAST_ERROR.search(result[-_LONGEST_ERROR:])
+    return str(json.loads(found[1])) if found is not None else ""
+
+
 def _series(series: Series) -> dict[str, Any]:
     content: dict[str, Any] = {"name": series.name} if series.name else {}
+    if series.tags:
+        content["tags"] = series.tags
     content["columns"] = series.columns
     if series.values:
         content["values"] = series.values

@@ -16,10 +16,29 @@ class MessagePack:
     media_type = "application/x-msgpack"
 
     def results(self, answers: Sequence[Answer]) -> bytes:
-        return _packed({"results": list(map(_result, answers))})
+        if all(answer.encoded is None for answer in answers):
+            return _packed({"results": list(map(_result, answers))})
+        packer = msgpack.Packer()
+        head = packer.pack_map_header(1) + packer.pack("results")
+        head += packer.pack_array_header(len(answers))
+        return bytes(head) + b"".join(map(_encoded, answers))
+
+    def fragment(self, document: bytes, id: int) -> tuple[bytes, str]:
+        try:
+            # The times of InfluxDB are a type of their own, and stay what they are.
+            content = msgpack.unpackb(document, timestamp=0, strict_map_key=False)
+            result = dict(content["results"][0])
+        except (ValueError, LookupError, TypeError, msgpack.UnpackException):
+            raise ValueError("no answer to one statement") from None
+        error = str(result.get("error", ""))
+        return _packed({"statement_id": id} | result | {"statement_id": id}), error
 
     def error(self, text: str) -> bytes:
         return _packed({"error": readable(text)})
+
+
+def _encoded(answer: Answer) -> bytes:
+    return answer.encoded if answer.encoded is not None else _packed(_result(answer))
 
 
 def _result(answer: Answer) -> dict[str, Any]:
@@ -34,6 +53,8 @@ def _result(answer: Answer) -> dict[str, Any]:
 
 def _series(series: Series) -> dict[str, Any]:
     content: dict[str, Any] = {"name": readable(series.name)} if series.name else {}
+    if series.tags:
+        content["tags"] = {name: readable(value) for name, value in series.tags.items()}
     content["columns"] = series.columns
     content["values"] = [list(map(_cell, row)) for row in series.values]
     return content

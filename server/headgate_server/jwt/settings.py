@@ -4,15 +4,13 @@ Names are Grafana's, with `-` or `_`; those of its names that mean something els
 """
 
 import json
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from headgate_engine import Adopt
-from headgate_grammar import parse_duration
+from headgate_server.options import among, boolean, read_options
 
-_SECOND = 1_000_000_000
 SOURCES = ("jwk-set-url", "jwk-set-file", "jwk-set-value", "key-file", "key-value")
 _TEXT_CLAIMS = ("iss", "sub")
 
@@ -82,11 +80,6 @@ _ALIASES = {
     "org-attribute-path": "databases-attribute-path",
     "allow-assign-grafana-admin": "allow-assign-admin",
 }
-_AMONG = {
-    "adopt-existing": ("none", "non_admin", "any"),
-    "grant-sync": ("persist", "ephemeral", "off"),
-}
-_LISTS = ("algorithms", "audiences", "db-mapping", "auto-assign-databases")
 # What makes one issuer another: its own, or none, never the first one's.
 _OWN = (*SOURCES, "iss", "key-id", "jwk-set-bearer-token-file", "tls-client-ca", "expect-claims")
 
@@ -125,69 +118,18 @@ def _name(key: str) -> str:
 
 
 def _read(given: Mapping[str, Any]) -> JwtSettings:
-    kinds = {one.name.replace("_", "-"): one for one in fields(JwtSettings) if one.name != "also"}
-    values: dict[str, Any] = {}
+    given = dict(given)
     if "skip-org-role-sync" in given and "grant-sync" in given:
         raise ValueError("skip-org-role-sync: it says grant-sync in another way, expected one")
-    for key, value in given.items():
-        if key == "skip-org-role-sync":
-            if _boolean(value):
-                values["grant_sync"] = "off"
-            continue
-        if key not in kinds:
-            raise ValueError(f"{key}: unknown option")
-        try:
-            values[kinds[key].name] = _value(key, kinds[key].default, value)
-        except ValueError as error:
-            raise ValueError(f"{key}: {error}") from None
-    return JwtSettings(**values)
-
-
-def _value(key: str, default: Any, value: Any) -> Any:
-    if key == "expect-claims":
-        return _claims(value)
-    if key in _LISTS:
-        return _list(value)
-    if isinstance(default, bool):
-        return _boolean(value)
-    if isinstance(default, float):
-        return _seconds(value)
-    if isinstance(default, int):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError("expected a whole number above 0")
-        return value
-    text = _text(value)
-    if key in _AMONG and text not in _AMONG[key]:
-        raise ValueError(f"expected {', '.join(_AMONG[key])}")
-    return text
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError("expected a string")
-    return value
-
-
-def _boolean(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError("expected true or false")
-    return value
-
-
-def _seconds(value: Any) -> float:
+    if "also" in given:
+        raise ValueError("also: unknown option")
+    skip = given.pop("skip-org-role-sync", False)
     try:
-        return 0.0 if str(value) == "0" else parse_duration(str(value)) / _SECOND
-    except ValueError:
-        raise ValueError("expected a duration such as 60m or 10s") from None
-
-
-def _list(value: Any) -> tuple[str, ...]:
-    """A list, or as in Grafana texts with commas or blanks between them."""
-    if isinstance(value, str):
-        return tuple(filter(None, re.split(r"[,\s]+", value)))
-    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        raise ValueError("expected a list of strings")
-    return tuple(value)
+        unsynced = boolean(skip)
+    except ValueError as error:
+        raise ValueError(f"skip-org-role-sync: {error}") from None
+    settings = JwtSettings(**read_options(JwtSettings, given, _SPECIAL))
+    return replace(settings, grant_sync="off") if unsynced else settings
 
 
 def _claims(value: Any) -> Mapping[str, Any]:
@@ -205,3 +147,10 @@ def _claims(value: Any) -> Mapping[str, Any]:
     if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
         raise ValueError("aud: expected a string or a list of them")
     return claims
+
+
+_SPECIAL = {
+    "expect-claims": _claims,
+    "adopt-existing": among("none", "non_admin", "any"),
+    "grant-sync": among("persist", "ephemeral", "off"),
+}

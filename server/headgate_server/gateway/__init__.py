@@ -1,0 +1,22 @@
+"""The gateway: users and grants in front of stores that have none."""
+
+from headgate_server.gateway.forwarding import Forwarding
+from headgate_server.gateway.gateway import Gateway, Store
+from headgate_server.gateway.influx import Asked
+from headgate_server.gateway.line import Line
+from headgate_server.gateway.settings import (
+    GatewaySettings,
+    UpstreamSettings,
+    read_gateway_settings,
+)
+
+__all__ = [
+    "Asked",
+    "Forwarding",
+    "Gateway",
+    "GatewaySettings",
+    "Line",
+    "Store",
+    "UpstreamSettings",
+    "read_gateway_settings",
+]

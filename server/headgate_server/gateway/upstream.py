@@ -1,0 +1,142 @@
+"""One store behind Headgate: which of its addresses is asked, and what happens if it is away."""
+
+import base64
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Callable
+
+from headgate_server.failures import (
+    Broken,
+    NoComponent,
+    RefusesUs,
+    Silent,
+    Unreachable,
+    UpstreamError,
+)
+from headgate_server.gateway.client import Body, Client, Headers, Reply
+from headgate_server.gateway.settings import UpstreamSettings
+
+# Name, component, and how it went: the status, or what went wrong.
+Count = Callable[[str, str, str], None]
+
+# Whoever asked has been authorized here: what is refused there is Headgate's own login.
+_NOT_FOR_CLIENTS = (401, 403, 407)
+_REASONS = {Unreachable: "unreachable", Silent: "silent", Broken: "broken"}
+
+
+class Upload:
+    """A request's body on its way through, in *parts*, and what went wrong with it."""
+
+    def __init__(self, parts: AsyncIterable[bytes]) -> None:
+        self._parts = parts
+        self.begun = False
+        self.failure: Exception | None = None
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        self.begun = True
+        try:
+            async for piece in self._parts:
+                if piece:
+                    yield piece
+        except Exception as error:
+            self.failure = error
+            raise
+
+
+class Upstream:
+    """Asks its addresses in turn. One that cannot be reached is left out for `fail-timeout`.
+
+    Made in the loop that uses it. Raises ValueError, one line with the option.
+    """
+
+    def __init__(self, settings: UpstreamSettings, count: Count) -> None:
+        self.settings = settings
+        self.name = settings.name
+        self._count = count
+        self._client = Client(
+            settings.tls_ca,
+            settings.connect_timeout,
+            settings.read_timeout,
+            settings.max_connections,
+        )
+        self._turn: dict[str, int] = {}
+        self._down: dict[str, float] = {}
+        self._login = _login(settings)
+
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is still being read."""
+        return self._client.busy
+
+    def up(self) -> dict[str, bool]:
+        """Its addresses, and whether each could be reached when it was asked last."""
+        every = dict.fromkeys(
+            [*self.settings.urls, *(u for urls in self.settings.components.values() for u in urls)]
+        )
+        return {url: url not in self._down for url in every}
+
+    async def send(
+        self,
+        method: str,
+        target: str,
+        headers: Headers,
+        body: Body = None,
+        *,
+        component: str = "",
+        again: bool = False,
+    ) -> Reply:
+        """The answer of *component* to one request; *target* is path and query as they go out.
+
+        Tries the next address where one cannot be reached, and, if it does no harm *again*, also
+        where one broke off. Raises Unreachable, Silent, Broken, RefusesUs, NoComponent, and what
+        went wrong with an upload.
+        """
+        sent = [*headers, ("Authorization", self._login)] if self._login else headers
+        addresses = self._in_turn(component)
+        for left, address in enumerate(addresses, 1 - len(addresses)):
+            try:
+                reply = await self._client.send(method, address + target, sent, body)
+            except UpstreamError as error:
+                if isinstance(body, Upload) and body.failure is not None:
+                    raise body.failure from None
+                self._count(self.name, component, _REASONS[type(error)])
+                if isinstance(error, Unreachable):
+                    self._down[address] = time.monotonic() + self.settings.fail_timeout
+                fresh = not isinstance(body, Upload) or not body.begun
+                harmless = isinstance(error, Unreachable) or (again and isinstance(error, Broken))
+                if left == 0 or not (fresh and harmless):
+                    raise
+            else:
+                self._down.pop(address, None)
+                self._count(self.name, component, str(reply.status))
+                if reply.status in _NOT_FOR_CLIENTS:
+                    reply.close()
+                    raise RefusesUs
+                return reply
+        raise NoComponent(component)
+
+    def _in_turn(self, component: str) -> list[str]:
+        """The addresses in the order in which they are tried: those that were away last."""
+        addresses = self.settings.addresses(component)
+        if not addresses:
+            raise NoComponent(component)
+        first = self._turn.get(component, 0) % len(addresses)
+        self._turn[component] = first + 1
+        turned = [*addresses[first:], *addresses[:first]]
+        if not self._down:
+            return turned
+        now = time.monotonic()
+        return sorted(turned, key=lambda address: self._down.get(address, 0.0) > now)
+
+    async def close(self) -> None:
+        await self._client.close()
+
+
+def _login(settings: UpstreamSettings) -> str:
+    """What stands in `Authorization` upstream, or ""."""
+    if settings.token:
+        # InfluxDB 2 has a scheme of its own.
+        return f"{'Token' if settings.protocol == 'influxdb2' else 'Bearer'} {settings.token}"
+    if not settings.username:
+        return ""
+    pair = f"{settings.username}:{settings.password}".encode()
+    return "Basic " + base64.b64encode(pair).decode()

@@ -1,0 +1,96 @@
+"""Options of a table in the configuration, by the fields of a dataclass. Values only.
+
+A field's default says of which type its option is: a float is a duration, a tuple a list of texts.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any
+
+from headgate_grammar import parse_duration
+
+_SECOND = 1_000_000_000
+
+Read = Callable[[Any], Any]
+
+
+def read_options(
+    kind: type, given: Mapping[str, Any], special: Mapping[str, Read] | None = None
+) -> dict[str, Any]:
+    """The values for *kind*'s fields in *given*, whose names have `-` where fields have `_`.
+
+    *special* reads what its type alone does not tell. Raises ValueError: one line that begins with
+    the option.
+    """
+    known = {one.name.replace("_", "-"): one for one in fields(kind)}
+    values: dict[str, Any] = {}
+    for key, value in given.items():
+        if key not in known:
+            raise ValueError(f"{key}: unknown option")
+        read = (special or {}).get(key) or reader(known[key].default)
+        try:
+            values[known[key].name] = read(value)
+        except ValueError as error:
+            raise ValueError(f"{key}: {error}") from None
+    return values
+
+
+def reader(default: Any) -> Read:
+    """How to read an option whose default is *default*."""
+    match default:
+        case bool():
+            return boolean
+        case float():
+            return seconds
+        case int():
+            return positive
+        case tuple():
+            return texts
+        case _:
+            return text
+
+
+def text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("expected a string")
+    return value
+
+
+def boolean(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("expected true or false")
+    return value
+
+
+def positive(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError("expected a whole number above 0")
+    return value
+
+
+def seconds(value: Any) -> float:
+    try:
+        return 0.0 if str(value) == "0" else parse_duration(str(value)) / _SECOND
+    except ValueError:
+        raise ValueError("expected a duration such as 60m or 10s") from None
+
+
+def texts(value: Any) -> tuple[str, ...]:
+    """A list, or as in Grafana texts with commas or blanks between them."""
+    if isinstance(value, str):
+        return tuple(filter(None, re.split(r"[,\s]+", value)))
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise ValueError("expected a list of strings")
+    return tuple(value)
+
+
+def among(*words: str) -> Read:
+    """One of *words*."""
+
+    def read(value: Any) -> str:
+        if text(value) not in words:
+            raise ValueError(f"expected {', '.join(words)}")
+        return str(value)
+
+    return read
