@@ -124,7 +124,7 @@ class Engine:
         """*principal* with what he may do now. Raises AuthenticationFailed if he was dropped, or
         his password changed, since he logged in.
         """
-        if principal.user is None:
+        if principal.user is None or principal.passing:
             return principal
         now = self.user(principal.name)
         if now is None or not same_password(now, principal.user):

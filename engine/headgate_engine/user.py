@@ -55,7 +55,8 @@ class Principal:
     *user* is None for two: EVERYBODY, while authentication is off, may do everything; NOBODY,
     while there are no users, may only make the first administrator. *method* says how he proved
     himself; *identity* what a token said of him. *lent* is what he has for this request alone, in
-    place of his grants in the store; see Engine.lend.
+    place of his grants in the store; see Engine.lend. Who is *passing* is in no store: he has what
+    somebody else's word gives him, for this request.
     """
 
     user: User | None = None
@@ -63,6 +64,7 @@ class Principal:
     trusted: bool = False
     identity: Identity | None = None
     lent: Rights | None = None
+    passing: bool = False
 
     @property
     def name(self) -> str:

@@ -17,11 +17,15 @@ from headgate_server.call import Call
 from headgate_server.configuration import ConfigurationError, configure_again
 from headgate_server.failures import BrokenOff
 from headgate_server.formats import Format, format_for
+from headgate_server.gateway import Mounted
+from headgate_server.gateway.judge import NoRoute
+from headgate_server.gateway.proxy import proxy
+from headgate_server.gateway.refused import refused
 from headgate_server.metrics import Metrics
 from headgate_server.openapi import openapi
 from headgate_server.ping import health, ping, show_metrics, status
 from headgate_server.query import query
-from headgate_server.refusals import Refusal, refusal, told
+from headgate_server.refusals import BadRequest, Refusal, refusal, told
 from headgate_server.service import Service
 from headgate_server.settings import Settings
 from headgate_server.whoami import whoami
@@ -51,6 +55,8 @@ _CORS = {
     "Access-Control-Expose-Headers": "Date, X-InfluxDB-Version, X-InfluxDB-Build",
 }
 _LONGEST_ERROR = 1024
+# Writes to other stores than InfluxDB's: who is only to wait has to hear 503 there.
+_PUSHES = (b"/push", b"/write", b"/ingest", b"/import", b"/Push", b"/logs", b"/metrics")
 _CLIENT_LEFT = 499  # what nginx writes: it goes to the log only
 
 
@@ -118,27 +124,59 @@ class Application:
             raise  # the answer has begun: all that is left is to break the connection off
         finally:
             seconds = time.perf_counter() - started
-            path = _path(call)
-            route = path.decode() if path in ROUTES else "other"
+            call.end()
+            route = call.route
             method = call.method if call.method in _METHODS else "other"
             status = call.scope.get("state", {}).get("refused", meter.status)
             self.metrics.request(route, method, status, seconds)
             logs.access(call, route, status, meter.size, seconds)
 
     async def _answer(self, call: Call) -> Response:
-        path = _path(call)
+        assert self._service is not None
+        path = call.raw_path
+        try:
+            call.mounted, path = self._service.gateway.find(call, path)
+        except BadRequest as error:
+            return self._plain(400, f"{error}\n")
+        mounted = call.mounted
         endpoints = ROUTES.get(path)
+        if mounted is not None and mounted.table is not None:
+            if endpoints is None or (path != call.raw_path and path not in mounted.serves):
+                return await self._hand_on(call, mounted, path)
         if endpoints is None:
             return self._plain(404, "404 page not found\n")
+        call.route = path.decode()
         preflight = path in _PREFLIGHT
         endpoint = endpoints.get(call.method)
         if endpoint is None and not (preflight and call.method == "OPTIONS"):
             allowed = [*endpoints, *(["OPTIONS"] if preflight else [])]
             return self._plain(405, "Method Not Allowed\n", {"Allow": ", ".join(allowed)})
-        asked = call.headers
-        call.note.id = asked.get("x-request-id") or asked.get("request-id") or str(uuid.uuid4())
+        call.note.id = _id(call)
         response = await self._call(endpoint, call) if endpoint is not None else Response()
         response.headers.update(self._headers(call))
+        return response
+
+    async def _hand_on(self, call: Call, mounted: Mounted, path: bytes) -> Response:
+        """A store's own HTTP API, behind our login."""
+        assert self._service is not None
+        call.route, call.note.id = f"gateway {mounted.settings.name}", _id(call)
+        try:
+            response = await proxy(call, self._service, mounted, path)
+        except ClientDisconnect:
+            raise
+        except NoRoute as error:
+            status = 405 if error.methods else 404
+            headers = {"Allow": ", ".join(sorted(error.methods))} if error.methods else {}
+            response = refused(str(error), Refusal(status, headers=headers), self._settings.realm)
+        except Exception as error:
+            row = refusal(error, writing=call.method == "POST" and path.endswith(_PUSHES))
+            if row is None:
+                logs.report(error, call.note.id)
+                response = refused("internal error", Refusal(500), self._settings.realm)
+            else:
+                call.note.error = told(error)
+                response = refused(row.prefix + str(error), row, self._settings.realm)
+        response.headers.update({"X-Request-Id": call.note.id})
         return response
 
     async def _call(self, endpoint: Endpoint, call: Call) -> Response:
@@ -198,9 +236,10 @@ class _Meter:
         await self._send(message)
 
 
-def _path(call: Call) -> bytes:
-    path: bytes = call.scope.get("raw_path") or call.scope["path"].encode()
-    return path
+def _id(call: Call) -> str:
+    """The request's, or one of its own."""
+    asked = call.headers
+    return asked.get("x-request-id") or asked.get("request-id") or str(uuid.uuid4())
 
 
 def _header(text: str) -> bytes:

@@ -1,13 +1,18 @@
 """One request on its way: what it carries, and what is noted of it for log and metrics."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.types import Receive, Scope
 
 from headgate_server.form import Pairs, check_number, pairs
 from headgate_server.refusals import BadRequest
+
+if TYPE_CHECKING:  # it knows us
+    from headgate_server.gateway.mounted import Mounted
 
 
 @dataclass(slots=True)
@@ -30,6 +35,23 @@ class Call(Request):
     def __init__(self, scope: Scope, receive: Receive) -> None:
         super().__init__(scope, receive)
         self.note = Note()
+        self.route = "other"  # for log and metrics
+        self.mounted: Mounted | None = None
+        self._ends: list[Callable[[], None]] = []
+
+    def at_end(self, end: Callable[[], None]) -> None:
+        """*end* is called when the request has had its answer, or broke off."""
+        self._ends.append(end)
+
+    def end(self) -> None:
+        while self._ends:
+            self._ends.pop()()
+
+    @property
+    def raw_path(self) -> bytes:
+        """As it was sent, undecoded."""
+        path: bytes = self.scope.get("raw_path") or self.scope["path"].encode()
+        return path
 
     @cached_property
     def url_pairs(self) -> Pairs:

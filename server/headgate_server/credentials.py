@@ -32,6 +32,14 @@ class Assertion:
     text: str = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class TenantToken:
+    """A token that names a tenant instead of a user."""
+
+    method: ClassVar = "tenant"
+    text: str = field(repr=False)
+
+
 Credentials = NamePassword | Token | Assertion
 
 

@@ -3,7 +3,7 @@
 import re
 import sys
 from binascii import a2b_qp
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -38,12 +38,18 @@ def pairs(encoded: bytes) -> Pairs:
     UTF-8 become surrogates.
     """
     found: Pairs = {}
+    for name, value in decoded_pairs(encoded):
+        found.setdefault(name, value)
+    return found
+
+
+def decoded_pairs(encoded: bytes) -> Iterator[tuple[str, str]]:
+    """All of them, in order."""
     for pair in encoded.split(b"&"):
         if not pair or b";" in pair or _BROKEN_ESCAPE.search(pair):
             continue
         name, _, value = pair.partition(b"=")
-        found.setdefault(_decoded(name), _decoded(value))
-    return found
+        yield _decoded(name), _decoded(value)
 
 
 def check_number(encoded: bytes) -> None:

@@ -21,8 +21,16 @@ from headgate_engine import (
     User,
     mark,
 )
-from headgate_server.credentials import Assertion, Credentials, NamePassword, Shown, Token
+from headgate_server.credentials import (
+    Assertion,
+    Credentials,
+    NamePassword,
+    Shown,
+    TenantToken,
+    Token,
+)
 from headgate_server.credentials import credentials as read_credentials
+from headgate_server.gateway.tokens import TenantLogin
 from headgate_server.jwt import Issuers, JwtSettings, KeysUnavailable, NoRights, TokenError
 from headgate_server.metrics import Metrics
 from headgate_server.pace import Pace
@@ -93,16 +101,25 @@ class Login:
         self._shared_secrets = shared_secrets
         self._issuers = issuers
 
-    async def __call__(self, request: Shown, address: str = "") -> Principal:
+    async def __call__(
+        self, request: Shown, address: str = "", tenants: TenantLogin | None = None
+    ) -> Principal:
         """Whom the *request* from *address* proves; NOBODY while there are no users at all.
+
+        Where *tenants* are given their tokens are good, too.
 
         Raises Unauthenticated, AuthenticationFailed; TooManyFailures to who guesses; Overloaded if
         too many wait for bcrypt; of a token's issuer NoRights, IdentityTaken, KeysUnavailable.
         """
         if not self._enabled:
             return EVERYBODY
-        shown: Credentials | None = None
+        shown: Credentials | TenantToken | None = None
         try:
+            if tenants is not None and (text := tenants.token(request)):
+                shown = TenantToken(text)
+                principal = await tenants.principal(text)
+                self._metrics.authentication(shown.method, "accepted")
+                return principal
             carrier = self._issuers.settings if self._issuers is not None else None
             shown = read_credentials(request, carrier)
             principal = self._recall(shown, address) or await self._prove(shown, address)
@@ -117,7 +134,13 @@ class Login:
             self._metrics.authentication(shown.method, "accepted")
         return principal
 
-    def _tell(self, shown: Credentials | None, tried: bool, address: str, error: Exception) -> None:
+    def _tell(
+        self,
+        shown: Credentials | TenantToken | None,
+        tried: bool,
+        address: str,
+        error: Exception,
+    ) -> None:
         """Counts a failed login, and has it recorded, unless nothing was *tried*."""
         method = shown.method if shown is not None else "none"
         match error:

@@ -22,7 +22,7 @@ async def query(call: Call, service: Service, format: Format) -> Response:
     With `async=true` it answers when all are authorized; with `chunked=true` each statement's
     answer is a document of its own, sent when it is there.
     """
-    principal = await service.login(call)
+    principal = await service.login(call, call.mounted)
     most, query_most = service.settings.max_body_size, service.settings.max_query_size
     sent = await form(call, call.url_pairs, most, query_most, service.run)
     work = Work(
@@ -34,8 +34,9 @@ async def query(call: Call, service: Service, format: Format) -> Response:
         database=readable(sent.fields.get("db", "")),
     )
     call.note.database = work.database
-    store = service.gateway.store(call)
+    store = call.mounted.store if call.mounted is not None else None
     if store is not None:
+        call.at_end(service.gateway.limits.enter(principal.name))
         return await _through(work, store, sent, format)
     if sent.fields.get("async") == "true":
         service.detach(await service.run(work.answers), call.note)

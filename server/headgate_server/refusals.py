@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from headgate_engine import AccessDenied, AuthenticationFailed, IdentityTaken, Unavailable
+from headgate_engine import AccessDenied, AuthenticationFailed, IdentityTaken, Need, Unavailable
 from headgate_grammar import ParseError
 from headgate_server.failures import Answered, NoComponent, Silent, UpstreamError
 from headgate_server.jwt import KeysUnavailable, NoRights
@@ -34,6 +34,22 @@ class BucketMissing(Exception):
 
 class WriteDenied(Exception):
     """No right to write to that database."""
+
+
+class Denied(Exception):
+    """A request to a store behind us needs what the user has not."""
+
+    def __init__(self, name: str, need: Need) -> None:
+        super().__init__(f"{name} is not authorized: requires {need}")
+        self.need = need
+
+
+class Busy(Exception):
+    """The user has more requests under way, or sends more of them, than one may."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"too many requests of this user, try again in {seconds} s")
+        self.seconds = seconds
 
 
 class TooLarge(Exception):
@@ -81,6 +97,7 @@ REFUSALS: dict[type[Exception], Refusal] = {
     BadRequest: Refusal(400),
     AccessDenied: Refusal(403, "error authorizing query: "),
     WriteDenied: Refusal(403),
+    Denied: Refusal(403),
     NoRights: Refusal(403),
     IdentityTaken: Refusal(403),
     DatabaseMissing: Refusal(404),
@@ -115,7 +132,7 @@ def refusal(error: Exception, *, writing: bool = False) -> Refusal | None:
     None for one that nobody foresaw: a fault of ours. Telegraf throws away what is refused with a
     4xx: who is only to wait hears 503 where he is *writing*.
     """
-    if isinstance(error, TooManyFailures):
+    if isinstance(error, TooManyFailures | Busy):
         return Refusal(503 if writing else 429, headers={"Retry-After": str(error.seconds)})
     if isinstance(error, Answered):
         return Refusal(error.status)

@@ -12,7 +12,7 @@ from headgate_grammar import Bounds, ParseCache
 from headgate_server.call import Call, Note
 from headgate_server.credentials import Shown
 from headgate_server.failures import Answered, UpstreamError
-from headgate_server.gateway import Gateway
+from headgate_server.gateway import Gateway, Mounted
 from headgate_server.jwt import Issuers
 from headgate_server.login import Login
 from headgate_server.logs import complain, report
@@ -77,15 +77,23 @@ class Service:
     def _gateway(self, settings: Settings) -> Gateway:
         return Gateway(settings.gateway, self.engine, self.metrics.upstream, self.run)
 
-    async def login(self, call: Call) -> Principal:
-        """Whom *call* proves.
+    async def login(self, call: Call, mounted: Mounted | None = None) -> Principal:
+        """Whom *call* proves, to whom *mounted* belongs: it may take tokens of its own.
 
         Raises Unauthenticated, AuthenticationFailed, TooManyFailures, Overloaded, BadRequest.
         """
-        principal = await self._login(Shown(call.url_pairs, call.headers.getlist), call.address)
+        shown = Shown(call.url_pairs, call.headers.getlist)
+        principal = await self.prove(shown, call.address, mounted)
         call.check_authorization()
         call.note.user = principal.name
         return principal
+
+    async def prove(self, shown: Shown, address: str, mounted: Mounted | None) -> Principal:
+        """Whom *shown* proves; the same for what another proxy asks about."""
+        if mounted is not None and mounted.anybody is not None:
+            return mounted.anybody
+        tenants = mounted.login if mounted is not None else None
+        return await self._login(shown, address, tenants)
 
     def reconfigure(self, settings: Settings) -> None:
         """Takes tokens by *settings* from now on, files read again; verifies all of them anew.

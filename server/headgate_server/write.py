@@ -28,7 +28,7 @@ _V2_PRECISIONS = {"": "", "ns": "n", "us": "u", "ms": "ms", "s": "s"}
 
 async def write(call: Call, service: Service, format: Format) -> Response:
     """InfluxDB 1.x's: the parameter `db` names the database."""
-    principal = await service.login(call)
+    principal = await service.login(call, call.mounted)
     asked = call.url_pairs
     precision = asked.get("precision", "")
     if precision not in _PRECISIONS:
@@ -39,7 +39,7 @@ async def write(call: Call, service: Service, format: Format) -> Response:
 
 async def write_v2(call: Call, service: Service, format: Format) -> Response:
     """InfluxDB 2's, as 1.8 takes it: the parameter `bucket` is DATABASE or DATABASE/POLICY."""
-    principal = await service.login(call)
+    principal = await service.login(call, call.mounted)
     precision = call.url_pairs.get("precision", "")
     if precision not in _V2_PRECISIONS:
         raise BadRequest(f"invalid precision {go_quote(precision)} (use ns, us, ms or s)")
@@ -63,7 +63,7 @@ async def _write(
     if not line.database:
         raise BadRequest("database is required")
     call.note.database = readable(line.database)
-    store = service.gateway.store(call)
+    store = call.mounted.store if call.mounted is not None else None
     try:
         await _authorize(service, principal, line.database, store)
     except WriteDenied:
@@ -75,6 +75,7 @@ async def _write(
         async for _ in _lines(call, limit):
             pass  # read, so that the client hears the answer
         raise CannotWrite
+    call.at_end(service.gateway.limits.enter(principal.name))
     return await store.write(call, line, limit, format)
 
 

@@ -1,9 +1,10 @@
 """The gateway: users and grants in front of stores that have none."""
 
 from headgate_server.gateway.forwarding import Forwarding
-from headgate_server.gateway.gateway import Gateway, Store
+from headgate_server.gateway.gateway import Gateway
 from headgate_server.gateway.influx import Asked
 from headgate_server.gateway.line import Line
+from headgate_server.gateway.mounted import Mounted, Store
 from headgate_server.gateway.settings import (
     GatewaySettings,
     UpstreamSettings,
@@ -16,6 +17,7 @@ __all__ = [
     "Gateway",
     "GatewaySettings",
     "Line",
+    "Mounted",
     "Store",
     "UpstreamSettings",
     "read_gateway_settings",

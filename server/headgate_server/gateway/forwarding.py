@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response, StreamingResponse
 
-from headgate_engine import Principal, Result, changes
+from headgate_engine import Principal, Result
 from headgate_grammar import (
     CreateDatabase,
     DropDatabase,
@@ -97,7 +97,7 @@ class Forwarding:
     async def _executed(self, id: int, statement: Statement) -> AsyncIterator[Answer]:
         if self.store.is_ours(statement):
             yield await self._here(id, statement)
-        elif reads(statement) and not self._filtered(statement):
+        elif self._passes(statement):
             async for answer in self._encoded(id, statement):
                 yield answer
         else:
@@ -174,9 +174,12 @@ class Forwarding:
 
     def _streams(self, statement: Statement) -> bool:
         """Whether the upstream's answer to it can go out as it comes."""
-        if self.store.is_ours(statement) or self._filtered(statement):
-            return False
-        return reads(statement) and not (self.work.call.method == "GET" and changes(statement))
+        return not self.store.is_ours(statement) and self._passes(statement)
+
+    def _passes(self, statement: Statement) -> bool:
+        """Whether the upstream's answer to it is the client's as it is."""
+        readable = self.store.speaks_influxql and reads(statement)
+        return readable and not self._filtered(statement)
 
     async def _streamed(self, statement: Statement) -> Response:
         # Where it has to be looked into it comes as it is.

@@ -1,36 +1,17 @@
 """All stores behind Headgate: which of them a request is for."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-
-from starlette.responses import Response
 
 from headgate_engine import Engine
 from headgate_server.call import Call
-from headgate_server.formats import Format
-from headgate_server.gateway.catalogue import Catalogue
-from headgate_server.gateway.influx import InfluxStore
-from headgate_server.gateway.line import Line, write
-from headgate_server.gateway.settings import INFLUX, GatewaySettings
-from headgate_server.gateway.upstream import Count, Upstream
-
-Run = Callable[[Callable[[], list[str]]], Awaitable[list[str]]]
+from headgate_server.gateway.catalogue import Run
+from headgate_server.gateway.limits import Limits
+from headgate_server.gateway.mounted import Mounted
+from headgate_server.gateway.settings import GatewaySettings
+from headgate_server.gateway.upstream import Count
+from headgate_server.refusals import BadRequest
 
 _PATIENCE_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Store:
-    """A store whose databases are known by InfluxQL's names."""
-
-    upstream: Upstream
-    influx: InfluxStore
-    catalogue: Catalogue
-
-    async def write(self, call: Call, line: Line, limit: int, format: Format) -> Response:
-        """Hands lines on, whose writing is authorized; see `line.write`."""
-        return await write(self.upstream, call, line.target(), limit, format)
 
 
 class Gateway:
@@ -40,26 +21,51 @@ class Gateway:
 
     def __init__(self, settings: GatewaySettings, engine: Engine, count: Count, run: Run) -> None:
         self.settings = settings
-        self._stores: list[Store] = []
-        self._upstreams: list[Upstream] = []
-        for one in settings.upstreams:
-            upstream = Upstream(one, count)
-            self._upstreams.append(upstream)
-            if one.protocol in INFLUX:
-                influx = InfluxStore(upstream)
-                catalogue = Catalogue(engine, influx.databases, run)
-                self._stores.append(Store(upstream, influx, catalogue))
+        self.limits = Limits(settings.max_concurrent_per_user, settings.rate_per_user)
+        self.all = [Mounted(one, engine, count, run) for one in settings.upstreams]
+        self._by_host = any(one.settings.hosts for one in self.all)
+        # The longest path first, and what is for a host before what is for all.
+        self._places = sorted(
+            ((host, one.settings.mount.encode(), one) for one in self.all for host in _hosts(one)),
+            key=lambda place: (not place[0], -len(place[1])),
+        )
 
-    def store(self, call: Call) -> Store | None:
-        """The store that InfluxQL and line protocol of *call* are for."""
-        return self._stores[0] if self._stores else None
+    def find(self, call: Call, path: bytes) -> tuple[Mounted | None, bytes]:
+        """The store that a request for *path* is for, and the rest of the path behind its mount."""
+        host = _host(call) if self._by_host else ""
+        for wanted, mount, mounted in self._places:
+            if wanted and wanted != host:
+                continue
+            if not mount:
+                return mounted, path
+            if path.startswith(mount) and path[len(mount) : len(mount) + 1] == b"/":
+                return mounted, path[len(mount) :]
+        return None, path
+
+    def named(self, name: str) -> Mounted | None:
+        """The store of that name; of "" the only one."""
+        if not name:
+            return self.all[0] if len(self.all) == 1 else None
+        return next((one for one in self.all if one.settings.name == name), None)
 
     async def retire(self) -> None:
         """Lets another take its place: what is under way may come to its end."""
-        while any(upstream.busy for upstream in self._upstreams):
+        while any(one.upstream.busy for one in self.all):
             await asyncio.sleep(_PATIENCE_SECONDS)
         await self.close()
 
     async def close(self) -> None:
-        for upstream in self._upstreams:
-            await upstream.close()
+        for one in self.all:
+            await one.close()
+
+
+def _hosts(mounted: Mounted) -> tuple[str, ...]:
+    return tuple(host.lower() for host in mounted.settings.hosts) or ("",)
+
+
+def _host(call: Call) -> str:
+    """Raises BadRequest if there are several."""
+    named = call.headers.getlist("host")
+    if len(named) > 1:
+        raise BadRequest("more than one Host")
+    return named[0].lower().rpartition(":")[0] or named[0].lower() if named else ""

@@ -81,6 +81,8 @@ class Asked:
 class InfluxStore:
     """Users and grants are Headgate's, databases the upstream's, of InfluxDB 1.x as its own."""
 
+    speaks_influxql = True
+
     def __init__(self, upstream: Upstream) -> None:
         self.upstream = upstream
         # From version 2 on databases are not made by InfluxQL.

@@ -244,7 +244,8 @@ def read_route(table: Mapping[str, Any]) -> Route:
     for key, value in table.items():
         if key not in ("methods", "paths", "privilege", "component", "websocket"):
             raise ValueError(f"{key}: unknown option of a route")
-        values[key] = special.get(key, text)(value)
+        read: Read = special.get(key) or text
+        values[key] = read(value)
     return Route(**values)
 
 

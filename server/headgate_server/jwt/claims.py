@@ -1,6 +1,7 @@
 """Whether what a verified token says holds: now, here, and for us (RFC 7519 section 4.1)."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from headgate_server.jwt.settings import JwtSettings
@@ -16,6 +17,28 @@ def check(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
     """
     for one in CHECKS.values():
         one(claims, settings, now)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """Claims, and which of the checks they have to pass."""
+
+    claims: Mapping[str, Any] = field(repr=False)
+    settings: JwtSettings
+    names: tuple[str, ...]
+
+    def check(self, now: float) -> None:
+        """Raises TokenError with the first that does not hold at the time *now*."""
+        for name in self.names:
+            CHECKS[name](self.claims, self.settings, now)
+
+    def still(self, now: float) -> bool:
+        """Whether they hold at the time *now*, too."""
+        try:
+            check_times(self.claims, self.settings, now)
+        except TokenError:
+            return False
+        return True
 
 
 def check_times(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:

@@ -1,0 +1,127 @@
+"""A request to a store by its own HTTP API: judged by its table, and then on its way there."""
+
+from urllib.parse import quote
+
+from starlette.responses import Response
+
+from headgate_engine import Principal
+from headgate_server.call import Call
+from headgate_server.failures import Broken
+from headgate_server.form import body
+from headgate_server.gateway.arguments import without
+from headgate_server.gateway.client import Body
+from headgate_server.gateway.headers import TENANT, USER, inward, outward
+from headgate_server.gateway.judge import Judged, View, find, judge, wishes
+from headgate_server.gateway.mounted import Mounted
+from headgate_server.gateway.path import checked
+from headgate_server.gateway.relay import Relay
+from headgate_server.gateway.upstream import Upload
+from headgate_server.gateway.victoria import cluster_path, confined, freed, narrowed
+from headgate_server.refusals import BadRequest, Denied
+from headgate_server.service import Service
+from headgate_server.text import readable
+
+_FORM = "application/x-www-form-urlencoded"
+
+
+async def proxy(call: Call, service: Service, mounted: Mounted, path: bytes) -> Response:
+    """The store's answer, as it comes.
+
+    Raises NoRoute, BadRequest, what a login and `tenant.decide` raise, UpstreamError, TooLarge.
+    """
+    asked = wishes(call.headers.getlist(TENANT))
+    view = View(call.method, checked(path), call.scope["query_string"], asked)
+    found = find(mounted, view)
+    principal = await service.login(call, mounted)
+    try:
+        judged = judge(mounted, service.engine, found, principal)
+    except Denied as error:
+        service.recorder.refused(
+            principal.name, call.address, f"-- {mounted.settings.name}", f"requires {error.need}"
+        )
+        raise
+    call.note.database = "|".join(map(readable, judged.decision.databases))
+    call.at_end(service.gateway.limits.enter(principal.name))
+    sent = await _body(call, judged, mounted, service)
+    headers = inward(call, mounted.settings.jwt.extra_headers, identity(mounted, judged, principal))
+    if sent is not None:
+        headers = _with_body(call, judged, mounted, headers, sent)
+    reply = await mounted.upstream.send(
+        call.method,
+        target(judged, mounted, view.query),
+        headers,
+        sent,
+        component=judged.route.component,
+        again=call.method in ("GET", "HEAD"),
+    )
+    if 300 <= reply.status < 400 and not reply.header("Location").startswith("/"):
+        if reply.status != 304:
+            reply.close()
+            raise Broken  # it would send the client past us
+    return Relay(reply, outward(reply.headers, mounted.settings.mount))
+
+
+def target(judged: Judged, mounted: Mounted, query: bytes) -> str:
+    """Path and query as they go to the store."""
+    path, decision = judged.path, judged.decision
+    if mounted.settings.protocol != "victoriametrics":
+        parameters = without(query)
+    elif decision.tenant:
+        path = cluster_path(path, judged.route.component, decision.tenant)
+        parameters = freed(query)
+    elif judged.route.privilege in ("READ", "WRITE"):
+        parameters = confined(query, decision.databases[0])
+    else:
+        parameters = freed(query)
+    return f"{path}?{parameters}" if parameters else path
+
+
+def identity(mounted: Mounted, judged: Judged, principal: Principal) -> dict[str, str]:
+    """Who it is, for the store."""
+    headers = {USER: header_text(principal.name)}
+    if mounted.settings.protocol != "victoriametrics":
+        headers[TENANT] = judged.decision.tenant
+    return {name: value for name, value in headers.items() if value}
+
+
+def header_text(text: str) -> str:
+    """*text* as a header can have it: what is not printable ASCII is percent-encoded."""
+    if text.isascii() and text.isprintable() and text == text.strip():
+        return text
+    return quote(text.encode("utf-8", "surrogateescape"), safe=" !#$&'()*+,/:;=?@[]^`{|}~")
+
+
+async def _body(call: Call, judged: Judged, mounted: Mounted, service: Service) -> Body:
+    """What goes to the store as the body. Raises BadRequest, TooLarge."""
+    if call.method not in ("POST", "PUT", "PATCH", "DELETE"):
+        return None
+    empty = call.headers.get("content-length", "0") == "0"
+    if empty and "transfer-encoding" not in call.headers:
+        return None
+    settings = service.settings
+    if mounted.settings.protocol == "victoriametrics" and judged.route.privilege != "WRITE":
+        if _media_type(call) != _FORM:
+            raise BadRequest(f"expected parameters in the URL, or as {_FORM}")
+        form = b"".join([part async for part in body(call, settings.max_query_size)])
+        return narrowed(form).encode()
+    return Upload(body(call, settings.max_body_size))
+
+
+def _media_type(call: Call) -> str:
+    return call.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _with_body(
+    call: Call, judged: Judged, mounted: Mounted, headers: list[tuple[str, str]], sent: Body
+) -> list[tuple[str, str]]:
+    """*headers* with what they have to say of the body."""
+    length = call.headers.get("content-length", "")
+    if isinstance(sent, Upload) and length.isascii() and length.isdigit():
+        headers.append(("Content-Length", length))
+    if mounted.settings.protocol == "victoriametrics" and judged.route.privilege == "WRITE":
+        # As a form it would be taken for parameters.
+        kind = call.headers.get("content-type", "")
+        if "form" in kind.lower() or not kind:
+            headers = [pair for pair in headers if pair[0] != "content-type"]
+            headers.append(("Content-Type", "application/octet-stream"))
+    return headers

@@ -1,0 +1,36 @@
+"""Refusals as clients of Prometheus' HTTP API understand them."""
+
+import json
+
+from starlette.responses import Response
+
+from headgate_server.refusals import Refusal
+
+_TYPES = {
+    400: "bad_data",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "bad_data",
+    413: "bad_data",
+    502: "unavailable",
+    503: "unavailable",
+    504: "timeout",
+}
+
+
+def refused(text: str, row: Refusal, realm: str) -> Response:
+    """`{"status": "error", ...}`; with 401 the question for a password, or a token."""
+    kind = _TYPES.get(row.status, "internal" if row.status >= 500 else "bad_data")
+    content = {"status": "error", "errorType": kind, "error": text}
+    response = Response(
+        json.dumps(content).encode() + b"\n",
+        row.status,
+        headers=row.headers,
+        media_type="application/json",
+    )
+    if row.status == 401:
+        for scheme in ("Basic", "Bearer"):
+            challenge = f'{scheme} realm="{realm}"'.encode()
+            response.raw_headers.append((b"www-authenticate", challenge))
+    return response

@@ -1,0 +1,166 @@
+"""Tokens that name a tenant instead of a user: whoever has one has that tenant, for as long.
+
+They are what auth-gateway and cortex-gateway take: a claim with the tenant, `aud`, `version`.
+"""
+
+import base64
+import hashlib
+import json
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from headgate_engine import Principal, User
+from headgate_grammar import Privilege
+from headgate_server.credentials import Shown
+from headgate_server.gateway.settings import TenantTokens
+from headgate_server.gateway.tenant import is_tenant
+from headgate_server.jwt import Checked, Issuer, JwtSettings, TokenError, parse, path
+from headgate_server.refusals import TokenRejected
+
+_HMAC = ("HS256", "HS384", "HS512")
+_CHECKS = ("types", "audiences", "nbf", "exp", "iat")
+_LONGEST = 16_384
+_MOST_REMEMBERED = 10_000
+_REMEMBERED_SECONDS = 60.0
+_PRIVILEGES = {"READ": Privilege.READ, "WRITE": Privilege.WRITE, "ALL": Privilege.ALL}
+
+
+class TenantLogin:
+    """Logs in by *settings*. Raises ValueError, one line with the option, for what cannot be."""
+
+    def __init__(self, settings: TenantTokens) -> None:
+        self._settings = settings
+        common = JwtSettings(
+            audiences=settings.audiences,
+            require_exp=settings.require_exp,
+            leeway=settings.leeway,
+        )
+        self._by_secret = self._by_keys = None
+        if settings.secrets:
+            keys = _jwks(settings.secrets)
+            self._by_secret = Issuer(replace(common, jwk_set_value=keys, algorithms=_HMAC))
+        if settings.jwk_set_url:
+            self._by_keys = Issuer(
+                replace(
+                    common,
+                    jwk_set_url=settings.jwk_set_url,
+                    allow_insecure_jwk_set_url=settings.allow_insecure_jwk_set_url,
+                    cache_ttl=settings.cache_ttl,
+                )
+            )
+        self._claim = path("tenant-claim", _quoted(settings.tenant_claim))
+        self._remembered: OrderedDict[bytes, tuple[Principal, Checked, float]] = OrderedDict()
+
+    def token(self, shown: Shown) -> str:
+        """The token in *shown*, or "" if there is none for us. The first header with one decides:
+        the extra ones in their order, then `Authorization`.
+        """
+        if shown.url.get("u") and shown.url.get("p"):
+            return ""
+        for name in self._settings.extra_headers:
+            for value in shown.headers(name):
+                if value.strip():
+                    return _bare(value)
+        text = shown.authorization.strip(" \t")
+        scheme, _, rest = text.partition(" ")
+        if scheme.lower() == "bearer":
+            return rest.strip(" ") if self._is_ours(rest.strip(" ")) else ""
+        return text if text.count(".") == 2 and not rest else ""
+
+    def _is_ours(self, text: str) -> bool:
+        """Whether it names a tenant, and no user: who does is logged in as that user."""
+        try:
+            claims = parse(text, _LONGEST).claims
+        except TokenError:
+            return False
+        return "username" not in claims and self._named(claims) is not None
+
+    async def principal(self, text: str) -> Principal:
+        """Whom the token *text* proves. Raises TokenRejected, KeysUnavailable."""
+        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+        now = time.time()
+        known = self._remembered.get(digest)
+        if known is not None and now < known[2] and known[1].still(now):
+            return known[0]
+        try:
+            found, checked = await self._verified(text, now)
+        except TokenError as error:
+            self._remembered.pop(digest, None)
+            raise TokenRejected(str(error)) from None
+        self._remembered[digest] = found, checked, now + _REMEMBERED_SECONDS
+        while len(self._remembered) > _MOST_REMEMBERED:
+            self._remembered.popitem(last=False)
+        return found
+
+    async def _verified(self, text: str, now: float) -> tuple[Principal, Checked]:
+        token = parse(text, _LONGEST)
+        # An algorithm belongs to a kind of key: no public key is ever taken for a secret.
+        issuer = self._by_secret if token.algorithm in _HMAC else self._by_keys
+        if issuer is None:
+            raise TokenError("no key here for its alg")
+        # A secret has no name, whatever a token calls it.
+        await issuer.signer(replace(token, kid=None) if issuer is self._by_secret else token)
+        checked = Checked(token.claims, issuer.settings, _CHECKS)
+        checked.check(now)
+        tenants = self._tenants(token.claims)
+        self._check_version(token.claims, tenants)
+        return passing(_name(token.claims, tenants), tenants, self._settings.privilege), checked
+
+    def _named(self, claims: Mapping[str, Any]) -> Any:
+        literal = claims.get(self._settings.tenant_claim)
+        return literal if literal is not None else self._claim(claims)
+
+    def _tenants(self, claims: Mapping[str, Any]) -> list[str]:
+        found = self._named(claims)
+        names = [found] if isinstance(found, str) else found
+        if not isinstance(names, list) or not names:
+            raise TokenError("no tenant in the claims")
+        if not all(isinstance(name, str) and is_tenant(name) for name in names):
+            raise TokenError("the tenant in the claims is none that anybody could have")
+        return names
+
+    def _check_version(self, claims: Mapping[str, Any], tenants: list[str]) -> None:
+        least = max(self._settings.versions.get(name, 0) for name in tenants)
+        if not least:
+            return
+        version = claims.get(self._settings.version_claim)
+        if isinstance(version, bool) or not isinstance(version, int) or version < least:
+            raise TokenError("its version was revoked")
+
+    async def close(self) -> None:
+        if self._by_keys is not None:
+            await self._by_keys.source.close()
+
+
+def passing(name: str, tenants: list[str], privilege: str = "ALL") -> Principal:
+    """Somebody who has *privilege* on *tenants* for this request, and is in no store."""
+    grants = dict.fromkeys(tenants, _PRIVILEGES[privilege])
+    return Principal(User("", name, "", False, grants), "tenant", passing=True)
+
+
+def _name(claims: Mapping[str, Any], tenants: list[str]) -> str:
+    subject = claims.get("sub")
+    if isinstance(subject, str) and subject.isprintable() and 0 < len(subject) <= 256:
+        return subject
+    return "|".join(tenants)
+
+
+def _bare(value: str) -> str:
+    text = value.strip(" \t")
+    return text[7:].lstrip(" ") if text[:7].lower() == "bearer " else text
+
+
+def _quoted(claim: str) -> str:
+    """A plain name with odd characters as JMESPath has it; else the path that it is."""
+    return json.dumps(claim) if any(c in claim for c in "/:- ") and '"' not in claim else claim
+
+
+def _jwks(secrets: tuple[str, ...]) -> str:
+    keys = [
+        {"kty": "oct", "k": base64.urlsafe_b64encode(one.encode()).rstrip(b"=").decode()}
+        for one in secrets
+    ]
+    return json.dumps({"keys": keys})
