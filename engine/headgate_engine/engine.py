@@ -78,7 +78,11 @@ class Engine:
     def recall(self, name: str, password: str) -> User | None:
         """The user, if name and password were verified lately: microseconds, and never bcrypt."""
         user = self.user(name)
-        return user if self.passwords.recall(user, password) else None
+        return user if self.remembers(user, password) else None
+
+    def remembers(self, user: User | None, password: str) -> bool:
+        """The same of a *user* who was looked up just now."""
+        return self.passwords.recall(user, password)
 
     def verified(self, name: str, password: str) -> bool:
         """Whether name and password were verified before, though perhaps not lately."""

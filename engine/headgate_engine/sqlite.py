@@ -21,7 +21,8 @@ import apsw
 from headgate_engine.auditfile import AuditFile
 from headgate_engine.connection import connect, said
 from headgate_engine.database import Database
-from headgate_engine.errors import EngineError, StoreError, Unavailable, Unknown
+from headgate_engine.errors import StoreError, Unavailable, Unknown
+from headgate_engine.seen import Seen
 from headgate_engine.sidefile import SideFile
 from headgate_engine.sqlite_audit import (
     export,
@@ -191,8 +192,13 @@ class SqliteStore:
     # ---- reading
 
     def user(self, name: str) -> User | None:
-        with _refused("read"):
-            return read_user(self._reader(), name)
+        try:
+            seen = self._seen()
+            return seen.users.get(name) or seen.keep(
+                seen.users, name, read_user(seen.connection, name)
+            )
+        except (StoreError, apsw.Error) as error:
+            raise _unavailable("read", error) from None
 
     def identified(self, issuer: str, subject: str) -> User | None:
         with _refused("read"):
@@ -215,8 +221,13 @@ class SqliteStore:
             return count_admins(self._reader())
 
     def database(self, name: str) -> Database | None:
-        with _refused("read"):
-            return read_database(self._reader(), name)
+        try:
+            seen = self._seen()
+            return seen.databases.get(name) or seen.keep(
+                seen.databases, name, read_database(seen.connection, name)
+            )
+        except (StoreError, apsw.Error) as error:
+            raise _unavailable("read", error) from None
 
     def databases(self) -> Sequence[Database]:
         with _refused("read"):
@@ -259,6 +270,15 @@ class SqliteStore:
         """Copies the store as it is at one moment to the new file *to*. Raises StoreError."""
         copy(self._reader(), Path(to))
 
+    def _seen(self) -> Seen:
+        """What this thread has read since the last change by anybody."""
+        connection = self._reader()
+        seen: Seen | None = getattr(self._readers, "seen", None)
+        if seen is None:
+            seen = self._readers.seen = Seen(connection)
+        seen.refresh()
+        return seen
+
     def _reader(self) -> apsw.Connection:
         """This thread's connection for reading."""
         # Also of a file that is gone: nobody could take a privilege away any more.
@@ -286,12 +306,14 @@ class SqliteStore:
 def _refused(step: str) -> Iterator[None]:
     try:
         yield
-    except StoreError:
-        raise Unavailable(f"cannot {step}: its file cannot be opened") from None
-    except EngineError:
-        raise
-    except apsw.Error as error:
-        raise Unavailable(f"cannot {step}: {_reason(error)}") from None
+    except (StoreError, apsw.Error) as error:
+        raise _unavailable(step, error) from None
+
+
+def _unavailable(step: str, error: Exception) -> Unavailable:
+    if isinstance(error, apsw.Error):
+        return Unavailable(f"cannot {step}: {_reason(error)}")
+    return Unavailable(f"cannot {step}: its file cannot be opened")
 
 
 def _reason(error: apsw.Error) -> str:

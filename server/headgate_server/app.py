@@ -18,9 +18,12 @@ from headgate_server.configuration import ConfigurationError, configure_again
 from headgate_server.failures import BrokenOff
 from headgate_server.formats import Format, format_for
 from headgate_server.gateway import Mounted
+from headgate_server.gateway.asked import PREFIX
+from headgate_server.gateway.auth import forward_auth
 from headgate_server.gateway.judge import NoRoute
 from headgate_server.gateway.proxy import proxy
 from headgate_server.gateway.refused import refused
+from headgate_server.gateway.tail import Tail, as_request
 from headgate_server.metrics import Metrics
 from headgate_server.openapi import openapi
 from headgate_server.ping import health, ping, show_metrics, status
@@ -91,6 +94,13 @@ class Application:
             await self._live(receive, send)
         elif scope["type"] == "http":
             await self._serve(Call(scope, receive), receive, _Meter(send))
+        elif scope["type"] == "websocket":
+            await self._tail(scope, receive, send)
+
+    def upgrades(self, host: bytes, url: bytes) -> bool:
+        """Whether what is sent there may become a WebSocket."""
+        path = url.partition(b"?")[0]
+        return self._service is not None and self._service.gateway.takes_websocket(host, path)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -140,6 +150,9 @@ class Application:
             return self._plain(400, f"{error}\n")
         mounted = call.mounted
         endpoints = ROUTES.get(path)
+        if self._service.gateway.all and (path + b"/").startswith(PREFIX + b"/"):
+            call.route, call.note.id = PREFIX.decode(), _id(call)
+            return await forward_auth(call, self._service)
         if mounted is not None and mounted.table is not None:
             if endpoints is None or (path != call.raw_path and path not in mounted.serves):
                 return await self._hand_on(call, mounted, path)
@@ -164,20 +177,46 @@ class Application:
             response = await proxy(call, self._service, mounted, path)
         except ClientDisconnect:
             raise
-        except NoRoute as error:
-            status = 405 if error.methods else 404
-            headers = {"Allow": ", ".join(sorted(error.methods))} if error.methods else {}
-            response = refused(str(error), Refusal(status, headers=headers), self._settings.realm)
         except Exception as error:
-            row = refusal(error, writing=call.method == "POST" and path.endswith(_PUSHES))
-            if row is None:
-                logs.report(error, call.note.id)
-                response = refused("internal error", Refusal(500), self._settings.realm)
-            else:
-                call.note.error = told(error)
-                response = refused(row.prefix + str(error), row, self._settings.realm)
+            response = self._kept_out(call, path, error)
         response.headers.update({"X-Request-Id": call.note.id})
         return response
+
+    def _kept_out(self, call: Call, path: bytes, error: Exception) -> Response:
+        """The answer to a request that was not handed on because of *error*."""
+        realm = self._settings.realm
+        if isinstance(error, NoRoute):
+            headers = {"Allow": ", ".join(sorted(error.methods))} if error.methods else {}
+            return refused(str(error), Refusal(405 if headers else 404, headers=headers), realm)
+        row = refusal(error, writing=call.method == "POST" and path.endswith(_PUSHES))
+        if row is None:
+            logs.report(error, call.note.id)
+            return refused("internal error", Refusal(500), realm)
+        call.note.error = told(error)
+        return refused(row.prefix + str(error), row, realm)
+
+    async def _tail(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A WebSocket, from its beginning to its end."""
+        call, started = as_request(scope, receive), time.perf_counter()
+        assert self._service is not None
+        await receive()  # that it wants to begin
+        call.mounted, path = self._service.gateway.find(call, call.raw_path)
+        assert call.mounted is not None  # it has become one because of him
+        call.route, call.note.id, status = f"gateway {call.mounted.settings.name}", _id(call), 101
+        tail = Tail(call, self._service, call.mounted, path)
+        try:
+            socket = await tail.open(scope.get("subprotocols", ()))
+        except Exception as error:
+            response = self._kept_out(call, path, error)
+            status = response.status_code
+            await response({**scope, "type": "websocket"}, receive, send)
+        else:
+            await tail.run(socket, receive, send)
+        finally:
+            call.end()
+            seconds = time.perf_counter() - started
+            self.metrics.request(call.route, "GET", status, seconds)
+            logs.access(call, call.route, status, 0, seconds)
 
     async def _call(self, endpoint: Endpoint, call: Call) -> Response:
         assert self._service is not None

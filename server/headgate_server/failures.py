@@ -33,6 +33,14 @@ class RefusesUs(UpstreamError):
         super().__init__("the upstream store refused Headgate's own login there")
 
 
+class Refused(UpstreamError):
+    """It did not want to speak another protocol; *status* is what it answered."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"the upstream store answered {status}")
+        self.status = status
+
+
 class Answered(Exception):
     """It refused the whole request; the client is told so, in its words."""
 

@@ -60,6 +60,8 @@ def check_number(encoded: bytes) -> None:
 
 def _decoded(encoded: bytes) -> str:
     plain = encoded.replace(b"+", b" ")
+    if b"%" not in plain:
+        return lossless(plain)
     # Quoted-printable with another sign. urllib takes 80 bytes of memory for each escape.
     return lossless(a2b_qp(plain.replace(b"=", b"=3D").replace(b"%", b"=")))
 

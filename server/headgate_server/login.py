@@ -167,15 +167,17 @@ class Login:
 
     def _recall(self, shown: Credentials, address: str) -> Principal | None:
         """The short way: a password that was verified lately."""
-        if not isinstance(shown, NamePassword) or self._waits(shown, address):
+        if not isinstance(shown, NamePassword):
             return None
-        user = self._engine.recall(shown.name, shown.password)
-        self._metrics.lookup("password", user is not None)
-        return self._let_in(user, address) if user is not None else None
-
-    def _waits(self, shown: NamePassword, address: str) -> bool:
-        """Whether his password is not to be looked at yet."""
         user = self._engine.user(shown.name)
+        if self._waits(shown, user, address):
+            return None
+        known = self._engine.remembers(user, shown.password)
+        self._metrics.lookup("password", known)
+        return self._let_in(user, address) if known and user is not None else None
+
+    def _waits(self, shown: NamePassword, user: User | None, address: str) -> bool:
+        """Whether his password is not to be looked at yet."""
         return self._throttle.waits(shown.name, address, mark(user) if user is not None else "-")
 
     async def _prove(self, shown: Credentials, address: str) -> Principal:
@@ -205,7 +207,10 @@ class Login:
 
     def _begun(self, shown: NamePassword, address: str) -> Coroutine[Any, Any, User]:
         """Raises TooManyFailures at once."""
-        if not self._waits(shown, address) and self._engine.verified(shown.name, shown.password):
+        user = self._engine.user(shown.name)
+        if not self._waits(shown, user, address) and self._engine.verified(
+            shown.name, shown.password
+        ):
             # Who was let in before does not guess: nobody can make him wait.
             return self._verify(shown)
         self._throttle.begin(shown.name, address)

@@ -1,6 +1,7 @@
 """Parameters on their way to a store: decoded once, in Go's way, and written anew."""
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable
 from urllib.parse import quote_plus
 
 from headgate_server.form import decoded_pairs
@@ -8,23 +9,21 @@ from headgate_server.form import decoded_pairs
 Pairs = list[tuple[str, str]]
 
 # Credentials: they are ours.
+_PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")
 _OURS = frozenset({"u", "p", "auth_token"})
 
 
-def without(query: bytes, names: Iterable[str] = ()) -> str:
-    """*query* without our credentials and *names*, as it is otherwise: where a store's rights do
-    not hang on parameters.
+def without_ours(query: bytes) -> str:
+    """*query* without our credentials, as it is otherwise: where a store's rights do not hang on
+    parameters.
     """
-    left_out = _OURS | set(names)
-    kept = [pair for pair in query.split(b"&") if pair and not _is(pair, left_out)]
+    kept = [pair for pair in query.split(b"&") if pair and not _is_ours(pair)]
     return b"&".join(kept).decode("latin-1")
 
 
-def _is(pair: bytes, names: Iterable[str]) -> bool:
+def _is_ours(pair: bytes) -> bool:
     # A raw `;` parts pairs for some servers: none may hide behind one.
-    return any(
-        name.lower() in names for part in pair.split(b";") for name, _ in decoded_pairs(part)
-    )
+    return any(n.lower() in _OURS for part in pair.split(b";") for n, _ in decoded_pairs(part))
 
 
 def rewritten(query: bytes, drop: Callable[[str], bool], add: Pairs) -> str:
@@ -45,4 +44,6 @@ def encoded(pairs: Pairs) -> str:
 
 
 def _quoted(text: str) -> str:
+    if _PLAIN.fullmatch(text):
+        return text
     return quote_plus(text.encode("utf-8", "surrogateescape"), safe="")

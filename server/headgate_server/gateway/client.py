@@ -4,19 +4,20 @@ Nothing is decompressed, followed, remembered or added on the way: what goes out
 """
 
 import ssl
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 
 import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-from headgate_server.failures import Broken, Silent, Unreachable
+from headgate_server.failures import Broken, Refused, Silent, Unreachable
 
 Body = bytes | AsyncIterable[bytes] | None
 Headers = Iterable[tuple[str, str]]
 
 _IDLE_SECONDS = 15.0
 _PIECE = 1 << 16
+_LARGEST_MESSAGE = 1 << 24
 
 
 class Reply:
@@ -35,8 +36,9 @@ class Reply:
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """The body as it comes. Raises Silent, Broken."""
+        content = self._response.content
         try:
-            async for piece in self._response.content.iter_any():
+            while piece := await content.readany():
                 yield piece
         except TimeoutError:
             raise Silent from None
@@ -47,19 +49,17 @@ class Reply:
         """The whole body, and all of the connection given back. Raises Broken if it has more than
         *most* bytes, or is broken off; Silent.
         """
+        parts: list[bytes] = []
+        size = 0
         try:
-            whole = await self._response.content.readexactly(most + 1)
-        except aiohttp.ClientError:
-            raise Broken from None
-        except TimeoutError:
-            raise Silent from None
-        except EOFError as end:  # asyncio.IncompleteReadError
-            whole = getattr(end, "partial", b"")
+            async for part in self.pieces():
+                parts.append(part)
+                size += len(part)
+                if size > most:
+                    raise Broken
         finally:
             self.close()
-        if len(whole) > most:
-            raise Broken
-        return whole
+        return b"".join(parts)
 
     def close(self) -> None:
         """Gives the connection back if all of it was read; ends it if not."""
@@ -125,6 +125,27 @@ class Client:
         self._open += 1
         return Reply(response, self._closed)
 
+    async def websocket(self, url: str, headers: Headers, protocols: Sequence[str]) -> "Socket":
+        """A WebSocket to *url*. Raises Unreachable, Silent, Broken; Refused with its status."""
+        try:
+            socket = await self._opened().ws_connect(
+                URL(url, encoded=True),
+                headers=CIMultiDict(headers),
+                protocols=protocols,
+                max_msg_size=_LARGEST_MESSAGE,
+                compress=0,
+            )
+        except aiohttp.WSServerHandshakeError as error:
+            raise Refused(error.status) from None
+        except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError):
+            raise Unreachable from None
+        except TimeoutError:
+            raise Silent from None
+        except (aiohttp.ClientError, ValueError):
+            raise Broken from None
+        self._open += 1
+        return Socket(socket, self._closed)
+
     @property
     def busy(self) -> bool:
         """Whether an answer is still being read."""
@@ -136,6 +157,41 @@ class Client:
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
+
+
+class Socket:
+    """A WebSocket that is open. End it with `close`."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse, closed: Callable[[], None]) -> None:
+        self._socket, self._closed = socket, closed
+        self.protocol = socket.protocol
+
+    async def receive(self) -> str | bytes | None:
+        """The next message; None when there are no more."""
+        message = await self._socket.receive()
+        if message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
+            content: str | bytes = message.data
+            return content
+        return None
+
+    async def send(self, message: str | bytes) -> None:
+        """Raises Broken."""
+        try:
+            if isinstance(message, str):
+                await self._socket.send_str(message)
+            else:
+                await self._socket.send_bytes(message)
+        except (ConnectionError, aiohttp.ClientError):
+            raise Broken from None
+
+    @property
+    def code(self) -> int:
+        """Why it was closed (RFC 6455, section 7.4)."""
+        return self._socket.close_code or 1006
+
+    async def close(self) -> None:
+        await self._socket.close()
+        self._closed()
 
 
 def _tls(path: str) -> ssl.SSLContext | None:

@@ -201,9 +201,9 @@ class Forwarding:
             if name.lower() in (b"content-encoding", b"content-length"):
                 headers.append((name.lower(), value))
         if plain is not self.asked and self.asked.gzip:
-            headers = [(b"content-type", headers[0][1]), (b"content-encoding", b"gzip")]
-            return Relay(reply, headers, rest=_compressed(first, rest))
-        return Relay(reply, headers, first=first, rest=rest)
+            headers = [headers[0], (b"content-encoding", b"gzip")]
+            return Relay(reply, headers, _compressed(first, rest))
+        return Relay(reply, headers, _after(first, rest))
 
     def _response(self, content: bytes) -> Response:
         body = Compressor().end(content) if self.asked.gzip else content
@@ -239,7 +239,7 @@ def _lacks(format: Format, first: bytes) -> bool:
     return isinstance(format, MessagePack) and b"\xa5error" in first[:_ERROR_HEAD]
 
 
-async def _after(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+async def _after(first: bytes, rest: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
     yield first
     async for piece in rest:
         yield piece

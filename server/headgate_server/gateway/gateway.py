@@ -1,6 +1,8 @@
 """All stores behind Headgate: which of them a request is for."""
 
 import asyncio
+import re
+from collections.abc import Sequence
 
 from headgate_engine import Engine
 from headgate_server.call import Call
@@ -12,6 +14,7 @@ from headgate_server.gateway.upstream import Count
 from headgate_server.refusals import BadRequest
 
 _PATIENCE_SECONDS = 1.0
+_PORT = re.compile(r":[0-9]*\Z")
 
 
 class Gateway:
@@ -31,8 +34,18 @@ class Gateway:
         )
 
     def find(self, call: Call, path: bytes) -> tuple[Mounted | None, bytes]:
-        """The store that a request for *path* is for, and the rest of the path behind its mount."""
-        host = _host(call) if self._by_host else ""
+        """The store that a request for *path* is for, and the rest of the path behind its mount.
+
+        Raises BadRequest.
+        """
+        return self._at(_host(call.headers.getlist("host")) if self._by_host else "", path)
+
+    def takes_websocket(self, host: bytes, path: bytes) -> bool:
+        """Whether a request for *path* of *host* may become a WebSocket."""
+        mounted, _ = self._at(_host([host.decode("latin-1")]), path)
+        return mounted is not None and mounted.table is not None and mounted.table.websockets
+
+    def _at(self, host: str, path: bytes) -> tuple[Mounted | None, bytes]:
         for wanted, mount, mounted in self._places:
             if wanted and wanted != host:
                 continue
@@ -63,9 +76,8 @@ def _hosts(mounted: Mounted) -> tuple[str, ...]:
     return tuple(host.lower() for host in mounted.settings.hosts) or ("",)
 
 
-def _host(call: Call) -> str:
-    """Raises BadRequest if there are several."""
-    named = call.headers.getlist("host")
+def _host(named: Sequence[str]) -> str:
+    """The host without its port. Raises BadRequest if there are several."""
     if len(named) > 1:
         raise BadRequest("more than one Host")
-    return named[0].lower().rpartition(":")[0] or named[0].lower() if named else ""
+    return _PORT.sub("", named[0].lower()) if named else ""

@@ -1,5 +1,6 @@
 """A request to a store by its own HTTP API: judged by its table, and then on its way there."""
 
+from dataclasses import dataclass
 from urllib.parse import quote
 
 from starlette.responses import Response
@@ -8,13 +9,13 @@ from headgate_engine import Principal
 from headgate_server.call import Call
 from headgate_server.failures import Broken
 from headgate_server.form import body
-from headgate_server.gateway.arguments import without
+from headgate_server.gateway.arguments import without_ours
 from headgate_server.gateway.client import Body
 from headgate_server.gateway.headers import TENANT, USER, inward, outward
 from headgate_server.gateway.judge import Judged, View, find, judge, wishes
 from headgate_server.gateway.mounted import Mounted
 from headgate_server.gateway.path import checked
-from headgate_server.gateway.relay import Relay
+from headgate_server.gateway.relay import relayed
 from headgate_server.gateway.upstream import Upload
 from headgate_server.gateway.victoria import cluster_path, confined, freed, narrowed
 from headgate_server.refusals import BadRequest, Denied
@@ -24,11 +25,18 @@ from headgate_server.text import readable
 _FORM = "application/x-www-form-urlencoded"
 
 
-async def proxy(call: Call, service: Service, mounted: Mounted, path: bytes) -> Response:
-    """The store's answer, as it comes.
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A request that may go on: whose it is, and where to."""
 
-    Raises NoRoute, BadRequest, what a login and `tenant.decide` raise, UpstreamError, TooLarge.
-    """
+    principal: Principal
+    judged: Judged
+    target: str
+    headers: list[tuple[str, str]]
+
+
+async def admit(call: Call, service: Service, mounted: Mounted, path: bytes) -> Admitted:
+    """Raises NoRoute, BadRequest, Busy, what a login and `tenant.decide` raise."""
     asked = wishes(call.headers.getlist(TENANT))
     view = View(call.method, checked(path), call.scope["query_string"], asked)
     found = find(mounted, view)
@@ -36,36 +44,44 @@ async def proxy(call: Call, service: Service, mounted: Mounted, path: bytes) -> 
     try:
         judged = judge(mounted, service.engine, found, principal)
     except Denied as error:
-        service.recorder.refused(
-            principal.name, call.address, f"-- {mounted.settings.name}", f"requires {error.need}"
-        )
+        what, why = f"-- {mounted.settings.name}", f"requires {error.need}"
+        service.recorder.refused(principal.name, call.address, what, why)
         raise
     call.note.database = "|".join(map(readable, judged.decision.databases))
     call.at_end(service.gateway.limits.enter(principal.name))
+    secret = mounted.settings.jwt.extra_headers
+    headers = inward(call, secret, identity(mounted, judged, principal))
+    return Admitted(principal, judged, target(judged, mounted, view.query), headers)
+
+
+async def proxy(call: Call, service: Service, mounted: Mounted, path: bytes) -> Response:
+    """The store's answer, as it comes. Raises what `admit` raises, UpstreamError, TooLarge."""
+    admitted = await admit(call, service, mounted, path)
+    judged, headers = admitted.judged, admitted.headers
     sent = await _body(call, judged, mounted, service)
-    headers = inward(call, mounted.settings.jwt.extra_headers, identity(mounted, judged, principal))
     if sent is not None:
         headers = _with_body(call, judged, mounted, headers, sent)
     reply = await mounted.upstream.send(
         call.method,
-        target(judged, mounted, view.query),
+        admitted.target,
         headers,
         sent,
         component=judged.route.component,
         again=call.method in ("GET", "HEAD"),
     )
-    if 300 <= reply.status < 400 and not reply.header("Location").startswith("/"):
-        if reply.status != 304:
-            reply.close()
-            raise Broken  # it would send the client past us
-    return Relay(reply, outward(reply.headers, mounted.settings.mount))
+    elsewhere = 300 <= reply.status < 400 and reply.status != 304
+    if elsewhere and not reply.header("Location").startswith("/"):
+        reply.close()
+        raise Broken  # it would send the client past us
+    headers_out = outward(reply.headers, mounted.settings.mount)
+    return await relayed(reply, headers_out, call.scope["http_version"])
 
 
 def target(judged: Judged, mounted: Mounted, query: bytes) -> str:
     """Path and query as they go to the store."""
     path, decision = judged.path, judged.decision
     if mounted.settings.protocol != "victoriametrics":
-        parameters = without(query)
+        parameters = without_ours(query)
     elif decision.tenant:
         path = cluster_path(path, judged.route.component, decision.tenant)
         parameters = freed(query)

@@ -1,7 +1,7 @@
 """An upstream's answer on its way to the client: as it comes, and only what is the client's."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -9,52 +9,57 @@ from starlette.types import Receive, Scope, Send
 from headgate_server.failures import BrokenOff, UpstreamError
 from headgate_server.gateway.client import Reply
 
+RawHeaders = list[tuple[bytes, bytes]]
+
+# So much is read before anything is sent: whoever asked hears of it if it breaks off.
+_SHORT = 1 << 16
 # So much is sent before it is looked whether anybody is still there.
 _UNWATCHED = 1 << 18
 
 
-def _nothing() -> None:
-    """Nothing is held."""
+async def relayed(reply: Reply, headers: RawHeaders, version: str) -> Response:
+    """*reply* as the answer to a request of HTTP *version*. Raises UpstreamError.
+
+    What is long is sent as it comes; to HTTP/1.0, which knows no pieces, only with its length.
+    """
+    length = reply.header("Content-Length")
+    if length and int(length) <= _SHORT:
+        return _response(reply, headers, await reply.read(_SHORT))
+    if not length and version == "1.0":
+        content = await reply.read(1 << 26)
+        return _response(reply, [*headers, (b"content-length", b"%d" % len(content))], content)
+    return Relay(reply, headers, reply.pieces())
+
+
+def _response(reply: Reply, headers: RawHeaders, content: bytes) -> Response:
+    response = Response(content, reply.status)
+    response.raw_headers = headers
+    return response
 
 
 class Relay(Response):
-    """*reply* as the answer to a request, with *headers*; *first* is what was read of its body.
+    """*reply* with *headers*; *pieces* is its body, or what is made of it."""
 
-    Calls *done* at its end, however that comes.
-    """
-
-    def __init__(
-        self,
-        reply: Reply,
-        headers: Iterable[tuple[bytes, bytes]],
-        *,
-        first: bytes = b"",
-        rest: AsyncIterator[bytes] | None = None,
-        done: Callable[[], None] = _nothing,
-    ) -> None:
+    def __init__(self, reply: Reply, headers: RawHeaders, pieces: AsyncIterator[bytes]) -> None:
         self.status_code = reply.status
         self.background = None
         self.body = b""
-        self.raw_headers = list(headers)
-        self._reply, self._first, self._done = reply, first, done
-        self._rest = rest if rest is not None else reply.pieces()
+        self.raw_headers = headers
+        self._reply, self._pieces = reply, pieces
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self._send(receive, send)
         finally:
             self._reply.close()
-            self._done()
 
     async def _send(self, receive: Receive, send: Send) -> None:
         start = {"status": self.status_code, "headers": self.raw_headers}
         await send({"type": "http.response.start", **start})
-        if self._first:
-            await _piece(send, self._first)
         sent, gone = 0, None
         try:
-            async for piece in self._rest:
-                await _piece(send, piece)
+            async for piece in self._pieces:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
                 sent += len(piece)
                 if gone is None and sent > _UNWATCHED:
                     gone = asyncio.ensure_future(receive())
@@ -66,7 +71,3 @@ class Relay(Response):
             if gone is not None:
                 gone.cancel()
         await send({"type": "http.response.body", "body": b""})
-
-
-async def _piece(send: Send, piece: bytes) -> None:
-    await send({"type": "http.response.body", "body": piece, "more_body": True})

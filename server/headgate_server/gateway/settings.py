@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -126,7 +127,12 @@ def read_gateway_settings(table: Mapping[str, Any]) -> GatewaySettings:
         raise ValueError("upstream: expected an address, or tables: [[gateway.upstream]]")
     if "upstreams" in given:
         raise ValueError("upstreams: unknown option")
-    values = read_options(GatewaySettings, given, {"rate-per-user": _natural})
+    special = {
+        "rate-per-user": _natural,
+        "max-concurrent-per-user": _natural,
+        "trusted-proxies": _networks,
+    }
+    values = read_options(GatewaySettings, given, special)
     settings = GatewaySettings(
         **values, upstreams=tuple(_upstream(_table("jwt", jwt), one) for one in upstreams)
     )
@@ -191,6 +197,16 @@ def _take_secret(given: dict[str, Any], key: str) -> None:
 
 def _natural(value: Any) -> int:
     return 0 if value == 0 and not isinstance(value, bool) else positive(value)
+
+
+def _networks(value: Any) -> tuple[str, ...]:
+    networks = texts(value)
+    for one in networks:
+        try:
+            ip_network(one)
+        except ValueError:
+            raise ValueError(f"{one!r}: expected networks such as 10.0.0.0/8") from None
+    return networks
 
 
 def _urls(value: Any) -> tuple[str, ...]:

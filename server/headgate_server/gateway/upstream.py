@@ -2,7 +2,7 @@
 
 import base64
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 
 from headgate_server.failures import (
     Broken,
@@ -12,7 +12,7 @@ from headgate_server.failures import (
     Unreachable,
     UpstreamError,
 )
-from headgate_server.gateway.client import Body, Client, Headers, Reply
+from headgate_server.gateway.client import Body, Client, Headers, Reply, Socket
 from headgate_server.gateway.settings import UpstreamSettings
 
 # Name, component, and how it went: the status, or what went wrong.
@@ -112,6 +112,28 @@ class Upstream:
                     reply.close()
                     raise RefusesUs
                 return reply
+        raise NoComponent(component)
+
+    async def websocket(
+        self, target: str, headers: Headers, protocols: Sequence[str], component: str
+    ) -> Socket:
+        """A WebSocket to *target*, at the first address that can be reached.
+
+        Raises UpstreamError, NoComponent.
+        """
+        sent = [*headers, ("Authorization", self._login)] if self._login else headers
+        addresses = self._in_turn(component)
+        for left, address in enumerate(addresses, 1 - len(addresses)):
+            try:
+                socket = await self._client.websocket(address + target, sent, protocols)
+            except UpstreamError as error:
+                self._count(self.name, component, _REASONS.get(type(error), "refused"))
+                if left == 0 or not isinstance(error, Unreachable):
+                    raise
+                self._down[address] = time.monotonic() + self.settings.fail_timeout
+            else:
+                self._count(self.name, component, "101")
+                return socket
         raise NoComponent(component)
 
     def _in_turn(self, component: str) -> list[str]:

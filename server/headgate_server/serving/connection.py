@@ -5,6 +5,7 @@ uvicorn reads HTTP with httptools, which bounds neither; this puts the bounds ar
 
 import asyncio
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -17,6 +18,7 @@ from uvicorn.server import ServerState
 
 from headgate_server import logs
 from headgate_server.metrics import Metrics
+from headgate_server.serving.websocket import WebSocketConnection
 
 # Of a request's head: its URL and header fields together, and how many fields.
 _LARGEST_HEAD = 1 << 18
@@ -42,12 +44,16 @@ class _Refused(Exception):
 
 
 class Connection(HttpToolsProtocol):
-    """`check` has to be called now and then: it ends what takes too long."""
+    """`check` has to be called now and then: it ends what takes too long.
+
+    *upgrades* says whether what is sent to a host and URL may become a WebSocket.
+    """
 
     def __init__(
         self,
         limits: Limits,
         metrics: Metrics,
+        upgrades: Callable[[bytes, bytes], bool],
         config: Config,
         server_state: ServerState,
         app_state: dict[str, Any],
@@ -56,11 +62,12 @@ class Connection(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._limits = limits
         self._metrics = metrics
+        self._upgrades = upgrades
         self._deadline = math.inf  # for what is being read, or for the next request
         self._write_deadline = math.inf  # for the client to take what was sent
         self._reading = False  # between a request's first byte and its last
         self._in_head = True
-        self._head = 0
+        self._head_size = 0
         self._fields = 0
         self._unheard = 0  # bytes that httptools has told nothing about
         self._status = 400
@@ -157,16 +164,41 @@ class Connection(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
+            if self._is_websocket():
+                self._become_websocket(data[upgrade.args[0] :])
+                return
             # Nobody here speaks another protocol: the request is read as if it offered none.
             # (httptools takes its body for that protocol.)
-            head = self._head_without_offer()
+            head = self._head(offer=False)
             self.parser = httptools.HttpRequestParser(self)
             self._feed(head + data[upgrade.args[0] :])
 
-    def _head_without_offer(self) -> bytes:
+    def _is_websocket(self) -> bool:
+        """Whether it offers to become one, in a place where that is taken up."""
+        offered = dict(self.headers)
+        fresh = not self.pipeline and not self._busy()
+        return (
+            fresh
+            and offered.get(b"upgrade", b"").lower() == b"websocket"
+            and self._upgrades(offered.get(b"host", b""), self.url)
+        )
+
+    def _become_websocket(self, rest: bytes) -> None:
+        self.connections.discard(self)
+        self._deaf = True
+        websocket = WebSocketConnection(
+            self._metrics, self.config, self.server_state, self.app_state
+        )
+        websocket.take(self.transport, self._head() + rest)
+
+    def _head(self, *, offer: bool = True) -> bytes:
+        """The request's head again; without the *offer* to speak another protocol, if so."""
         version = self.parser.get_http_version().encode()
         lines = [self.parser.get_method() + b" " + self.url + b" HTTP/" + version]
         for name, value in self.headers:
+            if offer:
+                lines.append(name + b": " + value)
+                continue
             if name == b"connection":
                 tokens = (token.strip() for token in value.split(b","))
                 value = b", ".join(token for token in tokens if token.lower() != b"upgrade")
@@ -216,7 +248,7 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._reading = self._in_head = True
-        self._head = self._fields = self._unheard = 0
+        self._head_size = self._fields = self._unheard = 0
         self._deadline = self._in(self._limits.read_header)
 
     def on_url(self, url: bytes) -> None:
@@ -231,8 +263,8 @@ class Connection(HttpToolsProtocol):
 
     def _count(self, size: int, status: int) -> None:
         self._unheard = 0
-        self._head += size
-        if self._head > _LARGEST_HEAD or self._fields > _MOST_FIELDS:
+        self._head_size += size
+        if self._head_size > _LARGEST_HEAD or self._fields > _MOST_FIELDS:
             self._refuse_from_callback(status)
 
     def on_headers_complete(self) -> None:

@@ -1,0 +1,142 @@
+"""What another proxy asks about: the request that it holds, as far as it says what that is.
+
+nginx's auth_request, Traefik's ForwardAuth, Caddy's forward_auth and Envoy's ext_authz each say it
+in their own way; whatever a client may have put in the others' place is not looked at.
+"""
+
+import ipaddress
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from urllib.parse import urlsplit
+
+from headgate_server.call import Call
+
+PREFIX = b"/auth"
+_METHOD = re.compile(r"[A-Z]{1,20}")
+_FORWARDED = ("x-forwarded-uri", "x-forwarded-method")
+# By the name in the path: where the original URI stands, and where its method.
+_SOURCES: Mapping[str, Sequence[tuple[str, str]]] = {
+    "nginx": [("x-original-uri", "x-original-method"), ("x-original-url", "x-original-method")],
+    "traefik": [_FORWARDED],
+    "caddy": [_FORWARDED],
+    "": [
+        ("x-original-uri", "x-original-method"),
+        ("x-original-url", "x-original-method"),
+        _FORWARDED,
+    ],
+}
+
+
+class Unclear(Exception):
+    """It cannot be told which request is meant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """The request that is asked about: path and query as they were sent; *upstream* is the name in
+    our path, *body* whether its body came along.
+    """
+
+    upstream: str
+    method: str
+    path: bytes
+    query: bytes
+    host: str
+    address: str
+    body: bool
+
+
+def original(call: Call) -> Original:
+    """What *call* asks about. Its own parameters are a client's, and mean nothing.
+
+    Raises Unclear where nothing says so, or different things do.
+    """
+    kind, _, rest = call.raw_path.removeprefix(PREFIX).lstrip(b"/").decode("latin-1").partition("/")
+    if kind == "envoy":
+        upstream, slash, path = rest.partition("/")
+        if not upstream or not slash:
+            raise Unclear("expected /auth/envoy/UPSTREAM and then the original path")
+        query = call.scope["query_string"]
+        return _made(call, upstream, call.method, f"/{path}".encode("latin-1"), query, "host")
+    if kind not in _SOURCES:
+        raise Unclear("expected /auth/nginx, traefik, caddy or envoy")
+    found = {_said(call, *source) for source in _SOURCES[kind]} - {None}
+    if len(found) != 1:
+        raise Unclear("no header says which request is meant, or several do")
+    uri, method = found.pop() or ("", "")
+    target, _, query_text = uri.partition("?")
+    return _made(
+        call,
+        rest,
+        method,
+        target.encode("utf-8", "surrogateescape"),
+        query_text.encode("utf-8", "surrogateescape"),
+        "x-forwarded-host",
+    )
+
+
+def _made(call: Call, upstream: str, method: str, path: bytes, query: bytes, host: str) -> Original:
+    if _METHOD.fullmatch(method) is None:
+        raise Unclear("no header says which method is meant")
+    length = call.headers.get("content-length", "0")
+    body = length != "0" or "transfer-encoding" in call.headers
+    partial = call.headers.get("x-envoy-auth-partial-body", "false") != "false"
+    return Original(
+        upstream,
+        method,
+        path,
+        query,
+        _one(call, host) or "",
+        _client(call),
+        body and not partial,
+    )
+
+
+def _said(call: Call, uri: str, method: str) -> tuple[str, str] | None:
+    """The URI and the method in the headers of these names; None if there is no URI."""
+    found = _one(call, uri)
+    if found is None:
+        return None
+    if uri == "x-original-url":
+        parts = urlsplit(found)
+        found = parts.path + (f"?{parts.query}" if parts.query else "")
+    return found.partition("#")[0], _one(call, method) or ""
+
+
+def _one(call: Call, name: str) -> str | None:
+    """The header of that name. Raises Unclear if there are several that differ."""
+    values = set(call.headers.getlist(name))
+    if len(values) > 1:
+        raise Unclear(f"several headers {name}")
+    return values.pop() if values else None
+
+
+def _client(call: Call) -> str:
+    """Whose request it is, as the proxy says; else the proxy's own address."""
+    forwarded = call.headers.getlist("x-forwarded-for")
+    text = call.headers.get("x-real-ip") or (forwarded[-1].rpartition(",")[2] if forwarded else "")
+    try:
+        return str(ipaddress.ip_address(text.strip()))
+    except ValueError:
+        return call.address
+
+
+def trusts(networks: tuple[str, ...], address: str) -> bool:
+    """Whether who connects from *address* is one of *networks*, or comes by a unix socket."""
+    if address == "unix":
+        return True
+    try:
+        there = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return any(there in network for network in parsed(networks))
+
+
+@lru_cache(16)
+def parsed(
+    networks: tuple[str, ...],
+) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    """Raises ValueError for what is no network."""
+    return tuple(ipaddress.ip_network(one) for one in networks)

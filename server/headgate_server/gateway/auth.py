@@ -1,0 +1,203 @@
+"""Forward authentication: another proxy holds a request, and asks whether it may go on.
+
+The answer is 200 with who it is in headers, or 401 or 403, and nothing else: nginx takes any other
+for a fault, Envoy takes only 200 for yes.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from starlette.responses import Response
+
+from headgate_engine import Need, NotAuthorized, Principal, allows
+from headgate_grammar import Privilege, ShowContinuousQueries, ShowQueries
+from headgate_server.call import Call
+from headgate_server.credentials import Shown
+from headgate_server.form import body, decoded_pairs, pairs
+from headgate_server.formats import Json
+from headgate_server.gateway.arguments import encoded
+from headgate_server.gateway.asked import Original, Unclear, original, trusts
+from headgate_server.gateway.headers import DATABASE, QUERY, TENANT, USER
+from headgate_server.gateway.influx import InfluxStore
+from headgate_server.gateway.judge import NoRoute, View, find, judge, wishes
+from headgate_server.gateway.mounted import Mounted
+from headgate_server.gateway.path import checked
+from headgate_server.gateway.proxy import header_text, target
+from headgate_server.refusals import BadRequest, Denied, refusal, told
+from headgate_server.service import Service
+from headgate_server.text import readable
+
+_FORM = "application/x-www-form-urlencoded"
+_ERROR_BODY = "X-Auth-Error-Body"
+_LONGEST_ERROR = 1024
+# Of InfluxDB's parameters those that are more than one's own way of looking at the answer.
+_ONCE = frozenset({"q", "db", "rp", "epoch", "precision", "bucket", "consistency", "params"})
+_QUERY = ("db", "rp", "epoch", "chunked", "chunk_size", "pretty")
+_WRITE = ("db", "rp", "precision", "consistency")
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """Who it is, on what, and the parameters as they were understood."""
+
+    name: str
+    databases: tuple[str, ...] = ()
+    tenant: str = ""
+    query: str = ""
+
+
+async def forward_auth(call: Call, service: Service) -> Response:
+    """Answers for the request that *call* is about. Always an answer, never an error."""
+    settings = service.gateway.settings
+    if not trusts(settings.trusted_proxies, call.address):
+        return _denied(403, "not a trusted proxy: see trusted-proxies in [gateway]", "")
+    realm = service.settings.realm
+    try:
+        asked = original(call)
+        mounted = _mounted(service, asked)
+        allowed = await _judge(call, service, mounted, asked)
+    except (NoRoute, Unclear) as error:
+        call.note.error = str(error)
+        return _denied(403, str(error), realm)
+    except Exception as error:
+        row = refusal(error)
+        if row is None:
+            raise
+        call.note.error = told(error)
+        status = row.status if row.status == 401 else 403
+        if row.status >= 429:
+            status = 503  # nobody knows: the proxy may try again
+        return _denied(status, row.prefix + str(error), realm, row.headers)
+    call.note.user, call.note.database = allowed.name, "|".join(map(readable, allowed.databases))
+    headers = {
+        USER: header_text(allowed.name),
+        DATABASE: header_text("|".join(allowed.databases)),
+        TENANT: allowed.tenant,
+        QUERY: allowed.query,
+    }
+    # Those that are empty, too: the proxy puts them in the place of what the client has sent.
+    return Response(status_code=200, headers=headers)
+
+
+def _denied(
+    status: int, text: str, realm: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    headers = {"Content-Type": "application/json", **(headers or {})}
+    response = Response(Json().error(text), status, headers=headers)
+    # nginx passes headers on, and no body.
+    response.headers[_ERROR_BODY] = json.dumps({"error": text[:_LONGEST_ERROR]})
+    if status == 401:
+        response.headers["WWW-Authenticate"] = f'Basic realm="{realm}"'
+    else:
+        response.headers["X-Influxdb-Error"] = header_text(text[:_LONGEST_ERROR])
+    return response
+
+
+def _mounted(service: Service, asked: Original) -> Mounted:
+    """Raises Unclear."""
+    by_name = service.gateway.named(asked.upstream)
+    if by_name is None:
+        raise Unclear(
+            "no upstream of that name" if asked.upstream else "several upstreams: name one"
+        )
+    return by_name
+
+
+async def _judge(call: Call, service: Service, mounted: Mounted, asked: Original) -> Allowed:
+    path = checked(asked.path)
+    mount = mounted.settings.mount
+    if mount and path.startswith(mount + "/"):
+        path = path.removeprefix(mount)
+    shown = Shown(pairs(asked.query), call.headers.getlist)
+    if mounted.table is None:
+        principal = await service.prove(shown, asked.address, mounted)
+        assert mounted.store is not None
+        return await _influx(call, service, mounted.store.influx, principal, asked, path)
+    view = View(asked.method, path, asked.query, wishes(call.headers.getlist(TENANT)))
+    found = find(mounted, view)
+    principal = await service.prove(shown, asked.address, mounted)
+    judged = judge(mounted, service.engine, found, principal)
+    _, _, query = target(judged, mounted, asked.query).partition("?")
+    decision = judged.decision
+    tenant = decision.tenant if mounted.settings.protocol != "victoriametrics" else ""
+    return Allowed(principal.name, decision.databases, tenant, query)
+
+
+async def _influx(
+    call: Call,
+    service: Service,
+    store: InfluxStore,
+    principal: Principal,
+    asked: Original,
+    path: str,
+) -> Allowed:
+    """InfluxDB's own paths. Raises Denied, BadRequest, NoRoute, AccessDenied, ParseError."""
+    names = [name for name, _ in decoded_pairs(asked.query)]
+    if b";" in asked.query or any(name in _ONCE and names.count(name) > 1 for name in names):
+        raise BadRequest("ambiguous parameters")
+    fields = pairs(asked.query)
+    match path, asked.method:
+        case "/ping" | "/health", "GET" | "HEAD":
+            return Allowed(principal.name)
+        case "/write", "POST":
+            need = Need(Privilege.WRITE, readable(fields.get("db", "")))
+            _check(principal, need)
+            chosen = [(name, fields[name]) for name in _WRITE if fields.get(name)]
+            return Allowed(principal.name, (need.database,), query=encoded(chosen))
+        case "/query", "GET" | "POST":
+            fields = await _with_body(call, service, principal, asked, fields)
+            return _query(service, store, principal, fields)
+        case _:
+            raise NoRoute(set())
+
+
+def _check(principal: Principal, need: Need) -> None:
+    user = principal.user
+    if not need.database:
+        raise BadRequest("database is required")
+    if user is not None and not allows(user, need):
+        raise Denied(user.name, need)
+    if user is None and not principal.trusted:
+        raise Denied("nobody", need)
+
+
+async def _with_body(
+    call: Call,
+    service: Service,
+    principal: Principal,
+    asked: Original,
+    fields: dict[str, str],
+) -> dict[str, str]:
+    """The parameters of a query, those of its body included; what cannot be seen is refused."""
+    if asked.method == "GET":
+        return fields  # InfluxDB looks at no body of it
+    kind = call.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if asked.body and kind == _FORM:
+        parts = [part async for part in body(call, service.settings.max_query_size)]
+        return fields | pairs(b"".join(parts))
+    if not _may_all(principal):
+        raise Denied(principal.name, Need(admin=True))
+    return fields
+
+
+def _may_all(principal: Principal) -> bool:
+    return principal.trusted or (principal.user is not None and principal.user.admin)
+
+
+def _query(
+    service: Service, store: InfluxStore, principal: Principal, fields: dict[str, str]
+) -> Allowed:
+    text, database = readable(fields.get("q", "")), readable(fields.get("db", ""))
+    if not text:
+        raise BadRequest('missing required parameter "q"')
+    statements = service.engine.parse(text)
+    service.engine.authorize(principal, statements, database)
+    for statement in statements:
+        # The store would answer for its own users, or show everybody everything.
+        partly = isinstance(statement, ShowQueries | ShowContinuousQueries)
+        if store.is_ours(statement) or (partly and not _may_all(principal)):
+            raise NotAuthorized(principal.name, str(statement), "Headgate itself to be asked")
+    chosen = [("q", "; ".join(map(str, statements)))]
+    chosen += [(name, fields[name]) for name in _QUERY if fields.get(name)]
+    return Allowed(principal.name, (database,) if database else (), query=encoded(chosen))
