@@ -81,13 +81,20 @@ class Application:
         }
 
     def reconfigure(self) -> None:
-        """Reads again how tokens are taken. Raises ConfigurationError, and leaves it as it was."""
-        if self._service is not None:
-            settings = configure_again(self._service.settings, os.environ)
-            try:
-                self._service.reconfigure(settings)
-            except ValueError as error:  # a file that was there a moment ago
-                raise ConfigurationError(str(error)) from None
+        """Reads again how tokens are taken, and what is behind us.
+
+        Raises ConfigurationError, and leaves it as it was.
+        """
+        if self._service is None:
+            return
+        try:
+            self._service.reconfigure(configure_again(self._service.settings, os.environ))
+        except (ConfigurationError, ValueError) as error:  # a file that was there a moment ago
+            self._service.fault = str(error)
+            self.metrics.reloaded(well=False)
+            raise ConfigurationError(str(error)) from None
+        self._service.fault = ""
+        self.metrics.reloaded(well=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -119,7 +126,15 @@ class Application:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _serve(self, call: Call, receive: Receive, meter: "_Meter") -> None:
-        """Answers, and writes down that it did."""
+        """Answers, and has it traced."""
+        assert self._service is not None
+        with self._service.tracing.request(call.headers, _method(call)) as finish:
+            status = await self._measured(call, receive, meter)
+            if finish is not None:
+                finish(call.route, status)
+
+    async def _measured(self, call: Call, receive: Receive, meter: "_Meter") -> int:
+        """Answers, and writes down that it did. The status."""
         started = time.perf_counter()
         try:
             response = await self._answer(call)
@@ -136,10 +151,10 @@ class Application:
             seconds = time.perf_counter() - started
             call.end()
             route = call.route
-            method = call.method if call.method in _METHODS else "other"
-            status = call.scope.get("state", {}).get("refused", meter.status)
-            self.metrics.request(route, method, status, seconds)
+            status: int = call.scope.get("state", {}).get("refused", meter.status)
+            self.metrics.request(route, _method(call), status, seconds)
             logs.access(call, route, status, meter.size, seconds)
+        return status
 
     async def _answer(self, call: Call) -> Response:
         assert self._service is not None
@@ -273,6 +288,11 @@ class _Meter:
         else:
             self.size += len(message.get("body", b""))
         await self._send(message)
+
+
+def _method(call: Call) -> str:
+    """For labels: one of those that there are."""
+    return call.method if call.method in _METHODS else "other"
 
 
 def _id(call: Call) -> str:

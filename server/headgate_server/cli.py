@@ -8,6 +8,7 @@ from typing import NoReturn
 from headgate_engine import StoreError
 from headgate_server import logs
 from headgate_server.configuration import ConfigurationError, configure
+from headgate_server.gateway.flags import Contradiction, add_flags, as_table
 from headgate_server.serving import CannotListen, CertificateError, serve
 from headgate_server.title import show_arguments
 
@@ -47,6 +48,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--workers", metavar="N", type=int, dest="http.workers", help="processes, 1")
     add("--upstream", metavar="URL", dest="gateway.upstream", help="the store behind it; none")
     add("--protocol", metavar="NAME", dest="gateway.protocol", help="that it speaks, influxdb1")
+    add("--check", action="store_true", help="only say whether the configuration can be")
+    add_flags(parser)
     return parser
 
 
@@ -58,15 +61,19 @@ def main(arguments: Sequence[str]) -> int:
     ]
     show_arguments(doubled)
     flags = vars(_parser().parse_args(doubled))
-    path = flags.pop("config")
+    path, checking = flags.pop("config"), flags.pop("check")
     logs.set_up("text", access=False)  # until it is known how
     try:
+        flags["gateway"] = as_table(flags)
         configuration = configure(flags, os.environ, path)
         settings = configuration.settings
         logs.set_up(settings.log_format, access=settings.log_enabled)
         for notice in configuration.notices:
             logs.say(notice)
+        if checking:
+            logs.say("the configuration is well")
+            return 0
         return serve(settings)
-    except (ConfigurationError, StoreError, CannotListen, CertificateError) as error:
+    except (ConfigurationError, Contradiction, StoreError, CannotListen, CertificateError) as error:
         logs.complain(str(error))
         return 1

@@ -14,6 +14,7 @@ from typing import Any
 
 from headgate_grammar import parse_duration
 from headgate_server.gateway import GatewaySettings, read_gateway_settings
+from headgate_server.gateway.check import check as check_gateway
 from headgate_server.jwt import Issuers, JwtSettings, read_jwt_settings
 from headgate_server.settings import Settings, Source
 from headgate_server.tokens import check_secret
@@ -151,6 +152,10 @@ def _check(settings: Settings) -> None:
         raise ConfigurationError(f"shared-secret: {error}") from None
     if settings.jwt.enabled:
         _check_jwt(settings.jwt)
+    try:
+        check_gateway(settings.gateway)
+    except ValueError as error:
+        raise ConfigurationError(f"[{_GATEWAY}] {error}") from None
     if settings.exposed() and not settings.allow_insecure:
         raise ConfigurationError(
             f"bind-address {settings.bind_address} without https-enabled:"

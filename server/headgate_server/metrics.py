@@ -111,6 +111,27 @@ class Metrics:
             ["upstream", "component", "outcome"],
             registry=own,
         )
+        self._upstream_seconds = Histogram(
+            "headgate_upstream_duration_seconds",
+            "Time until a store behind Headgate began to answer, by its name.",
+            ["upstream"],
+            buckets=_REQUEST,
+            registry=own,
+        )
+        self._upstream_open = Gauge(
+            "headgate_upstream_answers_open",
+            "Answers of a store that are being read now, WebSockets included, by its name.",
+            ["upstream"],
+            registry=own,
+            multiprocess_mode="livesum",
+        )
+        self._reloaded = Gauge(
+            "headgate_config_last_reload_successful",
+            "Whether the configuration that was read last could be: 1, or 0 and the former stays.",
+            registry=own,
+            multiprocess_mode="livemin",
+        )
+        self._reloaded.set(1)
         build = Gauge(
             "headgate_build_info",
             "Always 1; the label says which version of Headgate this is.",
@@ -132,8 +153,15 @@ class Metrics:
         self._requests.labels(route, method, str(status)).inc()
         self._request_seconds.labels(route).observe(seconds)
 
-    def upstream(self, name: str, component: str, outcome: str) -> None:
+    def upstream(self, name: str, component: str, outcome: str, seconds: float) -> None:
         self._upstream.labels(name, component, outcome).inc()
+        self._upstream_seconds.labels(name).observe(seconds)
+
+    def upstream_open(self, name: str, change: int) -> None:
+        self._upstream_open.labels(name).inc(change)
+
+    def reloaded(self, *, well: bool) -> None:
+        self._reloaded.set(int(well))
 
     def connection(self, change: int) -> None:
         self._connections.inc(change)

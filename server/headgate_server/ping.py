@@ -1,5 +1,6 @@
 """/ping, /status, /health and /metrics: is the server there, is it well, what does it do."""
 
+from collections.abc import Iterator
 from functools import partial
 
 from starlette.responses import Response
@@ -38,13 +39,26 @@ async def health(call: Call, service: Service, format: Format) -> Response:
     except Unavailable as error:
         fault = str(error)
     content: dict[str, object] = {
-        "checks": [],
+        "checks": [*_checks(service)],
         "message": fault or "ready for queries and writes",
         "name": "influxdb",  # clients compare it
         "status": "fail" if fault else "pass",
         "version": service.settings.reported_version,
     }
     return _json(content, 503 if fault else 200)
+
+
+def _checks(service: Service) -> Iterator[dict[str, str]]:
+    """What works less than it should, though the server is well; and the stores behind it."""
+    if service.fault:
+        # Why is in the log: a file's name is nobody's business here.
+        text = "the configuration read last is wrong, the former stays"
+        yield {"name": "configuration", "status": "fail", "message": text}
+    for mounted in service.gateway.all:
+        up = mounted.upstream.up()
+        away = sum(not well for well in up.values())
+        check = {"name": f"upstream {mounted.settings.name}", "status": "fail" if away else "pass"}
+        yield check | ({"message": f"{away} of {len(up)} addresses away"} if away else {})
 
 
 async def show_metrics(call: Call, service: Service, format: Format) -> Response:

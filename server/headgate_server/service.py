@@ -23,6 +23,7 @@ from headgate_server.recorder import Recorder
 from headgate_server.refusals import Overloaded
 from headgate_server.settings import Settings
 from headgate_server.throttle import Throttle
+from headgate_server.tracing import Traced, tracing
 
 T = TypeVar("T")
 
@@ -43,6 +44,7 @@ class Service:
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self.settings = settings
         self.metrics = metrics
+        self.fault = ""  # of the configuration that was read last, if the former stays
         audit_file = AuditFile(settings.audit_file) if settings.audit_file else None
         self.store = MeasuredStore(settings.store_path, metrics, audit_file)
         self.engine = Engine(
@@ -59,6 +61,7 @@ class Service:
         self._statements = Pool(_STATEMENT_THREADS, _STATEMENT_QUEUE)
         self._looks = Pool(1, _STATEMENT_QUEUE)
         self._issuers = Issuers(settings.jwt) if settings.jwt.enabled else None
+        self.tracing = tracing(settings.gateway.otlp_endpoint)
         self.gateway = self._gateway(settings)
         self._retiring: set[asyncio.Task[None]] = set()
         self._attended: set[asyncio.Task[None]] = set()
@@ -75,7 +78,7 @@ class Service:
         )
 
     def _gateway(self, settings: Settings) -> Gateway:
-        return Gateway(settings.gateway, self.engine, self.metrics.upstream, self.run)
+        return Gateway(settings.gateway, self.engine, self.metrics, self.tracing, self.run)
 
     async def login(self, call: Call, mounted: Mounted | None = None) -> Principal:
         """Whom *call* proves, to whom *mounted* belongs: it may take tokens of its own.
@@ -166,6 +169,8 @@ class Service:
         for task in (*self._retiring, *self._attended):
             task.cancel()
         await self.gateway.close()
+        if isinstance(self.tracing, Traced):
+            await asyncio.get_running_loop().run_in_executor(None, self.tracing.close)
         if self._issuers is not None:
             await self._issuers.close()
 

@@ -5,23 +5,24 @@ from collections.abc import Sequence
 
 from setproctitle import setproctitle
 
-_SECRET = "--shared-secret"
+_SECRETS = ("--shared-secret", "--gateway.auth.jwt-secret")
 _REDACTED = "[REDACTED]"
 
 
 def show_arguments(arguments: Sequence[str]) -> None:
-    """Makes `ps` show *arguments* of `headgate serve`, with `[REDACTED]` for the secret."""
+    """Makes `ps` show *arguments* of `headgate serve`, with `[REDACTED]` for secrets."""
     setproctitle(shlex.join(["headgate", "serve", *without_secrets(arguments)]))
 
 
 def without_secrets(arguments: Sequence[str]) -> list[str]:
-    """*arguments* with `[REDACTED]` in place of the shared secret."""
+    """*arguments* with `[REDACTED]` in place of secrets."""
     shown: list[str] = []
     for before, word in zip(["", *arguments], arguments, strict=False):
-        if before == _SECRET:
+        flag, equals, _ = word.partition("=")
+        if before in _SECRETS:
             shown.append(_REDACTED)
-        elif word.startswith(f"{_SECRET}="):
-            shown.append(f"{_SECRET}={_REDACTED}")
+        elif equals and flag in _SECRETS:
+            shown.append(f"{flag}={_REDACTED}")
         else:
             shown.append(word)
     return shown

@@ -13,6 +13,7 @@ commands:
   store    check, back up or restore a store file
   admin    the way back in, on a store file: a new password, the admin flag
   token    make a token, or see what the server would say of one, and why
+  sync     take the databases of the store behind us into the catalogue
   audit    who changed what, or was refused, when, from where
 
 `headgate COMMAND -help` tells more.
@@ -65,6 +66,10 @@ def _run() -> int:
             from headgate_server.tokentool import main as token
 
             return token(arguments)
+        case "sync":
+            from headgate_server.synctool import main as sync
+
+            return sync(arguments)
         case "audit":
             from headgate_shell.storefile import audit_main
 

@@ -20,6 +20,10 @@ _PIECE = 1 << 16
 _LARGEST_MESSAGE = 1 << 24
 
 
+def _nothing(change: int) -> None:
+    """Nobody counts."""
+
+
 class Reply:
     """An answer whose body is still to come. Give it back with `close`, read or not."""
 
@@ -73,16 +77,26 @@ class Reply:
 class Client:
     """Connections to one upstream's addresses, kept and used again. Made in the loop that uses it.
 
+    *changed* hears 1 for each answer that begins, and -1 at its end.
+
     Raises ValueError for a *tls_ca* that cannot be read.
     """
 
-    def __init__(self, tls_ca: str, connect: float, read: float, most: int) -> None:
+    def __init__(
+        self,
+        tls_ca: str,
+        connect: float,
+        read: float,
+        most: int,
+        changed: Callable[[int], None] = _nothing,
+    ) -> None:
         self._tls = _tls(tls_ca)
         self._timeout = aiohttp.ClientTimeout(
             total=None, connect=connect or None, sock_read=read or None
         )
         self._most = most
         self._open = 0
+        self._changed = changed
         self._session: aiohttp.ClientSession | None = None
 
     def _opened(self) -> aiohttp.ClientSession:
@@ -122,7 +136,7 @@ class Client:
         if not 200 <= response.status < 600:
             response.close()
             raise Broken
-        self._open += 1
+        self._opens(1)
         return Reply(response, self._closed)
 
     async def websocket(self, url: str, headers: Headers, protocols: Sequence[str]) -> "Socket":
@@ -143,7 +157,7 @@ class Client:
             raise Silent from None
         except (aiohttp.ClientError, ValueError):
             raise Broken from None
-        self._open += 1
+        self._opens(1)
         return Socket(socket, self._closed)
 
     @property
@@ -152,7 +166,11 @@ class Client:
         return self._open > 0
 
     def _closed(self) -> None:
-        self._open -= 1
+        self._opens(-1)
+
+    def _opens(self, change: int) -> None:
+        self._open += change
+        self._changed(change)
 
     async def close(self) -> None:
         if self._session is not None:

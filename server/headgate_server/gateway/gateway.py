@@ -10,8 +10,9 @@ from headgate_server.gateway.catalogue import Run
 from headgate_server.gateway.limits import Limits
 from headgate_server.gateway.mounted import Mounted
 from headgate_server.gateway.settings import GatewaySettings
-from headgate_server.gateway.upstream import Count
+from headgate_server.gateway.upstream import Watch
 from headgate_server.refusals import BadRequest
+from headgate_server.tracing import Tracing
 
 _PATIENCE_SECONDS = 1.0
 _PORT = re.compile(r":[0-9]*\Z")
@@ -22,10 +23,12 @@ class Gateway:
     be, one line with the option.
     """
 
-    def __init__(self, settings: GatewaySettings, engine: Engine, count: Count, run: Run) -> None:
+    def __init__(
+        self, settings: GatewaySettings, engine: Engine, watch: Watch, tracing: Tracing, run: Run
+    ) -> None:
         self.settings = settings
         self.limits = Limits(settings.max_concurrent_per_user, settings.rate_per_user)
-        self.all = [Mounted(one, engine, count, run) for one in settings.upstreams]
+        self.all = [Mounted(one, engine, watch, tracing, run) for one in settings.upstreams]
         self._by_host = any(one.settings.hosts for one in self.all)
         # The longest path first, and what is for a host before what is for all.
         self._places = sorted(

@@ -13,8 +13,9 @@ from headgate_server.gateway.line import Line, write
 from headgate_server.gateway.settings import INFLUX, UpstreamSettings
 from headgate_server.gateway.table import Table, table_for
 from headgate_server.gateway.tokens import TenantLogin, passing
-from headgate_server.gateway.upstream import Count, Upstream
+from headgate_server.gateway.upstream import Upstream, Watch
 from headgate_server.gateway.victoria import VictoriaStore, label
+from headgate_server.tracing import Tracing
 
 # What a client of InfluxDB asks for, below a mount as at the root.
 _INFLUX_PATHS = frozenset({b"/query", b"/write", b"/api/v2/write", b"/ping", b"/health"})
@@ -44,9 +45,11 @@ class Mounted:
     option.
     """
 
-    def __init__(self, settings: UpstreamSettings, engine: Engine, count: Count, run: Run) -> None:
+    def __init__(
+        self, settings: UpstreamSettings, engine: Engine, watch: Watch, tracing: Tracing, run: Run
+    ) -> None:
         self.settings = settings
-        self.upstream = Upstream(settings, count)
+        self.upstream = Upstream(settings, watch, tracing)
         self.table: Table | None = None
         self.store: Store | None = None
         self.serves = _INFLUX_PATHS

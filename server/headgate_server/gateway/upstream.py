@@ -2,7 +2,8 @@
 
 import base64
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from typing import Protocol
 
 from headgate_server.failures import (
     Broken,
@@ -14,9 +15,16 @@ from headgate_server.failures import (
 )
 from headgate_server.gateway.client import Body, Client, Headers, Reply, Socket
 from headgate_server.gateway.settings import UpstreamSettings
+from headgate_server.tracing import Tracing
 
-# Name, component, and how it went: the status, or what went wrong.
-Count = Callable[[str, str, str], None]
+
+class Watch(Protocol):
+    """Hears of what is asked of stores, and how it went: the status, or what went wrong."""
+
+    def upstream(self, name: str, component: str, outcome: str, seconds: float) -> None: ...
+
+    def upstream_open(self, name: str, change: int) -> None: ...
+
 
 # Whoever asked has been authorized here: what is refused there is Headgate's own login.
 _NOT_FOR_CLIENTS = (401, 403, 407)
@@ -48,15 +56,16 @@ class Upstream:
     Made in the loop that uses it. Raises ValueError, one line with the option.
     """
 
-    def __init__(self, settings: UpstreamSettings, count: Count) -> None:
+    def __init__(self, settings: UpstreamSettings, watch: Watch, tracing: Tracing) -> None:
         self.settings = settings
         self.name = settings.name
-        self._count = count
+        self._watch, self._tracing = watch, tracing
         self._client = Client(
             settings.tls_ca,
             settings.connect_timeout,
             settings.read_timeout,
             settings.max_connections,
+            lambda change: watch.upstream_open(settings.name, change),
         )
         self._turn: dict[str, int] = {}
         self._down: dict[str, float] = {}
@@ -90,15 +99,30 @@ class Upstream:
         where one broke off. Raises Unreachable, Silent, Broken, RefusesUs, NoComponent, and what
         went wrong with an upload.
         """
-        sent = [*headers, ("Authorization", self._login)] if self._login else headers
+        with self._tracing.upstream(self.name, component) as context:
+            sent = [*headers, *context.items()]
+            if self._login:
+                sent.append(("Authorization", self._login))
+            return await self._sent(method, target, sent, body, component, again)
+
+    async def _sent(
+        self,
+        method: str,
+        target: str,
+        sent: Headers,
+        body: Body,
+        component: str,
+        again: bool,
+    ) -> Reply:
         addresses = self._in_turn(component)
         for left, address in enumerate(addresses, 1 - len(addresses)):
+            began = time.perf_counter()
             try:
                 reply = await self._client.send(method, address + target, sent, body)
             except UpstreamError as error:
                 if isinstance(body, Upload) and body.failure is not None:
                     raise body.failure from None
-                self._count(self.name, component, _REASONS[type(error)])
+                self._tell(component, _REASONS[type(error)], began)
                 if isinstance(error, Unreachable):
                     self._down[address] = time.monotonic() + self.settings.fail_timeout
                 fresh = not isinstance(body, Upload) or not body.begun
@@ -107,7 +131,7 @@ class Upstream:
                     raise
             else:
                 self._down.pop(address, None)
-                self._count(self.name, component, str(reply.status))
+                self._tell(component, str(reply.status), began)
                 if reply.status in _NOT_FOR_CLIENTS:
                     reply.close()
                     raise RefusesUs
@@ -124,17 +148,21 @@ class Upstream:
         sent = [*headers, ("Authorization", self._login)] if self._login else headers
         addresses = self._in_turn(component)
         for left, address in enumerate(addresses, 1 - len(addresses)):
+            began = time.perf_counter()
             try:
                 socket = await self._client.websocket(address + target, sent, protocols)
             except UpstreamError as error:
-                self._count(self.name, component, _REASONS.get(type(error), "refused"))
+                self._tell(component, _REASONS.get(type(error), "refused"), began)
                 if left == 0 or not isinstance(error, Unreachable):
                     raise
                 self._down[address] = time.monotonic() + self.settings.fail_timeout
             else:
-                self._count(self.name, component, "101")
+                self._tell(component, "101", began)
                 return socket
         raise NoComponent(component)
+
+    def _tell(self, component: str, outcome: str, began: float) -> None:
+        self._watch.upstream(self.name, component, outcome, time.perf_counter() - began)
 
     def _in_turn(self, component: str) -> list[str]:
         """The addresses in the order in which they are tried: those that were away last."""

@@ -165,7 +165,7 @@ class _Server(uvicorn.Server):
         except Exception as error:  # the certificate has to be read all the same
             logs.report(error, "")
         else:
-            logs.say("configuration of tokens read again")
+            logs.say("configuration of tokens and gateway read again")
         if self._certificate is None:
             return
         try:

@@ -1,0 +1,89 @@
+"""auth-gateway's and cortex-gateway's flags, under their own names, as a `[gateway]`."""
+
+import argparse
+from typing import Any
+
+# The flag's name behind `gateway.`, its value's place, and what it is.
+_FLAGS = (
+    ("distributor.address", ("components", "distributor"), "URL"),
+    ("query-frontend.address", ("components", "query-frontend"), "URL"),
+    ("querier.address", ("components", "querier"), "URL"),
+    ("ruler.address", ("components", "ruler"), "URL"),
+    ("rules.address", ("components", "ruler"), "URL"),
+    ("alertmanager.address", ("components", "alertmanager"), "URL"),
+    ("auth.jwt-secret", ("jwt", "secret"), "SECRET"),
+    ("auth.jwt-extra-headers", ("jwt", "extra-headers"), "NAMES"),
+    ("auth.tenant-id-claim", ("jwt", "tenant-claim"), "CLAIM"),
+    ("auth.tenant-name", ("tenant-name",), "NAME"),
+    ("auth.jwks-url", ("jwt", "jwk-set-url"), "URL"),
+    ("auth.jwks-refresh-interval", ("jwt", "cache-ttl"), "MINUTES"),
+)
+_PREFIX = "gateway."
+_MINUTES = "auth.jwks-refresh-interval"
+
+
+class Contradiction(Exception):
+    """Flags that cannot be meant together."""
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("auth-gateway's flags, for Mimir and Loki")
+    for name, _, metavar in _FLAGS:
+        group.add_argument(f"--{_PREFIX}{name}", metavar=metavar, dest=_PREFIX + name)
+    group.add_argument(
+        "--gateway.auth.require-exp",
+        choices=("true", "false"),
+        dest="gateway.auth.require-exp",
+        help="whether tokens must end some time (default: true)",
+    )
+    group.add_argument(
+        "--gateway.allow-anonymous",
+        action="store_const",
+        const=True,
+        dest="gateway.allow-anonymous",
+        help="let tenant-name do without a login",
+    )
+
+
+def as_table(flags: dict[str, Any]) -> dict[str, Any] | None:
+    """Takes auth-gateway's flags out of *flags*; the `[gateway]` that they mean, if there are any.
+
+    Raises Contradiction.
+    """
+    upstream: dict[str, Any] = {}
+    for name, place, _ in _FLAGS:
+        value = flags.pop(_PREFIX + name, None)
+        if value is not None:
+            _put(upstream, place, f"{value}m" if name == _MINUTES else value)
+    require_exp = flags.pop("gateway.auth.require-exp", None)
+    if require_exp is not None:
+        _put(upstream, ("jwt", "require-exp"), require_exp == "true")
+    anonymous = flags.pop("gateway.allow-anonymous", None)
+    if not upstream:
+        return None
+    upstream["protocol"] = flags.pop("gateway.protocol", None) or _guess(upstream)
+    url = flags.pop("gateway.upstream", None)
+    if url is not None:
+        upstream["urls"] = url
+    table: dict[str, Any] = {"upstream": [upstream]}
+    return table | {"allow-anonymous": True} if anonymous else table
+
+
+def _put(upstream: dict[str, Any], place: tuple[str, ...], value: Any) -> None:
+    *folders, last = place
+    inner = upstream
+    for folder in folders:
+        inner = inner.setdefault(folder, {})
+    if inner.get(last, value) != value:
+        raise Contradiction(f"--gateway.{last}.address: given twice, as rules and as ruler")
+    inner[last] = value
+
+
+def _guess(upstream: dict[str, Any]) -> str:
+    """Which of the two programs' flags these are."""
+    components = upstream.get("components", {})
+    if "querier" in components and "alertmanager" not in components:
+        return "loki"
+    if "alertmanager" in components and "querier" not in components:
+        return "mimir"
+    raise Contradiction("--protocol: expected mimir or loki beside auth-gateway's flags")

@@ -1,0 +1,118 @@
+"""Traces of requests, for whoever installed the extra `otel`. Knows OpenTelemetry.
+
+A span for each request, one inside it for each request to a store behind us; the context comes in
+and goes on by W3C's `traceparent`. No attribute holds a statement, a path or a secret.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from importlib.util import find_spec
+from typing import Any, Protocol
+
+_PASSED_ON = ("traceparent", "tracestate")
+
+
+# Told the route and the status of a request when it is over.
+Finish = Callable[[str, int], None]
+
+
+class Tracing(Protocol):
+    def request(
+        self, headers: Mapping[str, str], method: str
+    ) -> AbstractContextManager[Finish | None]:
+        """While it lasts a request is worked on. Gives who wants to hear how it ended."""
+        ...
+
+    def upstream(self, name: str, component: str) -> AbstractContextManager[Mapping[str, str]]:
+        """While it lasts a store is asked; the headers that take the context on."""
+        ...
+
+
+class Untraced:
+    """Nobody looks; nothing is made, and nothing held up."""
+
+    def request(
+        self, headers: Mapping[str, str], method: str
+    ) -> AbstractContextManager[Finish | None]:
+        return nullcontext()
+
+    def upstream(self, name: str, component: str) -> AbstractContextManager[Mapping[str, str]]:
+        return _NOTHING
+
+
+_NOTHING: AbstractContextManager[Mapping[str, str]] = nullcontext({})
+
+
+class Traced:
+    """Spans for *provider*, an OpenTelemetry TracerProvider."""
+
+    def __init__(self, provider: Any) -> None:
+        from opentelemetry.trace import SpanKind, StatusCode
+        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+        self._provider = provider
+        self._tracer = provider.get_tracer("headgate")
+        self._propagator = TraceContextTextMapPropagator()
+        self._kinds, self._failed = SpanKind, StatusCode.ERROR
+
+    @contextmanager
+    def request(self, headers: Mapping[str, str], method: str) -> Iterator[Finish | None]:
+        came = {name: headers[name] for name in _PASSED_ON if name in headers}
+        with self._tracer.start_as_current_span(
+            method,
+            context=self._propagator.extract(came),
+            kind=self._kinds.SERVER,
+            attributes={"http.request.method": method},
+            record_exception=False,  # its text may be somebody's
+            set_status_on_exception=False,
+        ) as span:
+
+            def finish(route: str, status: int) -> None:
+                span.update_name(f"{method} {route}")
+                span.set_attribute("http.route", route)
+                span.set_attribute("http.response.status_code", status)
+                if status >= 500:
+                    span.set_status(self._failed)
+
+            yield finish
+
+    @contextmanager
+    def upstream(self, name: str, component: str) -> Iterator[Mapping[str, str]]:
+        headers: dict[str, str] = {}
+        with self._tracer.start_as_current_span(
+            f"upstream {name}",
+            kind=self._kinds.CLIENT,
+            attributes={"headgate.upstream": name, "headgate.component": component},
+            record_exception=False,
+            set_status_on_exception=False,
+        ) as span:
+            self._propagator.inject(headers)
+            try:
+                yield headers
+            except BaseException:
+                span.set_status(self._failed)
+                raise
+
+    def close(self) -> None:
+        """Sends what is still to be sent."""
+        self._provider.shutdown()
+
+
+def available() -> bool:
+    """Whether the extra is installed."""
+    return find_spec("opentelemetry") is not None and find_spec("opentelemetry.sdk") is not None
+
+
+def tracing(endpoint: str) -> Untraced | Traced:
+    """Spans to the OTLP collector at *endpoint*; "" for none. Needs the extra."""
+    if not endpoint:
+        return Untraced()
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    provider = TracerProvider(resource=Resource.create({"service.name": "headgate"}))
+    exporter = OTLPSpanExporter(endpoint.rstrip("/") + "/v1/traces", timeout=5)
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    return Traced(provider)
