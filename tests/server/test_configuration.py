@@ -103,7 +103,10 @@ def test_a_secret_may_stand_in_a_file_of_its_own(tmp_path: Path) -> None:
         ("[http]\nlog-format = 'xml'", r"\[http\] log-format: expected text or json"),
         ("[http]\nunix-socket-permissions = '999'", "permissions: expected a mode such as 0660"),
         ("[auth]\nbcrypt-cost = 3", r"\[auth\] bcrypt-cost: expected 4 to 14"),
-        ("[htpp]\nrealm = 'x'", "unknown section 'htpp', expected audit, auth, gateway, http, store"),
+        (
+            "[htpp]\nrealm = 'x'",
+            "unknown section 'htpp', expected audit, auth, gateway, http, store",
+        ),
         ("realm = 'x'", "unknown key 'realm'"),
         ("[http]\nbind-address = '127.0.0.1'", "is no HOST:PORT"),
         ("[http", "no TOML"),

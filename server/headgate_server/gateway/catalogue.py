@@ -1,6 +1,5 @@
 """Databases that are upstream already: taken into the catalogue when they are first meant."""
 
-import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -8,8 +7,6 @@ from functools import partial
 from headgate_engine import EVERYBODY, Engine, Principal, needs
 from headgate_grammar import CreateDatabase, Grant, Revoke, ShowDatabases, Statement
 
-# So long a list of the upstream's is good for: somebody may ask for what is not there all the time.
-_FRESH_SECONDS = 1.0
 ADDRESS = "upstream"  # where the audit says that it comes from
 
 Run = Callable[[Callable[[], list[str]]], Awaitable[list[str]]]
@@ -35,8 +32,6 @@ class Catalogue:
         self._engine = engine
         self._listed = listed
         self._run = run
-        self._known: list[str] = []
-        self._until = float("-inf")
 
     async def meant(self, principal: Principal, statements: Iterable[Statement], on: str) -> bool:
         """Takes in what *statements* mean, if an administrator means it; *on* is the request's
@@ -59,11 +54,8 @@ class Catalogue:
 
     async def adopt(self, wanted: Iterable[str] | None = None) -> list[str]:
         """Takes in what is upstream, of *wanted* only, if given. What it took in."""
-        if time.monotonic() >= self._until:
-            self._known = await self._listed()
-            self._until = time.monotonic() + _FRESH_SECONDS
-        there = self._known if wanted is None else [n for n in wanted if n in self._known]
-        unknown = self.unknown(there)
+        there = await self._listed()
+        unknown = self.unknown(there if wanted is None else [n for n in wanted if n in there])
         return await self._run(partial(self._take, unknown)) if unknown else []
 
     def _take(self, names: list[str]) -> list[str]:
@@ -76,14 +68,10 @@ class Catalogue:
 
     async def sync(self) -> Synced:
         """Takes in all that is upstream."""
-        self.forget()
         adopted = await self.adopt()
+        there = await self._listed()
         here = [database.name for database in self._engine.store.databases()]
-        return Synced(adopted, [name for name in here if name not in self._known])
-
-    def forget(self) -> None:
-        """Something has changed upstream."""
-        self._until = float("-inf")
+        return Synced(adopted, [name for name in here if name not in there])
 
 
 def _may_all(principal: Principal) -> bool:

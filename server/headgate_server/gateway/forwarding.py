@@ -118,10 +118,8 @@ class Forwarding:
     async def _there(self, id: int, statement: Statement) -> Answer:
         """What changes something, or is small and not all for this user."""
         result = await self.store.result(statement, self.asked)
-        if isinstance(statement, CreateDatabase | DropDatabase):
-            self.catalogue.forget()
-            if not result.error:
-                return await self._here(id, statement)
+        if isinstance(statement, CreateDatabase | DropDatabase) and not result.error:
+            return await self._here(id, statement)
         if self._filtered(statement):
             result = self._of_his(result)
         return self.work.answer(id, result)

@@ -32,7 +32,13 @@ class Gateway:
         self._by_host = any(one.settings.hosts for one in self.all)
         # The longest path first, and what is for a host before what is for all.
         self._places = sorted(
-            ((host, one.settings.mount.encode(), one) for one in self.all for host in _hosts(one)),
+            (
+                (host, one.settings.mount.encode(), one)
+                for one in self.all
+                # Without an address it is there for what other proxies ask about.
+                if one.upstream.up()
+                for host in _hosts(one)
+            ),
             key=lambda place: (not place[0], -len(place[1])),
         )
 

@@ -64,7 +64,7 @@ class Mounted:
         self.login = TenantLogin(settings.jwt) if settings.jwt.enabled else None
         self.anybody: Principal | None = None
         if settings.tenant_name:
-            self.anybody = passing("", [settings.tenant_name])
+            self.anybody = passing(settings.tenant_name, [settings.tenant_name])
 
     def _store(self, influx: InfluxStore, engine: Engine, run: Run) -> Store:
         return Store(self.upstream, influx, Catalogue(engine, influx.databases, run))

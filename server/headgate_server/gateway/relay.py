@@ -37,6 +37,12 @@ def _response(reply: Reply, headers: RawHeaders, content: bytes) -> Response:
     return response
 
 
+async def _departure(receive: Receive) -> None:
+    """Waits until the client is gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
 class Relay(Response):
     """*reply* with *headers*; *pieces* is its body, or what is made of it."""
 
@@ -62,7 +68,7 @@ class Relay(Response):
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
                 sent += len(piece)
                 if gone is None and sent > _UNWATCHED:
-                    gone = asyncio.ensure_future(receive())
+                    gone = asyncio.ensure_future(_departure(receive))
                 if gone is not None and gone.done():
                     return  # nobody is there to hear the rest
         except UpstreamError as error:

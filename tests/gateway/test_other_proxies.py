@@ -1,0 +1,181 @@
+"""nginx and Caddy, by the files in `examples`, in front of a store, asking Headgate."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from gateway_world import ANN, BOB, TWO, configured, upstream
+from harness import Answer, Server, free_port, poll_until
+from recorder_upstream import Recorder, recorder
+
+EXAMPLES = Path(__file__).parent.parent.parent / "examples"
+
+
+class Proxy(Server):
+    """One of them, asked like our own server."""
+
+    def answers(self) -> bool:
+        assert self.process is not None and self.process.poll() is None, "it ended"
+        try:
+            return self.request("GET", "/nothing").status > 0
+        except OSError:
+            return False
+
+
+def need(program: str) -> None:
+    if shutil.which(program) is None and not os.environ.get("CI"):
+        pytest.skip(f"Debian's {program} is not installed")
+
+
+@contextmanager
+def running(
+    folder: Path, kind: str, headgate: Server, store: Recorder, *, victoria: bool
+) -> Iterator[Proxy]:
+    """nginx or Caddy as its example has it, with addresses of this test's own."""
+    need(kind)
+    proxy = Proxy(folder / kind)
+    proxy.port = free_port()
+    source = EXAMPLES / ("nginx/headgate.conf" if kind == "nginx" else "caddy/Caddyfile")
+    text = source.read_text().replace("127.0.0.1:8080", f"127.0.0.1:{proxy.port}")
+    text = text.replace("HEADGATE", f"127.0.0.1:{headgate.port}", 10)
+    text = text.replace("STORE", store.url.removeprefix("http://")).replace("/NAME", "/store")
+    path = folder / source.name
+    if kind == "nginx":
+        own = "".join(
+            f"{what}_temp_path {folder}/{what};\n"
+            for what in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        text = text.replace("http {", f"http {{ access_log off; {own}", 1)
+        user = "user root;" if os.getuid() == 0 else ""  # whose folder this is
+        text = f"daemon off; {user} pid {folder}/pid; error_log {folder}/error;\n{text}"
+        command = ["nginx", "-e", str(folder / "error"), "-c", str(path)]
+    else:
+        text = text.replace("# rewrite", "rewrite") if victoria else text
+        command = ["caddy", "run", "--config", str(path), "--adapter", "caddyfile"]
+    path.write_text(text)
+    proxy.process = subprocess.Popen(
+        command,
+        env=os.environ | {"HOME": str(folder)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        poll_until(proxy.answers, f"{kind} did not start")
+        yield proxy
+    finally:
+        proxy.process.terminate()
+        proxy.process.wait(20)
+
+
+Started = Callable[[str, str], tuple[Proxy, Recorder, Server]]
+
+
+@pytest.fixture
+def started(serve: Callable[..., Server], tmp_path: Path) -> Iterator[Started]:
+    with ExitStack() as stack:
+
+        def start(kind: str, protocol: str) -> tuple[Proxy, Recorder, Server]:
+            store = stack.enter_context(recorder())
+            headgate = configured(serve, tmp_path, upstream(protocol, name="store"))
+            headgate.bootstrap(TWO)
+            proxy = stack.enter_context(
+                running(tmp_path, kind, headgate, store, victoria=protocol == "victoriametrics")
+            )
+            store.heard.clear()
+            return proxy, store, headgate
+
+        yield start
+
+
+@pytest.mark.parametrize("kind", ["nginx", "caddy"])
+def test_tenants_of_mimir(started: Started, kind: str) -> None:
+    proxy, store, _ = started(kind, "mimir")
+    query = "/prometheus/api/v1/query?query=up%7Ba%3D%22b%22%7D"
+    assert proxy.request("GET", query, basic=ANN).status == 200
+    assert (store.last.tenant, store.last.all("X-Auth-User")) == ("a", ["ann"])
+    assert store.last.all("Authorization") == []
+    assert store.last.target == query
+    label = "/prometheus/api/v1/label/a%20b/values"
+    assert proxy.request("GET", label, basic=ANN).status == 200
+    assert store.last.path == label
+    push = proxy.request("POST", "/api/v1/push", b"x" * 100_000, {}, BOB)
+    assert push.status == 200
+    assert store.last.tenant == "b" and len(store.last.body) == 100_000
+    heard = len(store.heard)
+    refusals: list[tuple[Answer, int, str]] = [
+        (proxy.request("GET", query), 401, "unable to parse authentication credentials"),
+        (proxy.request("GET", query, basic=("ann", "wrong")), 401, "authorization failed"),
+        (
+            proxy.request("GET", query, None, {"X-Scope-OrgID": "b"}, ANN),
+            403,
+            "ann is not authorized: requires READ on b",
+        ),
+        (proxy.request("GET", "/debug/pprof", basic=ANN), 403, "not found"),
+        (proxy.request("GET", "/prometheus//api/v1/query", basic=ANN), 403, "ambiguous path"),
+        (proxy.request("GET", "/x/..%2fapi", basic=ANN), 403, "ambiguous path"),
+    ]
+    for answer, status, error in refusals:
+        assert (answer.status, answer.error) == (status, error), answer.body
+        assert answer.headers["Content-Type"].startswith("application/json")
+    assert refusals[0][0].headers["WWW-Authenticate"] == 'Basic realm="InfluxDB"'
+    assert len(store.heard) == heard
+
+
+@pytest.mark.parametrize("kind", ["nginx", "caddy"])
+def test_a_spoofed_header_is_no_good(started: Started, kind: str) -> None:
+    proxy, store, headgate = started(kind, "mimir")
+    query = "/prometheus/api/v1/query"
+    for spoofed in (
+        {"X-Forwarded-Uri": "/db/b/prometheus/api/v1/query", "X-Original-Method": "DELETE"},
+        {"X-Original-URI": "/health", "X-Forwarded-Method": "POST"},
+        {"X-Auth-User": "root", "X-Auth-Database": "b"},
+        {"X-Auth-Query": "db=b", "X-Auth-Error-Body": "x"},
+    ):
+        assert proxy.request("GET", query, None, spoofed, ANN).status == 200, spoofed
+        assert store.last.tenant == "a"
+        assert store.last.all("X-Auth-User") == ["ann"]
+        assert store.last.target in (query, query + "?")
+    # Caddy hands the client's parameters on to us: they are not ours.
+    assert proxy.request("GET", f"{query}?db=b&u=root&p=x", basic=ANN).status == 401
+    assert proxy.request("GET", f"{query}?db=b", basic=ANN).status == 200
+    assert store.last.tenant == "a"
+
+
+@pytest.mark.parametrize("kind", ["nginx", "caddy"])
+def test_databases_of_influxdb(started: Started, kind: str) -> None:
+    proxy, store, _ = started(kind, "influxdb1")
+    store.reply = lambda heard: (204, {}, b"")
+    assert proxy.request("POST", "/write?db=a&u=ann&p=Ann-pw-1", b"m v=1").status == 204
+    assert store.last.pairs[0] == ("db", "a")
+    # nginx sends on what Headgate understood; Caddy what the client sent, login and all.
+    assert len(store.last.pairs) == (1 if kind == "nginx" else 3)
+    for path, login in [
+        ("/write?db=b", ANN),
+        ("/write?db=a&db=b", ANN),
+        ("/write?db=b&db=a", ANN),
+        ("/write?x=1;db=b&db=a", ANN),
+        ("/write?db=a", BOB),
+        ("/write", ANN),
+        ("/api/v2/write?bucket=a/x", ANN),
+    ]:
+        assert proxy.request("POST", path, b"m v=1", basic=login).status == 403, path
+    assert len(store.heard) == 1
+    # Statements go to Headgate, whose answer is InfluxDB's.
+    assert proxy.query("SHOW DATABASES", ANN).rows() == [["a"]]
+
+
+@pytest.mark.parametrize("kind", ["nginx", "caddy"])
+def test_databases_of_victoriametrics(started: Started, kind: str) -> None:
+    proxy, store, _ = started(kind, "victoriametrics")
+    answer = proxy.request("GET", "/api/v1/query?query=up&extra_label=db%3Db", basic=ANN)
+    assert answer.status == 200
+    # The last label counts for what is written, and all of them for what is asked.
+    assert store.last.pairs[-1] == ("extra_label", "db=a")
+    assert proxy.request("POST", "/write?db=a", b"m,db=b v=1", basic=ANN).status == 200
+    assert store.last.pairs == [("db", "a"), ("extra_label", "db=a")]
+    assert proxy.request("POST", "/write?db=b", b"m v=1", basic=ANN).status == 403

@@ -1,0 +1,42 @@
+"""Headgate with stores behind it, as the gateway's tests configure it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from harness import Server
+
+ANN, BOB = ("ann", "Ann-pw-1"), ("bob", "Bob-pw-1")
+
+# Two databases, each with somebody who may do everything there, and nothing elsewhere.
+TWO = (
+    "CREATE DATABASE a; CREATE DATABASE b;"
+    "CREATE USER ann WITH PASSWORD 'Ann-pw-1'; CREATE USER bob WITH PASSWORD 'Bob-pw-1';"
+    "GRANT ALL ON a TO ann; GRANT ALL ON b TO bob"
+)
+
+
+def configured(
+    serve: Callable[..., Server], folder: Path, upstreams: str, *flags: str, gateway: str = ""
+) -> Server:
+    """A server with these TOML tables `[[gateway.upstream]]`, and *gateway* in `[gateway]`."""
+    path = folder / "headgate.toml"
+    path.write_text(f"[gateway]\n{gateway}\n{upstreams}")
+    return serve("--config", str(path), *flags)
+
+
+def upstream(protocol: str, **options: Any) -> str:
+    """One `[[gateway.upstream]]`; names with `_` for `-`."""
+    tables = {name: value for name, value in options.items() if isinstance(value, dict)}
+    lines = ["[[gateway.upstream]]", f'protocol = "{protocol}"']
+    for name, value in options.items():
+        if name not in tables:
+            lines.append(f"{name.replace('_', '-')} = {json.dumps(value)}")
+    for name, table in tables.items():
+        lines.append(f"[gateway.upstream.{name.replace('_', '-')}]")
+        lines += [
+            f"{json.dumps(key.replace('_', '-') if name == 'jwt' else key)} = {json.dumps(value)}"
+            for key, value in table.items()
+        ]
+    return "\n".join(lines) + "\n"
