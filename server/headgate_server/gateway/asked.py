@@ -39,13 +39,18 @@ class Original:
     our path, *body* whether its body came along.
     """
 
+    kind: str  # of proxy
     upstream: str
     method: str
     path: bytes
     query: bytes
-    host: str
     address: str
     body: bool
+
+    @property
+    def rewrites(self) -> bool:
+        """Whether such a proxy can put other parameters in the place of the client's."""
+        return self.kind in ("nginx", "caddy")
 
 
 def original(call: Call) -> Original:
@@ -59,7 +64,7 @@ def original(call: Call) -> Original:
         if not upstream or not slash:
             raise Unclear("expected /auth/envoy/UPSTREAM and then the original path")
         query = call.scope["query_string"]
-        return _made(call, upstream, call.method, f"/{path}".encode("latin-1"), query, "host")
+        return _made(call, kind, upstream, call.method, f"/{path}".encode("latin-1"), query)
     if kind not in _SOURCES:
         raise Unclear("expected /auth/nginx, traefik, caddy or envoy")
     found = {_said(call, *source) for source in _SOURCES[kind]} - {None}
@@ -67,31 +72,20 @@ def original(call: Call) -> Original:
         raise Unclear("no header says which request is meant, or several do")
     uri, method = found.pop() or ("", "")
     target, _, query_text = uri.partition("?")
-    return _made(
-        call,
-        rest,
-        method,
-        target.encode("utf-8", "surrogateescape"),
-        query_text.encode("utf-8", "surrogateescape"),
-        "x-forwarded-host",
-    )
+    return _made(call, kind, rest, method, _bytes(target), _bytes(query_text))
 
 
-def _made(call: Call, upstream: str, method: str, path: bytes, query: bytes, host: str) -> Original:
+def _bytes(text: str) -> bytes:
+    return text.encode("latin-1")  # as it came
+
+
+def _made(call: Call, kind: str, upstream: str, method: str, path: bytes, query: bytes) -> Original:
     if _METHOD.fullmatch(method) is None:
         raise Unclear("no header says which method is meant")
     length = call.headers.get("content-length", "0")
     body = length != "0" or "transfer-encoding" in call.headers
     partial = call.headers.get("x-envoy-auth-partial-body", "false") != "false"
-    return Original(
-        upstream,
-        method,
-        path,
-        query,
-        _one(call, host) or "",
-        _client(call),
-        body and not partial,
-    )
+    return Original(kind, upstream, method, path, query, _client(call), body and not partial)
 
 
 def _said(call: Call, uri: str, method: str) -> tuple[str, str] | None:

@@ -118,6 +118,10 @@ async def _judge(call: Call, service: Service, mounted: Mounted, asked: Original
     found = find(mounted, view)
     principal = await service.prove(shown, asked.address, mounted)
     judged = judge(mounted, service.engine, found, principal)
+    labelled = mounted.settings.protocol == "victoriametrics"
+    if labelled and not asked.rewrites and not _may_all(principal):
+        # Nobody would add the label that keeps him in his database.
+        raise Unclear(f"{asked.kind} cannot confine a request: ask Headgate as the proxy itself")
     _, _, query = target(judged, mounted, asked.query).partition("?")
     decision = judged.decision
     tenant = decision.tenant if mounted.settings.protocol != "victoriametrics" else ""
