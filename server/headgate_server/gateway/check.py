@@ -1,6 +1,6 @@
 """Whether what is configured of the gateway can be, before it is."""
 
-from headgate_server.gateway.client import Client
+from headgate_server.gateway.client import tls
 from headgate_server.gateway.settings import INFLUX, GatewaySettings
 from headgate_server.gateway.table import table_for
 from headgate_server.gateway.tokens import TenantLogin
@@ -17,6 +17,6 @@ def check(settings: GatewaySettings) -> None:
                 table_for(one)
             if one.jwt.enabled:
                 TenantLogin(one.jwt)
-            Client(one.tls_ca, 0, 0, 1)
+            tls(one.tls_ca)
         except ValueError as error:
             raise ValueError(f"upstream {one.name!r}: {error}") from None

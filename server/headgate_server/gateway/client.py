@@ -1,23 +1,42 @@
-"""Requests to other servers, streamed both ways. Knows aiohttp.
+"""Requests to other servers over connections that are kept and used again.
 
 Nothing is decompressed, followed, remembered or added on the way: what goes out is what was given.
 """
 
+import asyncio
 import ssl
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
 
-import aiohttp
-from multidict import CIMultiDict
-from yarl import URL
-
-from headgate_server.failures import Broken, Refused, Silent, Unreachable
-
-Body = bytes | AsyncIterable[bytes] | None
-Headers = Iterable[tuple[str, str]]
+from headgate_server.failures import Broken, Unreachable
+from headgate_server.gateway.wire import Body, Headers, Wire
+from headgate_server.refusals import Overloaded
 
 _IDLE_SECONDS = 15.0
-_PIECE = 1 << 16
-_LARGEST_MESSAGE = 1 << 24
+_SWEEP_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds to connect, and of silence (0: no limit), and connections to one address."""
+
+    connect: float
+    read: float
+    most: int
+    tls: ssl.SSLContext | None = None
+
+
+def tls(path: str) -> ssl.SSLContext | None:
+    """What verifies servers by the PEM file *path*; None for "". Raises ValueError."""
+    if not path:
+        return None
+    try:
+        return ssl.create_default_context(cafile=path)
+    except (OSError, ssl.SSLError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "no PEM"
+        raise ValueError(f"tls-ca: {reason}") from None
 
 
 def _nothing(change: int) -> None:
@@ -27,36 +46,35 @@ def _nothing(change: int) -> None:
 class Reply:
     """An answer whose body is still to come. Give it back with `close`, read or not."""
 
-    def __init__(self, response: aiohttp.ClientResponse, closed: Callable[[], None]) -> None:
-        self._response = response
+    def __init__(self, wire: Wire, closed: Callable[[Wire], None]) -> None:
+        self._wire: Wire | None = wire
         self._closed = closed
-        self._open = True
-        self.status = response.status
-        self.headers = response.raw_headers
+        self.status = wire.status
+        self.headers = wire.headers
 
     def header(self, name: str) -> str:
         """The first of that name, or ""."""
-        return self._response.headers.get(name, "")
+        wanted = name.lower().encode()
+        for key, value in self.headers:
+            if key.lower() == wanted:
+                return value.decode("latin-1")
+        return ""
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """The body as it comes. Raises Silent, Broken."""
-        content = self._response.content
-        try:
-            while piece := await content.readany():
-                yield piece
-        except TimeoutError:
-            raise Silent from None
-        except aiohttp.ClientError:
-            raise Broken from None
+        assert self._wire is not None
+        while piece := await self._wire.part():
+            yield piece
 
     async def read(self, most: int) -> bytes:
-        """The whole body, and all of the connection given back. Raises Broken if it has more than
-        *most* bytes, or is broken off; Silent.
+        """The whole body, and the connection given back. Raises Broken if it has more than *most*
+        bytes, or is broken off; Silent.
         """
+        assert self._wire is not None
         parts: list[bytes] = []
         size = 0
         try:
-            async for part in self.pieces():
+            while part := await self._wire.part():
                 parts.append(part)
                 size += len(part)
                 if size > most:
@@ -66,157 +84,187 @@ class Reply:
         return b"".join(parts)
 
     def close(self) -> None:
-        """Gives the connection back if all of it was read; ends it if not."""
-        if not self._open:
-            return
-        self._open = False
-        self._response.release() if self._response.content.at_eof() else self._response.close()
-        self._closed()
+        """Gives the connection back if all of the answer was read; ends it if not."""
+        if self._wire is not None:
+            wire, self._wire = self._wire, None
+            self._closed(wire)
+
+
+class _Address:
+    """The connections to one address."""
+
+    def __init__(self, url: str, limits: Limits) -> None:
+        parts = urlsplit(url)
+        self.prefix = parts.path.rstrip("/")
+        self.host = parts.netloc
+        self._name, self._limits = parts.hostname or "", limits
+        self._port = parts.port or (443 if parts.scheme == "https" else 80)
+        self._tls = parts.scheme == "https"
+        self.open: set[Wire] = set()
+        self.idle: list[Wire] = []
+        self._queue: deque[asyncio.Future[None]] = deque()
+
+    async def wire(self, *, new: bool = False) -> Wire:
+        """A connection, kept from before unless *new*. Raises Unreachable, Overloaded."""
+        while len(self.open) >= self._limits.most and not self.idle:
+            await self._turn()
+        while self.idle and not new:
+            wire = self.idle.pop()
+            if wire.fresh:
+                wire.used = True
+                return wire
+            self._drop(wire)
+        return await self._connect()
+
+    async def _turn(self) -> None:
+        """Waits for another to give its connection back."""
+        turn = asyncio.get_running_loop().create_future()
+        self._queue.append(turn)
+        try:
+            async with asyncio.timeout(self._limits.connect or None):
+                await turn
+        except TimeoutError:
+            raise Overloaded from None
+
+    async def _connect(self) -> Wire:
+        loop = asyncio.get_running_loop()
+        wire = Wire(self._limits.read)
+        self.open.add(wire)
+        context = self._limits.tls or (ssl.create_default_context() if self._tls else None)
+        try:
+            async with asyncio.timeout(self._limits.connect or None):
+                await loop.create_connection(
+                    lambda: wire,
+                    self._name,
+                    self._port,
+                    ssl=context if self._tls else None,
+                )
+        except (OSError, TimeoutError):
+            self._drop(wire)
+            raise Unreachable from None
+        except BaseException:
+            self._drop(wire)
+            raise
+        return wire
+
+    def give_back(self, wire: Wire) -> None:
+        if wire.fresh:
+            wire.idle_since = asyncio.get_running_loop().time()
+            self.idle.append(wire)
+        else:
+            self._drop(wire)
+        while self._queue:
+            turn = self._queue.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                break
+
+    def _drop(self, wire: Wire) -> None:
+        self.open.discard(wire)
+        wire.close()
+
+    def check(self, now: float) -> None:
+        """Ends what was silent, or of no use, for too long at *now*."""
+        for wire in self.open:
+            wire.check(now)
+        kept = [w for w in self.idle if w.fresh and now - w.idle_since < _IDLE_SECONDS]
+        for wire in set(self.idle) - set(kept):
+            self._drop(wire)
+        self.idle = kept
+
+    def close(self) -> None:
+        for wire in list(self.open):
+            self._drop(wire)
+        self.idle.clear()
 
 
 class Client:
-    """Connections to one upstream's addresses, kept and used again. Made in the loop that uses it.
+    """Connections to one upstream's addresses. Made in the loop that uses it.
 
     *changed* hears 1 for each answer that begins, and -1 at its end.
-
-    Raises ValueError for a *tls_ca* that cannot be read.
     """
 
-    def __init__(
-        self,
-        tls_ca: str,
-        connect: float,
-        read: float,
-        most: int,
-        changed: Callable[[int], None] = _nothing,
-    ) -> None:
-        self._tls = _tls(tls_ca)
-        self._timeout = aiohttp.ClientTimeout(
-            total=None, connect=connect or None, sock_read=read or None
-        )
-        self._most = most
+    def __init__(self, limits: Limits, changed: Callable[[int], None] = _nothing) -> None:
+        self.limits = limits
+        self._addresses: dict[str, _Address] = {}
         self._open = 0
         self._changed = changed
-        self._session: aiohttp.ClientSession | None = None
+        self._sweep: asyncio.TimerHandle | None = None
+        self._every = min(_SWEEP_SECONDS, (limits.read or _SWEEP_SECONDS) / 4)
 
-    def _opened(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    limit=0,
-                    limit_per_host=self._most,
-                    keepalive_timeout=_IDLE_SECONDS,
-                    ssl=self._tls if self._tls is not None else True,
-                ),
-                timeout=self._timeout,
-                auto_decompress=False,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
-                trust_env=False,
-                read_bufsize=_PIECE,
-            )
-        return self._session
+    async def send(
+        self,
+        method: str,
+        address: str,
+        target: str,
+        headers: Headers,
+        body: Body = None,
+        *,
+        again: bool = False,
+    ) -> Reply:
+        """The answer to one request. Where a connection that was kept turns out to be closed it
+        is sent *again* over another, if that does no harm.
 
-    async def send(self, method: str, url: str, headers: Headers, body: Body = None) -> Reply:
-        """The answer to one request. Raises Unreachable, Silent, Broken, and what *body* raises."""
+        Raises Unreachable, Silent, Broken, Overloaded.
+        """
+        there = self._addresses.get(address)
+        if there is None:
+            there = self._addresses[address] = _Address(address, self.limits)
+        wire = await there.wire()
         try:
-            response = await self._opened().request(
-                method,
-                URL(url, encoded=True),
-                headers=CIMultiDict(headers),
-                data=body,
-                allow_redirects=False,
-            )
-        except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError):
-            raise Unreachable from None
-        except TimeoutError:
-            raise Silent from None
-        except (aiohttp.ClientError, ValueError):
-            raise Broken from None
-        if not 200 <= response.status < 600:
-            response.close()
-            raise Broken
-        self._opens(1)
-        return Reply(response, self._closed)
+            await self._ask(there, wire, method, target, headers, body)
+        except Broken:
+            if not (again and wire.used and not wire.answered):
+                raise
+            wire = await there.wire(new=True)
+            await self._ask(there, wire, method, target, headers, body)
+        self.opens(1)
+        return Reply(wire, lambda wire: self._closed(there, wire))
 
-    async def websocket(self, url: str, headers: Headers, protocols: Sequence[str]) -> "Socket":
-        """A WebSocket to *url*. Raises Unreachable, Silent, Broken; Refused with its status."""
+    async def _ask(
+        self,
+        there: _Address,
+        wire: Wire,
+        method: str,
+        target: str,
+        headers: Headers,
+        body: Body,
+    ) -> None:
+        self._keep_sweeping()
         try:
-            socket = await self._opened().ws_connect(
-                URL(url, encoded=True),
-                headers=CIMultiDict(headers),
-                protocols=protocols,
-                max_msg_size=_LARGEST_MESSAGE,
-                compress=0,
-            )
-        except aiohttp.WSServerHandshakeError as error:
-            raise Refused(error.status) from None
-        except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError):
-            raise Unreachable from None
-        except TimeoutError:
-            raise Silent from None
-        except (aiohttp.ClientError, ValueError):
-            raise Broken from None
-        self._opens(1)
-        return Socket(socket, self._closed)
+            await wire.send(method, there.prefix + target, there.host, headers, body)
+        except BaseException:
+            wire.close()
+            there.give_back(wire)
+            raise
+
+    def _closed(self, there: _Address, wire: Wire) -> None:
+        there.give_back(wire)
+        self.opens(-1)
 
     @property
     def busy(self) -> bool:
         """Whether an answer is still being read."""
         return self._open > 0
 
-    def _closed(self) -> None:
-        self._opens(-1)
-
-    def _opens(self, change: int) -> None:
+    def opens(self, change: int) -> None:
         self._open += change
         self._changed(change)
 
-    async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
+    def _keep_sweeping(self) -> None:
+        if self._sweep is None:
+            self._sweep = asyncio.get_running_loop().call_later(self._every, self._swept)
 
+    def _swept(self) -> None:
+        self._sweep = None
+        now = asyncio.get_running_loop().time()
+        for address in self._addresses.values():
+            address.check(now)
+        if any(address.open for address in self._addresses.values()):
+            self._keep_sweeping()
 
-class Socket:
-    """A WebSocket that is open. End it with `close`."""
-
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse, closed: Callable[[], None]) -> None:
-        self._socket, self._closed = socket, closed
-        self.protocol = socket.protocol
-
-    async def receive(self) -> str | bytes | None:
-        """The next message; None when there are no more."""
-        message = await self._socket.receive()
-        if message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
-            content: str | bytes = message.data
-            return content
-        return None
-
-    async def send(self, message: str | bytes) -> None:
-        """Raises Broken."""
-        try:
-            if isinstance(message, str):
-                await self._socket.send_str(message)
-            else:
-                await self._socket.send_bytes(message)
-        except (ConnectionError, aiohttp.ClientError):
-            raise Broken from None
-
-    @property
-    def code(self) -> int:
-        """Why it was closed (RFC 6455, section 7.4)."""
-        return self._socket.close_code or 1006
-
-    async def close(self) -> None:
-        await self._socket.close()
-        self._closed()
-
-
-def _tls(path: str) -> ssl.SSLContext | None:
-    if not path:
-        return None
-    try:
-        return ssl.create_default_context(cafile=path)
-    except (OSError, ssl.SSLError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "no PEM"
-        raise ValueError(f"tls-ca: {reason}") from None
+    def close(self) -> None:
+        if self._sweep is not None:
+            self._sweep.cancel()
+        for address in self._addresses.values():
+            address.close()

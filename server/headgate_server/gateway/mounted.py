@@ -70,6 +70,6 @@ class Mounted:
         return Store(self.upstream, influx, Catalogue(engine, influx.databases, run))
 
     async def close(self) -> None:
-        await self.upstream.close()
+        self.upstream.close()
         if self.login is not None:
             await self.login.close()

@@ -10,7 +10,6 @@ from headgate_server.call import Call
 from headgate_server.failures import Broken
 from headgate_server.form import body
 from headgate_server.gateway.arguments import without_ours
-from headgate_server.gateway.client import Body
 from headgate_server.gateway.headers import TENANT, USER, inward, outward
 from headgate_server.gateway.judge import Judged, View, find, judge, wishes
 from headgate_server.gateway.mounted import Mounted
@@ -18,6 +17,7 @@ from headgate_server.gateway.path import checked
 from headgate_server.gateway.relay import relayed
 from headgate_server.gateway.upstream import Upload
 from headgate_server.gateway.victoria import cluster_path, confined, freed, narrowed
+from headgate_server.gateway.wire import Body
 from headgate_server.refusals import BadRequest, Denied
 from headgate_server.service import Service
 from headgate_server.text import readable

@@ -7,10 +7,10 @@ from starlette.types import Receive, Scope, Send
 
 from headgate_server.call import Call
 from headgate_server.failures import Broken
-from headgate_server.gateway.client import Socket
 from headgate_server.gateway.judge import NoRoute
 from headgate_server.gateway.mounted import Mounted
 from headgate_server.gateway.proxy import Admitted, admit
+from headgate_server.gateway.websocket import Socket
 from headgate_server.refusals import refusal
 from headgate_server.service import Service
 

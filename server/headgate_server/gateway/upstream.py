@@ -13,8 +13,10 @@ from headgate_server.failures import (
     Unreachable,
     UpstreamError,
 )
-from headgate_server.gateway.client import Body, Client, Headers, Reply, Socket
+from headgate_server.gateway.client import Client, Limits, Reply, tls
 from headgate_server.gateway.settings import UpstreamSettings
+from headgate_server.gateway.websocket import Socket, connect
+from headgate_server.gateway.wire import Body, Headers
 from headgate_server.tracing import Tracing
 
 
@@ -60,13 +62,13 @@ class Upstream:
         self.settings = settings
         self.name = settings.name
         self._watch, self._tracing = watch, tracing
-        self._client = Client(
-            settings.tls_ca,
+        limits = Limits(
             settings.connect_timeout,
             settings.read_timeout,
             settings.max_connections,
-            lambda change: watch.upstream_open(settings.name, change),
+            tls(settings.tls_ca),
         )
+        self._client = Client(limits, lambda change: watch.upstream_open(settings.name, change))
         self._turn: dict[str, int] = {}
         self._down: dict[str, float] = {}
         self._login = _login(settings)
@@ -118,7 +120,7 @@ class Upstream:
         for left, address in enumerate(addresses, 1 - len(addresses)):
             began = time.perf_counter()
             try:
-                reply = await self._client.send(method, address + target, sent, body)
+                reply = await self._client.send(method, address, target, sent, body, again=again)
             except UpstreamError as error:
                 if isinstance(body, Upload) and body.failure is not None:
                     raise body.failure from None
@@ -150,7 +152,9 @@ class Upstream:
         for left, address in enumerate(addresses, 1 - len(addresses)):
             began = time.perf_counter()
             try:
-                socket = await self._client.websocket(address + target, sent, protocols)
+                socket = await connect(
+                    address + target, sent, protocols, self._client.limits, self._client.opens
+                )
             except UpstreamError as error:
                 self._tell(component, _REASONS.get(type(error), "refused"), began)
                 if left == 0 or not isinstance(error, Unreachable):
@@ -177,8 +181,8 @@ class Upstream:
         now = time.monotonic()
         return sorted(turned, key=lambda address: self._down.get(address, 0.0) > now)
 
-    async def close(self) -> None:
-        await self._client.close()
+    def close(self) -> None:
+        self._client.close()
 
 
 def _login(settings: UpstreamSettings) -> str:

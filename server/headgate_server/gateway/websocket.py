@@ -1,0 +1,92 @@
+"""WebSockets to other servers. Knows aiohttp."""
+
+from collections.abc import Callable, Sequence
+
+import aiohttp
+from multidict import CIMultiDict
+from yarl import URL
+
+from headgate_server.failures import Broken, Refused, Silent, Unreachable
+from headgate_server.gateway.client import Limits
+from headgate_server.gateway.wire import Headers
+
+_LARGEST_MESSAGE = 1 << 24
+
+
+class Socket:
+    """A WebSocket that is open. End it with `close`."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        socket: aiohttp.ClientWebSocketResponse,
+        changed: Callable[[int], None],
+    ) -> None:
+        self._session, self._socket, self._changed = session, socket, changed
+        self.protocol = socket.protocol
+        changed(1)
+
+    async def receive(self) -> str | bytes | None:
+        """The next message; None when there are no more."""
+        message = await self._socket.receive()
+        if message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
+            content: str | bytes = message.data
+            return content
+        return None
+
+    async def send(self, message: str | bytes) -> None:
+        """Raises Broken."""
+        try:
+            if isinstance(message, str):
+                await self._socket.send_str(message)
+            else:
+                await self._socket.send_bytes(message)
+        except (ConnectionError, aiohttp.ClientError):
+            raise Broken from None
+
+    @property
+    def code(self) -> int:
+        """Why it was closed (RFC 6455, section 7.4)."""
+        return self._socket.close_code or 1006
+
+    async def close(self) -> None:
+        self._changed(-1)
+        await self._socket.close()
+        await self._session.close()
+
+
+async def connect(
+    url: str,
+    headers: Headers,
+    protocols: Sequence[str],
+    limits: Limits,
+    changed: Callable[[int], None],
+) -> Socket:
+    """A WebSocket to *url*. Raises Unreachable, Silent, Broken; Refused with its status."""
+    session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=limits.tls if limits.tls is not None else True),
+        timeout=aiohttp.ClientTimeout(total=None, connect=limits.connect or None),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+    )
+    try:
+        socket = await session.ws_connect(
+            URL(url, encoded=True),
+            headers=CIMultiDict(headers),
+            protocols=protocols,
+            max_msg_size=_LARGEST_MESSAGE,
+            compress=0,
+        )
+    except BaseException as error:
+        await session.close()
+        match error:
+            case aiohttp.WSServerHandshakeError():
+                raise Refused(error.status) from None
+            case aiohttp.ConnectionTimeoutError() | aiohttp.ClientConnectorError():
+                raise Unreachable from None
+            case TimeoutError():
+                raise Silent from None
+            case aiohttp.ClientError() | ValueError():
+                raise Broken from None
+        raise
+    return Socket(session, socket, changed)
