@@ -49,6 +49,8 @@ T = TypeVar("T")
 
 _KEPT_CHANGES = 10_000
 _POLL_SECONDS = 0.01
+# So long after a look reading goes on without another: it costs more than the reading itself.
+_CHECKED_SECONDS = 0.05
 
 
 class SqliteStore:
@@ -83,6 +85,7 @@ class SqliteStore:
         self._readers = threading.local()
         # Weak, so that the connection of a thread that has ended is closed.
         self._open_readers: weakref.WeakSet[apsw.Connection] = weakref.WeakSet()
+        self._checked_until = 0.0
         self._closed = False
 
     # ---- writing
@@ -194,11 +197,13 @@ class SqliteStore:
     def user(self, name: str) -> User | None:
         try:
             seen = self._seen()
-            return seen.users.get(name) or seen.keep(
-                seen.users, name, read_user(seen.connection, name)
-            )
+            return seen.users.get(name) or seen.keep(seen.users, name, self._read_user(name))
         except (StoreError, apsw.Error) as error:
             raise _unavailable("read", error) from None
+
+    def _read_user(self, name: str) -> User | None:
+        """The user from the file: what is not remembered."""
+        return read_user(self._reader(), name)
 
     def identified(self, issuer: str, subject: str) -> User | None:
         with _refused("read"):
@@ -282,7 +287,10 @@ class SqliteStore:
     def _reader(self) -> apsw.Connection:
         """This thread's connection for reading."""
         # Also of a file that is gone: nobody could take a privilege away any more.
-        self._check_file()
+        now = time.monotonic()
+        if now >= self._checked_until:
+            self._check_file()
+            self._checked_until = now + _CHECKED_SECONDS
         connection: apsw.Connection | None = getattr(self._readers, "connection", None)
         if connection is None:
             connection = connect(self._path)

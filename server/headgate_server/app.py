@@ -4,8 +4,8 @@ import asyncio
 import math
 import os
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Mapping
+from random import getrandbits
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -297,8 +297,13 @@ def _method(call: Call) -> str:
 
 def _id(call: Call) -> str:
     """The request's, or one of its own."""
-    asked = call.headers
-    return asked.get("x-request-id") or asked.get("request-id") or str(uuid.uuid4())
+    for name in ("x-request-id", "request-id"):
+        given = call.headers.get(name)
+        if given:
+            return given
+    # Like a UUID, at a tenth of its price: an id is no secret.
+    digits = f"{getrandbits(128):032x}"
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
 
 def _header(text: str) -> bytes:

@@ -67,7 +67,7 @@ class Call(Request):
         if len(self.headers.getlist("authorization")) > 1:
             raise BadRequest("more than one Authorization header")
 
-    @property
+    @cached_property
     def address(self) -> str:
         """Where it comes from: an IP address, or `unix` for a unix socket."""
         if self.client is None:

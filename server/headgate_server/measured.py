@@ -23,6 +23,6 @@ class MeasuredStore(SqliteStore):
         with self._metrics.change():
             return super().transact(change, audit)
 
-    def user(self, name: str) -> User | None:
+    def _read_user(self, name: str) -> User | None:
         with self._metrics.read():
-            return super().user(name)
+            return super()._read_user(name)

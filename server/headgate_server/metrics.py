@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from importlib.metadata import version
+from typing import TypeVar, cast
 
 from prometheus_client import (
     CollectorRegistry,
@@ -28,6 +29,8 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 
 # prometheus_client looks for it when it is imported, in each worker.
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+T = TypeVar("T", Counter, Gauge, Histogram)
+
 _FAST = (0.00001, 0.00005, 0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
 _REQUEST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -140,6 +143,7 @@ class Metrics:
             multiprocess_mode="max",
         )
         build.labels(version("headgate")).set(1)
+        self._children: dict[tuple[int | str, ...], Counter | Gauge | Histogram] = {}
         # Looked up once: a look-up by label costs more than the count itself.
         self._read_seconds = self._store_seconds.labels("read")
         self._change_seconds = self._store_seconds.labels("change")
@@ -149,16 +153,24 @@ class Metrics:
             for hit in (True, False)
         }
 
+    def _child(self, whole: T, *labels: str) -> T:
+        """Of *whole* the one with these labels. They are few: none is a client's choice."""
+        key: tuple[int | str, ...] = (id(whole), *labels)
+        child = self._children.get(key)
+        if child is None:
+            child = self._children[key] = whole.labels(*labels)
+        return cast(T, child)
+
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
-        self._requests.labels(route, method, str(status)).inc()
-        self._request_seconds.labels(route).observe(seconds)
+        self._child(self._requests, route, method, str(status)).inc()
+        self._child(self._request_seconds, route).observe(seconds)
 
     def upstream(self, name: str, component: str, outcome: str, seconds: float) -> None:
-        self._upstream.labels(name, component, outcome).inc()
-        self._upstream_seconds.labels(name).observe(seconds)
+        self._child(self._upstream, name, component, outcome).inc()
+        self._child(self._upstream_seconds, name).observe(seconds)
 
     def upstream_open(self, name: str, change: int) -> None:
-        self._upstream_open.labels(name).inc(change)
+        self._child(self._upstream_open, name).inc(change)
 
     def reloaded(self, *, well: bool) -> None:
         self._reloaded.set(int(well))
@@ -170,7 +182,7 @@ class Metrics:
         self._refused_connections.inc()
 
     def authentication(self, method: str, outcome: str) -> None:
-        self._authentications.labels(method, outcome).inc()
+        self._child(self._authentications, method, outcome).inc()
 
     def bcrypt_pending(self, change: int) -> None:
         self._bcrypt_pending.inc(change)

@@ -5,6 +5,7 @@ servers take `_` and `.` for `-`.
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from headgate_server.call import Call
 
@@ -37,6 +38,20 @@ def _own(names: Iterable[str]) -> frozenset[str]:
 _IDENTITY = _own(IDENTITY)
 
 
+@lru_cache(1024)
+def _passing(raw_name: bytes) -> str:
+    """The name of a client's header that goes on; "" for one that ends here."""
+    name = raw_name.decode("latin-1")
+    return "" if _plain(name) in _REQUEST_ENDS | _IDENTITY else name
+
+
+@lru_cache(1024)
+def _coming(raw_name: bytes) -> str:
+    """The same of a store's header, in small letters."""
+    name = raw_name.decode("latin-1").lower()
+    return "" if name in _ANSWER_ENDS or name.startswith("x-influxdb") else name
+
+
 def _named(values: Iterable[str]) -> set[str]:
     """What `Connection` names: it is of this connection only."""
     return {token.strip().lower() for value in values for token in value.split(",")}
@@ -47,12 +62,12 @@ def inward(call: Call, secret: Iterable[str], identity: dict[str, str]) -> list[
 
     *secret* are names of headers that hold tokens.
     """
-    ends = _REQUEST_ENDS | _IDENTITY | _own(secret)
+    secrets = _own(secret)
     hops = _named(call.headers.getlist("connection"))
     sent: list[tuple[str, str]] = []
     for raw_name, raw_value in call.scope["headers"]:
-        name = raw_name.decode("latin-1")
-        if _plain(name) in ends or name in hops:
+        name = _passing(raw_name)
+        if not name or name in hops or (secrets and _plain(name) in secrets):
             continue
         try:
             sent.append((name, raw_value.decode()))
@@ -68,13 +83,12 @@ def outward(headers: Sequence[tuple[bytes, bytes]], mount: str) -> list[tuple[by
     hops = _named(v.decode("latin-1") for name, v in headers if name.lower() == b"connection")
     sent: list[tuple[bytes, bytes]] = []
     for raw_name, value in headers:
-        lower = raw_name.lower()
-        name = lower.decode("latin-1")
-        if name in _ANSWER_ENDS or name in hops or name.startswith("x-influxdb"):
+        name = _coming(raw_name)
+        if not name or name in hops:
             continue
         if name == "location":
             if not value.startswith(b"/") or value.startswith((b"//", b"/\\")):
                 continue
             value = mount.encode() + value
-        sent.append((lower, value))
+        sent.append((name.encode("latin-1"), value))
     return sent

@@ -24,17 +24,22 @@ async def relayed(reply: Reply, headers: RawHeaders, version: str) -> Response:
     """
     length = reply.header("Content-Length")
     if length and int(length) <= _SHORT:
-        return _response(reply, headers, await reply.read(_SHORT))
+        return Whole(reply.status, headers, await reply.read(_SHORT))
     if not length and version == "1.0":
         content = await reply.read(1 << 26)
-        return _response(reply, [*headers, (b"content-length", b"%d" % len(content))], content)
+        length_too = [*headers, (b"content-length", b"%d" % len(content))]
+        return Whole(reply.status, length_too, content)
     return Relay(reply, headers, reply.pieces())
 
 
-def _response(reply: Reply, headers: RawHeaders, content: bytes) -> Response:
-    response = Response(content, reply.status)
-    response.raw_headers = headers
-    return response
+class Whole(Response):
+    """An answer that is all there; of *headers* nothing is left out, and nothing added."""
+
+    def __init__(self, status: int, headers: RawHeaders, content: bytes) -> None:
+        self.status_code = status
+        self.background = None
+        self.body = content
+        self.raw_headers = headers
 
 
 async def _departure(receive: Receive) -> None:
