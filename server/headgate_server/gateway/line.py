@@ -13,6 +13,8 @@ from headgate_server.gateway.influx import check
 from headgate_server.gateway.upstream import Upload, Upstream
 from headgate_server.text import readable
 
+_LARGEST = 1 << 20
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -57,5 +59,5 @@ async def write(
     upload = Upload(checked(body(call, limit), limit) if gzip else body(call, limit))
     reply = await upstream.send("POST", target, headers, upload, component=component)
     await check(reply)
-    reply.close()
+    await reply.read(_LARGEST)  # what breaks off is no acknowledgement
     return Response(status_code=204, headers={"Content-Type": format.media_type})

@@ -212,6 +212,9 @@ class Wire(asyncio.Protocol):
         status = self._parser.get_status_code()
         if status < 200:
             return
+        if status > 599:
+            self._fail(Broken())
+            return
         self.status = status
         self._in_body = True
         self._keep = self._parser.should_keep_alive()

@@ -1,0 +1,85 @@
+"""A store that answers byte by byte what a test wants: broken, late, or not at all."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+Answering = Callable[[socket.socket, bytes], None]
+
+
+@dataclass
+class RawUpstream:
+    """Reads one whole request from each connection, and lets *answer* do the rest."""
+
+    answer: Answering
+    url: str = ""
+    requests: list[bytes] = field(default_factory=list)
+
+
+@contextmanager
+def raw_upstream(answer: Answering) -> Iterator[RawUpstream]:
+    """One that runs while the `with` lasts."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.settimeout(0.1)
+    record = RawUpstream(answer, f"http://127.0.0.1:{listener.getsockname()[1]}")
+    ending = threading.Event()
+    threads: list[threading.Thread] = []
+
+    def converse(line: socket.socket) -> None:
+        with line:
+            line.settimeout(20)
+            try:
+                request = whole(line)
+                if request:
+                    record.requests.append(request)
+                    record.answer(line, request)
+            except OSError:
+                return
+
+    def accept() -> None:
+        while not ending.is_set():
+            try:
+                line, _ = listener.accept()
+            except TimeoutError:
+                continue
+            threads.append(threading.Thread(target=converse, args=(line,)))
+            threads[-1].start()
+
+    threads.append(threading.Thread(target=accept))
+    threads[0].start()
+    try:
+        yield record
+    finally:
+        ending.set()
+        threads[0].join()
+        listener.close()
+        for thread in threads[1:]:
+            thread.join(20)
+
+
+def whole(line: socket.socket) -> bytes:
+    """A request with its body; what there is of it, if it ends before."""
+    request = b""
+    while b"\r\n\r\n" not in request:
+        part = line.recv(65536)
+        if not part:
+            return request
+        request += part
+    head, _, body = request.partition(b"\r\n\r\n")
+    lower = head.lower()
+    if b"transfer-encoding: chunked" in lower:
+        while not body.endswith(b"0\r\n\r\n"):
+            part = line.recv(65536)
+            if not part:
+                return b""
+            body += part
+    elif b"content-length:" in lower:
+        length = int(lower.split(b"content-length:")[1].split(b"\r\n")[0])
+        while len(body) < length:
+            part = line.recv(65536)
+            if not part:
+                return b""
+            body += part
+    return head + b"\r\n\r\n" + body
