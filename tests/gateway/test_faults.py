@@ -89,9 +89,7 @@ FAULTS: dict[str, tuple[Answering | None, tuple[int, str], tuple[int, str], tupl
         (500, "broken"),
     ),
     "503": (
-        says(
-            b'HTTP/1.1 503 Busy\r\nConnection: close\r\nRetry-After: 9\r\nContent-Length: 16\r\n\r\n{"error":"busy"}'
-        ),
+        answers(503, b'{"error":"busy"}', b"Retry-After: 9\r\n"),
         (503, "busy"),
         (503, "busy"),
         (503, "busy"),
@@ -105,9 +103,7 @@ FAULTS: dict[str, tuple[Answering | None, tuple[int, str], tuple[int, str], tupl
         *((502, OURS),) * 3,
     ),
     "redirect": (
-        says(
-            b"HTTP/1.1 302 F\r\nConnection: close\r\nLocation: http://x/\r\nContent-Length: 0\r\n\r\n"
-        ),
+        answers(302, b"", b"Location: http://x/\r\n"),
         *((502, BROKEN),) * 3,
     ),
 }

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from headgate_engine import Engine
 from headgate_server.call import Call
 from headgate_server.gateway.catalogue import Run
+from headgate_server.gateway.judge import NoRoute, View, find
 from headgate_server.gateway.limits import Limits
 from headgate_server.gateway.mounted import Mounted
+from headgate_server.gateway.path import checked
 from headgate_server.gateway.settings import GatewaySettings
 from headgate_server.gateway.upstream import Watch
 from headgate_server.refusals import BadRequest
@@ -51,8 +53,13 @@ class Gateway:
 
     def takes_websocket(self, host: bytes, path: bytes) -> bool:
         """Whether a request for *path* of *host* may become a WebSocket."""
-        mounted, _ = self._at(_host([host.decode("latin-1")]), path)
-        return mounted is not None and mounted.table is not None and mounted.table.websockets
+        mounted, rest = self._at(_host([host.decode("latin-1")]), path)
+        if mounted is None or mounted.table is None:
+            return False
+        try:
+            return find(mounted, View("GET", checked(rest), b"")).route.websocket
+        except (NoRoute, BadRequest):
+            return False
 
     def _at(self, host: str, path: bytes) -> tuple[Mounted | None, bytes]:
         for wanted, mount, mounted in self._places:

@@ -169,12 +169,12 @@ def _tokens(given: dict[str, Any]) -> TenantTokens:
         if len(named) > 1:
             raise ValueError("secret and secret-file: expected one of them")
         _take_secret(given, "secret")
-        secret = given.pop("secret", "")
+        secret = text(given.pop("secret", ""))
         values = read_options(TenantTokens, given, _TOKENS)
     except ValueError as error:
         raise ValueError(f"jwt: {error}") from None
     # In a file one a line: any of them may have signed.
-    secrets = tuple(line.strip() for line in text(secret).split("\n") if line.strip())
+    secrets = tuple(line.strip() for line in secret.split("\n") if line.strip())
     return TenantTokens(**values, secrets=secrets)
 
 

@@ -18,9 +18,7 @@ class Table:
     def __init__(self, routes: Iterable[Route]) -> None:
         self._exact: dict[str, list[Route]] = {}
         self._patterns: list[tuple[re.Pattern[str], Route]] = []
-        self.websockets = False  # whether there are any
         for route in routes:
-            self.websockets = self.websockets or route.websocket
             for path in route.paths:
                 if "*" in path:
                     self._patterns.append((_pattern(path), route))

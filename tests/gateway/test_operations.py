@@ -1,0 +1,289 @@
+"""Limits, reloading, draining, figures: what runs a gateway day by day."""
+
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from gateway_world import ANN, BOB, TWO, configured, upstream
+from harness import ROOT, Server, poll_until
+from headgate_server.gateway.limits import Limits
+from headgate_server.refusals import Busy
+from raw_upstream import raw_upstream
+from recorder_upstream import recorder
+
+QUERY = "/prometheus/api/v1/query"
+PUSH = "/api/v1/push"
+
+
+def test_a_user_has_so_many_requests_under_way_and_others_their_own(
+    serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    going_on, seen = threading.Event(), threading.Semaphore(0)
+
+    def slow(line: socket.socket, request: bytes) -> None:
+        seen.release()
+        going_on.wait(20)
+        line.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok")
+
+    with raw_upstream(slow) as store:
+        table = upstream("mimir", urls=[store.url]) + upstream(
+            "influxdb1", urls=[store.url], mount="/i"
+        )
+        server = configured(serve, tmp_path, table, gateway="max-concurrent-per-user = 2")
+        server.bootstrap(TWO)
+        with ThreadPoolExecutor(3) as threads:
+            both = [threads.submit(server.request, "GET", QUERY, basic=ANN) for _ in range(2)]
+            assert seen.acquire(timeout=20) and seen.acquire(timeout=20)
+            third = server.request("GET", QUERY, basic=ANN)
+            assert (third.status, third.headers["Retry-After"]) == (429, "1")
+            # What is written is thrown away on a 4xx by those who write it.
+            assert server.request("POST", PUSH, b"x", basic=ANN).status == 503
+            assert server.request("POST", "/i/write?db=a", b"m v=1", basic=ANN).status == 503
+            other = threads.submit(server.request, "GET", QUERY, basic=BOB)
+            assert seen.acquire(timeout=20)
+            going_on.set()
+            assert [one.result().status for one in (*both, other)] == [200] * 3
+        assert server.request("GET", QUERY, basic=ANN).status == 200
+
+
+def test_a_rate_is_a_second_s_worth_at_once_and_then_so_many_a_second() -> None:
+    now = 0.0
+    limits = Limits(0, 3, lambda: now)
+
+    def taken(name: str = "ann") -> int:
+        count = 0
+        try:
+            while True:
+                limits.enter(name)()
+                count += 1
+        except Busy as error:
+            assert error.seconds == 1
+        return count
+
+    assert taken() == 3 and taken() == 0 and taken("bob") == 3
+    now = 0.5
+    assert taken() == 1
+    now = 100.0
+    assert taken() == 3
+
+
+def test_a_rate_holds_over_http(serve: Callable[..., Server], tmp_path: Path) -> None:
+    with recorder() as store:
+        table = upstream("mimir", urls=[store.url])
+        server = configured(serve, tmp_path, table, gateway="rate-per-user = 5").bootstrap(TWO)
+        found = [server.request("GET", QUERY, basic=ANN).status for _ in range(30)]
+        assert found[:5] == [200] * 5 and found.count(429) >= 10
+        assert len(store.heard) == found.count(200)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_sighup_puts_another_store_in_the_place_of_one(
+    serve: Callable[..., Server], tmp_path: Path, workers: str
+) -> None:
+    with recorder("one") as one, recorder("two") as two:
+        path = tmp_path / "headgate.toml"
+        server = configured(
+            serve, tmp_path, upstream("mimir", urls=[one.url]), "--workers", workers
+        ).bootstrap(TWO)
+        assert server.request("GET", QUERY, basic=ANN).status == 200
+        assert server.process is not None
+
+        def reload(text: str) -> None:
+            path.write_text(text)
+            assert server.process is not None
+            server.process.send_signal(signal.SIGHUP)
+
+        def all_reach_two() -> bool:
+            two.heard.clear()
+            answers = [server.request("GET", QUERY, basic=ANN).status for _ in range(20)]
+            return len(two.heard) == 20 and answers == [200] * 20
+
+        reload("[gateway]\n" + upstream("mimir", urls=[two.url]))
+        poll_until(all_reach_two, "some still reach the former")
+        for wrong, complaint in [
+            ("[gateway]\n" + upstream("mimir", urls=["nowhere"]), "urls: expected addresses"),
+            ("[gateway]\n" + upstream("mimr", urls=[one.url]), "protocol: expected influxdb1"),
+            ("[gateway", "no TOML"),
+            ("[gateway]\n" + upstream("mimir", urls=[one.url], table="/x.toml"), "No such file"),
+        ]:
+            reload(wrong)
+            poll_until(partial(said, server, complaint), f"nobody complains: {complaint}")
+            assert all_reach_two()
+
+        def gauge() -> str:
+            lines = server.request("GET", "/metrics").body.decode().splitlines()
+            name = "headgate_config_last_reload_successful "
+            return next(line.removeprefix(name) for line in lines if line.startswith(name))
+
+        def health() -> list[str]:
+            content = server.request("GET", "/health").json
+            return [check["name"] for check in content["checks"] if check["status"] == "fail"]
+
+        poll_until(lambda: gauge() == "0.0" and health() == ["configuration"], "nobody knows")
+        reload("[gateway]\n" + upstream("mimir", urls=[two.url]))
+        poll_until(lambda: gauge() == "1.0" and health() == [], "it is well again")
+
+
+def test_what_is_under_way_is_finished_when_it_ends(
+    serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    seen, going_on = threading.Event(), threading.Event()
+
+    def slow(line: socket.socket, request: bytes) -> None:
+        seen.set()
+        going_on.wait(20)
+        line.sendall(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+
+    with raw_upstream(slow) as store:
+        table = upstream("mimir", urls=[store.url])
+        server = configured(serve, tmp_path, table).bootstrap(TWO)
+        with ThreadPoolExecutor(1) as threads:
+            written = threads.submit(server.request, "POST", PUSH, b"x" * 50_000, None, ANN)
+            assert seen.wait(20)
+            assert server.process is not None
+            server.process.terminate()
+            refused = lambda: not_listening(server.port)  # noqa: E731
+            poll_until(refused, "it takes new connections")
+            going_on.set()
+            assert written.result().status == 204
+        assert server.process.wait(20) == 0
+
+
+def said(server: Server, text: str) -> bool:
+    return text in server.log()
+
+
+def not_listening(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return True
+    return False
+
+
+def test_figures_of_each_store(serve: Callable[..., Server], tmp_path: Path) -> None:
+    with recorder() as store:
+        store.reply = lambda heard: (418 if "labels" in heard.target else 200, {}, b"{}")
+        table = upstream("mimir", name="m", urls=[store.url])
+        server = configured(serve, tmp_path, table).bootstrap(TWO)
+        for path in (QUERY, QUERY, "/prometheus/api/v1/labels", "/nope"):
+            server.request("GET", path, basic=ANN)
+        page = server.request("GET", "/metrics").body.decode()
+        head = 'headgate_upstream_requests_total{component="query-frontend",outcome='
+        assert head + '"200",upstream="m"} 2.0' in page
+        assert head + '"418",upstream="m"} 1.0' in page
+        assert 'headgate_upstream_duration_seconds_count{upstream="m"} 3.0' in page
+        assert 'headgate_upstream_answers_open{upstream="m"} 0.0' in page
+        route = 'headgate_http_requests_total{method="GET",route="gateway m",status='
+        assert route + '"404"} 1.0' in page
+        assert 'route="gateway m" status=200' in server.log()
+        assert "database=a" in server.log() and "Ann-pw-1" not in server.log()
+
+
+def test_what_is_refused_is_in_the_audit(serve: Callable[..., Server], tmp_path: Path) -> None:
+    import json
+    import subprocess
+    import sys
+
+    with recorder() as store:
+        table = upstream("mimir", name="m", urls=[store.url])
+        server = configured(serve, tmp_path, table).bootstrap(TWO)
+        server.request("GET", "/db/b" + QUERY, basic=ANN)
+        command = [sys.executable, "-m", "headgate", "audit", "--store", str(server.store)]
+
+        def records() -> list[dict[str, str]]:
+            done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
+            return [json.loads(line) for line in done.stdout.splitlines()]
+
+        def there() -> bool:
+            return any(
+                (one["actor"], one["statement"]) == ("ann", "-- m")
+                and "requires READ on b" in one["outcome"]
+                for one in records()
+            )
+
+        poll_until(there, "nobody wrote it down")
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ('upstream = "http://"', "upstream: urls: expected addresses such as"),
+        ('upstream = "ftp://h"', "urls: expected addresses such as http://host:8086"),
+        ('upstream = "http://u:p@h"', "an address has no login, query or fragment"),
+        ('protocol = "loki"', "protocol: expected an upstream's address beside it"),
+        ('upstream = "http://h"\nprotocol = "x"', "protocol: expected influxdb1, influxdb2"),
+        ("upstreams = 1", "upstreams: unknown option"),
+        ('trusted-proxies = ["x"]', "trusted-proxies: 'x': expected networks"),
+        ("max-concurrent-per-user = -1", "max-concurrent-per-user: expected a whole number"),
+        ("[[gateway.upstream]]\nurl = 'x'", "upstream: url: unknown option"),
+        ("[[gateway.upstream]]\nname = 'a b'", "upstream 'a b': name: expected letters"),
+        ("[[gateway.upstream]]\nmount = 'vm'", "mount: expected a path such as /vm"),
+        ("[[gateway.upstream]]\n[[gateway.upstream]]", "'influxdb1' twice"),
+        ("[[gateway.upstream]]\ntenant-name = 'x'", "expected allow-anonymous = true"),
+        ("[[gateway.upstream]]\npassword-file = '/none'", "password-file /none: No such file"),
+        ("[[gateway.upstream]]\npassword = 'x'", "password: expected a username beside it"),
+        ("[[gateway.upstream]]\ntls-ca = '/none'", "tls-ca: No such file or directory"),
+        (
+            "[[gateway.upstream]]\nprotocol='loki'\ncomponents = {x='http://h'}",
+            "x: expected one of",
+        ),
+        ("[[gateway.upstream]]\n[gateway.upstream.jwt]\nsecret = 1", "jwt: expected a string"),
+        ("[[gateway.upstream]]\n[gateway.upstream.jwt]\nx = 1", "jwt: x: unknown option"),
+        (
+            "[[gateway.upstream]]\nprotocol='loki'\n[[gateway.upstream.routes]]\npaths = ['/x']",
+            "routes: a route has methods, paths and privilege",
+        ),
+        (
+            "[[gateway.upstream]]\nprotocol='loki'\n[gateway.upstream.jwt]\n"
+            "jwk-set-url = 'http://x/'",
+            "jwk-set-url",
+        ),
+    ],
+)
+def test_a_wrong_setting_is_one_line(tmp_path: Path, text: str, complaint: str) -> None:
+    import subprocess
+    import sys
+
+    path = tmp_path / "headgate.toml"
+    path.write_text(f"[gateway]\n{text}\n")
+    command = [sys.executable, "-m", "headgate", "serve", "--check", "--config", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.count("\n") == 1 and "[gateway]" in done.stderr
+    assert complaint in done.stderr
+
+
+def test_headgate_s_own_login_at_the_store(serve: Callable[..., Server], tmp_path: Path) -> None:
+    secret = tmp_path / "token"
+    secret.write_text("Upstream-secret-1\n")
+    with recorder() as store:
+        tables = (
+            upstream("mimir", urls=[store.url], username="gate", **{"password-file": str(secret)})
+            + upstream("influxdb3", urls=[store.url], mount="/3", **{"token-file": str(secret)})
+            + upstream("influxdb2", urls=[store.url], mount="/2", **{"token-file": str(secret)})
+        )
+        server = configured(serve, tmp_path, tables).bootstrap(TWO)
+        server.secrets.add("Upstream-secret-1")
+        server.request("GET", QUERY, basic=ANN)
+        assert store.last.all("Authorization") == ["Basic Z2F0ZTpVcHN0cmVhbS1zZWNyZXQtMQ=="]
+        store.reply = lambda heard: (204, {}, b"")
+        assert server.request("POST", "/3/write?db=a", b"m v=1", basic=ANN).status == 204
+        assert store.last.all("Authorization") == ["Bearer Upstream-secret-1"]
+        assert (
+            server.request("POST", "/2/api/v2/write?bucket=a/x", b"m v=1", basic=ANN).status == 204
+        )
+        assert store.last.all("Authorization") == ["Token Upstream-secret-1"]
+        assert store.last.target == "/write?db=a&rp=x"
+        # Their databases are made in another way: here they are names that rights hang on.
+        heard = len(store.heard)
+        for statement in ("CREATE DATABASE c", "DROP DATABASE c"):
+            url = "/3/query?q=" + statement.replace(" ", "+")
+            assert not server.request("POST", url, b"", basic=ROOT).error
+        assert len(store.heard) == heard

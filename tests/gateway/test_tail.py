@@ -1,0 +1,163 @@
+"""Loki's tail through the gateway: a WebSocket, from the login to the last message."""
+
+import asyncio
+from base64 import b64encode
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.server import Server as WebSocketServer
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from gateway_world import ANN, BOB, TWO, configured, upstream
+from harness import Server, free_port, poll_until
+
+PATH = "/loki/api/v1/tail?query=%7Bapp%3D%22x%22%7D"
+
+
+@asynccontextmanager
+async def querier(port: int, heard: list[ServerConnection]) -> AsyncIterator[WebSocketServer]:
+    """Says `{"n": 1}`, and then back what it hears; at `stop` it closes."""
+
+    async def tail(connection: ServerConnection) -> None:
+        heard.append(connection)
+        await connection.send('{"n": 1}')
+        async for message in connection:
+            if message == "stop":
+                await connection.close(1011)
+                return
+            await connection.send(message)
+
+    async with serve(tail, "127.0.0.1", port) as server:
+        yield server
+
+
+def tailing(server: Server, path: str = PATH, login: tuple[str, str] = ANN, **more: str) -> connect:
+    basic = b64encode(":".join(login).encode()).decode()
+    headers = {"Authorization": f"Basic {basic}"} | more
+    return connect(f"ws://127.0.0.1:{server.port}{path}", additional_headers=headers)
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def server(serve: Callable[..., Server], tmp_path: Path, port: int) -> Server:
+    table = upstream("loki", components={"querier": f"http://127.0.0.1:{port}"})
+    return configured(serve, tmp_path, table).bootstrap(TWO)
+
+
+def test_messages_go_both_ways_as_the_tenant(server: Server, port: int) -> None:
+    heard: list[ServerConnection] = []
+
+    async def run() -> None:
+        async with querier(port, heard):
+            async with tailing(server, **{"X-Scope-OrgID": "a"}) as tail:
+                assert await tail.recv() == '{"n": 1}'
+                for message in ("hello", b"\x00\xff" * 1000, "x" * 200_000):
+                    await tail.send(message)
+                    assert await tail.recv() == message
+                await tail.send("stop")
+                with pytest.raises(ConnectionClosed) as closed:
+                    await tail.recv()
+                assert closed.value.rcvd is not None and closed.value.rcvd.code == 1011
+
+    asyncio.run(run())
+    (connection,) = heard
+    assert connection.request is not None
+    headers = connection.request.headers
+    assert headers.get_all("X-Scope-OrgID") == ["a"]
+    assert headers["X-Auth-User"] == "ann" and "Authorization" not in headers
+    assert connection.request.path == PATH
+    assert 'route="gateway loki" status=101' in server.log()
+
+
+def test_who_may_not_read_is_told_before_it_begins(server: Server, port: int) -> None:
+    heard: list[ServerConnection] = []
+
+    async def status(path: str = PATH, login: tuple[str, str] = ANN, **more: str) -> int:
+        with pytest.raises(InvalidStatus) as refused:
+            async with tailing(server, path, login, **more):
+                pass
+        return refused.value.response.status_code
+
+    async def run() -> None:
+        async with querier(port, heard):
+            assert await status(login=("ann", "wrong")) == 401
+            assert await status(**{"X-Scope-OrgID": "b"}) == 403
+            assert await status("/db/b" + PATH) == 403
+            assert await status("/loki/api/v1/nope") == 404
+            assert await status("/loki/api/v1/query") == 404  # no WebSocket there
+            assert await status("/loki//api/v1/tail") == 400
+        assert heard == []
+        assert await status() == 502  # nobody is there
+
+    asyncio.run(run())
+
+
+async def cut(tail: ClientConnection) -> int:
+    """The code that the connection is closed with."""
+    with pytest.raises(ConnectionClosed) as closed:
+        async with asyncio.timeout(20):
+            while True:
+                await tail.recv()
+    return closed.value.rcvd.code if closed.value.rcvd is not None else 0
+
+
+def test_who_loses_the_right_is_cut_off(server: Server, port: int) -> None:
+    async def run() -> None:
+        async with querier(port, []), tailing(server) as tail, tailing(server, login=BOB) as other:
+            assert await tail.recv() == await other.recv() == '{"n": 1}'
+            server.query("REVOKE ALL ON a FROM ann")
+            assert await cut(tail) == 1008
+            await other.send("still here")
+            assert await other.recv() == "still here"
+
+    asyncio.run(run())
+
+
+def test_the_end_of_the_server_is_the_end_of_the_tail(server: Server, port: int) -> None:
+    async def run() -> None:
+        async with querier(port, []), tailing(server) as tail:
+            await tail.recv()
+            assert server.process is not None
+            server.process.terminate()
+            assert await cut(tail) == 1012
+
+    asyncio.run(run())
+    assert server.process is not None and server.process.wait(20) == 0
+
+
+def test_a_client_that_leaves_ends_the_stores_end(server: Server, port: int) -> None:
+    heard: list[ServerConnection] = []
+
+    async def run() -> None:
+        async with querier(port, heard):
+            async with tailing(server) as tail:
+                await tail.recv()
+            async with asyncio.timeout(20):
+                await heard[0].wait_closed()
+
+    asyncio.run(run())
+    poll_until(lambda: b'answers_open{upstream="loki"} 0.0' in page(server), "it is still open")
+
+
+def page(server: Server) -> bytes:
+    return server.request("GET", "/metrics").body
+
+
+def test_elsewhere_an_offer_of_a_websocket_is_not_taken_up(server: Server) -> None:
+    offer = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Key": "x",
+        "Sec-WebSocket-Version": "13",
+    }
+    plain = server.request("GET", "/ping", None, offer)
+    assert plain.status in (204, 404)
+    assert server.request("GET", "/loki/api/v1/tail", None, offer, ANN).status in (400, 404, 502)
