@@ -135,6 +135,7 @@ class Metrics:
             multiprocess_mode="livemin",
         )
         self._reloaded.set(1)
+        self._cortex: tuple[Counter, Counter, Counter] | None = None
         build = Gauge(
             "headgate_build_info",
             "Always 1; the label says which version of Headgate this is.",
@@ -171,6 +172,42 @@ class Metrics:
 
     def upstream_open(self, name: str, change: int) -> None:
         self._child(self._upstream_open, name).inc(change)
+
+    def show_cortex_names(self) -> None:
+        """From now on there are also what cortex-gateway calls its figures."""
+        if self._cortex is None:
+            prefix, own = "cortex_gateway", self._own
+            self._cortex = (
+                Counter(
+                    f"{prefix}_succeeded_authentications",
+                    "Requests let through, by tenant.",
+                    ["tenant"],
+                    registry=own,
+                ),
+                Counter(
+                    f"{prefix}_failed_authentications",
+                    "Requests that showed no tenant's token, or a bad one, by reason.",
+                    ["reason"],
+                    registry=own,
+                ),
+                Counter(
+                    f"{prefix}_proxy_requests",
+                    "Requests handed on, by component.",
+                    ["targetname"],
+                    registry=own,
+                ),
+            )
+
+    def handed_on(self, tenant: str, component: str) -> None:
+        """A tenant's request goes to *component*."""
+        if self._cortex is not None:
+            self._cortex[0].labels(tenant).inc()
+            self._cortex[2].labels(component).inc()
+
+    def kept_out(self, reason: str) -> None:
+        """A request that showed no tenant's token, or a bad one."""
+        if self._cortex is not None:
+            self._cortex[1].labels(reason).inc()
 
     def reloaded(self, *, well: bool) -> None:
         self._reloaded.set(int(well))

@@ -78,6 +78,8 @@ class Service:
         )
 
     def _gateway(self, settings: Settings) -> Gateway:
+        if settings.gateway.cortex_metric_names:
+            self.metrics.show_cortex_names()
         return Gateway(settings.gateway, self.engine, self.metrics, self.tracing, self.run)
 
     async def login(self, call: Call, mounted: Mounted | None = None) -> Principal:

@@ -23,7 +23,7 @@ from headgate_server.gateway.influx import InfluxStore
 from headgate_server.gateway.judge import NoRoute, View, find, judge, wishes
 from headgate_server.gateway.mounted import Mounted
 from headgate_server.gateway.path import checked
-from headgate_server.gateway.proxy import header_text, target
+from headgate_server.gateway.proxy import header_text, somebody, target
 from headgate_server.refusals import BadRequest, Denied, refusal, told
 from headgate_server.service import Service
 from headgate_server.text import readable
@@ -116,7 +116,7 @@ async def _judge(call: Call, service: Service, mounted: Mounted, asked: Original
         return await _influx(call, service, mounted.store.influx, principal, asked, path)
     view = View(asked.method, path, asked.query, wishes(call.headers.getlist(TENANT)))
     found = find(mounted, view)
-    principal = await service.prove(shown, asked.address, mounted)
+    principal = somebody(await service.prove(shown, asked.address, mounted), mounted)
     judged = judge(mounted, service.engine, found, principal)
     labelled = mounted.settings.protocol == "victoriametrics"
     if labelled and not asked.rewrites and not _may_all(principal):

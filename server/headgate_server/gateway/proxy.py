@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from starlette.responses import Response
 
-from headgate_engine import Principal
+from headgate_engine import NOBODY, Principal
 from headgate_server.call import Call
 from headgate_server.failures import Broken
 from headgate_server.form import body
@@ -18,7 +18,7 @@ from headgate_server.gateway.relay import relayed
 from headgate_server.gateway.upstream import Upload
 from headgate_server.gateway.victoria import cluster_path, confined, freed, narrowed
 from headgate_server.gateway.wire import Body
-from headgate_server.refusals import BadRequest, Denied
+from headgate_server.refusals import BadRequest, Denied, TokenRejected, Unauthenticated
 from headgate_server.service import Service
 from headgate_server.text import readable
 
@@ -40,7 +40,11 @@ async def admit(call: Call, service: Service, mounted: Mounted, path: bytes) -> 
     asked = wishes(call.headers.getlist(TENANT))
     view = View(call.method, checked(path), call.scope["query_string"], asked)
     found = find(mounted, view)
-    principal = await service.login(call, mounted)
+    try:
+        principal = somebody(await service.login(call, mounted), mounted)
+    except Unauthenticated as error:
+        service.metrics.kept_out(_reason(call, error))
+        raise
     try:
         judged = judge(mounted, service.engine, found, principal)
     except Denied as error:
@@ -49,9 +53,28 @@ async def admit(call: Call, service: Service, mounted: Mounted, path: bytes) -> 
         raise
     call.note.database = "|".join(map(readable, judged.decision.databases))
     call.at_end(service.gateway.limits.enter(principal.name))
+    service.metrics.handed_on(judged.decision.tenant, judged.route.component)
     secret = mounted.settings.jwt.extra_headers
     headers = inward(call, secret, identity(mounted, judged, principal))
     return Admitted(principal, judged, target(judged, mounted, view.query), headers)
+
+
+def somebody(principal: Principal, mounted: Mounted) -> Principal:
+    """*principal*; where tokens are taken nobody is asked to make an administrator first.
+
+    Raises Unauthenticated.
+    """
+    if mounted.login is not None and principal == NOBODY:
+        raise Unauthenticated("no token that is good here")
+    return principal
+
+
+def _reason(call: Call, error: Unauthenticated) -> str:
+    """Why somebody was kept out, as cortex-gateway calls it."""
+    if not call.headers.get("authorization") and not isinstance(error, TokenRejected):
+        return "no_token"
+    named = isinstance(error, TokenRejected) and "tenant" in error.reason
+    return "tenant_id_not_valid" if named else "token_not_valid"
 
 
 async def proxy(call: Call, service: Service, mounted: Mounted, path: bytes) -> Response:

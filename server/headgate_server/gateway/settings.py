@@ -119,7 +119,7 @@ def read_gateway_settings(table: Mapping[str, Any]) -> GatewaySettings:
     given = {key.replace("_", "-"): value for key, value in table.items()}
     upstreams, protocol = given.pop("upstream", []), given.pop("protocol", None)
     jwt = given.pop("jwt", {})
-    if isinstance(upstreams, str) or (upstreams and all(isinstance(u, str) for u in upstreams)):
+    if isinstance(upstreams, str) or _texts(upstreams):
         upstreams = [{"urls": upstreams} | ({"protocol": protocol} if protocol else {})]
     elif protocol is not None:
         raise ValueError("protocol: expected an upstream's address beside it")
@@ -138,6 +138,10 @@ def read_gateway_settings(table: Mapping[str, Any]) -> GatewaySettings:
     )
     _check_all(settings)
     return settings
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(one, str) for one in value)
 
 
 def _table(where: str, value: Any) -> dict[str, Any]:

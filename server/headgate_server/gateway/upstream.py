@@ -2,7 +2,7 @@
 
 import base64
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
 from headgate_server.failures import (
@@ -102,7 +102,10 @@ class Upstream:
         went wrong with an upload.
         """
         with self._tracing.upstream(self.name, component) as context:
-            sent = [*headers, *context.items()]
+            sent = (
+                [pair for pair in headers if pair[0].lower() not in context] if context else headers
+            )
+            sent = [*sent, *context.items()]
             if self._login:
                 sent.append(("Authorization", self._login))
             return await self._sent(method, target, sent, body, component, again)
@@ -183,6 +186,10 @@ class Upstream:
 
     def close(self) -> None:
         self._client.close()
+
+
+def _without(headers: Headers, names: Mapping[str, str]) -> Headers:
+    return [pair for pair in headers if pair[0].lower() not in names] if names else headers
 
 
 def _login(settings: UpstreamSettings) -> str:
