@@ -7,7 +7,7 @@ PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint const
 N ?= 20000
 SEED ?= 1
 
-.PHONY: demo serve test check format fuzz-grammar fuzz-http kills faults model guessing enumeration bench soak screens clean
+.PHONY: demo serve test check format isolation fuzz-grammar fuzz-http kills faults model guessing enumeration bench soak screens clean
 
 demo: .venv/installed
 	$(BIN)/python examples/tour.py
@@ -27,6 +27,10 @@ check: .venv/developed
 format: .venv/developed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Needs Debian's influxdb and victoria-metrics.
+isolation: .venv/developed
+	N=$(N) $(BIN)/pytest tests/gateway/test_isolation.py
 
 # Needs Debian's influxdb.
 fuzz-grammar: .venv/developed

@@ -97,9 +97,10 @@ def test_a_request_is_two_spans_of_the_clients_trace(tmp_path: Any) -> None:
         inner, outer = spans
         assert (inner.name, outer.name) == ("upstream m", "GET gateway m")
         for span in spans:
-            assert f"{span.context.trace_id:032x}" == TRACE
+            assert span.context is not None and f"{span.context.trace_id:032x}" == TRACE
             # Nothing of what was asked, and nothing of who asked.
             assert "Secret-1" not in str(span.to_json()) and "Toor-1" not in str(span.to_json())
+        assert outer.context is not None and inner.context is not None
         assert outer.parent is not None and f"{outer.parent.span_id:016x}" == PARENT.split("-")[2]
         assert inner.parent is not None and inner.parent.span_id == outer.context.span_id
         assert dict(outer.attributes or {}) == {

@@ -10,6 +10,7 @@ import threading
 from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -52,7 +53,7 @@ BROKEN = "the upstream store broke off, or gave no answer that can be understood
 OURS = "the upstream store refused Headgate's own login there"
 
 # What the store does; status and error of a query, of a write, of Prometheus' API.
-FAULTS: dict[str, tuple[Answering | None, tuple[int, str], tuple[int, str], tuple[int, str]]] = {
+FAULTS: dict[str, tuple[Any, ...]] = {
     "refused": (None, (502, AWAY), (502, AWAY), (502, AWAY)),
     "silent": (silence, (504, SILENT), (504, SILENT), (504, SILENT)),
     "closes": (nothing, (502, BROKEN), (502, BROKEN), (502, BROKEN)),
