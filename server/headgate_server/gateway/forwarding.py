@@ -25,6 +25,7 @@ from headgate_server.formats import Answer, Csv, Format, Json, MessagePack
 from headgate_server.gateway.catalogue import Catalogue
 from headgate_server.gateway.influx import Asked, InfluxStore, lines, reads
 from headgate_server.gateway.relay import Relay
+from headgate_server.logs import complain
 
 if TYPE_CHECKING:  # it knows the service, which knows us
     from headgate_server.work import Work
@@ -49,13 +50,17 @@ class Forwarding:
 
     async def begin(self) -> None:
         """Parses and authorizes. Raises BadRequest, ParseError, AccessDenied,
-        AuthenticationFailed, and where databases are looked for upstream what that raises.
+        AuthenticationFailed.
         """
         work = self.work
         known = work.known()
         # Both in a thread, or neither: what is known is authorized in no time.
         self.statements = work.parsed() if known else await work.service.run(work.parsed)
-        await self.catalogue.meant(work.principal, self.statements, work.database)
+        try:
+            await self.catalogue.meant(work.principal, self.statements, work.database)
+        except _FAILURES as error:
+            # What needs no store goes on without it.
+            complain("databases upstream cannot be listed", error=str(error))
         authorized = partial(work.authorized, self.statements)
         self.principal = authorized() if known else await work.service.run(authorized)
 
