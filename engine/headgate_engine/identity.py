@@ -62,6 +62,10 @@ def sign_in(
     # What it will come to is for the audit; the transaction looks again.
     expected = user or store.user(identity.name)
     steps = _steps(expected, rights, databases, identity.name)
+    if door.keep_last_admin and store.admins() == 1:
+        steps = [step for step in steps if not isinstance(step, RevokeAdmin)]
+        if user is not None and not steps:
+            return user
     said = [] if user is not None else [_entry(identity, expected)]
     said += [str(step) for step in steps]
     audit = Audit(identity.actor, address, "; ".join(said))

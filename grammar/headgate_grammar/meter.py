@@ -64,8 +64,13 @@ class Meter:
         raise ParseError(why, *position(self._text, token))
 
 
+def _number(digits: str) -> int:
+    """Python reads no number of thousands of digits."""
+    return int(digits) if len(digits) < 10 else _LARGEST_REGEX
+
+
 def _cost(pattern: str) -> int:
     """About how many instructions RE2 makes of *pattern*: rather too many than too few."""
-    repeats = (max(1, *(int(n) for n in found if n)) for found in _REPEATED.findall(pattern))
+    repeats = (max(1, *map(_number, filter(None, found))) for found in _REPEATED.findall(pattern))
     length = len(pattern) + 50 + _CLASS_COST * len(_CLASS.findall(pattern))
     return min(_LARGEST_REGEX, length * min(_LARGEST_REGEX, prod(repeats)))

@@ -14,6 +14,11 @@ def show_arguments(arguments: Sequence[str]) -> None:
     setproctitle(shlex.join(["headgate", "serve", *without_secrets(arguments)]))
 
 
+def show_command(name: str) -> None:
+    """Makes `ps` show `headgate NAME` alone."""
+    setproctitle(f"headgate {name}")
+
+
 def without_secrets(arguments: Sequence[str]) -> list[str]:
     """*arguments* with `[REDACTED]` in place of secrets."""
     shown: list[str] = []

@@ -29,6 +29,7 @@ from headgate_server.jwt.issuer import Issuer
 from headgate_server.jwt.token import Parsed, parse
 from headgate_server.refusals import Unauthenticated
 from headgate_server.settings import Settings
+from headgate_server.title import show_command
 from headgate_server.tokens import by_shared_secret, mint, username
 
 _SECOND = 1_000_000_000
@@ -54,6 +55,7 @@ def main(arguments: Sequence[str]) -> int:
     for command in (making, checking):
         command.add_argument("--config", metavar="PATH", help="the server's configuration file")
     checking.add_argument("--store", metavar="PATH", dest="store", help="its store file")
+    show_command("token")  # a token may be among the arguments
     flags = parser.parse_args(
         [f"-{word}" if len(word) > 2 and word[0] == "-" != word[1] else word for word in arguments]
     )
@@ -78,18 +80,33 @@ def _mint(flags: argparse.Namespace, settings: Settings) -> int:
         seconds = parse_duration(flags.exp) / _SECOND
     except ValueError:
         return _failed("--exp: expected a duration such as 1h or 30m")
+    if not flags.username or seconds <= 0:
+        return _failed("a token is for somebody, and for some time: see --username and --exp")
     print(mint(flags.username, settings.shared_secret, time.time() + seconds, flags.algorithm))
     return 0
 
 
 def _check(flags: argparse.Namespace, settings: Settings) -> int:
-    text = (sys.stdin.readline() if flags.token == "-" else flags.token).strip()
+    if flags.token == "-":
+        flags.token = sys.stdin.readline() if sys.stdin is not None else ""
+    text = flags.token.strip()
     text = text[7:] if text[:7].lower() == "bearer " else text
-    if settings.shared_secrets and (by_shared_secret(text) or not settings.jwt.enabled):
-        return _check_shared(text, settings)
     if not settings.jwt.enabled:
-        return _failed("neither shared-secret nor [auth.jwt] is configured")
-    return asyncio.run(_check_issued(text, settings))
+        if not settings.shared_secrets:
+            return _failed("neither shared-secret nor [auth.jwt] is configured")
+        return _check_shared(text, settings)
+    if settings.jwt.header_name.lower() == "authorization":
+        # Both kinds come in the same header: which it is, its own header says.
+        if settings.shared_secrets and by_shared_secret(text):
+            return _check_shared(text, settings)
+        return asyncio.run(_check_issued(text, settings))
+    # Each has a place of its own: it is good if it is good in one of them.
+    worst = 1
+    if settings.shared_secrets:
+        _say("in", "Authorization")
+        worst = _check_shared(text, settings)
+    _say("in", settings.jwt.header_name or "auth_token")
+    return min(worst, asyncio.run(_check_issued(text, settings)))
 
 
 def _say(name: str, said: str) -> None:
@@ -222,5 +239,8 @@ def _with_store(settings: Settings, work: Any) -> int:
     except StoreError as error:
         return _failed(f"{error}: users and grants were not looked at")
     with closing(store):
+        if store.empty():
+            _say("user", "failed: there are no users yet, and so no logins")
+            return 1
         status: int = work(Engine(store, keep_last_admin=settings.keep_last_admin))
         return status

@@ -37,7 +37,7 @@ def wrong_login(session: Session) -> str:
 
 def new_password(line: str, session: Session, terminal: Terminal) -> None:
     """`\\password [USER]`: asks for it twice, and shows it nowhere."""
-    words = line.split(maxsplit=1)
+    words = line.rstrip().removesuffix(";").split(maxsplit=1)
     name = words[1] if len(words) > 1 else session.username
     if not name:
         raise CommandFailed("\\password: whose? \\password USER")
@@ -85,6 +85,6 @@ def _place(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     if not colon or (":" in host and not host.endswith("]")):
         return text.removeprefix("[").removesuffix("]"), 8086
-    if not (port.isascii() and port.isdigit() and int(port) < 65536):
+    if not (port.isascii() and port.isdigit() and len(port) < 6 and int(port) < 65536):
         raise CommandFailed(f"connect: {text!r} is no HOST:PORT")
     return host.removeprefix("[").removesuffix("]") or "localhost", int(port)

@@ -79,6 +79,7 @@ Without -execute, statements are read from standard input; if that is a terminal
 
 def main(arguments: Sequence[str]) -> int:
     """The exit status: 0, 1 if a statement or the connection failed, 2 for wrong flags."""
+    _open_all()
     # Names may be in any script, whatever the locale says of the terminal.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -105,7 +106,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"unknown arguments: {' '.join(rest)}", file=sys.stderr)
         print(USAGE, end="")
         return 1
-    session = _session(flags)
+    session = _session(flags, given)
     if given.get("password") == "" and not _ask_password(session):
         return 1
     if flags["store"]:
@@ -113,6 +114,13 @@ def main(arguments: Sequence[str]) -> int:
 
         return on_store(str(flags["store"]), session, lambda: _connect(session, flags, given))
     return _connect(session, flags, given)
+
+
+def _open_all() -> None:
+    """Something in the place of each stream that was closed before us."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))
 
 
 def _ask_password(session: Session) -> bool:
@@ -157,8 +165,9 @@ def _connect(session: Session, flags: dict[str, Value], given: dict[str, Value])
     return interact(session, asks=not flags["yes"], keeps_format="format" in given)
 
 
-def _session(flags: dict[str, Value]) -> Session:
+def _session(flags: dict[str, Value], given: dict[str, Value]) -> Session:
     environment = os.environ
+    named = "username" in given or "password" in given  # a flag beats the environment
     return Session(
         host=str(flags["host"]).removeprefix("[").removesuffix("]") or "localhost",
         port=int(flags["port"]),
@@ -168,7 +177,7 @@ def _session(flags: dict[str, Value]) -> Session:
         path_prefix=str(flags["path-prefix"]),
         username=str(flags["username"]) or environment.get("INFLUX_USERNAME", ""),
         password=str(flags["password"]) or environment.get("INFLUX_PASSWORD", ""),
-        token=str(flags["token"]) or environment.get("HEADGATE_TOKEN", ""),
+        token=str(flags["token"]) or ("" if named else environment.get("HEADGATE_TOKEN", "")),
         database=str(flags["database"]),
         format=str(flags["format"]),
         pretty=bool(flags["pretty"]),

@@ -14,6 +14,7 @@ from headgate_shell.server import CannotReach, Points, Response
 from headgate_shell.wire import Answer, NotHttp, exchange
 
 if TYPE_CHECKING:
+    from headgate_shell.proxy import Proxy
     from headgate_shell.session import Session
 
 
@@ -72,6 +73,7 @@ def _send(
     body: bytes | None = None,
     kind: str = "application/x-www-form-urlencoded",
 ) -> Answer:
+    proxy = None
     try:
         proxy = proxy_for(session)
         target = f"{_prefix(session)}{path}"
@@ -81,7 +83,7 @@ def _send(
         with dial(session, proxy) as connection:
             return exchange(connection, method, target, headers, body)
     except OSError as error:
-        raise _cannot_reach(session, error) from None
+        raise _cannot_reach(session, error, proxy) from None
     except NotHttp as error:
         raise CannotReach(session.where, str(error)) from None
     except UnicodeError:
@@ -107,15 +109,31 @@ def _headers(session: "Session", kind: str) -> dict[str, str]:
     return headers
 
 
-def _cannot_reach(session: "Session", error: OSError) -> CannotReach:
+def _cannot_reach(session: "Session", error: OSError, proxy: "Proxy | None") -> CannotReach:
     reason = getattr(error, "reason", None)  # of TLS's own errors
     if reason is not None:
         plain = reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST")
         said = "http: server gave HTTP response to HTTPS client" if plain else str(reason)
         return CannotReach(session.where, said)
     place = f"unix {session.socket}" if session.socket else f"tcp {session.host}:{session.port}"
+    if proxy is not None:
+        place = f"proxy {proxy.host}:{proxy.port}"
     return CannotReach(
         session.where, (error.strerror or str(error)).lower(), f"dial {place}: connect"
+    )
+
+
+def _is_result(result: object) -> bool:
+    """Whether it has the form of one: series with columns, and rows of as many values."""
+    if not isinstance(result, dict):
+        return False
+    series = result.get("series") or []
+    return isinstance(series, list) and all(
+        isinstance(one, dict)
+        and isinstance(one.get("columns"), list)
+        and isinstance(one.get("values") or [], list)
+        and all(isinstance(row, list) for row in one.get("values") or [])
+        for one in series
     )
 
 
@@ -133,7 +151,7 @@ def _documents(content: bytes) -> Response | None:
         except (ValueError, RecursionError):
             return None
         found = document.get("results") or [] if isinstance(document, dict) else None
-        if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        if not isinstance(found, list) or not all(map(_is_result, found)):
             return None
         results.extend(found)
         if document.get("error"):

@@ -61,7 +61,7 @@ def _help(line: str, session: Session, terminal: Terminal) -> None:
 def _history(line: str, session: Session, terminal: Terminal) -> None:
     words = line.removesuffix(";").split()[1:]
     lines = terminal.history()
-    if words and words[0].isascii() and words[0].isdigit():
+    if words and words[0].isascii() and words[0].isdigit() and len(words[0]) < 10:
         lines = lines[max(0, len(lines) - int(words[0])) :]
     terminal.write("".join(f"{text}\n" for text in lines))
 

@@ -21,11 +21,13 @@ def dial(session: "Session", proxy: "Proxy | None") -> socket.socket:
         raise ValueError("invalid port")
     connection = _unix(session.socket) if session.socket else _tcp(host, port)
     try:
-        if not session.ssl or session.socket:
-            return connection
-        if proxy:
-            proxy.tunnel(connection, session.address_with_port)
-        return _secured(connection, session)
+        if session.ssl and not session.socket:
+            if proxy:
+                proxy.tunnel(connection, session.address_with_port)
+            connection = _secured(connection, session)
+        # As long as the server is there a statement may take its time.
+        connection.settimeout(None)
+        return connection
     except BaseException:
         connection.close()
         raise
@@ -44,6 +46,7 @@ def proxy_for(session: "Session") -> "Proxy | None":
 def _tcp(host: str, port: int) -> socket.socket:
     connection = socket.create_connection((host, port), timeout=_TIMEOUT_SECONDS)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     return connection
 
 

@@ -3,6 +3,7 @@
 import gzip
 import sys
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -29,8 +30,8 @@ def import_file(path: str, session: Session, *, compressed: bool, pace: int) -> 
             return _Import(session, pace).run(lines)
     except OSError as error:
         print(f"ERROR: open {path}: {(error.strerror or str(error)).lower()}", file=sys.stderr)
-    except EOFError:
-        print(f"ERROR: {path}: it ends too soon", file=sys.stderr)
+    except (EOFError, zlib.error):
+        print(f"ERROR: {path}: it ends too soon, or is damaged", file=sys.stderr)
     except CannotReach as error:
         print(f"ERROR: cannot reach {error}", file=sys.stderr)
     return 1

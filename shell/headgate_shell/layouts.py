@@ -40,7 +40,16 @@ def _rows(series: Mapping[str, Any]) -> list[list[str]]:
 
 
 def _shown(value: object) -> str:
-    return cell(value).translate(_ESCAPES)
+    text = cell(value).translate(_ESCAPES)
+    # Whoever may write a text is not to steer the terminal of who reads it.
+    return text if text.isprintable() else "".join(map(_printable, text))
+
+
+def _printable(character: str) -> str:
+    if character.isprintable():
+        return character
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def _framed(series: Mapping[str, Any]) -> str:

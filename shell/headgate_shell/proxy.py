@@ -13,6 +13,8 @@ from urllib.request import getproxies_environment
 
 from headgate_shell.wire import NotHttp, exchange
 
+_WRONG = "the proxy of the environment is no http://HOST:PORT"
+
 
 class Proxy(NamedTuple):
     """Where it is, and what it wants to be told of who asks ("" for nothing)."""
@@ -43,14 +45,18 @@ def from_environment(host: str, port: int, *, ssl: bool) -> Proxy | None:
     url = getproxies_environment().get("https" if ssl else "http", "")
     if not url:
         return None
-    parts = urlsplit(url if "://" in url else f"http://{url}")
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        number = parts.port or 80
+    except ValueError:  # it would quote what may be a password
+        raise ValueError(_WRONG) from None
     if parts.scheme != "http" or not parts.hostname:
-        raise ValueError("the proxy of the environment is no http://HOST:PORT")
+        raise ValueError(_WRONG)
     authorization = ""
     if parts.username is not None:
         login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         authorization = "Basic " + base64.b64encode(login.encode()).decode()
-    return Proxy(parts.hostname, parts.port or 80, authorization)
+    return Proxy(parts.hostname, number, authorization)
 
 
 def _excepted(host: str, port: int) -> bool:

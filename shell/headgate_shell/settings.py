@@ -70,7 +70,7 @@ def node(line: str, session: Session, terminal: Terminal) -> None:
         terminal.write("Improper number of arguments for 'node' command, requires exactly one.\n")
     elif words[0].lower() == "clear":
         session.node = 0
-    elif words[0].isascii() and words[0].isdigit():
+    elif words[0].isascii() and words[0].isdigit() and len(words[0]) < 20:
         session.node = int(words[0])
     else:
         terminal.write(f"Unable to parse node id from {words[0]}. Must be an integer or 'clear'.\n")

@@ -12,26 +12,26 @@ def aligned(rows: Iterable[Sequence[str]]) -> str:
     text = "".join("\t".join(row) + "\n" for row in rows)
     lines = [line.split("\t") for line in text.split("\n")[:-1]]
     widths: list[list[int]] = [[] for _ in lines]
-    _measure(lines, widths, 0, 0, len(lines))
+    _measure(lines, widths)
     return "".join(_line(line, widths[number]) for number, line in enumerate(lines))
 
 
-def _measure(
-    lines: list[list[str]], widths: list[list[int]], column: int, start: int, end: int
-) -> None:
-    """Finds the widths of *column* in the lines from *start* to *end*, and of those behind it."""
-    number = start
-    while number < end:
-        if column >= len(lines[number]) - 1:
-            number += 1
-            continue
-        first = number
-        while number < end and column < len(lines[number]) - 1:
-            number += 1
-        width = max(len(line[column]) for line in lines[first:number]) + 1
-        for found in widths[first:number]:
-            found.append(width)
-        _measure(lines, widths, column + 1, first, number)
+def _measure(lines: list[list[str]], widths: list[list[int]]) -> None:
+    """Finds the widths: of each column in the lines that follow each other and have it."""
+    waiting = [(0, 0, len(lines))]
+    while waiting:
+        column, number, end = waiting.pop()
+        while number < end:
+            if column >= len(lines[number]) - 1:
+                number += 1
+                continue
+            first = number
+            while number < end and column < len(lines[number]) - 1:
+                number += 1
+            width = max(len(line[column]) for line in lines[first:number]) + 1
+            for found in widths[first:number]:
+                found.append(width)
+            waiting.append((column + 1, first, number))
 
 
 def _line(line: list[str], widths: list[int]) -> str:

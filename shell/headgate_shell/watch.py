@@ -1,5 +1,6 @@
 """The command `watch`: the same question again and again."""
 
+import re
 import time
 
 from headgate_shell.session import Session
@@ -8,6 +9,7 @@ from headgate_shell.terminal import CommandFailed, Terminal
 
 _SECONDS = 2.0
 _ASKING = ("show", "select", "explain")
+_INTO = re.compile(r"\binto\b", re.IGNORECASE)
 
 
 def watch(line: str, session: Session, terminal: Terminal) -> None:
@@ -15,11 +17,14 @@ def watch(line: str, session: Session, terminal: Terminal) -> None:
 
     Only what asks: nothing is changed twice.
     """
-    seconds, statement = _parts(line)
-    if statement.split(maxsplit=1)[:1] and statement.split()[0].lower() not in _ASKING:
-        raise CommandFailed("watch: only SHOW, SELECT and EXPLAIN")
+    seconds, statement = _parts(line.rstrip().removesuffix(";"))
     if not statement:
         raise CommandFailed("watch: expected a statement")
+    # Without the grammar, which scripts do not load: rather too strict than twice.
+    if ";" in statement:
+        raise CommandFailed("watch: one statement only, without `;` in it")
+    if statement.split()[0].lower() not in _ASKING or _INTO.search(statement):
+        raise CommandFailed("watch: only SHOW, EXPLAIN, and SELECT without INTO")
     while True:
         text = shown(session.query(statement), session, hint=False)
         terminal.write(f"{time.strftime('%H:%M:%S')}  every {seconds:g} s: {statement}\n{text}\n")

@@ -195,6 +195,16 @@ def test_the_last_administrator_needs_no_write_to_stay_one(engine: Engine) -> No
     assert engine.recognize(TODD, Rights(admin=False)) is None
 
 
+def test_the_audit_says_nothing_that_was_not_done(engine: Engine) -> None:
+    engine.sign_in(TODD, Rights(admin=True), sign_up=True)
+    query(engine, "DROP USER root")
+    engine.sign_in(TODD, Rights({"a": READ}, admin=False))
+    last = engine.store.audit()[-1]
+    assert last.statement == "GRANT READ ON a TO todd"
+    user = engine.user("todd")
+    assert user is not None and user.admin
+
+
 def test_what_is_lent_is_no_admin_flag(engine: Engine) -> None:
     user = engine.sign_in(TODD, Rights({"b": ALL}), sign_up=True)
     assert engine.lend(user, Rights({"a": READ}, admin=True)).admin is False

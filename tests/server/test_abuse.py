@@ -43,6 +43,13 @@ def test_what_a_query_asks_for_is_measured_before_it_is_done(
     assert time.monotonic() - began < 5
 
 
+def test_a_number_of_any_length_is_no_fault() -> None:
+    text = "SELECT x FROM m WHERE h =~ /a{%s}/" % ("1" * 5000)
+    for bounds in (BOUNDS, Bounds()):
+        with pytest.raises(ParseError):
+            parse(text, {}, bounds)
+
+
 def test_what_dashboards_ask_is_far_from_it() -> None:
     hosts = "|".join(f"server-{number:04}" for number in range(1000))
     clauses = " OR ".join(f"host=~/^({hosts})$/" for _ in range(5))

@@ -91,6 +91,28 @@ def test_an_issuers_own_way_to_a_name_takes_the_place_of_the_first_ones() -> Non
     )
 
 
+def test_what_every_token_has_to_claim_holds_for_every_issuer() -> None:
+    issuer: dict[str, Any] = {"iss": "https://two", "key-value": made.pem(OTHER)}
+    first = BASE | {"expect-claims": {"iss": "https://one", "azp": "influx"}}
+    settings = read_jwt_settings(first | {"issuer": [issuer]})
+
+    def judged(**more: Any) -> str:
+        text = made.token(OTHER, claims(iss="https://two", **more), "ES256")
+        return verdict(settings, text)
+
+    assert judged(azp="influx") == "todd"
+    assert judged(azp="another") == judged() == "a claim is not what is expected"
+    issuer["expect-claims"] = {}
+    settings = read_jwt_settings(first | {"issuer": [issuer]})
+    assert judged() == "todd"
+
+
+def test_an_issuer_may_sync_where_the_first_does_not() -> None:
+    issuer = {"iss": "https://two", "key-value": made.pem(OTHER), "grant-sync": "persist"}
+    settings = read_jwt_settings(BASE | {"skip-org-role-sync": True, "issuer": [issuer]})
+    assert (settings.grant_sync, settings.also[0].grant_sync) == ("off", "persist")
+
+
 @pytest.mark.parametrize("iat", [-(10**400), 10**400, -5, 1.5])
 def test_numbers_beyond_any_clock_are_judged_like_others(iat: float) -> None:
     settings = read_jwt_settings(BASE | {"max-token-age": "1h"})

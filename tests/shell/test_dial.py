@@ -141,7 +141,13 @@ def test_who_needs_no_proxy(
     assert from_environment(host, 8086, ssl=True) is None
 
 
-@pytest.mark.parametrize("url", ["https://me:Zk7@proxy", "socks5://me:Zk7@proxy:1", "http://"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("https://me:Zk7@proxy", "socks5://me:Zk7@proxy:1", "http://"),
+        *("http://me:Zk7/x@proxy:1", "http://me:Zk7#x@proxy:1", "http://[me:Zk7"),
+    ],
+)
 def test_a_proxy_of_another_kind_is_not_spoken_to_in_the_clear(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,8 +157,20 @@ def test_a_proxy_of_another_kind_is_not_spoken_to_in_the_clear(
     assert "Zk7" not in str(error.value)
 
 
+def test_a_proxy_that_is_away_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://me:Zk7@127.0.0.1:1")
+    with pytest.raises(CannotReach) as error:
+        Session("db.invalid", 8086).ping()
+    assert "proxy 127.0.0.1:1" in error.value.cause and "Zk7" not in str(error.value)
+
+
 @pytest.mark.parametrize(
-    "body", [b'{"results":null}', b'{"results":5}', b"[" * 100_000, b"5", b"[]"]
+    "body",
+    [
+        *(b'{"results":null}', b'{"results":5}', b"[" * 100_000, b"5", b"[]"),
+        *(b'{"results":[{"series":[{"name":"m"}]}]}', b'{"results":[{"series":5}]}'),
+        b'{"results":[{"series":[{"columns":["a"],"values":[5]}]}]}',
+    ],
 )
 def test_an_odd_answer_is_no_traceback(body: bytes) -> None:
     canned = Canned(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)

@@ -122,6 +122,14 @@ def test_no_password_is_in_the_history_and_it_is_for_its_owner_only(
         ("create user todd hunter2", ""),
         ("SHOW USERS; auth todd hunter2", ""),
         ("SET PASSWORD todd hunter2", ""),
+        ("SET PASWORD FOR todd = hunter2", ""),
+        ("CREATE USR todd WITH PASSWD hunter2", ""),
+        ("ALTER USR todd pw hunter2", ""),
+        ("\\e create user todd with pasword hunter2", ""),
+        ("watch 5 set pass for todd = hunter2", ""),
+        ("\\watch set pass for todd = hunter2", ""),
+        ("watch 5 SHOW USERS", "watch 5 SHOW USERS"),
+        ("CREATE DATABASE x", "CREATE DATABASE x"),
         ("CREATE USER a WITH PASSWORD 'x'", "CREATE USER a WITH PASSWORD [REDACTED]"),
         ("SHOW GRANTS FRO todd", "SHOW GRANTS FRO todd"),
         ("", ""),
@@ -224,9 +232,17 @@ def test_a_new_password_is_asked_for_twice_and_kept_nowhere(
 def test_what_changes_something_is_not_watched(
     ready: Server, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    typed(ready, "watch DROP DATABASE metrics", "watch 0 SHOW USERS", "watch")
+    typed(
+        ready,
+        "watch DROP DATABASE metrics",
+        "watch SHOW DATABASES; DROP DATABASE metrics",
+        "watch SELECT * INTO copy FROM cpu",
+        "watch 0 SHOW USERS",
+        "watch",
+    )
     shown = capsys.readouterr().out
-    assert "ERR: watch: only SHOW, SELECT and EXPLAIN\n" in shown
+    assert shown.count("ERR: watch: only SHOW, EXPLAIN, and SELECT without INTO\n") == 2
+    assert "ERR: watch: one statement only, without `;` in it\n" in shown
     assert "ERR: watch: expected 0.1 to 86400 seconds\nERR: watch: expected a statement" in shown
 
 

@@ -47,6 +47,8 @@ def test_standard_input_is_one_query(ready: Server) -> None:
         (("-username", "alice"), {"INFLUX_PASSWORD": "wonder"}, "metrics"),
         (("-password", "wonder"), {"INFLUX_USERNAME": "alice"}, "metrics"),
         (LOGIN, {"INFLUX_USERNAME": "alice", "INFLUX_PASSWORD": "x"}, "metrics"),
+        (LOGIN, {"HEADGATE_TOKEN": "a.bad.token"}, "metrics"),
+        ((), {"HEADGATE_TOKEN": "a.bad.token", "INFLUX_USERNAME": "alice"}, "bearer auth disabled"),
         ((), {"INFLUX_USERNAME": "alice", "INFLUX_PASSWORD": "x"}, "authorization failed"),
     ],
 )

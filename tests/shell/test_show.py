@@ -88,6 +88,18 @@ def test_csv(results: list[dict[str, Any]], text: str) -> None:
     assert show("csv", *results) == text
 
 
+def test_a_column_is_no_recursion() -> None:
+    wide = {"series": [{"name": "m", "columns": ["c"] * 3000, "values": [["v"] * 3000]}]}
+    assert show("column", wide).count("v ") == 2999
+
+
+@pytest.mark.parametrize("format", ["table", "vertical", "markdown"])
+def test_no_text_steers_the_terminal(format: str) -> None:
+    steering = {"series": [{"columns": ["c"], "values": [["a\x1b]0;pwn\x07\x9b\u202e"]]}]}
+    text = show(format, steering)
+    assert "\\x1b]0;pwn\\x07\\x9b\\u202e" in text and "\x1b" not in text
+
+
 def test_json() -> None:
     assert show("json", USERS, {}, FAILED, database="db") == (
         '{"results":[{"series":[{"columns":["user","admin"],"values":[["root",true],'

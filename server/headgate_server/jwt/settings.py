@@ -81,7 +81,7 @@ _ALIASES = {
     "allow-assign-grafana-admin": "allow-assign-admin",
 }
 # What makes one issuer another: its own, or none, never the first one's.
-_OWN = (*SOURCES, "iss", "key-id", "jwk-set-bearer-token-file", "tls-client-ca", "expect-claims")
+_OWN = (*SOURCES, "iss", "key-id", "jwk-set-bearer-token-file", "tls-client-ca")
 
 
 # Where a token stands and how long it may be is known before its issuer is.
@@ -109,7 +109,19 @@ def read_jwt_settings(table: Mapping[str, Any]) -> JwtSettings:
 def _inherited(given: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     """What an issuer has of the first one's: not what its *own* settings say in another way."""
     other = {f"{what}-claim" for what in ("username", "email") if f"{what}-attribute-path" in own}
-    return {key: value for key, value in given.items() if key not in _OWN and key not in other}
+    if "grant-sync" in own:
+        other.add("skip-org-role-sync")
+    if "skip-org-role-sync" in own:
+        other.add("grant-sync")
+    kept = {key: value for key, value in given.items() if key not in _OWN and key not in other}
+    if "expect-claims" in kept and "expect-claims" not in own:
+        try:
+            expected = _claims(kept["expect-claims"])
+        except ValueError as error:
+            raise ValueError(f"expect-claims: {error}") from None
+        # Whose tokens these are, says each issuer's own `iss`.
+        kept["expect-claims"] = {name: it for name, it in expected.items() if name != "iss"}
+    return kept
 
 
 def _name(key: str) -> str:

@@ -19,7 +19,12 @@ _STATEMENTS = frozenset(
 
 
 _LOGIN = re.compile(r"\bauth\b|@", re.IGNORECASE)
-_ABOUT_USERS = re.compile(r"\b(create|alter)\s+user\b|\bpassword\b|\bauth\b", re.IGNORECASE)
+# What could be about a password, if it were spelt well.
+_ABOUT_USERS = re.compile(r"\b(create|alter|set)\b|\bpassword\b|\bauth\b", re.IGNORECASE)
+# Commands behind which a statement may stand.
+_BEFORE_STATEMENTS = re.compile(
+    r"(\\e|\\?watch(\s+[0-9.]+)?)\s+(?P<rest>.+)", re.IGNORECASE | re.DOTALL
+)
 
 
 class RedactedHistory(FileHistory):
@@ -78,6 +83,9 @@ def kept(line: str) -> str:
     first = words[0].rstrip(";").lower() if words else ""
     if first == "auth":
         return ""
+    behind = _BEFORE_STATEMENTS.match(line)
+    if behind is not None and _ABOUT_USERS.search(behind["rest"]) and not _parses(behind["rest"]):
+        return ""
     if is_command(line):
         return "" if _LOGIN.search(line) else redact(line)
     if first not in _STATEMENTS or (_ABOUT_USERS.search(line) and not _parses(line)):
@@ -100,8 +108,12 @@ def history_path() -> Path:
 
 def history_of(length: int, write: Callable[[str], object]) -> History:
     """What was typed before, from the file if it can be; says so with *write* if it cannot."""
-    path = history_path()
     if length == 0:
+        return _InMemory()
+    try:
+        path = history_path()
+    except RuntimeError:
+        write("WARN: no history: nobody knows where home is\n")
         return _InMemory()
     try:
         return RedactedHistory(path, length)
