@@ -36,10 +36,11 @@ isolation: .venv/developed
 fuzz-grammar: .venv/developed
 	PYTHONPATH=tests $(BIN)/python tests/fuzz_grammar.py $(N) $(SEED)
 
-# Needs Debian's influxdb and wrk.
+# Needs Debian's influxdb, nginx, victoria-metrics and wrk.
 bench: .venv/developed
 	$(BIN)/python benchmarks/grammar.py
 	PYTHONPATH=tests $(BIN)/python benchmarks/show_grants.py
+	PYTHONPATH=tests $(BIN)/python benchmarks/gateway.py
 	PYTHONPATH=tests $(BIN)/python benchmarks/shell_start.py
 	PYTHONPATH=tests $(BIN)/python benchmarks/shell_completion.py
 	PYTHONPATH=tests $(BIN)/python benchmarks/shell_formats.py

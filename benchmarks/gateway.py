@@ -1,0 +1,191 @@
+"""What a request through the gateway costs, beside vmauth and without anything between, in one run.
+
+    PYTHONPATH=tests gateway.py [ROUNDS] [SECONDS]      5 and 3 by default
+
+Needs Debian's nginx, victoria-metrics (it brings vmauth) and wrk. nginx plays the store: it answers
+at once. Rounds are interleaved, since the machine is never alone. CPU is of the proxy's process,
+user and system. Exits with 1 if a small request costs Headgate more than 2.5 times vmauth's CPU, or
+if its memory grows while it streams.
+"""
+
+import json
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from wrk import rate, wrk
+
+from gateway_world import ANN, TWO
+from harness import Server, free_port, poll_until
+
+LOGIN = f"Authorization: Basic {b64encode(':'.join(ANN).encode()).decode()}"
+_NGINX = """\
+daemon off; master_process off; pid {folder}/pid; error_log {folder}/error; {user}
+events {{ worker_connections 1024; }}
+http {{
+  access_log off; keepalive_requests 100000000; client_body_temp_path {folder}/body;
+  client_body_buffer_size 1m; client_max_body_size 0; sendfile on;
+  server {{
+    listen 127.0.0.1:{port};
+    location / {{ default_type application/json; return 200 '{{"status":"success","data":{{}}}}'; }}
+    location /api/v1/import {{ proxy_pass http://127.0.0.1:{port}/done; }}
+    location /done {{ return 204; }}
+    location /api/v1/export {{ root {folder}; try_files /ten =404; }}
+  }}
+}}
+"""
+_POST = """\
+wrk.method = "POST"
+wrk.body = string.rep("x", 100000)
+wrk.headers["Content-Type"] = "application/octet-stream"
+"""
+
+
+@dataclass
+class Work:
+    title: str
+    path: str
+    connections: int
+    post: bool = False
+
+
+WORKS = [
+    Work("small GET", "/api/v1/query?query=up", 32),
+    Work("POST 100 kB", "/api/v1/import", 16, post=True),
+    Work("GET 10 MB", "/api/v1/export", 4),
+]
+
+
+@dataclass
+class Way:
+    """A port to ask, and the process whose CPU counts."""
+
+    port: int
+    pid: int
+
+    def cpu(self) -> float:
+        """Seconds of CPU so far."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def memory(self) -> int:
+        """KiB now."""
+        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * 4
+
+
+@contextmanager
+def started(command: list[str], port: int) -> Iterator[Way]:
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    asked = Server(Path("/nonexistent"))
+    asked.port = port
+
+    def answers() -> bool:
+        assert process.poll() is None, f"{command[0]} ended"
+        try:
+            return asked.request("GET", "/").status > 0
+        except OSError:
+            return False
+
+    try:
+        poll_until(answers, f"{command[0]} did not start")
+        yield Way(port, process.pid)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+
+
+@contextmanager
+def ways(folder: Path) -> Iterator[dict[str, Way]]:
+    store, port = free_port(), free_port()
+    user = "user root;" if os.getuid() == 0 else ""
+    (folder / "ten").write_bytes(os.urandom(10_000_000))
+    text = _NGINX.format(folder=folder, port=store, user=user)
+    (folder / "nginx.conf").write_text(text)
+    (folder / "auth.yml").write_text(
+        f"users:\n- username: {ANN[0]}\n  password: {ANN[1]}\n"
+        f"  url_prefix: http://127.0.0.1:{store}/\n"
+    )
+    nginx = ["nginx", "-e", str(folder / "error"), "-c", str(folder / "nginx.conf")]
+    vmauth = ["vmauth", f"-auth.config={folder}/auth.yml", f"-httpListenAddr=127.0.0.1:{port}"]
+    quiet = {"HEADGATE_HTTP_LOG_ENABLED": "false"}  # as vmauth is
+    flags = ("--upstream", f"http://127.0.0.1:{store}", "--protocol", "victoriametrics")
+    with started(nginx, store) as direct, started(vmauth, port) as theirs:
+        headgate = Server(folder / "users.db", (*flags, "--max-body-size", "0"), quiet).start()
+        assert headgate.process is not None
+        try:
+            headgate.bootstrap(TWO)
+            ours = Way(headgate.port, headgate.process.pid)
+            yield {"directly": direct, "vmauth": theirs, "headgate": ours}
+        finally:
+            headgate.stop()
+
+
+def measure(way: Way, work: Work, seconds: int, script: Path) -> tuple[float, float]:
+    """Microseconds of CPU a request, and requests a second."""
+    before = way.cpu()
+    said = wrk(
+        way.port,
+        seconds,
+        work.connections,
+        path=work.path,
+        header=LOGIN,
+        script=script if work.post else None,
+    )
+    spent = way.cpu() - before
+    rates = rate(said)
+    count = int(said.split(" requests in ")[0].split()[-1])
+    return spent / count * 1e6, rates
+
+
+def main(rounds: int, seconds: int) -> int:
+    for program in ("nginx", "vmauth", "wrk"):
+        if shutil.which(program) is None:
+            sys.exit(f"{program} is not installed (Debian: nginx, victoria-metrics, wrk)")
+    found: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    with tempfile.TemporaryDirectory() as name, ways(Path(name)) as there:
+        script = Path(name) / "post.lua"
+        script.write_text(_POST)
+        for work in WORKS:
+            found[work.title] = {title: [] for title in there}
+            for way in there.values():
+                measure(way, work, 1, script)
+            before = there["headgate"].memory()
+            for _ in range(rounds):
+                for title, way in there.items():
+                    found[work.title][title].append(measure(way, work, seconds, script))
+            after = there["headgate"].memory()
+            show(work, found[work.title])
+            print(f"  headgate's memory {before} KiB, then {after} KiB")
+            if after > before * 1.1:
+                print("  it grows")
+                return 1
+    small = found["small GET"]
+    ratios = [h[0] / v[0] for h, v in zip(small["headgate"], small["vmauth"], strict=True)]
+    ratio = statistics.median(ratios)
+    print(f"small GET: {ratio:.2f} times vmauth's CPU ({min(ratios):.2f} to {max(ratios):.2f})")
+    print(json.dumps(found))
+    return 0 if ratio <= 2.5 else 1
+
+
+def show(work: Work, found: dict[str, list[tuple[float, float]]]) -> None:
+    print(f"{work.title}, {work.connections} connections")
+    for title, rounds in found.items():
+        cpu, rates = ([one[part] for one in rounds] for part in (0, 1))
+        print(
+            f"  {title:10} {statistics.median(cpu):8.0f} us CPU ({min(cpu):.0f} to {max(cpu):.0f})"
+            f"  {statistics.median(rates):8.0f}/s ({min(rates):.0f} to {max(rates):.0f})"
+        )
+
+
+if __name__ == "__main__":
+    arguments = [int(word) for word in sys.argv[1:]]
+    sys.exit(main(*(arguments + [5, 3][len(arguments) :])))
