@@ -24,7 +24,10 @@ _settings = settings(
     max_examples=EXAMPLES,
     deadline=None,
     database=None,
-    suppress_health_check=[*HealthCheck],
+    suppress_health_check=[
+        *(HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much),
+        HealthCheck.function_scoped_fixture,
+    ],
     print_blob=False,
 )
 
