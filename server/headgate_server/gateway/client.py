@@ -99,7 +99,9 @@ class _Address:
         self.host = parts.netloc
         self._name, self._limits = parts.hostname or "", limits
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
-        self._tls = parts.scheme == "https"
+        self._tls: ssl.SSLContext | None = None
+        if parts.scheme == "https":
+            self._tls = limits.tls or ssl.create_default_context()
         self.open: set[Wire] = set()
         self.idle: list[Wire] = []
         self._queue: deque[asyncio.Future[None]] = deque()
@@ -130,14 +132,13 @@ class _Address:
         loop = asyncio.get_running_loop()
         wire = Wire(self._limits.read)
         self.open.add(wire)
-        context = self._limits.tls or (ssl.create_default_context() if self._tls else None)
         try:
             async with asyncio.timeout(self._limits.connect or None):
                 await loop.create_connection(
                     lambda: wire,
                     self._name,
                     self._port,
-                    ssl=context if self._tls else None,
+                    ssl=self._tls,
                 )
         except (OSError, TimeoutError):
             self._drop(wire)
@@ -151,8 +152,12 @@ class _Address:
         if wire.fresh:
             wire.idle_since = asyncio.get_running_loop().time()
             self.idle.append(wire)
+            self._next()
         else:
             self._drop(wire)
+
+    def _next(self) -> None:
+        """There is room for one who waits."""
         while self._queue:
             turn = self._queue.popleft()
             if not turn.done():
@@ -162,6 +167,7 @@ class _Address:
     def _drop(self, wire: Wire) -> None:
         self.open.discard(wire)
         wire.close()
+        self._next()
 
     def check(self, now: float) -> None:
         """Ends what was silent, or of no use, for too long at *now*."""

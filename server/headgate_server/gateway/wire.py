@@ -87,6 +87,7 @@ class Wire(asyncio.Protocol):
                 if self._writable is not None:
                     self._touch()
                     await self._writable
+                    self.deadline = math.inf  # it is the client's turn again
             if chunked:
                 self.transport.write(b"0\r\n\r\n")
             self._touch()
@@ -177,8 +178,8 @@ class Wire(asyncio.Protocol):
             self._size += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError:
-            self._fail(Broken())
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._fail(Broken())  # nobody has asked it to speak anything else
             return
         if not self._headed and self._size > _LARGEST_HEAD:
             self._fail(Broken())
@@ -205,10 +206,17 @@ class Wire(asyncio.Protocol):
 
     # ---- what httptools tells
 
+    def on_message_begin(self) -> None:
+        if self._complete:
+            self._keep = False  # nobody has asked for another answer
+
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name, value))
+        if not self._complete:
+            self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
+        if self._complete:
+            return
         status = self._parser.get_status_code()
         if status < 200:
             return
@@ -240,6 +248,8 @@ class Wire(asyncio.Protocol):
         self._wake()
 
     def on_message_complete(self) -> None:
+        if self._complete:
+            return
         if self.status:
             self._end()
         else:
