@@ -1,13 +1,16 @@
 """Fixtures for every room: stores, and servers on free ports, ended by the test that began them."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from harness import Server
 from headgate_engine import EVERYBODY, Engine, MemoryStore, Passwords, SqliteStore, Store
+from recorder_upstream import recorder
 from secrets_sent import leaks
+from tenant_world import Parts, seed_flags
 
 
 @pytest.fixture
@@ -50,6 +53,18 @@ def engine(store: Store) -> Engine:
     ):
         assert not result.error
     return engine
+
+
+@pytest.fixture
+def parts() -> Iterator[Parts]:
+    names = ("distributor", "query-frontend", "querier", "ruler", "alertmanager", "loki")
+    with ExitStack() as stack:
+        yield {name: stack.enter_context(recorder(name)) for name in names}
+
+
+@pytest.fixture
+def mimir(serve: Callable[..., Server], parts: Parts) -> Server:
+    return serve(*seed_flags(parts, "mimir"))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

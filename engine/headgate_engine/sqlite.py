@@ -49,8 +49,6 @@ T = TypeVar("T")
 
 _KEPT_CHANGES = 10_000
 _POLL_SECONDS = 0.01
-# So long after a look reading goes on without another: it costs more than the reading itself.
-_CHECKED_SECONDS = 0.05
 
 
 class SqliteStore:
@@ -85,7 +83,6 @@ class SqliteStore:
         self._readers = threading.local()
         # Weak, so that the connection of a thread that has ended is closed.
         self._open_readers: weakref.WeakSet[apsw.Connection] = weakref.WeakSet()
-        self._checked_until = 0.0
         self._closed = False
 
     # ---- writing
@@ -287,10 +284,7 @@ class SqliteStore:
     def _reader(self) -> apsw.Connection:
         """This thread's connection for reading."""
         # Also of a file that is gone: nobody could take a privilege away any more.
-        now = time.monotonic()
-        if now >= self._checked_until:
-            self._check_file()
-            self._checked_until = now + _CHECKED_SECONDS
+        self._check_file()
         connection: apsw.Connection | None = getattr(self._readers, "connection", None)
         if connection is None:
             connection = connect(self._path)

@@ -96,7 +96,8 @@ class Metrics:
         )
         self._store_seconds = Histogram(
             "headgate_store_duration_seconds",
-            "Time of the store for reading a user, or for a change (waiting for others included).",
+            "Time of the store for reading a user from its file (what has not changed is not read"
+            " again), or for a change (waiting for others included).",
             ["operation"],
             buckets=_FAST,
             registry=own,

@@ -132,7 +132,7 @@ def test_03_labels_that_widen(server: Server, store: Recorder) -> None:
 
 
 def test_04_tokens(server: Server, store: Recorder) -> None:
-    """Forms, times, audiences: test_features.py, g15 to g27."""
+    """Forms, times, audiences: test_tenant_tokens.py, g15 to g27."""
     pair = made.key("attack")
     claims = {"tenant_id": "a", "exp": int(time.time()) + 60}
     good = made.token(SECRET.encode(), claims, "HS256")

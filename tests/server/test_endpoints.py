@@ -116,7 +116,8 @@ def test_metrics_count_what_all_workers_did(serve: Callable[..., Server], worker
     hits = grown("headgate_cache_lookups_total", "password", "hit")
     assert hits >= 20 - int(workers)
     assert grown("headgate_cache_lookups_total", "statement", "hit") >= 20 - int(workers)
-    assert grown("headgate_store_duration_seconds_count", "read") >= 40
+    # What nobody has changed is not read again.
+    assert 2 <= grown("headgate_store_duration_seconds_count", "read") < 40
     assert after["headgate_store_duration_seconds_count", "change"] >= 2
     assert after["headgate_bcrypt_pending",] == 0
     assert after["headgate_build_info", version("headgate")] == 1

@@ -1,0 +1,222 @@
+"""Of auth-gateway's features those about tokens, G15 to G27; the others are in test_features.py."""
+
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tokens_made as made
+from gateway_world import configured, upstream
+from harness import Server, poll_until
+from headgate_server.cli import main as serve_main
+from key_server import KeyServer, Said
+from tenant_world import (
+    LOKI_PUSH,
+    LOKI_QUERY,
+    PUSH,
+    QUERY,
+    SECRET,
+    Parts,
+    ask,
+    bearer,
+    jwks,
+    seed_flags,
+    tenant,
+    token,
+)
+
+
+def test_g15_a_secret_signs_and_nothing_else_does(
+    serve: Callable[..., Server], tmp_path: Path, parts: Parts
+) -> None:
+    pair = made.key("gateway")
+    with KeyServer([Said(body=jwks(pair))]) as keys:
+        file = tmp_path / "secrets"
+        file.write_text(f"{SECRET}\nanother secret, of the time before this one\n")
+        jwt = {
+            "secret-file": str(file),
+            "jwk-set-url": keys.url,
+            "allow-insecure-jwk-set-url": True,
+        }
+        table = upstream("mimir", urls=[parts["ruler"].url], jwt=jwt)
+        server = configured(serve, tmp_path, table)
+        claims: dict[str, Any] = {"tenant_id": "team-a", "exp": int(time.time()) + 60}
+        old = token("another secret, of the time before this one", **claims)
+        for good in (token(**claims), old, token(algorithm="HS512", **claims)):
+            assert ask(server, QUERY, good) == 200
+        assert ask(server, QUERY, made.token(pair, claims)) == 200
+        public = made.pem(pair)
+        header = urlsafe_b64encode(b'{"alg":"none"}').rstrip(b"=").decode()
+        payload = token(**claims).split(".")[1]
+        for bad in (
+            token("", **claims),
+            token(public, **claims),
+            token("x", **claims),
+            f"{header}.{payload}.",
+        ):
+            assert ask(server, QUERY, bad) == 401
+
+
+def test_g16_tokens_in_other_headers(serve: Callable[..., Server], parts: Parts) -> None:
+    flag = "-gateway.auth.jwt-extra-headers=X-Id-Token, X-Amzn-Oidc-Data"
+    server = serve(*seed_flags(parts, "mimir", flag))
+    front = parts["query-frontend"]
+    for headers in (
+        {"X-Id-Token": tenant()},
+        {"X-Amzn-Oidc-Data": tenant()},
+        {"X-Id-Token": f"Bearer {tenant()}"},
+        {"X-Id-Token": tenant(), "Authorization": "Bearer nonsense"},
+        {"Authorization": tenant()},
+        {"Authorization": f"bearer {tenant()}"},
+    ):
+        assert server.request("GET", QUERY, None, headers).status == 200, list(headers)
+        assert front.last.tenant == "team-a"
+        names = {name.lower() for name, _ in front.last.headers}
+        assert not {"x-id-token", "x-amzn-oidc-data", "authorization"} & names
+    # The first that is there decides.
+    wrong = {"X-Id-Token": "nonsense"} | bearer(tenant())
+    assert server.request("GET", QUERY, None, wrong).status == 401
+
+
+def test_g17_one_tenant_for_everybody_has_to_be_meant(
+    serve: Callable[..., Server], parts: Parts, capfd: pytest.CaptureFixture[str]
+) -> None:
+    flags = seed_flags(parts, "mimir", "-gateway.auth.tenant-name=everyone")
+    assert serve_main(["--store", "/nonexistent/x.db", *flags]) == 1
+    assert "allow-anonymous = true" in capfd.readouterr().err
+    server = serve(*flags, "-gateway.allow-anonymous")
+    assert ask(server, QUERY) == 200
+    assert parts["query-frontend"].last.tenant == "everyone"
+    assert ask(server, QUERY, X_Scope_OrgID="another") == 403
+
+
+def test_g18_the_claim_that_names_the_tenant(serve: Callable[..., Server], parts: Parts) -> None:
+    flag = "-gateway.auth.tenant-id-claim=org.id"
+    server = serve(*seed_flags(parts, "mimir", flag))
+    exp = int(time.time()) + 60
+    cases: list[tuple[dict[str, Any], int]] = [
+        ({"org": {"id": "team-a"}}, 200),
+        ({"org.id": "team-a"}, 200),
+        ({"org": {"id": ["team-a"]}}, 200),
+        ({"org": {"id": 7}}, 401),
+        ({"org": {"id": ""}}, 401),
+        ({"org": {"id": "a|b"}}, 401),
+        ({"org": {"id": "a/b"}}, 401),
+        ({"org": {"id": [["a"]]}}, 401),
+        ({"org": {"id": {}}}, 401),
+        ({"tenant_id": "team-a"}, 401),
+    ]
+    for claims, status in cases:
+        assert ask(server, QUERY, token(exp=exp, **claims)) == status, claims
+
+
+def test_g18_several_tenants_of_one_token(
+    serve: Callable[..., Server], tmp_path: Path, parts: Parts
+) -> None:
+    url = parts["ruler"].url
+    table = upstream("mimir", urls=[url], federation=True, jwt={"secret": SECRET})
+    server = configured(serve, tmp_path, table)
+    both = tenant(["team-a", "team-b"])
+    assert ask(server, QUERY, both) == 200
+    assert parts["ruler"].last.tenant == "team-a|team-b"
+    assert ask(server, QUERY, both, X_Scope_OrgID="team-b") == 200
+    assert parts["ruler"].last.tenant == "team-b"
+    assert ask(server, PUSH, both, "POST") == 400
+    assert ask(server, PUSH, both, "POST", X_Scope_OrgID="team-b") == 200
+
+
+def test_g19_to_g22_loki_may_have_its_own(
+    serve: Callable[..., Server], tmp_path: Path, parts: Parts
+) -> None:
+    own = "a secret of more than thirty-two bytes, for Loki"
+    gateway = f'allow-anonymous = true\n[gateway.jwt]\nsecret = "{SECRET}"\n'
+    jwt = {"secret": own, "tenant-claim": "org", "extra-headers": ["X-Id-Token"]}
+    tables = upstream("mimir", urls=[parts["ruler"].url])
+    tables += upstream("loki", urls=[parts["loki"].url], mount="/l", jwt=jwt)
+    tables += upstream(
+        "loki", name="open", urls=[parts["loki"].url], mount="/o", **{"tenant-name": "everyone"}
+    )
+    server = configured(serve, tmp_path, tables, gateway=gateway)
+    exp = int(time.time()) + 60
+    lokis = token(own, org="team-l", exp=exp)
+    assert ask(server, QUERY, tenant()) == 200
+    assert ask(server, QUERY, lokis) == 401
+    assert ask(server, "/l" + LOKI_PUSH, lokis, "POST") == 200
+    assert parts["loki"].last.tenant == "team-l"
+    assert ask(server, "/l" + LOKI_PUSH, "", "POST", X_Id_Token=lokis) == 200
+    assert ask(server, QUERY, "", X_Id_Token=tenant()) == 401
+    assert ask(server, "/l" + LOKI_QUERY, token(SECRET, org="team-l", exp=exp)) == 401
+    assert ask(server, "/o" + LOKI_QUERY) == 200
+    assert parts["loki"].last.tenant == "everyone"
+
+
+def test_g23_a_key_set_that_comes_later(
+    serve: Callable[..., Server], tmp_path: Path, parts: Parts
+) -> None:
+    pair = made.key("later")
+    with KeyServer([Said(503), Said(body=jwks(pair))], stays=True) as keys:
+        jwt = {"jwk-set-url": keys.url, "allow-insecure-jwk-set-url": True}
+        table = upstream("mimir", urls=[parts["ruler"].url], jwt=jwt)
+        server = configured(serve, tmp_path, table)
+        text = made.token(pair, {"tenant_id": "team-a", "exp": int(time.time()) + 60})
+        assert ask(server, QUERY, text) == 503
+        keys.set(1)
+        poll_until(lambda: ask(server, QUERY, text) == 200, "the keys never came")
+
+
+def test_g24_the_claim_is_tenant_id(mimir: Server) -> None:
+    exp = int(time.time()) + 60
+    assert ask(mimir, QUERY, token(tenant_id="x", exp=exp)) == 200
+    assert ask(mimir, QUERY, token(tenantid="x", exp=exp)) == 401
+
+
+def test_g25_the_audience_if_one_is_expected(
+    serve: Callable[..., Server], tmp_path: Path, parts: Parts
+) -> None:
+    jwt = {"secret": SECRET, "audiences": ["mimir"]}
+    server = configured(serve, tmp_path, upstream("mimir", urls=[parts["ruler"].url], jwt=jwt))
+    found = [ask(server, QUERY, tenant(aud=aud)) for aud in ("mimir", ["x", "mimir"], "x", [])]
+    assert found == [200, 200, 401, 401]
+    assert ask(server, QUERY, tenant()) == 401
+
+
+def test_g26_versions_take_tokens_back(
+    serve: Callable[..., Server], tmp_path: Path, parts: Parts
+) -> None:
+    def table(least: int) -> str:
+        jwt = {"secret": SECRET}
+        text = upstream("mimir", urls=[parts["ruler"].url], jwt=jwt)
+        return f"{text}versions = {{team-a = {least}}}\n"
+
+    server = configured(serve, tmp_path, table(1))
+    one, two = tenant(version=1), tenant(version=2)
+    assert ask(server, QUERY, one) == ask(server, QUERY, two) == 200
+    assert ask(server, QUERY, tenant()) == ask(server, QUERY, tenant(version="2")) == 401
+    assert ask(server, QUERY, tenant("team-b")) == 200
+    (tmp_path / "headgate.toml").write_text("[gateway]\n" + table(2))
+    assert server.process is not None
+    server.process.send_signal(1)
+    poll_until(lambda: ask(server, QUERY, one) == 401, "it is still good")
+    assert ask(server, QUERY, two) == 200
+
+
+def test_g27_times(serve: Callable[..., Server], parts: Parts, mimir: Server) -> None:
+    now = int(time.time())
+    cases: list[tuple[dict[str, Any], int]] = [
+        ({}, 401),
+        ({"exp": now + 60}, 200),
+        ({"exp": now - 20}, 200),  # clocks may differ by half a minute
+        ({"exp": now - 120}, 401),
+        ({"exp": -1}, 401),
+        ({"exp": 1e300}, 200),
+        ({"exp": "soon"}, 401),
+        ({"exp": now + 60, "nbf": now + 120}, 401),
+        ({"exp": now + 60, "iat": now + 120}, 401),
+    ]
+    for claims, status in cases:
+        assert ask(mimir, QUERY, token(tenant_id="team-a", **claims)) == status, claims
+    lax = serve(*seed_flags(parts, "mimir", "-gateway.auth.require-exp=false"))
+    assert ask(lax, QUERY, token(tenant_id="team-a")) == 200
