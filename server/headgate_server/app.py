@@ -164,6 +164,8 @@ class Application:
         except BadRequest as error:
             return self._plain(400, f"{error}\n")
         mounted = call.mounted
+        if mounted is not None:
+            call.at_end(mounted.hold())
         endpoints = ROUTES.get(path)
         if self._service.gateway.all and (path + b"/").startswith(PREFIX + b"/"):
             call.route, call.note.id = PREFIX.decode(), _id(call)
@@ -215,18 +217,23 @@ class Application:
         call, started = as_request(scope, receive), time.perf_counter()
         assert self._service is not None
         await receive()  # that it wants to begin
-        call.mounted, path = self._service.gateway.find(call, call.raw_path)
-        assert call.mounted is not None  # it has become one because of him
-        call.route, call.note.id, status = f"gateway {call.mounted.settings.name}", _id(call), 101
-        tail = Tail(call, self._service, call.mounted, path)
+        path, status = call.raw_path, 101
+        call.note.id = _id(call)
         try:
+            mounted, path = self._service.gateway.find(call, path)
+            assert mounted is not None  # it has become one because of him
+            call.mounted, call.route = mounted, f"gateway {mounted.settings.name}"
+            call.at_end(mounted.hold())
+            tail = Tail(call, self._service, mounted, path, receive)
             socket = await tail.open(scope.get("subprotocols", ()))
+        except ClientDisconnect:
+            status = _CLIENT_LEFT
         except Exception as error:
             response = self._kept_out(call, path, error)
             status = response.status_code
             await response({**scope, "type": "websocket"}, receive, send)
         else:
-            await tail.run(socket, receive, send)
+            await tail.run(socket, send)
         finally:
             call.end()
             seconds = time.perf_counter() - started

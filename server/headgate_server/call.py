@@ -1,11 +1,13 @@
 """One request on its way: what it carries, and what is noted of it for log and metrics."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope
 
 from headgate_server.form import Pairs, check_number, pairs
@@ -13,6 +15,10 @@ from headgate_server.refusals import BadRequest
 
 if TYPE_CHECKING:  # it knows us
     from headgate_server.gateway.mounted import Mounted
+
+
+_PATIENCE_SECONDS = 0.25
+_LEFT = "the client has left"
 
 
 @dataclass(slots=True)
@@ -42,6 +48,36 @@ class Call(Request):
     def at_end(self, end: Callable[[], None]) -> None:
         """*end* is called when the request has had its answer, or broke off."""
         self._ends.append(end)
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """If the client leaves while it lasts, which takes longer than most, ClientDisconnect ends
+        it. Nothing of the body may be still to come.
+        """
+        task = asyncio.current_task()
+        assert task is not None
+        watch: list[asyncio.Task[None]] = []
+
+        async def watching() -> None:
+            while (await self.receive())["type"] != "http.disconnect":
+                pass
+            task.cancel(_LEFT)
+
+        def begin() -> None:
+            watch.append(asyncio.ensure_future(watching()))
+
+        timer = asyncio.get_running_loop().call_later(_PATIENCE_SECONDS, begin)
+        try:
+            yield
+        except asyncio.CancelledError as error:
+            if error.args != (_LEFT,):
+                raise
+            task.uncancel()
+            raise ClientDisconnect from None
+        finally:
+            timer.cancel()
+            for one in watch:
+                one.cancel()
 
     def end(self) -> None:
         while self._ends:

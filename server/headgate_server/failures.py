@@ -33,6 +33,13 @@ class RefusesUs(UpstreamError):
         super().__init__("the upstream store refused Headgate's own login there")
 
 
+class Full(UpstreamError):
+    """As many connections to it as there may be are busy: it has heard nothing of the request."""
+
+    def __init__(self) -> None:
+        super().__init__("too many requests to the upstream store, try again")
+
+
 class Refused(UpstreamError):
     """It did not want to speak another protocol; *status* is what it answered."""
 

@@ -36,7 +36,6 @@ async def query(call: Call, service: Service, format: Format) -> Response:
     call.note.database = work.database
     store = call.mounted.store if call.mounted is not None else None
     if store is not None:
-        call.at_end(service.gateway.limits.enter(principal.name))
         return await _through(work, store, sent, format)
     if sent.fields.get("async") == "true":
         service.detach(await service.run(work.answers), call.note)
@@ -74,10 +73,15 @@ async def _through(work: Work, store: Store, sent: Form, format: Format) -> Resp
         chunked=_chunks(work.call, sent),
     )
     await forwarding.begin()
+    leave = work.service.gateway.limits.enter(work.principal)
     if sent.fields.get("async") == "true":
-        work.service.attend(forwarding.run(), work.call.note)
+        assert work.call.mounted is not None
+        holds = (leave, work.call.mounted.hold())
+        work.service.attend(forwarding.run(), work.call.note, holds)
         return _accepted(format)
-    return await forwarding.response()
+    work.call.at_end(leave)
+    with work.call.watched():
+        return await forwarding.response()
 
 
 async def _whole(work: Work, format: Format) -> Response:

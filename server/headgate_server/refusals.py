@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from headgate_engine import AccessDenied, AuthenticationFailed, IdentityTaken, Need, Unavailable
 from headgate_grammar import ParseError
-from headgate_server.failures import Answered, NoComponent, Silent, UpstreamError
+from headgate_server.failures import Answered, Full, NoComponent, Silent, UpstreamError
 from headgate_server.jwt import KeysUnavailable, NoRights
 
 
@@ -41,7 +41,7 @@ class Denied(Exception):
 
     def __init__(self, name: str, need: Need) -> None:
         super().__init__(f"{name} is not authorized: requires {need}")
-        self.need = need
+        self.name, self.need = name, need
 
 
 class Busy(Exception):
@@ -110,6 +110,7 @@ REFUSALS: dict[type[Exception], Refusal] = {
     NoComponent: Refusal(404),
     UpstreamError: Refusal(502),
     Silent: Refusal(504),
+    Full: Refusal(503, headers={"Retry-After": "1"}),
 }
 
 

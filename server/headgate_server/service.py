@@ -4,7 +4,7 @@ import asyncio
 import math
 import os
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
 from headgate_engine import AuditFile, Engine, Passwords, Principal
@@ -144,10 +144,17 @@ class Service:
 
         self._statements.submit(finish)
 
-    def attend(self, work: Coroutine[Any, Any, None], note: Note) -> None:
-        """The same of *work* in the loop. Raises Overloaded."""
+    def attend(
+        self,
+        work: Coroutine[Any, Any, None],
+        note: Note,
+        holds: Sequence[Callable[[], None]] = (),
+    ) -> None:
+        """The same of *work* in the loop; *holds* are called at its end. Raises Overloaded."""
         if len(self._attended) >= _STATEMENT_QUEUE:
             work.close()
+            for let_go in holds:
+                let_go()
             raise Overloaded
 
         async def finish() -> None:
@@ -157,6 +164,9 @@ class Service:
                 note.error = str(error)
             except Exception as error:
                 report(error, note.id)
+            finally:
+                for let_go in holds:
+                    let_go()
             if note.error:
                 complain("asynchronous query failed", request_id=note.id, error=note.error)
 

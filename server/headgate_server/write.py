@@ -75,7 +75,7 @@ async def _write(
         async for _ in _lines(call, limit):
             pass  # read, so that the client hears the answer
         raise CannotWrite
-    call.at_end(service.gateway.limits.enter(principal.name))
+    call.at_end(service.gateway.limits.enter(principal))
     return await store.write(call, line, limit, format)
 
 

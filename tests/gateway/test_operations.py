@@ -12,6 +12,7 @@ import pytest
 
 from gateway_world import ANN, BOB, TWO, configured, upstream
 from harness import ROOT, Server, poll_until
+from headgate_engine import Principal, User
 from headgate_server.gateway.limits import Limits
 from headgate_server.refusals import Busy
 from raw_upstream import raw_upstream
@@ -57,10 +58,11 @@ def test_a_rate_is_a_second_s_worth_at_once_and_then_so_many_a_second() -> None:
     limits = Limits(0, 3, lambda: now)
 
     def taken(name: str = "ann") -> int:
+        who = Principal(User("1", name, "", False, {}), "password")
         count = 0
         try:
             while True:
-                limits.enter(name)()
+                limits.enter(who)()
                 count += 1
         except Busy as error:
             assert error.seconds == 1

@@ -1,6 +1,9 @@
 """Loki's tail through the gateway: a WebSocket, from the login to the last message."""
 
 import asyncio
+import signal
+import socket
+import time
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,8 +15,10 @@ from websockets.asyncio.server import Server as WebSocketServer
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+import tokens_made as made
 from gateway_world import ANN, BOB, TWO, configured, upstream
 from harness import Server, free_port, poll_until
+from raw_upstream import raw_upstream
 
 PATH = "/loki/api/v1/tail?query=%7Bapp%3D%22x%22%7D"
 
@@ -165,3 +170,80 @@ def test_elsewhere_an_offer_of_a_websocket_is_not_taken_up(server: Server) -> No
     plain = server.request("GET", "/ping", None, offer)
     assert plain.status in (204, 404)
     assert server.request("GET", "/loki/api/v1/tail", None, offer, ANN).status in (400, 404, 502)
+
+
+def test_neither_guesses_nor_a_reload_keep_a_tail_open(
+    serve: Callable[..., Server], tmp_path: Path, port: int
+) -> None:
+    secret = "a secret of more than thirty-two bytes, of tails"
+    jwt = {"secret": secret}
+    table = upstream("loki", components={"querier": f"http://127.0.0.1:{port}"}, jwt=jwt)
+    server = configured(serve, tmp_path, table).bootstrap(TWO)
+    text = made.token(
+        secret.encode(), {"tenant_id": "a", "version": 1, "exp": int(time.time()) + 600}, "HS256"
+    )
+    headers = {"Authorization": f"Bearer {text}"}
+    url = f"ws://127.0.0.1:{server.port}{PATH}"
+
+    async def run() -> None:
+        async with (
+            querier(port, []),
+            tailing(server) as tail,
+            connect(url, additional_headers=headers) as token_tail,
+        ):
+            for number in range(7):  # from where she comes, too
+                server.request("GET", PATH, basic=("ann", f"Wrong-{number}"))
+            server.query("SET PASSWORD FOR ann = 'Ann-pw-2'")
+            (tmp_path / "headgate.toml").write_text(f"[gateway]\n{table}versions = {{a = 5}}\n")
+            assert server.process is not None
+            server.process.send_signal(signal.SIGHUP)
+            assert [await cut(tail), await cut(token_tail)] == [1008, 1008]
+
+    asyncio.run(run())
+
+
+def test_a_store_that_does_not_answer_holds_nobody_up(
+    serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    def silent(line: socket.socket, request: bytes) -> None:
+        line.settimeout(20)
+        line.recv(1)
+
+    with raw_upstream(silent) as store:
+        options = {"read-timeout": "1s", "connect-timeout": "1s"}
+        table = upstream("loki", urls=[store.url], **options)
+        server = configured(serve, tmp_path, table, gateway="max-concurrent-per-user = 1")
+        server.bootstrap(TWO)
+
+        async def run() -> None:
+            with pytest.raises(InvalidStatus) as refused:
+                async with tailing(server):
+                    pass
+            assert refused.value.response.status_code == 504
+            # Nor does who has left.
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.3):
+                    async with tailing(server):
+                        pass
+
+        asyncio.run(run())
+        free = lambda: server.request("GET", "/loki/api/v1/labels", basic=ANN).status != 429  # noqa: E731
+        poll_until(free, "the slot is gone")
+
+
+def test_nobody_is_sent_elsewhere(serve: Callable[..., Server], tmp_path: Path, port: int) -> None:
+    heard: list[ServerConnection] = []
+    moved = f"HTTP/1.1 302 F\r\nLocation: ws://127.0.0.1:{port}/\r\nContent-Length: 0\r\n\r\n"
+    with raw_upstream(lambda line, request: line.sendall(moved.encode())) as store:
+        table = upstream("loki", urls=[store.url])
+        server = configured(serve, tmp_path, table).bootstrap(TWO)
+
+        async def run() -> None:
+            async with querier(port, heard):
+                with pytest.raises(InvalidStatus) as refused:
+                    async with tailing(server):
+                        pass
+                assert refused.value.response.status_code == 502
+
+        asyncio.run(run())
+        assert heard == []

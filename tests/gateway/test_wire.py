@@ -11,9 +11,8 @@ import trustme
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headgate_server.failures import Broken, Silent, Unreachable, UpstreamError
+from headgate_server.failures import Broken, Full, Silent, Unreachable, UpstreamError
 from headgate_server.gateway.client import Client, Limits, Reply
-from headgate_server.refusals import Overloaded
 from raw_upstream import raw_upstream
 from recorder_upstream import recorder
 
@@ -89,7 +88,7 @@ def test_who_waits_too_long_for_a_connection_is_told_so() -> None:
 
         async def work(client: Client) -> None:
             held = [await client.send("GET", store.url, "/", []) for _ in range(2)]
-            with pytest.raises(Overloaded):
+            with pytest.raises(Full):
                 await client.send("GET", store.url, "/", [])
             for reply in held:
                 reply.close()

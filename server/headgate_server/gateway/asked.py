@@ -85,7 +85,7 @@ def _made(call: Call, kind: str, upstream: str, method: str, path: bytes, query:
     length = call.headers.get("content-length", "0")
     body = length != "0" or "transfer-encoding" in call.headers
     partial = call.headers.get("x-envoy-auth-partial-body", "false") != "false"
-    return Original(kind, upstream, method, path, query, _client(call), body and not partial)
+    return Original(kind, upstream, method, path, query, _client(call, kind), body and not partial)
 
 
 def _said(call: Call, uri: str, method: str) -> tuple[str, str] | None:
@@ -94,9 +94,14 @@ def _said(call: Call, uri: str, method: str) -> tuple[str, str] | None:
     if found is None:
         return None
     if uri == "x-original-url":
-        parts = urlsplit(found)
+        try:
+            parts = urlsplit(found)
+        except ValueError:
+            raise Unclear("no URI") from None
         found = parts.path + (f"?{parts.query}" if parts.query else "")
-    return found.partition("#")[0], _one(call, method) or ""
+    if "#" in found:
+        raise Unclear("a fragment in the URI: servers read it in different ways")
+    return found, _one(call, method) or ""
 
 
 def _one(call: Call, name: str) -> str | None:
@@ -107,10 +112,15 @@ def _one(call: Call, name: str) -> str | None:
     return values.pop() if values else None
 
 
-def _client(call: Call) -> str:
-    """Whose request it is, as the proxy says; else the proxy's own address."""
+def _client(call: Call, kind: str) -> str:
+    """Whose request it is, as such a proxy says; else the proxy's own address.
+
+    nginx sets X-Real-IP in the example; the others hand on a client's, and add to X-Forwarded-For.
+    """
     forwarded = call.headers.getlist("x-forwarded-for")
-    text = call.headers.get("x-real-ip") or (forwarded[-1].rpartition(",")[2] if forwarded else "")
+    text = forwarded[-1].rpartition(",")[2] if forwarded else ""
+    if kind == "nginx":
+        text = call.headers.get("x-real-ip", "")
     try:
         return str(ipaddress.ip_address(text.strip()))
     except ValueError:

@@ -65,6 +65,8 @@ async def forward_auth(call: Call, service: Service) -> Response:
         if row is None:
             raise
         call.note.error = told(error)
+        if isinstance(error, Denied):
+            service.recorder.refused(error.name, call.address, "-- /auth", f"requires {error.need}")
         status = row.status if row.status == 401 else 403
         if row.status >= 429:
             status = 503  # nobody knows: the proxy may try again

@@ -10,9 +10,8 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from headgate_server.failures import Broken, Unreachable
+from headgate_server.failures import Broken, Full, Unreachable
 from headgate_server.gateway.wire import Body, Headers, Wire
-from headgate_server.refusals import Overloaded
 
 _IDLE_SECONDS = 15.0
 _SWEEP_SECONDS = 1.0
@@ -107,7 +106,7 @@ class _Address:
         self._queue: deque[asyncio.Future[None]] = deque()
 
     async def wire(self, *, new: bool = False) -> Wire:
-        """A connection, kept from before unless *new*. Raises Unreachable, Overloaded."""
+        """A connection, kept from before unless *new*. Raises Unreachable, Full."""
         while len(self.open) >= self._limits.most and not self.idle:
             await self._turn()
         while self.idle and not new:
@@ -126,7 +125,7 @@ class _Address:
             async with asyncio.timeout(self._limits.connect or None):
                 await turn
         except TimeoutError:
-            raise Overloaded from None
+            raise Full from None
 
     async def _connect(self) -> Wire:
         loop = asyncio.get_running_loop()
@@ -193,7 +192,7 @@ class Client:
     def __init__(self, limits: Limits, changed: Callable[[int], None] = _nothing) -> None:
         self.limits = limits
         self._addresses: dict[str, _Address] = {}
-        self._open = 0
+        self._open = self._asking = 0
         self._changed = changed
         self._sweep: asyncio.TimerHandle | None = None
         self._every = min(_SWEEP_SECONDS, (limits.read or _SWEEP_SECONDS) / 4)
@@ -211,8 +210,17 @@ class Client:
         """The answer to one request. Where a connection that was kept turns out to be closed it
         is sent *again* over another, if that does no harm.
 
-        Raises Unreachable, Silent, Broken, Overloaded.
+        Raises Unreachable, Silent, Broken, Full.
         """
+        self._asking += 1
+        try:
+            return await self._send(method, address, target, headers, body, again)
+        finally:
+            self._asking -= 1
+
+    async def _send(
+        self, method: str, address: str, target: str, headers: Headers, body: Body, again: bool
+    ) -> Reply:
         there = self._addresses.get(address)
         if there is None:
             there = self._addresses[address] = _Address(address, self.limits)
@@ -250,8 +258,8 @@ class Client:
 
     @property
     def busy(self) -> bool:
-        """Whether an answer is still being read."""
-        return self._open > 0
+        """Whether an answer is waited for, or still being read."""
+        return self._open > 0 or self._asking > 0
 
     def opens(self, change: int) -> None:
         self._open += change
@@ -272,5 +280,6 @@ class Client:
     def close(self) -> None:
         if self._sweep is not None:
             self._sweep.cancel()
+            self._sweep = None
         for address in self._addresses.values():
             address.close()

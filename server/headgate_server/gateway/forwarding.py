@@ -23,7 +23,7 @@ from headgate_server.compression import Compressor
 from headgate_server.failures import Answered, Broken, UpstreamError
 from headgate_server.formats import Answer, Csv, Format, Json, MessagePack
 from headgate_server.gateway.catalogue import Catalogue
-from headgate_server.gateway.influx import Asked, InfluxStore, lines, reads
+from headgate_server.gateway.influx import LARGEST, Asked, InfluxStore, lines, reads
 from headgate_server.gateway.relay import Relay
 from headgate_server.logs import complain
 
@@ -69,11 +69,28 @@ class Forwarding:
         if len(self.statements) == 1 and self._streams(self.statements[0]):
             return await self._streamed(self.statements[0])
         if not self.chunked:
-            answers = [answer async for answer in self.answers()]
-            return self._response(self.format.results(answers))
+            return self._response(self.format.results(await self._together()))
         pieces = self._documents()
         first = await anext(pieces, b"")  # with it, it is certain that nothing is refused
         return StreamingResponse(_after(first, pieces), headers=self._headers())
+
+    async def _together(self) -> list[Answer]:
+        """All answers; of those that are too large to be held together, one that says so."""
+        answers: list[Answer] = []
+        size = 0
+        async for answer in self.answers():
+            size += len(answer.encoded or b"")
+            if size > LARGEST:
+                error = f"answers of more than {LARGEST} bytes: ask one by one, or chunked"
+                answers.append(
+                    self.work.answer(answer.id, Result(answer.result.statement, error=error))
+                )
+                rest = self.statements[answer.id + 1 :]
+                for id, statement in enumerate(rest, answer.id + 1):
+                    answers.append(self.work.answer(id, Result(statement, error="not executed")))
+                return answers
+            answers.append(answer)
+        return answers
 
     async def run(self) -> None:
         """Executes all of it; nobody hears the answers. Raises Answered, UpstreamError."""
@@ -193,8 +210,7 @@ class Forwarding:
             first = await anext(rest, b"")
             if _lacks(self.format, first):
                 reply.close()
-                answers = [answer async for answer in self.answers()]
-                return self._response(self.format.results(answers))
+                return self._response(self.format.results(await self._together()))
         except BaseException:
             reply.close()
             raise

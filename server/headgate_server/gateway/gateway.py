@@ -79,7 +79,7 @@ class Gateway:
 
     async def retire(self) -> None:
         """Lets another take its place: what is under way may come to its end."""
-        while any(one.upstream.busy for one in self.all):
+        while any(one.in_use or one.upstream.busy for one in self.all):
             await asyncio.sleep(_PATIENCE_SECONDS)
         await self.close()
 

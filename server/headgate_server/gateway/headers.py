@@ -89,6 +89,8 @@ def outward(headers: Sequence[tuple[bytes, bytes]], mount: str) -> list[tuple[by
         if name == "location":
             if not value.startswith(b"/") or value.startswith((b"//", b"/\\")):
                 continue
+            if any(byte <= 0x20 or byte >= 0x7F for byte in value):
+                continue  # a browser leaves some of them out
             value = mount.encode() + value
         sent.append((name.encode("latin-1"), value))
     return sent

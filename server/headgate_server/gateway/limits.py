@@ -5,6 +5,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
+from headgate_engine import Principal
 from headgate_server.refusals import Busy
 
 _MOST_REMEMBERED = 10_000
@@ -23,8 +24,9 @@ class Limits:
         # What is left of a second's requests, and when that was.
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def enter(self, name: str) -> Callable[[], None]:
-        """One more request of *name*; what has to be called at its end. Raises Busy."""
+    def enter(self, principal: Principal) -> Callable[[], None]:
+        """One more request of *principal*; what has to be called at its end. Raises Busy."""
+        name = f"{principal.method} {principal.name}"
         if self._rate:
             self._take(name)
         if not self._concurrent:

@@ -1,5 +1,6 @@
 """One store behind Headgate, with all that belongs to it, and where it answers."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.responses import Response
@@ -49,6 +50,7 @@ class Mounted:
         self, settings: UpstreamSettings, engine: Engine, watch: Watch, tracing: Tracing, run: Run
     ) -> None:
         self.settings = settings
+        self.in_use = 0
         self.upstream = Upstream(settings, watch, tracing)
         self.table: Table | None = None
         self.store: Store | None = None
@@ -65,6 +67,14 @@ class Mounted:
         self.anybody: Principal | None = None
         if settings.tenant_name:
             self.anybody = passing(settings.tenant_name, [settings.tenant_name])
+
+    def hold(self) -> Callable[[], None]:
+        """Somebody is at work with it until he calls what this gives."""
+        self.in_use += 1
+        return self._let_go
+
+    def _let_go(self) -> None:
+        self.in_use -= 1
 
     def _store(self, influx: InfluxStore, engine: Engine, run: Run) -> Store:
         return Store(self.upstream, influx, Catalogue(engine, influx.databases, run))

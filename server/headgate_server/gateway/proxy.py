@@ -1,5 +1,6 @@
 """A request to a store by its own HTTP API: judged by its table, and then on its way there."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -35,11 +36,15 @@ class Admitted:
     headers: list[tuple[str, str]]
 
 
+def view(call: Call, path: bytes) -> View:
+    """What of *call* decides. Raises BadRequest."""
+    asked = wishes(call.headers.getlist(TENANT))
+    return View(call.method, checked(path), call.scope["query_string"], asked)
+
+
 async def admit(call: Call, service: Service, mounted: Mounted, path: bytes) -> Admitted:
     """Raises NoRoute, BadRequest, Busy, what a login and `tenant.decide` raise."""
-    asked = wishes(call.headers.getlist(TENANT))
-    view = View(call.method, checked(path), call.scope["query_string"], asked)
-    found = find(mounted, view)
+    found = find(mounted, view(call, path))
     try:
         principal = somebody(await service.login(call, mounted), mounted)
     except Unauthenticated as error:
@@ -52,11 +57,11 @@ async def admit(call: Call, service: Service, mounted: Mounted, path: bytes) -> 
         service.recorder.refused(principal.name, call.address, what, why)
         raise
     call.note.database = "|".join(map(readable, judged.decision.databases))
-    call.at_end(service.gateway.limits.enter(principal.name))
+    call.at_end(service.gateway.limits.enter(principal))
     service.metrics.handed_on(judged.decision.tenant, judged.route.component)
     secret = mounted.settings.jwt.extra_headers
     headers = inward(call, secret, identity(mounted, judged, principal))
-    return Admitted(principal, judged, target(judged, mounted, view.query), headers)
+    return Admitted(principal, judged, target(judged, mounted, call.scope["query_string"]), headers)
 
 
 def somebody(principal: Principal, mounted: Mounted) -> Principal:
@@ -84,19 +89,23 @@ async def proxy(call: Call, service: Service, mounted: Mounted, path: bytes) -> 
     sent = await _body(call, judged, mounted, service)
     if sent is not None:
         headers = _with_body(call, judged, mounted, headers, sent)
-    reply = await mounted.upstream.send(
-        call.method,
-        admitted.target,
-        headers,
-        sent,
-        component=judged.route.component,
-        again=call.method in ("GET", "HEAD"),
-    )
+    # While a body is still coming the client is there.
+    with nullcontext() if isinstance(sent, Upload) else call.watched():
+        reply = await mounted.upstream.send(
+            call.method,
+            admitted.target,
+            headers,
+            sent,
+            component=judged.route.component,
+            again=call.method in ("GET", "HEAD"),
+        )
     elsewhere = 300 <= reply.status < 400 and reply.status != 304
     if elsewhere and not reply.header("Location").startswith("/"):
         reply.close()
         raise Broken  # it would send the client past us
     headers_out = outward(reply.headers, mounted.settings.mount)
+    if reply.status == 304:  # the length of what is not there
+        headers_out = [pair for pair in headers_out if pair[0] != b"content-length"]
     return await relayed(reply, headers_out, call.scope["http_version"])
 
 
@@ -124,8 +133,8 @@ def identity(mounted: Mounted, judged: Judged, principal: Principal) -> dict[str
 
 
 def header_text(text: str) -> str:
-    """*text* as a header can have it: what is not printable ASCII is percent-encoded."""
-    if text.isascii() and text.isprintable() and text == text.strip():
+    """*text* as a header can have it: what is not printable ASCII, and `%`, is percent-encoded."""
+    if text.isascii() and text.isprintable() and text == text.strip() and "%" not in text:
         return text
     return quote(text.encode("utf-8", "surrogateescape"), safe=" !#$&'()*+,/:;=?@[]^`{|}~")
 

@@ -13,6 +13,8 @@ RawHeaders = list[tuple[bytes, bytes]]
 
 # So much is read before anything is sent: whoever asked hears of it if it breaks off.
 _SHORT = 1 << 16
+# So much is held for who knows no pieces.
+_HELD = 1 << 22
 # So much is sent before it is looked whether anybody is still there.
 _UNWATCHED = 1 << 18
 
@@ -26,7 +28,7 @@ async def relayed(reply: Reply, headers: RawHeaders, version: str) -> Response:
     if length and int(length) <= _SHORT:
         return Whole(reply.status, headers, await reply.read(_SHORT))
     if not length and version == "1.0":
-        content = await reply.read(1 << 26)
+        content = await reply.read(_HELD)
         length_too = [*headers, (b"content-length", b"%d" % len(content))]
         return Whole(reply.status, length_too, content)
     return Relay(reply, headers, reply.pieces())

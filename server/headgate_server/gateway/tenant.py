@@ -13,7 +13,7 @@ from headgate_engine import ADMIN, AdminRequiredFirst, Engine, Need, Principal, 
 from headgate_grammar import Privilege
 from headgate_server.gateway.settings import Route, UpstreamSettings
 from headgate_server.refusals import BadRequest, DatabaseMissing, Denied
-from headgate_server.text import go_quote
+from headgate_server.text import go_quote, readable
 
 # Mimir's rule, which Loki and Pyroscope share.
 _TENANT = re.compile(r"[0-9A-Za-z!_.*'()-]{1,150}")
@@ -71,6 +71,8 @@ def _wished(wishes: Iterable[str]) -> tuple[str, ...]:
     found = {tuple(dict.fromkeys(wish.split("|"))) for wish in wishes if wish}
     if len(found) > 1:
         raise BadRequest("ambiguous database: named in several ways")
+    if any(readable(name) != name for names in found for name in names):
+        raise BadRequest("the database's name is no UTF-8")
     return found.pop() if found else ()
 
 

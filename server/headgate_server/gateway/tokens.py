@@ -143,9 +143,9 @@ def passing(name: str, tenants: list[str], privilege: str = "ALL") -> Principal:
 
 def _name(claims: Mapping[str, Any], tenants: list[str]) -> str:
     subject = claims.get("sub")
-    if isinstance(subject, str) and subject.isprintable() and 0 < len(subject) <= 256:
-        return subject
-    return "|".join(tenants)
+    plain = isinstance(subject, str) and subject.isprintable() and 0 < len(subject) <= 256
+    # No user of that name: who has a token is not him.
+    return f"token:{subject if plain else '|'.join(tenants)}"
 
 
 def _bare(value: str) -> str:

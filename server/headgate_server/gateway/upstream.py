@@ -7,6 +7,7 @@ from typing import Protocol
 
 from headgate_server.failures import (
     Broken,
+    Full,
     NoComponent,
     RefusesUs,
     Silent,
@@ -30,7 +31,14 @@ class Watch(Protocol):
 
 # Whoever asked has been authorized here: what is refused there is Headgate's own login.
 _NOT_FOR_CLIENTS = (401, 403, 407)
-_REASONS = {Unreachable: "unreachable", Silent: "silent", Broken: "broken"}
+_REASONS = {
+    Unreachable: "unreachable",
+    Silent: "silent",
+    Broken: "broken",
+    Full: "full",
+}
+# Those after which the store has heard nothing of the request.
+_UNHEARD = (Unreachable, Full)
 
 
 class Upload:
@@ -75,7 +83,7 @@ class Upstream:
 
     @property
     def busy(self) -> bool:
-        """Whether an answer is still being read."""
+        """Whether an answer is waited for, or still being read."""
         return self._client.busy
 
     def up(self) -> dict[str, bool]:
@@ -131,7 +139,7 @@ class Upstream:
                 if isinstance(error, Unreachable):
                     self._down[address] = time.monotonic() + self.settings.fail_timeout
                 fresh = not isinstance(body, Upload) or not body.begun
-                harmless = isinstance(error, Unreachable) or (again and isinstance(error, Broken))
+                harmless = isinstance(error, _UNHEARD) or (again and isinstance(error, Broken))
                 if left == 0 or not (fresh and harmless):
                     raise
             else:

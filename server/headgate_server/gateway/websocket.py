@@ -1,5 +1,6 @@
 """WebSockets to other servers. Knows aiohttp."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 import aiohttp
@@ -55,6 +56,17 @@ class Socket:
         await self._session.close()
 
 
+def _here_only() -> aiohttp.TraceConfig:
+    """Follows nobody elsewhere: whoever asks is told who somebody is."""
+
+    async def refuse(*_: object) -> None:
+        raise Refused(302)
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_redirect.append(refuse)
+    return trace
+
+
 async def connect(
     url: str,
     headers: Headers,
@@ -68,15 +80,18 @@ async def connect(
         timeout=aiohttp.ClientTimeout(total=None, connect=limits.connect or None),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
+        trace_configs=[_here_only()],
     )
+    patience = limits.connect + limits.read if limits.connect and limits.read else None
     try:
-        socket = await session.ws_connect(
-            URL(url, encoded=True),
-            headers=CIMultiDict(headers),
-            protocols=protocols,
-            max_msg_size=_LARGEST_MESSAGE,
-            compress=0,
-        )
+        async with asyncio.timeout(patience):
+            socket = await session.ws_connect(
+                URL(url, encoded=True),
+                headers=CIMultiDict(headers),
+                protocols=protocols,
+                max_msg_size=_LARGEST_MESSAGE,
+                compress=0,
+            )
     except BaseException as error:
         await session.close()
         match error:
