@@ -29,7 +29,7 @@ def server(serve: Callable[..., Server], tmp_path: Path) -> Iterator[Server]:
 
 
 def test_pypis_library_writes_and_reads(server: Server) -> None:
-    client = influxdb.InfluxDBClient("127.0.0.1", server.port, *ANN, database="a")
+    client: Any = influxdb.InfluxDBClient("127.0.0.1", server.port, *ANN, database="a")
     assert client.ping().startswith("1.8")
     points = [
         {"measurement": "cpu", "tags": {"host": host}, "time": n, "fields": {"v": n / 3, "i": n}}
@@ -59,13 +59,13 @@ def test_pypis_library_writes_and_reads(server: Server) -> None:
 
 
 def test_pypis_library_manages(server: Server) -> None:
-    client = influxdb.InfluxDBClient("127.0.0.1", server.port, *ROOT)
+    client: Any = influxdb.InfluxDBClient("127.0.0.1", server.port, *ROOT)
     client.create_database("c")
     client.create_retention_policy("week", "7d", "1", database="c", default=True)
     assert [one["name"] for one in client.get_list_retention_policies("c")] == ["autogen", "week"]
     client.create_user("carl", "Carl-pw-1")
     client.grant_privilege("write", "c", "carl")
-    carl = influxdb.InfluxDBClient("127.0.0.1", server.port, "carl", "Carl-pw-1", database="c")
+    carl: Any = influxdb.InfluxDBClient("127.0.0.1", server.port, "carl", "Carl-pw-1", database="c")
     assert carl.write("m v=1", {"db": "c"}, protocol="line")
     with pytest.raises(InfluxDBClientError):
         carl.query("SELECT v FROM m")
