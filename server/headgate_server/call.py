@@ -53,6 +53,8 @@ class Call(Request):
     def watched(self) -> Iterator[None]:
         """If the client leaves while it lasts, which takes longer than most, ClientDisconnect ends
         it. Nothing of the body may be still to come.
+
+        As in InfluxDB, who has only closed his half of the connection has left, too.
         """
         task = asyncio.current_task()
         assert task is not None
@@ -63,7 +65,15 @@ class Call(Request):
                 pass
             task.cancel(_LEFT)
 
+        state = self.scope.setdefault("state", {})
+
+        def leave() -> None:
+            task.cancel(_LEFT)
+
         def begin() -> None:
+            if state.get("half_closed"):
+                leave()
+            state["on_half_close"] = leave
             watch.append(asyncio.ensure_future(watching()))
 
         timer = asyncio.get_running_loop().call_later(_PATIENCE_SECONDS, begin)
@@ -76,6 +86,7 @@ class Call(Request):
             raise ClientDisconnect from None
         finally:
             timer.cancel()
+            state.pop("on_half_close", None)
             for one in watch:
                 one.cancel()
 

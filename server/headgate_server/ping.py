@@ -56,6 +56,8 @@ def _checks(service: Service) -> Iterator[dict[str, str]]:
         yield {"name": "configuration", "status": "fail", "message": text}
     for mounted in service.gateway.all:
         up = mounted.upstream.up()
+        if not up:
+            continue  # only asked about by other proxies
         away = sum(not well for well in up.values())
         check = {"name": f"upstream {mounted.settings.name}", "status": "fail" if away else "pass"}
         yield check | ({"message": f"{away} of {len(up)} addresses away"} if away else {})

@@ -8,7 +8,7 @@ from headgate_server.call import Call
 from headgate_server.compression import Compressor, takes_gzip
 from headgate_server.form import Form, form
 from headgate_server.formats import Format
-from headgate_server.gateway import Asked, Forwarding, Store
+from headgate_server.gateway import Asked, Forwarding, InfluxStore, Nowhere, Store
 from headgate_server.refusals import BadRequest, TooLarge
 from headgate_server.service import Service
 from headgate_server.stream import stream
@@ -35,8 +35,9 @@ async def query(call: Call, service: Service, format: Format) -> Response:
     )
     call.note.database = work.database
     store = call.mounted.store if call.mounted is not None else None
-    if store is not None:
-        return await _through(work, store, sent, format)
+    keeping = service.gateway.keeping
+    if store is not None or keeping:
+        return await _through(work, store, keeping, sent, format)
     if sent.fields.get("async") == "true":
         service.detach(await service.run(work.answers), call.note)
         return _accepted(format)
@@ -52,13 +53,17 @@ def _chunks(call: Call, sent: Form) -> bool:
     return sent.fields.get("chunked") == "true" and call.scope["http_version"] != "1.0"
 
 
-async def _through(work: Work, store: Store, sent: Form, format: Format) -> Response:
-    """The same, where others keep the data."""
+async def _through(
+    work: Work, store: Store | None, keeping: list[InfluxStore], sent: Form, format: Format
+) -> Response:
+    """The same, where others keep the data: *store* that of this place, *keeping* all of them."""
+    influx = store.influx if store is not None else Nowhere()
+    gateway = work.service.gateway
     pretty = getattr(format, "pretty", False)
     forwarding = Forwarding(
         work,
-        store.influx,
-        store.catalogue,
+        influx,
+        store.catalogue if store is not None else gateway.nowhere,
         format,
         Asked(
             work.database,
@@ -70,13 +75,14 @@ async def _through(work: Work, store: Store, sent: Form, format: Format) -> Resp
             gzip=takes_gzip(work.call.headers.get("accept-encoding", "")),
             id=work.call.note.id,
         ),
+        others=[other for other in keeping if other is not influx],
         chunked=_chunks(work.call, sent),
     )
     await forwarding.begin()
     leave = work.service.gateway.limits.enter(work.principal)
     if sent.fields.get("async") == "true":
-        assert work.call.mounted is not None
-        holds = (leave, work.call.mounted.hold())
+        mounted = work.call.mounted
+        holds = (leave, mounted.hold()) if mounted is not None else (leave,)
         work.service.attend(forwarding.run(), work.call.note, holds)
         return _accepted(format)
     work.call.at_end(leave)

@@ -109,7 +109,10 @@ def test_what_goes_on_without_a_client_counts(serve: Callable[..., Server], tmp_
         )
 
 
-def test_who_leaves_is_not_worked_for(serve: Callable[..., Server], tmp_path: Path) -> None:
+@pytest.mark.parametrize("rudely", [True, False])
+def test_who_leaves_is_not_worked_for(
+    serve: Callable[..., Server], tmp_path: Path, rudely: bool
+) -> None:
     held = Held()
     with raw_upstream(held) as store:
         server = store_and_server(store, serve, tmp_path)
@@ -119,9 +122,9 @@ def test_who_leaves_is_not_worked_for(serve: Callable[..., Server], tmp_path: Pa
             connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
             connection.request("GET", path, None, login)
             assert held.asked.acquire(timeout=20)
-            # Gone, and not only done with what he had to say: that one is waited for.
-            linger = struct.pack("ii", 1, 0)
-            connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            if rudely:
+                linger = struct.pack("ii", 1, 0)
+                connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             connection.close()
             assert held.left.wait(10), "the store is still asked"
         poll_until(lambda: "status=499" in server.log(), "nobody noticed")
@@ -234,3 +237,55 @@ def test_a_304_has_no_body(serve: Callable[..., Server], tmp_path: Path) -> None
         answer = server.request("GET", QUERY, basic=ANN)
         assert (answer.status, answer.headers["ETag"]) == (304, "x")
         assert "unexpected" not in server.log()
+
+
+@pytest.mark.parametrize("place", ["", "/v", "/l"])
+def test_a_database_is_dropped_in_every_store_that_has_it(
+    serve: Callable[..., Server], tmp_path: Path, place: str
+) -> None:
+    with recorder("influx") as influx, recorder("victoria") as victoria, recorder("loki") as loki:
+        for one in (influx, loki):
+            one.reply = lambda heard: said(RESULT)
+        victoria.reply = lambda heard: (204, {}, b"")
+        tables = upstream("influxdb1", urls=[influx.url])
+        tables += upstream("victoriametrics", urls=[victoria.url], mount="/v")
+        tables += upstream("loki", urls=[loki.url], mount="/l")
+        server = configured(serve, tmp_path, tables).bootstrap(TWO)
+        influx.heard.clear()
+        # A store without InfluxQL has no /query of its own: the root's is asked.
+        url = ("" if place == "/l" else place) + "/query?q=DROP+DATABASE+a"
+        assert not server.request("POST", url, b"", basic=ROOT).error
+        assert [b"DROP+DATABASE+a" in heard.body for heard in influx.heard] == [True]
+        assert [heard.path for heard in victoria.heard] == ["/api/v1/admin/tsdb/delete_series"]
+        assert loki.heard == []
+        assert server.query("SHOW GRANTS FOR ann").rows() == []
+
+
+def test_where_one_store_keeps_it_and_fails_it_is_not_dropped(
+    serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    with recorder() as loki:
+        tables = upstream("loki", urls=[loki.url])
+        tables += upstream("victoriametrics", urls=["http://127.0.0.1:1"], mount="/v")
+        server = configured(serve, tmp_path, tables).bootstrap(TWO)
+        answer = server.query("DROP DATABASE a")
+        assert (answer.status, answer.error) == (502, "the upstream store cannot be reached")
+        assert server.query("SHOW GRANTS FOR ann").rows() == [["a", "ALL PRIVILEGES"]]
+        # Where there is no such statement nobody needs them.
+        assert not server.query("CREATE DATABASE c; SHOW DATABASES").error
+        assert "no upstream store" in server.query("SELECT v FROM m", ANN, db="a").error
+
+
+def test_who_has_no_right_at_all_hears_so(serve: Callable[..., Server], tmp_path: Path) -> None:
+    with recorder() as store:
+        tables = upstream("mimir", urls=[store.url], mount="/m")
+        tables += upstream("victoriametrics", urls=[store.url], mount="/v")
+        server = configured(serve, tmp_path, tables).bootstrap(TWO)
+        server.query("CREATE USER eve WITH PASSWORD 'Eve-pw-1'; GRANT READ ON b TO ann")
+        answer = server.request("GET", QUERY, basic=("eve", "Eve-pw-1"))
+        assert (answer.status, "requires READ on a database" in answer.error) == (403, True)
+        # VictoriaMetrics cannot be asked for two at a time, and says so.
+        two = {"X-Scope-OrgID": "a|b"}
+        answer = server.request("GET", "/v/api/v1/labels", None, two, ANN)
+        assert (answer.status, "one database at a time" in answer.error) == (400, True)
+        assert store.heard == []

@@ -228,7 +228,30 @@ def test_what_is_refused_is_in_the_audit(serve: Callable[..., Server], tmp_path:
         ("[[gateway.upstream]]\nname = 'a b'", "upstream 'a b': name: expected letters"),
         ("[[gateway.upstream]]\nmount = 'vm'", "mount: expected a path such as /vm"),
         ("[[gateway.upstream]]\n[[gateway.upstream]]", "'influxdb1' twice"),
-        ("[[gateway.upstream]]\ntenant-name = 'x'", "expected allow-anonymous = true"),
+        (
+            "[[gateway.upstream]]\nprotocol = 'loki'\ntenant-name = 'x'",
+            "expected allow-anonymous = true",
+        ),
+        ('upstream = "http://h:99999"', "expected addresses such as"),
+        ("[[gateway.upstream]]\nhosts = ['h:80']", "hosts: expected names, without ports"),
+        ("[[gateway.upstream]]\nfederation = true", "federation: influxdb1 has none"),
+        ("[[gateway.upstream]]\ntenants = {a = 'b'}", "tenants: influxdb1 has none"),
+        (
+            "[[gateway.upstream]]\nprotocol = 'loki'\ntenants = {a = 'x', b = 'x'}",
+            "tenants: two databases of one name",
+        ),
+        (
+            "[[gateway.upstream]]\nprotocol = 'loki'\ntenants = {a = 'x y'}",
+            "tenants: expected names such as team-a",
+        ),
+        (
+            "[[gateway.upstream]]\nprotocol = 'loki'\ncomponents = {insert = 'http://h'}",
+            "components: insert: expected one of distributor",
+        ),
+        (
+            "[[gateway.upstream]]\nprotocol = 'victoriametrics'\ntenants = {a = '1:2'}",
+            "tenants: only a cluster has them",
+        ),
         ("[[gateway.upstream]]\npassword-file = '/none'", "password-file /none: No such file"),
         ("[[gateway.upstream]]\npassword = 'x'", "password: expected a username beside it"),
         ("[[gateway.upstream]]\ntls-ca = '/none'", "tls-ca: No such file or directory"),

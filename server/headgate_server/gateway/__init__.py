@@ -2,7 +2,7 @@
 
 from headgate_server.gateway.forwarding import Forwarding
 from headgate_server.gateway.gateway import Gateway
-from headgate_server.gateway.influx import Asked
+from headgate_server.gateway.influx import Asked, InfluxStore, Nowhere
 from headgate_server.gateway.line import Line
 from headgate_server.gateway.mounted import Mounted, Store
 from headgate_server.gateway.settings import (
@@ -16,8 +16,10 @@ __all__ = [
     "Forwarding",
     "Gateway",
     "GatewaySettings",
+    "InfluxStore",
     "Line",
     "Mounted",
+    "Nowhere",
     "Store",
     "UpstreamSettings",
     "read_gateway_settings",

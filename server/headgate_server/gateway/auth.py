@@ -120,6 +120,8 @@ async def _judge(call: Call, service: Service, mounted: Mounted, asked: Original
     found = find(mounted, view)
     principal = somebody(await service.prove(shown, asked.address, mounted), mounted)
     judged = judge(mounted, service.engine, found, principal)
+    if judged.path != path:
+        raise Unclear("a path that only Headgate itself can rewrite: name the database otherwise")
     labelled = mounted.settings.protocol == "victoriametrics"
     if labelled and not asked.rewrites and not _may_all(principal):
         # Nobody would add the label that keeps him in his database.

@@ -23,7 +23,7 @@ _MINUTES = "auth.jwks-refresh-interval"
 
 
 class Contradiction(Exception):
-    """Flags that cannot be meant together."""
+    """Flags that cannot be meant, or not together."""
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -53,6 +53,8 @@ def as_table(flags: dict[str, Any]) -> dict[str, Any] | None:
     upstream: dict[str, Any] = {}
     for name, place, _ in _FLAGS:
         value = flags.pop(_PREFIX + name, None)
+        if name == _MINUTES and value is not None and not (value.isascii() and value.isdigit()):
+            raise Contradiction(f"--{_PREFIX}{name}: expected minutes, a whole number")
         if value is not None:
             _put(upstream, place, f"{value}m" if name == _MINUTES else value)
     require_exp = flags.pop("gateway.auth.require-exp", None)

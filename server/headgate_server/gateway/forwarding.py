@@ -3,7 +3,7 @@
 They run one after the other and stop at the first error, as in one server.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -44,6 +44,7 @@ class Forwarding:
     catalogue: Catalogue
     format: Format
     asked: Asked
+    others: Sequence[InfluxStore] = ()  # that lose a database, too, when it is dropped
     chunked: bool = False
     statements: tuple[Statement, ...] = ()
     principal: Principal = field(init=False)
@@ -140,6 +141,10 @@ class Forwarding:
     async def _there(self, id: int, statement: Statement) -> Answer:
         """What changes something, or is small and not all for this user."""
         result = await self.store.result(statement, self.asked)
+        if isinstance(statement, DropDatabase):
+            for other in self.others:
+                if not result.error:
+                    result = await other.result(statement, self.asked)
         if isinstance(statement, CreateDatabase | DropDatabase) and not result.error:
             return await self._here(id, statement)
         if self._filtered(statement):

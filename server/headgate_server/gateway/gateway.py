@@ -5,8 +5,10 @@ import re
 from collections.abc import Sequence
 
 from headgate_engine import Engine
+from headgate_grammar import DropDatabase
 from headgate_server.call import Call
-from headgate_server.gateway.catalogue import Run
+from headgate_server.gateway.catalogue import Catalogue, Run
+from headgate_server.gateway.influx import InfluxStore, Nowhere
 from headgate_server.gateway.judge import NoRoute, View, find
 from headgate_server.gateway.limits import Limits
 from headgate_server.gateway.mounted import Mounted
@@ -31,6 +33,7 @@ class Gateway:
         self.settings = settings
         self.limits = Limits(settings.max_concurrent_per_user, settings.rate_per_user)
         self.all = [Mounted(one, engine, watch, tracing, run) for one in settings.upstreams]
+        self.nowhere = Catalogue(engine, Nowhere().databases, run)
         self._by_host = any(one.settings.hosts for one in self.all)
         # The longest path first, and what is for a host before what is for all.
         self._places = sorted(
@@ -70,6 +73,13 @@ class Gateway:
             if path.startswith(mount) and path[len(mount) : len(mount) + 1] == b"/":
                 return mounted, path[len(mount) :]
         return None, path
+
+    @property
+    def keeping(self) -> list[InfluxStore]:
+        """The stores whose data of a database ends with it."""
+        stores = [one.store.influx for one in self.all if one.store is not None]
+        drop = DropDatabase("")
+        return [one for one in stores if one.upstream.up() and not one.is_ours(drop)]
 
     def named(self, name: str) -> Mounted | None:
         """The store of that name; of "" the only one."""

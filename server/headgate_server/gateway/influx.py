@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from headgate_engine import Result, Series
+from headgate_engine import NoUpstream, Result, Series
 from headgate_grammar import (
     CreateContinuousQuery,
     CreateDatabase,
@@ -125,6 +125,26 @@ class InfluxStore:
         if result.error:
             raise Answered(502, f"the upstream store does not list its databases: {result.error}")
         return [str(row[0]) for series in result.series for row in series.values]
+
+
+class Nowhere(InfluxStore):
+    """No store of InfluxQL's for a request, though others lose a database when it is dropped."""
+
+    speaks_influxql = False
+
+    def __init__(self) -> None:
+        """Asks nobody."""
+
+    def is_ours(self, statement: Statement) -> bool:
+        return isinstance(statement, (CreateDatabase, *_OURS))
+
+    async def result(self, statement: Statement, asked: Asked) -> Result:
+        if isinstance(statement, DropDatabase):
+            return Result(statement)
+        return Result(statement, error=str(NoUpstream()))
+
+    async def databases(self) -> list[str]:
+        return []
 
 
 async def check(reply: Reply) -> None:

@@ -13,6 +13,7 @@ _TYPES = {
     404: "not_found",
     405: "bad_data",
     413: "bad_data",
+    429: "unavailable",
     502: "unavailable",
     503: "unavailable",
     504: "timeout",

@@ -21,6 +21,9 @@ COMPONENTS = (
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MOUNT = re.compile(r"(/[A-Za-z0-9_.-]+)+")
 _HEADER = re.compile(r"[A-Za-z0-9-]+")
+# Mimir's rule, which Loki and Pyroscope share; and VictoriaMetrics' cluster's.
+TENANT = re.compile(r"[0-9A-Za-z!_.*'()-]{1,150}")
+ACCOUNT = re.compile(r"[0-9]{1,10}(:[0-9]{1,10})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +219,13 @@ def _networks(value: Any) -> tuple[str, ...]:
 def _urls(value: Any) -> tuple[str, ...]:
     urls = texts(value)
     for url in urls:
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+            known = parts.port is None or parts.port > 0
+        except ValueError:
+            known = False
+        if not known:
+            raise ValueError("expected addresses such as http://host:8086")
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("expected addresses such as http://host:8086")
         if parts.username or parts.password or parts.query or parts.fragment:
@@ -262,11 +271,18 @@ def read_route(table: Mapping[str, Any]) -> Route:
     }
     values: dict[str, Any] = {"component": "", "websocket": False}
     for key, value in table.items():
+        if key == "methods":
+            value = [one.upper() for one in texts(value)]
         if key not in ("methods", "paths", "privilege", "component", "websocket"):
             raise ValueError(f"{key}: unknown option of a route")
         read: Read = special.get(key) or text
         values[key] = read(value)
-    return Route(**values)
+    route = Route(**values)
+    if not all(path.startswith("/") for path in route.paths):
+        raise ValueError("paths: expected them to begin with /")
+    if route.component and route.component not in COMPONENTS:
+        raise ValueError(f"component: expected one of {', '.join(COMPONENTS)}")
+    return route
 
 
 _SPECIAL = {
@@ -292,8 +308,36 @@ def _check(settings: UpstreamSettings) -> None:
     for header in settings.jwt.extra_headers:
         if _HEADER.fullmatch(header) is None:
             raise ValueError(f"jwt: extra-headers: {header!r} is no header's name")
-    if settings.protocol in INFLUX and settings.components:
-        raise ValueError(f"components: {settings.protocol} has none, expected urls")
+    if any(":" in host or "*" in host for host in settings.hosts):
+        raise ValueError("hosts: expected names, without ports or *")
+    if len(set(settings.tenants.values())) < len(settings.tenants):
+        raise ValueError("tenants: two databases of one name")
+    _check_protocol(settings)
+
+
+def _check_protocol(settings: UpstreamSettings) -> None:
+    """Raises ValueError for what a store of that protocol has not."""
+    protocol = settings.protocol
+    if protocol in INFLUX:
+        for name in ("components", "routes", "table", "tenants", "federation", "tenant_name"):
+            if getattr(settings, name):
+                raise ValueError(f"{name.replace('_', '-')}: {protocol} has none")
+    elif protocol == "victoriametrics":
+        if settings.federation or settings.tenant_name:
+            raise ValueError("federation, tenant-name: victoriametrics has neither")
+        if settings.tenants and not settings.components:
+            raise ValueError("tenants: only a cluster has them: expected components")
+        wanted, form = ACCOUNT, "accounts such as 12:3"
+        parts: tuple[str, ...] = ("insert", "select")
+    else:
+        wanted, form = TENANT, "names such as team-a"
+        parts = tuple(one for one in COMPONENTS if one not in ("insert", "select"))
+    if protocol not in INFLUX:
+        if any(wanted.fullmatch(one) is None for one in settings.tenants.values()):
+            raise ValueError(f"tenants: expected {form}")
+        for one in settings.components:
+            if one not in parts:
+                raise ValueError(f"components: {one}: expected one of {', '.join(parts)}")
 
 
 def _check_all(settings: GatewaySettings) -> None:

@@ -5,20 +5,16 @@ A database here is what Mimir, Loki and Pyroscope call a tenant. One is named by
 is looked at like one. Without any it is the only one that the user has the right for.
 """
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from headgate_engine import ADMIN, AdminRequiredFirst, Engine, Need, Principal, allows
 from headgate_grammar import Privilege
-from headgate_server.gateway.settings import Route, UpstreamSettings
+from headgate_server.gateway.settings import ACCOUNT, TENANT, TENANTS, Route, UpstreamSettings
 from headgate_server.refusals import BadRequest, DatabaseMissing, Denied
 from headgate_server.text import go_quote, readable
 
-# Mimir's rule, which Loki and Pyroscope share.
-_TENANT = re.compile(r"[0-9A-Za-z!_.*'()-]{1,150}")
 _RESERVED = frozenset({".", "..", "__mimir_cluster"})
-_CLUSTER = re.compile(r"[0-9]{1,10}(:[0-9]{1,10})?")
 _MOST_TOGETHER = 64
 
 _PRIVILEGES = {"READ": Privilege.READ, "WRITE": Privilege.WRITE, "MANAGE": Privilege.ALL}
@@ -54,10 +50,15 @@ def decide(
         return _named(settings, wished)
     privilege = _PRIVILEGES[route.privilege]
     databases = wished or _only(engine, principal, settings, privilege)
+    user = principal.user
+    if not databases and user is not None and not user.admin and not any(user.grants.values()):
+        raise Denied(user.name, Need(privilege, "a database"))
     if not databases:
         raise BadRequest("database is required: name it by /db/NAME in the path, or X-Scope-OrgID")
     if len(databases) > 1 and route.privilege != "READ":
         raise BadRequest("one database is required to write to")
+    if len(databases) > 1 and settings.protocol not in TENANTS:
+        raise BadRequest("this store is asked for one database at a time")
     for database in databases:
         _check(principal, Need(privilege, database))
         # Grants are on databases that exist: only who may do anything can have meant another.
@@ -109,14 +110,14 @@ def _named(settings: UpstreamSettings, databases: tuple[str, ...]) -> Decision:
         return Decision(databases, "".join(_account(settings, name) for name in databases[:1]))
     names = [settings.tenants.get(name, name) for name in databases]
     for name in names:
-        if _TENANT.fullmatch(name) is None or name in _RESERVED:
+        if TENANT.fullmatch(name) is None or name in _RESERVED:
             raise BadRequest("the database's name is none that a tenant can have")
     return Decision(databases, "|".join(names))
 
 
 def is_tenant(name: str) -> bool:
     """Whether *name* is one that a tenant can have."""
-    return _TENANT.fullmatch(name) is not None and name not in _RESERVED
+    return TENANT.fullmatch(name) is not None and name not in _RESERVED
 
 
 def _account(settings: UpstreamSettings, database: str) -> str:
@@ -124,6 +125,6 @@ def _account(settings: UpstreamSettings, database: str) -> str:
     if not settings.components:
         return ""
     account = settings.tenants.get(database, "")
-    if _CLUSTER.fullmatch(account) is None:
+    if ACCOUNT.fullmatch(account) is None:
         raise BadRequest("the database has no account in this cluster")
     return account

@@ -72,7 +72,9 @@ class VictoriaStore(InfluxStore):
     speaks_influxql = False
 
     def is_ours(self, statement: Statement) -> bool:
-        return not isinstance(statement, DropDatabase) and super().is_ours(statement)
+        if isinstance(statement, DropDatabase):
+            return bool(self.upstream.settings.components)  # whose accounts are emptied there
+        return super().is_ours(statement)
 
     async def result(self, statement: Statement, asked: Asked) -> Result:
         """It speaks no InfluxQL: what can be done by other means is."""
@@ -87,8 +89,6 @@ class VictoriaStore(InfluxStore):
 
     async def _delete(self, name: str) -> None:
         """All series of a database."""
-        if self.upstream.settings.components:
-            raise Answered(501, "a cluster's accounts have to be emptied there")
         quoted = name.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
         selector = f'{{db="{quoted}"}}'
         reply = await self.upstream.send(

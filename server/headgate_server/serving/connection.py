@@ -39,6 +39,10 @@ class Limits:
     connections: int
 
 
+def _nothing() -> None:
+    """Nobody asked to be told."""
+
+
 class _Refused(Exception):
     """The request is not read any further."""
 
@@ -95,6 +99,10 @@ class Connection(HttpToolsProtocol):
     def eof_received(self) -> bool:  # type: ignore[override]
         """A client that has said all may still want to hear the answer; over TLS it cannot."""
         self._eof = True
+        if self._running is not None:
+            state = self._running.scope.setdefault("state", {})
+            state["half_closed"] = True
+            state.get("on_half_close", _nothing)()
         return self.scheme == "http" and self._in_head and self._busy()
 
     def shutdown(self) -> None:
