@@ -18,6 +18,8 @@ COMPONENTS = (
     *("distributor", "query-frontend", "querier", "ruler", "alertmanager", "compactor"),
     *("insert", "select"),
 )
+_ADDRESSES = "expected addresses such as http://host:8086"
+_CLUSTER_PARTS = ("insert", "select")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MOUNT = re.compile(r"(/[A-Za-z0-9_.-]+)+")
 _HEADER = re.compile(r"[A-Za-z0-9-]+")
@@ -221,13 +223,11 @@ def _urls(value: Any) -> tuple[str, ...]:
     for url in urls:
         try:
             parts = urlsplit(url)
-            known = parts.port is None or parts.port > 0
-        except ValueError:
-            known = False
-        if not known:
-            raise ValueError("expected addresses such as http://host:8086")
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("expected addresses such as http://host:8086")
+            sound = parts.scheme in ("http", "https") and parts.port != 0
+        except ValueError:  # of a port, or of brackets
+            raise ValueError(_ADDRESSES) from None
+        if not sound or not parts.hostname:
+            raise ValueError(_ADDRESSES)
         if parts.username or parts.password or parts.query or parts.fragment:
             raise ValueError("an address has no login, query or fragment: see username, token")
     return tuple(url.rstrip("/") for url in urls)
@@ -327,17 +327,20 @@ def _check_protocol(settings: UpstreamSettings) -> None:
             raise ValueError("federation, tenant-name: victoriametrics has neither")
         if settings.tenants and not settings.components:
             raise ValueError("tenants: only a cluster has them: expected components")
-        wanted, form = ACCOUNT, "accounts such as 12:3"
-        parts: tuple[str, ...] = ("insert", "select")
+        _check_names(settings, ACCOUNT, "accounts such as 12:3", _CLUSTER_PARTS)
     else:
-        wanted, form = TENANT, "names such as team-a"
-        parts = tuple(one for one in COMPONENTS if one not in ("insert", "select"))
-    if protocol not in INFLUX:
-        if any(wanted.fullmatch(one) is None for one in settings.tenants.values()):
-            raise ValueError(f"tenants: expected {form}")
-        for one in settings.components:
-            if one not in parts:
-                raise ValueError(f"components: {one}: expected one of {', '.join(parts)}")
+        parts = tuple(one for one in COMPONENTS if one not in _CLUSTER_PARTS)
+        _check_names(settings, TENANT, "names such as team-a", parts)
+
+
+def _check_names(
+    settings: UpstreamSettings, form: re.Pattern[str], like: str, parts: tuple[str, ...]
+) -> None:
+    if any(form.fullmatch(one) is None for one in settings.tenants.values()):
+        raise ValueError(f"tenants: expected {like}")
+    for one in settings.components:
+        if one not in parts:
+            raise ValueError(f"components: {one}: expected one of {', '.join(parts)}")
 
 
 def _check_all(settings: GatewaySettings) -> None:
