@@ -110,10 +110,7 @@ class Upstream:
         went wrong with an upload.
         """
         with self._tracing.upstream(self.name, component) as context:
-            sent = (
-                [pair for pair in headers if pair[0].lower() not in context] if context else headers
-            )
-            sent = [*sent, *context.items()]
+            sent = [*_without(headers, context), *context.items()]
             if self._login:
                 sent.append(("Authorization", self._login))
             return await self._sent(method, target, sent, body, component, again)
@@ -197,6 +194,7 @@ class Upstream:
 
 
 def _without(headers: Headers, names: Mapping[str, str]) -> Headers:
+    """*headers* without those that *names* has anew."""
     return [pair for pair in headers if pair[0].lower() not in names] if names else headers
 
 
