@@ -9,8 +9,9 @@ import subprocess
 import sys
 import time
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -174,10 +175,28 @@ class Server:
         return self
 
 
+def _own_ports() -> Iterator[int]:
+    """Over and over those of this process of the tests: no other starts a server on them, and none
+    is taken for an outgoing connection meanwhile.
+    """
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    first = 10_000 + 4_000 * (int(worker[2:] or 0) % 5 if worker.startswith("gw") else 4)
+    # Not always from the beginning: what was there before may hold its port a little longer.
+    start = os.getpid() % 4_000
+    yield from cycle([first + (start + number) % 4_000 for number in range(4_000)])
+
+
+_PORTS = _own_ports()
+
+
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
+    for port in _PORTS:
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
         return port
+    raise AssertionError("there is no end of ports")
 
 
 def poll_until(done: Callable[[], bool], reason: str, seconds: float = 20) -> None:
