@@ -253,6 +253,7 @@ def test_what_is_refused_is_in_the_audit(serve: Callable[..., Server], tmp_path:
             "tenants: only a cluster has them",
         ),
         ("[[gateway.upstream]]\npassword-file = '/none'", "password-file /none: No such file"),
+        ('[[gateway.upstream]]\ntoken = "a\\nb"', "token: expected one line of printable text"),
         ("[[gateway.upstream]]\npassword = 'x'", "password: expected a username beside it"),
         ("[[gateway.upstream]]\ntls-ca = '/none'", "tls-ca: No such file or directory"),
         (

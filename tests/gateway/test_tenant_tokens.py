@@ -132,7 +132,8 @@ def test_g19_to_g22_loki_may_have_its_own(
     serve: Callable[..., Server], tmp_path: Path, parts: Parts
 ) -> None:
     own = "a secret of more than thirty-two bytes, for Loki"
-    gateway = f'allow-anonymous = true\n[gateway.jwt]\nsecret = "{SECRET}"\n'
+    (tmp_path / "secret").write_text(SECRET)
+    gateway = f'allow-anonymous = true\n[gateway.jwt]\nsecret-file = "{tmp_path}/secret"\n'
     jwt = {"secret": own, "tenant-claim": "org", "extra-headers": ["X-Id-Token"]}
     tables = upstream("mimir", urls=[parts["ruler"].url])
     tables += upstream("loki", urls=[parts["loki"].url], mount="/l", jwt=jwt)

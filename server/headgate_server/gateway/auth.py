@@ -123,7 +123,7 @@ async def _judge(call: Call, service: Service, mounted: Mounted, asked: Original
     if judged.path != path:
         raise Unclear("a path that only Headgate itself can rewrite: name the database otherwise")
     labelled = mounted.settings.protocol == "victoriametrics"
-    if labelled and not asked.rewrites and not _may_all(principal):
+    if labelled and not asked.rewrites and not principal.unrestricted:
         # Nobody would add the label that keeps him in his database.
         raise Unclear(f"{asked.kind} cannot confine a request: ask Headgate as the proxy itself")
     _, _, query = target(judged, mounted, asked.query).partition("?")
@@ -184,13 +184,9 @@ async def _with_body(
     if asked.body and kind == _FORM:
         parts = [part async for part in body(call, service.settings.max_query_size)]
         return fields | pairs(b"".join(parts))
-    if not _may_all(principal):
+    if not principal.unrestricted:
         raise Denied(principal.name, Need(admin=True))
     return fields
-
-
-def _may_all(principal: Principal) -> bool:
-    return principal.trusted or (principal.user is not None and principal.user.admin)
 
 
 def _query(
@@ -204,7 +200,7 @@ def _query(
     for statement in statements:
         # The store would answer for its own users, or show everybody everything.
         partly = isinstance(statement, ShowQueries | ShowContinuousQueries)
-        if store.is_ours(statement) or (partly and not _may_all(principal)):
+        if store.is_ours(statement) or (partly and not principal.unrestricted):
             raise NotAuthorized(principal.name, str(statement), "Headgate itself to be asked")
     chosen = [("q", "; ".join(map(str, statements)))]
     chosen += [(name, fields[name]) for name in _QUERY if fields.get(name)]

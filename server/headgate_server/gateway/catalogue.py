@@ -39,7 +39,7 @@ class Catalogue:
 
         Nobody else can have a right on what is not in the catalogue.
         """
-        if not _may_all(principal):
+        if not principal.unrestricted:
             return False
         listing = any(isinstance(statement, ShowDatabases) for statement in statements)
         names = {name for statement in statements for name in _meant(statement, on)}
@@ -72,10 +72,6 @@ class Catalogue:
         there = await self._listed()
         here = [database.name for database in self._engine.store.databases()]
         return Synced(adopted, [name for name in here if name not in there])
-
-
-def _may_all(principal: Principal) -> bool:
-    return principal.trusted or (principal.user is not None and principal.user.admin)
 
 
 def _meant(statement: Statement, on: str) -> list[str]:

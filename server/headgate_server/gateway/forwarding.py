@@ -177,9 +177,9 @@ class Forwarding:
 
     def _filtered(self, statement: Statement) -> bool:
         """Whether InfluxDB would show him of other databases, too."""
-        user = self.principal.user
-        everything = self.principal.trusted or (user is not None and user.admin)
-        return not everything and isinstance(statement, ShowQueries | ShowContinuousQueries)
+        return not self.principal.unrestricted and isinstance(
+            statement, ShowQueries | ShowContinuousQueries
+        )
 
     def _of_his(self, result: Result) -> Result:
         """The part about databases that he may read."""

@@ -162,6 +162,8 @@ def _upstream(jwt: Mapping[str, Any], table: Mapping[str, Any]) -> UpstreamSetti
         _take_secret(given, "password")
         _take_secret(given, "token")
         values = read_options(UpstreamSettings, given, _SPECIAL)
+        if own.keys() & {"secret", "secret-file"}:  # in the place of all stores'
+            jwt = {key: it for key, it in jwt.items() if key not in ("secret", "secret-file")}
         tokens = _tokens({**jwt, **own})
         values["name"] = values.get("name") or values.get("protocol") or INFLUX[0]
         settings = UpstreamSettings(**values, jwt=tokens)
@@ -303,6 +305,9 @@ def _check(settings: UpstreamSettings) -> None:
         raise ValueError("mount: expected a path such as /vm")
     if settings.password and not settings.username:
         raise ValueError("password: expected a username beside it")
+    for name in ("username", "password", "token"):
+        if not getattr(settings, name).isprintable():
+            raise ValueError(f"{name}: expected one line of printable text")
     if settings.token and settings.username:
         raise ValueError("token and username: expected one of them")
     for header in settings.jwt.extra_headers:

@@ -62,7 +62,7 @@ def decide(
     for database in databases:
         _check(principal, Need(privilege, database))
         # Grants are on databases that exist: only who may do anything can have meant another.
-        if _may_all(principal) and engine.store.database(database) is None:
+        if principal.unrestricted and engine.store.database(database) is None:
             raise DatabaseMissing(f"database not found: {go_quote(database)}")
     return _named(settings, databases)
 
@@ -84,7 +84,7 @@ def _only(
     all of them.
     """
     user = principal.user
-    if user is None or _may_all(principal):
+    if user is None or principal.unrestricted:
         his = [database.name for database in engine.store.databases()]
     else:
         his = [name for name, granted in user.grants.items() if privilege & granted == privilege]
@@ -92,10 +92,6 @@ def _only(
     if len(his) == 1 or (together and len(his) <= _MOST_TOGETHER):
         return tuple(his)
     return ()
-
-
-def _may_all(principal: Principal) -> bool:
-    return principal.trusted or (principal.user is not None and principal.user.admin)
 
 
 def _check(principal: Principal, need: Need) -> None:
