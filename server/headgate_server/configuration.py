@@ -173,15 +173,21 @@ def _check_jwt(settings: JwtSettings) -> None:
 
 
 def _weak(settings: Settings) -> list[str]:
-    """A sentence if a secret could be guessed from a token. Raises ConfigurationError if that is
-    not allowed.
+    """A sentence for each secret that could be guessed from a token. Raises ConfigurationError if
+    that is not allowed.
     """
-    if all(len(secret.encode()) >= _STRONG_BYTES for secret in settings.shared_secrets):
-        return []
-    said = f"shared-secret: shorter than {_STRONG_BYTES} bytes, it can be guessed from a token"
-    if settings.enforce_strong_secret:
-        raise ConfigurationError(f"{said}: refused by enforce-strong-secret")
-    return [said]
+    secrets = {"shared-secret": settings.shared_secrets} | {
+        f"[{_GATEWAY}] upstream {one.name!r}: jwt: secret": one.jwt.secrets
+        for one in settings.gateway.upstreams
+    }
+    said = [
+        f"{name}: shorter than {_STRONG_BYTES} bytes, it can be guessed from a token"
+        for name, these in secrets.items()
+        if any(len(secret.encode()) < _STRONG_BYTES for secret in these)
+    ]
+    if said and settings.enforce_strong_secret:
+        raise ConfigurationError(f"{said[0]}: refused by enforce-strong-secret")
+    return said
 
 
 def _with_secret(layer: dict[str, Any]) -> dict[str, Any]:

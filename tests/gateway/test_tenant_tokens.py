@@ -1,5 +1,7 @@
 """Of auth-gateway's features those about tokens, G15 to G27; the others are in test_features.py."""
 
+import subprocess
+import sys
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
@@ -58,6 +60,19 @@ def test_g15_a_secret_signs_and_nothing_else_does(
             f"{header}.{payload}.",
         ):
             assert ask(server, QUERY, bad) == 401
+
+
+def test_g15_a_short_secret_is_told_of_and_never_shown(tmp_path: Path) -> None:
+    table = upstream("mimir", name="m", urls=["http://127.0.0.1:9009"], jwt={"secret": "Zk7short"})
+    path = tmp_path / "headgate.toml"
+    command = [sys.executable, "-m", "headgate", "serve", "--check", "--config", str(path)]
+    path.write_text(f"[gateway]\n{table}")
+    done = subprocess.run(command, capture_output=True, text=True)
+    told = "[gateway] upstream 'm': jwt: secret: shorter than 32 bytes"
+    assert done.returncode == 0 and told in done.stderr and "Zk7" not in done.stderr
+    path.write_text(f"[http]\nenforce-strong-secret = true\n[gateway]\n{table}")
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1 and "refused by enforce-strong-secret" in done.stderr
 
 
 def test_g16_tokens_in_other_headers(serve: Callable[..., Server], parts: Parts) -> None:
