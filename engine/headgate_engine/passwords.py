@@ -102,26 +102,27 @@ class Passwords:
 
     def recall(self, user: User | None, password: str) -> bool:
         """Whether *password* was verified for *user* lately. Microseconds, no bcrypt."""
-        entry = self._entry(user, password)
+        known = self._remembered.get(user.id) if user is not None else None
+        if user is None or known is None or not self._matches(known, user, password):
+            return False
         now = self._clock()
-        if entry is None or entry.until < now:
+        if known.until < now:
             return False
         # Whoever goes on working never has to wait for bcrypt, however busy others keep it.
-        entry.until = now + self._seconds
+        known.until = now + self._seconds
         return True
 
     def verified(self, user: User | None, password: str) -> bool:
         """Whether *password* was ever verified for *user*, as far as one can remember: then this is
         nobody who guesses.
         """
-        return self._entry(user, password) is not None
-
-    def _entry(self, user: User | None, password: str) -> _Remembered | None:
         known = self._remembered.get(user.id) if user is not None else None
-        if user is None or known is None:
-            return None
-        same = hmac.compare_digest(known.digest, self._digest(user, _bytes(password)))
-        return known if same and hmac.compare_digest(known.salt, user.hash[_SALT]) else None
+        return user is not None and known is not None and self._matches(known, user, password)
+
+    def _matches(self, known: _Remembered, user: User, password: str) -> bool:
+        """Whether that was the *user*'s *password*, and he has no other since."""
+        digest = self._digest(user, _bytes(password))
+        return hmac.compare_digest(known.digest, digest) and known.salt == user.hash[_SALT]
 
     def verify(self, user: User | None, password: str) -> bool:
         """Whether *password* is the user's, by bcrypt; as slow if *user* is None. Remembers it."""
@@ -146,7 +147,8 @@ class Passwords:
                 self._remembered.popitem(last=False)
 
     def _digest(self, user: User, secret: bytes) -> bytes:
-        return hmac.digest(self._key, user.id.encode() + b"\0" + secret, hashlib.sha256)
+        bound = user.id.encode() + b"\0" + secret
+        return hashlib.blake2b(bound, key=self._key, digest_size=32).digest()
 
 
 def check_password(secret: bytes) -> None:

@@ -1,45 +1,65 @@
 """What one connection has read since the store last changed. Knows apsw."""
 
-from typing import TypeVar
+import time
+from collections.abc import Callable, Hashable
+from typing import Self
 
 import apsw
 
 from headgate_engine.database import Database
+from headgate_engine.recent import Recent
+from headgate_engine.sidefile import TRUSTED_SECONDS
 from headgate_engine.user import User
 
-T = TypeVar("T")
-
-_MOST = 10_000
+_MOST = 4_000
+_MOST_MADE = 1000
 
 
 class Seen:
-    """Users and databases by name, as *connection* read them.
+    """Users and databases by name, as *connection* read them, and what was made of them.
 
-    They are good as long as SQLite says that nobody else has changed the file: it is asked each
-    time, in a hundredth of the time that reading takes.
+    They are good as long as the *mark* of the last acknowledged change is the same: it is asked for
+    each time. Now and then *check* is called, which raises where there is no such file any more,
+    and SQLite is asked whether anybody has changed it without leaving a mark: somebody who was
+    killed before he could. While it is held, by `with`, nobody is asked.
     """
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(
+        self, connection: apsw.Connection, mark: Callable[[], bytes], check: Callable[[], None]
+    ) -> None:
         self.connection = connection
-        self.users: dict[str, User] = {}
-        self.databases: dict[str, Database] = {}
+        self._mark, self._check = mark, check
+        self._marked, self._trusted_until = b"", 0.0
+        self._made: Recent[Hashable, object] = Recent(_MOST_MADE)
+        # That there is nobody of a name is not kept: strangers may ask for any number of names.
+        self.users: Recent[str, User] = Recent(_MOST)
+        self.databases: Recent[str, Database] = Recent(_MOST)
+        self.held = 0
         self._version = -1
 
+    def __enter__(self) -> Self:
+        self.held += 1
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.held -= 1
+
     def refresh(self) -> None:
-        """Forgets everything if anybody has changed anything. Raises apsw.Error."""
+        """Forgets everything if anybody has changed anything. Raises apsw.Error, Unavailable."""
+        marked, now = self._mark(), time.monotonic()
+        if marked == self._marked and now < self._trusted_until:
+            return
+        self._check()
         version: int = self.connection.execute("PRAGMA data_version").get
         if version != self._version:
+            self._made.clear()
             self.users.clear()
             self.databases.clear()
             self._version = version
+        self._marked, self._trusted_until = marked, now + TRUSTED_SECONDS
 
-    def keep(self, where: dict[str, T], name: str, found: T | None) -> T | None:
-        """Keeps what was *found* under *name*, if anything was, and not more than is good.
+    def made(self, key: Hashable) -> object | None:
+        return self._made.get(key)
 
-        That there is nobody of a name is not kept: strangers may ask for any number of names.
-        """
-        if found is not None:
-            if len(where) >= _MOST:
-                where.clear()
-            where[name] = found
-        return found
+    def keep_made(self, key: Hashable, made: object) -> None:
+        self._made.keep(key, made)

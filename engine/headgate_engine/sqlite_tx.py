@@ -1,5 +1,6 @@
 """One transaction on a SQLite store, and the rows that it shares with the readers."""
 
+import json
 from types import MappingProxyType
 from typing import Any
 
@@ -12,35 +13,36 @@ from headgate_grammar import Privilege
 
 _PRIVILEGES = tuple(Privilege(value) for value in range(4))
 
-# One statement, so that a reader sees a user and his grants of one moment.
+# One statement, so that a reader sees a user and his grants of one moment; and one row, for what
+# a row costs is more than what is in it.
 _USERS = """
-SELECT users.id, users.name, hash, admin, databases.name, privilege FROM users
-LEFT JOIN grants ON grants.user_id = users.id
-LEFT JOIN databases ON databases.id = grants.database_id
+SELECT id, name, hash, admin, (
+    SELECT json_group_array(json_array(databases.id, databases.name, privilege))
+    FROM grants JOIN databases ON databases.id = database_id WHERE user_id = users.id
+) FROM users
 """
-_USER = f"{_USERS} WHERE users.name = ? ORDER BY databases.id"
+_USER = f"{_USERS} WHERE name = ?"
 _IDENTIFIED = f"""
-{_USERS} WHERE users.id = (SELECT user_id FROM identities WHERE issuer = ? AND subject = ?)
-ORDER BY databases.id
+{_USERS} WHERE id = (SELECT user_id FROM identities WHERE issuer = ? AND subject = ?)
 """
 _DATABASE = "SELECT id, name, policy, duration, replication, shard_duration FROM databases"
 
 
 def read_user(connection: apsw.Connection, name: str) -> User | None:
-    return _user(connection.execute(_USER, (name,)).fetchall())
+    return _user(connection.execute(_USER, (name,)).get)
 
 
-def _user(rows: list[Any]) -> User | None:
-    """The user of whom *rows* are: one for each grant, or one."""
-    if not rows:
+def _user(row: Any) -> User | None:
+    if row is None:
         return None
-    id, name, hash, admin = rows[0][:4]
-    grants = {row[4]: _PRIVILEGES[row[5]] for row in rows if row[4] is not None}
-    return User(str(id), name, hash, bool(admin), MappingProxyType(grants))
+    id, name, hash, admin, grants = row
+    # By the databases' ids: in the order of their creation.
+    held = {on: _PRIVILEGES[privilege] for _, on, privilege in sorted(json.loads(grants))}
+    return User(str(id), name, hash, bool(admin), MappingProxyType(held))
 
 
 def read_identified(connection: apsw.Connection, issuer: str, subject: str) -> User | None:
-    return _user(connection.execute(_IDENTIFIED, (issuer, subject)).fetchall())
+    return _user(connection.execute(_IDENTIFIED, (issuer, subject)).get)
 
 
 def count_admins(connection: apsw.Connection) -> int:

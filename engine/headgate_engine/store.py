@@ -4,7 +4,8 @@ Errors that may leave a store: Unavailable (not done) and Unknown (may have been
 compared byte by byte.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -123,6 +124,18 @@ class Tx(Protocol):
         ...
 
 
+class Moment(Protocol):
+    """How a store is at one moment; it keeps what was made of that as long as nothing changes."""
+
+    def made(self, key: Hashable) -> object | None:
+        """What was kept under *key*, if the store is still the same."""
+        ...
+
+    def keep_made(self, key: Hashable, made: object) -> None:
+        """Keeps *made*, which is small, and hangs on *key* and the store alone."""
+        ...
+
+
 class Store(Protocol):
     """Users, grants and the catalogue of databases, kept for good."""
 
@@ -133,6 +146,12 @@ class Store(Protocol):
         nothing is recorded. When this returns the change is durable,
         ordered, and seen by every reader. What *change* raises comes through, and nothing is done.
         *change* may run more than once: it must have no effects of its own.
+        """
+        ...
+
+    def moment(self) -> AbstractContextManager[Moment]:
+        """While it lasts, `user` and `database` may give this thread what was so at its beginning:
+        for what is over at once, and wants to know how things stand only once. Raises Unavailable.
         """
         ...
 
