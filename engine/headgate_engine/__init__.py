@@ -31,12 +31,14 @@ from headgate_engine.identity import Adopt
 from headgate_engine.memory import MemoryStore
 from headgate_engine.needs import ADMIN, Need, allows, changes, needs
 from headgate_engine.passwords import Passwords, mark
+from headgate_engine.recent import Recent
 from headgate_engine.restore import accept_rollback, restore
 from headgate_engine.result import Result, Series, Value
 from headgate_engine.retention import RetentionPolicy
 from headgate_engine.rights import Rights
 from headgate_engine.sqlite import SqliteStore
 from headgate_engine.store import Audit, AuditRecord, Change, Refused, Store, Tx
+from headgate_engine.together import Job
 from headgate_engine.user import EVERYBODY, NOBODY, Account, Identity, Principal, User
 
 __all__ = [
@@ -59,6 +61,7 @@ __all__ = [
     "Identity",
     "IdentityTaken",
     "InvalidName",
+    "Job",
     "LastAdmin",
     "MemoryStore",
     "NOBODY",
@@ -69,6 +72,7 @@ __all__ = [
     "Passwords",
     "PolicyError",
     "Principal",
+    "Recent",
     "Refused",
     "Result",
     "RetentionPolicy",

@@ -22,11 +22,12 @@ from headgate_engine.errors import (
     UserNotFound,
 )
 from headgate_engine.identity import Adopt, Door, preview, recognize, sign_in
-from headgate_engine.needs import allows, needs
+from headgate_engine.needs import Need, allows, needs
 from headgate_engine.passwords import Passwords, same_password
 from headgate_engine.result import Result, Series
 from headgate_engine.rights import Rights
 from headgate_engine.store import Audit, Store, Tx
+from headgate_engine.together import Job
 from headgate_engine.unanswerable import check_answerable
 from headgate_engine.user import Identity, Principal, User
 from headgate_grammar import (
@@ -122,7 +123,7 @@ class Engine:
 
     def user(self, name: str) -> User | None:
         """The user of that name, as he is now."""
-        return self.store.user(name) if _storable(name) else None
+        return self.store.user(name) if name.isascii() or _storable(name) else None
 
     def renew(self, principal: Principal) -> Principal:
         """*principal* with what he may do now. Raises AuthenticationFailed if he was dropped, or
@@ -131,6 +132,8 @@ class Engine:
         if principal.user is None or principal.passing:
             return principal
         now = self.user(principal.name)
+        if now is principal.user and principal.lent is None:
+            return principal  # nothing has changed
         if now is None or not same_password(now, principal.user):
             raise AuthenticationFailed
         if principal.lent is not None:
@@ -183,6 +186,8 @@ class Engine:
         if principal.trusted:
             return
         user = principal.user
+        if user is not None and user.admin:
+            return
         if user is None:
             if not (statements and _makes_admin(statements[0]) and self.store.empty()):
                 raise AdminRequiredFirst
@@ -191,6 +196,14 @@ class Engine:
             for need in needs(statement, database):
                 if not allows(user, need):
                     raise NotAuthorized(user.name, str(statement), str(need))
+
+    def allows(self, name: str, privilege: Privilege, database: str) -> bool:
+        """Whether the user of that name has *privilege* on *database* now: microseconds, however
+        many users there are. Nobody has anything on a database that does not exist, but an
+        administrator.
+        """
+        user = self.user(name)
+        return user is not None and allows(user, Need(privilege, database))
 
     # ---- and doing it
 
@@ -233,7 +246,6 @@ class Engine:
     def _execute(
         self, statement: Statement, principal: Principal, database: str, address: str
     ) -> tuple[Series, ...]:
-        change: Callable[[Tx], Any]
         match statement:
             case ShowUsers():
                 return (self._show_users(),)
@@ -244,32 +256,44 @@ class Engine:
             case SetPassword(name, password):
                 if self.user(name) is None:
                     raise UserNotFound  # before bcrypt, which would take its time for nothing
-                change = partial(rules.set_hash, name=name, hash=self.passwords.hash(password))
-            case DropUser(name):
-                change = partial(rules.drop_user, name=name, keep_last_admin=self._keep_last_admin)
-            case Grant(privilege, on, user):
-                change = partial(rules.grant, name=user, database=on, privilege=privilege)
-            case Revoke(privilege, on, user):
-                change = partial(rules.revoke, name=user, database=on, privilege=privilege)
-            case GrantAdmin(user):
-                change = partial(rules.grant_admin, name=user)
-            case RevokeAdmin(user):
-                change = partial(
-                    rules.revoke_admin, name=user, keep_last_admin=self._keep_last_admin
-                )
-            case CreateDatabase(name, options):
-                change = partial(rules.create_database, name=name, options=options)
-            case DropDatabase(name):
-                change = partial(rules.drop_database, name=name)
+                set_hash = partial(rules.set_hash, name=name, hash=self.passwords.hash(password))
+                self.store.transact(set_hash, _audit(principal, address, statement))
+                return ()
             case ShowQueries() | ShowContinuousQueries():
                 raise NoUpstream  # these show all databases, if the request names none
-            case _ if any(not (need.admin or need.database) for need in needs(statement, database)):
+        job = self.change(statement, principal, address)
+        if job is None:
+            if any(not (need.admin or need.database) for need in needs(statement, database)):
                 raise DatabaseRequired
-            case _:
-                check_answerable(statement)
-                raise NoUpstream
-        self.store.transact(change, _audit(principal, address, statement))
+            check_answerable(statement)
+            raise NoUpstream
+        self.store.transact(job.change, job.audit)
         return ()
+
+    def change(self, statement: Statement, principal: Principal, address: str) -> Job | None:
+        """What *statement* does to the store, if that is all it does and takes no bcrypt: for who
+        has a way of his own to wait for the store. Raises InvalidName.
+        """
+        make: Callable[[Tx], Any]
+        match statement:
+            case DropUser(name):
+                make = partial(rules.drop_user, name=name, keep_last_admin=self._keep_last_admin)
+            case Grant(privilege, on, user):
+                make = partial(rules.grant, name=user, database=on, privilege=privilege)
+            case Revoke(privilege, on, user):
+                make = partial(rules.revoke, name=user, database=on, privilege=privilege)
+            case GrantAdmin(user):
+                make = partial(rules.grant_admin, name=user)
+            case RevokeAdmin(user):
+                keep = self._keep_last_admin
+                make = partial(rules.revoke_admin, name=user, keep_last_admin=keep)
+            case CreateDatabase(name, options):
+                make = partial(rules.create_database, name=name, options=options)
+            case DropDatabase(name):
+                make = partial(rules.drop_database, name=name)
+            case _:
+                return None
+        return Job(make, _audit(principal, address, statement))
 
     def _create_user(self, statement: CreateUser, audit: Audit, first: bool) -> None:
         """Does nothing if he is there with the same password and admin flag."""

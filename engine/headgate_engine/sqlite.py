@@ -11,7 +11,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -40,9 +40,10 @@ from headgate_engine.sqlite_tx import (
     read_identified,
     read_user,
 )
-from headgate_engine.store import Audit, AuditRecord, Change, Refused, Tx
+from headgate_engine.store import Audit, AuditRecord, Change, Moment, Refused, Tx
 from headgate_engine.storecopy import copy
 from headgate_engine.storefile import check_mark, faults, prepare
+from headgate_engine.together import Job, together
 from headgate_engine.user import Account, User
 
 T = TypeVar("T")
@@ -88,14 +89,44 @@ class SqliteStore:
     # ---- writing
 
     def transact(self, change: Callable[[Tx], T], audit: Audit) -> tuple[T, int]:
+        job = Job(change, audit)
+        self._make([job])
+        if job.error is not None:
+            raise job.error
+        return job.result, job.revision
+
+    def transact_all(self, jobs: Sequence[Job]) -> None:
+        """The same of several changes at once, each for itself: one after the other, all durable
+        when it returns, and what became of each stands in it.
+        """
+        together(self._make, jobs)
+
+    def _make(self, jobs: Sequence[Job]) -> None:
+        """Makes the changes of *jobs* in one transaction."""
         with self._transaction() as connection:
-            tx = SqliteTx(connection)
-            result = change(tx)
             revision: int = connection.execute("SELECT rev FROM meta").get
-            if tx.keys:
-                revision += 1
-                self._record(revision, tx.keys, audit)
-        return result, revision
+            for job in jobs:
+                job.error = None  # it may be the second time
+                tx = SqliteTx(connection)
+                connection.execute("SAVEPOINT change")
+                try:
+                    job.result = job.change(tx)
+                except (apsw.Error, Unavailable, Unknown):
+                    raise  # it is not about this one alone
+                except Exception as error:
+                    job.error = error
+                    connection.execute("ROLLBACK TO change")
+                else:
+                    if tx.keys:
+                        revision += 1
+                        self._record(revision, tx.keys, job.audit)
+                    job.revision = revision
+                connection.execute("RELEASE change")
+            connection.execute("UPDATE meta SET rev = ?", (revision,))
+            # Not with each, for it costs as much as the change.
+            if revision % max(1, _KEPT_CHANGES // 100) < len(jobs):
+                oldest = revision - _KEPT_CHANGES
+                connection.execute("DELETE FROM changes WHERE rev <= ?", (oldest,))
 
     def record(self, refused: Sequence[Refused]) -> None:
         with self._transaction() as connection:
@@ -156,10 +187,8 @@ class SqliteStore:
             raise Unavailable("its file was removed or replaced")
 
     def _record(self, revision: int, keys: list[str], audit: Audit) -> None:
-        execute = self._writer.execute
-        execute("UPDATE meta SET rev = ?", (revision,))
-        execute("INSERT INTO changes VALUES (?, ?)", (revision, json.dumps(keys)))
-        execute("DELETE FROM changes WHERE rev <= ?", (revision - _KEPT_CHANGES,))
+        changes = "INSERT INTO changes VALUES (?, ?)"
+        self._writer.execute(changes, (revision, json.dumps(keys)))
         record_change(self._writer, revision, audit)
 
     def _export(self) -> list[AuditRecord]:
@@ -191,16 +220,25 @@ class SqliteStore:
 
     # ---- reading
 
+    def moment(self) -> AbstractContextManager[Moment]:
+        try:
+            return self._seen()
+        except (StoreError, apsw.Error) as error:
+            raise _unavailable("read", error) from None
+
     def user(self, name: str) -> User | None:
         try:
             seen = self._seen()
-            return seen.users.get(name) or seen.keep(seen.users, name, self._read_user(name))
+            found = seen.users.get(name)
+            if found is None and (found := self._read_user(name)) is not None:
+                seen.users.keep(name, found)
+            return found
         except (StoreError, apsw.Error) as error:
             raise _unavailable("read", error) from None
 
     def _read_user(self, name: str) -> User | None:
         """The user from the file: what is not remembered."""
-        return read_user(self._reader(), name)
+        return read_user(self._readers.connection, name)
 
     def identified(self, issuer: str, subject: str) -> User | None:
         with _refused("read"):
@@ -225,9 +263,10 @@ class SqliteStore:
     def database(self, name: str) -> Database | None:
         try:
             seen = self._seen()
-            return seen.databases.get(name) or seen.keep(
-                seen.databases, name, read_database(seen.connection, name)
-            )
+            found = seen.databases.get(name)
+            if found is None and (found := read_database(seen.connection, name)) is not None:
+                seen.databases.keep(name, found)
+            return found
         except (StoreError, apsw.Error) as error:
             raise _unavailable("read", error) from None
 
@@ -274,10 +313,11 @@ class SqliteStore:
 
     def _seen(self) -> Seen:
         """What this thread has read since the last change by anybody."""
-        connection = self._reader()
         seen: Seen | None = getattr(self._readers, "seen", None)
+        if seen is not None and seen.held:
+            return seen
         if seen is None:
-            seen = self._readers.seen = Seen(connection)
+            seen = self._readers.seen = Seen(self._reader(), self._side.now, self._check_file)
         seen.refresh()
         return seen
 

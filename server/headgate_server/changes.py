@@ -1,0 +1,86 @@
+"""Changes on their way into the store: one thread makes them, together those that came together.
+
+What a change costs is above all that the disk is waited for, and that threads wake each other.
+"""
+
+import asyncio
+import threading
+import time
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from headgate_engine import Job, SqliteStore
+from headgate_server.metrics import Metrics
+from headgate_server.refusals import Overloaded
+
+_MOST = 1024  # waiting
+_TOGETHER = 64
+
+_Waiting = tuple[Job, asyncio.AbstractEventLoop, "asyncio.Future[None]"]
+
+
+class Changes:
+    """Makes changes in *store* for tasks that wait for them."""
+
+    def __init__(self, store: SqliteStore, metrics: Metrics) -> None:
+        self._store, self._metrics = store, metrics
+        self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="changes", daemon=True)
+        self._thread.start()
+
+    async def make(self, job: Job) -> Any:
+        """The result of *job*, when it is durable. Raises Overloaded, what it raises, Unavailable,
+        Unknown.
+        """
+        if self._queue.qsize() >= _MOST:
+            raise Overloaded
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+        self._queue.put((job, loop, done))
+        await done
+        if job.error is not None:
+            raise job.error
+        return job.result
+
+    def close(self, seconds: float | None) -> bool:
+        """Makes those that wait, for *seconds* at most (None: however long); whether it did."""
+        self._queue.put(None)
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        going = True
+        while going:
+            first = self._queue.get()
+            waiting = [] if first is None else [first, *self._rest()]
+            going = first is not None
+            if waiting:
+                began = time.perf_counter()
+                self._store.transact_all([job for job, _, _ in waiting])
+                for _ in waiting:
+                    self._metrics.changed(time.perf_counter() - began)
+                self._tell(waiting)
+
+    def _rest(self) -> list[_Waiting]:
+        found: list[_Waiting] = []
+        while len(found) < _TOGETHER:
+            try:
+                one = self._queue.get_nowait()
+            except Empty:
+                break
+            if one is None:
+                self._queue.put(None)  # for the end, after these
+                break
+            found.append(one)
+        return found
+
+    def _tell(self, waiting: list[_Waiting]) -> None:
+        def tell() -> None:
+            for _, _, done in waiting:
+                if not done.done():  # who has left needs no answer
+                    done.set_result(None)
+
+        try:
+            waiting[0][1].call_soon_threadsafe(tell)
+        except RuntimeError:
+            pass  # the loop has ended: nobody waits any more

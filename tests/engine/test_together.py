@@ -1,0 +1,123 @@
+"""Changes that are made together come out as if each were made alone."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import poll_until
+from headgate_engine import Audit, Job, SqliteStore, Tx, Unavailable, UserExists
+
+HASH = "$2b$04$" + "." * 53
+
+
+def add(name: str) -> Callable[[Tx], Any]:
+    def step(tx: Tx) -> str:
+        if tx.user(name) is not None:
+            raise UserExists
+        tx.add_user(name, HASH, False)
+        return name
+
+    return step
+
+
+def half(name: str) -> Callable[[Tx], Any]:
+    """Does something, and then finds that it may not."""
+
+    def step(tx: Tx) -> None:
+        tx.add_user(name, HASH, False)
+        raise UserExists
+
+    return step
+
+
+def jobs(*changes: Callable[[Tx], Any]) -> list[Job]:
+    return [Job(change, Audit("root", "", f"change {n}")) for n, change in enumerate(changes)]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    opened = SqliteStore(tmp_path / "users.db")
+    yield opened
+    opened.close()
+
+
+def test_each_has_its_result_its_revision_and_its_record(store: SqliteStore) -> None:
+    made = jobs(add("a"), add("b"), add("c"))
+    before = store.fence()
+    store.transact_all(made)
+    assert [(job.result, job.revision, job.error) for job in made] == [
+        ("a", before + 1, None),
+        ("b", before + 2, None),
+        ("c", before + 3, None),
+    ]
+    assert store.fence() == before + 3
+    assert [one.statement for one in store.audit()] == ["change 0", "change 1", "change 2"]
+
+
+def test_what_one_may_not_leaves_no_trace_and_the_others_alone(store: SqliteStore) -> None:
+    made = jobs(add("a"), half("b"), add("a"), add("c"))
+    store.transact_all(made)
+    assert [type(job.error) for job in made] == [type(None), UserExists, UserExists, type(None)]
+    assert [user.name for user in store.users()] == ["a", "c"]
+    assert [one.statement for one in store.audit()] == ["change 0", "change 3"]
+
+
+def test_what_the_store_cannot_take_of_one_is_the_fault_of_that_one_alone(
+    store: SqliteStore,
+) -> None:
+    def impossible(tx: Tx) -> None:
+        tx.add_user("", HASH, False)  # no row of the table may be so
+
+    made = jobs(add("a"), impossible, add("c"))
+    store.transact_all(made)
+    assert [type(job.error) for job in made] == [type(None), Unavailable, type(None)]
+    assert [user.name for user in store.users()] == ["a", "c"]
+
+
+def test_nothing_is_done_where_the_store_is_away(tmp_path: Path, store: SqliteStore) -> None:
+    (tmp_path / "users.db").rename(tmp_path / "elsewhere.db")
+    made = jobs(add("a"), add("b"))
+    store.transact_all(made)
+    assert all(isinstance(job.error, Unavailable) for job in made)
+
+
+def test_others_see_what_is_done_at_once_and_without_a_mark_soon(
+    tmp_path: Path, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = SqliteStore(tmp_path / "users.db")
+    assert store.user("a") is None
+    other.transact_all(jobs(add("a")))
+    assert store.user("a") is not None
+    # Killed between the commit and the mark: nobody was told that it is done.
+    monkeypatch.setattr(other._side, "mark", lambda epoch, revision: None)
+
+    def rename(tx: Tx) -> None:
+        user = tx.user("a")
+        assert user is not None
+        tx.put_user(user, hash=HASH, admin=True)
+
+    other.transact_all(jobs(rename))
+
+    def is_admin() -> bool:
+        user = store.user("a")
+        return user is not None and user.admin
+
+    poll_until(is_admin, "a change without a mark is never seen", 2)
+    other.close()
+
+
+def test_within_a_moment_the_store_is_asked_only_once(tmp_path: Path, store: SqliteStore) -> None:
+    other = SqliteStore(tmp_path / "users.db")
+    other.transact_all(jobs(add("a")))
+    with store.moment() as moment:
+        was = store.user("a")
+        assert was is not None
+        moment.keep_made("key", "made")
+        other.transact_all(jobs(lambda tx: tx.drop_user(was)))
+        assert store.user("a") is was
+    assert store.user("a") is None
+    with store.moment() as later:
+        assert later.made("key") is None
+    other.close()
