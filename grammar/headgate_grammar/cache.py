@@ -1,20 +1,23 @@
-"""Parsing a text once: clients send the same few texts over and over."""
+"""Parsing a text once: clients send the same few texts over and over, or others like them."""
 
 from collections import OrderedDict
 from collections.abc import Mapping
 from threading import Lock
 
+from headgate_grammar.alike import Alike
 from headgate_grammar.meter import Bounds
 from headgate_grammar.parser import UNBOUNDED, parse
 from headgate_grammar.statements import Statement
 from headgate_grammar.users import CreateUser, SetPassword
 
 _LONGEST_TEXT = 4096
+_LONGEST_ALIKE = 256
 
 
 class ParseCache:
     """`cache(text)` is `parse(text)` within *bounds*, remembered unless the text holds a password
-    or is long, or there are parameters.
+    or is long, or there are parameters. What is known of a text is good for those that differ from
+    it in their names.
 
     At most *capacity* texts, the least recently used forgotten first. May be used from several
     threads.
@@ -24,15 +27,19 @@ class ParseCache:
         self._bounds = bounds
         self._capacity = capacity
         self._known: OrderedDict[str, tuple[Statement, ...]] = OrderedDict()
+        self._alike = Alike()
         self._lock = Lock()
 
     def known(self, text: str) -> tuple[Statement, ...] | None:
-        """The statements of *text*, if they are remembered."""
+        """The statements of *text*, if they are remembered, or those of a text like it."""
         with self._lock:
-            if text not in self._known:
-                return None
-            self._known.move_to_end(text)
-            return self._known[text]
+            if text in self._known:
+                self._known.move_to_end(text)
+                return self._known[text]
+        if len(text) > _LONGEST_ALIKE or 0 < self._bounds.length < len(text):
+            return None
+        statement = self._alike.statement(text)
+        return (statement,) if statement is not None else None
 
     def __call__(
         self, text: str, parameters: Mapping[str, object] | None = None
@@ -44,6 +51,7 @@ class ParseCache:
             return known
         statements = parse(text, bounds=self._bounds)
         if len(text) <= _LONGEST_TEXT and not any(map(_secret, statements)):
+            self._alike.learn(text, statements)
             with self._lock:
                 self._known[text] = statements
                 if len(self._known) > self._capacity:

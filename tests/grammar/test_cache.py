@@ -1,0 +1,70 @@
+"""What is known of a text is what parsing it would give."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headgate_grammar import Bounds, ParseCache, ParseError, parse
+
+PLACES = [
+    "SHOW GRANTS FOR {}",
+    "DROP USER {}",
+    "DROP DATABASE {}",
+    "GRANT READ ON {} TO {}",
+    "REVOKE ALL PRIVILEGES ON {} FROM {}",
+    "GRANT ALL PRIVILEGES TO {}",
+    "CREATE DATABASE {}",
+    "SHOW MEASUREMENTS ON {}",
+    "SHOW TAG KEYS FROM {}",
+    "SELECT {} FROM {}",
+    "SHOW {} FOR {}",
+]
+plain = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True)
+quoted = st.text(st.characters(blacklist_characters='"\\\n\0', codec="utf-8"), max_size=8)
+words = st.sampled_from(["fill", "tz", "verbose", "Database", "user", '"fill"', '"to"', "a", '""'])
+names = plain | words | quoted.map('"{}"'.format)
+
+
+@given(st.sampled_from(PLACES), st.lists(st.tuples(names, names), min_size=2, max_size=6))
+def test_a_text_like_one_that_was_parsed_is_what_parsing_it_gives(
+    place: str, chosen: list[tuple[str, str]]
+) -> None:
+    cache = ParseCache()
+    for pair in chosen:
+        text = place.format(*pair)
+        try:
+            parsed = parse(text)
+        except ParseError:
+            assert cache.known(text) is None
+            continue
+        known = cache.known(text)
+        assert known is None or known == parsed
+        assert cache(text) == parsed
+
+
+def test_a_name_more_is_known_without_parsing() -> None:
+    cache = ParseCache()
+    cache("GRANT READ ON db TO ann")
+    assert cache.known('grant READ on "other db" to bob') == parse(
+        'GRANT READ ON "other db" TO bob'
+    )
+    assert cache.known("GRANT WRITE ON db TO bob") is None
+    assert cache.known("GRANT READ  ON db TO bob") is None  # not the same text in between
+
+
+def test_the_same_name_twice_tells_nothing_of_its_places() -> None:
+    cache = ParseCache()
+    cache("GRANT READ ON ann TO ann")
+    assert cache.known("GRANT READ ON db TO ann") is None
+
+
+def test_bounds_hold_for_what_is_like_a_text() -> None:
+    cache = ParseCache(bounds=Bounds(length=30))
+    cache("SHOW GRANTS FOR ann")
+    assert cache.known("SHOW GRANTS FOR " + "a" * 30) is None
+
+
+def test_passwords_are_never_remembered() -> None:
+    cache = ParseCache()
+    cache("CREATE USER ann WITH PASSWORD 'secret'")
+    cache("SET PASSWORD FOR ann = 'secret'")
+    assert "secret" not in repr(vars(cache)) + repr(vars(cache._alike))
