@@ -12,6 +12,7 @@ from typing import cast
 import httptools
 
 from headgate_server.failures import Broken, Silent, UpstreamError
+from headgate_server.outbox import outbox
 
 Headers = Iterable[tuple[str, str]]
 Body = bytes | AsyncIterable[bytes] | None
@@ -30,6 +31,7 @@ class Wire(asyncio.Protocol):
 
     def __init__(self, read_timeout: float) -> None:
         self._loop = asyncio.get_running_loop()
+        self._outbox = outbox()
         self._read_timeout = read_timeout
         self.transport: asyncio.Transport | None = None
         self.used = False  # for an answer before this one
@@ -63,7 +65,7 @@ class Wire(asyncio.Protocol):
         self._begin(method)
         transport = self.transport
         assert transport is not None
-        transport.write(_head(method, target, host, headers, body))
+        self._outbox.put(transport, _head(method, target, host, headers, body))
         if body is None or isinstance(body, bytes):
             self._touch()
         else:
@@ -83,13 +85,13 @@ class Wire(asyncio.Protocol):
             async for piece in body:
                 if chunked:
                     piece = b"%x\r\n%b\r\n" % (len(piece), piece)
-                self.transport.write(piece)
+                self._outbox.put(self.transport, piece)
                 if self._writable is not None:
                     self._touch()
                     await self._writable
                     self.deadline = math.inf  # it is the client's turn again
             if chunked:
-                self.transport.write(b"0\r\n\r\n")
+                self._outbox.put(self.transport, b"0\r\n\r\n")
             self._touch()
         except asyncio.CancelledError:
             raise
