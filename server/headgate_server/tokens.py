@@ -3,28 +3,64 @@
 The answers are InfluxDB's, where it has not changed them from version to version.
 """
 
+import hashlib
 import json
 import math
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from secrets import token_bytes
 from typing import Any, NoReturn
 
 import jwt
 from jwt.algorithms import HMACAlgorithm
 
+from headgate_engine import Recent
 from headgate_server.refusals import Unauthenticated
 
-_ALGORITHMS = ("HS256", "HS384", "HS512")
+_ALGORITHMS = {
+    "HS256": HMACAlgorithm(HMACAlgorithm.SHA256),
+    "HS384": HMACAlgorithm(HMACAlgorithm.SHA384),
+    "HS512": HMACAlgorithm(HMACAlgorithm.SHA512),
+}
 # Those that exist and are refused; what is not even one of them is "unavailable".
 _OTHERS = frozenset(
     {"none"} | {f"{family}{size}" for family in ("RS", "ES", "PS") for size in (256, 384, 512)}
 )
 _LONGEST = 16_384
+_MOST_KNOWN = 10_000
 
 _JWS = jwt.PyJWS(algorithms=list(_ALGORITHMS))
 # InfluxDB takes secrets of any length. Filters are the process's: none may be set in a request.
 warnings.filterwarnings("ignore", category=jwt.InsecureKeyLengthWarning)
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a token says; times are seconds since 1970, and None for what is no number."""
+
+    username: object
+    expires: float | None
+    issued: float | None
+    begins: float | None
+
+    def name(self, now: float) -> str:
+        """The user that it names, if it is valid at *now*. Raises Unauthenticated."""
+        if not self.expires:
+            raise Unauthenticated("token expiration required")
+        if now > math.floor(self.expires) + 1:
+            raise Unauthenticated("Token is expired")
+        if self.begins is not None and now < math.floor(self.begins):
+            raise Unauthenticated("Token is not valid yet")
+        if self.issued is not None and now < math.floor(self.issued):
+            raise Unauthenticated("Token used before issued")
+        if not isinstance(self.username, str):
+            raise Unauthenticated("username in token must be a string")
+        if not self.username:
+            raise Unauthenticated("token must contain a username")
+        return self.username
 
 
 def username(token: str, secrets: Sequence[str], clock: Callable[[], float] = time.time) -> str:
@@ -33,6 +69,34 @@ def username(token: str, secrets: Sequence[str], clock: Callable[[], float] = ti
 
     The claim `exp` is required; `nbf` and `iat` count where they are numbers; other claims do not.
     """
+    return _verified(token, secrets).name(clock())
+
+
+class Bearers:
+    """The same of tokens that come again and again: what was signed by one of *secrets* is known by
+    a keyed digest of it, and is looked into only once. Whether it is valid now is asked each time.
+    """
+
+    def __init__(self, secrets: Sequence[str], clock: Callable[[], float] = time.time) -> None:
+        self.secrets, self._clock = secrets, clock
+        self._key = token_bytes(32)
+        self._known: Recent[bytes, Claims] = Recent(_MOST_KNOWN)
+
+    def username(self, token: str) -> str:
+        """The user that *token* names. Raises Unauthenticated."""
+        text = token.encode("utf-8", "surrogatepass")
+        digest = hashlib.blake2b(text, key=self._key, digest_size=32).digest()
+        claims = self._known.get(digest)
+        if claims is not None:
+            return claims.name(self._clock())
+        claims = _verified(token, self.secrets)
+        name = claims.name(self._clock())
+        self._known.keep(digest, claims)
+        return name
+
+
+def _verified(token: str, secrets: Sequence[str]) -> Claims:
+    """What *token* says, whom one of *secrets* signed. Raises Unauthenticated."""
     if not secrets:
         raise Unauthenticated("bearer auth disabled")
     try:
@@ -41,16 +105,15 @@ def username(token: str, secrets: Sequence[str], clock: Callable[[], float] = ti
         raise Unauthenticated("token is malformed: it is no text") from None
     if len(token) > _LONGEST:
         raise Unauthenticated("token is malformed: token too long")
-    _check_header(token)
-    claims = _claims(token)
-    _check_signature(token, secrets)
-    _check_times(claims, clock())
-    name = claims.get("username")
-    if not isinstance(name, str):
-        raise Unauthenticated("username in token must be a string")
-    if not name:
-        raise Unauthenticated("token must contain a username")
-    return name
+    parts = _parts(token)
+    claims = _claims(parts.payload)
+    _check_signature(parts, secrets)
+    return Claims(
+        claims.get("username"),
+        _number(claims.get("exp")),
+        _number(claims.get("iat")),
+        _number(claims.get("nbf")),
+    )
 
 
 def mint(name: str, secret: str, expires: float, algorithm: str = "HS256") -> str:
@@ -78,41 +141,55 @@ def check_secret(secret: str) -> None:
         raise ValueError("a key pair's half, or no UTF-8: it cannot sign HS256") from None
 
 
-def _check_header(token: str) -> None:
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """A token taken apart; *signed* is what the signature is of."""
+
+    algorithm: HMACAlgorithm
+    payload: bytes
+    signed: bytes
+    signature: bytes = field(repr=False)
+
+
+def _parts(token: str) -> _Parts:
+    """Read once, and verified by nobody yet."""
     if token.count(".") != 2:
         raise Unauthenticated("token contains an invalid number of segments")
     try:
-        header = _JWS.get_unverified_header(token)
+        whole = _JWS.decode_complete(token, options={"verify_signature": False})
     except jwt.InvalidTokenError as error:
         raise Unauthenticated(f"token is malformed: {error}") from None
-    algorithm = header.get("alg")
+    algorithm = whole["header"].get("alg")
     if not isinstance(algorithm, str):
         raise Unauthenticated("signing method (alg) is unspecified.")
     if algorithm not in _ALGORITHMS:
         if algorithm not in _OTHERS:
             raise Unauthenticated("signing method (alg) is unavailable.")
         raise Unauthenticated(f"unexpected signing method: {algorithm}")
+    signed = token.rpartition(".")[0].encode()
+    return _Parts(_ALGORITHMS[algorithm], whole["payload"], signed, whole["signature"])
 
 
-def _check_signature(token: str, secrets: Sequence[str]) -> None:
+def _check_signature(parts: _Parts, secrets: Sequence[str]) -> None:
     for secret in secrets:
-        try:
-            _JWS.decode(token, secret, algorithms=list(_ALGORITHMS))
-        except jwt.InvalidSignatureError:
-            continue
-        except jwt.InvalidTokenError as error:
-            raise Unauthenticated(f"token is malformed: {error}") from None
-        return
+        if parts.algorithm.verify(parts.signed, _key(parts.algorithm, secret), parts.signature):
+            return
     raise Unauthenticated("signature is invalid")
 
 
-def _claims(token: str) -> dict[str, Any]:
-    """What *token* says, whoever signed it: InfluxDB complains of it before it looks."""
+@lru_cache(64)
+def _key(algorithm: HMACAlgorithm, secret: str) -> bytes:
+    """Made once of each of the server's secrets. Raises Unauthenticated for what is none."""
     try:
-        payload: bytes = _JWS.decode(token, options={"verify_signature": False})
-        claims = json.loads(payload, parse_constant=_no_constant)
-    except jwt.InvalidTokenError as error:
+        return algorithm.prepare_key(secret)
+    except jwt.PyJWTError as error:
         raise Unauthenticated(f"token is malformed: {error}") from None
+
+
+def _claims(payload: bytes) -> dict[str, Any]:
+    """What a token says, whoever signed it: InfluxDB complains of it before it looks."""
+    try:
+        claims = json.loads(payload, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         raise Unauthenticated("token is malformed: claims are no JSON") from None
     if not isinstance(claims, dict):
@@ -122,19 +199,6 @@ def _claims(token: str) -> dict[str, Any]:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(name)
-
-
-def _check_times(claims: dict[str, Any], now: float) -> None:
-    expires = _number(claims.get("exp"))
-    if not expires:
-        raise Unauthenticated("token expiration required")
-    if now > math.floor(expires) + 1:
-        raise Unauthenticated("Token is expired")
-    issued, begins = _number(claims.get("iat")), _number(claims.get("nbf"))
-    if begins is not None and now < math.floor(begins):
-        raise Unauthenticated("Token is not valid yet")
-    if issued is not None and now < math.floor(issued):
-        raise Unauthenticated("Token used before issued")
 
 
 def _number(value: Any) -> float | None:
