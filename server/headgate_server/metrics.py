@@ -6,10 +6,10 @@ One process keeps its numbers in memory. Several workers keep theirs in files of
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import lru_cache
 from importlib.metadata import version
-from typing import TypeVar, cast
 
 from prometheus_client import (
     CollectorRegistry,
@@ -23,13 +23,13 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from headgate_grammar import Statement
+from headgate_server.tally import Events, Tally
 
 # A line more for each counter, of use to nobody.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 # prometheus_client looks for it when it is imported, in each worker.
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-T = TypeVar("T", Counter, Gauge, Histogram)
 
 _FAST = (0.00001, 0.00005, 0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
 _REQUEST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -145,34 +145,25 @@ class Metrics:
             multiprocess_mode="max",
         )
         build.labels(version("headgate")).set(1)
-        self._children: dict[tuple[int | str, ...], Counter | Gauge | Histogram] = {}
         # Looked up once: a look-up by label costs more than the count itself.
-        self._read_seconds = self._store_seconds.labels("read")
         self._change_seconds = self._store_seconds.labels("change")
-        self._lookups = {
-            (cache, hit): self._cache.labels(cache, "hit" if hit else "miss")
-            for cache in ("password", "statement", "token")
-            for hit in (True, False)
-        }
-
-    def _child(self, whole: T, *labels: str) -> T:
-        """Of *whole* the one with these labels. They are few: none is a client's choice."""
-        key: tuple[int | str, ...] = (id(whole), *labels)
-        child = self._children.get(key)
-        if child is None:
-            child = self._children[key] = whole.labels(*labels)
-        return cast(T, child)
+        self._tally = Tally()
+        self._recalled = Events(
+            (self._authentications, ("password", "accepted")),
+            (self._cache, ("password", "hit")),
+        )
+        self._again = lru_cache(self._again_events)
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
-        self._child(self._requests, route, method, str(status)).inc()
-        self._child(self._request_seconds, route).observe(seconds)
+        self._tally.count_one(self._requests, (route, method, status))
+        self._tally.observe(self._request_seconds, (route,), seconds)
 
     def upstream(self, name: str, component: str, outcome: str, seconds: float) -> None:
-        self._child(self._upstream, name, component, outcome).inc()
-        self._child(self._upstream_seconds, name).observe(seconds)
+        self._tally.count_one(self._upstream, (name, component, outcome))
+        self._tally.observe(self._upstream_seconds, (name,), seconds)
 
     def upstream_open(self, name: str, change: int) -> None:
-        self._child(self._upstream_open, name).inc(change)
+        self._upstream_open.labels(name).inc(change)
 
     def show_cortex_names(self) -> None:
         """From now on there are also what cortex-gateway calls its figures."""
@@ -220,7 +211,7 @@ class Metrics:
         self._refused_connections.inc()
 
     def authentication(self, method: str, outcome: str) -> None:
-        self._child(self._authentications, method, outcome).inc()
+        self._tally.count_one(self._authentications, (method, outcome))
 
     def bcrypt_pending(self, change: int) -> None:
         self._bcrypt_pending.inc(change)
@@ -228,21 +219,41 @@ class Metrics:
     def bcrypt(self) -> AbstractContextManager[object]:
         return self._bcrypt_seconds.time()
 
+    def recalled(self) -> None:
+        """Somebody was let in by a password that was remembered."""
+        self._tally.count(self._recalled)
+
+    def again(self, kinds: Sequence[str]) -> None:
+        """Statements of these *kinds* were answered as before, their text parsed before, too."""
+        self._tally.count(self._again(kinds))
+
+    def _again_events(self, kinds: Sequence[str]) -> Events:
+        done = [(self._statements, (kind, "done")) for kind in kinds]
+        return Events((self._cache, ("statement", "hit")), *done)
+
     def lookup(self, cache: str, hit: bool) -> None:
-        self._lookups[cache, hit].inc()
+        self._tally.count_one(self._cache, (cache, "hit" if hit else "miss"))
 
     def statement(self, statement: Statement, *, failed: bool) -> None:
         outcome = "failed" if failed else "done"
-        self._statements.labels(type(statement).__name__, outcome).inc()
+        self._tally.count_one(self._statements, (type(statement).__name__, outcome))
 
-    def read(self) -> AbstractContextManager[object]:
-        return self._read_seconds.time()
+    def read(self, seconds: float) -> None:
+        self._tally.observe(self._store_seconds, ("read",), seconds)
+
+    def changed(self, seconds: float) -> None:
+        self._tally.observe(self._store_seconds, ("change",), seconds)
 
     def change(self) -> AbstractContextManager[object]:
         return self._change_seconds.time()
 
+    def flush(self) -> None:
+        """Puts down what was counted since the last time, for the other workers to see."""
+        self._tally.flush()
+
     def page(self, accept: str) -> tuple[bytes, str]:
         """Everything, of all workers, and its media type: the newest that *accept* names."""
+        self.flush()
         encode, media_type = choose_encoder(accept)
         return encode(self._all), media_type
 

@@ -7,6 +7,7 @@ nobody waits for it.
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from headgate_engine import Refused, SqliteStore, Unavailable, Unknown
@@ -18,6 +19,14 @@ _LONGEST = 1000
 _OTHERS = ("", "", "-- many others", "refused")
 
 _Kind = tuple[str, str, str, str]  # actor, address, statement, outcome
+
+
+@dataclass(slots=True)
+class _Seen:
+    """Since when, and how often."""
+
+    time: str
+    count: int
 
 
 class Recorder:
@@ -34,7 +43,7 @@ class Recorder:
         self._retention = retention
         self._complain = complain
         self._complained = ""
-        self._waiting: dict[_Kind, Refused] = {}
+        self._waiting: dict[_Kind, _Seen] = {}
         self._lock = threading.Lock()
         self._something = threading.Event()
         self._closed = threading.Event()
@@ -43,9 +52,14 @@ class Recorder:
 
     def refused(self, actor: str, address: str, statement: str, outcome: str) -> None:
         """Notes that *statement* (no secrets in it) was refused, because of *outcome*."""
-        who, what, why = map(_storable, (actor, statement, outcome))
+        kind = (actor, address, statement, outcome)
         with self._lock:
-            self._add(Refused(_time(datetime.now(UTC)), who, address, what, why))
+            known = self._waiting.get(kind)
+            if known is not None:  # as in a flood nearly all are
+                known.count += 1
+                return
+            who, what, why = map(_storable, (actor, statement, outcome))
+            self._add((who, address, what, why), _Seen(_time(datetime.now(UTC)), 1))
         self._something.set()
 
     def close(self) -> None:
@@ -54,13 +68,14 @@ class Recorder:
         self._something.set()
         self._thread.join()
 
-    def _add(self, new: Refused) -> None:
-        kind = (new.actor, new.address, new.statement, new.outcome)
+    def _add(self, kind: _Kind, new: _Seen) -> None:
         if kind not in self._waiting and len(self._waiting) >= _MOST_KINDS:
             kind = _OTHERS
         known = self._waiting.get(kind)
-        first, before = (known.time, known.count) if known is not None else (new.time, 0)
-        self._waiting[kind] = Refused(min(first, new.time), *kind, before + new.count)
+        if known is None:
+            self._waiting[kind] = new
+        else:
+            known.time, known.count = min(known.time, new.time), known.count + new.count
 
     def _run(self) -> None:
         tidy_at = time.monotonic()
@@ -90,11 +105,13 @@ class Recorder:
         if not waiting:
             return
         try:
-            self._store.record(list(waiting.values()))
+            self._store.record(
+                [Refused(seen.time, *kind, seen.count) for kind, seen in waiting.items()]
+            )
         except (Unavailable, Unknown):
             with self._lock:
-                for one in waiting.values():  # with the next
-                    self._add(one)
+                for kind, seen in waiting.items():  # with the next
+                    self._add(kind, seen)
             raise
 
     def _tidy(self) -> None:
