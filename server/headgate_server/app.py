@@ -4,15 +4,14 @@ import asyncio
 import math
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from random import getrandbits
+from collections.abc import Awaitable, Callable
 
 from starlette.requests import ClientDisconnect
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from headgate_engine import StoreError
 from headgate_server import logs
+from headgate_server.answers import Answers, request_id
 from headgate_server.call import Call
 from headgate_server.configuration import ConfigurationError, configure_again
 from headgate_server.failures import BrokenOff
@@ -26,15 +25,17 @@ from headgate_server.gateway.refused import refused
 from headgate_server.gateway.tail import Tail, as_request
 from headgate_server.metrics import Metrics
 from headgate_server.openapi import openapi
-from headgate_server.ping import health, ping, show_metrics, status
-from headgate_server.query import query
+from headgate_server.ping import health, ping, ping_at_once, show_metrics, status
+from headgate_server.query import query, query_at_once
 from headgate_server.refusals import BadRequest, Refusal, refusal, told
+from headgate_server.reply import Reply, Response
 from headgate_server.service import Service
 from headgate_server.settings import Settings
 from headgate_server.whoami import whoami
 from headgate_server.write import write, write_v2
 
 Endpoint = Callable[[Call, Service, Format], Awaitable[Response]]
+AtOnce = Callable[[Call, Service], Reply | None]
 
 # Exact and undecoded, as InfluxDB matches paths: `/query/` and `/%71uery` are not found.
 ROUTES: dict[bytes, dict[str, Endpoint]] = {
@@ -48,16 +49,15 @@ ROUTES: dict[bytes, dict[str, Endpoint]] = {
     b"/api/whoami": {"GET": whoami},
     b"/openapi.json": {"GET": openapi},
 }
+# What the endpoints of these paths answer without waiting for anybody, where they can.
+AT_ONCE: dict[tuple[str, bytes], AtOnce] = {
+    ("GET", b"/query"): query_at_once,
+    ("POST", b"/query"): query_at_once,
+    ("GET", b"/ping"): ping_at_once,
+    ("HEAD", b"/ping"): ping_at_once,
+}
 _PREFLIGHT = frozenset({b"/query", b"/write"})
 _METHODS = frozenset("GET HEAD POST PUT PATCH DELETE OPTIONS".split())
-
-_CORS = {
-    "Access-Control-Allow-Methods": "DELETE, GET, OPTIONS, POST, PUT",
-    "Access-Control-Allow-Headers": "Accept, Accept-Encoding, Authorization, Content-Length,"
-    " Content-Type, X-CSRF-Token, X-HTTP-Method-Override",
-    "Access-Control-Expose-Headers": "Date, X-InfluxDB-Version, X-InfluxDB-Build",
-}
-_LONGEST_ERROR = 1024
 # Writes to other stores than InfluxDB's: who is only to wait has to hear 503 there.
 _PUSHES = (b"/push", b"/write", b"/ingest", b"/import", b"/Push", b"/logs", b"/metrics")
 _CLIENT_LEFT = 499  # what nginx writes: it goes to the log only
@@ -75,10 +75,7 @@ class Application:
         self.finished = True  # whether they did
         self._settings = settings
         self._service: Service | None = None
-        self._about = {
-            "X-Influxdb-Version": settings.reported_version,
-            "X-Influxdb-Build": "Headgate",
-        }
+        self._answers = Answers(settings)
 
     def reconfigure(self) -> None:
         """Reads again how tokens are taken, and what is behind us.
@@ -104,6 +101,28 @@ class Application:
         elif scope["type"] == "websocket":
             await self._tail(scope, receive, send)
 
+    def at_once(self, scope: Scope, *, keep: bool) -> bytes | None:
+        """The answer to a request without a body as HTTP/1.1 writes it, if nobody and nothing has
+        to be waited for; *keep* says whether the connection stays open.
+        """
+        endpoint = AT_ONCE.get((scope["method"], scope["raw_path"]))
+        service = self._service
+        if endpoint is None or service is None or service.gateway.all:
+            return None
+        if service.traced:
+            return None
+        call, started = Call(scope, _nothing_comes), time.perf_counter()
+        call.route = call.raw_path.decode()
+        call.note.id = request_id(call)
+        try:
+            reply = endpoint(call, service)
+        except Exception as error:
+            reply = self._failed(call, error, _format(call))
+        if reply is None:
+            return None
+        self._note(call, reply.status_code, len(reply.body), started)
+        return self._answers.written(reply, call, keep=keep)
+
     def upgrades(self, host: bytes, url: bytes) -> bool:
         """Whether what is sent there may become a WebSocket."""
         path = url.partition(b"?")[0]
@@ -112,7 +131,7 @@ class Application:
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
         try:
-            self._service = Service(self._settings, self.metrics)
+            self._service = Service(self._settings, self.metrics, self._answers)
         except StoreError as error:
             logs.complain(str(error))
             await send({"type": "lifespan.startup.failed"})
@@ -148,13 +167,16 @@ class Application:
             logs.report(error, call.note.id)
             raise  # the answer has begun: all that is left is to break the connection off
         finally:
-            seconds = time.perf_counter() - started
             call.end()
-            route = call.route
             status: int = call.scope.get("state", {}).get("refused", meter.status)
-            self.metrics.request(route, _method(call), status, seconds)
-            logs.access(call, route, status, meter.size, seconds)
+            self._note(call, status, meter.size, started)
         return status
+
+    def _note(self, call: Call, status: int, size: int, started: float) -> None:
+        """Counts the request, and writes it into the log."""
+        seconds = time.perf_counter() - started
+        self.metrics.request(call.route, _method(call), status, seconds)
+        logs.access(call, call.route, status, size, seconds)
 
     async def _answer(self, call: Call) -> Response:
         assert self._service is not None
@@ -162,41 +184,42 @@ class Application:
         try:
             call.mounted, path = self._service.gateway.find(call, path)
         except BadRequest as error:
-            return self._plain(400, f"{error}\n")
+            return self._answers.plain(400, f"{error}\n")
         mounted = call.mounted
         if mounted is not None:
             call.at_end(mounted.hold())
         endpoints = ROUTES.get(path)
         if self._service.gateway.all and (path + b"/").startswith(PREFIX + b"/"):
-            call.route, call.note.id = PREFIX.decode(), _id(call)
+            call.route, call.note.id = PREFIX.decode(), request_id(call)
             return await forward_auth(call, self._service)
         if mounted is not None and mounted.table is not None:
             if endpoints is None or (path != call.raw_path and path not in mounted.serves):
                 return await self._hand_on(call, mounted, path)
         if endpoints is None:
-            return self._plain(404, "404 page not found\n")
+            return self._answers.plain(404, "404 page not found\n")
         call.route = path.decode()
         preflight = path in _PREFLIGHT
         endpoint = endpoints.get(call.method)
         if endpoint is None and not (preflight and call.method == "OPTIONS"):
             allowed = [*endpoints, *(["OPTIONS"] if preflight else [])]
-            return self._plain(405, "Method Not Allowed\n", {"Allow": ", ".join(allowed)})
-        call.note.id = _id(call)
-        response = await self._call(endpoint, call) if endpoint is not None else Response()
-        response.headers.update(self._headers(call))
+            allow = {"Allow": ", ".join(allowed)}
+            return self._answers.plain(405, "Method Not Allowed\n", allow)
+        call.note.id = request_id(call)
+        response = await self._call(endpoint, call) if endpoint is not None else Reply()
+        response.raw_headers += self._answers.carried(call)
         return response
 
     async def _hand_on(self, call: Call, mounted: Mounted, path: bytes) -> Response:
         """A store's own HTTP API, behind our login."""
         assert self._service is not None
-        call.route, call.note.id = f"gateway {mounted.settings.name}", _id(call)
+        call.route, call.note.id = f"gateway {mounted.settings.name}", request_id(call)
         try:
             response = await proxy(call, self._service, mounted, path)
         except ClientDisconnect:
             raise
         except Exception as error:
             response = self._kept_out(call, path, error)
-        response.headers.update({"X-Request-Id": call.note.id})
+        response.raw_headers.append((b"x-request-id", call.note.id.encode("latin-1")))
         return response
 
     def _kept_out(self, call: Call, path: bytes, error: Exception) -> Response:
@@ -218,7 +241,7 @@ class Application:
         assert self._service is not None
         await receive()  # that it wants to begin
         path, status = call.raw_path, 101
-        call.note.id = _id(call)
+        call.note.id = request_id(call)
         try:
             mounted, path = self._service.gateway.find(call, path)
             assert mounted is not None  # it has become one because of him
@@ -236,49 +259,29 @@ class Application:
             await tail.run(socket, send)
         finally:
             call.end()
-            seconds = time.perf_counter() - started
-            self.metrics.request(call.route, "GET", status, seconds)
-            logs.access(call, call.route, status, 0, seconds)
+            self._note(call, status, 0, started)
 
     async def _call(self, endpoint: Endpoint, call: Call) -> Response:
         assert self._service is not None
-        accept = ",".join(call.headers.getlist("accept"))
-        format = format_for(accept, pretty=False)
+        format = _format(call)
         try:
-            if call.url_pairs.get("pretty") == "true":
-                format = format_for(accept, pretty=True)
+            call.check()
             return await endpoint(call, self._service, format)
         except ClientDisconnect:
             raise
         except Exception as error:
-            row = refusal(error, writing=endpoint in (write, write_v2))
-            if row is not None:
-                call.note.error = told(error)
-                return self._refused(row, row.prefix + str(error), format)
+            return self._failed(call, error, format, writing=endpoint in (write, write_v2))
+
+    def _failed(
+        self, call: Call, error: Exception, format: Format, *, writing: bool = False
+    ) -> Reply:
+        """The answer where an endpoint raised *error*."""
+        row = refusal(error, writing=writing)
+        if row is None:
             logs.report(error, call.note.id)
-            return self._refused(Refusal(500), "internal error", format)
-
-    def _refused(self, row: Refusal, text: str, format: Format) -> Response:
-        headers = row.headers | {"Content-Type": format.media_type}
-        response = Response(format.error(text), row.status, headers=headers)
-        if row.status == 401:
-            response.headers["WWW-Authenticate"] = f'Basic realm="{self._settings.realm}"'
-        else:
-            response.raw_headers.append((b"x-influxdb-error", _header(text)))
-        return response
-
-    def _headers(self, call: Call) -> Mapping[str, str]:
-        """The server's name and the request's id, and who may read the answer in a browser."""
-        id = {"Request-Id": call.note.id, "X-Request-Id": call.note.id}
-        origin = call.headers.get("origin")
-        cors = {"Access-Control-Allow-Origin": origin} | _CORS if origin else {}
-        return self._about | id | cors
-
-    def _plain(self, status: int, text: str, headers: dict[str, str] | None = None) -> Response:
-        response = Response(text, status, headers=headers, media_type="text/plain")
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers.update(self._about)
-        return response
+            return self._answers.refused(Refusal(500), "internal error", format)
+        call.note.error = told(error)
+        return self._answers.refused(row, row.prefix + str(error), format)
 
 
 class _Meter:
@@ -297,31 +300,23 @@ class _Meter:
         await self._send(message)
 
 
+async def _nothing_comes() -> Message:
+    """There is no more of the request."""
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+def _format(call: Call) -> Format:
+    """The one that the answer is wanted in; JSON on one line where the URL cannot be read."""
+    try:
+        pretty = call.url_pairs.get("pretty") == "true"
+    except BadRequest:
+        pretty = False
+    return format_for(call.accept, pretty=pretty)
+
+
 def _method(call: Call) -> str:
     """For labels: one of those that there are."""
     return call.method if call.method in _METHODS else "other"
-
-
-def _id(call: Call) -> str:
-    """The request's, or one of its own."""
-    for name in ("x-request-id", "request-id"):
-        given = call.headers.get(name)
-        if given:
-            return given
-    # Like a UUID, at a tenth of its price: an id is no secret.
-    digits = f"{getrandbits(128):032x}"
-    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
-
-
-def _header(text: str) -> bytes:
-    """*text* as a header's value: cut at 1024 bytes, line ends and control characters as blanks."""
-    cut = text.encode("utf-8", "replace")[:_LONGEST_ERROR]
-    return bytes(0x20 if _forbidden(byte) else byte for byte in cut).strip()
-
-
-def _forbidden(byte: int) -> bool:
-    """By RFC 9110, which lets a tab stand in a value."""
-    return (byte < 0x20 and byte != 0x09) or byte == 0x7F
 
 
 def application(settings: Settings) -> ASGIApp:

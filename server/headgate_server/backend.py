@@ -12,9 +12,9 @@ from starlette.responses import JSONResponse, Response
 from headgate_engine import NOBODY, AuthenticationFailed, Engine, Principal, Unavailable
 from headgate_grammar import Privilege
 from headgate_server.credentials import Shown
-from headgate_server.form import pairs
 from headgate_server.login import Login
 from headgate_server.metrics import Metrics
+from headgate_server.pairs import pairs
 from headgate_server.refusals import Overloaded, TooManyFailures, Unauthenticated
 
 

@@ -1,16 +1,16 @@
 """One request on its way: what it carries, and what is noted of it for log and metrics."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
-from headgate_server.form import Pairs, check_number, pairs
+from headgate_server.headers import Headers
+from headgate_server.pairs import Pairs, check_number, pairs
 from headgate_server.refusals import BadRequest
 
 if TYPE_CHECKING:  # it knows us
@@ -35,13 +35,18 @@ class Note:
     error: str = ""  # the request's, or of its statements the first one's
 
 
-class Call(Request):
+class Call:
     """A request, with its URL's parameters as InfluxDB reads them."""
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
-        super().__init__(scope, receive)
+        self.scope, self.receive = scope, receive
+        self.method: str = scope["method"]
+        self.query: bytes = scope["query_string"]
+        self.headers = Headers(scope["headers"])
         self.note = Note()
         self.route = "other"  # for log and metrics
+        self._heard = False  # all of the body
+        self._url_pairs: Pairs | None = None
         self.mounted: Mounted | None = None
         self._ends: list[Callable[[], None]] = []
 
@@ -90,6 +95,16 @@ class Call(Request):
             for one in watch:
                 one.cancel()
 
+    async def stream(self) -> AsyncGenerator[bytes, None]:
+        """The body's parts as they come, once. Raises ClientDisconnect."""
+        while not self._heard:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            self._heard = not message.get("more_body", False)
+            if part := message.get("body", b""):
+                yield part
+
     def end(self) -> None:
         while self._ends:
             self._ends.pop()()
@@ -100,12 +115,26 @@ class Call(Request):
         path: bytes = self.scope.get("raw_path") or self.scope["path"].encode()
         return path
 
-    @cached_property
+    @property
     def url_pairs(self) -> Pairs:
-        """Raises BadRequest for very many."""
-        encoded: bytes = self.scope["query_string"]
-        check_number(encoded)
-        return pairs(encoded)
+        """The URL's parameters. Raises BadRequest for very many."""
+        if self._url_pairs is None:
+            check_number(self.query)
+            self._url_pairs = pairs(self.query)
+        return self._url_pairs
+
+    @url_pairs.setter
+    def url_pairs(self, known: Pairs) -> None:
+        self._url_pairs = known
+
+    @property
+    def accept(self) -> str:
+        """Which formats the answer is wanted in."""
+        return ",".join(self.headers.getlist("accept"))
+
+    def check(self) -> None:
+        """Raises BadRequest for a URL with very many parameters."""
+        check_number(self.query)
 
     def check_authorization(self) -> None:
         """Raises BadRequest for more than one header `Authorization`: who else reads this request
@@ -114,10 +143,12 @@ class Call(Request):
         if len(self.headers.getlist("authorization")) > 1:
             raise BadRequest("more than one Authorization header")
 
-    @cached_property
+    @property
     def address(self) -> str:
         """Where it comes from: an IP address, or `unix` for a unix socket."""
-        if self.client is None:
+        client = self.scope.get("client")
+        if client is None:
             return "unix"
         # IPv4 on a socket for both: the same client has one name only.
-        return self.client.host.removeprefix("::ffff:")
+        host: str = client[0]
+        return host.removeprefix("::ffff:")

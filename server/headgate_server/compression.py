@@ -17,7 +17,7 @@ def takes_gzip(accept_encoding: str) -> bool:
     """Whether the header names gzip, in these letters, and not with `q=0` (which InfluxDB passes
     over).
     """
-    for part in accept_encoding.split(","):
+    for part in accept_encoding.split(",") if accept_encoding else ():
         name, _, parameter = part.partition(";")
         if name.strip(" \t") in ("gzip", "x-gzip"):
             quality = parameter.strip(" \t").lower().removeprefix("q=")

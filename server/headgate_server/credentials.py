@@ -1,17 +1,16 @@
 """What a request shows of who sends it. Reading only: whether it is true is login's business."""
 
-import base64
 import binascii
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
-from headgate_server.form import Pairs
+from headgate_server.pairs import Pairs
 from headgate_server.refusals import Unauthenticated
 from headgate_server.text import lossless
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NamePassword:
     method: ClassVar = "password"
     name: str
@@ -55,7 +54,7 @@ class Carrier(Protocol):
     def url_login(self) -> bool: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Shown:
     """What of a request can be credentials: the URL's parameters, and headers by name."""
 
@@ -65,7 +64,8 @@ class Shown:
     @property
     def authorization(self) -> str:
         """The header, or ""; where there are several, the first, as in InfluxDB."""
-        return next(iter(self.headers("authorization")), "")
+        found = self.headers("authorization")
+        return found[0] if found else ""
 
 
 def credentials(shown: Shown, carrier: Carrier | None = None) -> Credentials:
@@ -77,10 +77,12 @@ def credentials(shown: Shown, carrier: Carrier | None = None) -> Credentials:
     if shown.url.get("u") and shown.url.get("p"):
         return NamePassword(shown.url["u"], shown.url["p"])
     authorization = shown.authorization
-    own = carrier is not None and carrier.header_name.lower() == "authorization"
+    if carrier is None:
+        return _authorized(authorization)
+    own = carrier.header_name.lower() == "authorization"
     if authorization and not (own and _scheme(authorization) not in ("basic", "token")):
         return _authorized(authorization)
-    if carrier is not None and (text := _carried(shown, carrier)):
+    if text := _carried(shown, carrier):
         return Assertion(text)
     return _authorized(authorization)
 
@@ -101,18 +103,17 @@ def _carried(shown: Shown, carrier: Carrier) -> str:
 
 
 def _authorized(authorization: str) -> Credentials:
-    words = authorization.strip(" \t").split(" ")
-    if len(words) != 2:
+    scheme, _, rest = authorization.strip(" \t").partition(" ")
+    if not rest or " " in rest:
         raise _unreadable()
-    match words:
-        case ["Bearer", token] if token:
-            return Token(token)
-        case ["Token", pair] if ":" in pair:
-            name, _, password = lossless(pair.encode("latin-1")).partition(":")
-        case [scheme, encoded] if scheme.lower() == "basic":
-            name, password = _basic(encoded)
-        case _:
-            raise _unreadable()
+    if scheme.lower() == "basic":
+        name, password = _basic(rest)
+    elif scheme == "Bearer":
+        return Token(rest)
+    elif scheme == "Token" and ":" in rest:
+        name, _, password = lossless(rest.encode("latin-1")).partition(":")
+    else:
+        raise _unreadable()
     if not name:
         raise Unauthenticated("username required")
     return NamePassword(name, password)
@@ -124,7 +125,7 @@ def _unreadable() -> Unauthenticated:
 
 def _basic(encoded: str) -> tuple[str, str]:
     try:
-        decoded = base64.b64decode(encoded.encode("latin-1"), validate=True)
+        decoded = binascii.a2b_base64(encoded.encode("latin-1"), strict_mode=True)
     except (binascii.Error, UnicodeEncodeError):
         raise _unreadable() from None
     name, colon, password = lossless(decoded).partition(":")

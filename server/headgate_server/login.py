@@ -43,7 +43,7 @@ from headgate_server.refusals import (
     told,
 )
 from headgate_server.throttle import Throttle
-from headgate_server.tokens import by_shared_secret, username
+from headgate_server.tokens import Bearers, by_shared_secret
 
 # bcrypt does a dozen a second on a core: who stands behind 64 others is better told to come again.
 _QUEUE = 64
@@ -85,7 +85,7 @@ class Login:
         self._engine = engine
         self._metrics = metrics
         self._bcrypt = Pool(1, _QUEUE, metrics.bcrypt_pending)
-        self._shared_secrets = shared_secrets
+        self._bearers = Bearers(shared_secrets)
         self._issuers = issuers
         self._signing_in = Pool(1, _QUEUE)
         self._enabled = enabled
@@ -98,7 +98,7 @@ class Login:
 
     def take_tokens(self, shared_secrets: Sequence[str], issuers: Issuers | None) -> None:
         """Takes these tokens from now on, and no others."""
-        self._shared_secrets = shared_secrets
+        self._bearers = Bearers(shared_secrets)
         self._issuers = issuers
 
     async def __call__(
@@ -122,7 +122,9 @@ class Login:
                 return principal
             carrier = self._issuers.settings if self._issuers is not None else None
             shown = read_credentials(request, carrier)
-            principal = self._recall(shown, address) or await self._prove(shown, address)
+            if isinstance(shown, NamePassword) and (known := self._recall(shown, address)):
+                return known
+            principal = await self._prove(shown, address)
         except _REFUSED as error:
             if shown is None and self._engine.store.empty():
                 return NOBODY
@@ -133,6 +135,25 @@ class Login:
         if principal != NOBODY:
             self._metrics.authentication(shown.method, "accepted")
         return principal
+
+    def known(self, request: Shown, address: str) -> Principal | None:
+        """The same where nobody has to be waited for: no bcrypt, no keys of others, nobody who
+        comes in for the first time. None for all else, also for what proves nobody.
+        """
+        if not self._enabled:
+            return EVERYBODY
+        carrier = self._issuers.settings if self._issuers is not None else None
+        try:
+            shown = read_credentials(request, carrier)
+            if isinstance(shown, NamePassword):
+                return self._recall(shown, address)
+            if isinstance(shown, Assertion):
+                return None
+            user = self._bearer(shown.text)
+        except Unauthenticated:
+            return None
+        self._metrics.authentication(shown.method, "accepted")
+        return Principal(user, shown.method)
 
     def _tell(
         self,
@@ -165,16 +186,18 @@ class Login:
             name, why = (shown.name, why) if known else ("", f"{why}: no such user")
         self._refused(name, address, f"-- login ({method})", why)
 
-    def _recall(self, shown: Credentials, address: str) -> Principal | None:
+    def _recall(self, shown: NamePassword, address: str) -> Principal | None:
         """The short way: a password that was verified lately."""
-        if not isinstance(shown, NamePassword):
-            return None
         user = self._engine.user(shown.name)
-        if self._waits(shown, user, address):
+        if user is None:
             return None
-        known = self._engine.remembers(user, shown.password)
-        self._metrics.lookup("password", known)
-        return self._let_in(user, address) if known and user is not None else None
+        known_here = self._throttle.was_let_in(user.name, address, mark(user))
+        if not known_here and self._waits(shown, user, address):
+            return None
+        if not self._engine.remembers(user, shown.password):
+            return None
+        self._metrics.recalled()
+        return Principal(user, "password") if known_here else self._let_in(user, address)
 
     def _waits(self, shown: NamePassword, user: User | None, address: str) -> bool:
         """Whether his password is not to be looked at yet."""
@@ -188,7 +211,7 @@ class Login:
                 return self._let_in(await self._verified(shown, address), address)
             case Token(text):
                 return Principal(self._bearer(text), "shared-secret")
-            case Assertion(text) if self._shared_secrets and self._is_ours(text):
+            case Assertion(text) if self._bearers.secrets and self._is_ours(text):
                 return Principal(self._bearer(text), "shared-secret")
             case Assertion(text):
                 return await self._asserted(text, address)
@@ -229,6 +252,7 @@ class Login:
         return user
 
     async def _verify(self, shown: NamePassword) -> User:
+        self._metrics.lookup("password", False)
         with self._metrics.bcrypt():
             return await self._bcrypt.run(self._engine.authenticate, shown.name, shown.password)
 
@@ -242,7 +266,7 @@ class Login:
             done.exception()  # whoever waited has heard it; if nobody did, nobody needs to
 
     def _bearer(self, token: str) -> User:
-        user = self._engine.user(username(token, self._shared_secrets))
+        user = self._engine.user(self._bearers.username(token))
         if user is None:
             raise Unauthenticated("user not found")
         return user

@@ -66,6 +66,8 @@ def report(error: BaseException, id: str) -> None:
 
 def access(call: Call, route: str, status: int, size: int, seconds: float) -> None:
     """Writes that *call* was answered."""
+    if _silent():
+        return
     _request(call.address, call.method, route, status, size, seconds, call.note)
 
 

@@ -2,16 +2,15 @@
 
 from typing import Any
 
-from starlette.responses import Response
-
 from headgate_server.call import Call
 from headgate_server.formats import Format, Json
+from headgate_server.reply import Reply, typed
 from headgate_server.service import Service
 
 
-async def openapi(call: Call, service: Service, format: Format) -> Response:
+async def openapi(call: Call, service: Service, format: Format) -> Reply:
     """The description. It needs no login: it tells nothing of this server."""
-    return Response(Json(pretty=True).document(DESCRIPTION), media_type=Json.media_type)
+    return Reply(Json(pretty=True).document(DESCRIPTION), raw_headers=typed(Json.media_type))
 
 
 def _answer(description: str, schema: str, **headers: str) -> dict[str, Any]:

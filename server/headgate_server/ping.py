@@ -1,34 +1,52 @@
 """/ping, /status, /health and /metrics: is the server there, is it well, what does it do."""
 
 from collections.abc import Iterator
-from functools import partial
-
-from starlette.responses import Response
+from functools import lru_cache, partial
 
 from headgate_engine import NOBODY, Unavailable
 from headgate_server.call import Call
-from headgate_server.formats import Format, Json
+from headgate_server.formats import Format, Json, format_for
 from headgate_server.refusals import Unauthenticated
+from headgate_server.reply import Reply, typed
 from headgate_server.service import Service
 
 _LONGEST_ACCEPT = 1024
 
 
-async def ping(call: Call, service: Service, format: Format) -> Response:
+async def ping(call: Call, service: Service, format: Format) -> Reply:
     """204, or the version as JSON with `verbose`; authenticated if `ping-auth-enabled` is set."""
     await _login(call, service)
+    return _pong(call, service, format.media_type)
+
+
+def ping_at_once(call: Call, service: Service) -> Reply | None:
+    """The same, if nobody has to log in."""
+    if service.settings.ping_auth_enabled:
+        return None
+    if call.url_pairs:
+        return _pong(call, service, format_for(call.accept, pretty=False).media_type)
+    return _known_pong(format_for(call.accept, pretty=False).media_type)
+
+
+def _pong(call: Call, service: Service, wanted: str) -> Reply:
     if call.url_pairs.get("verbose", "") in ("", "0", "false"):
-        return Response(status_code=204, headers={"Content-Type": format.media_type})
+        return Reply(status_code=204, raw_headers=typed(wanted))
     return _json({"version": service.settings.reported_version})
 
 
-async def status(call: Call, service: Service, format: Format) -> Response:
+@lru_cache
+def _known_pong(media_type: str) -> Reply:
+    """For who adds nothing to it."""
+    return Reply(status_code=204, raw_headers=typed(media_type))
+
+
+async def status(call: Call, service: Service, format: Format) -> Reply:
     """204. Old clients ask for it; it means no more than /ping."""
     await _login(call, service)
-    return Response(status_code=204, headers={"Content-Type": format.media_type})
+    return Reply(status_code=204, raw_headers=typed(format.media_type))
 
 
-async def health(call: Call, service: Service, format: Format) -> Response:
+async def health(call: Call, service: Service, format: Format) -> Reply:
     """InfluxDB's description of a server that is well; 503 and `fail` if the store does not
     answer.
     """
@@ -63,7 +81,7 @@ def _checks(service: Service) -> Iterator[dict[str, str]]:
         yield check | ({"message": f"{away} of {len(up)} addresses away"} if away else {})
 
 
-async def show_metrics(call: Call, service: Service, format: Format) -> Response:
+async def show_metrics(call: Call, service: Service, format: Format) -> Reply:
     """Prometheus' text. Authenticated if `metrics-auth-enabled` or `ping-auth-enabled` is set."""
     if service.settings.metrics_auth_enabled:
         await _proved(call, service)
@@ -71,7 +89,7 @@ async def show_metrics(call: Call, service: Service, format: Format) -> Response
         await _login(call, service)
     accept = call.headers.get("accept", "")[:_LONGEST_ACCEPT]
     text, media_type = await service.look(partial(service.metrics.page, accept))
-    return Response(text, headers={"Content-Type": media_type})
+    return Reply(text, raw_headers=typed(media_type))
 
 
 async def _login(call: Call, service: Service) -> None:
@@ -86,5 +104,5 @@ async def _proved(call: Call, service: Service) -> None:
         raise Unauthenticated("create admin user first or disable authentication")
 
 
-def _json(content: dict[str, object], status: int = 200) -> Response:
-    return Response(Json().document(content), status, media_type=Json.media_type)
+def _json(content: dict[str, object], status: int = 200) -> Reply:
+    return Reply(Json().document(content), status, typed(Json.media_type))

@@ -1,19 +1,31 @@
 """/query: InfluxQL in, results out."""
 
 from collections.abc import AsyncGenerator, Iterator
+from functools import lru_cache
 
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import StreamingResponse
 
+from headgate_engine import Principal
 from headgate_server.call import Call
 from headgate_server.compression import Compressor, takes_gzip
+from headgate_server.denied import Denied, denial
 from headgate_server.form import Form, form
-from headgate_server.formats import Format
+from headgate_server.formats import Answer, Format
 from headgate_server.gateway import Asked, Forwarding, InfluxStore, Nowhere, Store
-from headgate_server.refusals import BadRequest, TooLarge
+from headgate_server.logs import printed
+from headgate_server.prepared import Prepared
+from headgate_server.reply import Fields, Reply, Response, typed
 from headgate_server.service import Service
 from headgate_server.stream import stream
 from headgate_server.text import readable
 from headgate_server.work import Work
+
+# So long an answer may be to be kept.
+_SHORT = 4096
+# So long an answer may be to be kept.
+_SHORT = 4096
+# What may take its time, however quick the statements are.
+_PATIENT = frozenset({"async", "chunked", "params"})
 
 
 async def query(call: Call, service: Service, format: Format) -> Response:
@@ -29,7 +41,7 @@ async def query(call: Call, service: Service, format: Format) -> Response:
         call,
         service,
         principal,
-        text=_text(sent, query_most),
+        text=sent.text(query_most),
         params=sent.fields.get("params", ""),
         database=readable(sent.fields.get("db", "")),
     )
@@ -44,13 +56,60 @@ async def query(call: Call, service: Service, format: Format) -> Response:
     return await (_chunked if _chunks(call, sent) else _whole)(work, format)
 
 
-def _accepted(format: Format) -> Response:
-    return Response(status_code=204, headers={"Content-Type": format.media_type})
+def query_at_once(call: Call, service: Service) -> Reply | None:
+    """The same of a *call* without a body, if nobody and nothing has to be waited for."""
+    asked = service.prepared.known(call)
+    if asked is not None:
+        call.url_pairs = asked.pairs
+    elif not _PATIENT.isdisjoint(call.url_pairs):
+        return None
+    with service.store.moment() as moment:
+        principal = service.known(call)
+        if principal is None:
+            return None
+        if asked is None and (asked := service.prepared.make(call)) is None:
+            return None
+        note = call.note
+        note.database, note.statements = asked.database, printed(asked.statements)
+        # What one answers who may do everything is the same for all of them.
+        key = asked if principal.unrestricted else (asked, principal.name)
+        made = moment.made(key)
+        if isinstance(made, Reply):
+            service.metrics.again(asked.kinds)
+            return made
+        if not isinstance(made, Denied):
+            # Who may not hears so at once, whatever it is.
+            made = denial(service, principal, asked)
+            if made is not None and asked.kept:
+                moment.keep_made(key, made)
+        if made is not None:
+            return made.to(call, service)
+        if not asked.quick:
+            return None
+        reply = _reply(_results(call, service, principal, asked), asked.format, gzip=asked.gzip)
+        if asked.kept and not call.note.error and len(reply.body) <= _SHORT:
+            moment.keep_made(key, reply)
+        return reply
+
+
+def _accepted(format: Format) -> Reply:
+    return Reply(status_code=204, raw_headers=typed(format.media_type))
 
 
 def _chunks(call: Call, sent: Form) -> bool:
     """Whether the answer is to come in pieces; to HTTP/1.0 it cannot."""
     return sent.fields.get("chunked") == "true" and call.scope["http_version"] != "1.0"
+
+
+def _results(call: Call, service: Service, principal: Principal, asked: Prepared) -> bytes:
+    """What is *asked*, done: nothing but reading."""
+    service.metrics.lookup("statement", asked.remembered)
+    answers: list[Answer] = []
+    for result in service.engine.execute(asked.statements, principal, asked.database, call.address):
+        service.metrics.statement(result.statement, failed=bool(result.error))
+        call.note.error = call.note.error or result.error
+        answers.append(Answer(len(answers), result))
+    return asked.format.results(answers)
 
 
 async def _through(
@@ -90,15 +149,21 @@ async def _through(
         return await forwarding.response()
 
 
-async def _whole(work: Work, format: Format) -> Response:
-    gzip = takes_gzip(work.call.headers.get("accept-encoding", ""))
+async def _whole(work: Work, format: Format) -> Reply:
+    gzip = takes_gzip(work.call.headers.get("accept-encoding"))
 
-    def body() -> bytes:
-        plain = format.results(list(work.answers()))
-        return Compressor().end(plain) if gzip else plain
+    if (job := work.change()) is not None:
+        return _reply(format.results([await work.made(job)]), format, gzip=gzip)
 
-    content = body() if work.quick() else await work.service.run(body)
-    return Response(content, headers=_headers(format, gzip=gzip))
+    def made() -> Reply:
+        return _reply(format.results([*work.answers()]), format, gzip=gzip)
+
+    return made() if work.quick() else await work.service.run(made)
+
+
+def _reply(plain: bytes, format: Format, *, gzip: bool) -> Reply:
+    body = Compressor().end(plain) if gzip else plain
+    return Reply(body, raw_headers=[*_fields(format.media_type, gzip=gzip)])
 
 
 async def _chunked(work: Work, format: Format) -> Response:
@@ -124,21 +189,11 @@ async def _after(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenera
         yield piece
 
 
+@lru_cache
+def _fields(media_type: str, *, gzip: bool) -> Fields:
+    return typed(media_type) + ([(b"content-encoding", b"gzip")] if gzip else [])
+
+
 def _headers(format: Format, *, gzip: bool) -> dict[str, str]:
     headers = {"Content-Type": format.media_type}
     return headers | {"Content-Encoding": "gzip"} if gzip else headers
-
-
-def _text(sent: Form, most: int) -> str:
-    """The parameter q, or else the uploaded file. Raises BadRequest; TooLarge if this or `params`
-    has more than *most* characters (0: no limit).
-    """
-    given = (sent.fields.get("q", ""), sent.fields.get("params", ""), sent.file or "")
-    if most and any(len(text) > most for text in given):
-        raise TooLarge
-    text = readable(sent.fields.get("q", "")).strip()
-    if text:
-        return text
-    if sent.file is None:
-        raise BadRequest('missing required parameter "q"')
-    return readable(sent.file)

@@ -3,13 +3,16 @@
 import asyncio
 import math
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
 from headgate_engine import AuditFile, Engine, Passwords, Principal
 from headgate_grammar import Bounds, ParseCache
+from headgate_server.answers import Answers
 from headgate_server.call import Call, Note
+from headgate_server.changes import Changes
 from headgate_server.credentials import Shown
 from headgate_server.failures import Answered, UpstreamError
 from headgate_server.gateway import Gateway, Mounted
@@ -19,6 +22,7 @@ from headgate_server.logs import complain, report
 from headgate_server.measured import MeasuredStore
 from headgate_server.metrics import Metrics
 from headgate_server.pool import Pool
+from headgate_server.prepared import Preparations
 from headgate_server.recorder import Recorder
 from headgate_server.refusals import Overloaded
 from headgate_server.settings import Settings
@@ -41,8 +45,9 @@ def _bounds(settings: Settings) -> Bounds:
 class Service:
     """Opens the store of *settings*, for the process that calls it. Raises StoreError."""
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, answers: Answers) -> None:
         self.settings = settings
+        self.answers = answers
         self.metrics = metrics
         self.fault = ""  # of the configuration that was read last, if the former stays
         audit_file = AuditFile(settings.audit_file) if settings.audit_file else None
@@ -57,11 +62,14 @@ class Service:
             ParseCache(bounds=_bounds(settings)),
             keep_last_admin=settings.keep_last_admin and settings.auth_enabled,
         )
+        self.prepared = Preparations(self.engine.parse, settings.max_query_size)
         self.recorder = Recorder(self.store, settings.audit_retention, complain)
+        self.changes = Changes(self.store, metrics)
         self._statements = Pool(_STATEMENT_THREADS, _STATEMENT_QUEUE)
         self._looks = Pool(1, _STATEMENT_QUEUE)
         self._issuers = Issuers(settings.jwt) if settings.jwt.enabled else None
         self.tracing = tracing(settings.gateway.otlp_endpoint)
+        self.traced = isinstance(self.tracing, Traced)
         self.gateway = self._gateway(settings)
         self._retiring: set[asyncio.Task[None]] = set()
         self._attended: set[asyncio.Task[None]] = set()
@@ -91,6 +99,16 @@ class Service:
         principal = await self.prove(shown, call.address, mounted)
         call.check_authorization()
         call.note.user = principal.name
+        return principal
+
+    def known(self, call: Call) -> Principal | None:
+        """The same without waiting; None where that is needed, or it proves nobody."""
+        if len(call.headers.getlist("authorization")) > 1:
+            return None
+        shown = Shown(call.url_pairs, call.headers.getlist)
+        principal = self._login.known(shown, call.address)
+        if principal is not None:
+            call.note.user = principal.name
         return principal
 
     async def prove(self, shown: Shown, address: str, mounted: Mounted | None) -> Principal:
@@ -190,7 +208,10 @@ class Service:
         """Finishes the statements that were taken on; False if they take more than *seconds*."""
         self._login.close()
         self._looks.close(0)
+        began = time.monotonic()
         finished = self._statements.close(seconds)
+        left = None if seconds == math.inf else max(0.0, seconds - (time.monotonic() - began))
+        finished = self.changes.close(left) and finished
         self.recorder.close()
         if finished:
             self.store.close()

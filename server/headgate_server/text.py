@@ -13,7 +13,7 @@ def lossless(raw: bytes) -> str:
 
 def readable(text: str) -> str:
     """*text* from `lossless` with each byte that was no UTF-8 as U+FFFD, as Go reads it."""
-    if text.isascii():
+    if text.isascii():  # as nearly all of it is
         return text
     # In slices, so that other threads have their turn: it may be long, and all of it such bytes.
     slices = (text[start : start + _SLICE] for start in range(0, len(text), _SLICE))

@@ -46,24 +46,28 @@ class Throttle:
         self._longest = longest
         self._clock = clock
         self._sheets: OrderedDict[_Key, _Failures] = OrderedDict()
-        self._let_in: OrderedDict[_Key, str] = OrderedDict()
+        self._let_in: OrderedDict[tuple[str, str], str] = OrderedDict()
 
     def let_in(self, name: str, address: str, mark: str) -> None:
         """Remembers that who has *mark* (a user with a password) came in from *address*."""
-        pair, _ = _keys(name, address)
+        pair = (name, _network(address))
         self._let_in[pair] = mark
         self._let_in.move_to_end(pair)
         if len(self._let_in) > _CAPACITY:
             self._let_in.popitem(last=False)
+
+    def was_let_in(self, name: str, address: str, mark: str) -> bool:
+        """Whether who has *mark* came in from there before."""
+        return self._let_in.get((name, _network(address))) == mark
 
     def waits(self, name: str, address: str, mark: str) -> bool:
         """Whether who comes from there has to wait, and was not let in from there before.
 
         His password is not even to be looked at: right ones would be told from wrong ones.
         """
-        keys = _keys(name, address)
-        if self._let_in.get(keys[0]) == mark:
+        if self.was_let_in(name, address, mark):
             return False
+        keys = _keys(name, address)
         now = self._clock()
         return max(self._sheet(key, now).until for key in keys) > now
 

@@ -1,15 +1,14 @@
 """/api/whoami: whom one's credentials prove, and what he may do."""
 
-from starlette.responses import Response
-
 from headgate_engine import NOBODY
 from headgate_server.call import Call
 from headgate_server.formats import Format, Json
 from headgate_server.refusals import Unauthenticated
+from headgate_server.reply import Reply, typed
 from headgate_server.service import Service
 
 
-async def whoami(call: Call, service: Service, format: Format) -> Response:
+async def whoami(call: Call, service: Service, format: Format) -> Reply:
     """`{"name", "admin", "method", "grants": {database: privilege}}`, without NO PRIVILEGES.
 
     Of somebody with a token also `email`, `full_name`, `external_id` and `issuer`, as it says.
@@ -31,4 +30,4 @@ async def whoami(call: Call, service: Service, format: Format) -> Response:
     if (identity := principal.identity) is not None:
         content |= {"email": identity.email, "full_name": identity.full_name}
         content |= {"external_id": identity.subject, "issuer": identity.issuer}
-    return Response(Json().document(content), media_type=Json.media_type)
+    return Reply(Json().document(content), raw_headers=typed(Json.media_type))

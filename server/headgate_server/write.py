@@ -2,8 +2,6 @@
 
 from collections.abc import AsyncGenerator
 
-from starlette.responses import Response
-
 from headgate_engine import Need, Principal, allows
 from headgate_grammar import Privilege
 from headgate_server.call import Call
@@ -18,6 +16,7 @@ from headgate_server.refusals import (
     DatabaseMissing,
     WriteDenied,
 )
+from headgate_server.reply import Response
 from headgate_server.service import Service
 from headgate_server.text import go_quote, readable
 

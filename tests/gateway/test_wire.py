@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headgate_server.failures import Broken, Full, Silent, Unreachable, UpstreamError
-from headgate_server.gateway.client import Client, Limits, Reply
+from headgate_server.gateway.client import Client, Incoming, Limits
 from raw_upstream import raw_upstream
 from recorder_upstream import recorder
 
@@ -248,7 +248,7 @@ def test_tls_is_verified_by_whom_one_trusts(tmp_path: Path) -> None:
             trusting = ssl.create_default_context()
             authority.configure_trust(trusting)
             client = Client(Limits(2, 2, 2, trusting))
-            found: Reply | None = None
+            found: Incoming | None = None
             try:
                 found = await client.send("GET", url, "/", [])
                 assert await found.read(10) == b"ok"

@@ -5,7 +5,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from headgate_server.form import pairs
+from headgate_server.pairs import pairs
 from headgate_server.text import lossless, readable
 
 

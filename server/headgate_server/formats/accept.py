@@ -10,16 +10,19 @@ from headgate_server.formats.msgpack_format import MessagePack
 
 # The first that a range matches is taken: `*/*` is JSON, `text/*` is CSV.
 _OFFERED = ("application/json", "application/csv", "text/csv", "application/x-msgpack")
+_JSON = {pretty: Json(pretty=pretty) for pretty in (False, True)}
 _LONGEST = 1024  # so much of the header counts
 
 
 def format_for(accept: str, *, pretty: bool) -> Format:
     """The format that is accepted most gladly; JSON, if none is."""
+    if not accept:
+        return _JSON[pretty]
     match media_type(accept[:_LONGEST]):
         case "application/x-msgpack":
             return MessagePack()
         case "application/json":
-            return Json(pretty=pretty)
+            return _JSON[pretty]
         case csv:
             return Csv(csv)
 

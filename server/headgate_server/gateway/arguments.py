@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from urllib.parse import quote_plus
 
-from headgate_server.form import decoded_pairs
+from headgate_server.pairs import decoded_pairs
 
 Pairs = list[tuple[str, str]]
 

@@ -63,8 +63,8 @@ def original(call: Call) -> Original:
         upstream, slash, path = rest.partition("/")
         if not upstream or not slash:
             raise Unclear("expected /auth/envoy/UPSTREAM and then the original path")
-        query = call.scope["query_string"]
-        return _made(call, kind, upstream, call.method, f"/{path}".encode("latin-1"), query)
+        again = f"/{path}".encode("latin-1")
+        return _made(call, kind, upstream, call.method, again, call.query)
     if kind not in _SOURCES:
         raise Unclear("expected /auth/nginx, traefik, caddy or envoy")
     found = {_said(call, *source) for source in _SOURCES[kind]} - {None}

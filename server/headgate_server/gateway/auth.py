@@ -8,13 +8,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from starlette.responses import Response
-
 from headgate_engine import Need, NotAuthorized, Principal, allows
 from headgate_grammar import Privilege, ShowContinuousQueries, ShowQueries
 from headgate_server.call import Call
 from headgate_server.credentials import Shown
-from headgate_server.form import body, decoded_pairs, pairs
+from headgate_server.form import body
 from headgate_server.formats import Json
 from headgate_server.gateway.arguments import encoded
 from headgate_server.gateway.asked import Original, Unclear, original, trusts
@@ -24,7 +22,9 @@ from headgate_server.gateway.judge import NoRoute, View, find, judge, wishes
 from headgate_server.gateway.mounted import Mounted
 from headgate_server.gateway.path import checked
 from headgate_server.gateway.proxy import header_text, somebody, target
+from headgate_server.pairs import decoded_pairs, pairs
 from headgate_server.refusals import BadRequest, Denied, refusal, told
+from headgate_server.reply import Reply, fields
 from headgate_server.service import Service
 from headgate_server.text import readable
 
@@ -47,7 +47,7 @@ class Allowed:
     query: str = ""
 
 
-async def forward_auth(call: Call, service: Service) -> Response:
+async def forward_auth(call: Call, service: Service) -> Reply:
     """Answers for the request that *call* is about. Always an answer, never an error."""
     settings = service.gateway.settings
     if not trusts(settings.trusted_proxies, call.address):
@@ -79,21 +79,18 @@ async def forward_auth(call: Call, service: Service) -> Response:
         QUERY: allowed.query,
     }
     # Those that are empty, too: the proxy puts them in the place of what the client has sent.
-    return Response(status_code=200, headers=headers)
+    return Reply(raw_headers=fields(headers))
 
 
-def _denied(
-    status: int, text: str, realm: str, headers: Mapping[str, str] | None = None
-) -> Response:
-    headers = {"Content-Type": "application/json", **(headers or {})}
-    response = Response(Json().error(text), status, headers=headers)
+def _denied(status: int, text: str, realm: str, headers: Mapping[str, str] | None = None) -> Reply:
+    said = {"Content-Type": "application/json", **(headers or {})}
     # nginx passes headers on, and no body.
-    response.headers[_ERROR_BODY] = json.dumps({"error": text[:_LONGEST_ERROR]})
+    said[_ERROR_BODY] = json.dumps({"error": text[:_LONGEST_ERROR]})
     if status == 401:
-        response.headers["WWW-Authenticate"] = f'Basic realm="{realm}"'
+        said["WWW-Authenticate"] = f'Basic realm="{realm}"'
     else:
-        response.headers["X-Influxdb-Error"] = header_text(text[:_LONGEST_ERROR])
-    return response
+        said["X-Influxdb-Error"] = header_text(text[:_LONGEST_ERROR])
+    return Reply(Json().error(text), status, fields(said))
 
 
 def _mounted(service: Service, asked: Original) -> Mounted:

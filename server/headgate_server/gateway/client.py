@@ -42,7 +42,7 @@ def _nothing(change: int) -> None:
     """Nobody counts."""
 
 
-class Reply:
+class Incoming:
     """An answer whose body is still to come. Give it back with `close`, read or not."""
 
     def __init__(self, wire: Wire, closed: Callable[[Wire], None]) -> None:
@@ -206,7 +206,7 @@ class Client:
         body: Body = None,
         *,
         again: bool = False,
-    ) -> Reply:
+    ) -> Incoming:
         """The answer to one request. Where a connection that was kept turns out to be closed it
         is sent *again* over another, if that does no harm.
 
@@ -220,7 +220,7 @@ class Client:
 
     async def _send(
         self, method: str, address: str, target: str, headers: Headers, body: Body, again: bool
-    ) -> Reply:
+    ) -> Incoming:
         there = self._addresses.get(address)
         if there is None:
             there = self._addresses[address] = _Address(address, self.limits)
@@ -233,7 +233,7 @@ class Client:
             wire = await there.wire(new=True)
             await self._ask(there, wire, method, target, headers, body)
         self.opens(1)
-        return Reply(wire, lambda wire: self._closed(there, wire))
+        return Incoming(wire, lambda wire: self._closed(there, wire))
 
     async def _ask(
         self,

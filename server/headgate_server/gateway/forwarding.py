@@ -5,10 +5,9 @@ They run one after the other and stop at the first error, as in one server.
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TYPE_CHECKING
 
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import StreamingResponse
 
 from headgate_engine import Principal, Result
 from headgate_grammar import (
@@ -26,6 +25,7 @@ from headgate_server.gateway.catalogue import Catalogue
 from headgate_server.gateway.influx import LARGEST, Asked, InfluxStore, lines, reads
 from headgate_server.gateway.relay import Relay
 from headgate_server.logs import complain
+from headgate_server.reply import Reply, Response, fields
 
 if TYPE_CHECKING:  # it knows the service, which knows us
     from headgate_server.work import Work
@@ -46,7 +46,7 @@ class Forwarding:
     asked: Asked
     others: Sequence[InfluxStore] = ()  # that lose a database, too, when it is dropped
     chunked: bool = False
-    statements: tuple[Statement, ...] = ()
+    statements: Sequence[Statement] = ()
     principal: Principal = field(init=False)
 
     async def begin(self) -> None:
@@ -54,15 +54,16 @@ class Forwarding:
         AuthenticationFailed.
         """
         work = self.work
-        known = work.known()
+        known = work.soon()
         # Both in a thread, or neither: what is known is authorized in no time.
-        self.statements = work.parsed() if known else await work.service.run(work.parsed)
+        self.statements = known if known is not None else await work.service.run(work.parsed)
+        work.count()
         try:
             await self.catalogue.meant(work.principal, self.statements, work.database)
         except _FAILURES as error:
             # What needs no store goes on without it.
             complain("databases upstream cannot be listed", error=str(error))
-        authorized = partial(work.authorized, self.statements)
+        authorized = work.authorized
         self.principal = authorized() if known else await work.service.run(authorized)
 
     async def response(self) -> Response:
@@ -229,9 +230,9 @@ class Forwarding:
             return Relay(reply, headers, _compressed(first, rest))
         return Relay(reply, headers, _after(first, rest))
 
-    def _response(self, content: bytes) -> Response:
+    def _response(self, content: bytes) -> Reply:
         body = Compressor().end(content) if self.asked.gzip else content
-        return Response(body, headers=self._headers())
+        return Reply(body, raw_headers=fields(self._headers()))
 
     async def _documents(self) -> AsyncGenerator[bytes, None]:
         compressor = Compressor() if self.asked.gzip else None

@@ -24,7 +24,9 @@ _REQUEST_ENDS = _HOPS | frozenset(
     " x-original-url x-original-method x-rewrite-url x-http-method-override request-id"
     " x-request-id".split()
 )
-_ANSWER_ENDS = _HOPS | frozenset("date server set-cookie www-authenticate request-id".split())
+_ANSWER_ENDS = _HOPS | frozenset(
+    "date server set-cookie www-authenticate request-id x-request-id".split()
+)
 
 
 def _plain(name: str) -> str:

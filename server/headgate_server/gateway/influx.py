@@ -31,7 +31,7 @@ from headgate_grammar import (
     Statement,
 )
 from headgate_server.failures import Answered, Broken
-from headgate_server.gateway.client import Reply
+from headgate_server.gateway.client import Incoming
 from headgate_server.gateway.upstream import Upstream
 
 _OURS = (
@@ -94,7 +94,7 @@ class InfluxStore:
             return not self._keeps_databases
         return isinstance(statement, _OURS)
 
-    async def begun(self, statement: Statement, asked: Asked, *, chunked: bool) -> Reply:
+    async def begun(self, statement: Statement, asked: Asked, *, chunked: bool) -> Incoming:
         """Its answer to *statement*, as it comes. Raises Answered, UpstreamError."""
         reply = await self.upstream.send(
             "POST",
@@ -147,7 +147,7 @@ class Nowhere(InfluxStore):
         return []
 
 
-async def check(reply: Reply) -> None:
+async def check(reply: Incoming) -> None:
     """Raises Answered for a refusal, Broken for what can be no answer to a query."""
     if 200 <= reply.status < 300:
         return

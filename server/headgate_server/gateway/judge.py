@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
 from headgate_engine import Engine, Principal
-from headgate_server.form import decoded_pairs
 from headgate_server.gateway.headers import TENANT
 from headgate_server.gateway.mounted import Mounted
 from headgate_server.gateway.settings import Route
 from headgate_server.gateway.tenant import Decision, decide
 from headgate_server.gateway.victoria import own_path
+from headgate_server.pairs import decoded_pairs
 from headgate_server.refusals import BadRequest
 from headgate_server.text import lossless
 

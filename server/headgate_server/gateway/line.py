@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from starlette.responses import Response
-
 from headgate_server.call import Call
 from headgate_server.compression import checked
 from headgate_server.form import body
 from headgate_server.formats import Format
 from headgate_server.gateway.influx import check
 from headgate_server.gateway.upstream import Upload, Upstream
+from headgate_server.reply import Reply, typed
 from headgate_server.text import readable
 
 _LARGEST = 1 << 20
@@ -44,7 +43,7 @@ async def write(
     limit: int,
     format: Format,
     component: str = "",
-) -> Response:
+) -> Reply:
     """204 when the store has acknowledged it. Raises TooLarge, BadRequest, Answered,
     UpstreamError.
     """
@@ -60,4 +59,4 @@ async def write(
     reply = await upstream.send("POST", target, headers, upload, component=component)
     await check(reply)
     await reply.read(_LARGEST)  # what breaks off is no acknowledgement
-    return Response(status_code=204, headers={"Content-Type": format.media_type})
+    return Reply(status_code=204, raw_headers=typed(format.media_type))

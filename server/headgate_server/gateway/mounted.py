@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from starlette.responses import Response
-
 from headgate_engine import Engine, Principal
 from headgate_server.call import Call
 from headgate_server.formats import Format
@@ -16,6 +14,7 @@ from headgate_server.gateway.table import Table, table_for
 from headgate_server.gateway.tokens import TenantLogin, passing
 from headgate_server.gateway.upstream import Upstream, Watch
 from headgate_server.gateway.victoria import VictoriaStore, label
+from headgate_server.reply import Reply
 from headgate_server.tracing import Tracing
 
 # What a client of InfluxDB asks for, below a mount as at the root.
@@ -30,7 +29,7 @@ class Store:
     influx: InfluxStore
     catalogue: Catalogue
 
-    async def write(self, call: Call, line: Line, limit: int, format: Format) -> Response:
+    async def write(self, call: Call, line: Line, limit: int, format: Format) -> Reply:
         """Hands lines on, whose writing is authorized; see `line.write`."""
         settings = self.upstream.settings
         if settings.protocol != "victoriametrics":

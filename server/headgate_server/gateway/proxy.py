@@ -4,8 +4,6 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from starlette.responses import Response
-
 from headgate_engine import NOBODY, Principal
 from headgate_server.call import Call
 from headgate_server.failures import Broken
@@ -20,6 +18,7 @@ from headgate_server.gateway.upstream import Upload
 from headgate_server.gateway.victoria import cluster_path, confined, freed, narrowed
 from headgate_server.gateway.wire import Body
 from headgate_server.refusals import BadRequest, Denied, TokenRejected, Unauthenticated
+from headgate_server.reply import Response
 from headgate_server.service import Service
 from headgate_server.text import readable
 
@@ -39,7 +38,7 @@ class Admitted:
 def view(call: Call, path: bytes) -> View:
     """What of *call* decides. Raises BadRequest."""
     asked = wishes(call.headers.getlist(TENANT))
-    return View(call.method, checked(path), call.scope["query_string"], asked)
+    return View(call.method, checked(path), call.query, asked)
 
 
 async def admit(call: Call, service: Service, mounted: Mounted, path: bytes) -> Admitted:
@@ -61,7 +60,7 @@ async def admit(call: Call, service: Service, mounted: Mounted, path: bytes) -> 
     service.metrics.handed_on(judged.decision.tenant, judged.route.component)
     secret = mounted.settings.jwt.extra_headers
     headers = inward(call, secret, identity(mounted, judged, principal))
-    return Admitted(principal, judged, target(judged, mounted, call.scope["query_string"]), headers)
+    return Admitted(principal, judged, target(judged, mounted, call.query), headers)
 
 
 def somebody(principal: Principal, mounted: Mounted) -> Principal:

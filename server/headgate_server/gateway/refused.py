@@ -2,9 +2,8 @@
 
 import json
 
-from starlette.responses import Response
-
 from headgate_server.refusals import Refusal
+from headgate_server.reply import Reply, fields
 
 _TYPES = {
     400: "bad_data",
@@ -20,18 +19,12 @@ _TYPES = {
 }
 
 
-def refused(text: str, row: Refusal, realm: str) -> Response:
+def refused(text: str, row: Refusal, realm: str) -> Reply:
     """`{"status": "error", ...}`; with 401 the question for a password, or a token."""
     kind = _TYPES.get(row.status, "internal" if row.status >= 500 else "bad_data")
     content = {"status": "error", "errorType": kind, "error": text}
-    response = Response(
-        json.dumps(content).encode() + b"\n",
-        row.status,
-        headers=row.headers,
-        media_type="application/json",
-    )
+    headers = fields({**row.headers, "Content-Type": "application/json"})
     if row.status == 401:
         for scheme in ("Basic", "Bearer"):
-            challenge = f'{scheme} realm="{realm}"'.encode()
-            response.raw_headers.append((b"www-authenticate", challenge))
-    return response
+            headers.append((b"www-authenticate", f'{scheme} realm="{realm}"'.encode()))
+    return Reply(json.dumps(content).encode() + b"\n", row.status, headers)

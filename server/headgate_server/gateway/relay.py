@@ -3,13 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from headgate_server.failures import BrokenOff, UpstreamError
-from headgate_server.gateway.client import Reply
-
-RawHeaders = list[tuple[bytes, bytes]]
+from headgate_server.gateway.client import Incoming
+from headgate_server.reply import Fields, Reply, Response
 
 # So much is read before anything is sent: whoever asked hears of it if it breaks off.
 _SHORT = 1 << 16
@@ -19,29 +17,18 @@ _HELD = 1 << 22
 _UNWATCHED = 1 << 18
 
 
-async def relayed(reply: Reply, headers: RawHeaders, version: str) -> Response:
+async def relayed(reply: Incoming, headers: Fields, version: str) -> Response:
     """*reply* as the answer to a request of HTTP *version*. Raises UpstreamError.
 
     What is long is sent as it comes; to HTTP/1.0, which knows no pieces, only with its length.
     """
     length = reply.header("Content-Length")
     if length and int(length) <= _SHORT:
-        return Whole(reply.status, headers, await reply.read(_SHORT))
+        return Reply(await reply.read(_SHORT), reply.status, headers, as_is=True)
     if not length and version == "1.0":
         content = await reply.read(_HELD)
-        length_too = [*headers, (b"content-length", b"%d" % len(content))]
-        return Whole(reply.status, length_too, content)
+        return Reply(content, reply.status, headers)
     return Relay(reply, headers, reply.pieces())
-
-
-class Whole(Response):
-    """An answer that is all there; of *headers* nothing is left out, and nothing added."""
-
-    def __init__(self, status: int, headers: RawHeaders, content: bytes) -> None:
-        self.status_code = status
-        self.background = None
-        self.body = content
-        self.raw_headers = headers
 
 
 async def _departure(receive: Receive) -> None:
@@ -50,13 +37,11 @@ async def _departure(receive: Receive) -> None:
         pass
 
 
-class Relay(Response):
+class Relay:
     """*reply* with *headers*; *pieces* is its body, or what is made of it."""
 
-    def __init__(self, reply: Reply, headers: RawHeaders, pieces: AsyncIterator[bytes]) -> None:
+    def __init__(self, reply: Incoming, headers: Fields, pieces: AsyncIterator[bytes]) -> None:
         self.status_code = reply.status
-        self.background = None
-        self.body = b""
         self.raw_headers = headers
         self._reply, self._pieces = reply, pieces
 

@@ -14,7 +14,7 @@ from headgate_server.failures import (
     Unreachable,
     UpstreamError,
 )
-from headgate_server.gateway.client import Client, Limits, Reply, tls
+from headgate_server.gateway.client import Client, Incoming, Limits, tls
 from headgate_server.gateway.settings import UpstreamSettings
 from headgate_server.gateway.websocket import Socket, connect
 from headgate_server.gateway.wire import Body, Headers
@@ -102,7 +102,7 @@ class Upstream:
         *,
         component: str = "",
         again: bool = False,
-    ) -> Reply:
+    ) -> Incoming:
         """The answer of *component* to one request; *target* is path and query as they go out.
 
         Tries the next address where one cannot be reached, and, if it does no harm *again*, also
@@ -123,7 +123,7 @@ class Upstream:
         body: Body,
         component: str,
         again: bool,
-    ) -> Reply:
+    ) -> Incoming:
         addresses = self._in_turn(component)
         for left, address in enumerate(addresses, 1 - len(addresses)):
             began = time.perf_counter()

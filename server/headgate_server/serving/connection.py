@@ -5,19 +5,23 @@ uvicorn reads HTTP with httptools, which bounds neither; this puts the bounds ar
 
 import asyncio
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol, cast
 
 import httptools
+from starlette.types import Scope
 from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import (
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 from uvicorn.server import ServerState
 
 from headgate_server import logs
 from headgate_server.metrics import Metrics
+from headgate_server.outbox import Outgoing, outbox
+from headgate_server.serving.farewell import farewell
+from headgate_server.serving.limits import Limits
 from headgate_server.serving.websocket import WebSocketConnection
 
 # Of a request's head: its URL and header fields together, and how many fields.
@@ -26,21 +30,27 @@ _MOST_FIELDS = 200
 _FAREWELL_SECONDS = 0.5
 # Sent ahead without waiting for an answer.
 _MOST_PIPELINED = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Seconds (0: no limit) and open connections (0: any number) of one process."""
-
-    read_header: float
-    read: float
-    write: float
-    idle: float
-    connections: int
+# Of what came together; then others have their turn.
+_MOST_AT_ONCE = 4
+_OF_A_BODY = frozenset({b"content-length", b"transfer-encoding", b"expect"})
 
 
 def _nothing() -> None:
     """Nobody asked to be told."""
+
+
+class Answering(Protocol):
+    """Beside ASGI, what a connection asks."""
+
+    def at_once(self, scope: Scope, *, keep: bool) -> bytes | None:
+        """The answer to a request without a body as HTTP/1.1 writes it, if nobody and nothing has
+        to be waited for; *keep* says whether the connection stays open.
+        """
+        ...
+
+    def upgrades(self, host: bytes, url: bytes) -> bool:
+        """Whether what is sent to a host and URL may become a WebSocket."""
+        ...
 
 
 class _Refused(Exception):
@@ -50,14 +60,14 @@ class _Refused(Exception):
 class Connection(HttpToolsProtocol):
     """`check` has to be called now and then: it ends what takes too long.
 
-    *upgrades* says whether what is sent to a host and URL may become a WebSocket.
+    What *application* answers at once needs no task, and none of uvicorn's ASGI.
     """
 
     def __init__(
         self,
         limits: Limits,
         metrics: Metrics,
-        upgrades: Callable[[bytes, bytes], bool],
+        application: Answering,
         config: Config,
         server_state: ServerState,
         app_state: dict[str, Any],
@@ -66,7 +76,8 @@ class Connection(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._limits = limits
         self._metrics = metrics
-        self._upgrades = upgrades
+        self._application = application
+        self._outbox = outbox()
         self._deadline = math.inf  # for what is being read, or for the next request
         self._write_deadline = math.inf  # for the client to take what was sent
         self._reading = False  # between a request's first byte and its last
@@ -80,6 +91,9 @@ class Connection(HttpToolsProtocol):
         self._unsent = 0
         self._last_word = 0  # the status that the connection ends with
         self._running: RequestResponseCycle | None = None
+        self._bare = True  # without a body
+        self._held = False  # a request that may be answered at once when it is whole
+        self._turns = 0
 
     # ---- the connection itself
 
@@ -99,6 +113,7 @@ class Connection(HttpToolsProtocol):
     def eof_received(self) -> bool:  # type: ignore[override]
         """A client that has said all may still want to hear the answer; over TLS it cannot."""
         self._eof = True
+        self._outbox.flush()
         if self._running is not None:
             state = self._running.scope.setdefault("state", {})
             state["half_closed"] = True
@@ -106,6 +121,7 @@ class Connection(HttpToolsProtocol):
         return self.scheme == "http" and self._in_head and self._busy()
 
     def shutdown(self) -> None:
+        self._outbox.flush()
         super().shutdown()
         if self.transport.is_closing():
             self._part()
@@ -149,6 +165,11 @@ class Connection(HttpToolsProtocol):
     def _in(self, seconds: float) -> float:
         return self.loop.time() + seconds if seconds else math.inf
 
+    def _close(self) -> None:
+        """Once all that was said is sent."""
+        self._outbox.flush()
+        self.transport.close()
+
     def _busy(self) -> bool:
         """Whether an answer is still to come."""
         return self._running is not None and not self._running.response_complete
@@ -159,6 +180,7 @@ class Connection(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         if self._deaf:
             return
+        self._turns = _MOST_AT_ONCE
         self._unheard += len(data)
         try:
             self._feed(data)
@@ -188,10 +210,11 @@ class Connection(HttpToolsProtocol):
         return (
             fresh
             and offered.get(b"upgrade", b"").lower() == b"websocket"
-            and self._upgrades(offered.get(b"host", b""), self.url)
+            and self._application.upgrades(offered.get(b"host", b""), self.url)
         )
 
     def _become_websocket(self, rest: bytes) -> None:
+        self._outbox.flush()
         self.connections.discard(self)
         self._deaf = True
         websocket = WebSocketConnection(
@@ -244,8 +267,8 @@ class Connection(HttpToolsProtocol):
         running = self._running
         answered = not self._in_head and running is not None and running.response_started
         if not answered and not self.transport.is_closing():
-            self.transport.write(_farewell(status))
-        self.transport.close()
+            self._outbox.put(self.transport, farewell(status))
+        self._close()
 
     def _refuse_from_callback(self, status: int) -> None:
         self._status = status
@@ -254,20 +277,26 @@ class Connection(HttpToolsProtocol):
     # ---- what httptools tells
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._reading = self._in_head = True
+        # What ASGI wants to know besides is made when it is asked: see _begin.
+        self.url, self.headers, self.expect_100_continue = b"", [], False
+        self._reading = self._in_head = self._bare = True
         self._head_size = self._fields = self._unheard = 0
         self._deadline = self._in(self._limits.read_header)
 
     def on_url(self, url: bytes) -> None:
         self._count(len(url), 414)
-        super().on_url(url)
+        self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._fields += 1
         self._count(len(name) + len(value), 431)
-        if self._in_head:  # else it is a trailer: nobody asked for it
-            super().on_header(name, value)
+        if not self._in_head:
+            return  # a trailer: nobody asked for it
+        name = name.lower()
+        if name in _OF_A_BODY and value != b"0":
+            self._bare = False
+            self.expect_100_continue |= name == b"expect" and value.lower() == b"100-continue"
+        self.headers.append((name, value))
 
     def _count(self, size: int, status: int) -> None:
         self._unheard = 0
@@ -282,8 +311,20 @@ class Connection(HttpToolsProtocol):
             if self.parser.get_method() == b"CONNECT":
                 self._refuse_from_callback(400)
             return
-        super().on_headers_complete()
         self._in_head = False
+        at_once = self._bare and self._turns > 0 and not self._busy()
+        self._held = at_once and not self.flow.write_paused
+        if not self._held:
+            self._begin()
+
+    def _begin(self) -> None:
+        """Hands the request on, as far as it is there, to be answered through ASGI."""
+        self._held = False
+        url, headers, expect = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.headers, self.expect_100_continue = url, headers, expect
+        cast(Any, self.scope)["headers"] = headers
+        super().on_headers_complete()
         self._deadline = self._in(self._limits.read)
 
     def on_chunk_header(self) -> None:
@@ -291,6 +332,8 @@ class Connection(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._unheard = 0
+        if self._held:
+            self._begin()
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -299,12 +342,42 @@ class Connection(HttpToolsProtocol):
             return
         self._reading = False
         self._in_head = True
+        if self._held:
+            if self._answered_at_once():
+                return
+            self._begin()
         super().on_message_complete()
         answered = self.cycle.response_complete
         self._deadline = self._in(self._limits.idle) if answered else math.inf
 
+    def _answered_at_once(self) -> bool:
+        """Whether it was: the answer is written then."""
+        if not self.url.startswith(b"/") or b"#" in self.url:
+            return False
+        path, _, query = self.url.partition(b"?")
+        scope: Scope = {
+            "method": self.parser.get_method().decode("ascii"),
+            "raw_path": path,
+            "query_string": query,
+            "headers": self.headers,
+            "client": self.client,
+        }
+        keep = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
+        answer = self._application.at_once(scope, keep=keep)
+        if answer is None:
+            return False
+        self._held = False
+        self._turns -= 1
+        self._outbox.put(self.transport, answer)
+        self.server_state.total_requests += 1
+        if not keep or self._eof:
+            self._close()
+        self._deadline = self._in(self._limits.idle)
+        return True
+
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
+        cycle.transport = Outgoing(self.transport, self._outbox)
         super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
@@ -314,18 +387,6 @@ class Connection(HttpToolsProtocol):
         if self._last_word:
             self._say_last(self._last_word)
         elif self._eof:
-            self.transport.close()
+            self._close()
         elif not self._reading:
             self._deadline = self._in(self._limits.idle)
-
-
-def _farewell(status: int) -> bytes:
-    """A whole answer, as Go's server gives it."""
-    text = f"{status} {HTTPStatus(status).phrase}".encode()
-    head = (
-        b"HTTP/1.1 " + text,
-        b"content-type: text/plain; charset=utf-8",
-        b"content-length: %d" % len(text),
-        b"connection: close",
-    )
-    return b"\r\n".join([*head, b"", text])

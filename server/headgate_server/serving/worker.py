@@ -15,7 +15,8 @@ import uvicorn
 from headgate_server import logs
 from headgate_server.app import Application
 from headgate_server.configuration import ConfigurationError, configure_again
-from headgate_server.serving.connection import Connection, Limits
+from headgate_server.serving.connection import Connection
+from headgate_server.serving.limits import Limits
 from headgate_server.serving.listeners import Listeners
 from headgate_server.serving.tls import Certificate, CertificateError
 from headgate_server.serving.websocket import WebSocketConnection
@@ -54,7 +55,7 @@ def work(settings: Settings, listeners: Listeners, started: Callable[[], None] =
         idle=settings.idle_timeout,
         connections=settings.max_connection_limit,
     )
-    protocol: Any = partial(Connection, limits, application.metrics, application.upgrades)
+    protocol: Any = partial(Connection, limits, application.metrics, application)
     config = uvicorn.Config(
         application,
         loop="uvloop",
@@ -151,6 +152,7 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
     async def on_tick(self, counter: int) -> bool:
+        self._application.metrics.flush()
         if counter % _TICKS_PER_CHECK == 0:
             now = asyncio.get_running_loop().time()
             for connection in list(self.server_state.connections):
