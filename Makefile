@@ -7,7 +7,7 @@ PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint const
 N ?= 20000
 SEED ?= 1
 
-.PHONY: demo serve test check format isolation fuzz-grammar fuzz-http kills faults model guessing enumeration bench soak screens clean
+.PHONY: demo serve test check format isolation fuzz-grammar fuzz-http kills faults model guessing enumeration bench hot-path bench-parts soak screens clean
 
 demo: .venv/installed
 	$(BIN)/python examples/tour.py
@@ -36,10 +36,19 @@ isolation: .venv/developed
 fuzz-grammar: .venv/developed
 	PYTHONPATH=tests $(BIN)/python tests/fuzz_grammar.py $(N) $(SEED)
 
-# Needs Debian's influxdb, nginx, victoria-metrics and wrk.
+# The table of docs/performance.md, beside influxd and other policy engines: a quarter of an hour.
+# Needs Debian's influxdb and wrk.
 bench: .venv/developed
+	PYTHONPATH=tests $(BIN)/python benchmarks/speed.py --json speed.json --plot docs/performance.svg
+	$(BIN)/python benchmarks/peers.py
+
+# What the hot paths cost beside a bare application on uvicorn: half a minute.
+hot-path: .venv/developed
+	$(BIN)/python benchmarks/hot_path.py
+
+# Needs Debian's nginx, victoria-metrics and wrk.
+bench-parts: .venv/developed
 	$(BIN)/python benchmarks/grammar.py
-	PYTHONPATH=tests $(BIN)/python benchmarks/show_grants.py
 	PYTHONPATH=tests $(BIN)/python benchmarks/gateway.py
 	PYTHONPATH=tests $(BIN)/python benchmarks/shell_start.py
 	PYTHONPATH=tests $(BIN)/python benchmarks/shell_completion.py

@@ -2,7 +2,24 @@
 
 import re
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
+
+_MICROSECONDS = {"us": 1.0, "ms": 1e3, "s": 1e6, "m": 6e7}
+# What is sent is written once: in the middle of it all that is left is to choose.
+_LUA = """\
+local requests = {}
+function init(args)
+  math.randomseed(SEED)
+  local logins, paths = {LOGINS}, {PATHS}
+  for n = 1, COUNT do
+    local login = logins[math.random(1, #logins)]
+    local path = paths[math.random(1, #paths)]:gsub("#", function() return math.random(0, LAST) end)
+    requests[n] = wrk.format("METHOD", path, {["Authorization"] = login})
+  end
+end
+function request() return requests[math.random(1, COUNT)] end
+"""
 
 
 def wrk(
@@ -14,16 +31,57 @@ def wrk(
     threads: int = 1,
     header: str = "",
     script: Path | None = None,
+    refused: bool = False,
 ) -> str:
-    """What it prints; every answer has to be a good one."""
+    """What it prints; every answer has to be a good one, or a bad one if it is to be *refused*."""
+    command = command_line(
+        port, seconds, connections, path=path, threads=threads, header=header, script=script
+    )
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert ("Non-2xx" in said) == refused, said
+    return said
+
+
+def command_line(
+    port: int,
+    seconds: int,
+    connections: int,
+    *,
+    path: str = "/",
+    threads: int = 1,
+    header: str = "",
+    script: Path | None = None,
+) -> list[str]:
     command = ["wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}s", "--latency"]
     command += ["--timeout", "10s"]
     command += ["-H", header] if header else []
     command += ["-s", str(script)] if script is not None else []
-    command.append(f"http://127.0.0.1:{port}{path}")
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert "Non-2xx" not in said, said
-    return said
+    return [*command, f"http://127.0.0.1:{port}{path}"]
+
+
+def write_script(
+    script: Path,
+    logins: Sequence[str],
+    paths: Sequence[str],
+    *,
+    last: int = 0,
+    method: str = "GET",
+    count: int = 20_000,
+) -> Path:
+    """Writes into *script* what sends *count* requests over and over in any order: each with one of
+    *logins* for its Authorization, and one of *paths*, a random number up to *last* for each `#`.
+    """
+    values = {
+        "SEED": "7",
+        "LOGINS": ", ".join(f'"{login}"' for login in logins),
+        "PATHS": ", ".join(f'"{path}"' for path in paths),
+        "COUNT": str(count),
+        "LAST": str(last),
+        "METHOD": method,
+    }
+    text = re.sub("|".join(values), lambda found: values[found[0]], _LUA)
+    script.write_text(text)
+    return script
 
 
 def figure(said: str, name: str) -> str:
@@ -36,3 +94,10 @@ def figure(said: str, name: str) -> str:
 def rate(said: str) -> float:
     """Requests a second."""
     return float(figure(said, "Requests/sec:"))
+
+
+def latency(said: str, percent: int) -> float:
+    """Microseconds in which so many of a hundred were answered."""
+    found = re.fullmatch(r"([0-9.]+)([a-z]+)", figure(said, f"{percent}%"))
+    assert found is not None, said
+    return float(found[1]) * _MICROSECONDS[found[2]]

@@ -1,0 +1,40 @@
+"""Row 11: what those who are logged in notice of wrong passwords from 32 connections."""
+
+import statistics
+from pathlib import Path
+
+from flood import LUA, flooded
+from guessing import Good
+from rows import Bound, Row
+
+from harness import Server
+
+
+def flood(folder: Path, rounds: int) -> Row:
+    """Rate and p99 beside a flood, of those without."""
+    environment = {"HEADGATE_AUTH_BCRYPT_COST": "10", "HEADGATE_HTTP_LOG_ENABLED": "false"}
+    script = folder / "flood.lua"
+    script.write_text(LUA)
+    server = Server(folder / "flood.db", environment=environment).start()
+    alone, beside = Good(), Good()
+    try:
+        server.bootstrap("CREATE DATABASE db; CREATE USER todd WITH PASSWORD 's3cret'")
+        assert server.query("SHOW DATABASES", ("todd", "s3cret")).status == 200
+        for _ in range(rounds):
+            alone.round(server.port)
+            flooded(server.port, script, beside)
+    finally:
+        server.stop()
+    late = [b / a for a, b in zip(alone.p99, beside.p99, strict=True)]
+    rate = [b / a for a, b in zip(alone.rates, beside.rates, strict=True)]
+    ratios = {
+        "p99": (statistics.median(beside.p99) / statistics.median(alone.p99), min(late), max(late)),
+        "rate": (
+            statistics.median(beside.rates) / statistics.median(alone.rates),
+            min(rate),
+            max(rate),
+        ),
+    }
+    figures = {"p99 without": alone.p99, "p99 beside it": beside.p99}
+    bounds = [Bound("p99", most=3), Bound("rate", least=0.25)]
+    return Row("11", "remembered logins beside a flood", "ms", figures, ratios, bounds)

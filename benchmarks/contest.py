@@ -1,0 +1,148 @@
+"""influxd and Headgate side by side, with the same users, databases and grants."""
+
+import os
+import shutil
+import statistics
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from population import PASSWORD, ROOT, Population
+
+from harness import Server
+from influxd_program import Influxd
+
+INFLUXD, ONE, TWO = "influxd", "1 worker", "2 workers"
+SECRET = "the secret of all tokens, of 32 bytes and more"
+
+
+def basic(name: str) -> str:
+    """The header Authorization of a user."""
+    return "Basic " + b64encode(f"{name}:{PASSWORD}".encode()).decode()
+
+
+AS_ROOT = f"Authorization: {basic(ROOT)}"
+
+
+@dataclass
+class Figures:
+    """What was measured, round by round, by contestant."""
+
+    rounds: dict[str, list[float]] = field(default_factory=dict)
+
+    def median(self, name: str) -> float:
+        return statistics.median(self.rounds[name])
+
+    def ratio(self, name: str) -> tuple[float, float, float]:
+        """Of influxd's: that of the medians, and the least and the most of a round."""
+        each = [a / b for a, b in zip(self.rounds[name], self.rounds[INFLUXD], strict=True)]
+        return self.median(name) / self.median(INFLUXD), min(each), max(each)
+
+
+def interleaved(
+    servers: Mapping[str, Server], measure: Callable[[Server], float], rounds: int
+) -> Figures:
+    """What *measure* gives of each of *servers*, one after the other, *rounds* times: the machine
+    is never alone.
+    """
+    figures = Figures({name: [] for name in servers})
+    for _ in range(rounds):
+        for name, server in servers.items():
+            figures.rounds[name].append(measure(server))
+    return figures
+
+
+class Contest:
+    """Both servers on *population*, in *folder*. Passwords are hashed at *cost* by Headgate;
+    influxd has no choice: it takes 10.
+    """
+
+    def __init__(self, folder: Path, population: Population, cost: int = 4) -> None:
+        self.folder, self.population, self._cost = folder, population, cost
+
+    @contextmanager
+    def running(self, *names: str) -> Iterator[dict[str, Server]]:
+        """Those of *names*, by name; all three if there are none."""
+        names = names or (INFLUXD, ONE, TWO)
+        started: dict[str, Server] = {}
+        try:
+            for name in names:
+                started[name] = self._start(name)
+            yield started
+        finally:
+            for server in started.values():
+                if isinstance(server, Influxd):
+                    server.__exit__()
+                else:
+                    server.stop()
+
+    def _start(self, name: str) -> Server:
+        folder = self.folder / name.replace(" ", "-")
+        folder.mkdir(exist_ok=True)
+        if name == INFLUXD:
+            if not (folder / "meta").exists():
+                self.population.write_meta(folder / "meta" / "meta.db")
+            return Influxd(folder, secret=SECRET).__enter__()
+        return self.headgate(folder / "users.db", 2 if name == TWO else 1).start()
+
+    def headgate(self, store: Path, workers: int) -> Server:
+        """Not yet started."""
+        if not store.exists():
+            self._filled(store)
+        environment = {
+            "HEADGATE_HTTP_LOG_ENABLED": "false",  # as influxd's
+            "HEADGATE_HTTP_SHARED_SECRET": SECRET,
+            "HEADGATE_AUTH_BCRYPT_COST": str(self._cost),
+        }
+        return Server(store, ("--workers", str(workers)), environment)
+
+    def _filled(self, store: Path) -> None:
+        whole = self.folder / "whole.db"
+        if not whole.exists():
+            self.population.fill(whole)
+        for suffix in ("", ".lock"):
+            shutil.copy(f"{whole}{suffix}", f"{store}{suffix}")
+
+
+def warm(server: Server, names: Sequence[str]) -> None:
+    """Lets all of *names* log in: from then on nobody waits for bcrypt."""
+    workers = _workers(server)
+    for name in names:
+        for _ in range(1 if len(workers) < 2 else 6):  # each of the workers
+            answer = server.query("SHOW DATABASES", (name, PASSWORD))
+            assert answer.status == 200, answer.error
+
+
+def _workers(server: Server) -> list[int]:
+    return children(server.process.pid) if server.process is not None else []
+
+
+def children(pid: int) -> list[int]:
+    """The processes that *pid* has started."""
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def resident(server: Server) -> float:
+    """KiB in memory now: of the largest worker, or of the server itself."""
+    assert server.process is not None
+    pids = [server.process.pid, *children(server.process.pid)]
+    return max(_resident(pid) for pid in pids)
+
+
+def _resident(pid: int) -> float:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1024
+
+
+def answered(server: Server) -> Callable[[], bool]:
+    """Whether it answers anything yet."""
+
+    def asked() -> bool:
+        try:
+            return server.request("GET", "/query?q=SHOW+GRANTS+FOR+u0").status > 0
+        except OSError:
+            return False
+
+    return asked

@@ -1,0 +1,165 @@
+"""What the hot paths cost beside a bare ASGI application on uvicorn, in one process and one run.
+
+    hot_path.py [ROUNDS]      15 by default
+
+No network: requests are handed to the protocols as uvicorn would, answers are taken from a
+transport that keeps them. What counts is the ratio of CPU times, by the quickest round of each.
+Exits with 1 if one is a quarter above what it was when it was written down here.
+"""
+
+import asyncio
+import logging
+import sys
+import tempfile
+import time
+from base64 import b64encode
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+import uvloop
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from headgate_engine import EVERYBODY
+from headgate_server.app import Application
+from headgate_server.serving.connection import Connection
+from headgate_server.serving.limits import Limits
+from headgate_server.settings import Settings
+from headgate_server.tokens import mint
+
+# Of the bare application's CPU time for a request. Written down when something was made better.
+RECORDED = {"SHOW GRANTS": 2.1, "another user's": 4.15, "403": 2.15, "JWT": 1.95, "/ping": 1.05}
+MARGIN = 1.25
+_REQUESTS = 500  # a round
+_SECRET = "the secret of all tokens, of 32 bytes and more"
+_SETUP = (
+    "CREATE USER root WITH PASSWORD 'Toor-1' WITH ALL PRIVILEGES",
+    "CREATE DATABASE db; CREATE DATABASE other; CREATE USER ann WITH PASSWORD 'Ann-1'",
+    "GRANT READ ON db TO ann",
+)
+
+
+class Kept(asyncio.Transport):
+    """A transport that only keeps the last thing that was written."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": ("127.0.0.1", 1), "sockname": ("127.0.0.1", 2)})
+        self.last = b""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.last = bytes(data)
+
+    def is_closing(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        raise AssertionError("the connection should stay open")
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def pause_reading(self) -> None:
+        """Nothing comes by itself."""
+
+    def resume_reading(self) -> None:
+        """Nothing comes by itself."""
+
+
+async def bare(scope: Any, receive: Any, send: Any) -> None:
+    """The least that an application can do."""
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"2")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"{}"})
+
+
+def request(path: str, authorization: str = "") -> bytes:
+    lines = [f"GET {path} HTTP/1.1", "Host: 127.0.0.1:8086", "User-Agent: wrk"]
+    if authorization:
+        lines.append(f"Authorization: {authorization}")
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def basic(name: str, password: str) -> str:
+    return "Basic " + b64encode(f"{name}:{password}".encode()).decode()
+
+
+async def spent(protocol: HttpToolsProtocol, transport: Kept, requests: list[bytes]) -> float:
+    """Seconds of CPU for each of *requests*."""
+    began = time.process_time()
+    for one in requests:
+        transport.last = b""
+        protocol.data_received(one)
+        while not transport.last:
+            await asyncio.sleep(0)
+    return (time.process_time() - began) / len(requests)
+
+
+async def measure(folder: Path, rounds: int) -> dict[str, float]:
+    """The ratio of each path."""
+    settings = Settings(
+        store_path=str(folder / "users.db"), log_enabled=False, shared_secret=_SECRET, bcrypt_cost=4
+    )
+    application = Application(settings)
+    come: asyncio.Queue[dict[str, str]] = asyncio.Queue()
+    said: asyncio.Queue[Any] = asyncio.Queue()
+    come.put_nowait({"type": "lifespan.startup"})
+    living = asyncio.ensure_future(application({"type": "lifespan"}, come.get, said.put))
+    assert (await said.get())["type"] == "lifespan.startup.complete"
+    service = application._service
+    assert service is not None
+    for text in _SETUP:
+        assert not any(result.error for result in service.engine.query(text, EVERYBODY))
+    for name, password in (("root", "Toor-1"), ("ann", "Ann-1")):
+        service.engine.authenticate(name, password)
+
+    def protocol(make: Callable[..., HttpToolsProtocol], app: Any) -> HttpToolsProtocol:
+        config = uvicorn.Config(app, ws="none", interface="asgi3", log_config=None)
+        config.load()
+        return make(config, ServerState(), {}, asyncio.get_running_loop())
+
+    def ours(*arguments: Any) -> Connection:
+        return Connection(Limits(10, 30, 30, 180, 0), application.metrics, application, *arguments)
+
+    transport = Kept()
+    connection, nothing = protocol(ours, application), protocol(HttpToolsProtocol, bare)
+    for one in (connection, nothing):
+        one.connection_made(transport)
+    token = "Bearer " + mint("root", _SECRET, time.time() + 3600)
+    root, show = basic("root", "Toor-1"), "/query?q=SHOW+GRANTS+FOR+ann"
+    select = "/query?db=db&q=SELECT+*+FROM+other..m"
+    paths = {
+        "SHOW GRANTS": [request(show, root)] * _REQUESTS,
+        "another user's": [request(f"{show}{number}", root) for number in range(_REQUESTS)],
+        "403": [request(select, basic("ann", "Ann-1"))] * _REQUESTS,
+        "JWT": [request(show, token)] * _REQUESTS,
+        "/ping": [request("/ping")] * _REQUESTS,
+    }
+    best = dict.fromkeys(["bare", *paths], float("inf"))
+    for _ in range(rounds):
+        least = await spent(nothing, transport, paths["SHOW GRANTS"])
+        best["bare"] = min(best["bare"], least)
+        for name, requests in paths.items():
+            best[name] = min(best[name], await spent(connection, transport, requests))
+    come.put_nowait({"type": "lifespan.shutdown"})
+    await living
+    return {name: best[name] / best["bare"] for name in paths}
+
+
+def main() -> int:
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 15
+    logging.disable(logging.CRITICAL)
+    with tempfile.TemporaryDirectory() as name:
+        ratios = uvloop.run(measure(Path(name), rounds))
+    heavier = False
+    for name, ratio in ratios.items():
+        most = RECORDED[name] * MARGIN
+        heavier |= ratio > most
+        mark = "  HEAVIER" if ratio > most else ""
+        print(f"{name:16} {ratio:5.2f} of a bare application (at most {most:.2f}){mark}")
+    return int(heavier)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,335 @@
+"""What is compared of influxd and Headgate: each row a piece of work on a population of its own."""
+
+import json
+import os
+import statistics
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import bcrypt
+from contest import (
+    AS_ROOT,
+    INFLUXD,
+    ONE,
+    SECRET,
+    TWO,
+    Contest,
+    Figures,
+    answered,
+    basic,
+    interleaved,
+    resident,
+    warm,
+)
+from population import DATABASES, PASSWORD, ROOT, Population
+from wrk import command_line, latency, rate, write_script, wrk
+
+from harness import Server, poll_until
+from headgate_server.tokens import mint
+
+CONNECTIONS = 32
+_GRANTERS = 4
+_SHOW = "/query?q=SHOW+GRANTS+FOR+u"
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What a contestant's *figure* has to be: *least* or *most*."""
+
+    contestant: str
+    least: float = 0.0
+    most: float = float("inf")
+
+
+@dataclass
+class Row:
+    """*figures* of some work, in *unit*; *ratios* is what counts, by name: value, least, most."""
+
+    number: str
+    title: str
+    unit: str
+    figures: dict[str, list[float]]
+    ratios: dict[str, tuple[float, float, float]]
+    bounds: list[Bound] = field(default_factory=list)
+
+    @property
+    def kept(self) -> bool:
+        """Whether it is within its bounds."""
+        return all(b.least <= self.ratios[b.contestant][0] <= b.most for b in self.bounds)
+
+
+def row(number: str, title: str, unit: str, figures: Figures, *bounds: Bound) -> Row:
+    """One in which everything is compared with influxd's."""
+    ratios = {name: figures.ratio(name) for name in figures.rounds if name != INFLUXD}
+    return Row(number, title, unit, figures.rounds, ratios, list(bounds))
+
+
+class Bench:
+    """All rows, in *folder*; *rounds* of each, and so many *seconds* a round."""
+
+    def __init__(self, folder: Path, rounds: int, seconds: int) -> None:
+        self.folder, self.rounds, self.seconds = folder, rounds, seconds
+
+    @contextmanager
+    def contest(self, population: Population, cost: int = 4) -> Iterator[Contest]:
+        with tempfile.TemporaryDirectory(dir=self.folder) as name:
+            yield Contest(Path(name), population, cost)
+
+    def _rates(
+        self, server: Server, connections: int = CONNECTIONS, *, refused: bool = False, **asked: str
+    ) -> float:
+        script = Path(asked["script"]) if "script" in asked else None
+        said = wrk(
+            server.port,
+            self.seconds,
+            connections,
+            path=asked.get("path", "/"),
+            header=asked.get("header", ""),
+            script=script,
+            refused=refused,
+        )
+        return rate(said)
+
+    # ---- reading
+
+    def small(self) -> list[Row]:
+        """Rows 1, 5 and 7: one user."""
+        with self.contest(Population(1)) as contest, contest.running() as servers:
+            for server in servers.values():
+                warm(server, [ROOT, "u0"])
+            user = f"Authorization: {basic('u0')}"
+            select = "/query?db=db0&q=SELECT+*+FROM+db5..m"
+
+            def show(server: Server) -> float:
+                return self._rates(server, path=f"{_SHOW}0", header=AS_ROOT)
+
+            def ping(server: Server) -> float:
+                return self._rates(server, path="/ping")
+
+            def denied(server: Server) -> float:
+                return self._rates(server, refused=True, path=select, header=user)
+
+            shown, pinged, refused = (
+                interleaved(servers, each, self.rounds) for each in (show, ping, denied)
+            )
+        return [
+            row("1", "SHOW GRANTS, 1 user", "/s", shown, Bound(ONE, 0.9), Bound(TWO, 1.5)),
+            row("5", "/ping", "/s", pinged, Bound(ONE, 0.5)),
+            row("7", "403: SELECT on another's database", "/s", refused, Bound(ONE, 0.8)),
+        ]
+
+    def large(self) -> list[Row]:
+        """Row 2: 100,000 users, of whom 1,000 administrators ask for any."""
+        population = Population(100_000, 1000)
+        with self.contest(population) as contest, contest.running() as servers:
+            logins = [basic(name) for name in population.admins]
+            script = write_script(
+                contest.folder / "show.lua", logins, [f"{_SHOW}#"], last=population.count - 1
+            )
+            for server in servers.values():
+                warm(server, population.admins)
+
+            def show(server: Server) -> float:
+                return self._rates(server, script=str(script))
+
+            figures = interleaved(servers, show, self.rounds)
+        return [
+            row(
+                "2",
+                "SHOW GRANTS of any of 100,000 users, by any of 1,000",
+                "/s",
+                figures,
+                Bound(ONE, 3),
+                Bound(TWO, 5),
+            )
+        ]
+
+    def tokens(self) -> list[Row]:
+        """Row 6: tokens of one user, and of a thousand."""
+        population = Population(1000, 1000)
+        with self.contest(population) as contest, contest.running() as servers:
+            until = time.time() + 3600
+            bearers = [f"Bearer {mint(name, SECRET, until)}" for name in population.admins]
+            script = write_script(contest.folder / "tokens.lua", bearers, [f"{_SHOW}0"])
+            one = f"Authorization: {bearers[0]}"
+
+            def with_one(server: Server) -> float:
+                return self._rates(server, path=f"{_SHOW}0", header=one)
+
+            def with_many(server: Server) -> float:
+                return self._rates(server, script=str(script))
+
+            single, many = (
+                interleaved(servers, each, self.rounds) for each in (with_one, with_many)
+            )
+        return [
+            row("6a", "JWT HS256, one token", "/s", single, Bound(ONE, 0.9)),
+            row("6b", "JWT HS256, 1,000 tokens", "/s", many, Bound(ONE, 0.8), Bound(TWO, 1.4)),
+        ]
+
+    # ---- changing
+
+    def grants(self, count: int, least: float) -> Row:
+        """Row 3: GRANT by four clients, among *count* users."""
+        with self.contest(Population(count)) as contest, contest.running(INFLUXD, ONE) as servers:
+            script = granting(contest, count)
+            for server in servers.values():
+                warm(server, [ROOT])
+
+            def grant(server: Server) -> float:
+                return self._rates(server, _GRANTERS, script=str(script))
+
+            figures = interleaved(servers, grant, self.rounds)
+        name = "a" if count == 1 else "b"
+        users = "1 user" if count == 1 else f"{count:,} users"
+        return row(f"3{name}", f"GRANT, {users}, 4 clients", "/s", figures, Bound(ONE, least))
+
+    def creation(self) -> Row:
+        """Row 4: CREATE USER among 100,000; beside it what bcrypt alone does."""
+        count = 100_000
+        alone: list[float] = []
+        with (
+            self.contest(Population(count), cost=10) as contest,
+            contest.running(INFLUXD, ONE) as servers,
+        ):
+            numbers = iter(range(count, 100 * count))
+            for server in servers.values():
+                warm(server, [ROOT])
+
+            def create(server: Server) -> float:
+                alone.append(bcrypt_rate(self.seconds))
+                return created(server, numbers, self.seconds)
+
+            figures = interleaved(servers, create, self.rounds)
+        found = row("4", "CREATE USER at 100,000 users", "/s", figures, Bound(ONE, 4))
+        limit = statistics.median(alone)
+        share = figures.median(ONE) / limit
+        rounds = [rate / limit for rate in figures.rounds[ONE]]
+        found.figures["bcrypt alone"] = alone
+        found.ratios["of bcrypt alone"] = (share, min(rounds), max(rounds))
+        found.bounds.append(Bound("of bcrypt alone", 0.9))
+        return found
+
+    # ---- the server itself
+
+    def starts(self) -> Row:
+        """Row 8: from the start of the program to its first answer, by number of users."""
+        rounds: dict[str, list[float]] = {}
+        for count in (0, 100_000, 1_000_000):
+            with self.contest(Population(count)) as contest:
+                for name in (INFLUXD, ONE) if count < 1_000_000 else (ONE,):
+                    title = f"{name}, {count:,}"
+                    rounds[title] = [started(contest, name) for _ in range(self.rounds + 1)][1:]
+        empty = statistics.median(rounds[f"{ONE}, 0"])
+        full = rounds[f"{ONE}, 1,000,000"]
+        flat = (statistics.median(full) / empty, min(full) / empty, max(full) / empty)
+        name = "1,000,000 of 0"
+        return Row("8", "start to first answer", "s", rounds, {name: flat}, [Bound(name, most=1.2)])
+
+    def memory(self) -> Row:
+        """Row 9: memory of a worker under load, by number of users."""
+        rounds: dict[str, list[float]] = {}
+        for count in (1, 100_000, 1_000_000):
+            with self.contest(Population(count)) as contest:
+                script = write_script(
+                    contest.folder / "show.lua", [basic(ROOT)], [f"{_SHOW}#"], last=count - 1
+                )
+                for name in (INFLUXD, ONE) if count < 1_000_000 else (ONE,):
+                    with contest.running(name) as servers:
+                        server = servers[name]
+                        warm(server, [ROOT])
+                        self._rates(server, script=str(script))
+                        self._rates(server, script=str(script))
+                        rounds[f"{name}, {count:,}"] = [resident(server)]
+        least = rounds[f"{ONE}, 1"][0]
+        most = max(rounds[f"{ONE}, 100,000"][0], rounds[f"{ONE}, 1,000,000"][0])
+        flat, less = most / least, rounds[f"{ONE}, 100,000"][0] / rounds[f"{INFLUXD}, 100,000"][0]
+        ratios = {"most of 1": (flat, flat, flat), "of influxd's at 100,000": (less, less, less)}
+        bounds = [Bound("most of 1", most=1.2), Bound("of influxd's at 100,000", most=1)]
+        return Row("9", "memory of a worker", "KiB", rounds, ratios, bounds)
+
+    def reads_beside_grants(self) -> Row:
+        """Row 10: how late reads are while GRANTs run as fast as they can."""
+        count = 100_000
+        with self.contest(Population(count)) as contest, contest.running(INFLUXD, ONE) as servers:
+            script = granting(contest, count)
+            for server in servers.values():
+                warm(server, [ROOT])
+
+            def read(server: Server) -> float:
+                seconds = self.seconds + 2
+                command = command_line(server.port, seconds, _GRANTERS, script=script)
+                writing = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+                said = wrk(server.port, self.seconds, 16, path=f"{_SHOW}0", header=AS_ROOT)
+                written, _ = writing.communicate(timeout=60)
+                assert "Non-2xx" not in written, written
+                return latency(said, 99)
+
+            figures = interleaved(servers, read, self.rounds)
+        title = "p99 of reads beside GRANTs, 100,000 users"
+        return row("10", title, "us", figures, Bound(ONE, most=0.3))
+
+
+def granting(contest: Contest, count: int) -> Path:
+    """What sends GRANTs, each for another user or database."""
+    paths = [
+        f"/query?q=GRANT+{privilege}+ON+db{number}+TO+u#"
+        for privilege in ("READ", "WRITE", "ALL")
+        for number in range(DATABASES)
+    ]
+    script = contest.folder / "grant.lua"
+    return write_script(script, [basic(ROOT)], paths, last=count - 1, method="POST")
+
+
+def created(server: Server, numbers: Iterator[int], seconds: int) -> float:
+    """Users made a second, by as many clients as influxd and bcrypt can take."""
+    until = time.monotonic() + seconds
+    made: list[float] = []
+    began = time.monotonic()
+
+    def client() -> None:
+        while time.monotonic() < until:
+            text = f"CREATE USER n{next(numbers)} WITH PASSWORD '{PASSWORD}'"
+            answer = server.query(text, (ROOT, PASSWORD))
+            assert answer.status == 200 and "error" not in json.loads(answer.body)["results"][0]
+            made.append(time.monotonic())
+
+    together(client, _GRANTERS)
+    return len(made) / (max(made) - began)
+
+
+def bcrypt_rate(seconds: int) -> float:
+    """Hashes of cost 10 a second on all cores, and nothing else."""
+    until = time.monotonic() + seconds
+    made: list[float] = []
+    began = time.monotonic()
+
+    def hashing() -> None:
+        while time.monotonic() < until:
+            bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(10))
+            made.append(time.monotonic())
+
+    together(hashing, os.cpu_count() or 1)
+    return len(made) / (max(made) - began)
+
+
+def together(work: Callable[[], None], count: int) -> None:
+    threads = [threading.Thread(target=work) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def started(contest: Contest, name: str) -> float:
+    """Seconds until it answers something, ended again."""
+    began = time.perf_counter()
+    with contest.running(name) as servers:
+        poll_until(answered(servers[name]), "no answer")
+        return time.perf_counter() - began
