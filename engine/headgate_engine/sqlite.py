@@ -111,15 +111,15 @@ class SqliteStore:
                 connection.execute("SAVEPOINT change")
                 try:
                     job.result = job.change(tx)
+                    if tx.keys:
+                        self._record(revision + 1, tx.keys, job.audit)
                 except (apsw.Error, Unavailable, Unknown):
                     raise  # it is not about this one alone
                 except Exception as error:
                     job.error = error
                     connection.execute("ROLLBACK TO change")
                 else:
-                    if tx.keys:
-                        revision += 1
-                        self._record(revision, tx.keys, job.audit)
+                    revision += bool(tx.keys)
                     job.revision = revision
                 connection.execute("RELEASE change")
             connection.execute("UPDATE meta SET rev = ?", (revision,))
@@ -168,7 +168,8 @@ class SqliteStore:
                 self._roll_back()
                 raise
             self._commit(exported)
-            if revision != before:
+            # Also where somebody was killed before he could: what is said now rests on his change.
+            if revision != self._side.marked(epoch):
                 self._side.mark(epoch, revision)
 
     def _position(self) -> tuple[str, int]:

@@ -14,7 +14,7 @@ from headgate_grammar.privilege import Privilege
 from headgate_grammar.statements import Statement
 
 _MOST = 256
-_WORD = r'[A-Za-z_][A-Za-z0-9_]*|"[^"\\\n\r\0]+"'
+_WORD = r'[A-Za-z_][A-Za-z0-9_]*|"[^"\\\n\r\0\ud800-\udfff]+"'
 _WORDS = re.compile(rf"(?:{_WORD})(?: (?:{_WORD}))*")
 _EACH = re.compile(_WORD)
 # Those that mean something in some places, though no keywords.

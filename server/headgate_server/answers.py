@@ -48,14 +48,15 @@ class Answers:
             own += ((b"access-control-allow-origin", origin.encode("latin-1")), *_CORS)
         return own
 
-    def written(self, reply: Reply, call: Call, *, keep: bool) -> bytes:
-        """*reply* and what it carries as HTTP/1.1 writes them; *keep* the connection open or not.
+    def written(self, reply: Reply, call: Call, also: Fields, *, keep: bool) -> bytes:
+        """*reply* and what it carries, *also* the server's own fields, as HTTP/1.1 writes them;
+        *keep* the connection open or not.
 
         Raises ValueError for a control character in a field.
         """
         end = b"\r\n" if keep else b"connection: close\r\n\r\n"
         body = reply.body if call.method != "HEAD" else b""
-        return b"".join((reply.head(), self._about_lines, lines(self._own(call)), end, body))
+        return b"".join((reply.head(), self._about_lines, lines(also + self._own(call)), end, body))
 
     def refused(self, row: Refusal, text: str, format: Format) -> Reply:
         """The refusal *row* of a request that wants its answer in *format*."""

@@ -121,7 +121,7 @@ class Application:
         if reply is None:
             return None
         self._note(call, reply.status_code, len(reply.body), started)
-        return self._answers.written(reply, call, keep=keep)
+        return self._answers.written(reply, call, scope.get("date", []), keep=keep)
 
     def upgrades(self, host: bytes, url: bytes) -> bool:
         """Whether what is sent there may become a WebSocket."""

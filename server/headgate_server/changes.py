@@ -57,9 +57,9 @@ class Changes:
             if waiting:
                 began = time.perf_counter()
                 self._store.transact_all([job for job, _, _ in waiting])
+                self._tell(waiting)
                 for _ in waiting:
                     self._metrics.changed(time.perf_counter() - began)
-                self._tell(waiting)
 
     def _rest(self) -> list[_Waiting]:
         found: list[_Waiting] = []

@@ -65,7 +65,9 @@ class Preparations:
             return None
         key = _key(call)
         _, accept, encoding = key
-        harmless = _KEPT.issuperset(sent.fields) and not any(map(_secret, statements))
+        # A pair that is none, and is not among the fields, may hold anything.
+        counted = call.query.count(b"&") + 1 == len(sent.fields) and b";" not in call.query
+        harmless = counted and _KEPT.issuperset(sent.fields) and not any(map(_secret, statements))
         prepared = Prepared(
             pairs=call.url_pairs,
             text=text,

@@ -185,7 +185,8 @@ class Connection(HttpToolsProtocol):
         try:
             self._feed(data)
         except httptools.HttpParserError:
-            self._refuse(self._status)
+            if not self._deaf:
+                self._refuse(self._status)
             return
         if self._unheard > _LARGEST_HEAD:
             self._refuse(431)
@@ -305,6 +306,8 @@ class Connection(HttpToolsProtocol):
             self._refuse_from_callback(status)
 
     def on_headers_complete(self) -> None:
+        if self._deaf:
+            self._refuse_from_callback(400)  # what follows the last answer is not looked at
         if len(self.pipeline) >= _MOST_PIPELINED:
             self._refuse_from_callback(429)
         if self.parser.should_upgrade():
@@ -361,6 +364,7 @@ class Connection(HttpToolsProtocol):
             "query_string": query,
             "headers": self.headers,
             "client": self.client,
+            "date": self.server_state.default_headers,
         }
         keep = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
         answer = self._application.at_once(scope, keep=keep)
@@ -371,6 +375,7 @@ class Connection(HttpToolsProtocol):
         self._outbox.put(self.transport, answer)
         self.server_state.total_requests += 1
         if not keep or self._eof:
+            self._deaf = True
             self._close()
         self._deadline = self._in(self._limits.idle)
         return True
