@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Unpack
 
 import bcrypt
 from contest import (
@@ -28,7 +29,7 @@ from contest import (
     warm,
 )
 from population import DATABASES, PASSWORD, ROOT, Population
-from wrk import command_line, latency, rate, write_script, wrk
+from wrk import Asked, command_line, latency, rate, write_script, wrk
 
 from harness import Server, poll_until
 from headgate_server.tokens import mint
@@ -82,19 +83,14 @@ class Bench:
             yield Contest(Path(name), population, cost)
 
     def _rates(
-        self, server: Server, connections: int = CONNECTIONS, *, refused: bool = False, **asked: str
+        self,
+        server: Server,
+        connections: int = CONNECTIONS,
+        *,
+        refused: bool = False,
+        **asked: Unpack[Asked],
     ) -> float:
-        script = Path(asked["script"]) if "script" in asked else None
-        said = wrk(
-            server.port,
-            self.seconds,
-            connections,
-            path=asked.get("path", "/"),
-            header=asked.get("header", ""),
-            script=script,
-            refused=refused,
-        )
-        return rate(said)
+        return rate(wrk(server.port, self.seconds, connections, refused=refused, **asked))
 
     # ---- reading
 
@@ -136,7 +132,7 @@ class Bench:
                 warm(server, population.admins)
 
             def show(server: Server) -> float:
-                return self._rates(server, script=str(script))
+                return self._rates(server, script=script)
 
             figures = interleaved(servers, show, self.rounds)
         return [
@@ -163,7 +159,7 @@ class Bench:
                 return self._rates(server, path=f"{_SHOW}0", header=one)
 
             def with_many(server: Server) -> float:
-                return self._rates(server, script=str(script))
+                return self._rates(server, script=script)
 
             single, many = (
                 interleaved(servers, each, self.rounds) for each in (with_one, with_many)
@@ -183,7 +179,7 @@ class Bench:
                 warm(server, [ROOT])
 
             def grant(server: Server) -> float:
-                return self._rates(server, _GRANTERS, script=str(script))
+                return self._rates(server, _GRANTERS, script=script)
 
             figures = interleaved(servers, grant, self.rounds)
         name = "a" if count == 1 else "b"
@@ -244,8 +240,8 @@ class Bench:
                     with contest.running(name) as servers:
                         server = servers[name]
                         warm(server, [ROOT])
-                        self._rates(server, script=str(script))
-                        self._rates(server, script=str(script))
+                        self._rates(server, script=script)
+                        self._rates(server, script=script)
                         rounds[f"{name}, {count:,}"] = [resident(server)]
         least = rounds[f"{ONE}, 1"][0]
         most = max(rounds[f"{ONE}, 100,000"][0], rounds[f"{ONE}, 1,000,000"][0])

@@ -4,6 +4,7 @@ import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 _MICROSECONDS = {"us": 1.0, "ms": 1e3, "s": 1e6, "m": 6e7}
 # What is sent is written once: in the middle of it all that is left is to choose.
@@ -22,41 +23,32 @@ function request() return requests[math.random(1, COUNT)] end
 """
 
 
+class Asked(TypedDict, total=False):
+    """What is asked, if it is not `/` without any header; *script* says more."""
+
+    path: str
+    threads: int
+    header: str
+    script: Path | None
+
+
 def wrk(
-    port: int,
-    seconds: int,
-    connections: int,
-    *,
-    path: str = "/",
-    threads: int = 1,
-    header: str = "",
-    script: Path | None = None,
-    refused: bool = False,
+    port: int, seconds: int, connections: int, *, refused: bool = False, **asked: Unpack[Asked]
 ) -> str:
     """What it prints; every answer has to be a good one, or a bad one if it is to be *refused*."""
-    command = command_line(
-        port, seconds, connections, path=path, threads=threads, header=header, script=script
-    )
+    command = command_line(port, seconds, connections, **asked)
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert ("Non-2xx" in said) == refused, said
     return said
 
 
-def command_line(
-    port: int,
-    seconds: int,
-    connections: int,
-    *,
-    path: str = "/",
-    threads: int = 1,
-    header: str = "",
-    script: Path | None = None,
-) -> list[str]:
+def command_line(port: int, seconds: int, connections: int, **asked: Unpack[Asked]) -> list[str]:
+    threads, header, script = asked.get("threads", 1), asked.get("header"), asked.get("script")
     command = ["wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}s", "--latency"]
     command += ["--timeout", "10s"]
     command += ["-H", header] if header else []
     command += ["-s", str(script)] if script is not None else []
-    return [*command, f"http://127.0.0.1:{port}{path}"]
+    return [*command, f"http://127.0.0.1:{port}{asked.get('path', '/')}"]
 
 
 def write_script(

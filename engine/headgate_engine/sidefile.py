@@ -11,7 +11,6 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from mmap import PROT_READ, mmap
 from pathlib import Path
 
 # So long a mark that stays the same is taken for a store that stays the same.
@@ -31,10 +30,6 @@ class SideFile:
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(side_path(path), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        if os.fstat(self._file).st_size < _LENGTH:
-            os.ftruncate(self._file, _LENGTH)
-        # Looked at with each read: a look at memory costs a tenth of asking the system.
-        self._seen = mmap(self._file, _LENGTH, prot=PROT_READ)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -57,7 +52,7 @@ class SideFile:
 
     def now(self) -> bytes:
         """The mark, whatever it says: another one if a change was acknowledged meanwhile."""
-        return self._seen[:]
+        return os.pread(self._file, _LENGTH, 0)
 
     def marked(self, epoch: str) -> int:
         """The last revision of *epoch* that was noted; 0 if none was."""
@@ -65,5 +60,4 @@ class SideFile:
         return int(mark[2]) if mark is not None and mark[1].decode() == epoch else 0
 
     def close(self) -> None:
-        self._seen.close()
         os.close(self._file)

@@ -28,7 +28,7 @@ from headgate_server.openapi import openapi
 from headgate_server.ping import health, ping, ping_at_once, show_metrics, status
 from headgate_server.query import query, query_at_once
 from headgate_server.refusals import BadRequest, Refusal, refusal, told
-from headgate_server.reply import Reply, Response
+from headgate_server.reply import Fields, Reply, Response
 from headgate_server.service import Service
 from headgate_server.settings import Settings
 from headgate_server.whoami import whoami
@@ -101,9 +101,9 @@ class Application:
         elif scope["type"] == "websocket":
             await self._tail(scope, receive, send)
 
-    def at_once(self, scope: Scope, *, keep: bool) -> bytes | None:
-        """The answer to a request without a body as HTTP/1.1 writes it, if nobody and nothing has
-        to be waited for; *keep* says whether the connection stays open.
+    def at_once(self, scope: Scope, also: Fields, *, keep: bool) -> bytes | None:
+        """The answer to a request without a body as HTTP/1.1 writes it, with the fields *also*, if
+        nobody and nothing has to be waited for; *keep* says whether the connection stays open.
         """
         endpoint = AT_ONCE.get((scope["method"], scope["raw_path"]))
         service = self._service
@@ -120,8 +120,13 @@ class Application:
             reply = self._failed(call, error, _format(call))
         if reply is None:
             return None
-        self._note(call, reply.status_code, len(reply.body), started)
-        return self._answers.written(reply, call, scope.get("date", []), keep=keep)
+        try:
+            service.count_known(call)
+            self._note(call, reply.status_code, len(reply.body), started)
+            return self._answers.written(reply, call, also, keep=keep)
+        except Exception as error:
+            logs.report(error, call.note.id)  # who reads HTTP keeps it to himself
+            raise
 
     def upgrades(self, host: bytes, url: bytes) -> bool:
         """Whether what is sent there may become a WebSocket."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
+from headgate_engine import Principal
 from headgate_server.headers import Headers
 from headgate_server.pairs import Pairs, check_number, pairs
 from headgate_server.refusals import BadRequest
@@ -45,6 +46,7 @@ class Call:
         self.headers = Headers(scope["headers"])
         self.note = Note()
         self.route = "other"  # for log and metrics
+        self.known: Principal | None = None  # who it is, if that took no waiting
         self._heard = False  # all of the body
         self._url_pairs: Pairs | None = None
         self.mounted: Mounted | None = None

@@ -5,12 +5,11 @@ What a change costs is above all that the disk is waited for, and that threads w
 
 import asyncio
 import threading
-import time
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from headgate_engine import Job, SqliteStore
-from headgate_server.metrics import Metrics
+from headgate_engine import Job, SqliteStore, Unknown
+from headgate_server.logs import report
 from headgate_server.refusals import Overloaded
 
 _MOST = 1024  # waiting
@@ -22,8 +21,8 @@ _Waiting = tuple[Job, asyncio.AbstractEventLoop, "asyncio.Future[None]"]
 class Changes:
     """Makes changes in *store* for tasks that wait for them."""
 
-    def __init__(self, store: SqliteStore, metrics: Metrics) -> None:
-        self._store, self._metrics = store, metrics
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="changes", daemon=True)
         self._thread.start()
@@ -55,11 +54,17 @@ class Changes:
             waiting = [] if first is None else [first, *self._rest()]
             going = first is not None
             if waiting:
-                began = time.perf_counter()
-                self._store.transact_all([job for job, _, _ in waiting])
+                self._make([job for job, _, _ in waiting])
                 self._tell(waiting)
-                for _ in waiting:
-                    self._metrics.changed(time.perf_counter() - began)
+
+    def _make(self, jobs: list[Job]) -> None:
+        """Without ever ending the thread: nobody else makes changes."""
+        try:
+            self._store.transact_all(jobs)
+        except Exception as error:  # a fault of ours: nobody knows how far it came
+            report(error, "")
+            for job in jobs:
+                job.error = job.error or Unknown("a fault of the server")
 
     def _rest(self) -> list[_Waiting]:
         found: list[_Waiting] = []

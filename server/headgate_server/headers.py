@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 
 class Headers(Mapping[str, str]):
-    """*raw* as ASGI has it: names in small letters. A value is what the first field of that name
-    holds, its bytes as Latin-1.
+    """*raw* as ASGI has it: names in small letters. They are looked up in any case; a value is what
+    the first field of that name holds, its bytes as Latin-1.
     """
 
     __slots__ = ("_values",)
@@ -16,19 +16,25 @@ class Headers(Mapping[str, str]):
             self._values.setdefault(name, []).append(value)
 
     def get(self, name: str, default: str = "") -> str:  # type: ignore[override]
-        values = self._values.get(name.encode("latin-1"))
+        values = self._of(name)
         return values[0].decode("latin-1") if values is not None else default
 
     def getlist(self, name: str) -> Sequence[str]:
         """All of that name, in order."""
-        values = self._values.get(name.lower().encode("latin-1"))
+        values = self._of(name)
         return [value.decode("latin-1") for value in values] if values is not None else ()
 
+    def _of(self, name: str) -> list[bytes] | None:
+        return self._values.get(name.lower().encode("latin-1"))
+
     def __getitem__(self, name: str) -> str:
-        return self._values[name.encode("latin-1")][0].decode("latin-1")
+        values = self._of(name)
+        if values is None:
+            raise KeyError(name)
+        return values[0].decode("latin-1")
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name.encode("latin-1") in self._values
+        return isinstance(name, str) and self._of(name) is not None
 
     def __iter__(self) -> Iterator[str]:
         return (name.decode("latin-1") for name in self._values)

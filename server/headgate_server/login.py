@@ -123,6 +123,7 @@ class Login:
             carrier = self._issuers.settings if self._issuers is not None else None
             shown = read_credentials(request, carrier)
             if isinstance(shown, NamePassword) and (known := self._recall(shown, address)):
+                self.count(known)
                 return known
             principal = await self._prove(shown, address)
         except _REFUSED as error:
@@ -138,7 +139,8 @@ class Login:
 
     def known(self, request: Shown, address: str) -> Principal | None:
         """The same where nobody has to be waited for: no bcrypt, no keys of others, nobody who
-        comes in for the first time. None for all else, also for what proves nobody.
+        comes in for the first time. None for all else, also for what proves nobody. It is not
+        counted: see `count`.
         """
         if not self._enabled:
             return EVERYBODY
@@ -152,8 +154,14 @@ class Login:
             user = self._bearer(shown.text)
         except Unauthenticated:
             return None
-        self._metrics.authentication(shown.method, "accepted")
         return Principal(user, shown.method)
+
+    def count(self, known: Principal) -> None:
+        """Counts that somebody was let in who was *known*."""
+        if known.method == "password":
+            self._metrics.recalled()
+        elif known.method:
+            self._metrics.authentication(known.method, "accepted")
 
     def _tell(
         self,
@@ -196,7 +204,6 @@ class Login:
             return None
         if not self._engine.remembers(user, shown.password):
             return None
-        self._metrics.recalled()
         return Principal(user, "password") if known_here else self._let_in(user, address)
 
     def _waits(self, shown: NamePassword, user: User | None, address: str) -> bool:

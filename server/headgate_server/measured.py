@@ -2,10 +2,10 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from headgate_engine import Audit, AuditFile, SqliteStore, Tx, User
+from headgate_engine import Audit, AuditFile, Job, SqliteStore, Tx, User
 from headgate_server.metrics import Metrics
 
 T = TypeVar("T")
@@ -21,8 +21,17 @@ class MeasuredStore(SqliteStore):
         self._metrics = metrics
 
     def transact(self, change: Callable[[Tx], T], audit: Audit) -> tuple[T, int]:
-        with self._metrics.change():
+        began = time.perf_counter()
+        try:
             return super().transact(change, audit)
+        finally:
+            self._metrics.changed(time.perf_counter() - began)
+
+    def transact_all(self, jobs: Sequence[Job]) -> None:
+        began = time.perf_counter()
+        super().transact_all(jobs)
+        for _ in jobs:  # each of them waited for all
+            self._metrics.changed(time.perf_counter() - began)
 
     def _read_user(self, name: str) -> User | None:
         began = time.perf_counter()

@@ -145,8 +145,6 @@ class Metrics:
             multiprocess_mode="max",
         )
         build.labels(version("headgate")).set(1)
-        # Looked up once: a look-up by label costs more than the count itself.
-        self._change_seconds = self._store_seconds.labels("change")
         self._tally = Tally()
         self._recalled = Events(
             (self._authentications, ("password", "accepted")),
@@ -243,9 +241,6 @@ class Metrics:
 
     def changed(self, seconds: float) -> None:
         self._tally.observe(self._store_seconds, ("change",), seconds)
-
-    def change(self) -> AbstractContextManager[object]:
-        return self._change_seconds.time()
 
     def flush(self) -> None:
         """Puts down what was counted since the last time, for the other workers to see."""

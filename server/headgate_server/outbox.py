@@ -3,6 +3,8 @@
 import asyncio
 from weakref import WeakKeyDictionary
 
+from headgate_server.logs import report
+
 
 class Outbox:
     """Waking the one who reads costs more than sending. So he is woken once, for all that many
@@ -24,8 +26,13 @@ class Outbox:
         """Sends what is waiting."""
         waiting, self._waiting = self._waiting, []
         for transport, content in waiting:
-            if not transport.is_closing():
+            if transport.is_closing():
+                continue
+            try:
                 transport.write(content)
+            except Exception as error:  # the others' answers are no worse for it
+                report(error, "")
+                transport.abort()
 
 
 _ALL: WeakKeyDictionary[asyncio.AbstractEventLoop, Outbox] = WeakKeyDictionary()

@@ -1,9 +1,6 @@
 """/query: InfluxQL in, results out."""
 
 from collections.abc import AsyncGenerator, Iterator
-from functools import lru_cache
-
-from starlette.responses import StreamingResponse
 
 from headgate_engine import Principal
 from headgate_server.call import Call
@@ -14,7 +11,7 @@ from headgate_server.formats import Answer, Format
 from headgate_server.gateway import Asked, Forwarding, InfluxStore, Nowhere, Store
 from headgate_server.logs import printed
 from headgate_server.prepared import Prepared
-from headgate_server.reply import Fields, Reply, Response, typed
+from headgate_server.reply import Reply, Response, streamed, typed
 from headgate_server.service import Service
 from headgate_server.stream import stream
 from headgate_server.text import readable
@@ -163,7 +160,7 @@ async def _whole(work: Work, format: Format) -> Reply:
 
 def _reply(plain: bytes, format: Format, *, gzip: bool) -> Reply:
     body = Compressor().end(plain) if gzip else plain
-    return Reply(body, raw_headers=[*_fields(format.media_type, gzip=gzip)])
+    return Reply(body, raw_headers=typed(format.media_type, gzip=gzip))
 
 
 async def _chunked(work: Work, format: Format) -> Response:
@@ -180,20 +177,10 @@ async def _chunked(work: Work, format: Format) -> Response:
     pieces = stream(work.service, documents)
     # With the first document it is certain that the query is not refused.
     first = await anext(pieces, b"")
-    return StreamingResponse(_after(first, pieces), headers=_headers(format, gzip=gzip))
+    return streamed(_after(first, pieces), typed(format.media_type, gzip=gzip))
 
 
 async def _after(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
     yield first
     async for piece in rest:
         yield piece
-
-
-@lru_cache
-def _fields(media_type: str, *, gzip: bool) -> Fields:
-    return typed(media_type) + ([(b"content-encoding", b"gzip")] if gzip else [])
-
-
-def _headers(format: Format, *, gzip: bool) -> dict[str, str]:
-    headers = {"Content-Type": format.media_type}
-    return headers | {"Content-Encoding": "gzip"} if gzip else headers

@@ -1,10 +1,11 @@
 """An answer on its way out."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterable, Mapping
 from http import HTTPStatus
 from typing import Protocol
 
+from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 Fields = list[tuple[bytes, bytes]]
@@ -72,9 +73,17 @@ def fields(headers: Mapping[str, str]) -> Fields:
     ]
 
 
-def typed(media_type: str) -> Fields:
-    """The one field that says what the body is."""
-    return [(b"content-type", media_type.encode("latin-1"))]
+def typed(media_type: str, *, gzip: bool = False) -> Fields:
+    """The fields that say what the body is."""
+    packed = [(b"content-encoding", b"gzip")] if gzip else []
+    return [(b"content-type", media_type.encode("latin-1")), *packed]
+
+
+def streamed(pieces: AsyncIterable[bytes], raw_headers: Fields) -> Response:
+    """A Response that is sent as its *pieces* come."""
+    response = StreamingResponse(pieces)
+    response.raw_headers = raw_headers
+    return response
 
 
 def lines(fields: Fields) -> bytes:

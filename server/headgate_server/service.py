@@ -64,7 +64,7 @@ class Service:
         )
         self.prepared = Preparations(self.engine.parse, settings.max_query_size)
         self.recorder = Recorder(self.store, settings.audit_retention, complain)
-        self.changes = Changes(self.store, metrics)
+        self.changes = Changes(self.store)
         self._statements = Pool(_STATEMENT_THREADS, _STATEMENT_QUEUE)
         self._looks = Pool(1, _STATEMENT_QUEUE)
         self._issuers = Issuers(settings.jwt) if settings.jwt.enabled else None
@@ -106,10 +106,15 @@ class Service:
         if len(call.headers.getlist("authorization")) > 1:
             return None
         shown = Shown(call.url_pairs, call.headers.getlist)
-        principal = self._login.known(shown, call.address)
-        if principal is not None:
-            call.note.user = principal.name
-        return principal
+        call.known = self._login.known(shown, call.address)
+        if call.known is not None:
+            call.note.user = call.known.name
+        return call.known
+
+    def count_known(self, call: Call) -> None:
+        """Counts the login of *call*, if `known` found who it is: for who answers by it."""
+        if call.known is not None:
+            self._login.count(call.known)
 
     async def prove(self, shown: Shown, address: str, mounted: Mounted | None) -> Principal:
         """Whom *shown* proves; the same for what another proxy asks about."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
+from headgate_engine import Recent
 from headgate_server.refusals import TooManyFailures
 
 _FORGOTTEN_SECONDS = 900.0
@@ -46,15 +47,11 @@ class Throttle:
         self._longest = longest
         self._clock = clock
         self._sheets: OrderedDict[_Key, _Failures] = OrderedDict()
-        self._let_in: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._let_in: Recent[tuple[str, str], str] = Recent(_CAPACITY)
 
     def let_in(self, name: str, address: str, mark: str) -> None:
         """Remembers that who has *mark* (a user with a password) came in from *address*."""
-        pair = (name, _network(address))
-        self._let_in[pair] = mark
-        self._let_in.move_to_end(pair)
-        if len(self._let_in) > _CAPACITY:
-            self._let_in.popitem(last=False)
+        self._let_in.keep((name, _network(address)), mark)
 
     def was_let_in(self, name: str, address: str, mark: str) -> bool:
         """Whether who has *mark* came in from there before."""

@@ -10,7 +10,6 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from secrets import token_bytes
 from typing import Any, NoReturn
 
@@ -172,18 +171,13 @@ def _parts(token: str) -> _Parts:
 
 def _check_signature(parts: _Parts, secrets: Sequence[str]) -> None:
     for secret in secrets:
-        if parts.algorithm.verify(parts.signed, _key(parts.algorithm, secret), parts.signature):
+        try:
+            key = parts.algorithm.prepare_key(secret)
+        except jwt.PyJWTError as error:
+            raise Unauthenticated(f"token is malformed: {error}") from None
+        if parts.algorithm.verify(parts.signed, key, parts.signature):
             return
     raise Unauthenticated("signature is invalid")
-
-
-@lru_cache(64)
-def _key(algorithm: HMACAlgorithm, secret: str) -> bytes:
-    """Made once of each of the server's secrets. Raises Unauthenticated for what is none."""
-    try:
-        return algorithm.prepare_key(secret)
-    except jwt.PyJWTError as error:
-        raise Unauthenticated(f"token is malformed: {error}") from None
 
 
 def _claims(payload: bytes) -> dict[str, Any]:

@@ -108,6 +108,34 @@ def test_others_see_what_is_done_at_once_and_without_a_mark_soon(
     other.close()
 
 
+def test_a_mark_that_was_cut_off_only_makes_readers_look(
+    tmp_path: Path, store: SqliteStore
+) -> None:
+    store.transact_all(jobs(add("a")))
+    assert store.user("a") is not None
+    (tmp_path / "users.db.lock").write_bytes(b"")
+    assert store.user("a") is not None
+    store.transact_all(jobs(add("b")))
+    assert store.user("b") is not None
+
+
+def test_a_change_that_rests_on_an_unmarked_one_marks_it(
+    tmp_path: Path, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed, reader = SqliteStore(tmp_path / "users.db"), SqliteStore(tmp_path / "users.db")
+    store.transact_all(jobs(add("a")))
+    with monkeypatch.context() as patched:
+        patched.setattr(killed._side, "mark", lambda epoch, revision: None)
+        user = killed.user("a")
+        assert user is not None and reader.user("a") is not None
+        killed.transact_all(jobs(lambda tx: tx.drop_user(user)))
+    # Whoever asks again finds nothing to do, and is told that it is done.
+    store.transact_all(jobs(lambda tx: tx.user("a")))
+    assert reader.user("a") is None
+    killed.close()
+    reader.close()
+
+
 def test_within_a_moment_the_store_is_asked_only_once(tmp_path: Path, store: SqliteStore) -> None:
     other = SqliteStore(tmp_path / "users.db")
     other.transact_all(jobs(add("a")))

@@ -119,6 +119,22 @@ def test_answers_come_in_the_order_of_their_requests(server: Server) -> None:
     assert kinds == [grants, nothing, grants, users] * 5 + [nothing]
 
 
+def test_a_login_counts_once_whichever_way_it_takes(server: Server) -> None:
+    def accepted() -> float:
+        text = server.request("GET", "/metrics").body.decode()
+        found = re.search(
+            r'headgate_authentications_total\{method="password",outcome="accepted"\} (\S+)', text
+        )
+        assert found is not None, text
+        return float(found[1])
+
+    before = accepted()
+    for path in (SHOW, "/query?q=GRANT+READ+ON+db+TO+ann", "/query?q=SHOW+USERS"):
+        for _ in range(3):
+            assert b"200 ok" in answer(server, "POST", path, [AS_ROOT])
+    assert accepted() - before == 9
+
+
 def test_what_follows_the_last_answer_is_not_done(server: Server) -> None:
     """HTTP/1.0 is left after each answer, also where it asks to stay."""
     assert server.query("CREATE DATABASE stays").status == 200

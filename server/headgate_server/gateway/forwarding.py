@@ -7,8 +7,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from starlette.responses import StreamingResponse
-
 from headgate_engine import Principal, Result
 from headgate_grammar import (
     CreateDatabase,
@@ -25,7 +23,7 @@ from headgate_server.gateway.catalogue import Catalogue
 from headgate_server.gateway.influx import LARGEST, Asked, InfluxStore, lines, reads
 from headgate_server.gateway.relay import Relay
 from headgate_server.logs import complain
-from headgate_server.reply import Reply, Response, fields
+from headgate_server.reply import Fields, Reply, Response, streamed, typed
 
 if TYPE_CHECKING:  # it knows the service, which knows us
     from headgate_server.work import Work
@@ -74,7 +72,7 @@ class Forwarding:
             return self._response(self.format.results(await self._together()))
         pieces = self._documents()
         first = await anext(pieces, b"")  # with it, it is certain that nothing is refused
-        return StreamingResponse(_after(first, pieces), headers=self._headers())
+        return streamed(_after(first, pieces), self._typed())
 
     async def _together(self) -> list[Answer]:
         """All answers; of those that are too large to be held together, one that says so."""
@@ -232,7 +230,7 @@ class Forwarding:
 
     def _response(self, content: bytes) -> Reply:
         body = Compressor().end(content) if self.asked.gzip else content
-        return Reply(body, raw_headers=fields(self._headers()))
+        return Reply(body, raw_headers=self._typed())
 
     async def _documents(self) -> AsyncGenerator[bytes, None]:
         compressor = Compressor() if self.asked.gzip else None
@@ -242,9 +240,8 @@ class Forwarding:
         if compressor is not None:
             yield compressor.end()
 
-    def _headers(self) -> dict[str, str]:
-        headers = {"Content-Type": self.format.media_type}
-        return headers | {"Content-Encoding": "gzip"} if self.asked.gzip else headers
+    def _typed(self) -> Fields:
+        return typed(self.format.media_type, gzip=self.asked.gzip)
 
 
 async def _compressed(first: bytes, rest: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:

@@ -20,6 +20,7 @@ from uvicorn.server import ServerState
 from headgate_server import logs
 from headgate_server.metrics import Metrics
 from headgate_server.outbox import Outgoing, outbox
+from headgate_server.reply import Fields
 from headgate_server.serving.farewell import farewell
 from headgate_server.serving.limits import Limits
 from headgate_server.serving.websocket import WebSocketConnection
@@ -42,9 +43,9 @@ def _nothing() -> None:
 class Answering(Protocol):
     """Beside ASGI, what a connection asks."""
 
-    def at_once(self, scope: Scope, *, keep: bool) -> bytes | None:
-        """The answer to a request without a body as HTTP/1.1 writes it, if nobody and nothing has
-        to be waited for; *keep* says whether the connection stays open.
+    def at_once(self, scope: Scope, also: Fields, *, keep: bool) -> bytes | None:
+        """The answer to a request without a body as HTTP/1.1 writes it, with the fields *also*, if
+        nobody and nothing has to be waited for; *keep* says whether the connection stays open.
         """
         ...
 
@@ -364,10 +365,10 @@ class Connection(HttpToolsProtocol):
             "query_string": query,
             "headers": self.headers,
             "client": self.client,
-            "date": self.server_state.default_headers,
         }
         keep = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
-        answer = self._application.at_once(scope, keep=keep)
+        date = self.server_state.default_headers
+        answer = self._application.at_once(scope, date, keep=keep)
         if answer is None:
             return False
         self._held = False
