@@ -4,7 +4,7 @@ Clients send the same few over and over. Nothing that may hold a secret is kept.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from headgate_engine import Recent
 from headgate_grammar import CreateUser, ParseCache, SetPassword, Statement
@@ -30,8 +30,8 @@ class Prepared:
     whether it will be known the next time.
     """
 
-    pairs: Pairs
-    text: str
+    pairs: Pairs = field(repr=False)
+    text: str = field(repr=False)  # one that is not kept may hold a password
     database: str
     statements: Sequence[Statement]
     format: Format

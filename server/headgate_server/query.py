@@ -2,15 +2,13 @@
 
 from collections.abc import AsyncGenerator, Iterator
 
-from headgate_engine import Principal
 from headgate_server.call import Call
 from headgate_server.compression import Compressor, takes_gzip
 from headgate_server.denied import Denied, denial
 from headgate_server.form import Form, form
-from headgate_server.formats import Answer, Format
+from headgate_server.formats import Format
 from headgate_server.gateway import Asked, Forwarding, InfluxStore, Nowhere, Store
 from headgate_server.logs import printed
-from headgate_server.prepared import Prepared
 from headgate_server.reply import Reply, Response, streamed, typed
 from headgate_server.service import Service
 from headgate_server.stream import stream
@@ -83,7 +81,10 @@ def query_at_once(call: Call, service: Service) -> Reply | None:
             return made.to(call, service)
         if not asked.quick:
             return None
-        reply = _reply(_results(call, service, principal, asked), asked.format, gzip=asked.gzip)
+        work = Work(call, service, principal, asked.text, "", asked.database, asked.statements)
+        work.remembered = asked.remembered
+        plain = asked.format.results([*work.executed(principal)])
+        reply = _reply(plain, asked.format, gzip=asked.gzip)
         if asked.kept and not call.note.error and len(reply.body) <= _SHORT:
             moment.keep_made(key, reply)
         return reply
@@ -96,17 +97,6 @@ def _accepted(format: Format) -> Reply:
 def _chunks(call: Call, sent: Form) -> bool:
     """Whether the answer is to come in pieces; to HTTP/1.0 it cannot."""
     return sent.fields.get("chunked") == "true" and call.scope["http_version"] != "1.0"
-
-
-def _results(call: Call, service: Service, principal: Principal, asked: Prepared) -> bytes:
-    """What is *asked*, done: nothing but reading."""
-    service.metrics.lookup("statement", asked.remembered)
-    answers: list[Answer] = []
-    for result in service.engine.execute(asked.statements, principal, asked.database, call.address):
-        service.metrics.statement(result.statement, failed=bool(result.error))
-        call.note.error = call.note.error or result.error
-        answers.append(Answer(len(answers), result))
-    return asked.format.results(answers)
 
 
 async def _through(
