@@ -120,6 +120,19 @@ class Server:
         self.beside.with_suffix(".secrets").write_text(json.dumps(sorted(known)))
         return status
 
+    def workers(self) -> set[int]:
+        """The processes that serve, if it was told to have several; multiprocessing has one more,
+        which keeps its things in order.
+        """
+        assert self.process is not None
+        pid = self.process.pid
+        listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return {
+            int(child)
+            for child in listed
+            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
+        }
+
     def kill(self) -> None:
         """Kills it and its workers, at once."""
         assert self.process is not None

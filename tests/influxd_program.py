@@ -71,9 +71,13 @@ class Influxd(Server):
         return "influxd's is not kept"
 
     def __enter__(self) -> Self:
-        self.launch()
-        poll_until(self.answers, "influxd did not start")
-        return self
+        """Starts it; again on other ports if it ends at once: another may have taken one of its."""
+        for _ in range(3):
+            self.launch()
+            poll_until(lambda: self.process_ended() or self.answers(), "influxd did not start")
+            if not self.process_ended():
+                return self
+        raise AssertionError("influxd ended three times")
 
     def __exit__(self, *_: object) -> None:
         assert self.process is not None

@@ -193,11 +193,11 @@ def test_whoami_is_in_the_description(server: Server) -> None:
 
 def test_a_worker_that_dies_is_replaced(serve: Callable[..., Server]) -> None:
     server = serve("--workers", "2").bootstrap()
-    first = children(server)
+    first = server.workers()
     assert len(first) == 2
     for pid in first:
         subprocess.run(["kill", "-9", str(pid)], check=True)
-    poll_until(lambda: len(children(server) - first) == 2, "two new workers")
+    poll_until(lambda: len(server.workers() - first) == 2, "two new workers")
     poll_until(server.answers, "they serve")
     assert "starting another" in server.log()
     assert server.query("SHOW USERS").status == 200
@@ -206,7 +206,7 @@ def test_a_worker_that_dies_is_replaced(serve: Callable[..., Server]) -> None:
 
 def test_workers_do_not_outlive_their_parent(serve: Callable[..., Server]) -> None:
     server = serve("--workers", "2").bootstrap()
-    workers = children(server)
+    workers = server.workers()
     server.stop(signal.SIGKILL)
     poll_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), "they end")
 
@@ -217,21 +217,21 @@ def test_who_still_serves_goes_on_serving_while_others_cannot_start(
     server = serve("--workers", "2").bootstrap()
     poll_until(lambda: len(serving(server)) == 2, "both serve")
     store, hidden = server.store, server.store.with_suffix(".hidden")
-    first, second = sorted(children(server))
+    first, second = sorted(server.workers())
     store.rename(hidden)
     subprocess.run(["kill", "-9", str(first)], check=True)
     poll_until(lambda: server.log().count("could not start") >= 2, "it tries again and again")
     assert server.request("GET", "/ping").status == 204
     assert "Exception" not in server.log() and "Traceback" not in server.log()
     hidden.rename(store)
-    poll_until(lambda: len(children(server) - {second}) == 1, "a new one is there", 60)
+    poll_until(lambda: len(server.workers() - {second}) == 1, "a new one is there", 60)
     poll_until(lambda: server.query("SHOW USERS").status == 200, "it serves")
     assert server.stop() == 0
 
 
 def serving(server: Server) -> list[int]:
     """Those that have opened the store."""
-    return [pid for pid in children(server) if str(server.store) in opened(pid)]
+    return [pid for pid in server.workers() if str(server.store) in opened(pid)]
 
 
 def opened(pid: int) -> set[str]:
@@ -240,15 +240,3 @@ def opened(pid: int) -> set[str]:
         with suppress(FileNotFoundError):  # it was closed meanwhile
             files.add(str(descriptor.readlink()))
     return files
-
-
-def children(server: Server) -> set[int]:
-    """The processes that serve; multiprocessing has one more, which keeps its things in order."""
-    assert server.process is not None
-    pid = server.process.pid
-    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return {
-        int(child)
-        for child in listed
-        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
-    }

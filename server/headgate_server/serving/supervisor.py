@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
 from headgate_server import logs, metrics
+from headgate_server.configuration import ConfigurationError, configure_again
 from headgate_server.serving.listeners import Listeners
 from headgate_server.serving.tls import CertificateError
 from headgate_server.serving.worker import GRACE_SECONDS, work
@@ -93,6 +94,10 @@ class Supervisor:
         """Whether to go on."""
         if set(numbers) & set(_ENDING):
             return False
+        # For whoever starts later: what was right last, should the file be wrong by then. The
+        # workers say so themselves.
+        with suppress(ConfigurationError):
+            self._settings = configure_again(self._settings, os.environ)
         for worker in self._workers:
             worker.behind = True
             self._catch_up(worker)

@@ -86,8 +86,8 @@ def work(settings: Settings, listeners: Listeners, started: Callable[[], None] =
 
 
 def _as_now(settings: Settings) -> Settings:
-    """*settings* with what was set anew since the first worker began; as they are if that is wrong:
-    whoever was running then has said so.
+    """*settings* with what was set anew since they were read; as they are if that is wrong: whoever
+    was running then has said so.
     """
     try:
         return configure_again(settings, os.environ)
