@@ -140,6 +140,9 @@ class MemoryStore:
     def user(self, name: str) -> User | None:
         return self._state.user(name)
 
+    def gather(self, names: Sequence[str]) -> None:
+        """Nothing: all are here."""
+
     def identified(self, issuer: str, subject: str) -> User | None:
         return self._state.identified(issuer, subject)
 

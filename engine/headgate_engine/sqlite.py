@@ -39,6 +39,7 @@ from headgate_engine.sqlite_tx import (
     read_databases,
     read_identified,
     read_user,
+    read_users,
 )
 from headgate_engine.store import Audit, AuditRecord, Change, Moment, Refused, Tx
 from headgate_engine.storecopy import copy
@@ -236,6 +237,17 @@ class SqliteStore:
             return found
         except (StoreError, apsw.Error) as error:
             raise _unavailable("read", error) from None
+
+    def gather(self, names: Sequence[str]) -> None:
+        with _refused("read"):
+            seen = self._seen()
+            missing = [name for name in names if seen.users.get(name) is None]
+            for user in self._read_users(missing) if missing else ():
+                seen.users.keep(user.name, user)
+
+    def _read_users(self, names: Sequence[str]) -> list[User]:
+        """Those of them that there are, from the file."""
+        return read_users(self._readers.connection, names)
 
     def _read_user(self, name: str) -> User | None:
         """The user from the file: what is not remembered."""

@@ -1,6 +1,7 @@
 """One transaction on a SQLite store, and the rows that it shares with the readers."""
 
 import json
+from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -22,6 +23,7 @@ SELECT id, name, hash, admin, (
 ) FROM users
 """
 _USER = f"{_USERS} WHERE name = ?"
+_THESE = f"{_USERS} WHERE name IN (SELECT value FROM json_each(?))"
 _IDENTIFIED = f"""
 {_USERS} WHERE id = (SELECT user_id FROM identities WHERE issuer = ? AND subject = ?)
 """
@@ -29,12 +31,16 @@ _DATABASE = "SELECT id, name, policy, duration, replication, shard_duration FROM
 
 
 def read_user(connection: apsw.Connection, name: str) -> User | None:
-    return _user(connection.execute(_USER, (name,)).get)
+    row = connection.execute(_USER, (name,)).get
+    return _user(row) if row is not None else None
 
 
-def _user(row: Any) -> User | None:
-    if row is None:
-        return None
+def read_users(connection: apsw.Connection, names: Sequence[str]) -> list[User]:
+    """Those of *names* that there are, as they were at one moment."""
+    return [_user(row) for row in connection.execute(_THESE, (json.dumps(names),))]
+
+
+def _user(row: Any) -> User:
     id, name, hash, admin, grants = row
     # By the databases' ids: in the order of their creation.
     held = {on: _PRIVILEGES[privilege] for _, on, privilege in sorted(json.loads(grants))}
@@ -42,7 +48,8 @@ def _user(row: Any) -> User | None:
 
 
 def read_identified(connection: apsw.Connection, issuer: str, subject: str) -> User | None:
-    return _user(connection.execute(_IDENTIFIED, (issuer, subject)).get)
+    row = connection.execute(_IDENTIFIED, (issuer, subject)).get
+    return _user(row) if row is not None else None
 
 
 def count_admins(connection: apsw.Connection) -> int:

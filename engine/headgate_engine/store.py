@@ -159,6 +159,12 @@ class Store(Protocol):
         """The user of that name, as new as the last change acknowledged by anyone."""
         ...
 
+    def gather(self, names: Sequence[str]) -> None:
+        """Reads the users of these *names* together, which `user` then need not do one by one for
+        the rest of a moment. Raises Unavailable.
+        """
+        ...
+
     def identified(self, issuer: str, subject: str) -> User | None:
         """The user whom that identity was bound to, as new as `user` gives him."""
         ...

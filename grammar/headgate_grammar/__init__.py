@@ -35,6 +35,7 @@ from headgate_grammar.durations import format_duration, go_duration, parse_durat
 from headgate_grammar.errors import ParseError
 from headgate_grammar.expressions import Expression, Operation, Paren, VarRef
 from headgate_grammar.highlight import Piece, pieces
+from headgate_grammar.keywords import is_keyword
 from headgate_grammar.meter import Bounds
 from headgate_grammar.parser import Accepted, accepts, parse
 from headgate_grammar.privilege import Privilege
@@ -136,6 +137,7 @@ __all__ = [
     "databases",
     "format_duration",
     "go_duration",
+    "is_keyword",
     "parse",
     "parse_duration",
     "pieces",

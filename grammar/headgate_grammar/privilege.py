@@ -18,9 +18,4 @@ class Privilege(IntFlag):
         return _NAMES[self]
 
 
-_NAMES = {
-    Privilege.NONE: "NO PRIVILEGES",
-    Privilege.READ: "READ",
-    Privilege.WRITE: "WRITE",
-    Privilege.ALL: "ALL PRIVILEGES",
-}
+_NAMES = ("NO PRIVILEGES", "READ", "WRITE", "ALL PRIVILEGES")

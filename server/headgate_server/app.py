@@ -4,7 +4,7 @@ import asyncio
 import math
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from headgate_engine import StoreError
 from headgate_server import logs
 from headgate_server.answers import Answers, request_id
+from headgate_server.at_once import queries_at_once
 from headgate_server.call import Call
 from headgate_server.configuration import ConfigurationError, configure_again
 from headgate_server.failures import BrokenOff
@@ -25,17 +26,18 @@ from headgate_server.gateway.refused import refused
 from headgate_server.gateway.tail import Tail, as_request
 from headgate_server.metrics import Metrics
 from headgate_server.openapi import openapi
-from headgate_server.ping import health, ping, ping_at_once, show_metrics, status
-from headgate_server.query import query, query_at_once
+from headgate_server.ping import health, ping, pings_at_once, show_metrics, status
+from headgate_server.query import query
 from headgate_server.refusals import BadRequest, Refusal, refusal, told
 from headgate_server.reply import Fields, Reply, Response
+from headgate_server.request import Request
 from headgate_server.service import Service
 from headgate_server.settings import Settings
 from headgate_server.whoami import whoami
 from headgate_server.write import write, write_v2
 
 Endpoint = Callable[[Call, Service, Format], Awaitable[Response]]
-AtOnce = Callable[[Call, Service], Reply | None]
+AtOnce = Callable[[Sequence[Call], Service], list[Reply | Exception | None]]
 
 # Exact and undecoded, as InfluxDB matches paths: `/query/` and `/%71uery` are not found.
 ROUTES: dict[bytes, dict[str, Endpoint]] = {
@@ -51,10 +53,10 @@ ROUTES: dict[bytes, dict[str, Endpoint]] = {
 }
 # What the endpoints of these paths answer without waiting for anybody, where they can.
 AT_ONCE: dict[tuple[str, bytes], AtOnce] = {
-    ("GET", b"/query"): query_at_once,
-    ("POST", b"/query"): query_at_once,
-    ("GET", b"/ping"): ping_at_once,
-    ("HEAD", b"/ping"): ping_at_once,
+    ("GET", b"/query"): queries_at_once,
+    ("POST", b"/query"): queries_at_once,
+    ("GET", b"/ping"): pings_at_once,
+    ("HEAD", b"/ping"): pings_at_once,
 }
 _PREFLIGHT = frozenset({b"/query", b"/write"})
 _METHODS = frozenset("GET HEAD POST PUT PATCH DELETE OPTIONS".split())
@@ -101,32 +103,46 @@ class Application:
         elif scope["type"] == "websocket":
             await self._tail(scope, receive, send)
 
-    def at_once(self, scope: Scope, also: Fields, *, keep: bool) -> bytes | None:
-        """The answer to a request without a body as HTTP/1.1 writes it, with the fields *also*, if
-        nobody and nothing has to be waited for; *keep* says whether the connection stays open.
-        """
-        endpoint = AT_ONCE.get((scope["method"], scope["raw_path"]))
+    def may_answer(self, method: str, path: bytes) -> bool:
+        """Whether there is any use in asking `at_once` about such a request."""
         service = self._service
-        if endpoint is None or service is None or service.gateway.all:
-            return None
-        if service.traced:
-            return None
-        call, started = Call(scope, _nothing_comes), time.perf_counter()
-        call.route = call.raw_path.decode()
-        call.note.id = request_id(call)
+        if service is None or service.gateway.all or service.traced:
+            return False
+        return (method, path) in AT_ONCE
+
+    def at_once(self, requests: Sequence[Request], also: Fields) -> list[bytes | None]:
+        """The answers to *requests*, in their order, as HTTP/1.1 writes them, with the fields
+        *also*. None where somebody or something has to be waited for: that request is still to be
+        done; b"" where there is no answer, and the connection is to be broken off.
+        """
+        assert self._service is not None
+        started = time.perf_counter()
+        calls = [_heard(request) for request in requests]
+        replies: list[Reply | Exception | None] = [None] * len(calls)
+        for endpoint, places in _by_endpoint(calls).items():
+            together = endpoint([calls[place] for place in places], self._service)
+            for place, reply in zip(places, together, strict=True):
+                replies[place] = reply
+        answers: list[bytes | None] = []
+        for request, call, reply in zip(requests, calls, replies, strict=True):
+            if isinstance(reply, Exception):
+                reply = self._failed(call, reply, _format(call))
+            if reply is not None:
+                answers.append(self._told(call, reply, started, also, keep=request.keep_alive))
+            else:
+                answers.append(None)
+        return answers
+
+    def _told(self, call: Call, reply: Reply, started: float, also: Fields, *, keep: bool) -> bytes:
+        """*reply* to *call* as it goes out, counted and logged."""
+        assert self._service is not None
         try:
-            reply = endpoint(call, service)
-        except Exception as error:
-            reply = self._failed(call, error, _format(call))
-        if reply is None:
-            return None
-        try:
-            service.count_known(call)
+            self._service.count_known(call)
             self._note(call, reply.status_code, len(reply.body), started)
             return self._answers.written(reply, call, also, keep=keep)
         except Exception as error:
-            logs.report(error, call.note.id)  # who reads HTTP keeps it to himself
-            raise
+            logs.report(error, call.note.id)
+            return b""
 
     def upgrades(self, host: bytes, url: bytes) -> bool:
         """Whether what is sent there may become a WebSocket."""
@@ -303,6 +319,30 @@ class _Meter:
         else:
             self.size += len(message.get("body", b""))
         await self._send(message)
+
+
+def _heard(request: Request) -> Call:
+    """*request*, on its way."""
+    path, _, query = request.url.partition(b"?")
+    scope = {
+        "method": request.method,
+        "raw_path": path,
+        "query_string": query,
+        "headers": request.headers,
+        "client": request.client,
+    }
+    call = Call(scope, _nothing_comes)
+    call.route = path.decode("latin-1")
+    call.note.id = request_id(call)
+    return call
+
+
+def _by_endpoint(calls: Sequence[Call]) -> dict[AtOnce, list[int]]:
+    """The places of *calls* that the same endpoint answers, in their order."""
+    found: dict[AtOnce, list[int]] = {}
+    for place, call in enumerate(calls):
+        found.setdefault(AT_ONCE[call.method, call.raw_path], []).append(place)
+    return found
 
 
 async def _nothing_comes() -> Message:

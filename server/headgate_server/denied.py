@@ -35,7 +35,7 @@ def denial(service: Service, principal: Principal, asked: Prepared) -> Denied | 
         service.engine.authorize(principal, asked.statements, asked.database)
     except NotAuthorized as error:
         row = REFUSALS[AccessDenied]
-        reply = service.answers.refused(row, row.prefix + str(error), asked.format)
+        reply = service.answers.refused(row, row.prefix + str(error), asked.format())
         requires = f"requires {error.need}"
         return Denied(reply, principal.name, error.statement, requires, str(error))
     return None

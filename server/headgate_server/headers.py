@@ -1,6 +1,7 @@
 """A request's header fields, looked up by name."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
 
 class Headers(Mapping[str, str]):
@@ -8,36 +9,40 @@ class Headers(Mapping[str, str]):
     the first field of that name holds, its bytes as Latin-1.
     """
 
-    __slots__ = ("_values",)
+    __slots__ = ("_raw", "_repeats", "_values")
 
-    def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
-        self._values: dict[bytes, list[bytes]] = {}
-        for name, value in raw:
-            self._values.setdefault(name, []).append(value)
+    def __init__(self, raw: Sequence[tuple[bytes, bytes]]) -> None:
+        self._raw = raw
+        self._values = dict(raw)
+        self._repeats = len(self._values) < len(raw)
+        if self._repeats:
+            self._values = dict(reversed(raw))
 
     def get(self, name: str, default: str = "") -> str:  # type: ignore[override]
-        values = self._of(name)
-        return values[0].decode("latin-1") if values is not None else default
+        value = self._values.get(_lower(name))
+        return value.decode("latin-1") if value is not None else default
 
     def getlist(self, name: str) -> Sequence[str]:
         """All of that name, in order."""
-        values = self._of(name)
-        return [value.decode("latin-1") for value in values] if values is not None else ()
-
-    def _of(self, name: str) -> list[bytes] | None:
-        return self._values.get(name.lower().encode("latin-1"))
+        key = _lower(name)
+        if self._repeats:
+            return [value.decode("latin-1") for name, value in self._raw if name == key]
+        value = self._values.get(key)
+        return (value.decode("latin-1"),) if value is not None else ()
 
     def __getitem__(self, name: str) -> str:
-        values = self._of(name)
-        if values is None:
-            raise KeyError(name)
-        return values[0].decode("latin-1")
+        return self._values[_lower(name)].decode("latin-1")
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self._of(name) is not None
+        return isinstance(name, str) and _lower(name) in self._values
 
     def __iter__(self) -> Iterator[str]:
         return (name.decode("latin-1") for name in self._values)
 
     def __len__(self) -> int:
         return len(self._values)
+
+
+@lru_cache(256)
+def _lower(name: str) -> bytes:
+    return name.lower().encode("latin-1")

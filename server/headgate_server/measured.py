@@ -33,6 +33,14 @@ class MeasuredStore(SqliteStore):
         for _ in jobs:  # each of them waited for all
             self._metrics.changed(time.perf_counter() - began)
 
+    def _read_users(self, names: Sequence[str]) -> list[User]:
+        began = time.perf_counter()
+        users = super()._read_users(names)
+        each = (time.perf_counter() - began) / len(names)
+        for _ in names:
+            self._metrics.read(each)
+        return users
+
     def _read_user(self, name: str) -> User | None:
         began = time.perf_counter()
         user = super()._read_user(name)

@@ -150,7 +150,7 @@ class Metrics:
             (self._authentications, ("password", "accepted")),
             (self._cache, ("password", "hit")),
         )
-        self._again = lru_cache(self._again_events)
+        self._executed = lru_cache(self._executed_events)
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
         self._tally.count_one(self._requests, (route, method, status))
@@ -221,13 +221,19 @@ class Metrics:
         """Somebody was let in by a password that was remembered."""
         self._tally.count(self._recalled)
 
-    def again(self, kinds: Sequence[str]) -> None:
-        """Statements of these *kinds* were answered as before, their text parsed before, too."""
-        self._tally.count(self._again(kinds))
+    def executed(self, kinds: Sequence[str], failed: int = 0, *, remembered: bool = True) -> None:
+        """Statements of these *kinds* were executed together, the last *failed* of them in vain;
+        *remembered* says whether their text was parsed before.
+        """
+        self._tally.count(self._executed(kinds, failed, remembered))
 
-    def _again_events(self, kinds: Sequence[str]) -> Events:
-        done = [(self._statements, (kind, "done")) for kind in kinds]
-        return Events((self._cache, ("statement", "hit")), *done)
+    def _executed_events(self, kinds: Sequence[str], failed: int, remembered: bool) -> Events:
+        done = len(kinds) - failed
+        outcomes = [
+            (self._statements, (kind, "done" if place < done else "failed"))
+            for place, kind in enumerate(kinds)
+        ]
+        return Events((self._cache, ("statement", "hit" if remembered else "miss")), *outcomes)
 
     def lookup(self, cache: str, hit: bool) -> None:
         self._tally.count_one(self._cache, (cache, "hit" if hit else "miss"))

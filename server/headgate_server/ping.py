@@ -1,12 +1,12 @@
 """/ping, /status, /health and /metrics: is the server there, is it well, what does it do."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
 
 from headgate_engine import NOBODY, Unavailable
 from headgate_server.call import Call
 from headgate_server.formats import Format, Json, format_for
-from headgate_server.refusals import Unauthenticated
+from headgate_server.refusals import BadRequest, Unauthenticated
 from headgate_server.reply import Reply, typed
 from headgate_server.service import Service
 
@@ -19,13 +19,21 @@ async def ping(call: Call, service: Service, format: Format) -> Reply:
     return _pong(call, service, format.media_type)
 
 
-def ping_at_once(call: Call, service: Service) -> Reply | None:
-    """The same, if nobody has to log in."""
+def pings_at_once(calls: Sequence[Call], service: Service) -> list[Reply | Exception | None]:
+    """What `ping` would answer to each of *calls*, or the exception that it would raise; None where
+    one has to log in.
+    """
     if service.settings.ping_auth_enabled:
-        return None
-    if call.url_pairs:
-        return _pong(call, service, format_for(call.accept, pretty=False).media_type)
-    return _known_pong(format_for(call.accept, pretty=False).media_type)
+        return [None] * len(calls)
+    return [_ponged(call, service) for call in calls]
+
+
+def _ponged(call: Call, service: Service) -> Reply | BadRequest:
+    media_type = format_for(call.accept, pretty=False).media_type
+    try:
+        return _pong(call, service, media_type) if call.url_pairs else _known_pong(media_type)
+    except BadRequest as error:
+        return error
 
 
 def _pong(call: Call, service: Service, wanted: str) -> Reply:

@@ -1,13 +1,22 @@
 """Queries that came in a URL: what there is to know of one before it is asked again.
 
-Clients send the same few over and over. Nothing that may hold a secret is kept.
+Clients send the same few over and over, or others that differ only in the name that they end with.
+Nothing that may hold a secret is kept.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from headgate_engine import Recent
-from headgate_grammar import CreateUser, ParseCache, SetPassword, Statement
+from headgate_grammar import (
+    CreateUser,
+    ParseCache,
+    SetPassword,
+    ShowGrants,
+    Statement,
+    is_keyword,
+)
 from headgate_server.call import Call
 from headgate_server.compression import takes_gzip
 from headgate_server.form import Form
@@ -21,25 +30,48 @@ _LONGEST = 1024
 # What else a URL may hold is not looked at, or makes an answer take its time.
 _KEPT = frozenset({"q", "db", "rp", "epoch", "pretty"})
 
+# A text of nothing but words, the last of them a name, and what stands around it.
+_NAMED = re.compile(
+    rb"((?:.*&)?q=[A-Za-z+]+\+)(?:([A-Za-z_][A-Za-z0-9_]*)|%22([A-Za-z0-9_.@-]+)%22)((?:&.*)?)"
+)
+
 _Key = tuple[bytes, str, str]
+_Around = tuple[bytes, bytes, str, str]
 
 
 @dataclass(slots=True, eq=False)
 class Prepared:
-    """One of them, and how its answer is wanted. *quick* says whether nothing is waited for, *kept*
-    whether it will be known the next time.
+    """One of them, and how its answer is wanted. *others* are the URL's parameters but `q`; *quick*
+    says whether nothing is waited for, *kept* whether it will be known the next time.
     """
 
-    pairs: Pairs = field(repr=False)
-    text: str = field(repr=False)  # one that is not kept may hold a password
-    database: str
+    others: Pairs = field(repr=False)
     statements: Sequence[Statement]
-    format: Format
+    database: str
+    accept: str
     gzip: bool
     quick: bool
     kept: bool
     remembered: bool  # was it parsed before it was asked first?
     kinds: tuple[str, ...]  # of its statements
+
+    def format(self) -> Format:
+        """A new one, for one answer."""
+        return format_for(self.accept, pretty=self.others.get("pretty") == "true")
+
+    def about(self, name: str) -> "Prepared":
+        """The same SHOW GRANTS, of the user *name*."""
+        return Prepared(
+            self.others,
+            (ShowGrants(name),),
+            self.database,
+            self.accept,
+            self.gzip,
+            quick=True,
+            kept=False,
+            remembered=True,
+            kinds=self.kinds,
+        )
 
 
 class Preparations:
@@ -49,51 +81,81 @@ class Preparations:
         self._parse, self._longest = parse, longest
         self._known: Recent[_Key, Prepared] = Recent(_MOST)
         self._once: Recent[_Key, bool] = Recent(_MOST)
+        self._alike: Recent[_Around, Prepared] = Recent(_MOST)
 
     def known(self, call: Call) -> Prepared | None:
-        """The query of *call*, if it is kept."""
-        return self._known.get(_key(call))
+        """The query of *call*, if it is kept, or one that differs from it only in a name."""
+        key = _key(call)
+        return self._known.get(key) or self._like(key)
+
+    def _like(self, key: _Key) -> Prepared | None:
+        found = _named(key)
+        if found is None or (0 < self._longest < len(key[0])):
+            return None
+        around, name = found
+        like = self._alike.get(around)
+        return self._keep(key, like.about(name)) if like is not None else None
 
     def make(self, call: Call) -> Prepared | None:
         """The query of *call*, if what it is can be told at once. Raises BadRequest, TooLarge,
         ParseError.
         """
         sent = Form(call.url_pairs)
-        text = sent.text(self._longest)
-        statements, remembered = parsed_soon(self._parse, text)
+        statements, remembered = parsed_soon(self._parse, sent.text(self._longest))
         if statements is None:
             return None
         key = _key(call)
-        _, accept, encoding = key
         # A pair that is none, and is not among the fields, may hold anything.
         counted = call.query.count(b"&") + 1 == len(sent.fields) and b";" not in call.query
         harmless = counted and _KEPT.issuperset(sent.fields) and not any(map(_secret, statements))
         prepared = Prepared(
-            pairs=call.url_pairs,
-            text=text,
-            database=readable(sent.fields.get("db", "")),
-            statements=statements,
-            format=format_for(accept, pretty=sent.fields.get("pretty") == "true"),
-            gzip=takes_gzip(encoding),
+            {name: value for name, value in sent.fields.items() if name != "q"},
+            statements,
+            readable(sent.fields.get("db", "")),
+            accept=call.accept,
+            gzip=takes_gzip(call.headers.get("accept-encoding")),
             quick=all(map(is_quick, statements)),
-            kept=harmless and self._again(key),
+            kept=False,
             remembered=remembered,
             kinds=tuple([type(statement).__name__ for statement in statements]),
         )
-        if prepared.kept:
-            self._known.keep(key, prepared)
-        return prepared
+        if not harmless:
+            return prepared
+        if len(statements) == 1 and isinstance(statements[0], ShowGrants):
+            self._learn(key, prepared)
+        return self._keep(key, prepared)
 
-    def _again(self, key: _Key) -> bool:
-        """Whether *key* was asked for lately: many queries never come again."""
-        before = self._once.get(key) is not None
-        if not before and sum(map(len, key)) <= _LONGEST:
+    def _learn(self, key: _Key, prepared: Prepared) -> None:
+        """Remembers what stands around the name in *prepared*, if it ends with it."""
+        found = _named(key)
+        if found is not None and sum(map(len, key)) <= _LONGEST:
+            self._alike.keep(found[0], prepared)
+
+    def _keep(self, key: _Key, prepared: Prepared) -> Prepared:
+        """Keeps *prepared* if *key* was asked for lately: many queries never come again."""
+        if self._once.get(key):
+            prepared.kept = True
+            self._known.keep(key, prepared)
+        elif sum(map(len, key)) <= _LONGEST:
             self._once.keep(key, True)
-        return before
+        return prepared
 
 
 def _key(call: Call) -> _Key:
     return call.query, call.accept, call.headers.get("accept-encoding")
+
+
+def _named(key: _Key) -> tuple[_Around, str] | None:
+    """The name that the text of a query with *key* ends with, and what stands around it."""
+    query, accept, encoding = key
+    found = _NAMED.fullmatch(query)
+    if found is None:
+        return None
+    before, bare, quoted, after = found.groups()
+    name = (bare or quoted).decode()
+    if bare is not None and is_keyword(name):
+        return None
+    return (before, after, accept, encoding), name
 
 
 def _secret(statement: Statement) -> bool:

@@ -4,23 +4,14 @@ from collections.abc import AsyncGenerator, Iterator
 
 from headgate_server.call import Call
 from headgate_server.compression import Compressor, takes_gzip
-from headgate_server.denied import Denied, denial
 from headgate_server.form import Form, form
 from headgate_server.formats import Format
 from headgate_server.gateway import Asked, Forwarding, InfluxStore, Nowhere, Store
-from headgate_server.logs import printed
 from headgate_server.reply import Reply, Response, streamed, typed
 from headgate_server.service import Service
 from headgate_server.stream import stream
 from headgate_server.text import readable
 from headgate_server.work import Work
-
-# So long an answer may be to be kept.
-_SHORT = 4096
-# So long an answer may be to be kept.
-_SHORT = 4096
-# What may take its time, however quick the statements are.
-_PATIENT = frozenset({"async", "chunked", "params"})
 
 
 async def query(call: Call, service: Service, format: Format) -> Response:
@@ -49,45 +40,6 @@ async def query(call: Call, service: Service, format: Format) -> Response:
         service.detach(await service.run(work.answers), call.note)
         return _accepted(format)
     return await (_chunked if _chunks(call, sent) else _whole)(work, format)
-
-
-def query_at_once(call: Call, service: Service) -> Reply | None:
-    """The same of a *call* without a body, if nobody and nothing has to be waited for."""
-    asked = service.prepared.known(call)
-    if asked is not None:
-        call.url_pairs = asked.pairs
-    elif not _PATIENT.isdisjoint(call.url_pairs):
-        return None
-    with service.store.moment() as moment:
-        principal = service.known(call)
-        if principal is None:
-            return None
-        if asked is None and (asked := service.prepared.make(call)) is None:
-            return None
-        note = call.note
-        note.database, note.statements = asked.database, printed(asked.statements)
-        # What one answers who may do everything is the same for all of them.
-        key = asked if principal.unrestricted else (asked, principal.name)
-        made = moment.made(key)
-        if isinstance(made, Reply):
-            service.metrics.again(asked.kinds)
-            return made
-        if not isinstance(made, Denied):
-            # Who may not hears so at once, whatever it is.
-            made = denial(service, principal, asked)
-            if made is not None and asked.kept:
-                moment.keep_made(key, made)
-        if made is not None:
-            return made.to(call, service)
-        if not asked.quick:
-            return None
-        work = Work(call, service, principal, asked.text, "", asked.database, asked.statements)
-        work.remembered = asked.remembered
-        plain = asked.format.results([*work.executed(principal)])
-        reply = _reply(plain, asked.format, gzip=asked.gzip)
-        if asked.kept and not call.note.error and len(reply.body) <= _SHORT:
-            moment.keep_made(key, reply)
-        return reply
 
 
 def _accepted(format: Format) -> Reply:
@@ -140,15 +92,16 @@ async def _whole(work: Work, format: Format) -> Reply:
     gzip = takes_gzip(work.call.headers.get("accept-encoding"))
 
     if (job := work.change()) is not None:
-        return _reply(format.results([await work.made(job)]), format, gzip=gzip)
+        return reply_with(format.results([await work.made(job)]), format, gzip=gzip)
 
     def made() -> Reply:
-        return _reply(format.results([*work.answers()]), format, gzip=gzip)
+        return reply_with(format.results([*work.answers()]), format, gzip=gzip)
 
     return made() if work.quick() else await work.service.run(made)
 
 
-def _reply(plain: bytes, format: Format, *, gzip: bool) -> Reply:
+def reply_with(plain: bytes, format: Format, *, gzip: bool) -> Reply:
+    """The answer whose body is *plain*, or *plain* packed."""
     body = Compressor().end(plain) if gzip else plain
     return Reply(body, raw_headers=typed(format.media_type, gzip=gzip))
 

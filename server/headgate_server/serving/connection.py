@@ -5,10 +5,9 @@ uvicorn reads HTTP with httptools, which bounds neither; this puts the bounds ar
 
 import asyncio
 import math
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import httptools
-from starlette.types import Scope
 from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import (
@@ -21,7 +20,10 @@ from headgate_server import logs
 from headgate_server.metrics import Metrics
 from headgate_server.outbox import Outgoing, outbox
 from headgate_server.reply import Fields
+from headgate_server.request import Request
 from headgate_server.serving.farewell import farewell
+from headgate_server.serving.head import Heard, head
+from headgate_server.serving.inbox import Answering, Inbox
 from headgate_server.serving.limits import Limits
 from headgate_server.serving.websocket import WebSocketConnection
 
@@ -40,20 +42,6 @@ def _nothing() -> None:
     """Nobody asked to be told."""
 
 
-class Answering(Protocol):
-    """Beside ASGI, what a connection asks."""
-
-    def at_once(self, scope: Scope, also: Fields, *, keep: bool) -> bytes | None:
-        """The answer to a request without a body as HTTP/1.1 writes it, with the fields *also*, if
-        nobody and nothing has to be waited for; *keep* says whether the connection stays open.
-        """
-        ...
-
-    def upgrades(self, host: bytes, url: bytes) -> bool:
-        """Whether what is sent to a host and URL may become a WebSocket."""
-        ...
-
-
 class _Refused(Exception):
     """The request is not read any further."""
 
@@ -61,7 +49,7 @@ class _Refused(Exception):
 class Connection(HttpToolsProtocol):
     """`check` has to be called now and then: it ends what takes too long.
 
-    What *application* answers at once needs no task, and none of uvicorn's ASGI.
+    What *application* answers at once, by the *inbox*, needs no task, and none of uvicorn's ASGI.
     """
 
     def __init__(
@@ -69,6 +57,7 @@ class Connection(HttpToolsProtocol):
         limits: Limits,
         metrics: Metrics,
         application: Answering,
+        inbox: Inbox,
         config: Config,
         server_state: ServerState,
         app_state: dict[str, Any],
@@ -78,6 +67,7 @@ class Connection(HttpToolsProtocol):
         self._limits = limits
         self._metrics = metrics
         self._application = application
+        self._inbox = inbox
         self._outbox = outbox()
         self._deadline = math.inf  # for what is being read, or for the next request
         self._write_deadline = math.inf  # for the client to take what was sent
@@ -94,6 +84,7 @@ class Connection(HttpToolsProtocol):
         self._running: RequestResponseCycle | None = None
         self._bare = True  # without a body
         self._held = False  # a request that may be answered at once when it is whole
+        self._waiting: Request | None = None  # one that is: nothing else happens before its answer
         self._turns = 0
 
     # ---- the connection itself
@@ -108,11 +99,13 @@ class Connection(HttpToolsProtocol):
         self._deadline = self._in(self._limits.read_header)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._settle()
         self._metrics.connection(-1)
         super().connection_lost(exc)
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """A client that has said all may still want to hear the answer; over TLS it cannot."""
+        self._settle()
         self._eof = True
         self._outbox.flush()
         if self._running is not None:
@@ -122,6 +115,7 @@ class Connection(HttpToolsProtocol):
         return self.scheme == "http" and self._in_head and self._busy()
 
     def shutdown(self) -> None:
+        self._settle()
         self._outbox.flush()
         super().shutdown()
         if self.transport.is_closing():
@@ -201,9 +195,13 @@ class Connection(HttpToolsProtocol):
                 return
             # Nobody here speaks another protocol: the request is read as if it offered none.
             # (httptools takes its body for that protocol.)
-            head = self._head(offer=False)
+            again = self._head(offer=False) + data[upgrade.args[0] :]
             self.parser = httptools.HttpRequestParser(self)
-            self._feed(head + data[upgrade.args[0] :])
+            self._feed(again)
+
+    def _head(self, *, offer: bool = True) -> bytes:
+        method, version = self.parser.get_method(), self.parser.get_http_version()
+        return head(method, self.url, version, self.headers, offer=offer)
 
     def _is_websocket(self) -> bool:
         """Whether it offers to become one, in a place where that is taken up."""
@@ -224,23 +222,9 @@ class Connection(HttpToolsProtocol):
         )
         websocket.take(self.transport, self._head() + rest)
 
-    def _head(self, *, offer: bool = True) -> bytes:
-        """The request's head again; without the *offer* to speak another protocol, if so."""
-        version = self.parser.get_http_version().encode()
-        lines = [self.parser.get_method() + b" " + self.url + b" HTTP/" + version]
-        for name, value in self.headers:
-            if offer:
-                lines.append(name + b": " + value)
-                continue
-            if name == b"connection":
-                tokens = (token.strip() for token in value.split(b","))
-                value = b", ".join(token for token in tokens if token.lower() != b"upgrade")
-            if name != b"upgrade":
-                lines.append(name + b": " + value)
-        return b"\r\n".join([*lines, b"", b""])
-
     def _refuse(self, status: int) -> None:
         """Ends the connection with *status*, behind the answers that are under way."""
+        self._settle()
         self._deaf = True
         if self.pipeline and not self._in_head:
             self.pipeline.popleft()  # it will never be whole, and has not begun
@@ -279,6 +263,7 @@ class Connection(HttpToolsProtocol):
     # ---- what httptools tells
 
     def on_message_begin(self) -> None:
+        self._settle()
         # What ASGI wants to know besides is made when it is asked: see _begin.
         self.url, self.headers, self.expect_100_continue = b"", [], False
         self._reading = self._in_head = self._bare = True
@@ -347,39 +332,73 @@ class Connection(HttpToolsProtocol):
         self._reading = False
         self._in_head = True
         if self._held:
-            if self._answered_at_once():
+            if self._waits():
                 return
             self._begin()
+        self._complete()
+
+    def _complete(self) -> None:
         super().on_message_complete()
         answered = self.cycle.response_complete
         self._deadline = self._in(self._limits.idle) if answered else math.inf
 
-    def _answered_at_once(self) -> bool:
-        """Whether it was: the answer is written then."""
-        if not self.url.startswith(b"/") or b"#" in self.url:
+    # ---- what is answered without ASGI
+
+    @property
+    def also(self) -> Fields:
+        return self.server_state.default_headers
+
+    def _waits(self) -> bool:
+        """Whether the request that is held may be answered at once: then it waits for the end of
+        the turn.
+        """
+        method, url = self.parser.get_method().decode("ascii"), self.url
+        path = url.partition(b"?")[0]
+        if b"#" in url or not self._application.may_answer(method, path):
             return False
-        path, _, query = self.url.partition(b"?")
-        scope: Scope = {
-            "method": self.parser.get_method().decode("ascii"),
-            "raw_path": path,
-            "query_string": query,
-            "headers": self.headers,
-            "client": self.client,
-        }
-        keep = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
-        date = self.server_state.default_headers
-        answer = self._application.at_once(scope, date, keep=keep)
+        version = self.parser.get_http_version()
+        keep = version != "1.0" and self.parser.should_keep_alive()
+        self._waiting = Request(method, url, self.headers, self.client, version, keep)
+        self._deadline = self._in(self._limits.idle)
+        self._inbox.put(self)
+        return True
+
+    def _settle(self) -> None:
+        """Has the request that waits answered now, alone."""
+        if self._waiting is not None:
+            self._inbox.answer([self])
+
+    def take(self) -> Request | None:
+        request, self._waiting = self._waiting, None
+        return request
+
+    def give(self, request: Request, answer: bytes | None) -> None:
         if answer is None:
-            return False
+            self._hand_on(request)
+            return
         self._held = False
         self._turns -= 1
+        if not answer:
+            self.transport.abort()
+            return
         self._outbox.put(self.transport, answer)
         self.server_state.total_requests += 1
-        if not keep or self._eof:
+        if not request.keep_alive or self._eof:
             self._deaf = True
             self._close()
-        self._deadline = self._in(self._limits.idle)
-        return True
+
+    def _hand_on(self, request: Request) -> None:
+        """Has *request* answered through ASGI after all. The parser may be further by now."""
+        if self.transport.is_closing():
+            return  # nobody is there to answer
+        parser, self.parser = self.parser, cast(Any, Heard(request))
+        try:
+            self._begin()
+            self._complete()
+        except httptools.HttpParserError:
+            self._refuse(400)
+        finally:
+            self.parser = parser
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle

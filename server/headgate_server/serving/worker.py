@@ -16,6 +16,7 @@ from headgate_server import logs
 from headgate_server.app import Application
 from headgate_server.configuration import ConfigurationError, configure_again
 from headgate_server.serving.connection import Connection
+from headgate_server.serving.inbox import Inbox
 from headgate_server.serving.limits import Limits
 from headgate_server.serving.listeners import Listeners
 from headgate_server.serving.tls import Certificate, CertificateError
@@ -55,7 +56,9 @@ def work(settings: Settings, listeners: Listeners, started: Callable[[], None] =
         idle=settings.idle_timeout,
         connections=settings.max_connection_limit,
     )
-    protocol: Any = partial(Connection, limits, application.metrics, application)
+    protocol: Any = partial(
+        Connection, limits, application.metrics, application, Inbox(application)
+    )
     config = uvicorn.Config(
         application,
         loop="uvloop",

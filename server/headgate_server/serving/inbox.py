@@ -1,0 +1,81 @@
+"""What was heard in one turn of the loop, answered together at its end."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Protocol
+
+from headgate_server.logs import report
+from headgate_server.outbox import outbox
+from headgate_server.reply import Fields
+from headgate_server.request import Request
+
+
+class Answering(Protocol):
+    """What is asked beside ASGI."""
+
+    def may_answer(self, method: str, path: bytes) -> bool:
+        """Whether there is any use in asking `at_once` about such a request."""
+        ...
+
+    def at_once(self, requests: Sequence[Request], also: Fields) -> list[bytes | None]:
+        """The answers to *requests*, in their order, as HTTP/1.1 writes them, with the fields
+        *also*. None where somebody or something has to be waited for: that request is still to be
+        done; b"" where there is no answer, and the connection is to be broken off.
+        """
+        ...
+
+    def upgrades(self, host: bytes, url: bytes) -> bool:
+        """Whether what is sent to a host and URL may become a WebSocket."""
+        ...
+
+
+class Waiting(Protocol):
+    """A connection whose request waits for the end of the turn. *also* are the fields that the
+    server adds to every answer.
+    """
+
+    @property
+    def also(self) -> Fields: ...
+
+    def take(self) -> Request | None:
+        """The request, once."""
+        ...
+
+    def give(self, request: Request, answer: bytes | None) -> None:
+        """The *answer* to what was taken, as `at_once` gives it."""
+        ...
+
+
+class Inbox:
+    """Of what comes in together each step is taken for all before the next one: the processor finds
+    its instructions where it has just had them, and the store is asked once.
+    """
+
+    def __init__(self, application: Answering) -> None:
+        self._application = application
+        self._waiting: list[Waiting] = []
+
+    def put(self, connection: Waiting) -> None:
+        """The request of *connection* is answered when what was ready to be read has been read."""
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self._turn)
+        self._waiting.append(connection)
+
+    def _turn(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        self.answer(waiting)
+        outbox().flush()
+
+    def answer(self, connections: Sequence[Waiting]) -> None:
+        """Has the requests of *connections* answered now, as far as they still wait."""
+        taken = [(one, request) for one in connections if (request := one.take()) is not None]
+        if not taken:
+            return
+        requests = [request for _, request in taken]
+        try:
+            answers = self._application.at_once(requests, taken[0][0].also)
+        except Exception as error:
+            report(error, "")
+            answers = [b""] * len(requests)
+        for (connection, request), answer in zip(taken, answers, strict=True):
+            connection.give(request, answer)
