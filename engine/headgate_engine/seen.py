@@ -34,6 +34,8 @@ class Seen:
         # That there is nobody of a name is not kept: strangers may ask for any number of names.
         self.users: Recent[str, User] = Recent(_MOST)
         self.databases: Recent[str, Database] = Recent(_MOST)
+        # Who is only asked about takes no place from those who come again and again.
+        self.gathered: dict[str, User] = {}
         self.held = 0
         self._version = -1
 
@@ -43,6 +45,7 @@ class Seen:
 
     def __exit__(self, *_: object) -> None:
         self.held -= 1
+        self.gathered = {}
 
     def refresh(self) -> None:
         """Forgets everything if anybody has changed anything. Raises apsw.Error, Unavailable."""

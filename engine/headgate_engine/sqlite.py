@@ -231,7 +231,7 @@ class SqliteStore:
     def user(self, name: str) -> User | None:
         try:
             seen = self._seen()
-            found = seen.users.get(name)
+            found = seen.users.get(name) or seen.gathered.get(name)
             if found is None and (found := self._read_user(name)) is not None:
                 seen.users.keep(name, found)
             return found
@@ -242,8 +242,8 @@ class SqliteStore:
         with _refused("read"):
             seen = self._seen()
             missing = [name for name in names if seen.users.get(name) is None]
-            for user in self._read_users(missing) if missing else ():
-                seen.users.keep(user.name, user)
+            if seen.held and missing:
+                seen.gathered = {user.name: user for user in self._read_users(missing)}
 
     def _read_users(self, names: Sequence[str]) -> list[User]:
         """Those of them that there are, from the file."""

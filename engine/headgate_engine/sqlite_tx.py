@@ -12,6 +12,7 @@ from headgate_engine.retention import RetentionPolicy
 from headgate_engine.user import User
 from headgate_grammar import Privilege
 
+_decoded = json.JSONDecoder().raw_decode
 _PRIVILEGES = tuple(Privilege(value) for value in range(4))
 
 # One statement, so that a reader sees a user and his grants of one moment; and one row, for what
@@ -43,7 +44,7 @@ def read_users(connection: apsw.Connection, names: Sequence[str]) -> list[User]:
 def _user(row: Any) -> User:
     id, name, hash, admin, grants = row
     # By the databases' ids: in the order of their creation.
-    held = {on: _PRIVILEGES[privilege] for _, on, privilege in sorted(json.loads(grants))}
+    held = {on: _PRIVILEGES[privilege] for _, on, privilege in sorted(_decoded(grants)[0])}
     return User(str(id), name, hash, bool(admin), MappingProxyType(held))
 
 

@@ -160,8 +160,8 @@ class Store(Protocol):
         ...
 
     def gather(self, names: Sequence[str]) -> None:
-        """Reads the users of these *names* together, which `user` then need not do one by one for
-        the rest of a moment. Raises Unavailable.
+        """Within a moment: reads the users of these *names* together, which `user` then need not do
+        one by one until it is over. Raises Unavailable.
         """
         ...
 

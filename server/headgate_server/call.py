@@ -142,7 +142,7 @@ class Call:
         """Raises BadRequest for more than one header `Authorization`: who else reads this request
         may have taken another one.
         """
-        if len(self.headers.getlist("authorization")) > 1:
+        if self.headers.several("authorization"):
             raise BadRequest("more than one Authorization header")
 
     @property

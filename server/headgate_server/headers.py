@@ -30,6 +30,10 @@ class Headers(Mapping[str, str]):
         value = self._values.get(key)
         return (value.decode("latin-1"),) if value is not None else ()
 
+    def several(self, name: str) -> bool:
+        """Whether there is more than one of that name."""
+        return self._repeats and len(self.getlist(name)) > 1
+
     def __getitem__(self, name: str) -> str:
         return self._values[_lower(name)].decode("latin-1")
 

@@ -16,6 +16,7 @@ from headgate_engine import (
     Identity,
     IdentityTaken,
     Principal,
+    Recent,
     Rights,
     SignUpDisabled,
     User,
@@ -47,6 +48,7 @@ from headgate_server.tokens import Bearers, by_shared_secret
 
 # bcrypt does a dozen a second on a core: who stands behind 64 others is better told to come again.
 _QUEUE = 64
+_PRINCIPALS = 2048
 
 _REFUSED = (
     *(Unauthenticated, AuthenticationFailed, TooManyFailures, Overloaded),
@@ -93,6 +95,7 @@ class Login:
         self._refused = refused
         self._pace = Pace()
         self._key = secrets.token_bytes(32)
+        self._principals: Recent[str, Principal] = Recent(_PRINCIPALS)
         # What is being verified now: the same password from many connections costs one bcrypt.
         self._verifying: dict[_Tried, asyncio.Task[User]] = {}
 
@@ -204,7 +207,14 @@ class Login:
             return None
         if not self._engine.remembers(user, shown.password):
             return None
-        return Principal(user, "password") if known_here else self._let_in(user, address)
+        if not known_here:
+            return self._let_in(user, address)
+        # One for as long as the user is the same: he is made anew when anything changes.
+        known = self._principals.get(user.id)
+        if known is None or known.user is not user:
+            known = Principal(user, "password")
+            self._principals.keep(user.id, known)
+        return known
 
     def _waits(self, shown: NamePassword, user: User | None, address: str) -> bool:
         """Whether his password is not to be looked at yet."""

@@ -128,7 +128,7 @@ class Preparations:
     def _learn(self, key: _Key, prepared: Prepared) -> None:
         """Remembers what stands around the name in *prepared*, if it ends with it."""
         found = _named(key)
-        if found is not None and sum(map(len, key)) <= _LONGEST:
+        if found is not None and _is_short(key):
             self._alike.keep(found[0], prepared)
 
     def _keep(self, key: _Key, prepared: Prepared) -> Prepared:
@@ -136,13 +136,18 @@ class Preparations:
         if self._once.get(key):
             prepared.kept = True
             self._known.keep(key, prepared)
-        elif sum(map(len, key)) <= _LONGEST:
+        elif _is_short(key):
             self._once.keep(key, True)
         return prepared
 
 
 def _key(call: Call) -> _Key:
     return call.query, call.accept, call.headers.get("accept-encoding")
+
+
+def _is_short(key: _Key) -> bool:
+    query, accept, encoding = key
+    return len(query) + len(accept) + len(encoding) <= _LONGEST
 
 
 def _named(key: _Key) -> tuple[_Around, str] | None:

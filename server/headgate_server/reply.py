@@ -88,7 +88,7 @@ def streamed(pieces: AsyncIterable[bytes], raw_headers: Fields) -> Response:
 
 def lines(fields: Fields) -> bytes:
     """*fields* as HTTP/1.1 writes them. Raises ValueError for a control character in a value."""
-    for _, value in fields:
-        if _FORBIDDEN.search(value):
-            raise ValueError("a control character in a header")
+    values = b"\t".join([value for _, value in fields])
+    if _FORBIDDEN.search(values):
+        raise ValueError("a control character in a header")
     return b"".join([b"%b: %b\r\n" % field for field in fields])

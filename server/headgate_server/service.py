@@ -103,7 +103,7 @@ class Service:
 
     def known(self, call: Call) -> Principal | None:
         """The same without waiting; None where that is needed, or it proves nobody."""
-        if len(call.headers.getlist("authorization")) > 1:
+        if call.headers.several("authorization"):
             return None
         shown = Shown(call.url_pairs, call.headers.getlist)
         call.known = self._login.known(shown, call.address)

@@ -98,6 +98,22 @@ def test_a_user_comes_with_his_grants_in_order_of_the_databases(store: Store) ->
     assert list(user.grants.items()) == [("b", Privilege.NONE), ("a", Privilege.WRITE)]
 
 
+def test_users_that_are_read_together_are_as_if_read_alone(store: Store) -> None:
+    change(store, *(add(name) for name in NAMES), add_database("a"), add_database("b"))
+    change(store, grant("todd", "b", Privilege.ALL), grant("Todd", "a", Privilege.READ))
+    asked = [*NAMES, "nobody", "todd\0", "\udc80", ""]
+    with store.moment():
+        store.gather(asked)
+        together = [store.user(name) for name in NAMES]
+        assert store.user("nobody") is store.user("todd\0") is None
+    assert together == [store.user(name) for name in NAMES]
+    assert together[0] is not None and together[0].grants == {"b": Privilege.ALL}
+    change(store, drop("todd"))
+    with store.moment():
+        store.gather(asked)
+        assert store.user("todd") is None and store.user("Todd") is not None
+
+
 def test_a_dropped_user_leaves_nothing_to_the_next_of_his_name(store: Store) -> None:
     change(store, add("todd"), add_database("db"), grant("todd", "db", Privilege.ALL))
     before = store.user("todd")

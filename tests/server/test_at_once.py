@@ -3,7 +3,7 @@
 import re
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from time import time
 
@@ -63,6 +63,27 @@ REQUESTS: list[tuple[str, str, list[str]]] = [
     ("GET", SHOW, [AS_ANN]),
     ("GET", "/query?q=SHOW+GRANTS+FOR+nobody", [AS_ROOT]),
     ("GET", "/query?q=SHOW+GRANTS+FOR+%22b%3C%26%3E%22", [AS_ROOT]),
+    # Like one that was asked before, or nearly so.
+    *[
+        ("GET", path, [AS_ROOT])
+        for path in (
+            "/query?q=SHOW+GRANTS+FOR+root",
+            "/query?q=SHOW+GRANTS+FOR+%22root%22",
+            "/query?q=SHOW+GRANTS+FOR+%22select%22",
+            "/query?q=SHOW+GRANTS+FOR+select",
+            "/query?q=SHOW+GRANTS+FOR+1ann",
+            "/query?q=SHOW+GRANTS+FOR+ann+",
+            "/query?q=SHOW+GRANTS+FOR++ann",
+            "/query?q=SHOW+GRANTS+FOR+ann--root",
+            "/query?q=SHOW+GRANTS+FOR+verbose",
+            "/query?q=SHOW+GRANTS+FOR+ann&q=SHOW+GRANTS+FOR+root",
+            "/query?q=SHOW+GRANTS+FOR+ann&xq=SHOW+GRANTS+FOR+root",
+            "/query?xq=SHOW+GRANTS+FOR+ann",
+            "/query?pretty=true&q=SHOW+GRANTS+FOR+root&db=db",
+            "/query?db=db&q=show+grants+for+ann;&epoch=ms",
+            "/query?q=SHOW+USERS+FOR+ann",
+        )
+    ],
     ("GET", "/query?q=SHOW+GRANTS+FOR+ann%3B+SHOW+GRANTS+FOR+root", [AS_ROOT]),
     ("GET", "/query?q=SHOW+GRANTS+FOR+nobody%3B+SHOW+GRANTS+FOR+ann", [AS_ROOT]),
     ("GET", "/query?q=SHOW+GRANTS+FORR", [AS_ROOT]),
@@ -178,6 +199,38 @@ def test_what_is_remembered_ends_with_the_right(server: Server) -> None:
     assert b"200 ok" in answer(server, "GET", path, [login])
     assert server.query("SET PASSWORD FOR eve = 'Eve-2'").status == 200
     assert b"401 unauthorized" in answer(server, "GET", path, [login])
+
+
+def test_csv_that_is_asked_for_again_is_as_it_was(server: Server) -> None:
+    server.query("CREATE USER carl WITH PASSWORD 'x'")
+    for privilege in ("READ", "WRITE") * 2:
+        server.query(f"GRANT {privilege} ON db TO carl")
+        said = answer(server, "GET", "/query?q=SHOW+GRANTS+FOR+carl", [AS_ROOT, "Accept: text/csv"])
+        assert said.endswith(f"\r\nname,tags,database,privilege\n,,db,{privilege}\n".encode())
+
+
+def test_what_comes_together_is_answered_each_for_itself(server: Server) -> None:
+    server.query("CREATE USER dora WITH PASSWORD 'x'; GRANT WRITE ON other TO dora")
+    wanted = {
+        f"GET {SHOW}": b'["db","READ"]',
+        "GET /query?q=SHOW+GRANTS+FOR+dora": b'["other","WRITE"]',
+        "GET /query?q=SHOW+GRANTS+FOR+nobody": b'"error":"user not found"',
+        "GET /query?q=SHOW+GRANTS+FORR": b" 400 ",
+        "GET /query?q=SHOW+USERS": b'"admin"',
+        "GET /query?db=%22&q=SHOW+GRANTS+FOR+dora": b'["other","WRITE"]',
+        "GET /ping": b" 204 ",
+    }
+    with ExitStack() as stack:
+        lines = [
+            (stack.enter_context(closing(connected(server))), path, answer)
+            for path, answer in wanted.items()
+            for _ in range(5)
+        ]
+        for _ in range(4):
+            for line, path, _ in lines:
+                line.sendall(f"{path} HTTP/1.1\r\nHost: x\r\n{AS_ROOT}\r\n\r\n".encode())
+            for line, _, answer in lines:
+                read_until(line, answer)
 
 
 def test_a_token_that_is_known_is_good_only_in_its_time(tmp_path: Path) -> None:

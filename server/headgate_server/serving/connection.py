@@ -10,10 +10,7 @@ from typing import Any, cast
 import httptools
 from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import (
-    HttpToolsProtocol,
-    RequestResponseCycle,
-)
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.server import ServerState
 
 from headgate_server import logs
@@ -21,6 +18,7 @@ from headgate_server.metrics import Metrics
 from headgate_server.outbox import Outgoing, outbox
 from headgate_server.reply import Fields
 from headgate_server.request import Request
+from headgate_server.serving.bounded import Bounded
 from headgate_server.serving.farewell import farewell
 from headgate_server.serving.head import Heard, head
 from headgate_server.serving.inbox import Answering, Inbox
@@ -46,10 +44,9 @@ class _Refused(Exception):
     """The request is not read any further."""
 
 
-class Connection(HttpToolsProtocol):
-    """`check` has to be called now and then: it ends what takes too long.
-
-    What *application* answers at once, by the *inbox*, needs no task, and none of uvicorn's ASGI.
+class Connection(Bounded):
+    """A client's. What *application* answers at once needs no task, and none of uvicorn's ASGI.
+    It is asked by the *inbox*.
     """
 
     def __init__(
@@ -63,15 +60,11 @@ class Connection(HttpToolsProtocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
-        self._limits = limits
+        super().__init__(limits, config, server_state, app_state, _loop)
         self._metrics = metrics
         self._application = application
         self._inbox = inbox
         self._outbox = outbox()
-        self._deadline = math.inf  # for what is being read, or for the next request
-        self._write_deadline = math.inf  # for the client to take what was sent
-        self._reading = False  # between a request's first byte and its last
         self._in_head = True
         self._head_size = 0
         self._fields = 0
@@ -79,7 +72,6 @@ class Connection(HttpToolsProtocol):
         self._status = 400
         self._deaf = False  # to what still comes
         self._eof = False
-        self._unsent = 0
         self._last_word = 0  # the status that the connection ends with
         self._running: RequestResponseCycle | None = None
         self._bare = True  # without a body
@@ -127,38 +119,6 @@ class Connection(HttpToolsProtocol):
             self.transport.abort()
         elif self in self.connections:
             self.loop.call_later(_FAREWELL_SECONDS, self._part)
-
-    def pause_writing(self) -> None:
-        self._unsent = self.transport.get_write_buffer_size()
-        self._write_deadline = self._in(self._limits.write)
-        super().pause_writing()
-
-    def resume_writing(self) -> None:
-        self._write_deadline = math.inf
-        super().resume_writing()
-
-    def check(self, now: float) -> None:
-        """Ends the connection if at *now*, by the loop's clock, it has taken too long."""
-        if self.flow.write_paused or self.transport.is_closing():
-            self._check_writing(now)
-        elif now >= self._deadline:
-            if self.flow.read_paused:  # it is not the client who takes his time
-                self._deadline = self._in(self._limits.read)
-            elif self._reading:
-                self._refuse(408)
-            else:
-                self.transport.close()
-
-    def _check_writing(self, now: float) -> None:
-        unsent = self.transport.get_write_buffer_size()
-        if unsent < self._unsent or self._write_deadline == math.inf:
-            self._write_deadline = self._in(self._limits.write)
-        elif now >= self._write_deadline:
-            self.transport.abort()
-        self._unsent = unsent
-
-    def _in(self, seconds: float) -> float:
-        return self.loop.time() + seconds if seconds else math.inf
 
     def _close(self) -> None:
         """Once all that was said is sent."""

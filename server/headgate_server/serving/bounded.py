@@ -1,0 +1,66 @@
+"""A connection that may take only so long: to read from, to write to, and between two requests."""
+
+import asyncio
+import math
+from typing import Any
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from headgate_server.serving.limits import Limits
+
+
+class Bounded(HttpToolsProtocol):
+    """`check` has to be called now and then: it ends what takes longer than *limits* allow."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._limits = limits
+        self._deadline = math.inf  # for what is being read, or for the next request
+        self._write_deadline = math.inf  # for the client to take what was sent
+        self._reading = False  # between a request's first byte and its last
+        self._unsent = 0
+
+    def pause_writing(self) -> None:
+        self._unsent = self.transport.get_write_buffer_size()
+        self._write_deadline = self._in(self._limits.write)
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        self._write_deadline = math.inf
+        super().resume_writing()
+
+    def check(self, now: float) -> None:
+        """Ends the connection if at *now*, by the loop's clock, it has taken too long."""
+        if self.flow.write_paused or self.transport.is_closing():
+            self._check_writing(now)
+        elif now >= self._deadline:
+            if self.flow.read_paused:  # it is not the client who takes his time
+                self._deadline = self._in(self._limits.read)
+            elif self._reading:
+                self._refuse(408)
+            else:
+                self.transport.close()
+
+    def _check_writing(self, now: float) -> None:
+        unsent = self.transport.get_write_buffer_size()
+        if unsent < self._unsent or self._write_deadline == math.inf:
+            self._write_deadline = self._in(self._limits.write)
+        elif now >= self._write_deadline:
+            self.transport.abort()
+        self._unsent = unsent
+
+    def _in(self, seconds: float) -> float:
+        return self.loop.time() + seconds if seconds else math.inf
+
+    def _refuse(self, status: int) -> None:
+        """Ends the connection with *status*."""
+        raise NotImplementedError

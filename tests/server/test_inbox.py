@@ -1,0 +1,81 @@
+"""What is heard in one turn of the loop is answered together at its end."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from headgate_server.reply import Fields
+from headgate_server.request import Request
+from headgate_server.serving.inbox import Inbox
+
+
+class Answering:
+    """Answers with the path; /later has to wait, and at /broken there is a fault."""
+
+    def __init__(self) -> None:
+        self.turns: list[list[bytes]] = []
+
+    def may_answer(self, method: str, path: bytes) -> bool:
+        return True
+
+    def upgrades(self, host: bytes, url: bytes) -> bool:
+        return False
+
+    def at_once(self, requests: Sequence[Request], also: Fields) -> list[bytes | None]:
+        urls = [request.url for request in requests]
+        self.turns.append(urls)
+        if b"/broken" in urls:
+            raise RuntimeError("a fault")
+        return [url if url != b"/later" else None for url in urls]
+
+
+class Client:
+    also: Fields = []
+
+    def __init__(self, url: bytes) -> None:
+        self.url = url
+        self.waits = True
+        self.heard: list[bytes | None] = []
+
+    def take(self) -> Request | None:
+        if not self.waits:
+            return None
+        self.waits = False
+        return Request("GET", self.url, [], None, "1.1", keep_alive=True)
+
+    def give(self, request: Request, answer: bytes | None) -> None:
+        self.heard.append(answer)
+
+
+async def turn(urls: list[bytes], settled: int = -1) -> tuple[list[list[bytes]], list[Client]]:
+    """What was asked in which turn, and the clients; the one in place *settled* did not wait."""
+    application = Answering()
+    inbox, clients = Inbox(application), [Client(url) for url in urls]
+    for client in clients:
+        inbox.put(client)
+    if settled >= 0:
+        inbox.answer([clients[settled]])
+    await asyncio.sleep(0)
+    return application.turns, clients
+
+
+def test_all_are_answered_together() -> None:
+    turns, clients = asyncio.run(turn([b"/a", b"/later", b"/b"]))
+    assert turns == [[b"/a", b"/later", b"/b"]]
+    assert [client.heard for client in clients] == [[b"/a"], [None], [b"/b"]]
+
+
+def test_who_could_not_wait_is_answered_only_once() -> None:
+    turns, clients = asyncio.run(turn([b"/a", b"/b"], settled=0))
+    assert turns == [[b"/a"], [b"/b"]]
+    assert [client.heard for client in clients] == [[b"/a"], [b"/b"]]
+    turns, _ = asyncio.run(turn([b"/a"], settled=0))
+    assert turns == [[b"/a"]]
+
+
+def test_where_there_is_a_fault_all_hear_that_there_is_no_answer(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _, clients = asyncio.run(turn([b"/a", b"/broken"]))
+    assert [client.heard for client in clients] == [[b""], [b""]]

@@ -1,0 +1,65 @@
+"""A URL that is like one that was asked before means what it would have meant without it."""
+
+from typing import Any
+from urllib.parse import quote_plus
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headgate_grammar import ParseCache, ParseError
+from headgate_server.call import Call
+from headgate_server.prepared import Preparations, Prepared
+from headgate_server.refusals import BadRequest
+
+names = st.one_of(
+    st.sampled_from(["ann", "u1", "_x", "select", "For", "verbose", "a.b", "a b", "é", "1a", ""]),
+    st.text(max_size=6),
+)
+texts = st.one_of(
+    names.map(lambda name: f"SHOW GRANTS FOR {name}"),
+    names.map(lambda name: f'SHOW GRANTS FOR "{name}"'),
+    names.map(lambda name: f"show  grants for {name} "),
+    names.map(lambda name: f"SHOW USERS {name}"),
+    st.tuples(names, names).map(lambda two: f"SHOW GRANTS FOR {two[0]} {two[1]}"),
+    st.tuples(names, names).map(lambda two: f"SHOW GRANTS FOR {two[0]};SHOW GRANTS FOR {two[1]}"),
+)
+queries = st.tuples(
+    st.sampled_from(["", "db=x&", "pretty=true&", "u=ann&p=secret&", "q=SHOW+USERS&", "xq=a+b&"]),
+    texts.map(quote_plus),
+    st.sampled_from(["", "&db=y", "&epoch=ms", "&q=SHOW+GRANTS+FOR+x", "&", "&a;b", "%zz"]),
+).map(lambda parts: "q=".join(parts[:2]) + parts[2])
+
+
+async def nothing() -> Any:
+    raise AssertionError("there is no body")
+
+
+def meaning(preparations: Preparations, query: str) -> object:
+    """What *query* means, or why it means nothing."""
+    scope = {"method": "GET", "query_string": query.encode(), "headers": []}
+    call = Call(scope, nothing)
+    try:
+        found: Prepared | None = preparations.known(call) or preparations.make(call)
+    except (BadRequest, ParseError) as error:
+        return str(error)
+    if found is None:
+        return None
+    return found.statements, found.database, found.others, found.quick, found.kinds, found.gzip
+
+
+@given(st.lists(queries, max_size=8))
+def test_what_was_asked_before_changes_nothing(asked: list[str]) -> None:
+    preparations = Preparations(ParseCache(), 0)
+    for query in asked:
+        alone = Preparations(ParseCache(), 0)
+        for _ in range(2):
+            assert meaning(preparations, query) == meaning(alone, query)
+
+
+@given(queries)
+def test_nothing_is_kept_that_may_hold_a_secret(query: str) -> None:
+    preparations = Preparations(ParseCache(), 0)
+    for _ in range(3):
+        meaning(preparations, query)
+    kept = repr([vars(one) for one in vars(preparations).values() if hasattr(one, "keep")])
+    assert "secret" not in kept
