@@ -34,6 +34,8 @@ class Answers:
             }
         )
         self._about_lines = lines(self._about)
+        self._also: Fields = []
+        self._also_lines = b""
         self._challenge = f'Basic realm="{settings.realm}"'.encode()
 
     def carried(self, call: Call) -> Fields:
@@ -42,11 +44,7 @@ class Answers:
 
     def _own(self, call: Call) -> Fields:
         id = call.note.id.encode("latin-1")
-        own = [(b"request-id", id), (b"x-request-id", id)]
-        origin = call.headers.get("origin")
-        if origin:
-            own += ((b"access-control-allow-origin", origin.encode("latin-1")), *_CORS)
-        return own
+        return [(b"request-id", id), (b"x-request-id", id), *_shared(call)]
 
     def written(self, reply: Reply, call: Call, also: Fields, *, keep: bool) -> bytes:
         """*reply* and what it carries, *also* the server's own fields, as HTTP/1.1 writes them;
@@ -54,9 +52,12 @@ class Answers:
 
         Raises ValueError for a control character in a field.
         """
+        if also is not self._also:  # another second
+            self._also, self._also_lines = also, lines(also)
         end = b"\r\n" if keep else b"connection: close\r\n\r\n"
         body = reply.body if call.method != "HEAD" else b""
-        return b"".join((reply.head(), self._about_lines, lines(also + self._own(call)), end, body))
+        own = lines(self._own(call))
+        return b"".join((reply.head(), self._about_lines, self._also_lines, own, end, body))
 
     def refused(self, row: Refusal, text: str, format: Format) -> Reply:
         """The refusal *row* of a request that wants its answer in *format*."""
@@ -71,6 +72,14 @@ class Answers:
         """A sentence about the request itself."""
         kind = {"Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff"}
         return Reply(text.encode(), status, fields(kind | (headers or {})) + self._about)
+
+
+def _shared(call: Call) -> Fields:
+    """Says that a browser may show the answer to the page that asks."""
+    origin = call.headers.get("origin")
+    if not origin:
+        return []
+    return [(b"access-control-allow-origin", origin.encode("latin-1")), *_CORS]
 
 
 def request_id(call: Call) -> str:

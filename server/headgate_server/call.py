@@ -49,6 +49,7 @@ class Call:
         self.known: Principal | None = None  # who it is, if that took no waiting
         self._heard = False  # all of the body
         self._url_pairs: Pairs | None = None
+        self._address = ""
         self.mounted: Mounted | None = None
         self._ends: list[Callable[[], None]] = []
 
@@ -148,9 +149,8 @@ class Call:
     @property
     def address(self) -> str:
         """Where it comes from: an IP address, or `unix` for a unix socket."""
-        client = self.scope.get("client")
-        if client is None:
-            return "unix"
-        # IPv4 on a socket for both: the same client has one name only.
-        host: str = client[0]
-        return host.removeprefix("::ffff:")
+        if not self._address:
+            client = self.scope.get("client")
+            # IPv4 on a socket for both: the same client has one name only.
+            self._address = client[0].removeprefix("::ffff:") if client is not None else "unix"
+        return self._address

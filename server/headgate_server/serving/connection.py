@@ -231,12 +231,18 @@ class Connection(Bounded):
         self._deadline = self._in(self._limits.read_header)
 
     def on_url(self, url: bytes) -> None:
-        self._count(len(url), 414)
+        self._unheard = 0
+        self._head_size += len(url)
+        if self._head_size > _LARGEST_HEAD:
+            self._refuse_from_callback(414)
         self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._fields += 1
-        self._count(len(name) + len(value), 431)
+        self._unheard = 0
+        self._head_size += len(name) + len(value)
+        if self._head_size > _LARGEST_HEAD or self._fields > _MOST_FIELDS:
+            self._refuse_from_callback(431)
         if not self._in_head:
             return  # a trailer: nobody asked for it
         name = name.lower()
@@ -244,12 +250,6 @@ class Connection(Bounded):
             self._bare = False
             self.expect_100_continue |= name == b"expect" and value.lower() == b"100-continue"
         self.headers.append((name, value))
-
-    def _count(self, size: int, status: int) -> None:
-        self._unheard = 0
-        self._head_size += size
-        if self._head_size > _LARGEST_HEAD or self._fields > _MOST_FIELDS:
-            self._refuse_from_callback(status)
 
     def on_headers_complete(self) -> None:
         if self._deaf:
