@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from headgate_engine import StoreError
 from headgate_server import logs
 from headgate_server.answers import Answers, request_id
-from headgate_server.at_once import queries_at_once
+from headgate_server.at_once import Early, Later, queries_at_once
 from headgate_server.call import Call
 from headgate_server.configuration import ConfigurationError, configure_again
 from headgate_server.failures import BrokenOff
@@ -37,7 +37,7 @@ from headgate_server.whoami import whoami
 from headgate_server.write import write, write_v2
 
 Endpoint = Callable[[Call, Service, Format], Awaitable[Response]]
-AtOnce = Callable[[Sequence[Call], Service], list[Reply | Exception | None]]
+AtOnce = Callable[[Sequence[Call], Service], list[Early]]
 
 # Exact and undecoded, as InfluxDB matches paths: `/query/` and `/%71uery` are not found.
 ROUTES: dict[bytes, dict[str, Endpoint]] = {
@@ -110,28 +110,48 @@ class Application:
             return False
         return (method, path) in AT_ONCE
 
-    def at_once(self, requests: Sequence[Request], also: Fields) -> list[bytes | None]:
+    def at_once(self, requests: Sequence[Request], also: Fields) -> list[bytes | ASGIApp | None]:
         """The answers to *requests*, in their order, as HTTP/1.1 writes them, with the fields
-        *also*. None where somebody or something has to be waited for: that request is still to be
-        done; b"" where there is no answer, and the connection is to be broken off.
+        *also*; b"" where there is none, and the connection is to be broken off. Where somebody or
+        something has to be waited for, who answers when that is over; or None: the request is still
+        to be done from the beginning.
         """
         assert self._service is not None
         started = time.perf_counter()
         calls = [_heard(request) for request in requests]
-        replies: list[Reply | Exception | None] = [None] * len(calls)
+        replies: list[Early] = [None] * len(calls)
         for endpoint, places in _by_endpoint(calls).items():
             together = endpoint([calls[place] for place in places], self._service)
             for place, reply in zip(places, together, strict=True):
                 replies[place] = reply
-        answers: list[bytes | None] = []
+        answers: list[bytes | ASGIApp | None] = []
         for request, call, reply in zip(requests, calls, replies, strict=True):
             if isinstance(reply, Exception):
                 reply = self._failed(call, reply, _format(call))
-            if reply is not None:
+            if isinstance(reply, Reply):
                 answers.append(self._told(call, reply, started, also, keep=request.keep_alive))
             else:
-                answers.append(None)
+                answers.append(self._later(call, reply) if reply is not None else None)
         return answers
+
+    def _later(self, call: Call, later: Later) -> ASGIApp:
+        """Answers *call* when it can be."""
+
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            assert self._service is not None
+            meter, started = _Meter(send), time.perf_counter()
+            self._service.count_known(call)
+            try:
+                try:
+                    reply = await later.reply()
+                except Exception as error:
+                    reply = self._failed(call, error, _format(call))
+                reply.raw_headers += self._answers.carried(call)
+                await reply(scope, receive, meter)
+            finally:
+                self._note(call, meter.status, meter.size, started)
+
+        return answer
 
     def _told(self, call: Call, reply: Reply, started: float, also: Fields, *, keep: bool) -> bytes:
         """*reply* to *call* as it goes out, counted and logged."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from headgate_engine import Moment, Principal, Unavailable
+from headgate_engine import Job, Moment, Principal, Unavailable
 from headgate_grammar import ShowGrants
 from headgate_server.call import Call
 from headgate_server.denied import Denied, denial
@@ -16,6 +16,7 @@ from headgate_server.prepared import Prepared
 from headgate_server.query import reply_with
 from headgate_server.reply import Reply
 from headgate_server.service import Service
+from headgate_server.work import Work
 
 # So long an answer may be to be kept.
 _SHORT = 4096
@@ -32,10 +33,27 @@ class _Query:
     principal: Principal
 
 
-def queries_at_once(calls: Sequence[Call], service: Service) -> list[Reply | Exception | None]:
-    """What `query` would answer to each of *calls*, or the exception that it would raise; None
-    where it takes waiting, or where nobody is known yet.
-    """
+@dataclass(slots=True)
+class Later:
+    """One whose change has to be waited for, and nothing else."""
+
+    work: Work
+    job: Job
+    asked: Prepared
+
+    async def reply(self) -> Reply:
+        """Raises Overloaded."""
+        answer, format = await self.work.made(self.job), self.asked.format()
+        return reply_with(format.results([answer]), format, gzip=self.asked.gzip)
+
+
+# An answer, or what is raised in its place; None where somebody has to be waited for, or is not
+# known yet.
+Early = Reply | Later | Exception | None
+
+
+def queries_at_once(calls: Sequence[Call], service: Service) -> list[Early]:
+    """What `query` would answer to each of *calls*."""
     try:
         with service.store.moment() as moment:
             known = [service.prepared.known(call) for call in calls]
@@ -78,9 +96,7 @@ def _read_together(queries: Sequence[_Query | Exception | None], service: Servic
             service.store.gather(names)
 
 
-def _answered(
-    query: _Query | Exception | None, moment: Moment, service: Service
-) -> Reply | Exception | None:
+def _answered(query: _Query | Exception | None, moment: Moment, service: Service) -> Early:
     if not isinstance(query, _Query):
         return query
     try:
@@ -89,7 +105,7 @@ def _answered(
         return error
 
 
-def _answer(query: _Query, moment: Moment, service: Service) -> Reply | None:
+def _answer(query: _Query, moment: Moment, service: Service) -> Reply | Later | None:
     call, asked, principal = query.call, query.asked, query.principal
     # What one answers who may do everything is the same for all of them.
     key = asked if principal.unrestricted else (asked, principal.name)
@@ -105,11 +121,20 @@ def _answer(query: _Query, moment: Moment, service: Service) -> Reply | None:
     if made is not None:
         return made.to(call, service)
     if not asked.quick:
-        return None
+        return _later(query, service)
     reply = _executed(query, service)
     if asked.kept and not call.note.error and len(reply.body) <= _SHORT:
         moment.keep_made(key, reply)
     return reply
+
+
+def _later(query: _Query, service: Service) -> Later | None:
+    """What it changes, if that is all that it does. He may."""
+    call, asked, principal = query.call, query.asked, query.principal
+    work = Work(call, service, principal, "", "", asked.database, asked.statements)
+    work.remembered = asked.remembered
+    job = work.single_change(principal)
+    return Later(work, job, asked) if job is not None else None
 
 
 def _executed(query: _Query, service: Service) -> Reply:

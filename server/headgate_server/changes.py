@@ -1,6 +1,7 @@
 """Changes on their way into the store: one thread makes them, together those that came together.
 
-What a change costs is above all that the disk is waited for, and that threads wake each other.
+What a change costs is above all that the disk is waited for, and that threads wake each other: so
+those of one turn of the loop are handed over together.
 """
 
 import asyncio
@@ -23,7 +24,9 @@ class Changes:
 
     def __init__(self, store: SqliteStore) -> None:
         self._store = store
-        self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
+        self._queue: SimpleQueue[list[_Waiting] | None] = SimpleQueue()
+        self._turn: list[_Waiting] = []
+        self._open = 0  # taken on, and not done yet
         self._thread = threading.Thread(target=self._run, name="changes", daemon=True)
         self._thread.start()
 
@@ -31,15 +34,22 @@ class Changes:
         """The result of *job*, when it is durable. Raises Overloaded, what it raises, Unavailable,
         Unknown.
         """
-        if self._queue.qsize() >= _MOST:
+        if self._open >= _MOST:
             raise Overloaded
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
-        self._queue.put((job, loop, done))
+        if not self._turn:
+            loop.call_soon(self._hand_over)
+        self._turn.append((job, loop, done))
+        self._open += 1
         await done
         if job.error is not None:
             raise job.error
         return job.result
+
+    def _hand_over(self) -> None:
+        turn, self._turn = self._turn, []
+        self._queue.put(turn)
 
     def close(self, seconds: float | None) -> bool:
         """Makes those that wait, for *seconds* at most (None: however long); whether it did."""
@@ -51,11 +61,12 @@ class Changes:
         going = True
         while going:
             first = self._queue.get()
-            waiting = [] if first is None else [first, *self._rest()]
+            waiting = [] if first is None else [*first, *self._rest()]
             going = first is not None
-            if waiting:
-                self._make([job for job, _, _ in waiting])
-                self._tell(waiting)
+            for start in range(0, len(waiting), _TOGETHER):
+                some = waiting[start : start + _TOGETHER]
+                self._make([job for job, _, _ in some])
+                self._tell(some)
 
     def _make(self, jobs: list[Job]) -> None:
         """Without ever ending the thread: nobody else makes changes."""
@@ -76,11 +87,12 @@ class Changes:
             if one is None:
                 self._queue.put(None)  # for the end, after these
                 break
-            found.append(one)
+            found += one
         return found
 
     def _tell(self, waiting: list[_Waiting]) -> None:
         def tell() -> None:
+            self._open -= len(waiting)
             for _, _, done in waiting:
                 if not done.done():  # who has left needs no answer
                     done.set_result(None)

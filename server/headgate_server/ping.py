@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
 
 from headgate_engine import NOBODY, Unavailable
+from headgate_server.at_once import Early
 from headgate_server.call import Call
 from headgate_server.formats import Format, Json, format_for
 from headgate_server.refusals import BadRequest, Unauthenticated
@@ -19,7 +20,7 @@ async def ping(call: Call, service: Service, format: Format) -> Reply:
     return _pong(call, service, format.media_type)
 
 
-def pings_at_once(calls: Sequence[Call], service: Service) -> list[Reply | Exception | None]:
+def pings_at_once(calls: Sequence[Call], service: Service) -> list[Early]:
     """What `ping` would answer to each of *calls*, or the exception that it would raise; None where
     one has to log in.
     """

@@ -96,12 +96,17 @@ class Work:
         does nothing else. Raises ParseError, AccessDenied, AuthenticationFailed.
         """
         statements = self.soon()
-        if statements is None or len(statements) != 1:
+        if statements is None or not _is_single_change(statements):
             return None
-        if not isinstance(statements[0], Grant | Revoke | GrantAdmin | RevokeAdmin):
+        return self.single_change(self.authorized())
+
+    def single_change(self, now: Principal) -> Job | None:
+        """The same of what is parsed, and *now* was authorized for."""
+        statements = self.parsed()
+        if not _is_single_change(statements):
             return None
         try:
-            return self.service.engine.change(statements[0], self.authorized(), self.call.address)
+            return self.service.engine.change(statements[0], now, self.call.address)
         except InvalidName:
             return None  # who executes it says so
 
@@ -129,6 +134,11 @@ class Work:
                 self._record(str(result.statement), result.error)
         warns = self.call.method == "GET" and not result.error and changes(result.statement)
         return Answer(id, result, _deprecated(result.statement) if warns else "")
+
+
+def _is_single_change(statements: Sequence[Statement]) -> bool:
+    single = len(statements) == 1
+    return single and isinstance(statements[0], Grant | Revoke | GrantAdmin | RevokeAdmin)
 
 
 def _deprecated(statement: Statement) -> str:

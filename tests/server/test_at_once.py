@@ -97,6 +97,12 @@ REQUESTS: list[tuple[str, str, list[str]]] = [
     ("GET", "/query?q=GRANT+READ+ON+db+TO+ann", [AS_ROOT]),
     ("POST", "/query?q=GRANT+READ+ON+nowhere+TO+ann", [AS_ROOT]),
     ("POST", "/query?q=GRANT+READ+ON+db+TO+ann", [AS_ANN]),
+    ("POST", "/query?q=GRANT+READ+ON+db+TO+ann", [AS_ROOT, "Accept: application/csv"]),
+    ("POST", "/query?q=GRANT+READ+ON+db+TO+ann&pretty=true", [AS_ROOT, "Origin: http://grafana"]),
+    ("POST", "/query?q=REVOKE+READ+ON+db+FROM+nobody", [AS_ROOT, "Accept-Encoding: gzip"]),
+    ("POST", "/query?q=GRANT+ALL+PRIVILEGES+TO+root", [AS_ROOT, "Connection: close"]),
+    ("POST", "/query?q=GRANT+READ+ON+db+TO+ann&async=true", [AS_ROOT]),
+    ("POST", "/query?q=GRANT+READ+ON+db+TO+ann%3B+SHOW+GRANTS+FOR+ann", [AS_ROOT]),
     ("GET", "/query?q=SHOW+DATABASES", [AS_ANN]),
     ("GET", "/ping", []),
     ("HEAD", "/ping", []),
@@ -138,6 +144,25 @@ def test_answers_come_in_the_order_of_their_requests(server: Server) -> None:
     kinds = re.findall(rb"204 No Content|\"privilege\"|\"admin\"", heard)
     grants, users, nothing = b'"privilege"', b'"admin"', b"204 No Content"
     assert kinds == [grants, nothing, grants, users] * 5 + [nothing]
+
+
+def test_what_is_asked_behind_a_change_sees_it(server: Server) -> None:
+    """Sent together over one connection, more than are answered in one turn."""
+    server.query("CREATE USER fred WITH PASSWORD 'x'")
+    privileges = ["READ", "WRITE", "ALL"] * 8
+    sent = "".join(
+        f"{one} HTTP/1.1\r\nHost: x\r\n{AS_ROOT}\r\n\r\n"
+        for privilege in privileges
+        for one in (
+            f"POST /query?q=GRANT+{privilege}+ON+db+TO+fred",
+            "GET /query?q=SHOW+GRANTS+FOR+fred",
+        )
+    )
+    last = "GET /ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    heard = conversation(server, (sent + last).encode())
+    assert heard.count(b"HTTP/1.1 200 OK") == 48
+    shown = re.findall(rb'\["db","(\w+)(?: PRIVILEGES)?"\]', heard)
+    assert [one.decode() for one in shown] == privileges
 
 
 def test_a_login_counts_once_whichever_way_it_takes(server: Server) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from headgate_server.reply import Fields
 from headgate_server.request import Request
-from headgate_server.serving.inbox import Inbox
+from headgate_server.serving.inbox import Answer, Inbox
 
 
 class Answering:
@@ -36,7 +36,7 @@ class Client:
     def __init__(self, url: bytes) -> None:
         self.url = url
         self.waits = True
-        self.heard: list[bytes | None] = []
+        self.heard: list[Answer] = []
 
     def take(self) -> Request | None:
         if not self.waits:
@@ -44,7 +44,7 @@ class Client:
         self.waits = False
         return Request("GET", self.url, [], None, "1.1", keep_alive=True)
 
-    def give(self, request: Request, answer: bytes | None) -> None:
+    def give(self, request: Request, answer: Answer) -> None:
         self.heard.append(answer)
 
 

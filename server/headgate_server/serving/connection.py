@@ -21,7 +21,7 @@ from headgate_server.request import Request
 from headgate_server.serving.bounded import Bounded
 from headgate_server.serving.farewell import farewell
 from headgate_server.serving.head import Heard, head
-from headgate_server.serving.inbox import Answering, Inbox
+from headgate_server.serving.inbox import Answer, Answering, Inbox
 from headgate_server.serving.limits import Limits
 from headgate_server.serving.websocket import WebSocketConnection
 
@@ -332,9 +332,9 @@ class Connection(Bounded):
         request, self._waiting = self._waiting, None
         return request
 
-    def give(self, request: Request, answer: bytes | None) -> None:
-        if answer is None:
-            self._hand_on(request)
+    def give(self, request: Request, answer: Answer) -> None:
+        if not isinstance(answer, bytes):
+            self._hand_on(request, self.app if answer is None else answer)
             return
         self._held = False
         self._turns -= 1
@@ -347,10 +347,11 @@ class Connection(Bounded):
             self._deaf = True
             self._close()
 
-    def _hand_on(self, request: Request) -> None:
-        """Has *request* answered through ASGI after all. The parser may be further by now."""
+    def _hand_on(self, request: Request, application: Any) -> None:
+        """Has *application* answer *request*. The parser may be further by now."""
         if self.transport.is_closing():
             return  # nobody is there to answer
+        own, self.app = self.app, application
         parser, self.parser = self.parser, cast(Any, Heard(request))
         try:
             self._begin()
@@ -358,7 +359,7 @@ class Connection(Bounded):
         except httptools.HttpParserError:
             self._refuse(400)
         finally:
-            self.parser = parser
+            self.parser, self.app = parser, own
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle

@@ -4,10 +4,14 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
+from starlette.types import ASGIApp
+
 from headgate_server.logs import report
 from headgate_server.outbox import outbox
 from headgate_server.reply import Fields
 from headgate_server.request import Request
+
+Answer = bytes | ASGIApp | None
 
 
 class Answering(Protocol):
@@ -17,10 +21,11 @@ class Answering(Protocol):
         """Whether there is any use in asking `at_once` about such a request."""
         ...
 
-    def at_once(self, requests: Sequence[Request], also: Fields) -> list[bytes | None]:
+    def at_once(self, requests: Sequence[Request], also: Fields) -> Sequence[Answer]:
         """The answers to *requests*, in their order, as HTTP/1.1 writes them, with the fields
-        *also*. None where somebody or something has to be waited for: that request is still to be
-        done; b"" where there is no answer, and the connection is to be broken off.
+        *also*; b"" where there is none, and the connection is to be broken off. Where somebody or
+        something has to be waited for, who answers when that is over; or None: the request is still
+        to be done from the beginning.
         """
         ...
 
@@ -41,7 +46,7 @@ class Waiting(Protocol):
         """The request, once."""
         ...
 
-    def give(self, request: Request, answer: bytes | None) -> None:
+    def give(self, request: Request, answer: Answer) -> None:
         """The *answer* to what was taken, as `at_once` gives it."""
         ...
 
