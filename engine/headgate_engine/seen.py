@@ -34,8 +34,8 @@ class Seen:
         # That there is nobody of a name is not kept: strangers may ask for any number of names.
         self.users: Recent[str, User] = Recent(_MOST)
         self.databases: Recent[str, Database] = Recent(_MOST)
-        # Who is only asked about takes no place from those who come again and again.
-        self.gathered: dict[str, User] = {}
+        # Those who are asked about together take no place from those who come again and again.
+        self.gathered: dict[str, User | None] = {}
         self.held = 0
         self._version = -1
 

@@ -50,6 +50,7 @@ from headgate_engine.user import Account, User
 T = TypeVar("T")
 
 _KEPT_CHANGES = 10_000
+_FAULTS = (StoreError, OSError, apsw.Error)  # of reading
 _POLL_SECONDS = 0.01
 
 
@@ -225,25 +226,30 @@ class SqliteStore:
     def moment(self) -> AbstractContextManager[Moment]:
         try:
             return self._seen()
-        except (StoreError, apsw.Error) as error:
+        except _FAULTS as error:
             raise _unavailable("read", error) from None
 
     def user(self, name: str) -> User | None:
         try:
             seen = self._seen()
-            found = seen.users.get(name) or seen.gathered.get(name)
+            found = seen.users.get(name)
+            if found is None and name in seen.gathered:
+                return seen.gathered[name]
             if found is None and (found := self._read_user(name)) is not None:
                 seen.users.keep(name, found)
             return found
-        except (StoreError, apsw.Error) as error:
+        except _FAULTS as error:
             raise _unavailable("read", error) from None
 
     def gather(self, names: Sequence[str]) -> None:
-        with _refused("read"):
+        try:
             seen = self._seen()
             missing = [name for name in names if seen.users.get(name) is None]
             if seen.held and missing:
-                seen.gathered = {user.name: user for user in self._read_users(missing)}
+                found = {user.name: user for user in self._read_users(missing)}
+                seen.gathered = {name: found.get(name) for name in missing}
+        except _FAULTS as error:
+            raise _unavailable("read", error) from None
 
     def _read_users(self, names: Sequence[str]) -> list[User]:
         """Those of them that there are, from the file."""
@@ -280,7 +286,7 @@ class SqliteStore:
             if found is None and (found := read_database(seen.connection, name)) is not None:
                 seen.databases.keep(name, found)
             return found
-        except (StoreError, apsw.Error) as error:
+        except _FAULTS as error:
             raise _unavailable("read", error) from None
 
     def databases(self) -> Sequence[Database]:

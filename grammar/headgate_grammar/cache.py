@@ -30,6 +30,11 @@ class ParseCache:
         self._alike = Alike()
         self._lock = Lock()
 
+    @property
+    def longest(self) -> int:
+        """So many characters a text may have; 0: any number."""
+        return self._bounds.length
+
     def known(self, text: str) -> tuple[Statement, ...] | None:
         """The statements of *text*, if they are remembered, or those of a text like it."""
         with self._lock:

@@ -51,7 +51,7 @@ ROUTES: dict[bytes, dict[str, Endpoint]] = {
     b"/api/whoami": {"GET": whoami},
     b"/openapi.json": {"GET": openapi},
 }
-# What the endpoints of these paths answer without waiting for anybody, where they can.
+# What the endpoints of these paths answer without a look at a body, as far as they can.
 AT_ONCE: dict[tuple[str, bytes], AtOnce] = {
     ("GET", b"/query"): queries_at_once,
     ("POST", b"/query"): queries_at_once,
@@ -117,7 +117,6 @@ class Application:
         to be done from the beginning.
         """
         assert self._service is not None
-        started = time.perf_counter()
         calls = [_heard(request) for request in requests]
         replies: list[Early] = [None] * len(calls)
         for endpoint, places in _by_endpoint(calls).items():
@@ -129,17 +128,18 @@ class Application:
             if isinstance(reply, Exception):
                 reply = self._failed(call, reply, _format(call))
             if isinstance(reply, Reply):
-                answers.append(self._told(call, reply, started, also, keep=request.keep_alive))
+                answers.append(self._told(call, reply, request, also))
             else:
-                answers.append(self._later(call, reply) if reply is not None else None)
+                later = self._later(call, reply, request.since) if reply is not None else None
+                answers.append(later)
         return answers
 
-    def _later(self, call: Call, later: Later) -> ASGIApp:
+    def _later(self, call: Call, later: Later, started: float) -> ASGIApp:
         """Answers *call* when it can be."""
 
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
             assert self._service is not None
-            meter, started = _Meter(send), time.perf_counter()
+            meter = _Meter(send)
             self._service.count_known(call)
             try:
                 try:
@@ -148,18 +148,21 @@ class Application:
                     reply = self._failed(call, error, _format(call))
                 reply.raw_headers += self._answers.carried(call)
                 await reply(scope, receive, meter)
+            except Exception as error:
+                logs.report(error, call.note.id)
+                raise  # as in _measured
             finally:
                 self._note(call, meter.status, meter.size, started)
 
         return answer
 
-    def _told(self, call: Call, reply: Reply, started: float, also: Fields, *, keep: bool) -> bytes:
+    def _told(self, call: Call, reply: Reply, request: Request, also: Fields) -> bytes:
         """*reply* to *call* as it goes out, counted and logged."""
         assert self._service is not None
         try:
             self._service.count_known(call)
-            self._note(call, reply.status_code, len(reply.body), started)
-            return self._answers.written(reply, call, also, keep=keep)
+            self._note(call, reply.status_code, len(reply.body), request.since)
+            return self._answers.written(reply, call, also, keep=request.keep_alive)
         except Exception as error:
             logs.report(error, call.note.id)
             return b""

@@ -1,5 +1,5 @@
-"""Queries without a body, answered if nobody and nothing has to be waited for: all that came in one
-turn of the loop, each step for all of them before the next.
+"""Queries without a body, answered as far as nobody and nothing has to be waited for: all that came
+in one turn of the loop, each step for all of them before the next.
 """
 
 from collections.abc import Sequence
@@ -60,7 +60,7 @@ def queries_at_once(calls: Sequence[Call], service: Service) -> list[Early]:
             queries = [_begun(*each, service) for each in zip(calls, known, strict=True)]
             _read_together(queries, service)
             return [_answered(query, moment, service) for query in queries]
-    except Unavailable as error:
+    except Exception as error:
         return [error] * len(calls)
 
 

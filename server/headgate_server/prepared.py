@@ -30,7 +30,7 @@ _LONGEST = 1024
 # What else a URL may hold is not looked at, or makes an answer take its time.
 _KEPT = frozenset({"q", "db", "rp", "epoch", "pretty"})
 
-# A text of nothing but words, the last of them a name, and what stands around it.
+# A query whose text is nothing but words, the last of them a name, and what stands around that.
 _NAMED = re.compile(
     rb"((?:.*&)?q=[A-Za-z+]+\+)(?:([A-Za-z_][A-Za-z0-9_]*)|%22([A-Za-z0-9_.@-]+)%22)((?:&.*)?)"
 )
@@ -52,7 +52,7 @@ class Prepared:
     gzip: bool
     quick: bool
     kept: bool
-    remembered: bool  # was it parsed before it was asked first?
+    remembered: bool  # was it known, or one like it, before it was asked first?
     kinds: tuple[str, ...]  # of its statements
 
     def format(self) -> Format:
@@ -89,8 +89,11 @@ class Preparations:
         return self._known.get(key) or self._like(key)
 
     def _like(self, key: _Key) -> Prepared | None:
+        length = len(key[0])
+        if not _is_short(key) or 0 < self._longest < length or 0 < self._parse.longest < length:
+            return None  # whether it is too long is not for us to say
         found = _named(key)
-        if found is None or (0 < self._longest < len(key[0])):
+        if found is None:
             return None
         around, name = found
         like = self._alike.get(around)

@@ -1,6 +1,7 @@
 """A request that may be answered without a task of its own."""
 
 from dataclasses import dataclass, field
+from time import perf_counter
 
 from headgate_server.reply import Fields
 
@@ -17,3 +18,4 @@ class Request:
     client: tuple[str, int] | None
     version: str
     keep_alive: bool
+    since: float = field(default_factory=perf_counter)  # when it was whole

@@ -1,5 +1,6 @@
 """Changes that are made together come out as if each were made alone."""
 
+import errno
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -149,3 +150,15 @@ def test_within_a_moment_the_store_is_asked_only_once(tmp_path: Path, store: Sql
     with store.moment() as later:
         assert later.made("key") is None
     other.close()
+
+
+def test_a_mark_that_cannot_be_read_is_a_store_that_cannot(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> bytes:
+        raise OSError(errno.EIO, "the disk fails")
+
+    monkeypatch.setattr(store._side, "now", fail)
+    for ask in (store.moment, lambda: store.user("a"), lambda: store.gather(["a"])):
+        with pytest.raises(Unavailable, match="cannot read"):
+            ask()

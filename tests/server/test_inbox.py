@@ -30,11 +30,21 @@ class Answering:
         return [url if url != b"/later" else None for url in urls]
 
 
+class Line(asyncio.Transport):
+    """It can only be broken off."""
+
+    aborted = False
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
 class Client:
     also: Fields = []
 
     def __init__(self, url: bytes) -> None:
         self.url = url
+        self.transport: asyncio.Transport = Line()
         self.waits = True
         self.heard: list[Answer] = []
 
@@ -45,6 +55,8 @@ class Client:
         return Request("GET", self.url, [], None, "1.1", keep_alive=True)
 
     def give(self, request: Request, answer: Answer) -> None:
+        if self.url == b"/deaf":
+            raise RuntimeError("it hears nothing")
         self.heard.append(answer)
 
 
@@ -79,3 +91,12 @@ def test_where_there_is_a_fault_all_hear_that_there_is_no_answer(
 ) -> None:
     _, clients = asyncio.run(turn([b"/a", b"/broken"]))
     assert [client.heard for client in clients] == [[b""], [b""]]
+
+
+def test_who_cannot_hear_takes_nothing_from_the_others(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _, clients = asyncio.run(turn([b"/a", b"/deaf", b"/b"]))
+    assert [client.heard for client in clients] == [[b"/a"], [], [b"/b"]]
+    broken = [client.transport for client in clients if client.url == b"/deaf"]
+    assert isinstance(broken[0], Line) and broken[0].aborted

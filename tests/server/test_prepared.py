@@ -6,10 +6,10 @@ from urllib.parse import quote_plus
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headgate_grammar import ParseCache, ParseError
+from headgate_grammar import Bounds, ParseCache, ParseError
 from headgate_server.call import Call
 from headgate_server.prepared import Preparations, Prepared
-from headgate_server.refusals import BadRequest
+from headgate_server.refusals import BadRequest, TooLarge
 
 names = st.one_of(
     st.sampled_from(["ann", "u1", "_x", "select", "For", "verbose", "a.b", "a b", "é", "1a", ""]),
@@ -40,7 +40,7 @@ def meaning(preparations: Preparations, query: str) -> object:
     call = Call(scope, nothing)
     try:
         found: Prepared | None = preparations.known(call) or preparations.make(call)
-    except (BadRequest, ParseError) as error:
+    except (BadRequest, ParseError, TooLarge) as error:
         return str(error)
     if found is None:
         return None
@@ -54,6 +54,14 @@ def test_what_was_asked_before_changes_nothing(asked: list[str]) -> None:
         alone = Preparations(ParseCache(), 0)
         for _ in range(2):
             assert meaning(preparations, query) == meaning(alone, query)
+
+
+def test_no_name_is_longer_than_a_statement_may_be() -> None:
+    for bounds, longest in ((Bounds(length=24), 0), (Bounds(), 24)):
+        preparations = Preparations(ParseCache(bounds=bounds), longest)
+        for name in ("ann", "bob", "annabelle_the_long_one"):
+            said = meaning(preparations, f"q=SHOW+GRANTS+FOR+{name}")
+            assert isinstance(said, str if len(name) > 3 else tuple), (name, said)
 
 
 @given(queries)

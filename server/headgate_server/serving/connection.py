@@ -94,6 +94,7 @@ class Connection(Bounded):
         self._settle()
         self._metrics.connection(-1)
         super().connection_lost(exc)
+        self._unset_keepalive_if_required()  # uvicorn leaves it where the client broke it off
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """A client that has said all may still want to hear the answer; over TLS it cannot."""
@@ -185,6 +186,8 @@ class Connection(Bounded):
     def _refuse(self, status: int) -> None:
         """Ends the connection with *status*, behind the answers that are under way."""
         self._settle()
+        if self._deaf:
+            return  # that was the last answer
         self._deaf = True
         if self.pipeline and not self._in_head:
             self.pipeline.popleft()  # it will never be whole, and has not begun
@@ -339,18 +342,19 @@ class Connection(Bounded):
         self._held = False
         self._turns -= 1
         if not answer:
+            self._deaf = True
+            self._outbox.flush()
             self.transport.abort()
             return
         self._outbox.put(self.transport, answer)
         self.server_state.total_requests += 1
-        if not request.keep_alive or self._eof:
+        if not request.keep_alive:
             self._deaf = True
             self._close()
 
     def _hand_on(self, request: Request, application: Any) -> None:
         """Has *application* answer *request*. The parser may be further by now."""
-        if self.transport.is_closing():
-            return  # nobody is there to answer
+        self.url, self.headers = request.url, request.headers
         own, self.app = self.app, application
         parser, self.parser = self.parser, cast(Any, Heard(request))
         try:

@@ -39,6 +39,8 @@ class Waiting(Protocol):
     server adds to every answer.
     """
 
+    transport: asyncio.Transport
+
     @property
     def also(self) -> Fields: ...
 
@@ -53,7 +55,7 @@ class Waiting(Protocol):
 
 class Inbox:
     """Of what comes in together each step is taken for all before the next one: the processor finds
-    its instructions where it has just had them, and the store is asked once.
+    its instructions where it has just had them, and the store is asked once whether it has changed.
     """
 
     def __init__(self, application: Answering) -> None:
@@ -68,8 +70,10 @@ class Inbox:
 
     def _turn(self) -> None:
         waiting, self._waiting = self._waiting, []
-        self.answer(waiting)
-        outbox().flush()
+        try:
+            self.answer(waiting)
+        finally:
+            outbox().flush()
 
     def answer(self, connections: Sequence[Waiting]) -> None:
         """Has the requests of *connections* answered now, as far as they still wait."""
@@ -83,4 +87,8 @@ class Inbox:
             report(error, "")
             answers = [b""] * len(requests)
         for (connection, request), answer in zip(taken, answers, strict=True):
-            connection.give(request, answer)
+            try:
+                connection.give(request, answer)
+            except Exception as error:  # those behind it are no worse for it
+                report(error, "")
+                connection.transport.abort()

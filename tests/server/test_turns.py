@@ -1,0 +1,151 @@
+"""A connection whose request waits for the end of the loop's turn."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import uvicorn
+from uvicorn.server import ServerState
+
+from headgate_server.metrics import Metrics
+from headgate_server.reply import Fields
+from headgate_server.request import Request
+from headgate_server.serving.connection import Connection
+from headgate_server.serving.inbox import Answer, Inbox
+from headgate_server.serving.limits import Limits
+
+LIMITS = Limits(10, 30, 30, 180, 0)
+
+
+class Line(asyncio.Transport):
+    """A transport that remembers what was written."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": ("127.0.0.1", 1), "sockname": ("127.0.0.1", 2)})
+        self.sent, self.closed = b"", False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.sent += data
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
+
+    abort = close
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def pause_reading(self) -> None:
+        """Nothing comes by itself."""
+
+    resume_reading = pause_reading
+
+
+class Application:
+    """Answers with the URL: /broken is broken off, /later has its own time."""
+
+    def __init__(self) -> None:
+        self.done: list[bytes] = []
+
+    def may_answer(self, method: str, path: bytes) -> bool:
+        return path != b"/asgi"
+
+    def upgrades(self, host: bytes, url: bytes) -> bool:
+        return False
+
+    def at_once(self, requests: Sequence[Request], also: Fields) -> list[Answer]:
+        return [self._answer(request.url) for request in requests]
+
+    def _answer(self, url: bytes) -> Answer:
+        if url == b"/later":
+            return self
+        self.done.append(url)
+        return b"<" + url + b">" if url != b"/broken" else b""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        path = scope["raw_path"]
+        self.done.append(path)
+        headers = [(b"content-length", b"%d" % len(path))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": path})
+
+
+def run(steps: Callable[[Connection, Line], Awaitable[None]]) -> list[bytes]:
+    """Does *steps* with a new connection; the URLs that were worked on."""
+    application = Application()
+
+    async def main() -> None:
+        config = uvicorn.Config(application, ws="none", interface="asgi3", log_config=None)
+        config.load()
+        inbox, state, loop = Inbox(application), ServerState(), asyncio.get_running_loop()
+        connection = Connection(LIMITS, Metrics(), application, inbox, config, state, {}, loop)
+        line = Line()
+        connection.connection_made(line)
+        await steps(connection, line)
+
+    asyncio.run(main())
+    return application.done
+
+
+def get(*urls: str) -> bytes:
+    return "".join(f"GET {url} HTTP/1.1\r\nHost: x\r\n\r\n" for url in urls).encode()
+
+
+async def some_turns() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+def test_answers_keep_their_order_whoever_gives_them() -> None:
+    async def steps(connection: Connection, line: Line) -> None:
+        connection.data_received(get("/a", "/later", "/b", "/asgi", "/c"))
+        await some_turns()
+        # Behind one who is waited for all go the long way.
+        bodies = [line.partition(b"HTTP/")[0] for line in line.sent.split(b"\r\n\r\n")]
+        assert bodies == [b"</a>", b"/later", b"/b", b"/asgi", b"/c"]
+
+    assert run(steps) == [b"/a", b"/later", b"/b", b"/asgi", b"/c"]
+
+
+def test_nothing_is_done_behind_what_was_broken_off() -> None:
+    async def steps(connection: Connection, line: Line) -> None:
+        connection.data_received(get("/a", "/broken", "/never", "/asgi"))
+        await some_turns()
+        assert line.sent == b"</a>" and line.closed
+
+    assert run(steps) == [b"/a", b"/broken"]
+
+
+def test_what_was_whole_is_done_though_the_client_is_gone() -> None:
+    async def steps(connection: Connection, line: Line) -> None:
+        connection.data_received(get("/later"))
+        line.closed = True
+        connection.connection_lost(ConnectionResetError())
+        await some_turns()
+        assert line.sent == b""
+
+    assert run(steps) == [b"/later"]
+
+
+def test_nothing_holds_a_connection_that_the_client_broke_off() -> None:
+    async def steps(connection: Connection, line: Line) -> None:
+        connection.data_received(get("/asgi"))
+        await some_turns()
+        assert line.sent.endswith(b"/asgi")
+        connection.connection_lost(ConnectionResetError())
+        assert connection.timeout_keep_alive_task is None
+
+    assert run(steps) == [b"/asgi"]
+
+
+def test_who_says_all_at_once_and_leaves_is_answered() -> None:
+    async def steps(connection: Connection, line: Line) -> None:
+        connection.data_received(get("/a"))
+        assert line.sent == b""
+        assert connection.eof_received() is False
+        assert line.sent == b"</a>"
+
+    assert run(steps) == [b"/a"]
