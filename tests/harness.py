@@ -73,7 +73,7 @@ class Server:
         known = len(self.log()) if self.beside.with_suffix(".log").exists() else 0
         self.launch()
         assert self.process is not None
-        poll_until(lambda: self.process_ended() or self.answers(), f"no start: {self.log()}")
+        poll_until(lambda: self.process_ended() or self.responds(), f"no start: {self.log()}")
         if not self.process_ended():
             return ""
         lines = [line for line in self.log()[known:].splitlines() if line != "headgate: stopped"]
@@ -104,6 +104,10 @@ class Server:
     def answers(self) -> bool:
         assert self.process is not None
         assert self.process.poll() is None, f"server ended: {self.log()}"
+        return self.responds()
+
+    def responds(self) -> bool:
+        """The same of who may have ended meanwhile."""
         try:
             return self.request("GET", "/ping").status in (204, 401)
         except http.client.RemoteDisconnected:

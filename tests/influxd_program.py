@@ -74,7 +74,7 @@ class Influxd(Server):
         """Starts it; again on other ports if it ends at once: another may have taken one of its."""
         for _ in range(3):
             self.launch()
-            poll_until(lambda: self.process_ended() or self.answers(), "influxd did not start")
+            poll_until(lambda: self.process_ended() or self.responds(), "influxd did not start")
             if not self.process_ended():
                 return self
         raise AssertionError("influxd ended three times")
