@@ -68,6 +68,7 @@ from headgate_grammar.users import (
     SetPassword,
     ShowGrants,
     ShowUsers,
+    has_password,
 )
 
 __all__ = [
@@ -137,6 +138,7 @@ __all__ = [
     "databases",
     "format_duration",
     "go_duration",
+    "has_password",
     "is_keyword",
     "parse",
     "parse_duration",

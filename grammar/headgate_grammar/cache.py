@@ -8,7 +8,7 @@ from headgate_grammar.alike import Alike
 from headgate_grammar.meter import Bounds
 from headgate_grammar.parser import UNBOUNDED, parse
 from headgate_grammar.statements import Statement
-from headgate_grammar.users import CreateUser, SetPassword
+from headgate_grammar.users import has_password
 
 _LONGEST_TEXT = 4096
 _LONGEST_ALIKE = 256
@@ -55,14 +55,10 @@ class ParseCache:
         if known is not None:
             return known
         statements = parse(text, bounds=self._bounds)
-        if len(text) <= _LONGEST_TEXT and not any(map(_secret, statements)):
+        if len(text) <= _LONGEST_TEXT and not any(map(has_password, statements)):
             self._alike.learn(text, statements)
             with self._lock:
                 self._known[text] = statements
                 if len(self._known) > self._capacity:
                     self._known.popitem(last=False)
         return statements
-
-
-def _secret(statement: Statement) -> bool:
-    return isinstance(statement, CreateUser | SetPassword)

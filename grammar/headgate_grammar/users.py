@@ -84,3 +84,8 @@ class ShowGrants:
 
     def __str__(self) -> str:
         return f"SHOW GRANTS FOR {name_of(self.user)}"
+
+
+def has_password(statement: object) -> bool:
+    """Whether *statement* holds a password: its text is for nobody's memory then."""
+    return isinstance(statement, CreateUser | SetPassword)

@@ -16,7 +16,7 @@ from headgate_server.prepared import Prepared
 from headgate_server.query import reply_with
 from headgate_server.reply import Reply
 from headgate_server.service import Service
-from headgate_server.work import Work
+from headgate_server.work import Work, is_single_change
 
 # So long an answer may be to be kept.
 _SHORT = 4096
@@ -131,14 +131,18 @@ def _answer(query: _Query, moment: Moment, service: Service) -> Reply | Later | 
 def _later(query: _Query, service: Service) -> Later | None:
     """What it changes, if that is all that it does. He may."""
     call, asked, principal = query.call, query.asked, query.principal
+    if not is_single_change(asked.statements):
+        return None
     work = Work(call, service, principal, "", "", asked.database, asked.statements)
     work.remembered = asked.remembered
-    job = work.single_change(principal)
+    job = work.job(principal)
     return Later(work, job, asked) if job is not None else None
 
 
 def _executed(query: _Query, service: Service) -> Reply:
-    """Counted and noted."""
+    """The answer to what is only read, counted in one go: there is nothing to warn of, and no
+    failure to record, which Work.executed sees to.
+    """
     call, asked = query.call, query.asked
     execute = service.engine.execute
     results = [*execute(asked.statements, query.principal, asked.database, call.address)]

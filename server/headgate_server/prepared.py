@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 
 from headgate_engine import Recent
 from headgate_grammar import (
-    CreateUser,
     ParseCache,
-    SetPassword,
     ShowGrants,
     Statement,
+    has_password,
     is_keyword,
 )
 from headgate_server.call import Call
@@ -110,7 +109,9 @@ class Preparations:
         key = _key(call)
         # A pair that is none, and is not among the fields, may hold anything.
         counted = call.query.count(b"&") + 1 == len(sent.fields) and b";" not in call.query
-        harmless = counted and _KEPT.issuperset(sent.fields) and not any(map(_secret, statements))
+        harmless = (
+            counted and _KEPT.issuperset(sent.fields) and not any(map(has_password, statements))
+        )
         prepared = Prepared(
             {name: value for name, value in sent.fields.items() if name != "q"},
             statements,
@@ -164,7 +165,3 @@ def _named(key: _Key) -> tuple[_Around, str] | None:
     if bare is not None and is_keyword(name):
         return None
     return (before, after, accept, encoding), name
-
-
-def _secret(statement: Statement) -> bool:
-    return isinstance(statement, CreateUser | SetPassword)

@@ -96,17 +96,15 @@ class Work:
         does nothing else. Raises ParseError, AccessDenied, AuthenticationFailed.
         """
         statements = self.soon()
-        if statements is None or not _is_single_change(statements):
+        if statements is None or not is_single_change(statements):
             return None
-        return self.single_change(self.authorized())
+        return self.job(self.authorized())
 
-    def single_change(self, now: Principal) -> Job | None:
-        """The same of what is parsed, and *now* was authorized for."""
-        statements = self.parsed()
-        if not _is_single_change(statements):
-            return None
+    def job(self, now: Principal) -> Job | None:
+        """The same of one that is known to be so, and *now* was authorized for."""
+        (statement,) = self.parsed()
         try:
-            return self.service.engine.change(statements[0], now, self.call.address)
+            return self.service.engine.change(statement, now, self.call.address)
         except InvalidName:
             return None  # who executes it says so
 
@@ -136,7 +134,8 @@ class Work:
         return Answer(id, result, _deprecated(result.statement) if warns else "")
 
 
-def _is_single_change(statements: Sequence[Statement]) -> bool:
+def is_single_change(statements: Sequence[Statement]) -> bool:
+    """Whether they are one, which changes rights and does nothing else."""
     single = len(statements) == 1
     return single and isinstance(statements[0], Grant | Revoke | GrantAdmin | RevokeAdmin)
 

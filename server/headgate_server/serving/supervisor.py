@@ -94,14 +94,20 @@ class Supervisor:
         """Whether to go on."""
         if set(numbers) & set(_ENDING):
             return False
-        # For whoever starts later: what was right last, should the file be wrong by then. The
-        # workers say so themselves.
-        with suppress(ConfigurationError):
-            self._settings = configure_again(self._settings, os.environ)
+        self._read_again()
         for worker in self._workers:
             worker.behind = True
             self._catch_up(worker)
         return True
+
+    def _read_again(self) -> None:
+        """Keeps what is right now for whoever starts later, when the file may be wrong."""
+        try:
+            self._settings = configure_again(self._settings, os.environ)
+        except ConfigurationError:
+            pass  # the workers say so
+        except Exception as error:  # no reason to end them all
+            logs.report(error, "")
 
     def _catch_up(self, worker: _Worker) -> None:
         """Has it read its configuration again, if it is behind and can hear."""
