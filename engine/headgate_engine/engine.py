@@ -48,6 +48,7 @@ from headgate_grammar import (
     ShowQueries,
     ShowUsers,
     Statement,
+    redact_urls,
 )
 
 _LONGEST_NAME = 1024
@@ -195,7 +196,7 @@ class Engine:
         for statement in statements:
             for need in needs(statement, database):
                 if not allows(user, need):
-                    raise NotAuthorized(user.name, str(statement), str(need))
+                    raise NotAuthorized(user.name, redact_urls(str(statement)), str(need))
 
     def allows(self, name: str, privilege: Privilege, database: str) -> bool:
         """Whether the user of that name has *privilege* on *database* now: microseconds, however
@@ -353,7 +354,7 @@ def _makes_admin(statement: Statement) -> bool:
 
 def _audit(principal: Principal, address: str, statement: Statement) -> Audit:
     """Raises InvalidName for a statement with a name that no store can hold."""
-    text = str(statement)
+    text = redact_urls(str(statement))
     if not _storable(text):
         raise InvalidName
     return Audit(principal.name, address, text)

@@ -8,14 +8,14 @@ from headgate_grammar.alike import Alike
 from headgate_grammar.meter import Bounds
 from headgate_grammar.parser import UNBOUNDED, parse
 from headgate_grammar.statements import Statement
-from headgate_grammar.users import has_password
+from headgate_grammar.unparse import has_secret
 
 _LONGEST_TEXT = 4096
 _LONGEST_ALIKE = 256
 
 
 class ParseCache:
-    """`cache(text)` is `parse(text)` within *bounds*, remembered unless the text holds a password
+    """`cache(text)` is `parse(text)` within *bounds*, remembered unless the text may hold a password
     or is long, or there are parameters. What is known of a text is good for those that differ from
     it in their names.
 
@@ -55,7 +55,7 @@ class ParseCache:
         if known is not None:
             return known
         statements = parse(text, bounds=self._bounds)
-        if len(text) <= _LONGEST_TEXT and not any(map(has_password, statements)):
+        if len(text) <= _LONGEST_TEXT and not any(map(has_secret, statements)):
             self._alike.learn(text, statements)
             with self._lock:
                 self._known[text] = statements

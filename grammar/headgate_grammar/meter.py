@@ -51,7 +51,7 @@ class Meter:
             self._refuse(f"parameters longer than {bounds.length * _BOUND} characters", token)
         if bounds.statements and self._number > bounds.statements:
             self._refuse(f"more than {bounds.statements} statements", token)
-        if token.type in ("REGEX", "BOUND_REGEX"):
+        if token.type == "REGEX":
             self._regexes += _cost(token)
             if 0 < bounds.regexes < self._regexes:
                 self._refuse("too many or too large regular expressions", token)

@@ -15,7 +15,7 @@ from headgate_grammar.expected import expected, terminal
 from headgate_grammar.keywords import is_keyword
 from headgate_grammar.literals import BadValue
 from headgate_grammar.meter import Bounds, Meter
-from headgate_grammar.parameters import bind
+from headgate_grammar.parameters import UnprintableValue, bind
 from headgate_grammar.positions import as_read, end_position, position
 from headgate_grammar.scanner import scan
 from headgate_grammar.statements import Statement
@@ -142,13 +142,14 @@ class _Parse:
     def _as_expected(self, token: Token) -> Token:
         """*token* as it has to be read in this place."""
         if token.type == "BOUND":
-            token = bind(token, self._parameters)
+            try:
+                token = bind(token, self._parameters)
+            except UnprintableValue as error:
+                raise ParseError(str(error), *position(self._text, token)) from None
         if token.type == "IDENT":
             soft = _SOFT_KEYWORDS.get(token.lower())
             if soft is not None and soft in self._choices():
                 return token.update(soft)
-        elif token.type == "REGEX" and "REGEX" not in self._choices():
-            return token.update("BOUND_REGEX")
         return token
 
     def _regex_follows(self, previous: Token | None) -> bool:
@@ -274,7 +275,7 @@ def _found(token: Token) -> str:
             return "!="
         case "FILL" | "TZ" | "VERBOSE":
             return str(token)
-        case "REGEX" | "BOUND_REGEX":
+        case "REGEX":
             return token.value or "REGEX"
         case "IDENT" | "STRING" | "BADSTRING" | "BADESCAPE" | "ILLEGAL":
             return token.value or token.type

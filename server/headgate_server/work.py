@@ -12,7 +12,7 @@ from headgate_engine import (
     StatementError,
     changes,
 )
-from headgate_grammar import Grant, GrantAdmin, Revoke, RevokeAdmin, Statement
+from headgate_grammar import Grant, GrantAdmin, Revoke, RevokeAdmin, Statement, redact_urls
 from headgate_server.call import Call
 from headgate_server.formats import Answer
 from headgate_server.logs import printed
@@ -129,7 +129,7 @@ class Work:
         if result.error and not note.error:  # those behind it are only `not executed`
             note.error = result.error
             if changes(result.statement):
-                self._record(str(result.statement), result.error)
+                self._record(redact_urls(str(result.statement)), redact_urls(result.error))
         warns = self.call.method == "GET" and not result.error and changes(result.statement)
         return Answer(id, result, _deprecated(result.statement) if warns else "")
 
