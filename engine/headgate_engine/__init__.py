@@ -29,7 +29,7 @@ from headgate_engine.errors import (
 )
 from headgate_engine.identity import Adopt
 from headgate_engine.memory import MemoryStore
-from headgate_engine.needs import ADMIN, Need, allows, changes, needs
+from headgate_engine.needs import ADMIN, Need, allows, changes, needs, reads
 from headgate_engine.passwords import Passwords, mark
 from headgate_engine.recent import Recent
 from headgate_engine.restore import accept_rollback, restore
@@ -99,5 +99,6 @@ __all__ = [
     "json_line",
     "mark",
     "needs",
+    "reads",
     "restore",
 ]

@@ -184,19 +184,35 @@ class Engine:
 
         *database* is the one that statements mean which name none.
         """
-        if principal.trusted:
-            return
         user = principal.user
-        if user is not None and user.admin:
+        if principal.unrestricted:
             return
         if user is None:
             if not (statements and _makes_admin(statements[0]) and self.store.empty()):
                 raise AdminRequiredFirst
             return
         for statement in statements:
-            for need in needs(statement, database):
-                if not allows(user, need):
-                    raise NotAuthorized(user.name, redact_urls(str(statement)), str(need))
+            _check_allowed(user, statement, database)
+
+    def authorizer(self, principal: Principal, database: str = "") -> Callable[[Statement], None]:
+        """Returns what `authorize` does for the statements of a query one by one, in their order.
+
+        A query without statements needs `authorize`.
+        """
+        user = principal.user
+        if principal.unrestricted:
+            return _allow
+        if user is not None:
+            return partial(_check_allowed, user, database=database)
+        first = True
+
+        def begin(statement: Statement) -> None:
+            nonlocal first
+            if first:
+                self.authorize(principal, (statement,), database)
+            first = False
+
+        return begin
 
     def allows(self, name: str, privilege: Privilege, database: str) -> bool:
         """Whether the user of that name has *privilege* on *database* now: microseconds, however
@@ -346,6 +362,17 @@ class Engine:
             if user is None or user.admin or user.grants.get(database.name, Privilege.NONE)
         ]
         return Series("databases", ("name",), rows)
+
+
+def _allow(statement: Statement) -> None:
+    """For a principal that may do everything."""
+
+
+def _check_allowed(user: User, statement: Statement, database: str) -> None:
+    """Raises NotAuthorized."""
+    for need in needs(statement, database):
+        if not allows(user, need):
+            raise NotAuthorized(user.name, redact_urls(str(statement)), str(need))
 
 
 def _makes_admin(statement: Statement) -> bool:

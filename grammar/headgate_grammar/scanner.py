@@ -1,7 +1,7 @@
 """InfluxQL text to tokens, cut where InfluxDB 1.8's scanner cuts; never raises.
 
-What is no token of the language comes out as BADSTRING, BADESCAPE, BADREGEX, BADBOUND or ILLEGAL: the
-parser can say where it stands, and a text that does not parse can still be redacted.
+What is no token of the language comes out as BADSTRING, BADESCAPE, BADREGEX, BADBOUND or ILLEGAL:
+the parser can say where it stands, and a text that does not parse can still be redacted.
 """
 
 import re

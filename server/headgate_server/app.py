@@ -28,7 +28,7 @@ from headgate_server.metrics import Metrics
 from headgate_server.openapi import openapi
 from headgate_server.ping import health, ping, pings_at_once, show_metrics, status
 from headgate_server.query import query
-from headgate_server.refusals import BadRequest, Refusal, refusal, told
+from headgate_server.refusals import BadRequest, Refusal, client_text, refusal, told
 from headgate_server.reply import Fields, Reply, Response
 from headgate_server.request import Request
 from headgate_server.service import Service
@@ -320,12 +320,12 @@ class Application:
         self, call: Call, error: Exception, format: Format, *, writing: bool = False
     ) -> Reply:
         """The answer where an endpoint raised *error*."""
-        row = refusal(error, writing=writing)
+        row = refusal(error, writing=writing, throttle_status=self._settings.throttle_status)
         if row is None:
             logs.report(error, call.note.id)
             return self._answers.refused(Refusal(500), "internal error", format)
         call.note.error = told(error)
-        return self._answers.refused(row, row.prefix + str(error), format)
+        return self._answers.refused(row, client_text(error, row), format)
 
 
 class _Meter:

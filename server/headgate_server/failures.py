@@ -26,6 +26,13 @@ class Broken(UpstreamError):
         super().__init__("the upstream store broke off, or gave no answer that can be understood")
 
 
+class SeveralResults(UpstreamError):
+    """It answered more statements than it was sent: what it was sent was read as something else."""
+
+    def __init__(self) -> None:
+        super().__init__("the upstream store answered more statements than it was sent")
+
+
 class RefusesUs(UpstreamError):
     """It does not take the login that Headgate has there: nothing that a client could mend."""
 
@@ -67,5 +74,5 @@ class NoComponent(Exception):
 class BrokenOff(Exception):
     """An answer ended before its end; the connection ends with it, so that the client knows."""
 
-    def __init__(self, error: UpstreamError) -> None:
+    def __init__(self, error: Exception) -> None:
         super().__init__(str(error))

@@ -271,7 +271,9 @@ class Login:
     async def _verify(self, shown: NamePassword) -> User:
         self._metrics.lookup("password", False)
         with self._metrics.bcrypt():
-            return await self._bcrypt.run(self._engine.authenticate, shown.name, shown.password)
+            return await self._bcrypt.run(
+                partial(self._engine.authenticate, shown.name, shown.password)
+            )
 
     def _let_in(self, user: User, address: str) -> Principal:
         self._throttle.let_in(user.name, address, mark(user))

@@ -13,6 +13,7 @@ from headgate_server.refusals import (
     BadRequest,
     BucketMissing,
     CannotWrite,
+    CrossSite,
     DatabaseMissing,
     WriteDenied,
 )
@@ -59,6 +60,8 @@ async def _write(
     call: Call, service: Service, principal: Principal, line: Line, format: Format
 ) -> Response:
     """Authorizes, then hands on, or refuses: data is never accepted and dropped."""
+    if call.cross_site:
+        raise CrossSite
     if not line.database:
         raise BadRequest("database is required")
     call.note.database = readable(line.database)

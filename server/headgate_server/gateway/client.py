@@ -65,9 +65,9 @@ class Incoming:
         while piece := await self._wire.part():
             yield piece
 
-    async def read(self, most: int) -> bytes:
+    async def read(self, most: int, grow: Callable[[int], None] = _nothing) -> bytes:
         """The whole body, and the connection given back. Raises Broken if it has more than *most*
-        bytes, or is broken off; Silent.
+        bytes, or is broken off; Silent. *grow* is called with the size of each part.
         """
         assert self._wire is not None
         parts: list[bytes] = []
@@ -76,6 +76,7 @@ class Incoming:
             while part := await self._wire.part():
                 parts.append(part)
                 size += len(part)
+                grow(len(part))
                 if size > most:
                     raise Broken
         finally:

@@ -17,7 +17,7 @@ from headgate_server.gateway.relay import relayed
 from headgate_server.gateway.upstream import Upload
 from headgate_server.gateway.victoria import cluster_path, confined, freed, narrowed
 from headgate_server.gateway.wire import Body
-from headgate_server.refusals import BadRequest, Denied, TokenRejected, Unauthenticated
+from headgate_server.refusals import BadRequest, CrossSite, Denied, TokenRejected, Unauthenticated
 from headgate_server.reply import Response
 from headgate_server.service import Service
 from headgate_server.text import readable
@@ -57,6 +57,8 @@ async def admit(call: Call, service: Service, mounted: Mounted, path: bytes) -> 
         raise
     call.note.database = "|".join(map(readable, judged.decision.databases))
     call.at_end(service.gateway.limits.enter(principal))
+    if call.cross_site and judged.route.privilege != "READ":
+        raise CrossSite
     service.metrics.handed_on(judged.decision.tenant, judged.route.component)
     secret = mounted.settings.jwt.extra_headers
     headers = inward(call, secret, identity(mounted, judged, principal))
