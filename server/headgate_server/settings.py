@@ -35,7 +35,7 @@ class Settings:
     max_body_size: int = field(default=25_000_000, metadata={"key": "http.max-body-size"})
     max_query_size: int = field(default=1_000_000, metadata={"key": "http.max-query-size"})
     max_statements: int = field(default=10_000, metadata={"key": "http.max-statements"})
-    max_tokens: int = field(default=25_000, metadata={"key": "http.max-tokens"})
+    max_tokens: int = field(default=20_000, metadata={"key": "http.max-tokens"})
     max_statement_length: int = field(
         default=100_000, metadata={"key": "http.max-statement-length"}
     )
