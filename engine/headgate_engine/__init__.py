@@ -37,7 +37,16 @@ from headgate_engine.result import Result, Series, Value
 from headgate_engine.retention import RetentionPolicy
 from headgate_engine.rights import Rights
 from headgate_engine.sqlite import SqliteStore
-from headgate_engine.store import Audit, AuditRecord, Change, Moment, Refused, Store, Tx
+from headgate_engine.store import (
+    Audit,
+    AuditRecord,
+    Change,
+    KnownLogin,
+    Moment,
+    Refused,
+    Store,
+    Tx,
+)
 from headgate_engine.together import Job
 from headgate_engine.user import EVERYBODY, NOBODY, Account, Identity, Principal, User
 
@@ -62,6 +71,7 @@ __all__ = [
     "IdentityTaken",
     "InvalidName",
     "Job",
+    "KnownLogin",
     "Moment",
     "LastAdmin",
     "MemoryStore",

@@ -164,7 +164,8 @@ def test_a_store_of_version_2_takes_identities_after_its_upgrade(tmp_path: Path)
     path = tmp_path / "s.db"
     SqliteStore(path).close()
     connection = apsw.Connection(str(path))
-    connection.execute("DROP TABLE identities; PRAGMA user_version = 2")
+    connection.execute("DROP TABLE identities; DROP TABLE dropped_identities")
+    connection.execute("DROP TABLE known_logins; PRAGMA user_version = 2")
     connection.close()
     with closing(SqliteStore(path)) as store:
         assert store.upgraded == 2
