@@ -227,14 +227,21 @@ class Login:
     async def _prove_either(
         self, shown: Credentials, address: str, tenants: TenantLogin | None
     ) -> Principal:
-        """As `_prove`. Where *tenants* left a token to other issuers, both reasons are logged."""
-        try:
+        """As `_prove`. A Bearer token that *tenants* left to others is refused with both reasons.
+
+        While there are no users, no other token than those of *tenants* is good.
+        """
+        own = isinstance(shown, Assertion) and not self._takes_bearers()  # in another header
+        if tenants is None or own or isinstance(shown, NamePassword):
             return await self._prove(shown, address)
+        try:
+            principal = await self._prove(shown, address)
         except TokenRejected as error:
-            if tenants is None or not (isinstance(shown, Assertion) and self._takes_bearers()):
-                raise
             objection = await tenants.objection(shown.text)
             raise TokenRejected(f"{objection}; by [auth.jwt]: {error.reason}") from None
+        if principal == NOBODY:
+            raise TokenRejected(await tenants.objection(shown.text))
+        return principal
 
     async def _prove(self, shown: Credentials, address: str) -> Principal:
         if self._engine.store.empty():
