@@ -283,7 +283,8 @@ def test_the_log_says_what_is_wrong_with_a_token_by_the_link_that_it_is_for(
     server = configured(serve, tmp_path, table + beside + "\n")
     if users:
         server.bootstrap("CREATE DATABASE a")
-    text = token(**({"exp": int(time.time()) + 60} | claims))
+    said = {"exp": int(time.time()) + 60} | claims
+    text = made.token(SECRET.encode(), said, "HS256")
     answer = server.request("GET", QUERY, None, bearer(text))
     assert answer.status == 401 and b"invalid token" in answer.body
     assert f"invalid token: {reason}" in server.log().replace('\\"', '"')

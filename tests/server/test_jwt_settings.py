@@ -10,9 +10,11 @@ import pytest
 import tokens_made as made
 from headgate_engine import Rights
 from headgate_grammar import Privilege
+from headgate_server.credentials import Assertion, Shown, credentials
 from headgate_server.jwt import Issuers, NoRights, TokenError, read_jwt_settings
 from headgate_server.jwt.issuer import Issuer
 from headgate_server.jwt.settings import JwtSettings
+from headgate_server.pairs import Pairs
 from key_server import KeyServer, Said
 
 KEY = made.key("settings")
@@ -261,3 +263,66 @@ def test_an_identity_has_the_earliest_time_of_issue(iat: float | None) -> None:
     earliest = None if iat is None else max(0.0, iat) - 30.0
     assert issuer.identity({"sub": "todd", "iat": iat}).issued == earliest
     assert issuer.identity({"sub": "todd", "iat": -(10**400)}).issued == -30.0
+
+
+@pytest.mark.parametrize(
+    ("header", "parameter", "expected"),
+    [
+        ("", "b", "b"),
+        (" \t", "b", "b"),
+        ("\xa0", "b", "\xa0"),
+        ("\x85", "b", "\x85"),
+        ("\x1f", "b", "\x1f"),
+        ("\ta ", "b", "a"),
+        ("Bearer  a", "b", "a"),
+        ("Bearer\xa0a", "b", "Bearer\xa0a"),
+        ("", "bearer b", "b"),
+        ("", "Bearer b", "b"),
+        ("", "Bearer\tb", "Bearer\tb"),
+        ("", "Bearer", "Bearer"),
+    ],
+)
+def test_a_token_ends_at_blanks_and_tabs_and_at_nothing_else(
+    header: str, parameter: str, expected: str
+) -> None:
+    headers = {"X-Token": [header], "authorization": []}
+    shown = Shown(Pairs({"auth_token": parameter}), headers.__getitem__)
+    found = credentials(shown, read_jwt_settings(BASE | {"url-login": True}))
+    assert found == Assertion(expected)
+
+
+@pytest.mark.parametrize("name", [" ", "   ", "\xa0", "\u2003", "a\x1fb", ""])
+def test_a_name_of_blanks_is_no_users(name: str) -> None:
+    settings = read_jwt_settings(BASE | {"username-claim": "name"})
+    assert "user name" in verdict(settings, made.token(KEY, claims(name=name)))
+
+
+@pytest.mark.parametrize("stale", ["0s", "24h"])
+def test_without_a_lifetime_of_keys_each_verification_looks_at_the_set(stale: str) -> None:
+    sets = [[made.jwk(KEY, kid="one")], [made.jwk(OTHER, kid="two")]]
+    said = [Said(200, json.dumps({"keys": entries}).encode()) for entries in sets]
+    text = made.token(KEY, claims(), header={"kid": "one"})
+
+    async def work(settings: JwtSettings) -> list[str]:
+        issuers = Issuers(settings)
+        names = [(await issuers.verify(text))[0].identity.name for _ in range(3)]
+        assert len(server.asked) == 3
+        server.set(1)
+        for _ in range(2):
+            with pytest.raises(TokenError) as refused:
+                await issuers.verify(text)
+            names.append(str(refused.value))
+        await issuers.close()
+        return names
+
+    with KeyServer(said, stays=True) as server:
+        options = {
+            "header-name": "X-Token",
+            "username-claim": "sub",
+            "jwk-set-url": server.url,
+            "allow-insecure-jwk-set-url": True,
+            "cache-ttl": "0s",
+            "stale-if-error": stale,
+        }
+        found = asyncio.run(work(read_jwt_settings(options)))
+    assert found == ["todd"] * 3 + ["unknown kid"] * 2

@@ -79,7 +79,8 @@ class Fetched:
         if cooled and self._task is None and not self._closed:
             self._begin(now)
         await self._wait()
-        return self._good()
+        # The last fetch succeeded, and `keys` has just returned what it brought, or it is newer.
+        return self._keys if self._fetched >= self._begun else self._good()
 
     async def retire(self) -> None:
         self._closed = True
