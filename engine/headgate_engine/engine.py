@@ -143,7 +143,7 @@ class Engine:
 
     def recognize(self, identity: Identity, rights: Rights | None) -> User | None:
         """The user of *identity*, if he has exactly *rights* already; None if `sign_in` has to
-        see to it. Reads only.
+        see to it. Reads only. Raises IdentityDropped.
         """
         return recognize(self.store, identity, rights, keep_last_admin=self._keep_last_admin)
 
@@ -168,7 +168,8 @@ class Engine:
         """The user of *identity*, who has exactly *rights* from now on (None: what he has).
 
         Somebody unknown comes in with *sign_up*, or as the user of his name by *adopt*. Written
-        only if something changes, and never if *dry*. Raises SignUpDisabled, IdentityTaken.
+        only if something changes, and never if *dry*. Raises SignUpDisabled, IdentityTaken,
+        IdentityDropped.
         """
         door = Door(sign_up, adopt, self._keep_last_admin)
         if dry:

@@ -151,7 +151,7 @@ def told(error: Exception) -> str:
         return "query does not parse"
     if isinstance(error, BadRequest):
         return "bad request"
-    if isinstance(error, TokenRejected):
+    if isinstance(error, TokenRejected | IdentityTaken):
         return f"{error}: {error.reason}"
     return str(error)
 

@@ -79,7 +79,9 @@ def _reason(call: Call, error: Unauthenticated) -> str:
     """Why somebody was kept out, as cortex-gateway calls it."""
     if not call.headers.get("authorization") and not isinstance(error, TokenRejected):
         return "no_token"
-    named = isinstance(error, TokenRejected) and "tenant" in error.reason
+    named = isinstance(error, TokenRejected) and (
+        "tenant" in error.reason or error.reason.startswith("no claim ")
+    )
     return "tenant_id_not_valid" if named else "token_not_valid"
 
 
