@@ -78,17 +78,13 @@ class Engine:
     # ---- who someone is
 
     def recall(self, name: str, password: str) -> User | None:
-        """The user, if name and password were verified lately: microseconds, and never bcrypt."""
+        """The user, if name and password were verified before: microseconds, and never bcrypt."""
         user = self.user(name)
         return user if self.remembers(user, password) else None
 
     def remembers(self, user: User | None, password: str) -> bool:
         """The same of a *user* who was looked up just now."""
         return self.passwords.recall(user, password)
-
-    def verified(self, name: str, password: str) -> bool:
-        """Whether name and password were verified before, though perhaps not lately."""
-        return self.passwords.verified(self.user(name), password)
 
     def authenticate(self, name: str, password: str) -> User:
         """The user of that name and password. Raises AuthenticationFailed.

@@ -38,7 +38,7 @@ async def query(call: Call, service: Service, format: Format) -> Response:
         return await _through(work, store, keeping, sent, format)
     if sent.fields.get("async") == "true":
         results = await work.run(work.answers)
-        service.detach(results, call.note, principal.name)
+        service.detach(results, call.note, (principal.name,))
         return _accepted(format)
     return await (_chunked if _chunks(call, sent) else _whole)(work, format)
 

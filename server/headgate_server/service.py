@@ -5,7 +5,7 @@ import math
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Hashable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
 from headgate_engine import AuditFile, Engine, Passwords, Principal
@@ -17,12 +17,13 @@ from headgate_server.credentials import Shown
 from headgate_server.failures import Answered, UpstreamError
 from headgate_server.gateway import Gateway, Mounted
 from headgate_server.jwt import Issuers
+from headgate_server.known_logins import KnownLogins
 from headgate_server.login import Login
 from headgate_server.logs import complain, report
 from headgate_server.measured import MeasuredStore
 from headgate_server.metrics import Metrics
 from headgate_server.origin import cross_site, rebound
-from headgate_server.pool import Pool
+from headgate_server.pool import Key, Pool
 from headgate_server.prepared import Preparations
 from headgate_server.recorder import Recorder
 from headgate_server.refusals import Overloaded
@@ -81,6 +82,8 @@ class Service:
         self.gateway = self._gateway(settings)
         self._retiring: set[asyncio.Task[None]] = set()
         self._attended: set[asyncio.Task[None]] = set()
+        logins = KnownLogins(self.store, complain)
+        logins.start()
         self._login = Login(
             self.engine,
             metrics,
@@ -91,6 +94,7 @@ class Service:
                 settings.free_failures, settings.free_failures_address, settings.longest_delay
             ),
             refused=self.recorder.refused,
+            logins=logins,
         )
 
     def _gateway(self, settings: Settings) -> Gateway:
@@ -159,7 +163,7 @@ class Service:
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)
 
-    async def run(self, work: Callable[[], T], key: Hashable = "") -> T:
+    async def run(self, work: Callable[[], T], key: Key = ()) -> T:
         """What *work* returns in a thread. The keys, which stand for users, share the threads
         fairly. Raises Overloaded.
         """
@@ -169,7 +173,7 @@ class Service:
         """The same of *work* that looks at the server itself: no statement holds it up."""
         return await self._looks.run(work)
 
-    def detach(self, results: Iterable[object], note: Note, key: Hashable) -> None:
+    def detach(self, results: Iterable[object], note: Note, key: Key) -> None:
         """Goes on with *results* after their request was answered. Raises Overloaded.
 
         What goes wrong is in the log: nobody else hears of it.
