@@ -39,6 +39,7 @@ from headgate_engine.rights import Rights
 from headgate_engine.sqlite import SqliteStore
 from headgate_engine.store import Audit, AuditRecord, Change, Moment, Refused, Store, Tx
 from headgate_engine.together import Job
+from headgate_engine.trystore import try_store
 from headgate_engine.user import EVERYBODY, NOBODY, Account, Identity, Principal, User
 
 __all__ = [
@@ -100,4 +101,5 @@ __all__ = [
     "mark",
     "needs",
     "restore",
+    "try_store",
 ]

@@ -93,7 +93,7 @@ def _scheme(authorization: str) -> str:
 
 def _carried(shown: Shown, carrier: Carrier) -> str:
     """The token that stands where *carrier* says, or ""."""
-    texts = [text for text in shown.headers(carrier.header_name) if text.strip()]
+    texts = [text for text in shown.headers(carrier.header_name) if text.strip(" \t")]
     if len(texts) > 1:
         raise Unauthenticated("more than one token")
     if not texts:

@@ -11,6 +11,7 @@ import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from http import HTTPStatus
 
 from headgate_grammar import Statement
 from headgate_server.call import Call, Note
@@ -20,6 +21,9 @@ _LOG = logging.getLogger("headgate")
 
 _PLAIN = re.compile(r"[\w./:@+-]+", re.ASCII)
 _LONGEST = 1000
+# Of a refused request: anyone can cause such lines, without a login too.
+_LONGEST_REFUSED = 100
+_LONGEST_REASON = 300
 
 
 def set_up(format: str, *, access: bool) -> None:
@@ -81,18 +85,20 @@ def _request(
 ) -> None:
     if _silent():
         return
+    refused = status >= HTTPStatus.BAD_REQUEST
+    longest = _LONGEST_REFUSED if refused else _LONGEST
     fields: dict[str, object] = {
         "client": address,
-        "user": note.user,
+        "user": note.user[:longest],
         "method": method,
         "route": route,
         "status": status,
         "bytes": size,
         "seconds": round(seconds, 6),
-        "request_id": note.id[:_LONGEST],
-        "database": note.database[:_LONGEST],
-        "statements": note.statements,
-        "error": note.error[:_LONGEST],
+        "request_id": note.id[:longest],
+        "database": note.database[:longest],
+        "statements": note.statements[:longest] if refused else note.statements,
+        "error": note.error[: _LONGEST_REASON if refused else _LONGEST],
     }
     _ACCESS.info("request", extra={"fields": fields})
 
@@ -130,13 +136,16 @@ def _time(record: logging.LogRecord) -> str:
 
 
 class _Text(logging.Formatter):
-    """`name=value` pairs, those without a value left out; a plain sentence about the server."""
+    """The time, then `name=value` pairs, those without a value left out. A line about the server
+    itself has `headgate:` and a sentence behind the time.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
+        words = [f"time={_time(record)}"]
+        if record.name != _ACCESS.name:
+            words += ["headgate:", *record.getMessage().split()]
         pairs = [f"{name}={_word(value)}" for name, value in _fields(record).items() if value != ""]
-        if record.name == _ACCESS.name:
-            return " ".join([f"time={_time(record)}", *pairs])
-        return " ".join(["headgate:", *record.getMessage().split(), *pairs])
+        return " ".join([*words, *pairs])
 
 
 class _Json(logging.Formatter):
