@@ -73,12 +73,13 @@ def main(arguments: Sequence[str]) -> int:
     path, checking, connecting = (flags.pop(name) for name in ("config", "check", "connect"))
     if connecting and not checking:
         parser.error("--connect: expected --check beside it")
-    logs.set_up("text", access=False)  # until it is known how
+    timed = not checking
+    logs.set_up("text", access=False, timed=timed)  # until it is known how
     try:
         flags["gateway"] = as_table(flags)
         configuration = configure(flags, os.environ, path)
         settings = configuration.settings
-        logs.set_up(settings.log_format, access=settings.log_enabled)
+        logs.set_up(settings.log_format, access=settings.log_enabled, timed=timed)
         for notice in configuration.notices:
             logs.say(notice)
         for warning in configuration.warnings:

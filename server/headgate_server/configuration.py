@@ -238,7 +238,10 @@ def _passed_over(path: str, name: str, content: object, ours: set[str]) -> str:
     if isinstance(content, dict | list):
         meant = misspelt_section(name, ours)
         if meant:
-            raise ConfigurationError(f"{path}: unknown section {name!r}, did you mean [{meant}]?")
+            known = ", ".join(sorted(ours))
+            raise ConfigurationError(
+                f"{path}: unknown section {name!r}, expected {known}; did you mean [{meant}]?"
+            )
         return f"{path}: section [{name}] is not one of Headgate's, ignored"
     meant = misspelt_section(name, ours) or misspelt_key(name, _KEYS, exempt=TOP_KEYS)
     if meant:

@@ -26,12 +26,12 @@ _LONGEST_REFUSED = 100
 _LONGEST_REASON = 300
 
 
-def set_up(format: str, *, access: bool) -> None:
+def set_up(format: str, *, access: bool, timed: bool = False) -> None:
     """Sends this process's lines to standard error, in *format* (`text` or `json`): those of
-    requests too, with *access*.
+    requests too, with *access*. A server's lines in text are *timed*, a tool's answers are not.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Json() if format == "json" else _Text())
+    handler.setFormatter(_Json() if format == "json" else _Text(timed=timed))
     _LOG.handlers = [handler]
     _LOG.propagate = False
     _LOG.setLevel(logging.INFO)
@@ -137,11 +137,17 @@ def _time(record: logging.LogRecord) -> str:
 
 class _Text(logging.Formatter):
     """The time, then `name=value` pairs, those without a value left out. A line about the server
-    itself has `headgate:` and a sentence behind the time.
+    itself has `headgate:` and a sentence behind the time, and no time if it is not *timed*.
     """
 
+    def __init__(self, *, timed: bool) -> None:
+        super().__init__()
+        self._timed = timed
+
     def format(self, record: logging.LogRecord) -> str:
-        words = [f"time={_time(record)}"]
+        words = []
+        if self._timed or record.name == _ACCESS.name:
+            words.append(f"time={_time(record)}")
         if record.name != _ACCESS.name:
             words += ["headgate:", *record.getMessage().split()]
         pairs = [f"{name}={_word(value)}" for name, value in _fields(record).items() if value != ""]

@@ -31,7 +31,7 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         (b"GET /ping HTT", 408),
         (b"GET /ping HTTP/1.1\r\nHost: x\r\nX-Slow: ", 408),
         (b"POST /query HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nq=", 401),
-        (b"POST /write?u=root&p=Toor-1&db=x HTTP/1.1\r\nContent-Length: 5\r\n\r\nx", 404),
+        (b"POST /write?u=root&p=Toor-1&db=x HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nx", 404),
         (
             b"POST /query?u=root&p=Toor-1 HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n"
             b"Content-Type: application/x-www-form-urlencoded\r\n\r\nq=",
@@ -84,7 +84,7 @@ def measured(server: Server, name: str) -> float:
         (b"GET /" + b"x" * 300_000 + b" HTTP/1.1\r\n\r\n", 414),
         (b"GET /ping HTTP/1.1\r\nX: " + b"x" * 600_000, 431),
         (b"GET /ping HTTP/1.1\r\n" + b"X: y\r\n" * 300 + b"\r\n", 431),
-        (b"GET /ping HTTP/1.1\r\n" + b"X: " + b"y" * 100_000 + b"\r\n\r\n", 204),
+        (b"GET /ping HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 100_000 + b"\r\n\r\n", 204),
         (b"no request at all\r\n\r\n", 400),
         (b"GET /ping HTTP/1.1\r\nHost: x\r\nNo colon\r\n\r\n", 400),
         (b"CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n", 400),
@@ -98,12 +98,12 @@ def measured(server: Server, name: str) -> float:
         (b"POST /ping HTTP/1.1\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n", 400),
         (b"POST /ping HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400),
         (
-            b"POST /query?u=root&p=Toor-1 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n"
+            b"POST /query?u=root&p=Toor-1 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
             b"Content-Type: application/x-www-form-urlencoded\r\n\r\nxyz\r\n",
             400,
         ),
         (
-            b"POST /query?u=root&p=Toor-1 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n"
+            b"POST /query?u=root&p=Toor-1 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
             b"Content-Type: application/x-www-form-urlencoded\r\n\r\n0\r\nX: " + b"y" * 600_000,
             431,
         ),
@@ -145,12 +145,12 @@ def test_what_comes_behind_a_whole_request_does_not_cost_its_answer(quick: Serve
 def test_a_client_that_has_said_all_hears_its_answer(quick: Server) -> None:
     with closing(connected(quick)) as line:
         line.sendall(
-            b"POST /query?u=root&p=Toor-1&q=SHOW+USERS HTTP/1.1\r\nContent-Length: 0\r\n\r\n"
+            b"POST /query?u=root&p=Toor-1&q=SHOW+USERS HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
         )
         line.shutdown(socket.SHUT_WR)
         assert b'"user"' in heard(line)
     with closing(connected(quick)) as line:
-        line.sendall(b"POST /query?u=root&p=Toor-1 HTTP/1.1\r\nContent-Length: 9\r\n\r\nq=")
+        line.sendall(b"POST /query?u=root&p=Toor-1 HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nq=")
         line.shutdown(socket.SHUT_WR)
         heard(line)  # it ends, whatever is said
 
@@ -172,7 +172,7 @@ def test_http_1_0_is_answered_in_one_piece_and_closed(quick: Server) -> None:
 
 def test_an_offer_does_not_keep_a_connection_open_that_is_to_be_closed(quick: Server) -> None:
     answer = conversation(
-        quick, b"GET /ping HTTP/1.1\r\nConnection: close, Upgrade\r\nUpgrade: h2c\r\n\r\n"
+        quick, b"GET /ping HTTP/1.1\r\nHost: x\r\nConnection: close, Upgrade\r\nUpgrade: h2c\r\n\r\n"
     )
     assert status(answer) == 204 and b"connection: close" in answer
 

@@ -18,7 +18,7 @@ def serve(settings: Settings) -> int:
 
     Raises StoreError, CannotListen or CertificateError before the first request.
     """
-    logs.set_up(settings.log_format, access=settings.log_enabled)
+    logs.set_up(settings.log_format, access=settings.log_enabled, timed=True)
     end_well()
     # Passwords pass through the memory: no core of it is left on a disk.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -45,7 +45,7 @@ def work(settings: Settings, listeners: Listeners, started: Callable[[], None] =
     and the process ends with status 1. Calls *started* when it serves. On SIGHUP it reads the
     certificate again. Raises CertificateError.
     """
-    logs.set_up(settings.log_format, access=settings.log_enabled)
+    logs.set_up(settings.log_format, access=settings.log_enabled, timed=True)
     end_well()
     certificate = None
     if settings.https_enabled:
