@@ -1,16 +1,19 @@
 """nginx and Caddy, by the files in `examples`, in front of a store, asking Headgate."""
 
+import json
 import os
 import shutil
 import subprocess
+from base64 import b64encode
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from gateway_world import ANN, BOB, TWO, configured, upstream
-from harness import Answer, Server, free_port, poll_until
+from harness import ROOT, Answer, Server, free_port, poll_until
+from raw import connected, heard, status
 from recorder_upstream import Recorder, recorder
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
@@ -179,3 +182,80 @@ def test_databases_of_victoriametrics(started: Started, kind: str) -> None:
     assert proxy.request("POST", "/write?db=a", b"m,db=b v=1", basic=ANN).status == 200
     assert store.last.pairs == [("db", "a"), ("extra_label", "db=a")]
     assert proxy.request("POST", "/write?db=b", b"m v=1", basic=ANN).status == 403
+
+
+LARGEST = 25_000_000
+
+
+def chunks(size: int) -> Iterator[bytes]:
+    """A chunked body of *size* bytes or a little more."""
+    for _ in range(size // (1 << 16) + 1):
+        yield b"10000\r\n" + b"#" * (1 << 16) + b"\r\n"
+    yield b"0\r\n\r\n"
+
+
+def write_of(framing: bytes) -> bytes:
+    login = b64encode(":".join(ANN).encode())
+    head = b"POST /write?db=a HTTP/1.1\r\nHost: x\r\nAuthorization: Basic %s\r\n" % login
+    return head + framing + b"\r\nConnection: close\r\n\r\n"
+
+
+@pytest.mark.parametrize("kind", ["nginx", "caddy"])
+@pytest.mark.parametrize("size", [1_200_000, LARGEST])
+def test_a_write_of_up_to_the_largest_size_passes(started: Started, kind: str, size: int) -> None:
+    proxy, store, _ = started(kind, "influxdb1")
+    store.reply = lambda heard: (204, {}, b"")
+    assert proxy.request("POST", "/write?db=a", b"#" * size, basic=ANN).status == 204
+    assert len(store.last.body) == size
+    with closing(connected(proxy)) as line:
+        line.sendall(write_of(b"Transfer-Encoding: chunked"))
+        for part in chunks(1_200_000):
+            line.sendall(part)
+        assert status(heard(line)) == 204
+
+
+@pytest.mark.parametrize("kind", ["nginx", "caddy"])
+def test_a_larger_write_is_refused_in_json(started: Started, kind: str) -> None:
+    proxy, store, _ = started(kind, "influxdb1")
+    framing = b"Content-Length: %d" % (LARGEST + 1)
+    with closing(connected(proxy)) as line:
+        line.sendall(write_of(framing) + b"m v=1\n")
+        answer = heard(line)
+    assert status(answer) == 413 and not store.heard
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"content-type: application/json" in head.lower()
+    assert json.loads(body) == {"error": "Request Entity Too Large"}
+
+
+def test_nginx_bounds_a_write_of_undeclared_length(started: Started) -> None:
+    proxy, store, _ = started("nginx", "influxdb1")
+    with closing(connected(proxy)) as line:
+        line.sendall(write_of(b"Transfer-Encoding: chunked"))
+        with suppress(BrokenPipeError, ConnectionResetError):
+            for part in chunks(LARGEST):
+                line.sendall(part)
+        answer = heard(line)
+    assert not answer or status(answer) == 413  # it may be lost in a reset
+    assert not store.heard
+
+
+@pytest.mark.parametrize("kind", ["nginx", "caddy"])
+def test_a_long_statement_in_the_url_passes(started: Started, kind: str) -> None:
+    proxy, _, _ = started(kind, "mimir")
+    text = "SHOW+GRANTS+FOR+root" + "+" * 60_000
+    assert proxy.request("GET", f"/query?q={text}", basic=ROOT).status == 200
+    path = "/prometheus/api/v1/query?query=up" + "+" * 60_000
+    assert proxy.request("GET", path, basic=ANN).status == 200
+
+
+@pytest.mark.parametrize("kind", ["nginx", "caddy"])
+def test_an_answer_of_headgate_passes_as_it_is(started: Started, kind: str) -> None:
+    proxy, _, headgate = started(kind, "mimir")
+    for headers in ({}, {"Accept-Encoding": "gzip"}):
+        for target in ("q=SHOW+DATABASES", "q=SHOW+DATABASES%3BSHOW+USERS&chunked=true"):
+            there = headgate.request("GET", f"/query?{target}", None, headers, ROOT)
+            through = proxy.request("GET", f"/query?{target}", None, headers, ROOT)
+            assert (through.status, through.body) == (there.status, there.body)
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    large = proxy.request("POST", "/query", b"q=" + b"x" * 2_000_000, form, ROOT)
+    assert (large.status, large.error) == (413, "Request Entity Too Large")
