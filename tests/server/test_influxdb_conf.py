@@ -182,9 +182,7 @@ def written(text: str) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("form", written(""))
-def test_a_file_of_another_release_or_editor_is_taken(
-    tmp_path: Path, name: str, form: str
-) -> None:
+def test_a_file_of_another_release_or_editor_is_taken(tmp_path: Path, name: str, form: str) -> None:
     path = tmp_path / "influxdb.conf"
     path.write_bytes(written(FILES[name])[form])
     found = configure({}, {}, str(path))
