@@ -265,7 +265,8 @@ QUERY_CLOSED = (
 
 def test_a_statement_of_64_kilobytes_fits_into_a_url(quick: Server) -> None:
     head = QUERY_CLOSED.replace(b"SHOW+USERS", b"SHOW+USERS" + b"+" * 65_536)
-    assert status(conversation(quick, head + b"\r\n")) == 200
+    for end in (b"\r\n", b"Content-Length: 1\r\n\r\nx"):
+        assert status(conversation(quick, head + end)) == 200
 
 
 def test_a_small_body_size_refuses_neither_queries_nor_logins(serve: Callable[..., Server]) -> None:
@@ -277,4 +278,4 @@ def test_a_small_body_size_refuses_neither_queries_nor_logins(serve: Callable[..
     assert server.request("POST", "/write?db=db", b"m v=1", basic=ROOT).status == 413
     small = serve(HEADGATE_HTTP_MAX_QUERY_SIZE="20", HEADGATE_HTTP_MAX_BODY_SIZE="0")
     assert small.query("SHOW USERS", None, pad="x" * 40).status == 413
-    assert small.request("POST", "/query", multipart * 900, kind).status in (401, 413)
+    assert small.request("POST", "/query", multipart * 1_200, kind).status == 413

@@ -56,6 +56,7 @@ def certificate(folder: Path) -> dict[str, str]:
     issued.cert_chain_pems[0].write_to_path(str(folder / "cert.pem"))
     (folder / "key.pem").chmod(0o600)
     trustme.CA().issue_cert("x").private_key_pem.write_to_path(str(folder / "other.pem"))
+    (folder / "other.pem").chmod(0o600)
     return {
         "HTTP_HTTPS_ENABLED": "true",
         "HTTP_HTTPS_CERTIFICATE": str(folder / "cert.pem"),

@@ -69,10 +69,8 @@ class Connection(Bounded):
         self._inbox = inbox
         self._outbox = outbox()
         self._in_head = True
-        self._head_size = 0
-        self._fields = 0
-        self._version = ""
-        self._hosts, self._codings = list[bytes](), list[bytes]()
+        self._head_size = self._fields = 0
+        self._version, self._hosts, self._codings = "", list[bytes](), list[bytes]()
         self._unheard = 0  # bytes that httptools has told nothing about
         self._arrived = 0  # bytes of the head that is not complete, or a little more
         self._status = 400
@@ -207,8 +205,7 @@ class Connection(Bounded):
             self._break_off(status)
             return
         self._metrics.request("other", "other", status, 0)
-        address = self.client[0].removeprefix("::ffff:") if self.client is not None else "unix"
-        logs.malformed(address, status)
+        logs.malformed(self.client[0].removeprefix("::ffff:") if self.client else "unix", status)
         if self._busy():
             self._last_word = status
         else:
@@ -293,9 +290,12 @@ class Connection(Bounded):
         self._held = False
         url, headers, expect = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
-        self.url, self.headers, self.expect_100_continue = url, headers, expect
+        # httptools refuses to split a URL of 64 KiB.
+        self.url, _, query = url.partition(b"#")[0].partition(b"?")
+        self.headers, self.expect_100_continue = headers, expect
         cast(Any, self.scope)["headers"] = headers
         super().on_headers_complete()
+        self.url, cast(Any, self.scope)["query_string"] = url, query
         self._deadline = self._in(self._limits.read)
 
     def on_chunk_header(self) -> None:
