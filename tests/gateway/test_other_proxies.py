@@ -1,8 +1,10 @@
 """nginx and Caddy, by the files in `examples`, in front of a store, asking Headgate."""
 
+import asyncio
 import json
 import os
 import shutil
+import socket
 import subprocess
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -10,6 +12,9 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from websockets.asyncio.client import connect
+from websockets.asyncio.server import ServerConnection
+from websockets.asyncio.server import serve as serve_websockets
 
 import raw
 from gateway_world import ANN, BOB, TWO, configured, upstream
@@ -265,3 +270,57 @@ def test_an_answer_of_headgate_passes_as_it_is(started: Started, kind: str) -> N
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     large = proxy.request("POST", "/query", b"q=" + b"x" * 2_000_000, form, ROOT)
     assert (large.status, large.error) == (413, "Request Entity Too Large")
+
+
+@pytest.mark.parametrize("kind", ["nginx", "caddy"])
+def test_a_websocket_of_loki_passes_both_ways(
+    serve: Callable[..., Server], tmp_path: Path, kind: str
+) -> None:
+    headgate = configured(serve, tmp_path, upstream("loki", name="store")).bootstrap(TWO)
+    port, asked = free_port(), list[ServerConnection]()
+
+    async def tail(connection: ServerConnection) -> None:
+        asked.append(connection)
+        async for message in connection:
+            await connection.send(message)
+
+    async def run(proxy: Proxy) -> None:
+        login = b64encode(":".join(ANN).encode()).decode()
+        headers = {"Authorization": f"Basic {login}", "X-Scope-OrgID": "a"}
+        url = f"ws://127.0.0.1:{proxy.port}/loki/api/v1/tail?query=up"
+        async with (
+            serve_websockets(tail, "127.0.0.1", port),
+            connect(url, additional_headers=headers) as client,
+        ):
+            await client.send("hello")
+            assert await client.recv() == "hello"
+
+    store = Recorder(url=f"http://127.0.0.1:{port}")
+    with running(tmp_path, kind, headgate, store, victoria=False) as proxy:
+        asyncio.run(run(proxy))
+    (request,) = [connection.request for connection in asked]
+    assert request is not None and request.headers.get_all("X-Scope-OrgID") == ["a"]
+
+
+@pytest.mark.parametrize("kind", ["nginx", "caddy"])
+def test_a_chunk_passes_before_the_next_one_is_there(
+    serve: Callable[..., Server], tmp_path: Path, kind: str
+) -> None:
+    headgate = configured(serve, tmp_path, upstream("mimir", name="store")).bootstrap(TWO)
+    login = b64encode(":".join(ANN).encode()).decode()
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        listener.settimeout(20)
+        store = Recorder(url=f"http://127.0.0.1:{listener.getsockname()[1]}")
+        with running(tmp_path, kind, headgate, store, victoria=False) as proxy:
+            head = f"GET /prometheus/api/v1/query?query=up HTTP/1.1\r\nHost: 127.0.0.1:{proxy.port}"
+            with closing(connected(proxy)) as line:
+                line.sendall(f"{head}\r\nAuthorization: Basic {login}\r\n\r\n".encode())
+                with closing(listener.accept()[0]) as upstream_line:
+                    upstream_line.settimeout(20)
+                    raw.read_until(upstream_line, b"\r\n\r\n")
+                    upstream_line.sendall(
+                        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n"
+                    )
+                    raw.read_until(line, b"first")
+                    upstream_line.sendall(b"6\r\nsecond\r\n0\r\n\r\n")
+                    raw.read_until(line, b"second")
