@@ -267,11 +267,11 @@ def _take(
         # influxd passes over an empty duration and an empty mode, too.
         if value != "" or not (option.kind is float or option.octal):
             values[full] = _checked(where, option, value)
-    elif section == "http" and not (meant := misspelt_key(key, _KEYS, exempt=HTTP_KEYS)):
-        notices.append(f"{where} is not one of Headgate's, ignored")
     elif section == "http":
-        suggested = meant.removeprefix("[http] ")
-        raise ConfigurationError(f"{where}: unknown key, did you mean {suggested}?")
+        if meant := misspelt_key(key, _KEYS, exempt=HTTP_KEYS):
+            suggested = meant.removeprefix("[http] ")
+            raise ConfigurationError(f"{where}: unknown key, did you mean {suggested}?")
+        notices.append(f"{where} is not one of Headgate's, ignored")
     else:
         known = {name.partition(".")[2] for name in _KEYS if name.startswith(section)}
         raise ConfigurationError(f"{where}: unknown key{nearest(key, known)}")

@@ -234,6 +234,17 @@ def test_proxies_of_any_address_are_warned_of(tmp_path: Path, networks: str, wid
     assert [f"trusted-proxies has {wide}" in line for line in lines[:-1]] == [True] * bool(wide)
 
 
+@pytest.mark.parametrize(("mode", "warned"), [(0o600, False), (0o640, True), (0o644, True)])
+def test_a_private_key_that_others_may_read_is_warned_of(
+    tmp_path: Path, mode: int, warned: bool
+) -> None:
+    environment = settings(tmp_path, **certificate(tmp_path))
+    (tmp_path / "key.pem").chmod(mode)
+    status, lines = checked(environment)
+    assert status == 0 and lines[-1] == "the configuration is well"
+    assert ["key.pem (mode" in line for line in lines[:-1]] == [True] * warned
+
+
 def test_a_start_warns_too(serve: Callable[..., Server], tmp_path: Path) -> None:
     path = tmp_path / "headgate.toml"
     path.write_text(
