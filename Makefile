@@ -12,8 +12,9 @@ SEED ?= 1
 demo: .venv/installed
 	$(BIN)/python examples/tour.py
 
+# Not InfluxDB's port 8086: an influxd on this machine would answer in Headgate's place.
 serve: .venv/installed
-	$(BIN)/headgate serve --bind 127.0.0.1:8086 --store headgate.db
+	$(BIN)/headgate serve --bind 127.0.0.1:8186 --store headgate.db
 
 test: .venv/developed
 	$(BIN)/pytest --numprocesses auto $(T)

@@ -49,6 +49,7 @@ from headgate_engine.store import (
     Tx,
 )
 from headgate_engine.together import Job
+from headgate_engine.trystore import try_store
 from headgate_engine.user import EVERYBODY, NOBODY, Account, Identity, Principal, User
 
 __all__ = [
@@ -113,4 +114,5 @@ __all__ = [
     "needs",
     "reads",
     "restore",
+    "try_store",
 ]

@@ -8,7 +8,7 @@ from functools import lru_cache
 def network_of(address: str) -> str:
     """Returns the address, or of IPv6 the /64 network that one client is given."""
     try:
-        parsed = ipaddress.ip_address(address)
+        parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return address
     if parsed.version == 6 and parsed.ipv4_mapped is not None:

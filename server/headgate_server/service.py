@@ -25,7 +25,7 @@ from headgate_server.metrics import Metrics
 from headgate_server.origin import cross_site, rebound
 from headgate_server.pool import Key, Pool
 from headgate_server.prepared import Preparations
-from headgate_server.recorder import Recorder
+from headgate_server.recorder import BUDGET_BYTES, Recorder
 from headgate_server.refusals import Overloaded
 from headgate_server.settings import Settings
 from headgate_server.throttle import Throttle
@@ -67,7 +67,13 @@ class Service:
             keep_last_admin=settings.keep_last_admin and settings.auth_enabled,
         )
         self.prepared = Preparations(self.engine.parse, settings.max_query_size)
-        self.recorder = Recorder(self.store, settings.audit_retention, complain)
+        self.recorder = Recorder(
+            self.store,
+            settings.audit_retention,
+            complain,
+            budget=BUDGET_BYTES // settings.workers,
+            paths=[path for path in (settings.store_path, settings.audit_file) if path],
+        )
         self.changes = Changes(self.store)
         self._statements = Pool(
             _STATEMENT_THREADS,

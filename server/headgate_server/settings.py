@@ -61,7 +61,7 @@ class Settings:
     unix_socket_permissions: str = field(
         default="0660", metadata={"key": "http.unix-socket-permissions", "octal": True}
     )
-    max_connection_limit: int = field(default=0, metadata={"key": "http.max-connection-limit"})
+    max_connection_limit: int = field(default=4096, metadata={"key": "http.max-connection-limit"})
     read_header_timeout: float = field(default=10.0, metadata={"key": "http.read-header-timeout"})
     read_timeout: float = field(default=120.0, metadata={"key": "http.read-timeout"})
     write_timeout: float = field(default=60.0, metadata={"key": "http.write-timeout"})
