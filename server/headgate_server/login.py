@@ -286,6 +286,7 @@ class Login:
         try:
             user = await self._verify(shown, address, failed=failed)
         except AuthenticationFailed:
+            self._throttle.failed(address)
             raise
         except BaseException:
             self._throttle.undecided(shown.name, address)

@@ -26,6 +26,7 @@ class _Failures:
     count: int = 0
     last: float = 0.0
     until: float = 0.0
+    wrong: int = 0  # those of *count* that are known to be wrong
 
 
 class Throttle:
@@ -56,9 +57,15 @@ class Throttle:
         self._admins: Recent[str, float] = Recent(_ADMINS)
 
     def has_failed(self, address: str) -> bool:
-        """Returns whether a login from there failed lately."""
+        """Returns whether a password from there was wrong lately."""
         _, whole = _keys("", address)
-        return self._sheet(whole, self._clock()).count > 0
+        return self._sheet(whole, self._clock()).wrong > 0
+
+    def failed(self, address: str) -> None:
+        """Notes that a try that was counted is known to be wrong."""
+        _, whole = _keys("", address)
+        if (sheet := self._sheets.get(whole)) is not None:
+            sheet.wrong += 1
 
     def admin_works(self, address: str) -> None:
         """Remembers that an administrator was let in from there now."""
