@@ -2,7 +2,7 @@
 
 from headgate_engine.auditfile import AuditFile, json_line
 from headgate_engine.database import Database
-from headgate_engine.engine import Engine
+from headgate_engine.engine import KEEP_LAST_ADMIN, Engine
 from headgate_engine.errors import (
     AccessDenied,
     AdminRequiredFirst,
@@ -30,7 +30,7 @@ from headgate_engine.errors import (
 from headgate_engine.identity import Adopt
 from headgate_engine.memory import MemoryStore
 from headgate_engine.needs import ADMIN, Need, allows, changes, needs
-from headgate_engine.passwords import Passwords, mark
+from headgate_engine.passwords import BCRYPT_COST, MIN_PASSWORD_LENGTH, Passwords, mark
 from headgate_engine.recent import Recent
 from headgate_engine.restore import accept_rollback, restore
 from headgate_engine.result import Result, Series, Value
@@ -51,6 +51,7 @@ __all__ = [
     "AuditFile",
     "AuditRecord",
     "AuthenticationFailed",
+    "BCRYPT_COST",
     "BadPassword",
     "Change",
     "Database",
@@ -100,4 +101,6 @@ __all__ = [
     "mark",
     "needs",
     "restore",
+    "KEEP_LAST_ADMIN",
+    "MIN_PASSWORD_LENGTH",
 ]

@@ -32,8 +32,7 @@ def set_precision(precision: str, session: Session, terminal: Terminal) -> None:
         session.precision = precision
     else:
         terminal.write(
-            f"Unknown precision {go_quoted(precision)}."
-            " Please use rfc3339, h, m, s, ms, u or ns.\n"
+            f"Unknown precision {go_quoted(precision)}. Please use rfc3339, h, m, s, ms, u or ns.\n"
         )
 
 
@@ -47,8 +46,7 @@ def consistency(line: str, session: Session, terminal: Terminal) -> None:
         session.consistency = level
     else:
         terminal.write(
-            f"Unknown consistency level {go_quoted(level)}."
-            " Please use any, one, quorum, or all.\n"
+            f"Unknown consistency level {go_quoted(level)}. Please use any, one, quorum, or all.\n"
         )
 
 

@@ -39,7 +39,7 @@ def show_retention_policies(database: str) -> str:
 
 
 def _checked(text: str, statement: Statement) -> str:
-    """*text* if it means *statement*. A NUL ends InfluxQL's text, and a CR is read as a line end."""
+    """*text*, if it means *statement*: a NUL ends InfluxQL's text, a CR is read as a line end."""
     try:
         same = list(parse(text)) == [statement]
     except ParseError:

@@ -40,7 +40,9 @@ def store_main(arguments: Sequence[str]) -> int:
     backup = commands.add_parser("backup", help="a copy, also while a server runs on it")
     backup.add_argument("path", metavar="PATH")
     backup.add_argument("to", metavar="TO", help="must not be there yet")
-    back = commands.add_parser("restore", help="put a backup in place; refused while a server runs on the store")
+    back = commands.add_parser(
+        "restore", help="put a backup in place; refused while a server runs on the store"
+    )
     back.add_argument("backup", metavar="BACKUP")
     back.add_argument("path", metavar="PATH")
     accept = commands.add_parser(

@@ -7,9 +7,7 @@ from collections.abc import Callable
 
 # Controls (C0, DEL, C1), characters that change the direction of writing, line and paragraph
 # separators, and lone surrogates, which stand for bytes that are not UTF-8.
-_UNSAFE = (
-    "\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
-)
+_UNSAFE = "\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
 _IN_LINES = re.compile(f"[{_UNSAFE}]")
 _ANYWHERE = re.compile(f"[{_UNSAFE}\t\n]")
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}

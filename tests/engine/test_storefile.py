@@ -59,7 +59,9 @@ def add_many(tx: Tx, prefix: str) -> None:
 # Heads of real files: of InfluxDB 1.6.7's meta.db (without users, and with), of its two kinds of
 # backup, and of a bbolt file.
 META = bytes.fromhex("0800100118a4c2d0d78aa9a0b25d380040004800")
-META_WITH_USERS = bytes.fromhex("0800100318a4c2d0d78aa9a0b25d2a240a016412076175746f67656e") + b"x" * 90
+META_WITH_USERS = (
+    bytes.fromhex("0800100318a4c2d0d78aa9a0b25d2a240a016412076175746f67656e") + b"x" * 90
+)
 BACKUP = bytes.fromhex("00000000595901010000000000000082") + META_WITH_USERS
 PORTABLE = bytes.fromhex("0a8201") + META_WITH_USERS
 BOLT = bytes.fromhex("00000000000000000400000000000000edda0ced0200000000100000") + b"\0" * 90
