@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -237,17 +238,16 @@ def test_no_command_leaves_a_core_of_its_memory(serve: Callable[..., Server]) ->
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (4096, 4096)),
         ) as process:
             place = Path(f"/proc/{process.pid}")
-            poll_until(
-                lambda place=place: " 0 " in core_limit(place), f"{command} may leave a core"
-            )
-            # Its files belong to root as soon as it cannot be dumped.
-            poll_until(lambda place=place: (place / "mem").stat().st_uid == 0, "it can be dumped")
+            poll_until(partial(keeps_its_memory, place), f"{command} may leave a core")
             process.kill()
 
 
-def core_limit(process: Path) -> str:
+def keeps_its_memory(process: Path) -> bool:
+    """Whether no core of *process* can be written, nor its memory read by its own user."""
     lines = (process / "limits").read_text().splitlines()
-    return next(line for line in lines if line.startswith("Max core file size"))
+    limit = next(line for line in lines if line.startswith("Max core file size"))
+    # Its files belong to root as soon as it cannot be dumped.
+    return limit.split()[4:6] == ["0", "0"] and (process / "mem").stat().st_uid == 0
 
 
 @pytest.mark.parametrize(

@@ -177,9 +177,10 @@ def test_what_the_shell_writes_into_a_statement_is_read_back(value: str) -> None
 
 @pytest.mark.parametrize("value", INEXPRESSIBLE, ids=ascii)
 def test_what_influxql_cannot_express_is_refused(value: str) -> None:
-    for write in (lambda: set_password("a", value), lambda: show_grants(value)):
-        with pytest.raises(CommandFailed, match="cannot express"):
-            write()
+    with pytest.raises(CommandFailed, match="cannot express"):
+        set_password("a", value)
+    with pytest.raises(CommandFailed, match="cannot express"):
+        show_grants(value)
     names = Names(Session())
     names.users = (value,)
     assert not suggestions("DROP USER ", names)
