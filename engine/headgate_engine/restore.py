@@ -83,8 +83,9 @@ def accept_rollback(path: str | os.PathLike[str]) -> int:
         raise StoreError(f"there is no store {store}")
     check_version(store)
     try:
-        with alone(store), closing(connect(store)) as connection, connection:
-            connection.execute(NEW_EPOCH)
+        with alone(store), closing(connect(store)) as connection:
+            with connection:
+                connection.execute(NEW_EPOCH)
             revision: int = connection.execute("SELECT rev FROM meta").get
     except apsw.Error as error:
         raise refused(store, error) from None
