@@ -56,7 +56,12 @@ def claim(path: Path, *, create: bool = True) -> tuple[SideFile, bool, int]:
     Returns the side file, which holds the mark until it is closed, and what `prepare` returns.
     Raises StoreError, and OSError if the side file cannot be opened.
     """
-    side = SideFile(path) if side_path(path).exists() else None
+    try:
+        side = SideFile(path) if side_path(path).exists() else None
+    except OSError:
+        # In a place that is read-only, the reason that the store itself has is the better one.
+        prepare(path, create=create)
+        raise
     try:
         if side is not None:
             _share(path, side)
