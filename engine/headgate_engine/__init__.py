@@ -2,7 +2,7 @@
 
 from headgate_engine.auditfile import AuditFile, json_line
 from headgate_engine.database import Database
-from headgate_engine.engine import Engine
+from headgate_engine.engine import KEEP_LAST_ADMIN, Engine
 from headgate_engine.errors import (
     AccessDenied,
     AdminRequiredFirst,
@@ -31,7 +31,7 @@ from headgate_engine.errors import (
 from headgate_engine.identity import Adopt
 from headgate_engine.memory import MemoryStore
 from headgate_engine.needs import ADMIN, Need, allows, changes, needs, reads
-from headgate_engine.passwords import Passwords, mark
+from headgate_engine.passwords import BCRYPT_COST, MIN_PASSWORD_LENGTH, Passwords, mark
 from headgate_engine.recent import Recent
 from headgate_engine.restore import accept_rollback, restore
 from headgate_engine.result import Result, Series, Value
@@ -62,6 +62,7 @@ __all__ = [
     "AuditFile",
     "AuditRecord",
     "AuthenticationFailed",
+    "BCRYPT_COST",
     "BadPassword",
     "Change",
     "Database",
@@ -115,4 +116,6 @@ __all__ = [
     "reads",
     "restore",
     "try_store",
+    "KEEP_LAST_ADMIN",
+    "MIN_PASSWORD_LENGTH",
 ]

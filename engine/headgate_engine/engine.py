@@ -51,6 +51,7 @@ from headgate_grammar import (
     redact_urls,
 )
 
+KEEP_LAST_ADMIN = True  # the default, also of the server's settings
 _LONGEST_NAME = 1024
 _PAGE = 10_000
 
@@ -68,7 +69,7 @@ class Engine:
         passwords: Passwords | None = None,
         parse: ParseCache | None = None,
         *,
-        keep_last_admin: bool = True,
+        keep_last_admin: bool = KEEP_LAST_ADMIN,
     ) -> None:
         self.store = store
         self.passwords = passwords or Passwords()

@@ -13,6 +13,9 @@ import bcrypt
 from headgate_engine.errors import BadPassword
 from headgate_engine.user import User
 
+# The defaults, also of the server's settings; InfluxDB's cost is 10.
+BCRYPT_COST = 10
+MIN_PASSWORD_LENGTH = 0
 # bcrypt looks at no more, and its other implementations cut without a word.
 LONGEST = 72
 # bcrypt would compute a stored cost of 31 for two days, and nothing could interrupt it.
@@ -52,10 +55,10 @@ class Passwords:
 
     def __init__(
         self,
-        cost: int = 10,
+        cost: int = BCRYPT_COST,
         capacity: int = 100_000,
         *,
-        least: int = 0,
+        least: int = MIN_PASSWORD_LENGTH,
         at_once: int = 2,
     ) -> None:
         if not 4 <= cost <= 14:
