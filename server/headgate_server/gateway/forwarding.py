@@ -13,6 +13,7 @@ from headgate_grammar import (
     DropDatabase,
     Privilege,
     ShowContinuousQueries,
+    ShowDatabases,
     ShowQueries,
     Statement,
 )
@@ -23,6 +24,7 @@ from headgate_server.gateway.catalogue import Catalogue
 from headgate_server.gateway.influx import LARGEST, Asked, InfluxStore, lines, reads
 from headgate_server.gateway.relay import Relay
 from headgate_server.logs import complain
+from headgate_server.refusals import told
 from headgate_server.reply import Fields, Reply, Response, streamed, typed
 
 if TYPE_CHECKING:  # it knows the service, which knows us
@@ -46,6 +48,7 @@ class Forwarding:
     chunked: bool = False
     statements: Sequence[Statement] = ()
     principal: Principal = field(init=False)
+    unlisted: Exception | None = None  # why the databases upstream are not known
 
     async def begin(self) -> None:
         """Parses and authorizes. Raises BadRequest, ParseError, AccessDenied,
@@ -59,8 +62,9 @@ class Forwarding:
         try:
             await self.catalogue.meant(work.principal, self.statements, work.database)
         except _FAILURES as error:
-            # What needs no store goes on without it.
-            complain("databases upstream cannot be listed", error=str(error))
+            # Statements that need no store are answered without it.
+            self.unlisted = error
+            complain("databases upstream cannot be listed", error=told(error))
         authorized = work.authorized
         self.principal = authorized() if known else await work.service.run(authorized)
 
@@ -126,6 +130,8 @@ class Forwarding:
             yield await self._there(id, statement)
 
     async def _here(self, id: int, statement: Statement) -> Answer:
+        if self.unlisted is not None and isinstance(statement, ShowDatabases):
+            raise self.unlisted  # the list would lack what is upstream
         work, who = self.work, self.principal
         if who.user is None and id > 0:
             who = replace(who, trusted=True)  # whoever made the first administrator before

@@ -126,7 +126,7 @@ class Tail:
             now = self._service.engine.renew(principal)
             judge(mounted, self._service.engine, find(mounted, view(self._call, path)), now)
             return
-        again = Call(self._call.scope, self._call.receive)
+        again = self._call.again()
         again.mounted = mounted
         try:
             await admit(again, self._service, mounted, path)
@@ -138,6 +138,6 @@ async def _next(receive: Receive) -> Message:
     return await receive()
 
 
-def as_request(scope: Scope, receive: Receive) -> Call:
+def as_request(scope: Scope, receive: Receive, proxies: tuple[str, ...]) -> Call:
     """The request by which a WebSocket begins."""
-    return Call({**scope, "type": "http", "method": "GET"}, receive)
+    return Call({**scope, "type": "http", "method": "GET"}, receive, proxies)
