@@ -4,7 +4,7 @@ import json
 
 from headgate_server.failures import RefusesUs, UpstreamError
 from headgate_server.gateway.client import tls
-from headgate_server.gateway.probe import asked, fault, groups_of, unconfined
+from headgate_server.gateway.probe import asked, fault, groups_of, stranger, unconfined
 from headgate_server.gateway.settings import INFLUX, GatewaySettings
 from headgate_server.gateway.table import table_for
 from headgate_server.gateway.tokens import TenantLogin
@@ -71,7 +71,7 @@ async def _problem(upstream: Upstream, address: str) -> str:
         elif protocol == "victoriametrics" and not upstream.settings.components:
             text = await _victoria(upstream, address)
         else:
-            return ""
+            text = await stranger(upstream, address)
     except UpstreamError as error:
         return where + error.detail
     return f"{where}{address} {text}" if text else ""

@@ -166,7 +166,8 @@ def in_remote_write(block: bytes, most: int) -> bytes:
     content = unpacked(block, most)
     if _PROTO_LABEL.search(content) is None:
         return block
-    return packed(_rewritten(content, _series))
+    renamed = _rewritten(content, _series)
+    return block if renamed == content else packed(renamed)
 
 
 def _rewritten(message: bytes, repeated: Rename) -> bytes:

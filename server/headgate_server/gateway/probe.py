@@ -145,6 +145,17 @@ async def unconfined(upstream: Upstream) -> str:
     return ""
 
 
+async def stranger(upstream: Upstream, address: str) -> str:
+    """What makes the store another one than the protocol says, or "". Raises UpstreamError."""
+    protocol = upstream.settings.protocol
+    asks = (*upstream.settings.addresses("query-frontend"), *upstream.settings.addresses("querier"))
+    if protocol not in _LABELS or address not in asks:
+        return ""
+    reply = await asked(upstream, address, "GET", _LABELS[protocol], tenant=f"{INVENTED}0")
+    await reply.read(_LARGEST)
+    return f"does not answer as {protocol}: see protocol" if reply.status == 404 else ""
+
+
 async def _labels(upstream: Upstream, address: str, target: str) -> list[Any]:
     """The labels of a tenant that does not exist."""
     tenant = INVENTED + secrets.token_hex(8)
