@@ -168,7 +168,7 @@ def test_no_label_of_a_remote_write_is_lost(all: list[dict[str, str]], long: boo
 
 
 def test_a_remote_write_without_the_label_goes_on_as_it_came() -> None:
-    block = packed(series([("__name__", "m"), ("adb", "db")]))
+    block = packed(series([("__name__", "m"), ("adb", "x")]))
     assert in_remote_write(block, 0) is block
 
 
