@@ -83,7 +83,7 @@ def test_messages_go_both_ways_as_the_tenant(server: Server, port: int) -> None:
     assert headers.get_all("X-Scope-OrgID") == ["a"]
     assert headers["X-Auth-User"] == "ann" and "Authorization" not in headers
     assert connection.request.path == PATH
-    assert 'route="gateway loki" status=101' in server.log()
+    assert 'route="gateway loki /loki/api/v1/tail" status=101' in server.log()
 
 
 def test_who_may_not_read_is_told_before_it_begins(server: Server, port: int) -> None:
