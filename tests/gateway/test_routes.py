@@ -181,7 +181,8 @@ def test_a_missing_privilege_is_no_missing_database(
             "CREATE USER w WITH PASSWORD 'W-pw-1'; GRANT WRITE ON shop TO w;"
             "CREATE USER rr WITH PASSWORD 'Rr-pw-1'; GRANT READ ON shop TO rr;"
             "GRANT READ ON bank TO rr;"
-            "CREATE USER rw WITH PASSWORD 'Rw-pw-1'; GRANT ALL ON shop TO rw; GRANT ALL ON bank TO rw"
+            "CREATE USER rw WITH PASSWORD 'Rw-pw-1'; GRANT ALL ON shop TO rw;"
+            "GRANT ALL ON bank TO rw"
         )
         for protocol, (push, labels) in places.items():
             for method, path, login, error in [

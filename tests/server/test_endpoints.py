@@ -188,7 +188,8 @@ def test_the_description_of_the_api_holds(server: Server) -> None:
 def test_whoami_is_in_the_description(server: Server) -> None:
     description = server.request("GET", "/openapi.json")
     assert description.status == 200
-    assert list(description.json["paths"]) == ["/api/whoami"]
+    paths = ["/api/whoami", "/api/v1/prom/write", "/api/v1/prom/read"]
+    assert list(description.json["paths"]) == paths
 
 
 def test_a_worker_that_dies_is_replaced(serve: Callable[..., Server]) -> None:
