@@ -35,7 +35,7 @@ _REFUSALS = {
     "503": _answer("Too busy, or the store is away", "Error", Retry_After="seconds to wait"),
 }
 
-_LOGINS = [{"basic": []}, {"bearer": []}, {"user": [], "password": []}]
+_LOGINS: list[dict[str, list[str]]] = [{"basic": []}, {"bearer": []}, {"user": [], "password": []}]
 _PARAMETERS = [
     {
         "name": name,
@@ -55,14 +55,19 @@ _PARAMETERS = [
 
 def _remote(id: str, summary: str, right: str, answers: dict[str, Any]) -> dict[str, Any]:
     """A path of Prometheus' whose body is passed on as it is."""
-    body = {"application/x-protobuf": {"schema": {"type": "string", "format": "binary"}}}
+    # Prometheus says application/x-protobuf; any other type is taken, too.
+    body = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
     return {
         "post": {
             "operationId": id,
             "summary": summary,
             "security": _LOGINS,
             "parameters": _PARAMETERS,
-            "requestBody": {"required": True, "content": body},
+            "requestBody": {
+                "description": "protobuf, packed by snappy",
+                "required": True,
+                "content": body,
+            },
             "responses": {
                 **answers,
                 "400": _answer("No database, or a body that the store cannot read", "Error"),

@@ -213,7 +213,7 @@ async def _ours(
     principal = await _proved(call, service, mounted, asked)
     if endpoint.right is Right.OURS:
         raise Unclear("the path is Headgate's own: let it go to Headgate itself")
-    if endpoint.right is Right.REFUSED:
+    if endpoint.right in (Right.REFUSED, Right.FIGURES):
         raise Unclear("the path is not served")
     if mounted.store is None or mounted.table is not None:
         raise Unclear("Headgate answers this itself: let it go to Headgate itself")

@@ -18,6 +18,7 @@ class Right(Enum):
     READ = auto()  # READ on the database that `db` names
     OURS = auto()  # never a store's: another proxy must not hand it on
     REFUSED = auto()  # a path of InfluxDB's that is not served
+    FIGURES = auto()  # the store's figures of itself: not served, and not found without a store
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Endpoint:
 
 _READ, _REMOTE = ("GET", "HEAD"), ("db", "rp", "precision", "consistency")
 _NOT_SERVED = Endpoint((), Right.REFUSED, influxdb=True)
+_FIGURES = Endpoint((), Right.FIGURES, influxdb=True)
 
 # Exact and undecoded, as InfluxDB matches paths: `/query/` and `/%71uery` are not found. `/*` at
 # the end is everything below.
@@ -54,10 +56,11 @@ ENDPOINTS: Mapping[str, Endpoint] = {
     **dict.fromkeys(
         (
             *("/api/v2/query", "/api/v2/query/*", "/api/v2/delete", "/api/v2/buckets"),
-            *("/api/v2/buckets/*", "/api/v1/prom/metrics", "/debug", "/debug/*"),
+            "/api/v2/buckets/*",
         ),
         _NOT_SERVED,
     ),
+    **dict.fromkeys(("/api/v1/prom/metrics", "/debug", "/debug/*"), _FIGURES),
 }
 _STARTS = tuple(key.removesuffix("*") for key in ENDPOINTS if key.endswith("/*"))
 # Below the mount of a store that has a table of its own, if it takes line protocol.
@@ -86,7 +89,11 @@ def answered_here(place: Place | None, path: str, *, mounted: bool) -> str:
     is none); else "". With *mounted* the path stood below the store's mount.
     """
     pattern = pattern_of(path)
-    if not pattern or place is None or not place.has_table:
+    if not pattern:
+        return ""
+    if place is None:
+        return "" if ENDPOINTS[pattern].right is Right.FIGURES else pattern
+    if not place.has_table:
         return pattern
     if ENDPOINTS[pattern].influxdb:
         return ""
