@@ -10,6 +10,7 @@ from headgate_engine.errors import (
     BadPassword,
     DatabaseNotFound,
     EngineError,
+    IdentityDropped,
     IdentityTaken,
     InvalidName,
     LastAdmin,
@@ -29,7 +30,7 @@ from headgate_engine.errors import (
 )
 from headgate_engine.identity import Adopt
 from headgate_engine.memory import MemoryStore
-from headgate_engine.needs import ADMIN, Need, allows, changes, needs
+from headgate_engine.needs import ADMIN, Need, allows, changes, needs, reads
 from headgate_engine.passwords import Passwords, mark
 from headgate_engine.recent import Recent
 from headgate_engine.restore import accept_rollback, restore
@@ -37,7 +38,16 @@ from headgate_engine.result import Result, Series, Value
 from headgate_engine.retention import RetentionPolicy
 from headgate_engine.rights import Rights
 from headgate_engine.sqlite import SqliteStore
-from headgate_engine.store import Audit, AuditRecord, Change, Moment, Refused, Store, Tx
+from headgate_engine.store import (
+    Audit,
+    AuditRecord,
+    Change,
+    KnownLogin,
+    Moment,
+    Refused,
+    Store,
+    Tx,
+)
 from headgate_engine.together import Job
 from headgate_engine.user import EVERYBODY, NOBODY, Account, Identity, Principal, User
 
@@ -59,9 +69,11 @@ __all__ = [
     "Engine",
     "EngineError",
     "Identity",
+    "IdentityDropped",
     "IdentityTaken",
     "InvalidName",
     "Job",
+    "KnownLogin",
     "Moment",
     "LastAdmin",
     "MemoryStore",
@@ -99,5 +111,6 @@ __all__ = [
     "json_line",
     "mark",
     "needs",
+    "reads",
     "restore",
 ]

@@ -48,6 +48,7 @@ from headgate_grammar import (
     ShowQueries,
     ShowUsers,
     Statement,
+    redact_urls,
 )
 
 _LONGEST_NAME = 1024
@@ -142,7 +143,7 @@ class Engine:
 
     def recognize(self, identity: Identity, rights: Rights | None) -> User | None:
         """The user of *identity*, if he has exactly *rights* already; None if `sign_in` has to
-        see to it. Reads only.
+        see to it. Reads only. Raises IdentityDropped.
         """
         return recognize(self.store, identity, rights, keep_last_admin=self._keep_last_admin)
 
@@ -167,7 +168,8 @@ class Engine:
         """The user of *identity*, who has exactly *rights* from now on (None: what he has).
 
         Somebody unknown comes in with *sign_up*, or as the user of his name by *adopt*. Written
-        only if something changes, and never if *dry*. Raises SignUpDisabled, IdentityTaken.
+        only if something changes, and never if *dry*. Raises SignUpDisabled, IdentityTaken,
+        IdentityDropped.
         """
         door = Door(sign_up, adopt, self._keep_last_admin)
         if dry:
@@ -183,19 +185,35 @@ class Engine:
 
         *database* is the one that statements mean which name none.
         """
-        if principal.trusted:
-            return
         user = principal.user
-        if user is not None and user.admin:
+        if principal.unrestricted:
             return
         if user is None:
             if not (statements and _makes_admin(statements[0]) and self.store.empty()):
                 raise AdminRequiredFirst
             return
         for statement in statements:
-            for need in needs(statement, database):
-                if not allows(user, need):
-                    raise NotAuthorized(user.name, str(statement), str(need))
+            _check_allowed(user, statement, database)
+
+    def authorizer(self, principal: Principal, database: str = "") -> Callable[[Statement], None]:
+        """Returns what `authorize` does for the statements of a query one by one, in their order.
+
+        A query without statements needs `authorize`.
+        """
+        user = principal.user
+        if principal.unrestricted:
+            return _allow
+        if user is not None:
+            return partial(_check_allowed, user, database=database)
+        first = True
+
+        def begin(statement: Statement) -> None:
+            nonlocal first
+            if first:
+                self.authorize(principal, (statement,), database)
+            first = False
+
+        return begin
 
     def allows(self, name: str, privilege: Privilege, database: str) -> bool:
         """Whether the user of that name has *privilege* on *database* now: microseconds, however
@@ -347,13 +365,24 @@ class Engine:
         return Series("databases", ("name",), rows)
 
 
+def _allow(statement: Statement) -> None:
+    """For a principal that may do everything."""
+
+
+def _check_allowed(user: User, statement: Statement, database: str) -> None:
+    """Raises NotAuthorized."""
+    for need in needs(statement, database):
+        if not allows(user, need):
+            raise NotAuthorized(user.name, redact_urls(str(statement)), str(need))
+
+
 def _makes_admin(statement: Statement) -> bool:
     return isinstance(statement, CreateUser) and statement.admin
 
 
 def _audit(principal: Principal, address: str, statement: Statement) -> Audit:
     """Raises InvalidName for a statement with a name that no store can hold."""
-    text = str(statement)
+    text = redact_urls(str(statement))
     if not _storable(text):
         raise InvalidName
     return Audit(principal.name, address, text)

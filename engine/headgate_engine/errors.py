@@ -100,11 +100,23 @@ class SignUpDisabled(AuthenticationFailed):
     """The identity is nobody's here, and users are not made of it."""
 
 
-class IdentityTaken(EngineError):
-    """The name of an identity belongs to a user who is not to be taken over by it."""
+class IdentityDropped(AuthenticationFailed):
+    """The user of the identity was dropped, and the token may have been issued before that."""
 
     def __init__(self) -> None:
-        super().__init__("the user name belongs to somebody else")
+        super().__init__()
+        self.reason = "not provably issued after its user was dropped: see iat and leeway"
+
+
+class IdentityTaken(EngineError):
+    """The name of an identity belongs to a user that the identity may not adopt.
+
+    The text leaves out that this user exists; *reason* is for the log.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("the token gives no user here")
+        self.reason = "its user name belongs to another user"
 
 
 class AccessDenied(EngineError):

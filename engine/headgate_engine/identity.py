@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from headgate_engine.errors import IdentityTaken, SignUpDisabled
+from headgate_engine.errors import IdentityDropped, IdentityTaken, SignUpDisabled
 from headgate_engine.rights import Rights
 from headgate_engine.store import Audit, Store, Tx
 from headgate_engine.user import Identity, User
@@ -25,22 +25,35 @@ class Door:
     if nobody else came in as him. *keep_last_admin* leaves the only administrator his flag.
     """
 
-    sign_up: bool
-    adopt: Adopt
-    keep_last_admin: bool
+    sign_up: bool = False
+    adopt: Adopt = "none"
+    keep_last_admin: bool = True
 
 
 def recognize(
     store: Store, identity: Identity, rights: Rights | None, *, keep_last_admin: bool
 ) -> User | None:
-    """The user of *identity*, if nothing of him is to change for *rights*; else None."""
-    user = store.identified(identity.issuer, identity.subject)
+    """The user of *identity*, if *rights* change nothing of it; else None.
+
+    Raises IdentityDropped.
+    """
+    user = _identified(store, identity)
     if user is None or rights is None:
         return user
     steps = _steps(user, rights, _names(store))
     # Else the last administrator would want the store's lock with each request.
     stays = keep_last_admin and steps == [RevokeAdmin(user.name)] and store.admins() == 1
     return user if stays or not steps else None
+
+
+def _identified(reader: Store | Tx, identity: Identity) -> User | None:
+    """The user of *identity*. Raises IdentityDropped for a token from before its last drop."""
+    user = reader.identified(identity.issuer, identity.subject)
+    # Read second: a user found above that came after the drop is refused all the same.
+    dropped = reader.dropped(identity.issuer, identity.subject)
+    if dropped is not None and (identity.issued is None or identity.issued <= dropped):
+        raise IdentityDropped
+    return user
 
 
 def _names(store: Store) -> list[str]:
@@ -53,9 +66,9 @@ def sign_in(
     """The user of *identity*, with exactly *rights* from now on (None: with what he has).
 
     Writes only if something changes, in one transaction with its audit record. Raises
-    SignUpDisabled, IdentityTaken.
+    SignUpDisabled, IdentityTaken, IdentityDropped.
     """
-    user = store.identified(identity.issuer, identity.subject)
+    user = _identified(store, identity)
     databases = _names(store)
     if user is not None and not _steps(user, rights, databases):
         return user
@@ -84,7 +97,10 @@ class _Preview(Exception):
 
 
 def preview(store: Store, identity: Identity, rights: Rights | None, door: Door) -> User:
-    """What `sign_in` would give, with nothing done. Raises SignUpDisabled, IdentityTaken."""
+    """What `sign_in` would return; changes nothing.
+
+    Raises SignUpDisabled, IdentityTaken, IdentityDropped.
+    """
     databases = _names(store)
 
     def change(tx: Tx) -> None:
@@ -109,7 +125,7 @@ def _entry(identity: Identity, existing: User | None) -> str:
 def _sign_in(
     tx: Tx, identity: Identity, rights: Rights | None, door: Door, databases: list[str]
 ) -> str:
-    user = tx.identified(identity.issuer, identity.subject) or _come_in(tx, identity, door)
+    user = _identified(tx, identity) or _come_in(tx, identity, door)
     for step in _steps(user, rights, databases):
         match step:
             case Grant(privilege, on, _) | Revoke(privilege, on, _):

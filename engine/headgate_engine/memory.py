@@ -1,6 +1,7 @@
 """A store in memory, for tests and for programs that keep nothing."""
 
 import threading
+import time
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,17 @@ from typing import Any, TypeVar
 
 from headgate_engine.database import Database
 from headgate_engine.retention import RetentionPolicy
-from headgate_engine.store import Audit, AuditRecord, Change, Moment, Refused, Tx
+from headgate_engine.store import (
+    KEPT_DROPPED_SECONDS,
+    KEPT_LOGINS,
+    Audit,
+    AuditRecord,
+    Change,
+    KnownLogin,
+    Moment,
+    Refused,
+    Tx,
+)
 from headgate_engine.user import Account, User
 from headgate_grammar import Privilege
 
@@ -25,6 +36,7 @@ class _State:
     databases: dict[str, Database] = field(default_factory=dict)
     grants: dict[tuple[str, str], Privilege] = field(default_factory=dict)
     identities: dict[tuple[str, str], str] = field(default_factory=dict)
+    dropped_at: dict[tuple[str, str], float] = field(default_factory=dict)
     last_id: int = 0
     keys: list[str] = field(default_factory=list)
 
@@ -34,6 +46,7 @@ class _State:
             dict(self.databases),
             dict(self.grants),
             dict(self.identities),
+            dict(self.dropped_at),
             self.last_id,
             keys=[],
         )
@@ -47,6 +60,9 @@ class _State:
     def identified(self, issuer: str, subject: str) -> User | None:
         id = self.identities.get((issuer, subject))
         return next((self.user(user.name) for user in self.users.values() if user.id == id), None)
+
+    def dropped(self, issuer: str, subject: str) -> float | None:
+        return self.dropped_at.get((issuer, subject))
 
     def bound(self, user: User) -> bool:
         return user.id in self.identities.values()
@@ -76,7 +92,14 @@ class _State:
 
     def drop_user(self, user: User) -> None:
         del self.users[user.name]
-        self.identities = {key: id for key, id in self.identities.items() if id != user.id}
+        bound = [key for key, id in self.identities.items() if id == user.id]
+        if bound:
+            now = time.time()
+            oldest = now - KEPT_DROPPED_SECONDS
+            kept = {key: at for key, at in self.dropped_at.items() if at >= oldest}
+            self.dropped_at = kept | {key: max(now, kept.get(key, now)) for key in bound}
+        for key in bound:
+            del self.identities[key]
         self.keys.append(f"user:{user.name}")
 
     def admins(self) -> int:
@@ -118,6 +141,7 @@ class MemoryStore:
         self._state = _State()
         self._audit: list[AuditRecord] = []
         self._changes: list[Change] = []
+        self._logins: dict[tuple[str, str, str], KnownLogin] = {}
         self._changed = threading.Condition()
 
     def transact(self, change: Callable[[Tx], T], audit: Audit) -> tuple[T, int]:
@@ -145,6 +169,9 @@ class MemoryStore:
 
     def identified(self, issuer: str, subject: str) -> User | None:
         return self._state.identified(issuer, subject)
+
+    def dropped(self, issuer: str, subject: str) -> float | None:
+        return self._state.dropped(issuer, subject)
 
     def users(self, after: str = "", limit: int = 1000) -> Sequence[Account]:
         accounts = [
@@ -185,6 +212,21 @@ class MemoryStore:
     def forget(self, before: str) -> None:
         with self._changed:
             self._audit[:-1] = [record for record in self._audit[:-1] if record.time >= before]
+
+    def remember_logins(self, logins: Sequence[KnownLogin]) -> None:
+        with self._changed:
+            for login in logins:
+                key = (login.user_id, login.network, login.mark)
+                known = self._logins.get(key)
+                if known is None or known.seen < login.seen:
+                    self._logins[key] = login
+            newest = self.known_logins(KEPT_LOGINS)
+            self._logins = {(it.user_id, it.network, it.mark): it for it in newest}
+
+    def known_logins(self, limit: int) -> Sequence[KnownLogin]:
+        there = {user.id for user in self._state.users.values()}
+        logins = [login for login in self._logins.values() if login.user_id in there]
+        return sorted(logins, key=lambda login: login.seen, reverse=True)[:limit]
 
     def changes(self, since: int) -> Sequence[Change] | None:
         return self._changes[since:]

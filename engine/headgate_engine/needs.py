@@ -155,6 +155,17 @@ def changes(statement: Statement) -> bool:
             return not type(statement).__name__.startswith("Show")
 
 
+def reads(statement: Statement) -> bool:
+    """Returns whether *statement* changes nothing, so that it may be executed twice."""
+    match statement:
+        case Select(target=target):
+            return target is None
+        case Explain():
+            return True
+        case _:
+            return type(statement).__name__.startswith("Show")
+
+
 def _read(database: str) -> Need:
     return Need(Privilege.READ, database)
 

@@ -1,7 +1,7 @@
 """The tables of a SQLite store, and the numbers by which a store file is known."""
 
 APPLICATION_ID = 0x48644774  # "HdGt"
-VERSION = 3
+VERSION = 4
 
 # What is refused has no revision; it is kept apart only where the oldest of it is dropped.
 AUDIT = """
@@ -26,6 +26,29 @@ CREATE TABLE identities (
     user_id INTEGER NOT NULL UNIQUE REFERENCES users (id) ON DELETE CASCADE,
     PRIMARY KEY (issuer, subject)
 ) STRICT, WITHOUT ROWID;
+"""
+
+# When the user of an identity was dropped: Unix seconds. Tokens from before then stay refused.
+DROPPED_IDENTITIES = """
+CREATE TABLE dropped_identities (
+    issuer  TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    dropped REAL NOT NULL,
+    PRIMARY KEY (issuer, subject)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX dropped_identities_dropped ON dropped_identities (dropped);
+"""
+
+# Networks that a user logged in from, and the last time (Unix seconds). No revision counts them.
+KNOWN_LOGINS = """
+CREATE TABLE known_logins (
+    user_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    network TEXT NOT NULL,
+    mark    TEXT NOT NULL,
+    seen    INTEGER NOT NULL,
+    PRIMARY KEY (user_id, network, mark)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX known_logins_seen ON known_logins (seen);
 """
 
 # Ids come from AUTOINCREMENT: one that was given is never given again, so a grant may point at a
@@ -71,7 +94,7 @@ CREATE TABLE changes (
     keys TEXT NOT NULL
 ) STRICT;
 
-{IDENTITIES}{AUDIT}"""
+{IDENTITIES}{DROPPED_IDENTITIES}{KNOWN_LOGINS}{AUDIT}"""
 
 # From the version that is the key to the next, within the transaction that sets `user_version`.
 MIGRATIONS = {
@@ -84,4 +107,5 @@ SELECT rev, rev, time, actor, address, statement, outcome FROM audit_1;
 DROP TABLE audit_1;
 """,
     2: IDENTITIES,
+    3: DROPPED_IDENTITIES + KNOWN_LOGINS,
 }

@@ -21,7 +21,8 @@ class Seen:
     They are good as long as the *mark* of the last acknowledged change is the same: it is asked for
     each time. Now and then *check* is called, which raises where there is no such file any more,
     and SQLite is asked whether anybody has changed it without leaving a mark: somebody who was
-    killed before he could. While it is held, by `with`, nobody is asked.
+    killed before he could. A write that left the revision as it was changed nothing that is kept
+    here. While it is held, by `with`, nobody is asked.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Seen:
         self.gathered: dict[str, User | None] = {}
         self.held = 0
         self._version = -1
+        self._position: object = None
 
     def __enter__(self) -> Self:
         self.held += 1
@@ -55,10 +57,13 @@ class Seen:
         self._check()
         version: int = self.connection.execute("PRAGMA data_version").get
         if version != self._version:
-            self._made.clear()
-            self.users.clear()
-            self.databases.clear()
-            self._version = version
+            # Audit records of refusals and known logins are written each second: no revision.
+            position = self.connection.execute("SELECT epoch, rev FROM meta").get
+            if position != self._position:
+                self._made.clear()
+                self.users.clear()
+                self.databases.clear()
+            self._version, self._position = version, position
         self._marked, self._trusted_until = marked, now + TRUSTED_SECONDS
 
     def made(self, key: Hashable) -> object | None:

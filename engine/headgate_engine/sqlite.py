@@ -32,16 +32,18 @@ from headgate_engine.sqlite_audit import (
     record_refused,
     unexported,
 )
+from headgate_engine.sqlite_logins import read_logins, write_logins
 from headgate_engine.sqlite_tx import (
     SqliteTx,
     count_admins,
     read_database,
     read_databases,
+    read_dropped,
     read_identified,
     read_user,
     read_users,
 )
-from headgate_engine.store import Audit, AuditRecord, Change, Moment, Refused, Tx
+from headgate_engine.store import Audit, AuditRecord, Change, KnownLogin, Moment, Refused, Tx
 from headgate_engine.storecopy import copy
 from headgate_engine.storefile import check_mark, faults, prepare
 from headgate_engine.together import Job, together
@@ -133,6 +135,11 @@ class SqliteStore:
     def record(self, refused: Sequence[Refused]) -> None:
         with self._transaction() as connection:
             record_refused(connection, refused)
+
+    def remember_logins(self, logins: Sequence[KnownLogin]) -> None:
+        if logins:
+            with self._transaction() as connection:
+                write_logins(connection, logins)
 
     def forget(self, before: str) -> None:
         more = True
@@ -263,6 +270,10 @@ class SqliteStore:
         with _refused("read"):
             return read_identified(self._reader(), issuer, subject)
 
+    def dropped(self, issuer: str, subject: str) -> float | None:
+        with _refused("read"):
+            return read_dropped(self._reader(), issuer, subject)
+
     def users(self, after: str = "", limit: int = 1000) -> Sequence[Account]:
         with _refused("read"):
             rows = self._reader().execute(
@@ -296,6 +307,10 @@ class SqliteStore:
     def audit(self, since: int = 0, limit: int = 1000) -> Sequence[AuditRecord]:
         with _refused("read"):
             return read_audit(self._reader(), since, limit)
+
+    def known_logins(self, limit: int) -> Sequence[KnownLogin]:
+        with _refused("read"):
+            return read_logins(self._reader(), limit)
 
     def changes(self, since: int) -> Sequence[Change] | None:
         with _refused("read"):

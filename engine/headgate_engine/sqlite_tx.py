@@ -1,6 +1,7 @@
 """One transaction on a SQLite store, and the rows that it shares with the readers."""
 
 import json
+import time
 from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any
@@ -9,6 +10,7 @@ import apsw
 
 from headgate_engine.database import Database
 from headgate_engine.retention import RetentionPolicy
+from headgate_engine.store import KEPT_DROPPED_SECONDS
 from headgate_engine.user import User
 from headgate_grammar import Privilege
 
@@ -27,6 +29,11 @@ _USER = f"{_USERS} WHERE name = ?"
 _THESE = f"{_USERS} WHERE name IN (SELECT value FROM json_each(?))"
 _IDENTIFIED = f"""
 {_USERS} WHERE id = (SELECT user_id FROM identities WHERE issuer = ? AND subject = ?)
+"""
+_DROPPED = "SELECT dropped FROM dropped_identities WHERE issuer = ? AND subject = ?"
+_DROP_IDENTITY = """
+INSERT INTO dropped_identities SELECT issuer, subject, ? FROM identities WHERE user_id = ?
+ON CONFLICT DO UPDATE SET dropped = max(dropped, excluded.dropped)
 """
 _DATABASE = "SELECT id, name, policy, duration, replication, shard_duration FROM databases"
 
@@ -51,6 +58,11 @@ def _user(row: Any) -> User:
 def read_identified(connection: apsw.Connection, issuer: str, subject: str) -> User | None:
     row = connection.execute(_IDENTIFIED, (issuer, subject)).get
     return _user(row) if row is not None else None
+
+
+def read_dropped(connection: apsw.Connection, issuer: str, subject: str) -> float | None:
+    dropped: float | None = connection.execute(_DROPPED, (issuer, subject)).get
+    return dropped
 
 
 def count_admins(connection: apsw.Connection) -> int:
@@ -97,6 +109,11 @@ class SqliteTx:
         self.keys.append(f"user:{user.name}")
 
     def drop_user(self, user: User) -> None:
+        now = time.time()
+        self._connection.execute(_DROP_IDENTITY, (now, int(user.id)))
+        self._connection.execute(
+            "DELETE FROM dropped_identities WHERE dropped < ?", (now - KEPT_DROPPED_SECONDS,)
+        )
         self._connection.execute("DELETE FROM users WHERE id = ?", (int(user.id),))
         self.keys.append(f"user:{user.name}")
 
@@ -108,6 +125,9 @@ class SqliteTx:
 
     def identified(self, issuer: str, subject: str) -> User | None:
         return read_identified(self._connection, issuer, subject)
+
+    def dropped(self, issuer: str, subject: str) -> float | None:
+        return read_dropped(self._connection, issuer, subject)
 
     def bound(self, user: User) -> bool:
         return bool(

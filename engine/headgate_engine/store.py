@@ -16,6 +16,10 @@ from headgate_grammar import Privilege
 
 T = TypeVar("T")
 
+# How long a dropped identity is kept, and how many known logins.
+KEPT_DROPPED_SECONDS = 400 * 86_400
+KEPT_LOGINS = 100_000
+
 
 @dataclass(frozen=True, slots=True)
 class Audit:
@@ -61,6 +65,20 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownLogin:
+    """A network from which a user was let in.
+
+    *mark* is `mark(user)` of that login: it changes with the password and holds no secret. *seen*
+    is the last time, in Unix seconds.
+    """
+
+    user_id: str
+    network: str
+    mark: str
+    seen: int
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """What a revision touched: keys `user:NAME` and `database:NAME`."""
 
@@ -84,7 +102,7 @@ class Tx(Protocol):
         ...
 
     def drop_user(self, user: User) -> None:
-        """Drops *user*, grants and all."""
+        """Drops *user*, grants and all; their identity stays behind as dropped, see `dropped`."""
         ...
 
     def admins(self) -> int:
@@ -97,6 +115,10 @@ class Tx(Protocol):
 
     def identified(self, issuer: str, subject: str) -> User | None:
         """The user whom that identity was bound to."""
+        ...
+
+    def dropped(self, issuer: str, subject: str) -> float | None:
+        """As `Store.dropped`."""
         ...
 
     def bound(self, user: User) -> bool:
@@ -169,6 +191,14 @@ class Store(Protocol):
         """The user whom that identity was bound to, as new as `user` gives him."""
         ...
 
+    def dropped(self, issuer: str, subject: str) -> float | None:
+        """When the last user with that identity was dropped, in Unix seconds; None if never.
+
+        Binding the identity again does not change it. A later drop of any identity forgets those
+        that are 400 days old.
+        """
+        ...
+
     def users(self, after: str = "", limit: int = 1000) -> Sequence[Account]:
         """At most *limit* users in order of creation, those behind the id *after*."""
         ...
@@ -202,6 +232,19 @@ class Store(Protocol):
 
     def forget(self, before: str) -> None:
         """Drops audit records older than *before*, a time as they have it; the newest stays."""
+        ...
+
+    def remember_logins(self, logins: Sequence[KnownLogin]) -> None:
+        """Adds *logins*, or moves `seen` of those that are there forward, in one transaction.
+
+        That is no change: it has no revision and no audit record, and readers keep what they have
+        cached. Logins of users that do not exist are left out. The newest 100,000 are kept. Write
+        at most once a second: each call waits for the disk. Raises Unavailable, Unknown.
+        """
+        ...
+
+    def known_logins(self, limit: int) -> Sequence[KnownLogin]:
+        """At most *limit* logins of users that exist, the newest first. Raises Unavailable."""
         ...
 
     def changes(self, since: int) -> Sequence[Change] | None:

@@ -25,13 +25,18 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who somebody is by a token: *subject*, as *issuer* calls him. A new user is called *name*."""
+    """An account at the issuer of a token: *subject*, as *issuer* names it.
+
+    A new user gets *name*. *issued* is the earliest time at which the token can have been issued,
+    in Unix seconds; None if unknown.
+    """
 
     issuer: str
     subject: str
     name: str
     email: str = ""
     full_name: str = ""
+    issued: float | None = None
 
     @property
     def actor(self) -> str:

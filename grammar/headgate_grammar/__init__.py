@@ -58,6 +58,8 @@ from headgate_grammar.series import (
 )
 from headgate_grammar.sources import Measurement, Source, Subquery, Target, databases
 from headgate_grammar.statements import Statement
+from headgate_grammar.unparse import UnparseError, has_secret, unparse
+from headgate_grammar.urls import redact_urls
 from headgate_grammar.users import (
     CreateUser,
     DropUser,
@@ -68,7 +70,6 @@ from headgate_grammar.users import (
     SetPassword,
     ShowGrants,
     ShowUsers,
-    has_password,
 )
 
 __all__ = [
@@ -133,16 +134,19 @@ __all__ = [
     "Statement",
     "Subquery",
     "Target",
+    "UnparseError",
     "VarRef",
     "accepts",
     "databases",
     "format_duration",
     "go_duration",
-    "has_password",
+    "has_secret",
     "is_keyword",
     "parse",
     "parse_duration",
     "pieces",
     "quote_identifier",
     "redact",
+    "redact_urls",
+    "unparse",
 ]

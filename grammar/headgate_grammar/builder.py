@@ -14,5 +14,5 @@ class Builder(UserRules, DatabaseRules, SelectRules, SeriesRules, ExpressionRule
     """What Lark calls when a rule is complete: the method named like the rule."""
 
     @v_args(inline=True)
-    def query(self, *statements: Statement | None) -> tuple[Statement, ...]:
-        return tuple(statement for statement in statements if statement is not None)
+    def query(self, statement: Statement | None) -> Statement | None:
+        return statement

@@ -6,18 +6,18 @@ from threading import Lock
 
 from headgate_grammar.alike import Alike
 from headgate_grammar.meter import Bounds
-from headgate_grammar.parser import UNBOUNDED, parse
+from headgate_grammar.parser import UNBOUNDED, Each, parse
 from headgate_grammar.statements import Statement
-from headgate_grammar.users import has_password
+from headgate_grammar.unparse import has_secret
 
 _LONGEST_TEXT = 4096
 _LONGEST_ALIKE = 256
 
 
 class ParseCache:
-    """`cache(text)` is `parse(text)` within *bounds*, remembered unless the text holds a password
-    or is long, or there are parameters. What is known of a text is good for those that differ from
-    it in their names.
+    """`cache(text)` is `parse(text)` within *bounds*, remembered unless the text may hold a
+    password or is long, or there are parameters. What is known of a text is good for those that
+    differ from it in their names.
 
     At most *capacity* texts, the least recently used forgotten first. May be used from several
     threads.
@@ -47,15 +47,21 @@ class ParseCache:
         return (statement,) if statement is not None else None
 
     def __call__(
-        self, text: str, parameters: Mapping[str, object] | None = None
+        self,
+        text: str,
+        parameters: Mapping[str, object] | None = None,
+        each: Each | None = None,
     ) -> tuple[Statement, ...]:
         if parameters:
-            return parse(text, parameters, self._bounds)
+            return parse(text, parameters, self._bounds, each)
         known = self.known(text)
         if known is not None:
+            if each is not None:
+                for statement in known:
+                    each(statement)
             return known
-        statements = parse(text, bounds=self._bounds)
-        if len(text) <= _LONGEST_TEXT and not any(map(has_password, statements)):
+        statements = parse(text, None, self._bounds, each)
+        if len(text) <= _LONGEST_TEXT and not any(map(has_secret, statements)):
             self._alike.learn(text, statements)
             with self._lock:
                 self._known[text] = statements

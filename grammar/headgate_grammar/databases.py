@@ -1,10 +1,12 @@
 """Statements about databases, their retention policies, and what runs on a server."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from headgate_grammar.durations import format_duration, go_duration
 from headgate_grammar.quoting import quote_identifier as name_of
 from headgate_grammar.quoting import quote_string
+from headgate_grammar.urls import redact_destination
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,17 +138,24 @@ class ShowContinuousQueries:
 
 @dataclass(frozen=True, slots=True)
 class CreateSubscription:
-    """*mode* is ALL or ANY."""
+    """*mode* is ALL or ANY. A destination is a URL that may hold a login."""
 
     name: str
     database: str
     policy: str
     mode: str
-    destinations: tuple[str, ...]
+    destinations: tuple[str, ...] = field(repr=False)
 
     def __str__(self) -> str:
+        return self._text(map(redact_destination, self.destinations))
+
+    def unredacted(self) -> str:
+        """Returns the statement with its secrets."""
+        return self._text(self.destinations)
+
+    def _text(self, destinations: Iterable[str]) -> str:
         where = f"{name_of(self.database)}.{name_of(self.policy)}"
-        targets = ", ".join(map(quote_string, self.destinations))
+        targets = ", ".join(map(quote_string, destinations))
         return (
             f"CREATE SUBSCRIPTION {name_of(self.name)} ON {where}"
             f" DESTINATIONS {self.mode} {targets}"

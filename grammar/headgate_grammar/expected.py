@@ -66,4 +66,4 @@ def expected(words: Sequence[str], accepted: set[str]) -> tuple[str, ...]:
 
 def terminal(listed: str) -> str:
     """The terminal that InfluxDB lists as *listed*, for what may end an expression or a clause."""
-    return {";": "SEMICOLON", ")": "RPAR"}.get(listed, listed)
+    return {";": "$END", ")": "RPAR"}.get(listed, listed)

@@ -43,7 +43,7 @@ def pieces(text: str) -> Iterator[Piece]:
 
 def _comment(text: str, start: int, stop: int) -> Iterator[Piece]:
     gap = text[start:stop]
-    if comment := gap.strip():
+    if comment := gap.strip(" \t\n"):
         first = start + gap.index(comment)
         yield Piece("comment", first, first + len(comment))
 

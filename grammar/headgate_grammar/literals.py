@@ -9,6 +9,7 @@ from headgate_grammar.expressions import (
     NumberLiteral,
     RegexLiteral,
 )
+from headgate_grammar.quoting import printable_regex
 from headgate_grammar.regexes import BadRegex, check_regex
 
 INT64 = 1 << 63
@@ -60,7 +61,7 @@ def regex(token: Token) -> RegexLiteral:
         check_regex(token)
     except BadRegex as error:
         raise BadValue(str(error), token) from None
-    return RegexLiteral(token.value)
+    return RegexLiteral(printable_regex(token.value))
 
 
 def replication(token: Token) -> int:

@@ -21,12 +21,14 @@ _LARGEST_REGEX = 500_000  # more are refused, whatever they cost
 class Bounds:
     """How many statements a text may hold, and how many characters one of them, what stands before
     it and the values of its parameters included; what its regular expressions may cost, by a rough
-    count of RE2's instructions, a microsecond for two (0: anything).
+    count of RE2's instructions, a microsecond for two; and how many tokens the text may hold, each
+    of which costs about 20 microseconds (0: any number).
     """
 
     statements: int = 0
     length: int = 0
     regexes: int = 0
+    tokens: int = 0
 
 
 class Meter:
@@ -37,7 +39,7 @@ class Meter:
         self._bounds = bounds
         self._begun = 0  # where the statement begins that is being read
         self._number = 1
-        self._bound = self._all_bound = self._regexes = 0
+        self._bound = self._all_bound = self._regexes = self._tokens = 0
 
     def take(self, token: Token) -> None:
         bounds = self._bounds
@@ -49,9 +51,12 @@ class Meter:
             self._refuse(f"statement longer than {bounds.length} characters", token)
         if 0 < bounds.length * _BOUND < self._all_bound:
             self._refuse(f"parameters longer than {bounds.length * _BOUND} characters", token)
+        self._tokens += 1
+        if 0 < bounds.tokens < self._tokens:
+            self._refuse(f"query of more than {bounds.tokens} words, values and signs", token)
         if bounds.statements and self._number > bounds.statements:
             self._refuse(f"more than {bounds.statements} statements", token)
-        if token.type in ("REGEX", "BOUND_REGEX"):
+        if token.type == "REGEX":
             self._regexes += _cost(token)
             if 0 < bounds.regexes < self._regexes:
                 self._refuse("too many or too large regular expressions", token)

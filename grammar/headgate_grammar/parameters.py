@@ -2,8 +2,12 @@
 
 A parameter stands for one token. Its value is text, a number or a bool, or an object with one key
 that says what it shall be: `{"identifier": "my db"}`.
+
+A text that no statement can be printed with is refused: a carriage return is read back as a line
+feed, a NUL ends a text, and half of a surrogate pair is no character.
 """
 
+import re
 from collections.abc import Mapping
 from math import isfinite
 
@@ -11,22 +15,33 @@ from lark import Token
 
 from headgate_grammar.durations import format_duration, parse_duration
 from headgate_grammar.expressions import fixed_point
-from headgate_grammar.positions import text_of
 
 INT64 = 1 << 63
+_UNPRINTABLE = re.compile("[\r\0\ud800-\udfff]")
+
+
+class UnprintableValue(Exception):
+    """The value of a parameter that no statement can be printed with."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a parameter's value holds a carriage return, a NUL or half of a surrogate pair"
+        )
 
 
 def bind(token: Token, parameters: Mapping[str, object]) -> Token:
     """The token that the parameter *token* stands for.
 
     It is *token* itself if there is none of its name, and a BOUND_ERROR, whose value says why, if
-    its value cannot stand in a text.
+    its value has the wrong type. Raises UnprintableValue.
     """
     name = token.value[1:]
     if not name or name not in parameters:
         return token
     kind, value = _bound(parameters[name])
-    return Token(kind, text_of(value), start_pos=token.start_pos, end_pos=token.end_pos)
+    if _UNPRINTABLE.search(value):
+        raise UnprintableValue
+    return Token(kind, value, start_pos=token.start_pos, end_pos=token.end_pos)
 
 
 def _bound(value: object) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """InfluxQL text to statements. The one file that knows how Lark parses."""
 
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 
 from lark import Token
@@ -15,7 +15,7 @@ from headgate_grammar.expected import expected, terminal
 from headgate_grammar.keywords import is_keyword
 from headgate_grammar.literals import BadValue
 from headgate_grammar.meter import Bounds, Meter
-from headgate_grammar.parameters import bind
+from headgate_grammar.parameters import UnprintableValue, bind
 from headgate_grammar.positions import as_read, end_position, position
 from headgate_grammar.scanner import scan
 from headgate_grammar.statements import Statement
@@ -40,15 +40,22 @@ _SOFT_KEYWORDS = {"fill": "FILL", "tz": "TZ", "verbose": "VERBOSE"}
 _SOFT_WORDS = frozenset(_SOFT_KEYWORDS.values())
 
 
+Each = Callable[[Statement], None]
+
+
 def parse(
-    text: str, parameters: Mapping[str, object] | None = None, bounds: Bounds = UNBOUNDED
+    text: str,
+    parameters: Mapping[str, object] | None = None,
+    bounds: Bounds = UNBOUNDED,
+    each: Each | None = None,
 ) -> tuple[Statement, ...]:
     """The statements of *text*, none for a text of blanks, comments and semicolons.
 
-    *parameters* are the values of `$name`, see parameters.py. Raises ParseError, whose text and
+    *parameters* are the values of `$name`, see parameters.py. *each* is called with each statement
+    before the next is read; what it raises ends the parsing. Raises ParseError, whose text and
     position are InfluxDB 1.8's; also as soon as the text goes beyond *bounds*.
     """
-    return _Parse(as_read(text), parameters or {}, bounds).statements()
+    return _Parse(as_read(text), parameters or {}, bounds, each).statements()
 
 
 def tokens_of(text: str) -> list[Token] | None:
@@ -82,24 +89,42 @@ class _Parse:
     """One text on its way through the parser."""
 
     def __init__(
-        self, text: str, parameters: Mapping[str, object], bounds: Bounds = UNBOUNDED
+        self,
+        text: str,
+        parameters: Mapping[str, object],
+        bounds: Bounds = UNBOUNDED,
+        each: Each | None = None,
     ) -> None:
         self._text = text
         self._meter = Meter(text, bounds)
         self._parameters = parameters
+        self._each = each
         self._parser = _LARK.parse_interactive()
         self.tokens: list[Token] = []
         self._levels: list[int] = []
+        self._statements: list[Statement] = []
 
     def statements(self) -> tuple[Statement, ...]:
         try:
             self._feed_all()
-            result: tuple[Statement, ...] = self._parser.feed_token(Token("$END", ""))
+            self._end(Token("$END", ""))
         except LarkUnexpectedToken as error:
             raise self._unexpected(error.token) from None
         except _SEMANTIC as error:
             raise self._refused(error) from None
-        return result
+        return tuple(self._statements)
+
+    def _end(self, token: Token) -> None:
+        """Ends a statement, as *token* says. `;` may follow where the text may be over."""
+        try:
+            statement: Statement | None = self._parser.feed_token(Token("$END", ""))
+        except LarkUnexpectedToken as error:
+            error.token = token
+            raise
+        if statement is not None:
+            self._statements.append(statement)
+            if self._each is not None:
+                self._each(statement)
 
     def accepts(self) -> Accepted:
         try:
@@ -107,6 +132,8 @@ class _Parse:
         except (LarkUnexpectedToken, ParseError, *_SEMANTIC):
             return Accepted()
         following: set[str] = self._parser.accepts()  # type: ignore[no-untyped-call]
+        if "$END" in following:
+            following = following | {"SEMICOLON"}
         words = (word for word in following if is_keyword(word) or word in _SOFT_WORDS)
         return Accepted(
             tuple(sorted(words)),
@@ -125,7 +152,11 @@ class _Parse:
         self.tokens.append(token)
         if token.type == "BADREGEX":
             raise ParseError("bad regex: ", *position(self._text, token))
-        self._parser.feed_token(token)
+        if token.type == "SEMICOLON":
+            self._end(token)
+            self._parser = _LARK.parse_interactive()
+        else:
+            self._parser.feed_token(token)
 
     def _count(self, token: Token) -> None:
         """Counts the levels that *token* opens or closes; a sign is printed as one: `(-1 * x)`."""
@@ -142,13 +173,14 @@ class _Parse:
     def _as_expected(self, token: Token) -> Token:
         """*token* as it has to be read in this place."""
         if token.type == "BOUND":
-            token = bind(token, self._parameters)
+            try:
+                token = bind(token, self._parameters)
+            except UnprintableValue as error:
+                raise ParseError(str(error), *position(self._text, token)) from None
         if token.type == "IDENT":
             soft = _SOFT_KEYWORDS.get(token.lower())
             if soft is not None and soft in self._choices():
                 return token.update(soft)
-        elif token.type == "REGEX" and "REGEX" not in self._choices():
-            return token.update("BOUND_REGEX")
         return token
 
     def _regex_follows(self, previous: Token | None) -> bool:
@@ -274,7 +306,7 @@ def _found(token: Token) -> str:
             return "!="
         case "FILL" | "TZ" | "VERBOSE":
             return str(token)
-        case "REGEX" | "BOUND_REGEX":
+        case "REGEX":
             return token.value or "REGEX"
         case "IDENT" | "STRING" | "BADSTRING" | "BADESCAPE" | "ILLEGAL":
             return token.value or token.type

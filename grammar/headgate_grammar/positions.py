@@ -45,7 +45,7 @@ def end_position(text: str, last: Token | None, *, looked_ahead: bool) -> tuple[
     rest = text[(last.end_pos or 0) if last is not None else 0 :]
     pieces = [piece[0] for piece in BLANK.finditer(rest)]
     if pieces:
-        over = pieces[-1].isspace() or (pieces[-1][0] == "-" and pieces[-1][-1] != "\n")
+        over = pieces[-1][0] in " \t\n" or (pieces[-1][0] == "-" and pieces[-1][-1] != "\n")
     else:
         over = bool(text) and (text[-1].isalnum() or text[-1] == "_") and _is_word(last)
     line, char = _line_char(text, len(text))

@@ -10,6 +10,9 @@ _UNESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _SPECIAL = re.compile(r'[\n\\"]')
 _STRING_ESCAPES = {"\n": r"\n", "\\": r"\\", "'": r"\'"}
 _SPECIAL_STRING = re.compile(r"[\n\\']")
+# What may stand in a regular expression, as RE2 cuts it: quoted text, an escape, a character.
+_REGEX_PART = re.compile(r"\\Q(?P<literal>.*?)(?:\\E|\Z)|\\.|.", re.DOTALL)
+_REGEX_SPECIAL = frozenset(r".+*?()|[]{}^$")
 
 
 def quote_identifier(name: str) -> str:
@@ -25,8 +28,36 @@ def quote_string(value: str) -> str:
 
 
 def quote_regex(pattern: str) -> str:
-    """*pattern* between slashes."""
-    return "/" + pattern.replace("/", r"\/").replace("\n", r"\n") + "/"
+    """Returns *pattern* between slashes, so that it reads back as `printable_regex` writes it."""
+    return "/" + printable_regex(pattern).replace("/", r"\/") + "/"
+
+
+def printable_regex(pattern: str) -> str:
+    """Returns a pattern of the same meaning that can stand between slashes in a statement.
+
+    A line feed is written as `\\n`. A backslash at the end would escape the slash behind it, so an
+    escaped backslash there is written as `\\x5c`. Text between `\\Q` and `\\E` is escaped character
+    by character. *pattern* is a regular expression of RE2, which `regexes.check_regex` decides.
+    """
+    if "\n" not in pattern and not pattern.endswith("\\"):
+        return pattern
+    parts = [_printable(match) for match in _REGEX_PART.finditer(pattern)]
+    if parts[-1] == "\\\\":
+        parts[-1] = r"\x5c"
+    return "".join(parts)
+
+
+def _printable(part: re.Match[str]) -> str:
+    literal = part["literal"]
+    if literal is not None:
+        return "".join(r"\x5c" if one == "\\" else _escaped(one) for one in literal)
+    return r"\n" if part[0] in ("\n", "\\\n") else part[0]
+
+
+def _escaped(character: str) -> str:
+    if character == "\n":
+        return r"\n"
+    return f"\\{character}" if character in _REGEX_SPECIAL else character
 
 
 def unescape(text: str) -> str:

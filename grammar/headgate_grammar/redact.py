@@ -1,4 +1,4 @@
-"""Passwords out of any text: what a person typed, what a log shows, and be it no InfluxQL."""
+"""Secrets hidden in any text: what a person typed, what a log shows, InfluxQL or not."""
 
 import re
 
@@ -6,12 +6,13 @@ from lark import Token
 
 from headgate_grammar.parser import tokens_of
 from headgate_grammar.positions import as_read
+from headgate_grammar.quoting import quote_string
 from headgate_grammar.scanner import scan
-from headgate_grammar.users import REDACTED
+from headgate_grammar.urls import REDACTED, redact_destination, redact_urls
 
 _PASSWORD = re.compile("password", re.IGNORECASE)
 _BETWEEN = frozenset({"FOR", "IDENT", "EQUAL"})
-_Span = tuple[int, int]
+_Span = tuple[int, int, str]  # from, to, and what stands there instead
 
 
 def redact(text: str) -> str:
@@ -20,30 +21,34 @@ def redact(text: str) -> str:
     In a text that parses these are the passwords, and comments that speak of one. In any other,
     which may be a password statement misspelt, it is everything behind the word PASSWORD or the
     first quote, whichever is first; names in double quotes are shown unless it is about users.
+    Logins and secret parameters of URLs are hidden everywhere.
     """
     text = as_read(text)
     tokens = tokens_of(text)
     spans = _secrets(text, tokens) if tokens is not None else _suspects(text)
     kept: list[str] = []
     end = 0
-    for start, stop in spans:
-        kept.append(text[end:start] + REDACTED)
+    for start, stop, instead in spans:
+        kept.append(redact_urls(text[end:start]) + instead)
         end = stop
-    return "".join(kept) + text[end:]
+    return "".join(kept) + redact_urls(text[end:])
 
 
 def _secrets(text: str, tokens: list[Token]) -> list[_Span]:
     """Where passwords stand among the *tokens* of statements, and in the comments between them."""
     spans: list[_Span] = []
     end = 0
-    expected = False
+    expected = destinations = False
     for token in [*tokens, Token("$END", "", start_pos=len(text), end_pos=len(text))]:
-        start, stop = _span(token)
+        start, stop = token.start_pos or 0, token.end_pos or 0
         if _PASSWORD.search(text, end, start):
-            spans.append((end, start))
+            spans.append((end, start, REDACTED))
         if token.type == "STRING" and expected:
-            spans.append((start, stop))
+            spans.append((start, stop, REDACTED))
+        elif token.type == "STRING" and destinations:
+            spans.append((start, stop, quote_string(redact_destination(token.value))))
         expected = token.type == "PASSWORD" or (expected and token.type in _BETWEEN)
+        destinations = token.type == "DESTINATIONS" or (destinations and token.type != "SEMICOLON")
         end = stop
     return spans
 
@@ -60,8 +65,4 @@ def _suspects(text: str) -> list[_Span]:
         word.end() if word is not None else len(text),
         quote.start() if quote is not None else len(text),
     )
-    return [(limit, len(text))] if limit < len(text) else []
-
-
-def _span(token: Token) -> _Span:
-    return token.start_pos or 0, token.end_pos or 0
+    return [(limit, len(text), REDACTED)] if limit < len(text) else []

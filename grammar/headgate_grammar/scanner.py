@@ -1,7 +1,7 @@
 """InfluxQL text to tokens, cut where InfluxDB 1.8's scanner cuts; never raises.
 
-What is no token of the language comes out as BADSTRING, BADESCAPE, BADREGEX or ILLEGAL: the parser
-can say where it stands, and a text that does not parse can still be redacted.
+What is no token of the language comes out as BADSTRING, BADESCAPE, BADREGEX, BADBOUND or ILLEGAL:
+the parser can say where it stands, and a text that does not parse can still be redacted.
 """
 
 import re
@@ -21,7 +21,7 @@ _TOKEN = re.compile(
   | (?P<DURATION_LITERAL> [0-9]+ [A-Za-zµ] [A-Za-zµ0-9]* )
   | (?P<NUMBER>   [0-9]+ \. [0-9]* | \. [0-9]+ )
   | (?P<INTEGER>  [0-9]+ )
-  | (?P<BOUND>    \$ (?: [A-Za-z_][A-Za-z0-9_]*
+  | (?P<BOUND>    \$ (?: [A-Za-z0-9_]+
                      | " [^"\\\n\0]*+ (?: \\[n\\"'] [^"\\\n\0]*+ )*+ " )? )
   | (?P<SYMBOL>   =~ | !~ | != | <> | <= | >= | :: | /(?!\*) | [-+*%&|^=<>(),;:.] )
     """,
@@ -80,6 +80,8 @@ def scan(
                 token = _broken(text, position)
             elif match.lastgroup == "WORD" and text.startswith('"', match.end()):
                 token = _swallowing(text, match)
+            elif match.lastgroup == "BOUND" and _quote_follows(text, match):
+                token = _broken_parameter(text, match)
             else:
                 token = _token(match)
             if previous is not None and previous.end_pos == position:
@@ -114,6 +116,20 @@ def _swallowing(text: str, word: re.Match[str]) -> Token:
         return _broken(text, word.end())
     name = unescape(quoted[0][1:-1])
     return Token("SWALLOWING", name, start_pos=word.start(), end_pos=quoted.end())
+
+
+def _quote_follows(text: str, parameter: re.Match[str]) -> bool:
+    return not parameter[0].endswith('"') and text.startswith('"', parameter.end())
+
+
+def _broken_parameter(text: str, parameter: re.Match[str]) -> Token:
+    """A bound parameter whose quoted name has no end, or stands behind a name without quotes.
+
+    InfluxDB shows such a token where its `$` stands. No rule accepts it.
+    """
+    quoted = _TOKEN.match(text, parameter.end())
+    broken = _broken(text, parameter.end()) if quoted is None else _token(quoted)
+    return Token("BADBOUND", f"${broken}", start_pos=parameter.start(), end_pos=broken.end_pos)
 
 
 def _glued(token: Token, previous: Token, before: Token | None) -> Token:

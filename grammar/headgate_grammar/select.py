@@ -18,6 +18,8 @@ from headgate_grammar.expressions import (
 from headgate_grammar.quoting import quote_identifier
 from headgate_grammar.sources import Source, Target
 
+_LARGEST_INTEGER = 1 << 63
+
 
 @dataclass(frozen=True, slots=True)
 class Field:
@@ -41,7 +43,9 @@ class Fill:
     def __str__(self) -> str:
         text = str(self.value)
         if isinstance(self.value, float):
-            text = fixed_point(self.value).removesuffix(".0")
+            text = fixed_point(self.value)
+            if abs(self.value) < _LARGEST_INTEGER:  # a larger whole number would not read back
+                text = text.removesuffix(".0")
         return f" fill({text})"
 
 

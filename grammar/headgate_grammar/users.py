@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 from headgate_grammar.privilege import Privilege
 from headgate_grammar.quoting import quote_identifier as name_of
-
-REDACTED = "[REDACTED]"
+from headgate_grammar.quoting import quote_string
+from headgate_grammar.urls import REDACTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +15,15 @@ class CreateUser:
     admin: bool = False
 
     def __str__(self) -> str:
+        return self._text(REDACTED)
+
+    def unredacted(self) -> str:
+        """Returns the statement with its password."""
+        return self._text(quote_string(self.password))
+
+    def _text(self, password: str) -> str:
         tail = " WITH ALL PRIVILEGES" if self.admin else ""
-        return f"CREATE USER {name_of(self.name)} WITH PASSWORD {REDACTED}{tail}"
+        return f"CREATE USER {name_of(self.name)} WITH PASSWORD {password}{tail}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +41,10 @@ class SetPassword:
 
     def __str__(self) -> str:
         return f"SET PASSWORD FOR {name_of(self.name)} = {REDACTED}"
+
+    def unredacted(self) -> str:
+        """Returns the statement with its password."""
+        return f"SET PASSWORD FOR {name_of(self.name)} = {quote_string(self.password)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +95,3 @@ class ShowGrants:
 
     def __str__(self) -> str:
         return f"SHOW GRANTS FOR {name_of(self.user)}"
-
-
-def has_password(statement: object) -> bool:
-    """Whether *statement* holds a password: its text is for nobody's memory then."""
-    return isinstance(statement, CreateUser | SetPassword)

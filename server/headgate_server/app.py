@@ -27,7 +27,7 @@ from headgate_server.gateway.refused import refused
 from headgate_server.gateway.tail import Tail, as_request
 from headgate_server.metrics import Metrics
 from headgate_server.ping import pings_at_once
-from headgate_server.refusals import BadRequest, Refusal, refusal, told
+from headgate_server.refusals import BadRequest, Refusal, client_text, refusal, told
 from headgate_server.reply import Fields, Reply, Response
 from headgate_server.request import Request
 from headgate_server.routes import METHODS, PREFLIGHT, ROUTES, WRITES, Endpoint
@@ -305,12 +305,12 @@ class Application:
         self, call: Call, error: Exception, format: Format, *, writing: bool = False
     ) -> Reply:
         """The answer where an endpoint raised *error*."""
-        row = refusal(error, writing=writing)
+        row = refusal(error, writing=writing, throttle_status=self._settings.throttle_status)
         if row is None:
             logs.report(error, call.note.id)
             return self._answers.refused(Refusal(500), "internal error", format)
         call.note.error = told(error)
-        return self._answers.refused(row, row.prefix + str(error), format)
+        return self._answers.refused(row, client_text(error, row), format)
 
 
 class _Meter:

@@ -49,6 +49,7 @@ class Call:
         self.headers = Headers(scope["headers"])
         self.note = Note()
         self.route = "other"  # for log and metrics
+        self.cross_site = False  # sent by a browser for a page of another site
         self.known: Principal | None = None  # who it is, if that took no waiting
         self._heard = False  # all of the body
         self._url_pairs: Pairs | None = None

@@ -38,7 +38,7 @@ class Compressor:
         return self._gzip.compress(part) + self._gzip.flush()
 
 
-class _Unpacker:
+class Unpacker:
     """A gzip stream, taken apart as its parts come."""
 
     def __init__(self, limit: int) -> None:
@@ -76,7 +76,7 @@ async def decompressed(parts: AsyncIterable[bytes], limit: int) -> AsyncGenerato
     Raises BadRequest for what is none, TooLarge as soon as it holds more than *limit* bytes
     (0: no limit).
     """
-    unpacker = _Unpacker(limit)
+    unpacker = Unpacker(limit)
     async for part in parts:
         for piece in unpacker.pieces(part):
             await asyncio.sleep(0)  # others have their turn
@@ -86,7 +86,7 @@ async def decompressed(parts: AsyncIterable[bytes], limit: int) -> AsyncGenerato
 
 async def checked(parts: AsyncIterable[bytes], limit: int) -> AsyncGenerator[bytes, None]:
     """The same *parts*, packed as they are, if `decompressed` does not raise."""
-    unpacker = _Unpacker(limit)
+    unpacker = Unpacker(limit)
     async for part in parts:
         for _ in unpacker.pieces(part):
             await asyncio.sleep(0)

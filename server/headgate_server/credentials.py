@@ -93,12 +93,13 @@ def _scheme(authorization: str) -> str:
 
 def _carried(shown: Shown, carrier: Carrier) -> str:
     """The token that stands where *carrier* says, or ""."""
-    texts = [text for text in shown.headers(carrier.header_name) if text.strip()]
+    texts = [text for text in shown.headers(carrier.header_name) if text.strip(" \t")]
     if len(texts) > 1:
         raise Unauthenticated("more than one token")
-    if not texts:
-        return shown.url.get("auth_token", "") if carrier.url_login else ""
-    text = texts[0].strip(" \t")
+    if texts:
+        text = texts[0].strip(" \t")
+    else:
+        text = shown.url.get("auth_token", "") if carrier.url_login else ""
     return text[7:].lstrip(" ") if text[:7].lower() == "bearer " else text
 
 

@@ -38,6 +38,12 @@ class Broken(UpstreamError):
     text = "the upstream store broke off, or gave no answer that can be understood"
 
 
+class SeveralResults(UpstreamError):
+    """It answered more statements than it was sent: what it was sent was read as something else."""
+
+    text = "the upstream store answered more statements than it was sent"
+
+
 class RefusesUs(UpstreamError):
     """It does not take the login that Headgate has there: nothing that a client could mend."""
 
@@ -89,6 +95,6 @@ class FormatUnknown(Exception):
 class BrokenOff(Exception):
     """An answer ended before its end; the connection ends with it, so that the client knows."""
 
-    def __init__(self, error: UpstreamError) -> None:
+    def __init__(self, error: Exception) -> None:
         super().__init__(str(error))
         self.error = error

@@ -14,6 +14,7 @@ from headgate_engine import (
     AuthenticationFailed,
     Engine,
     Identity,
+    IdentityDropped,
     IdentityTaken,
     Principal,
     Recent,
@@ -123,8 +124,11 @@ class Login:
         if not self._enabled:
             return EVERYBODY
         shown: Credentials | TenantToken | None = None
+        secret, issuers = bool(self._bearers.secrets), self._takes_bearers()
         try:
-            if tenants is not None and (text := tenants.token(request)):
+            if tenants is not None and (
+                text := tenants.token(request, secret=secret, issuers=issuers)
+            ):
                 shown = TenantToken(text)
                 principal = await tenants.principal(text)
                 self._metrics.authentication(shown.method, "accepted")
@@ -134,7 +138,7 @@ class Login:
             if isinstance(shown, NamePassword) and (known := self._recall(shown, address)):
                 self.count(known)
                 return known
-            principal = await self._prove(shown, address)
+            principal = await self._prove_either(shown, address, tenants)
         except _REFUSED as error:
             if shown is None and self._engine.store.empty():
                 return NOBODY
@@ -227,6 +231,25 @@ class Login:
         """Whether his password is not to be looked at yet."""
         return self._throttle.waits(shown.name, address, mark(user) if user is not None else "-")
 
+    async def _prove_either(
+        self, shown: Credentials, address: str, tenants: TenantLogin | None
+    ) -> Principal:
+        """As `_prove`. A Bearer token that *tenants* left to others is refused with both reasons.
+
+        While there are no users, no other token than those of *tenants* is good.
+        """
+        own = isinstance(shown, Assertion) and not self._takes_bearers()  # in another header
+        if tenants is None or own or isinstance(shown, NamePassword):
+            return await self._prove(shown, address)
+        try:
+            principal = await self._prove(shown, address)
+        except TokenRejected as error:
+            objection = await tenants.objection(shown.text)
+            raise TokenRejected(f"{objection}; by [auth.jwt]: {error.reason}") from None
+        if principal == NOBODY:
+            raise TokenRejected(await tenants.objection(shown.text))
+        return principal
+
     async def _prove(self, shown: Credentials, address: str) -> Principal:
         if self._engine.store.empty():
             return NOBODY
@@ -278,7 +301,9 @@ class Login:
     async def _verify(self, shown: NamePassword) -> User:
         self._metrics.lookup("password", False)
         with self._metrics.bcrypt():
-            return await self._bcrypt.run(self._engine.authenticate, shown.name, shown.password)
+            return await self._bcrypt.run(
+                partial(self._engine.authenticate, shown.name, shown.password)
+            )
 
     def _let_in(self, user: User, address: str) -> Principal:
         self._throttle.let_in(user.name, address, mark(user))
@@ -295,11 +320,14 @@ class Login:
             raise Unauthenticated("user not found")
         return user
 
+    def _takes_bearers(self) -> bool:
+        """Whether tokens of other issuers come in the header `Authorization`."""
+        carrier = self._issuers.settings if self._issuers is not None else None
+        return carrier is not None and carrier.header_name.lower() == "authorization"
+
     def _is_ours(self, token: str) -> bool:
         """Whether it is for the shared secret, where both kinds come in the same header."""
-        assert self._issuers is not None
-        own = self._issuers.settings.header_name.lower() == "authorization"
-        return own and by_shared_secret(token)
+        return self._takes_bearers() and by_shared_secret(token)
 
     async def _asserted(self, token: str, address: str) -> Principal:
         """Whom a token of another issuer means; user, flag and grants are those of this moment."""
@@ -312,9 +340,12 @@ class Login:
         identity, settings = verified.identity, verified.issuer.settings
         lends = settings.grant_sync == "ephemeral"
         rights = None if lends else verified.rights
-        user = self._engine.recognize(identity, rights) or await self._signed_in(
-            identity, rights, address, settings
-        )
+        try:
+            user = self._engine.recognize(identity, rights) or await self._signed_in(
+                identity, rights, address, settings
+            )
+        except IdentityDropped as error:
+            raise TokenRejected(error.reason) from None
         lent = verified.rights if lends else None
         if lent is not None:
             user = self._engine.lend(user, lent)
@@ -334,6 +365,11 @@ class Login:
             return await self._signing_in.run(come_in)
         except SignUpDisabled:
             raise TokenRejected("nobody here, and auto-sign-up is off") from None
+        except IdentityTaken as error:
+            if settings.auto_sign_up:
+                raise
+            # As for a name that no user has: the answer must not tell which names exist.
+            raise TokenRejected(error.reason) from None
 
     def close(self) -> None:
         """Ends the threads; logins that wait for them are dropped."""

@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from headgate_grammar import Statement
+from headgate_grammar import Statement, redact_urls
 from headgate_server.call import Call, Note
 
 _ACCESS = logging.getLogger("headgate.access")
@@ -92,7 +92,7 @@ def _request(
         "request_id": note.id[:_LONGEST],
         "database": note.database[:_LONGEST],
         "statements": note.statements,
-        "error": note.error[:_LONGEST],
+        "error": redact_urls(note.error)[:_LONGEST],
     }
     _ACCESS.info("request", extra={"fields": fields})
 
@@ -109,7 +109,7 @@ def printed(statements: Sequence[Statement]) -> str:
     for statement in statements:
         if room <= 0:
             break
-        texts.append(str(statement)[:room])
+        texts.append(redact_urls(str(statement))[:room])
         room -= len(texts[-1])
     more = len(statements) - len(texts)
     return "; ".join(texts) + (f" ... and {more} more" if more else "")

@@ -30,7 +30,7 @@ _REFUSALS = {
     "401": _answer(
         "No credentials, or wrong ones", "Error", WWW_Authenticate="the realm to log in to"
     ),
-    "403": _answer("A token that gives nothing here, or names somebody else's user", "Error"),
+    "403": _answer("A token that gives no role or no user here", "Error"),
     "429": _answer("Too many failed logins", "Error", Retry_After="seconds to wait"),
     "503": _answer("Too busy, or the store is away", "Error", Retry_After="seconds to wait"),
 }

@@ -13,7 +13,7 @@ from headgate_grammar import (
     ParseCache,
     ShowGrants,
     Statement,
-    has_password,
+    has_secret,
     is_keyword,
 )
 from headgate_server.call import Call
@@ -110,7 +110,7 @@ class Preparations:
         # A pair that is none, and is not among the fields, may hold anything.
         counted = call.query.count(b"&") + 1 == len(sent.fields) and b";" not in call.query
         harmless = (
-            counted and _KEPT.issuperset(sent.fields) and not any(map(has_password, statements))
+            counted and _KEPT.issuperset(sent.fields) and not any(map(has_secret, statements))
         )
         prepared = Prepared(
             {name: value for name, value in sent.fields.items() if name != "q"},

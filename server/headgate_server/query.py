@@ -37,7 +37,8 @@ async def query(call: Call, service: Service, format: Format) -> Response:
     if store is not None or keeping:
         return await _through(work, store, keeping, sent, format)
     if sent.fields.get("async") == "true":
-        service.detach(await service.run(work.answers), call.note)
+        results = await work.run(work.answers)
+        service.detach(results, call.note, principal.name)
         return _accepted(format)
     return await (_chunked if _chunks(call, sent) else _whole)(work, format)
 
@@ -73,17 +74,26 @@ async def _through(
             gzip=takes_gzip(work.call.headers.get("accept-encoding", "")),
             id=work.call.note.id,
         ),
+        hold=gateway.buffers.hold(),
         others=[other for other in keeping if other is not influx],
         chunked=_chunks(work.call, sent),
     )
-    await forwarding.begin()
-    leave = work.service.gateway.limits.enter(work.principal)
+    leave = gateway.limits.enter(work.principal)
+    try:
+        with work.call.watched():
+            await forwarding.begin()
+    except BaseException:
+        leave()
+        raise
     if sent.fields.get("async") == "true":
         mounted = work.call.mounted
-        holds = (leave, mounted.hold()) if mounted is not None else (leave,)
+        holds = [leave, forwarding.hold.release]
+        if mounted is not None:
+            holds.append(mounted.hold())
         work.service.attend(forwarding.run(), work.call.note, holds)
         return _accepted(format)
     work.call.at_end(leave)
+    work.call.at_end(forwarding.hold.release)
     with work.call.watched():
         return await forwarding.response()
 
@@ -97,7 +107,10 @@ async def _whole(work: Work, format: Format) -> Reply:
     def made() -> Reply:
         return reply_with(format.results([*work.answers()]), format, gzip=gzip)
 
-    return made() if work.quick() else await work.service.run(made)
+    if work.quick():
+        return made()
+    with work.call.watched():
+        return await work.run(made)
 
 
 def reply_with(plain: bytes, format: Format, *, gzip: bool) -> Reply:
@@ -117,7 +130,7 @@ async def _chunked(work: Work, format: Format) -> Response:
         if compressor is not None:
             yield compressor.end()
 
-    pieces = stream(work.service, documents)
+    pieces = stream(work.run, documents)
     # With the first document it is certain that the query is not refused.
     first = await anext(pieces, b"")
     return streamed(_after(first, pieces), typed(format.media_type, gzip=gzip))

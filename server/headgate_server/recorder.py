@@ -59,7 +59,7 @@ class Recorder:
                 known.count += 1
                 return
             who, what, why = map(_storable, (actor, statement, outcome))
-            self._add((who, address, what, why), _Seen(_time(datetime.now(UTC)), 1))
+            self._add((who, address, what, why), _Seen(audit_time(), 1))
         self._something.set()
 
     def close(self) -> None:
@@ -118,6 +118,11 @@ class Recorder:
         self._store.export()
         if self._retention:
             self._store.forget(_time(datetime.now(UTC) - timedelta(seconds=self._retention)))
+
+
+def audit_time() -> str:
+    """Returns the time as audit records have it."""
+    return _time(datetime.now(UTC))
 
 
 def _time(moment: datetime) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from headgate_engine import AccessDenied, AuthenticationFailed, IdentityTaken, Need, Unavailable
-from headgate_grammar import ParseError
+from headgate_grammar import ParseError, UnparseError
 from headgate_server.failures import (
     Answered,
     BrokenOff,
@@ -64,6 +64,25 @@ class Busy(Exception):
         self.seconds = seconds
 
 
+class CrossSite(Exception):
+    """A browser sent a change, or opens a WebSocket, for a page of another site."""
+
+    def __init__(self, what: str = "a change") -> None:
+        super().__init__(
+            f"{what} that a page of another web site sent: see allowed-origins in [http]"
+        )
+
+
+class SetUpRefused(Exception):
+    """The first administrator was to be created from elsewhere than this machine."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the first administrator is created from the server's own machine, or with the set-up"
+            " token that the server printed at its start: Authorization: Bearer <token>"
+        )
+
+
 class TooLarge(Exception):
     """More body than `max-body-size`."""
 
@@ -120,10 +139,13 @@ REFUSALS: dict[type[Exception], Refusal] = {
     AuthenticationFailed: Refusal(401),
     ParseError: Refusal(400, "error parsing query: "),
     BadRequest: Refusal(400),
+    UnparseError: Refusal(400, "error parsing query: "),
     AccessDenied: Refusal(403, "error authorizing query: "),
     WriteDenied: Refusal(403),
     ReadDenied: Refusal(403),
     Denied: Refusal(403),
+    CrossSite: Refusal(403),
+    SetUpRefused: Refusal(403, "error authorizing query: "),
     NoRights: Refusal(403),
     IdentityTaken: Refusal(403),
     DatabaseMissing: Refusal(404),
@@ -142,6 +164,13 @@ REFUSALS: dict[type[Exception], Refusal] = {
 }
 
 
+def client_text(error: Exception, row: Refusal) -> str:
+    """What the client is told of *error*, which is refused as *row* says."""
+    if isinstance(error, TooManyFailures) and row.status == 401:
+        return str(AuthenticationFailed())  # clients know no other text with this status
+    return row.prefix + str(error)
+
+
 def told(error: Exception) -> str:
     """*error* for the log: without what a client typed where we did not understand it, for a
     password may be in it.
@@ -150,7 +179,7 @@ def told(error: Exception) -> str:
         return "query does not parse"
     if isinstance(error, BadRequest):
         return "bad request"
-    if isinstance(error, TokenRejected):
+    if isinstance(error, TokenRejected | IdentityTaken):
         return f"{error}: {error.reason}"
     if isinstance(error, BrokenOff):
         error = error.error
@@ -159,14 +188,18 @@ def told(error: Exception) -> str:
     return str(error)
 
 
-def refusal(error: Exception, *, writing: bool = False) -> Refusal | None:
+def refusal(
+    error: Exception, *, writing: bool = False, throttle_status: int = 429
+) -> Refusal | None:
     """The row for *error*: its class's, or that of the nearest class it derives from.
 
-    None for one that nobody foresaw: a fault of ours. Telegraf throws away what is refused with a
-    4xx: who is only to wait hears 503 where he is *writing*.
+    None for one that was not foreseen: a fault of ours. Telegraf drops what is refused with a 4xx,
+    so a client that is *writing* and has only to wait gets 503. Where *throttle_status* is 401, a
+    login that is not looked at has the answer of a wrong one.
     """
     if isinstance(error, TooManyFailures | Busy):
-        return Refusal(503 if writing else 429, headers={"Retry-After": str(error.seconds)})
+        status = throttle_status if isinstance(error, TooManyFailures) else 429
+        return Refusal(503 if writing else status, headers={"Retry-After": str(error.seconds)})
     if isinstance(error, Answered | NotServed):
         return Refusal(error.status)
     for kind in type(error).__mro__:

@@ -5,7 +5,7 @@ import math
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from headgate_engine import AuditFile, Engine, Passwords, Principal
@@ -21,6 +21,7 @@ from headgate_server.login import Login
 from headgate_server.logs import complain, report
 from headgate_server.measured import MeasuredStore
 from headgate_server.metrics import Metrics
+from headgate_server.origin import cross_site, rebound
 from headgate_server.pool import Pool
 from headgate_server.prepared import Preparations
 from headgate_server.recorder import Recorder
@@ -35,12 +36,14 @@ _UNLIMITED = 1 << 62
 _STATEMENT_THREADS = 4
 _STATEMENT_QUEUE = 1024
 _ATTENDED_SECONDS = 10.0  # for what is still executed upstream when the server ends
-# Two or three seconds of RE2, where a dashboard needs a thousandth of it.
-_REGEXES = 5_000_000
+# A quarter of a second of RE2, where a dashboard needs a hundredth of it.
+_REGEXES = 500_000
 
 
 def _bounds(settings: Settings) -> Bounds:
-    return Bounds(settings.max_statements, settings.max_statement_length, _REGEXES)
+    return Bounds(
+        settings.max_statements, settings.max_statement_length, _REGEXES, settings.max_tokens
+    )
 
 
 class Service:
@@ -66,7 +69,12 @@ class Service:
         self.prepared = Preparations(self.engine.parse, settings.max_query_size)
         self.recorder = Recorder(self.store, settings.audit_retention, complain)
         self.changes = Changes(self.store)
-        self._statements = Pool(_STATEMENT_THREADS, _STATEMENT_QUEUE)
+        self._statements = Pool(
+            _STATEMENT_THREADS,
+            _STATEMENT_QUEUE,
+            share=_STATEMENT_QUEUE // 8,
+            at_once=_STATEMENT_THREADS // 2,
+        )
         self._looks = Pool(1, _STATEMENT_QUEUE)
         self._issuers = Issuers(settings.jwt) if settings.jwt.enabled else None
         self.tracing = tracing(settings.gateway.otlp_endpoint)
@@ -101,14 +109,23 @@ class Service:
         Raises Unauthenticated, AuthenticationFailed, TooManyFailures, Overloaded, BadRequest.
         """
         shown = Shown(call.url_pairs, call.headers.getlist)
+        call.cross_site = self._cross_site(call)
         principal = await self.prove(shown, call.address, mounted, call.connection)
         call.check_authorization()
         call.note.user = principal.name
         return principal
 
+    def _cross_site(self, call: Call) -> bool:
+        """Whether a page of another site may have sent *call* without its user's will."""
+        allowed = self.settings.origins
+        if cross_site(call.headers, allowed):
+            return True
+        # With a login, a browser keeps it to the origin that it was typed for.
+        return not self.settings.auth_enabled and rebound(call.headers, allowed)
+
     def known(self, call: Call) -> Principal | None:
         """The same without waiting; None where that is needed, or it proves nobody."""
-        if call.headers.several("authorization"):
+        if call.headers.several("authorization") or self._cross_site(call):
             return None
         shown = Shown(call.url_pairs, call.headers.getlist)
         call.known = self._login.known(shown, call.address)
@@ -162,15 +179,17 @@ class Service:
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)
 
-    async def run(self, work: Callable[[], T]) -> T:
-        """What *work* gives, done where it holds up nobody else. Raises Overloaded."""
-        return await self._statements.run(work)
+    async def run(self, work: Callable[[], T], key: Hashable = "") -> T:
+        """What *work* returns in a thread. The keys, which stand for users, share the threads
+        fairly. Raises Overloaded.
+        """
+        return await self._statements.run(work, key)
 
     async def look(self, work: Callable[[], T]) -> T:
         """The same of *work* that looks at the server itself: no statement holds it up."""
         return await self._looks.run(work)
 
-    def detach(self, results: Iterable[object], note: Note) -> None:
+    def detach(self, results: Iterable[object], note: Note, key: Hashable) -> None:
         """Goes on with *results* after their request was answered. Raises Overloaded.
 
         What goes wrong is in the log: nobody else hears of it.
@@ -185,7 +204,7 @@ class Service:
                 if note.error:
                     complain("asynchronous query failed", request_id=note.id, error=note.error)
 
-        self._statements.submit(finish)
+        self._statements.submit(finish, key)
 
     def attend(
         self,

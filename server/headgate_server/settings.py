@@ -6,6 +6,7 @@ from typing import Any
 
 from headgate_server.gateway.settings import GatewaySettings
 from headgate_server.jwt import JwtSettings
+from headgate_server.options import texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +35,11 @@ class Settings:
     max_body_size: int = field(default=25_000_000, metadata={"key": "http.max-body-size"})
     max_query_size: int = field(default=1_000_000, metadata={"key": "http.max-query-size"})
     max_statements: int = field(default=10_000, metadata={"key": "http.max-statements"})
+    max_tokens: int = field(default=20_000, metadata={"key": "http.max-tokens"})
     max_statement_length: int = field(
         default=100_000, metadata={"key": "http.max-statement-length"}
     )
+    allowed_origins: str = field(default="", metadata={"key": "http.allowed-origins"})
     ping_auth_enabled: bool = field(default=False, metadata={"key": "http.ping-auth-enabled"})
     metrics_auth_enabled: bool = field(default=False, metadata={"key": "http.metrics-auth-enabled"})
     log_enabled: bool = field(default=True, metadata={"key": "http.log-enabled"})
@@ -75,6 +78,11 @@ class Settings:
     free_failures: int = field(default=5, metadata={"key": "auth.free-failures"})
     free_failures_address: int = field(default=20, metadata={"key": "auth.free-failures-address"})
     longest_delay: float = field(default=60.0, metadata={"key": "auth.longest-delay"})
+    throttle_status: int = field(
+        default=401, metadata={"key": "auth.throttle-status", "among": (401, 429)}
+    )
+    open_setup: bool = field(default=False, metadata={"key": "auth.open-setup"})
+    setup_token: str = field(default="", repr=False)  # made at the start, for all workers
     keep_last_admin: bool = field(default=True, metadata={"key": "auth.keep-last-admin"})
     audit_file: str = field(default="", metadata={"key": "audit.file"})
     audit_retention: float = field(default=365 * 86400.0, metadata={"key": "audit.retention"})
@@ -90,7 +98,12 @@ class Settings:
     @property
     def proxies(self) -> tuple[str, ...]:
         """The networks in `trusted_proxies`, which may name a client's address."""
-        return tuple(self.trusted_proxies.replace(",", " ").split())
+        return texts(self.trusted_proxies)
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The origins in `allowed_origins`, which commas or blanks part."""
+        return texts(self.allowed_origins)
 
     def exposed(self) -> bool:
         """Whether passwords can travel in the clear over a network."""

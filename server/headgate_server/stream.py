@@ -5,8 +5,8 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from functools import partial
 
+from headgate_server.pool import Run
 from headgate_server.refusals import Overloaded
-from headgate_server.service import Service
 
 # So much is made at a time, before anything of it is sent and others have their turn.
 _BATCH_BYTES = 1 << 16
@@ -14,19 +14,17 @@ _BATCH_SECONDS = 0.02
 _RETRY_SECONDS = 0.05
 
 
-async def stream(
-    service: Service, pieces: Callable[[], Iterator[bytes]]
-) -> AsyncGenerator[bytes, None]:
-    """What `pieces()` gives, made in threads, and only as fast as it is taken.
+async def stream(run: Run, pieces: Callable[[], Iterator[bytes]]) -> AsyncGenerator[bytes, None]:
+    """What `pieces()` gives, made in threads by *run*, and only as fast as it is taken.
 
     Raises Overloaded at its beginning, and what *pieces* raises.
     """
     made = pieces()
-    batch = await service.run(partial(_batch, made))
+    batch = await run(partial(_batch, made))
     while batch:
         yield b"".join(batch)
         try:
-            batch = await service.run(partial(_batch, made))
+            batch = await run(partial(_batch, made))
         except Overloaded:
             # What was begun is finished: it only takes longer.
             await asyncio.sleep(_RETRY_SECONDS)

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from headgate_engine import Engine, SqliteStore, StoreError, Unavailable
 from headgate_server import logs
@@ -21,6 +21,9 @@ from headgate_server.tracing import Untraced
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}\n")
+
+
+T = TypeVar("T")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -78,5 +81,5 @@ async def _one(mounted: Mounted) -> int:
     return 0
 
 
-async def _here(work: Callable[[], list[str]]) -> list[str]:
+async def _here(work: Callable[[], T]) -> T:
     return work()

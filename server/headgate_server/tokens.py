@@ -3,6 +3,7 @@
 The answers are InfluxDB's, where it has not changed them from version to version.
 """
 
+import base64
 import hashlib
 import json
 import math
@@ -158,6 +159,7 @@ def _parts(token: str) -> _Parts:
         whole = _JWS.decode_complete(token, options={"verify_signature": False})
     except jwt.InvalidTokenError as error:
         raise Unauthenticated(f"token is malformed: {error}") from None
+    _check_header(token)
     algorithm = whole["header"].get("alg")
     if not isinstance(algorithm, str):
         raise Unauthenticated("signing method (alg) is unspecified.")
@@ -167,6 +169,16 @@ def _parts(token: str) -> _Parts:
         raise Unauthenticated(f"unexpected signing method: {algorithm}")
     signed = token.rpartition(".")[0].encode()
     return _Parts(_ALGORITHMS[algorithm], whole["payload"], signed, whole["signature"])
+
+
+def _check_header(token: str) -> None:
+    """Raises Unauthenticated if the header of *token*, a JSON object, has a name twice."""
+    segment = token.partition(".")[0]
+    header = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
+    try:
+        json.loads(header, object_pairs_hook=_unique)
+    except _NameTwice:
+        raise Unauthenticated("token is malformed: a name twice in the header") from None
 
 
 def _check_signature(parts: _Parts, secrets: Sequence[str]) -> None:
@@ -183,12 +195,25 @@ def _check_signature(parts: _Parts, secrets: Sequence[str]) -> None:
 def _claims(payload: bytes) -> dict[str, Any]:
     """What a token says, whoever signed it: InfluxDB complains of it before it looks."""
     try:
-        claims = json.loads(payload, parse_constant=_no_constant)
+        claims = json.loads(payload, parse_constant=_no_constant, object_pairs_hook=_unique)
+    except _NameTwice:
+        raise Unauthenticated("token is malformed: a name twice in the claims") from None
     except (ValueError, RecursionError):
         raise Unauthenticated("token is malformed: claims are no JSON") from None
     if not isinstance(claims, dict):
         raise Unauthenticated("token is malformed: claims are no JSON object")
     return claims
+
+
+class _NameTwice(Exception):
+    """A JSON object has two members of one name: two readers may take different ones."""
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _NameTwice
+    return found
 
 
 def _no_constant(name: str) -> NoReturn:

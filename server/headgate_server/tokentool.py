@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from headgate_engine import (
     Engine,
     Identity,
+    IdentityDropped,
     IdentityTaken,
     Rights,
     SignUpDisabled,
@@ -220,8 +221,8 @@ def _come_in(
     except SignUpDisabled:
         _say("user", f"failed: {identity.name!r} is nobody here, and auto-sign-up is off")
         return 1
-    except IdentityTaken as error:
-        _say("user", f"failed: {error}")
+    except (IdentityTaken, IdentityDropped) as error:
+        _say("user", f"failed: {error.reason}")
         return 1
     _show_user(engine.lend(user, rights) if lends and rights is not None else user)
     return 0

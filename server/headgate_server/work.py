@@ -1,25 +1,38 @@
 """One query on its way from its text to its answers, wherever its statements are executed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
 
 from headgate_engine import (
+    NOBODY,
     InvalidName,
     Job,
     NotAuthorized,
     Principal,
+    Refused,
     Result,
     StatementError,
     changes,
+    reads,
 )
-from headgate_grammar import Grant, GrantAdmin, Revoke, RevokeAdmin, Statement
+from headgate_grammar import Grant, GrantAdmin, Revoke, RevokeAdmin, Statement, redact_urls
 from headgate_server.call import Call
 from headgate_server.formats import Answer
 from headgate_server.logs import printed
 from headgate_server.parameters import parameters
+from headgate_server.recorder import audit_time
+from headgate_server.refusals import CrossSite, SetUpRefused
 from headgate_server.service import Service
+from headgate_server.setup import may_set_up
 from headgate_server.soon import is_quick, parsed_soon
 from headgate_server.text import readable
+
+T = TypeVar("T")
+
+# The outcome in the audit of a change that an upstream makes.
+FORWARDED = "forwarded upstream"
 
 
 @dataclass(slots=True)
@@ -34,25 +47,44 @@ class Work:
     database: str
     statements: Sequence[Statement] | None = None
     remembered: bool = False  # were they parsed before?
+    _read: list[Statement] = field(default_factory=list, init=False)
 
     def answers(self) -> Iterator[Answer]:
         """Parses and authorizes at once, executes here as the answers are taken.
 
         Raises BadRequest, ParseError, AccessDenied, AuthenticationFailed.
         """
-        self.parsed()
         return self.executed(self.authorized())
 
-    def parsed(self) -> Sequence[Statement]:
-        """Its statements. Raises BadRequest, ParseError."""
+    async def run(self, work: Callable[[], T]) -> T:
+        """Returns what *work* returns in a thread, in which each user has a fair share.
+
+        Raises Overloaded.
+        """
+        principal = self.principal
+        return await self.service.run(work, principal.name or self.call.address)
+
+    def _parse(self, each: Callable[[Statement], None]) -> Sequence[Statement]:
+        """Its statements, of which *each* is called with each before the next is read."""
         if self.statements is None:
             parse = self.service.engine.parse
             known = parse.known(self.text) if not self.params else None
             self.remembered = known is not None
             if known is None:
-                known = parse(self.text, parameters(readable(self.params)))
+                bound = parameters(readable(self.params))
+                self.statements = parse(self.text, bound, each)
+                self.call.note.statements = printed(self.statements)
+                return self.statements
             self.statements = known
             self.call.note.statements = printed(known)
+        for statement in self.statements:
+            each(statement)
+        return self.statements
+
+    @property
+    def parsed(self) -> Sequence[Statement]:
+        """Its statements, which `soon` or `authorized` has parsed."""
+        assert self.statements is not None
         return self.statements
 
     def soon(self) -> Sequence[Statement] | None:
@@ -69,15 +101,43 @@ class Work:
         return statements is not None and all(map(is_quick, statements))
 
     def authorized(self) -> Principal:
-        """Who it is now, if he may do all of it. Raises AccessDenied, AuthenticationFailed."""
-        # The body may have taken its time: what counts is who he is now.
-        now = self.service.engine.renew(self.principal)
+        """The principal as it is now, if it may do all of it: each statement is authorized before
+        the next is parsed. Raises BadRequest, ParseError, AccessDenied, AuthenticationFailed.
+        """
+        engine = self.service.engine
+        # The body may have taken its time: what counts is the user as it is now.
+        now = engine.renew(self.principal)
+        authorize = engine.authorizer(now, self.database)
         try:
-            self.service.engine.authorize(now, self.parsed(), self.database)
+            if not self._parse(partial(self._check, authorize)):
+                engine.authorize(now, (), self.database)
         except NotAuthorized as error:
             self._record(error.statement, f"requires {error.need}")
             raise
+        finally:
+            if self.statements is None:
+                self.call.note.statements = printed(self._read)
         return now
+
+    def _check(self, authorize: Callable[[Statement], None], statement: Statement) -> None:
+        """Raises AccessDenied, CrossSite, SetUpRefused."""
+        self._read.append(statement)
+        authorize(statement)
+        if self.call.cross_site and not reads(statement):
+            raise CrossSite
+        if len(self._read) == 1 and self.principal == NOBODY:
+            if not may_set_up(self.call, self.service.settings):
+                raise SetUpRefused
+
+    async def record_forwarded(self, statement: Statement) -> None:
+        """Records in the audit that *statement*, which changes something, is sent upstream.
+
+        Raises Unavailable, which means that it must not be sent; Overloaded.
+        """
+        store, call = self.service.store, self.call
+        text = redact_urls(str(statement))
+        record = Refused(audit_time(), self.principal.name, call.origin, text, FORWARDED)
+        await self.run(partial(store.record, [record]))
 
     def _record(self, statement: str, outcome: str) -> None:
         actor, address = self.principal.name, self.call.origin
@@ -86,7 +146,7 @@ class Work:
     def executed(self, now: Principal) -> Iterator[Answer]:
         """The answers, as they are taken, of what *now* was authorized for."""
         self.count()
-        statements, address = self.parsed(), self.call.origin
+        statements, address = self.parsed, self.call.origin
         results = self.service.engine.execute(statements, now, self.database, address)
         for id, result in enumerate(results):
             yield self.answer(id, result)
@@ -102,7 +162,7 @@ class Work:
 
     def job(self, now: Principal) -> Job | None:
         """The same of one that is known to be so, and *now* was authorized for."""
-        (statement,) = self.parsed()
+        (statement,) = self.parsed
         try:
             return self.service.engine.change(statement, now, self.call.origin)
         except InvalidName:
@@ -111,7 +171,7 @@ class Work:
     async def made(self, job: Job) -> Answer:
         """Its answer when *job* is durable. Raises Overloaded."""
         self.count()
-        (statement,) = self.parsed()
+        (statement,) = self.parsed
         try:
             await self.service.changes.make(job)
         except StatementError as error:
@@ -129,7 +189,7 @@ class Work:
         if result.error and not note.error:  # those behind it are only `not executed`
             note.error = result.error
             if changes(result.statement):
-                self._record(str(result.statement), result.error)
+                self._record(redact_urls(str(result.statement)), redact_urls(result.error))
         warns = self.call.method == "GET" and not result.error and changes(result.statement)
         return Answer(id, result, _deprecated(result.statement) if warns else "")
 

@@ -13,6 +13,7 @@ from headgate_server.refusals import (
     BadRequest,
     BucketMissing,
     CannotWrite,
+    CrossSite,
     DatabaseMissing,
     WriteDenied,
 )
@@ -78,8 +79,10 @@ async def writable(
 ) -> Store | None:
     """The store of *call*, if *principal* may write to *database*; None if there is none.
 
-    Raises BadRequest, WriteDenied, DatabaseMissing.
+    Raises CrossSite, BadRequest, WriteDenied, DatabaseMissing.
     """
+    if call.cross_site:
+        raise CrossSite
     if not database:
         raise BadRequest("database is required")
     call.note.database = readable(database)

@@ -1,7 +1,9 @@
 """Users who come with a token: who they become, and what they have then."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from headgate_engine import (
     AuthenticationFailed,
     Engine,
     Identity,
+    IdentityDropped,
     IdentityTaken,
     MemoryStore,
     Passwords,
@@ -21,6 +24,7 @@ from headgate_engine import (
     SqliteStore,
     Store,
 )
+from headgate_engine.identity import Door
 from headgate_grammar import Privilege
 
 TODD = Identity("https://idp", "42", "todd", "todd@example.com")
@@ -74,10 +78,103 @@ def test_who_comes_again_is_the_same_whatever_he_is_called_now(engine: Engine) -
 def test_an_identity_ends_with_its_user(engine: Engine) -> None:
     first = engine.sign_in(TODD, None, sign_up=True)
     query(engine, "DROP USER todd; CREATE USER todd WITH PASSWORD 'other'")
-    assert engine.recognize(TODD, None) is None
+    later = issued(time.time() + 1)
+    assert engine.recognize(later, None) is None
     with pytest.raises(IdentityTaken):
-        engine.sign_in(TODD, None, sign_up=True)
-    assert engine.sign_in(TODD, None, adopt="non_admin").id != first.id
+        engine.sign_in(later, None, sign_up=True)
+    assert engine.sign_in(later, None, adopt="non_admin").id != first.id
+
+
+def issued(at: float | None) -> Identity:
+    return replace(TODD, issued=at)
+
+
+@pytest.mark.parametrize(
+    ("after", "back"), [(None, False), (-3600.0, False), (0.0, False), (1e-3, True), (60.0, True)]
+)
+def test_only_a_token_from_after_the_drop_brings_a_dropped_identity_back(
+    engine: Engine, after: float | None, back: bool
+) -> None:
+    engine.sign_in(TODD, None, sign_up=True)
+    query(engine, "DROP USER todd")
+    dropped = engine.store.dropped(TODD.issuer, TODD.subject)
+    assert dropped is not None
+    token = issued(None if after is None else dropped + after)
+    tries: list[Callable[[], Any]] = [
+        lambda: engine.recognize(token, Rights({"a": READ})),
+        lambda: engine.sign_in(token, Rights({"a": READ}), sign_up=True, dry=True),
+        lambda: engine.sign_in(token, Rights({"a": READ}), sign_up=True, adopt="any"),
+    ]
+    for attempt in tries:
+        if back:
+            attempt()
+        else:
+            with pytest.raises(IdentityDropped):
+                attempt()
+    assert (engine.user("todd") is not None) is back
+
+
+def test_a_token_from_before_the_drop_stays_refused_when_its_identity_is_back(
+    engine: Engine,
+) -> None:
+    old = issued(time.time())
+    engine.sign_in(old, None, sign_up=True)
+    query(engine, "DROP USER todd")
+    new = issued(time.time() + 1)
+    user = engine.sign_in(new, None, sign_up=True)
+    assert engine.recognize(new, None) == user
+    with pytest.raises(IdentityDropped):
+        engine.recognize(old, None)
+    with pytest.raises(IdentityDropped):
+        engine.sign_in(old, Rights(admin=True), sign_up=True, adopt="any")
+
+
+def test_a_drop_during_a_login_is_seen_by_its_transaction(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = issued(time.time())
+    engine.sign_in(token, None, sign_up=True)
+    transact = engine.store.transact
+
+    def behind_a_drop(change: Any, audit: Any) -> Any:
+        monkeypatch.undo()
+        query(engine, "DROP USER todd")
+        return transact(change, audit)
+
+    monkeypatch.setattr(engine.store, "transact", behind_a_drop)
+    with pytest.raises(IdentityDropped):
+        engine.sign_in(token, Rights({"a": READ}), sign_up=True)
+    assert engine.user("todd") is None
+
+
+def test_identities_of_other_issuers_and_subjects_are_not_dropped_with_one(engine: Engine) -> None:
+    engine.sign_in(TODD, None, sign_up=True)
+    query(engine, "DROP USER todd")
+    for other in (replace(TODD, subject="43"), replace(TODD, issuer="https://two", name="tina")):
+        engine.sign_in(other, None, sign_up=True)
+    assert [engine.user(name) is not None for name in ("todd", "tina")] == [True, True]
+
+
+def test_a_dropped_identity_is_known_to_other_processes_and_after_a_restart(
+    tmp_path: Path,
+) -> None:
+    token = issued(time.time())
+    path = tmp_path / "s.db"
+    with closing(SqliteStore(path)) as one, closing(SqliteStore(path)) as other:
+        Engine(one, Passwords(4)).sign_in(token, None, sign_up=True)
+        assert Engine(other).recognize(token, None) is not None
+        query(Engine(one), "DROP USER todd")
+        with pytest.raises(IdentityDropped):
+            Engine(other).recognize(token, None)
+    with closing(SqliteStore(path)) as again, pytest.raises(IdentityDropped):
+        Engine(again).sign_in(token, None, sign_up=True)
+
+
+def test_a_user_is_adopted_only_where_that_is_set(engine: Engine) -> None:
+    assert Door().adopt == "none"
+    with pytest.raises(IdentityTaken) as refused:
+        engine.sign_in(Identity("", "1", "plain"), None, sign_up=True)
+    assert "user name" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +261,8 @@ def test_a_store_of_version_2_takes_identities_after_its_upgrade(tmp_path: Path)
     path = tmp_path / "s.db"
     SqliteStore(path).close()
     connection = apsw.Connection(str(path))
-    connection.execute("DROP TABLE identities; PRAGMA user_version = 2")
+    connection.execute("DROP TABLE identities; DROP TABLE dropped_identities")
+    connection.execute("DROP TABLE known_logins; PRAGMA user_version = 2")
     connection.close()
     with closing(SqliteStore(path)) as store:
         assert store.upgraded == 2

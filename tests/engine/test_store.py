@@ -1,12 +1,13 @@
 """The contract of a store: what every one of them promises."""
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from headgate_engine import Audit, RetentionPolicy, Store, Tx
+from headgate_engine import Audit, KnownLogin, RetentionPolicy, Store, Tx, memory, sqlite_logins
 from headgate_grammar import Privilege
 
 HASH = "$2b$04$" + "." * 53
@@ -225,3 +226,107 @@ def test_what_changes_nothing_is_no_change(store: Store) -> None:
     change(store, add("a"))
     assert change(store, lambda tx: tx.user("a")) == 1
     assert store.fence() == 1 and len(store.audit()) == 1
+
+
+def bind(name: str, subject: str) -> Callable[[Tx], None]:
+    def step(tx: Tx) -> None:
+        user = tx.user(name)
+        assert user is not None
+        tx.bind(user, "https://idp", subject)
+
+    return step
+
+
+def test_the_identity_of_a_dropped_user_stays_behind_with_the_time(store: Store) -> None:
+    before = time.time()
+    change(store, add("todd"), bind("todd", "42"), add("alice"), bind("alice", "43"), add("bob"))
+    assert store.dropped("https://idp", "42") is None
+    change(store, drop("todd"), drop("bob"))
+    dropped = store.dropped("https://idp", "42")
+    assert dropped is not None and before <= dropped <= time.time()
+    assert store.identified("https://idp", "42") is None
+    assert store.dropped("https://idp", "43") is store.dropped("https://other", "42") is None
+    change(store, add("todd"), bind("todd", "42"))
+    assert store.dropped("https://idp", "42") == dropped
+    change(store, drop("todd"))
+    again = store.dropped("https://idp", "42")
+    assert again is not None and again >= dropped
+
+
+def test_a_drop_that_is_undone_leaves_no_dropped_identity(store: Store) -> None:
+    change(store, add("todd"), bind("todd", "42"))
+
+    def undone(tx: Tx) -> None:
+        drop("todd")(tx)
+        assert tx.dropped("https://idp", "42") is not None
+        raise KeyError("stop")
+
+    with pytest.raises(KeyError):
+        store.transact(undone, Audit("", "", ""))
+    assert store.dropped("https://idp", "42") is None
+    assert store.identified("https://idp", "42") is not None
+
+
+def test_dropped_identities_are_forgotten_after_400_days(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change(store, *(step for n in "abc" for step in (add(n), bind(n, n))))
+    now = time.time()
+    for day, name in ((0, "a"), (1, "b"), (400.5, "c")):
+        monkeypatch.setattr(time, "time", lambda day=day: now + day * 86_400)
+        change(store, drop(name))
+    assert store.dropped("https://idp", "a") is None
+    assert store.dropped("https://idp", "b") == now + 86_400
+    assert store.dropped("https://idp", "c") is not None
+
+
+def test_a_clock_that_was_set_back_does_not_make_a_drop_earlier(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    for at in (now, now - 3600):
+        monkeypatch.setattr(time, "time", lambda at=at: at)
+        change(store, add("todd"), bind("todd", "42"), drop("todd"))
+    assert store.dropped("https://idp", "42") == now
+
+
+def ids(store: Store) -> list[str]:
+    return [account.id for account in store.users()]
+
+
+def test_known_logins_are_upserted_and_read_newest_first(store: Store) -> None:
+    change(store, add("todd"), add("alice"))
+    todd, alice = ids(store)
+    revision, records = store.fence(), len(store.audit())
+    first = [KnownLogin(todd, "192.0.2.0/24", "m1", 10), KnownLogin(alice, "::1/128", "m2", 20)]
+    store.remember_logins(first)
+    assert store.known_logins(10) == first[::-1]
+    later = [KnownLogin(todd, "192.0.2.0/24", "m1", 30), KnownLogin(todd, "192.0.2.0/24", "m3", 15)]
+    store.remember_logins([*later, KnownLogin(alice, "::1/128", "m2", 5)])
+    assert store.known_logins(10) == [later[0], first[1], later[1]]
+    assert store.known_logins(2) == [later[0], first[1]]
+    store.remember_logins([])
+    assert (store.fence(), len(store.audit())) == (revision, records)
+
+
+def test_known_logins_go_with_their_user_and_never_come_back(store: Store) -> None:
+    change(store, add("todd"), add("alice"))
+    todd, alice = ids(store)
+    rows = [KnownLogin(todd, "n", "m", 1), KnownLogin(alice, "n", "m", 2)]
+    store.remember_logins(rows)
+    change(store, drop("todd"), add("todd"))
+    assert store.known_logins(10) == rows[1:]
+    store.remember_logins(rows)  # from a worker that does not know of the drop yet
+    assert store.known_logins(10) == rows[1:]
+
+
+def test_only_the_newest_known_logins_are_kept(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (memory, sqlite_logins):
+        monkeypatch.setattr(module, "KEPT_LOGINS", 5)
+    change(store, add("todd"))
+    (todd,) = ids(store)
+    store.remember_logins([KnownLogin(todd, f"n{n}", "m", n) for n in range(8)])
+    store.remember_logins([KnownLogin(todd, "n4", "m", 9), KnownLogin(todd, "n2", "m", 1)])
+    assert [login.network for login in store.known_logins(10)] == ["n4", "n7", "n6", "n5", "n3"]

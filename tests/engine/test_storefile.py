@@ -10,7 +10,17 @@ from pathlib import Path
 import apsw
 import pytest
 
-from headgate_engine import Audit, Engine, Passwords, SqliteStore, StoreError, Tx, Unavailable
+from headgate_engine import (
+    Audit,
+    Engine,
+    KnownLogin,
+    Passwords,
+    Refused,
+    SqliteStore,
+    StoreError,
+    Tx,
+    Unavailable,
+)
 from headgate_engine.user import EVERYBODY
 
 
@@ -54,7 +64,7 @@ def add_many(tx: Tx, prefix: str) -> None:
         (Path.touch, "is an empty file"),
         (lambda path: path.write_text("no database at all, but long enough\n" * 50), "no store"),
         (make_foreign, "not a store of Headgate"),
-        (make_newer, "has schema version 99; this Headgate knows up to 3"),
+        (make_newer, "has schema version 99; this Headgate knows up to 4"),
         (make_damaged, "damaged, or no store at all"),
         (Path.mkdir, "cannot open store"),
     ],
@@ -179,3 +189,63 @@ def test_threads_that_ended_leave_no_connection_open(tmp_path: Path) -> None:
     gc.collect()
     assert len(store._open_readers) <= 1
     store.close()
+
+
+def test_a_store_of_version_3_is_upgraded_and_kept_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "users.db"
+    connection = apsw.Connection(str(path))
+    connection.execute((Path(__file__).parent / "store_v3.sql").read_text()).fetchall()
+    connection.close()
+    store = SqliteStore(path)
+    assert (store.created, store.upgraded, store.check()) == (False, 3, [])
+    todd = store.identified("https://idp", "42")
+    assert todd is not None and todd.name == "todd" and list(todd.grants) == ["db"]
+    store.remember_logins([KnownLogin(todd.id, "192.0.2.0/24", "2 x", 7)])
+    assert len(store.known_logins(9)) == 1 and store.fence() == 3
+    store.transact(lambda tx: tx.drop_user(todd), Audit("", "", "DROP USER todd"))
+    assert store.dropped("https://idp", "42") is not None and store.known_logins(9) == []
+    store.close()
+    old = apsw.Connection(str(tmp_path / "users.db.v3"))
+    assert old.pragma("user_version") == 3
+    assert old.execute("SELECT subject FROM identities").get == "42"
+    old.close()
+    again = SqliteStore(path)
+    assert again.upgraded == 0
+    again.close()
+
+
+def test_an_upgrade_that_fails_halfway_leaves_the_store_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "users.db"
+    connection = apsw.Connection(str(path))
+    connection.execute((Path(__file__).parent / "store_v3.sql").read_text()).fetchall()
+    connection.execute("CREATE TABLE known_logins (in_the_way)")
+    connection.close()
+    with pytest.raises(StoreError):
+        SqliteStore(path)
+    connection = apsw.Connection(str(path))
+    assert connection.pragma("user_version") == 3
+    tables = "SELECT count(*) FROM sqlite_schema WHERE name = 'dropped_identities'"
+    assert connection.execute(tables).get == 0
+    connection.close()
+
+
+def test_known_logins_outlive_the_process_and_leave_what_readers_cached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headgate_engine.seen.TRUSTED_SECONDS", 0.0)  # readers look at the file
+    one, other = SqliteStore(tmp_path / "users.db"), SqliteStore(tmp_path / "users.db")
+    one.transact(lambda tx: tx.add_user("todd", "hash", False), Audit("", "", "A"))
+    todd = other.user("todd")
+    assert todd is not None
+    for second in range(3):
+        one.remember_logins([KnownLogin(todd.id, "192.0.2.0/24", "1 x", second)])
+        one.record([Refused("2026-11-01", "", "", "login", "refused")])
+        assert other.user("todd") is todd
+    one.transact(lambda tx: tx.put_user(todd, hash="else", admin=False), Audit("", "", "B"))
+    changed = other.user("todd")
+    assert changed is not None and changed.hash == "else"
+    one.close()
+    other.close()
+    again = SqliteStore(tmp_path / "users.db")
+    assert again.known_logins(9) == [KnownLogin(todd.id, "192.0.2.0/24", "1 x", 2)]
+    again.close()

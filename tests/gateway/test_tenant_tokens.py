@@ -1,5 +1,7 @@
 """Of auth-gateway's features those about tokens, G15 to G27; the others are in test_features.py."""
 
+import asyncio
+import json
 import subprocess
 import sys
 import time
@@ -14,6 +16,12 @@ import tokens_made as made
 from gateway_world import configured, upstream
 from harness import Server, poll_until
 from headgate_server.cli import main as serve_main
+from headgate_server.credentials import Shown
+from headgate_server.gateway.settings import TenantTokens
+from headgate_server.gateway.tokens import TenantLogin
+from headgate_server.options import seconds
+from headgate_server.pairs import Pairs
+from headgate_server.refusals import TokenRejected
 from key_server import KeyServer, Said
 from tenant_world import (
     LOKI_PUSH,
@@ -236,3 +244,121 @@ def test_g27_times(serve: Callable[..., Server], parts: Parts, mimir: Server) ->
         assert ask(mimir, QUERY, token(tenant_id="team-a", **claims)) == status, claims
     lax = serve(*seed_flags(parts, "mimir", "-gateway.auth.require-exp=false"))
     assert ask(lax, QUERY, token(tenant_id="team-a")) == 200
+
+
+# Of tokens that a Mimir upstream refuses: the configuration beside `jwt.secret`, the token, the
+# reason in the log. The client's answer is `invalid token` for all of them.
+OTHERS = "o" * 40
+ISSUER = f"""
+[auth.jwt]
+enabled = true
+header-name = "Authorization"
+username-claim = "sub"
+jwk-set-value = '{jwks(made.key("issuer")).decode()}'
+"""
+
+
+@pytest.mark.parametrize("users", [True, False])
+@pytest.mark.parametrize(
+    ("beside", "claims", "reason"),
+    [
+        ("", {}, 'no claim "tenant_id"'),
+        ("", {"tenant_id": None}, 'no claim "tenant_id"'),
+        ("", {"tenant_id": 7}, "no tenant in the claims"),
+        ("", {"tenant_id": "team-a", "exp": 1}, "exp is past"),
+        (f'[http]\nshared-secret = "{OTHERS}"', {}, 'no claim "tenant_id"'),
+        (ISSUER, {}, 'no claim "tenant_id"'),
+    ],
+)
+def test_the_log_says_what_is_wrong_with_a_token_by_the_link_that_it_is_for(
+    serve: Callable[..., Server],
+    tmp_path: Path,
+    parts: Parts,
+    beside: str,
+    claims: dict[str, Any],
+    reason: str,
+    users: bool,
+) -> None:
+    table = upstream("mimir", urls=[parts["ruler"].url], jwt={"secret": SECRET})
+    server = configured(serve, tmp_path, table + beside + "\n")
+    if users:
+        server.bootstrap("CREATE DATABASE a")
+    said = {"exp": int(time.time()) + 60} | claims
+    text = made.token(SECRET.encode(), said, "HS256")
+    answer = server.request("GET", QUERY, None, bearer(text))
+    assert answer.status == 401 and b"invalid token" in answer.body
+    assert f"invalid token: {reason}" in server.log().replace('\\"', '"')
+    assert "bearer auth disabled" not in server.log()
+
+
+def test_a_token_of_a_user_is_still_the_shared_secrets(
+    serve: Callable[..., Server], tmp_path: Path, parts: Parts
+) -> None:
+    table = upstream("mimir", urls=[parts["ruler"].url], jwt={"secret": SECRET})
+    beside = f'[http]\nshared-secret = "{OTHERS}"\n'
+    server = configured(serve, tmp_path, table + beside)
+    server.bootstrap(
+        "CREATE DATABASE a; CREATE USER todd WITH PASSWORD 'x'; GRANT READ ON a TO todd"
+    )
+    exp = int(time.time()) + 60
+    assert ask(server, QUERY, token(OTHERS, username="todd", exp=exp), X_Scope_OrgID="a") == 200
+    assert parts["ruler"].last.tenant == "a"
+    wrong = token("x" * 40, username="todd", exp=exp)
+    assert server.request("GET", QUERY, None, bearer(wrong)).status == 401
+    assert "signature is invalid" in server.log()
+
+
+@pytest.mark.parametrize("lifetime", ["0s", "60m"])
+def test_a_key_that_left_the_set_is_refused_at_once(lifetime: str) -> None:
+    pair, other = made.key("leaves"), made.key("stays")
+
+    def key_set(*keys: Any) -> Said:
+        entries = [made.jwk(key, kid=name) for name, key in keys]
+        return Said(body=json.dumps({"keys": entries}).encode())
+
+    said = [key_set(("leaves", pair), ("stays", other)), key_set(("stays", other))]
+    exp = int(time.time()) + 600
+    old, new = (
+        made.token(key, {"tenant_id": "team-a", "exp": exp}, header={"kid": name})
+        for name, key in (("leaves", pair), ("stays", other))
+    )
+
+    async def work(url: str) -> None:
+        login = TenantLogin(
+            TenantTokens(
+                jwk_set_url=url,
+                allow_insecure_jwk_set_url=True,
+                cache_ttl=seconds(lifetime),
+            )
+        )
+        for text in (old, new, old, new):
+            assert (await login.principal(text)).name == "token:team-a"
+        keys.set(1)
+        if lifetime != "0s":
+            source: Any = login._by_keys.source if login._by_keys is not None else None
+            source._until = source._ahead = 0.0  # as if its time were over
+        with pytest.raises(TokenRejected) as refused:
+            await login.principal(old)
+        assert refused.value.reason == "unknown kid"
+        assert (await login.principal(new)).name == "token:team-a"
+        await login.close()
+
+    with KeyServer(said, stays=True) as keys:
+        asyncio.run(work(keys.url))
+
+
+@pytest.mark.parametrize("blank", ["\xa0", "\x85", "\x1f", "\x0b"])
+def test_a_header_knows_no_blanks_but_blank_and_tab(blank: str) -> None:
+    login = TenantLogin(TenantTokens(secrets=(SECRET,), extra_headers=("X-Id-Token",)))
+
+    def found(extra: str, authorization: str) -> str:
+        given = {"X-Id-Token": [extra], "authorization": [authorization]}
+        shown = Shown(Pairs([]), lambda name: given[name])
+        return login.token(shown, secret=False, issuers=False)
+
+    text = tenant()
+    assert found("", f"Bearer {text}") == found(" \t", f"\tBearer {text} ") == text
+    assert found(f"\tBearer {text} ", "") == text
+    # A header with anything else in it has a token, and is not passed over.
+    assert found(blank, f"Bearer {text}") == blank
+    assert found("", f"Bearer {text}{blank}") == text + blank

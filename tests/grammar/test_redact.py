@@ -8,6 +8,17 @@ from headgate_grammar import ParseError, parse, redact
 from statements_at_random import Statements, mutated
 
 LEAKY = [
+    "CREATE SUBSCRIPTION s ON d.r DESTINATIONS ALL 'http://n:hunter2@h:1'",
+    "CREATE SUBSCRIPTION s ON d.r DESTINATIONS ANY 'udp://h:1', 'n:hunter2/?@h:1'",
+    "CREATE SUBSCRIPTION s ON d.r DESTINATIONS ALL 'http://h:1/?u=n&p=hunter2'",
+    "CREATE SUBSCRIPTION s ON d.r DESTINATIONS 'http://n:hunter2@h:1'",
+    "SELECT x FROM m WHERE u = 'https://n:it\\'shunter2@h:1/'",
+    "SELECT x FROM m WHERE u = 'https://n:hun@hunter2@h:1/'",
+    "SELECT x FROM m WHERE u = 'https://h:1/?token=hunter2'",
+    'SELECT "https://h:1/?a=b&api_key=hunter2" FROM m',
+    'SELECT x FROM "https://n:hunter2@h"',
+    "SHOW STATS FOR 'https://n:hunter2@h' -- https://n:hunter2@h",
+    "connect https://n:hunter2@h:8086",
     "CREATE USER n WITH PASSWORD 'hunter2'",
     "create user n with password'hunter2'",
     "CREATE USER n WITH PASSWORD 'two hunter2'",

@@ -77,7 +77,78 @@ def test_grants_that_are_given_here_stay_where_tokens_say_nothing_of_them(
     server.query("GRANT WRITE ON b TO todd")
     assert whoami(server, token).json["grants"] == {"b": "WRITE"}
     server.query("DROP USER todd")
-    assert whoami(server, token).json["grants"] == {}  # somebody new of that name
+    assert whoami(server, token).status == 401
+    newcomer = made.token(KEY, claims(sub="todd2", name="todd"))
+    assert whoami(server, newcomer).json["grants"] == {}
+
+
+def test_a_token_from_before_drop_user_is_refused_by_each_worker_and_after_a_restart(
+    configured: Configured, plain: str
+) -> None:
+    server = configured(plain + 'leeway = "0s"', "--workers", "2")
+    now = int(time.time())
+    tokens = [made.token(KEY, claims(iat=now)), made.token(KEY, claims(iat=now, jti="other"))]
+    untimed = made.token(KEY, claims())
+    assert {whoami(server, token).status for token in (*tokens, untimed) * 4} == {200}
+    server.query("DROP USER todd")
+    answers = [whoami(server, token) for token in (*tokens, untimed) * 6]
+    assert {(answer.status, answer.error) for answer in answers} == {(401, "invalid token")}
+    assert "invalid token: not provably issued after its user was dropped" in server.log()
+    server.stop()
+    server.start()
+    assert {whoami(server, token).status for token in (*tokens, untimed)} == {401}
+    assert server.query("SHOW USERS").rows() == [["root", True]]
+    later = made.token(KEY, claims(iat=int(time.time()) + 1))
+    poll_until(lambda: whoami(server, later).status == 200, "a token from later is not accepted")
+    assert whoami(server, tokens[0]).status == 401  # the user that is back is another one
+
+
+@pytest.mark.parametrize("ahead", [-60, 0, 30])
+def test_an_issuers_clock_may_be_ahead_by_leeway_without_bringing_a_dropped_user_back(
+    configured: Configured, plain: str, ahead: int
+) -> None:
+    server = configured(plain)  # with the leeway of 60 s that is the default
+    token = made.token(KEY, claims(iat=int(time.time()) + ahead))
+    assert whoami(server, token).status == 200
+    server.query("DROP USER todd")
+    assert whoami(server, token).status == 401
+
+
+def test_a_refused_token_shows_as_little_of_names_as_it_can(
+    configured: Configured, plain: str
+) -> None:
+    closed = plain.replace("auto-sign-up = true", "auto-sign-up = false")
+    server = configured(closed)
+    server.query("CREATE USER plain WITH PASSWORD 'x'")
+
+    def answers() -> list[tuple[int, str]]:
+        found = [whoami(server, made.token(KEY, claims(sub=name))) for name in names]
+        return [(answer.status, answer.error) for answer in found]
+
+    names = ["plain", "root", "no-such-user"]
+    assert answers() == [(401, "invalid token")] * 3
+    assert "invalid token: its user name belongs to another user" in server.log()
+
+
+def test_a_user_made_here_is_not_adopted_unless_that_is_set(
+    configured: Configured, plain: str
+) -> None:
+    server = configured(plain)
+    server.query("CREATE USER plain WITH PASSWORD 'x'; GRANT ALL ON a TO plain")
+    answer = whoami(server, made.token(KEY, claims(sub="plain")))
+    assert (answer.status, answer.error) == (403, "the token gives no user here")
+    assert "its user name belongs to another user" in server.log()
+
+
+@pytest.mark.parametrize("prefix", ["", "Bearer%20", "bearer+", "BEARER%20%20"])
+def test_a_scheme_in_front_of_a_token_in_the_url_is_removed(
+    configured: Configured, plain: str, prefix: str
+) -> None:
+    server = configured(plain + "url-login = true")
+    token = made.token(KEY, claims())
+    answer = server.request("GET", f"/api/whoami?auth_token={prefix}{token}")
+    assert (answer.status, answer.json["name"]) == (200, "todd")
+    assert token not in server.log()
 
 
 def test_each_issuer_has_its_own_keys_and_its_own_users(
@@ -275,7 +346,7 @@ def test_a_minted_token_logs_in(serve: Callable[..., Server], tmp_path: Path) ->
         ({"exp": 1}, 401, "exp            failed: exp is past"),
         ({"aud": "there"}, 401, "audiences      failed: aud is not one of audiences"),
         ({"role": "?"}, 403, "rights         failed: the token gives no role here"),
-        ({"sub": "root"}, 403, "user           failed: the user name belongs to somebody else"),
+        ({"sub": "root"}, 403, "user           failed: its user name belongs to another user"),
         ({"exp": "soon"}, 401, "types          failed: exp is no number"),
         ({"iss": "a\u0085b"}, 401, "rights         failed: iss is too long, or not printable"),
         ({"sub": ""}, 401, "sub            failed: no sub"),

@@ -10,9 +10,11 @@ import pytest
 import tokens_made as made
 from headgate_engine import Rights
 from headgate_grammar import Privilege
+from headgate_server.credentials import Assertion, Shown, credentials
 from headgate_server.jwt import Issuers, NoRights, TokenError, read_jwt_settings
 from headgate_server.jwt.issuer import Issuer
 from headgate_server.jwt.settings import JwtSettings
+from headgate_server.pairs import Pairs
 from key_server import KeyServer, Said
 
 KEY = made.key("settings")
@@ -177,3 +179,150 @@ def test_many_who_ask_with_one_token_while_its_key_is_withdrawn_hear_the_same() 
             return [str(one) for one in found]
 
         assert asyncio.run(work()) == ["no key here made that signature"] * 5
+
+
+def test_no_user_is_adopted_unless_that_is_set() -> None:
+    issuer = {"iss": "https://two", "key-value": made.pem(OTHER)}
+    settings = read_jwt_settings(BASE | {"issuer": [issuer]})
+    assert (settings.adopt_existing, settings.also[0].adopt_existing) == ("none", "none")
+
+
+@pytest.mark.parametrize(
+    ("entry", "group", "database"),
+    [
+        (r"CORP\sre:a:READ", r"CORP\sre", "a"),
+        (r"CORP\\sre:a:READ", r"CORP\\sre", "a"),
+        (r"ns\:team:a:READ", "ns:team", "a"),
+        (r"x\\:y:a:READ", r"x\:y", "a"),
+        (r"team:d\b:READ", "team", r"d\b"),
+        (r"team:d\:b", "team", "d:b"),
+        ("a\nb:a:READ", "a\nb", "a"),
+    ],
+)
+def test_a_backslash_in_a_mapping_escapes_a_colon_and_is_else_itself(
+    entry: str, group: str, database: str
+) -> None:
+    issuer = Issuer(
+        read_jwt_settings(BASE | {"databases-attribute-path": "groups", "db-mapping": [entry]})
+    )
+    assert issuer.rights({"groups": [group]}) == Rights({database: Privilege.READ})
+    assert issuer.rights({"groups": [group + "x"]}) == Rights()
+
+
+@pytest.mark.parametrize("entry", ["team", "team:", ":a:READ", r"team\:a", "t:a:READ:x", "t:a:"])
+def test_a_mapping_that_has_no_three_parts_is_refused(entry: str) -> None:
+    more = {"databases-attribute-path": "groups", "db-mapping": [entry]}
+    with pytest.raises(ValueError, match="^db-mapping: "):
+        Issuer(read_jwt_settings(BASE | more))
+
+
+JWKS = json.dumps({"keys": [made.jwk(KEY, kid="one"), made.jwk(OTHER, kid="two")]})
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        ({"kid": "one"}, "todd"),
+        ({"kid": "three"}, "unknown kid"),
+        ({"kid": ""}, "unknown kid"),
+        ({"kid": "two"}, "no key here made that signature"),
+        ({}, "no kid, and the keys here have one"),
+    ],
+)
+def test_a_token_that_no_key_is_for_is_said_to_be_so(header: dict[str, str], reason: str) -> None:
+    settings = read_jwt_settings(
+        {key: BASE[key] for key in BASE if key != "key-value"} | {"jwk-set-value": JWKS}
+    )
+    assert verdict(settings, made.token(KEY, claims(), header=header)) == reason
+
+
+@pytest.mark.parametrize(
+    ("accepted", "reason"),
+    [
+        (False, "signed over its base64 padding, see accept-padded-signature of [auth.jwt]"),
+        (True, "todd"),
+    ],
+)
+def test_a_token_that_was_signed_with_its_padding_is_said_to_be_so(
+    accepted: bool, reason: str
+) -> None:
+    settings = read_jwt_settings(BASE | {"accept-padded-signature": accepted})
+    text = next(
+        token
+        for pad in ("", "x", "xx")
+        if "=" in (token := made.token(KEY, claims(pad=pad), padded=True)).split(".")[1]
+    )
+    assert verdict(settings, text) == reason
+    wrong = made.token(made.key("third"), claims(), padded=True)
+    assert verdict(settings, wrong) == "no key here made that signature"
+
+
+@pytest.mark.parametrize("iat", [None, 0, 1.5, 1_000_000, -5])
+def test_an_identity_has_the_earliest_time_of_issue(iat: float | None) -> None:
+    issuer = Issuer(read_jwt_settings(BASE | {"leeway": "30s"}))
+    earliest = None if iat is None else max(0.0, iat) - 30.0
+    assert issuer.identity({"sub": "todd", "iat": iat}).issued == earliest
+    assert issuer.identity({"sub": "todd", "iat": -(10**400)}).issued == -30.0
+
+
+@pytest.mark.parametrize(
+    ("header", "parameter", "expected"),
+    [
+        ("", "b", "b"),
+        (" \t", "b", "b"),
+        ("\xa0", "b", "\xa0"),
+        ("\x85", "b", "\x85"),
+        ("\x1f", "b", "\x1f"),
+        ("\ta ", "b", "a"),
+        ("Bearer  a", "b", "a"),
+        ("Bearer\xa0a", "b", "Bearer\xa0a"),
+        ("", "bearer b", "b"),
+        ("", "Bearer b", "b"),
+        ("", "Bearer\tb", "Bearer\tb"),
+        ("", "Bearer", "Bearer"),
+    ],
+)
+def test_a_token_ends_at_blanks_and_tabs_and_at_nothing_else(
+    header: str, parameter: str, expected: str
+) -> None:
+    headers = {"X-Token": [header], "authorization": []}
+    shown = Shown(Pairs({"auth_token": parameter}), headers.__getitem__)
+    found = credentials(shown, read_jwt_settings(BASE | {"url-login": True}))
+    assert found == Assertion(expected)
+
+
+@pytest.mark.parametrize("name", [" ", "   ", "\xa0", "\u2003", "a\x1fb", ""])
+def test_a_name_of_blanks_is_no_users(name: str) -> None:
+    settings = read_jwt_settings(BASE | {"username-claim": "name"})
+    assert "user name" in verdict(settings, made.token(KEY, claims(name=name)))
+
+
+@pytest.mark.parametrize("stale", ["0s", "24h"])
+def test_without_a_lifetime_of_keys_each_verification_looks_at_the_set(stale: str) -> None:
+    sets = [[made.jwk(KEY, kid="one")], [made.jwk(OTHER, kid="two")]]
+    said = [Said(200, json.dumps({"keys": entries}).encode()) for entries in sets]
+    text = made.token(KEY, claims(), header={"kid": "one"})
+
+    async def work(settings: JwtSettings) -> list[str]:
+        issuers = Issuers(settings)
+        names = [(await issuers.verify(text))[0].identity.name for _ in range(3)]
+        assert len(server.asked) == 3
+        server.set(1)
+        for _ in range(2):
+            with pytest.raises(TokenError) as refused:
+                await issuers.verify(text)
+            names.append(str(refused.value))
+        await issuers.close()
+        return names
+
+    with KeyServer(said, stays=True) as server:
+        options = {
+            "header-name": "X-Token",
+            "username-claim": "sub",
+            "jwk-set-url": server.url,
+            "allow-insecure-jwk-set-url": True,
+            "cache-ttl": "0s",
+            "stale-if-error": stale,
+        }
+        found = asyncio.run(work(read_jwt_settings(options)))
+    assert found == ["todd"] * 3 + ["unknown kid"] * 2

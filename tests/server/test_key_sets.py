@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -254,6 +255,121 @@ def test_what_takes_its_place_goes_on_with_its_keys_and_asks_anew() -> None:
     with KeyServer([Said(200, keys(ONE)), Said(200, keys(TWO))]) as server:
         with_source(settings(server.url), work)
         assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize("stale", [0.0, 86_400.0])
+def test_without_a_lifetime_each_verification_fetches_and_those_together_share_one(
+    stale: float,
+) -> None:
+    clock = Clock()
+
+    async def work(source: Fetched) -> list[list[str | None]]:
+        found = [await kids(source), await kids(source)]
+        clock.now += 1
+        found += await asyncio.gather(*(kids(source) for _ in range(50)))
+        return found
+
+    said = [
+        Said(200, keys(ONE), {"Cache-Control": "max-age=600"}),
+        Said(200, keys(TWO)),
+        Said(200, keys(ONE), seconds=0.2),
+    ]
+    with KeyServer(said) as server:
+        unkept = settings(server.url, cache_ttl=0.0, min_cache_ttl=5.0, stale_if_error=stale)
+        found = with_source(unkept, work, clock)
+        assert found == [["one"], ["two"], *[["one"]] * 50]
+        assert len(server.asked) == 3
+
+
+def test_without_a_lifetime_a_key_that_is_gone_verifies_nothing_from_then_on() -> None:
+    async def work(source: Fetched) -> list[list[str | None]]:
+        return [await kids(source) for _ in range(3)]
+
+    with KeyServer([Said(200, keys(ONE, TWO)), Said(200, keys(TWO)), Said(500)]) as server:
+        found = with_source(settings(server.url, cache_ttl=0.0), work)
+        # While the server fails, the last keys stay good for `stale-if-error`.
+        assert found == [["one", "two"], ["two"], ["two"]]
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        (["max-age=30"], 30),
+        (["Max-Age=30"], 30),
+        (["MAX-AGE=30, Public"], 30),
+        (['public,\tmAx-aGe="30"\t, x'], 30),
+        (["public", "MAX-AGE=30"], 30),
+        (['private="a, max-age=30, b"'], 60),
+        (['x="\\", max-age=30"'], 60),
+        (["max-age=\u0663\u0660"], 60),
+        (["max-age=30\xa0"], 60),
+        (["max-age=-30"], 60),
+        (["max-age =30"], 60),
+        (["max-age=99999999999999999999"], 60),
+        (["s-maxage=30"], 60),
+        (["max-age=0"], 5),
+        ([], 60),
+    ],
+)
+def test_the_lifetime_is_max_age_whatever_its_letters_if_it_is_less(
+    headers: list[str], seconds: float
+) -> None:
+    source = Fetched(settings("http://localhost/", cache_ttl=60.0), Clock())
+    assert source._lifetime(",".join(headers)) == seconds
+
+
+def test_each_line_of_cache_control_counts() -> None:
+    clock = Clock()
+
+    async def work(source: Fetched) -> None:
+        await source.keys()
+        clock.now += 31
+        await source.keys()
+
+    said = Said(200, keys(ONE), {"Cache-Control": "public", "cache-control": "Max-Age=30"})
+    with KeyServer([said]) as server:
+        with_source(settings(server.url), work, clock)
+        assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "sent"),
+    [
+        ("abc", "Bearer abc"),
+        ("\t abc \r\n", "Bearer abc"),
+        ("Bearer abc\n", "Bearer abc"),
+        ("bearer abc", "bearer abc"),
+    ],
+)
+def test_the_token_for_a_key_set_is_read_at_every_fetch(
+    tmp_path: Path, text: str, sent: str
+) -> None:
+    file = tmp_path / "token"
+    file.write_text("the-first")
+
+    async def work(source: Fetched) -> None:
+        await source.keys()
+        file.write_text(text)
+        await source.keys()
+
+    with KeyServer([Said(200, keys(ONE))]) as server:
+        more = {"cache_ttl": 0.0, "jwk_set_bearer_token_file": str(file)}
+        with_source(settings(server.url, **more), work)
+        assert [asked["authorization"] for asked in server.asked] == ["Bearer the-first", sent]
+
+
+@pytest.mark.parametrize("text", ["", " \n", "two\nlines", "a\x1cb", "caf\u00e9"])
+def test_a_token_that_cannot_be_sent_is_refused_at_the_start(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "token"
+    file.write_text(text)
+    with pytest.raises(ValueError, match="^jwk-set-bearer-token-file: "):
+        Fetched(settings("http://localhost/", jwk_set_bearer_token_file=str(file)))
+
+
+def test_a_url_without_tls_is_refused_with_the_option_that_allows_it() -> None:
+    with pytest.raises(ValueError, match="allow-insecure-jwk-set-url = true") as error:
+        Fetched(JwtSettings(jwk_set_url="http://idp/keys?s=Zk7"))
+    assert "Zk7" not in str(error.value) and "https" in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Threads with a queue that has an end."""
+"""Threads with a queue that has an end and is shared fairly."""
 
 import asyncio
 import threading
@@ -33,5 +33,60 @@ def test_a_client_that_leaves_does_not_free_the_thread_that_works_for_it() -> No
 def test_what_the_work_raises_comes_back() -> None:
     pool = Pool(1, 1)
     with pytest.raises(ZeroDivisionError):
-        asyncio.run(pool.run(divmod, 1, 0))
+        asyncio.run(pool.run(lambda: divmod(1, 0)))
     pool.close()
+
+
+def _order(pool: Pool, calls: list[tuple[str, int]]) -> list[str]:
+    """The keys of *calls* in the order in which *pool* makes them, after one that it waits for."""
+    begin, made = threading.Event(), list[str]()
+    first = pool.submit(begin.wait, "first")
+    futures = [
+        pool.submit(lambda key=key: made.append(key), key)  # type: ignore[misc]
+        for key, count in calls
+        for _ in range(count)
+    ]
+    begin.set()
+    for future in [first, *futures]:
+        future.result(10)
+    return made
+
+
+def test_keys_take_turns_however_many_calls_each_has() -> None:
+    pool = Pool(1, 100)
+    assert _order(pool, [("a", 4), ("b", 2), ("c", 1)]) == ["a", "b", "c", "a", "b", "a", "a"]
+    pool.close()
+
+
+def test_a_key_has_a_share_of_the_queue_and_of_the_threads() -> None:
+    pool, done = Pool(3, 6, share=2, at_once=1), threading.Event()
+    running = pool.submit(done.wait, "a")
+    waiting = [pool.submit(done.wait, "a") for _ in range(2)]
+    with pytest.raises(Overloaded):
+        pool.submit(int, "a")
+    # The other threads are there for others.
+    assert pool.submit(int, "b").result(10) == 0
+    assert not any(future.running() for future in waiting)
+    done.set()
+    assert all(future.result(10) for future in [running, *waiting])
+    pool.close()
+
+
+def test_a_call_that_was_cancelled_leaves_its_place() -> None:
+    pool, done = Pool(1, 1), threading.Event()
+    running = pool.submit(done.wait)
+    waiting = pool.submit(int)
+    assert waiting.cancel()
+    again = pool.submit(int)
+    done.set()
+    assert running.result(10) and again.result(10) == 0
+    pool.close()
+
+
+def test_closing_drops_what_only_waits() -> None:
+    pool, done = Pool(1, 5), threading.Event()
+    running, waiting = pool.submit(done.wait), pool.submit(int)
+    assert not pool.close(0)
+    assert waiting.cancelled() and not running.done()
+    done.set()
+    assert running.result(10)

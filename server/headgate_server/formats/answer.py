@@ -1,6 +1,6 @@
 """One statement's answer, and what a format makes of several."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,6 +21,21 @@ class Answer:
     encoded: bytes | None = None
 
 
+class Splice(Protocol):
+    """Cuts the one result out of an InfluxDB's answer as it comes, for a place in another answer.
+
+    `piece` and `end` raise ValueError for what is no answer to one statement.
+    """
+
+    def piece(self, part: bytes) -> bytes:
+        """Returns what can be handed on after *part* has come."""
+        ...
+
+    def end(self) -> tuple[bytes, str]:
+        """Returns the rest of the result, and its error ("" for none)."""
+        ...
+
+
 class Format(Protocol):
     """One request's answers as bytes. Made anew for each request: what came before may count."""
 
@@ -34,6 +49,33 @@ class Format(Protocol):
     def fragment(self, document: bytes, id: int) -> tuple[bytes, str]:
         """The one result in *document*, an InfluxDB's answer in this format, as that of statement
         *id*: encoded, and its error. Figures stay as they were written. Raises ValueError.
+        """
+        ...
+
+    def begin(self, count: int) -> bytes:
+        """Returns the beginning of a document with *count* results."""
+        ...
+
+    def between(self) -> bytes:
+        """Returns what stands between a result that was handed on and the next."""
+        ...
+
+    def encoded(self, answer: Answer) -> bytes:
+        """Returns *answer* as one result of a document."""
+        ...
+
+    def end(self) -> bytes:
+        """Returns the end of a document."""
+        ...
+
+    def splice(self, id: int) -> Splice:
+        """Returns what makes an InfluxDB's answer in this format the result of statement *id*."""
+        ...
+
+    def several(self, *, chunked: bool) -> Callable[[bytes], bool]:
+        """Returns a function to be called with each part of an InfluxDB's answer as it comes.
+
+        It returns whether the answer has results of more than one statement.
         """
         ...
 

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from headgate_server.formats.answer import Answer
 from headgate_server.text import readable
@@ -22,11 +22,67 @@ class Csv:
         self._begun = self._begun or bool(text)
         return text.encode()
 
+    def begin(self, count: int) -> bytes:
+        return b""
+
+    def between(self) -> bytes:
+        return b""  # `encoded` and `splice` see to it: a statement may leave no trace
+
+    def encoded(self, answer: Answer) -> bytes:
+        return self.results([answer])
+
+    def end(self) -> bytes:
+        return b""
+
+    def splice(self, id: int) -> "_CsvSplice":
+        separator, self._begun = b"\n" if self._begun else b"", True
+        return _CsvSplice(separator)
+
+    def several(self, *, chunked: bool) -> Callable[[bytes], bool]:
+        return _EmptyLines().found
+
     def fragment(self, document: bytes, id: int) -> tuple[bytes, str]:
         return document, ""  # of an error InfluxDB shows nothing here
 
     def error(self, text: str) -> bytes:
         return _error(text).encode()
+
+
+class _EmptyLines:
+    """Looks for an empty line outside of quotes, which stands between statements.
+
+    It also stands where columns change within a statement: SHOW STATS and SHOW DIAGNOSTICS alone
+    do that.
+    """
+
+    def __init__(self) -> None:
+        self._quoted = False
+        self._line_end = True  # of nothing: an answer does not begin with an empty line
+
+    def found(self, part: bytes) -> bool:
+        for index, text in enumerate(part.split(b'"')):
+            if index:
+                self._quoted = not self._quoted
+                self._line_end = False
+            if not self._quoted and text:
+                if b"\n\n" in text or (self._line_end and text.startswith(b"\n")):
+                    return True
+                self._line_end = text.endswith(b"\n")
+        return False
+
+
+class _CsvSplice:
+    """See Splice. An answer without rows has to be noticed before: it may be an error."""
+
+    def __init__(self, separator: bytes) -> None:
+        self._separator = separator
+
+    def piece(self, part: bytes) -> bytes:
+        separator, self._separator = self._separator, b""
+        return separator + part
+
+    def end(self) -> tuple[bytes, str]:
+        return b"", ""  # of an error InfluxDB shows nothing here
 
 
 def _table(answer: Answer) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -22,6 +22,9 @@ _PRETTY = (
     b",\n        ",
     b"\n    ]\n}\n",
 )
+_ID = re.compile(rb'"statement_id":\s*([0-9]+)')
+_LONGEST_ID = 64
+_LONGEST_HEAD = 256
 _FIRST_ID = re.compile(rb'(\{\s*"statement_id":\s*)0(?=[,\s}])')
 _LAST_ERROR = re.compile(rb'[{,]\s*"error":\s*("(?:[^"\\]|\\.)*")\s*\}\Z')
 _LONGEST_ERROR = 1 << 16
@@ -48,6 +51,24 @@ class Json:
         begin, _, end = _PRETTY if self.pretty else _COMPACT
         return self.document({"results": [_result(answer)]})[len(begin) : -len(end)]
 
+    def begin(self, count: int) -> bytes:
+        return (_PRETTY if self.pretty else _COMPACT)[0]
+
+    def between(self) -> bytes:
+        return (_PRETTY if self.pretty else _COMPACT)[1]
+
+    def encoded(self, answer: Answer) -> bytes:
+        return self._encoded(answer)
+
+    def end(self) -> bytes:
+        return (_PRETTY if self.pretty else _COMPACT)[2]
+
+    def splice(self, id: int) -> "_JsonSplice":
+        return _JsonSplice(id, self.begin(1), self.end())
+
+    def several(self, *, chunked: bool) -> Callable[[bytes], bool]:
+        return _StatementIds(chunked).several
+
     def fragment(self, document: bytes, id: int) -> tuple[bytes, str]:
         begin, _, end = _PRETTY if self.pretty else _COMPACT
         stripped = document.rstrip() + b"\n"
@@ -57,6 +78,8 @@ class Json:
         head = _FIRST_ID.match(result)
         if head is None:
             raise ValueError("an answer without statement_id")
+        if len(_ID.findall(result)) > 1:
+            raise ValueError("an answer to several statements")
         renumbered = head[1] + str(id).encode() + result[head.end() :]
         return renumbered, _error(renumbered)
 
@@ -84,6 +107,68 @@ class Json:
             # Taken pair by pair, or an escaped backslash before a letter b would be torn apart.
             text = _SHORT_ESCAPE.sub(lambda m: _LONG_ESCAPES.get(m[1], m[0]), text)
         return text.encode() + b"\n"
+
+
+class _StatementIds:
+    """Looks for the numbers of statements in an answer that comes in parts.
+
+    In a string each quote is escaped, and tags have strings for values: only the field itself is
+    followed by digits.
+    """
+
+    def __init__(self, chunked: bool) -> None:
+        self._chunked = chunked  # then each part of the same result has its number
+        self._found = False
+        self._rest = b""
+
+    def several(self, part: bytes) -> bool:
+        data = self._rest + part
+        end = 0
+        for match in _ID.finditer(data):
+            if int(match[1]) or (self._found and not self._chunked):
+                return True
+            self._found, end = True, match.end()
+        self._rest = data[max(end, len(data) - _LONGEST_ID) :]
+        return False
+
+
+class _JsonSplice:
+    """See Splice. Holds back as much of the end as an error may take."""
+
+    def __init__(self, id: int, begin: bytes, end: bytes) -> None:
+        self._id, self._begin, self._end = id, begin, end
+        self._several = _StatementIds(False).several
+        self._begun = False
+        self._held = b""
+
+    def piece(self, part: bytes) -> bytes:
+        if self._several(part):
+            raise ValueError("an answer to several statements")
+        self._held += part
+        if not self._begun and len(self._held) < _LONGEST_HEAD:
+            return b""
+        self._start()
+        ready = self._held[:-_LONGEST_ERROR]
+        self._held = self._held[-_LONGEST_ERROR:] if ready else self._held
+        return ready
+
+    def end(self) -> tuple[bytes, str]:
+        self._start()
+        rest = self._held.rstrip() + b"\n"
+        if not rest.endswith(self._end):
+            raise ValueError("an answer without its end")
+        rest = rest[: -len(self._end)]
+        return rest, _error(rest)
+
+    def _start(self) -> None:
+        if self._begun:
+            return
+        head = _FIRST_ID.match(self._held.removeprefix(self._begin))
+        if head is None or not self._held.startswith(self._begin):
+            raise ValueError("an answer without statement_id")
+        rest = self._held[len(self._begin) + head.end() :]
+        self._held = head[1] + str(self._id).encode() + rest
+        self._begun = True
 
 
 def _as_it_is(tags: Mapping[str, str]) -> dict[str, str]:

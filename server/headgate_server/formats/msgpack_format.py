@@ -1,6 +1,7 @@
 """MessagePack, with the keys that InfluxDB's has. Knows msgpack."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgpack
@@ -8,6 +9,13 @@ import msgpack
 from headgate_engine import Series, Value
 from headgate_server.formats.answer import Answer
 from headgate_server.text import readable
+
+_RESULTS = b"\x81\xa7results"
+_AT_MOST_ONE = b"\x90\x91"  # the heads of arrays of no and of one element
+_FIRST = re.compile(rb"\x81\xa7results\x91([\x81-\x8f])\xacstatement_id\x00")
+_LONGEST_HEAD = 64
+_LONGEST_ERROR = 1 << 20
+_LONGEST_DOCUMENT = 1 << 26
 
 
 class MessagePack:
@@ -18,16 +26,34 @@ class MessagePack:
     def results(self, answers: Sequence[Answer]) -> bytes:
         if all(answer.encoded is None for answer in answers):
             return _packed({"results": list(map(_result, answers))})
+        return self.begin(len(answers)) + b"".join(map(_encoded, answers))
+
+    def begin(self, count: int) -> bytes:
         packer = msgpack.Packer()
         head = packer.pack_map_header(1) + packer.pack("results")
-        head += packer.pack_array_header(len(answers))
-        return bytes(head) + b"".join(map(_encoded, answers))
+        return bytes(head + packer.pack_array_header(count))
+
+    def between(self) -> bytes:
+        return b""
+
+    def encoded(self, answer: Answer) -> bytes:
+        return _encoded(answer)
+
+    def end(self) -> bytes:
+        return b""
+
+    def splice(self, id: int) -> "_MessagePackSplice":
+        return _MessagePackSplice(self, id)
+
+    def several(self, *, chunked: bool) -> Callable[[bytes], bool]:
+        return _Documents().several if chunked else _Head().several
 
     def fragment(self, document: bytes, id: int) -> tuple[bytes, str]:
         try:
             # The times of InfluxDB are a type of their own, and stay what they are.
             content = msgpack.unpackb(document, timestamp=0, strict_map_key=False)
-            result = dict(content["results"][0])
+            (only,) = content["results"]
+            result = dict(only)
         except (ValueError, LookupError, TypeError, msgpack.UnpackException):
             raise ValueError("no answer to one statement") from None
         error = str(result.get("error", ""))
@@ -35,6 +61,74 @@ class MessagePack:
 
     def error(self, text: str) -> bytes:
         return _packed({"error": readable(text)})
+
+
+class _Head:
+    """Reads how many results an answer has from its first bytes."""
+
+    def __init__(self) -> None:
+        self._head: bytes | None = b""
+
+    def several(self, part: bytes) -> bool:
+        if self._head is None:
+            return False
+        self._head += part
+        if len(self._head) <= len(_RESULTS):
+            return False
+        found = self._head.startswith(_RESULTS) and self._head[len(_RESULTS)] not in _AT_MOST_ONE
+        self._head = None
+        return found
+
+
+class _Documents:
+    """Counts the results of each document in an answer of several."""
+
+    def __init__(self) -> None:
+        self._unpacker = msgpack.Unpacker(
+            timestamp=0, strict_map_key=False, max_buffer_size=_LONGEST_DOCUMENT
+        )
+
+    def several(self, part: bytes) -> bool:
+        try:
+            self._unpacker.feed(part)
+            return any(_several(document) for document in self._unpacker)
+        except (ValueError, msgpack.UnpackException):
+            return True  # it cannot be told
+
+
+def _several(document: Any) -> bool:
+    results = document.get("results", ()) if isinstance(document, dict) else ()
+    return len(results) > 1 or any(result.get("statement_id", 0) for result in results)
+
+
+class _MessagePackSplice:
+    """See Splice. An answer without the number of its statement, which is an error, is small."""
+
+    def __init__(self, format: MessagePack, id: int) -> None:
+        self._format, self._id = format, id
+        self._begun = False
+        self._held = b""
+
+    def piece(self, part: bytes) -> bytes:
+        if self._begun:
+            return part
+        self._held += part
+        if len(self._held) < _LONGEST_HEAD:
+            return b""
+        head = _FIRST.match(self._held)
+        if head is not None:
+            rest, self._held, self._begun = self._held[head.end() :], b"", True
+            return head[1] + _packed_key() + bytes(msgpack.packb(self._id) or b"") + rest
+        if len(self._held) > _LONGEST_ERROR:
+            raise ValueError("no answer to one statement")
+        return b""
+
+    def end(self) -> tuple[bytes, str]:
+        return (b"", "") if self._begun else self._format.fragment(self._held, self._id)
+
+
+def _packed_key() -> bytes:
+    return bytes(msgpack.packb("statement_id") or b"")
 
 
 def _encoded(answer: Answer) -> bytes:

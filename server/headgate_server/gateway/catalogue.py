@@ -6,10 +6,9 @@ from functools import partial
 
 from headgate_engine import EVERYBODY, Engine, Principal, needs
 from headgate_grammar import CreateDatabase, Grant, Revoke, ShowDatabases, Statement
+from headgate_server.pool import Run
 
 ADDRESS = "upstream"  # where the audit says that it comes from
-
-Run = Callable[[Callable[[], list[str]]], Awaitable[list[str]]]
 
 
 @dataclass(frozen=True, slots=True)

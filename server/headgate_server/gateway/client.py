@@ -97,9 +97,9 @@ class Incoming:
         error.address = self.address
         return error
 
-    async def read(self, most: int) -> bytes:
+    async def read(self, most: int, grow: Callable[[int], None] = _nothing) -> bytes:
         """The whole body, and the connection given back. Raises Broken if it has more than *most*
-        bytes, or is broken off; Silent.
+        bytes, or is broken off; Silent. *grow* is called with the size of each part.
         """
         parts: list[bytes] = []
         size = 0
@@ -107,6 +107,7 @@ class Incoming:
             while part := await self._part():
                 parts.append(part)
                 size += len(part)
+                grow(len(part))
                 if size > most:
                     raise self.broken(f"an answer of more than {most} bytes")
         finally:

@@ -3,34 +3,48 @@
 They run one after the other and stop at the first error, as in one server.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from headgate_engine import Principal, Result
+from headgate_engine import Principal, Result, reads
 from headgate_grammar import (
     CreateDatabase,
     DropDatabase,
     Privilege,
     ShowContinuousQueries,
     ShowDatabases,
+    ShowDiagnostics,
     ShowQueries,
+    ShowStats,
     Statement,
+    UnparseError,
 )
-from headgate_server.compression import Compressor
-from headgate_server.failures import Answered, Broken, UpstreamError
+from headgate_server.compression import Compressor, Unpacker
+from headgate_server.failures import (
+    Answered,
+    Broken,
+    BrokenOff,
+    SeveralResults,
+    UpstreamError,
+)
 from headgate_server.formats import Answer, Csv, Format, Json, MessagePack
+from headgate_server.gateway.buffers import Hold
 from headgate_server.gateway.catalogue import Catalogue
-from headgate_server.gateway.influx import LARGEST, Asked, InfluxStore, lines, reads
+from headgate_server.gateway.client import Incoming
+from headgate_server.gateway.influx import Asked, InfluxStore, lines
 from headgate_server.gateway.relay import Relay
+from headgate_server.gateway.visible import visible
 from headgate_server.logs import complain
-from headgate_server.refusals import told
+from headgate_server.refusals import BadRequest, Overloaded, told
 from headgate_server.reply import Fields, Reply, Response, streamed, typed
 
 if TYPE_CHECKING:  # it knows the service, which knows us
     from headgate_server.work import Work
 
-_FAILURES = (UpstreamError, Answered)
+_FAILURES = (UpstreamError, Answered, UnparseError, Overloaded)
+# So much of an answer is sent with its length.
+_SHORT = 1 << 16
 # An error's head in MessagePack, which lacks the number of its statement.
 _ERROR_HEAD = 64
 
@@ -44,6 +58,7 @@ class Forwarding:
     catalogue: Catalogue
     format: Format
     asked: Asked
+    hold: Hold
     others: Sequence[InfluxStore] = ()  # that lose a database, too, when it is dropped
     chunked: bool = False
     statements: Sequence[Statement] = ()
@@ -55,122 +70,212 @@ class Forwarding:
         AuthenticationFailed.
         """
         work = self.work
-        known = work.soon()
         # Both in a thread, or neither: what is known is authorized in no time.
-        self.statements = known if known is not None else await work.service.run(work.parsed)
+        if work.soon() is not None:
+            self.principal = work.authorized()
+        else:
+            self.principal = await work.run(work.authorized)
+        self.statements = work.parsed
         work.count()
         try:
-            await self.catalogue.meant(work.principal, self.statements, work.database)
+            await self.catalogue.meant(self.principal, self.statements, work.database)
         except _FAILURES as error:
             # Statements that need no store are answered without it.
             self.unlisted = error
             complain("databases upstream cannot be listed", error=told(error))
-        authorized = work.authorized
-        self.principal = authorized() if known else await work.service.run(authorized)
+        if not self._means_database():
+            # InfluxDB shows others the request's database beside a running query.
+            self.asked = replace(self.asked, database="", policy="")
+
+    def _means_database(self) -> bool:
+        """Whether the user has a right on the request's database."""
+        user = self.principal.user
+        return self.principal.unrestricted or (
+            user is not None and bool(user.grants.get(self.asked.database, Privilege.NONE))
+        )
 
     async def response(self) -> Response:
-        """The answer to the request. Raises Answered, UpstreamError."""
+        """The answer to the request. Raises Answered, UpstreamError, UnparseError, Overloaded."""
         if len(self.statements) == 1 and self._streams(self.statements[0]):
             return await self._streamed(self.statements[0])
-        if not self.chunked:
-            return self._response(self.format.results(await self._together()))
-        pieces = self._documents()
-        first = await anext(pieces, b"")  # with it, it is certain that nothing is refused
-        return streamed(_after(first, pieces), self._typed())
+        compressor = Compressor() if self.asked.gzip else None
+        if self.chunked:
+            pieces = self._documents()
+            first = await anext(pieces, b"")  # with it, it is certain that nothing is refused
+            return streamed(_sent(first, pieces, compressor), self._typed())
+        pieces = self._document()
+        first, more = await self._first(pieces)
+        if more:
+            return streamed(_sent(first, pieces, compressor), self._typed())
+        body = compressor.end(first) if compressor is not None else first
+        return Reply(body, raw_headers=self._typed())
 
-    async def _together(self) -> list[Answer]:
-        """All answers; of those that are too large to be held together, one that says so."""
-        answers: list[Answer] = []
+    async def _first(self, pieces: AsyncIterator[bytes]) -> tuple[bytes, bool]:
+        """What is sent at once, and whether there is more: all for HTTP/1.0, which knows no
+        pieces. Raises Overloaded.
+        """
+        parts: list[bytes] = []
         size = 0
-        async for answer in self.answers():
-            size += len(answer.encoded or b"")
-            if size > LARGEST:
-                error = f"answers of more than {LARGEST} bytes: ask one by one, or chunked"
-                answers.append(
-                    self.work.answer(answer.id, Result(answer.result.statement, error=error))
-                )
-                rest = self.statements[answer.id + 1 :]
-                for id, statement in enumerate(rest, answer.id + 1):
-                    answers.append(self.work.answer(id, Result(statement, error="not executed")))
-                return answers
-            answers.append(answer)
-        return answers
+        whole = self.work.call.scope["http_version"] == "1.0"
+        async for piece in pieces:
+            parts.append(piece)
+            size += len(piece)
+            if whole:
+                self.hold.grow(len(piece))
+            elif size > _SHORT:
+                return b"".join(parts), True
+        return b"".join(parts), False
+
+    async def _document(self) -> AsyncGenerator[bytes, None]:
+        """One document with all results, in pieces as they come.
+
+        Raises UpstreamError where it has to break off.
+        """
+        begin, failed = self.format.begin(len(self.statements)), False
+        for id, statement in enumerate(self.statements):
+            before = begin if id == 0 else self.format.between()
+            if failed:
+                yield before + self.format.encoded(self._not_executed(id, statement))
+                continue
+            begun = False
+            try:
+                async for piece, error in self._result(id, statement):
+                    yield piece if begun else before + piece
+                    begun, failed = True, failed or bool(error)
+            except _FAILURES as failure:
+                if begun or id == 0:
+                    raise
+                failed = True
+                yield before + self.format.encoded(self._failed(id, statement, failure))
+        yield self.format.end() if self.statements else self.format.results([])
+
+    async def _result(
+        self, id: int, statement: Statement
+    ) -> AsyncGenerator[tuple[bytes, str], None]:
+        """The result of *statement* in pieces, with the last one its error."""
+        if self.store.is_ours(statement) or not self._passes(statement):
+            answer = await self._executed(id, statement)
+            yield self.format.encoded(answer), answer.result.error
+            return
+        reply = await self.store.begun(statement, replace(self.asked, gzip=False), chunked=False)
+        try:
+            pieces = reply.pieces()
+            first = await anext(pieces, b"")
+            if isinstance(self.format, Csv) and not first.strip():
+                answer = await self._understood(id, statement)
+                yield self.format.encoded(answer), answer.result.error
+                return
+            splice = self.format.splice(id)
+            several = self.format.several(chunked=False)
+            async for piece in _after(first, pieces):
+                if _several(several, statement, piece):
+                    raise SeveralResults
+                if ready := splice.piece(piece):
+                    yield ready, ""
+            rest, error = splice.end()
+            self.work.answer(id, Result(statement, error=error))
+            yield rest, error
+        except ValueError:
+            raise Broken from None
+        finally:
+            reply.close()
 
     async def run(self) -> None:
-        """Executes all of it; nobody hears the answers. Raises Answered, UpstreamError."""
+        """Executes all of it; the answers are dropped. Raises Answered, UpstreamError."""
         async for _ in self.answers():
             pass
 
     async def answers(self) -> AsyncGenerator[Answer, None]:
-        """As they come. Of the first statement it raises Answered, UpstreamError."""
+        """As they come. Of the first statement it raises what `response` raises."""
         failed = False
         for id, statement in enumerate(self.statements):
             if failed:
-                yield self.work.answer(id, Result(statement, error="not executed"))
+                yield self._not_executed(id, statement)
                 continue
             try:
-                async for answer in self._executed(id, statement):
+                async for answer in self._answered(id, statement):
                     failed = failed or bool(answer.result.error)
                     yield answer
             except _FAILURES as error:
                 if id == 0:
                     raise
                 failed = True
-                yield self.work.answer(id, Result(statement, error=str(error)))
+                yield self._failed(id, statement, error)
+
+    def _not_executed(self, id: int, statement: Statement) -> Answer:
+        return self.work.answer(id, Result(statement, error="not executed"))
+
+    def _failed(self, id: int, statement: Statement, error: Exception) -> Answer:
+        return self.work.answer(id, Result(statement, error=str(error)))
 
     # ---- one statement
 
-    async def _executed(self, id: int, statement: Statement) -> AsyncIterator[Answer]:
-        if self.store.is_ours(statement):
-            yield await self._here(id, statement)
-        elif self._passes(statement):
-            async for answer in self._encoded(id, statement):
+    async def _answered(self, id: int, statement: Statement) -> AsyncIterator[Answer]:
+        """The answers to *statement*, of which there are several if it is sent in chunks."""
+        if self.store.is_ours(statement) or not self._passes(statement):
+            yield await self._executed(id, statement)
+        elif isinstance(self.format, Json) and not self.asked.pretty:
+            async for answer in self._chunks(id, statement):
                 yield answer
         else:
-            yield await self._there(id, statement)
+            parts: list[bytes] = []
+            found = ""
+            async for piece, error in self._result(id, statement):
+                self.hold.grow(len(piece))
+                parts.append(piece)
+                found = error
+            yield Answer(id, Result(statement, error=found), encoded=b"".join(parts))
+            del parts
+            self.hold.release()
+
+    async def _executed(self, id: int, statement: Statement) -> Answer:
+        return await (self._here if self.store.is_ours(statement) else self._there)(id, statement)
 
     async def _here(self, id: int, statement: Statement) -> Answer:
         if self.unlisted is not None and isinstance(statement, ShowDatabases):
             raise self.unlisted  # the list would lack what is upstream
-        work, who = self.work, self.principal
-        if who.user is None and id > 0:
-            who = replace(who, trusted=True)  # whoever made the first administrator before
-        engine, address = work.service.engine, work.call.address
+        work, principal = self.work, self.principal
+        if principal.user is None and id > 0:
+            # The client that made the first administrator in the statement before.
+            principal = replace(principal, trusted=True)
+        engine, address = work.service.engine, work.call.origin
 
         def execute() -> Result:
-            (result,) = engine.execute((statement,), who, work.database, address)
+            (result,) = engine.execute((statement,), principal, work.database, address)
             return result
 
-        return work.answer(id, await work.service.run(execute))
+        return work.answer(id, await work.run(execute))
 
     async def _there(self, id: int, statement: Statement) -> Answer:
         """What changes something, or is small and not all for this user."""
-        result = await self.store.result(statement, self.asked)
+        if not reads(statement) and not isinstance(statement, CreateDatabase | DropDatabase):
+            await self.work.record_forwarded(statement)
+        result = await self.store.result(statement, self.asked, self.hold.grow)
         if isinstance(statement, DropDatabase):
             for other in self.others:
                 if not result.error:
                     result = await other.result(statement, self.asked)
         if isinstance(statement, CreateDatabase | DropDatabase) and not result.error:
             return await self._here(id, statement)
-        if self._filtered(statement):
-            result = self._of_his(result)
+        user = self.principal.user
+        if self._filtered(statement) and user is not None:
+            result = visible(result, user, self.work.service.engine.parse)
+        self.hold.release()
         return self.work.answer(id, result)
 
-    async def _encoded(self, id: int, statement: Statement) -> AsyncIterator[Answer]:
-        """What is read, as the upstream wrote it."""
-        if self.chunked and isinstance(self.format, Json) and not self.asked.pretty:
-            reply = await self.store.begun(statement, replace(self.asked, gzip=False), chunked=True)
-            try:
-                async for line in lines(reply.pieces()):
-                    yield self._fragment(id, statement, line)
-            finally:
-                reply.close()
-            return
-        document = await self.store.whole(statement, self.asked, self.asked.media_type)
-        if isinstance(self.format, Csv) and not document.strip():
-            yield self.work.answer(id, await self.store.result(statement, self.asked))
-        else:
-            yield self._fragment(id, statement, document)
+    async def _understood(self, id: int, statement: Statement) -> Answer:
+        result = await self.store.result(statement, self.asked, self.hold.grow)
+        self.hold.release()
+        return self.work.answer(id, result)
+
+    async def _chunks(self, id: int, statement: Statement) -> AsyncIterator[Answer]:
+        """What is read, in the chunks in which the upstream wrote it."""
+        reply = await self.store.begun(statement, replace(self.asked, gzip=False), chunked=True)
+        try:
+            async for line in lines(reply.pieces(), self.hold):
+                yield self._fragment(id, statement, line)
+        finally:
+            reply.close()
 
     def _fragment(self, id: int, statement: Statement, document: bytes) -> Answer:
         try:
@@ -181,24 +286,10 @@ class Forwarding:
         return replace(answer, encoded=encoded)
 
     def _filtered(self, statement: Statement) -> bool:
-        """Whether InfluxDB would show him of other databases, too."""
+        """Whether InfluxDB would show the user other users' statements, too."""
         return not self.principal.unrestricted and isinstance(
             statement, ShowQueries | ShowContinuousQueries
         )
-
-    def _of_his(self, result: Result) -> Result:
-        """The part about databases that he may read."""
-        user = self.principal.user
-        grants = user.grants if user is not None else {}
-        his = {name for name, privilege in grants.items() if Privilege.READ in privilege}
-        if isinstance(result.statement, ShowContinuousQueries):
-            return replace(result, series=tuple(s for s in result.series if s.name in his))
-        series = []
-        for one in result.series:
-            at = one.columns.index("database") if "database" in one.columns else None
-            rows = [row for row in one.values if at is not None and row[at] in his]
-            series.append(replace(one, values=rows))
-        return replace(result, series=tuple(series))
 
     # ---- the answer as a whole
 
@@ -212,15 +303,17 @@ class Forwarding:
         return readable and not self._filtered(statement)
 
     async def _streamed(self, statement: Statement) -> Response:
+        """The answer to a query of one statement, handed on as it comes."""
         # Where it has to be looked into it comes as it is.
         plain = self.asked if isinstance(self.format, Json) else replace(self.asked, gzip=False)
         reply = await self.store.begun(statement, plain, chunked=self.chunked)
-        rest = reply.pieces()
         try:
+            rest = self._single(statement, reply)
             first = await anext(rest, b"")
             if _lacks(self.format, first):
                 reply.close()
-                return self._response(self.format.results(await self._together()))
+                answer = await self._understood(0, statement)
+                return self._response(self.format.results([answer]))
         except BaseException:
             reply.close()
             raise
@@ -231,31 +324,53 @@ class Forwarding:
                 headers.append((name.lower(), value))
         if plain is not self.asked and self.asked.gzip:
             headers = [headers[0], (b"content-encoding", b"gzip")]
-            return Relay(reply, headers, _compressed(first, rest))
+            return Relay(reply, headers, _sent(first, rest, Compressor()))
         return Relay(reply, headers, _after(first, rest))
+
+    async def _single(self, statement: Statement, reply: Incoming) -> AsyncGenerator[bytes, None]:
+        """The parts of *reply* as they come. Raises SeveralResults before the part that has the
+        result of another statement.
+        """
+        several = self.format.several(chunked=self.chunked)
+        unpacker = Unpacker(0) if reply.header("Content-Encoding") == "gzip" else None
+        async for part in reply.pieces():
+            try:
+                plain = unpacker.pieces(part) if unpacker is not None else (part,)
+                extra = any(_several(several, statement, piece) for piece in plain)
+            except BadRequest:
+                raise Broken from None
+            if extra:
+                raise SeveralResults
+            yield part
 
     def _response(self, content: bytes) -> Reply:
         body = Compressor().end(content) if self.asked.gzip else content
         return Reply(body, raw_headers=self._typed())
 
     async def _documents(self) -> AsyncGenerator[bytes, None]:
-        compressor = Compressor() if self.asked.gzip else None
         async for answer in self.answers():
-            document = self.format.results([answer])
-            yield compressor.piece(document) if compressor is not None else document
-        if compressor is not None:
-            yield compressor.end()
+            yield self.format.results([answer])
 
     def _typed(self) -> Fields:
         return typed(self.format.media_type, gzip=self.asked.gzip)
 
 
-async def _compressed(first: bytes, rest: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    compressor = Compressor()
-    yield compressor.piece(first)
-    async for piece in rest:
-        yield compressor.piece(piece)
-    yield compressor.end()
+def _several(several: Callable[[bytes], bool], statement: Statement, piece: bytes) -> bool:
+    # Only these have tables of several kinds, which CSV parts as it parts statements.
+    return several(piece) and not isinstance(statement, ShowStats | ShowDiagnostics)
+
+
+async def _sent(
+    first: bytes, rest: AsyncIterator[bytes], compressor: Compressor | None
+) -> AsyncGenerator[bytes, None]:
+    """The parts of an answer as they go out. Raises BrokenOff where the upstream fails."""
+    try:
+        async for piece in _after(first, rest):
+            yield compressor.piece(piece) if compressor is not None else piece
+    except _FAILURES as error:
+        raise BrokenOff(error) from None
+    if compressor is not None:
+        yield compressor.end()
 
 
 def _lacks(format: Format, first: bytes) -> bool:

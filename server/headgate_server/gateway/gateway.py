@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from headgate_engine import Engine
 from headgate_server.call import Call
 from headgate_server.failures import UpstreamError
-from headgate_server.gateway.catalogue import Catalogue, Run
+from headgate_server.gateway.buffers import Buffers
+from headgate_server.gateway.catalogue import Catalogue
 from headgate_server.gateway.influx import InfluxStore, Nowhere
 from headgate_server.gateway.judge import NoRoute, View, find
 from headgate_server.gateway.limits import Limits
@@ -17,6 +18,7 @@ from headgate_server.gateway.probe import unconfined
 from headgate_server.gateway.settings import GatewaySettings
 from headgate_server.gateway.upstream import Watch
 from headgate_server.logs import warn
+from headgate_server.pool import Run
 from headgate_server.refusals import BadRequest
 from headgate_server.tracing import Tracing
 
@@ -34,6 +36,7 @@ class Gateway:
         self, settings: GatewaySettings, engine: Engine, watch: Watch, tracing: Tracing, run: Run
     ) -> None:
         self.settings = settings
+        self.buffers = Buffers(settings.max_buffered_size)
         self.limits = Limits(settings.max_concurrent_per_user, settings.rate_per_user)
         self.all = [Mounted(one, engine, watch, tracing, run) for one in settings.upstreams]
         self.nowhere = Catalogue(engine, Nowhere().databases, run)

@@ -5,41 +5,51 @@ authorized, with the one database that they were authorized for.
 """
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
-from headgate_engine import NoUpstream, Result, Series
+from headgate_engine import NoUpstream, Result, Series, reads
 from headgate_grammar import (
-    CreateContinuousQuery,
     CreateDatabase,
     CreateUser,
-    Delete,
     DropDatabase,
     DropUser,
-    Explain,
     Grant,
     GrantAdmin,
+    ParseCache,
     Revoke,
     RevokeAdmin,
-    Select,
     SetPassword,
     ShowDatabases,
     ShowGrants,
     ShowUsers,
     Statement,
+    unparse,
 )
-from headgate_server.failures import Answered, Broken
+from headgate_server.failures import Answered, Broken, SeveralResults
+from headgate_server.gateway.buffers import Hold
 from headgate_server.gateway.client import Incoming
 from headgate_server.gateway.upstream import Upstream
+from headgate_server.pool import Run
 
 _OURS = (
     *(CreateUser, DropUser, SetPassword, ShowUsers, ShowGrants, ShowDatabases),
     *(Grant, GrantAdmin, Revoke, RevokeAdmin),
 )
-LARGEST = 1 << 26  # of answers that have to be held whole
+LARGEST = 1 << 24  # of answers that have to be held whole
+# A longer text is read back in a thread.
+_LONG_TEXT = 2000
 _LARGEST_ERROR = 1 << 20
+Grow = Callable[[int], None]
+
+
+def uncounted(size: int) -> None:
+    """Small answers are in no budget."""
+
+
 _FORM = ("Content-Type", "application/x-www-form-urlencoded")
 
 
@@ -61,9 +71,9 @@ class Asked:
         """Path and query: InfluxDB looks for `pretty` in no other place."""
         return "/query?pretty=true" if self.pretty else "/query"
 
-    def form(self, statement: Statement, *, chunked: bool = False) -> bytes:
+    def form(self, text: str, *, chunked: bool = False) -> bytes:
         fields = {
-            "q": str(statement),
+            "q": text,
             "db": self.database,
             "rp": self.policy,
             "epoch": self.epoch,
@@ -83,8 +93,10 @@ class InfluxStore:
 
     speaks_influxql = True
 
-    def __init__(self, upstream: Upstream) -> None:
+    def __init__(self, upstream: Upstream, run: Run) -> None:
         self.upstream = upstream
+        self._run = run
+        self._parse = ParseCache()  # without bounds: what is printed may be longer than it was
         # From version 2 on databases are not made by InfluxQL.
         self._keeps_databases = upstream.settings.protocol == "influxdb1"
 
@@ -94,30 +106,35 @@ class InfluxStore:
             return not self._keeps_databases
         return isinstance(statement, _OURS)
 
+    async def text(self, statement: Statement) -> str:
+        """What is sent for *statement*: it was read back as the same. Raises UnparseError."""
+        read_back = partial(unparse, statement, self._parse)
+        short = len(str(statement)) <= _LONG_TEXT
+        return read_back() if short else await self._run(read_back)
+
     async def begun(self, statement: Statement, asked: Asked, *, chunked: bool) -> Incoming:
-        """Its answer to *statement*, as it comes. Raises Answered, UpstreamError."""
+        """Its answer to *statement*, as it comes. Raises Answered, UpstreamError, UnparseError."""
         reply = await self.upstream.send(
             "POST",
             asked.target,
             asked.headers(gzip=asked.gzip),
-            asked.form(statement, chunked=chunked),
+            asked.form(await self.text(statement), chunked=chunked),
             again=reads(statement),
         )
         await check(reply)
         return reply
 
-    async def whole(self, statement: Statement, asked: Asked, media_type: str) -> bytes:
-        """Its whole answer to *statement*. Raises Answered, UpstreamError."""
-        headers = [("Accept", media_type), *asked.headers(gzip=False)[2:]]
+    async def result(self, statement: Statement, asked: Asked, grow: Grow = uncounted) -> Result:
+        """Its answer to *statement*, understood: figures lose how they were written. *grow* is
+        called with the size of each part of it. Raises Answered, UpstreamError, UnparseError.
+        """
+        headers = [_FORM, ("Accept", "application/json"), *asked.headers(gzip=False)[2:]]
+        form = asked.form(await self.text(statement))
         reply = await self.upstream.send(
-            "POST", asked.target, [_FORM, *headers], asked.form(statement), again=reads(statement)
+            "POST", asked.target, headers, form, again=reads(statement)
         )
         await check(reply)
-        return await reply.read(LARGEST)
-
-    async def result(self, statement: Statement, asked: Asked) -> Result:
-        """The same, understood. For small answers: figures lose how they were written."""
-        return decoded(statement, await self.whole(statement, asked, "application/json"))
+        return decoded(statement, await reply.read(LARGEST, grow))
 
     async def databases(self) -> list[str]:
         """Their names. Raises Answered, UpstreamError."""
@@ -138,7 +155,7 @@ class Nowhere(InfluxStore):
     def is_ours(self, statement: Statement) -> bool:
         return isinstance(statement, (CreateDatabase, *_OURS))
 
-    async def result(self, statement: Statement, asked: Asked) -> Result:
+    async def result(self, statement: Statement, asked: Asked, grow: Grow = uncounted) -> Result:
         if isinstance(statement, DropDatabase):
             return Result(statement)
         return Result(statement, error=str(NoUpstream()))
@@ -169,9 +186,12 @@ def error_text(body: bytes) -> str:
 
 
 def decoded(statement: Statement, body: bytes) -> Result:
-    """The one result in a JSON answer. Raises Broken."""
+    """The one result in a JSON answer. Raises Broken, SeveralResults."""
     try:
-        content: dict[str, Any] = json.loads(body)["results"][0]
+        content: dict[str, Any]
+        content, *others = json.loads(body)["results"]
+        if others:
+            raise SeveralResults
         series = tuple(map(_series, content.get("series", ())))
         return Result(statement, series, str(content.get("error", "")))
     except (ValueError, LookupError, TypeError, AttributeError):
@@ -187,30 +207,21 @@ def _series(content: Mapping[str, Any]) -> Series:
     )
 
 
-def reads(statement: Statement) -> bool:
-    """Whether *statement* changes nothing, so that it may be asked twice."""
-    match statement:
-        case Select(target=target):
-            return target is None
-        case Explain():
-            return True
-        case Delete() | CreateContinuousQuery():
-            return False
-        case _:
-            return type(statement).__name__.startswith("Show")
-
-
-async def lines(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The documents of a chunked JSON answer, one a line. Raises Broken for very long ones."""
+async def lines(pieces: AsyncIterator[bytes], hold: Hold) -> AsyncIterator[bytes]:
+    """The documents of a chunked JSON answer, one a line. Raises Broken for very long ones,
+    Overloaded.
+    """
     parts: list[bytes] = []
     size = 0
     async for piece in pieces:
         first, *others = piece.split(b"\n")
         parts.append(first)
         size += len(first)
+        hold.grow(len(piece))
         for other in others:
             if size:
                 yield b"".join(parts)
+            hold.release()
             parts, size = [other], len(other)
         if size > LARGEST:
             raise Broken

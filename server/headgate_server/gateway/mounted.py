@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from headgate_engine import Engine, Principal
 from headgate_server.call import Call
 from headgate_server.formats import Format
-from headgate_server.gateway.catalogue import Catalogue, Run
+from headgate_server.gateway.catalogue import Catalogue
 from headgate_server.gateway.influx import InfluxStore
 from headgate_server.gateway.labels import in_lines
 from headgate_server.gateway.line import Line, write
@@ -16,6 +16,7 @@ from headgate_server.gateway.table import Table, table_for
 from headgate_server.gateway.tokens import TenantLogin, passing
 from headgate_server.gateway.upstream import Upstream, Watch
 from headgate_server.gateway.victoria import VictoriaStore, label
+from headgate_server.pool import Run
 from headgate_server.reply import Reply
 from headgate_server.tracing import Tracing
 
@@ -62,9 +63,9 @@ class Mounted:
         self.table: Table | None = None
         self.store: Store | None = None
         if settings.protocol in INFLUX:
-            self.store = self._store(InfluxStore(self.upstream), engine, run)
+            self.store = self._store(InfluxStore(self.upstream, run), engine, run)
         elif settings.protocol == "victoriametrics":
-            self.store = self._store(VictoriaStore(self.upstream), engine, run)
+            self.store = self._store(VictoriaStore(self.upstream, run), engine, run)
             self.table = table_for(settings)
         else:
             self.table = table_for(settings)

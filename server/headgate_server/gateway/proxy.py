@@ -23,7 +23,7 @@ from headgate_server.gateway.victoria import (
     narrowed,
 )
 from headgate_server.gateway.wire import Body
-from headgate_server.refusals import BadRequest, Denied, TokenRejected, Unauthenticated
+from headgate_server.refusals import BadRequest, CrossSite, Denied, TokenRejected, Unauthenticated
 from headgate_server.reply import Response
 from headgate_server.service import Service
 from headgate_server.text import readable
@@ -64,6 +64,8 @@ async def admit(call: Call, service: Service, mounted: Mounted, path: bytes) -> 
         raise
     call.note.database = "|".join(map(readable, judged.decision.databases))
     call.at_end(service.gateway.limits.enter(principal))
+    if call.cross_site and judged.route.privilege != "READ":
+        raise CrossSite
     service.metrics.handed_on(judged.decision.tenant.split("|"), judged.route.component)
     secret = mounted.settings.jwt.extra_headers
     headers = inward(call, secret, identity(mounted, judged, principal))
@@ -84,7 +86,9 @@ def _reason(call: Call, error: Unauthenticated) -> str:
     """Why somebody was kept out, as cortex-gateway calls it."""
     if not call.headers.get("authorization") and not isinstance(error, TokenRejected):
         return "no_token"
-    named = isinstance(error, TokenRejected) and "tenant" in error.reason
+    named = isinstance(error, TokenRejected) and (
+        "tenant" in error.reason or error.reason.startswith("no claim ")
+    )
     return "tenant_id_not_valid" if named else "token_not_valid"
 
 

@@ -118,6 +118,7 @@ class GatewaySettings:
     trusted_proxies: tuple[str, ...] = ()
     max_concurrent_per_user: int = 100
     rate_per_user: int = 0
+    max_buffered_size: int = 1 << 26
     allow_anonymous: bool = False
     cortex_metric_names: bool = False
     otlp_endpoint: str = ""

@@ -15,7 +15,7 @@ from headgate_server.gateway.proxy import admit, view
 from headgate_server.gateway.websocket import Socket
 from headgate_server.jwt import KeysUnavailable
 from headgate_server.logs import report
-from headgate_server.refusals import Busy, refusal
+from headgate_server.refusals import Busy, CrossSite, refusal
 from headgate_server.service import Service
 
 # So long somebody may go on whose right was taken away meanwhile.
@@ -55,6 +55,8 @@ class Tail:
         self._admitted = await admit(self._call, self._service, self._mounted, self._path)
         if not self._admitted.judged.route.websocket:
             raise NoRoute(set())
+        if self._call.cross_site:  # browsers let a page of any site open a WebSocket
+            raise CrossSite("a WebSocket")
         headers = [pair for pair in self._admitted.headers if pair[0].lower() not in _HANDSHAKE]
         component = self._admitted.judged.route.component
         return await self._mounted.upstream.websocket(

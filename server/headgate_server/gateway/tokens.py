@@ -9,7 +9,7 @@ import json
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from headgate_engine import Principal, User
@@ -17,7 +17,16 @@ from headgate_grammar import Privilege
 from headgate_server.credentials import Shown
 from headgate_server.gateway.settings import TenantTokens
 from headgate_server.gateway.tenant import is_tenant
-from headgate_server.jwt import Checked, Issuer, JwtSettings, TokenError, parse, path
+from headgate_server.jwt import (
+    Checked,
+    Issuer,
+    JwtSettings,
+    Key,
+    KeysUnavailable,
+    TokenError,
+    parse,
+    path,
+)
 from headgate_server.refusals import TokenRejected
 
 _HMAC = ("HS256", "HS384", "HS512")
@@ -26,6 +35,22 @@ _LONGEST = 16_384
 _MOST_REMEMBERED = 10_000
 _REMEMBERED_SECONDS = 60.0
 _PRIVILEGES = {"READ": Privilege.READ, "WRITE": Privilege.WRITE, "ALL": Privilege.ALL}
+
+
+@dataclass(frozen=True, slots=True)
+class _Proof:
+    """A token that *key* of *issuer* verified, and the claims that it rests on."""
+
+    principal: Principal
+    issuer: Issuer
+    key: Key
+    checked: Checked
+
+    async def holds(self, now: float) -> bool:
+        """Whether it is valid at *now*, and its key is still in use. Raises KeysUnavailable."""
+        if not self.checked.still(now):
+            return False
+        return any(self.key is key for key in await self.issuer.source.keys())
 
 
 class TenantLogin:
@@ -52,62 +77,80 @@ class TenantLogin:
                 )
             )
         self._claim = path("tenant-claim", _quoted(settings.tenant_claim))
-        self._remembered: OrderedDict[bytes, tuple[Principal, Checked, float]] = OrderedDict()
+        self._remembered: OrderedDict[bytes, tuple[_Proof, float]] = OrderedDict()
 
-    def token(self, shown: Shown) -> str:
+    def token(self, shown: Shown, *, secret: bool = True, issuers: bool = True) -> str:
         """The token in *shown*, or "" if there is none for us. The first header with one decides:
         the extra ones in their order, then `Authorization`.
+
+        *secret* and *issuers* say what else accepts Bearer tokens: the shared secret, `[auth.jwt]`.
+        A token that neither can accept is ours, so that the log says what is wrong with it.
         """
         if shown.url.get("u") and shown.url.get("p"):
             return ""
         for name in self._settings.extra_headers:
             for value in shown.headers(name):
-                if value.strip():
+                if value.strip(" \t"):
                     return _bare(value)
         text = shown.authorization.strip(" \t")
         scheme, _, rest = text.partition(" ")
         if scheme.lower() == "bearer":
-            return rest.strip(" ") if self._is_ours(rest.strip(" ")) else ""
+            bearer = rest.strip(" ")
+            return bearer if self._is_ours(bearer, secret=secret, issuers=issuers) else ""
         return text if text.count(".") == 2 and not rest else ""
 
-    def _is_ours(self, text: str) -> bool:
-        """Whether it names a tenant, and no user: who does is logged in as that user."""
+    def _is_ours(self, text: str, *, secret: bool, issuers: bool) -> bool:
+        """Whether the token names a tenant, or is for nothing else. One that names a user is the
+        shared secret's: it logs in as that user.
+        """
         try:
             claims = parse(text, _LONGEST).claims
         except TokenError:
+            return not secret and not issuers
+        if "username" in claims:
             return False
-        return "username" not in claims and self._named(claims) is not None
+        return not issuers or self._named(claims) is not None
 
     async def principal(self, text: str) -> Principal:
         """Whom the token *text* proves. Raises TokenRejected, KeysUnavailable."""
         digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
         now = time.time()
         known = self._remembered.get(digest)
-        if known is not None and now < known[2] and known[1].still(now):
-            return known[0]
+        if known is not None and now < known[1] and await known[0].holds(now):
+            return known[0].principal
         try:
-            found, checked = await self._verified(text, now)
+            found = await self._verified(text, now)
         except TokenError as error:
             self._remembered.pop(digest, None)
             raise TokenRejected(str(error)) from None
-        self._remembered[digest] = found, checked, now + _REMEMBERED_SECONDS
+        self._remembered[digest] = found, now + _REMEMBERED_SECONDS
         while len(self._remembered) > _MOST_REMEMBERED:
             self._remembered.popitem(last=False)
-        return found
+        return found.principal
 
-    async def _verified(self, text: str, now: float) -> tuple[Principal, Checked]:
+    async def objection(self, text: str) -> str:
+        """Why the token *text*, which `token` left to others, is not accepted here; for the log."""
+        try:
+            await self._verified(text, time.time())
+        except (TokenError, KeysUnavailable) as error:
+            return str(error)
+        return 'claim "username": a token of a user'
+
+    async def _verified(self, text: str, now: float) -> _Proof:
         token = parse(text, _LONGEST)
         # An algorithm belongs to a kind of key: no public key is ever taken for a secret.
         issuer = self._by_secret if token.algorithm in _HMAC else self._by_keys
         if issuer is None:
             raise TokenError("no key here for its alg")
         # A secret has no name, whatever a token calls it.
-        await issuer.signer(replace(token, kid=None) if issuer is self._by_secret else token)
+        nameless = replace(token, kid=None) if issuer is self._by_secret else token
+        key = await issuer.signer(nameless)
         checked = Checked(token.claims, issuer.settings, _CHECKS)
         checked.check(now)
         tenants = self._tenants(token.claims)
         self._check_version(token.claims, tenants)
-        return passing(_name(token.claims, tenants), tenants, self._settings.privilege), checked
+        principal = passing(_name(token.claims, tenants), tenants, self._settings.privilege)
+        return _Proof(principal, issuer, key, checked)
 
     def _named(self, claims: Mapping[str, Any]) -> Any:
         literal = claims.get(self._settings.tenant_claim)
@@ -115,6 +158,8 @@ class TenantLogin:
 
     def _tenants(self, claims: Mapping[str, Any]) -> list[str]:
         found = self._named(claims)
+        if found is None:
+            raise TokenError(f'no claim "{self._settings.tenant_claim}"')
         names = [found] if isinstance(found, str) else found
         if not isinstance(names, list) or not names:
             raise TokenError("no tenant in the claims")

@@ -15,7 +15,7 @@ from headgate_grammar import (
 )
 from headgate_server.failures import Answered
 from headgate_server.gateway.arguments import encoded, rewritten
-from headgate_server.gateway.influx import Asked, InfluxStore, check, error_text
+from headgate_server.gateway.influx import Asked, Grow, InfluxStore, check, error_text, uncounted
 from headgate_server.gateway.labels import LABEL, in_columns
 from headgate_server.gateway.settings import UpstreamSettings
 from headgate_server.pairs import decoded_pairs
@@ -87,7 +87,7 @@ class VictoriaStore(InfluxStore):
             return not self.upstream.settings.drop_data
         return super().is_ours(statement)
 
-    async def result(self, statement: Statement, asked: Asked) -> Result:
+    async def result(self, statement: Statement, asked: Asked, grow: Grow = uncounted) -> Result:
         """It speaks no InfluxQL: what can be done by other means is."""
         match statement:
             case DropDatabase(name):

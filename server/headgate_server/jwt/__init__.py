@@ -6,6 +6,7 @@ The semantics are those of Grafana's `[auth.jwt]`, mended; README and docs/jwt.m
 from headgate_server.jwt.claims import Checked
 from headgate_server.jwt.issuer import Issuer, Verified
 from headgate_server.jwt.issuers import Issuers
+from headgate_server.jwt.keys import Key
 from headgate_server.jwt.paths import path
 from headgate_server.jwt.rights import NoRights
 from headgate_server.jwt.settings import JwtSettings, read_jwt_settings
@@ -17,6 +18,7 @@ __all__ = [
     "Issuer",
     "Issuers",
     "JwtSettings",
+    "Key",
     "KeysUnavailable",
     "NoRights",
     "TokenError",

@@ -20,7 +20,9 @@ _LARGEST = 256 * 1024
 _PATIENCE_SECONDS = 2.0
 _AHEAD = 0.8
 _BACK_OFF_SECONDS = (1.0, 60.0)
-_MAX_AGE = re.compile(r'max-age="?(\d{1,9})"?')
+# Of a list such as `public, max-age=300`: a comma inside a quoted string separates nothing.
+_DIRECTIVE = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*")+')
+_MAX_AGE = re.compile(r'max-age=(?:([0-9]{1,9})|"([0-9]{1,9})")', re.IGNORECASE)
 
 
 class _Failed(Exception):
@@ -31,9 +33,10 @@ class Fetched:
     """One request at a time, for all who want keys. Never blocks the loop.
 
     Keys are kept for `cache-ttl`, or what the answer's `max-age` says if that is less, and not
-    less than `min-cache-ttl`; a new fetch begins before that is over. While the server fails, they
-    are good for `stale-if-error` longer, and it is asked less and less often. Raises ValueError,
-    one line with the option, for what cannot be.
+    less than `min-cache-ttl`; a new fetch begins before that is over. With a `cache-ttl` of 0 each
+    verification fetches; those that come while a fetch is under way share it. While the server
+    fails, the keys are good for `stale-if-error` longer, and it is asked less and less often.
+    Raises ValueError, one line with the option, for what cannot be.
     """
 
     def __init__(self, settings: JwtSettings, clock: Callable[[], float] | None = None) -> None:
@@ -47,7 +50,7 @@ class Fetched:
         self._task: asyncio.Task[None] | None = None
         self._keys: Keys = ()
         self._ever = False
-        self._ahead = self._until = self._begun = float("-inf")
+        self._ahead = self._until = self._begun = self._fetched = float("-inf")
         self._failures = 0
         self._closed = False
 
@@ -64,6 +67,8 @@ class Fetched:
                 self._begin(now)
             if not (self._ever and self._failures):
                 await self._wait()  # else the old keys will do: the server is known to be ill
+            if self._fetched >= now:
+                return self._keys  # also if they are to be kept for no time at all
         elif now >= self._ahead and self._may_try(now):
             self._begin(now)
         return self._good()
@@ -74,7 +79,8 @@ class Fetched:
         if cooled and self._task is None and not self._closed:
             self._begin(now)
         await self._wait()
-        return self._good()
+        # The last fetch succeeded, and `keys` has just returned what it brought, or it is newer.
+        return self._keys if self._fetched >= self._begun else self._good()
 
     async def retire(self) -> None:
         self._closed = True
@@ -138,6 +144,7 @@ class Fetched:
         # The same key stays the same object: tokens that it verified are remembered.
         self._keys = [kept.get(_same(key), key) for key in keys]
         self._ever = True
+        self._fetched = now
         self._ahead, self._until = now + _AHEAD * seconds, now + seconds
 
     async def _fetch(self) -> tuple[Keys, float]:
@@ -161,7 +168,7 @@ class Fetched:
                 keys = from_jwks(body)
                 if not keys:
                     raise _Failed("no key that could verify a token")
-                return keys, self._lifetime(answer.headers.get("Cache-Control", ""))
+                return keys, self._lifetime(",".join(answer.headers.getall("Cache-Control", ())))
         except TimeoutError:
             raise _Failed("no answer in time") from None
         except aiohttp.ClientError as error:
@@ -173,10 +180,12 @@ class Fetched:
     def _lifetime(self, cache_control: str) -> float:
         settings = self._settings
         seconds = settings.cache_ttl
-        for directive in cache_control.split(","):
-            found = _MAX_AGE.fullmatch(directive.strip())
+        if not seconds:
+            return 0.0
+        for directive in _DIRECTIVE.findall(cache_control):
+            found = _MAX_AGE.fullmatch(directive.strip(" \t"))
             if found is not None:
-                seconds = min(seconds, float(found[1]))
+                seconds = min(seconds, float(found[1] or found[2]))
         return max(seconds, settings.min_cache_ttl)
 
 
@@ -201,6 +210,10 @@ def _host(settings: JwtSettings) -> str:
     except ValueError:
         raise ValueError("jwk-set-url: no URL") from None
     schemes = ("https", "http") if settings.allow_insecure_jwk_set_url else ("https",)
+    if parts.scheme == "http" and "http" not in schemes:
+        raise ValueError(
+            "jwk-set-url: expected an https URL; allow-insecure-jwk-set-url = true allows http"
+        )
     if parts.scheme not in schemes or not parts.hostname:
         raise ValueError("jwk-set-url: expected an https URL")
     if "@" in parts.netloc:
@@ -223,11 +236,11 @@ def _authorization(settings: JwtSettings) -> dict[str, str]:
     if not settings.jwk_set_bearer_token_file:
         return {}
     try:
-        text = Path(settings.jwk_set_bearer_token_file).read_text("ascii").strip()
+        text = Path(settings.jwk_set_bearer_token_file).read_text("ascii").strip(" \t\r\n")
     except OSError as error:
         raise ValueError(f"jwk-set-bearer-token-file: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ValueError("jwk-set-bearer-token-file: no ASCII") from None
     if not text or not text.isprintable():
         raise ValueError("jwk-set-bearer-token-file: it is empty, or more than one line")
-    return {"Authorization": text if text.startswith("Bearer ") else f"Bearer {text}"}
+    return {"Authorization": text if text[:7].lower() == "bearer " else f"Bearer {text}"}

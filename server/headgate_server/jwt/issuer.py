@@ -77,9 +77,10 @@ class Issuer:
         keys = await self.source.keys()
         key = self._signer(keys, token)
         if key is None and not candidates(keys, token.kid):
-            key = self._signer(await self.source.newer(), token)
+            keys = await self.source.newer()
+            key = self._signer(keys, token)
         if key is None:
-            raise TokenError("no key here made that signature")
+            raise TokenError(_unsigned(candidates(keys, token.kid), token))
         return key
 
     def rights(self, claims: Mapping[str, Any]) -> Rights | None:
@@ -106,7 +107,25 @@ class Issuer:
             name=_checked(name or email),
             email=email,
             full_name=full_name if isinstance(full_name, str) else "",
+            issued=_earliest(claims.get("iat"), settings.leeway),
         )
+
+
+def _unsigned(keys: Keys, token: Parsed) -> str:
+    """Why none of *keys*, which are those with the `kid` of *token*, verifies it."""
+    if not keys:
+        return "unknown kid" if token.kid is not None else "no kid, and the keys here have one"
+    if token.padded != token.signed and any(key.verifies(token, padded=True) for key in keys):
+        return "signed over its base64 padding, see accept-padded-signature of [auth.jwt]"
+    return "no key here made that signature"
+
+
+def _earliest(issued: Any, leeway: float) -> float | None:
+    """The earliest time of issue by the clock here, which may differ from the issuer's."""
+    if issued is None:
+        return None
+    # An int below all floats would overflow; one above them is in the future, and refused.
+    return float(max(0.0, issued)) - leeway
 
 
 def _text(claims: Mapping[str, Any], claim: str, where: Path) -> str:
@@ -124,6 +143,6 @@ def _printed(claim: str, text: str) -> str:
 def _checked(name: str) -> str:
     if not name:
         raise TokenError("no user name in the claims")
-    if not name.strip() or not name.isprintable() or len(name.encode()) > _LONGEST_NAME:
+    if not name.strip(" ") or not name.isprintable() or len(name.encode()) > _LONGEST_NAME:
         raise TokenError("the user name in the claims is none that anybody could have")
     return name

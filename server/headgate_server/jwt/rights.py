@@ -26,7 +26,7 @@ _WORDS = {
 }
 _ADMIN = ("GrafanaAdmin", "admin")
 _EVERY = "*"
-_PARTS = re.compile(r"((?:[^:\\]|\\.)*)(?::|\Z)", re.DOTALL)
+_SEPARATOR = re.compile(r"(?<!\\):")
 
 
 class NoRights(Exception):
@@ -123,9 +123,8 @@ def _privilege(word: Any) -> Privilege | None:
 def _mapped(entries: tuple[str, ...], *, strict: bool) -> list[Mapped]:
     found: list[Mapped] = []
     for entry in entries:
-        parts = [re.sub(r"\\(.)", r"\1", part) for part in _PARTS.findall(entry)]
-        if parts and not entry.endswith(":"):
-            parts.pop()  # the empty one at the end
+        # Grafana's escape: `\:` is a colon; any other backslash stands for itself.
+        parts = [part.replace("\\:", ":") for part in _SEPARATOR.split(entry)]
         if len(parts) not in (2, 3) or not all(parts[:2]):
             raise ValueError(f"db-mapping: {entry!r}: expected GROUP:DATABASE:PRIVILEGE")
         word = parts[2] if len(parts) == 3 else ("" if strict else "READ")

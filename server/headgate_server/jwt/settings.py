@@ -30,7 +30,7 @@ class JwtSettings:
     email_claim: str = ""
     email_attribute_path: str = ""
     auto_sign_up: bool = False
-    adopt_existing: Adopt = "non_admin"
+    adopt_existing: Adopt = "none"
     jwk_set_url: str = ""
     jwk_set_file: str = ""
     jwk_set_value: str = field(default="", repr=False)

@@ -3,6 +3,7 @@
 import os
 import resource
 import stat
+from dataclasses import replace
 from importlib.metadata import version
 
 from headgate_engine import AuditFile, SqliteStore, StoreError, Unavailable
@@ -13,6 +14,7 @@ from headgate_server.serving.supervisor import Supervisor
 from headgate_server.serving.tls import Certificate
 from headgate_server.serving.worker import end_well, work
 from headgate_server.settings import Settings
+from headgate_server.setup import new_setup_token
 
 # RFC 7518, section 3.2, for HS256.
 _SHORTEST_SECRET = 32
@@ -34,7 +36,7 @@ def serve(settings: Settings) -> int:
         Certificate(settings.https_certificate, settings.https_private_key)
     listeners = listen(settings)
     try:
-        _open_once(settings)
+        settings = _open_once(settings)
         scheme = "https" if settings.https_enabled else "http"
         logs.say(
             f"version {version('headgate')} listening on {listeners.where(scheme)},"
@@ -50,8 +52,11 @@ def serve(settings: Settings) -> int:
         logs.say("stopped")
 
 
-def _open_once(settings: Settings) -> None:
-    """Creates the store if there never was one; finds what is wrong with it before all else."""
+def _open_once(settings: Settings) -> Settings:
+    """Creates the store if there never was one; finds what is wrong with it before all else.
+
+    Returns *settings* with a set-up token if there are no users yet.
+    """
     _try_audit_file(settings)
     store = SqliteStore(settings.store_path)
     created, upgraded = store.created, store.upgraded
@@ -87,10 +92,19 @@ def _open_once(settings: Settings) -> None:
     if not settings.auth_enabled:
         logs.say("authentication is off: everybody who reaches this server is administrator")
     elif empty:
+        settings = replace(settings, setup_token=new_setup_token())
         logs.say(
             "there are no users yet: the first query has to be"
             " CREATE USER <name> WITH PASSWORD '<password>' WITH ALL PRIVILEGES"
         )
+        if settings.open_setup:
+            logs.warn("open-setup: whoever sends that query first is administrator")
+        else:
+            logs.say(
+                "from another machine that query has to show this set-up token:"
+                f" Authorization: Bearer {settings.setup_token}"
+            )
+    return settings
 
 
 def _try_audit_file(settings: Settings) -> None:

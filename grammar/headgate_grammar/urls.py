@@ -1,0 +1,39 @@
+"""Logins and other secrets in URLs, hidden wherever a text may hold one."""
+
+import re
+
+REDACTED = "[REDACTED]"
+
+# What stands between white space and quotes: a URL is within one of these.
+_RUN = re.compile(r"""(?:\\.|[^\s'"\\])+""", re.DOTALL)
+_PARAMETER = re.compile(
+    r"""([?&;](?:p|pw|pwd|pass|passwd|password|secret|client_secret|token|access_token|auth|auth_token
+        |key|api[_-]?key|sig|signature)=)(?:\\.|[^\s'"\\&;\#])+""",
+    re.IGNORECASE | re.VERBOSE | re.DOTALL,
+)
+_DESTINATION = re.compile(r"\A([A-Za-z][A-Za-z0-9+.-]*://)?(?:.*@)?([^?]*)(\?.*)?\Z", re.DOTALL)
+
+
+def redact_urls(text: str) -> str:
+    """Returns *text* with `[REDACTED]` for the user information of each URL in it, and for the
+    values of parameters whose names stand for secrets, such as `password` and `token`.
+    """
+    if "://" not in text:
+        return text
+    return _PARAMETER.sub(rf"\1{REDACTED}", _RUN.sub(_without_login, text))
+
+
+def _without_login(run: re.Match[str]) -> str:
+    """Hides what stands up to the last `@`: a password may hold any other character."""
+    scheme, mark, rest = run[0].partition("://")
+    _, at, host = rest.rpartition("@")
+    return f"{scheme}{mark}{REDACTED}@{host}" if at else run[0]
+
+
+def redact_destination(url: str) -> str:
+    """Returns *url*, which is nothing but a URL, without its user information and its query."""
+    found = _DESTINATION.fullmatch(url)
+    assert found is not None  # it matches any text
+    scheme, rest, query = found[1] or "", found[2], found[3]
+    login = f"{REDACTED}@" if "@" in url.removesuffix(query or "")[len(scheme) :] else ""
+    return f"{scheme}{login}{rest}" + (f"?{REDACTED}" if query else "")

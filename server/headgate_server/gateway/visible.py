@@ -1,0 +1,59 @@
+"""Which statements of others SHOW QUERIES and SHOW CONTINUOUS QUERIES show to a user."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from headgate_engine import Need, Result, Series, User, Value, allows, needs
+from headgate_grammar import ParseError, Privilege, ShowContinuousQueries, Statement
+
+Parse = Callable[[str], Sequence[Statement]]
+
+
+def visible(result: Result, user: User, parse: Parse) -> Result:
+    """Returns *result* with the rows that *user* may see.
+
+    A running query is shown to a user that may execute it, a continuous query to one that may read
+    each database that it names. InfluxDB labels a query with the database of its request, which the
+    client chose, so its text decides; a text that *parse* does not understand is not shown.
+    """
+    if isinstance(result.statement, ShowContinuousQueries):
+        series = (_continuous(one, user, parse) for one in result.series)
+    else:
+        series = (_running(one, user, parse) for one in result.series)
+    return replace(result, series=tuple(one for one in series if one is not None))
+
+
+def _running(series: Series, user: User, parse: Parse) -> Series:
+    try:
+        at, on = series.columns.index("query"), series.columns.index("database")
+    except ValueError:
+        return replace(series, values=[])
+    rows = [
+        row
+        for row in series.values
+        if all(allows(user, need) for need in _needs(row[at], str(row[on] or ""), parse))
+    ]
+    return replace(series, values=rows)
+
+
+def _continuous(series: Series, user: User, parse: Parse) -> Series | None:
+    """Returns None for a database that the user may not read: its name is not shown."""
+    if not allows(user, Need(Privilege.READ, series.name)) or "query" not in series.columns:
+        return None
+    at = series.columns.index("query")
+    rows = []
+    for row in series.values:
+        databases = {need.database for need in _needs(row[at], series.name, parse)}
+        if all(allows(user, Need(Privilege.READ, database)) for database in databases):
+            rows.append(row)
+    return replace(series, values=rows)
+
+
+def _needs(text: Value, database: str, parse: Parse) -> list[Need]:
+    """Returns what the statements of *text* need, the admin flag if that is unknown."""
+    try:
+        statements = parse(str(text))
+    except ParseError:
+        return [Need(admin=True)]
+    found = [need for statement in statements for need in needs(statement, database)]
+    return found if statements else [Need(admin=True)]

@@ -1,0 +1,74 @@
+"""Where a request of a browser comes from: another web site, or this machine itself.
+
+A browser adds a login that it remembers to what any site sends here. By the headers of Fetch
+Metadata, and of RFC 6454 for older browsers, such a request is told from one of the own pages.
+"""
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
+
+_OTHER_SITES = ("cross-site", "same-site")
+_OWN = ("same-origin", "none")
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+_OF_BROWSERS = ("origin", "sec-fetch-site", "sec-fetch-mode", "referer")
+
+
+def cross_site(headers: Mapping[str, str], allowed: Sequence[str] = ()) -> bool:
+    """Returns whether a browser sent the request for a page of another origin than the request's
+    `Host`, which is none of *allowed* (`https://grafana.example:3000`).
+
+    A client that is no browser sends neither `Sec-Fetch-Site` nor `Origin`: the result is False.
+    """
+    origin = headers.get("origin", "")
+    if origin and origin.lower() in (one.lower().rstrip("/") for one in allowed):
+        return False
+    site = headers.get("sec-fetch-site", "")
+    if site in _OTHER_SITES:
+        return True
+    if site in _OWN or not origin:
+        return False
+    return _host(origin) != headers.get("host", "").lower()
+
+
+def _host(origin: str) -> str:
+    """Returns host and port of *origin* as the header `Host` has them, "" for `null`."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
+
+
+def is_local(address: str, headers: Mapping[str, str]) -> bool:
+    """Returns whether the request comes from a program on this machine, over a unix socket or
+    loopback: from no proxy, and from no browser, which a page of any site may use.
+    """
+    if any(name in headers for name in (*_FORWARDED, *_OF_BROWSERS)):
+        return False
+    if address == "unix":
+        return True
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def rebound(headers: Mapping[str, str], allowed: Sequence[str] = ()) -> bool:
+    """Returns whether a browser sent the request to a name that any site's DNS could point here:
+    the header `Host` has no IP address, not `localhost`, and no name of the *allowed* origins.
+    """
+    if not any(name in headers for name in _OF_BROWSERS):
+        return False
+    host = headers.get("host", "")
+    return not _names_this_machine(host) and host.lower() not in map(_host, allowed)
+
+
+def _names_this_machine(host: str) -> bool:
+    name = urlsplit(f"//{host}").hostname if host else ""
+    if not name or name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
