@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from headgate_server.gateway.probe import INVENTED
+
 Answering = Callable[[socket.socket, bytes], None]
 
 
@@ -32,7 +34,10 @@ def raw_upstream(answer: Answering) -> Iterator[RawUpstream]:
             line.settimeout(20)
             try:
                 request = whole(line)
-                if request:
+                if INVENTED.encode() in request or b"/walreplay" in request:
+                    # What Headgate asks at the start, by itself.
+                    line.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+                elif request:
                     record.requests.append(request)
                     record.answer(line, request)
             except OSError:

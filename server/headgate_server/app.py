@@ -4,7 +4,7 @@ import asyncio
 import math
 import os
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,37 +20,22 @@ from headgate_server.formats import Format, format_for
 from headgate_server.gateway import Mounted
 from headgate_server.gateway.asked import PREFIX
 from headgate_server.gateway.auth import forward_auth
+from headgate_server.gateway.endpoints import answered_here
 from headgate_server.gateway.judge import NoRoute
 from headgate_server.gateway.proxy import proxy
 from headgate_server.gateway.refused import refused
 from headgate_server.gateway.tail import Tail, as_request
 from headgate_server.metrics import Metrics
-from headgate_server.openapi import openapi
-from headgate_server.ping import health, ping, pings_at_once, show_metrics, status
-from headgate_server.query import query
+from headgate_server.ping import pings_at_once
 from headgate_server.refusals import BadRequest, Refusal, client_text, refusal, told
 from headgate_server.reply import Fields, Reply, Response
 from headgate_server.request import Request
+from headgate_server.routes import METHODS, PREFLIGHT, ROUTES, WRITES, Endpoint
 from headgate_server.service import Service
 from headgate_server.settings import Settings
-from headgate_server.whoami import whoami
-from headgate_server.write import write, write_v2
 
-Endpoint = Callable[[Call, Service, Format], Awaitable[Response]]
 AtOnce = Callable[[Sequence[Call], Service], list[Early]]
 
-# Exact and undecoded, as InfluxDB matches paths: `/query/` and `/%71uery` are not found.
-ROUTES: dict[bytes, dict[str, Endpoint]] = {
-    b"/query": {"GET": query, "POST": query},
-    b"/write": {"POST": write},
-    b"/api/v2/write": {"POST": write_v2},
-    b"/ping": {"GET": ping, "HEAD": ping},
-    b"/status": {"GET": status, "HEAD": status},
-    b"/health": {"GET": health, "HEAD": health},
-    b"/metrics": {"GET": show_metrics},
-    b"/api/whoami": {"GET": whoami},
-    b"/openapi.json": {"GET": openapi},
-}
 # What the endpoints of these paths answer without a look at a body, as far as they can.
 AT_ONCE: dict[tuple[str, bytes], AtOnce] = {
     ("GET", b"/query"): queries_at_once,
@@ -58,8 +43,6 @@ AT_ONCE: dict[tuple[str, bytes], AtOnce] = {
     ("GET", b"/ping"): pings_at_once,
     ("HEAD", b"/ping"): pings_at_once,
 }
-_PREFLIGHT = frozenset({b"/query", b"/write"})
-_METHODS = frozenset("GET HEAD POST PUT PATCH DELETE OPTIONS".split())
 # Writes to other stores than InfluxDB's: who is only to wait has to hear 503 there.
 _PUSHES = (b"/push", b"/write", b"/ingest", b"/import", b"/Push", b"/logs", b"/metrics")
 _CLIENT_LEFT = 499  # what nginx writes: it goes to the log only
@@ -76,6 +59,7 @@ class Application:
         self.close_by = math.inf  # by the loop's clock: until then statements may take on
         self.finished = True  # whether they did
         self._settings = settings
+        self._proxies = settings.proxies
         self._service: Service | None = None
         self._answers = Answers(settings)
 
@@ -99,7 +83,8 @@ class Application:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "http":
-            await self._serve(Call(scope, receive), receive, _Meter(send))
+            call = Call(scope, receive, self._proxies)
+            await self._serve(call, receive, _Meter(send))
         elif scope["type"] == "websocket":
             await self._tail(scope, receive, send)
 
@@ -117,7 +102,7 @@ class Application:
         to be done from the beginning.
         """
         assert self._service is not None
-        calls = [_heard(request) for request in requests]
+        calls = [_heard(request, self._proxies) for request in requests]
         replies: list[Early] = [None] * len(calls)
         for endpoint, places in _by_endpoint(calls).items():
             together = endpoint([calls[place] for place in places], self._service)
@@ -205,7 +190,7 @@ class Application:
         except ClientDisconnect:
             pass  # nobody is there to answer
         except BrokenOff as error:
-            call.note.error = str(error)
+            call.note.error = told(error)
             raise
         except Exception as error:
             logs.report(error, call.note.id)
@@ -232,17 +217,17 @@ class Application:
         mounted = call.mounted
         if mounted is not None:
             call.at_end(mounted.hold())
-        endpoints = ROUTES.get(path)
-        if self._service.gateway.all and (path + b"/").startswith(PREFIX + b"/"):
+        if self._service.gateway.askers and (path + b"/").startswith(PREFIX + b"/"):
             call.route, call.note.id = PREFIX.decode(), request_id(call)
             return await forward_auth(call, self._service)
-        if mounted is not None and mounted.table is not None:
-            if endpoints is None or (path != call.raw_path and path not in mounted.serves):
-                return await self._hand_on(call, mounted, path)
-        if endpoints is None:
+        below = path != call.raw_path
+        route = answered_here(mounted, path.decode("latin-1"), mounted=below)
+        if not route and mounted is not None and mounted.table is not None:
+            return await self._hand_on(call, mounted, path)
+        if not route:
             return self._answers.plain(404, "404 page not found\n")
-        call.route = path.decode()
-        preflight = path in _PREFLIGHT
+        call.route = route
+        endpoints, preflight = ROUTES[route], route in PREFLIGHT
         endpoint = endpoints.get(call.method)
         if endpoint is None and not (preflight and call.method == "OPTIONS"):
             allowed = [*endpoints, *(["OPTIONS"] if preflight else [])]
@@ -281,7 +266,7 @@ class Application:
 
     async def _tail(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A WebSocket, from its beginning to its end."""
-        call, started = as_request(scope, receive), time.perf_counter()
+        call, started = as_request(scope, receive, self._proxies), time.perf_counter()
         assert self._service is not None
         await receive()  # that it wants to begin
         path, status = call.raw_path, 101
@@ -314,7 +299,7 @@ class Application:
         except ClientDisconnect:
             raise
         except Exception as error:
-            return self._failed(call, error, format, writing=endpoint in (write, write_v2))
+            return self._failed(call, error, format, writing=endpoint in WRITES)
 
     def _failed(
         self, call: Call, error: Exception, format: Format, *, writing: bool = False
@@ -344,7 +329,7 @@ class _Meter:
         await self._send(message)
 
 
-def _heard(request: Request) -> Call:
+def _heard(request: Request, proxies: tuple[str, ...]) -> Call:
     """*request*, on its way."""
     path, _, query = request.url.partition(b"?")
     scope = {
@@ -354,7 +339,7 @@ def _heard(request: Request) -> Call:
         "headers": request.headers,
         "client": request.client,
     }
-    call = Call(scope, _nothing_comes)
+    call = Call(scope, _nothing_comes, proxies)
     call.route = path.decode("latin-1")
     call.note.id = request_id(call)
     return call
@@ -384,7 +369,7 @@ def _format(call: Call) -> Format:
 
 def _method(call: Call) -> str:
     """For labels: one of those that there are."""
-    return call.method if call.method in _METHODS else "other"
+    return call.method if call.method in METHODS else "other"
 
 
 def application(settings: Settings) -> ASGIApp:

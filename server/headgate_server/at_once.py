@@ -145,7 +145,7 @@ def _executed(query: _Query, service: Service) -> Reply:
     """
     call, asked = query.call, query.asked
     execute = service.engine.execute
-    results = [*execute(asked.statements, query.principal, asked.database, call.address)]
+    results = [*execute(asked.statements, query.principal, asked.database, call.origin)]
     errors = [result.error for result in results if result.error]
     if errors:
         call.note.error = errors[0]  # those behind it are only `not executed`

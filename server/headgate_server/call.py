@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope
 from headgate_engine import Principal
 from headgate_server.headers import Headers
 from headgate_server.pairs import Pairs, check_number, pairs
+from headgate_server.proxies import UNIX, client_address, via
 from headgate_server.refusals import BadRequest
 
 if TYPE_CHECKING:  # it knows us
@@ -39,8 +40,10 @@ class Note:
 class Call:
     """A request, with its URL's parameters as InfluxDB reads them."""
 
-    def __init__(self, scope: Scope, receive: Receive) -> None:
+    def __init__(self, scope: Scope, receive: Receive, proxies: tuple[str, ...] = ()) -> None:
+        """The networks *proxies* may name the client's address."""
         self.scope, self.receive = scope, receive
+        self._proxies = proxies
         self.method: str = scope["method"]
         self.query: bytes = scope["query_string"]
         self.headers = Headers(scope["headers"])
@@ -53,6 +56,10 @@ class Call:
         self._address = ""
         self.mounted: Mounted | None = None
         self._ends: list[Callable[[], None]] = []
+
+    def again(self) -> "Call":
+        """The same request anew, to be judged once more."""
+        return Call(self.scope, self.receive, self._proxies)
 
     def at_end(self, end: Callable[[], None]) -> None:
         """*end* is called when the request has had its answer, or broke off."""
@@ -149,9 +156,26 @@ class Call:
 
     @property
     def address(self) -> str:
-        """Where it comes from: an IP address, or `unix` for a unix socket."""
+        """The client's: an IP address, or `unix` for a unix socket. It is the connection's, unless
+        that is a trusted proxy's.
+        """
         if not self._address:
-            client = self.scope.get("client")
-            # IPv4 on a socket for both: the same client has one name only.
-            self._address = client[0].removeprefix("::ffff:") if client is not None else "unix"
+            self._address = self.connection
+            if self._proxies:
+                forwarded = self.headers.getlist("x-forwarded-for")
+                real = self.headers.get("x-real-ip", "")
+                self._address = client_address(self._proxies, self.connection, forwarded, real)
         return self._address
+
+    @property
+    def connection(self) -> str:
+        """The address at the other end of the connection, or `unix`."""
+        client = self.scope.get("client")
+        # IPv4 on a socket for both: the same client has one name only.
+        address: str = client[0].removeprefix("::ffff:") if client is not None else UNIX
+        return address
+
+    @property
+    def origin(self) -> str:
+        """The client's address for the audit, with the connection's where that differs."""
+        return via(self.address, self.connection)

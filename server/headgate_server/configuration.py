@@ -16,6 +16,7 @@ from headgate_server.gateway import GatewaySettings, read_gateway_settings
 from headgate_server.gateway.check import check as check_gateway
 from headgate_server.jwt import Issuers, JwtSettings, read_jwt_settings
 from headgate_server.nearest import nearest, similar
+from headgate_server.proxies import parsed
 from headgate_server.secretfiles import holds_secret, named_secret_files, readable_by_others
 from headgate_server.settings import Settings, Source
 from headgate_server.textfile import read_text
@@ -139,6 +140,11 @@ def _check(settings: Settings) -> None:
         settings.address()
     except ValueError as error:
         raise ConfigurationError(f"bind-address: {error}") from None
+    try:
+        parsed(settings.proxies)
+    except ValueError:
+        expected = "expected networks such as 10.0.0.0/8, with commas between them"
+        raise ConfigurationError(f"trusted-proxies: {expected}") from None
     try:
         for secret in settings.shared_secrets:
             check_secret(secret)

@@ -23,7 +23,7 @@ class Denied:
     def to(self, call: Call, service: Service) -> Reply:
         """The answer to *call*, recorded as each is."""
         call.note.error = self.text
-        service.recorder.refused(self.name, call.address, self.statement, self.requires)
+        service.recorder.refused(self.name, call.origin, self.statement, self.requires)
         return self.reply
 
 

@@ -38,6 +38,7 @@ from headgate_server.known_logins import KnownLogins
 from headgate_server.metrics import Metrics
 from headgate_server.pace import Pace
 from headgate_server.pool import Pool
+from headgate_server.proxies import via
 from headgate_server.refusals import (
     Overloaded,
     TokenRejected,
@@ -115,11 +116,16 @@ class Login:
         self._issuers = issuers
 
     async def __call__(
-        self, request: Shown, address: str = "", tenants: TenantLogin | None = None
+        self,
+        request: Shown,
+        address: str = "",
+        tenants: TenantLogin | None = None,
+        connection: str = "",
     ) -> Principal:
         """Whom the *request* from *address* proves; NOBODY while there are no users at all.
 
-        Where *tenants* are given their tokens are good, too.
+        Where *tenants* are given their tokens are good, too. The audit has *connection* as well,
+        the address of the proxy that named the client's.
 
         Raises Unauthenticated, AuthenticationFailed; TooManyFailures to who guesses; Overloaded if
         too many wait for bcrypt; of a token's issuer NoRights, IdentityTaken, KeysUnavailable.
@@ -145,7 +151,8 @@ class Login:
         except _REFUSED as error:
             if shown is None and self._engine.store.empty():
                 return NOBODY
-            self._tell(shown, bool(request.authorization), address, error)
+            origin = via(address, connection or address)
+            self._tell(shown, bool(request.authorization), origin, error)
             if isinstance(error, TooManyFailures):
                 await asyncio.sleep(self._pace.pause())
             raise

@@ -31,6 +31,9 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 # prometheus_client looks for it when it is imported, in each worker.
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
+# Of tenants that a request names together, and of labels that they make.
+_MOST_TENANTS, _MOST_TENANT_LABELS = 2, 10_000
+
 _FAST = (0.00001, 0.00005, 0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
 _REQUEST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -137,6 +140,7 @@ class Metrics:
         )
         self._reloaded.set(1)
         self._cortex: tuple[Counter, Counter, Counter] | None = None
+        self._tenant_labels: set[str] = set()
         build = Gauge(
             "headgate_build_info",
             "Always 1; the label says which version of Headgate this is.",
@@ -188,11 +192,22 @@ class Metrics:
                 ),
             )
 
-    def handed_on(self, tenant: str, component: str) -> None:
-        """A tenant's request goes to *component*."""
+    def handed_on(self, tenants: Sequence[str], component: str) -> None:
+        """A request of *tenants* goes to *component*."""
         if self._cortex is not None:
-            self._cortex[0].labels(tenant).inc()
+            self._cortex[0].labels(self._tenant_label(tenants)).inc()
             self._cortex[2].labels(component).inc()
+
+    def _tenant_label(self, tenants: Sequence[str]) -> str:
+        """The label for *tenants*, whose number and order a client chooses: bounded."""
+        if len(tenants) > _MOST_TENANTS:
+            return "(several)"
+        label = "|".join(sorted(tenants))
+        if label not in self._tenant_labels:
+            if len(self._tenant_labels) >= _MOST_TENANT_LABELS:
+                return "(other)"
+            self._tenant_labels.add(label)
+        return label
 
     def kept_out(self, reason: str) -> None:
         """A request that showed no tenant's token, or a bad one."""

@@ -1,4 +1,6 @@
-"""The description of our own endpoints, `/api/*`, in OpenAPI 3.1. InfluxDB's have manuals."""
+"""The description of `/api/*` in OpenAPI 3.1: Headgate's own endpoints, and Prometheus' paths of
+InfluxDB 1.x. InfluxDB's others have manuals.
+"""
 
 from typing import Any
 
@@ -33,6 +35,52 @@ _REFUSALS = {
     "503": _answer("Too busy, or the store is away", "Error", Retry_After="seconds to wait"),
 }
 
+_LOGINS: list[dict[str, list[str]]] = [{"basic": []}, {"bearer": []}, {"user": [], "password": []}]
+_PARAMETERS = [
+    {
+        "name": name,
+        "in": "query",
+        "required": name == "db",
+        "description": text,
+        "schema": {"type": "string"},
+    }
+    for name, text in (
+        ("db", "the database"),
+        ("rp", "the retention policy"),
+        ("precision", "passed on, as InfluxDB reads it"),
+        ("consistency", "passed on, as InfluxDB reads it"),
+    )
+]
+
+
+def _remote(id: str, summary: str, right: str, answers: dict[str, Any]) -> dict[str, Any]:
+    """A path of Prometheus' whose body is passed on as it is."""
+    # Prometheus says application/x-protobuf; any other type is taken, too.
+    body = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+    return {
+        "post": {
+            "operationId": id,
+            "summary": summary,
+            "security": _LOGINS,
+            "parameters": _PARAMETERS,
+            "requestBody": {
+                "description": "protobuf, packed by snappy",
+                "required": True,
+                "content": body,
+            },
+            "responses": {
+                **answers,
+                "400": _answer("No database, or a body that the store cannot read", "Error"),
+                **_REFUSALS,
+                "403": _answer(f"No {right} on the database", "Error"),
+                "404": _answer("No such database, to a user that may know it", "Error"),
+                "501": _answer("No upstream store takes this", "Error"),
+                "502": _answer("The upstream store gave no answer", "Error"),
+            },
+        }
+    }
+
+
 DESCRIPTION: dict[str, Any] = {
     "openapi": "3.1.0",
     "info": {
@@ -45,13 +93,25 @@ DESCRIPTION: dict[str, Any] = {
             "get": {
                 "operationId": "whoami",
                 "summary": "Whom the credentials prove, and what he may do",
-                "security": [{"basic": []}, {"bearer": []}, {"user": [], "password": []}],
+                "security": _LOGINS,
                 "responses": {
                     "200": _answer("Who asks", "Identity"),
                     **_REFUSALS,
                 },
             }
-        }
+        },
+        "/api/v1/prom/write": _remote(
+            "remoteWrite",
+            "Prometheus' remote write, to an upstream InfluxDB 1.x",
+            "WRITE",
+            {"204": {"description": "The store has acknowledged it"}},
+        ),
+        "/api/v1/prom/read": _remote(
+            "remoteRead",
+            "Prometheus' remote read, from an upstream InfluxDB 1.x",
+            "READ",
+            {"200": {"description": "The store's answer"}},
+        ),
     },
     "components": {
         "securitySchemes": {

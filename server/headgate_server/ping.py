@@ -1,5 +1,6 @@
 """/ping, /status, /health and /metrics: is the server there, is it well, what does it do."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
 
@@ -7,6 +8,7 @@ from headgate_engine import NOBODY, Unavailable
 from headgate_server.at_once import Early
 from headgate_server.call import Call
 from headgate_server.formats import Format, Json, format_for
+from headgate_server.gateway.probe import State
 from headgate_server.refusals import BadRequest, Unauthenticated
 from headgate_server.reply import Reply, typed
 from headgate_server.service import Service
@@ -56,8 +58,8 @@ async def status(call: Call, service: Service, format: Format) -> Reply:
 
 
 async def health(call: Call, service: Service, format: Format) -> Reply:
-    """InfluxDB's description of a server that is well; 503 and `fail` if the store does not
-    answer.
+    """InfluxDB's description of a server that is well; 503 and `fail` if the user database does
+    not answer, or none of the upstream stores can be used.
     """
     await _login(call, service)
     fault = ""
@@ -65,9 +67,14 @@ async def health(call: Call, service: Service, format: Format) -> Reply:
         await service.look(service.store.fence)
     except Unavailable as error:
         fault = str(error)
+    states = await _states(service)
+    if not fault and states and not any(state.usable for _, state in states):
+        fault = "no upstream store can be used"
+    away = [name for name, state in states if not state.usable]
+    ready = "ready for queries and writes"
     content: dict[str, object] = {
-        "checks": [*_checks(service)],
-        "message": fault or "ready for queries and writes",
+        "checks": [*_checks(service, states)],
+        "message": fault or (f"{ready}, but for {', '.join(away)}" if away else ready),
         "name": "influxdb",  # clients compare it
         "status": "fail" if fault else "pass",
         "version": service.settings.reported_version,
@@ -75,19 +82,23 @@ async def health(call: Call, service: Service, format: Format) -> Reply:
     return _json(content, 503 if fault else 200)
 
 
-def _checks(service: Service) -> Iterator[dict[str, str]]:
+async def _states(service: Service) -> list[tuple[str, State]]:
+    """What was found lately of each upstream store that has an address, by its name."""
+    placed = [one for one in service.gateway.all if one.upstream.up()]
+    states = await asyncio.gather(*(one.checkup.state() for one in placed))
+    return [(one.settings.name, state) for one, state in zip(placed, states, strict=True)]
+
+
+def _checks(service: Service, states: Sequence[tuple[str, State]]) -> Iterator[dict[str, str]]:
     """What works less than it should, though the server is well; and the stores behind it."""
     if service.fault:
         # Why is in the log: a file's name is nobody's business here.
         text = "the configuration read last is wrong, the former stays"
         yield {"name": "configuration", "status": "fail", "message": text}
-    for mounted in service.gateway.all:
-        up = mounted.upstream.up()
-        if not up:
-            continue  # only asked about by other proxies
-        away = sum(not well for well in up.values())
-        check = {"name": f"upstream {mounted.settings.name}", "status": "fail" if away else "pass"}
-        yield check | ({"message": f"{away} of {len(up)} addresses away"} if away else {})
+    for name, state in states:
+        message = state.message
+        check = {"name": f"upstream {name}", "status": "fail" if message else "pass"}
+        yield check | ({"message": message} if message else {})
 
 
 async def show_metrics(call: Call, service: Service, format: Format) -> Reply:

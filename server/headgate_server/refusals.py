@@ -4,7 +4,15 @@ from dataclasses import dataclass, field
 
 from headgate_engine import AccessDenied, AuthenticationFailed, IdentityTaken, Need, Unavailable
 from headgate_grammar import ParseError, UnparseError
-from headgate_server.failures import Answered, Full, NoComponent, Silent, UpstreamError
+from headgate_server.failures import (
+    Answered,
+    BrokenOff,
+    FormatUnknown,
+    Full,
+    NoComponent,
+    Silent,
+    UpstreamError,
+)
 from headgate_server.jwt import KeysUnavailable, NoRights
 
 
@@ -22,6 +30,10 @@ class TokenRejected(Unauthenticated):
 
 class BadRequest(Exception):
     """The request itself is wrong."""
+
+
+class UnsupportedMedia(Exception):
+    """A body in an encoding or a format that is not taken here."""
 
 
 class DatabaseMissing(Exception):
@@ -53,11 +65,11 @@ class Busy(Exception):
 
 
 class CrossSite(Exception):
-    """A browser sent a change for a page of another site."""
+    """A browser sent a change, or opens a WebSocket, for a page of another site."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str = "a change") -> None:
         super().__init__(
-            "a change that a page of another web site sent: see allowed-origins in [http]"
+            f"{what} that a page of another web site sent: see allowed-origins in [http]"
         )
 
 
@@ -94,10 +106,23 @@ class TooManyFailures(Exception):
 
 
 class CannotWrite(Exception):
-    """Data was sent, and there is no store to keep it."""
+    """Data was sent by InfluxDB's API, and no store takes it. *upstream*: whether there are any."""
 
-    def __init__(self) -> None:
-        super().__init__("no upstream store is configured: data cannot be written")
+    def __init__(self, *, upstream: bool = False) -> None:
+        found = "takes this API here" if upstream else "is configured"
+        super().__init__(f"no upstream store {found}: data cannot be written")
+
+
+class NotServed(Exception):
+    """A path of InfluxDB's that Headgate does not serve; *status* as InfluxDB has it."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class ReadDenied(Exception):
+    """No right to read from that database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +142,7 @@ REFUSALS: dict[type[Exception], Refusal] = {
     UnparseError: Refusal(400, "error parsing query: "),
     AccessDenied: Refusal(403, "error authorizing query: "),
     WriteDenied: Refusal(403),
+    ReadDenied: Refusal(403),
     Denied: Refusal(403),
     CrossSite: Refusal(403),
     SetUpRefused: Refusal(403, "error authorizing query: "),
@@ -125,7 +151,9 @@ REFUSALS: dict[type[Exception], Refusal] = {
     DatabaseMissing: Refusal(404),
     BucketMissing: Refusal(404),
     TooLarge: Refusal(413),
+    UnsupportedMedia: Refusal(415),
     CannotWrite: Refusal(501),
+    FormatUnknown: Refusal(501),
     Overloaded: Refusal(503, headers={"Retry-After": "1"}),
     Unavailable: Refusal(503, headers={"Retry-After": "1"}),
     KeysUnavailable: Refusal(503, headers={"Retry-After": "1"}),
@@ -153,6 +181,10 @@ def told(error: Exception) -> str:
         return "bad request"
     if isinstance(error, TokenRejected | IdentityTaken):
         return f"{error}: {error.reason}"
+    if isinstance(error, BrokenOff):
+        error = error.error
+    if isinstance(error, UpstreamError):
+        return error.detail
     return str(error)
 
 
@@ -168,7 +200,7 @@ def refusal(
     if isinstance(error, TooManyFailures | Busy):
         status = throttle_status if isinstance(error, TooManyFailures) else 429
         return Refusal(503 if writing else status, headers={"Retry-After": str(error.seconds)})
-    if isinstance(error, Answered):
+    if isinstance(error, Answered | NotServed):
         return Refusal(error.status)
     for kind in type(error).__mro__:
         if kind in REFUSALS:

@@ -26,13 +26,14 @@ from headgate_server.origin import cross_site, rebound
 from headgate_server.pool import Key, Pool
 from headgate_server.prepared import Preparations
 from headgate_server.recorder import BUDGET_BYTES, Recorder
-from headgate_server.refusals import Overloaded
+from headgate_server.refusals import Overloaded, told
 from headgate_server.settings import Settings
 from headgate_server.throttle import Throttle
 from headgate_server.tracing import Traced, tracing
 
 T = TypeVar("T")
 
+_UNLIMITED = 1 << 62
 _STATEMENT_THREADS = 4
 _STATEMENT_QUEUE = 1024
 _ATTENDED_SECONDS = 10.0  # for what is still executed upstream when the server ends
@@ -86,10 +87,14 @@ class Service:
         self.tracing = tracing(settings.gateway.otlp_endpoint)
         self.traced = isinstance(self.tracing, Traced)
         self.gateway = self._gateway(settings)
+        self._watching: asyncio.Task[None] | None = None
+        self._watch(self.gateway)
         self._retiring: set[asyncio.Task[None]] = set()
         self._attended: set[asyncio.Task[None]] = set()
         logins = KnownLogins(self.store, complain)
         logins.start()
+        # Of one user over one proxy that is asked for: it may pass on any address.
+        self.relayed = Throttle(settings.free_failures_address, _UNLIMITED, settings.longest_delay)
         self._login = Login(
             self.engine,
             metrics,
@@ -115,7 +120,7 @@ class Service:
         """
         shown = Shown(call.url_pairs, call.headers.getlist)
         call.cross_site = self._cross_site(call)
-        principal = await self.prove(shown, call.address, mounted)
+        principal = await self.prove(shown, call.address, mounted, call.connection)
         call.check_authorization()
         call.note.user = principal.name
         return principal
@@ -138,17 +143,23 @@ class Service:
             call.note.user = call.known.name
         return call.known
 
+    def remembers(self, shown: Shown, address: str) -> bool:
+        """Whether *shown* is let in from *address* without a look at the throttle."""
+        return self._login.known(shown, address) is not None
+
     def count_known(self, call: Call) -> None:
         """Counts the login of *call*, if `known` found who it is: for who answers by it."""
         if call.known is not None:
             self._login.count(call.known)
 
-    async def prove(self, shown: Shown, address: str, mounted: Mounted | None) -> Principal:
-        """Whom *shown* proves; the same for what another proxy asks about."""
+    async def prove(
+        self, shown: Shown, address: str, mounted: Mounted | None, connection: str = ""
+    ) -> Principal:
+        """The user that *shown* proves; *address* is the client's, as told over *connection*."""
         if mounted is not None and mounted.anybody is not None:
             return mounted.anybody
         tenants = mounted.login if mounted is not None else None
-        return await self._login(shown, address, tenants)
+        return await self._login(shown, address, tenants, connection)
 
     def reconfigure(self, settings: Settings) -> None:
         """Takes tokens by *settings* from now on, files read again; verifies all of them anew.
@@ -159,10 +170,19 @@ class Service:
         issuers = Issuers(settings.jwt, former=former) if settings.jwt.enabled else None
         gateway = self._gateway(settings)
         self._retire(self.gateway.retire())
+        self._watch(gateway)
         if former is not None:
             self._retire(former.retire())
         self.settings, self._issuers, self.gateway = settings, issuers, gateway
         self._login.take_tokens(settings.shared_secrets, issuers)
+
+    def _watch(self, gateway: Gateway) -> None:
+        """Has *gateway* ask in the background whether its stores confine tenants."""
+        if self._watching is not None:
+            self._watching.cancel()
+            self._watching = None
+        if gateway.all:
+            self._watching = asyncio.ensure_future(gateway.watch_tenants())
 
     def _retire(self, ending: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(ending)
@@ -213,7 +233,7 @@ class Service:
             try:
                 await work
             except (UpstreamError, Answered) as error:
-                note.error = str(error)
+                note.error = told(error)
             except Exception as error:
                 report(error, note.id)
             finally:
@@ -232,6 +252,8 @@ class Service:
             await asyncio.wait(self._attended, timeout=_ATTENDED_SECONDS)
         for task in (*self._retiring, *self._attended):
             task.cancel()
+        if self._watching is not None:
+            self._watching.cancel()
         await self.gateway.close()
         if isinstance(self.tracing, Traced):
             await asyncio.get_running_loop().run_in_executor(None, self.tracing.close)

@@ -62,6 +62,7 @@ class Settings:
     unix_socket_permissions: str = field(
         default="0660", metadata={"key": "http.unix-socket-permissions", "octal": True}
     )
+    trusted_proxies: str = field(default="", metadata={"key": "http.trusted-proxies"})
     max_connection_limit: int = field(default=4096, metadata={"key": "http.max-connection-limit"})
     read_header_timeout: float = field(default=10.0, metadata={"key": "http.read-header-timeout"})
     read_timeout: float = field(default=120.0, metadata={"key": "http.read-timeout"})
@@ -94,6 +95,11 @@ class Settings:
     def shared_secrets(self) -> tuple[str, ...]:
         """All that may have signed a token: while one takes the place of another, both."""
         return tuple(filter(None, (self.shared_secret, *self.more_secrets)))
+
+    @property
+    def proxies(self) -> tuple[str, ...]:
+        """The networks in `trusted_proxies`, which may name a client's address."""
+        return texts(self.trusted_proxies)
 
     @property
     def origins(self) -> tuple[str, ...]:

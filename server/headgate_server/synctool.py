@@ -68,7 +68,9 @@ async def _one(mounted: Mounted) -> int:
     name = mounted.settings.name
     try:
         synced = await mounted.store.catalogue.sync()
-    except (UpstreamError, Answered) as error:
+    except UpstreamError:
+        return 1  # the log has it, with the address and the reason
+    except Answered as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 1
     for database in synced.adopted:

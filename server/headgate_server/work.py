@@ -136,17 +136,17 @@ class Work:
         """
         store, call = self.service.store, self.call
         text = redact_urls(str(statement))
-        record = Refused(audit_time(), self.principal.name, call.address, text, FORWARDED)
+        record = Refused(audit_time(), self.principal.name, call.origin, text, FORWARDED)
         await self.run(partial(store.record, [record]))
 
     def _record(self, statement: str, outcome: str) -> None:
-        actor, address = self.principal.name, self.call.address
+        actor, address = self.principal.name, self.call.origin
         self.service.recorder.refused(actor, address, statement, outcome)
 
     def executed(self, now: Principal) -> Iterator[Answer]:
         """The answers, as they are taken, of what *now* was authorized for."""
         self.count()
-        statements, address = self.parsed, self.call.address
+        statements, address = self.parsed, self.call.origin
         results = self.service.engine.execute(statements, now, self.database, address)
         for id, result in enumerate(results):
             yield self.answer(id, result)
@@ -164,7 +164,7 @@ class Work:
         """The same of one that is known to be so, and *now* was authorized for."""
         (statement,) = self.parsed
         try:
-            return self.service.engine.change(statement, now, self.call.address)
+            return self.service.engine.change(statement, now, self.call.origin)
         except InvalidName:
             return None  # who executes it says so
 

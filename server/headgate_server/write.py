@@ -40,10 +40,15 @@ async def write(call: Call, service: Service, format: Format) -> Response:
 async def write_v2(call: Call, service: Service, format: Format) -> Response:
     """InfluxDB 2's, as 1.8 takes it: the parameter `bucket` is DATABASE or DATABASE/POLICY."""
     principal = await service.login(call, call.mounted)
-    precision = call.url_pairs.get("precision", "")
+    asked = call.url_pairs
+    line = bucket_line(asked.get("bucket", ""), asked.get("precision", ""))
+    return await _write(call, service, principal, line, format)
+
+
+def bucket_line(bucket: str, precision: str) -> Line:
+    """What InfluxDB 2's parameters mean to 1.x. Raises BadRequest, BucketMissing."""
     if precision not in _V2_PRECISIONS:
         raise BadRequest(f"invalid precision {go_quote(precision)} (use ns, us, ms or s)")
-    bucket = call.url_pairs.get("bucket", "")
     database, slash, policy = bucket.partition("/")
     if not database:
         fault = (
@@ -52,33 +57,43 @@ async def write_v2(call: Call, service: Service, format: Format) -> Response:
             else ('is missing a slash; not in "database/retention-policy" format')
         )
         raise BucketMissing(f"bucket name {go_quote(bucket)} {fault}")
-    line = Line(database, policy, _V2_PRECISIONS[precision])
-    return await _write(call, service, principal, line, format)
+    return Line(database, policy, _V2_PRECISIONS[precision])
 
 
 async def _write(
     call: Call, service: Service, principal: Principal, line: Line, format: Format
 ) -> Response:
     """Authorizes, then hands on, or refuses: data is never accepted and dropped."""
-    if call.cross_site:
-        raise CrossSite
-    if not line.database:
-        raise BadRequest("database is required")
-    call.note.database = readable(line.database)
-    store = call.mounted.store if call.mounted is not None else None
-    try:
-        await _authorize(service, principal, line.database, store)
-    except WriteDenied:
-        requires = f"requires WRITE on {readable(line.database)}"
-        service.recorder.refused(principal.name, call.address, "-- write", requires)
-        raise
+    store = await writable(call, service, principal, line.database)
     limit = service.settings.max_body_size
     if store is None:
         async for _ in _lines(call, limit):
             pass  # read, so that the client hears the answer
-        raise CannotWrite
+        raise CannotWrite(upstream=bool(service.gateway.all))
     call.at_end(service.gateway.limits.enter(principal))
     return await store.write(call, line, limit, format)
+
+
+async def writable(
+    call: Call, service: Service, principal: Principal, database: str
+) -> Store | None:
+    """The store of *call*, if *principal* may write to *database*; None if there is none.
+
+    Raises CrossSite, BadRequest, WriteDenied, DatabaseMissing.
+    """
+    if call.cross_site:
+        raise CrossSite
+    if not database:
+        raise BadRequest("database is required")
+    call.note.database = readable(database)
+    store = call.mounted.store if call.mounted is not None else None
+    try:
+        await _authorize(service, principal, database, store)
+    except WriteDenied:
+        requires = f"requires WRITE on {readable(database)}"
+        service.recorder.refused(principal.name, call.origin, "-- write", requires)
+        raise
+    return store
 
 
 def _lines(call: Call, limit: int) -> AsyncGenerator[bytes, None]:
@@ -105,6 +120,11 @@ async def _authorize(
         )
     if user is None and not principal.trusted:
         raise WriteDenied(f"user is required to write to database {go_quote(database)}")
+    await present(service, database, store)
+
+
+async def present(service: Service, database: str, store: Store | None) -> None:
+    """Takes *database* into the catalogue if *store* has it. Raises DatabaseMissing."""
     name = readable(database)
     if service.store.database(name) is None:
         if store is None or not await store.catalogue.adopt([name]):

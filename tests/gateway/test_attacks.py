@@ -167,7 +167,8 @@ def test_names_that_are_no_text_are_no_fault(serve: Callable[..., Server], tmp_p
     with recorder() as store:
         tables = upstream("mimir", name="m", urls=[store.url], mount="/m")
         tables += upstream("victoriametrics", urls=[store.url], mount="/v")
-        server = configured(serve, tmp_path, tables).bootstrap(TWO)
+        gateway = 'trusted-proxies = ["127.0.0.1/32"]'
+        server = configured(serve, tmp_path, tables, gateway=gateway).bootstrap(TWO)
         for path in ("/m/db/%ff/prometheus/api/v1/labels", "/v/api/v1/labels?db=%ff"):
             assert server.request("GET", path, basic=ROOT).status == 400
         for uri in ("http://[", "https://x/m/db/%ff/prometheus/api/v1/labels"):
@@ -247,8 +248,8 @@ def test_a_database_is_dropped_in_every_store_that_has_it(
         for one in (influx, loki):
             one.reply = lambda heard: said(RESULT)
         victoria.reply = lambda heard: (204, {}, b"")
-        tables = upstream("influxdb1", urls=[influx.url])
-        tables += upstream("victoriametrics", urls=[victoria.url], mount="/v")
+        tables = upstream("influxdb1", urls=[influx.url], drop_data=True)
+        tables += upstream("victoriametrics", urls=[victoria.url], mount="/v", drop_data=True)
         tables += upstream("loki", urls=[loki.url], mount="/l")
         server = configured(serve, tmp_path, tables).bootstrap(TWO)
         influx.heard.clear()
@@ -261,12 +262,35 @@ def test_a_database_is_dropped_in_every_store_that_has_it(
         assert server.query("SHOW GRANTS FOR ann").rows() == []
 
 
+@pytest.mark.parametrize(("place", "forwarded"), [("", True), ("/v", False), ("/l", True)])
+def test_unless_configured_data_is_dropped_only_by_the_influxdb_that_is_asked(
+    serve: Callable[..., Server], tmp_path: Path, place: str, forwarded: bool
+) -> None:
+    with recorder("influx") as influx, recorder("second") as second, recorder() as victoria:
+        influx.reply = second.reply = lambda heard: said(RESULT)
+        tables = upstream("influxdb1", name="i", urls=[influx.url])
+        tables += upstream("influxdb1", name="s", urls=[second.url], mount="/s")
+        tables += upstream("victoriametrics", urls=[victoria.url], mount="/v")
+        tables += upstream("loki", urls=["http://127.0.0.1:1"], mount="/l")
+        server = configured(serve, tmp_path, tables).bootstrap(TWO)
+        influx.heard.clear()
+        url = ("" if place == "/l" else place) + "/query?q=DROP+DATABASE+a"
+        assert not server.request("POST", url, b"", basic=ROOT).error
+        dropped = [b"DROP+DATABASE+a" in heard.body for heard in influx.heard]
+        assert dropped == ([True] if forwarded else [])
+        assert not any(b"DROP" in heard.body for heard in second.heard)
+        assert not any("delete_series" in heard.path for heard in victoria.heard)
+        assert server.query("SHOW GRANTS FOR ann").rows() == []
+
+
 def test_where_one_store_keeps_it_and_fails_it_is_not_dropped(
     serve: Callable[..., Server], tmp_path: Path
 ) -> None:
     with recorder() as loki:
         tables = upstream("loki", urls=[loki.url])
-        tables += upstream("victoriametrics", urls=["http://127.0.0.1:1"], mount="/v")
+        tables += upstream(
+            "victoriametrics", urls=["http://127.0.0.1:1"], mount="/v", drop_data=True
+        )
         server = configured(serve, tmp_path, tables).bootstrap(TWO)
         answer = server.query("DROP DATABASE a")
         assert (answer.status, answer.error) == (502, "the upstream store cannot be reached")

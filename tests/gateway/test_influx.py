@@ -201,7 +201,8 @@ def test_sync_takes_in_everything_and_says_what_is_gone(
         [*command, "--upstream", "http://127.0.0.1:1"], capture_output=True, text=True
     )
     assert (gone.returncode, gone.stdout) == (1, "")
-    assert gone.stderr == "influxdb1: the upstream store cannot be reached\n"
+    sentence = "the upstream store cannot be reached: http://127.0.0.1:1: Connection refused"
+    assert gone.stderr == f"headgate: upstream 'influxdb1': {sentence}\n"
 
 
 WRITES = [

@@ -90,7 +90,8 @@ def started(serve: Callable[..., Server], tmp_path: Path) -> Iterator[Started]:
 
         def start(kind: str, protocol: str) -> tuple[Proxy, Recorder, Server]:
             store = stack.enter_context(recorder())
-            headgate = configured(serve, tmp_path, upstream(protocol, name="store"))
+            own = {"overwrite_label": True} if protocol == "victoriametrics" else {}
+            headgate = configured(serve, tmp_path, upstream(protocol, name="store", **own))
             headgate.bootstrap(TWO)
             proxy = stack.enter_context(
                 running(tmp_path, kind, headgate, store, victoria=protocol == "victoriametrics")
@@ -170,7 +171,7 @@ def test_databases_of_influxdb(started: Started, kind: str) -> None:
         ("/write?x=1;db=b&db=a", ANN),
         ("/write?db=a", BOB),
         ("/write", ANN),
-        ("/api/v2/write?bucket=a/x", ANN),
+        ("/api/v2/write?bucket=b/x", ANN),
     ]:
         assert proxy.request("POST", path, b"m v=1", basic=login).status == 403, path
     assert len(store.heard) == 1

@@ -39,7 +39,8 @@ def server(serve: Callable[..., Server], tmp_path: Path, store: Recorder) -> Ser
     tables = upstream("mimir", urls=[store.url], mount="/m", jwt=jwt)
     tables += upstream("victoriametrics", urls=[store.url], mount="/v")
     tables += upstream("influxdb1", urls=[store.url])
-    server = configured(serve, tmp_path, tables).bootstrap(TWO)
+    gateway = 'trusted-proxies = ["127.0.0.1/32"]'
+    server = configured(serve, tmp_path, tables, gateway=gateway).bootstrap(TWO)
     store.heard.clear()
     return server
 

@@ -83,7 +83,43 @@ def test_messages_go_both_ways_as_the_tenant(server: Server, port: int) -> None:
     assert headers.get_all("X-Scope-OrgID") == ["a"]
     assert headers["X-Auth-User"] == "ann" and "Authorization" not in headers
     assert connection.request.path == PATH
-    assert 'route="gateway loki" status=101' in server.log()
+    assert 'route="gateway loki /loki/api/v1/tail" status=101' in server.log()
+
+
+def test_a_page_of_another_site_opens_no_websocket(
+    serve: Callable[..., Server], tmp_path: Path, port: int
+) -> None:
+    heard: list[ServerConnection] = []
+    table = upstream("loki", components={"querier": f"http://127.0.0.1:{port}"})
+    listed = "https://grafana.example:3000"
+    server = configured(
+        lambda *flags: serve(*flags, HEADGATE_HTTP_ALLOWED_ORIGINS=listed), tmp_path, table
+    ).bootstrap(TWO)
+    basic = b64encode(":".join(ANN).encode()).decode()
+
+    def tail(origin: str, **fetch: str) -> connect:
+        headers = {"Authorization": f"Basic {basic}", "Origin": origin}
+        headers |= {name.replace("_", "-"): value for name, value in fetch.items()}
+        url = f"ws://127.0.0.1:{server.port}{PATH}"
+        return connect(url, additional_headers=headers)
+
+    async def run() -> None:
+        async with querier(port, heard):
+            for origin, fetch in [
+                ("http://attacker.example", {}),
+                ("null", {}),
+                (f"http://127.0.0.1:{server.port}", {"Sec_Fetch_Site": "cross-site"}),
+            ]:
+                with pytest.raises(InvalidStatus) as refused:
+                    async with tail(origin, **fetch):
+                        pass
+                assert refused.value.response.status_code == 403, origin
+            assert heard == []
+            for origin in (f"http://127.0.0.1:{server.port}", listed):
+                async with tail(origin) as opened:
+                    assert await opened.recv() == '{"n": 1}'
+
+    asyncio.run(run())
 
 
 def test_who_may_not_read_is_told_before_it_begins(server: Server, port: int) -> None:

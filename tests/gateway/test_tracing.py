@@ -95,7 +95,7 @@ def test_a_request_is_two_spans_of_the_clients_trace(tmp_path: Any) -> None:
         status, spans = asyncio.run(traced(store.url, path, str(tmp_path / "u.db")))
         assert status == 200
         inner, outer = spans
-        assert (inner.name, outer.name) == ("upstream m", "GET gateway m")
+        assert (inner.name, outer.name) == ("upstream m", "GET gateway m /prometheus/api/v1/query")
         for span in spans:
             assert span.context is not None and f"{span.context.trace_id:032x}" == TRACE
             # Nothing of what was asked, and nothing of who asked.
@@ -105,7 +105,7 @@ def test_a_request_is_two_spans_of_the_clients_trace(tmp_path: Any) -> None:
         assert inner.parent is not None and inner.parent.span_id == outer.context.span_id
         assert dict(outer.attributes or {}) == {
             "http.request.method": "GET",
-            "http.route": "gateway m",
+            "http.route": "gateway m /prometheus/api/v1/query",
             "http.response.status_code": 200,
         }
         (context,) = store.last.all("traceparent")

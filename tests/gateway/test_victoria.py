@@ -143,7 +143,9 @@ def test_what_cannot_be_confined_is_for_administrators(server: Server) -> None:
 
 
 @needs_victoria
-def test_influx_clients_find_what_they_look_for(server: Server, victoria: Victoria) -> None:
+def test_influx_clients_find_what_they_look_for(
+    serve: Callable[..., Server], tmp_path: Path, server: Server, victoria: Victoria
+) -> None:
     assert server.query("SHOW DATABASES", ANN).rows() == [["a"]]
     assert server.query("SHOW MEASUREMENTS", ANN, db="a").json == {"results": [{"statement_id": 0}]}
     answer = server.query("SELECT v FROM cpu", ANN, db="a")
@@ -152,9 +154,18 @@ def test_influx_clients_find_what_they_look_for(server: Server, victoria: Victor
     assert server.request("POST", "/write?db=c", b"m v=1", basic=BOB).status == 204
     assert server.request("GET", "/ping").status == 204
     assert databases(victoria) == {"c": {"m_v"}}
-    # Whoever gets a database of the same name later finds nothing in it.
-    assert not server.query("DROP DATABASE c; CREATE DATABASE c; GRANT ALL ON c TO ann").error
-    assert b"m_v" not in ask(server, "/db/c/api/v1/series", ANN, **{"match[]": '{db="c"}'}).body
+    # With drop-data a later database of the same name is empty; without it the data stays.
+    for table in ("drop-data = false", "drop-data = true"):
+        path = tmp_path / "headgate.toml"
+        path.write_text(
+            f'[[gateway.upstream]]\nprotocol = "victoriametrics"\n{table}\n'
+            f'urls = ["{victoria.url}"]\n'
+        )
+        again = serve("--config", str(path)).bootstrap(TWO, "CREATE DATABASE c")
+        text = "DROP DATABASE c; CREATE DATABASE c; GRANT ALL ON c TO ann"
+        assert not again.query(text).error
+        shown = ask(again, "/db/c/api/v1/series", ANN, **{"match[]": '{db="c"}'}).body
+        assert (b"m_v" in shown) == (table == "drop-data = false")
 
 
 @needs_victoria
@@ -175,7 +186,7 @@ def test_a_cluster_is_asked_by_account(serve: Callable[..., Server], tmp_path: P
         server = configured(serve, tmp_path, table).bootstrap(TWO)
         insert.reply = lambda heard: (204, {}, b"")
         for path, target in [
-            ("/write?db=a", "/insert/12:3/influx/write?db=a&extra_label=db%3Da"),
+            ("/write?db=a", "/insert/12:3/influx/write?db=a"),
             ("/influx/write?db=a", "/insert/12:3/influx/write?db=a"),
             ("/api/v1/write", "/insert/12:3/prometheus/api/v1/write"),
             ("/insert/12:3/influx/write", "/insert/12:3/influx/write"),

@@ -47,7 +47,8 @@ def _order(pool: Pool, calls: list[tuple[str, int]]) -> list[str]:
         for _ in range(count)
     ]
     begin.set()
-    for future in [first, *futures]:
+    first.result(10)
+    for future in futures:
         future.result(10)
     return made
 

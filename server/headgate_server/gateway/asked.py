@@ -8,7 +8,6 @@ import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from urllib.parse import urlsplit
 
 from headgate_server.call import Call
@@ -124,23 +123,4 @@ def _client(call: Call, kind: str) -> str:
     try:
         return str(ipaddress.ip_address(text.strip()))
     except ValueError:
-        return call.address
-
-
-def trusts(networks: tuple[str, ...], address: str) -> bool:
-    """Whether who connects from *address* is one of *networks*, or comes by a unix socket."""
-    if address == "unix":
-        return True
-    try:
-        there = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return any(there in network for network in parsed(networks))
-
-
-@lru_cache(16)
-def parsed(
-    networks: tuple[str, ...],
-) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
-    """Raises ValueError for what is no network."""
-    return tuple(ipaddress.ip_network(one) for one in networks)
+        return call.connection

@@ -7,34 +7,44 @@ for a fault, Envoy takes only 200 for yes.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
-from headgate_engine import Need, NotAuthorized, Principal, allows
+from headgate_engine import NOBODY, AuthenticationFailed, Need, NotAuthorized, Principal, allows
 from headgate_grammar import Privilege, ShowContinuousQueries, ShowQueries
 from headgate_server.call import Call
-from headgate_server.credentials import Shown
+from headgate_server.credentials import NamePassword, Shown, credentials
 from headgate_server.form import body
 from headgate_server.formats import Json
 from headgate_server.gateway.arguments import encoded
-from headgate_server.gateway.asked import Original, Unclear, original, trusts
+from headgate_server.gateway.asked import PREFIX, Original, Unclear, original
+from headgate_server.gateway.endpoints import ENDPOINTS, Endpoint, Right, answered_here
 from headgate_server.gateway.headers import DATABASE, QUERY, TENANT, USER
 from headgate_server.gateway.influx import InfluxStore
 from headgate_server.gateway.judge import NoRoute, View, find, judge, wishes
+from headgate_server.gateway.labels import LABEL
 from headgate_server.gateway.mounted import Mounted
 from headgate_server.gateway.path import checked
-from headgate_server.gateway.proxy import header_text, somebody, target
+from headgate_server.gateway.proxy import header_text, keeps_label, somebody, target
 from headgate_server.pairs import decoded_pairs, pairs
-from headgate_server.refusals import BadRequest, Denied, refusal, told
+from headgate_server.proxies import trusts, via
+from headgate_server.refusals import (
+    BadRequest,
+    Denied,
+    TooManyFailures,
+    Unauthenticated,
+    refusal,
+    told,
+)
 from headgate_server.reply import Reply, fields
 from headgate_server.service import Service
 from headgate_server.text import readable
+from headgate_server.write import bucket_line
 
 _FORM = "application/x-www-form-urlencoded"
 _ERROR_BODY = "X-Auth-Error-Body"
 _LONGEST_ERROR = 1024
 # Of InfluxDB's parameters those that are more than one's own way of looking at the answer.
 _ONCE = frozenset({"q", "db", "rp", "epoch", "precision", "bucket", "consistency", "params"})
-_QUERY = ("db", "rp", "epoch", "chunked", "chunk_size", "pretty")
-_WRITE = ("db", "rp", "precision", "consistency")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +59,13 @@ class Allowed:
 
 async def forward_auth(call: Call, service: Service) -> Reply:
     """Answers for the request that *call* is about. Always an answer, never an error."""
-    settings = service.gateway.settings
-    if not trusts(settings.trusted_proxies, call.address):
+    if not trusts(service.gateway.askers, call.connection):
         return _denied(403, "not a trusted proxy: see trusted-proxies in [gateway]", "")
     realm = service.settings.realm
+    told_address = call.connection
     try:
         asked = original(call)
+        told_address = asked.address
         mounted = _mounted(service, asked)
         allowed = await _judge(call, service, mounted, asked)
     except (NoRoute, Unclear) as error:
@@ -66,7 +77,8 @@ async def forward_auth(call: Call, service: Service) -> Reply:
             raise
         call.note.error = told(error)
         if isinstance(error, Denied):
-            service.recorder.refused(error.name, call.address, "-- /auth", f"requires {error.need}")
+            origin = via(told_address, call.connection)
+            service.recorder.refused(error.name, origin, "-- /auth", f"requires {error.need}")
         status = row.status if row.status == 401 else 403
         if row.status >= 429:
             status = 503  # nobody knows: the proxy may try again
@@ -108,53 +120,134 @@ async def _judge(call: Call, service: Service, mounted: Mounted, asked: Original
     mount = mounted.settings.mount
     if mount and path.startswith(mount + "/"):
         path = path.removeprefix(mount)
-    shown = Shown(pairs(asked.query), call.headers.getlist)
-    if mounted.table is None:
-        principal = await service.prove(shown, asked.address, mounted)
-        assert mounted.store is not None
-        return await _influx(call, service, mounted.store.influx, principal, asked, path)
+    below = path.encode() != asked.path
+    call.route = f"{PREFIX.decode()} {mounted.settings.name}"
     view = View(asked.method, path, asked.query, wishes(call.headers.getlist(TENANT)))
-    found = find(mounted, view)
-    principal = somebody(await service.prove(shown, asked.address, mounted), mounted)
+    try:
+        found = find(mounted, view) if mounted.table is not None else None
+    except NoRoute:
+        found = None
+        if not answered_here(mounted, path, mounted=below):
+            raise
+    if found is None:
+        pattern = answered_here(mounted, path, mounted=below)
+        if not pattern:
+            raise NoRoute(set())
+        call.route += f" {pattern}"
+        return await _ours(call, service, mounted, asked, pattern)
+    call.route += f" {found.pattern}"
+    principal = somebody(await _proved(call, service, mounted, asked), mounted)
     judged = judge(mounted, service.engine, found, principal)
     if judged.path != path:
         raise Unclear("a path that only Headgate itself can rewrite: name the database otherwise")
     labelled = mounted.settings.protocol == "victoriametrics"
     if labelled and not asked.rewrites and not principal.unrestricted:
-        # Nobody would add the label that keeps him in his database.
+        # The label that confines the request to its database would be missing.
         raise Unclear(f"{asked.kind} cannot confine a request: ask Headgate as the proxy itself")
+    if keeps_label(judged, mounted) and judged.route.format != "csv":
+        raise Unclear(
+            f"a label {LABEL} in the body would be lost: ask Headgate as the proxy itself,"
+            " or set overwrite-label"
+        )
     _, _, query = target(judged, mounted, asked.query).partition("?")
     decision = judged.decision
     tenant = decision.tenant if mounted.settings.protocol != "victoriametrics" else ""
     return Allowed(principal.name, decision.databases, tenant, query)
 
 
+async def _proved(call: Call, service: Service, mounted: Mounted, asked: Original) -> Principal:
+    """The user of the request that is asked about. Raises what a login raises.
+
+    A proxy on the way may let a client name its own address, so the failures of a user count for
+    the connection, too: as many are free there as of one address.
+    """
+    shown = Shown(pairs(asked.query), call.headers.getlist)
+    prove = partial(service.prove, shown, asked.address, mounted, call.connection)
+    name = _name(shown)
+    if asked.address == call.connection or not name or service.remembers(shown, asked.address):
+        return await prove()
+    throttle, origin = service.relayed, via(asked.address, call.connection)
+    try:
+        throttle.begin(name, call.connection)
+    except TooManyFailures:
+        if service.engine.user(name) is not None:
+            service.recorder.refused(name, origin, "-- login (password)", "too many failed logins")
+        raise
+    try:
+        principal = await prove()
+    except AuthenticationFailed:
+        raise
+    except BaseException:
+        throttle.undecided(name, call.connection)
+        raise
+    throttle.succeeded(name, call.connection)
+    return principal
+
+
+def _name(shown: Shown) -> str:
+    """The user whose password is *shown*, or ""."""
+    try:
+        found = credentials(shown)
+    except Unauthenticated:
+        return ""
+    return found.name if isinstance(found, NamePassword) else ""
+
+
+async def _ours(
+    call: Call, service: Service, mounted: Mounted, asked: Original, pattern: str
+) -> Allowed:
+    """A request for a path that Headgate as the proxy would answer itself.
+
+    Raises NoRoute, Unclear, Denied, BadRequest, AccessDenied, ParseError, what a login raises.
+    """
+    endpoint = ENDPOINTS[pattern]
+    if endpoint.methods and asked.method not in endpoint.methods:
+        raise NoRoute(set(endpoint.methods))
+    if endpoint.right is Right.OPEN:
+        if not service.settings.ping_auth_enabled:
+            return Allowed("")
+        principal = await _proved(call, service, mounted, asked)
+        if principal == NOBODY:
+            raise Unauthenticated("create admin user first or disable authentication")
+        return Allowed(principal.name)
+    principal = await _proved(call, service, mounted, asked)
+    if endpoint.right is Right.OURS:
+        raise Unclear("the path is Headgate's own: let it go to Headgate itself")
+    if endpoint.right in (Right.REFUSED, Right.FIGURES):
+        raise Unclear("the path is not served")
+    if mounted.store is None or mounted.table is not None:
+        raise Unclear("Headgate answers this itself: let it go to Headgate itself")
+    return await _influx(call, service, mounted, principal, asked, endpoint)
+
+
 async def _influx(
     call: Call,
     service: Service,
-    store: InfluxStore,
+    mounted: Mounted,
     principal: Principal,
     asked: Original,
-    path: str,
+    endpoint: Endpoint,
 ) -> Allowed:
     """InfluxDB's own paths. Raises Denied, BadRequest, NoRoute, AccessDenied, ParseError."""
     names = [name for name, _ in decoded_pairs(asked.query)]
     if b";" in asked.query or any(name in _ONCE and names.count(name) > 1 for name in names):
         raise BadRequest("ambiguous parameters")
+    store = mounted.store
+    assert store is not None
+    if endpoint.influxdb and not store.takes_remote:
+        raise NoRoute(set())
     fields = pairs(asked.query)
-    match path, asked.method:
-        case "/ping" | "/health", "GET" | "HEAD":
-            return Allowed(principal.name)
-        case "/write", "POST":
-            need = Need(Privilege.WRITE, readable(fields.get("db", "")))
-            _check(principal, need)
-            chosen = [(name, fields[name]) for name in _WRITE if fields.get(name)]
-            return Allowed(principal.name, (need.database,), query=encoded(chosen))
-        case "/query", "GET" | "POST":
-            fields = await _with_body(call, service, principal, asked, fields)
-            return _query(service, store, principal, fields)
-        case _:
-            raise NoRoute(set())
+    if endpoint.right is Right.QUERY:
+        fields = await _with_body(call, service, principal, asked, fields)
+        return _query(service, store.influx, principal, fields, endpoint.parameters)
+    database = fields.get("db", "")
+    if endpoint.right is Right.BUCKET:
+        database = bucket_line(fields.get("bucket", ""), fields.get("precision", "")).database
+    privilege = Privilege.READ if endpoint.right is Right.READ else Privilege.WRITE
+    need = Need(privilege, readable(database))
+    _check(principal, need)
+    chosen = [(name, fields[name]) for name in endpoint.parameters if fields.get(name)]
+    return Allowed(principal.name, (need.database,), query=encoded(chosen))
 
 
 def _check(principal: Principal, need: Need) -> None:
@@ -187,7 +280,11 @@ async def _with_body(
 
 
 def _query(
-    service: Service, store: InfluxStore, principal: Principal, fields: dict[str, str]
+    service: Service,
+    store: InfluxStore,
+    principal: Principal,
+    fields: dict[str, str],
+    parameters: tuple[str, ...],
 ) -> Allowed:
     text, database = readable(fields.get("q", "")), readable(fields.get("db", ""))
     if not text:
@@ -200,5 +297,5 @@ def _query(
         if store.is_ours(statement) or (partly and not principal.unrestricted):
             raise NotAuthorized(principal.name, str(statement), "Headgate itself to be asked")
     chosen = [("q", "; ".join(map(str, statements)))]
-    chosen += [(name, fields[name]) for name in _QUERY if fields.get(name)]
+    chosen += [(name, fields[name]) for name in parameters if fields.get(name)]
     return Allowed(principal.name, (database,) if database else (), query=encoded(chosen))

@@ -4,13 +4,15 @@ Nothing is decompressed, followed, remembered or added on the way: what goes out
 """
 
 import asyncio
+import os
+import socket
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from headgate_server.failures import Broken, Full, Unreachable
+from headgate_server.failures import Broken, Full, Unreachable, UpstreamError
 from headgate_server.gateway.wire import Body, Headers, Wire
 
 _IDLE_SECONDS = 15.0
@@ -38,6 +40,22 @@ def tls(path: str) -> ssl.SSLContext | None:
         raise ValueError(f"tls-ca: {reason}") from None
 
 
+def reason(error: Exception, seconds: float) -> str:
+    """Why a connection did not come about within *seconds*, in a few words."""
+    match error:
+        case ssl.SSLCertVerificationError():
+            return f"its certificate is not trusted: {error.verify_message}"
+        case ssl.SSLError():
+            return f"TLS failed: {error.reason or 'no handshake'}"
+        case socket.gaierror():
+            return str(error.strerror)
+        case OSError(errno=int(number)):
+            return os.strerror(number)
+        case TimeoutError():
+            return f"no connection within {seconds:g} s"
+    return type(error).__name__
+
+
 def _nothing(change: int) -> None:
     """Nobody counts."""
 
@@ -45,8 +63,9 @@ def _nothing(change: int) -> None:
 class Incoming:
     """An answer whose body is still to come. Give it back with `close`, read or not."""
 
-    def __init__(self, wire: Wire, closed: Callable[[Wire], None]) -> None:
+    def __init__(self, wire: Wire, closed: Callable[[Wire], None], address: str = "") -> None:
         self._wire: Wire | None = wire
+        self.address = address
         self._closed = closed
         self.status = wire.status
         self.headers = wire.headers
@@ -61,24 +80,36 @@ class Incoming:
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """The body as it comes. Raises Silent, Broken."""
-        assert self._wire is not None
-        while piece := await self._wire.part():
+        while piece := await self._part():
             yield piece
+
+    async def _part(self) -> bytes:
+        assert self._wire is not None
+        try:
+            return await self._wire.part()
+        except UpstreamError as error:
+            error.address = self.address
+            raise
+
+    def broken(self, reason: str) -> Broken:
+        """The error for an answer that means nothing, because of *reason*."""
+        error = Broken(reason)
+        error.address = self.address
+        return error
 
     async def read(self, most: int, grow: Callable[[int], None] = _nothing) -> bytes:
         """The whole body, and the connection given back. Raises Broken if it has more than *most*
         bytes, or is broken off; Silent. *grow* is called with the size of each part.
         """
-        assert self._wire is not None
         parts: list[bytes] = []
         size = 0
         try:
-            while part := await self._wire.part():
+            while part := await self._part():
                 parts.append(part)
                 size += len(part)
                 grow(len(part))
                 if size > most:
-                    raise Broken
+                    raise self.broken(f"an answer of more than {most} bytes")
         finally:
             self.close()
         return b"".join(parts)
@@ -126,7 +157,7 @@ class _Address:
             async with asyncio.timeout(self._limits.connect or None):
                 await turn
         except TimeoutError:
-            raise Full from None
+            raise Full(f"{self._limits.most} connections are busy") from None
 
     async def _connect(self) -> Wire:
         loop = asyncio.get_running_loop()
@@ -140,9 +171,9 @@ class _Address:
                     self._port,
                     ssl=self._tls,
                 )
-        except (OSError, TimeoutError):
+        except (OSError, TimeoutError) as error:
             self._drop(wire)
-            raise Unreachable from None
+            raise Unreachable(reason(error, self._limits.connect)) from None
         except BaseException:
             self._drop(wire)
             raise
@@ -234,7 +265,7 @@ class Client:
             wire = await there.wire(new=True)
             await self._ask(there, wire, method, target, headers, body)
         self.opens(1)
-        return Incoming(wire, lambda wire: self._closed(there, wire))
+        return Incoming(wire, lambda wire: self._closed(there, wire), address)
 
     async def _ask(
         self,

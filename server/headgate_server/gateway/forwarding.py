@@ -13,6 +13,7 @@ from headgate_grammar import (
     DropDatabase,
     Privilege,
     ShowContinuousQueries,
+    ShowDatabases,
     ShowDiagnostics,
     ShowQueries,
     ShowStats,
@@ -35,7 +36,7 @@ from headgate_server.gateway.influx import Asked, InfluxStore, lines
 from headgate_server.gateway.relay import Relay
 from headgate_server.gateway.visible import visible
 from headgate_server.logs import complain
-from headgate_server.refusals import BadRequest, Overloaded
+from headgate_server.refusals import BadRequest, Overloaded, told
 from headgate_server.reply import Fields, Reply, Response, streamed, typed
 
 if TYPE_CHECKING:  # it knows the service, which knows us
@@ -62,6 +63,7 @@ class Forwarding:
     chunked: bool = False
     statements: Sequence[Statement] = ()
     principal: Principal = field(init=False)
+    unlisted: Exception | None = None  # why the databases upstream are not known
 
     async def begin(self) -> None:
         """Parses and authorizes. Raises BadRequest, ParseError, AccessDenied,
@@ -78,8 +80,9 @@ class Forwarding:
         try:
             await self.catalogue.meant(self.principal, self.statements, work.database)
         except _FAILURES as error:
-            # What needs no store goes on without it.
-            complain("databases upstream cannot be listed", error=str(error))
+            # Statements that need no store are answered without it.
+            self.unlisted = error
+            complain("databases upstream cannot be listed", error=told(error))
         if not self._means_database():
             # InfluxDB shows others the request's database beside a running query.
             self.asked = replace(self.asked, database="", policy="")
@@ -229,11 +232,13 @@ class Forwarding:
         return await (self._here if self.store.is_ours(statement) else self._there)(id, statement)
 
     async def _here(self, id: int, statement: Statement) -> Answer:
+        if self.unlisted is not None and isinstance(statement, ShowDatabases):
+            raise self.unlisted  # the list would lack what is upstream
         work, principal = self.work, self.principal
         if principal.user is None and id > 0:
             # The client that made the first administrator in the statement before.
             principal = replace(principal, trusted=True)
-        engine, address = work.service.engine, work.call.address
+        engine, address = work.service.engine, work.call.origin
 
         def execute() -> Result:
             (result,) = engine.execute((statement,), principal, work.database, address)

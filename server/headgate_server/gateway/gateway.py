@@ -5,8 +5,8 @@ import re
 from collections.abc import Sequence
 
 from headgate_engine import Engine
-from headgate_grammar import DropDatabase
 from headgate_server.call import Call
+from headgate_server.failures import UpstreamError
 from headgate_server.gateway.buffers import Buffers
 from headgate_server.gateway.catalogue import Catalogue
 from headgate_server.gateway.influx import InfluxStore, Nowhere
@@ -14,13 +14,16 @@ from headgate_server.gateway.judge import NoRoute, View, find
 from headgate_server.gateway.limits import Limits
 from headgate_server.gateway.mounted import Mounted
 from headgate_server.gateway.path import checked
+from headgate_server.gateway.probe import unconfined
 from headgate_server.gateway.settings import GatewaySettings
 from headgate_server.gateway.upstream import Watch
+from headgate_server.logs import warn
 from headgate_server.pool import Run
 from headgate_server.refusals import BadRequest
 from headgate_server.tracing import Tracing
 
 _PATIENCE_SECONDS = 1.0
+_LONGEST_PAUSE_SECONDS = 60.0
 _PORT = re.compile(r":[0-9]*\Z")
 
 
@@ -79,16 +82,36 @@ class Gateway:
 
     @property
     def keeping(self) -> list[InfluxStore]:
-        """The stores whose data of a database ends with it."""
+        """The stores whose data is deleted with its database, whichever store is asked."""
         stores = [one.store.influx for one in self.all if one.store is not None]
-        drop = DropDatabase("")
-        return [one for one in stores if one.upstream.up() and not one.is_ours(drop)]
+        return [one for one in stores if one.upstream.up() and one.upstream.settings.drop_data]
+
+    @property
+    def askers(self) -> tuple[str, ...]:
+        """The networks from which other proxies may ask; () if there is nothing to ask about."""
+        return self.settings.askers
 
     def named(self, name: str) -> Mounted | None:
         """The store of that name; of "" the only one."""
         if not name:
             return self.all[0] if len(self.all) == 1 else None
         return next((one for one in self.all if one.settings.name == name), None)
+
+    async def watch_tenants(self) -> None:
+        """Warns of each store that does not confine tenants, when it first answers."""
+        await asyncio.gather(*(self._watch_tenants(one) for one in self.all if one.upstream.up()))
+
+    async def _watch_tenants(self, mounted: Mounted) -> None:
+        pause = _PATIENCE_SECONDS
+        while True:
+            try:
+                if sentence := await unconfined(mounted.upstream):
+                    warn(sentence)
+            except UpstreamError:  # the log has it
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            else:
+                return
 
     async def retire(self) -> None:
         """Lets another take its place: what is under way may come to its end."""

@@ -48,9 +48,10 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A request that has a place in the table, and the databases that it names."""
+    """A request that has a place in the table, *pattern*, and the databases that it names."""
 
     path: str
+    pattern: str
     route: Route
     wishes: tuple[str, ...]
 
@@ -63,10 +64,10 @@ def find(mounted: Mounted, view: View) -> Found:
         path, account = own_path(path, mounted.settings)
         wishes += [account, *_from_query(view.query)]
     assert mounted.table is not None
-    route = mounted.table.find(view.method, path)
-    if route is None:
+    found = mounted.table.find(view.method, path)
+    if found is None:
         raise NoRoute(mounted.table.methods(path))
-    return Found(path, route, tuple(wishes))
+    return Found(path, *found, tuple(wishes))
 
 
 def judge(mounted: Mounted, engine: Engine, found: Found, principal: Principal) -> Judged:

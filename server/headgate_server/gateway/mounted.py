@@ -8,7 +8,9 @@ from headgate_server.call import Call
 from headgate_server.formats import Format
 from headgate_server.gateway.catalogue import Catalogue
 from headgate_server.gateway.influx import InfluxStore
+from headgate_server.gateway.labels import in_lines
 from headgate_server.gateway.line import Line, write
+from headgate_server.gateway.probe import Checkup
 from headgate_server.gateway.settings import INFLUX, UpstreamSettings
 from headgate_server.gateway.table import Table, table_for
 from headgate_server.gateway.tokens import TenantLogin, passing
@@ -17,9 +19,6 @@ from headgate_server.gateway.victoria import VictoriaStore, label
 from headgate_server.pool import Run
 from headgate_server.reply import Reply
 from headgate_server.tracing import Tracing
-
-# What a client of InfluxDB asks for, below a mount as at the root.
-_INFLUX_PATHS = frozenset({b"/query", b"/write", b"/api/v2/write", b"/ping", b"/health"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +34,18 @@ class Store:
         settings = self.upstream.settings
         if settings.protocol != "victoriametrics":
             return await write(self.upstream, call, line.target(), limit, format)
-        account = settings.tenants.get(line.database, "") if settings.components else ""
-        path = f"/insert/{account}/influx" if settings.components else ""
-        target = path + line.target(label(line.database))
-        return await write(self.upstream, call, target, limit, format, "insert")
+        if settings.components:
+            account = settings.tenants.get(line.database, "")
+            target = f"/insert/{account}/influx{line.target()}"
+            return await write(self.upstream, call, target, limit, format, "insert")
+        rename = None if settings.overwrite_label else in_lines
+        target = line.target(label(line.database))
+        return await write(self.upstream, call, target, limit, format, "insert", rename)
+
+    @property
+    def takes_remote(self) -> bool:
+        """Whether it has InfluxDB 1.x's paths for Prometheus."""
+        return self.upstream.settings.protocol == "influxdb1"
 
 
 class Mounted:
@@ -52,21 +59,30 @@ class Mounted:
         self.settings = settings
         self.in_use = 0
         self.upstream = Upstream(settings, watch, tracing)
+        self.checkup = Checkup(self.upstream)
         self.table: Table | None = None
         self.store: Store | None = None
-        self.serves = _INFLUX_PATHS
         if settings.protocol in INFLUX:
             self.store = self._store(InfluxStore(self.upstream, run), engine, run)
         elif settings.protocol == "victoriametrics":
             self.store = self._store(VictoriaStore(self.upstream, run), engine, run)
             self.table = table_for(settings)
         else:
-            self.serves = frozenset()
             self.table = table_for(settings)
         self.login = TenantLogin(settings.jwt) if settings.jwt.enabled else None
         self.anybody: Principal | None = None
         if settings.tenant_name:
             self.anybody = passing(settings.tenant_name, [settings.tenant_name])
+
+    @property
+    def has_table(self) -> bool:
+        """Whether its own HTTP API is served by a table."""
+        return self.table is not None
+
+    @property
+    def takes_lines(self) -> bool:
+        """Whether InfluxQL and line protocol name its databases."""
+        return self.store is not None
 
     def hold(self) -> Callable[[], None]:
         """Somebody is at work with it until he calls what this gives."""
@@ -80,6 +96,7 @@ class Mounted:
         return Store(self.upstream, influx, Catalogue(engine, influx.databases, run))
 
     async def close(self) -> None:
+        self.checkup.close()
         self.upstream.close()
         if self.login is not None:
             await self.login.close()

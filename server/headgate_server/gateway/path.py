@@ -6,12 +6,13 @@ from headgate_server.refusals import BadRequest
 
 # Slashes, dots, percent signs, NUL behind an escape: who decodes once more sees another path.
 _HIDDEN = re.compile(rb"%(?:2[ef5]|5c|[01][0-9a-f]|7f|(?![0-9a-f]{2}))", re.IGNORECASE)
-_FORBIDDEN = re.compile(rb"[\x00-\x20\x7f-\xff\\#?]|//|/\.{1,2}(?:/|\Z)")
+# Java servers cut a segment at `;`: `..;` is a dot segment to them.
+_FORBIDDEN = re.compile(rb"[\x00-\x20\x7f-\xff\\#?;]|//|/\.{1,2}(?:/|%3[bB]|\Z)")
 
 
 def checked(path: bytes) -> str:
     """*path* as it came, percent-escapes and all. Raises BadRequest for one that servers read in
-    different ways: empty or dot segments, backslashes, control characters, escaped separators.
+    different ways: empty or dot segments, `;`, backslashes, control characters, escaped separators.
     """
     if not path.startswith(b"/") or _FORBIDDEN.search(path) or _HIDDEN.search(path):
         raise BadRequest("ambiguous path")

@@ -6,16 +6,22 @@ from urllib.parse import quote
 
 from headgate_engine import NOBODY, Principal
 from headgate_server.call import Call
-from headgate_server.failures import Broken
 from headgate_server.form import body
 from headgate_server.gateway.arguments import without_ours
 from headgate_server.gateway.headers import TENANT, USER, inward, outward
 from headgate_server.gateway.judge import Judged, View, find, judge, wishes
 from headgate_server.gateway.mounted import Mounted
+from headgate_server.gateway.own_label import kept
 from headgate_server.gateway.path import checked
 from headgate_server.gateway.relay import relayed
 from headgate_server.gateway.upstream import Upload
-from headgate_server.gateway.victoria import cluster_path, confined, freed, narrowed
+from headgate_server.gateway.victoria import (
+    cluster_path,
+    confined,
+    confined_columns,
+    freed,
+    narrowed,
+)
 from headgate_server.gateway.wire import Body
 from headgate_server.refusals import BadRequest, CrossSite, Denied, TokenRejected, Unauthenticated
 from headgate_server.reply import Response
@@ -44,6 +50,7 @@ def view(call: Call, path: bytes) -> View:
 async def admit(call: Call, service: Service, mounted: Mounted, path: bytes) -> Admitted:
     """Raises NoRoute, BadRequest, Busy, what a login and `tenant.decide` raise."""
     found = find(mounted, view(call, path))
+    call.route = f"gateway {mounted.settings.name} {found.pattern}"
     try:
         principal = somebody(await service.login(call, mounted), mounted)
     except Unauthenticated as error:
@@ -53,13 +60,13 @@ async def admit(call: Call, service: Service, mounted: Mounted, path: bytes) -> 
         judged = judge(mounted, service.engine, found, principal)
     except Denied as error:
         what, why = f"-- {mounted.settings.name}", f"requires {error.need}"
-        service.recorder.refused(principal.name, call.address, what, why)
+        service.recorder.refused(principal.name, call.origin, what, why)
         raise
     call.note.database = "|".join(map(readable, judged.decision.databases))
     call.at_end(service.gateway.limits.enter(principal))
     if call.cross_site and judged.route.privilege != "READ":
         raise CrossSite
-    service.metrics.handed_on(judged.decision.tenant, judged.route.component)
+    service.metrics.handed_on(judged.decision.tenant.split("|"), judged.route.component)
     secret = mounted.settings.jwt.extra_headers
     headers = inward(call, secret, identity(mounted, judged, principal))
     return Admitted(principal, judged, target(judged, mounted, call.query), headers)
@@ -105,7 +112,9 @@ async def proxy(call: Call, service: Service, mounted: Mounted, path: bytes) -> 
     elsewhere = 300 <= reply.status < 400 and reply.status != 304
     if elsewhere and not reply.header("Location").startswith("/"):
         reply.close()
-        raise Broken  # it would send the client past us
+        raise reply.broken(
+            f"status {reply.status}: it sends elsewhere"
+        )  # it would send the client past us
     headers_out = outward(reply.headers, mounted.settings.mount)
     if reply.status == 304:  # the length of what is not there
         headers_out = [pair for pair in headers_out if pair[0] != b"content-length"]
@@ -120,6 +129,8 @@ def target(judged: Judged, mounted: Mounted, query: bytes) -> str:
     elif decision.tenant:
         path = cluster_path(path, judged.route.component, decision.tenant)
         parameters = freed(query)
+    elif judged.route.format == "csv" and not mounted.settings.overwrite_label:
+        parameters = confined_columns(query, decision.databases[0])
     elif judged.route.privilege in ("READ", "WRITE"):
         parameters = confined(query, decision.databases[0])
     else:
@@ -155,7 +166,15 @@ async def _body(call: Call, judged: Judged, mounted: Mounted, service: Service) 
             raise BadRequest(f"expected parameters in the URL, or as {_FORM}")
         form = b"".join([part async for part in body(call, settings.max_query_size)])
         return narrowed(form).encode()
+    if keeps_label(judged, mounted):
+        return await kept(call, judged.route.format, settings.max_body_size, service.run)
     return Upload(body(call, settings.max_body_size))
+
+
+def keeps_label(judged: Judged, mounted: Mounted) -> bool:
+    """Whether a client's own label has to be kept beside the one that confines a write."""
+    writes = mounted.settings.protocol == "victoriametrics" and judged.route.privilege == "WRITE"
+    return writes and not judged.decision.tenant and not mounted.settings.overwrite_label
 
 
 def _media_type(call: Call) -> str:
@@ -167,7 +186,10 @@ def _with_body(
 ) -> list[tuple[str, str]]:
     """*headers* with what they have to say of the body."""
     length = call.headers.get("content-length", "")
-    if isinstance(sent, Upload) and length.isascii() and length.isdigit():
+    if keeps_label(judged, mounted):
+        if judged.route.format != "remote-write":  # it goes on unpacked
+            headers = [pair for pair in headers if pair[0].lower() != "content-encoding"]
+    elif isinstance(sent, Upload) and length.isascii() and length.isdigit():
         headers.append(("Content-Length", length))
     if mounted.settings.protocol == "victoriametrics" and judged.route.privilege == "WRITE":
         # As a form it would be taken for parameters.

@@ -18,7 +18,10 @@ COMPONENTS = (
     *("distributor", "query-frontend", "querier", "ruler", "alertmanager", "compactor"),
     *("insert", "select"),
 )
+# Of writes, as a route names them: Headgate finds labels in these.
+FORMATS = ("line", "remote-write", "json", "text", "csv")
 _ADDRESSES = "expected addresses such as http://host:8086"
+_THIS_MACHINE = ("127.0.0.0/8", "::1/128")
 _CLUSTER_PARTS = ("insert", "select")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MOUNT = re.compile(r"(/[A-Za-z0-9_.-]+)+")
@@ -65,6 +68,7 @@ class Route:
     privilege: str
     component: str = ""
     websocket: bool = False
+    format: str = ""  # of what is written: one of FORMATS
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,8 @@ class UpstreamSettings:
 
     Its addresses are *urls*, or by component *components*. It answers below the path *mount*, and
     only for *hosts* if there are any. *tenants* has the tenants whose names are not their
-    databases' (of VictoriaMetrics' cluster `account:project`).
+    databases' (of VictoriaMetrics' cluster `account:project`). With *drop_data* DROP DATABASE
+    deletes the data there; with *overwrite_label* a client's own label `db` is lost.
     """
 
     name: str
@@ -94,6 +99,8 @@ class UpstreamSettings:
     tenant_name: str = ""
     federation: bool = False
     manage_needs: str = "admin"
+    drop_data: bool = False
+    overwrite_label: bool = False
     routes: tuple[Route, ...] = ()
     table: str = ""
     jwt: TenantTokens = TenantTokens()
@@ -108,13 +115,21 @@ class GatewaySettings:
     """What stands behind Headgate, and what holds for all of it."""
 
     upstreams: tuple[UpstreamSettings, ...] = ()
-    trusted_proxies: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    trusted_proxies: tuple[str, ...] = ()
     max_concurrent_per_user: int = 100
     rate_per_user: int = 0
     max_buffered_size: int = 1 << 26
     allow_anonymous: bool = False
     cortex_metric_names: bool = False
     otlp_endpoint: str = ""
+
+    @property
+    def askers(self) -> tuple[str, ...]:
+        """The networks from which other proxies may ask: *trusted_proxies*, or this machine where
+        there is a store without an address, which is there to be asked about.
+        """
+        asked_about = any(not one.urls and not one.components for one in self.upstreams)
+        return self.trusted_proxies or (_THIS_MACHINE if asked_about else ())
 
 
 def read_gateway_settings(table: Mapping[str, Any]) -> GatewaySettings:
@@ -271,12 +286,13 @@ def read_route(table: Mapping[str, Any]) -> Route:
         "paths": texts,
         "privilege": among("READ", "WRITE", "MANAGE", "ADMIN"),
         "websocket": boolean,
+        "format": among(*FORMATS),
     }
     values: dict[str, Any] = {"component": "", "websocket": False}
     for key, value in table.items():
         if key == "methods":
             value = [one.upper() for one in texts(value)]
-        if key not in ("methods", "paths", "privilege", "component", "websocket"):
+        if key not in ("methods", "paths", "privilege", "component", "websocket", "format"):
             raise ValueError(f"{key}: unknown option of a route")
         read: Read = special.get(key) or text
         values[key] = read(value)
@@ -324,6 +340,12 @@ def _check(settings: UpstreamSettings) -> None:
 def _check_protocol(settings: UpstreamSettings) -> None:
     """Raises ValueError for what a store of that protocol has not."""
     protocol = settings.protocol
+    if settings.drop_data and protocol not in ("influxdb1", "victoriametrics"):
+        raise ValueError(f"drop-data: {protocol} has none")
+    if settings.drop_data and settings.components:
+        raise ValueError("drop-data: a cluster has none")
+    if settings.overwrite_label and (protocol != "victoriametrics" or settings.components):
+        raise ValueError("overwrite-label: only a single VictoriaMetrics has labels for databases")
     if protocol in INFLUX:
         for name in ("components", "routes", "table", "tenants", "federation", "tenant_name"):
             if getattr(settings, name):

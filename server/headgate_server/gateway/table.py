@@ -17,29 +17,29 @@ class Table:
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._exact: dict[str, list[Route]] = {}
-        self._patterns: list[tuple[re.Pattern[str], Route]] = []
+        self._patterns: list[tuple[re.Pattern[str], str, Route]] = []
         for route in routes:
             for path in route.paths:
                 if "*" in path:
-                    self._patterns.append((_pattern(path), route))
+                    self._patterns.append((_pattern(path), path, route))
                 else:
                     self._exact.setdefault(path, []).append(route)
 
-    def find(self, method: str, path: str) -> Route | None:
-        """The route of a request; HEAD is asked for like GET."""
+    def find(self, method: str, path: str) -> tuple[str, Route] | None:
+        """The route of a request and its path in the table; HEAD is asked for like GET."""
         method = "GET" if method == "HEAD" else method
         for route in self._exact.get(path, ()):
             if method in route.methods:
-                return route
-        for pattern, route in self._patterns:
+                return path, route
+        for pattern, text, route in self._patterns:
             if method in route.methods and pattern.fullmatch(path):
-                return route
+                return text, route
         return None
 
     def methods(self, path: str) -> set[str]:
         """Those that there is a route for."""
         found = [route for route in self._exact.get(path, ())]
-        found += [route for pattern, route in self._patterns if pattern.fullmatch(path)]
+        found += [route for pattern, _, route in self._patterns if pattern.fullmatch(path)]
         return {method for route in found for method in route.methods}
 
 

@@ -15,7 +15,7 @@ from headgate_server.gateway.proxy import admit, view
 from headgate_server.gateway.websocket import Socket
 from headgate_server.jwt import KeysUnavailable
 from headgate_server.logs import report
-from headgate_server.refusals import Busy, refusal
+from headgate_server.refusals import Busy, CrossSite, refusal
 from headgate_server.service import Service
 
 # So long somebody may go on whose right was taken away meanwhile.
@@ -55,6 +55,8 @@ class Tail:
         self._admitted = await admit(self._call, self._service, self._mounted, self._path)
         if not self._admitted.judged.route.websocket:
             raise NoRoute(set())
+        if self._call.cross_site:  # browsers let a page of any site open a WebSocket
+            raise CrossSite("a WebSocket")
         headers = [pair for pair in self._admitted.headers if pair[0].lower() not in _HANDSHAKE]
         component = self._admitted.judged.route.component
         return await self._mounted.upstream.websocket(
@@ -126,7 +128,7 @@ class Tail:
             now = self._service.engine.renew(principal)
             judge(mounted, self._service.engine, find(mounted, view(self._call, path)), now)
             return
-        again = Call(self._call.scope, self._call.receive)
+        again = self._call.again()
         again.mounted = mounted
         try:
             await admit(again, self._service, mounted, path)
@@ -138,6 +140,6 @@ async def _next(receive: Receive) -> Message:
     return await receive()
 
 
-def as_request(scope: Scope, receive: Receive) -> Call:
+def as_request(scope: Scope, receive: Receive, proxies: tuple[str, ...]) -> Call:
     """The request by which a WebSocket begins."""
-    return Call({**scope, "type": "http", "method": "GET"}, receive)
+    return Call({**scope, "type": "http", "method": "GET"}, receive, proxies)

@@ -50,10 +50,8 @@ def decide(
         return _named(settings, wished)
     privilege = _PRIVILEGES[route.privilege]
     databases = wished or _only(engine, principal, settings, privilege)
-    user = principal.user
-    if not databases and user is not None and not user.admin and not any(user.grants.values()):
-        raise Denied(user.name, Need(privilege, "a database"))
     if not databases:
+        _check_any(principal, privilege)
         raise BadRequest("database is required: name it by /db/NAME in the path, or X-Scope-OrgID")
     if len(databases) > 1 and route.privilege != "READ":
         raise BadRequest("one database is required to write to")
@@ -92,6 +90,16 @@ def _only(
     if len(his) == 1 or (together and len(his) <= _MOST_TOGETHER):
         return tuple(his)
     return ()
+
+
+def _check_any(principal: Principal, privilege: Privilege) -> None:
+    """Raises Denied if there is no database on which *principal* has *privilege*."""
+    user = principal.user
+    if user is None or user.admin:
+        return
+    granted = [name for name, its in user.grants.items() if its]
+    if not any(privilege & user.grants[name] == privilege for name in granted):
+        raise Denied(user.name, Need(privilege, granted[0] if len(granted) == 1 else "a database"))
 
 
 def _check(principal: Principal, need: Need) -> None:

@@ -15,9 +15,11 @@ from headgate_server.failures import (
     UpstreamError,
 )
 from headgate_server.gateway.client import Client, Incoming, Limits, tls
+from headgate_server.gateway.headers import TENANT
 from headgate_server.gateway.settings import UpstreamSettings
 from headgate_server.gateway.websocket import Socket, connect
 from headgate_server.gateway.wire import Body, Headers
+from headgate_server.logs import complain, say
 from headgate_server.tracing import Tracing
 
 
@@ -37,6 +39,7 @@ _REASONS = {
     Broken: "broken",
     Full: "full",
 }
+_REMINDER_SECONDS = 60.0
 # Those after which the store has heard nothing of the request.
 _UNHEARD = (Unreachable, Full)
 
@@ -66,7 +69,11 @@ class Upstream:
     Made in the loop that uses it. Raises ValueError, one line with the option.
     """
 
-    def __init__(self, settings: UpstreamSettings, watch: Watch, tracing: Tracing) -> None:
+    def __init__(
+        self, settings: UpstreamSettings, watch: Watch, tracing: Tracing, *, quiet: bool = False
+    ) -> None:
+        """With *quiet* it does not log faults."""
+        self._quiet = quiet
         self.settings = settings
         self.name = settings.name
         self._watch, self._tracing = watch, tracing
@@ -79,6 +86,7 @@ class Upstream:
         self._client = Client(limits, lambda change: watch.upstream_open(settings.name, change))
         self._turn: dict[str, int] = {}
         self._down: dict[str, float] = {}
+        self._faults: dict[str, tuple[str, float]] = {}
         self._login = _login(settings)
 
     @property
@@ -132,6 +140,7 @@ class Upstream:
             except UpstreamError as error:
                 if isinstance(body, Upload) and body.failure is not None:
                     raise body.failure from None
+                self.failed(address, error)
                 self._tell(component, _REASONS[type(error)], began)
                 if isinstance(error, Unreachable):
                     self._down[address] = time.monotonic() + self.settings.fail_timeout
@@ -144,7 +153,11 @@ class Upstream:
                 self._tell(component, str(reply.status), began)
                 if reply.status in _NOT_FOR_CLIENTS:
                     reply.close()
-                    raise RefusesUs
+                    refused = RefusesUs(f"status {reply.status}")
+                    self.failed(address, refused)
+                    raise refused
+                if self._faults:
+                    self._well(address)
                 return reply
         raise NoComponent(component)
 
@@ -164,6 +177,7 @@ class Upstream:
                     address + target, sent, protocols, self._client.limits, self._client.opens
                 )
             except UpstreamError as error:
+                self.failed(address, error)
                 self._tell(component, _REASONS.get(type(error), "refused"), began)
                 if left == 0 or not isinstance(error, Unreachable):
                     raise
@@ -172,6 +186,48 @@ class Upstream:
                 self._tell(component, "101", began)
                 return socket
         raise NoComponent(component)
+
+    async def probe(
+        self, address: str, method: str, target: str, body: bytes | None, tenant: str
+    ) -> Incoming:
+        """The answer of *address* to one request, to see whether it is well.
+
+        Raises UpstreamError.
+        """
+        headers = [("User-Agent", "headgate")]
+        if body is not None:
+            headers.append(("Content-Type", "application/x-www-form-urlencoded"))
+        if tenant:
+            headers.append((TENANT, tenant))
+        if self._login:
+            headers.append(("Authorization", self._login))
+        try:
+            reply = await self._client.send(method, address, target, headers, body, again=True)
+            if reply.status in _NOT_FOR_CLIENTS:
+                reply.close()
+                raise RefusesUs(f"status {reply.status}")
+        except UpstreamError as error:
+            if isinstance(error, Unreachable):
+                self._down[address] = time.monotonic() + self.settings.fail_timeout
+            self.failed(address, error)
+            raise
+        self._down.pop(address, None)
+        self._well(address)
+        return reply
+
+    def failed(self, address: str, error: UpstreamError) -> None:
+        """Logs the *error* of *address* once, and again after a while if it lasts."""
+        error.address = address
+        text, now = error.detail, time.monotonic()
+        known, since = self._faults.get(address, ("", 0.0))
+        if text != known or now - since > _REMINDER_SECONDS:
+            self._faults[address] = text, now
+            if not self._quiet:
+                complain(f"upstream {self.name!r}: {text}")
+
+    def _well(self, address: str) -> None:
+        if self._faults.pop(address, None) is not None and not self._quiet:
+            say(f"upstream {self.name!r}: {address} answers again")
 
     def _tell(self, component: str, outcome: str, began: float) -> None:
         self._watch.upstream(self.name, component, outcome, time.perf_counter() - began)

@@ -16,7 +16,9 @@ from headgate_grammar import (
 from headgate_server.failures import Answered
 from headgate_server.gateway.arguments import encoded, rewritten
 from headgate_server.gateway.influx import Asked, Grow, InfluxStore, check, error_text, uncounted
+from headgate_server.gateway.labels import LABEL, in_columns
 from headgate_server.gateway.settings import UpstreamSettings
+from headgate_server.pairs import decoded_pairs
 
 _WIDENING = frozenset({"db", "extra_label", "extra_filters", "extra_filters[]"})
 _FORM = ("Content-Type", "application/x-www-form-urlencoded")
@@ -28,6 +30,15 @@ _LARGEST = 1 << 24
 def confined(query: bytes, database: str) -> str:
     """The parameters *query* without what names a database, and with *database* as the only one."""
     return rewritten(query, _widens, [("db", database), *label(database)])
+
+
+def confined_columns(query: bytes, database: str) -> str:
+    """The parameters *query* of an import of CSV, confined, with a column `db` renamed."""
+    columns = [
+        (name, in_columns(value)) for name, value in decoded_pairs(query) if name == "format"
+    ]
+    fixed = [*columns, ("db", database), *label(database)]
+    return rewritten(query, lambda name: name == "format" or _widens(name), fixed)
 
 
 def freed(query: bytes) -> str:
@@ -42,7 +53,7 @@ def narrowed(form: bytes) -> str:
 
 def label(database: str) -> tuple[tuple[str, str], ...]:
     """What makes a write or a query one of *database*, whatever else stands in it."""
-    return (("extra_label", f"db={database}"),)
+    return (("extra_label", f"{LABEL}={database}"),)
 
 
 def _widens(name: str) -> bool:
@@ -73,7 +84,7 @@ class VictoriaStore(InfluxStore):
 
     def is_ours(self, statement: Statement) -> bool:
         if isinstance(statement, DropDatabase):
-            return bool(self.upstream.settings.components)  # whose accounts are emptied there
+            return not self.upstream.settings.drop_data
         return super().is_ours(statement)
 
     async def result(self, statement: Statement, asked: Asked, grow: Grow = uncounted) -> Result:
@@ -90,7 +101,7 @@ class VictoriaStore(InfluxStore):
     async def _delete(self, name: str) -> None:
         """All series of a database."""
         quoted = name.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
-        selector = f'{{db="{quoted}"}}'
+        selector = f'{{{LABEL}="{quoted}"}}'
         reply = await self.upstream.send(
             "POST",
             "/api/v1/admin/tsdb/delete_series",
@@ -104,7 +115,7 @@ class VictoriaStore(InfluxStore):
         """Those that something was written to."""
         if self.upstream.settings.components:
             return list(self.upstream.settings.tenants)
-        reply = await self.upstream.send("GET", "/api/v1/label/db/values", [], again=True)
+        reply = await self.upstream.send("GET", f"/api/v1/label/{LABEL}/values", [], again=True)
         await check(reply)
         body = await reply.read(_LARGEST)
         return values(body)

@@ -1,6 +1,7 @@
 """WebSockets to other servers. Knows aiohttp."""
 
 import asyncio
+import ssl
 from collections.abc import Callable, Sequence
 
 import aiohttp
@@ -8,7 +9,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from headgate_server.failures import Broken, Refused, Silent, Unreachable
-from headgate_server.gateway.client import Limits
+from headgate_server.gateway.client import Limits, reason
 from headgate_server.gateway.wire import Headers
 
 _LARGEST_MESSAGE = 1 << 24
@@ -97,11 +98,15 @@ async def connect(
         match error:
             case aiohttp.WSServerHandshakeError():
                 raise Refused(error.status) from None
-            case aiohttp.ConnectionTimeoutError() | aiohttp.ClientConnectorError():
-                raise Unreachable from None
+            case aiohttp.ConnectionTimeoutError():
+                raise Unreachable(reason(TimeoutError(), limits.connect)) from None
+            case aiohttp.ClientConnectorCertificateError(certificate_error=ssl.SSLError() as cause):
+                raise Unreachable(reason(cause, limits.connect)) from None
+            case aiohttp.ClientConnectorError():
+                raise Unreachable(reason(error.os_error, limits.connect)) from None
             case TimeoutError():
-                raise Silent from None
+                raise Silent("no WebSocket") from None
             case aiohttp.ClientError() | ValueError():
-                raise Broken from None
+                raise Broken("no WebSocket") from None
         raise
     return Socket(session, socket, changed)

@@ -96,7 +96,7 @@ class Wire(asyncio.Protocol):
         except asyncio.CancelledError:
             raise
         except Exception:  # whose body it is knows which
-            self._fail(Broken())
+            self._fail(Broken("the request's body broke off"))
 
     async def part(self) -> bytes:
         """The next part of the answer's body; b"" at its end. Raises Broken, Silent."""
@@ -155,7 +155,7 @@ class Wire(asyncio.Protocol):
     def check(self, now: float) -> None:
         """Ends what has been silent for too long at *now*."""
         if now >= self.deadline and not self._complete and not self._paused:
-            self._fail(Silent())
+            self._fail(Silent(f"silent for {self._read_timeout:g} s"))
 
     def _fail(self, error: UpstreamError) -> None:
         if self._error is None and not self._complete:
@@ -181,10 +181,12 @@ class Wire(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self._fail(Broken())  # nobody has asked it to speak anything else
+            self._fail(
+                Broken("its answer is not HTTP")
+            )  # nobody has asked it to speak anything else
             return
         if not self._headed and self._size > _LARGEST_HEAD:
-            self._fail(Broken())
+            self._fail(Broken("the head of its answer is too large"))
 
     def eof_received(self) -> bool:
         return False
@@ -194,7 +196,7 @@ class Wire(asyncio.Protocol):
         if self._until_end and exc is None:
             self._complete = True
         elif not self._complete and self._error is None:
-            self._error = Broken()
+            self._error = Broken("it closed the connection")
         self.resume_writing()
         self._wake()
 
@@ -223,7 +225,7 @@ class Wire(asyncio.Protocol):
         if status < 200:
             return
         if status > 599:
-            self._fail(Broken())
+            self._fail(Broken(f"status {status}"))
             return
         self.status = status
         self._in_body = True
@@ -276,6 +278,6 @@ def _head(method: str, target: str, host: str, headers: Headers, body: Body) -> 
     head = "\r\n".join(lines)
     ends = len(lines) - 1
     if head.count("\n") != ends or head.count("\r") != ends or "\0" in head:
-        raise Broken  # a line end in a value would be another header
+        raise Broken("a header with a line end")  # a line end in a value would be another header
     raw = head.encode("utf-8", "surrogateescape") + b"\r\n\r\n"
     return raw + body if isinstance(body, bytes) else raw

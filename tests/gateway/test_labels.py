@@ -1,0 +1,252 @@
+"""A client's own label `db`, renamed in each format: tables of bytes, and properties."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headgate_server.gateway.labels import (
+    Malformed,
+    Rename,
+    exported,
+    in_columns,
+    in_json,
+    in_lines,
+    in_remote_write,
+    in_text,
+    renaming,
+)
+from headgate_server.gateway.snappy import Invalid, TooLong, packed, unpacked
+
+LINES = [
+    (b"m,db=x v=1", b"m,exported_db=x v=1"),
+    (b"m,a=1,db=x,z=2 v=1 5", b"m,a=1,exported_db=x,z=2 v=1 5"),
+    (b"m,db=x,exported_db=y v=1", b"m,exported_exported_db=x,exported_db=y v=1"),
+    (
+        b"m,db=x,exported_db=y,exported_exported_db=z v=1",
+        b"m,exported_exported_exported_db=x,exported_db=y,exported_exported_db=z v=1",
+    ),
+    (b"m,db=x,db=y v=1", b"m,exported_db=x,exported_db=y v=1"),
+    (b"m,a=1\\\\,db=x v=1", b"m,a=1\\\\,exported_db=x v=1"),
+    (b"m\\ n,db=x v=1", b"m\\ n,exported_db=x v=1"),
+    (b"  m,db=x v=1\r", b"  m,exported_db=x v=1\r"),
+    (b"m,db= v=1", b"m,exported_db= v=1"),
+    (b"m,db=a\\ b\\,c v=1", b"m,exported_db=a\\ b\\,c v=1"),
+    # No label of that name.
+    (b"db,a=1 v=1", None),
+    (b"m,a=1 v=1,db=2", None),
+    (b"m,a=1\\,db=x v=1", None),
+    (b"m\\,db=1 v=1", None),
+    (b"m,a\\,db=x v=1", None),
+    (b"m,DB=x v=1", None),
+    (b"m,dbx=x,xdb=y v=1", None),
+    (b"m,a=1\\ ,db=x", b"m,a=1\\ ,exported_db=x"),
+    (b'm,a=1 s="x,db=y z"', None),
+    (b"# m,db", None),
+    (b"m,db=x\\", b"m,exported_db=x\\"),
+]
+TEXTS = [
+    (b'm{db="x"} 1', b'm{exported_db="x"} 1'),
+    (b'm { db = "x" , } 1 5', b'm { exported_db = "x" , } 1 5'),
+    (b'm{db="x",exported_db="y"} 1', b'm{exported_exported_db="x",exported_db="y"} 1'),
+    (b'm{a="}",db="x"} 1', b'm{a="}",exported_db="x"} 1'),
+    (b'm{a="\\"",db="x"} 1', b'm{a="\\"",exported_db="x"} 1'),
+    (b'{"m","db"="x"} 1', b'{"m","exported_db"="x"} 1'),
+    (b'{__name__="m",db="x"} 1', b'{__name__="m",exported_db="x"} 1'),
+    (b'm{a="1"\tdb="x"} 1', b'm{a="1"\texported_db="x"} 1'),
+    (b'm{a="db=1",b="{db=\\"x\\"}"} 1', None),
+    (b'm{xdb="x"} 1 # {db="exemplar"} 1', None),
+    (b'# m{db="x"} 1', None),
+    (b"db 1", None),
+    (b'db{a="db"} 1', None),
+]
+OBJECTS = [
+    (b'{"metric":{"__name__":"m","db":"x"}}', b'{"metric":{"__name__":"m","exported_db":"x"}}'),
+    (b'{"metric":{"\\u0064b" : "x"}}', b'{"metric":{"exported_db" : "x"}}'),
+    (b'{"metric":{"d\\u0062":"x"}}', b'{"metric":{"exported_db":"x"}}'),
+    (
+        b'{"metric":{"db":"x","exported_db":"y"},"values":[1]}',
+        b'{"metric":{"exported_exported_db":"x","exported_db":"y"},"values":[1]}',
+    ),
+    (b'{"metric":{"a":"db","b":"\\"db\\":"},"values":["db"]}', None),
+    (b'{"metric":{"\\\\u0064b":"x"}}', None),
+]
+COLUMNS = [
+    ("1:label:db,2:metric:m", "1:label:exported_db,2:metric:m"),
+    (
+        "1:label:db,2:label:exported_db,3:metric:m",
+        "1:label:exported_exported_db,2:label:exported_db,3:metric:m",
+    ),
+    ("1:metric:db,2:label:dbx,3:time:db:x", None),
+    ("", None),
+]
+
+
+@pytest.mark.parametrize(("given", "expected"), LINES)
+def test_in_line_protocol(given: bytes, expected: bytes | None) -> None:
+    assert in_lines(given) == (given if expected is None else expected)
+    both = in_lines(b"a,b=c v=1\n" + given + b"\n")
+    assert both == b"a,b=c v=1\n" + (given if expected is None else expected) + b"\n"
+
+
+@pytest.mark.parametrize(("given", "expected"), TEXTS)
+def test_in_prometheus_text(given: bytes, expected: bytes | None) -> None:
+    assert in_text(given) == (given if expected is None else expected)
+
+
+@pytest.mark.parametrize(("given", "expected"), OBJECTS)
+def test_in_json(given: bytes, expected: bytes | None) -> None:
+    assert in_json(given) == (given if expected is None else expected)
+
+
+@pytest.mark.parametrize(("given", "expected"), COLUMNS)
+def test_in_the_columns_of_csv(given: str, expected: str | None) -> None:
+    assert in_columns(given) == (given if expected is None else expected)
+
+
+async def _through(parts: Iterable[bytes], rename: Rename) -> bytes:
+    async def source() -> AsyncIterator[bytes]:
+        for part in parts:
+            yield part
+
+    return b"".join([part async for part in renaming(source(), rename)])
+
+
+@given(st.lists(st.sampled_from([one for one, _ in LINES]), max_size=6), st.data())
+def test_where_a_body_is_cut_makes_no_difference(lines: list[bytes], data: st.DataObject) -> None:
+    body = b"\n".join(lines)
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(body)), max_size=6)))
+    edges = zip([0, *cuts], [*cuts, len(body)], strict=True)
+    parts = [body[start:end] for start, end in edges]
+    assert asyncio.run(_through(parts, in_lines)) == in_lines(body)
+
+
+WORDS = st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]), max_size=8)
+LABELS = st.dictionaries(st.one_of(st.sampled_from(["db", "exported_db"]), WORDS), WORDS)
+
+
+@given(LABELS)
+def test_no_label_of_json_is_lost(labels: dict[str, str]) -> None:
+    line = json.dumps({"metric": labels, "values": [1]}).encode()
+    found = json.loads(in_json(line))["metric"]
+    if "db" in labels:
+        own = labels.pop("db")
+        assert found.pop(exported(labels.keys() | {"metric", "values"})) == own
+    assert found == labels
+
+
+def _field(number: int, content: bytes) -> bytes:
+    assert len(content) < 1 << 14
+    length = bytes([len(content) & 0x7F | 0x80, len(content) >> 7])
+    return bytes([number << 3 | 2]) + length + content  # a length of two bytes, as one may write
+
+
+def _short(number: int, content: bytes) -> bytes:
+    return bytes([number << 3 | 2, len(content)]) + content
+
+
+def series(labels: Iterable[tuple[str, str]], long: bool = False) -> bytes:
+    field = _field if long else _short
+    pairs = [_field(1, field(1, n.encode()) + field(2, v.encode())) for n, v in labels]
+    return _field(1, b"".join(pairs) + _short(2, b"\x09" + bytes(8) + b"\x10\x05"))
+
+
+@given(st.lists(LABELS, max_size=4), st.booleans())
+def test_no_label_of_a_remote_write_is_lost(all: list[dict[str, str]], long: bool) -> None:
+    metadata = _short(3, b"\x08\x01\x12\x02db")
+    given = b"".join(series(labels.items(), long) for labels in all) + metadata
+    wanted = []
+    for labels in all:
+        name = exported(labels.keys() - {"db"})
+        wanted.append({name if key == "db" else key: value for key, value in labels.items()})
+    found = unpacked(in_remote_write(packed(given), 0), 0)
+    assert _read(found) == wanted
+    assert found.endswith(metadata)
+
+
+def test_a_remote_write_without_the_label_goes_on_as_it_came() -> None:
+    block = packed(series([("__name__", "m"), ("adb", "x")]))
+    assert in_remote_write(block, 0) is block
+
+
+def _read(message: bytes) -> list[dict[str, str]]:
+    """The labels of each series, by a reader of its own."""
+    found = []
+    for number, content in _messages(message):
+        if number != 1:
+            continue
+        pairs = [dict(_messages(label)) for kind, label in _messages(content) if kind == 1]
+        found.append({pair[1].decode(): pair[2].decode() for pair in pairs})
+    return found
+
+
+def _messages(message: bytes) -> list[tuple[int, bytes]]:
+    found, at = [], 0
+    while at < len(message):
+        number = message[at] >> 3
+        length, shift, at = 0, 0, at + 1
+        while True:
+            length |= (message[at] & 0x7F) << shift
+            shift, at = shift + 7, at + 1
+            if message[at - 1] < 0x80:
+                break
+        found.append((number, message[at : at + length]))
+        at += length
+    return found
+
+
+@pytest.mark.parametrize("bad", [b"\x0a", b"\x0a\x05\x02db", b"\x0b\x02db", b"\x0a\xff\x02db"])
+def test_protobuf_that_cannot_be_read_is_refused(bad: bytes) -> None:
+    with pytest.raises(Malformed):
+        in_remote_write(packed(bad + b"\x0a\x02db"), 0)
+
+
+@given(st.binary(max_size=200_000))
+def test_what_was_packed_is_unpacked(content: bytes) -> None:
+    assert unpacked(packed(content), 0) == content
+
+
+# Blocks as other programs write them, with each kind of element.
+BLOCKS = [
+    (b"\x00", b""),
+    (b"\x05\x10hello", b"hello"),
+    (b"\x0b\x08abc\x11\x03", b"abcabcabcab"),
+    (b"\x06\x08abc\x0a\x03\x00", b"abcabc"),
+    (b"\x06\x08abc\x0b\x03\x00\x00\x00", b"abcabc"),
+    (b"\x03\xf0\x02abc", b"abc"),
+    (b"\x09\x00a\x1e\x01\x00", b"a" * 9),
+]
+
+
+@pytest.mark.parametrize(("block", "content"), BLOCKS)
+def test_each_kind_of_element_is_read(block: bytes, content: bytes) -> None:
+    assert unpacked(block, 0) == content
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        *(b"", b"\x80", b"\xff\xff\xff\xff\xff\x01", b"\x05\x10hell", b"\x04\x10hello"),
+        *(b"\x06\x08abc\x0a\x04\x00", b"\x06\x08abc\x0a\x00\x00", b"\x06\x08abc\x0a", b"\x05\xf0"),
+        b"\x06\x08abc",
+    ],
+)
+def test_a_broken_block_is_refused(block: bytes) -> None:
+    with pytest.raises(Invalid):
+        unpacked(block, 0)
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_read_or_refused(block: bytes) -> None:
+    try:
+        assert len(unpacked(block, 1000)) <= 1000
+    except (Invalid, TooLong):
+        return
+
+
+def test_a_block_that_declares_more_than_it_may_hold_is_not_unpacked() -> None:
+    with pytest.raises(TooLong):
+        unpacked(packed(bytes(1001)), 1000)

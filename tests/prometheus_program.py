@@ -1,0 +1,78 @@
+"""Debian's prometheus: run in a folder of its own, scraping itself once a second."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlencode
+
+import pytest
+
+from harness import Server, free_port, poll_until
+
+needs_prometheus = pytest.mark.skipif(
+    shutil.which("prometheus") is None and not os.environ.get("CI"),
+    reason="Debian's prometheus is not installed",
+)
+
+_CONFIGURATION = """\
+global: {{scrape_interval: 1s}}
+scrape_configs:
+- job_name: self
+  static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
+{remote}"""
+
+
+class Prometheus(Server):
+    """Asked like our own server; ends with its `with`. *remote* is YAML for its configuration."""
+
+    def __init__(self, folder: Path, remote: str = "") -> None:
+        super().__init__(folder / "prometheus")
+        self._remote = remote
+
+    def launch(self) -> None:
+        self.port = free_port()
+        path = self.store.with_suffix(".yml")
+        path.write_text(_CONFIGURATION.format(port=self.port, remote=self._remote))
+        self.process = subprocess.Popen(
+            [
+                "prometheus",
+                f"--config.file={path}",
+                f"--storage.tsdb.path={self.store}",
+                f"--web.listen-address=127.0.0.1:{self.port}",
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def answers(self) -> bool:
+        assert self.process is not None and self.process.poll() is None
+        try:
+            return self.request("GET", "/-/ready").status == 200
+        except OSError:
+            return False
+
+    def log(self) -> str:
+        return "prometheus' is not kept"
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def samples(self, query: str) -> list[Any]:
+        """The result of an instant *query*."""
+        answer = self.request("GET", "/api/v1/query?" + urlencode({"query": query}))
+        result: list[Any] = answer.json["data"]["result"]
+        return result
+
+    def __enter__(self) -> Self:
+        self.launch()
+        poll_until(self.answers, "prometheus did not start")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self.process is not None
+        self.process.terminate()
+        self.process.wait(20)
