@@ -19,8 +19,9 @@ from headgate_grammar import Bounds, ParseCache, ParseError, parse
 from headgate_server.credentials import Shown
 from headgate_server.login import Login
 from headgate_server.metrics import Metrics
+from headgate_server.network import network_of
 from headgate_server.refusals import TooManyFailures
-from headgate_server.throttle import Throttle, network_of
+from headgate_server.throttle import Throttle
 
 BOUNDS = Bounds(10_000, 100_000, 5_000_000)
 
