@@ -7,7 +7,7 @@ PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint const
 N ?= 20000
 SEED ?= 1
 
-.PHONY: demo serve test check format isolation fuzz-grammar fuzz-http kills faults model guessing enumeration bench hot-path bench-parts soak screens clean
+.PHONY: demo serve test check format isolation injection fuzz-grammar fuzz-http kills faults model guessing enumeration bench hot-path bench-parts soak screens clean
 
 demo: .venv/installed
 	$(BIN)/python examples/tour.py
@@ -32,6 +32,10 @@ format: .venv/developed
 # Needs Debian's influxdb and victoria-metrics.
 isolation: .venv/developed
 	N=$(N) $(BIN)/pytest tests/gateway/test_isolation.py
+
+# Needs Debian's influxdb: statements with hostile bound values, and what a store makes of them.
+injection: .venv/developed
+	N=$(N) $(BIN)/pytest tests/gateway/test_injection.py
 
 # Needs Debian's influxdb.
 fuzz-grammar: .venv/developed

@@ -125,4 +125,7 @@ def test_sheets_of_long_names_are_small_and_leave_when_nothing_stands_on_them() 
 
 
 def test_an_ipv4_client_of_a_socket_for_both_is_himself() -> None:
-    assert (network_of("::ffff:192.0.2.1"), network_of("2001:db8::1")) == ("192.0.2.1", "2001:db8::/64")
+    assert (network_of("::ffff:192.0.2.1"), network_of("2001:db8::1")) == (
+        "192.0.2.1",
+        "2001:db8::/64",
+    )
