@@ -1,7 +1,5 @@
 """Tokens signed with the shared secret, where they are not as InfluxDB 1.x makes them."""
 
-import time
-
 import pytest
 
 import tokens_made as made
@@ -9,7 +7,7 @@ from headgate_server.refusals import Unauthenticated
 from headgate_server.tokens import Bearers, username
 
 SECRET = "s" * 40
-TIMES = f'"exp": {int(time.time()) + 300}'
+TIMES = '"exp": 33333333333'
 
 
 @pytest.mark.parametrize(
