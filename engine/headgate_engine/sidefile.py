@@ -5,6 +5,7 @@ privilege that was taken away is there again. Hence the mark. Readers ask it, to
 than SQLite: as long as it is the same nobody was told that anything is done.
 """
 
+import errno
 import fcntl
 import os
 import re
@@ -44,7 +45,15 @@ class SideFile:
     """Made if it is missing, for its owner only. Raises OSError."""
 
     def __init__(self, path: Path) -> None:
-        self._file = os.open(side_path(path), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        side = side_path(path)
+        flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            self._file = os.open(side, flags, 0o600)
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            # Another user of the folder may have put it there, to have a file made elsewhere.
+            raise OSError(errno.ELOOP, "it is a symbolic link: remove it", str(side)) from None
 
     @contextmanager
     def held(self) -> Iterator[None]:

@@ -16,6 +16,7 @@ from headgate_server.gateway import GatewaySettings, read_gateway_settings
 from headgate_server.gateway.check import check as check_gateway
 from headgate_server.jwt import Issuers, JwtSettings, read_jwt_settings
 from headgate_server.nearest import nearest, similar
+from headgate_server.origin import is_origin
 from headgate_server.proxies import parsed
 from headgate_server.secretfiles import holds_secret, named_secret_files, readable_by_others
 from headgate_server.settings import Settings, Source
@@ -45,7 +46,8 @@ class _Option:
     most: int = (1 << 63) - 1
     header: bool = False
     octal: bool = False
-    among: tuple[str, ...] = ()
+    among: tuple[str | int, ...] = ()
+    words: bool = False  # several texts: a list, or with commas or blanks between them
 
 
 _OPTIONS = {
@@ -156,6 +158,11 @@ def _check(settings: Settings) -> None:
         check_gateway(settings.gateway)
     except ValueError as error:
         raise ConfigurationError(f"[{_GATEWAY}] {error}") from None
+    for origin in settings.origins:
+        if not is_origin(origin):
+            raise ConfigurationError(
+                f"allowed-origins: {origin!r}: expected origins such as https://grafana.example"
+            )
     if settings.exposed() and not settings.allow_insecure:
         raise ConfigurationError(
             f"bind-address {settings.bind_address} without https-enabled:"
@@ -332,6 +339,8 @@ def _typed(option: _Option, text: str) -> object:
 def _checked(where: str, option: _Option, value: object) -> object:
     if option.kind is float:
         return _seconds(where, value)
+    if option.words and isinstance(value, list) and all(isinstance(one, str) for one in value):
+        value = " ".join(value)
     # bool is an int to Python, and not to a person.
     if not isinstance(value, option.kind) or (option.kind is int and isinstance(value, bool)):
         raise ConfigurationError(f"{where}: expected {_KINDS[option.kind]}")
@@ -339,6 +348,7 @@ def _checked(where: str, option: _Option, value: object) -> object:
         if not option.least <= value <= option.most:
             limits = f"{option.least} to {option.most}"
             raise ConfigurationError(f"{where}: expected {limits}")
+        _check_among(where, option, value)
     if isinstance(value, str):
         _check_text(where, option, value)
     return value
@@ -351,8 +361,12 @@ def _check_text(where: str, option: _Option, text: str) -> None:
         raise ConfigurationError(f"{where}: expected no NUL character")
     if option.octal and not re.fullmatch("0?[0-7]{3}", text):
         raise ConfigurationError(f"{where}: expected a mode such as 0660")
-    if option.among and text not in option.among:
-        raise ConfigurationError(f"{where}: expected {' or '.join(option.among)}")
+    _check_among(where, option, text)
+
+
+def _check_among(where: str, option: _Option, value: str | int) -> None:
+    if option.among and value not in option.among:
+        raise ConfigurationError(f"{where}: expected {' or '.join(map(str, option.among))}")
 
 
 def _seconds(where: str, value: object) -> float:

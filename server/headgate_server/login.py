@@ -51,7 +51,7 @@ from headgate_server.tokens import Bearers, by_shared_secret
 
 # bcrypt does a dozen a second on a core: a client behind 64 others is better told to come again.
 _QUEUE = 64
-_QUEUE_OF_USER = 8
+_QUEUE_OF_USER = 4
 _PRINCIPALS = 2048
 
 _REFUSED = (

@@ -31,6 +31,17 @@ def cross_site(headers: Mapping[str, str], allowed: Sequence[str] = ()) -> bool:
     return _host(origin) != headers.get("host", "").lower()
 
 
+def is_origin(text: str) -> bool:
+    """Returns whether *text* is an origin: a scheme, a host and perhaps a port."""
+    try:
+        parts = urlsplit(text)
+        return parts.geturl().rstrip("/") == f"{parts.scheme}://{parts.netloc}" and bool(
+            parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        )
+    except ValueError:
+        return False
+
+
 def _host(origin: str) -> str:
     """Returns host and port of *origin* as the header `Host` has them, "" for `null`."""
     try:

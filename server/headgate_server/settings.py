@@ -40,7 +40,9 @@ class Settings:
     max_statement_length: int = field(
         default=100_000, metadata={"key": "http.max-statement-length"}
     )
-    allowed_origins: str = field(default="", metadata={"key": "http.allowed-origins"})
+    allowed_origins: str = field(
+        default="", metadata={"key": "http.allowed-origins", "words": True}
+    )
     ping_auth_enabled: bool = field(default=False, metadata={"key": "http.ping-auth-enabled"})
     metrics_auth_enabled: bool = field(default=False, metadata={"key": "http.metrics-auth-enabled"})
     log_enabled: bool = field(default=True, metadata={"key": "http.log-enabled"})
@@ -62,7 +64,9 @@ class Settings:
     unix_socket_permissions: str = field(
         default="0660", metadata={"key": "http.unix-socket-permissions", "octal": True}
     )
-    trusted_proxies: str = field(default="", metadata={"key": "http.trusted-proxies"})
+    trusted_proxies: str = field(
+        default="", metadata={"key": "http.trusted-proxies", "words": True}
+    )
     max_connection_limit: int = field(default=4096, metadata={"key": "http.max-connection-limit"})
     read_header_timeout: float = field(default=10.0, metadata={"key": "http.read-header-timeout"})
     read_timeout: float = field(default=120.0, metadata={"key": "http.read-timeout"})

@@ -5,6 +5,7 @@ import gc
 import logging
 import os
 import signal
+import sys
 from collections.abc import Callable
 from functools import partial
 from types import FrameType
@@ -27,6 +28,7 @@ from headgate_server.settings import Settings
 
 # How long a request may take on when the server ends.
 GRACE_SECONDS = 30
+_SWITCH_SECONDS = 0.001
 _TICKS_PER_CHECK = 10  # of a tenth of a second each
 _ENDING = (signal.SIGTERM, signal.SIGINT)
 # The signals that came before there was a server to tell.
@@ -84,6 +86,8 @@ def work(settings: Settings, listeners: Listeners, started: Callable[[], None] =
         signal.signal(number, server.handle_exit)
     if _told_to_end:
         return
+    # A long statement in a thread holds up the event loop for no longer at a time.
+    sys.setswitchinterval(_SWITCH_SECONDS)
     server.run()
     if not application.finished:
         logs.complain("statements were still running, and are broken off")

@@ -1,0 +1,159 @@
+"""Wrong passwords, 100 a second from 5,000 addresses, and what users notice of it.
+
+    PYTHONPATH=tests slow_flood.py [SECONDS]      20 by default, for each phase
+
+Each guess comes over a connection of its own from an address of 127.0.0.0/8. Users log in from
+127.0.0.1 with right passwords, and try again a second after each refusal, as clients do:
+
+* one user is guessed at: the first logins of the others
+* all users, and names without a user, are guessed at: first logins again
+* the same, for users that were let in before
+* the same, for users that were let in before the server was started again
+
+Ends with status 1 where a user is not let in.
+"""
+
+import asyncio
+import base64
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness import Server
+
+RATE, ADDRESSES, USERS = 100, 5_000, 12
+PATIENCE_SECONDS = 60.0
+_RETRY_SECONDS = 1.0
+
+Choose = Callable[[int], str]
+
+
+def addresses(seed: int) -> list[str]:
+    """5,000 addresses of 127.0.0.0/8, none of them 127.0.0.1."""
+    choose = random.Random(seed)
+    found: set[str] = set()
+    while len(found) < ADDRESSES:
+        found.add(f"127.{choose.randint(1, 254)}.{choose.randint(0, 254)}.{choose.randint(1, 254)}")
+    return sorted(found)
+
+
+async def login(port: int, name: str, password: str, source: str = "127.0.0.1") -> int:
+    """The status of one request with this login, 0 where the connection ends without one."""
+    coded = base64.b64encode(f"{name}:{password}".encode()).decode()
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(source, 0))
+    except OSError:
+        return 0
+    try:
+        writer.write(
+            f"GET /query?q=SHOW+DATABASES HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {coded}\r\n"
+            "Connection: close\r\n\r\n".encode()
+        )
+        line = await asyncio.wait_for(reader.readline(), PATIENCE_SECONDS)
+        return int(line.split()[1]) if line else 0
+    except (OSError, TimeoutError):
+        return 0
+    finally:
+        writer.close()
+
+
+@dataclass
+class Flood:
+    """Guesses until it is stopped; *statuses* counts what they were answered with."""
+
+    port: int
+    choose: Choose
+    seed: int
+    statuses: Counter[int] = field(default_factory=Counter)
+    _tasks: set["asyncio.Task[None]"] = field(default_factory=set)
+
+    async def run(self, seconds: float) -> None:
+        sources, begun = addresses(self.seed), time.monotonic()
+        number = 0
+        while time.monotonic() < begun + seconds:
+            task = asyncio.ensure_future(self._guess(number, sources[number % ADDRESSES]))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            number += 1
+            await asyncio.sleep(max(0.0, begun + number / RATE - time.monotonic()))
+        for task in self._tasks:
+            task.cancel()
+
+    async def _guess(self, number: int, source: str) -> None:
+        self.statuses[await login(self.port, self.choose(number), f"wrong-{number}", source)] += 1
+
+
+async def patient(port: int, name: str, index: int) -> tuple[float, int]:
+    """How long it takes until the user is let in, and the tries; infinite if never."""
+    begun, tries = time.monotonic(), 0
+    while time.monotonic() < begun + PATIENCE_SECONDS:
+        tries += 1
+        if await login(port, name, f"right-{index}") == 200:
+            return time.monotonic() - begun, tries
+        await asyncio.sleep(_RETRY_SECONDS)
+    return float("inf"), tries
+
+
+async def phase(
+    title: str, port: int, choose: Choose, users: Sequence[int], seconds: float, seed: int
+) -> bool:
+    """Whether all *users* were let in while strangers guessed; prints how long that took."""
+    flood = Flood(port, choose, seed)
+    flooding = asyncio.ensure_future(flood.run(seconds + PATIENCE_SECONDS))
+    await asyncio.sleep(seconds / 2)  # until the queues are full
+    found = await asyncio.gather(*(patient(port, f"u{i}", i) for i in users))
+    flooding.cancel()
+    waits = sorted(wait for wait, _ in found)
+    inside = sum(wait < PATIENCE_SECONDS for wait in waits)
+    print(
+        f"{title}: {inside} of {len(users)} let in,"
+        f" median {waits[len(waits) // 2]:.2f} s, longest {waits[-1]:.2f} s,"
+        f" {sum(tries for _, tries in found)} tries; guesses {dict(flood.statuses)}",
+        flush=True,
+    )
+    return inside == len(users)
+
+
+def spread(number: int) -> str:
+    """All users in turn, and as many names without a user."""
+    return f"u{number % USERS}" if number % 2 else f"nobody-{number}"
+
+
+def main() -> int:
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 20.0
+    environment = {"HEADGATE_AUTH_BCRYPT_COST": "10", "HEADGATE_HTTP_LOG_ENABLED": "false"}
+    with tempfile.TemporaryDirectory() as folder:
+        server = Server(Path(folder) / "users.db", environment=environment).start()
+        users = range(2, USERS)
+        create = "; ".join(f"CREATE USER u{i} WITH PASSWORD 'right-{i}'" for i in range(USERS))
+        try:
+            server.bootstrap(create)
+            good = asyncio.run(
+                phase("one user guessed at, first logins", server.port, lambda _: "u1", users[:5],
+                      seconds, 1)
+            )  # fmt: skip
+            good &= asyncio.run(
+                phase(
+                    "all users guessed at, first logins", server.port, spread, users[5:], seconds, 2
+                )
+            )
+            good &= asyncio.run(
+                phase("all users guessed at, let in before", server.port, spread, users, seconds, 3)
+            )
+            server.stop()
+            server.start()
+            good &= asyncio.run(
+                phase("after a restart, let in before", server.port, spread, users, seconds, 4)
+            )
+        finally:
+            server.stop()
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
