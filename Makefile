@@ -7,13 +7,14 @@ PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint const
 N ?= 20000
 SEED ?= 1
 
-.PHONY: demo serve test check format isolation fuzz-grammar fuzz-http kills faults model guessing enumeration bench hot-path bench-parts soak screens clean
+.PHONY: demo serve test check format isolation injection fuzz-grammar fuzz-http kills faults model guessing enumeration bench hot-path bench-parts soak screens clean
 
 demo: .venv/installed
 	$(BIN)/python examples/tour.py
 
+# Not InfluxDB's port 8086: an influxd on this machine would answer in Headgate's place.
 serve: .venv/installed
-	$(BIN)/headgate serve --bind 127.0.0.1:8086 --store headgate.db
+	$(BIN)/headgate serve --bind 127.0.0.1:8186 --store headgate.db
 
 test: .venv/developed
 	$(BIN)/pytest --numprocesses auto $(T)
@@ -31,6 +32,10 @@ format: .venv/developed
 # Needs Debian's influxdb and victoria-metrics.
 isolation: .venv/developed
 	N=$(N) $(BIN)/pytest tests/gateway/test_isolation.py
+
+# Needs Debian's influxdb: statements with hostile bound values, and what a store makes of them.
+injection: .venv/developed
+	N=$(N) $(BIN)/pytest tests/gateway/test_injection.py
 
 # Needs Debian's influxdb.
 fuzz-grammar: .venv/developed

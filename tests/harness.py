@@ -76,9 +76,10 @@ class Server:
         poll_until(lambda: self.process_ended() or self.responds(), f"no start: {self.log()}")
         if not self.process_ended():
             return ""
-        lines = [line for line in self.log()[known:].splitlines() if line != "headgate: stopped"]
-        assert len(lines) == 1 and self.process.wait() == 1, self.log()
-        return lines[0].removeprefix("headgate: ")
+        lines = [untimed(line) for line in self.log()[known:].splitlines()]
+        reasons = [line for line in lines if line != "headgate: stopped"]
+        assert len(reasons) == 1 and self.process.wait() == 1, self.log()
+        return reasons[0].removeprefix("headgate: ")
 
     def process_ended(self) -> bool:
         assert self.process is not None
@@ -190,6 +191,12 @@ class Server:
         for answer in (self.query(first, None), *map(self.query, statements)):
             assert answer.status == 200 and not answer.error, answer.body
         return self
+
+
+def untimed(line: str) -> str:
+    """A log line without its time, which it begins with."""
+    head, _, rest = line.partition(" ")
+    return rest if head.startswith("time=") else line
 
 
 def _own_ports() -> Iterator[int]:

@@ -1,8 +1,10 @@
 """What is built from the tree, and from what was built from the tree."""
 
+import re
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -38,3 +40,22 @@ def test_a_wheel_from_the_sdist_holds_what_a_wheel_from_the_tree_holds(tmp_path:
     assert {name.split("/")[0].split("-")[0] for name in names} == {
         *("headgate", "headgate_engine", "headgate_grammar", "headgate_server", "headgate_shell")
     }
+
+
+def test_libraries_whose_private_parts_are_used_have_an_upper_bound() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    for name in ("uvicorn", "prometheus-client"):
+        (found,) = (one for one in project["dependencies"] if re.match(name + r"\b", one))
+        assert re.search(r">=[\d.]+,<[\d.]+$", found), found
+
+
+def test_the_quick_start_names_its_own_port_in_each_line() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    start = text.partition("## Quick start\n")[2].partition("\n## ")[0]
+    lines = [
+        line for line in start.splitlines() if re.match(" {4}(make serve|curl|.*headgate )", line)
+    ]
+    assert len(lines) >= 9
+    assert all("8186" in line and "8086" not in line for line in lines), lines
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    assert "headgate serve --bind 127.0.0.1:8186 " in makefile.partition("\nserve:")[2]

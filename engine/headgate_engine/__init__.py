@@ -2,7 +2,7 @@
 
 from headgate_engine.auditfile import AuditFile, json_line
 from headgate_engine.database import Database
-from headgate_engine.engine import Engine
+from headgate_engine.engine import KEEP_LAST_ADMIN, Engine
 from headgate_engine.errors import (
     AccessDenied,
     AdminRequiredFirst,
@@ -31,7 +31,7 @@ from headgate_engine.errors import (
 from headgate_engine.identity import Adopt
 from headgate_engine.memory import MemoryStore
 from headgate_engine.needs import ADMIN, Need, allows, changes, needs, reads
-from headgate_engine.passwords import Passwords, mark
+from headgate_engine.passwords import BCRYPT_COST, MIN_PASSWORD_LENGTH, Passwords, mark
 from headgate_engine.recent import Recent
 from headgate_engine.restore import accept_rollback, restore
 from headgate_engine.result import Result, Series, Value
@@ -49,6 +49,7 @@ from headgate_engine.store import (
     Tx,
 )
 from headgate_engine.together import Job
+from headgate_engine.trystore import try_store
 from headgate_engine.user import EVERYBODY, NOBODY, Account, Identity, Principal, User
 
 __all__ = [
@@ -61,6 +62,7 @@ __all__ = [
     "AuditFile",
     "AuditRecord",
     "AuthenticationFailed",
+    "BCRYPT_COST",
     "BadPassword",
     "Change",
     "Database",
@@ -113,4 +115,7 @@ __all__ = [
     "needs",
     "reads",
     "restore",
+    "try_store",
+    "KEEP_LAST_ADMIN",
+    "MIN_PASSWORD_LENGTH",
 ]

@@ -51,6 +51,7 @@ from headgate_grammar import (
     redact_urls,
 )
 
+KEEP_LAST_ADMIN = True  # the default, also of the server's settings
 _LONGEST_NAME = 1024
 _PAGE = 10_000
 
@@ -68,7 +69,7 @@ class Engine:
         passwords: Passwords | None = None,
         parse: ParseCache | None = None,
         *,
-        keep_last_admin: bool = True,
+        keep_last_admin: bool = KEEP_LAST_ADMIN,
     ) -> None:
         self.store = store
         self.passwords = passwords or Passwords()
@@ -78,17 +79,13 @@ class Engine:
     # ---- who someone is
 
     def recall(self, name: str, password: str) -> User | None:
-        """The user, if name and password were verified lately: microseconds, and never bcrypt."""
+        """The user, if name and password were verified before: microseconds, and never bcrypt."""
         user = self.user(name)
         return user if self.remembers(user, password) else None
 
     def remembers(self, user: User | None, password: str) -> bool:
         """The same of a *user* who was looked up just now."""
         return self.passwords.recall(user, password)
-
-    def verified(self, name: str, password: str) -> bool:
-        """Whether name and password were verified before, though perhaps not lately."""
-        return self.passwords.verified(self.user(name), password)
 
     def authenticate(self, name: str, password: str) -> User:
         """The user of that name and password. Raises AuthenticationFailed.

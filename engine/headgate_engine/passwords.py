@@ -1,13 +1,11 @@
-"""Passwords: hashing, verifying, and remembering for a while what was verified. Knows bcrypt."""
+"""Passwords: hashing, verifying, and remembering what was verified. Knows bcrypt."""
 
 import hashlib
 import hmac
 import re
 import secrets
 import threading
-import time
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import bcrypt
@@ -15,6 +13,9 @@ import bcrypt
 from headgate_engine.errors import BadPassword
 from headgate_engine.user import User
 
+# The defaults, also of the server's settings; InfluxDB's cost is 10.
+BCRYPT_COST = 10
+MIN_PASSWORD_LENGTH = 0
 # bcrypt looks at no more, and its other implementations cut without a word.
 LONGEST = 72
 # bcrypt would compute a stored cost of 31 for two days, and nothing could interrupt it.
@@ -28,7 +29,6 @@ _SALT = slice(7, 29)
 class _Remembered:
     digest: bytes = field(repr=False)
     salt: str = field(repr=False)
-    until: float
 
 
 def same_password(one: User, other: User) -> bool:
@@ -47,21 +47,18 @@ def mark(user: User) -> str:
 class Passwords:
     """Hashes and verifies with bcrypt; a password verified once is recalled without bcrypt.
 
-    What is remembered is a keyed digest bound to the user's id and salt: whoever was dropped, made
-    again or given another password is never let in by it. *cost* is bcrypt's (4 to 14; InfluxDB's
-    is 10), *capacity* how many users are remembered and *seconds* for how long after the last use,
-    *least* how many characters a new password must have, *at_once* how many cores bcrypt may take.
-    May be used from several threads.
+    What is remembered, as long as the process lives, is a keyed digest bound to the user's id and
+    salt: it ends with the user and with the password. *cost* is bcrypt's (4 to 14; InfluxDB's is
+    10), *capacity* how many users are remembered, *least* how many characters a new password must
+    have, *at_once* how many cores bcrypt may take. May be used from several threads.
     """
 
     def __init__(
         self,
-        cost: int = 10,
+        cost: int = BCRYPT_COST,
         capacity: int = 100_000,
-        seconds: float = 300,
-        clock: Callable[[], float] = time.monotonic,
         *,
-        least: int = 0,
+        least: int = MIN_PASSWORD_LENGTH,
         at_once: int = 2,
     ) -> None:
         if not 4 <= cost <= 14:
@@ -69,8 +66,6 @@ class Passwords:
         self._cost = cost
         self._least = least
         self._capacity = capacity
-        self._seconds = seconds
-        self._clock = clock
         self._key = secrets.token_bytes(32)
         self._remembered: OrderedDict[str, _Remembered] = OrderedDict()
         self._lock = threading.Lock()
@@ -101,20 +96,9 @@ class Passwords:
             return bcrypt.hashpw(_bytes(password), salt).decode("ascii")
 
     def recall(self, user: User | None, password: str) -> bool:
-        """Whether *password* was verified for *user* lately. Microseconds, no bcrypt."""
-        known = self._remembered.get(user.id) if user is not None else None
-        if user is None or known is None or not self._matches(known, user, password):
-            return False
-        now = self._clock()
-        if known.until < now:
-            return False
-        # Whoever goes on working never has to wait for bcrypt, however busy others keep it.
-        known.until = now + self._seconds
-        return True
+        """Returns whether *password* was verified for *user* before, as far as that is remembered.
 
-    def verified(self, user: User | None, password: str) -> bool:
-        """Whether *password* was ever verified for *user*, as far as one can remember: then this is
-        nobody who guesses.
+        Takes microseconds, and no bcrypt.
         """
         known = self._remembered.get(user.id) if user is not None else None
         return user is not None and known is not None and self._matches(known, user, password)
@@ -138,8 +122,7 @@ class Passwords:
         return True
 
     def _remember(self, user: User, secret: bytes) -> None:
-        until = self._clock() + self._seconds
-        entry = _Remembered(self._digest(user, secret), user.hash[_SALT], until)
+        entry = _Remembered(self._digest(user, secret), user.hash[_SALT])
         with self._lock:
             self._remembered[user.id] = entry
             self._remembered.move_to_end(user.id)

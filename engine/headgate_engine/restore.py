@@ -1,6 +1,6 @@
 """The ways back: a store from its backup, and going on with less than was acknowledged.
 
-No server may run on the store meanwhile; one that does refuses everything from then on.
+Both need the store for themselves, and refuse while any process has it open.
 """
 
 import os
@@ -12,42 +12,55 @@ import apsw
 
 from headgate_engine.connection import connect, open_file, refused
 from headgate_engine.errors import StoreError
-from headgate_engine.sidefile import SideFile
+from headgate_engine.sidefile import file_of, side_path
 from headgate_engine.storecopy import NEW_EPOCH, copy, sync_folder
-from headgate_engine.storefile import check_version, faults
+from headgate_engine.storefile import alone, check_backup, check_version, faults, no_backup
 
 _PARTS = ("", "-wal", "-shm")
 
 
 def restore(backup: str | os.PathLike[str], path: str | os.PathLike[str]) -> Path | None:
-    """Puts a copy of the store *backup* in place of *path*. Gives where that is now, if it was.
+    """Puts a copy of the store *backup* in place of *path*.
 
-    Raises StoreError if *backup* is no sound store, or the copy cannot be made; then nothing is
-    changed.
+    Returns where the file is now that was there before, None if there was none.
+    Raises StoreError, and changes nothing, if *backup* is no sound store, the copy cannot be made,
+    or any process has the store *path* open.
     """
-    source, to = Path(backup), Path(path)
+    source, to = Path(backup), file_of(Path(path))
     if not source.exists():
         raise StoreError(f"there is no store {source}")
+    check_backup(source)
+    try:
+        if side_path(to).exists():
+            with alone(to):
+                pass  # before a large store is copied in vain
+        return _replace(source, to)
+    except OSError as error:
+        raise StoreError(f"cannot restore {to}: {error.strerror}") from None
+
+
+def _replace(source: Path, to: Path) -> Path | None:
     fresh = to.with_name(to.name + ".restoring")
-    with suppress(FileNotFoundError):
-        fresh.unlink()  # of one that was broken off
-    check_version(source, write=False)
+    fresh.unlink(missing_ok=True)  # a restore that was killed left it behind
+    _copy(source, fresh)
+    try:
+        with alone(to) as side, side.held():
+            old = _set_aside(to) if to.exists() else None
+            os.rename(fresh, to)
+            sync_folder(to.parent)
+    finally:
+        fresh.unlink(missing_ok=True)
+    return old
+
+
+def _copy(source: Path, fresh: Path) -> None:
     try:
         with closing(open_file(source, write=False)) as connection:
             if wrong := faults(connection):
                 raise StoreError(f"backup {source} is damaged: {wrong[0]}")
             copy(connection, fresh)
     except apsw.Error as error:
-        raise refused(source, error) from None
-    try:
-        side = SideFile(to)
-        with closing(side), side.held():
-            old = _set_aside(to) if to.exists() else None
-            os.rename(fresh, to)
-            sync_folder(to.parent)
-    except OSError as error:
-        raise StoreError(f"cannot restore {to}: {error.strerror}") from None
-    return old
+        raise no_backup(source, error) from None
 
 
 def _set_aside(path: Path) -> Path:
@@ -61,19 +74,21 @@ def _set_aside(path: Path) -> Path:
 
 
 def accept_rollback(path: str | os.PathLike[str]) -> int:
-    """Takes the store *path* as it is, though more was acknowledged. Its revision.
+    """Takes the store *path* as it is, though more was acknowledged. Returns its revision.
 
-    Raises StoreError.
+    Raises StoreError, also if any process has the store open.
     """
     store = Path(path)
     if not store.exists():
         raise StoreError(f"there is no store {store}")
     check_version(store)
-    with closing(connect(store)) as connection:
-        try:
+    try:
+        with alone(store), closing(connect(store)) as connection:
             with connection:
                 connection.execute(NEW_EPOCH)
             revision: int = connection.execute("SELECT rev FROM meta").get
-        except apsw.Error as error:
-            raise refused(store, error) from None
+    except apsw.Error as error:
+        raise refused(store, error) from None
+    except OSError as error:
+        raise StoreError(f"cannot open store {store}: {error.strerror}") from None
     return revision

@@ -8,6 +8,7 @@ than SQLite: as long as it is the same nobody was told that anything is done.
 import fcntl
 import os
 import re
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,13 +17,27 @@ from pathlib import Path
 # So long a mark that stays the same is taken for a store that stays the same.
 TRUSTED_SECONDS = 0.05
 
+# The one byte, far behind the mark, whose lock says that the store is in use.
+_IN_USE_OFFSET = 4096
+_WAIT_SECONDS = 5.0
+_POLL_SECONDS = 0.02
+
 _MARK = re.compile(rb"([0-9a-f]{32}) ([0-9]{20})\n")
 _LENGTH = 54
 
 
+def file_of(path: Path) -> Path:
+    """The file that *path* names; where *path* is a symbolic link, its target.
+
+    All processes that use one store must agree on its side file, as SQLite's do on its log.
+    """
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
 def side_path(path: Path) -> Path:
     """Where the side file of the store *path* is. That it is there says that there was a store."""
-    return path.with_name(path.name + ".lock")
+    file = file_of(path)
+    return file.with_name(file.name + ".lock")
 
 
 class SideFile:
@@ -39,6 +54,36 @@ class SideFile:
             yield
         finally:
             fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def share(self) -> bool:
+        """Marks the store as in use, until `close` or the end of the process, however it ends.
+
+        Returns False if another process still holds the store alone after five seconds.
+        """
+        deadline = time.monotonic() + _WAIT_SECONDS
+        while not self._lock(fcntl.F_RDLCK):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_POLL_SECONDS)
+        return True
+
+    def hold_alone(self) -> bool:
+        """Takes the store for this object alone, until `close`.
+
+        Returns False, at once, if anything has it in use: another process, or this one.
+        """
+        return self._lock(fcntl.F_WRLCK)
+
+    def _lock(self, kind: int) -> bool:
+        # A lock of the open file description: unlike POSIX's older locks it survives the closing of
+        # another descriptor, and holds between two stores of one process. `held` is flock's, which
+        # local file systems keep apart from it.
+        request = struct.pack("hhqqi4x", kind, os.SEEK_SET, _IN_USE_OFFSET, 1, 0)
+        try:
+            fcntl.fcntl(self._file, fcntl.F_OFD_SETLK, request)
+        except (BlockingIOError, PermissionError):  # EAGAIN or EACCES, as POSIX leaves it open
+            return False
+        return True
 
     def mark(self, epoch: str, revision: int) -> None:
         """Notes that *revision* is durable. For who holds the lock."""

@@ -23,7 +23,6 @@ from headgate_engine.connection import connect, said
 from headgate_engine.database import Database
 from headgate_engine.errors import StoreError, Unavailable, Unknown
 from headgate_engine.seen import Seen
-from headgate_engine.sidefile import SideFile
 from headgate_engine.sqlite_audit import (
     export,
     forget,
@@ -45,7 +44,7 @@ from headgate_engine.sqlite_tx import (
 )
 from headgate_engine.store import Audit, AuditRecord, Change, KnownLogin, Moment, Refused, Tx
 from headgate_engine.storecopy import copy
-from headgate_engine.storefile import check_mark, faults, prepare
+from headgate_engine.storefile import check_mark, claim, faults
 from headgate_engine.together import Job, together
 from headgate_engine.user import Account, User
 
@@ -76,13 +75,16 @@ class SqliteStore:
         self._path = Path(path)
         self._audit_file = audit_file
         try:
-            self.created, self.upgraded = prepare(self._path, create=create)
-            self._side = SideFile(self._path)
+            self._side, self.created, self.upgraded = claim(self._path, create=create)
         except OSError as error:
             name = error.filename or self._path
             raise StoreError(f"cannot open store {name}: {error.strerror}") from None
-        self._writer = connect(self._path)
-        check_mark(self._path, self._writer, self._side)
+        try:
+            self._writer = connect(self._path)
+            check_mark(self._path, self._writer, self._side)
+        except BaseException:
+            self._side.close()  # else the store would be in use as long as this process lives
+            raise
         self._inode = os.stat(self._path).st_ino
         self._writing = threading.Lock()
         self._readers = threading.local()

@@ -6,12 +6,15 @@ administrator.
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import apsw
 
-from headgate_engine.connection import connect, open_file, refused
+from headgate_engine.connection import connect, open_file, refused, said
 from headgate_engine.errors import StoreError
+from headgate_engine.foreign import known_format
 from headgate_engine.schema import APPLICATION_ID, MIGRATIONS, SCHEMA, VERSION
 from headgate_engine.sidefile import SideFile, side_path
 from headgate_engine.storecopy import copy, sync_folder
@@ -45,6 +48,57 @@ def prepare(path: Path, *, create: bool = True) -> tuple[bool, int]:
     finally:
         connection.close()
     return created, version if version < VERSION else 0
+
+
+def claim(path: Path, *, create: bool = True) -> tuple[SideFile, bool, int]:
+    """Prepares the store *path* and marks it as in use: `restore` and its like then refuse.
+
+    Returns the side file, which holds the mark until it is closed, and what `prepare` returns.
+    Raises StoreError, and OSError if the side file cannot be opened.
+    """
+    try:
+        side = SideFile(path) if side_path(path).exists() else None
+    except OSError:
+        # In a place that is read-only, the reason that the store itself has is the better one.
+        prepare(path, create=create)
+        raise
+    try:
+        if side is not None:
+            _share(path, side)
+        created, upgraded = prepare(path, create=create)
+        if side is None:
+            side = SideFile(path)
+            _share(path, side)
+            # Another file may have been put in place while nothing marked this one as in use.
+            prepare(path, create=False)
+    except BaseException:
+        if side is not None:
+            side.close()
+        raise
+    return side, created, upgraded
+
+
+def _share(path: Path, side: SideFile) -> None:
+    if not side.share():
+        raise StoreError(
+            f"store {path} is held by `headgate store restore` or `accept-rollback`:"
+            " start again when that command has ended"
+        )
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[SideFile]:
+    """Keeps all other processes from using the store *path*. Makes its side file if needed.
+
+    Raises StoreError if the store is in use, and OSError if the side file cannot be opened.
+    """
+    with closing(SideFile(path)) as side:
+        if not side.hold_alone():
+            raise StoreError(
+                f"store {path} is in use: stop the server, and any other program that has it open,"
+                " then try again"
+            )
+        yield side
 
 
 def check_mark(path: Path, connection: apsw.Connection, side: SideFile) -> None:
@@ -133,17 +187,42 @@ def _fill(path: Path) -> None:
         connection.close()
 
 
-def check_version(path: Path, *, write: bool = True) -> int:
+def check_version(path: Path) -> int:
     """Its schema's version. Raises StoreError for what is no store of ours, and changes nothing."""
     try:
-        connection = open_file(path, write=write)
-        try:
-            application = connection.pragma("application_id")
-            version = connection.pragma("user_version")
-        finally:
-            connection.close()
+        return _version(path)
     except apsw.Error as error:
         raise refused(path, error) from None
+
+
+def check_backup(path: Path) -> None:
+    """Raises StoreError if the file *path* is no store that can be restored from."""
+    try:
+        _version(path, write=False)
+    except apsw.Error as error:
+        raise no_backup(path, error) from None
+
+
+def no_backup(path: Path, error: apsw.Error) -> StoreError:
+    """Why nothing can be restored from *path*; the advice of `refused`, a restore, is of no use."""
+    damaged = isinstance(error, apsw.NotADBError | apsw.CorruptError)
+    reason = "it is damaged, or no store at all" if damaged else said(error) or str(error)
+    return StoreError(f"cannot restore from {path}: {reason}")
+
+
+def _version(path: Path, *, write: bool = True) -> int:
+    """The schema version of the store *path*.
+
+    Raises StoreError if the file is no store of this Headgate, apsw.Error if it cannot be read.
+    """
+    try:
+        with closing(open_file(path, write=write)) as connection:
+            application = connection.pragma("application_id")
+            version = connection.pragma("user_version")
+    except apsw.NotADBError:
+        if other := known_format(path):
+            raise StoreError(f"{path} is {other}, not a store of Headgate") from None
+        raise
     if application != APPLICATION_ID:
         raise StoreError(f"{path} is a SQLite database, but not a store of Headgate")
     if not isinstance(version, int) or not 1 <= version <= VERSION:

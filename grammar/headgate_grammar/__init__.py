@@ -39,7 +39,7 @@ from headgate_grammar.keywords import is_keyword
 from headgate_grammar.meter import Bounds
 from headgate_grammar.parser import Accepted, accepts, parse
 from headgate_grammar.privilege import Privilege
-from headgate_grammar.quoting import quote_identifier
+from headgate_grammar.quoting import quote_identifier, quote_string
 from headgate_grammar.redact import redact
 from headgate_grammar.select import (
     CreateContinuousQuery,
@@ -146,6 +146,7 @@ __all__ = [
     "parse_duration",
     "pieces",
     "quote_identifier",
+    "quote_string",
     "redact",
     "redact_urls",
     "unparse",

@@ -15,7 +15,14 @@ from headgate_server.credentials import Shown
 from headgate_server.login import Login
 from headgate_server.metrics import Metrics
 from headgate_server.pairs import pairs
-from headgate_server.refusals import Overloaded, TooManyFailures, Unauthenticated
+from headgate_server.refusals import (
+    Overloaded,
+    Refusal,
+    TooManyFailures,
+    Unauthenticated,
+    client_text,
+    refusal,
+)
 
 
 class HeadgateUser(BaseUser):
@@ -38,7 +45,13 @@ class HeadgateUser(BaseUser):
 
 
 class TryAgain(AuthenticationError):
-    """Nothing is known of the credentials: too many others are logging in, or the store is away."""
+    """The credentials were not looked at: too many failed before, too many others are logging in,
+    or the store is away. *row* is how the server answers.
+    """
+
+    def __init__(self, error: Exception, row: Refusal) -> None:
+        super().__init__(client_text(error, row))
+        self.row = row
 
 
 class HeadgateBackend(AuthenticationBackend):
@@ -47,11 +60,15 @@ class HeadgateBackend(AuthenticationBackend):
     A request without credentials stays anonymous, one with wrong ones is refused: give
     `on_error=HeadgateBackend.refuse` to answer 401. The scopes for `@requires` are
     `authenticated`, `admin`, and `read:DATABASE` and `write:DATABASE`; an administrator has the
-    latter two for every database that exists.
+    latter two for every database that exists. *throttle_status* is 401, or 429 for applications
+    whose clients know it, where a login is not looked at because too many failed before.
     """
 
-    def __init__(self, engine: Engine, shared_secret: str = "") -> None:
+    def __init__(
+        self, engine: Engine, shared_secret: str = "", *, throttle_status: int = 401
+    ) -> None:
         self._engine = engine
+        self._throttle_status = throttle_status
         secrets = (shared_secret,) if shared_secret else ()
         self._login = Login(engine, Metrics(), secrets)
 
@@ -68,7 +85,9 @@ class HeadgateBackend(AuthenticationBackend):
         except (Unauthenticated, AuthenticationFailed) as error:
             raise AuthenticationError(str(error)) from None
         except (Overloaded, TooManyFailures, Unavailable) as error:
-            raise TryAgain(str(error)) from None
+            row = refusal(error, throttle_status=self._throttle_status)
+            assert row is not None
+            raise TryAgain(error, row) from None
         if principal == NOBODY:
             raise AuthenticationError("there are no users yet")
         return AuthCredentials(self._scopes(principal)), HeadgateUser(principal)
@@ -95,9 +114,9 @@ class HeadgateBackend(AuthenticationBackend):
 
     @staticmethod
     def refuse(conn: HTTPConnection, error: Exception) -> Response:
-        """401 with the reason, and the question for a password; 503 if it could not be told."""
-        if isinstance(error, TryAgain):
-            return JSONResponse({"error": str(error)}, 503, {"Retry-After": "1"})
-        return JSONResponse(
-            {"error": str(error)}, 401, {"WWW-Authenticate": 'Basic realm="Headgate"'}
-        )
+        """401 with the reason and a challenge; the server's status where the credentials were not
+        looked at, with `Retry-After`.
+        """
+        row = error.row if isinstance(error, TryAgain) else Refusal(401)
+        challenge = {"WWW-Authenticate": 'Basic realm="Headgate"'} if row.status == 401 else {}
+        return JSONResponse({"error": str(error)}, row.status, {**row.headers, **challenge})

@@ -1,6 +1,7 @@
 """`headgate serve`: its flags."""
 
 import argparse
+import asyncio
 import os
 from collections.abc import Sequence
 from typing import NoReturn
@@ -8,8 +9,10 @@ from typing import NoReturn
 from headgate_engine import StoreError
 from headgate_server import logs
 from headgate_server.configuration import ConfigurationError, configure
+from headgate_server.gateway.check import connect
 from headgate_server.gateway.flags import Contradiction, add_flags, as_table
-from headgate_server.serving import CannotListen, CertificateError, serve
+from headgate_server.serving import CannotListen, CertificateError, problems, serve, warnings
+from headgate_server.settings import Settings
 from headgate_server.title import show_arguments
 
 _EPILOG = """\
@@ -48,7 +51,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--workers", metavar="N", type=int, dest="http.workers", help="processes, 1")
     add("--upstream", metavar="URL", dest="gateway.upstream", help="the store behind it; none")
     add("--protocol", metavar="NAME", dest="gateway.protocol", help="that it speaks, influxdb1")
-    add("--check", action="store_true", help="only say whether the configuration can be")
+    add(
+        "--check",
+        action="store_true",
+        help="report whatever would keep the server from starting, and exit (0: nothing, 1)",
+    )
+    add("--connect", action="store_true", help="with --check: connect to each upstream, too")
     add_flags(parser)
     return parser
 
@@ -60,20 +68,37 @@ def main(arguments: Sequence[str]) -> int:
         f"-{word}" if len(word) > 2 and word[0] == "-" != word[1] else word for word in arguments
     ]
     show_arguments(doubled)
-    flags = vars(_parser().parse_args(doubled))
-    path, checking = flags.pop("config"), flags.pop("check")
-    logs.set_up("text", access=False)  # until it is known how
+    parser = _parser()
+    flags = vars(parser.parse_args(doubled))
+    path, checking, connecting = (flags.pop(name) for name in ("config", "check", "connect"))
+    if connecting and not checking:
+        parser.error("--connect: expected --check beside it")
+    timed = not checking
+    logs.set_up("text", access=False, timed=timed)  # until it is known how
     try:
         flags["gateway"] = as_table(flags)
         configuration = configure(flags, os.environ, path)
         settings = configuration.settings
-        logs.set_up(settings.log_format, access=settings.log_enabled)
+        logs.set_up(settings.log_format, access=settings.log_enabled, timed=timed)
         for notice in configuration.notices:
             logs.say(notice)
-        if checking:
-            logs.say("the configuration is well")
-            return 0
-        return serve(settings)
+        for warning in configuration.warnings:
+            logs.warn(warning)
+        return _check(settings, connecting=connecting) if checking else serve(settings)
     except (ConfigurationError, Contradiction, StoreError, CannotListen, CertificateError) as error:
         logs.complain(str(error))
         return 1
+
+
+def _check(settings: Settings, *, connecting: bool) -> int:
+    """Reports what would keep a server with *settings* from starting; the exit status."""
+    for warning in warnings(settings):
+        logs.warn(warning)
+    found = problems(settings)
+    if connecting:
+        found += asyncio.run(connect(settings.gateway))
+    for problem in found:
+        logs.complain(problem)
+    if not found:
+        logs.say("the configuration is well")
+    return int(bool(found))

@@ -3,34 +3,24 @@
 The file is TOML with InfluxDB's names, so an `influxdb.conf` can be given as it is.
 """
 
-import difflib
 import os
 import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
 from typing import Any
 
 from headgate_grammar import parse_duration
+from headgate_server.foreign import HTTP_KEYS, TOP_KEYS, misspelt_key, misspelt_section
 from headgate_server.gateway import GatewaySettings, read_gateway_settings
 from headgate_server.gateway.check import check as check_gateway
 from headgate_server.jwt import Issuers, JwtSettings, read_jwt_settings
+from headgate_server.nearest import nearest, similar
 from headgate_server.proxies import parsed
+from headgate_server.secretfiles import holds_secret, named_secret_files, readable_by_others
 from headgate_server.settings import Settings, Source
+from headgate_server.textfile import read_text
 from headgate_server.tokens import check_secret
-
-# What an influxdb.conf may hold and Headgate has no use for. It is named, not obeyed.
-_INFLUXDB_SECTIONS = frozenset(
-    "meta data coordinator retention shard-precreation monitor ifql logging subscriber graphite"
-    " collectd opentsdb udp continuous_queries tls".split()
-)
-_INFLUXDB_KEYS = frozenset(
-    "enabled flux-enabled flux-log-enabled suppress-write-log access-log-path"
-    " access-log-status-filters write-tracing pprof-enabled pprof-auth-enabled"
-    " debug-pprof-enabled max-row-limit max-concurrent-write-limit max-enqueued-write-limit"
-    " enqueued-write-timeout prom-read-auth-enabled headers".split()
-)
 
 _KINDS: dict[type, str] = {
     bool: "true or false",
@@ -71,6 +61,8 @@ _SECRET_FILE = "http.shared-secret-file"
 _MORE = "http.more-secrets"
 _JWT = "auth.jwt"
 _GATEWAY = "gateway"
+# They hold more than one value: neither flags nor the environment can have them.
+_TABLES = (_JWT, _GATEWAY)
 # Of [gateway], the short form of one store may also come from flags and the environment.
 _SHORT = ("gateway.upstream", "gateway.protocol")
 _KEYS = _OPTIONS | {_SECRET_FILE: _Option("", str)} | dict.fromkeys(_SHORT, _Option("", str))
@@ -83,10 +75,11 @@ class ConfigurationError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """The settings, and sentences about what was found but is ignored."""
+    """The settings, sentences about what was found but is ignored, and about what is dangerous."""
 
     settings: Settings
     notices: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 def configure(
@@ -96,13 +89,14 @@ def configure(
     and the file at *path*. Raises ConfigurationError.
     """
     notices: list[str] = []
+    secret_files: list[str] = []
     values: dict[str, Any] = {}
     for layer in (
-        _from_file(path, notices) if path is not None else {},
+        _from_file(path, notices, secret_files) if path is not None else {},
         _from_environment(environment),
         _from_flags(flags),
     ):
-        values |= _with_secret(layer)
+        values |= _with_secret(layer, secret_files)
     more, jwt = tuple(values.pop(_MORE, ())), values.pop(_JWT, JwtSettings())
     gateway = _gateway(values)
     settings = Settings(
@@ -114,7 +108,7 @@ def configure(
     )
     _check(settings)
     notices += _weak(settings)
-    return Configuration(settings, notices)
+    return Configuration(settings, notices, readable_by_others(secret_files))
 
 
 def configure_again(settings: Settings, environment: Mapping[str, str]) -> Settings:
@@ -196,10 +190,11 @@ def _weak(settings: Settings) -> list[str]:
     return said
 
 
-def _with_secret(layer: dict[str, Any]) -> dict[str, Any]:
+def _with_secret(layer: dict[str, Any], secret_files: list[str]) -> dict[str, Any]:
     """*layer* with the secret itself where it names a file for it."""
     path = layer.pop(_SECRET_FILE, None)
     if path is not None:
+        secret_files.append(path)
         if layer.get("http.shared-secret"):
             raise ConfigurationError("shared-secret and shared-secret-file: expected one of them")
         layer["http.shared-secret"], *layer[_MORE] = _secrets(path)
@@ -216,10 +211,9 @@ def _from_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _from_file(path: str, notices: list[str]) -> dict[str, Any]:
+def _from_file(path: str, notices: list[str], secret_files: list[str]) -> dict[str, Any]:
     try:
-        with open(path, "rb") as file:
-            document = tomllib.load(file)
+        document = tomllib.loads(read_text(path))
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -232,17 +226,34 @@ def _from_file(path: str, notices: list[str]) -> dict[str, Any]:
         elif section in ours and isinstance(content, dict):
             for key, value in content.items():
                 _take(path, section, key, value, values, notices)
-        elif section in _INFLUXDB_SECTIONS:
-            notices.append(f"{path}: section [{section}] is InfluxDB's, ignored")
         elif section in ours:
             raise ConfigurationError(f"{path}: {section} must be a section: [{section}]")
-        elif section in ("reporting-disabled", "reporting-enabled", "bind-address"):
-            notices.append(f"{path}: {section} is InfluxDB's, ignored")
         else:
-            known = ", ".join(sorted(ours))
-            kind = "section" if isinstance(content, dict | list) else "key"
-            raise ConfigurationError(f"{path}: unknown {kind} {section!r}, expected {known}")
+            notices.append(_passed_over(path, section, content, ours))
+    own = {section: content for section, content in document.items() if section in ours}
+    secret_files += [path] if holds_secret(own) else []
+    secret_files += named_secret_files(own)
     return values
+
+
+def _passed_over(path: str, name: str, content: object, ours: set[str]) -> str:
+    """The notice for a section or key at the top that is another program's, as influxd takes any.
+
+    Raises ConfigurationError if it is near a name of Headgate's own.
+    """
+    if isinstance(content, dict | list):
+        meant = misspelt_section(name, ours)
+        if meant:
+            known = ", ".join(sorted(ours))
+            raise ConfigurationError(
+                f"{path}: unknown section {name!r}, expected {known}; did you mean [{meant}]?"
+            )
+        return f"{path}: section [{name}] is not one of Headgate's, ignored"
+    meant = misspelt_section(name, ours) or misspelt_key(name, _KEYS, exempt=TOP_KEYS)
+    if meant:
+        where = meant if meant.startswith("[") else f"[{meant}]"
+        raise ConfigurationError(f"{path}: unknown key {name!r}, did you mean {where}?")
+    return f"{path}: {name} is not one of Headgate's, ignored"
 
 
 def _take(
@@ -258,33 +269,55 @@ def _take(
         except ValueError as error:
             raise ConfigurationError(f"{path}: [{_JWT}] {error}") from None
     elif full in _KEYS:
-        values[full] = _checked(where, _KEYS[full], value)
-    elif section == "http" and key in _INFLUXDB_KEYS:
-        notices.append(f"{where} is InfluxDB's, ignored")
+        option = _KEYS[full]
+        # influxd passes over an empty duration and an empty mode, too.
+        if value != "" or not (option.kind is float or option.octal):
+            values[full] = _checked(where, option, value)
+    elif section == "http":
+        if meant := misspelt_key(key, _KEYS, exempt=HTTP_KEYS):
+            suggested = meant.removeprefix("[http] ")
+            raise ConfigurationError(f"{where}: unknown key, did you mean {suggested}?")
+        notices.append(f"{where} is not one of Headgate's, ignored")
     else:
         known = {name.partition(".")[2] for name in _KEYS if name.startswith(section)}
-        raise ConfigurationError(f"{where}: unknown key{_nearest(key, known)}")
-
-
-def _nearest(name: str, known: set[str]) -> str:
-    """A suggestion, or all that there is."""
-    near = difflib.get_close_matches(name, known, 1)
-    return f", did you mean {near[0]}?" if near else f", expected one of {', '.join(sorted(known))}"
+        raise ConfigurationError(f"{where}: unknown key{nearest(key, known)}")
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    """What is set there. An empty value counts as not set, as to influxd: Compose files have
+    `NAME=${NAME}`.
+    """
+    given = {name: text for name, text in environment.items() if text}
     values: dict[str, Any] = {}
-    known = {"HEADGATE_" + re.sub("[.-]", "_", full).upper() for full in _KEYS}
-    for name in environment:
+    known = {"HEADGATE_" + _shape(full) for full in _KEYS}
+    for name in given:
         if name.startswith(_OURS) and name not in known:
-            raise ConfigurationError(f"{name}: no such setting{_nearest(name, known)}")
+            raise ConfigurationError(f"{name}: {_not_there(name, known)}")
     for full, option in _KEYS.items():
-        shape = full.replace(".", "_").replace("-", "_").upper()
+        shape = _shape(full)
         # InfluxDB's own name first, so that ours overrides it.
         for name in (f"INFLUXDB_{shape}", f"HEADGATE_{shape}"):
-            if name in environment and (full.startswith("http.") or name.startswith("HEADGATE")):
-                values[full] = _checked(name, option, _typed(option, environment[name]))
+            if name in given and (full.startswith("http.") or name.startswith("HEADGATE")):
+                values[full] = _checked(name, option, _typed(option, given[name]))
     return values
+
+
+def _shape(key: str) -> str:
+    return re.sub("[.-]", "_", key).upper()
+
+
+def _not_there(name: str, known: set[str]) -> str:
+    """Why the environment cannot hold *name*."""
+    names = {one.lower().replace("_", "-"): one for one in known}
+    near = names.get(similar(name, names), "")
+    for table in () if near else _TABLES:
+        if name.startswith(f"HEADGATE_{_shape(table)}"):
+            return f"the table [{table}] stands only in the configuration file"
+    return (
+        f"no such setting, did you mean {near}?"
+        if near
+        else f"no such setting{nearest(name, known)}"
+    )
 
 
 def _typed(option: _Option, text: str) -> object:
@@ -332,11 +365,11 @@ def _seconds(where: str, value: object) -> float:
 def _secrets(path: str) -> list[str]:
     """The secrets in the file *path*, one a line: any of them may have signed a token."""
     try:
-        lines = Path(path).read_text("utf-8").split("\n")
+        lines = read_text(path).split("\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "no UTF-8"
         raise ConfigurationError(f"shared-secret-file {path}: {reason}") from None
-    secrets = [line.strip() for line in lines if line.strip()]
+    secrets = [secret for line in lines if (secret := line.strip(" \t\r"))]
     if not secrets:
         raise ConfigurationError(f"shared-secret-file {path}: it is empty")
     return secrets

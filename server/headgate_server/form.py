@@ -14,7 +14,7 @@ from headgate_server.call import Call
 from headgate_server.headers import Headers
 from headgate_server.pairs import Pairs, check_number, pairs
 from headgate_server.refusals import BadRequest, TooLarge
-from headgate_server.text import lossless, readable
+from headgate_server.text import go_trim, lossless, readable
 
 Run = Callable[[Callable[[], Pairs]], Awaitable[Pairs]]
 _SHORT = 1 << 14
@@ -35,7 +35,7 @@ class Form:
         given = (self.fields.get("q", ""), self.fields.get("params", ""), self.file or "")
         if most and max(map(len, given)) > most:
             raise TooLarge
-        text = readable(self.fields.get("q", "")).strip()
+        text = go_trim(readable(self.fields.get("q", "")))
         if text:
             return text
         if self.file is None:
@@ -43,20 +43,19 @@ class Form:
         return readable(self.file)
 
 
-async def form(call: Call, url: Pairs, limit: int, query_limit: int, run: Run) -> Form:
+async def form(call: Call, url: Pairs, query_limit: int, run: Run) -> Form:
     """The parameters of *call*: a POST's urlencoded body before *url*, the URL's, before
     multipart fields.
 
-    Raises TooLarge for a body of more than *limit* bytes, or an urlencoded one of more than
-    *query_limit* (0: no limit; of multipart twice that), BadRequest for one of very many
-    parameters. What is long is decoded by *run*, in a thread.
+    Raises TooLarge for an urlencoded body of more than *query_limit* bytes (0: no limit; of
+    multipart twice that), BadRequest for one of very many parameters. What is long is decoded by
+    *run*, in a thread.
     """
     if call.method != "POST":
         return Form(url)
-    match call.headers.get("content-type", "").partition(";")[0].strip().lower():
+    match media_type(call.headers.get("content-type", "")):
         case "application/x-www-form-urlencoded":
-            least = min(filter(None, (limit, query_limit)), default=0)
-            encoded = b"".join([part async for part in body(call, least)])
+            encoded = b"".join([part async for part in body(call, query_limit)])
             check_number(encoded)
             if len(encoded) <= _SHORT:
                 return Form(url | pairs(encoded))
@@ -64,15 +63,20 @@ async def form(call: Call, url: Pairs, limit: int, query_limit: int, run: Run) -
         case "multipart/form-data":
             # What is longer holds a query too long, or what nobody asked for, in memory all along.
             longest = 2 * query_limit + _OVERHEAD if query_limit else 0
-            most = min(filter(None, (limit, longest)), default=0)
-            return await _multipart(call, most, url)
+            return await _multipart(call, longest, url)
     return Form(url)
+
+
+def media_type(content_type: str) -> str:
+    """The type and subtype in the header `Content-Type`, in small letters, without parameters."""
+    # RFC 9110, section 5.6.3: white space is blank and tab. Python's strip() removes U+00A0, too.
+    return content_type.partition(";")[0].strip(" \t").lower()
 
 
 async def body(call: Call, limit: int) -> AsyncGenerator[bytes, None]:
     """The parts of the body. Raises TooLarge as soon as there are more than *limit* bytes."""
     declared = call.headers.get("content-length", "")
-    if limit and declared.isdigit() and int(declared) > limit:
+    if limit and declared.isascii() and declared.isdigit() and int(declared) > limit:
         raise TooLarge
     size = 0
     async for part in call.stream():

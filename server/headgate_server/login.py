@@ -34,6 +34,7 @@ from headgate_server.credentials import (
 from headgate_server.credentials import credentials as read_credentials
 from headgate_server.gateway.tokens import TenantLogin
 from headgate_server.jwt import Issuers, JwtSettings, KeysUnavailable, NoRights, TokenError
+from headgate_server.known_logins import KnownLogins
 from headgate_server.metrics import Metrics
 from headgate_server.pace import Pace
 from headgate_server.pool import Pool
@@ -48,8 +49,9 @@ from headgate_server.refusals import (
 from headgate_server.throttle import Throttle
 from headgate_server.tokens import Bearers, by_shared_secret
 
-# bcrypt does a dozen a second on a core: who stands behind 64 others is better told to come again.
+# bcrypt does a dozen a second on a core: a client behind 64 others is better told to come again.
 _QUEUE = 64
+_QUEUE_OF_USER = 8
 _PRINCIPALS = 2048
 
 _REFUSED = (
@@ -85,10 +87,17 @@ class Login:
         enabled: bool = True,
         throttle: Throttle | None = None,
         refused: Refused = _unheard,
+        logins: KnownLogins | None = None,
     ) -> None:
         self._engine = engine
         self._metrics = metrics
-        self._bcrypt = Pool(1, _QUEUE, metrics.bcrypt_pending)
+        # A client that was let in before does not wait for strangers, nor one whose network has
+        # not failed for those that have; and a user who is guessed at is in no other user's way.
+        self._known_bcrypt = Pool(1, _QUEUE, metrics.bcrypt_pending, each=_QUEUE_OF_USER)
+        self._bcrypt = Pool(
+            1, 2 * _QUEUE, metrics.bcrypt_pending, share=_QUEUE, each=_QUEUE_OF_USER
+        )
+        self._logins = logins or KnownLogins(engine.store)
         self._bearers = Bearers(shared_secrets)
         self._issuers = issuers
         self._signing_in = Pool(1, _QUEUE)
@@ -209,27 +218,25 @@ class Login:
         self._refused(name, address, f"-- login ({method})", why)
 
     def _recall(self, shown: NamePassword, address: str) -> Principal | None:
-        """The short way: a password that was verified lately."""
+        """The short way: a password that was verified before."""
         user = self._engine.user(shown.name)
         if user is None:
             return None
-        known_here = self._throttle.was_let_in(user.name, address, mark(user))
-        if not known_here and self._waits(shown, user, address):
+        known_here = self._logins.was_let_in(mark(user), address)
+        if not known_here and self._throttle.waits(shown.name, address):
             return None
         if not self._engine.remembers(user, shown.password):
             return None
         if not known_here:
             return self._let_in(user, address)
+        if user.admin:
+            self._throttle.admin_works(address)
         # One for as long as the user is the same: he is made anew when anything changes.
         known = self._principals.get(user.id)
         if known is None or known.user is not user:
             known = Principal(user, "password")
             self._principals.keep(user.id, known)
         return known
-
-    def _waits(self, shown: NamePassword, user: User | None, address: str) -> bool:
-        """Whether his password is not to be looked at yet."""
-        return self._throttle.waits(shown.name, address, mark(user) if user is not None else "-")
 
     async def _prove_either(
         self, shown: Credentials, address: str, tenants: TenantLogin | None
@@ -277,20 +284,16 @@ class Login:
 
     def _begun(self, shown: NamePassword, address: str) -> Coroutine[Any, Any, User]:
         """Raises TooManyFailures at once."""
-        user = self._engine.user(shown.name)
-        if not self._waits(shown, user, address) and self._engine.verified(
-            shown.name, shown.password
-        ):
-            # Who was let in before does not guess: nobody can make him wait.
-            return self._verify(shown)
+        failed = self._throttle.has_failed(address)
         self._throttle.begin(shown.name, address)
-        return self._try(shown, address)
+        return self._try(shown, address, failed=failed)
 
-    async def _try(self, shown: NamePassword, address: str) -> User:
+    async def _try(self, shown: NamePassword, address: str, *, failed: bool) -> User:
         """A try that the throttle counts as failed until it is known better."""
         try:
-            user = await self._verify(shown)
+            user = await self._verify(shown, address, failed=failed)
         except AuthenticationFailed:
+            self._throttle.failed(address)
             raise
         except BaseException:
             self._throttle.undecided(shown.name, address)
@@ -298,15 +301,22 @@ class Login:
         self._throttle.succeeded(shown.name, address)
         return user
 
-    async def _verify(self, shown: NamePassword) -> User:
+    async def _verify(self, shown: NamePassword, address: str, *, failed: bool) -> User:
+        """Raises AuthenticationFailed, Overloaded."""
         self._metrics.lookup("password", False)
+        user = self._engine.user(shown.name)
+        # Names without a user share one turn.
+        account = user.id if user is not None else ""
+        authenticate = partial(self._engine.authenticate, shown.name, shown.password)
         with self._metrics.bcrypt():
-            return await self._bcrypt.run(
-                partial(self._engine.authenticate, shown.name, shown.password)
-            )
+            if user is not None and self._logins.was_let_in(mark(user), address):
+                return await self._known_bcrypt.run(authenticate, ("known", account))
+            return await self._bcrypt.run(authenticate, ("failed" if failed else "new", account))
 
     def _let_in(self, user: User, address: str) -> Principal:
-        self._throttle.let_in(user.name, address, mark(user))
+        self._logins.let_in(user, address)
+        if user.admin:
+            self._throttle.admin_works(address)
         return Principal(user, "password")
 
     def _forget(self, key: _Tried, done: "asyncio.Task[User]") -> None:
@@ -373,5 +383,7 @@ class Login:
 
     def close(self) -> None:
         """Ends the threads; logins that wait for them are dropped."""
+        self._logins.close()
+        self._known_bcrypt.close(0)
         self._bcrypt.close(0)
         self._signing_in.close(0)

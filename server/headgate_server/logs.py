@@ -11,6 +11,7 @@ import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from http import HTTPStatus
 
 from headgate_grammar import Statement, redact_urls
 from headgate_server.call import Call, Note
@@ -20,14 +21,17 @@ _LOG = logging.getLogger("headgate")
 
 _PLAIN = re.compile(r"[\w./:@+-]+", re.ASCII)
 _LONGEST = 1000
+# Of a refused request: anyone can cause such lines, without a login too.
+_LONGEST_REFUSED = 100
+_LONGEST_REASON = 300
 
 
-def set_up(format: str, *, access: bool) -> None:
+def set_up(format: str, *, access: bool, timed: bool = False) -> None:
     """Sends this process's lines to standard error, in *format* (`text` or `json`): those of
-    requests too, with *access*.
+    requests too, with *access*. A server's lines in text are *timed*, a tool's answers are not.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Json() if format == "json" else _Text())
+    handler.setFormatter(_Json() if format == "json" else _Text(timed=timed))
     _LOG.handlers = [handler]
     _LOG.propagate = False
     _LOG.setLevel(logging.INFO)
@@ -81,18 +85,20 @@ def _request(
 ) -> None:
     if _silent():
         return
+    refused = status >= HTTPStatus.BAD_REQUEST
+    longest = _LONGEST_REFUSED if refused else _LONGEST
     fields: dict[str, object] = {
         "client": address,
-        "user": note.user,
+        "user": note.user[:longest],
         "method": method,
         "route": route,
         "status": status,
         "bytes": size,
         "seconds": round(seconds, 6),
-        "request_id": note.id[:_LONGEST],
-        "database": note.database[:_LONGEST],
-        "statements": note.statements,
-        "error": redact_urls(note.error)[:_LONGEST],
+        "request_id": note.id[:longest],
+        "database": note.database[:longest],
+        "statements": note.statements[:longest] if refused else note.statements,
+        "error": redact_urls(note.error)[: _LONGEST_REASON if refused else _LONGEST],
     }
     _ACCESS.info("request", extra={"fields": fields})
 
@@ -130,13 +136,22 @@ def _time(record: logging.LogRecord) -> str:
 
 
 class _Text(logging.Formatter):
-    """`name=value` pairs, those without a value left out; a plain sentence about the server."""
+    """The time, then `name=value` pairs, those without a value left out. A line about the server
+    itself has `headgate:` and a sentence behind the time, and no time if it is not *timed*.
+    """
+
+    def __init__(self, *, timed: bool) -> None:
+        super().__init__()
+        self._timed = timed
 
     def format(self, record: logging.LogRecord) -> str:
+        words = []
+        if self._timed or record.name == _ACCESS.name:
+            words.append(f"time={_time(record)}")
+        if record.name != _ACCESS.name:
+            words += ["headgate:", *record.getMessage().split()]
         pairs = [f"{name}={_word(value)}" for name, value in _fields(record).items() if value != ""]
-        if record.name == _ACCESS.name:
-            return " ".join([f"time={_time(record)}", *pairs])
-        return " ".join(["headgate:", *record.getMessage().split(), *pairs])
+        return " ".join([*words, *pairs])
 
 
 class _Json(logging.Formatter):

@@ -5,7 +5,6 @@ One process keeps its numbers in memory. Several workers keep theirs in files of
 """
 
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
@@ -23,6 +22,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from headgate_grammar import Statement
+from headgate_server.metricsfolder import owned_folder
 from headgate_server.tally import Events, Tally
 
 # A line more for each counter, of use to nobody.
@@ -277,7 +277,7 @@ class Metrics:
 @contextmanager
 def shared_folder() -> Iterator[None]:
     """While it lasts, processes that are started keep their numbers together."""
-    with tempfile.TemporaryDirectory(prefix="headgate-metrics-") as folder:
+    with owned_folder() as folder:
         os.environ[_FOLDER] = folder
         try:
             yield

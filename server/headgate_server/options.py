@@ -79,7 +79,7 @@ def seconds(value: Any) -> float:
 def texts(value: Any) -> tuple[str, ...]:
     """A list, or as in Grafana texts with commas or blanks between them."""
     if isinstance(value, str):
-        return tuple(filter(None, re.split(r"[,\s]+", value)))
+        return tuple(filter(None, re.split(r"[,\s]+", value, flags=re.ASCII)))
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
         raise ValueError("expected a list of strings")
     return tuple(value)

@@ -4,7 +4,7 @@ import asyncio
 import math
 import threading
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable, Mapping, Sized
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -12,6 +12,9 @@ from typing import Any, Protocol, TypeVar
 from headgate_server.refusals import Overloaded
 
 T = TypeVar("T")
+
+Key = tuple[Hashable, ...]
+_NONE = object()
 
 
 class Run(Protocol):
@@ -28,13 +31,19 @@ def _ignore(change: int) -> None:
 class _Task:
     future: "Future[Any]"
     work: Callable[[], Any]
-    key: Hashable
+    key: Key
+
+    @property
+    def group(self) -> Hashable:
+        return self.key[:1]
 
 
 class Pool:
-    """*threads* at work, and at most *queue* calls waiting, of each key at most *share* of them;
-    one more is refused at once. Keys take turns, however many calls of each wait; at most *at_once*
-    calls of a key are made at the same time.
+    """*threads* at work, and at most *queue* calls waiting; one more is refused at once.
+
+    The first part of a call's key is its group. Groups take turns, and in a group its keys, however
+    many calls of each wait. At most *share* calls of a group and *each* of a key wait, and at most
+    *at_once* of a group are made at the same time.
 
     *count* is called with 1 for each call that comes and -1 for each that is done. A call whose
     future is cancelled while it waits is never made.
@@ -47,44 +56,55 @@ class Pool:
         count: Callable[[int], None] = _ignore,
         *,
         share: int | None = None,
+        each: int | None = None,
         at_once: int | None = None,
     ) -> None:
         self._executor = ThreadPoolExecutor(threads)
-        self._free, self._queue, self._share = threads, queue, share or queue
-        self._at_once = at_once or threads
+        self._free, self._queue = threads, queue
+        self._share, self._each, self._at_once = share or queue, each or queue, at_once or threads
         self._count = count
         self._lock = threading.Lock()
-        self._waiting: OrderedDict[Hashable, deque[_Task]] = OrderedDict()
-        self._length = 0
+        self._waiting: OrderedDict[Hashable, OrderedDict[Key, deque[_Task]]] = OrderedDict()
+        self._lengths: Counter[Hashable] = Counter()
         self._running: Counter[Hashable] = Counter()
         self._futures: set[Future[Any]] = set()
 
-    async def run(self, work: Callable[[], T], key: Hashable = "") -> T:
+    async def run(self, work: Callable[[], T], key: Key = ()) -> T:
         """Returns what *work* returns in another thread. Raises Overloaded, and what it raises."""
         return await asyncio.wrap_future(self.submit(work, key))
 
-    def submit(self, work: Callable[[], T], key: Hashable = "") -> "Future[T]":
+    def submit(self, work: Callable[[], T], key: Key = ()) -> "Future[T]":
         """Returns the future of *work*, which is begun or waits for the turn of *key*.
 
         Raises Overloaded.
         """
         task = _Task(Future(), work, key)
         with self._lock:
-            begin = self._free > 0 and self._running[key] < self._at_once
+            begin = self._free > 0 and self._running[task.group] < self._at_once
             if begin:
                 self._free -= 1
-                self._running[key] += 1
-            elif self._length >= self._queue or len(self._waiting.get(key, ())) >= self._share:
-                raise Overloaded
+                self._running[task.group] += 1
             else:
-                self._waiting.setdefault(key, deque()).append(task)
-                self._length += 1
+                self._wait(task)
             self._futures.add(task.future)
         self._count(1)
         task.future.add_done_callback(lambda _: self._leave(task))
         if begin:
             self._executor.submit(self._work, task)
         return task.future
+
+    def _wait(self, task: _Task) -> None:
+        """Raises Overloaded."""
+        keys: Mapping[Key, Sized] = self._waiting.get(task.group, {})
+        if (
+            self._lengths.total() >= self._queue
+            or self._lengths[task.group] >= self._share
+            or len(keys.get(task.key, ())) >= self._each
+        ):
+            raise Overloaded
+        waiting = self._waiting.setdefault(task.group, OrderedDict())
+        waiting.setdefault(task.key, deque()).append(task)
+        self._lengths[task.group] += 1
 
     def _work(self, first: _Task) -> None:
         """Makes the call of *first*, then those that wait, until there are none."""
@@ -97,44 +117,45 @@ class Pool:
                     task.future.set_exception(error)
                 else:
                     task.future.set_result(result)
-            task = self._next(task.key)
+            task = self._next(task.group)
 
     def _next(self, ended: Hashable) -> _Task | None:
-        """Returns the call whose turn it is, now that one of the key *ended* is over."""
+        """Returns the call whose turn it is, now that one of the group *ended* is over."""
         with self._lock:
             self._running[ended] -= 1
             if not self._running[ended]:
                 del self._running[ended]
-            ready = (key for key in self._waiting if self._running[key] < self._at_once)
-            key = next(ready, None)
-            if key is None:
+            ready = (one for one in self._waiting if self._running[one] < self._at_once)
+            if not self._waiting or (group := next(ready, _NONE)) is _NONE:
                 self._free += 1
                 return None
-            tasks = self._waiting[key]
-            task = tasks.popleft()
-            self._length -= 1
-            self._running[key] += 1
+            key, tasks = next(iter(self._waiting[group].items()))
+            task = tasks[0]
+            self._take(task)
+            if group in self._waiting:
+                self._waiting.move_to_end(group)
             if tasks:
-                self._waiting.move_to_end(key)
-            else:
-                del self._waiting[key]
+                self._waiting[group].move_to_end(key)
+            self._running[group] += 1
             return task
+
+    def _take(self, task: _Task) -> None:
+        """Takes *task* out of those that wait."""
+        keys = self._waiting[task.group]
+        keys[task.key].remove(task)
+        self._lengths[task.group] -= 1
+        if not keys[task.key]:
+            del keys[task.key]
+        if not keys:
+            del self._waiting[task.group], self._lengths[task.group]
 
     def _leave(self, task: _Task) -> None:
         with self._lock:
             self._futures.discard(task.future)
-            if task.future.cancelled():
-                self._remove(task)
+            keys: Mapping[Key, Collection[_Task]] = self._waiting.get(task.group, {})
+            if task.future.cancelled() and task in keys.get(task.key, ()):
+                self._take(task)
         self._count(-1)
-
-    def _remove(self, task: _Task) -> None:
-        """Makes room for others if *task* still waits."""
-        tasks = self._waiting.get(task.key)
-        if tasks is not None and task in tasks:
-            tasks.remove(task)
-            self._length -= 1
-            if not tasks:
-                del self._waiting[task.key]
 
     def close(self, seconds: float = math.inf) -> bool:
         """Waits *seconds* for what runs and what waits, then drops what only waits.

@@ -21,13 +21,13 @@ async def query(call: Call, service: Service, format: Format) -> Response:
     answer is a document of its own, sent when it is there.
     """
     principal = await service.login(call, call.mounted)
-    most, query_most = service.settings.max_body_size, service.settings.max_query_size
-    sent = await form(call, call.url_pairs, most, query_most, service.run)
+    longest = service.settings.max_query_size
+    sent = await form(call, call.url_pairs, longest, service.run)
     work = Work(
         call,
         service,
         principal,
-        text=sent.text(query_most),
+        text=sent.text(longest),
         params=sent.fields.get("params", ""),
         database=readable(sent.fields.get("db", "")),
     )
@@ -38,7 +38,7 @@ async def query(call: Call, service: Service, format: Format) -> Response:
         return await _through(work, store, keeping, sent, format)
     if sent.fields.get("async") == "true":
         results = await work.run(work.answers)
-        service.detach(results, call.note, principal.name)
+        service.detach(results, call.note, (principal.name,))
         return _accepted(format)
     return await (_chunked if _chunks(call, sent) else _whole)(work, format)
 

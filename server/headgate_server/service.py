@@ -5,7 +5,7 @@ import math
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Hashable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
 from headgate_engine import AuditFile, Engine, Passwords, Principal
@@ -17,14 +17,15 @@ from headgate_server.credentials import Shown
 from headgate_server.failures import Answered, UpstreamError
 from headgate_server.gateway import Gateway, Mounted
 from headgate_server.jwt import Issuers
+from headgate_server.known_logins import KnownLogins
 from headgate_server.login import Login
 from headgate_server.logs import complain, report
 from headgate_server.measured import MeasuredStore
 from headgate_server.metrics import Metrics
 from headgate_server.origin import cross_site, rebound
-from headgate_server.pool import Pool
+from headgate_server.pool import Key, Pool
 from headgate_server.prepared import Preparations
-from headgate_server.recorder import Recorder
+from headgate_server.recorder import BUDGET_BYTES, Recorder
 from headgate_server.refusals import Overloaded, told
 from headgate_server.settings import Settings
 from headgate_server.throttle import Throttle
@@ -67,7 +68,13 @@ class Service:
             keep_last_admin=settings.keep_last_admin and settings.auth_enabled,
         )
         self.prepared = Preparations(self.engine.parse, settings.max_query_size)
-        self.recorder = Recorder(self.store, settings.audit_retention, complain)
+        self.recorder = Recorder(
+            self.store,
+            settings.audit_retention,
+            complain,
+            budget=BUDGET_BYTES // settings.workers,
+            paths=[path for path in (settings.store_path, settings.audit_file) if path],
+        )
         self.changes = Changes(self.store)
         self._statements = Pool(
             _STATEMENT_THREADS,
@@ -84,6 +91,8 @@ class Service:
         self._watch(self.gateway)
         self._retiring: set[asyncio.Task[None]] = set()
         self._attended: set[asyncio.Task[None]] = set()
+        logins = KnownLogins(self.store, complain)
+        logins.start()
         # Of one user over one proxy that is asked for: it may pass on any address.
         self.relayed = Throttle(settings.free_failures_address, _UNLIMITED, settings.longest_delay)
         self._login = Login(
@@ -96,6 +105,7 @@ class Service:
                 settings.free_failures, settings.free_failures_address, settings.longest_delay
             ),
             refused=self.recorder.refused,
+            logins=logins,
         )
 
     def _gateway(self, settings: Settings) -> Gateway:
@@ -179,7 +189,7 @@ class Service:
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)
 
-    async def run(self, work: Callable[[], T], key: Hashable = "") -> T:
+    async def run(self, work: Callable[[], T], key: Key = ()) -> T:
         """What *work* returns in a thread. The keys, which stand for users, share the threads
         fairly. Raises Overloaded.
         """
@@ -189,7 +199,7 @@ class Service:
         """The same of *work* that looks at the server itself: no statement holds it up."""
         return await self._looks.run(work)
 
-    def detach(self, results: Iterable[object], note: Note, key: Hashable) -> None:
+    def detach(self, results: Iterable[object], note: Note, key: Key) -> None:
         """Goes on with *results* after their request was answered. Raises Overloaded.
 
         What goes wrong is in the log: nobody else hears of it.

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from headgate_engine import BCRYPT_COST, KEEP_LAST_ADMIN, MIN_PASSWORD_LENGTH
 from headgate_server.gateway.settings import GatewaySettings
 from headgate_server.jwt import JwtSettings
 from headgate_server.options import texts
@@ -62,7 +63,7 @@ class Settings:
         default="0660", metadata={"key": "http.unix-socket-permissions", "octal": True}
     )
     trusted_proxies: str = field(default="", metadata={"key": "http.trusted-proxies"})
-    max_connection_limit: int = field(default=0, metadata={"key": "http.max-connection-limit"})
+    max_connection_limit: int = field(default=4096, metadata={"key": "http.max-connection-limit"})
     read_header_timeout: float = field(default=10.0, metadata={"key": "http.read-header-timeout"})
     read_timeout: float = field(default=120.0, metadata={"key": "http.read-timeout"})
     write_timeout: float = field(default=60.0, metadata={"key": "http.write-timeout"})
@@ -70,10 +71,10 @@ class Settings:
     workers: int = field(default=1, metadata={"key": "http.workers", "least": 1, "most": 64})
     store_path: str = field(default="headgate.db", metadata={"key": "store.path"})
     bcrypt_cost: int = field(
-        default=10, metadata={"key": "auth.bcrypt-cost", "least": 4, "most": 14}
+        default=BCRYPT_COST, metadata={"key": "auth.bcrypt-cost", "least": 4, "most": 14}
     )
     password_min_length: int = field(
-        default=0, metadata={"key": "auth.password-min-length", "most": 72}
+        default=MIN_PASSWORD_LENGTH, metadata={"key": "auth.password-min-length", "most": 72}
     )
     free_failures: int = field(default=5, metadata={"key": "auth.free-failures"})
     free_failures_address: int = field(default=20, metadata={"key": "auth.free-failures-address"})
@@ -83,7 +84,7 @@ class Settings:
     )
     open_setup: bool = field(default=False, metadata={"key": "auth.open-setup"})
     setup_token: str = field(default="", repr=False)  # made at the start, for all workers
-    keep_last_admin: bool = field(default=True, metadata={"key": "auth.keep-last-admin"})
+    keep_last_admin: bool = field(default=KEEP_LAST_ADMIN, metadata={"key": "auth.keep-last-admin"})
     audit_file: str = field(default="", metadata={"key": "audit.file"})
     audit_retention: float = field(default=365 * 86400.0, metadata={"key": "audit.retention"})
     jwt: JwtSettings = JwtSettings()

@@ -3,6 +3,11 @@
 import re
 
 _SLICE = 1 << 15
+# Unicode's property White_Space.
+_GO_SPACE = (
+    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -18,6 +23,14 @@ def readable(text: str) -> str:
     # In slices, so that other threads have their turn: it may be long, and all of it such bytes.
     slices = (text[start : start + _SLICE] for start in range(0, len(text), _SLICE))
     return "".join(_SURROGATE.sub("\ufffd", piece) for piece in slices)
+
+
+def go_trim(text: str) -> str:
+    """*text* as Go's `strings.TrimSpace` gives it: without Unicode's white space at its ends.
+
+    Python's strip() takes U+001C to U+001F for white space, too.
+    """
+    return text.strip(_GO_SPACE)
 
 
 def go_quote(text: str) -> str:

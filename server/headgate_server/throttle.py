@@ -1,19 +1,20 @@
 """Slowing down who guesses passwords. No I/O, no HTTP."""
 
 import hashlib
-import ipaddress
 import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 
 from headgate_engine import Recent
+from headgate_server.network import network_of
 from headgate_server.refusals import TooManyFailures
 
 _FORGOTTEN_SECONDS = 900.0
 _CAPACITY = 100_000
+_ADMIN_SECONDS = 3600.0
+_ADMINS = 1_000
 _DOUBLINGS = 30  # more make no difference, and very large numbers
 
 # Of a name its digest: names can be as long as a request, and sheets are many.
@@ -25,15 +26,18 @@ class _Failures:
     count: int = 0
     last: float = 0.0
     until: float = 0.0
+    wrong: int = 0  # those of *count* that are known to be wrong
 
 
 class Throttle:
     """Failed logins are free of delay *pair* times for a user from an address, and *address* times
     for all users from there; from then on each doubles the wait, from one second to *longest*.
 
-    Right passwords that are remembered never come here from where they came in before, so nobody is
-    locked out of what works; and an address waits only for its own failures. Who has not failed
-    for 15 minutes has a clean sheet; at most 100,000 sheets are kept. *longest* 0 turns it off.
+    From an address where an administrator was let in within the last hour, *admin* failures of all
+    users are free: programs that manage users try passwords to learn whether they are set.
+    Passwords that are remembered are not tried here, and an address waits only for its own
+    failures. After 15 minutes without a failure the count starts anew; at most 100,000 counts are
+    kept. *longest* 0 turns it off.
     """
 
     def __init__(
@@ -42,31 +46,49 @@ class Throttle:
         address: int = 20,
         longest: float = 60.0,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        admin: int = 1000,
     ) -> None:
         self._free = (pair, address)
         self._longest = longest
         self._clock = clock
         self._sheets: OrderedDict[_Key, _Failures] = OrderedDict()
-        self._let_in: Recent[tuple[str, str], str] = Recent(_CAPACITY)
+        self._admin_free = admin
+        self._admins: Recent[str, float] = Recent(_ADMINS)
 
-    def let_in(self, name: str, address: str, mark: str) -> None:
-        """Remembers that who has *mark* (a user with a password) came in from *address*."""
-        self._let_in.keep((name, _network(address)), mark)
+    def has_failed(self, address: str) -> bool:
+        """Returns whether a password from there was wrong lately."""
+        _, whole = _keys("", address)
+        return self._sheet(whole, self._clock()).wrong > 0
 
-    def was_let_in(self, name: str, address: str, mark: str) -> bool:
-        """Whether who has *mark* came in from there before."""
-        return self._let_in.get((name, _network(address))) == mark
+    def failed(self, address: str) -> None:
+        """Notes that a try that was counted is known to be wrong."""
+        _, whole = _keys("", address)
+        if (sheet := self._sheets.get(whole)) is not None:
+            sheet.wrong += 1
 
-    def waits(self, name: str, address: str, mark: str) -> bool:
-        """Whether who comes from there has to wait, and was not let in from there before.
+    def admin_works(self, address: str) -> None:
+        """Remembers that an administrator was let in from there now."""
+        self._admins.keep(network_of(address), self._clock() + _ADMIN_SECONDS)
 
-        His password is not even to be looked at: right ones would be told from wrong ones.
+    def waits(self, name: str, address: str) -> bool:
+        """Returns whether a login from there has to wait.
+
+        Its password is not even to be looked at: right ones would be told from wrong ones.
         """
-        if self.was_let_in(name, address, mark):
-            return False
-        keys = _keys(name, address)
         now = self._clock()
-        return max(self._sheet(key, now).until for key in keys) > now
+        return self._until(_keys(name, address), now) > now
+
+    def _until(self, keys: tuple[_Key, _Key], now: float) -> float:
+        """When a login with these keys may be tried."""
+        pair, whole = (self._sheet(key, now) for key in keys)
+        return max(pair.until, whole.until if whole.count >= self._free_for(keys[1], now) else 0.0)
+
+    def _free_for(self, whole: _Key, now: float) -> int:
+        """How many failures are free for all users of an address."""
+        free = self._free[1]
+        works_until = self._admins.get(whole[1])
+        return free if works_until is None or works_until < now else max(free, self._admin_free)
 
     def begin(self, name: str, address: str) -> None:
         """Counts a try as failed, until it is known better. Raises TooManyFailures."""
@@ -74,10 +96,10 @@ class Throttle:
             return
         now = self._clock()
         keys = _keys(name, address)
-        wait = max(self._sheet(key, now).until for key in keys) - now
+        wait = self._until(keys, now) - now
         if wait > 0:
             raise TooManyFailures(math.ceil(wait))
-        for key, free in zip(keys, self._free, strict=True):
+        for key, free in zip(keys, (self._free[0], self._free_for(keys[1], now)), strict=True):
             sheet = self._sheet(key, now)
             sheet.count += 1
             sheet.last = now
@@ -124,18 +146,6 @@ class Throttle:
 
 
 def _keys(name: str, address: str) -> tuple[_Key, _Key]:
-    network = _network(address)
+    network = network_of(address)
     digest = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).digest()
     return (digest, network), (b"", network)
-
-
-@lru_cache(1024)
-def _network(address: str) -> str:
-    """The address, or of IPv6 the network that one customer is given."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if parsed.version == 6 and parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return address if parsed.version == 4 else str(ipaddress.ip_network((parsed, 64), strict=False))

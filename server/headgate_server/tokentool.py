@@ -19,6 +19,7 @@ from headgate_engine import (
     SignUpDisabled,
     SqliteStore,
     StoreError,
+    Unavailable,
     User,
 )
 from headgate_grammar import parse_duration
@@ -34,6 +35,7 @@ from headgate_server.title import show_command
 from headgate_server.tokens import by_shared_secret, mint, username
 
 _SECOND = 1_000_000_000
+_LONGEST_SECONDS = 365 * 86_400
 
 
 class _Parser(argparse.ArgumentParser):
@@ -46,23 +48,33 @@ def main(arguments: Sequence[str]) -> int:
     parser = _Parser(prog="headgate token", description="Make a token, or look into one.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     making = commands.add_parser("mint", help="a token signed with the configured shared secret")
-    making.add_argument("--username", required=True, metavar="NAME", help="whom it is for")
-    making.add_argument("--exp", default="1h", metavar="DURATION", help="how long it is good, 1h")
+    making.add_argument("--username", required=True, metavar="NAME", help="the user it is for")
+    making.add_argument(
+        "--exp", default="1h", metavar="DURATION", help="how long it is good, at most 365d; 1h"
+    )
     making.add_argument(
         "--algorithm", default="HS256", choices=("HS256", "HS384", "HS512"), help="HS256"
+    )
+    making.add_argument(
+        "--force",
+        action="store_true",
+        help="also for a user that is not in the store, and for longer than 365d",
+    )
+    making.add_argument(
+        "--store", metavar="PATH", help="the server's store file, in which the user must exist"
     )
     checking = commands.add_parser("check", help="what the server would say of a token, and why")
     checking.add_argument("token", metavar="TOKEN", help="- reads it from standard input")
     for command in (making, checking):
         command.add_argument("--config", metavar="PATH", help="the server's configuration file")
-    checking.add_argument("--store", metavar="PATH", dest="store", help="its store file")
+    checking.add_argument("--store", metavar="PATH", help="its store file")
     show_command("token")  # a token may be among the arguments
     flags = parser.parse_args(
         [f"-{word}" if len(word) > 2 and word[0] == "-" != word[1] else word for word in arguments]
     )
     logs.set_up("text", access=False)
     try:
-        over = {"store.path": getattr(flags, "store", None)}
+        over = {"store.path": flags.store}
         settings = configure(over, os.environ, flags.config).settings
         return _mint(flags, settings) if flags.command == "mint" else _check(flags, settings)
     except ConfigurationError as error:
@@ -70,8 +82,12 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _failed(text: str) -> int:
-    print(f"headgate: {text}", file=sys.stderr)
+    _note(text)
     return 1
+
+
+def _note(text: str) -> None:
+    print(f"headgate: {text}", file=sys.stderr)
 
 
 def _mint(flags: argparse.Namespace, settings: Settings) -> int:
@@ -82,15 +98,41 @@ def _mint(flags: argparse.Namespace, settings: Settings) -> int:
     except ValueError:
         return _failed("--exp: expected a duration such as 1h or 30m")
     if not flags.username or seconds <= 0:
-        return _failed("a token is for somebody, and for some time: see --username and --exp")
+        return _failed("a token needs a user and a time above 0: see --username and --exp")
+    objections = [_too_long(flags.exp, seconds), _unknown_user(flags, settings)]
+    for objection in filter(None, objections):
+        if not flags.force:
+            return _failed(f"{objection}; --force makes the token all the same")
+        _note(objection)
     print(mint(flags.username, settings.shared_secret, time.time() + seconds, flags.algorithm))
     return 0
+
+
+def _too_long(exp: str, seconds: float) -> str:
+    """Why the token would be good for too long, "" if it would not."""
+    if seconds <= _LONGEST_SECONDS:
+        return ""
+    return f"--exp {exp} is more than 365d, and only a new secret revokes a token"
+
+
+def _unknown_user(flags: argparse.Namespace, settings: Settings) -> str:
+    """Why the token would let no user in, "" if it would, or if there is no store to look into."""
+    try:
+        with closing(SqliteStore(settings.store_path, create=False)) as store:
+            known = store.user(flags.username) is not None
+    except (StoreError, Unavailable) as error:
+        if flags.store is not None:
+            return f"the user {flags.username!r} cannot be checked: {error}"
+        # A token may be made where the server's store is not.
+        _note(f"the user {flags.username!r} was not checked, see --store: {error}")
+        return ""
+    return "" if known else f"there is no user {flags.username!r} in store {settings.store_path}"
 
 
 def _check(flags: argparse.Namespace, settings: Settings) -> int:
     if flags.token == "-":
         flags.token = sys.stdin.readline() if sys.stdin is not None else ""
-    text = flags.token.strip()
+    text = flags.token.strip(" \t\r\n")
     text = text[7:] if text[:7].lower() == "bearer " else text
     if not settings.jwt.enabled:
         if not settings.shared_secrets:

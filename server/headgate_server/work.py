@@ -62,7 +62,7 @@ class Work:
         Raises Overloaded.
         """
         principal = self.principal
-        return await self.service.run(work, principal.name or self.call.address)
+        return await self.service.run(work, (principal.name or self.call.address,))
 
     def _parse(self, each: Callable[[Statement], None]) -> Sequence[Statement]:
         """Its statements, of which *each* is called with each before the next is read."""

@@ -3,6 +3,13 @@
 import os
 import signal
 import sys
+from typing import TYPE_CHECKING
+
+from headgate.memory import forbid_core_dumps
+from headgate_shell.visible import guard_terminals
+
+if TYPE_CHECKING:
+    from headgate_engine import Engine, SqliteStore
 
 _USAGE = """\
 usage: headgate COMMAND ...
@@ -22,6 +29,10 @@ commands:
 
 def main() -> int:
     """The exit status of the command; 130 after Ctrl-C, 141 if nobody reads the output any more."""
+    forbid_core_dumps()
+    # Python's own colours, which need no other guard, would become visible.
+    os.environ["PYTHON_COLORS"] = "0"
+    guard_terminals()
     try:
         status = _run()
         sys.stdout.flush()
@@ -39,6 +50,13 @@ def main() -> int:
         return 1
 
 
+def _open_engine(store: "SqliteStore", *, config: str | None) -> "Engine":
+    # Only here: most shells have a server, and must start fast.
+    from headgate.configured import open_engine
+
+    return open_engine(store, config=config)
+
+
 def _run() -> int:
     command, arguments = (sys.argv[1] if len(sys.argv) > 1 else ""), sys.argv[2:]
     match command:
@@ -53,15 +71,15 @@ def _run() -> int:
         case "shell":
             from headgate_shell.cli import main as shell
 
-            return shell(arguments)
+            return shell(arguments, _open_engine)
         case "store":
             from headgate_shell.storefile import store_main
 
             return store_main(arguments)
         case "admin":
-            from headgate_shell.storefile import admin_main
+            from headgate.admin import main as admin
 
-            return admin_main(arguments)
+            return admin(arguments)
         case "token":
             from headgate_server.tokentool import main as token
 

@@ -2,12 +2,13 @@
 
 from headgate_shell.server import CannotReach
 from headgate_shell.session import Session
+from headgate_shell.space import arguments, fields
 from headgate_shell.terminal import CommandFailed, ConnectFailed, Terminal
 
 
 def auth(line: str, session: Session, terminal: Terminal) -> None:
     """Logs in as somebody else; a person is told whether that is right."""
-    words = line.split()
+    words = fields(line)
     if len(words) == 3:
         login: tuple[str, str] | None = (words[1], words[2])
     elif terminal.login is None:
@@ -37,36 +38,37 @@ def wrong_login(session: Session) -> str:
 
 def new_password(line: str, session: Session, terminal: Terminal) -> None:
     """`\\password [USER]`: asks for it twice, and shows it nowhere."""
-    words = line.rstrip().removesuffix(";").split(maxsplit=1)
-    name = words[1] if len(words) > 1 else session.username
+    name = arguments(line) or session.username
     if not name:
         raise CommandFailed("\\password: whose? \\password USER")
     if terminal.new_password is None:
         raise CommandFailed("\\password: no terminal to ask for it")
+    # Only here, for the grammar takes its time to load.
+    from headgate_shell.statements import set_password
+
     password = terminal.new_password()
     if password is None:
-        terminal.write("ERR: the two are not the same, or empty: nothing changed\n")
+        terminal.write("ERR: no password given, nothing changed\n")
         return
-    response = session.query(f"SET PASSWORD FOR \"{_escaped(name)}\" = '{_escaped(password)}'")
-    if response.first_error:
-        terminal.write(f"ERR: {response.first_error}\n")
+    response = session.query(set_password(name, password))
+    if error := response.first_error:
+        terminal.write(f"ERR: {with_name(error, name)}\n")
         return
     if name == session.username:
         session.password = password
     terminal.write(f"New password set for {name}\n")
 
 
-def _escaped(text: str) -> str:
-    for character in ("\\", '"', "'"):
-        text = text.replace(character, "\\" + character)
-    return text.replace("\n", "\\n")
+def with_name(error: str, name: str) -> str:
+    """InfluxDB's *error* about the user *name*, with the name, which InfluxDB leaves out."""
+    return f"{error}: {name}" if error == "user not found" else error
 
 
 def connect(line: str, session: Session, terminal: Terminal) -> None:
     """Goes to another server, if there is one; else stays. influx forgets where it was."""
-    words = line.removesuffix(";").split()
-    host, port = _place(words[1]) if len(words) > 1 else (session.host, session.port)
-    there = session.but(host=host, port=port, socket="" if len(words) > 1 else session.socket)
+    words = fields(arguments(line))
+    host, port = _place(words[0]) if words else (session.host, session.port)
+    there = session.but(host=host, port=port, socket="" if words else session.socket)
     try:
         there.server_version = there.ping()
     except CannotReach as error:

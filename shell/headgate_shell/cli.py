@@ -7,6 +7,8 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
 
 from headgate_shell.flags import FlagError, Value, parse_flags
 from headgate_shell.script import execute, run
@@ -15,12 +17,16 @@ from headgate_shell.session import Session
 from headgate_shell.settings import set_precision
 from headgate_shell.terminal import Terminal
 
+if TYPE_CHECKING:
+    from headgate_shell.local import OpenEngine
+
 _DEFAULTS: dict[str, Value] = {
     "host": "localhost",
     "port": 8086,
     "socket": "",
     "path-prefix": "",
     "store": "",
+    "config": "",
     "token": "",
     "username": "",
     "password": "",
@@ -44,6 +50,10 @@ _DEFAULTS: dict[str, Value] = {
     "h": False,
 }
 
+# influx's, which scripts may look for; and one for a person, whose server may be another.
+_SCRIPT_ADVICE = "Please check your connection settings and ensure 'influxd' is running."
+_PERSON_ADVICE = "Check -host, -port and -ssl, and whether the server is running there."
+
 USAGE = """\
 usage: headgate shell [flags]
 
@@ -52,6 +62,7 @@ usage: headgate shell [flags]
   -socket PATH         its unix socket, instead of host and port
   -path-prefix PATH    what its paths begin with, behind a proxy
   -store PATH          no server, but this store file, as an administrator: the way back in
+  -config PATH         with -store, the server's configuration file: the rules for passwords
   -ssl                 use https
   -unsafeSsl           with https, do not check the certificate
   -username NAME       who logs in (INFLUX_USERNAME)
@@ -77,8 +88,11 @@ Without -execute, statements are read from standard input; if that is a terminal
 """
 
 
-def main(arguments: Sequence[str]) -> int:
-    """The exit status: 0, 1 if a statement or the connection failed, 2 for wrong flags."""
+def main(arguments: Sequence[str], open_engine: "OpenEngine") -> int:
+    """The exit status: 0, 1 if a statement or the connection failed, 2 for wrong flags.
+
+    *open_engine* makes the engine of -store, with the rules for passwords of a configuration file.
+    """
     _open_all()
     # Names may be in any script, whatever the locale says of the terminal.
     for stream in (sys.stdout, sys.stderr):
@@ -112,7 +126,9 @@ def main(arguments: Sequence[str]) -> int:
     if flags["store"]:
         from headgate_shell.local import on_store
 
-        return on_store(str(flags["store"]), session, lambda: _connect(session, flags, given))
+        engine = partial(open_engine, config=str(flags["config"]) or None)
+        path = str(flags["store"])
+        return on_store(path, engine, session, lambda: _connect(session, flags, given))
     return _connect(session, flags, given)
 
 
@@ -145,10 +161,7 @@ def _connect(session: Session, flags: dict[str, Value], given: dict[str, Value])
             f'Failed to connect to {session.where}: Get "{session.url}/ping": {error.cause}',
             file=sys.stderr,
         )
-        print(
-            "Please check your connection settings and ensure 'influxd' is running.",
-            file=sys.stderr,
-        )
+        print(_PERSON_ADVICE if sys.stderr.isatty() else _SCRIPT_ADVICE, file=sys.stderr)
         return 1
     set_precision(str(flags["precision"]), session, Terminal(sys.stdout.write))
     if flags["execute"]:
@@ -168,7 +181,7 @@ def _connect(session: Session, flags: dict[str, Value], given: dict[str, Value])
 def _session(flags: dict[str, Value], given: dict[str, Value]) -> Session:
     environment = os.environ
     named = "username" in given or "password" in given  # a flag beats the environment
-    return Session(
+    session = Session(
         host=str(flags["host"]).removeprefix("[").removesuffix("]") or "localhost",
         port=int(flags["port"]),
         socket=str(flags["socket"]),
@@ -184,6 +197,8 @@ def _session(flags: dict[str, Value], given: dict[str, Value]) -> Session:
         consistency=str(flags["consistency"]),
         node=int(flags["node"]),
     )
+    session.on_terminal = sys.stdout.isatty()
+    return session
 
 
 def _version() -> str:

@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 from headgate_shell.dial import dial, proxy_for
 from headgate_shell.numbers import Number
 from headgate_shell.server import CannotReach, Points, Response
+from headgate_shell.space import JSON_SPACE
 from headgate_shell.wire import Answer, NotHttp, exchange
 
 if TYPE_CHECKING:
@@ -26,7 +27,11 @@ class HttpServer:
         return headers.get("x-influxdb-version", "")
 
     def query(self, session: "Session", text: str) -> Response:
-        status, _, content = _send(session, "POST", "/query", _encoded(_fields(session, text)))
+        try:
+            body = _encoded(_fields(session, text))
+        except UnicodeEncodeError:  # half a character, of a name that a server sent, for instance
+            return Response([], "the statement has an invalid character and cannot be sent")
+        status, _, content = _send(session, "POST", "/query", body)
         response = _documents(content)
         if response is None and not (status == 200 and not content):
             return Response([], f"received status code {status} from server")
@@ -140,7 +145,7 @@ def _is_result(result: object) -> bool:
 def _documents(content: bytes) -> Response | None:
     """JSON documents one after the other as one response; None if there is anything else."""
     decoder = json.JSONDecoder(parse_float=Number)
-    text = content.decode("utf-8", "replace").strip()
+    text = content.decode("utf-8", "replace").strip(JSON_SPACE)
     results: list[dict[str, Any]] = []
     position = 0
     if not text:
@@ -156,6 +161,6 @@ def _documents(content: bytes) -> Response | None:
         results.extend(found)
         if document.get("error"):
             return Response(results, str(document["error"]))
-        while text[position : position + 1].isspace():
+        while position < len(text) and text[position] in JSON_SPACE:
             position += 1
     return Response(results)

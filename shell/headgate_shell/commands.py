@@ -5,6 +5,7 @@ from collections.abc import Callable
 from headgate_shell import access, context, insert, settings, watch
 from headgate_shell.session import Session
 from headgate_shell.show import shown
+from headgate_shell.space import arguments, fields
 from headgate_shell.terminal import CommandFailed, Leave, Terminal
 
 HELP = """\
@@ -46,11 +47,11 @@ def is_command(line: str) -> bool:
 
 def run_command(line: str, session: Session, terminal: Terminal) -> None:
     """Does what *line* says. Raises Leave, CommandFailed and CannotReach."""
-    COMMANDS[_word(line)](line.strip(), session, terminal)
+    COMMANDS[_word(line)](line, session, terminal)
 
 
 def _word(line: str) -> str:
-    words = line.split(maxsplit=1)
+    words = fields(line, 2)
     return words[0].rstrip(";").lower() if words else ""
 
 
@@ -59,7 +60,7 @@ def _help(line: str, session: Session, terminal: Terminal) -> None:
 
 
 def _history(line: str, session: Session, terminal: Terminal) -> None:
-    words = line.removesuffix(";").split()[1:]
+    words = fields(arguments(line))
     lines = terminal.history()
     if words and words[0].isascii() and words[0].isdigit() and len(words[0]) < 10:
         lines = lines[max(0, len(lines) - int(words[0])) :]
@@ -70,7 +71,7 @@ def _edit(line: str, session: Session, terminal: Terminal) -> None:
     """`\\e [TEXT]`: the text, or the last statement, in $EDITOR; then at the prompt."""
     if terminal.edit is None:
         raise CommandFailed("\\e: no terminal to edit on")
-    text = line.split(maxsplit=1)[1:]
+    text = fields(line, 2)[1:]
     terminal.edit(text[0] if text else "")
 
 
@@ -82,11 +83,18 @@ def _ask(statement: str) -> Callable[[str, Session, Terminal], None]:
 
 
 def _users(line: str, session: Session, terminal: Terminal) -> None:
-    """`\\du`: all users; `\\du NAME`: his grants."""
-    words = line.removesuffix(";").split(maxsplit=1)
-    name = words[1].replace("\\", "\\\\").replace('"', '\\"') if len(words) > 1 else ""
-    statement = f'SHOW GRANTS FOR "{name}"' if name else "SHOW USERS"
-    terminal.write(shown(session.query(statement), session, hint=False))
+    """`\\du`: all users; `\\du NAME`: the grants of one."""
+    if name := arguments(line):
+        # Only here, for the grammar takes its time to load.
+        from headgate_shell.statements import show_grants
+
+        response = session.query(show_grants(name))
+        for result in response.results:
+            if "error" in result:
+                result["error"] = access.with_name(str(result["error"]), name)
+    else:
+        response = session.query("SHOW USERS")
+    terminal.write(shown(response, session, hint=False))
 
 
 def _leave(line: str, session: Session, terminal: Terminal) -> None:

@@ -1,8 +1,13 @@
 """The commands `use` and `clear`: which database statements mean that name none."""
 
+import re
+
+from headgate_shell.goquote import go_quoted
 from headgate_shell.session import Session
+from headgate_shell.space import trim
 from headgate_shell.terminal import Terminal
 
+_QUOTED = r'"(?:[^"\\\n]|\\[n"\'\\])*"'
 _CLEAR_HELP = """\
 Possible commands for 'clear' are:
     # Clear the database context
@@ -17,14 +22,17 @@ Possible commands for 'clear' are:
 
 
 def use(line: str, session: Session, terminal: Terminal) -> None:
-    words = line.removesuffix(";").split(maxsplit=1)
-    if len(words) < 2:
-        terminal.write(f'Could not parse database name from "{line}".\n')
+    # Like influx, which wants a blank here where other commands take any white space.
+    _, blank, text = trim(line).removesuffix(";").partition(" ")
+    if not blank:
+        terminal.write(f"Could not parse database name from {go_quoted(line)}.\n")
         return
-    database, dot, policy = words[1].replace('"', "").partition(".")
-    if "." in policy:
-        terminal.write(f"Unable to parse database or retention policy from {words[1]}")
+    text = trim(text)
+    names = _parted(text)
+    if len(names) > 2:
+        terminal.write(f"Unable to parse database or retention policy from {text}")
         return
+    database, policy = names[0], names[1] if len(names) > 1 else ""
     response = session.query("SHOW DATABASES")
     if response.first_error:
         if not session.username or terminal.checks:
@@ -40,13 +48,15 @@ def use(line: str, session: Session, terminal: Terminal) -> None:
     session.database = database
     session.retention_policy = ""
     terminal.write(f"Using database {database}\n")
-    if dot and policy:
+    if policy:
         _use_policy(policy, session, terminal)
 
 
 def _use_policy(policy: str, session: Session, terminal: Terminal) -> None:
-    quoted = session.database.replace("\\", "\\\\").replace('"', '\\"')
-    response = session.query(f'SHOW RETENTION POLICIES ON "{quoted}"')
+    # Only here, for the grammar takes its time to load.
+    from headgate_shell.statements import show_retention_policies
+
+    response = session.query(show_retention_policies(session.database))
     if policy in _names(response.results):
         session.retention_policy = policy
         terminal.write(f"Using retention policy {policy}\n")
@@ -55,6 +65,19 @@ def _use_policy(policy: str, session: Session, terminal: Terminal) -> None:
             f"ERR: RETENTION POLICY {policy} doesn't exist. Run SHOW RETENTION POLICIES ON"
             f' "{session.database}" for a list of existing retention polices.\n'
         )
+
+
+def _parted(text: str) -> list[str]:
+    """The names in *text*, which dots part. What is in double quotes is one name, dots and all."""
+    quoted = rf"{_QUOTED}(?:\.(?:{_QUOTED}|[^.\"]*))?|[^.\"]*\.{_QUOTED}"
+    if re.fullmatch(quoted, text) is None:
+        return text.replace('"', "").split(".")
+    return [
+        re.sub(r"\\(.)", lambda found: "\n" if found[1] == "n" else found[1], name[1:-1])
+        if name.startswith('"')
+        else name
+        for name in re.findall(rf'{_QUOTED}|[^."]+', text)
+    ]
 
 
 def _names(results: list[dict[str, object]]) -> set[object]:
@@ -69,7 +92,8 @@ def _names(results: list[dict[str, object]]) -> set[object]:
 
 
 def clear(line: str, session: Session, terminal: Terminal) -> None:
-    what = " ".join(line.removesuffix(";").lower().split()[1:])
+    # Like influx, which parts words by blanks here.
+    what = " ".join(trim(line).removesuffix(";").lower().split(" ")[1:])
     match what:
         case "database" | "db":
             session.database = session.retention_policy = ""
@@ -80,4 +104,4 @@ def clear(line: str, session: Session, terminal: Terminal) -> None:
         case "":
             terminal.write(_CLEAR_HELP)
         case _:
-            terminal.write(f'invalid command "{what}".\n{_CLEAR_HELP}')
+            terminal.write(f"invalid command {go_quoted(what)}.\n{_CLEAR_HELP}")

@@ -53,6 +53,9 @@ def _boolean(name: str, text: str) -> bool:
 
 
 def _integer(name: str, text: str) -> int:
+    # Python also reads digits of other scripts, and blanks around them.
+    if not text.isascii() or text != text.strip():
+        raise FlagError(f'invalid value "{text}" for flag -{name}: parse error')
     digits = text.lstrip("+-")
     # Go reads a leading 0 as octal, Python only "0o".
     octal = len(digits) > 1 and digits.isdigit() and digits[0] == "0"

@@ -11,6 +11,7 @@ from typing import TextIO
 
 from headgate_shell.server import CannotReach, Points
 from headgate_shell.session import Session
+from headgate_shell.space import trim
 
 _BATCH = 5000
 _DATABASE, _POLICY = "# CONTEXT-DATABASE:", "# CONTEXT-RETENTION-POLICY:"
@@ -58,15 +59,21 @@ class _Import:
         self._began = time.monotonic()
 
     def run(self, lines: Iterator[str]) -> int:
-        for line in lines:
-            if line.startswith("# DML"):
-                break
-            if line.strip() and not line.startswith("#"):
-                self._execute(line.strip())
-        for line in lines:
-            self._take(line)
-        self._write()
-        return self._summed_up()
+        try:
+            for line in lines:
+                if line.startswith("# DML"):
+                    break
+                if trim(line) and not line.startswith("#"):
+                    self._execute(trim(line))
+            for line in lines:
+                self._take(line)
+            self._write()
+        finally:  # also where the file, or the server, fails half way
+            self._sum_up()
+        if self._failed:
+            were = "point was" if self._failed == 1 else "points were"
+            print(f"ERROR: {self._failed} {were} not inserted", file=sys.stderr)
+        return 1 if self._failed else 0
 
     def _execute(self, statement: str) -> None:
         self._commands += 1
@@ -76,11 +83,11 @@ class _Import:
     def _take(self, line: str) -> None:
         if line.startswith(_DATABASE):
             self._write()  # what came before belongs elsewhere
-            self._database = line.removeprefix(_DATABASE).strip()
+            self._database = trim(line.removeprefix(_DATABASE))
         elif line.startswith(_POLICY):
             self._write()
-            self._policy = line.removeprefix(_POLICY).strip()
-        elif line.strip() and not line.startswith("#"):
+            self._policy = trim(line.removeprefix(_POLICY))
+        elif trim(line) and not line.startswith("#"):
             self._batch.append(line.rstrip("\n"))
             if len(self._batch) >= self._most():
                 self._write()
@@ -94,9 +101,14 @@ class _Import:
             return
         self._wait()
         lines = "\n".join(batch) + "\n"
-        if error := self._session.write(Points(lines, self._database, self._policy)):
+        try:
+            error = self._session.write(Points(lines, self._database, self._policy))
+        except CannotReach:
             self._failed += len(batch)
-            _say(f"error writing batch: {error.strip()}", sys.stderr)
+            raise
+        if error:
+            self._failed += len(batch)
+            _say(f"error writing batch: {trim(error)}", sys.stderr)
             sys.stderr.write(lines)
         else:
             self._written += len(batch)
@@ -107,18 +119,17 @@ class _Import:
             due = self._began + (self._written + self._failed) / self._pace
             time.sleep(max(0.0, due - time.monotonic()))
 
-    def _summed_up(self) -> int:
-        if self._failed:
-            were = "point was" if self._failed == 1 else "points were"
-            print(f"ERROR: {self._failed} {were} not inserted", file=sys.stderr)
-            return 1
+    def _sum_up(self) -> None:
+        """Prints what was done, on standard output; like influx, only if something was written."""
+        if not self._written:
+            return
         for text in (
             f"Processed {self._commands} commands",
             f"Processed {self._written} inserts",
             f"Failed {self._failed} inserts",
         ):
             _say(text, sys.stdout)
-        return 0
+        sys.stdout.flush()  # before what standard error says
 
 
 def _say(text: str, stream: TextIO) -> None:

@@ -4,11 +4,13 @@ import re
 
 from headgate_shell.server import Points
 from headgate_shell.session import Session
+from headgate_shell.space import SPACE
 from headgate_shell.terminal import Terminal
 
-_NAME = r'"(?:[^"\\]|\\.)*"|[^\s".]'
+# influx knows three kinds of white space here, and leaves all other in the point.
+_NAME = r'"(?:[^"\\]|\\.)*"|[^ \t\n".]'
 # Compiled when it is needed: most scripts insert nothing.
-_INTO = rf"(?i)into\s+({_NAME}+)(?:\.({_NAME}*))?\s+"
+_INTO = rf"(?i)into[ \t\n]+({_NAME}+)(?:\.({_NAME}*))?[ \t\n]+"
 _NOTE = """\
 Note: error may be due to not setting a database or retention policy.
 Please set a database with the command "use <database>" or
@@ -28,8 +30,7 @@ def insert(line: str, session: Session, terminal: Terminal) -> None:
 
 def points(line: str, session: Session) -> Points:
     """What *line* says is to be written, and where."""
-    words = line.split(maxsplit=1)
-    rest = words[1] if len(words) > 1 else ""
+    rest = line.lstrip(SPACE)[len("insert") :].lstrip(" \t\n")
     into = re.match(_INTO, rest)
     if into is None:
         return Points(rest, session.database, session.retention_policy)

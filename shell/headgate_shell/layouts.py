@@ -6,8 +6,7 @@ from typing import Any
 
 from headgate_shell.server import Response
 from headgate_shell.tables import cell
-
-_ESCAPES = str.maketrans({"\n": "\\n", "\r": "\\r", "\t": "\\t"})
+from headgate_shell.visible import escaped
 
 
 def table_text(response: Response) -> str:
@@ -32,7 +31,7 @@ def _series(response: Response) -> Iterator[Mapping[str, Any]]:
 
 def _title(series: Mapping[str, Any]) -> str:
     tags = ", ".join(f"{name}={value}" for name, value in sorted(series.get("tags", {}).items()))
-    return " ".join(filter(None, (_shown(series.get("name", "")), tags)))
+    return " ".join(filter(None, (_shown(series.get("name", "")), _shown(tags))))
 
 
 def _rows(series: Mapping[str, Any]) -> list[list[str]]:
@@ -40,16 +39,11 @@ def _rows(series: Mapping[str, Any]) -> list[list[str]]:
 
 
 def _shown(value: object) -> str:
-    text = cell(value).translate(_ESCAPES)
-    # Whoever may write a text is not to steer the terminal of who reads it.
-    return text if text.isprintable() else "".join(map(_printable, text))
-
-
-def _printable(character: str) -> str:
-    if character.isprintable():
-        return character
-    code = ord(character)
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+    text = cell(value)
+    # A text that one user wrote must not steer the terminal of another.
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else escaped(one) for one in text)
 
 
 def _framed(series: Mapping[str, Any]) -> str:

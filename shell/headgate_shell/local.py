@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Protocol
 
 from headgate_engine import EVERYBODY, Engine, Result, Series, SqliteStore, StoreError
 from headgate_grammar import ParseError
@@ -13,23 +13,43 @@ from headgate_shell.server import Points, Response
 from headgate_shell.session import Session
 
 
-def on_store(path: str, session: Session, work: Callable[[], int]) -> int:
-    """Does *work* with *session* on the store file *path*; its exit status, 1 without a store."""
+class OpenEngine(Protocol):
+    """Makes an engine on a store, with the rules for passwords of a configuration file."""
+
+    def __call__(self, store: SqliteStore, *, config: str | None) -> Engine:
+        """Raises ValueError if the configuration is wrong: one line."""
+        ...
+
+
+def on_store(
+    path: str,
+    engine: Callable[[SqliteStore], Engine],
+    session: Session,
+    work: Callable[[], int],
+) -> int:
+    """Does *work* with *session* on the store file *path*; its exit status, 1 without a store.
+
+    *engine* makes the engine on that store. It raises ValueError if it cannot.
+    """
     try:
         store = SqliteStore(path, create=False)
     except StoreError as error:
         print(f"headgate: {error}", file=sys.stderr)
         return 1
     with closing(store):
-        session.store, session.server = path, LocalStore(store)
+        try:
+            session.store, session.server = path, LocalStore(engine(store))
+        except ValueError as error:
+            print(f"headgate: {error}", file=sys.stderr)
+            return 1
         return work()
 
 
 class LocalStore:
-    """Runs statements on *store*, as an administrator."""
+    """Runs statements with *engine*, as an administrator."""
 
-    def __init__(self, store: SqliteStore) -> None:
-        self._engine = Engine(store)
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
         self._address = f"local, user id {os.getuid()}"
 
     def ping(self, session: Session) -> str:

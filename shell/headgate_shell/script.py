@@ -6,12 +6,13 @@ from headgate_shell.commands import is_command, run_command
 from headgate_shell.server import CannotReach
 from headgate_shell.session import Session
 from headgate_shell.show import shown
+from headgate_shell.space import trim
 from headgate_shell.terminal import CommandFailed, ConnectFailed, Leave, Terminal
 
 
 def execute(text: str, session: Session) -> int:
     """Runs each line of *text* like one typed, until one fails; the exit status."""
-    lines = [line for line in text.split("\n") if line.strip()]
+    lines = [line for line in text.split("\n") if trim(line)]
     if not lines:
         print("empty input", file=sys.stderr)
         return 1

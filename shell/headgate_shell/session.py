@@ -53,6 +53,7 @@ class Session:
         self.chunk_size = 0
         self.timing = False
         self.pager = True
+        self.on_terminal = False  # whether answers go to one, and not to a file or a program
         self.server_version = ""
         self.server: Server = HttpServer()
 

@@ -1,6 +1,10 @@
 """The commands that set how answers are asked for and shown."""
 
+import re
+
+from headgate_shell.goquote import go_quoted
 from headgate_shell.session import Session
+from headgate_shell.space import arguments, fields, trim
 from headgate_shell.terminal import Terminal
 
 PRECISIONS = ("rfc3339", "h", "m", "s", "ms", "u", "ns")
@@ -11,7 +15,7 @@ CONSISTENCIES = ("any", "one", "quorum", "all")
 
 
 def _argument(line: str) -> str:
-    return " ".join(line.removesuffix(";").lower().split()[1:])
+    return arguments(line).lower()
 
 
 def format(line: str, session: Session, terminal: Terminal) -> None:
@@ -19,7 +23,7 @@ def format(line: str, session: Session, terminal: Terminal) -> None:
     if format in (FORMATS if terminal.checks else SCRIPT_FORMATS):
         session.format = format
     else:
-        terminal.write(f'Unknown format "{format}". Please use json, csv, or column.\n')
+        terminal.write(f"Unknown format {go_quoted(format)}. Please use json, csv, or column.\n")
 
 
 def set_precision(precision: str, session: Session, terminal: Terminal) -> None:
@@ -28,7 +32,7 @@ def set_precision(precision: str, session: Session, terminal: Terminal) -> None:
         session.precision = precision
     else:
         terminal.write(
-            f'Unknown precision "{precision}". Please use rfc3339, h, m, s, ms, u or ns.\n'
+            f"Unknown precision {go_quoted(precision)}. Please use rfc3339, h, m, s, ms, u or ns.\n"
         )
 
 
@@ -42,7 +46,7 @@ def consistency(line: str, session: Session, terminal: Terminal) -> None:
         session.consistency = level
     else:
         terminal.write(
-            f'Unknown consistency level "{level}". Please use any, one, quorum, or all.\n'
+            f"Unknown consistency level {go_quoted(level)}. Please use any, one, quorum, or all.\n"
         )
 
 
@@ -54,18 +58,18 @@ def chunked(line: str, session: Session, terminal: Terminal) -> None:
 
 def chunk(line: str, session: Session, terminal: Terminal) -> None:
     """`chunk size N`, or `chunk N`."""
-    text = line.removesuffix(";").split()[-1].lower()
-    try:
-        session.chunk_size = max(0, int(text))
-    except ValueError:
-        terminal.write(f'unable to parse chunk size from "{text}"\n')
-    else:
-        terminal.write(f"chunk size set to {session.chunk_size}\n")
+    text = fields(trim(line).removesuffix(";"))[-1].lower()
+    if re.fullmatch(r"[+-]?[0-9]{1,18}", text) is None:
+        terminal.write(f"unable to parse chunk size from {go_quoted(text)}\n")
+        return
+    session.chunk_size = max(0, int(text))
+    terminal.write(f"chunk size set to {session.chunk_size}\n")
 
 
 def node(line: str, session: Session, terminal: Terminal) -> None:
     """`node N`, or `node clear`."""
-    words = line.removesuffix(";").split()[1:]
+    # Like influx, which parts words by blanks here.
+    words = trim(line).removesuffix(";").split(" ")[1:]
     if len(words) != 1:
         terminal.write("Improper number of arguments for 'node' command, requires exactly one.\n")
     elif words[0].lower() == "clear":

@@ -1,12 +1,8 @@
-"""`headgate store`, `headgate admin` and `headgate audit`: work on a store file, without a server.
-
-Whoever may write the file may do all of it, whether a server runs on it or not.
-"""
+"""`headgate store` and `headgate audit`: work on a store file, without a server."""
 
 import argparse
-import getpass
 import json
-import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -14,10 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import NoReturn
 
 from headgate_engine import (
-    EVERYBODY,
     Account,
     AuditRecord,
-    Engine,
     SqliteStore,
     StatementError,
     StoreError,
@@ -25,9 +19,11 @@ from headgate_engine import (
     json_line,
     restore,
 )
-from headgate_grammar import GrantAdmin, SetPassword, Statement, parse_duration
+from headgate_grammar import parse_duration
 
 _PAGE = 1000
+# Two blanks part columns, and JSON's quotes mark a text that is not shown as it is.
+_AMBIGUOUS = re.compile(r'  |^ | $|^"|^-$')
 
 
 class _Parser(argparse.ArgumentParser):
@@ -44,11 +40,14 @@ def store_main(arguments: Sequence[str]) -> int:
     backup = commands.add_parser("backup", help="a copy, also while a server runs on it")
     backup.add_argument("path", metavar="PATH")
     backup.add_argument("to", metavar="TO", help="must not be there yet")
-    back = commands.add_parser("restore", help="put a backup in place; no server may run on it")
+    back = commands.add_parser(
+        "restore", help="put a backup in place; refused while a server runs on the store"
+    )
     back.add_argument("backup", metavar="BACKUP")
     back.add_argument("path", metavar="PATH")
     accept = commands.add_parser(
-        "accept-rollback", help="go on with a store that is behind what was acknowledged"
+        "accept-rollback",
+        help="go on with a store that is behind what was acknowledged; not while a server runs",
     )
     accept.add_argument("path", metavar="PATH")
     flags = parser.parse_args(_doubled(arguments))
@@ -59,24 +58,6 @@ def store_main(arguments: Sequence[str]) -> int:
         "accept-rollback": _accept,
     }
     return _guarded(lambda: works[flags.command](flags))
-
-
-def admin_main(arguments: Sequence[str]) -> int:
-    """`headgate admin reset-password NAME --store PATH`, `headgate admin grant-admin NAME ...`."""
-    parser = _Parser(
-        prog="headgate admin",
-        description="The way back in, for who may write the store file.",
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, help in (
-        ("reset-password", "asks for a new password, or reads a line of standard input"),
-        ("grant-admin", "makes a user an administrator"),
-    ):
-        command = commands.add_parser(name, help=help)
-        command.add_argument("name", metavar="NAME")
-        command.add_argument("--store", metavar="PATH", required=True)
-    flags = parser.parse_args(_doubled(arguments))
-    return _guarded(lambda: _administer(flags))
 
 
 def audit_main(arguments: Sequence[str]) -> int:
@@ -140,36 +121,6 @@ def _accept(flags: argparse.Namespace) -> int:
     return 0
 
 
-def _administer(flags: argparse.Namespace) -> int:
-    with _opened(flags.store) as store:
-        engine = Engine(store)
-        if engine.user(flags.name) is None:
-            raise ValueError("user not found")
-        statement: Statement
-        if flags.command == "reset-password":
-            statement = SetPassword(flags.name, _password())
-        else:
-            statement = GrantAdmin(flags.name)
-        address = f"local, user id {os.getuid()}"
-        for result in engine.execute([statement], EVERYBODY, address=address):
-            if result.error:
-                raise ValueError(result.error)
-        print(f"{flags.store}: {statement}")
-    return 0
-
-
-def _password() -> str:
-    if not sys.stdin.isatty():
-        password = sys.stdin.readline().rstrip("\r\n")
-    else:
-        password = getpass.getpass("new password: ")
-        if getpass.getpass("once more: ") != password:
-            raise ValueError("the two are not the same: nothing was changed")
-    if not password:
-        raise ValueError("no password was given: nothing was changed")
-    return password
-
-
 def _audit(flags: argparse.Namespace) -> int:
     earliest = ""
     if flags.since is not None:
@@ -208,5 +159,14 @@ def _opened(path: str) -> closing[SqliteStore]:
 def _line(record: AuditRecord) -> str:
     outcome = record.outcome if record.count == 1 else f"{record.outcome} ({record.count} times)"
     parts = (record.time, record.actor, record.address, outcome, record.statement)
-    # Names may hold anything: nothing of it may steer the terminal, or make a line of its own.
-    return "  ".join((part if part.isprintable() else json.dumps(part)) or "-" for part in parts)
+    return "  ".join(map(_column, parts))
+
+
+def _column(text: str) -> str:
+    """*text* as a column; as JSON's string where it could steer a terminal, or be taken for several
+    columns, for another line or for an empty one.
+    """
+    if not text:
+        return "-"
+    plain = text.isprintable() and not _AMBIGUOUS.search(text)
+    return text if plain else json.dumps(text)

@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from headgate_shell.server import Response
+from headgate_shell.space import SPACE
 from headgate_shell.tabwriter import aligned
 
 Row = Sequence[str]
 
 # What Go's encoding/csv quotes; Python's csv has another opinion of blanks.
-_QUOTED = re.compile(r'^\s|[,"\r\n]|^\\\.$')
+_QUOTED = re.compile(rf'^[{SPACE}]|[,"\r\n]|^\\\.$')
 
 
 def column_text(response: Response) -> str:

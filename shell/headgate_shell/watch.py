@@ -5,6 +5,7 @@ import time
 
 from headgate_shell.session import Session
 from headgate_shell.show import shown
+from headgate_shell.space import fields, trim
 from headgate_shell.terminal import CommandFailed, Terminal
 
 _SECONDS = 2.0
@@ -13,31 +14,40 @@ _INTO = re.compile(r"\binto\b", re.IGNORECASE)
 
 
 def watch(line: str, session: Session, terminal: Terminal) -> None:
-    """`watch [SECONDS] STATEMENT`, until Ctrl-C, which comes through as KeyboardInterrupt.
+    """`watch [SECONDS] STATEMENT`, until Ctrl-C, which in a script is a KeyboardInterrupt.
 
-    Only what asks: nothing is changed twice.
+    Only statements that read: nothing is changed twice.
     """
-    seconds, statement = _parts(line.rstrip().removesuffix(";"))
+    seconds, statement = _parts(trim(line).removesuffix(";"))
     if not statement:
         raise CommandFailed("watch: expected a statement")
     # Without the grammar, which scripts do not load: rather too strict than twice.
     if ";" in statement:
         raise CommandFailed("watch: one statement only, without `;` in it")
-    if statement.split()[0].lower() not in _ASKING or _INTO.search(statement):
+    if fields(statement)[0].lower() not in _ASKING or _INTO.search(statement):
         raise CommandFailed("watch: only SHOW, EXPLAIN, and SELECT without INTO")
-    while True:
-        text = shown(session.query(statement), session, hint=False)
-        terminal.write(f"{time.strftime('%H:%M:%S')}  every {seconds:g} s: {statement}\n{text}\n")
-        terminal.flush()
-        time.sleep(seconds)
+    # Only here, for the grammar takes its time to load.
+    from headgate_shell.statements import redact
+
+    title = f"every {seconds:g} s: {redact(statement)}"
+    try:
+        while True:
+            text = shown(session.query(statement), session, hint=False)
+            terminal.write(f"{time.strftime('%H:%M:%S')}  {title}\n{text}\n")
+            terminal.flush()
+            time.sleep(seconds)
+    except KeyboardInterrupt:
+        if not terminal.checks:
+            raise
+        terminal.write("\n")  # behind the ^C
 
 
 def _parts(line: str) -> tuple[float, str]:
-    words = line.split(maxsplit=2)[1:]
+    words = fields(line, 3)[1:]
     try:
         seconds = float(words[0]) if words else _SECONDS
     except ValueError:
-        return _SECONDS, " ".join(words)
+        return _SECONDS, fields(line, 2)[1]
     if not 0.1 <= seconds <= 86_400:
         raise CommandFailed("watch: expected 0.1 to 86400 seconds")
     return seconds, words[1] if len(words) > 1 else ""

@@ -47,6 +47,8 @@ class _Reading:
 
     def __init__(self) -> None:
         self.parser = httptools.HttpResponseParser(self)
+        # InfluxDB repeats an error, with whatever control characters are in it, in a header.
+        self.parser.set_dangerous_leniencies(lenient_headers=True)
         self.status = 0
         self.headers: dict[str, str] = {}
         self.body: list[bytes] = []

@@ -3,6 +3,8 @@
 import os
 import shutil
 import stat
+import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from headgate_engine import (
     accept_rollback,
     restore,
 )
+from headgate_engine.storefile import alone
 
 
 def grow(store: SqliteStore, *names: str) -> list[str]:
@@ -119,9 +122,9 @@ def test_a_server_on_the_store_that_was_replaced_answers_no_more(
     path: Path, tmp_path: Path
 ) -> None:
     store = SqliteStore(path)
-    store.backup(tmp_path / "backup.db")
     assert store.user("root") is None
-    restore(tmp_path / "backup.db", path)
+    store.backup(tmp_path / "backup.db")
+    os.rename(tmp_path / "backup.db", path)  # what `restore` refuses to do
 
     def refuses() -> bool:
         try:
@@ -133,6 +136,67 @@ def test_a_server_on_the_store_that_was_replaced_answers_no_more(
     poll_until(refuses, "the file that was replaced is still read", 2)
     assert grow(store, "d") == ["store unavailable: its file was removed or replaced"]
     store.close()
+
+
+@pytest.mark.parametrize("command", ["restore", "accept_rollback"])
+def test_a_store_that_is_in_use_is_left_alone(path: Path, tmp_path: Path, command: str) -> None:
+    backup = tmp_path / "backup.db"
+
+    def run() -> None:
+        restore(backup, path) if command == "restore" else accept_rollback(path)
+
+    one, other = SqliteStore(path), SqliteStore(path)
+    one.backup(backup)
+    for store, name in ((one, "d"), (other, "e")):
+        with pytest.raises(StoreError, match="is in use: stop the server") as refused:
+            run()
+        assert "\n" not in str(refused.value) and str(path) in str(refused.value)
+        assert grow(store, name) == [""]
+        store.close()
+    assert not list(tmp_path.glob("users.db.*ing")) and not list(tmp_path.glob("*.before-*"))
+    run()
+    with closing(SqliteStore(path)) as store:
+        expected = ["a", "b", "c"] if command == "restore" else ["a", "b", "c", "d", "e"]
+        assert names(store) == expected
+
+
+def test_a_store_that_was_refused_at_its_opening_is_not_in_use(path: Path) -> None:
+    Path(f"{path}-wal").unlink()
+    with pytest.raises(StoreError, match="was acknowledged"):
+        SqliteStore(path)
+    assert accept_rollback(path) == 0
+
+
+def test_a_store_is_opened_as_soon_as_it_is_restored(path: Path) -> None:
+    opened: list[SqliteStore] = []
+    with alone(path):
+        opening = threading.Thread(target=lambda: opened.append(SqliteStore(path)))
+        opening.start()
+        assert not opened
+    opening.join(20)
+    assert names(opened[0]) == ["a", "b", "c"]
+    opened[0].close()
+
+
+def test_a_store_that_stays_held_is_not_opened(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headgate_engine.sidefile._WAIT_SECONDS", 0.0)
+    with alone(path), pytest.raises(StoreError, match="is held by `headgate store restore`"):
+        SqliteStore(path)
+    SqliteStore(path).close()
+
+
+def test_a_store_is_in_use_by_whichever_name_it_was_opened(path: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link.db"
+    link.symlink_to(path)
+    with closing(SqliteStore(link)) as store:
+        store.backup(tmp_path / "backup.db")
+        with pytest.raises(StoreError, match="is in use"):
+            restore(tmp_path / "backup.db", path)
+        grow(store, "d")
+    restore(tmp_path / "backup.db", link)
+    assert link.is_symlink()
+    with closing(SqliteStore(path)) as store:
+        assert names(store) == ["a", "b", "c"]
 
 
 def test_a_copied_backup_does_too(path: Path, tmp_path: Path) -> None:
@@ -167,5 +231,6 @@ def test_a_bad_backup_changes_nothing(path: Path, tmp_path: Path, damage: str) -
     with pytest.raises(StoreError) as refused:
         restore(backup, path)
     assert "\n" not in str(refused.value) and str(backup) in str(refused.value)
+    assert "headgate store restore" not in str(refused.value)
     assert path.read_bytes() == before
     assert not list(tmp_path.glob("users.db.*ing*"))

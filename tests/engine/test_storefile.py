@@ -20,6 +20,7 @@ from headgate_engine import (
     StoreError,
     Tx,
     Unavailable,
+    restore,
 )
 from headgate_engine.user import EVERYBODY
 
@@ -55,6 +56,39 @@ def make_vanished(path: Path) -> None:
 def add_many(tx: Tx, prefix: str) -> None:
     for number in range(500):
         tx.add_user(f"{prefix}{number}", "hash", False)
+
+
+# Heads of real files: of InfluxDB 1.6.7's meta.db (without users, and with), of its two kinds of
+# backup, and of a bbolt file.
+META = bytes.fromhex("0800100118a4c2d0d78aa9a0b25d380040004800")
+META_WITH_USERS = (
+    bytes.fromhex("0800100318a4c2d0d78aa9a0b25d2a240a016412076175746f67656e") + b"x" * 90
+)
+BACKUP = bytes.fromhex("00000000595901010000000000000082") + META_WITH_USERS
+PORTABLE = bytes.fromhex("0a8201") + META_WITH_USERS
+BOLT = bytes.fromhex("00000000000000000400000000000000edda0ced0200000000100000") + b"\0" * 90
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (META, "InfluxDB 1.x's user database"),
+        (META_WITH_USERS, "InfluxDB 1.x's user database"),
+        (BACKUP, "InfluxDB 1.x's user database"),
+        (PORTABLE, "InfluxDB 1.x's user database"),
+        (BOLT, "a bbolt database"),
+    ],
+)
+def test_a_file_of_another_program_is_named_as_such(
+    tmp_path: Path, content: bytes, named: str
+) -> None:
+    path = tmp_path / "meta.db"
+    path.write_bytes(content)
+    for open_it in (SqliteStore, lambda path: restore(path, tmp_path / "new.db")):
+        with pytest.raises(StoreError, match=f"is {named}.*, not a store of Headgate") as refused:
+            open_it(path)
+        assert "headgate store" not in str(refused.value) and "\n" not in str(refused.value)
+    assert path.read_bytes() == content and not list(tmp_path.glob("new.db*"))
 
 
 @pytest.mark.parametrize(

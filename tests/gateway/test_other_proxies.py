@@ -1,16 +1,25 @@
 """nginx and Caddy, by the files in `examples`, in front of a store, asking Headgate."""
 
+import asyncio
+import json
 import os
 import shutil
+import socket
 import subprocess
+from base64 import b64encode
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from websockets.asyncio.client import connect
+from websockets.asyncio.server import ServerConnection
+from websockets.asyncio.server import serve as serve_websockets
 
+import raw
 from gateway_world import ANN, BOB, TWO, configured, upstream
-from harness import Answer, Server, free_port, poll_until
+from harness import ROOT, Answer, Server, free_port, poll_until
+from raw import connected, heard
 from recorder_upstream import Recorder, recorder
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
@@ -180,3 +189,139 @@ def test_databases_of_victoriametrics(started: Started, kind: str) -> None:
     assert proxy.request("POST", "/write?db=a", b"m,db=b v=1", basic=ANN).status == 200
     assert store.last.pairs == [("db", "a"), ("extra_label", "db=a")]
     assert proxy.request("POST", "/write?db=b", b"m v=1", basic=ANN).status == 403
+
+
+LARGEST = 25_000_000
+
+
+def chunks(size: int) -> Iterator[bytes]:
+    """A chunked body of *size* bytes or a little more."""
+    for _ in range(size // (1 << 16) + 1):
+        yield b"10000\r\n" + b"#" * (1 << 16) + b"\r\n"
+    yield b"0\r\n\r\n"
+
+
+def write_of(proxy: Proxy, framing: str) -> bytes:
+    lines = [
+        "POST /write?db=a HTTP/1.1",
+        f"Host: 127.0.0.1:{proxy.port}",
+        "Authorization: Basic " + b64encode(":".join(ANN).encode()).decode(),
+        framing,
+        "Connection: close",
+    ]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+@pytest.mark.parametrize("kind", ["nginx", "caddy"])
+@pytest.mark.parametrize("size", [1_200_000, LARGEST])
+def test_a_write_of_up_to_the_largest_size_passes(started: Started, kind: str, size: int) -> None:
+    proxy, store, _ = started(kind, "influxdb1")
+    store.reply = lambda heard: (204, {}, b"")
+    assert proxy.request("POST", "/write?db=a", b"#" * size, basic=ANN).status == 204
+    assert len(store.last.body) == size
+    with closing(connected(proxy)) as line:
+        line.sendall(write_of(proxy, "Transfer-Encoding: chunked"))
+        for part in chunks(1_200_000):
+            line.sendall(part)
+        assert raw.status(heard(line)) == 204
+
+
+@pytest.mark.parametrize("kind", ["nginx", "caddy"])
+def test_a_larger_write_is_refused_in_json(started: Started, kind: str) -> None:
+    proxy, store, _ = started(kind, "influxdb1")
+    with closing(connected(proxy)) as line:
+        line.sendall(write_of(proxy, f"Content-Length: {LARGEST + 1}") + b"m v=1\n")
+        answer = heard(line)
+    assert raw.status(answer) == 413 and not store.heard
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"content-type: application/json" in head.lower()
+    assert json.loads(body) == {"error": "Request Entity Too Large"}
+
+
+@pytest.mark.parametrize("kind", ["nginx", "caddy"])
+def test_a_larger_write_of_undeclared_length_is_refused(started: Started, kind: str) -> None:
+    proxy, store, _ = started(kind, "influxdb1")
+    with closing(connected(proxy)) as line:
+        line.sendall(write_of(proxy, "Transfer-Encoding: chunked"))
+        with suppress(BrokenPipeError, ConnectionResetError):
+            for part in chunks(LARGEST):
+                line.sendall(part)
+        answer = heard(line)
+    assert not answer or raw.status(answer) == 413, answer  # it may be lost in a reset
+    assert not store.heard
+
+
+@pytest.mark.parametrize("kind", ["nginx", "caddy"])
+def test_a_long_statement_in_the_url_passes(started: Started, kind: str) -> None:
+    proxy, _, _ = started(kind, "mimir")
+    text = "SHOW+GRANTS+FOR+root" + "+" * 70_000
+    assert proxy.request("GET", f"/query?q={text}", basic=ROOT).status == 200
+    path = "/prometheus/api/v1/query?query=up" + "+" * 60_000
+    assert proxy.request("GET", path, basic=ANN).status == 200
+
+
+@pytest.mark.parametrize("kind", ["nginx", "caddy"])
+def test_an_answer_of_headgate_passes_as_it_is(started: Started, kind: str) -> None:
+    proxy, _, headgate = started(kind, "mimir")
+    for headers in ({}, {"Accept-Encoding": "gzip"}):
+        for target in ("q=SHOW+DATABASES", "q=SHOW+DATABASES%3BSHOW+USERS&chunked=true"):
+            there = headgate.request("GET", f"/query?{target}", None, headers, ROOT)
+            through = proxy.request("GET", f"/query?{target}", None, headers, ROOT)
+            assert (through.status, through.body) == (there.status, there.body)
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    large = proxy.request("POST", "/query", b"q=" + b"x" * 2_000_000, form, ROOT)
+    assert (large.status, large.error) == (413, "Request Entity Too Large")
+
+
+@pytest.mark.parametrize("kind", ["nginx", "caddy"])
+def test_a_websocket_of_loki_passes_both_ways(
+    serve: Callable[..., Server], tmp_path: Path, kind: str
+) -> None:
+    headgate = configured(serve, tmp_path, upstream("loki", name="store")).bootstrap(TWO)
+    port, asked = free_port(), list[ServerConnection]()
+
+    async def tail(connection: ServerConnection) -> None:
+        asked.append(connection)
+        async for message in connection:
+            await connection.send(message)
+
+    async def run(proxy: Proxy) -> None:
+        login = b64encode(":".join(ANN).encode()).decode()
+        headers = {"Authorization": f"Basic {login}", "X-Scope-OrgID": "a"}
+        url = f"ws://127.0.0.1:{proxy.port}/loki/api/v1/tail?query=up"
+        async with (
+            serve_websockets(tail, "127.0.0.1", port),
+            connect(url, additional_headers=headers) as client,
+        ):
+            await client.send("hello")
+            assert await client.recv() == "hello"
+
+    store = Recorder(url=f"http://127.0.0.1:{port}")
+    with running(tmp_path, kind, headgate, store, victoria=False) as proxy:
+        asyncio.run(run(proxy))
+    (request,) = [connection.request for connection in asked]
+    assert request is not None and request.headers.get_all("X-Scope-OrgID") == ["a"]
+
+
+@pytest.mark.parametrize("kind", ["nginx", "caddy"])
+def test_a_chunk_passes_before_the_next_one_is_there(
+    serve: Callable[..., Server], tmp_path: Path, kind: str
+) -> None:
+    headgate = configured(serve, tmp_path, upstream("mimir", name="store")).bootstrap(TWO)
+    login = b64encode(":".join(ANN).encode()).decode()
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        listener.settimeout(20)
+        store = Recorder(url=f"http://127.0.0.1:{listener.getsockname()[1]}")
+        with running(tmp_path, kind, headgate, store, victoria=False) as proxy:
+            head = f"GET /prometheus/api/v1/query?query=up HTTP/1.1\r\nHost: 127.0.0.1:{proxy.port}"
+            with closing(connected(proxy)) as line:
+                line.sendall(f"{head}\r\nAuthorization: Basic {login}\r\n\r\n".encode())
+                with closing(listener.accept()[0]) as upstream_line:
+                    upstream_line.settimeout(20)
+                    raw.read_until(upstream_line, b"\r\n\r\n")
+                    upstream_line.sendall(
+                        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n"
+                    )
+                    raw.read_until(line, b"first")
+                    upstream_line.sendall(b"6\r\nsecond\r\n0\r\n\r\n")
+                    raw.read_until(line, b"second")

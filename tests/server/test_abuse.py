@@ -19,8 +19,9 @@ from headgate_grammar import Bounds, ParseCache, ParseError, parse
 from headgate_server.credentials import Shown
 from headgate_server.login import Login
 from headgate_server.metrics import Metrics
+from headgate_server.network import network_of
 from headgate_server.refusals import TooManyFailures
-from headgate_server.throttle import Throttle, _network
+from headgate_server.throttle import Throttle
 
 BOUNDS = Bounds(10_000, 100_000, 5_000_000)
 
@@ -124,4 +125,7 @@ def test_sheets_of_long_names_are_small_and_leave_when_nothing_stands_on_them() 
 
 
 def test_an_ipv4_client_of_a_socket_for_both_is_himself() -> None:
-    assert (_network("::ffff:192.0.2.1"), _network("2001:db8::1")) == ("192.0.2.1", "2001:db8::/64")
+    assert (network_of("::ffff:192.0.2.1"), network_of("2001:db8::1")) == (
+        "192.0.2.1",
+        "2001:db8::/64",
+    )

@@ -135,7 +135,9 @@ def test_answers_come_in_the_order_of_their_requests(server: Server) -> None:
     sent = "".join(f"{one} HTTP/1.1\r\nHost: x\r\n{AS_ROOT}\r\n\r\n" for one in wanted)
     with closing(connected(server)) as line:
         line.sendall(sent.encode())
-        line.sendall(f"GET /ping HTTP/1.1\r\nX-Request-Id: end\r\n{AS_ROOT}\r\n\r\n".encode())
+        line.sendall(
+            f"GET /ping HTTP/1.1\r\nHost: x\r\nX-Request-Id: end\r\n{AS_ROOT}\r\n\r\n".encode()
+        )
         heard = b""
         while b"x-request-id: end" not in heard:
             part = line.recv(65536)

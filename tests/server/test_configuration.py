@@ -1,11 +1,19 @@
 """Settings from flags, environment, file and defaults."""
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from headgate_server import ConfigurationError, Settings, configure
+
+SETTABLE = [
+    *(option.metadata["key"] for option in fields(Settings) if option.metadata),
+    "http.shared-secret-file",
+    "gateway.upstream",
+    "gateway.protocol",
+]
 
 INFLUXDB_CONF = """
 reporting-disabled = true
@@ -160,7 +168,6 @@ def test_what_could_not_be_served_is_refused_at_once(
     ("environment", "reason"),
     [
         ({"INFLUXDB_HTTP_HTTPS_ENABLED": "on"}, "HTTPS_ENABLED: expected true or false"),
-        ({"HEADGATE_STORE_PATH": ""}, "store path '': expected a file's name"),
         ({"HEADGATE_STORE_PATH": "/"}, "store path '/': expected a file's name"),
         ({"HEADGATE_HTTP_SHARED_SECRET": "\udcff"}, "shared-secret: .* cannot sign"),
     ],
@@ -170,3 +177,69 @@ def test_what_the_environment_asks_for_in_vain_is_refused(
 ) -> None:
     with pytest.raises(ConfigurationError, match=reason):
         configure({}, environment, None)
+
+
+@pytest.mark.parametrize("key", [option for option in SETTABLE if option != "http.realm"])
+@pytest.mark.parametrize("prefix", ["HEADGATE", "INFLUXDB"])
+def test_an_empty_variable_counts_as_not_set(tmp_path: Path, key: str, prefix: str) -> None:
+    secret, path = tmp_path / "secret", tmp_path / "headgate.conf"
+    secret.write_text("a secret from a file")
+    path.write_text(f'[http]\nrealm = "file"\nshared-secret-file = "{secret}"\n')
+    expected = configure({}, {}, str(path)).settings
+    name = f"{prefix}_{key.replace('.', '_').replace('-', '_').upper()}"
+    assert configure({}, {name: ""}, str(path)).settings == expected
+
+
+def test_an_empty_variable_of_ours_leaves_influxdbs_in_force() -> None:
+    environment = {"INFLUXDB_HTTP_SHARED_SECRET": "influx", "HEADGATE_HTTP_SHARED_SECRET": ""}
+    assert configure({}, environment, None).settings.shared_secret == "influx"
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("AUTH_JWT_EXPECT_CLAIMS", "the table [auth.jwt] stands only in the configuration file"),
+        ("AUTH_JWT_ENABLED", "the table [auth.jwt] stands only in the configuration file"),
+        ("GATEWAY_UPSTREAM_NAME", "the table [gateway] stands only in the configuration file"),
+        ("GATEWAY_TRUSTED_PROXIES", "the table [gateway] stands only in the configuration file"),
+        ("GATEWAY_UPSTRAEM", "no such setting, did you mean HEADGATE_GATEWAY_UPSTREAM?"),
+        ("HTTP_RELAM", "no such setting, did you mean HEADGATE_HTTP_REALM?"),
+        ("AUTH_FREE_FAILURE", "no such setting, did you mean HEADGATE_AUTH_FREE_FAILURES?"),
+    ],
+)
+def test_a_variable_that_is_no_setting_says_where_it_belongs(name: str, reason: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        configure({}, {f"HEADGATE_{name}": "x"}, None)
+    assert str(refused.value) == f"HEADGATE_{name}: {reason}"
+
+
+SECRET_TABLES = {
+    "[http]\nshared-secret = 'x'": ["headgate.toml"],
+    "[http]\nshared-secret-file = 'FILE'": ["FILE"],
+    "[[gateway.upstream]]\nurls = 'http://x'\nusername = 'u'\npassword-file = 'FILE'": ["FILE"],
+    "[[gateway.upstream]]\nurls = 'http://x'\ntoken_file = 'FILE'": ["FILE"],
+    "[[gateway.upstream]]\nurls = 'http://x'\ntoken = 'y'": ["headgate.toml"],
+    "[gateway.jwt]\nsecret-file = 'FILE'": ["FILE"],
+    "[http]\nrealm = 'x'": [],
+    "[[gateway.upstream]]\nurls = 'http://x'": [],
+}
+
+
+@pytest.mark.parametrize(("text", "named"), SECRET_TABLES.items())
+@pytest.mark.parametrize(
+    ("mode", "warned"), [(0o600, False), (0o400, False), (0o640, True), (0o644, True)]
+)
+def test_files_with_secrets_that_others_may_read_are_warned_of(
+    tmp_path: Path, text: str, named: list[str], mode: int, warned: bool
+) -> None:
+    path, secret = tmp_path / "headgate.toml", tmp_path / "secret"
+    secret.write_text("a-secret-of-more-than-thirty-two-bytes")
+    path.write_text(text.replace("FILE", str(secret)))
+    path.chmod(mode)
+    secret.chmod(mode)
+    files = [secret if name == "FILE" else path for name in named]
+    assert configure({}, {}, str(path)).warnings == [
+        f"others than its owner may use {file} (mode {mode:04o}), which holds a secret:"
+        " it should have mode 0600"
+        for file in (files if warned else [])
+    ]

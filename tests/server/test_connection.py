@@ -4,10 +4,11 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from pathlib import Path
 
 import pytest
 
-from harness import Server, poll_until
+from harness import ROOT, Server, poll_until
 from raw import connected, conversation, heard, read_until, status
 
 PING = b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -31,7 +32,10 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         (b"GET /ping HTT", 408),
         (b"GET /ping HTTP/1.1\r\nHost: x\r\nX-Slow: ", 408),
         (b"POST /query HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nq=", 401),
-        (b"POST /write?u=root&p=Toor-1&db=x HTTP/1.1\r\nContent-Length: 5\r\n\r\nx", 404),
+        (
+            b"POST /write?u=root&p=Toor-1&db=x HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nx",
+            404,
+        ),
         (
             b"POST /query?u=root&p=Toor-1 HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n"
             b"Content-Type: application/x-www-form-urlencoded\r\n\r\nq=",
@@ -84,7 +88,7 @@ def measured(server: Server, name: str) -> float:
         (b"GET /" + b"x" * 300_000 + b" HTTP/1.1\r\n\r\n", 414),
         (b"GET /ping HTTP/1.1\r\nX: " + b"x" * 600_000, 431),
         (b"GET /ping HTTP/1.1\r\n" + b"X: y\r\n" * 300 + b"\r\n", 431),
-        (b"GET /ping HTTP/1.1\r\n" + b"X: " + b"y" * 100_000 + b"\r\n\r\n", 204),
+        (b"GET /ping HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 100_000 + b"\r\n\r\n", 204),
         (b"no request at all\r\n\r\n", 400),
         (b"GET /ping HTTP/1.1\r\nHost: x\r\nNo colon\r\n\r\n", 400),
         (b"CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n", 400),
@@ -98,12 +102,12 @@ def measured(server: Server, name: str) -> float:
         (b"POST /ping HTTP/1.1\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n", 400),
         (b"POST /ping HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400),
         (
-            b"POST /query?u=root&p=Toor-1 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n"
+            b"POST /query?u=root&p=Toor-1 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
             b"Content-Type: application/x-www-form-urlencoded\r\n\r\nxyz\r\n",
             400,
         ),
         (
-            b"POST /query?u=root&p=Toor-1 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n"
+            b"POST /query?u=root&p=Toor-1 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
             b"Content-Type: application/x-www-form-urlencoded\r\n\r\n0\r\nX: " + b"y" * 600_000,
             431,
         ),
@@ -145,12 +149,15 @@ def test_what_comes_behind_a_whole_request_does_not_cost_its_answer(quick: Serve
 def test_a_client_that_has_said_all_hears_its_answer(quick: Server) -> None:
     with closing(connected(quick)) as line:
         line.sendall(
-            b"POST /query?u=root&p=Toor-1&q=SHOW+USERS HTTP/1.1\r\nContent-Length: 0\r\n\r\n"
+            b"POST /query?u=root&p=Toor-1&q=SHOW+USERS HTTP/1.1\r\nHost: x\r\n"
+            b"Content-Length: 0\r\n\r\n"
         )
         line.shutdown(socket.SHUT_WR)
         assert b'"user"' in heard(line)
     with closing(connected(quick)) as line:
-        line.sendall(b"POST /query?u=root&p=Toor-1 HTTP/1.1\r\nContent-Length: 9\r\n\r\nq=")
+        line.sendall(
+            b"POST /query?u=root&p=Toor-1 HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nq="
+        )
         line.shutdown(socket.SHUT_WR)
         heard(line)  # it ends, whatever is said
 
@@ -172,7 +179,8 @@ def test_http_1_0_is_answered_in_one_piece_and_closed(quick: Server) -> None:
 
 def test_an_offer_does_not_keep_a_connection_open_that_is_to_be_closed(quick: Server) -> None:
     answer = conversation(
-        quick, b"GET /ping HTTP/1.1\r\nConnection: close, Upgrade\r\nUpgrade: h2c\r\n\r\n"
+        quick,
+        b"GET /ping HTTP/1.1\r\nHost: x\r\nConnection: close, Upgrade\r\nUpgrade: h2c\r\n\r\n",
     )
     assert status(answer) == 204 and b"connection: close" in answer
 
@@ -221,3 +229,53 @@ def test_a_connection_more_than_the_limit_is_closed_at_once(serve: Callable[...,
 
 def once(server: Server) -> bytes:
     return conversation(server, PING.replace(b"Host: x", b"Host: x\r\nConnection: close"))
+
+
+def resident(server: Server) -> int:
+    """Bytes of memory of the server's process."""
+    assert server.process is not None
+    lines = Path(f"/proc/{server.process.pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmRSS"))
+
+
+def test_unfinished_heads_share_one_budget_of_memory(serve: Callable[..., Server]) -> None:
+    server = serve().bootstrap()
+    before = resident(server)
+    fields = b"".join(b"X-%d: " % number + b"y" * 8000 + b"\r\n" for number in range(30))
+    with ExitStack() as stack:
+        lines = []
+        for _ in range(400):
+            line = stack.enter_context(closing(connected(server)))
+            line.sendall(PING[:-2] + fields)
+            lines.append(line)
+        refused = heard(lines[0])  # the one that began first makes room
+        assert status(refused) == 408
+        # 400 of them would be 96 MB.
+        assert resident(server) - before < 50_000_000
+        # A head that is sent at once is not refused because of the others, however long it is.
+        assert status(conversation(server, QUERY_CLOSED + fields + b"\r\n")) == 200
+        lines[-1].sendall(b"Connection: close\r\n\r\n")
+        assert status(heard(lines[-1])) == 204
+
+
+QUERY_CLOSED = (
+    b"GET /query?u=root&p=Toor-1&q=SHOW+USERS HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+)
+
+
+def test_a_statement_of_64_kilobytes_fits_into_a_url(quick: Server) -> None:
+    head = QUERY_CLOSED.replace(b"SHOW+USERS", b"SHOW+USERS" + b"+" * 65_536)
+    for end in (b"\r\n", b"Content-Length: 1\r\n\r\nx"):
+        assert status(conversation(quick, head + end)) == 200
+
+
+def test_a_small_body_size_refuses_neither_queries_nor_logins(serve: Callable[..., Server]) -> None:
+    server = serve(HEADGATE_HTTP_MAX_BODY_SIZE="1").bootstrap("CREATE DATABASE db")
+    assert server.query("SHOW USERS").status == 200
+    multipart = b'--x\r\nContent-Disposition: form-data; name="q"\r\n\r\nSHOW USERS\r\n--x--\r\n'
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+    assert server.request("POST", "/query", multipart, kind, ROOT).status == 200
+    assert server.request("POST", "/write?db=db", b"m v=1", basic=ROOT).status == 413
+    small = serve(HEADGATE_HTTP_MAX_QUERY_SIZE="20", HEADGATE_HTTP_MAX_BODY_SIZE="0")
+    assert small.query("SHOW USERS", None, pad="x" * 40).status == 413
+    assert small.request("POST", "/query", multipart * 1_200, kind).status == 413

@@ -15,6 +15,15 @@ QUERY = b"GET /query?q=SHOW+USERS HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
 
 
 @pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with an upstream store, which answers nothing at once."""
+    flags = ("--upstream", "http://127.0.0.1:1", "--protocol", "loki")
+    server = Server(tmp_path_factory.mktemp("gateway") / "s.db", flags).start().bootstrap()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = Server(tmp_path_factory.mktemp("hostile") / "s.db").start().bootstrap()
     yield server
@@ -51,6 +60,114 @@ def test_what_two_readers_may_read_in_two_ways_is_refused(server: Server, lines:
     answer = conversation(server, head + b"\r\nabcde" + QUERY + b"\r\n")
     assert status(answer) == 400 and answer.count(b"HTTP/1.1") == 1
     assert b"root" not in answer
+
+
+FORM = b"Content-Type: application/x-www-form-urlencoded\r\n"
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+BODY = b"\r\nc\r\nq=SHOW+USERS\r\n0\r\n\r\n"
+POST = b"POST /query?u=root&p=Toor-1 HTTP/1.%d\r\n"
+GET = b"GET /query?q=SHOW+USERS&u=root&p=Toor-1"
+SOCKET = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+HOST = b"Host: x\r\n"
+
+
+@pytest.mark.parametrize(
+    ("request_", "expected"),
+    [
+        (POST % 1 + HOST + FORM + CHUNKED + BODY, 200),
+        (POST % 1 + HOST + FORM + b"Transfer-Encoding: \tChunked \r\n" + BODY, 200),
+        (POST % 1 + HOST + FORM + b"Transfer-Encoding: gzip, chunked\r\n" + BODY, 501),
+        (POST % 1 + HOST + FORM + b"Transfer-Encoding: x, chunked\r\n" + BODY, 501),
+        (POST % 1 + HOST + FORM + b"Transfer-Encoding: chunked, chunked\r\n" + BODY, 400),
+        (POST % 1 + HOST + FORM + b"Transfer-Encoding: gzip\r\n" + CHUNKED + BODY, 400),
+        (POST % 1 + HOST + FORM + CHUNKED + CHUNKED + BODY, 400),
+        (POST % 0 + HOST + FORM + CHUNKED + BODY, 400),
+        (POST % 0 + FORM + b"Transfer-Encoding: gzip, chunked\r\n" + BODY, 400),
+        (GET + b" HTTP/1.1\r\n" + HOST + b"\r\n", 200),
+        (GET + b" HTTP/1.1\r\nHost:\r\n\r\n", 200),
+        (GET + b" HTTP/1.1\r\nHost: [::1]:8086\r\n\r\n", 200),
+        (GET + b" HTTP/1.1\r\nHost: head_gate.example:8086\r\n\r\n", 200),
+        (GET + b" HTTP/1.0\r\n\r\n", 200),
+        (GET + b" HTTP/1.1\r\n\r\n", 400),
+        (GET + b" HTTP/1.1\r\n" + HOST + HOST + b"\r\n", 400),
+        (GET + b" HTTP/1.1\r\n" + HOST + b"HOST: y\r\n\r\n", 400),
+        (GET + b" HTTP/1.0\r\n" + HOST + HOST + b"\r\n", 400),
+        (GET + b" HTTP/1.1\r\nHost: x y\r\n\r\n", 400),
+        (GET + b" HTTP/1.1\r\nHost: x, y\r\n\r\n", 400),
+        (GET + b" HTTP/1.1\r\nHost: u@x\r\n\r\n", 400),
+        (GET + b" HTTP/1.1\r\nHost: x/y\r\n\r\n", 400),
+        (GET + b" HTTP/1.1\r\nHost: \xa0x\r\n\r\n", 400),
+        (GET + b"\r\n\r\n", 400),
+        (GET + b" HTTP/0.9\r\n\r\n", 400),
+        (GET + b" HTTP/1.2\r\n" + HOST + b"\r\n", 400),
+        (GET + b" HTTP/2.0\r\n" + HOST + b"\r\n", 400),
+        (GET + b" HTTP/1.1\r\n" + SOCKET + b"\r\n", 400),
+        (GET + b" HTTP/1.1\r\n" + SOCKET + HOST + HOST + b"\r\n", 400),
+        (GET + b" HTTP/1.1\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n", 400),
+    ],
+)
+@pytest.mark.parametrize("ahead", [0, 3])
+@pytest.mark.parametrize("behind", ["server", "gateway"])
+def test_faulty_framing_is_refused_on_every_way(
+    request: pytest.FixtureRequest, behind: str, request_: bytes, expected: int, ahead: int
+) -> None:
+    server: Server = request.getfixturevalue(behind)
+    before = GET + b" HTTP/1.1\r\n" + HOST + b"\r\n"
+    after = GET + b" HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n"
+    answer = conversation(server, before * ahead + request_ + after)
+    statuses = [int(part[:3]) for part in answer.split(b"HTTP/1.1 ")[1:]]
+    one_more = [200] if expected == 200 and b"HTTP/1.0" not in request_ else []
+    assert statuses == [200] * ahead + [expected] + one_more
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"Accept": "text/csv\u00a0"}, "application/json"),
+        ({"Accept": "\u0085text/csv"}, "application/json"),
+        ({"Accept": " text/csv\t;\tq=1 "}, "text/csv"),
+        ({"Accept": "text/csv;q=\u00a00.5, application/json;q=0.1"}, "application/json"),
+        ({"Accept": "text/csv;q=0_5, application/json;q=0.1"}, "application/json"),
+        ({"Accept": "text/csv;q=0.5, application/json;q=0.1"}, "text/csv"),
+    ],
+)
+def test_white_space_of_http_is_blank_and_tab(
+    server: Server, headers: dict[str, str], expected: str
+) -> None:
+    raw = [(name, value.encode("latin-1").decode("latin-1")) for name, value in headers.items()]
+    lines = "".join(f"{name}: {value}\r\n" for name, value in raw).encode("latin-1")
+    answer = conversation(server, QUERY + LOGIN + lines + b"\r\n")
+    assert f"content-type: {expected}".encode() in answer, answer
+
+
+@pytest.mark.parametrize("odd", [b"\xa0", b"\x85", b"\xc2\xa0"])
+def test_a_media_type_with_other_white_space_is_another(server: Server, odd: bytes) -> None:
+    kind = b"Content-Type: application/x-www-form-urlencoded%s\r\nConnection: close\r\n"
+    body = b"Content-Length: 12\r\n\r\nq=SHOW+USERS"
+    for blank, expected in ((b" \t", 200), (b"\t;charset=x", 200), (odd, 400)):
+        head = POST % 1 + HOST + kind % blank
+        assert status(conversation(server, head + body)) == expected
+
+
+@pytest.mark.parametrize("odd", [b"\x1c", b"\x1d", b"\x1e", b"\x1f", b"\x0b", b"\x0c"])
+def test_control_characters_in_a_header_are_refused(server: Server, odd: bytes) -> None:
+    for line in (b"Accept: text/csv" + odd, b"Content-Type: x" + odd, b"Authorization: " + odd):
+        assert status(conversation(server, QUERY + LOGIN + line + b"\r\n\r\n")) == 400
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("%C2%A0%C2%85%E3%80%80%0B%0C%20SHOW%20USERS%E2%80%A8", 200),
+        ("%1CSHOW%20USERS", 400),
+        ("SHOW%20USERS%1F", 400),
+        ("%1D", 400),
+    ],
+)
+def test_the_ends_of_a_query_are_trimmed_as_go_trims(
+    server: Server, text: str, expected: int
+) -> None:
+    assert server.request("GET", f"/query?q={text}", basic=ROOT).status == expected
 
 
 @pytest.mark.parametrize(

@@ -40,14 +40,15 @@ def test_what_the_work_raises_comes_back() -> None:
 def _order(pool: Pool, calls: list[tuple[str, int]]) -> list[str]:
     """The keys of *calls* in the order in which *pool* makes them, after one that it waits for."""
     begin, made = threading.Event(), list[str]()
-    first = pool.submit(begin.wait, "first")
+    first = pool.submit(begin.wait, ("first",))
     futures = [
-        pool.submit(lambda key=key: made.append(key), key)  # type: ignore[misc]
+        pool.submit(lambda key=key: made.append(key), tuple(key.split()))  # type: ignore[misc]
         for key, count in calls
         for _ in range(count)
     ]
     begin.set()
-    for future in [first, *futures]:
+    first.result(10)
+    for future in futures:
         future.result(10)
     return made
 
@@ -58,14 +59,39 @@ def test_keys_take_turns_however_many_calls_each_has() -> None:
     pool.close()
 
 
+def test_groups_take_turns_and_in_a_group_its_keys() -> None:
+    pool = Pool(1, 100)
+    calls = [("known u1", 2), ("fresh u1", 3), ("fresh u2", 2), ("fresh u3", 1)]
+    assert _order(pool, calls) == [
+        *("known u1", "fresh u1", "known u1", "fresh u2", "fresh u3", "fresh u1", "fresh u2"),
+        "fresh u1",
+    ]
+    pool.close()
+
+
+def test_a_key_has_a_share_of_its_groups_places() -> None:
+    pool, done = Pool(1, 9, share=3, each=2), threading.Event()
+    running = pool.submit(done.wait)
+    waiting = [pool.submit(int, ("a", "x")) for _ in range(2)]
+    with pytest.raises(Overloaded):
+        pool.submit(int, ("a", "x"))
+    waiting.append(pool.submit(int, ("a", "y")))
+    with pytest.raises(Overloaded):
+        pool.submit(int, ("a", "z"))
+    waiting.append(pool.submit(int, ("b", "x")))
+    done.set()
+    assert running.result(10) and [future.result(10) for future in waiting] == [0] * 4
+    pool.close()
+
+
 def test_a_key_has_a_share_of_the_queue_and_of_the_threads() -> None:
     pool, done = Pool(3, 6, share=2, at_once=1), threading.Event()
-    running = pool.submit(done.wait, "a")
-    waiting = [pool.submit(done.wait, "a") for _ in range(2)]
+    running = pool.submit(done.wait, ("a",))
+    waiting = [pool.submit(done.wait, ("a",)) for _ in range(2)]
     with pytest.raises(Overloaded):
-        pool.submit(int, "a")
+        pool.submit(int, ("a",))
     # The other threads are there for others.
-    assert pool.submit(int, "b").result(10) == 0
+    assert pool.submit(int, ("b",)).result(10) == 0
     assert not any(future.running() for future in waiting)
     done.set()
     assert all(future.result(10) for future in [running, *waiting])

@@ -63,7 +63,8 @@ def test_an_answer_under_way_is_sent_to_its_end_at_sigterm(server: Server) -> No
     body = "u=&q=" + "%3B".join(["SHOW+DATABASES"] * 600)
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as line:
         line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 18)
-        head = f"POST /query?u=root&p=Toor-1 HTTP/1.1\r\n{form}Content-Length: {len(body)}\r\n\r\n"
+        fields = f"Host: x\r\n{form}Content-Length: {len(body)}"
+        head = f"POST /query?u=root&p=Toor-1 HTTP/1.1\r\n{fields}\r\n\r\n"
         line.sendall((head + body).encode())
         answer = line.recv(4096)
         assert server.process is not None

@@ -11,6 +11,7 @@ from headgate_server.metrics import Metrics
 from headgate_server.reply import Fields
 from headgate_server.request import Request
 from headgate_server.serving.connection import Connection
+from headgate_server.serving.heads import Heads
 from headgate_server.serving.inbox import Answer, Inbox
 from headgate_server.serving.limits import Limits
 
@@ -81,7 +82,9 @@ def run(steps: Callable[[Connection, Line], Awaitable[None]]) -> list[bytes]:
         config = uvicorn.Config(application, ws="none", interface="asgi3", log_config=None)
         config.load()
         inbox, state, loop = Inbox(application), ServerState(), asyncio.get_running_loop()
-        connection = Connection(LIMITS, Metrics(), application, inbox, config, state, {}, loop)
+        connection = Connection(
+            LIMITS, Heads(), Metrics(), application, inbox, config, state, {}, loop
+        )
         line = Line()
         connection.connection_made(line)
         await steps(connection, line)

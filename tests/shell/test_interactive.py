@@ -220,9 +220,12 @@ def test_a_new_password_is_asked_for_twice_and_kept_nowhere(
         ready,
         *("\\password alice", "one-Zk7", "two-Zk7", "\\password alice", "new'\"Zk7", "new'\"Zk7"),
         *("\\password", "Ro0t-Zk7", "Ro0t-Zk7", "\\du alice"),
+        *("\\password alice", "", "\\password nobody", "Zk7", "Zk7"),
     )
     shown = capsys.readouterr().out
-    assert "ERR: the two are not the same, or empty: nothing changed\n" in shown
+    assert "ERR: the two passwords differ: nothing changed\n" in shown
+    assert "ERR: the password is empty: nothing changed\n" in shown
+    assert "ERR: user not found: nobody\n" in shown
     assert "New password set for alice\nNew password set for root\n" in shown
     assert "metrics  READ" in shown and session.password == "Ro0t-Zk7"
     assert ready.query("SHOW DATABASES", ("alice", "new'\"Zk7")).status == 200

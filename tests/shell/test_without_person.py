@@ -123,6 +123,48 @@ def test_points_that_are_refused_fail_an_import(influxd: Influxd, tmp_path: Path
     assert done.stderr.endswith("cpu v=1\ncpu v=2\nERROR: 2 points were not inserted\n")
 
 
+MIXED = """\
+# DDL
+CREATE DATABASE mixed
+# DML
+# CONTEXT-DATABASE: mixed
+cpu v=1 1
+cpu v=2 2
+# CONTEXT-DATABASE: nowhere
+cpu v=3 3
+"""
+
+
+def test_an_import_sums_up_whatever_was_written(influxd: Influxd, tmp_path: Path) -> None:
+    path = tmp_path / "export"
+    for content, status, summary in (
+        (MIXED, 1, ["Processed 1 commands", "Processed 2 inserts", "Failed 1 inserts"]),
+        ("# DDL\nCREATE DATABASE mixed\n# DML\n", 0, []),
+    ):
+        path.write_text(content)
+        done = shell(influxd.port, *REAL_LOGIN, "-import", "-path", str(path))
+        assert done.returncode == status
+        assert [line.split(" ", 2)[2] for line in done.stdout.splitlines()] == summary
+        assert done.stderr.endswith("ERROR: 1 point was not inserted\n") == (status == 1)
+
+
+def test_an_import_that_breaks_off_sums_up_what_was_written(
+    influxd: Influxd, tmp_path: Path
+) -> None:
+    path = tmp_path / "export.gz"
+    lines = "".join(f"cpu v=1 {number}\n" for number in range(60_000))
+    whole = gzip.compress(
+        f"# DDL\nCREATE DATABASE cut\n# DML\n# CONTEXT-DATABASE: cut\n{lines}".encode()
+    )
+    path.write_bytes(whole[: len(whole) // 2])
+    done = shell(influxd.port, *REAL_LOGIN, "-import", "-compressed", "-path", str(path))
+    assert done.returncode == 1 and done.stderr.endswith("it ends too soon, or is damaged\n")
+    said = [line.split(" ", 2)[2] for line in done.stdout.splitlines()]
+    assert said[0] == "Processed 1 commands" and said[2] == "Failed 0 inserts"
+    written = int(said[1].split()[1])
+    assert 0 < written < 60_000 and written % 5000 == 0
+
+
 @pytest.mark.parametrize(
     ("flags", "error"),
     [

@@ -1,5 +1,6 @@
 """The header Accept, and which format it asks for, as InfluxDB 1.8 negotiates."""
 
+import re
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -11,6 +12,7 @@ from headgate_server.formats.msgpack_format import MessagePack
 # The first that a range matches is taken: `*/*` is JSON, `text/*` is CSV.
 _OFFERED = ("application/json", "application/csv", "text/csv", "application/x-msgpack")
 _JSON = {pretty: Json(pretty=pretty) for pretty in (False, True)}
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _LONGEST = 1024  # so much of the header counts
 
 
@@ -62,8 +64,7 @@ def _quality(parameters: list[str]) -> float:
     for parameter in parameters:
         name, _, value = parameter.partition("=")
         if name.strip(" \t").lower() == "q":
-            try:
-                return float(value)
-            except ValueError:
-                return 0
+            # float() takes more than a number: "1_0", and white space such as U+001C or U+00A0.
+            number = value.strip(" \t")
+            return float(number) if _NUMBER.fullmatch(number) else 0
     return 1

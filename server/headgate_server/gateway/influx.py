@@ -35,7 +35,7 @@ from headgate_server.gateway.client import Incoming
 from headgate_server.gateway.upstream import Upstream
 from headgate_server.pool import Run
 
-_OURS = (
+OURS = (
     *(CreateUser, DropUser, SetPassword, ShowUsers, ShowGrants, ShowDatabases),
     *(Grant, GrantAdmin, Revoke, RevokeAdmin),
 )
@@ -104,7 +104,7 @@ class InfluxStore:
         """Whether Headgate answers *statement* itself."""
         if isinstance(statement, CreateDatabase | DropDatabase):
             return not self._keeps_databases
-        return isinstance(statement, _OURS)
+        return isinstance(statement, OURS)
 
     async def text(self, statement: Statement) -> str:
         """What is sent for *statement*: it was read back as the same. Raises UnparseError."""
@@ -153,7 +153,7 @@ class Nowhere(InfluxStore):
         """Asks nobody."""
 
     def is_ours(self, statement: Statement) -> bool:
-        return isinstance(statement, (CreateDatabase, *_OURS))
+        return isinstance(statement, (CreateDatabase, *OURS))
 
     async def result(self, statement: Statement, asked: Asked, grow: Grow = uncounted) -> Result:
         if isinstance(statement, DropDatabase):

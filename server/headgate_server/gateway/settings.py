@@ -4,11 +4,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_network
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from headgate_server.options import Read, among, boolean, positive, read_options, text, texts
+from headgate_server.textfile import read_text
 
 # Those that speak InfluxQL or line protocol have databases; the others call them tenants.
 INFLUX = ("influxdb1", "influxdb2", "influxdb3")
@@ -201,7 +201,7 @@ def _tokens(given: dict[str, Any]) -> TenantTokens:
     except ValueError as error:
         raise ValueError(f"jwt: {error}") from None
     # In a file one a line: any of them may have signed.
-    secrets = tuple(line.strip() for line in secret.split("\n") if line.strip())
+    secrets = tuple(one for line in secret.split("\n") if (one := line.strip(" \t\r")))
     return TenantTokens(**values, secrets=secrets)
 
 
@@ -213,7 +213,7 @@ def _take_secret(given: dict[str, Any], key: str) -> None:
     if key in given:
         raise ValueError(f"{key} and {key}-file: expected one of them")
     try:
-        content = Path(text(path)).read_text("utf-8").strip()
+        content = read_text(text(path)).strip(" \t\r\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "no UTF-8"
         raise ValueError(f"{key}-file {path}: {reason}") from None

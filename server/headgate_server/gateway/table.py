@@ -5,9 +5,9 @@ import tomllib
 from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 
 from headgate_server.gateway.settings import Route, UpstreamSettings, read_route
+from headgate_server.textfile import read_text
 
 _STAR = r"[^/]+"
 
@@ -56,7 +56,7 @@ def table_for(settings: UpstreamSettings) -> Table:
     """
     if settings.table:
         try:
-            shipped = _read(Path(settings.table).read_text("utf-8"))
+            shipped = _read(read_text(settings.table))
         except OSError as error:
             raise ValueError(f"table {settings.table}: {error.strerror}") from None
         except ValueError as error:

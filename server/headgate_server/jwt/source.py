@@ -1,10 +1,10 @@
 """Where keys come from: a file or a value, read once, or a URL, asked again and again."""
 
-from pathlib import Path
 from typing import Protocol
 
 from headgate_server.jwt.keys import Keys, UnusableKey, from_jwks, from_pem
 from headgate_server.jwt.settings import SOURCES, JwtSettings
+from headgate_server.textfile import read_text
 
 
 class KeysUnavailable(Exception):
@@ -68,11 +68,13 @@ def fixed(option: str, settings: JwtSettings) -> Fixed:
     text = getattr(settings, option.replace("-", "_")).encode()
     try:
         if option.endswith("-file"):
-            text = Path(text.decode()).read_bytes()
+            text = read_text(text.decode()).encode()
         if option.startswith("jwk"):
             return Fixed(from_jwks(text))
         return Fixed([from_pem(text, settings.key_id or None)])
     except OSError as error:
         raise ValueError(f"{option}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{option}: no UTF-8") from None
     except UnusableKey as error:
         raise ValueError(f"{option}: {error}") from None

@@ -8,6 +8,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from headgate_server.serving.heads import Heads
 from headgate_server.serving.limits import Limits
 
 
@@ -17,6 +18,7 @@ class Bounded(HttpToolsProtocol):
     def __init__(
         self,
         limits: Limits,
+        heads: Heads,
         config: Config,
         server_state: ServerState,
         app_state: dict[str, Any],
@@ -24,10 +26,20 @@ class Bounded(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._limits = limits
+        self._heads = heads
         self._deadline = math.inf  # for what is being read, or for the next request
         self._write_deadline = math.inf  # for the client to take what was sent
         self._reading = False  # between a request's first byte and its last
         self._unsent = 0
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._heads.release(self)
+        super().connection_lost(exc)
+
+    def make_room(self) -> None:
+        """Ends the request whose head is not complete, as if its client were too slow."""
+        self._refuse(408)
+        self.url, self.headers = b"", []
 
     def pause_writing(self) -> None:
         self._unsent = self.transport.get_write_buffer_size()

@@ -20,7 +20,9 @@ from headgate_server.reply import Fields
 from headgate_server.request import Request
 from headgate_server.serving.bounded import Bounded
 from headgate_server.serving.farewell import farewell
+from headgate_server.serving.framing import faulty
 from headgate_server.serving.head import Heard, head
+from headgate_server.serving.heads import Heads
 from headgate_server.serving.inbox import Answer, Answering, Inbox
 from headgate_server.serving.limits import Limits
 from headgate_server.serving.websocket import WebSocketConnection
@@ -52,6 +54,7 @@ class Connection(Bounded):
     def __init__(
         self,
         limits: Limits,
+        heads: Heads,
         metrics: Metrics,
         application: Answering,
         inbox: Inbox,
@@ -60,15 +63,16 @@ class Connection(Bounded):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        super().__init__(limits, config, server_state, app_state, _loop)
+        super().__init__(limits, heads, config, server_state, app_state, _loop)
         self._metrics = metrics
         self._application = application
         self._inbox = inbox
         self._outbox = outbox()
         self._in_head = True
-        self._head_size = 0
-        self._fields = 0
+        self._head_size = self._fields = 0
+        self._version, self._hosts, self._codings = "", list[bytes](), list[bytes]()
         self._unheard = 0  # bytes that httptools has told nothing about
+        self._arrived = 0  # bytes of the head that is not complete, or a little more
         self._status = 400
         self._deaf = False  # to what still comes
         self._eof = False
@@ -146,6 +150,10 @@ class Connection(Bounded):
             return
         if self._unheard > _LARGEST_HEAD:
             self._refuse(431)
+            return
+        in_head = self._in_head and self._reading
+        self._arrived = self._arrived + len(data) if in_head else self._unheard
+        self._heads.hold(self, 0 if self._deaf else self._arrived)
 
     def _feed(self, data: bytes) -> None:
         try:
@@ -185,6 +193,7 @@ class Connection(Bounded):
 
     def _refuse(self, status: int) -> None:
         """Ends the connection with *status*, behind the answers that are under way."""
+        self._heads.release(self)
         self._settle()
         if self._deaf:
             return  # that was the last answer
@@ -196,8 +205,7 @@ class Connection(Bounded):
             self._break_off(status)
             return
         self._metrics.request("other", "other", status, 0)
-        address = self.client[0].removeprefix("::ffff:") if self.client is not None else "unix"
-        logs.malformed(address, status)
+        logs.malformed(self.client[0].removeprefix("::ffff:") if self.client else "unix", status)
         if self._busy():
             self._last_word = status
         else:
@@ -230,7 +238,8 @@ class Connection(Bounded):
         # What ASGI wants to know besides is made when it is asked: see _begin.
         self.url, self.headers, self.expect_100_continue = b"", [], False
         self._reading = self._in_head = self._bare = True
-        self._head_size = self._fields = self._unheard = 0
+        self._head_size = self._fields = self._unheard = self._arrived = 0
+        self._hosts, self._codings = [], []
         self._deadline = self._in(self._limits.read_header)
 
     def on_url(self, url: bytes) -> None:
@@ -249,6 +258,10 @@ class Connection(Bounded):
         if not self._in_head:
             return  # a trailer: nobody asked for it
         name = name.lower()
+        if name == b"host":
+            self._hosts.append(value)
+        elif name == b"transfer-encoding":
+            self._codings.append(value)
         if name in _OF_A_BODY and value != b"0":
             self._bare = False
             self.expect_100_continue |= name == b"expect" and value.lower() == b"100-continue"
@@ -257,6 +270,9 @@ class Connection(Bounded):
     def on_headers_complete(self) -> None:
         if self._deaf:
             self._refuse_from_callback(400)  # what follows the last answer is not looked at
+        self._version = self.parser.get_http_version()
+        if status := faulty(self._version, self._hosts, self._codings):
+            self._refuse_from_callback(status)
         if len(self.pipeline) >= _MOST_PIPELINED:
             self._refuse_from_callback(429)
         if self.parser.should_upgrade():
@@ -274,9 +290,12 @@ class Connection(Bounded):
         self._held = False
         url, headers, expect = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
-        self.url, self.headers, self.expect_100_continue = url, headers, expect
+        # httptools refuses to split a URL of 64 KiB.
+        self.url, _, query = url.partition(b"#")[0].partition(b"?")
+        self.headers, self.expect_100_continue = headers, expect
         cast(Any, self.scope)["headers"] = headers
         super().on_headers_complete()
+        self.url, cast(Any, self.scope)["query_string"] = url, query
         self._deadline = self._in(self._limits.read)
 
     def on_chunk_header(self) -> None:
@@ -319,9 +338,8 @@ class Connection(Bounded):
         path = url.partition(b"?")[0]
         if b"#" in url or not self._application.may_answer(method, path):
             return False
-        version = self.parser.get_http_version()
-        keep = version != "1.0" and self.parser.should_keep_alive()
-        self._waiting = Request(method, url, self.headers, self.client, version, keep)
+        keep = self._version != "1.0" and self.parser.should_keep_alive()
+        self._waiting = Request(method, url, self.headers, self.client, self._version, keep)
         self._deadline = self._in(self._limits.idle)
         self._inbox.put(self)
         return True

@@ -31,7 +31,7 @@ def head(method: bytes, url: bytes, version: str, fields: Fields, *, offer: bool
             lines.append(name + b": " + value)
             continue
         if name == b"connection":
-            tokens = (token.strip() for token in value.split(b","))
+            tokens = (token.strip(b" \t") for token in value.split(b","))
             value = b", ".join(token for token in tokens if token.lower() != b"upgrade")
         if name != b"upgrade":
             lines.append(name + b": " + value)

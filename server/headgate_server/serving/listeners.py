@@ -1,5 +1,6 @@
 """The sockets that a server listens on: TCP, and perhaps a unix socket."""
 
+import errno
 import grp
 import os
 import socket
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from headgate_server.settings import Settings
 
 _BACKLOG = 2048
+_LONGEST_PATH = 107  # bytes of a unix socket on Linux
 
 
 class CannotListen(Exception):
@@ -51,24 +53,70 @@ def listen(settings: Settings) -> Listeners:
         raise
 
 
-def _tcp(host: str, port: int) -> socket.socket:
+def try_tcp(host: str, port: int) -> None:
+    """Raises CannotListen if `listen` could not take that address. No client can connect to it."""
+    _bound(host, port).close()
+
+
+def try_unix(settings: Settings) -> None:
+    """Raises CannotListen if `listen` could not create the unix socket. Changes nothing."""
+    path = settings.bind_socket
     try:
-        if not host and socket.has_dualstack_ipv6():
-            return socket.create_server(
-                ("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=_BACKLOG
-            )
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        _is_left_over(path)
+        folder = os.path.dirname(os.path.abspath(path))
+        if not os.access(folder, os.W_OK | os.X_OK):
+            number = errno.EACCES if os.path.isdir(folder) else errno.ENOENT
+            raise OSError(number, os.strerror(number))
+        if settings.unix_socket_group:
+            group = grp.getgrnam(settings.unix_socket_group).gr_gid
+            if os.geteuid() != 0 and group not in (os.getegid(), *os.getgroups()):
+                raise OSError(
+                    errno.EPERM, f"this user is not in group {settings.unix_socket_group}"
+                )
+    except (OSError, KeyError) as error:
+        raise _cannot(path, error) from None
+
+
+def _tcp(host: str, port: int) -> socket.socket:
+    listener = _bound(host, port)
+    try:
+        listener.listen(_BACKLOG)
     except OSError as error:
-        where = f"{f'[{host}]' if ':' in host else host}:{port}"
-        raise CannotListen(f"cannot listen on {where}: {error.strerror}") from None
+        listener.close()
+        raise _cannot(_where(host, port), error) from None
+    return listener
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket that has the address, and does not listen yet. Raises CannotListen."""
+    both = not host and socket.has_dualstack_ipv6()
+    listener = socket.socket(socket.AF_INET6 if both or ":" in host else socket.AF_INET)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if listener.family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(not both))
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise _cannot(_where(host, port), error) from None
+    return listener
+
+
+def _where(host: str, port: int) -> str:
+    return f"{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _cannot(where: str, error: OSError | KeyError) -> CannotListen:
+    reason = error.strerror or str(error) if isinstance(error, OSError) else "no such group"
+    return CannotListen(f"cannot listen on {where}: {reason}")
 
 
 def _unix(settings: Settings) -> socket.socket:
     path = settings.bind_socket
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        _clear(path)
+        if _is_left_over(path):
+            os.unlink(path)
         # For nobody else, until it has its mode: the process's mask would let others in.
         mask = os.umask(0o177)
         try:
@@ -81,22 +129,24 @@ def _unix(settings: Settings) -> socket.socket:
         listener.listen(_BACKLOG)
     except (OSError, KeyError) as error:
         listener.close()
-        reason = error.strerror or str(error) if isinstance(error, OSError) else "no such group"
-        raise CannotListen(f"cannot listen on {path}: {reason}") from None
+        raise _cannot(path, error) from None
     return listener
 
 
-def _clear(path: str) -> None:
-    """Removes the socket that a killed server left. Raises OSError if it is not that."""
-    try:
-        if not stat.S_ISSOCK(os.stat(path).st_mode):
-            raise OSError(0, "there is a file of that name")
-    except FileNotFoundError:
-        return
+def _is_left_over(path: str) -> bool:
+    """Whether a killed server left the socket *path*. Raises OSError if it is another file, or if
+    a server listens there.
+    """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:
+            if not stat.S_ISSOCK(os.stat(path).st_mode):
+                raise OSError(0, "there is a file of that name")
             probe.connect(path)
+        except FileNotFoundError:
+            # Of a path that is too long the system says the same.
+            if len(os.fsencode(path)) > _LONGEST_PATH:
+                raise OSError(errno.ENAMETOOLONG, "AF_UNIX path too long") from None
+            return False
         except ConnectionRefusedError:
-            os.unlink(path)
-            return
+            return True
     raise OSError(0, "a server is listening there already")

@@ -1,8 +1,6 @@
 """`headgate serve`, from its settings to its end."""
 
-import os
 import resource
-import stat
 from dataclasses import replace
 from importlib.metadata import version
 
@@ -10,14 +8,11 @@ from headgate_engine import AuditFile, SqliteStore, StoreError, Unavailable
 from headgate_server import logs
 from headgate_server.metrics import shared_folder
 from headgate_server.serving.listeners import listen
+from headgate_server.serving.preflight import check, warnings
 from headgate_server.serving.supervisor import Supervisor
-from headgate_server.serving.tls import Certificate
 from headgate_server.serving.worker import end_well, work
 from headgate_server.settings import Settings
 from headgate_server.setup import new_setup_token
-
-# RFC 7518, section 3.2, for HS256.
-_SHORTEST_SECRET = 32
 
 
 def serve(settings: Settings) -> int:
@@ -25,15 +20,14 @@ def serve(settings: Settings) -> int:
 
     Raises StoreError, CannotListen or CertificateError before the first request.
     """
-    logs.set_up(settings.log_format, access=settings.log_enabled)
+    logs.set_up(settings.log_format, access=settings.log_enabled, timed=True)
     end_well()
     # Passwords pass through the memory: no core of it is left on a disk.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # As many connections as the system lets us have: idle strangers shut nobody out so soon.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    if settings.https_enabled:
-        Certificate(settings.https_certificate, settings.https_private_key)
+    check(settings)
     listeners = listen(settings)
     try:
         settings = _open_once(settings)
@@ -76,19 +70,8 @@ def _open_once(settings: Settings) -> Settings:
             f"upgraded store {settings.store_path} from version {upgraded};"
             f" as it was it is {settings.store_path}.v{upgraded}"
         )
-    mode = stat.S_IMODE(os.stat(settings.store_path).st_mode)
-    if mode & 0o077:
-        logs.warn(
-            f"others than its owner may use store {settings.store_path} (mode {mode:04o}):"
-            " it should have mode 0600"
-        )
-    if settings.exposed():
-        logs.warn(
-            f"passwords and tokens cross the network in the clear: {settings.bind_address} is not"
-            " this machine alone, and https-enabled is not set"
-        )
-    if 0 < len(settings.shared_secret.encode()) < _SHORTEST_SECRET:
-        logs.warn(f"shared-secret has less than {_SHORTEST_SECRET} bytes: it can be guessed")
+    for warning in warnings(settings):
+        logs.warn(warning)
     if not settings.auth_enabled:
         logs.say("authentication is off: everybody who reaches this server is administrator")
     elif empty:

@@ -18,6 +18,7 @@ from multiprocessing.context import SpawnProcess
 from headgate_server import logs, metrics
 from headgate_server.configuration import ConfigurationError, configure_again
 from headgate_server.serving.listeners import Listeners
+from headgate_server.serving.stacks import held_back
 from headgate_server.serving.tls import CertificateError
 from headgate_server.serving.worker import GRACE_SECONDS, work
 from headgate_server.settings import Settings
@@ -86,7 +87,8 @@ class Supervisor:
         process = _SPAWN.Process(
             target=_serve, args=(self._settings, self._listeners, mouth), name="headgate worker"
         )
-        process.start()
+        with held_back():
+            process.start()
         mouth.close()
         self._workers.append(_Worker(process, ear))
 

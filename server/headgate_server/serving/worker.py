@@ -16,9 +16,11 @@ from headgate_server import logs
 from headgate_server.app import Application
 from headgate_server.configuration import ConfigurationError, configure_again
 from headgate_server.serving.connection import Connection
+from headgate_server.serving.heads import Heads
 from headgate_server.serving.inbox import Inbox
 from headgate_server.serving.limits import Limits
 from headgate_server.serving.listeners import Listeners
+from headgate_server.serving.stacks import show_stacks
 from headgate_server.serving.tls import Certificate, CertificateError
 from headgate_server.serving.websocket import WebSocketConnection
 from headgate_server.settings import Settings
@@ -43,7 +45,7 @@ def work(settings: Settings, listeners: Listeners, started: Callable[[], None] =
     and the process ends with status 1. Calls *started* when it serves. On SIGHUP it reads the
     certificate again. Raises CertificateError.
     """
-    logs.set_up(settings.log_format, access=settings.log_enabled)
+    logs.set_up(settings.log_format, access=settings.log_enabled, timed=True)
     end_well()
     certificate = None
     if settings.https_enabled:
@@ -57,7 +59,7 @@ def work(settings: Settings, listeners: Listeners, started: Callable[[], None] =
         connections=settings.max_connection_limit,
     )
     protocol: Any = partial(
-        Connection, limits, application.metrics, application, Inbox(application)
+        Connection, limits, Heads(), application.metrics, application, Inbox(application)
     )
     config = uvicorn.Config(
         application,
@@ -191,7 +193,10 @@ def _collect_seldom() -> None:
 
 
 def end_well() -> None:
-    """Ends with 0 on a signal before anything is served; a SIGHUP is kept until then."""
+    """Ends with 0 on a signal before anything is served; a SIGHUP is kept until then. SIGUSR1 and
+    SIGUSR2 end nothing.
+    """
+    show_stacks()
     for number in _ENDING:
         signal.signal(number, _leave)
     signal.signal(signal.SIGHUP, lambda number, _: _told_to_reload.append(number))

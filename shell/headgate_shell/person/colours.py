@@ -8,6 +8,7 @@ from prompt_toolkit.lexers import Lexer
 
 from headgate_grammar import Piece, pieces
 from headgate_shell.commands import is_command
+from headgate_shell.space import fields
 
 STYLES = {
     "keyword": "bold ansiblue",
@@ -72,7 +73,7 @@ class InfluxqlLexer(Lexer):
 
 def _hidden_login(line: str) -> str:
     """`auth NAME PASSWORD` with asterisks for what stands behind the name."""
-    words = line.split(maxsplit=2)
+    words = fields(line, 3)
     if len(words) < 3 or words[0].lower() != "auth":
         return line
     shown = line[: len(line) - len(words[2])]

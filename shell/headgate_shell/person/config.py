@@ -50,7 +50,7 @@ def read_config(path: Path) -> tuple[Config, list[str]]:
     Without a file, the defaults.
     """
     try:
-        content = tomllib.loads(path.read_text("utf-8"))
+        content = tomllib.loads(path.read_text("utf-8-sig"))
     except (FileNotFoundError, NotADirectoryError):
         return Config(), []
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from headgate_grammar import accepts, pieces
 from headgate_shell.commands import is_command
+from headgate_shell.space import trim
 
 
 def complete(text: str) -> bool:
@@ -9,7 +10,7 @@ def complete(text: str) -> bool:
 
     An empty line behind it ends it, too.
     """
-    if not text.strip() or is_command(text) or text.endswith("\n"):
+    if not trim(text) or is_command(text) or text.endswith("\n"):
         return True
     last = [text[piece.start : piece.stop] for piece in pieces(text)][-1:]
     if last == [";"]:

@@ -12,6 +12,7 @@ from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 
 from headgate_grammar import ParseError, parse, redact
 from headgate_shell.commands import is_command
+from headgate_shell.space import fields
 
 _STATEMENTS = frozenset(
     "alter create delete drop explain grant kill revoke select set show".split()
@@ -79,7 +80,7 @@ def kept(line: str) -> str:
     Where a password may stand that nothing marks as one, that is nothing: with `auth` or an `@`
     behind a command, and of a statement about users that does not parse.
     """
-    words = line.split(maxsplit=1)
+    words = fields(line, 2)
     first = words[0].rstrip(";").lower() if words else ""
     if first == "auth":
         return ""

@@ -19,10 +19,13 @@ from headgate_shell.person.login import ask_login, ask_new_password, log_in
 from headgate_shell.person.names import Names
 from headgate_shell.person.prompt import lines_prompt, open_editor, prompt_text
 from headgate_shell.person.questions import loss
+from headgate_shell.person.unknown import with_user_names
 from headgate_shell.server import CannotReach, Response
 from headgate_shell.session import Session
 from headgate_shell.show import shown
+from headgate_shell.space import fields, trim
 from headgate_shell.terminal import CommandFailed, Leave, Terminal
+from headgate_shell.visible import visible, visible_lines
 
 # After these the server may have other names, or others may be seen.
 _NEWS = frozenset("create drop grant revoke auth connect".split())
@@ -115,7 +118,7 @@ class _Person:
         sys.stdout.write("Headgate shell: InfluxQL, or `help`\n")
 
     def _take(self, text: str) -> None:
-        words = text.split(maxsplit=1)
+        words = fields(text, 2)
         if not words:
             return
         began = time.monotonic()
@@ -141,7 +144,9 @@ class _Person:
         if not self._reachable:
             self._reachable = True
             sys.stdout.write("Connected again\n")
-        answer = shown(response, self._session, hint="database" in response.first_error)
+        named = with_user_names(text, response)
+        # With the output in a file there is no person to read a hint.
+        answer = shown(named, self._session, hint=self._session.on_terminal)
         _show(answer, paged=self._session.pager)
         self._follow_own_password(text, response)
         return True
@@ -163,7 +168,7 @@ def _confirmed(lost: str) -> bool:
     """Whether the person wants it all the same; Enter alone, Ctrl-C and Ctrl-D are no."""
     asking: PromptSession[str] = PromptSession(history=DummyHistory())
     try:
-        return asking.prompt(f"{lost} Do it? (y/N) ").strip().lower() in ("y", "yes")
+        return trim(asking.prompt(f"{visible(lost)} Do it? (y/N) ")).lower() in ("y", "yes")
     except (EOFError, KeyboardInterrupt):
         return False
 
@@ -177,6 +182,8 @@ def _show(text: str, *, paged: bool) -> None:
     sys.stdout.flush()
     try:
         command = shlex.split(os.environ.get("PAGER", "")) or ["less", "-SRXF"]
-        subprocess.run(command, input=text.encode("utf-8", "replace"), check=False)
+        # `less -R` hands escape sequences on.
+        content = visible_lines(text).encode("utf-8", "replace")
+        subprocess.run(command, input=content, check=False)
     except (OSError, ValueError):
         sys.stdout.write(text)  # there is no such program, or that is no command

@@ -11,6 +11,9 @@ from prompt_toolkit.utils import is_dumb_terminal
 from headgate_shell.access import wrong_login
 from headgate_shell.server import CannotReach
 from headgate_shell.session import Session
+from headgate_shell.space import trim
+from headgate_shell.terminal import CommandFailed
+from headgate_shell.visible import visible
 
 _TRIES = 3
 
@@ -27,7 +30,7 @@ def log_in(session: Session, write: Callable[[str], object]) -> None:
     try:
         for _ in range(_TRIES):
             if asked:
-                session.password = _secretly(f"password for {session.username}: ")
+                session.password = _secretly(f"password for {visible(session.username)}: ")
             wrong = wrong_login(session)
             if not wrong:
                 return
@@ -48,19 +51,26 @@ def ask_login() -> tuple[str, str] | None:
     try:
         # Sessions of their own: what is typed here must not reach the history of statements.
         asking: PromptSession[str] = PromptSession(history=DummyHistory())
-        username = asking.prompt("username: ").strip()
+        username = trim(asking.prompt("username: "))
         return (username, _secretly("password: ")) if username else None
     except (EOFError, KeyboardInterrupt):
         return None
 
 
 def ask_new_password() -> str | None:
-    """A new password, typed twice; None if not the same, empty, or given up."""
+    """A new password, typed twice; None if the person gives up with Ctrl-C or Ctrl-D.
+
+    Raises CommandFailed if it is empty, or the two differ.
+    """
     try:
         password = _secretly("new password: ")
-        return password if password and _secretly("once more: ") == password else None
+        if not password:
+            raise CommandFailed("the password is empty: nothing changed")
+        if _secretly("once more: ") != password:
+            raise CommandFailed("the two passwords differ: nothing changed")
     except (EOFError, KeyboardInterrupt):
         return None
+    return password
 
 
 def _secretly(question: str) -> str:

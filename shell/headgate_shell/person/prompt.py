@@ -22,6 +22,7 @@ from headgate_shell.person.entry import complete
 from headgate_shell.person.names import Names
 from headgate_shell.person.suggestions import suggestions
 from headgate_shell.session import Session
+from headgate_shell.visible import visible, visible_lines
 
 
 class Suggestions(Completer):
@@ -34,7 +35,9 @@ class Suggestions(Completer):
         self, document: Document, complete_event: CompleteEvent
     ) -> Iterable[Completion]:
         for offer in suggestions(document.text_before_cursor, self._names):
-            yield Completion(offer.text, -offer.length, display_meta=offer.kind)
+            yield Completion(
+                offer.text, -offer.length, display=visible(offer.text), display_meta=offer.kind
+            )
 
 
 def lines_prompt(
@@ -81,7 +84,7 @@ def toolbar(session: Session, names: Names, seconds: float | None) -> str:
     parts = [who, session.where, session.database or "no database", session.format]
     if seconds is not None:
         parts.append(f"{seconds:.3f} s")
-    return " " + " · ".join(parts)
+    return visible(" " + " · ".join(parts))
 
 
 def prompt_text(session: Session, template: str) -> str:
@@ -94,7 +97,7 @@ def prompt_text(session: Session, template: str) -> str:
         database=session.database,
         store=store,
     )
-    return f"[{store}] {text}" if store else text
+    return visible_lines(f"[{store}] {text}" if store else text)
 
 
 def _keys() -> KeyBindings:

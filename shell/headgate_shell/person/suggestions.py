@@ -8,6 +8,7 @@ from headgate_grammar import accepts, pieces, quote_identifier
 from headgate_shell.commands import COMMANDS
 from headgate_shell.person.names import Names
 from headgate_shell.settings import CONSISTENCIES, FORMATS, PRECISIONS
+from headgate_shell.space import fields
 
 _WORD = re.compile(r'"[^"\n]*\Z|[\w\\]*\Z')
 _ARGUMENTS: dict[str, Sequence[str]] = {
@@ -19,6 +20,8 @@ _ARGUMENTS: dict[str, Sequence[str]] = {
     "node": ("clear",),
 }
 _MOST = 200
+# Names that no statement can hold: InfluxQL reads these characters as others, or as its end.
+_INEXPRESSIBLE = re.compile("[\0\r\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ def suggestions(text: str, names: Names) -> list[Suggestion]:
 
 
 def _offers(before: str, names: Names) -> Iterable[tuple[str, str]]:
-    words = before.split()
+    words = fields(before)
     if not words:
         yield from ((command, "command") for command in COMMANDS)
     elif words[0].lower() in COMMANDS:
@@ -76,6 +79,8 @@ def _names(before: str, names: Names) -> Iterable[tuple[str, str]]:
 def _matching(offer: str, word: str, kind: str) -> str:
     """*offer* as it would be typed behind *word*, "" if it does not begin like it."""
     if kind in ("user", "database"):
+        if _INEXPRESSIBLE.search(offer):
+            return ""
         quoted = quote_identifier(offer)
         if word.startswith('"'):
             return _in_quotes(offer) if offer.startswith(word[1:]) else ""

@@ -1,0 +1,45 @@
+"""The folder in which the workers of one server keep their numbers: removed with its owner.
+
+A killed server leaves its folder. The next one removes it: a lock says whether the owner lives.
+"""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+_PREFIX = "headgate-metrics-"
+_LOCK = "owner"  # no name of prometheus_client's, which end in .db
+
+
+@contextmanager
+def owned_folder() -> Iterator[str]:
+    """A new folder of this process, which is gone afterwards; those of dead ones go now."""
+    _remove_ownerless()
+    with tempfile.TemporaryDirectory(prefix=_PREFIX) as folder:
+        # Workers are started with exec: they do not inherit the lock, which ends with this process.
+        unlocked = Path(folder, f"{_LOCK}.new")
+        lock = os.open(unlocked, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            unlocked.rename(Path(folder, _LOCK))  # locked as soon as it has its name
+            yield folder
+        finally:
+            os.close(lock)
+
+
+def _remove_ownerless() -> None:
+    """Removes folders of this user whose owner has ended. Without a lock file there is no proof."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
+                continue
+            lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(lock)

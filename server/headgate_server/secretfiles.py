@@ -1,0 +1,60 @@
+"""Files that hold secrets, and whether other users of the machine may read them."""
+
+import os
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+_SECRET = ("secret", "password", "token")
+_VALUES = ("key-value", "jwk-set-value")
+
+
+def holds_secret(table: Mapping[str, Any]) -> bool:
+    """Whether a secret itself stands in *table* or in a table below it."""
+    return any(
+        bool(value) and isinstance(value, str) and key.endswith((*_SECRET, *_VALUES))
+        for key, value in _options(table)
+    )
+
+
+def named_secret_files(table: Mapping[str, Any]) -> list[str]:
+    """The files of secrets that *table*, or a table below it, names: `password-file` and others."""
+    return [
+        value
+        for key, value in _options(table)
+        if isinstance(value, str) and key.endswith("-file") and any(it in key for it in _SECRET)
+    ]
+
+
+def readable_by_others(paths: Iterable[str]) -> list[str]:
+    """A sentence for each of *paths* that other users of the machine may read or change."""
+    return [
+        f"others than its owner may use {path} (mode {mode:04o}), which holds a secret:"
+        f" it should have mode 0600"
+        for path in dict.fromkeys(paths)
+        if (mode := _too_open(path)) is not None
+    ]
+
+
+def _too_open(path: str) -> int | None:
+    """The mode of the file *path* if it is open to others; None if not, or if it is gone."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    # What belongs to another user, for example root, may be read by us through its group.
+    others = stat.S_IROTH | stat.S_IWOTH | stat.S_IWGRP
+    if found.st_uid == os.geteuid():
+        others |= stat.S_IRGRP
+    mode = stat.S_IMODE(found.st_mode)
+    return mode if mode & others else None
+
+
+def _options(table: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Each option in *table* and in the tables below it; names have `-` for `_`."""
+    for key, value in table.items():
+        for one in value if isinstance(value, list) else [value]:
+            if isinstance(one, dict):
+                yield from _options(one)
+            else:
+                yield key.replace("_", "-"), one

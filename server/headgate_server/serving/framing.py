@@ -1,0 +1,38 @@
+"""Requests whose framing or target two readers may understand in two ways. Pure functions.
+
+The parser checks lengths and chunks; RFC 9112, sections 3.2 and 6.1, asks for these besides.
+"""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+# RFC 9110, section 7.2: uri-host [ ":" port ], by the characters that RFC 3986 allows.
+_HOST = re.compile(rb"(?:\[[0-9A-Za-z:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(?::[0-9]*)?")
+_VERSIONS = ("1.0", "1.1")
+
+
+def faulty(version: str, hosts: Sequence[bytes], codings: Sequence[bytes]) -> int:
+    """The status that refuses a request with these values of `Host` and `Transfer-Encoding`; 0 if
+    they are sound.
+    """
+    if version not in _VERSIONS:
+        return 400
+    if len(hosts) > 1 or (version == "1.1" and not hosts):
+        return 400
+    if hosts and not _is_host(hosts[0]):
+        return 400
+    if not codings:
+        return 0
+    # HTTP/1.0 has no chunks: what was in between may have read the body in another way.
+    if version == "1.0" or len(codings) > 1:
+        return 400
+    named = [coding.strip(b" \t").lower() for coding in codings[0].split(b",")]
+    if named == [b"chunked"]:
+        return 0
+    return 501 if named[-1] == b"chunked" and named.count(b"chunked") == 1 else 400
+
+
+@lru_cache(256)
+def _is_host(value: bytes) -> bool:
+    return _HOST.fullmatch(value) is not None

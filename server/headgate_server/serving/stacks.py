@@ -1,0 +1,31 @@
+"""SIGUSR1 writes where each thread of this process is. Knows faulthandler."""
+
+import faulthandler
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_STDERR = 2
+_SIGNALS = frozenset({signal.SIGUSR1, signal.SIGUSR2})
+
+
+def show_stacks() -> None:
+    """From now on SIGUSR1 writes the stacks of all threads to standard error, and SIGUSR2 does
+    nothing: by default both end the process. The stacks have places in the code, no values.
+    """
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+    try:
+        faulthandler.register(signal.SIGUSR1, file=_STDERR, all_threads=True, chain=False)
+    except OSError:  # standard error is closed
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """A process that is started meanwhile receives these signals only after `show_stacks`."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,78 @@
+"""`headgate admin`: the way back in, on a store file, whether a server runs on it or not."""
+
+import argparse
+import getpass
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from typing import NoReturn
+
+from headgate.configured import engine_on, settings_of
+from headgate_engine import EVERYBODY, SqliteStore, StatementError, StoreError
+from headgate_grammar import GrantAdmin, SetPassword, Statement
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`headgate admin reset-password NAME` and `grant-admin NAME`; the exit status."""
+    parser = _Parser(
+        prog="headgate admin",
+        description="The way back in, for users of the machine that may write the store file.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, help in (
+        ("reset-password", "asks for a new password, or reads a line of standard input"),
+        ("grant-admin", "makes a user an administrator"),
+    ):
+        command = commands.add_parser(name, help=help)
+        command.add_argument("name", metavar="NAME")
+        command.add_argument("--store", metavar="PATH", dest="store", help="the store file")
+        command.add_argument(
+            "--config",
+            metavar="PATH",
+            help="the server's configuration file: its store, and its rules for passwords",
+        )
+    flags = parser.parse_args(
+        [f"-{word}" if len(word) > 2 and word[0] == "-" != word[1] else word for word in arguments]
+    )
+    try:
+        return _administer(flags)
+    except (StoreError, StatementError, ValueError) as error:
+        print(f"headgate: {error}", file=sys.stderr)
+        return 1
+
+
+def _administer(flags: argparse.Namespace) -> int:
+    settings = settings_of(flags.config, store=flags.store)
+    with closing(SqliteStore(settings.store_path, create=False)) as store:
+        engine = engine_on(store, settings)
+        if engine.user(flags.name) is None:
+            raise ValueError(f"user not found: {flags.name}")
+        statement: Statement
+        if flags.command == "reset-password":
+            statement = SetPassword(flags.name, _password())
+        else:
+            statement = GrantAdmin(flags.name)
+        address = f"local, user id {os.getuid()}"
+        for result in engine.execute([statement], EVERYBODY, address=address):
+            if result.error:
+                raise ValueError(result.error)
+        print(f"{settings.store_path}: {statement}")
+    return 0
+
+
+def _password() -> str:
+    if not sys.stdin.isatty():
+        password = sys.stdin.readline().rstrip("\r\n")
+    else:
+        password = getpass.getpass("new password: ")
+        if getpass.getpass("once more: ") != password:
+            raise ValueError("the two passwords differ: nothing was changed")
+    if not password:
+        raise ValueError("no password was given: nothing was changed")
+    return password

@@ -1,0 +1,72 @@
+"""Text made safe for a terminal: control characters become visible."""
+
+import io
+import re
+import sys
+from collections.abc import Callable
+
+# Controls (C0, DEL, C1), characters that change the direction of writing, line and paragraph
+# separators, and lone surrogates, which stand for bytes that are not UTF-8.
+_UNSAFE = "\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
+_IN_LINES = re.compile(f"[{_UNSAFE}]")
+_ANYWHERE = re.compile(f"[{_UNSAFE}\t\n]")
+_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def escaped(character: str) -> str:
+    """*character* as an escape: `\\n`, `\\x1b`, `\\u202e`."""
+    code = ord(character)
+    if character in _SHORT:
+        return _SHORT[character]
+    if 0xDC80 <= code <= 0xDCFF:  # of the error handler surrogateescape: a byte
+        return f"\\x{code - 0xDC00:02x}"
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def visible(text: str) -> str:
+    """*text* in one line: line ends and tabs become visible, too."""
+    return _replaced(_ANYWHERE, text, escaped)
+
+
+def visible_lines(text: str) -> str:
+    """*text* with its line ends and tabs as they are."""
+    return _replaced(_IN_LINES, text, escaped)
+
+
+def visible_json(text: str) -> str:
+    """The JSON *text* with JSON's own escapes in strings: it keeps its meaning."""
+    return _replaced(_IN_LINES, text, lambda character: f"\\u{ord(character):04x}")
+
+
+def _replaced(unsafe: re.Pattern[str], text: str, escape: Callable[[str], str]) -> str:
+    if text.isascii() and text.isprintable():
+        return text
+    return unsafe.sub(lambda match: escape(match[0]), text)
+
+
+class VisibleStream(io.TextIOWrapper):
+    """A stream to a terminal. All that is written as text goes through `visible_lines`.
+
+    prompt_toolkit, which has to steer the terminal, writes to `buffer`.
+    """
+
+    def write(self, text: str, /) -> int:
+        super().write(visible_lines(text))
+        return len(text)
+
+
+def guard_terminals() -> None:
+    """Makes standard output and standard error VisibleStreams, each where it is a terminal."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper) and stream.isatty():
+            stream.flush()
+            guarded = VisibleStream(
+                stream.buffer,
+                encoding=stream.encoding,
+                errors=stream.errors,
+                line_buffering=True,
+            )
+            setattr(sys, name, guarded)

@@ -1,0 +1,91 @@
+"""Signals that must not end a server, and what a killed one leaves behind."""
+
+import os
+import signal
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness import Server, poll_until
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_sigusr1_writes_the_stacks_and_ends_nothing(
+    serve: Callable[..., Server], workers: str
+) -> None:
+    server = serve("--workers", workers).bootstrap()
+    assert server.process is not None
+    processes = {server.process.pid} | (server.workers() if workers == "2" else set())
+    for pid in processes:
+        known = server.log().count("most recent call first")
+        os.kill(pid, signal.SIGUSR1)
+        poll_until(
+            lambda known=known: server.log().count("most recent call first") > known,  # type: ignore[misc]
+            "stacks are written",
+        )
+    assert "Current thread" in server.log() and "recorder.py" in server.log()
+    os.killpg(server.process.pid, signal.SIGUSR2)
+    os.killpg(server.process.pid, signal.SIGUSR1)
+    assert server.query("SHOW DATABASES").status == 200
+    now = {server.process.pid} | (server.workers() if workers == "2" else set())
+    assert now == processes
+    assert server.stop() == 0
+
+
+def test_signals_while_it_starts_end_neither_server_nor_workers(
+    serve: Callable[..., Server],
+) -> None:
+    server = serve("--workers", "2").bootstrap()
+    assert server.process is not None
+    for pid in server.workers():
+        os.kill(pid, signal.SIGKILL)
+    poll_until(lambda: len(server.workers()) == 2, "they are replaced")
+    new = server.workers()
+    for _ in range(20):
+        os.killpg(server.process.pid, signal.SIGUSR1)  # the new ones are not ready yet
+    poll_until(server.answers, "it serves again")
+    assert server.workers() == new
+    assert server.stop() == 0
+
+
+def folders(where: Path) -> set[Path]:
+    return set(where.glob("headgate-metrics-*"))
+
+
+def test_the_next_start_removes_what_a_killed_server_left(
+    serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    there = {"TMPDIR": str(tmp_path / "tmp")}
+    (tmp_path / "tmp").mkdir()
+    killed = serve("--workers", "2", **there).bootstrap()
+    alive = serve("--workers", "2", **there).bootstrap()
+    before = folders(tmp_path / "tmp")
+    assert len(before) == 2
+    killed.kill()
+    assert folders(tmp_path / "tmp") == before
+    third = serve("--workers", "2", **there)
+    assert len(folders(tmp_path / "tmp")) == 2
+    assert len(folders(tmp_path / "tmp") & before) == 1
+    assert b"headgate_http_requests_total" in alive.request("GET", "/metrics").body
+    assert (third.stop(), alive.stop()) == (0, 0)
+    assert not folders(tmp_path / "tmp")
+
+
+def test_a_folder_without_a_proof_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from headgate_server.metricsfolder import owned_folder
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / "headgate-metrics-other").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "headgate-metrics-link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "owner").touch()
+    (tmp_path / "headgate-metrics-dead").mkdir()
+    (tmp_path / "headgate-metrics-dead" / "owner").touch()
+    with owned_folder() as folder:
+        names = {path.name for path in tmp_path.iterdir()}
+        assert names == {
+            *("headgate-metrics-other", "elsewhere", "headgate-metrics-link"),
+            Path(folder).name,
+        }

@@ -1,0 +1,201 @@
+"""What a terminal could take for an order is visible on it; pipes get the bytes as they are."""
+
+import json
+import os
+import pty
+import subprocess
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prompt_toolkit.document import Document
+
+from headgate_grammar import parse, quote_identifier
+from headgate_grammar.users import SetPassword, ShowGrants
+from headgate_shell.person.names import Names
+from headgate_shell.person.prompt import Suggestions, prompt_text, toolbar
+from headgate_shell.person.suggestions import suggestions
+from headgate_shell.person.unknown import with_user_names
+from headgate_shell.server import Response
+from headgate_shell.session import Session
+from headgate_shell.show import shown
+from headgate_shell.statements import set_password, show_grants
+from headgate_shell.terminal import CommandFailed
+from headgate_shell.visible import visible, visible_json, visible_lines
+from shell_program import HEADGATE
+
+STEERING = "a\x1b]0;pwn\x07\x9b31m\x7f\u202e\u2066\u2028\udc9b\r"
+ESCAPED = r"a\x1b]0;pwn\x07\x9b31m\x7f\u202e\u2066\u2028\x9b\r"
+FORMATS = ("column", "csv", "json", "table", "vertical", "markdown")
+UNSAFE = {*map(chr, range(32)), *map(chr, range(127, 160)), *"\u202a\u202e\u2066\u2069\u200f"}
+
+
+def answer(text: str) -> Response:
+    series = {"name": text, "tags": {text: text}, "columns": [text], "values": [[text], ["b"]]}
+    return Response([{"series": [series], "messages": [{"level": "w", "text": text}]}], text)
+
+
+def on_terminal(format: str, response: Response, **session: Any) -> str:
+    asking = Session(format=format, **session)
+    asking.on_terminal = True
+    return shown(response, asking)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_an_answer_does_not_steer_the_terminal(format: str) -> None:
+    text = on_terminal(format, answer(STEERING))
+    assert not set(text) & (UNSAFE - {"\n"}) and "\udc9b" not in text
+    assert f"ERR: {ESCAPED}\n" in text
+
+
+@pytest.mark.parametrize("format", ["column", "csv", "json"])
+def test_the_bytes_of_a_pipe_are_influxs(format: str) -> None:
+    text = shown(answer("a\x1b[31m\x9b\u202e"), Session(format=format, database="db"))
+    assert "ERR: a\x1b[31m\x9b\u202e\n" in text
+    assert format == "json" or text.count("\x1b") >= 4
+
+
+def test_columns_stay_aligned_and_a_name_is_one_cell() -> None:
+    values = {"series": [{"columns": ["c", "d"], "values": [["\x1b\n\t", 1], ["ab", 2]]}]}
+    assert on_terminal("column", Response([values])) == (
+        "c        d\n-        -\n\\x1b\\n\\t 1\nab       2\n"
+    )
+
+
+def test_json_keeps_its_meaning() -> None:
+    text = on_terminal("json", Response([{"series": [{"columns": ["\x1b\x9b\u202e\x7f"]}]}]))
+    assert "\\u009b\\u202e\\u007f" in text
+    assert json.loads(text)["results"][0]["series"][0]["columns"] == ["\x1b\x9b\u202e\x7f"]
+
+
+@given(st.text(st.characters()))
+def test_no_text_keeps_a_control_character(text: str) -> None:
+    assert not set(visible(text)) & UNSAFE
+    assert not set(visible_lines(text)) & (UNSAFE - set("\n\t"))
+    assert not set(visible_json(text)) & (UNSAFE - set("\n\t"))
+    visible(text).encode()
+    if text.isprintable():
+        assert visible(text) == visible_lines(text) == visible_json(text) == text
+
+
+def at_terminal(*arguments: str) -> str:
+    """What `headgate ARGUMENTS` writes to a terminal, both of its streams."""
+    leader, follower = pty.openpty()
+    try:
+        process = subprocess.Popen(
+            [*HEADGATE[:-1], *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=follower,
+            stderr=follower,
+            env=os.environ | {"LC_ALL": "C.UTF-8"},
+        )
+        os.close(follower)
+        written = b""
+        try:
+            while piece := os.read(leader, 4096):
+                written += piece
+        except OSError:
+            pass  # Linux's way to say that the other end is closed
+        assert process.wait(30) != 0
+        return written.decode()
+    finally:
+        os.close(leader)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("shell", "-\x1b[31m\u202e"),
+        ("shell", "-host", "\x1b[31m\u202e", "-execute", "x"),
+        ("shell", "\x1b[31m\u202e"),
+        ("audit", "--store", "/none/\x1b[31m\u202e"),
+        ("store", "check", "/none/\x1b[31m\u202e"),
+        ("admin", "grant-admin", "x", "--store", "/none/\x1b[31m\u202e"),
+        ("token", "mint", "--username", "x", "--exp", "\x1b[31m\u202e"),
+        ("serve", "--config", "/none/\x1b[31m\u202e"),
+        ("\x1b[31m\u202e",),
+    ],
+)
+def test_no_command_hands_an_escape_sequence_on_to_a_terminal(arguments: tuple[str, ...]) -> None:
+    written = at_terminal(*arguments)
+    assert written and not set(written) & (UNSAFE - set("\r\n\t"))
+
+
+def test_what_the_prompt_shows_is_visible() -> None:
+    names = Names(Session())
+    names.users = ("\x1b\u202e",)
+    session = Session(username="\x1b\u202e", database="\x9b")
+    (offer,) = Suggestions(names).get_completions(Document("DROP USER "), None)  # type: ignore[arg-type]  # not looked at
+    assert offer.display_text == '"\\x1b\\u202e"' and offer.text == '"\x1b\u202e"'
+    for text in (toolbar(session, names, None), prompt_text(session, "{user} {database}> ")):
+        assert not set(text) & UNSAFE
+
+
+HINT = "Log in with `auth`, or with the flags -username and -password.\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "hint"),
+    [
+        ("authorization failed", HINT),
+        ("unable to parse authentication credentials", HINT),
+        ("error parsing query: found USRS, expected DATABASE at line 1, char 6", ""),
+        ("database not found: x", ""),
+        ("user not found", ""),
+        ("database name required", "Warning: It is possible this error is due to not setting"),
+    ],
+)
+def test_at_a_terminal_a_hint_fits_the_error(error: str, hint: str) -> None:
+    text = on_terminal("column", Response([], error)).removeprefix(f"ERR: {error}\n")
+    assert text.startswith(hint) and bool(text) == bool(hint)
+    assert "Please set a database" in shown(Response([], error), Session())
+    assert "set a database" not in on_terminal("column", Response([], error), database="db")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["DROP USER ann", "SHOW GRANTS FOR ann", "GRANT READ ON d TO ann", "REVOKE ALL ON d FROM ann"],
+)
+def test_an_unknown_user_is_named(text: str) -> None:
+    response = Response([{}, {"error": "user not found"}, {"error": "not executed"}])
+    named = with_user_names(f"SHOW USERS; {text}; SHOW USERS", response)
+    assert named.first_error == "user not found: ann"
+    assert named.results[2] == {"error": "not executed"}
+    assert with_user_names("SHOW USRS", response) == response
+
+
+HOSTILE = ["$x", 'a"b', "a'b", "a\\", "\\n", "a\nb", "select", "", "é", "\x1b", ";--", "\x1c", " "]
+INEXPRESSIBLE = ["\0", "a\0b", "a\rb", "\ud800", "\udc9b"]
+
+
+@pytest.mark.parametrize("value", HOSTILE, ids=ascii)
+def test_what_the_shell_writes_into_a_statement_is_read_back(value: str) -> None:
+    assert list(parse(set_password(value, value))) == [SetPassword(value, value)]
+    assert list(parse(show_grants(value))) == [ShowGrants(value)]
+
+
+@pytest.mark.parametrize("value", INEXPRESSIBLE, ids=ascii)
+def test_what_influxql_cannot_express_is_refused(value: str) -> None:
+    with pytest.raises(CommandFailed, match="cannot express"):
+        set_password("a", value)
+    with pytest.raises(CommandFailed, match="cannot express"):
+        show_grants(value)
+    names = Names(Session())
+    names.users = (value,)
+    assert not suggestions("DROP USER ", names)
+
+
+@given(st.text(st.characters()))
+def test_any_name_that_is_offered_is_that_name(name: str) -> None:
+    names = Names(Session())
+    names.users = (name,)
+    for offer in suggestions("SHOW GRANTS FOR ", names):
+        assert list(parse(f"SHOW GRANTS FOR {offer.text}")) == [ShowGrants(name)]
+        assert offer.text == quote_identifier(name)
+
+
+def test_half_a_character_is_an_error_and_no_crash() -> None:
+    assert Session(port=1).query('SHOW GRANTS FOR "\ud800"').error == (
+        "the statement has an invalid character and cannot be sent"
+    )
