@@ -42,7 +42,7 @@ _PARAMETERS = [
         "in": "query",
         "required": name == "db",
         "description": text,
-        "schema": {"type": "string"},
+        "schema": {"type": "string", "minLength": 1},
     }
     for name, text in (
         ("db", "the database"),

@@ -62,13 +62,15 @@ def _named(name: str) -> tuple[dict[str, str], ...]:
 
 
 # Path, body, headers: each writes the three series of `_named`.
-WRITES: list[tuple[str, Callable[[], bytes], dict[str, str]]] = [
+Write = tuple[str, Callable[[], bytes], dict[str, str]]
+LINES: list[Write] = [
     (path, lambda: b"m,db=x v=1\nm,db=y v=1\nm,db=z,exported_db=first v=1", {})
     for path in (
         *("/write?db=a", "/influx/write?db=a", "/api/v2/write?bucket=a/x"),
         "/influx/api/v2/write?bucket=a/x",
     )
-] + [
+]
+OTHERS: list[Write] = [
     ("/api/v1/write", lambda: remote(*_named("m_v")), {"Content-Encoding": "snappy"}),
     ("/prometheus/api/v1/write", lambda: remote(*_named("m_v")), {}),
     ("/api/v1/import", lambda: jsonl(*_named("m_v")), {}),
@@ -83,6 +85,7 @@ WRITES: list[tuple[str, Callable[[], bytes], dict[str, str]]] = [
         {},
     ),
 ]
+WRITES = [*LINES, *OTHERS]
 ALL = {
     frozenset({"__name__": "m_v", "db": "a", "exported_db": "x"}.items()),
     frozenset({"__name__": "m_v", "db": "a", "exported_db": "y"}.items()),
