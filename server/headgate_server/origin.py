@@ -75,7 +75,10 @@ def rebound(headers: Mapping[str, str], allowed: Sequence[str] = ()) -> bool:
 
 
 def _names_this_machine(host: str) -> bool:
-    name = urlsplit(f"//{host}").hostname if host else ""
+    try:
+        name = urlsplit(f"//{host}").hostname if host else ""
+    except ValueError:
+        return False
     if not name or name == "localhost" or name.endswith(".localhost"):
         return True
     try:
