@@ -7,7 +7,7 @@ PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint const
 N ?= 20000
 SEED ?= 1
 
-.PHONY: demo serve test check format isolation injection fuzz-grammar fuzz-http kills faults model guessing enumeration bench hot-path bench-parts soak screens clean
+.PHONY: demo serve test check format isolation injection fuzz-grammar fuzz-http kills faults model guessing enumeration slow-flood worst-query bench hot-path bench-parts soak screens clean
 
 demo: .venv/installed
 	$(BIN)/python examples/tour.py
@@ -84,6 +84,14 @@ model: .venv/developed
 guessing: .venv/developed
 	PYTHONPATH=tests $(BIN)/python benchmarks/guessing.py
 	PYTHONPATH=tests $(BIN)/python benchmarks/flood.py
+
+# First logins while 100 guesses a second come from 5,000 addresses: some minutes.
+slow-flood: .venv/developed
+	PYTHONPATH=tests $(BIN)/python benchmarks/slow_flood.py
+
+# What the most expensive accepted queries cost before they are authorized.
+worst-query: .venv/developed
+	$(BIN)/python benchmarks/worst_query.py
 
 enumeration: .venv/developed
 	PYTHONPATH=tests $(BIN)/python benchmarks/enumeration.py

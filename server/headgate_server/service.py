@@ -41,7 +41,8 @@ _ATTENDED_SECONDS = 10.0  # for what is still executed upstream when the server 
 _REGEXES = 500_000
 
 
-def _bounds(settings: Settings) -> Bounds:
+def bounds_of(settings: Settings) -> Bounds:
+    """Returns how much a query may ask for before it is authorized."""
     return Bounds(
         settings.max_statements, settings.max_statement_length, _REGEXES, settings.max_tokens
     )
@@ -64,7 +65,7 @@ class Service:
                 least=settings.password_min_length,
                 at_once=max(1, (os.cpu_count() or 1) // settings.workers),
             ),
-            ParseCache(bounds=_bounds(settings)),
+            ParseCache(bounds=bounds_of(settings)),
             keep_last_admin=settings.keep_last_admin and settings.auth_enabled,
         )
         self.prepared = Preparations(self.engine.parse, settings.max_query_size)

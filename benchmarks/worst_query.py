@@ -1,0 +1,82 @@
+"""What the most expensive queries cost before they are authorized, in processor seconds.
+
+    worst_query.py
+
+Each text is as long as the server's default bounds allow. Ends with status 1 where one costs more
+than a second.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+from headgate_engine import needs
+from headgate_grammar import Bounds, ParseError, Statement, parse
+from headgate_server.service import bounds_of
+from headgate_server.settings import Settings
+
+_MOST_SECONDS = 1.0
+# Each makes a text of some thousand parts.
+SHAPES: dict[str, Callable[[int], str]] = {
+    "fields": lambda n: f"SELECT {','.join(['a'] * n)} FROM m",
+    "division": lambda n: f"SELECT {'/'.join(['a'] * n)} FROM m",
+    "subtraction": lambda n: f"SELECT {'-'.join(['a'] * n)} FROM m",
+    "signs": lambda n: f"SELECT {','.join(['-a'] * n)} FROM m",
+    "products of signs": lambda n: f"SELECT {'*'.join(['a', '-1'] * n)} FROM m",
+    "qualified sources": lambda n: f"SELECT a FROM {','.join(['a.b.c'] * n)}",
+    "databases": lambda n: "SELECT a FROM " + ",".join(f"d{i}..c" for i in range(n)),
+    "conditions": lambda n: f"SELECT a FROM m WHERE {' OR '.join(['a=1'] * n)}",
+    "calls": lambda n: f"SELECT {','.join(['f(f(f(f(a))))'] * n)} FROM m",
+    "parentheses": lambda n: f"SELECT {','.join(['((((((a))))))'] * n)} FROM m",
+    "keys": lambda n: f"SHOW TAG VALUES WITH KEY IN ({','.join(['a'] * n)})",
+    "statements": lambda n: ";".join(["SELECT a FROM m"] * n),
+    "subqueries": lambda n: "SELECT a FROM " + ",".join(["(SELECT a FROM (SELECT a FROM m))"] * n),
+    "dimensions": lambda n: f"SELECT a FROM m GROUP BY {','.join(['time(1s)'] * n)}",
+    "targets": lambda n: ";".join(["SELECT a INTO b.c.d FROM e.f.g"] * n),
+    "regular expressions": lambda n: f"SELECT a FROM m WHERE {' OR '.join(['a=~/(b|c){9}/'] * n)}",
+    "classes": lambda n: f"SELECT a FROM m WHERE a =~ /{chr(92) + 'pL'}{'x' * n}/",
+    "strings": lambda n: f"SELECT a FROM m WHERE {' OR '.join(['a=' + repr('x' * 60)] * n)}",
+    "comments": lambda n: "SELECT a FROM m " + "/* x */" * n,
+}
+
+
+def cost(text: str, limits: Bounds) -> tuple[float, bool]:
+    """Processor seconds of parsing *text* and of finding out what it needs; whether it parses."""
+    found: Sequence[Statement] = ()
+    begun = time.process_time()
+    try:
+        found = parse(text, None, limits)
+    except ParseError:
+        pass
+    for statement in found:
+        needs(statement, "db")
+    return time.process_time() - begun, bool(found)
+
+
+def largest(shape: Callable[[int], str], limits: Bounds) -> int:
+    """The most parts of *shape* that are accepted, by halving."""
+    low, high = 1, 200_000
+    while high - low > max(1, low // 50):
+        middle = (low + high) // 2
+        accepted = cost(shape(middle), limits)[1] if len(shape(middle)) <= 1_000_000 else False
+        low, high = (middle, high) if accepted else (low, middle)
+    return low
+
+
+def main() -> int:
+    limits = bounds_of(Settings())
+    worst = 0.0
+    for name, shape in SHAPES.items():
+        parts = largest(shape, limits)
+        accepted = min(cost(shape(parts), limits)[0] for _ in range(3))
+        refused = cost(shape(parts * 4), limits)[0]
+        worst = max(worst, accepted, refused)
+        print(
+            f"{name:20} {parts:7} parts: {accepted:.2f} s; refused with four times: {refused:.2f}"
+        )
+    print(f"the worst: {worst:.2f} s")
+    return 0 if worst <= _MOST_SECONDS else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
