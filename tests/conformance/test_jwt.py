@@ -81,7 +81,8 @@ def test_a_token_is_judged(case: Case, world: World, log: list[str]) -> None:
         assert "\n" not in said
         assert any(word.replace("_", "-") in said for word in listed(expected, "message_contains"))
         return
-    with TestClient(application(world.configuration()), "http://localhost") as client:
+    app = application(world.configuration())
+    with TestClient(app, "http://localhost", client=("127.0.0.1", 50000)) as client:
         set_up(client, case.get("state", {}))
         for step in case.get("steps", [case]):
             play(step, world, client, log)

