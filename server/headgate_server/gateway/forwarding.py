@@ -5,9 +5,10 @@ They run one after the other and stop at the first error, as in one server.
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from headgate_engine import Principal, Result, reads
+from headgate_engine import Principal, Result, Unavailable, reads
 from headgate_grammar import (
     CreateDatabase,
     DropDatabase,
@@ -42,11 +43,11 @@ from headgate_server.reply import Fields, Reply, Response, streamed, typed
 if TYPE_CHECKING:  # it knows the service, which knows us
     from headgate_server.work import Work
 
-_FAILURES = (UpstreamError, Answered, UnparseError, Overloaded)
+_FAILURES = (UpstreamError, Answered, UnparseError, Overloaded, Unavailable)
 # So much of an answer is sent with its length.
 _SHORT = 1 << 16
 # An error's head in MessagePack, which lacks the number of its statement.
-_ERROR_HEAD = 64
+_ERROR_HEAD = b"\x81\xa7results\x91\x81\xa5error"
 
 
 @dataclass(slots=True)
@@ -70,6 +71,7 @@ class Forwarding:
         AuthenticationFailed.
         """
         work = self.work
+        self.asked = replace(self.asked, run=work.run)
         # Both in a thread, or neither: what is known is authorized in no time.
         if work.soon() is not None:
             self.principal = work.authorized()
@@ -96,7 +98,9 @@ class Forwarding:
 
     async def response(self) -> Response:
         """The answer to the request. Raises Answered, UpstreamError, UnparseError, Overloaded."""
-        if len(self.statements) == 1 and self._streams(self.statements[0]):
+        # HTTP/1.0 would take an answer without length that breaks off for a whole one.
+        in_pieces = self.work.call.scope["http_version"] != "1.0"
+        if in_pieces and len(self.statements) == 1 and self._streams(self.statements[0]):
             return await self._streamed(self.statements[0])
         compressor = Compressor() if self.asked.gzip else None
         if self.chunked:
@@ -162,7 +166,7 @@ class Forwarding:
             pieces = reply.pieces()
             first = await anext(pieces, b"")
             if isinstance(self.format, Csv) and not first.strip():
-                answer = await self._understood(id, statement)
+                answer = self.work.answer(id, await self._understood(statement))
                 yield self.format.encoded(answer), answer.result.error
                 return
             splice = self.format.splice(id)
@@ -218,15 +222,17 @@ class Forwarding:
             async for answer in self._chunks(id, statement):
                 yield answer
         else:
-            parts: list[bytes] = []
-            found = ""
-            async for piece, error in self._result(id, statement):
-                self.hold.grow(len(piece))
-                parts.append(piece)
-                found = error
-            yield Answer(id, Result(statement, error=found), encoded=b"".join(parts))
-            del parts
-            self.hold.release()
+            held, parts, found = self.hold.part(), list[bytes](), ""
+            try:
+                async for piece, error in self._result(id, statement):
+                    held.grow(len(piece))
+                    parts.append(piece)
+                    found = error
+                encoded = b"".join(parts)
+                parts.clear()
+                yield Answer(id, Result(statement, error=found), encoded=encoded)
+            finally:
+                held.release()
 
     async def _executed(self, id: int, statement: Statement) -> Answer:
         return await (self._here if self.store.is_ours(statement) else self._there)(id, statement)
@@ -248,9 +254,17 @@ class Forwarding:
 
     async def _there(self, id: int, statement: Statement) -> Answer:
         """What changes something, or is small and not all for this user."""
-        if not reads(statement) and not isinstance(statement, CreateDatabase | DropDatabase):
+        forwarded = not reads(statement) and not isinstance(
+            statement, CreateDatabase | DropDatabase
+        )
+        if forwarded:
             await self.work.record_forwarded(statement)
-        result = await self.store.result(statement, self.asked, self.hold.grow)
+        try:
+            result = await self._understood(statement)
+        except _FAILURES as error:
+            if forwarded and id == 0:  # of a later one its answer is recorded
+                self.work.record_failed(statement, str(error))
+            raise
         if isinstance(statement, DropDatabase):
             for other in self.others:
                 if not result.error:
@@ -259,22 +273,29 @@ class Forwarding:
             return await self._here(id, statement)
         user = self.principal.user
         if self._filtered(statement) and user is not None:
-            result = visible(result, user, self.work.service.engine.parse)
-        self.hold.release()
+            # In a thread: the statements of others may be long.
+            parse = self.work.service.engine.parse
+            result = await self.work.run(partial(visible, result, user, parse))
         return self.work.answer(id, result)
 
-    async def _understood(self, id: int, statement: Statement) -> Answer:
-        result = await self.store.result(statement, self.asked, self.hold.grow)
-        self.hold.release()
-        return self.work.answer(id, result)
+    async def _understood(self, statement: Statement) -> Result:
+        held = self.hold.part()
+        try:
+            return await self.store.result(statement, self.asked, held.grow)
+        finally:
+            held.release()
 
     async def _chunks(self, id: int, statement: Statement) -> AsyncIterator[Answer]:
         """What is read, in the chunks in which the upstream wrote it."""
         reply = await self.store.begun(statement, replace(self.asked, gzip=False), chunked=True)
+        several, held = self.format.several(chunked=True), self.hold.part()
         try:
-            async for line in lines(reply.pieces(), self.hold):
+            async for line in lines(reply.pieces(), held):
+                if several(line):
+                    raise SeveralResults
                 yield self._fragment(id, statement, line)
         finally:
+            held.release()
             reply.close()
 
     def _fragment(self, id: int, statement: Statement, document: bytes) -> Answer:
@@ -310,9 +331,13 @@ class Forwarding:
         try:
             rest = self._single(statement, reply)
             first = await anext(rest, b"")
+            while isinstance(self.format, MessagePack) and len(first) < len(_ERROR_HEAD):
+                if not (more := await anext(rest, b"")):
+                    break
+                first += more
             if _lacks(self.format, first):
                 reply.close()
-                answer = await self._understood(0, statement)
+                answer = self.work.answer(0, await self._understood(statement))
                 return self._response(self.format.results([answer]))
         except BaseException:
             reply.close()
@@ -379,7 +404,7 @@ def _lacks(format: Format, first: bytes) -> bool:
     """
     if isinstance(format, Csv):
         return not first.strip()
-    return isinstance(format, MessagePack) and b"\xa5error" in first[:_ERROR_HEAD]
+    return isinstance(format, MessagePack) and first.startswith(_ERROR_HEAD)
 
 
 async def _after(first: bytes, rest: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
