@@ -168,9 +168,10 @@ class _MessagePackSplice:
             return b""
         head = _FIRST.match(self._held)
         if head is not None:
+            begin = bytes(head[1]) + _packed_key() + bytes(msgpack.packb(self._id) or b"")
             rest, self._begun = bytes(self._held[head.end() :]), True
             self._held.clear()
-            return bytes(head[1]) + _packed_key() + bytes(msgpack.packb(self._id) or b"") + rest
+            return begin + rest
         if len(self._held) > _LONGEST_ERROR:
             raise ValueError("no answer to one statement")
         return b""
