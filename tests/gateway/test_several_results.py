@@ -83,13 +83,13 @@ def quoted(text: str) -> str:
 
 def points() -> bytes:
     lines = [
-        "cpu,host=x v=1,n=3i,s=\"a\" 1000000000",
+        'cpu,host=x v=1,n=3i,s="a" 1000000000',
         "cpu,host=y v=2,b=true 2000000000",
         "mem v=1 3000000000",
-        "error error=\"error\" 1000000000",
+        'error error="error" 1000000000',
         'error,statement_id="error":1 error="\\"error\\":\\"x\\"" 2000000000',
         "statement_id,statement_id=1 statement_id=1i 1000000000",
-        "statement_id,statement_id=\"statement_id\":1 statement_id=2i 2000000000",
+        'statement_id,statement_id="statement_id":1 statement_id=2i 2000000000',
     ]
     lines += [
         f"odd,statement_id={number} s={quoted(text)} {number}000000000"

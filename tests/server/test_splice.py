@@ -157,7 +157,9 @@ def test_an_error_behind_many_rows_is_found(pretty: bool) -> None:
     assert json.loads(encoded) == {"statement_id": 1} | content
 
 
-ROWS: Content = {"series": [{"name": "m", "columns": ["time", "v"], "values": [[1, "a"], [2, "b"]]}]}
+ROWS: Content = {
+    "series": [{"name": "m", "columns": ["time", "v"], "values": [[1, "a"], [2, "b"]]}]
+}
 GARBAGE = (b"<html>502</html>\n", b"\xc1\xff\x00", b"null\n", b"[]\n", b'{"error":"x"}\n')
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from headgate_engine import Series
-from headgate_server.formats.answer import Answer
+from headgate_server.formats.answer import Answer, SeveralStatements
 from headgate_server.text import readable
 
 _HTML = {"<": r"\u003c", ">": r"\u003e", "&": r"\u0026", "\u2028": r"\u2028", "\u2029": r"\u2029"}
@@ -84,7 +84,7 @@ class Json:
         if head is None:
             raise ValueError("an answer without statement_id")
         if len(_ID.findall(result)) > 1:
-            raise ValueError("an answer to several statements")
+            raise SeveralStatements
         renumbered = head[1] + str(id).encode() + result[head.end() :]
         _check_end(renumbered)
         return renumbered, _error(renumbered)
@@ -149,7 +149,7 @@ class _JsonSplice:
 
     def piece(self, part: bytes) -> bytes:
         if self._several(part):
-            raise ValueError("an answer to several statements")
+            raise SeveralStatements
         self._held += part
         if not self._begun and len(self._held) < _LONGEST_HEAD:
             return b""

@@ -7,7 +7,7 @@ from typing import Any
 import msgpack
 
 from headgate_engine import Series, Value
-from headgate_server.formats.answer import Answer
+from headgate_server.formats.answer import Answer, SeveralStatements
 from headgate_server.text import readable
 
 _RESULTS = b"\x81\xa7results"
@@ -159,8 +159,9 @@ class _MessagePackSplice:
 
     def piece(self, part: bytes) -> bytes:
         self._documents.feed(part)
-        if self._documents.found_several:
-            raise ValueError("an answer to several statements")
+        documents = self._documents
+        if documents.found_several or (documents.whole and not documents.between):
+            raise SeveralStatements
         if self._begun:
             return part
         self._held += part

@@ -29,7 +29,7 @@ from headgate_server.failures import (
     SeveralResults,
     UpstreamError,
 )
-from headgate_server.formats import Answer, Csv, Format, Json, MessagePack
+from headgate_server.formats import Answer, Csv, Format, Json, MessagePack, SeveralStatements
 from headgate_server.gateway.buffers import Hold
 from headgate_server.gateway.catalogue import Catalogue
 from headgate_server.gateway.client import Incoming
@@ -179,6 +179,8 @@ class Forwarding:
             rest, error = splice.end()
             self.work.answer(id, Result(statement, error=error))
             yield rest, error
+        except SeveralStatements:
+            raise SeveralResults from None
         except ValueError:
             raise Broken from None
         finally:
