@@ -5,6 +5,7 @@ import http.client
 import json
 import socket
 from base64 import b64encode
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -42,7 +43,9 @@ class Script:
     def __call__(self, line: socket.socket, request: bytes) -> None:
         text = statement(request)
         self.asked.append(text)
-        self.answers.get(text, sends(EMPTY))(line, request)
+        default = isinstance(self.answers, defaultdict)
+        answer = self.answers[text] if default or text in self.answers else sends(EMPTY)
+        answer(line, request)
 
 
 def sends(*parts: "bytes | Wait", more: bytes = b"", whole: bool = True) -> Answering:
