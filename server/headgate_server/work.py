@@ -86,7 +86,7 @@ class Work:
         return self.statements
 
     def soon(self) -> Sequence[Statement] | None:
-        """Its statements, if they are few, and known or parsed in no time. Raises ParseError."""
+        """Its statements, if they are few, and known or parsed in no time."""
         if self.statements is None and not self.params:
             self.statements, self.remembered = parsed_soon(self.service.engine.parse, self.text)
             if self.statements is not None:
@@ -94,7 +94,7 @@ class Work:
         return self.statements
 
     def quick(self) -> bool:
-        """Whether it is done here sooner than a thread is woken. Raises ParseError."""
+        """Whether it is done here sooner than a thread is woken."""
         statements = self.soon()
         return statements is not None and all(map(is_quick, statements))
 
@@ -155,7 +155,7 @@ class Work:
 
     def change(self) -> Job | None:
         """What it does to the store, if it is one statement that is known or parsed in no time, and
-        does nothing else. Raises ParseError, AccessDenied, AuthenticationFailed.
+        does nothing else. Raises AccessDenied, AuthenticationFailed.
         """
         statements = self.soon()
         if statements is None or not is_single_change(statements):
