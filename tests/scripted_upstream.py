@@ -6,7 +6,7 @@ import json
 import socket
 from base64 import b64encode
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlencode
@@ -21,6 +21,9 @@ OK = b"HTTP/1.1 200 OK\r\nConnection: close\r\n"
 EMPTY = b'{"results":[{"statement_id":0}]}\n'
 ACCEPT = {"json": "application/json", "csv": "text/csv", "msgpack": "application/x-msgpack"}
 Wait = Callable[[], object]
+PLAIN: dict[str, Any] = {}
+CHUNKED: dict[str, Any] = {"chunked": "true"}
+ASYNC: dict[str, Any] = {"async": "true"}
 
 
 def statement(request: bytes) -> str:
@@ -177,7 +180,3 @@ def _of_1_0(answer: bytes, *, packed: bool) -> Got:
 
 def _unpacked(body: bytes) -> bytes:
     return gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body
-
-
-def joined(parts: Iterable[bytes]) -> bytes:
-    return b"".join(parts)

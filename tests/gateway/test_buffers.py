@@ -4,6 +4,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -19,7 +20,18 @@ from headgate_server.gateway.settings import read_gateway_settings
 from headgate_server.refusals import Overloaded
 from raw import connected
 from raw_upstream import RawUpstream, raw_upstream
-from scripted_upstream import Got, Script, closes, encoded, fetch, headers, rows, sends
+from scripted_upstream import (
+    ASYNC,
+    CHUNKED,
+    Got,
+    Script,
+    closes,
+    encoded,
+    fetch,
+    headers,
+    rows,
+    sends,
+)
 
 MOST = 100
 
@@ -146,9 +158,9 @@ class World:
     def anew(self) -> None:
         self.script = self._store.answer = Script()
 
-    def held(self, text: str = A, **fields: str) -> Got:
+    def held(self, text: str = A, **fields: Any) -> Got:
         """The answer to a query that is held whole."""
-        return fetch(self.server, text, ANN, "csv", **{"chunked": "true", "db": "a"} | fields)
+        return fetch(self.server, text, ANN, "csv", **CHUNKED | {"db": "a"} | fields)
 
     def free(self) -> bool:
         """Whether what needs more than half of the budget finds room."""
@@ -226,7 +238,7 @@ def test_a_failure_gives_back_what_was_held(world: World) -> None:
 def test_an_asynchronous_query_gives_back_what_it_held(world: World) -> None:
     for content, whole in ((FITS, True), (TOO_LARGE, True), (FITS, False)):
         world.script.answers[A] = sends(encoded("csv", content), whole=whole)
-        assert world.held(A, **{"async": "true"}).status == 204
+        assert world.held(A, **ASYNC).status == 204
         poll_until(world.free, "the budget did not come back")
     assert "unexpected" not in world.server.log()
 

@@ -16,7 +16,18 @@ from harness import ROOT, Server, poll_until
 from headgate_engine import FORWARDED, AuditRecord, SqliteStore
 from influxd_program import Influxd, needs_influxd
 from raw_upstream import Answering, raw_upstream
-from scripted_upstream import EMPTY, Script, closes, encoded, fetch, sends, status
+from scripted_upstream import (
+    ASYNC,
+    CHUNKED,
+    EMPTY,
+    PLAIN,
+    Script,
+    closes,
+    encoded,
+    fetch,
+    sends,
+    status,
+)
 
 HERE = "127.0.0.1"
 PASSWORD = "Sub-Secret-77"
@@ -125,7 +136,7 @@ def test_a_change_is_recorded_before_it_is_sent(server: Server, script: Script) 
 def test_each_change_of_a_query_is_recorded_as_it_is_sent(server: Server, script: Script) -> None:
     text = f"{TEXT}; SHOW MEASUREMENTS; {OTHER}; {TEXT}"
     script.answers[OTHER] = closes
-    for more in ({}, {"chunked": "true"}):
+    for more in (PLAIN, CHUNKED):
         got = fetch(server, text, ROOT, db="a", **more)
         assert got.status == 200 and b"not executed" in got.body
     sent = [record[1:] for record in changes(server) if record[2] == FORWARDED]
@@ -133,7 +144,7 @@ def test_each_change_of_a_query_is_recorded_as_it_is_sent(server: Server, script
 
 
 def test_an_asynchronous_change_is_recorded(server: Server, script: Script) -> None:
-    assert fetch(server, TEXT, ANN, db="a", **{"async": "true"}).status == 204
+    assert fetch(server, TEXT, ANN, db="a", **ASYNC).status == 204
     poll_until(lambda: TEXT in script.asked, "it was not sent")
     assert changes(server) == [("ann", TEXT, FORWARDED)]
 
@@ -252,8 +263,8 @@ def test_logins_in_urls_reach_the_store_and_nothing_else(
     script.answers = defaultdict(lambda: answer)
     for text, parameters in STATEMENTS:
         for prefix in ("", "SHOW MEASUREMENTS ON b; "):
-            fields = {"db": "a", "params": json.dumps(parameters)}
-            got = fetch(server, prefix + text, login, **fields)
+            params = json.dumps(parameters)
+            got = fetch(server, prefix + text, login, db="a", params=params)
             if not failing or login is BOB:
                 assert PASSWORD.encode() not in got.body
             assert got.status == (403 if login is BOB else 200), got.body

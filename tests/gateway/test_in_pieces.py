@@ -15,7 +15,9 @@ from raw import connected, read_until
 from raw_upstream import RawUpstream, raw_upstream
 from scripted_upstream import (
     ACCEPT,
+    CHUNKED,
     EMPTY,
+    PLAIN,
     Script,
     closes,
     encoded,
@@ -227,7 +229,7 @@ def test_measurements_and_series_called_error_are_handed_on(world: World) -> Non
 def test_one_statement_alone_is_handed_on_without_room(world: World) -> None:
     body = encoded("json", LARGE)
     world.script.answers = {A: sends(*halves(body))}
-    for more in ({}, {"chunked": "true"}):
+    for more in (PLAIN, CHUNKED):
         assert fetch(world.server, A, ANN, db="a", **more).body == body
 
 

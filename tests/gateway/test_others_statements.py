@@ -20,7 +20,7 @@ from headgate_grammar.meter import Bounds
 from headgate_server.gateway.visible import visible
 from influxd_program import Influxd, needs_influxd
 from raw_upstream import raw_upstream
-from scripted_upstream import EMPTY, Script, encoded, fetch, parameter, sends
+from scripted_upstream import CHUNKED, EMPTY, PLAIN, Script, encoded, fetch, parameter, sends
 
 READER = User("1", "ann", "", False, {"shop": Privilege.READ})
 OWNER = User("2", "cy", "", False, {"shop": Privilege.ALL})
@@ -69,7 +69,7 @@ def test_a_running_query_is_shown_to_those_that_may_execute_it(
     text: str, database: str, users: str
 ) -> None:
     columns = ("qid", "query", "database", "duration", "status")
-    row = [7, text, database, "1s", "running"]
+    row: list[Any] = [7, text, database, "1s", "running"]
     series = Series("", columns, [row], {})
     for user in USERS:
         expected = [row] if user.name in users.split() else []
@@ -77,7 +77,7 @@ def test_a_running_query_is_shown_to_those_that_may_execute_it(
 
 
 def test_what_lacks_a_text_is_not_shown() -> None:
-    row = [7, "shop", "1s"]
+    row: list[Any] = [7, "shop", "1s"]
     for columns in (("qid", "database", "duration"), ("qid", "query", "duration")):
         assert shown(ShowQueries(), [Series("", columns, [row], {})], BOTH) == []
 
@@ -140,9 +140,9 @@ def server(serve: Callable[..., Server], tmp_path: Path, script: Script) -> Iter
 
 
 @pytest.mark.parametrize("name", ["json", "csv", "msgpack"])
-@pytest.mark.parametrize("more", [{}, {"chunked": "true"}], ids=["whole", "chunked"])
+@pytest.mark.parametrize("more", [PLAIN, CHUNKED], ids=["whole", "chunked"])
 def test_the_text_decides_not_the_database_that_a_client_named(
-    server: Server, script: Script, name: str, more: dict[str, str]
+    server: Server, script: Script, name: str, more: dict[str, Any]
 ) -> None:
     script.answers["SHOW QUERIES"] = sends(encoded("json", QUERIES))
     for text in ("SHOW QUERIES", "SHOW QUERIES; SHOW QUERIES", "SHOW DATABASES; SHOW QUERIES"):
@@ -179,7 +179,7 @@ def test_a_database_without_a_right_is_not_forwarded(
         store.answer = answer
         for text in (f"SELECT v FROM {own}..m", f"SHOW MEASUREMENTS ON {own}; SHOW DATABASES"):
             found.clear()
-            for more in ({}, {"chunked": "true"}):
+            for more in (PLAIN, CHUNKED):
                 got = fetch(server, text, login, db=database, rp="autogen", **more)
                 assert got.status == 200, got.body
             assert {one for one in found if login is not ROOT or any(one)} == {

@@ -10,7 +10,7 @@ from gateway_world import TWO, configured, upstream
 from harness import ROOT, Server, poll_until
 from headgate_server.failures import SeveralResults
 from raw_upstream import RawUpstream, raw_upstream
-from scripted_upstream import Got, Script, encoded, fetch, halves, rows, sends
+from scripted_upstream import ASYNC, CHUNKED, Got, Script, encoded, fetch, halves, rows, sends
 
 SEVERAL = SeveralResults.text
 TEXT = "SELECT v FROM m"
@@ -143,7 +143,7 @@ def test_more_results_are_refused_in_a_query_of_several_statements(
     world: World, name: str, version: str, packed: bool
 ) -> None:
     whole = encoded(name, SMALL, OTHER)
-    options = {"version": version, "packed": packed}
+    options: dict[str, Any] = {"version": version, "packed": packed}
     got = world.ask(f"{TEXT}; SHOW MEASUREMENTS", name, whole, **options)
     assert got.status == 502 and SEVERAL.encode() in got.body
     # Of a later one it is the result.
@@ -167,7 +167,7 @@ def test_more_results_are_refused_in_chunks_of_several_statements(
 ) -> None:
     if pretty and name != "json":
         return
-    fields = {"chunked": "true"} | ({"pretty": pretty} if pretty else {})
+    fields = CHUNKED | ({"pretty": pretty} if pretty else {})
     joined = b"".join(chunks(name, SMALL, OTHER))
     for whole in (encoded(name, SMALL, OTHER), joined):
         got = world.ask(f"SHOW USERS; {TEXT}; SHOW USERS", name, whole, **fields)
@@ -181,7 +181,7 @@ def test_more_results_are_refused_in_chunks_of_several_statements(
 def test_an_asynchronous_query_goes_no_further(world: World, name: str) -> None:
     world.script.asked.clear()
     text = f"{TEXT}; DROP MEASUREMENT never"
-    got = world.ask(text, name, encoded(name, SMALL, OTHER), **{"async": "true"})
+    got = world.ask(text, name, encoded(name, SMALL, OTHER), **ASYNC)
     assert got.status == 204
     expected = FORMATS.index(name) + 1
     poll_until(lambda: world.server.log().count("asynchronous query failed") == expected, "no end")

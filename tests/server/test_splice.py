@@ -36,7 +36,7 @@ series = st.fixed_dictionaries(
         "values": st.lists(st.lists(values, min_size=1, max_size=3), min_size=1, max_size=5),
     },
 )
-results = st.one_of(
+results: st.SearchStrategy[Content] = st.one_of(
     st.just({}),
     texts.map(lambda text: {"error": text or "no reason"}),
     st.fixed_dictionaries(
@@ -160,6 +160,12 @@ def test_an_error_behind_many_rows_is_found(pretty: bool) -> None:
 ROWS: Content = {
     "series": [{"name": "m", "columns": ["time", "v"], "values": [[1, "a"], [2, "b"]]}]
 }
+SEVERAL: tuple[tuple[Content, ...], ...] = (
+    (ROWS, ROWS),
+    ({}, {}),
+    (ROWS, {"error": "x"}),
+    ({}, {}, ROWS),
+)
 GARBAGE = (b"<html>502</html>\n", b"\xc1\xff\x00", b"null\n", b"[]\n", b'{"error":"x"}\n')
 
 
@@ -168,7 +174,7 @@ GARBAGE = (b"<html>502</html>\n", b"\xc1\xff\x00", b"null\n", b"[]\n", b'{"error
 def test_an_answer_to_several_statements_is_no_result(name: str, places: list[int]) -> None:
     if name == "csv":
         return  # which of its empty lines part statements the caller decides
-    for contents in ((ROWS, ROWS), ({}, {}), (ROWS, {"error": "x"}), ({}, {}, ROWS)):
+    for contents in SEVERAL:
         with pytest.raises(ValueError, match=r"."):
             spliced(FORMATS[name](), 2, cut(WRITTEN[name](*contents), places))
     twice = WRITTEN[name](ROWS) * 2
