@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway_world import ANN, TWO, configured, upstream
@@ -36,6 +36,7 @@ from scripted_upstream import (
 MOST = 100
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(
@@ -94,6 +95,7 @@ async def of(*parts: bytes) -> AsyncIterator[bytes]:
         yield part
 
 
+@settings(deadline=None)
 @given(
     documents=st.lists(st.binary(min_size=1, max_size=40).map(lambda b: b.replace(b"\n", b"."))),
     size=st.integers(1, 50),
@@ -160,7 +162,7 @@ class World:
 
     def held(self, text: str = A, **fields: Any) -> Got:
         """The answer to a query that is held whole."""
-        return fetch(self.server, text, ANN, "csv", **CHUNKED | {"db": "a"} | fields)
+        return fetch(self.server, text, ANN, "csv", db="a", **CHUNKED, **fields)
 
     def free(self) -> bool:
         """Whether what needs more than half of the budget finds room."""

@@ -167,7 +167,7 @@ def test_more_results_are_refused_in_chunks_of_several_statements(
 ) -> None:
     if pretty and name != "json":
         return
-    fields = CHUNKED | ({"pretty": pretty} if pretty else {})
+    fields: dict[str, Any] = CHUNKED | ({"pretty": pretty} if pretty else {})
     joined = b"".join(chunks(name, SMALL, OTHER))
     for whole in (encoded(name, SMALL, OTHER), joined):
         got = world.ask(f"SHOW USERS; {TEXT}; SHOW USERS", name, whole, **fields)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from headgate_engine import Principal, Result, Unavailable, reads
+from headgate_engine import Principal, Result, reads
 from headgate_grammar import (
     CreateDatabase,
     DropDatabase,
@@ -19,31 +19,26 @@ from headgate_grammar import (
     ShowQueries,
     ShowStats,
     Statement,
-    UnparseError,
 )
 from headgate_server.compression import Compressor, Unpacker
 from headgate_server.failures import (
-    Answered,
     Broken,
-    BrokenOff,
     SeveralResults,
-    UpstreamError,
 )
 from headgate_server.formats import Answer, Csv, Format, Json, MessagePack, SeveralStatements
 from headgate_server.gateway.buffers import Hold
 from headgate_server.gateway.catalogue import Catalogue
 from headgate_server.gateway.client import Incoming
 from headgate_server.gateway.influx import Asked, InfluxStore, lines
-from headgate_server.gateway.relay import Relay
+from headgate_server.gateway.relay import FAILURES, Relay, after, sent
 from headgate_server.gateway.visible import visible
 from headgate_server.logs import complain
-from headgate_server.refusals import BadRequest, Overloaded, told
+from headgate_server.refusals import BadRequest, told
 from headgate_server.reply import Fields, Reply, Response, streamed, typed
 
 if TYPE_CHECKING:  # it knows the service, which knows us
     from headgate_server.work import Work
 
-_FAILURES = (UpstreamError, Answered, UnparseError, Overloaded, Unavailable)
 # So much of an answer is sent with its length.
 _SHORT = 1 << 16
 # An error's head in MessagePack, which lacks the number of its statement.
@@ -81,7 +76,7 @@ class Forwarding:
         work.count()
         try:
             await self.catalogue.meant(self.principal, self.statements, work.database)
-        except _FAILURES as error:
+        except FAILURES as error:
             # Statements that need no store are answered without it.
             self.unlisted = error
             complain("databases upstream cannot be listed", error=told(error))
@@ -106,11 +101,11 @@ class Forwarding:
         if self.chunked:
             pieces = self._documents()
             first = await anext(pieces, b"")  # with it, it is certain that nothing is refused
-            return streamed(_sent(first, pieces, compressor), self._typed())
+            return streamed(sent(first, pieces, compressor), self._typed())
         pieces = self._document()
         first, more = await self._first(pieces)
         if more:
-            return streamed(_sent(first, pieces, compressor), self._typed())
+            return streamed(sent(first, pieces, compressor), self._typed())
         body = compressor.end(first) if compressor is not None else first
         return Reply(body, raw_headers=self._typed())
 
@@ -146,7 +141,7 @@ class Forwarding:
                 async for piece, error in self._result(id, statement):
                     yield piece if begun else before + piece
                     begun, failed = True, failed or bool(error)
-            except _FAILURES as failure:
+            except FAILURES as failure:
                 if begun or id == 0:
                     raise
                 failed = True
@@ -171,7 +166,7 @@ class Forwarding:
                 return
             splice = self.format.splice(id)
             several = self.format.several(chunked=False)
-            async for piece in _after(first, pieces):
+            async for piece in after(first, pieces):
                 if _several(several, statement, piece):
                     raise SeveralResults
                 if ready := splice.piece(piece):
@@ -202,7 +197,7 @@ class Forwarding:
                 async for answer in self._answered(id, statement):
                     failed = failed or bool(answer.result.error)
                     yield answer
-            except _FAILURES as error:
+            except FAILURES as error:
                 if id == 0:
                     raise
                 failed = True
@@ -263,7 +258,7 @@ class Forwarding:
             await self.work.record_forwarded(statement)
         try:
             result = await self._understood(statement)
-        except _FAILURES as error:
+        except FAILURES as error:
             if forwarded and id == 0:  # of a later one its answer is recorded
                 self.work.record_failed(statement, str(error))
             raise
@@ -351,8 +346,8 @@ class Forwarding:
                 headers.append((name.lower(), value))
         if plain is not self.asked and self.asked.gzip:
             headers = [headers[0], (b"content-encoding", b"gzip")]
-            return Relay(reply, headers, _sent(first, rest, Compressor()))
-        return Relay(reply, headers, _after(first, rest))
+            return Relay(reply, headers, sent(first, rest, Compressor()))
+        return Relay(reply, headers, after(first, rest))
 
     async def _single(self, statement: Statement, reply: Incoming) -> AsyncGenerator[bytes, None]:
         """The parts of *reply* as they come. Raises SeveralResults before the part that has the
@@ -387,19 +382,6 @@ def _several(several: Callable[[bytes], bool], statement: Statement, piece: byte
     return several(piece) and not isinstance(statement, ShowStats | ShowDiagnostics)
 
 
-async def _sent(
-    first: bytes, rest: AsyncIterator[bytes], compressor: Compressor | None
-) -> AsyncGenerator[bytes, None]:
-    """The parts of an answer as they go out. Raises BrokenOff where the upstream fails."""
-    try:
-        async for piece in _after(first, rest):
-            yield compressor.piece(piece) if compressor is not None else piece
-    except _FAILURES as error:
-        raise BrokenOff(error) from None
-    if compressor is not None:
-        yield compressor.end()
-
-
 def _lacks(format: Format, first: bytes) -> bool:
     """Whether an answer does not say what it should: InfluxDB loses errors in CSV, and the number
     of their statement in MessagePack.
@@ -407,9 +389,3 @@ def _lacks(format: Format, first: bytes) -> bool:
     if isinstance(format, Csv):
         return not first.strip()
     return isinstance(format, MessagePack) and first.startswith(_ERROR_HEAD)
-
-
-async def _after(first: bytes, rest: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    yield first
-    async for piece in rest:
-        yield piece
