@@ -39,6 +39,7 @@ from headgate_engine.retention import RetentionPolicy
 from headgate_engine.rights import Rights
 from headgate_engine.sqlite import SqliteStore
 from headgate_engine.store import (
+    FORWARDED,
     Audit,
     AuditRecord,
     Change,
@@ -70,6 +71,7 @@ __all__ = [
     "EVERYBODY",
     "Engine",
     "EngineError",
+    "FORWARDED",
     "Identity",
     "IdentityDropped",
     "IdentityTaken",

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import apsw
 
 from headgate_engine.auditfile import AuditFile
-from headgate_engine.store import Audit, AuditRecord, Refused
+from headgate_engine.store import FORWARDED, Audit, AuditRecord, Refused
 
 _COLUMNS = "id, rev, time, actor, address, statement, outcome, count"
 _PAGE = 1000
@@ -65,14 +65,16 @@ def unexported(connection: apsw.Connection) -> bool:
 
 
 def forget(connection: apsw.Connection, before: str) -> bool:
-    """Drops the oldest records: those from *before* a time, and refusals beyond 100,000.
+    """Drops the oldest records: those from *before* a time, and refusals beyond 100,000, to which
+    changes that an upstream makes do not count.
 
     The newest stays, so that no id is used twice. At most some thousand at once: whether there may
     be more.
     """
     newest: int = connection.execute("SELECT ifnull(max(id), 0) FROM audit").get
     too_many = connection.execute(
-        "SELECT id FROM audit WHERE rev = 0 ORDER BY id DESC LIMIT 1 OFFSET ?", (_KEPT_REFUSED,)
+        "SELECT id FROM audit WHERE rev = 0 AND outcome <> ? ORDER BY id DESC LIMIT 1 OFFSET ?",
+        (FORWARDED, _KEPT_REFUSED),
     ).get
     # Among the oldest only: what is behind them is no older, unless the clock was set back.
     connection.execute(
@@ -83,7 +85,7 @@ def forget(connection: apsw.Connection, before: str) -> bool:
     old = connection.changes()
     connection.execute(
         "DELETE FROM audit WHERE id <= ? AND id < ?"
-        " AND id IN (SELECT id FROM audit WHERE rev = 0 ORDER BY id LIMIT ?)",
-        (too_many or 0, newest, _AT_ONCE),
+        " AND id IN (SELECT id FROM audit WHERE rev = 0 AND outcome <> ? ORDER BY id LIMIT ?)",
+        (too_many or 0, newest, FORWARDED, _AT_ONCE),
     )
     return max(old, connection.changes()) == _AT_ONCE

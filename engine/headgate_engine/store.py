@@ -19,6 +19,8 @@ T = TypeVar("T")
 # How long a dropped identity is kept, and how many known logins.
 KEPT_DROPPED_SECONDS = 400 * 86_400
 KEPT_LOGINS = 100_000
+# The outcome in the audit of a change that an upstream makes. Its record has no revision.
+FORWARDED = "forwarded upstream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,8 @@ class Audit:
 class AuditRecord:
     """What was recorded: a change, in the same transaction with it, or something refused.
 
-    *id* grows from record to record. *revision* is the change's, 0 of what was refused. *time* is
+    *id* grows from record to record. *revision* is the change's, 0 of what was refused or was sent
+    to an upstream. *time* is
     RFC 3339, UTC. *outcome* is `ok`, or why not. *count* says how often that was refused within
     about a second.
     """
@@ -224,7 +227,8 @@ class Store(Protocol):
         ...
 
     def record(self, refused: Sequence[Refused]) -> None:
-        """Adds *refused* to the audit. Of the newest 100,000 none is ever dropped but by `forget`.
+        """Adds *refused* to the audit. Of the newest 100,000 none is ever dropped but by `forget`,
+        nor one whose outcome is FORWARDED.
 
         Raises Unavailable.
         """

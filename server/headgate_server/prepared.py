@@ -99,9 +99,7 @@ class Preparations:
         return self._keep(key, like.about(name)) if like is not None else None
 
     def make(self, call: Call) -> Prepared | None:
-        """The query of *call*, if what it is can be told at once. Raises BadRequest, TooLarge,
-        ParseError.
-        """
+        """The query of *call*, if what it is can be told at once. Raises BadRequest, TooLarge."""
         sent = Form(call.url_pairs)
         statements, remembered = parsed_soon(self._parse, sent.text(self._longest))
         if statements is None:

@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
-from headgate_engine import AuditFile, Engine, Passwords, Principal
-from headgate_grammar import Bounds, ParseCache
+from headgate_engine import AuditFile, Engine, Passwords, Principal, Unavailable
+from headgate_grammar import Bounds, ParseCache, UnparseError
 from headgate_server.answers import Answers
 from headgate_server.call import Call, Note
 from headgate_server.changes import Changes
@@ -233,7 +233,7 @@ class Service:
         async def finish() -> None:
             try:
                 await work
-            except (UpstreamError, Answered) as error:
+            except (UpstreamError, Answered, UnparseError, Overloaded, Unavailable) as error:
                 note.error = told(error)
             except Exception as error:
                 report(error, note.id)

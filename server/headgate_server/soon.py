@@ -1,6 +1,6 @@
 """What is done sooner than a thread is woken for it: bounds, and nothing else."""
 
-from headgate_grammar import ParseCache, ShowGrants, Statement
+from headgate_grammar import ParseCache, ParseError, ShowGrants, Statement
 
 # So many statements may be executed between two other requests.
 _FEW = 4
@@ -10,12 +10,15 @@ _SHORT = 128
 
 def parsed_soon(parse: ParseCache, text: str) -> tuple[tuple[Statement, ...] | None, bool]:
     """The statements of *text*, if they are few, and known or parsed in no time; and whether they
-    were known. Raises ParseError.
+    were known. None for a text that does not parse: a statement before the fault may be denied.
     """
     known = parse.known(text)
     statements = known
     if known is None and len(text) <= _SHORT and "/" not in text:
-        statements = parse(text)
+        try:
+            statements = parse(text)
+        except ParseError:
+            return None, False
     if statements is not None and len(statements) > _FEW:
         statements = None
     return statements, known is not None

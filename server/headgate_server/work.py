@@ -6,6 +6,7 @@ from functools import partial
 from typing import TypeVar
 
 from headgate_engine import (
+    FORWARDED,
     NOBODY,
     InvalidName,
     Job,
@@ -30,9 +31,6 @@ from headgate_server.soon import is_quick, parsed_soon
 from headgate_server.text import readable
 
 T = TypeVar("T")
-
-# The outcome in the audit of a change that an upstream makes.
-FORWARDED = "forwarded upstream"
 
 
 @dataclass(slots=True)
@@ -88,7 +86,7 @@ class Work:
         return self.statements
 
     def soon(self) -> Sequence[Statement] | None:
-        """Its statements, if they are few, and known or parsed in no time. Raises ParseError."""
+        """Its statements, if they are few, and known or parsed in no time."""
         if self.statements is None and not self.params:
             self.statements, self.remembered = parsed_soon(self.service.engine.parse, self.text)
             if self.statements is not None:
@@ -96,7 +94,7 @@ class Work:
         return self.statements
 
     def quick(self) -> bool:
-        """Whether it is done here sooner than a thread is woken. Raises ParseError."""
+        """Whether it is done here sooner than a thread is woken."""
         statements = self.soon()
         return statements is not None and all(map(is_quick, statements))
 
@@ -139,6 +137,10 @@ class Work:
         record = Refused(audit_time(), self.principal.name, call.origin, text, FORWARDED)
         await self.run(partial(store.record, [record]))
 
+    def record_failed(self, statement: Statement, error: str) -> None:
+        """Records in the audit, a little later, that *statement* failed."""
+        self._record(redact_urls(str(statement)), redact_urls(error))
+
     def _record(self, statement: str, outcome: str) -> None:
         actor, address = self.principal.name, self.call.origin
         self.service.recorder.refused(actor, address, statement, outcome)
@@ -153,7 +155,7 @@ class Work:
 
     def change(self) -> Job | None:
         """What it does to the store, if it is one statement that is known or parsed in no time, and
-        does nothing else. Raises ParseError, AccessDenied, AuthenticationFailed.
+        does nothing else. Raises AccessDenied, AuthenticationFailed.
         """
         statements = self.soon()
         if statements is None or not is_single_change(statements):
@@ -188,8 +190,8 @@ class Work:
         note = self.call.note
         if result.error and not note.error:  # those behind it are only `not executed`
             note.error = result.error
-            if changes(result.statement):
-                self._record(redact_urls(str(result.statement)), redact_urls(result.error))
+            if not reads(result.statement):
+                self.record_failed(result.statement, result.error)
         warns = self.call.method == "GET" and not result.error and changes(result.statement)
         return Answer(id, result, _deprecated(result.statement) if warns else "")
 

@@ -5,6 +5,7 @@ import os
 import stat
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import apsw
@@ -12,6 +13,7 @@ import pytest
 
 from headgate_engine import (
     EVERYBODY,
+    FORWARDED,
     AuditFile,
     Engine,
     Passwords,
@@ -81,6 +83,23 @@ def test_refusals_never_fill_the_disk(tmp_path: Path) -> None:
     ids = [record.id for record in store.audit(limit=200_000)]
     assert ids[0] == 1 and ids[-1] == 110_002  # the changes stay
     assert len(ids) == 100_002
+    store.close()
+
+
+def test_refusals_push_no_change_of_an_upstream_out_of_the_audit(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "users.db")
+    forwarded = replace(REFUSED, statement="DROP MEASUREMENT m", outcome=FORWARDED, count=1)
+    store.record([forwarded])
+    store.record([REFUSED] * 60_000)
+    store.record([forwarded])
+    store.record([REFUSED] * 60_000)
+    store.forget("")
+    records = store.audit(limit=200_000)
+    assert [record.id for record in records if record.outcome == FORWARDED] == [1, 60_002]
+    assert len(records) == 100_002
+    # They are dropped with their time, as changes are.
+    store.forget("9999")
+    assert [record.id for record in store.audit(limit=200_000)] == [120_002]
     store.close()
 
 

@@ -21,10 +21,17 @@ class Answer:
     encoded: bytes | None = None
 
 
+class SeveralStatements(ValueError):
+    """An answer has results of more than one statement."""
+
+    def __init__(self) -> None:
+        super().__init__("an answer to several statements")
+
+
 class Splice(Protocol):
     """Cuts the one result out of an InfluxDB's answer as it comes, for a place in another answer.
 
-    `piece` and `end` raise ValueError for what is no answer to one statement.
+    `piece` and `end` raise ValueError for what is no answer, SeveralStatements for one to several.
     """
 
     def piece(self, part: bytes) -> bytes:

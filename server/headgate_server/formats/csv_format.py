@@ -76,12 +76,18 @@ class _CsvSplice:
 
     def __init__(self, separator: bytes) -> None:
         self._separator = separator
+        self._last = b""
+        self._quotes = 0
 
     def piece(self, part: bytes) -> bytes:
         separator, self._separator = self._separator, b""
+        self._last = part[-1:] or self._last
+        self._quotes += part.count(b'"')
         return separator + part
 
     def end(self) -> tuple[bytes, str]:
+        if self._last != b"\n" or self._quotes % 2:
+            raise ValueError("an answer without its end")
         return b"", ""  # of an error InfluxDB shows nothing here
 
 

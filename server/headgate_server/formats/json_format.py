@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from headgate_engine import Series
-from headgate_server.formats.answer import Answer
+from headgate_server.formats.answer import Answer, SeveralStatements
 from headgate_server.text import readable
 
 _HTML = {"<": r"\u003c", ">": r"\u003e", "&": r"\u0026", "\u2028": r"\u2028", "\u2029": r"\u2029"}
@@ -27,7 +27,12 @@ _LONGEST_ID = 64
 _LONGEST_HEAD = 256
 _FIRST_ID = re.compile(rb'(\{\s*"statement_id":\s*)0(?=[,\s}])')
 _LAST_ERROR = re.compile(rb'[{,]\s*"error":\s*("(?:[^"\\]|\\.)*")\s*\}\Z')
+_ONLY_ERROR = re.compile(rb'\{\s*"statement_id":\s*[0-9]+,\s*"error":')
+# A series, messages, `"partial":true`, an error, or the number of the statement alone.
+_RESULT_END = re.compile(rb'(?:\}\s*\]|"|true|false|[0-9])\s*\}\Z')
 _LONGEST_ERROR = 1 << 16
+_RELEASED = 1 << 14  # so much is handed on at a time
+_LONGEST_ONLY_ERROR = 1 << 20
 _LONG_ESCAPES = {"b": r"\u0008", "f": r"\u000c"}
 
 
@@ -79,8 +84,9 @@ class Json:
         if head is None:
             raise ValueError("an answer without statement_id")
         if len(_ID.findall(result)) > 1:
-            raise ValueError("an answer to several statements")
+            raise SeveralStatements
         renumbered = head[1] + str(id).encode() + result[head.end() :]
+        _check_end(renumbered)
         return renumbered, _error(renumbered)
 
     def error(self, text: str) -> bytes:
@@ -138,37 +144,47 @@ class _JsonSplice:
     def __init__(self, id: int, begin: bytes, end: bytes) -> None:
         self._id, self._begin, self._end = id, begin, end
         self._several = _StatementIds(False).several
-        self._begun = False
-        self._held = b""
+        self._begun = self._fails = False
+        self._held = bytearray()
 
     def piece(self, part: bytes) -> bytes:
         if self._several(part):
-            raise ValueError("an answer to several statements")
+            raise SeveralStatements
         self._held += part
         if not self._begun and len(self._held) < _LONGEST_HEAD:
             return b""
         self._start()
-        ready = self._held[:-_LONGEST_ERROR]
-        self._held = self._held[-_LONGEST_ERROR:] if ready else self._held
+        size = len(self._held) - _LONGEST_ERROR
+        if self._fails:
+            if size > _LONGEST_ONLY_ERROR:
+                raise ValueError("an error without end")
+            return b""
+        if size < _RELEASED:
+            return b""
+        ready = bytes(self._held[:size])
+        del self._held[:size]
         return ready
 
     def end(self) -> tuple[bytes, str]:
         self._start()
-        rest = self._held.rstrip() + b"\n"
+        rest = bytes(self._held).rstrip() + b"\n"
         if not rest.endswith(self._end):
             raise ValueError("an answer without its end")
         rest = rest[: -len(self._end)]
+        _check_end(rest)
         return rest, _error(rest)
 
     def _start(self) -> None:
         if self._begun:
             return
-        head = _FIRST_ID.match(self._held.removeprefix(self._begin))
+        begin = len(self._begin)
+        head = _FIRST_ID.match(self._held, begin)
         if head is None or not self._held.startswith(self._begin):
             raise ValueError("an answer without statement_id")
-        rest = self._held[len(self._begin) + head.end() :]
-        self._held = head[1] + str(self._id).encode() + rest
+        self._held[begin : head.end()] = bytes(head[1]) + str(self._id).encode()
+        del self._held[:begin]
         self._begun = True
+        self._fails = _ONLY_ERROR.match(self._held) is not None
 
 
 def _as_it_is(tags: Mapping[str, str]) -> dict[str, str]:
@@ -187,9 +203,16 @@ def _result(answer: Answer) -> dict[str, Any]:
     return content
 
 
+def _check_end(result: bytes) -> None:
+    """Raises ValueError if *result*, which may lack its beginning, breaks off."""
+    if _RESULT_END.search(result[-_LONGEST_HEAD:]) is None:
+        raise ValueError("a result without its end")
+
+
 def _error(result: bytes) -> str:
     """The error in an encoded result, which stands at its end."""
-    found = _LAST_ERROR.search(result[-_LONGEST_ERROR:])
+    only = _ONLY_ERROR.match(result) is not None
+    found = _LAST_ERROR.search(result if only else result[-_LONGEST_ERROR:])
     return str(json.loads(found[1])) if found is not None else ""
 
 

@@ -1,13 +1,13 @@
 """MessagePack, with the keys that InfluxDB's has. Knows msgpack."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgpack
 
 from headgate_engine import Series, Value
-from headgate_server.formats.answer import Answer
+from headgate_server.formats.answer import Answer, SeveralStatements
 from headgate_server.text import readable
 
 _RESULTS = b"\x81\xa7results"
@@ -15,7 +15,8 @@ _AT_MOST_ONE = b"\x90\x91"  # the heads of arrays of no and of one element
 _FIRST = re.compile(rb"\x81\xa7results\x91([\x81-\x8f])\xacstatement_id\x00")
 _LONGEST_HEAD = 64
 _LONGEST_ERROR = 1 << 20
-_LONGEST_DOCUMENT = 1 << 26
+_LONGEST_VALUE = 1 << 24
+_FED = 1 << 16
 
 
 class MessagePack:
@@ -81,24 +82,70 @@ class _Head:
 
 
 class _Documents:
-    """Counts the results of each document in an answer of several."""
+    """Reads documents as they come. Values are skipped, so that no more than one is in memory."""
 
     def __init__(self) -> None:
+        self.found_several = False  # results of several statements
+        self.whole = 0  # documents that were read to their end
+        self._fed = self._end = 0  # bytes: of all, and of the documents that are whole
         self._unpacker = msgpack.Unpacker(
-            timestamp=0, strict_map_key=False, max_buffer_size=_LONGEST_DOCUMENT
+            timestamp=0, strict_map_key=False, max_buffer_size=_LONGEST_VALUE
         )
+        self._walk = self._documents()
 
     def several(self, part: bytes) -> bool:
         try:
-            self._unpacker.feed(part)
-            return any(_several(document) for document in self._unpacker)
-        except (ValueError, msgpack.UnpackException):
+            self.feed(part)
+        except ValueError:
             return True  # it cannot be told
+        return self.found_several
 
+    @property
+    def between(self) -> bool:
+        """Whether no document has begun that has not ended."""
+        return self._fed == self._end
 
-def _several(document: Any) -> bool:
-    results = document.get("results", ()) if isinstance(document, dict) else ()
-    return len(results) > 1 or any(result.get("statement_id", 0) for result in results)
+    def feed(self, part: bytes) -> None:
+        """Raises ValueError for what is no answer."""
+        self._fed += len(part)
+        try:
+            # A value that goes on in the next part takes its place in the buffer.
+            for begin in range(0, len(part), _FED):
+                self._unpacker.feed(part[begin : begin + _FED])
+                next(self._walk)
+        except (ValueError, TypeError, msgpack.UnpackException, StopIteration):
+            raise ValueError("no answer in MessagePack") from None
+
+    def _documents(self) -> Iterator[None]:
+        """Yields where more has to be fed."""
+        while True:
+            fields = yield from self._read(self._unpacker.read_map_header)
+            for _ in range(fields):
+                if (yield from self._read(self._unpacker.unpack)) == "results":
+                    yield from self._results()
+                else:
+                    yield from self._read(self._unpacker.skip)
+            self.whole += 1
+            self._end = self._unpacker.tell()
+
+    def _results(self) -> Generator[None, None, None]:
+        count = yield from self._read(self._unpacker.read_array_header)
+        self.found_several = self.found_several or count > 1
+        for _ in range(count):
+            fields = yield from self._read(self._unpacker.read_map_header)
+            for _ in range(fields):
+                if (yield from self._read(self._unpacker.unpack)) == "statement_id":
+                    id = yield from self._read(self._unpacker.unpack)
+                    self.found_several = self.found_several or id != 0
+                else:
+                    yield from self._read(self._unpacker.skip)
+
+    def _read(self, read: Callable[[], Any]) -> Generator[None, None, Any]:
+        while True:
+            try:
+                return read()
+            except msgpack.OutOfData:
+                yield
 
 
 class _MessagePackSplice:
@@ -106,10 +153,15 @@ class _MessagePackSplice:
 
     def __init__(self, format: MessagePack, id: int) -> None:
         self._format, self._id = format, id
+        self._documents = _Documents()
         self._begun = False
-        self._held = b""
+        self._held = bytearray()
 
     def piece(self, part: bytes) -> bytes:
+        self._documents.feed(part)
+        documents = self._documents
+        if documents.found_several or (documents.whole and not documents.between):
+            raise SeveralStatements
         if self._begun:
             return part
         self._held += part
@@ -117,14 +169,18 @@ class _MessagePackSplice:
             return b""
         head = _FIRST.match(self._held)
         if head is not None:
-            rest, self._held, self._begun = self._held[head.end() :], b"", True
-            return head[1] + _packed_key() + bytes(msgpack.packb(self._id) or b"") + rest
+            begin = bytes(head[1]) + _packed_key() + bytes(msgpack.packb(self._id) or b"")
+            rest, self._begun = bytes(self._held[head.end() :]), True
+            self._held.clear()
+            return begin + rest
         if len(self._held) > _LONGEST_ERROR:
             raise ValueError("no answer to one statement")
         return b""
 
     def end(self) -> tuple[bytes, str]:
-        return (b"", "") if self._begun else self._format.fragment(self._held, self._id)
+        if self._documents.whole != 1 or not self._documents.between:
+            raise ValueError("an answer without its end")
+        return (b"", "") if self._begun else self._format.fragment(bytes(self._held), self._id)
 
 
 def _packed_key() -> bytes:

@@ -5,6 +5,7 @@ They run one after the other and stop at the first error, as in one server.
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from headgate_engine import Principal, Result, reads
@@ -18,35 +19,30 @@ from headgate_grammar import (
     ShowQueries,
     ShowStats,
     Statement,
-    UnparseError,
 )
 from headgate_server.compression import Compressor, Unpacker
 from headgate_server.failures import (
-    Answered,
     Broken,
-    BrokenOff,
     SeveralResults,
-    UpstreamError,
 )
-from headgate_server.formats import Answer, Csv, Format, Json, MessagePack
+from headgate_server.formats import Answer, Csv, Format, Json, MessagePack, SeveralStatements
 from headgate_server.gateway.buffers import Hold
 from headgate_server.gateway.catalogue import Catalogue
 from headgate_server.gateway.client import Incoming
 from headgate_server.gateway.influx import Asked, InfluxStore, lines
-from headgate_server.gateway.relay import Relay
+from headgate_server.gateway.relay import FAILURES, Relay, after, sent
 from headgate_server.gateway.visible import visible
 from headgate_server.logs import complain
-from headgate_server.refusals import BadRequest, Overloaded, told
+from headgate_server.refusals import BadRequest, told
 from headgate_server.reply import Fields, Reply, Response, streamed, typed
 
 if TYPE_CHECKING:  # it knows the service, which knows us
     from headgate_server.work import Work
 
-_FAILURES = (UpstreamError, Answered, UnparseError, Overloaded)
 # So much of an answer is sent with its length.
 _SHORT = 1 << 16
 # An error's head in MessagePack, which lacks the number of its statement.
-_ERROR_HEAD = 64
+_ERROR_HEAD = b"\x81\xa7results\x91\x81\xa5error"
 
 
 @dataclass(slots=True)
@@ -70,6 +66,7 @@ class Forwarding:
         AuthenticationFailed.
         """
         work = self.work
+        self.asked = replace(self.asked, run=work.run)
         # Both in a thread, or neither: what is known is authorized in no time.
         if work.soon() is not None:
             self.principal = work.authorized()
@@ -79,7 +76,7 @@ class Forwarding:
         work.count()
         try:
             await self.catalogue.meant(self.principal, self.statements, work.database)
-        except _FAILURES as error:
+        except FAILURES as error:
             # Statements that need no store are answered without it.
             self.unlisted = error
             complain("databases upstream cannot be listed", error=told(error))
@@ -96,17 +93,19 @@ class Forwarding:
 
     async def response(self) -> Response:
         """The answer to the request. Raises Answered, UpstreamError, UnparseError, Overloaded."""
-        if len(self.statements) == 1 and self._streams(self.statements[0]):
+        # HTTP/1.0 would take an answer without length that breaks off for a whole one.
+        in_pieces = self.work.call.scope["http_version"] != "1.0"
+        if in_pieces and len(self.statements) == 1 and self._streams(self.statements[0]):
             return await self._streamed(self.statements[0])
         compressor = Compressor() if self.asked.gzip else None
         if self.chunked:
             pieces = self._documents()
             first = await anext(pieces, b"")  # with it, it is certain that nothing is refused
-            return streamed(_sent(first, pieces, compressor), self._typed())
+            return streamed(sent(first, pieces, compressor), self._typed())
         pieces = self._document()
         first, more = await self._first(pieces)
         if more:
-            return streamed(_sent(first, pieces, compressor), self._typed())
+            return streamed(sent(first, pieces, compressor), self._typed())
         body = compressor.end(first) if compressor is not None else first
         return Reply(body, raw_headers=self._typed())
 
@@ -142,7 +141,7 @@ class Forwarding:
                 async for piece, error in self._result(id, statement):
                     yield piece if begun else before + piece
                     begun, failed = True, failed or bool(error)
-            except _FAILURES as failure:
+            except FAILURES as failure:
                 if begun or id == 0:
                     raise
                 failed = True
@@ -162,12 +161,12 @@ class Forwarding:
             pieces = reply.pieces()
             first = await anext(pieces, b"")
             if isinstance(self.format, Csv) and not first.strip():
-                answer = await self._understood(id, statement)
+                answer = self.work.answer(id, await self._understood(statement))
                 yield self.format.encoded(answer), answer.result.error
                 return
             splice = self.format.splice(id)
             several = self.format.several(chunked=False)
-            async for piece in _after(first, pieces):
+            async for piece in after(first, pieces):
                 if _several(several, statement, piece):
                     raise SeveralResults
                 if ready := splice.piece(piece):
@@ -175,6 +174,8 @@ class Forwarding:
             rest, error = splice.end()
             self.work.answer(id, Result(statement, error=error))
             yield rest, error
+        except SeveralStatements:
+            raise SeveralResults from None
         except ValueError:
             raise Broken from None
         finally:
@@ -196,7 +197,7 @@ class Forwarding:
                 async for answer in self._answered(id, statement):
                     failed = failed or bool(answer.result.error)
                     yield answer
-            except _FAILURES as error:
+            except FAILURES as error:
                 if id == 0:
                     raise
                 failed = True
@@ -218,15 +219,17 @@ class Forwarding:
             async for answer in self._chunks(id, statement):
                 yield answer
         else:
-            parts: list[bytes] = []
-            found = ""
-            async for piece, error in self._result(id, statement):
-                self.hold.grow(len(piece))
-                parts.append(piece)
-                found = error
-            yield Answer(id, Result(statement, error=found), encoded=b"".join(parts))
-            del parts
-            self.hold.release()
+            held, parts, found = self.hold.part(), list[bytes](), ""
+            try:
+                async for piece, error in self._result(id, statement):
+                    held.grow(len(piece))
+                    parts.append(piece)
+                    found = error
+                encoded = b"".join(parts)
+                parts.clear()
+                yield Answer(id, Result(statement, error=found), encoded=encoded)
+            finally:
+                held.release()
 
     async def _executed(self, id: int, statement: Statement) -> Answer:
         return await (self._here if self.store.is_ours(statement) else self._there)(id, statement)
@@ -248,9 +251,17 @@ class Forwarding:
 
     async def _there(self, id: int, statement: Statement) -> Answer:
         """What changes something, or is small and not all for this user."""
-        if not reads(statement) and not isinstance(statement, CreateDatabase | DropDatabase):
+        forwarded = not reads(statement) and not isinstance(
+            statement, CreateDatabase | DropDatabase
+        )
+        if forwarded:
             await self.work.record_forwarded(statement)
-        result = await self.store.result(statement, self.asked, self.hold.grow)
+        try:
+            result = await self._understood(statement)
+        except FAILURES as error:
+            if forwarded and id == 0:  # of a later one its answer is recorded
+                self.work.record_failed(statement, str(error))
+            raise
         if isinstance(statement, DropDatabase):
             for other in self.others:
                 if not result.error:
@@ -259,22 +270,29 @@ class Forwarding:
             return await self._here(id, statement)
         user = self.principal.user
         if self._filtered(statement) and user is not None:
-            result = visible(result, user, self.work.service.engine.parse)
-        self.hold.release()
+            # In a thread: the statements of others may be long.
+            parse = self.work.service.engine.parse
+            result = await self.work.run(partial(visible, result, user, parse))
         return self.work.answer(id, result)
 
-    async def _understood(self, id: int, statement: Statement) -> Answer:
-        result = await self.store.result(statement, self.asked, self.hold.grow)
-        self.hold.release()
-        return self.work.answer(id, result)
+    async def _understood(self, statement: Statement) -> Result:
+        held = self.hold.part()
+        try:
+            return await self.store.result(statement, self.asked, held.grow)
+        finally:
+            held.release()
 
     async def _chunks(self, id: int, statement: Statement) -> AsyncIterator[Answer]:
         """What is read, in the chunks in which the upstream wrote it."""
         reply = await self.store.begun(statement, replace(self.asked, gzip=False), chunked=True)
+        several, held = self.format.several(chunked=True), self.hold.part()
         try:
-            async for line in lines(reply.pieces(), self.hold):
+            async for line in lines(reply.pieces(), held):
+                if several(line):
+                    raise SeveralResults
                 yield self._fragment(id, statement, line)
         finally:
+            held.release()
             reply.close()
 
     def _fragment(self, id: int, statement: Statement, document: bytes) -> Answer:
@@ -310,9 +328,13 @@ class Forwarding:
         try:
             rest = self._single(statement, reply)
             first = await anext(rest, b"")
+            while isinstance(self.format, MessagePack) and len(first) < len(_ERROR_HEAD):
+                if not (more := await anext(rest, b"")):
+                    break
+                first += more
             if _lacks(self.format, first):
                 reply.close()
-                answer = await self._understood(0, statement)
+                answer = self.work.answer(0, await self._understood(statement))
                 return self._response(self.format.results([answer]))
         except BaseException:
             reply.close()
@@ -324,8 +346,8 @@ class Forwarding:
                 headers.append((name.lower(), value))
         if plain is not self.asked and self.asked.gzip:
             headers = [headers[0], (b"content-encoding", b"gzip")]
-            return Relay(reply, headers, _sent(first, rest, Compressor()))
-        return Relay(reply, headers, _after(first, rest))
+            return Relay(reply, headers, sent(first, rest, Compressor()))
+        return Relay(reply, headers, after(first, rest))
 
     async def _single(self, statement: Statement, reply: Incoming) -> AsyncGenerator[bytes, None]:
         """The parts of *reply* as they come. Raises SeveralResults before the part that has the
@@ -360,29 +382,10 @@ def _several(several: Callable[[bytes], bool], statement: Statement, piece: byte
     return several(piece) and not isinstance(statement, ShowStats | ShowDiagnostics)
 
 
-async def _sent(
-    first: bytes, rest: AsyncIterator[bytes], compressor: Compressor | None
-) -> AsyncGenerator[bytes, None]:
-    """The parts of an answer as they go out. Raises BrokenOff where the upstream fails."""
-    try:
-        async for piece in _after(first, rest):
-            yield compressor.piece(piece) if compressor is not None else piece
-    except _FAILURES as error:
-        raise BrokenOff(error) from None
-    if compressor is not None:
-        yield compressor.end()
-
-
 def _lacks(format: Format, first: bytes) -> bool:
     """Whether an answer does not say what it should: InfluxDB loses errors in CSV, and the number
     of their statement in MessagePack.
     """
     if isinstance(format, Csv):
         return not first.strip()
-    return isinstance(format, MessagePack) and b"\xa5error" in first[:_ERROR_HEAD]
-
-
-async def _after(first: bytes, rest: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    yield first
-    async for piece in rest:
-        yield piece
+    return isinstance(format, MessagePack) and first.startswith(_ERROR_HEAD)

@@ -6,7 +6,7 @@ authorized, with the one database that they were authorized for.
 
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
@@ -65,6 +65,8 @@ class Asked:
     pretty: bool = False
     gzip: bool = False
     id: str = ""
+    # Reads long statements back, in the turn of the user; the store's own if None.
+    run: Run | None = field(default=None, repr=False, compare=False)
 
     @property
     def target(self) -> str:
@@ -106,11 +108,14 @@ class InfluxStore:
             return not self._keeps_databases
         return isinstance(statement, OURS)
 
-    async def text(self, statement: Statement) -> str:
-        """What is sent for *statement*: it was read back as the same. Raises UnparseError."""
+    async def text(self, statement: Statement, run: Run | None = None) -> str:
+        """What is sent for *statement*: it was read back as the same, by *run* if it is long.
+
+        Raises UnparseError, Overloaded.
+        """
         read_back = partial(unparse, statement, self._parse)
         short = len(str(statement)) <= _LONG_TEXT
-        return read_back() if short else await self._run(read_back)
+        return read_back() if short else await (run or self._run)(read_back)
 
     async def begun(self, statement: Statement, asked: Asked, *, chunked: bool) -> Incoming:
         """Its answer to *statement*, as it comes. Raises Answered, UpstreamError, UnparseError."""
@@ -118,10 +123,11 @@ class InfluxStore:
             "POST",
             asked.target,
             asked.headers(gzip=asked.gzip),
-            asked.form(await self.text(statement), chunked=chunked),
+            asked.form(await self.text(statement, asked.run), chunked=chunked),
             again=reads(statement),
         )
         await check(reply)
+        _check_encoding(reply, ("", "identity", "gzip") if asked.gzip else ("", "identity"))
         return reply
 
     async def result(self, statement: Statement, asked: Asked, grow: Grow = uncounted) -> Result:
@@ -129,11 +135,12 @@ class InfluxStore:
         called with the size of each part of it. Raises Answered, UpstreamError, UnparseError.
         """
         headers = [_FORM, ("Accept", "application/json"), *asked.headers(gzip=False)[2:]]
-        form = asked.form(await self.text(statement))
+        form = asked.form(await self.text(statement, asked.run))
         reply = await self.upstream.send(
             "POST", asked.target, headers, form, again=reads(statement)
         )
         await check(reply)
+        _check_encoding(reply, ("", "identity"))
         return decoded(statement, await reply.read(LARGEST, grow))
 
     async def databases(self) -> list[str]:
@@ -172,6 +179,13 @@ async def check(reply: Incoming) -> None:
         reply.close()
         raise Broken
     raise Answered(reply.status, error_text(await reply.read(_LARGEST_ERROR)))
+
+
+def _check_encoding(reply: Incoming, taken: tuple[str, ...]) -> None:
+    """Raises Broken for an answer that cannot be looked into."""
+    if reply.header("Content-Encoding") not in taken:
+        reply.close()
+        raise reply.broken("an encoding that was not asked for")
 
 
 def error_text(body: bytes) -> str:
@@ -221,8 +235,10 @@ async def lines(pieces: AsyncIterator[bytes], hold: Hold) -> AsyncIterator[bytes
         for other in others:
             if size:
                 yield b"".join(parts)
-            hold.release()
             parts, size = [other], len(other)
+        if others:
+            hold.release()
+            hold.grow(size)
         if size > LARGEST:
             raise Broken
     if size:

@@ -1,14 +1,20 @@
 """An upstream's answer on its way to the client: as it comes, and only what is the client's."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 from starlette.types import Receive, Scope, Send
 
-from headgate_server.failures import BrokenOff, UpstreamError
+from headgate_engine import Unavailable
+from headgate_grammar import UnparseError
+from headgate_server.compression import Compressor
+from headgate_server.failures import Answered, BrokenOff, UpstreamError
 from headgate_server.gateway.client import Incoming
+from headgate_server.refusals import Overloaded
 from headgate_server.reply import Fields, Reply, Response
 
+# What ends the answer to a query.
+FAILURES = (UpstreamError, Answered, UnparseError, Overloaded, Unavailable)
 # So much is read before anything is sent: whoever asked hears of it if it breaks off.
 _SHORT = 1 << 16
 # So much is held for who knows no pieces.
@@ -69,3 +75,23 @@ class Relay:
             if gone is not None:
                 gone.cancel()
         await send({"type": "http.response.body", "body": b""})
+
+
+async def sent(
+    first: bytes, rest: AsyncIterator[bytes], compressor: Compressor | None
+) -> AsyncGenerator[bytes, None]:
+    """The parts of an answer as they go out. Raises BrokenOff where the upstream fails."""
+    try:
+        async for piece in after(first, rest):
+            yield compressor.piece(piece) if compressor is not None else piece
+    except FAILURES as error:
+        raise BrokenOff(error) from None
+    if compressor is not None:
+        yield compressor.end()
+
+
+async def after(first: bytes, rest: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    """Yields *first*, then *rest*."""
+    yield first
+    async for piece in rest:
+        yield piece
