@@ -29,6 +29,8 @@ def try_store(path: Path) -> None:
         _try_header(path)
         _try_mode(path)
         _try_content(path)
+    except PermissionError:
+        raise refused(path, apsw.PermissionsError()) from None
     except OSError as error:
         name = error.filename or path
         raise StoreError(f"cannot open store {name}: {error.strerror}") from None

@@ -1,6 +1,7 @@
 """What keeps a server from starting, found before it starts. Nothing is created or changed here.
 
-`serve` goes through CHECKS before it opens anything; `serve --check` goes through the same list.
+`serve` goes through CHECKS before it opens anything; `serve --check` goes through the same list, and
+tries the store, which a start opens.
 """
 
 import os
@@ -49,11 +50,11 @@ def _store(settings: Settings) -> None:
     try_store(Path(settings.store_path))
 
 
-CHECKS: tuple[Callable[[Settings], None], ...] = (_certificate, _tcp, _unix, _audit_file, _store)
+CHECKS: tuple[Callable[[Settings], None], ...] = (_certificate, _tcp, _unix, _audit_file)
 
 
 def check(settings: Settings) -> None:
-    """Raises the first of what `problems` returns: StoreError, CannotListen, CertificateError."""
+    """Raises what is wrong beside the store: StoreError, CannotListen, CertificateError."""
     for one in CHECKS:
         one(settings)
 
@@ -61,7 +62,7 @@ def check(settings: Settings) -> None:
 def problems(settings: Settings) -> list[str]:
     """A sentence for each reason why a server with *settings* cannot start."""
     found = []
-    for one in CHECKS:
+    for one in (*CHECKS, _store):
         try:
             one(settings)
         except NoStart as error:
