@@ -1,6 +1,7 @@
 """Requests by one who has the database b, of every shape that might show him or change a."""
 
 import gzip
+import json
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
@@ -13,7 +14,37 @@ HIS = "WrittenByBob"
 
 _NAMES = ("a", "b", '"a"', "a.", "A", "a\x00", " a", "a ", "b|a", "a|b", "a/autogen", "b/../a", "*")
 _PLACES = ("a..", "b..", '"a"..', "a.autogen.", "b.autogen.", "", '"a"."autogen".')
+# With values that would end a pattern, a string or a name, and go on with a statement of their own.
+_BOUND_STATEMENTS = st.sampled_from(
+    (
+        *("SELECT * FROM $r, $m", "SELECT * FROM b.autogen.$r, b.autogen.$m", "SELECT $m FROM $r"),
+        *("SELECT * FROM b..m WHERE k =~ $r AND x = $s", "SELECT * FROM m WHERE x = $s"),
+        *("SELECT * INTO $m FROM b..m WHERE k =~ $r", "SHOW SERIES ON b FROM $r WHERE k = $s"),
+        *("SHOW MEASUREMENTS ON $d", "SHOW TAG VALUES ON b WITH KEY =~ $r WHERE k = $s"),
+        *("EXPLAIN SELECT * FROM m WHERE k !~ $r AND x = $s", "SELECT * FROM $d..m"),
+    )
+)
+_TAILS = (
+    "",
+    ",a.autogen.m --",
+    "; SELECT * FROM a..m --",
+    f"; SELECT * INTO a..{HIS} FROM b..m --",
+)
+
+
+@st.composite
+def _parameters(draw: st.DrawFn) -> str:
+    end = draw(st.sampled_from(("/", "'", '"', "", "\\", "\n", "\r", "\0", "*/", "--")))
+    text = end + draw(st.sampled_from(_TAILS))
+    pattern = draw(st.sampled_from(("x\\\\", "\\\\", "x\\", "\\Qx\\", ".*", "[\\\\", "x/", "\n")))
+    name = draw(st.sampled_from((text, *_NAMES)))
+    values = {"r": {"regex": pattern}, "m": {"identifier": text}, "s": text}
+    return json.dumps(values | {"d": {"identifier": name}})
+
+
 _STATEMENTS = st.one_of(
+    _BOUND_STATEMENTS,
+    _BOUND_STATEMENTS,
     st.builds("SELECT * FROM {}m".format, st.sampled_from(_PLACES)),
     st.builds("SELECT * FROM b..m, {}m".format, st.sampled_from(_PLACES)),
     st.builds("SELECT * FROM (SELECT * FROM {}m)".format, st.sampled_from(_PLACES)),
@@ -61,7 +92,10 @@ _VALUES = {
     "bucket": st.sampled_from(_NAMES),
     "rp": st.sampled_from(("autogen", "a", "a.autogen", '"', "")),
     "precision": st.sampled_from(("ns", "s", "x", "")),
-    "params": st.sampled_from(('{"m":"a..m"}', '{"m":{"identifier":"a..m"}}', "{}", "[")),
+    "params": st.one_of(
+        _parameters(),
+        st.sampled_from(('{"m":"a..m"}', '{"m":{"identifier":"a..m"}}', "{}", "[")),
+    ),
     "chunked": st.sampled_from(("true", "false")),
     "pretty": st.just("true"),
     "epoch": st.sampled_from(("ns", "s")),
@@ -119,12 +153,24 @@ _SPOOFED = st.lists(
     ),
     max_size=3,
 )
+_ATTACK = json.dumps(
+    {
+        "r": {"regex": "x\\\\"},
+        "m": {"identifier": "/,a.autogen.m --"},
+        "s": "/; SELECT * FROM a..m --",
+    }
+)
 # What one may do oneself: method, path, and the parameters with which it works.
 _EVERYTHING = ("match[]", '{__name__!=""}')
 _OWN: dict[str, tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...]] = {
     "influxdb1": (
         ("GET", "/query", (("q", "SELECT * FROM m"), ("db", "b"))),
         ("POST", "/query", (("q", "SELECT * FROM m"), ("db", "b"))),
+        *(
+            (method, "/query", (("q", text), ("db", "b"), ("params", _ATTACK)))
+            for method in ("GET", "POST")
+            for text in ("SELECT * FROM $r, $m", "SELECT * FROM m WHERE k =~ $r AND x = $s")
+        ),
         ("POST", "/query", (("db", "b"),)),
         ("GET", "/query", (("db", "b"),)),
         ("POST", "/query", ()),
