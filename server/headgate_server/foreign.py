@@ -26,7 +26,7 @@ HTTP_KEYS = frozenset(
     " https-insecure-certificate https-insecure-tls unix-socket-chunk-size log-level"
     " query-log-path".split()
 )
-# Tables below a section of ours, which nobody finds at the top.
+# Tables below a section of ours, which are not found at the top.
 _NESTED = {"jwt": "auth.jwt", "upstream": "gateway.upstream", "issuer": "auth.jwt.issuer"}
 
 

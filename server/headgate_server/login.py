@@ -91,8 +91,8 @@ class Login:
     ) -> None:
         self._engine = engine
         self._metrics = metrics
-        # A client that was let in before does not wait for strangers, nor one whose network has
-        # not failed for those that have; and a user who is guessed at is in no other user's way.
+        # A client that was let in before does not wait for strangers. A network without a wrong
+        # password does not wait for those with one. Guesses at one user delay no other user.
         self._known_bcrypt = Pool(1, _QUEUE, metrics.bcrypt_pending, each=_QUEUE_OF_USER)
         self._bcrypt = Pool(
             1, 2 * _QUEUE, metrics.bcrypt_pending, share=_QUEUE, each=_QUEUE_OF_USER

@@ -1,4 +1,4 @@
-"""What is worked before a query is authorized, and for whom."""
+"""The work that is done before a query is authorized, and for which clients."""
 
 import asyncio
 import threading
@@ -88,7 +88,7 @@ def test_what_stands_behind_a_denied_statement_is_not_parsed(server: Server) -> 
 
 
 class Slow(ParseCache):
-    """Waits before it parses, and notes for whom it does."""
+    """Waits before it parses, and notes for which user it does."""
 
     def __init__(self) -> None:
         super().__init__()

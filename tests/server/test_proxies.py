@@ -28,7 +28,7 @@ CASES = [
     ("10.0.0.1", ["::ffff:203.0.113.7"], "", "203.0.113.7"),
     ("::1", ["2001:db8::1"], "", "2001:db8::1"),
     ("unix", ["203.0.113.7"], "", "203.0.113.7"),
-    # Whoever is no trusted proxy names no address.
+    # A client that is no trusted proxy names no address.
     ("192.0.2.1", ["203.0.113.7"], "203.0.113.8", "192.0.2.1"),
 ]
 

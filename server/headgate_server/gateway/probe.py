@@ -49,7 +49,7 @@ class State:
 
 
 class Checkup:
-    """Asks all addresses of *upstream*; an answer is good for some seconds, whoever asks."""
+    """Asks all addresses of *upstream*; an answer is good for some seconds, for all callers."""
 
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream

@@ -183,7 +183,7 @@ class Wire(asyncio.Protocol):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._fail(
                 Broken("its answer is not HTTP")
-            )  # nobody has asked it to speak anything else
+            )  # no request asked it to speak anything else
             return
         if not self._headed and self._size > _LARGEST_HEAD:
             self._fail(Broken("the head of its answer is too large"))

@@ -81,7 +81,7 @@ def _open_once(settings: Settings) -> Settings:
             " CREATE USER <name> WITH PASSWORD '<password>' WITH ALL PRIVILEGES"
         )
         if settings.open_setup:
-            logs.warn("open-setup: whoever sends that query first is administrator")
+            logs.warn("open-setup: the first client that sends that query is administrator")
         else:
             logs.say(
                 "from another machine that query has to show this set-up token:"
