@@ -10,7 +10,8 @@ from headgate_engine.store import FORWARDED, Audit, AuditRecord, Refused
 
 _COLUMNS = "id, rev, time, actor, address, statement, outcome, count"
 _PAGE = 1000
-_KEPT_REFUSED = 100_000
+# Of refusals, and of changes that upstreams made.
+_KEPT = 100_000
 # In one transaction: others wait for it.
 _AT_ONCE = 5000
 
@@ -65,27 +66,30 @@ def unexported(connection: apsw.Connection) -> bool:
 
 
 def forget(connection: apsw.Connection, before: str) -> bool:
-    """Drops the oldest records: those from *before* a time, and refusals beyond 100,000, to which
-    changes that an upstream makes do not count.
+    """Drops the oldest records: those from *before* a time, refusals beyond 100,000, and changes
+    that an upstream made beyond as many.
 
     The newest stays, so that no id is used twice. At most some thousand at once: whether there may
     be more.
     """
     newest: int = connection.execute("SELECT ifnull(max(id), 0) FROM audit").get
-    too_many = connection.execute(
-        "SELECT id FROM audit WHERE rev = 0 AND outcome <> ? ORDER BY id DESC LIMIT 1 OFFSET ?",
-        (FORWARDED, _KEPT_REFUSED),
-    ).get
     # Among the oldest only: what is behind them is no older, unless the clock was set back.
     connection.execute(
         "DELETE FROM audit WHERE time < ? AND id < ?"
         " AND id IN (SELECT id FROM audit ORDER BY id LIMIT ?)",
         (before, newest, _AT_ONCE),
     )
-    old = connection.changes()
-    connection.execute(
-        "DELETE FROM audit WHERE id <= ? AND id < ?"
-        " AND id IN (SELECT id FROM audit WHERE rev = 0 AND outcome <> ? ORDER BY id LIMIT ?)",
-        (too_many or 0, newest, FORWARDED, _AT_ONCE),
-    )
-    return max(old, connection.changes()) == _AT_ONCE
+    dropped = [connection.changes()]
+    for comparison in ("<>", "="):
+        kind = f"rev = 0 AND outcome {comparison} ?"
+        too_many = connection.execute(
+            f"SELECT id FROM audit WHERE {kind} ORDER BY id DESC LIMIT 1 OFFSET ?",
+            (FORWARDED, _KEPT),
+        ).get
+        connection.execute(
+            "DELETE FROM audit WHERE id <= ? AND id < ?"
+            f" AND id IN (SELECT id FROM audit WHERE {kind} ORDER BY id LIMIT ?)",
+            (too_many or 0, newest, FORWARDED, _AT_ONCE),
+        )
+        dropped.append(connection.changes())
+    return max(dropped) == _AT_ONCE

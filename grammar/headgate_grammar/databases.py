@@ -153,6 +153,12 @@ class CreateSubscription:
         """Returns the statement with its secrets."""
         return self._text(self.destinations)
 
+    def redacted(self, text: str) -> str:
+        """Returns *text*, such as an error about the statement, without destinations' logins."""
+        for url in self.destinations:
+            text = text.replace(url, redact_destination(url))
+        return text
+
     def _text(self, destinations: Iterable[str]) -> str:
         where = f"{name_of(self.database)}.{name_of(self.policy)}"
         targets = ", ".join(map(quote_string, destinations))

@@ -1,12 +1,18 @@
 """Statements to text, for programs that execute the text: what it is read as is checked first."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from headgate_grammar.databases import CreateSubscription
 from headgate_grammar.errors import ParseError
+from headgate_grammar.expressions import Call, Distinct, Expression, Operation, Paren, VarRef
 from headgate_grammar.parser import parse
+from headgate_grammar.quoting import quote_identifier
+from headgate_grammar.select import CreateContinuousQuery, Select
+from headgate_grammar.sources import Subquery
 from headgate_grammar.statements import Statement
 from headgate_grammar.users import CreateUser, SetPassword
+
+_LONGEST_SHOWN = 40
 
 
 class UnparseError(Exception):
@@ -14,6 +20,18 @@ class UnparseError(Exception):
 
     def __init__(self) -> None:
         super().__init__("the statement cannot be written as a text that means the same")
+
+
+class StoredUnquoted(UnparseError):
+    """A continuous query with a name that InfluxDB would store without its quotes."""
+
+    def __init__(self, name: str) -> None:
+        shown = quote_identifier(name[:_LONGEST_SHOWN])
+        Exception.__init__(
+            self,
+            f"InfluxDB stores the name {shown} of a continuous query without quotes:"
+            " expected letters, digits and _",
+        )
 
 
 def has_secret(statement: Statement) -> bool:
@@ -26,11 +44,14 @@ def unparse(statement: Statement, parse: Callable[[str], Sequence[Statement]] = 
     *statement*.
 
     Takes as long as parsing the text. Raises UnparseError where it is read as anything else, which
-    can only be a tree that was built by hand.
+    can only be a tree that was built by hand, and StoredUnquoted.
     """
     match statement:
         case CreateUser() | SetPassword() | CreateSubscription():
             text = statement.unredacted()
+        case CreateContinuousQuery(select=select):
+            _check_stored(select)
+            text = str(statement)
         case _:
             text = str(statement)
     try:
@@ -40,3 +61,47 @@ def unparse(statement: Statement, parse: Callable[[str], Sequence[Statement]] = 
     if not same:
         raise UnparseError
     return text
+
+
+def _check_stored(select: Select) -> None:
+    """Raises StoredUnquoted.
+
+    InfluxDB 1.6 keeps a continuous query as text and parses it anew for each run. It prints the
+    names of fields, tags and functions without quotes, so that a name could go on with another
+    source or target than the ones that were authorized.
+    """
+    for name in _names(select):
+        if any(part != quote_identifier(part) for part in name.split(".")):
+            raise StoredUnquoted(name)
+
+
+def _names(select: Select) -> Iterator[str]:
+    """The names that InfluxDB prints without quotes, subqueries included."""
+    for field in select.fields:
+        yield from _of_expression(field.expression)
+    if select.condition is not None:
+        yield from _of_expression(select.condition)
+    for dimension in select.dimensions:
+        yield from _of_expression(dimension)
+    for source in select.sources:
+        if isinstance(source, Subquery):
+            yield from _names(source.select)
+
+
+def _of_expression(expression: Expression) -> Iterator[str]:
+    match expression:
+        case VarRef(name) | Distinct(name):
+            yield name
+        case Call(name, arguments):
+            if name != "distinct":  # the one keyword that may be called
+                yield name
+            for argument in arguments:
+                yield from _of_expression(argument)
+        case Paren(inner):
+            yield from _of_expression(inner)
+        case Operation(first, rest):
+            yield from _of_expression(first)
+            for _, operand in rest:
+                yield from _of_expression(operand)
+        case _:
+            pass

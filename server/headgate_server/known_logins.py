@@ -13,7 +13,7 @@ from headgate_server.refusals import Overloaded
 _CAPACITY = 100_000
 _FLUSH_SECONDS = 1.0
 # How often what other workers know is read, and how much of it: the newest.
-_SHARE_SECONDS = 30.0
+_SHARE_SECONDS = 2.0
 _SHARED = 1_000
 _MERGED_AT_ONCE = 5_000
 

@@ -10,7 +10,10 @@ from urllib.parse import urlsplit
 
 _OTHER_SITES = ("cross-site", "same-site")
 _OWN = ("same-origin", "none")
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+_FORWARDED = (
+    *("forwarded", "via", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip"),
+    *("cf-connecting-ip", "fastly-client-ip", "x-original-uri", "x-original-url"),
+)
 _OF_BROWSERS = ("origin", "sec-fetch-site", "sec-fetch-mode", "referer")
 
 
@@ -26,9 +29,29 @@ def cross_site(headers: Mapping[str, str], allowed: Sequence[str] = ()) -> bool:
     site = headers.get("sec-fetch-site", "")
     if site in _OTHER_SITES:
         return True
-    if site in _OWN or not origin:
+    page = origin or headers.get("referer", "")
+    if site in _OWN or not page:
         return False
-    return _host(origin) != headers.get("host", "").lower()
+    return _host(page) != headers.get("host", "").lower()
+
+
+def may_be_navigation(method: str, headers: Mapping[str, str]) -> bool:
+    """Returns whether a link or an image of another site may have made a browser send the request.
+
+    For servers without TLS that have a name, a browser sends such a GET with a login that it
+    remembers, and neither `Sec-Fetch-Site` nor `Origin`; a page can suppress `Referer`.
+    """
+    if method != "GET" or headers.get("sec-fetch-site", "") in _OWN:
+        return False
+    return _is_browser(headers)
+
+
+def _is_browser(headers: Mapping[str, str]) -> bool:
+    return (
+        headers.get("user-agent", "").startswith("Mozilla/")
+        or "upgrade-insecure-requests" in headers
+        or "text/html" in headers.get("accept", "")
+    )
 
 
 def is_origin(text: str) -> bool:
@@ -50,11 +73,20 @@ def _host(origin: str) -> str:
         return ""
 
 
-def is_local(address: str, headers: Mapping[str, str]) -> bool:
+def is_local(address: str, headers: Mapping[str, str], http_version: str = "1.1") -> bool:
     """Returns whether the request comes from a program on this machine, over a unix socket or
-    loopback: from no proxy, and from no browser, which a page of any site may use.
+    loopback: from no proxy that can be told, and from no browser, which a page of any site may use.
+
+    nginx speaks HTTP/1.0 or closes each connection unless it is configured otherwise. A forwarder
+    of TCP cannot be told from a program.
     """
-    if any(name in headers for name in (*_FORWARDED, *_OF_BROWSERS)):
+    if any(name in headers for name in (*_FORWARDED, *_OF_BROWSERS)) or _is_browser(headers):
+        return False
+    if any(name.startswith("x-forwarded-") for name in headers):
+        return False
+    if http_version == "1.0" or headers.get("connection", "").lower() == "close":
+        return False
+    if not _names_this_machine(headers.get("host", "")):
         return False
     if address == "unix":
         return True

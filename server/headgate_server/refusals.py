@@ -65,11 +65,12 @@ class Busy(Exception):
 
 
 class CrossSite(Exception):
-    """A browser sent a change, or opens a WebSocket, for a page of another site."""
+    """A browser may have sent a change, or opens a WebSocket, for a page of another site."""
 
     def __init__(self, what: str = "a change") -> None:
         super().__init__(
-            f"{what} that a page of another web site sent: see allowed-origins in [http]"
+            f"{what} that a page of another web site may have sent:"
+            " see allowed-origins in [http]; a change by GET is refused from browsers"
         )
 
 

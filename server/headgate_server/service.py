@@ -22,7 +22,7 @@ from headgate_server.login import Login
 from headgate_server.logs import complain, report
 from headgate_server.measured import MeasuredStore
 from headgate_server.metrics import Metrics
-from headgate_server.origin import cross_site, rebound
+from headgate_server.origin import cross_site, may_be_navigation, rebound
 from headgate_server.pool import Key, Pool
 from headgate_server.prepared import Preparations
 from headgate_server.recorder import BUDGET_BYTES, Recorder
@@ -129,7 +129,7 @@ class Service:
     def _cross_site(self, call: Call) -> bool:
         """Whether a page of another site may have sent *call* without its user's will."""
         allowed = self.settings.origins
-        if cross_site(call.headers, allowed):
+        if cross_site(call.headers, allowed) or may_be_navigation(call.method, call.headers):
             return True
         # With a login, a browser keeps it to the origin that it was typed for.
         return not self.settings.auth_enabled and rebound(call.headers, allowed)

@@ -19,7 +19,9 @@ def may_set_up(call: Call, settings: Settings) -> bool:
     """Returns whether *call* may create the first administrator: it comes from a program on this
     machine, or shows the set-up token. `[auth] open-setup` lets any request do it, as in InfluxDB.
     """
-    if settings.open_setup or is_local(call.address, call.headers):
+    if settings.open_setup or is_local(
+        call.address, call.headers, call.scope.get("http_version", "1.1")
+    ):
         return True
     scheme, _, shown = call.headers.get("authorization").strip(" \t").partition(" ")
     expected = settings.setup_token

@@ -32,6 +32,9 @@ from headgate_server.text import readable
 
 T = TypeVar("T")
 
+# Of a statement in the audit, where one that an upstream executes is recorded each time.
+_LONGEST_RECORDED = 1000
+
 
 @dataclass(slots=True)
 class Work:
@@ -134,6 +137,8 @@ class Work:
         """
         store, call = self.service.store, self.call
         text = redact_urls(str(statement))
+        if len(text) > _LONGEST_RECORDED:
+            text = f"{text[:_LONGEST_RECORDED]} ({len(text)} characters)"
         record = Refused(audit_time(), self.principal.name, call.origin, text, FORWARDED)
         await self.run(partial(store.record, [record]))
 

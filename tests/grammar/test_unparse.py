@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from bound_values import UNPRINTABLE, Bound, bound
 from headgate_grammar import (
+    CreateContinuousQuery,
     CreateSubscription,
     CreateUser,
     DropUser,
@@ -35,7 +36,10 @@ def parsed(given: Bound) -> tuple[Statement, ...]:
 @given(seeds)
 def test_a_statement_with_bound_values_reads_back_as_itself(seed: int) -> None:
     for statement in parsed(bound(seed)):
-        assert parse(unparse(statement)) == (statement,)
+        try:
+            assert parse(unparse(statement)) == (statement,)
+        except UnparseError as refused:
+            assert isinstance(statement, CreateContinuousQuery), refused
         if not isinstance(statement, CreateUser | SetPassword | CreateSubscription):
             assert parse(str(statement)) == (statement,)
 
@@ -146,3 +150,57 @@ def test_passwords_and_logins_are_in_the_text_to_execute_and_nowhere_else() -> N
         (statement,) = parse(text)
         assert unparse(statement) == text
         assert "Zk7q9" not in str(statement) + repr(statement)
+
+
+STORED = [
+    'SELECT "mean(v) into a.b.c from bank.autogen.m group by time(1s) end --"(v)',
+    'SELECT mean("v) into a.b.c from bank.autogen.m group by time(1s) end --")',
+    'SELECT count(DISTINCT "v) into a.b.c from bank.autogen.m group by time(1s) end --")',
+    'SELECT mean("a b")',
+    'SELECT mean("a/*")',
+    'SELECT mean("a--")',
+    'SELECT mean("select")',
+    'SELECT mean("")',
+    'SELECT mean("v"."a b")',
+    'SELECT f("x", "a-b")',
+]
+
+
+@pytest.mark.parametrize("fields", STORED)
+def test_a_continuous_query_has_no_name_that_influxdb_stores_without_its_quotes(
+    fields: str,
+) -> None:
+    bodies = [
+        f"{fields} INTO y FROM m GROUP BY time(1m)",
+        f"SELECT mean(v) INTO y FROM ({fields} FROM m) GROUP BY time(1m)",
+    ]
+    for body in bodies:
+        (statement,) = parse(f"CREATE CONTINUOUS QUERY c ON shop BEGIN {body} END")
+        with pytest.raises(UnparseError, match="^InfluxDB stores the name "):
+            unparse(statement)
+    (select,) = parse(f"{fields} FROM m")
+    assert parse(unparse(select)) == (select,), "elsewhere a name may be anything"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        'SELECT mean(v) INTO y FROM m WHERE "a b" = 1 GROUP BY time(1m)',
+        'SELECT mean(v) INTO y FROM m GROUP BY time(1m), "a b"',
+        'SELECT mean(v) INTO y FROM (SELECT v FROM m WHERE "a b" = 1) GROUP BY time(1m)',
+    ],
+)
+def test_nor_has_its_condition_or_its_dimensions(body: str) -> None:
+    (statement,) = parse(f"CREATE CONTINUOUS QUERY c ON shop BEGIN {body} END")
+    with pytest.raises(UnparseError, match="^InfluxDB stores the name "):
+        unparse(statement)
+
+
+def test_other_names_of_a_continuous_query_may_be_anything() -> None:
+    text = (
+        'CREATE CONTINUOUS QUERY "c x" ON "d b" BEGIN SELECT mean(v) AS "a b", distinct(x)'
+        ' INTO "r p"."t --" FROM "m /*", /x y/ WHERE h = \'a b\' AND a.b =~ /x/'
+        " GROUP BY time(1m), h END"
+    )
+    (statement,) = parse(text)
+    assert parse(unparse(statement)) == (statement,)

@@ -3,7 +3,13 @@
 import pytest
 
 from headgate_server.headers import Headers
-from headgate_server.origin import cross_site, is_local, is_origin, rebound
+from headgate_server.origin import (
+    cross_site,
+    is_local,
+    is_origin,
+    may_be_navigation,
+    rebound,
+)
 
 ALLOWED = ("https://grafana.example", "http://h.example:3000/")
 
@@ -37,6 +43,9 @@ def headers(**fields: str) -> Headers:
         ({"origin": "http://[", "host": "h:8086"}, True),
         ({"origin": "http://evil.example"}, True),
         ({"origin": "http://u:p@h:8086", "host": "h:8086"}, True),
+        ({"referer": "http://h:8086/x", "host": "h:8086"}, False),
+        ({"referer": "http://evil.example/x", "host": "h:8086"}, True),
+        ({"referer": "http://evil.example/", "host": "h", "sec_fetch_site": "none"}, False),
     ],
 )
 def test_a_page_of_another_site_is_told_by_its_headers(
@@ -62,6 +71,18 @@ def test_a_page_of_another_site_is_told_by_its_headers(
         ("127.0.0.1", {"origin": "http://127.0.0.1:8086"}, False),
         ("127.0.0.1", {"sec_fetch_site": "none"}, False),
         ("unix", {"referer": "http://evil.example/"}, False),
+        ("127.0.0.1", {"host": "127.0.0.1:8086"}, True),
+        ("127.0.0.1", {"host": "localhost:8086"}, True),
+        ("::1", {"host": "[::1]:8086"}, True),
+        ("127.0.0.1", {"host": "rebind.evil.example:8086"}, False),
+        ("127.0.0.1", {"user_agent": "curl/8"}, True),
+        ("127.0.0.1", {"user_agent": "Mozilla/5.0 (X11)"}, False),
+        ("127.0.0.1", {"accept": "text/html,*/*"}, False),
+        ("127.0.0.1", {"upgrade_insecure_requests": "1"}, False),
+        ("127.0.0.1", {"x_forwarded_proto": "https"}, False),
+        ("127.0.0.1", {"cf_connecting_ip": "192.0.2.1"}, False),
+        ("127.0.0.1", {"connection": "close"}, False),
+        ("127.0.0.1", {"connection": "keep-alive"}, True),
     ],
 )
 def test_a_program_on_this_machine_is_no_proxy_and_no_browser(
@@ -111,3 +132,26 @@ def test_a_name_that_dns_may_point_here_is_not_trusted(
 )
 def test_an_origin_is_a_scheme_a_host_and_perhaps_a_port(text: str, sound: bool) -> None:
     assert is_origin(text) is sound
+
+
+def test_a_proxy_that_speaks_http_1_0_is_no_program_on_this_machine() -> None:
+    assert not is_local("127.0.0.1", headers(host="127.0.0.1:8086"), "1.0")
+
+
+@pytest.mark.parametrize(
+    ("method", "fields", "may_be"),
+    [
+        ("GET", {"user_agent": "Mozilla/5.0 (X11)"}, True),
+        ("GET", {"accept": "text/html"}, True),
+        ("GET", {"upgrade_insecure_requests": "1"}, True),
+        ("GET", {"user_agent": "Mozilla/5.0", "sec_fetch_site": "same-origin"}, False),
+        ("GET", {"user_agent": "Mozilla/5.0", "sec_fetch_site": "none"}, False),
+        ("GET", {"user_agent": "curl/8", "accept": "*/*"}, False),
+        ("GET", {}, False),
+        ("POST", {"user_agent": "Mozilla/5.0 (X11)"}, False),
+    ],
+)
+def test_a_link_of_another_site_is_taken_for_one(
+    method: str, fields: dict[str, str], may_be: bool
+) -> None:
+    assert may_be_navigation(method, headers(**fields)) is may_be

@@ -48,6 +48,11 @@ NOT_HERE = [
     {"Referer": "http://evil.example/"},
     {**ELSEWHERE, "Authorization": f"Bearer hgs_{'0' * 40}"},
     {**ELSEWHERE, "Authorization": "Bearer "},
+    {"Host": "rebind.evil.example", "User-Agent": "curl/8"},
+    {"Host": "rebind.evil.example", "User-Agent": "Mozilla/5.0", "Accept": "text/html"},
+    {"User-Agent": "Mozilla/5.0 (X11)"},
+    {"X-Forwarded-Proto": "https"},
+    {"Connection": "close"},
 ]
 
 
@@ -105,8 +110,23 @@ CHANGES = [
 ]
 
 
+# What a browser sends for a link to a server without TLS: no header says where the page is.
+LINK = {"User-Agent": "Mozilla/5.0 (X11)", "Accept": "text/html", "Host": "headgate.lan:8186"}
+
+
+def test_a_link_of_another_site_changes_nothing(serve: Callable[..., Server]) -> None:
+    server = serve().bootstrap("CREATE DATABASE db; CREATE USER todd WITH PASSWORD 'Todd-1'")
+    for headers in (LINK, {"User-Agent": "Mozilla/5.0"}, {"Upgrade-Insecure-Requests": "1"}):
+        for text in CHANGES:
+            assert send(server, text, headers, "GET", ROOT, db="db").status == 403, text
+        assert send(server, "GRANT READ ON db TO todd", headers, "POST", ROOT).status == 200
+        assert send(server, "SHOW USERS", headers, "GET", ROOT).status == 200
+    assert server.query("SHOW GRANTS FOR todd", ROOT).rows() == [["db", "READ"]]
+
+
 PAGES = [
     PAGE,
+    {"Referer": "http://evil.example/page"},
     {"Sec-Fetch-Site": "cross-site"},
     {"Sec-Fetch-Site": "same-site"},
     {"Origin": "null"},

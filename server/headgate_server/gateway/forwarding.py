@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from headgate_engine import Principal, Result, reads
 from headgate_grammar import (
     CreateDatabase,
+    CreateSubscription,
     DropDatabase,
     Privilege,
     ShowContinuousQueries,
@@ -268,6 +269,8 @@ class Forwarding:
                     result = await other.result(statement, self.asked)
         if isinstance(statement, CreateDatabase | DropDatabase) and not result.error:
             return await self._here(id, statement)
+        if isinstance(statement, CreateSubscription):
+            result = replace(result, error=statement.redacted(result.error))
         user = self.principal.user
         if self._filtered(statement) and user is not None:
             # In a thread: the statements of others may be long.

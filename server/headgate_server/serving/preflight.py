@@ -1,7 +1,7 @@
 """What keeps a server from starting, found before it starts. Nothing is created or changed here.
 
-`serve` goes through CHECKS before it opens anything; `serve --check` goes through the same list, and
-tries the store, which a start opens.
+`serve` goes through CHECKS before it opens anything; `serve --check` goes through the same list,
+and tries the store, which a start opens.
 """
 
 import os
