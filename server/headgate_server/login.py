@@ -180,7 +180,7 @@ class Login:
         return Principal(user, shown.method)
 
     def was_let_in(self, name: str, address: str) -> bool:
-        """Returns whether the user *name* logged in by their present password from *address* before."""
+        """Returns whether the user *name* logged in by password from *address* before."""
         user = self._engine.user(name)
         return user is not None and self._logins.was_let_in(mark(user), address)
 

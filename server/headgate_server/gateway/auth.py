@@ -9,7 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from headgate_engine import NOBODY, AuthenticationFailed, Need, NotAuthorized, Principal, allows, reads
+from headgate_engine import (
+    NOBODY,
+    AuthenticationFailed,
+    Need,
+    NotAuthorized,
+    Principal,
+    allows,
+    reads,
+)
 from headgate_grammar import Privilege, ShowContinuousQueries, ShowQueries, Statement
 from headgate_server.call import Call
 from headgate_server.credentials import NamePassword, Shown, credentials
