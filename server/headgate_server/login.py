@@ -179,6 +179,11 @@ class Login:
             return None
         return Principal(user, shown.method)
 
+    def was_let_in(self, name: str, address: str) -> bool:
+        """Returns whether the user *name* logged in by password from *address* before."""
+        user = self._engine.user(name)
+        return user is not None and self._logins.was_let_in(mark(user), address)
+
     def count(self, known: Principal) -> None:
         """Counts that somebody was let in who was *known*."""
         if known.method == "password":

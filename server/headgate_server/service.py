@@ -5,7 +5,7 @@ import math
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from headgate_engine import AuditFile, Engine, Passwords, Principal, Unavailable
@@ -120,23 +120,25 @@ class Service:
         Raises Unauthenticated, AuthenticationFailed, TooManyFailures, Overloaded, BadRequest.
         """
         shown = Shown(call.url_pairs, call.headers.getlist)
-        call.cross_site = self._cross_site(call)
+        call.cross_site = self.cross_site(call.method, call.headers)
         principal = await self.prove(shown, call.address, mounted, call.connection)
         call.check_authorization()
         call.note.user = principal.name
         return principal
 
-    def _cross_site(self, call: Call) -> bool:
-        """Whether a page of another site may have sent *call* without its user's will."""
+    def cross_site(self, method: str, headers: Mapping[str, str]) -> bool:
+        """Returns whether a page of another site may have sent a request with *method* and
+        *headers* without its user's will.
+        """
         allowed = self.settings.origins
-        if cross_site(call.headers, allowed) or may_be_navigation(call.method, call.headers):
+        if cross_site(headers, allowed) or may_be_navigation(method, headers):
             return True
         # With a login, a browser keeps it to the origin that it was typed for.
-        return not self.settings.auth_enabled and rebound(call.headers, allowed)
+        return not self.settings.auth_enabled and rebound(headers, allowed)
 
     def known(self, call: Call) -> Principal | None:
         """The same without waiting; None where that is needed, or it proves nobody."""
-        if call.headers.several("authorization") or self._cross_site(call):
+        if call.headers.several("authorization") or self.cross_site(call.method, call.headers):
             return None
         shown = Shown(call.url_pairs, call.headers.getlist)
         call.known = self._login.known(shown, call.address)
@@ -147,6 +149,10 @@ class Service:
     def remembers(self, shown: Shown, address: str) -> bool:
         """Whether *shown* is let in from *address* without a look at the throttle."""
         return self._login.known(shown, address) is not None
+
+    def was_let_in(self, name: str, address: str) -> bool:
+        """Returns whether the user *name* logged in by password from *address* before."""
+        return self._login.was_let_in(name, address)
 
     def count_known(self, call: Call) -> None:
         """Counts the login of *call*, if `known` found who it is: for who answers by it."""

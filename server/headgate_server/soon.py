@@ -14,7 +14,7 @@ def parsed_soon(parse: ParseCache, text: str) -> tuple[tuple[Statement, ...] | N
     """
     known = parse.known(text)
     statements = known
-    if known is None and len(text) <= _SHORT and "/" not in text:
+    if known is None and is_short(text):
         try:
             statements = parse(text)
         except ParseError:
@@ -22,6 +22,13 @@ def parsed_soon(parse: ParseCache, text: str) -> tuple[tuple[Statement, ...] | N
     if statements is not None and len(statements) > _FEW:
         statements = None
     return statements, known is not None
+
+
+def is_short(text: str) -> bool:
+    """Returns whether *text* may be parsed in the event loop: it has few characters and no regular
+    expression.
+    """
+    return len(text) <= _SHORT and "/" not in text
 
 
 def is_quick(statement: Statement) -> bool:

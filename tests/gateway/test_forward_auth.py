@@ -10,6 +10,7 @@ from gateway_world import ANN, BOB, TWO, configured, upstream
 from harness import ROOT, Answer, Server
 
 QUERY = "/prometheus/api/v1/query?query=up"
+ALLOWED = "https://grafana.example:3000"
 
 
 @pytest.fixture
@@ -17,9 +18,10 @@ def server(serve: Callable[..., Server], tmp_path: Path) -> Server:
     tables = (
         upstream("mimir", name="m")
         + upstream("influxdb1", name="i", mount="/influx")
-        + upstream("victoriametrics", name="v", mount="/vm")
+        + upstream("victoriametrics", name="v", mount="/vm", overwrite_label=True)
     )
-    return configured(serve, tmp_path, tables).bootstrap(TWO)
+    http = f'[http]\nallowed-origins = "{ALLOWED}"\n'
+    return configured(serve, tmp_path, tables + http).bootstrap(TWO)
 
 
 def asks(server: Server, kind: str, uri: str, method: str = "GET", **more: str) -> Answer:
@@ -142,6 +144,25 @@ def test_guesses_are_counted_for_the_client_and_not_for_the_proxy(server: Server
     assert guess("10.9.9.8", ANN[1]) == 200
 
 
+def test_guesses_from_elsewhere_delay_no_client_that_logged_in_before(server: Server) -> None:
+    def ask(address: str, login: tuple[str, str]) -> int:
+        headers = {"X-Original-URI": QUERY, "X-Original-Method": "GET", "X-Real-IP": address}
+        return server.request("GET", "/auth/nginx/m", None, headers, login).status
+
+    assert ask("198.60.0.1", ANN) == 200
+    for start in (1, 2):
+        # The new process has verified no password yet, but it knows the address.
+        server.stop()
+        server.start()
+        guessed = [ask(f"198.61.{start}.{i}", ("ann", f"wrong-{i}")) for i in range(40)]
+        assert set(guessed) == {401, 503}
+        assert [ask("198.60.0.1", ANN) for _ in range(5)] == [200] * 5
+        assert ask(f"198.62.{start}.1", BOB) == 200
+        # Wrong passwords from the known address wait as those of any client do.
+        wrong = [ask("198.60.0.1", ("ann", f"wrong-{i}")) for i in range(8)]
+        assert wrong[:5] == [401] * 5 and wrong[-1] == 503
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_databases_of_influxdb(server: Server, kind: str) -> None:
     def ask(uri: str, method: str = "GET", login: str = "ann") -> Answer:
@@ -208,3 +229,74 @@ def test_the_examples_of_traefik_and_envoy_ask_so(server: Server) -> None:
     assert "path_prefix: /auth/envoy/NAME" in envoy
     for name in ("X-Auth-User", "X-Auth-Database", "X-Scope-OrgID"):
         assert name in traefik and name.lower() in envoy
+
+
+OTHER_SITES: list[dict[str, str]] = [
+    {"Sec_Fetch_Site": "cross-site"},
+    {"Sec_Fetch_Site": "same-site"},
+    {"Sec_Fetch_Site": "cross-site", "Origin": "https://example.com"},
+    {"Origin": "https://evil.example"},
+    {"Origin": "https://example.com.evil.example"},
+    {"Origin": "https://example.com:8443"},
+    {"Origin": "null"},
+    {"Origin": "https://evil.example", "X_Forwarded_Host": "example.com, evil.example"},
+]
+OWN_SITE: list[dict[str, str]] = [
+    {},
+    {"Sec_Fetch_Site": "same-origin", "Origin": "https://example.com"},
+    {"Sec_Fetch_Site": "none"},
+    {"Origin": "https://example.com"},
+    {"Origin": "https://EXAMPLE.com", "X_Forwarded_Host": "Example.com, inner.example"},
+    {"Sec_Fetch_Site": "cross-site", "Origin": ALLOWED},
+]
+
+
+def statement(text: str) -> str:
+    return "/influx/query?" + urlencode({"q": text, "db": "a"})
+
+
+CHANGES = [
+    ("m", "/api/v1/push", "POST"),
+    ("i", "/influx/write?db=a", "POST"),
+    ("i", "/influx/api/v2/write?bucket=a", "POST"),
+    ("i", "/influx/api/v1/prom/write?db=a", "POST"),
+    ("i", statement("SELECT v INTO x FROM cpu"), "GET"),
+    ("i", statement("SELECT v FROM cpu; SELECT v INTO x FROM cpu"), "GET"),
+    ("i", statement("SELECT v FROM cpu; " * 20 + "SELECT v INTO x FROM cpu"), "GET"),
+    ("v", "/vm/api/v1/import", "POST"),
+]
+READS = [
+    ("m", QUERY, "GET"),
+    ("i", statement("SELECT v FROM cpu"), "GET"),
+    ("i", "/influx/api/v1/prom/read?db=a", "POST"),
+    ("i", "/influx/ping", "GET"),
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_change_that_a_page_of_another_site_sent_is_refused(server: Server, kind: str) -> None:
+    def ask(change: tuple[str, str, str], fields: dict[str, str]) -> tuple[int, str]:
+        name, uri, method = change
+        # The example of nginx and Envoy keep the client's Host; the others send their own.
+        host = "example.com" if kind in ("nginx", "envoy") else "headgate:8086"
+        answer = asks(server, kind, uri, method, **({"Host": host, "name": name} | fields))
+        return answer.status, answer.error if answer.status == 403 else ""
+
+    refused = "a change that a page of another web site sent: see allowed-origins in [http]"
+    for change in CHANGES:
+        if change[0] == "v" and kind in ("traefik", "envoy"):
+            continue  # they cannot confine a request to VictoriaMetrics
+        for fields in OTHER_SITES:
+            assert ask(change, fields) == (403, refused), (change, fields)
+        for fields in OWN_SITE:
+            assert ask(change, fields) == (200, ""), (change, fields)
+    for read in READS:
+        for fields in OTHER_SITES:
+            assert ask(read, fields) == (200, ""), (read, fields)
+
+
+def test_a_websocket_that_a_page_of_another_site_opens_is_refused(server: Server) -> None:
+    socket = {"Sec_WebSocket_Key": "x", "X_Forwarded_Host": "example.com"}
+    assert asks(server, "nginx", QUERY, Origin="https://example.com", **socket).status == 200
+    answer = asks(server, "nginx", QUERY, Origin="https://evil.example", **socket)
+    assert (answer.status, answer.error.partition(" that")[0]) == (403, "a WebSocket")

@@ -191,6 +191,25 @@ def test_databases_of_victoriametrics(started: Started, kind: str) -> None:
     assert proxy.request("POST", "/write?db=b", b"m v=1", basic=ANN).status == 403
 
 
+@pytest.mark.parametrize("kind", ["nginx", "caddy"])
+def test_a_write_that_a_page_of_another_site_sent_is_refused(started: Started, kind: str) -> None:
+    proxy, store, _ = started(kind, "influxdb1")
+    store.reply = lambda heard: (204, {}, b"")
+    own = f"http://127.0.0.1:{proxy.port}"
+    for headers, status in [
+        ({"Origin": own}, 204),
+        ({"Origin": own, "Sec-Fetch-Site": "same-origin"}, 204),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+    ]:
+        answer = proxy.request("POST", "/write?db=a", b"m v=1", headers, ANN)
+        assert answer.status == status, headers
+        if status == 403:
+            assert "a page of another web site" in answer.error
+    assert len(store.heard) == 2
+
+
 LARGEST = 25_000_000
 
 

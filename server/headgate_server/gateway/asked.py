@@ -35,7 +35,7 @@ class Unclear(Exception):
 @dataclass(frozen=True, slots=True)
 class Original:
     """The request that is asked about: path and query as they were sent; *upstream* is the name in
-    our path, *body* whether its body came along.
+    our path, *host* the header `Host` of the client, *body* whether its body came along.
     """
 
     kind: str  # of proxy
@@ -44,6 +44,7 @@ class Original:
     path: bytes
     query: bytes
     address: str
+    host: str
     body: bool
 
     @property
@@ -84,7 +85,8 @@ def _made(call: Call, kind: str, upstream: str, method: str, path: bytes, query:
     length = call.headers.get("content-length", "0")
     body = length != "0" or "transfer-encoding" in call.headers
     partial = call.headers.get("x-envoy-auth-partial-body", "false") != "false"
-    return Original(kind, upstream, method, path, query, _client(call, kind), body and not partial)
+    address, host = _client(call, kind), _host(call)
+    return Original(kind, upstream, method, path, query, address, host, body and not partial)
 
 
 def _said(call: Call, uri: str, method: str) -> tuple[str, str] | None:
@@ -124,3 +126,19 @@ def _client(call: Call, kind: str) -> str:
         return str(ipaddress.ip_address(text.strip()))
     except ValueError:
         return call.connection
+
+
+def _host(call: Call) -> str:
+    """Returns the header `Host` that the client sent to the proxy.
+
+    Traefik and Caddy add `X-Forwarded-Host`, ingress-nginx `X-Original-URL`; Envoy, and nginx by
+    the example, keep `Host`. No page in a browser can set one of them for another site.
+    """
+    forwarded = call.headers.get("x-forwarded-host").partition(",")[0].strip(" \t")
+    if forwarded:
+        return forwarded
+    try:
+        found = urlsplit(call.headers.get("x-original-url")).netloc
+    except ValueError:
+        found = ""
+    return found or call.headers.get("host")

@@ -9,8 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from headgate_engine import NOBODY, AuthenticationFailed, Need, NotAuthorized, Principal, allows
-from headgate_grammar import Privilege, ShowContinuousQueries, ShowQueries
+from headgate_engine import (
+    NOBODY,
+    AuthenticationFailed,
+    Need,
+    NotAuthorized,
+    Principal,
+    allows,
+    reads,
+)
+from headgate_grammar import Privilege, ShowContinuousQueries, ShowQueries, Statement
 from headgate_server.call import Call
 from headgate_server.credentials import NamePassword, Shown, credentials
 from headgate_server.form import body
@@ -25,10 +33,11 @@ from headgate_server.gateway.labels import LABEL
 from headgate_server.gateway.mounted import Mounted
 from headgate_server.gateway.path import checked
 from headgate_server.gateway.proxy import header_text, keeps_label, somebody, target
-from headgate_server.pairs import decoded_pairs, pairs
+from headgate_server.pairs import check_number, decoded_pairs, pairs
 from headgate_server.proxies import trusts, via
 from headgate_server.refusals import (
     BadRequest,
+    CrossSite,
     Denied,
     TooManyFailures,
     Unauthenticated,
@@ -37,6 +46,7 @@ from headgate_server.refusals import (
 )
 from headgate_server.reply import Reply, fields
 from headgate_server.service import Service
+from headgate_server.soon import is_short
 from headgate_server.text import readable
 from headgate_server.write import bucket_line
 
@@ -66,6 +76,7 @@ async def forward_auth(call: Call, service: Service) -> Reply:
     try:
         asked = original(call)
         told_address = asked.address
+        call.cross_site = service.cross_site(asked.method, {**call.headers, "host": asked.host})
         mounted = _mounted(service, asked)
         allowed = await _judge(call, service, mounted, asked)
     except (NoRoute, Unclear) as error:
@@ -116,6 +127,7 @@ def _mounted(service: Service, asked: Original) -> Mounted:
 
 
 async def _judge(call: Call, service: Service, mounted: Mounted, asked: Original) -> Allowed:
+    check_number(asked.query)
     path = checked(asked.path)
     mount = mounted.settings.mount
     if mount and path.startswith(mount + "/"):
@@ -138,6 +150,7 @@ async def _judge(call: Call, service: Service, mounted: Mounted, asked: Original
     call.route += f" {found.pattern}"
     principal = somebody(await _proved(call, service, mounted, asked), mounted)
     judged = judge(mounted, service.engine, found, principal)
+    _check_site(call, changes=judged.route.privilege != "READ")
     if judged.path != path:
         raise Unclear("a path that only Headgate itself can rewrite: name the database otherwise")
     labelled = mounted.settings.protocol == "victoriametrics"
@@ -155,16 +168,30 @@ async def _judge(call: Call, service: Service, mounted: Mounted, asked: Original
     return Allowed(principal.name, decision.databases, tenant, query)
 
 
+def _check_site(call: Call, *, changes: bool) -> None:
+    """Raises CrossSite for a WebSocket, or a request that *changes* anything, that a browser sent
+    for a page of another site.
+    """
+    # Proxies remove `Upgrade` before they ask. A page cannot set this header itself (RFC 6455).
+    if call.cross_site and "sec-websocket-key" in call.headers:
+        raise CrossSite("a WebSocket")
+    if call.cross_site and changes:
+        raise CrossSite
+
+
 async def _proved(call: Call, service: Service, mounted: Mounted, asked: Original) -> Principal:
     """The user of the request that is asked about. Raises what a login raises.
 
     A proxy on the way may let a client name its own address, so the failures of a user count for
-    the connection, too: as many are free there as of one address.
+    the connection, too: as many are free there as of one address. Logins from an address where the
+    user logged in before neither count there nor wait.
     """
     shown = Shown(pairs(asked.query), call.headers.getlist)
     prove = partial(service.prove, shown, asked.address, mounted, call.connection)
     name = _name(shown)
     if asked.address == call.connection or not name or service.remembers(shown, asked.address):
+        return await prove()
+    if service.was_let_in(name, asked.address):
         return await prove()
     throttle, origin = service.relayed, via(asked.address, call.connection)
     try:
@@ -198,7 +225,7 @@ async def _ours(
 ) -> Allowed:
     """A request for a path that Headgate as the proxy would answer itself.
 
-    Raises NoRoute, Unclear, Denied, BadRequest, AccessDenied, ParseError, what a login raises.
+    Raises NoRoute, Unclear and what `_influx` and a login raise.
     """
     endpoint = ENDPOINTS[pattern]
     if endpoint.methods and asked.method not in endpoint.methods:
@@ -228,7 +255,11 @@ async def _influx(
     asked: Original,
     endpoint: Endpoint,
 ) -> Allowed:
-    """InfluxDB's own paths. Raises Denied, BadRequest, NoRoute, AccessDenied, ParseError."""
+    """InfluxDB's own paths.
+
+    Raises Denied, BadRequest, NoRoute, AccessDenied, AuthenticationFailed, CrossSite, ParseError,
+    UnparseError, TooLarge, Overloaded.
+    """
     names = [name for name, _ in decoded_pairs(asked.query)]
     if b";" in asked.query or any(name in _ONCE and names.count(name) > 1 for name in names):
         raise BadRequest("ambiguous parameters")
@@ -239,13 +270,17 @@ async def _influx(
     fields = pairs(asked.query)
     if endpoint.right is Right.QUERY:
         fields = await _with_body(call, service, principal, asked, fields)
-        return _query(service, store.influx, principal, fields, endpoint.parameters)
+        query = partial(_query, call, service, store.influx, principal, fields, endpoint.parameters)
+        if is_short(fields.get("q", "")):
+            return query()
+        return await service.run(query, (principal.name or asked.address,))
     database = fields.get("db", "")
     if endpoint.right is Right.BUCKET:
         database = bucket_line(fields.get("bucket", ""), fields.get("precision", "")).database
     privilege = Privilege.READ if endpoint.right is Right.READ else Privilege.WRITE
     need = Need(privilege, readable(database))
     _check(principal, need)
+    _check_site(call, changes=privilege is not Privilege.READ)
     chosen = [(name, fields[name]) for name in endpoint.parameters if fields.get(name)]
     return Allowed(principal.name, (need.database,), query=encoded(chosen))
 
@@ -273,29 +308,46 @@ async def _with_body(
     kind = call.headers.get("content-type", "").partition(";")[0].strip().lower()
     if asked.body and kind == _FORM:
         parts = [part async for part in body(call, service.settings.max_query_size)]
-        return fields | pairs(b"".join(parts))
+        encoded_form = b"".join(parts)
+        check_number(encoded_form)
+        parse = partial(pairs, encoded_form)
+        return fields | await service.run(parse, (principal.name or asked.address,))
     if not principal.unrestricted:
         raise Denied(principal.name, Need(admin=True))
     return fields
 
 
 def _query(
+    call: Call,
     service: Service,
     store: InfluxStore,
     principal: Principal,
     fields: dict[str, str],
     parameters: tuple[str, ...],
 ) -> Allowed:
+    """Parses, authorizes and prints a query. A long one takes up to a second: for a thread.
+
+    Raises BadRequest, ParseError, AccessDenied, AuthenticationFailed, CrossSite, UnparseError.
+    """
     text, database = readable(fields.get("q", "")), readable(fields.get("db", ""))
     if not text:
         raise BadRequest('missing required parameter "q"')
-    statements = service.engine.parse(text)
-    service.engine.authorize(principal, statements, database)
-    for statement in statements:
+    engine = service.engine
+    # The query may have waited for a thread: what counts is the user as it is now.
+    now = engine.renew(principal)
+    authorize = engine.authorizer(now, database)
+
+    def check(statement: Statement) -> None:
+        authorize(statement)
+        _check_site(call, changes=not reads(statement))
         # The store would answer for its own users, or show everybody everything.
         partly = isinstance(statement, ShowQueries | ShowContinuousQueries)
-        if store.is_ours(statement) or (partly and not principal.unrestricted):
-            raise NotAuthorized(principal.name, str(statement), "Headgate itself to be asked")
-    chosen = [("q", "; ".join(map(str, statements)))]
+        if store.is_ours(statement) or (partly and not now.unrestricted):
+            raise NotAuthorized(now.name, str(statement), "Headgate itself to be asked")
+
+    statements = engine.parse(text, each=check)
+    if not statements:
+        engine.authorize(now, (), database)
+    chosen = [("q", "; ".join(map(store.read_back, statements)))]
     chosen += [(name, fields[name]) for name in parameters if fields.get(name)]
-    return Allowed(principal.name, (database,) if database else (), query=encoded(chosen))
+    return Allowed(now.name, (database,) if database else (), query=encoded(chosen))

@@ -113,9 +113,16 @@ class InfluxStore:
 
         Raises UnparseError, Overloaded.
         """
-        read_back = partial(unparse, statement, self._parse)
+        read_back = partial(self.read_back, statement)
         short = len(str(statement)) <= _LONG_TEXT
         return read_back() if short else await (run or self._run)(read_back)
+
+    def read_back(self, statement: Statement) -> str:
+        """Returns the text of *statement* that is sent, after it was parsed as the same statement.
+
+        For any thread; takes as long as parsing the text. Raises UnparseError.
+        """
+        return unparse(statement, self._parse)
 
     async def begun(self, statement: Statement, asked: Asked, *, chunked: bool) -> Incoming:
         """Its answer to *statement*, as it comes. Raises Answered, UpstreamError, UnparseError."""
