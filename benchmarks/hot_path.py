@@ -28,6 +28,7 @@ from headgate_engine import EVERYBODY
 from headgate_server.app import Application
 from headgate_server.serving.connection import Connection
 from headgate_server.serving.heads import Heads
+from headgate_server.serving.idle import IdleConnections
 from headgate_server.serving.inbox import Inbox
 from headgate_server.serving.limits import Limits
 from headgate_server.settings import Settings
@@ -134,7 +135,9 @@ async def measure(folder: Path, rounds: int) -> dict[str, float]:
         return made
 
     limits, inbox = Limits(10, 30, 30, 180, 0), Inbox(application)
-    ours = partial(Connection, limits, Heads(), application.metrics, application, inbox)
+    ours = partial(
+        Connection, limits, Heads(), IdleConnections(), application.metrics, application, inbox
+    )
     connections, nothing = clients(ours, application), clients(HttpToolsProtocol, bare)
     token = "Bearer " + mint("root", _SECRET, time.time() + 3600)
     root, show = basic("root", "Toor-1"), "/query?q=SHOW+GRANTS+FOR+ann"

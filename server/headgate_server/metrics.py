@@ -70,7 +70,7 @@ class Metrics:
         )
         self._refused_connections = Counter(
             "headgate_http_connections_refused",
-            "Connections closed at once because of max-connection-limit.",
+            "Connections closed because of max-connection-limit, new or idle.",
             registry=own,
         )
         self._authentications = Counter(

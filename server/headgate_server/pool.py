@@ -4,7 +4,7 @@ import asyncio
 import math
 import threading
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Collection, Hashable, Mapping, Sized
+from collections.abc import Callable, Collection, Hashable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -47,6 +47,10 @@ class Pool:
 
     *count* is called with 1 for each call that comes and -1 for each that is done. A call whose
     future is cancelled while it waits is never made.
+
+    If the queue or the share of a group is full, a call of a key without waiting calls takes the
+    place of another in the group: of the newest call of the key with the most calls waiting, at
+    least two. The future of that call ends with Overloaded.
     """
 
     def __init__(
@@ -79,32 +83,43 @@ class Pool:
         Raises Overloaded.
         """
         task = _Task(Future(), work, key)
+        evicted: _Task | None = None
         with self._lock:
             begin = self._free > 0 and self._running[task.group] < self._at_once
             if begin:
                 self._free -= 1
                 self._running[task.group] += 1
             else:
-                self._wait(task)
+                evicted = self._wait(task)
             self._futures.add(task.future)
+        # Outside the lock: the callbacks of a future may call the pool.
+        if evicted is not None and evicted.future.set_running_or_notify_cancel():
+            evicted.future.set_exception(Overloaded())
         self._count(1)
         task.future.add_done_callback(lambda _: self._leave(task))
         if begin:
             self._executor.submit(self._work, task)
         return task.future
 
-    def _wait(self, task: _Task) -> None:
-        """Raises Overloaded."""
-        keys: Mapping[Key, Sized] = self._waiting.get(task.group, {})
-        if (
-            self._lengths.total() >= self._queue
-            or self._lengths[task.group] >= self._share
-            or len(keys.get(task.key, ())) >= self._each
-        ):
+    def _wait(self, task: _Task) -> _Task | None:
+        """Adds *task* to the waiting calls. Returns the call whose place it takes, if any.
+
+        Raises: Overloaded.
+        """
+        keys = self._waiting.get(task.group, OrderedDict())
+        if len(keys.get(task.key, ())) >= self._each:
             raise Overloaded
+        evicted: _Task | None = None
+        if self._lengths.total() >= self._queue or self._lengths[task.group] >= self._share:
+            longest = max(keys.values(), key=len, default=deque[_Task]())
+            if task.key in keys or len(longest) < 2:
+                raise Overloaded
+            evicted = longest[-1]
+            self._take(evicted)
         waiting = self._waiting.setdefault(task.group, OrderedDict())
         waiting.setdefault(task.key, deque()).append(task)
         self._lengths[task.group] += 1
+        return evicted
 
     def _work(self, first: _Task) -> None:
         """Makes the call of *first*, then those that wait, until there are none."""

@@ -86,6 +86,29 @@ def test_messages_go_both_ways_as_the_tenant(server: Server, port: int) -> None:
     assert 'route="gateway loki /loki/api/v1/tail" status=101' in server.log()
 
 
+def test_a_websocket_stays_open_at_the_connection_limit(
+    serve: Callable[..., Server], tmp_path: Path, port: int
+) -> None:
+    file = tmp_path / "limit.toml"
+    table = upstream("loki", components={"querier": f"http://127.0.0.1:{port}"})
+    file.write_text(f"[http]\nmax-connection-limit = 2\n{table}")
+    server = serve("--config", str(file)).bootstrap(TWO)
+    heard: list[ServerConnection] = []
+
+    async def run() -> None:
+        async with querier(port, heard), tailing(server, tenant="a") as tail:
+            assert await tail.recv() == '{"n": 1}'
+            idle = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(4)]
+            for reader, _ in idle[:3]:
+                assert await reader.read() == b""
+            await tail.send("hello")
+            assert await tail.recv() == "hello"
+            for _, writer in idle:
+                writer.close()
+
+    asyncio.run(run())
+
+
 def test_a_page_of_another_site_opens_no_websocket(
     serve: Callable[..., Server], tmp_path: Path, port: int
 ) -> None:

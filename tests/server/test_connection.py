@@ -213,24 +213,6 @@ def test_an_offer_of_http_2_is_passed_over(quick: Server, split: int) -> None:
         read_until(line, b"204 No Content")
 
 
-def test_a_connection_more_than_the_limit_is_closed_at_once(serve: Callable[..., Server]) -> None:
-    server = serve(HEADGATE_HTTP_MAX_CONNECTION_LIMIT="3")
-    with ExitStack() as stack:
-        lines = [stack.enter_context(closing(connected(server))) for _ in range(3)]
-        for line in lines:
-            line.sendall(PING)
-            read_until(line, b"204 No Content")
-        assert conversation(server, PING) == b""
-        lines[0].close()
-        poll_until(lambda: b"204" in once(server), "there is room again")
-    poll_until(lambda: connections(server) == 1, "the connections are counted out again")
-    assert measured(server, "headgate_http_connections_refused_total") >= 1
-
-
-def once(server: Server) -> bytes:
-    return conversation(server, PING.replace(b"Host: x", b"Host: x\r\nConnection: close"))
-
-
 def resident(server: Server) -> int:
     """Bytes of memory of the server's process."""
     assert server.process is not None

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from concurrent.futures import Future
 
 import pytest
 
@@ -77,7 +78,7 @@ def test_a_key_has_a_share_of_its_groups_places() -> None:
         pool.submit(int, ("a", "x"))
     waiting.append(pool.submit(int, ("a", "y")))
     with pytest.raises(Overloaded):
-        pool.submit(int, ("a", "z"))
+        pool.submit(int, ("a", "y"))
     waiting.append(pool.submit(int, ("b", "x")))
     done.set()
     assert running.result(10) and [future.result(10) for future in waiting] == [0] * 4
@@ -116,3 +117,80 @@ def test_closing_drops_what_only_waits() -> None:
     assert waiting.cancelled() and not running.done()
     done.set()
     assert running.result(10)
+
+
+@pytest.mark.parametrize(("queue", "share"), [(64, None), (200, 64)])
+def test_a_key_without_waiting_calls_takes_the_place_of_another_keys_newest_call(
+    queue: int, share: int | None
+) -> None:
+    changes, done, made = list[int](), threading.Event(), list[str]()
+    pool = Pool(1, queue, changes.append, share=share, each=4)
+    running = pool.submit(done.wait, ("g", "first"))
+
+    def call(key: str) -> Future[None]:
+        return pool.submit(lambda: made.append(key), ("g", key))
+
+    calls = {f"k{i}": [call(f"k{i}") for _ in range(4)] for i in range(16)}
+    new = call("new")
+    (evicted,) = (one for many in calls.values() for one in many if one.done())
+    (key,) = (key for key, many in calls.items() if evicted in many)
+    assert calls[key].index(evicted) == 3
+    assert isinstance(evicted.exception(), Overloaded)
+    assert sum(changes) == 65
+    for refused in ("new", "k0", "k15"):
+        with pytest.raises(Overloaded):
+            call(refused)
+    assert sum(one.done() for many in calls.values() for one in many) == 1
+    assert sum(changes) == 65
+    done.set()
+    assert running.result(10) and new.result(10) is None
+    pool.close()
+    assert made.index("new") == 16 and len(made) == 64
+    assert sum(changes) == 0 and changes.count(1) == 66
+
+
+def test_the_only_waiting_call_of_a_key_keeps_its_place() -> None:
+    pool, done = Pool(1, 6, share=3), threading.Event()
+    pool.submit(done.wait)
+    waiting = [pool.submit(int, ("g", key)) for key in "abc"]
+    other = [pool.submit(int, ("h", "x")) for _ in range(3)]
+    with pytest.raises(Overloaded):
+        pool.submit(int, ("g", "d"))
+    assert not any(future.done() for future in [*waiting, *other])
+    done.set()
+    assert [future.result(10) for future in [*waiting, *other]] == [0] * 6
+    pool.close()
+
+
+def test_an_evicted_caller_may_call_the_pool_again_at_once() -> None:
+    pool, done, errors = Pool(1, 2), threading.Event(), list[BaseException | None]()
+    pool.submit(done.wait, ("g", "first"))
+    waiting = [pool.submit(int, ("g", "a")) for _ in range(2)]
+
+    def again(future: Future[int]) -> None:
+        errors.append(future.exception())
+        with pytest.raises(Overloaded):
+            pool.submit(int, ("g", "a"))
+
+    waiting[1].add_done_callback(again)
+    assert not pool.submit(int, ("g", "b")).done()
+    assert [type(error) for error in errors] == [Overloaded]
+    done.set()
+    pool.close()
+
+
+def test_an_awaiting_caller_is_told_that_its_call_was_evicted() -> None:
+    pool, done = Pool(1, 2), threading.Event()
+
+    async def scenario() -> None:
+        running = asyncio.ensure_future(pool.run(done.wait, ("g", "first")))
+        waiting = [asyncio.ensure_future(pool.run(int, ("g", "a"))) for _ in range(2)]
+        await asyncio.sleep(0)
+        new = asyncio.ensure_future(pool.run(int, ("g", "b")))
+        with pytest.raises(Overloaded):
+            await waiting[1]
+        done.set()
+        assert await running and await waiting[0] == await new == 0
+
+    asyncio.run(scenario())
+    pool.close()

@@ -12,6 +12,7 @@ from headgate_server.reply import Fields
 from headgate_server.request import Request
 from headgate_server.serving.connection import Connection
 from headgate_server.serving.heads import Heads
+from headgate_server.serving.idle import IdleConnections
 from headgate_server.serving.inbox import Answer, Inbox
 from headgate_server.serving.limits import Limits
 
@@ -83,7 +84,8 @@ def run(steps: Callable[[Connection, Line], Awaitable[None]]) -> list[bytes]:
         config.load()
         inbox, state, loop = Inbox(application), ServerState(), asyncio.get_running_loop()
         connection = Connection(
-            LIMITS, Heads(), Metrics(), application, inbox, config, state, {}, loop
+            *(LIMITS, Heads(), IdleConnections(), Metrics(), application, inbox),
+            *(config, state, {}, loop),
         )
         line = Line()
         connection.connection_made(line)

@@ -8,8 +8,12 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from headgate_server.outbox import outbox
 from headgate_server.serving.heads import Heads
+from headgate_server.serving.idle import IdleConnections
 from headgate_server.serving.limits import Limits
+
+_FAREWELL_SECONDS = 0.5
 
 
 class Bounded(HttpToolsProtocol):
@@ -19,6 +23,7 @@ class Bounded(HttpToolsProtocol):
         self,
         limits: Limits,
         heads: Heads,
+        idle: IdleConnections,
         config: Config,
         server_state: ServerState,
         app_state: dict[str, Any],
@@ -27,6 +32,8 @@ class Bounded(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._limits = limits
         self._heads = heads
+        self._idle = idle
+        self._outbox = outbox()
         self._deadline = math.inf  # for what is being read, or for the next request
         self._write_deadline = math.inf  # for the client to take what was sent
         self._reading = False  # between a request's first byte and its last
@@ -34,12 +41,49 @@ class Bounded(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._heads.release(self)
+        self._idle.discard(self)
         super().connection_lost(exc)
 
     def make_room(self) -> None:
         """Ends the request whose head is not complete, as if its client were too slow."""
         self._refuse(408)
         self.url, self.headers = b"", []
+
+    def _become_idle(self) -> None:
+        """Allows the connection to be closed at the connection limit, until its next request."""
+        if not self.transport.is_closing():
+            self._idle.add(self)
+
+    def evict(self) -> bool:
+        """Closes the idle connection. Returns whether its place is free at once.
+
+        An answer that the client has not received is sent first; until then the place is taken.
+        """
+        self._heads.release(self)
+        self._outbox.flush()
+        if self.transport.is_closing():
+            return False
+        unsent = self.transport.get_write_buffer_size()
+        self.transport.close()
+        if unsent:
+            return False
+        self.connections.discard(self)
+        if self.scheme == "https":
+            # Closing waits for the client's close_notify, which may never arrive.
+            self.loop.call_later(_FAREWELL_SECONDS, self.transport.abort)
+        return True
+
+    def _part(self) -> None:
+        """Over TLS closing waits for the client's farewell; we do, while there is more to send."""
+        if self.scheme == "https" and not self.transport.get_write_buffer_size():
+            self.transport.abort()
+        elif self in self.connections:
+            self.loop.call_later(_FAREWELL_SECONDS, self._part)
+
+    def _close(self) -> None:
+        """Once all that was said is sent."""
+        self._outbox.flush()
+        self.transport.close()
 
     def pause_writing(self) -> None:
         self._unsent = self.transport.get_write_buffer_size()

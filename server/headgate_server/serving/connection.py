@@ -15,7 +15,7 @@ from uvicorn.server import ServerState
 
 from headgate_server import logs
 from headgate_server.metrics import Metrics
-from headgate_server.outbox import Outgoing, outbox
+from headgate_server.outbox import Outgoing
 from headgate_server.reply import Fields
 from headgate_server.request import Request
 from headgate_server.serving.bounded import Bounded
@@ -23,6 +23,7 @@ from headgate_server.serving.farewell import farewell
 from headgate_server.serving.framing import faulty
 from headgate_server.serving.head import Heard, head
 from headgate_server.serving.heads import Heads
+from headgate_server.serving.idle import IdleConnections
 from headgate_server.serving.inbox import Answer, Answering, Inbox
 from headgate_server.serving.limits import Limits
 from headgate_server.serving.websocket import WebSocketConnection
@@ -30,7 +31,6 @@ from headgate_server.serving.websocket import WebSocketConnection
 # Of a request's head: its URL and header fields together, and how many fields.
 _LARGEST_HEAD = 1 << 18
 _MOST_FIELDS = 200
-_FAREWELL_SECONDS = 0.5
 # Sent ahead without waiting for an answer.
 _MOST_PIPELINED = 64
 # Of what came together; then others have their turn.
@@ -55,6 +55,7 @@ class Connection(Bounded):
         self,
         limits: Limits,
         heads: Heads,
+        idle: IdleConnections,
         metrics: Metrics,
         application: Answering,
         inbox: Inbox,
@@ -63,11 +64,10 @@ class Connection(Bounded):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        super().__init__(limits, heads, config, server_state, app_state, _loop)
+        super().__init__(limits, heads, idle, config, server_state, app_state, _loop)
         self._metrics = metrics
         self._application = application
         self._inbox = inbox
-        self._outbox = outbox()
         self._in_head = True
         self._head_size = self._fields = 0
         self._version, self._hosts, self._codings = "", list[bytes](), list[bytes]()
@@ -90,8 +90,10 @@ class Connection(Bounded):
         self._metrics.connection(1)
         if 0 < self._limits.connections < len(self.connections):
             self._metrics.connection_refused()
-            transport.abort()
-            return
+            if not self._idle.make_room():
+                transport.abort()
+                return
+        self._become_idle()
         self._deadline = self._in(self._limits.read_header)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -117,18 +119,6 @@ class Connection(Bounded):
         super().shutdown()
         if self.transport.is_closing():
             self._part()
-
-    def _part(self) -> None:
-        """Over TLS closing waits for the client's farewell; we do, while there is more to send."""
-        if self.scheme == "https" and not self.transport.get_write_buffer_size():
-            self.transport.abort()
-        elif self in self.connections:
-            self.loop.call_later(_FAREWELL_SECONDS, self._part)
-
-    def _close(self) -> None:
-        """Once all that was said is sent."""
-        self._outbox.flush()
-        self.transport.close()
 
     def _busy(self) -> bool:
         """Whether an answer is still to come."""
@@ -185,6 +175,7 @@ class Connection(Bounded):
     def _become_websocket(self, rest: bytes) -> None:
         self._outbox.flush()
         self.connections.discard(self)
+        self._idle.discard(self)
         self._deaf = True
         websocket = WebSocketConnection(
             self._metrics, self.config, self.server_state, self.app_state
@@ -280,6 +271,7 @@ class Connection(Bounded):
                 self._refuse_from_callback(400)
             return
         self._in_head = False
+        self._idle.discard(self)
         at_once = self._bare and self._turns > 0 and not self._busy()
         self._held = at_once and not self.flow.write_paused
         if not self._held:
@@ -369,6 +361,7 @@ class Connection(Bounded):
         if not request.keep_alive:
             self._deaf = True
             self._close()
+        self._become_idle()
 
     def _hand_on(self, request: Request, application: Any) -> None:
         """Has *application* answer *request*. The parser may be further by now."""
@@ -396,5 +389,7 @@ class Connection(Bounded):
             self._say_last(self._last_word)
         elif self._eof:
             self._close()
-        elif not self._reading:
-            self._deadline = self._in(self._limits.idle)
+        else:
+            self._become_idle()
+            if not self._reading:
+                self._deadline = self._in(self._limits.idle)

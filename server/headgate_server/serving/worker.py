@@ -18,6 +18,7 @@ from headgate_server.app import Application
 from headgate_server.configuration import ConfigurationError, configure_again
 from headgate_server.serving.connection import Connection
 from headgate_server.serving.heads import Heads
+from headgate_server.serving.idle import IdleConnections
 from headgate_server.serving.inbox import Inbox
 from headgate_server.serving.limits import Limits
 from headgate_server.serving.listeners import Listeners
@@ -61,7 +62,9 @@ def work(settings: Settings, listeners: Listeners, started: Callable[[], None] =
         connections=settings.max_connection_limit,
     )
     protocol: Any = partial(
-        Connection, limits, Heads(), application.metrics, application, Inbox(application)
+        Connection,
+        *(limits, Heads(), IdleConnections()),
+        *(application.metrics, application, Inbox(application)),
     )
     config = uvicorn.Config(
         application,
