@@ -28,13 +28,14 @@ def heard(line: socket.socket) -> bytes:
     return answer
 
 
-def read_until(line: socket.socket, wanted: bytes, times: int = 1) -> None:
-    """The connection stays open behind it: it is not read to its end."""
+def read_until(line: socket.socket, wanted: bytes, times: int = 1) -> bytes:
+    """All that was read; the connection stays open behind it: it is not read to its end."""
     answer = b""
     while answer.count(wanted) < times:
         part = line.recv(65536)
         assert part, answer
         answer += part
+    return answer
 
 
 def status(answer: bytes) -> int:

@@ -266,10 +266,11 @@ def test_a_stored_continuous_query_is_the_one_that_was_authorized(
             fields = {"q": text, "db": "shop", "params": json.dumps(parameters)}
             answer = ask(server, "POST", fields, "application/json", basic)
             assert (answer.status, "without quotes" in answer.error) == (400, True), answer.body
-    fields["q"] = (
+    good = (
         'CREATE CONTINUOUS QUERY "good one" ON shop BEGIN SELECT mean(v) AS "a b" INTO'
         ' shop.autogen."y --" FROM "m /*" GROUP BY time(1m), h END'
     )
+    fields = {"q": good, "db": "shop"}
     assert ask(server, "POST", fields, "application/json", basic).error == ""
     shown = influxd.query("SHOW CONTINUOUS QUERIES").json["results"][0]["series"]
     texts = [row[1] for series in shown for row in series.get("values", ())]
