@@ -77,14 +77,14 @@ def is_local(address: str, headers: Mapping[str, str], http_version: str = "1.1"
     """Returns whether the request comes from a program on this machine, over a unix socket or
     loopback: from no proxy that can be told, and from no browser, which a page of any site may use.
 
-    nginx speaks HTTP/1.0 or closes each connection unless it is configured otherwise. A forwarder
-    of TCP cannot be told from a program.
+    nginx speaks HTTP/1.0 unless it is configured otherwise. A forwarder of TCP cannot be told from
+    a program.
     """
     if any(name in headers for name in (*_FORWARDED, *_OF_BROWSERS)) or _is_browser(headers):
         return False
     if any(name.startswith("x-forwarded-") for name in headers):
         return False
-    if http_version == "1.0" or headers.get("connection", "").lower() == "close":
+    if http_version == "1.0":
         return False
     if not _names_this_machine(headers.get("host", "")):
         return False

@@ -81,7 +81,7 @@ def test_a_page_of_another_site_is_told_by_its_headers(
         ("127.0.0.1", {"upgrade_insecure_requests": "1"}, False),
         ("127.0.0.1", {"x_forwarded_proto": "https"}, False),
         ("127.0.0.1", {"cf_connecting_ip": "192.0.2.1"}, False),
-        ("127.0.0.1", {"connection": "close"}, False),
+        ("127.0.0.1", {"connection": "close"}, True),
         ("127.0.0.1", {"connection": "keep-alive"}, True),
     ],
 )

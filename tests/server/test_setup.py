@@ -52,7 +52,6 @@ NOT_HERE = [
     {"Host": "rebind.evil.example", "User-Agent": "Mozilla/5.0", "Accept": "text/html"},
     {"User-Agent": "Mozilla/5.0 (X11)"},
     {"X-Forwarded-Proto": "https"},
-    {"Connection": "close"},
 ]
 
 
