@@ -57,7 +57,7 @@ def test_a_recipe_does_what_it_says(
         path.write_text("\n".join(["[auth]", "bcrypt-cost = 4", "[auth.jwt]", *lines]))
         flags = {"store.path": str(tmp_path / "users.db")}
         app = application(configure(flags, {}, str(path)).settings)
-        with TestClient(app, client=("127.0.0.1", 50000)) as client:
+        with TestClient(app, "http://localhost", client=("127.0.0.1", 50000)) as client:
             check(client, options, key, algorithm, json.loads(claims), json.loads(answer))
         if "jwk-set-bearer-token-file" in options:
             assert keys.asked[0]["authorization"] == "Bearer of-the-server-itself"
