@@ -30,6 +30,14 @@ class Headers(Mapping[str, str]):
         value = self._values.get(key)
         return (value.decode("latin-1"),) if value is not None else ()
 
+    def has_any(self, names: frozenset[bytes]) -> bool:
+        """Returns whether there is a field of any of *names*, which are in small letters."""
+        return not names.isdisjoint(self._values)
+
+    def raw(self, name: bytes) -> bytes:
+        """Returns the bytes of the first field of *name*, which is in small letters, or b""."""
+        return self._values.get(name, b"")
+
     def several(self, name: str) -> bool:
         """Whether there is more than one of that name."""
         return self._repeats and len(self.getlist(name)) > 1

@@ -8,13 +8,27 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
+from headgate_server.headers import Headers
+
 _OTHER_SITES = ("cross-site", "same-site")
 _OWN = ("same-origin", "none")
 _FORWARDED = (
     *("forwarded", "via", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip"),
     *("cf-connecting-ip", "fastly-client-ip", "x-original-uri", "x-original-url"),
 )
+_SIGNS = frozenset(
+    {b"origin", b"sec-fetch-site", b"sec-fetch-mode", b"referer", b"upgrade-insecure-requests"}
+)
 _OF_BROWSERS = ("origin", "sec-fetch-site", "sec-fetch-mode", "referer")
+
+
+def plain(headers: Headers) -> bool:
+    """Returns whether nothing shows that a browser sent the request: what most requests are."""
+    return (
+        not headers.has_any(_SIGNS)
+        and not headers.raw(b"user-agent").startswith(b"Mozilla/")
+        and b"text/html" not in headers.raw(b"accept")
+    )
 
 
 def cross_site(headers: Mapping[str, str], allowed: Sequence[str] = ()) -> bool:

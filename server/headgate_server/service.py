@@ -22,7 +22,7 @@ from headgate_server.login import Login
 from headgate_server.logs import complain, report
 from headgate_server.measured import MeasuredStore
 from headgate_server.metrics import Metrics
-from headgate_server.origin import cross_site, may_be_navigation, rebound
+from headgate_server.origin import cross_site, may_be_navigation, plain, rebound
 from headgate_server.pool import Key, Pool
 from headgate_server.prepared import Preparations
 from headgate_server.recorder import BUDGET_BYTES, Recorder
@@ -138,7 +138,10 @@ class Service:
 
     def known(self, call: Call) -> Principal | None:
         """The same without waiting; None where that is needed, or it proves nobody."""
-        if call.headers.several("authorization") or self.cross_site(call.method, call.headers):
+        headers = call.headers
+        if headers.several("authorization"):
+            return None
+        if not plain(headers) and self.cross_site(call.method, headers):
             return None
         shown = Shown(call.url_pairs, call.headers.getlist)
         call.known = self._login.known(shown, call.address)
