@@ -131,7 +131,7 @@ def _answer(query: _Query, moment: Moment, service: Service) -> Reply | Later | 
 def _later(query: _Query, service: Service) -> Later | None:
     """What it changes, if that is all that it does. He may."""
     call, asked, principal = query.call, query.asked, query.principal
-    if not is_single_change(asked.statements):
+    if not is_single_change(asked.statements) or not service.may_change(call):
         return None
     work = Work(call, service, principal, "", "", asked.database, asked.statements)
     work.remembered = asked.remembered

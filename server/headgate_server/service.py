@@ -136,12 +136,13 @@ class Service:
         # With a login, a browser keeps it to the origin that it was typed for.
         return not self.settings.auth_enabled and rebound(headers, allowed)
 
+    def may_change(self, call: Call) -> bool:
+        """Returns whether *call* may change anything: no page of another site has sent it."""
+        return plain(call.headers) or not self.cross_site(call.method, call.headers)
+
     def known(self, call: Call) -> Principal | None:
         """The same without waiting; None where that is needed, or it proves nobody."""
-        headers = call.headers
-        if headers.several("authorization"):
-            return None
-        if not plain(headers) and self.cross_site(call.method, headers):
+        if call.headers.several("authorization"):
             return None
         shown = Shown(call.url_pairs, call.headers.getlist)
         call.known = self._login.known(shown, call.address)

@@ -22,7 +22,7 @@ from headgate_server.serving.bounded import Bounded
 from headgate_server.serving.farewell import farewell
 from headgate_server.serving.framing import faulty
 from headgate_server.serving.head import Heard, head
-from headgate_server.serving.heads import Heads
+from headgate_server.serving.heads import FREE_BYTES, Heads
 from headgate_server.serving.idle import IdleConnections
 from headgate_server.serving.inbox import Answer, Answering, Inbox
 from headgate_server.serving.limits import Limits
@@ -143,7 +143,8 @@ class Connection(Bounded):
             return
         in_head = self._in_head and self._reading
         self._arrived = self._arrived + len(data) if in_head else self._unheard
-        self._heads.hold(self, 0 if self._deaf else self._arrived)
+        if self._arrived > FREE_BYTES or self._heads.any_held:
+            self._heads.hold(self, 0 if self._deaf else self._arrived)
 
     def _feed(self, data: bytes) -> None:
         try:

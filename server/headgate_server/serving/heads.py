@@ -6,7 +6,7 @@ Such a head costs memory before anything of it can be authenticated.
 from typing import Protocol
 
 # So much of its head each connection may hold in any case: most heads are smaller.
-_FREE_BYTES = 8 << 10
+FREE_BYTES = 8 << 10
 _BUDGET_BYTES = 16 << 20
 
 
@@ -26,13 +26,18 @@ class Heads:
         self._held: dict[Holder, int] = {}  # the one that began first is first
         self._total = 0
 
+    @property
+    def any_held(self) -> bool:
+        """Whether any connection holds more than is free."""
+        return bool(self._held)
+
     def hold(self, holder: Holder, size: int) -> None:
         """Notes that *holder* has *size* bytes of an unfinished head.
 
         If all together are too many, those that have been unfinished the longest are ended: a
         client that sends its head at once is not refused because of others that do not.
         """
-        more = size - _FREE_BYTES
+        more = size - FREE_BYTES
         if more <= 0:
             if self._held:
                 self.release(holder)
