@@ -47,13 +47,16 @@ class Call:
         self.method: str = scope["method"]
         self.query: bytes = scope["query_string"]
         self.headers = Headers(scope["headers"])
+        client = scope.get("client")
+        # The other end's address. IPv4 on a socket for both: a client has one name only.
+        self.connection: str = client[0].removeprefix("::ffff:") if client is not None else UNIX
         self.note = Note()
         self.route = "other"  # for log and metrics
         self.cross_site = False  # sent by a browser for a page of another site
         self.known: Principal | None = None  # who it is, if that took no waiting
         self._heard = False  # all of the body
         self._url_pairs: Pairs | None = None
-        self._address = ""
+        self._address = "" if proxies else self.connection
         self.mounted: Mounted | None = None
         self._ends: list[Callable[[], None]] = []
 
@@ -160,22 +163,12 @@ class Call:
         that is a trusted proxy's.
         """
         if not self._address:
-            self._address = self.connection
-            if self._proxies:
-                forwarded = self.headers.getlist("x-forwarded-for")
-                real = self.headers.get("x-real-ip", "")
-                self._address = client_address(self._proxies, self.connection, forwarded, real)
+            forwarded = self.headers.getlist("x-forwarded-for")
+            real = self.headers.get("x-real-ip", "")
+            self._address = client_address(self._proxies, self.connection, forwarded, real)
         return self._address
-
-    @property
-    def connection(self) -> str:
-        """The address at the other end of the connection, or `unix`."""
-        client = self.scope.get("client")
-        # IPv4 on a socket for both: the same client has one name only.
-        address: str = client[0].removeprefix("::ffff:") if client is not None else UNIX
-        return address
 
     @property
     def origin(self) -> str:
         """The client's address for the audit, with the connection's where that differs."""
-        return via(self.address, self.connection)
+        return via(self.address, self.connection) if self._proxies else self.connection

@@ -81,18 +81,22 @@ class Recorder:
 
     def refused(self, actor: str, address: str, statement: str, outcome: str) -> None:
         """Notes that *statement* (no secrets in it) was refused, because of *outcome*."""
-        kind = (
-            _storable(actor, _LONGEST),
-            network_of(address),
-            _storable(statement, _LONGEST_STATEMENT),
-            _storable(outcome, _LONGEST_OUTCOME),
-        )
+        network = network_of(address)
+        kind = (actor, network, statement, outcome)
         with self._lock:
             known = self._waiting.get(kind)
-            if known is not None:  # as in a flood nearly all are
+            if known is None:  # in a flood nearly all are known
+                kind = (
+                    _storable(actor, _LONGEST),
+                    network,
+                    _storable(statement, _LONGEST_STATEMENT),
+                    _storable(outcome, _LONGEST_OUTCOME),
+                )
+                known = self._waiting.get(kind)
+            if known is not None:
                 known.count += 1
                 if known.address != address:
-                    known.address = kind[1]
+                    known.address = network
                 return
             self._add(kind, _Seen(audit_time(), address, 1))
         self._something.set()

@@ -2,7 +2,7 @@
 
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -29,32 +29,51 @@ class Connection:
 
     def __init__(self, slow: bool = False) -> None:
         self.slow, self.evicted = slow, 0
+        self.idle_since: float | None = None
 
     def evict(self) -> bool:
         self.evicted += 1
+        self.idle_since = None
         return not self.slow
 
 
-@given(st.lists(st.tuples(st.sampled_from(["add", "discard", "make_room"]), st.integers(0, 5))))
+@given(st.lists(st.tuples(st.sampled_from(["idle", "in use", "make_room"]), st.integers(0, 5))))
 def test_the_least_recently_active_connection_makes_room(steps: list[tuple[str, int]]) -> None:
     idle, connections = IdleConnections(), [Connection(slow=i % 3 == 0) for i in range(6)]
     order: list[int] = []
-    for step, number in steps:
+    for time, (step, number) in enumerate(steps):
         before = [one.evicted for one in connections]
         if step == "make_room":
             fast = next((i for i, one in enumerate(order) if not connections[one].slow), None)
             tried = order if fast is None else order[: fast + 1]
-            assert idle.make_room() == (fast is not None)
+            assert idle.make_room(connections) == (fast is not None)
             expected = [count + (i in tried) for i, count in enumerate(before)]
             assert [one.evicted for one in connections] == expected
             order = order[len(tried) :]
             continue
         order = [one for one in order if one != number]
-        if step == "add":
+        connections[number].idle_since = time if step == "idle" else None
+        if step == "idle":
             order.append(number)
-            idle.add(connections[number])
-        else:
-            idle.discard(connections[number])
+
+
+class Counted(list[Connection]):
+    """Connections, and how often all of them were looked at."""
+
+    looks = 0
+
+    def __iter__(self) -> Iterator[Connection]:
+        self.looks += 1
+        return super().__iter__()
+
+
+def test_new_connections_cause_few_looks_at_all_that_are_in_use() -> None:
+    idle, connections = IdleConnections(), Counted(Connection() for _ in range(4096))
+    assert not any(idle.make_room(connections) for _ in range(1000))
+    assert connections.looks <= 1000 * 64 / 4096 + 1
+    connections[7].idle_since = 1.0
+    assert sum(idle.make_room(connections) for _ in range(64)) == 1
+    assert connections[7].evicted == 1
 
 
 def refused_connections(server: Server) -> float:

@@ -38,10 +38,10 @@ class Bounded(HttpToolsProtocol):
         self._write_deadline = math.inf  # for the client to take what was sent
         self._reading = False  # between a request's first byte and its last
         self._unsent = 0
+        self._active: float | None = None  # when a deadline was last set
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._heads.release(self)
-        self._idle.discard(self)
         super().connection_lost(exc)
 
     def make_room(self) -> None:
@@ -49,10 +49,12 @@ class Bounded(HttpToolsProtocol):
         self._refuse(408)
         self.url, self.headers = b"", []
 
-    def _become_idle(self) -> None:
-        """Allows the connection to be closed at the connection limit, until its next request."""
-        if not self.transport.is_closing():
-            self._idle.add(self)
+    @property
+    def idle_since(self) -> float | None:
+        """When the connection was last active, by the loop's clock; None while it may not be closed
+        at the connection limit.
+        """
+        return None if self.transport.is_closing() or self._in_use() else self._active
 
     def evict(self) -> bool:
         """Closes the idle connection. Returns whether its place is free at once.
@@ -115,7 +117,12 @@ class Bounded(HttpToolsProtocol):
         self._unsent = unsent
 
     def _in(self, seconds: float) -> float:
-        return self.loop.time() + seconds if seconds else math.inf
+        self._active = now = self.loop.time()
+        return now + seconds if seconds else math.inf
+
+    def _in_use(self) -> bool:
+        """Returns whether a request is in progress."""
+        raise NotImplementedError
 
     def _refuse(self, status: int) -> None:
         """Ends the connection with *status*."""

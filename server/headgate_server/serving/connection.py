@@ -22,7 +22,7 @@ from headgate_server.serving.bounded import Bounded
 from headgate_server.serving.farewell import farewell
 from headgate_server.serving.framing import faulty
 from headgate_server.serving.head import Heard, head
-from headgate_server.serving.heads import FREE_BYTES, Heads
+from headgate_server.serving.heads import Heads
 from headgate_server.serving.idle import IdleConnections
 from headgate_server.serving.inbox import Answer, Answering, Inbox
 from headgate_server.serving.limits import Limits
@@ -71,6 +71,7 @@ class Connection(Bounded):
         self._in_head = True
         self._head_size = self._fields = 0
         self._version, self._hosts, self._codings = "", list[bytes](), list[bytes]()
+        self._sound: tuple[str, list[bytes], list[bytes]] | None = None  # of a request before
         self._unheard = 0  # bytes that httptools has told nothing about
         self._arrived = 0  # bytes of the head that is not complete, or a little more
         self._status = 400
@@ -90,10 +91,9 @@ class Connection(Bounded):
         self._metrics.connection(1)
         if 0 < self._limits.connections < len(self.connections):
             self._metrics.connection_refused()
-            if not self._idle.make_room():
+            if not self._idle.make_room(cast(Any, self.connections)):
                 transport.abort()
                 return
-        self._become_idle()
         self._deadline = self._in(self._limits.read_header)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -124,6 +124,9 @@ class Connection(Bounded):
         """Whether an answer is still to come."""
         return self._running is not None and not self._running.response_complete
 
+    def _in_use(self) -> bool:
+        return self._held or self._busy()
+
     # ---- what comes in
 
     def data_received(self, data: bytes) -> None:
@@ -141,10 +144,9 @@ class Connection(Bounded):
         if self._unheard > _LARGEST_HEAD:
             self._refuse(431)
             return
-        in_head = self._in_head and self._reading
-        self._arrived = self._arrived + len(data) if in_head else self._unheard
-        if self._arrived > FREE_BYTES or self._heads.any_held:
-            self._heads.hold(self, 0 if self._deaf else self._arrived)
+        if self._reading or self._heads.any_held:
+            self._arrived = self._arrived + len(data) if self._in_head else self._unheard
+            self._heads.hold(self, self._arrived if self._reading and not self._deaf else 0)
 
     def _feed(self, data: bytes) -> None:
         try:
@@ -176,7 +178,6 @@ class Connection(Bounded):
     def _become_websocket(self, rest: bytes) -> None:
         self._outbox.flush()
         self.connections.discard(self)
-        self._idle.discard(self)
         self._deaf = True
         websocket = WebSocketConnection(
             self._metrics, self.config, self.server_state, self.app_state
@@ -263,8 +264,11 @@ class Connection(Bounded):
         if self._deaf:
             self._refuse_from_callback(400)  # what follows the last answer is not looked at
         self._version = self.parser.get_http_version()
-        if status := faulty(self._version, self._hosts, self._codings):
-            self._refuse_from_callback(status)
+        framing = (self._version, self._hosts, self._codings)
+        if framing != self._sound:  # a client's requests mostly have the same
+            if status := faulty(*framing):
+                self._refuse_from_callback(status)
+            self._sound = framing
         if len(self.pipeline) >= _MOST_PIPELINED:
             self._refuse_from_callback(429)
         if self.parser.should_upgrade():
@@ -272,7 +276,6 @@ class Connection(Bounded):
                 self._refuse_from_callback(400)
             return
         self._in_head = False
-        self._idle.discard(self)
         at_once = self._bare and self._turns > 0 and not self._busy()
         self._held = at_once and not self.flow.write_paused
         if not self._held:
@@ -362,7 +365,6 @@ class Connection(Bounded):
         if not request.keep_alive:
             self._deaf = True
             self._close()
-        self._become_idle()
 
     def _hand_on(self, request: Request, application: Any) -> None:
         """Has *application* answer *request*. The parser may be further by now."""
@@ -391,6 +393,6 @@ class Connection(Bounded):
         elif self._eof:
             self._close()
         else:
-            self._become_idle()
+            deadline = self._in(self._limits.idle)
             if not self._reading:
-                self._deadline = self._in(self._limits.idle)
+                self._deadline = deadline

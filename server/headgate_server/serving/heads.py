@@ -25,11 +25,7 @@ class Heads:
         self._budget = budget
         self._held: dict[Holder, int] = {}  # the one that began first is first
         self._total = 0
-
-    @property
-    def any_held(self) -> bool:
-        """Whether any connection holds more than is free."""
-        return bool(self._held)
+        self.any_held = False  # whether any connection holds more than is free
 
     def hold(self, holder: Holder, size: int) -> None:
         """Notes that *holder* has *size* bytes of an unfinished head.
@@ -39,11 +35,11 @@ class Heads:
         """
         more = size - FREE_BYTES
         if more <= 0:
-            if self._held:
-                self.release(holder)
+            self.release(holder)
             return
         self._total += more - self._held.get(holder, 0)
         self._held[holder] = more
+        self.any_held = True
         while self._total > self._budget:
             oldest = next(iter(self._held))
             self.release(oldest)
@@ -52,3 +48,4 @@ class Heads:
     def release(self, holder: Holder) -> None:
         """Notes that *holder* has nothing unfinished any more."""
         self._total -= self._held.pop(holder, 0)
+        self.any_held = bool(self._held)

@@ -1,14 +1,22 @@
-"""Idle connections by last activity: at the connection limit the least recently active one closes.
+"""Idle connections make room: at the connection limit the least recently active one closes.
 
-Each operation takes constant time: a flood of connections causes no scan of those that are open.
+Connections are looked at when there is no room, so that requests pay nothing for it.
 """
 
-from collections import OrderedDict
+from collections.abc import Collection
 from typing import Protocol
+
+# A look at all connections is due once for so many of them that were found by the one before.
+_CONNECTIONS_PER_CALL = 64
 
 
 class Evictable(Protocol):
     """A connection that may be idle."""
+
+    @property
+    def idle_since(self) -> float | None:
+        """When the connection was last active; None while a request is in progress."""
+        ...
 
     def evict(self) -> bool:
         """Closes the connection. Returns whether its place is free at once."""
@@ -16,27 +24,38 @@ class Evictable(Protocol):
 
 
 class IdleConnections:
-    """The connections of one worker process that have no request in progress."""
+    """The connections of one worker process that have no request in progress.
+
+    Memory and the mean cost of a call are bounded by the number of connections: a flood of new
+    ones causes no scan for each.
+    """
 
     def __init__(self) -> None:
-        self._order: OrderedDict[Evictable, None] = OrderedDict()
+        self._order: list[tuple[float, Evictable]] = []  # the least recently active is last
+        self._calls = 0  # since the order was made
 
-    def add(self, connection: Evictable) -> None:
-        """Marks *connection* as idle, and as the most recently active."""
-        self._order[connection] = None
-        self._order.move_to_end(connection)
+    def make_room(self, connections: Collection[Evictable]) -> bool:
+        """Closes idle ones of *connections*, the least recently active first, until a place is
+        free.
 
-    def discard(self, connection: Evictable) -> None:
-        """Marks *connection* as in use or closed."""
-        self._order.pop(connection, None)
-
-    def make_room(self) -> bool:
-        """Closes idle connections, the least recently active first, until a place is free.
-
-        Returns False if no place is free then. Each connection is tried once, and removed.
+        Returns False if no place is free then. Each connection is tried once. Where most are in
+        use, one that became idle in the meantime may be found only by one of the next calls.
         """
+        self._calls += 1
+        if self._evict():
+            return True
+        if self._calls * _CONNECTIONS_PER_CALL < len(connections):
+            return False
+        self._calls = 0
+        idle = [(one.idle_since, one) for one in connections]
+        known = [(since, one) for since, one in idle if since is not None]
+        self._order = sorted(known, key=lambda pair: pair[0], reverse=True)
+        return self._evict()
+
+    def _evict(self) -> bool:
         while self._order:
-            connection, _ = self._order.popitem(last=False)
-            if connection.evict():
+            since, connection = self._order.pop()
+            # One that was active after the order was made is newer than all others in it.
+            if connection.idle_since == since and connection.evict():
                 return True
         return False

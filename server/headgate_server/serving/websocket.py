@@ -13,6 +13,8 @@ from headgate_server.metrics import Metrics
 class WebSocketConnection(WebSocketsSansIOProtocol):
     """Takes the place of an HTTP connection behind whose *head* it goes on."""
 
+    idle_since: float | None = None  # it does not make room for others
+
     def __init__(
         self,
         metrics: Metrics,
