@@ -1,7 +1,11 @@
 """The walls between the rooms, and how large a file may get."""
 
 import ast
+import re
+import sys
+import tomllib
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -77,3 +81,21 @@ def test_the_script_shell_starts_without_the_libraries_of_the_interactive_one() 
         if path.parent.name != "person" and path.name not in GRAMMAR_ON_DEMAND:
             names = {name for name, _ in imports(path)}
             assert not names & {"prompt_toolkit", "headgate_grammar"}, path
+
+
+def test_each_library_that_is_imported_is_declared() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["otel"]]
+    declared = {distribution(re.split(r"[^A-Za-z0-9._-]", text)[0]) for text in wanted}
+    installed = packages_distributions()
+    for room in MAY_IMPORT:
+        for path in (ROOT / room).rglob("*.py"):
+            for name, line in imports(path):
+                if name not in sys.stdlib_module_names and not name.startswith("headgate"):
+                    found = {distribution(one) for one in installed[name]}
+                    assert found & declared, f"{path}:{line} imports {name}"
+
+
+def distribution(name: str) -> str:
+    """The name of a distribution, normalized."""
+    return re.sub(r"[-_.]+", "-", name).lower()
