@@ -17,17 +17,19 @@ from headgate_server.call import Call
 from headgate_server.configuration import ConfigurationError, configure_again
 from headgate_server.failures import BrokenOff
 from headgate_server.formats import Format, format_for
-from headgate_server.gateway import Mounted
 from headgate_server.gateway.asked import PREFIX
 from headgate_server.gateway.auth import forward_auth
 from headgate_server.gateway.endpoints import answered_here
 from headgate_server.gateway.judge import NoRoute
+from headgate_server.gateway.mounted import Mounted
 from headgate_server.gateway.proxy import proxy
 from headgate_server.gateway.refused import refused
 from headgate_server.gateway.tail import Tail, as_request
+from headgate_server.http.errors import BadRequest
+from headgate_server.log_message import log_message
 from headgate_server.metrics import Metrics
 from headgate_server.ping import pings_at_once
-from headgate_server.refusals import BadRequest, Refusal, client_text, refusal, told
+from headgate_server.refusals import Refusal, client_text, refusal
 from headgate_server.reply import Fields, Reply, Response
 from headgate_server.request import Request
 from headgate_server.routes import METHODS, PREFLIGHT, ROUTES, WRITES, Endpoint
@@ -190,7 +192,7 @@ class Application:
         except ClientDisconnect:
             pass  # nobody is there to answer
         except BrokenOff as error:
-            call.note.error = told(error)
+            call.note.error = log_message(error)
             raise
         except Exception as error:
             logs.report(error, call.note.id)
@@ -205,7 +207,7 @@ class Application:
         """Counts the request, and writes it into the log."""
         seconds = time.perf_counter() - started
         self.metrics.request(call.route, _method(call), status, seconds)
-        logs.access(call, call.route, status, size, seconds)
+        logs.access(call.address, call.method, call.route, status, size, seconds, call.note)
 
     async def _answer(self, call: Call) -> Response:
         assert self._service is not None
@@ -261,7 +263,7 @@ class Application:
         if row is None:
             logs.report(error, call.note.id)
             return refused("internal error", Refusal(500), realm)
-        call.note.error = told(error)
+        call.note.error = log_message(error)
         return refused(row.prefix + str(error), row, realm)
 
     async def _tail(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -309,7 +311,7 @@ class Application:
         if row is None:
             logs.report(error, call.note.id)
             return self._answers.refused(Refusal(500), "internal error", format)
-        call.note.error = told(error)
+        call.note.error = log_message(error)
         return self._answers.refused(row, client_text(error, row), format)
 
 

@@ -11,18 +11,13 @@ from starlette.responses import JSONResponse, Response
 
 from headgate_engine import NOBODY, AuthenticationFailed, Engine, Principal, Unavailable
 from headgate_grammar import Privilege
+from headgate_server.auth.errors import TooManyFailures, Unauthenticated
 from headgate_server.credentials import Shown
+from headgate_server.http.errors import Overloaded
 from headgate_server.login import Login
 from headgate_server.metrics import Metrics
 from headgate_server.pairs import pairs
-from headgate_server.refusals import (
-    Overloaded,
-    Refusal,
-    TooManyFailures,
-    Unauthenticated,
-    client_text,
-    refusal,
-)
+from headgate_server.refusals import Refusal, client_text, refusal
 
 
 class HeadgateUser(BaseUser):

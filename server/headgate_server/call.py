@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from starlette.requests import ClientDisconnect
@@ -11,9 +10,10 @@ from starlette.types import Receive, Scope
 
 from headgate_engine import Principal
 from headgate_server.headers import Headers
+from headgate_server.http.errors import BadRequest
 from headgate_server.pairs import Pairs, check_number, pairs
 from headgate_server.proxies import UNIX, client_address, via
-from headgate_server.refusals import BadRequest
+from headgate_server.telemetry.request_log import Note
 
 if TYPE_CHECKING:  # it knows us
     from headgate_server.gateway.mounted import Mounted
@@ -21,20 +21,6 @@ if TYPE_CHECKING:  # it knows us
 
 _PATIENCE_SECONDS = 0.25
 _LEFT = "the client has left"
-
-
-@dataclass(slots=True)
-class Note:
-    """What the log may say of a request: nothing here is secret.
-
-    Statements are printed from their trees, passwords as `[REDACTED]`.
-    """
-
-    id: str = ""
-    user: str = ""
-    database: str = ""
-    statements: str = ""
-    error: str = ""  # the request's, or of its statements the first one's
 
 
 class Call:

@@ -10,8 +10,8 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from headgate_engine import Job, SqliteStore, Unknown
+from headgate_server.http.errors import Overloaded
 from headgate_server.logs import report
-from headgate_server.refusals import Overloaded
 
 _MOST = 1024  # waiting
 _TOGETHER = 64

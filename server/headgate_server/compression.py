@@ -4,7 +4,7 @@ import asyncio
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterable, Iterator
 
-from headgate_server.refusals import BadRequest, TooLarge
+from headgate_server.http.errors import BadRequest, TooLarge
 
 _GZIP = 16 + zlib.MAX_WBITS
 # Answers are small and many: the time counts more than the last byte.

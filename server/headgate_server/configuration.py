@@ -12,9 +12,10 @@ from typing import Any
 
 from headgate_grammar import parse_duration
 from headgate_server.foreign import HTTP_KEYS, TOP_KEYS, misspelt_key, misspelt_section
-from headgate_server.gateway import GatewaySettings, read_gateway_settings
 from headgate_server.gateway.check import check as check_gateway
-from headgate_server.jwt import Issuers, JwtSettings, read_jwt_settings
+from headgate_server.gateway.settings import GatewaySettings, read_gateway_settings
+from headgate_server.jwt.issuers import Issuers
+from headgate_server.jwt.settings import JwtSettings, read_jwt_settings
 from headgate_server.nearest import nearest, similar
 from headgate_server.origin import is_origin
 from headgate_server.proxies import parsed

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
+from headgate_server.auth.errors import Unauthenticated
 from headgate_server.pairs import Pairs
-from headgate_server.refusals import Unauthenticated
 from headgate_server.text import lossless
 
 

@@ -3,6 +3,8 @@
 The text is for clients and never names the store; address and reason are for the log.
 """
 
+from headgate_server.log_message import log_message
+
 
 class UpstreamError(Exception):
     """The store behind Headgate gave no answer. *reason* and `address` are for the log only."""
@@ -15,7 +17,7 @@ class UpstreamError(Exception):
         self.address = ""
 
     @property
-    def detail(self) -> str:
+    def log_message(self) -> str:
         """The text with the store's address and the reason, as far as they are known."""
         return ": ".join(filter(None, (str(self), self.address, self.reason)))
 
@@ -98,3 +100,8 @@ class BrokenOff(Exception):
     def __init__(self, error: Exception) -> None:
         super().__init__(str(error))
         self.error = error
+
+    @property
+    def log_message(self) -> str:
+        """The text of the error for the log."""
+        return log_message(self.error)

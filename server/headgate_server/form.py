@@ -12,8 +12,8 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 
 from headgate_server.call import Call
 from headgate_server.headers import Headers
+from headgate_server.http.errors import BadRequest, TooLarge
 from headgate_server.pairs import Pairs, check_number, pairs
-from headgate_server.refusals import BadRequest, TooLarge
 from headgate_server.text import go_trim, lossless, readable
 
 Run = Callable[[Callable[[], Pairs]], Awaitable[Pairs]]

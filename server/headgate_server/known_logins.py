@@ -6,9 +6,9 @@ from collections.abc import Callable
 from functools import partial
 
 from headgate_engine import KnownLogin, Recent, Store, Unavailable, Unknown, User, mark
+from headgate_server.http.errors import Overloaded
 from headgate_server.network import network_of
 from headgate_server.pool import Pool
-from headgate_server.refusals import Overloaded
 
 _CAPACITY = 100_000
 _FLUSH_SECONDS = 1.0

@@ -24,6 +24,7 @@ from headgate_engine import (
     User,
     mark,
 )
+from headgate_server.auth.errors import TokenRejected, TooManyFailures, Unauthenticated
 from headgate_server.credentials import (
     Assertion,
     Credentials,
@@ -34,19 +35,18 @@ from headgate_server.credentials import (
 )
 from headgate_server.credentials import credentials as read_credentials
 from headgate_server.gateway.tokens import TenantLogin
-from headgate_server.jwt import Issuers, JwtSettings, KeysUnavailable, NoRights, TokenError
+from headgate_server.http.errors import Overloaded
+from headgate_server.jwt.issuers import Issuers
+from headgate_server.jwt.rights import NoRights
+from headgate_server.jwt.settings import JwtSettings
+from headgate_server.jwt.source import KeysUnavailable
+from headgate_server.jwt.token import TokenError
 from headgate_server.known_logins import KnownLogins
+from headgate_server.log_message import log_message
 from headgate_server.metrics import Metrics
 from headgate_server.pace import Pace
 from headgate_server.pool import Pool
 from headgate_server.proxies import via
-from headgate_server.refusals import (
-    Overloaded,
-    TokenRejected,
-    TooManyFailures,
-    Unauthenticated,
-    told,
-)
 from headgate_server.throttle import Throttle
 from headgate_server.tokens import Bearers, by_shared_secret
 
@@ -214,7 +214,7 @@ class Login:
                 # Without what differs from token to token: the audit counts what is the same.
                 outcome, why = "refused", str(error).partition(":")[0]
             case _:
-                outcome, why = "refused", told(error)
+                outcome, why = "refused", log_message(error)
         self._metrics.authentication(method, outcome)
         if shown is None and not tried:
             return

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 
 from headgate_grammar import Statement, redact_urls
-from headgate_server.call import Call, Note
+from headgate_server.telemetry.request_log import Note
 
 _ACCESS = logging.getLogger("headgate.access")
 _LOG = logging.getLogger("headgate")
@@ -68,21 +68,15 @@ def report(error: BaseException, id: str) -> None:
     )
 
 
-def access(call: Call, route: str, status: int, size: int, seconds: float) -> None:
-    """Writes that *call* was answered."""
-    if _silent():
-        return
-    _request(call.address, call.method, route, status, size, seconds, call.note)
-
-
 def malformed(address: str, status: int) -> None:
     """Writes that what came from *address* was no request, or none that can be answered."""
-    _request(address, "other", "other", status, 0, 0, Note(error="malformed or too slow"))
+    access(address, "other", "other", status, 0, 0, Note(error="malformed or too slow"))
 
 
-def _request(
+def access(
     address: str, method: str, route: str, status: int, size: int, seconds: float, note: Note
 ) -> None:
+    """Writes that a request from *address* was answered."""
     if _silent():
         return
     refused = status >= HTTPStatus.BAD_REQUEST

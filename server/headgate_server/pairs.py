@@ -4,7 +4,7 @@ import re
 from binascii import a2b_qp
 from collections.abc import Iterator
 
-from headgate_server.refusals import BadRequest
+from headgate_server.http.errors import BadRequest
 from headgate_server.text import lossless
 
 Pairs = dict[str, str]

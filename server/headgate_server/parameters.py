@@ -3,7 +3,7 @@
 import json
 from typing import NoReturn
 
-from headgate_server.refusals import BadRequest
+from headgate_server.http.errors import BadRequest
 
 _INT64 = 1 << 63
 _LITERALS = ("true", "false", "null")

@@ -6,10 +6,11 @@ from functools import lru_cache, partial
 
 from headgate_engine import NOBODY, Unavailable
 from headgate_server.at_once import Early
+from headgate_server.auth.errors import Unauthenticated
 from headgate_server.call import Call
 from headgate_server.formats import Format, Json, format_for
 from headgate_server.gateway.probe import State
-from headgate_server.refusals import BadRequest, Unauthenticated
+from headgate_server.http.errors import BadRequest
 from headgate_server.reply import Reply, typed
 from headgate_server.service import Service
 

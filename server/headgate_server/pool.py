@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from headgate_server.refusals import Overloaded
+from headgate_server.http.errors import Overloaded
 
 T = TypeVar("T")
 

@@ -8,7 +8,9 @@ from headgate_server.call import Call
 from headgate_server.compression import Compressor, takes_gzip
 from headgate_server.form import Form, form
 from headgate_server.formats import Format
-from headgate_server.gateway import Asked, Forwarding, InfluxStore, Nowhere, Store
+from headgate_server.gateway.forwarding import Forwarding
+from headgate_server.gateway.influx import Asked, InfluxStore, Nowhere
+from headgate_server.gateway.mounted import Store
 from headgate_server.reply import Reply, Response, streamed, typed
 from headgate_server.service import Service
 from headgate_server.stream import stream

@@ -8,11 +8,12 @@ from headgate_grammar import Privilege
 from headgate_server.call import Call
 from headgate_server.form import body
 from headgate_server.formats import Format
-from headgate_server.gateway import Line, Store
+from headgate_server.gateway.errors import CannotWrite, NotServed, ReadDenied
 from headgate_server.gateway.headers import outward
-from headgate_server.gateway.line import remote_read, remote_write
+from headgate_server.gateway.line import Line, remote_read, remote_write
+from headgate_server.gateway.mounted import Store
 from headgate_server.gateway.relay import relayed
-from headgate_server.refusals import BadRequest, CannotWrite, NotServed, ReadDenied
+from headgate_server.http.errors import BadRequest
 from headgate_server.reply import Response
 from headgate_server.service import Service
 from headgate_server.text import go_quote, readable

@@ -11,13 +11,16 @@ from typing import Any, TypeVar
 from headgate_engine import AuditFile, Engine, Passwords, Principal, Unavailable
 from headgate_grammar import Bounds, ParseCache, UnparseError
 from headgate_server.answers import Answers
-from headgate_server.call import Call, Note
+from headgate_server.call import Call
 from headgate_server.changes import Changes
 from headgate_server.credentials import Shown
 from headgate_server.failures import Answered, UpstreamError
-from headgate_server.gateway import Gateway, Mounted
-from headgate_server.jwt import Issuers
+from headgate_server.gateway.gateway import Gateway
+from headgate_server.gateway.mounted import Mounted
+from headgate_server.http.errors import Overloaded
+from headgate_server.jwt.issuers import Issuers
 from headgate_server.known_logins import KnownLogins
+from headgate_server.log_message import log_message
 from headgate_server.login import Login
 from headgate_server.logs import complain, report
 from headgate_server.measured import MeasuredStore
@@ -26,8 +29,8 @@ from headgate_server.origin import cross_site, may_be_navigation, plain, rebound
 from headgate_server.pool import Key, Pool
 from headgate_server.prepared import Preparations
 from headgate_server.recorder import BUDGET_BYTES, Recorder
-from headgate_server.refusals import Overloaded, told
 from headgate_server.settings import Settings
+from headgate_server.telemetry.request_log import Note
 from headgate_server.throttle import Throttle
 from headgate_server.tracing import Traced, tracing
 
@@ -244,7 +247,7 @@ class Service:
             try:
                 await work
             except (UpstreamError, Answered, UnparseError, Overloaded, Unavailable) as error:
-                note.error = told(error)
+                note.error = log_message(error)
             except Exception as error:
                 report(error, note.id)
             finally:

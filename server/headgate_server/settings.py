@@ -6,7 +6,7 @@ from typing import Any
 
 from headgate_engine import BCRYPT_COST, KEEP_LAST_ADMIN, MIN_PASSWORD_LENGTH
 from headgate_server.gateway.settings import GatewaySettings
-from headgate_server.jwt import JwtSettings
+from headgate_server.jwt.settings import JwtSettings
 from headgate_server.options import texts
 
 

@@ -5,8 +5,8 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from functools import partial
 
+from headgate_server.http.errors import Overloaded
 from headgate_server.pool import Run
-from headgate_server.refusals import Overloaded
 
 # So much is made at a time, before anything of it is sent and others have their turn.
 _BATCH_BYTES = 1 << 16

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from headgate_engine import Recent
+from headgate_server.auth.errors import TooManyFailures
 from headgate_server.network import network_of
-from headgate_server.refusals import TooManyFailures
 
 _FORGOTTEN_SECONDS = 900.0
 _CAPACITY = 100_000

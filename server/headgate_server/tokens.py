@@ -18,7 +18,7 @@ import jwt
 from jwt.algorithms import HMACAlgorithm
 
 from headgate_engine import Recent
-from headgate_server.refusals import Unauthenticated
+from headgate_server.auth.errors import Unauthenticated
 
 _ALGORITHMS = {
     "HS256": HMACAlgorithm(HMACAlgorithm.SHA256),

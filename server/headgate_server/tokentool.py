@@ -24,12 +24,15 @@ from headgate_engine import (
 )
 from headgate_grammar import parse_duration
 from headgate_server import logs
+from headgate_server.auth.errors import Unauthenticated
 from headgate_server.configuration import ConfigurationError, configure
-from headgate_server.jwt import Issuers, JwtSettings, KeysUnavailable, NoRights, TokenError
 from headgate_server.jwt.claims import CHECKS
 from headgate_server.jwt.issuer import Issuer
-from headgate_server.jwt.token import Parsed, parse
-from headgate_server.refusals import Unauthenticated
+from headgate_server.jwt.issuers import Issuers
+from headgate_server.jwt.rights import NoRights
+from headgate_server.jwt.settings import JwtSettings
+from headgate_server.jwt.source import KeysUnavailable
+from headgate_server.jwt.token import Parsed, TokenError, parse
 from headgate_server.settings import Settings
 from headgate_server.title import show_command
 from headgate_server.tokens import by_shared_secret, mint, username

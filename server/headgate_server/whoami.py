@@ -1,9 +1,9 @@
 """/api/whoami: whom one's credentials prove, and what he may do."""
 
 from headgate_engine import NOBODY
+from headgate_server.auth.errors import Unauthenticated
 from headgate_server.call import Call
 from headgate_server.formats import Format, Json
-from headgate_server.refusals import Unauthenticated
 from headgate_server.reply import Reply, typed
 from headgate_server.service import Service
 

@@ -19,12 +19,13 @@ from headgate_engine import (
     reads,
 )
 from headgate_grammar import Grant, GrantAdmin, Revoke, RevokeAdmin, Statement, redact_urls
+from headgate_server.auth.errors import SetUpRefused
 from headgate_server.call import Call
 from headgate_server.formats import Answer
+from headgate_server.http.errors import CrossSite
 from headgate_server.logs import printed
 from headgate_server.parameters import parameters
 from headgate_server.recorder import audit_time
-from headgate_server.refusals import CrossSite, SetUpRefused
 from headgate_server.service import Service
 from headgate_server.setup import may_set_up
 from headgate_server.soon import is_quick, parsed_soon

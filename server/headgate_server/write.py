@@ -8,15 +8,10 @@ from headgate_server.call import Call
 from headgate_server.compression import decompressed
 from headgate_server.form import body
 from headgate_server.formats import Format
-from headgate_server.gateway import Line, Store
-from headgate_server.refusals import (
-    BadRequest,
-    BucketMissing,
-    CannotWrite,
-    CrossSite,
-    DatabaseMissing,
-    WriteDenied,
-)
+from headgate_server.gateway.errors import BucketMissing, CannotWrite, DatabaseMissing, WriteDenied
+from headgate_server.gateway.line import Line
+from headgate_server.gateway.mounted import Store
+from headgate_server.http.errors import BadRequest, CrossSite
 from headgate_server.reply import Response
 from headgate_server.service import Service
 from headgate_server.text import go_quote, readable

@@ -17,7 +17,7 @@ from headgate_server.failures import Broken
 from headgate_server.gateway.buffers import Buffers, Hold
 from headgate_server.gateway.influx import lines
 from headgate_server.gateway.settings import read_gateway_settings
-from headgate_server.refusals import Overloaded
+from headgate_server.http.errors import Overloaded
 from raw import connected
 from raw_upstream import RawUpstream, raw_upstream
 from scripted_upstream import (

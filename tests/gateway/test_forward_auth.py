@@ -8,7 +8,7 @@ import pytest
 
 from gateway_world import ANN, BOB, TWO, configured, upstream
 from harness import ROOT, Answer, Server
-from headgate_server.refusals import CrossSite
+from headgate_server.http.errors import CrossSite
 
 QUERY = "/prometheus/api/v1/query?query=up"
 ALLOWED = "https://grafana.example:3000"

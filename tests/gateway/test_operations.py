@@ -13,8 +13,8 @@ import pytest
 from gateway_world import ANN, BOB, TWO, configured, upstream
 from harness import ROOT, Server, poll_until
 from headgate_engine import Principal, User
+from headgate_server.gateway.errors import Busy
 from headgate_server.gateway.limits import Limits
-from headgate_server.refusals import Busy
 from raw_upstream import raw_upstream
 from recorder_upstream import recorder
 

@@ -10,8 +10,8 @@ import pytest
 
 from gateway_world import ANN, TWO, configured, upstream
 from harness import ROOT, Server, poll_until
-from headgate_server.gateway import read_gateway_settings
 from headgate_server.gateway.check import connect
+from headgate_server.gateway.settings import read_gateway_settings
 from headgate_server.gateway.snappy import packed
 from influxd_program import Influxd, needs_influxd
 from prometheus_program import Prometheus, needs_prometheus

@@ -11,7 +11,7 @@ import pytest
 
 from harness import ROOT, Server, poll_until
 from headgate_engine import SqliteStore
-from headgate_server.refusals import Unauthenticated
+from headgate_server.auth.errors import Unauthenticated
 from headgate_server.tokens import Bearers, mint
 from raw import connected, conversation, read_until
 

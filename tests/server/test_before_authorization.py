@@ -15,8 +15,8 @@ from headgate_engine import AccessDenied, Principal, User
 from headgate_grammar import ParseCache, Privilege, Statement
 from headgate_server.answers import Answers
 from headgate_server.call import Call
+from headgate_server.http.errors import Overloaded
 from headgate_server.metrics import Metrics
-from headgate_server.refusals import Overloaded
 from headgate_server.service import Service
 from headgate_server.settings import Settings
 from headgate_server.work import Work

@@ -11,9 +11,11 @@ import tokens_made as made
 from headgate_engine import Rights
 from headgate_grammar import Privilege
 from headgate_server.credentials import Assertion, Shown, credentials
-from headgate_server.jwt import Issuers, NoRights, TokenError, read_jwt_settings
 from headgate_server.jwt.issuer import Issuer
-from headgate_server.jwt.settings import JwtSettings
+from headgate_server.jwt.issuers import Issuers
+from headgate_server.jwt.rights import NoRights
+from headgate_server.jwt.settings import JwtSettings, read_jwt_settings
+from headgate_server.jwt.token import TokenError
 from headgate_server.pairs import Pairs
 from key_server import KeyServer, Said
 

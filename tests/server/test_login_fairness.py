@@ -17,10 +17,10 @@ from headgate_engine import (
     User,
 )
 from headgate_server.credentials import Shown
+from headgate_server.http.errors import Overloaded
 from headgate_server.known_logins import KnownLogins
 from headgate_server.login import Login
 from headgate_server.metrics import Metrics
-from headgate_server.refusals import Overloaded
 from headgate_server.throttle import Throttle
 
 HERE = "192.0.2.1"

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from headgate_grammar import Bounds, ParseCache
 from headgate_server.call import Call
+from headgate_server.http.errors import BadRequest, TooLarge
 from headgate_server.prepared import Preparations, Prepared
-from headgate_server.refusals import BadRequest, TooLarge
 
 names = st.one_of(
     st.sampled_from(["ann", "u1", "_x", "select", "For", "verbose", "a.b", "a b", "é", "1a", ""]),

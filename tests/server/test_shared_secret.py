@@ -3,7 +3,7 @@
 import pytest
 
 import tokens_made as made
-from headgate_server.refusals import Unauthenticated
+from headgate_server.auth.errors import Unauthenticated
 from headgate_server.tokens import Bearers, username
 
 SECRET = "s" * 40

@@ -19,6 +19,7 @@ from headgate_engine import (
     reads,
 )
 from headgate_grammar import Privilege, ShowContinuousQueries, ShowQueries, Statement
+from headgate_server.auth.errors import TooManyFailures, Unauthenticated
 from headgate_server.call import Call
 from headgate_server.credentials import NamePassword, Shown, credentials
 from headgate_server.form import body
@@ -26,6 +27,7 @@ from headgate_server.formats import Json
 from headgate_server.gateway.arguments import encoded
 from headgate_server.gateway.asked import PREFIX, Original, Unclear, original
 from headgate_server.gateway.endpoints import ENDPOINTS, Endpoint, Right, answered_here
+from headgate_server.gateway.errors import Denied
 from headgate_server.gateway.headers import DATABASE, QUERY, TENANT, USER
 from headgate_server.gateway.influx import InfluxStore
 from headgate_server.gateway.judge import NoRoute, View, find, judge, wishes
@@ -33,17 +35,11 @@ from headgate_server.gateway.labels import LABEL
 from headgate_server.gateway.mounted import Mounted
 from headgate_server.gateway.path import checked
 from headgate_server.gateway.proxy import header_text, keeps_label, somebody, target
+from headgate_server.http.errors import BadRequest, CrossSite
+from headgate_server.log_message import log_message
 from headgate_server.pairs import check_number, decoded_pairs, pairs
 from headgate_server.proxies import trusts, via
-from headgate_server.refusals import (
-    BadRequest,
-    CrossSite,
-    Denied,
-    TooManyFailures,
-    Unauthenticated,
-    refusal,
-    told,
-)
+from headgate_server.refusals import refusal
 from headgate_server.reply import Reply, fields
 from headgate_server.service import Service
 from headgate_server.soon import is_short
@@ -86,7 +82,7 @@ async def forward_auth(call: Call, service: Service) -> Reply:
         row = refusal(error)
         if row is None:
             raise
-        call.note.error = told(error)
+        call.note.error = log_message(error)
         if isinstance(error, Denied):
             origin = via(told_address, call.connection)
             service.recorder.refused(error.name, origin, "-- /auth", f"requires {error.need}")

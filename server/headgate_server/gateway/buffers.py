@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from headgate_server.refusals import Overloaded
+from headgate_server.http.errors import Overloaded
 
 
 class Budget(Protocol):

@@ -54,7 +54,7 @@ async def _connect(upstream: Upstream) -> list[str]:
         try:
             problems = [sentence] if (sentence := await unconfined(upstream)) else []
         except UpstreamError as error:
-            problems = [f"upstream {upstream.name!r}: {error.detail}"]
+            problems = [f"upstream {upstream.name!r}: {error.log_message}"]
     return problems
 
 
@@ -63,7 +63,7 @@ async def _problem(upstream: Upstream, address: str) -> str:
     where = f"upstream {upstream.name!r}: "
     found = await fault(upstream, address)
     if found is not None:
-        return where + found.detail
+        return where + found.log_message
     protocol = upstream.settings.protocol
     try:
         if protocol in INFLUX:
@@ -73,7 +73,7 @@ async def _problem(upstream: Upstream, address: str) -> str:
         else:
             text = await stranger(upstream, address)
     except UpstreamError as error:
-        return where + error.detail
+        return where + error.log_message
     return f"{where}{address} {text}" if text else ""
 
 

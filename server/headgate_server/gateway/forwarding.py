@@ -33,8 +33,9 @@ from headgate_server.gateway.client import Incoming
 from headgate_server.gateway.influx import Asked, InfluxStore, lines
 from headgate_server.gateway.relay import FAILURES, Relay, after, sent
 from headgate_server.gateway.visible import visible
+from headgate_server.http.errors import BadRequest
+from headgate_server.log_message import log_message
 from headgate_server.logs import complain
-from headgate_server.refusals import BadRequest, told
 from headgate_server.reply import Fields, Reply, Response, streamed, typed
 
 if TYPE_CHECKING:  # it knows the service, which knows us
@@ -80,7 +81,7 @@ class Forwarding:
         except FAILURES as error:
             # Statements that need no store are answered without it.
             self.unlisted = error
-            complain("databases upstream cannot be listed", error=told(error))
+            complain("databases upstream cannot be listed", error=log_message(error))
         if not self._means_database():
             # InfluxDB shows others the request's database beside a running query.
             self.asked = replace(self.asked, database="", policy="")

@@ -17,9 +17,9 @@ from headgate_server.gateway.path import checked
 from headgate_server.gateway.probe import unconfined
 from headgate_server.gateway.settings import GatewaySettings
 from headgate_server.gateway.upstream import Watch
+from headgate_server.http.errors import BadRequest
 from headgate_server.logs import warn
 from headgate_server.pool import Run
-from headgate_server.refusals import BadRequest
 from headgate_server.tracing import Tracing
 
 _PATIENCE_SECONDS = 1.0

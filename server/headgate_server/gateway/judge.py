@@ -12,8 +12,8 @@ from headgate_server.gateway.mounted import Mounted
 from headgate_server.gateway.settings import Route
 from headgate_server.gateway.tenant import Decision, decide
 from headgate_server.gateway.victoria import own_path
+from headgate_server.http.errors import BadRequest
 from headgate_server.pairs import decoded_pairs
-from headgate_server.refusals import BadRequest
 from headgate_server.text import lossless
 
 _DATABASE_PATH = "/db/"

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from headgate_engine import Principal
-from headgate_server.refusals import Busy
+from headgate_server.gateway.errors import Busy
 
 _MOST_REMEMBERED = 10_000
 

@@ -19,7 +19,7 @@ from headgate_server.gateway.labels import (
 )
 from headgate_server.gateway.snappy import Invalid, TooLong
 from headgate_server.gateway.upstream import Upload
-from headgate_server.refusals import BadRequest, TooLarge, UnsupportedMedia
+from headgate_server.http.errors import BadRequest, TooLarge, UnsupportedMedia
 
 Run = Callable[[Callable[[], bytes]], Awaitable[bytes]]
 _IN_LINES: dict[str, Rename] = {"line": in_lines, "json": in_json, "text": in_text}

@@ -2,7 +2,7 @@
 
 import re
 
-from headgate_server.refusals import BadRequest
+from headgate_server.http.errors import BadRequest
 
 # Slashes, dots, percent signs, NUL behind an escape: who decodes once more sees another path.
 _HIDDEN = re.compile(rb"%(?:2[ef5]|5c|[01][0-9a-f]|7f|(?![0-9a-f]{2}))", re.IGNORECASE)

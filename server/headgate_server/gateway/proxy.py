@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from headgate_engine import NOBODY, Principal
+from headgate_server.auth.errors import TokenRejected, Unauthenticated
 from headgate_server.call import Call
 from headgate_server.form import body
 from headgate_server.gateway.arguments import without_ours
+from headgate_server.gateway.errors import Denied
 from headgate_server.gateway.headers import TENANT, USER, inward, outward
 from headgate_server.gateway.judge import Judged, View, find, judge, wishes
 from headgate_server.gateway.mounted import Mounted
@@ -23,7 +25,7 @@ from headgate_server.gateway.victoria import (
     narrowed,
 )
 from headgate_server.gateway.wire import Body
-from headgate_server.refusals import BadRequest, CrossSite, Denied, TokenRejected, Unauthenticated
+from headgate_server.http.errors import BadRequest, CrossSite
 from headgate_server.reply import Response
 from headgate_server.service import Service
 from headgate_server.text import readable

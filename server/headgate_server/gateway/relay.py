@@ -10,7 +10,7 @@ from headgate_grammar import UnparseError
 from headgate_server.compression import Compressor
 from headgate_server.failures import Answered, BrokenOff, UpstreamError
 from headgate_server.gateway.client import Incoming
-from headgate_server.refusals import Overloaded
+from headgate_server.http.errors import Overloaded
 from headgate_server.reply import Fields, Reply, Response
 
 # What ends the answer to a query.

@@ -9,13 +9,15 @@ from starlette.types import Message, Receive, Scope, Send
 from headgate_engine import Unavailable
 from headgate_server.call import Call
 from headgate_server.failures import Broken
+from headgate_server.gateway.errors import Busy
 from headgate_server.gateway.judge import NoRoute, find, judge
 from headgate_server.gateway.mounted import Mounted
 from headgate_server.gateway.proxy import admit, view
 from headgate_server.gateway.websocket import Socket
-from headgate_server.jwt import KeysUnavailable
+from headgate_server.http.errors import CrossSite
+from headgate_server.jwt.source import KeysUnavailable
 from headgate_server.logs import report
-from headgate_server.refusals import Busy, CrossSite, refusal
+from headgate_server.refusals import refusal
 from headgate_server.service import Service
 
 # So long somebody may go on whose right was taken away meanwhile.

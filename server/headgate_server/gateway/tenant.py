@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from headgate_engine import ADMIN, AdminRequiredFirst, Engine, Need, Principal, allows
 from headgate_grammar import Privilege
+from headgate_server.gateway.errors import DatabaseMissing, Denied
 from headgate_server.gateway.settings import ACCOUNT, TENANT, TENANTS, Route, UpstreamSettings
-from headgate_server.refusals import BadRequest, DatabaseMissing, Denied
+from headgate_server.http.errors import BadRequest
 from headgate_server.text import go_quote, readable
 
 _RESERVED = frozenset({".", "..", "__mimir_cluster"})

@@ -14,20 +14,17 @@ from typing import Any
 
 from headgate_engine import Principal, User
 from headgate_grammar import Privilege
+from headgate_server.auth.errors import TokenRejected
 from headgate_server.credentials import Shown
 from headgate_server.gateway.settings import TenantTokens
 from headgate_server.gateway.tenant import is_tenant
-from headgate_server.jwt import (
-    Checked,
-    Issuer,
-    JwtSettings,
-    Key,
-    KeysUnavailable,
-    TokenError,
-    parse,
-    path,
-)
-from headgate_server.refusals import TokenRejected
+from headgate_server.jwt.claims import Checked
+from headgate_server.jwt.issuer import Issuer
+from headgate_server.jwt.keys import Key
+from headgate_server.jwt.paths import path
+from headgate_server.jwt.settings import JwtSettings
+from headgate_server.jwt.source import KeysUnavailable
+from headgate_server.jwt.token import TokenError, parse
 
 _HMAC = ("HS256", "HS384", "HS512")
 _CHECKS = ("types", "audiences", "nbf", "exp", "iat")

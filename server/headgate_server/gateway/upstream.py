@@ -218,7 +218,7 @@ class Upstream:
     def failed(self, address: str, error: UpstreamError) -> None:
         """Logs the *error* of *address* once, and again after a while if it lasts."""
         error.address = address
-        text, now = error.detail, time.monotonic()
+        text, now = error.log_message, time.monotonic()
         known, since = self._faults.get(address, ("", 0.0))
         if text != known or now - since > _REMINDER_SECONDS:
             self._faults[address] = text, now

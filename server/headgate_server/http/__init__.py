@@ -1,0 +1,1 @@
+"""HTTP messages: bytes and values. Neither users nor a store."""

@@ -1,0 +1,17 @@
+"""An error as text for the log."""
+
+from headgate_engine import IdentityTaken
+from headgate_grammar import ParseError
+
+
+def log_message(error: Exception) -> str:
+    """Returns *error* as text for the log: the attribute `log_message`, if its class has one.
+
+    The text of an input that was not understood may hold a password: the log does not get it.
+    """
+    if isinstance(error, ParseError):
+        return "query does not parse"
+    if isinstance(error, IdentityTaken):
+        return f"{error}: {error.reason}"
+    own = getattr(error, "log_message", None)
+    return own if isinstance(own, str) else str(error)
