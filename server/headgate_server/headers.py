@@ -31,11 +31,11 @@ class Headers(Mapping[str, str]):
         return (value.decode("latin-1"),) if value is not None else ()
 
     def has_any(self, names: frozenset[bytes]) -> bool:
-        """Returns whether there is a field of any of *names*, which are in small letters."""
+        """Returns whether there is a field of any of *names*, in lower case."""
         return not names.isdisjoint(self._values)
 
     def raw(self, name: bytes) -> bytes:
-        """Returns the bytes of the first field of *name*, which is in small letters, or b""."""
+        """Returns the bytes of the first field of *name*, in lower case, or b""."""
         return self._values.get(name, b"")
 
     def several(self, name: str) -> bool:

@@ -16,16 +16,16 @@ _FORWARDED = (
     *("forwarded", "via", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip"),
     *("cf-connecting-ip", "fastly-client-ip", "x-original-uri", "x-original-url"),
 )
-_SIGNS = frozenset(
+_BROWSER_FIELDS = frozenset(
     {b"origin", b"sec-fetch-site", b"sec-fetch-mode", b"referer", b"upgrade-insecure-requests"}
 )
 _OF_BROWSERS = ("origin", "sec-fetch-site", "sec-fetch-mode", "referer")
 
 
-def plain(headers: Headers) -> bool:
+def shows_no_browser(headers: Headers) -> bool:
     """Returns whether nothing shows that a browser sent the request: what most requests are."""
     return (
-        not headers.has_any(_SIGNS)
+        not headers.has_any(_BROWSER_FIELDS)
         and not headers.raw(b"user-agent").startswith(b"Mozilla/")
         and b"text/html" not in headers.raw(b"accept")
     )

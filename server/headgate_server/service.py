@@ -25,7 +25,7 @@ from headgate_server.login import Login
 from headgate_server.logs import complain, report
 from headgate_server.measured import MeasuredStore
 from headgate_server.metrics import Metrics
-from headgate_server.origin import cross_site, may_be_navigation, plain, rebound
+from headgate_server.origin import cross_site, may_be_navigation, rebound, shows_no_browser
 from headgate_server.pool import Key, Pool
 from headgate_server.prepared import Preparations
 from headgate_server.recorder import BUDGET_BYTES, Recorder
@@ -141,7 +141,7 @@ class Service:
 
     def may_change(self, call: Call) -> bool:
         """Returns whether *call* may change anything: no page of another site has sent it."""
-        return plain(call.headers) or not self.cross_site(call.method, call.headers)
+        return shows_no_browser(call.headers) or not self.cross_site(call.method, call.headers)
 
     def known(self, call: Call) -> Principal | None:
         """The same without waiting; None where that is needed, or it proves nobody."""

@@ -1,6 +1,8 @@
 """Which requests come from pages of other web sites, and which from programs on this machine."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from headgate_server.headers import Headers
 from headgate_server.origin import (
@@ -9,6 +11,7 @@ from headgate_server.origin import (
     is_origin,
     may_be_navigation,
     rebound,
+    shows_no_browser,
 )
 
 ALLOWED = ("https://grafana.example", "http://h.example:3000/")
@@ -155,3 +158,29 @@ def test_a_link_of_another_site_is_taken_for_one(
     method: str, fields: dict[str, str], may_be: bool
 ) -> None:
     assert may_be_navigation(method, headers(**fields)) is may_be
+
+
+FIELDS = st.lists(
+    st.tuples(
+        st.sampled_from(
+            ["host", "origin", "referer", "sec-fetch-site", "sec-fetch-mode", "user-agent"]
+            + ["accept", "upgrade-insecure-requests", "x-other"]
+        ).map(str.encode),
+        st.sampled_from(
+            ["", "*/*", "curl/8", "Mozilla/5.0", "text/html", "cross-site", "same-origin", "evil"]
+            + ["http://evil", "http://evil/page", "evil.example:8086", "localhost"]
+        ).map(str.encode),
+    ),
+    max_size=8,
+)
+
+
+@given(FIELDS, st.sampled_from(["GET", "POST"]))
+def test_a_request_without_a_browsers_fields_passes_each_check_of_browsers(
+    fields: list[tuple[bytes, bytes]], method: str
+) -> None:
+    headers = Headers(fields)
+    if shows_no_browser(headers):
+        assert not cross_site(headers)
+        assert not may_be_navigation(method, headers)
+        assert not rebound(headers)

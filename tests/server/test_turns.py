@@ -1,9 +1,12 @@
 """A connection whose request waits for the end of the loop's turn."""
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable, Sequence
+from types import FunctionType, ModuleType
 from typing import Any
 
+import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
@@ -154,3 +157,51 @@ def test_who_says_all_at_once_and_leaves_is_answered() -> None:
         assert line.sent == b"</a>"
 
     assert run(steps) == [b"/a"]
+
+
+LARGE = 100_000
+URL, FIELD = "u" * LARGE, "f" * LARGE
+HEAD = b"Host: x\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        get(f"/a?{URL}"),
+        get(f"/asgi?{URL}"),
+        f"GET /a HTTP/1.1\r\nX: {FIELD}\r\n".encode() + HEAD,
+        f"GET /later HTTP/1.1\r\nX: {FIELD}\r\n".encode() + HEAD,
+        f"GET /asgi HTTP/1.1\r\nX: {FIELD}\r\n".encode() + HEAD,
+        f"GET /a HTTP/1.1\r\nHost: {FIELD}\r\n\r\n".encode(),
+        f"GET /asgi HTTP/1.1\r\nHost: {FIELD}\r\n\r\n".encode(),
+        f"POST /asgi HTTP/1.1\r\nX: {FIELD}\r\nContent-Length: 1\r\n".encode() + HEAD + b"b",
+        f"POST /asgi HTTP/1.1\r\nContent-Length: {LARGE}\r\n".encode() + HEAD + b"b" * LARGE,
+    ],
+)
+@pytest.mark.parametrize("parts", [1, 3])
+def test_an_idle_connection_holds_nothing_of_its_last_request(request_: bytes, parts: int) -> None:
+    async def steps(connection: Connection, line: Line) -> None:
+        size = len(request_) // parts + 1
+        for start in range(0, len(request_), size):
+            connection.data_received(request_[start : start + size])
+            await some_turns()
+        assert line.sent
+        line.sent = b""
+        assert connection.idle_since is not None
+        assert held_bytes(connection) < LARGE
+
+    run(steps)
+
+
+def held_bytes(connection: Connection) -> int:
+    """The bytes that can be reached from *connection*, but not by way of code."""
+    seen, waiting, total = {id(connection)}, list[object](connection.__dict__.values()), 0
+    while waiting:
+        one = waiting.pop()
+        code = isinstance(one, type | FunctionType | ModuleType | asyncio.AbstractEventLoop)
+        if id(one) in seen or code or isinstance(one, Application):
+            continue
+        seen.add(id(one))
+        total += len(one) if isinstance(one, bytes | bytearray | str) else 0
+        waiting += gc.get_referents(one)
+    return total

@@ -1,11 +1,15 @@
-"""A connection that may take only so long: to read from, to write to, and between two requests."""
+"""A connection that is bounded in time and memory.
+
+Reading, writing and the pause between two requests have deadlines; an idle connection holds
+nothing of its last request.
+"""
 
 import asyncio
 import math
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from headgate_server.outbox import outbox
@@ -39,6 +43,9 @@ class Bounded(HttpToolsProtocol):
         self._reading = False  # between a request's first byte and its last
         self._unsent = 0
         self._active: float | None = None  # when a deadline was last set
+        self._running: RequestResponseCycle | None = None
+        self._held = False  # a request that may be answered at once when it is whole
+        self._hosts, self._codings = list[bytes](), list[bytes]()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._heads.release(self)
@@ -47,14 +54,27 @@ class Bounded(HttpToolsProtocol):
     def make_room(self) -> None:
         """Ends the request whose head is not complete, as if its client were too slow."""
         self._refuse(408)
-        self.url, self.headers = b"", []
+        self._release_head()
+
+    def _release_head(self) -> None:
+        """Drops what was read of a head."""
+        self.url, self.headers, self._hosts, self._codings = b"", [], [], []
+
+    def _release_request(self) -> None:
+        """Drops a request that was read and answered."""
+        cast(Any, self).cycle = cast(Any, self).scope = self._running = None
+
+    def _busy(self) -> bool:
+        """Returns whether an answer through ASGI is not complete."""
+        return self._running is not None and not self._running.response_complete
 
     @property
     def idle_since(self) -> float | None:
         """When the connection was last active, by the loop's clock; None while it may not be closed
         at the connection limit.
         """
-        return None if self.transport.is_closing() or self._in_use() else self._active
+        in_use = self._held or self._busy() or self.transport.is_closing()
+        return None if in_use else self._active
 
     def evict(self) -> bool:
         """Closes the idle connection. Returns whether its place is free at once.
@@ -119,10 +139,6 @@ class Bounded(HttpToolsProtocol):
     def _in(self, seconds: float) -> float:
         self._active = now = self.loop.time()
         return now + seconds if seconds else math.inf
-
-    def _in_use(self) -> bool:
-        """Returns whether a request is in progress."""
-        raise NotImplementedError
 
     def _refuse(self, status: int) -> None:
         """Ends the connection with *status*."""

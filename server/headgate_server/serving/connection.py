@@ -22,7 +22,7 @@ from headgate_server.serving.bounded import Bounded
 from headgate_server.serving.farewell import farewell
 from headgate_server.serving.framing import faulty
 from headgate_server.serving.head import Heard, head
-from headgate_server.serving.heads import Heads
+from headgate_server.serving.heads import FREE_BYTES, Heads
 from headgate_server.serving.idle import IdleConnections
 from headgate_server.serving.inbox import Answer, Answering, Inbox
 from headgate_server.serving.limits import Limits
@@ -70,7 +70,7 @@ class Connection(Bounded):
         self._inbox = inbox
         self._in_head = True
         self._head_size = self._fields = 0
-        self._version, self._hosts, self._codings = "", list[bytes](), list[bytes]()
+        self._version = ""
         self._sound: tuple[str, list[bytes], list[bytes]] | None = None  # of a request before
         self._unheard = 0  # bytes that httptools has told nothing about
         self._arrived = 0  # bytes of the head that is not complete, or a little more
@@ -78,9 +78,7 @@ class Connection(Bounded):
         self._deaf = False  # to what still comes
         self._eof = False
         self._last_word = 0  # the status that the connection ends with
-        self._running: RequestResponseCycle | None = None
         self._bare = True  # without a body
-        self._held = False  # a request that may be answered at once when it is whole
         self._waiting: Request | None = None  # one that is: nothing else happens before its answer
         self._turns = 0
 
@@ -119,13 +117,6 @@ class Connection(Bounded):
         super().shutdown()
         if self.transport.is_closing():
             self._part()
-
-    def _busy(self) -> bool:
-        """Whether an answer is still to come."""
-        return self._running is not None and not self._running.response_complete
-
-    def _in_use(self) -> bool:
-        return self._held or self._busy()
 
     # ---- what comes in
 
@@ -229,10 +220,10 @@ class Connection(Bounded):
     def on_message_begin(self) -> None:
         self._settle()
         # What ASGI wants to know besides is made when it is asked: see _begin.
-        self.url, self.headers, self.expect_100_continue = b"", [], False
+        self._release_head()
+        self.expect_100_continue = False
         self._reading = self._in_head = self._bare = True
         self._head_size = self._fields = self._unheard = self._arrived = 0
-        self._hosts, self._codings = [], []
         self._deadline = self._in(self._limits.read_header)
 
     def on_url(self, url: bytes) -> None:
@@ -268,7 +259,7 @@ class Connection(Bounded):
         if framing != self._sound:  # a client's requests mostly have the same
             if status := faulty(*framing):
                 self._refuse_from_callback(status)
-            self._sound = framing
+            self._sound = framing if self._head_size <= FREE_BYTES else None
         if len(self.pipeline) >= _MOST_PIPELINED:
             self._refuse_from_callback(429)
         if self.parser.should_upgrade():
@@ -291,7 +282,8 @@ class Connection(Bounded):
         self.headers, self.expect_100_continue = headers, expect
         cast(Any, self.scope)["headers"] = headers
         super().on_headers_complete()
-        self.url, cast(Any, self.scope)["query_string"] = url, query
+        cast(Any, self.scope)["query_string"] = query
+        self._release_head()
         self._deadline = self._in(self._limits.read)
 
     def on_chunk_header(self) -> None:
@@ -317,8 +309,10 @@ class Connection(Bounded):
 
     def _complete(self) -> None:
         super().on_message_complete()
-        answered = self.cycle.response_complete
-        self._deadline = self._in(self._limits.idle) if answered else math.inf
+        self._deadline = math.inf
+        if self.cycle.response_complete:
+            self._release_request()
+            self._deadline = self._in(self._limits.idle)
 
     # ---- what is answered without ASGI
 
@@ -337,6 +331,7 @@ class Connection(Bounded):
         keep = self._version != "1.0" and self.parser.should_keep_alive()
         self._waiting = Request(method, url, self.headers, self.client, self._version, keep)
         self._deadline = self._in(self._limits.idle)
+        self._release_head()
         self._inbox.put(self)
         return True
 
@@ -394,5 +389,7 @@ class Connection(Bounded):
             self._close()
         else:
             deadline = self._in(self._limits.idle)
+            if self._in_head:
+                self._release_request()
             if not self._reading:
                 self._deadline = deadline

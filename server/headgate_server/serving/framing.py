@@ -5,7 +5,6 @@ The parser checks lengths and chunks; RFC 9112, sections 3.2 and 6.1, asks for t
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 
 # RFC 9110, section 7.2: uri-host [ ":" port ], by the characters that RFC 3986 allows.
 _HOST = re.compile(rb"(?:\[[0-9A-Za-z:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(?::[0-9]*)?")
@@ -33,6 +32,5 @@ def faulty(version: str, hosts: Sequence[bytes], codings: Sequence[bytes]) -> in
     return 501 if named[-1] == b"chunked" and named.count(b"chunked") == 1 else 400
 
 
-@lru_cache(256)
 def _is_host(value: bytes) -> bool:
     return _HOST.fullmatch(value) is not None

@@ -6,7 +6,7 @@ Connections are looked at when there is no room, so that requests pay nothing fo
 from collections.abc import Collection
 from typing import Protocol
 
-# A look at all connections is due once for so many of them that were found by the one before.
+# With n connections, at most every n/64th call looks at all of them in vain.
 _CONNECTIONS_PER_CALL = 64
 
 
