@@ -1,6 +1,7 @@
 """Connections to a store's file, and what SQLite's errors mean to a person. Knows apsw."""
 
 import os
+import time
 from pathlib import Path
 
 import apsw
@@ -15,13 +16,16 @@ PRAGMA trusted_schema = OFF;
 PRAGMA cell_size_check = ON;
 """
 _BUSY_MILLISECONDS = 5000
+_INTERRUPT_POLL_SECONDS = 0.001
 
 
-def connect(path: Path) -> apsw.Connection:
+def connect(path: Path, *, read_only: bool = False) -> apsw.Connection:
     """A connection to the existing store at *path*. Raises StoreError."""
     try:
         connection = open_file(path)
         connection.execute(_PRAGMAS).fetchall()
+        if read_only:
+            connection.execute("PRAGMA query_only = ON")
     except apsw.Error as error:
         raise refused(path, error) from None
     return connection
@@ -33,6 +37,22 @@ def open_file(path: Path, *, write: bool = True) -> apsw.Connection:
     connection = apsw.Connection(str(path), flags=flags)
     connection.set_busy_timeout(_BUSY_MILLISECONDS)
     return connection
+
+
+def close(connection: apsw.Connection) -> None:
+    """Closes *connection*, also while another thread reads from it: that read is interrupted.
+
+    apsw refuses to close a connection while a call of another thread runs. An interrupted call
+    ends with apsw.InterruptError, and each later one with apsw.ConnectionClosedError.
+    """
+    while True:
+        try:
+            connection.close()
+        except apsw.ThreadingViolationError:
+            connection.interrupt()
+            time.sleep(_INTERRUPT_POLL_SECONDS)
+        else:
+            return
 
 
 def said(error: apsw.Error) -> str:

@@ -1,8 +1,7 @@
 """The embedded store: one SQLite file, shared by the worker processes of one machine.
 
-Readers never wait for writers. Writers queue at a lock on a side file, which the kernel hands out
-fairly (SQLite's own waiting is not fair). Connections belong to a process: make a store after
-fork.
+Readers never wait for writers. Writers queue at a lock on a side file, which the kernel grants in
+order (SQLite's own waiting is unfair). Connections belong to a process: make a store after fork.
 """
 
 import json
@@ -19,7 +18,7 @@ from typing import Any, TypeVar
 import apsw
 
 from headgate_engine.auditfile import AuditFile
-from headgate_engine.connection import connect, said
+from headgate_engine.connection import close, connect, said
 from headgate_engine.database import Database
 from headgate_engine.errors import StoreError, Unavailable, Unknown
 from headgate_engine.seen import Seen
@@ -363,11 +362,13 @@ class SqliteStore:
         self._check_file()
         connection: apsw.Connection | None = getattr(self._readers, "connection", None)
         if connection is None:
-            connection = connect(self._path)
-            connection.execute("PRAGMA query_only = ON")
-            self._readers.connection = connection
+            connection = connect(self._path, read_only=True)
             with self._writing:
+                if self._closed:
+                    close(connection)
+                    raise Unavailable("it is closed")
                 self._open_readers.add(connection)
+            self._readers.connection = connection
         return connection
 
     def close(self) -> None:
@@ -376,7 +377,7 @@ class SqliteStore:
                 return
             self._closed = True
             for connection in (*self._open_readers, self._writer):
-                connection.close()
+                close(connection)
             self._side.close()
 
 

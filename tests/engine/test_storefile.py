@@ -283,3 +283,40 @@ def test_known_logins_outlive_the_process_and_leave_what_readers_cached(
     again = SqliteStore(tmp_path / "users.db")
     assert again.known_logins(9) == [KnownLogin(todd.id, "192.0.2.0/24", "1 x", 2)]
     again.close()
+
+
+def test_a_store_is_closed_while_other_threads_read(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "users.db")
+    reading, ended = threading.Barrier(4), list[str]()
+
+    def read() -> None:
+        store.fence()
+        reading.wait(20)
+        try:
+            while True:
+                store.databases()
+                store.users()
+        except Unavailable as error:
+            ended.append(str(error))
+
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    reading.wait(20)
+    store.close()
+    for reader in readers:
+        reader.join(20)
+    assert len(ended) == len(readers)
+
+
+def test_a_closed_store_opens_no_connection_for_a_new_thread(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "users.db")
+    store.close()
+    with pytest.raises(Unavailable):
+        store.fence()
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        with pytest.raises(Unavailable):
+            store.fence()
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) == before
