@@ -14,7 +14,7 @@ from headgate_server import logs
 from headgate_server.answers import Answers, request_id
 from headgate_server.at_once import Early, Later, queries_at_once
 from headgate_server.call import Call
-from headgate_server.configuration import ConfigurationError, configure_again
+from headgate_server.configuration import ConfigurationError
 from headgate_server.failures import BrokenOff
 from headgate_server.formats import Format, format_for
 from headgate_server.gateway.asked import PREFIX
@@ -35,8 +35,9 @@ from headgate_server.request import Request
 from headgate_server.routes import METHODS, PREFLIGHT, ROUTES, WRITES, Endpoint
 from headgate_server.service import Service
 from headgate_server.settings import Settings
+from headgate_server.validation import configure_again
 
-AtOnce = Callable[[Sequence[Call], Service], list[Early]]
+AtOnce = Callable[[Sequence[Call], Service, Answers], list[Early]]
 
 # What the endpoints of these paths answer without a look at a body, as far as they can.
 AT_ONCE: dict[tuple[str, bytes], AtOnce] = {
@@ -107,7 +108,7 @@ class Application:
         calls = [_heard(request, self._proxies) for request in requests]
         replies: list[Early] = [None] * len(calls)
         for endpoint, places in _by_endpoint(calls).items():
-            together = endpoint([calls[place] for place in places], self._service)
+            together = endpoint([calls[place] for place in places], self._service, self._answers)
             for place, reply in zip(places, together, strict=True):
                 replies[place] = reply
         answers: list[bytes | ASGIApp | None] = []
@@ -162,7 +163,7 @@ class Application:
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
         try:
-            self._service = Service(self._settings, self.metrics, self._answers)
+            self._service = Service(self._settings, self.metrics)
         except StoreError as error:
             logs.complain(str(error))
             await send({"type": "lifespan.startup.failed"})
@@ -213,10 +214,9 @@ class Application:
         assert self._service is not None
         path = call.raw_path
         try:
-            call.mounted, path = self._service.gateway.find(call, path)
+            mounted, path = self._service.gateway.find(call, path)
         except BadRequest as error:
             return self._answers.plain(400, f"{error}\n")
-        mounted = call.mounted
         if mounted is not None:
             call.at_end(mounted.hold())
         if self._service.gateway.askers and (path + b"/").startswith(PREFIX + b"/"):
@@ -236,7 +236,7 @@ class Application:
             allow = {"Allow": ", ".join(allowed)}
             return self._answers.plain(405, "Method Not Allowed\n", allow)
         call.note.id = request_id(call)
-        response = await self._call(endpoint, call) if endpoint is not None else Reply()
+        response = await self._call(endpoint, call, mounted) if endpoint is not None else Reply()
         response.raw_headers += self._answers.carried(call)
         return response
 
@@ -276,7 +276,7 @@ class Application:
         try:
             mounted, path = self._service.gateway.find(call, path)
             assert mounted is not None  # it has become one because of him
-            call.mounted, call.route = mounted, f"gateway {mounted.settings.name}"
+            call.route = f"gateway {mounted.settings.name}"
             call.at_end(mounted.hold())
             tail = Tail(call, self._service, mounted, path, receive)
             socket = await tail.open(scope.get("subprotocols", ()))
@@ -292,12 +292,12 @@ class Application:
             call.end()
             self._note(call, status, 0, started)
 
-    async def _call(self, endpoint: Endpoint, call: Call) -> Response:
+    async def _call(self, endpoint: Endpoint, call: Call, mounted: Mounted | None) -> Response:
         assert self._service is not None
         format = _format(call)
         try:
             call.check()
-            return await endpoint(call, self._service, format)
+            return await endpoint(call, self._service, format, mounted)
         except ClientDisconnect:
             raise
         except Exception as error:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from headgate_engine import Job, Moment, Principal, Unavailable
 from headgate_grammar import ShowGrants
+from headgate_server.answers import Answers
 from headgate_server.call import Call
 from headgate_server.denied import Denied, denial
 from headgate_server.formats import Answer
@@ -52,14 +53,14 @@ class Later:
 Early = Reply | Later | Exception | None
 
 
-def queries_at_once(calls: Sequence[Call], service: Service) -> list[Early]:
+def queries_at_once(calls: Sequence[Call], service: Service, answers: Answers) -> list[Early]:
     """What `query` would answer to each of *calls*."""
     try:
         with service.store.moment() as moment:
             known = [service.prepared.known(call) for call in calls]
             queries = [_begun(*each, service) for each in zip(calls, known, strict=True)]
             _read_together(queries, service)
-            return [_answered(query, moment, service) for query in queries]
+            return [_answered(query, moment, service, answers) for query in queries]
     except Exception as error:
         return [error] * len(calls)
 
@@ -96,16 +97,20 @@ def _read_together(queries: Sequence[_Query | Exception | None], service: Servic
             service.store.gather(names)
 
 
-def _answered(query: _Query | Exception | None, moment: Moment, service: Service) -> Early:
+def _answered(
+    query: _Query | Exception | None, moment: Moment, service: Service, answers: Answers
+) -> Early:
     if not isinstance(query, _Query):
         return query
     try:
-        return _answer(query, moment, service)
+        return _answer(query, moment, service, answers)
     except Exception as error:
         return error
 
 
-def _answer(query: _Query, moment: Moment, service: Service) -> Reply | Later | None:
+def _answer(
+    query: _Query, moment: Moment, service: Service, answers: Answers
+) -> Reply | Later | None:
     call, asked, principal = query.call, query.asked, query.principal
     # What one answers who may do everything is the same for all of them.
     key = asked if principal.unrestricted else (asked, principal.name)
@@ -115,7 +120,7 @@ def _answer(query: _Query, moment: Moment, service: Service) -> Reply | Later | 
         return made
     if not isinstance(made, Denied):
         # Who may not hears so at once, whatever it is.
-        made = denial(service, principal, asked)
+        made = denial(service, answers, principal, asked)
         if made is not None and asked.kept:
             moment.keep_made(key, made)
     if made is not None:
@@ -133,7 +138,7 @@ def _later(query: _Query, service: Service) -> Later | None:
     call, asked, principal = query.call, query.asked, query.principal
     if not is_single_change(asked.statements) or not service.may_change(call):
         return None
-    work = Work(call, service, principal, "", "", asked.database, asked.statements)
+    work = Work(call, service.queries, principal, "", "", asked.database, asked.statements)
     work.remembered = asked.remembered
     job = work.job(principal)
     return Later(work, job, asked) if job is not None else None

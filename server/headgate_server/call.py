@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
@@ -14,10 +13,6 @@ from headgate_server.http.errors import BadRequest
 from headgate_server.pairs import Pairs, check_number, pairs
 from headgate_server.proxies import UNIX, client_address, via
 from headgate_server.telemetry.request_log import Note
-
-if TYPE_CHECKING:  # it knows us
-    from headgate_server.gateway.mounted import Mounted
-
 
 _PATIENCE_SECONDS = 0.25
 _LEFT = "the client has left"
@@ -43,7 +38,6 @@ class Call:
         self._heard = False  # all of the body
         self._url_pairs: Pairs | None = None
         self._address = "" if proxies else self.connection
-        self.mounted: Mounted | None = None
         self._ends: list[Callable[[], None]] = []
 
     def again(self) -> "Call":

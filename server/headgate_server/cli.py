@@ -8,12 +8,13 @@ from typing import NoReturn
 
 from headgate_engine import StoreError
 from headgate_server import logs
-from headgate_server.configuration import ConfigurationError, configure
+from headgate_server.configuration import ConfigurationError
 from headgate_server.gateway.check import connect
 from headgate_server.gateway.flags import Contradiction, add_flags, as_table
 from headgate_server.serving import CannotListen, CertificateError, problems, serve, warnings
 from headgate_server.settings import Settings
 from headgate_server.title import show_arguments
+from headgate_server.validation import configure
 
 _EPILOG = """\
 Precedence: flag, environment (HEADGATE_HTTP_REALM; INFLUXDB_HTTP_REALM too), file, default.

@@ -3,26 +3,20 @@
 The file is TOML with InfluxDB's names, so an `influxdb.conf` can be given as it is.
 """
 
-import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from headgate_grammar import parse_duration
 from headgate_server.foreign import HTTP_KEYS, TOP_KEYS, misspelt_key, misspelt_section
-from headgate_server.gateway.check import check as check_gateway
 from headgate_server.gateway.settings import GatewaySettings, read_gateway_settings
-from headgate_server.jwt.issuers import Issuers
 from headgate_server.jwt.settings import JwtSettings, read_jwt_settings
 from headgate_server.nearest import nearest, similar
-from headgate_server.origin import is_origin
-from headgate_server.proxies import parsed
 from headgate_server.secretfiles import holds_secret, named_secret_files, readable_by_others
 from headgate_server.settings import Settings, Source
 from headgate_server.textfile import read_text
-from headgate_server.tokens import check_secret
 
 _KINDS: dict[type, str] = {
     bool: "true or false",
@@ -62,14 +56,13 @@ _OPTIONS = {
 }
 _SECRET_FILE = "http.shared-secret-file"
 _MORE = "http.more-secrets"
-_JWT = "auth.jwt"
-_GATEWAY = "gateway"
+JWT = "auth.jwt"
+GATEWAY = "gateway"
 # They hold more than one value: neither flags nor the environment can have them.
-_TABLES = (_JWT, _GATEWAY)
+_TABLES = (JWT, GATEWAY)
 # Of [gateway], the short form of one store may also come from flags and the environment.
 _SHORT = ("gateway.upstream", "gateway.protocol")
 _KEYS = _OPTIONS | {_SECRET_FILE: _Option("", str)} | dict.fromkeys(_SHORT, _Option("", str))
-_STRONG_BYTES = 32
 
 
 class ConfigurationError(Exception):
@@ -85,11 +78,13 @@ class Configuration:
     warnings: list[str] = field(default_factory=list)
 
 
-def configure(
+def load(
     flags: Mapping[str, Any], environment: Mapping[str, str], path: str | None
 ) -> Configuration:
-    """The configuration from *flags* (keys as in the file, None for not given), *environment*
-    and the file at *path*. Raises ConfigurationError.
+    """Returns the configuration from *flags* (keys as in the file, None for not given),
+    *environment* and the file at *path*. Whether the parts work together is not checked here.
+
+    Raises ConfigurationError.
     """
     notices: list[str] = []
     secret_files: list[str] = []
@@ -100,7 +95,7 @@ def configure(
         _from_flags(flags),
     ):
         values |= _with_secret(layer, secret_files)
-    more, jwt = tuple(values.pop(_MORE, ())), values.pop(_JWT, JwtSettings())
+    more, jwt = tuple(values.pop(_MORE, ())), values.pop(JWT, JwtSettings())
     gateway = _gateway(values)
     settings = Settings(
         **{_OPTIONS[key].field: value for key, value in values.items()},
@@ -109,93 +104,19 @@ def configure(
         gateway=gateway,
         source=Source({key: value for key, value in flags.items() if value is not None}, path),
     )
-    _check(settings)
-    notices += _weak(settings)
     return Configuration(settings, notices, readable_by_others(secret_files))
-
-
-def configure_again(settings: Settings, environment: Mapping[str, str]) -> Settings:
-    """*settings* with the tokens' part of them as it is now. Raises ConfigurationError."""
-    now = configure(settings.source.flags, environment, settings.source.path).settings
-    return replace(
-        settings,
-        jwt=now.jwt,
-        shared_secret=now.shared_secret,
-        more_secrets=now.more_secrets,
-        gateway=now.gateway,
-    )
 
 
 def _gateway(values: dict[str, Any]) -> GatewaySettings:
     """`[gateway]`, of which flags and environment may say a part or give another."""
-    table = values.pop(_GATEWAY, {})
+    table = values.pop(GATEWAY, {})
     for key in _SHORT:
         if key in values:
             table = {**table, key.partition(".")[2]: values.pop(key)}
     try:
         return read_gateway_settings(table)
     except ValueError as error:
-        raise ConfigurationError(f"[{_GATEWAY}] {error}") from None
-
-
-def _check(settings: Settings) -> None:
-    try:
-        settings.address()
-    except ValueError as error:
-        raise ConfigurationError(f"bind-address: {error}") from None
-    try:
-        parsed(settings.proxies)
-    except ValueError:
-        expected = "expected networks such as 10.0.0.0/8, with commas between them"
-        raise ConfigurationError(f"trusted-proxies: {expected}") from None
-    try:
-        for secret in settings.shared_secrets:
-            check_secret(secret)
-    except ValueError as error:
-        raise ConfigurationError(f"shared-secret: {error}") from None
-    if settings.jwt.enabled:
-        _check_jwt(settings.jwt)
-    try:
-        check_gateway(settings.gateway)
-    except ValueError as error:
-        raise ConfigurationError(f"[{_GATEWAY}] {error}") from None
-    for origin in settings.origins:
-        if not is_origin(origin):
-            raise ConfigurationError(
-                f"allowed-origins: {origin!r}: expected origins such as https://grafana.example"
-            )
-    if settings.exposed() and not settings.allow_insecure:
-        raise ConfigurationError(
-            f"bind-address {settings.bind_address} without https-enabled:"
-            " refused by allow-insecure = false"
-        )
-    if not settings.store_path or os.path.isdir(settings.store_path):
-        raise ConfigurationError(f"store path {settings.store_path!r}: expected a file's name")
-
-
-def _check_jwt(settings: JwtSettings) -> None:
-    try:
-        Issuers(settings)
-    except ValueError as error:
-        raise ConfigurationError(f"[{_JWT}] {error}") from None
-
-
-def _weak(settings: Settings) -> list[str]:
-    """A sentence for each secret that could be guessed from a token. Raises ConfigurationError if
-    that is not allowed.
-    """
-    secrets = {"shared-secret": settings.shared_secrets} | {
-        f"[{_GATEWAY}] upstream {one.name!r}: jwt: secret": one.jwt.secrets
-        for one in settings.gateway.upstreams
-    }
-    said = [
-        f"{name}: shorter than {_STRONG_BYTES} bytes, it can be guessed from a token"
-        for name, these in secrets.items()
-        if any(len(secret.encode()) < _STRONG_BYTES for secret in these)
-    ]
-    if said and settings.enforce_strong_secret:
-        raise ConfigurationError(f"{said[0]}: refused by enforce-strong-secret")
-    return said
+        raise ConfigurationError(f"[{GATEWAY}] {error}") from None
 
 
 def _with_secret(layer: dict[str, Any], secret_files: list[str]) -> dict[str, Any]:
@@ -213,7 +134,7 @@ def _with_secret(layer: dict[str, Any], secret_files: list[str]) -> dict[str, An
 
 def _from_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        key: value if key == _GATEWAY else _checked(f"--{key.partition('.')[2]}", _KEYS[key], value)
+        key: value if key == GATEWAY else _checked(f"--{key.partition('.')[2]}", _KEYS[key], value)
         for key, value in flags.items()
         if value is not None
     }
@@ -227,10 +148,10 @@ def _from_file(path: str, notices: list[str], secret_files: list[str]) -> dict[s
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigurationError(f"{path}: no TOML: {error}") from None
     values: dict[str, Any] = {}
-    ours = {key.partition(".")[0] for key in _OPTIONS} | {_GATEWAY}
+    ours = {key.partition(".")[0] for key in _OPTIONS} | {GATEWAY}
     for section, content in document.items():
-        if section == _GATEWAY and isinstance(content, dict):
-            values[_GATEWAY] = content
+        if section == GATEWAY and isinstance(content, dict):
+            values[GATEWAY] = content
         elif section in ours and isinstance(content, dict):
             for key, value in content.items():
                 _take(path, section, key, value, values, notices)
@@ -271,11 +192,11 @@ def _take(
     where = f"{path}: [{section}] {key}"
     if full == "http.enabled" and value is False:
         raise ConfigurationError(f"{where}: expected true: there is nothing else to serve")
-    if full == _JWT and isinstance(value, dict):
+    if full == JWT and isinstance(value, dict):
         try:
             values[full] = read_jwt_settings(value)
         except ValueError as error:
-            raise ConfigurationError(f"{path}: [{_JWT}] {error}") from None
+            raise ConfigurationError(f"{path}: [{JWT}] {error}") from None
     elif full in _KEYS:
         option = _KEYS[full]
         # influxd passes over an empty duration and an empty mode, too.

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from headgate_engine import AccessDenied, NotAuthorized, Principal
+from headgate_server.answers import Answers
 from headgate_server.call import Call
 from headgate_server.prepared import Prepared
 from headgate_server.refusals import REFUSALS
@@ -27,7 +28,9 @@ class Denied:
         return self.reply
 
 
-def denial(service: Service, principal: Principal, asked: Prepared) -> Denied | None:
+def denial(
+    service: Service, answers: Answers, principal: Principal, asked: Prepared
+) -> Denied | None:
     """Why *principal* may not do all of what is *asked*; None if he may. Raises AccessDenied where
     nobody is known yet.
     """
@@ -35,7 +38,7 @@ def denial(service: Service, principal: Principal, asked: Prepared) -> Denied | 
         service.engine.authorize(principal, asked.statements, asked.database)
     except NotAuthorized as error:
         row = REFUSALS[AccessDenied]
-        reply = service.answers.refused(row, row.prefix + str(error), asked.format())
+        reply = answers.refused(row, row.prefix + str(error), asked.format())
         requires = f"requires {error.need}"
         return Denied(reply, principal.name, error.statement, requires, str(error))
     return None

@@ -6,11 +6,12 @@ from typing import Any
 
 from headgate_server.call import Call
 from headgate_server.formats import Format, Json
+from headgate_server.gateway.mounted import Mounted
 from headgate_server.reply import Reply, typed
 from headgate_server.service import Service
 
 
-async def openapi(call: Call, service: Service, format: Format) -> Reply:
+async def openapi(call: Call, service: Service, format: Format, mounted: Mounted | None) -> Reply:
     """The description. It needs no login: it tells nothing of this server."""
     return Reply(Json(pretty=True).document(DESCRIPTION), raw_headers=typed(Json.media_type))
 

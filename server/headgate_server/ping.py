@@ -5,10 +5,12 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
 
 from headgate_engine import NOBODY, Unavailable
+from headgate_server.answers import Answers
 from headgate_server.at_once import Early
 from headgate_server.auth.errors import Unauthenticated
 from headgate_server.call import Call
 from headgate_server.formats import Format, Json, format_for
+from headgate_server.gateway.mounted import Mounted
 from headgate_server.gateway.probe import State
 from headgate_server.http.errors import BadRequest
 from headgate_server.reply import Reply, typed
@@ -17,13 +19,13 @@ from headgate_server.service import Service
 _LONGEST_ACCEPT = 1024
 
 
-async def ping(call: Call, service: Service, format: Format) -> Reply:
+async def ping(call: Call, service: Service, format: Format, mounted: Mounted | None) -> Reply:
     """204, or the version as JSON with `verbose`; authenticated if `ping-auth-enabled` is set."""
     await _login(call, service)
     return _pong(call, service, format.media_type)
 
 
-def pings_at_once(calls: Sequence[Call], service: Service) -> list[Early]:
+def pings_at_once(calls: Sequence[Call], service: Service, answers: Answers) -> list[Early]:
     """What `ping` would answer to each of *calls*, or the exception that it would raise; None where
     one has to log in.
     """
@@ -52,13 +54,13 @@ def _known_pong(media_type: str) -> Reply:
     return Reply(status_code=204, raw_headers=typed(media_type))
 
 
-async def status(call: Call, service: Service, format: Format) -> Reply:
+async def status(call: Call, service: Service, format: Format, mounted: Mounted | None) -> Reply:
     """204. Old clients ask for it; it means no more than /ping."""
     await _login(call, service)
     return Reply(status_code=204, raw_headers=typed(format.media_type))
 
 
-async def health(call: Call, service: Service, format: Format) -> Reply:
+async def health(call: Call, service: Service, format: Format, mounted: Mounted | None) -> Reply:
     """InfluxDB's description of a server that is well; 503 and `fail` if the user database does
     not answer, or none of the upstream stores can be used.
     """
@@ -102,7 +104,9 @@ def _checks(service: Service, states: Sequence[tuple[str, State]]) -> Iterator[d
         yield check | ({"message": message} if message else {})
 
 
-async def show_metrics(call: Call, service: Service, format: Format) -> Reply:
+async def show_metrics(
+    call: Call, service: Service, format: Format, mounted: Mounted | None
+) -> Reply:
     """Prometheus' text. Authenticated if `metrics-auth-enabled` or `ping-auth-enabled` is set."""
     if service.settings.metrics_auth_enabled:
         await _proved(call, service)

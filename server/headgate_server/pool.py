@@ -23,6 +23,14 @@ class Run(Protocol):
     async def __call__(self, work: Callable[[], T], /) -> T: ...
 
 
+class KeyedRun(Protocol):
+    """Returns the result of a function that another thread calls. Users with different keys share
+    the threads fairly.
+    """
+
+    async def __call__(self, work: Callable[[], T], key: Key, /) -> T: ...
+
+
 def _ignore(change: int) -> None:
     """Nothing is counted."""
 

@@ -9,8 +9,8 @@ from headgate_server.compression import Compressor, takes_gzip
 from headgate_server.form import Form, form
 from headgate_server.formats import Format
 from headgate_server.gateway.forwarding import Forwarding
-from headgate_server.gateway.influx import Asked, InfluxStore, Nowhere
-from headgate_server.gateway.mounted import Store
+from headgate_server.gateway.influx import Asked, Nowhere
+from headgate_server.gateway.mounted import Mounted
 from headgate_server.reply import Reply, Response, streamed, typed
 from headgate_server.service import Service
 from headgate_server.stream import stream
@@ -21,28 +21,27 @@ from headgate_server.work import Work
 _LONG_TEXT = 4096
 
 
-async def query(call: Call, service: Service, format: Format) -> Response:
+async def query(call: Call, service: Service, format: Format, mounted: Mounted | None) -> Response:
     """Authenticates, parses, authorizes all, executes; a statement's error is in its result.
 
     With `async=true` it answers when all are authorized; with `chunked=true` each statement's
     answer is a document of its own, sent when it is there.
     """
-    principal = await service.login(call, call.mounted)
+    principal = await service.login(call, mounted)
     longest = service.settings.max_query_size
     sent = await form(call, call.url_pairs, longest, service.run)
     work = Work(
         call,
-        service,
+        service.queries,
         principal,
         text=sent.text(longest),
         params=sent.fields.get("params", ""),
         database=readable(sent.fields.get("db", "")),
     )
     call.note.database = work.database
-    store = call.mounted.store if call.mounted is not None else None
     keeping = service.gateway.keeping
-    if store is not None or keeping:
-        return await _through(work, store, keeping, sent, format)
+    if (mounted is not None and mounted.store is not None) or keeping:
+        return await _through(work, service, mounted, sent, format)
     if sent.fields.get("async") == "true":
         results = await work.run(work.answers)
         service.detach(results, call.note, (principal.name,))
@@ -60,11 +59,12 @@ def _chunks(call: Call, sent: Form) -> bool:
 
 
 async def _through(
-    work: Work, store: Store | None, keeping: list[InfluxStore], sent: Form, format: Format
+    work: Work, service: Service, mounted: Mounted | None, sent: Form, format: Format
 ) -> Response:
-    """The same, where others keep the data: *store* that of this place, *keeping* all of them."""
+    """Executes *work* where upstream stores keep the data: that of *mounted*, and others."""
+    gateway = service.gateway
+    store = mounted.store if mounted is not None else None
     influx = store.influx if store is not None else Nowhere()
-    gateway = work.service.gateway
     pretty = getattr(format, "pretty", False)
     forwarding = Forwarding(
         work,
@@ -82,7 +82,7 @@ async def _through(
             id=work.call.note.id,
         ),
         hold=gateway.buffers.hold(),
-        others=[other for other in keeping if other is not influx],
+        others=[other for other in gateway.keeping if other is not influx],
         chunked=_chunks(work.call, sent),
     )
     leave = gateway.limits.enter(work.principal)
@@ -93,11 +93,10 @@ async def _through(
         leave()
         raise
     if sent.fields.get("async") == "true":
-        mounted = work.call.mounted
         holds = [leave, forwarding.hold.release]
         if mounted is not None:
             holds.append(mounted.hold())
-        work.service.attend(forwarding.run(), work.call.note, holds)
+        service.attend(forwarding.run(), work.call.note, holds)
         return _accepted(format)
     work.call.at_end(leave)
     work.call.at_end(forwarding.hold.release)

@@ -11,7 +11,7 @@ from headgate_server.formats import Format
 from headgate_server.gateway.errors import CannotWrite, NotServed, ReadDenied
 from headgate_server.gateway.headers import outward
 from headgate_server.gateway.line import Line, remote_read, remote_write
-from headgate_server.gateway.mounted import Store
+from headgate_server.gateway.mounted import Mounted, Store
 from headgate_server.gateway.relay import relayed
 from headgate_server.http.errors import BadRequest
 from headgate_server.reply import Response
@@ -31,11 +31,13 @@ _UNSERVED = {
 }
 
 
-async def prom_write(call: Call, service: Service, format: Format) -> Response:
+async def prom_write(
+    call: Call, service: Service, format: Format, mounted: Mounted | None
+) -> Response:
     """Prometheus' remote write to the database that the parameter `db` names."""
-    principal = await service.login(call, call.mounted)
+    principal = await service.login(call, mounted)
     line = _line(call)
-    store = await writable(call, service, principal, line.database)
+    store = await writable(call, service, principal, line.database, mounted)
     limit = service.settings.max_body_size
     if store is None or not store.takes_remote:
         async for _ in body(call, limit):
@@ -46,17 +48,19 @@ async def prom_write(call: Call, service: Service, format: Format) -> Response:
     return await remote_write(store.upstream, call, target, limit, format)
 
 
-async def prom_read(call: Call, service: Service, format: Format) -> Response:
+async def prom_read(
+    call: Call, service: Service, format: Format, mounted: Mounted | None
+) -> Response:
     """Prometheus' remote read from the database that the parameter `db` names.
 
     InfluxDB 1.x does not check READ here; from 1.8 on with `prom-read-auth-enabled` only.
     """
-    principal = await service.login(call, call.mounted)
+    principal = await service.login(call, mounted)
     line = _line(call)
     if not line.database:
         raise BadRequest("database is required")
     call.note.database = readable(line.database)
-    store = call.mounted.store if call.mounted is not None else None
+    store = mounted.store if mounted is not None else None
     try:
         await _check_read(service, principal, line.database, store)
     except ReadDenied:
@@ -72,9 +76,11 @@ async def prom_read(call: Call, service: Service, format: Format) -> Response:
     return await relayed(reply, headers, call.scope["http_version"])
 
 
-async def unserved(call: Call, service: Service, format: Format) -> Response:
+async def unserved(
+    call: Call, service: Service, format: Format, mounted: Mounted | None
+) -> Response:
     """Refuses a path of InfluxDB's that no right of Headgate's covers. Raises NotServed."""
-    await service.login(call, call.mounted)
+    await service.login(call, mounted)
     route = call.route.removesuffix("/*")
     raise NotServed(*_UNSERVED[route])
 

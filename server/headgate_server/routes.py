@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from headgate_server.call import Call
 from headgate_server.formats import Format
 from headgate_server.gateway.endpoints import ENDPOINTS
+from headgate_server.gateway.mounted import Mounted
 from headgate_server.openapi import openapi
 from headgate_server.ping import health, ping, show_metrics, status
 from headgate_server.query import query
@@ -14,7 +15,7 @@ from headgate_server.service import Service
 from headgate_server.whoami import whoami
 from headgate_server.write import write, write_v2
 
-Endpoint = Callable[[Call, Service, Format], Awaitable[Response]]
+Endpoint = Callable[[Call, Service, Format, Mounted | None], Awaitable[Response]]
 
 METHODS = frozenset("GET HEAD POST PUT PATCH DELETE OPTIONS".split())
 PREFLIGHT = frozenset({"/query", "/write"})

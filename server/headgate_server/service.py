@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 from headgate_engine import AuditFile, Engine, Passwords, Principal, Unavailable
 from headgate_grammar import Bounds, ParseCache, UnparseError
-from headgate_server.answers import Answers
 from headgate_server.call import Call
 from headgate_server.changes import Changes
 from headgate_server.credentials import Shown
@@ -33,6 +32,7 @@ from headgate_server.settings import Settings
 from headgate_server.telemetry.request_log import Note
 from headgate_server.throttle import Throttle
 from headgate_server.tracing import Traced, tracing
+from headgate_server.work import QueryExecutor
 
 T = TypeVar("T")
 
@@ -54,9 +54,8 @@ def bounds_of(settings: Settings) -> Bounds:
 class Service:
     """Opens the store of *settings*, for the process that calls it. Raises StoreError."""
 
-    def __init__(self, settings: Settings, metrics: Metrics, answers: Answers) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self.settings = settings
-        self.answers = answers
         self.metrics = metrics
         self.fault = ""  # of the configuration that was read last, if the former stays
         audit_file = AuditFile(settings.audit_file) if settings.audit_file else None
@@ -87,6 +86,9 @@ class Service:
             at_once=_STATEMENT_THREADS // 2,
         )
         self._looks = Pool(1, _STATEMENT_QUEUE)
+        self.queries = QueryExecutor(
+            settings, self.engine, self.store, self.run, self.changes, self.recorder, metrics
+        )
         self._issuers = Issuers(settings.jwt) if settings.jwt.enabled else None
         self.tracing = tracing(settings.gateway.otlp_endpoint)
         self.traced = isinstance(self.tracing, Traced)

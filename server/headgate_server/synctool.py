@@ -10,13 +10,14 @@ from typing import NoReturn, TypeVar
 
 from headgate_engine import Engine, SqliteStore, StoreError, Unavailable
 from headgate_server import logs
-from headgate_server.configuration import ConfigurationError, configure
+from headgate_server.configuration import ConfigurationError
 from headgate_server.failures import Answered, UpstreamError
 from headgate_server.gateway.gateway import Gateway
 from headgate_server.gateway.mounted import Mounted
 from headgate_server.metrics import Metrics
 from headgate_server.settings import Settings
 from headgate_server.tracing import Untraced
+from headgate_server.validation import configure
 
 
 class _Parser(argparse.ArgumentParser):

@@ -25,7 +25,7 @@ from headgate_engine import (
 from headgate_grammar import parse_duration
 from headgate_server import logs
 from headgate_server.auth.errors import Unauthenticated
-from headgate_server.configuration import ConfigurationError, configure
+from headgate_server.configuration import ConfigurationError
 from headgate_server.jwt.claims import CHECKS
 from headgate_server.jwt.issuer import Issuer
 from headgate_server.jwt.issuers import Issuers
@@ -36,6 +36,7 @@ from headgate_server.jwt.token import Parsed, TokenError, parse
 from headgate_server.settings import Settings
 from headgate_server.title import show_command
 from headgate_server.tokens import by_shared_secret, mint, username
+from headgate_server.validation import configure
 
 _SECOND = 1_000_000_000
 _LONGEST_SECONDS = 365 * 86_400

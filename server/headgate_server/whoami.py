@@ -4,11 +4,12 @@ from headgate_engine import NOBODY
 from headgate_server.auth.errors import Unauthenticated
 from headgate_server.call import Call
 from headgate_server.formats import Format, Json
+from headgate_server.gateway.mounted import Mounted
 from headgate_server.reply import Reply, typed
 from headgate_server.service import Service
 
 
-async def whoami(call: Call, service: Service, format: Format) -> Reply:
+async def whoami(call: Call, service: Service, format: Format, mounted: Mounted | None) -> Reply:
     """`{"name", "admin", "method", "grants": {database: privilege}}`, without NO PRIVILEGES.
 
     Of somebody with a token also `email`, `full_name`, `external_id` and `issuer`, as it says.

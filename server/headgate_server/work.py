@@ -8,6 +8,7 @@ from typing import TypeVar
 from headgate_engine import (
     FORWARDED,
     NOBODY,
+    Engine,
     InvalidName,
     Job,
     NotAuthorized,
@@ -15,18 +16,22 @@ from headgate_engine import (
     Refused,
     Result,
     StatementError,
+    Store,
     changes,
     reads,
 )
 from headgate_grammar import Grant, GrantAdmin, Revoke, RevokeAdmin, Statement, redact_urls
 from headgate_server.auth.errors import SetUpRefused
 from headgate_server.call import Call
+from headgate_server.changes import Changes
 from headgate_server.formats import Answer
 from headgate_server.http.errors import CrossSite
 from headgate_server.logs import printed
+from headgate_server.metrics import Metrics
 from headgate_server.parameters import parameters
-from headgate_server.recorder import audit_time
-from headgate_server.service import Service
+from headgate_server.pool import KeyedRun
+from headgate_server.recorder import Recorder, audit_time
+from headgate_server.settings import Settings
 from headgate_server.setup import may_set_up
 from headgate_server.soon import is_quick, parsed_soon
 from headgate_server.text import readable
@@ -37,12 +42,25 @@ T = TypeVar("T")
 _LONGEST_RECORDED = 1000
 
 
+@dataclass(frozen=True, slots=True)
+class QueryExecutor:
+    """What every query is executed with. *run* runs a function in the threads of statements."""
+
+    settings: Settings
+    engine: Engine
+    store: Store
+    run: KeyedRun
+    changes: Changes
+    recorder: Recorder
+    metrics: Metrics
+
+
 @dataclass(slots=True)
 class Work:
     """One query, and for whom it is."""
 
     call: Call
-    service: Service
+    executor: QueryExecutor
     principal: Principal
     text: str = field(repr=False)
     params: str = field(repr=False)
@@ -64,12 +82,12 @@ class Work:
         Raises Overloaded.
         """
         principal = self.principal
-        return await self.service.run(work, (principal.name or self.call.address,))
+        return await self.executor.run(work, (principal.name or self.call.address,))
 
     def _parse(self, each: Callable[[Statement], None]) -> Sequence[Statement]:
         """Its statements, of which *each* is called with each before the next is read."""
         if self.statements is None:
-            parse = self.service.engine.parse
+            parse = self.executor.engine.parse
             known = parse.known(self.text) if not self.params else None
             self.remembered = known is not None
             if known is None:
@@ -92,7 +110,7 @@ class Work:
     def soon(self) -> Sequence[Statement] | None:
         """Its statements, if they are few, and known or parsed in no time."""
         if self.statements is None and not self.params:
-            self.statements, self.remembered = parsed_soon(self.service.engine.parse, self.text)
+            self.statements, self.remembered = parsed_soon(self.executor.engine.parse, self.text)
             if self.statements is not None:
                 self.call.note.statements = printed(self.statements)
         return self.statements
@@ -106,7 +124,7 @@ class Work:
         """The principal as it is now, if it may do all of it: each statement is authorized before
         the next is parsed. Raises BadRequest, ParseError, AccessDenied, AuthenticationFailed.
         """
-        engine = self.service.engine
+        engine = self.executor.engine
         # The body may have taken its time: what counts is the user as it is now.
         now = engine.renew(self.principal)
         authorize = engine.authorizer(now, self.database)
@@ -128,7 +146,7 @@ class Work:
         if self.call.cross_site and not reads(statement):
             raise CrossSite
         if len(self._read) == 1 and self.principal == NOBODY:
-            if not may_set_up(self.call, self.service.settings):
+            if not may_set_up(self.call, self.executor.settings):
                 raise SetUpRefused
 
     async def record_forwarded(self, statement: Statement) -> None:
@@ -136,7 +154,7 @@ class Work:
 
         Raises Unavailable, which means that it must not be sent; Overloaded.
         """
-        store, call = self.service.store, self.call
+        store, call = self.executor.store, self.call
         text = redact_urls(str(statement))
         if len(text) > _LONGEST_RECORDED:
             text = f"{text[:_LONGEST_RECORDED]} ({len(text)} characters)"
@@ -149,13 +167,13 @@ class Work:
 
     def _record(self, statement: str, outcome: str) -> None:
         actor, address = self.principal.name, self.call.origin
-        self.service.recorder.refused(actor, address, statement, outcome)
+        self.executor.recorder.refused(actor, address, statement, outcome)
 
     def executed(self, now: Principal) -> Iterator[Answer]:
         """The answers, as they are taken, of what *now* was authorized for."""
         self.count()
         statements, address = self.parsed, self.call.origin
-        results = self.service.engine.execute(statements, now, self.database, address)
+        results = self.executor.engine.execute(statements, now, self.database, address)
         for id, result in enumerate(results):
             yield self.answer(id, result)
 
@@ -172,7 +190,7 @@ class Work:
         """The same of one that is known to be so, and *now* was authorized for."""
         (statement,) = self.parsed
         try:
-            return self.service.engine.change(statement, now, self.call.origin)
+            return self.executor.engine.change(statement, now, self.call.origin)
         except InvalidName:
             return None  # who executes it says so
 
@@ -181,18 +199,18 @@ class Work:
         self.count()
         (statement,) = self.parsed
         try:
-            await self.service.changes.make(job)
+            await self.executor.changes.make(job)
         except StatementError as error:
             return self.answer(0, Result(statement, error=str(error)))
         return self.answer(0, Result(statement))
 
     def count(self) -> None:
         """For the figures: whether it was parsed before."""
-        self.service.metrics.lookup("statement", self.remembered)
+        self.executor.metrics.lookup("statement", self.remembered)
 
     def answer(self, id: int, result: Result) -> Answer:
         """*result* of the statement in place *id*, counted and noted, as it goes to the client."""
-        self.service.metrics.statement(result.statement, failed=bool(result.error))
+        self.executor.metrics.statement(result.statement, failed=bool(result.error))
         note = self.call.note
         if result.error and not note.error:  # those behind it are only `not executed`
             note.error = result.error

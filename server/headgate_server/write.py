@@ -10,7 +10,7 @@ from headgate_server.form import body
 from headgate_server.formats import Format
 from headgate_server.gateway.errors import BucketMissing, CannotWrite, DatabaseMissing, WriteDenied
 from headgate_server.gateway.line import Line
-from headgate_server.gateway.mounted import Store
+from headgate_server.gateway.mounted import Mounted, Store
 from headgate_server.http.errors import BadRequest, CrossSite
 from headgate_server.reply import Response
 from headgate_server.service import Service
@@ -21,23 +21,25 @@ _PRECISIONS = ("", "n", "ns", "u", "ms", "s", "m", "h")
 _V2_PRECISIONS = {"": "", "ns": "n", "us": "u", "ms": "ms", "s": "s"}
 
 
-async def write(call: Call, service: Service, format: Format) -> Response:
+async def write(call: Call, service: Service, format: Format, mounted: Mounted | None) -> Response:
     """InfluxDB 1.x's: the parameter `db` names the database."""
-    principal = await service.login(call, call.mounted)
+    principal = await service.login(call, mounted)
     asked = call.url_pairs
     precision = asked.get("precision", "")
     if precision not in _PRECISIONS:
         raise BadRequest(f"invalid precision {go_quote(precision)} (use n, u, ms, s, m or h)")
     line = Line(asked.get("db", ""), asked.get("rp", ""), precision, asked.get("consistency", ""))
-    return await _write(call, service, principal, line, format)
+    return await _write(call, service, principal, line, format, mounted)
 
 
-async def write_v2(call: Call, service: Service, format: Format) -> Response:
+async def write_v2(
+    call: Call, service: Service, format: Format, mounted: Mounted | None
+) -> Response:
     """InfluxDB 2's, as 1.8 takes it: the parameter `bucket` is DATABASE or DATABASE/POLICY."""
-    principal = await service.login(call, call.mounted)
+    principal = await service.login(call, mounted)
     asked = call.url_pairs
     line = bucket_line(asked.get("bucket", ""), asked.get("precision", ""))
-    return await _write(call, service, principal, line, format)
+    return await _write(call, service, principal, line, format, mounted)
 
 
 def bucket_line(bucket: str, precision: str) -> Line:
@@ -56,10 +58,15 @@ def bucket_line(bucket: str, precision: str) -> Line:
 
 
 async def _write(
-    call: Call, service: Service, principal: Principal, line: Line, format: Format
+    call: Call,
+    service: Service,
+    principal: Principal,
+    line: Line,
+    format: Format,
+    mounted: Mounted | None,
 ) -> Response:
     """Authorizes, then hands on, or refuses: data is never accepted and dropped."""
-    store = await writable(call, service, principal, line.database)
+    store = await writable(call, service, principal, line.database, mounted)
     limit = service.settings.max_body_size
     if store is None:
         async for _ in _lines(call, limit):
@@ -70,9 +77,9 @@ async def _write(
 
 
 async def writable(
-    call: Call, service: Service, principal: Principal, database: str
+    call: Call, service: Service, principal: Principal, database: str, mounted: Mounted | None
 ) -> Store | None:
-    """The store of *call*, if *principal* may write to *database*; None if there is none.
+    """The store of *mounted*, if *principal* may write to *database*; None if there is none.
 
     Raises CrossSite, BadRequest, WriteDenied, DatabaseMissing.
     """
@@ -81,7 +88,7 @@ async def writable(
     if not database:
         raise BadRequest("database is required")
     call.note.database = readable(database)
-    store = call.mounted.store if call.mounted is not None else None
+    store = mounted.store if mounted is not None else None
     try:
         await _authorize(service, principal, database, store)
     except WriteDenied:

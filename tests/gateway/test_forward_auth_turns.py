@@ -10,7 +10,6 @@ from urllib.parse import parse_qs, quote
 import pytest
 
 from headgate_grammar import UnparseError
-from headgate_server.answers import Answers
 from headgate_server.call import Call
 from headgate_server.gateway.auth import forward_auth
 from headgate_server.gateway.influx import InfluxStore
@@ -61,7 +60,7 @@ class Watched:
         gateway = GatewaySettings((UpstreamSettings("i", "influxdb1"),))
         path = str(self._path / "users.db")
         settings = Settings(store_path=path, auth_enabled=False, gateway=gateway)
-        service = Service(settings, Metrics(), Answers(settings))
+        service = Service(settings, Metrics())
         run, read_back, loop = service.run, InfluxStore.read_back, threading.get_ident()
 
         async def noted(work: Callable[[], T], key: Key = ()) -> T:

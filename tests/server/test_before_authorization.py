@@ -13,7 +13,6 @@ from gateway_world import ANN, TWO, configured, upstream
 from harness import ROOT, Server
 from headgate_engine import AccessDenied, Principal, User
 from headgate_grammar import ParseCache, Privilege, Statement
-from headgate_server.answers import Answers
 from headgate_server.call import Call
 from headgate_server.http.errors import Overloaded
 from headgate_server.metrics import Metrics
@@ -129,13 +128,13 @@ def work(service: Service, name: str, text: str) -> Work:
     }
     principal = Principal(User("1", name, "", False, {"a": Privilege.READ}), "password")
     call = Call(scope, _nothing)
-    return Work(call, service, principal, text=f"{text} {name}", params="", database="a")
+    return Work(call, service.queries, principal, text=f"{text} {name}", params="", database="a")
 
 
 @asynccontextmanager
 async def running(path: Path) -> AsyncIterator[tuple[Service, Slow]]:
     settings = Settings(store_path=str(path / "users.db"), bcrypt_cost=4)
-    service, slow = Service(settings, Metrics(), Answers(settings)), Slow()
+    service, slow = Service(settings, Metrics()), Slow()
     service.engine.parse = slow
     # Users of these tests are nowhere but here.
     service.engine.renew = lambda principal: principal  # type: ignore[method-assign]

@@ -6,7 +6,6 @@ They run one after the other and stop at the first error, as in one server.
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 from headgate_engine import Principal, Result, reads
 from headgate_grammar import (
@@ -37,9 +36,7 @@ from headgate_server.http.errors import BadRequest
 from headgate_server.log_message import log_message
 from headgate_server.logs import complain
 from headgate_server.reply import Fields, Reply, Response, streamed, typed
-
-if TYPE_CHECKING:  # it knows the service, which knows us
-    from headgate_server.work import Work
+from headgate_server.work import Work
 
 # So much of an answer is sent with its length.
 _SHORT = 1 << 16
@@ -51,7 +48,7 @@ _ERROR_HEAD = b"\x81\xa7results\x91\x81\xa5error"
 class Forwarding:
     """*work* over *store*, in *format*."""
 
-    work: "Work"
+    work: Work
     store: InfluxStore
     catalogue: Catalogue
     format: Format
@@ -243,7 +240,7 @@ class Forwarding:
         if principal.user is None and id > 0:
             # The client that made the first administrator in the statement before.
             principal = replace(principal, trusted=True)
-        engine, address = work.service.engine, work.call.origin
+        engine, address = work.executor.engine, work.call.origin
 
         def execute() -> Result:
             (result,) = engine.execute((statement,), principal, work.database, address)
@@ -275,7 +272,7 @@ class Forwarding:
         user = self.principal.user
         if self._filtered(statement) and user is not None:
             # In a thread: the statements of others may be long.
-            parse = self.work.service.engine.parse
+            parse = self.work.executor.engine.parse
             result = await self.work.run(partial(visible, result, user, parse))
         return self.work.answer(id, result)
 

@@ -28,6 +28,8 @@ _MOUNT = re.compile(r"(/[A-Za-z0-9_.-]+)+")
 _HEADER = re.compile(r"[A-Za-z0-9-]+")
 # Mimir's rule, which Loki and Pyroscope share; and VictoriaMetrics' cluster's.
 TENANT = re.compile(r"[0-9A-Za-z!_.*'()-]{1,150}")
+# Names that no store takes as a tenant.
+_RESERVED_TENANTS = frozenset({".", "..", "__mimir_cluster"})
 ACCOUNT = re.compile(r"[0-9]{1,10}(:[0-9]{1,10})?")
 
 
@@ -386,3 +388,8 @@ def _check_all(settings: GatewaySettings) -> None:
                 "tenant-name lets everybody in without a login:"
                 " expected allow-anonymous = true in [gateway]"
             )
+
+
+def is_tenant(name: str) -> bool:
+    """Whether *name* is one that a tenant can have."""
+    return TENANT.fullmatch(name) is not None and name not in _RESERVED_TENANTS

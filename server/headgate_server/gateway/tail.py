@@ -131,7 +131,6 @@ class Tail:
             judge(mounted, self._service.engine, find(mounted, view(self._call, path)), now)
             return
         again = self._call.again()
-        again.mounted = mounted
         try:
             await admit(again, self._service, mounted, path)
         finally:

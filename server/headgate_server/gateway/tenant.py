@@ -11,11 +11,16 @@ from dataclasses import dataclass
 from headgate_engine import ADMIN, AdminRequiredFirst, Engine, Need, Principal, allows
 from headgate_grammar import Privilege
 from headgate_server.gateway.errors import DatabaseMissing, Denied
-from headgate_server.gateway.settings import ACCOUNT, TENANT, TENANTS, Route, UpstreamSettings
+from headgate_server.gateway.settings import (
+    ACCOUNT,
+    TENANTS,
+    Route,
+    UpstreamSettings,
+    is_tenant,
+)
 from headgate_server.http.errors import BadRequest
 from headgate_server.text import go_quote, readable
 
-_RESERVED = frozenset({".", "..", "__mimir_cluster"})
 _MOST_TOGETHER = 64
 
 _PRIVILEGES = {"READ": Privilege.READ, "WRITE": Privilege.WRITE, "MANAGE": Privilege.ALL}
@@ -115,14 +120,9 @@ def _named(settings: UpstreamSettings, databases: tuple[str, ...]) -> Decision:
         return Decision(databases, "".join(_account(settings, name) for name in databases[:1]))
     names = [settings.tenants.get(name, name) for name in databases]
     for name in names:
-        if TENANT.fullmatch(name) is None or name in _RESERVED:
+        if not is_tenant(name):
             raise BadRequest("the database's name is none that a tenant can have")
     return Decision(databases, "|".join(names))
-
-
-def is_tenant(name: str) -> bool:
-    """Whether *name* is one that a tenant can have."""
-    return TENANT.fullmatch(name) is not None and name not in _RESERVED
 
 
 def _account(settings: UpstreamSettings, database: str) -> str:

@@ -16,8 +16,7 @@ from headgate_engine import Principal, User
 from headgate_grammar import Privilege
 from headgate_server.auth.errors import TokenRejected
 from headgate_server.credentials import Shown
-from headgate_server.gateway.settings import TenantTokens
-from headgate_server.gateway.tenant import is_tenant
+from headgate_server.gateway.settings import TenantTokens, is_tenant
 from headgate_server.jwt.claims import Checked
 from headgate_server.jwt.issuer import Issuer
 from headgate_server.jwt.keys import Key

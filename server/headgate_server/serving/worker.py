@@ -15,7 +15,7 @@ import uvicorn
 
 from headgate_server import logs
 from headgate_server.app import Application
-from headgate_server.configuration import ConfigurationError, configure_again
+from headgate_server.configuration import ConfigurationError
 from headgate_server.serving.connection import Connection
 from headgate_server.serving.heads import Heads
 from headgate_server.serving.idle import IdleConnections
@@ -26,6 +26,7 @@ from headgate_server.serving.stacks import show_stacks
 from headgate_server.serving.tls import Certificate, CertificateError
 from headgate_server.serving.websocket import WebSocketConnection
 from headgate_server.settings import Settings
+from headgate_server.validation import configure_again
 
 # How long a request may take on when the server ends.
 GRACE_SECONDS = 30
