@@ -33,8 +33,8 @@ print(libraries - begin, time.perf_counter() - libraries)
 """
 _TABLE = """
 import headgate_grammar, time
-from headgate_grammar.builder import Builder
-from headgate_grammar.table import load
+from headgate_grammar.parsing.transformer import Builder
+from headgate_grammar.parsing.parser_table import load
 begin = time.perf_counter()
 load(Builder())
 print(time.perf_counter() - begin)

@@ -26,13 +26,13 @@ from uvicorn.server import ServerState
 
 from headgate_engine import EVERYBODY
 from headgate_server.app import Application
-from headgate_server.serving.connection import Connection
-from headgate_server.serving.heads import Heads
-from headgate_server.serving.idle import IdleConnections
-from headgate_server.serving.inbox import Inbox
-from headgate_server.serving.limits import Limits
-from headgate_server.settings import Settings
-from headgate_server.tokens import mint
+from headgate_server.auth.shared_secret import mint
+from headgate_server.config.settings import Settings
+from headgate_server.serving.batch import Inbox
+from headgate_server.serving.connection_limits import Limits
+from headgate_server.serving.head_memory import Heads
+from headgate_server.serving.http_protocol import Connection
+from headgate_server.serving.idle_connections import IdleConnections
 
 # Of the bare application's CPU time for a request, as measured when a path was changed on purpose.
 RECORDED = {"SHOW GRANTS": 1.6, "another user's": 3.1, "403": 1.65, "JWT": 1.6, "/ping": 1.05}

@@ -9,7 +9,7 @@ from pathlib import Path
 import bcrypt
 
 from headgate_engine import Audit, SqliteStore, Tx
-from headgate_engine.retention import RetentionPolicy
+from headgate_engine.model.retention_policy import RetentionPolicy
 from headgate_grammar import Privilege
 
 DATABASES = 10

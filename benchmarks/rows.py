@@ -32,7 +32,7 @@ from population import DATABASES, PASSWORD, ROOT, Population
 from wrk import Asked, command_line, latency, rate, write_script, wrk
 
 from harness import Server, poll_until
-from headgate_server.tokens import mint
+from headgate_server.auth.shared_secret import mint
 
 CONNECTIONS = 32
 _GRANTERS = 4

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from harness import Server
 from headgate_engine import Audit, RetentionPolicy, SqliteStore, Tx
-from headgate_shell.person.names import Names
-from headgate_shell.person.suggestions import suggestions
+from headgate_shell.interactive.completion import suggestions
+from headgate_shell.interactive.completion_names import Names
 from headgate_shell.session import Session
 
 TEXTS = (

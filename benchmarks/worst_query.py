@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 
 from headgate_engine import needs
 from headgate_grammar import Bounds, ParseError, Statement, parse
-from headgate_server.service import bounds_of
-from headgate_server.settings import Settings
+from headgate_server.app_context import bounds_of
+from headgate_server.config.settings import Settings
 
 _MOST_SECONDS = 1.0
 # Each makes a text of some thousand parts.

@@ -4,7 +4,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from headgate_grammar.scanner import scan
+from headgate_grammar.parsing.lexer import scan
 from statements_at_random import Statements
 
 # Texts that end, open or escape something where they stand in a statement.

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 import tokens_made as made
 from headgate_server import Settings, configure
-from headgate_server.jwt.keys import SUPPORTED
+from headgate_server.auth.jwt.keys import SUPPORTED
 from key_server import KeyServer, Said
 
 Case = dict[str, Any]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from headgate_server.gateway.probe import INVENTED
+from headgate_server.upstream.health_checks import INVENTED
 
 Answering = Callable[[socket.socket, bytes], None]
 

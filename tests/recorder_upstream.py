@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from headgate_server.gateway.probe import INVENTED
+from headgate_server.upstream.health_checks import INVENTED
 
 
 @dataclass

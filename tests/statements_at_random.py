@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from headgate_grammar import quote_identifier
-from headgate_grammar.quoting import quote_string
+from headgate_grammar.text.quoting import quote_string
 
 NAMES = [
     *("cpu", "m", "db", "rp", "time", "value", "_x9", "fill", "tz", "host", "verbose", "Mean"),

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from headgate_shell.commands import COMMANDS
-from headgate_shell.person.config import Config, read_config
+from headgate_shell.commands.dispatch import COMMANDS
+from headgate_shell.interactive.config import Config, read_config
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGE = (DOCS / "shell.md").read_text()

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from harness import free_port
-from headgate_server.gateway.settings import GatewaySettings, TenantTokens, UpstreamSettings
+from headgate_server.config.gateway import GatewaySettings, TenantTokens, UpstreamSettings
 from recorder_upstream import Heard, Recorder, Reply, recorder, said
 from victoria_program import Victoria
 

@@ -1,7 +1,5 @@
 """Users, databases, grants: who someone is, and what he may do. Imports the grammar."""
 
-from headgate_engine.auditfile import AuditFile, json_line
-from headgate_engine.database import Database
 from headgate_engine.engine import KEEP_LAST_ADMIN, Engine
 from headgate_engine.errors import (
     AccessDenied,
@@ -28,17 +26,17 @@ from headgate_engine.errors import (
     UsernameTooLong,
     UserNotFound,
 )
-from headgate_engine.identity import Adopt
-from headgate_engine.memory import MemoryStore
-from headgate_engine.needs import ADMIN, Need, allows, changes, needs, reads
+from headgate_engine.generational_cache import Recent
+from headgate_engine.model.database import Database
+from headgate_engine.model.result import Result, Series, Value
+from headgate_engine.model.retention_policy import RetentionPolicy
+from headgate_engine.model.token_rights import Rights
+from headgate_engine.model.user import EVERYBODY, NOBODY, Account, Identity, Principal, User
 from headgate_engine.passwords import BCRYPT_COST, MIN_PASSWORD_LENGTH, Passwords, mark
-from headgate_engine.recent import Recent
-from headgate_engine.restore import accept_rollback, restore
-from headgate_engine.result import Result, Series, Value
-from headgate_engine.retention import RetentionPolicy
-from headgate_engine.rights import Rights
-from headgate_engine.sqlite import SqliteStore
-from headgate_engine.store import (
+from headgate_engine.provisioning import Adopt
+from headgate_engine.required_privileges import ADMIN, Need, allows, changes, needs, reads
+from headgate_engine.stores.audit_file import AuditFile, json_line
+from headgate_engine.stores.base import (
     FORWARDED,
     Audit,
     AuditRecord,
@@ -49,9 +47,11 @@ from headgate_engine.store import (
     Store,
     Tx,
 )
-from headgate_engine.together import Job
-from headgate_engine.trystore import try_store
-from headgate_engine.user import EVERYBODY, NOBODY, Account, Identity, Principal, User
+from headgate_engine.stores.group_commit import Job
+from headgate_engine.stores.memory import MemoryStore
+from headgate_engine.stores.sqlite.open_check import try_store
+from headgate_engine.stores.sqlite.restore import accept_rollback, restore
+from headgate_engine.stores.sqlite.store import SqliteStore
 
 __all__ = [
     "ADMIN",

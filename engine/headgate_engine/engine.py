@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from headgate_engine import rules
+from headgate_engine import commands as rules
 from headgate_engine.errors import (
     AdminRequiredFirst,
     AuthenticationFailed,
@@ -21,15 +21,15 @@ from headgate_engine.errors import (
     UsernameTooLong,
     UserNotFound,
 )
-from headgate_engine.identity import Adopt, Door, preview, recognize, sign_in
-from headgate_engine.needs import Need, allows, needs
+from headgate_engine.model.result import Result, Series
+from headgate_engine.model.token_rights import Rights
+from headgate_engine.model.user import Identity, Principal, User
 from headgate_engine.passwords import Passwords, same_password
-from headgate_engine.result import Result, Series
-from headgate_engine.rights import Rights
-from headgate_engine.store import Audit, Store, Tx
-from headgate_engine.together import Job
-from headgate_engine.unanswerable import check_answerable
-from headgate_engine.user import Identity, Principal, User
+from headgate_engine.provisioning import Adopt, Door, preview, recognize, sign_in
+from headgate_engine.required_privileges import Need, allows, needs
+from headgate_engine.stores.base import Audit, Store, Tx
+from headgate_engine.stores.group_commit import Job
+from headgate_engine.unsupported_sources import check_answerable
 from headgate_grammar import (
     CreateDatabase,
     CreateUser,

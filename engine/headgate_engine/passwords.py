@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import bcrypt
 
 from headgate_engine.errors import BadPassword
-from headgate_engine.user import User
+from headgate_engine.model.user import User
 
 # The defaults, also of the server's settings; InfluxDB's cost is 10.
 BCRYPT_COST = 10

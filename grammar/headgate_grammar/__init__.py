@@ -1,15 +1,14 @@
 """InfluxQL text and statements. Imports nothing of Headgate: no users, no store, no HTTP."""
 
-from headgate_grammar.cache import ParseCache
-from headgate_grammar.cardinality import (
+from headgate_grammar.ast.cardinality import (
     ShowFieldKeyCardinality,
     ShowMeasurementCardinality,
     ShowSeriesCardinality,
     ShowTagKeyCardinality,
     ShowTagValuesCardinality,
 )
-from headgate_grammar.clauses import Limits, SortField
-from headgate_grammar.databases import (
+from headgate_grammar.ast.clauses import Limits, SortField
+from headgate_grammar.ast.databases import (
     AlterRetentionPolicy,
     CreateDatabase,
     CreateRetentionPolicy,
@@ -31,22 +30,14 @@ from headgate_grammar.databases import (
     ShowStats,
     ShowSubscriptions,
 )
-from headgate_grammar.durations import format_duration, go_duration, parse_duration
-from headgate_grammar.errors import ParseError
-from headgate_grammar.expressions import Expression, Operation, Paren, VarRef
-from headgate_grammar.highlight import Piece, pieces
-from headgate_grammar.keywords import is_keyword
-from headgate_grammar.meter import Bounds
-from headgate_grammar.parser import Accepted, accepts, parse
-from headgate_grammar.privilege import Privilege
-from headgate_grammar.quoting import quote_identifier, quote_string
-from headgate_grammar.redact import redact
-from headgate_grammar.select import (
+from headgate_grammar.ast.expressions import Expression, Operation, Paren, VarRef
+from headgate_grammar.ast.privilege import Privilege
+from headgate_grammar.ast.select import (
     CreateContinuousQuery,
     Explain,
     Select,
 )
-from headgate_grammar.series import (
+from headgate_grammar.ast.series import (
     Delete,
     DropMeasurement,
     DropSeries,
@@ -56,11 +47,9 @@ from headgate_grammar.series import (
     ShowTagKeys,
     ShowTagValues,
 )
-from headgate_grammar.sources import Measurement, Source, Subquery, Target, databases
-from headgate_grammar.statements import Statement
-from headgate_grammar.unparse import UnparseError, has_secret, unparse
-from headgate_grammar.urls import redact_urls
-from headgate_grammar.users import (
+from headgate_grammar.ast.sources import Measurement, Source, Subquery, Target, databases
+from headgate_grammar.ast.statements import Statement
+from headgate_grammar.ast.users import (
     CreateUser,
     DropUser,
     Grant,
@@ -71,6 +60,17 @@ from headgate_grammar.users import (
     ShowGrants,
     ShowUsers,
 )
+from headgate_grammar.parsing.cache import ParseCache
+from headgate_grammar.parsing.errors import ParseError
+from headgate_grammar.parsing.limits import Bounds
+from headgate_grammar.parsing.parser import Accepted, accepts, parse
+from headgate_grammar.parsing.unparse import UnparseError, has_secret, unparse
+from headgate_grammar.text.durations import format_duration, go_duration, parse_duration
+from headgate_grammar.text.keywords import is_keyword
+from headgate_grammar.text.quoting import quote_identifier, quote_string
+from headgate_grammar.text.urls import redact_urls
+from headgate_grammar.tools.highlight import Piece, pieces
+from headgate_grammar.tools.redact import redact
 
 __all__ = [
     "Accepted",

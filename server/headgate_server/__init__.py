@@ -1,11 +1,11 @@
 """HTTP: credentials in, answers out. Imports the engine and the grammar."""
 
+from headgate_server.api.starlette_backend import HeadgateBackend, HeadgateUser
 from headgate_server.app import application
-from headgate_server.backend import HeadgateBackend, HeadgateUser
-from headgate_server.configuration import Configuration, ConfigurationError
+from headgate_server.config.loader import Configuration, ConfigurationError
+from headgate_server.config.settings import Settings
 from headgate_server.serving import CannotListen, CertificateError, serve
-from headgate_server.settings import Settings
-from headgate_server.validation import configure
+from headgate_server.validation.configuration import configure
 
 __all__ = [
     "CannotListen",

@@ -10,32 +10,32 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from headgate_engine import StoreError
-from headgate_server import logs
-from headgate_server.answers import Answers, request_id
-from headgate_server.at_once import Early, Later, queries_at_once
-from headgate_server.call import Call
-from headgate_server.configuration import ConfigurationError
-from headgate_server.failures import BrokenOff
+from headgate_server.api.errors import Refusal, client_text, refusal
+from headgate_server.api.forward_auth import forward_auth
+from headgate_server.api.health import pings_at_once
+from headgate_server.api.original_request import PREFIX
+from headgate_server.api.prometheus_errors import refused
+from headgate_server.api.proxy import proxy
+from headgate_server.api.query_batch import Early, Later, queries_at_once
+from headgate_server.api.responses import Answers, request_id
+from headgate_server.api.router import METHODS, PREFLIGHT, ROUTES, WRITES, Endpoint
+from headgate_server.api.tail import Tail, as_request
+from headgate_server.app_context import Service
+from headgate_server.config.loader import ConfigurationError
+from headgate_server.config.settings import Settings
 from headgate_server.formats import Format, format_for
-from headgate_server.gateway.asked import PREFIX
-from headgate_server.gateway.auth import forward_auth
-from headgate_server.gateway.endpoints import answered_here
-from headgate_server.gateway.judge import NoRoute
-from headgate_server.gateway.mounted import Mounted
-from headgate_server.gateway.proxy import proxy
-from headgate_server.gateway.refused import refused
-from headgate_server.gateway.tail import Tail, as_request
+from headgate_server.gateway.authorization import NoRoute
+from headgate_server.gateway.local_paths import answered_here
+from headgate_server.gateway.mount import Mounted
 from headgate_server.http.errors import BadRequest
-from headgate_server.log_message import log_message
-from headgate_server.metrics import Metrics
-from headgate_server.ping import pings_at_once
-from headgate_server.refusals import Refusal, client_text, refusal
-from headgate_server.reply import Fields, Reply, Response
-from headgate_server.request import Request
-from headgate_server.routes import METHODS, PREFLIGHT, ROUTES, WRITES, Endpoint
-from headgate_server.service import Service
-from headgate_server.settings import Settings
-from headgate_server.validation import configure_again
+from headgate_server.http.parsed_request import Request
+from headgate_server.http.request import Call
+from headgate_server.http.response import Fields, Reply, Response
+from headgate_server.telemetry import logging as logs
+from headgate_server.telemetry.log_message import log_message
+from headgate_server.telemetry.metrics import Metrics
+from headgate_server.upstream.errors import BrokenOff
+from headgate_server.validation.configuration import configure_again
 
 AtOnce = Callable[[Sequence[Call], Service, Answers], list[Early]]
 

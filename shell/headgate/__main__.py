@@ -5,8 +5,8 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from headgate.memory import forbid_core_dumps
-from headgate_shell.visible import guard_terminals
+from headgate.core_dumps import forbid_core_dumps
+from headgate_shell.output.control_characters import guard_terminals
 
 if TYPE_CHECKING:
     from headgate_engine import Engine, SqliteStore
@@ -52,7 +52,7 @@ def main() -> int:
 
 def _open_engine(store: "SqliteStore", *, config: str | None) -> "Engine":
     # Only here: most shells have a server, and must start fast.
-    from headgate.configured import open_engine
+    from headgate.configured_engine import open_engine
 
     return open_engine(store, config=config)
 
@@ -65,7 +65,7 @@ def _run() -> int:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: os._exit(0))
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
-            from headgate_server.cli import main as serve
+            from headgate.serve import main as serve
 
             return serve(arguments)
         case "shell":
@@ -73,7 +73,7 @@ def _run() -> int:
 
             return shell(arguments, _open_engine)
         case "store":
-            from headgate_shell.storefile import store_main
+            from headgate.store import store_main
 
             return store_main(arguments)
         case "admin":
@@ -81,15 +81,15 @@ def _run() -> int:
 
             return admin(arguments)
         case "token":
-            from headgate_server.tokentool import main as token
+            from headgate.token import main as token
 
             return token(arguments)
         case "sync":
-            from headgate_server.synctool import main as sync
+            from headgate.sync import main as sync
 
             return sync(arguments)
         case "audit":
-            from headgate_shell.storefile import audit_main
+            from headgate.store import audit_main
 
             return audit_main(arguments)
         case "-h" | "-help" | "--help" | "help":

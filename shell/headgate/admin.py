@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import NoReturn
 
-from headgate.configured import engine_on, settings_of
+from headgate.configured_engine import engine_on, settings_of
 from headgate_engine import EVERYBODY, SqliteStore, StatementError, StoreError
 from headgate_grammar import GrantAdmin, SetPassword, Statement
 

@@ -10,15 +10,15 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from headgate_shell.backends.base import CannotReach
+from headgate_shell.commands.settings import set_precision
 from headgate_shell.flags import FlagError, Value, parse_flags
 from headgate_shell.script import execute, run
-from headgate_shell.server import CannotReach
 from headgate_shell.session import Session
-from headgate_shell.settings import set_precision
 from headgate_shell.terminal import Terminal
 
 if TYPE_CHECKING:
-    from headgate_shell.local import OpenEngine
+    from headgate_shell.backends.store import OpenEngine
 
 _DEFAULTS: dict[str, Value] = {
     "host": "localhost",
@@ -124,7 +124,7 @@ def main(arguments: Sequence[str], open_engine: "OpenEngine") -> int:
     if given.get("password") == "" and not _ask_password(session):
         return 1
     if flags["store"]:
-        from headgate_shell.local import on_store
+        from headgate_shell.backends.store import on_store
 
         engine = partial(open_engine, config=str(flags["config"]) or None)
         path = str(flags["store"])
@@ -167,13 +167,13 @@ def _connect(session: Session, flags: dict[str, Value], given: dict[str, Value])
     if flags["execute"]:
         return execute(str(flags["execute"]), session)
     if flags["import"]:
-        from headgate_shell.importing import import_file
+        from headgate_shell.commands.import_file import import_file
 
         compressed, pace = bool(flags["compressed"]), int(flags["pps"])
         return import_file(str(flags["path"]), session, compressed=compressed, pace=pace)
     if not sys.stdin.isatty():
         return run(sys.stdin.buffer.read().decode("utf-8", "surrogateescape"), session)
-    from headgate_shell.person.interactive import interact
+    from headgate_shell.interactive.loop import interact
 
     return interact(session, asks=not flags["yes"], keeps_format="format" in given)
 

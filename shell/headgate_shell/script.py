@@ -2,11 +2,11 @@
 
 import sys
 
-from headgate_shell.commands import is_command, run_command
-from headgate_shell.server import CannotReach
+from headgate_shell.backends.base import CannotReach
+from headgate_shell.commands.dispatch import is_command, run_command
+from headgate_shell.go_space import trim
+from headgate_shell.output.render import shown
 from headgate_shell.session import Session
-from headgate_shell.show import shown
-from headgate_shell.space import trim
 from headgate_shell.terminal import CommandFailed, ConnectFailed, Leave, Terminal
 
 

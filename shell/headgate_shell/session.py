@@ -3,8 +3,8 @@
 from copy import copy
 from typing import Any, Self
 
-from headgate_shell.client import HttpServer
-from headgate_shell.server import Points, Response, Server
+from headgate_shell.backends.base import Points, Response, Server
+from headgate_shell.backends.http import HttpServer
 
 
 class Session:

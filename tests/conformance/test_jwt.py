@@ -18,7 +18,8 @@ import trustme
 from starlette.testclient import TestClient
 
 from headgate_server import ConfigurationError, application
-from headgate_server.jwt import fetched, issuers
+from headgate_server.auth.jwt import issuers
+from headgate_server.auth.jwt import jwks_client as fetched
 from jwt_world import Clock, World, token
 
 DOCUMENT = json.loads((Path(__file__).parent / "jwt" / "cases.json").read_text())

@@ -24,7 +24,7 @@ from headgate_engine import (
     SqliteStore,
     Store,
 )
-from headgate_engine.identity import Door
+from headgate_engine.provisioning import Door
 from headgate_grammar import Privilege
 
 TODD = Identity("https://idp", "42", "todd", "todd@example.com")

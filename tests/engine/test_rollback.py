@@ -20,7 +20,7 @@ from headgate_engine import (
     accept_rollback,
     restore,
 )
-from headgate_engine.storefile import alone
+from headgate_engine.stores.sqlite.file import alone
 
 
 def grow(store: SqliteStore, *names: str) -> list[str]:
@@ -179,7 +179,7 @@ def test_a_store_is_opened_as_soon_as_it_is_restored(path: Path) -> None:
 
 
 def test_a_store_that_stays_held_is_not_opened(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("headgate_engine.sidefile._WAIT_SECONDS", 0.0)
+    monkeypatch.setattr("headgate_engine.stores.sqlite.revision_file._WAIT_SECONDS", 0.0)
     with alone(path), pytest.raises(StoreError, match="is held by `headgate store restore`"):
         SqliteStore(path)
     SqliteStore(path).close()

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from headgate_engine import Audit, KnownLogin, RetentionPolicy, Store, Tx, memory, sqlite_logins
+from headgate_engine import Audit, KnownLogin, RetentionPolicy, Store, Tx
+from headgate_engine.stores import memory
+from headgate_engine.stores.sqlite import known_logins as sqlite_logins
 from headgate_grammar import Privilege
 
 HASH = "$2b$04$" + "." * 53

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from gateway_world import ANN, TWO, configured, upstream
 from harness import Server, poll_until
-from headgate_server.failures import Broken
-from headgate_server.gateway.buffers import Buffers, Hold
-from headgate_server.gateway.influx import lines
-from headgate_server.gateway.settings import read_gateway_settings
+from headgate_server.config.gateway import read_gateway_settings
 from headgate_server.http.errors import Overloaded
+from headgate_server.upstream.errors import Broken
+from headgate_server.upstream.influxdb import lines
+from headgate_server.upstream.memory_budget import Buffers, Hold
 from raw import connected
 from raw_upstream import RawUpstream, raw_upstream
 from scripted_upstream import (

@@ -10,15 +10,15 @@ from urllib.parse import parse_qs, quote
 import pytest
 
 from headgate_grammar import UnparseError
-from headgate_server.call import Call
-from headgate_server.gateway.auth import forward_auth
-from headgate_server.gateway.influx import InfluxStore
-from headgate_server.gateway.settings import GatewaySettings, UpstreamSettings
-from headgate_server.metrics import Metrics
-from headgate_server.pool import Key
-from headgate_server.reply import Reply
-from headgate_server.service import Service
-from headgate_server.settings import Settings
+from headgate_server.api.forward_auth import forward_auth
+from headgate_server.app_context import Service
+from headgate_server.background.thread_pool import Key
+from headgate_server.config.gateway import GatewaySettings, UpstreamSettings
+from headgate_server.config.settings import Settings
+from headgate_server.http.request import Call
+from headgate_server.http.response import Reply
+from headgate_server.telemetry.metrics import Metrics
+from headgate_server.upstream.influxdb import InfluxStore
 
 T = TypeVar("T")
 ADDRESS = "192.0.2.7"

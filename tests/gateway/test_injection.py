@@ -25,7 +25,7 @@ from headgate_grammar import (
     parse,
     unparse,
 )
-from headgate_server.gateway.influx import OURS
+from headgate_server.upstream.influxdb import OURS
 from influxd_program import Influxd, needs_influxd
 from statements_at_random import Statements
 

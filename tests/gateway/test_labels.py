@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headgate_server.gateway.labels import (
+from headgate_server.upstream.label_rewriting import (
     Malformed,
     Rename,
     exported,
@@ -19,7 +19,7 @@ from headgate_server.gateway.labels import (
     in_text,
     renaming,
 )
-from headgate_server.gateway.snappy import Invalid, TooLong, packed, unpacked
+from headgate_server.upstream.snappy import Invalid, TooLong, packed, unpacked
 
 LINES = [
     (b"m,db=x v=1", b"m,exported_db=x v=1"),

@@ -14,7 +14,7 @@ from gateway_world import ANN, BOB, TWO, configured, upstream
 from harness import ROOT, Server, poll_until
 from headgate_engine import Principal, User
 from headgate_server.gateway.errors import Busy
-from headgate_server.gateway.limits import Limits
+from headgate_server.gateway.user_limits import Limits
 from raw_upstream import raw_upstream
 from recorder_upstream import recorder
 

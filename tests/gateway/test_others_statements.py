@@ -16,8 +16,8 @@ from headgate_grammar import (
     ShowQueries,
     Statement,
 )
-from headgate_grammar.meter import Bounds
-from headgate_server.gateway.visible import visible
+from headgate_grammar.parsing.limits import Bounds
+from headgate_server.gateway.result_filter import visible
 from influxd_program import Influxd, needs_influxd
 from raw_upstream import raw_upstream
 from scripted_upstream import CHUNKED, EMPTY, PLAIN, Script, encoded, fetch, parameter, sends

@@ -11,7 +11,7 @@ import pytest
 
 from gateway_world import ANN, TWO, configured, upstream
 from harness import Server, poll_until
-from headgate_server.gateway.snappy import packed
+from headgate_server.upstream.snappy import packed
 from recorder_upstream import recorder
 from victoria_program import Victoria, needs_victoria
 

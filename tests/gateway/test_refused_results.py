@@ -8,7 +8,7 @@ import pytest
 
 from gateway_world import TWO, configured, upstream
 from harness import ROOT, Server, poll_until
-from headgate_server.failures import SeveralResults
+from headgate_server.upstream.errors import SeveralResults
 from raw_upstream import RawUpstream, raw_upstream
 from scripted_upstream import ASYNC, CHUNKED, Got, Script, encoded, fetch, halves, rows, sends
 

@@ -10,9 +10,9 @@ import pytest
 
 from gateway_world import ANN, TWO, configured, upstream
 from harness import ROOT, Server, poll_until
-from headgate_server.gateway.check import connect
-from headgate_server.gateway.settings import read_gateway_settings
-from headgate_server.gateway.snappy import packed
+from headgate_server.config.gateway import read_gateway_settings
+from headgate_server.upstream.snappy import packed
+from headgate_server.validation.gateway import connect
 from influxd_program import Influxd, needs_influxd
 from prometheus_program import Prometheus, needs_prometheus
 from recorder_upstream import recorder

@@ -13,11 +13,11 @@ import pytest
 
 from gateway_world import ANN, BOB, TWO, configured, upstream
 from harness import ROOT, Answer, Server, poll_until
-from headgate_server.gateway.endpoints import ENDPOINTS, Right
-from headgate_server.gateway.settings import PROTOCOLS, UpstreamSettings
-from headgate_server.gateway.table import table_for
-from headgate_server.metrics import Metrics
-from headgate_server.routes import ROUTES
+from headgate_server.api.router import ROUTES
+from headgate_server.config.gateway import PROTOCOLS, UpstreamSettings
+from headgate_server.gateway.local_paths import ENDPOINTS, Right
+from headgate_server.gateway.route_table import table_for
+from headgate_server.telemetry.metrics import Metrics
 from recorder_upstream import recorder
 
 QUERY = {"db": "a", "bucket": "a/x", "q": "SHOW MEASUREMENTS"}

@@ -11,8 +11,8 @@ import pytest
 
 from gateway_world import configured, upstream
 from harness import ROOT, Server, free_port, poll_until
-from headgate_server.gateway.check import connect
-from headgate_server.gateway.settings import read_gateway_settings
+from headgate_server.config.gateway import read_gateway_settings
+from headgate_server.validation.gateway import connect
 from influxd_program import Influxd, needs_influxd
 from raw_upstream import raw_upstream
 from recorder_upstream import Heard, recorder

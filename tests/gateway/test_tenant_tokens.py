@@ -15,13 +15,13 @@ import pytest
 import tokens_made as made
 from gateway_world import configured, upstream
 from harness import Server, poll_until
+from headgate.serve import main as serve_main
+from headgate_server.auth.credentials import Shown
 from headgate_server.auth.errors import TokenRejected
-from headgate_server.cli import main as serve_main
-from headgate_server.credentials import Shown
-from headgate_server.gateway.settings import TenantTokens
-from headgate_server.gateway.tokens import TenantLogin
-from headgate_server.options import seconds
-from headgate_server.pairs import Pairs
+from headgate_server.auth.tenant_tokens import TenantLogin
+from headgate_server.config.gateway import TenantTokens
+from headgate_server.config.values import seconds
+from headgate_server.http.urlencoded import Pairs
 from key_server import KeyServer, Said
 from tenant_world import (
     LOKI_PUSH,

@@ -15,12 +15,12 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import (
 )
 
 from headgate_server.app import Application
-from headgate_server.gateway.settings import (
+from headgate_server.config.gateway import (
     GatewaySettings,
     UpstreamSettings,
 )
-from headgate_server.settings import Settings
-from headgate_server.tracing import Traced, Untraced, tracing
+from headgate_server.config.settings import Settings
+from headgate_server.telemetry.tracing import Traced, Untraced, tracing
 from recorder_upstream import recorder
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"

@@ -11,8 +11,8 @@ import trustme
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headgate_server.failures import Broken, Full, Silent, Unreachable, UpstreamError
-from headgate_server.gateway.client import Client, Incoming, Limits
+from headgate_server.upstream.connection_pool import Client, Incoming, Limits
+from headgate_server.upstream.errors import Broken, Full, Silent, Unreachable, UpstreamError
 from raw_upstream import raw_upstream
 from recorder_upstream import recorder
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headgate_grammar import go_duration
-from headgate_grammar.durations import parse_duration
+from headgate_grammar.text.durations import parse_duration
 
 
 @pytest.mark.parametrize(

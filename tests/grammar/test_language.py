@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 import headgate_grammar
 from headgate_grammar import CreateUser, ParseError, SetPassword, Statement, parse
-from headgate_grammar.builder import Builder
-from headgate_grammar.keywords import KEYWORDS
-from headgate_grammar.parser import DEEPEST
-from headgate_grammar.scanner import SYMBOLS
+from headgate_grammar.parsing.lexer import SYMBOLS
+from headgate_grammar.parsing.parser import DEEPEST
+from headgate_grammar.parsing.transformer import Builder
+from headgate_grammar.text.keywords import KEYWORDS
 from statements_at_random import Statements, mutated
 
 seeds = st.integers(0, 2**63)

@@ -20,8 +20,8 @@ from headgate_grammar import (
     parse,
     unparse,
 )
-from headgate_grammar.expressions import RegexLiteral, StringLiteral
-from headgate_grammar.quoting import printable_regex
+from headgate_grammar.ast.expressions import RegexLiteral, StringLiteral
+from headgate_grammar.text.quoting import printable_regex
 
 seeds = st.integers(0, 2**63)
 

@@ -17,14 +17,14 @@ from headgate_engine import (
     Principal,
 )
 from headgate_grammar import Bounds, ParseCache, ParseError, parse
+from headgate_server.app_context import bounds_of
+from headgate_server.auth.authenticator import Login
+from headgate_server.auth.credentials import Shown
 from headgate_server.auth.errors import TooManyFailures
-from headgate_server.credentials import Shown
-from headgate_server.login import Login
-from headgate_server.metrics import Metrics
-from headgate_server.network import network_of
-from headgate_server.service import bounds_of
-from headgate_server.settings import Settings
-from headgate_server.throttle import Throttle
+from headgate_server.auth.throttle import Throttle
+from headgate_server.config.settings import Settings
+from headgate_server.http.network import network_of
+from headgate_server.telemetry.metrics import Metrics
 
 BOUNDS = bounds_of(Settings())
 

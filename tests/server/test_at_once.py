@@ -12,7 +12,7 @@ import pytest
 from harness import ROOT, Server, poll_until
 from headgate_engine import SqliteStore
 from headgate_server.auth.errors import Unauthenticated
-from headgate_server.tokens import Bearers, mint
+from headgate_server.auth.shared_secret import Bearers, mint
 from raw import connected, conversation, read_until
 
 SECRET = "the secret of all tokens, of 32 bytes and more"

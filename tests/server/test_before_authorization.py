@@ -13,12 +13,12 @@ from gateway_world import ANN, TWO, configured, upstream
 from harness import ROOT, Server
 from headgate_engine import AccessDenied, Principal, User
 from headgate_grammar import ParseCache, Privilege, Statement
-from headgate_server.call import Call
+from headgate_server.app_context import Service
+from headgate_server.config.settings import Settings
 from headgate_server.http.errors import Overloaded
-from headgate_server.metrics import Metrics
-from headgate_server.service import Service
-from headgate_server.settings import Settings
-from headgate_server.work import Work
+from headgate_server.http.request import Call
+from headgate_server.query.executor import Work
+from headgate_server.telemetry.metrics import Metrics
 from raw_upstream import raw_upstream
 from scripted_upstream import Script
 

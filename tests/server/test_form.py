@@ -5,8 +5,8 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from headgate_server.pairs import pairs
-from headgate_server.text import lossless, readable
+from headgate_server.http.go_text import lossless, readable
+from headgate_server.http.urlencoded import pairs
 
 
 @given(st.binary(), st.binary(), st.text("=+%40aF\0\r\n \t"))

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import ROOT, Server, poll_until
-from headgate_server.compression import Compressor, decompressed, takes_gzip
-from headgate_server.formats.accept import media_type
+from headgate_server.formats.negotiation import media_type
 from headgate_server.http.errors import BadRequest, TooLarge
+from headgate_server.http.gzip import Compressor, decompressed, takes_gzip
 
 JSON, CSV = "application/json", "text/csv"
 MSGPACK, APPLICATION_CSV = "application/x-msgpack", "application/csv"

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headgate_server.serving.heads import Heads
+from headgate_server.serving.head_memory import Heads
 
 FREE = 8 << 10
 BUDGET = 100_000

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness import ROOT, Server
-from headgate_server.title import without_secrets
+from headgate_server.serving.process_title import without_secrets
 from raw import conversation, status
 
 LOGIN = b"Authorization: Basic " + b64encode(b"root:Toor-1") + b"\r\n"

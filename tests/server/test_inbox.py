@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from headgate_server.reply import Fields
-from headgate_server.request import Request
-from headgate_server.serving.inbox import Answer, Inbox
+from headgate_server.http.parsed_request import Request
+from headgate_server.http.response import Fields
+from headgate_server.serving.batch import Answer, Inbox
 
 
 class Answering:

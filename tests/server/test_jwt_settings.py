@@ -10,13 +10,13 @@ import pytest
 import tokens_made as made
 from headgate_engine import Rights
 from headgate_grammar import Privilege
-from headgate_server.credentials import Assertion, Shown, credentials
-from headgate_server.jwt.issuer import Issuer
-from headgate_server.jwt.issuers import Issuers
-from headgate_server.jwt.rights import NoRights
-from headgate_server.jwt.settings import JwtSettings, read_jwt_settings
-from headgate_server.jwt.token import TokenError
-from headgate_server.pairs import Pairs
+from headgate_server.auth.credentials import Assertion, Shown, credentials
+from headgate_server.auth.jwt.claim_grants import NoRights
+from headgate_server.auth.jwt.issuers import Issuers
+from headgate_server.auth.jwt.jws import TokenError
+from headgate_server.auth.jwt.verifier import Issuer
+from headgate_server.config.jwt import JwtSettings, read_jwt_settings
+from headgate_server.http.urlencoded import Pairs
 from key_server import KeyServer, Said
 
 KEY = made.key("settings")

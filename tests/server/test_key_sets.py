@@ -11,10 +11,10 @@ import pytest
 
 import tokens_made as made
 from harness import free_port, poll_until
-from headgate_server.jwt import fetched
-from headgate_server.jwt.fetched import Fetched
-from headgate_server.jwt.settings import JwtSettings
-from headgate_server.jwt.source import KeysUnavailable
+from headgate_server.auth.jwt import jwks_client as fetched
+from headgate_server.auth.jwt.jwks_client import Fetched
+from headgate_server.auth.jwt.key_source import KeysUnavailable
+from headgate_server.config.jwt import JwtSettings
 from key_server import KeyServer, Said
 
 T = TypeVar("T")

@@ -16,12 +16,12 @@ from headgate_engine import (
     SqliteStore,
     User,
 )
-from headgate_server.credentials import Shown
+from headgate_server.auth.authenticator import Login
+from headgate_server.auth.credentials import Shown
+from headgate_server.auth.known_logins import KnownLogins
+from headgate_server.auth.throttle import Throttle
 from headgate_server.http.errors import Overloaded
-from headgate_server.known_logins import KnownLogins
-from headgate_server.login import Login
-from headgate_server.metrics import Metrics
-from headgate_server.throttle import Throttle
+from headgate_server.telemetry.metrics import Metrics
 
 HERE = "192.0.2.1"
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headgate_server.headers import Headers
-from headgate_server.origin import (
+from headgate_server.http.headers import Headers
+from headgate_server.http.origin import (
     cross_site,
     is_local,
     is_origin,

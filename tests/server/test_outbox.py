@@ -2,7 +2,7 @@
 
 import asyncio
 
-from headgate_server.outbox import Outgoing, outbox
+from headgate_server.http.write_buffer import Outgoing, outbox
 
 
 class Line(asyncio.Transport):

@@ -6,8 +6,8 @@ from concurrent.futures import Future
 
 import pytest
 
+from headgate_server.background.thread_pool import Pool
 from headgate_server.http.errors import Overloaded
-from headgate_server.pool import Pool
 
 
 def test_a_client_that_leaves_does_not_free_the_thread_that_works_for_it() -> None:

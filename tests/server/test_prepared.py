@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headgate_grammar import Bounds, ParseCache
-from headgate_server.call import Call
 from headgate_server.http.errors import BadRequest, TooLarge
-from headgate_server.prepared import Preparations, Prepared
+from headgate_server.http.request import Call
+from headgate_server.query.prepared import Preparations, Prepared
 
 names = st.one_of(
     st.sampled_from(["ann", "u1", "_x", "select", "For", "verbose", "a.b", "a b", "é", "1a", ""]),

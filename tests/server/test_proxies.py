@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness import Server, poll_until
-from headgate_server.proxies import client_address
+from headgate_server.http.trusted_proxies import client_address
 
 NETWORKS = ("10.0.0.0/8", "::1/128")
 # Connection, X-Forwarded-For, X-Real-IP, and the client's address.

@@ -10,7 +10,7 @@ import pytest
 
 from harness import Server, poll_until
 from headgate_engine import AuditFile, AuditRecord, SqliteStore
-from headgate_server.recorder import BUDGET_BYTES, Recorder
+from headgate_server.background.audit_writer import BUDGET_BYTES, Recorder
 
 LARGEST_RECORD = 2_000  # bytes of JSON, of names and statements of usual letters
 

@@ -4,7 +4,7 @@ import pytest
 
 import tokens_made as made
 from headgate_server.auth.errors import Unauthenticated
-from headgate_server.tokens import Bearers, username
+from headgate_server.auth.shared_secret import Bearers, username
 
 SECRET = "s" * 40
 TIMES = '"exp": 33333333333'

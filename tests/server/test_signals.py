@@ -76,7 +76,7 @@ def test_the_next_start_removes_what_a_killed_server_left(
 
 
 def test_a_folder_without_a_proof_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from headgate_server.metricsfolder import owned_folder
+    from headgate_server.telemetry.metrics_folder import owned_folder
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     (tmp_path / "headgate-metrics-other").mkdir()

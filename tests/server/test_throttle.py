@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from harness import ROOT, Server
 from headgate_engine import EVERYBODY, AuthenticationFailed, Engine, MemoryStore, Passwords
+from headgate_server.auth.authenticator import Login
+from headgate_server.auth.credentials import Shown
 from headgate_server.auth.errors import TooManyFailures
-from headgate_server.credentials import Shown
+from headgate_server.auth.refusal_rate import Pace
+from headgate_server.auth.throttle import Throttle
 from headgate_server.http.errors import Overloaded
-from headgate_server.login import Login
-from headgate_server.metrics import Metrics
-from headgate_server.pace import Pace
-from headgate_server.throttle import Throttle
+from headgate_server.telemetry.metrics import Metrics
 
 HERE, THERE = "192.0.2.1", "192.0.2.2"
 

@@ -14,10 +14,10 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, KeySet, OctKey, OKPKey, RSAKey
 
 import tokens_made as made
-from headgate_server.jwt.issuers import Issuers
-from headgate_server.jwt.rights import NoRights
-from headgate_server.jwt.settings import JwtSettings
-from headgate_server.jwt.token import TokenError
+from headgate_server.auth.jwt.claim_grants import NoRights
+from headgate_server.auth.jwt.issuers import Issuers
+from headgate_server.auth.jwt.jws import TokenError
+from headgate_server.config.jwt import JwtSettings
 
 EXAMPLES = int(os.environ.get("HEADGATE_TEST_TOKENS", "600"))
 # It calls EdDSA by a newer name.

@@ -10,14 +10,14 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from headgate_server.metrics import Metrics
-from headgate_server.reply import Fields
-from headgate_server.request import Request
-from headgate_server.serving.connection import Connection
-from headgate_server.serving.heads import Heads
-from headgate_server.serving.idle import IdleConnections
-from headgate_server.serving.inbox import Answer, Inbox
-from headgate_server.serving.limits import Limits
+from headgate_server.http.parsed_request import Request
+from headgate_server.http.response import Fields
+from headgate_server.serving.batch import Answer, Inbox
+from headgate_server.serving.connection_limits import Limits
+from headgate_server.serving.head_memory import Heads
+from headgate_server.serving.http_protocol import Connection
+from headgate_server.serving.idle_connections import IdleConnections
+from headgate_server.telemetry.metrics import Metrics
 
 LIMITS = Limits(10, 30, 30, 180, 0)
 

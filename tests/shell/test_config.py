@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from headgate_shell.person.colours import STYLES
-from headgate_shell.person.config import Config, config_path, read_config
-from headgate_shell.person.history import RedactedHistory
-from headgate_shell.person.prompt import prompt_text
+from headgate_shell.interactive.config import Config, config_path, read_config
+from headgate_shell.interactive.history import RedactedHistory
+from headgate_shell.interactive.lexer import STYLES
+from headgate_shell.interactive.prompt import prompt_text
 from headgate_shell.session import Session
 
 

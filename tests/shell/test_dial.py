@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from headgate_shell.proxy import Proxy, from_environment
-from headgate_shell.server import CannotReach
+from headgate_shell.backends.base import CannotReach
+from headgate_shell.backends.http1 import NotHttp, exchange
+from headgate_shell.backends.proxy import Proxy, from_environment
 from headgate_shell.session import Session
-from headgate_shell.wire import NotHttp, exchange
 
 
 class Canned:

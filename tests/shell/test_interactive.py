@@ -14,9 +14,9 @@ from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
 from harness import Server, free_port, poll_until
-from headgate_shell.person.history import kept
-from headgate_shell.person.interactive import _show as show
-from headgate_shell.person.interactive import interact
+from headgate_shell.interactive.history import kept
+from headgate_shell.interactive.loop import _show as show
+from headgate_shell.interactive.loop import interact
 from headgate_shell.session import Session
 
 

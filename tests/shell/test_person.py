@@ -7,12 +7,12 @@ from prompt_toolkit.document import Document
 
 from harness import Server, poll_until
 from headgate_grammar import redact
-from headgate_shell.person.colours import STYLES, InfluxqlLexer
-from headgate_shell.person.entry import complete
-from headgate_shell.person.names import Names
-from headgate_shell.person.prompt import prompt_text, toolbar
-from headgate_shell.person.questions import loss
-from headgate_shell.person.suggestions import suggestions
+from headgate_shell.interactive.completion import suggestions
+from headgate_shell.interactive.completion_names import Names
+from headgate_shell.interactive.confirmations import loss
+from headgate_shell.interactive.key_bindings import complete
+from headgate_shell.interactive.lexer import STYLES, InfluxqlLexer
+from headgate_shell.interactive.prompt import prompt_text, toolbar
 from headgate_shell.session import Session
 
 

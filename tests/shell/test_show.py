@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from headgate_shell.numbers import Number
-from headgate_shell.server import Response
+from headgate_shell.backends.base import Response
+from headgate_shell.output.numbers import Number
+from headgate_shell.output.render import shown
+from headgate_shell.output.tabwriter import aligned
 from headgate_shell.session import Session
-from headgate_shell.show import shown
-from headgate_shell.tabwriter import aligned
 
 USERS: dict[str, Any] = {
     "statement_id": 0,

@@ -4,15 +4,15 @@ from typing import Any
 
 import pytest
 
-from headgate_shell.commands import is_command, run_command
-from headgate_shell.importing import import_file
-from headgate_shell.insert import points
-from headgate_shell.person.entry import complete
-from headgate_shell.person.history import kept
-from headgate_shell.server import Points, Response
+from headgate_shell.backends.base import Points, Response
+from headgate_shell.commands.dispatch import is_command, run_command
+from headgate_shell.commands.import_file import import_file
+from headgate_shell.commands.insert import points
+from headgate_shell.go_space import SPACE, arguments, fields, trim
+from headgate_shell.interactive.history import kept
+from headgate_shell.interactive.key_bindings import complete
+from headgate_shell.output.tables import csv_text
 from headgate_shell.session import Session
-from headgate_shell.space import SPACE, arguments, fields, trim
-from headgate_shell.tables import csv_text
 from headgate_shell.terminal import Terminal
 
 # What influx 1.6.7 took for white space when it was tried, and what Python takes beyond that.

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from harness import ROOT, Server, poll_until
+from headgate.store import _line as audit_line
 from headgate_engine import EVERYBODY, AuditRecord, Engine, Passwords, SqliteStore
-from headgate_shell.storefile import _line as audit_line
 
 # Of InfluxDB 1.6.7.
 META = bytes.fromhex("0800100118a4c2d0d78aa9a0b25d380040004800")

@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 from prompt_toolkit.document import Document
 
 from headgate_grammar import parse, quote_identifier
-from headgate_grammar.users import SetPassword, ShowGrants
-from headgate_shell.person.names import Names
-from headgate_shell.person.prompt import Suggestions, prompt_text, toolbar
-from headgate_shell.person.suggestions import suggestions
-from headgate_shell.person.unknown import with_user_names
-from headgate_shell.server import Response
+from headgate_grammar.ast.users import SetPassword, ShowGrants
+from headgate_shell.backends.base import Response
+from headgate_shell.interactive.completion import suggestions
+from headgate_shell.interactive.completion_names import Names
+from headgate_shell.interactive.prompt import Suggestions, prompt_text, toolbar
+from headgate_shell.interactive.unknown_user import with_user_names
+from headgate_shell.output.control_characters import visible, visible_json, visible_lines
+from headgate_shell.output.render import shown
 from headgate_shell.session import Session
-from headgate_shell.show import shown
 from headgate_shell.statements import set_password, show_grants
 from headgate_shell.terminal import CommandFailed
-from headgate_shell.visible import visible, visible_json, visible_lines
 from shell_program import HEADGATE
 
 STEERING = "a\x1b]0;pwn\x07\x9b31m\x7f\u202e\u2066\u2028\udc9b\r"

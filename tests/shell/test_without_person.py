@@ -11,9 +11,9 @@ import jwt
 import pytest
 
 from harness import Server, free_port
-from headgate_shell.insert import points
-from headgate_shell.layouts import markdown_text, table_text, vertical_text
-from headgate_shell.server import Points, Response
+from headgate_shell.backends.base import Points, Response
+from headgate_shell.commands.insert import points
+from headgate_shell.output.layouts import markdown_text, table_text, vertical_text
 from headgate_shell.session import Session
 from influxd_program import Influxd
 from shell_program import LOGIN, shell

@@ -1,10 +1,10 @@
 """Results as the bytes of an answer, in the format that the client asks for."""
 
-from headgate_server.formats.accept import format_for
-from headgate_server.formats.answer import Answer, Format, SeveralStatements, Splice
-from headgate_server.formats.csv_format import Csv
-from headgate_server.formats.json_format import Json
-from headgate_server.formats.msgpack_format import MessagePack
+from headgate_server.formats.base import Answer, Format, SeveralStatements, Splice
+from headgate_server.formats.csv import Csv
+from headgate_server.formats.json import Json
+from headgate_server.formats.msgpack import MessagePack
+from headgate_server.formats.negotiation import format_for
 
 __all__ = [
     "Answer",

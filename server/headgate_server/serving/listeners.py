@@ -8,7 +8,7 @@ import stat
 from contextlib import suppress
 from dataclasses import dataclass
 
-from headgate_server.settings import Settings
+from headgate_server.config.settings import Settings
 
 _BACKLOG = 2048
 _LONGEST_PATH = 107  # bytes of a unix socket on Linux

@@ -15,14 +15,15 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
-from headgate_server import logs, metrics
-from headgate_server.configuration import ConfigurationError
+from headgate_server.config.loader import ConfigurationError
+from headgate_server.config.settings import Settings
 from headgate_server.serving.listeners import Listeners
-from headgate_server.serving.stacks import held_back
+from headgate_server.serving.thread_stacks import held_back
 from headgate_server.serving.tls import CertificateError
 from headgate_server.serving.worker import GRACE_SECONDS, work
-from headgate_server.settings import Settings
-from headgate_server.validation import configure_again
+from headgate_server.telemetry import logging as logs
+from headgate_server.telemetry import metrics
+from headgate_server.validation.configuration import configure_again
 
 # Started anew, not forked: a store's connections must not cross a fork.
 _SPAWN = multiprocessing.get_context("spawn")

@@ -13,20 +13,20 @@ from typing import Any, NoReturn, cast
 
 import uvicorn
 
-from headgate_server import logs
 from headgate_server.app import Application
-from headgate_server.configuration import ConfigurationError
-from headgate_server.serving.connection import Connection
-from headgate_server.serving.heads import Heads
-from headgate_server.serving.idle import IdleConnections
-from headgate_server.serving.inbox import Inbox
-from headgate_server.serving.limits import Limits
+from headgate_server.config.loader import ConfigurationError
+from headgate_server.config.settings import Settings
+from headgate_server.serving.batch import Inbox
+from headgate_server.serving.connection_limits import Limits
+from headgate_server.serving.head_memory import Heads
+from headgate_server.serving.http_protocol import Connection
+from headgate_server.serving.idle_connections import IdleConnections
 from headgate_server.serving.listeners import Listeners
-from headgate_server.serving.stacks import show_stacks
+from headgate_server.serving.thread_stacks import show_stacks
 from headgate_server.serving.tls import Certificate, CertificateError
-from headgate_server.serving.websocket import WebSocketConnection
-from headgate_server.settings import Settings
-from headgate_server.validation import configure_again
+from headgate_server.serving.websocket_protocol import WebSocketConnection
+from headgate_server.telemetry import logging as logs
+from headgate_server.validation.configuration import configure_again
 
 # How long a request may take on when the server ends.
 GRACE_SECONDS = 30

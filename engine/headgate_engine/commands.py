@@ -1,0 +1,101 @@
+"""The rules of users, grants and databases, written once, over a transaction of any store.
+
+They are InfluxDB 1.8's (services/meta) where the README does not say otherwise.
+"""
+
+from headgate_engine.errors import DatabaseNotFound, LastAdmin, UserExists, UserNotFound
+from headgate_engine.model.database import Database, check_name
+from headgate_engine.model.retention_policy import check_same, retention_policy
+from headgate_engine.model.user import User
+from headgate_engine.stores.base import Tx
+from headgate_grammar import PolicyOptions, Privilege
+
+
+def create_user(tx: Tx, name: str, hash: str, admin: bool) -> None:
+    """Raises UserExists."""
+    if tx.user(name) is not None:
+        raise UserExists
+    tx.add_user(name, hash, admin)
+
+
+def drop_user(tx: Tx, name: str, *, keep_last_admin: bool) -> None:
+    """Raises UserNotFound, LastAdmin."""
+    user = _user(tx, name)
+    if keep_last_admin:
+        _check_not_last(tx, user)
+    tx.drop_user(user)
+
+
+def set_hash(tx: Tx, name: str, hash: str) -> None:
+    """Raises UserNotFound."""
+    user = _user(tx, name)
+    tx.put_user(user, hash=hash, admin=user.admin)
+
+
+def grant_admin(tx: Tx, name: str) -> None:
+    """Raises UserNotFound."""
+    user = _user(tx, name)
+    tx.put_user(user, hash=user.hash, admin=True)
+
+
+def revoke_admin(tx: Tx, name: str, *, keep_last_admin: bool) -> None:
+    """Takes the admin flag; grants on databases stay. Raises UserNotFound, LastAdmin."""
+    user = _user(tx, name)
+    if keep_last_admin:
+        _check_not_last(tx, user)
+    tx.put_user(user, hash=user.hash, admin=False)
+
+
+def grant(tx: Tx, name: str, database: str, privilege: Privilege) -> None:
+    """Replaces what the user had on the database. Raises UserNotFound, DatabaseNotFound."""
+    user = _user(tx, name)
+    tx.put_grant(user, _database(tx, database), privilege)
+
+
+def revoke(tx: Tx, name: str, database: str, privilege: Privilege) -> None:
+    """Takes *privilege* away; NO PRIVILEGES stays as a row, also where nothing had been granted.
+
+    Raises UserNotFound, DatabaseNotFound.
+    """
+    user = _user(tx, name)
+    left = user.grants.get(database, Privilege.NONE) & ~privilege
+    tx.put_grant(user, _database(tx, database), left)
+
+
+def create_database(tx: Tx, name: str, options: PolicyOptions | None) -> None:
+    """Does nothing if it is there with the same policy. Raises InvalidName, PolicyError."""
+    check_name(name)
+    if options is not None and options.name:
+        check_name(options.name)
+    policy = retention_policy(options)
+    existing = tx.database(name)
+    if existing is None:
+        tx.add_database(name, policy)
+    elif options is not None:
+        check_same(existing.policy, options)
+
+
+def drop_database(tx: Tx, name: str) -> None:
+    """Does nothing if there is none of that name."""
+    database = tx.database(name)
+    if database is not None:
+        tx.drop_database(database)
+
+
+def _user(tx: Tx, name: str) -> User:
+    user = tx.user(name)
+    if user is None:
+        raise UserNotFound
+    return user
+
+
+def _database(tx: Tx, name: str) -> Database:
+    database = tx.database(name)
+    if database is None:
+        raise DatabaseNotFound(name)
+    return database
+
+
+def _check_not_last(tx: Tx, user: User) -> None:
+    if user.admin and tx.admins() == 1:
+        raise LastAdmin

@@ -1,0 +1,1 @@
+"""Users, databases, results: frozen values."""

@@ -1,0 +1,31 @@
+"""The catalogue's entries: a database, and which names it may have."""
+
+from dataclasses import dataclass
+
+from headgate_engine.errors import InvalidName, NameTooLong
+from headgate_engine.model.retention_policy import RetentionPolicy
+
+_LONGEST = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A database as the store holds it. *id* is never used twice."""
+
+    id: str
+    name: str
+    policy: RetentionPolicy
+
+
+def check_name(name: str) -> None:
+    """Raises InvalidName or NameTooLong, by the rules of InfluxDB's meta.ValidName."""
+    if name in ("", ".", "..") or "/" in name or "\\" in name or not _printable(name):
+        raise InvalidName
+    if len(name.encode()) > _LONGEST:
+        raise NameTooLong
+
+
+def _printable(name: str) -> bool:
+    # Go's unicode.IsPrint and Python's isprintable agree: letters, marks, numbers, punctuation,
+    # symbols and the ASCII blank.
+    return name.isprintable()

@@ -1,0 +1,208 @@
+"""What a statement needs, and whether a user has it. No store, no I/O."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from headgate_engine.model.user import User
+from headgate_grammar import (
+    AlterRetentionPolicy,
+    CreateContinuousQuery,
+    CreateDatabase,
+    CreateRetentionPolicy,
+    CreateSubscription,
+    CreateUser,
+    Delete,
+    DropContinuousQuery,
+    DropDatabase,
+    DropMeasurement,
+    DropRetentionPolicy,
+    DropSeries,
+    DropShard,
+    DropSubscription,
+    DropUser,
+    Explain,
+    Grant,
+    GrantAdmin,
+    KillQuery,
+    Privilege,
+    Revoke,
+    RevokeAdmin,
+    Select,
+    SetPassword,
+    ShowContinuousQueries,
+    ShowDatabases,
+    ShowDiagnostics,
+    ShowFieldKeyCardinality,
+    ShowFieldKeys,
+    ShowGrants,
+    ShowMeasurementCardinality,
+    ShowMeasurements,
+    ShowQueries,
+    ShowRetentionPolicies,
+    ShowSeries,
+    ShowSeriesCardinality,
+    ShowShardGroups,
+    ShowShards,
+    ShowStats,
+    ShowSubscriptions,
+    ShowTagKeyCardinality,
+    ShowTagKeys,
+    ShowTagValues,
+    ShowTagValuesCardinality,
+    ShowUsers,
+    Source,
+    Statement,
+    Subquery,
+    databases,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A privilege on a database, or the admin flag where *admin* is set."""
+
+    privilege: Privilege = Privilege.NONE
+    database: str = ""
+    admin: bool = False
+
+    def __str__(self) -> str:
+        if self.admin:
+            return "admin privilege"
+        return f"{self.privilege} on {self.database}"
+
+
+ADMIN = Need(admin=True)
+# Looked up: Python takes a microsecond for `&` of two flags.
+_COVERS = [[granted & needed == needed for needed in range(4)] for granted in range(4)]
+
+Needs = tuple[Need, ...]
+
+
+def needs(statement: Statement, database: str) -> Needs:
+    """What *statement* needs of a user who is no admin, in the order in which InfluxDB names it.
+
+    *database* is the request's, for what names none.
+    """
+    match statement:
+        case CreateUser() | DropUser() | SetPassword() | ShowUsers() | ShowGrants():
+            return (ADMIN,)
+        case Grant() | Revoke() | GrantAdmin() | RevokeAdmin():
+            return (ADMIN,)
+        case CreateDatabase() | DropDatabase():
+            return (ADMIN,)
+        case CreateRetentionPolicy() | AlterRetentionPolicy() | DropMeasurement() | DropShard():
+            return (ADMIN,)
+        case CreateSubscription() | DropSubscription() | ShowSubscriptions() | KillQuery():
+            return (ADMIN,)
+        case ShowShards() | ShowShardGroups() | ShowStats() | ShowDiagnostics():
+            return (ADMIN,)
+        case ShowDatabases():
+            return ()
+        case Select():
+            return _select(statement, database)
+        case Explain(select):
+            return _select(select, database)
+        case CreateContinuousQuery():
+            return _continuous_query(statement)
+        case Delete() | DropSeries():
+            return (_write(database),)
+        case DropRetentionPolicy(_, named) | DropContinuousQuery(_, named):
+            return (_write(named),)
+        case ShowContinuousQueries() | ShowQueries():
+            return (_read(database),)
+        case ShowRetentionPolicies(named):
+            return (_read(named or database),)
+        case ShowMeasurements(named, measurement):
+            sources = (measurement,) if measurement is not None else ()
+            return _own_and_named(named or database, sources)
+        case ShowSeries(named, sources) | ShowFieldKeys(named, sources):
+            return _own_and_named(named or database, sources)
+        case ShowTagKeys(named, sources) | ShowTagValues(_, named, sources):
+            return _own_and_named(named or database, sources)
+        case ShowSeriesCardinality() | ShowMeasurementCardinality() if not statement.exact:
+            return _own_and_named(statement.database or database, statement.sources)
+        case ShowSeriesCardinality() | ShowMeasurementCardinality():
+            return _cardinality(statement.sources, statement.database or database)
+        case ShowFieldKeyCardinality() | ShowTagKeyCardinality() | ShowTagValuesCardinality():
+            return _cardinality(statement.sources, statement.database or database)
+
+
+def allows(user: User, need: Need) -> bool:
+    """Whether *user* has what *need* asks for."""
+    if user.admin:
+        return True
+    if need.admin:
+        return False
+    return covers(user.grants.get(need.database, Privilege.NONE), need.privilege)
+
+
+def covers(granted: Privilege, needed: Privilege) -> bool:
+    """Whether who has *granted* has *needed*."""
+    return _COVERS[granted][needed]
+
+
+def changes(statement: Statement) -> bool:
+    """Whether *statement* changes something, so that InfluxDB warns of it in a GET request.
+
+    It does not warn of DELETE.
+    """
+    match statement:
+        case Select(target=target):
+            return target is not None
+        case Delete() | Explain():
+            return False
+        case _:
+            return not type(statement).__name__.startswith("Show")
+
+
+def reads(statement: Statement) -> bool:
+    """Returns whether *statement* changes nothing, so that it may be executed twice."""
+    match statement:
+        case Select(target=target):
+            return target is None
+        case Explain():
+            return True
+        case _:
+            return type(statement).__name__.startswith("Show")
+
+
+def _read(database: str) -> Need:
+    return Need(Privilege.READ, database)
+
+
+def _write(database: str) -> Need:
+    return Need(Privilege.WRITE, database)
+
+
+def _select(select: Select, database: str) -> Needs:
+    """READ for every measurement, then WRITE for what is written; subqueries like the whole."""
+    found: list[Need] = []
+    for source in select.sources:
+        if isinstance(source, Subquery):
+            found.extend(_select(source.select, database))
+        else:
+            found.append(_read(source.database or database))
+    if select.target is not None:
+        found.append(_write(select.target.database or database))
+    return _once(found)
+
+
+def _continuous_query(statement: CreateContinuousQuery) -> Needs:
+    """As its SELECT, run on its database: InfluxDB asks for less (cq-source-unchecked)."""
+    return _once([_read(statement.database), *_select(statement.select, statement.database)])
+
+
+def _own_and_named(own: str, sources: Iterable[Source]) -> Needs:
+    """READ on *own*, and on what FROM names: InfluxDB does not look at that."""
+    named = (database for database in databases(tuple(sources)) if database)
+    return _once([_read(own), *map(_read, named)])
+
+
+def _cardinality(sources: Iterable[Source], own: str) -> Needs:
+    """READ where FROM says, else on *own*: InfluxDB asks for nothing without FROM."""
+    found = [_read(named or own) for named in databases(tuple(sources))]
+    return _once(found or [_read(own)])
+
+
+def _once(found: Iterable[Need]) -> Needs:
+    return tuple(dict.fromkeys(found))

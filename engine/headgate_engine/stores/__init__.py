@@ -1,0 +1,1 @@
+"""Stores of users and grants: the contract, and its implementations."""

@@ -1,0 +1,103 @@
+"""The audit as a file for whoever collects logs: JSON, an object a line."""
+
+import errno
+import fcntl
+import json
+import os
+import stat
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import asdict
+
+from headgate_engine.stores.base import AuditRecord
+
+# Not to wait for a reader, should it be a pipe. A symbolic link is looked at first.
+_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
+
+
+class AuditFile:
+    """Opened anew for each use, so it can be moved away at any time. Made for its owner only."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = path
+
+    def append(self, records: Iterable[AuditRecord]) -> None:
+        """Appends *records*, all or none, and makes them durable. Raises OSError."""
+        text = "".join(f"{json_line(record)}\n" for record in records).encode()
+        file = _opened(self.path, os.O_CREAT)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            size = os.fstat(file).st_size
+            try:
+                _write(file, text)
+                os.fsync(file)
+            except OSError:
+                # Half a line would spoil the next one.
+                with suppress(OSError):
+                    os.ftruncate(file, size)
+                raise
+        finally:
+            os.close(file)
+
+    def check(self) -> None:
+        """Raises OSError if `append` could not write. Creates nothing."""
+        try:
+            os.close(_opened(self.path))
+        except FileNotFoundError:
+            if os.path.islink(self.path):
+                raise
+            folder = os.path.dirname(os.path.abspath(self.path))
+            if not os.path.isdir(folder):
+                raise
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), folder) from None
+
+
+def _opened(path: str | os.PathLike[str], create: int = 0) -> int:
+    """A descriptor of the regular file *path*. Raises OSError."""
+    try:
+        file = os.open(path, _FLAGS | create, 0o600)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        file = _opened_by_link(path)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    return file
+
+
+def _opened_by_link(path: str | os.PathLike[str]) -> int:
+    """The same behind a symbolic link, if it is root's or this user's and its file is there.
+
+    Another user could choose by a link which file is created or written. The link is opened, so
+    that none can take its place between the look at its owner and its use.
+    """
+    link = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if os.fstat(link).st_uid not in (0, os.geteuid()):
+            raise OSError(errno.ELOOP, "it is a symbolic link of another user", str(path))
+        target = os.readlink(b"", dir_fd=link)
+    finally:
+        os.close(link)
+    target = os.path.join(os.path.dirname(os.fsencode(path)), target)
+    try:
+        return os.open(target, _FLAGS)
+    except FileNotFoundError:
+        reason = "it is a symbolic link to a file that does not exist"
+        raise FileNotFoundError(errno.ENOENT, reason, str(path)) from None
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            reason = "it is a symbolic link to a symbolic link"
+            raise OSError(errno.ELOOP, reason, str(path)) from None
+        raise
+
+
+def json_line(record: AuditRecord) -> str:
+    """*record* as a JSON object with its fields' names."""
+    return json.dumps(asdict(record))
+
+
+def _write(file: int, text: bytes) -> None:
+    while text:
+        text = text[os.write(file, text) :]

@@ -1,0 +1,243 @@
+"""A store in memory, for tests and for programs that keep nothing."""
+
+import threading
+import time
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from headgate_engine.model.database import Database
+from headgate_engine.model.retention_policy import RetentionPolicy
+from headgate_engine.model.user import Account, User
+from headgate_engine.stores.base import (
+    KEPT_DROPPED_SECONDS,
+    KEPT_LOGINS,
+    Audit,
+    AuditRecord,
+    Change,
+    KnownLogin,
+    Moment,
+    Refused,
+    Tx,
+)
+from headgate_grammar import Privilege
+
+T = TypeVar("T")
+
+
+@dataclass
+class _State:
+    """Everything at one revision. A transaction works on a copy, and putting it back commits."""
+
+    users: dict[str, User] = field(default_factory=dict)
+    databases: dict[str, Database] = field(default_factory=dict)
+    grants: dict[tuple[str, str], Privilege] = field(default_factory=dict)
+    identities: dict[tuple[str, str], str] = field(default_factory=dict)
+    dropped_at: dict[tuple[str, str], float] = field(default_factory=dict)
+    last_id: int = 0
+    keys: list[str] = field(default_factory=list)
+
+    def copy(self) -> "_State":
+        return _State(
+            dict(self.users),
+            dict(self.databases),
+            dict(self.grants),
+            dict(self.identities),
+            dict(self.dropped_at),
+            self.last_id,
+            keys=[],
+        )
+
+    def new_id(self) -> str:
+        self.last_id += 1
+        return str(self.last_id)
+
+    # ---- Tx
+
+    def identified(self, issuer: str, subject: str) -> User | None:
+        id = self.identities.get((issuer, subject))
+        return next((self.user(user.name) for user in self.users.values() if user.id == id), None)
+
+    def dropped(self, issuer: str, subject: str) -> float | None:
+        return self.dropped_at.get((issuer, subject))
+
+    def bound(self, user: User) -> bool:
+        return user.id in self.identities.values()
+
+    def bind(self, user: User, issuer: str, subject: str) -> None:
+        self.identities[issuer, subject] = user.id
+        self.keys.append(f"user:{user.name}")
+
+    def user(self, name: str) -> User | None:
+        user = self.users.get(name)
+        if user is None:
+            return None
+        grants = {
+            database.name: self.grants[user.id, database.id]
+            for database in self.databases.values()
+            if (user.id, database.id) in self.grants
+        }
+        return replace(user, grants=MappingProxyType(grants))
+
+    def add_user(self, name: str, hash: str, admin: bool) -> None:
+        self.users[name] = User(self.new_id(), name, hash, admin, MappingProxyType({}))
+        self.keys.append(f"user:{name}")
+
+    def put_user(self, user: User, *, hash: str, admin: bool) -> None:
+        self.users[user.name] = replace(self.users[user.name], hash=hash, admin=admin)
+        self.keys.append(f"user:{user.name}")
+
+    def drop_user(self, user: User) -> None:
+        del self.users[user.name]
+        bound = [key for key, id in self.identities.items() if id == user.id]
+        if bound:
+            now = time.time()
+            oldest = now - KEPT_DROPPED_SECONDS
+            kept = {key: at for key, at in self.dropped_at.items() if at >= oldest}
+            self.dropped_at = kept | {key: max(now, kept.get(key, now)) for key in bound}
+        for key in bound:
+            del self.identities[key]
+        self.keys.append(f"user:{user.name}")
+
+    def admins(self) -> int:
+        return sum(user.admin for user in self.users.values())
+
+    def empty(self) -> bool:
+        return not self.users
+
+    def put_grant(self, user: User, database: Database, privilege: Privilege) -> None:
+        self.grants[user.id, database.id] = privilege
+        self.keys.append(f"user:{user.name}")
+
+    def database(self, name: str) -> Database | None:
+        return self.databases.get(name)
+
+    def add_database(self, name: str, policy: RetentionPolicy) -> None:
+        self.databases[name] = Database(self.new_id(), name, policy)
+        self.keys.append(f"database:{name}")
+
+    def drop_database(self, database: Database) -> None:
+        del self.databases[database.name]
+        self.keys.append(f"database:{database.name}")
+
+
+class _Forgetful:
+    """A moment of a store that is quick enough as it is."""
+
+    def made(self, key: Hashable) -> object | None:
+        return None
+
+    def keep_made(self, key: Hashable, made: object) -> None:
+        pass
+
+
+class MemoryStore:
+    """Keeps the promises of Store as long as the process lives."""
+
+    def __init__(self) -> None:
+        self._state = _State()
+        self._audit: list[AuditRecord] = []
+        self._changes: list[Change] = []
+        self._logins: dict[tuple[str, str, str], KnownLogin] = {}
+        self._changed = threading.Condition()
+
+    def transact(self, change: Callable[[Tx], T], audit: Audit) -> tuple[T, int]:
+        with self._changed:
+            state = self._state.copy()
+            result = change(state)
+            if not state.keys:
+                return result, self._revision
+            revision = self._revision + 1
+            now = datetime.now(UTC).isoformat(timespec="microseconds")
+            self._append(revision, now, audit.actor, audit.address, audit.statement, "ok", 1)
+            self._changes.append(Change(revision, tuple(state.keys)))
+            self._state = state
+            self._changed.notify_all()
+            return result, revision
+
+    def moment(self) -> AbstractContextManager[Moment]:
+        return nullcontext(_Forgetful())
+
+    def user(self, name: str) -> User | None:
+        return self._state.user(name)
+
+    def gather(self, names: Sequence[str]) -> None:
+        """Nothing: all are here."""
+
+    def identified(self, issuer: str, subject: str) -> User | None:
+        return self._state.identified(issuer, subject)
+
+    def dropped(self, issuer: str, subject: str) -> float | None:
+        return self._state.dropped(issuer, subject)
+
+    def users(self, after: str = "", limit: int = 1000) -> Sequence[Account]:
+        accounts = [
+            Account(user.id, user.name, user.admin)
+            for user in self._state.users.values()
+            if int(user.id) > int(after or 0)
+        ]
+        return accounts[:limit]
+
+    def empty(self) -> bool:
+        return self._state.empty()
+
+    def admins(self) -> int:
+        return self._state.admins()
+
+    def database(self, name: str) -> Database | None:
+        return self._state.database(name)
+
+    def databases(self) -> Sequence[Database]:
+        return list(self._state.databases.values())
+
+    @property
+    def _revision(self) -> int:
+        return len(self._changes)
+
+    def _append(self, *fields: Any) -> None:
+        newest = self._audit[-1].id if self._audit else 0
+        self._audit.append(AuditRecord(newest + 1, *fields))
+
+    def audit(self, since: int = 0, limit: int = 1000) -> Sequence[AuditRecord]:
+        return [record for record in self._audit if record.id > since][:limit]
+
+    def record(self, refused: Sequence[Refused]) -> None:
+        with self._changed:
+            for it in refused:
+                self._append(0, it.time, it.actor, it.address, it.statement, it.outcome, it.count)
+
+    def forget(self, before: str) -> None:
+        with self._changed:
+            self._audit[:-1] = [record for record in self._audit[:-1] if record.time >= before]
+
+    def remember_logins(self, logins: Sequence[KnownLogin]) -> None:
+        with self._changed:
+            for login in logins:
+                key = (login.user_id, login.network, login.mark)
+                known = self._logins.get(key)
+                if known is None or known.seen < login.seen:
+                    self._logins[key] = login
+            newest = self.known_logins(KEPT_LOGINS)
+            self._logins = {(it.user_id, it.network, it.mark): it for it in newest}
+
+    def known_logins(self, limit: int) -> Sequence[KnownLogin]:
+        there = {user.id for user in self._state.users.values()}
+        logins = [login for login in self._logins.values() if login.user_id in there]
+        return sorted(logins, key=lambda login: login.seen, reverse=True)[:limit]
+
+    def changes(self, since: int) -> Sequence[Change] | None:
+        return self._changes[since:]
+
+    def wait(self, since: int, timeout: float) -> int:
+        with self._changed:
+            self._changed.wait_for(lambda: self._revision > since, timeout)
+            return self._revision
+
+    def fence(self) -> int:
+        return self._revision
+
+    def close(self) -> None:
+        """Nothing to give back."""

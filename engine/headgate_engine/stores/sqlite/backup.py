@@ -1,0 +1,57 @@
+"""A copy of a store in one file, as it is at one moment."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import apsw
+
+from headgate_engine.errors import StoreError
+from headgate_engine.stores.sqlite.connection import open_file
+
+# What comes after it is another history: the mark in a side file does not hold for it.
+NEW_EPOCH = "UPDATE meta SET epoch = lower(hex(randomblob(16)))"
+
+
+def copy(source: apsw.Connection, to: Path) -> None:
+    """Writes all that *source* holds at one moment to the new file *to*, mode 0600. Raises
+    StoreError.
+    """
+    try:
+        handle, unfinished = tempfile.mkstemp(prefix=f"{to.name}.new.", dir=to.parent)
+        os.close(handle)
+        try:
+            target = open_file(Path(unfinished))
+            try:
+                with target.backup("main", source, "main") as backup:
+                    # In one step: between two, each change of somebody else begins it anew.
+                    backup.step(-1)
+                target.execute(NEW_EPOCH)
+                # One file, whatever the source is: there is no second one to forget.
+                target.execute("PRAGMA journal_mode = DELETE").fetchall()
+            finally:
+                target.close()
+            _sync_file(unfinished)
+            os.link(unfinished, to)
+        finally:
+            os.unlink(unfinished)
+        sync_folder(to.parent)
+    except FileExistsError:
+        raise StoreError(f"cannot copy to {to}: it is there already") from None
+    except OSError as error:
+        raise StoreError(f"cannot copy to {to}: {error.strerror}") from None
+    except apsw.Error as error:
+        raise StoreError(f"cannot copy to {to}: {error}") from None
+
+
+def _sync_file(path: str) -> None:
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

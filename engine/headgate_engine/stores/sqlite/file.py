@@ -1,0 +1,233 @@
+"""The file of a SQLite store: made whole or not at all, and opened only if it is one of ours.
+
+A store that vanished must never come back empty: the first stranger could make himself its
+administrator.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import apsw
+
+from headgate_engine.errors import StoreError
+from headgate_engine.stores.sqlite.backup import copy, sync_folder
+from headgate_engine.stores.sqlite.connection import connect, open_file, refused, said
+from headgate_engine.stores.sqlite.foreign_files import known_format
+from headgate_engine.stores.sqlite.revision_file import SideFile, side_path
+from headgate_engine.stores.sqlite.schema import APPLICATION_ID, MIGRATIONS, SCHEMA, VERSION
+
+
+def prepare(path: Path, *, create: bool = True) -> tuple[bool, int]:
+    """Makes sure that *path* is a store that can be written to.
+
+    Gives whether it had to be created, and from which version it was upgraded (0: it was not).
+    Raises StoreError if it is missing although there was one or *create* is false, or cannot be
+    used.
+    """
+    if not create and not path.exists():
+        raise StoreError(f"there is no store {path}")
+    created = _create_if_first(path)
+    if path.stat().st_size == 0:
+        raise StoreError(
+            f"store {path} is an empty file: put a backup in its place with"
+            " `headgate store restore`"
+        )
+    version = check_version(path)
+    connection = connect(path)
+    try:
+        if version < VERSION:
+            _upgrade(connection, path, version)
+        with connection:
+            # A real write, so that a read-only place is found now and not at the first REVOKE.
+            connection.execute("UPDATE meta SET rev = rev")
+    except apsw.Error as error:
+        raise refused(path, error) from None
+    finally:
+        connection.close()
+    return created, version if version < VERSION else 0
+
+
+def claim(path: Path, *, create: bool = True) -> tuple[SideFile, bool, int]:
+    """Prepares the store *path* and marks it as in use: `restore` and its like then refuse.
+
+    Returns the side file, which holds the mark until it is closed, and what `prepare` returns.
+    Raises StoreError, and OSError if the side file cannot be opened.
+    """
+    try:
+        side = SideFile(path) if side_path(path).exists() else None
+    except OSError:
+        # In a place that is read-only, the reason that the store itself has is the better one.
+        prepare(path, create=create)
+        raise
+    try:
+        if side is not None:
+            _share(path, side)
+        created, upgraded = prepare(path, create=create)
+        if side is None:
+            side = SideFile(path)
+            _share(path, side)
+            # Another file may have been put in place while nothing marked this one as in use.
+            prepare(path, create=False)
+    except BaseException:
+        if side is not None:
+            side.close()
+        raise
+    return side, created, upgraded
+
+
+def _share(path: Path, side: SideFile) -> None:
+    if not side.share():
+        raise StoreError(
+            f"store {path} is held by `headgate store restore` or `accept-rollback`:"
+            " start again when that command has ended"
+        )
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[SideFile]:
+    """Keeps all other processes from using the store *path*. Makes its side file if needed.
+
+    Raises StoreError if the store is in use, and OSError if the side file cannot be opened.
+    """
+    with closing(SideFile(path)) as side:
+        if not side.hold_alone():
+            raise StoreError(
+                f"store {path} is in use: stop the server, and any other program that has it open,"
+                " then try again"
+            )
+        yield side
+
+
+def check_mark(path: Path, connection: apsw.Connection, side: SideFile) -> None:
+    """Raises StoreError if the store is behind what its side file says was acknowledged."""
+    # The mark first: somebody else may go on meanwhile.
+    try:
+        epoch: str = connection.execute("SELECT epoch FROM meta").get
+        marked = side.marked(epoch)
+        revision: int = connection.execute("SELECT rev FROM meta").get
+    except apsw.Error as error:
+        raise refused(path, error) from None
+    if revision < marked:
+        raise StoreError(
+            f"store {path} is at revision {revision}, but {marked} was acknowledged: its -wal file"
+            " was cut or removed; put a backup in its place with `headgate store restore`, or go on"
+            " without these changes with `headgate store accept-rollback`"
+        )
+
+
+def _upgrade(connection: apsw.Connection, path: Path, version: int) -> None:
+    """From *version* to the one of today; a copy of what was stays as `<store>.v<version>`."""
+    old = path.with_name(f"{path.name}.v{version}")
+    try:
+        copy(connection, old)
+    except StoreError:
+        if not old.exists():  # else another process has made it, now or long ago
+            raise
+    # Only then the lock: nobody else may have done it meanwhile.
+    connection.execute("BEGIN IMMEDIATE")
+    with connection:
+        for step in range(connection.pragma("user_version"), VERSION):
+            connection.execute(MIGRATIONS[step]).fetchall()
+        connection.execute(f"PRAGMA user_version = {VERSION}").fetchall()
+    connection.execute("COMMIT")
+
+
+def faults(connection: apsw.Connection) -> list[str]:
+    """What is wrong in the file: a sentence each, at most a hundred."""
+    try:
+        found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(100)")]
+        loose = connection.execute("PRAGMA foreign_key_check").fetchall()
+    except apsw.Error as error:
+        return [str(error)]
+    sentences = [sentence for sentence in found if sentence != "ok"]
+    return sentences + [f"a row of {row[0]} belongs to nothing" for row in loose[:100]]
+
+
+def _create_if_first(path: Path) -> bool:
+    if path.exists():
+        return False
+    if not path.parent.is_dir():
+        raise StoreError(f"store {path}: there is no folder {path.parent}")
+    lock = side_path(path)
+    if lock.exists():
+        raise StoreError(
+            f"store {path} is gone, but {lock.name} says that there was one: put a backup in "
+            f"its place with `headgate store restore`, or remove {lock.name} to begin anew"
+        )
+    # Made under another name first: whoever is killed here leaves no half store behind.
+    try:
+        handle, unfinished = tempfile.mkstemp(prefix=f"{path.name}.new.", dir=path.parent)
+        os.close(handle)
+        try:
+            _fill(Path(unfinished))
+            try:
+                os.link(unfinished, path)
+            except FileExistsError:
+                return False  # another process was first
+        finally:
+            os.unlink(unfinished)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise StoreError(f"cannot create store {path}: {error.strerror}") from None
+    except apsw.Error as error:
+        raise refused(path, error) from None
+    return True
+
+
+def _fill(path: Path) -> None:
+    connection = open_file(path)
+    try:
+        connection.execute("PRAGMA synchronous = FULL").fetchall()
+        with connection:
+            connection.execute(SCHEMA).fetchall()
+    finally:
+        connection.close()
+
+
+def check_version(path: Path) -> int:
+    """Its schema's version. Raises StoreError for what is no store of ours, and changes nothing."""
+    try:
+        return _version(path)
+    except apsw.Error as error:
+        raise refused(path, error) from None
+
+
+def check_backup(path: Path) -> None:
+    """Raises StoreError if the file *path* is no store that can be restored from."""
+    try:
+        _version(path, write=False)
+    except apsw.Error as error:
+        raise no_backup(path, error) from None
+
+
+def no_backup(path: Path, error: apsw.Error) -> StoreError:
+    """Why nothing can be restored from *path*; the advice of `refused`, a restore, is of no use."""
+    damaged = isinstance(error, apsw.NotADBError | apsw.CorruptError)
+    reason = "it is damaged, or no store at all" if damaged else said(error) or str(error)
+    return StoreError(f"cannot restore from {path}: {reason}")
+
+
+def _version(path: Path, *, write: bool = True) -> int:
+    """The schema version of the store *path*.
+
+    Raises StoreError if the file is no store of this Headgate, apsw.Error if it cannot be read.
+    """
+    try:
+        with closing(open_file(path, write=write)) as connection:
+            application = connection.pragma("application_id")
+            version = connection.pragma("user_version")
+    except apsw.NotADBError:
+        if other := known_format(path):
+            raise StoreError(f"{path} is {other}, not a store of Headgate") from None
+        raise
+    if application != APPLICATION_ID:
+        raise StoreError(f"{path} is a SQLite database, but not a store of Headgate")
+    if not isinstance(version, int) or not 1 <= version <= VERSION:
+        raise StoreError(
+            f"store {path} has schema version {version}; this Headgate knows up to {VERSION}:"
+            " a newer Headgate made it, use that one"
+        )
+    return version

@@ -1,0 +1,33 @@
+"""Known logins in a SQLite store: written in batches, read, the oldest forgotten."""
+
+from collections.abc import Sequence
+
+import apsw
+
+from headgate_engine.stores.base import KEPT_LOGINS, KnownLogin
+
+# The user may have been dropped meanwhile, and a batch of another worker may be older.
+_REMEMBER = """
+INSERT INTO known_logins SELECT id, ?, ?, ? FROM users WHERE id = ?
+ON CONFLICT DO UPDATE SET seen = max(seen, excluded.seen)
+"""
+_FORGET = """
+DELETE FROM known_logins WHERE (user_id, network, mark) IN (
+    SELECT user_id, network, mark FROM known_logins ORDER BY seen DESC LIMIT -1 OFFSET ?
+)
+"""
+_NEWEST = "SELECT user_id, network, mark, seen FROM known_logins ORDER BY seen DESC LIMIT ?"
+
+
+def write_logins(connection: apsw.Connection, logins: Sequence[KnownLogin]) -> None:
+    """Adds *logins* or moves their `seen` forward; drops the oldest beyond 100,000."""
+    connection.executemany(
+        _REMEMBER, [(it.network, it.mark, it.seen, int(it.user_id)) for it in logins]
+    )
+    connection.execute(_FORGET, (KEPT_LOGINS,))
+
+
+def read_logins(connection: apsw.Connection, limit: int) -> list[KnownLogin]:
+    """At most *limit* logins, the newest first."""
+    rows = connection.execute(_NEWEST, (limit,))
+    return [KnownLogin(str(user_id), network, mark, seen) for user_id, network, mark, seen in rows]

@@ -1,0 +1,122 @@
+"""Whether a store can be opened, found without creating, upgrading or writing anything."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from urllib.parse import quote
+
+import apsw
+
+from headgate_engine.errors import StoreError
+from headgate_engine.stores.sqlite.connection import refused
+from headgate_engine.stores.sqlite.revision_file import SideFile, side_path
+from headgate_engine.stores.sqlite.schema import APPLICATION_ID, VERSION
+
+# https://www.sqlite.org/fileformat.html, section 1.3: the database header.
+_MAGIC = b"SQLite format 3\0"
+_HEADER_BYTES = 100
+_USER_VERSION = slice(60, 64)
+_APPLICATION_ID = slice(68, 72)
+
+
+def try_store(path: Path) -> None:
+    """Raises StoreError if a server could not open the store *path*, or could not create it."""
+    try:
+        if not path.exists():
+            _try_folder(path)
+            return
+        _try_header(path)
+        _try_mode(path)
+        _try_content(path)
+    except PermissionError:
+        raise refused(path, apsw.PermissionsError()) from None
+    except OSError as error:
+        name = error.filename or path
+        raise StoreError(f"cannot open store {name}: {error.strerror}") from None
+
+
+def _try_folder(path: Path) -> None:
+    """Of a store that is not there yet."""
+    if not path.parent.is_dir():
+        raise StoreError(f"store {path}: there is no folder {path.parent}")
+    lock = side_path(path)
+    if lock.exists():
+        raise StoreError(
+            f"store {path} is gone, but {lock.name} says that there was one: put a backup in "
+            f"its place with `headgate store restore`, or remove {lock.name} to begin anew"
+        )
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise StoreError(f"cannot create store {path}: Permission denied")
+
+
+def _try_header(path: Path) -> None:
+    with path.open("rb") as file:
+        header = file.read(_HEADER_BYTES)
+    if not header:
+        raise StoreError(
+            f"store {path} is an empty file: put a backup in its place with"
+            " `headgate store restore`"
+        )
+    if not header.startswith(_MAGIC) or len(header) < _HEADER_BYTES:
+        raise refused(path, apsw.NotADBError())
+    if int.from_bytes(header[_APPLICATION_ID]) != APPLICATION_ID:
+        raise StoreError(f"{path} is a SQLite database, but not a store of Headgate")
+    version = int.from_bytes(header[_USER_VERSION])
+    if not 1 <= version <= VERSION:
+        raise StoreError(
+            f"store {path} has schema version {version}; this Headgate knows up to {VERSION}:"
+            " a newer Headgate made it, use that one"
+        )
+
+
+def _try_mode(path: Path) -> None:
+    """SQLite needs all three of its files, and the right to create them."""
+    beside = (path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm"))
+    files = [one for one in (path, *beside, side_path(path)) if one.exists()]
+    writable = all(os.access(one, os.R_OK | os.W_OK) for one in files)
+    if not writable or not os.access(path.parent, os.W_OK | os.X_OK):
+        raise refused(path, apsw.ReadOnlyError())
+
+
+def _try_content(path: Path) -> None:
+    """Reads what a start reads, and compares it with the side file's mark."""
+    marked_by = SideFile(path) if side_path(path).exists() else None
+    try:
+        with tempfile.TemporaryDirectory(prefix="headgate-check-") as folder:
+            connection = _reader(path, Path(folder))
+            try:
+                epoch: str = connection.execute("SELECT epoch FROM meta").get
+                marked = marked_by.marked(epoch) if marked_by is not None else 0
+                revision: int = connection.execute("SELECT rev FROM meta").get
+                connection.execute("SELECT 1 FROM users LIMIT 1").fetchall()
+            finally:
+                connection.close()
+    except apsw.Error as error:
+        raise refused(path, error) from None
+    finally:
+        if marked_by is not None:
+            marked_by.close()
+    if revision < marked:
+        raise StoreError(
+            f"store {path} is at revision {revision}, but {marked} was acknowledged: its -wal file"
+            " was cut or removed; put a backup in its place with `headgate store restore`, or go on"
+            " without these changes with `headgate store accept-rollback`"
+        )
+
+
+def _reader(path: Path, folder: Path) -> apsw.Connection:
+    """A connection that creates no file beside the store: one left behind by another user would
+    keep the server out.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    index = path.with_name(f"{path.name}-shm")
+    logged = log.exists() and log.stat().st_size > 0
+    if logged and index.exists():
+        return apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    if logged:
+        for one in (path, log):
+            shutil.copy(one, folder)
+        return apsw.Connection(str(folder / path.name))
+    address = f"file:{quote(os.fsencode(path.absolute()))}?immutable=1"
+    return apsw.Connection(address, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)

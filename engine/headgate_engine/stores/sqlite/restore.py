@@ -1,0 +1,94 @@
+"""The ways back: a store from its backup, and going on with less than was acknowledged.
+
+Both need the store for themselves, and refuse while any process has it open.
+"""
+
+import os
+from contextlib import closing, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import apsw
+
+from headgate_engine.errors import StoreError
+from headgate_engine.stores.sqlite.backup import NEW_EPOCH, copy, sync_folder
+from headgate_engine.stores.sqlite.connection import connect, open_file, refused
+from headgate_engine.stores.sqlite.file import alone, check_backup, check_version, faults, no_backup
+from headgate_engine.stores.sqlite.revision_file import file_of, side_path
+
+_PARTS = ("", "-wal", "-shm")
+
+
+def restore(backup: str | os.PathLike[str], path: str | os.PathLike[str]) -> Path | None:
+    """Puts a copy of the store *backup* in place of *path*.
+
+    Returns where the file is now that was there before, None if there was none.
+    Raises StoreError, and changes nothing, if *backup* is no sound store, the copy cannot be made,
+    or any process has the store *path* open.
+    """
+    source, to = Path(backup), file_of(Path(path))
+    if not source.exists():
+        raise StoreError(f"there is no store {source}")
+    check_backup(source)
+    try:
+        if side_path(to).exists():
+            with alone(to):
+                pass  # before a large store is copied in vain
+        return _replace(source, to)
+    except OSError as error:
+        raise StoreError(f"cannot restore {to}: {error.strerror}") from None
+
+
+def _replace(source: Path, to: Path) -> Path | None:
+    fresh = to.with_name(to.name + ".restoring")
+    fresh.unlink(missing_ok=True)  # a restore that was killed left it behind
+    _copy(source, fresh)
+    try:
+        with alone(to) as side, side.held():
+            old = _set_aside(to) if to.exists() else None
+            os.rename(fresh, to)
+            sync_folder(to.parent)
+    finally:
+        fresh.unlink(missing_ok=True)
+    return old
+
+
+def _copy(source: Path, fresh: Path) -> None:
+    try:
+        with closing(open_file(source, write=False)) as connection:
+            if wrong := faults(connection):
+                raise StoreError(f"backup {source} is damaged: {wrong[0]}")
+            copy(connection, fresh)
+    except apsw.Error as error:
+        raise no_backup(source, error) from None
+
+
+def _set_aside(path: Path) -> Path:
+    """With its write-ahead log: on the new file it would be poison."""
+    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    old = path.with_name(f"{path.name}.before-{moment}")
+    for part in _PARTS:
+        with suppress(FileNotFoundError):
+            os.rename(f"{path}{part}", f"{old}{part}")
+    return old
+
+
+def accept_rollback(path: str | os.PathLike[str]) -> int:
+    """Takes the store *path* as it is, though more was acknowledged. Returns its revision.
+
+    Raises StoreError, also if any process has the store open.
+    """
+    store = Path(path)
+    if not store.exists():
+        raise StoreError(f"there is no store {store}")
+    check_version(store)
+    try:
+        with alone(store), closing(connect(store)) as connection:
+            with connection:
+                connection.execute(NEW_EPOCH)
+            revision: int = connection.execute("SELECT rev FROM meta").get
+    except apsw.Error as error:
+        raise refused(store, error) from None
+    except OSError as error:
+        raise StoreError(f"cannot open store {store}: {error.strerror}") from None
+    return revision

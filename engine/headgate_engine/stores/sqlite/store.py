@@ -1,0 +1,400 @@
+"""The embedded store: one SQLite file, shared by the worker processes of one machine.
+
+Readers never wait for writers. Writers queue at a lock on a side file, which the kernel grants in
+order (SQLite's own waiting is unfair). Connections belong to a process: make a store after fork.
+"""
+
+import json
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+
+from headgate_engine.errors import StoreError, Unavailable, Unknown
+from headgate_engine.model.database import Database
+from headgate_engine.model.user import Account, User
+from headgate_engine.stores.audit_file import AuditFile
+from headgate_engine.stores.base import Audit, AuditRecord, Change, KnownLogin, Moment, Refused, Tx
+from headgate_engine.stores.group_commit import Job, together
+from headgate_engine.stores.sqlite.audit import (
+    export,
+    forget,
+    read_audit,
+    record_change,
+    record_refused,
+    unexported,
+)
+from headgate_engine.stores.sqlite.backup import copy
+from headgate_engine.stores.sqlite.connection import close, connect, said
+from headgate_engine.stores.sqlite.file import check_mark, claim, faults
+from headgate_engine.stores.sqlite.known_logins import read_logins, write_logins
+from headgate_engine.stores.sqlite.read_cache import Seen
+from headgate_engine.stores.sqlite.transaction import (
+    SqliteTx,
+    count_admins,
+    read_database,
+    read_databases,
+    read_dropped,
+    read_identified,
+    read_user,
+    read_users,
+)
+
+T = TypeVar("T")
+
+_KEPT_CHANGES = 10_000
+_FAULTS = (StoreError, OSError, apsw.Error)  # of reading
+_POLL_SECONDS = 0.01
+
+
+class SqliteStore:
+    """Keeps the promises of Store in the file *path*, which is created if there never was one.
+
+    Every audit record is appended to *audit_file* too, before what it tells of is durable: what
+    cannot be recorded there is Unavailable.
+
+    Raises StoreError if the file cannot be used, or is missing and not to be *create*d. `created`
+    says whether it is new, `upgraded` from which version it was (0: it was not).
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        create: bool = True,
+        audit_file: AuditFile | None = None,
+    ) -> None:
+        self._path = Path(path)
+        self._audit_file = audit_file
+        try:
+            self._side, self.created, self.upgraded = claim(self._path, create=create)
+        except OSError as error:
+            name = error.filename or self._path
+            raise StoreError(f"cannot open store {name}: {error.strerror}") from None
+        try:
+            self._writer = connect(self._path)
+            check_mark(self._path, self._writer, self._side)
+        except BaseException:
+            self._side.close()  # else the store would be in use as long as this process lives
+            raise
+        self._inode = os.stat(self._path).st_ino
+        self._writing = threading.Lock()
+        self._readers = threading.local()
+        # Weak, so that the connection of a thread that has ended is closed.
+        self._open_readers: weakref.WeakSet[apsw.Connection] = weakref.WeakSet()
+        self._closed = False
+
+    # ---- writing
+
+    def transact(self, change: Callable[[Tx], T], audit: Audit) -> tuple[T, int]:
+        job = Job(change, audit)
+        self._make([job])
+        if job.error is not None:
+            raise job.error
+        return job.result, job.revision
+
+    def transact_all(self, jobs: Sequence[Job]) -> None:
+        """The same of several changes at once, each for itself: one after the other, all durable
+        when it returns, and what became of each stands in it.
+        """
+        together(self._make, jobs)
+
+    def _make(self, jobs: Sequence[Job]) -> None:
+        """Makes the changes of *jobs* in one transaction."""
+        with self._transaction() as connection:
+            revision: int = connection.execute("SELECT rev FROM meta").get
+            for job in jobs:
+                job.error = None  # it may be the second time
+                tx = SqliteTx(connection)
+                connection.execute("SAVEPOINT change")
+                try:
+                    job.result = job.change(tx)
+                    if tx.keys:
+                        self._record(revision + 1, tx.keys, job.audit)
+                except (apsw.Error, Unavailable, Unknown):
+                    raise  # it is not about this one alone
+                except Exception as error:
+                    job.error = error
+                    connection.execute("ROLLBACK TO change")
+                else:
+                    revision += bool(tx.keys)
+                    job.revision = revision
+                connection.execute("RELEASE change")
+            connection.execute("UPDATE meta SET rev = ?", (revision,))
+            # Not with each, for it costs as much as the change.
+            if revision % max(1, _KEPT_CHANGES // 100) < len(jobs):
+                oldest = revision - _KEPT_CHANGES
+                connection.execute("DELETE FROM changes WHERE rev <= ?", (oldest,))
+
+    def record(self, refused: Sequence[Refused]) -> None:
+        with self._transaction() as connection:
+            record_refused(connection, refused)
+
+    def remember_logins(self, logins: Sequence[KnownLogin]) -> None:
+        if logins:
+            with self._transaction() as connection:
+                write_logins(connection, logins)
+
+    def forget(self, before: str) -> None:
+        more = True
+        while more:
+            with self._transaction() as connection:
+                more = forget(connection, before)
+
+    def export(self) -> None:
+        """Gives the audit file what it lacks: what other programs did. Raises Unavailable."""
+        if self._audit_file is None:
+            return
+        with _refused("read"):
+            behind = unexported(self._reader())
+        if behind:
+            with self._transaction():
+                pass  # each transaction does it
+
+    @contextmanager
+    def _transaction(self) -> Iterator[apsw.Connection]:
+        """All that is done while it lasts is durable when it is over, or not done."""
+        with self._writing, self._side.held():
+            connection = self._writer
+            self._check_file()
+            with _refused("begin"):
+                connection.execute("BEGIN IMMEDIATE")
+            try:
+                epoch, before = self._position()
+                if before < self._side.marked(epoch):
+                    raise Unavailable("it is behind what was acknowledged: see headgate store")
+                with _refused("write"):
+                    yield connection
+                exported = self._export()
+                epoch, revision = self._position()
+            except BaseException:
+                self._roll_back()
+                raise
+            self._commit(exported)
+            # Also where somebody was killed before he could: what is said now rests on his change.
+            if revision != self._side.marked(epoch):
+                self._side.mark(epoch, revision)
+
+    def _position(self) -> tuple[str, int]:
+        """Of which history the store is, and how far it is."""
+        with _refused("read"):
+            position: tuple[str, int] = self._writer.execute("SELECT epoch, rev FROM meta").get
+            return position
+
+    def _check_file(self) -> None:
+        """Raises Unavailable if the file was removed or replaced: what is written would be lost."""
+        try:
+            same = os.stat(self._path).st_ino == self._inode
+        except OSError:
+            same = False
+        if not same:
+            raise Unavailable("its file was removed or replaced")
+
+    def _record(self, revision: int, keys: list[str], audit: Audit) -> None:
+        changes = "INSERT INTO changes VALUES (?, ?)"
+        self._writer.execute(changes, (revision, json.dumps(keys)))
+        record_change(self._writer, revision, audit)
+
+    def _export(self) -> list[AuditRecord]:
+        """Brings the audit file up to here; the last records that it got."""
+        if self._audit_file is None:
+            return []
+        try:
+            return export(self._writer, self._audit_file)
+        except OSError as error:
+            raise Unavailable(f"the audit file cannot be written: {error.strerror}") from None
+
+    def _commit(self, exported: list[AuditRecord]) -> None:
+        try:
+            self._writer.execute("COMMIT")
+        except apsw.Error as error:
+            self._roll_back()
+            undone = isinstance(error, apsw.FullError | apsw.BusyError)
+            outcome = Unavailable(_reason(error)) if undone else Unknown(_reason(error))
+            if self._audit_file is not None:
+                with suppress(OSError):  # whoever asked for it hears of it in any case
+                    self._audit_file.append(
+                        replace(record, outcome=str(outcome)) for record in exported
+                    )
+            raise outcome from None
+
+    def _roll_back(self) -> None:
+        if self._writer.in_transaction:
+            self._writer.execute("ROLLBACK")
+
+    # ---- reading
+
+    def moment(self) -> AbstractContextManager[Moment]:
+        try:
+            return self._seen()
+        except _FAULTS as error:
+            raise _unavailable("read", error) from None
+
+    def user(self, name: str) -> User | None:
+        try:
+            seen = self._seen()
+            found = seen.users.get(name)
+            if found is None and name in seen.gathered:
+                return seen.gathered[name]
+            if found is None and (found := self._read_user(name)) is not None:
+                seen.users.keep(name, found)
+            return found
+        except _FAULTS as error:
+            raise _unavailable("read", error) from None
+
+    def gather(self, names: Sequence[str]) -> None:
+        try:
+            seen = self._seen()
+            missing = [name for name in names if seen.users.get(name) is None]
+            if seen.held and missing:
+                found = {user.name: user for user in self._read_users(missing)}
+                seen.gathered = {name: found.get(name) for name in missing}
+        except _FAULTS as error:
+            raise _unavailable("read", error) from None
+
+    def _read_users(self, names: Sequence[str]) -> list[User]:
+        """Those of them that there are, from the file."""
+        return read_users(self._readers.connection, names)
+
+    def _read_user(self, name: str) -> User | None:
+        """The user from the file: what is not remembered."""
+        return read_user(self._readers.connection, name)
+
+    def identified(self, issuer: str, subject: str) -> User | None:
+        with _refused("read"):
+            return read_identified(self._reader(), issuer, subject)
+
+    def dropped(self, issuer: str, subject: str) -> float | None:
+        with _refused("read"):
+            return read_dropped(self._reader(), issuer, subject)
+
+    def users(self, after: str = "", limit: int = 1000) -> Sequence[Account]:
+        with _refused("read"):
+            rows = self._reader().execute(
+                "SELECT id, name, admin FROM users WHERE id > ? ORDER BY id LIMIT ?",
+                (int(after or 0), limit),
+            )
+            return [Account(str(id), name, bool(admin)) for id, name, admin in rows]
+
+    def empty(self) -> bool:
+        with _refused("read"):
+            return not self._reader().execute("SELECT EXISTS (SELECT 1 FROM users)").get
+
+    def admins(self) -> int:
+        with _refused("read"):
+            return count_admins(self._reader())
+
+    def database(self, name: str) -> Database | None:
+        try:
+            seen = self._seen()
+            found = seen.databases.get(name)
+            if found is None and (found := read_database(seen.connection, name)) is not None:
+                seen.databases.keep(name, found)
+            return found
+        except _FAULTS as error:
+            raise _unavailable("read", error) from None
+
+    def databases(self) -> Sequence[Database]:
+        with _refused("read"):
+            return read_databases(self._reader())
+
+    def audit(self, since: int = 0, limit: int = 1000) -> Sequence[AuditRecord]:
+        with _refused("read"):
+            return read_audit(self._reader(), since, limit)
+
+    def known_logins(self, limit: int) -> Sequence[KnownLogin]:
+        with _refused("read"):
+            return read_logins(self._reader(), limit)
+
+    def changes(self, since: int) -> Sequence[Change] | None:
+        with _refused("read"):
+            rows: list[Any] = (
+                self._reader()
+                .execute("SELECT rev, keys FROM changes WHERE rev > ? ORDER BY rev", (since,))
+                .fetchall()
+            )
+            newest = rows[-1][0] if rows else since
+            if newest - since != len(rows):
+                return None
+            return [Change(revision, tuple(json.loads(keys))) for revision, keys in rows]
+
+    def wait(self, since: int, timeout: float) -> int:
+        deadline = time.monotonic() + timeout
+        while (revision := self.fence()) <= since and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+        return revision
+
+    def fence(self) -> int:
+        with _refused("read"):
+            revision: int = self._reader().execute("SELECT rev FROM meta").get
+            return revision
+
+    # ---- looking after the file
+
+    def check(self) -> list[str]:
+        """What is wrong in the file, a sentence each; reads all of it."""
+        return faults(self._reader())
+
+    def backup(self, to: str | os.PathLike[str]) -> None:
+        """Copies the store as it is at one moment to the new file *to*. Raises StoreError."""
+        copy(self._reader(), Path(to))
+
+    def _seen(self) -> Seen:
+        """What this thread has read since the last change by anybody."""
+        seen: Seen | None = getattr(self._readers, "seen", None)
+        if seen is not None and seen.held:
+            return seen
+        if seen is None:
+            seen = self._readers.seen = Seen(self._reader(), self._side.now, self._check_file)
+        seen.refresh()
+        return seen
+
+    def _reader(self) -> apsw.Connection:
+        """This thread's connection for reading."""
+        # Also of a file that is gone: nobody could take a privilege away any more.
+        self._check_file()
+        connection: apsw.Connection | None = getattr(self._readers, "connection", None)
+        if connection is None:
+            connection = connect(self._path, read_only=True)
+            with self._writing:
+                if self._closed:
+                    close(connection)
+                    raise Unavailable("it is closed")
+                self._open_readers.add(connection)
+            self._readers.connection = connection
+        return connection
+
+    def close(self) -> None:
+        with self._writing:
+            if self._closed:
+                return
+            self._closed = True
+            for connection in (*self._open_readers, self._writer):
+                close(connection)
+            self._side.close()
+
+
+@contextmanager
+def _refused(step: str) -> Iterator[None]:
+    try:
+        yield
+    except (StoreError, apsw.Error) as error:
+        raise _unavailable(step, error) from None
+
+
+def _unavailable(step: str, error: Exception) -> Unavailable:
+    if isinstance(error, apsw.Error):
+        return Unavailable(f"cannot {step}: {_reason(error)}")
+    return Unavailable(f"cannot {step}: its file cannot be opened")
+
+
+def _reason(error: apsw.Error) -> str:
+    # Never what SQLite says: it may name tables, which are no business of a client's.
+    return said(error) or type(error).__name__.removesuffix("Error").lower()

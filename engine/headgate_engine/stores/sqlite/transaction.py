@@ -1,0 +1,170 @@
+"""One transaction on a SQLite store, and the rows that it shares with the readers."""
+
+import json
+import time
+from collections.abc import Sequence
+from types import MappingProxyType
+from typing import Any
+
+import apsw
+
+from headgate_engine.model.database import Database
+from headgate_engine.model.retention_policy import RetentionPolicy
+from headgate_engine.model.user import User
+from headgate_engine.stores.base import KEPT_DROPPED_SECONDS
+from headgate_grammar import Privilege
+
+_decoded = json.JSONDecoder().raw_decode
+_PRIVILEGES = tuple(Privilege(value) for value in range(4))
+
+# One statement, so that a reader sees a user and his grants of one moment; and one row, for what
+# a row costs is more than what is in it.
+_USERS = """
+SELECT id, name, hash, admin, (
+    SELECT json_group_array(json_array(databases.id, databases.name, privilege))
+    FROM grants JOIN databases ON databases.id = database_id WHERE user_id = users.id
+) FROM users
+"""
+_USER = f"{_USERS} WHERE name = ?"
+_THESE = f"{_USERS} WHERE name IN (SELECT value FROM json_each(?))"
+_IDENTIFIED = f"""
+{_USERS} WHERE id = (SELECT user_id FROM identities WHERE issuer = ? AND subject = ?)
+"""
+_DROPPED = "SELECT dropped FROM dropped_identities WHERE issuer = ? AND subject = ?"
+_DROP_IDENTITY = """
+INSERT INTO dropped_identities SELECT issuer, subject, ? FROM identities WHERE user_id = ?
+ON CONFLICT DO UPDATE SET dropped = max(dropped, excluded.dropped)
+"""
+_DATABASE = "SELECT id, name, policy, duration, replication, shard_duration FROM databases"
+
+
+def read_user(connection: apsw.Connection, name: str) -> User | None:
+    row = connection.execute(_USER, (name,)).get
+    return _user(row) if row is not None else None
+
+
+def read_users(connection: apsw.Connection, names: Sequence[str]) -> list[User]:
+    """Those of *names* that there are, as they were at one moment."""
+    return [_user(row) for row in connection.execute(_THESE, (json.dumps(names),))]
+
+
+def _user(row: Any) -> User:
+    id, name, hash, admin, grants = row
+    # By the databases' ids: in the order of their creation.
+    held = {on: _PRIVILEGES[privilege] for _, on, privilege in sorted(_decoded(grants)[0])}
+    return User(str(id), name, hash, bool(admin), MappingProxyType(held))
+
+
+def read_identified(connection: apsw.Connection, issuer: str, subject: str) -> User | None:
+    row = connection.execute(_IDENTIFIED, (issuer, subject)).get
+    return _user(row) if row is not None else None
+
+
+def read_dropped(connection: apsw.Connection, issuer: str, subject: str) -> float | None:
+    dropped: float | None = connection.execute(_DROPPED, (issuer, subject)).get
+    return dropped
+
+
+def count_admins(connection: apsw.Connection) -> int:
+    count: int = connection.execute("SELECT count(*) FROM users WHERE admin = 1").get
+    return count
+
+
+def read_database(connection: apsw.Connection, name: str) -> Database | None:
+    for id, _, *policy in connection.execute(f"{_DATABASE} WHERE name = ?", (name,)):
+        return Database(str(id), name, RetentionPolicy(*policy))
+    return None
+
+
+def read_databases(connection: apsw.Connection) -> list[Database]:
+    return [
+        Database(str(id), name, RetentionPolicy(*policy))
+        for id, name, *policy in connection.execute(f"{_DATABASE} ORDER BY id")
+    ]
+
+
+class SqliteTx:
+    """Keeps the promises of Tx on a connection that has begun a transaction.
+
+    *keys* says what was touched.
+    """
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self.keys: list[str] = []
+
+    def user(self, name: str) -> User | None:
+        return read_user(self._connection, name)
+
+    def add_user(self, name: str, hash: str, admin: bool) -> None:
+        self._connection.execute(
+            "INSERT INTO users (name, hash, admin) VALUES (?, ?, ?)", (name, hash, int(admin))
+        )
+        self.keys.append(f"user:{name}")
+
+    def put_user(self, user: User, *, hash: str, admin: bool) -> None:
+        self._connection.execute(
+            "UPDATE users SET hash = ?, admin = ? WHERE id = ?", (hash, int(admin), int(user.id))
+        )
+        self.keys.append(f"user:{user.name}")
+
+    def drop_user(self, user: User) -> None:
+        now = time.time()
+        self._connection.execute(_DROP_IDENTITY, (now, int(user.id)))
+        self._connection.execute(
+            "DELETE FROM dropped_identities WHERE dropped < ?", (now - KEPT_DROPPED_SECONDS,)
+        )
+        self._connection.execute("DELETE FROM users WHERE id = ?", (int(user.id),))
+        self.keys.append(f"user:{user.name}")
+
+    def admins(self) -> int:
+        return count_admins(self._connection)
+
+    def empty(self) -> bool:
+        return not self._connection.execute("SELECT EXISTS (SELECT 1 FROM users)").get
+
+    def identified(self, issuer: str, subject: str) -> User | None:
+        return read_identified(self._connection, issuer, subject)
+
+    def dropped(self, issuer: str, subject: str) -> float | None:
+        return read_dropped(self._connection, issuer, subject)
+
+    def bound(self, user: User) -> bool:
+        return bool(
+            self._connection.execute(
+                "SELECT EXISTS (SELECT 1 FROM identities WHERE user_id = ?)", (int(user.id),)
+            ).get
+        )
+
+    def bind(self, user: User, issuer: str, subject: str) -> None:
+        self._connection.execute(
+            "INSERT INTO identities (issuer, subject, user_id) VALUES (?, ?, ?)",
+            (issuer, subject, int(user.id)),
+        )
+        self.keys.append(f"user:{user.name}")
+
+    def put_grant(self, user: User, database: Database, privilege: Privilege) -> None:
+        self._connection.execute(
+            "INSERT INTO grants VALUES (?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET privilege = excluded.privilege",
+            (int(user.id), int(database.id), int(privilege)),
+        )
+        self.keys.append(f"user:{user.name}")
+
+    def database(self, name: str) -> Database | None:
+        return read_database(self._connection, name)
+
+    def add_database(self, name: str, policy: RetentionPolicy) -> None:
+        self._connection.execute(
+            "INSERT INTO databases (name, policy, duration, replication, shard_duration)"
+            " VALUES (?, ?, ?, ?, ?)",
+            (
+                name,
+                *(policy.name, policy.duration, policy.replication, policy.shard_duration),
+            ),
+        )
+        self.keys.append(f"database:{name}")
+
+    def drop_database(self, database: Database) -> None:
+        self._connection.execute("DELETE FROM databases WHERE id = ?", (int(database.id),))
+        self.keys.append(f"database:{database.name}")

@@ -1,0 +1,57 @@
+"""The clauses that statements share, as text: "" for one that is not there, else with a blank."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from headgate_grammar.ast.expressions import Expression
+from headgate_grammar.ast.sources import Source
+from headgate_grammar.text.quoting import quote_identifier
+
+
+@dataclass(frozen=True, slots=True)
+class SortField:
+    """What ORDER BY names: `time`, or "" for the direction alone."""
+
+    name: str
+    ascending: bool
+
+    def __str__(self) -> str:
+        direction = "ASC" if self.ascending else "DESC"
+        return f"{quote_identifier(self.name)} {direction}" if self.name else direction
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """LIMIT, OFFSET, SLIMIT and SOFFSET; 0 is none."""
+
+    limit: int = 0
+    offset: int = 0
+    slimit: int = 0
+    soffset: int = 0
+
+    def __str__(self) -> str:
+        words = ("LIMIT", "OFFSET", "SLIMIT", "SOFFSET")
+        numbers = (self.limit, self.offset, self.slimit, self.soffset)
+        return "".join(f" {word} {n}" for word, n in zip(words, numbers, strict=True) if n)
+
+
+def on(database: str) -> str:
+    return f" ON {quote_identifier(database)}" if database else ""
+
+
+def from_(sources: Iterable[Source]) -> str:
+    text = ", ".join(map(str, sources))
+    return f" FROM {text}" if text else ""
+
+
+def where(condition: Expression | None) -> str:
+    return f" WHERE {condition}" if condition is not None else ""
+
+
+def group_by(dimensions: Iterable[Expression]) -> str:
+    text = ", ".join(map(str, dimensions))
+    return f" GROUP BY {text}" if text else ""
+
+
+def order_by(field: SortField | None) -> str:
+    return f" ORDER BY {field}" if field is not None else ""

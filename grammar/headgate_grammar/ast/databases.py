@@ -1,0 +1,237 @@
+"""Statements about databases, their retention policies, and what runs on a server."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from headgate_grammar.text.durations import format_duration, go_duration
+from headgate_grammar.text.quoting import quote_identifier as name_of
+from headgate_grammar.text.quoting import quote_string
+from headgate_grammar.text.urls import redact_destination
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyOptions:
+    """What WITH says of a database's first retention policy; None and "" where it says nothing.
+
+    Durations are nanoseconds, and 0 is INF.
+    """
+
+    duration: int | None = None
+    replication: int | None = None
+    shard_duration: int = 0
+    name: str = ""
+
+    def __str__(self) -> str:
+        words = ["WITH"]
+        if self.duration is not None:
+            words.append(f"DURATION {go_duration(self.duration)}")
+        if self.replication is not None:
+            words.append(f"REPLICATION {self.replication}")
+        if self.shard_duration:
+            words.append(f"SHARD DURATION {go_duration(self.shard_duration)}")
+        if self.name:
+            words.append(f"NAME {name_of(self.name)}")
+        return " ".join(words)
+
+
+@dataclass(frozen=True, slots=True)
+class CreateDatabase:
+    name: str
+    policy: PolicyOptions | None = None
+
+    def __str__(self) -> str:
+        tail = f" {self.policy}" if self.policy is not None else ""
+        return f"CREATE DATABASE {name_of(self.name)}{tail}"
+
+
+@dataclass(frozen=True, slots=True)
+class DropDatabase:
+    name: str
+
+    def __str__(self) -> str:
+        return f"DROP DATABASE {name_of(self.name)}"
+
+
+@dataclass(frozen=True, slots=True)
+class ShowDatabases:
+    def __str__(self) -> str:
+        return "SHOW DATABASES"
+
+
+@dataclass(frozen=True, slots=True)
+class CreateRetentionPolicy:
+    """Durations are nanoseconds; a duration of 0 is INF, a shard duration of 0 is not said."""
+
+    name: str
+    database: str
+    duration: int
+    replication: int
+    shard_duration: int = 0
+    default: bool = False
+
+    def __str__(self) -> str:
+        shard = self.shard_duration
+        return (
+            f"CREATE RETENTION POLICY {name_of(self.name)} ON {name_of(self.database)}"
+            f" DURATION {format_duration(self.duration)} REPLICATION {self.replication}"
+            + (f" SHARD DURATION {format_duration(shard)}" if shard else "")
+            + (" DEFAULT" if self.default else "")
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AlterRetentionPolicy:
+    """None where the statement does not say."""
+
+    name: str
+    database: str
+    duration: int | None = None
+    replication: int | None = None
+    shard_duration: int | None = None
+    default: bool = False
+
+    def __str__(self) -> str:
+        words = [f"ALTER RETENTION POLICY {name_of(self.name)} ON {name_of(self.database)}"]
+        if self.duration is not None:
+            words.append(f"DURATION {format_duration(self.duration)}")
+        if self.replication is not None:
+            words.append(f"REPLICATION {self.replication}")
+        if self.shard_duration is not None:
+            words.append(f"SHARD DURATION {format_duration(self.shard_duration)}")
+        if self.default:
+            words.append("DEFAULT")
+        return " ".join(words)
+
+
+@dataclass(frozen=True, slots=True)
+class DropRetentionPolicy:
+    name: str
+    database: str
+
+    def __str__(self) -> str:
+        return f"DROP RETENTION POLICY {name_of(self.name)} ON {name_of(self.database)}"
+
+
+@dataclass(frozen=True, slots=True)
+class ShowRetentionPolicies:
+    database: str = ""
+
+    def __str__(self) -> str:
+        on = f" ON {name_of(self.database)}" if self.database else ""
+        return f"SHOW RETENTION POLICIES{on}"
+
+
+@dataclass(frozen=True, slots=True)
+class DropContinuousQuery:
+    name: str
+    database: str
+
+    def __str__(self) -> str:
+        return f"DROP CONTINUOUS QUERY {name_of(self.name)} ON {name_of(self.database)}"
+
+
+@dataclass(frozen=True, slots=True)
+class ShowContinuousQueries:
+    def __str__(self) -> str:
+        return "SHOW CONTINUOUS QUERIES"
+
+
+@dataclass(frozen=True, slots=True)
+class CreateSubscription:
+    """*mode* is ALL or ANY. A destination is a URL that may hold a login."""
+
+    name: str
+    database: str
+    policy: str
+    mode: str
+    destinations: tuple[str, ...] = field(repr=False)
+
+    def __str__(self) -> str:
+        return self._text(map(redact_destination, self.destinations))
+
+    def unredacted(self) -> str:
+        """Returns the statement with its secrets."""
+        return self._text(self.destinations)
+
+    def redacted(self, text: str) -> str:
+        """Returns *text*, such as an error about the statement, without destinations' logins."""
+        for url in self.destinations:
+            text = text.replace(url, redact_destination(url))
+        return text
+
+    def _text(self, destinations: Iterable[str]) -> str:
+        where = f"{name_of(self.database)}.{name_of(self.policy)}"
+        targets = ", ".join(map(quote_string, destinations))
+        return (
+            f"CREATE SUBSCRIPTION {name_of(self.name)} ON {where}"
+            f" DESTINATIONS {self.mode} {targets}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DropSubscription:
+    name: str
+    database: str
+    policy: str
+
+    def __str__(self) -> str:
+        where = f"{name_of(self.database)}.{name_of(self.policy)}"
+        return f"DROP SUBSCRIPTION {name_of(self.name)} ON {where}"
+
+
+@dataclass(frozen=True, slots=True)
+class ShowSubscriptions:
+    def __str__(self) -> str:
+        return "SHOW SUBSCRIPTIONS"
+
+
+@dataclass(frozen=True, slots=True)
+class DropShard:
+    id: int
+
+    def __str__(self) -> str:
+        return f"DROP SHARD {self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class ShowShards:
+    def __str__(self) -> str:
+        return "SHOW SHARDS"
+
+
+@dataclass(frozen=True, slots=True)
+class ShowShardGroups:
+    def __str__(self) -> str:
+        return "SHOW SHARD GROUPS"
+
+
+@dataclass(frozen=True, slots=True)
+class KillQuery:
+    id: int
+    host: str = ""
+
+    def __str__(self) -> str:
+        on = f" ON {name_of(self.host)}" if self.host else ""
+        return f"KILL QUERY {self.id}{on}"
+
+
+@dataclass(frozen=True, slots=True)
+class ShowQueries:
+    def __str__(self) -> str:
+        return "SHOW QUERIES"
+
+
+@dataclass(frozen=True, slots=True)
+class ShowStats:
+    module: str = ""
+
+    def __str__(self) -> str:
+        return "SHOW STATS" + (f" FOR {quote_string(self.module)}" if self.module else "")
+
+
+@dataclass(frozen=True, slots=True)
+class ShowDiagnostics:
+    module: str = ""
+
+    def __str__(self) -> str:
+        return "SHOW DIAGNOSTICS" + (f" FOR {quote_string(self.module)}" if self.module else "")

@@ -1,0 +1,143 @@
+"""SELECT and what contains one: EXPLAIN and CREATE CONTINUOUS QUERY."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from headgate_grammar.ast import clauses
+from headgate_grammar.ast.clauses import Limits, SortField
+from headgate_grammar.ast.expressions import (
+    Call,
+    DurationLiteral,
+    Expression,
+    Operation,
+    Paren,
+    StringLiteral,
+    fixed_point,
+)
+from headgate_grammar.ast.sources import Source, Target
+from headgate_grammar.text.durations import format_duration
+from headgate_grammar.text.quoting import quote_identifier
+
+_LARGEST_INTEGER = 1 << 63
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    expression: Expression
+    alias: str = ""
+
+    def __str__(self) -> str:
+        alias = f" AS {quote_identifier(self.alias)}" if self.alias else ""
+        return f"{self.expression}{alias}"
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """What stands in an empty interval: `none`, `previous`, `linear` or a number.
+
+    `fill(null)`, the default, is no Fill at all.
+    """
+
+    value: str | int | float
+
+    def __str__(self) -> str:
+        text = str(self.value)
+        if isinstance(self.value, float):
+            text = fixed_point(self.value)
+            if abs(self.value) < _LARGEST_INTEGER:  # a larger whole number would not read back
+                text = text.removesuffix(".0")
+        return f" fill({text})"
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """A SELECT statement, a subquery, or the body of a continuous query."""
+
+    fields: tuple[Field, ...]
+    sources: tuple[Source, ...]
+    target: Target | None = None
+    condition: Expression | None = None
+    dimensions: tuple[Expression, ...] = ()
+    fill: Fill | None = None
+    order: SortField | None = None
+    limits: Limits = Limits()
+    timezone: str = ""
+
+    def __str__(self) -> str:
+        return "".join(
+            (
+                f"SELECT {', '.join(map(str, self.fields))}",
+                f" {self.target}" if self.target is not None else "",
+                clauses.from_(self.sources),
+                clauses.where(self.condition),
+                clauses.group_by(self.dimensions),
+                str(self.fill) if self.fill is not None else "",
+                clauses.order_by(self.order),
+                str(self.limits),
+                f" TZ({StringLiteral(self.timezone)})" if self.timezone else "",
+            )
+        )
+
+    @property
+    def raw(self) -> bool:
+        """Whether no function is called on the fields."""
+        return not any(True for field in self.fields for _ in _calls(field.expression))
+
+    def interval(self) -> int:
+        """The nanoseconds of GROUP BY time(..), 0 without one. Raises ValueError if it is none."""
+        for dimension in self.dimensions:
+            if isinstance(dimension, Call) and dimension.name == "time":
+                if len(dimension.arguments) not in (1, 2):
+                    raise ValueError("time dimension expected 1 or 2 arguments")
+                span = dimension.arguments[0]
+                if not isinstance(span, DurationLiteral):
+                    raise ValueError("time dimension must have duration argument")
+                return span.value
+        return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Explain:
+    select: Select
+    analyze: bool = False
+    verbose: bool = False
+
+    def __str__(self) -> str:
+        analyze = "ANALYZE " if self.analyze else ""
+        verbose = "VERBOSE " if self.verbose else ""
+        return f"EXPLAIN {analyze}{verbose}{self.select}"
+
+
+@dataclass(frozen=True, slots=True)
+class CreateContinuousQuery:
+    """*every* and *for_* are nanoseconds, 0 where RESAMPLE does not say."""
+
+    name: str
+    database: str
+    select: Select
+    every: int = 0
+    for_: int = 0
+
+    def __str__(self) -> str:
+        resample = " RESAMPLE" if self.every or self.for_ else ""
+        every = f" EVERY {format_duration(self.every)}" if self.every else ""
+        for_ = f" FOR {format_duration(self.for_)}" if self.for_ else ""
+        return (
+            f"CREATE CONTINUOUS QUERY {quote_identifier(self.name)}"
+            f" ON {quote_identifier(self.database)}"
+            f"{resample}{every}{for_} BEGIN {self.select} END"
+        )
+
+
+def _calls(expression: Expression) -> Iterator[Call]:
+    match expression:
+        case Call():
+            yield expression
+        case Paren(inner):
+            yield from _calls(inner)
+        case Operation(first, rest):
+            yield from _calls(first)
+            for _, operand in rest:
+                yield from _calls(operand)
+        case _:
+            pass

@@ -1,0 +1,109 @@
+"""Every statement of InfluxQL. Its kinds stand in the files that this one imports.
+
+A statement is a frozen dataclass, its fields named by the words of the syntax. `str(statement)` is
+canonical InfluxQL as InfluxDB 1.x prints it in refusals and warnings: keywords in capitals, names
+quoted only where they must be, passwords as `[REDACTED]`. A statement is therefore safe to log; the
+text that it was parsed from is not.
+"""
+
+from headgate_grammar.ast.cardinality import (
+    ShowFieldKeyCardinality,
+    ShowMeasurementCardinality,
+    ShowSeriesCardinality,
+    ShowTagKeyCardinality,
+    ShowTagValuesCardinality,
+)
+from headgate_grammar.ast.databases import (
+    AlterRetentionPolicy,
+    CreateDatabase,
+    CreateRetentionPolicy,
+    CreateSubscription,
+    DropContinuousQuery,
+    DropDatabase,
+    DropRetentionPolicy,
+    DropShard,
+    DropSubscription,
+    KillQuery,
+    ShowContinuousQueries,
+    ShowDatabases,
+    ShowDiagnostics,
+    ShowQueries,
+    ShowRetentionPolicies,
+    ShowShardGroups,
+    ShowShards,
+    ShowStats,
+    ShowSubscriptions,
+)
+from headgate_grammar.ast.select import (
+    CreateContinuousQuery,
+    Explain,
+    Select,
+)
+from headgate_grammar.ast.series import (
+    Delete,
+    DropMeasurement,
+    DropSeries,
+    ShowFieldKeys,
+    ShowMeasurements,
+    ShowSeries,
+    ShowTagKeys,
+    ShowTagValues,
+)
+from headgate_grammar.ast.users import (
+    CreateUser,
+    DropUser,
+    Grant,
+    GrantAdmin,
+    Revoke,
+    RevokeAdmin,
+    SetPassword,
+    ShowGrants,
+    ShowUsers,
+)
+
+Statement = (
+    CreateUser
+    | DropUser
+    | SetPassword
+    | Grant
+    | Revoke
+    | GrantAdmin
+    | RevokeAdmin
+    | ShowUsers
+    | ShowGrants
+    | CreateDatabase
+    | DropDatabase
+    | ShowDatabases
+    | CreateRetentionPolicy
+    | AlterRetentionPolicy
+    | DropRetentionPolicy
+    | ShowRetentionPolicies
+    | DropContinuousQuery
+    | ShowContinuousQueries
+    | CreateSubscription
+    | DropSubscription
+    | ShowSubscriptions
+    | DropShard
+    | ShowShards
+    | ShowShardGroups
+    | KillQuery
+    | ShowQueries
+    | ShowStats
+    | ShowDiagnostics
+    | Select
+    | Explain
+    | CreateContinuousQuery
+    | Delete
+    | DropSeries
+    | DropMeasurement
+    | ShowMeasurements
+    | ShowSeries
+    | ShowFieldKeys
+    | ShowTagKeys
+    | ShowTagValues
+    | ShowSeriesCardinality
+    | ShowMeasurementCardinality
+    | ShowFieldKeyCardinality
+    | ShowTagKeyCardinality
+    | ShowTagValuesCardinality
+)

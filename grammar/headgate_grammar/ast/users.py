@@ -1,0 +1,97 @@
+"""Statements about users, grants and passwords."""
+
+from dataclasses import dataclass, field
+
+from headgate_grammar.ast.privilege import Privilege
+from headgate_grammar.text.quoting import quote_identifier as name_of
+from headgate_grammar.text.quoting import quote_string
+from headgate_grammar.text.urls import REDACTED
+
+
+@dataclass(frozen=True, slots=True)
+class CreateUser:
+    name: str
+    password: str = field(repr=False)
+    admin: bool = False
+
+    def __str__(self) -> str:
+        return self._text(REDACTED)
+
+    def unredacted(self) -> str:
+        """Returns the statement with its password."""
+        return self._text(quote_string(self.password))
+
+    def _text(self, password: str) -> str:
+        tail = " WITH ALL PRIVILEGES" if self.admin else ""
+        return f"CREATE USER {name_of(self.name)} WITH PASSWORD {password}{tail}"
+
+
+@dataclass(frozen=True, slots=True)
+class DropUser:
+    name: str
+
+    def __str__(self) -> str:
+        return f"DROP USER {name_of(self.name)}"
+
+
+@dataclass(frozen=True, slots=True)
+class SetPassword:
+    name: str
+    password: str = field(repr=False)
+
+    def __str__(self) -> str:
+        return f"SET PASSWORD FOR {name_of(self.name)} = {REDACTED}"
+
+    def unredacted(self) -> str:
+        """Returns the statement with its password."""
+        return f"SET PASSWORD FOR {name_of(self.name)} = {quote_string(self.password)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    privilege: Privilege
+    database: str
+    user: str
+
+    def __str__(self) -> str:
+        return f"GRANT {self.privilege} ON {name_of(self.database)} TO {name_of(self.user)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Revoke:
+    privilege: Privilege
+    database: str
+    user: str
+
+    def __str__(self) -> str:
+        return f"REVOKE {self.privilege} ON {name_of(self.database)} FROM {name_of(self.user)}"
+
+
+@dataclass(frozen=True, slots=True)
+class GrantAdmin:
+    user: str
+
+    def __str__(self) -> str:
+        return f"GRANT ALL PRIVILEGES TO {name_of(self.user)}"
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeAdmin:
+    user: str
+
+    def __str__(self) -> str:
+        return f"REVOKE ALL PRIVILEGES FROM {name_of(self.user)}"
+
+
+@dataclass(frozen=True, slots=True)
+class ShowUsers:
+    def __str__(self) -> str:
+        return "SHOW USERS"
+
+
+@dataclass(frozen=True, slots=True)
+class ShowGrants:
+    user: str
+
+    def __str__(self) -> str:
+        return f"SHOW GRANTS FOR {name_of(self.user)}"

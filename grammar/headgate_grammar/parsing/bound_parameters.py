@@ -1,0 +1,110 @@
+"""Bound parameters: `$name` in a text, its value beside it.
+
+A parameter stands for one token. Its value is text, a number or a bool, or an object with one key
+that says what it shall be: `{"identifier": "my db"}`.
+
+A text that no statement can be printed with is refused: a carriage return is read back as a line
+feed, a NUL ends a text, and half of a surrogate pair is no character.
+"""
+
+import re
+from collections.abc import Mapping
+from math import isfinite
+
+from lark import Token
+
+from headgate_grammar.ast.expressions import fixed_point
+from headgate_grammar.text.durations import format_duration, parse_duration
+
+INT64 = 1 << 63
+_UNPRINTABLE = re.compile("[\r\0\ud800-\udfff]")
+
+
+class UnprintableValue(Exception):
+    """The value of a parameter that no statement can be printed with."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a parameter's value holds a carriage return, a NUL or half of a surrogate pair"
+        )
+
+
+def bind(token: Token, parameters: Mapping[str, object]) -> Token:
+    """The token that the parameter *token* stands for.
+
+    It is *token* itself if there is none of its name, and a BOUND_ERROR, whose value says why, if
+    its value has the wrong type. Raises UnprintableValue.
+    """
+    name = token.value[1:]
+    if not name or name not in parameters:
+        return token
+    kind, value = _bound(parameters[name])
+    if _UNPRINTABLE.search(value):
+        raise UnprintableValue
+    return Token(kind, value, start_pos=token.start_pos, end_pos=token.end_pos)
+
+
+def _bound(value: object) -> tuple[str, str]:
+    match value:
+        case bool():
+            return str(value).upper(), str(value).lower()
+        case str():
+            return "STRING", value
+        case int() if -INT64 <= value < INT64:
+            return "INTEGER", str(value)
+        case float() if isfinite(value):
+            return "NUMBER", fixed_point(value).removesuffix(".0")
+        case Mapping() if len(value) != 1:
+            return _wrong("bound object parameter value must have exactly one entry")
+        case Mapping():
+            ((kind, inner),) = value.items()
+            return _typed(str(kind), inner)
+        case _:
+            go = {type(None): "<nil>", list: "[]interface {}", int: "json.Number"}
+            return _wrong(
+                f"unable to bind parameter with type {go.get(type(value), type(value).__name__)}"
+            )
+
+
+def _typed(kind: str, value: object) -> tuple[str, str]:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    match kind, value:
+        case ("ident" | "identifier", str()):
+            return "IDENT", value
+        case ("ident" | "identifier", _):
+            return _wrong("identifier must be a string value")
+        case ("string", str()):
+            return "STRING", value
+        case ("string", _):
+            return _wrong("string literal must be a string value")
+        case ("regex", str()):
+            return "REGEX", value
+        case ("regex", _):
+            return _wrong("regex literal must be a string value")
+        case ("float" | "number", int() | float()) if number and abs(value) < 2**1023:
+            return "NUMBER", fixed_point(float(value)).removesuffix(".0")
+        case ("float" | "number", _):
+            return _wrong("number literal must be a float value")
+        case ("int" | "integer", int()) if number and -INT64 <= value < INT64:
+            return "INTEGER", str(value)
+        case ("int" | "integer", _):
+            return _wrong("integer literal must be an integer value")
+        case ("duration", str()):
+            return _duration(value)
+        case ("duration", int()) if number and -INT64 <= value < INT64:
+            return "DURATION_LITERAL", format_duration(value)
+        case ("duration", _):
+            return _wrong("duration literal must be a string or integer value")
+        case _:
+            return _wrong(f"unknown bind object type: {kind}")
+
+
+def _duration(text: str) -> tuple[str, str]:
+    try:
+        return "DURATION_LITERAL", format_duration(parse_duration(text))
+    except ValueError as error:
+        return _wrong(str(error))
+
+
+def _wrong(message: str) -> tuple[str, str]:
+    return "BOUND_ERROR", message

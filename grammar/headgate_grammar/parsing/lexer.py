@@ -1,0 +1,182 @@
+"""InfluxQL text to tokens, cut where InfluxDB 1.8's scanner cuts; never raises.
+
+What is no token of the language comes out as BADSTRING, BADESCAPE, BADREGEX, BADBOUND or ILLEGAL:
+the parser can say where it stands, and a text that does not parse can still be redacted.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+
+from lark import Token
+
+from headgate_grammar.text.keywords import is_keyword
+from headgate_grammar.text.quoting import unescape
+
+# The order decides: digits followed by a letter begin a duration, good or not (`1x`).
+_TOKEN = re.compile(
+    r"""
+    (?P<WORD>     [A-Za-z_][A-Za-z0-9_]* )
+  | (?P<STRING>   ' [^'\\\n\0]*+ (?: \\[n\\"'] [^'\\\n\0]*+ )*+ ' )
+  | (?P<QUOTED>   " [^"\\\n\0]*+ (?: \\[n\\"'] [^"\\\n\0]*+ )*+ " )
+  | (?P<DURATION_LITERAL> [0-9]+ [A-Za-zµ] [A-Za-zµ0-9]* )
+  | (?P<NUMBER>   [0-9]+ \. [0-9]* | \. [0-9]+ )
+  | (?P<INTEGER>  [0-9]+ )
+  | (?P<BOUND>    \$ (?: [A-Za-z0-9_]+
+                     | " [^"\\\n\0]*+ (?: \\[n\\"'] [^"\\\n\0]*+ )*+ " )? )
+  | (?P<SYMBOL>   =~ | !~ | != | <> | <= | >= | :: | /(?!\*) | [-+*%&|^=<>(),;:.] )
+    """,
+    re.VERBOSE,
+)
+# White space or a comment. NUL is in nothing: InfluxDB ends a text there, or passes over it.
+BLANK = re.compile(r"[ \t\n]+|--[^\n\0]*+\n?|/\*[^*\0]*+(?:\*(?!/)[^*\0]*+)*+\*/")
+_REGEX = re.compile(r"/([^/\\\n\0]*+(?:\\/?[^/\\\n\0]*+)*+)/")
+_GOOD = {
+    "'": re.compile(r"""[^'\\\n\0]*+(?:\\[n\\"'][^'\\\n\0]*+)*+"""),
+    '"': re.compile(r"""[^"\\\n\0]*+(?:\\[n\\"'][^"\\\n\0]*+)*+"""),
+}
+SYMBOLS = {
+    **{"=": "EQUAL", "!=": "NOT_EQUAL", "<>": "NOT_EQUAL", "=~": "EQ_REGEX", "!~": "NOT_REGEX"},
+    **{"<": "LESS", "<=": "LESS_EQUAL", ">": "GREATER", ">=": "GREATER_EQUAL"},
+    **{"+": "PLUS", "-": "MINUS", "*": "STAR", "/": "SLASH", "%": "PERCENT"},
+    **{"&": "BIT_AND", "|": "BIT_OR", "^": "BIT_XOR"},
+    **{"(": "LPAR", ")": "RPAR", ",": "COMMA", ";": "SEMICOLON"},
+}
+_NAMES = frozenset({"IDENT", "BOUND"})
+_CASTS = frozenset({"float", "integer", "unsigned", "string", "boolean"})
+_BEFORE_REGEX = frozenset(
+    {"SELECT", "FROM", "BY", "COMMA", "CALL_PAREN", "DOT", "EQUAL", "EQ_REGEX", "NOT_REGEX"}
+)
+
+
+def likely_regex(previous: Token | None) -> bool:
+    """Whether a `/` after *previous* most likely begins a regular expression."""
+    return previous is not None and previous.type in _BEFORE_REGEX
+
+
+def scan(
+    text: str, regex_follows: Callable[[Token | None], bool] = likely_regex
+) -> Iterator[Token]:
+    """The tokens of *text*, whose line ends are `\\n`; blanks and comments are left out.
+
+    A token's value is what it stands for (a string without its quotes and escapes), its
+    `start_pos` and `end_pos` say where in *text* it is written. *regex_follows* is asked whether a
+    `/` begins a regular expression, given the token before it; else it is a division.
+    """
+    position = 0
+    previous: Token | None = None
+    before: Token | None = None
+    while position < len(text):
+        if blank := BLANK.match(text, position):
+            if previous is not None and previous.type == "CAST":
+                # Nothing may stand between `::` and its type, and InfluxDB shows what does.
+                yield Token("BLANK", blank[0], start_pos=position, end_pos=blank.end())
+            position = blank.end()
+            continue
+        if text[position] == "/" and _may_be_regex(position, previous) and regex_follows(previous):
+            token = _regex(text, position)
+        else:
+            match = _TOKEN.match(text, position)
+            if match is None:
+                token = _broken(text, position)
+            elif match.lastgroup == "WORD" and text.startswith('"', match.end()):
+                token = _swallowing(text, match)
+            elif match.lastgroup == "BOUND" and _quote_follows(text, match):
+                token = _broken_parameter(text, match)
+            else:
+                token = _token(match)
+            if previous is not None and previous.end_pos == position:
+                token = _glued(token, previous, before)
+        yield token
+        assert token.end_pos is not None
+        position, before, previous = token.end_pos, previous, token
+
+
+def _token(match: re.Match[str]) -> Token:
+    kind, value = match.lastgroup or "", match[0]
+    match kind:
+        case "WORD":
+            kind = value.upper() if is_keyword(value) else "IDENT"
+        case "STRING":
+            value = unescape(value[1:-1])
+        case "QUOTED":
+            kind, value = "IDENT", unescape(value[1:-1])
+        case "NUMBER":
+            value = value.removesuffix(".")
+        case "BOUND" if value.endswith('"'):
+            value = "$" + unescape(value[2:-1])
+        case "SYMBOL":
+            kind = SYMBOLS.get(value, value)
+    return Token(kind, value, start_pos=match.start(), end_pos=match.end())
+
+
+def _swallowing(text: str, word: re.Match[str]) -> Token:
+    """A word right before a quoted name, which InfluxDB forgets. No rule accepts such a token."""
+    quoted = _TOKEN.match(text, word.end())
+    if quoted is None:
+        return _broken(text, word.end())
+    name = unescape(quoted[0][1:-1])
+    return Token("SWALLOWING", name, start_pos=word.start(), end_pos=quoted.end())
+
+
+def _quote_follows(text: str, parameter: re.Match[str]) -> bool:
+    return not parameter[0].endswith('"') and text.startswith('"', parameter.end())
+
+
+def _broken_parameter(text: str, parameter: re.Match[str]) -> Token:
+    """A bound parameter whose quoted name has no end, or stands behind a name without quotes.
+
+    InfluxDB shows such a token where its `$` stands. No rule accepts it.
+    """
+    quoted = _TOKEN.match(text, parameter.end())
+    broken = _broken(text, parameter.end()) if quoted is None else _token(quoted)
+    return Token("BADBOUND", f"${broken}", start_pos=parameter.start(), end_pos=broken.end_pos)
+
+
+def _glued(token: Token, previous: Token, before: Token | None) -> Token:
+    """*token* as it is read right behind *previous*, with no blank between them."""
+    match token.type:
+        case "." if previous.type in _NAMES or previous.type == "DOT":
+            return token.update("DOT")
+        case ":" if previous.type == "DOT":
+            return token.update("COLON")
+        case "::" if previous.type in _NAMES or previous.type == "STAR":
+            return token.update("CAST")
+        case "LPAR" if previous.type in _NAMES or previous.type == "DISTINCT":
+            return token.update("CALL_PAREN")
+        case "FIELD" | "TAG" if previous.type == "CAST":
+            star = before is not None and before.type == "STAR"
+            return token.update("WILDCARD_TYPE" if star else "CAST_TYPE")
+        case "IDENT" if previous.type == "CAST" and token.lower() in _CASTS:
+            return token.update("CAST_TYPE")
+        case _:
+            return token
+
+
+def _may_be_regex(position: int, previous: Token | None) -> bool:
+    return previous is None or previous.type != "DOT" or previous.end_pos == position
+
+
+def _regex(text: str, start: int) -> Token:
+    match = _REGEX.match(text, start)
+    if match is None:
+        end = text.find("\n", start)
+        return Token("BADREGEX", "", start_pos=start, end_pos=end if end >= 0 else len(text))
+    value = match[1].replace(r"\/", "/")
+    return Token("REGEX", value, start_pos=start, end_pos=match.end())
+
+
+def _broken(text: str, start: int) -> Token:
+    """What no token begins: a bad quote, a comment without end, a stray character."""
+    quote = text[start]
+    if quote in _GOOD:
+        good = _GOOD[quote].match(text, start + 1)
+        assert good is not None
+        end = good.end()
+        if text[end : end + 1] == "\\":
+            # InfluxDB reads the end of the text as a NUL character.
+            wrong = text[end : end + 2].ljust(2, "\0")
+            return Token("BADESCAPE", wrong, start_pos=start, end_pos=end + 1)
+        return Token("BADSTRING", unescape(good[0]), start_pos=start, end_pos=end)
+    if text.startswith("/*", start):
+        return Token("ILLEGAL", "", start_pos=start, end_pos=len(text))
+    return Token("ILLEGAL", quote, start_pos=start, end_pos=start + 1)

@@ -1,0 +1,316 @@
+"""InfluxQL text to statements. The one file that knows how Lark parses."""
+
+import re
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass
+
+from lark import Token
+from lark.exceptions import UnexpectedToken as LarkUnexpectedToken
+from lark.parsers.lalr_interactive_parser import InteractiveParser
+
+from headgate_grammar.ast.statements import Statement
+from headgate_grammar.parsing.bound_parameters import UnprintableValue, bind
+from headgate_grammar.parsing.errors import ParseError, UnexpectedToken
+from headgate_grammar.parsing.expected_tokens import expected, terminal
+from headgate_grammar.parsing.lexer import scan
+from headgate_grammar.parsing.limits import Bounds, Meter
+from headgate_grammar.parsing.literals import BadValue
+from headgate_grammar.parsing.parser_table import load
+from headgate_grammar.parsing.positions import as_read, end_position, position
+from headgate_grammar.parsing.transform_select import ConditionInField, NoInterval, NoResample
+from headgate_grammar.parsing.transformer import Builder
+from headgate_grammar.text.keywords import is_keyword
+
+DEEPEST = 24
+"""How deep parentheses, calls and subqueries may nest.
+
+Each of them holds up to eight levels of operators: all of that is printed within Python's limit."""
+
+
+UNBOUNDED = Bounds()
+
+_LARK = load(Builder())
+_SEMANTIC = (BadValue, ConditionInField, NoInterval, NoResample)
+_OPERAND_ENDS = frozenset(
+    "IDENT STRING INTEGER NUMBER DURATION_LITERAL TRUE FALSE RPAR CAST_TYPE WILDCARD_TYPE".split()
+)
+_WHITE_SPACE = re.compile(r"[ \t\n]*")
+# Names that are keywords where the grammar expects them, and nowhere else.
+_SOFT_KEYWORDS = {"fill": "FILL", "tz": "TZ", "verbose": "VERBOSE"}
+_SOFT_WORDS = frozenset(_SOFT_KEYWORDS.values())
+
+
+Each = Callable[[Statement], None]
+
+
+def parse(
+    text: str,
+    parameters: Mapping[str, object] | None = None,
+    bounds: Bounds = UNBOUNDED,
+    each: Each | None = None,
+) -> tuple[Statement, ...]:
+    """The statements of *text*, none for a text of blanks, comments and semicolons.
+
+    *parameters* are the values of `$name`, see parameters.py. *each* is called with each statement
+    before the next is read; what it raises ends the parsing. Raises ParseError, whose text and
+    position are InfluxDB 1.8's; also as soon as the text goes beyond *bounds*.
+    """
+    return _Parse(as_read(text), parameters or {}, bounds, each).statements()
+
+
+def tokens_of(text: str) -> list[Token] | None:
+    """The tokens of *text*, in which line ends are `\\n`; None if it does not parse."""
+    parse = _Parse(text, {})
+    try:
+        parse.statements()
+    except ParseError:
+        return None
+    return parse.tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What may follow a text: which keywords, whether a name, whether anything at all (*open*), and
+    whether it may be over (*complete*). A text that is neither open nor complete is wrong.
+    """
+
+    words: tuple[str, ...] = ()
+    name: bool = False
+    open: bool = False
+    complete: bool = False
+
+
+def accepts(text: str) -> Accepted:
+    """What may follow *text*, which ends before the word that one wants to know of."""
+    return _Parse(as_read(text), {}).accepts()
+
+
+class _Parse:
+    """One text on its way through the parser."""
+
+    def __init__(
+        self,
+        text: str,
+        parameters: Mapping[str, object],
+        bounds: Bounds = UNBOUNDED,
+        each: Each | None = None,
+    ) -> None:
+        self._text = text
+        self._meter = Meter(text, bounds)
+        self._parameters = parameters
+        self._each = each
+        self._parser = _LARK.parse_interactive()
+        self.tokens: list[Token] = []
+        self._levels: list[int] = []
+        self._statements: list[Statement] = []
+
+    def statements(self) -> tuple[Statement, ...]:
+        try:
+            self._feed_all()
+            self._end(Token("$END", ""))
+        except LarkUnexpectedToken as error:
+            raise self._unexpected(error.token) from None
+        except _SEMANTIC as error:
+            raise self._refused(error) from None
+        return tuple(self._statements)
+
+    def _end(self, token: Token) -> None:
+        """Ends a statement, as *token* says. `;` may follow where the text may be over."""
+        try:
+            statement: Statement | None = self._parser.feed_token(Token("$END", ""))
+        except LarkUnexpectedToken as error:
+            error.token = token
+            raise
+        if statement is not None:
+            self._statements.append(statement)
+            if self._each is not None:
+                self._each(statement)
+
+    def accepts(self) -> Accepted:
+        try:
+            self._feed_all()
+        except (LarkUnexpectedToken, ParseError, *_SEMANTIC):
+            return Accepted()
+        following: set[str] = self._parser.accepts()  # type: ignore[no-untyped-call]
+        if "$END" in following:
+            following = following | {"SEMICOLON"}
+        words = (word for word in following if is_keyword(word) or word in _SOFT_WORDS)
+        return Accepted(
+            tuple(sorted(words)),
+            "IDENT" in following,
+            bool(following - {"$END"}),
+            "$END" in following,
+        )
+
+    def _feed_all(self) -> None:
+        for token in scan(self._text, self._regex_follows):
+            self._feed(self._as_expected(token))
+
+    def _feed(self, token: Token) -> None:
+        self._count(token)
+        self._meter.take(token)
+        self.tokens.append(token)
+        if token.type == "BADREGEX":
+            raise ParseError("bad regex: ", *position(self._text, token))
+        if token.type == "SEMICOLON":
+            self._end(token)
+            self._parser = _LARK.parse_interactive()
+        else:
+            self._parser.feed_token(token)
+
+    def _count(self, token: Token) -> None:
+        """Counts the levels that *token* opens or closes; a sign is printed as one: `(-1 * x)`."""
+        if token.type == "RPAR":
+            del self._levels[-1:]
+        elif token.type == "LPAR":
+            self._levels.append(1 + _signed(self.tokens))
+        elif token.type == "CALL_PAREN":
+            self._levels.append(1 + _signed(self.tokens[-3:-1]))
+        depth = sum(self._levels) + (token.type == "IDENT" and _signed(self.tokens))
+        if depth > DEEPEST:
+            raise ParseError(f"nested deeper than {DEEPEST} levels", *position(self._text, token))
+
+    def _as_expected(self, token: Token) -> Token:
+        """*token* as it has to be read in this place."""
+        if token.type == "BOUND":
+            try:
+                token = bind(token, self._parameters)
+            except UnprintableValue as error:
+                raise ParseError(str(error), *position(self._text, token)) from None
+        if token.type == "IDENT":
+            soft = _SOFT_KEYWORDS.get(token.lower())
+            if soft is not None and soft in self._choices():
+                return token.update(soft)
+        return token
+
+    def _regex_follows(self, previous: Token | None) -> bool:
+        return "REGEX" in self._choices()
+
+    def _choices(self) -> Container[str]:
+        """The terminals that lead on from here, and perhaps some more."""
+        choices: Container[str] = self._parser.choices()  # type: ignore[no-untyped-call]
+        return choices
+
+    # ---- what went wrong
+
+    def _unexpected(self, wrong: Token) -> ParseError:
+        accepted = self._parser.accepts()  # type: ignore[no-untyped-call]
+        if wrong.type == "$END":
+            before = self.tokens
+            last = before[-1] if before else None
+            ahead = "REGEX" in accepted or (
+                "DOT" in accepted and last is not None and last.type == "DOT"
+            )
+            where = end_position(self._text, last, looked_ahead=ahead)
+        else:
+            before, where = self.tokens[:-1], position(self._text, wrong)
+        words = _words(before)
+        wanted = expected(words, accepted)
+        if error := self._refused_before(before, terminal(wanted[0]), accepted):
+            return error
+        if wrong.type in ("BOUND", "BOUND_ERROR") and {"STRING", "NUMBER"} <= accepted:
+            return ParseError(_unbound(wrong))
+        if wanted == (".",) and before and (blank := self._blank_after(before[-1])):
+            wrong = Token("BLANK", blank, start_pos=before[-1].end_pos)
+            where = position(self._text, wrong)
+        if words[-1:] == ["DISTINCT"] and not self._blank_after(before[-1]):
+            wanted = ("(", *wanted)
+        elif "CAST_TYPE" in accepted and wrong.type == "IDENT":
+            wanted = (*wanted[:2], "unsigned", *wanted[2:])
+        return UnexpectedToken(_found(wrong), wanted, *where)
+
+    def _refused_before(
+        self, before: list[Token], ending: str, accepted: set[str]
+    ) -> ParseError | None:
+        """What InfluxDB refuses of *before* when it ends there, before it sees the wrong token."""
+        if ending not in accepted:
+            return None
+        parser: InteractiveParser = self._parser.copy(deepcopy_values=False)  # type: ignore[no-untyped-call]
+        try:
+            parser.feed_token(Token(ending, ""))
+        except _SEMANTIC as error:
+            return self._refused(error, [*before, Token(ending, "")])
+        return None
+
+    def _refused(self, error: Exception, tokens: list[Token] | None = None) -> ParseError:
+        tokens = tokens or self.tokens
+        match error:
+            case NoInterval():
+                last = tokens[-2]  # the one behind it has shown that the SELECT is over
+                wanted = ("GROUP BY time(...)", *([str(error)] if str(error) else []))
+                return UnexpectedToken(_found(last), wanted, *position(self._text, last))
+            case NoResample():
+                wrong = tokens[-1]
+                return UnexpectedToken(
+                    _found(wrong), ("EVERY", "FOR"), *position(self._text, wrong)
+                )
+            case ConditionInField(operator=operator):
+                line, char = position(self._text, _field_start(tokens))
+                return ParseError(
+                    f"invalid operator {operator} in SELECT clause at line {line}, char {char};"
+                    " operator is intended for WHERE clause"
+                )
+            case BadValue(token=Token() as token):
+                return ParseError(str(error), *position(self._text, token))
+            case _:
+                return ParseError(str(error))
+
+    def _blank_after(self, token: Token) -> str:
+        """The white space right behind *token*."""
+        blank = _WHITE_SPACE.match(self._text, token.end_pos or 0)
+        return blank[0] if blank is not None else ""
+
+
+def _signed(before: list[Token]) -> bool:
+    """Whether the operand behind these tokens has a sign."""
+    if not before or before[-1].type not in ("PLUS", "MINUS"):
+        return False
+    return len(before) < 2 or before[-2].type not in _OPERAND_ENDS
+
+
+def _words(tokens: list[Token]) -> list[str]:
+    """The types of the tokens since the beginning of the last statement."""
+    begin = 0
+    for index in range(len(tokens) - 1, -1, -1):
+        if tokens[index].type == "SEMICOLON":
+            begin = index + 1
+            break
+    return [token.type for token in tokens[begin:]]
+
+
+def _field_start(tokens: list[Token]) -> Token:
+    """The first token of the field that ends before the last of *tokens*."""
+    depth = 0
+    for index in range(len(tokens) - 2, -1, -1):
+        kind = tokens[index].type
+        depth += (kind == "RPAR") - (kind in ("LPAR", "CALL_PAREN"))
+        if depth <= 0 and kind in ("SELECT", "COMMA"):
+            return tokens[index + 1]
+    return tokens[0]
+
+
+def _unbound(token: Token) -> str:
+    if token.type == "BOUND_ERROR":
+        return f"missing parameter: {token}"
+    return f"missing parameter: {token[1:]}" if token[1:] else "empty bound parameter"
+
+
+def _found(token: Token) -> str:
+    """A token as InfluxDB's messages show it: its text, or else the name of its kind."""
+    match token.type:
+        case "$END":
+            return "EOF"
+        case "SWALLOWING":
+            return token.value or "IDENT"
+        case "NOT_EQUAL":
+            return "!="
+        case "FILL" | "TZ" | "VERBOSE":
+            return str(token)
+        case "REGEX":
+            return token.value or "REGEX"
+        case "IDENT" | "STRING" | "BADSTRING" | "BADESCAPE" | "ILLEGAL":
+            return token.value or token.type
+        case _ if str(token).upper() == token.type:
+            return token.type
+        case _:
+            return str(token)

@@ -1,0 +1,60 @@
+"""Lines and characters, from 1, where InfluxDB says that something stands."""
+
+import re
+
+from lark import Token
+
+from headgate_grammar.parsing.lexer import BLANK
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def text_of(text: str) -> str:
+    """*text* with U+FFFD for each half of a character."""
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
+
+
+def as_read(text: str) -> str:
+    """*text* as InfluxDB's reader sees it: line ends as `\\n`, what is no text as U+FFFD."""
+    text = text_of(text)
+    if "\r" not in text:
+        return text
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def position(text: str, token: Token) -> tuple[int, int]:
+    """Line and character that InfluxDB reports for *token* of *text*."""
+    start = token.start_pos or 0
+    # InfluxDB notes where it stands before it reads the quote of a string or the slash of a regular
+    # expression, and behind the backslash of a wrong escape.
+    if token.type == "BADESCAPE":
+        start = token.end_pos or 0
+    elif text[start : start + 1] == "'" or token.type in ("BADSTRING", "BADREGEX"):
+        start = max(start - 1, 0)
+    elif token.type == "REGEX" and text[start] == "/":  # and not a bound parameter
+        start -= 1
+    return _line_char(text, start)
+
+
+def end_position(text: str, last: Token | None, *, looked_ahead: bool) -> tuple[int, int]:
+    """Line and character that InfluxDB reports for the end of *text*; *last* is its last token.
+
+    It counts the end twice where it had been read before: to know that a word, a blank or a line
+    comment is over, or because somebody *looked_ahead* for a regular expression.
+    """
+    rest = text[(last.end_pos or 0) if last is not None else 0 :]
+    pieces = [piece[0] for piece in BLANK.finditer(rest)]
+    if pieces:
+        over = pieces[-1][0] in " \t\n" or (pieces[-1][0] == "-" and pieces[-1][-1] != "\n")
+    else:
+        over = bool(text) and (text[-1].isalnum() or text[-1] == "_") and _is_word(last)
+    line, char = _line_char(text, len(text))
+    return line, char + (over or looked_ahead)
+
+
+def _is_word(token: Token | None) -> bool:
+    return token is not None and token.type not in ("INTEGER", "NUMBER", "DURATION_LITERAL")
+
+
+def _line_char(text: str, offset: int) -> tuple[int, int]:
+    return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)

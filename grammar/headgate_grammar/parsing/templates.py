@@ -1,0 +1,97 @@
+"""Texts that differ only in their names: one of them is parsed, and tells of the others.
+
+A program that looks after users sends `SHOW GRANTS FOR` with another name each time. What a name
+is makes no difference to the parser, so that the statement is the same but for the name.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from headgate_grammar.ast.privilege import Privilege
+from headgate_grammar.ast.statements import Statement
+from headgate_grammar.text.keywords import is_keyword
+
+_MOST = 256
+_WORD = r'[A-Za-z_][A-Za-z0-9_]*|"[^"\\\n\r\0\ud800-\udfff]+"'
+_WORDS = re.compile(rf"(?:{_WORD})(?: (?:{_WORD}))*")
+_EACH = re.compile(_WORD)
+# Those that mean something in some places, though no keywords.
+_SOFT = frozenset({"fill", "tz", "verbose"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """A kind of statement, and the values of its fields: a number stands for the name in that place
+    of a text.
+    """
+
+    kind: type[Any]
+    values: Sequence[int | Privilege]
+
+    def named(self, names: Sequence[str]) -> Statement:
+        """The statement with *names*."""
+        values = [one if isinstance(one, Privilege) else names[one] for one in self.values]
+        statement: Statement = self.kind(*values)
+        return statement
+
+
+class Alike:
+    """Knows the shapes of texts that were parsed."""
+
+    def __init__(self) -> None:
+        self._shapes: dict[str, _Shape] = {}
+
+    def statement(self, text: str) -> Statement | None:
+        """The one that *text* holds, if a text like it was parsed before."""
+        cut = _cut(text)
+        shape = self._shapes.get(cut[0]) if cut is not None else None
+        if cut is None or shape is None:
+            return None
+        _, names = cut
+        return shape.named(names)
+
+    def learn(self, text: str, statements: Sequence[Statement]) -> None:
+        """Remembers what *text*, which holds *statements*, looks like."""
+        cut = _cut(text)
+        if cut is None or len(statements) != 1 or len(self._shapes) >= _MOST:
+            return
+        without, names = cut
+        values = _values(statements[0], names)
+        if values is not None:
+            self._shapes[without] = _Shape(type(statements[0]), values)
+
+
+def _cut(text: str) -> tuple[str, list[str]] | None:
+    """*text* without its names, and these; None if there is more in it than words."""
+    if _WORDS.fullmatch(text) is None:
+        return None
+    kept: list[str] = []
+    names: list[str] = []
+    for word in _EACH.findall(text):
+        if word[0] != '"' and is_keyword(word):
+            kept.append(word.upper())
+        else:
+            kept.append("?")
+            names.append(word.strip('"'))
+    if not _SOFT.isdisjoint([name.lower() for name in names]):
+        return None
+    return " ".join(kept), names
+
+
+def _values(statement: Statement, names: list[str]) -> list[int | Privilege] | None:
+    """What *statement*'s fields hold, numbers in place of *names*; None where it cannot be told
+    which is which, or where they hold more than names and privileges.
+    """
+    found: list[int | Privilege] = []
+    for field in fields(statement):
+        value = getattr(statement, field.name)
+        if isinstance(value, Privilege):
+            found.append(value)
+        elif isinstance(value, str) and names.count(value) == 1:
+            found.append(names.index(value))
+        else:
+            return None
+    numbers = [one for one in found if not isinstance(one, Privilege)]
+    return found if sorted(numbers) == list(range(len(names))) else None

@@ -1,0 +1,125 @@
+"""Expressions from their rules: one method per rule."""
+
+from lark import Token, Transformer
+
+from headgate_grammar.ast.expressions import (
+    BooleanLiteral,
+    Call,
+    Distinct,
+    DurationLiteral,
+    Expression,
+    IntegerLiteral,
+    NumberLiteral,
+    Operation,
+    Paren,
+    RegexLiteral,
+    StringLiteral,
+    VarRef,
+    Wildcard,
+)
+from headgate_grammar.parsing import literals
+from headgate_grammar.parsing.inline import inline
+from headgate_grammar.parsing.literals import INT64, BadValue
+from headgate_grammar.text.quoting import quote_identifier
+
+_TYPES = ("float", "integer", "unsigned", "string", "boolean")
+
+
+def names(path: tuple[Token, ...]) -> list[str]:
+    """The names of *path*, a row of IDENT and DOT; two dots have an empty one between them."""
+    found: list[str] = []
+    after_dot = False
+    for token in path:
+        if token.type != "DOT":
+            found.append(token.value)
+        elif after_dot:
+            found.append("")
+        after_dot = token.type == "DOT"
+    if len(found) > 3:
+        quoted = [f'"{name}"' if name else "" for name in found[1:-1]]
+        text = ".".join([f'"{found[0]}"', *quoted, quote_identifier(found[-1])])
+        raise BadValue(f"too many segments in {text} at line 1, char 1")
+    return found
+
+
+@inline
+class ExpressionRules(Transformer[Token, object]):
+    def expression(self, first: Expression, *rest: Token | Expression) -> Operation:
+        pairs = zip(rest[::2], rest[1::2], strict=True)
+        return Operation(first, tuple((_operator(op), operand) for op, operand in pairs))  # type: ignore[misc]
+
+    conjunction = comparison = sum = regex_sum = expression
+
+    def product(self, first: Expression, *rest: Token | Expression) -> Operation:
+        pairs = list(zip(rest[::2], rest[1::2], strict=True))
+        links = tuple((_operator(op), _enclosed(operand)) for op, operand in pairs)
+        if isinstance(first, Operation):  # -x
+            return Operation(first.first, first.rest + links)
+        return Operation(first, links)
+
+    regex_product = product
+
+    def sign(self, sign: Token, operand: Expression) -> Expression:
+        """A signed literal, or a product with 1 or -1, as InfluxDB makes of `-x`."""
+        factor = -1 if sign.type == "MINUS" else 1
+        match operand:
+            case NumberLiteral(value):
+                return NumberLiteral(factor * value)
+            case DurationLiteral(value):
+                return DurationLiteral(factor * value)
+            case IntegerLiteral(value):
+                if value > INT64 and factor < 0:
+                    raise BadValue(f"constant -{value} underflows int64")
+                return IntegerLiteral(factor * value)
+            case _:
+                return Operation(IntegerLiteral(factor), (("*", operand),))
+
+    # ---- operands
+
+    def string(self, token: Token) -> StringLiteral:
+        return StringLiteral(token.value)
+
+    def boolean(self, token: Token) -> BooleanLiteral:
+        return BooleanLiteral(token.type == "TRUE")
+
+    def number(self, token: Token) -> NumberLiteral:
+        return literals.number(token)
+
+    def integer(self, token: Token) -> IntegerLiteral:
+        return literals.integer(token)
+
+    def duration_literal(self, token: Token) -> DurationLiteral:
+        return literals.duration(token)
+
+    def regex(self, token: Token) -> RegexLiteral:
+        return literals.regex(token)
+
+    def paren(self, inner: Expression) -> Paren:
+        return Paren(inner)
+
+    def wildcard(self, star: Token, cast: Token | None, type: Token | None) -> Wildcard:
+        return Wildcard(type.value.lower() if type is not None else "")
+
+    def distinct(self, keyword: Token, name: Token) -> Distinct:
+        return Distinct(name.value)
+
+    def call(self, name: Token, paren: Token, arguments: tuple[Expression, ...] | None) -> Call:
+        return Call(name.value.lower(), arguments or ())
+
+    def arguments(self, *arguments: Expression) -> tuple[Expression, ...]:
+        return arguments
+
+    def var_ref(self, *path: Token | None) -> VarRef:
+        *segments, cast, type = path
+        name = ".".join(names(tuple(token for token in segments if token is not None)))
+        return VarRef(name, type.value.lower() if cast is not None and type is not None else "")
+
+
+def _operator(token: object) -> str:
+    assert isinstance(token, Token)
+    return "!=" if token.type == "NOT_EQUAL" else str(token).upper()
+
+
+def _enclosed(operand: object) -> Expression:
+    # InfluxDB prints `a / -x` as `a / -1 * x`, which is something else.
+    return Paren(operand) if isinstance(operand, Operation) else operand  # type: ignore[return-value]

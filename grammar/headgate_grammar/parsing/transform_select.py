@@ -1,0 +1,258 @@
+"""SELECT, what contains one, and the clauses, from their rules: one method per rule."""
+
+from collections.abc import Sequence
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from lark import Token, Transformer
+
+from headgate_grammar.ast.clauses import Limits, SortField
+from headgate_grammar.ast.expressions import (
+    Expression,
+    IntegerLiteral,
+    NumberLiteral,
+    StringLiteral,
+    VarRef,
+    last_conditional,
+)
+from headgate_grammar.ast.select import CreateContinuousQuery, Explain, Field, Fill, Select
+from headgate_grammar.ast.sources import Measurement, Source, Subquery, Target
+from headgate_grammar.parsing import literals
+from headgate_grammar.parsing.inline import inline
+from headgate_grammar.parsing.literals import BadValue
+from headgate_grammar.parsing.transform_expressions import names
+from headgate_grammar.text.durations import format_duration
+
+
+class NoInterval(Exception):
+    """A continuous query that aggregates without GROUP BY time(..); `str()` may be ""."""
+
+
+class NoResample(Exception):
+    """RESAMPLE with nothing but durations of 0."""
+
+
+class ConditionInField(Exception):
+    """An operator of conditions in a field."""
+
+    def __init__(self, operator: str) -> None:
+        super().__init__(operator)
+        self.operator = operator
+
+
+@inline
+class SelectRules(Transformer[Token, object]):
+    def select(
+        self,
+        fields: tuple[Field, ...],
+        target: Target | None,
+        sources: tuple[Source, ...],
+        condition: Expression | None,
+        dimensions: tuple[Expression, ...],
+        fill: Fill | None,
+        order: SortField | None,
+        limit: int,
+        offset: int,
+        slimit: int,
+        soffset: int,
+        timezone: str,
+    ) -> Select:
+        limits = Limits(limit, offset, slimit, soffset)
+        return Select(fields, sources, target, condition, dimensions, fill, order, limits, timezone)
+
+    def select_into(self, *parts: Any) -> Select:
+        """The body of a continuous query, which groups by time if it aggregates."""
+        select: Select = self.select(*parts)
+        _interval(select)
+        return select
+
+    def explain(self, analyze: bool | None, select: Select) -> Explain:
+        return Explain(select, analyze is not None, bool(analyze))
+
+    def analyze(self, analyze: Token, verbose: Token | None) -> bool:
+        return verbose is not None
+
+    def create_continuous_query(
+        self, name: Token, database: Token, resample: tuple[int, int], select: Select
+    ) -> CreateContinuousQuery:
+        every, for_ = resample
+        shortest = max(_interval(select), every)
+        if for_ and shortest > for_:
+            raise BadValue(
+                "FOR duration must be >= GROUP BY time duration: must be a minimum of"
+                f" {format_duration(shortest)}, got {format_duration(for_)}"
+            )
+        return CreateContinuousQuery(name.value, database.value, select, every, for_)
+
+    def resample(self, *spans: tuple[str, int] | None) -> tuple[int, int]:
+        said = dict(span for span in spans if span is not None)
+        if spans and not any(said.values()):
+            raise NoResample
+        return said.get("every", 0), said.get("for", 0)
+
+    def resample_every(self, span: Token) -> tuple[str, int]:
+        return "every", literals.nanoseconds(span)
+
+    def resample_for(self, span: Token) -> tuple[str, int]:
+        return "for", literals.nanoseconds(span)
+
+    # ---- fields, sources, targets
+
+    def fields(self, *fields: Field) -> tuple[Field, ...]:
+        return fields
+
+    def field(self, expression: Expression | Token, alias: Token | None) -> Field:
+        if isinstance(expression, Token):
+            expression = literals.regex(expression)
+        elif operator := last_conditional(expression):
+            raise ConditionInField(operator)
+        return Field(expression, alias.value if alias is not None else "")
+
+    def into(self, target: Target | None = None) -> Target | None:
+        return target
+
+    def target(self, *path: Token) -> Target:
+        segments = names(tuple(token for token in path if token.type != "COLON"))
+        if path[-1].type == "COLON":
+            if len(segments) == 3:
+                raise BadValue("found :, expected FROM", path[-1])
+            segments.append("")
+        database, policy, name = _padded(segments, 3)
+        return Target(name, policy, database)
+
+    def sources(self, *sources: Source) -> tuple[Source, ...]:
+        return sources
+
+    def subquery(self, select: Select) -> Subquery:
+        return Subquery(select)
+
+    def measurement(self, *path: Token) -> Measurement:
+        if path[-1].type == "REGEX":
+            segments = names(path[:-1])
+            if len(segments) == 3:
+                slash = Token("SLASH", "/", start_pos=path[-1].start_pos)
+                raise BadValue("found /, expected ;", slash)
+            database, policy = _padded(segments, 2)
+            return Measurement("", policy, database, literals.regex(path[-1]))
+        database, policy, name = _padded(names(path), 3)
+        return Measurement(name, policy, database)
+
+    # ---- clauses
+
+    def on(self, database: Token | None = None) -> str:
+        return database.value if database is not None else ""
+
+    def exact(self, exact: Token | None = None) -> bool:
+        return exact is not None
+
+    def measurements(self, *measurements: Measurement) -> tuple[Measurement, ...]:
+        return measurements
+
+    def from_measurements(
+        self, measurements: tuple[Measurement, ...] = ()
+    ) -> tuple[Measurement, ...]:
+        return measurements
+
+    def where(self, condition: Expression | None = None) -> Expression | None:
+        return condition
+
+    def where_only(self, condition: Expression) -> Expression:
+        return condition
+
+    def group_by(self, *dimensions: Expression) -> tuple[Expression, ...]:
+        return dimensions
+
+    def order_by(self, *fields: SortField | bool) -> SortField | None:
+        if not fields:
+            return None
+        first = fields[0]
+        if isinstance(first, bool):
+            first = SortField("", first)
+        if first.name not in ("", "time") or len(fields) > 1:
+            raise BadValue("only ORDER BY time supported at this time")
+        return first
+
+    def sort_field(self, name: Token, ascending: bool | None) -> SortField:
+        return SortField(name.value, ascending is not False)
+
+    def direction(self, word: Token) -> bool:
+        return word.type == "ASC"
+
+    def limit(self, count: Token | None = None) -> int:
+        return literals.count(count) if count is not None else 0
+
+    offset = slimit = soffset = limit
+
+    def fill(
+        self,
+        word: Token | None = None,
+        paren: Token | None = None,
+        arguments: Sequence[Expression] | None = None,
+    ) -> Fill | None:
+        if word is None:
+            return None
+        argument = _argument(
+            paren,
+            arguments,
+            "fill must be a function call",
+            "fill requires an argument, e.g.: 0, null, none, previous, linear",
+        )
+        match argument:
+            case VarRef("null", ""):
+                return None
+            case VarRef("none" | "previous" | "linear" as how, ""):
+                return Fill(how)
+            case NumberLiteral(value) | IntegerLiteral(value):
+                return Fill(value)
+            case _:
+                raise BadValue("expected number argument in fill()")
+
+    def timezone(
+        self,
+        word: Token | None = None,
+        paren: Token | None = None,
+        arguments: Sequence[Expression] | None = None,
+    ) -> str:
+        if word is None:
+            return ""
+        argument = _argument(
+            paren, arguments, "tz must be a function call", "tz requires exactly one argument"
+        )
+        if not isinstance(argument, StringLiteral):
+            raise BadValue("expected string argument in tz()")
+        name = argument.value
+        if name in ("", "UTC"):
+            return "UTC"
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise BadValue(f"unable to find time zone {name}") from None
+        return name
+
+
+def _argument(
+    paren: Token | None, arguments: Sequence[Expression] | None, no_call: str, wrong_count: str
+) -> Expression:
+    """The only argument of fill() or tz()."""
+    if paren is None:
+        raise BadValue(no_call)
+    if arguments is None or len(arguments) != 1:
+        raise BadValue(wrong_count)
+    return arguments[0]
+
+
+def _padded(segments: list[str], length: int) -> list[str]:
+    """The last *length* of *segments*, "" in front where there are fewer."""
+    return [*[""] * (length - len(segments)), *segments][-length:]
+
+
+def _interval(select: Select) -> int:
+    try:
+        interval = select.interval()
+    except ValueError as error:
+        if select.raw:
+            raise BadValue(str(error)) from None
+        raise NoInterval(str(error)) from None
+    if interval == 0 and not select.raw:
+        raise NoInterval
+    return interval

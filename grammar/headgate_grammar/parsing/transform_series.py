@@ -1,0 +1,179 @@
+"""Statements about series, tags and fields from their rules: one method per rule."""
+
+from collections.abc import Callable
+
+from lark import Token, Transformer
+
+from headgate_grammar.ast.cardinality import (
+    ShowFieldKeyCardinality,
+    ShowMeasurementCardinality,
+    ShowSeriesCardinality,
+    ShowTagKeyCardinality,
+    ShowTagValuesCardinality,
+)
+from headgate_grammar.ast.clauses import Limits, SortField
+from headgate_grammar.ast.expressions import Expression
+from headgate_grammar.ast.series import (
+    Delete,
+    DropMeasurement,
+    DropSeries,
+    KeyTest,
+    ShowFieldKeys,
+    ShowMeasurements,
+    ShowSeries,
+    ShowTagKeys,
+    ShowTagValues,
+)
+from headgate_grammar.ast.sources import Measurement
+from headgate_grammar.parsing import literals
+from headgate_grammar.parsing.inline import inline
+from headgate_grammar.parsing.literals import BadValue
+
+Measurements = tuple[Measurement, ...]
+Condition = Expression | None
+Dimensions = tuple[Expression, ...]
+
+
+_Counted = (
+    ShowSeriesCardinality
+    | ShowMeasurementCardinality
+    | ShowFieldKeyCardinality
+    | ShowTagKeyCardinality
+)
+
+
+def _cardinality(kind: Callable[..., _Counted]) -> Callable[..., _Counted]:
+    """The method of a rule that is like its three siblings but for what it counts."""
+
+    def build(
+        self: object,
+        exact: bool,
+        database: str,
+        sources: Measurements,
+        condition: Condition,
+        dimensions: Dimensions,
+        *limits: int,
+    ) -> _Counted:
+        return kind(exact, database, sources, condition, dimensions, Limits(*limits))
+
+    return build
+
+
+@inline
+class SeriesRules(Transformer[Token, object]):
+    def delete(self, sources: Measurements | Expression, condition: Condition = None) -> Delete:
+        if not isinstance(sources, tuple):
+            return Delete(condition=sources)
+        _check_local(sources)
+        return Delete(sources, condition)
+
+    def drop_series(
+        self, sources: Measurements | Expression, condition: Condition = None
+    ) -> DropSeries:
+        if not isinstance(sources, tuple):
+            return DropSeries(condition=sources)
+        _check_local(sources)
+        return DropSeries(sources, condition)
+
+    def drop_measurement(self, name: Token) -> DropMeasurement:
+        return DropMeasurement(name.value)
+
+    def show_measurements(
+        self,
+        database: str,
+        measurement: Measurement | None,
+        condition: Condition,
+        order: SortField | None,
+        limit: int,
+        offset: int,
+    ) -> ShowMeasurements:
+        return ShowMeasurements(database, measurement, condition, order, Limits(limit, offset))
+
+    def with_measurement(self, *test: Token | Measurement) -> Measurement | None:
+        measurement = test[-1] if test else None
+        assert not isinstance(measurement, Token)
+        return measurement
+
+    def show_series(
+        self,
+        database: str,
+        sources: Measurements,
+        condition: Condition,
+        order: SortField | None,
+        limit: int,
+        offset: int,
+    ) -> ShowSeries:
+        return ShowSeries(database, sources, condition, order, Limits(limit, offset))
+
+    def show_field_keys(
+        self,
+        database: str,
+        sources: Measurements,
+        order: SortField | None,
+        limit: int,
+        offset: int,
+    ) -> ShowFieldKeys:
+        return ShowFieldKeys(database, sources, order, Limits(limit, offset))
+
+    def show_tag_keys(
+        self,
+        database: str,
+        sources: Measurements,
+        condition: Condition,
+        order: SortField | None,
+        *limits: int,
+    ) -> ShowTagKeys:
+        return ShowTagKeys(database, sources, condition, order, Limits(*limits))
+
+    def show_tag_values(
+        self,
+        database: str,
+        sources: Measurements,
+        key: KeyTest,
+        condition: Condition,
+        order: SortField | None,
+        limit: int,
+        offset: int,
+    ) -> ShowTagValues:
+        limits = Limits(limit, offset)
+        return ShowTagValues(key, database, sources, condition, order, limits)
+
+    def with_key(self, op: Token, *keys: Token) -> KeyTest:
+        match op.type:
+            case "IN":
+                return KeyTest("IN", tuple(key.value for key in keys))
+            case "EQ_REGEX" | "NOT_REGEX":
+                return KeyTest(str(op), literals.regex(keys[0]))
+            case _:
+                return KeyTest("=" if op.type == "EQUAL" else "!=", keys[0].value)
+
+    # ---- cardinality
+
+    show_series_cardinality = _cardinality(ShowSeriesCardinality)
+    show_measurement_cardinality = _cardinality(ShowMeasurementCardinality)
+    show_field_key_cardinality = _cardinality(ShowFieldKeyCardinality)
+    show_tag_key_cardinality = _cardinality(ShowTagKeyCardinality)
+
+    def show_tag_values_cardinality(
+        self,
+        exact: bool,
+        database: str,
+        sources: Measurements,
+        key: KeyTest,
+        condition: Condition,
+        dimensions: Dimensions,
+        *limits: int,
+    ) -> ShowTagValuesCardinality:
+        return ShowTagValuesCardinality(
+            exact, database, sources, condition, dimensions, Limits(*limits), key=key
+        )
+
+
+def _check_local(sources: Measurements) -> None:
+    """Raises BadValue unless *sources* mean the request's database and all its policies."""
+    unsupported = ""
+    for source in sources:
+        unsupported = "database" if source.database else unsupported
+        unsupported = "retention policy" if source.policy else unsupported
+    if unsupported:
+        raise BadValue(f"{unsupported} not supported at line 1, char 1")

@@ -1,0 +1,107 @@
+"""Statements to text, for programs that execute the text: what it is read as is checked first."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from headgate_grammar.ast.databases import CreateSubscription
+from headgate_grammar.ast.expressions import Call, Distinct, Expression, Operation, Paren, VarRef
+from headgate_grammar.ast.select import CreateContinuousQuery, Select
+from headgate_grammar.ast.sources import Subquery
+from headgate_grammar.ast.statements import Statement
+from headgate_grammar.ast.users import CreateUser, SetPassword
+from headgate_grammar.parsing.errors import ParseError
+from headgate_grammar.parsing.parser import parse
+from headgate_grammar.text.quoting import quote_identifier
+
+_LONGEST_SHOWN = 40
+
+
+class UnparseError(Exception):
+    """The text of a statement would be read as something else. `str()` holds no part of it."""
+
+    def __init__(self) -> None:
+        super().__init__("the statement cannot be written as a text that means the same")
+
+
+class StoredUnquoted(UnparseError):
+    """A continuous query with a name that InfluxDB would store without its quotes."""
+
+    def __init__(self, name: str) -> None:
+        shown = quote_identifier(name[:_LONGEST_SHOWN])
+        Exception.__init__(
+            self,
+            f"InfluxDB stores the name {shown} of a continuous query without quotes:"
+            " expected letters, digits and _",
+        )
+
+
+def has_secret(statement: Statement) -> bool:
+    """Returns whether *statement* may hold a password: neither it nor its text is kept then."""
+    return isinstance(statement, CreateUser | SetPassword | CreateSubscription)
+
+
+def unparse(statement: Statement, parse: Callable[[str], Sequence[Statement]] = parse) -> str:
+    """Returns the InfluxQL text of *statement*, secrets included, after *parse* has read it back as
+    *statement*.
+
+    Takes as long as parsing the text. Raises UnparseError where it is read as anything else, which
+    can only be a tree that was built by hand, and StoredUnquoted.
+    """
+    match statement:
+        case CreateUser() | SetPassword() | CreateSubscription():
+            text = statement.unredacted()
+        case CreateContinuousQuery(select=select):
+            _check_stored(select)
+            text = str(statement)
+        case _:
+            text = str(statement)
+    try:
+        same = tuple(parse(text)) == (statement,)
+    except ParseError:
+        same = False
+    if not same:
+        raise UnparseError
+    return text
+
+
+def _check_stored(select: Select) -> None:
+    """Raises StoredUnquoted.
+
+    InfluxDB 1.6 keeps a continuous query as text and parses it anew for each run. It prints the
+    names of fields, tags and functions without quotes, so that a name could go on with another
+    source or target than the ones that were authorized.
+    """
+    for name in _names(select):
+        if any(part != quote_identifier(part) for part in name.split(".")):
+            raise StoredUnquoted(name)
+
+
+def _names(select: Select) -> Iterator[str]:
+    """The names that InfluxDB prints without quotes, subqueries included."""
+    for field in select.fields:
+        yield from _of_expression(field.expression)
+    if select.condition is not None:
+        yield from _of_expression(select.condition)
+    for dimension in select.dimensions:
+        yield from _of_expression(dimension)
+    for source in select.sources:
+        if isinstance(source, Subquery):
+            yield from _names(source.select)
+
+
+def _of_expression(expression: Expression) -> Iterator[str]:
+    match expression:
+        case VarRef(name) | Distinct(name):
+            yield name
+        case Call(name, arguments):
+            if name != "distinct":  # the one keyword that may be called
+                yield name
+            for argument in arguments:
+                yield from _of_expression(argument)
+        case Paren(inner):
+            yield from _of_expression(inner)
+        case Operation(first, rest):
+            yield from _of_expression(first)
+            for _, operand in rest:
+                yield from _of_expression(operand)
+        case _:
+            pass

@@ -1,0 +1,1 @@
+"""InfluxQL's words, names, strings, durations and regular expressions."""

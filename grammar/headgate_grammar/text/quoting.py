@@ -1,0 +1,67 @@
+"""Names and strings as InfluxQL writes them."""
+
+import re
+
+from headgate_grammar.text.keywords import is_keyword
+
+_BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_ESCAPES = {"\n": r"\n", "\\": r"\\", '"': r"\""}
+_UNESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_SPECIAL = re.compile(r'[\n\\"]')
+_STRING_ESCAPES = {"\n": r"\n", "\\": r"\\", "'": r"\'"}
+_SPECIAL_STRING = re.compile(r"[\n\\']")
+# What may stand in a regular expression, as RE2 cuts it: quoted text, an escape, a character.
+_REGEX_PART = re.compile(r"\\Q(?P<literal>.*?)(?:\\E|\Z)|\\.|.", re.DOTALL)
+_REGEX_SPECIAL = frozenset(r".+*?()|[]{}^$")
+
+
+def quote_identifier(name: str) -> str:
+    """*name* as a statement holds it: bare where that is allowed, else in double quotes."""
+    if _BARE.fullmatch(name) and not is_keyword(name):
+        return name
+    return '"' + _SPECIAL.sub(lambda match: _ESCAPES[match[0]], name) + '"'
+
+
+def quote_string(value: str) -> str:
+    """*value* as a string literal, in single quotes."""
+    return "'" + _SPECIAL_STRING.sub(lambda match: _STRING_ESCAPES[match[0]], value) + "'"
+
+
+def quote_regex(pattern: str) -> str:
+    """Returns *pattern* between slashes, so that it reads back as `printable_regex` writes it."""
+    return "/" + printable_regex(pattern).replace("/", r"\/") + "/"
+
+
+def printable_regex(pattern: str) -> str:
+    """Returns a pattern of the same meaning that can stand between slashes in a statement.
+
+    A line feed is written as `\\n`. A backslash at the end would escape the slash behind it, so an
+    escaped backslash there is written as `\\x5c`. Text between `\\Q` and `\\E` is escaped character
+    by character. *pattern* is a regular expression of RE2, which `regexes.check_regex` decides.
+    """
+    if "\n" not in pattern and not pattern.endswith("\\"):
+        return pattern
+    parts = [_printable(match) for match in _REGEX_PART.finditer(pattern)]
+    if parts[-1] == "\\\\":
+        parts[-1] = r"\x5c"
+    return "".join(parts)
+
+
+def _printable(part: re.Match[str]) -> str:
+    literal = part["literal"]
+    if literal is not None:
+        return "".join(r"\x5c" if one == "\\" else _escaped(one) for one in literal)
+    return r"\n" if part[0] in ("\n", "\\\n") else part[0]
+
+
+def _escaped(character: str) -> str:
+    if character == "\n":
+        return r"\n"
+    return f"\\{character}" if character in _REGEX_SPECIAL else character
+
+
+def unescape(text: str) -> str:
+    """The value of what stands between quotes, whose escapes are known to be good."""
+    if "\\" not in text:
+        return text
+    return _UNESCAPE.sub(lambda match: "\n" if match[1] == "n" else match[1], text)

@@ -1,0 +1,1 @@
+"""Programs over text and statements: highlighting, redaction, printing."""

@@ -1,0 +1,54 @@
+"""A text in pieces, for whoever shows it in colours."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from headgate_grammar.parsing.lexer import scan
+from headgate_grammar.text.keywords import is_keyword
+
+Kind = Literal[
+    "keyword", "name", "string", "number", "regex", "parameter", "symbol", "comment", "wrong"
+]
+_KINDS: dict[str, Kind] = {
+    **{"IDENT": "name", "STRING": "string", "REGEX": "regex", "BOUND": "parameter"},
+    **{"INTEGER": "number", "NUMBER": "number", "DURATION_LITERAL": "number"},
+    **dict.fromkeys(("BADSTRING", "BADESCAPE", "BADREGEX", "ILLEGAL", "SWALLOWING"), "wrong"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The characters of a text from *start* until before *stop*, and what they are."""
+
+    kind: Kind
+    start: int
+    stop: int
+
+
+def pieces(text: str) -> Iterator[Piece]:
+    """The pieces of *text* in order; what lies between them is blank. Any text has them.
+
+    Whether a `/` divides or begins a regular expression is guessed by what stands before it.
+    """
+    end = 0
+    for token in scan(text):
+        start, stop = token.start_pos or 0, token.end_pos or 0
+        yield from _comment(text, end, start)
+        if token.type != "BLANK":
+            yield Piece(_kind(text[start:stop], token.type), start, stop)
+        end = stop
+    yield from _comment(text, end, len(text))
+
+
+def _comment(text: str, start: int, stop: int) -> Iterator[Piece]:
+    gap = text[start:stop]
+    if comment := gap.strip(" \t\n"):
+        first = start + gap.index(comment)
+        yield Piece("comment", first, first + len(comment))
+
+
+def _kind(written: str, type: str) -> Kind:
+    if type in _KINDS:
+        return _KINDS[type]
+    return "keyword" if is_keyword(written) or written.isalpha() else "symbol"

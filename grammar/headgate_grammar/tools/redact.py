@@ -1,0 +1,68 @@
+"""Secrets hidden in any text: what a person typed, what a log shows, InfluxQL or not."""
+
+import re
+
+from lark import Token
+
+from headgate_grammar.parsing.lexer import scan
+from headgate_grammar.parsing.parser import tokens_of
+from headgate_grammar.parsing.positions import as_read
+from headgate_grammar.text.quoting import quote_string
+from headgate_grammar.text.urls import REDACTED, redact_destination, redact_urls
+
+_PASSWORD = re.compile("password", re.IGNORECASE)
+_BETWEEN = frozenset({"FOR", "IDENT", "EQUAL"})
+_Span = tuple[int, int, str]  # from, to, and what stands there instead
+
+
+def redact(text: str) -> str:
+    """*text* with whatever stands where a password may stand replaced by `[REDACTED]`.
+
+    In a text that parses these are the passwords, and comments that speak of one. In any other,
+    which may be a password statement misspelt, it is everything behind the word PASSWORD or the
+    first quote, whichever is first; names in double quotes are shown unless it is about users.
+    Logins and secret parameters of URLs are hidden everywhere.
+    """
+    text = as_read(text)
+    tokens = tokens_of(text)
+    spans = _secrets(text, tokens) if tokens is not None else _suspects(text)
+    kept: list[str] = []
+    end = 0
+    for start, stop, instead in spans:
+        kept.append(redact_urls(text[end:start]) + instead)
+        end = stop
+    return "".join(kept) + redact_urls(text[end:])
+
+
+def _secrets(text: str, tokens: list[Token]) -> list[_Span]:
+    """Where passwords stand among the *tokens* of statements, and in the comments between them."""
+    spans: list[_Span] = []
+    end = 0
+    expected = destinations = False
+    for token in [*tokens, Token("$END", "", start_pos=len(text), end_pos=len(text))]:
+        start, stop = token.start_pos or 0, token.end_pos or 0
+        if _PASSWORD.search(text, end, start):
+            spans.append((end, start, REDACTED))
+        if token.type == "STRING" and expected:
+            spans.append((start, stop, REDACTED))
+        elif token.type == "STRING" and destinations:
+            spans.append((start, stop, quote_string(redact_destination(token.value))))
+        expected = token.type == "PASSWORD" or (expected and token.type in _BETWEEN)
+        destinations = token.type == "DESTINATIONS" or (destinations and token.type != "SEMICOLON")
+        end = stop
+    return spans
+
+
+def _suspects(text: str) -> list[_Span]:
+    """What may be a password in a *text* that does not parse.
+
+    Not by tokens: a quote that is open turns them around.
+    """
+    word = _PASSWORD.search(text)
+    about_users = any(token.type in ("USER", "SET") for token in scan(text))
+    quote = re.search("['\"]" if about_users else "'", text)
+    limit = min(
+        word.end() if word is not None else len(text),
+        quote.start() if quote is not None else len(text),
+    )
+    return [(limit, len(text), REDACTED)] if limit < len(text) else []

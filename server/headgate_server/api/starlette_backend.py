@@ -1,0 +1,117 @@
+"""Headgate's users in front of somebody else's Starlette application."""
+
+from starlette.authentication import (
+    AuthCredentials,
+    AuthenticationBackend,
+    AuthenticationError,
+    BaseUser,
+)
+from starlette.requests import HTTPConnection
+from starlette.responses import JSONResponse, Response
+
+from headgate_engine import NOBODY, AuthenticationFailed, Engine, Principal, Unavailable
+from headgate_grammar import Privilege
+from headgate_server.api.errors import Refusal, client_text, refusal
+from headgate_server.auth.authenticator import Login
+from headgate_server.auth.credentials import Shown
+from headgate_server.auth.errors import TooManyFailures, Unauthenticated
+from headgate_server.http.errors import Overloaded
+from headgate_server.http.urlencoded import pairs
+from headgate_server.telemetry.metrics import Metrics
+
+
+class HeadgateUser(BaseUser):
+    """`request.user` of a request that logged in; *principal* has his grants."""
+
+    def __init__(self, principal: Principal) -> None:
+        self.principal = principal
+
+    @property
+    def is_authenticated(self) -> bool:
+        return True
+
+    @property
+    def display_name(self) -> str:
+        return self.principal.name
+
+    @property
+    def identity(self) -> str:
+        return self.principal.name
+
+
+class TryAgain(AuthenticationError):
+    """The credentials were not looked at: too many failed before, too many others are logging in,
+    or the store is away. *row* is how the server answers.
+    """
+
+    def __init__(self, error: Exception, row: Refusal) -> None:
+        super().__init__(client_text(error, row))
+        self.row = row
+
+
+class HeadgateBackend(AuthenticationBackend):
+    """For Starlette's AuthenticationMiddleware: logs in with Basic, `u` and `p`, Token or Bearer.
+
+    A request without credentials stays anonymous, one with wrong ones is refused: give
+    `on_error=HeadgateBackend.refuse` to answer 401. The scopes for `@requires` are
+    `authenticated`, `admin`, and `read:DATABASE` and `write:DATABASE`; an administrator has the
+    latter two for every database that exists. *throttle_status* is 401, or 429 for applications
+    whose clients know it, where a login is not looked at because too many failed before.
+    """
+
+    def __init__(
+        self, engine: Engine, shared_secret: str = "", *, throttle_status: int = 401
+    ) -> None:
+        self._engine = engine
+        self._throttle_status = throttle_status
+        secrets = (shared_secret,) if shared_secret else ()
+        self._login = Login(engine, Metrics(), secrets)
+
+    async def authenticate(
+        self, conn: HTTPConnection
+    ) -> tuple[AuthCredentials, HeadgateUser] | None:
+        url = pairs(conn.scope.get("query_string", b""))
+        authorization = conn.headers.get("authorization", "")
+        if not authorization and not (url.get("u") and url.get("p")):
+            return None
+        try:
+            address = conn.client.host if conn.client is not None else ""
+            principal = await self._login(Shown(url, conn.headers.getlist), address)
+        except (Unauthenticated, AuthenticationFailed) as error:
+            raise AuthenticationError(str(error)) from None
+        except (Overloaded, TooManyFailures, Unavailable) as error:
+            row = refusal(error, throttle_status=self._throttle_status)
+            assert row is not None
+            raise TryAgain(error, row) from None
+        if principal == NOBODY:
+            raise AuthenticationError("there are no users yet")
+        return AuthCredentials(self._scopes(principal)), HeadgateUser(principal)
+
+    def _scopes(self, principal: Principal) -> list[str]:
+        user = principal.user
+        assert user is not None
+        scopes = ["authenticated"]
+        if user.admin:
+            scopes.append("admin")
+            grants = {database.name: Privilege.ALL for database in self._engine.store.databases()}
+        else:
+            grants = dict(user.grants)
+        for database, privilege in grants.items():
+            if Privilege.READ in privilege:
+                scopes.append(f"read:{database}")
+            if Privilege.WRITE in privilege:
+                scopes.append(f"write:{database}")
+        return scopes
+
+    def close(self) -> None:
+        """Ends its thread."""
+        self._login.close()
+
+    @staticmethod
+    def refuse(conn: HTTPConnection, error: Exception) -> Response:
+        """401 with the reason and a challenge; the server's status where the credentials were not
+        looked at, with `Retry-After`.
+        """
+        row = error.row if isinstance(error, TryAgain) else Refusal(401)
+        challenge = {"WWW-Authenticate": 'Basic realm="Headgate"'} if row.status == 401 else {}
+        return JSONResponse({"error": str(error)}, row.status, {**row.headers, **challenge})

@@ -1,0 +1,32 @@
+"""Which request may create the first administrator of a server without users."""
+
+import hmac
+import secrets
+
+from headgate_server.config.settings import Settings
+from headgate_server.http.origin import is_local
+from headgate_server.http.request import Call
+
+_PREFIX = "hgs_"
+
+
+def new_setup_token() -> str:
+    """Returns a random token of 160 bits."""
+    return _PREFIX + secrets.token_hex(20)
+
+
+def may_set_up(call: Call, settings: Settings) -> bool:
+    """Returns whether *call* may create the first administrator: it comes from a program on this
+    machine, or shows the set-up token. `[auth] open-setup` lets any request do it, as in InfluxDB.
+    """
+    if settings.open_setup or is_local(
+        call.address, call.headers, call.scope.get("http_version", "1.1")
+    ):
+        return True
+    scheme, _, shown = call.headers.get("authorization").strip(" \t").partition(" ")
+    expected = settings.setup_token
+    return (
+        bool(expected)
+        and scheme.lower() in ("bearer", "token")
+        and hmac.compare_digest(shown.strip(" ").encode("latin-1"), expected.encode())
+    )

@@ -1,0 +1,148 @@
+"""Whether what a verified token says holds: now, here, and for us (RFC 7519 section 4.1)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from headgate_server.auth.jwt.jws import TokenError
+from headgate_server.config.jwt import JwtSettings
+
+Check = Callable[[Mapping[str, Any], JwtSettings, float], None]
+
+
+def check(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
+    """Raises TokenError with the first thing that does not hold at the time *now*.
+
+    `null` counts as absent. An audience that is expected has to be there whole, of `audiences` one.
+    """
+    for one in CHECKS.values():
+        one(claims, settings, now)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """Claims, and which of the checks they have to pass."""
+
+    claims: Mapping[str, Any] = field(repr=False)
+    settings: JwtSettings
+    names: tuple[str, ...]
+
+    def check(self, now: float) -> None:
+        """Raises TokenError with the first that does not hold at the time *now*."""
+        for name in self.names:
+            CHECKS[name](self.claims, self.settings, now)
+
+    def still(self, now: float) -> bool:
+        """Whether they hold at the time *now*, too."""
+        try:
+            check_times(self.claims, self.settings, now)
+        except TokenError:
+            return False
+        return True
+
+
+def check_times(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
+    """The part of it that time changes. Raises TokenError."""
+    for name in ("nbf", "exp", "iat", "age"):
+        CHECKS[name](claims, settings, now)
+
+
+def _begins(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
+    begins = claims.get("nbf")
+    if begins is not None and now + settings.leeway < begins:
+        raise TokenError("nbf is in the future")
+
+
+def _expires(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
+    expires = claims.get("exp")
+    if expires is None and settings.require_exp:
+        raise TokenError("no exp")
+    if expires is not None and now - settings.leeway > expires:
+        raise TokenError("exp is past")
+
+
+def _issued(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
+    issued = claims.get("iat")
+    if issued is not None and now + settings.leeway < issued:
+        raise TokenError("iat is in the future")
+
+
+def _age(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
+    issued = claims.get("iat")
+    if settings.max_token_age:
+        oldest = now - settings.leeway - settings.max_token_age
+        if issued is None or issued < oldest:  # it may be larger than any float
+            raise TokenError("older than max-token-age, or without iat")
+
+
+def _issuer(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
+    if settings.iss and claims.get("iss") != settings.iss:
+        raise TokenError("iss is another issuer's")
+
+
+def _subject(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
+    if not claims.get("sub"):
+        raise TokenError("no sub")
+
+
+def _types(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
+    for name in ("iss", "sub"):
+        if not isinstance(claims.get(name, ""), str | None):
+            raise TokenError(f"{name} is no text")
+    if claims.get("aud") is not None:
+        _audiences(claims)
+    for name in ("exp", "nbf", "iat"):
+        value = claims.get(name)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise TokenError(f"{name} is no number")
+
+
+def _audiences(claims: Mapping[str, Any]) -> set[str]:
+    found = claims.get("aud")
+    listed = [found] if isinstance(found, str) else found
+    if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
+        raise TokenError("aud is neither a text nor a list of texts")
+    return set(listed)
+
+
+def _expected(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
+    for name, wanted in settings.expect_claims.items():
+        if name == "aud":
+            needed = {wanted} if isinstance(wanted, str) else set(wanted)
+            if claims.get("aud") is None or not needed <= _audiences(claims):
+                raise TokenError("aud is not what is expected")
+        elif name in ("iss", "sub") and not wanted:
+            continue
+        elif name not in claims or not same(claims[name], wanted):
+            raise TokenError("a claim is not what is expected")
+
+
+def _audience(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
+    if settings.audiences:
+        if claims.get("aud") is None or not _audiences(claims) & set(settings.audiences):
+            raise TokenError("aud is not one of audiences")
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two JSON values are the same: 1 is 1.0, and not true."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return bool(one == other)
+
+
+# In this order, and by these names.
+CHECKS: dict[str, Check] = {
+    "types": _types,
+    "iss": _issuer,
+    "sub": _subject,
+    "expect-claims": _expected,
+    "audiences": _audience,
+    "nbf": _begins,
+    "exp": _expires,
+    "iat": _issued,
+    "age": _age,
+}

@@ -1,0 +1,137 @@
+"""What a token's claims give: grants on databases, and the admin flag.
+
+The words of Grafana's roles are taken beside InfluxQL's privileges.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from headgate_engine import Rights
+from headgate_grammar import Privilege
+from headgate_server.config.claim_path import path
+from headgate_server.config.jwt import JwtSettings
+
+_WORDS = {
+    "NONE": Privilege.NONE,
+    "None": Privilege.NONE,
+    "READ": Privilege.READ,
+    "Viewer": Privilege.READ,
+    "WRITE": Privilege.WRITE,
+    "ALL": Privilege.ALL,
+    "ALL PRIVILEGES": Privilege.ALL,
+    "Editor": Privilege.ALL,
+    "Admin": Privilege.ALL,
+}
+_ADMIN = ("GrafanaAdmin", "admin")
+_EVERY = "*"
+_SEPARATOR = re.compile(r"(?<!\\):")
+
+
+class NoRights(Exception):
+    """The claims give nothing, and `role-attribute-strict` wants that they do."""
+
+    def __init__(self) -> None:
+        super().__init__("the token gives no role here")
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """Whoever is in *group* ("*": everybody) has *privilege* on *database* ("*": on all)."""
+
+    group: str
+    database: str
+    privilege: Privilege
+
+
+@dataclass(slots=True)
+class _Sum:
+    """Privileges on databases, joined as they come."""
+
+    grants: dict[str, Privilege] = field(default_factory=dict)
+
+    def add(self, database: str, privilege: Privilege) -> None:
+        self.grants[database] = self.grants.get(database, Privilege.NONE) | privilege
+
+
+class RightsOf:
+    """Decides by *settings*. Raises ValueError, one line with the option, for what cannot be."""
+
+    def __init__(self, settings: JwtSettings) -> None:
+        self._settings = settings
+        self._role = path("role-attribute-path", settings.role_attribute_path)
+        self._groups = path("databases-attribute-path", settings.databases_attribute_path)
+        self._grants = path("grants-attribute-path", settings.grants_attribute_path)
+        self._mapped = _mapped(settings.db_mapping, strict=settings.role_attribute_strict)
+        if settings.auto_assign_privilege not in _WORDS:
+            raise ValueError("auto-assign-privilege: expected NONE, READ, WRITE or ALL")
+        self._default = _WORDS[settings.auto_assign_privilege]
+
+    def of(self, claims: Mapping[str, Any]) -> Rights | None:
+        """What *claims* give; None if grants are not theirs to give. Raises NoRights."""
+        settings = self._settings
+        if settings.grant_sync == "off" or not settings.carries_rights:
+            return None
+        role = self._role(claims)
+        wish = isinstance(role, str) and role in _ADMIN
+        direct = Privilege.ALL if wish else _privilege(role)
+        found = _Sum()
+        self._add_mapped(found, claims)
+        self._add_claimed(found, claims)
+        if found.grants:
+            grants = {name: on | (direct or Privilege.NONE) for name, on in found.grants.items()}
+        elif direct is not None:
+            grants = dict.fromkeys(settings.auto_assign_databases, direct)
+        elif settings.role_attribute_strict:
+            raise NoRights
+        else:
+            grants = dict.fromkeys(settings.auto_assign_databases, self._default)
+        everywhere = grants.pop(_EVERY, Privilege.NONE)
+        return Rights(grants, everywhere, wish if settings.allow_assign_admin else None)
+
+    def _add_mapped(self, found: _Sum, claims: Mapping[str, Any]) -> None:
+        groups = self._groups(claims)
+        if isinstance(groups, str):
+            groups = [groups]
+        groups = groups if isinstance(groups, list) else []
+        for entry in self._mapped:
+            if entry.group == _EVERY or entry.group in groups:
+                found.add(entry.database, entry.privilege)
+
+    def _add_claimed(self, found: _Sum, claims: Mapping[str, Any]) -> None:
+        claimed = self._grants(claims)
+        pairs: list[tuple[Any, Any]] = []
+        if isinstance(claimed, dict):
+            pairs = list(claimed.items())
+        elif isinstance(claimed, list):
+            pairs = [
+                (one.get("database"), one.get("privilege"))
+                for one in claimed
+                if isinstance(one, dict)
+            ]
+        for database, word in pairs:
+            privilege = _privilege(word)
+            if isinstance(database, str) and database != _EVERY and privilege is not None:
+                found.add(database, privilege)
+
+
+def _privilege(word: Any) -> Privilege | None:
+    return _WORDS.get(word) if isinstance(word, str) else None
+
+
+def _mapped(entries: tuple[str, ...], *, strict: bool) -> list[Mapped]:
+    found: list[Mapped] = []
+    for entry in entries:
+        # Grafana's escape: `\:` is a colon; any other backslash stands for itself.
+        parts = [part.replace("\\:", ":") for part in _SEPARATOR.split(entry)]
+        if len(parts) not in (2, 3) or not all(parts[:2]):
+            raise ValueError(f"db-mapping: {entry!r}: expected GROUP:DATABASE:PRIVILEGE")
+        word = parts[2] if len(parts) == 3 else ("" if strict else "READ")
+        if word not in _WORDS:
+            raise ValueError(f"db-mapping: {entry!r}: expected NONE, READ, WRITE or ALL at its end")
+        one = Mapped(parts[0], parts[1], _WORDS[word])
+        if any((one.group, one.database) == (it.group, it.database) for it in found):
+            raise ValueError(f"db-mapping: {entry!r}: duplicate of another entry")
+        found.append(one)
+    return found

@@ -1,0 +1,156 @@
+"""Keys that tokens are verified with, and the algorithms that each may be used for.
+
+Knows PyJWT's algorithms and cryptography's keys. An algorithm belongs to a key's type, never to
+what a token says: so no public key is ever taken for a secret.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    EllipticCurvePrivateKey,
+    EllipticCurvePublicKey,
+)
+from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey, Ed448PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm, get_default_algorithms
+from jwt.exceptions import PyJWTError
+
+from headgate_server.auth.jwt.jws import Parsed
+
+_ALGORITHMS = get_default_algorithms()
+_RSA = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
+_HMAC = frozenset({"HS256", "HS384", "HS512"})
+_EC = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
+SUPPORTED = _RSA | _HMAC | frozenset(_EC.values()) | {"EdDSA"}
+# What odd members of a JWK make the libraries raise.
+_ODD = (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, UnsupportedAlgorithm)
+_LEAST_RSA_BITS = 2048
+
+
+class UnusableKey(Exception):
+    """No key that could verify anything. One line; nothing of a key is in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Whatever verifies signatures by *algorithms*."""
+
+    kid: str | None
+    algorithms: frozenset[str]
+    material: Any = field(repr=False)
+
+    def verifies(self, token: Parsed, *, padded: bool = False) -> bool:
+        """Whether *token* was signed with this key; with *padded*, over its segments with `=`."""
+        if token.algorithm not in self.algorithms:
+            return False
+        signed = token.padded if padded else token.signed
+        algorithm = _ALGORITHMS[token.algorithm]
+        return bool(algorithm.verify(signed, self.material, token.signature))
+
+
+Keys = Sequence[Key]
+
+
+def candidates(keys: Keys, kid: str | None) -> list[Key]:
+    """Those by which a token with *kid* may have been signed.
+
+    Exactly those with that kid. Without one: the only key there is, or those that have none.
+    """
+    if kid is None and len(keys) == 1:
+        return list(keys)
+    return [key for key in keys if key.kid == kid]
+
+
+def from_pem(text: bytes, kid: str | None) -> Key:
+    """The first key in a PEM text: public (PKIX, PKCS#1), or of a private one (PKCS#1, PKCS#8,
+    SEC 1) its public half. Raises UnusableKey.
+    """
+    for load in (load_pem_public_key, _load_private):
+        try:
+            return _key(load(text), kid)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            continue
+    raise UnusableKey("no PEM with a public or private key")
+
+
+def _load_private(text: bytes) -> Any:
+    return load_pem_private_key(text, None)
+
+
+def from_jwks(text: str | bytes) -> Keys:
+    """The keys of a JWK set (RFC 7517) that can verify: those for something else are left out.
+
+    Raises UnusableKey if it is no JWK set.
+    """
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        raise UnusableKey("no JSON") from None
+    entries = document.get("keys") if isinstance(document, dict) else None
+    if not isinstance(entries, list):
+        raise UnusableKey("no JWK set")
+    return list(_usable(entries))
+
+
+def _usable(entries: Iterable[Any]) -> Iterable[Key]:
+    for entry in entries:
+        if not isinstance(entry, dict) or not _verifies(entry):
+            continue
+        kid = entry.get("kid")
+        try:
+            key = _key(_from_jwk(entry), kid if isinstance(kid, str) else None)
+        except (UnusableKey, PyJWTError, *_ODD):
+            continue
+        bound = entry.get("alg")
+        if bound is None:
+            yield key
+        elif isinstance(bound, str) and bound in key.algorithms:
+            yield Key(key.kid, frozenset({bound}), key.material)
+
+
+def _verifies(entry: dict[str, Any]) -> bool:
+    """Whether a JWK is for signatures, as far as it says so."""
+    operations = entry.get("key_ops", ["verify"])
+    fit = isinstance(operations, list) and "verify" in operations
+    return fit and entry.get("use", "sig") == "sig"
+
+
+def _from_jwk(entry: dict[str, Any]) -> Any:
+    match entry.get("kty"):
+        case "RSA":
+            return RSAAlgorithm.from_jwk(entry)
+        case "EC":
+            return ECAlgorithm.from_jwk(entry)
+        case "OKP":
+            return OKPAlgorithm.from_jwk(entry)
+        case "oct":
+            return _ALGORITHMS["HS256"].from_jwk(entry)
+        case _:
+            raise UnusableKey("unknown kty")
+
+
+def _key(material: Any, kid: str | None) -> Key:
+    """*material*, or the public half of it, with the algorithms of its type. Raises UnusableKey."""
+    if isinstance(
+        material, RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey | Ed448PrivateKey
+    ):
+        material = material.public_key()
+    match material:
+        case RSAPublicKey():
+            if material.key_size < _LEAST_RSA_BITS:
+                raise UnusableKey(f"an RSA key of fewer than {_LEAST_RSA_BITS} bits")
+            return Key(kid, _RSA, material)
+        case EllipticCurvePublicKey() if material.curve.name in _EC:
+            return Key(kid, frozenset({_EC[material.curve.name]}), material)
+        case Ed25519PublicKey() | Ed448PublicKey():
+            return Key(kid, frozenset({"EdDSA"}), material)
+        case bytes() if material:
+            return Key(kid, _HMAC, material)
+        case _:
+            raise UnusableKey("a key of a kind that signs no tokens")

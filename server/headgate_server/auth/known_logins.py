@@ -1,0 +1,100 @@
+"""From which networks each user was let in before: remembered, and kept over a restart."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from functools import partial
+
+from headgate_engine import KnownLogin, Recent, Store, Unavailable, Unknown, User, mark
+from headgate_server.background.thread_pool import Pool
+from headgate_server.http.errors import Overloaded
+from headgate_server.http.network import network_of
+
+_CAPACITY = 100_000
+_FLUSH_SECONDS = 1.0
+# How often what other workers know is read, and how much of it: the newest.
+_SHARE_SECONDS = 2.0
+_SHARED = 1_000
+_MERGED_AT_ONCE = 5_000
+
+Complain = Callable[[str], None]
+
+
+def _unheard(text: str) -> None:
+    """Nothing is logged."""
+
+
+class KnownLogins:
+    """Which marks (a user with a password) were let in from which network, at most 100,000.
+
+    What is new is written to *store* once a second, and what was written is read after *start*:
+    both in a thread, so a crash loses the last second. For the event loop's thread.
+    """
+
+    def __init__(self, store: Store, complain: Complain = _unheard) -> None:
+        self._store = store
+        self._complain = complain
+        self._known: Recent[tuple[str, str], bool] = Recent(_CAPACITY)
+        self._new: dict[tuple[str, str], KnownLogin] = {}
+        self._pool = Pool(1, 2)
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+
+    def start(self) -> None:
+        """Begins to read what was written before, and goes on to read what other workers write."""
+        self._read(_CAPACITY)
+
+    def was_let_in(self, mark: str, address: str) -> bool:
+        """Returns whether the user with *mark* was let in from the network of *address*."""
+        return self._known.get((mark, network_of(address))) is not None
+
+    def let_in(self, user: User, address: str) -> None:
+        """Remembers that *user* was let in from *address*."""
+        network = network_of(address)
+        key = mark(user), network
+        self._known.keep(key, True)
+        self._new[key] = KnownLogin(user.id, network, key[0], int(time.time()))
+        if "write" not in self._timers:
+            self._later("write", _FLUSH_SECONDS, self._write)
+
+    def _later(self, name: str, seconds: float, do: Callable[[], None]) -> None:
+        def now() -> None:
+            del self._timers[name]
+            do()
+
+        self._timers[name] = asyncio.get_running_loop().call_later(seconds, now)
+
+    def _write(self) -> None:
+        new, self._new = self._new, {}
+        write = partial(self._store.remember_logins, list(new.values()))
+        self._in_thread(write, lambda _: None)
+
+    def _read(self, limit: int) -> None:
+        self._in_thread(lambda: self._store.known_logins(limit), self._merge)
+        self._later("read", _SHARE_SECONDS, lambda: self._read(_SHARED))
+
+    def _merge(self, known: object) -> None:
+        assert isinstance(known, list | tuple)
+        # The oldest first, a part at a time: requests are answered in between.
+        for one in known[-_MERGED_AT_ONCE:][::-1]:
+            self._known.keep((one.mark, one.network), True)
+        if rest := known[:-_MERGED_AT_ONCE]:
+            asyncio.get_running_loop().call_soon(self._merge, rest)
+
+    def _in_thread(self, work: Callable[[], object], then: Callable[[object], None]) -> None:
+        async def run() -> None:
+            try:
+                then(await self._pool.run(work))
+            except (Unavailable, Unknown, Overloaded) as error:
+                self._complain(f"known logins cannot be read or written: {error}")
+
+        self._task = asyncio.ensure_future(run())
+
+    def close(self) -> None:
+        """Writes what is new."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._pool.close(0)
+        try:
+            self._store.remember_logins(list(self._new.values()))
+        except (Unavailable, Unknown) as error:
+            self._complain(f"known logins cannot be written: {error}")

@@ -1,0 +1,207 @@
+"""Tokens that name a tenant instead of a user: whoever has one has that tenant, for as long.
+
+They are what auth-gateway and cortex-gateway take: a claim with the tenant, `aud`, `version`.
+"""
+
+import base64
+import hashlib
+import json
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from headgate_engine import Principal, User
+from headgate_grammar import Privilege
+from headgate_server.auth.credentials import Shown
+from headgate_server.auth.errors import TokenRejected
+from headgate_server.auth.jwt.claim_checks import Checked
+from headgate_server.auth.jwt.jws import TokenError, parse
+from headgate_server.auth.jwt.key_source import KeysUnavailable
+from headgate_server.auth.jwt.keys import Key
+from headgate_server.auth.jwt.verifier import Issuer
+from headgate_server.config.claim_path import path
+from headgate_server.config.gateway import TenantTokens, is_tenant
+from headgate_server.config.jwt import JwtSettings
+
+_HMAC = ("HS256", "HS384", "HS512")
+_CHECKS = ("types", "audiences", "nbf", "exp", "iat")
+_LONGEST = 16_384
+_MOST_REMEMBERED = 10_000
+_REMEMBERED_SECONDS = 60.0
+_PRIVILEGES = {"READ": Privilege.READ, "WRITE": Privilege.WRITE, "ALL": Privilege.ALL}
+
+
+@dataclass(frozen=True, slots=True)
+class _Proof:
+    """A token that *key* of *issuer* verified, and the claims that it rests on."""
+
+    principal: Principal
+    issuer: Issuer
+    key: Key
+    checked: Checked
+
+    async def holds(self, now: float) -> bool:
+        """Whether it is valid at *now*, and its key is still in use. Raises KeysUnavailable."""
+        if not self.checked.still(now):
+            return False
+        return any(self.key is key for key in await self.issuer.source.keys())
+
+
+class TenantLogin:
+    """Logs in by *settings*. Raises ValueError, one line with the option, for what cannot be."""
+
+    def __init__(self, settings: TenantTokens) -> None:
+        self._settings = settings
+        common = JwtSettings(
+            audiences=settings.audiences,
+            require_exp=settings.require_exp,
+            leeway=settings.leeway,
+        )
+        self._by_secret = self._by_keys = None
+        if settings.secrets:
+            keys = _jwks(settings.secrets)
+            self._by_secret = Issuer(replace(common, jwk_set_value=keys, algorithms=_HMAC))
+        if settings.jwk_set_url:
+            self._by_keys = Issuer(
+                replace(
+                    common,
+                    jwk_set_url=settings.jwk_set_url,
+                    allow_insecure_jwk_set_url=settings.allow_insecure_jwk_set_url,
+                    cache_ttl=settings.cache_ttl,
+                )
+            )
+        self._claim = path("tenant-claim", _quoted(settings.tenant_claim))
+        self._remembered: OrderedDict[bytes, tuple[_Proof, float]] = OrderedDict()
+
+    def token(self, shown: Shown, *, secret: bool = True, issuers: bool = True) -> str:
+        """The token in *shown*, or "" if there is none for us. The first header with one decides:
+        the extra ones in their order, then `Authorization`.
+
+        *secret* and *issuers* say what else accepts Bearer tokens: the shared secret, `[auth.jwt]`.
+        A token that neither can accept is ours, so that the log says what is wrong with it.
+        """
+        if shown.url.get("u") and shown.url.get("p"):
+            return ""
+        for name in self._settings.extra_headers:
+            for value in shown.headers(name):
+                if value.strip(" \t"):
+                    return _bare(value)
+        text = shown.authorization.strip(" \t")
+        scheme, _, rest = text.partition(" ")
+        if scheme.lower() == "bearer":
+            bearer = rest.strip(" ")
+            return bearer if self._is_ours(bearer, secret=secret, issuers=issuers) else ""
+        return text if text.count(".") == 2 and not rest else ""
+
+    def _is_ours(self, text: str, *, secret: bool, issuers: bool) -> bool:
+        """Whether the token names a tenant, or is for nothing else. One that names a user is the
+        shared secret's: it logs in as that user.
+        """
+        try:
+            claims = parse(text, _LONGEST).claims
+        except TokenError:
+            return not secret and not issuers
+        if "username" in claims:
+            return False
+        return not issuers or self._named(claims) is not None
+
+    async def principal(self, text: str) -> Principal:
+        """Whom the token *text* proves. Raises TokenRejected, KeysUnavailable."""
+        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+        now = time.time()
+        known = self._remembered.get(digest)
+        if known is not None and now < known[1] and await known[0].holds(now):
+            return known[0].principal
+        try:
+            found = await self._verified(text, now)
+        except TokenError as error:
+            self._remembered.pop(digest, None)
+            raise TokenRejected(str(error)) from None
+        self._remembered[digest] = found, now + _REMEMBERED_SECONDS
+        while len(self._remembered) > _MOST_REMEMBERED:
+            self._remembered.popitem(last=False)
+        return found.principal
+
+    async def objection(self, text: str) -> str:
+        """Why the token *text*, which `token` left to others, is not accepted here; for the log."""
+        try:
+            await self._verified(text, time.time())
+        except (TokenError, KeysUnavailable) as error:
+            return str(error)
+        return 'claim "username": a token of a user'
+
+    async def _verified(self, text: str, now: float) -> _Proof:
+        token = parse(text, _LONGEST)
+        # An algorithm belongs to a kind of key: no public key is ever taken for a secret.
+        issuer = self._by_secret if token.algorithm in _HMAC else self._by_keys
+        if issuer is None:
+            raise TokenError("no key here for its alg")
+        # A secret has no name, whatever a token calls it.
+        nameless = replace(token, kid=None) if issuer is self._by_secret else token
+        key = await issuer.signer(nameless)
+        checked = Checked(token.claims, issuer.settings, _CHECKS)
+        checked.check(now)
+        tenants = self._tenants(token.claims)
+        self._check_version(token.claims, tenants)
+        principal = passing(_name(token.claims, tenants), tenants, self._settings.privilege)
+        return _Proof(principal, issuer, key, checked)
+
+    def _named(self, claims: Mapping[str, Any]) -> Any:
+        literal = claims.get(self._settings.tenant_claim)
+        return literal if literal is not None else self._claim(claims)
+
+    def _tenants(self, claims: Mapping[str, Any]) -> list[str]:
+        found = self._named(claims)
+        if found is None:
+            raise TokenError(f'no claim "{self._settings.tenant_claim}"')
+        names = [found] if isinstance(found, str) else found
+        if not isinstance(names, list) or not names:
+            raise TokenError("no tenant in the claims")
+        if not all(isinstance(name, str) and is_tenant(name) for name in names):
+            raise TokenError("the tenant in the claims is none that anybody could have")
+        return names
+
+    def _check_version(self, claims: Mapping[str, Any], tenants: list[str]) -> None:
+        least = max(self._settings.versions.get(name, 0) for name in tenants)
+        if not least:
+            return
+        version = claims.get(self._settings.version_claim)
+        if isinstance(version, bool) or not isinstance(version, int) or version < least:
+            raise TokenError("its version was revoked")
+
+    async def close(self) -> None:
+        if self._by_keys is not None:
+            await self._by_keys.source.close()
+
+
+def passing(name: str, tenants: list[str], privilege: str = "ALL") -> Principal:
+    """Somebody who has *privilege* on *tenants* for this request, and is in no store."""
+    grants = dict.fromkeys(tenants, _PRIVILEGES[privilege])
+    return Principal(User("", name, "", False, grants), "tenant", passing=True)
+
+
+def _name(claims: Mapping[str, Any], tenants: list[str]) -> str:
+    subject = claims.get("sub")
+    plain = isinstance(subject, str) and subject.isprintable() and 0 < len(subject) <= 256
+    # No user of that name: who has a token is not him.
+    return f"token:{subject if plain else '|'.join(tenants)}"
+
+
+def _bare(value: str) -> str:
+    text = value.strip(" \t")
+    return text[7:].lstrip(" ") if text[:7].lower() == "bearer " else text
+
+
+def _quoted(claim: str) -> str:
+    """A plain name with odd characters as JMESPath has it; else the path that it is."""
+    return json.dumps(claim) if any(c in claim for c in "/:- ") and '"' not in claim else claim
+
+
+def _jwks(secrets: tuple[str, ...]) -> str:
+    keys = [
+        {"kty": "oct", "k": base64.urlsafe_b64encode(one.encode()).rstrip(b"=").decode()}
+        for one in secrets
+    ]
+    return json.dumps({"keys": keys})

@@ -1,0 +1,1 @@
+"""Work outside the event loop: threads, group commit, the audit."""

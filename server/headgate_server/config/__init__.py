@@ -1,0 +1,1 @@
+"""Values of the settings, and how they are read."""

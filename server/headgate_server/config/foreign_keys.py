@@ -1,0 +1,48 @@
+"""What an influxdb.conf may hold and Headgate has no use for: it is named in a notice.
+
+influxd takes any section and key that it does not know. A misspelt name of Headgate's own must
+not be lost that way.
+"""
+
+from collections.abc import Iterable
+
+from headgate_server.config.nearest_name import similar
+
+# Of InfluxDB 0.9 to 1.12 and of InfluxDB Enterprise's data and meta nodes.
+SECTIONS = frozenset(
+    "meta data cluster coordinator retention shard-precreation admin monitor ifql logging"
+    " subscriber graphite collectd opentsdb udp continuous_queries tls hinted-handoff anti-entropy"
+    " enterprise flux-controller flux-query raft broker input_plugins".split()
+)
+TOP_KEYS = frozenset(
+    "reporting-disabled reporting-enabled bind-address hostname join gossip-frequency"
+    " gossip-bind-address".split()
+)
+HTTP_KEYS = frozenset(
+    "enabled flux-enabled flux-log-enabled flux-testing suppress-write-log access-log-path"
+    " access-log-status-filters write-tracing pprof-enabled pprof-auth-enabled"
+    " debug-pprof-enabled max-row-limit max-concurrent-write-limit max-enqueued-write-limit"
+    " enqueued-write-timeout prom-read-auth-enabled headers user-query-bytes-enabled"
+    " https-insecure-certificate https-insecure-tls unix-socket-chunk-size log-level"
+    " query-log-path".split()
+)
+# Tables below a section of ours, which are not found at the top.
+_NESTED = {"jwt": "auth.jwt", "upstream": "gateway.upstream", "issuer": "auth.jwt.issuer"}
+
+
+def misspelt_section(section: str, ours: Iterable[str]) -> str:
+    """The section or table of *ours* that *section* most likely means; "" if it means another."""
+    if section in SECTIONS:
+        return ""
+    return _NESTED.get(section.lower()) or similar(section, ours)
+
+
+def misspelt_key(key: str, known: Iterable[str], *, exempt: frozenset[str] = frozenset()) -> str:
+    """The key among *known* (`section.key`) that *key* most likely means, as `[section] key`; "" if
+    it means another, or is one of *exempt*.
+    """
+    if key in exempt:
+        return ""
+    names = {name.partition(".")[2]: name.partition(".")[0] for name in known}
+    near = similar(key, names)
+    return f"[{names[near]}] {near}" if near else ""

@@ -1,0 +1,395 @@
+"""`[gateway]`: which stores stand behind Headgate, and how they are reached. Values only."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_network
+from typing import Any
+from urllib.parse import urlsplit
+
+from headgate_server.config.text_file import read_text
+from headgate_server.config.values import Read, among, boolean, positive, read_options, text, texts
+
+# Those that speak InfluxQL or line protocol have databases; the others call them tenants.
+INFLUX = ("influxdb1", "influxdb2", "influxdb3")
+TENANTS = ("mimir", "loki", "prometheus", "pyroscope")
+PROTOCOLS = (*INFLUX, "victoriametrics", *TENANTS)
+COMPONENTS = (
+    *("distributor", "query-frontend", "querier", "ruler", "alertmanager", "compactor"),
+    *("insert", "select"),
+)
+# Of writes, as a route names them: Headgate finds labels in these.
+FORMATS = ("line", "remote-write", "json", "text", "csv")
+_ADDRESSES = "expected addresses such as http://host:8086"
+_THIS_MACHINE = ("127.0.0.0/8", "::1/128")
+_CLUSTER_PARTS = ("insert", "select")
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_MOUNT = re.compile(r"(/[A-Za-z0-9_.-]+)+")
+_HEADER = re.compile(r"[A-Za-z0-9-]+")
+# Mimir's rule, which Loki and Pyroscope share; and VictoriaMetrics' cluster's.
+TENANT = re.compile(r"[0-9A-Za-z!_.*'()-]{1,150}")
+# Names that no store takes as a tenant.
+_RESERVED_TENANTS = frozenset({".", "..", "__mimir_cluster"})
+ACCOUNT = re.compile(r"[0-9]{1,10}(:[0-9]{1,10})?")
+
+
+@dataclass(frozen=True, slots=True)
+class TenantTokens:
+    """Which tokens name a tenant instead of a user, and where they stand.
+
+    *secrets* sign HS256, HS384 and HS512; what another algorithm signed is verified by the keys at
+    *jwk_set_url*. *versions* has the least `version` of a tenant's tokens that is still taken.
+    """
+
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    jwk_set_url: str = ""
+    allow_insecure_jwk_set_url: bool = False
+    cache_ttl: float = 3600.0
+    extra_headers: tuple[str, ...] = ()
+    tenant_claim: str = "tenant_id"
+    privilege: str = "ALL"
+    audiences: tuple[str, ...] = ()
+    version_claim: str = "version"
+    versions: Mapping[str, int] = field(default_factory=dict)
+    require_exp: bool = True
+    leeway: float = 30.0
+
+    @property
+    def enabled(self) -> bool:
+        return bool(self.secrets or self.jwk_set_url)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Requests with one of *methods* for a path that one of *paths* matches, and what they need:
+    READ, WRITE, MANAGE or ADMIN, of which *component* answers.
+    """
+
+    methods: tuple[str, ...]
+    paths: tuple[str, ...]
+    privilege: str
+    component: str = ""
+    websocket: bool = False
+    format: str = ""  # of what is written: one of FORMATS
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamSettings:
+    """One store behind Headgate. Times are seconds.
+
+    Its addresses are *urls*, or by component *components*. It answers below the path *mount*, and
+    only for *hosts* if there are any. *tenants* has the tenants whose names are not their
+    databases' (of VictoriaMetrics' cluster `account:project`). With *drop_data* DROP DATABASE
+    deletes the data there; with *overwrite_label* a client's own label `db` is lost.
+    """
+
+    name: str
+    protocol: str = "influxdb1"
+    urls: tuple[str, ...] = ()
+    components: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    mount: str = ""
+    hosts: tuple[str, ...] = ()
+    username: str = ""
+    password: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+    tls_ca: str = ""
+    connect_timeout: float = 5.0
+    read_timeout: float = 60.0
+    fail_timeout: float = 3.0
+    max_connections: int = 512
+    tenants: Mapping[str, str] = field(default_factory=dict)
+    tenant_name: str = ""
+    federation: bool = False
+    manage_needs: str = "admin"
+    drop_data: bool = False
+    overwrite_label: bool = False
+    routes: tuple[Route, ...] = ()
+    table: str = ""
+    jwt: TenantTokens = TenantTokens()
+
+    def addresses(self, component: str) -> tuple[str, ...]:
+        """Where *component* is; () if it is nowhere."""
+        return self.components.get(component, self.urls)
+
+
+@dataclass(frozen=True, slots=True)
+class GatewaySettings:
+    """What stands behind Headgate, and what holds for all of it."""
+
+    upstreams: tuple[UpstreamSettings, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
+    max_concurrent_per_user: int = 100
+    rate_per_user: int = 0
+    max_buffered_size: int = 1 << 26
+    allow_anonymous: bool = False
+    cortex_metric_names: bool = False
+    otlp_endpoint: str = ""
+
+    @property
+    def askers(self) -> tuple[str, ...]:
+        """The networks from which other proxies may ask: *trusted_proxies*, or this machine where
+        there is a store without an address, which is there to be asked about.
+        """
+        asked_about = any(not one.urls and not one.components for one in self.upstreams)
+        return self.trusted_proxies or (_THIS_MACHINE if asked_about else ())
+
+
+def read_gateway_settings(table: Mapping[str, Any]) -> GatewaySettings:
+    """The settings in the TOML *table*. Raises ValueError: one line that begins with the option.
+
+    `upstream` is a table for each store, or one address, or several of the same store.
+    """
+    given = {key.replace("_", "-"): value for key, value in table.items()}
+    upstreams, protocol = given.pop("upstream", []), given.pop("protocol", None)
+    jwt = given.pop("jwt", {})
+    if isinstance(upstreams, str) or _texts(upstreams):
+        upstreams = [{"urls": upstreams} | ({"protocol": protocol} if protocol else {})]
+    elif protocol is not None:
+        raise ValueError("protocol: expected an upstream's address beside it")
+    if not isinstance(upstreams, list) or not all(isinstance(one, dict) for one in upstreams):
+        raise ValueError("upstream: expected an address, or tables: [[gateway.upstream]]")
+    if "upstreams" in given:
+        raise ValueError("upstreams: unknown option")
+    special = {
+        "rate-per-user": _natural,
+        "max-concurrent-per-user": _natural,
+        "trusted-proxies": _networks,
+    }
+    values = read_options(GatewaySettings, given, special)
+    settings = GatewaySettings(
+        **values, upstreams=tuple(_upstream(_table("jwt", jwt), one) for one in upstreams)
+    )
+    _check_all(settings)
+    return settings
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(one, str) for one in value)
+
+
+def _table(where: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{where}: expected a table")
+    return {key.replace("_", "-"): content for key, content in value.items()}
+
+
+def _upstream(jwt: Mapping[str, Any], table: Mapping[str, Any]) -> UpstreamSettings:
+    given = _table("upstream", table)
+    try:
+        own = _table("jwt", given.pop("jwt", {}))
+        _take_secret(given, "password")
+        _take_secret(given, "token")
+        values = read_options(UpstreamSettings, given, _SPECIAL)
+        if own.keys() & {"secret", "secret-file"}:  # in the place of all stores'
+            jwt = {key: it for key, it in jwt.items() if key not in ("secret", "secret-file")}
+        tokens = _tokens({**jwt, **own})
+        values["name"] = values.get("name") or values.get("protocol") or INFLUX[0]
+        settings = UpstreamSettings(**values, jwt=tokens)
+        _check(settings)
+    except ValueError as error:
+        name = given.get("name")
+        raise ValueError(f"upstream{f' {name!r}' if name else ''}: {error}") from None
+    return settings
+
+
+def _tokens(given: dict[str, Any]) -> TenantTokens:
+    try:
+        named = [given[key] for key in ("secret", "secret-file") if key in given]
+        if len(named) > 1:
+            raise ValueError("secret and secret-file: expected one of them")
+        _take_secret(given, "secret")
+        secret = text(given.pop("secret", ""))
+        values = read_options(TenantTokens, given, _TOKENS)
+    except ValueError as error:
+        raise ValueError(f"jwt: {error}") from None
+    # In a file one a line: any of them may have signed.
+    secrets = tuple(one for line in secret.split("\n") if (one := line.strip(" \t\r")))
+    return TenantTokens(**values, secrets=secrets)
+
+
+def _take_secret(given: dict[str, Any], key: str) -> None:
+    """Puts what the file that `<key>-file` names holds into *given*."""
+    path = given.pop(f"{key}-file", None)
+    if path is None:
+        return
+    if key in given:
+        raise ValueError(f"{key} and {key}-file: expected one of them")
+    try:
+        content = read_text(text(path)).strip(" \t\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no UTF-8"
+        raise ValueError(f"{key}-file {path}: {reason}") from None
+    if not content:
+        raise ValueError(f"{key}-file {path}: it is empty")
+    given[key] = content
+
+
+def _natural(value: Any) -> int:
+    return 0 if value == 0 and not isinstance(value, bool) else positive(value)
+
+
+def _networks(value: Any) -> tuple[str, ...]:
+    networks = texts(value)
+    for one in networks:
+        try:
+            ip_network(one)
+        except ValueError:
+            raise ValueError(f"{one!r}: expected networks such as 10.0.0.0/8") from None
+    return networks
+
+
+def _urls(value: Any) -> tuple[str, ...]:
+    urls = texts(value)
+    for url in urls:
+        try:
+            parts = urlsplit(url)
+            sound = parts.scheme in ("http", "https") and parts.port != 0
+        except ValueError:  # of a port, or of brackets
+            raise ValueError(_ADDRESSES) from None
+        if not sound or not parts.hostname:
+            raise ValueError(_ADDRESSES)
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError("an address has no login, query or fragment: see username, token")
+    return tuple(url.rstrip("/") for url in urls)
+
+
+def _components(value: Any) -> Mapping[str, tuple[str, ...]]:
+    given = {"ruler" if key == "rules" else key: urls for key, urls in _table("", value).items()}
+    for key in given:
+        if key not in COMPONENTS:
+            raise ValueError(f"{key}: expected one of {', '.join(COMPONENTS)}")
+    return {key: _urls(urls) for key, urls in given.items()}
+
+
+def _mapping(value: Any) -> Mapping[str, str]:
+    if not isinstance(value, dict):
+        raise ValueError("expected a table of strings")
+    return {key: text(content) for key, content in value.items()}
+
+
+def _versions(value: Any) -> Mapping[str, int]:
+    if not isinstance(value, dict):
+        raise ValueError("expected a table of whole numbers")
+    return {key: _natural(content) for key, content in value.items()}
+
+
+def _routes(value: Any) -> tuple[Route, ...]:
+    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+        raise ValueError("expected tables: [[gateway.upstream.routes]]")
+    return tuple(map(read_route, value))
+
+
+def read_route(table: Mapping[str, Any]) -> Route:
+    """One route of a classification table. Raises ValueError."""
+    if not {"methods", "paths", "privilege"} <= table.keys():
+        raise ValueError("a route has methods, paths and privilege")
+    special: dict[str, Read] = {
+        "methods": texts,
+        "paths": texts,
+        "privilege": among("READ", "WRITE", "MANAGE", "ADMIN"),
+        "websocket": boolean,
+        "format": among(*FORMATS),
+    }
+    values: dict[str, Any] = {"component": "", "websocket": False}
+    for key, value in table.items():
+        if key == "methods":
+            value = [one.upper() for one in texts(value)]
+        if key not in ("methods", "paths", "privilege", "component", "websocket", "format"):
+            raise ValueError(f"{key}: unknown option of a route")
+        read: Read = special.get(key) or text
+        values[key] = read(value)
+    route = Route(**values)
+    if not all(path.startswith("/") for path in route.paths):
+        raise ValueError("paths: expected them to begin with /")
+    if route.component and route.component not in COMPONENTS:
+        raise ValueError(f"component: expected one of {', '.join(COMPONENTS)}")
+    return route
+
+
+_SPECIAL = {
+    "protocol": among(*PROTOCOLS),
+    "urls": _urls,
+    "components": _components,
+    "tenants": _mapping,
+    "manage-needs": among("admin", "all"),
+    "routes": _routes,
+}
+_TOKENS = {"privilege": among("READ", "WRITE", "ALL"), "versions": _versions}
+
+
+def _check(settings: UpstreamSettings) -> None:
+    if _NAME.fullmatch(settings.name) is None:
+        raise ValueError("name: expected letters, digits, - and _")
+    if settings.mount and _MOUNT.fullmatch(settings.mount) is None:
+        raise ValueError("mount: expected a path such as /vm")
+    if settings.password and not settings.username:
+        raise ValueError("password: expected a username beside it")
+    for name in ("username", "password", "token"):
+        if not getattr(settings, name).isprintable():
+            raise ValueError(f"{name}: expected one line of printable text")
+    if settings.token and settings.username:
+        raise ValueError("token and username: expected one of them")
+    for header in settings.jwt.extra_headers:
+        if _HEADER.fullmatch(header) is None:
+            raise ValueError(f"jwt: extra-headers: {header!r} is no header's name")
+    if any(":" in host or "*" in host for host in settings.hosts):
+        raise ValueError("hosts: expected names, without ports or *")
+    if len(set(settings.tenants.values())) < len(settings.tenants):
+        raise ValueError("tenants: two databases of one name")
+    _check_protocol(settings)
+
+
+def _check_protocol(settings: UpstreamSettings) -> None:
+    """Raises ValueError for what a store of that protocol has not."""
+    protocol = settings.protocol
+    if settings.drop_data and protocol not in ("influxdb1", "victoriametrics"):
+        raise ValueError(f"drop-data: {protocol} has none")
+    if settings.drop_data and settings.components:
+        raise ValueError("drop-data: a cluster has none")
+    if settings.overwrite_label and (protocol != "victoriametrics" or settings.components):
+        raise ValueError("overwrite-label: only a single VictoriaMetrics has labels for databases")
+    if protocol in INFLUX:
+        for name in ("components", "routes", "table", "tenants", "federation", "tenant_name"):
+            if getattr(settings, name):
+                raise ValueError(f"{name.replace('_', '-')}: {protocol} has none")
+    elif protocol == "victoriametrics":
+        if settings.federation or settings.tenant_name:
+            raise ValueError("federation, tenant-name: victoriametrics has neither")
+        if settings.tenants and not settings.components:
+            raise ValueError("tenants: only a cluster has them: expected components")
+        _check_names(settings, ACCOUNT, "accounts such as 12:3", _CLUSTER_PARTS)
+    else:
+        parts = tuple(one for one in COMPONENTS if one not in _CLUSTER_PARTS)
+        _check_names(settings, TENANT, "names such as team-a", parts)
+
+
+def _check_names(
+    settings: UpstreamSettings, form: re.Pattern[str], like: str, parts: tuple[str, ...]
+) -> None:
+    if any(form.fullmatch(one) is None for one in settings.tenants.values()):
+        raise ValueError(f"tenants: expected {like}")
+    for one in settings.components:
+        if one not in parts:
+            raise ValueError(f"components: {one}: expected one of {', '.join(parts)}")
+
+
+def _check_all(settings: GatewaySettings) -> None:
+    names = [one.name for one in settings.upstreams]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"upstream: {name!r} twice: expected names that differ")
+    places = [(host, one.mount) for one in settings.upstreams for host in one.hosts or ("",)]
+    for place in places:
+        if places.count(place) > 1:
+            raise ValueError(f"upstream: two of them at mount {place[1]!r} of the same host")
+    for one in settings.upstreams:
+        if one.tenant_name and not settings.allow_anonymous:
+            raise ValueError(
+                "tenant-name lets everybody in without a login:"
+                " expected allow-anonymous = true in [gateway]"
+            )
+
+
+def is_tenant(name: str) -> bool:
+    """Whether *name* is one that a tenant can have."""
+    return TENANT.fullmatch(name) is not None and name not in _RESERVED_TENANTS

@@ -1,0 +1,311 @@
+"""Settings from flags, environment, file and defaults, in this order of precedence.
+
+The file is TOML with InfluxDB's names, so an `influxdb.conf` can be given as it is.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from headgate_grammar import parse_duration
+from headgate_server.config.foreign_keys import HTTP_KEYS, TOP_KEYS, misspelt_key, misspelt_section
+from headgate_server.config.gateway import GatewaySettings, read_gateway_settings
+from headgate_server.config.jwt import JwtSettings, read_jwt_settings
+from headgate_server.config.nearest_name import nearest, similar
+from headgate_server.config.secret_files import holds_secret, named_secret_files, readable_by_others
+from headgate_server.config.settings import Settings, Source
+from headgate_server.config.text_file import read_text
+
+_KINDS: dict[type, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a duration such as 10s or 2m",
+    str: "a string",
+}
+_OURS = tuple(f"HEADGATE_{section}_" for section in ("HTTP", "STORE", "AUTH", "AUDIT", "GATEWAY"))
+_WORDS = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
+_SECOND = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Option:
+    """A key that may be set: its field of Settings, its type, the limits of a number, and of a
+    text whether it goes into a header, is a file's mode, or is one of a few. A float is a duration.
+    """
+
+    field: str
+    kind: type
+    least: int = 0
+    most: int = (1 << 63) - 1
+    header: bool = False
+    octal: bool = False
+    among: tuple[str | int, ...] = ()
+    words: bool = False  # several texts: a list, or with commas or blanks between them
+
+
+_OPTIONS = {
+    option.metadata["key"]: _Option(
+        option.name,
+        type(option.default),
+        **{name: value for name, value in option.metadata.items() if name != "key"},
+    )
+    for option in fields(Settings)
+    if option.metadata
+}
+_SECRET_FILE = "http.shared-secret-file"
+_MORE = "http.more-secrets"
+JWT = "auth.jwt"
+GATEWAY = "gateway"
+# They hold more than one value: neither flags nor the environment can have them.
+_TABLES = (JWT, GATEWAY)
+# Of [gateway], the short form of one store may also come from flags and the environment.
+_SHORT = ("gateway.upstream", "gateway.protocol")
+_KEYS = _OPTIONS | {_SECRET_FILE: _Option("", str)} | dict.fromkeys(_SHORT, _Option("", str))
+
+
+class ConfigurationError(Exception):
+    """A setting is wrong. One line: where it stands, which it is, what was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """The settings, sentences about what was found but is ignored, and about what is dangerous."""
+
+    settings: Settings
+    notices: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def load(
+    flags: Mapping[str, Any], environment: Mapping[str, str], path: str | None
+) -> Configuration:
+    """Returns the configuration from *flags* (keys as in the file, None for not given),
+    *environment* and the file at *path*. Whether the parts work together is not checked here.
+
+    Raises ConfigurationError.
+    """
+    notices: list[str] = []
+    secret_files: list[str] = []
+    values: dict[str, Any] = {}
+    for layer in (
+        _from_file(path, notices, secret_files) if path is not None else {},
+        _from_environment(environment),
+        _from_flags(flags),
+    ):
+        values |= _with_secret(layer, secret_files)
+    more, jwt = tuple(values.pop(_MORE, ())), values.pop(JWT, JwtSettings())
+    gateway = _gateway(values)
+    settings = Settings(
+        **{_OPTIONS[key].field: value for key, value in values.items()},
+        more_secrets=more,
+        jwt=jwt,
+        gateway=gateway,
+        source=Source({key: value for key, value in flags.items() if value is not None}, path),
+    )
+    return Configuration(settings, notices, readable_by_others(secret_files))
+
+
+def _gateway(values: dict[str, Any]) -> GatewaySettings:
+    """`[gateway]`, of which flags and environment may say a part or give another."""
+    table = values.pop(GATEWAY, {})
+    for key in _SHORT:
+        if key in values:
+            table = {**table, key.partition(".")[2]: values.pop(key)}
+    try:
+        return read_gateway_settings(table)
+    except ValueError as error:
+        raise ConfigurationError(f"[{GATEWAY}] {error}") from None
+
+
+def _with_secret(layer: dict[str, Any], secret_files: list[str]) -> dict[str, Any]:
+    """*layer* with the secret itself where it names a file for it."""
+    path = layer.pop(_SECRET_FILE, None)
+    if path is not None:
+        secret_files.append(path)
+        if layer.get("http.shared-secret"):
+            raise ConfigurationError("shared-secret and shared-secret-file: expected one of them")
+        layer["http.shared-secret"], *layer[_MORE] = _secrets(path)
+    elif "http.shared-secret" in layer:
+        layer[_MORE] = []  # none of another layer's file
+    return layer
+
+
+def _from_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: value if key == GATEWAY else _checked(f"--{key.partition('.')[2]}", _KEYS[key], value)
+        for key, value in flags.items()
+        if value is not None
+    }
+
+
+def _from_file(path: str, notices: list[str], secret_files: list[str]) -> dict[str, Any]:
+    try:
+        document = tomllib.loads(read_text(path))
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigurationError(f"{path}: no TOML: {error}") from None
+    values: dict[str, Any] = {}
+    ours = {key.partition(".")[0] for key in _OPTIONS} | {GATEWAY}
+    for section, content in document.items():
+        if section == GATEWAY and isinstance(content, dict):
+            values[GATEWAY] = content
+        elif section in ours and isinstance(content, dict):
+            for key, value in content.items():
+                _take(path, section, key, value, values, notices)
+        elif section in ours:
+            raise ConfigurationError(f"{path}: {section} must be a section: [{section}]")
+        else:
+            notices.append(_passed_over(path, section, content, ours))
+    own = {section: content for section, content in document.items() if section in ours}
+    secret_files += [path] if holds_secret(own) else []
+    secret_files += named_secret_files(own)
+    return values
+
+
+def _passed_over(path: str, name: str, content: object, ours: set[str]) -> str:
+    """The notice for a section or key at the top that is another program's, as influxd takes any.
+
+    Raises ConfigurationError if it is near a name of Headgate's own.
+    """
+    if isinstance(content, dict | list):
+        meant = misspelt_section(name, ours)
+        if meant:
+            known = ", ".join(sorted(ours))
+            raise ConfigurationError(
+                f"{path}: unknown section {name!r}, expected {known}; did you mean [{meant}]?"
+            )
+        return f"{path}: section [{name}] is not one of Headgate's, ignored"
+    meant = misspelt_section(name, ours) or misspelt_key(name, _KEYS, exempt=TOP_KEYS)
+    if meant:
+        where = meant if meant.startswith("[") else f"[{meant}]"
+        raise ConfigurationError(f"{path}: unknown key {name!r}, did you mean {where}?")
+    return f"{path}: {name} is not one of Headgate's, ignored"
+
+
+def _take(
+    path: str, section: str, key: str, value: Any, values: dict[str, Any], notices: list[str]
+) -> None:
+    full = f"{section}.{key}"
+    where = f"{path}: [{section}] {key}"
+    if full == "http.enabled" and value is False:
+        raise ConfigurationError(f"{where}: expected true: there is nothing else to serve")
+    if full == JWT and isinstance(value, dict):
+        try:
+            values[full] = read_jwt_settings(value)
+        except ValueError as error:
+            raise ConfigurationError(f"{path}: [{JWT}] {error}") from None
+    elif full in _KEYS:
+        option = _KEYS[full]
+        # influxd passes over an empty duration and an empty mode, too.
+        if value != "" or not (option.kind is float or option.octal):
+            values[full] = _checked(where, option, value)
+    elif section == "http":
+        if meant := misspelt_key(key, _KEYS, exempt=HTTP_KEYS):
+            suggested = meant.removeprefix("[http] ")
+            raise ConfigurationError(f"{where}: unknown key, did you mean {suggested}?")
+        notices.append(f"{where} is not one of Headgate's, ignored")
+    else:
+        known = {name.partition(".")[2] for name in _KEYS if name.startswith(section)}
+        raise ConfigurationError(f"{where}: unknown key{nearest(key, known)}")
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    """What is set there. An empty value counts as not set, as to influxd: Compose files have
+    `NAME=${NAME}`.
+    """
+    given = {name: text for name, text in environment.items() if text}
+    values: dict[str, Any] = {}
+    known = {"HEADGATE_" + _shape(full) for full in _KEYS}
+    for name in given:
+        if name.startswith(_OURS) and name not in known:
+            raise ConfigurationError(f"{name}: {_not_there(name, known)}")
+    for full, option in _KEYS.items():
+        shape = _shape(full)
+        # InfluxDB's own name first, so that ours overrides it.
+        for name in (f"INFLUXDB_{shape}", f"HEADGATE_{shape}"):
+            if name in given and (full.startswith("http.") or name.startswith("HEADGATE")):
+                values[full] = _checked(name, option, _typed(option, given[name]))
+    return values
+
+
+def _shape(key: str) -> str:
+    return re.sub("[.-]", "_", key).upper()
+
+
+def _not_there(name: str, known: set[str]) -> str:
+    """Why the environment cannot hold *name*."""
+    names = {one.lower().replace("_", "-"): one for one in known}
+    near = names.get(similar(name, names), "")
+    for table in () if near else _TABLES:
+        if name.startswith(f"HEADGATE_{_shape(table)}"):
+            return f"the table [{table}] stands only in the configuration file"
+    return (
+        f"no such setting, did you mean {near}?"
+        if near
+        else f"no such setting{nearest(name, known)}"
+    )
+
+
+def _typed(option: _Option, text: str) -> object:
+    """*text* as the type of the option, or as it is where that cannot be."""
+    if option.kind is bool:
+        return _WORDS.get(text.lower(), text)
+    if option.kind is int and re.fullmatch("-?[0-9]{1,19}", text):
+        return int(text)
+    return text
+
+
+def _checked(where: str, option: _Option, value: object) -> object:
+    if option.kind is float:
+        return _seconds(where, value)
+    if option.words and isinstance(value, list) and all(isinstance(one, str) for one in value):
+        value = " ".join(value)
+    # bool is an int to Python, and not to a person.
+    if not isinstance(value, option.kind) or (option.kind is int and isinstance(value, bool)):
+        raise ConfigurationError(f"{where}: expected {_KINDS[option.kind]}")
+    if isinstance(value, int) and not isinstance(value, bool):
+        if not option.least <= value <= option.most:
+            limits = f"{option.least} to {option.most}"
+            raise ConfigurationError(f"{where}: expected {limits}")
+        _check_among(where, option, value)
+    if isinstance(value, str):
+        _check_text(where, option, value)
+    return value
+
+
+def _check_text(where: str, option: _Option, text: str) -> None:
+    if option.header and not (text.isascii() and text.isprintable()):
+        raise ConfigurationError(f"{where}: expected printable ASCII")
+    if "\0" in text:
+        raise ConfigurationError(f"{where}: expected no NUL character")
+    if option.octal and not re.fullmatch("0?[0-7]{3}", text):
+        raise ConfigurationError(f"{where}: expected a mode such as 0660")
+    _check_among(where, option, text)
+
+
+def _check_among(where: str, option: _Option, value: str | int) -> None:
+    if option.among and value not in option.among:
+        raise ConfigurationError(f"{where}: expected {' or '.join(map(str, option.among))}")
+
+
+def _seconds(where: str, value: object) -> float:
+    try:
+        return parse_duration(str(value)) / _SECOND if value != "0" else 0.0
+    except ValueError:
+        raise ConfigurationError(f"{where}: expected {_KINDS[float]}") from None
+
+
+def _secrets(path: str) -> list[str]:
+    """The secrets in the file *path*, one a line: any of them may have signed a token."""
+    try:
+        lines = read_text(path).split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no UTF-8"
+        raise ConfigurationError(f"shared-secret-file {path}: {reason}") from None
+    secrets = [secret for line in lines if (secret := line.strip(" \t\r"))]
+    if not secrets:
+        raise ConfigurationError(f"shared-secret-file {path}: it is empty")
+    return secrets

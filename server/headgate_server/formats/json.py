@@ -1,0 +1,226 @@
+"""JSON, to the letter as Go writes it. Knows orjson."""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from headgate_engine import Series
+from headgate_server.formats.base import Answer, SeveralStatements
+from headgate_server.http.go_text import readable
+
+_HTML = {"<": r"\u003c", ">": r"\u003e", "&": r"\u0026", "\u2028": r"\u2028", "\u2029": r"\u2029"}
+_SPECIAL = re.compile("[<>&\u2028\u2029]")
+_SHORT_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+# What Go writes in another way than orjson does.
+_OTHERWISE = re.compile(rb"[<>&]|\xe2\x80[\xa8\xa9]|\\[bf]")
+_COMPACT = (b'{"results":[', b",", b"]}\n")
+_PRETTY = (
+    b'{\n    "results": [\n        ',
+    b",\n        ",
+    b"\n    ]\n}\n",
+)
+_ID = re.compile(rb'"statement_id":\s*([0-9]+)')
+_LONGEST_ID = 64
+_LONGEST_HEAD = 256
+_FIRST_ID = re.compile(rb'(\{\s*"statement_id":\s*)0(?=[,\s}])')
+_LAST_ERROR = re.compile(rb'[{,]\s*"error":\s*("(?:[^"\\]|\\.)*")\s*\}\Z')
+_ONLY_ERROR = re.compile(rb'\{\s*"statement_id":\s*[0-9]+,\s*"error":')
+# A series, messages, `"partial":true`, an error, or the number of the statement alone.
+_RESULT_END = re.compile(rb'(?:\}\s*\]|"|true|false|[0-9])\s*\}\Z')
+_LONGEST_ERROR = 1 << 16
+_RELEASED = 1 << 14  # so much is handed on at a time
+_LONGEST_ONLY_ERROR = 1 << 20
+_LONG_ESCAPES = {"b": r"\u0008", "f": r"\u000c"}
+
+
+class Json:
+    """`{"results": ...}` and `{"error": ...}`, one line end after each."""
+
+    media_type = "application/json"
+
+    def __init__(self, *, pretty: bool = False) -> None:
+        self.pretty = pretty
+
+    def results(self, answers: Sequence[Answer]) -> bytes:
+        if all([answer.encoded is None for answer in answers]):
+            return self.document({"results": [*map(_result, answers)]} if answers else {})
+        begin, between, end = _PRETTY if self.pretty else _COMPACT
+        return begin + between.join(map(self._encoded, answers)) + end
+
+    def _encoded(self, answer: Answer) -> bytes:
+        if answer.encoded is not None:
+            return answer.encoded
+        begin, _, end = _PRETTY if self.pretty else _COMPACT
+        return self.document({"results": [_result(answer)]})[len(begin) : -len(end)]
+
+    def begin(self, count: int) -> bytes:
+        return (_PRETTY if self.pretty else _COMPACT)[0]
+
+    def between(self) -> bytes:
+        return (_PRETTY if self.pretty else _COMPACT)[1]
+
+    def encoded(self, answer: Answer) -> bytes:
+        return self._encoded(answer)
+
+    def end(self) -> bytes:
+        return (_PRETTY if self.pretty else _COMPACT)[2]
+
+    def splice(self, id: int) -> "_JsonSplice":
+        return _JsonSplice(id, self.begin(1), self.end())
+
+    def several(self, *, chunked: bool) -> Callable[[bytes], bool]:
+        return _StatementIds(chunked).several
+
+    def fragment(self, document: bytes, id: int) -> tuple[bytes, str]:
+        begin, _, end = _PRETTY if self.pretty else _COMPACT
+        stripped = document.rstrip() + b"\n"
+        if not stripped.startswith(begin) or not stripped.endswith(end):
+            raise ValueError("no answer to one statement")
+        result = stripped[len(begin) : -len(end)]
+        head = _FIRST_ID.match(result)
+        if head is None:
+            raise ValueError("an answer without statement_id")
+        if len(_ID.findall(result)) > 1:
+            raise SeveralStatements
+        renumbered = head[1] + str(id).encode() + result[head.end() :]
+        _check_end(renumbered)
+        return renumbered, _error(renumbered)
+
+    def error(self, text: str) -> bytes:
+        return self.document({"error": text})
+
+    def document(self, content: Mapping[str, Any]) -> bytes:
+        if not self.pretty:
+            try:
+                quick = orjson.dumps(content, _as_it_is, orjson.OPT_APPEND_NEWLINE)
+            except TypeError:
+                pass  # bytes that are no UTF-8, or an integer beyond 64 bits
+            else:
+                if _OTHERWISE.search(quick) is None:
+                    return quick
+        return self._by_python(content)
+
+    def _by_python(self, content: Mapping[str, Any]) -> bytes:
+        if self.pretty:
+            text = json.dumps(content, ensure_ascii=False, indent=4)
+        else:
+            text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+        text = _SPECIAL.sub(lambda match: _HTML[match[0]], readable(text))
+        if r"\b" in text or r"\f" in text:
+            # Taken pair by pair, or an escaped backslash before a letter b would be torn apart.
+            text = _SHORT_ESCAPE.sub(lambda m: _LONG_ESCAPES.get(m[1], m[0]), text)
+        return text.encode() + b"\n"
+
+
+class _StatementIds:
+    """Looks for the numbers of statements in an answer that comes in parts.
+
+    In a string each quote is escaped, and tags have strings for values: only the field itself is
+    followed by digits.
+    """
+
+    def __init__(self, chunked: bool) -> None:
+        self._chunked = chunked  # then each part of the same result has its number
+        self._found = False
+        self._rest = b""
+
+    def several(self, part: bytes) -> bool:
+        data = self._rest + part
+        end = 0
+        for match in _ID.finditer(data):
+            if int(match[1]) or (self._found and not self._chunked):
+                return True
+            self._found, end = True, match.end()
+        self._rest = data[max(end, len(data) - _LONGEST_ID) :]
+        return False
+
+
+class _JsonSplice:
+    """See Splice. Holds back as much of the end as an error may take."""
+
+    def __init__(self, id: int, begin: bytes, end: bytes) -> None:
+        self._id, self._begin, self._end = id, begin, end
+        self._several = _StatementIds(False).several
+        self._begun = self._fails = False
+        self._held = bytearray()
+
+    def piece(self, part: bytes) -> bytes:
+        if self._several(part):
+            raise SeveralStatements
+        self._held += part
+        if not self._begun and len(self._held) < _LONGEST_HEAD:
+            return b""
+        self._start()
+        size = len(self._held) - _LONGEST_ERROR
+        if self._fails:
+            if size > _LONGEST_ONLY_ERROR:
+                raise ValueError("an error without end")
+            return b""
+        if size < _RELEASED:
+            return b""
+        ready = bytes(self._held[:size])
+        del self._held[:size]
+        return ready
+
+    def end(self) -> tuple[bytes, str]:
+        self._start()
+        rest = bytes(self._held).rstrip() + b"\n"
+        if not rest.endswith(self._end):
+            raise ValueError("an answer without its end")
+        rest = rest[: -len(self._end)]
+        _check_end(rest)
+        return rest, _error(rest)
+
+    def _start(self) -> None:
+        if self._begun:
+            return
+        begin = len(self._begin)
+        head = _FIRST_ID.match(self._held, begin)
+        if head is None or not self._held.startswith(self._begin):
+            raise ValueError("an answer without statement_id")
+        self._held[begin : head.end()] = bytes(head[1]) + str(self._id).encode()
+        del self._held[:begin]
+        self._begun = True
+        self._fails = _ONLY_ERROR.match(self._held) is not None
+
+
+def _as_it_is(tags: Mapping[str, str]) -> dict[str, str]:
+    """A mapping of any kind, which only tags may be."""
+    return dict(tags)
+
+
+def _result(answer: Answer) -> dict[str, Any]:
+    content: dict[str, Any] = {"statement_id": answer.id}
+    if answer.result.series:
+        content["series"] = list(map(_series, answer.result.series))
+    if answer.warning:
+        content["messages"] = [{"level": "warning", "text": answer.warning}]
+    if answer.result.error:
+        content["error"] = answer.result.error
+    return content
+
+
+def _check_end(result: bytes) -> None:
+    """Raises ValueError if *result*, which may lack its beginning, breaks off."""
+    if _RESULT_END.search(result[-_LONGEST_HEAD:]) is None:
+        raise ValueError("a result without its end")
+
+
+def _error(result: bytes) -> str:
+    """The error in an encoded result, which stands at its end."""
+    only = _ONLY_ERROR.match(result) is not None
+    found = _LAST_ERROR.search(result if only else result[-_LONGEST_ERROR:])
+    return str(json.loads(found[1])) if found is not None else ""
+
+
+def _series(series: Series) -> dict[str, Any]:
+    content: dict[str, Any] = {"name": series.name} if series.name else {}
+    if series.tags:
+        content["tags"] = series.tags
+    content["columns"] = series.columns
+    if series.values:
+        content["values"] = series.values
+    return content

@@ -1,0 +1,220 @@
+"""MessagePack, with the keys that InfluxDB's has. Knows msgpack."""
+
+import re
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgpack
+
+from headgate_engine import Series, Value
+from headgate_server.formats.base import Answer, SeveralStatements
+from headgate_server.http.go_text import readable
+
+_RESULTS = b"\x81\xa7results"
+_AT_MOST_ONE = b"\x90\x91"  # the heads of arrays of no and of one element
+_FIRST = re.compile(rb"\x81\xa7results\x91([\x81-\x8f])\xacstatement_id\x00")
+_LONGEST_HEAD = 64
+_LONGEST_ERROR = 1 << 20
+_LONGEST_VALUE = 1 << 24
+_FED = 1 << 16
+
+
+class MessagePack:
+    """Unlike in JSON, `results`, `series` and `values` are there also where they are empty."""
+
+    media_type = "application/x-msgpack"
+
+    def results(self, answers: Sequence[Answer]) -> bytes:
+        if all(answer.encoded is None for answer in answers):
+            return _packed({"results": list(map(_result, answers))})
+        return self.begin(len(answers)) + b"".join(map(_encoded, answers))
+
+    def begin(self, count: int) -> bytes:
+        packer = msgpack.Packer()
+        head = packer.pack_map_header(1) + packer.pack("results")
+        return bytes(head + packer.pack_array_header(count))
+
+    def between(self) -> bytes:
+        return b""
+
+    def encoded(self, answer: Answer) -> bytes:
+        return _encoded(answer)
+
+    def end(self) -> bytes:
+        return b""
+
+    def splice(self, id: int) -> "_MessagePackSplice":
+        return _MessagePackSplice(self, id)
+
+    def several(self, *, chunked: bool) -> Callable[[bytes], bool]:
+        return _Documents().several if chunked else _Head().several
+
+    def fragment(self, document: bytes, id: int) -> tuple[bytes, str]:
+        try:
+            # The times of InfluxDB are a type of their own, and stay what they are.
+            content = msgpack.unpackb(document, timestamp=0, strict_map_key=False)
+            (only,) = content["results"]
+            result = dict(only)
+        except (ValueError, LookupError, TypeError, msgpack.UnpackException):
+            raise ValueError("no answer to one statement") from None
+        error = str(result.get("error", ""))
+        return _packed({"statement_id": id} | result | {"statement_id": id}), error
+
+    def error(self, text: str) -> bytes:
+        return _packed({"error": readable(text)})
+
+
+class _Head:
+    """Reads how many results an answer has from its first bytes."""
+
+    def __init__(self) -> None:
+        self._head: bytes | None = b""
+
+    def several(self, part: bytes) -> bool:
+        if self._head is None:
+            return False
+        self._head += part
+        if len(self._head) <= len(_RESULTS):
+            return False
+        found = self._head.startswith(_RESULTS) and self._head[len(_RESULTS)] not in _AT_MOST_ONE
+        self._head = None
+        return found
+
+
+class _Documents:
+    """Reads documents as they come. Values are skipped, so that no more than one is in memory."""
+
+    def __init__(self) -> None:
+        self.found_several = False  # results of several statements
+        self.whole = 0  # documents that were read to their end
+        self._fed = self._end = 0  # bytes: of all, and of the documents that are whole
+        self._unpacker = msgpack.Unpacker(
+            timestamp=0, strict_map_key=False, max_buffer_size=_LONGEST_VALUE
+        )
+        self._walk = self._documents()
+
+    def several(self, part: bytes) -> bool:
+        try:
+            self.feed(part)
+        except ValueError:
+            return True  # it cannot be told
+        return self.found_several
+
+    @property
+    def between(self) -> bool:
+        """Whether no document has begun that has not ended."""
+        return self._fed == self._end
+
+    def feed(self, part: bytes) -> None:
+        """Raises ValueError for what is no answer."""
+        self._fed += len(part)
+        try:
+            # A value that goes on in the next part takes its place in the buffer.
+            for begin in range(0, len(part), _FED):
+                self._unpacker.feed(part[begin : begin + _FED])
+                next(self._walk)
+        except (ValueError, TypeError, msgpack.UnpackException, StopIteration):
+            raise ValueError("no answer in MessagePack") from None
+
+    def _documents(self) -> Iterator[None]:
+        """Yields where more has to be fed."""
+        while True:
+            fields = yield from self._read(self._unpacker.read_map_header)
+            for _ in range(fields):
+                if (yield from self._read(self._unpacker.unpack)) == "results":
+                    yield from self._results()
+                else:
+                    yield from self._read(self._unpacker.skip)
+            self.whole += 1
+            self._end = self._unpacker.tell()
+
+    def _results(self) -> Generator[None, None, None]:
+        count = yield from self._read(self._unpacker.read_array_header)
+        self.found_several = self.found_several or count > 1
+        for _ in range(count):
+            fields = yield from self._read(self._unpacker.read_map_header)
+            for _ in range(fields):
+                if (yield from self._read(self._unpacker.unpack)) == "statement_id":
+                    id = yield from self._read(self._unpacker.unpack)
+                    self.found_several = self.found_several or id != 0
+                else:
+                    yield from self._read(self._unpacker.skip)
+
+    def _read(self, read: Callable[[], Any]) -> Generator[None, None, Any]:
+        while True:
+            try:
+                return read()
+            except msgpack.OutOfData:
+                yield
+
+
+class _MessagePackSplice:
+    """See Splice. An answer without the number of its statement, which is an error, is small."""
+
+    def __init__(self, format: MessagePack, id: int) -> None:
+        self._format, self._id = format, id
+        self._documents = _Documents()
+        self._begun = False
+        self._held = bytearray()
+
+    def piece(self, part: bytes) -> bytes:
+        self._documents.feed(part)
+        documents = self._documents
+        if documents.found_several or (documents.whole and not documents.between):
+            raise SeveralStatements
+        if self._begun:
+            return part
+        self._held += part
+        if len(self._held) < _LONGEST_HEAD:
+            return b""
+        head = _FIRST.match(self._held)
+        if head is not None:
+            begin = bytes(head[1]) + _packed_key() + bytes(msgpack.packb(self._id) or b"")
+            rest, self._begun = bytes(self._held[head.end() :]), True
+            self._held.clear()
+            return begin + rest
+        if len(self._held) > _LONGEST_ERROR:
+            raise ValueError("no answer to one statement")
+        return b""
+
+    def end(self) -> tuple[bytes, str]:
+        if self._documents.whole != 1 or not self._documents.between:
+            raise ValueError("an answer without its end")
+        return (b"", "") if self._begun else self._format.fragment(bytes(self._held), self._id)
+
+
+def _packed_key() -> bytes:
+    return bytes(msgpack.packb("statement_id") or b"")
+
+
+def _encoded(answer: Answer) -> bytes:
+    return answer.encoded if answer.encoded is not None else _packed(_result(answer))
+
+
+def _result(answer: Answer) -> dict[str, Any]:
+    content: dict[str, Any] = {"statement_id": answer.id}
+    if answer.result.error:
+        return content | {"error": readable(answer.result.error)}
+    if answer.warning:
+        content["messages"] = [{"level": "warning", "text": readable(answer.warning)}]
+    content["series"] = list(map(_series, answer.result.series))
+    return content
+
+
+def _series(series: Series) -> dict[str, Any]:
+    content: dict[str, Any] = {"name": readable(series.name)} if series.name else {}
+    if series.tags:
+        content["tags"] = {name: readable(value) for name, value in series.tags.items()}
+    content["columns"] = series.columns
+    content["values"] = [list(map(_cell, row)) for row in series.values]
+    return content
+
+
+def _cell(value: Value) -> Value:
+    return readable(value) if isinstance(value, str) else value
+
+
+def _packed(content: Mapping[str, Any]) -> bytes:
+    packed: bytes | None = msgpack.packb(content)
+    assert packed is not None  # as it is only for a stream of its own
+    return packed

@@ -1,0 +1,70 @@
+"""The header Accept, and which format it asks for, as InfluxDB 1.8 negotiates."""
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+
+from headgate_server.formats.base import Format
+from headgate_server.formats.csv import Csv
+from headgate_server.formats.json import Json
+from headgate_server.formats.msgpack import MessagePack
+
+# The first that a range matches is taken: `*/*` is JSON, `text/*` is CSV.
+_OFFERED = ("application/json", "application/csv", "text/csv", "application/x-msgpack")
+_JSON = {pretty: Json(pretty=pretty) for pretty in (False, True)}
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_LONGEST = 1024  # so much of the header counts
+
+
+def format_for(accept: str, *, pretty: bool) -> Format:
+    """The format that is accepted most gladly; JSON, if none is."""
+    if not accept:
+        return _JSON[pretty]
+    match media_type(accept[:_LONGEST]):
+        case "application/x-msgpack":
+            return MessagePack()
+        case "application/json":
+            return _JSON[pretty]
+        case csv:
+            return Csv(csv)
+
+
+@lru_cache(256)
+def media_type(accept: str) -> str:
+    """The offered media type that *accept* prefers: by `q`, then the more exact range, then the
+    earlier one. What is no media range, or has `q=0`, is passed over.
+    """
+    ranges = [range for part in accept.split(",") if (range := _range(part)) is not None]
+    for _, _, matches in sorted(ranges, key=lambda range: range[:2], reverse=True):
+        for offered in _OFFERED:
+            if matches(offered):
+                return offered
+    return _OFFERED[0]
+
+
+def _range(part: str) -> tuple[float, int, Callable[[str], bool]] | None:
+    """How glad, how exact, and what it matches."""
+    name, *parameters = part.split(";")
+    kind, slash, sub = (word.strip(" \t").lower() for word in name.partition("/"))
+    if kind == "*" and not slash:
+        sub = "*"
+    gladness = _quality(parameters)
+    if not kind or not sub or not gladness > 0 or (kind == "*" and sub != "*"):
+        return None
+    if sub != "*":
+        return gladness, 2 + len(parameters), f"{kind}/{sub}".__eq__
+    return (gladness, 0, lambda _: True) if kind == "*" else (gladness, 1, _in_family(kind))
+
+
+def _in_family(kind: str) -> Callable[[str], bool]:
+    return lambda offered: offered.startswith(kind + "/")
+
+
+def _quality(parameters: list[str]) -> float:
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip(" \t").lower() == "q":
+            # float() takes more than a number: "1_0", and white space such as U+001C or U+00A0.
+            number = value.strip(" \t")
+            return float(number) if _NUMBER.fullmatch(number) else 0
+    return 1

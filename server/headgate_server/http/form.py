@@ -1,0 +1,117 @@
+"""Where a request's parameters stand, by the rules of Go's FormValue that InfluxDB goes by."""
+
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import Headers as MultipartHeaders
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from headgate_server.http.errors import BadRequest, TooLarge
+from headgate_server.http.go_text import go_trim, lossless, readable
+from headgate_server.http.headers import Headers
+from headgate_server.http.request import Call
+from headgate_server.http.urlencoded import Pairs, check_number, pairs
+
+Run = Callable[[Callable[[], Pairs]], Awaitable[Pairs]]
+_SHORT = 1 << 14
+_OVERHEAD = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A request's parameters, and the text of the file uploaded as `q`, if there is one."""
+
+    fields: Pairs = field(repr=False)  # a statement may hold a password
+    file: str | None = field(default=None, repr=False)
+
+    def text(self, most: int) -> str:
+        """The query: the parameter q, or else the uploaded file. Raises BadRequest; TooLarge if
+        this or `params` has more than *most* characters (0: no limit).
+        """
+        given = (self.fields.get("q", ""), self.fields.get("params", ""), self.file or "")
+        if most and max(map(len, given)) > most:
+            raise TooLarge
+        text = go_trim(readable(self.fields.get("q", "")))
+        if text:
+            return text
+        if self.file is None:
+            raise BadRequest('missing required parameter "q"')
+        return readable(self.file)
+
+
+async def form(call: Call, url: Pairs, query_limit: int, run: Run) -> Form:
+    """The parameters of *call*: a POST's urlencoded body before *url*, the URL's, before
+    multipart fields.
+
+    Raises TooLarge for an urlencoded body of more than *query_limit* bytes (0: no limit; of
+    multipart twice that), BadRequest for one of very many parameters. What is long is decoded by
+    *run*, in a thread.
+    """
+    if call.method != "POST":
+        return Form(url)
+    match media_type(call.headers.get("content-type", "")):
+        case "application/x-www-form-urlencoded":
+            encoded = b"".join([part async for part in body(call, query_limit)])
+            check_number(encoded)
+            if len(encoded) <= _SHORT:
+                return Form(url | pairs(encoded))
+            return Form(url | await run(partial(pairs, encoded)))
+        case "multipart/form-data":
+            # What is longer holds a query too long, or what nobody asked for, in memory all along.
+            longest = 2 * query_limit + _OVERHEAD if query_limit else 0
+            return await _multipart(call, longest, url)
+    return Form(url)
+
+
+def media_type(content_type: str) -> str:
+    """The type and subtype in the header `Content-Type`, in small letters, without parameters."""
+    # RFC 9110, section 5.6.3: white space is blank and tab. Python's strip() removes U+00A0, too.
+    return content_type.partition(";")[0].strip(" \t").lower()
+
+
+async def body(call: Call, limit: int) -> AsyncGenerator[bytes, None]:
+    """The parts of the body. Raises TooLarge as soon as there are more than *limit* bytes."""
+    declared = call.headers.get("content-length", "")
+    if limit and declared.isascii() and declared.isdigit() and int(declared) > limit:
+        raise TooLarge
+    size = 0
+    async for part in call.stream():
+        size += len(part)
+        if limit and size > limit:
+            raise TooLarge
+        yield part
+
+
+def _as_utf8(headers: Headers) -> MultipartHeaders:
+    """*headers* without the charset that a client names: Python has some that take a minute for a
+    few hundred kilobytes.
+    """
+    kind, parameters = parse_options_header(headers.get("content-type"))
+    boundary = parameters.get(b"boundary", b"").decode("latin-1")
+    return MultipartHeaders({"content-type": f'{kind.decode("latin-1")}; boundary="{boundary}"'})
+
+
+async def _multipart(call: Call, limit: int, url: Pairs) -> Form:
+    parser = MultiPartParser(
+        _as_utf8(call.headers), body(call, limit), max_part_size=limit or sys.maxsize
+    )
+    try:
+        parts = await parser.parse()
+    except (MultiPartException, UnicodeError, LookupError):
+        # Go's FormValue passes over a body that it cannot read.
+        return Form(url)
+    fields: Pairs = {}
+    file: str | None = None
+    try:
+        for name, value in parts.multi_items():
+            if not isinstance(value, UploadFile):
+                fields.setdefault(name, value)
+            elif name == "q" and file is None:
+                file = lossless(await value.read())
+    finally:
+        await parts.close()
+    return Form(fields | url, file)

@@ -1,0 +1,134 @@
+"""Where a request of a browser comes from: another web site, or this machine itself.
+
+A browser adds a login that it remembers to what any site sends here. By the headers of Fetch
+Metadata, and of RFC 6454 for older browsers, such a request is told from one of the own pages.
+"""
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
+
+from headgate_server.http.headers import Headers
+
+_OTHER_SITES = ("cross-site", "same-site")
+_OWN = ("same-origin", "none")
+_FORWARDED = (
+    *("forwarded", "via", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip"),
+    *("cf-connecting-ip", "fastly-client-ip", "x-original-uri", "x-original-url"),
+)
+_BROWSER_FIELDS = frozenset(
+    {b"origin", b"sec-fetch-site", b"sec-fetch-mode", b"referer", b"upgrade-insecure-requests"}
+)
+_OF_BROWSERS = ("origin", "sec-fetch-site", "sec-fetch-mode", "referer")
+
+
+def shows_no_browser(headers: Headers) -> bool:
+    """Returns whether nothing shows that a browser sent the request: what most requests are."""
+    return (
+        not headers.has_any(_BROWSER_FIELDS)
+        and not headers.raw(b"user-agent").startswith(b"Mozilla/")
+        and b"text/html" not in headers.raw(b"accept")
+    )
+
+
+def cross_site(headers: Mapping[str, str], allowed: Sequence[str] = ()) -> bool:
+    """Returns whether a browser sent the request for a page of another origin than the request's
+    `Host`, which is none of *allowed* (`https://grafana.example:3000`).
+
+    A client that is no browser sends neither `Sec-Fetch-Site` nor `Origin`: the result is False.
+    """
+    origin = headers.get("origin", "")
+    if origin and origin.lower() in (one.lower().rstrip("/") for one in allowed):
+        return False
+    site = headers.get("sec-fetch-site", "")
+    if site in _OTHER_SITES:
+        return True
+    page = origin or headers.get("referer", "")
+    if site in _OWN or not page:
+        return False
+    return _host(page) != headers.get("host", "").lower()
+
+
+def may_be_navigation(method: str, headers: Mapping[str, str]) -> bool:
+    """Returns whether a link or an image of another site may have made a browser send the request.
+
+    For servers without TLS that have a name, a browser sends such a GET with a login that it
+    remembers, and neither `Sec-Fetch-Site` nor `Origin`; a page can suppress `Referer`.
+    """
+    if method != "GET" or headers.get("sec-fetch-site", "") in _OWN:
+        return False
+    return _is_browser(headers)
+
+
+def _is_browser(headers: Mapping[str, str]) -> bool:
+    return (
+        headers.get("user-agent", "").startswith("Mozilla/")
+        or "upgrade-insecure-requests" in headers
+        or "text/html" in headers.get("accept", "")
+    )
+
+
+def is_origin(text: str) -> bool:
+    """Returns whether *text* is an origin: a scheme, a host and perhaps a port."""
+    try:
+        parts = urlsplit(text)
+        return parts.geturl().rstrip("/") == f"{parts.scheme}://{parts.netloc}" and bool(
+            parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        )
+    except ValueError:
+        return False
+
+
+def _host(origin: str) -> str:
+    """Returns host and port of *origin* as the header `Host` has them, "" for `null`."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
+
+
+def is_local(address: str, headers: Mapping[str, str], http_version: str = "1.1") -> bool:
+    """Returns whether the request comes from a program on this machine, over a unix socket or
+    loopback: from no proxy that can be told, and from no browser, which a page of any site may use.
+
+    nginx speaks HTTP/1.0 unless it is configured otherwise. A forwarder of TCP cannot be told from
+    a program.
+    """
+    if any(name in headers for name in (*_FORWARDED, *_OF_BROWSERS)) or _is_browser(headers):
+        return False
+    if any(name.startswith("x-forwarded-") for name in headers):
+        return False
+    if http_version == "1.0":
+        return False
+    if not _names_this_machine(headers.get("host", "")):
+        return False
+    if address == "unix":
+        return True
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def rebound(headers: Mapping[str, str], allowed: Sequence[str] = ()) -> bool:
+    """Returns whether a browser sent the request to a name that any site's DNS could point here:
+    the header `Host` has no IP address, not `localhost`, and no name of the *allowed* origins.
+    """
+    if not any(name in headers for name in _OF_BROWSERS):
+        return False
+    host = headers.get("host", "")
+    return not _names_this_machine(host) and host.lower() not in map(_host, allowed)
+
+
+def _names_this_machine(host: str) -> bool:
+    try:
+        name = urlsplit(f"//{host}").hostname if host else ""
+    except ValueError:
+        return False
+    if not name or name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

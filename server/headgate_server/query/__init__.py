@@ -1,0 +1,1 @@
+"""An InfluxQL query, from its text to its results."""

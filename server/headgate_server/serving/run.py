@@ -1,0 +1,99 @@
+"""`headgate serve`, from its settings to its end."""
+
+import resource
+from dataclasses import replace
+from importlib.metadata import version
+
+from headgate_engine import AuditFile, SqliteStore, StoreError, Unavailable
+from headgate_server.auth.initial_setup import new_setup_token
+from headgate_server.config.settings import Settings
+from headgate_server.serving.listeners import listen
+from headgate_server.serving.startup_checks import check, warnings
+from headgate_server.serving.supervisor import Supervisor
+from headgate_server.serving.worker import end_well, work
+from headgate_server.telemetry import logging as logs
+from headgate_server.telemetry.metrics import shared_folder
+
+
+def serve(settings: Settings) -> int:
+    """Serves until SIGTERM or SIGINT, then finishes the running requests. The exit status.
+
+    Raises StoreError, CannotListen or CertificateError before the first request.
+    """
+    logs.set_up(settings.log_format, access=settings.log_enabled, timed=True)
+    end_well()
+    # Passwords pass through the memory: no core of it is left on a disk.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # As many connections as the system lets us have: idle strangers shut nobody out so soon.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    check(settings)
+    listeners = listen(settings)
+    try:
+        settings = _open_once(settings)
+        scheme = "https" if settings.https_enabled else "http"
+        logs.say(
+            f"version {version('headgate')} listening on {listeners.where(scheme)},"
+            f" store {settings.store_path}"
+        )
+        if settings.workers == 1:
+            work(settings, listeners)
+            return 0
+        with shared_folder():
+            return Supervisor(settings, listeners).run()
+    finally:
+        listeners.close()
+        logs.say("stopped")
+
+
+def _open_once(settings: Settings) -> Settings:
+    """Creates the store if there never was one; finds what is wrong with it before all else.
+
+    Returns *settings* with a set-up token if there are no users yet.
+    """
+    _try_audit_file(settings)
+    store = SqliteStore(settings.store_path)
+    created, upgraded = store.created, store.upgraded
+    try:
+        empty = store.empty()
+    except Unavailable as error:
+        raise StoreError(
+            f"store {settings.store_path}: {error}; `headgate store check` tells more,"
+            " `headgate store restore` puts a backup in its place"
+        ) from None
+    finally:
+        store.close()
+    if created:
+        logs.say(f"created store {settings.store_path}")
+    if upgraded:
+        logs.say(
+            f"upgraded store {settings.store_path} from version {upgraded};"
+            f" as it was it is {settings.store_path}.v{upgraded}"
+        )
+    for warning in warnings(settings):
+        logs.warn(warning)
+    if not settings.auth_enabled:
+        logs.say("authentication is off: everybody who reaches this server is administrator")
+    elif empty:
+        settings = replace(settings, setup_token=new_setup_token())
+        logs.say(
+            "there are no users yet: the first query has to be"
+            " CREATE USER <name> WITH PASSWORD '<password>' WITH ALL PRIVILEGES"
+        )
+        if settings.open_setup:
+            logs.warn("open-setup: the first client that sends that query is administrator")
+        else:
+            logs.say(
+                "from another machine that query has to show this set-up token:"
+                f" Authorization: Bearer {settings.setup_token}"
+            )
+    return settings
+
+
+def _try_audit_file(settings: Settings) -> None:
+    """Raises StoreError if it cannot be written: found now, and not at the first change."""
+    if settings.audit_file:
+        try:
+            AuditFile(settings.audit_file).append([])
+        except OSError as error:
+            raise StoreError(f"audit file {settings.audit_file}: {error.strerror}") from None

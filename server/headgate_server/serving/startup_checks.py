@@ -1,0 +1,109 @@
+"""What keeps a server from starting, found before it starts. Nothing is created or changed here.
+
+`serve` goes through CHECKS before it opens anything; `serve --check` goes through the same list,
+and tries the store, which a start opens.
+"""
+
+import os
+import stat
+from collections.abc import Callable
+from ipaddress import ip_network
+from pathlib import Path
+
+from headgate_engine import AuditFile, StoreError, try_store
+from headgate_server.config.secret_files import readable_by_others
+from headgate_server.config.settings import Settings
+from headgate_server.serving.listeners import CannotListen, try_tcp, try_unix
+from headgate_server.serving.tls import Certificate, CertificateError
+
+# RFC 7518, section 3.2, for HS256.
+_SHORTEST_SECRET = 32
+# Networks of more addresses than any organization has: 2^24 of IPv4, 2^112 of IPv6.
+_WIDEST = {4: 8, 6: 16}
+
+NoStart = (StoreError, CannotListen, CertificateError)
+
+
+def _certificate(settings: Settings) -> None:
+    if settings.https_enabled:
+        Certificate(settings.https_certificate, settings.https_private_key)
+
+
+def _tcp(settings: Settings) -> None:
+    try_tcp(*settings.address())
+
+
+def _unix(settings: Settings) -> None:
+    if settings.unix_socket_enabled:
+        try_unix(settings)
+
+
+def _audit_file(settings: Settings) -> None:
+    if settings.audit_file:
+        try:
+            AuditFile(settings.audit_file).check()
+        except OSError as error:
+            raise StoreError(f"audit file {settings.audit_file}: {error.strerror}") from None
+
+
+def _store(settings: Settings) -> None:
+    try_store(Path(settings.store_path))
+
+
+CHECKS: tuple[Callable[[Settings], None], ...] = (_certificate, _tcp, _unix, _audit_file)
+
+
+def check(settings: Settings) -> None:
+    """Raises what is wrong beside the store: StoreError, CannotListen, CertificateError."""
+    for one in CHECKS:
+        one(settings)
+
+
+def problems(settings: Settings) -> list[str]:
+    """A sentence for each reason why a server with *settings* cannot start."""
+    found = []
+    for one in (*CHECKS, _store):
+        try:
+            one(settings)
+        except NoStart as error:
+            found.append(str(error))
+    return found
+
+
+def warnings(settings: Settings) -> list[str]:
+    """A sentence for each thing in *settings*, and in the files they name, that is dangerous."""
+    found = []
+    if (mode := _open_mode(settings.store_path)) is not None:
+        found.append(
+            f"others than its owner may use store {settings.store_path} (mode {mode:04o}):"
+            " it should have mode 0600"
+        )
+    if settings.https_enabled:
+        found += readable_by_others([settings.https_private_key or settings.https_certificate])
+    if settings.exposed():
+        found.append(
+            f"passwords and tokens cross the network in the clear: {settings.bind_address} is not"
+            " this machine alone, and https-enabled is not set"
+        )
+    if 0 < len(settings.shared_secret.encode()) < _SHORTEST_SECRET:
+        found.append(f"shared-secret has less than {_SHORTEST_SECRET} bytes: it can be guessed")
+    wide = [one for one in settings.gateway.trusted_proxies if _is_wide(one)]
+    if wide:
+        found.append(
+            f"trusted-proxies has {', '.join(wide)}: any client there may state another client's"
+            " address and have its own requests judged as that one's"
+        )
+    return found
+
+
+def _open_mode(path: str) -> int | None:
+    try:
+        mode = stat.S_IMODE(os.stat(path).st_mode)
+    except OSError:
+        return None
+    return mode if mode & (stat.S_IRWXG | stat.S_IRWXO) else None
+
+
+def _is_wide(network: str) -> bool:
+    parsed = ip_network(network)
+    return parsed.prefixlen < _WIDEST[parsed.version]

@@ -1,0 +1,145 @@
+"""A connection that is bounded in time and memory.
+
+Reading, writing and the pause between two requests have deadlines; an idle connection holds
+nothing of its last request.
+"""
+
+import asyncio
+import math
+from typing import Any, cast
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from headgate_server.http.write_buffer import outbox
+from headgate_server.serving.connection_limits import Limits
+from headgate_server.serving.head_memory import Heads
+from headgate_server.serving.idle_connections import IdleConnections
+
+_FAREWELL_SECONDS = 0.5
+
+
+class Bounded(HttpToolsProtocol):
+    """`check` has to be called now and then: it ends what takes longer than *limits* allow."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        heads: Heads,
+        idle: IdleConnections,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._limits = limits
+        self._heads = heads
+        self._idle = idle
+        self._outbox = outbox()
+        self._deadline = math.inf  # for what is being read, or for the next request
+        self._write_deadline = math.inf  # for the client to take what was sent
+        self._reading = False  # between a request's first byte and its last
+        self._unsent = 0
+        self._active: float | None = None  # when a deadline was last set
+        self._running: RequestResponseCycle | None = None
+        self._held = False  # a request that may be answered at once when it is whole
+        self._hosts, self._codings = list[bytes](), list[bytes]()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._heads.release(self)
+        super().connection_lost(exc)
+
+    def make_room(self) -> None:
+        """Ends the request whose head is not complete, as if its client were too slow."""
+        self._refuse(408)
+        self._release_head()
+
+    def _release_head(self) -> None:
+        """Drops what was read of a head."""
+        self.url, self.headers, self._hosts, self._codings = b"", [], [], []
+
+    def _release_request(self) -> None:
+        """Drops a request that was read and answered."""
+        cast(Any, self).cycle = cast(Any, self).scope = self._running = None
+
+    def _busy(self) -> bool:
+        """Returns whether an answer through ASGI is not complete."""
+        return self._running is not None and not self._running.response_complete
+
+    @property
+    def idle_since(self) -> float | None:
+        """When the connection was last active, by the loop's clock; None while it may not be closed
+        at the connection limit.
+        """
+        in_use = self._held or self._busy() or self.transport.is_closing()
+        return None if in_use else self._active
+
+    def evict(self) -> bool:
+        """Closes the idle connection. Returns whether its place is free at once.
+
+        An answer that the client has not received is sent first; until then the place is taken.
+        """
+        self._heads.release(self)
+        self._outbox.flush()
+        if self.transport.is_closing():
+            return False
+        unsent = self.transport.get_write_buffer_size()
+        self.transport.close()
+        if unsent:
+            return False
+        self.connections.discard(self)
+        if self.scheme == "https":
+            # Closing waits for the client's close_notify, which may never arrive.
+            self.loop.call_later(_FAREWELL_SECONDS, self.transport.abort)
+        return True
+
+    def _part(self) -> None:
+        """Over TLS closing waits for the client's farewell; we do, while there is more to send."""
+        if self.scheme == "https" and not self.transport.get_write_buffer_size():
+            self.transport.abort()
+        elif self in self.connections:
+            self.loop.call_later(_FAREWELL_SECONDS, self._part)
+
+    def _close(self) -> None:
+        """Once all that was said is sent."""
+        self._outbox.flush()
+        self.transport.close()
+
+    def pause_writing(self) -> None:
+        self._unsent = self.transport.get_write_buffer_size()
+        self._write_deadline = self._in(self._limits.write)
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        self._write_deadline = math.inf
+        super().resume_writing()
+
+    def check(self, now: float) -> None:
+        """Ends the connection if at *now*, by the loop's clock, it has taken too long."""
+        if self.flow.write_paused or self.transport.is_closing():
+            self._check_writing(now)
+        elif now >= self._deadline:
+            if self.flow.read_paused:  # it is not the client who takes his time
+                self._deadline = self._in(self._limits.read)
+            elif self._reading:
+                self._refuse(408)
+            else:
+                self.transport.close()
+
+    def _check_writing(self, now: float) -> None:
+        unsent = self.transport.get_write_buffer_size()
+        if unsent < self._unsent or self._write_deadline == math.inf:
+            self._write_deadline = self._in(self._limits.write)
+        elif now >= self._write_deadline:
+            self.transport.abort()
+        self._unsent = unsent
+
+    def _in(self, seconds: float) -> float:
+        self._active = now = self.loop.time()
+        return now + seconds if seconds else math.inf
+
+    def _refuse(self, status: int) -> None:
+        """Ends the connection with *status*."""
+        raise NotImplementedError

@@ -1,0 +1,48 @@
+"""The store, with a clock beside it."""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from headgate_engine import Audit, AuditFile, Job, SqliteStore, Tx, User
+from headgate_server.telemetry.metrics import Metrics
+
+T = TypeVar("T")
+
+
+class MeasuredStore(SqliteStore):
+    """SqliteStore, telling *metrics* how long reading a user and making a change take."""
+
+    def __init__(
+        self, path: str | os.PathLike[str], metrics: Metrics, audit_file: AuditFile | None = None
+    ) -> None:
+        super().__init__(path, audit_file=audit_file)
+        self._metrics = metrics
+
+    def transact(self, change: Callable[[Tx], T], audit: Audit) -> tuple[T, int]:
+        began = time.perf_counter()
+        try:
+            return super().transact(change, audit)
+        finally:
+            self._metrics.changed(time.perf_counter() - began)
+
+    def transact_all(self, jobs: Sequence[Job]) -> None:
+        began = time.perf_counter()
+        super().transact_all(jobs)
+        for _ in jobs:  # each of them waited for all
+            self._metrics.changed(time.perf_counter() - began)
+
+    def _read_users(self, names: Sequence[str]) -> list[User]:
+        began = time.perf_counter()
+        users = super()._read_users(names)
+        each = (time.perf_counter() - began) / len(names)
+        for _ in names:
+            self._metrics.read(each)
+        return users
+
+    def _read_user(self, name: str) -> User | None:
+        began = time.perf_counter()
+        user = super()._read_user(name)
+        self._metrics.read(time.perf_counter() - began)
+        return user

@@ -1,0 +1,1 @@
+"""Connections to the stores behind Headgate, and what each store speaks."""

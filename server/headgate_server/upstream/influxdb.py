@@ -1,0 +1,252 @@
+"""A store that speaks InfluxQL: what is forwarded to it, and how its answers come back.
+
+Nothing that a client sent is forwarded: statements are printed from the trees that were
+authorized, with the one database that they were authorized for.
+"""
+
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+from urllib.parse import urlencode
+
+from headgate_engine import NoUpstream, Result, Series, reads
+from headgate_grammar import (
+    CreateDatabase,
+    CreateUser,
+    DropDatabase,
+    DropUser,
+    Grant,
+    GrantAdmin,
+    ParseCache,
+    Revoke,
+    RevokeAdmin,
+    SetPassword,
+    ShowDatabases,
+    ShowGrants,
+    ShowUsers,
+    Statement,
+    unparse,
+)
+from headgate_server.background.thread_pool import Run
+from headgate_server.upstream.connection_pool import Incoming
+from headgate_server.upstream.errors import Answered, Broken, SeveralResults
+from headgate_server.upstream.memory_budget import Hold
+from headgate_server.upstream.upstream import Upstream
+
+OURS = (
+    *(CreateUser, DropUser, SetPassword, ShowUsers, ShowGrants, ShowDatabases),
+    *(Grant, GrantAdmin, Revoke, RevokeAdmin),
+)
+LARGEST = 1 << 24  # of answers that have to be held whole
+# A longer text is read back in a thread.
+_LONG_TEXT = 2000
+_LARGEST_ERROR = 1 << 20
+Grow = Callable[[int], None]
+
+
+def uncounted(size: int) -> None:
+    """Small answers are in no budget."""
+
+
+_FORM = ("Content-Type", "application/x-www-form-urlencoded")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a query asks for beside its statements, as far as the upstream has to know."""
+
+    database: str
+    policy: str = ""
+    epoch: str = ""
+    chunk_size: str = ""
+    media_type: str = "application/json"
+    pretty: bool = False
+    gzip: bool = False
+    id: str = ""
+    # Reads long statements back, in the turn of the user; the store's own if None.
+    run: Run | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def target(self) -> str:
+        """Path and query: InfluxDB looks for `pretty` in no other place."""
+        return "/query?pretty=true" if self.pretty else "/query"
+
+    def form(self, text: str, *, chunked: bool = False) -> bytes:
+        fields = {
+            "q": text,
+            "db": self.database,
+            "rp": self.policy,
+            "epoch": self.epoch,
+            "chunked": "true" if chunked else "",
+            "chunk_size": self.chunk_size if chunked else "",
+        }
+        return urlencode({name: value for name, value in fields.items() if value}).encode()
+
+    def headers(self, *, gzip: bool) -> list[tuple[str, str]]:
+        headers = [_FORM, ("Accept", self.media_type), ("User-Agent", "headgate")]
+        headers.append(("Accept-Encoding", "gzip" if gzip else "identity"))
+        return [*headers, ("X-Request-Id", self.id)] if self.id else headers
+
+
+class InfluxStore:
+    """Users and grants are Headgate's, databases the upstream's, of InfluxDB 1.x as its own."""
+
+    speaks_influxql = True
+
+    def __init__(self, upstream: Upstream, run: Run) -> None:
+        self.upstream = upstream
+        self._run = run
+        self._parse = ParseCache()  # without bounds: what is printed may be longer than it was
+        # From version 2 on databases are not made by InfluxQL.
+        self._keeps_databases = upstream.settings.protocol == "influxdb1"
+
+    def is_ours(self, statement: Statement) -> bool:
+        """Whether Headgate answers *statement* itself."""
+        if isinstance(statement, CreateDatabase | DropDatabase):
+            return not self._keeps_databases
+        return isinstance(statement, OURS)
+
+    async def text(self, statement: Statement, run: Run | None = None) -> str:
+        """What is sent for *statement*: it was read back as the same, by *run* if it is long.
+
+        Raises UnparseError, Overloaded.
+        """
+        read_back = partial(self.read_back, statement)
+        short = len(str(statement)) <= _LONG_TEXT
+        return read_back() if short else await (run or self._run)(read_back)
+
+    def read_back(self, statement: Statement) -> str:
+        """Returns the text of *statement* that is sent, after it was parsed as the same statement.
+
+        For any thread; takes as long as parsing the text. Raises UnparseError.
+        """
+        return unparse(statement, self._parse)
+
+    async def begun(self, statement: Statement, asked: Asked, *, chunked: bool) -> Incoming:
+        """Its answer to *statement*, as it comes. Raises Answered, UpstreamError, UnparseError."""
+        reply = await self.upstream.send(
+            "POST",
+            asked.target,
+            asked.headers(gzip=asked.gzip),
+            asked.form(await self.text(statement, asked.run), chunked=chunked),
+            again=reads(statement),
+        )
+        await check(reply)
+        _check_encoding(reply, ("", "identity", "gzip") if asked.gzip else ("", "identity"))
+        return reply
+
+    async def result(self, statement: Statement, asked: Asked, grow: Grow = uncounted) -> Result:
+        """Its answer to *statement*, understood: figures lose how they were written. *grow* is
+        called with the size of each part of it. Raises Answered, UpstreamError, UnparseError.
+        """
+        headers = [_FORM, ("Accept", "application/json"), *asked.headers(gzip=False)[2:]]
+        form = asked.form(await self.text(statement, asked.run))
+        reply = await self.upstream.send(
+            "POST", asked.target, headers, form, again=reads(statement)
+        )
+        await check(reply)
+        _check_encoding(reply, ("", "identity"))
+        return decoded(statement, await reply.read(LARGEST, grow))
+
+    async def databases(self) -> list[str]:
+        """Their names. Raises Answered, UpstreamError."""
+        result = await self.result(ShowDatabases(), Asked(""))
+        if result.error:
+            raise Answered(502, f"the upstream store does not list its databases: {result.error}")
+        return [str(row[0]) for series in result.series for row in series.values]
+
+
+class Nowhere(InfluxStore):
+    """No store of InfluxQL's for a request, though others lose a database when it is dropped."""
+
+    speaks_influxql = False
+
+    def __init__(self) -> None:
+        """Asks nobody."""
+
+    def is_ours(self, statement: Statement) -> bool:
+        return isinstance(statement, (CreateDatabase, *OURS))
+
+    async def result(self, statement: Statement, asked: Asked, grow: Grow = uncounted) -> Result:
+        if isinstance(statement, DropDatabase):
+            return Result(statement)
+        return Result(statement, error=str(NoUpstream()))
+
+    async def databases(self) -> list[str]:
+        return []
+
+
+async def check(reply: Incoming) -> None:
+    """Raises Answered for a refusal, Broken for what can be no answer to a query."""
+    if 200 <= reply.status < 300:
+        return
+    if reply.status < 400:
+        reply.close()
+        raise Broken
+    raise Answered(reply.status, error_text(await reply.read(_LARGEST_ERROR)))
+
+
+def _check_encoding(reply: Incoming, taken: tuple[str, ...]) -> None:
+    """Raises Broken for an answer that cannot be looked into."""
+    if reply.header("Content-Encoding") not in taken:
+        reply.close()
+        raise reply.broken("an encoding that was not asked for")
+
+
+def error_text(body: bytes) -> str:
+    """What an answer with an error says."""
+    try:
+        content = json.loads(body)
+    except ValueError:
+        content = None
+    if isinstance(content, dict) and isinstance(content.get("error"), str):
+        return str(content["error"])
+    return body.decode("utf-8", "replace").strip()[:1000] or "the upstream store gave no reason"
+
+
+def decoded(statement: Statement, body: bytes) -> Result:
+    """The one result in a JSON answer. Raises Broken, SeveralResults."""
+    try:
+        content: dict[str, Any]
+        content, *others = json.loads(body)["results"]
+        if others:
+            raise SeveralResults
+        series = tuple(map(_series, content.get("series", ())))
+        return Result(statement, series, str(content.get("error", "")))
+    except (ValueError, LookupError, TypeError, AttributeError):
+        raise Broken from None
+
+
+def _series(content: Mapping[str, Any]) -> Series:
+    return Series(
+        content.get("name", ""),
+        tuple(content["columns"]),
+        content.get("values", ()),
+        content.get("tags") or {},
+    )
+
+
+async def lines(pieces: AsyncIterator[bytes], hold: Hold) -> AsyncIterator[bytes]:
+    """The documents of a chunked JSON answer, one a line. Raises Broken for very long ones,
+    Overloaded.
+    """
+    parts: list[bytes] = []
+    size = 0
+    async for piece in pieces:
+        first, *others = piece.split(b"\n")
+        parts.append(first)
+        size += len(first)
+        hold.grow(len(piece))
+        for other in others:
+            if size:
+                yield b"".join(parts)
+            parts, size = [other], len(other)
+        if others:
+            hold.release()
+            hold.grow(size)
+        if size > LARGEST:
+            raise Broken
+    if size:
+        yield b"".join(parts)

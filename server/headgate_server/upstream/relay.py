@@ -1,0 +1,97 @@
+"""An upstream's answer on its way to the client: as it comes, and only what is the client's."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+
+from starlette.types import Receive, Scope, Send
+
+from headgate_engine import Unavailable
+from headgate_grammar import UnparseError
+from headgate_server.http.errors import Overloaded
+from headgate_server.http.gzip import Compressor
+from headgate_server.http.response import Fields, Reply, Response
+from headgate_server.upstream.connection_pool import Incoming
+from headgate_server.upstream.errors import Answered, BrokenOff, UpstreamError
+
+# What ends the answer to a query.
+FAILURES = (UpstreamError, Answered, UnparseError, Overloaded, Unavailable)
+# So much is read before anything is sent: whoever asked hears of it if it breaks off.
+_SHORT = 1 << 16
+# So much is held for who knows no pieces.
+_HELD = 1 << 22
+# So much is sent before it is looked whether anybody is still there.
+_UNWATCHED = 1 << 18
+
+
+async def relayed(reply: Incoming, headers: Fields, version: str) -> Response:
+    """*reply* as the answer to a request of HTTP *version*. Raises UpstreamError.
+
+    What is long is sent as it comes; to HTTP/1.0, which knows no pieces, only with its length.
+    """
+    length = reply.header("Content-Length")
+    if length and int(length) <= _SHORT:
+        return Reply(await reply.read(_SHORT), reply.status, headers, as_is=True)
+    if not length and version == "1.0":
+        content = await reply.read(_HELD)
+        return Reply(content, reply.status, headers)
+    return Relay(reply, headers, reply.pieces())
+
+
+async def _departure(receive: Receive) -> None:
+    """Waits until the client is gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+class Relay:
+    """*reply* with *headers*; *pieces* is its body, or what is made of it."""
+
+    def __init__(self, reply: Incoming, headers: Fields, pieces: AsyncIterator[bytes]) -> None:
+        self.status_code = reply.status
+        self.raw_headers = headers
+        self._reply, self._pieces = reply, pieces
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._send(receive, send)
+        finally:
+            self._reply.close()
+
+    async def _send(self, receive: Receive, send: Send) -> None:
+        start = {"status": self.status_code, "headers": self.raw_headers}
+        await send({"type": "http.response.start", **start})
+        sent, gone = 0, None
+        try:
+            async for piece in self._pieces:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                sent += len(piece)
+                if gone is None and sent > _UNWATCHED:
+                    gone = asyncio.ensure_future(_departure(receive))
+                if gone is not None and gone.done():
+                    return  # nobody is there to hear the rest
+        except UpstreamError as error:
+            raise BrokenOff(error) from None
+        finally:
+            if gone is not None:
+                gone.cancel()
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def sent(
+    first: bytes, rest: AsyncIterator[bytes], compressor: Compressor | None
+) -> AsyncGenerator[bytes, None]:
+    """The parts of an answer as they go out. Raises BrokenOff where the upstream fails."""
+    try:
+        async for piece in after(first, rest):
+            yield compressor.piece(piece) if compressor is not None else piece
+    except FAILURES as error:
+        raise BrokenOff(error) from None
+    if compressor is not None:
+        yield compressor.end()
+
+
+async def after(first: bytes, rest: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    """Yields *first*, then *rest*."""
+    yield first
+    async for piece in rest:
+        yield piece

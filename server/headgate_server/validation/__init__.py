@@ -1,0 +1,1 @@
+"""Settings that cannot work, found before the server starts."""

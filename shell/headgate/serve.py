@@ -1,0 +1,105 @@
+"""`headgate serve`: its flags."""
+
+import argparse
+import asyncio
+import os
+from collections.abc import Sequence
+from typing import NoReturn
+
+from headgate_engine import StoreError
+from headgate_server.config.legacy_flags import Contradiction, add_flags, as_table
+from headgate_server.config.loader import ConfigurationError
+from headgate_server.config.settings import Settings
+from headgate_server.serving import CannotListen, CertificateError, problems, serve, warnings
+from headgate_server.serving.process_title import show_arguments
+from headgate_server.telemetry import logging as logs
+from headgate_server.validation.configuration import configure
+from headgate_server.validation.gateway import connect
+
+_EPILOG = """\
+Precedence: flag, environment (HEADGATE_HTTP_REALM; INFLUXDB_HTTP_REALM too), file, default.
+A secret on the command line stays in your shell's history, and every user of the machine can
+see it for a moment: prefer shared-secret-file in the configuration file, or the environment.
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="headgate serve",
+        description="Serve InfluxDB 1.x's HTTP API over a store of users, grants and databases.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--config", metavar="PATH", help="configuration file (TOML; an influxdb.conf will do)")
+    add("--bind", metavar="HOST:PORT", dest="http.bind-address", help="127.0.0.1:8086")
+    add("--store", metavar="PATH", dest="store.path", help="SQLite store file, headgate.db")
+    add(
+        "--auth",
+        action=argparse.BooleanOptionalAction,
+        dest="http.auth-enabled",
+        help="whether requests must log in (default: yes)",
+    )
+    add("--shared-secret", metavar="SECRET", dest="http.shared-secret", help="for JWT; none")
+    add("--realm", metavar="REALM", dest="http.realm", help="in WWW-Authenticate, InfluxDB")
+    add("--max-body-size", metavar="BYTES", type=int, dest="http.max-body-size", help="25000000")
+    add("--workers", metavar="N", type=int, dest="http.workers", help="processes, 1")
+    add("--upstream", metavar="URL", dest="gateway.upstream", help="the store behind it; none")
+    add("--protocol", metavar="NAME", dest="gateway.protocol", help="that it speaks, influxdb1")
+    add(
+        "--check",
+        action="store_true",
+        help="report whatever would keep the server from starting, and exit (0: nothing, 1)",
+    )
+    add("--connect", action="store_true", help="with --check: connect to each upstream, too")
+    add_flags(parser)
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Serves; the exit status is 0 after SIGTERM, 1 if it cannot start, 2 for wrong flags."""
+    # As everywhere in Headgate, one dash will do.
+    doubled = [
+        f"-{word}" if len(word) > 2 and word[0] == "-" != word[1] else word for word in arguments
+    ]
+    show_arguments(doubled)
+    parser = _parser()
+    flags = vars(parser.parse_args(doubled))
+    path, checking, connecting = (flags.pop(name) for name in ("config", "check", "connect"))
+    if connecting and not checking:
+        parser.error("--connect: expected --check beside it")
+    timed = not checking
+    logs.set_up("text", access=False, timed=timed)  # until it is known how
+    try:
+        flags["gateway"] = as_table(flags)
+        configuration = configure(flags, os.environ, path)
+        settings = configuration.settings
+        logs.set_up(settings.log_format, access=settings.log_enabled, timed=timed)
+        for notice in configuration.notices:
+            logs.say(notice)
+        for warning in configuration.warnings:
+            logs.warn(warning)
+        return _check(settings, connecting=connecting) if checking else serve(settings)
+    except (ConfigurationError, Contradiction, StoreError, CannotListen, CertificateError) as error:
+        logs.complain(str(error))
+        return 1
+
+
+def _check(settings: Settings, *, connecting: bool) -> int:
+    """Reports what would keep a server with *settings* from starting; the exit status."""
+    for warning in warnings(settings):
+        logs.warn(warning)
+    found = problems(settings)
+    if connecting:
+        found += asyncio.run(connect(settings.gateway))
+    for problem in found:
+        logs.complain(problem)
+    if not found:
+        logs.say("the configuration is well")
+    return int(bool(found))

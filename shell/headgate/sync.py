@@ -1,0 +1,87 @@
+"""`headgate sync`: takes the databases that are upstream into the catalogue."""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from typing import NoReturn, TypeVar
+
+from headgate_engine import Engine, SqliteStore, StoreError, Unavailable
+from headgate_server.config.loader import ConfigurationError
+from headgate_server.config.settings import Settings
+from headgate_server.gateway.mount import Mounted
+from headgate_server.gateway.mounts import Gateway
+from headgate_server.telemetry import logging as logs
+from headgate_server.telemetry.metrics import Metrics
+from headgate_server.telemetry.tracing import Untraced
+from headgate_server.upstream.errors import Answered, UpstreamError
+from headgate_server.validation.configuration import configure
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+T = TypeVar("T")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The exit status: 1 if a store upstream could not be asked, or there is none."""
+    parser = _Parser(
+        prog="headgate sync",
+        description="Take the databases that are upstream into Headgate's catalogue.",
+    )
+    add = parser.add_argument
+    add("--config", metavar="PATH", help="the server's configuration file")
+    add("--store", metavar="PATH", dest="store.path", help="its store file")
+    add("--upstream", metavar="URL", dest="gateway.upstream", help="the store behind it")
+    add("--protocol", metavar="NAME", dest="gateway.protocol", help="that it speaks, influxdb1")
+    doubled = [
+        f"-{word}" if len(word) > 2 and word[0] == "-" != word[1] else word for word in arguments
+    ]
+    flags = vars(parser.parse_args(doubled))
+    logs.set_up("text", access=False)
+    try:
+        settings = configure(flags, os.environ, flags.pop("config")).settings
+        return asyncio.run(_sync(settings))
+    except (ConfigurationError, StoreError, Unavailable) as error:
+        logs.complain(str(error))
+        return 1
+
+
+async def _sync(settings: Settings) -> int:
+    with closing(SqliteStore(settings.store_path, create=False)) as store:
+        gateway = Gateway(settings.gateway, Engine(store), Metrics(), Untraced(), _here)
+        try:
+            known = [one for one in gateway.all if one.store is not None]
+            if not known:
+                logs.complain("no upstream store whose databases could be asked for")
+                return 1
+            return max([await _one(mounted) for mounted in known])
+        finally:
+            await gateway.close()
+
+
+async def _one(mounted: Mounted) -> int:
+    assert mounted.store is not None
+    name = mounted.settings.name
+    try:
+        synced = await mounted.store.catalogue.sync()
+    except UpstreamError:
+        return 1  # the log has it, with the address and the reason
+    except Answered as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 1
+    for database in synced.adopted:
+        print(f"{name}: took in {database}")
+    for database in synced.missing:
+        print(f"{name}: {database} is not there")
+    print(f"{name}: {len(synced.adopted)} taken in, {len(synced.missing)} are not there")
+    return 0
+
+
+async def _here(work: Callable[[], T]) -> T:
+    return work()

@@ -1,0 +1,293 @@
+"""`headgate token`: makes tokens, and says what becomes of one and why. Needs no server."""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from typing import Any, NoReturn
+
+from headgate_engine import (
+    Engine,
+    Identity,
+    IdentityDropped,
+    IdentityTaken,
+    Rights,
+    SignUpDisabled,
+    SqliteStore,
+    StoreError,
+    Unavailable,
+    User,
+)
+from headgate_grammar import parse_duration
+from headgate_server.auth.errors import Unauthenticated
+from headgate_server.auth.jwt.claim_checks import CHECKS
+from headgate_server.auth.jwt.claim_grants import NoRights
+from headgate_server.auth.jwt.issuers import Issuers
+from headgate_server.auth.jwt.jws import Parsed, TokenError, parse
+from headgate_server.auth.jwt.key_source import KeysUnavailable
+from headgate_server.auth.jwt.verifier import Issuer
+from headgate_server.auth.shared_secret import by_shared_secret, mint, username
+from headgate_server.config.jwt import JwtSettings
+from headgate_server.config.loader import ConfigurationError
+from headgate_server.config.settings import Settings
+from headgate_server.serving.process_title import show_command
+from headgate_server.telemetry import logging as logs
+from headgate_server.validation.configuration import configure
+
+_SECOND = 1_000_000_000
+_LONGEST_SECONDS = 365 * 86_400
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`headgate token mint` and `check`; 0 if that could be done, or the token is good."""
+    parser = _Parser(prog="headgate token", description="Make a token, or look into one.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    making = commands.add_parser("mint", help="a token signed with the configured shared secret")
+    making.add_argument("--username", required=True, metavar="NAME", help="the user it is for")
+    making.add_argument(
+        "--exp", default="1h", metavar="DURATION", help="how long it is good, at most 365d; 1h"
+    )
+    making.add_argument(
+        "--algorithm", default="HS256", choices=("HS256", "HS384", "HS512"), help="HS256"
+    )
+    making.add_argument(
+        "--force",
+        action="store_true",
+        help="also for a user that is not in the store, and for longer than 365d",
+    )
+    making.add_argument(
+        "--store", metavar="PATH", help="the server's store file, in which the user must exist"
+    )
+    checking = commands.add_parser("check", help="what the server would say of a token, and why")
+    checking.add_argument("token", metavar="TOKEN", help="- reads it from standard input")
+    for command in (making, checking):
+        command.add_argument("--config", metavar="PATH", help="the server's configuration file")
+    checking.add_argument("--store", metavar="PATH", help="its store file")
+    show_command("token")  # a token may be among the arguments
+    flags = parser.parse_args(
+        [f"-{word}" if len(word) > 2 and word[0] == "-" != word[1] else word for word in arguments]
+    )
+    logs.set_up("text", access=False)
+    try:
+        over = {"store.path": flags.store}
+        settings = configure(over, os.environ, flags.config).settings
+        return _mint(flags, settings) if flags.command == "mint" else _check(flags, settings)
+    except ConfigurationError as error:
+        return _failed(str(error))
+
+
+def _failed(text: str) -> int:
+    _note(text)
+    return 1
+
+
+def _note(text: str) -> None:
+    print(f"headgate: {text}", file=sys.stderr)
+
+
+def _mint(flags: argparse.Namespace, settings: Settings) -> int:
+    if not settings.shared_secrets:
+        return _failed("no shared-secret is configured to sign it with")
+    try:
+        seconds = parse_duration(flags.exp) / _SECOND
+    except ValueError:
+        return _failed("--exp: expected a duration such as 1h or 30m")
+    if not flags.username or seconds <= 0:
+        return _failed("a token needs a user and a time above 0: see --username and --exp")
+    objections = [_too_long(flags.exp, seconds), _unknown_user(flags, settings)]
+    for objection in filter(None, objections):
+        if not flags.force:
+            return _failed(f"{objection}; --force makes the token all the same")
+        _note(objection)
+    print(mint(flags.username, settings.shared_secret, time.time() + seconds, flags.algorithm))
+    return 0
+
+
+def _too_long(exp: str, seconds: float) -> str:
+    """Why the token would be good for too long, "" if it would not."""
+    if seconds <= _LONGEST_SECONDS:
+        return ""
+    return f"--exp {exp} is more than 365d, and only a new secret revokes a token"
+
+
+def _unknown_user(flags: argparse.Namespace, settings: Settings) -> str:
+    """Why the token would let no user in, "" if it would, or if there is no store to look into."""
+    try:
+        with closing(SqliteStore(settings.store_path, create=False)) as store:
+            known = store.user(flags.username) is not None
+    except (StoreError, Unavailable) as error:
+        if flags.store is not None:
+            return f"the user {flags.username!r} cannot be checked: {error}"
+        # A token may be made where the server's store is not.
+        _note(f"the user {flags.username!r} was not checked, see --store: {error}")
+        return ""
+    return "" if known else f"there is no user {flags.username!r} in store {settings.store_path}"
+
+
+def _check(flags: argparse.Namespace, settings: Settings) -> int:
+    if flags.token == "-":
+        flags.token = sys.stdin.readline() if sys.stdin is not None else ""
+    text = flags.token.strip(" \t\r\n")
+    text = text[7:] if text[:7].lower() == "bearer " else text
+    if not settings.jwt.enabled:
+        if not settings.shared_secrets:
+            return _failed("neither shared-secret nor [auth.jwt] is configured")
+        return _check_shared(text, settings)
+    if settings.jwt.header_name.lower() == "authorization":
+        # Both kinds come in the same header: which it is, its own header says.
+        if settings.shared_secrets and by_shared_secret(text):
+            return _check_shared(text, settings)
+        return asyncio.run(_check_issued(text, settings))
+    # Each has a place of its own: it is good if it is good in one of them.
+    worst = 1
+    if settings.shared_secrets:
+        _say("in", "Authorization")
+        worst = _check_shared(text, settings)
+    _say("in", settings.jwt.header_name or "auth_token")
+    return min(worst, asyncio.run(_check_issued(text, settings)))
+
+
+def _say(name: str, said: str) -> None:
+    print(f"{name:14} {said}")
+
+
+def _check_shared(text: str, settings: Settings) -> int:
+    _say("kind", "signed with the shared secret")
+    _show(text, settings.jwt.max_token_bytes)
+    try:
+        name = username(text, settings.shared_secrets)
+    except Unauthenticated as error:
+        _say("token", f"failed: {error}")
+        return 1
+    _say("token", "ok")
+    return _with_store(settings, lambda engine: _known(engine, name))
+
+
+def _known(engine: Engine, name: str) -> int:
+    user = engine.user(name)
+    if user is None:
+        _say("user", f"failed: there is no user {name!r}")
+        return 1
+    _show_user(user)
+    return 0
+
+
+def _show(text: str, longest: int) -> Parsed | None:
+    try:
+        token = parse(text, longest)
+    except TokenError as error:
+        _say("form", f"failed: {error}")
+        return None
+    _say("header", _json(token.header))
+    _say("claims", _json(token.claims))
+    return token
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value)
+
+
+async def _check_issued(text: str, settings: Settings) -> int:
+    issuers = Issuers(settings.jwt)
+    try:
+        token = _show(text, settings.jwt.max_token_bytes)
+        if token is None:
+            return 1
+        try:
+            issuer = issuers.issuer(token)
+        except TokenError as error:
+            _say("issuer", f"failed: {error}")
+            return 1
+        _say("issuer", issuer.settings.iss or "[auth.jwt]")
+        good = [await _check_key(issuer, token), *_check_claims(issuer, token)]
+        if not all(good):
+            return 1
+    finally:
+        await issuers.close()
+    return _check_rights(issuer, token, settings)
+
+
+async def _check_key(issuer: Issuer, token: Parsed) -> bool:
+    try:
+        key = await issuer.signer(token)
+    except (TokenError, KeysUnavailable) as error:
+        _say("signature", f"failed: {error}")
+        return False
+    _say("signature", f"ok, key {_json(key.kid) if key.kid else 'without kid'}, {token.algorithm}")
+    return True
+
+
+def _check_claims(issuer: Issuer, token: Parsed) -> list[bool]:
+    good = []
+    for name, check in CHECKS.items():
+        try:
+            check(token.claims, issuer.settings, time.time())
+        except TokenError as error:
+            _say(name, f"failed: {error}")
+            good.append(False)
+            if name == "types":
+                break  # the others take them for granted
+        else:
+            _say(name, "ok")
+            good.append(True)
+    return good
+
+
+def _check_rights(issuer: Issuer, token: Parsed, settings: Settings) -> int:
+    try:
+        identity = issuer.identity(token.claims)
+        rights = issuer.rights(token.claims)
+    except (TokenError, NoRights) as error:
+        _say("rights", f"failed: {error}")
+        return 1
+    return _with_store(settings, lambda engine: _come_in(engine, identity, rights, issuer.settings))
+
+
+def _come_in(
+    engine: Engine, identity: Identity, rights: Rights | None, settings: JwtSettings
+) -> int:
+    lends = settings.grant_sync == "ephemeral"
+    try:
+        user = engine.sign_in(
+            identity,
+            None if lends else rights,
+            sign_up=settings.auto_sign_up,
+            adopt=settings.adopt_existing,
+            dry=True,
+        )
+    except SignUpDisabled:
+        _say("user", f"failed: {identity.name!r} is nobody here, and auto-sign-up is off")
+        return 1
+    except (IdentityTaken, IdentityDropped) as error:
+        _say("user", f"failed: {error.reason}")
+        return 1
+    _show_user(engine.lend(user, rights) if lends and rights is not None else user)
+    return 0
+
+
+def _show_user(user: User) -> None:
+    _say("user", user.name)
+    _say("admin", str(user.admin).lower())
+    _say("grants", ", ".join(f"{name} {on}" for name, on in user.grants.items() if on) or "none")
+
+
+def _with_store(settings: Settings, work: Any) -> int:
+    try:
+        store = SqliteStore(settings.store_path, create=False)
+    except StoreError as error:
+        return _failed(f"{error}: users and grants were not looked at")
+    with closing(store):
+        if store.empty():
+            _say("user", "failed: there are no users yet, and so no logins")
+            return 1
+        status: int = work(Engine(store, keep_last_admin=settings.keep_last_admin))
+        return status

@@ -1,0 +1,1 @@
+"""Where the shell sends statements: a server, or a store file."""

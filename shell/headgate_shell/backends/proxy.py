@@ -1,0 +1,88 @@
+"""HTTP_PROXY, HTTPS_PROXY and NO_PROXY, by the rules of Go's net/http, which influx obeys.
+
+Never for this machine itself; the variables in capitals or not, as a URL or as `host:port`.
+"""
+
+import base64
+import ipaddress
+import os
+import socket
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies_environment
+
+from headgate_shell.backends.http1 import NotHttp, exchange
+
+_WRONG = "the proxy of the environment is no http://HOST:PORT"
+
+
+class Proxy(NamedTuple):
+    """Where it is, and what it wants to be told of who asks ("" for nothing)."""
+
+    host: str
+    port: int
+    authorization: str = ""
+
+    def headers(self) -> dict[str, str]:
+        return {"Proxy-Authorization": self.authorization} if self.authorization else {}
+
+    def tunnel(self, connection: socket.socket, address: str) -> None:
+        """Has *connection*, which is to the proxy, go on to *address*. Raises OSError, NotHttp."""
+        headers = {"Host": address, **self.headers()}
+        answer = exchange(connection, "CONNECT", address, headers, None)
+        if answer.status != 200:
+            raise NotHttp(f"the proxy answers {answer.status}")
+
+
+def from_environment(host: str, port: int, *, ssl: bool) -> Proxy | None:
+    """The proxy for that server; None if it is to be asked directly.
+
+    Raises ValueError for what is no URL of an http proxy: to one of another kind the login would
+    go in the clear.
+    """
+    if _is_loopback(host) or _excepted(host, port):
+        return None
+    url = getproxies_environment().get("https" if ssl else "http", "")
+    if not url:
+        return None
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        number = parts.port or 80
+    except ValueError:  # it would quote what may be a password
+        raise ValueError(_WRONG) from None
+    if parts.scheme != "http" or not parts.hostname:
+        raise ValueError(_WRONG)
+    authorization = ""
+    if parts.username is not None:
+        login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        authorization = "Basic " + base64.b64encode(login.encode()).decode()
+    return Proxy(parts.hostname, number, authorization)
+
+
+def _excepted(host: str, port: int) -> bool:
+    """Whether NO_PROXY names the server: by address, network, name, domain, or `*` for all."""
+    text = os.environ.get("no_proxy") or os.environ.get("NO_PROXY", "")
+    return any(_names(entry.strip().lower(), host.lower(), port) for entry in text.split(","))
+
+
+def _names(entry: str, host: str, port: int) -> bool:
+    if entry in ("", "*"):
+        return entry == "*"
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(entry.strip("[]"), strict=False)
+    except ValueError:
+        pass  # one of the two is a name
+    name, colon, number = entry.rpartition(":")
+    if colon and number.isdigit():
+        if int(number) != port:
+            return False
+        entry = name.strip("[]")
+    domain = entry.removeprefix("*")
+    return host.endswith(domain if domain.startswith(".") else f".{domain}") or host == entry
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

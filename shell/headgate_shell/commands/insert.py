@@ -1,0 +1,47 @@
+"""The command `insert`: a line of data, written."""
+
+import re
+
+from headgate_shell.backends.base import Points
+from headgate_shell.go_space import SPACE
+from headgate_shell.session import Session
+from headgate_shell.terminal import Terminal
+
+# influx knows three kinds of white space here, and leaves all other in the point.
+_NAME = r'"(?:[^"\\]|\\.)*"|[^ \t\n".]'
+# Compiled when it is needed: most scripts insert nothing.
+_INTO = rf"(?i)into[ \t\n]+({_NAME}+)(?:\.({_NAME}*))?[ \t\n]+"
+_NOTE = """\
+Note: error may be due to not setting a database or retention policy.
+Please set a database with the command "use <database>" or
+INSERT INTO <database>.<retention-policy> <point>
+"""
+
+
+def insert(line: str, session: Session, terminal: Terminal) -> None:
+    """`insert [into [database.]policy] POINT`. What is refused does not end a script."""
+    error = session.write(points(line, session))
+    if error:
+        # The server ends its answer with a line end of its own.
+        terminal.write(f"ERR: {error}\n")
+        if not session.database:
+            terminal.write(_NOTE)
+
+
+def points(line: str, session: Session) -> Points:
+    """What *line* says is to be written, and where."""
+    rest = line.lstrip(SPACE)[len("insert") :].lstrip(" \t\n")
+    into = re.match(_INTO, rest)
+    if into is None:
+        return Points(rest, session.database, session.retention_policy)
+    first, second = (_unquoted(name) for name in into.groups())
+    lines = rest[into.end() :]
+    if second is None:
+        return Points(lines, session.database, first or "")
+    return Points(lines, first or "", second)
+
+
+def _unquoted(name: str | None) -> str | None:
+    if name is None or not name.startswith('"'):
+        return name
+    return re.sub(r"\\(.)", r"\1", name[1:-1])

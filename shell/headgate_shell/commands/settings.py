@@ -1,0 +1,112 @@
+"""The commands that set how answers are asked for and shown."""
+
+import re
+
+from headgate_shell.go_quote import go_quoted
+from headgate_shell.go_space import arguments, fields, trim
+from headgate_shell.session import Session
+from headgate_shell.terminal import Terminal
+
+PRECISIONS = ("rfc3339", "h", "m", "s", "ms", "u", "ns")
+# Scripts written for influx know three; `-format` knows all.
+SCRIPT_FORMATS = ("json", "csv", "column")
+FORMATS = (*SCRIPT_FORMATS, "table", "vertical", "markdown")
+CONSISTENCIES = ("any", "one", "quorum", "all")
+
+
+def _argument(line: str) -> str:
+    return arguments(line).lower()
+
+
+def format(line: str, session: Session, terminal: Terminal) -> None:
+    format = _argument(line)
+    if format in (FORMATS if terminal.checks else SCRIPT_FORMATS):
+        session.format = format
+    else:
+        terminal.write(f"Unknown format {go_quoted(format)}. Please use json, csv, or column.\n")
+
+
+def set_precision(precision: str, session: Session, terminal: Terminal) -> None:
+    """Sets how times are shown, or says that there is no such unit."""
+    if precision in PRECISIONS:
+        session.precision = precision
+    else:
+        terminal.write(
+            f"Unknown precision {go_quoted(precision)}. Please use rfc3339, h, m, s, ms, u or ns.\n"
+        )
+
+
+def precision(line: str, session: Session, terminal: Terminal) -> None:
+    set_precision(_argument(line), session, terminal)
+
+
+def consistency(line: str, session: Session, terminal: Terminal) -> None:
+    level = _argument(line)
+    if level in CONSISTENCIES:
+        session.consistency = level
+    else:
+        terminal.write(
+            f"Unknown consistency level {go_quoted(level)}. Please use any, one, quorum, or all.\n"
+        )
+
+
+def chunked(line: str, session: Session, terminal: Terminal) -> None:
+    session.chunked = not session.chunked
+    # influx's spelling.
+    terminal.write(f"chunked {'responses enabled' if session.chunked else 'reponses disabled'}\n")
+
+
+def chunk(line: str, session: Session, terminal: Terminal) -> None:
+    """`chunk size N`, or `chunk N`."""
+    text = fields(trim(line).removesuffix(";"))[-1].lower()
+    if re.fullmatch(r"[+-]?[0-9]{1,18}", text) is None:
+        terminal.write(f"unable to parse chunk size from {go_quoted(text)}\n")
+        return
+    session.chunk_size = max(0, int(text))
+    terminal.write(f"chunk size set to {session.chunk_size}\n")
+
+
+def node(line: str, session: Session, terminal: Terminal) -> None:
+    """`node N`, or `node clear`."""
+    # Like influx, which parts words by blanks here.
+    words = trim(line).removesuffix(";").split(" ")[1:]
+    if len(words) != 1:
+        terminal.write("Improper number of arguments for 'node' command, requires exactly one.\n")
+    elif words[0].lower() == "clear":
+        session.node = 0
+    elif words[0].isascii() and words[0].isdigit() and len(words[0]) < 20:
+        session.node = int(words[0])
+    else:
+        terminal.write(f"Unable to parse node id from {words[0]}. Must be an integer or 'clear'.\n")
+
+
+def timing(line: str, session: Session, terminal: Terminal) -> None:
+    session.timing = not session.timing
+    terminal.write(f"Timing {'enabled' if session.timing else 'disabled'}\n")
+
+
+def pager(line: str, session: Session, terminal: Terminal) -> None:
+    session.pager = not session.pager
+    terminal.write(f"Pager {'enabled' if session.pager else 'disabled'}\n")
+
+
+def pretty(line: str, session: Session, terminal: Terminal) -> None:
+    session.pretty = not session.pretty
+    terminal.write(f"Pretty print {'enabled' if session.pretty else 'disabled'}\n")
+
+
+def settings(line: str, session: Session, terminal: Terminal) -> None:
+    rows = {
+        "Setting": "Value",
+        "--------": "--------",
+        "URL": session.url,
+        "Username": session.username,
+        "Database": session.database,
+        "RetentionPolicy": session.retention_policy,
+        "Pretty": str(session.pretty).lower(),
+        "Format": session.format,
+        "Write Consistency": session.consistency,
+        "Chunked": str(session.chunked).lower(),
+        "Chunk Size": str(session.chunk_size),
+    }
+    terminal.write("".join(f"{name:<18}{value}\n" for name, value in rows.items()) + "\n")

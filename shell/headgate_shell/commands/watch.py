@@ -1,0 +1,53 @@
+"""The command `watch`: the same question again and again."""
+
+import re
+import time
+
+from headgate_shell.go_space import fields, trim
+from headgate_shell.output.render import shown
+from headgate_shell.session import Session
+from headgate_shell.terminal import CommandFailed, Terminal
+
+_SECONDS = 2.0
+_ASKING = ("show", "select", "explain")
+_INTO = re.compile(r"\binto\b", re.IGNORECASE)
+
+
+def watch(line: str, session: Session, terminal: Terminal) -> None:
+    """`watch [SECONDS] STATEMENT`, until Ctrl-C, which in a script is a KeyboardInterrupt.
+
+    Only statements that read: nothing is changed twice.
+    """
+    seconds, statement = _parts(trim(line).removesuffix(";"))
+    if not statement:
+        raise CommandFailed("watch: expected a statement")
+    # Without the grammar, which scripts do not load: rather too strict than twice.
+    if ";" in statement:
+        raise CommandFailed("watch: one statement only, without `;` in it")
+    if fields(statement)[0].lower() not in _ASKING or _INTO.search(statement):
+        raise CommandFailed("watch: only SHOW, EXPLAIN, and SELECT without INTO")
+    # Only here, for the grammar takes its time to load.
+    from headgate_shell.statements import redact
+
+    title = f"every {seconds:g} s: {redact(statement)}"
+    try:
+        while True:
+            text = shown(session.query(statement), session, hint=False)
+            terminal.write(f"{time.strftime('%H:%M:%S')}  {title}\n{text}\n")
+            terminal.flush()
+            time.sleep(seconds)
+    except KeyboardInterrupt:
+        if not terminal.checks:
+            raise
+        terminal.write("\n")  # behind the ^C
+
+
+def _parts(line: str) -> tuple[float, str]:
+    words = fields(line, 3)[1:]
+    try:
+        seconds = float(words[0]) if words else _SECONDS
+    except ValueError:
+        return _SECONDS, fields(line, 2)[1]
+    if not 0.1 <= seconds <= 86_400:
+        raise CommandFailed("watch: expected 0.1 to 86400 seconds")
+    return seconds, words[1] if len(words) > 1 else ""

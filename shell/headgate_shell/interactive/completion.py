@@ -1,0 +1,95 @@
+"""What may be typed next: from the grammar, the shell's commands, and the names on the server."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from headgate_grammar import accepts, pieces, quote_identifier
+from headgate_shell.commands.dispatch import COMMANDS
+from headgate_shell.commands.settings import CONSISTENCIES, FORMATS, PRECISIONS
+from headgate_shell.go_space import fields
+from headgate_shell.interactive.completion_names import Names
+
+_WORD = re.compile(r'"[^"\n]*\Z|[\w\\]*\Z')
+_ARGUMENTS: dict[str, Sequence[str]] = {
+    "format": FORMATS,
+    "precision": PRECISIONS,
+    "consistency": CONSISTENCIES,
+    "clear": ("database", "db", "retention policy", "rp"),
+    "chunk": ("size",),
+    "node": ("clear",),
+}
+_MOST = 200
+# Names that no statement can hold: InfluxQL reads these characters as others, or as its end.
+_INEXPRESSIBLE = re.compile("[\0\r\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """*text* to stand in place of the last *length* characters; *kind* says what it is."""
+
+    text: str
+    length: int
+    kind: str
+
+
+def suggestions(text: str, names: Names) -> list[Suggestion]:
+    """What may follow *text*, which ends at the cursor."""
+    found = _WORD.search(text)
+    word = found[0] if found is not None else ""
+    before = text[: len(text) - len(word)]
+    offered = [
+        Suggestion(as_typed, len(word), kind)
+        for offer, kind in _offers(before, names)
+        if (as_typed := _matching(offer, word, kind))
+    ]
+    return offered[:_MOST]
+
+
+def _offers(before: str, names: Names) -> Iterable[tuple[str, str]]:
+    words = fields(before)
+    if not words:
+        yield from ((command, "command") for command in COMMANDS)
+    elif words[0].lower() in COMMANDS:
+        if len(words) == 1:
+            yield from ((argument, "value") for argument in _ARGUMENTS.get(words[0].lower(), ()))
+            if words[0].lower() == "use":
+                yield from ((name, "database") for name in names.databases)
+        return
+    accepted = accepts(before)
+    yield from ((keyword, "keyword") for keyword in accepted.words)
+    if accepted.name:
+        yield from _names(before, names)
+
+
+def _names(before: str, names: Names) -> Iterable[tuple[str, str]]:
+    """The users or databases of which one is expected."""
+    words = [before[piece.start : piece.stop].upper() for piece in pieces(before)]
+    last = words[-1:]
+    # Of the last of several statements.
+    begun = len(words) - 1 - words[::-1].index(";") if ";" in words else -1
+    first = words[begun + 1 : begun + 2]
+    match first, last:
+        case (["GRANT"], ["TO"]) | (["REVOKE"], ["FROM"]) | (_, ["FOR"]) | (["DROP"], ["USER"]):
+            yield from ((name, "user") for name in names.users)
+        case (_, ["ON"]) | (["DROP"], ["DATABASE"]):
+            yield from ((name, "database") for name in names.databases)
+
+
+def _matching(offer: str, word: str, kind: str) -> str:
+    """*offer* as it would be typed behind *word*, "" if it does not begin like it."""
+    if kind in ("user", "database"):
+        if _INEXPRESSIBLE.search(offer):
+            return ""
+        quoted = quote_identifier(offer)
+        if word.startswith('"'):
+            return _in_quotes(offer) if offer.startswith(word[1:]) else ""
+        return quoted if offer.startswith(word) else ""
+    if not offer.lower().startswith(word.lower()):
+        return ""
+    return offer.lower() if kind == "keyword" and word.islower() else offer
+
+
+def _in_quotes(name: str) -> str:
+    quoted = quote_identifier(name)
+    return quoted if quoted.startswith('"') else f'"{quoted}"'

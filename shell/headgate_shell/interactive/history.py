@@ -1,0 +1,131 @@
+"""What was typed before, for arrow keys and searches. It never holds a password."""
+
+import fcntl
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+
+from headgate_grammar import ParseError, parse, redact
+from headgate_shell.commands.dispatch import is_command
+from headgate_shell.go_space import fields
+
+_STATEMENTS = frozenset(
+    "alter create delete drop explain grant kill revoke select set show".split()
+)
+
+
+_LOGIN = re.compile(r"\bauth\b|@", re.IGNORECASE)
+# What could be about a password, if it were spelt well.
+_ABOUT_USERS = re.compile(r"\b(create|alter|set)\b|\bpassword\b|\bauth\b", re.IGNORECASE)
+# Commands behind which a statement may stand.
+_BEFORE_STATEMENTS = re.compile(
+    r"(\\e|\\?watch(\s+[0-9.]+)?)\s+(?P<rest>.+)", re.IGNORECASE | re.DOTALL
+)
+
+
+class RedactedHistory(FileHistory):
+    """A history in the file *path*, which only its owner can read.
+
+    Passwords in statements are replaced by `[REDACTED]`, in memory too; `auth` is left out; what
+    is neither statement nor command (a password typed at the wrong prompt?) is not written. Of
+    what was there, the last *length* entries stay.
+    """
+
+    def __init__(self, path: Path, length: int) -> None:
+        handle = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+        if stat.S_ISREG(os.fstat(handle).st_mode):  # not /dev/null, for instance
+            os.fchmod(handle, 0o600)
+        os.close(handle)
+        super().__init__(str(path))
+        self._shorten(path, length)
+
+    def _shorten(self, path: Path, length: int) -> None:
+        """To the last *length* entries, when there are a good many more."""
+        with _locked(path):
+            entries = list(super().load_history_strings())  # the newest first
+            if len(entries) <= length + length // 10:
+                return
+            # In place: another shell may have it open.
+            path.write_bytes(b"")
+            for entry in reversed(entries[:length]):
+                super().store_string(entry)
+
+    def store_string(self, string: str) -> None:
+        # On a full disk, say, it is still there until the shell ends.
+        with suppress(OSError), _locked(Path(os.fsdecode(self.filename))):
+            super().store_string(string)
+
+    def append_string(self, string: str) -> None:
+        line = kept(string)
+        if line:
+            super().append_string(line)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Nobody else writes the history meanwhile: two shells keep each other's lines."""
+    with path.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def kept(line: str) -> str:
+    """What the history keeps of *line*, "" for nothing.
+
+    Where a password may stand that nothing marks as one, that is nothing: with `auth` or an `@`
+    behind a command, and of a statement about users that does not parse.
+    """
+    words = fields(line, 2)
+    first = words[0].rstrip(";").lower() if words else ""
+    if first == "auth":
+        return ""
+    behind = _BEFORE_STATEMENTS.match(line)
+    if behind is not None and _ABOUT_USERS.search(behind["rest"]) and not _parses(behind["rest"]):
+        return ""
+    if is_command(line):
+        return "" if _LOGIN.search(line) else redact(line)
+    if first not in _STATEMENTS or (_ABOUT_USERS.search(line) and not _parses(line)):
+        return ""
+    return redact(line)
+
+
+def _parses(line: str) -> bool:
+    try:
+        parse(line)
+    except ParseError:
+        return False
+    return True
+
+
+def history_path() -> Path:
+    """`$HEADGATE_HISTFILE`, or `.headgate_history` in the home folder."""
+    return Path(os.environ.get("HEADGATE_HISTFILE") or Path.home() / ".headgate_history")
+
+
+def history_of(length: int, write: Callable[[str], object]) -> History:
+    """What was typed before, from the file if it can be; says so with *write* if it cannot."""
+    if length == 0:
+        return _InMemory()
+    try:
+        path = history_path()
+    except RuntimeError:
+        write("WARN: no history: nobody knows where home is\n")
+        return _InMemory()
+    try:
+        return RedactedHistory(path, length)
+    except OSError as error:
+        write(f"WARN: no history: {path}: {error.strerror}\n")
+        return _InMemory()
+
+
+class _InMemory(InMemoryHistory):
+    """A history for this session alone, as careful as the one in a file."""
+
+    def append_string(self, string: str) -> None:
+        if line := kept(string):
+            super().append_string(line)

@@ -1,0 +1,80 @@
+"""Statements in colours, and passwords as asterisks. Knows prompt_toolkit's lexers."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from prompt_toolkit.document import Document
+from prompt_toolkit.formatted_text import StyleAndTextTuples
+from prompt_toolkit.lexers import Lexer
+
+from headgate_grammar import Piece, pieces
+from headgate_shell.commands.dispatch import is_command
+from headgate_shell.go_space import fields
+
+STYLES = {
+    "keyword": "bold ansiblue",
+    "name": "",
+    "string": "ansigreen",
+    "number": "ansicyan",
+    "regex": "ansimagenta",
+    "parameter": "ansimagenta",
+    "symbol": "",
+    "comment": "ansibrightblack",
+    "wrong": "ansired underline",
+}
+_BETWEEN = ("FOR", "=")
+
+
+class InfluxqlLexer(Lexer):
+    """Colours by the grammar's own tokens, a style for each kind; a kind without one has none.
+
+    Passwords are hidden in any case.
+    """
+
+    def __init__(self, styles: Mapping[str, str]) -> None:
+        self._styles = styles
+
+    def lex_document(self, document: Document) -> Callable[[int], StyleAndTextTuples]:
+        lines = list(self._lines(document.text))
+        return lambda number: lines[number] if number < len(lines) else []
+
+    def _lines(self, text: str) -> Iterator[StyleAndTextTuples]:
+        line: StyleAndTextTuples = []
+        for style, part in self._fragments(text):
+            first, *others = part.split("\n")
+            line.append((style, first))
+            for other in others:
+                yield line
+                line = [(style, other)]
+        yield line
+
+    def _fragments(self, text: str) -> Iterator[tuple[str, str]]:
+        if is_command(text):
+            yield "", _hidden_login(text)
+            return
+        end = 0
+        expected = False
+        for piece in pieces(text):
+            yield "", text[end : piece.start]
+            written = text[piece.start : piece.stop]
+            word = written.upper()
+            if expected and written.startswith("'"):
+                yield self._style(piece), "".join("*" if c != "\n" else c for c in written)
+            else:
+                yield self._style(piece), written
+            expected = word == "PASSWORD" or (
+                expected and (word in _BETWEEN or piece.kind == "name")
+            )
+            end = piece.stop
+        yield "", text[end:]
+
+    def _style(self, piece: Piece) -> str:
+        return self._styles.get(piece.kind, "")
+
+
+def _hidden_login(line: str) -> str:
+    """`auth NAME PASSWORD` with asterisks for what stands behind the name."""
+    words = fields(line, 3)
+    if len(words) < 3 or words[0].lower() != "auth":
+        return line
+    shown = line[: len(line) - len(words[2])]
+    return shown + "*" * len(words[2])

@@ -1,0 +1,56 @@
+"""An answer as JSON, the way influx prints it: what is empty is left out, Go's escapes."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from headgate_shell.backends.base import Response
+from headgate_shell.output.numbers import Number
+
+_HTML = re.compile("[<>&\u2028\u2029]")
+# That there are more results is left out; that a series goes on is not.
+_KEPT = ("series", "messages", "error")
+_SERIES = ("name", "tags", "columns", "values", "partial")
+
+
+def json_text(response: Response, *, pretty: bool) -> str:
+    """*response* with a line end behind it; four blanks a level if *pretty*."""
+    content: dict[str, Any] = {}
+    if response.results:
+        content["results"] = [_result(result) for result in response.results]
+    if response.error:
+        content["error"] = response.error
+    return _text(content, "\n" if pretty else "") + "\n"
+
+
+def _result(result: Mapping[str, Any]) -> dict[str, Any]:
+    content = {key: result[key] for key in _KEPT if result.get(key)}
+    if "series" in content:
+        content["series"] = [
+            {key: series[key] for key in _SERIES if series.get(key)} for series in content["series"]
+        ]
+    return content
+
+
+def _text(value: object, line: str) -> str:
+    """*value*; *line* is the line end and indentation to begin a line with, "" for one line."""
+    inner = line + "    " if line else ""
+    match value:
+        case Number():
+            return str(value)
+        case str():
+            return _HTML.sub(_escape, json.dumps(value, ensure_ascii=False))
+        case Mapping() if value:
+            colon = ": " if line else ":"
+            members = (f"{_text(key, '')}{colon}{_text(value[key], inner)}" for key in value)
+            return "{" + inner + ("," + inner).join(members) + line + "}"
+        case Sequence() if value:
+            members = (_text(member, inner) for member in value)
+            return "[" + inner + ("," + inner).join(members) + line + "]"
+        case _:
+            return json.dumps(value)
+
+
+def _escape(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"

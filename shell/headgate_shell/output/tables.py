@@ -1,0 +1,97 @@
+"""An answer as lines of cells: what the formats column and csv have in common, and they."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from headgate_shell.backends.base import Response
+from headgate_shell.go_space import SPACE
+from headgate_shell.output.tabwriter import aligned
+
+Row = Sequence[str]
+
+# What Go's encoding/csv quotes; Python's csv has another opinion of blanks.
+_QUOTED = re.compile(rf'^[{SPACE}]|[,"\r\n]|^\\\.$')
+
+
+def column_text(response: Response) -> str:
+    """*response* in aligned columns, as influx prints it: one alignment for all results."""
+    messages: list[str] = []
+    lines: list[Row] = []
+    header = None
+    for index, result in enumerate(response.results):
+        for message in result.get("messages", ()):
+            messages.append(f"{message['level']}: {message['text']}.\n")
+        series = result.get("series", ())
+        repeated = bool(series) and _header(series[0]) == header
+        if series and not repeated:
+            header = _header(series[0])
+        if index > 0 and not repeated:
+            lines.append(("",))
+        for number, one in enumerate(series):
+            if not repeated:
+                lines.extend(_column_header(one, first=number == 0))
+            lines.extend([cell(value) for value in row] for row in one.get("values", ()))
+    return "".join(messages) + aligned(lines)
+
+
+def csv_text(response: Response) -> str:
+    """*response* as CSV, name and tags as leading columns; a header is not repeated."""
+    lines: list[Row] = []
+    header = None
+    for result in response.results:
+        series = result.get("series", ())
+        repeated = bool(series) and _header(series[0]) == header
+        if series and not repeated:
+            header = _header(series[0])
+        for one in series:
+            lead = _lead(one)
+            if not repeated:
+                lines.append([*lead, *one["columns"]])
+            for row in one.get("values", ()):
+                lines.append([*lead.values(), *map(cell, row)])
+    return "".join(",".join(map(_csv_field, line)) + "\n" for line in lines)
+
+
+def cell(value: object) -> str:
+    """A value as a cell: nothing for null, numbers as the server wrote them."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case _:
+            return str(value)
+
+
+def _csv_field(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"' if _QUOTED.search(text) else text
+
+
+def _header(series: Mapping[str, Any]) -> tuple[object, ...]:
+    return series.get("name", ""), series.get("tags", {}), series["columns"]
+
+
+def _tags(series: Mapping[str, Any]) -> list[str]:
+    return sorted(f"{name}={value}" for name, value in series.get("tags", {}).items())
+
+
+def _lead(series: Mapping[str, Any]) -> dict[str, str]:
+    lead: dict[str, str] = {}
+    if series.get("name"):
+        lead["name"] = series["name"]
+    if tags := _tags(series):
+        lead["tags"] = ",".join(tags)
+    return lead
+
+
+def _column_header(series: Mapping[str, Any], *, first: bool) -> list[Row]:
+    lines: list[Row] = [] if first else [("",)]
+    if series.get("name"):
+        lines.append((f"name: {series['name']}",))
+    if tags := _tags(series):
+        lines.append((f"tags: {', '.join(tags)}",))
+    lines.append(series["columns"])
+    # influx counts bytes here, and characters where it aligns.
+    lines.append(["-" * len(column.encode()) for column in series["columns"]])
+    return lines
