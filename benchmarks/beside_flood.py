@@ -1,4 +1,4 @@
-"""Row 11: what those who are logged in notice of wrong passwords from 32 connections."""
+"""Row 11: how a flood of wrong passwords over 32 connections affects cached logins."""
 
 import statistics
 from pathlib import Path
@@ -11,7 +11,7 @@ from harness import Server
 
 
 def flood(folder: Path, rounds: int) -> Row:
-    """Rate and p99 beside a flood, of those without."""
+    """Measures rate and p99 beside a flood, relative to those without."""
     environment = {"HEADGATE_AUTH_BCRYPT_COST": "10", "HEADGATE_HTTP_LOG_ENABLED": "false"}
     script = folder / "flood.lua"
     script.write_text(LUA)

@@ -1,4 +1,4 @@
-"""influxd and Headgate side by side, with the same users, databases and grants."""
+"""Runs influxd and Headgate side by side, with the same users, databases and grants."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ SECRET = "the secret of all tokens, of 32 bytes and more"
 
 
 def basic(name: str) -> str:
-    """The header Authorization of a user."""
+    """Returns the value of a Basic Authorization header for the user *name*."""
     return "Basic " + b64encode(f"{name}:{PASSWORD}".encode()).decode()
 
 
@@ -28,15 +28,16 @@ AS_ROOT = f"Authorization: {basic(ROOT)}"
 
 @dataclass
 class Figures:
-    """What was measured, round by round, by contestant."""
+    """Measured values of each contestant, one per round."""
 
     rounds: dict[str, list[float]] = field(default_factory=dict)
 
     def median(self, name: str) -> float:
+        """Returns the median over all rounds."""
         return statistics.median(self.rounds[name])
 
     def ratio(self, name: str) -> tuple[float, float, float]:
-        """Of influxd's: that of the medians, and the least and the most of a round."""
+        """Returns the ratio to influxd: of the medians, and the least and greatest of a round."""
         each = [a / b for a, b in zip(self.rounds[name], self.rounds[INFLUXD], strict=True)]
         return self.median(name) / self.median(INFLUXD), min(each), max(each)
 
@@ -44,8 +45,9 @@ class Figures:
 def interleaved(
     servers: Mapping[str, Server], measure: Callable[[Server], float], rounds: int
 ) -> Figures:
-    """What *measure* gives of each of *servers*, one after the other, *rounds* times: the machine
-    is never alone.
+    """Runs *measure* for each of *servers* in turn, *rounds* times.
+
+    Interleaved, because other programs use the machine too.
     """
     figures = Figures({name: [] for name in servers})
     for _ in range(rounds):
@@ -55,8 +57,9 @@ def interleaved(
 
 
 class Contest:
-    """Both servers on *population*, in *folder*. Passwords are hashed at *cost* by Headgate;
-    influxd has no choice: it takes 10.
+    """Starts both servers on *population*, with their stores in *folder*.
+
+    Headgate hashes passwords with bcrypt cost *cost*; influxd always uses 10.
     """
 
     def __init__(self, folder: Path, population: Population, cost: int = 4) -> None:
@@ -64,7 +67,7 @@ class Contest:
 
     @contextmanager
     def running(self, *names: str) -> Iterator[dict[str, Server]]:
-        """Those of *names*, by name; all three if there are none."""
+        """Runs the servers *names*, or all three if none are given; yields them by name."""
         names = names or (INFLUXD, ONE, TWO)
         started: dict[str, Server] = {}
         try:
@@ -88,11 +91,11 @@ class Contest:
         return self.headgate(folder / "users.db", 2 if name == TWO else 1).start()
 
     def headgate(self, store: Path, workers: int) -> Server:
-        """Not yet started."""
+        """Returns a Headgate server that is not started yet."""
         if not store.exists():
             self._filled(store)
         environment = {
-            "HEADGATE_HTTP_LOG_ENABLED": "false",  # as influxd's
+            "HEADGATE_HTTP_LOG_ENABLED": "false",  # influxd's log is disabled as well
             "HEADGATE_HTTP_SHARED_SECRET": SECRET,
             "HEADGATE_AUTH_BCRYPT_COST": str(self._cost),
         }
@@ -107,10 +110,10 @@ class Contest:
 
 
 def warm(server: Server, names: Sequence[str]) -> None:
-    """Lets all of *names* log in: from then on nobody waits for bcrypt."""
+    """Logs in each of *names*, so that later requests use the password cache instead of bcrypt."""
     workers = _workers(server)
     for name in names:
-        for _ in range(1 if len(workers) < 2 else 6):  # each of the workers
+        for _ in range(1 if len(workers) < 2 else 6):  # enough requests to reach each worker
             answer = server.query("SHOW DATABASES", (name, PASSWORD))
             assert answer.status == 200, answer.error
 
@@ -120,12 +123,12 @@ def _workers(server: Server) -> list[int]:
 
 
 def children(pid: int) -> list[int]:
-    """The processes that *pid* has started."""
+    """Returns the process IDs of the children of *pid*."""
     return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def resident(server: Server) -> float:
-    """KiB in memory now: of the largest worker, or of the server itself."""
+    """Returns the resident memory in KiB: of the largest worker, or of the server itself."""
     assert server.process is not None
     pids = [server.process.pid, *children(server.process.pid)]
     return max(_resident(pid) for pid in pids)
@@ -137,7 +140,7 @@ def _resident(pid: int) -> float:
 
 
 def answered(server: Server) -> Callable[[], bool]:
-    """Whether it answers anything yet."""
+    """Returns a function that returns whether the server responds."""
 
     def asked() -> bool:
         try:

@@ -1,4 +1,4 @@
-"""Rate and latency by number of users, of both servers: measured, and drawn as SVG."""
+"""Measures and draws, as SVG, rate and latency of both servers by number of users."""
 
 import math
 
@@ -15,8 +15,9 @@ Points = dict[str, dict[int, tuple[float, float]]]
 
 
 def curve(bench: Bench) -> Points:
-    """By contestant and number of users: SHOW GRANTS a second of the user made last, and the p50 in
-    microseconds.
+    """Measures SHOW GRANTS for the last created user, by contestant and number of users.
+
+    Each value is the rate per second and the p50 in microseconds.
     """
     points: Points = {INFLUXD: {}, ONE: {}}
     for count in COUNTS:
@@ -31,7 +32,7 @@ def curve(bench: Bench) -> Points:
 
 
 def draw(points: Points) -> str:
-    """Two pictures beside each other, both axes logarithmic."""
+    """Returns two plots side by side, with logarithmic axes."""
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {2 * (_LEFT + _WIDTH) + _GAP}'
         f' {_TOP + _HEIGHT + 80}" font-family="sans-serif" font-size="12">',

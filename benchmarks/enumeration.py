@@ -1,11 +1,13 @@
-"""Can one tell by the answer, or by its time, whether there is a user of some name?
+"""Tests whether a response or its duration reveals if a user exists.
 
     PYTHONPATH=tests enumeration.py [SAMPLES]      200 of each kind by default
 
-Unknown user, wrong password, and wrong password of a user whose own is empty, in turn, one at a
-time. The medians must lie within 5 % of each other, and a permutation test must not tell any two
-kinds apart: of 10,000 random divisions of both into two parts, how many differ as much in their
-means of ranks (p; below 0.01 counts as told apart). Exits with 1 if they can.
+Sends logins one at a time, in random order: an unknown user, a wrong password, and a wrong password
+of a user with an empty one. Exits with 1 if the kinds can be distinguished:
+
+* the medians differ by more than 5 %, or
+* a permutation test yields p < 0.01. p is the fraction of 10,000 random divisions of both samples
+  in which the mean ranks differ at least as much.
 """
 
 import itertools
@@ -27,6 +29,7 @@ DIVISIONS = 10_000
 
 
 def ranks(values: list[float]) -> list[int]:
+    """Returns the rank of each value."""
     order = sorted(range(len(values)), key=values.__getitem__)
     found = [0] * len(values)
     for rank, index in enumerate(order):
@@ -35,7 +38,7 @@ def ranks(values: list[float]) -> list[int]:
 
 
 def told_apart(one: list[float], other: list[float], chance: random.Random) -> float:
-    """The probability of a difference like theirs, if there is none."""
+    """Returns the probability of a difference at least this large between equal distributions."""
     both = ranks(one + other)
     half, total = len(one), sum(both)
     seen = abs(2 * sum(both[:half]) - total)
@@ -44,13 +47,14 @@ def told_apart(one: list[float], other: list[float], chance: random.Random) -> f
 
 
 def shape(answer: Answer) -> tuple[object, ...]:
-    """All that may not differ."""
+    """Returns all parts of a response that must not differ."""
     volatile = ("date", "request-id", "x-request-id")
     headers = [(n.lower(), v) for n, v in answer.headers.items() if n.lower() not in volatile]
     return answer.status, answer.body, tuple(headers)
 
 
 def sample(server: Server, samples: int) -> tuple[dict[str, list[float]], set[tuple[object, ...]]]:
+    """Returns the durations in milliseconds by kind, and the set of response shapes."""
     times: dict[str, list[float]] = {kind: [] for kind in KINDS}
     shapes = set()
     for number in range(samples):
@@ -65,6 +69,7 @@ def sample(server: Server, samples: int) -> tuple[dict[str, list[float]], set[tu
 
 
 def main() -> int:
+    """Runs the test; returns the exit status."""
     samples = int(sys.argv[1]) if len(sys.argv) > 1 else 200
     environment = {"HEADGATE_AUTH_BCRYPT_COST": "10", "HEADGATE_AUTH_LONGEST_DELAY": "0s"}
     with tempfile.TemporaryDirectory() as folder:
@@ -87,7 +92,7 @@ def main() -> int:
         p = told_apart(times[one], times[other], chance)
         good = good and 0.95 <= ratio <= 1.05 and p >= 0.01
         print(f"{one} / {other}: medians {ratio:.3f}, p = {p:.3f}")
-    print("nothing to tell" if good else "THEY CAN BE TOLD APART")
+    print("indistinguishable" if good else "DISTINGUISHABLE")
     return 0 if good else 1
 
 

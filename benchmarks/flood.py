@@ -1,9 +1,9 @@
-"""Wrong passwords as fast as 32 connections can send them, and what others notice of it.
+"""Measures how wrong passwords, as fast as 32 connections can send them, affect other users.
 
     PYTHONPATH=tests flood.py [ROUNDS]      3 by default
 
-Needs Debian's wrk. As guessing.py, but without any pause: half the guesses are for a user that is
-there, half for names that are not.
+Needs Debian's wrk. Unlike guessing.py it sends without a pause. Half the guesses are for an
+existing user, half for names that do not exist.
 """
 
 import re
@@ -28,7 +28,7 @@ end
 
 
 def flooded(port: int, script: Path, good: Good) -> float:
-    """A round beside the flood; the guesses a second that were answered."""
+    """Runs a round beside the flood; returns the rate of answered guesses per second."""
     flood = subprocess.Popen(
         ["wrk", "-t1", "-c32", f"-d{ROUND}s", "-s", str(script), f"http://127.0.0.1:{port}"],
         stdout=subprocess.PIPE,
@@ -42,6 +42,7 @@ def flooded(port: int, script: Path, good: Good) -> float:
 
 
 def main() -> int:
+    """Runs the benchmark; returns the exit status, 1 if a bound is exceeded."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
     environment = {"HEADGATE_AUTH_BCRYPT_COST": "10", "HEADGATE_HTTP_LOG_ENABLED": "false"}
     with tempfile.TemporaryDirectory() as folder:

@@ -1,11 +1,11 @@
-"""What a request through the gateway costs, beside vmauth and without anything between, in one run.
+"""Measures the cost of a request through the gateway, against vmauth and a direct connection.
 
     PYTHONPATH=tests gateway.py [ROUNDS] [SECONDS]      5 and 3 by default
 
-Needs Debian's nginx, victoria-metrics (it brings vmauth) and wrk. nginx plays the store: it answers
-at once. Rounds are interleaved, since the machine is never alone. CPU is of the proxy's process,
-user and system. Exits with 1 if a small request costs Headgate more than 2.5 times vmauth's CPU, or
-if its memory grows while it streams.
+Needs Debian's nginx, victoria-metrics (which includes vmauth) and wrk. nginx is the upstream and
+responds at once. Rounds are interleaved, because other programs use the machine too. CPU is user
+and system time of the proxy's process. Exits with 1 if a small request costs Headgate more than 2.5
+times vmauth's CPU, or if its memory grows by more than a tenth during a kind of requests.
 """
 
 import json
@@ -52,6 +52,8 @@ wrk.headers["Content-Type"] = "application/octet-stream"
 
 @dataclass
 class Work:
+    """A kind of requests."""
+
     title: str
     path: str
     connections: int
@@ -67,23 +69,24 @@ WORKS = [
 
 @dataclass
 class Way:
-    """A port to ask, and the process whose CPU counts."""
+    """A port that requests are sent to, and the process that is charged with their CPU time."""
 
     port: int
     pid: int
 
     def cpu(self) -> float:
-        """Seconds of CPU so far."""
+        """Returns the CPU time used so far, in seconds."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def memory(self) -> int:
-        """KiB now."""
+        """Returns the resident memory in KiB."""
         return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * 4
 
 
 @contextmanager
 def started(command: list[str], port: int) -> Iterator[Way]:
+    """Runs *command* until the block ends; yields once it responds on *port*."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     asked = Server(Path("/nonexistent"))
     asked.port = port
@@ -105,6 +108,7 @@ def started(command: list[str], port: int) -> Iterator[Way]:
 
 @contextmanager
 def ways(folder: Path) -> Iterator[dict[str, Way]]:
+    """Runs nginx, vmauth and Headgate; yields the three ways to nginx by name."""
     store, port = free_port(), free_port()
     user = "user root;" if os.getuid() == 0 else ""
     (folder / "ten").write_bytes(os.urandom(10_000_000))
@@ -116,7 +120,7 @@ def ways(folder: Path) -> Iterator[dict[str, Way]]:
     )
     nginx = ["nginx", "-e", str(folder / "error"), "-c", str(folder / "nginx.conf")]
     vmauth = ["vmauth", f"-auth.config={folder}/auth.yml", f"-httpListenAddr=127.0.0.1:{port}"]
-    quiet = {"HEADGATE_HTTP_LOG_ENABLED": "false"}  # as vmauth is
+    quiet = {"HEADGATE_HTTP_LOG_ENABLED": "false"}  # vmauth logs no requests either
     flags = ("--upstream", f"http://127.0.0.1:{store}", "--protocol", "victoriametrics")
     with started(nginx, store) as direct, started(vmauth, port) as theirs:
         headgate = Server(folder / "users.db", (*flags, "--max-body-size", "0"), quiet).start()
@@ -130,7 +134,7 @@ def ways(folder: Path) -> Iterator[dict[str, Way]]:
 
 
 def measure(way: Way, work: Work, seconds: int, script: Path) -> tuple[float, float]:
-    """Microseconds of CPU a request, and requests a second."""
+    """Returns microseconds of CPU per request, and requests per second."""
     before = way.cpu()
     said = wrk(
         way.port,
@@ -147,6 +151,7 @@ def measure(way: Way, work: Work, seconds: int, script: Path) -> tuple[float, fl
 
 
 def main(rounds: int, seconds: int) -> int:
+    """Runs the benchmark; returns the exit status."""
     for program in ("nginx", "vmauth", "wrk"):
         if shutil.which(program) is None:
             sys.exit(f"{program} is not installed (Debian: nginx, victoria-metrics, wrk)")
@@ -166,7 +171,7 @@ def main(rounds: int, seconds: int) -> int:
             show(work, found[work.title])
             print(f"  headgate's memory {before} KiB, then {after} KiB")
             if after > before * 1.1:
-                print("  it grows")
+                print("  MEMORY GROWS")
                 return 1
     small = found["small GET"]
     ratios = [h[0] / v[0] for h, v in zip(small["headgate"], small["vmauth"], strict=True)]
@@ -177,6 +182,7 @@ def main(rounds: int, seconds: int) -> int:
 
 
 def show(work: Work, found: dict[str, list[tuple[float, float]]]) -> None:
+    """Prints the medians of one kind of requests."""
     print(f"{work.title}, {work.connections} connections")
     for title, rounds in found.items():
         cpu, rates = ([one[part] for one in rounds] for part in (0, 1))

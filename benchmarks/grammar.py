@@ -1,4 +1,4 @@
-"""What the grammar costs: loading, parsing, remembering, and how that grows with length."""
+"""Measures loading, parsing and the parse cache of the grammar, and how they scale with length."""
 
 import os
 import statistics
@@ -53,6 +53,7 @@ def microseconds(work: Callable[[], object], seconds: float = 0.3) -> float:
 
 
 def loading() -> None:
+    """Prints the load times of the libraries, the grammar and its parser table."""
     with tempfile.TemporaryDirectory() as home:
         environment = os.environ | {"HOME": home, "XDG_CACHE_HOME": ""}
         for title in ("first start", "next start", "next start"):
@@ -72,6 +73,7 @@ def _run(code: str, environment: dict[str, str]) -> list[float]:
 
 
 def main() -> None:
+    """Prints all measurements."""
     loading()
     tracemalloc.start()
     from headgate_grammar import ParseCache, ParseError, parse

@@ -1,11 +1,11 @@
-"""Wrong passwords at 167 a second, and what those who are logged in notice of it.
+"""Measures how wrong passwords at 167 per second affect users with a cached login.
 
     PYTHONPATH=tests guessing.py [SECONDS]      60 by default, in rounds of 10
 
-Needs Debian's wrk. 4 connections guess, from the address of the others, for a user that is there
-and for names that are not; 16 connections ask with a password that is remembered. Rounds with and
-without guessing take turns. Exits with 1 if anybody who was logged in was refused, or if memory
-grew by more than a tenth after the first round.
+Needs Debian's wrk. 4 connections guess, from the same address, for an existing user and for names
+that do not exist. 16 connections send requests with a cached password. Rounds with and without
+guessing alternate. Exits with 1 if a right password was refused, or if memory grew by more than a
+tenth after the first round.
 """
 
 import http.client
@@ -31,13 +31,14 @@ _UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0}
 
 @dataclass
 class Good:
-    """What the 16 connections saw in the rounds of one kind."""
+    """Measurements of the 16 connections, one value per round of one kind."""
 
     rates: list[float] = field(default_factory=list)
     p99: list[float] = field(default_factory=list)  # milliseconds
     refused: int = 0
 
     def round(self, port: int) -> None:
+        """Runs wrk for one round and adds its figures."""
         done = subprocess.run(
             [
                 *("wrk", "-t1", "-c16", f"-d{ROUND}s", "--latency", "--timeout", "10s"),
@@ -55,6 +56,7 @@ class Good:
         self.refused += int(wrong[1]) if wrong is not None else 0
 
     def line(self, name: str) -> str:
+        """Returns the medians as a line of text."""
         rate, late = statistics.median(self.rates), statistics.median(self.p99)
         return (
             f"{name:18} {rate:7.0f}/s   p99 {late:6.2f} ms"
@@ -63,7 +65,7 @@ class Good:
 
 
 class Guesser(threading.Thread):
-    """One connection with wrong passwords, until it is told to stop."""
+    """Sends wrong passwords over one connection until the event *stop* is set."""
 
     def __init__(self, port: int, number: int, stop: threading.Event) -> None:
         super().__init__()
@@ -73,6 +75,7 @@ class Guesser(threading.Thread):
         self._halt = stop
 
     def run(self) -> None:
+        """Sends guesses at a fixed rate, and counts the statuses of the responses."""
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
         pause = GUESSERS / GUESSES_A_SECOND
         following = time.monotonic()
@@ -93,7 +96,7 @@ class Guesser(threading.Thread):
 
 
 def guessed(port: int, good: Good) -> Counter[int]:
-    """A round with guessing beside it; the answers to the guesses."""
+    """Runs a round beside guessing; returns the statuses of the responses to the guesses."""
     stop = threading.Event()
     guessers = [Guesser(port, number, stop) for number in range(GUESSERS)]
     for guesser in guessers:
@@ -112,11 +115,12 @@ def _found(pattern: str, text: str) -> re.Match[str]:
 
 
 def resident(pid: int) -> int:
-    """KiB."""
+    """Returns the resident memory in KiB."""
     return int(_found(r"VmRSS:\s+([0-9]+)", Path(f"/proc/{pid}/status").read_text())[1])
 
 
 def measure(server: Server, seconds: int) -> bool:
+    """Runs all rounds and prints the figures; returns whether all bounds hold."""
     assert server.process is not None
     without, beside = Good(), Good()
     answers: Counter[int] = Counter()
@@ -135,6 +139,7 @@ def measure(server: Server, seconds: int) -> bool:
 
 
 def main() -> int:
+    """Runs the benchmark; returns the exit status."""
     seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 60
     environment = {"HEADGATE_AUTH_BCRYPT_COST": "10", "HEADGATE_HTTP_LOG_ENABLED": "false"}
     with tempfile.TemporaryDirectory() as folder:
@@ -145,7 +150,7 @@ def main() -> int:
             good = measure(server, seconds)
         finally:
             server.stop()
-    print("well" if good else "NOT WELL")
+    print("OK" if good else "FAILED")
     return 0 if good else 1
 
 

@@ -1,11 +1,11 @@
-"""What the hot paths cost beside a bare ASGI application on uvicorn, in one process and one run.
+"""Measures the CPU time of the hot paths, relative to a bare ASGI application on uvicorn.
 
     hot_path.py [ROUNDS]      15 by default
 
-No network: requests are handed to the protocols as uvicorn would, those of several connections in
-one turn of the loop; answers are taken from transports that keep them. What counts is the ratio of
-CPU times, by the quickest round of each.
-Exits with 1 if one is a quarter above what it was when it was written down here.
+Runs in one process without a network. Requests are passed to the protocols as uvicorn would, those
+of several connections in one iteration of the event loop. The transports only store what is
+written. The result is the ratio of CPU times, from the fastest round of each. Exits with 1 if a
+ratio exceeds its recorded value by more than a quarter.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ from headgate_server.serving.head_memory import Heads
 from headgate_server.serving.http_protocol import Connection
 from headgate_server.serving.idle_connections import IdleConnections
 
-# Of the bare application's CPU time for a request, as measured when a path was changed on purpose.
+# Ratios to the bare application's CPU time per request, recorded at each deliberate change.
 RECORDED = {"SHOW GRANTS": 1.6, "another user's": 3.1, "403": 1.65, "JWT": 1.6, "/ping": 1.05}
 MARGIN = 1.25
 _REQUESTS = 512  # a round
@@ -48,43 +48,48 @@ _SETUP = (
 
 
 class Kept(asyncio.Transport):
-    """A transport that only keeps the last thing that was written."""
+    """A transport that stores only the last write."""
 
     def __init__(self) -> None:
         super().__init__({"peername": ("127.0.0.1", 1), "sockname": ("127.0.0.1", 2)})
         self.last = b""
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Stores *data*."""
         self.last = bytes(data)
 
     def is_closing(self) -> bool:
+        """Returns False: the transport never closes."""
         return False
 
     def close(self) -> None:
+        """Raises AssertionError: the connection must stay open."""
         raise AssertionError("the connection should stay open")
 
     def get_write_buffer_size(self) -> int:
+        """Returns 0: nothing waits to be sent."""
         return 0
 
     def pause_reading(self) -> None:
-        """Nothing comes by itself."""
+        """Does nothing: the transport reads nothing by itself."""
 
     def resume_reading(self) -> None:
-        """Nothing comes by itself."""
+        """Does nothing: the transport reads nothing by itself."""
 
 
-# How requests are handed over, and where their answers are.
+# A protocol that receives requests, and the transport that stores its responses.
 Client = tuple[HttpToolsProtocol, Kept]
 
 
 async def bare(scope: Any, receive: Any, send: Any) -> None:
-    """The least that an application can do."""
+    """A minimal ASGI application."""
     headers = [(b"content-type", b"application/json"), (b"content-length", b"2")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": b"{}"})
 
 
 def request(path: str, authorization: str = "") -> bytes:
+    """Returns the bytes of a GET request."""
     lines = [f"GET {path} HTTP/1.1", "Host: 127.0.0.1:8086", "User-Agent: wrk"]
     if authorization:
         lines.append(f"Authorization: {authorization}")
@@ -92,11 +97,12 @@ def request(path: str, authorization: str = "") -> bytes:
 
 
 def basic(name: str, password: str) -> str:
+    """Returns the value of a Basic Authorization header."""
     return "Basic " + b64encode(f"{name}:{password}".encode()).decode()
 
 
 async def spent(clients: list[Client], requests: list[bytes]) -> float:
-    """Seconds of CPU for each of *requests*."""
+    """Returns the CPU time per request, in seconds."""
     began = time.process_time()
     for start in range(0, len(requests), len(clients)):
         for (protocol, transport), one in zip(clients, requests[start:], strict=False):
@@ -108,7 +114,7 @@ async def spent(clients: list[Client], requests: list[bytes]) -> float:
 
 
 async def measure(folder: Path, rounds: int) -> dict[str, float]:
-    """The ratio of each path."""
+    """Returns the ratio of each path."""
     settings = Settings(
         store_path=str(folder / "users.db"), log_enabled=False, shared_secret=_SECRET, bcrypt_cost=4
     )
@@ -161,6 +167,7 @@ async def measure(folder: Path, rounds: int) -> dict[str, float]:
 
 
 def main() -> int:
+    """Runs the benchmark; returns the exit status."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 15
     logging.disable(logging.CRITICAL)
     with tempfile.TemporaryDirectory() as name:
@@ -169,7 +176,7 @@ def main() -> int:
     for name, ratio in ratios.items():
         most = RECORDED[name] * MARGIN
         heavier |= ratio > most
-        mark = "  HEAVIER" if ratio > most else ""
+        mark = "  ABOVE THE LIMIT" if ratio > most else ""
         print(f"{name:16} {ratio:5.2f} of a bare application (at most {most:.2f}){mark}")
     return int(heavier)
 

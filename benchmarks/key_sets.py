@@ -1,9 +1,9 @@
-"""What requests with a known key feel of a key set's server that misbehaves.
+"""Measures how a faulty JWK set server affects requests with a cached key.
 
 PYTHONPATH=tests key_sets.py [SECONDS]      18 by default
 
-A server of keys is well for one answer, and then as the line says. Its keys are kept for 12 s, so
-it is asked again after 9.6 s. 8 connections of wrk ask with ever new tokens of that key.
+The key server responds correctly once, and then as each line of the output names it. Keys are
+cached for 12 s, and fetched again after 9.6 s. 8 connections of wrk send a new token each time.
 """
 
 import json
@@ -55,7 +55,7 @@ min-cache-ttl = "5s"
 
 
 def measured(folder: Path, said: Said, seconds: int) -> tuple[str, str, str, int]:
-    """Median, p99, requests a second, and how often the keys were asked for."""
+    """Returns median, p99, requests per second, and the number of requests for the keys."""
     with KeyServer([Said(200, GOOD), said]) as keys:
         path = folder / "headgate.toml"
         path.write_text(CONFIGURATION.format(url=keys.url))
@@ -73,6 +73,7 @@ def measured(folder: Path, said: Said, seconds: int) -> tuple[str, str, str, int
 
 
 def main() -> int:
+    """Runs the benchmark; returns the exit status."""
     seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 18
     with tempfile.TemporaryDirectory() as folder:
         expires = int(time.time()) + 3600

@@ -1,6 +1,6 @@
-"""The same users, databases and grants for influxd and for Headgate, as many as one likes.
+"""Writes the same users, databases and grants, in any number, for influxd and for Headgate.
 
-Making them by statements would take hours of bcrypt: each is written as its server keeps it.
+Statements would take hours of bcrypt, so each server's own file format is written.
 """
 
 from collections.abc import Iterator
@@ -17,15 +17,15 @@ GRANTS = 3  # of each user
 PASSWORD = "secret-of-all"
 ROOT = "root"
 _BATCH = 10_000
-# As cheap as it can be: it is not bcrypt that is measured, and every user logs in once.
+# The minimum of bcrypt: each user logs in once, and bcrypt is not what is measured.
 _COST = 4
 _AUDIT = Audit("", "", "-- loaded")
 
 
 class Population:
-    """*count* users beside the administrator ROOT: u0, u1, ..., with READ on GRANTS databases.
+    """*count* users u0, u1, ... with READ on GRANTS databases, and the administrator ROOT.
 
-    *admins* of them, evenly spread, are administrators, too.
+    *admins* of the users, evenly spread, are administrators too.
     """
 
     def __init__(self, count: int, admins: int = 0) -> None:
@@ -34,21 +34,22 @@ class Population:
         self.hash = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(_COST, b"2a")).decode()
 
     def grants(self, number: int) -> list[str]:
-        """The databases that user *number* may read."""
+        """Returns the databases that user *number* may read."""
         return [f"db{(number + step) % DATABASES}" for step in range(min(GRANTS, DATABASES))]
 
     def is_admin(self, number: int) -> bool:
+        """Returns whether user *number* is an administrator."""
         return self._step > 0 and number % self._step == self._step - 1
 
     @property
     def admins(self) -> list[str]:
-        """Their names, without ROOT."""
+        """Names of the administrators, without ROOT."""
         return [f"u{number}" for number in range(self.count) if self.is_admin(number)]
 
-    # ---- as Headgate keeps them
+    # ---- Headgate's store
 
     def fill(self, path: Path) -> None:
-        """Makes the store *path*."""
+        """Creates the store *path*."""
         store = SqliteStore(path)
 
         def begin(tx: Tx) -> None:
@@ -76,10 +77,10 @@ class Population:
             store.transact(add, _AUDIT)
         store.close()
 
-    # ---- as InfluxDB 1.x keeps them: a message of Protocol Buffers, its meta.proto
+    # ---- InfluxDB 1.x's meta.db: a Protocol Buffers message of its meta.proto
 
     def write_meta(self, path: Path) -> None:
-        """Makes the file `meta.db` *path*."""
+        """Writes the file *path*, a `meta.db`."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"".join(self._meta()))
 

@@ -1,4 +1,4 @@
-"""What is compared of influxd and Headgate: each row a piece of work on a population of its own."""
+"""The rows of the comparison of influxd and Headgate, each with a population of its own."""
 
 import json
 import os
@@ -41,7 +41,7 @@ _SHOW = "/query?q=SHOW+GRANTS+FOR+u"
 
 @dataclass(frozen=True)
 class Bound:
-    """What a contestant's *figure* has to be: *least* or *most*."""
+    """Limits of a contestant's ratio: at least *least*, at most *most*."""
 
     contestant: str
     least: float = 0.0
@@ -50,7 +50,7 @@ class Bound:
 
 @dataclass
 class Row:
-    """*figures* of some work, in *unit*; *ratios* is what counts, by name: value, least, most."""
+    """Measured *figures* in *unit*, and the *ratios* by name: value, least, most of a round."""
 
     number: str
     title: str
@@ -61,24 +61,25 @@ class Row:
 
     @property
     def kept(self) -> bool:
-        """Whether it is within its bounds."""
+        """Whether all ratios are within their bounds."""
         return all(b.least <= self.ratios[b.contestant][0] <= b.most for b in self.bounds)
 
 
 def row(number: str, title: str, unit: str, figures: Figures, *bounds: Bound) -> Row:
-    """One in which everything is compared with influxd's."""
+    """Returns a row in which each contestant is compared with influxd."""
     ratios = {name: figures.ratio(name) for name in figures.rounds if name != INFLUXD}
     return Row(number, title, unit, figures.rounds, ratios, list(bounds))
 
 
 class Bench:
-    """All rows, in *folder*; *rounds* of each, and so many *seconds* a round."""
+    """All rows; measures *rounds* rounds of *seconds* seconds each, with stores in *folder*."""
 
     def __init__(self, folder: Path, rounds: int, seconds: int) -> None:
         self.folder, self.rounds, self.seconds = folder, rounds, seconds
 
     @contextmanager
     def contest(self, population: Population, cost: int = 4) -> Iterator[Contest]:
+        """Yields a contest in a temporary folder."""
         with tempfile.TemporaryDirectory(dir=self.folder) as name:
             yield Contest(Path(name), population, cost)
 
@@ -92,7 +93,7 @@ class Bench:
     ) -> float:
         return rate(wrk(server.port, self.seconds, connections, refused=refused, **asked))
 
-    # ---- reading
+    # ---- reads
 
     def small(self) -> list[Row]:
         """Rows 1, 5 and 7: one user."""
@@ -121,7 +122,7 @@ class Bench:
         ]
 
     def large(self) -> list[Row]:
-        """Row 2: 100,000 users, of whom 1,000 administrators ask for any."""
+        """Row 2: SHOW GRANTS of any of 100,000 users, by any of 1,000 administrators."""
         population = Population(100_000, 1000)
         with self.contest(population) as contest, contest.running() as servers:
             logins = [basic(name) for name in population.admins]
@@ -147,7 +148,7 @@ class Bench:
         ]
 
     def tokens(self) -> list[Row]:
-        """Row 6: tokens of one user, and of a thousand."""
+        """Row 6: tokens of one user, and of 1,000 users."""
         population = Population(1000, 1000)
         with self.contest(population) as contest, contest.running() as servers:
             until = time.time() + 3600
@@ -169,10 +170,10 @@ class Bench:
             row("6b", "JWT HS256, 1,000 tokens", "/s", many, Bound(ONE, 0.8), Bound(TWO, 1.4)),
         ]
 
-    # ---- changing
+    # ---- changes
 
     def grants(self, count: int, least: float) -> Row:
-        """Row 3: GRANT by four clients, among *count* users."""
+        """Row 3: GRANT by four clients, with *count* users."""
         with self.contest(Population(count)) as contest, contest.running(INFLUXD, ONE) as servers:
             script = granting(contest, count)
             for server in servers.values():
@@ -187,7 +188,7 @@ class Bench:
         return row(f"3{name}", f"GRANT, {users}, 4 clients", "/s", figures, Bound(ONE, least))
 
     def creation(self) -> Row:
-        """Row 4: CREATE USER among 100,000; beside it what bcrypt alone does."""
+        """Row 4: CREATE USER with 100,000 users, and the rate of bcrypt alone for comparison."""
         count = 100_000
         alone: list[float] = []
         with (
@@ -215,7 +216,7 @@ class Bench:
     # ---- the server itself
 
     def starts(self) -> Row:
-        """Row 8: from the start of the program to its first answer, by number of users."""
+        """Row 8: seconds from the program's start to its first response, by number of users."""
         rounds: dict[str, list[float]] = {}
         for count in (0, 100_000, 1_000_000):
             with self.contest(Population(count)) as contest:
@@ -229,7 +230,7 @@ class Bench:
         return Row("8", "start to first answer", "s", rounds, {name: flat}, [Bound(name, most=1.2)])
 
     def memory(self) -> Row:
-        """Row 9: memory of a worker under load, by number of users."""
+        """Row 9: memory of a worker under load, in KiB, by number of users."""
         rounds: dict[str, list[float]] = {}
         for count in (1, 100_000, 1_000_000):
             with self.contest(Population(count)) as contest:
@@ -251,7 +252,7 @@ class Bench:
         return Row("9", "memory of a worker", "KiB", rounds, ratios, bounds)
 
     def reads_beside_grants(self) -> Row:
-        """Row 10: how late reads are while GRANTs run as fast as they can."""
+        """Row 10: p99 of reads while GRANTs run as fast as they can."""
         count = 100_000
         with self.contest(Population(count)) as contest, contest.running(INFLUXD, ONE) as servers:
             script = granting(contest, count)
@@ -273,7 +274,7 @@ class Bench:
 
 
 def granting(contest: Contest, count: int) -> Path:
-    """What sends GRANTs, each for another user or database."""
+    """Writes a wrk script that sends GRANTs for random users and databases; returns its path."""
     paths = [
         f"/query?q=GRANT+{privilege}+ON+db{number}+TO+u#"
         for privilege in ("READ", "WRITE", "ALL")
@@ -284,7 +285,7 @@ def granting(contest: Contest, count: int) -> Path:
 
 
 def created(server: Server, numbers: Iterator[int], seconds: int) -> float:
-    """Users made a second, by as many clients as influxd and bcrypt can take."""
+    """Returns users created per second by four concurrent clients."""
     until = time.monotonic() + seconds
     made: list[float] = []
     began = time.monotonic()
@@ -301,7 +302,7 @@ def created(server: Server, numbers: Iterator[int], seconds: int) -> float:
 
 
 def bcrypt_rate(seconds: int) -> float:
-    """Hashes of cost 10 a second on all cores, and nothing else."""
+    """Returns bcrypt hashes of cost 10 per second, with one thread per core."""
     until = time.monotonic() + seconds
     made: list[float] = []
     began = time.monotonic()
@@ -316,6 +317,7 @@ def bcrypt_rate(seconds: int) -> float:
 
 
 def together(work: Callable[[], None], count: int) -> None:
+    """Runs *work* in *count* threads and waits for all."""
     threads = [threading.Thread(target=work) for _ in range(count)]
     for thread in threads:
         thread.start()
@@ -324,7 +326,7 @@ def together(work: Callable[[], None], count: int) -> None:
 
 
 def started(contest: Contest, name: str) -> float:
-    """Seconds until it answers something, ended again."""
+    """Returns the seconds until the server responds; stops it again."""
     began = time.perf_counter()
     with contest.running(name) as servers:
         poll_until(answered(servers[name]), "no answer")

@@ -1,9 +1,9 @@
-"""How long what may be typed next takes, with 10,000 users and 1,000 databases on the server.
+"""Measures completion in the shell with 10,000 users and 1,000 databases on the server.
 
 PYTHONPATH=tests shell_completion.py [ROUNDS]      200 by default
 
-The names are fetched over HTTP with the person's own rights, as the shell does; then each text is
-asked for as its keys are typed.
+The names are fetched over HTTP with the user's own privileges, as in the shell. Then the
+completions of each text are computed.
 """
 
 import statistics
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from harness import Server
 from headgate_engine import Audit, RetentionPolicy, SqliteStore, Tx
+from headgate_shell.backends.base import ConnectionSettings
 from headgate_shell.interactive.completion import suggestions
 from headgate_shell.interactive.completion_names import Names
 from headgate_shell.session import Session
@@ -29,11 +30,13 @@ TEXTS = (
 )
 
 
-# No password has this hash.
+# An invalid bcrypt hash: no password matches it.
 _NOBODYS = "$2b$04$" + "x" * 53
 
 
 def fill(path: Path) -> None:
+    """Adds 10,000 users and 1,000 databases to the store *path*."""
+
     def change(tx: Tx) -> None:
         for number in range(10_000):
             tx.add_user(f"user{number}", _NOBODYS, False)
@@ -45,13 +48,17 @@ def fill(path: Path) -> None:
 
 
 def main() -> int:
+    """Runs the benchmark; returns the exit status."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 200
     with tempfile.TemporaryDirectory() as folder:
         server = Server(Path(folder) / "users.db").start()
         try:
             server.bootstrap()
             fill(server.store)
-            names = Names(Session("127.0.0.1", server.port, username="root", password="Toor-1"))
+            connection = ConnectionSettings(
+                "127.0.0.1", server.port, username="root", password="Toor-1"
+            )
+            names = Names(Session(connection))
             began = time.perf_counter()
             names.refresh().join()
             fetched = time.perf_counter() - began

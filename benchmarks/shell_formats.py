@@ -1,8 +1,9 @@
-"""100,000 rows through each format of the shell, and of influx beside it: time and memory.
+"""Measures time and memory of the shell, and of influx, for 100,000 rows in each format.
 
 PYTHONPATH=tests shell_formats.py [ROWS [ROUNDS]]      100,000 and 3 by default
 
-The rows come from Debian's influxd. In turns; the median of the times, the most of the memory.
+The rows come from Debian's influxd. Rounds are interleaved. Prints the median of the times and the
+maximum of the memory.
 """
 
 import os
@@ -22,7 +23,7 @@ OF_INFLUX = FORMATS[:3]
 
 
 def run(command: list[str], output: Path) -> tuple[float, int]:
-    """Seconds, and the most memory in KiB."""
+    """Runs *command*; returns its seconds and its maximum memory in KiB."""
     began = time.perf_counter()
     with output.open("wb") as file:
         process = subprocess.Popen(command, stdout=file)
@@ -33,6 +34,7 @@ def run(command: list[str], output: Path) -> tuple[float, int]:
 
 
 def fill(influxd: Influxd, rows: int) -> None:
+    """Writes *rows* points to the database m."""
     influxd.query("CREATE DATABASE m", None)
     lines = [
         f"cpu,host=server{number % 50} usage={number / 7:.3f},free={number}i {number + 1}"
@@ -45,6 +47,7 @@ def fill(influxd: Influxd, rows: int) -> None:
 
 
 def main() -> int:
+    """Runs the benchmark; returns the exit status."""
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 3
     found: dict[tuple[str, bool], list[tuple[float, int]]] = {}

@@ -1,6 +1,6 @@
-"""How long `headgate shell` takes to start for a script, against `python3 -c pass`, in turns.
+"""Measures the start-up time of `headgate shell` in a script, against `python3 -c pass`.
 
-PYTHONPATH=tests shell_start.py [ROUNDS]      30 by default
+PYTHONPATH=tests shell_start.py [ROUNDS]      30 by default, interleaved
 """
 
 import statistics
@@ -16,12 +16,14 @@ SHELL = [sys.executable, "-m", "headgate", "shell", "-username", "root", "-passw
 
 
 def seconds(command: list[str]) -> float:
+    """Returns the duration of *command* in seconds."""
     began = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - began
 
 
 def main() -> int:
+    """Runs the benchmark; returns the exit status."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 30
     with tempfile.TemporaryDirectory() as folder:
         server = Server(Path(folder) / "users.db").start()

@@ -1,16 +1,16 @@
-"""Wrong passwords, 100 a second from 5,000 addresses, and what users notice of it.
+"""Measures how wrong passwords, 100 per second from 5,000 addresses, affect users.
 
     PYTHONPATH=tests slow_flood.py [SECONDS]      20 by default, for each phase
 
-Each guess comes over a connection of its own from an address of 127.0.0.0/8. Users log in from
-127.0.0.1 with right passwords, and try again a second after each refusal, as clients do:
+Each guess uses a connection of its own from an address of 127.0.0.0/8. Users log in from 127.0.0.1
+with right passwords, and retry a second after each refusal, as clients do. Phases:
 
-* one user is guessed at: the first logins of the others
-* all users, and names without a user, are guessed at: first logins again
-* the same, for users that were let in before
-* the same, for users that were let in before the server was started again
+* guesses for one user; first logins of other users
+* guesses for every second user and for names that do not exist; first logins
+* the same guesses; logins of users that have logged in before
+* the same guesses; logins of users that have logged in before a restart of the server
 
-Ends with status 1 where a user is not let in.
+Exits with 1 if a user cannot log in within 60 s.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ Choose = Callable[[int], str]
 
 
 def addresses(seed: int) -> list[str]:
-    """5,000 addresses of 127.0.0.0/8, none of them 127.0.0.1."""
+    """Returns 5,000 addresses of 127.0.0.0/8 without 127.0.0.1."""
     choose = random.Random(seed)
     found: set[str] = set()
     while len(found) < ADDRESSES:
@@ -43,7 +43,7 @@ def addresses(seed: int) -> list[str]:
 
 
 async def login(port: int, name: str, password: str, source: str = "127.0.0.1") -> int:
-    """The status of one request with this login, 0 where the connection ends without one."""
+    """Returns the status of one request with this login, or 0 without a response."""
     coded = base64.b64encode(f"{name}:{password}".encode()).decode()
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(source, 0))
@@ -64,7 +64,7 @@ async def login(port: int, name: str, password: str, source: str = "127.0.0.1") 
 
 @dataclass
 class Flood:
-    """Guesses until it is stopped; *statuses* counts what they were answered with."""
+    """Sends guesses; *statuses* counts the statuses of the responses."""
 
     port: int
     choose: Choose
@@ -73,6 +73,7 @@ class Flood:
     _tasks: set["asyncio.Task[None]"] = field(default_factory=set)
 
     async def run(self, seconds: float) -> None:
+        """Sends guesses for *seconds* seconds, RATE per second."""
         sources, begun = addresses(self.seed), time.monotonic()
         number = 0
         while time.monotonic() < begun + seconds:
@@ -89,7 +90,7 @@ class Flood:
 
 
 async def patient(port: int, name: str, index: int) -> tuple[float, int]:
-    """How long it takes until the user is let in, and the tries; infinite if never."""
+    """Returns the seconds until the user is logged in, or infinity, and the number of tries."""
     begun, tries = time.monotonic(), 0
     while time.monotonic() < begun + PATIENCE_SECONDS:
         tries += 1
@@ -102,7 +103,7 @@ async def patient(port: int, name: str, index: int) -> tuple[float, int]:
 async def phase(
     title: str, port: int, choose: Choose, users: Sequence[int], seconds: float, seed: int
 ) -> bool:
-    """Whether all *users* were let in while strangers guessed; prints how long that took."""
+    """Logs *users* in beside a flood and prints the durations; returns whether all succeeded."""
     flood = Flood(port, choose, seed)
     flooding = asyncio.ensure_future(flood.run(seconds + PATIENCE_SECONDS))
     await asyncio.sleep(seconds / 2)  # until the queues are full
@@ -120,11 +121,12 @@ async def phase(
 
 
 def spread(number: int) -> str:
-    """All users in turn, and as many names without a user."""
+    """Returns in turn a user with an odd number and a name that does not exist."""
     return f"u{number % USERS}" if number % 2 else f"nobody-{number}"
 
 
 def main() -> int:
+    """Runs all phases; returns the exit status."""
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 20.0
     environment = {"HEADGATE_AUTH_BCRYPT_COST": "10", "HEADGATE_HTTP_LOG_ENABLED": "false"}
     with tempfile.TemporaryDirectory() as folder:

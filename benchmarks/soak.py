@@ -1,10 +1,12 @@
-"""A server under many connections, some of them talking nonsense: what it answers, what it keeps.
+"""Runs a server under many connections with malformed requests; checks statuses and memory.
 
     soak.py [SECONDS] [CONNECTIONS]      60 and 1000 by default
 
-Needs Debian's wrk. Every tenth request is malformed in one of several ways. Exits with 1 if there
-was a 5xx other than 503, if memory grew by more than a tenth after the warm-up, or if SIGTERM did
-not end the server with 0.
+Needs Debian's wrk. Every tenth request is malformed in one of several ways. Exits with 1 if:
+
+* a response had a 5xx status other than 503, or the log has an unexpected error
+* memory grew by more than a tenth after the warm-up
+* the server did not exit with 0 after SIGTERM
 """
 
 import json
@@ -20,7 +22,7 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
-# One in ten is malformed; each is a whole request, so that wrk gets an answer for each.
+# One in ten is malformed. Each is a complete request, because wrk waits for a response to each.
 LUA = r"""
 local basic = "Basic dG9kZDpzM2NyZXQ="
 local form = "application/x-www-form-urlencoded"
@@ -56,6 +58,7 @@ end
 
 
 def main(seconds: int, connections: int) -> int:
+    """Runs the test; returns the exit status."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, 3 * connections), hard), hard))
     with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as free:
@@ -71,6 +74,7 @@ def main(seconds: int, connections: int) -> int:
 
 
 def start(store: Path, port: int, log: Path) -> subprocess.Popen[bytes]:
+    """Starts a server on *port* and creates its users."""
     with open(log, "wb") as file:
         server = subprocess.Popen(
             [
@@ -93,6 +97,7 @@ def start(store: Path, port: int, log: Path) -> subprocess.Popen[bytes]:
 
 
 def ask(port: int, text: str, login: str) -> None:
+    """Sends the statements *text*; raises an error unless they succeed."""
     url = f"http://127.0.0.1:{port}/query?q={urllib.parse.quote(text)}{login}"
     with urllib.request.urlopen(url, b"", timeout=20) as answer:
         assert b'"error"' not in answer.read()
@@ -106,6 +111,7 @@ def soak(
     connections: int,
     log: Path,
 ) -> int:
+    """Runs the load, stops the server and prints the results; returns the exit status."""
     script = folder / "soak.lua"
     script.write_text(LUA)
     wrk(port, script, max(5, seconds // 6), connections)
@@ -130,11 +136,12 @@ def soak(
     print(f"memory after warm-up {warm} KiB, at the end {settled} KiB ({settled / warm:.2f})")
     print(f"SIGTERM: exit status {status} after {ended:.1f} s")
     good = not wrong and not faults and settled <= 1.1 * warm and status == 0
-    print("well" if good else "NOT WELL")
+    print("OK" if good else "FAILED")
     return 0 if good else 1
 
 
 def wrk(port: int, script: Path, seconds: int, connections: int) -> str:
+    """Runs wrk and returns its output."""
     done = subprocess.run(
         [
             *("wrk", "-t2", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s"),
@@ -148,7 +155,7 @@ def wrk(port: int, script: Path, seconds: int, connections: int) -> str:
 
 
 def resident(pid: int) -> int:
-    """KiB."""
+    """Returns the resident memory in KiB."""
     with open(f"/proc/{pid}/status") as file:
         line = next(line for line in file if line.startswith("VmRSS"))
     return int(line.split()[1])

@@ -1,9 +1,9 @@
-"""Headgate beside influxd: the table of docs/performance.md, and its plot.
+"""Compares Headgate with influxd: the table of docs/performance.md, and its plot.
 
     PYTHONPATH=tests speed.py [--rounds 5] [--seconds 3] [--rows 1,2,...] [--json X] [--plot Y]
 
-Needs Debian's influxdb and wrk. Rounds are interleaved, since the machine is never alone; what
-counts is the ratio. Exits with 1 if a row is out of its bounds.
+Needs Debian's influxdb and wrk. Rounds are interleaved, because other programs use the machine too.
+Results are ratios. Exits with 1 if a row is out of its bounds.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from rows import Bench, Bound, Row
 
 
 def _works(bench: Bench) -> dict[str, Callable[[], Row | list[Row]]]:
-    """By the rows that they measure."""
+    """Returns the measurements by the numbers of their rows."""
     return {
         "1,5,7": bench.small,
         "2": bench.large,
@@ -36,6 +36,7 @@ def _works(bench: Bench) -> dict[str, Callable[[], Row | list[Row]]]:
 
 
 def main() -> int:
+    """Runs the chosen rows; returns the exit status."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--seconds", type=int, default=3)
@@ -68,7 +69,7 @@ def main() -> int:
 
 
 def _lines(row: Row) -> Sequence[str]:
-    """A row of the table, and what it is made of."""
+    """Returns the lines of a row: its ratios, then its figures."""
     lines = [f"{row.number:>3}  {row.title}"]
     for name, (value, least, most) in row.ratios.items():
         bounds = [bound for bound in row.bounds if bound.contestant == name]

@@ -1,9 +1,9 @@
-"""Requests a second with tokens, end to end: of each kind of key, the same one and ever new ones.
+"""Measures requests per second with tokens by kind of key: one token, and always new ones.
 
 PYTHONPATH=tests tokens.py [SECONDS [ROUNDS]]      5 and 3 by default
 
-`SHOW DATABASES` over 16 connections of wrk, in turns; Debian's influxd with the shared secret
-beside it. Ever new ones are 20,000 in turn, twice as many as are remembered.
+Sends `SHOW DATABASES` over 16 connections of wrk, rounds interleaved, also to Debian's influxd with
+the shared secret. "Always new" means 20,000 tokens in turn, twice as many as the cache holds.
 """
 
 import json
@@ -39,6 +39,7 @@ end
 
 
 def tokens(algorithm: str, count: int) -> list[str]:
+    """Returns *count* different tokens."""
     expires = int(time.time()) + 3600
     if algorithm == "HS256":
         return [
@@ -55,6 +56,7 @@ def tokens(algorithm: str, count: int) -> list[str]:
 
 
 def script(folder: Path, algorithm: str, count: int) -> Path:
+    """Writes a wrk script that sends *count* different tokens in turn; returns its path."""
     name = f"{algorithm}-{count}"
     (folder / f"{name}.txt").write_text("\n".join(tokens(algorithm, count)))
     shared = algorithm == "HS256"
@@ -65,6 +67,7 @@ def script(folder: Path, algorithm: str, count: int) -> Path:
 
 
 def configured(folder: Path) -> Server:
+    """Starts a server that accepts all kinds of tokens."""
     jwks = {"keys": [made.jwk(key, kid=kid) for kid, key in KEYS.items()]}
     (folder / "keys.json").write_text(json.dumps(jwks))
     path = folder / "headgate.toml"
@@ -77,6 +80,7 @@ def configured(folder: Path) -> Server:
 
 
 def main() -> int:
+    """Runs the benchmark; returns the exit status."""
     seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 3
     with tempfile.TemporaryDirectory() as place, tempfile.TemporaryDirectory() as other:

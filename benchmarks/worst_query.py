@@ -1,9 +1,9 @@
-"""What the most expensive queries cost before they are authorized, in processor seconds.
+"""Measures the CPU time of the most expensive queries before they are authorized.
 
     worst_query.py
 
-Each text is as long as the server's default bounds allow. Ends with status 1 where one costs more
-than a second.
+Each text is as long as the server's default limits allow. Exits with 1 if one takes more than a
+second.
 """
 
 import sys
@@ -16,7 +16,7 @@ from headgate_server.app_context import bounds_of
 from headgate_server.config.settings import Settings
 
 _MOST_SECONDS = 1.0
-# Each makes a text of some thousand parts.
+# Each function returns a text of n parts.
 SHAPES: dict[str, Callable[[int], str]] = {
     "fields": lambda n: f"SELECT {','.join(['a'] * n)} FROM m",
     "division": lambda n: f"SELECT {'/'.join(['a'] * n)} FROM m",
@@ -41,7 +41,7 @@ SHAPES: dict[str, Callable[[int], str]] = {
 
 
 def cost(text: str, limits: Bounds) -> tuple[float, bool]:
-    """Processor seconds of parsing *text* and of finding out what it needs; whether it parses."""
+    """Returns the CPU seconds of parsing *text* and of `needs`; and whether *text* was accepted."""
     found: Sequence[Statement] = ()
     begun = time.process_time()
     try:
@@ -54,7 +54,7 @@ def cost(text: str, limits: Bounds) -> tuple[float, bool]:
 
 
 def largest(shape: Callable[[int], str], limits: Bounds) -> int:
-    """The most parts of *shape* that are accepted, by halving."""
+    """Returns the greatest accepted number of parts of *shape*, to 2 %, by bisection."""
     low, high = 1, 200_000
     while high - low > max(1, low // 50):
         middle = (low + high) // 2
@@ -64,6 +64,7 @@ def largest(shape: Callable[[int], str], limits: Bounds) -> int:
 
 
 def main() -> int:
+    """Measures all shapes; returns the exit status."""
     limits = bounds_of(Settings())
     worst = 0.0
     for name, shape in SHAPES.items():

@@ -1,4 +1,4 @@
-"""Debian's wrk: requests over some connections for some seconds, and what it says of them."""
+"""Runs Debian's wrk and reads its output."""
 
 import re
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypedDict, Unpack
 
 _MICROSECONDS = {"us": 1.0, "ms": 1e3, "s": 1e6, "m": 6e7}
-# What is sent is written once: in the middle of it all that is left is to choose.
+# All requests are formatted before the measurement, which then only chooses among them.
 _LUA = """\
 local requests = {}
 function init(args)
@@ -24,7 +24,7 @@ function request() return requests[math.random(1, COUNT)] end
 
 
 class Asked(TypedDict, total=False):
-    """What is asked, if it is not `/` without any header; *script* says more."""
+    """Options of a wrk run; the default is `/` with one thread and without a header."""
 
     path: str
     threads: int
@@ -35,7 +35,10 @@ class Asked(TypedDict, total=False):
 def wrk(
     port: int, seconds: int, connections: int, *, refused: bool = False, **asked: Unpack[Asked]
 ) -> str:
-    """What it prints; every answer has to be a good one, or a bad one if it is to be *refused*."""
+    """Runs wrk and returns its output.
+
+    Asserts that all responses succeed, or, with *refused*, that some do not.
+    """
     command = command_line(port, seconds, connections, **asked)
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert ("Non-2xx" in said) == refused, said
@@ -43,6 +46,7 @@ def wrk(
 
 
 def command_line(port: int, seconds: int, connections: int, **asked: Unpack[Asked]) -> list[str]:
+    """Returns the command line of wrk."""
     threads, header, script = asked.get("threads", 1), asked.get("header"), asked.get("script")
     command = ["wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}s", "--latency"]
     command += ["--timeout", "10s"]
@@ -60,8 +64,11 @@ def write_script(
     method: str = "GET",
     count: int = 20_000,
 ) -> Path:
-    """Writes into *script* what sends *count* requests over and over in any order: each with one of
-    *logins* for its Authorization, and one of *paths*, a random number up to *last* for each `#`.
+    """Writes a wrk script to *script* and returns its path.
+
+    The script sends *count* prepared requests over and over in random order. Each has one of
+    *logins* as its Authorization header and one of *paths*, with a random number up to *last* for
+    each `#`.
     """
     values = {
         "SEED": "7",
@@ -77,19 +84,19 @@ def write_script(
 
 
 def figure(said: str, name: str) -> str:
-    """What stands behind *name* in it: `50%`, `99%`, `Requests/sec:`."""
+    """Returns the value after *name* in wrk's output: `50%`, `99%`, `Requests/sec:`."""
     found = re.search(rf"(?m)^\s*{name}\s+(\S+)", said)
     assert found is not None, said
     return found[1]
 
 
 def rate(said: str) -> float:
-    """Requests a second."""
+    """Returns requests per second."""
     return float(figure(said, "Requests/sec:"))
 
 
 def latency(said: str, percent: int) -> float:
-    """Microseconds in which so many of a hundred were answered."""
+    """Returns the latency in microseconds that *percent* of the responses did not exceed."""
     found = re.fullmatch(r"([0-9.]+)([a-z]+)", figure(said, f"{percent}%"))
     assert found is not None, said
     return float(found[1]) * _MICROSECONDS[found[2]]

@@ -1,8 +1,8 @@
-"""Makes the pictures of shell.md: the shell in a real terminal, typed into, each screen as SVG.
+"""Draws the pictures of shell.md: types into the shell on a real terminal, and saves each screen.
 
 PYTHONPATH=tests docs/screens.py      needs tmux
 
-They show what really happened; only the port is put to the usual one. Knows rich.
+The screens are real; only the port is replaced by the default one. Uses rich.
 """
 
 import os
@@ -22,7 +22,7 @@ from tmux_program import Tmux
 
 FOLDER = Path(__file__).parent / "screens"
 WIDTH = 100
-# The line at the bottom says who is there as soon as the names have been fetched.
+# The toolbar shows the user's role as soon as the names have been fetched.
 READY = r"root \(admin\) · "
 PICTURE = """\
 <svg viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg" xml:space="preserve">
@@ -49,7 +49,7 @@ PICTURE = """\
 
 
 def picture(screen: str, name: str) -> None:
-    """Writes the screen, escape sequences of colours in it, as `screens/NAME.svg`."""
+    """Writes *screen*, text with escape sequences of colours, as `screens/NAME.svg`."""
     console = Console(record=True, width=WIDTH, file=StringIO(), force_terminal=True)
     console.print(Text.from_ansi(screen.rstrip("\n")), soft_wrap=True)
     svg = console.export_svg(title="headgate shell", code_format=PICTURE, unique_id=name)
@@ -57,11 +57,13 @@ def picture(screen: str, name: str) -> None:
 
 
 def completion(shell: Tmux) -> None:
+    """Completes the user of a GRANT."""
     shell.type("GRANT READ ON telegraf TO ")
     shell.wait("todd +user")
 
 
 def entry(shell: Tmux) -> None:
+    """Types a statement of two lines with a masked password."""
     shell.enter("CREATE USER grafana")
     shell.wait(r"\n\.\.\.")
     shell.type("WITH PASSWORD 'not to be seen'")
@@ -69,6 +71,7 @@ def entry(shell: Tmux) -> None:
 
 
 def login(shell: Tmux) -> None:
+    """Logs in with a wrong and a right password, and runs a statement without its privilege."""
     shell.enter("auth")
     shell.wait("username:")
     shell.enter("todd")
@@ -84,6 +87,7 @@ def login(shell: Tmux) -> None:
 
 
 def layouts(shell: Tmux) -> None:
+    """Shows the formats table and vertical."""
     shell.enter("format table")
     shell.wait("format table\n>")
     shell.enter("SHOW USERS")
@@ -95,6 +99,7 @@ def layouts(shell: Tmux) -> None:
 
 
 def markdown(shell: Tmux) -> None:
+    """Shows the formats markdown, csv, json and indented json."""
     lasts = {"markdown": r"\| collectd \|\n\n>", "csv": "databases,collectd\n>", "json": "}\n>"}
     for format, last in lasts.items():
         shell.enter(f"format {format}")
@@ -106,24 +111,27 @@ def markdown(shell: Tmux) -> None:
 
 
 def questions(shell: Tmux) -> None:
+    """Declines the confirmation of DROP USER, and shows that of DROP DATABASE."""
     shell.enter("DROP USER root")
-    shell.wait("any more. Do it")
+    shell.wait("be managed. Do it")
     shell.press("Enter")
     shell.wait("Not done")
     shell.enter("DROP DATABASE collectd")
-    shell.wait("gone. Do it")
+    shell.wait("deleted. Do it")
 
 
 def watch(shell: Tmux) -> None:
+    """Repeats a statement until Ctrl-C, and switches timing on."""
     shell.enter("watch 0.5 SHOW DATABASES")
     shell.wait("(?s)every 0.5 s.*every 0.5 s")
     shell.press("C-c")
-    shell.wait("ERR: aborted")
+    shell.wait(r"\^C\n>")
     shell.enter("timing")
     shell.wait("Timing enabled")
 
 
 def short(shell: Tmux) -> None:
+    """Runs the commands `\\du` and `\\password`."""
     shell.enter(r"\du")
     shell.wait("todd +false")
     shell.enter(r"\du todd")
@@ -137,6 +145,7 @@ def short(shell: Tmux) -> None:
 
 
 def context(shell: Tmux) -> None:
+    """Selects a database, fails to connect elsewhere, and lists the settings."""
     shell.enter("use telegraf")
     shell.wait("Using database telegraf")
     shell.enter("connect nowhere.invalid:8086")
@@ -146,18 +155,20 @@ def context(shell: Tmux) -> None:
 
 
 def helped(shell: Tmux) -> None:
+    """Prints the help."""
     shell.enter("help")
     shell.wait("SHOW GRANTS FOR todd")
 
 
 def mistakes(shell: Tmux) -> None:
+    """Shows a parse error and the history."""
     shell.enter("SHOW GRANTS FRO todd")
     shell.wait("ERR: error parsing")
     shell.enter("history 3")
     shell.wait(r"settings\nSHOW GRANTS FRO todd\n>")
 
 
-# Each with the lines of a window in which nothing of it is scrolled away.
+# Each with a window height, in lines, that shows the whole scene.
 SCENES: dict[str, tuple[Callable[[Tmux], None], int]] = {
     "completion": (completion, 12),
     "entry": (entry, 14),
@@ -174,6 +185,7 @@ SCENES: dict[str, tuple[Callable[[Tmux], None], int]] = {
 
 
 def main() -> int:
+    """Starts a server and records all scenes; returns the exit status."""
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         server = Server(Path(folder) / "users.db").start()
@@ -202,6 +214,7 @@ def record(
     name: str,
     height: int,
 ) -> None:
+    """Runs *scene* in a shell with *flags* and writes its last screen."""
     environment = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
     environment |= {"HOME": str(folder), "TERM": "screen-256color", "LC_ALL": "C.UTF-8"}
     environment |= {"INFLUX_USERNAME": "root", "INFLUX_PASSWORD": "Toor-1"}

@@ -1,4 +1,4 @@
-"""Users and grants inside a Python program, in a file of its own: `python embed.py users.db`."""
+"""Embeds users and grants in a Python program, with a store file: `python embed.py users.db`."""
 
 import sys
 

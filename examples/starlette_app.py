@@ -1,4 +1,4 @@
-"""Somebody else's Starlette application behind Headgate's users: `uvicorn starlette_app:app`.
+"""A Starlette application that authenticates with Headgate's users: `uvicorn starlette_app:app`.
 
 The store is the file in HEADGATE_STORE_PATH.
 """
@@ -21,11 +21,13 @@ engine = Engine(SqliteStore(os.environ["HEADGATE_STORE_PATH"]))
 
 @requires("authenticated", status_code=401)
 async def hello(request: Request) -> PlainTextResponse:
+    """Greets the authenticated user."""
     return PlainTextResponse(f"hello {request.user.display_name}")
 
 
 @requires("read:telegraf", status_code=403)
 async def report(request: Request) -> PlainTextResponse:
+    """Requires READ on the database telegraf."""
     return PlainTextResponse("all is well with telegraf")
 
 

@@ -1,7 +1,6 @@
-"""The tour of `make demo`: a server on a free port, a store in a temporary folder, every way in.
+"""The tour of `make demo`: a server on a free port, a temporary store, and each way to log in.
 
-Each step prints what is asked and what is answered; an answer other than the expected one ends the
-tour with status 1.
+Each step prints the request and the response. An unexpected response ends the tour with status 1.
 """
 
 import json
@@ -27,7 +26,7 @@ ROOT = ("root", "Toor-1")
 
 
 class Tour:
-    """A server in *folder*, and the steps against it."""
+    """A server with its store in *folder*, and the steps against it."""
 
     def __init__(self, folder: Path) -> None:
         self.store = folder / "headgate.db"
@@ -36,6 +35,7 @@ class Tour:
         self.server: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
+        """Starts the server and waits up to 20 s until it responds."""
         arguments = ["serve", "--bind", f"127.0.0.1:{self.port}", "--store", str(self.store)]
         say(f"$ HEADGATE_HTTP_SHARED_SECRET=... headgate {shlex.join(arguments)} &")
         self.server = subprocess.Popen(
@@ -55,6 +55,7 @@ class Tour:
                 time.sleep(0.05)
 
     def stop(self) -> None:
+        """Stops the server with SIGTERM and expects exit status 0."""
         if self.server is not None and self.server.poll() is None:
             self.server.send_signal(signal.SIGTERM)
             status = self.server.wait(20)
@@ -62,7 +63,7 @@ class Tour:
             expect("0", str(status))
 
     def shell(self, statement: str, *words: str, login: tuple[str, str] = ROOT) -> None:
-        """A statement through `headgate shell`; *words* have to be in its answer."""
+        """Runs a statement by `headgate shell`; its output must contain each of *words*."""
         say(f"\n$ INFLUX_USERNAME={login[0]} INFLUX_PASSWORD={login[1]} \\")
         say(f"  headgate shell -port {self.port} -execute {quoted(statement)}")
         done = subprocess.run(
@@ -78,7 +79,7 @@ class Tour:
     def http(
         self, title: str, statement: str, status: int, *words: str, header: str = "", **url: str
     ) -> None:
-        """A statement over plain HTTP; the *status* and *words* have to be in the answer."""
+        """Sends a statement over HTTP; the response must have *status* and contain *words*."""
         query = "&".join(f"{name}={urllib.parse.quote(value)}" for name, value in url.items())
         address = f"http://127.0.0.1:{self.port}/query" + (f"?{query}" if query else "")
         shown = f"-H {shlex.quote('Authorization: ' + header)} " if header else ""
@@ -98,37 +99,42 @@ class Tour:
 
 
 def quoted(text: str) -> str:
-    """*text* for a shell's command line, with the quotes that are easier to read."""
+    """Quotes *text* for a POSIX shell, with double quotes if that is easier to read."""
     return f'"{text}"' if "'" in text and not set('"$`\\!') & set(text) else shlex.quote(text)
 
 
 def say(text: str) -> None:
+    """Prints *text* at once."""
     print(text, flush=True)
 
 
 def expect(wanted: str, got: str) -> None:
+    """Exits with status 1 if *got* is not *wanted*."""
     if wanted != got:
         sys.exit(f"the tour expected {wanted}, and got {got}")
 
 
 def expect_words(words: tuple[str, ...], answer: str) -> None:
+    """Exits with status 1 if one of *words* is not in *answer*."""
     for word in words:
         if word not in answer:
             sys.exit(f"the tour expected {word!r} in the answer")
 
 
 def basic(name: str, password: str) -> str:
+    """Returns the value of a Basic Authorization header."""
     return "Basic " + b64encode(f"{name}:{password}".encode()).decode()
 
 
 def tour(folder: Path) -> None:
+    """Runs all steps with a store in *folder*."""
     run = Tour(folder)
     run.start()
     try:
         make_users(run)
         log_in(run)
         change_users(run)
-        say("\n# Everything is kept: stop the server, and start it again")
+        say("\n# The store is persistent: stop the server, and start it again")
         run.stop()
         run.start()
         run.shell("SHOW USERS; SHOW GRANTS FOR todd; SHOW DATABASES", "alice", "READ", "telegraf")
@@ -137,8 +143,9 @@ def tour(folder: Path) -> None:
 
 
 def make_users(run: Tour) -> None:
+    """Creates the administrator, users, a database and grants."""
     run.http(
-        "The first query of a new server makes the administrator",
+        "The first query of a new server creates the administrator",
         "CREATE USER root WITH PASSWORD 'Toor-1' WITH ALL PRIVILEGES",
         200,
         '"statement_id":0}',
@@ -154,6 +161,7 @@ def make_users(run: Tour) -> None:
 
 
 def log_in(run: Tour) -> None:
+    """Logs in with each scheme, and fails with a wrong password and a missing privilege."""
     token = jwt.encode({"username": "todd", "exp": int(time.time()) + 600}, SECRET, "HS256")
     ways = {
         "Basic": basic("todd", "s3cret"),
@@ -177,14 +185,15 @@ def log_in(run: Tour) -> None:
 
 
 def change_users(run: Tour) -> None:
+    """Changes a password and drops a user."""
     run.shell("SET PASSWORD FOR todd = 'other'")
     run.http("The old password", "SHOW DATABASES", 401, "failed", header=basic("todd", "s3cret"))
     run.http("The new one", "SHOW DATABASES", 200, "telegraf", header=basic("todd", "other"))
     run.shell("DROP USER bob")
-    run.http("Nobody any more", "SHOW DATABASES", 401, "failed", header=basic("bob", "build"))
+    run.http("A dropped user", "SHOW DATABASES", 401, "failed", header=basic("bob", "build"))
 
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory(prefix="headgate-tour.") as name:
         tour(Path(name))
-    say("\nThe tour went as it should.")
+    say("\nThe tour succeeded.")

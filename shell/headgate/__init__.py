@@ -1,1 +1,1 @@
-"""The command `headgate`. Holds nothing itself: it hands on to the rooms."""
+"""The command `headgate`. This package only dispatches to the other packages."""

@@ -1,4 +1,4 @@
-"""`headgate COMMAND ...`: imports the room that the command belongs to, and no other."""
+"""`headgate COMMAND ...`: imports only the package that implements the command."""
 
 import os
 import signal
@@ -16,21 +16,24 @@ usage: headgate COMMAND ...
 
 commands:
   serve    serve InfluxDB 1.x's HTTP API over a store of users, grants and databases
-  shell    talk to a server: interactively, or as a script does with influx
+  shell    send statements to a server, interactively or from scripts written for influx
   store    check, back up or restore a store file
-  admin    the way back in, on a store file: a new password, the admin flag
-  token    make a token, or see what the server would say of one, and why
-  sync     take the databases of the store behind us into the catalogue
-  audit    who changed what, or was refused, when, from where
+  admin    recover access on a store file: set a password, make a user an administrator
+  token    create a token, or explain whether the server would accept one
+  sync     import the upstream's databases into the catalog
+  audit    list changes and denied attempts: time, user, address, outcome
 
-`headgate COMMAND -help` tells more.
+`headgate COMMAND -help` lists the flags of a command.
 """
 
 
 def main() -> int:
-    """The exit status of the command; 130 after Ctrl-C, 141 if nobody reads the output any more."""
+    """Runs the command and returns its exit status.
+
+    The status is 130 after Ctrl-C, and 141 if the reader of standard output has gone.
+    """
     forbid_core_dumps()
-    # Python's own colours, which need no other guard, would become visible.
+    # `guard_terminals` would make the escape sequences of Python's own colours visible.
     os.environ["PYTHON_COLORS"] = "0"
     guard_terminals()
     try:
@@ -40,18 +43,18 @@ def main() -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # Python would flush once more at the end, and complain.
+        # Python flushes standard output again at exit, and would print the same error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:
-        # The output cannot be written: a full disk, for instance.
+        # Standard output cannot be written, for example because the disk is full.
         print(f"headgate: {error.strerror or error}", file=sys.stderr)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
 
 def _open_engine(store: "SqliteStore", *, config: str | None) -> "Engine":
-    # Only here: most shells have a server, and must start fast.
+    # Imported on demand: a shell with a server does not need the engine, and must start fast.
     from headgate.configured_engine import open_engine
 
     return open_engine(store, config=config)
@@ -61,7 +64,7 @@ def _run() -> int:
     command, arguments = (sys.argv[1] if len(sys.argv) > 1 else ""), sys.argv[2:]
     match command:
         case "serve":
-            # To load the room takes its time; a server that is told to end meanwhile ends well.
+            # The import below takes time. A signal to stop during it must end with status 0.
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: os._exit(0))
             signal.signal(signal.SIGHUP, signal.SIG_IGN)

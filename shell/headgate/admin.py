@@ -1,4 +1,4 @@
-"""`headgate admin`: the way back in, on a store file, whether a server runs on it or not."""
+"""`headgate admin`: recovers access on a store file, also while a server runs on it."""
 
 import argparse
 import getpass
@@ -19,15 +19,15 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str]) -> int:
-    """`headgate admin reset-password NAME` and `grant-admin NAME`; the exit status."""
+    """Runs `headgate admin reset-password NAME` or `grant-admin NAME`; returns the exit status."""
     parser = _Parser(
         prog="headgate admin",
-        description="The way back in, for users of the machine that may write the store file.",
+        description="Recover access. Requires write permission on the store file.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, help in (
-        ("reset-password", "asks for a new password, or reads a line of standard input"),
-        ("grant-admin", "makes a user an administrator"),
+        ("reset-password", "prompt for a new password, or read it from standard input"),
+        ("grant-admin", "make a user an administrator"),
     ):
         command = commands.add_parser(name, help=help)
         command.add_argument("name", metavar="NAME")
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
         command.add_argument(
             "--config",
             metavar="PATH",
-            help="the server's configuration file: its store, and its rules for passwords",
+            help="the server's configuration file: its store and its password rules",
         )
     flags = parser.parse_args(
         [f"-{word}" if len(word) > 2 and word[0] == "-" != word[1] else word for word in arguments]

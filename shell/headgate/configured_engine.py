@@ -1,4 +1,4 @@
-"""An engine on a store file with the server's configuration, for commands that need no server."""
+"""Builds an engine on a store file from the server's configuration, without a server."""
 
 import os
 
@@ -7,9 +7,9 @@ from headgate_server import ConfigurationError, Settings, configure
 
 
 def settings_of(config: str | None, *, store: str | None = None) -> Settings:
-    """The settings that `headgate serve` would have, with the flags --config and --store.
+    """Returns the settings of `headgate serve` with the flags `--config` and `--store`.
 
-    Raises ValueError if one is wrong: one line.
+    Raises ValueError, with a message of one line, if a setting is invalid.
     """
     try:
         return configure({"store.path": store}, os.environ, config).settings
@@ -18,12 +18,15 @@ def settings_of(config: str | None, *, store: str | None = None) -> Settings:
 
 
 def engine_on(store: SqliteStore, settings: Settings) -> Engine:
-    """An engine that hashes and rejects passwords as `headgate serve` with *settings* does."""
+    """Returns an engine with the password rules and the last-admin rule of *settings*."""
     passwords = Passwords(settings.bcrypt_cost, least=settings.password_min_length)
     keep_last_admin = settings.keep_last_admin and settings.auth_enabled
     return Engine(store, passwords, keep_last_admin=keep_last_admin)
 
 
 def open_engine(store: SqliteStore, *, config: str | None) -> Engine:
-    """The same with the settings of the environment and the file *config*. Raises ValueError."""
+    """Returns an engine on *store* with the settings of the environment and the file *config*.
+
+    Raises ValueError, with a message of one line, if a setting is invalid.
+    """
     return engine_on(store, settings_of(config))

@@ -1,4 +1,4 @@
-"""No copy of a command's memory: passwords and tokens pass through it."""
+"""Keeps the memory of a command, which holds passwords and tokens, out of core dumps."""
 
 import ctypes
 import resource
@@ -8,10 +8,10 @@ _PR_SET_DUMPABLE = 4  # <linux/prctl.h>
 
 
 def forbid_core_dumps() -> None:
-    """Lets no core file of this process, or of those it starts, be written.
+    """Disables core dumps for this process and the processes that it starts.
 
-    On Linux other processes of the same user cannot read this one's memory either. The kernel does
-    not look at the limit where a program takes the core, so both are needed.
+    On Linux other processes of the same user cannot read this one's memory either. Both calls are
+    needed: the kernel ignores the limit where a program receives the core dump.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":

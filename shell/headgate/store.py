@@ -1,4 +1,4 @@
-"""`headgate store` and `headgate audit`: work on a store file, without a server."""
+"""`headgate store` and `headgate audit`: commands on a store file, without a server."""
 
 import argparse
 import json
@@ -22,7 +22,7 @@ from headgate_engine import (
 from headgate_grammar import parse_duration
 
 _PAGE = 1000
-# Two blanks part columns, and JSON's quotes mark a text that is not shown as it is.
+# Two spaces separate columns, and a leading quote marks a text printed as a JSON string.
 _AMBIGUOUS = re.compile(r'  |^ | $|^"|^-$')
 
 
@@ -32,22 +32,22 @@ class _Parser(argparse.ArgumentParser):
 
 
 def store_main(arguments: Sequence[str]) -> int:
-    """`headgate store check PATH`, `backup`, `restore` and `accept-rollback`."""
-    parser = _Parser(prog="headgate store", description="Look after a store file.")
+    """Runs `headgate store check`, `backup`, `restore` or `accept-rollback`; returns the status."""
+    parser = _Parser(prog="headgate store", description="Check, back up or restore a store file.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    check = commands.add_parser("check", help="whether the file is whole; exit status 1 if not")
+    check = commands.add_parser("check", help="verify the file; exit status 1 if it is damaged")
     check.add_argument("path", metavar="PATH")
-    backup = commands.add_parser("backup", help="a copy, also while a server runs on it")
+    backup = commands.add_parser("backup", help="copy the store, also while a server runs on it")
     backup.add_argument("path", metavar="PATH")
-    backup.add_argument("to", metavar="TO", help="must not be there yet")
+    backup.add_argument("to", metavar="TO", help="must not exist")
     back = commands.add_parser(
-        "restore", help="put a backup in place; refused while a server runs on the store"
+        "restore", help="replace the store by a backup; fails while a server runs on it"
     )
     back.add_argument("backup", metavar="BACKUP")
     back.add_argument("path", metavar="PATH")
     accept = commands.add_parser(
         "accept-rollback",
-        help="go on with a store that is behind what was acknowledged; not while a server runs",
+        help="accept a store that lacks acknowledged changes; fails while a server runs on it",
     )
     accept.add_argument("path", metavar="PATH")
     flags = parser.parse_args(_doubled(arguments))
@@ -61,21 +61,23 @@ def store_main(arguments: Sequence[str]) -> int:
 
 
 def audit_main(arguments: Sequence[str]) -> int:
-    """`headgate audit --store PATH [--since 1h] [--user U] [--json]`."""
+    """Runs `headgate audit --store PATH [--since 1h] [--user U] [--json]`; returns the status."""
     parser = _Parser(
         prog="headgate audit",
-        description="Who changed what, or was refused, when, from where, with which outcome.",
+        description="List changes and denied attempts: time, user, address, outcome, statement.",
     )
     parser.add_argument("--store", metavar="PATH", required=True)
-    parser.add_argument("--since", metavar="DURATION", help="only the last 30m, 12h, 7d, ...")
-    parser.add_argument("--user", metavar="NAME", help="only what this user did")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument(
+        "--since", metavar="DURATION", help="only records of the last 30m, 12h, 7d, ..."
+    )
+    parser.add_argument("--user", metavar="NAME", help="only records of this user")
+    parser.add_argument("--json", action="store_true", help="one JSON object per line")
     flags = parser.parse_args(_doubled(arguments))
     return _guarded(lambda: _audit(flags))
 
 
 def _doubled(arguments: Sequence[str]) -> list[str]:
-    """As everywhere in Headgate, one dash will do."""
+    """Doubles a single leading dash: every command of Headgate accepts one or two."""
     return [
         f"-{word}" if len(word) > 2 and word[0] == "-" != word[1] else word for word in arguments
     ]
@@ -98,7 +100,7 @@ def _check(flags: argparse.Namespace) -> int:
             return 1
         users = sum(1 for _ in _accounts(store))
         databases = len(store.databases())
-        print(f"{flags.path}: well; {users} users, {databases} databases, rev {store.fence()}")
+        print(f"{flags.path}: OK; {users} users, {databases} databases, rev {store.fence()}")
     return 0
 
 
@@ -111,13 +113,13 @@ def _backup(flags: argparse.Namespace) -> int:
 
 def _restore(flags: argparse.Namespace) -> int:
     old = restore(flags.backup, flags.path)
-    kept = f"; what was there is {old}" if old is not None else ""
+    kept = f"; the previous store is {old}" if old is not None else ""
     print(f"{flags.path}: restored from {flags.backup}{kept}")
     return 0
 
 
 def _accept(flags: argparse.Namespace) -> int:
-    print(f"{flags.path}: goes on from revision {accept_rollback(flags.path)}")
+    print(f"{flags.path}: accepted at revision {accept_rollback(flags.path)}")
     return 0
 
 
@@ -152,7 +154,7 @@ def _accounts(store: SqliteStore) -> Iterator[Account]:
 
 
 def _opened(path: str) -> closing[SqliteStore]:
-    """The store that is there: a mistyped name must not make a new one. Raises StoreError."""
+    """Opens an existing store; a mistyped path must not create one. Raises StoreError."""
     return closing(SqliteStore(path, create=False))
 
 
@@ -163,8 +165,10 @@ def _line(record: AuditRecord) -> str:
 
 
 def _column(text: str) -> str:
-    """*text* as a column; as JSON's string where it could steer a terminal, or be taken for several
-    columns, for another line or for an empty one.
+    """Returns *text* as a column of the listing.
+
+    A text is printed as a JSON string if it has control characters, or could be read as several
+    columns, as another line, or as an empty column.
     """
     if not text:
         return "-"

@@ -1,4 +1,4 @@
-"""The shell, over HTTP. Imports the grammar, and only where a person types.
+"""The interactive and scripted client of the HTTP API. Loads the grammar only when needed.
 
-No names here: `headgate shell` has to start fast, so every file imports what it needs itself.
+Exports nothing: `headgate shell` has to start fast, so each file imports what it needs.
 """

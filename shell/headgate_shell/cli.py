@@ -1,6 +1,6 @@
-"""`headgate shell`: flags and environment to a session, then a script or a person.
+"""`headgate shell`: reads flags and environment, then runs a script or the interactive shell.
 
-Imports no prompt_toolkit unless there is a person: scripts start it often.
+Scripts start it often, so prompt_toolkit is imported only for the interactive shell.
 """
 
 import io
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from headgate_shell.backends.base import CannotReach
+from headgate_shell.backends.base import CannotReach, ConnectionSettings
 from headgate_shell.commands.settings import set_precision
 from headgate_shell.flags import FlagError, Value, parse_flags
 from headgate_shell.script import execute, run
@@ -50,48 +50,50 @@ _DEFAULTS: dict[str, Value] = {
     "h": False,
 }
 
-# influx's, which scripts may look for; and one for a person, whose server may be another.
+# The first is influx's text, which scripts may search for. An interactive user may have another
+# server than influxd.
 _SCRIPT_ADVICE = "Please check your connection settings and ensure 'influxd' is running."
 _PERSON_ADVICE = "Check -host, -port and -ssl, and whether the server is running there."
 
 USAGE = """\
 usage: headgate shell [flags]
 
-  -host NAME           server to talk to (localhost)
+  -host NAME           the server (localhost)
   -port NUMBER         its port (8086)
-  -socket PATH         its unix socket, instead of host and port
-  -path-prefix PATH    what its paths begin with, behind a proxy
-  -store PATH          no server, but this store file, as an administrator: the way back in
-  -config PATH         with -store, the server's configuration file: the rules for passwords
+  -socket PATH         its Unix socket, instead of host and port
+  -path-prefix PATH    prefix of all paths, for a server behind a proxy
+  -store PATH          run statements on this store file, as an administrator, without a server
+  -config PATH         with -store, the server's configuration file: the password rules
   -ssl                 use https
-  -unsafeSsl           with https, do not check the certificate
-  -username NAME       who logs in (INFLUX_USERNAME)
-  -password PASSWORD   with '' it is asked for (INFLUX_PASSWORD); on a command line it is
-                       visible to every user of the machine
-  -token TOKEN         a JSON Web Token instead (HEADGATE_TOKEN)
+  -unsafeSsl           with https, do not verify the certificate
+  -username NAME       the username (INFLUX_USERNAME)
+  -password PASSWORD   the password (INFLUX_PASSWORD); '' prompts for it. On a command line it
+                       is visible to all users of the machine
+  -token TOKEN         a JSON Web Token instead of username and password (HEADGATE_TOKEN)
   -database NAME       database of the statements
-  -execute TEXT        run statements and commands, one a line, and leave
+  -execute TEXT        run statements and commands, one per line, and exit
   -import              import the file of -path: statements, `# DML`, lines of data
   -path FILE           an export of influx_inspect; with -compressed, gzip
-  -pps NUMBER          points a second while importing (0: as fast as it goes)
+  -pps NUMBER          limit an import to NUMBER points per second (0: no limit)
   -format FORMAT       column, csv or json (column)
   -pretty              indent JSON
   -precision UNIT      rfc3339, h, m, s, ms, u or ns (ns)
   -consistency LEVEL   any, one, quorum or all, for writes (all)
-  -node NUMBER         ask that node of a cluster
-  -yes                 never ask before something is lost
-  -type LANGUAGE       influxql; there is no other
-  -version             print the version and leave
-  -help                print this text and leave
+  -node NUMBER         send requests to that node of a cluster
+  -yes                 do not ask for confirmation
+  -type LANGUAGE       only influxql
+  -version             print the version and exit
+  -help                print this text and exit
 
-Without -execute, statements are read from standard input; if that is a terminal, from you.
+Without -execute, statements are read from standard input. If that is a terminal, the shell is
+interactive.
 """
 
 
 def main(arguments: Sequence[str], open_engine: "OpenEngine") -> int:
-    """The exit status: 0, 1 if a statement or the connection failed, 2 for wrong flags.
+    """Runs the shell; returns 0, 1 if a statement or the connection failed, 2 for invalid flags.
 
-    *open_engine* makes the engine of -store, with the rules for passwords of a configuration file.
+    *open_engine* opens the engine of `-store`, with the password rules of a configuration file.
     """
     _open_all()
     # Names may be in any script, whatever the locale says of the terminal.
@@ -133,7 +135,7 @@ def main(arguments: Sequence[str], open_engine: "OpenEngine") -> int:
 
 
 def _open_all() -> None:
-    """Something in the place of each stream that was closed before us."""
+    """Replaces each standard stream that was closed before the start by the null device."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))
@@ -146,10 +148,11 @@ def _ask_password(session: Session) -> bool:
     from getpass import getpass
 
     try:
-        session.password = getpass("password: ")
+        password = getpass("password: ")
     except EOFError:
         print("no password given", file=sys.stderr)
         return False
+    session.connection = session.connection._replace(password=password)
     return True
 
 
@@ -157,10 +160,8 @@ def _connect(session: Session, flags: dict[str, Value], given: dict[str, Value])
     try:
         session.server_version = session.ping()
     except CannotReach as error:
-        print(
-            f'Failed to connect to {session.where}: Get "{session.url}/ping": {error.cause}',
-            file=sys.stderr,
-        )
+        url = f"{session.connection.url}/ping"
+        print(f'Failed to connect to {session.where}: Get "{url}": {error.cause}', file=sys.stderr)
         print(_PERSON_ADVICE if sys.stderr.isatty() else _SCRIPT_ADVICE, file=sys.stderr)
         return 1
     set_precision(str(flags["precision"]), session, Terminal(sys.stdout.write))
@@ -180,8 +181,8 @@ def _connect(session: Session, flags: dict[str, Value], given: dict[str, Value])
 
 def _session(flags: dict[str, Value], given: dict[str, Value]) -> Session:
     environment = os.environ
-    named = "username" in given or "password" in given  # a flag beats the environment
-    session = Session(
+    named = "username" in given or "password" in given  # flags override the environment
+    connection = ConnectionSettings(
         host=str(flags["host"]).removeprefix("[").removesuffix("]") or "localhost",
         port=int(flags["port"]),
         socket=str(flags["socket"]),
@@ -191,6 +192,9 @@ def _session(flags: dict[str, Value], given: dict[str, Value]) -> Session:
         username=str(flags["username"]) or environment.get("INFLUX_USERNAME", ""),
         password=str(flags["password"]) or environment.get("INFLUX_PASSWORD", ""),
         token=str(flags["token"]) or ("" if named else environment.get("HEADGATE_TOKEN", "")),
+    )
+    session = Session(
+        connection,
         database=str(flags["database"]),
         format=str(flags["format"]),
         pretty=bool(flags["pretty"]),

@@ -1,6 +1,6 @@
-"""A command line in the syntax of Go's flag package, which scripts written for influx rely on.
+"""Parses a command line by the rules of Go's flag package, which scripts for influx rely on.
 
-argparse reads `-password ''`, `-pretty=T` and `-h value` another way.
+argparse reads `-password ''`, `-pretty=T` and `-h value` differently.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,16 +13,17 @@ _BOOLEANS = {text: True for text in ("1", "t", "T", "true", "TRUE", "True")} | {
 
 
 class FlagError(Exception):
-    """The flags are wrong; `str()` is Go's sentence."""
+    """The command line is invalid; `str()` is the message of Go's flag package."""
 
 
 def parse_flags(
     arguments: Sequence[str], defaults: Mapping[str, Value]
 ) -> tuple[dict[str, Value], list[str]]:
-    """The values of the flags that are given, all of them in *defaults*, and the words left over.
+    """Returns the values of the given flags, and the remaining words. Raises FlagError.
 
-    A flag has the type of its default. One or two dashes, `-flag=x`, and `-flag x` unless it is a
-    boolean; the last of several wins; `--` or the first word that is no flag ends them.
+    Each flag must be in *defaults* and has the type of its default. It has one or two dashes. Its
+    value follows as `-flag=x`, or as `-flag x` unless it is boolean. The last of repeated flags
+    wins. `--` or the first word without a dash ends the flags.
     """
     values: dict[str, Value] = {}
     rest = list(arguments)
@@ -53,11 +54,11 @@ def _boolean(name: str, text: str) -> bool:
 
 
 def _integer(name: str, text: str) -> int:
-    # Python also reads digits of other scripts, and blanks around them.
+    # Python's `int` also accepts digits of other scripts, and surrounding white space.
     if not text.isascii() or text != text.strip():
         raise FlagError(f'invalid value "{text}" for flag -{name}: parse error')
     digits = text.lstrip("+-")
-    # Go reads a leading 0 as octal, Python only "0o".
+    # Go reads a leading 0 as octal; Python accepts only "0o".
     octal = len(digits) > 1 and digits.isdigit() and digits[0] == "0"
     try:
         return int(text, 8 if octal else 0)

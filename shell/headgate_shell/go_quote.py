@@ -1,4 +1,4 @@
-"""Texts in double quotes as Go's `%q` writes them, which influx's messages do."""
+"""Quotes texts as Go's `%q` does, which influx uses in its messages."""
 
 import re
 
@@ -17,7 +17,7 @@ _NAMED = {
 
 
 def go_quoted(text: str) -> str:
-    """*text* in double quotes, with Go's escapes for what cannot be printed."""
+    """Returns *text* in double quotes, with Go's escapes for characters that are not printable."""
     return '"' + _SPECIAL.sub(lambda match: _escape(match[0]), text) + '"'
 
 
@@ -27,7 +27,7 @@ def _escape(character: str) -> str:
         return _NAMED[character]
     if character.isprintable():
         return character
-    if 0xDC80 <= code <= 0xDCFF:  # a byte that is not UTF-8
+    if 0xDC80 <= code <= 0xDCFF:  # the error handler surrogateescape's form of an invalid byte
         return f"\\x{code - 0xDC00:02x}"
     if code < 0x80:
         return f"\\x{code:02x}"

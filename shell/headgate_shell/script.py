@@ -1,4 +1,4 @@
-"""The shell without a person: `-execute`, or statements on standard input."""
+"""The non-interactive shell: `-execute`, or statements from standard input."""
 
 import sys
 
@@ -11,7 +11,7 @@ from headgate_shell.terminal import CommandFailed, ConnectFailed, Leave, Termina
 
 
 def execute(text: str, session: Session) -> int:
-    """Runs each line of *text* like one typed, until one fails; the exit status."""
+    """Runs the lines of *text* until one fails; returns the exit status."""
     lines = [line for line in text.split("\n") if trim(line)]
     if not lines:
         print("empty input", file=sys.stderr)
@@ -36,7 +36,7 @@ def execute(text: str, session: Session) -> int:
 
 
 def run(text: str, session: Session) -> int:
-    """Sends *text* as one query and prints the answer; the exit status."""
+    """Sends *text* as one query and prints the response; returns the exit status."""
     try:
         response = session.query(text)
     except CannotReach as error:

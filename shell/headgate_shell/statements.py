@@ -1,6 +1,6 @@
-"""The statements that the shell writes itself, quoted by the grammar.
+"""Statements that the shell itself writes, quoted by the grammar.
 
-Only commands that need one import this file: most scripts never load the grammar.
+Only commands that need a statement import this file: most scripts never load the grammar.
 """
 
 from headgate_grammar import (
@@ -20,26 +20,32 @@ __all__ = ["redact", "set_password", "show_grants", "show_retention_policies"]
 
 
 def set_password(name: str, password: str) -> str:
-    """The statement, with the password. Raises CommandFailed if InfluxQL cannot express it."""
-    # Not `str` of the statement, which hides the password.
+    """Returns a SET PASSWORD statement. Raises CommandFailed if InfluxQL cannot express a value."""
+    # `str` of the statement would redact the password.
     text = f"SET PASSWORD FOR {quote_identifier(name)} = {quote_string(password)}"
     return _checked(text, SetPassword(name, password))
 
 
 def show_grants(name: str) -> str:
-    """The statement. Raises CommandFailed if InfluxQL cannot express the name."""
+    """Returns a SHOW GRANTS statement. Raises CommandFailed if InfluxQL cannot express the name."""
     statement = ShowGrants(name)
     return _checked(str(statement), statement)
 
 
 def show_retention_policies(database: str) -> str:
-    """The statement. Raises CommandFailed if InfluxQL cannot express the name."""
+    """Returns a SHOW RETENTION POLICIES statement.
+
+    Raises CommandFailed if InfluxQL cannot express the name.
+    """
     statement = ShowRetentionPolicies(database)
     return _checked(str(statement), statement)
 
 
 def _checked(text: str, statement: Statement) -> str:
-    """*text*, if it means *statement*: a NUL ends InfluxQL's text, a CR is read as a line end."""
+    """Returns *text* if it parses to *statement*, else raises CommandFailed.
+
+    InfluxQL ends at a NUL, and reads a carriage return as a line end.
+    """
     try:
         same = list(parse(text)) == [statement]
     except ParseError:

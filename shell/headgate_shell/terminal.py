@@ -1,20 +1,20 @@
-"""What the shell's commands need of whoever sits in front of it, and how they fail."""
+"""The interface between commands and the terminal, and the exceptions of commands."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 
 def _nothing() -> None:
-    """Nobody waits for it."""
+    """Does nothing: there is no buffer to flush."""
 
 
 class Terminal(NamedTuple):
-    """What commands need of the person: to write, and to ask for a login.
+    """Functions of the terminal that commands call.
 
-    *login* gives name and password, or None if he gave up; it is None itself where nobody can be
-    asked, like *new_password*, and *edit*, which has the next statement written in an editor that
-    shows a text. *history* gives what was typed before. *checks* is whether a login
-    is tried at once.
+    *login* prompts for username and password, and *new_password* for a password; both return None
+    if the user cancels. *edit* opens an editor for the next statement, with the given text. These
+    three are None if there is no terminal to prompt on. *history* returns the earlier lines, oldest
+    first. *checks* is True if the shell is interactive: logins are tried at once.
     """
 
     write: Callable[[str], object]
@@ -27,15 +27,15 @@ class Terminal(NamedTuple):
 
 
 class Leave(Exception):
-    """The person wants to leave the shell."""
+    """Ends the shell."""
 
 
 class CommandFailed(Exception):
-    """A command that cannot be done, in a way that ends a script."""
+    """A command failed in a way that ends a script."""
 
 
 class ConnectFailed(CommandFailed):
-    """`connect` found nobody there; the text is what influx prints."""
+    """`connect` got no response; the text is what influx prints."""
 
     def __init__(self, url: str, cause: str) -> None:
         super().__init__(f'Get "{url}/ping": {cause}')

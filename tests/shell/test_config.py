@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from headgate_shell.backends.base import ConnectionSettings
 from headgate_shell.interactive.config import Config, config_path, read_config
 from headgate_shell.interactive.history import RedactedHistory
 from headgate_shell.interactive.lexer import STYLES
@@ -49,7 +50,7 @@ def test_every_setting(path: Path) -> None:
         toolbar=False,
         style=STYLES | {"keyword": "bold #ff8800"},
     )
-    session = Session("db1", 8086, username="todd", database="m")
+    session = Session(ConnectionSettings("db1", 8086, "todd"), database="m")
     assert prompt_text(session, config.prompt) == "todd@db1:8086/m> "
 
 
@@ -62,16 +63,16 @@ def test_every_setting(path: Path) -> None:
         ('prompt = "{user.x}"', "prompt: in braces only user, host, port, database, store"),
         ('prompt = "{user!r}"', "prompt: in braces only user, host, port, database, store"),
         ('prompt = "{"', "prompt: "),
-        ("prompt = 1", "prompt: expected a text"),
+        ("prompt = 1", "prompt: expected a string"),
         ("history-length = -1", "history-length: expected 0 to 1000000"),
         ("history-length = true", "history-length: expected 0 to 1000000"),
         ("timing = 1", "timing: expected true or false"),
-        ("[style]\nkeyword = 5", "style: keyword: no style: 5"),
-        ("prompt = " + "[" * 50_000, "no TOML: "),
+        ("[style]\nkeyword = 5", "style: keyword: invalid style: 5"),
+        ("prompt = " + "[" * 50_000, "invalid TOML: "),
         ('style = "dark"', "style: expected a table with keyword, name, string"),
-        ('[style]\nkeyword = "no-such"', "style: keyword: no style: 'no-such'"),
-        ("password = 'Zk7'", "password: no such setting; there are keys, prompt, format"),
-        ("keys", "no TOML: "),
+        ('[style]\nkeyword = "no-such"', "style: keyword: invalid style: 'no-such'"),
+        ("password = 'Zk7'", "password: unknown setting; expected one of keys, prompt, format"),
+        ("keys", "invalid TOML: "),
     ],
 )
 def test_what_cannot_be_is_one_line_and_the_default_holds(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from headgate_shell.backends.base import CannotReach
+from headgate_shell.backends.base import CannotReach, ConnectionSettings
 from headgate_shell.backends.http1 import NotHttp, exchange
 from headgate_shell.backends.proxy import Proxy, from_environment
 from headgate_shell.session import Session
@@ -90,7 +90,8 @@ def test_a_proxy_of_the_environment_is_asked(
     proxy: Canned, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", f"http://me:s%20x@127.0.0.1:{proxy.port}")
-    assert Session("db.invalid", 8086, username="root", password="pw").ping() == "9"
+    connection = ConnectionSettings("db.invalid", 8086, username="root", password="pw")
+    assert Session(connection).ping() == "9"
     request = proxy.asked[0].decode()
     assert request.startswith("GET http://db.invalid:8086/ping HTTP/1.1\r\n")
     login = base64.b64encode(b"me:s x").decode()
@@ -101,8 +102,8 @@ def test_tls_goes_through_a_tunnel_of_the_proxy(monkeypatch: pytest.MonkeyPatch)
     refusing = Canned(b"HTTP/1.1 407 Who?\r\nContent-Length: 0\r\n\r\n")
     try:
         monkeypatch.setenv("https_proxy", f"127.0.0.1:{refusing.port}")
-        with pytest.raises(CannotReach, match="the proxy answers 407"):
-            Session("db.invalid", 443, ssl=True, username="root", password="Zk7").ping()
+        with pytest.raises(CannotReach, match="the proxy answered 407"):
+            Session(ConnectionSettings("db.invalid", 443, "root", "Zk7", ssl=True)).ping()
         # Who logs in is no business of the proxy's.
         host = b"Host: db.invalid:443\r\n\r\n"
         assert refusing.asked == [b"CONNECT db.invalid:443 HTTP/1.1\r\n" + host]
@@ -152,15 +153,15 @@ def test_a_proxy_of_another_kind_is_not_spoken_to_in_the_clear(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", url)
-    with pytest.raises(CannotReach, match="no http://HOST:PORT") as error:
-        Session("db.invalid", 8086).ping()
+    with pytest.raises(CannotReach, match="not http://HOST:PORT") as error:
+        Session(ConnectionSettings("db.invalid", 8086)).ping()
     assert "Zk7" not in str(error.value)
 
 
 def test_a_proxy_that_is_away_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://me:Zk7@127.0.0.1:1")
     with pytest.raises(CannotReach) as error:
-        Session("db.invalid", 8086).ping()
+        Session(ConnectionSettings("db.invalid", 8086)).ping()
     assert "proxy 127.0.0.1:1" in error.value.cause and "Zk7" not in str(error.value)
 
 
@@ -175,7 +176,7 @@ def test_a_proxy_that_is_away_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_odd_answer_is_no_traceback(body: bytes) -> None:
     canned = Canned(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
     try:
-        error = Session("127.0.0.1", canned.port).query("SHOW USERS").error
+        error = Session(ConnectionSettings("127.0.0.1", canned.port)).query("SHOW USERS").error
         assert error == ("" if b"null" in body else "received status code 200 from server")
     finally:
         canned.close()

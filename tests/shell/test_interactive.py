@@ -14,6 +14,7 @@ from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
 from harness import Server, free_port, poll_until
+from headgate_shell.backends.base import ConnectionSettings
 from headgate_shell.interactive.history import kept
 from headgate_shell.interactive.loop import _show as show
 from headgate_shell.interactive.loop import interact
@@ -37,7 +38,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def typed(server: Server, *lines: str, username: str = "root", password: str = "Toor-1") -> Session:
     """A session in which *lines* were typed, each with Enter, and then Ctrl-D."""
-    session = Session("127.0.0.1", server.port, username=username, password=password)
+    session = Session(ConnectionSettings("127.0.0.1", server.port, username, password))
     session.server_version = "1.8.10"
     with create_pipe_input() as keys, create_app_session(input=keys, output=DummyOutput()):
         keys.send_text("".join(line + "\r" for line in lines) + "\x04")
@@ -63,19 +64,19 @@ def test_auth_checks_the_login_and_keeps_the_old_one_if_it_is_wrong(
     assert "ERR: authorization failed\n" in shown
     assert "alice false\n" in shown  # still root
     assert "Logged in as alice\n" in shown and "ERR: no login given" in shown
-    assert (session.username, session.password) == ("alice", "wonder")
+    assert (session.connection.username, session.connection.password) == ("alice", "wonder")
 
 
 def test_auth_asks_for_what_is_not_given(ready: Server, home: Path) -> None:
     session = typed(ready, "AUTH", "alice", "wonder")
-    assert (session.username, session.password) == ("alice", "wonder")
+    assert (session.connection.username, session.connection.password) == ("alice", "wonder")
 
 
 def test_ones_own_new_password_is_used_at_once(
     ready: Server, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     session = typed(ready, "SET PASSWORD FOR root = 'new one'", "SHOW USERS")
-    assert session.password == "new one"
+    assert session.connection.password == "new one"
     assert "alice false" in capsys.readouterr().out
 
 
@@ -227,7 +228,7 @@ def test_a_new_password_is_asked_for_twice_and_kept_nowhere(
     assert "ERR: the password is empty: nothing changed\n" in shown
     assert "ERR: user not found: nobody\n" in shown
     assert "New password set for alice\nNew password set for root\n" in shown
-    assert "metrics  READ" in shown and session.password == "Ro0t-Zk7"
+    assert "metrics  READ" in shown and session.connection.password == "Ro0t-Zk7"
     assert ready.query("SHOW DATABASES", ("alice", "new'\"Zk7")).status == 200
     assert all("Zk7" not in path.read_text() for path in home.rglob(".headgate*"))
 
@@ -255,7 +256,7 @@ def test_a_password_that_is_missing_or_wrong_is_asked_for(
     session = typed(ready, "wrong", "wonder", "SHOW DATABASES", username="alice", password="")
     shown = capsys.readouterr().out
     assert "ERR: authorization failed\n" in shown and "\nmetrics\n" in shown
-    assert (session.username, session.password) == ("alice", "wonder")
+    assert (session.connection.username, session.connection.password) == ("alice", "wonder")
     typed(ready, "wonder", "SHOW USERS", username="alice", password="from the environment")
     assert "requires admin privilege" in capsys.readouterr().out
 
@@ -279,7 +280,7 @@ def test_a_statement_is_written_in_an_editor(
     editor.chmod(0o700)
     monkeypatch.setenv("VISUAL", str(editor))
     monkeypatch.chdir(home)
-    session = Session("127.0.0.1", ready.port, username="root", password="Toor-1")
+    session = Session(ConnectionSettings("127.0.0.1", ready.port, "root", "Toor-1"))
     with create_pipe_input() as keys, create_app_session(input=keys, output=DummyOutput()):
         keys.send_text("\\e SHOW GRANT FOR alice\r")
 
@@ -301,7 +302,7 @@ def test_another_server_is_gone_to_only_if_it_is_there(
     session = typed(ready, f"connect 127.0.0.1:{free_port()}", "SHOW DATABASES")
     shown = capsys.readouterr().out
     assert "ERR: cannot reach http://127.0.0.1:" in shown and "metrics" in shown
-    assert session.port == ready.port
+    assert session.connection.port == ready.port
 
 
 @pytest.mark.parametrize("pager", ["less '", " ", "/no/such/program"])

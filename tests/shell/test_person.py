@@ -7,6 +7,7 @@ from prompt_toolkit.document import Document
 
 from harness import Server, poll_until
 from headgate_grammar import redact
+from headgate_shell.backends.base import ConnectionSettings
 from headgate_shell.interactive.completion import suggestions
 from headgate_shell.interactive.completion_names import Names
 from headgate_shell.interactive.confirmations import loss
@@ -18,7 +19,7 @@ from headgate_shell.session import Session
 
 @pytest.fixture
 def names() -> Names:
-    names = Names(Session(username="root"))
+    names = Names(Session(ConnectionSettings(username="root")))
     names.databases = ("metrics", "tele metry", "Meta")
     names.users = ("root", "todd", 'to"dd', "select")
     names.administrators = ("root",)
@@ -66,15 +67,16 @@ def test_names_come_from_the_server_with_the_persons_own_rights(
         "CREATE DATABASE a; CREATE DATABASE b; CREATE USER todd WITH PASSWORD 'x'"
     )
     server.query("GRANT READ ON b TO todd")
-    session = Session("127.0.0.1", server.port, username="root", password="Toor-1")
+    connection = ConnectionSettings("127.0.0.1", server.port, "root", "Toor-1")
+    session = Session(connection)
     names = Names(session)
     names.refresh().join(20)
     assert (names.databases, names.users) == (("a", "b"), ("root", "todd"))
     assert names.administrators == ("root",)
-    session.username, session.password = "todd", "x"
+    session.connection = connection._replace(username="todd", password="x")
     names.refresh()
     poll_until(lambda: names.databases == ("b",) and not names.users, "the old names are there")
-    session.password = "wrong"
+    session.connection = connection._replace(username="todd", password="wrong")
     names.refresh()
     poll_until(lambda: not names.databases, "the old names are there")
 
@@ -134,9 +136,9 @@ def test_passwords_are_not_shown_as_they_are_typed(text: str, shown: str, colour
 @pytest.mark.parametrize(
     ("text", "asked"),
     [
-        ("DROP DATABASE metrics", "Database metrics and all that is in it will be gone."),
-        ("DROP USER todd", "User todd and his grants will be gone."),
-        ("DROP USER root", "root is the only administrator: nobody could manage"),
+        ("DROP DATABASE metrics", "Database metrics and all its data will be deleted."),
+        ("DROP USER todd", "User todd and their grants will be deleted."),
+        ("DROP USER root", "root is the only administrator: without it, users"),
         ("REVOKE ALL PRIVILEGES FROM root", "root is the only administrator"),
         ("REVOKE READ ON metrics FROM root", "You take a privilege on metrics from yourself."),
         ("REVOKE READ ON metrics FROM todd", ""),
@@ -151,7 +153,7 @@ def test_what_is_lost_is_said_before(names: Names, text: str, asked: str) -> Non
 
 
 def test_the_toolbar_says_who_and_where(names: Names) -> None:
-    session = Session("db1", 8086, username="root", database="metrics")
+    session = Session(ConnectionSettings("db1", 8086, "root"), database="metrics")
     assert toolbar(session, names, 0.0123) == (
         " root (admin) · http://db1:8086 · metrics · column · 0.012 s"
     )

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from headgate_shell.backends.base import Points, Response
+from headgate_shell.backends.base import ConnectionSettings, Points, RequestOptions, Response
 from headgate_shell.commands.dispatch import is_command, run_command
 from headgate_shell.commands.import_file import import_file
 from headgate_shell.commands.insert import points
@@ -27,15 +27,15 @@ class Recorder:
         self.asked: list[str] = []
         self.written: list[Points] = []
 
-    def ping(self, session: Session) -> str:
+    def ping(self, connection: ConnectionSettings) -> str:
         return ""
 
-    def query(self, session: Session, text: str) -> Response:
+    def query(self, connection: ConnectionSettings, text: str, options: RequestOptions) -> Response:
         self.asked.append(text)
         rows = [["imp"], ["imp\x1c"], ["a.b"], ['to"dd'], ["back\\slash"], ["autogen"]]
         return Response([{"series": [{"columns": ["name"], "values": rows}]}])
 
-    def write(self, session: Session, points: Points) -> str:
+    def write(self, connection: ConnectionSettings, points: Points, options: RequestOptions) -> str:
         self.written.append(points)
         return ""
 

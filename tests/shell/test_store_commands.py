@@ -90,7 +90,7 @@ def test_a_backup_is_a_whole_store(server: Server, serve: Callable[..., Server])
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     assert [path.name for path in copy.parent.glob("copy.db*")] == ["copy.db"]
     status, printed, _ = headgate("store", "check", str(copy))
-    assert (status, printed) == (0, f"{copy}: well; 2 users, 1 databases, rev 3\n")
+    assert (status, printed) == (0, f"{copy}: OK; 2 users, 1 databases, rev 3\n")
     again = headgate("store", "backup", str(server.store), str(copy))
     assert again == (1, "", f"headgate: cannot copy to {copy}: it is there already\n")
     other = Server(copy).start()
@@ -107,7 +107,9 @@ def test_a_backup_is_put_back_in_place(serve: Callable[..., Server]) -> None:
     assert not server.query("DROP DATABASE db").error
     server.stop()
     status, printed, _ = headgate("store", "restore", copy, store)
-    assert status == 0 and printed.startswith(f"{store}: restored from {copy}; what was there is ")
+    assert status == 0 and printed.startswith(
+        f"{store}: restored from {copy}; the previous store is "
+    )
     assert server.start().query("SHOW DATABASES").rows() == [["db"]]
 
 
@@ -280,7 +282,7 @@ def test_one_may_go_on_with_a_store_that_went_back(serve: Callable[..., Server])
     Path(f"{server.store}-wal").unlink()
     assert "but 2 was acknowledged" in headgate("store", "check", str(server.store))[2]
     done = headgate("store", "accept-rollback", str(server.store))
-    assert done == (0, f"{server.store}: goes on from revision 0\n", "")
+    assert done == (0, f"{server.store}: accepted at revision 0\n", "")
     assert headgate("store", "check", str(server.store))[0] == 0
 
 

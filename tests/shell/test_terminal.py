@@ -181,7 +181,7 @@ def test_no_password_is_left_anywhere(terminal: Callable[..., Tmux], tmp_path: P
             ("AUTH bob Zk7-new", "Logged in as bob"),
             ("Zk7-at-the-wrong-prompt", "ERR: error parsing query: found Zk7"),
             ("auth root Toor-1", "(?s)Logged in as root.*Logged in as root"),
-            ("DROP USER bob", "User bob and his grants will be gone. Do it"),
+            ("DROP USER bob", "User bob and their grants will be deleted. Do it"),
             ("y", "(?m)^>$"),
         ]
         for line, answer in steps:

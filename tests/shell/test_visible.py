@@ -13,7 +13,7 @@ from prompt_toolkit.document import Document
 
 from headgate_grammar import parse, quote_identifier
 from headgate_grammar.ast.users import SetPassword, ShowGrants
-from headgate_shell.backends.base import Response
+from headgate_shell.backends.base import ConnectionSettings, Response
 from headgate_shell.interactive.completion import suggestions
 from headgate_shell.interactive.completion_names import Names
 from headgate_shell.interactive.prompt import Suggestions, prompt_text, toolbar
@@ -125,7 +125,7 @@ def test_no_command_hands_an_escape_sequence_on_to_a_terminal(arguments: tuple[s
 def test_what_the_prompt_shows_is_visible() -> None:
     names = Names(Session())
     names.users = ("\x1b\u202e",)
-    session = Session(username="\x1b\u202e", database="\x9b")
+    session = Session(ConnectionSettings(username="\x1b\u202e"), database="\x9b")
     (offer,) = Suggestions(names).get_completions(Document("DROP USER "), None)  # type: ignore[arg-type]  # not looked at
     assert offer.display_text == '"\\x1b\\u202e"' and offer.text == '"\x1b\u202e"'
     for text in (toolbar(session, names, None), prompt_text(session, "{user} {database}> ")):
@@ -196,6 +196,6 @@ def test_any_name_that_is_offered_is_that_name(name: str) -> None:
 
 
 def test_half_a_character_is_an_error_and_no_crash() -> None:
-    assert Session(port=1).query('SHOW GRANTS FOR "\ud800"').error == (
+    assert Session(ConnectionSettings(port=1)).query('SHOW GRANTS FOR "\ud800"').error == (
         "the statement has an invalid character and cannot be sent"
     )

@@ -1,15 +1,13 @@
-"""What a shell asks of a server, and what it is answered."""
+"""The interface of a backend: the values that it takes and returns, and its error."""
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
-
-if TYPE_CHECKING:
-    from headgate_shell.session import Session
+from typing import Any, NamedTuple, Protocol
 
 
 class CannotReach(Exception):
-    """No answer. The text names the server and the reason, and nothing of the request.
+    """The backend returned no response.
 
-    *step* is where it failed, as Go says it; `cause` is that with the reason.
+    The text names the server and the reason, and contains nothing of the request. *step* is the
+    step that failed, in Go's words; `cause` is *step* with the reason.
     """
 
     def __init__(self, where: str, reason: str, step: str = "") -> None:
@@ -17,22 +15,80 @@ class CannotReach(Exception):
         self.cause = f"{step}: {reason}" if step else reason
 
 
+class ConnectionSettings(NamedTuple):
+    """Address of a server, and the login that each request carries.
+
+    Immutable, like a frozen dataclass. `dataclasses` would import `inspect`, which takes a tenth of
+    a script's start.
+    """
+
+    host: str = "localhost"
+    port: int = 8086
+    username: str = ""
+    password: str = ""
+    token: str = ""
+    socket: str = ""
+    ssl: bool = False
+    unsafe_ssl: bool = False
+    path_prefix: str = ""
+
+    def __repr__(self) -> str:
+        return f"ConnectionSettings({self.where!r}, username={self.username!r})"
+
+    @property
+    def address(self) -> str:
+        """`host:port`, without the port if it is the default of the scheme."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        usual = 443 if self.ssl else 80
+        return host if self.port == usual else f"{host}:{self.port}"
+
+    @property
+    def address_with_port(self) -> str:
+        """`host:port`, always with the port."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """`http://host:port` or `https://host:port`, without the path prefix."""
+        return f"{'https' if self.ssl else 'http'}://{self.address}"
+
+    @property
+    def where(self) -> str:
+        """Name of the server in messages: the path of its Unix socket, or its URL."""
+        return self.socket or self.url
+
+
+class RequestOptions(NamedTuple):
+    """Parameters of `/query` and `/write` that a session keeps between requests.
+
+    *node* 0 and *chunk_size* 0 are not sent.
+    """
+
+    database: str = ""
+    retention_policy: str = ""
+    precision: str = "ns"
+    consistency: str = "all"
+    chunked: bool = True
+    chunk_size: int = 0
+    node: int = 0
+
+
 class Response(NamedTuple):
-    """Results as the server sent them, chunks put together, and its error if there is one."""
+    """Results as the server sent them, chunks joined, and the server's error ("" for none)."""
 
     results: list[dict[str, Any]]
     error: str = ""
 
     @property
     def first_error(self) -> str:
-        """The error of the whole, or else of the first result that has one."""
+        """The error of the whole response, else of the first result that has one, else ""."""
         if self.error:
             return self.error
         return next((str(result["error"]) for result in self.results if "error" in result), "")
 
 
 class Points(NamedTuple):
-    """Lines of data, and where they belong."""
+    """Lines of line protocol, and the database and retention policy that they are written to."""
 
     lines: str
     database: str
@@ -40,16 +96,16 @@ class Points(NamedTuple):
 
 
 class Server(Protocol):
-    """A server over HTTP, or a store file. Its methods raise CannotReach."""
+    """A server over HTTP, or a store file. Methods raise CannotReach if there is no response."""
 
-    def ping(self, session: "Session") -> str:
-        """The server's version, "" if it does not say."""
+    def ping(self, connection: ConnectionSettings) -> str:
+        """Returns the server's version, or "" if the server does not send it."""
         ...
 
-    def query(self, session: "Session", text: str) -> Response:
-        """What the statements *text* are answered."""
+    def query(self, connection: ConnectionSettings, text: str, options: RequestOptions) -> Response:
+        """Executes the statements *text* and returns the response."""
         ...
 
-    def write(self, session: "Session", points: Points) -> str:
-        """Writes *points*; why not, as the server says it, "" if it did."""
+    def write(self, connection: ConnectionSettings, points: Points, options: RequestOptions) -> str:
+        """Writes *points*; returns the server's error, or "" on success."""
         ...

@@ -1,6 +1,6 @@
-"""A server of InfluxDB 1.x's HTTP API.
+"""A backend that sends requests to a server of InfluxDB 1.x's HTTP API.
 
-Statements go in the body of a POST, never in a URL: URLs end up in logs and in error messages.
+Statements are sent in the body of a POST, never in a URL: URLs end up in logs and error messages.
 """
 
 import base64
@@ -8,7 +8,13 @@ import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from headgate_shell.backends.base import CannotReach, Points, Response
+from headgate_shell.backends.base import (
+    CannotReach,
+    ConnectionSettings,
+    Points,
+    RequestOptions,
+    Response,
+)
 from headgate_shell.backends.http1 import Answer, NotHttp, exchange
 from headgate_shell.backends.socket import dial, proxy_for
 from headgate_shell.go_space import JSON_SPACE
@@ -16,54 +22,62 @@ from headgate_shell.output.numbers import Number
 
 if TYPE_CHECKING:
     from headgate_shell.backends.proxy import Proxy
-    from headgate_shell.session import Session
 
 
 class HttpServer:
-    """Whatever the session says: host and port, a unix socket, with TLS or without."""
+    """Sends each request over a new connection, by TCP or a Unix socket, with or without TLS."""
 
-    def ping(self, session: "Session") -> str:
-        _, headers, _ = _send(session, "GET", "/ping")
+    def ping(self, connection: ConnectionSettings) -> str:
+        """Returns the header `X-Influxdb-Version` of `/ping`, or "". Raises CannotReach."""
+        _, headers, _ = _send(connection, "GET", "/ping")
         return headers.get("x-influxdb-version", "")
 
-    def query(self, session: "Session", text: str) -> Response:
+    def query(self, connection: ConnectionSettings, text: str, options: RequestOptions) -> Response:
+        """Sends the statements *text* to `/query`. Raises CannotReach.
+
+        A response that is not JSON of the expected form becomes an error of the response.
+        """
         try:
-            body = _encoded(_fields(session, text))
-        except UnicodeEncodeError:  # half a character, of a name that a server sent, for instance
+            body = _encoded(_fields(text, options))
+        except UnicodeEncodeError:  # a lone surrogate, for example of a name that a server sent
             return Response([], "the statement has an invalid character and cannot be sent")
-        status, _, content = _send(session, "POST", "/query", body)
+        status, _, content = _send(connection, "POST", "/query", body)
         response = _documents(content)
         if response is None and not (status == 200 and not content):
             return Response([], f"received status code {status} from server")
         return response or Response([])
 
-    def write(self, session: "Session", points: Points) -> str:
-        fields = {"consistency": session.consistency, "db": points.database}
-        if session.precision != "rfc3339":
-            fields["precision"] = session.precision
+    def write(self, connection: ConnectionSettings, points: Points, options: RequestOptions) -> str:
+        """Sends *points* to `/write`; returns the server's error, or "" on success.
+
+        Raises CannotReach.
+        """
+        fields = {"consistency": options.consistency, "db": points.database}
+        if options.precision != "rfc3339":
+            fields["precision"] = options.precision
         if points.retention_policy:
             fields["rp"] = points.retention_policy
         path = f"/write?{_encoded(fields).decode()}"
         lines = points.lines.encode("utf-8", "surrogateescape")
-        status, _, content = _send(session, "POST", path, lines, "text/plain; charset=utf-8")
+        status, _, content = _send(connection, "POST", path, lines, "text/plain; charset=utf-8")
         if status in (200, 204):
             return ""
         said = content.decode("utf-8", "replace")
         return said or f"received status code {status} from server"
 
 
-def _fields(session: "Session", text: str) -> dict[str, str]:
-    fields = {"db": session.database, "q": text}
-    if session.chunked:
+def _fields(text: str, options: RequestOptions) -> dict[str, str]:
+    fields = {"db": options.database, "q": text}
+    if options.chunked:
         fields["chunked"] = "true"
-        if session.chunk_size:
-            fields["chunk_size"] = str(session.chunk_size)
-    if session.precision != "rfc3339":
-        fields["epoch"] = session.precision
-    if session.retention_policy:
-        fields["rp"] = session.retention_policy
-    if session.node:
-        fields["node_id"] = str(session.node)
+        if options.chunk_size:
+            fields["chunk_size"] = str(options.chunk_size)
+    if options.precision != "rfc3339":
+        fields["epoch"] = options.precision
+    if options.retention_policy:
+        fields["rp"] = options.retention_policy
+    if options.node:
+        fields["node_id"] = str(options.node)
     return fields
 
 
@@ -72,7 +86,7 @@ def _encoded(fields: dict[str, str]) -> bytes:
 
 
 def _send(
-    session: "Session",
+    settings: ConnectionSettings,
     method: str,
     path: str,
     body: bytes | None = None,
@@ -80,56 +94,58 @@ def _send(
 ) -> Answer:
     proxy = None
     try:
-        proxy = proxy_for(session)
-        target = f"{_prefix(session)}{path}"
-        headers = _headers(session, kind if body is not None else "")
-        if proxy and not session.ssl:
-            target, headers = f"{session.url}{target}", headers | proxy.headers()
-        with dial(session, proxy) as connection:
+        proxy = proxy_for(settings)
+        target = f"{_prefix(settings)}{path}"
+        headers = _headers(settings, kind if body is not None else "")
+        if proxy and not settings.ssl:
+            target, headers = f"{settings.url}{target}", headers | proxy.headers()
+        with dial(settings, proxy) as connection:
             return exchange(connection, method, target, headers, body)
     except OSError as error:
-        raise _cannot_reach(session, error, proxy) from None
+        raise _cannot_reach(settings, error, proxy) from None
     except NotHttp as error:
-        raise CannotReach(session.where, str(error)) from None
+        raise CannotReach(settings.where, str(error)) from None
     except UnicodeError:
-        raise CannotReach(session.where, "no such host") from None
+        raise CannotReach(settings.where, "no such host") from None
     except ValueError as error:
-        raise CannotReach(session.where, str(error)) from None
+        raise CannotReach(settings.where, str(error)) from None
 
 
-def _prefix(session: "Session") -> str:
-    prefix = session.path_prefix.strip("/")
+def _prefix(settings: ConnectionSettings) -> str:
+    prefix = settings.path_prefix.strip("/")
     return f"/{quote(prefix, safe='/%')}" if prefix else ""
 
 
-def _headers(session: "Session", kind: str) -> dict[str, str]:
-    headers = {"Host": session.address, "User-Agent": "HeadgateShell", "Connection": "close"}
+def _headers(settings: ConnectionSettings, kind: str) -> dict[str, str]:
+    headers = {"Host": settings.address, "User-Agent": "HeadgateShell", "Connection": "close"}
     if kind:
         headers["Content-Type"] = kind
-    if session.token:
-        headers["Authorization"] = f"Bearer {session.token}"
-    elif session.username:
-        pair = f"{session.username}:{session.password}".encode("utf-8", "surrogateescape")
+    if settings.token:
+        headers["Authorization"] = f"Bearer {settings.token}"
+    elif settings.username:
+        pair = f"{settings.username}:{settings.password}".encode("utf-8", "surrogateescape")
         headers["Authorization"] = "Basic " + base64.b64encode(pair).decode("ascii")
     return headers
 
 
-def _cannot_reach(session: "Session", error: OSError, proxy: "Proxy | None") -> CannotReach:
-    reason = getattr(error, "reason", None)  # of TLS's own errors
+def _cannot_reach(
+    settings: ConnectionSettings, error: OSError, proxy: "Proxy | None"
+) -> CannotReach:
+    reason = getattr(error, "reason", None)  # only ssl.SSLError has it
     if reason is not None:
         plain = reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST")
         said = "http: server gave HTTP response to HTTPS client" if plain else str(reason)
-        return CannotReach(session.where, said)
-    place = f"unix {session.socket}" if session.socket else f"tcp {session.host}:{session.port}"
+        return CannotReach(settings.where, said)
+    place = f"unix {settings.socket}" if settings.socket else f"tcp {settings.host}:{settings.port}"
     if proxy is not None:
         place = f"proxy {proxy.host}:{proxy.port}"
     return CannotReach(
-        session.where, (error.strerror or str(error)).lower(), f"dial {place}: connect"
+        settings.where, (error.strerror or str(error)).lower(), f"dial {place}: connect"
     )
 
 
 def _is_result(result: object) -> bool:
-    """Whether it has the form of one: series with columns, and rows of as many values."""
+    """Returns whether *result* is an object: its series have columns, and rows that are lists."""
     if not isinstance(result, dict):
         return False
     series = result.get("series") or []
@@ -143,7 +159,7 @@ def _is_result(result: object) -> bool:
 
 
 def _documents(content: bytes) -> Response | None:
-    """JSON documents one after the other as one response; None if there is anything else."""
+    """Joins the JSON documents of *content* into one response; None if any part is invalid."""
     decoder = json.JSONDecoder(parse_float=Number)
     text = content.decode("utf-8", "replace").strip(JSON_SPACE)
     results: list[dict[str, Any]] = []

@@ -1,6 +1,6 @@
-"""One HTTP request over a connected socket, and its answer. Knows httptools.
+"""Sends one HTTP request over a connected socket and reads the response. Uses httptools.
 
-http.client would load the whole of `email` with it: twice the start of a shell.
+http.client would import `email`, which doubles the start-up time of a shell.
 """
 
 import re
@@ -14,11 +14,11 @@ _PIECE = 1 << 18
 
 
 class NotHttp(Exception):
-    """What came is no HTTP, or not all of it. The text is the reason, and nothing of the answer."""
+    """The response is not HTTP, or incomplete. The text contains nothing of the response."""
 
 
 class Answer(NamedTuple):
-    """Names of *headers* are in lower case; of several with one name the last is there."""
+    """A response. Names of *headers* are in lower case; the last of repeated headers is kept."""
 
     status: int
     headers: dict[str, str]
@@ -28,9 +28,10 @@ class Answer(NamedTuple):
 def exchange(
     connection: socket.socket, method: str, target: str, headers: dict[str, str], body: bytes | None
 ) -> Answer:
-    """Sends the request and reads the answer to its end, for CONNECT only to its head's.
+    """Sends the request and reads the whole response, or only its head after CONNECT.
 
-    Raises OSError, NotHttp, and ValueError if there is a control character in *target* or a header.
+    Blocks without a limit of its own: the socket's timeout applies. Raises OSError, NotHttp, and
+    ValueError for a control character in *target* or a header.
     """
     head = [f"{method} {target} HTTP/1.1", *(f"{name}: {text}" for name, text in headers.items())]
     if any(map(_CONTROLS.search, head)) or " " in target:
@@ -43,11 +44,11 @@ def exchange(
 
 
 class _Reading:
-    """What httptools calls while it reads: the first final answer counts, and no other."""
+    """Callbacks of the httptools parser. Only the first final response is kept."""
 
     def __init__(self) -> None:
         self.parser = httptools.HttpResponseParser(self)
-        # InfluxDB repeats an error, with whatever control characters are in it, in a header.
+        # InfluxDB repeats an error in a header, including any control characters in it.
         self.parser.set_dangerous_leniencies(lenient_headers=True)
         self.status = 0
         self.headers: dict[str, str] = {}
@@ -55,32 +56,37 @@ class _Reading:
         self.complete = False
 
     def on_message_begin(self) -> None:
+        """Clears an interim response (1xx), if there was one."""
         if not self.complete:
             self.status, self.headers, self.body = 0, {}, []
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """Stores a header."""
         if not self.complete:
             self.headers[name.decode("latin-1").lower()] = value.decode("utf-8", "replace")
 
     def on_headers_complete(self) -> None:
+        """Stores the status."""
         if not self.complete:
             self.status = self.parser.get_status_code()
 
     def on_body(self, body: bytes) -> None:
+        """Stores a part of the body."""
         if not self.complete:
             self.body.append(body)
 
     def on_message_complete(self) -> None:
-        # 100 Continue and its like only say that there will be one.
+        """Marks a final response as complete; an interim one (1xx) precedes another response."""
         self.complete = self.complete or self.status >= 200
 
     @property
     def begun(self) -> bool:
-        """Whether the head of a final answer is there."""
+        """Whether the head of a final response was read."""
         return self.status >= 200
 
     @property
     def goes_on_until_closed(self) -> bool:
+        """Whether the body ends with the connection: it has no length and no transfer coding."""
         return self.begun and not {"content-length", "transfer-encoding"} & self.headers.keys()
 
 
@@ -95,6 +101,6 @@ def _answer(connection: socket.socket, *, only_head: bool) -> Answer:
         try:
             reading.parser.feed_data(piece)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            if not reading.complete:  # what comes behind the answer is nobody's
-                raise NotHttp("what answers does not speak HTTP") from None
+            if not reading.complete:  # bytes after the response are ignored
+                raise NotHttp("the peer does not speak HTTP") from None
     return Answer(reading.status, reading.headers, b"".join(reading.body))

@@ -1,6 +1,7 @@
-"""HTTP_PROXY, HTTPS_PROXY and NO_PROXY, by the rules of Go's net/http, which influx obeys.
+"""Reads HTTP_PROXY, HTTPS_PROXY and NO_PROXY by the rules of Go's net/http, which influx follows.
 
-Never for this machine itself; the variables in capitals or not, as a URL or as `host:port`.
+Loopback addresses never use a proxy. The names may be in lower case; a value is a URL or
+`host:port`.
 """
 
 import base64
@@ -13,32 +14,36 @@ from urllib.request import getproxies_environment
 
 from headgate_shell.backends.http1 import NotHttp, exchange
 
-_WRONG = "the proxy of the environment is no http://HOST:PORT"
+_WRONG = "the proxy in the environment is not http://HOST:PORT"
 
 
 class Proxy(NamedTuple):
-    """Where it is, and what it wants to be told of who asks ("" for nothing)."""
+    """Address of a proxy, and its header Proxy-Authorization ("" for none)."""
 
     host: str
     port: int
     authorization: str = ""
 
     def headers(self) -> dict[str, str]:
+        """Returns the headers that a request to the proxy carries."""
         return {"Proxy-Authorization": self.authorization} if self.authorization else {}
 
     def tunnel(self, connection: socket.socket, address: str) -> None:
-        """Has *connection*, which is to the proxy, go on to *address*. Raises OSError, NotHttp."""
+        """Makes the proxy forward *connection* to *address*, by CONNECT.
+
+        Raises OSError, and NotHttp if the proxy does not answer 200.
+        """
         headers = {"Host": address, **self.headers()}
         answer = exchange(connection, "CONNECT", address, headers, None)
         if answer.status != 200:
-            raise NotHttp(f"the proxy answers {answer.status}")
+            raise NotHttp(f"the proxy answered {answer.status}")
 
 
 def from_environment(host: str, port: int, *, ssl: bool) -> Proxy | None:
-    """The proxy for that server; None if it is to be asked directly.
+    """Returns the proxy for the server, or None for a direct connection.
 
-    Raises ValueError for what is no URL of an http proxy: to one of another kind the login would
-    go in the clear.
+    Raises ValueError if the variable is not the URL of an http proxy. The login of the URL would be
+    sent unencrypted to a proxy of another kind.
     """
     if _is_loopback(host) or _excepted(host, port):
         return None
@@ -48,7 +53,7 @@ def from_environment(host: str, port: int, *, ssl: bool) -> Proxy | None:
     try:
         parts = urlsplit(url if "://" in url else f"http://{url}")
         number = parts.port or 80
-    except ValueError:  # it would quote what may be a password
+    except ValueError:  # its message could contain a password
         raise ValueError(_WRONG) from None
     if parts.scheme != "http" or not parts.hostname:
         raise ValueError(_WRONG)
@@ -60,7 +65,7 @@ def from_environment(host: str, port: int, *, ssl: bool) -> Proxy | None:
 
 
 def _excepted(host: str, port: int) -> bool:
-    """Whether NO_PROXY names the server: by address, network, name, domain, or `*` for all."""
+    """Returns whether NO_PROXY names the server: its address, network, name, domain, or `*`."""
     text = os.environ.get("no_proxy") or os.environ.get("NO_PROXY", "")
     return any(_names(entry.strip().lower(), host.lower(), port) for entry in text.split(","))
 
@@ -71,7 +76,7 @@ def _names(entry: str, host: str, port: int) -> bool:
     try:
         return ipaddress.ip_address(host) in ipaddress.ip_network(entry.strip("[]"), strict=False)
     except ValueError:
-        pass  # one of the two is a name
+        pass  # *host* or *entry* is a name
     name, colon, number = entry.rpartition(":")
     if colon and number.isdigit():
         if int(number) != port:

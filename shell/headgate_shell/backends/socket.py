@@ -1,31 +1,33 @@
-"""A connection to where the session says: host and port, a unix socket, with TLS or without."""
+"""Opens sockets to a server: by TCP or a Unix socket, directly or by a proxy, with TLS if set."""
 
 import os
 import socket
 from typing import TYPE_CHECKING
 
+from headgate_shell.backends.base import ConnectionSettings
+
 if TYPE_CHECKING:
     from headgate_shell.backends.proxy import Proxy
-    from headgate_shell.session import Session
 
 _TIMEOUT_SECONDS = 60
 
 
-def dial(session: "Session", proxy: "Proxy | None") -> socket.socket:
-    """A connected socket, to *proxy* if there is one; with TLS, through it.
+def dial(settings: ConnectionSettings, proxy: "Proxy | None") -> socket.socket:
+    """Returns a socket connected to *proxy*, or to the server if that is None.
 
-    Raises OSError, of which TLS's errors are a kind, NotHttp, and ValueError for what is no port.
+    With TLS the socket goes through a tunnel of *proxy*. Connecting times out after 60 s; later
+    reads do not. Raises OSError (ssl.SSLError is one), NotHttp, and ValueError for an invalid port.
     """
-    host, port = (proxy.host, proxy.port) if proxy else (session.host, session.port)
+    host, port = (proxy.host, proxy.port) if proxy else (settings.host, settings.port)
     if not 0 <= port < 65536:
         raise ValueError("invalid port")
-    connection = _unix(session.socket) if session.socket else _tcp(host, port)
+    connection = _unix(settings.socket) if settings.socket else _tcp(host, port)
     try:
-        if session.ssl and not session.socket:
+        if settings.ssl and not settings.socket:
             if proxy:
-                proxy.tunnel(connection, session.address_with_port)
-            connection = _secured(connection, session)
-        # As long as the server is there a statement may take its time.
+                proxy.tunnel(connection, settings.address_with_port)
+            connection = _secured(connection, settings)
+        # A statement may take long. TCP's keep-alive detects a server that has gone.
         connection.settimeout(None)
         return connection
     except BaseException:
@@ -33,14 +35,14 @@ def dial(session: "Session", proxy: "Proxy | None") -> socket.socket:
         raise
 
 
-def proxy_for(session: "Session") -> "Proxy | None":
-    """The proxy that the environment names for the session's server, by Go's rules."""
-    # Most have none, and what reads the variables takes its time to load.
-    if session.socket or not any(name.lower().endswith("_proxy") for name in os.environ):
+def proxy_for(settings: ConnectionSettings) -> "Proxy | None":
+    """Returns the proxy that the environment sets for the server, by Go's rules, or None."""
+    # Most environments set no proxy, and `urllib.request` takes long to import.
+    if settings.socket or not any(name.lower().endswith("_proxy") for name in os.environ):
         return None
     from headgate_shell.backends.proxy import from_environment
 
-    return from_environment(session.host, session.port, ssl=session.ssl)
+    return from_environment(settings.host, settings.port, ssl=settings.ssl)
 
 
 def _tcp(host: str, port: int) -> socket.socket:
@@ -61,11 +63,11 @@ def _unix(path: str) -> socket.socket:
     return connection
 
 
-def _secured(connection: socket.socket, session: "Session") -> socket.socket:
+def _secured(connection: socket.socket, settings: ConnectionSettings) -> socket.socket:
     import ssl
 
     context = ssl.create_default_context()
-    if session.unsafe_ssl:
+    if settings.unsafe_ssl:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    return context.wrap_socket(connection, server_hostname=session.host)
+    return context.wrap_socket(connection, server_hostname=settings.host)

@@ -1,4 +1,4 @@
-"""A store file in place of a server: the way back in when nobody can log in any more."""
+"""A backend on a store file, without a server: recovers access when no login works."""
 
 import os
 import sys
@@ -9,15 +9,15 @@ from typing import Any, Protocol
 
 from headgate_engine import EVERYBODY, Engine, Result, Series, SqliteStore, StoreError
 from headgate_grammar import ParseError
-from headgate_shell.backends.base import Points, Response
+from headgate_shell.backends.base import ConnectionSettings, Points, RequestOptions, Response
 from headgate_shell.session import Session
 
 
 class OpenEngine(Protocol):
-    """Makes an engine on a store, with the rules for passwords of a configuration file."""
+    """Opens an engine on a store, with the password rules of a configuration file."""
 
     def __call__(self, store: SqliteStore, *, config: str | None) -> Engine:
-        """Raises ValueError if the configuration is wrong: one line."""
+        """Returns an engine. Raises ValueError, of one line, if the configuration is invalid."""
         ...
 
 
@@ -27,9 +27,10 @@ def on_store(
     session: Session,
     work: Callable[[], int],
 ) -> int:
-    """Does *work* with *session* on the store file *path*; its exit status, 1 without a store.
+    """Runs *work* with *session* on the store file *path*; returns its exit status.
 
-    *engine* makes the engine on that store. It raises ValueError if it cannot.
+    *engine* returns an engine on a store, or raises ValueError. Prints the error and returns 1 if
+    the store or the engine cannot be opened.
     """
     try:
         store = SqliteStore(path, create=False)
@@ -46,23 +47,26 @@ def on_store(
 
 
 class LocalStore:
-    """Runs statements with *engine*, as an administrator."""
+    """Executes statements with *engine*, with unrestricted privileges."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._address = f"local, user id {os.getuid()}"
 
-    def ping(self, session: Session) -> str:
+    def ping(self, connection: ConnectionSettings) -> str:
+        """Returns the version of this package."""
         return version("headgate")
 
-    def query(self, session: Session, text: str) -> Response:
+    def query(self, connection: ConnectionSettings, text: str, options: RequestOptions) -> Response:
+        """Executes the statements *text*; a parse error becomes an error of the response."""
         try:
-            results = self._engine.query(text, EVERYBODY, session.database, self._address)
+            results = self._engine.query(text, EVERYBODY, options.database, self._address)
         except ParseError as error:
             return Response([], f"error parsing query: {error}")
         return Response([_result(result) for result in results])
 
-    def write(self, session: Session, points: Points) -> str:
+    def write(self, connection: ConnectionSettings, points: Points, options: RequestOptions) -> str:
+        """Returns an error: a store file holds no data."""
         return "no upstream store is configured: data cannot be written\n"
 
 

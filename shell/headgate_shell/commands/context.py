@@ -1,4 +1,4 @@
-"""The commands `use` and `clear`: which database statements mean that name none."""
+"""The commands `use` and `clear`: the database and retention policy of a session."""
 
 import re
 
@@ -22,7 +22,11 @@ Possible commands for 'clear' are:
 
 
 def use(line: str, session: Session, terminal: Terminal) -> None:
-    # Like influx, which wants a blank here where other commands take any white space.
+    """`use DATABASE[.POLICY]`: sets the database, and the policy, if the server has them.
+
+    In a script with a username, a failed SHOW DATABASES is only a warning, as in influx.
+    """
+    # influx requires a space here; its other commands accept any white space.
     _, blank, text = trim(line).removesuffix(";").partition(" ")
     if not blank:
         terminal.write(f"Could not parse database name from {go_quoted(line)}.\n")
@@ -35,7 +39,7 @@ def use(line: str, session: Session, terminal: Terminal) -> None:
     database, policy = names[0], names[1] if len(names) > 1 else ""
     response = session.query("SHOW DATABASES")
     if response.first_error:
-        if not session.username or terminal.checks:
+        if not session.connection.username or terminal.checks:
             terminal.write(f"ERR: {response.first_error}\nDB does not exist!\n")
             return
         terminal.write(f"WARN: {response.first_error}\n")
@@ -53,7 +57,7 @@ def use(line: str, session: Session, terminal: Terminal) -> None:
 
 
 def _use_policy(policy: str, session: Session, terminal: Terminal) -> None:
-    # Only here, for the grammar takes its time to load.
+    # Imported on demand: the grammar takes long to load.
     from headgate_shell.statements import show_retention_policies
 
     response = session.query(show_retention_policies(session.database))
@@ -68,7 +72,7 @@ def _use_policy(policy: str, session: Session, terminal: Terminal) -> None:
 
 
 def _parted(text: str) -> list[str]:
-    """The names in *text*, which dots part. What is in double quotes is one name, dots and all."""
+    """Splits *text* into names at its dots; dots inside double quotes do not split."""
     quoted = rf"{_QUOTED}(?:\.(?:{_QUOTED}|[^.\"]*))?|[^.\"]*\.{_QUOTED}"
     if re.fullmatch(quoted, text) is None:
         return text.replace('"', "").split(".")
@@ -81,7 +85,7 @@ def _parted(text: str) -> list[str]:
 
 
 def _names(results: list[dict[str, object]]) -> set[object]:
-    """The first column of all rows."""
+    """Returns the values of the first column of all rows."""
     rows = (
         row
         for result in results
@@ -92,7 +96,8 @@ def _names(results: list[dict[str, object]]) -> set[object]:
 
 
 def clear(line: str, session: Session, terminal: Terminal) -> None:
-    # Like influx, which parts words by blanks here.
+    """`clear database` or `clear retention policy`: unsets both, or only the policy."""
+    # influx splits words at spaces only here.
     what = " ".join(trim(line).removesuffix(";").lower().split(" ")[1:])
     match what:
         case "database" | "db":

@@ -1,4 +1,4 @@
-"""The shell's own commands: everything that is not sent to the server as it is."""
+"""Dispatches the shell's own commands: lines that are not sent to the server as they are."""
 
 from collections.abc import Callable
 
@@ -11,30 +11,30 @@ from headgate_shell.terminal import CommandFailed, Leave, Terminal
 
 HELP = """\
 Commands:
-  auth [<user> <password>]   log in as somebody else; asks for what is not given
-  connect [<host>[:<port>]]  go to another server, or see whether this one is there
-  use <database>[.<policy>]  set the database, and the retention policy, of what follows
-  clear database|db          forget the database; clear retention policy|rp: only the policy
+  auth [<user> <password>]   log in as another user; prompts for what is missing
+  connect [<host>[:<port>]]  connect to another server, or check this one
+  use <database>[.<policy>]  set the database and retention policy of later statements
+  clear database|db          unset the database; clear retention policy|rp: only the policy
   format <format>            column, csv, json, table, vertical or markdown
-  pretty                     indent JSON, or stop it
-  precision <unit>           how times are shown: rfc3339, h, m, s, ms, u or ns
+  pretty                     switch indented JSON on or off
+  precision <unit>           unit of times: rfc3339, h, m, s, ms, u or ns
   insert [into <database>.<policy>] <point>
                              write a line of data
-  consistency <level>        of what is written: any, one, quorum or all
-  chunked, chunk size <n>    answers in pieces, or whole; rows of a piece, 0 for the server's own
-  node <number>|clear        ask that node of a cluster
-  history [<n>]              what was typed before
-  \\e [<text>]                write the statement in $EDITOR: the last one, or that text
+  consistency <level>        of writes: any, one, quorum or all
+  chunked, chunk size <n>    switch chunked responses on or off; rows per chunk, 0: the server's
+  node <number>|clear        send requests to that node of a cluster
+  history [<n>]              list earlier lines
+  \\e [<text>]                edit the last statement, or the text, in $EDITOR
   watch [<seconds>] <statement>
-                             ask again and again, until Ctrl-C
-  timing, pager              show how long it took; page through what is longer than the screen
-  \\l, \\du [<user>]          databases; users, or the grants of one
-  \\password [<user>]         a new password, asked for twice
-  settings                   show what is set
-  help, \\?                   this text
-  exit, quit, \\q, Ctrl-D     leave
+                             repeat the statement until Ctrl-C
+  timing, pager              switch on or off: show durations; page long output
+  \\l, \\du [<user>]          list databases; users, or the grants of a user
+  \\password [<user>]         set a password; prompts twice
+  settings                   list the settings
+  help, \\?                   print this text
+  exit, quit, \\q, Ctrl-D     exit
 
-Everything else is InfluxQL and goes to the server, for instance:
+Everything else is InfluxQL and is sent to the server, for example:
   CREATE USER todd WITH PASSWORD 'secret'
   GRANT READ ON telegraf TO todd
   SHOW GRANTS FOR todd
@@ -42,12 +42,12 @@ Everything else is InfluxQL and goes to the server, for instance:
 
 
 def is_command(line: str) -> bool:
-    """Whether *line* is one of the shell's own commands."""
+    """Returns whether the first word of *line* is one of the shell's own commands."""
     return _word(line) in COMMANDS
 
 
 def run_command(line: str, session: Session, terminal: Terminal) -> None:
-    """Does what *line* says. Raises Leave, CommandFailed and CannotReach."""
+    """Runs the command *line*. Raises Leave, CommandFailed and CannotReach."""
     COMMANDS[_word(line)](line, session, terminal)
 
 
@@ -69,7 +69,7 @@ def _history(line: str, session: Session, terminal: Terminal) -> None:
 
 
 def _edit(line: str, session: Session, terminal: Terminal) -> None:
-    """`\\e [TEXT]`: the text, or the last statement, in $EDITOR; then at the prompt."""
+    """`\\e [TEXT]`: edits the text, or the last statement, in $EDITOR before the next prompt."""
     if terminal.edit is None:
         raise CommandFailed("\\e: no terminal to edit on")
     text = fields(line, 2)[1:]
@@ -84,9 +84,9 @@ def _ask(statement: str) -> Callable[[str, Session, Terminal], None]:
 
 
 def _users(line: str, session: Session, terminal: Terminal) -> None:
-    """`\\du`: all users; `\\du NAME`: the grants of one."""
+    """`\\du`: lists the users; `\\du NAME`: lists the grants of a user."""
     if name := arguments(line):
-        # Only here, for the grammar takes its time to load.
+        # Imported on demand: the grammar takes long to load.
         from headgate_shell.statements import show_grants
 
         response = session.query(show_grants(name))

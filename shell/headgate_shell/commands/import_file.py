@@ -1,4 +1,4 @@
-"""`-import`: an export of influx_inspect, statements first and then lines of data."""
+"""`-import`: imports an export of influx_inspect, statements first, then line protocol."""
 
 import gzip
 import sys
@@ -18,10 +18,10 @@ _DATABASE, _POLICY = "# CONTEXT-DATABASE:", "# CONTEXT-RETENTION-POLICY:"
 
 
 def import_file(path: str, session: Session, *, compressed: bool, pace: int) -> int:
-    """Imports the file *path*, *pace* points a second at most (0: as fast as it goes).
+    """Imports the file *path*, at most *pace* points per second (0: no limit); returns the status.
 
-    Before the line `# DML` stand statements, behind it data. The exit status is 1 if there is no
-    such file, or data was refused; a statement that fails is only told of, as by influx.
+    The line `# DML` separates statements from data. The status is 1 if the file cannot be read or
+    the server rejected data. A failed statement is only reported, as by influx.
     """
     if not path:
         print("ERROR: file argument required", file=sys.stderr)
@@ -32,7 +32,7 @@ def import_file(path: str, session: Session, *, compressed: bool, pace: int) -> 
     except OSError as error:
         print(f"ERROR: open {path}: {(error.strerror or str(error)).lower()}", file=sys.stderr)
     except (EOFError, zlib.error):
-        print(f"ERROR: {path}: it ends too soon, or is damaged", file=sys.stderr)
+        print(f"ERROR: {path}: truncated or damaged", file=sys.stderr)
     except CannotReach as error:
         print(f"ERROR: cannot reach {error}", file=sys.stderr)
     return 1
@@ -47,7 +47,7 @@ def _opened(path: str, *, compressed: bool) -> Iterator[TextIO]:
 
 
 class _Import:
-    """One import, and how far it has come."""
+    """The state of one import: the batch that is not yet written, and the counts."""
 
     def __init__(self, session: Session, pace: int) -> None:
         self._session = session
@@ -59,6 +59,7 @@ class _Import:
         self._began = time.monotonic()
 
     def run(self, lines: Iterator[str]) -> int:
+        """Imports *lines* and prints the counts; returns the exit status."""
         try:
             for line in lines:
                 if line.startswith("# DML"):
@@ -68,7 +69,7 @@ class _Import:
             for line in lines:
                 self._take(line)
             self._write()
-        finally:  # also where the file, or the server, fails half way
+        finally:  # also after an error of the file or the server
             self._sum_up()
         if self._failed:
             were = "point was" if self._failed == 1 else "points were"
@@ -82,7 +83,7 @@ class _Import:
 
     def _take(self, line: str) -> None:
         if line.startswith(_DATABASE):
-            self._write()  # what came before belongs elsewhere
+            self._write()  # the batch belongs to the previous database
             self._database = trim(line.removeprefix(_DATABASE))
         elif line.startswith(_POLICY):
             self._write()
@@ -114,13 +115,13 @@ class _Import:
             self._written += len(batch)
 
     def _wait(self) -> None:
-        """Until so many points may have been sent."""
+        """Sleeps until the rate limit allows the next batch."""
         if self._pace:
             due = self._began + (self._written + self._failed) / self._pace
             time.sleep(max(0.0, due - time.monotonic()))
 
     def _sum_up(self) -> None:
-        """Prints what was done, on standard output; like influx, only if something was written."""
+        """Prints the counts on standard output; like influx, only if points were written."""
         if not self._written:
             return
         for text in (
@@ -129,7 +130,7 @@ class _Import:
             f"Failed {self._failed} inserts",
         ):
             _say(text, sys.stdout)
-        sys.stdout.flush()  # before what standard error says
+        sys.stdout.flush()  # before the errors on standard error
 
 
 def _say(text: str, stream: TextIO) -> None:

@@ -1,4 +1,4 @@
-"""The command `insert`: a line of data, written."""
+"""The command `insert`: writes a line of data."""
 
 import re
 
@@ -7,9 +7,9 @@ from headgate_shell.go_space import SPACE
 from headgate_shell.session import Session
 from headgate_shell.terminal import Terminal
 
-# influx knows three kinds of white space here, and leaves all other in the point.
+# influx skips these three white space characters here, and leaves others in the point.
 _NAME = r'"(?:[^"\\]|\\.)*"|[^ \t\n".]'
-# Compiled when it is needed: most scripts insert nothing.
+# Compiled on first use: most scripts insert nothing.
 _INTO = rf"(?i)into[ \t\n]+({_NAME}+)(?:\.({_NAME}*))?[ \t\n]+"
 _NOTE = """\
 Note: error may be due to not setting a database or retention policy.
@@ -19,17 +19,20 @@ INSERT INTO <database>.<retention-policy> <point>
 
 
 def insert(line: str, session: Session, terminal: Terminal) -> None:
-    """`insert [into [database.]policy] POINT`. What is refused does not end a script."""
+    """`insert [into [database.]policy] POINT`: writes a point.
+
+    A point that the server rejects does not end a script.
+    """
     error = session.write(points(line, session))
     if error:
-        # The server ends its answer with a line end of its own.
+        # The server's error text ends with a line end of its own.
         terminal.write(f"ERR: {error}\n")
         if not session.database:
             terminal.write(_NOTE)
 
 
 def points(line: str, session: Session) -> Points:
-    """What *line* says is to be written, and where."""
+    """Returns the points of the command *line*, and the database and policy for them."""
     rest = line.lstrip(SPACE)[len("insert") :].lstrip(" \t\n")
     into = re.match(_INTO, rest)
     if into is None:

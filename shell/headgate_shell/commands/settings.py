@@ -1,4 +1,4 @@
-"""The commands that set how answers are asked for and shown."""
+"""The commands that change options of requests and of output."""
 
 import re
 
@@ -8,7 +8,7 @@ from headgate_shell.session import Session
 from headgate_shell.terminal import Terminal
 
 PRECISIONS = ("rfc3339", "h", "m", "s", "ms", "u", "ns")
-# Scripts written for influx know three; `-format` knows all.
+# In a script the command `format` accepts influx's three only; the flag `-format` accepts all.
 SCRIPT_FORMATS = ("json", "csv", "column")
 FORMATS = (*SCRIPT_FORMATS, "table", "vertical", "markdown")
 CONSISTENCIES = ("any", "one", "quorum", "all")
@@ -19,6 +19,7 @@ def _argument(line: str) -> str:
 
 
 def format(line: str, session: Session, terminal: Terminal) -> None:
+    """`format NAME`: sets the output format."""
     format = _argument(line)
     if format in (FORMATS if terminal.checks else SCRIPT_FORMATS):
         session.format = format
@@ -27,7 +28,7 @@ def format(line: str, session: Session, terminal: Terminal) -> None:
 
 
 def set_precision(precision: str, session: Session, terminal: Terminal) -> None:
-    """Sets how times are shown, or says that there is no such unit."""
+    """Sets the unit of times, or writes an error if *precision* is not a unit."""
     if precision in PRECISIONS:
         session.precision = precision
     else:
@@ -37,10 +38,12 @@ def set_precision(precision: str, session: Session, terminal: Terminal) -> None:
 
 
 def precision(line: str, session: Session, terminal: Terminal) -> None:
+    """`precision UNIT`: sets the unit of times."""
     set_precision(_argument(line), session, terminal)
 
 
 def consistency(line: str, session: Session, terminal: Terminal) -> None:
+    """`consistency LEVEL`: sets the consistency level of writes."""
     level = _argument(line)
     if level in CONSISTENCIES:
         session.consistency = level
@@ -51,13 +54,14 @@ def consistency(line: str, session: Session, terminal: Terminal) -> None:
 
 
 def chunked(line: str, session: Session, terminal: Terminal) -> None:
+    """`chunked`: switches chunked responses on or off."""
     session.chunked = not session.chunked
-    # influx's spelling.
+    # "reponses" is influx's spelling.
     terminal.write(f"chunked {'responses enabled' if session.chunked else 'reponses disabled'}\n")
 
 
 def chunk(line: str, session: Session, terminal: Terminal) -> None:
-    """`chunk size N`, or `chunk N`."""
+    """`chunk size N`, or `chunk N`: sets the rows per chunk; 0 is the server's default."""
     text = fields(trim(line).removesuffix(";"))[-1].lower()
     if re.fullmatch(r"[+-]?[0-9]{1,18}", text) is None:
         terminal.write(f"unable to parse chunk size from {go_quoted(text)}\n")
@@ -67,8 +71,8 @@ def chunk(line: str, session: Session, terminal: Terminal) -> None:
 
 
 def node(line: str, session: Session, terminal: Terminal) -> None:
-    """`node N`, or `node clear`."""
-    # Like influx, which parts words by blanks here.
+    """`node N`, or `node clear`: sets the node of a cluster that executes requests."""
+    # influx splits words at spaces only here.
     words = trim(line).removesuffix(";").split(" ")[1:]
     if len(words) != 1:
         terminal.write("Improper number of arguments for 'node' command, requires exactly one.\n")
@@ -81,26 +85,30 @@ def node(line: str, session: Session, terminal: Terminal) -> None:
 
 
 def timing(line: str, session: Session, terminal: Terminal) -> None:
+    """`timing`: switches the output of durations on or off."""
     session.timing = not session.timing
     terminal.write(f"Timing {'enabled' if session.timing else 'disabled'}\n")
 
 
 def pager(line: str, session: Session, terminal: Terminal) -> None:
+    """`pager`: switches the pager on or off."""
     session.pager = not session.pager
     terminal.write(f"Pager {'enabled' if session.pager else 'disabled'}\n")
 
 
 def pretty(line: str, session: Session, terminal: Terminal) -> None:
+    """`pretty`: switches indented JSON on or off."""
     session.pretty = not session.pretty
     terminal.write(f"Pretty print {'enabled' if session.pretty else 'disabled'}\n")
 
 
 def settings(line: str, session: Session, terminal: Terminal) -> None:
+    """`settings`: lists the settings."""
     rows = {
         "Setting": "Value",
         "--------": "--------",
-        "URL": session.url,
-        "Username": session.username,
+        "URL": session.connection.url,
+        "Username": session.connection.username,
         "Database": session.database,
         "RetentionPolicy": session.retention_policy,
         "Pretty": str(session.pretty).lower(),

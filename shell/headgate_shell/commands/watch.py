@@ -1,4 +1,4 @@
-"""The command `watch`: the same question again and again."""
+"""The command `watch`: repeats a statement."""
 
 import re
 import time
@@ -14,19 +14,20 @@ _INTO = re.compile(r"\binto\b", re.IGNORECASE)
 
 
 def watch(line: str, session: Session, terminal: Terminal) -> None:
-    """`watch [SECONDS] STATEMENT`, until Ctrl-C, which in a script is a KeyboardInterrupt.
+    """`watch [SECONDS] STATEMENT`: repeats a statement that only reads, until Ctrl-C.
 
-    Only statements that read: nothing is changed twice.
+    In a script, Ctrl-C raises KeyboardInterrupt.
     """
     seconds, statement = _parts(trim(line).removesuffix(";"))
     if not statement:
         raise CommandFailed("watch: expected a statement")
-    # Without the grammar, which scripts do not load: rather too strict than twice.
+    # Checked without the grammar, which scripts do not load. The checks reject too much rather
+    # than repeat a change.
     if ";" in statement:
         raise CommandFailed("watch: one statement only, without `;` in it")
     if fields(statement)[0].lower() not in _ASKING or _INTO.search(statement):
         raise CommandFailed("watch: only SHOW, EXPLAIN, and SELECT without INTO")
-    # Only here, for the grammar takes its time to load.
+    # Imported on demand: the grammar takes long to load.
     from headgate_shell.statements import redact
 
     title = f"every {seconds:g} s: {redact(statement)}"
@@ -39,7 +40,7 @@ def watch(line: str, session: Session, terminal: Terminal) -> None:
     except KeyboardInterrupt:
         if not terminal.checks:
             raise
-        terminal.write("\n")  # behind the ^C
+        terminal.write("\n")  # after the ^C that the terminal shows
 
 
 def _parts(line: str) -> tuple[float, str]:

@@ -1,4 +1,4 @@
-"""The shell with a person in front of it: prompt, completion, colours, history, questions.
+"""The interactive shell: prompt, completion, colours, history, confirmations.
 
-No names here: scripts never load this room within a room, nor prompt_toolkit.
+Exports nothing: scripts load neither this package nor prompt_toolkit.
 """

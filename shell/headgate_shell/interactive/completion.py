@@ -1,4 +1,4 @@
-"""What may be typed next: from the grammar, the shell's commands, and the names on the server."""
+"""Completions of the input: from the grammar, the shell's commands, and the server's names."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -20,13 +20,13 @@ _ARGUMENTS: dict[str, Sequence[str]] = {
     "node": ("clear",),
 }
 _MOST = 200
-# Names that no statement can hold: InfluxQL reads these characters as others, or as its end.
+# Characters that no quoted name can contain: InfluxQL replaces them, or ends at them.
 _INEXPRESSIBLE = re.compile("[\0\r\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """*text* to stand in place of the last *length* characters; *kind* says what it is."""
+    """*text* replaces the last *length* characters of the input; *kind* is its label."""
 
     text: str
     length: int
@@ -34,7 +34,7 @@ class Suggestion:
 
 
 def suggestions(text: str, names: Names) -> list[Suggestion]:
-    """What may follow *text*, which ends at the cursor."""
+    """Returns at most 200 completions of *text*, which ends at the cursor."""
     found = _WORD.search(text)
     word = found[0] if found is not None else ""
     before = text[: len(text) - len(word)]
@@ -63,10 +63,10 @@ def _offers(before: str, names: Names) -> Iterable[tuple[str, str]]:
 
 
 def _names(before: str, names: Names) -> Iterable[tuple[str, str]]:
-    """The users or databases of which one is expected."""
+    """Yields the users or databases that the grammar expects as the next name."""
     words = [before[piece.start : piece.stop].upper() for piece in pieces(before)]
     last = words[-1:]
-    # Of the last of several statements.
+    # Only the last of several statements counts.
     begun = len(words) - 1 - words[::-1].index(";") if ";" in words else -1
     first = words[begun + 1 : begun + 2]
     match first, last:
@@ -77,7 +77,7 @@ def _names(before: str, names: Names) -> Iterable[tuple[str, str]]:
 
 
 def _matching(offer: str, word: str, kind: str) -> str:
-    """*offer* as it would be typed behind *word*, "" if it does not begin like it."""
+    """Returns *offer* as text that completes *word*, or "" if it does not."""
     if kind in ("user", "database"):
         if _INEXPRESSIBLE.search(offer):
             return ""

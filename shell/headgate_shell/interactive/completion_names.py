@@ -1,4 +1,4 @@
-"""The databases and users that a person may name, as the server tells him."""
+"""Fetches the names of databases and users for completion."""
 
 import threading
 from collections.abc import Callable
@@ -8,14 +8,14 @@ from headgate_shell.session import Session
 
 
 def _nothing() -> None:
-    """Nobody waits for them."""
+    """Does nothing: the default of `Names.arrived`."""
 
 
 class Names:
-    """Fetched in a thread with the person's own rights, and kept until `refresh`.
+    """Names that the user is allowed to see, fetched in a thread and kept until `refresh`.
 
-    What he may not see, or what cannot be fetched, is not there. *arrived* is called, in that
-    thread, when they are there.
+    The lists are empty if the server denies the statement or cannot be reached. *arrived* is called
+    in that thread after each fetch.
     """
 
     def __init__(self, session: Session) -> None:
@@ -28,22 +28,22 @@ class Names:
         self.administrators: tuple[str, ...] = ()
 
     def refresh(self) -> threading.Thread:
-        """Begins to fetch them anew, for whoever is logged in now."""
+        """Starts to fetch the names with the session's current login; returns the thread."""
         with self._lock:
             self._turn += 1
             turn = self._turn
-        # A session of its own: the person may go elsewhere meanwhile.
+        # A copy of the session: its connection may change during the fetch.
         thread = threading.Thread(target=self._fetch, args=(self._session.but(), turn), daemon=True)
         thread.start()
         return thread
 
     def _fetch(self, session: Session, turn: int) -> None:
         databases = _rows(session, "SHOW DATABASES")
-        # Who may not log in is not let in the second time either, and would only be counted.
+        # After a refused login a second statement would only count as another failed login.
         users = _rows(session, "SHOW USERS") if databases is not None else None
         with self._lock:
             if turn != self._turn:
-                return  # somebody asked again
+                return  # superseded by a later refresh
             self.databases = tuple(str(row[0]) for row in databases or ())
             self.users = tuple(str(row[0]) for row in users or ())
             self.administrators = tuple(str(row[0]) for row in users or () if row[1] is True)
@@ -51,7 +51,7 @@ class Names:
 
 
 def _rows(session: Session, text: str) -> list[list[object]] | None:
-    """None if it is refused, or there is no answer."""
+    """Returns the rows of all series, or None after an error or without a response."""
     try:
         response = session.query(text)
     except CannotReach:

@@ -1,6 +1,6 @@
-"""What a person set for good: `shell.toml` in the folder where programs keep such things.
+"""Reads `shell.toml`, the user's settings for the interactive shell. Uses platformdirs.
 
-Never read for scripts. Knows platformdirs.
+Scripts never read it.
 """
 
 import os
@@ -22,10 +22,10 @@ PLACES = ("user", "host", "port", "database", "store")
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Defaults are what holds without a file.
+    """The settings, with the defaults of a missing file.
 
-    *format* is "" where the file does not say. *prompt* may have the names in `PLACES` in braces.
-    *style* are prompt_toolkit's styles for the grammar's kinds of words.
+    *format* is "" if the file does not set it. *prompt* may contain the names in `PLACES` in
+    braces. *style* maps kinds of tokens to prompt_toolkit styles.
     """
 
     keys: str = "emacs"
@@ -39,15 +39,15 @@ class Config:
 
 
 def config_path() -> Path:
-    """`$HEADGATE_SHELL_CONFIG`, or `shell.toml` where the system keeps a user's settings."""
+    """Returns `$HEADGATE_SHELL_CONFIG`, or `shell.toml` in the user's configuration directory."""
     named = os.environ.get("HEADGATE_SHELL_CONFIG")
     return Path(named) if named else user_config_path("headgate") / "shell.toml"
 
 
 def read_config(path: Path) -> tuple[Config, list[str]]:
-    """The settings in the file *path*, and a line for each that cannot be; its default holds.
+    """Returns the settings in the file *path*, and an error line for each invalid one.
 
-    Without a file, the defaults.
+    An invalid setting keeps its default; a missing file means all defaults.
     """
     try:
         content = tomllib.loads(path.read_text("utf-8-sig"))
@@ -56,12 +56,12 @@ def read_config(path: Path) -> tuple[Config, list[str]]:
     except OSError as error:
         return Config(), [f"{path}: {error.strerror}"]
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        return Config(), [f"{path}: no TOML: {error}"]
+        return Config(), [f"{path}: invalid TOML: {error}"]
     config, wrong = Config(), []
     for key, value in content.items():
         try:
             if key not in _KEYS:
-                raise ValueError(f"no such setting; there are {', '.join(_KEYS)}")
+                raise ValueError(f"unknown setting; expected one of {', '.join(_KEYS)}")
             name = key.replace("-", "_")
             config = replace(config, **{name: _KEYS[key](value)})
         except ValueError as error:
@@ -92,7 +92,7 @@ def _length(value: Any) -> int:
 
 def _prompt(value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError("expected a text")
+        raise ValueError("expected a string")
     for _, name, form, conversion in string.Formatter().parse(value):
         if name is not None and (name not in PLACES or form or conversion):
             raise ValueError(f"in braces only {', '.join(PLACES)}")
@@ -106,7 +106,7 @@ def _style(value: Any) -> Mapping[str, str]:
         try:
             Style.from_dict({name: style})
         except (ValueError, AttributeError, TypeError):
-            raise ValueError(f"{name}: no style: {style!r}") from None
+            raise ValueError(f"{name}: invalid style: {style!r}") from None
     return STYLES | value
 
 

@@ -1,4 +1,4 @@
-"""What is asked before something is lost."""
+"""Texts of the confirmations before a statement loses something for good."""
 
 from headgate_grammar import (
     DropDatabase,
@@ -14,14 +14,15 @@ from headgate_shell.interactive.completion_names import Names
 
 
 def loss(text: str, username: str, names: Names) -> str:
-    """What the statements *text* of *username* take away for good, "" for nothing.
+    """Returns the confirmation for the statements *text* of the user *username*, or "" for none.
 
-    A sentence each: databases and users that go, one's own rights, the last administrator.
+    One sentence each for dropped databases and users, the user's own privileges, and the last
+    administrator.
     """
     try:
         statements = parse(text)
     except ParseError:
-        return ""  # the server will say so
+        return ""  # the server will reject it
     sentences = [_loss(statement, username, names) for statement in statements]
     return " ".join(filter(None, sentences))
 
@@ -29,15 +30,15 @@ def loss(text: str, username: str, names: Names) -> str:
 def _loss(statement: Statement, username: str, names: Names) -> str:
     match statement:
         case DropDatabase(name):
-            return f"Database {quote_identifier(name)} and all that is in it will be gone."
+            return f"Database {quote_identifier(name)} and all its data will be deleted."
         case DropUser(name) | RevokeAdmin(name) if names.administrators == (name,):
             return (
                 f"{quote_identifier(name)} is the only administrator:"
-                " nobody could manage users and databases any more."
+                " without it, users and databases cannot be managed."
             )
         case DropUser(name):
             yourself = " That is you." if name == username else ""
-            return f"User {quote_identifier(name)} and his grants will be gone.{yourself}"
+            return f"User {quote_identifier(name)} and their grants will be deleted.{yourself}"
         case RevokeAdmin(name) if name == username:
             return "You will not be an administrator any more."
         case Revoke(_, database, name) if name == username:

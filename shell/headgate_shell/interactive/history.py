@@ -1,4 +1,4 @@
-"""What was typed before, for arrow keys and searches. It never holds a password."""
+"""Stores the typed lines, for arrow keys and searches, without passwords."""
 
 import fcntl
 import os
@@ -20,9 +20,9 @@ _STATEMENTS = frozenset(
 
 
 _LOGIN = re.compile(r"\bauth\b|@", re.IGNORECASE)
-# What could be about a password, if it were spelt well.
+# A statement that could contain a password, even if it is misspelt.
 _ABOUT_USERS = re.compile(r"\b(create|alter|set)\b|\bpassword\b|\bauth\b", re.IGNORECASE)
-# Commands behind which a statement may stand.
+# Commands that a statement may follow.
 _BEFORE_STATEMENTS = re.compile(
     r"(\\e|\\?watch(\s+[0-9.]+)?)\s+(?P<rest>.+)", re.IGNORECASE | re.DOTALL
 )
@@ -31,36 +31,38 @@ _BEFORE_STATEMENTS = re.compile(
 class RedactedHistory(FileHistory):
     """A history in the file *path*, which only its owner can read.
 
-    Passwords in statements are replaced by `[REDACTED]`, in memory too; `auth` is left out; what
-    is neither statement nor command (a password typed at the wrong prompt?) is not written. Of
-    what was there, the last *length* entries stay.
+    Passwords in statements are replaced by `[REDACTED]`, in memory too. `auth` is left out, and so
+    is a line that is neither a statement nor a command: it may be a password typed at the wrong
+    prompt. The file keeps the last *length* entries.
     """
 
     def __init__(self, path: Path, length: int) -> None:
         handle = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
-        if stat.S_ISREG(os.fstat(handle).st_mode):  # not /dev/null, for instance
+        if stat.S_ISREG(os.fstat(handle).st_mode):  # *path* may be /dev/null
             os.fchmod(handle, 0o600)
         os.close(handle)
         super().__init__(str(path))
         self._shorten(path, length)
 
     def _shorten(self, path: Path, length: int) -> None:
-        """To the last *length* entries, when there are a good many more."""
+        """Keeps the last *length* entries, once there are 10 % more."""
         with _locked(path):
-            entries = list(super().load_history_strings())  # the newest first
+            entries = list(super().load_history_strings())  # newest first
             if len(entries) <= length + length // 10:
                 return
-            # In place: another shell may have it open.
+            # Rewritten in place: another shell may have the file open.
             path.write_bytes(b"")
             for entry in reversed(entries[:length]):
                 super().store_string(entry)
 
     def store_string(self, string: str) -> None:
-        # On a full disk, say, it is still there until the shell ends.
+        """Appends *string* to the file; ignores OSError."""
+        # If the disk is full, the entry stays in memory until the shell ends.
         with suppress(OSError), _locked(Path(os.fsdecode(self.filename))):
             super().store_string(string)
 
     def append_string(self, string: str) -> None:
+        """Appends what `kept` returns for *string*, unless it is empty."""
         line = kept(string)
         if line:
             super().append_string(line)
@@ -68,17 +70,17 @@ class RedactedHistory(FileHistory):
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Nobody else writes the history meanwhile: two shells keep each other's lines."""
+    """Holds a lock on the history file, so that two shells keep each other's lines."""
     with path.open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def kept(line: str) -> str:
-    """What the history keeps of *line*, "" for nothing.
+    """Returns the text that the history stores for *line*, or "" to store nothing.
 
-    Where a password may stand that nothing marks as one, that is nothing: with `auth` or an `@`
-    behind a command, and of a statement about users that does not parse.
+    Returns "" where an unmarked password may be: after `auth`, for a command with `auth` or `@` in
+    it, and for a statement about users that does not parse.
     """
     words = fields(line, 2)
     first = words[0].rstrip(";").lower() if words else ""
@@ -103,18 +105,21 @@ def _parses(line: str) -> bool:
 
 
 def history_path() -> Path:
-    """`$HEADGATE_HISTFILE`, or `.headgate_history` in the home folder."""
+    """Returns `$HEADGATE_HISTFILE`, or `.headgate_history` in the home directory."""
     return Path(os.environ.get("HEADGATE_HISTFILE") or Path.home() / ".headgate_history")
 
 
 def history_of(length: int, write: Callable[[str], object]) -> History:
-    """What was typed before, from the file if it can be; says so with *write* if it cannot."""
+    """Returns the history in the file, or in memory if *length* is 0 or the file cannot be used.
+
+    In the latter case a warning is written with *write*.
+    """
     if length == 0:
         return _InMemory()
     try:
         path = history_path()
     except RuntimeError:
-        write("WARN: no history: nobody knows where home is\n")
+        write("WARN: no history: the home directory is unknown\n")
         return _InMemory()
     try:
         return RedactedHistory(path, length)
@@ -124,8 +129,9 @@ def history_of(length: int, write: Callable[[str], object]) -> History:
 
 
 class _InMemory(InMemoryHistory):
-    """A history for this session alone, as careful as the one in a file."""
+    """A history for this session only, which redacts like the one in a file."""
 
     def append_string(self, string: str) -> None:
+        """Appends what `kept` returns for *string*, unless it is empty."""
         if line := kept(string):
             super().append_string(line)

@@ -1,4 +1,4 @@
-"""Whether what was typed is to be run when Enter is pressed, or goes on in the next line."""
+"""Decides whether Enter runs the typed text or starts a new line."""
 
 from headgate_grammar import accepts, pieces
 from headgate_shell.commands.dispatch import is_command
@@ -6,9 +6,10 @@ from headgate_shell.go_space import trim
 
 
 def complete(text: str) -> bool:
-    """Whether *text* is a command, whole statements, ends in `;`, or is wrong in any case.
+    """Returns whether Enter runs *text*.
 
-    An empty line behind it ends it, too.
+    True for a command, complete statements, a text that ends in `;` or with an empty line, and a
+    text that no continuation makes valid.
     """
     if not trim(text) or is_command(text) or text.endswith("\n"):
         return True

@@ -1,4 +1,4 @@
-"""Statements in colours, and passwords as asterisks. Knows prompt_toolkit's lexers."""
+"""Highlights statements and masks passwords at the prompt. Uses prompt_toolkit's lexers."""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -25,15 +25,16 @@ _BETWEEN = ("FOR", "=")
 
 
 class InfluxqlLexer(Lexer):
-    """Colours by the grammar's own tokens, a style for each kind; a kind without one has none.
+    """Styles each kind of token of the grammar; a kind without a style has none.
 
-    Passwords are hidden in any case.
+    Passwords are masked with asterisks whatever the styles.
     """
 
     def __init__(self, styles: Mapping[str, str]) -> None:
         self._styles = styles
 
     def lex_document(self, document: Document) -> Callable[[int], StyleAndTextTuples]:
+        """Returns a function from a line number to the styled fragments of that line."""
         lines = list(self._lines(document.text))
         return lambda number: lines[number] if number < len(lines) else []
 
@@ -72,7 +73,7 @@ class InfluxqlLexer(Lexer):
 
 
 def _hidden_login(line: str) -> str:
-    """`auth NAME PASSWORD` with asterisks for what stands behind the name."""
+    """Masks all that follows the name in `auth NAME PASSWORD`."""
     words = fields(line, 3)
     if len(words) < 3 or words[0].lower() != "auth":
         return line

@@ -1,4 +1,4 @@
-"""Names and passwords asked of a person, and kept nowhere."""
+"""Prompts for usernames and passwords. Stores neither in the history."""
 
 import sys
 from collections.abc import Callable
@@ -19,23 +19,25 @@ _TRIES = 3
 
 
 def log_in(session: Session, write: Callable[[str], object]) -> None:
-    """Asks for the password if only the name is known, and again if the server refuses it.
+    """Tries the session's login; prompts for a missing or wrong password, at most three times.
 
-    Whoever gives up goes on as he is: `auth` and `connect` are there. Without a name nothing is
-    asked for, and only said what the server wants.
+    After Ctrl-C or Ctrl-D the shell continues with the login as it is: `auth` and `connect` can
+    change it. Without a username nothing is prompted for, and only the server's error is written.
     """
     if session.store:
         return
-    asked = bool(session.username) and not (session.password or session.token)
+    connection = session.connection
+    asked = bool(connection.username) and not (connection.password or connection.token)
     try:
         for _ in range(_TRIES):
             if asked:
-                session.password = _secretly(f"password for {visible(session.username)}: ")
+                password = _secretly(f"password for {visible(connection.username)}: ")
+                session.connection = connection._replace(password=password)
             wrong = wrong_login(session)
             if not wrong:
                 return
             write(f"ERR: {wrong}\n")
-            if not session.username or session.token:
+            if not connection.username or connection.token:
                 break
             asked = True
     except (EOFError, KeyboardInterrupt):
@@ -47,9 +49,9 @@ def log_in(session: Session, write: Callable[[str], object]) -> None:
 
 
 def ask_login() -> tuple[str, str] | None:
-    """Username and password from the person; None if he gives up with Ctrl-C or Ctrl-D."""
+    """Prompts for username and password; returns None after Ctrl-C, Ctrl-D or an empty username."""
     try:
-        # Sessions of their own: what is typed here must not reach the history of statements.
+        # A prompt session of its own keeps the input out of the history of statements.
         asking: PromptSession[str] = PromptSession(history=DummyHistory())
         username = trim(asking.prompt("username: "))
         return (username, _secretly("password: ")) if username else None
@@ -58,9 +60,9 @@ def ask_login() -> tuple[str, str] | None:
 
 
 def ask_new_password() -> str | None:
-    """A new password, typed twice; None if the person gives up with Ctrl-C or Ctrl-D.
+    """Prompts for a new password twice; returns None after Ctrl-C or Ctrl-D.
 
-    Raises CommandFailed if it is empty, or the two differ.
+    Raises CommandFailed if the password is empty or the two differ.
     """
     try:
         password = _secretly("new password: ")

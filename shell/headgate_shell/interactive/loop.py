@@ -1,4 +1,4 @@
-"""The loop: reads what a person types, runs it, shows what comes back."""
+"""The loop of the interactive shell: reads a line, runs it, prints the response."""
 
 import os
 import shlex
@@ -27,15 +27,15 @@ from headgate_shell.output.render import shown
 from headgate_shell.session import Session
 from headgate_shell.terminal import CommandFailed, Leave, Terminal
 
-# After these the server may have other names, or others may be seen.
+# Statements and commands that may change which names the user can see.
 _NEWS = frozenset("create drop grant revoke auth connect".split())
 
 
 def interact(session: Session, *, asks: bool = True, keeps_format: bool = False) -> int:
-    """Reads and runs what is typed until the person leaves; the exit status, 0.
+    """Reads and runs lines until the user exits; returns the exit status, always 0.
 
-    With *asks*, something that is lost for good is asked about before. With *keeps_format*, the
-    session's format is what was asked for, and the person's own settings do not change it.
+    With *asks*, a statement that loses something for good needs a confirmation. With
+    *keeps_format*, the user's configuration file does not change the session's format.
     """
     config, wrong = read_config(config_path())
     sys.stdout.write("".join(f"WARN: {line}\n" for line in wrong))
@@ -46,7 +46,7 @@ def interact(session: Session, *, asks: bool = True, keeps_format: bool = False)
 
 
 class _Person:
-    """Who sits there, and what he did."""
+    """The state of an interactive shell."""
 
     def __init__(self, session: Session, asks: bool, config: Config) -> None:
         self._session = session
@@ -63,18 +63,21 @@ class _Person:
             login=ask_login,
             new_password=ask_new_password,
             edit=self._edit,
-            history=lambda: self._history.get_strings()[:-1],  # without the command itself
+            history=lambda: self._history.get_strings()[
+                :-1
+            ],  # without the command `history` itself
             flush=sys.stdout.flush,
             checks=True,
         )
 
     def interact(self) -> int:
+        """Runs the loop until the user exits; returns the exit status, always 0."""
         self._greet()
         log_in(self._session, sys.stdout.write)
         lines = lines_prompt(
             self._session, self._names, self._history, lambda: self._seconds, self._config
         )
-        self._names.arrived = lines.app.invalidate  # the line at the bottom shows who is admin
+        self._names.arrived = lines.app.invalidate  # the toolbar shows whether the user is admin
         self._names.refresh()
         while True:
             try:
@@ -89,7 +92,7 @@ class _Person:
             except Leave:
                 return 0
             except KeyboardInterrupt:
-                sys.stdout.write("\nERR: aborted\n")  # behind the ^C
+                sys.stdout.write("\nERR: aborted\n")  # after the ^C that the terminal shows
             except CannotReach as error:
                 self._reachable = False
                 sys.stdout.write(f"ERR: cannot reach {error}\n")
@@ -98,7 +101,7 @@ class _Person:
             sys.stdout.flush()
 
     def _read(self, lines: "PromptSession[str]") -> str:
-        """What is typed next; from an editor, if that was asked for."""
+        """Returns the next line; opens an editor first if `\\e` was the last command."""
         draft, self._draft = self._draft, None
         return lines.prompt(
             prompt_text(self._session, self._config.prompt),
@@ -110,7 +113,7 @@ class _Person:
         self._draft = text or self._last
 
     def _greet(self) -> None:
-        version = self._session.server_version or "(it does not say)"
+        version = self._session.server_version or "(unknown)"
         if self._session.store:
             sys.stdout.write(f"On {self._session.store}, without a server, as administrator\n")
         else:
@@ -135,8 +138,8 @@ class _Person:
             self._names.refresh()
 
     def _run(self, text: str) -> bool:
-        """Whether it was sent: the person may think again."""
-        lost = loss(text, self._session.username, self._names) if self._asks else ""
+        """Sends *text* and prints the response; returns False if the user did not confirm."""
+        lost = loss(text, self._session.connection.username, self._names) if self._asks else ""
         if lost and not _confirmed(lost):
             sys.stdout.write("Not done.\n")
             return False
@@ -145,27 +148,28 @@ class _Person:
             self._reachable = True
             sys.stdout.write("Connected again\n")
         named = with_user_names(text, response)
-        # With the output in a file there is no person to read a hint.
+        # If the output is a file, a hint would not be read.
         answer = shown(named, self._session, hint=self._session.on_terminal)
         _show(answer, paged=self._session.pager)
         self._follow_own_password(text, response)
         return True
 
     def _follow_own_password(self, text: str, response: Response) -> None:
-        """Goes on with the new password after one's own was set."""
+        """Uses the new password for later requests after the user has changed their own."""
         if response.first_error or "password" not in text.lower():
             return
         try:
             statements = parse(text)
         except ParseError:
-            return  # a statement that this shell does not know, and the server did
+            return  # the server accepted a statement that this shell's grammar lacks
+        connection = self._session.connection
         for statement in statements:
-            if isinstance(statement, SetPassword) and statement.name == self._session.username:
-                self._session.password = statement.password
+            if isinstance(statement, SetPassword) and statement.name == connection.username:
+                self._session.connection = connection._replace(password=statement.password)
 
 
 def _confirmed(lost: str) -> bool:
-    """Whether the person wants it all the same; Enter alone, Ctrl-C and Ctrl-D are no."""
+    """Asks for confirmation; Enter alone, Ctrl-C and Ctrl-D mean no."""
     asking: PromptSession[str] = PromptSession(history=DummyHistory())
     try:
         return trim(asking.prompt(f"{visible(lost)} Do it? (y/N) ")).lower() in ("y", "yes")
@@ -174,7 +178,7 @@ def _confirmed(lost: str) -> bool:
 
 
 def _show(text: str, *, paged: bool) -> None:
-    """On the screen, or in a pager if it is higher than that."""
+    """Prints *text*, through a pager if it is higher than the screen."""
     higher = text.count("\n") >= shutil.get_terminal_size().lines
     if not (paged and higher and sys.stdout.isatty()) or is_dumb_terminal():
         sys.stdout.write(text)
@@ -182,8 +186,8 @@ def _show(text: str, *, paged: bool) -> None:
     sys.stdout.flush()
     try:
         command = shlex.split(os.environ.get("PAGER", "")) or ["less", "-SRXF"]
-        # `less -R` hands escape sequences on.
+        # `less -R` passes escape sequences to the terminal.
         content = visible_lines(text).encode("utf-8", "replace")
         subprocess.run(command, input=content, check=False)
     except (OSError, ValueError):
-        sys.stdout.write(text)  # there is no such program, or that is no command
+        sys.stdout.write(text)  # the pager does not exist, or $PAGER is not a valid command

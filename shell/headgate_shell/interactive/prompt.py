@@ -1,6 +1,6 @@
-"""The prompt: keys, colours, completion, suggestions, the line at the bottom.
+"""The prompt: key bindings, colours, completion, suggestions, and the toolbar.
 
-Knows prompt_toolkit, like most of this folder.
+Uses prompt_toolkit, like most of this package.
 """
 
 import os
@@ -26,7 +26,7 @@ from headgate_shell.session import Session
 
 
 class Suggestions(Completer):
-    """The grammar's and the server's suggestions, for prompt_toolkit."""
+    """Adapts `suggestions` to prompt_toolkit's completer interface."""
 
     def __init__(self, names: Names) -> None:
         self._names = names
@@ -34,6 +34,7 @@ class Suggestions(Completer):
     def get_completions(
         self, document: Document, complete_event: CompleteEvent
     ) -> Iterable[Completion]:
+        """Yields the completions of the text before the cursor."""
         for offer in suggestions(document.text_before_cursor, self._names):
             yield Completion(
                 offer.text, -offer.length, display=visible(offer.text), display_meta=offer.kind
@@ -47,7 +48,10 @@ def lines_prompt(
     last: Callable[[], float | None],
     config: Config,
 ) -> "PromptSession[str]":
-    """Asks for statements and commands; *last* is how long the last one took, in seconds."""
+    """Returns the prompt for statements and commands.
+
+    *last* returns the duration of the last one in seconds, or None.
+    """
     return PromptSession(
         history=history,
         completer=Suggestions(names),
@@ -65,21 +69,25 @@ def lines_prompt(
 
 
 def open_editor() -> None:
-    """Has what stands at the prompt edited in $VISUAL or $EDITOR, and comes back to the prompt."""
+    """Opens $VISUAL or $EDITOR with the current input; the edited text becomes the input."""
     get_app().current_buffer.open_in_editor()
 
 
 def coloured() -> bool:
-    """Whether the person wants colours, and the terminal has them."""
+    """Returns whether NO_COLOR is unset and the terminal supports colours."""
     return not os.environ.get("NO_COLOR") and not is_dumb_terminal()
 
 
 def toolbar(session: Session, names: Names, seconds: float | None) -> str:
-    """Who, where, and how: only what is known already, for it is drawn with each key."""
-    who = session.username or ("a token" if session.token else "nobody")
+    """Returns the text of the toolbar: user, server, database, format, and the last duration.
+
+    Uses only values in memory, because it is drawn after each key.
+    """
+    connection = session.connection
+    who = connection.username or ("a token" if connection.token else "not logged in")
     if session.store:
         who = "administrator"
-    elif session.username in names.administrators:
+    elif connection.username in names.administrators:
         who += " (admin)"
     parts = [who, session.where, session.database or "no database", session.format]
     if seconds is not None:
@@ -88,12 +96,12 @@ def toolbar(session: Session, names: Names, seconds: float | None) -> str:
 
 
 def prompt_text(session: Session, template: str) -> str:
-    """*template* filled in, and marked where statements run on a file without any server."""
+    """Returns *template* with its fields filled in; with a store file, its name in front."""
     store = os.path.basename(session.store)
     text = template.format(
-        user=session.username,
-        host=session.host,
-        port=session.port,
+        user=session.connection.username,
+        host=session.connection.host,
+        port=session.connection.port,
         database=session.database,
         store=store,
     )
@@ -103,7 +111,7 @@ def prompt_text(session: Session, template: str) -> str:
 def _keys() -> KeyBindings:
     keys = KeyBindings()
 
-    # Else Enter in the menu would run the line.
+    # Without this binding, Enter in the completion menu would run the line.
     @keys.add("enter", filter=completion_is_selected)
     def _(event: KeyPressEvent) -> None:
         event.current_buffer.complete_state = None

@@ -1,4 +1,4 @@
-"""Errors about a user, with the name that InfluxDB leaves out."""
+"""Adds the username to errors in which InfluxDB omits it."""
 
 from headgate_grammar import (
     DropUser,
@@ -17,13 +17,13 @@ from headgate_shell.commands.login import with_name
 
 
 def with_user_names(text: str, response: Response) -> Response:
-    """*response* to the statements *text*, with the user's name in `user not found`."""
+    """Returns *response* with the username appended to each `user not found`."""
     if not any("error" in result for result in response.results):
         return response
     try:
         statements = parse(text)
     except ParseError:
-        return response  # a statement that this shell does not know, and the server did
+        return response  # the server accepted a statement that this shell's grammar lacks
     results = list(response.results)
     for index, (statement, result) in enumerate(zip(statements, results, strict=False)):
         if "error" in result and (name := _user(statement)):
@@ -32,7 +32,7 @@ def with_user_names(text: str, response: Response) -> Response:
 
 
 def _user(statement: Statement) -> str:
-    """The user that *statement* is about, "" if it is about none."""
+    """Returns the user that *statement* names, or ""."""
     match statement:
         case DropUser(name) | SetPassword(name) | GrantAdmin(name) | RevokeAdmin(name):
             return name

@@ -1,12 +1,12 @@
-"""Text made safe for a terminal: control characters become visible."""
+"""Escapes control characters, so that data cannot send escape sequences to a terminal."""
 
 import io
 import re
 import sys
 from collections.abc import Callable
 
-# Controls (C0, DEL, C1), characters that change the direction of writing, line and paragraph
-# separators, and lone surrogates, which stand for bytes that are not UTF-8.
+# Controls (C0, DEL, C1), bidirectional formatting characters, line and paragraph separators, and
+# lone surrogates, which stand for bytes that are not UTF-8.
 _UNSAFE = "\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
 _IN_LINES = re.compile(f"[{_UNSAFE}]")
 _ANYWHERE = re.compile(f"[{_UNSAFE}\t\n]")
@@ -14,11 +14,11 @@ _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def escaped(character: str) -> str:
-    """*character* as an escape: `\\n`, `\\x1b`, `\\u202e`."""
+    """Returns *character* as an escape: `\\n`, `\\x1b`, `\\u202e`."""
     code = ord(character)
     if character in _SHORT:
         return _SHORT[character]
-    if 0xDC80 <= code <= 0xDCFF:  # of the error handler surrogateescape: a byte
+    if 0xDC80 <= code <= 0xDCFF:  # the error handler surrogateescape's form of a byte
         return f"\\x{code - 0xDC00:02x}"
     if code < 0x100:
         return f"\\x{code:02x}"
@@ -26,17 +26,17 @@ def escaped(character: str) -> str:
 
 
 def visible(text: str) -> str:
-    """*text* in one line: line ends and tabs become visible, too."""
+    """Returns *text* on one line, with control characters, line ends and tabs escaped."""
     return _replaced(_ANYWHERE, text, escaped)
 
 
 def visible_lines(text: str) -> str:
-    """*text* with its line ends and tabs as they are."""
+    """Returns *text* with control characters escaped, except line ends and tabs."""
     return _replaced(_IN_LINES, text, escaped)
 
 
 def visible_json(text: str) -> str:
-    """The JSON *text* with JSON's own escapes in strings: it keeps its meaning."""
+    """Returns the JSON *text* with control characters as JSON escapes, which keeps its meaning."""
     return _replaced(_IN_LINES, text, lambda character: f"\\u{ord(character):04x}")
 
 
@@ -47,18 +47,19 @@ def _replaced(unsafe: re.Pattern[str], text: str, escape: Callable[[str], str]) 
 
 
 class VisibleStream(io.TextIOWrapper):
-    """A stream to a terminal. All that is written as text goes through `visible_lines`.
+    """A text stream to a terminal that passes all text through `visible_lines`.
 
-    prompt_toolkit, which has to steer the terminal, writes to `buffer`.
+    prompt_toolkit, which has to send escape sequences, writes to `buffer`.
     """
 
     def write(self, text: str, /) -> int:
+        """Writes *text* with control characters escaped; returns the length of *text*."""
         super().write(visible_lines(text))
         return len(text)
 
 
 def guard_terminals() -> None:
-    """Makes standard output and standard error VisibleStreams, each where it is a terminal."""
+    """Replaces standard output and standard error by VisibleStreams if they are terminals."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if isinstance(stream, io.TextIOWrapper) and stream.isatty():

@@ -1,4 +1,4 @@
-"""An answer as JSON, the way influx prints it: what is empty is left out, Go's escapes."""
+"""Formats a response as JSON as influx does: without empty members, with Go's escapes."""
 
 import json
 import re
@@ -9,13 +9,13 @@ from headgate_shell.backends.base import Response
 from headgate_shell.output.numbers import Number
 
 _HTML = re.compile("[<>&\u2028\u2029]")
-# That there are more results is left out; that a series goes on is not.
+# influx prints the flag `partial` of a series, but not that of a result.
 _KEPT = ("series", "messages", "error")
 _SERIES = ("name", "tags", "columns", "values", "partial")
 
 
 def json_text(response: Response, *, pretty: bool) -> str:
-    """*response* with a line end behind it; four blanks a level if *pretty*."""
+    """Returns *response* as JSON with a line end; *pretty* indents by four spaces per level."""
     content: dict[str, Any] = {}
     if response.results:
         content["results"] = [_result(result) for result in response.results]
@@ -34,7 +34,7 @@ def _result(result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _text(value: object, line: str) -> str:
-    """*value*; *line* is the line end and indentation to begin a line with, "" for one line."""
+    """Formats *value*; *line* is the line end and indentation of each line, or "" for one line."""
     inner = line + "    " if line else ""
     match value:
         case Number():

@@ -1,4 +1,4 @@
-"""An answer for people: in a frame, a line a value, or as Markdown."""
+"""Formats a response for reading: framed tables, one line per value, or Markdown."""
 
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,17 +10,17 @@ from headgate_shell.output.tables import cell
 
 
 def table_text(response: Response) -> str:
-    """Each series in a frame, under its name."""
+    """Formats each series as a framed table below its name."""
     return "".join(map(_framed, _series(response)))
 
 
 def vertical_text(response: Response) -> str:
-    """A line for each value, and a line between two rows."""
+    """Formats each value on a line of its own, with a heading line before each row."""
     return "".join(map(_upright, _series(response)))
 
 
 def markdown_text(response: Response) -> str:
-    """Each series as a table of Markdown, under its name."""
+    """Formats each series as a Markdown table below its name."""
     return "".join(map(_markdown, _series(response)))
 
 
@@ -40,7 +40,7 @@ def _rows(series: Mapping[str, Any]) -> list[list[str]]:
 
 def _shown(value: object) -> str:
     text = cell(value)
-    # A text that one user wrote must not steer the terminal of another.
+    # Data that one user wrote must not send escape sequences to another user's terminal.
     if text.isprintable():
         return text
     return "".join(one if one.isprintable() else escaped(one) for one in text)
@@ -62,7 +62,7 @@ def _line(row: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _width(text: str) -> int:
-    """How many columns of a terminal *text* takes."""
+    """Returns the number of terminal columns that *text* occupies."""
     return sum(
         0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
         for c in text

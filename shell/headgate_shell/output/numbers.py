@@ -1,5 +1,5 @@
-"""Numbers as the server wrote them."""
+"""Numbers of JSON documents, kept as text."""
 
 
 class Number(str):
-    """A number with a fraction or an exponent, digit by digit: no float could give it back."""
+    """A number with a fraction or an exponent, as the server wrote it; a float could differ."""

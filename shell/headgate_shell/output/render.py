@@ -1,4 +1,4 @@
-"""An answer on the screen."""
+"""Formats a response for output."""
 
 import re
 from typing import Any
@@ -9,7 +9,7 @@ from headgate_shell.output.json_text import json_text
 from headgate_shell.output.tables import column_text, csv_text
 from headgate_shell.session import Session
 
-# influx prints it after any error while no database is set, and scripts read it.
+# influx prints this after each error while no database is set, and scripts search for it.
 _HINT = (
     "Warning: It is possible this error is due to not setting a database.\n"
     'Please set a database with the command "use <database>".\n'
@@ -20,10 +20,10 @@ _NO_DATABASE = re.compile("database (name|is) required")
 
 
 def shown(response: Response, session: Session, *, hint: bool = True) -> str:
-    """*response* in the session's format, then its first error as `ERR: ...`, then a hint.
+    """Returns *response* in the session's format, then its first error as `ERR: ...`, then a hint.
 
-    On a terminal, control characters in it are visible, and the hint fits the error. Elsewhere the
-    text is influx's to the byte. *hint* False leaves the hint out.
+    On a terminal, control characters are escaped, and the hint depends on the error. Otherwise the
+    text is influx's to the byte. *hint* False omits the hint.
     """
     formatted = _formatted(response, session)
     error = response.first_error
@@ -35,7 +35,7 @@ def shown(response: Response, session: Session, *, hint: bool = True) -> str:
 
 
 def _fitting(error: str, session: Session) -> str:
-    """The hint for a person, "" if there is none."""
+    """Returns the hint for an interactive user, or ""."""
     if _NO_LOGIN.match(error):
         return _LOGIN_HINT
     return _HINT if _NO_DATABASE.match(error) and not session.database else ""
@@ -51,7 +51,7 @@ def _formatted(response: Response, session: Session) -> str:
             text = json_text(response, pretty=session.pretty)
             return visible_json(text) if session.on_terminal else text
         case "table" | "vertical" | "markdown" as layout:
-            # Not for scripts, which start often.
+            # Imported on demand: scripts start often, and rarely use these formats.
             from headgate_shell.output.layouts import LAYOUTS
 
             return LAYOUTS[layout](response)
@@ -60,7 +60,7 @@ def _formatted(response: Response, session: Session) -> str:
 
 
 def _visible(response: Response) -> Response:
-    """*response* with visible control characters in all texts, before anything is aligned."""
+    """Returns *response* with control characters escaped in all texts, for aligned columns."""
     return Response([_visible_value(result) for result in response.results], response.error)
 
 
@@ -68,7 +68,7 @@ def _visible_value(value: Any) -> Any:
     match value:
         case str():
             safe = visible(value)
-            # A number stays one, of a class of its own: it has no such character.
+            # Unchanged values keep their class: a Number has no control characters.
             return value if safe == value else safe
         case list():
             return [_visible_value(member) for member in value]

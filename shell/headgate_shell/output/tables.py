@@ -1,4 +1,4 @@
-"""An answer as lines of cells: what the formats column and csv have in common, and they."""
+"""Formats a response as lines of cells: the formats column and csv."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -10,12 +10,12 @@ from headgate_shell.output.tabwriter import aligned
 
 Row = Sequence[str]
 
-# What Go's encoding/csv quotes; Python's csv has another opinion of blanks.
+# Fields that Go's encoding/csv quotes. Python's csv treats leading white space differently.
 _QUOTED = re.compile(rf'^[{SPACE}]|[,"\r\n]|^\\\.$')
 
 
 def column_text(response: Response) -> str:
-    """*response* in aligned columns, as influx prints it: one alignment for all results."""
+    """Returns *response* in aligned columns like influx: all results share one alignment."""
     messages: list[str] = []
     lines: list[Row] = []
     header = None
@@ -36,7 +36,7 @@ def column_text(response: Response) -> str:
 
 
 def csv_text(response: Response) -> str:
-    """*response* as CSV, name and tags as leading columns; a header is not repeated."""
+    """Returns *response* as CSV, name and tags as leading columns, without repeated headers."""
     lines: list[Row] = []
     header = None
     for result in response.results:
@@ -54,7 +54,7 @@ def csv_text(response: Response) -> str:
 
 
 def cell(value: object) -> str:
-    """A value as a cell: nothing for null, numbers as the server wrote them."""
+    """Returns a value as text: "" for null, numbers as the server wrote them."""
     match value:
         case None:
             return ""
@@ -92,6 +92,6 @@ def _column_header(series: Mapping[str, Any], *, first: bool) -> list[Row]:
     if tags := _tags(series):
         lines.append((f"tags: {', '.join(tags)}",))
     lines.append(series["columns"])
-    # influx counts bytes here, and characters where it aligns.
+    # influx counts bytes for the dashes, and characters for the alignment.
     lines.append(["-" * len(column.encode()) for column in series["columns"]])
     return lines

@@ -1,13 +1,14 @@
-"""Cells aligned the way Go's text/tabwriter aligns them, with a padding of one blank."""
+"""Aligns cells like Go's text/tabwriter with a padding of one space."""
 
 from collections.abc import Iterable, Sequence
 
 
 def aligned(rows: Iterable[Sequence[str]]) -> str:
-    """The lines of *rows*, each with a line end.
+    """Returns the lines of *rows*, each with a line end.
 
-    A column is as wide as its widest cell in consecutive lines that have it, and a blank; the last
-    cell of a line belongs to no column. A tab or line end in a cell begins another cell or line.
+    A column spans consecutive lines that have it; its width is that of its widest cell plus one
+    space. The last cell of a line belongs to no column. A tab or line end inside a cell starts a
+    new cell or line.
     """
     text = "".join("\t".join(row) + "\n" for row in rows)
     lines = [line.split("\t") for line in text.split("\n")[:-1]]
@@ -17,7 +18,7 @@ def aligned(rows: Iterable[Sequence[str]]) -> str:
 
 
 def _measure(lines: list[list[str]], widths: list[list[int]]) -> None:
-    """Finds the widths: of each column in the lines that follow each other and have it."""
+    """Appends to *widths* the width of each column, over the consecutive lines that have it."""
     waiting = [(0, 0, len(lines))]
     while waiting:
         column, number, end = waiting.pop()
