@@ -76,9 +76,9 @@ def _run() -> int:
 
             return shell(arguments, _open_engine)
         case "store":
-            from headgate.store import store_main
+            from headgate.store import main as store
 
-            return store_main(arguments)
+            return store(arguments)
         case "admin":
             from headgate.admin import main as admin
 
@@ -92,9 +92,9 @@ def _run() -> int:
 
             return sync(arguments)
         case "audit":
-            from headgate.store import audit_main
+            from headgate.audit import main as audit
 
-            return audit_main(arguments)
+            return audit(arguments)
         case "-h" | "-help" | "--help" | "help":
             print(_USAGE, end="")
             return 0

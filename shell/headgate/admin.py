@@ -6,21 +6,16 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import closing
-from typing import NoReturn
 
 from headgate.configured_engine import engine_on, settings_of
+from headgate.flags import CommandParser, double_dashes
 from headgate_engine import EVERYBODY, SqliteStore, StatementError, StoreError
 from headgate_grammar import GrantAdmin, SetPassword, Statement
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}\n")
-
-
 def main(arguments: Sequence[str]) -> int:
     """Runs `headgate admin reset-password NAME` or `grant-admin NAME`; returns the exit status."""
-    parser = _Parser(
+    parser = CommandParser(
         prog="headgate admin",
         description="Recover access. Requires write permission on the store file.",
     )
@@ -37,9 +32,7 @@ def main(arguments: Sequence[str]) -> int:
             metavar="PATH",
             help="the server's configuration file: its store and its password rules",
         )
-    flags = parser.parse_args(
-        [f"-{word}" if len(word) > 2 and word[0] == "-" != word[1] else word for word in arguments]
-    )
+    flags = parser.parse_args(double_dashes(arguments))
     try:
         return _administer(flags)
     except (StoreError, StatementError, ValueError) as error:

@@ -4,8 +4,8 @@ import argparse
 import asyncio
 import os
 from collections.abc import Sequence
-from typing import NoReturn
 
+from headgate.flags import CommandParser, double_dashes
 from headgate_engine import StoreError
 from headgate_server.config.legacy_flags import Contradiction, add_flags, as_table
 from headgate_server.config.loader import ConfigurationError
@@ -23,13 +23,8 @@ see it for a moment: prefer shared-secret-file in the configuration file, or the
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}\n")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = CommandParser(
         prog="headgate serve",
         description="Serve InfluxDB 1.x's HTTP API over a store of users, grants and databases.",
         epilog=_EPILOG,
@@ -65,9 +60,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str]) -> int:
     """Serves; the exit status is 0 after SIGTERM, 1 if it cannot start, 2 for wrong flags."""
     # As everywhere in Headgate, one dash will do.
-    doubled = [
-        f"-{word}" if len(word) > 2 and word[0] == "-" != word[1] else word for word in arguments
-    ]
+    doubled = double_dashes(arguments)
     show_arguments(doubled)
     parser = _parser()
     flags = vars(parser.parse_args(doubled))

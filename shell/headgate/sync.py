@@ -1,13 +1,13 @@
 """`headgate sync`: takes the databases that are upstream into the catalogue."""
 
-import argparse
 import asyncio
 import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
+from headgate.flags import CommandParser, double_dashes
 from headgate_engine import Engine, SqliteStore, StoreError, Unavailable
 from headgate_server.config.loader import ConfigurationError
 from headgate_server.config.settings import Settings
@@ -19,18 +19,12 @@ from headgate_server.telemetry.tracing import Untraced
 from headgate_server.upstream.errors import Answered, UpstreamError
 from headgate_server.validation.configuration import configure
 
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}\n")
-
-
 T = TypeVar("T")
 
 
 def main(arguments: Sequence[str]) -> int:
     """The exit status: 1 if a store upstream could not be asked, or there is none."""
-    parser = _Parser(
+    parser = CommandParser(
         prog="headgate sync",
         description="Take the databases that are upstream into Headgate's catalogue.",
     )
@@ -39,9 +33,7 @@ def main(arguments: Sequence[str]) -> int:
     add("--store", metavar="PATH", dest="store.path", help="its store file")
     add("--upstream", metavar="URL", dest="gateway.upstream", help="the store behind it")
     add("--protocol", metavar="NAME", dest="gateway.protocol", help="that it speaks, influxdb1")
-    doubled = [
-        f"-{word}" if len(word) > 2 and word[0] == "-" != word[1] else word for word in arguments
-    ]
+    doubled = double_dashes(arguments)
     flags = vars(parser.parse_args(doubled))
     logs.set_up("text", access=False)
     try:

@@ -8,8 +8,9 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from typing import Any, NoReturn
+from typing import Any
 
+from headgate.flags import CommandParser, double_dashes
 from headgate_engine import (
     Engine,
     Identity,
@@ -42,14 +43,9 @@ _SECOND = 1_000_000_000
 _LONGEST_SECONDS = 365 * 86_400
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}\n")
-
-
 def main(arguments: Sequence[str]) -> int:
     """`headgate token mint` and `check`; 0 if that could be done, or the token is good."""
-    parser = _Parser(prog="headgate token", description="Make a token, or look into one.")
+    parser = CommandParser(prog="headgate token", description="Make a token, or look into one.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     making = commands.add_parser("mint", help="a token signed with the configured shared secret")
     making.add_argument("--username", required=True, metavar="NAME", help="the user it is for")
@@ -73,9 +69,7 @@ def main(arguments: Sequence[str]) -> int:
         command.add_argument("--config", metavar="PATH", help="the server's configuration file")
     checking.add_argument("--store", metavar="PATH", help="its store file")
     show_command("token")  # a token may be among the arguments
-    flags = parser.parse_args(
-        [f"-{word}" if len(word) > 2 and word[0] == "-" != word[1] else word for word in arguments]
-    )
+    flags = parser.parse_args(double_dashes(arguments))
     logs.set_up("text", access=False)
     try:
         over = {"store.path": flags.store}

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from harness import ROOT, Server, poll_until
-from headgate.store import _line as audit_line
+from headgate.audit import _line as audit_line
 from headgate_engine import EVERYBODY, AuditRecord, Engine, Passwords, SqliteStore
 
 # Of InfluxDB 1.6.7.

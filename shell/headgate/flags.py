@@ -1,0 +1,23 @@
+"""The command line of a subcommand: one or two dashes, and errors of one line."""
+
+import argparse
+from collections.abc import Sequence
+from typing import NoReturn
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser that exits with status 2 and one line on standard error if a flag is invalid."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exits with status 2 after it wrote *message*."""
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def double_dashes(arguments: Sequence[str]) -> list[str]:
+    """Returns *arguments* with two dashes before each long flag.
+
+    Every command of Headgate accepts one dash, as the programs of InfluxDB do.
+    """
+    return [
+        f"-{word}" if len(word) > 2 and word[0] == "-" != word[1] else word for word in arguments
+    ]
