@@ -1,4 +1,4 @@
-"""`headgate sync`: takes the databases that are upstream into the catalogue."""
+"""`headgate sync`: imports the databases of upstream stores into the catalog."""
 
 import asyncio
 import os
@@ -23,16 +23,16 @@ T = TypeVar("T")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The exit status: 1 if a store upstream could not be asked, or there is none."""
+    """Runs `headgate sync`. Returns 1 if an upstream store fails or there is none, else 0."""
     parser = CommandParser(
         prog="headgate sync",
-        description="Take the databases that are upstream into Headgate's catalogue.",
+        description="Import the databases of the upstream stores into Headgate's catalog.",
     )
     add = parser.add_argument
     add("--config", metavar="PATH", help="the server's configuration file")
-    add("--store", metavar="PATH", dest="store.path", help="its store file")
-    add("--upstream", metavar="URL", dest="gateway.upstream", help="the store behind it")
-    add("--protocol", metavar="NAME", dest="gateway.protocol", help="that it speaks, influxdb1")
+    add("--store", metavar="PATH", dest="store.path", help="the server's store file")
+    add("--upstream", metavar="URL", dest="gateway.upstream", help="the upstream store")
+    add("--protocol", metavar="NAME", dest="gateway.protocol", help="its protocol, influxdb1")
     doubled = double_dashes(arguments)
     flags = vars(parser.parse_args(doubled))
     logs.set_up("text", access=False)
@@ -50,7 +50,7 @@ async def _sync(settings: Settings) -> int:
         try:
             known = [one for one in gateway.all if one.store is not None]
             if not known:
-                logs.complain("no upstream store whose databases could be asked for")
+                logs.complain("no upstream store that lists its databases is configured")
                 return 1
             return max([await _one(mounted) for mounted in known])
         finally:
@@ -63,15 +63,15 @@ async def _one(mounted: Mounted) -> int:
     try:
         synced = await mounted.store.catalogue.sync()
     except UpstreamError:
-        return 1  # the log has it, with the address and the reason
+        return 1  # logged by Upstream, with the address and the reason
     except Answered as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 1
     for database in synced.adopted:
-        print(f"{name}: took in {database}")
+        print(f"{name}: imported {database}")
     for database in synced.missing:
-        print(f"{name}: {database} is not there")
-    print(f"{name}: {len(synced.adopted)} taken in, {len(synced.missing)} are not there")
+        print(f"{name}: {database} is missing upstream")
+    print(f"{name}: {len(synced.adopted)} imported, {len(synced.missing)} missing upstream")
     return 0
 
 

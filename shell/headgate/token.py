@@ -1,4 +1,4 @@
-"""`headgate token`: makes tokens, and says what becomes of one and why. Needs no server."""
+"""`headgate token`: creates tokens, and validates one step by step. Needs no running server."""
 
 import argparse
 import asyncio
@@ -44,13 +44,16 @@ _LONGEST_SECONDS = 365 * 86_400
 
 
 def main(arguments: Sequence[str]) -> int:
-    """`headgate token mint` and `check`; 0 if that could be done, or the token is good."""
-    parser = CommandParser(prog="headgate token", description="Make a token, or look into one.")
+    """Runs `headgate token mint` or `check`.
+
+    Returns 0 if a token was created, or the checked token is valid, else 1.
+    """
+    parser = CommandParser(prog="headgate token", description="Create a token, or check one.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    making = commands.add_parser("mint", help="a token signed with the configured shared secret")
-    making.add_argument("--username", required=True, metavar="NAME", help="the user it is for")
+    making = commands.add_parser("mint", help="create a token signed with the shared secret")
+    making.add_argument("--username", required=True, metavar="NAME", help="the token's user")
     making.add_argument(
-        "--exp", default="1h", metavar="DURATION", help="how long it is good, at most 365d; 1h"
+        "--exp", default="1h", metavar="DURATION", help="the token's lifetime, at most 365d; 1h"
     )
     making.add_argument(
         "--algorithm", default="HS256", choices=("HS256", "HS384", "HS512"), help="HS256"
@@ -58,16 +61,16 @@ def main(arguments: Sequence[str]) -> int:
     making.add_argument(
         "--force",
         action="store_true",
-        help="also for a user that is not in the store, and for longer than 365d",
+        help="also for a user that is not in the store, or for longer than 365d",
     )
     making.add_argument(
         "--store", metavar="PATH", help="the server's store file, in which the user must exist"
     )
-    checking = commands.add_parser("check", help="what the server would say of a token, and why")
-    checking.add_argument("token", metavar="TOKEN", help="- reads it from standard input")
+    checking = commands.add_parser("check", help="validate a token as the server does, and explain")
+    checking.add_argument("token", metavar="TOKEN", help="the token; - reads standard input")
     for command in (making, checking):
         command.add_argument("--config", metavar="PATH", help="the server's configuration file")
-    checking.add_argument("--store", metavar="PATH", help="its store file")
+    checking.add_argument("--store", metavar="PATH", help="the server's store file")
     show_command("token")  # a token may be among the arguments
     flags = parser.parse_args(double_dashes(arguments))
     logs.set_up("text", access=False)
@@ -100,28 +103,31 @@ def _mint(flags: argparse.Namespace, settings: Settings) -> int:
     objections = [_too_long(flags.exp, seconds), _unknown_user(flags, settings)]
     for objection in filter(None, objections):
         if not flags.force:
-            return _failed(f"{objection}; --force makes the token all the same")
+            return _failed(f"{objection}; --force creates the token regardless")
         _note(objection)
     print(mint(flags.username, settings.shared_secret, time.time() + seconds, flags.algorithm))
     return 0
 
 
 def _too_long(exp: str, seconds: float) -> str:
-    """Why the token would be good for too long, "" if it would not."""
+    """Returns an objection if the token's lifetime is more than 365 days, else ""."""
     if seconds <= _LONGEST_SECONDS:
         return ""
     return f"--exp {exp} is more than 365d, and only a new secret revokes a token"
 
 
 def _unknown_user(flags: argparse.Namespace, settings: Settings) -> str:
-    """Why the token would let no user in, "" if it would, or if there is no store to look into."""
+    """Returns an objection if the token's user does not exist, else "".
+
+    Without --store, a store that cannot be opened is only reported on standard error.
+    """
     try:
         with closing(SqliteStore(settings.store_path, create=False)) as store:
             known = store.user(flags.username) is not None
     except (StoreError, Unavailable) as error:
         if flags.store is not None:
             return f"the user {flags.username!r} cannot be checked: {error}"
-        # A token may be made where the server's store is not.
+        # A token may be created on a machine without the server's store.
         _note(f"the user {flags.username!r} was not checked, see --store: {error}")
         return ""
     return "" if known else f"there is no user {flags.username!r} in store {settings.store_path}"
@@ -137,11 +143,11 @@ def _check(flags: argparse.Namespace, settings: Settings) -> int:
             return _failed("neither shared-secret nor [auth.jwt] is configured")
         return _check_shared(text, settings)
     if settings.jwt.header_name.lower() == "authorization":
-        # Both kinds come in the same header: which it is, its own header says.
+        # Both kinds are sent in the same header; the token's own header distinguishes them.
         if settings.shared_secrets and by_shared_secret(text):
             return _check_shared(text, settings)
         return asyncio.run(_check_issued(text, settings))
-    # Each has a place of its own: it is good if it is good in one of them.
+    # Each kind has its own header or parameter: the token is valid if it is valid in one of them.
     worst = 1
     if settings.shared_secrets:
         _say("in", "Authorization")
@@ -229,7 +235,7 @@ def _check_claims(issuer: Issuer, token: Parsed) -> list[bool]:
             _say(name, f"failed: {error}")
             good.append(False)
             if name == "types":
-                break  # the others take them for granted
+                break  # the other checks depend on the types
         else:
             _say(name, "ok")
             good.append(True)
@@ -259,7 +265,7 @@ def _come_in(
             dry=True,
         )
     except SignUpDisabled:
-        _say("user", f"failed: {identity.name!r} is nobody here, and auto-sign-up is off")
+        _say("user", f"failed: there is no user {identity.name!r}, and auto-sign-up is off")
         return 1
     except (IdentityTaken, IdentityDropped) as error:
         _say("user", f"failed: {error.reason}")
@@ -278,10 +284,10 @@ def _with_store(settings: Settings, work: Any) -> int:
     try:
         store = SqliteStore(settings.store_path, create=False)
     except StoreError as error:
-        return _failed(f"{error}: users and grants were not looked at")
+        return _failed(f"{error}: users and grants were not checked")
     with closing(store):
         if store.empty():
-            _say("user", "failed: there are no users yet, and so no logins")
+            _say("user", "failed: there are no users yet")
             return 1
         status: int = work(Engine(store, keep_last_admin=settings.keep_last_admin))
         return status

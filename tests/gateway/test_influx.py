@@ -192,9 +192,9 @@ def test_sync_takes_in_everything_and_says_what_is_gone(
     done = subprocess.run([*command, "--upstream", where], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
-        "influxdb1: took in old",
-        "influxdb1: b is not there",
-        "influxdb1: 1 taken in, 1 are not there",
+        "influxdb1: imported old",
+        "influxdb1: b is missing upstream",
+        "influxdb1: 1 imported, 1 missing upstream",
     ]
     assert server.query("GRANT READ ON old TO bob").error == ""
     gone = subprocess.run(

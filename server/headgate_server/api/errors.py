@@ -1,4 +1,4 @@
-"""Why a request is refused, and with which status: one table."""
+"""The table of errors and the HTTP statuses that answer them."""
 
 from dataclasses import dataclass, field
 
@@ -40,7 +40,7 @@ from headgate_server.upstream.errors import (
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """How a class of errors is answered: status, what InfluxDB says first, headers."""
+    """The answer to a class of errors: status, prefix of InfluxDB's text, headers."""
 
     status: int
     prefix: str = ""
@@ -78,20 +78,20 @@ REFUSALS: dict[type[Exception], Refusal] = {
 
 
 def client_text(error: Exception, row: Refusal) -> str:
-    """What the client is told of *error*, which is refused as *row* says."""
+    """Returns the text for the client, if *error* is answered with *row*."""
     if isinstance(error, TooManyFailures) and row.status == 401:
-        return str(AuthenticationFailed())  # clients know no other text with this status
+        return str(AuthenticationFailed())  # clients expect this text with this status
     return row.prefix + str(error)
 
 
 def refusal(
     error: Exception, *, writing: bool = False, throttle_status: int = 429
 ) -> Refusal | None:
-    """The row for *error*: its class's, or that of the nearest class it derives from.
+    """Returns the row of the class of *error*, or of its nearest base class.
 
-    None for one that was not foreseen: a fault of ours. Telegraf drops what is refused with a 4xx,
-    so a client that is *writing* and has only to wait gets 503. Where *throttle_status* is 401, a
-    login that is not looked at has the answer of a wrong one.
+    Returns None for an unforeseen error, which is a fault of Headgate. Telegraf drops a batch on
+    any 4xx, so a throttled write (*writing*) is answered 503. If *throttle_status* is 401, a
+    throttled login is answered like a failed one.
     """
     if isinstance(error, TooManyFailures | Busy):
         status = throttle_status if isinstance(error, TooManyFailures) else 429

@@ -1,7 +1,7 @@
-"""Forward authentication: another proxy holds a request, and asks whether it may go on.
+"""Forward authentication: authorizes a request that another proxy holds.
 
-The answer is 200 with who it is in headers, or 401 or 403, and nothing else: nginx takes any other
-for a fault, Envoy takes only 200 for yes.
+The answer is 200 with the identity in headers, or 401 or 403: nginx treats other statuses as a
+fault, Envoy accepts only 200. If Headgate cannot decide now, the answer is 503.
 """
 
 import json
@@ -49,13 +49,13 @@ from headgate_server.upstream.query_string import encoded
 _FORM = "application/x-www-form-urlencoded"
 _ERROR_BODY = "X-Auth-Error-Body"
 _LONGEST_ERROR = 1024
-# Of InfluxDB's parameters those that are more than one's own way of looking at the answer.
+# InfluxDB's parameters that change more than the form of the answer: repeated, they are ambiguous.
 _ONCE = frozenset({"q", "db", "rp", "epoch", "precision", "bucket", "consistency", "params"})
 
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """Who it is, on what, and the parameters as they were understood."""
+    """An authorized request: the user's name, the databases, the tenant, the rewritten query."""
 
     name: str
     databases: tuple[str, ...] = ()
@@ -64,7 +64,10 @@ class Allowed:
 
 
 async def forward_auth(call: Call, service: Service) -> Reply:
-    """Answers for the request that *call* is about. Always an answer, never an error."""
+    """Returns the answer to the forward authentication subrequest *call*.
+
+    Errors of authentication and authorization become answers; an unforeseen error is raised.
+    """
     if not trusts(service.gateway.askers, call.connection):
         return _denied(403, "not a trusted proxy: see trusted-proxies in [gateway]", "")
     realm = service.settings.realm
@@ -88,7 +91,7 @@ async def forward_auth(call: Call, service: Service) -> Reply:
             service.recorder.refused(error.name, origin, "-- /auth", f"requires {error.need}")
         status = row.status if row.status == 401 else 403
         if row.status >= 429:
-            status = 503  # nobody knows: the proxy may try again
+            status = 503  # not decided: the proxy may retry
         return _denied(status, row.prefix + str(error), realm, row.headers)
     call.note.user, call.note.database = allowed.name, "|".join(map(readable, allowed.databases))
     headers = {
@@ -97,13 +100,13 @@ async def forward_auth(call: Call, service: Service) -> Reply:
         TENANT: allowed.tenant,
         QUERY: allowed.query,
     }
-    # Those that are empty, too: the proxy puts them in the place of what the client has sent.
+    # Empty headers are sent, too: the proxy replaces the client's headers with them.
     return Reply(raw_headers=fields(headers))
 
 
 def _denied(status: int, text: str, realm: str, headers: Mapping[str, str] | None = None) -> Reply:
     said = {"Content-Type": "application/json", **(headers or {})}
-    # nginx passes headers on, and no body.
+    # nginx passes headers to the client, but no body.
     said[_ERROR_BODY] = json.dumps({"error": text[:_LONGEST_ERROR]})
     if status == 401:
         said["WWW-Authenticate"] = f'Basic realm="{realm}"'
@@ -113,7 +116,7 @@ def _denied(status: int, text: str, realm: str, headers: Mapping[str, str] | Non
 
 
 def _mounted(service: Service, asked: Original) -> Mounted:
-    """Raises Unclear."""
+    """Returns the upstream that *asked* names. Raises Unclear."""
     by_name = service.gateway.named(asked.upstream)
     if by_name is None:
         raise Unclear(
@@ -151,7 +154,7 @@ async def _judge(call: Call, service: Service, mounted: Mounted, asked: Original
         raise Unclear("a path that only Headgate itself can rewrite: name the database otherwise")
     labelled = mounted.settings.protocol == "victoriametrics"
     if labelled and not asked.rewrites and not principal.unrestricted:
-        # The label that confines the request to its database would be missing.
+        # Without Headgate's rewritten query the request lacks the label that confines it.
         raise Unclear(f"{asked.kind} cannot confine a request: ask Headgate as the proxy itself")
     if keeps_label(judged, mounted) and judged.route.format != "csv":
         raise Unclear(
@@ -165,10 +168,10 @@ async def _judge(call: Call, service: Service, mounted: Mounted, asked: Original
 
 
 def _check_site(call: Call, *, changes: bool) -> None:
-    """Raises CrossSite for a WebSocket, or a request that *changes* anything, that a browser sent
-    for a page of another site.
+    """Raises CrossSite if a page of another site opens a WebSocket or sends a request that
+    *changes* anything.
     """
-    # Proxies remove `Upgrade` before they ask. A page cannot set this header itself (RFC 6455).
+    # Proxies remove `Upgrade` from the subrequest. A page cannot set this header (RFC 6455).
     if call.cross_site and "sec-websocket-key" in call.headers:
         raise CrossSite("a WebSocket")
     if call.cross_site and changes:
@@ -176,11 +179,11 @@ def _check_site(call: Call, *, changes: bool) -> None:
 
 
 async def _proved(call: Call, service: Service, mounted: Mounted, asked: Original) -> Principal:
-    """The user of the request that is asked about. Raises what a login raises.
+    """Authenticates the original request *asked*. Raises what a login raises.
 
-    A proxy on the way may let a client name its own address, so the failures of a user count for
-    the connection, too: as many are free there as of one address. Logins from an address where the
-    user logged in before neither count there nor wait.
+    A proxy may pass on an address that the client chose. So a user's failures are also counted for
+    the connection, where as many are free as for one address. Logins from an address where the user
+    has logged in before are neither counted nor delayed there.
     """
     shown = Shown(pairs(asked.query), call.headers.getlist)
     prove = partial(service.prove, shown, asked.address, mounted, call.connection)
@@ -208,7 +211,7 @@ async def _proved(call: Call, service: Service, mounted: Mounted, asked: Origina
 
 
 def _name(shown: Shown) -> str:
-    """The user whose password is *shown*, or ""."""
+    """Returns the user name if *shown* contains a name and a password, else ""."""
     try:
         found = credentials(shown)
     except Unauthenticated:
@@ -219,7 +222,7 @@ def _name(shown: Shown) -> str:
 async def _ours(
     call: Call, service: Service, mounted: Mounted, asked: Original, pattern: str
 ) -> Allowed:
-    """A request for a path that Headgate as the proxy would answer itself.
+    """Authorizes a request for a path that Headgate, as the proxy, would answer itself.
 
     Raises NoRoute, Unclear and what `_influx` and a login raise.
     """
@@ -235,11 +238,11 @@ async def _ours(
         return Allowed(principal.name)
     principal = await _proved(call, service, mounted, asked)
     if endpoint.right is Right.OURS:
-        raise Unclear("the path is Headgate's own: let it go to Headgate itself")
+        raise Unclear("the path is Headgate's own: route it to Headgate itself")
     if endpoint.right in (Right.REFUSED, Right.FIGURES):
         raise Unclear("the path is not served")
     if mounted.store is None or mounted.table is not None:
-        raise Unclear("Headgate answers this itself: let it go to Headgate itself")
+        raise Unclear("Headgate answers this itself: route it to Headgate itself")
     return await _influx(call, service, mounted, principal, asked, endpoint)
 
 
@@ -251,7 +254,7 @@ async def _influx(
     asked: Original,
     endpoint: Endpoint,
 ) -> Allowed:
-    """InfluxDB's own paths.
+    """Authorizes a request for one of InfluxDB's own paths.
 
     Raises Denied, BadRequest, NoRoute, AccessDenied, AuthenticationFailed, CrossSite, ParseError,
     UnparseError, TooLarge, Overloaded.
@@ -298,9 +301,13 @@ async def _with_body(
     asked: Original,
     fields: dict[str, str],
 ) -> dict[str, str]:
-    """The parameters of a query, those of its body included; what cannot be seen is refused."""
+    """Returns *fields*, the URL's parameters, merged with those of a form body.
+
+    Raises Denied if the body is not such a form or not part of the subrequest, unless *principal*
+    is unrestricted; BadRequest, TooLarge, Overloaded.
+    """
     if asked.method == "GET":
-        return fields  # InfluxDB looks at no body of it
+        return fields  # InfluxDB ignores the body of a GET
     kind = call.headers.get("content-type", "").partition(";")[0].strip().lower()
     if asked.body and kind == _FORM:
         parts = [part async for part in body(call, service.settings.max_query_size)]
@@ -321,7 +328,9 @@ def _query(
     fields: dict[str, str],
     parameters: tuple[str, ...],
 ) -> Allowed:
-    """Parses, authorizes and prints a query. A long one takes up to a second: for a thread.
+    """Parses, authorizes and prints a query.
+
+    Blocking: a long query takes up to a second, so it runs in a thread.
 
     Raises BadRequest, ParseError, AccessDenied, AuthenticationFailed, CrossSite, UnparseError.
     """
@@ -329,14 +338,14 @@ def _query(
     if not text:
         raise BadRequest('missing required parameter "q"')
     engine = service.engine
-    # The query may have waited for a thread: what counts is the user as it is now.
+    # The query may have waited for a thread: the user's current privileges decide.
     now = engine.renew(principal)
     authorize = engine.authorizer(now, database)
 
     def check(statement: Statement) -> None:
         authorize(statement)
         _check_site(call, changes=not reads(statement))
-        # The store would answer for its own users, or show everybody everything.
+        # The store would answer for its own users, or show all queries to each user.
         partly = isinstance(statement, ShowQueries | ShowContinuousQueries)
         if store.is_ours(statement) or (partly and not now.unrestricted):
             raise NotAuthorized(now.name, str(statement), "Headgate itself to be asked")

@@ -1,5 +1,7 @@
-"""The description of `/api/*` in OpenAPI 3.1: Headgate's own endpoints, and Prometheus' paths of
-InfluxDB 1.x. InfluxDB's others have manuals.
+"""The OpenAPI 3.1 description of `/api/*`.
+
+It contains Headgate's own endpoints and InfluxDB 1.x's paths for Prometheus. InfluxDB's manuals
+describe its other paths.
 """
 
 from typing import Any
@@ -12,7 +14,7 @@ from headgate_server.http.response import Reply, typed
 
 
 async def openapi(call: Call, service: Service, format: Format, mounted: Mounted | None) -> Reply:
-    """The description. It needs no login: it tells nothing of this server."""
+    """Returns the description. It requires no login: it reveals nothing about this server."""
     return Reply(Json(pretty=True).document(DESCRIPTION), raw_headers=typed(Json.media_type))
 
 
@@ -29,11 +31,11 @@ def _answer(description: str, schema: str, **headers: str) -> dict[str, Any]:
 
 _REFUSALS = {
     "401": _answer(
-        "No credentials, or wrong ones", "Error", WWW_Authenticate="the realm to log in to"
+        "Missing or invalid credentials", "Error", WWW_Authenticate="the realm to log in to"
     ),
-    "403": _answer("A token that gives no role or no user here", "Error"),
+    "403": _answer("A token that maps to no role or no user", "Error"),
     "429": _answer("Too many failed logins", "Error", Retry_After="seconds to wait"),
-    "503": _answer("Too busy, or the store is away", "Error", Retry_After="seconds to wait"),
+    "503": _answer("Too busy, or the store is unavailable", "Error", Retry_After="seconds to wait"),
 }
 
 _LOGINS: list[dict[str, list[str]]] = [{"basic": []}, {"bearer": []}, {"user": [], "password": []}]
@@ -48,15 +50,15 @@ _PARAMETERS = [
     for name, text in (
         ("db", "the database"),
         ("rp", "the retention policy"),
-        ("precision", "passed on, as InfluxDB reads it"),
-        ("consistency", "passed on, as InfluxDB reads it"),
+        ("precision", "forwarded to InfluxDB"),
+        ("consistency", "forwarded to InfluxDB"),
     )
 ]
 
 
 def _remote(id: str, summary: str, right: str, answers: dict[str, Any]) -> dict[str, Any]:
-    """A path of Prometheus' whose body is passed on as it is."""
-    # Prometheus says application/x-protobuf; any other type is taken, too.
+    """Returns the description of a path for Prometheus whose body is forwarded unchanged."""
+    # Prometheus sends application/x-protobuf; other types are accepted, too.
     body = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
     return {
         "post": {
@@ -65,18 +67,18 @@ def _remote(id: str, summary: str, right: str, answers: dict[str, Any]) -> dict[
             "security": _LOGINS,
             "parameters": _PARAMETERS,
             "requestBody": {
-                "description": "protobuf, packed by snappy",
+                "description": "protobuf, compressed by snappy",
                 "required": True,
                 "content": body,
             },
             "responses": {
                 **answers,
-                "400": _answer("No database, or a body that the store cannot read", "Error"),
+                "400": _answer("No database, or a body that the store cannot decode", "Error"),
                 **_REFUSALS,
                 "403": _answer(f"No {right} on the database", "Error"),
                 "404": _answer("No such database, to a user that may know it", "Error"),
-                "501": _answer("No upstream store takes this", "Error"),
-                "502": _answer("The upstream store gave no answer", "Error"),
+                "501": _answer("No upstream store supports this", "Error"),
+                "502": _answer("The upstream store returned no valid answer", "Error"),
             },
         }
     }
@@ -93,10 +95,10 @@ DESCRIPTION: dict[str, Any] = {
         "/api/whoami": {
             "get": {
                 "operationId": "whoami",
-                "summary": "Whom the credentials prove, and what he may do",
+                "summary": "The authenticated user and their privileges",
                 "security": _LOGINS,
                 "responses": {
-                    "200": _answer("Who asks", "Identity"),
+                    "200": _answer("The authenticated user", "Identity"),
                     **_REFUSALS,
                 },
             }
@@ -125,7 +127,7 @@ DESCRIPTION: dict[str, Any] = {
             "Identity": {
                 "type": "object",
                 "properties": {
-                    "name": {"type": "string", "description": "empty if nobody need log in"},
+                    "name": {"type": "string", "description": "empty if authentication is off"},
                     "admin": {"type": "boolean"},
                     "method": {"enum": ["password", "shared-secret", "jwt", "none"]},
                     "grants": {
@@ -133,7 +135,7 @@ DESCRIPTION: dict[str, Any] = {
                         "description": "privileges by database",
                         "additionalProperties": {"enum": ["READ", "WRITE", "ALL PRIVILEGES"]},
                     },
-                    "email": {"type": "string", "description": "this and below: with a token"},
+                    "email": {"type": "string", "description": "this and below: of a token only"},
                     "full_name": {"type": "string"},
                     "external_id": {"type": "string", "description": "the token's sub"},
                     "issuer": {"type": "string"},

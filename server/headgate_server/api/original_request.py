@@ -1,7 +1,8 @@
-"""What another proxy asks about: the request that it holds, as far as it says what that is.
+"""Forward authentication: reads the original request, which another proxy holds.
 
-nginx's auth_request, Traefik's ForwardAuth, Caddy's forward_auth and Envoy's ext_authz each say it
-in their own way; whatever a client may have put in the others' place is not looked at.
+nginx's auth_request, Traefik's ForwardAuth, Caddy's forward_auth and Envoy's ext_authz each
+describe it differently. If the path names the proxy, only the headers of that proxy are read: a
+client may have set the others.
 """
 
 import ipaddress
@@ -15,7 +16,7 @@ from headgate_server.http.request import Call
 PREFIX = b"/auth"
 _METHOD = re.compile(r"[A-Z]{1,20}")
 _FORWARDED = ("x-forwarded-uri", "x-forwarded-method")
-# By the name in the path: where the original URI stands, and where its method.
+# By the proxy's name in the path: pairs of the headers with the original URI and with its method.
 _SOURCES: Mapping[str, Sequence[tuple[str, str]]] = {
     "nginx": [("x-original-uri", "x-original-method"), ("x-original-url", "x-original-method")],
     "traefik": [_FORWARDED],
@@ -29,16 +30,19 @@ _SOURCES: Mapping[str, Sequence[tuple[str, str]]] = {
 
 
 class Unclear(Exception):
-    """It cannot be told which request is meant."""
+    """The original request is ambiguous, or only Headgate itself can serve it; answered 403."""
 
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """The request that is asked about: path and query as they were sent; *upstream* is the name in
-    our path, *host* the header `Host` of the client, *body* whether its body came along.
+    """The original request, with its path and query as they were sent.
+
+    *upstream* is the upstream's name in the path of the subrequest, and *address* the client's
+    address. *host* is the header `Host` of the client. *body* is True if the subrequest carries the
+    complete body.
     """
 
-    kind: str  # of proxy
+    kind: str  # of the proxy: nginx, traefik, caddy, envoy, or "" if the path does not name it
     upstream: str
     method: str
     path: bytes
@@ -49,14 +53,16 @@ class Original:
 
     @property
     def rewrites(self) -> bool:
-        """Whether such a proxy can put other parameters in the place of the client's."""
+        """Whether this kind of proxy can replace the client's query parameters."""
         return self.kind in ("nginx", "caddy")
 
 
 def original(call: Call) -> Original:
-    """What *call* asks about. Its own parameters are a client's, and mean nothing.
+    """Returns the original request that *call* describes.
 
-    Raises Unclear where nothing says so, or different things do.
+    Envoy appends the original path and query to its own path. The other proxies send headers, and
+    the query of *call*, which a client may have chosen, is ignored. Raises Unclear if the
+    description is missing or contradicts itself.
     """
     kind, _, rest = call.raw_path.removeprefix(PREFIX).lstrip(b"/").decode("latin-1").partition("/")
     if kind == "envoy":
@@ -69,19 +75,19 @@ def original(call: Call) -> Original:
         raise Unclear("expected /auth/nginx, traefik, caddy or envoy")
     found = {_said(call, *source) for source in _SOURCES[kind]} - {None}
     if len(found) != 1:
-        raise Unclear("no header says which request is meant, or several do")
+        raise Unclear("expected headers that describe one original request")
     uri, method = found.pop() or ("", "")
     target, _, query_text = uri.partition("?")
     return _made(call, kind, rest, method, _bytes(target), _bytes(query_text))
 
 
 def _bytes(text: str) -> bytes:
-    return text.encode("latin-1")  # as it came
+    return text.encode("latin-1")  # the bytes as sent: headers are decoded as Latin-1
 
 
 def _made(call: Call, kind: str, upstream: str, method: str, path: bytes, query: bytes) -> Original:
     if _METHOD.fullmatch(method) is None:
-        raise Unclear("no header says which method is meant")
+        raise Unclear("expected a header with the original method")
     length = call.headers.get("content-length", "0")
     body = length != "0" or "transfer-encoding" in call.headers
     partial = call.headers.get("x-envoy-auth-partial-body", "false") != "false"
@@ -90,7 +96,7 @@ def _made(call: Call, kind: str, upstream: str, method: str, path: bytes, query:
 
 
 def _said(call: Call, uri: str, method: str) -> tuple[str, str] | None:
-    """The URI and the method in the headers of these names; None if there is no URI."""
+    """Returns the values of the headers *uri* and *method*; None if there is no URI."""
     found = _one(call, uri)
     if found is None:
         return None
@@ -98,15 +104,15 @@ def _said(call: Call, uri: str, method: str) -> tuple[str, str] | None:
         try:
             parts = urlsplit(found)
         except ValueError:
-            raise Unclear("no URI") from None
+            raise Unclear("invalid URI") from None
         found = parts.path + (f"?{parts.query}" if parts.query else "")
     if "#" in found:
-        raise Unclear("a fragment in the URI: servers read it in different ways")
+        raise Unclear("a fragment in the URI: servers interpret it differently")
     return found, _one(call, method) or ""
 
 
 def _one(call: Call, name: str) -> str | None:
-    """The header of that name. Raises Unclear if there are several that differ."""
+    """Returns the value of the header *name*, or None. Raises Unclear if several values differ."""
     values = set(call.headers.getlist(name))
     if len(values) > 1:
         raise Unclear(f"several headers {name}")
@@ -114,9 +120,10 @@ def _one(call: Call, name: str) -> str | None:
 
 
 def _client(call: Call, kind: str) -> str:
-    """Whose request it is, as such a proxy says; else the proxy's own address.
+    """Returns the client's address as the proxy reports it, else the address of the connection.
 
-    nginx sets X-Real-IP in the example; the others hand on a client's, and add to X-Forwarded-For.
+    nginx sets X-Real-IP in the documented configuration. The other proxies pass on a client's
+    X-Real-IP, and append to X-Forwarded-For, so its last address is read.
     """
     forwarded = call.headers.getlist("x-forwarded-for")
     text = forwarded[-1].rpartition(",")[2] if forwarded else ""
@@ -131,8 +138,9 @@ def _client(call: Call, kind: str) -> str:
 def _host(call: Call) -> str:
     """Returns the header `Host` that the client sent to the proxy.
 
-    Traefik and Caddy add `X-Forwarded-Host`, ingress-nginx `X-Original-URL`; Envoy, and nginx by
-    the example, keep `Host`. No page in a browser can set one of them for another site.
+    Traefik and Caddy add `X-Forwarded-Host`, ingress-nginx adds `X-Original-URL`. Envoy, and nginx
+    in the documented configuration, keep `Host`. No page in a browser can set one of them for
+    another site.
     """
     forwarded = call.headers.get("x-forwarded-host").partition(",")[0].strip(" \t")
     if forwarded:

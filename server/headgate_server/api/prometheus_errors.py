@@ -1,4 +1,4 @@
-"""Refusals as clients of Prometheus' HTTP API understand them."""
+"""Error responses in the form of Prometheus' HTTP API."""
 
 import json
 
@@ -20,7 +20,7 @@ _TYPES = {
 
 
 def refused(text: str, row: Refusal, realm: str) -> Reply:
-    """`{"status": "error", ...}`; with 401 the question for a password, or a token."""
+    """Returns the response `{"status": "error", ...}`; a 401 has Basic and Bearer challenges."""
     kind = _TYPES.get(row.status, "internal" if row.status >= 500 else "bad_data")
     content = {"status": "error", "errorType": kind, "error": text}
     headers = fields({**row.headers, "Content-Type": "application/json"})

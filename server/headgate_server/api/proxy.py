@@ -1,4 +1,4 @@
-"""A request to a store by its own HTTP API: judged by its table, and then on its way there."""
+"""Reverse proxy for the HTTP APIs of stores with a route table: authorizes, rewrites, forwards."""
 
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ _FORM = "application/x-www-form-urlencoded"
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """A request that may go on: whose it is, and where to."""
+    """An authorized request, with the target and the headers that are sent upstream."""
 
     principal: Principal
     judged: Judged
@@ -44,13 +44,16 @@ class Admitted:
 
 
 def view(call: Call, path: bytes) -> View:
-    """What of *call* decides. Raises BadRequest."""
+    """Returns the parts of *call* that authorization depends on. Raises BadRequest."""
     asked = wishes(call.headers.getlist(TENANT))
     return View(call.method, checked(path), call.query, asked)
 
 
 async def admit(call: Call, service: Service, mounted: Mounted, path: bytes) -> Admitted:
-    """Raises NoRoute, BadRequest, Busy, what a login and `tenant.decide` raise."""
+    """Authenticates and authorizes *call*, and applies the user's limits.
+
+    Raises NoRoute, BadRequest, Busy, CrossSite, and what a login and `tenant.decide` raise.
+    """
     found = find(mounted, view(call, path))
     call.route = f"gateway {mounted.settings.name} {found.pattern}"
     try:
@@ -75,17 +78,17 @@ async def admit(call: Call, service: Service, mounted: Mounted, path: bytes) -> 
 
 
 def somebody(principal: Principal, mounted: Mounted) -> Principal:
-    """*principal*; where tokens are taken nobody is asked to make an administrator first.
+    """Returns *principal*. Raises Unauthenticated for NOBODY if the store accepts tenant tokens.
 
-    Raises Unauthenticated.
+    In front of such a store, no administrator has to be created first.
     """
     if mounted.login is not None and principal == NOBODY:
-        raise Unauthenticated("no token that is good here")
+        raise Unauthenticated("no valid token")
     return principal
 
 
 def _reason(call: Call, error: Unauthenticated) -> str:
-    """Why somebody was kept out, as cortex-gateway calls it."""
+    """Returns the reason of a failed login, by the names of cortex-gateway's metrics."""
     if not call.headers.get("authorization") and not isinstance(error, TokenRejected):
         return "no_token"
     named = isinstance(error, TokenRejected) and (
@@ -95,13 +98,17 @@ def _reason(call: Call, error: Unauthenticated) -> str:
 
 
 async def proxy(call: Call, service: Service, mounted: Mounted, path: bytes) -> Response:
-    """The store's answer, as it comes. Raises what `admit` raises, UpstreamError, TooLarge."""
+    """Forwards *call* and returns the store's answer, which may be streamed.
+
+    Raises what `admit` raises, BadRequest, UpstreamError, NoComponent, FormatUnknown, TooLarge,
+    UnsupportedMedia, Overloaded, ClientDisconnect.
+    """
     admitted = await admit(call, service, mounted, path)
     judged, headers = admitted.judged, admitted.headers
     sent = await _body(call, judged, mounted, service)
     if sent is not None:
         headers = _with_body(call, judged, mounted, headers, sent)
-    # While a body is still coming the client is there.
+    # While its body arrives, the client is connected.
     with nullcontext() if isinstance(sent, Upload) else call.watched():
         reply = await mounted.upstream.send(
             call.method,
@@ -115,16 +122,16 @@ async def proxy(call: Call, service: Service, mounted: Mounted, path: bytes) -> 
     if elsewhere and not reply.header("Location").startswith("/"):
         reply.close()
         raise reply.broken(
-            f"status {reply.status}: it sends elsewhere"
-        )  # it would send the client past us
+            f"status {reply.status}: a redirect outside its paths"
+        )  # the client would bypass Headgate
     headers_out = outward(reply.headers, mounted.settings.mount)
-    if reply.status == 304:  # the length of what is not there
+    if reply.status == 304:  # the length is that of an absent body
         headers_out = [pair for pair in headers_out if pair[0] != b"content-length"]
     return await relayed(reply, headers_out, call.scope["http_version"])
 
 
 def target(judged: Judged, mounted: Mounted, query: bytes) -> str:
-    """Path and query as they go to the store."""
+    """Returns the path and query that are sent to the store."""
     path, decision = judged.path, judged.decision
     if mounted.settings.protocol != "victoriametrics":
         parameters = without_ours(query)
@@ -141,7 +148,7 @@ def target(judged: Judged, mounted: Mounted, query: bytes) -> str:
 
 
 def identity(mounted: Mounted, judged: Judged, principal: Principal) -> dict[str, str]:
-    """Who it is, for the store."""
+    """Returns the headers with the user and the tenant for the store."""
     headers = {USER: header_text(principal.name)}
     if mounted.settings.protocol != "victoriametrics":
         headers[TENANT] = judged.decision.tenant
@@ -149,14 +156,14 @@ def identity(mounted: Mounted, judged: Judged, principal: Principal) -> dict[str
 
 
 def header_text(text: str) -> str:
-    """*text* as a header can have it: what is not printable ASCII, and `%`, is percent-encoded."""
+    """Returns *text* for a header: all but printable ASCII, and `%`, is percent-encoded."""
     if text.isascii() and text.isprintable() and text == text.strip() and "%" not in text:
         return text
     return quote(text.encode("utf-8", "surrogateescape"), safe=" !#$&'()*+,/:;=?@[]^`{|}~")
 
 
 async def _body(call: Call, judged: Judged, mounted: Mounted, service: Service) -> Body:
-    """What goes to the store as the body. Raises BadRequest, TooLarge."""
+    """Returns the body that is sent to the store. Raises BadRequest, TooLarge, and as `kept`."""
     if call.method not in ("POST", "PUT", "PATCH", "DELETE"):
         return None
     empty = call.headers.get("content-length", "0") == "0"
@@ -174,7 +181,7 @@ async def _body(call: Call, judged: Judged, mounted: Mounted, service: Service) 
 
 
 def keeps_label(judged: Judged, mounted: Mounted) -> bool:
-    """Whether a client's own label has to be kept beside the one that confines a write."""
+    """Returns whether a client's own label `db` must be kept beside that which confines a write."""
     writes = mounted.settings.protocol == "victoriametrics" and judged.route.privilege == "WRITE"
     return writes and not judged.decision.tenant and not mounted.settings.overwrite_label
 
@@ -186,15 +193,15 @@ def _media_type(call: Call) -> str:
 def _with_body(
     call: Call, judged: Judged, mounted: Mounted, headers: list[tuple[str, str]], sent: Body
 ) -> list[tuple[str, str]]:
-    """*headers* with what they have to say of the body."""
+    """Returns *headers* with those that describe the body *sent*."""
     length = call.headers.get("content-length", "")
     if keeps_label(judged, mounted):
-        if judged.route.format != "remote-write":  # it goes on unpacked
+        if judged.route.format != "remote-write":  # the body is sent decompressed
             headers = [pair for pair in headers if pair[0].lower() != "content-encoding"]
     elif isinstance(sent, Upload) and length.isascii() and length.isdigit():
         headers.append(("Content-Length", length))
     if mounted.settings.protocol == "victoriametrics" and judged.route.privilege == "WRITE":
-        # As a form it would be taken for parameters.
+        # VictoriaMetrics would parse a form for parameters.
         kind = call.headers.get("content-type", "")
         if "form" in kind.lower() or not kind:
             headers = [pair for pair in headers if pair[0] != "content-type"]

@@ -1,4 +1,4 @@
-"""Headgate's users in front of somebody else's Starlette application."""
+"""An authentication backend with Headgate's users for any Starlette application."""
 
 from starlette.authentication import (
     AuthCredentials,
@@ -21,27 +21,31 @@ from headgate_server.telemetry.metrics import Metrics
 
 
 class HeadgateUser(BaseUser):
-    """`request.user` of a request that logged in; *principal* has his grants."""
+    """`request.user` of an authenticated request; *principal* has the user's grants."""
 
     def __init__(self, principal: Principal) -> None:
         self.principal = principal
 
     @property
     def is_authenticated(self) -> bool:
+        """Always True."""
         return True
 
     @property
     def display_name(self) -> str:
+        """The user's name."""
         return self.principal.name
 
     @property
     def identity(self) -> str:
+        """The user's name."""
         return self.principal.name
 
 
 class TryAgain(AuthenticationError):
-    """The credentials were not looked at: too many failed before, too many others are logging in,
-    or the store is away. *row* is how the server answers.
+    """The credentials were not checked; *row* is the status and headers of the server's answer.
+
+    The reason is the throttle, a full login queue, or an unavailable store.
     """
 
     def __init__(self, error: Exception, row: Refusal) -> None:
@@ -50,13 +54,13 @@ class TryAgain(AuthenticationError):
 
 
 class HeadgateBackend(AuthenticationBackend):
-    """For Starlette's AuthenticationMiddleware: logs in with Basic, `u` and `p`, Token or Bearer.
+    """A backend for Starlette's AuthenticationMiddleware: Basic, `u` and `p`, Token, or Bearer.
 
-    A request without credentials stays anonymous, one with wrong ones is refused: give
+    A request without credentials stays anonymous. One with invalid credentials is rejected; pass
     `on_error=HeadgateBackend.refuse` to answer 401. The scopes for `@requires` are
-    `authenticated`, `admin`, and `read:DATABASE` and `write:DATABASE`; an administrator has the
-    latter two for every database that exists. *throttle_status* is 401, or 429 for applications
-    whose clients know it, where a login is not looked at because too many failed before.
+    `authenticated`, `admin`, `read:DATABASE` and `write:DATABASE`; an administrator has the last
+    two for every database that exists. *throttle_status* is the status of throttled logins: 401,
+    or 429 for applications whose clients support it.
     """
 
     def __init__(
@@ -70,6 +74,12 @@ class HeadgateBackend(AuthenticationBackend):
     async def authenticate(
         self, conn: HTTPConnection
     ) -> tuple[AuthCredentials, HeadgateUser] | None:
+        """Returns the scopes and the user of the request; None if it has no credentials.
+
+        Raises:
+            AuthenticationError: invalid credentials, or there are no users.
+            TryAgain: throttled, too many logins in progress, or the store is unavailable.
+        """
         url = pairs(conn.scope.get("query_string", b""))
         authorization = conn.headers.get("authorization", "")
         if not authorization and not (url.get("u") and url.get("p")):
@@ -104,13 +114,14 @@ class HeadgateBackend(AuthenticationBackend):
         return scopes
 
     def close(self) -> None:
-        """Ends its thread."""
+        """Stops the threads of the login."""
         self._login.close()
 
     @staticmethod
     def refuse(conn: HTTPConnection, error: Exception) -> Response:
-        """401 with the reason and a challenge; the server's status where the credentials were not
-        looked at, with `Retry-After`.
+        """Returns 401 with the reason and a challenge.
+
+        For TryAgain, returns the server's status with `Retry-After`.
         """
         row = error.row if isinstance(error, TryAgain) else Refusal(401)
         challenge = {"WWW-Authenticate": 'Basic realm="Headgate"'} if row.status == 401 else {}

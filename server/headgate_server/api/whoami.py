@@ -1,4 +1,4 @@
-"""/api/whoami: whom one's credentials prove, and what he may do."""
+"""/api/whoami: the authenticated user and their privileges."""
 
 from headgate_engine import NOBODY
 from headgate_server.app_context import Service
@@ -10,9 +10,11 @@ from headgate_server.http.response import Reply, typed
 
 
 async def whoami(call: Call, service: Service, format: Format, mounted: Mounted | None) -> Reply:
-    """`{"name", "admin", "method", "grants": {database: privilege}}`, without NO PRIVILEGES.
+    """Returns `{"name", "admin", "method", "grants": {database: privilege}}`.
 
-    Of somebody with a token also `email`, `full_name`, `external_id` and `issuer`, as it says.
+    Grants of NO PRIVILEGES are omitted. For an issuer's token, `email`, `full_name`, `external_id`
+    and `issuer` from the token are added. Raises what a login raises; Unauthenticated also while
+    there are no users.
     """
     principal = await service.login(call)
     if principal == NOBODY:

@@ -1,6 +1,6 @@
-"""Tokens that name a tenant instead of a user: whoever has one has that tenant, for as long.
+"""Tenant tokens: JSON Web Tokens that name a tenant instead of a user.
 
-They are what auth-gateway and cortex-gateway take: a claim with the tenant, `aud`, `version`.
+The format is that of auth-gateway and cortex-gateway: a claim with the tenant, `aud`, `version`.
 """
 
 import base64
@@ -35,7 +35,7 @@ _PRIVILEGES = {"READ": Privilege.READ, "WRITE": Privilege.WRITE, "ALL": Privileg
 
 @dataclass(frozen=True, slots=True)
 class _Proof:
-    """A token that *key* of *issuer* verified, and the claims that it rests on."""
+    """A verified token: its principal, the *key* of *issuer* that verified it, and its claims."""
 
     principal: Principal
     issuer: Issuer
@@ -43,14 +43,20 @@ class _Proof:
     checked: Checked
 
     async def holds(self, now: float) -> bool:
-        """Whether it is valid at *now*, and its key is still in use. Raises KeysUnavailable."""
+        """Returns whether the token is valid at *now* and its key still in use.
+
+        Raises KeysUnavailable.
+        """
         if not self.checked.still(now):
             return False
         return any(self.key is key for key in await self.issuer.source.keys())
 
 
 class TenantLogin:
-    """Logs in by *settings*. Raises ValueError, one line with the option, for what cannot be."""
+    """Verifies tenant tokens by *settings*, with a cache of verified tokens.
+
+    Raises ValueError for an invalid setting: one line that names the option.
+    """
 
     def __init__(self, settings: TenantTokens) -> None:
         self._settings = settings
@@ -76,11 +82,12 @@ class TenantLogin:
         self._remembered: OrderedDict[bytes, tuple[_Proof, float]] = OrderedDict()
 
     def token(self, shown: Shown, *, secret: bool = True, issuers: bool = True) -> str:
-        """The token in *shown*, or "" if there is none for us. The first header with one decides:
-        the extra ones in their order, then `Authorization`.
+        """Returns the tenant token in *shown*, or "" if there is none.
 
-        *secret* and *issuers* say what else accepts Bearer tokens: the shared secret, `[auth.jwt]`.
-        A token that neither can accept is ours, so that the log says what is wrong with it.
+        The first header with a token is used: the extra headers in their order, then
+        `Authorization`. *secret* and *issuers* are True if the shared secret or `[auth.jwt]` also
+        accepts Bearer tokens. A token that neither can accept is returned, so that its error is
+        logged.
         """
         if shown.url.get("u") and shown.url.get("p"):
             return ""
@@ -96,8 +103,9 @@ class TenantLogin:
         return text if text.count(".") == 2 and not rest else ""
 
     def _is_ours(self, text: str, *, secret: bool, issuers: bool) -> bool:
-        """Whether the token names a tenant, or is for nothing else. One that names a user is the
-        shared secret's: it logs in as that user.
+        """Returns whether the token names a tenant, or no other verifier can accept it.
+
+        A token that names a user is verified with the shared secret, as that user.
         """
         try:
             claims = parse(text, _LONGEST).claims
@@ -108,7 +116,7 @@ class TenantLogin:
         return not issuers or self._named(claims) is not None
 
     async def principal(self, text: str) -> Principal:
-        """Whom the token *text* proves. Raises TokenRejected, KeysUnavailable."""
+        """Returns the principal of the token *text*. Raises TokenRejected, KeysUnavailable."""
         digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
         now = time.time()
         known = self._remembered.get(digest)
@@ -125,7 +133,7 @@ class TenantLogin:
         return found.principal
 
     async def objection(self, text: str) -> str:
-        """Why the token *text*, which `token` left to others, is not accepted here; for the log."""
+        """Returns, for the log, why *text*, which `token` left to other verifiers, is rejected."""
         try:
             await self._verified(text, time.time())
         except (TokenError, KeysUnavailable) as error:
@@ -134,11 +142,11 @@ class TenantLogin:
 
     async def _verified(self, text: str, now: float) -> _Proof:
         token = parse(text, _LONGEST)
-        # An algorithm belongs to a kind of key: no public key is ever taken for a secret.
+        # The algorithm selects the kind of key, so a public key is never used as a secret.
         issuer = self._by_secret if token.algorithm in _HMAC else self._by_keys
         if issuer is None:
             raise TokenError("no key here for its alg")
-        # A secret has no name, whatever a token calls it.
+        # A secret has no key ID, so the token's `kid` is ignored.
         nameless = replace(token, kid=None) if issuer is self._by_secret else token
         key = await issuer.signer(nameless)
         checked = Checked(token.claims, issuer.settings, _CHECKS)
@@ -160,7 +168,7 @@ class TenantLogin:
         if not isinstance(names, list) or not names:
             raise TokenError("no tenant in the claims")
         if not all(isinstance(name, str) and is_tenant(name) for name in names):
-            raise TokenError("the tenant in the claims is none that anybody could have")
+            raise TokenError("an invalid tenant name in the claims")
         return names
 
     def _check_version(self, claims: Mapping[str, Any], tenants: list[str]) -> None:
@@ -172,12 +180,13 @@ class TenantLogin:
             raise TokenError("its version was revoked")
 
     async def close(self) -> None:
+        """Closes the source of the keys at `jwk-set-url`."""
         if self._by_keys is not None:
             await self._by_keys.source.close()
 
 
 def passing(name: str, tenants: list[str], privilege: str = "ALL") -> Principal:
-    """Somebody who has *privilege* on *tenants* for this request, and is in no store."""
+    """Returns a transient principal with *privilege* on *tenants*; it has no user in the store."""
     grants = dict.fromkeys(tenants, _PRIVILEGES[privilege])
     return Principal(User("", name, "", False, grants), "tenant", passing=True)
 
@@ -185,7 +194,7 @@ def passing(name: str, tenants: list[str], privilege: str = "ALL") -> Principal:
 def _name(claims: Mapping[str, Any], tenants: list[str]) -> str:
     subject = claims.get("sub")
     plain = isinstance(subject, str) and subject.isprintable() and 0 < len(subject) <= 256
-    # No user of that name: who has a token is not him.
+    # The prefix keeps the holder of a token apart from a user with the same name.
     return f"token:{subject if plain else '|'.join(tenants)}"
 
 
@@ -195,7 +204,7 @@ def _bare(value: str) -> str:
 
 
 def _quoted(claim: str) -> str:
-    """A plain name with odd characters as JMESPath has it; else the path that it is."""
+    """Returns a plain name with special characters quoted for JMESPath, else the path as it is."""
     return json.dumps(claim) if any(c in claim for c in "/:- ") and '"' not in claim else claim
 
 

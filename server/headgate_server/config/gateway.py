@@ -1,4 +1,4 @@
-"""`[gateway]`: which stores stand behind Headgate, and how they are reached. Values only."""
+"""`[gateway]`: the settings of the upstream stores. Values only."""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from headgate_server.config.text_file import read_text
 from headgate_server.config.values import Read, among, boolean, positive, read_options, text, texts
 
-# Those that speak InfluxQL or line protocol have databases; the others call them tenants.
+# The protocols of InfluxDB have databases; those in TENANTS call them tenants.
 INFLUX = ("influxdb1", "influxdb2", "influxdb3")
 TENANTS = ("mimir", "loki", "prometheus", "pyroscope")
 PROTOCOLS = (*INFLUX, "victoriametrics", *TENANTS)
@@ -18,7 +18,7 @@ COMPONENTS = (
     *("distributor", "query-frontend", "querier", "ruler", "alertmanager", "compactor"),
     *("insert", "select"),
 )
-# Of writes, as a route names them: Headgate finds labels in these.
+# Formats of writes, as a route names them, in which Headgate can rename labels.
 FORMATS = ("line", "remote-write", "json", "text", "csv")
 _ADDRESSES = "expected addresses such as http://host:8086"
 _THIS_MACHINE = ("127.0.0.0/8", "::1/128")
@@ -26,7 +26,7 @@ _CLUSTER_PARTS = ("insert", "select")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MOUNT = re.compile(r"(/[A-Za-z0-9_.-]+)+")
 _HEADER = re.compile(r"[A-Za-z0-9-]+")
-# Mimir's rule, which Loki and Pyroscope share; and VictoriaMetrics' cluster's.
+# The rule of Mimir, which Loki and Pyroscope share, and that of VictoriaMetrics' cluster.
 TENANT = re.compile(r"[0-9A-Za-z!_.*'()-]{1,150}")
 # Names that no store takes as a tenant.
 _RESERVED_TENANTS = frozenset({".", "..", "__mimir_cluster"})
@@ -35,10 +35,10 @@ ACCOUNT = re.compile(r"[0-9]{1,10}(:[0-9]{1,10})?")
 
 @dataclass(frozen=True, slots=True)
 class TenantTokens:
-    """Which tokens name a tenant instead of a user, and where they stand.
+    """The settings of tokens that name a tenant instead of a user.
 
-    *secrets* sign HS256, HS384 and HS512; what another algorithm signed is verified by the keys at
-    *jwk_set_url*. *versions* has the least `version` of a tenant's tokens that is still taken.
+    *secrets* verify HS256, HS384 and HS512; the keys at *jwk_set_url* verify other algorithms.
+    *versions* contains, by tenant, the lowest `version` of a token that is accepted.
     """
 
     secrets: tuple[str, ...] = field(default=(), repr=False)
@@ -56,13 +56,15 @@ class TenantTokens:
 
     @property
     def enabled(self) -> bool:
+        """Whether such tokens are accepted."""
         return bool(self.secrets or self.jwk_set_url)
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Requests with one of *methods* for a path that one of *paths* matches, and what they need:
-    READ, WRITE, MANAGE or ADMIN, of which *component* answers.
+    """The *privilege* that a request with one of *methods* for one of *paths* requires.
+
+    The privilege is READ, WRITE, MANAGE or ADMIN. *component* serves the request.
     """
 
     methods: tuple[str, ...]
@@ -70,17 +72,17 @@ class Route:
     privilege: str
     component: str = ""
     websocket: bool = False
-    format: str = ""  # of what is written: one of FORMATS
+    format: str = ""  # of a write: one of FORMATS
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamSettings:
-    """One store behind Headgate. Times are seconds.
+    """One upstream store. Times are seconds.
 
     Its addresses are *urls*, or by component *components*. It answers below the path *mount*, and
-    only for *hosts* if there are any. *tenants* has the tenants whose names are not their
-    databases' (of VictoriaMetrics' cluster `account:project`). With *drop_data* DROP DATABASE
-    deletes the data there; with *overwrite_label* a client's own label `db` is lost.
+    only for *hosts* if any are set. *tenants* maps databases to tenants with another name (in
+    VictoriaMetrics' cluster `account:project`). With *drop_data*, DROP DATABASE deletes the data
+    upstream. With *overwrite_label*, a client's own label `db` is lost.
     """
 
     name: str
@@ -108,13 +110,13 @@ class UpstreamSettings:
     jwt: TenantTokens = TenantTokens()
 
     def addresses(self, component: str) -> tuple[str, ...]:
-        """Where *component* is; () if it is nowhere."""
+        """Returns the addresses of *component*; () if it has none."""
         return self.components.get(component, self.urls)
 
 
 @dataclass(frozen=True, slots=True)
 class GatewaySettings:
-    """What stands behind Headgate, and what holds for all of it."""
+    """The upstream stores, and the settings that apply to all of them. Sizes are bytes."""
 
     upstreams: tuple[UpstreamSettings, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
@@ -127,17 +129,20 @@ class GatewaySettings:
 
     @property
     def askers(self) -> tuple[str, ...]:
-        """The networks from which other proxies may ask: *trusted_proxies*, or this machine where
-        there is a store without an address, which is there to be asked about.
+        """The networks of the proxies that may use forward authentication.
+
+        They are *trusted_proxies*, or else this machine if a store has no address, because such a
+        store serves forward authentication only.
         """
         asked_about = any(not one.urls and not one.components for one in self.upstreams)
         return self.trusted_proxies or (_THIS_MACHINE if asked_about else ())
 
 
 def read_gateway_settings(table: Mapping[str, Any]) -> GatewaySettings:
-    """The settings in the TOML *table*. Raises ValueError: one line that begins with the option.
+    """Returns the settings in the TOML *table*.
 
-    `upstream` is a table for each store, or one address, or several of the same store.
+    `upstream` is an array of one table per store, or the address or addresses of the only store.
+    Raises ValueError: one line that begins with the option.
     """
     given = {key.replace("_", "-"): value for key, value in table.items()}
     upstreams, protocol = given.pop("upstream", []), given.pop("protocol", None)
@@ -180,7 +185,7 @@ def _upstream(jwt: Mapping[str, Any], table: Mapping[str, Any]) -> UpstreamSetti
         _take_secret(given, "password")
         _take_secret(given, "token")
         values = read_options(UpstreamSettings, given, _SPECIAL)
-        if own.keys() & {"secret", "secret-file"}:  # in the place of all stores'
+        if own.keys() & {"secret", "secret-file"}:  # overrides the secret for all stores
             jwt = {key: it for key, it in jwt.items() if key not in ("secret", "secret-file")}
         tokens = _tokens({**jwt, **own})
         values["name"] = values.get("name") or values.get("protocol") or INFLUX[0]
@@ -202,13 +207,13 @@ def _tokens(given: dict[str, Any]) -> TenantTokens:
         values = read_options(TenantTokens, given, _TOKENS)
     except ValueError as error:
         raise ValueError(f"jwt: {error}") from None
-    # In a file one a line: any of them may have signed.
+    # A file has one secret per line; a token may be signed with any of them.
     secrets = tuple(one for line in secret.split("\n") if (one := line.strip(" \t\r")))
     return TenantTokens(**values, secrets=secrets)
 
 
 def _take_secret(given: dict[str, Any], key: str) -> None:
-    """Puts what the file that `<key>-file` names holds into *given*."""
+    """Replaces `<key>-file` in *given* by *key* with the content of that file."""
     path = given.pop(f"{key}-file", None)
     if path is None:
         return
@@ -217,7 +222,7 @@ def _take_secret(given: dict[str, Any], key: str) -> None:
     try:
         content = read_text(text(path)).strip(" \t\r\n")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "no UTF-8"
+        reason = error.strerror if isinstance(error, OSError) else "invalid UTF-8"
         raise ValueError(f"{key}-file {path}: {reason}") from None
     if not content:
         raise ValueError(f"{key}-file {path}: it is empty")
@@ -244,7 +249,7 @@ def _urls(value: Any) -> tuple[str, ...]:
         try:
             parts = urlsplit(url)
             sound = parts.scheme in ("http", "https") and parts.port != 0
-        except ValueError:  # of a port, or of brackets
+        except ValueError:  # an invalid port, or unbalanced brackets
             raise ValueError(_ADDRESSES) from None
         if not sound or not parts.hostname:
             raise ValueError(_ADDRESSES)
@@ -280,7 +285,7 @@ def _routes(value: Any) -> tuple[Route, ...]:
 
 
 def read_route(table: Mapping[str, Any]) -> Route:
-    """One route of a classification table. Raises ValueError."""
+    """Returns the route in the TOML *table*. Raises ValueError."""
     if not {"methods", "paths", "privilege"} <= table.keys():
         raise ValueError("a route has methods, paths and privilege")
     special: dict[str, Read] = {
@@ -331,7 +336,7 @@ def _check(settings: UpstreamSettings) -> None:
         raise ValueError("token and username: expected one of them")
     for header in settings.jwt.extra_headers:
         if _HEADER.fullmatch(header) is None:
-            raise ValueError(f"jwt: extra-headers: {header!r} is no header's name")
+            raise ValueError(f"jwt: extra-headers: {header!r} is an invalid header name")
     if any(":" in host or "*" in host for host in settings.hosts):
         raise ValueError("hosts: expected names, without ports or *")
     if len(set(settings.tenants.values())) < len(settings.tenants):
@@ -340,7 +345,7 @@ def _check(settings: UpstreamSettings) -> None:
 
 
 def _check_protocol(settings: UpstreamSettings) -> None:
-    """Raises ValueError for what a store of that protocol has not."""
+    """Raises ValueError for an option that stores of the protocol do not support."""
     protocol = settings.protocol
     if settings.drop_data and protocol not in ("influxdb1", "victoriametrics"):
         raise ValueError(f"drop-data: {protocol} has none")
@@ -385,7 +390,7 @@ def _check_all(settings: GatewaySettings) -> None:
     for one in settings.upstreams:
         if one.tenant_name and not settings.allow_anonymous:
             raise ValueError(
-                "tenant-name lets everybody in without a login:"
+                "tenant-name accepts requests without a login:"
                 " expected allow-anonymous = true in [gateway]"
             )
 

@@ -1,9 +1,9 @@
-"""auth-gateway's and cortex-gateway's flags, under their own names, as a `[gateway]`."""
+"""The flags of auth-gateway and cortex-gateway, converted to a `[gateway]` table."""
 
 import argparse
 from typing import Any
 
-# The flag's name behind `gateway.`, its value's place, and what it is.
+# The flag's name after `gateway.`, the keys of its value in the upstream's table, its metavar.
 _FLAGS = (
     ("distributor.address", ("components", "distributor"), "URL"),
     ("query-frontend.address", ("components", "query-frontend"), "URL"),
@@ -23,10 +23,11 @@ _MINUTES = "auth.jwks-refresh-interval"
 
 
 class Contradiction(Exception):
-    """Flags that cannot be meant, or not together."""
+    """Flags with an invalid value, or flags that contradict each other."""
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of auth-gateway to *parser*."""
     group = parser.add_argument_group("auth-gateway's flags, for Mimir and Loki")
     for name, _, metavar in _FLAGS:
         group.add_argument(f"--{_PREFIX}{name}", metavar=metavar, dest=_PREFIX + name)
@@ -34,21 +35,21 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--gateway.auth.require-exp",
         choices=("true", "false"),
         dest="gateway.auth.require-exp",
-        help="whether tokens must end some time (default: true)",
+        help="whether tokens must have an expiry, exp (default: true)",
     )
     group.add_argument(
         "--gateway.allow-anonymous",
         action="store_const",
         const=True,
         dest="gateway.allow-anonymous",
-        help="let tenant-name do without a login",
+        help="allow tenant-name, which requires no login",
     )
 
 
 def as_table(flags: dict[str, Any]) -> dict[str, Any] | None:
-    """Takes auth-gateway's flags out of *flags*; the `[gateway]` that they mean, if there are any.
+    """Removes auth-gateway's flags from *flags* and returns them as a `[gateway]` table.
 
-    Raises Contradiction.
+    Returns None if none of them is set. Raises Contradiction.
     """
     upstream: dict[str, Any] = {}
     for name, place, _ in _FLAGS:
@@ -82,7 +83,7 @@ def _put(upstream: dict[str, Any], place: tuple[str, ...], value: Any) -> None:
 
 
 def _guess(upstream: dict[str, Any]) -> str:
-    """Which of the two programs' flags these are."""
+    """Returns the protocol, mimir or loki, that the components imply. Raises Contradiction."""
     components = upstream.get("components", {})
     if "querier" in components and "alertmanager" not in components:
         return "loki"

@@ -1,1 +1,1 @@
-"""The gateway: users and grants in front of stores that have none."""
+"""The gateway: adds users and grants to upstream stores that have none."""

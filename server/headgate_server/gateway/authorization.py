@@ -1,6 +1,4 @@
-"""A request to a store whose rights are in a table: what it needs, for which database, and whether
-whoever sends it may. The same for what is sent on, and for what another proxy asks about.
-"""
+"""Authorizes requests to stores with a route table, when proxied and in forward authentication."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +18,7 @@ _DATABASE_PATH = "/db/"
 
 
 class NoRoute(Exception):
-    """A path, or a method for it, that is in no table."""
+    """The route table lacks the path, or the method for it; *methods* contains the allowed ones."""
 
     def __init__(self, methods: set[str]) -> None:
         super().__init__("method not allowed" if methods else "not found")
@@ -29,7 +27,10 @@ class NoRoute(Exception):
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What of a request decides: the path is checked, and below its mount."""
+    """The parts of a request that authorization depends on.
+
+    *path* is validated and relative to the mount of the store.
+    """
 
     method: str
     path: str
@@ -39,7 +40,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A request that may go on, and the path that it goes to."""
+    """An authorized request, and the path that it is forwarded to."""
 
     path: str
     route: Route
@@ -48,7 +49,7 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A request that has a place in the table, *pattern*, and the databases that it names."""
+    """A request that matches *pattern* of the route table, and the databases that it names."""
 
     path: str
     pattern: str
@@ -57,7 +58,7 @@ class Found:
 
 
 def find(mounted: Mounted, view: View) -> Found:
-    """Where *view* belongs. Raises NoRoute, BadRequest."""
+    """Returns the route that *view* matches. Raises NoRoute, BadRequest."""
     path, named = _from_path(view.path)
     wishes = [*view.wishes, named]
     if mounted.settings.protocol == "victoriametrics":
@@ -71,13 +72,13 @@ def find(mounted: Mounted, view: View) -> Found:
 
 
 def judge(mounted: Mounted, engine: Engine, found: Found, principal: Principal) -> Judged:
-    """Whether *principal* may. Raises what `tenant.decide` raises."""
+    """Authorizes *found* for *principal*. Raises what `tenant.decide` raises."""
     decision = decide(engine, principal, mounted.settings, found.route, found.wishes)
     return Judged(found.path, found.route, decision)
 
 
 def _from_path(path: str) -> tuple[str, str]:
-    """The path without `/db/<database>` before it, and that database, or ""."""
+    """Returns *path* without a leading `/db/<database>`, and that database, or ""."""
     if not path.startswith(_DATABASE_PATH):
         return path, ""
     name, slash, rest = path.removeprefix(_DATABASE_PATH).partition("/")
@@ -87,7 +88,7 @@ def _from_path(path: str) -> tuple[str, str]:
 
 
 def _from_query(query: bytes) -> list[str]:
-    """The databases in the parameters `db` and, as InfluxDB 2 writes, `bucket`."""
+    """Returns the databases in the parameters `db`, or else in InfluxDB 2's `bucket`."""
     pairs = list(decoded_pairs(query))
     named = [value for name, value in pairs if name == "db"]
     if not named:
@@ -96,7 +97,7 @@ def _from_query(query: bytes) -> list[str]:
 
 
 def wishes(values: Sequence[str]) -> list[str]:
-    """What the headers X-Scope-OrgID ask for. Raises BadRequest for an empty one among others."""
+    """Returns *values*, those of the headers X-Scope-OrgID. Raises BadRequest if they differ."""
     if len(values) > 1 and len(set(values)) > 1:
         raise BadRequest(f"more than one {TENANT}")
     return list(values)

@@ -1,26 +1,26 @@
-"""Requests that the user may not send to a store, or that no store takes."""
+"""Errors of requests that a user may not send to a store, or that no store accepts."""
 
 from headgate_engine import Need
 
 
 class DatabaseMissing(Exception):
-    """A database that the request names is not there, and the user may know it."""
+    """The request's database does not exist; raised only if the user may know that."""
 
 
 class BucketMissing(Exception):
-    """A bucket's name that names no database."""
+    """The name of a bucket contains no database."""
 
 
 class WriteDenied(Exception):
-    """No right to write to that database."""
+    """The user lacks WRITE on the database."""
 
 
 class ReadDenied(Exception):
-    """No right to read from that database."""
+    """The user lacks READ on the database."""
 
 
 class Denied(Exception):
-    """A request to a store behind us needs what the user has not."""
+    """The user *name* lacks the privilege *need* for a request to an upstream store."""
 
     def __init__(self, name: str, need: Need) -> None:
         super().__init__(f"{name} is not authorized: requires {need}")
@@ -28,7 +28,10 @@ class Denied(Exception):
 
 
 class Busy(Exception):
-    """The user has more requests under way, or sends more of them, than one may."""
+    """The user exceeds the limit of concurrent requests or of requests per second.
+
+    *seconds* is the value of `Retry-After`.
+    """
 
     def __init__(self, seconds: int) -> None:
         super().__init__(f"too many requests of this user, try again in {seconds} s")
@@ -36,7 +39,7 @@ class Busy(Exception):
 
 
 class CannotWrite(Exception):
-    """Data was sent by InfluxDB's API, and no store takes it. *upstream*: whether there are any."""
+    """A write through InfluxDB's API that no store accepts. *upstream*: any store is configured."""
 
     def __init__(self, *, upstream: bool = False) -> None:
         found = "takes this API here" if upstream else "is configured"
@@ -44,7 +47,7 @@ class CannotWrite(Exception):
 
 
 class NotServed(Exception):
-    """A path of InfluxDB's that Headgate does not serve; *status* as InfluxDB has it."""
+    """A path of InfluxDB's that Headgate does not serve; *status* is that of the answer."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)

@@ -1,4 +1,4 @@
-"""The body of a write to VictoriaMetrics by its own API, with a client's own label `db` kept."""
+"""Renames a client's own label `db` in the body of a write to VictoriaMetrics' own API."""
 
 from collections.abc import AsyncIterable, Awaitable, Callable
 from functools import partial
@@ -28,15 +28,14 @@ _SHORT = 1 << 12
 
 
 async def kept(call: Call, format: str, limit: int, run: Run) -> Upload | bytes:
-    """The body of *call*, which is in *format*, as it goes to the store. *run* does in a thread
-    what may take long.
+    """Returns the body of *call*, which is in *format*, with the label `db` renamed.
 
-    Raises FormatUnknown where a label could be lost; UnsupportedMedia, BadRequest, TooLarge, and
-    what *run* raises.
+    *run* runs long conversions in a thread. Raises FormatUnknown if a label could be lost;
+    UnsupportedMedia, BadRequest, TooLarge, and what *run* raises.
     """
     if format == "remote-write":
         return await _remote_write(call, limit, run)
-    if format == "csv":  # the parameters have its labels
+    if format == "csv":  # its labels are named in the parameters
         return Upload(_plain(call, limit))
     if format not in _IN_LINES:
         raise FormatUnknown(LABEL)
@@ -44,7 +43,7 @@ async def kept(call: Call, format: str, limit: int, run: Run) -> Upload | bytes:
 
 
 def _plain(call: Call, limit: int) -> AsyncIterable[bytes]:
-    """The body, unpacked. Raises UnsupportedMedia at once."""
+    """Returns the decompressed body. Raises UnsupportedMedia before the body is read."""
     encoding = call.headers.get("content-encoding", "").strip().lower()
     if encoding not in ("", "identity", "gzip"):
         raise UnsupportedMedia("unsupported Content-Encoding: expected gzip")

@@ -1,5 +1,6 @@
-"""The paths that Headgate answers itself and what each needs: one table, for requests that come
-here and for those that another proxy asks about.
+"""The paths that Headgate answers itself, with the privilege that each requires.
+
+One table for requests to Headgate and for forward authentication.
 """
 
 from collections.abc import Mapping
@@ -9,22 +10,23 @@ from typing import Protocol
 
 
 class Right(Enum):
-    """What a request for a path needs."""
+    """What a request for a path requires."""
 
     OPEN = auto()  # nothing, or with `ping-auth-enabled` a login
-    QUERY = auto()  # what its statements need
+    QUERY = auto()  # the privileges that its statements require
     WRITE = auto()  # WRITE on the database that `db` names
     BUCKET = auto()  # WRITE on the database that `bucket` names
     READ = auto()  # READ on the database that `db` names
-    OURS = auto()  # never a store's: another proxy must not hand it on
+    OURS = auto()  # Headgate's own: another proxy must not forward it to a store
     REFUSED = auto()  # a path of InfluxDB's that is not served
-    FIGURES = auto()  # the store's figures of itself: not served, and not found without a store
+    FIGURES = auto()  # the store's own metrics: not served, and not found without a store
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A path's methods (none: all of them), what it needs, and its parameters; *influxdb* is true
-    for a path that other stores than InfluxDB may have with another meaning.
+    """The methods of a path (empty: all), the privilege it requires, and its parameters.
+
+    *influxdb* is True for a path that may have another meaning in other stores than InfluxDB.
     """
 
     methods: tuple[str, ...]
@@ -37,8 +39,8 @@ _READ, _REMOTE = ("GET", "HEAD"), ("db", "rp", "precision", "consistency")
 _NOT_SERVED = Endpoint((), Right.REFUSED, influxdb=True)
 _FIGURES = Endpoint((), Right.FIGURES, influxdb=True)
 
-# Exact and undecoded, as InfluxDB matches paths: `/query/` and `/%71uery` are not found. `/*` at
-# the end is everything below.
+# Exact and undecoded, as InfluxDB matches paths: `/query/` and `/%71uery` are not found. A final
+# `/*` matches every path below.
 ENDPOINTS: Mapping[str, Endpoint] = {
     "/query": Endpoint(
         ("GET", "POST"), Right.QUERY, ("db", "rp", "epoch", "chunked", "chunk_size", "pretty")
@@ -63,30 +65,36 @@ ENDPOINTS: Mapping[str, Endpoint] = {
     **dict.fromkeys(("/api/v1/prom/metrics", "/debug", "/debug/*"), _FIGURES),
 }
 _STARTS = tuple(key.removesuffix("*") for key in ENDPOINTS if key.endswith("/*"))
-# Below the mount of a store that has a table of its own, if it takes line protocol.
+# Answered also below the mount of a store with its own route table, if it accepts line protocol.
 _BELOW_MOUNTS = frozenset({"/query", "/write", "/api/v2/write", "/ping", "/status", "/health"})
 
 
 class Place(Protocol):
-    """A store as far as this table has to know it."""
+    """The properties of a mounted store that this table depends on."""
 
     @property
-    def has_table(self) -> bool: ...
+    def has_table(self) -> bool:
+        """Whether the store's own HTTP API is served by a route table."""
+        ...
 
     @property
-    def takes_lines(self) -> bool: ...
+    def takes_lines(self) -> bool:
+        """Whether InfluxQL and line protocol name the store's databases."""
+        ...
 
 
 def pattern_of(path: str) -> str:
-    """The key of *path* in the table, or ""."""
+    """Returns the key of *path* in `ENDPOINTS`, or ""."""
     if path in ENDPOINTS:
         return path
     return next((f"{start}*" for start in _STARTS if path.startswith(start)), "")
 
 
 def answered_here(place: Place | None, path: str, *, mounted: bool) -> str:
-    """The key of *path* if Headgate answers it itself in front of the store at *place* (None: there
-    is none); else "". With *mounted* the path stood below the store's mount.
+    """Returns the key of *path* in `ENDPOINTS` if Headgate answers it itself, else "".
+
+    *place* is the store that the request is for, or None. *mounted* is True if the path was below
+    the mount of that store.
     """
     pattern = pattern_of(path)
     if not pattern:

@@ -1,4 +1,4 @@
-"""All stores behind Headgate: which of them a request is for."""
+"""All upstream stores, and the choice of the one that a request is for."""
 
 import asyncio
 import re
@@ -28,8 +28,9 @@ _PORT = re.compile(r":[0-9]*\Z")
 
 
 class Gateway:
-    """The stores of *settings*. Made in the loop that uses it. Raises ValueError for what cannot
-    be, one line with the option.
+    """The upstream stores of *settings*. Create it in the event loop that uses it.
+
+    Raises ValueError for an invalid setting: one line that names the option.
     """
 
     def __init__(
@@ -41,12 +42,12 @@ class Gateway:
         self.all = [Mounted(one, engine, watch, tracing, run) for one in settings.upstreams]
         self.nowhere = Catalogue(engine, Nowhere().databases, run)
         self._by_host = any(one.settings.hosts for one in self.all)
-        # The longest path first, and what is for a host before what is for all.
+        # Mounts with a host come before those for every host, longer paths before shorter ones.
         self._places = sorted(
             (
                 (host, one.settings.mount.encode(), one)
                 for one in self.all
-                # Without an address it is there for what other proxies ask about.
+                # A store without an address serves forward authentication only.
                 if one.upstream.up()
                 for host in _hosts(one)
             ),
@@ -54,14 +55,14 @@ class Gateway:
         )
 
     def find(self, call: Call, path: bytes) -> tuple[Mounted | None, bytes]:
-        """The store that a request for *path* is for, and the rest of the path behind its mount.
+        """Returns the store that *call* is for, or None, and *path* without the store's mount.
 
         Raises BadRequest.
         """
         return self._at(_host(call.headers.getlist("host")) if self._by_host else "", path)
 
     def takes_websocket(self, host: bytes, path: bytes) -> bool:
-        """Whether a request for *path* of *host* may become a WebSocket."""
+        """Returns whether a request for *path* at *host* may be upgraded to a WebSocket."""
         mounted, rest = self._at(_host([host.decode("latin-1")]), path)
         if mounted is None or mounted.table is None:
             return False
@@ -82,23 +83,26 @@ class Gateway:
 
     @property
     def keeping(self) -> list[InfluxStore]:
-        """The stores whose data is deleted with its database, whichever store is asked."""
+        """The stores from which DROP DATABASE, sent to any store, deletes data (`drop-data`)."""
         stores = [one.store.influx for one in self.all if one.store is not None]
         return [one for one in stores if one.upstream.up() and one.upstream.settings.drop_data]
 
     @property
     def askers(self) -> tuple[str, ...]:
-        """The networks from which other proxies may ask; () if there is nothing to ask about."""
+        """The networks of the proxies that may use forward authentication; () if it is off."""
         return self.settings.askers
 
     def named(self, name: str) -> Mounted | None:
-        """The store of that name; of "" the only one."""
+        """Returns the store *name*, or None. For "" returns the only store, if there is one."""
         if not name:
             return self.all[0] if len(self.all) == 1 else None
         return next((one for one in self.all if one.settings.name == name), None)
 
     async def watch_tenants(self) -> None:
-        """Warns of each store that does not confine tenants, when it first answers."""
+        """Logs a warning for each store that does not confine tenants, once it answers.
+
+        Retries with a back-off of 1 to 60 seconds until every store has answered.
+        """
         await asyncio.gather(*(self._watch_tenants(one) for one in self.all if one.upstream.up()))
 
     async def _watch_tenants(self, mounted: Mounted) -> None:
@@ -107,19 +111,20 @@ class Gateway:
             try:
                 if sentence := await unconfined(mounted.upstream):
                     warn(sentence)
-            except UpstreamError:  # the log has it
+            except UpstreamError:  # logged by Upstream
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
             else:
                 return
 
     async def retire(self) -> None:
-        """Lets another take its place: what is under way may come to its end."""
+        """Waits until all requests in flight have ended, then closes the stores."""
         while any(one.in_use or one.upstream.busy for one in self.all):
             await asyncio.sleep(_PATIENCE_SECONDS)
         await self.close()
 
     async def close(self) -> None:
+        """Closes all stores at once."""
         for one in self.all:
             await one.close()
 
@@ -129,7 +134,7 @@ def _hosts(mounted: Mounted) -> tuple[str, ...]:
 
 
 def _host(named: Sequence[str]) -> str:
-    """The host without its port. Raises BadRequest if there are several."""
+    """Returns the host in lower case without its port. Raises BadRequest for several headers."""
     if len(named) > 1:
         raise BadRequest("more than one Host")
     return _PORT.sub("", named[0].lower()) if named else ""

@@ -1,4 +1,4 @@
-"""Which statements of others SHOW QUERIES and SHOW CONTINUOUS QUERIES show to a user."""
+"""Filters the rows of SHOW QUERIES and SHOW CONTINUOUS QUERIES by the user's privileges."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -12,9 +12,10 @@ Parse = Callable[[str], Sequence[Statement]]
 def visible(result: Result, user: User, parse: Parse) -> Result:
     """Returns *result* with the rows that *user* may see.
 
-    A running query is shown to a user that may execute it, a continuous query to one that may read
-    each database that it names. InfluxDB labels a query with the database of its request, which the
-    client chose, so its text decides; a text that *parse* does not understand is not shown.
+    A running query is shown to a user that may execute it. A continuous query is shown to a user
+    that may read each database that it names. InfluxDB labels a query with the database of its
+    request, which the client chose, so the query's text decides. A text that *parse* rejects is
+    shown to administrators only.
     """
     if isinstance(result.statement, ShowContinuousQueries):
         series = (_continuous(one, user, parse) for one in result.series)
@@ -37,7 +38,10 @@ def _running(series: Series, user: User, parse: Parse) -> Series:
 
 
 def _continuous(series: Series, user: User, parse: Parse) -> Series | None:
-    """Returns None for a database that the user may not read: its name is not shown."""
+    """Returns *series* with the visible rows; None if the user may not read the database.
+
+    Then not even the database's name is shown.
+    """
     if not allows(user, Need(Privilege.READ, series.name)) or "query" not in series.columns:
         return None
     at = series.columns.index("query")
@@ -50,7 +54,10 @@ def _continuous(series: Series, user: User, parse: Parse) -> Series | None:
 
 
 def _needs(text: Value, database: str, parse: Parse) -> list[Need]:
-    """Returns what the statements of *text* need, the admin flag if that is unknown."""
+    """Returns the privileges that the statements of *text* require.
+
+    An invalid or empty text requires the admin flag.
+    """
     try:
         statements = parse(str(text))
     except ParseError:

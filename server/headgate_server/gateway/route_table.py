@@ -1,4 +1,4 @@
-"""Which request needs what: a table of routes, in data. What is in no table is for nobody."""
+"""Route tables, as data: the privilege that each request requires. Other requests are rejected."""
 
 import re
 import tomllib
@@ -13,7 +13,7 @@ _STAR = r"[^/]+"
 
 
 class Table:
-    """Routes by method and path; the first that fits counts."""
+    """Routes by method and path. Exact paths come first, then patterns in their order."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._exact: dict[str, list[Route]] = {}
@@ -26,7 +26,7 @@ class Table:
                     self._exact.setdefault(path, []).append(route)
 
     def find(self, method: str, path: str) -> tuple[str, Route] | None:
-        """The route of a request and its path in the table; HEAD is asked for like GET."""
+        """Returns the pattern and the route that a request matches, or None. HEAD counts as GET."""
         method = "GET" if method == "HEAD" else method
         for route in self._exact.get(path, ()):
             if method in route.methods:
@@ -37,22 +37,25 @@ class Table:
         return None
 
     def methods(self, path: str) -> set[str]:
-        """Those that there is a route for."""
+        """Returns the methods for which *path* has a route."""
         found = [route for route in self._exact.get(path, ())]
         found += [route for pattern, _, route in self._patterns if pattern.fullmatch(path)]
         return {method for route in found for method in route.methods}
 
 
 def _pattern(path: str) -> re.Pattern[str]:
-    """`*` is a whole segment or a part of one, `/**` at the end everything from there on."""
+    """Returns *path* as a regular expression.
+
+    `*` matches characters of one segment, at least one; a final `/**` matches all segments below.
+    """
     base, rest = (path[:-3], "(?:/.*)?") if path.endswith("/**") else (path, "")
     return re.compile(_STAR.join(map(re.escape, base.split("*"))) + rest)
 
 
 def table_for(settings: UpstreamSettings) -> Table:
-    """Its own routes, then those of the file that it names, or else of its protocol.
+    """Returns the table of an upstream: its own routes, then those of its file or its protocol.
 
-    Raises ValueError, one line with the option.
+    Raises ValueError: one line that names the option.
     """
     if settings.table:
         try:
@@ -74,7 +77,7 @@ def _shipped(protocol: str) -> tuple[Route, ...]:
 
 
 def _read(text: str) -> tuple[Route, ...]:
-    """Raises ValueError."""
+    """Returns the routes in the TOML *text*. Raises ValueError."""
     content = tomllib.loads(text)
     routes = content.get("route")
     if not isinstance(routes, list) or not all(isinstance(one, dict) for one in routes):

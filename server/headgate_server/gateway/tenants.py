@@ -1,8 +1,8 @@
-"""Which database a request is for, whether the user may, and what the store calls it.
+"""Authorizes a request for databases, and translates them to the store's tenants.
 
-A database here is what Mimir, Loki and Pyroscope call a tenant. One is named by the path
-(`/db/<database>/...`), by the parameter `db`, or by the header X-Scope-OrgID; that is a wish, and
-is looked at like one. Without any it is the only one that the user has the right for.
+A database is what Mimir, Loki and Pyroscope call a tenant. The path (`/db/<database>/...`), the
+parameter `db` or the header X-Scope-OrgID requests one, and the user's grants decide. Without any
+of them it is the only database on which the user has the privilege.
 """
 
 from collections.abc import Iterable
@@ -28,7 +28,7 @@ _PRIVILEGES = {"READ": Privilege.READ, "WRITE": Privilege.WRITE, "MANAGE": Privi
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A request that is allowed: on which *databases*, and how the store names them together."""
+    """An authorized request: its *databases*, and the store's name for them together."""
 
     databases: tuple[str, ...] = ()
     tenant: str = ""
@@ -41,10 +41,10 @@ def decide(
     route: Route,
     wishes: Iterable[str],
 ) -> Decision:
-    """What *principal* is let do by *route*.
+    """Authorizes *principal* for *route* on the databases in *wishes*.
 
-    Raises Denied, AdminRequiredFirst; BadRequest for no database, or one that the store cannot
-    name; DatabaseMissing to who may do anything.
+    Raises Denied; AdminRequiredFirst; BadRequest for a missing, ambiguous or invalid database;
+    DatabaseMissing, but only for an unrestricted principal.
     """
     if principal.user is None and not principal.trusted:
         raise AdminRequiredFirst
@@ -62,30 +62,31 @@ def decide(
     if len(databases) > 1 and route.privilege != "READ":
         raise BadRequest("one database is required to write to")
     if len(databases) > 1 and settings.protocol not in TENANTS:
-        raise BadRequest("this store is asked for one database at a time")
+        raise BadRequest("this store serves one database at a time")
     for database in databases:
         _check(principal, Need(privilege, database))
-        # Grants are on databases that exist: only who may do anything can have meant another.
+        # Grants are on databases that exist: only an unrestricted principal can request another.
         if principal.unrestricted and engine.store.database(database) is None:
             raise DatabaseMissing(f"database not found: {go_quote(database)}")
     return _named(settings, databases)
 
 
 def _wished(wishes: Iterable[str]) -> tuple[str, ...]:
-    """The databases wished for. Raises BadRequest for wishes that contradict each other."""
+    """Returns the requested databases. Raises BadRequest if *wishes* contradict each other."""
     found = {tuple(dict.fromkeys(wish.split("|"))) for wish in wishes if wish}
     if len(found) > 1:
         raise BadRequest("ambiguous database: named in several ways")
     if any(readable(name) != name for names in found for name in names):
-        raise BadRequest("the database's name is no UTF-8")
+        raise BadRequest("the database's name is invalid UTF-8")
     return found.pop() if found else ()
 
 
 def _only(
     engine: Engine, principal: Principal, settings: UpstreamSettings, privilege: Privilege
 ) -> tuple[str, ...]:
-    """The one database on which *principal* has *privilege*, or for reading with `federation`
-    all of them.
+    """Returns the only database on which *principal* has *privilege*, else ().
+
+    To read with `federation`, returns all of them, if they are at most 64.
     """
     user = principal.user
     if user is None or principal.unrestricted:
@@ -115,18 +116,21 @@ def _check(principal: Principal, need: Need) -> None:
 
 
 def _named(settings: UpstreamSettings, databases: tuple[str, ...]) -> Decision:
-    """Raises BadRequest."""
+    """Returns the decision for *databases* with the tenant's name. Raises BadRequest."""
     if settings.protocol == "victoriametrics":
         return Decision(databases, "".join(_account(settings, name) for name in databases[:1]))
     names = [settings.tenants.get(name, name) for name in databases]
     for name in names:
         if not is_tenant(name):
-            raise BadRequest("the database's name is none that a tenant can have")
+            raise BadRequest("the database's name is an invalid tenant name")
     return Decision(databases, "|".join(names))
 
 
 def _account(settings: UpstreamSettings, database: str) -> str:
-    """Of a cluster `account:project`; of a single node nothing."""
+    """Returns `account:project` of *database* in a cluster, or "" for a single node.
+
+    Raises BadRequest if the database has no account.
+    """
     if not settings.components:
         return ""
     account = settings.tenants.get(database, "")

@@ -1,4 +1,4 @@
-"""How much one user may ask of the stores behind Headgate at a time. Of each worker."""
+"""Limits of concurrent requests and request rate per user. Each worker counts on its own."""
 
 import math
 import time
@@ -12,8 +12,8 @@ _MOST_REMEMBERED = 10_000
 
 
 class Limits:
-    """At most *concurrent* requests of a user under way, and *rate* of them a second after as many
-    at once (0: no limit).
+    """Allows *concurrent* requests of a user at a time, and *rate* requests per second (0: no
+    limit), as a token bucket with a burst of one second's requests.
     """
 
     def __init__(
@@ -21,11 +21,11 @@ class Limits:
     ) -> None:
         self._concurrent, self._rate, self._clock = concurrent, rate, clock
         self._under_way: dict[str, int] = {}
-        # What is left of a second's requests, and when that was.
+        # By user, the remaining tokens of the bucket, and when they were counted.
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def enter(self, principal: Principal) -> Callable[[], None]:
-        """One more request of *principal*; what has to be called at its end. Raises Busy."""
+        """Counts a request of *principal*. Returns the function to call at its end. Raises Busy."""
         name = f"{principal.method} {principal.name}"
         if self._rate:
             self._take(name)
@@ -57,4 +57,4 @@ class Limits:
 
 
 def _nothing() -> None:
-    """Nobody counts."""
+    """Does nothing: without a concurrency limit, no request is counted."""

@@ -1,4 +1,4 @@
-"""The parameter `params` of /query: a JSON object, the values of `$name` in the statements."""
+"""Parses the parameter `params` of /query: a JSON object with values for `$name`."""
 
 import json
 from typing import NoReturn
@@ -10,9 +10,9 @@ _LITERALS = ("true", "false", "null")
 
 
 def parameters(text: str) -> dict[str, object]:
-    """The object in *text*; what stands behind it does not count. Raises BadRequest.
+    """Returns the JSON object in *text*; text after it is ignored. Raises BadRequest.
 
-    A number without a point is an integer, as InfluxDB 1.8 has it.
+    InfluxDB 1.8: a number without a decimal point is an integer.
     """
     if not text:
         return {}
@@ -34,7 +34,7 @@ def parameters(text: str) -> dict[str, object]:
 
 
 def _integer(text: str) -> int:
-    # Its length first: Python refuses to read very many digits.
+    # The length is checked first: Python refuses to convert very many digits.
     if len(text) > 20 or not -_INT64 <= int(text) < _INT64:
         raise BadRequest(
             f'error parsing json value: strconv.ParseInt: parsing "{text}": value out of range'
@@ -58,14 +58,14 @@ def _float(text: str) -> float:
 def _constant(name: str) -> NoReturn:
     raise json.JSONDecodeError(
         "Expecting value", name, 0
-    )  # NaN and Infinity are Python's, not JSON's
+    )  # NaN and Infinity are extensions of Python, invalid in JSON
 
 
 _DECODER = json.JSONDecoder(parse_int=_integer, parse_float=_float, parse_constant=_constant)
 
 
 def _wrong(error: json.JSONDecodeError) -> str:
-    """What is wrong, in Go's words where Python says enough to know them."""
+    """Returns the error message of Go's parser if it can be derived, else Python's."""
     rest = error.doc[error.pos :]
     if not rest or error.msg.startswith("Unterminated string"):
         return "unexpected EOF"

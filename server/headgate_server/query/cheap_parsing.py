@@ -1,16 +1,18 @@
-"""What is done sooner than a thread is woken for it: bounds, and nothing else."""
+"""Limits within which work runs in the event loop, because waking a thread would cost more."""
 
 from headgate_grammar import ParseCache, ParseError, ShowGrants, Statement
 
-# So many statements may be executed between two other requests.
+# Statements that may be executed in the event loop for one request.
 _FEW = 4
-# So long a text may be parsed, regular expressions excepted.
+# Characters of a text that may be parsed in the event loop, unless it has a regular expression.
 _SHORT = 128
 
 
 def parsed_soon(parse: ParseCache, text: str) -> tuple[tuple[Statement, ...] | None, bool]:
-    """The statements of *text*, if they are few, and known or parsed in no time; and whether they
-    were known. None for a text that does not parse: a statement before the fault may be denied.
+    """Returns the statements of *text*, and whether they were cached.
+
+    The statements are None if they are more than four, if they are neither cached nor quick to
+    parse, or if *text* is invalid: an earlier statement may have to be denied first.
     """
     known = parse.known(text)
     statements = known
@@ -25,12 +27,13 @@ def parsed_soon(parse: ParseCache, text: str) -> tuple[tuple[Statement, ...] | N
 
 
 def is_short(text: str) -> bool:
-    """Returns whether *text* may be parsed in the event loop: it has few characters and no regular
-    expression.
+    """Returns whether *text* may be parsed in the event loop.
+
+    It has at most 128 characters and no `/`, hence no regular expression.
     """
     return len(text) <= _SHORT and "/" not in text
 
 
 def is_quick(statement: Statement) -> bool:
-    """An indexed read, the same for everybody who may."""
+    """Returns whether *statement* is an indexed read with the same result for all users."""
     return isinstance(statement, ShowGrants)

@@ -1,7 +1,7 @@
-"""Queries that came in a URL: what there is to know of one before it is asked again.
+"""A cache of prepared queries: the parsed statements and options of queries in URLs.
 
-Clients send the same few over and over, or others that differ only in the name that they end with.
-Nothing that may hold a secret is kept.
+Clients repeat a few queries, or queries that differ only in the name at their end. A query that may
+contain a secret is not cached.
 """
 
 import re
@@ -26,10 +26,10 @@ from headgate_server.query.cheap_parsing import is_quick, parsed_soon
 
 _MOST = 1024
 _LONGEST = 1024
-# What else a URL may hold is not looked at, or makes an answer take its time.
+# A query with other parameters is not cached: they are unknown, or the answer takes longer.
 _KEPT = frozenset({"q", "db", "rp", "epoch", "pretty"})
 
-# A query whose text is nothing but words, the last of them a name, and what stands around that.
+# A query of words only that ends with a name: the text before the name, the name, the text after.
 _NAMED = re.compile(
     rb"((?:.*&)?q=[A-Za-z+]+\+)(?:([A-Za-z_][A-Za-z0-9_]*)|%22([A-Za-z0-9_.@-]+)%22)((?:&.*)?)"
 )
@@ -40,8 +40,10 @@ _Around = tuple[bytes, bytes, str, str]
 
 @dataclass(slots=True, eq=False)
 class Prepared:
-    """One of them, and how its answer is wanted. *others* are the URL's parameters but `q`; *quick*
-    says whether nothing is waited for, *kept* whether it will be known the next time.
+    """A prepared query, with the format of its answer.
+
+    *others* are the URL's parameters except `q`. *quick* is True if every statement can run in the
+    event loop, *kept* if the query is cached.
     """
 
     others: Pairs = field(repr=False)
@@ -51,15 +53,15 @@ class Prepared:
     gzip: bool
     quick: bool
     kept: bool
-    remembered: bool  # was it known, or one like it, before it was asked first?
-    kinds: tuple[str, ...]  # of its statements
+    remembered: bool  # whether its statements, or those of a similar query, were cached
+    kinds: tuple[str, ...]  # the class names of its statements
 
     def format(self) -> Format:
-        """A new one, for one answer."""
+        """Returns a new encoder, for one answer."""
         return format_for(self.accept, pretty=self.others.get("pretty") == "true")
 
     def about(self, name: str) -> "Prepared":
-        """The same SHOW GRANTS, of the user *name*."""
+        """Returns a copy of this query, a SHOW GRANTS, for the user *name*."""
         return Prepared(
             self.others,
             (ShowGrants(name),),
@@ -74,7 +76,7 @@ class Prepared:
 
 
 class Preparations:
-    """Those of a server whose queries may have *longest* characters (0: any number)."""
+    """The cache of a server whose queries may have *longest* characters (0: no limit)."""
 
     def __init__(self, parse: ParseCache, longest: int) -> None:
         self._parse, self._longest = parse, longest
@@ -83,14 +85,17 @@ class Preparations:
         self._alike: Recent[_Around, Prepared] = Recent(_MOST)
 
     def known(self, call: Call) -> Prepared | None:
-        """The query of *call*, if it is kept, or one that differs from it only in a name."""
+        """Returns the cached query of *call*, or one made from a cached query with another name.
+
+        Returns None if there is neither.
+        """
         key = _key(call)
         return self._known.get(key) or self._like(key)
 
     def _like(self, key: _Key) -> Prepared | None:
         length = len(key[0])
         if not _is_short(key) or 0 < self._longest < length or 0 < self._parse.longest < length:
-            return None  # whether it is too long is not for us to say
+            return None  # `query` reports that the text is too long
         found = _named(key)
         if found is None:
             return None
@@ -99,13 +104,16 @@ class Preparations:
         return self._keep(key, like.about(name)) if like is not None else None
 
     def make(self, call: Call) -> Prepared | None:
-        """The query of *call*, if what it is can be told at once. Raises BadRequest, TooLarge."""
+        """Prepares the query of *call*; None if it cannot be parsed quickly.
+
+        Raises BadRequest, TooLarge.
+        """
         sent = Form(call.url_pairs)
         statements, remembered = parsed_soon(self._parse, sent.text(self._longest))
         if statements is None:
             return None
         key = _key(call)
-        # A pair that is none, and is not among the fields, may hold anything.
+        # An invalid pair is missing from the fields and may contain anything, also a secret.
         counted = call.query.count(b"&") + 1 == len(sent.fields) and b";" not in call.query
         harmless = (
             counted and _KEPT.issuperset(sent.fields) and not any(map(has_secret, statements))
@@ -128,13 +136,13 @@ class Preparations:
         return self._keep(key, prepared)
 
     def _learn(self, key: _Key, prepared: Prepared) -> None:
-        """Remembers what stands around the name in *prepared*, if it ends with it."""
+        """Stores *prepared* by the text around the name, if its query ends with a name."""
         found = _named(key)
         if found is not None and _is_short(key):
             self._alike.keep(found[0], prepared)
 
     def _keep(self, key: _Key, prepared: Prepared) -> Prepared:
-        """Keeps *prepared* if *key* was asked for lately: many queries never come again."""
+        """Caches *prepared* at the second use of *key*: many queries are sent only once."""
         if self._once.get(key):
             prepared.kept = True
             self._known.keep(key, prepared)
@@ -153,7 +161,7 @@ def _is_short(key: _Key) -> bool:
 
 
 def _named(key: _Key) -> tuple[_Around, str] | None:
-    """The name that the text of a query with *key* ends with, and what stands around it."""
+    """Returns the text around the name at the end of a query, and the name; None without a name."""
     query, accept, encoding = key
     found = _NAMED.fullmatch(query)
     if found is None:

@@ -1,4 +1,4 @@
-"""An answer that is sent while it is made."""
+"""Streams a response while threads produce it."""
 
 import asyncio
 import time
@@ -8,16 +8,16 @@ from functools import partial
 from headgate_server.background.thread_pool import Run
 from headgate_server.http.errors import Overloaded
 
-# So much is made at a time, before anything of it is sent and others have their turn.
+# Size and time of a batch, after which it is sent and other work gets the thread.
 _BATCH_BYTES = 1 << 16
 _BATCH_SECONDS = 0.02
 _RETRY_SECONDS = 0.05
 
 
 async def stream(run: Run, pieces: Callable[[], Iterator[bytes]]) -> AsyncGenerator[bytes, None]:
-    """What `pieces()` gives, made in threads by *run*, and only as fast as it is taken.
+    """Yields the output of `pieces()`, which *run* executes in threads, only as fast as consumed.
 
-    Raises Overloaded at its beginning, and what *pieces* raises.
+    Raises Overloaded before the first batch only, and what *pieces* raises.
     """
     made = pieces()
     batch = await run(partial(_batch, made))
@@ -26,13 +26,13 @@ async def stream(run: Run, pieces: Callable[[], Iterator[bytes]]) -> AsyncGenera
         try:
             batch = await run(partial(_batch, made))
         except Overloaded:
-            # What was begun is finished: it only takes longer.
+            # A response that has begun is finished: it is retried until a thread is free.
             await asyncio.sleep(_RETRY_SECONDS)
             batch = [b""]
 
 
 def _batch(made: Iterator[bytes]) -> list[bytes]:
-    """The next pieces, at least one unless there are no more."""
+    """Returns the next pieces; empty only at the end."""
     batch: list[bytes] = []
     size, enough = 0, time.monotonic() + _BATCH_SECONDS
     for piece in made:

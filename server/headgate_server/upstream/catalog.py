@@ -1,4 +1,4 @@
-"""Databases that are upstream already: taken into the catalogue when they are first meant."""
+"""Imports databases that exist upstream into the catalog when a statement first refers to them."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -8,21 +8,22 @@ from headgate_engine import EVERYBODY, Engine, Principal, needs
 from headgate_grammar import CreateDatabase, Grant, Revoke, ShowDatabases, Statement
 from headgate_server.background.thread_pool import Run
 
-ADDRESS = "upstream"  # where the audit says that it comes from
+ADDRESS = "upstream"  # the client's address in the audit records of imports
 
 
 @dataclass(frozen=True, slots=True)
 class Synced:
-    """What a look upstream came to: taken in now, and here without being there."""
+    """The result of `Catalogue.sync`: databases imported now, and those missing upstream."""
 
     adopted: list[str]
     missing: list[str]
 
 
 class Catalogue:
-    """*listed* says which databases the upstream has, *run* does in a thread what may block.
+    """The catalog of databases in front of one upstream.
 
-    Raises what those raise.
+    *listed* returns the upstream's databases, *run* runs blocking work in a thread; the methods
+    raise what these raise.
     """
 
     def __init__(
@@ -33,10 +34,10 @@ class Catalogue:
         self._run = run
 
     async def meant(self, principal: Principal, statements: Iterable[Statement], on: str) -> bool:
-        """Takes in what *statements* mean, if an administrator means it; *on* is the request's
-        database. Whether there was something to look for.
+        """Imports the databases that *statements* refer to, if *principal* is unrestricted.
 
-        Nobody else can have a right on what is not in the catalogue.
+        *on* is the request's database. Returns whether the upstream's databases were listed. Other
+        users cannot have a privilege on a database outside the catalog.
         """
         if not principal.unrestricted:
             return False
@@ -48,17 +49,17 @@ class Catalogue:
         return False
 
     def unknown(self, names: Iterable[str]) -> list[str]:
-        """Those that are not in the catalogue."""
+        """Returns those of *names* that are not in the catalog; empty names are left out."""
         return [name for name in names if name and self._engine.store.database(name) is None]
 
     async def adopt(self, wanted: Iterable[str] | None = None) -> list[str]:
-        """Takes in what is upstream, of *wanted* only, if given. What it took in."""
+        """Imports the upstream's databases, or those in *wanted* only. Returns imported names."""
         there = await self._listed()
         unknown = self.unknown(there if wanted is None else [n for n in wanted if n in there])
         return await self._run(partial(self._take, unknown)) if unknown else []
 
     def _take(self, names: list[str]) -> list[str]:
-        """Those of *names* that can be taken in, and are now."""
+        """Creates the databases *names* in the catalog; returns those that succeeded. Blocking."""
         return [name for name in names if not self._error(name)]
 
     def _error(self, name: str) -> str:
@@ -66,7 +67,7 @@ class Catalogue:
         return result.error
 
     async def sync(self) -> Synced:
-        """Takes in all that is upstream."""
+        """Imports all of the upstream's databases."""
         adopted = await self.adopt()
         there = await self._listed()
         here = [database.name for database in self._engine.store.databases()]

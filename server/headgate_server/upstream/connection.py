@@ -1,7 +1,7 @@
-"""One connection to another server, and HTTP/1.1 on it: one request at a time. Knows httptools.
+"""One HTTP/1.1 client connection, for one request at a time, on httptools.
 
-Written for what a gateway does and no more: it costs a third of what a library for everything does.
-Whether an answer is HTTP is for httptools to say, in its strict mode.
+Limited to what a gateway needs: it costs a third of a general HTTP library. httptools, in its
+strict mode, decides whether a response is valid.
 """
 
 import asyncio
@@ -17,16 +17,16 @@ from headgate_server.upstream.errors import Broken, Silent, UpstreamError
 Headers = Iterable[tuple[str, str]]
 Body = bytes | AsyncIterable[bytes] | None
 
-# Of an answer so much is held before it is taken, and then no more is read.
+# Unread bytes of a response above which reading from the connection is paused.
 _HIGH_WATER = 1 << 17
 _LARGEST_HEAD = 1 << 18
 _NO_BODY = (204, 304)
 
 
 class Wire(asyncio.Protocol):
-    """Between `send` and the end of its answer it is *busy*; then it can be used again if *fresh*.
+    """A connection. After the end of a response it can be reused if it is *fresh*.
 
-    *deadline*, by the loop's clock, is when it has been silent for too long.
+    At *deadline*, by the loop's clock, it has received no data for too long.
     """
 
     def __init__(self, read_timeout: float) -> None:
@@ -34,7 +34,7 @@ class Wire(asyncio.Protocol):
         self._outbox = outbox()
         self._read_timeout = read_timeout
         self.transport: asyncio.Transport | None = None
-        self.used = False  # for an answer before this one
+        self.used = False  # by an earlier request
         self.idle_since = 0.0
         self.deadline = math.inf
         self.lost = False
@@ -53,15 +53,15 @@ class Wire(asyncio.Protocol):
         self._paused = False
         self._in_body = False
         self._complete = not method
-        self._until_end = False  # the answer has no length: it ends with the connection
+        self._until_end = False  # the response has no length: it ends with the connection
         self._keep = False
         self._error: UpstreamError | None = None
         self._waiting: asyncio.Future[None] | None = None
 
-    # ---- asking
+    # ---- requests
 
     async def send(self, method: str, target: str, host: str, headers: Headers, body: Body) -> None:
-        """Sends a request, and waits for the head of its answer. Raises Broken, Silent."""
+        """Sends a request, and waits for the head of the response. Raises Broken, Silent."""
         self._begin(method)
         transport = self.transport
         assert transport is not None
@@ -74,7 +74,7 @@ class Wire(asyncio.Protocol):
         while not self._headed and self._error is None:
             await self._wait()
         if self._upload is not None and not self._upload.done():
-            self._upload.cancel()  # it has heard enough
+            self._upload.cancel()  # the server responded before the end of the body
             self._keep = False
         if self._error is not None:
             raise self._error
@@ -89,17 +89,17 @@ class Wire(asyncio.Protocol):
                 if self._writable is not None:
                     self._touch()
                     await self._writable
-                    self.deadline = math.inf  # it is the client's turn again
+                    self.deadline = math.inf  # it waits for the client, not the server
             if chunked:
                 self._outbox.put(self.transport, b"0\r\n\r\n")
             self._touch()
         except asyncio.CancelledError:
             raise
-        except Exception:  # whose body it is knows which
+        except Exception:  # Upload keeps the error itself
             self._fail(Broken("the request's body broke off"))
 
     async def part(self) -> bytes:
-        """The next part of the answer's body; b"" at its end. Raises Broken, Silent."""
+        """Returns the next chunk of the response body; b"" at its end. Raises Broken, Silent."""
         while not self._parts:
             if self._error is not None:
                 raise self._error
@@ -127,7 +127,7 @@ class Wire(asyncio.Protocol):
             self._waiting.set_result(None)
 
     def _touch(self) -> None:
-        """Something went on: the time begins anew."""
+        """Restarts the read timeout."""
         if self._read_timeout:
             self.deadline = self._loop.time() + self._read_timeout
 
@@ -137,23 +137,23 @@ class Wire(asyncio.Protocol):
 
     @property
     def fresh(self) -> bool:
-        """Whether another request may follow."""
+        """Whether the connection can be reused for another request."""
         return self._complete and self._keep and not self.lost and self._error is None
 
     @property
     def answered(self) -> bool:
-        """Whether anything of an answer came."""
+        """Whether any data of a response has arrived."""
         return self.status > 0 or self._size > 0
 
     def close(self) -> None:
-        """Ends the connection at once."""
+        """Aborts the connection, and an upload in progress."""
         if self._upload is not None:
             self._upload.cancel()
         if self.transport is not None:
             self.transport.abort()
 
     def check(self, now: float) -> None:
-        """Ends what has been silent for too long at *now*."""
+        """Fails with Silent if the deadline has passed, unless reading is paused."""
         if now >= self.deadline and not self._complete and not self._paused:
             self._fail(Silent(f"silent for {self._read_timeout:g} s"))
 
@@ -165,14 +165,16 @@ class Wire(asyncio.Protocol):
         self.close()
         self._wake()
 
-    # ---- what the transport tells
+    # ---- callbacks of asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)  # uvloop's are only like them
+        """Stores the transport."""
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's has another base class
 
     def data_received(self, data: bytes) -> None:
+        """Parses *data*; unsolicited data closes the connection."""
         if self._complete:
-            self._keep = False  # nobody has asked anything
+            self._keep = False  # no request is in flight
             self.close()
             return
         self._touch()
@@ -181,17 +183,17 @@ class Wire(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self._fail(
-                Broken("its answer is not HTTP")
-            )  # no request asked it to speak anything else
+            self._fail(Broken("its answer is not HTTP"))  # an unrequested upgrade is invalid, too
             return
         if not self._headed and self._size > _LARGEST_HEAD:
             self._fail(Broken("the head of its answer is too large"))
 
     def eof_received(self) -> bool:
+        """Returns False: asyncio then closes the transport."""
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Completes a response that ends with the connection; any other one fails with Broken."""
         self.lost = True
         if self._until_end and exc is None:
             self._complete = True
@@ -201,24 +203,29 @@ class Wire(asyncio.Protocol):
         self._wake()
 
     def pause_writing(self) -> None:
+        """Makes the upload wait: the transport's write buffer is full."""
         self._writable = self._loop.create_future()
 
     def resume_writing(self) -> None:
+        """Lets the upload continue."""
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
         self._writable = None
 
-    # ---- what httptools tells
+    # ---- callbacks of httptools
 
     def on_message_begin(self) -> None:
+        """Prevents reuse of the connection if a second response begins."""
         if self._complete:
-            self._keep = False  # nobody has asked for another answer
+            self._keep = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """Stores a header."""
         if not self._complete:
             self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
+        """Decides whether a body follows, and wakes `send`; ignores a 1xx response."""
         if self._complete:
             return
         status = self._parser.get_status_code()
@@ -236,12 +243,13 @@ class Wire(asyncio.Protocol):
             bodiless or b"content-length" in names or b"transfer-encoding" in names
         )
         if self._method == "HEAD":
-            # httptools would wait for what never comes.
+            # httptools would wait for a body, which a response to HEAD lacks.
             self._keep = False
             self._end()
         self._wake()
 
     def on_body(self, body: bytes) -> None:
+        """Stores a chunk; pauses reading if more than 128 KiB are unread."""
         if self._complete:
             return
         self._parts.append(body)
@@ -252,12 +260,13 @@ class Wire(asyncio.Protocol):
         self._wake()
 
     def on_message_complete(self) -> None:
+        """Ends the response, unless it is a 1xx, which the final response follows."""
         if self._complete:
             return
         if self.status:
             self._end()
         else:
-            self.headers.clear()  # of a 1xx: the answer is still to come
+            self.headers.clear()  # those of the 1xx
 
     def _end(self) -> None:
         self._complete = True
@@ -266,7 +275,7 @@ class Wire(asyncio.Protocol):
 
 
 def _head(method: str, target: str, host: str, headers: Headers, body: Body) -> bytes:
-    """A request's head, and its body if that is short. Raises Broken for what is no header."""
+    """Returns a request's head, with its body if that is bytes. Raises Broken for a line end."""
     lines = [f"{method} {target} HTTP/1.1", f"Host: {host}"]
     lines += [f"{name}: {value}" for name, value in headers]
     if isinstance(body, bytes):
@@ -278,6 +287,6 @@ def _head(method: str, target: str, host: str, headers: Headers, body: Body) -> 
     head = "\r\n".join(lines)
     ends = len(lines) - 1
     if head.count("\n") != ends or head.count("\r") != ends or "\0" in head:
-        raise Broken("a header with a line end")  # a line end in a value would be another header
+        raise Broken("a header with a line end")  # it would inject another header
     raw = head.encode("utf-8", "surrogateescape") + b"\r\n\r\n"
     return raw + body if isinstance(body, bytes) else raw

@@ -1,6 +1,7 @@
-"""Requests to other servers over connections that are kept and used again.
+"""HTTP client with a connection pool for each upstream address.
 
-Nothing is decompressed, followed, remembered or added on the way: what goes out is what was given.
+It decompresses nothing, follows no redirects, stores no cookies, and sends the caller's headers
+only, plus what HTTP/1.1 requires.
 """
 
 import asyncio
@@ -21,7 +22,9 @@ _SWEEP_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds to connect, and of silence (0: no limit), and connections to one address."""
+    """Limits of a pool: seconds to connect, seconds without data (0: no limit), and the maximum
+    number of connections to one address; *tls* replaces the default TLS context.
+    """
 
     connect: float
     read: float
@@ -30,18 +33,18 @@ class Limits:
 
 
 def tls(path: str) -> ssl.SSLContext | None:
-    """What verifies servers by the PEM file *path*; None for "". Raises ValueError."""
+    """Returns a TLS context that trusts the PEM file *path*; None for "". Raises ValueError."""
     if not path:
         return None
     try:
         return ssl.create_default_context(cafile=path)
     except (OSError, ssl.SSLError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "no PEM"
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "invalid PEM"
         raise ValueError(f"tls-ca: {reason}") from None
 
 
 def reason(error: Exception, seconds: float) -> str:
-    """Why a connection did not come about within *seconds*, in a few words."""
+    """Returns the reason, for the log, why no connection was made within *seconds*."""
     match error:
         case ssl.SSLCertVerificationError():
             return f"its certificate is not trusted: {error.verify_message}"
@@ -57,11 +60,11 @@ def reason(error: Exception, seconds: float) -> str:
 
 
 def _nothing(change: int) -> None:
-    """Nobody counts."""
+    """Ignores the change: the default for callers that need no count."""
 
 
 class Incoming:
-    """An answer whose body is still to come. Give it back with `close`, read or not."""
+    """An upstream's response whose body may still arrive. The caller must `close` it."""
 
     def __init__(self, wire: Wire, closed: Callable[[Wire], None], address: str = "") -> None:
         self._wire: Wire | None = wire
@@ -71,7 +74,7 @@ class Incoming:
         self.headers = wire.headers
 
     def header(self, name: str) -> str:
-        """The first of that name, or ""."""
+        """Returns the first header *name*, in any case of letters, or ""."""
         wanted = name.lower().encode()
         for key, value in self.headers:
             if key.lower() == wanted:
@@ -79,7 +82,7 @@ class Incoming:
         return ""
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """The body as it comes. Raises Silent, Broken."""
+        """Yields the body in chunks as they arrive. Raises Silent, Broken."""
         while piece := await self._part():
             yield piece
 
@@ -92,14 +95,15 @@ class Incoming:
             raise
 
     def broken(self, reason: str) -> Broken:
-        """The error for an answer that means nothing, because of *reason*."""
+        """Returns the error for an invalid response; *reason* is for the log."""
         error = Broken(reason)
         error.address = self.address
         return error
 
     async def read(self, most: int, grow: Callable[[int], None] = _nothing) -> bytes:
-        """The whole body, and the connection given back. Raises Broken if it has more than *most*
-        bytes, or is broken off; Silent. *grow* is called with the size of each part.
+        """Returns the whole body and closes the response. *grow* is called with each chunk's size.
+
+        Raises Broken if the body has more than *most* bytes or is incomplete; Silent.
         """
         parts: list[bytes] = []
         size = 0
@@ -115,14 +119,14 @@ class Incoming:
         return b"".join(parts)
 
     def close(self) -> None:
-        """Gives the connection back if all of the answer was read; ends it if not."""
+        """Returns the connection to the pool after a complete response, else closes it."""
         if self._wire is not None:
             wire, self._wire = self._wire, None
             self._closed(wire)
 
 
 class _Address:
-    """The connections to one address."""
+    """The connection pool of one address."""
 
     def __init__(self, url: str, limits: Limits) -> None:
         parts = urlsplit(url)
@@ -138,7 +142,7 @@ class _Address:
         self._queue: deque[asyncio.Future[None]] = deque()
 
     async def wire(self, *, new: bool = False) -> Wire:
-        """A connection, kept from before unless *new*. Raises Unreachable, Full."""
+        """Returns a connection: an idle one if possible, unless *new*. Raises Unreachable, Full."""
         while len(self.open) >= self._limits.most and not self.idle:
             await self._turn()
         while self.idle and not new:
@@ -150,7 +154,7 @@ class _Address:
         return await self._connect()
 
     async def _turn(self) -> None:
-        """Waits for another to give its connection back."""
+        """Waits until a connection is available, at most `connect` seconds. Raises Full."""
         turn = asyncio.get_running_loop().create_future()
         self._queue.append(turn)
         try:
@@ -188,7 +192,7 @@ class _Address:
             self._drop(wire)
 
     def _next(self) -> None:
-        """There is room for one who waits."""
+        """Wakes the first request that waits for a connection."""
         while self._queue:
             turn = self._queue.popleft()
             if not turn.done():
@@ -201,7 +205,7 @@ class _Address:
         self._next()
 
     def check(self, now: float) -> None:
-        """Ends what was silent, or of no use, for too long at *now*."""
+        """Fails requests without data for too long, and closes connections idle for too long."""
         for wire in self.open:
             wire.check(now)
         kept = [w for w in self.idle if w.fresh and now - w.idle_since < _IDLE_SECONDS]
@@ -216,9 +220,9 @@ class _Address:
 
 
 class Client:
-    """Connections to one upstream's addresses. Made in the loop that uses it.
+    """The connection pools of one upstream's addresses. Create it in the event loop that uses it.
 
-    *changed* hears 1 for each answer that begins, and -1 at its end.
+    *changed* is called with 1 when a response begins, and with -1 when it ends.
     """
 
     def __init__(self, limits: Limits, changed: Callable[[int], None] = _nothing) -> None:
@@ -239,10 +243,10 @@ class Client:
         *,
         again: bool = False,
     ) -> Incoming:
-        """The answer to one request. Where a connection that was kept turns out to be closed it
-        is sent *again* over another, if that does no harm.
+        """Sends a request and returns the response as soon as its head has arrived.
 
-        Raises Unreachable, Silent, Broken, Full.
+        With *again* (for an idempotent request), it is retried on a new connection if a reused one
+        closes before any response. Raises Unreachable, Silent, Broken, Full.
         """
         self._asking += 1
         try:
@@ -290,10 +294,11 @@ class Client:
 
     @property
     def busy(self) -> bool:
-        """Whether an answer is waited for, or still being read."""
+        """Whether any request is in flight or any response is still open."""
         return self._open > 0 or self._asking > 0
 
     def opens(self, change: int) -> None:
+        """Adds *change* to the number of open responses, and reports it."""
         self._open += change
         self._changed(change)
 
@@ -310,6 +315,7 @@ class Client:
             self._keep_sweeping()
 
     def close(self) -> None:
+        """Closes all connections at once."""
         if self._sweep is not None:
             self._sweep.cancel()
             self._sweep = None

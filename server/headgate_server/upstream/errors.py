@@ -1,13 +1,13 @@
-"""What goes wrong between Headgate and a store behind it.
+"""Errors of requests to upstream stores.
 
-The text is for clients and never names the store; address and reason are for the log.
+The text is for clients and never names the store. The address and the reason are for the log.
 """
 
 from headgate_server.telemetry.log_message import log_message
 
 
 class UpstreamError(Exception):
-    """The store behind Headgate gave no answer. *reason* and `address` are for the log only."""
+    """The upstream store returned no valid answer. *reason* and `address` are for the log only."""
 
     text = "the upstream store gave no answer"
 
@@ -18,48 +18,48 @@ class UpstreamError(Exception):
 
     @property
     def log_message(self) -> str:
-        """The text with the store's address and the reason, as far as they are known."""
+        """The text, followed by the store's address and the reason if they are set."""
         return ": ".join(filter(None, (str(self), self.address, self.reason)))
 
 
 class Unreachable(UpstreamError):
-    """No connection came about: it has heard nothing of the request."""
+    """No connection was made: the store has received nothing of the request."""
 
     text = "the upstream store cannot be reached"
 
 
 class Silent(UpstreamError):
-    """It took too long to answer. What it was asked for may have been done."""
+    """The store did not answer in time. It may have executed the request."""
 
     text = "the upstream store did not answer in time"
 
 
 class Broken(UpstreamError):
-    """It broke off, or spoke no HTTP. What it was asked for may have been done."""
+    """The connection broke, or the answer is invalid. The store may have executed the request."""
 
     text = "the upstream store broke off, or gave no answer that can be understood"
 
 
 class SeveralResults(UpstreamError):
-    """It answered more statements than it was sent: what it was sent was read as something else."""
+    """The store returned more results than statements: it parsed the text differently."""
 
     text = "the upstream store answered more statements than it was sent"
 
 
 class RefusesUs(UpstreamError):
-    """It does not take the login that Headgate has there: nothing that a client could mend."""
+    """The store rejects Headgate's own login, which a client cannot correct."""
 
     text = "the upstream store refused Headgate's own login there"
 
 
 class Full(UpstreamError):
-    """As many connections to it as there may be are busy: it has heard nothing of the request."""
+    """The connection pool is exhausted: the store has received nothing of the request."""
 
     text = "too many requests to the upstream store, try again"
 
 
 class Refused(UpstreamError):
-    """It did not want to speak another protocol; *status* is what it answered."""
+    """The store rejected a WebSocket handshake with *status*."""
 
     text = "the upstream store refused to open a WebSocket"
 
@@ -69,7 +69,7 @@ class Refused(UpstreamError):
 
 
 class Answered(Exception):
-    """It refused the whole request; the client is told so, in its words."""
+    """The store rejected the whole request; the client receives its *status* and *text*."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -77,7 +77,7 @@ class Answered(Exception):
 
 
 class NoComponent(Exception):
-    """The part of it that a request is for has no address."""
+    """No address is configured for the *component* of the store that a request is for."""
 
     def __init__(self, component: str) -> None:
         what = f"no {component}" if component else "no address"
@@ -85,7 +85,7 @@ class NoComponent(Exception):
 
 
 class FormatUnknown(Exception):
-    """A write in a format in which Headgate finds no labels, to a store that needs one."""
+    """A write in a format in which Headgate cannot rename the client's own *label*."""
 
     def __init__(self, label: str) -> None:
         super().__init__(
@@ -95,7 +95,7 @@ class FormatUnknown(Exception):
 
 
 class BrokenOff(Exception):
-    """An answer ended before its end; the connection ends with it, so that the client knows."""
+    """A response failed after it had begun; the connection is closed, so the client detects it."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(str(error))

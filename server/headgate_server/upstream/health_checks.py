@@ -1,6 +1,4 @@
-"""Whether the stores behind Headgate are well: what is asked of each address, and what the answers
-mean. For /health, for the start, and for a check of the configuration.
-"""
+"""Health checks of upstream stores: for /health, the start, and `serve --check --connect`."""
 
 import asyncio
 import json
@@ -21,13 +19,13 @@ _FRESH_SECONDS = 5.0
 _LARGEST = 1 << 22
 _SHOW_DATABASES = urlencode({"q": "SHOW DATABASES"}).encode()
 _READY = {"victoriametrics": "/health", "prometheus": "/-/ready"}
-# Where a tenant's labels are listed, and which component does.
+# The path that lists a tenant's labels, by protocol.
 _LABELS = {
     "prometheus": "/api/v1/labels",
     "mimir": "/prometheus/api/v1/labels",
     "loki": "/loki/api/v1/labels",
 }
-# Of Prometheus itself alone.
+# Only Prometheus itself serves this path.
 _WAL_REPLAY = "/api/v1/status/walreplay"
 _READS_ALL = "READ on one database reads all"
 INVENTED = "headgate-check-"
@@ -35,21 +33,26 @@ INVENTED = "headgate-check-"
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What was found of one store: of each address the fault, or None."""
+    """The health of one store: the error of each address, or None.
+
+    *usable* is True if each component has an address without an error.
+    """
 
     faults: Mapping[str, UpstreamError | None] = field(default_factory=dict)
     usable: bool = True
 
     @property
     def message(self) -> str:
-        """The faults for clients, without addresses; "" if there are none."""
+        """The errors as a text for clients, without addresses; "" if there are none."""
         found = [error for error in self.faults.values() if error is not None]
         texts = "; ".join(dict.fromkeys(map(str, found)))
         return f"{len(found)} of {len(self.faults)} addresses away: {texts}" if found else ""
 
 
 class Checkup:
-    """Asks all addresses of *upstream*; an answer is good for some seconds, for all callers."""
+    """Checks all addresses of *upstream*. Concurrent callers share one check (single flight), and
+    its result is cached for 5 seconds from its start.
+    """
 
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
@@ -57,6 +60,7 @@ class Checkup:
         self._until = 0.0
 
     async def state(self) -> State:
+        """Returns the current or cached state."""
         now = time.monotonic()
         if self._task is None or (self._task.done() and now >= self._until):
             self._until = now + _FRESH_SECONDS
@@ -64,6 +68,7 @@ class Checkup:
         return await asyncio.shield(self._task)
 
     def close(self) -> None:
+        """Cancels a running check."""
         if self._task is not None:
             self._task.cancel()
 
@@ -78,13 +83,16 @@ async def _state(upstream: Upstream) -> State:
 
 
 def groups_of(settings: UpstreamSettings) -> dict[str, Sequence[str]]:
-    """The addresses by component, each of which is needed; "" is for all others."""
+    """Returns the addresses by component; the key "" is for components without their own.
+
+    A store is usable if each group has an address that works.
+    """
     groups: dict[str, Sequence[str]] = dict(settings.components)
     return groups | ({"": settings.urls} if settings.urls else {})
 
 
 async def fault(upstream: Upstream, address: str) -> UpstreamError | None:
-    """What is wrong with *address*; None if it answers, and takes Headgate's login."""
+    """Returns the error of *address*; None if it answers and accepts Headgate's login."""
     protocol = upstream.settings.protocol
     question: tuple[str, str, bytes | None]
     if protocol in INFLUX:
@@ -111,7 +119,10 @@ async def asked(
     body: bytes | None = None,
     tenant: str = "",
 ) -> Incoming:
-    """The answer of *address* within a short time. Raises UpstreamError."""
+    """Sends a request to *address* and returns the response, within 2 seconds.
+
+    Raises UpstreamError.
+    """
     try:
         async with asyncio.timeout(_PATIENCE_SECONDS):
             return await upstream.probe(address, method, target, body, tenant)
@@ -122,10 +133,11 @@ async def asked(
 
 
 async def unconfined(upstream: Upstream) -> str:
-    """A sentence if the store lets every tenant read the same; "" if it does not, or if it has
-    nothing by which that could be seen.
+    """Returns a warning if the store returns the same data to every tenant, else "".
 
-    Asks as two tenants that do not exist. Raises UpstreamError.
+    Prometheus itself is recognized by a path that only it serves. Otherwise the labels that two
+    tenants that do not exist can read are compared, so an empty store yields "". Raises
+    UpstreamError.
     """
     settings = upstream.settings
     target = _LABELS.get(settings.protocol)
@@ -146,7 +158,10 @@ async def unconfined(upstream: Upstream) -> str:
 
 
 async def stranger(upstream: Upstream, address: str) -> str:
-    """What makes the store another one than the protocol says, or "". Raises UpstreamError."""
+    """Returns a problem if the store does not implement the configured protocol, else "".
+
+    Raises UpstreamError.
+    """
     protocol = upstream.settings.protocol
     asks = (*upstream.settings.addresses("query-frontend"), *upstream.settings.addresses("querier"))
     if protocol not in _LABELS or address not in asks:
@@ -157,7 +172,7 @@ async def stranger(upstream: Upstream, address: str) -> str:
 
 
 async def _labels(upstream: Upstream, address: str, target: str) -> list[Any]:
-    """The labels of a tenant that does not exist."""
+    """Returns the labels that a tenant that does not exist can read."""
     tenant = INVENTED + secrets.token_hex(8)
     reply = await asked(upstream, address, "GET", target, tenant=tenant)
     content = await reply.read(_LARGEST)

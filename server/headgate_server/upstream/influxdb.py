@@ -1,7 +1,7 @@
-"""A store that speaks InfluxQL: what is forwarded to it, and how its answers come back.
+"""An upstream that supports InfluxQL: sends statements and decodes the answers.
 
-Nothing that a client sent is forwarded: statements are printed from the trees that were
-authorized, with the one database that they were authorized for.
+The client's text is never forwarded. Statements are printed from the trees that were authorized,
+with the one database that they were authorized for.
 """
 
 import json
@@ -39,15 +39,15 @@ OURS = (
     *(CreateUser, DropUser, SetPassword, ShowUsers, ShowGrants, ShowDatabases),
     *(Grant, GrantAdmin, Revoke, RevokeAdmin),
 )
-LARGEST = 1 << 24  # of answers that have to be held whole
-# A longer text is read back in a thread.
+LARGEST = 1 << 24  # bytes of an answer that must be buffered whole
+# A longer text is parsed again in a thread.
 _LONG_TEXT = 2000
 _LARGEST_ERROR = 1 << 20
 Grow = Callable[[int], None]
 
 
 def uncounted(size: int) -> None:
-    """Small answers are in no budget."""
+    """Ignores *size*: the default for small answers, which no budget counts."""
 
 
 _FORM = ("Content-Type", "application/x-www-form-urlencoded")
@@ -55,7 +55,7 @@ _FORM = ("Content-Type", "application/x-www-form-urlencoded")
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a query asks for beside its statements, as far as the upstream has to know."""
+    """The options of a query that are sent upstream beside its statements."""
 
     database: str
     policy: str = ""
@@ -65,15 +65,16 @@ class Asked:
     pretty: bool = False
     gzip: bool = False
     id: str = ""
-    # Reads long statements back, in the turn of the user; the store's own if None.
+    # Parses long texts again in a thread, fairly among users; if None, the store's own is used.
     run: Run | None = field(default=None, repr=False, compare=False)
 
     @property
     def target(self) -> str:
-        """Path and query: InfluxDB looks for `pretty` in no other place."""
+        """The path and query of the request: InfluxDB reads `pretty` from the URL only."""
         return "/query?pretty=true" if self.pretty else "/query"
 
     def form(self, text: str, *, chunked: bool = False) -> bytes:
+        """Returns the form body of a request for the statement *text*."""
         fields = {
             "q": text,
             "db": self.database,
@@ -85,33 +86,37 @@ class Asked:
         return urlencode({name: value for name, value in fields.items() if value}).encode()
 
     def headers(self, *, gzip: bool) -> list[tuple[str, str]]:
+        """Returns the headers of a request; *gzip* accepts a compressed answer."""
         headers = [_FORM, ("Accept", self.media_type), ("User-Agent", "headgate")]
         headers.append(("Accept-Encoding", "gzip" if gzip else "identity"))
         return [*headers, ("X-Request-Id", self.id)] if self.id else headers
 
 
 class InfluxStore:
-    """Users and grants are Headgate's, databases the upstream's, of InfluxDB 1.x as its own."""
+    """An InfluxDB upstream. Headgate executes the statements about users and grants itself.
+
+    CREATE DATABASE and DROP DATABASE are sent upstream for InfluxDB 1.x only.
+    """
 
     speaks_influxql = True
 
     def __init__(self, upstream: Upstream, run: Run) -> None:
         self.upstream = upstream
         self._run = run
-        self._parse = ParseCache()  # without bounds: what is printed may be longer than it was
-        # From version 2 on databases are not made by InfluxQL.
+        self._parse = ParseCache()  # unbounded: a printed text may be longer than the original
+        # Since version 2, InfluxDB creates no databases by InfluxQL.
         self._keeps_databases = upstream.settings.protocol == "influxdb1"
 
     def is_ours(self, statement: Statement) -> bool:
-        """Whether Headgate answers *statement* itself."""
+        """Returns whether Headgate executes *statement* itself."""
         if isinstance(statement, CreateDatabase | DropDatabase):
             return not self._keeps_databases
         return isinstance(statement, OURS)
 
     async def text(self, statement: Statement, run: Run | None = None) -> str:
-        """What is sent for *statement*: it was read back as the same, by *run* if it is long.
+        """Returns the text that is sent for *statement*, after it was parsed as the same statement.
 
-        Raises UnparseError, Overloaded.
+        A long text is parsed in a thread, by *run* if given. Raises UnparseError, Overloaded.
         """
         read_back = partial(self.read_back, statement)
         short = len(str(statement)) <= _LONG_TEXT
@@ -120,12 +125,15 @@ class InfluxStore:
     def read_back(self, statement: Statement) -> str:
         """Returns the text of *statement* that is sent, after it was parsed as the same statement.
 
-        For any thread; takes as long as parsing the text. Raises UnparseError.
+        Thread-safe. Blocks as long as it takes to parse the text. Raises UnparseError.
         """
         return unparse(statement, self._parse)
 
     async def begun(self, statement: Statement, asked: Asked, *, chunked: bool) -> Incoming:
-        """Its answer to *statement*, as it comes. Raises Answered, UpstreamError, UnparseError."""
+        """Sends *statement* and returns the response as soon as its head has arrived.
+
+        Raises Answered, UpstreamError, UnparseError, Overloaded.
+        """
         reply = await self.upstream.send(
             "POST",
             asked.target,
@@ -138,8 +146,10 @@ class InfluxStore:
         return reply
 
     async def result(self, statement: Statement, asked: Asked, grow: Grow = uncounted) -> Result:
-        """Its answer to *statement*, understood: figures lose how they were written. *grow* is
-        called with the size of each part of it. Raises Answered, UpstreamError, UnparseError.
+        """Sends *statement* and returns its decoded result; numbers lose their original notation.
+
+        *grow* is called with the size of each chunk of the answer. Raises Answered, UpstreamError,
+        UnparseError, Overloaded.
         """
         headers = [_FORM, ("Accept", "application/json"), *asked.headers(gzip=False)[2:]]
         form = asked.form(await self.text(statement, asked.run))
@@ -151,7 +161,7 @@ class InfluxStore:
         return decoded(statement, await reply.read(LARGEST, grow))
 
     async def databases(self) -> list[str]:
-        """Their names. Raises Answered, UpstreamError."""
+        """Returns the names of the upstream's databases. Raises Answered, UpstreamError."""
         result = await self.result(ShowDatabases(), Asked(""))
         if result.error:
             raise Answered(502, f"the upstream store does not list its databases: {result.error}")
@@ -159,27 +169,30 @@ class InfluxStore:
 
 
 class Nowhere(InfluxStore):
-    """No store of InfluxQL's for a request, though others lose a database when it is dropped."""
+    """Stands in for a missing InfluxQL upstream, where other stores delete dropped databases."""
 
     speaks_influxql = False
 
     def __init__(self) -> None:
-        """Asks nobody."""
+        """Needs no upstream."""
 
     def is_ours(self, statement: Statement) -> bool:
+        """Returns whether Headgate executes *statement* itself."""
         return isinstance(statement, (CreateDatabase, *OURS))
 
     async def result(self, statement: Statement, asked: Asked, grow: Grow = uncounted) -> Result:
+        """Returns an empty result for DROP DATABASE, else the error `NoUpstream`."""
         if isinstance(statement, DropDatabase):
             return Result(statement)
         return Result(statement, error=str(NoUpstream()))
 
     async def databases(self) -> list[str]:
+        """Returns an empty list."""
         return []
 
 
 async def check(reply: Incoming) -> None:
-    """Raises Answered for a refusal, Broken for what can be no answer to a query."""
+    """Raises Answered for a status of 400 or more, Broken for a 3xx status."""
     if 200 <= reply.status < 300:
         return
     if reply.status < 400:
@@ -189,14 +202,14 @@ async def check(reply: Incoming) -> None:
 
 
 def _check_encoding(reply: Incoming, taken: tuple[str, ...]) -> None:
-    """Raises Broken for an answer that cannot be looked into."""
+    """Raises Broken if the `Content-Encoding` of *reply* is not in *taken*."""
     if reply.header("Content-Encoding") not in taken:
         reply.close()
-        raise reply.broken("an encoding that was not asked for")
+        raise reply.broken("an unrequested Content-Encoding")
 
 
 def error_text(body: bytes) -> str:
-    """What an answer with an error says."""
+    """Returns the error message in the *body* of an answer, at most 1000 characters if not JSON."""
     try:
         content = json.loads(body)
     except ValueError:
@@ -207,7 +220,7 @@ def error_text(body: bytes) -> str:
 
 
 def decoded(statement: Statement, body: bytes) -> Result:
-    """The one result in a JSON answer. Raises Broken, SeveralResults."""
+    """Returns the only result in the JSON answer *body*. Raises Broken, SeveralResults."""
     try:
         content: dict[str, Any]
         content, *others = json.loads(body)["results"]
@@ -229,8 +242,9 @@ def _series(content: Mapping[str, Any]) -> Series:
 
 
 async def lines(pieces: AsyncIterator[bytes], hold: Hold) -> AsyncIterator[bytes]:
-    """The documents of a chunked JSON answer, one a line. Raises Broken for very long ones,
-    Overloaded.
+    """Yields the documents of a chunked JSON answer, one per line.
+
+    Raises Broken for a document of more than `LARGEST` bytes; Overloaded.
     """
     parts: list[bytes] = []
     size = 0

@@ -1,8 +1,8 @@
-"""A client's own label of the name that Headgate needs, kept under another: `db` becomes
-`exported_db`, as Prometheus does with `honor_labels: false`.
+"""Renames a client's own label `db`, which Headgate needs, to `exported_db`.
 
-Pure functions of bytes, one for each format; streams in `renaming`. Where the readers of a format
-differ, what any of them could take for the label is renamed.
+Prometheus does the same with `honor_labels: false`. Pure functions of bytes, one for each format;
+`renaming` applies them to streams. Where parsers of a format differ, everything that any of them
+could read as the label is renamed.
 """
 
 import json
@@ -16,26 +16,26 @@ _LABEL = LABEL.encode()
 _EXPORTED = "exported_"
 Rename = Callable[[bytes], bytes]
 
-# Line protocol: measurement and tags, up to the first blank without a backslash.
+# Line protocol: measurement and tags, up to the first space without a backslash.
 _HEAD = re.compile(rb"[ \t]*(?:\\.|[^\\ ])*", re.DOTALL)
 _TAG = re.compile(rb"(?:\\.|[^\\,])*(?:,|\\?\Z)", re.DOTALL)
-# Prometheus' text: quoted strings, names, and the signs between them.
+# Prometheus' text format: quoted strings, names, and the punctuation between them.
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[^"{}=, \t]+|[ \t]+|.', re.DOTALL)
 _TEXT_LABEL = re.compile(rb'db"?[ \t]*=')
-# JSON: the key in any spelling, and every key.
+# JSON: the key "db" in any spelling, and every key.
 _JSON_LABEL = re.compile(rb'"(?:d|\\u0064)(?:b|\\u0062)"')
 _KEY = re.compile(rb'"((?:[^"\\]|\\.)*)"(\s*:)?', re.DOTALL)
-# Protobuf: a length of two bytes, in any number of bytes, and the name.
+# Protobuf: the length 2 as a varint, which may be overlong, and the name.
 _PROTO_LABEL = re.compile(rb"(?:\x02|\x82\x80*\x00)db")
 _COLUMN = re.compile(r"([^:]*:label:)db\Z")
 
 
 class Malformed(Exception):
-    """A body that cannot be read, so that a label could be lost in it."""
+    """A body that cannot be parsed, so that a label in it could be lost."""
 
 
 def exported(names: Collection[str]) -> str:
-    """The name that a client's own label gets, beside its other *names*."""
+    """Returns the new name of a client's own label: the first that is not among *names*."""
     name = _EXPORTED + LABEL
     while name in names:
         name = _EXPORTED + name
@@ -43,7 +43,7 @@ def exported(names: Collection[str]) -> str:
 
 
 async def renaming(parts: AsyncIterable[bytes], rename: Rename) -> AsyncGenerator[bytes, None]:
-    """*parts* with *rename* applied to each line; whole lines at a time."""
+    """Yields *parts* with *rename* applied; each call receives whole lines."""
     held: list[bytes] = []
     async for part in parts:
         end = part.rfind(b"\n") + 1
@@ -58,7 +58,7 @@ async def renaming(parts: AsyncIterable[bytes], rename: Rename) -> AsyncGenerato
 
 
 def in_lines(block: bytes) -> bytes:
-    """Whole lines of line protocol, renamed."""
+    """Returns whole lines of line protocol with the tag `db` renamed."""
     if b",db=" not in block:
         return block
     return b"\n".join([_line(line) if b",db=" in line else line for line in block.split(b"\n")])
@@ -80,7 +80,7 @@ def _line(line: bytes) -> bytes:
 
 
 def in_text(block: bytes) -> bytes:
-    """Whole lines of Prometheus' text format, renamed."""
+    """Returns whole lines of Prometheus' text format with the label `db` renamed."""
     if _TEXT_LABEL.search(block) is None:
         return block
     return b"\n".join(
@@ -105,7 +105,7 @@ def _sample(line: bytes) -> bytes:
 
 
 def _names(tokens: list[bytes]) -> Iterator[int]:
-    """The places of the labels' names: what `=` follows, up to the closing brace."""
+    """Yields the indexes of label names: the tokens before `=`, up to the closing brace."""
     last = None
     value = False
     for place, token in enumerate(tokens):
@@ -120,7 +120,7 @@ def _names(tokens: list[bytes]) -> Iterator[int]:
 
 
 def in_json(block: bytes) -> bytes:
-    """Whole lines of VictoriaMetrics' JSON, renamed."""
+    """Returns whole lines of VictoriaMetrics' JSON format with the label `db` renamed."""
     if _JSON_LABEL.search(block) is None:
         return block
     return b"\n".join(
@@ -149,7 +149,7 @@ def _key(found: re.Match[bytes]) -> str:
 
 
 def in_columns(format: str) -> str:
-    """The parameter `format` of an import of CSV, renamed."""
+    """Returns *format*, the parameter of a CSV import, with a label `db` renamed."""
     columns = format.split(",")
     names = {column.split(":", 2)[2] for column in columns if column.count(":") >= 2}
     if LABEL not in names:
@@ -159,9 +159,10 @@ def in_columns(format: str) -> str:
 
 
 def in_remote_write(block: bytes, most: int) -> bytes:
-    """The body of a remote write, renamed; *block* itself if no series has the label.
+    """Returns the body of a remote write with the label `db` renamed.
 
-    Raises Malformed, and what `unpacked` raises.
+    *block* is returned unchanged if no series has the label. Raises Malformed, and what `unpacked`
+    raises.
     """
     content = unpacked(block, most)
     if _PROTO_LABEL.search(content) is None:
@@ -171,7 +172,7 @@ def in_remote_write(block: bytes, most: int) -> bytes:
 
 
 def _rewritten(message: bytes, repeated: Rename) -> bytes:
-    """The protobuf *message* with *repeated* applied to each value of its field 1."""
+    """Returns the protobuf *message* with *repeated* applied to each value of its field 1."""
     parts: list[bytes] = []
     for start, number, content in _fields(message):
         if number == 1 and content is not None:
@@ -205,9 +206,9 @@ def _labelled(message: bytes, name: bytes) -> bytes:
 
 
 def _fields(message: bytes) -> Iterator[tuple[bytes, int, bytes | None]]:
-    """Each field of *message* as it stands, its number, and the content of one with a length.
+    """Yields for each field of *message* its bytes, its number, and its content or None.
 
-    Raises Malformed.
+    Only length-delimited fields have content. Raises Malformed.
     """
     at = 0
     while at < len(message):
@@ -246,7 +247,7 @@ def _varint(message: bytes, at: int) -> tuple[int, int]:
 
 
 def _field(number: int, content: bytes) -> bytes:
-    """The field *number* with *content*."""
+    """Returns the encoded length-delimited field *number* with *content*."""
     head = bytearray([number << 3 | 2])
     length = len(content)
     while length > 0x7F:

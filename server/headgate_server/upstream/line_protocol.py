@@ -1,6 +1,6 @@
-"""Writes on their way to a store: authorized by their database, and passed on as they are.
+"""Forwards authorized writes, in line protocol or Prometheus' remote write, to a store unchanged.
 
-In front of VictoriaMetrics a client's own label of the name that Headgate needs is renamed.
+Before VictoriaMetrics, a client's own label `db`, which Headgate needs, is renamed.
 """
 
 from collections.abc import AsyncIterable
@@ -26,7 +26,7 @@ Headers = list[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Where lines go, and what they mean by their times: of the request only this is sent on."""
+    """The target of a write and the precision of its times: only these parameters are forwarded."""
 
     database: str
     policy: str = ""
@@ -34,7 +34,7 @@ class Line:
     consistency: str = ""
 
     def target(self, fixed: tuple[tuple[str, str], ...] = (), path: str = "/write") -> str:
-        """The path and query for a store; *fixed* comes behind everything else."""
+        """Returns *path* with the query for a store; *fixed* is appended last."""
         fields = {
             "db": readable(self.database),
             "rp": readable(self.policy),
@@ -54,15 +54,14 @@ async def write(
     component: str = "",
     rename: Rename | None = None,
 ) -> Reply:
-    """Sends the lines of *call*, each block through *rename*; 204 when the store has acknowledged
-    them.
+    """Sends the lines of *call*, through *rename* if given. Returns 204 once they are acknowledged.
 
-    Raises TooLarge, BadRequest, Answered, UpstreamError.
+    Raises TooLarge, BadRequest, Answered, UpstreamError, NoComponent.
     """
     headers = [("Content-Type", "text/plain; charset=utf-8"), ("User-Agent", "headgate")]
     gzip = call.headers.get("content-encoding", "") == "gzip"
     if rename is not None:
-        # What is renamed has another length, and is not packed again: the store is near.
+        # Renamed lines have another length. They are not compressed again: the store is near.
         parts: AsyncIterable[bytes] = body(call, limit)
         upload = Upload(renaming(decompressed(parts, limit) if gzip else parts, rename))
     else:
@@ -78,7 +77,7 @@ async def write(
 async def remote_write(
     upstream: Upstream, call: Call, target: str, limit: int, format: Format
 ) -> Reply:
-    """Passes the body of Prometheus' remote write on; 204 when the store has acknowledged it.
+    """Forwards the body of a Prometheus remote write. Returns 204 once it is acknowledged.
 
     Raises TooLarge, Answered, UpstreamError.
     """
@@ -88,7 +87,7 @@ async def remote_write(
 
 
 async def remote_read(upstream: Upstream, call: Call, target: str, limit: int) -> Incoming:
-    """The store's answer to Prometheus' remote read, as it comes.
+    """Forwards a Prometheus remote read. Returns the response as soon as its head has arrived.
 
     Raises TooLarge, Answered, UpstreamError.
     """
@@ -102,14 +101,14 @@ async def remote_read(upstream: Upstream, call: Call, target: str, limit: int) -
 
 async def _acknowledged(reply: Incoming, format: Format) -> Reply:
     await check(reply)
-    await reply.read(_LARGEST)  # what breaks off is no acknowledgement
+    await reply.read(_LARGEST)  # an incomplete answer is not an acknowledgement
     return Reply(status_code=204, raw_headers=typed(format.media_type))
 
 
 def _remote_headers(call: Call) -> Headers:
-    """What the store has to know of a body of Prometheus', and nothing else of the client's.
+    """Returns the headers that describe a Prometheus body; no other client header is forwarded.
 
-    As a form the body would be read for parameters, which the URL has.
+    A form type is replaced, because the store would parse the body for parameters.
     """
     kind = call.headers.get("content-type", "")
     if not kind.isprintable() or not kind or "form" in kind.lower():

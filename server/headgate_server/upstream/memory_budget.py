@@ -1,4 +1,4 @@
-"""How much of upstreams' answers a worker holds in memory at a time."""
+"""Budget for the memory that a worker uses to buffer upstream answers."""
 
 from typing import Protocol
 
@@ -6,36 +6,38 @@ from headgate_server.http.errors import Overloaded
 
 
 class Budget(Protocol):
-    """Bytes that may be held."""
+    """A budget in bytes, or an account of one."""
 
     def change(self, size: int) -> None:
-        """Adds *size* bytes to what is held. Raises Overloaded, and adds nothing, if that is more
-        than there may be.
+        """Takes *size* bytes of the budget, or returns them if *size* is negative.
+
+        Raises Overloaded, and takes nothing, if the budget would be exceeded.
         """
         ...
 
 
 class Buffers:
-    """A budget of *most* bytes for all requests of a worker together."""
+    """A budget of *most* bytes, shared by all requests of a worker."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self.held = 0
 
     def hold(self) -> "Hold":
-        """Returns an account of one request, with nothing in it."""
+        """Returns an empty account for one request."""
         return Hold(self)
 
     def change(self, size: int) -> None:
-        """See Budget."""
+        """Takes *size* bytes, or returns them if negative. Raises Overloaded, and takes nothing."""
         if size > 0 and self.held + size > self._most:
             raise Overloaded
         self.held += size
 
 
 class Hold:
-    """What one request holds, or a part of it. `release` gives all of it back, that of its parts
-    included, and may be called again.
+    """The bytes that one request, or a part of it, has taken of a budget.
+
+    `release` returns all of them, those of its parts included, and may be called repeatedly.
     """
 
     def __init__(self, budget: Budget) -> None:
@@ -43,7 +45,7 @@ class Hold:
         self._size = 0
 
     def part(self) -> "Hold":
-        """Returns an account within this one, which is released by itself or with this one."""
+        """Returns an account within this one, released on its own or together with this one."""
         return Hold(self)
 
     def grow(self, size: int) -> None:
@@ -51,11 +53,14 @@ class Hold:
         self.change(size)
 
     def change(self, size: int) -> None:
-        """See Budget. Gives back no more than was taken."""
+        """Takes *size* bytes, or returns them if negative, but no more than were taken.
+
+        Raises Overloaded, and takes nothing, if the budget would be exceeded.
+        """
         size = max(size, -self._size)
         self._budget.change(size)
         self._size += size
 
     def release(self) -> None:
-        """Gives back what was taken."""
+        """Returns all bytes to the budget."""
         self.change(-self._size)

@@ -1,4 +1,4 @@
-"""Parameters on their way to a store: decoded once, in Go's way, and written anew."""
+"""Query parameters sent upstream: decoded once by Go's rules, then encoded anew."""
 
 import re
 from collections.abc import Callable
@@ -8,28 +8,30 @@ from headgate_server.http.urlencoded import decoded_pairs
 
 Pairs = list[tuple[str, str]]
 
-# Credentials: they are ours.
 _PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")
+# Credentials for Headgate, which an upstream must not receive.
 _OURS = frozenset({"u", "p", "auth_token"})
 
 
 def without_ours(query: bytes) -> str:
-    """*query* without our credentials, as it is otherwise: where a store's rights do not hang on
-    parameters.
+    """Returns *query* without the pairs that hold Headgate's credentials and without empty pairs.
+
+    The other pairs stay as sent: for stores whose authorization does not depend on parameters.
     """
     kept = [pair for pair in query.split(b"&") if pair and not _is_ours(pair)]
     return b"&".join(kept).decode("latin-1")
 
 
 def _is_ours(pair: bytes) -> bool:
-    # A raw `;` parts pairs for some servers: none may hide behind one.
+    # Some servers also split pairs at a raw `;`, so every part is checked.
     return any(n.lower() in _OURS for part in pair.split(b";") for n, _ in decoded_pairs(part))
 
 
 def rewritten(query: bytes, drop: Callable[[str], bool], add: Pairs) -> str:
-    """The pairs in *query*, but for our credentials and those whose name *drop* says, then *add*.
+    """Returns the encoded pairs of *query*, followed by *add*.
 
-    What Go would not take for a pair is left out.
+    Headgate's credentials and the names for which *drop* returns True are left out, as are pairs
+    that Go's ParseQuery rejects.
     """
     kept = [
         (name, value)
@@ -40,6 +42,7 @@ def rewritten(query: bytes, drop: Callable[[str], bool], add: Pairs) -> str:
 
 
 def encoded(pairs: Pairs) -> str:
+    """Returns *pairs* as urlencoded text, in their order."""
     return "&".join(f"{_quoted(name)}={_quoted(value)}" for name, value in pairs)
 
 

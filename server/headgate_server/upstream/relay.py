@@ -1,4 +1,4 @@
-"""An upstream's answer on its way to the client: as it comes, and only what is the client's."""
+"""Forwards an upstream's response to the client, streamed if it is long."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -13,20 +13,21 @@ from headgate_server.http.response import Fields, Reply, Response
 from headgate_server.upstream.connection_pool import Incoming
 from headgate_server.upstream.errors import Answered, BrokenOff, UpstreamError
 
-# What ends the answer to a query.
+# The errors that end the answer to a query.
 FAILURES = (UpstreamError, Answered, UnparseError, Overloaded, Unavailable)
-# So much is read before anything is sent: whoever asked hears of it if it breaks off.
+# Bytes of a response that is read whole before it is sent, so that an early end becomes an error.
 _SHORT = 1 << 16
-# So much is held for who knows no pieces.
+# Bytes that are buffered for HTTP/1.0 clients, which do not support chunked encoding.
 _HELD = 1 << 22
-# So much is sent before it is looked whether anybody is still there.
+# Bytes that are sent before Headgate watches for the client's disconnection.
 _UNWATCHED = 1 << 18
 
 
 async def relayed(reply: Incoming, headers: Fields, version: str) -> Response:
-    """*reply* as the answer to a request of HTTP *version*. Raises UpstreamError.
+    """Returns *reply* as the response to a request of HTTP *version*. Raises UpstreamError.
 
-    What is long is sent as it comes; to HTTP/1.0, which knows no pieces, only with its length.
+    A long response is streamed. For HTTP/1.0, which lacks chunked encoding, a response without
+    Content-Length is buffered, at most 4 MiB.
     """
     length = reply.header("Content-Length")
     if length and int(length) <= _SHORT:
@@ -38,13 +39,16 @@ async def relayed(reply: Incoming, headers: Fields, version: str) -> Response:
 
 
 async def _departure(receive: Receive) -> None:
-    """Waits until the client is gone."""
+    """Waits until the client disconnects."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 class Relay:
-    """*reply* with *headers*; *pieces* is its body, or what is made of it."""
+    """A streaming response: the status of *reply* with *headers* and the body *pieces*.
+
+    Raises BrokenOff if the upstream fails after the response has begun.
+    """
 
     def __init__(self, reply: Incoming, headers: Fields, pieces: AsyncIterator[bytes]) -> None:
         self.status_code = reply.status
@@ -52,6 +56,7 @@ class Relay:
         self._reply, self._pieces = reply, pieces
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends the response, and closes the upstream's."""
         try:
             await self._send(receive, send)
         finally:
@@ -68,7 +73,7 @@ class Relay:
                 if gone is None and sent > _UNWATCHED:
                     gone = asyncio.ensure_future(_departure(receive))
                 if gone is not None and gone.done():
-                    return  # nobody is there to hear the rest
+                    return  # the client has disconnected
         except UpstreamError as error:
             raise BrokenOff(error) from None
         finally:
@@ -80,7 +85,10 @@ class Relay:
 async def sent(
     first: bytes, rest: AsyncIterator[bytes], compressor: Compressor | None
 ) -> AsyncGenerator[bytes, None]:
-    """The parts of an answer as they go out. Raises BrokenOff where the upstream fails."""
+    """Yields *first* and *rest*, compressed if there is a *compressor*.
+
+    Raises BrokenOff if the upstream fails.
+    """
     try:
         async for piece in after(first, rest):
             yield compressor.piece(piece) if compressor is not None else piece

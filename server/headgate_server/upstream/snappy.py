@@ -1,7 +1,7 @@
-"""Snappy's block format, which Prometheus' remote write is packed in. Pure functions.
+"""Snappy's block format, which compresses Prometheus' remote write. Pure functions.
 
-Written here because no library of ours has it. Packing stores the bytes as literals: the store is
-near, and every reader takes that.
+Written here because no dependency of Headgate has it. Compression stores the bytes as literals:
+the store is near, and every decoder accepts that.
 """
 
 _LITERAL_BYTES = 1 << 16
@@ -9,15 +9,18 @@ _LITERAL, _COPY_1, _COPY_2 = 0, 1, 2
 
 
 class Invalid(Exception):
-    """The bytes are not a snappy block."""
+    """The bytes are an invalid snappy block."""
 
 
 class TooLong(Exception):
-    """The block holds more bytes than it may."""
+    """The block decompresses to more bytes than allowed."""
 
 
 def unpacked(block: bytes, most: int) -> bytes:
-    """The bytes in *block*. Raises Invalid; TooLong for more than *most* bytes (0: no limit)."""
+    """Returns the decompressed bytes of *block*.
+
+    Raises Invalid; TooLong for more than *most* bytes (0: no limit).
+    """
     size, at = _length(block)
     if most and size > most:
         raise TooLong
@@ -35,7 +38,7 @@ def unpacked(block: bytes, most: int) -> bytes:
 
 
 def packed(content: bytes) -> bytes:
-    """A block that holds *content*."""
+    """Returns a block that decompresses to *content*."""
     parts = [_varint(len(content))]
     for start in range(0, len(content), _LITERAL_BYTES):
         piece = content[start : start + _LITERAL_BYTES]
@@ -45,7 +48,7 @@ def packed(content: bytes) -> bytes:
 
 
 def _length(block: bytes) -> tuple[int, int]:
-    """The number of bytes that *block* declares, and where its elements begin."""
+    """Returns the decompressed size that *block* declares, and the offset of its first element."""
     size = 0
     for at, byte in enumerate(block[:5]):
         size |= (byte & 0x7F) << (7 * at)
@@ -55,9 +58,9 @@ def _length(block: bytes) -> tuple[int, int]:
 
 
 def _element(block: bytes, at: int, found: bytearray) -> int:
-    """Appends to *found* what the element at *at* stands for; where the next one begins.
+    """Appends the bytes of the element at *at* to *found*. Returns the offset of the next element.
 
-    Raises Invalid, IndexError for an element that is cut off.
+    Raises Invalid; IndexError for a truncated element.
     """
     tag = block[at]
     at += 1
@@ -82,7 +85,7 @@ def _element(block: bytes, at: int, found: bytearray) -> int:
         raise Invalid
     if offset >= length:
         found += found[start : start + length]
-    else:  # the copy reads what it has written itself
+    else:  # the copy overlaps its own output
         piece = bytes(found[start:])
         found += (piece * (length // offset + 1))[:length]
     return at

@@ -1,4 +1,4 @@
-"""One store behind Headgate: which of its addresses is asked, and what happens if it is away."""
+"""One upstream store: round-robin over its addresses, failover, and the log of its faults."""
 
 import base64
 import time
@@ -24,14 +24,21 @@ from headgate_server.upstream.websocket import Socket, connect
 
 
 class Watch(Protocol):
-    """Hears of what is asked of stores, and how it went: the status, or what went wrong."""
+    """The metrics of requests to upstream stores."""
 
-    def upstream(self, name: str, component: str, outcome: str, seconds: float) -> None: ...
+    def upstream(self, name: str, component: str, outcome: str, seconds: float) -> None:
+        """Counts a request to *component* of the store *name*.
 
-    def upstream_open(self, name: str, change: int) -> None: ...
+        *outcome* is the status, or the kind of the error.
+        """
+        ...
+
+    def upstream_open(self, name: str, change: int) -> None:
+        """Adds *change* to the number of open responses of the store *name*."""
+        ...
 
 
-# Whoever asked has been authorized here: what is refused there is Headgate's own login.
+# The client has been authorized here, so such a status rejects Headgate's own login.
 _NOT_FOR_CLIENTS = (401, 403, 407)
 _REASONS = {
     Unreachable: "unreachable",
@@ -40,12 +47,15 @@ _REASONS = {
     Full: "full",
 }
 _REMINDER_SECONDS = 60.0
-# Those after which the store has heard nothing of the request.
+# Errors after which the store has received nothing of the request.
 _UNHEARD = (Unreachable, Full)
 
 
 class Upload:
-    """A request's body on its way through, in *parts*, and what went wrong with it."""
+    """A request body that is streamed upstream in *parts*.
+
+    *begun* is True once reading has begun; *failure* is the error that the parts raised.
+    """
 
     def __init__(self, parts: AsyncIterable[bytes]) -> None:
         self._parts = parts
@@ -64,15 +74,16 @@ class Upload:
 
 
 class Upstream:
-    """Asks its addresses in turn. One that cannot be reached is left out for `fail-timeout`.
+    """Sends requests to its addresses round-robin; an unreachable one is last for `fail-timeout`.
 
-    Made in the loop that uses it. Raises ValueError, one line with the option.
+    Create it in the event loop that uses it. Raises ValueError for an invalid setting: one line
+    that names the option.
     """
 
     def __init__(
         self, settings: UpstreamSettings, watch: Watch, tracing: Tracing, *, quiet: bool = False
     ) -> None:
-        """With *quiet* it does not log faults."""
+        """*quiet*: faults are not logged."""
         self._quiet = quiet
         self.settings = settings
         self.name = settings.name
@@ -91,11 +102,11 @@ class Upstream:
 
     @property
     def busy(self) -> bool:
-        """Whether an answer is waited for, or still being read."""
+        """Whether any request is in flight or any response is still open."""
         return self._client.busy
 
     def up(self) -> dict[str, bool]:
-        """Its addresses, and whether each could be reached when it was asked last."""
+        """Returns by address whether it could be reached by its last request."""
         every = dict.fromkeys(
             [*self.settings.urls, *(u for urls in self.settings.components.values() for u in urls)]
         )
@@ -111,11 +122,12 @@ class Upstream:
         component: str = "",
         again: bool = False,
     ) -> Incoming:
-        """The answer of *component* to one request; *target* is path and query as they go out.
+        """Sends a request to *component* and returns the response once its head has arrived.
 
-        Tries the next address where one cannot be reached, and, if it does no harm *again*, also
-        where one broke off. Raises Unreachable, Silent, Broken, RefusesUs, NoComponent, and what
-        went wrong with an upload.
+        *target* is the path and query. If an address cannot be reached or its pool is exhausted,
+        the next one is tried. With *again* (for an idempotent request), it is tried also after a
+        broken connection. An upload that has begun is never sent again. Raises Unreachable, Silent,
+        Broken, Full, RefusesUs, NoComponent, and the error of an upload.
         """
         with self._tracing.upstream(self.name, component) as context:
             sent = [*_without(headers, context), *context.items()]
@@ -164,7 +176,7 @@ class Upstream:
     async def websocket(
         self, target: str, headers: Headers, protocols: Sequence[str], component: str
     ) -> Socket:
-        """A WebSocket to *target*, at the first address that can be reached.
+        """Opens a WebSocket to *target* at the first address that can be reached.
 
         Raises UpstreamError, NoComponent.
         """
@@ -190,10 +202,7 @@ class Upstream:
     async def probe(
         self, address: str, method: str, target: str, body: bytes | None, tenant: str
     ) -> Incoming:
-        """The answer of *address* to one request, to see whether it is well.
-
-        Raises UpstreamError.
-        """
+        """Sends a health check to *address* and returns the response. Raises UpstreamError."""
         headers = [("User-Agent", "headgate")]
         if body is not None:
             headers.append(("Content-Type", "application/x-www-form-urlencoded"))
@@ -216,7 +225,7 @@ class Upstream:
         return reply
 
     def failed(self, address: str, error: UpstreamError) -> None:
-        """Logs the *error* of *address* once, and again after a while if it lasts."""
+        """Logs the *error* of *address*; the same error again only after more than 60 seconds."""
         error.address = address
         text, now = error.log_message, time.monotonic()
         known, since = self._faults.get(address, ("", 0.0))
@@ -233,7 +242,10 @@ class Upstream:
         self._watch.upstream(self.name, component, outcome, time.perf_counter() - began)
 
     def _in_turn(self, component: str) -> list[str]:
-        """The addresses in the order in which they are tried: those that were away last."""
+        """Returns the addresses in the order in which they are tried: unreachable ones last.
+
+        Raises NoComponent.
+        """
         addresses = self.settings.addresses(component)
         if not addresses:
             raise NoComponent(component)
@@ -246,18 +258,19 @@ class Upstream:
         return sorted(turned, key=lambda address: self._down.get(address, 0.0) > now)
 
     def close(self) -> None:
+        """Closes all connections at once."""
         self._client.close()
 
 
 def _without(headers: Headers, names: Mapping[str, str]) -> Headers:
-    """*headers* without those that *names* has anew."""
+    """Returns *headers* without those in *names*, which are set anew."""
     return [pair for pair in headers if pair[0].lower() not in names] if names else headers
 
 
 def _login(settings: UpstreamSettings) -> str:
-    """What stands in `Authorization` upstream, or ""."""
+    """Returns the value of `Authorization` for the upstream, or ""."""
     if settings.token:
-        # InfluxDB 2 has a scheme of its own.
+        # InfluxDB 2 uses its own scheme.
         return f"{'Token' if settings.protocol == 'influxdb2' else 'Bearer'} {settings.token}"
     if not settings.username:
         return ""

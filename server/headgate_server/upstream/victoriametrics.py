@@ -1,7 +1,7 @@
 """VictoriaMetrics: a database is the label `db` of its single node, or an account of its cluster.
 
-`extra_label` beats what stands in the data, and narrows every query; several of them, and
-`extra_filters`, do not (all tried on 1.79). So there is exactly one, and it is ours.
+`extra_label` overrides the labels in written data, and confines every query. Several of them, and
+`extra_filters`, do not (all tested with 1.79). So exactly one is sent, which Headgate sets.
 """
 
 import json
@@ -28,12 +28,15 @@ _LARGEST = 1 << 24
 
 
 def confined(query: bytes, database: str) -> str:
-    """The parameters *query* without what names a database, and with *database* as the only one."""
+    """Returns the parameters *query*, confined to *database*; other database names are removed."""
     return rewritten(query, _widens, [("db", database), *label(database)])
 
 
 def confined_columns(query: bytes, database: str) -> str:
-    """The parameters *query* of an import of CSV, confined, with a column `db` renamed."""
+    """Returns *query*, the parameters of a CSV import, confined to *database*.
+
+    A column for a label `db` is renamed.
+    """
     columns = [
         (name, in_columns(value)) for name, value in decoded_pairs(query) if name == "format"
     ]
@@ -42,17 +45,17 @@ def confined_columns(query: bytes, database: str) -> str:
 
 
 def freed(query: bytes) -> str:
-    """The same for what is confined by its path."""
+    """Returns the parameters *query* without credentials, for a request confined by its path."""
     return rewritten(query, lambda name: False, [])
 
 
 def narrowed(form: bytes) -> str:
-    """The parameters *form* of a body without what names a database: the URL's has it."""
+    """Returns *form*, parameters in a body, without those that name a database: the URL has it."""
     return rewritten(form, _widens, [])
 
 
 def label(database: str) -> tuple[tuple[str, str], ...]:
-    """What makes a write or a query one of *database*, whatever else stands in it."""
+    """Returns the parameters that confine a write or a query to *database*."""
     return (("extra_label", f"{LABEL}={database}"),)
 
 
@@ -61,7 +64,10 @@ def _widens(name: str) -> bool:
 
 
 def own_path(path: str, settings: UpstreamSettings) -> tuple[str, str]:
-    """*path* as the single node has it, and the database that a cluster's path names, or ""."""
+    """Returns *path* as a single node's path, and the database that a cluster's path names, or "".
+
+    An account without a database in *settings* is returned as the database.
+    """
     found = _CLUSTER_PATH.fullmatch(path)
     if found is None:
         return path, ""
@@ -71,35 +77,39 @@ def own_path(path: str, settings: UpstreamSettings) -> tuple[str, str]:
 
 
 def cluster_path(path: str, component: str, tenant: str) -> str:
-    """*path* of the single node as a cluster has it for *tenant*."""
+    """Returns the single node's *path* as the path of a cluster's *component* for *tenant*."""
     if path.startswith(_INFLUX) or path in ("/write", "/api/v2/write"):
         return f"/{component}/{tenant}{_INFLUX}{path.removeprefix(_INFLUX)}"
     return f"/{component}/{tenant}{_PROMETHEUS}{path.removeprefix(_PROMETHEUS)}"
 
 
 class VictoriaStore(InfluxStore):
-    """Its databases are the catalogue's: it knows them by what was written."""
+    """A VictoriaMetrics upstream. It has no list of databases: they are the values of a label."""
 
     speaks_influxql = False
 
     def is_ours(self, statement: Statement) -> bool:
+        """Returns whether Headgate executes *statement* itself."""
         if isinstance(statement, DropDatabase):
             return not self.upstream.settings.drop_data
         return super().is_ours(statement)
 
     async def result(self, statement: Statement, asked: Asked, grow: Grow = uncounted) -> Result:
-        """It speaks no InfluxQL: what can be done by other means is."""
+        """Executes DROP DATABASE by VictoriaMetrics' API; SHOW MEASUREMENTS has an empty result.
+
+        Other statements return the error `NotSpoken`: the store does not support InfluxQL.
+        """
         match statement:
             case DropDatabase(name):
                 await self._delete(name)
                 return Result(statement)
             case ShowMeasurements():
-                return Result(statement)  # Grafana asks for it, to see whether it can log in
+                return Result(statement)  # Grafana sends it to test its login
             case _:
                 return Result(statement, error=str(NotSpoken()))
 
     async def _delete(self, name: str) -> None:
-        """All series of a database."""
+        """Deletes all series of the database *name*. Raises Answered, UpstreamError."""
         quoted = name.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
         selector = f'{{{LABEL}="{quoted}"}}'
         reply = await self.upstream.send(
@@ -112,7 +122,10 @@ class VictoriaStore(InfluxStore):
         reply.close()
 
     async def databases(self) -> list[str]:
-        """Those that something was written to."""
+        """Returns the databases that have data, or for a cluster those with a configured account.
+
+        Raises Answered, UpstreamError.
+        """
         if self.upstream.settings.components:
             return list(self.upstream.settings.tenants)
         reply = await self.upstream.send("GET", f"/api/v1/label/{LABEL}/values", [], again=True)
@@ -122,7 +135,7 @@ class VictoriaStore(InfluxStore):
 
 
 def values(body: bytes) -> list[str]:
-    """The strings in an answer of Prometheus' API. Raises Answered."""
+    """Returns the strings in *body*, an answer of Prometheus' API. Raises Answered."""
     try:
         found = json.loads(body)["data"]
     except (ValueError, LookupError, TypeError):
@@ -131,7 +144,7 @@ def values(body: bytes) -> list[str]:
 
 
 class NotSpoken(StatementError):
-    """A statement about data, to a store that speaks no InfluxQL."""
+    """A statement about data for a store that does not support InfluxQL."""
 
     def __init__(self) -> None:
         super().__init__("the upstream store speaks no InfluxQL: ask it by Prometheus' HTTP API")

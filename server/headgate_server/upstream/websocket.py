@@ -1,4 +1,4 @@
-"""WebSockets to other servers. Knows aiohttp."""
+"""WebSocket client for upstream stores, on aiohttp."""
 
 import asyncio
 import ssl
@@ -16,7 +16,7 @@ _LARGEST_MESSAGE = 1 << 24
 
 
 class Socket:
-    """A WebSocket that is open. End it with `close`."""
+    """An open WebSocket. The caller must `close` it. *changed* is called with 1 now, -1 then."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class Socket:
         changed(1)
 
     async def receive(self) -> str | bytes | None:
-        """The next message; None when there are no more."""
+        """Returns the next message; None once the WebSocket is closed."""
         message = await self._socket.receive()
         if message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
             content: str | bytes = message.data
@@ -37,7 +37,7 @@ class Socket:
         return None
 
     async def send(self, message: str | bytes) -> None:
-        """Raises Broken."""
+        """Sends *message* as text or binary. Raises Broken."""
         try:
             if isinstance(message, str):
                 await self._socket.send_str(message)
@@ -48,17 +48,18 @@ class Socket:
 
     @property
     def code(self) -> int:
-        """Why it was closed (RFC 6455, section 7.4)."""
+        """The close code (RFC 6455, 7.4); 1006 if there is none."""
         return self._socket.close_code or 1006
 
     async def close(self) -> None:
+        """Closes the WebSocket and its connection."""
         self._changed(-1)
         await self._socket.close()
         await self._session.close()
 
 
 def _here_only() -> aiohttp.TraceConfig:
-    """Follows nobody elsewhere: whoever asks is told who somebody is."""
+    """Raises Refused at a redirect: its target would receive the identity headers."""
 
     async def refuse(*_: object) -> None:
         raise Refused(302)
@@ -75,7 +76,10 @@ async def connect(
     limits: Limits,
     changed: Callable[[int], None],
 ) -> Socket:
-    """A WebSocket to *url*. Raises Unreachable, Silent, Broken; Refused with its status."""
+    """Opens a WebSocket to *url*.
+
+    Raises Unreachable, Silent, Broken; Refused if the server rejects the handshake.
+    """
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(ssl=limits.tls if limits.tls is not None else True),
         timeout=aiohttp.ClientTimeout(total=None, connect=limits.connect or None),
