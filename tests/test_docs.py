@@ -11,7 +11,7 @@ PAGE = (DOCS / "shell.md").read_text()
 
 
 def test_the_settings_that_are_shown_can_be_set(tmp_path: Path) -> None:
-    block = PAGE.split("## Set for good")[1].split("## Everything")[0]
+    block = PAGE.split("## Settings file")[1].split("## All commands")[0]
     lines = [line[4:] for line in block.splitlines() if line.startswith("    ")]
     path = tmp_path / "shell.toml"
     path.write_text("\n".join(lines))

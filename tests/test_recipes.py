@@ -27,7 +27,7 @@ RSA = made.key("recipes")
 
 
 def test_there_are_recipes() -> None:
-    assert len(RECIPES) == PAGE.split("## The rules")[0].count("\n### ") == 5
+    assert len(RECIPES) == PAGE.split("\n## The rules\n")[0].count("\n### ") == 5
 
 
 @pytest.mark.parametrize(("title", "settings", "claims", "answer"), RECIPES)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 HEADGATE = shlex.join([sys.executable, "-m", "headgate"])
 
-# Where Headgate differs from what was recorded, and says so in the README.
+# Where Headgate differs from what was recorded, as docs/differences.md lists.
 MENDED = {
     (scenario["name"], step["id"])
     for path in (Path(__file__).parent / "http").glob("*.json")

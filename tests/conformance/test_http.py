@@ -2,7 +2,8 @@
 
 Each file in `http` is a theme, each of its scenarios gets a server of its own. A step is a request
 (`token` makes a JSON Web Token of it, with `{now+60}` in its claims) and the whole answer. Those
-with `mended` are where Headgate differs on purpose from what was recorded; the README says why.
+with `mended` are where Headgate differs on purpose from what was recorded: docs/differences.md
+has the reasons.
 """
 
 import base64

@@ -1,0 +1,110 @@
+"""The documents: their links lead somewhere, their code runs, and their English keeps the rules."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from headgate_server.gateway.local_paths import ENDPOINTS
+from headgate_server.telemetry.metrics import Metrics
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+README = (ROOT / "README.md").read_text("utf-8")
+MAX_README_WORDS = 1200
+MAX_COLUMNS = 100
+FORBIDDEN = re.compile(
+    r"\b(who|whom|whose|whoever|nobody|somebody|anybody|everybody|someone|anyone|everyone"
+    r"|no one|he|him|his|himself)\b",
+    re.IGNORECASE,
+)
+OUTPUT = re.compile(r"^```text$.*?^```$", re.MULTILINE | re.DOTALL)
+INLINE_CODE = re.compile(r"`[^`]+`")
+FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+
+every_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+
+
+def prose(text: str) -> str:
+    """*text* without fences, indented code and inline code."""
+    text = FENCE.sub("", text)
+    lines = [line for line in text.splitlines() if not is_code(line)]
+    return INLINE_CODE.sub("``", "\n".join(lines))
+
+
+def is_code(line: str) -> bool:
+    """Whether *line* is indented as code; continued list items have at most three blanks."""
+    return line.startswith("    ")
+
+
+def anchors(path: Path) -> set[str]:
+    """The anchors that GitHub makes of the headings of *path*."""
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", path.read_text("utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@every_document
+def test_every_link_leads_to_a_file_and_a_heading(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text("utf-8")):
+        if target.startswith("https://"):
+            continue
+        name, _, anchor = target.partition("#")
+        file = path.parent / name if name else path
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file), target
+
+
+@every_document
+def test_the_subject_of_a_sentence_is_a_thing_or_the_user(path: Path) -> None:
+    """By the rules of CONTRIBUTING.md."""
+    found = [
+        f"{number}: {match[0]}"
+        for number, line in enumerate(prose(path.read_text("utf-8")).splitlines(), 1)
+        for match in FORBIDDEN.finditer(line)
+    ]
+    assert found == []
+
+
+@every_document
+def test_lines_are_wrapped(path: Path) -> None:
+    """Rows of tables and the output of programs cannot be wrapped."""
+    text = OUTPUT.sub("", path.read_text("utf-8"))
+    long = [
+        line
+        for line in text.splitlines()
+        if len(line) > MAX_COLUMNS and not line.startswith("|") and " " in line.strip()
+    ]
+    assert long == []
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.split()) <= MAX_README_WORDS
+
+
+def test_the_readmes_python_runs(tmp_path: Path) -> None:
+    """Each line with a comment of what it returns is compared with that."""
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    names: dict[str, object] = {}
+    compared = 0
+    for line in code.replace('"users.db"', repr(str(tmp_path / "users.db"))).splitlines():
+        statement, _, said = line.partition("  # ")
+        if re.match(r"(engine\.)?(allows|str|accepts|redact)\(", statement):
+            value = eval(statement, names)
+            texts = (repr(value), str(value), "the statement, as InfluxDB prints it")
+            assert said.strip().startswith(texts), line
+            compared += 1
+        else:
+            exec(statement, names)
+    assert compared == 5
+
+
+def test_every_metric_is_listed() -> None:
+    page, _ = Metrics().page("")
+    known = set(re.findall(r"^# TYPE (headgate_\w+)", page.decode(), re.MULTILINE))
+    text = (ROOT / "docs" / "http.md").read_text("utf-8").partition("\n## Metrics\n")[2]
+    assert set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == known
+
+
+def test_every_endpoint_is_named() -> None:
+    text = (ROOT / "docs" / "http.md").read_text("utf-8")
+    assert [path for path in ENDPOINTS if f"`{path.removesuffix('/*')}`" not in text] == []
