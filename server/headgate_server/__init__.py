@@ -1,4 +1,4 @@
-"""HTTP: credentials in, answers out. Imports the engine and the grammar."""
+"""The HTTP server and the gateway. Imports the engine and the grammar."""
 
 from headgate_server.api.starlette_backend import HeadgateBackend, HeadgateUser
 from headgate_server.app import application

@@ -1,4 +1,4 @@
-"""The ASGI application: which path goes where, and what every answer carries."""
+"""The ASGI application: routes each request, and adds the common headers to each response."""
 
 import asyncio
 import math
@@ -39,43 +39,45 @@ from headgate_server.validation.configuration import configure_again
 
 AtOnce = Callable[[Sequence[Call], Service, Answers], list[Early]]
 
-# What the endpoints of these paths answer without a look at a body, as far as they can.
+# Batch endpoints. They answer requests without a body, as far as that needs no waiting.
 AT_ONCE: dict[tuple[str, bytes], AtOnce] = {
     ("GET", b"/query"): queries_at_once,
     ("POST", b"/query"): queries_at_once,
     ("GET", b"/ping"): pings_at_once,
     ("HEAD", b"/ping"): pings_at_once,
 }
-# Writes to other stores than InfluxDB's: who is only to wait has to hear 503 there.
+# Write paths of stores other than InfluxDB. A throttled write is answered 503 there, because
+# Telegraf drops a batch on any 4xx.
 _PUSHES = (b"/push", b"/write", b"/ingest", b"/import", b"/Push", b"/logs", b"/metrics")
-_CLIENT_LEFT = 499  # what nginx writes: it goes to the log only
+_CLIENT_LEFT = 499  # nginx's status for a disconnected client; for log and metrics only
 
 
 class Application:
-    """Serves InfluxDB 1.x's HTTP API over the store of *settings*.
+    """ASGI application that serves InfluxDB 1.x's HTTP API over the store of *settings*.
 
-    The store is opened when the server says that it starts, in the process that serves.
+    The ASGI lifespan event `startup` opens the store, in the process that serves.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.metrics = Metrics()
-        self.close_by = math.inf  # by the loop's clock: until then statements may take on
-        self.finished = True  # whether they did
+        self.close_by = math.inf  # loop time; at shutdown, statements may run until then
+        self.finished = True  # False if statements were still running at `close_by`
         self._settings = settings
         self._proxies = settings.proxies
         self._service: Service | None = None
         self._answers = Answers(settings)
 
     def reconfigure(self) -> None:
-        """Reads again how tokens are taken, and what is behind us.
+        """Reloads the settings of tokens and of the gateway. Does nothing before the startup.
 
-        Raises ConfigurationError, and leaves it as it was.
+        Raises ConfigurationError if they are invalid; the previous settings stay in effect.
         """
         if self._service is None:
             return
         try:
             self._service.reconfigure(configure_again(self._service.settings, os.environ))
-        except (ConfigurationError, ValueError) as error:  # a file that was there a moment ago
+        # ValueError: a file that was valid during `configure_again` has changed since.
+        except (ConfigurationError, ValueError) as error:
             self._service.fault = str(error)
             self.metrics.reloaded(well=False)
             raise ConfigurationError(str(error)) from None
@@ -92,17 +94,19 @@ class Application:
             await self._tail(scope, receive, send)
 
     def may_answer(self, method: str, path: bytes) -> bool:
-        """Whether there is any use in asking `at_once` about such a request."""
+        """Returns whether `at_once` may be able to answer a request for *path*."""
         service = self._service
         if service is None or service.gateway.all or service.traced:
             return False
         return (method, path) in AT_ONCE
 
     def at_once(self, requests: Sequence[Request], also: Fields) -> list[bytes | ASGIApp | None]:
-        """The answers to *requests*, in their order, as HTTP/1.1 writes them, with the fields
-        *also*; b"" where there is none, and the connection is to be broken off. Where somebody or
-        something has to be waited for, who answers when that is over; or None: the request is still
-        to be done from the beginning.
+        """Runs *requests* as a batch. Returns one answer for each, in their order.
+
+        bytes: the encoded HTTP/1.1 response, with the server's header fields *also*. b"": no
+        response, the caller must abort the connection. An ASGI application: it sends the response
+        when a pending change is durable. None: the request was not processed, and the caller must
+        run it the usual way.
         """
         assert self._service is not None
         calls = [_heard(request, self._proxies) for request in requests]
@@ -123,7 +127,7 @@ class Application:
         return answers
 
     def _later(self, call: Call, later: Later, started: float) -> ASGIApp:
-        """Answers *call* when it can be."""
+        """Returns an ASGI application that answers *call* when the change of *later* is durable."""
 
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
             assert self._service is not None
@@ -138,14 +142,17 @@ class Application:
                 await reply(scope, receive, meter)
             except Exception as error:
                 logs.report(error, call.note.id)
-                raise  # as in _measured
+                raise  # as in `_measured`
             finally:
                 self._note(call, meter.status, meter.size, started)
 
         return answer
 
     def _told(self, call: Call, reply: Reply, request: Request, also: Fields) -> bytes:
-        """*reply* to *call* as it goes out, counted and logged."""
+        """Returns *reply* encoded as HTTP/1.1, and counts and logs the request.
+
+        Returns b"" on an error, which is logged.
+        """
         assert self._service is not None
         try:
             self._service.count_known(call)
@@ -156,7 +163,7 @@ class Application:
             return b""
 
     def upgrades(self, host: bytes, url: bytes) -> bool:
-        """Whether what is sent there may become a WebSocket."""
+        """Returns whether a request for *url* on *host* may be upgraded to a WebSocket."""
         path = url.partition(b"?")[0]
         return self._service is not None and self._service.gateway.takes_websocket(host, path)
 
@@ -177,7 +184,7 @@ class Application:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _serve(self, call: Call, receive: Receive, meter: "_Meter") -> None:
-        """Answers, and has it traced."""
+        """Answers *call* within a trace span, if tracing is enabled."""
         assert self._service is not None
         with self._service.tracing.request(call.headers, _method(call)) as finish:
             status = await self._measured(call, receive, meter)
@@ -185,19 +192,19 @@ class Application:
                 finish(call.route, status)
 
     async def _measured(self, call: Call, receive: Receive, meter: "_Meter") -> int:
-        """Answers, and writes down that it did. The status."""
+        """Answers *call*, counts and logs it, and returns the status."""
         started = time.perf_counter()
         try:
             response = await self._answer(call)
             await response(call.scope, receive, meter)
         except ClientDisconnect:
-            pass  # nobody is there to answer
+            pass  # the client has disconnected: no response can be sent
         except BrokenOff as error:
             call.note.error = log_message(error)
             raise
         except Exception as error:
             logs.report(error, call.note.id)
-            raise  # the answer has begun: all that is left is to break the connection off
+            raise  # the response has started: the connection can only be aborted
         finally:
             call.end()
             status: int = call.scope.get("state", {}).get("refused", meter.status)
@@ -205,7 +212,7 @@ class Application:
         return status
 
     def _note(self, call: Call, status: int, size: int, started: float) -> None:
-        """Counts the request, and writes it into the log."""
+        """Counts the request in the metrics, and writes it to the access log."""
         seconds = time.perf_counter() - started
         self.metrics.request(call.route, _method(call), status, seconds)
         logs.access(call.address, call.method, call.route, status, size, seconds, call.note)
@@ -241,7 +248,7 @@ class Application:
         return response
 
     async def _hand_on(self, call: Call, mounted: Mounted, path: bytes) -> Response:
-        """A store's own HTTP API, behind our login."""
+        """Forwards *call* to the store's own HTTP API, after authentication by Headgate."""
         assert self._service is not None
         call.route, call.note.id = f"gateway {mounted.settings.name}", request_id(call)
         try:
@@ -254,7 +261,7 @@ class Application:
         return response
 
     def _kept_out(self, call: Call, path: bytes, error: Exception) -> Response:
-        """The answer to a request that was not handed on because of *error*."""
+        """Returns the response to a request that was not forwarded because of *error*."""
         realm = self._settings.realm
         if isinstance(error, NoRoute):
             headers = {"Allow": ", ".join(sorted(error.methods))} if error.methods else {}
@@ -267,15 +274,15 @@ class Application:
         return refused(row.prefix + str(error), row, realm)
 
     async def _tail(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """A WebSocket, from its beginning to its end."""
+        """Serves one WebSocket connection until it is closed."""
         call, started = as_request(scope, receive, self._proxies), time.perf_counter()
         assert self._service is not None
-        await receive()  # that it wants to begin
+        await receive()  # the ASGI event `websocket.connect`
         path, status = call.raw_path, 101
         call.note.id = request_id(call)
         try:
             mounted, path = self._service.gateway.find(call, path)
-            assert mounted is not None  # it has become one because of him
+            assert mounted is not None  # `upgrades` has found the mount before
             call.route = f"gateway {mounted.settings.name}"
             call.at_end(mounted.hold())
             tail = Tail(call, self._service, mounted, path, receive)
@@ -306,7 +313,7 @@ class Application:
     def _failed(
         self, call: Call, error: Exception, format: Format, *, writing: bool = False
     ) -> Reply:
-        """The answer where an endpoint raised *error*."""
+        """Returns the response for an endpoint that raised *error*."""
         row = refusal(error, writing=writing, throttle_status=self._settings.throttle_status)
         if row is None:
             logs.report(error, call.note.id)
@@ -316,7 +323,7 @@ class Application:
 
 
 class _Meter:
-    """Sends an answer on, and counts what goes."""
+    """ASGI `send` that records the status and the number of body bytes."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -332,7 +339,7 @@ class _Meter:
 
 
 def _heard(request: Request, proxies: tuple[str, ...]) -> Call:
-    """*request*, on its way."""
+    """Returns the `Call` for *request*, which has no body."""
     path, _, query = request.url.partition(b"?")
     scope = {
         "method": request.method,
@@ -348,7 +355,7 @@ def _heard(request: Request, proxies: tuple[str, ...]) -> Call:
 
 
 def _by_endpoint(calls: Sequence[Call]) -> dict[AtOnce, list[int]]:
-    """The places of *calls* that the same endpoint answers, in their order."""
+    """Returns the indexes of *calls* by the endpoint that answers them, in their order."""
     found: dict[AtOnce, list[int]] = {}
     for place, call in enumerate(calls):
         found.setdefault(AT_ONCE[call.method, call.raw_path], []).append(place)
@@ -356,12 +363,12 @@ def _by_endpoint(calls: Sequence[Call]) -> dict[AtOnce, list[int]]:
 
 
 async def _nothing_comes() -> Message:
-    """There is no more of the request."""
+    """ASGI `receive` of a request whose empty body is complete."""
     return {"type": "http.request", "body": b"", "more_body": False}
 
 
 def _format(call: Call) -> Format:
-    """The one that the answer is wanted in; JSON on one line where the URL cannot be read."""
+    """Returns the response format that *call* asks for; compact JSON if the URL is invalid."""
     try:
         pretty = call.url_pairs.get("pretty") == "true"
     except BadRequest:
@@ -370,10 +377,10 @@ def _format(call: Call) -> Format:
 
 
 def _method(call: Call) -> str:
-    """For labels: one of those that there are."""
+    """Returns the method for metric labels; "other" for an unknown one limits their number."""
     return call.method if call.method in METHODS else "other"
 
 
 def application(settings: Settings) -> ASGIApp:
-    """The application for *settings*."""
+    """Returns the ASGI application for *settings*."""
     return Application(settings)

@@ -1,4 +1,4 @@
-"""What the endpoints share: the engine, the way in, the threads, the numbers. Once per process."""
+"""Process-wide objects of the endpoints: engine, authentication, thread pools, metrics."""
 
 import asyncio
 import math
@@ -39,25 +39,28 @@ T = TypeVar("T")
 _UNLIMITED = 1 << 62
 _STATEMENT_THREADS = 4
 _STATEMENT_QUEUE = 1024
-_ATTENDED_SECONDS = 10.0  # for what is still executed upstream when the server ends
-# A quarter of a second of RE2, where a dashboard needs a hundredth of it.
+_ATTENDED_SECONDS = 10.0  # at shutdown, for statements that run upstream
+# About a quarter of a second of RE2. A dashboard needs a hundredth of it.
 _REGEXES = 500_000
 
 
 def bounds_of(settings: Settings) -> Bounds:
-    """Returns how much a query may ask for before it is authorized."""
+    """Returns the limits for parsing a query, which apply before it is authorized."""
     return Bounds(
         settings.max_statements, settings.max_statement_length, _REGEXES, settings.max_tokens
     )
 
 
 class Service:
-    """Opens the store of *settings*, for the process that calls it. Raises StoreError."""
+    """Opens the store of *settings*, and creates all shared objects of this process.
+
+    Create it in the running event loop. Raises StoreError if the store cannot be opened.
+    """
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self.settings = settings
         self.metrics = metrics
-        self.fault = ""  # of the configuration that was read last, if the former stays
+        self.fault = ""  # error of the last reload, while the previous settings stay in effect
         audit_file = AuditFile(settings.audit_file) if settings.audit_file else None
         self.store = MeasuredStore(settings.store_path, metrics, audit_file)
         self.engine = Engine(
@@ -99,7 +102,8 @@ class Service:
         self._attended: set[asyncio.Task[None]] = set()
         logins = KnownLogins(self.store, complain)
         logins.start()
-        # Of one user over one proxy that is asked for: it may pass on any address.
+        # For forward-auth requests: counts failures by user and proxy, because the proxy may send
+        # any client address.
         self.relayed = Throttle(settings.free_failures_address, _UNLIMITED, settings.longest_delay)
         self._login = Login(
             self.engine,
@@ -120,9 +124,10 @@ class Service:
         return Gateway(settings.gateway, self.engine, self.metrics, self.tracing, self.run)
 
     async def login(self, call: Call, mounted: Mounted | None = None) -> Principal:
-        """Whom *call* proves, to whom *mounted* belongs: it may take tokens of its own.
+        """Authenticates *call*. If *mounted* accepts tenant tokens, those are tried first.
 
-        Raises Unauthenticated, AuthenticationFailed, TooManyFailures, Overloaded, BadRequest.
+        Sets `call.cross_site` and the user in the access log. Raises what `Login` raises, and
+        BadRequest for several `Authorization` headers.
         """
         shown = Shown(call.url_pairs, call.headers.getlist)
         call.cross_site = self.cross_site(call.method, call.headers)
@@ -132,21 +137,25 @@ class Service:
         return principal
 
     def cross_site(self, method: str, headers: Mapping[str, str]) -> bool:
-        """Returns whether a page of another site may have sent a request with *method* and
-        *headers* without its user's will.
+        """Returns whether a page of another site may have made the browser send a request with
+        *method* and *headers*.
         """
         allowed = self.settings.origins
         if cross_site(headers, allowed) or may_be_navigation(method, headers):
             return True
-        # With a login, a browser keeps it to the origin that it was typed for.
+        # With authentication, a browser sends a password only to the origin it was typed for.
         return not self.settings.auth_enabled and rebound(headers, allowed)
 
     def may_change(self, call: Call) -> bool:
-        """Returns whether *call* may change anything: no page of another site has sent it."""
+        """Returns whether *call* may change data: True unless it may come from another site."""
         return shows_no_browser(call.headers) or not self.cross_site(call.method, call.headers)
 
     def known(self, call: Call) -> Principal | None:
-        """The same without waiting; None where that is needed, or it proves nobody."""
+        """Returns the principal of *call* if it can be authenticated without waiting, or None.
+
+        None also means that authentication failed, or that there are several `Authorization`
+        headers. The login is not counted in the metrics: see `count_known`.
+        """
         if call.headers.several("authorization"):
             return None
         shown = Shown(call.url_pairs, call.headers.getlist)
@@ -156,7 +165,7 @@ class Service:
         return call.known
 
     def remembers(self, shown: Shown, address: str) -> bool:
-        """Whether *shown* is let in from *address* without a look at the throttle."""
+        """Returns whether `Login.known` accepts *shown* from *address*, that is without waiting."""
         return self._login.known(shown, address) is not None
 
     def was_let_in(self, name: str, address: str) -> bool:
@@ -164,23 +173,33 @@ class Service:
         return self._login.was_let_in(name, address)
 
     def count_known(self, call: Call) -> None:
-        """Counts the login of *call*, if `known` found who it is: for who answers by it."""
+        """Counts the login in the metrics if `known` has authenticated *call*.
+
+        `known` does not count it, because its result may be discarded.
+        """
         if call.known is not None:
             self._login.count(call.known)
 
     async def prove(
         self, shown: Shown, address: str, mounted: Mounted | None, connection: str = ""
     ) -> Principal:
-        """The user that *shown* proves; *address* is the client's, as told over *connection*."""
+        """Authenticates the credentials *shown* of the client at *address*.
+
+        *connection* is the address of the other end of the connection, such as a proxy. Returns the
+        principal that is configured for *mounted*, if any, without authentication. Raises what
+        `Login` raises.
+        """
         if mounted is not None and mounted.anybody is not None:
             return mounted.anybody
         tenants = mounted.login if mounted is not None else None
         return await self._login(shown, address, tenants, connection)
 
     def reconfigure(self, settings: Settings) -> None:
-        """Takes tokens by *settings* from now on, files read again; verifies all of them anew.
+        """Replaces the settings of tokens and of the gateway by those of *settings*.
 
-        Raises ValueError, and goes on as before, for what cannot be.
+        Key files are read again, and every token is verified anew. The previous gateway is closed
+        when its last request ends. Raises ValueError if *settings* are invalid; the previous
+        settings then stay in effect.
         """
         former = self._issuers
         issuers = Issuers(settings.jwt, former=former) if settings.jwt.enabled else None
@@ -193,7 +212,10 @@ class Service:
         self._login.take_tokens(settings.shared_secrets, issuers)
 
     def _watch(self, gateway: Gateway) -> None:
-        """Has *gateway* ask in the background whether its stores confine tenants."""
+        """Starts a background task that warns of stores of *gateway* that do not separate tenants.
+
+        Cancels the task of the previous gateway.
+        """
         if self._watching is not None:
             self._watching.cancel()
             self._watching = None
@@ -206,19 +228,25 @@ class Service:
         task.add_done_callback(self._retiring.discard)
 
     async def run(self, work: Callable[[], T], key: Key = ()) -> T:
-        """What *work* returns in a thread. The keys, which stand for users, share the threads
-        fairly. Raises Overloaded.
+        """Runs *work* in the statement thread pool, and returns its result.
+
+        Different keys, one for each user, share the threads fairly. Raises Overloaded, and what
+        *work* raises.
         """
         return await self._statements.run(work, key)
 
     async def look(self, work: Callable[[], T]) -> T:
-        """The same of *work* that looks at the server itself: no statement holds it up."""
+        """Runs the probe *work* in a thread of its own, and returns its result.
+
+        Statements do not delay it: /health and /metrics use it. Raises Overloaded, and what *work*
+        raises.
+        """
         return await self._looks.run(work)
 
     def detach(self, results: Iterable[object], note: Note, key: Key) -> None:
-        """Goes on with *results* after their request was answered. Raises Overloaded.
+        """Consumes *results* in the statement thread pool, after the response was sent.
 
-        What goes wrong is in the log: nobody else hears of it.
+        Errors are only logged, because the client has its response. Raises Overloaded.
         """
 
         def finish() -> None:
@@ -238,7 +266,11 @@ class Service:
         note: Note,
         holds: Sequence[Callable[[], None]] = (),
     ) -> None:
-        """The same of *work* in the loop; *holds* are called at its end. Raises Overloaded."""
+        """Runs *work* as a task of the event loop, after the response was sent.
+
+        Calls *holds* when it ends, also if it is rejected. Errors are only logged. Raises
+        Overloaded.
+        """
         if len(self._attended) >= _STATEMENT_QUEUE:
             work.close()
             for let_go in holds:
@@ -263,7 +295,10 @@ class Service:
         task.add_done_callback(self._attended.discard)
 
     async def disconnect(self) -> None:
-        """Ends what is fetched to verify tokens with, and leaves the stores behind us."""
+        """Closes the connections to upstream stores and to token issuers.
+
+        Waits up to 10 s for statements of `attend`, then cancels them.
+        """
         if self._attended:
             await asyncio.wait(self._attended, timeout=_ATTENDED_SECONDS)
         for task in (*self._retiring, *self._attended):
@@ -277,7 +312,10 @@ class Service:
             await self._issuers.close()
 
     def close(self, seconds: float = math.inf) -> bool:
-        """Finishes the statements that were taken on; False if they take more than *seconds*."""
+        """Waits up to *seconds* for accepted statements, then closes pools, audit and store.
+
+        Returns False if some have not finished; the store then stays open. Blocking.
+        """
         self._login.close()
         self._looks.close(0)
         began = time.monotonic()

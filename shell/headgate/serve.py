@@ -1,4 +1,4 @@
-"""`headgate serve`: its flags."""
+"""`headgate serve`: parses its flags, then starts the server or checks the configuration."""
 
 import argparse
 import asyncio
@@ -32,25 +32,61 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--config", metavar="PATH", help="configuration file (TOML; an influxdb.conf will do)")
-    add("--bind", metavar="HOST:PORT", dest="http.bind-address", help="127.0.0.1:8086")
-    add("--store", metavar="PATH", dest="store.path", help="SQLite store file, headgate.db")
+    add("--config", metavar="PATH", help="configuration file (TOML; accepts an influxdb.conf)")
+    add(
+        "--bind",
+        metavar="HOST:PORT",
+        dest="http.bind-address",
+        help="address to listen on (default: 127.0.0.1:8086)",
+    )
+    add(
+        "--store",
+        metavar="PATH",
+        dest="store.path",
+        help="SQLite store file (default: headgate.db)",
+    )
     add(
         "--auth",
         action=argparse.BooleanOptionalAction,
         dest="http.auth-enabled",
-        help="whether requests must log in (default: yes)",
+        help="require authentication (default: yes)",
     )
-    add("--shared-secret", metavar="SECRET", dest="http.shared-secret", help="for JWT; none")
-    add("--realm", metavar="REALM", dest="http.realm", help="in WWW-Authenticate, InfluxDB")
-    add("--max-body-size", metavar="BYTES", type=int, dest="http.max-body-size", help="25000000")
-    add("--workers", metavar="N", type=int, dest="http.workers", help="processes, 1")
-    add("--upstream", metavar="URL", dest="gateway.upstream", help="the store behind it; none")
-    add("--protocol", metavar="NAME", dest="gateway.protocol", help="that it speaks, influxdb1")
+    add(
+        "--shared-secret",
+        metavar="SECRET",
+        dest="http.shared-secret",
+        help="secret that signs JSON Web Tokens (default: none)",
+    )
+    add(
+        "--realm",
+        metavar="REALM",
+        dest="http.realm",
+        help="realm in WWW-Authenticate (default: InfluxDB)",
+    )
+    add(
+        "--max-body-size",
+        metavar="BYTES",
+        type=int,
+        dest="http.max-body-size",
+        help="largest body of a write (default: 25000000)",
+    )
+    add("--workers", metavar="N", type=int, dest="http.workers", help="processes (default: 1)")
+    add(
+        "--upstream",
+        metavar="URL",
+        dest="gateway.upstream",
+        help="URL of the upstream store (default: none)",
+    )
+    add(
+        "--protocol",
+        metavar="NAME",
+        dest="gateway.protocol",
+        help="protocol of the upstream store (default: influxdb1)",
+    )
     add(
         "--check",
         action="store_true",
-        help="report whatever would keep the server from starting, and exit (0: nothing, 1)",
+        help="validate the configuration, report each problem, and exit (status 0: none, 1)",
     )
     add("--connect", action="store_true", help="with --check: connect to each upstream, too")
     add_flags(parser)
@@ -58,8 +94,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Serves; the exit status is 0 after SIGTERM, 1 if it cannot start, 2 for wrong flags."""
-    # As everywhere in Headgate, one dash will do.
+    """Runs `headgate serve`, and returns its exit status.
+
+    0 after SIGTERM, 1 if the server cannot start. Invalid flags exit with status 2.
+    """
+    # All of Headgate's commands accept long flags with one dash.
     doubled = double_dashes(arguments)
     show_arguments(doubled)
     parser = _parser()
@@ -68,7 +107,7 @@ def main(arguments: Sequence[str]) -> int:
     if connecting and not checking:
         parser.error("--connect: expected --check beside it")
     timed = not checking
-    logs.set_up("text", access=False, timed=timed)  # until it is known how
+    logs.set_up("text", access=False, timed=timed)  # until the configuration is loaded
     try:
         flags["gateway"] = as_table(flags)
         configuration = configure(flags, os.environ, path)
@@ -85,7 +124,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _check(settings: Settings, *, connecting: bool) -> int:
-    """Reports what would keep a server with *settings* from starting; the exit status."""
+    """Logs each problem that would prevent a start with *settings*, and returns the exit status."""
     for warning in warnings(settings):
         logs.warn(warning)
     found = problems(settings)
@@ -94,5 +133,5 @@ def _check(settings: Settings, *, connecting: bool) -> int:
     for problem in found:
         logs.complain(problem)
     if not found:
-        logs.say("the configuration is well")
+        logs.say("configuration OK")
     return int(bool(found))

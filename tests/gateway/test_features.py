@@ -154,7 +154,7 @@ def test_g31_run_it_and_check_it_first(tmp_path: Path) -> None:
     path.write_text("[gateway]\n" + upstream("mimir", urls=["http://127.0.0.1:9009"]))
     command = [sys.executable, "-m", "headgate", "serve", "--check", "--config", str(path)]
     done = subprocess.run(command, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "headgate: the configuration is well\n")
+    assert (done.returncode, done.stderr) == (0, "headgate: configuration OK\n")
     path.write_text("[gateway]\nupstream = 1\n")
     assert subprocess.run(command, capture_output=True).returncode == 1
 

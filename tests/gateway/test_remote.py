@@ -43,7 +43,7 @@ ANSWERS = [
     ("POST", "/api/v2/delete?bucket=a", ANN, 501, "/api/v2/delete is not served: use DELETE"),
     ("GET", "/api/v2/buckets", ANN, 501, "/api/v2/buckets is not served: use SHOW DATABASES"),
     ("DELETE", "/api/v2/buckets/1", ROOT, 501, "/api/v2/buckets is not served"),
-    ("GET", "/api/v1/prom/metrics", ANN, 501, "the store's own figures are not served"),
+    ("GET", "/api/v1/prom/metrics", ANN, 501, "the store's own metrics are not served"),
     ("GET", "/debug/vars", ROOT, 501, "the store's own /debug is not served"),
     ("GET", "/debug/pprof/heap", ROOT, 501, "the store's own /debug is not served"),
     ("GET", "/debug/requests", None, 401, "unable to parse authentication credentials"),

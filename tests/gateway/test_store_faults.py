@@ -55,7 +55,7 @@ def test_a_store_that_refuses_the_login_is_no_empty_store(
         assert checked(urls=[url]) == [f"upstream 'influxdb1': {REFUSED}: {url}: status 401"]
         assert checked(urls=[url], username="root", password=ROOT[1]) == []
         (problem,) = checked(urls=[url], username="plain", password="Plain-1")
-        assert problem.endswith("does not know the login there as an administrator: see username")
+        assert problem.endswith("does not accept this login as an administrator: see username")
         (problem,) = checked(urls=[url], username="root", password=ROOT[1], protocol="influxdb2")
         assert "is InfluxDB 1." in problem and problem.endswith("expected 2: see protocol")
 

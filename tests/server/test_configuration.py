@@ -198,10 +198,10 @@ def test_an_empty_variable_of_ours_leaves_influxdbs_in_force() -> None:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("AUTH_JWT_EXPECT_CLAIMS", "the table [auth.jwt] stands only in the configuration file"),
-        ("AUTH_JWT_ENABLED", "the table [auth.jwt] stands only in the configuration file"),
-        ("GATEWAY_UPSTREAM_NAME", "the table [gateway] stands only in the configuration file"),
-        ("GATEWAY_TRUSTED_PROXIES", "the table [gateway] stands only in the configuration file"),
+        ("AUTH_JWT_EXPECT_CLAIMS", "the table [auth.jwt] must be set in the configuration file"),
+        ("AUTH_JWT_ENABLED", "the table [auth.jwt] must be set in the configuration file"),
+        ("GATEWAY_UPSTREAM_NAME", "the table [gateway] must be set in the configuration file"),
+        ("GATEWAY_TRUSTED_PROXIES", "the table [gateway] must be set in the configuration file"),
         ("GATEWAY_UPSTRAEM", "no such setting, did you mean HEADGATE_GATEWAY_UPSTREAM?"),
         ("HTTP_RELAM", "no such setting, did you mean HEADGATE_HTTP_REALM?"),
         ("AUTH_FREE_FAILURE", "no such setting, did you mean HEADGATE_AUTH_FREE_FAILURES?"),

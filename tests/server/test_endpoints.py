@@ -79,7 +79,7 @@ def test_flux_is_refused_with_a_sentence(server: Server) -> None:
     server.bootstrap()
     assert server.request("POST", "/api/v2/query", b"").status == 401
     answer = server.request("POST", "/api/v2/query", b'from(bucket:"a")', basic=("root", "Toor-1"))
-    sentence = "Flux query service disabled: Headgate authorizes InfluxQL only, ask /query"
+    sentence = "Flux query service disabled: Headgate authorizes InfluxQL only, use /query"
     assert (answer.status, answer.json) == (403, {"error": sentence})
     assert answer.headers["X-Influxdb-Error"] == sentence
 

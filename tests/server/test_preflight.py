@@ -172,7 +172,7 @@ def test_a_sound_configuration_is_well_and_nothing_is_made(tmp_path: Path) -> No
         tmp_path, **made, HTTP_UNIX_SOCKET_GROUP=group, AUDIT_FILE=str(tmp_path / "audit.log")
     )
     before = files(tmp_path)
-    assert checked(environment) == (0, ["the configuration is well"])
+    assert checked(environment) == (0, ["configuration OK"])
     assert files(tmp_path) == before
 
 
@@ -183,7 +183,7 @@ def test_a_store_is_neither_upgraded_nor_touched(tmp_path: Path) -> None:
         connection.execute(old.read_text()).fetchall()
     path.chmod(0o600)
     before = files(tmp_path)
-    assert checked(settings(tmp_path)) == (0, ["the configuration is well"])
+    assert checked(settings(tmp_path)) == (0, ["configuration OK"])
     assert files(tmp_path) == before
 
 
@@ -202,7 +202,7 @@ def test_a_store_that_lost_its_last_changes_is_found(
     status, lines = checked(environment)
     assert sorted(path.name for path in tmp_path.iterdir()) == names
     if keep:
-        assert (status, lines) == (0, ["the configuration is well"])
+        assert (status, lines) == (0, ["configuration OK"])
     else:
         assert status == 1 and "was cut or removed" in lines[0]
         assert served(environment)[-1] == lines[0]
@@ -211,7 +211,7 @@ def test_a_store_that_lost_its_last_changes_is_found(
 def test_a_running_server_is_left_alone(serve: Callable[..., Server], tmp_path: Path) -> None:
     server = serve().bootstrap()
     environment = settings(tmp_path, STORE_PATH=str(server.store))
-    assert checked(environment) == (0, ["the configuration is well"])
+    assert checked(environment) == (0, ["configuration OK"])
     taken = {"HEADGATE_HTTP_BIND_ADDRESS": f"127.0.0.1:{server.port}"}
     assert checked(environment | taken)[0] == 1
     assert not server.query("CREATE DATABASE db").error
@@ -230,7 +230,7 @@ def test_proxies_of_any_address_are_warned_of(tmp_path: Path, networks: str, wid
     path = tmp_path / "headgate.toml"
     path.write_text(f"[gateway]\ntrusted-proxies = {networks}\n")
     status, lines = checked(settings(tmp_path), "--config", str(path))
-    assert status == 0 and lines[-1] == "the configuration is well"
+    assert status == 0 and lines[-1] == "configuration OK"
     assert [f"trusted-proxies has {wide}" in line for line in lines[:-1]] == [True] * bool(wide)
 
 
@@ -241,7 +241,7 @@ def test_a_private_key_that_others_may_read_is_warned_of(
     environment = settings(tmp_path, **certificate(tmp_path))
     (tmp_path / "key.pem").chmod(mode)
     status, lines = checked(environment)
-    assert status == 0 and lines[-1] == "the configuration is well"
+    assert status == 0 and lines[-1] == "configuration OK"
     assert ["key.pem (mode" in line for line in lines[:-1]] == [True] * warned
 
 

@@ -22,9 +22,9 @@ TIMES = '"exp": 33333333333'
 )
 def test_a_claim_that_is_there_twice_is_refused(claims: str) -> None:
     text = made.token(SECRET.encode(), claims, "HS256")
-    with pytest.raises(Unauthenticated, match="malformed: a name twice in the claims"):
+    with pytest.raises(Unauthenticated, match="malformed: duplicate name in the claims"):
         username(text, [SECRET])
-    with pytest.raises(Unauthenticated, match="malformed: a name twice in the claims"):
+    with pytest.raises(Unauthenticated, match="malformed: duplicate name in the claims"):
         Bearers([SECRET]).username(text)
 
 
@@ -33,7 +33,7 @@ def test_a_header_with_a_name_twice_is_refused() -> None:
     payload = made.coded(f'{{"username": "todd", {TIMES}}}'.encode())
     signed = f"{head}.{payload}"
     text = f"{signed}.{made.coded(made.signature('HS256', SECRET.encode(), signed.encode()))}"
-    with pytest.raises(Unauthenticated, match="malformed: a name twice in the header"):
+    with pytest.raises(Unauthenticated, match="malformed: duplicate name in the header"):
         username(text, [SECRET])
 
 

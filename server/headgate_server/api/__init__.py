@@ -1,1 +1,1 @@
-"""Endpoints, one file per resource, and the table of errors."""
+"""HTTP endpoints, one file for each resource, and the table that maps errors to statuses."""

@@ -1,4 +1,4 @@
-"""The answer to who may not, worked out once: it is the same until his grants change."""
+"""The response to a query that is not authorized. It can be cached until the store changes."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from headgate_server.query.prepared import Prepared
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """*name* may not execute *statement*, which *requires* what he has not."""
+    """The user *name* may not execute *statement*: *requires* is the missing privilege."""
 
     reply: Reply
     name: str
@@ -22,7 +22,7 @@ class Denied:
     text: str
 
     def to(self, call: Call, service: Service) -> Reply:
-        """The answer to *call*, recorded as each is."""
+        """Returns the response to *call*, and records the denial in the audit."""
         call.note.error = self.text
         service.recorder.refused(self.name, call.origin, self.statement, self.requires)
         return self.reply
@@ -31,8 +31,9 @@ class Denied:
 def denial(
     service: Service, answers: Answers, principal: Principal, asked: Prepared
 ) -> Denied | None:
-    """Why *principal* may not do all of what is *asked*; None if he may. Raises AccessDenied where
-    nobody is known yet.
+    """Returns why *principal* may not execute all statements of *asked*, or None if it may.
+
+    Raises AccessDenied if there are no users yet.
     """
     try:
         service.engine.authorize(principal, asked.statements, asked.database)

@@ -1,4 +1,4 @@
-"""/ping, /status, /health and /metrics: is the server there, is it well, what does it do."""
+"""/ping, /status, /health and /metrics: liveness, health checks and Prometheus metrics."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -20,14 +20,18 @@ _LONGEST_ACCEPT = 1024
 
 
 async def ping(call: Call, service: Service, format: Format, mounted: Mounted | None) -> Reply:
-    """204, or the version as JSON with `verbose`; authenticated if `ping-auth-enabled` is set."""
+    """Returns 204, or with `verbose` the version as JSON.
+
+    Requires authentication if `ping-auth-enabled` is set.
+    """
     await _login(call, service)
     return _pong(call, service, format.media_type)
 
 
 def pings_at_once(calls: Sequence[Call], service: Service, answers: Answers) -> list[Early]:
-    """What `ping` would answer to each of *calls*, or the exception that it would raise; None where
-    one has to log in.
+    """Returns what `ping` would answer to each of *calls*, or the exception that it would raise.
+
+    Returns None for each if authentication is required.
     """
     if service.settings.ping_auth_enabled:
         return [None] * len(calls)
@@ -50,19 +54,21 @@ def _pong(call: Call, service: Service, wanted: str) -> Reply:
 
 @lru_cache
 def _known_pong(media_type: str) -> Reply:
-    """For who adds nothing to it."""
+    """Returns the cached response to a ping without parameters."""
     return Reply(status_code=204, raw_headers=typed(media_type))
 
 
 async def status(call: Call, service: Service, format: Format, mounted: Mounted | None) -> Reply:
-    """204. Old clients ask for it; it means no more than /ping."""
+    """Returns 204. Old clients request /status; it has the meaning of /ping."""
     await _login(call, service)
     return Reply(status_code=204, raw_headers=typed(format.media_type))
 
 
 async def health(call: Call, service: Service, format: Format, mounted: Mounted | None) -> Reply:
-    """InfluxDB's description of a server that is well; 503 and `fail` if the user database does
-    not answer, or none of the upstream stores can be used.
+    """Returns InfluxDB's health document, with a check for each upstream store.
+
+    The status is 503, and `fail` in the document, if the user database cannot be read or no
+    upstream store is usable.
     """
     await _login(call, service)
     fault = ""
@@ -86,17 +92,17 @@ async def health(call: Call, service: Service, format: Format, mounted: Mounted 
 
 
 async def _states(service: Service) -> list[tuple[str, State]]:
-    """What was found lately of each upstream store that has an address, by its name."""
+    """Returns the name and a recent state of each upstream store that has an address."""
     placed = [one for one in service.gateway.all if one.upstream.up()]
     states = await asyncio.gather(*(one.checkup.state() for one in placed))
     return [(one.settings.name, state) for one, state in zip(placed, states, strict=True)]
 
 
 def _checks(service: Service, states: Sequence[tuple[str, State]]) -> Iterator[dict[str, str]]:
-    """What works less than it should, though the server is well; and the stores behind it."""
+    """Yields a check for a failed reload, and one for each upstream store."""
     if service.fault:
-        # Why is in the log: a file's name is nobody's business here.
-        text = "the configuration read last is wrong, the former stays"
+        # The log has the reason. It may name a file, which clients must not learn.
+        text = "the last reload failed: the previous configuration stays in effect"
         yield {"name": "configuration", "status": "fail", "message": text}
     for name, state in states:
         message = state.message
@@ -107,7 +113,10 @@ def _checks(service: Service, states: Sequence[tuple[str, State]]) -> Iterator[d
 async def show_metrics(
     call: Call, service: Service, format: Format, mounted: Mounted | None
 ) -> Reply:
-    """Prometheus' text. Authenticated if `metrics-auth-enabled` or `ping-auth-enabled` is set."""
+    """Returns the metrics in a text format of Prometheus.
+
+    Requires authentication if `metrics-auth-enabled` or `ping-auth-enabled` is set.
+    """
     if service.settings.metrics_auth_enabled:
         await _proved(call, service)
     else:
@@ -118,13 +127,13 @@ async def show_metrics(
 
 
 async def _login(call: Call, service: Service) -> None:
-    """As in InfluxDB, one option stands for all of these."""
+    """Authenticates *call* if `ping-auth-enabled` is set: one option for all, as in InfluxDB."""
     if service.settings.ping_auth_enabled:
         await _proved(call, service)
 
 
 async def _proved(call: Call, service: Service) -> None:
-    """Raises Unauthenticated also while there are no users: nobody can be one of them."""
+    """Authenticates *call*. Raises Unauthenticated also while there are no users."""
     if await service.login(call) == NOBODY:
         raise Unauthenticated("create admin user first or disable authentication")
 

@@ -1,6 +1,6 @@
-"""What InfluxDB 1.x serves beside /query and /write: Prometheus' remote write and remote read.
+"""Prometheus remote write and remote read, which InfluxDB 1.x serves beside /query and /write.
 
-All else that carries or reads data is refused with a sentence.
+InfluxDB's other paths that read or write data are rejected with an explanation.
 """
 
 from headgate_engine import Need, Principal, allows
@@ -20,21 +20,21 @@ from headgate_server.upstream.line_protocol import Line, remote_read, remote_wri
 from headgate_server.upstream.relay import relayed
 
 WRITE_PATH, READ_PATH = "/api/v1/prom/write", "/api/v1/prom/read"
-# InfluxDB's own status where Flux is off; the others are of Headgate.
-_FLUX = (403, "Flux query service disabled: Headgate authorizes InfluxQL only, ask /query")
+# InfluxDB's own status if Flux is disabled; the other statuses are Headgate's.
+_FLUX = (403, "Flux query service disabled: Headgate authorizes InfluxQL only, use /query")
 _UNSERVED = {
     "/api/v2/query": _FLUX,
     "/api/v2/delete": (501, "/api/v2/delete is not served: use DELETE at /query"),
     "/api/v2/buckets": (501, "/api/v2/buckets is not served: use SHOW DATABASES at /query"),
-    "/api/v1/prom/metrics": (501, "the store's own figures are not served: ask it directly"),
-    "/debug": (501, "the store's own /debug is not served: ask it directly"),
+    "/api/v1/prom/metrics": (501, "the store's own metrics are not served: query it directly"),
+    "/debug": (501, "the store's own /debug is not served: query it directly"),
 }
 
 
 async def prom_write(
     call: Call, service: Service, format: Format, mounted: Mounted | None
 ) -> Response:
-    """Prometheus' remote write to the database that the parameter `db` names."""
+    """Forwards a Prometheus remote write to the database that the parameter `db` names."""
     principal = await service.login(call, mounted)
     line = _line(call)
     store = await writable(call, service, principal, line.database, mounted)
@@ -51,9 +51,10 @@ async def prom_write(
 async def prom_read(
     call: Call, service: Service, format: Format, mounted: Mounted | None
 ) -> Response:
-    """Prometheus' remote read from the database that the parameter `db` names.
+    """Forwards a Prometheus remote read from the database that the parameter `db` names.
 
-    InfluxDB 1.x does not check READ here; from 1.8 on with `prom-read-auth-enabled` only.
+    Requires READ on it. InfluxDB 1.x does not check READ; from 1.8 on it does if
+    `prom-read-auth-enabled` is set.
     """
     principal = await service.login(call, mounted)
     line = _line(call)
@@ -79,7 +80,7 @@ async def prom_read(
 async def unserved(
     call: Call, service: Service, format: Format, mounted: Mounted | None
 ) -> Response:
-    """Refuses a path of InfluxDB's that no right of Headgate's covers. Raises NotServed."""
+    """Authenticates the request, then raises NotServed: no privilege covers this InfluxDB path."""
     await service.login(call, mounted)
     route = call.route.removesuffix("/*")
     raise NotServed(*_UNSERVED[route])
@@ -93,7 +94,7 @@ def _line(call: Call) -> Line:
 async def _check_read(
     service: Service, principal: Principal, database: str, store: Store | None
 ) -> None:
-    """Raises ReadDenied; DatabaseMissing only to a user that may read any database."""
+    """Raises ReadDenied, or DatabaseMissing if *principal* may read *database*."""
     user = principal.user
     if user is not None and not allows(user, Need(Privilege.READ, database)):
         raise ReadDenied(

@@ -1,4 +1,4 @@
-"""/query: InfluxQL in, results out."""
+"""/query: parses, authorizes and executes InfluxQL, and returns the results."""
 
 from collections.abc import AsyncGenerator, Iterator
 from functools import partial
@@ -17,15 +17,16 @@ from headgate_server.query.forwarding import Forwarding
 from headgate_server.query.streaming import stream
 from headgate_server.upstream.influxdb import Asked, Nowhere
 
-# Parsing a longer text takes tens of milliseconds.
+# Characters. Parsing a longer text takes tens of milliseconds.
 _LONG_TEXT = 4096
 
 
 async def query(call: Call, service: Service, format: Format, mounted: Mounted | None) -> Response:
-    """Authenticates, parses, authorizes all, executes; a statement's error is in its result.
+    """Authenticates the request, then parses, authorizes and executes its statements.
 
-    With `async=true` it answers when all are authorized; with `chunked=true` each statement's
-    answer is a document of its own, sent when it is there.
+    All statements are authorized before the first is executed. An error of a statement is returned
+    in its result. With `async=true` the response is sent after authorization. With `chunked=true`
+    each result is a document of its own, sent as soon as it is available.
     """
     principal = await service.login(call, mounted)
     longest = service.settings.max_query_size
@@ -54,14 +55,17 @@ def _accepted(format: Format) -> Reply:
 
 
 def _chunks(call: Call, sent: Form) -> bool:
-    """Whether the answer is to come in pieces; to HTTP/1.0 it cannot."""
+    """Returns whether the response is chunked. HTTP/1.0 has no chunked transfer coding."""
     return sent.fields.get("chunked") == "true" and call.scope["http_version"] != "1.0"
 
 
 async def _through(
     work: Work, service: Service, mounted: Mounted | None, sent: Form, format: Format
 ) -> Response:
-    """Executes *work* where upstream stores keep the data: that of *mounted*, and others."""
+    """Executes *work* on the upstream store of *mounted*, or without one.
+
+    DROP DATABASE is also sent to the other stores that delete data with a database.
+    """
     gateway = service.gateway
     store = mounted.store if mounted is not None else None
     influx = store.influx if store is not None else Nowhere()
@@ -118,13 +122,13 @@ async def _whole(work: Work, format: Format) -> Reply:
         return made()
     if len(work.text) < _LONG_TEXT:
         return await work.run(made)
-    with work.call.watched():  # nothing is executed for a client that has left meanwhile
+    with work.call.watched():  # if the client disconnects while it waits, nothing is executed
         principal = await work.run(work.authorized)
     return await work.run(partial(made, principal))
 
 
 def reply_with(plain: bytes, format: Format, *, gzip: bool) -> Reply:
-    """The answer whose body is *plain*, or *plain* packed."""
+    """Returns the response with the body *plain*, compressed if *gzip* is true."""
     body = Compressor().end(plain) if gzip else plain
     return Reply(body, raw_headers=typed(format.media_type, gzip=gzip))
 
@@ -141,7 +145,7 @@ async def _chunked(work: Work, format: Format) -> Response:
             yield compressor.end()
 
     pieces = stream(work.run, documents)
-    # With the first document it is certain that the query is not refused.
+    # The first document proves that the query was not rejected; an error would change the status.
     first = await anext(pieces, b"")
     return streamed(_after(first, pieces), typed(format.media_type, gzip=gzip))
 

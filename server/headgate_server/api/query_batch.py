@@ -1,5 +1,6 @@
-"""Queries without a body, answered as far as nobody and nothing has to be waited for: all that came
-in one turn of the loop, each step for all of them before the next.
+"""Runs the queries of one loop iteration as a batch, stage by stage.
+
+Only queries without a body, and only as far as they need no waiting.
 """
 
 from collections.abc import Sequence
@@ -19,15 +20,15 @@ from headgate_server.query.executor import Work, is_single_change
 from headgate_server.query.prepared import Prepared
 from headgate_server.telemetry.logging import printed
 
-# So long an answer may be to be kept.
+# Bytes of the largest response body that is cached.
 _SHORT = 4096
-# What may take its time, however quick the statements are.
+# Parameters that may need waiting, however cheap the statements are.
 _PATIENT = frozenset({"async", "chunked", "params"})
 
 
 @dataclass(slots=True)
 class _Query:
-    """What *principal* has *asked*."""
+    """A prepared query of an authenticated principal."""
 
     call: Call
     asked: Prepared
@@ -36,25 +37,28 @@ class _Query:
 
 @dataclass(slots=True)
 class Later:
-    """One whose change has to be waited for, and nothing else."""
+    """A query that only waits until its change to the store is durable."""
 
     work: Work
     job: Job
     asked: Prepared
 
     async def reply(self) -> Reply:
-        """Raises Overloaded."""
+        """Commits the change, and returns the response. Raises Overloaded."""
         answer, format = await self.work.made(self.job), self.asked.format()
         return reply_with(format.results([answer]), format, gzip=self.asked.gzip)
 
 
-# An answer, or what is raised in its place; None where somebody has to be waited for, or is not
-# known yet.
+# A response, a response that waits for a change, or the exception in its place. None: the query
+# must run the usual way.
 Early = Reply | Later | Exception | None
 
 
 def queries_at_once(calls: Sequence[Call], service: Service, answers: Answers) -> list[Early]:
-    """What `query` would answer to each of *calls*."""
+    """Returns what `query` would answer to each of *calls*, as far as that needs no waiting.
+
+    All of them are answered from one snapshot of the store. If that fails, its error answers all.
+    """
     try:
         with service.store.moment() as moment:
             known = [service.prepared.known(call) for call in calls]
@@ -66,7 +70,10 @@ def queries_at_once(calls: Sequence[Call], service: Service, answers: Answers) -
 
 
 def _begun(call: Call, asked: Prepared | None, service: Service) -> _Query | Exception | None:
-    """Who sent *call*, and what he has *asked*, where that is not known from before."""
+    """Authenticates *call*, and prepares its query unless *asked* is the cached one.
+
+    Returns None if the query must run the usual way, and an error instead of raising it.
+    """
     try:
         if asked is not None:
             call.url_pairs = asked.others
@@ -77,14 +84,18 @@ def _begun(call: Call, asked: Prepared | None, service: Service) -> _Query | Exc
             return None
         if asked is None and (asked := service.prepared.make(call)) is None:
             return None
-    except Exception as error:  # one request's fault is not the others'
+    except Exception as error:  # the error of one request must not fail the batch
         return error
     call.note.database, call.note.statements = asked.database, printed(asked.statements)
     return _Query(call, asked, principal)
 
 
 def _read_together(queries: Sequence[_Query | Exception | None], service: Service) -> None:
-    """Has the store asked once for all whom the *queries* are about, as far as they may be told."""
+    """Prefetches the users of all SHOW GRANTS statements in *queries* with one read.
+
+    Skips queries whose responses may be cached, and those of restricted principals, which may be
+    denied.
+    """
     names = [
         statement.user
         for query in queries
@@ -93,7 +104,7 @@ def _read_together(queries: Sequence[_Query | Exception | None], service: Servic
         if isinstance(statement, ShowGrants)
     ]
     if len(names) > 1:
-        with suppress(Unavailable):  # each of them hears it for himself
+        with suppress(Unavailable):  # each query reads again, and raises it then
             service.store.gather(names)
 
 
@@ -112,14 +123,14 @@ def _answer(
     query: _Query, moment: Moment, service: Service, answers: Answers
 ) -> Reply | Later | None:
     call, asked, principal = query.call, query.asked, query.principal
-    # What one answers who may do everything is the same for all of them.
+    # All unrestricted principals share one cached response.
     key = asked if principal.unrestricted else (asked, principal.name)
     made = moment.made(key) if asked.kept else None
     if isinstance(made, Reply):
         service.metrics.executed(asked.kinds)
         return made
     if not isinstance(made, Denied):
-        # Who may not hears so at once, whatever it is.
+        # A query that is not authorized is rejected here, also if it is not cheap.
         made = denial(service, answers, principal, asked)
         if made is not None and asked.kept:
             moment.keep_made(key, made)
@@ -134,7 +145,7 @@ def _answer(
 
 
 def _later(query: _Query, service: Service) -> Later | None:
-    """What it changes, if that is all that it does. He may."""
+    """Returns the pending change of *query*, which is authorized, or None for anything else."""
     call, asked, principal = query.call, query.asked, query.principal
     if not is_single_change(asked.statements) or not service.may_change(call):
         return None
@@ -145,15 +156,17 @@ def _later(query: _Query, service: Service) -> Later | None:
 
 
 def _executed(query: _Query, service: Service) -> Reply:
-    """The answer to what is only read, counted in one go: there is nothing to warn of, and no
-    failure to record, which Work.executed sees to.
+    """Executes a cheap query, which only reads, and returns the response.
+
+    It needs neither the warning nor the audit record of `Work.executed`. All statements are counted
+    together.
     """
     call, asked = query.call, query.asked
     execute = service.engine.execute
     results = [*execute(asked.statements, query.principal, asked.database, call.origin)]
     errors = [result.error for result in results if result.error]
     if errors:
-        call.note.error = errors[0]  # those behind it are only `not executed`
+        call.note.error = errors[0]  # the errors after the first are only `not executed`
     service.metrics.executed(asked.kinds, len(errors), remembered=asked.remembered)
     format = asked.format()
     plain = format.results([Answer(id, result) for id, result in enumerate(results)])

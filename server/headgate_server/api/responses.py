@@ -1,4 +1,4 @@
-"""What every answer carries, and the answers that refuse."""
+"""Common header fields of responses, and error responses."""
 
 from itertools import count
 from uuid import uuid4
@@ -18,13 +18,13 @@ _CORS = fields(
     }
 )
 _LONGEST_ERROR = 1024
-# Ids look like UUIDs. They are no secret: a process has the first half, and counts.
+# Request ids look like UUIDs: a random prefix for each process, then a counter. They are public.
 _PREFIX = str(uuid4())[:24]
 _NUMBERS = count(1)
 
 
 class Answers:
-    """Those of a server with *settings*."""
+    """Builds and encodes the responses of a server with *settings*."""
 
     def __init__(self, settings: Settings) -> None:
         self._about = fields(
@@ -39,7 +39,7 @@ class Answers:
         self._challenge = f'Basic realm="{settings.realm}"'.encode()
 
     def carried(self, call: Call) -> Fields:
-        """The server's name and the request's id, and who may read the answer in a browser."""
+        """Returns the common fields of a response: server version, request id and CORS fields."""
         return self._about + self._own(call)
 
     def _own(self, call: Call) -> Fields:
@@ -47,12 +47,12 @@ class Answers:
         return [(b"request-id", id), (b"x-request-id", id), *_shared(call)]
 
     def written(self, reply: Reply, call: Call, also: Fields, *, keep: bool) -> bytes:
-        """*reply* and what it carries, *also* the server's own fields, as HTTP/1.1 writes them;
-        *keep* the connection open or not.
+        """Returns *reply* encoded as HTTP/1.1, with the common fields and the fields *also*.
 
-        Raises ValueError for a control character in a field.
+        Without *keep* it has `connection: close`. Raises ValueError for a control character in a
+        field.
         """
-        if also is not self._also:  # another second
+        if also is not self._also:  # `Date` changes every second; its encoding is cached
             self._also, self._also_lines = also, lines(also)
         end = b"\r\n" if keep else b"connection: close\r\n\r\n"
         body = reply.body if call.method != "HEAD" else b""
@@ -60,7 +60,7 @@ class Answers:
         return b"".join((reply.head(), self._about_lines, self._also_lines, own, end, body))
 
     def refused(self, row: Refusal, text: str, format: Format) -> Reply:
-        """The refusal *row* of a request that wants its answer in *format*."""
+        """Returns the error response for *row* with *text*, encoded in *format*."""
         headers = fields(row.headers) + typed(format.media_type)
         if row.status == 401:
             headers.append((b"www-authenticate", self._challenge))
@@ -69,13 +69,13 @@ class Answers:
         return Reply(format.error(text), row.status, headers)
 
     def plain(self, status: int, text: str, headers: dict[str, str] | None = None) -> Reply:
-        """A sentence about the request itself."""
+        """Returns a plain-text response, for an error in the HTTP request itself."""
         kind = {"Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff"}
         return Reply(text.encode(), status, fields(kind | (headers or {})) + self._about)
 
 
 def _shared(call: Call) -> Fields:
-    """Says that a browser may show the answer to the page that asks."""
+    """Returns the CORS fields that let a page of any origin read the response."""
     origin = call.headers.get("origin")
     if not origin:
         return []
@@ -83,7 +83,7 @@ def _shared(call: Call) -> Fields:
 
 
 def request_id(call: Call) -> str:
-    """The request's, or one of its own."""
+    """Returns the request id that the client sent, or a new one."""
     for name in ("x-request-id", "request-id"):
         given = call.headers.get(name)
         if given:
@@ -92,11 +92,11 @@ def request_id(call: Call) -> str:
 
 
 def _header(text: str) -> bytes:
-    """*text* as a header's value: cut at 1024 bytes, line ends and control characters as blanks."""
+    """Returns *text* as a header value of at most 1024 bytes, control characters as spaces."""
     cut = text.encode("utf-8", "replace")[:_LONGEST_ERROR]
     return bytes(0x20 if _forbidden(byte) else byte for byte in cut).strip()
 
 
 def _forbidden(byte: int) -> bool:
-    """By RFC 9110, which lets a tab stand in a value."""
+    """Returns whether *byte* is not allowed in a field value. RFC 9110, 5.5 allows a tab."""
     return (byte < 0x20 and byte != 0x09) or byte == 0x7F

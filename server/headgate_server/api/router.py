@@ -1,4 +1,4 @@
-"""What answers each path that Headgate answers itself."""
+"""The table of endpoints: the handler for each path and method that Headgate serves itself."""
 
 from collections.abc import Awaitable, Callable
 
@@ -39,7 +39,7 @@ _HANDLERS: dict[str, Endpoint] = {
     "/api/whoami": whoami,
     "/openapi.json": openapi,
 }
-# By path and method; a path that is refused is refused for every method.
+# By path and method. A path that is not served is rejected for every method.
 ROUTES: dict[str, dict[str, Endpoint]] = {
     path: {method: _HANDLERS.get(path, unserved) for method in endpoint.methods or METHODS}
     for path, endpoint in ENDPOINTS.items()

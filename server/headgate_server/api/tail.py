@@ -1,4 +1,4 @@
-"""A WebSocket through the gateway: Loki's tail. Who may no longer read is cut off."""
+"""A WebSocket through the gateway, for Loki's tail. It is closed if the user loses the right."""
 
 import asyncio
 from collections.abc import Sequence
@@ -20,8 +20,9 @@ from headgate_server.telemetry.logging import report
 from headgate_server.upstream.errors import Broken
 from headgate_server.upstream.websocket import Socket
 
-# So long somebody may go on whose right was taken away meanwhile.
+# A user may read for this long after the right was revoked.
 RECHECK_SECONDS = 5.0
+# The WebSocket is closed after this many checks in a row that could not decide.
 _MOST_UNSURE = 12
 _HANDSHAKE = frozenset(
     f"sec-websocket-{what}" for what in ("key", "version", "extensions", "protocol")
@@ -31,19 +32,23 @@ _GONE, _POLICY = 1001, 1008
 
 
 class Tail:
-    """Both ends of one, from the login to the last message."""
+    """One WebSocket between a client and a store, from authentication to the last message."""
 
     def __init__(
         self, call: Call, service: Service, mounted: Mounted, path: bytes, receive: Receive
     ) -> None:
         self._call, self._service, self._mounted, self._path = call, service, mounted, path
         self._receive = receive
-        # Before it is open nothing can come but that the client leaves.
+        # Before the WebSocket is open, the only possible event is that the client disconnects.
         self._first: asyncio.Future[Message] = asyncio.ensure_future(_next(receive))
         self._unsure = 0
 
     async def open(self, protocols: Sequence[str]) -> Socket:
-        """The store's end. Raises what `admit` raises, NoRoute, UpstreamError, ClientDisconnect."""
+        """Authorizes the request, and returns the open WebSocket to the store.
+
+        Raises what `admit` raises, NoRoute, CrossSite, UpstreamError; ClientDisconnect if the
+        client disconnects meanwhile.
+        """
         opening = asyncio.ensure_future(self._open(protocols))
         await asyncio.wait((opening, self._first), return_when=asyncio.FIRST_COMPLETED)
         if opening.done():
@@ -66,7 +71,7 @@ class Tail:
         )
 
     async def run(self, socket: Socket, send: Send) -> None:
-        """Hands messages on until one end closes, or the right is gone."""
+        """Forwards messages in both directions until one end closes or the right is revoked."""
         await send({"type": "websocket.accept", "subprotocol": socket.protocol})
         ways = [
             asyncio.ensure_future(self._inward(socket)),
@@ -102,13 +107,16 @@ class Tail:
         return socket.code if socket.code not in (1005, 1006) else _GONE
 
     async def _watch(self) -> int:
-        """Ends when he may no longer read."""
+        """Returns a close code when the user may no longer read.
+
+        Also after 12 checks in a row that could not decide, such as if the store is unavailable.
+        """
         while True:
             await asyncio.sleep(RECHECK_SECONDS)
             try:
                 await self._look()
             except _NOBODY_KNOWS:
-                # For a while: the next look may tell.
+                # Tolerated for a while: the next check may succeed.
                 self._unsure += 1
                 if self._unsure >= _MOST_UNSURE:
                     return _POLICY
@@ -120,13 +128,16 @@ class Tail:
                 self._unsure = 0
 
     async def _look(self) -> None:
-        """Whether he may still, by what is configured now. Raises what `admit` raises, NoRoute."""
+        """Authorizes the request again, with the current settings.
+
+        Raises NoRoute, and what `admit` raises, if it is no longer authorized.
+        """
         mounted, path = self._service.gateway.find(self._call, self._call.raw_path)
         if mounted is None or mounted.table is None:
             raise NoRoute(set())
         principal = self._admitted.principal
         if principal.method == "password":
-            # Not by his password again: others who guess at it can make a login wait.
+            # The password is not verified again: guesses of other clients may have throttled it.
             now = self._service.engine.renew(principal)
             judge(mounted, self._service.engine, find(mounted, view(self._call, path)), now)
             return
@@ -142,5 +153,5 @@ async def _next(receive: Receive) -> Message:
 
 
 def as_request(scope: Scope, receive: Receive, proxies: tuple[str, ...]) -> Call:
-    """The request by which a WebSocket begins."""
+    """Returns the GET request that opens a WebSocket (RFC 6455, 4.1)."""
     return Call({**scope, "type": "http", "method": "GET"}, receive, proxies)

@@ -1,4 +1,4 @@
-"""/write and /api/v2/write: who may write where, and then on to the store behind us."""
+"""/write and /api/v2/write: authorizes writes, and forwards them to the upstream store."""
 
 from collections.abc import AsyncGenerator
 
@@ -17,12 +17,12 @@ from headgate_server.http.response import Response
 from headgate_server.upstream.line_protocol import Line
 
 _PRECISIONS = ("", "n", "ns", "u", "ms", "s", "m", "h")
-# As 1.x has them.
+# The precisions of InfluxDB 2, each with its name in InfluxDB 1.x.
 _V2_PRECISIONS = {"": "", "ns": "n", "us": "u", "ms": "ms", "s": "s"}
 
 
 async def write(call: Call, service: Service, format: Format, mounted: Mounted | None) -> Response:
-    """InfluxDB 1.x's: the parameter `db` names the database."""
+    """Writes line protocol, as in InfluxDB 1.x: the parameter `db` names the database."""
     principal = await service.login(call, mounted)
     asked = call.url_pairs
     precision = asked.get("precision", "")
@@ -35,7 +35,10 @@ async def write(call: Call, service: Service, format: Format, mounted: Mounted |
 async def write_v2(
     call: Call, service: Service, format: Format, mounted: Mounted | None
 ) -> Response:
-    """InfluxDB 2's, as 1.8 takes it: the parameter `bucket` is DATABASE or DATABASE/POLICY."""
+    """Writes line protocol, as InfluxDB 1.8 accepts InfluxDB 2's API.
+
+    The parameter `bucket` is DATABASE or DATABASE/POLICY.
+    """
     principal = await service.login(call, mounted)
     asked = call.url_pairs
     line = bucket_line(asked.get("bucket", ""), asked.get("precision", ""))
@@ -43,7 +46,10 @@ async def write_v2(
 
 
 def bucket_line(bucket: str, precision: str) -> Line:
-    """What InfluxDB 2's parameters mean to 1.x. Raises BadRequest, BucketMissing."""
+    """Returns the InfluxDB 1.x parameters for those of InfluxDB 2.
+
+    Raises BadRequest for an unknown *precision*, BucketMissing for a *bucket* without a database.
+    """
     if precision not in _V2_PRECISIONS:
         raise BadRequest(f"invalid precision {go_quote(precision)} (use ns, us, ms or s)")
     database, slash, policy = bucket.partition("/")
@@ -65,12 +71,15 @@ async def _write(
     format: Format,
     mounted: Mounted | None,
 ) -> Response:
-    """Authorizes, then hands on, or refuses: data is never accepted and dropped."""
+    """Authorizes the write, then forwards it. Rejects it if there is no upstream store.
+
+    Raises CannotWrite in that case: data is never accepted and dropped.
+    """
     store = await writable(call, service, principal, line.database, mounted)
     limit = service.settings.max_body_size
     if store is None:
         async for _ in _lines(call, limit):
-            pass  # read, so that the client hears the answer
+            pass  # the body is read, so that the client receives the response
         raise CannotWrite(upstream=bool(service.gateway.all))
     call.at_end(service.gateway.limits.enter(principal))
     return await store.write(call, line, limit, format)
@@ -79,9 +88,9 @@ async def _write(
 async def writable(
     call: Call, service: Service, principal: Principal, database: str, mounted: Mounted | None
 ) -> Store | None:
-    """The store of *mounted*, if *principal* may write to *database*; None if there is none.
+    """Returns the store of *mounted*, if *principal* may write to *database*, or None without one.
 
-    Raises CrossSite, BadRequest, WriteDenied, DatabaseMissing.
+    Records a denied write in the audit. Raises CrossSite, BadRequest, WriteDenied, DatabaseMissing.
     """
     if call.cross_site:
         raise CrossSite
@@ -99,7 +108,10 @@ async def writable(
 
 
 def _lines(call: Call, limit: int) -> AsyncGenerator[bytes, None]:
-    """The line protocol in pieces. Raises TooLarge, also for what is only large unpacked."""
+    """Returns the chunks of the decompressed body.
+
+    They raise TooLarge if the body has more than *limit* bytes, before or after decompression.
+    """
     sent = body(call, limit)
     if call.headers.get("content-encoding", "") == "gzip":
         return decompressed(sent, limit)
@@ -109,9 +121,9 @@ def _lines(call: Call, limit: int) -> AsyncGenerator[bytes, None]:
 async def _authorize(
     service: Service, principal: Principal, database: str, store: Store | None
 ) -> None:
-    """Raises WriteDenied; DatabaseMissing only to who may write to any database.
+    """Raises WriteDenied, or DatabaseMissing if *principal* may write to *database*.
 
-    InfluxDB tells everybody which databases there are.
+    Differs from InfluxDB, whose responses reveal to every user which databases exist.
     """
     user = principal.user
     need = Need(Privilege.WRITE, database)
@@ -126,7 +138,7 @@ async def _authorize(
 
 
 async def present(service: Service, database: str, store: Store | None) -> None:
-    """Takes *database* into the catalogue if *store* has it. Raises DatabaseMissing."""
+    """Adds *database* to the catalog if only *store* has it. Raises DatabaseMissing if neither."""
     name = readable(database)
     if service.store.database(name) is None:
         if store is None or not await store.catalogue.adopt([name]):

@@ -1,6 +1,6 @@
-"""JSON Web Tokens signed with the shared secret, as InfluxDB 1.x takes them. Knows PyJWT.
+"""JSON Web Tokens signed with the shared secret, as InfluxDB 1.x accepts them. Uses PyJWT.
 
-The answers are InfluxDB's, where it has not changed them from version to version.
+Error texts are InfluxDB's, where they are the same in all of its versions.
 """
 
 import base64
@@ -25,7 +25,7 @@ _ALGORITHMS = {
     "HS384": HMACAlgorithm(HMACAlgorithm.SHA384),
     "HS512": HMACAlgorithm(HMACAlgorithm.SHA512),
 }
-# Those that exist and are refused; what is not even one of them is "unavailable".
+# Algorithms that exist but are not accepted. Any other name is "unavailable".
 _OTHERS = frozenset(
     {"none"} | {f"{family}{size}" for family in ("RS", "ES", "PS") for size in (256, 384, 512)}
 )
@@ -33,13 +33,14 @@ _LONGEST = 16_384
 _MOST_KNOWN = 10_000
 
 _JWS = jwt.PyJWS(algorithms=list(_ALGORITHMS))
-# InfluxDB takes secrets of any length. Filters are the process's: none may be set in a request.
+# InfluxDB accepts secrets of any length. Warning filters are global for the process, so the filter
+# is set at import and not in a request.
 warnings.filterwarnings("ignore", category=jwt.InsecureKeyLengthWarning)
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a token says; times are seconds since 1970, and None for what is no number."""
+    """The claims of a token. Times are seconds since 1970, None if the claim is not a number."""
 
     username: object
     expires: float | None
@@ -47,7 +48,7 @@ class Claims:
     begins: float | None
 
     def name(self, now: float) -> str:
-        """The user that it names, if it is valid at *now*. Raises Unauthenticated."""
+        """Returns the user name in the token. Raises Unauthenticated if it is invalid at *now*."""
         if not self.expires:
             raise Unauthenticated("token expiration required")
         if now > math.floor(self.expires) + 1:
@@ -64,17 +65,19 @@ class Claims:
 
 
 def username(token: str, secrets: Sequence[str], clock: Callable[[], float] = time.time) -> str:
-    """The user that *token* names. Raises Unauthenticated unless one of *secrets* signed it and it
-    is valid now.
+    """Returns the user name in *token*, after verifying its signature and its times.
 
-    The claim `exp` is required; `nbf` and `iat` count where they are numbers; other claims do not.
+    The claim `exp` is required. `nbf` and `iat` are checked if they are numbers; other claims are
+    ignored. Raises Unauthenticated unless one of *secrets* signed it and it is valid now.
     """
     return _verified(token, secrets).name(clock())
 
 
 class Bearers:
-    """The same of tokens that come again and again: what was signed by one of *secrets* is known by
-    a keyed digest of it, and is looked into only once. Whether it is valid now is asked each time.
+    """Verifies tokens signed with one of *secrets*, with a cache of verified tokens.
+
+    The cache key is a keyed digest of the token. Signature and claims are verified once; the times
+    are checked for each request.
     """
 
     def __init__(self, secrets: Sequence[str], clock: Callable[[], float] = time.time) -> None:
@@ -83,7 +86,7 @@ class Bearers:
         self._known: Recent[bytes, Claims] = Recent(_MOST_KNOWN)
 
     def username(self, token: str) -> str:
-        """The user that *token* names. Raises Unauthenticated."""
+        """Returns the user name in *token*. Raises Unauthenticated if it is not valid now."""
         text = token.encode("utf-8", "surrogatepass")
         digest = hashlib.blake2b(text, key=self._key, digest_size=32).digest()
         claims = self._known.get(digest)
@@ -96,13 +99,16 @@ class Bearers:
 
 
 def _verified(token: str, secrets: Sequence[str]) -> Claims:
-    """What *token* says, whom one of *secrets* signed. Raises Unauthenticated."""
+    """Returns the claims of *token*. Raises Unauthenticated unless one of *secrets* signed it.
+
+    Does not check the times.
+    """
     if not secrets:
         raise Unauthenticated("bearer auth disabled")
     try:
         token.encode()
-    except UnicodeEncodeError:  # bytes that were no UTF-8
-        raise Unauthenticated("token is malformed: it is no text") from None
+    except UnicodeEncodeError:  # the header had bytes that are invalid UTF-8
+        raise Unauthenticated("token is malformed: invalid UTF-8") from None
     if len(token) > _LONGEST:
         raise Unauthenticated("token is malformed: token too long")
     parts = _parts(token)
@@ -117,13 +123,19 @@ def _verified(token: str, secrets: Sequence[str]) -> Claims:
 
 
 def mint(name: str, secret: str, expires: float, algorithm: str = "HS256") -> str:
-    """A token for the user *name* until *expires* (seconds since 1970), signed with *secret*."""
+    """Returns a token for the user *name*, signed with *secret*.
+
+    *expires* is in seconds since 1970, and is rounded up.
+    """
     claims = json.dumps({"username": name, "exp": math.ceil(expires)}).encode()
     return _JWS.encode(claims, secret, algorithm, {"typ": "JWT"})
 
 
 def by_shared_secret(token: str) -> bool:
-    """Whether *token* says that a secret signed it, and no key with a name."""
+    """Returns whether the header of *token* has an HMAC algorithm and no key id.
+
+    Does not verify the token.
+    """
     if not token.isascii() or len(token) > _LONGEST:
         return False
     try:
@@ -134,16 +146,16 @@ def by_shared_secret(token: str) -> bool:
 
 
 def check_secret(secret: str) -> None:
-    """Raises ValueError for a text that cannot sign: a public key, or no text at all."""
+    """Raises ValueError if *secret* cannot sign: an asymmetric key, or invalid UTF-8."""
     try:
         HMACAlgorithm(HMACAlgorithm.SHA256).prepare_key(secret)
     except (jwt.PyJWTError, UnicodeEncodeError):
-        raise ValueError("a key pair's half, or no UTF-8: it cannot sign HS256") from None
+        raise ValueError("an asymmetric key or invalid UTF-8 cannot sign HS256") from None
 
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """A token taken apart; *signed* is what the signature is of."""
+    """The parts of a token; *signature* is that of *signed*."""
 
     algorithm: HMACAlgorithm
     payload: bytes
@@ -152,7 +164,7 @@ class _Parts:
 
 
 def _parts(token: str) -> _Parts:
-    """Read once, and verified by nobody yet."""
+    """Splits *token*, without verifying it. Raises Unauthenticated if it is malformed."""
     if token.count(".") != 2:
         raise Unauthenticated("token contains an invalid number of segments")
     try:
@@ -172,13 +184,13 @@ def _parts(token: str) -> _Parts:
 
 
 def _check_header(token: str) -> None:
-    """Raises Unauthenticated if the header of *token*, a JSON object, has a name twice."""
+    """Raises Unauthenticated if the header of *token*, a JSON object, has a duplicate name."""
     segment = token.partition(".")[0]
     header = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
     try:
         json.loads(header, object_pairs_hook=_unique)
     except _NameTwice:
-        raise Unauthenticated("token is malformed: a name twice in the header") from None
+        raise Unauthenticated("token is malformed: duplicate name in the header") from None
 
 
 def _check_signature(parts: _Parts, secrets: Sequence[str]) -> None:
@@ -193,11 +205,11 @@ def _check_signature(parts: _Parts, secrets: Sequence[str]) -> None:
 
 
 def _claims(payload: bytes) -> dict[str, Any]:
-    """What a token says, whoever signed it: InfluxDB complains of it before it looks."""
+    """Parses the claims. InfluxDB reports their errors before it verifies the signature."""
     try:
         claims = json.loads(payload, parse_constant=_no_constant, object_pairs_hook=_unique)
     except _NameTwice:
-        raise Unauthenticated("token is malformed: a name twice in the claims") from None
+        raise Unauthenticated("token is malformed: duplicate name in the claims") from None
     except (ValueError, RecursionError):
         raise Unauthenticated("token is malformed: claims are no JSON") from None
     if not isinstance(claims, dict):
@@ -206,7 +218,7 @@ def _claims(payload: bytes) -> dict[str, Any]:
 
 
 class _NameTwice(Exception):
-    """A JSON object has two members of one name: two readers may take different ones."""
+    """A JSON object has a duplicate name. Parsers differ in which member they use (RFC 8259, 4)."""
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -227,5 +239,5 @@ def _number(value: Any) -> float | None:
         number = float(value)
     except OverflowError:
         number = math.inf if value > 0 else -math.inf
-    # A number beyond what a float holds: far in the future, or far in the past.
+    # A float can overflow or be infinite: such a time is far in the future or in the past.
     return max(-1e300, min(number, 1e300))

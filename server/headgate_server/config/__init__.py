@@ -1,1 +1,1 @@
-"""Values of the settings, and how they are read."""
+"""The settings, and how they are read from flags, environment and file."""

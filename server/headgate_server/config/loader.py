@@ -1,6 +1,6 @@
-"""Settings from flags, environment, file and defaults, in this order of precedence.
+"""Loads the settings from flags, environment, file and defaults, in this order of precedence.
 
-The file is TOML with InfluxDB's names, so an `influxdb.conf` can be given as it is.
+The file is TOML with InfluxDB's names, so an existing `influxdb.conf` is accepted unchanged.
 """
 
 import re
@@ -31,8 +31,10 @@ _SECOND = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class _Option:
-    """A key that may be set: its field of Settings, its type, the limits of a number, and of a
-    text whether it goes into a header, is a file's mode, or is one of a few. A float is a duration.
+    """A key of the configuration: its field in `Settings`, its type, and the limits of its value.
+
+    A float is a duration. *least* and *most* limit a number. *header*: the text is sent in an HTTP
+    header. *octal*: the text is a file mode. *among*: the only allowed values, if any.
     """
 
     field: str
@@ -42,7 +44,7 @@ class _Option:
     header: bool = False
     octal: bool = False
     among: tuple[str | int, ...] = ()
-    words: bool = False  # several texts: a list, or with commas or blanks between them
+    words: bool = False  # several texts: a list, or one text with commas or spaces between them
 
 
 _OPTIONS = {
@@ -58,20 +60,20 @@ _SECRET_FILE = "http.shared-secret-file"
 _MORE = "http.more-secrets"
 JWT = "auth.jwt"
 GATEWAY = "gateway"
-# They hold more than one value: neither flags nor the environment can have them.
+# Tables. Flags and environment variables cannot set them, because they hold more than one value.
 _TABLES = (JWT, GATEWAY)
-# Of [gateway], the short form of one store may also come from flags and the environment.
+# Keys of [gateway] that flags and environment can set: the short form, for a single store.
 _SHORT = ("gateway.upstream", "gateway.protocol")
 _KEYS = _OPTIONS | {_SECRET_FILE: _Option("", str)} | dict.fromkeys(_SHORT, _Option("", str))
 
 
 class ConfigurationError(Exception):
-    """A setting is wrong. One line: where it stands, which it is, what was expected."""
+    """A setting is invalid. The text is one line: its source, its name, the expected value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """The settings, sentences about what was found but is ignored, and about what is dangerous."""
+    """The settings, *notices* of ignored keys and weak secrets, *warnings* of open file modes."""
 
     settings: Settings
     notices: list[str] = field(default_factory=list)
@@ -81,10 +83,10 @@ class Configuration:
 def load(
     flags: Mapping[str, Any], environment: Mapping[str, str], path: str | None
 ) -> Configuration:
-    """Returns the configuration from *flags* (keys as in the file, None for not given),
-    *environment* and the file at *path*. Whether the parts work together is not checked here.
+    """Returns the configuration from *flags*, *environment* and the file at *path*.
 
-    Raises ConfigurationError.
+    *flags* has the keys of the file, with None for a flag that is not set. Each value is validated
+    alone; `validation` checks their combination. Raises ConfigurationError.
     """
     notices: list[str] = []
     secret_files: list[str] = []
@@ -108,7 +110,7 @@ def load(
 
 
 def _gateway(values: dict[str, Any]) -> GatewaySettings:
-    """`[gateway]`, of which flags and environment may say a part or give another."""
+    """Returns the settings of `[gateway]`. Its short form in *values* overrides the table."""
     table = values.pop(GATEWAY, {})
     for key in _SHORT:
         if key in values:
@@ -120,7 +122,7 @@ def _gateway(values: dict[str, Any]) -> GatewaySettings:
 
 
 def _with_secret(layer: dict[str, Any], secret_files: list[str]) -> dict[str, Any]:
-    """*layer* with the secret itself where it names a file for it."""
+    """Returns *layer* with the shared secrets in place of the file that it names for them."""
     path = layer.pop(_SECRET_FILE, None)
     if path is not None:
         secret_files.append(path)
@@ -128,7 +130,7 @@ def _with_secret(layer: dict[str, Any], secret_files: list[str]) -> dict[str, An
             raise ConfigurationError("shared-secret and shared-secret-file: expected one of them")
         layer["http.shared-secret"], *layer[_MORE] = _secrets(path)
     elif "http.shared-secret" in layer:
-        layer[_MORE] = []  # none of another layer's file
+        layer[_MORE] = []  # a secret replaces all secrets of a layer with lower precedence
     return layer
 
 
@@ -166,9 +168,9 @@ def _from_file(path: str, notices: list[str], secret_files: list[str]) -> dict[s
 
 
 def _passed_over(path: str, name: str, content: object, ours: set[str]) -> str:
-    """The notice for a section or key at the top that is another program's, as influxd takes any.
+    """Returns the notice for an unknown top-level section or key, which is ignored, as by influxd.
 
-    Raises ConfigurationError if it is near a name of Headgate's own.
+    Raises ConfigurationError if it resembles a name of Headgate's own.
     """
     if isinstance(content, dict | list):
         meant = misspelt_section(name, ours)
@@ -199,7 +201,7 @@ def _take(
             raise ConfigurationError(f"{path}: [{JWT}] {error}") from None
     elif full in _KEYS:
         option = _KEYS[full]
-        # influxd passes over an empty duration and an empty mode, too.
+        # influxd ignores an empty duration and an empty mode, too.
         if value != "" or not (option.kind is float or option.octal):
             values[full] = _checked(where, option, value)
     elif section == "http":
@@ -213,8 +215,9 @@ def _take(
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    """What is set there. An empty value counts as not set, as to influxd: Compose files have
-    `NAME=${NAME}`.
+    """Returns the values that the environment sets, by key.
+
+    An empty value counts as unset, as in influxd: Compose files have `NAME=${NAME}`.
     """
     given = {name: text for name, text in environment.items() if text}
     values: dict[str, Any] = {}
@@ -224,7 +227,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
             raise ConfigurationError(f"{name}: {_not_there(name, known)}")
     for full, option in _KEYS.items():
         shape = _shape(full)
-        # InfluxDB's own name first, so that ours overrides it.
+        # InfluxDB's name first, so that Headgate's overrides it.
         for name in (f"INFLUXDB_{shape}", f"HEADGATE_{shape}"):
             if name in given and (full.startswith("http.") or name.startswith("HEADGATE")):
                 values[full] = _checked(name, option, _typed(option, given[name]))
@@ -236,12 +239,12 @@ def _shape(key: str) -> str:
 
 
 def _not_there(name: str, known: set[str]) -> str:
-    """Why the environment cannot hold *name*."""
+    """Returns why *name* is not a valid environment variable."""
     names = {one.lower().replace("_", "-"): one for one in known}
     near = names.get(similar(name, names), "")
     for table in () if near else _TABLES:
         if name.startswith(f"HEADGATE_{_shape(table)}"):
-            return f"the table [{table}] stands only in the configuration file"
+            return f"the table [{table}] must be set in the configuration file"
     return (
         f"no such setting, did you mean {near}?"
         if near
@@ -250,7 +253,7 @@ def _not_there(name: str, known: set[str]) -> str:
 
 
 def _typed(option: _Option, text: str) -> object:
-    """*text* as the type of the option, or as it is where that cannot be."""
+    """Returns *text* converted to the type of the option, or *text* if it does not convert."""
     if option.kind is bool:
         return _WORDS.get(text.lower(), text)
     if option.kind is int and re.fullmatch("-?[0-9]{1,19}", text):
@@ -263,7 +266,7 @@ def _checked(where: str, option: _Option, value: object) -> object:
         return _seconds(where, value)
     if option.words and isinstance(value, list) and all(isinstance(one, str) for one in value):
         value = " ".join(value)
-    # bool is an int to Python, and not to a person.
+    # In Python bool is a subclass of int, but `true` is not a number for the user.
     if not isinstance(value, option.kind) or (option.kind is int and isinstance(value, bool)):
         raise ConfigurationError(f"{where}: expected {_KINDS[option.kind]}")
     if isinstance(value, int) and not isinstance(value, bool):
@@ -299,11 +302,11 @@ def _seconds(where: str, value: object) -> float:
 
 
 def _secrets(path: str) -> list[str]:
-    """The secrets in the file *path*, one a line: any of them may have signed a token."""
+    """Returns the secrets in the file *path*, one on each line. Any of them may sign a token."""
     try:
         lines = read_text(path).split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "no UTF-8"
+        reason = error.strerror if isinstance(error, OSError) else "invalid UTF-8"
         raise ConfigurationError(f"shared-secret-file {path}: {reason}") from None
     secrets = [secret for line in lines if (secret := line.strip(" \t\r"))]
     if not secrets:

@@ -1,4 +1,4 @@
-"""What can be set, its type, and what it is if nobody sets it."""
+"""All settings, with their types and default values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from headgate_server.config.values import texts
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where settings came from beside the environment: flags by key, and a file."""
+    """Where settings were read from besides the environment: flags by key, and a file's path."""
 
     flags: Mapping[str, Any] = field(default_factory=dict, repr=False)
     path: str | None = None
@@ -20,9 +20,11 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """One server's settings. A field's section and key in the configuration are its metadata.
+    """The settings of one server.
 
-    Those of `http` are InfluxDB 1.x's; sizes are bytes, times seconds (0: no limit).
+    A field's metadata has its section and key in the configuration, and the limits of its value.
+    Keys of `http` that InfluxDB 1.x has keep its meaning. Sizes are bytes, times are seconds; 0
+    means no limit.
     """
 
     bind_address: str = field(default="127.0.0.1:8086", metadata={"key": "http.bind-address"})
@@ -87,7 +89,7 @@ class Settings:
         default=401, metadata={"key": "auth.throttle-status", "among": (401, 429)}
     )
     open_setup: bool = field(default=False, metadata={"key": "auth.open-setup"})
-    setup_token: str = field(default="", repr=False)  # made at the start, for all workers
+    setup_token: str = field(default="", repr=False)  # made at startup, the same for all workers
     keep_last_admin: bool = field(default=KEEP_LAST_ADMIN, metadata={"key": "auth.keep-last-admin"})
     audit_file: str = field(default="", metadata={"key": "audit.file"})
     audit_retention: float = field(default=365 * 86400.0, metadata={"key": "audit.retention"})
@@ -97,28 +99,31 @@ class Settings:
 
     @property
     def shared_secrets(self) -> tuple[str, ...]:
-        """All that may have signed a token: while one takes the place of another, both."""
+        """All shared secrets that may sign a token: during a key rotation, more than one."""
         return tuple(filter(None, (self.shared_secret, *self.more_secrets)))
 
     @property
     def proxies(self) -> tuple[str, ...]:
-        """The networks in `trusted_proxies`, which may name a client's address."""
+        """The networks in `trusted_proxies`, whose proxies may forward a client's address."""
         return texts(self.trusted_proxies)
 
     @property
     def origins(self) -> tuple[str, ...]:
-        """The origins in `allowed_origins`, which commas or blanks part."""
+        """The origins in `allowed_origins`, which commas or spaces separate."""
         return texts(self.allowed_origins)
 
     def exposed(self) -> bool:
-        """Whether passwords can travel in the clear over a network."""
+        """Returns whether passwords may cross a network unencrypted."""
         host, _ = self.address()
         return not self.https_enabled and not (
             host == "localhost" or host == "::1" or host.startswith("127.")
         )
 
     def address(self) -> tuple[str, int]:
-        """Host ("" for every interface) and port of `bind_address`. Raises ValueError."""
+        """Returns host ("" for all interfaces) and port of `bind_address`.
+
+        Raises ValueError if it is not HOST:PORT.
+        """
         host, colon, port = self.bind_address.rpartition(":")
         if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
             raise ValueError(f"{self.bind_address!r} is no HOST:PORT")

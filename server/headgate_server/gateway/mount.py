@@ -1,4 +1,4 @@
-"""One store behind Headgate, with all that belongs to it, and where it answers."""
+"""One upstream store with its route table, its catalog and its tenant authentication."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,14 +23,17 @@ from headgate_server.upstream.victoriametrics import VictoriaStore, label
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """A store whose databases InfluxQL and line protocol name."""
+    """An upstream store whose databases are those that InfluxQL and line protocol name."""
 
     upstream: Upstream
     influx: InfluxStore
     catalogue: Catalogue
 
     async def write(self, call: Call, line: Line, limit: int, format: Format) -> Reply:
-        """Hands lines on, whose writing is authorized; see `line.write`."""
+        """Forwards an authorized write of line protocol of at most *limit* bytes (0: no limit).
+
+        Returns 204 when the store has acknowledged it. Raises what `line_protocol.write` raises.
+        """
         settings = self.upstream.settings
         if settings.protocol != "victoriametrics":
             return await write(self.upstream, call, line.target(), limit, format)
@@ -44,13 +47,15 @@ class Store:
 
     @property
     def takes_remote(self) -> bool:
-        """Whether it has InfluxDB 1.x's paths for Prometheus."""
+        """Whether the store has InfluxDB 1.x's paths for Prometheus."""
         return self.upstream.settings.protocol == "influxdb1"
 
 
 class Mounted:
-    """The store of *settings*. Made in the loop that uses it. Raises ValueError, one line with the
-    option.
+    """The upstream store of *settings*, and everything that belongs to it.
+
+    Create it in the event loop that uses it. Raises ValueError if *settings* are invalid; the text
+    is one line with the option.
     """
 
     def __init__(
@@ -76,16 +81,19 @@ class Mounted:
 
     @property
     def has_table(self) -> bool:
-        """Whether its own HTTP API is served by a table."""
+        """Whether the store's own HTTP API is served, by a route table."""
         return self.table is not None
 
     @property
     def takes_lines(self) -> bool:
-        """Whether InfluxQL and line protocol name its databases."""
+        """Whether InfluxQL and line protocol name databases of this store."""
         return self.store is not None
 
     def hold(self) -> Callable[[], None]:
-        """Somebody is at work with it until he calls what this gives."""
+        """Counts one more user of this store, and returns the function that releases it.
+
+        A store in use is not closed when a reload replaces it.
+        """
         self.in_use += 1
         return self._let_go
 
@@ -96,6 +104,7 @@ class Mounted:
         return Store(self.upstream, influx, Catalogue(engine, influx.databases, run))
 
     async def close(self) -> None:
+        """Closes the connections to the store and to the issuer of its tokens."""
         self.checkup.close()
         self.upstream.close()
         if self.login is not None:

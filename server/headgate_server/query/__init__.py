@@ -1,1 +1,1 @@
-"""An InfluxQL query, from its text to its results."""
+"""Execution of InfluxQL queries, from the text to the results."""

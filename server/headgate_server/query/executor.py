@@ -1,4 +1,4 @@
-"""One query on its way from its text to its answers, wherever its statements are executed."""
+"""One query: parsing, authorization, execution by the engine, audit and metrics."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -38,13 +38,13 @@ from headgate_server.telemetry.metrics import Metrics
 
 T = TypeVar("T")
 
-# Of a statement in the audit, where one that an upstream executes is recorded each time.
+# Characters of a statement in the audit. Each one that is sent upstream has a record of its own.
 _LONGEST_RECORDED = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class QueryExecutor:
-    """What every query is executed with. *run* runs a function in the threads of statements."""
+    """The shared objects of all queries. *run* runs a function in the statement thread pool."""
 
     settings: Settings
     engine: Engine
@@ -57,7 +57,7 @@ class QueryExecutor:
 
 @dataclass(slots=True)
 class Work:
-    """One query, and for whom it is."""
+    """One query of *principal*, and the state of its execution."""
 
     call: Call
     executor: QueryExecutor
@@ -66,26 +66,28 @@ class Work:
     params: str = field(repr=False)
     database: str
     statements: Sequence[Statement] | None = None
-    remembered: bool = False  # were they parsed before?
+    remembered: bool = False  # the statements came from the parse cache
     _read: list[Statement] = field(default_factory=list, init=False)
 
     def answers(self) -> Iterator[Answer]:
-        """Parses and authorizes at once, executes here as the answers are taken.
+        """Parses and authorizes the query, and returns an iterator that executes its statements.
 
-        Raises BadRequest, ParseError, AccessDenied, AuthenticationFailed.
+        Each statement is executed when its result is requested. Raises BadRequest, ParseError,
+        AccessDenied, CrossSite, SetUpRefused, AuthenticationFailed.
         """
         return self.executed(self.authorized())
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Returns what *work* returns in a thread, in which each user has a fair share.
+        """Runs *work* in the statement thread pool, and returns its result.
 
-        Raises Overloaded.
+        Users, or addresses without a user, share the threads fairly. Raises Overloaded, and what
+        *work* raises.
         """
         principal = self.principal
         return await self.executor.run(work, (principal.name or self.call.address,))
 
     def _parse(self, each: Callable[[Statement], None]) -> Sequence[Statement]:
-        """Its statements, of which *each* is called with each before the next is read."""
+        """Returns the statements. Calls *each* with every statement before it parses the next."""
         if self.statements is None:
             parse = self.executor.engine.parse
             known = parse.known(self.text) if not self.params else None
@@ -103,12 +105,12 @@ class Work:
 
     @property
     def parsed(self) -> Sequence[Statement]:
-        """Its statements, which `soon` or `authorized` has parsed."""
+        """The statements, after `soon` or `authorized` has parsed them."""
         assert self.statements is not None
         return self.statements
 
     def soon(self) -> Sequence[Statement] | None:
-        """Its statements, if they are few, and known or parsed in no time."""
+        """Returns the statements if they are few, and cached or cheap to parse, or None."""
         if self.statements is None and not self.params:
             self.statements, self.remembered = parsed_soon(self.executor.engine.parse, self.text)
             if self.statements is not None:
@@ -116,16 +118,18 @@ class Work:
         return self.statements
 
     def quick(self) -> bool:
-        """Whether it is done here sooner than a thread is woken."""
+        """Returns whether the query takes less time than waking a thread for it."""
         statements = self.soon()
         return statements is not None and all(map(is_quick, statements))
 
     def authorized(self) -> Principal:
-        """The principal as it is now, if it may do all of it: each statement is authorized before
-        the next is parsed. Raises BadRequest, ParseError, AccessDenied, AuthenticationFailed.
+        """Parses and authorizes all statements, and returns the principal with current rights.
+
+        Each statement is authorized before the next is parsed. A denial is recorded in the audit.
+        Raises BadRequest, ParseError, AccessDenied, CrossSite, SetUpRefused, AuthenticationFailed.
         """
         engine = self.executor.engine
-        # The body may have taken its time: what counts is the user as it is now.
+        # The user may have changed while the body was received.
         now = engine.renew(self.principal)
         authorize = engine.authorizer(now, self.database)
         try:
@@ -140,7 +144,7 @@ class Work:
         return now
 
     def _check(self, authorize: Callable[[Statement], None], statement: Statement) -> None:
-        """Raises AccessDenied, CrossSite, SetUpRefused."""
+        """Authorizes *statement*. Raises AccessDenied, CrossSite, SetUpRefused."""
         self._read.append(statement)
         authorize(statement)
         if self.call.cross_site and not reads(statement):
@@ -150,9 +154,9 @@ class Work:
                 raise SetUpRefused
 
     async def record_forwarded(self, statement: Statement) -> None:
-        """Records in the audit that *statement*, which changes something, is sent upstream.
+        """Records in the audit that the write statement *statement* is sent upstream.
 
-        Raises Unavailable, which means that it must not be sent; Overloaded.
+        Raises Unavailable or Overloaded. In either case the statement must not be sent.
         """
         store, call = self.executor.store, self.call
         text = redact_urls(str(statement))
@@ -162,7 +166,7 @@ class Work:
         await self.run(partial(store.record, [record]))
 
     def record_failed(self, statement: Statement, error: str) -> None:
-        """Records in the audit, a little later, that *statement* failed."""
+        """Records in the audit that *statement* failed. The audit writer buffers the record."""
         self._record(redact_urls(str(statement)), redact_urls(error))
 
     def _record(self, statement: str, outcome: str) -> None:
@@ -170,7 +174,10 @@ class Work:
         self.executor.recorder.refused(actor, address, statement, outcome)
 
     def executed(self, now: Principal) -> Iterator[Answer]:
-        """The answers, as they are taken, of what *now* was authorized for."""
+        """Yields the results of the statements, which *now* was authorized for.
+
+        Each statement is executed when its result is requested.
+        """
         self.count()
         statements, address = self.parsed, self.call.origin
         results = self.executor.engine.execute(statements, now, self.database, address)
@@ -178,8 +185,10 @@ class Work:
             yield self.answer(id, result)
 
     def change(self) -> Job | None:
-        """What it does to the store, if it is one statement that is known or parsed in no time, and
-        does nothing else. Raises AccessDenied, AuthenticationFailed.
+        """Authorizes the query, and returns its pending change, if it is only one change of rights.
+
+        Returns None for any other query, or if the statement is neither cached nor cheap to parse.
+        Raises AccessDenied, CrossSite, SetUpRefused, AuthenticationFailed.
         """
         statements = self.soon()
         if statements is None or not is_single_change(statements):
@@ -187,15 +196,21 @@ class Work:
         return self.job(self.authorized())
 
     def job(self, now: Principal) -> Job | None:
-        """The same of one that is known to be so, and *now* was authorized for."""
+        """Returns the pending change of a single-change query that *now* was authorized for.
+
+        Returns None if it needs the usual execution, such as for an invalid name.
+        """
         (statement,) = self.parsed
         try:
             return self.executor.engine.change(statement, now, self.call.origin)
         except InvalidName:
-            return None  # who executes it says so
+            return None  # the usual execution returns the error in the result
 
     async def made(self, job: Job) -> Answer:
-        """Its answer when *job* is durable. Raises Overloaded."""
+        """Commits *job*, and returns the result of its statement when the change is durable.
+
+        Raises Overloaded.
+        """
         self.count()
         (statement,) = self.parsed
         try:
@@ -205,14 +220,18 @@ class Work:
         return self.answer(0, Result(statement))
 
     def count(self) -> None:
-        """For the figures: whether it was parsed before."""
+        """Counts in the metrics whether the statements came from the parse cache."""
         self.executor.metrics.lookup("statement", self.remembered)
 
     def answer(self, id: int, result: Result) -> Answer:
-        """*result* of the statement in place *id*, counted and noted, as it goes to the client."""
+        """Returns *result* for the client, as that of the statement with index *id*.
+
+        Counts it in the metrics. The first error is logged, and also recorded in the audit unless
+        the statement only reads. A change by GET has a warning.
+        """
         self.executor.metrics.statement(result.statement, failed=bool(result.error))
         note = self.call.note
-        if result.error and not note.error:  # those behind it are only `not executed`
+        if result.error and not note.error:  # errors after the first are only `not executed`
             note.error = result.error
             if not reads(result.statement):
                 self.record_failed(result.statement, result.error)
@@ -221,7 +240,7 @@ class Work:
 
 
 def is_single_change(statements: Sequence[Statement]) -> bool:
-    """Whether they are one, which changes rights and does nothing else."""
+    """Returns whether *statements* is one statement, which only changes rights."""
     single = len(statements) == 1
     return single and isinstance(statements[0], Grant | Revoke | GrantAdmin | RevokeAdmin)
 

@@ -1,6 +1,6 @@
-"""A query over a store behind Headgate: some statements are answered here, the others there.
+"""A query with an upstream store: each statement is executed here or upstream.
 
-They run one after the other and stop at the first error, as in one server.
+Statements run one after the other and stop at the first error, as in a single InfluxDB.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
@@ -38,15 +38,15 @@ from headgate_server.upstream.influxdb import Asked, InfluxStore, lines
 from headgate_server.upstream.memory_budget import Hold
 from headgate_server.upstream.relay import FAILURES, Relay, after, sent
 
-# So much of an answer is sent with its length.
+# Bytes. A longer response is streamed, without its length.
 _SHORT = 1 << 16
-# An error's head in MessagePack, which lacks the number of its statement.
+# Start of an error in InfluxDB's MessagePack, which lacks the index of its statement.
 _ERROR_HEAD = b"\x81\xa7results\x91\x81\xa5error"
 
 
 @dataclass(slots=True)
 class Forwarding:
-    """*work* over *store*, in *format*."""
+    """Executes *work* on the upstream *store*, with responses in *format*."""
 
     work: Work
     store: InfluxStore
@@ -54,19 +54,20 @@ class Forwarding:
     format: Format
     asked: Asked
     hold: Hold
-    others: Sequence[InfluxStore] = ()  # that lose a database, too, when it is dropped
+    others: Sequence[InfluxStore] = ()  # stores that also drop a dropped database
     chunked: bool = False
     statements: Sequence[Statement] = ()
     principal: Principal = field(init=False)
-    unlisted: Exception | None = None  # why the databases upstream are not known
+    unlisted: Exception | None = None  # why the upstream's databases could not be listed
 
     async def begin(self) -> None:
-        """Parses and authorizes. Raises BadRequest, ParseError, AccessDenied,
-        AuthenticationFailed.
+        """Parses and authorizes all statements, and imports databases that an administrator names.
+
+        Raises what `Work.authorized` raises, and Overloaded.
         """
         work = self.work
         self.asked = replace(self.asked, run=work.run)
-        # Both in a thread, or neither: what is known is authorized in no time.
+        # Parsing and authorization run in a thread together; cached statements need none.
         if work.soon() is not None:
             self.principal = work.authorized()
         else:
@@ -76,30 +77,30 @@ class Forwarding:
         try:
             await self.catalogue.meant(self.principal, self.statements, work.database)
         except FAILURES as error:
-            # Statements that need no store are answered without it.
+            # Statements that do not need the upstream's databases are executed nevertheless.
             self.unlisted = error
             complain("databases upstream cannot be listed", error=log_message(error))
         if not self._means_database():
-            # InfluxDB shows others the request's database beside a running query.
+            # InfluxDB's SHOW QUERIES shows the request's database to other users.
             self.asked = replace(self.asked, database="", policy="")
 
     def _means_database(self) -> bool:
-        """Whether the user has a right on the request's database."""
+        """Returns whether the user has a privilege on the request's database."""
         user = self.principal.user
         return self.principal.unrestricted or (
             user is not None and bool(user.grants.get(self.asked.database, Privilege.NONE))
         )
 
     async def response(self) -> Response:
-        """The answer to the request. Raises Answered, UpstreamError, UnparseError, Overloaded."""
-        # HTTP/1.0 would take an answer without length that breaks off for a whole one.
+        """Returns the response. Raises Answered, UpstreamError, UnparseError, Overloaded."""
+        # An HTTP/1.0 client would take a truncated response without a length for a complete one.
         in_pieces = self.work.call.scope["http_version"] != "1.0"
         if in_pieces and len(self.statements) == 1 and self._streams(self.statements[0]):
             return await self._streamed(self.statements[0])
         compressor = Compressor() if self.asked.gzip else None
         if self.chunked:
             pieces = self._documents()
-            first = await anext(pieces, b"")  # with it, it is certain that nothing is refused
+            first = await anext(pieces, b"")  # raises what would change the status
             return streamed(sent(first, pieces, compressor), self._typed())
         pieces = self._document()
         first, more = await self._first(pieces)
@@ -109,8 +110,9 @@ class Forwarding:
         return Reply(body, raw_headers=self._typed())
 
     async def _first(self, pieces: AsyncIterator[bytes]) -> tuple[bytes, bool]:
-        """What is sent at once, and whether there is more: all for HTTP/1.0, which knows no
-        pieces. Raises Overloaded.
+        """Returns the first part of the response, and whether there may be more.
+
+        For HTTP/1.0, which has no chunked coding, that is all of it. Raises Overloaded.
         """
         parts: list[bytes] = []
         size = 0
@@ -125,9 +127,9 @@ class Forwarding:
         return b"".join(parts), False
 
     async def _document(self) -> AsyncGenerator[bytes, None]:
-        """One document with all results, in pieces as they come.
+        """Yields the chunks of one document with all results, as they arrive.
 
-        Raises UpstreamError where it has to break off.
+        Raises what ends the response (FAILURES): for the first statement, or within a result.
         """
         begin, failed = self.format.begin(len(self.statements)), False
         for id, statement in enumerate(self.statements):
@@ -150,7 +152,7 @@ class Forwarding:
     async def _result(
         self, id: int, statement: Statement
     ) -> AsyncGenerator[tuple[bytes, str], None]:
-        """The result of *statement* in pieces, with the last one its error."""
+        """Yields the chunks of the encoded result of *statement*, the last one with its error."""
         if self.store.is_ours(statement) or not self._passes(statement):
             answer = await self._executed(id, statement)
             yield self.format.encoded(answer), answer.result.error
@@ -181,12 +183,12 @@ class Forwarding:
             reply.close()
 
     async def run(self) -> None:
-        """Executes all of it; the answers are dropped. Raises Answered, UpstreamError."""
+        """Executes all statements, and discards the results. Raises what `answers` raises."""
         async for _ in self.answers():
             pass
 
     async def answers(self) -> AsyncGenerator[Answer, None]:
-        """As they come. Of the first statement it raises what `response` raises."""
+        """Yields the results as they arrive. Raises FAILURES only for the first statement."""
         failed = False
         for id, statement in enumerate(self.statements):
             if failed:
@@ -211,7 +213,7 @@ class Forwarding:
     # ---- one statement
 
     async def _answered(self, id: int, statement: Statement) -> AsyncIterator[Answer]:
-        """The answers to *statement*, of which there are several if it is sent in chunks."""
+        """Yields the result of *statement*: several if the upstream sends it in chunks."""
         if self.store.is_ours(statement) or not self._passes(statement):
             yield await self._executed(id, statement)
         elif isinstance(self.format, Json) and not self.asked.pretty:
@@ -235,10 +237,10 @@ class Forwarding:
 
     async def _here(self, id: int, statement: Statement) -> Answer:
         if self.unlisted is not None and isinstance(statement, ShowDatabases):
-            raise self.unlisted  # the list would lack what is upstream
+            raise self.unlisted  # the list would lack the upstream's databases
         work, principal = self.work, self.principal
         if principal.user is None and id > 0:
-            # The client that made the first administrator in the statement before.
+            # The client has created the first administrator in the previous statement.
             principal = replace(principal, trusted=True)
         engine, address = work.executor.engine, work.call.origin
 
@@ -249,7 +251,10 @@ class Forwarding:
         return work.answer(id, await work.run(execute))
 
     async def _there(self, id: int, statement: Statement) -> Answer:
-        """What changes something, or is small and not all for this user."""
+        """Executes *statement* upstream, and parses its result.
+
+        For writes, for results that are filtered for the user, and for stores without InfluxQL.
+        """
         forwarded = not reads(statement) and not isinstance(
             statement, CreateDatabase | DropDatabase
         )
@@ -258,7 +263,7 @@ class Forwarding:
         try:
             result = await self._understood(statement)
         except FAILURES as error:
-            if forwarded and id == 0:  # of a later one its answer is recorded
+            if forwarded and id == 0:  # `Work.answer` records the error of a later statement
                 self.work.record_failed(statement, str(error))
             raise
         if isinstance(statement, DropDatabase):
@@ -271,7 +276,7 @@ class Forwarding:
             result = replace(result, error=statement.redacted(result.error))
         user = self.principal.user
         if self._filtered(statement) and user is not None:
-            # In a thread: the statements of others may be long.
+            # In a thread, because the filter parses other users' statements, which may be long.
             parse = self.work.executor.engine.parse
             result = await self.work.run(partial(visible, result, user, parse))
         return self.work.answer(id, result)
@@ -284,7 +289,7 @@ class Forwarding:
             held.release()
 
     async def _chunks(self, id: int, statement: Statement) -> AsyncIterator[Answer]:
-        """What is read, in the chunks in which the upstream wrote it."""
+        """Yields the result of a read-only *statement*, in the upstream's chunks."""
         reply = await self.store.begun(statement, replace(self.asked, gzip=False), chunked=True)
         several, held = self.format.several(chunked=True), self.hold.part()
         try:
@@ -305,7 +310,7 @@ class Forwarding:
         return replace(answer, encoded=encoded)
 
     def _filtered(self, statement: Statement) -> bool:
-        """Whether InfluxDB would show the user other users' statements, too."""
+        """Returns whether InfluxDB's result would contain statements of other users."""
         return not self.principal.unrestricted and isinstance(
             statement, ShowQueries | ShowContinuousQueries
         )
@@ -313,17 +318,17 @@ class Forwarding:
     # ---- the answer as a whole
 
     def _streams(self, statement: Statement) -> bool:
-        """Whether the upstream's answer to it can go out as it comes."""
+        """Returns whether the upstream's response to *statement* can be streamed to the client."""
         return not self.store.is_ours(statement) and self._passes(statement)
 
     def _passes(self, statement: Statement) -> bool:
-        """Whether the upstream's answer to it is the client's as it is."""
+        """Returns whether the client may receive the upstream's result unchanged."""
         readable = self.store.speaks_influxql and reads(statement)
         return readable and not self._filtered(statement)
 
     async def _streamed(self, statement: Statement) -> Response:
-        """The answer to a query of one statement, handed on as it comes."""
-        # Where it has to be looked into it comes as it is.
+        """Returns the response to a query of one statement, relayed as it arrives."""
+        # CSV and MessagePack are inspected, so the upstream must not compress them.
         plain = self.asked if isinstance(self.format, Json) else replace(self.asked, gzip=False)
         reply = await self.store.begun(statement, plain, chunked=self.chunked)
         try:
@@ -340,7 +345,7 @@ class Forwarding:
         except BaseException:
             reply.close()
             raise
-        self.work.answer(0, Result(statement))  # counted; what it says is not looked at
+        self.work.answer(0, Result(statement))  # only counted: errors in the body are not read
         headers = [(b"content-type", self.format.media_type.encode())]
         for name, value in reply.headers:
             if name.lower() in (b"content-encoding", b"content-length"):
@@ -351,8 +356,9 @@ class Forwarding:
         return Relay(reply, headers, after(first, rest))
 
     async def _single(self, statement: Statement, reply: Incoming) -> AsyncGenerator[bytes, None]:
-        """The parts of *reply* as they come. Raises SeveralResults before the part that has the
-        result of another statement.
+        """Yields the body of *reply* as it arrives.
+
+        Raises SeveralResults before a part with the result of another statement.
         """
         several = self.format.several(chunked=self.chunked)
         unpacker = Unpacker(0) if reply.header("Content-Encoding") == "gzip" else None
@@ -379,13 +385,14 @@ class Forwarding:
 
 
 def _several(several: Callable[[bytes], bool], statement: Statement, piece: bytes) -> bool:
-    # Only these have tables of several kinds, which CSV parts as it parts statements.
+    # Only these return several kinds of tables, which CSV separates in the way of statements.
     return several(piece) and not isinstance(statement, ShowStats | ShowDiagnostics)
 
 
 def _lacks(format: Format, first: bytes) -> bool:
-    """Whether an answer does not say what it should: InfluxDB loses errors in CSV, and the number
-    of their statement in MessagePack.
+    """Returns whether a response that starts with *first* lacks an error or its statement's index.
+
+    InfluxDB drops errors in CSV, and the index of their statement in MessagePack.
     """
     if isinstance(format, Csv):
         return not first.strip()

@@ -1,1 +1,1 @@
-"""Settings that cannot work, found before the server starts."""
+"""Validation of settings before the server starts."""

@@ -1,4 +1,4 @@
-"""Settings that cannot work, found before the server starts. Secrets that are too short, too."""
+"""Validates the settings before the server starts, and finds shared secrets that are too short."""
 
 import os
 from collections.abc import Mapping
@@ -20,10 +20,10 @@ _STRONG_BYTES = 32
 def configure(
     flags: Mapping[str, Any], environment: Mapping[str, str], path: str | None
 ) -> Configuration:
-    """Returns the configuration from *flags* (keys as in the file, None for not given),
-    *environment* and the file at *path*, validated.
+    """Returns the validated configuration from *flags*, *environment* and the file at *path*.
 
-    Raises ConfigurationError.
+    *flags* has the keys of the file, with None for a flag that is not set. Raises
+    ConfigurationError.
     """
     configuration = load(flags, environment, path)
     _check(configuration.settings)
@@ -32,7 +32,10 @@ def configure(
 
 
 def configure_again(settings: Settings, environment: Mapping[str, str]) -> Settings:
-    """*settings* with the tokens' part of them as it is now. Raises ConfigurationError."""
+    """Returns *settings* with tokens, shared secrets and gateway read again from their source.
+
+    Raises ConfigurationError if any setting is invalid now.
+    """
     now = configure(settings.source.flags, environment, settings.source.path).settings
     return replace(
         settings,
@@ -86,15 +89,16 @@ def _check_jwt(settings: JwtSettings) -> None:
 
 
 def _weak(settings: Settings) -> list[str]:
-    """A sentence for each secret that could be guessed from a token. Raises ConfigurationError if
-    that is not allowed.
+    """Returns a notice for each secret that is short enough to be guessed from a token.
+
+    Raises ConfigurationError for the first one if `enforce-strong-secret` is set.
     """
     secrets = {"shared-secret": settings.shared_secrets} | {
         f"[{GATEWAY}] upstream {one.name!r}: jwt: secret": one.jwt.secrets
         for one in settings.gateway.upstreams
     }
     said = [
-        f"{name}: shorter than {_STRONG_BYTES} bytes, it can be guessed from a token"
+        f"{name}: shorter than {_STRONG_BYTES} bytes, so it can be guessed from a token"
         for name, these in secrets.items()
         if any(len(secret.encode()) < _STRONG_BYTES for secret in these)
     ]

@@ -1,4 +1,4 @@
-"""Whether what is configured of the gateway can be, before it is; and whether its stores answer."""
+"""Validates the gateway's settings, and checks by request whether its stores match them."""
 
 import json
 
@@ -15,7 +15,7 @@ _LARGEST = 1 << 22
 
 
 def check(settings: GatewaySettings) -> None:
-    """Raises ValueError, one line with the upstream and its option."""
+    """Raises ValueError if *settings* are invalid: one line with the upstream and its option."""
     if settings.otlp_endpoint and not available():
         raise ValueError("otlp-endpoint: expected the extra otel: pip install 'headgate[otel]'")
     for one in settings.upstreams:
@@ -30,10 +30,11 @@ def check(settings: GatewaySettings) -> None:
 
 
 async def connect(settings: GatewaySettings) -> list[str]:
-    """Asks each store behind Headgate: a sentence for each thing that is wrong.
+    """Connects to each upstream store, and returns a sentence for each problem.
 
-    An address that cannot be reached, a certificate, a refused login, another protocol or version
-    than the configured one, a store that does not confine tenants. Raises ValueError as `check`.
+    Problems are an unreachable address, an invalid certificate, a rejected login, another protocol
+    or version than the configured one, and a store that does not separate tenants. Raises
+    ValueError like `check`.
     """
     problems: list[str] = []
     for one in settings.upstreams:
@@ -59,7 +60,7 @@ async def _connect(upstream: Upstream) -> list[str]:
 
 
 async def _problem(upstream: Upstream, address: str) -> str:
-    """What is wrong with *address*, or ""."""
+    """Returns the problem of the store at *address*, or ""."""
     where = f"upstream {upstream.name!r}: "
     found = await fault(upstream, address)
     if found is not None:
@@ -78,7 +79,7 @@ async def _problem(upstream: Upstream, address: str) -> str:
 
 
 async def _influx(upstream: Upstream, address: str) -> str:
-    """What makes a store another one than the InfluxDB that was configured, or ""."""
+    """Returns why the store at *address* is not the configured InfluxDB, or ""."""
     protocol = upstream.settings.protocol
     reply = await asked(upstream, address, "POST", "/query", b"q=SHOW+DATABASES")
     version = reply.header("X-Influxdb-Version").removeprefix("v")
@@ -97,11 +98,12 @@ async def _influx(upstream: Upstream, address: str) -> str:
             reply = await asked(upstream, address, "POST", "/query", b"q=SHOW+USERS")
             await reply.read(_LARGEST)
         except RefusesUs:
-            return "does not know the login there as an administrator: see username"
+            return "does not accept this login as an administrator: see username"
     return ""
 
 
 async def _victoria(upstream: Upstream, address: str) -> str:
+    """Returns why the store at *address* is not VictoriaMetrics, or ""."""
     reply = await asked(upstream, address, "GET", "/api/v1/status/buildinfo")
     content = await reply.read(_LARGEST)
     try:
@@ -114,7 +116,7 @@ async def _victoria(upstream: Upstream, address: str) -> str:
 
 
 class _Unwatched:
-    """Counts nothing."""
+    """Metrics of upstream requests that are discarded."""
 
     def upstream(self, name: str, component: str, outcome: str, seconds: float) -> None:
         """Does nothing."""
