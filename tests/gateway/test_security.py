@@ -278,7 +278,7 @@ def test_12_a_broken_configuration_changes_nothing(
     (tmp_path / "headgate.toml").write_text("[gateway]\nupstream = 7\n")
     assert server.process is not None
     server.process.send_signal(1)
-    poll_until(lambda: "what was configured stays" in server.log(), "nobody complains")
+    poll_until(lambda: "the former configuration stays in use" in server.log(), "nobody complains")
     assert server.request("GET", QUERY, basic=ANN).status == 200
     assert server.request("GET", QUERY, None, {"X-Scope-OrgID": "a"}, BOB).status == 403
     done = subprocess.run(

@@ -239,7 +239,7 @@ def test_files_with_secrets_that_others_may_read_are_warned_of(
     secret.chmod(mode)
     files = [secret if name == "FILE" else path for name in named]
     assert configure({}, {}, str(path)).warnings == [
-        f"others than its owner may use {file} (mode {mode:04o}), which holds a secret:"
+        f"users other than its owner can use {file} (mode {mode:04o}), which holds a secret:"
         " it should have mode 0600"
         for file in (files if warned else [])
     ]

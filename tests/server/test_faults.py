@@ -14,7 +14,7 @@ SAID = {
     "read-only place": ("", "", "may not write to it or to its folder"),
     "file of another user": ("", "", "may not write to it or to its folder"),
     "corrupt header": ("", "", "it is damaged, or no store at all: put a backup in its place"),
-    "corrupt page of users": ("", "", "its file is damaged; `headgate store check` tells more"),
+    "corrupt page of users": ("", "", "its file is damaged; `headgate store check` shows details"),
     "corrupt page of databases": ("its file is damaged", "let in", "starts"),
     "write-ahead log cut": ("", "", "21 was acknowledged: its -wal file was cut or removed"),
     "write-ahead log removed": ("", "", "21 was acknowledged: its -wal file was cut or removed"),

@@ -194,7 +194,7 @@ def test_sighup_reads_again_and_keeps_what_there_was_if_that_is_wrong(
     )
     path.write_text(configuration(plain + "audiences = 1"))
     server.process.send_signal(signal.SIGHUP)
-    complaint = "audiences: expected a list of strings; what was configured stays"
+    complaint = "audiences: expected a list of strings; the former configuration stays in use"
     poll_until(said(complaint), "a worker does not complain")
     assert [whoami(server, token).status for _ in range(20)] == [401] * 20
     for pid in server.workers():
@@ -217,7 +217,7 @@ def test_sighup_reads_key_files_again(configured: Configured, plain: str, tmp_pa
     assert whoami(server, made.token(KEY, claims(sub="mallory"))).status == 401
     (tmp_path / "key.pem").unlink()
     server.process.send_signal(signal.SIGHUP)
-    poll_until(lambda: "what was configured stays" in server.log(), "nobody complains")
+    poll_until(lambda: "the former configuration stays in use" in server.log(), "nobody complains")
     assert whoami(server, new).status == 200
 
 
@@ -305,7 +305,7 @@ def test_what_a_token_changes_is_in_the_audit(configured: Configured, plain: str
     created = "CREATE USER todd -- no password; GRANT READ ON a TO todd"
     assert ("jwt https://idp todd", created, "ok") in found
     assert ("", "-- login (jwt)", "invalid token: exp is past") in found
-    assert ("", "-- login (jwt)", "invalid token: no base64url") in found
+    assert ("", "-- login (jwt)", "invalid token: invalid base64url") in found
 
 
 def tool(*arguments: str, stdin: str = "", **environment: str) -> tuple[int, str, str]:
@@ -345,9 +345,9 @@ def test_a_minted_token_logs_in(serve: Callable[..., Server], tmp_path: Path) ->
         ({}, 200, "grants         a READ"),
         ({"exp": 1}, 401, "exp            failed: exp is past"),
         ({"aud": "there"}, 401, "audiences      failed: aud is not one of audiences"),
-        ({"role": "?"}, 403, "rights         failed: the token gives no role here"),
+        ({"role": "?"}, 403, "rights         failed: the token has no role here"),
         ({"sub": "root"}, 403, "user           failed: its user name belongs to another user"),
-        ({"exp": "soon"}, 401, "types          failed: exp is no number"),
+        ({"exp": "soon"}, 401, "types          failed: exp is not a number"),
         ({"iss": "a\u0085b"}, 401, "rights         failed: iss is too long, or not printable"),
         ({"sub": ""}, 401, "sub            failed: no sub"),
     ],

@@ -64,7 +64,7 @@ def test_a_renewed_certificate_is_used_after_sighup(
     first = serial(server.port, context)
     path.write_text("no certificate at all")
     server.process.send_signal(signal.SIGHUP)
-    poll_until(lambda: "the one in use stays" in server.log(), "it complains")
+    poll_until(lambda: "the former certificate stays in use" in server.log(), "it complains")
     assert "cannot use certificate" in server.log()
     assert serial(server.port, context) == first
     certify(authority, path)

@@ -254,7 +254,7 @@ def test_a_start_warns_too(serve: Callable[..., Server], tmp_path: Path) -> None
     path.chmod(0o644)
     log = serve("--config", str(path)).log()
     assert "trusted-proxies has 0.0.0.0/0" in log
-    assert f"others than its owner may use {path} (mode 0644), which holds a secret" in log
+    assert f"users other than its owner can use {path} (mode 0644), which holds a secret" in log
     assert "a-secret-of" not in log
 
 

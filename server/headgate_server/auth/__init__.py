@@ -1,1 +1,1 @@
-"""The login of a request: from its credentials to a user."""
+"""Authentication of a request: from its credentials to a user."""

@@ -1,4 +1,4 @@
-"""From what a request shows to whom it proves."""
+"""Authentication: from the credentials in a request to a principal."""
 
 import asyncio
 import hashlib
@@ -50,7 +50,7 @@ from headgate_server.http.trusted_proxies import via
 from headgate_server.telemetry.log_message import log_message
 from headgate_server.telemetry.metrics import Metrics
 
-# bcrypt does a dozen a second on a core: a client behind 64 others is better told to come again.
+# bcrypt takes a dozen passwords a second on a core: a client behind 64 others should retry.
 _QUEUE = 64
 _QUEUE_OF_USER = 4
 _ADMIN_SECONDS = 60.0
@@ -61,22 +61,22 @@ _REFUSED = (
     *(NoRights, IdentityTaken, KeysUnavailable),
 )
 
-# Actor, address, what, and why not.
+# Arguments: actor, address, statement, outcome.
 Refused = Callable[[str, str, str, str], None]
 
 
 def _unheard(actor: str, address: str, what: str, why: str) -> None:
-    """Nobody keeps a record."""
+    """Does nothing: the default of *refused*."""
 
 
-# Address, name, and the password's digest: apart, for a name may hold any character.
+# Address, name, and the password's digest: separate, as a name may hold any character.
 _Tried = tuple[str, str, bytes]
 
 
 class Login:
-    """Logs in by password or by token. With *enabled* false everybody may do everything.
+    """Authenticates by password or by token. Unless *enabled*, all requests are unrestricted.
 
-    *refused* hears of every failed login.
+    *refused* is called for every failed login.
     """
 
     def __init__(
@@ -93,8 +93,8 @@ class Login:
     ) -> None:
         self._engine = engine
         self._metrics = metrics
-        # A client that was let in before does not wait for strangers. A network without a wrong
-        # password does not wait for those with one. Guesses at one user delay no other user.
+        # Known clients do not wait for unknown ones. A network without a wrong password does not
+        # wait for networks with one. Guesses at one user's password delay no other user.
         self._known_bcrypt = Pool(1, _QUEUE, metrics.bcrypt_pending, each=_QUEUE_OF_USER)
         self._bcrypt = Pool(
             1, 2 * _QUEUE, metrics.bcrypt_pending, share=_QUEUE, each=_QUEUE_OF_USER
@@ -105,16 +105,16 @@ class Login:
         self._signing_in = Pool(1, _QUEUE)
         self._enabled = enabled
         self._throttle = throttle or Throttle()
-        self._admin = "", 0.0  # where an administrator worked last, and when that is noted again
+        self._admin = "", 0.0  # an administrator's last address, when to record it again
         self._refused = refused
         self._pace = Pace()
         self._key = secrets.token_bytes(32)
         self._principals: Recent[str, Principal] = Recent(_PRINCIPALS)
-        # What is being verified now: the same password from many connections costs one bcrypt.
+        # Single flight: the same password from many connections costs one bcrypt.
         self._verifying: dict[_Tried, asyncio.Task[User]] = {}
 
     def take_tokens(self, shared_secrets: Sequence[str], issuers: Issuers | None) -> None:
-        """Takes these tokens from now on, and no others."""
+        """Accepts these tokens from now on, and no others."""
         self._bearers = Bearers(shared_secrets)
         self._issuers = issuers
 
@@ -125,13 +125,12 @@ class Login:
         tenants: TenantLogin | None = None,
         connection: str = "",
     ) -> Principal:
-        """Whom the *request* from *address* proves; NOBODY while there are no users at all.
+        """Authenticates *request* from *address*. Returns NOBODY while there are no users at all.
 
-        Where *tenants* are given their tokens are good, too. The audit has *connection* as well,
-        the address of the proxy that named the client's.
+        If given, *tenants* accepts its tokens, too; *connection*, a proxy's address, is audited.
 
-        Raises Unauthenticated, AuthenticationFailed; TooManyFailures to who guesses; Overloaded if
-        too many wait for bcrypt; of a token's issuer NoRights, IdentityTaken, KeysUnavailable.
+        Raises Unauthenticated, AuthenticationFailed, TooManyFailures; Overloaded if too many wait
+        for bcrypt; for an issuer's token NoRights, IdentityTaken, KeysUnavailable.
         """
         if not self._enabled:
             return EVERYBODY
@@ -164,9 +163,10 @@ class Login:
         return principal
 
     def known(self, request: Shown, address: str) -> Principal | None:
-        """The same where nobody has to be waited for: no bcrypt, no keys of others, nobody who
-        comes in for the first time. None for all else, also for what proves nobody. It is not
-        counted: see `count`.
+        """Returns the principal if that needs no bcrypt, no fetched keys and no new user, else
+        None.
+
+        Returns None for invalid credentials, too. Counts nothing: see `count`.
         """
         if not self._enabled:
             return EVERYBODY
@@ -183,12 +183,12 @@ class Login:
         return Principal(user, shown.method)
 
     def was_let_in(self, name: str, address: str) -> bool:
-        """Returns whether the user *name* logged in by password from *address* before."""
+        """Returns whether the user *name* has logged in by password from *address*."""
         user = self._engine.user(name)
         return user is not None and self._logins.was_let_in(mark(user), address)
 
     def count(self, known: Principal) -> None:
-        """Counts that somebody was let in who was *known*."""
+        """Counts the login of *known*, a result of `known`."""
         if known.method == "password":
             self._metrics.recalled()
         elif known.method:
@@ -201,7 +201,7 @@ class Login:
         address: str,
         error: Exception,
     ) -> None:
-        """Counts a failed login, and has it recorded, unless nothing was *tried*."""
+        """Counts a failed login, and records it, unless no credentials were *tried*."""
         method = shown.method if shown is not None else "none"
         match error:
             case TooManyFailures():
@@ -211,7 +211,7 @@ class Login:
             case KeysUnavailable():
                 outcome, why = "unavailable", str(error)
             case Unauthenticated() if isinstance(shown, Token):
-                # Without what differs from token to token: the audit counts what is the same.
+                # Without the part that differs between tokens: the audit counts equal records.
                 outcome, why = "refused", str(error).partition(":")[0]
             case _:
                 outcome, why = "refused", log_message(error)
@@ -220,13 +220,13 @@ class Login:
             return
         name = ""
         if isinstance(shown, NamePassword):
-            # A name that nobody has is not written down: it may be a password in the wrong place.
+            # An unknown name is not recorded: it may be a password in the wrong place.
             known = self._engine.user(shown.name) is not None
             name, why = (shown.name, why) if known else ("", f"{why}: no such user")
         self._refused(name, address, f"-- login ({method})", why)
 
     def _recall(self, shown: NamePassword, address: str) -> Principal | None:
-        """The short way: a password that was verified before."""
+        """Returns the principal if the password is cached, else None."""
         user = self._engine.user(shown.name)
         if user is None:
             return None
@@ -240,7 +240,7 @@ class Login:
         if user.admin and (address != self._admin[0] or time.monotonic() > self._admin[1]):
             self._throttle.admin_works(address)
             self._admin = address, time.monotonic() + _ADMIN_SECONDS
-        # One for as long as the user is the same: he is made anew when anything changes.
+        # Reused while the user object is the same: any change of the user creates another.
         known = self._principals.get(user.id)
         if known is None or known.user is not user:
             known = Principal(user, "password")
@@ -250,9 +250,10 @@ class Login:
     async def _prove_either(
         self, shown: Credentials, address: str, tenants: TenantLogin | None
     ) -> Principal:
-        """As `_prove`. A Bearer token that *tenants* left to others is refused with both reasons.
+        """Returns the principal by `_prove`; rejects a token left over by *tenants* with both
+        reasons.
 
-        While there are no users, no other token than those of *tenants* is good.
+        While there are no users, only tokens of *tenants* are valid.
         """
         own = isinstance(shown, Assertion) and not self._takes_bearers()  # in another header
         if tenants is None or own or isinstance(shown, NamePassword):
@@ -280,7 +281,7 @@ class Login:
                 return await self._asserted(text, address)
 
     async def _verified(self, shown: NamePassword, address: str) -> User:
-        """By bcrypt, and by one for all who show the same from the same place at the same time."""
+        """Returns the user after bcrypt, which concurrent equal attempts from an address share."""
         secret = shown.password.encode("utf-8", "surrogatepass")
         key = (address, shown.name, hmac.digest(self._key, secret, hashlib.sha256))
         task = self._verifying.get(key)
@@ -288,17 +289,17 @@ class Login:
             task = asyncio.ensure_future(self._begun(shown, address))
             self._verifying[key] = task
             task.add_done_callback(lambda done: self._forget(key, done))
-        # One client that leaves takes nothing from the others.
+        # A client that disconnects does not cancel the others.
         return await asyncio.shield(task)
 
     def _begun(self, shown: NamePassword, address: str) -> Coroutine[Any, Any, User]:
-        """Raises TooManyFailures at once."""
+        """Starts an attempt. Raises TooManyFailures at once."""
         failed = self._throttle.has_failed(address)
         self._throttle.begin(shown.name, address)
         return self._try(shown, address, failed=failed)
 
     async def _try(self, shown: NamePassword, address: str, *, failed: bool) -> User:
-        """A try that the throttle counts as failed until it is known better."""
+        """Makes an attempt, which the throttle counts as failed until its outcome is known."""
         try:
             user = await self._verify(shown, address, failed=failed)
         except AuthenticationFailed:
@@ -311,10 +312,10 @@ class Login:
         return user
 
     async def _verify(self, shown: NamePassword, address: str, *, failed: bool) -> User:
-        """Raises AuthenticationFailed, Overloaded."""
+        """Returns the user by bcrypt. Raises AuthenticationFailed, Overloaded."""
         self._metrics.lookup("password", False)
         user = self._engine.user(shown.name)
-        # Names without a user share one turn.
+        # Unknown names share one key in the queue.
         account = user.id if user is not None else ""
         authenticate = partial(self._engine.authenticate, shown.name, shown.password)
         with self._metrics.bcrypt():
@@ -331,7 +332,7 @@ class Login:
     def _forget(self, key: _Tried, done: "asyncio.Task[User]") -> None:
         del self._verifying[key]
         if not done.cancelled():
-            done.exception()  # whoever waited has heard it; if nobody did, nobody needs to
+            done.exception()  # marks it as retrieved, if no caller waits any more
 
     def _bearer(self, token: str) -> User:
         user = self._engine.user(self._bearers.username(token))
@@ -340,16 +341,16 @@ class Login:
         return user
 
     def _takes_bearers(self) -> bool:
-        """Whether tokens of other issuers come in the header `Authorization`."""
+        """Returns whether tokens of other issuers are in the header `Authorization`."""
         carrier = self._issuers.settings if self._issuers is not None else None
         return carrier is not None and carrier.header_name.lower() == "authorization"
 
     def _is_ours(self, token: str) -> bool:
-        """Whether it is for the shared secret, where both kinds come in the same header."""
+        """Returns whether *token* is for the shared secret, if both kinds share a header."""
         return self._takes_bearers() and by_shared_secret(token)
 
     async def _asserted(self, token: str, address: str) -> Principal:
-        """Whom a token of another issuer means; user, flag and grants are those of this moment."""
+        """Returns the principal of a token; user, admin flag and grants are the current ones."""
         assert self._issuers is not None
         try:
             verified, known = await self._issuers.verify(token)
@@ -373,7 +374,7 @@ class Login:
     async def _signed_in(
         self, identity: Identity, rights: Rights | None, address: str, settings: JwtSettings
     ) -> User:
-        """The user of *identity*, made or changed as *settings* allow; in a thread."""
+        """Returns the user of *identity*, created or changed as *settings* allow, in a thread."""
         come_in = partial(
             self._engine.sign_in,
             *(identity, rights, address),
@@ -383,15 +384,15 @@ class Login:
         try:
             return await self._signing_in.run(come_in)
         except SignUpDisabled:
-            raise TokenRejected("nobody here, and auto-sign-up is off") from None
+            raise TokenRejected("no user of this identity, and auto-sign-up is off") from None
         except IdentityTaken as error:
             if settings.auto_sign_up:
                 raise
-            # As for a name that no user has: the answer must not tell which names exist.
+            # As for an unknown name: the response must not reveal which names exist.
             raise TokenRejected(error.reason) from None
 
     def close(self) -> None:
-        """Ends the threads; logins that wait for them are dropped."""
+        """Ends the threads; waiting logins are dropped."""
         self._logins.close()
         self._known_bcrypt.close(0)
         self._bcrypt.close(0)

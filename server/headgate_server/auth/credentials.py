@@ -1,4 +1,4 @@
-"""What a request shows of who sends it. Reading only: whether it is true is login's business."""
+"""The credentials in a request. They are only read here: `login` verifies them."""
 
 import binascii
 from collections.abc import Callable, Sequence
@@ -12,6 +12,8 @@ from headgate_server.http.urlencoded import Pairs
 
 @dataclass(slots=True)
 class NamePassword:
+    """A user's name and password."""
+
     method: ClassVar = "password"
     name: str
     password: str = field(repr=False)
@@ -19,6 +21,8 @@ class NamePassword:
 
 @dataclass(frozen=True, slots=True)
 class Token:
+    """A token for the shared secret."""
+
     method: ClassVar = "shared-secret"
     text: str = field(repr=False)
 
@@ -43,36 +47,38 @@ Credentials = NamePassword | Token | Assertion
 
 
 class Carrier(Protocol):
-    """Where tokens of other issuers stand: in the header *header_name* ("" for none), with
-    *url_login* in the URL's `auth_token`.
-    """
+    """The place in a request where tokens of other issuers are."""
 
     @property
-    def header_name(self) -> str: ...
+    def header_name(self) -> str:
+        """The header's name, or "" for none."""
+        ...
 
     @property
-    def url_login(self) -> bool: ...
+    def url_login(self) -> bool:
+        """Whether the URL's `auth_token` is accepted."""
+        ...
 
 
 @dataclass(slots=True)
 class Shown:
-    """What of a request can be credentials: the URL's parameters, and headers by name."""
+    """The parts of a request that can hold credentials: URL parameters, and headers by name."""
 
     url: Pairs = field(repr=False)
     headers: Callable[[str], Sequence[str]] = field(repr=False)
 
     @property
     def authorization(self) -> str:
-        """The header, or ""; where there are several, the first, as in InfluxDB."""
+        """The header `Authorization`, or "". Of several the first counts, as in InfluxDB."""
         found = self.headers("authorization")
         return found[0] if found else ""
 
 
 def credentials(shown: Shown, carrier: Carrier | None = None) -> Credentials:
-    """The credentials in the URL's `u` and `p`, or else in the header `Authorization`, or else
-    where *carrier* says.
+    """Returns the credentials of a request. The first of these places that has any decides.
 
-    The first that is there decides. Raises Unauthenticated if there is none, or an unreadable one.
+    They are the URL's `u` and `p`, the header `Authorization`, and the place that *carrier* names.
+    Raises Unauthenticated if there are no credentials, or unreadable ones.
     """
     if shown.url.get("u") and shown.url.get("p"):
         return NamePassword(shown.url["u"], shown.url["p"])
@@ -92,7 +98,9 @@ def _scheme(authorization: str) -> str:
 
 
 def _carried(shown: Shown, carrier: Carrier) -> str:
-    """The token that stands where *carrier* says, or ""."""
+    """Returns the token in the place that *carrier* names, or "". Raises Unauthenticated if
+    several.
+    """
     texts = [text for text in shown.headers(carrier.header_name) if text.strip(" \t")]
     if len(texts) > 1:
         raise Unauthenticated("more than one token")

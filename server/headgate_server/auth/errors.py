@@ -1,12 +1,12 @@
-"""Requests without a login that holds."""
+"""Errors of authentication."""
 
 
 class Unauthenticated(Exception):
-    """The request shows no credentials, or such that prove nothing; `str()` is the answer."""
+    """The request has no credentials, or invalid ones; `str()` is the response."""
 
 
 class TokenRejected(Unauthenticated):
-    """A token that proves nothing. The client does not learn why: *reason* is for the log."""
+    """The token is invalid. The client does not learn why: *reason* is for the log."""
 
     def __init__(self, reason: str) -> None:
         super().__init__("invalid token")
@@ -14,12 +14,12 @@ class TokenRejected(Unauthenticated):
 
     @property
     def log_message(self) -> str:
-        """The answer with the reason."""
+        """The response with the reason."""
         return f"{self}: {self.reason}"
 
 
 class TooManyFailures(Exception):
-    """Too many failed logins for that user from there, or from there at all."""
+    """Too many logins failed for that user from that address, or for any user from it."""
 
     def __init__(self, seconds: int) -> None:
         super().__init__(f"too many failed logins, try again in {seconds} s")
@@ -27,7 +27,7 @@ class TooManyFailures(Exception):
 
 
 class SetUpRefused(Exception):
-    """The first administrator was to be created from elsewhere than this machine."""
+    """The first administrator was to be created from another machine."""
 
     def __init__(self) -> None:
         super().__init__(

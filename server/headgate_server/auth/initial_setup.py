@@ -1,4 +1,4 @@
-"""Which request may create the first administrator of a server without users."""
+"""The request that may create the first administrator of a server without users."""
 
 import hmac
 import secrets
@@ -16,8 +16,10 @@ def new_setup_token() -> str:
 
 
 def may_set_up(call: Call, settings: Settings) -> bool:
-    """Returns whether *call* may create the first administrator: it comes from a program on this
-    machine, or shows the set-up token. `[auth] open-setup` lets any request do it, as in InfluxDB.
+    """Returns whether *call* may create the first administrator.
+
+    It has to come from a program on this machine, or carry the set-up token. `[auth] open-setup`
+    allows any request, as in InfluxDB.
     """
     if settings.open_setup or is_local(
         call.address, call.headers, call.scope.get("http_version", "1.1")

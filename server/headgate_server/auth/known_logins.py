@@ -1,4 +1,4 @@
-"""From which networks each user was let in before: remembered, and kept over a restart."""
+"""Networks from which each user has logged in, kept across restarts."""
 
 import asyncio
 import time
@@ -12,7 +12,7 @@ from headgate_server.http.network import network_of
 
 _CAPACITY = 100_000
 _FLUSH_SECONDS = 1.0
-# How often what other workers know is read, and how much of it: the newest.
+# How often the logins of other workers are read, and how many: the newest.
 _SHARE_SECONDS = 2.0
 _SHARED = 1_000
 _MERGED_AT_ONCE = 5_000
@@ -21,14 +21,15 @@ Complain = Callable[[str], None]
 
 
 def _unheard(text: str) -> None:
-    """Nothing is logged."""
+    """Does nothing: the default of *complain*."""
 
 
 class KnownLogins:
-    """Which marks (a user with a password) were let in from which network, at most 100,000.
+    """The networks from which users have logged in: at most 100,000 pairs of a mark and a network.
 
-    What is new is written to *store* once a second, and what was written is read after *start*:
-    both in a thread, so a crash loses the last second. For the event loop's thread.
+    A mark stands for a user with a password. New pairs are written to *store* once a second, stored
+    ones are read after `start`: both in a thread. A crash loses the last second. Use it in the
+    event loop's thread.
     """
 
     def __init__(self, store: Store, complain: Complain = _unheard) -> None:
@@ -40,15 +41,15 @@ class KnownLogins:
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
     def start(self) -> None:
-        """Begins to read what was written before, and goes on to read what other workers write."""
+        """Starts to read the stored pairs, and then regularly those that other workers write."""
         self._read(_CAPACITY)
 
     def was_let_in(self, mark: str, address: str) -> bool:
-        """Returns whether the user with *mark* was let in from the network of *address*."""
+        """Returns whether the user with *mark* has logged in from the network of *address*."""
         return self._known.get((mark, network_of(address))) is not None
 
     def let_in(self, user: User, address: str) -> None:
-        """Remembers that *user* was let in from *address*."""
+        """Records that *user* logged in from *address*."""
         network = network_of(address)
         key = mark(user), network
         self._known.keep(key, True)
@@ -90,7 +91,7 @@ class KnownLogins:
         self._task = asyncio.ensure_future(run())
 
     def close(self) -> None:
-        """Writes what is new."""
+        """Writes the new pairs. Blocks."""
         for timer in self._timers.values():
             timer.cancel()
         self._pool.close(0)

@@ -1,13 +1,13 @@
-"""Refusals one after the other: whoever floods the server waits for his own answers."""
+"""A rate limit for 429 responses, so that a flood of failed logins cannot use up the CPU."""
 
 import time
 from collections.abc import Callable
 
 
 class Pace:
-    """At most *rate* a second; who comes when there are more waits, *longest* seconds at most.
+    """Allows *rate* responses a second; further ones wait, for *longest* seconds at most.
 
-    A flood over a number of connections is no faster then, and leaves the processor to others.
+    A flood over a number of connections is no faster then, and leaves the CPU to others.
     """
 
     def __init__(
@@ -22,7 +22,7 @@ class Pace:
         self._next = 0.0
 
     def pause(self) -> float:
-        """How long this one has to wait, in seconds."""
+        """Returns how long the next response has to wait, in seconds."""
         now = self._clock()
         turn = min(max(self._next, now), now + self._longest)
         self._next = turn + self._step

@@ -1,4 +1,4 @@
-"""Slowing down who guesses passwords. No I/O, no HTTP."""
+"""A throttle against the guessing of passwords. No I/O, no HTTP."""
 
 import hashlib
 import math
@@ -15,9 +15,9 @@ _FORGOTTEN_SECONDS = 900.0
 _CAPACITY = 100_000
 _ADMIN_SECONDS = 3600.0
 _ADMINS = 1_000
-_DOUBLINGS = 30  # more make no difference, and very large numbers
+_DOUBLINGS = 30  # more would only make very large numbers
 
-# Of a name its digest: names can be as long as a request, and sheets are many.
+# Digest of a name, network: names can be as long as a request, and there are many counters.
 _Key = tuple[bytes, str]
 
 
@@ -30,14 +30,18 @@ class _Failures:
 
 
 class Throttle:
-    """Failed logins are free of delay *pair* times for a user from an address, and *address* times
-    for all users from there; from then on each doubles the wait, from one second to *longest*.
+    """Delays logins after too many failures.
 
-    From an address where an administrator was let in within the last hour, *admin* failures of all
-    users are free: programs that manage users try passwords to learn whether they are set.
-    Passwords that are remembered are not tried here, and an address waits only for its own
-    failures. After 15 minutes without a failure the count starts anew; at most 100,000 counts are
-    kept. *longest* 0 turns it off.
+    The first *pair* failed logins of a user from an address are not delayed, nor the first
+    *address* ones of all users from there. From then on each failure doubles the delay, from one
+    second to *longest* seconds (0 disables the throttle).
+
+    If an administrator logged in from an address within the last hour, the first *admin* failures
+    of all users from there are not delayed. Programs that manage users try passwords to learn
+    whether they are set.
+
+    Cached passwords are not counted here. An address waits only for its own failures. After 15
+    minutes without a failure the count restarts; at most 100,000 counters are kept.
     """
 
     def __init__(
@@ -57,41 +61,41 @@ class Throttle:
         self._admins: Recent[str, float] = Recent(_ADMINS)
 
     def has_failed(self, address: str) -> bool:
-        """Returns whether a password from there was wrong lately."""
+        """Returns whether a recent password from *address* was wrong."""
         _, whole = _keys("", address)
         return self._sheet(whole, self._clock()).wrong > 0
 
     def failed(self, address: str) -> None:
-        """Notes that a try that was counted is known to be wrong."""
+        """Records that an attempt, which `begin` counted, had a wrong password."""
         _, whole = _keys("", address)
         if (sheet := self._sheets.get(whole)) is not None:
             sheet.wrong += 1
 
     def admin_works(self, address: str) -> None:
-        """Remembers that an administrator was let in from there now."""
+        """Records that an administrator logged in from *address* now."""
         self._admins.keep(network_of(address), self._clock() + _ADMIN_SECONDS)
 
     def waits(self, name: str, address: str) -> bool:
-        """Returns whether a login from there has to wait.
+        """Returns whether a login of *name* from *address* has to wait.
 
-        Its password is not even to be looked at: right ones would be told from wrong ones.
+        Its password must not be checked then, which would distinguish correct ones from wrong ones.
         """
         now = self._clock()
         return self._until(_keys(name, address), now) > now
 
     def _until(self, keys: tuple[_Key, _Key], now: float) -> float:
-        """When a login with these keys may be tried."""
+        """Returns the time from which a login with *keys* is allowed."""
         pair, whole = (self._sheet(key, now) for key in keys)
         return max(pair.until, whole.until if whole.count >= self._free_for(keys[1], now) else 0.0)
 
     def _free_for(self, whole: _Key, now: float) -> int:
-        """How many failures are free for all users of an address."""
+        """Returns how many failed logins of all users of an address are not delayed."""
         free = self._free[1]
         works_until = self._admins.get(whole[1])
         return free if works_until is None or works_until < now else max(free, self._admin_free)
 
     def begin(self, name: str, address: str) -> None:
-        """Counts a try as failed, until it is known better. Raises TooManyFailures."""
+        """Counts an attempt as failed, until its outcome is known. Raises TooManyFailures."""
         if not self._longest:
             return
         now = self._clock()
@@ -109,13 +113,15 @@ class Throttle:
             self._keep(key, sheet)
 
     def succeeded(self, name: str, address: str) -> None:
-        """Wipes the sheet of the pair, and takes this try off the address's."""
+        """Resets the counter of the user at the address, and removes the attempt from the
+        address's.
+        """
         pair, whole = _keys(name, address)
         self._sheets.pop(pair, None)
         self._take_back(whole, self._free[1])
 
     def undecided(self, name: str, address: str) -> None:
-        """The try was neither right nor wrong: nobody had the time to look."""
+        """Removes an attempt from both counters: its password was not checked."""
         for key, free in zip(_keys(name, address), self._free, strict=True):
             self._take_back(key, free)
 
@@ -126,7 +132,7 @@ class Throttle:
             if sheet.count <= 0:
                 del self._sheets[key]
                 return
-            if sheet.count < free:  # else the others have to be waited for all the same
+            if sheet.count < free:  # else the other failures still cause a delay
                 sheet.until = 0.0
 
     def _sheet(self, key: _Key, now: float) -> _Failures:

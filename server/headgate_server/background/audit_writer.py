@@ -1,7 +1,7 @@
-"""What was refused, on its way into the audit: counted for a second, then written together.
+"""Audit records of rejected attempts: counted for a second, then written together.
 
-A flood of refusals therefore costs a bounded number of bytes, on the disk of the store and on
-that of the audit file, and no request waits for it.
+A flood of rejections therefore costs a bounded number of bytes, on the disk of the store and on
+that of the audit file. No request waits for it.
 """
 
 import json
@@ -19,18 +19,18 @@ _PAUSE_SECONDS = 1.0
 _TIDY_SECONDS = 60.0
 _MOST_KINDS = 1000
 _OTHERS = ("", "", "-- many others", "refused")
-# Texts of a refusal, in characters. A client chooses statements and names of databases.
+# Characters in the texts of a record. A client chooses statements and names of databases.
 _LONGEST = 1000
 _LONGEST_STATEMENT = 100
 _LONGEST_OUTCOME = 200
 _CUT = " [cut]"
-# Of all workers together, in a minute: 90 MB a day. A record of usual length has 200 to 300 bytes.
+# For all workers together, per minute: 90 MB a day. A usual record has 200 to 300 bytes.
 BUDGET_BYTES = 64 << 10
 _LEAST_BUDGET_BYTES = 4 << 10
 _BUDGET_SECONDS = 60.0
-# JSON's names of fields, time and numbers; in the store it is less.
+# The names of fields, time and numbers in JSON; the store needs less.
 _RECORD_BYTES = 170
-# So much of a disk stays free for changes; of a small one a twentieth.
+# Space of a disk that stays free for changes; of a small disk a twentieth.
 _RESERVED_BYTES = 32 << 20
 _RESERVED_PART = 20
 
@@ -39,7 +39,7 @@ _Kind = tuple[str, str, str, str]  # actor, network, statement, outcome
 
 @dataclass(slots=True)
 class _Seen:
-    """Since when, from where, and how often."""
+    """The time of the first attempt, its address or network, and the number of attempts."""
 
     time: str
     address: str
@@ -47,11 +47,12 @@ class _Seen:
 
 
 class Recorder:
-    """Writes into the audit of *store* from a thread of its own, until it is closed.
+    """Writes rejected attempts into the audit of *store*, from its own thread, until it is closed.
 
-    It also drops what is older than *retention* seconds (0: nothing), and gives the audit file
-    what other programs did. It reports faults to *complain*. Refusals take at most *budget* bytes
-    a minute; while a disk that holds one of *paths* is nearly full, they are only counted.
+    It also drops records that are older than *retention* seconds (0: none), and appends the changes
+    of other programs to the audit file. It reports faults to *complain*. Rejections take at most
+    *budget* bytes a minute. While a disk that holds one of *paths* is nearly full, they are only
+    counted.
     """
 
     def __init__(
@@ -80,7 +81,9 @@ class Recorder:
         self._thread.start()
 
     def refused(self, actor: str, address: str, statement: str, outcome: str) -> None:
-        """Notes that *statement* (no secrets in it) was refused, because of *outcome*."""
+        """Records that *statement* (no secrets in it) was rejected because of *outcome*.
+        Thread-safe.
+        """
         network = network_of(address)
         kind = (actor, network, statement, outcome)
         with self._lock:
@@ -102,7 +105,7 @@ class Recorder:
         self._something.set()
 
     def close(self) -> None:
-        """Writes what is left."""
+        """Writes the remaining records, and ends the thread. Blocks."""
         self._closed.set()
         self._something.set()
         self._thread.join()
@@ -120,11 +123,11 @@ class Recorder:
         tidy_at = time.monotonic()
         while not self._closed.is_set():
             if self._something.wait(max(0.0, tidy_at - time.monotonic())):
-                self._closed.wait(_PAUSE_SECONDS)  # for others like it
+                self._closed.wait(_PAUSE_SECONDS)  # collects similar attempts
                 self._something.clear()
                 self._try(self._write)
             if time.monotonic() >= tidy_at:
-                self._try(self._write)  # what was beyond the last minute's budget
+                self._try(self._write)  # what exceeded the last minute's budget
                 self._try(self._tidy)
                 tidy_at = time.monotonic() + _TIDY_SECONDS
         self._try(self._write)
@@ -177,13 +180,13 @@ class Recorder:
             )
         except (Unavailable, Unknown):
             with self._lock:
-                for kind, seen in written.items():  # with the next
+                for kind, seen in written.items():  # retried with the next ones
                     self._add(kind, seen)
             raise
         self._spent = spent
 
     def _leave_out(self, seen: _Seen) -> None:
-        """Counts *seen* among those that one record stands for."""
+        """Adds *seen* to the attempts that one record represents."""
         if self._uncounted is None:
             self._uncounted = _Seen(seen.time, "", seen.count)
         else:
@@ -198,12 +201,12 @@ class Recorder:
         self._uncounted = None
 
     def _has_room(self) -> bool:
-        """Whether refusals leave room on each disk for the changes of an administrator."""
+        """Returns whether rejections leave room on each disk for an administrator's changes."""
         for folder in self._folders:
             try:
                 found = os.statvfs(folder)
             except OSError:
-                continue  # the store says what is wrong there
+                continue  # the store reports such an error
             reserved = min(_RESERVED_BYTES, found.f_blocks * found.f_frsize // _RESERVED_PART)
             if found.f_bavail * found.f_frsize < reserved:
                 return False
@@ -216,7 +219,7 @@ class Recorder:
 
 
 def audit_time() -> str:
-    """Returns the time as audit records have it."""
+    """Returns the current time as audit records have it."""
     return _time(datetime.now(UTC))
 
 
@@ -225,7 +228,7 @@ def _join(known: _Seen, new: _Seen) -> None:
 
 
 def _size(kind: _Kind) -> int:
-    """Bytes of a record, as JSON writes it."""
+    """Returns the bytes of a record in JSON."""
     return _RECORD_BYTES + sum(len(json.dumps(text)) for text in kind)
 
 

@@ -1,7 +1,7 @@
-"""Changes on their way into the store: one thread makes them, together those that came together.
+"""Group commit: one thread makes all changes of the store, concurrent ones together.
 
-What a change costs is above all that the disk is waited for, and that threads wake each other: so
-those of one turn of the loop are handed over together.
+A change costs mostly the wait for the disk, and the threads' waking each other. Changes of one loop
+iteration are therefore passed to the thread together.
 """
 
 import asyncio
@@ -26,13 +26,14 @@ class Changes:
         self._store = store
         self._queue: SimpleQueue[list[_Waiting] | None] = SimpleQueue()
         self._turn: list[_Waiting] = []
-        self._open = 0  # taken on, and not done yet
+        self._open = 0  # accepted and not yet done
         self._thread = threading.Thread(target=self._run, name="changes", daemon=True)
         self._thread.start()
 
     async def make(self, job: Job) -> Any:
-        """The result of *job*, when it is durable. Raises Overloaded, what it raises, Unavailable,
-        Unknown.
+        """Returns the result of *job* once it is durable.
+
+        Raises Overloaded, Unavailable, Unknown, and what *job* raises.
         """
         if self._open >= _MOST:
             raise Overloaded
@@ -52,7 +53,10 @@ class Changes:
         self._queue.put(turn)
 
     def close(self, seconds: float | None) -> bool:
-        """Makes those that wait, for *seconds* at most (None: however long); whether it did."""
+        """Makes the waiting changes, for at most *seconds* (None: no limit). Blocks.
+
+        Returns whether all are done.
+        """
         self._queue.put(None)
         self._thread.join(seconds)
         return not self._thread.is_alive()
@@ -69,13 +73,13 @@ class Changes:
                 self._tell(some)
 
     def _make(self, jobs: list[Job]) -> None:
-        """Without ever ending the thread: nobody else makes changes."""
+        """Makes the changes of *jobs*. Never raises: no other thread makes changes."""
         try:
             self._store.transact_all(jobs)
-        except Exception as error:  # a fault of ours: nobody knows how far it came
+        except Exception as error:  # an internal error: the outcome is unknown
             report(error, "")
             for job in jobs:
-                job.error = job.error or Unknown("a fault of the server")
+                job.error = job.error or Unknown("an internal error")
 
     def _rest(self) -> list[_Waiting]:
         found: list[_Waiting] = []
@@ -85,7 +89,7 @@ class Changes:
             except Empty:
                 break
             if one is None:
-                self._queue.put(None)  # for the end, after these
+                self._queue.put(None)  # ends the thread after these
                 break
             found += one
         return found
@@ -94,10 +98,10 @@ class Changes:
         def tell() -> None:
             self._open -= len(waiting)
             for _, _, done in waiting:
-                if not done.done():  # who has left needs no answer
+                if not done.done():  # it may be cancelled
                     done.set_result(None)
 
         try:
             waiting[0][1].call_soon_threadsafe(tell)
         except RuntimeError:
-            pass  # the loop has ended: nobody waits any more
+            pass  # the loop has ended, and its tasks with it

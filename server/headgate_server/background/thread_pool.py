@@ -1,4 +1,4 @@
-"""Threads for what takes its time, with a queue that has an end and is shared fairly."""
+"""A thread pool with a bounded and fair queue."""
 
 import asyncio
 import math
@@ -18,7 +18,7 @@ _NONE = object()
 
 
 class Run(Protocol):
-    """Returns the result of a function that another thread calls."""
+    """Runs a function in another thread, and returns its result."""
 
     async def __call__(self, work: Callable[[], T], /) -> T: ...
 
@@ -32,7 +32,7 @@ class KeyedRun(Protocol):
 
 
 def _ignore(change: int) -> None:
-    """Nothing is counted."""
+    """Does nothing: the default of *count*."""
 
 
 @dataclass(slots=True, eq=False)
@@ -47,18 +47,18 @@ class _Task:
 
 
 class Pool:
-    """*threads* at work, and at most *queue* calls waiting; one more is refused at once.
+    """Runs calls in *threads* threads. At most *queue* calls wait; one more is rejected at once.
 
     The first part of a call's key is its group. Groups take turns, and in a group its keys, however
-    many calls of each wait. At most *share* calls of a group and *each* of a key wait, and at most
-    *at_once* of a group are made at the same time.
+    many calls of each wait. At most *share* calls of a group and *each* of a key wait. At most
+    *at_once* of a group run at the same time.
 
-    *count* is called with 1 for each call that comes and -1 for each that is done. A call whose
-    future is cancelled while it waits is never made.
+    *count* is called with 1 for each call that is submitted and -1 for each that is done. A call
+    never runs if its future is cancelled while it waits.
 
-    If the queue or the share of a group is full, a call of a key without waiting calls takes the
-    place of another in the group: of the newest call of the key with the most calls waiting, at
-    least two. The future of that call ends with Overloaded.
+    If the queue or the share of a group is full, a call of a key without waiting calls replaces
+    another in the group: the newest call of the key with the most calls waiting, at least two. The
+    future of that call ends with Overloaded.
     """
 
     def __init__(
@@ -82,11 +82,13 @@ class Pool:
         self._futures: set[Future[Any]] = set()
 
     async def run(self, work: Callable[[], T], key: Key = ()) -> T:
-        """Returns what *work* returns in another thread. Raises Overloaded, and what it raises."""
+        """Returns the result of *work*, run in another thread. Raises Overloaded, and what *work*
+        raises.
+        """
         return await asyncio.wrap_future(self.submit(work, key))
 
     def submit(self, work: Callable[[], T], key: Key = ()) -> "Future[T]":
-        """Returns the future of *work*, which is begun or waits for the turn of *key*.
+        """Returns the future of *work*, which starts, or waits for the turn of *key*.
 
         Raises Overloaded.
         """
@@ -110,9 +112,9 @@ class Pool:
         return task.future
 
     def _wait(self, task: _Task) -> _Task | None:
-        """Adds *task* to the waiting calls. Returns the call whose place it takes, if any.
+        """Adds *task* to the waiting calls. Returns the call that it replaces, if any.
 
-        Raises: Overloaded.
+        Raises Overloaded.
         """
         keys = self._waiting.get(task.group, OrderedDict())
         if len(keys.get(task.key, ())) >= self._each:
@@ -130,7 +132,7 @@ class Pool:
         return evicted
 
     def _work(self, first: _Task) -> None:
-        """Makes the call of *first*, then those that wait, until there are none."""
+        """Runs the call of *first*, then waiting calls until there are none."""
         task: _Task | None = first
         while task is not None:
             if task.future.set_running_or_notify_cancel():
@@ -143,7 +145,7 @@ class Pool:
             task = self._next(task.group)
 
     def _next(self, ended: Hashable) -> _Task | None:
-        """Returns the call whose turn it is, now that one of the group *ended* is over."""
+        """Returns the next call by turns, after one of the group *ended* is done; else None."""
         with self._lock:
             self._running[ended] -= 1
             if not self._running[ended]:
@@ -163,7 +165,7 @@ class Pool:
             return task
 
     def _take(self, task: _Task) -> None:
-        """Takes *task* out of those that wait."""
+        """Removes *task* from the waiting calls."""
         keys = self._waiting[task.group]
         keys[task.key].remove(task)
         self._lengths[task.group] -= 1
@@ -181,9 +183,10 @@ class Pool:
         self._count(-1)
 
     def close(self, seconds: float = math.inf) -> bool:
-        """Waits *seconds* for what runs and what waits, then drops what only waits.
+        """Waits at most *seconds* for running and waiting calls, then drops the waiting ones.
+        Blocks.
 
-        Returns False if something runs even then.
+        Returns False if calls are still running then.
         """
         timeout = None if seconds == math.inf else seconds
         with self._lock:

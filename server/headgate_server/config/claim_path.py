@@ -1,4 +1,4 @@
-"""Where in the claims something stands: JMESPath expressions. Knows jmespath."""
+"""JMESPath expressions that select values in claims. Uses jmespath."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -6,15 +6,17 @@ from typing import Any
 import jmespath
 from jmespath.exceptions import JMESPathError
 
-# What jmespath's functions raise on odd values, beside its own.
+# Errors of jmespath's functions for unexpected values, beside its own.
 _FAULTS = (TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 
 Path = Callable[[Mapping[str, Any]], Any]
 
 
 def path(option: str, text: str) -> Path:
-    """What finds *text* in claims; None where it is not there, or they are not such that it could
-    be. Raises ValueError, one line with the *option*, for what is no JMESPath.
+    """Returns a function that returns the value at *text* in claims, or None.
+
+    It returns None also for claims that do not fit the expression. Raises ValueError, one line with
+    the *option*, for invalid JMESPath.
     """
     if not text:
         return _nothing
@@ -22,7 +24,7 @@ def path(option: str, text: str) -> Path:
         compiled = jmespath.compile(text)
     except (JMESPathError, RecursionError) as error:
         reason = (str(error).splitlines() or ["empty"])[0]
-        raise ValueError(f"{option}: no JMESPath: {reason}") from None
+        raise ValueError(f"{option}: invalid JMESPath: {reason}") from None
 
     def found(claims: Mapping[str, Any]) -> Any:
         try:

@@ -1,7 +1,6 @@
-"""What an influxdb.conf may hold and Headgate has no use for: it is named in a notice.
+"""Parts of an influxdb.conf that Headgate ignores, with a notice.
 
-influxd takes any section and key that it does not know. A misspelt name of Headgate's own must
-not be lost that way.
+influxd accepts any unknown section and key. A misspelt name of Headgate's own must not be ignored.
 """
 
 from collections.abc import Iterable
@@ -26,20 +25,21 @@ HTTP_KEYS = frozenset(
     " https-insecure-certificate https-insecure-tls unix-socket-chunk-size log-level"
     " query-log-path".split()
 )
-# Tables below a section of ours, which are not found at the top.
+# Headgate's tables inside another section, which do not exist at the top level.
 _NESTED = {"jwt": "auth.jwt", "upstream": "gateway.upstream", "issuer": "auth.jwt.issuer"}
 
 
 def misspelt_section(section: str, ours: Iterable[str]) -> str:
-    """The section or table of *ours* that *section* most likely means; "" if it means another."""
+    """Returns the section or table of *ours* that *section* most likely means; "" for another."""
     if section in SECTIONS:
         return ""
     return _NESTED.get(section.lower()) or similar(section, ours)
 
 
 def misspelt_key(key: str, known: Iterable[str], *, exempt: frozenset[str] = frozenset()) -> str:
-    """The key among *known* (`section.key`) that *key* most likely means, as `[section] key`; "" if
-    it means another, or is one of *exempt*.
+    """Returns the key among *known* that *key* most likely means, as `[section] key`, or "".
+
+    *known* are `section.key`. The result is "" if the key means another one, or is one of *exempt*.
     """
     if key in exempt:
         return ""

@@ -1,6 +1,6 @@
-"""`[auth.jwt]`: which tokens are taken, from whom, and what they give. Values only.
+"""`[auth.jwt]`: which tokens are accepted, from which issuers, and with which rights. Values only.
 
-Names are Grafana's, with `-` or `_`; those of its names that mean something else here are aliases.
+Names are Grafana's, with `-` or `_`. Those that mean something else here are aliases.
 """
 
 import json
@@ -17,8 +17,9 @@ _TEXT_CLAIMS = ("iss", "sub")
 
 @dataclass(frozen=True, slots=True)
 class JwtSettings:
-    """Of one issuer. Times are seconds; the paths are JMESPath; of the sources of keys exactly one
-    is set. *also* are further issuers.
+    """Settings of one issuer; *also* are further issuers.
+
+    Times are in seconds, paths are JMESPath, and exactly one source of keys is set.
     """
 
     enabled: bool = False
@@ -65,7 +66,7 @@ class JwtSettings:
 
     @property
     def carries_rights(self) -> bool:
-        """Whether a token says anything of grants; if not, they are left alone."""
+        """Whether tokens decide on grants; if not, stored grants stay unchanged."""
         return bool(
             self.role_attribute_path
             or self.databases_attribute_path
@@ -80,16 +81,18 @@ _ALIASES = {
     "org-attribute-path": "databases-attribute-path",
     "allow-assign-grafana-admin": "allow-assign-admin",
 }
-# What makes one issuer another: its own, or none, never the first one's.
+# Options that identify an issuer: never inherited from the first one.
 _OWN = (*SOURCES, "iss", "key-id", "jwk-set-bearer-token-file", "tls-client-ca")
 
 
-# Where a token stands and how long it may be is known before its issuer is.
+# Options that are needed before a token's issuer is known.
 _OF_ALL = frozenset({"header-name", "url-login", "max-token-bytes"})
 
 
 def read_jwt_settings(table: Mapping[str, Any]) -> JwtSettings:
-    """The settings in the TOML *table*. Raises ValueError: one line that begins with the option."""
+    """Returns the settings in the TOML *table*. Raises ValueError: a line that begins with the
+    option.
+    """
     given = {_name(key): value for key, value in table.items()}
     issuers = given.pop("issuer", [])
     if not isinstance(issuers, list) or not all(isinstance(one, dict) for one in issuers):
@@ -98,16 +101,16 @@ def read_jwt_settings(table: Mapping[str, Any]) -> JwtSettings:
     for further in issuers:
         own = {_name(key): value for key, value in further.items()}
         for key in _OF_ALL & own.keys():
-            raise ValueError(f"issuer: {key}: it stands in [auth.jwt], for all issuers")
+            raise ValueError(f"issuer: {key}: expected only in [auth.jwt], for all issuers")
         one = _read(_inherited(given, own) | own)
         if not one.iss:
-            raise ValueError("issuer: iss: expected the text that its tokens have there")
+            raise ValueError("issuer: iss: expected the iss of its tokens")
         also.append(one)
     return replace(_read(given), also=tuple(also))
 
 
 def _inherited(given: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """What an issuer has of the first one's: not what its *own* settings say in another way."""
+    """Returns the first issuer's options that a further one inherits, in view of its *own*."""
     other = {f"{what}-claim" for what in ("username", "email") if f"{what}-attribute-path" in own}
     if "grant-sync" in own:
         other.add("skip-org-role-sync")
@@ -119,7 +122,7 @@ def _inherited(given: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, An
             expected = _claims(kept["expect-claims"])
         except ValueError as error:
             raise ValueError(f"expect-claims: {error}") from None
-        # Whose tokens these are, says each issuer's own `iss`.
+        # Each issuer is identified by its own `iss`.
         kept["expect-claims"] = {name: it for name, it in expected.items() if name != "iss"}
     return kept
 
@@ -132,7 +135,7 @@ def _name(key: str) -> str:
 def _read(given: Mapping[str, Any]) -> JwtSettings:
     given = dict(given)
     if "skip-org-role-sync" in given and "grant-sync" in given:
-        raise ValueError("skip-org-role-sync: it says grant-sync in another way, expected one")
+        raise ValueError("skip-org-role-sync: expected either this or grant-sync")
     if "also" in given:
         raise ValueError("also: unknown option")
     skip = given.pop("skip-org-role-sync", False)
@@ -148,7 +151,7 @@ def _claims(value: Any) -> Mapping[str, Any]:
     try:
         claims = json.loads(value or "{}") if isinstance(value, str) else value
     except (ValueError, RecursionError):
-        raise ValueError("no JSON") from None
+        raise ValueError("not JSON") from None
     if not isinstance(claims, dict):
         raise ValueError("expected a JSON object")
     for name in _TEXT_CLAIMS:

@@ -1,23 +1,23 @@
-"""Misspelt names: which known name a text most likely means. Pure functions."""
+"""Misspelt names: the known name that a text most likely means. Pure functions."""
 
 import difflib
 from collections.abc import Iterable
 
-_ALIKE = 0.75  # by difflib; "enabled" and "flux-enabled" are 0.74
-_SHORT = 5  # such names and shorter ones differ by one letter at most
+_ALIKE = 0.75  # difflib's ratio; "enabled" and "flux-enabled" have 0.74
+_SHORT = 5  # letters; up to this length names may differ by one letter
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A suggestion, or all names that there are, as the end of a sentence."""
+    """Returns the end of a sentence: a suggestion for *name*, or all *known* names."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, 1)
     return f", did you mean {near[0]}?" if near else f", expected one of {', '.join(names)}"
 
 
 def similar(name: str, known: Iterable[str]) -> str:
-    """The known name that *name* resembles so much that it is a misspelling; "" if there is none.
+    """Returns the known name that *name* probably misspells, or "".
 
-    Upper and lower case, and `_` and `-`, are the same here.
+    Upper and lower case, and `_` and `-`, are equal here.
     """
     folded = _folded(name)
     for one in sorted(known, key=lambda one: distance(folded, one)):
@@ -29,7 +29,10 @@ def similar(name: str, known: Iterable[str]) -> str:
 
 
 def distance(one: str, other: str) -> int:
-    """How many letters have to be inserted, removed, replaced or swapped with their neighbour."""
+    """Returns the number of edits from *one* to *other* (optimal string alignment).
+
+    An edit inserts, removes or replaces a letter, or swaps it with its neighbour.
+    """
     before: list[int] = []
     row = list(range(len(other) + 1))
     for i, letter in enumerate(one, 1):

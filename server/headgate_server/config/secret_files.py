@@ -10,7 +10,7 @@ _VALUES = ("key-value", "jwk-set-value")
 
 
 def holds_secret(table: Mapping[str, Any]) -> bool:
-    """Whether a secret itself stands in *table* or in a table below it."""
+    """Returns whether *table*, or a table below it, contains a secret itself."""
     return any(
         bool(value) and isinstance(value, str) and key.endswith((*_SECRET, *_VALUES))
         for key, value in _options(table)
@@ -18,7 +18,9 @@ def holds_secret(table: Mapping[str, Any]) -> bool:
 
 
 def named_secret_files(table: Mapping[str, Any]) -> list[str]:
-    """The files of secrets that *table*, or a table below it, names: `password-file` and others."""
+    """Returns the secret files that *table*, or a table below it, names: `password-file` and
+    others.
+    """
     return [
         value
         for key, value in _options(table)
@@ -27,9 +29,9 @@ def named_secret_files(table: Mapping[str, Any]) -> list[str]:
 
 
 def readable_by_others(paths: Iterable[str]) -> list[str]:
-    """A sentence for each of *paths* that other users of the machine may read or change."""
+    """Returns a sentence for each of *paths* that other users of the machine may read or change."""
     return [
-        f"others than its owner may use {path} (mode {mode:04o}), which holds a secret:"
+        f"users other than its owner can use {path} (mode {mode:04o}), which holds a secret:"
         f" it should have mode 0600"
         for path in dict.fromkeys(paths)
         if (mode := _too_open(path)) is not None
@@ -37,12 +39,12 @@ def readable_by_others(paths: Iterable[str]) -> list[str]:
 
 
 def _too_open(path: str) -> int | None:
-    """The mode of the file *path* if it is open to others; None if not, or if it is gone."""
+    """Returns the mode of the file *path* if others may access it, else None."""
     try:
         found = os.stat(path)
     except OSError:
         return None
-    # What belongs to another user, for example root, may be read by us through its group.
+    # A file of another user, for example root, may be readable for this process by its group.
     others = stat.S_IROTH | stat.S_IWOTH | stat.S_IWGRP
     if found.st_uid == os.geteuid():
         others |= stat.S_IRGRP
@@ -51,7 +53,7 @@ def _too_open(path: str) -> int | None:
 
 
 def _options(table: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Each option in *table* and in the tables below it; names have `-` for `_`."""
+    """Yields each option in *table* and in the tables below it; names have `-` for `_`."""
     for key, value in table.items():
         for one in value if isinstance(value, list) else [value]:
             if isinstance(one, dict):

@@ -1,11 +1,11 @@
-"""Text files that a person writes, with or without a byte order mark."""
+"""Text files that people write, with or without a byte order mark."""
 
 import codecs
 import os
 from pathlib import Path
 
 # As influxd reads its configuration. The mark of UTF-32 LE begins with that of UTF-16 LE: influxd
-# does not know UTF-32 either.
+# does not support UTF-32 either.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
@@ -14,7 +14,7 @@ _MARKS = (
 
 
 def read_text(path: str | os.PathLike[str]) -> str:
-    """The text of the file *path*: UTF-8, or UTF-16 if it begins with that byte order mark.
+    """Returns the text of the file *path*: UTF-8, or UTF-16 if it begins with that byte order mark.
 
     Raises OSError, UnicodeDecodeError.
     """
@@ -22,7 +22,7 @@ def read_text(path: str | os.PathLike[str]) -> str:
 
 
 def decoded(raw: bytes) -> str:
-    """*raw* as text, without its byte order mark. Raises UnicodeDecodeError."""
+    """Returns *raw* as text, without its byte order mark. Raises UnicodeDecodeError."""
     for mark, encoding in _MARKS:
         if raw.startswith(mark):
             return raw[len(mark) :].decode(encoding)

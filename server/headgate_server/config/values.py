@@ -1,6 +1,6 @@
-"""Options of a table in the configuration, by the fields of a dataclass. Values only.
+"""Options of a configuration table, declared as fields of a dataclass. Values only.
 
-A field's default says of which type its option is: a float is a duration, a tuple a list of texts.
+The type of a field's default is that of the option: a float is a duration, a tuple a list of texts.
 """
 
 import re
@@ -18,10 +18,10 @@ Read = Callable[[Any], Any]
 def read_options(
     kind: type, given: Mapping[str, Any], special: Mapping[str, Read] | None = None
 ) -> dict[str, Any]:
-    """The values for *kind*'s fields in *given*, whose names have `-` where fields have `_`.
+    """Returns the values in *given* by the names of *kind*'s fields, which have `_` for `-`.
 
-    *special* reads what its type alone does not tell. Raises ValueError: one line that begins with
-    the option.
+    *special* has readers for options that need more than their type. Raises ValueError: one line
+    that begins with the option.
     """
     known = {one.name.replace("_", "-"): one for one in fields(kind)}
     values: dict[str, Any] = {}
@@ -37,7 +37,7 @@ def read_options(
 
 
 def reader(default: Any) -> Read:
-    """How to read an option whose default is *default*."""
+    """Returns the function that reads an option with the default *default*."""
     match default:
         case bool():
             return boolean
@@ -52,24 +52,28 @@ def reader(default: Any) -> Read:
 
 
 def text(value: Any) -> str:
+    """Returns *value* if it is a string. Raises ValueError."""
     if not isinstance(value, str):
         raise ValueError("expected a string")
     return value
 
 
 def boolean(value: Any) -> bool:
+    """Returns *value* if it is a boolean. Raises ValueError."""
     if not isinstance(value, bool):
         raise ValueError("expected true or false")
     return value
 
 
 def positive(value: Any) -> int:
+    """Returns *value* if it is an integer above 0. Raises ValueError."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError("expected a whole number above 0")
     return value
 
 
 def seconds(value: Any) -> float:
+    """Returns the duration *value*, such as `60m` or `0`, in seconds. Raises ValueError."""
     try:
         return 0.0 if str(value) == "0" else parse_duration(str(value)) / _SECOND
     except ValueError:
@@ -77,7 +81,10 @@ def seconds(value: Any) -> float:
 
 
 def texts(value: Any) -> tuple[str, ...]:
-    """A list, or as in Grafana texts with commas or blanks between them."""
+    """Returns a list of strings as a tuple; a string is split at commas and blanks, as in Grafana.
+
+    Raises ValueError.
+    """
     if isinstance(value, str):
         return tuple(filter(None, re.split(r"[,\s]+", value, flags=re.ASCII)))
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
@@ -86,7 +93,7 @@ def texts(value: Any) -> tuple[str, ...]:
 
 
 def among(*words: str) -> Read:
-    """One of *words*."""
+    """Returns a function that reads one of *words*."""
 
     def read(value: Any) -> str:
         if text(value) not in words:

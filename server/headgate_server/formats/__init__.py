@@ -1,4 +1,4 @@
-"""Results as the bytes of an answer, in the format that the client asks for."""
+"""Encoders of results, in the format that the client accepts."""
 
 from headgate_server.formats.base import Answer, Format, SeveralStatements, Splice
 from headgate_server.formats.csv import Csv

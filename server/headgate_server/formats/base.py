@@ -1,4 +1,4 @@
-"""One statement's answer, and what a format makes of several."""
+"""The result of a statement, and the interface of the encoders."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,10 +9,9 @@ from headgate_engine import Result
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One statement's result as it goes to a client: with warnings, and its place in the query.
+    """One statement's result for a client, with warnings and its position in the query.
 
-    *encoded* is the result in the request's format where it comes encoded from elsewhere; see
-    Format.fragment.
+    *encoded* is the result in the request's format, if it arrives encoded; see `Format.fragment`.
     """
 
     id: int
@@ -22,20 +21,21 @@ class Answer:
 
 
 class SeveralStatements(ValueError):
-    """An answer has results of more than one statement."""
+    """The response has results of more than one statement."""
 
     def __init__(self) -> None:
-        super().__init__("an answer to several statements")
+        super().__init__("a response to several statements")
 
 
 class Splice(Protocol):
-    """Cuts the one result out of an InfluxDB's answer as it comes, for a place in another answer.
+    """Extracts the one result of an InfluxDB's streamed response, for a place in another response.
 
-    `piece` and `end` raise ValueError for what is no answer, SeveralStatements for one to several.
+    `piece` and `end` raise ValueError for an invalid response, SeveralStatements for a response to
+    several statements.
     """
 
     def piece(self, part: bytes) -> bytes:
-        """Returns what can be handed on after *part* has come."""
+        """Returns what can be sent after *part* has arrived."""
         ...
 
     def end(self) -> tuple[bytes, str]:
@@ -44,18 +44,22 @@ class Splice(Protocol):
 
 
 class Format(Protocol):
-    """One request's answers as bytes. Made anew for each request: what came before may count."""
+    """Encodes the results of one request. It has state: create one for each request."""
 
     @property
-    def media_type(self) -> str: ...
+    def media_type(self) -> str:
+        """The media type of the documents."""
+        ...
 
     def results(self, answers: Sequence[Answer]) -> bytes:
-        """A whole document; a chunked answer has several of them, one after the other."""
+        """Returns a complete document; a chunked response has several in sequence."""
         ...
 
     def fragment(self, document: bytes, id: int) -> tuple[bytes, str]:
-        """The one result in *document*, an InfluxDB's answer in this format, as that of statement
-        *id*: encoded, and its error. Figures stay as they were written. Raises ValueError.
+        """Returns the one result in *document* as that of statement *id*, encoded, and its error.
+
+        *document* is an InfluxDB's response in this format. Numbers keep their spelling. Raises
+        ValueError.
         """
         ...
 
@@ -64,7 +68,7 @@ class Format(Protocol):
         ...
 
     def between(self) -> bytes:
-        """Returns what stands between a result that was handed on and the next."""
+        """Returns the separator between a result that was sent and the next."""
         ...
 
     def encoded(self, answer: Answer) -> bytes:
@@ -76,16 +80,18 @@ class Format(Protocol):
         ...
 
     def splice(self, id: int) -> Splice:
-        """Returns what makes an InfluxDB's answer in this format the result of statement *id*."""
+        """Returns a splice that turns an InfluxDB's response in this format into the result of
+        *id*.
+        """
         ...
 
     def several(self, *, chunked: bool) -> Callable[[bytes], bool]:
-        """Returns a function to be called with each part of an InfluxDB's answer as it comes.
+        """Returns a function to be called with each part of an InfluxDB's response as it arrives.
 
-        It returns whether the answer has results of more than one statement.
+        It returns whether the response has results of more than one statement.
         """
         ...
 
     def error(self, text: str) -> bytes:
-        """Why the whole request is refused."""
+        """Returns the document that rejects a whole request because of *text*."""
         ...

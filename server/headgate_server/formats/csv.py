@@ -1,4 +1,4 @@
-"""CSV: a line of `name,tags,<columns>` and one a row; an empty line between statements."""
+"""CSV: a line `name,tags,<columns>`, a line for each row, an empty line between statements."""
 
 import csv
 import io
@@ -9,13 +9,14 @@ from headgate_server.http.go_text import readable
 
 
 class Csv:
-    """Statements without rows leave no trace, errors are shown (InfluxDB loses them)."""
+    """Encodes CSV. Statements without rows have no output. Errors appear: InfluxDB loses them."""
 
     def __init__(self, media_type: str = "text/csv") -> None:
         self.media_type = media_type
         self._begun = False
 
     def results(self, answers: Sequence[Answer]) -> bytes:
+        """Returns the tables of *answers*."""
         text = "\n".join(filter(None, map(_table, answers)))
         if text and self._begun:
             text = "\n" + text
@@ -23,41 +24,49 @@ class Csv:
         return text.encode()
 
     def begin(self, count: int) -> bytes:
+        """Returns nothing: CSV has no frame."""
         return b""
 
     def between(self) -> bytes:
-        return b""  # `encoded` and `splice` see to it: a statement may leave no trace
+        """Returns nothing."""
+        return b""  # `encoded` and `splice` add the separator: a statement may have no output
 
     def encoded(self, answer: Answer) -> bytes:
+        """Returns the table of *answer*, after an empty line if it is not the first."""
         return self.results([answer])
 
     def end(self) -> bytes:
+        """Returns nothing: CSV has no frame."""
         return b""
 
     def splice(self, id: int) -> "_CsvSplice":
+        """Returns a splice that adds the separator; CSV has no *id*."""
         separator, self._begun = b"\n" if self._begun else b"", True
         return _CsvSplice(separator)
 
     def several(self, *, chunked: bool) -> Callable[[bytes], bool]:
+        """Returns a function that looks for an empty line."""
         return _EmptyLines().found
 
     def fragment(self, document: bytes, id: int) -> tuple[bytes, str]:
-        return document, ""  # of an error InfluxDB shows nothing here
+        """Returns *document*, unchanged, and no error."""
+        return document, ""  # InfluxDB's CSV does not show errors
 
     def error(self, text: str) -> bytes:
+        """Returns a table with *text* in the column `error`."""
         return _error(text).encode()
 
 
 class _EmptyLines:
-    """Looks for an empty line outside of quotes, which stands between statements.
+    """Detects an empty line outside quotes, which separates statements.
 
-    It also stands where columns change within a statement: SHOW STATS and SHOW DIAGNOSTICS alone
-    do that.
+    It also separates different columns within a statement; only SHOW STATS and SHOW DIAGNOSTICS
+    have those.
     """
 
     def __init__(self) -> None:
         self._quoted = False
-        self._line_end = True  # of nothing: an answer does not begin with an empty line
+        self._line_end = True  # also at the start: no response begins with an empty line
 
     def found(self, part: bytes) -> bool:
         for index, text in enumerate(part.split(b'"')):
@@ -72,7 +81,7 @@ class _EmptyLines:
 
 
 class _CsvSplice:
-    """See Splice. An answer without rows has to be noticed before: it may be an error."""
+    """Splice for CSV. The caller must detect a response without rows before: it may be an error."""
 
     def __init__(self, separator: bytes) -> None:
         self._separator = separator
@@ -87,8 +96,8 @@ class _CsvSplice:
 
     def end(self) -> tuple[bytes, str]:
         if self._last != b"\n" or self._quotes % 2:
-            raise ValueError("an answer without its end")
-        return b"", ""  # of an error InfluxDB shows nothing here
+            raise ValueError("the response is truncated")
+        return b"", ""  # InfluxDB's CSV does not show errors
 
 
 def _table(answer: Answer) -> str:

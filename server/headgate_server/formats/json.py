@@ -1,4 +1,4 @@
-"""JSON, to the letter as Go writes it. Knows orjson."""
+"""JSON, byte for byte as Go writes it. Uses orjson."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from headgate_server.http.go_text import readable
 _HTML = {"<": r"\u003c", ">": r"\u003e", "&": r"\u0026", "\u2028": r"\u2028", "\u2029": r"\u2029"}
 _SPECIAL = re.compile("[<>&\u2028\u2029]")
 _SHORT_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
-# What Go writes in another way than orjson does.
+# Text that Go writes differently from orjson.
 _OTHERWISE = re.compile(rb"[<>&]|\xe2\x80[\xa8\xa9]|\\[bf]")
 _COMPACT = (b'{"results":[', b",", b"]}\n")
 _PRETTY = (
@@ -31,13 +31,13 @@ _ONLY_ERROR = re.compile(rb'\{\s*"statement_id":\s*[0-9]+,\s*"error":')
 # A series, messages, `"partial":true`, an error, or the number of the statement alone.
 _RESULT_END = re.compile(rb'(?:\}\s*\]|"|true|false|[0-9])\s*\}\Z')
 _LONGEST_ERROR = 1 << 16
-_RELEASED = 1 << 14  # so much is handed on at a time
+_RELEASED = 1 << 14  # bytes; at least this much is sent at a time
 _LONGEST_ONLY_ERROR = 1 << 20
 _LONG_ESCAPES = {"b": r"\u0008", "f": r"\u000c"}
 
 
 class Json:
-    """`{"results": ...}` and `{"error": ...}`, one line end after each."""
+    """Encodes JSON: `{"results": ...}` and `{"error": ...}`, one line end after each."""
 
     media_type = "application/json"
 
@@ -45,6 +45,7 @@ class Json:
         self.pretty = pretty
 
     def results(self, answers: Sequence[Answer]) -> bytes:
+        """Returns the document with the results of *answers*."""
         if all([answer.encoded is None for answer in answers]):
             return self.document({"results": [*map(_result, answers)]} if answers else {})
         begin, between, end = _PRETTY if self.pretty else _COMPACT
@@ -57,32 +58,39 @@ class Json:
         return self.document({"results": [_result(answer)]})[len(begin) : -len(end)]
 
     def begin(self, count: int) -> bytes:
+        """Returns the beginning of a document."""
         return (_PRETTY if self.pretty else _COMPACT)[0]
 
     def between(self) -> bytes:
+        """Returns the separator between results."""
         return (_PRETTY if self.pretty else _COMPACT)[1]
 
     def encoded(self, answer: Answer) -> bytes:
+        """Returns *answer* as one result of a document."""
         return self._encoded(answer)
 
     def end(self) -> bytes:
+        """Returns the end of a document."""
         return (_PRETTY if self.pretty else _COMPACT)[2]
 
     def splice(self, id: int) -> "_JsonSplice":
+        """Returns a splice that sets the number of the statement to *id*."""
         return _JsonSplice(id, self.begin(1), self.end())
 
     def several(self, *, chunked: bool) -> Callable[[bytes], bool]:
+        """Returns a function that looks for a second statement's number."""
         return _StatementIds(chunked).several
 
     def fragment(self, document: bytes, id: int) -> tuple[bytes, str]:
+        """Returns the one result in *document*, with the number *id*, and its error."""
         begin, _, end = _PRETTY if self.pretty else _COMPACT
         stripped = document.rstrip() + b"\n"
         if not stripped.startswith(begin) or not stripped.endswith(end):
-            raise ValueError("no answer to one statement")
+            raise ValueError("not a response to one statement")
         result = stripped[len(begin) : -len(end)]
         head = _FIRST_ID.match(result)
         if head is None:
-            raise ValueError("an answer without statement_id")
+            raise ValueError("a response without statement_id")
         if len(_ID.findall(result)) > 1:
             raise SeveralStatements
         renumbered = head[1] + str(id).encode() + result[head.end() :]
@@ -90,14 +98,16 @@ class Json:
         return renumbered, _error(renumbered)
 
     def error(self, text: str) -> bytes:
+        """Returns the document with the error *text*."""
         return self.document({"error": text})
 
     def document(self, content: Mapping[str, Any]) -> bytes:
+        """Returns *content* as Go's encoder writes it."""
         if not self.pretty:
             try:
                 quick = orjson.dumps(content, _as_it_is, orjson.OPT_APPEND_NEWLINE)
             except TypeError:
-                pass  # bytes that are no UTF-8, or an integer beyond 64 bits
+                pass  # invalid UTF-8, or an integer beyond 64 bits
             else:
                 if _OTHERWISE.search(quick) is None:
                     return quick
@@ -110,20 +120,20 @@ class Json:
             text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
         text = _SPECIAL.sub(lambda match: _HTML[match[0]], readable(text))
         if r"\b" in text or r"\f" in text:
-            # Taken pair by pair, or an escaped backslash before a letter b would be torn apart.
+            # Matched pair by pair: an escaped backslash before a letter b must stay whole.
             text = _SHORT_ESCAPE.sub(lambda m: _LONG_ESCAPES.get(m[1], m[0]), text)
         return text.encode() + b"\n"
 
 
 class _StatementIds:
-    """Looks for the numbers of statements in an answer that comes in parts.
+    """Detects the numbers of several statements in a response that arrives in parts.
 
-    In a string each quote is escaped, and tags have strings for values: only the field itself is
+    In a string each quote is escaped, and tags have strings as values: only the field itself is
     followed by digits.
     """
 
     def __init__(self, chunked: bool) -> None:
-        self._chunked = chunked  # then each part of the same result has its number
+        self._chunked = chunked  # then each chunk of a result repeats its number
         self._found = False
         self._rest = b""
 
@@ -139,7 +149,7 @@ class _StatementIds:
 
 
 class _JsonSplice:
-    """See Splice. Holds back as much of the end as an error may take."""
+    """Splice for JSON. Holds back as many bytes of the end as an error may take."""
 
     def __init__(self, id: int, begin: bytes, end: bytes) -> None:
         self._id, self._begin, self._end = id, begin, end
@@ -157,7 +167,7 @@ class _JsonSplice:
         size = len(self._held) - _LONGEST_ERROR
         if self._fails:
             if size > _LONGEST_ONLY_ERROR:
-                raise ValueError("an error without end")
+                raise ValueError("the error is too long")
             return b""
         if size < _RELEASED:
             return b""
@@ -169,7 +179,7 @@ class _JsonSplice:
         self._start()
         rest = bytes(self._held).rstrip() + b"\n"
         if not rest.endswith(self._end):
-            raise ValueError("an answer without its end")
+            raise ValueError("the response is truncated")
         rest = rest[: -len(self._end)]
         _check_end(rest)
         return rest, _error(rest)
@@ -180,7 +190,7 @@ class _JsonSplice:
         begin = len(self._begin)
         head = _FIRST_ID.match(self._held, begin)
         if head is None or not self._held.startswith(self._begin):
-            raise ValueError("an answer without statement_id")
+            raise ValueError("a response without statement_id")
         self._held[begin : head.end()] = bytes(head[1]) + str(self._id).encode()
         del self._held[:begin]
         self._begun = True
@@ -188,7 +198,7 @@ class _JsonSplice:
 
 
 def _as_it_is(tags: Mapping[str, str]) -> dict[str, str]:
-    """A mapping of any kind, which only tags may be."""
+    """Converts a mapping that is no dict for orjson; only tags may be one."""
     return dict(tags)
 
 
@@ -204,13 +214,13 @@ def _result(answer: Answer) -> dict[str, Any]:
 
 
 def _check_end(result: bytes) -> None:
-    """Raises ValueError if *result*, which may lack its beginning, breaks off."""
+    """Raises ValueError if *result*, which may lack its beginning, is truncated."""
     if _RESULT_END.search(result[-_LONGEST_HEAD:]) is None:
-        raise ValueError("a result without its end")
+        raise ValueError("the result is truncated")
 
 
 def _error(result: bytes) -> str:
-    """The error in an encoded result, which stands at its end."""
+    """Returns the error at the end of an encoded result, or ""."""
     only = _ONLY_ERROR.match(result) is not None
     found = _LAST_ERROR.search(result if only else result[-_LONGEST_ERROR:])
     return str(json.loads(found[1])) if found is not None else ""

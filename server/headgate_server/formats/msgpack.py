@@ -1,4 +1,4 @@
-"""MessagePack, with the keys that InfluxDB's has. Knows msgpack."""
+"""MessagePack, with InfluxDB's keys. Uses msgpack."""
 
 import re
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from headgate_server.formats.base import Answer, SeveralStatements
 from headgate_server.http.go_text import readable
 
 _RESULTS = b"\x81\xa7results"
-_AT_MOST_ONE = b"\x90\x91"  # the heads of arrays of no and of one element
+_AT_MOST_ONE = b"\x90\x91"  # the heads of arrays of zero and of one element
 _FIRST = re.compile(rb"\x81\xa7results\x91([\x81-\x8f])\xacstatement_id\x00")
 _LONGEST_HEAD = 64
 _LONGEST_ERROR = 1 << 20
@@ -20,52 +20,61 @@ _FED = 1 << 16
 
 
 class MessagePack:
-    """Unlike in JSON, `results`, `series` and `values` are there also where they are empty."""
+    """Encodes MessagePack. Unlike in JSON, empty `results`, `series` and `values` are present."""
 
     media_type = "application/x-msgpack"
 
     def results(self, answers: Sequence[Answer]) -> bytes:
+        """Returns the document with the results of *answers*."""
         if all(answer.encoded is None for answer in answers):
             return _packed({"results": list(map(_result, answers))})
         return self.begin(len(answers)) + b"".join(map(_encoded, answers))
 
     def begin(self, count: int) -> bytes:
+        """Returns the head of a document with *count* results."""
         packer = msgpack.Packer()
         head = packer.pack_map_header(1) + packer.pack("results")
         return bytes(head + packer.pack_array_header(count))
 
     def between(self) -> bytes:
+        """Returns nothing: MessagePack has no separators."""
         return b""
 
     def encoded(self, answer: Answer) -> bytes:
+        """Returns *answer* as one result of a document."""
         return _encoded(answer)
 
     def end(self) -> bytes:
+        """Returns nothing: the head has the number of results."""
         return b""
 
     def splice(self, id: int) -> "_MessagePackSplice":
+        """Returns a splice that sets the number of the statement to *id*."""
         return _MessagePackSplice(self, id)
 
     def several(self, *, chunked: bool) -> Callable[[bytes], bool]:
+        """Returns a function that looks for results of several statements."""
         return _Documents().several if chunked else _Head().several
 
     def fragment(self, document: bytes, id: int) -> tuple[bytes, str]:
+        """Returns the one result in *document*, with the number *id*, and its error."""
         try:
-            # The times of InfluxDB are a type of their own, and stay what they are.
+            # InfluxDB's times are an extension type, and stay unchanged.
             content = msgpack.unpackb(document, timestamp=0, strict_map_key=False)
             (only,) = content["results"]
             result = dict(only)
         except (ValueError, LookupError, TypeError, msgpack.UnpackException):
-            raise ValueError("no answer to one statement") from None
+            raise ValueError("not a response to one statement") from None
         error = str(result.get("error", ""))
         return _packed({"statement_id": id} | result | {"statement_id": id}), error
 
     def error(self, text: str) -> bytes:
+        """Returns the document with the error *text*."""
         return _packed({"error": readable(text)})
 
 
 class _Head:
-    """Reads how many results an answer has from its first bytes."""
+    """Reads the number of results from the first bytes of a response."""
 
     def __init__(self) -> None:
         self._head: bytes | None = b""
@@ -82,7 +91,7 @@ class _Head:
 
 
 class _Documents:
-    """Reads documents as they come. Values are skipped, so that no more than one is in memory."""
+    """Reads documents as they arrive. Values are skipped, so that at most one is in memory."""
 
     def __init__(self) -> None:
         self.found_several = False  # results of several statements
@@ -97,27 +106,27 @@ class _Documents:
         try:
             self.feed(part)
         except ValueError:
-            return True  # it cannot be told
+            return True  # unreadable: treated as several
         return self.found_several
 
     @property
     def between(self) -> bool:
-        """Whether no document has begun that has not ended."""
+        """Whether every document that has begun has ended."""
         return self._fed == self._end
 
     def feed(self, part: bytes) -> None:
-        """Raises ValueError for what is no answer."""
+        """Reads *part*. Raises ValueError for an invalid response."""
         self._fed += len(part)
         try:
-            # A value that goes on in the next part takes its place in the buffer.
+            # In slices: a value that continues in the next part occupies the buffer.
             for begin in range(0, len(part), _FED):
                 self._unpacker.feed(part[begin : begin + _FED])
                 next(self._walk)
         except (ValueError, TypeError, msgpack.UnpackException, StopIteration):
-            raise ValueError("no answer in MessagePack") from None
+            raise ValueError("not a response in MessagePack") from None
 
     def _documents(self) -> Iterator[None]:
-        """Yields where more has to be fed."""
+        """Reads documents, and yields when it needs more data."""
         while True:
             fields = yield from self._read(self._unpacker.read_map_header)
             for _ in range(fields):
@@ -149,7 +158,7 @@ class _Documents:
 
 
 class _MessagePackSplice:
-    """See Splice. An answer without the number of its statement, which is an error, is small."""
+    """Splice for MessagePack. A response without a statement's number is an error, and small."""
 
     def __init__(self, format: MessagePack, id: int) -> None:
         self._format, self._id = format, id
@@ -174,12 +183,12 @@ class _MessagePackSplice:
             self._held.clear()
             return begin + rest
         if len(self._held) > _LONGEST_ERROR:
-            raise ValueError("no answer to one statement")
+            raise ValueError("not a response to one statement")
         return b""
 
     def end(self) -> tuple[bytes, str]:
         if self._documents.whole != 1 or not self._documents.between:
-            raise ValueError("an answer without its end")
+            raise ValueError("the response is truncated")
         return (b"", "") if self._begun else self._format.fragment(bytes(self._held), self._id)
 
 
@@ -216,5 +225,5 @@ def _cell(value: Value) -> Value:
 
 def _packed(content: Mapping[str, Any]) -> bytes:
     packed: bytes | None = msgpack.packb(content)
-    assert packed is not None  # as it is only for a stream of its own
+    assert packed is not None  # None only if it writes to a stream
     return packed

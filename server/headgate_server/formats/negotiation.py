@@ -1,4 +1,4 @@
-"""The header Accept, and which format it asks for, as InfluxDB 1.8 negotiates."""
+"""Negotiation of the format by the header Accept, as in InfluxDB 1.8."""
 
 import re
 from collections.abc import Callable
@@ -9,15 +9,15 @@ from headgate_server.formats.csv import Csv
 from headgate_server.formats.json import Json
 from headgate_server.formats.msgpack import MessagePack
 
-# The first that a range matches is taken: `*/*` is JSON, `text/*` is CSV.
+# A range selects the first that it matches: `*/*` is JSON, `text/*` is CSV.
 _OFFERED = ("application/json", "application/csv", "text/csv", "application/x-msgpack")
 _JSON = {pretty: Json(pretty=pretty) for pretty in (False, True)}
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_LONGEST = 1024  # so much of the header counts
+_LONGEST = 1024  # characters; the rest of the header is ignored
 
 
 def format_for(accept: str, *, pretty: bool) -> Format:
-    """The format that is accepted most gladly; JSON, if none is."""
+    """Returns the format that *accept* prefers; JSON if it accepts none."""
     if not accept:
         return _JSON[pretty]
     match media_type(accept[:_LONGEST]):
@@ -31,8 +31,10 @@ def format_for(accept: str, *, pretty: bool) -> Format:
 
 @lru_cache(256)
 def media_type(accept: str) -> str:
-    """The offered media type that *accept* prefers: by `q`, then the more exact range, then the
-    earlier one. What is no media range, or has `q=0`, is passed over.
+    """Returns the offered media type that *accept* prefers.
+
+    The highest `q` wins, then the more exact range, then the earlier one. Invalid ranges and those
+    with `q=0` are ignored.
     """
     ranges = [range for part in accept.split(",") if (range := _range(part)) is not None]
     for _, _, matches in sorted(ranges, key=lambda range: range[:2], reverse=True):
@@ -43,7 +45,7 @@ def media_type(accept: str) -> str:
 
 
 def _range(part: str) -> tuple[float, int, Callable[[str], bool]] | None:
-    """How glad, how exact, and what it matches."""
+    """Returns the quality, the exactness and a matcher of media types; None to ignore the range."""
     name, *parameters = part.split(";")
     kind, slash, sub = (word.strip(" \t").lower() for word in name.partition("/"))
     if kind == "*" and not slash:
@@ -64,7 +66,7 @@ def _quality(parameters: list[str]) -> float:
     for parameter in parameters:
         name, _, value = parameter.partition("=")
         if name.strip(" \t").lower() == "q":
-            # float() takes more than a number: "1_0", and white space such as U+001C or U+00A0.
+            # float() accepts more than numbers: "1_0", and white space such as U+001C or U+00A0.
             number = value.strip(" \t")
             return float(number) if _NUMBER.fullmatch(number) else 0
     return 1

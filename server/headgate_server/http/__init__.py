@@ -1,1 +1,1 @@
-"""HTTP messages: bytes and values. Neither users nor a store."""
+"""HTTP messages: bytes and values, without users or a store."""

@@ -1,32 +1,32 @@
-"""Requests that are wrong or too many, whatever they ask for."""
+"""Errors of requests, whatever their purpose: invalid, or too many."""
 
 
 class BadRequest(Exception):
-    """The request itself is wrong."""
+    """The request itself is invalid."""
 
-    log_message = "bad request"  # what a client typed may hold a password
+    log_message = "bad request"  # the client's text may hold a password
 
 
 class UnsupportedMedia(Exception):
-    """A body in an encoding or a format that is not taken here."""
+    """The encoding or the format of the body is unsupported."""
 
 
 class TooLarge(Exception):
-    """More body than `max-body-size`."""
+    """The body is larger than `max-body-size`."""
 
     def __init__(self) -> None:
         super().__init__("Request Entity Too Large")
 
 
 class Overloaded(Exception):
-    """Too many requests wait for the same thing already."""
+    """Too many requests wait for the same resource."""
 
     def __init__(self) -> None:
         super().__init__("too many requests in progress, try again")
 
 
 class CrossSite(Exception):
-    """A browser may have sent a change, or opens a WebSocket, for a page of another site."""
+    """A browser may have sent the change, or opened the WebSocket, for a page of another site."""
 
     def __init__(self, what: str = "a change") -> None:
         super().__init__(

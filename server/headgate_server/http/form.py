@@ -1,4 +1,4 @@
-"""Where a request's parameters stand, by the rules of Go's FormValue that InfluxDB goes by."""
+"""A request's parameters, by the rules of Go's FormValue, which InfluxDB uses."""
 
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -29,8 +29,10 @@ class Form:
     file: str | None = field(default=None, repr=False)
 
     def text(self, most: int) -> str:
-        """The query: the parameter q, or else the uploaded file. Raises BadRequest; TooLarge if
-        this or `params` has more than *most* characters (0: no limit).
+        """Returns the query: the parameter `q`, or else the uploaded file. Raises BadRequest
+        without any.
+
+        Raises TooLarge if `q`, `params` or the file has more than *most* characters (0: no limit).
         """
         given = (self.fields.get("q", ""), self.fields.get("params", ""), self.file or "")
         if most and max(map(len, given)) > most:
@@ -44,12 +46,12 @@ class Form:
 
 
 async def form(call: Call, url: Pairs, query_limit: int, run: Run) -> Form:
-    """The parameters of *call*: a POST's urlencoded body before *url*, the URL's, before
-    multipart fields.
+    """Returns the parameters of *call*; *url* are those of the URL.
 
-    Raises TooLarge for an urlencoded body of more than *query_limit* bytes (0: no limit; of
-    multipart twice that), BadRequest for one of very many parameters. What is long is decoded by
-    *run*, in a thread.
+    A POST's urlencoded body takes precedence over the URL, and the URL over multipart fields.
+    Raises TooLarge for an urlencoded body of more than *query_limit* bytes (0: no limit). For
+    multipart the limit is twice that and 64 KiB. Raises BadRequest for an urlencoded body of too
+    many parameters. *run* decodes long bodies, in a thread.
     """
     if call.method != "POST":
         return Form(url)
@@ -61,20 +63,20 @@ async def form(call: Call, url: Pairs, query_limit: int, run: Run) -> Form:
                 return Form(url | pairs(encoded))
             return Form(url | await run(partial(pairs, encoded)))
         case "multipart/form-data":
-            # What is longer holds a query too long, or what nobody asked for, in memory all along.
+            # A longer body holds a query that is too long, or unused fields; all stay in memory.
             longest = 2 * query_limit + _OVERHEAD if query_limit else 0
             return await _multipart(call, longest, url)
     return Form(url)
 
 
 def media_type(content_type: str) -> str:
-    """The type and subtype in the header `Content-Type`, in small letters, without parameters."""
+    """Returns type and subtype of the header `Content-Type`, in lower case, without parameters."""
     # RFC 9110, section 5.6.3: white space is blank and tab. Python's strip() removes U+00A0, too.
     return content_type.partition(";")[0].strip(" \t").lower()
 
 
 async def body(call: Call, limit: int) -> AsyncGenerator[bytes, None]:
-    """The parts of the body. Raises TooLarge as soon as there are more than *limit* bytes."""
+    """Yields the parts of the body. Raises TooLarge beyond *limit* bytes (0: no limit)."""
     declared = call.headers.get("content-length", "")
     if limit and declared.isascii() and declared.isdigit() and int(declared) > limit:
         raise TooLarge
@@ -87,8 +89,9 @@ async def body(call: Call, limit: int) -> AsyncGenerator[bytes, None]:
 
 
 def _as_utf8(headers: Headers) -> MultipartHeaders:
-    """*headers* without the charset that a client names: Python has some that take a minute for a
-    few hundred kilobytes.
+    """Returns *headers* without the client's charset.
+
+    Some of Python's charsets take a minute for a few hundred kilobytes.
     """
     kind, parameters = parse_options_header(headers.get("content-type"))
     boundary = parameters.get(b"boundary", b"").decode("latin-1")
@@ -102,7 +105,7 @@ async def _multipart(call: Call, limit: int, url: Pairs) -> Form:
     try:
         parts = await parser.parse()
     except (MultiPartException, UnicodeError, LookupError):
-        # Go's FormValue passes over a body that it cannot read.
+        # Go's FormValue ignores a body that it cannot read.
         return Form(url)
     fields: Pairs = {}
     file: str | None = None

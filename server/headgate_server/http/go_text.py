@@ -1,4 +1,4 @@
-"""Bytes from the network as text, and text the way Go writes it."""
+"""Decodes bytes from the network, and formats text as Go does."""
 
 import re
 
@@ -12,29 +12,29 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def lossless(raw: bytes) -> str:
-    """*raw* as UTF-8; bytes that are none become surrogates, so that nothing is lost."""
+    """Decodes *raw* as UTF-8; invalid bytes become surrogates, so that nothing is lost."""
     return raw.decode("utf-8", "surrogateescape")
 
 
 def readable(text: str) -> str:
-    """*text* from `lossless` with each byte that was no UTF-8 as U+FFFD, as Go reads it."""
-    if text.isascii():  # as nearly all of it is
+    """Returns *text* from `lossless` with U+FFFD for each invalid byte, as Go reads it."""
+    if text.isascii():  # the usual case
         return text
-    # In slices, so that other threads have their turn: it may be long, and all of it such bytes.
+    # In slices, so that other threads can run: a long text may consist of such bytes alone.
     slices = (text[start : start + _SLICE] for start in range(0, len(text), _SLICE))
     return "".join(_SURROGATE.sub("\ufffd", piece) for piece in slices)
 
 
 def go_trim(text: str) -> str:
-    """*text* as Go's `strings.TrimSpace` gives it: without Unicode's white space at its ends.
+    """Returns *text* without Unicode's white space at its ends, as Go's `strings.TrimSpace`.
 
-    Python's strip() takes U+001C to U+001F for white space, too.
+    Python's strip() also removes U+001C to U+001F.
     """
     return text.strip(_GO_SPACE)
 
 
 def go_quote(text: str) -> str:
-    """*text* as Go's `%q` prints it."""
+    """Returns *text* as Go's `%q` prints it."""
     return '"' + "".join(map(_go_character, text)) + '"'
 
 

@@ -1,4 +1,4 @@
-"""gzip, in answers and in what is written. Knows zlib."""
+"""gzip, in responses and in written data. Uses zlib."""
 
 import asyncio
 import zlib
@@ -7,15 +7,16 @@ from collections.abc import AsyncGenerator, AsyncIterable, Iterator
 from headgate_server.http.errors import BadRequest, TooLarge
 
 _GZIP = 16 + zlib.MAX_WBITS
-# Answers are small and many: the time counts more than the last byte.
+# Responses are small and many: speed matters more than size.
 _LEVEL = 1
 _PIECE = 1 << 16
 _MOST_MEMBERS = 100
 
 
 def takes_gzip(accept_encoding: str) -> bool:
-    """Whether the header names gzip, in these letters, and not with `q=0` (which InfluxDB passes
-    over).
+    """Returns whether *accept_encoding* names gzip, in lower case, and without `q=0`.
+
+    InfluxDB ignores `q=0`.
     """
     for part in accept_encoding.split(",") if accept_encoding else ():
         name, _, parameter = part.partition(";")
@@ -26,20 +27,22 @@ def takes_gzip(accept_encoding: str) -> bool:
 
 
 class Compressor:
-    """One answer's bytes, compressed piece by piece; each piece can be read when it arrives."""
+    """Compresses one response piece by piece. Each piece can be decompressed when it arrives."""
 
     def __init__(self) -> None:
         self._gzip = zlib.compressobj(_LEVEL, wbits=_GZIP)
 
     def piece(self, part: bytes) -> bytes:
+        """Returns *part* compressed, and flushed."""
         return self._gzip.compress(part) + self._gzip.flush(zlib.Z_SYNC_FLUSH)
 
     def end(self, part: bytes = b"") -> bytes:
+        """Returns *part* compressed, and the end of the stream."""
         return self._gzip.compress(part) + self._gzip.flush()
 
 
 class Unpacker:
-    """A gzip stream, taken apart as its parts come."""
+    """Decompresses a gzip stream of at most *limit* bytes (0: no limit) as its parts arrive."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -47,7 +50,7 @@ class Unpacker:
         self._size, self._members = 0, 1
 
     def pieces(self, part: bytes) -> Iterator[bytes]:
-        """What *part* adds. Raises BadRequest, TooLarge."""
+        """Yields the content of *part* in pieces of at most 64 KiB. Raises BadRequest, TooLarge."""
         while part:
             if self._gzip.eof:  # several members one after the other are one stream
                 self._gzip = zlib.decompressobj(_GZIP)
@@ -65,27 +68,31 @@ class Unpacker:
             part = self._gzip.unused_data if self._gzip.eof else self._gzip.unconsumed_tail
 
     def end(self) -> None:
-        """Raises BadRequest if more had to come."""
+        """Raises BadRequest if the stream is incomplete."""
         if not self._gzip.eof:
             raise BadRequest("gzip: unexpected EOF")
 
 
 async def decompressed(parts: AsyncIterable[bytes], limit: int) -> AsyncGenerator[bytes, None]:
-    """What the gzip stream in *parts* holds, in pieces of at most 64 KiB.
+    """Yields the content of the gzip stream in *parts*, in pieces of at most 64 KiB.
 
-    Raises BadRequest for what is none, TooLarge as soon as it holds more than *limit* bytes
+    Raises BadRequest for an invalid stream, TooLarge as soon as its content exceeds *limit* bytes
     (0: no limit).
     """
     unpacker = Unpacker(limit)
     async for part in parts:
         for piece in unpacker.pieces(part):
-            await asyncio.sleep(0)  # others have their turn
+            await asyncio.sleep(0)  # other tasks can run
             yield piece
     unpacker.end()
 
 
 async def checked(parts: AsyncIterable[bytes], limit: int) -> AsyncGenerator[bytes, None]:
-    """The same *parts*, packed as they are, if `decompressed` does not raise."""
+    """Yields the *parts* of a gzip stream unchanged, after a check that they can be decompressed.
+
+    Raises BadRequest for an invalid stream, TooLarge as soon as its content exceeds *limit* bytes
+    (0: no limit).
+    """
     unpacker = Unpacker(limit)
     async for part in parts:
         for _ in unpacker.pieces(part):

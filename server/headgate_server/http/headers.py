@@ -1,12 +1,13 @@
-"""A request's header fields, looked up by name."""
+"""A request's header fields, by name."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
 
 class Headers(Mapping[str, str]):
-    """*raw* as ASGI has it: names in small letters. They are looked up in any case; a value is what
-    the first field of that name holds, its bytes as Latin-1.
+    """The header fields *raw*, in ASGI's form: names in lower case.
+
+    Look-ups ignore case. A value is that of the first field with the name, its bytes as Latin-1.
     """
 
     __slots__ = ("_raw", "_repeats", "_values")
@@ -19,11 +20,12 @@ class Headers(Mapping[str, str]):
             self._values = dict(reversed(raw))
 
     def get(self, name: str, default: str = "") -> str:  # type: ignore[override]
+        """Returns the first value of *name*, or *default*."""
         value = self._values.get(_lower(name))
         return value.decode("latin-1") if value is not None else default
 
     def getlist(self, name: str) -> Sequence[str]:
-        """All of that name, in order."""
+        """Returns all values of *name*, in order."""
         key = _lower(name)
         if self._repeats:
             return [value.decode("latin-1") for name, value in self._raw if name == key]
@@ -31,15 +33,15 @@ class Headers(Mapping[str, str]):
         return (value.decode("latin-1"),) if value is not None else ()
 
     def has_any(self, names: frozenset[bytes]) -> bool:
-        """Returns whether there is a field of any of *names*, in lower case."""
+        """Returns whether there is a field of any of *names*, which are in lower case."""
         return not names.isdisjoint(self._values)
 
     def raw(self, name: bytes) -> bytes:
-        """Returns the bytes of the first field of *name*, in lower case, or b""."""
+        """Returns the bytes of the first field of *name*, which is in lower case, or b""."""
         return self._values.get(name, b"")
 
     def several(self, name: str) -> bool:
-        """Whether there is more than one of that name."""
+        """Returns whether there are several fields of *name*."""
         return self._repeats and len(self.getlist(name)) > 1
 
     def __getitem__(self, name: str) -> str:

@@ -1,4 +1,4 @@
-"""The network that an address belongs to, as far as one client can choose its address."""
+"""The network of an address, within which one client may choose its address."""
 
 import ipaddress
 from functools import lru_cache
@@ -6,7 +6,7 @@ from functools import lru_cache
 
 @lru_cache(1024)
 def network_of(address: str) -> str:
-    """Returns the address, or of IPv6 the /64 network that one client is given."""
+    """Returns *address*, or for IPv6 the /64 network that one client is assigned."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

@@ -1,7 +1,7 @@
-"""Where a request of a browser comes from: another web site, or this machine itself.
+"""The origin of a browser's request: another web site, or this machine.
 
-A browser adds a login that it remembers to what any site sends here. By the headers of Fetch
-Metadata, and of RFC 6454 for older browsers, such a request is told from one of the own pages.
+A browser adds a saved login to a request of any site to this server. The headers of Fetch Metadata,
+and of RFC 6454 for older browsers, distinguish such requests from those of own pages.
 """
 
 import ipaddress
@@ -23,7 +23,7 @@ _OF_BROWSERS = ("origin", "sec-fetch-site", "sec-fetch-mode", "referer")
 
 
 def shows_no_browser(headers: Headers) -> bool:
-    """Returns whether nothing shows that a browser sent the request: what most requests are."""
+    """Returns whether nothing indicates that a browser sent the request, as for most requests."""
     return (
         not headers.has_any(_BROWSER_FIELDS)
         and not headers.raw(b"user-agent").startswith(b"Mozilla/")
@@ -32,10 +32,11 @@ def shows_no_browser(headers: Headers) -> bool:
 
 
 def cross_site(headers: Mapping[str, str], allowed: Sequence[str] = ()) -> bool:
-    """Returns whether a browser sent the request for a page of another origin than the request's
-    `Host`, which is none of *allowed* (`https://grafana.example:3000`).
+    """Returns whether a browser sent the request for a page of another origin.
 
-    A client that is no browser sends neither `Sec-Fetch-Site` nor `Origin`: the result is False.
+    That origin is neither the request's `Host` nor one of *allowed*
+    (`https://grafana.example:3000`). Other clients than browsers send neither `Sec-Fetch-Site` nor
+    `Origin`: the result is False.
     """
     origin = headers.get("origin", "")
     if origin and origin.lower() in (one.lower().rstrip("/") for one in allowed):
@@ -50,10 +51,10 @@ def cross_site(headers: Mapping[str, str], allowed: Sequence[str] = ()) -> bool:
 
 
 def may_be_navigation(method: str, headers: Mapping[str, str]) -> bool:
-    """Returns whether a link or an image of another site may have made a browser send the request.
+    """Returns whether a link or an image of another site may have caused a browser's request.
 
-    For servers without TLS that have a name, a browser sends such a GET with a login that it
-    remembers, and neither `Sec-Fetch-Site` nor `Origin`; a page can suppress `Referer`.
+    To a server without TLS that has a name, a browser sends such a GET with a saved login, and with
+    neither `Sec-Fetch-Site` nor `Origin`. A page can suppress `Referer`.
     """
     if method != "GET" or headers.get("sec-fetch-site", "") in _OWN:
         return False
@@ -69,7 +70,7 @@ def _is_browser(headers: Mapping[str, str]) -> bool:
 
 
 def is_origin(text: str) -> bool:
-    """Returns whether *text* is an origin: a scheme, a host and perhaps a port."""
+    """Returns whether *text* is an origin: a scheme, a host and optionally a port."""
     try:
         parts = urlsplit(text)
         return parts.geturl().rstrip("/") == f"{parts.scheme}://{parts.netloc}" and bool(
@@ -80,7 +81,7 @@ def is_origin(text: str) -> bool:
 
 
 def _host(origin: str) -> str:
-    """Returns host and port of *origin* as the header `Host` has them, "" for `null`."""
+    """Returns host and port of *origin* as in the header `Host`, or "" for `null`."""
     try:
         return urlsplit(origin).netloc.lower()
     except ValueError:
@@ -88,11 +89,11 @@ def _host(origin: str) -> str:
 
 
 def is_local(address: str, headers: Mapping[str, str], http_version: str = "1.1") -> bool:
-    """Returns whether the request comes from a program on this machine, over a unix socket or
-    loopback: from no proxy that can be told, and from no browser, which a page of any site may use.
+    """Returns whether a program on this machine sent the request: over a unix socket or loopback.
 
-    nginx speaks HTTP/1.0 unless it is configured otherwise. A forwarder of TCP cannot be told from
-    a program.
+    The result is False for a proxy that can be detected, and for a browser, which a page of any
+    site may use. nginx speaks HTTP/1.0 unless it is configured otherwise. A forwarder of TCP cannot
+    be distinguished from a program.
     """
     if any(name in headers for name in (*_FORWARDED, *_OF_BROWSERS)) or _is_browser(headers):
         return False
@@ -111,8 +112,10 @@ def is_local(address: str, headers: Mapping[str, str], http_version: str = "1.1"
 
 
 def rebound(headers: Mapping[str, str], allowed: Sequence[str] = ()) -> bool:
-    """Returns whether a browser sent the request to a name that any site's DNS could point here:
-    the header `Host` has no IP address, not `localhost`, and no name of the *allowed* origins.
+    """Returns whether a browser's request may be the result of DNS rebinding.
+
+    Any site's DNS could point the name in `Host` here: it is no IP address, not `localhost`, and no
+    name of the *allowed* origins.
     """
     if not any(name in headers for name in _OF_BROWSERS):
         return False

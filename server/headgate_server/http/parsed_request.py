@@ -8,8 +8,9 @@ from headgate_server.http.response import Fields
 
 @dataclass(slots=True)
 class Request:
-    """One without a body, as it was heard; names of header fields in small letters. *keep_alive*
-    says whether the connection may stay open behind the answer.
+    """A complete request without a body. Names of header fields are in lower case.
+
+    *keep_alive* is whether the connection may stay open after the response.
     """
 
     method: str
@@ -18,4 +19,4 @@ class Request:
     client: tuple[str, int] | None
     version: str
     keep_alive: bool
-    since: float = field(default_factory=perf_counter)  # when it was whole
+    since: float = field(default_factory=perf_counter)  # when it was complete

@@ -1,4 +1,4 @@
-"""An answer on its way out."""
+"""An HTTP response."""
 
 import re
 from collections.abc import AsyncIterable, Mapping
@@ -13,12 +13,12 @@ Fields = list[tuple[bytes, bytes]]
 _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
 }
-# By RFC 9110: no answer may be cut in two by what stands in a value.
+# By RFC 9110: a value must not split the response in two.
 _FORBIDDEN = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class Response(Protocol):
-    """What sends itself. Fields may be added as long as it has not; names are in small letters."""
+    """A response that sends itself. Fields may be added before; their names are in lower case."""
 
     status_code: int
     raw_headers: Fields
@@ -27,7 +27,7 @@ class Response(Protocol):
 
 
 class Reply:
-    """A Response that is all there. It tells the length of *body* unless it goes out *as_is*."""
+    """A complete Response. It states the length of *body*, unless it is sent *as_is*."""
 
     __slots__ = ("_head", "as_is", "body", "raw_headers", "status_code")
 
@@ -44,13 +44,14 @@ class Reply:
         self._head = b""
 
     def fields(self) -> Fields:
-        """All of them, the length among them."""
+        """Returns all fields, with the length."""
         if self.as_is or self.status_code in (204, 304):
             return self.raw_headers
         return [*self.raw_headers, (b"content-length", b"%d" % len(self.body))]
 
     def head(self) -> bytes:
-        """Status line and fields as HTTP/1.1 writes them: written once. Nothing may be added then.
+        """Returns the status line and the fields as HTTP/1.1, encoded once. Add no fields
+        afterwards.
 
         Raises ValueError for a control character in a value.
         """
@@ -59,7 +60,7 @@ class Reply:
         return self._head
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # What wanted to become a WebSocket is refused under another name.
+        # ASGI rejects a WebSocket with messages of another name.
         kind = "websocket.http" if scope["type"] == "websocket" else "http"
         start = {"status": self.status_code, "headers": self.fields()}
         await send({"type": f"{kind}.response.start", **start})
@@ -67,27 +68,27 @@ class Reply:
 
 
 def fields(headers: Mapping[str, str]) -> Fields:
-    """*headers* as they go out; their characters are Latin-1's."""
+    """Returns *headers* as raw fields; their characters must be Latin-1's."""
     return [
         (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()
     ]
 
 
 def typed(media_type: str, *, gzip: bool = False) -> Fields:
-    """The fields that say what the body is."""
+    """Returns the fields that describe the body."""
     packed = [(b"content-encoding", b"gzip")] if gzip else []
     return [(b"content-type", media_type.encode("latin-1")), *packed]
 
 
 def streamed(pieces: AsyncIterable[bytes], raw_headers: Fields) -> Response:
-    """A Response that is sent as its *pieces* come."""
+    """Returns a Response that sends *pieces* as they arrive."""
     response = StreamingResponse(pieces)
     response.raw_headers = raw_headers
     return response
 
 
 def lines(fields: Fields) -> bytes:
-    """*fields* as HTTP/1.1 writes them. Raises ValueError for a control character in a value."""
+    """Returns *fields* as HTTP/1.1. Raises ValueError for a control character in a value."""
     values = b"\t".join([value for _, value in fields])
     if _FORBIDDEN.search(values):
         raise ValueError("a control character in a header")

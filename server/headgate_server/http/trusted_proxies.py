@@ -1,4 +1,4 @@
-"""Addresses of proxies, and the client's address as a trusted proxy names it. Pure functions."""
+"""Trusted proxies, and the client's address that they report. Pure functions."""
 
 import ipaddress
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ UNIX = "unix"
 
 @lru_cache(16)
 def parsed(networks: tuple[str, ...]) -> tuple[Network, ...]:
-    """Raises ValueError for what is no network."""
+    """Returns *networks*, parsed. Raises ValueError for an invalid network."""
     return tuple(ipaddress.ip_network(one) for one in networks)
 
 
 def trusts(networks: tuple[str, ...], address: str) -> bool:
-    """Whether a connection from *address* comes from one of *networks*, or by a unix socket."""
+    """Returns whether *address* is in one of *networks*, or is a unix socket's."""
     if address == UNIX:
         return True
     try:
@@ -28,10 +28,11 @@ def trusts(networks: tuple[str, ...], address: str) -> bool:
 def client_address(
     networks: tuple[str, ...], connection: str, forwarded: Sequence[str], real: str
 ) -> str:
-    """The client's address: the last hop in the `X-Forwarded-For` headers *forwarded* that is none
-    of *networks*, or `X-Real-IP`, *real*, where there are no such headers.
+    """Returns the client's address, as trusted proxies report it.
 
-    It is *connection* where that is no trusted proxy, or where a hop is no address.
+    It is the last hop outside *networks* in the `X-Forwarded-For` headers *forwarded*, or the first
+    hop. Without such headers it is `X-Real-IP`, *real*. If a hop is invalid, it is the proxy that
+    reported the hop. It is *connection* if that is no trusted proxy.
     """
     if not networks or not trusts(networks, connection):
         return connection
@@ -48,12 +49,12 @@ def client_address(
 
 
 def via(address: str, connection: str) -> str:
-    """*address* for the audit, with that of the *connection* by which it was told."""
+    """Returns *address* for the audit, with the *connection* of the proxy that reported it."""
     return address if address == connection else f"{address} via {connection}"
 
 
 def _address(text: str) -> str:
-    """*text* as an address, without a port; "" if it is none."""
+    """Returns *text* as an address, without a port, or "" if it is invalid."""
     text = text.strip(" \t")
     if text.startswith("["):
         text = text[1:].partition("]")[0]

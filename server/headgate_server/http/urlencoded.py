@@ -1,4 +1,4 @@
-"""Urlencoded texts, by the rules of Go's ParseQuery that InfluxDB goes by."""
+"""Urlencoded text, parsed by the rules of Go's ParseQuery, which InfluxDB uses."""
 
 import re
 from binascii import a2b_qp
@@ -13,9 +13,9 @@ _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
 def pairs(encoded: bytes) -> Pairs:
-    """The first value of each name in an urlencoded text.
+    """Returns the first value of each name in an urlencoded text.
 
-    A pair with a broken %-escape or a raw `;` is dropped, the others survive. Bytes that are no
+    A pair with a broken %-escape or a raw `;` is dropped, the others are kept. Bytes of invalid
     UTF-8 become surrogates.
     """
     found: Pairs = {}
@@ -25,7 +25,7 @@ def pairs(encoded: bytes) -> Pairs:
 
 
 def decoded_pairs(encoded: bytes) -> Iterator[tuple[str, str]]:
-    """All of them, in order."""
+    """Yields all pairs in an urlencoded text, in order."""
     escaped = b"%" in encoded
     for pair in encoded.split(b"&"):
         if not pair or b";" in pair or (escaped and _BROKEN_ESCAPE.search(pair)):
@@ -35,7 +35,7 @@ def decoded_pairs(encoded: bytes) -> Iterator[tuple[str, str]]:
 
 
 def check_number(encoded: bytes) -> None:
-    """Raises BadRequest if there are very many pairs in an urlencoded text."""
+    """Raises BadRequest for too many pairs in an urlencoded text."""
     if encoded.count(b"&") > _MOST:
         raise BadRequest(f"too many parameters: at most {_MOST}")
 
@@ -44,5 +44,5 @@ def _decoded(encoded: bytes) -> str:
     plain = encoded.replace(b"+", b" ")
     if b"%" not in plain:
         return lossless(plain)
-    # Quoted-printable with another sign. urllib takes 80 bytes of memory for each escape.
+    # %-escapes are quoted-printable with another sign. urllib uses 80 bytes of memory for each.
     return lossless(a2b_qp(plain.replace(b"=", b"=3D").replace(b"%", b"=")))

@@ -1,4 +1,4 @@
-"""What is written in one turn of the loop, sent together at its end."""
+"""A write buffer: what is written in one iteration of the event loop is sent at its end."""
 
 import asyncio
 from weakref import WeakKeyDictionary
@@ -7,30 +7,33 @@ from headgate_server.telemetry.logging import report
 
 
 class Outbox:
-    """Waking the one who reads costs more than sending. So he is woken once, for all that many
-    connections have for him, and what was read meanwhile is worked on without a pause.
+    """Buffers writes to transports until the end of the loop iteration. Belongs to one loop.
 
-    Of one loop. Who writes to a transport in another way, or closes it, has to `flush` before.
+    Each socket write may wake the client process, which costs more than the write. With the buffer,
+    the responses on many connections wake it once. The requests that were read meanwhile are
+    processed without a pause.
+
+    Call `flush` before another way of writing to a transport, and before closing one.
     """
 
     def __init__(self) -> None:
         self._waiting: list[tuple[asyncio.Transport, bytes]] = []
 
     def put(self, transport: asyncio.Transport, content: bytes) -> None:
-        """*content* goes out when what was ready to be read has been read."""
+        """Sends *content* after all data that is ready to be read has been read."""
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self.flush)
         self._waiting.append((transport, content))
 
     def flush(self) -> None:
-        """Sends what is waiting."""
+        """Sends the buffered content."""
         waiting, self._waiting = self._waiting, []
         for transport, content in waiting:
             if transport.is_closing():
                 continue
             try:
                 transport.write(content)
-            except Exception as error:  # the others' answers are no worse for it
+            except Exception as error:  # the other transports are unaffected
                 report(error, "")
                 transport.abort()
 
@@ -39,7 +42,7 @@ _ALL: WeakKeyDictionary[asyncio.AbstractEventLoop, Outbox] = WeakKeyDictionary()
 
 
 def outbox() -> Outbox:
-    """The running loop's."""
+    """Returns the write buffer of the running loop."""
     loop = asyncio.get_running_loop()
     found = _ALL.get(loop)
     if found is None:
@@ -48,18 +51,21 @@ def outbox() -> Outbox:
 
 
 class Outgoing(asyncio.Transport):
-    """*transport* for who only writes to it: by the outbox."""
+    """A transport that writes to *transport* through the buffer."""
 
     def __init__(self, transport: asyncio.Transport, outbox: Outbox) -> None:
         super().__init__()
         self._transport, self._outbox = transport, outbox
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Adds *data* to the buffer."""
         self._outbox.put(self._transport, bytes(data))
 
     def is_closing(self) -> bool:
+        """Returns whether the transport is closing."""
         return self._transport.is_closing()
 
     def close(self) -> None:
+        """Sends the buffered content, and closes the transport."""
         self._outbox.flush()
         self._transport.close()

@@ -1,4 +1,4 @@
-"""Running the application: sockets, TLS, connections, worker processes. Knows uvicorn."""
+"""Runs the application: sockets, TLS, connections, worker processes. Uses uvicorn."""
 
 from headgate_server.serving.listeners import CannotListen
 from headgate_server.serving.run import serve

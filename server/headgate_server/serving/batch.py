@@ -1,4 +1,4 @@
-"""What was heard in one turn of the loop, answered together at its end."""
+"""Batching: the requests of one iteration of the event loop are answered together at its end."""
 
 import asyncio
 from collections.abc import Sequence
@@ -15,47 +15,49 @@ Answer = bytes | ASGIApp | None
 
 
 class Answering(Protocol):
-    """What is asked beside ASGI."""
+    """The application's interface beside ASGI."""
 
     def may_answer(self, method: str, path: bytes) -> bool:
-        """Whether there is any use in asking `at_once` about such a request."""
+        """Returns whether `at_once` may answer such a request."""
         ...
 
     def at_once(self, requests: Sequence[Request], also: Fields) -> Sequence[Answer]:
-        """The answers to *requests*, in their order, as HTTP/1.1 writes them, with the fields
-        *also*; b"" where there is none, and the connection is to be broken off. Where somebody or
-        something has to be waited for, who answers when that is over; or None: the request is still
-        to be done from the beginning.
+        """Returns the answers to *requests*, in their order.
+
+        An answer in bytes is an HTTP/1.1 response with the fields *also*; b"" aborts the
+        connection. If the answer has to wait for something, it is the ASGI application that
+        completes it. None means that the request has to start again, through ASGI.
         """
         ...
 
     def upgrades(self, host: bytes, url: bytes) -> bool:
-        """Whether what is sent to a host and URL may become a WebSocket."""
+        """Returns whether a request for *host* and *url* may become a WebSocket."""
         ...
 
 
 class Waiting(Protocol):
-    """A connection whose request waits for the end of the turn. *also* are the fields that the
-    server adds to every answer.
-    """
+    """A connection with a request that waits for the end of the loop iteration."""
 
     transport: asyncio.Transport
 
     @property
-    def also(self) -> Fields: ...
+    def also(self) -> Fields:
+        """The fields that the server adds to every response."""
+        ...
 
     def take(self) -> Request | None:
-        """The request, once."""
+        """Returns the request, once; then None."""
         ...
 
     def give(self, request: Request, answer: Answer) -> None:
-        """The *answer* to what was taken, as `at_once` gives it."""
+        """Handles the *answer* to the taken *request*, in the form of `Answering.at_once`."""
         ...
 
 
 class Inbox:
-    """Of what comes in together each step is taken for all before the next one: the processor finds
-    its instructions where it has just had them, and the store is asked once whether it has changed.
+    """Runs the requests of one loop iteration as a batch, stage by stage.
+
+    That keeps the code of a stage in the CPU cache, and the store is checked for changes once.
     """
 
     def __init__(self, application: Answering) -> None:
@@ -63,7 +65,9 @@ class Inbox:
         self._waiting: list[Waiting] = []
 
     def put(self, connection: Waiting) -> None:
-        """The request of *connection* is answered when what was ready to be read has been read."""
+        """Adds the request of *connection* to the batch. It runs when all available data has been
+        read.
+        """
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self._turn)
         self._waiting.append(connection)
@@ -76,7 +80,7 @@ class Inbox:
             outbox().flush()
 
     def answer(self, connections: Sequence[Waiting]) -> None:
-        """Has the requests of *connections* answered now, as far as they still wait."""
+        """Answers the requests of *connections* now, as far as they still wait."""
         taken = [(one, request) for one in connections if (request := one.take()) is not None]
         if not taken:
             return
@@ -89,6 +93,6 @@ class Inbox:
         for (connection, request), answer in zip(taken, answers, strict=True):
             try:
                 connection.give(request, answer)
-            except Exception as error:  # those behind it are no worse for it
+            except Exception as error:  # the connections after it are unaffected
                 report(error, "")
                 connection.transport.abort()

@@ -1,11 +1,11 @@
-"""What one client's connection may take."""
+"""Limits of a client's connection."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds (0: no limit) and open connections (0: any number) of one process."""
+    """Times in seconds (0: no limit), and the open connections of one process (0: no limit)."""
 
     read_header: float
     read: float

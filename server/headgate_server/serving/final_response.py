@@ -1,10 +1,10 @@
-"""The last answer on a connection, to what is no request or takes too long."""
+"""The final response on a connection: to an invalid request, or one that takes too long."""
 
 from http import HTTPStatus
 
 
 def farewell(status: int) -> bytes:
-    """A whole answer, as Go's server gives it."""
+    """Returns a complete response, as Go's server writes it."""
     text = f"{status} {HTTPStatus(status).phrase}".encode()
     head = (
         b"HTTP/1.1 " + text,

@@ -1,11 +1,11 @@
-"""Memory for requests' heads that are not complete yet: one budget for all connections.
+"""A memory budget for incomplete request heads, shared by all connections of a process.
 
-Such a head costs memory before anything of it can be authenticated.
+An incomplete head costs memory before any of it can be authenticated.
 """
 
 from typing import Protocol
 
-# So much of its head each connection may hold in any case: most heads are smaller.
+# Each connection may hold this much of a head in any case: most heads are smaller.
 FREE_BYTES = 8 << 10
 _BUDGET_BYTES = 16 << 20
 
@@ -14,24 +14,24 @@ class Holder(Protocol):
     """A connection that has received a part of a head."""
 
     def make_room(self) -> None:
-        """Ends the request, and lets go of what was received of it."""
+        """Ends the request, and releases what was received of it."""
         ...
 
 
 class Heads:
-    """Of one worker process: what its connections hold beyond the first 8 KiB each."""
+    """Accounts for the heads of one worker process, beyond the first 8 KiB of each connection."""
 
     def __init__(self, budget: int = _BUDGET_BYTES) -> None:
         self._budget = budget
-        self._held: dict[Holder, int] = {}  # the one that began first is first
+        self._held: dict[Holder, int] = {}  # the oldest first
         self._total = 0
-        self.any_held = False  # whether any connection holds more than is free
+        self.any_held = False  # whether any connection exceeds FREE_BYTES
 
     def hold(self, holder: Holder, size: int) -> None:
-        """Notes that *holder* has *size* bytes of an unfinished head.
+        """Records that *holder* has *size* bytes of an incomplete head.
 
-        If all together are too many, those that have been unfinished the longest are ended: a
-        client that sends its head at once is not refused because of others that do not.
+        Over the budget, the heads that have been incomplete the longest are ended. Slow clients
+        thus cause no rejection of a client that sends its head at once.
         """
         more = size - FREE_BYTES
         if more <= 0:
@@ -46,6 +46,6 @@ class Heads:
             oldest.make_room()
 
     def release(self, holder: Holder) -> None:
-        """Notes that *holder* has nothing unfinished any more."""
+        """Records that *holder* has no incomplete head any more."""
         self._total -= self._held.pop(holder, 0)
         self.any_held = bool(self._held)

@@ -1,7 +1,4 @@
-"""One client's connection: bounded in what it may send and in how long it may take.
-
-uvicorn reads HTTP with httptools, which bounds neither; this puts the bounds around it.
-"""
+"""A client's connection: uvicorn's httptools protocol, with the missing bounds on size and time."""
 
 import asyncio
 import math
@@ -28,28 +25,26 @@ from headgate_server.serving.websocket_protocol import WebSocketConnection
 from headgate_server.telemetry import logging as logs
 from headgate_server.telemetry.metrics import Metrics
 
-# Of a request's head: its URL and header fields together, and how many fields.
+# Limits of a request's head: bytes of its URL and header fields together; number of fields.
 _LARGEST_HEAD = 1 << 18
 _MOST_FIELDS = 200
-# Sent ahead without waiting for an answer.
+# Pipelined requests: sent before the response to the one before.
 _MOST_PIPELINED = 64
-# Of what came together; then others have their turn.
+# Requests of one read without ASGI; then other connections have their turn.
 _MOST_AT_ONCE = 4
 _OF_A_BODY = frozenset({b"content-length", b"transfer-encoding", b"expect"})
 
 
 def _nothing() -> None:
-    """Nobody asked to be told."""
+    """Does nothing: the default of `on_half_close`."""
 
 
 class _Refused(Exception):
-    """The request is not read any further."""
+    """Stops the parser: the request is not read any further."""
 
 
 class Connection(Bounded):
-    """A client's. What *application* answers at once needs no task, and none of uvicorn's ASGI.
-    It is asked by the *inbox*.
-    """
+    """A client's connection. Simple requests need no task and no ASGI: the *inbox* answers them."""
 
     def __init__(
         self,
@@ -71,20 +66,19 @@ class Connection(Bounded):
         self._in_head = True
         self._head_size = self._fields = 0
         self._version = ""
-        self._sound: tuple[str, list[bytes], list[bytes]] | None = None  # of a request before
-        self._unheard = 0  # bytes that httptools has told nothing about
-        self._arrived = 0  # bytes of the head that is not complete, or a little more
+        self._sound: tuple[str, list[bytes], list[bytes]] | None = None  # of an earlier request
+        self._unheard = 0  # bytes without a callback of httptools so far
+        self._arrived = 0  # bytes of the incomplete head, or slightly more
         self._status = 400
-        self._deaf = False  # to what still comes
+        self._deaf = False  # whether further input is ignored
         self._eof = False
-        self._last_word = 0  # the status that the connection ends with
-        self._bare = True  # without a body
-        self._waiting: Request | None = None  # one that is: nothing else happens before its answer
+        self._last_word = 0  # the status of the final response
+        self._bare = True  # whether the request has no body
+        self._waiting: Request | None = None  # answered before all else
         self._turns = 0
 
-    # ---- the connection itself
-
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Counts the connection. At the limit, closes an idle connection or this one."""
         super().connection_made(transport)
         self._metrics.connection(1)
         if 0 < self._limits.connections < len(self.connections):
@@ -95,13 +89,14 @@ class Connection(Bounded):
         self._deadline = self._in(self._limits.read_header)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Answers the waiting request, and counts the end of the connection."""
         self._settle()
         self._metrics.connection(-1)
         super().connection_lost(exc)
-        self._unset_keepalive_if_required()  # uvicorn leaves it where the client broke it off
+        self._unset_keepalive_if_required()  # uvicorn keeps the timer if the client disconnected
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """A client that has said all may still want to hear the answer; over TLS it cannot."""
+        """Half-closed by the client: stays open for a response in progress, except over TLS."""
         self._settle()
         self._eof = True
         self._outbox.flush()
@@ -112,15 +107,15 @@ class Connection(Bounded):
         return self.scheme == "http" and self._in_head and self._busy()
 
     def shutdown(self) -> None:
+        """Answers what is complete, then closes as uvicorn does."""
         self._settle()
         self._outbox.flush()
         super().shutdown()
         if self.transport.is_closing():
             self._part()
 
-    # ---- what comes in
-
     def data_received(self, data: bytes) -> None:
+        """Parses *data*; rejects an invalid or too large request."""
         self._unset_keepalive_if_required()
         if self._deaf:
             return
@@ -146,8 +141,8 @@ class Connection(Bounded):
             if self._is_websocket():
                 self._become_websocket(data[upgrade.args[0] :])
                 return
-            # Nobody here speaks another protocol: the request is read as if it offered none.
-            # (httptools takes its body for that protocol.)
+            # Other protocols are unsupported: the request is parsed again without the offer.
+            # (httptools treats its body as data of that protocol.)
             again = self._head(offer=False) + data[upgrade.args[0] :]
             self.parser = httptools.HttpRequestParser(self)
             self._feed(again)
@@ -157,7 +152,7 @@ class Connection(Bounded):
         return head(method, self.url, version, self.headers, offer=offer)
 
     def _is_websocket(self) -> bool:
-        """Whether it offers to become one, in a place where that is taken up."""
+        """Returns whether the request offers a WebSocket upgrade that the application accepts."""
         offered = dict(self.headers)
         fresh = not self.pipeline and not self._busy()
         return (
@@ -176,14 +171,14 @@ class Connection(Bounded):
         websocket.take(self.transport, self._head() + rest)
 
     def _refuse(self, status: int) -> None:
-        """Ends the connection with *status*, behind the answers that are under way."""
+        """Ends the connection with *status*, after the responses that are in progress."""
         self._heads.release(self)
         self._settle()
         if self._deaf:
-            return  # that was the last answer
+            return  # the final response is sent already
         self._deaf = True
         if self.pipeline and not self._in_head:
-            self.pipeline.popleft()  # it will never be whole, and has not begun
+            self.pipeline.popleft()  # it stays incomplete, and has not begun
             self._in_head = True
         elif self._busy() and not self._in_head:
             self._break_off(status)
@@ -196,7 +191,7 @@ class Connection(Bounded):
             self._say_last(status)
 
     def _break_off(self, status: int) -> None:
-        """Lets go of the request that is being worked on: the rest of it never comes."""
+        """Cancels the running request, as its body stays incomplete; ends with *status*."""
         cycle = self.cycle
         cycle.scope.setdefault("state", {})["refused"] = status  # for the log
         cycle.disconnected = True
@@ -204,7 +199,7 @@ class Connection(Bounded):
         self._say_last(status)
 
     def _say_last(self, status: int) -> None:
-        """Ends the connection with *status*, unless what it is about has its answer already."""
+        """Ends the connection with *status*, unless a response to that request has begun."""
         running = self._running
         answered = not self._in_head and running is not None and running.response_started
         if not answered and not self.transport.is_closing():
@@ -213,13 +208,14 @@ class Connection(Bounded):
 
     def _refuse_from_callback(self, status: int) -> None:
         self._status = status
-        raise _Refused  # httptools makes an HttpParserError of it
+        raise _Refused  # httptools turns it into an HttpParserError
 
-    # ---- what httptools tells
+    # ---- callbacks of httptools
 
     def on_message_begin(self) -> None:
+        """Begins a request."""
         self._settle()
-        # What ASGI wants to know besides is made when it is asked: see _begin.
+        # The ASGI scope is created only if ASGI is used: see _begin.
         self._release_head()
         self.expect_100_continue = False
         self._reading = self._in_head = self._bare = True
@@ -227,6 +223,7 @@ class Connection(Bounded):
         self._deadline = self._in(self._limits.read_header)
 
     def on_url(self, url: bytes) -> None:
+        """Adds a part of the URL."""
         self._unheard = 0
         self._head_size += len(url)
         if self._head_size > _LARGEST_HEAD:
@@ -234,13 +231,14 @@ class Connection(Bounded):
         self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """Adds a field of the head."""
         self._fields += 1
         self._unheard = 0
         self._head_size += len(name) + len(value)
         if self._head_size > _LARGEST_HEAD or self._fields > _MOST_FIELDS:
             self._refuse_from_callback(431)
         if not self._in_head:
-            return  # a trailer: nobody asked for it
+            return  # trailers are ignored
         name = name.lower()
         if name == b"host":
             self._hosts.append(value)
@@ -252,11 +250,12 @@ class Connection(Bounded):
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
+        """Checks the head, and decides whether the request may be answered without ASGI."""
         if self._deaf:
-            self._refuse_from_callback(400)  # what follows the last answer is not looked at
+            self._refuse_from_callback(400)  # input after the final response is ignored
         self._version = self.parser.get_http_version()
         framing = (self._version, self._hosts, self._codings)
-        if framing != self._sound:  # a client's requests mostly have the same
+        if framing != self._sound:  # mostly equal in all requests of a client
             if status := faulty(*framing):
                 self._refuse_from_callback(status)
             self._sound = framing if self._head_size <= FREE_BYTES else None
@@ -273,11 +272,11 @@ class Connection(Bounded):
             self._begin()
 
     def _begin(self) -> None:
-        """Hands the request on, as far as it is there, to be answered through ASGI."""
+        """Starts the ASGI application for the request; its body may be incomplete."""
         self._held = False
         url, headers, expect = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
-        # httptools refuses to split a URL of 64 KiB.
+        # httptools cannot split a URL of 64 KiB.
         self.url, _, query = url.partition(b"#")[0].partition(b"?")
         self.headers, self.expect_100_continue = headers, expect
         cast(Any, self.scope)["headers"] = headers
@@ -287,15 +286,18 @@ class Connection(Bounded):
         self._deadline = self._in(self._limits.read)
 
     def on_chunk_header(self) -> None:
+        """Records progress."""
         self._unheard = 0
 
     def on_body(self, body: bytes) -> None:
+        """Passes a part of the body to the ASGI application."""
         self._unheard = 0
         if self._held:
             self._begin()
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        """Ends a request: puts it into the batch, or completes it for ASGI."""
         self._unheard = 0
         if self.parser.should_upgrade():
             return
@@ -314,16 +316,13 @@ class Connection(Bounded):
             self._release_request()
             self._deadline = self._in(self._limits.idle)
 
-    # ---- what is answered without ASGI
-
     @property
     def also(self) -> Fields:
+        """The fields that the server adds to every response."""
         return self.server_state.default_headers
 
     def _waits(self) -> bool:
-        """Whether the request that is held may be answered at once: then it waits for the end of
-        the turn.
-        """
+        """Puts the held request into the batch. Returns False if it needs ASGI."""
         method, url = self.parser.get_method().decode("ascii"), self.url
         path = url.partition(b"?")[0]
         if b"#" in url or not self._application.may_answer(method, path):
@@ -336,15 +335,17 @@ class Connection(Bounded):
         return True
 
     def _settle(self) -> None:
-        """Has the request that waits answered now, alone."""
+        """Answers the waiting request now, alone."""
         if self._waiting is not None:
             self._inbox.answer([self])
 
     def take(self) -> Request | None:
+        """Returns the waiting request, once."""
         request, self._waiting = self._waiting, None
         return request
 
     def give(self, request: Request, answer: Answer) -> None:
+        """Sends *answer*, or runs the ASGI application that it is (None: the default one)."""
         if not isinstance(answer, bytes):
             self._hand_on(request, self.app if answer is None else answer)
             return
@@ -362,7 +363,7 @@ class Connection(Bounded):
             self._close()
 
     def _hand_on(self, request: Request, application: Any) -> None:
-        """Has *application* answer *request*. The parser may be further by now."""
+        """Answers *request* through *application*. The parser may be at a later request by now."""
         self.url, self.headers = request.url, request.headers
         own, self.app = self.app, application
         parser, self.parser = self.parser, cast(Any, Heard(request))
@@ -380,9 +381,10 @@ class Connection(Bounded):
         super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
+        """Begins the idle time, or closes the connection if it has to end."""
         super().on_response_complete()
         if self._busy():
-            return  # with the next, sent ahead
+            return  # with the next pipelined request
         if self._last_word:
             self._say_last(self._last_word)
         elif self._eof:

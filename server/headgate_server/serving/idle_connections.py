@@ -1,12 +1,12 @@
-"""Idle connections make room: at the connection limit the least recently active one closes.
+"""Eviction of idle connections: at the connection limit the least recently active one closes.
 
-Connections are looked at when there is no room, so that requests pay nothing for it.
+Connections are examined only when no place is free, so that requests cost nothing extra.
 """
 
 from collections.abc import Collection
 from typing import Protocol
 
-# With n connections, at most every n/64th call looks at all of them in vain.
+# With n connections, at most every n/64th call scans all of them.
 _CONNECTIONS_PER_CALL = 64
 
 
@@ -26,20 +26,20 @@ class Evictable(Protocol):
 class IdleConnections:
     """The connections of one worker process that have no request in progress.
 
-    Memory and the mean cost of a call are bounded by the number of connections: a flood of new
-    ones causes no scan for each.
+    The number of connections bounds memory and the mean cost of a call. A flood of new connections
+    does not cause a scan for each.
     """
 
     def __init__(self) -> None:
         self._order: list[tuple[float, Evictable]] = []  # the least recently active is last
-        self._calls = 0  # since the order was made
+        self._calls = 0  # since the last sort
 
     def make_room(self, connections: Collection[Evictable]) -> bool:
         """Closes idle ones of *connections*, the least recently active first, until a place is
         free.
 
-        Returns False if no place is free then. Each connection is tried once. Where most are in
-        use, one that became idle in the meantime may be found only by one of the next calls.
+        Returns False if no place is free then. Each connection is tried once. If most are in use,
+        one that became idle in the meantime may be found only by a later call.
         """
         self._calls += 1
         if self._evict():
@@ -55,7 +55,7 @@ class IdleConnections:
     def _evict(self) -> bool:
         while self._order:
             since, connection = self._order.pop()
-            # One that was active after the order was made is newer than all others in it.
+            # One that was active after the sort is newer than all others in the list.
             if connection.idle_since == since and connection.evict():
                 return True
         return False

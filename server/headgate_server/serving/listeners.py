@@ -1,4 +1,4 @@
-"""The sockets that a server listens on: TCP, and perhaps a unix socket."""
+"""The sockets that a server listens on: TCP, and optionally a unix socket."""
 
 import errno
 import grp
@@ -15,25 +15,25 @@ _LONGEST_PATH = 107  # bytes of a unix socket on Linux
 
 
 class CannotListen(Exception):
-    """The address is taken, or is none."""
+    """The server cannot listen on an address: it is in use, or invalid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listeners:
-    """Bound and listening; both can be handed to another process."""
+    """The listening sockets. Both can be passed to another process."""
 
     tcp: socket.socket
     unix: socket.socket | None = None
     path: str = ""  # the unix socket's
 
     def where(self, scheme: str) -> str:
-        """The addresses, for people."""
+        """Returns the addresses as text for people."""
         host, port = self.tcp.getsockname()[:2]
         text = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
         return text if self.unix is None else f"{text} and {self.path}"
 
     def close(self) -> None:
-        """Ends listening, and removes the unix socket from its folder."""
+        """Closes the sockets, and removes the unix socket from its folder."""
         self.tcp.close()
         if self.unix is not None:
             self.unix.close()
@@ -42,7 +42,7 @@ class Listeners:
 
 
 def listen(settings: Settings) -> Listeners:
-    """The listeners that *settings* ask for. Raises CannotListen."""
+    """Returns the listeners for *settings*. Raises CannotListen."""
     tcp = _tcp(*settings.address())
     if not settings.unix_socket_enabled:
         return Listeners(tcp)
@@ -54,7 +54,7 @@ def listen(settings: Settings) -> Listeners:
 
 
 def try_tcp(host: str, port: int) -> None:
-    """Raises CannotListen if `listen` could not take that address. No client can connect to it."""
+    """Raises CannotListen if `listen` could not bind that address. Accepts no connections."""
     _bound(host, port).close()
 
 
@@ -88,7 +88,7 @@ def _tcp(host: str, port: int) -> socket.socket:
 
 
 def _bound(host: str, port: int) -> socket.socket:
-    """A socket that has the address, and does not listen yet. Raises CannotListen."""
+    """Returns a bound socket that does not listen yet. Raises CannotListen."""
     both = not host and socket.has_dualstack_ipv6()
     listener = socket.socket(socket.AF_INET6 if both or ":" in host else socket.AF_INET)
     try:
@@ -117,7 +117,7 @@ def _unix(settings: Settings) -> socket.socket:
     try:
         if _is_left_over(path):
             os.unlink(path)
-        # For nobody else, until it has its mode: the process's mask would let others in.
+        # Only the owner may connect until the mode is set: the process's umask may allow others.
         mask = os.umask(0o177)
         try:
             listener.bind(path)
@@ -134,8 +134,9 @@ def _unix(settings: Settings) -> socket.socket:
 
 
 def _is_left_over(path: str) -> bool:
-    """Whether a killed server left the socket *path*. Raises OSError if it is another file, or if
-    a server listens there.
+    """Returns whether a killed server left the socket *path*.
+
+    Raises OSError if it is another file, or if a server listens there.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:
@@ -143,7 +144,7 @@ def _is_left_over(path: str) -> bool:
                 raise OSError(0, "there is a file of that name")
             probe.connect(path)
         except FileNotFoundError:
-            # Of a path that is too long the system says the same.
+            # The system reports a path that is too long in the same way.
             if len(os.fsencode(path)) > _LONGEST_PATH:
                 raise OSError(errno.ENAMETOOLONG, "AF_UNIX path too long") from None
             return False

@@ -1,4 +1,4 @@
-"""What other users of the machine see of this process: its arguments, but no secret."""
+"""The process title that other users of the machine see: the arguments, without secrets."""
 
 import shlex
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ def show_command(name: str) -> None:
 
 
 def without_secrets(arguments: Sequence[str]) -> list[str]:
-    """*arguments* with `[REDACTED]` in place of secrets."""
+    """Returns *arguments* with `[REDACTED]` in place of secrets."""
     shown: list[str] = []
     for before, word in zip(["", *arguments], arguments, strict=False):
         flag, equals, _ = word.partition("=")

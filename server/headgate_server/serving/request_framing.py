@@ -1,6 +1,7 @@
-"""Requests whose framing or target two readers may understand in two ways. Pure functions.
+"""Rejects requests with a framing or target that two parsers may read in two ways. Pure functions.
 
-The parser checks lengths and chunks; RFC 9112, sections 3.2 and 6.1, asks for these besides.
+The HTTP parser checks lengths and chunks. RFC 9112, sections 3.2 and 6.1, requires these checks
+too.
 """
 
 import re
@@ -12,9 +13,7 @@ _VERSIONS = ("1.0", "1.1")
 
 
 def faulty(version: str, hosts: Sequence[bytes], codings: Sequence[bytes]) -> int:
-    """The status that refuses a request with these values of `Host` and `Transfer-Encoding`; 0 if
-    they are sound.
-    """
+    """Returns the status that rejects these values of `Host` and `Transfer-Encoding`, or 0."""
     if version not in _VERSIONS:
         return 400
     if len(hosts) > 1 or (version == "1.1" and not hosts):
@@ -23,7 +22,7 @@ def faulty(version: str, hosts: Sequence[bytes], codings: Sequence[bytes]) -> in
         return 400
     if not codings:
         return 0
-    # HTTP/1.0 has no chunks: what was in between may have read the body in another way.
+    # HTTP/1.0 has no chunks: a proxy may have read the body differently.
     if version == "1.0" or len(codings) > 1:
         return 400
     named = [coding.strip(b" \t").lower() for coding in codings[0].split(b",")]

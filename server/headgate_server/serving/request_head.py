@@ -1,30 +1,36 @@
-"""A request's head, as it was heard, for who hears it once more."""
+"""A request's head, for parsing it again."""
 
 from headgate_server.http.parsed_request import Request
 from headgate_server.http.response import Fields
 
 
 class Heard:
-    """What httptools' parser said of *request* when it was whole; it may be further by now."""
+    """The results of httptools' parser for *request*; the parser itself may be at a later one by
+    now.
+    """
 
     def __init__(self, request: Request) -> None:
         self._request = request
 
     def get_method(self) -> bytes:
+        """Returns the method."""
         return self._request.method.encode()
 
     def get_http_version(self) -> str:
+        """Returns the version, such as "1.1"."""
         return self._request.version
 
     def should_keep_alive(self) -> bool:
+        """Returns whether the connection may stay open after the response."""
         return self._request.keep_alive
 
     def should_upgrade(self) -> bool:
+        """Returns False: a request without ASGI is never an upgrade."""
         return False
 
 
 def head(method: bytes, url: bytes, version: str, fields: Fields, *, offer: bool = True) -> bytes:
-    """A request's head again; without the *offer* to speak another protocol, if so."""
+    """Returns a request's head as bytes; without *offer*, leaves out an offer of an upgrade."""
     lines = [method + b" " + url + b" HTTP/" + version.encode()]
     for name, value in fields:
         if offer:

@@ -1,4 +1,4 @@
-"""`headgate serve`, from its settings to its end."""
+"""The command `headgate serve`, from its settings to its end."""
 
 import resource
 from dataclasses import replace
@@ -16,15 +16,15 @@ from headgate_server.telemetry.metrics import shared_folder
 
 
 def serve(settings: Settings) -> int:
-    """Serves until SIGTERM or SIGINT, then finishes the running requests. The exit status.
+    """Serves until SIGTERM or SIGINT, then finishes the running requests. Returns the exit status.
 
     Raises StoreError, CannotListen or CertificateError before the first request.
     """
     logs.set_up(settings.log_format, access=settings.log_enabled, timed=True)
     end_well()
-    # Passwords pass through the memory: no core of it is left on a disk.
+    # The memory holds passwords: no core dump may reach a disk.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # As many connections as the system lets us have: idle strangers shut nobody out so soon.
+    # The most connections that the system allows: idle ones exhaust it less easily.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     check(settings)
@@ -47,9 +47,9 @@ def serve(settings: Settings) -> int:
 
 
 def _open_once(settings: Settings) -> Settings:
-    """Creates the store if there never was one; finds what is wrong with it before all else.
+    """Creates the store if it never existed, and detects its faults before the server starts.
 
-    Returns *settings* with a set-up token if there are no users yet.
+    Returns *settings*, with a set-up token if there are no users yet.
     """
     _try_audit_file(settings)
     store = SqliteStore(settings.store_path)
@@ -58,7 +58,7 @@ def _open_once(settings: Settings) -> Settings:
         empty = store.empty()
     except Unavailable as error:
         raise StoreError(
-            f"store {settings.store_path}: {error}; `headgate store check` tells more,"
+            f"store {settings.store_path}: {error}; `headgate store check` shows details,"
             " `headgate store restore` puts a backup in its place"
         ) from None
     finally:
@@ -68,12 +68,12 @@ def _open_once(settings: Settings) -> Settings:
     if upgraded:
         logs.say(
             f"upgraded store {settings.store_path} from version {upgraded};"
-            f" as it was it is {settings.store_path}.v{upgraded}"
+            f" the former store is kept as {settings.store_path}.v{upgraded}"
         )
     for warning in warnings(settings):
         logs.warn(warning)
     if not settings.auth_enabled:
-        logs.say("authentication is off: everybody who reaches this server is administrator")
+        logs.say("authentication is off: every client of this server is an administrator")
     elif empty:
         settings = replace(settings, setup_token=new_setup_token())
         logs.say(
@@ -81,17 +81,17 @@ def _open_once(settings: Settings) -> Settings:
             " CREATE USER <name> WITH PASSWORD '<password>' WITH ALL PRIVILEGES"
         )
         if settings.open_setup:
-            logs.warn("open-setup: the first client that sends that query is administrator")
+            logs.warn("open-setup: the first client to send that query becomes administrator")
         else:
             logs.say(
-                "from another machine that query has to show this set-up token:"
+                "from another machine that query has to carry this set-up token:"
                 f" Authorization: Bearer {settings.setup_token}"
             )
     return settings
 
 
 def _try_audit_file(settings: Settings) -> None:
-    """Raises StoreError if it cannot be written: found now, and not at the first change."""
+    """Raises StoreError if the audit file cannot be written: now, not at the first change."""
     if settings.audit_file:
         try:
             AuditFile(settings.audit_file).append([])

@@ -1,7 +1,7 @@
-"""What keeps a server from starting, found before it starts. Nothing is created or changed here.
+"""Checks before a start: what would keep a server from starting. Creates and changes nothing.
 
-`serve` goes through CHECKS before it opens anything; `serve --check` goes through the same list,
-and tries the store, which a start opens.
+`serve` runs CHECKS before it opens anything. `serve --check` runs the same list, and then tries the
+store, which a start opens.
 """
 
 import os
@@ -16,9 +16,9 @@ from headgate_server.config.settings import Settings
 from headgate_server.serving.listeners import CannotListen, try_tcp, try_unix
 from headgate_server.serving.tls import Certificate, CertificateError
 
-# RFC 7518, section 3.2, for HS256.
+# Bytes; RFC 7518, section 3.2, for HS256.
 _SHORTEST_SECRET = 32
-# Networks of more addresses than any organization has: 2^24 of IPv4, 2^112 of IPv6.
+# Prefix lengths: shorter ones have more addresses than any organization (IPv4 2^24, IPv6 2^112).
 _WIDEST = {4: 8, 6: 16}
 
 NoStart = (StoreError, CannotListen, CertificateError)
@@ -54,13 +54,13 @@ CHECKS: tuple[Callable[[Settings], None], ...] = (_certificate, _tcp, _unix, _au
 
 
 def check(settings: Settings) -> None:
-    """Raises what is wrong beside the store: StoreError, CannotListen, CertificateError."""
+    """Raises the first problem beside the store's: StoreError, CannotListen, CertificateError."""
     for one in CHECKS:
         one(settings)
 
 
 def problems(settings: Settings) -> list[str]:
-    """A sentence for each reason why a server with *settings* cannot start."""
+    """Returns a sentence for each reason why a server with *settings* cannot start."""
     found = []
     for one in (*CHECKS, _store):
         try:
@@ -71,11 +71,11 @@ def problems(settings: Settings) -> list[str]:
 
 
 def warnings(settings: Settings) -> list[str]:
-    """A sentence for each thing in *settings*, and in the files they name, that is dangerous."""
+    """Returns a sentence for each danger in *settings*, and in the files that they name."""
     found = []
     if (mode := _open_mode(settings.store_path)) is not None:
         found.append(
-            f"others than its owner may use store {settings.store_path} (mode {mode:04o}):"
+            f"users other than its owner can use store {settings.store_path} (mode {mode:04o}):"
             " it should have mode 0600"
         )
     if settings.https_enabled:
@@ -90,8 +90,8 @@ def warnings(settings: Settings) -> list[str]:
     wide = [one for one in settings.gateway.trusted_proxies if _is_wide(one)]
     if wide:
         found.append(
-            f"trusted-proxies has {', '.join(wide)}: any client there may state another client's"
-            " address and have its own requests judged as that one's"
+            f"trusted-proxies has {', '.join(wide)}: any client there can send another client's"
+            " address in a header, and its requests are treated as that client's"
         )
     return found
 

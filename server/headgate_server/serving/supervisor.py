@@ -1,7 +1,7 @@
-"""Several worker processes on the same listeners: started, watched, ended. Knows multiprocessing.
+"""Worker processes on shared listeners: started, watched, ended. Uses multiprocessing.
 
-uvicorn has one too; its workers outlive it if it is killed, and it ends with 0 if they cannot
-start.
+uvicorn's own supervisor has two faults: its workers outlive it if it is killed, and it exits with 0
+if they cannot start.
 """
 
 import multiprocessing
@@ -25,7 +25,7 @@ from headgate_server.telemetry import logging as logs
 from headgate_server.telemetry import metrics
 from headgate_server.validation.configuration import configure_again
 
-# Started anew, not forked: a store's connections must not cross a fork.
+# Spawned, not forked: a store's connections must not cross a fork.
 _SPAWN = multiprocessing.get_context("spawn")
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _ENDING = (signal.SIGTERM, signal.SIGINT)
@@ -37,11 +37,11 @@ class _Worker:
     process: SpawnProcess
     ear: Connection
     started: bool = False
-    behind: bool = False  # told to read its configuration again before it could hear
+    behind: bool = False  # has to reload its configuration once it has started
 
 
 class Supervisor:
-    """Keeps the workers that *settings* ask for at work on *listeners*."""
+    """Starts, watches and replaces the workers that *settings* require, on *listeners*."""
 
     def __init__(self, settings: Settings, listeners: Listeners) -> None:
         self._settings = settings
@@ -52,8 +52,10 @@ class Supervisor:
         self._next_try = 0.0  # by the monotonic clock
 
     def run(self) -> int:
-        """Until SIGTERM or SIGINT; a worker that dies is replaced. The exit status: 1 if none of
-        the first workers can start, or if something had to be broken off at the end.
+        """Runs until SIGTERM or SIGINT, and replaces workers that die. Returns the exit status.
+
+        The status is 1 if none of the first workers can start, or if requests were aborted at the
+        end.
         """
         waker, alarm = socket.socketpair()
         alarm.setblocking(False)
@@ -79,7 +81,7 @@ class Supervisor:
                 return 1
 
     def _until_next(self) -> float | None:
-        """Seconds until another try to start a worker is due; None if all are there."""
+        """Returns the seconds until the next attempt to start a worker; None if all exist."""
         if len(self._workers) == self._settings.workers:
             return None
         return max(0.0, self._next_try - time.monotonic())
@@ -95,7 +97,7 @@ class Supervisor:
         self._workers.append(_Worker(process, ear))
 
     def _obey(self, numbers: bytes) -> bool:
-        """Whether to go on."""
+        """Handles the signals *numbers*. Returns False if the server has to end."""
         if set(numbers) & set(_ENDING):
             return False
         self._read_again()
@@ -105,22 +107,24 @@ class Supervisor:
         return True
 
     def _read_again(self) -> None:
-        """Keeps what is right now for whoever starts later, when the file may be wrong."""
+        """Reloads valid settings for workers that start later, when the file may be invalid."""
         try:
             self._settings = configure_again(self._settings, os.environ)
         except ConfigurationError:
-            pass  # the workers say so
-        except Exception as error:  # no reason to end them all
+            pass  # the workers log it
+        except Exception as error:  # the workers go on
             logs.report(error, "")
 
     def _catch_up(self, worker: _Worker) -> None:
-        """Has it read its configuration again, if it is behind and can hear."""
+        """Makes *worker* reload its configuration, if that is due and it has started."""
         if worker.behind and worker.started and worker.process.pid is not None:
             worker.behind = False
             os.kill(worker.process.pid, signal.SIGHUP)
 
     def _look_after(self) -> bool:
-        """Notes who has started, replaces who has died. False if nobody ever started."""
+        """Updates the workers' states and replaces dead workers. Returns False if none ever
+        started.
+        """
         for worker in list(self._workers):
             with suppress(EOFError, OSError):
                 if not worker.started and worker.ear.poll():
@@ -130,7 +134,7 @@ class Supervisor:
             if not worker.process.is_alive():
                 self._bury(worker)
                 if not self._any_started and (worker.process.exitcode or 0) > 0:
-                    return False  # it gave up, and so would the next one
+                    return False  # the next one would fail, too
         missing = self._settings.workers - len(self._workers)
         if missing and time.monotonic() >= self._next_try:
             for _ in range(missing):
@@ -146,12 +150,14 @@ class Supervisor:
             logs.complain(f"worker {pid} ended (exit status {code}), starting another")
             return
         logs.complain(f"a worker could not start (exit status {code})")
-        # The others serve on; whatever is in its way may go away.
+        # The others go on serving. The next attempt waits (back-off): the cause may be temporary.
         self._next_try = time.monotonic() + self._pause
         self._pause = min(2 * self._pause, _LONGEST_PAUSE)
 
     def _end(self, waker: socket.socket) -> int:
-        """Lets the workers finish, unless they take too long or a second signal comes; then 1."""
+        """Ends the workers. Returns 1 if requests were aborted: at the deadline, or by a second
+        signal.
+        """
         for worker in self._workers:
             worker.process.terminate()
         deadline = time.monotonic() + GRACE_SECONDS + 10
@@ -167,7 +173,7 @@ class Supervisor:
 
 
 def _serve(settings: Settings, listeners: Listeners, mouth: Connection) -> None:
-    """What a worker process does."""
+    """Runs a worker process."""
     threading.Thread(target=_end_with_parent, args=(mouth,), daemon=True).start()
     try:
         work(settings, listeners, lambda: mouth.send(True))
@@ -177,7 +183,7 @@ def _serve(settings: Settings, listeners: Listeners, mouth: Connection) -> None:
 
 
 def _end_with_parent(mouth: Connection) -> None:
-    """The other end closes when the parent is gone, however that came about."""
+    """Ends this process when the parent has ended: then the other end of the pipe is closed."""
     with suppress(EOFError, OSError):
         mouth.recv()
     os.kill(os.getpid(), signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""SIGUSR1 writes where each thread of this process is. Knows faulthandler."""
+"""SIGUSR1 writes the stack of each thread of this process. Uses faulthandler."""
 
 import faulthandler
 import signal
@@ -10,8 +10,9 @@ _SIGNALS = frozenset({signal.SIGUSR1, signal.SIGUSR2})
 
 
 def show_stacks() -> None:
-    """From now on SIGUSR1 writes the stacks of all threads to standard error, and SIGUSR2 does
-    nothing: by default both end the process. The stacks have places in the code, no values.
+    """Makes SIGUSR1 write the stacks of all threads to standard error, and SIGUSR2 do nothing.
+
+    By default both signals end the process. The stacks have places in the code, no values.
     """
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     try:
@@ -23,7 +24,7 @@ def show_stacks() -> None:
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """A process that is started meanwhile receives these signals only after `show_stacks`."""
+    """Blocks these signals while a process is started, which receives them after `show_stacks`."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         yield

@@ -1,7 +1,7 @@
-"""A connection that is bounded in time and memory.
+"""A connection with limits on time and memory.
 
-Reading, writing and the pause between two requests have deadlines; an idle connection holds
-nothing of its last request.
+Reading, writing and the pause between two requests have deadlines. An idle connection holds nothing
+of its last request.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ _FAREWELL_SECONDS = 0.5
 
 
 class Bounded(HttpToolsProtocol):
-    """`check` has to be called now and then: it ends what takes longer than *limits* allow."""
+    """An HTTP connection with deadlines. Call `check` periodically: it enforces *limits*."""
 
     def __init__(
         self,
@@ -38,26 +38,27 @@ class Bounded(HttpToolsProtocol):
         self._heads = heads
         self._idle = idle
         self._outbox = outbox()
-        self._deadline = math.inf  # for what is being read, or for the next request
-        self._write_deadline = math.inf  # for the client to take what was sent
+        self._deadline = math.inf  # for the current request, or for the next
+        self._write_deadline = math.inf  # for the client to receive what was sent
         self._reading = False  # between a request's first byte and its last
         self._unsent = 0
         self._active: float | None = None  # when a deadline was last set
         self._running: RequestResponseCycle | None = None
-        self._held = False  # a request that may be answered at once when it is whole
+        self._held = False  # may be answered without ASGI once complete
         self._hosts, self._codings = list[bytes](), list[bytes]()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Releases the memory that is accounted for an incomplete head."""
         self._heads.release(self)
         super().connection_lost(exc)
 
     def make_room(self) -> None:
-        """Ends the request whose head is not complete, as if its client were too slow."""
+        """Ends the request with the incomplete head, as if its client were too slow."""
         self._refuse(408)
         self._release_head()
 
     def _release_head(self) -> None:
-        """Drops what was read of a head."""
+        """Drops the parts of a head that were read."""
         self.url, self.headers, self._hosts, self._codings = b"", [], [], []
 
     def _release_request(self) -> None:
@@ -65,13 +66,14 @@ class Bounded(HttpToolsProtocol):
         cast(Any, self).cycle = cast(Any, self).scope = self._running = None
 
     def _busy(self) -> bool:
-        """Returns whether an answer through ASGI is not complete."""
+        """Returns whether a response through ASGI is incomplete."""
         return self._running is not None and not self._running.response_complete
 
     @property
     def idle_since(self) -> float | None:
-        """When the connection was last active, by the loop's clock; None while it may not be closed
-        at the connection limit.
+        """When the connection was last active, by the loop's clock.
+
+        None while it may not be closed at the connection limit.
         """
         in_use = self._held or self._busy() or self.transport.is_closing()
         return None if in_use else self._active
@@ -79,7 +81,7 @@ class Bounded(HttpToolsProtocol):
     def evict(self) -> bool:
         """Closes the idle connection. Returns whether its place is free at once.
 
-        An answer that the client has not received is sent first; until then the place is taken.
+        A response that the client has not received is sent first; until then the place is taken.
         """
         self._heads.release(self)
         self._outbox.flush()
@@ -96,32 +98,37 @@ class Bounded(HttpToolsProtocol):
         return True
 
     def _part(self) -> None:
-        """Over TLS closing waits for the client's farewell; we do, while there is more to send."""
+        """Aborts a closing TLS connection once its write buffer is empty; checks again every 0.5 s.
+
+        Over TLS, closing waits for the client's close_notify.
+        """
         if self.scheme == "https" and not self.transport.get_write_buffer_size():
             self.transport.abort()
         elif self in self.connections:
             self.loop.call_later(_FAREWELL_SECONDS, self._part)
 
     def _close(self) -> None:
-        """Once all that was said is sent."""
+        """Closes the connection after all responses are sent."""
         self._outbox.flush()
         self.transport.close()
 
     def pause_writing(self) -> None:
+        """Starts the deadline for a client that does not receive."""
         self._unsent = self.transport.get_write_buffer_size()
         self._write_deadline = self._in(self._limits.write)
         super().pause_writing()
 
     def resume_writing(self) -> None:
+        """Ends the deadline: the client has received enough."""
         self._write_deadline = math.inf
         super().resume_writing()
 
     def check(self, now: float) -> None:
-        """Ends the connection if at *now*, by the loop's clock, it has taken too long."""
+        """Ends the connection if it has exceeded a deadline at *now*, by the loop's clock."""
         if self.flow.write_paused or self.transport.is_closing():
             self._check_writing(now)
         elif now >= self._deadline:
-            if self.flow.read_paused:  # it is not the client who takes his time
+            if self.flow.read_paused:  # the server is slow, not the client
                 self._deadline = self._in(self._limits.read)
             elif self._reading:
                 self._refuse(408)

@@ -1,17 +1,17 @@
-"""The server's certificate, which can be renewed while it serves. Knows ssl."""
+"""The server's certificate, which can be renewed while the server runs. Uses ssl."""
 
 import ssl
 
 
 class CertificateError(Exception):
-    """Certificate or key cannot be used. One line: which file, and why."""
+    """The certificate or its key is unusable. One line: which file, and why."""
 
 
 class Certificate:
-    """The certificate chain in the PEM file *certificate*, and its private key in *key*, or in the
-    same file. Raises CertificateError.
+    """The certificate chain in the PEM file *certificate*, with its private key.
 
-    `context` is what connections are made with: TLS 1.2 and newer.
+    The key is in *key*, or in the same file. `context` is for new connections: TLS 1.2 and newer.
+    Raises CertificateError.
     """
 
     def __init__(self, certificate: str, key: str = "") -> None:
@@ -20,23 +20,24 @@ class Certificate:
         self.context = self._load(_context())
 
     def reload(self) -> None:
-        """Reads both files again; new connections use them. Raises CertificateError, and then
-        those that were in use stay.
+        """Reads both files again, for new connections.
+
+        Raises CertificateError; then the former certificate stays in use.
         """
-        self._load(_context())  # what fails half-way must not fail on the one in use
+        self._load(_context())  # a partial failure must not affect the context in use
         self._load(self.context)
 
     def _load(self, context: ssl.SSLContext) -> ssl.SSLContext:
         for path in (self._certificate, self._key):
             _check_readable(path)
         try:
-            # An encrypted key must not stop the server with a question on the terminal.
+            # An encrypted key must not make the server wait for a passphrase on the terminal.
             context.load_cert_chain(self._certificate, self._key, password=lambda: b"")
         except ssl.SSLError as error:
             reason = (error.reason or "").replace("_", " ").lower()
             raise CertificateError(
                 f"cannot use certificate {self._certificate} with key {self._key}:"
-                f" {reason or 'certificate or key is missing, or no PEM'}"
+                f" {reason or 'certificate or key is missing, or not PEM'}"
             ) from None
         return context
 
@@ -49,7 +50,7 @@ def _context() -> ssl.SSLContext:
 
 
 def _check_readable(path: str) -> None:
-    """ssl says that a file cannot be read, but not which."""
+    """Raises CertificateError with the file's name, which errors of ssl lack."""
     try:
         with open(path, "rb"):
             pass

@@ -1,4 +1,4 @@
-"""A connection that has become a WebSocket: uvicorn's, counted, and without an end of its own."""
+"""A connection that has become a WebSocket: uvicorn's, with metrics and without deadlines."""
 
 import asyncio
 from typing import Any
@@ -11,9 +11,9 @@ from headgate_server.telemetry.metrics import Metrics
 
 
 class WebSocketConnection(WebSocketsSansIOProtocol):
-    """Takes the place of an HTTP connection behind whose *head* it goes on."""
+    """Replaces an HTTP connection after the request's *head*."""
 
-    idle_since: float | None = None  # it does not make room for others
+    idle_since: float | None = None  # it is never evicted
 
     def __init__(
         self,
@@ -26,14 +26,15 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         self._metrics = metrics
 
     def take(self, transport: asyncio.Transport, head: bytes) -> None:
-        """Goes on with *transport*, on which *head* was read, and perhaps more."""
+        """Continues on *transport*, from which *head* was read, and perhaps more."""
         self.connection_made(transport)
         transport.set_protocol(self)
         self.data_received(head)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Counts the end of the connection."""
         self._metrics.connection(-1)
         super().connection_lost(exc)
 
     def check(self, now: float) -> None:
-        """uvicorn's own pings find out who is gone."""
+        """Does nothing: uvicorn's own pings detect a client that has gone."""

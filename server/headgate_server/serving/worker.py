@@ -1,4 +1,4 @@
-"""One process that serves. Knows uvicorn."""
+"""One process that serves. Uses uvicorn."""
 
 import asyncio
 import gc
@@ -28,26 +28,26 @@ from headgate_server.serving.websocket_protocol import WebSocketConnection
 from headgate_server.telemetry import logging as logs
 from headgate_server.validation.configuration import configure_again
 
-# How long a request may take on when the server ends.
+# How long a running request may go on when the server ends.
 GRACE_SECONDS = 30
 _SWITCH_SECONDS = 0.001
 _TICKS_PER_CHECK = 10  # of a tenth of a second each
 _ENDING = (signal.SIGTERM, signal.SIGINT)
-# The signals that came before there was a server to tell.
+# Signals that arrived before the server existed.
 _told_to_end: list[int] = []
 _told_to_reload: list[int] = []
 
 
 def _nothing() -> None:
-    """Nobody waits for it."""
+    """Does nothing: the default of *started*."""
 
 
 def work(settings: Settings, listeners: Listeners, started: Callable[[], None] = _nothing) -> None:
     """Serves on *listeners* until SIGTERM or SIGINT, then finishes the running requests.
 
-    What is not finished after GRACE_SECONDS, or when the same signal comes again, is broken off,
-    and the process ends with status 1. Calls *started* when it serves. On SIGHUP it reads the
-    certificate again. Raises CertificateError.
+    Requests that still run after GRACE_SECONDS, or when the same signal comes again, are aborted.
+    The process then exits with status 1. *started* is called once connections are accepted. SIGHUP
+    reloads the configuration of tokens and gateway, and the certificate. Raises CertificateError.
     """
     logs.set_up(settings.log_format, access=settings.log_enabled, timed=True)
     end_well()
@@ -76,31 +76,32 @@ def work(settings: Settings, listeners: Listeners, started: Callable[[], None] =
         interface="asgi3",
         log_config=None,
         log_level=logging.CRITICAL,
-        proxy_headers=False,  # anybody could write another address into the audit
-        access_log=False,  # it would show passwords that stand in URLs
+        proxy_headers=False,  # any client could forge its address in the audit
+        access_log=False,  # it would show passwords in URLs
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
-        timeout_keep_alive=86_400,  # Connection knows better
+        timeout_keep_alive=86_400,  # Connection has its own deadline
     )
     server = _Server(
         config, application, listeners, certificate, settings.read_header_timeout, started
     )
     for number in _ENDING:
-        # From here on nothing is raised by a signal: the loop would lose it.
+        # From here on signals raise no exception: the loop would lose it.
         signal.signal(number, server.handle_exit)
     if _told_to_end:
         return
-    # A long statement in a thread holds up the event loop for no longer at a time.
+    # Bounds how long a statement in a thread delays the event loop at a time.
     sys.setswitchinterval(_SWITCH_SECONDS)
     server.run()
     if not application.finished:
-        logs.complain("statements were still running, and are broken off")
+        logs.complain("statements were still running and are aborted")
         os._exit(1)  # what runs in a thread cannot be stopped otherwise
 
 
 def _as_now(settings: Settings) -> Settings:
-    """*settings* with what was set anew since they were read; as they are if that is wrong: whoever
-    was running then has said so.
+    """Returns *settings* as the configuration has them now; unchanged if that is invalid.
+
+    The workers that ran at that time have logged the error.
     """
     try:
         return configure_again(settings, os.environ)
@@ -109,7 +110,7 @@ def _as_now(settings: Settings) -> Settings:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's, with what it lacks: a unix socket beside TCP, time limits, SIGHUP."""
+    """uvicorn's server, with a unix socket beside TCP, deadlines, and SIGHUP."""
 
     def __init__(
         self,
@@ -145,7 +146,7 @@ class _Server(uvicorn.Server):
             tls = {"ssl": self._certificate.context, "ssl_handshake_timeout": self._handshake}
         servers: list[Any] = [await loop.create_server(make, sock=self._listeners.tcp, **tls)]
         if self._listeners.unix is not None:
-            # Never with TLS, as in InfluxDB: nobody listens in on it.
+            # Never with TLS, as in InfluxDB: it does not cross a network.
             servers.append(await loop.create_unix_server(make, sock=self._listeners.unix))
         self.servers += servers
         _collect_seldom()
@@ -153,7 +154,7 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if sig in self._captured_signals and not self._ended:
-            os._exit(1)  # asked a second time: now
+            os._exit(1)  # the second signal: end now
         super().handle_exit(sig, frame)
 
     async def _serve(self, sockets: Any = None) -> None:
@@ -176,8 +177,8 @@ class _Server(uvicorn.Server):
         try:
             self._application.reconfigure()
         except ConfigurationError as error:
-            logs.complain(f"{error}; what was configured stays")
-        except Exception as error:  # the certificate has to be read all the same
+            logs.complain(f"{error}; the former configuration stays in use")
+        except Exception as error:  # the certificate is reloaded in any case
             logs.report(error, "")
         else:
             logs.say("configuration of tokens and gateway read again")
@@ -186,14 +187,15 @@ class _Server(uvicorn.Server):
         try:
             self._certificate.reload()
         except CertificateError as error:
-            logs.complain(f"{error}; the one in use stays")
+            logs.complain(f"{error}; the former certificate stays in use")
         else:
             logs.say("certificate read again")
 
 
 def _collect_seldom() -> None:
-    """What stays for good is not looked through again and again, and the rest more seldom: a
-    request makes little that hangs together in circles.
+    """Makes garbage collection rare: permanent objects are frozen, the thresholds are raised.
+
+    A request creates few reference cycles.
     """
     gc.collect()
     gc.freeze()
@@ -201,7 +203,9 @@ def _collect_seldom() -> None:
 
 
 def end_well() -> None:
-    """Ends with 0 on a signal before anything is served; a SIGHUP is kept until then. SIGUSR1 and
+    """Installs the signal handlers for the time before the server exists.
+
+    SIGTERM and SIGINT exit with status 0. SIGHUP is kept until the server exists. SIGUSR1 and
     SIGUSR2 end nothing.
     """
     show_stacks()
@@ -211,6 +215,6 @@ def end_well() -> None:
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:
-    # Python drops what is raised while it happens to clean up: hence the note of it.
+    # Python drops an exception that is raised during its clean-up, hence the list.
     _told_to_end.append(number)
     raise SystemExit(0)

@@ -1,1 +1,1 @@
-"""What is written about requests: log, metrics, traces."""
+"""Records of requests: log, metrics, traces."""

@@ -5,9 +5,9 @@ from headgate_grammar import ParseError
 
 
 def log_message(error: Exception) -> str:
-    """Returns *error* as text for the log: the attribute `log_message`, if its class has one.
+    """Returns *error* as text for the log: its attribute `log_message`, if its class has one.
 
-    The text of an input that was not understood may hold a password: the log does not get it.
+    The text of input that does not parse may hold a password: it is not logged.
     """
     if isinstance(error, ParseError):
         return "query does not parse"

@@ -1,7 +1,7 @@
-"""What is written of requests and faults: one line each, as text or as JSON. Knows logging.
+"""The log of requests and faults: one line each, as text or as JSON. Uses logging.
 
-No line holds a secret: statements print passwords as `[REDACTED]`, URLs and headers are not
-written, and of a fault only its kind and its place.
+No line holds a secret. Statements print passwords as `[REDACTED]`; URLs and headers are not
+written. Of a fault only the kind and the place are written.
 """
 
 import json
@@ -21,14 +21,16 @@ _LOG = logging.getLogger("headgate")
 
 _PLAIN = re.compile(r"[\w./:@+-]+", re.ASCII)
 _LONGEST = 1000
-# Of a refused request: anyone can cause such lines, without a login too.
+# Of a rejected request: clients can cause such lines without a login.
 _LONGEST_REFUSED = 100
 _LONGEST_REASON = 300
 
 
 def set_up(format: str, *, access: bool, timed: bool = False) -> None:
-    """Sends this process's lines to standard error, in *format* (`text` or `json`): those of
-    requests too, with *access*. A server's lines in text are *timed*, a tool's answers are not.
+    """Sends this process's log to standard error, in *format* (`text` or `json`).
+
+    *access* includes a line for each request. *timed* adds the time to text lines about the process
+    itself: for a server, not for a tool.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if format == "json" else _Text(timed=timed))
@@ -36,29 +38,29 @@ def set_up(format: str, *, access: bool, timed: bool = False) -> None:
     _LOG.propagate = False
     _LOG.setLevel(logging.INFO)
     _ACCESS.disabled = not access
-    # It would write tracebacks, with what an error says; we have reported it before.
+    # uvicorn would write tracebacks with error texts; `report` has logged the error before.
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-    # Nobody reads the log any more: no reason to fail, or to write a traceback of it.
+    # A closed standard error must neither fail a request nor cause a traceback.
     logging.raiseExceptions = False
 
 
 def say(text: str) -> None:
-    """Writes one sentence about the server itself."""
+    """Logs one sentence about the server itself."""
     _LOG.info(text)
 
 
 def warn(text: str) -> None:
-    """The same, of something that may be dangerous."""
+    """Logs a warning about something that may be dangerous."""
     _LOG.warning(text)
 
 
 def complain(text: str, **fields: str) -> None:
-    """The same, of something wrong."""
+    """Logs an error in one sentence, with *fields* as further values."""
     _LOG.error(text, extra={"fields": fields})
 
 
 def report(error: BaseException, id: str) -> None:
-    """Writes which kind of fault of ours the request *id* met, and where: never what it says."""
+    """Logs the kind and the place of an internal error in the request *id*, but not its text."""
     frames = traceback.extract_tb(error.__traceback__)
     places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames)]
     _LOG.error(
@@ -69,14 +71,14 @@ def report(error: BaseException, id: str) -> None:
 
 
 def malformed(address: str, status: int) -> None:
-    """Writes that what came from *address* was no request, or none that can be answered."""
+    """Logs that *address* sent an invalid request, or one too slowly."""
     access(address, "other", "other", status, 0, 0, Note(error="malformed or too slow"))
 
 
 def access(
     address: str, method: str, route: str, status: int, size: int, seconds: float, note: Note
 ) -> None:
-    """Writes that a request from *address* was answered."""
+    """Logs a request from *address* and its response."""
     if _silent():
         return
     refused = status >= HTTPStatus.BAD_REQUEST
@@ -98,9 +100,9 @@ def access(
 
 
 def printed(statements: Sequence[Statement]) -> str:
-    """*statements* as a log line has them: as many as there is room for, the last one cut.
+    """Returns *statements* as text for a log line; after 1,000 characters it is cut.
 
-    Nothing, if requests are not logged.
+    Returns "" if requests are not logged.
     """
     if _silent():
         return ""
@@ -130,8 +132,10 @@ def _time(record: logging.LogRecord) -> str:
 
 
 class _Text(logging.Formatter):
-    """The time, then `name=value` pairs, those without a value left out. A line about the server
-    itself has `headgate:` and a sentence behind the time, and no time if it is not *timed*.
+    """Formats the time, then `name=value` pairs without empty values.
+
+    A line about the server itself has `headgate:` and a sentence after the time, and no time unless
+    *timed*.
     """
 
     def __init__(self, *, timed: bool) -> None:
@@ -149,7 +153,7 @@ class _Text(logging.Formatter):
 
 
 class _Json(logging.Formatter):
-    """One object a line."""
+    """Formats one JSON object a line."""
 
     def format(self, record: logging.LogRecord) -> str:
         head = {
@@ -162,5 +166,5 @@ class _Json(logging.Formatter):
 
 def _word(value: object) -> str:
     text = str(value)
-    # In quotes with escapes, or a name with a line end in it would make a line of its own.
+    # Quoted and escaped, so that a line end in a name does not begin a new line.
     return text if _PLAIN.fullmatch(text) else json.dumps(text)

@@ -1,6 +1,7 @@
-"""What is counted with each request, put down together some time later. Knows prometheus_client.
+"""A buffer for metrics: what requests count is added to the metrics later. Uses prometheus_client.
 
-Its counters take a lock and several calls each, and a request has half a dozen of them.
+prometheus_client's counters take a lock and several calls each, and a request has half a dozen of
+them.
 """
 
 from bisect import bisect_left
@@ -13,15 +14,16 @@ from prometheus_client import Counter, Histogram
 
 T = TypeVar("T")
 
-# So many wait at most, where nobody puts them down.
+# Entries in the buffer, if `flush` is not called.
 _MOST = 4096
 
 Labels = tuple[str | int, ...]
 
 
 class Events:
-    """Things that are counted together: *pairs* of a counter and its labels. Made once, for each
-    time they are looked at as this object, and not as what is in it.
+    """A group of counters that are incremented together: *pairs* of a counter and its labels.
+
+    Create each group once: the buffer compares groups by identity, not by content.
     """
 
     __slots__ = ("pairs",)
@@ -31,7 +33,7 @@ class Events:
 
 
 class Tally:
-    """Counts and times, until `flush`. May be used from several threads."""
+    """Buffers counts and times until `flush`. Thread-safe."""
 
     def __init__(self) -> None:
         self._counts: deque[Events] = deque()
@@ -39,13 +41,16 @@ class Tally:
         self._times: deque[tuple[Histogram, Labels, float]] = deque()
 
     def count(self, events: Events) -> None:
-        """One more of each of *events*."""
+        """Increments each of *events* by one."""
         self._counts.append(events)
         if len(self._counts) > _MOST:
             self.flush()
 
     def count_one(self, whole: Counter, labels: Labels) -> None:
-        """One more of *whole* with *labels*: they are few, none is a client's choice."""
+        """Increments *whole* with *labels* by one. Each combination of labels stays in memory.
+
+        They must be few, and not chosen by clients.
+        """
         pair = (whole, labels)
         events = self._single.get(pair)
         if events is None:
@@ -53,13 +58,13 @@ class Tally:
         self.count(events)
 
     def observe(self, whole: Histogram, labels: Labels, seconds: float) -> None:
-        """Something of *whole* with *labels* took *seconds*."""
+        """Records *seconds* in *whole* with *labels*."""
         self._times.append((whole, labels, seconds))
         if len(self._times) > _MOST:
             self.flush()
 
     def flush(self) -> None:
-        """Puts down what there is."""
+        """Adds the buffered values to the metrics."""
         for events, number in Sums(_taken(self._counts)).items():
             for whole, labels in events.pairs:
                 whole.labels(*labels).inc(number)
@@ -71,7 +76,7 @@ class Tally:
 
 
 def _taken(waiting: deque[T]) -> Iterator[T]:
-    """All that is there now, each once whoever else takes some."""
+    """Yields what is in *waiting* now. Each item is yielded once, also with several threads."""
     for _ in range(len(waiting)):
         try:
             yield waiting.popleft()
@@ -80,7 +85,7 @@ def _taken(waiting: deque[T]) -> Iterator[T]:
 
 
 def _observe(child: Histogram, times: list[float]) -> None:
-    """What its `observe` does with each of *times*; it knows no way to take several."""
+    """Does what the `observe` of *child* does for each of *times*; it has no method for several."""
     child._sum.inc(sum(times))
     buckets = Sums(bisect_left(child._upper_bounds, seconds) for seconds in times)
     for index, number in buckets.items():

@@ -1,7 +1,7 @@
-"""What /metrics tells, in Prometheus' format. Knows prometheus_client.
+"""Metrics in Prometheus' format, for /metrics. Uses prometheus_client.
 
-One process keeps its numbers in memory. Several workers keep theirs in files of a folder that
-`shared_folder` makes, and whichever answers /metrics adds them all up.
+One process keeps its numbers in memory. Several workers keep theirs in files of the folder that
+`shared_folder` creates; the worker that answers /metrics adds them up.
 """
 
 import os
@@ -25,13 +25,13 @@ from headgate_grammar import Statement
 from headgate_server.telemetry.metric_buffer import Events, Tally
 from headgate_server.telemetry.metrics_folder import owned_folder
 
-# A line more for each counter, of use to nobody.
+# They add a line to each counter, without any use.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
-# prometheus_client looks for it when it is imported, in each worker.
+# prometheus_client reads this environment variable at its import, in each worker.
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
-# Of tenants that a request names together, and of labels that they make.
+# Tenants in one label, and labels of tenants in all.
 _MOST_TENANTS, _MOST_TENANT_LABELS = 2, 10_000
 
 _FAST = (0.00001, 0.00005, 0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
@@ -39,7 +39,7 @@ _REQUEST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0
 
 
 class Metrics:
-    """One process's counters. No label holds what a client may choose freely."""
+    """The metrics of one process. No label holds what a client may choose freely."""
 
     def __init__(self) -> None:
         several = _FOLDER in os.environ
@@ -57,7 +57,7 @@ class Metrics:
         )
         self._request_seconds = Histogram(
             "headgate_http_request_duration_seconds",
-            "Time from a request's head to the end of its answer, by route.",
+            "Time from a request's head to the end of its response, by route.",
             ["route"],
             buckets=_REQUEST,
             registry=own,
@@ -81,13 +81,13 @@ class Metrics:
         )
         self._bcrypt_pending = Gauge(
             "headgate_bcrypt_pending",
-            "Logins in the queue for bcrypt, the one that it works on included.",
+            "Logins in the queue for bcrypt, including the one that is being verified.",
             registry=own,
             multiprocess_mode="livesum",
         )
         self._bcrypt_seconds = Histogram(
             "headgate_bcrypt_duration_seconds",
-            "Time of the logins whose password was not remembered, waiting for bcrypt included.",
+            "Time of the logins without a cached password, including the wait for bcrypt.",
             buckets=_REQUEST,
             registry=own,
         )
@@ -99,8 +99,8 @@ class Metrics:
         )
         self._store_seconds = Histogram(
             "headgate_store_duration_seconds",
-            "Time of the store for reading a user from its file (what has not changed is not read"
-            " again), or for a change (waiting for others included).",
+            "Time of the store for reading a user from its file (unchanged users are cached), or"
+            " for a change (including the wait for others).",
             ["operation"],
             buckets=_FAST,
             registry=own,
@@ -113,28 +113,28 @@ class Metrics:
         )
         self._upstream = Counter(
             "headgate_upstream_requests",
-            "Requests sent to a store behind Headgate, by its name, its component, and how it went:"
-            " the status, or unreachable, silent, broken.",
+            "Requests sent to an upstream, by its name, its component, and the outcome: the status,"
+            " or unreachable, silent, broken.",
             ["upstream", "component", "outcome"],
             registry=own,
         )
         self._upstream_seconds = Histogram(
             "headgate_upstream_duration_seconds",
-            "Time until a store behind Headgate began to answer, by its name.",
+            "Time until an upstream began to respond, by its name.",
             ["upstream"],
             buckets=_REQUEST,
             registry=own,
         )
         self._upstream_open = Gauge(
             "headgate_upstream_answers_open",
-            "Answers of a store that are being read now, WebSockets included, by its name.",
+            "Responses of an upstream that are being read now, including WebSockets, by its name.",
             ["upstream"],
             registry=own,
             multiprocess_mode="livesum",
         )
         self._reloaded = Gauge(
             "headgate_config_last_reload_successful",
-            "Whether the configuration that was read last could be: 1, or 0 and the former stays.",
+            "1 if the last reload of the configuration succeeded; 0 if not, and the former stays.",
             registry=own,
             multiprocess_mode="livemin",
         )
@@ -143,7 +143,7 @@ class Metrics:
         self._tenant_labels: set[str] = set()
         build = Gauge(
             "headgate_build_info",
-            "Always 1; the label says which version of Headgate this is.",
+            "Always 1; the label is the version of Headgate.",
             ["version"],
             registry=own,
             multiprocess_mode="max",
@@ -157,49 +157,52 @@ class Metrics:
         self._executed = lru_cache(self._executed_events)
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Counts a response, and the *seconds* from the request's head to its end."""
         self._tally.count_one(self._requests, (route, method, status))
         self._tally.observe(self._request_seconds, (route,), seconds)
 
     def upstream(self, name: str, component: str, outcome: str, seconds: float) -> None:
+        """Counts a request to the upstream *name*, and the *seconds* until its response began."""
         self._tally.count_one(self._upstream, (name, component, outcome))
         self._tally.observe(self._upstream_seconds, (name,), seconds)
 
     def upstream_open(self, name: str, change: int) -> None:
+        """Adds *change* to the number of open responses of the upstream *name*."""
         self._upstream_open.labels(name).inc(change)
 
     def show_cortex_names(self) -> None:
-        """From now on there are also what cortex-gateway calls its figures."""
+        """Adds metrics with cortex-gateway's names, from now on."""
         if self._cortex is None:
             prefix, own = "cortex_gateway", self._own
             self._cortex = (
                 Counter(
                     f"{prefix}_succeeded_authentications",
-                    "Requests let through, by tenant.",
+                    "Requests forwarded, by tenant.",
                     ["tenant"],
                     registry=own,
                 ),
                 Counter(
                     f"{prefix}_failed_authentications",
-                    "Requests that showed no tenant's token, or a bad one, by reason.",
+                    "Requests without a tenant's token, or with an invalid one, by reason.",
                     ["reason"],
                     registry=own,
                 ),
                 Counter(
                     f"{prefix}_proxy_requests",
-                    "Requests handed on, by component.",
+                    "Requests forwarded, by component.",
                     ["targetname"],
                     registry=own,
                 ),
             )
 
     def handed_on(self, tenants: Sequence[str], component: str) -> None:
-        """A request of *tenants* goes to *component*."""
+        """Counts a request of *tenants* that is forwarded to *component*."""
         if self._cortex is not None:
             self._cortex[0].labels(self._tenant_label(tenants)).inc()
             self._cortex[2].labels(component).inc()
 
     def _tenant_label(self, tenants: Sequence[str]) -> str:
-        """The label for *tenants*, whose number and order a client chooses: bounded."""
+        """Returns a bounded label for *tenants*: a client chooses their number and order."""
         if len(tenants) > _MOST_TENANTS:
             return "(several)"
         label = "|".join(sorted(tenants))
@@ -210,35 +213,43 @@ class Metrics:
         return label
 
     def kept_out(self, reason: str) -> None:
-        """A request that showed no tenant's token, or a bad one."""
+        """Counts a request without a tenant's token, or with an invalid one."""
         if self._cortex is not None:
             self._cortex[1].labels(reason).inc()
 
     def reloaded(self, *, well: bool) -> None:
+        """Records whether the last reload of the configuration succeeded."""
         self._reloaded.set(int(well))
 
     def connection(self, change: int) -> None:
+        """Adds *change* to the number of open connections."""
         self._connections.inc(change)
 
     def connection_refused(self) -> None:
+        """Counts a connection that is closed because of the connection limit."""
         self._refused_connections.inc()
 
     def authentication(self, method: str, outcome: str) -> None:
+        """Counts an attempt to log in."""
         self._tally.count_one(self._authentications, (method, outcome))
 
     def bcrypt_pending(self, change: int) -> None:
+        """Adds *change* to the number of logins in the queue for bcrypt."""
         self._bcrypt_pending.inc(change)
 
     def bcrypt(self) -> AbstractContextManager[object]:
+        """Returns a context manager that records the time of a login by bcrypt."""
         return self._bcrypt_seconds.time()
 
     def recalled(self) -> None:
-        """Somebody was let in by a password that was remembered."""
+        """Counts a login by a cached password."""
         self._tally.count(self._recalled)
 
     def executed(self, kinds: Sequence[str], failed: int = 0, *, remembered: bool = True) -> None:
-        """Statements of these *kinds* were executed together, the last *failed* of them in vain;
-        *remembered* says whether their text was parsed before.
+        """Counts statements of *kinds* that were executed together, the last *failed* of them as
+        failed.
+
+        *remembered* is whether their parsed text was cached.
         """
         self._tally.count(self._executed(kinds, failed, remembered))
 
@@ -251,24 +262,28 @@ class Metrics:
         return Events((self._cache, ("statement", "hit" if remembered else "miss")), *outcomes)
 
     def lookup(self, cache: str, hit: bool) -> None:
+        """Counts a look-up in *cache*."""
         self._tally.count_one(self._cache, (cache, "hit" if hit else "miss"))
 
     def statement(self, statement: Statement, *, failed: bool) -> None:
+        """Counts an executed statement."""
         outcome = "failed" if failed else "done"
         self._tally.count_one(self._statements, (type(statement).__name__, outcome))
 
     def read(self, seconds: float) -> None:
+        """Records that the store took *seconds* to read a user."""
         self._tally.observe(self._store_seconds, ("read",), seconds)
 
     def changed(self, seconds: float) -> None:
+        """Records that the store took *seconds* for a change."""
         self._tally.observe(self._store_seconds, ("change",), seconds)
 
     def flush(self) -> None:
-        """Puts down what was counted since the last time, for the other workers to see."""
+        """Adds the buffered counts to the metrics, so that the other workers see them."""
         self._tally.flush()
 
     def page(self, accept: str) -> tuple[bytes, str]:
-        """Everything, of all workers, and its media type: the newest that *accept* names."""
+        """Returns the metrics of all workers, and their media type: the newest in *accept*."""
         self.flush()
         encode, media_type = choose_encoder(accept)
         return encode(self._all), media_type
@@ -276,7 +291,7 @@ class Metrics:
 
 @contextmanager
 def shared_folder() -> Iterator[None]:
-    """While it lasts, processes that are started keep their numbers together."""
+    """Lets processes that are started meanwhile keep their metrics in one folder."""
     with owned_folder() as folder:
         os.environ[_FOLDER] = folder
         try:
@@ -286,5 +301,5 @@ def shared_folder() -> Iterator[None]:
 
 
 def forget(pid: int) -> None:
-    """The worker *pid* has ended: what it had open is open no more."""
+    """Removes the live values of the worker *pid*, which has ended."""
     mark_process_dead(pid)  # type: ignore[no-untyped-call]

@@ -1,6 +1,7 @@
-"""The folder in which the workers of one server keep their numbers: removed with its owner.
+"""The folder for the metrics of one server's workers: removed with its owner.
 
-A killed server leaves its folder. The next one removes it: a lock says whether the owner lives.
+A killed server leaves its folder, and the next server removes it. A lock shows whether the owner is
+alive.
 """
 
 import fcntl
@@ -12,12 +13,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _PREFIX = "headgate-metrics-"
-_LOCK = "owner"  # no name of prometheus_client's, which end in .db
+_LOCK = "owner"  # prometheus_client's names end in .db
 
 
 @contextmanager
 def owned_folder() -> Iterator[str]:
-    """A new folder of this process, which is gone afterwards; those of dead ones go now."""
+    """Creates a folder of this process, and removes it at the end, and those of dead processes."""
     _remove_ownerless()
     with tempfile.TemporaryDirectory(prefix=_PREFIX) as folder:
         # Workers are started with exec: they do not inherit the lock, which ends with this process.
@@ -32,7 +33,7 @@ def owned_folder() -> Iterator[str]:
 
 
 def _remove_ownerless() -> None:
-    """Removes folders of this user whose owner has ended. Without a lock file there is no proof."""
+    """Removes folders of this user after their owner's end. Without a lock file a folder stays."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with suppress(OSError):
             if folder.is_symlink() or folder.stat().st_uid != os.geteuid():

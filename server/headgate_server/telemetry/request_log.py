@@ -1,11 +1,11 @@
-"""What the log says of one request."""
+"""The log record of a request."""
 
 from dataclasses import dataclass
 
 
 @dataclass(slots=True)
 class Note:
-    """What the log may say of a request: nothing here is secret.
+    """What the log may contain of a request: no secrets.
 
     Statements are printed from their trees, passwords as `[REDACTED]`.
     """
@@ -14,4 +14,4 @@ class Note:
     user: str = ""
     database: str = ""
     statements: str = ""
-    error: str = ""  # the request's, or of its statements the first one's
+    error: str = ""  # the request's, or its first failed statement's

@@ -1,4 +1,4 @@
-"""The store, with a clock beside it."""
+"""The store, with metrics of its durations."""
 
 import os
 import time
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class MeasuredStore(SqliteStore):
-    """SqliteStore, telling *metrics* how long reading a user and making a change take."""
+    """A SqliteStore that records in *metrics* how long reading a user and making a change take."""
 
     def __init__(
         self, path: str | os.PathLike[str], metrics: Metrics, audit_file: AuditFile | None = None
@@ -21,6 +21,7 @@ class MeasuredStore(SqliteStore):
         self._metrics = metrics
 
     def transact(self, change: Callable[[Tx], T], audit: Audit) -> tuple[T, int]:
+        """Makes *change*, and records its duration."""
         began = time.perf_counter()
         try:
             return super().transact(change, audit)
@@ -28,6 +29,7 @@ class MeasuredStore(SqliteStore):
             self._metrics.changed(time.perf_counter() - began)
 
     def transact_all(self, jobs: Sequence[Job]) -> None:
+        """Makes the changes of *jobs* together, and records the duration for each."""
         began = time.perf_counter()
         super().transact_all(jobs)
         for _ in jobs:  # each of them waited for all

@@ -1,7 +1,7 @@
-"""Traces of requests, for whoever installed the extra `otel`. Knows OpenTelemetry.
+"""Traces of requests, with the extra `otel`. Uses OpenTelemetry.
 
-A span for each request, one inside it for each request to a store behind us; the context comes in
-and goes on by W3C's `traceparent`. No attribute holds a statement, a path or a secret.
+Each request has a span, and inside it each request to an upstream has one. The context is received
+and sent as W3C's `traceparent`. No attribute holds a statement, a path or a secret.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -12,31 +12,37 @@ from typing import Any, Protocol
 _PASSED_ON = ("traceparent", "tracestate")
 
 
-# Told the route and the status of a request when it is over.
+# Called with the route and the status of a request when it has ended.
 Finish = Callable[[str, int], None]
 
 
 class Tracing(Protocol):
+    """Creates spans for requests."""
+
     def request(
         self, headers: Mapping[str, str], method: str
     ) -> AbstractContextManager[Finish | None]:
-        """While it lasts a request is worked on. Gives who wants to hear how it ended."""
+        """Traces a request while the context is open. Yields the function to call at its end, or
+        None.
+        """
         ...
 
     def upstream(self, name: str, component: str) -> AbstractContextManager[Mapping[str, str]]:
-        """While it lasts a store is asked; the headers that take the context on."""
+        """Traces a request to the upstream *name*. Yields headers that propagate the context."""
         ...
 
 
 class Untraced:
-    """Nobody looks; nothing is made, and nothing held up."""
+    """Creates no spans, and costs nothing."""
 
     def request(
         self, headers: Mapping[str, str], method: str
     ) -> AbstractContextManager[Finish | None]:
+        """Returns a context without a function to call."""
         return nullcontext()
 
     def upstream(self, name: str, component: str) -> AbstractContextManager[Mapping[str, str]]:
+        """Returns a context without headers."""
         return _NOTHING
 
 
@@ -44,7 +50,7 @@ _NOTHING: AbstractContextManager[Mapping[str, str]] = nullcontext({})
 
 
 class Traced:
-    """Spans for *provider*, an OpenTelemetry TracerProvider."""
+    """Creates spans with *provider*, an OpenTelemetry TracerProvider."""
 
     def __init__(self, provider: Any) -> None:
         from opentelemetry.trace import SpanKind, StatusCode
@@ -57,13 +63,14 @@ class Traced:
 
     @contextmanager
     def request(self, headers: Mapping[str, str], method: str) -> Iterator[Finish | None]:
+        """Traces a request as a server span. Yields the function to call at its end."""
         came = {name: headers[name] for name in _PASSED_ON if name in headers}
         with self._tracer.start_as_current_span(
             method,
             context=self._propagator.extract(came),
             kind=self._kinds.SERVER,
             attributes={"http.request.method": method},
-            record_exception=False,  # its text may be somebody's
+            record_exception=False,  # its text may hold private data
             set_status_on_exception=False,
         ) as span:
 
@@ -78,6 +85,7 @@ class Traced:
 
     @contextmanager
     def upstream(self, name: str, component: str) -> Iterator[Mapping[str, str]]:
+        """Traces a request to the upstream *name* as a client span. Yields the headers to send."""
         headers: dict[str, str] = {}
         with self._tracer.start_as_current_span(
             f"upstream {name}",
@@ -94,17 +102,17 @@ class Traced:
                 raise
 
     def close(self) -> None:
-        """Sends what is still to be sent."""
+        """Sends the spans that are left."""
         self._provider.shutdown()
 
 
 def available() -> bool:
-    """Whether the extra is installed."""
+    """Returns whether the extra is installed."""
     return find_spec("opentelemetry") is not None and find_spec("opentelemetry.sdk") is not None
 
 
 def tracing(endpoint: str) -> Untraced | Traced:
-    """Spans to the OTLP collector at *endpoint*; "" for none. Needs the extra."""
+    """Returns a tracer to the OTLP collector at *endpoint*; "" traces nothing. Needs the extra."""
     if not endpoint:
         return Untraced()
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter

@@ -1,4 +1,5 @@
-"""JSON Web Tokens of other issuers: who sent a request, and what he is to have here.
+"""JSON Web Tokens of other issuers: authentication of requests, and the rights in the claims.
 
-The semantics are those of Grafana's `[auth.jwt]`, mended; README and docs/jwt.md say where.
+The semantics are those of Grafana's `[auth.jwt]`, with corrections; README and docs/jwt.md list
+them.
 """

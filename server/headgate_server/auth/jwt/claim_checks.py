@@ -1,4 +1,4 @@
-"""Whether what a verified token says holds: now, here, and for us (RFC 7519 section 4.1)."""
+"""Checks of a verified token's claims: time, issuer, audience (RFC 7519, section 4.1)."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,9 +11,10 @@ Check = Callable[[Mapping[str, Any], JwtSettings, float], None]
 
 
 def check(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
-    """Raises TokenError with the first thing that does not hold at the time *now*.
+    """Raises TokenError for the first check that fails at the time *now*.
 
-    `null` counts as absent. An audience that is expected has to be there whole, of `audiences` one.
+    `null` counts as absent. An expected audience must be present in full; of `audiences` one
+    suffices.
     """
     for one in CHECKS.values():
         one(claims, settings, now)
@@ -21,19 +22,19 @@ def check(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """Claims, and which of the checks they have to pass."""
+    """Claims, and the names of the checks that they have to pass."""
 
     claims: Mapping[str, Any] = field(repr=False)
     settings: JwtSettings
     names: tuple[str, ...]
 
     def check(self, now: float) -> None:
-        """Raises TokenError with the first that does not hold at the time *now*."""
+        """Raises TokenError for the first of these checks that fails at the time *now*."""
         for name in self.names:
             CHECKS[name](self.claims, self.settings, now)
 
     def still(self, now: float) -> bool:
-        """Whether they hold at the time *now*, too."""
+        """Returns whether the checks that depend on time pass at the time *now*."""
         try:
             check_times(self.claims, self.settings, now)
         except TokenError:
@@ -42,7 +43,7 @@ class Checked:
 
 
 def check_times(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
-    """The part of it that time changes. Raises TokenError."""
+    """Runs the checks that depend on time. Raises TokenError."""
     for name in ("nbf", "exp", "iat", "age"):
         CHECKS[name](claims, settings, now)
 
@@ -77,7 +78,7 @@ def _age(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
 
 def _issuer(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
     if settings.iss and claims.get("iss") != settings.iss:
-        raise TokenError("iss is another issuer's")
+        raise TokenError("iss is not the expected one")
 
 
 def _subject(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
@@ -88,20 +89,20 @@ def _subject(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> No
 def _types(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
     for name in ("iss", "sub"):
         if not isinstance(claims.get(name, ""), str | None):
-            raise TokenError(f"{name} is no text")
+            raise TokenError(f"{name} is not a string")
     if claims.get("aud") is not None:
         _audiences(claims)
     for name in ("exp", "nbf", "iat"):
         value = claims.get(name)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-            raise TokenError(f"{name} is no number")
+            raise TokenError(f"{name} is not a number")
 
 
 def _audiences(claims: Mapping[str, Any]) -> set[str]:
     found = claims.get("aud")
     listed = [found] if isinstance(found, str) else found
     if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
-        raise TokenError("aud is neither a text nor a list of texts")
+        raise TokenError("aud is neither a string nor a list of strings")
     return set(listed)
 
 
@@ -124,7 +125,7 @@ def _audience(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> N
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two JSON values are the same: 1 is 1.0, and not true."""
+    """Returns whether two JSON values are equal: 1 equals 1.0, and not true."""
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, dict) and isinstance(other, dict):
@@ -134,7 +135,7 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-# In this order, and by these names.
+# They run in this order, and are shown by these names.
 CHECKS: dict[str, Check] = {
     "types": _types,
     "iss": _issuer,

@@ -1,6 +1,6 @@
-"""What a token's claims give: grants on databases, and the admin flag.
+"""The rights in a token's claims: grants on databases, and the admin flag.
 
-The words of Grafana's roles are taken beside InfluxQL's privileges.
+The words of Grafana's roles are accepted beside InfluxQL's privileges.
 """
 
 import re
@@ -30,15 +30,15 @@ _SEPARATOR = re.compile(r"(?<!\\):")
 
 
 class NoRights(Exception):
-    """The claims give nothing, and `role-attribute-strict` wants that they do."""
+    """The claims give no rights, and `role-attribute-strict` requires some."""
 
     def __init__(self) -> None:
-        super().__init__("the token gives no role here")
+        super().__init__("the token has no role here")
 
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """Whoever is in *group* ("*": everybody) has *privilege* on *database* ("*": on all)."""
+    """Members of *group* ("*": all users) have *privilege* on *database* ("*": all databases)."""
 
     group: str
     database: str
@@ -47,7 +47,7 @@ class Mapped:
 
 @dataclass(slots=True)
 class _Sum:
-    """Privileges on databases, joined as they come."""
+    """Privileges on databases; those on the same database are united."""
 
     grants: dict[str, Privilege] = field(default_factory=dict)
 
@@ -56,7 +56,7 @@ class _Sum:
 
 
 class RightsOf:
-    """Decides by *settings*. Raises ValueError, one line with the option, for what cannot be."""
+    """Maps claims to rights. Raises ValueError, one line with the option, for invalid settings."""
 
     def __init__(self, settings: JwtSettings) -> None:
         self._settings = settings
@@ -69,7 +69,7 @@ class RightsOf:
         self._default = _WORDS[settings.auto_assign_privilege]
 
     def of(self, claims: Mapping[str, Any]) -> Rights | None:
-        """What *claims* give; None if grants are not theirs to give. Raises NoRights."""
+        """Returns the rights in *claims*; None if they do not decide on grants. Raises NoRights."""
         settings = self._settings
         if settings.grant_sync == "off" or not settings.carries_rights:
             return None

@@ -1,4 +1,4 @@
-"""All issuers whose tokens are taken, and the tokens that were verified lately."""
+"""All accepted issuers, and a cache of recently verified tokens."""
 
 import hashlib
 import re
@@ -24,11 +24,11 @@ class _Remembered:
 
 
 class Issuers:
-    """Verifies tokens by *settings*: of further issuers those with exactly their `iss`, all others
-    of the first.
+    """Verifies tokens by *settings*. Raises ValueError, one line with the option, if they are
+    invalid.
 
-    Of *former*, whose place it takes, it goes on with the keys that were fetched. Raises
-    ValueError, one line with the option, for what cannot be.
+    A further issuer verifies the tokens with exactly its `iss`; the first issuer verifies all
+    others. The fetched keys of *former*, which this object replaces, are adopted.
     """
 
     def __init__(
@@ -38,12 +38,12 @@ class Issuers:
         former: "Issuers | None" = None,
     ) -> None:
         if not settings.header_name and not settings.url_login:
-            raise ValueError("header-name: expected a header's name, or url-login = true")
+            raise ValueError("header-name: expected a header name, or url-login = true")
         if settings.header_name and _HEADER.fullmatch(settings.header_name) is None:
-            raise ValueError("header-name: that is no header's name")
+            raise ValueError("header-name: invalid header name")
         self.settings = settings
         self._clock = clock or time
-        # None for one that is switched off: its tokens are not for anybody else.
+        # None for a disabled issuer: the first one must not verify its tokens.
         self._further: dict[str, Issuer | None] = {}
         for one in settings.also:
             if one.iss in self._further:
@@ -56,7 +56,7 @@ class Issuers:
         self._remembered: OrderedDict[bytes, _Remembered] = OrderedDict()
 
     async def verify(self, text: str) -> tuple[Verified, bool]:
-        """What the token *text* proves, and whether that was known from before.
+        """Returns the verified token *text*, and whether it was cached.
 
         Raises TokenError, NoRights, KeysUnavailable.
         """
@@ -68,7 +68,7 @@ class Issuers:
         if known is not None:
             if now < known.until and await known.verified.holds(now):
                 return known.verified, True
-            # While it was looked into, somebody else may have found the same.
+            # During the await another task may have removed it.
             self._remembered.pop(digest, None)
             now = self._clock()
         token = parse(text, self.settings.max_token_bytes)
@@ -77,13 +77,13 @@ class Issuers:
         return verified, False
 
     def issuer(self, token: Parsed) -> Issuer:
-        """Whose *token* is, as it says itself. Raises TokenError."""
+        """Returns the issuer that *token* itself names. Raises TokenError."""
         iss = token.claims.get("iss")
         issuer = self._first
         if isinstance(iss, str) and iss in self._further:
             issuer = self._further[iss]
         if issuer is None:
-            raise TokenError("iss is nobody's here")
+            raise TokenError("unknown iss")
         return issuer
 
     def _remember(self, digest: bytes, verified: Verified, now: float) -> None:
@@ -92,12 +92,12 @@ class Issuers:
             self._remembered.popitem(last=False)
 
     async def retire(self) -> None:
-        """Lets others take its place: what is being fetched comes to its end, no more begins."""
+        """Waits for the fetches in progress, and begins no others: another object takes over."""
         for issuer in self._all():
             await issuer.source.retire()
 
     async def close(self) -> None:
-        """Ends what is being fetched."""
+        """Cancels the fetches in progress."""
         for issuer in self._all():
             await issuer.source.close()
 

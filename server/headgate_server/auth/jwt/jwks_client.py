@@ -1,4 +1,4 @@
-"""The keys of a JWK set at a URL, fetched when needed and never more often. Knows aiohttp."""
+"""The keys of a JWK set at a URL: fetched when needed, cached, with back-off. Uses aiohttp."""
 
 import asyncio
 import re
@@ -20,23 +20,24 @@ _LARGEST = 256 * 1024
 _PATIENCE_SECONDS = 2.0
 _AHEAD = 0.8
 _BACK_OFF_SECONDS = (1.0, 60.0)
-# Of a list such as `public, max-age=300`: a comma inside a quoted string separates nothing.
+# An item of a list such as `public, max-age=300`: quoted commas do not separate items.
 _DIRECTIVE = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*")+')
 _MAX_AGE = re.compile(r'max-age=(?:([0-9]{1,9})|"([0-9]{1,9})")', re.IGNORECASE)
 
 
 class _Failed(Exception):
-    """A fetch that brought no keys; the text says why, without the URL."""
+    """The fetch failed. The text is the reason, without the URL."""
 
 
 class Fetched:
-    """One request at a time, for all who want keys. Never blocks the loop.
+    """A cache of the keys at a URL, with single flight: one request at a time for all callers.
 
-    Keys are kept for `cache-ttl`, or what the answer's `max-age` says if that is less, and not
-    less than `min-cache-ttl`; a new fetch begins before that is over. With a `cache-ttl` of 0 each
-    verification fetches; those that come while a fetch is under way share it. While the server
-    fails, the keys are good for `stale-if-error` longer, and it is asked less and less often.
-    Raises ValueError, one line with the option, for what cannot be.
+    It never blocks the loop. Keys are cached for `cache-ttl`, or for the response's `max-age` if
+    that is less, but at least for `min-cache-ttl`. A refresh begins before that time is over. With
+    a `cache-ttl` of 0 each verification fetches; concurrent ones share a fetch.
+
+    While the server fails, the keys stay valid for `stale-if-error` longer, and requests back off.
+    Raises ValueError, one line with the option, for invalid settings.
     """
 
     def __init__(self, settings: JwtSettings, clock: Callable[[], float] | None = None) -> None:
@@ -55,40 +56,47 @@ class Fetched:
         self._closed = False
 
     def inherit(self, former: Source) -> None:
-        """Goes on with what *former* knows, if that is of the same URL, and asks anew."""
+        """Adopts the cached keys of *former* if its URL is the same; the next use refreshes."""
         url = self._settings.jwk_set_url
         if isinstance(former, Fetched) and former._settings.jwk_set_url == url:
             self._keys, self._ever, self._until = former._keys, former._ever, former._until
 
     async def keys(self) -> Keys:
+        """Returns the current keys, and fetches them if needed. Raises KeysUnavailable."""
         now = self._clock()
         if now >= self._until:
             if self._may_try(now):
                 self._begin(now)
             if not (self._ever and self._failures):
-                await self._wait()  # else the old keys will do: the server is known to be ill
+                await self._wait()  # else the old keys serve: the server fails
             if self._fetched >= now:
-                return self._keys  # also if they are to be kept for no time at all
+                return self._keys  # also with a `cache-ttl` of 0
         elif now >= self._ahead and self._may_try(now):
             self._begin(now)
         return self._good()
 
     async def newer(self) -> Keys:
+        """Returns the keys after a fetch, if `unknown-kid-refresh-cooldown` has passed.
+
+        A fetch in progress is awaited. Raises KeysUnavailable.
+        """
         now = self._clock()
         cooled = now - self._begun >= self._settings.unknown_kid_refresh_cooldown
         if cooled and self._task is None and not self._closed:
             self._begin(now)
         await self._wait()
-        # The last fetch succeeded, and `keys` has just returned what it brought, or it is newer.
+        # If the last fetch succeeded, its keys are those that `keys` just returned, or newer.
         return self._keys if self._fetched >= self._begun else self._good()
 
     async def retire(self) -> None:
+        """Waits for the fetch in progress, begins no other, and closes the session."""
         self._closed = True
         if self._task is not None:
             await asyncio.wait([self._task])
         await self.close()
 
     async def close(self) -> None:
+        """Cancels the fetch in progress, begins no other, and closes the session."""
         self._closed = True
         if self._task is not None:
             self._task.cancel()
@@ -120,7 +128,7 @@ class Fetched:
             logs.report(error, "")
 
     async def _wait(self) -> None:
-        """For the fetch under way, but with keys at hand not for one that takes its time."""
+        """Waits for the fetch in progress: if there are keys, until 2 s after it began."""
         if self._task is None:
             return
         waited = self._clock() - self._begun
@@ -137,18 +145,18 @@ class Fetched:
             return
         except Exception:
             self._failures += 1
-            raise  # a fault of ours, which _done reports
+            raise  # an internal error, which _done reports
         self._failures = 0
         now = self._clock()
         kept = {_same(key): key for key in self._keys}
-        # The same key stays the same object: tokens that it verified are remembered.
+        # An equal key stays the same object: cached tokens refer to it.
         self._keys = [kept.get(_same(key), key) for key in keys]
         self._ever = True
         self._fetched = now
         self._ahead, self._until = now + _AHEAD * seconds, now + seconds
 
     async def _fetch(self) -> tuple[Keys, float]:
-        """The keys, and for how many seconds they are good."""
+        """Returns the keys, and for how many seconds they are valid."""
         if self._session is None:
             connector = aiohttp.TCPConnector(ssl=self._tls) if self._tls else None
             self._session = aiohttp.ClientSession(timeout=_TIMEOUT, connector=connector)
@@ -167,12 +175,12 @@ class Fetched:
                         raise _Failed(f"more than {_LARGEST} bytes")
                 keys = from_jwks(body)
                 if not keys:
-                    raise _Failed("no key that could verify a token")
+                    raise _Failed("no key that can verify a token")
                 return keys, self._lifetime(",".join(answer.headers.getall("Cache-Control", ())))
         except TimeoutError:
             raise _Failed("no answer in time") from None
         except aiohttp.ClientError as error:
-            # First: some are ValueErrors, and say the URL.
+            # Before ValueError: some are ValueErrors, with the URL in their text.
             raise _Failed(type(error).__name__) from None
         except (UnusableKey, ValueError) as error:
             raise _Failed(str(error)) from None
@@ -208,7 +216,7 @@ def _host(settings: JwtSettings) -> str:
         parts = urlsplit(settings.jwk_set_url)
         port = parts.port
     except ValueError:
-        raise ValueError("jwk-set-url: no URL") from None
+        raise ValueError("jwk-set-url: invalid URL") from None
     schemes = ("https", "http") if settings.allow_insecure_jwk_set_url else ("https",)
     if parts.scheme == "http" and "http" not in schemes:
         raise ValueError(
@@ -217,7 +225,7 @@ def _host(settings: JwtSettings) -> str:
     if parts.scheme not in schemes or not parts.hostname:
         raise ValueError("jwk-set-url: expected an https URL")
     if "@" in parts.netloc:
-        raise ValueError("jwk-set-url: expected no login in it, see jwk-set-bearer-token-file")
+        raise ValueError("jwk-set-url: expected a URL without login, see jwk-set-bearer-token-file")
     return f"{parts.hostname}:{port}" if port else parts.hostname
 
 
@@ -227,12 +235,14 @@ def _tls(settings: JwtSettings) -> ssl.SSLContext | None:
     try:
         return ssl.create_default_context(cafile=settings.tls_client_ca)
     except OSError as error:
-        reason = error.strerror if error.errno and not isinstance(error, ssl.SSLError) else "no PEM"
+        reason = (
+            error.strerror if error.errno and not isinstance(error, ssl.SSLError) else "not PEM"
+        )
         raise ValueError(f"tls-client-ca: {reason}") from None
 
 
 def _authorization(settings: JwtSettings) -> dict[str, str]:
-    """Read at each fetch: such tokens are renewed."""
+    """Returns the header with the bearer token. The file is read at each fetch: it may change."""
     if not settings.jwk_set_bearer_token_file:
         return {}
     try:
@@ -240,7 +250,7 @@ def _authorization(settings: JwtSettings) -> dict[str, str]:
     except OSError as error:
         raise ValueError(f"jwk-set-bearer-token-file: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise ValueError("jwk-set-bearer-token-file: no ASCII") from None
+        raise ValueError("jwk-set-bearer-token-file: not ASCII") from None
     if not text or not text.isprintable():
         raise ValueError("jwk-set-bearer-token-file: it is empty, or more than one line")
     return {"Authorization": text if text[:7].lower() == "bearer " else f"Bearer {text}"}

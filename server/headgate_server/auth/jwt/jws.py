@@ -1,4 +1,4 @@
-"""A token taken apart, strictly: nothing in it is believed before its signature is verified."""
+"""A strict parser of tokens: nothing in them is trusted before the signature is verified."""
 
 import base64
 import binascii
@@ -13,12 +13,16 @@ _SURROGATE = re.compile(rb"(?i)\\ud[89a-f]")
 
 
 class TokenError(Exception):
-    """A token that proves nothing. The text is for the log: it has nothing of the token in it."""
+    """The token is invalid. The text is for the log, and has nothing of the token in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """*signed* is what the signature is over, *padded* the same as it was written, with its `=`."""
+    """A parsed token.
+
+    *signed* is what the signature covers. *padded* is the same text as it was written, with its
+    `=`.
+    """
 
     algorithm: str
     kid: str | None
@@ -30,16 +34,16 @@ class Parsed:
 
 
 def parse(text: str, longest: int) -> Parsed:
-    """*text* as a JWS in compact form (RFC 7515) whose payload is claims (RFC 7519).
+    """Parses *text* as a JWS in compact form (RFC 7515) with claims (RFC 7519) as its payload.
 
-    Up to two `=` behind a segment are left out. Segments have to be base64url in its one canonical
-    form, header and claims JSON objects without a name twice. Raises TokenError.
+    Up to two `=` after a segment are dropped. Segments must be base64url in its one canonical form;
+    header and claims must be JSON objects without duplicate names. Raises TokenError.
     """
     if len(text) > longest:
         raise TokenError("longer than max-token-bytes")
     segments = text.split(".")
     if len(segments) != 3:
-        raise TokenError("no three segments")
+        raise TokenError("expected three segments")
     bare = [_unpadded(segment) for segment in segments]
     header = _object(_decoded(bare[0]), "header")
     algorithm, kid = header.get("alg"), header.get("kid")
@@ -47,7 +51,7 @@ def parse(text: str, longest: int) -> Parsed:
         raise TokenError("header without alg")
     for name in ("kid", "typ", "cty"):
         if not isinstance(header.get(name, ""), str):
-            raise TokenError(f"{name} is no text")
+            raise TokenError(f"{name} is not a string")
     if "crit" in header or "b64" in header:
         raise TokenError("header with crit or b64")
     return Parsed(
@@ -64,7 +68,7 @@ def parse(text: str, longest: int) -> Parsed:
 def _unpadded(segment: str) -> str:
     bare = segment[:-2] + segment[-2:].replace("=", "")
     if _SEGMENT.fullmatch(bare) is None:
-        raise TokenError("no base64url")
+        raise TokenError("invalid base64url")
     return bare
 
 
@@ -72,8 +76,8 @@ def _decoded(segment: str) -> bytes:
     try:
         decoded = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
     except (binascii.Error, ValueError):
-        raise TokenError("no base64url") from None
-    # Bits behind the end could be anything: the same token in several forms.
+        raise TokenError("invalid base64url") from None
+    # Unused bits at the end could vary: one token would have several forms.
     if base64.urlsafe_b64encode(decoded).rstrip(b"=").decode() != segment:
         raise TokenError("base64url is not canonical")
     return decoded
@@ -90,9 +94,9 @@ def _object(text: bytes, what: str) -> dict[str, Any]:
             parse_float=_finite,
         )
     except (ValueError, RecursionError):
-        raise TokenError(f"{what} no JSON") from None
+        raise TokenError(f"{what} is not JSON") from None
     if not isinstance(found, dict):
-        raise TokenError(f"{what} no JSON object")
+        raise TokenError(f"{what} is not a JSON object")
     return found
 
 

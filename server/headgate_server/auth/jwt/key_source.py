@@ -1,4 +1,4 @@
-"""Where keys come from: a file or a value, read once, or a URL, asked again and again."""
+"""Sources of keys: a file or a value, read once, or a URL, fetched repeatedly."""
 
 from typing import Protocol
 
@@ -8,7 +8,7 @@ from headgate_server.config.text_file import read_text
 
 
 class KeysUnavailable(Exception):
-    """No key is at hand, so nothing can be said of any token."""
+    """No key is available, so no token can be verified."""
 
     def __init__(self) -> None:
         super().__init__("the keys to verify tokens with are not available, try again")
@@ -18,43 +18,47 @@ class Source(Protocol):
     """Keys, as they are now."""
 
     async def keys(self) -> Keys:
-        """All of them. Raises KeysUnavailable."""
+        """Returns all current keys. Raises KeysUnavailable."""
         ...
 
     async def newer(self) -> Keys:
-        """The same, after a look whether there are others, for a key that is not among them."""
+        """Returns all keys after a search for new ones, because one was missing. Raises
+        KeysUnavailable.
+        """
         ...
 
     async def retire(self) -> None:
-        """The same as `close`, once what is under way has come to its end."""
+        """Releases resources as `close` does, after operations in progress have ended."""
         ...
 
     async def close(self) -> None:
-        """Gives back what it holds. Keys that it has stay known, others are not looked for."""
+        """Releases resources. The keys stay available; new ones are not fetched."""
         ...
 
 
 class Fixed:
-    """Keys that stay."""
+    """Keys that never change."""
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
 
     async def keys(self) -> Keys:
+        """Returns the keys."""
         return self._keys
 
     async def newer(self) -> Keys:
+        """Returns the keys: there are no newer ones."""
         return self._keys
 
     async def retire(self) -> None:
-        """Nothing to give back."""
+        """Does nothing: there are no resources."""
 
     async def close(self) -> None:
-        """Nothing to give back."""
+        """Does nothing: there are no resources."""
 
 
 def source_option(settings: JwtSettings) -> str:
-    """The one option that says where keys come from. Raises ValueError for none, or several."""
+    """Returns the one option that is a source of keys. Raises ValueError for none or several."""
     given = [name for name in SOURCES if getattr(settings, name.replace("-", "_"))]
     if not given:
         raise ValueError(f"key source not configured: expected one of {', '.join(SOURCES)}")
@@ -64,7 +68,7 @@ def source_option(settings: JwtSettings) -> str:
 
 
 def fixed(option: str, settings: JwtSettings) -> Fixed:
-    """The keys of a file or a value. Raises ValueError, one line with the option."""
+    """Returns the keys in a file or a value. Raises ValueError, one line with the option."""
     text = getattr(settings, option.replace("-", "_")).encode()
     try:
         if option.endswith("-file"):
@@ -75,6 +79,6 @@ def fixed(option: str, settings: JwtSettings) -> Fixed:
     except OSError as error:
         raise ValueError(f"{option}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise ValueError(f"{option}: no UTF-8") from None
+        raise ValueError(f"{option}: not UTF-8") from None
     except UnusableKey as error:
         raise ValueError(f"{option}: {error}") from None

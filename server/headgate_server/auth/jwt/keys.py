@@ -1,7 +1,7 @@
-"""Keys that tokens are verified with, and the algorithms that each may be used for.
+"""Keys that verify tokens, and the algorithms of each. Uses PyJWT and cryptography.
 
-Knows PyJWT's algorithms and cryptography's keys. An algorithm belongs to a key's type, never to
-what a token says: so no public key is ever taken for a secret.
+An algorithm belongs to a key's type, and never comes from the token. A public key is therefore
+never used as a secret.
 """
 
 import json
@@ -28,25 +28,25 @@ _RSA = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
 _HMAC = frozenset({"HS256", "HS384", "HS512"})
 _EC = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 SUPPORTED = _RSA | _HMAC | frozenset(_EC.values()) | {"EdDSA"}
-# What odd members of a JWK make the libraries raise.
+# Errors of the libraries for invalid members of a JWK.
 _ODD = (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, UnsupportedAlgorithm)
 _LEAST_RSA_BITS = 2048
 
 
 class UnusableKey(Exception):
-    """No key that could verify anything. One line; nothing of a key is in it."""
+    """The key cannot verify anything. One line, with nothing of the key in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """Whatever verifies signatures by *algorithms*."""
+    """A key that verifies signatures by *algorithms*."""
 
     kid: str | None
     algorithms: frozenset[str]
     material: Any = field(repr=False)
 
     def verifies(self, token: Parsed, *, padded: bool = False) -> bool:
-        """Whether *token* was signed with this key; with *padded*, over its segments with `=`."""
+        """Returns whether this key signed *token*; with *padded*, over its segments with `=`."""
         if token.algorithm not in self.algorithms:
             return False
         signed = token.padded if padded else token.signed
@@ -58,9 +58,9 @@ Keys = Sequence[Key]
 
 
 def candidates(keys: Keys, kid: str | None) -> list[Key]:
-    """Those by which a token with *kid* may have been signed.
+    """Returns the keys that may have signed a token with *kid*: those with exactly that kid.
 
-    Exactly those with that kid. Without one: the only key there is, or those that have none.
+    Without a kid these are the only key, or the keys without one.
     """
     if kid is None and len(keys) == 1:
         return list(keys)
@@ -68,15 +68,16 @@ def candidates(keys: Keys, kid: str | None) -> list[Key]:
 
 
 def from_pem(text: bytes, kid: str | None) -> Key:
-    """The first key in a PEM text: public (PKIX, PKCS#1), or of a private one (PKCS#1, PKCS#8,
-    SEC 1) its public half. Raises UnusableKey.
+    """Returns the first key in a PEM text. Raises UnusableKey.
+
+    The key is public (PKIX, PKCS#1), or the public half of a private one (PKCS#1, PKCS#8, SEC 1).
     """
     for load in (load_pem_public_key, _load_private):
         try:
             return _key(load(text), kid)
         except (ValueError, TypeError, UnsupportedAlgorithm):
             continue
-    raise UnusableKey("no PEM with a public or private key")
+    raise UnusableKey("no public or private key in PEM")
 
 
 def _load_private(text: bytes) -> Any:
@@ -84,17 +85,17 @@ def _load_private(text: bytes) -> Any:
 
 
 def from_jwks(text: str | bytes) -> Keys:
-    """The keys of a JWK set (RFC 7517) that can verify: those for something else are left out.
+    """Returns the keys of a JWK set (RFC 7517) that can verify; others are left out.
 
-    Raises UnusableKey if it is no JWK set.
+    Raises UnusableKey for an invalid JWK set.
     """
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):
-        raise UnusableKey("no JSON") from None
+        raise UnusableKey("not JSON") from None
     entries = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(entries, list):
-        raise UnusableKey("no JWK set")
+        raise UnusableKey("not a JWK set")
     return list(_usable(entries))
 
 
@@ -115,7 +116,7 @@ def _usable(entries: Iterable[Any]) -> Iterable[Key]:
 
 
 def _verifies(entry: dict[str, Any]) -> bool:
-    """Whether a JWK is for signatures, as far as it says so."""
+    """Returns whether a JWK is for signatures, by its `key_ops` and `use`, if present."""
     operations = entry.get("key_ops", ["verify"])
     fit = isinstance(operations, list) and "verify" in operations
     return fit and entry.get("use", "sig") == "sig"
@@ -136,7 +137,7 @@ def _from_jwk(entry: dict[str, Any]) -> Any:
 
 
 def _key(material: Any, kid: str | None) -> Key:
-    """*material*, or the public half of it, with the algorithms of its type. Raises UnusableKey."""
+    """Returns *material*, or its public half, with its type's algorithms. Raises UnusableKey."""
     if isinstance(
         material, RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey | Ed448PrivateKey
     ):
@@ -153,4 +154,4 @@ def _key(material: Any, kid: str | None) -> Key:
         case bytes() if material:
             return Key(kid, _HMAC, material)
         case _:
-            raise UnusableKey("a key of a kind that signs no tokens")
+            raise UnusableKey("a key of a type that cannot sign tokens")

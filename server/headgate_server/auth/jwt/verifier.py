@@ -1,4 +1,4 @@
-"""One issuer of tokens: its keys, what it has to say, and what that gives here."""
+"""One issuer of tokens: its keys, and the identity and rights in its claims."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _LONGEST_NAME = 1024
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A token that *key* verified: who it is, and what he is to have (None: what he has)."""
+    """A token that *key* verified: its identity and rights (None: the stored rights apply)."""
 
     issuer: "Issuer"
     key: Key
@@ -28,7 +28,7 @@ class Verified:
     rights: Rights | None
 
     async def holds(self, now: float) -> bool:
-        """Whether that is still so at *now*: by the clock, and by the keys, which are kept fresh.
+        """Returns whether the token is valid at *now*: by its times, and by the current keys.
 
         Raises KeysUnavailable.
         """
@@ -40,9 +40,10 @@ class Verified:
 
 
 class Issuer:
-    """Verifies by *settings*. Raises ValueError, one line with the option, for what cannot be.
+    """Verifies tokens by *settings*. Raises ValueError, one line with the option, if they are
+    invalid.
 
-    Of *former*, whose place it takes, it goes on with the keys that were fetched.
+    It adopts the fetched keys of *former*, which it replaces.
     """
 
     def __init__(self, settings: JwtSettings, former: "Issuer | None" = None) -> None:
@@ -61,7 +62,7 @@ class Issuer:
             self.source.inherit(former.source)
 
     async def verify(self, token: Parsed, now: float) -> Verified:
-        """Raises TokenError, NoRights, KeysUnavailable."""
+        """Returns the verified *token*. Raises TokenError, NoRights, KeysUnavailable."""
         key = await self.signer(token)
         check(token.claims, self.settings, now)
         return Verified(
@@ -69,7 +70,10 @@ class Issuer:
         )
 
     async def signer(self, token: Parsed) -> Key:
-        """The key that made the signature of *token*. Raises TokenError, KeysUnavailable."""
+        """Returns the key that made the signature of *token*. Raises TokenError or KeysUnavailable.
+
+        It looks for new keys if the `kid` is unknown.
+        """
         if self.settings.algorithms and token.algorithm not in self.settings.algorithms:
             raise TokenError("alg is not one of algorithms")
         if token.algorithm not in SUPPORTED:
@@ -84,7 +88,7 @@ class Issuer:
         return key
 
     def rights(self, claims: Mapping[str, Any]) -> Rights | None:
-        """What *claims* give; None if grants are not theirs to give. Raises NoRights."""
+        """Returns the rights in *claims*; None if they do not decide on grants. Raises NoRights."""
         return self._rights.of(claims)
 
     def _signer(self, keys: Keys, token: Parsed) -> Key | None:
@@ -96,7 +100,7 @@ class Issuer:
         return None
 
     def identity(self, claims: Mapping[str, Any]) -> Identity:
-        """Who *claims*, which were checked, say that it is. Raises TokenError."""
+        """Returns the identity in *claims*, which have passed the checks. Raises TokenError."""
         settings = self.settings
         name = _text(claims, settings.username_claim, self._name)
         email = _text(claims, settings.email_claim, self._email)
@@ -112,19 +116,19 @@ class Issuer:
 
 
 def _unsigned(keys: Keys, token: Parsed) -> str:
-    """Why none of *keys*, which are those with the `kid` of *token*, verifies it."""
+    """Returns why none of *keys*, those that match the `kid` of *token*, verifies it."""
     if not keys:
-        return "unknown kid" if token.kid is not None else "no kid, and the keys here have one"
+        return "unknown kid" if token.kid is not None else "no kid, but the keys have one"
     if token.padded != token.signed and any(key.verifies(token, padded=True) for key in keys):
         return "signed over its base64 padding, see accept-padded-signature of [auth.jwt]"
-    return "no key here made that signature"
+    return "no key verifies the signature"
 
 
 def _earliest(issued: Any, leeway: float) -> float | None:
-    """The earliest time of issue by the clock here, which may differ from the issuer's."""
+    """Returns the earliest time of issue by the local clock, which may differ from the issuer's."""
     if issued is None:
         return None
-    # An int below all floats would overflow; one above them is in the future, and refused.
+    # An int below all floats would overflow; one above them is in the future, and rejected.
     return float(max(0.0, issued)) - leeway
 
 
@@ -134,7 +138,7 @@ def _text(claims: Mapping[str, Any], claim: str, where: Path) -> str:
 
 
 def _printed(claim: str, text: str) -> str:
-    """*text* if it can stand in the store and in the audit."""
+    """Returns *text* if the store and the audit can hold it. Raises TokenError."""
     if not text.isprintable() or len(text.encode()) > _LONGEST_NAME:
         raise TokenError(f"{claim} is too long, or not printable")
     return text
@@ -144,5 +148,5 @@ def _checked(name: str) -> str:
     if not name:
         raise TokenError("no user name in the claims")
     if not name.strip(" ") or not name.isprintable() or len(name.encode()) > _LONGEST_NAME:
-        raise TokenError("the user name in the claims is none that anybody could have")
+        raise TokenError("the user name in the claims is invalid")
     return name
