@@ -1,4 +1,4 @@
-"""Users, databases, grants: who someone is, and what he may do. Imports the grammar."""
+"""Users, databases and grants: authentication, authorization, execution. Imports the grammar."""
 
 from headgate_engine.engine import KEEP_LAST_ADMIN, Engine
 from headgate_engine.errors import (

@@ -1,6 +1,6 @@
-"""The rules of users, grants and databases, written once, over a transaction of any store.
+"""The rules for users, grants and databases, as functions of a transaction of any store.
 
-They are InfluxDB 1.8's (services/meta) where the README does not say otherwise.
+They are InfluxDB 1.8's (services/meta) unless the README states a difference.
 """
 
 from headgate_engine.errors import DatabaseNotFound, LastAdmin, UserExists, UserNotFound
@@ -12,14 +12,14 @@ from headgate_grammar import PolicyOptions, Privilege
 
 
 def create_user(tx: Tx, name: str, hash: str, admin: bool) -> None:
-    """Raises UserExists."""
+    """Adds the user *name* with the password hash *hash*. Raises UserExists."""
     if tx.user(name) is not None:
         raise UserExists
     tx.add_user(name, hash, admin)
 
 
 def drop_user(tx: Tx, name: str, *, keep_last_admin: bool) -> None:
-    """Raises UserNotFound, LastAdmin."""
+    """Drops the user *name*. Raises UserNotFound or LastAdmin."""
     user = _user(tx, name)
     if keep_last_admin:
         _check_not_last(tx, user)
@@ -27,19 +27,19 @@ def drop_user(tx: Tx, name: str, *, keep_last_admin: bool) -> None:
 
 
 def set_hash(tx: Tx, name: str, hash: str) -> None:
-    """Raises UserNotFound."""
+    """Replaces the password hash of the user *name*. Raises UserNotFound."""
     user = _user(tx, name)
     tx.put_user(user, hash=hash, admin=user.admin)
 
 
 def grant_admin(tx: Tx, name: str) -> None:
-    """Raises UserNotFound."""
+    """Sets the admin flag of the user *name*. Raises UserNotFound."""
     user = _user(tx, name)
     tx.put_user(user, hash=user.hash, admin=True)
 
 
 def revoke_admin(tx: Tx, name: str, *, keep_last_admin: bool) -> None:
-    """Takes the admin flag; grants on databases stay. Raises UserNotFound, LastAdmin."""
+    """Removes the admin flag; grants on databases stay. Raises UserNotFound or LastAdmin."""
     user = _user(tx, name)
     if keep_last_admin:
         _check_not_last(tx, user)
@@ -47,15 +47,15 @@ def revoke_admin(tx: Tx, name: str, *, keep_last_admin: bool) -> None:
 
 
 def grant(tx: Tx, name: str, database: str, privilege: Privilege) -> None:
-    """Replaces what the user had on the database. Raises UserNotFound, DatabaseNotFound."""
+    """Replaces the user's privilege on the database. Raises UserNotFound or DatabaseNotFound."""
     user = _user(tx, name)
     tx.put_grant(user, _database(tx, database), privilege)
 
 
 def revoke(tx: Tx, name: str, database: str, privilege: Privilege) -> None:
-    """Takes *privilege* away; NO PRIVILEGES stays as a row, also where nothing had been granted.
+    """Removes *privilege*. NO PRIVILEGES stays as a row, also where nothing had been granted.
 
-    Raises UserNotFound, DatabaseNotFound.
+    Raises UserNotFound or DatabaseNotFound.
     """
     user = _user(tx, name)
     left = user.grants.get(database, Privilege.NONE) & ~privilege
@@ -63,7 +63,10 @@ def revoke(tx: Tx, name: str, database: str, privilege: Privilege) -> None:
 
 
 def create_database(tx: Tx, name: str, options: PolicyOptions | None) -> None:
-    """Does nothing if it is there with the same policy. Raises InvalidName, PolicyError."""
+    """Adds the database *name*. Does nothing if it exists with the same policy.
+
+    Raises InvalidName, NameTooLong or PolicyError.
+    """
     check_name(name)
     if options is not None and options.name:
         check_name(options.name)
@@ -76,7 +79,7 @@ def create_database(tx: Tx, name: str, options: PolicyOptions | None) -> None:
 
 
 def drop_database(tx: Tx, name: str) -> None:
-    """Does nothing if there is none of that name."""
+    """Drops the database *name*. Does nothing if it does not exist."""
     database = tx.database(name)
     if database is not None:
         tx.drop_database(database)

@@ -1,4 +1,4 @@
-"""Users, databases and grants: who someone is, what he may do, and doing it."""
+"""The engine: authenticates users, authorizes statements and executes them on a store."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -26,6 +26,7 @@ from headgate_engine.model.token_rights import Rights
 from headgate_engine.model.user import Identity, Principal, User
 from headgate_engine.passwords import Passwords, same_password
 from headgate_engine.provisioning import Adopt, Door, preview, recognize, sign_in
+from headgate_engine.queries import show_databases, show_grants, show_users
 from headgate_engine.required_privileges import Need, allows, needs
 from headgate_engine.stores.base import Audit, Store, Tx
 from headgate_engine.stores.group_commit import Job
@@ -51,16 +52,15 @@ from headgate_grammar import (
     redact_urls,
 )
 
-KEEP_LAST_ADMIN = True  # the default, also of the server's settings
+KEEP_LAST_ADMIN = True  # the default here and in the server's settings
 _LONGEST_NAME = 1024
-_PAGE = 10_000
 
 
 class Engine:
-    """InfluxQL's users, grants and databases over a store.
+    """InfluxQL's users, grants and databases on a store.
 
-    *keep_last_admin* refuses to drop or demote the only administrator. May be used from several
-    threads.
+    *keep_last_admin*: the only administrator can be neither dropped nor demoted. Thread-safe.
+    Blocking: use threads. Methods that read the store raise Unavailable if it cannot be read.
     """
 
     def __init__(
@@ -76,35 +76,32 @@ class Engine:
         self.parse = parse or ParseCache()
         self._keep_last_admin = keep_last_admin
 
-    # ---- who someone is
-
     def recall(self, name: str, password: str) -> User | None:
-        """The user, if name and password were verified before: microseconds, and never bcrypt."""
+        """Returns the user *name* if *password* is cached, else None. Takes microseconds."""
         user = self.user(name)
         return user if self.remembers(user, password) else None
 
     def remembers(self, user: User | None, password: str) -> bool:
-        """The same of a *user* who was looked up just now."""
+        """Returns whether *password* is cached as verified for *user*, a record read just now."""
         return self.passwords.recall(user, password)
 
     def authenticate(self, name: str, password: str) -> User:
-        """The user of that name and password. Raises AuthenticationFailed.
+        """Returns the user *name* if *password* is correct. Runs bcrypt unless it is cached.
 
-        Costs a bcrypt, also where there is no such user, unless the password is remembered.
+        Raises:
+            AuthenticationFailed: unknown user or wrong password; both take the time of one bcrypt.
         """
         user = self.user(name)
         if self.passwords.recall(user, password) and user is not None:
             return user
         if not self.passwords.verify(user, password):
             raise AuthenticationFailed
-        # bcrypt took its time: the user may have been changed or dropped meanwhile.
-        now = self.user(name)
+        now = self.user(name)  # may have been changed or dropped while bcrypt ran
         if user is None or now is None or not same_password(now, user):
             raise AuthenticationFailed
         return self._strengthened(now, password) if self.passwords.outdated(now) else now
 
     def _strengthened(self, user: User, password: str) -> User:
-        """*user* with his password hashed at the cost that is configured now."""
         hash = self.passwords.rehash(user, password)
         audit = Audit(user.name, "", f"-- password of {user.name!r} hashed at a higher cost")
 
@@ -116,16 +113,18 @@ class Engine:
         try:
             self.store.transact(change, audit)
         except (Unavailable, Unknown):
-            return user  # the next login tries again
+            return user  # the next login retries
         return self.user(user.name) or user
 
     def user(self, name: str) -> User | None:
-        """The user of that name, as he is now."""
+        """Returns the user *name* as stored now, or None."""
         return self.store.user(name) if name.isascii() or _storable(name) else None
 
     def renew(self, principal: Principal) -> Principal:
-        """*principal* with what he may do now. Raises AuthenticationFailed if he was dropped, or
-        his password changed, since he logged in.
+        """Returns *principal* with its user's privileges of now; unchanged without a stored user.
+
+        Raises:
+            AuthenticationFailed: the user was dropped or the password changed since the login.
         """
         if principal.user is None or principal.passing:
             return principal
@@ -139,15 +138,17 @@ class Engine:
         return replace(principal, user=now)
 
     def recognize(self, identity: Identity, rights: Rights | None) -> User | None:
-        """The user of *identity*, if he has exactly *rights* already; None if `sign_in` has to
-        see to it. Reads only. Raises IdentityDropped.
+        """Returns the user of *identity* if `sign_in` would write nothing, else None. Reads only.
+
+        Raises:
+            IdentityDropped: as for `sign_in`.
         """
         return recognize(self.store, identity, rights, keep_last_admin=self._keep_last_admin)
 
     def lend(self, user: User, rights: Rights) -> User:
-        """*user* with the grants of *rights* in place of his own; nothing is written.
+        """Returns *user* with the grants of *rights* in place of their own. Writes nothing.
 
-        The admin flag is never lent, but who has it has it only if *rights* do not say no.
+        The admin flag is never added, but `rights.admin` False removes it.
         """
         grants = rights.on(database.name for database in self.store.databases())
         return replace(user, grants=grants, admin=user.admin and rights.admin is not False)
@@ -162,25 +163,29 @@ class Engine:
         adopt: Adopt = "none",
         dry: bool = False,
     ) -> User:
-        """The user of *identity*, who has exactly *rights* from now on (None: what he has).
+        """Returns the user of *identity*, with exactly *rights* from now on (None: as stored).
 
-        Somebody unknown comes in with *sign_up*, or as the user of his name by *adopt*. Written
-        only if something changes, and never if *dry*. Raises SignUpDisabled, IdentityTaken,
-        IdentityDropped.
+        *sign_up* creates an unknown user; *adopt* links an existing user of that name. Writes only
+        changes, and nothing if *dry*.
+
+        Raises:
+            SignUpDisabled: the user is unknown and *sign_up* is False, or was dropped just now.
+            IdentityTaken: the user of that name may not be linked.
+            IdentityDropped: the token may be older than the drop of its user.
         """
         door = Door(sign_up, adopt, self._keep_last_admin)
         if dry:
             return preview(self.store, identity, rights, door)
         return sign_in(self.store, identity, rights, door, address)
 
-    # ---- what he may do
-
     def authorize(
         self, principal: Principal, statements: Sequence[Statement], database: str = ""
     ) -> None:
-        """Raises AccessDenied with the first need of *statements* that *principal* lacks.
+        """Checks that *principal* may execute *statements*; *database* is the request's default.
 
-        *database* is the one that statements mean which name none.
+        Raises:
+            NotAuthorized: a privilege is missing; the error names the first one.
+            AdminRequiredFirst: *principal* has no user, and may not create the first administrator.
         """
         user = principal.user
         if principal.unrestricted:
@@ -193,10 +198,7 @@ class Engine:
             _check_allowed(user, statement, database)
 
     def authorizer(self, principal: Principal, database: str = "") -> Callable[[Statement], None]:
-        """Returns what `authorize` does for the statements of a query one by one, in their order.
-
-        A query without statements needs `authorize`.
-        """
+        """Returns a function that authorizes the statements of a query (one or more) in turn."""
         user = principal.user
         if principal.unrestricted:
             return _allow
@@ -213,22 +215,23 @@ class Engine:
         return begin
 
     def allows(self, name: str, privilege: Privilege, database: str) -> bool:
-        """Whether the user of that name has *privilege* on *database* now: microseconds, however
-        many users there are. Nobody has anything on a database that does not exist, but an
-        administrator.
+        """Returns whether the user *name* has *privilege* on *database* now.
+
+        Takes microseconds, however many users exist. On a missing database only administrators do.
         """
         user = self.user(name)
         return user is not None and allows(user, Need(privilege, database))
 
-    # ---- and doing it
-
     def query(
         self, text: str, principal: Principal, database: str = "", address: str = ""
     ) -> list[Result]:
-        """Parses, authorizes all, executes one after the other; stops at the first error.
+        """Parses *text*, authorizes all its statements, then executes them up to the first error.
 
-        Raises ParseError and AccessDenied; then nothing was done. What goes wrong with a single
-        statement stands in its result. *address* is where the query comes from, for the audit.
+        A statement's error is in its result. *address* is the client's, for the audit.
+
+        Raises:
+            ParseError: *text* is invalid; nothing was executed.
+            AccessDenied: see `authorize`; nothing was executed.
         """
         statements = self.parse(text)
         self.authorize(principal, statements, database)
@@ -241,7 +244,7 @@ class Engine:
         database: str = "",
         address: str = "",
     ) -> Iterable[Result]:
-        """The results of *statements*, which are authorized already, as they come."""
+        """Yields the results of authorized *statements*: `not executed` for each after an error."""
         failed = False
         for index, statement in enumerate(statements):
             if failed:
@@ -263,19 +266,19 @@ class Engine:
     ) -> tuple[Series, ...]:
         match statement:
             case ShowUsers():
-                return (self._show_users(),)
+                return (show_users(self.store),)
             case ShowGrants(user):
-                return (self._show_grants(user),)
+                return (show_grants(self.user(user)),)
             case ShowDatabases():
-                return (self._show_databases(principal),)
+                return (show_databases(self.store, principal),)
             case SetPassword(name, password):
                 if self.user(name) is None:
-                    raise UserNotFound  # before bcrypt, which would take its time for nothing
+                    raise UserNotFound  # before the slow bcrypt
                 set_hash = partial(rules.set_hash, name=name, hash=self.passwords.hash(password))
                 self.store.transact(set_hash, _audit(principal, address, statement))
                 return ()
             case ShowQueries() | ShowContinuousQueries():
-                raise NoUpstream  # these show all databases, if the request names none
+                raise NoUpstream  # valid without a database: these list all of them
         job = self.change(statement, principal, address)
         if job is None:
             if any(not (need.admin or need.database) for need in needs(statement, database)):
@@ -286,8 +289,12 @@ class Engine:
         return ()
 
     def change(self, statement: Statement, principal: Principal, address: str) -> Job | None:
-        """What *statement* does to the store, if that is all it does and takes no bcrypt: for who
-        has a way of his own to wait for the store. Raises InvalidName.
+        """Returns the transaction of *statement*, or None if it takes more than one, or bcrypt.
+
+        A caller with its own way to commit uses it, such as a group commit.
+
+        Raises:
+            InvalidName: the statement holds a name that no store can hold.
         """
         make: Callable[[Tx], Any]
         match statement:
@@ -311,7 +318,7 @@ class Engine:
         return Job(make, _audit(principal, address, statement))
 
     def _create_user(self, statement: CreateUser, audit: Audit, first: bool) -> None:
-        """Does nothing if he is there with the same password and admin flag."""
+        """Creates the user. Does nothing if they exist with the same password and admin flag."""
         name = statement.name
         if not name:
             raise UsernameRequired
@@ -323,51 +330,27 @@ class Engine:
 
             def create(tx: Tx) -> None:
                 if first and not tx.empty():
-                    raise UserExists  # somebody else was faster to make the first administrator
+                    raise UserExists  # another client created the first administrator
                 rules.create_user(tx, name, hash, statement.admin)
 
             try:
                 self.store.transact(create, audit)
                 return
             except UserExists:
-                existing = self.user(name)  # made meanwhile, perhaps by the same statement
+                existing = self.user(name)  # created meanwhile, perhaps by the same statement
         if existing is None or first or existing.admin != statement.admin:
             raise UserExists
         if not self.passwords.recall(existing, statement.password):
             if not self.passwords.verify(existing, statement.password):
                 raise UserExists
 
-    def _show_users(self) -> Series:
-        rows: list[tuple[str, bool]] = []
-        after = ""
-        while page := self.store.users(after, _PAGE):
-            rows.extend((account.name, account.admin) for account in page)
-            after = page[-1].id
-        return Series("", ("user", "admin"), rows)
-
-    def _show_grants(self, name: str) -> Series:
-        user = self.user(name)
-        if user is None:
-            raise UserNotFound
-        rows = [(database, str(privilege)) for database, privilege in user.grants.items()]
-        return Series("", ("database", "privilege"), rows)
-
-    def _show_databases(self, principal: Principal) -> Series:
-        user = principal.user
-        rows = [
-            (database.name,)
-            for database in self.store.databases()
-            if user is None or user.admin or user.grants.get(database.name, Privilege.NONE)
-        ]
-        return Series("databases", ("name",), rows)
-
 
 def _allow(statement: Statement) -> None:
-    """For a principal that may do everything."""
+    """Allows every statement of an unrestricted principal."""
 
 
 def _check_allowed(user: User, statement: Statement, database: str) -> None:
-    """Raises NotAuthorized."""
+    """Raises NotAuthorized if *user* lacks a privilege that *statement* requires."""
     for need in needs(statement, database):
         if not allows(user, need):
             raise NotAuthorized(user.name, redact_urls(str(statement)), str(need))
@@ -378,15 +361,14 @@ def _makes_admin(statement: Statement) -> bool:
 
 
 def _audit(principal: Principal, address: str, statement: Statement) -> Audit:
-    """Raises InvalidName for a statement with a name that no store can hold."""
+    """Raises InvalidName if *statement* holds a name that no store can hold."""
     text = redact_urls(str(statement))
     if not _storable(text):
         raise InvalidName
     return Audit(principal.name, address, text)
 
 
-def _storable(name: str) -> bool:
-    """A name from a login may be no text at all; then nobody has it."""
+def _storable(name: str) -> bool:  # a login may hold bytes that are no text, and no user's name
     try:
         name.encode()
     except UnicodeEncodeError:

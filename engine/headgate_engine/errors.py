@@ -1,11 +1,11 @@
-"""What can go wrong with users, grants, databases and their store; `str()` is what a client sees.
+"""The errors of the engine. `str()` is the text that a client receives.
 
-The sentences are InfluxDB 1.x's where it has one.
+InfluxDB 1.x's text is used where it has one.
 """
 
 
 class EngineError(Exception):
-    """Everything that the engine raises on purpose."""
+    """Base class of all errors that the engine raises itself."""
 
 
 class StatementError(EngineError):
@@ -13,62 +13,78 @@ class StatementError(EngineError):
 
 
 class UserNotFound(StatementError):
+    """No user has the name."""
+
     def __init__(self) -> None:
         super().__init__("user not found")
 
 
 class UserExists(StatementError):
+    """A user has the name already."""
+
     def __init__(self) -> None:
         super().__init__("user already exists")
 
 
 class UsernameRequired(StatementError):
+    """CREATE USER with an empty name."""
+
     def __init__(self) -> None:
         super().__init__("username required")
 
 
 class UsernameTooLong(StatementError):
+    """CREATE USER with a name of more than *limit* bytes."""
+
     def __init__(self, limit: int) -> None:
         super().__init__(f"username too long: at most {limit} bytes")
 
 
 class BadPassword(StatementError):
-    """A password that bcrypt would cut or refuse."""
+    """A password that is too short, or that bcrypt would truncate or reject."""
 
 
 class LastAdmin(StatementError):
+    """The only administrator would be dropped or demoted."""
+
     def __init__(self) -> None:
         super().__init__("cannot remove the last admin user")
 
 
 class DatabaseNotFound(StatementError):
+    """No database has the *name*."""
+
     def __init__(self, name: str) -> None:
         super().__init__(f"database not found: {name}")
 
 
 class InvalidName(StatementError):
+    """The name of a database or retention policy is not allowed, or is no valid text."""
+
     def __init__(self) -> None:
         super().__init__("invalid name")
 
 
 class NameTooLong(StatementError):
+    """The name of a database or retention policy has more than 255 bytes."""
+
     def __init__(self) -> None:
         super().__init__("name too long")
 
 
 class PolicyError(StatementError):
-    """The retention policy of CREATE DATABASE .. WITH is refused."""
+    """The retention policy of CREATE DATABASE .. WITH is invalid."""
 
 
 class NoUpstream(StatementError):
-    """The statement is about data, and there is no store of data behind the engine."""
+    """The statement is about data, and the engine has no store of data."""
 
     def __init__(self) -> None:
         super().__init__("no upstream store is configured: only users, grants and databases here")
 
 
 class SystemSource(StatementError):
-    """SELECT reads a measurement that is no user's; *statement* is what shows it, if any."""
+    """SELECT reads a measurement of the system; *statement* shows it instead, if not ""."""
 
     def __init__(self, name: str, statement: str) -> None:
         instead = statement or "the appropriate meta command"
@@ -76,32 +92,35 @@ class SystemSource(StatementError):
 
 
 class TimeCondition(StatementError):
-    """The statement shows what is there at any time."""
+    """A condition on time in *statement*, which does not depend on time."""
 
     def __init__(self, statement: str) -> None:
         super().__init__(f"{statement} doesn't support time in WHERE clause")
 
 
 class DatabaseRequired(StatementError):
-    """The statement names no database, and nor does the request."""
+    """Neither the statement nor the request names a database."""
 
     def __init__(self) -> None:
         super().__init__("database name required")
 
 
 class AuthenticationFailed(EngineError):
-    """Nobody by that name and password. It does not say which of the two was wrong."""
+    """Unknown user or wrong password; the text does not distinguish them."""
 
     def __init__(self) -> None:
         super().__init__("authorization failed")
 
 
 class SignUpDisabled(AuthenticationFailed):
-    """The identity is nobody's here, and users are not made of it."""
+    """The identity belongs to no user, and no user is created for it."""
 
 
 class IdentityDropped(AuthenticationFailed):
-    """The user of the identity was dropped, and the token may have been issued before that."""
+    """The user of the identity was dropped, perhaps after the token was issued.
+
+    *reason* is for logs.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -109,9 +128,9 @@ class IdentityDropped(AuthenticationFailed):
 
 
 class IdentityTaken(EngineError):
-    """The name of an identity belongs to a user that the identity may not adopt.
+    """The identity may not be linked to the user that has its name.
 
-    The text leaves out that this user exists; *reason* is for the log.
+    The text does not reveal that this user exists; *reason* is for logs.
     """
 
     def __init__(self) -> None:
@@ -120,11 +139,11 @@ class IdentityTaken(EngineError):
 
 
 class AccessDenied(EngineError):
-    """A query is refused before any of its statements runs."""
+    """A query is rejected before any of its statements runs."""
 
 
 class NotAuthorized(AccessDenied):
-    """The user lacks what *statement* requires, *need* in words."""
+    """The user lacks the privilege *need* (in words) that *statement* requires."""
 
     def __init__(self, name: str, statement: str, need: str) -> None:
         super().__init__(
@@ -135,25 +154,25 @@ class NotAuthorized(AccessDenied):
 
 
 class AdminRequiredFirst(AccessDenied):
-    """There are no users yet, and the query does not begin by making an administrator."""
+    """The request has no user, and its query does not create the first administrator."""
 
     def __init__(self) -> None:
         super().__init__("create admin user first or disable authentication")
 
 
 class StoreError(EngineError):
-    """The store cannot be opened. The text says which, why, and what to do."""
+    """The store cannot be opened. The text names the store, the reason and the remedy."""
 
 
 class Unavailable(StatementError):
-    """The store could not do it, and did not."""
+    """The store could not read or write; nothing was done."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"store unavailable: {reason}")
 
 
 class Unknown(StatementError):
-    """The store was interrupted: the change may have been made or not."""
+    """The store was interrupted; the change may have been made."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"outcome unknown, the change may have been made: {reason}")

@@ -1,4 +1,4 @@
-"""A memory with an end: what is used stays in it."""
+"""A bounded cache of two generations."""
 
 from collections.abc import Hashable
 from typing import Generic, TypeVar
@@ -8,8 +8,10 @@ V = TypeVar("V")
 
 
 class Recent(Generic[K, V]):
-    """At most *most* values by key. What was kept or got since half of them were new stays; of the
-    rest it forgets all in one go, which costs less than to keep an order.
+    """At most *most* values by key, in two generations.
+
+    When the new generation holds half of *most*, the old one is dropped as a whole, which costs
+    less than keeping an order. An entry that is read from the old generation becomes new.
     """
 
     def __init__(self, most: int) -> None:
@@ -18,18 +20,18 @@ class Recent(Generic[K, V]):
         self._old: dict[K, V] = {}
 
     def get(self, key: K) -> V | None:
-        """What was kept under *key*, if it still is."""
+        """Returns the value under *key*, or None."""
         found = self._new.get(key)
         if found is None and (found := self._old.get(key)) is not None:
             self.keep(key, found)
         return found
 
     def keep(self, key: K, value: V) -> None:
-        """Keeps *value* under *key*."""
+        """Stores *value* under *key*."""
         if len(self._new) >= self._half:
             self._old, self._new = self._new, {}
         self._new[key] = value
 
     def clear(self) -> None:
-        """Forgets everything."""
+        """Removes all entries."""
         self._new, self._old = {}, {}

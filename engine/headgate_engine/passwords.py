@@ -1,4 +1,4 @@
-"""Passwords: hashing, verifying, and remembering what was verified. Knows bcrypt."""
+"""Hashes and verifies passwords, and caches what was verified. Uses bcrypt."""
 
 import hashlib
 import hmac
@@ -13,12 +13,12 @@ import bcrypt
 from headgate_engine.errors import BadPassword
 from headgate_engine.model.user import User
 
-# The defaults, also of the server's settings; InfluxDB's cost is 10.
+# The defaults here and in the server's settings; InfluxDB's cost is 10.
 BCRYPT_COST = 10
 MIN_PASSWORD_LENGTH = 0
-# bcrypt looks at no more, and its other implementations cut without a word.
+# bcrypt uses the first 72 bytes only; some implementations truncate silently.
 LONGEST = 72
-# bcrypt would compute a stored cost of 31 for two days, and nothing could interrupt it.
+# A stored cost of 31 would keep bcrypt busy for two days, without a way to interrupt it.
 _HASH = re.compile(r"\$2[aby]\$(0[4-9]|1[0-4])\$[./A-Za-z0-9]{53}")
 
 
@@ -27,30 +27,39 @@ _SALT = slice(7, 29)
 
 @dataclass(slots=True)
 class _Remembered:
+    """A cached verification: the keyed digest of the password, and the salt of the hash."""
+
     digest: bytes = field(repr=False)
     salt: str = field(repr=False)
 
 
 def same_password(one: User, other: User) -> bool:
-    """Whether both are the same user with the same password, hashed at whatever cost.
+    """Returns whether both are the same user with the same password, at any bcrypt cost.
 
-    Every password that is set gets a salt of its own, and keeps it when it is hashed again.
+    Every new password gets its own salt, which a rehash at another cost keeps.
     """
     return one.id == other.id and hmac.compare_digest(one.hash[_SALT], other.hash[_SALT])
 
 
 def mark(user: User) -> str:
-    """What is the same as long as *user* has the same password, and tells nothing of it."""
+    """Returns a value that is constant while *user* has the same password, and reveals nothing of
+    it.
+    """
     return f"{user.id} {user.hash[_SALT]}"
 
 
 class Passwords:
-    """Hashes and verifies with bcrypt; a password verified once is recalled without bcrypt.
+    """Hashes and verifies passwords with bcrypt, and caches verified ones.
 
-    What is remembered, as long as the process lives, is a keyed digest bound to the user's id and
-    salt: it ends with the user and with the password. *cost* is bcrypt's (4 to 14; InfluxDB's is
-    10), *capacity* how many users are remembered, *least* how many characters a new password must
-    have, *at_once* how many cores bcrypt may take. May be used from several threads.
+    The cache lives in memory and holds a keyed digest per user, bound to the user's id and salt. An
+    entry therefore becomes invalid when the user is dropped or the password changes. Thread-safe.
+
+    *cost* is bcrypt's (4 to 14; InfluxDB's is 10). *capacity* is the number of cached users.
+    *least* is the minimum length of a new password, in characters. *at_once* is the number of cores
+    that bcrypt may use.
+
+    Raises:
+        ValueError: *cost* is out of range.
     """
 
     def __init__(
@@ -70,13 +79,14 @@ class Passwords:
         self._remembered: OrderedDict[str, _Remembered] = OrderedDict()
         self._lock = threading.Lock()
         self._cores = threading.BoundedSemaphore(at_once)
-        # Verified against where there is no such user, so that both answers cost the same.
+        # Verified against for an unknown user, so that the time does not reveal which users exist.
         self._nobody = bcrypt.gensalt(cost) + b"." * 31
 
     def hash(self, password: str) -> str:
-        """The bcrypt hash of *password*, slowly.
+        """Returns the bcrypt hash of *password*. Slow; blocks while *at_once* others are computed.
 
-        Raises BadPassword if it is too short, over 72 bytes, or has a NUL.
+        Raises:
+            BadPassword: it is too short, longer than 72 bytes, or holds a NUL.
         """
         if len(password) < self._least:
             raise BadPassword(f"password must have at least {self._least} characters")
@@ -86,30 +96,35 @@ class Passwords:
             return bcrypt.hashpw(secret, bcrypt.gensalt(self._cost)).decode("ascii")
 
     def outdated(self, user: User) -> bool:
-        """Whether the user's hash is a cheaper one than would be made now."""
+        """Returns whether the user's hash has a lower cost than the configured one."""
         return _HASH.fullmatch(user.hash) is not None and int(user.hash[4:6]) < self._cost
 
     def rehash(self, user: User, password: str) -> str:
-        """The hash of *password*, which is the user's, at the cost of today, slowly."""
+        """Returns the hash of the verified *password* of *user* at the configured cost. Slow.
+
+        It keeps the salt, so that `same_password` still holds.
+        """
         salt = f"$2b${self._cost:02}${user.hash[_SALT]}".encode("ascii")
         with self._cores:
             return bcrypt.hashpw(_bytes(password), salt).decode("ascii")
 
     def recall(self, user: User | None, password: str) -> bool:
-        """Returns whether *password* was verified for *user* before, as far as that is remembered.
-
-        Takes microseconds, and no bcrypt.
+        """Returns whether *password* is cached as verified for *user*. Takes microseconds, no
+        bcrypt.
         """
         known = self._remembered.get(user.id) if user is not None else None
         return user is not None and known is not None and self._matches(known, user, password)
 
     def _matches(self, known: _Remembered, user: User, password: str) -> bool:
-        """Whether that was the *user*'s *password*, and he has no other since."""
+        """Returns whether *known* was made from *password*, and the user has it still."""
         digest = self._digest(user, _bytes(password))
         return hmac.compare_digest(known.digest, digest) and known.salt == user.hash[_SALT]
 
     def verify(self, user: User | None, password: str) -> bool:
-        """Whether *password* is the user's, by bcrypt; as slow if *user* is None. Remembers it."""
+        """Returns whether *password* is the user's, and caches it if so. Runs one bcrypt check.
+
+        It takes as long if *user* is None. The result is then False.
+        """
         secret = _bytes(password)
         known = user is not None and _HASH.fullmatch(user.hash) is not None
         sound = known and len(secret) <= LONGEST and b"\0" not in secret
@@ -135,7 +150,7 @@ class Passwords:
 
 
 def check_password(secret: bytes) -> None:
-    """Raises BadPassword for what bcrypt cannot keep whole."""
+    """Raises BadPassword if bcrypt would truncate *secret*."""
     if len(secret) > LONGEST:
         raise BadPassword(f"bcrypt: password length exceeds {LONGEST} bytes")
     if b"\0" in secret:
@@ -143,8 +158,8 @@ def check_password(secret: bytes) -> None:
 
 
 def _bytes(password: str) -> bytes:
-    # A login may hold bytes that are no UTF-8; they come as surrogates and go back as they were.
+    # A login may hold invalid UTF-8, which arrives as surrogates and is restored here.
     try:
         return password.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
-        return password.encode("utf-8", "surrogatepass")  # nobody's, but no reason to fail
+        return password.encode("utf-8", "surrogatepass")  # matches no user

@@ -1,6 +1,6 @@
-"""Users who come with somebody else's word for who they are: a token's issuer and subject.
+"""Just-in-time provisioning: creates and updates users from the identity in a token.
 
-What the token is worth is the caller's business; here it becomes a user, grants and the admin flag.
+The caller verifies the token. This module turns it into a user, grants and the admin flag.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from headgate_engine.model.user import Identity, User
 from headgate_engine.stores.base import Audit, Store, Tx
 from headgate_grammar import Grant, GrantAdmin, Privilege, Revoke, RevokeAdmin, quote_identifier
 
-# In the place of a hash: no password is this user's, and bcrypt takes its time all the same.
+# In place of a hash: no password matches it, and `Passwords.verify` still takes a bcrypt.
 NO_PASSWORD = "*no password*"
 
 Adopt = Literal["none", "non_admin", "any"]
@@ -21,8 +21,10 @@ Adopt = Literal["none", "non_admin", "any"]
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """Who may come in: somebody unknown, with *sign_up*; as a user who was made here, by *adopt*,
-    if nobody else came in as him. *keep_last_admin* leaves the only administrator his flag.
+    """Policy for the first login of an identity.
+
+    *sign_up*: create a user. *adopt*: link the identity to a local user of its name that no other
+    identity is linked to. *keep_last_admin*: the only administrator keeps the admin flag.
     """
 
     sign_up: bool = False
@@ -33,23 +35,25 @@ class Door:
 def recognize(
     store: Store, identity: Identity, rights: Rights | None, *, keep_last_admin: bool
 ) -> User | None:
-    """The user of *identity*, if *rights* change nothing of it; else None.
+    """Returns the user of *identity* if *rights* require no change, else None.
 
-    Raises IdentityDropped.
+    Raises IdentityDropped if the token may be older than the drop of its user.
     """
     user = _identified(store, identity)
     if user is None or rights is None:
         return user
     steps = _steps(user, rights, _names(store))
-    # Else the last administrator would want the store's lock with each request.
+    # Otherwise each request of the last administrator would take the store's write lock.
     stays = keep_last_admin and steps == [RevokeAdmin(user.name)] and store.admins() == 1
     return user if stays or not steps else None
 
 
 def _identified(reader: Store | Tx, identity: Identity) -> User | None:
-    """The user of *identity*. Raises IdentityDropped for a token from before its last drop."""
+    """Returns the user of *identity*, or None. Raises IdentityDropped for a token older than the
+    drop.
+    """
     user = reader.identified(identity.issuer, identity.subject)
-    # Read second: a user found above that came after the drop is refused all the same.
+    # Read second, so that a user created after the drop is rejected, too.
     dropped = reader.dropped(identity.issuer, identity.subject)
     if dropped is not None and (identity.issued is None or identity.issued <= dropped):
         raise IdentityDropped
@@ -63,16 +67,16 @@ def _names(store: Store) -> list[str]:
 def sign_in(
     store: Store, identity: Identity, rights: Rights | None, door: Door, address: str
 ) -> User:
-    """The user of *identity*, with exactly *rights* from now on (None: with what he has).
+    """Returns the user of *identity*, with exactly *rights* from now on (None: as stored).
 
     Writes only if something changes, in one transaction with its audit record. Raises
-    SignUpDisabled, IdentityTaken, IdentityDropped.
+    SignUpDisabled, IdentityTaken or IdentityDropped, as `Engine.sign_in` does.
     """
     user = _identified(store, identity)
     databases = _names(store)
     if user is not None and not _steps(user, rights, databases):
         return user
-    # What it will come to is for the audit; the transaction looks again.
+    # These are the expected steps, for the audit; the transaction computes them again.
     expected = user or store.user(identity.name)
     steps = _steps(expected, rights, databases, identity.name)
     if door.keep_last_admin and store.admins() == 1:
@@ -84,12 +88,12 @@ def sign_in(
     audit = Audit(identity.actor, address, "; ".join(said))
     change = partial(_sign_in, identity=identity, rights=rights, door=door, databases=databases)
     store.transact(change, audit)
-    # By the identity: his name may be somebody else's by now.
+    # By the identity: another user may have the name by now.
     return store.identified(identity.issuer, identity.subject) or _gone()
 
 
 class _Preview(Exception):
-    """Ends a transaction so that nothing of it is done."""
+    """Aborts a transaction, so that nothing of it is written."""
 
     def __init__(self, user: User | None) -> None:
         super().__init__()
@@ -97,9 +101,9 @@ class _Preview(Exception):
 
 
 def preview(store: Store, identity: Identity, rights: Rights | None, door: Door) -> User:
-    """What `sign_in` would return; changes nothing.
+    """Returns the user that `sign_in` would return; changes nothing.
 
-    Raises SignUpDisabled, IdentityTaken, IdentityDropped.
+    Raises SignUpDisabled, IdentityTaken or IdentityDropped, as `sign_in` does.
     """
     databases = _names(store)
 
@@ -114,12 +118,12 @@ def preview(store: Store, identity: Identity, rights: Rights | None, door: Door)
 
 
 def _gone() -> User:
-    raise SignUpDisabled  # dropped in this very moment
+    raise SignUpDisabled  # the user was dropped during the call
 
 
 def _entry(identity: Identity, existing: User | None) -> str:
     name = quote_identifier(identity.name)
-    return f"CREATE USER {name} -- no password" if existing is None else f"-- comes in as {name}"
+    return f"CREATE USER {name} -- no password" if existing is None else f"-- linked to {name}"
 
 
 def _sign_in(
@@ -141,7 +145,7 @@ def _sign_in(
 
 
 def _come_in(tx: Tx, identity: Identity, door: Door) -> User:
-    """The user that *identity* is from now on."""
+    """Returns the user that *identity* is linked to from now on, created if needed."""
     user = tx.user(identity.name)
     if user is None:
         if not door.sign_up:
@@ -161,7 +165,7 @@ _Step = Grant | Revoke | GrantAdmin | RevokeAdmin
 def _steps(
     user: User | None, rights: Rights | None, databases: list[str], new: str = ""
 ) -> list[_Step]:
-    """The statements that would give *user* (None: a *new* one) exactly *rights*."""
+    """Returns the statements after which *user* (None: a *new* one) has exactly *rights*."""
     if rights is None:
         return []
     name = user.name if user is not None else new

@@ -1,4 +1,4 @@
-"""What a statement needs, and whether a user has it. No store, no I/O."""
+"""The privileges that a statement requires, and whether a user has them. Pure functions."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -59,7 +59,10 @@ from headgate_grammar import (
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A privilege on a database, or the admin flag where *admin* is set."""
+    """A required privilege on a database, or the admin flag if *admin* is set.
+
+    `str()` is InfluxDB's wording in its error text.
+    """
 
     privilege: Privilege = Privilege.NONE
     database: str = ""
@@ -72,16 +75,16 @@ class Need:
 
 
 ADMIN = Need(admin=True)
-# Looked up: Python takes a microsecond for `&` of two flags.
+# A table, because `&` of two flags takes a microsecond in Python.
 _COVERS = [[granted & needed == needed for needed in range(4)] for granted in range(4)]
 
 Needs = tuple[Need, ...]
 
 
 def needs(statement: Statement, database: str) -> Needs:
-    """What *statement* needs of a user who is no admin, in the order in which InfluxDB names it.
+    """Returns what *statement* requires of a user without the admin flag, in InfluxDB's order.
 
-    *database* is the request's, for what names none.
+    *database* is the request's, for a statement that names none.
     """
     match statement:
         case CreateUser() | DropUser() | SetPassword() | ShowUsers() | ShowGrants():
@@ -128,7 +131,7 @@ def needs(statement: Statement, database: str) -> Needs:
 
 
 def allows(user: User, need: Need) -> bool:
-    """Whether *user* has what *need* asks for."""
+    """Returns whether *user* has the required privilege *need*."""
     if user.admin:
         return True
     if need.admin:
@@ -137,14 +140,14 @@ def allows(user: User, need: Need) -> bool:
 
 
 def covers(granted: Privilege, needed: Privilege) -> bool:
-    """Whether who has *granted* has *needed*."""
+    """Returns whether the privilege *granted* includes *needed*."""
     return _COVERS[granted][needed]
 
 
 def changes(statement: Statement) -> bool:
-    """Whether *statement* changes something, so that InfluxDB warns of it in a GET request.
+    """Returns whether InfluxDB warns of *statement* in a GET request, because it changes something.
 
-    It does not warn of DELETE.
+    InfluxDB 1.8 does not warn of DELETE.
     """
     match statement:
         case Select(target=target):
@@ -175,7 +178,7 @@ def _write(database: str) -> Need:
 
 
 def _select(select: Select, database: str) -> Needs:
-    """READ for every measurement, then WRITE for what is written; subqueries like the whole."""
+    """Requires READ for every measurement, then WRITE for the target; subqueries count, too."""
     found: list[Need] = []
     for source in select.sources:
         if isinstance(source, Subquery):
@@ -188,18 +191,24 @@ def _select(select: Select, database: str) -> Needs:
 
 
 def _continuous_query(statement: CreateContinuousQuery) -> Needs:
-    """As its SELECT, run on its database: InfluxDB asks for less (cq-source-unchecked)."""
+    """Requires what its SELECT requires on its database, and READ there.
+
+    Differs from InfluxDB, which requires less (cq-source-unchecked).
+    """
     return _once([_read(statement.database), *_select(statement.select, statement.database)])
 
 
 def _own_and_named(own: str, sources: Iterable[Source]) -> Needs:
-    """READ on *own*, and on what FROM names: InfluxDB does not look at that."""
+    """Requires READ on *own* and on the databases in FROM, which InfluxDB ignores."""
     named = (database for database in databases(tuple(sources)) if database)
     return _once([_read(own), *map(_read, named)])
 
 
 def _cardinality(sources: Iterable[Source], own: str) -> Needs:
-    """READ where FROM says, else on *own*: InfluxDB asks for nothing without FROM."""
+    """Requires READ on the databases in FROM, else on *own*.
+
+    Differs from InfluxDB, which requires nothing without FROM.
+    """
     found = [_read(named or own) for named in databases(tuple(sources))]
     return _once(found or [_read(own)])
 

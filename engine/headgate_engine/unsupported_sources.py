@@ -1,4 +1,4 @@
-"""Statements that no store of data could answer: InfluxDB refuses them when it executes them."""
+"""Statements that no data store can answer: InfluxDB rejects them when it executes them."""
 
 from headgate_engine.errors import SystemSource, TimeCondition
 from headgate_grammar import (
@@ -12,7 +12,7 @@ from headgate_grammar import (
     VarRef,
 )
 
-# What asks for each system measurement; those without a statement are InfluxDB's own business.
+# The statement that shows each system measurement; "" where InfluxDB uses it internally only.
 _SYSTEM_SOURCES = {
     "_fieldKeys": "SHOW FIELD KEYS",
     "_measurements": "SHOW MEASUREMENTS",
@@ -25,7 +25,7 @@ _SYSTEM_SOURCES = {
 
 
 def check_answerable(statement: Statement) -> None:
-    """Raises SystemSource, TimeCondition."""
+    """Raises SystemSource or TimeCondition if no data store can answer *statement*."""
     match statement:
         case Select(sources=sources):
             for source in sources:
@@ -36,7 +36,7 @@ def check_answerable(statement: Statement) -> None:
 
 
 def _timed(condition: Expression) -> bool:
-    """Whether it compares `time`."""
+    """Returns whether *condition* compares `time`."""
     match condition:
         case Paren(inner):
             return _timed(inner)

@@ -1,4 +1,4 @@
-"""InfluxQL text and statements. Imports nothing of Headgate: no users, no store, no HTTP."""
+"""InfluxQL: parsing, printing and redacting. Imports nothing of Headgate, no store and no HTTP."""
 
 from headgate_grammar.ast.cardinality import (
     ShowFieldKeyCardinality,
@@ -36,6 +36,9 @@ from headgate_grammar.ast.select import (
     CreateContinuousQuery,
     Explain,
     Select,
+    Source,
+    Subquery,
+    databases,
 )
 from headgate_grammar.ast.series import (
     Delete,
@@ -47,7 +50,7 @@ from headgate_grammar.ast.series import (
     ShowTagKeys,
     ShowTagValues,
 )
-from headgate_grammar.ast.sources import Measurement, Source, Subquery, Target, databases
+from headgate_grammar.ast.sources import Measurement, Target
 from headgate_grammar.ast.statements import Statement
 from headgate_grammar.ast.users import (
     CreateUser,

@@ -1,4 +1,4 @@
-"""The catalogue's entries: a database, and which names it may have."""
+"""Entries of the catalog of databases, and the rules for their names."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ _LONGEST = 255
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """A database as the store holds it. *id* is never used twice."""
+    """A snapshot of a stored database. *id* is never reused."""
 
     id: str
     name: str
@@ -18,7 +18,7 @@ class Database:
 
 
 def check_name(name: str) -> None:
-    """Raises InvalidName or NameTooLong, by the rules of InfluxDB's meta.ValidName."""
+    """Raises InvalidName or NameTooLong. InfluxDB 1.8: meta.ValidName."""
     if name in ("", ".", "..") or "/" in name or "\\" in name or not _printable(name):
         raise InvalidName
     if len(name.encode()) > _LONGEST:

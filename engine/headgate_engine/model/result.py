@@ -1,4 +1,4 @@
-"""What a statement answers."""
+"""The result of executing a statement."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,11 @@ Value = str | int | float | bool | None
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A table: its name ("" for none), its columns, its rows; the tags that it was grouped by."""
+    """A table of a result.
+
+    *name* is "" for none. *columns* are the column names, *values* the rows, each as long as
+    *columns*. *tags* are the tags of GROUP BY.
+    """
 
     name: str
     columns: tuple[str, ...]
@@ -20,7 +24,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The answer to one statement: series, or one sentence of error."""
+    """The result of one statement: its series, or *error*, one sentence ("" on success)."""
 
     statement: Statement
     series: tuple[Series, ...] = ()

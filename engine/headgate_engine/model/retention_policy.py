@@ -1,8 +1,8 @@
 """A database's first retention policy: the rules of CREATE DATABASE .. WITH.
 
-Headgate keeps no data, yet it keeps the policy: only so can the statement be repeated without
-harm, and refused when it says something else (services/meta of InfluxDB 1.8). Durations are
-nanoseconds; a duration of 0 is for ever.
+Headgate stores no data, but stores the policy: InfluxDB 1.8 (services/meta) accepts a repeated
+statement with the same policy and rejects one with another. Durations are in nanoseconds; a
+duration of 0 is infinite.
 """
 
 from dataclasses import dataclass
@@ -16,6 +16,8 @@ _DAY = 24 * _HOUR
 
 @dataclass(frozen=True, slots=True)
 class RetentionPolicy:
+    """A retention policy; the defaults are InfluxDB's. Durations are in nanoseconds."""
+
     name: str = "autogen"
     duration: int = 0
     replication: int = 1
@@ -23,7 +25,7 @@ class RetentionPolicy:
 
 
 def retention_policy(options: PolicyOptions | None) -> RetentionPolicy:
-    """The policy that *options* ask for, defaults filled in. Raises PolicyError."""
+    """Returns the policy of *options* with defaults filled in. Raises PolicyError."""
     if options is None:
         return RetentionPolicy()
     duration = options.duration or 0
@@ -41,7 +43,7 @@ def retention_policy(options: PolicyOptions | None) -> RetentionPolicy:
 
 
 def check_same(existing: RetentionPolicy, options: PolicyOptions) -> None:
-    """Raises PolicyError if *options* ask for another policy than the *existing* one."""
+    """Raises PolicyError if *options* do not match the *existing* policy."""
     asked = retention_policy(options)
     same = (
         asked.name == existing.name

@@ -1,18 +1,20 @@
-"""What somebody is to have, by somebody else's word."""
+"""Privileges claimed by a token."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from headgate_grammar import Privilege
 
-# Holds what a server says of itself; "every database" does not mean it.
+# InfluxDB's database of its own metrics. "Every database" does not include it.
 _INTERNAL = "_internal"
 
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """What somebody is to have: on databases by name, on *everywhere* else, and the admin flag,
-    None where it is not to be touched. Databases that do not exist count for nothing.
+    """Privileges claimed by a token: *grants* by database, and *everywhere* on all others.
+
+    *everywhere* is added to the grants, except on `_internal`. *admin* is the admin flag, or None
+    to leave it unchanged. Databases that do not exist are ignored.
     """
 
     grants: Mapping[str, Privilege] = field(default_factory=dict)
@@ -20,7 +22,7 @@ class Rights:
     admin: bool | None = None
 
     def on(self, databases: Iterable[str]) -> dict[str, Privilege]:
-        """What that is on *databases*, without those on which it is nothing."""
+        """Returns the privileges on *databases*, without those that have none."""
         found = {
             name: self.grants.get(name, Privilege.NONE)
             | (self.everywhere if name != _INTERNAL else Privilege.NONE)

@@ -1,4 +1,4 @@
-"""Who there is: a user with all that belongs to him, and whom credentials prove."""
+"""Users, identities of token issuers, and the principal of a request."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,11 +9,12 @@ from headgate_grammar import Privilege
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A user as the store holds him at one moment.
+    """A snapshot of a stored user.
 
-    *id* is never used twice, so what hangs on it ends with the user, not with his name. *grants*
-    has the databases that exist now, by name, in order of their creation; NO PRIVILEGES, the trace
-    of a REVOKE, included.
+    *id* is never reused, so data that refers to it ends with the user, not with the name. *grants*
+    maps the names of existing databases to privileges, in order of the databases' creation. It
+    includes NO PRIVILEGES, which a REVOKE leaves behind. *hash* is bcrypt's and does not show in
+    the repr.
     """
 
     id: str
@@ -25,10 +26,10 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """An account at the issuer of a token: *subject*, as *issuer* names it.
+    """An account at a token issuer: *subject*, as *issuer* names it.
 
-    A new user gets *name*. *issued* is the earliest time at which the token can have been issued,
-    in Unix seconds; None if unknown.
+    A new user is created as *name*. *issued* is the earliest possible issue time of the token, in
+    Unix seconds, or None if unknown.
     """
 
     issuer: str
@@ -40,13 +41,13 @@ class Identity:
 
     @property
     def actor(self) -> str:
-        """As the audit names him."""
+        """Returns the name of the identity in the audit."""
         return f"jwt {self.issuer or '-'} {self.subject}"
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user as SHOW USERS lists him."""
+    """A user as listed by SHOW USERS."""
 
     id: str
     name: str
@@ -55,13 +56,13 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """On whose behalf a query runs.
+    """The authenticated subject of a request: a user, or one of two constants without a user.
 
-    *user* is None for two: EVERYBODY, while authentication is off, may do everything; NOBODY,
-    while there are no users, may only make the first administrator. *method* says how he proved
-    himself; *identity* what a token said of him. *lent* is what he has for this request alone, in
-    place of his grants in the store; see Engine.lend. Who is *passing* is in no store: he has what
-    somebody else's word gives him, for this request.
+    EVERYBODY, used while authentication is off, may do everything. NOBODY, used while there are no
+    users, may only create the first administrator. *method* is the authentication method,
+    *identity* the account in the token. *lent* are rights for this request that replace the user's
+    stored grants, see `Engine.lend`. A *passing* principal has no record in the store: its
+    privileges come from a token and last for one request.
     """
 
     user: User | None = None
@@ -73,12 +74,12 @@ class Principal:
 
     @property
     def unrestricted(self) -> bool:
-        """Whether he may do everything: authentication is off, or he is an administrator."""
+        """Whether everything is allowed: authentication is off, or the user is an administrator."""
         return self.trusted or (self.user is not None and self.user.admin)
 
     @property
     def name(self) -> str:
-        """The user's name, or "" where there is none."""
+        """The name of the user, or "" without a user."""
         return self.user.name if self.user is not None else ""
 
 

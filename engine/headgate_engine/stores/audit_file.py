@@ -1,4 +1,4 @@
-"""The audit as a file for whoever collects logs: JSON, an object a line."""
+"""The audit as a file for log collectors: JSON, one object a line."""
 
 import errno
 import fcntl
@@ -11,18 +11,25 @@ from dataclasses import asdict
 
 from headgate_engine.stores.base import AuditRecord
 
-# Not to wait for a reader, should it be a pipe. A symbolic link is looked at first.
+# O_NONBLOCK: a pipe without a reader must not block. O_NOFOLLOW: a symbolic link is checked first.
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
 
 
 class AuditFile:
-    """Opened anew for each use, so it can be moved away at any time. Made for its owner only."""
+    """An audit file, opened anew for each use, so that it can be rotated at any time.
+
+    It is created with access for its owner only. *path* is the file's path.
+    """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = path
 
     def append(self, records: Iterable[AuditRecord]) -> None:
-        """Appends *records*, all or none, and makes them durable. Raises OSError."""
+        """Appends *records*, all or none, and makes them durable. Blocks for the disk.
+
+        Raises:
+            OSError: the file cannot be written, or is not a regular file.
+        """
         text = "".join(f"{json_line(record)}\n" for record in records).encode()
         file = _opened(self.path, os.O_CREAT)
         try:
@@ -32,7 +39,7 @@ class AuditFile:
                 _write(file, text)
                 os.fsync(file)
             except OSError:
-                # Half a line would spoil the next one.
+                # A partial line would corrupt the next one.
                 with suppress(OSError):
                     os.ftruncate(file, size)
                 raise
@@ -40,7 +47,11 @@ class AuditFile:
             os.close(file)
 
     def check(self) -> None:
-        """Raises OSError if `append` could not write. Creates nothing."""
+        """Checks that `append` could write. Creates nothing.
+
+        Raises:
+            OSError: it could not.
+        """
         try:
             os.close(_opened(self.path))
         except FileNotFoundError:
@@ -54,7 +65,7 @@ class AuditFile:
 
 
 def _opened(path: str | os.PathLike[str], create: int = 0) -> int:
-    """A descriptor of the regular file *path*. Raises OSError."""
+    """Returns a descriptor of the regular file *path*. Raises OSError."""
     try:
         file = os.open(path, _FLAGS | create, 0o600)
     except OSError as error:
@@ -63,15 +74,16 @@ def _opened(path: str | os.PathLike[str], create: int = 0) -> int:
         file = _opened_by_link(path)
     if not stat.S_ISREG(os.fstat(file).st_mode):
         os.close(file)
-        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
     return file
 
 
 def _opened_by_link(path: str | os.PathLike[str]) -> int:
-    """The same behind a symbolic link, if it is root's or this user's and its file is there.
+    """Returns a descriptor of the existing file behind the symbolic link *path*.
 
-    Another user could choose by a link which file is created or written. The link is opened, so
-    that none can take its place between the look at its owner and its use.
+    Raises OSError unless the link belongs to root or this user: another user's link could choose
+    which file is created or written. The link itself is opened, so that it cannot be replaced
+    between the check of its owner and its use.
     """
     link = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
@@ -94,7 +106,7 @@ def _opened_by_link(path: str | os.PathLike[str]) -> int:
 
 
 def json_line(record: AuditRecord) -> str:
-    """*record* as a JSON object with its fields' names."""
+    """Returns *record* as a JSON object, keyed by field names."""
     return json.dumps(asdict(record))
 
 

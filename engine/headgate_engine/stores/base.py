@@ -1,7 +1,7 @@
-"""What the engine asks of a store. A store keeps promises and knows no rules.
+"""The interface between the engine and its stores. A store guarantees durability, not rules.
 
-Errors that may leave a store: Unavailable (not done) and Unknown (may have been done). Names are
-compared byte by byte.
+A store raises only Unavailable (nothing was done) and Unknown (the change may have been made).
+Names are compared byte by byte.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -16,16 +16,16 @@ from headgate_grammar import Privilege
 
 T = TypeVar("T")
 
-# How long a dropped identity is kept, and how many known logins.
+# How long the drop of an identity is remembered, and how many known logins are kept.
 KEPT_DROPPED_SECONDS = 400 * 86_400
 KEPT_LOGINS = 100_000
-# The outcome in the audit of a change that an upstream makes. Its record has no revision.
+# The audit outcome of a change that an upstream makes. Its record has no revision.
 FORWARDED = "forwarded upstream"
 
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """Who makes a change, from where, and by which statement (canonical, no secrets in it)."""
+    """The author of a change, their address, and the statement (canonical, without secrets)."""
 
     actor: str
     address: str
@@ -34,12 +34,11 @@ class Audit:
 
 @dataclass(frozen=True, slots=True)
 class AuditRecord:
-    """What was recorded: a change, in the same transaction with it, or something refused.
+    """An audit record: a change, written in the same transaction, or a denied attempt.
 
-    *id* grows from record to record. *revision* is the change's, 0 of what was refused or was sent
-    to an upstream. *time* is
-    RFC 3339, UTC. *outcome* is `ok`, or why not. *count* says how often that was refused within
-    about a second.
+    *id* increases from record to record. *revision* is the change's; it is 0 for a denied attempt
+    and for a change sent to an upstream. *time* is RFC 3339, UTC. *outcome* is `ok` or the reason
+    of the denial. *count* is the number of equal attempts within about a second.
     """
 
     id: int
@@ -54,9 +53,9 @@ class AuditRecord:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Something refused *count* times since *time*: a login, a query, a statement.
+    """A login, query or statement that was denied *count* times since *time*.
 
-    *actor* is "" where nobody is known by the name that was given.
+    *actor* is "" if no user has the name in the request.
     """
 
     time: str
@@ -69,10 +68,10 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class KnownLogin:
-    """A network from which a user was let in.
+    """A network from which a user has logged in.
 
-    *mark* is `mark(user)` of that login: it changes with the password and holds no secret. *seen*
-    is the last time, in Unix seconds.
+    *mark* is `mark(user)` at that login: it changes with the password and reveals nothing about it.
+    *seen* is the last login, in Unix seconds.
     """
 
     user_id: str
@@ -83,186 +82,268 @@ class KnownLogin:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a revision touched: keys `user:NAME` and `database:NAME`."""
+    """The keys that a revision changed: `user:NAME` and `database:NAME`."""
 
     revision: int
     keys: tuple[str, ...]
 
 
 class Tx(Protocol):
-    """Reading and writing inside a transaction. It sees its own writes."""
+    """Reads and writes inside a transaction, which sees its own writes.
+
+    An error of the storage may be raised by any method. It must leave the change function, so that
+    `Store.transact` can turn it into Unavailable.
+    """
 
     def user(self, name: str) -> User | None:
-        """The user of that name."""
+        """Returns the user *name*, or None."""
         ...
 
     def add_user(self, name: str, hash: str, admin: bool) -> None:
-        """Adds a user, with a new id and no grants. The name must be free."""
+        """Adds a user with a new id and no grants. No user *name* may exist."""
         ...
 
     def put_user(self, user: User, *, hash: str, admin: bool) -> None:
-        """Gives *user* another hash or admin flag."""
+        """Sets the hash and the admin flag of *user*."""
         ...
 
     def drop_user(self, user: User) -> None:
-        """Drops *user*, grants and all; their identity stays behind as dropped, see `dropped`."""
+        """Drops *user* and their grants. Their identity is remembered as dropped, see `dropped`."""
         ...
 
     def admins(self) -> int:
-        """How many users have the admin flag."""
+        """Returns the number of users with the admin flag."""
         ...
 
     def empty(self) -> bool:
-        """Whether there are no users at all."""
+        """Returns whether there are no users."""
         ...
 
     def identified(self, issuer: str, subject: str) -> User | None:
-        """The user whom that identity was bound to."""
+        """Returns the user that the identity is bound to, or None."""
         ...
 
     def dropped(self, issuer: str, subject: str) -> float | None:
-        """As `Store.dropped`."""
+        """Returns when the last user of the identity was dropped, in Unix seconds, or None."""
         ...
 
     def bound(self, user: User) -> bool:
-        """Whether an identity is bound to *user*."""
+        """Returns whether an identity is bound to *user*."""
         ...
 
     def bind(self, user: User, issuer: str, subject: str) -> None:
-        """Binds an identity, bound to nobody, to *user*, to whom none is; it ends with him."""
+        """Binds an identity to *user* until *user* is dropped. Neither may be bound already."""
         ...
 
     def put_grant(self, user: User, database: Database, privilege: Privilege) -> None:
-        """Sets what *user* has on *database*, in place of what he had."""
+        """Sets the privilege of *user* on *database*, replacing the previous one."""
         ...
 
     def database(self, name: str) -> Database | None:
-        """The database of that name."""
+        """Returns the database *name*, or None."""
         ...
 
     def add_database(self, name: str, policy: RetentionPolicy) -> None:
-        """Adds a database, with a new id; nobody has a grant on it. The name must be free."""
+        """Adds a database with a new id and no grants. No database *name* may exist."""
         ...
 
     def drop_database(self, database: Database) -> None:
-        """Drops *database*; every grant on it counts for nothing from now on."""
+        """Drops *database*; every grant on it becomes ineffective."""
         ...
 
 
 class Moment(Protocol):
-    """How a store is at one moment; it keeps what was made of that as long as nothing changes."""
+    """A consistent snapshot, with a cache of derived values that is cleared when the revision
+    changes.
+    """
 
     def made(self, key: Hashable) -> object | None:
-        """What was kept under *key*, if the store is still the same."""
+        """Returns the value cached under *key*, or None if the store has changed since."""
         ...
 
     def keep_made(self, key: Hashable, made: object) -> None:
-        """Keeps *made*, which is small, and hangs on *key* and the store alone."""
+        """Caches *made*, which must be small and depend on *key* and the store alone."""
         ...
 
 
 class Store(Protocol):
-    """Users, grants and the catalogue of databases, kept for good."""
+    """Durable storage of users, grants and the catalog of databases. Thread-safe; calls block."""
 
     def transact(self, change: Callable[[Tx], T], audit: Audit) -> tuple[T, int]:
-        """Runs *change*, all or nothing, together with its audit record.
+        """Runs *change* and writes its audit record in one transaction.
 
-        Gives its result and the revision that it made, or the last one if it changed nothing: then
-        nothing is recorded. When this returns the change is durable,
-        ordered, and seen by every reader. What *change* raises comes through, and nothing is done.
-        *change* may run more than once: it must have no effects of its own.
+        Returns the result of *change* and its revision. A change of nothing makes no record and
+        returns the newest revision. On return the change is durable, ordered, and visible to every
+        reader. What *change* raises is raised, and nothing is written. *change* may run more than
+        once, so it must have no side effects.
+
+        Raises:
+            Unavailable: the store could not write; nothing was done.
+            Unknown: the write was interrupted; the change may have been made.
         """
         ...
 
     def moment(self) -> AbstractContextManager[Moment]:
-        """While it lasts, `user` and `database` may give this thread what was so at its beginning:
-        for what is over at once, and wants to know how things stand only once. Raises Unavailable.
+        """Returns a context in which this thread's `user` and `database` may read one snapshot.
+
+        It is for short work that needs no change made meanwhile.
+
+        Raises:
+            Unavailable: the store could not be read.
         """
         ...
 
     def user(self, name: str) -> User | None:
-        """The user of that name, as new as the last change acknowledged by anyone."""
+        """Returns the user *name*, or None, as of the last change acknowledged by any process.
+
+        Raises:
+            Unavailable: the store could not be read.
+        """
         ...
 
     def gather(self, names: Sequence[str]) -> None:
-        """Within a moment: reads the users of these *names* together, which `user` then need not do
-        one by one until it is over. Raises Unavailable.
+        """Reads the users *names* at once, within `moment`, so that `user` does not read each.
+
+        The prefetched users are valid until the snapshot ends.
+
+        Raises:
+            Unavailable: the store could not be read.
         """
         ...
 
     def identified(self, issuer: str, subject: str) -> User | None:
-        """The user whom that identity was bound to, as new as `user` gives him."""
+        """Returns the user that the identity is bound to, or None, as fresh as `user`.
+
+        Raises:
+            Unavailable: the store could not be read.
+        """
         ...
 
     def dropped(self, issuer: str, subject: str) -> float | None:
-        """When the last user with that identity was dropped, in Unix seconds; None if never.
+        """Returns when the last user of the identity was dropped, in Unix seconds, or None.
 
-        Binding the identity again does not change it. A later drop of any identity forgets those
-        that are 400 days old.
+        Binding the identity again keeps the value. A later drop of any identity deletes values
+        older than 400 days.
+
+        Raises:
+            Unavailable: the store could not be read.
         """
         ...
 
     def users(self, after: str = "", limit: int = 1000) -> Sequence[Account]:
-        """At most *limit* users in order of creation, those behind the id *after*."""
+        """Returns at most *limit* users with an id after *after*, in order of creation.
+
+        Raises:
+            Unavailable: the store could not be read.
+        """
         ...
 
     def empty(self) -> bool:
-        """Whether there are no users at all."""
+        """Returns whether there are no users.
+
+        Raises:
+            Unavailable: the store could not be read.
+        """
         ...
 
     def admins(self) -> int:
-        """How many users have the admin flag."""
+        """Returns the number of users with the admin flag.
+
+        Raises:
+            Unavailable: the store could not be read.
+        """
         ...
 
     def database(self, name: str) -> Database | None:
-        """The database of that name."""
+        """Returns the database *name*, or None.
+
+        Raises:
+            Unavailable: the store could not be read.
+        """
         ...
 
     def databases(self) -> Sequence[Database]:
-        """All databases in order of creation."""
+        """Returns all databases in order of creation.
+
+        Raises:
+            Unavailable: the store could not be read.
+        """
         ...
 
     def audit(self, since: int = 0, limit: int = 1000) -> Sequence[AuditRecord]:
-        """At most *limit* audit records with an id greater than *since*, in order."""
+        """Returns at most *limit* audit records with an id greater than *since*, in order.
+
+        Raises:
+            Unavailable: the store could not be read.
+        """
         ...
 
     def record(self, refused: Sequence[Refused]) -> None:
-        """Adds *refused* to the audit. Of the newest 100,000 none is ever dropped but by `forget`,
-        nor one whose outcome is FORWARDED.
+        """Appends *refused* to the audit, in one transaction. Only `forget` deletes them.
 
-        Raises Unavailable.
+        Raises:
+            Unavailable: the store could not write; nothing was done.
+            Unknown: the write was interrupted; the records may have been written.
         """
         ...
 
     def forget(self, before: str) -> None:
-        """Drops audit records older than *before*, a time as they have it; the newest stays."""
+        """Deletes audit records older than *before* (RFC 3339, UTC); the newest record stays.
+
+        A store may also delete the oldest denied attempts beyond 100,000, and the oldest records
+        with the outcome FORWARDED beyond 100,000.
+
+        Raises:
+            Unavailable: the store could not write; a part of the records may be deleted.
+            Unknown: the write was interrupted; a part of the records may be deleted.
+        """
         ...
 
     def remember_logins(self, logins: Sequence[KnownLogin]) -> None:
-        """Adds *logins*, or moves `seen` of those that are there forward, in one transaction.
+        """Adds *logins*, or advances `seen` of known ones, in one transaction.
 
-        That is no change: it has no revision and no audit record, and readers keep what they have
-        cached. Logins of users that do not exist are left out. The newest 100,000 are kept. Write
-        at most once a second: each call waits for the disk. Raises Unavailable, Unknown.
+        It makes no revision and no audit record, and keeps the caches of readers. Logins of unknown
+        users are skipped. The newest 100,000 are kept. Call it at most once a second: each call
+        waits for the disk.
+
+        Raises:
+            Unavailable: the store could not write; nothing was done.
+            Unknown: the write was interrupted; the logins may have been written.
         """
         ...
 
     def known_logins(self, limit: int) -> Sequence[KnownLogin]:
-        """At most *limit* logins of users that exist, the newest first. Raises Unavailable."""
+        """Returns at most *limit* logins of existing users, the newest first.
+
+        Raises:
+            Unavailable: the store could not be read.
+        """
         ...
 
     def changes(self, since: int) -> Sequence[Change] | None:
-        """The changes after revision *since*; None if it is too long ago to tell."""
+        """Returns the changes after revision *since*, or None if they are no longer all kept.
+
+        Raises:
+            Unavailable: the store could not be read.
+        """
         ...
 
     def wait(self, since: int, timeout: float) -> int:
-        """Waits for a revision newer than *since*, *timeout* seconds at most; gives the newest."""
+        """Waits for a revision after *since*, at most *timeout* seconds. Returns the newest one.
+
+        Raises:
+            Unavailable: the store could not be read.
+        """
         ...
 
     def fence(self) -> int:
-        """A revision proven current at the moment of the call."""
+        """Returns a revision that is confirmed as the newest at the time of the call.
+
+        Raises:
+            Unavailable: the store could not be read.
+        """
         ...
 
     def close(self) -> None:
-        """Gives back what the store holds. It cannot be used any more."""
+        """Releases the store's resources. The store cannot be used afterwards."""
         ...

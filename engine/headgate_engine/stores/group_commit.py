@@ -1,4 +1,4 @@
-"""Changes that are made together, as if each were made alone: the disk is waited for once."""
+"""Group commit: several changes in one transaction, so that the disk is waited for once."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from headgate_engine.stores.base import Audit, Tx
 
 @dataclass(slots=True)
 class Job:
-    """One change, and what became of it: *error*, or *result* and the *revision* that it made."""
+    """A pending change, and its outcome: *error*, or *result* and the *revision* that it made."""
 
     change: Callable[[Tx], Any]
     audit: Audit
@@ -20,15 +20,16 @@ class Job:
 
 
 def together(commit: Callable[[Sequence[Job]], None], jobs: Sequence[Job]) -> None:
-    """Sees to all of *jobs*, and raises nothing: what became of each stands in it.
+    """Commits *jobs* as a group. Raises nothing: the outcome of each is in the job.
 
-    *commit* makes them durable, or raises what is true of each of them; what a single change raises
-    it leaves in its job.
+    *commit* makes them durable or raises the error of the whole group. It leaves the error of a
+    single change in its job. After Unavailable each job is retried alone, as one may have caused
+    it.
     """
     try:
         commit(jobs)
     except Unavailable as error:
-        if len(jobs) > 1:  # nothing is done: it may be the fault of one
+        if len(jobs) > 1:  # nothing was done, and a single job may be the cause
             for job in jobs:
                 together(commit, [job])
         else:

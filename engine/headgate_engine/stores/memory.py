@@ -1,4 +1,4 @@
-"""A store in memory, for tests and for programs that keep nothing."""
+"""A store in memory, for tests and for programs without persistent users."""
 
 import threading
 import time
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 @dataclass
 class _State:
-    """Everything at one revision. A transaction works on a copy, and putting it back commits."""
+    """The data of one revision, and the `Tx` on it. Assigning a changed copy commits."""
 
     users: dict[str, User] = field(default_factory=dict)
     databases: dict[str, Database] = field(default_factory=dict)
@@ -41,6 +41,7 @@ class _State:
     keys: list[str] = field(default_factory=list)
 
     def copy(self) -> "_State":
+        """Returns a copy for a transaction."""
         return _State(
             dict(self.users),
             dict(self.databases),
@@ -52,26 +53,32 @@ class _State:
         )
 
     def new_id(self) -> str:
+        """Returns an id that was never used."""
         self.last_id += 1
         return str(self.last_id)
 
     # ---- Tx
 
     def identified(self, issuer: str, subject: str) -> User | None:
+        """Returns the user that the identity is bound to, or None."""
         id = self.identities.get((issuer, subject))
         return next((self.user(user.name) for user in self.users.values() if user.id == id), None)
 
     def dropped(self, issuer: str, subject: str) -> float | None:
+        """Returns when the last user of the identity was dropped, in Unix seconds, or None."""
         return self.dropped_at.get((issuer, subject))
 
     def bound(self, user: User) -> bool:
+        """Returns whether an identity is bound to *user*."""
         return user.id in self.identities.values()
 
     def bind(self, user: User, issuer: str, subject: str) -> None:
+        """Binds an identity to *user*."""
         self.identities[issuer, subject] = user.id
         self.keys.append(f"user:{user.name}")
 
     def user(self, name: str) -> User | None:
+        """Returns the user *name* with their grants on existing databases, or None."""
         user = self.users.get(name)
         if user is None:
             return None
@@ -83,14 +90,17 @@ class _State:
         return replace(user, grants=MappingProxyType(grants))
 
     def add_user(self, name: str, hash: str, admin: bool) -> None:
+        """Adds a user with a new id and no grants."""
         self.users[name] = User(self.new_id(), name, hash, admin, MappingProxyType({}))
         self.keys.append(f"user:{name}")
 
     def put_user(self, user: User, *, hash: str, admin: bool) -> None:
+        """Sets the hash and the admin flag of *user*."""
         self.users[user.name] = replace(self.users[user.name], hash=hash, admin=admin)
         self.keys.append(f"user:{user.name}")
 
     def drop_user(self, user: User) -> None:
+        """Drops *user* and stores their identity as dropped. Deletes drops older than 400 days."""
         del self.users[user.name]
         bound = [key for key, id in self.identities.items() if id == user.id]
         if bound:
@@ -103,39 +113,50 @@ class _State:
         self.keys.append(f"user:{user.name}")
 
     def admins(self) -> int:
+        """Returns the number of users with the admin flag."""
         return sum(user.admin for user in self.users.values())
 
     def empty(self) -> bool:
+        """Returns whether there are no users."""
         return not self.users
 
     def put_grant(self, user: User, database: Database, privilege: Privilege) -> None:
+        """Sets the privilege of *user* on *database*."""
         self.grants[user.id, database.id] = privilege
         self.keys.append(f"user:{user.name}")
 
     def database(self, name: str) -> Database | None:
+        """Returns the database *name*, or None."""
         return self.databases.get(name)
 
     def add_database(self, name: str, policy: RetentionPolicy) -> None:
+        """Adds a database with a new id."""
         self.databases[name] = Database(self.new_id(), name, policy)
         self.keys.append(f"database:{name}")
 
     def drop_database(self, database: Database) -> None:
+        """Drops *database*. Its grants stay, but refer to no database."""
         del self.databases[database.name]
         self.keys.append(f"database:{database.name}")
 
 
 class _Forgetful:
-    """A moment of a store that is quick enough as it is."""
+    """A `Moment` that caches nothing, because reads from memory are fast."""
 
     def made(self, key: Hashable) -> object | None:
+        """Returns None: nothing is cached."""
         return None
 
     def keep_made(self, key: Hashable, made: object) -> None:
+        """Caches nothing."""
         pass
 
 
 class MemoryStore:
-    """Keeps the promises of Store as long as the process lives."""
+    """A `Store` in memory; its content ends with the process. Thread-safe.
+
+    It never raises Unavailable or Unknown. `Store` describes the methods.
+    """
 
     def __init__(self) -> None:
         self._state = _State()
@@ -145,6 +166,7 @@ class MemoryStore:
         self._changed = threading.Condition()
 
     def transact(self, change: Callable[[Tx], T], audit: Audit) -> tuple[T, int]:
+        """Runs *change* on a copy of the state. Raises only the errors of *change*."""
         with self._changed:
             state = self._state.copy()
             result = change(state)
@@ -159,21 +181,26 @@ class MemoryStore:
             return result, revision
 
     def moment(self) -> AbstractContextManager[Moment]:
+        """Returns a context in which reads return current data and nothing is cached."""
         return nullcontext(_Forgetful())
 
     def user(self, name: str) -> User | None:
+        """Returns the user *name*, or None."""
         return self._state.user(name)
 
     def gather(self, names: Sequence[str]) -> None:
-        """Nothing: all are here."""
+        """Does nothing: all users are in memory."""
 
     def identified(self, issuer: str, subject: str) -> User | None:
+        """Returns the user that the identity is bound to, or None."""
         return self._state.identified(issuer, subject)
 
     def dropped(self, issuer: str, subject: str) -> float | None:
+        """Returns when the last user of the identity was dropped, in Unix seconds, or None."""
         return self._state.dropped(issuer, subject)
 
     def users(self, after: str = "", limit: int = 1000) -> Sequence[Account]:
+        """Returns at most *limit* users with an id after *after*, in order of creation."""
         accounts = [
             Account(user.id, user.name, user.admin)
             for user in self._state.users.values()
@@ -182,15 +209,19 @@ class MemoryStore:
         return accounts[:limit]
 
     def empty(self) -> bool:
+        """Returns whether there are no users."""
         return self._state.empty()
 
     def admins(self) -> int:
+        """Returns the number of users with the admin flag."""
         return self._state.admins()
 
     def database(self, name: str) -> Database | None:
+        """Returns the database *name*, or None."""
         return self._state.database(name)
 
     def databases(self) -> Sequence[Database]:
+        """Returns all databases in order of creation."""
         return list(self._state.databases.values())
 
     @property
@@ -202,18 +233,22 @@ class MemoryStore:
         self._audit.append(AuditRecord(newest + 1, *fields))
 
     def audit(self, since: int = 0, limit: int = 1000) -> Sequence[AuditRecord]:
+        """Returns at most *limit* audit records with an id greater than *since*, in order."""
         return [record for record in self._audit if record.id > since][:limit]
 
     def record(self, refused: Sequence[Refused]) -> None:
+        """Appends *refused* to the audit."""
         with self._changed:
             for it in refused:
                 self._append(0, it.time, it.actor, it.address, it.statement, it.outcome, it.count)
 
     def forget(self, before: str) -> None:
+        """Deletes audit records older than *before* (RFC 3339, UTC); the newest record stays."""
         with self._changed:
             self._audit[:-1] = [record for record in self._audit[:-1] if record.time >= before]
 
     def remember_logins(self, logins: Sequence[KnownLogin]) -> None:
+        """Adds *logins*, or advances `seen` of known ones. The newest 100,000 are kept."""
         with self._changed:
             for login in logins:
                 key = (login.user_id, login.network, login.mark)
@@ -224,20 +259,24 @@ class MemoryStore:
             self._logins = {(it.user_id, it.network, it.mark): it for it in newest}
 
     def known_logins(self, limit: int) -> Sequence[KnownLogin]:
+        """Returns at most *limit* logins of existing users, the newest first."""
         there = {user.id for user in self._state.users.values()}
         logins = [login for login in self._logins.values() if login.user_id in there]
         return sorted(logins, key=lambda login: login.seen, reverse=True)[:limit]
 
     def changes(self, since: int) -> Sequence[Change] | None:
+        """Returns the changes after revision *since*; all are kept, so never None."""
         return self._changes[since:]
 
     def wait(self, since: int, timeout: float) -> int:
+        """Waits for a revision after *since*, at most *timeout* seconds. Returns the newest one."""
         with self._changed:
             self._changed.wait_for(lambda: self._revision > since, timeout)
             return self._revision
 
     def fence(self) -> int:
+        """Returns the newest revision."""
         return self._revision
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Does nothing: there are no resources to release."""

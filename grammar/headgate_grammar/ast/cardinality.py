@@ -1,4 +1,4 @@
-"""SHOW .. CARDINALITY: how many series, measurements, keys and values there are."""
+"""The five statements SHOW .. CARDINALITY, which count series, measurements, keys and values."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from headgate_grammar.ast.sources import Measurement
 
 @dataclass(frozen=True, slots=True)
 class _Cardinality:
-    """What the five kinds have in common. *exact* asks to count instead of to estimate."""
+    """The common part of the five statements. *exact* requests a count instead of an estimate."""
 
     exact: bool = False
     database: str = ""
@@ -31,30 +31,40 @@ class _Cardinality:
 
 @dataclass(frozen=True, slots=True)
 class ShowSeriesCardinality(_Cardinality):
+    """The statement `SHOW SERIES CARDINALITY`."""
+
     def __str__(self) -> str:
         return self._text("SERIES")
 
 
 @dataclass(frozen=True, slots=True)
 class ShowMeasurementCardinality(_Cardinality):
+    """The statement `SHOW MEASUREMENT CARDINALITY`."""
+
     def __str__(self) -> str:
         return self._text("MEASUREMENT")
 
 
 @dataclass(frozen=True, slots=True)
 class ShowFieldKeyCardinality(_Cardinality):
+    """The statement `SHOW FIELD KEY CARDINALITY`."""
+
     def __str__(self) -> str:
         return self._text("FIELD KEY")
 
 
 @dataclass(frozen=True, slots=True)
 class ShowTagKeyCardinality(_Cardinality):
+    """The statement `SHOW TAG KEY CARDINALITY`."""
+
     def __str__(self) -> str:
         return self._text("TAG KEY")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShowTagValuesCardinality(_Cardinality):
+    """The statement `SHOW TAG VALUES CARDINALITY`."""
+
     key: KeyTest
 
     def __str__(self) -> str:

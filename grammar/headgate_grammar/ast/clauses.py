@@ -1,16 +1,15 @@
-"""The clauses that statements share, as text: "" for one that is not there, else with a blank."""
+"""Clauses shared by statements, as text: "" if a clause is missing, else with a leading blank."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from headgate_grammar.ast.expressions import Expression
-from headgate_grammar.ast.sources import Source
 from headgate_grammar.text.quoting import quote_identifier
 
 
 @dataclass(frozen=True, slots=True)
 class SortField:
-    """What ORDER BY names: `time`, or "" for the direction alone."""
+    """A field of ORDER BY: `time`, or "" for the direction alone."""
 
     name: str
     ascending: bool
@@ -22,7 +21,7 @@ class SortField:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """LIMIT, OFFSET, SLIMIT and SOFFSET; 0 is none."""
+    """LIMIT, OFFSET, SLIMIT and SOFFSET; 0 stands for a missing one."""
 
     limit: int = 0
     offset: int = 0
@@ -36,22 +35,27 @@ class Limits:
 
 
 def on(database: str) -> str:
+    """Returns the clause ON."""
     return f" ON {quote_identifier(database)}" if database else ""
 
 
-def from_(sources: Iterable[Source]) -> str:
+def from_(sources: Iterable[object]) -> str:
+    """Returns the clause FROM."""
     text = ", ".join(map(str, sources))
     return f" FROM {text}" if text else ""
 
 
 def where(condition: Expression | None) -> str:
+    """Returns the clause WHERE."""
     return f" WHERE {condition}" if condition is not None else ""
 
 
 def group_by(dimensions: Iterable[Expression]) -> str:
+    """Returns the clause GROUP BY."""
     text = ", ".join(map(str, dimensions))
     return f" GROUP BY {text}" if text else ""
 
 
 def order_by(field: SortField | None) -> str:
+    """Returns the clause ORDER BY."""
     return f" ORDER BY {field}" if field is not None else ""

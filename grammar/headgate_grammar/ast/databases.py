@@ -1,4 +1,4 @@
-"""Statements about databases, their retention policies, and what runs on a server."""
+"""Statements about databases, retention policies, subscriptions and the server."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -11,9 +11,10 @@ from headgate_grammar.text.urls import redact_destination
 
 @dataclass(frozen=True, slots=True)
 class PolicyOptions:
-    """What WITH says of a database's first retention policy; None and "" where it says nothing.
+    """The options in CREATE DATABASE .. WITH for the first retention policy.
 
-    Durations are nanoseconds, and 0 is INF.
+    None and "" stand for a missing option, as 0 does for the shard duration. Durations are in
+    nanoseconds; a *duration* of 0 is INF.
     """
 
     duration: int | None = None
@@ -36,6 +37,8 @@ class PolicyOptions:
 
 @dataclass(frozen=True, slots=True)
 class CreateDatabase:
+    """The statement `CREATE DATABASE`."""
+
     name: str
     policy: PolicyOptions | None = None
 
@@ -46,6 +49,8 @@ class CreateDatabase:
 
 @dataclass(frozen=True, slots=True)
 class DropDatabase:
+    """The statement `DROP DATABASE`."""
+
     name: str
 
     def __str__(self) -> str:
@@ -54,13 +59,18 @@ class DropDatabase:
 
 @dataclass(frozen=True, slots=True)
 class ShowDatabases:
+    """The statement `SHOW DATABASES`."""
+
     def __str__(self) -> str:
         return "SHOW DATABASES"
 
 
 @dataclass(frozen=True, slots=True)
 class CreateRetentionPolicy:
-    """Durations are nanoseconds; a duration of 0 is INF, a shard duration of 0 is not said."""
+    """The statement `CREATE RETENTION POLICY`.
+
+    Durations are in nanoseconds. A *duration* of 0 is INF, a *shard_duration* of 0 is missing.
+    """
 
     name: str
     database: str
@@ -81,7 +91,7 @@ class CreateRetentionPolicy:
 
 @dataclass(frozen=True, slots=True)
 class AlterRetentionPolicy:
-    """None where the statement does not say."""
+    """The statement `ALTER RETENTION POLICY`. None stands for a missing option."""
 
     name: str
     database: str
@@ -105,6 +115,8 @@ class AlterRetentionPolicy:
 
 @dataclass(frozen=True, slots=True)
 class DropRetentionPolicy:
+    """The statement `DROP RETENTION POLICY`."""
+
     name: str
     database: str
 
@@ -114,6 +126,8 @@ class DropRetentionPolicy:
 
 @dataclass(frozen=True, slots=True)
 class ShowRetentionPolicies:
+    """The statement `SHOW RETENTION POLICIES`."""
+
     database: str = ""
 
     def __str__(self) -> str:
@@ -123,6 +137,8 @@ class ShowRetentionPolicies:
 
 @dataclass(frozen=True, slots=True)
 class DropContinuousQuery:
+    """The statement `DROP CONTINUOUS QUERY`."""
+
     name: str
     database: str
 
@@ -132,13 +148,18 @@ class DropContinuousQuery:
 
 @dataclass(frozen=True, slots=True)
 class ShowContinuousQueries:
+    """The statement `SHOW CONTINUOUS QUERIES`."""
+
     def __str__(self) -> str:
         return "SHOW CONTINUOUS QUERIES"
 
 
 @dataclass(frozen=True, slots=True)
 class CreateSubscription:
-    """*mode* is ALL or ANY. A destination is a URL that may hold a login."""
+    """The statement `CREATE SUBSCRIPTION`.
+
+    *mode* is ALL or ANY. A destination is a URL that may hold a login, which `str()` redacts.
+    """
 
     name: str
     database: str
@@ -170,6 +191,8 @@ class CreateSubscription:
 
 @dataclass(frozen=True, slots=True)
 class DropSubscription:
+    """The statement `DROP SUBSCRIPTION`."""
+
     name: str
     database: str
     policy: str
@@ -181,12 +204,16 @@ class DropSubscription:
 
 @dataclass(frozen=True, slots=True)
 class ShowSubscriptions:
+    """The statement `SHOW SUBSCRIPTIONS`."""
+
     def __str__(self) -> str:
         return "SHOW SUBSCRIPTIONS"
 
 
 @dataclass(frozen=True, slots=True)
 class DropShard:
+    """The statement `DROP SHARD`."""
+
     id: int
 
     def __str__(self) -> str:
@@ -195,18 +222,24 @@ class DropShard:
 
 @dataclass(frozen=True, slots=True)
 class ShowShards:
+    """The statement `SHOW SHARDS`."""
+
     def __str__(self) -> str:
         return "SHOW SHARDS"
 
 
 @dataclass(frozen=True, slots=True)
 class ShowShardGroups:
+    """The statement `SHOW SHARD GROUPS`."""
+
     def __str__(self) -> str:
         return "SHOW SHARD GROUPS"
 
 
 @dataclass(frozen=True, slots=True)
 class KillQuery:
+    """The statement `KILL QUERY`; *host* is "" for none."""
+
     id: int
     host: str = ""
 
@@ -217,12 +250,16 @@ class KillQuery:
 
 @dataclass(frozen=True, slots=True)
 class ShowQueries:
+    """The statement `SHOW QUERIES`."""
+
     def __str__(self) -> str:
         return "SHOW QUERIES"
 
 
 @dataclass(frozen=True, slots=True)
 class ShowStats:
+    """The statement `SHOW STATS`; *module* is "" for all."""
+
     module: str = ""
 
     def __str__(self) -> str:
@@ -231,6 +268,8 @@ class ShowStats:
 
 @dataclass(frozen=True, slots=True)
 class ShowDiagnostics:
+    """The statement `SHOW DIAGNOSTICS`; *module* is "" for all."""
+
     module: str = ""
 
     def __str__(self) -> str:

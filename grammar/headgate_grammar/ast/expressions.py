@@ -1,7 +1,6 @@
-"""What SELECT computes and WHERE compares: one frozen dataclass per kind of expression.
+"""Expressions in SELECT and WHERE: one frozen dataclass per kind.
 
-`str(expression)` is InfluxDB 1.8's text for it, except where that text would mean something else
-when it is read again.
+`str(expression)` is InfluxDB 1.8's text, except where that text would be parsed as something else.
 """
 
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from headgate_grammar.text.quoting import quote_identifier, quote_regex, quote_s
 
 @dataclass(frozen=True, slots=True)
 class VarRef:
-    """A field or tag by name; *type* is what `::` casts it to, "" for nothing."""
+    """A field or tag by name; *type* is the type that `::` casts it to, "" for none."""
 
     name: str
     type: str = ""
@@ -23,7 +22,7 @@ class VarRef:
 
 @dataclass(frozen=True, slots=True)
 class Wildcard:
-    """`*`; *type* is `field`, `tag` or ""."""
+    """`*`; *type* is `field`, `tag` or "" for both."""
 
     type: str = ""
 
@@ -43,20 +42,20 @@ class Distinct:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A function call; names are in lower case."""
+    """A function call; *name* is in lower case."""
 
     name: str
     arguments: tuple["Expression", ...] = ()
 
     def __str__(self) -> str:
-        # The one keyword that may be called.
+        # The only keyword that is a function.
         name = self.name if self.name == "distinct" else quote_identifier(self.name)
         return f"{name}({', '.join(map(str, self.arguments))})"
 
 
 @dataclass(frozen=True, slots=True)
 class StringLiteral:
-    """A string. Times are strings, too: what they mean depends on what they are compared with."""
+    """A string. A time is a string, too: its meaning depends on the other operand."""
 
     value: str
 
@@ -72,13 +71,13 @@ class NumberLiteral:
 
     def __str__(self) -> str:
         short = f"{self.value:.3f}"
-        # InfluxDB prints three digits, whatever they leave out.
+        # InfluxDB always prints three digits, even if that loses precision.
         return short if float(short) == self.value else fixed_point(self.value)
 
 
 @dataclass(frozen=True, slots=True)
 class IntegerLiteral:
-    """A whole number of 64 bits, signed, or unsigned where it is too large for that."""
+    """A 64-bit integer: signed, or unsigned if it is too large for that."""
 
     value: int
 
@@ -88,6 +87,8 @@ class IntegerLiteral:
 
 @dataclass(frozen=True, slots=True)
 class BooleanLiteral:
+    """`true` or `false`."""
+
     value: bool
 
     def __str__(self) -> str:
@@ -96,7 +97,7 @@ class BooleanLiteral:
 
 @dataclass(frozen=True, slots=True)
 class DurationLiteral:
-    """A length of time in nanoseconds."""
+    """A duration in nanoseconds."""
 
     value: int
 
@@ -106,7 +107,7 @@ class DurationLiteral:
 
 @dataclass(frozen=True, slots=True)
 class RegexLiteral:
-    """A regular expression in the syntax of RE2."""
+    """A regular expression of RE2."""
 
     pattern: str
 
@@ -116,6 +117,8 @@ class RegexLiteral:
 
 @dataclass(frozen=True, slots=True)
 class Paren:
+    """An expression in parentheses."""
+
     inner: "Expression"
 
     def __str__(self) -> str:
@@ -124,16 +127,16 @@ class Paren:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A chain of operators that bind equally, from left to right: `first op operand op operand`.
+    """A left-associative chain of operators of equal precedence: `first op operand op operand`.
 
-    Flat, however long it is: a condition of ten thousand ORs is no tower to fall from.
+    It is flat, so that a condition of ten thousand ORs causes no deep recursion.
     """
 
     first: "Expression"
     rest: tuple[tuple[str, "Expression"], ...]
 
     def __str__(self) -> str:
-        # A loop: a generator would take another frame for every level that is nested.
+        # A loop, because a generator would need another frame for every nested level.
         text = [str(self.first)]
         for operator, operand in self.rest:
             text.append(f" {operator} {operand}")
@@ -155,15 +158,14 @@ Expression = (
     | Operation
 )
 
-# Operators that compare or combine comparisons: they belong into WHERE.
+# Operators that compare or combine comparisons, which are allowed in WHERE only.
 CONDITIONAL = frozenset({"=", "!=", "=~", "!~", "<", "<=", ">", ">=", "AND", "OR"})
 
 
 def last_conditional(expression: Expression) -> str:
-    """The operator that keeps *expression* out of a SELECT clause, "" if there is none.
+    """Returns the operator that makes *expression* invalid in a SELECT clause, or "".
 
-    Where there are several it is the one that InfluxDB happens to name: the outermost, or of
-    several such the last.
+    Of several it is the one in InfluxDB's message: the outermost, or the last of several outermost.
     """
     found = ""
     match expression:
@@ -183,7 +185,7 @@ def last_conditional(expression: Expression) -> str:
 
 
 def fixed_point(value: float) -> str:
-    """*value* without an exponent, with the fewest digits that stand for it."""
+    """Returns *value* without an exponent, in the fewest digits that identify it."""
     text = repr(value)
     if "e" not in text:
         return text

@@ -1,12 +1,12 @@
-"""What a user may do with a database: InfluxQL's READ, WRITE, ALL PRIVILEGES and NO PRIVILEGES."""
+"""The privileges on a database: READ, WRITE, ALL PRIVILEGES and NO PRIVILEGES."""
 
 from enum import IntFlag
 
 
 class Privilege(IntFlag):
-    """A two-bit lattice: ALL is READ and WRITE, and `granted & needed == needed` decides.
+    """Two bits: ALL is READ and WRITE, and `granted & needed == needed` is the check.
 
-    The numbers are those InfluxDB 1.x stores (0 to 3), and `str()` is what SHOW GRANTS prints.
+    The numbers are those stored by InfluxDB 1.x (0 to 3). `str()` is the text in SHOW GRANTS.
     """
 
     NONE = 0

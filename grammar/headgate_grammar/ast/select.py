@@ -1,4 +1,4 @@
-"""SELECT and what contains one: EXPLAIN and CREATE CONTINUOUS QUERY."""
+"""SELECT, its sources, and statements that contain one: EXPLAIN, CREATE CONTINUOUS QUERY."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from headgate_grammar.ast.expressions import (
     StringLiteral,
     fixed_point,
 )
-from headgate_grammar.ast.sources import Source, Target
+from headgate_grammar.ast.sources import Measurement, Target
 from headgate_grammar.text.durations import format_duration
 from headgate_grammar.text.quoting import quote_identifier
 
@@ -23,6 +23,8 @@ _LARGEST_INTEGER = 1 << 63
 
 @dataclass(frozen=True, slots=True)
 class Field:
+    """A field of SELECT: an expression and its alias, "" for none."""
+
     expression: Expression
     alias: str = ""
 
@@ -33,9 +35,9 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """What stands in an empty interval: `none`, `previous`, `linear` or a number.
+    """The value for an empty interval: `none`, `previous`, `linear` or a number.
 
-    `fill(null)`, the default, is no Fill at all.
+    `fill(null)`, the default, is represented by None instead of a Fill.
     """
 
     value: str | int | float
@@ -50,8 +52,24 @@ class Fill:
 
 
 @dataclass(frozen=True, slots=True)
+class Subquery:
+    """A SELECT in parentheses as a source."""
+
+    select: "Select"
+
+    def __str__(self) -> str:
+        return f"({self.select})"
+
+
+Source = Measurement | Subquery
+
+
+@dataclass(frozen=True, slots=True)
 class Select:
-    """A SELECT statement, a subquery, or the body of a continuous query."""
+    """A SELECT statement, a subquery, or the body of a continuous query.
+
+    *timezone* is the name in tz(), "" for none.
+    """
 
     fields: tuple[Field, ...]
     sources: tuple[Source, ...]
@@ -80,11 +98,15 @@ class Select:
 
     @property
     def raw(self) -> bool:
-        """Whether no function is called on the fields."""
+        """Whether no field calls a function."""
         return not any(True for field in self.fields for _ in _calls(field.expression))
 
     def interval(self) -> int:
-        """The nanoseconds of GROUP BY time(..), 0 without one. Raises ValueError if it is none."""
+        """Returns the nanoseconds of GROUP BY time(..), or 0 without one.
+
+        Raises:
+            ValueError: the arguments of time(..) are invalid.
+        """
         for dimension in self.dimensions:
             if isinstance(dimension, Call) and dimension.name == "time":
                 if len(dimension.arguments) not in (1, 2):
@@ -98,6 +120,8 @@ class Select:
 
 @dataclass(frozen=True, slots=True)
 class Explain:
+    """The statement `EXPLAIN [ANALYZE [VERBOSE]] select`."""
+
     select: Select
     analyze: bool = False
     verbose: bool = False
@@ -110,7 +134,10 @@ class Explain:
 
 @dataclass(frozen=True, slots=True)
 class CreateContinuousQuery:
-    """*every* and *for_* are nanoseconds, 0 where RESAMPLE does not say."""
+    """The statement `CREATE CONTINUOUS QUERY`.
+
+    *every* and *for_* are RESAMPLE's durations in nanoseconds, 0 for a missing one.
+    """
 
     name: str
     database: str
@@ -129,7 +156,17 @@ class CreateContinuousQuery:
         )
 
 
+def databases(sources: tuple[Source, ...]) -> Iterator[str]:
+    """Yields the database of every measurement in *sources*, subqueries included, in order."""
+    for source in sources:
+        if isinstance(source, Measurement):
+            yield source.database
+        else:
+            yield from databases(source.select.sources)
+
+
 def _calls(expression: Expression) -> Iterator[Call]:
+    """Yields the function calls in *expression*, except those in arguments."""
     match expression:
         case Call():
             yield expression

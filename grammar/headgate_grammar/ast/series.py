@@ -1,4 +1,4 @@
-"""Statements about measurements, series, tags and fields: what there is, and what shall go."""
+"""Statements that show or delete measurements, series, tags and fields."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from headgate_grammar.text.quoting import quote_identifier
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """At least one of *sources* and *condition* is there."""
+    """The statement `DELETE`. At least one of *sources* and *condition* is set."""
 
     sources: tuple[Measurement, ...] = ()
     condition: Expression | None = None
@@ -22,7 +22,7 @@ class Delete:
 
 @dataclass(frozen=True, slots=True)
 class DropSeries:
-    """At least one of *sources* and *condition* is there."""
+    """The statement `DROP SERIES`. At least one of *sources* and *condition* is set."""
 
     sources: tuple[Measurement, ...] = ()
     condition: Expression | None = None
@@ -33,6 +33,8 @@ class DropSeries:
 
 @dataclass(frozen=True, slots=True)
 class DropMeasurement:
+    """The statement `DROP MEASUREMENT`."""
+
     name: str
 
     def __str__(self) -> str:
@@ -41,7 +43,7 @@ class DropMeasurement:
 
 @dataclass(frozen=True, slots=True)
 class KeyTest:
-    """WITH KEY: *op* is =, !=, =~, !~ or IN, and what it compares with has the type for it."""
+    """The clause WITH KEY: *op* is =, !=, =~, !~ or IN, and *key* has the type that it requires."""
 
     op: str
     key: str | RegexLiteral | tuple[str, ...]
@@ -59,7 +61,7 @@ class KeyTest:
 
 @dataclass(frozen=True, slots=True)
 class ShowMeasurements:
-    """*measurement* is what WITH MEASUREMENT compares with."""
+    """The statement `SHOW MEASUREMENTS`. *measurement* is the operand of WITH MEASUREMENT."""
 
     database: str = ""
     measurement: Measurement | None = None
@@ -78,6 +80,8 @@ class ShowMeasurements:
 
 @dataclass(frozen=True, slots=True)
 class ShowSeries:
+    """The statement `SHOW SERIES`."""
+
     database: str = ""
     sources: tuple[Measurement, ...] = ()
     condition: Expression | None = None
@@ -91,6 +95,8 @@ class ShowSeries:
 
 @dataclass(frozen=True, slots=True)
 class ShowFieldKeys:
+    """The statement `SHOW FIELD KEYS`."""
+
     database: str = ""
     sources: tuple[Measurement, ...] = ()
     order: SortField | None = None
@@ -103,6 +109,8 @@ class ShowFieldKeys:
 
 @dataclass(frozen=True, slots=True)
 class ShowTagKeys:
+    """The statement `SHOW TAG KEYS`."""
+
     database: str = ""
     sources: tuple[Measurement, ...] = ()
     condition: Expression | None = None
@@ -116,6 +124,8 @@ class ShowTagKeys:
 
 @dataclass(frozen=True, slots=True)
 class ShowTagValues:
+    """The statement `SHOW TAG VALUES`."""
+
     key: KeyTest
     database: str = ""
     sources: tuple[Measurement, ...] = ()

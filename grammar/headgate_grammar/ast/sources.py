@@ -1,21 +1,16 @@
-"""Where data comes from and goes to: measurements, subqueries, targets."""
+"""Measurements that SELECT reads, and targets that it writes to. Subqueries are in select.py."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from headgate_grammar.ast.expressions import RegexLiteral
 from headgate_grammar.text.quoting import quote_identifier
-
-if TYPE_CHECKING:
-    from headgate_grammar.ast.select import Select
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
     """`database.policy.name`, or a regular expression in place of the name.
 
-    "" is for what is not said: the request's database, its default policy.
+    An empty *database* or *policy* stands for the request's database and its default policy.
     """
 
     name: str = ""
@@ -30,7 +25,7 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What INTO names; no *name* behind a policy is `:MEASUREMENT`, the name of the source."""
+    """The target of INTO. An empty *name* after a policy is `:MEASUREMENT`, the source's name."""
 
     name: str = ""
     policy: str = ""
@@ -41,26 +36,6 @@ class Target:
         if path and not self.name:
             return f"INTO {path}:MEASUREMENT"
         return f"INTO {path}{quote_identifier(self.name)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Subquery:
-    select: "Select"
-
-    def __str__(self) -> str:
-        return f"({self.select})"
-
-
-Source = Measurement | Subquery
-
-
-def databases(sources: tuple[Source, ...]) -> Iterator[str]:
-    """The database of every measurement that *sources* read, subqueries included, in order."""
-    for source in sources:
-        if isinstance(source, Measurement):
-            yield source.database
-        else:
-            yield from databases(source.select.sources)
 
 
 def _path(database: str, policy: str) -> str:

@@ -1,8 +1,8 @@
-"""Every statement of InfluxQL. Its kinds stand in the files that this one imports.
+"""The union of all statements of InfluxQL, each of which is defined in a file imported here.
 
-A statement is a frozen dataclass, its fields named by the words of the syntax. `str(statement)` is
-canonical InfluxQL as InfluxDB 1.x prints it in refusals and warnings: keywords in capitals, names
-quoted only where they must be, passwords as `[REDACTED]`. A statement is therefore safe to log; the
+A statement is a frozen dataclass with fields named by the words of the syntax. `str(statement)` is
+canonical InfluxQL as InfluxDB 1.x prints it in errors and warnings: keywords in capitals, names
+quoted only where necessary, passwords as `[REDACTED]`. A statement is therefore safe to log; the
 text that it was parsed from is not.
 """
 

@@ -10,6 +10,8 @@ from headgate_grammar.text.urls import REDACTED
 
 @dataclass(frozen=True, slots=True)
 class CreateUser:
+    """The statement `CREATE USER`. `str()` redacts the password."""
+
     name: str
     password: str = field(repr=False)
     admin: bool = False
@@ -28,6 +30,8 @@ class CreateUser:
 
 @dataclass(frozen=True, slots=True)
 class DropUser:
+    """The statement `DROP USER`."""
+
     name: str
 
     def __str__(self) -> str:
@@ -36,6 +40,8 @@ class DropUser:
 
 @dataclass(frozen=True, slots=True)
 class SetPassword:
+    """The statement `SET PASSWORD`. `str()` redacts the password."""
+
     name: str
     password: str = field(repr=False)
 
@@ -49,6 +55,8 @@ class SetPassword:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
+    """The statement `GRANT privilege ON database`."""
+
     privilege: Privilege
     database: str
     user: str
@@ -59,6 +67,8 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Revoke:
+    """The statement `REVOKE privilege ON database`."""
+
     privilege: Privilege
     database: str
     user: str
@@ -69,6 +79,8 @@ class Revoke:
 
 @dataclass(frozen=True, slots=True)
 class GrantAdmin:
+    """The statement `GRANT ALL PRIVILEGES TO user`, which sets the admin flag."""
+
     user: str
 
     def __str__(self) -> str:
@@ -77,6 +89,8 @@ class GrantAdmin:
 
 @dataclass(frozen=True, slots=True)
 class RevokeAdmin:
+    """The statement `REVOKE ALL PRIVILEGES FROM user`, which removes the admin flag."""
+
     user: str
 
     def __str__(self) -> str:
@@ -85,12 +99,16 @@ class RevokeAdmin:
 
 @dataclass(frozen=True, slots=True)
 class ShowUsers:
+    """The statement `SHOW USERS`."""
+
     def __str__(self) -> str:
         return "SHOW USERS"
 
 
 @dataclass(frozen=True, slots=True)
 class ShowGrants:
+    """The statement `SHOW GRANTS`."""
+
     user: str
 
     def __str__(self) -> str:

@@ -1,10 +1,10 @@
-"""Bound parameters: `$name` in a text, its value beside it.
+"""Bound parameters: `$name` in a text, with values passed separately.
 
-A parameter stands for one token. Its value is text, a number or a bool, or an object with one key
-that says what it shall be: `{"identifier": "my db"}`.
+A parameter stands for one token. Its value is text, a number or a bool, or an object with the type
+as its only key: `{"identifier": "my db"}`.
 
-A text that no statement can be printed with is refused: a carriage return is read back as a line
-feed, a NUL ends a text, and half of a surrogate pair is no character.
+Text that cannot be printed in a statement is rejected: a carriage return would be read back as a
+line feed, a NUL ends a text, and half of a surrogate pair is not a character.
 """
 
 import re
@@ -21,7 +21,7 @@ _UNPRINTABLE = re.compile("[\r\0\ud800-\udfff]")
 
 
 class UnprintableValue(Exception):
-    """The value of a parameter that no statement can be printed with."""
+    """The value of a parameter cannot be printed in a statement."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -30,10 +30,10 @@ class UnprintableValue(Exception):
 
 
 def bind(token: Token, parameters: Mapping[str, object]) -> Token:
-    """The token that the parameter *token* stands for.
+    """Returns the token that the parameter *token* stands for.
 
-    It is *token* itself if there is none of its name, and a BOUND_ERROR, whose value says why, if
-    its value has the wrong type. Raises UnprintableValue.
+    It is *token* itself if no parameter has its name. It is a BOUND_ERROR if the value has the
+    wrong type; the token's value is then the message. Raises UnprintableValue.
     """
     name = token.value[1:]
     if not name or name not in parameters:

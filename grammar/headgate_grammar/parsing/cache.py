@@ -1,4 +1,4 @@
-"""Parsing a text once: clients send the same few texts over and over, or others like them."""
+"""A cache of parsed texts: clients send the same few texts repeatedly, or similar ones."""
 
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -15,12 +15,11 @@ _LONGEST_ALIKE = 256
 
 
 class ParseCache:
-    """`cache(text)` is `parse(text)` within *bounds*, remembered unless the text may hold a
-    password or is long, or there are parameters. What is known of a text is good for those that
-    differ from it in their names.
+    """A bounded cache of `parse` with *bounds*: call it as `cache(text)`.
 
-    At most *capacity* texts, the least recently used forgotten first. May be used from several
-    threads.
+    A text is cached unless it is long, has parameters, or may hold a password. A text that differs
+    from a cached one only in its names is not parsed, either. At most *capacity* texts are kept;
+    the least recently used is evicted. Thread-safe.
     """
 
     def __init__(self, capacity: int = 2048, bounds: Bounds = UNBOUNDED) -> None:
@@ -32,11 +31,13 @@ class ParseCache:
 
     @property
     def longest(self) -> int:
-        """So many characters a text may have; 0: any number."""
+        """The maximum length of a statement in characters; 0 is unlimited."""
         return self._bounds.length
 
     def known(self, text: str) -> tuple[Statement, ...] | None:
-        """The statements of *text*, if they are remembered, or those of a text like it."""
+        """Returns the statements of *text* if it, or a text of the same template, is cached, else
+        None.
+        """
         with self._lock:
             if text in self._known:
                 self._known.move_to_end(text)

@@ -1,12 +1,13 @@
-"""What the parser says of a text that is no InfluxQL, in InfluxDB's words."""
+"""Errors of parsing, with InfluxDB's messages."""
 
 
 class ParseError(Exception):
-    """The text is no InfluxQL. `str()` is InfluxDB's own sentence, position included.
+    """The text is invalid InfluxQL. `str()` is InfluxDB's own message, position included.
 
-    *found* is the offending token as InfluxDB names it and *expected* what it lists instead; both
-    are empty where the tokens are right but what they say is refused (`invalid duration`). *line*
-    and *char* count characters from 1; both are 0 for the few errors that InfluxDB does not place.
+    *found* is the unexpected token as InfluxDB names it, and *expected* InfluxDB's list of
+    alternatives. Both are empty if the tokens are right but a value is rejected (`invalid
+    duration`). *line* and *char* count from 1. Both are 0 for the few errors that InfluxDB reports
+    without a position.
     """
 
     def __init__(self, message: str, line: int = 0, char: int = 0) -> None:

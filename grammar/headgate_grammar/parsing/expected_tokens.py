@@ -1,11 +1,11 @@
-"""What InfluxDB lists as expected at a place, in its own words and order."""
+"""The lists of expected tokens in InfluxDB's errors, in its own words and order."""
 
 from collections.abc import Sequence
 
 _STATEMENTS = "SELECT DELETE SHOW CREATE DROP EXPLAIN GRANT REVOKE ALTER SET KILL"
 
-# By the words since the beginning of the statement: where InfluxDB's list is in the order in which
-# it registered its statements, or leaves out what it accepts as well.
+# By the words since the start of the statement: here InfluxDB's list is in the order in which it
+# registers statements, or leaves out some accepted words.
 _AFTER = {
     "": tuple(_STATEMENTS.split()),
     "CREATE": ("CONTINUOUS", "DATABASE", "USER", "RETENTION", "SUBSCRIPTION"),
@@ -21,8 +21,8 @@ _AFTER = {
     "SHOW TAG KEY": ("EXACT", "CARDINALITY"),
 }
 
-# By what the grammar accepts, the first row of which everything is accepted: where something has to
-# follow, InfluxDB names it and not what might stand before it.
+# By the terminals that the grammar accepts: the first row with only accepted terminals counts. If a
+# token is required, InfluxDB names it, and no optional token before it.
 _WHERE_ACCEPTED: tuple[tuple[frozenset[str], tuple[str, ...]], ...] = tuple(
     (frozenset(accepted.split()), tuple(listed.split(" | ")))
     for accepted, listed in (
@@ -54,7 +54,7 @@ _NAMES = {
 
 
 def expected(words: Sequence[str], accepted: set[str]) -> tuple[str, ...]:
-    """The list for a place after *words*, where the grammar accepts the terminals *accepted*."""
+    """Returns InfluxDB's list after *words*, where the grammar accepts the terminals *accepted*."""
     after = _AFTER.get(" ".join(words[:4]))
     if after is not None and len(words) < 4:
         return after
@@ -65,5 +65,5 @@ def expected(words: Sequence[str], accepted: set[str]) -> tuple[str, ...]:
 
 
 def terminal(listed: str) -> str:
-    """The terminal that InfluxDB lists as *listed*, for what may end an expression or a clause."""
+    """Returns the terminal listed as *listed*, for the end of an expression or a clause."""
     return {";": "$END", ")": "RPAR"}.get(listed, listed)

@@ -1,4 +1,4 @@
-"""How the builder's methods are called."""
+"""The class decorator of the builder's parts."""
 
 from typing import TypeVar, cast
 
@@ -8,8 +8,8 @@ Rules = TypeVar("Rules", bound=type)
 
 
 def inline(rules: Rules) -> Rules:
-    """A class whose methods take the parts of their rule as arguments.
+    """Returns *rules* with methods that take the parts of their rule as arguments.
 
-    Lark's own decorator, which type checkers take for something that makes no classes.
+    It wraps Lark's `v_args`, which is not annotated as returning a class.
     """
     return cast(Rules, v_args(inline=True)(rules))

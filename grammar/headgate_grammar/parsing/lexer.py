@@ -1,7 +1,7 @@
-"""InfluxQL text to tokens, cut where InfluxDB 1.8's scanner cuts; never raises.
+"""Splits InfluxQL text into tokens where InfluxDB 1.8's scanner does; never raises.
 
-What is no token of the language comes out as BADSTRING, BADESCAPE, BADREGEX, BADBOUND or ILLEGAL:
-the parser can say where it stands, and a text that does not parse can still be redacted.
+Invalid text becomes a token BADSTRING, BADESCAPE, BADREGEX, BADBOUND or ILLEGAL. The parser can
+thus report its position, and a text that does not parse can still be redacted.
 """
 
 import re
@@ -12,7 +12,7 @@ from lark import Token
 from headgate_grammar.text.keywords import is_keyword
 from headgate_grammar.text.quoting import unescape
 
-# The order decides: digits followed by a letter begin a duration, good or not (`1x`).
+# The order matters: digits followed by a letter begin a duration, valid or not (`1x`).
 _TOKEN = re.compile(
     r"""
     (?P<WORD>     [A-Za-z_][A-Za-z0-9_]* )
@@ -27,7 +27,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
-# White space or a comment. NUL is in nothing: InfluxDB ends a text there, or passes over it.
+# White space or a comment. No token holds NUL: InfluxDB ends a text there, or skips it.
 BLANK = re.compile(r"[ \t\n]+|--[^\n\0]*+\n?|/\*[^*\0]*+(?:\*(?!/)[^*\0]*+)*+\*/")
 _REGEX = re.compile(r"/([^/\\\n\0]*+(?:\\/?[^/\\\n\0]*+)*+)/")
 _GOOD = {
@@ -49,18 +49,18 @@ _BEFORE_REGEX = frozenset(
 
 
 def likely_regex(previous: Token | None) -> bool:
-    """Whether a `/` after *previous* most likely begins a regular expression."""
+    """Returns whether a `/` after *previous* most likely begins a regular expression."""
     return previous is not None and previous.type in _BEFORE_REGEX
 
 
 def scan(
     text: str, regex_follows: Callable[[Token | None], bool] = likely_regex
 ) -> Iterator[Token]:
-    """The tokens of *text*, whose line ends are `\\n`; blanks and comments are left out.
+    """Yields the tokens of *text*; blanks and comments are left out. Line ends must be `\\n`.
 
-    A token's value is what it stands for (a string without its quotes and escapes), its
-    `start_pos` and `end_pos` say where in *text* it is written. *regex_follows* is asked whether a
-    `/` begins a regular expression, given the token before it; else it is a division.
+    A token's value is the text it stands for: a string without its quotes and escapes. `start_pos`
+    and `end_pos` are its position in *text*. *regex_follows* is called with the token before a `/`
+    and returns whether it begins a regular expression; otherwise it is a division.
     """
     position = 0
     previous: Token | None = None
@@ -68,7 +68,7 @@ def scan(
     while position < len(text):
         if blank := BLANK.match(text, position):
             if previous is not None and previous.type == "CAST":
-                # Nothing may stand between `::` and its type, and InfluxDB shows what does.
+                # A blank between `::` and its type is an error, and InfluxDB's message shows it.
                 yield Token("BLANK", blank[0], start_pos=position, end_pos=blank.end())
             position = blank.end()
             continue
@@ -110,7 +110,10 @@ def _token(match: re.Match[str]) -> Token:
 
 
 def _swallowing(text: str, word: re.Match[str]) -> Token:
-    """A word right before a quoted name, which InfluxDB forgets. No rule accepts such a token."""
+    """Returns the token of a word directly before a quoted name, which InfluxDB drops.
+
+    No rule accepts such a token.
+    """
     quoted = _TOKEN.match(text, word.end())
     if quoted is None:
         return _broken(text, word.end())
@@ -123,9 +126,10 @@ def _quote_follows(text: str, parameter: re.Match[str]) -> bool:
 
 
 def _broken_parameter(text: str, parameter: re.Match[str]) -> Token:
-    """A bound parameter whose quoted name has no end, or stands behind a name without quotes.
+    """Returns the token of a bound parameter with an unclosed or misplaced quoted name.
 
-    InfluxDB shows such a token where its `$` stands. No rule accepts it.
+    A quoted name is misplaced after a name without quotes. InfluxDB reports the position of the
+    `$`. No rule accepts such a token.
     """
     quoted = _TOKEN.match(text, parameter.end())
     broken = _broken(text, parameter.end()) if quoted is None else _token(quoted)
@@ -133,7 +137,7 @@ def _broken_parameter(text: str, parameter: re.Match[str]) -> Token:
 
 
 def _glued(token: Token, previous: Token, before: Token | None) -> Token:
-    """*token* as it is read right behind *previous*, with no blank between them."""
+    """Returns *token* with the type that it has directly after *previous*, without a blank."""
     match token.type:
         case "." if previous.type in _NAMES or previous.type == "DOT":
             return token.update("DOT")
@@ -166,7 +170,7 @@ def _regex(text: str, start: int) -> Token:
 
 
 def _broken(text: str, start: int) -> Token:
-    """What no token begins: a bad quote, a comment without end, a stray character."""
+    """Returns a token for an invalid quote, a comment without end, or a stray character."""
     quote = text[start]
     if quote in _GOOD:
         good = _GOOD[quote].match(text, start + 1)

@@ -1,4 +1,4 @@
-"""How much a text asks for: statements, their length, bound values, regular expressions."""
+"""Limits of a parsed text: statements, their length, bound values, regular expressions, tokens."""
 
 import re
 from dataclasses import dataclass
@@ -9,20 +9,22 @@ from lark import Token
 from headgate_grammar.parsing.errors import ParseError
 from headgate_grammar.parsing.positions import position
 
-# A query's bound values may be so many times as long as a statement may be.
+# The bound values of a query may be this many times as long as a statement.
 _BOUND = 10
 _REPEATED = re.compile(r"\{(\d+)(?:,(\d*))?\}")
 _CLASS = re.compile(r"\\[pP]")
 _CLASS_COST = 1200  # instructions of RE2 for a class such as \pL
-_LARGEST_REGEX = 500_000  # more are refused, whatever they cost
+_LARGEST_REGEX = 500_000  # the cost is capped here
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How many statements a text may hold, and how many characters one of them, what stands before
-    it and the values of its parameters included; what its regular expressions may cost, by a rough
-    count of RE2's instructions, a microsecond for two; and how many tokens the text may hold, each
-    of which costs about 20 microseconds (0: any number).
+    """Limits of a text; 0 is unlimited.
+
+    *statements* is their number. *length* is the characters of one statement, including the blanks
+    before it and the values of its parameters. *regexes* is the cost of all regular expressions, a
+    rough count of RE2's instructions: two take a microsecond. *tokens* is their number in the text;
+    each costs about 20 microseconds.
     """
 
     statements: int = 0
@@ -32,7 +34,7 @@ class Bounds:
 
 
 class Meter:
-    """Measures a *text* as it is read. *take* raises ParseError where it leads beyond *bounds*."""
+    """Measures a *text* while it is parsed, against *bounds*."""
 
     def __init__(self, text: str, bounds: Bounds) -> None:
         self._text = text
@@ -42,6 +44,7 @@ class Meter:
         self._bound = self._all_bound = self._regexes = self._tokens = 0
 
     def take(self, token: Token) -> None:
+        """Counts *token*. Raises ParseError if a limit is exceeded."""
         bounds = self._bounds
         start, end = token.start_pos or 0, token.end_pos or 0
         more = max(0, len(token) - (end - start))  # a parameter is longer than its name
@@ -70,12 +73,12 @@ class Meter:
 
 
 def _number(digits: str) -> int:
-    """Python reads no number of thousands of digits."""
+    """Returns the number *digits*, capped: Python parses no number of thousands of digits."""
     return int(digits) if len(digits) < 10 else _LARGEST_REGEX
 
 
 def _cost(pattern: str) -> int:
-    """About how many instructions RE2 makes of *pattern*: rather too many than too few."""
+    """Estimates the number of RE2 instructions for *pattern*, rather too high than too low."""
     repeats = (max(1, *map(_number, filter(None, found))) for found in _REPEATED.findall(pattern))
     length = len(pattern) + 50 + _CLASS_COST * len(_CLASS.findall(pattern))
     return min(_LARGEST_REGEX, length * min(_LARGEST_REGEX, prod(repeats)))

@@ -1,4 +1,4 @@
-"""Numbers, durations and regular expressions from their tokens, checked as InfluxDB checks them."""
+"""Converts tokens to numbers, durations and regular expressions, with InfluxDB's checks."""
 
 from lark import Token
 
@@ -17,9 +17,9 @@ _LARGEST_REPLICATION = (1 << 31) - 1
 
 
 class BadValue(Exception):
-    """A token that is well formed, but whose value InfluxQL refuses.
+    """A well-formed token with a value that InfluxQL rejects.
 
-    *token* is where, None where InfluxDB does not say.
+    *token* is its place, or None where InfluxDB reports no position.
     """
 
     def __init__(self, message: str, token: Token | None = None) -> None:
@@ -28,7 +28,10 @@ class BadValue(Exception):
 
 
 def integer(token: Token) -> IntegerLiteral:
-    """A number of 64 bits: signed, or unsigned if it is too large."""
+    """Returns a 64-bit integer: signed, or unsigned if it is too large for that.
+
+    Raises BadValue if it exceeds 64 bits.
+    """
     value = _value(token)
     if value >= 2 * INT64:
         raise BadValue("unable to parse integer", token)
@@ -36,6 +39,7 @@ def integer(token: Token) -> IntegerLiteral:
 
 
 def number(token: Token) -> NumberLiteral:
+    """Returns a number with a fraction. Raises BadValue if it is too large."""
     value = float(token)
     if value == float("inf"):
         raise BadValue("unable to parse number", token)
@@ -43,6 +47,7 @@ def number(token: Token) -> NumberLiteral:
 
 
 def nanoseconds(token: Token) -> int:
+    """Returns the nanoseconds of a duration. Raises BadValue with its position."""
     try:
         return parse_duration(token)
     except ValueError as error:
@@ -50,13 +55,15 @@ def nanoseconds(token: Token) -> int:
 
 
 def duration(token: Token) -> DurationLiteral:
+    """Returns a duration in an expression. Raises BadValue without a position."""
     try:
         return DurationLiteral(parse_duration(token))
     except ValueError as error:
-        raise BadValue(str(error)) from None  # in an expression InfluxDB does not say where
+        raise BadValue(str(error)) from None  # InfluxDB reports no position in an expression
 
 
 def regex(token: Token) -> RegexLiteral:
+    """Returns a regular expression. Raises BadValue if it is invalid."""
     try:
         check_regex(token)
     except BadRegex as error:
@@ -65,6 +72,7 @@ def regex(token: Token) -> RegexLiteral:
 
 
 def replication(token: Token) -> int:
+    """Returns the number of a REPLICATION option. Raises BadValue if it is out of range."""
     value = _value(token)
     if value >= INT64:
         raise BadValue(f'strconv.Atoi: parsing "{token}": value out of range', token)
@@ -74,7 +82,7 @@ def replication(token: Token) -> int:
 
 
 def identity(token: Token) -> int:
-    """The number of a query or a shard."""
+    """Returns the id of a query or a shard. Raises BadValue if it is out of range."""
     value = _value(token)
     if value < 0:
         raise BadValue(f'strconv.ParseUint: parsing "{token}": invalid syntax', token)
@@ -84,14 +92,17 @@ def identity(token: Token) -> int:
 
 
 def count(token: Token) -> int:
-    """The number after LIMIT and the like; one that is too large is as large as can be."""
+    """Returns the number of LIMIT, OFFSET and the like, at most the largest 64-bit integer.
+
+    Raises BadValue if it is negative.
+    """
     value = _value(token)
-    if value < 0:  # only a parameter can be
+    if value < 0:  # possible for a bound parameter only
         raise BadValue(f"invalid value {value}: must be 0 <= n <= {INT64 - 1}", token)
     return min(value, INT64 - 1)
 
 
 def _value(token: Token) -> int:
-    """The number that *token* is; of very many digits, which Python does not read, a large one."""
+    """Returns the number of *token*, or 10**30 for a number that Python may refuse to parse."""
     digits = token.lstrip("0") or "0"
     return int(digits) if len(digits) <= 30 else 10**30

@@ -1,4 +1,4 @@
-"""InfluxQL text to statements. The one file that knows how Lark parses."""
+"""Parses InfluxQL text to statements. The only module that uses Lark's parser."""
 
 import re
 from collections.abc import Callable, Container, Mapping
@@ -22,9 +22,9 @@ from headgate_grammar.parsing.transformer import Builder
 from headgate_grammar.text.keywords import is_keyword
 
 DEEPEST = 24
-"""How deep parentheses, calls and subqueries may nest.
+"""The maximum depth of parentheses, calls and subqueries.
 
-Each of them holds up to eight levels of operators: all of that is printed within Python's limit."""
+Each holds up to eight levels of operators, all of which `str` prints within Python's limit."""
 
 
 UNBOUNDED = Bounds()
@@ -35,7 +35,7 @@ _OPERAND_ENDS = frozenset(
     "IDENT STRING INTEGER NUMBER DURATION_LITERAL TRUE FALSE RPAR CAST_TYPE WILDCARD_TYPE".split()
 )
 _WHITE_SPACE = re.compile(r"[ \t\n]*")
-# Names that are keywords where the grammar expects them, and nowhere else.
+# Names that are keywords only where the grammar expects them.
 _SOFT_KEYWORDS = {"fill": "FILL", "tz": "TZ", "verbose": "VERBOSE"}
 _SOFT_WORDS = frozenset(_SOFT_KEYWORDS.values())
 
@@ -49,17 +49,20 @@ def parse(
     bounds: Bounds = UNBOUNDED,
     each: Each | None = None,
 ) -> tuple[Statement, ...]:
-    """The statements of *text*, none for a text of blanks, comments and semicolons.
+    """Returns the statements of *text*, none if it holds only blanks, comments and semicolons.
 
     *parameters* are the values of `$name`, see parameters.py. *each* is called with each statement
-    before the next is read; what it raises ends the parsing. Raises ParseError, whose text and
-    position are InfluxDB 1.8's; also as soon as the text goes beyond *bounds*.
+    before the next one is parsed; an error that it raises ends the parsing.
+
+    Raises:
+        ParseError: *text* is invalid, with InfluxDB 1.8's message and position; or it exceeds
+            *bounds* or nests deeper than `DEEPEST`.
     """
     return _Parse(as_read(text), parameters or {}, bounds, each).statements()
 
 
 def tokens_of(text: str) -> list[Token] | None:
-    """The tokens of *text*, in which line ends are `\\n`; None if it does not parse."""
+    """Returns the tokens of *text*, or None if it does not parse. Its line ends must be `\\n`."""
     parse = _Parse(text, {})
     try:
         parse.statements()
@@ -70,8 +73,10 @@ def tokens_of(text: str) -> list[Token] | None:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What may follow a text: which keywords, whether a name, whether anything at all (*open*), and
-    whether it may be over (*complete*). A text that is neither open nor complete is wrong.
+    """What may follow a text, for completion.
+
+    *words* are keywords. *name* is whether a name may follow, *open* whether anything may,
+    *complete* whether the text may end. A text that is neither open nor complete is invalid.
     """
 
     words: tuple[str, ...] = ()
@@ -81,12 +86,15 @@ class Accepted:
 
 
 def accepts(text: str) -> Accepted:
-    """What may follow *text*, which ends before the word that one wants to know of."""
+    """Returns what may follow *text*, which ends before the word to complete.
+
+    An invalid text returns an empty `Accepted`; nothing is raised.
+    """
     return _Parse(as_read(text), {}).accepts()
 
 
 class _Parse:
-    """One text on its way through the parser."""
+    """The parsing of one text."""
 
     def __init__(
         self,
@@ -105,6 +113,7 @@ class _Parse:
         self._statements: list[Statement] = []
 
     def statements(self) -> tuple[Statement, ...]:
+        """Returns the statements. Raises ParseError."""
         try:
             self._feed_all()
             self._end(Token("$END", ""))
@@ -115,7 +124,7 @@ class _Parse:
         return tuple(self._statements)
 
     def _end(self, token: Token) -> None:
-        """Ends a statement, as *token* says. `;` may follow where the text may be over."""
+        """Ends a statement at *token*. A `;` may follow wherever the text may end."""
         try:
             statement: Statement | None = self._parser.feed_token(Token("$END", ""))
         except LarkUnexpectedToken as error:
@@ -127,6 +136,7 @@ class _Parse:
                 self._each(statement)
 
     def accepts(self) -> Accepted:
+        """Returns what may follow the text."""
         try:
             self._feed_all()
         except (LarkUnexpectedToken, ParseError, *_SEMANTIC):
@@ -159,7 +169,7 @@ class _Parse:
             self._parser.feed_token(token)
 
     def _count(self, token: Token) -> None:
-        """Counts the levels that *token* opens or closes; a sign is printed as one: `(-1 * x)`."""
+        """Counts the levels that *token* opens or closes. A sign is a level, printed `(-1 * x)`."""
         if token.type == "RPAR":
             del self._levels[-1:]
         elif token.type == "LPAR":
@@ -171,7 +181,7 @@ class _Parse:
             raise ParseError(f"nested deeper than {DEEPEST} levels", *position(self._text, token))
 
     def _as_expected(self, token: Token) -> Token:
-        """*token* as it has to be read in this place."""
+        """Returns *token* with the type that it has at this place."""
         if token.type == "BOUND":
             try:
                 token = bind(token, self._parameters)
@@ -187,11 +197,11 @@ class _Parse:
         return "REGEX" in self._choices()
 
     def _choices(self) -> Container[str]:
-        """The terminals that lead on from here, and perhaps some more."""
+        """Returns the terminals that the parser accepts next, possibly with some more."""
         choices: Container[str] = self._parser.choices()  # type: ignore[no-untyped-call]
         return choices
 
-    # ---- what went wrong
+    # ---- errors
 
     def _unexpected(self, wrong: Token) -> ParseError:
         accepted = self._parser.accepts()  # type: ignore[no-untyped-call]
@@ -222,7 +232,7 @@ class _Parse:
     def _refused_before(
         self, before: list[Token], ending: str, accepted: set[str]
     ) -> ParseError | None:
-        """What InfluxDB refuses of *before* when it ends there, before it sees the wrong token."""
+        """Returns InfluxDB's error for *before*, ahead of the wrong token, or None."""
         if ending not in accepted:
             return None
         parser: InteractiveParser = self._parser.copy(deepcopy_values=False)  # type: ignore[no-untyped-call]
@@ -236,7 +246,7 @@ class _Parse:
         tokens = tokens or self.tokens
         match error:
             case NoInterval():
-                last = tokens[-2]  # the one behind it has shown that the SELECT is over
+                last = tokens[-2]  # the token after it ends the SELECT
                 wanted = ("GROUP BY time(...)", *([str(error)] if str(error) else []))
                 return UnexpectedToken(_found(last), wanted, *position(self._text, last))
             case NoResample():
@@ -256,20 +266,20 @@ class _Parse:
                 return ParseError(str(error))
 
     def _blank_after(self, token: Token) -> str:
-        """The white space right behind *token*."""
+        """Returns the white space directly after *token*."""
         blank = _WHITE_SPACE.match(self._text, token.end_pos or 0)
         return blank[0] if blank is not None else ""
 
 
 def _signed(before: list[Token]) -> bool:
-    """Whether the operand behind these tokens has a sign."""
+    """Returns whether the operand after these tokens has a sign."""
     if not before or before[-1].type not in ("PLUS", "MINUS"):
         return False
     return len(before) < 2 or before[-2].type not in _OPERAND_ENDS
 
 
 def _words(tokens: list[Token]) -> list[str]:
-    """The types of the tokens since the beginning of the last statement."""
+    """Returns the types of the tokens since the start of the last statement."""
     begin = 0
     for index in range(len(tokens) - 1, -1, -1):
         if tokens[index].type == "SEMICOLON":
@@ -279,7 +289,7 @@ def _words(tokens: list[Token]) -> list[str]:
 
 
 def _field_start(tokens: list[Token]) -> Token:
-    """The first token of the field that ends before the last of *tokens*."""
+    """Returns the first token of the field that ends before the last of *tokens*."""
     depth = 0
     for index in range(len(tokens) - 2, -1, -1):
         kind = tokens[index].type
@@ -296,7 +306,7 @@ def _unbound(token: Token) -> str:
 
 
 def _found(token: Token) -> str:
-    """A token as InfluxDB's messages show it: its text, or else the name of its kind."""
+    """Returns a token as in InfluxDB's messages: its text, or the name of its type."""
     match token.type:
         case "$END":
             return "EOF"

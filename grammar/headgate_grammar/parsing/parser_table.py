@@ -1,7 +1,7 @@
-"""The parser's table: built from the grammar once, and kept for the next start of a program.
+"""The parser's table: computed from the grammar once and cached on disk.
 
-Building takes ten times as long as reading what was kept. Lark keeps it under a digest of the
-grammar, its options, its own version and Python's: a table of another grammar is never used.
+Computing it takes ten times as long as loading it. Lark verifies it by a digest of the grammar, its
+options, its own version and Python's, so that a table of another grammar is never used.
 """
 
 import os
@@ -16,7 +16,7 @@ from lark import Lark
 
 
 def load(transformer: Any) -> Lark:
-    """The parser of InfluxQL, whose rules call *transformer*."""
+    """Returns the parser of InfluxQL, with rules that call *transformer*. Uses the disk cache."""
     text = resources.files("headgate_grammar").joinpath("influxql.lark").read_text("utf-8")
     folder = _folder()
     if folder is None:
@@ -24,7 +24,7 @@ def load(transformer: Any) -> Lark:
     path = folder / f"influxql-{sha256((lark.__version__ + text).encode()).hexdigest()[:16]}"
     if path.exists():
         return _lark(text, transformer, str(path))
-    # Under another name first, so that nobody reads half a table.
+    # Written under a temporary name, so that no process reads a partial table.
     try:
         handle, unfinished = tempfile.mkstemp(dir=folder)
     except OSError:
@@ -35,7 +35,7 @@ def load(transformer: Any) -> Lark:
     try:
         os.replace(unfinished, path)
     except OSError:
-        pass  # a full disk: the next start builds it again
+        pass  # a full disk: the next start computes it again
     return made
 
 
@@ -43,7 +43,7 @@ def _lark(text: str, transformer: Any, cache: str | bool) -> Lark:
     return Lark(
         text,
         parser="lalr",
-        lexer="basic",  # unused: scanner.py makes the tokens
+        lexer="basic",  # unused: scanner.py produces the tokens
         start="query",
         maybe_placeholders=True,
         transformer=transformer,
@@ -52,16 +52,19 @@ def _lark(text: str, transformer: Any, cache: str | bool) -> Lark:
 
 
 def _folder() -> Path | None:
-    """The folder to keep it in; None where somebody else could write, for it is executed."""
+    """Returns the cache folder, or None if another user could write to it.
+
+    The table is pickled, so that loading it executes code.
+    """
     try:
         home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         folder = home / "headgate"
-        # One at a time: a home that is not there is not made.
+        # Not recursive: a missing home directory is not created.
         home.mkdir(mode=0o700, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
         ours = all(_is_ours(place) for place in (home.parent, home, folder))
     except (OSError, RuntimeError):
-        return None  # no home, or one that cannot be written to
+        return None  # the home directory is missing or read-only
     return folder if ours else None
 
 

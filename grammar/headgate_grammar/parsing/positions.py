@@ -1,4 +1,4 @@
-"""Lines and characters, from 1, where InfluxDB says that something stands."""
+"""Positions in a text as InfluxDB reports them: line and character, both from 1."""
 
 import re
 
@@ -10,12 +10,12 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def text_of(text: str) -> str:
-    """*text* with U+FFFD for each half of a character."""
+    """Returns *text* with U+FFFD in place of each surrogate."""
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
 def as_read(text: str) -> str:
-    """*text* as InfluxDB's reader sees it: line ends as `\\n`, what is no text as U+FFFD."""
+    """Returns *text* as InfluxDB's reader sees it: line ends as `\\n`, surrogates as U+FFFD."""
     text = text_of(text)
     if "\r" not in text:
         return text
@@ -23,10 +23,10 @@ def as_read(text: str) -> str:
 
 
 def position(text: str, token: Token) -> tuple[int, int]:
-    """Line and character that InfluxDB reports for *token* of *text*."""
+    """Returns the line and character that InfluxDB reports for *token* of *text*."""
     start = token.start_pos or 0
-    # InfluxDB notes where it stands before it reads the quote of a string or the slash of a regular
-    # expression, and behind the backslash of a wrong escape.
+    # InfluxDB stores the position before it reads the quote of a string or the slash of a regular
+    # expression, and after the backslash of a wrong escape.
     if token.type == "BADESCAPE":
         start = token.end_pos or 0
     elif text[start : start + 1] == "'" or token.type in ("BADSTRING", "BADREGEX"):
@@ -37,10 +37,10 @@ def position(text: str, token: Token) -> tuple[int, int]:
 
 
 def end_position(text: str, last: Token | None, *, looked_ahead: bool) -> tuple[int, int]:
-    """Line and character that InfluxDB reports for the end of *text*; *last* is its last token.
+    """Returns the line and character that InfluxDB reports for the end of *text*.
 
-    It counts the end twice where it had been read before: to know that a word, a blank or a line
-    comment is over, or because somebody *looked_ahead* for a regular expression.
+    *last* is the last token. InfluxDB counts the end twice if it has read it before: to detect the
+    end of a word, a blank or a line comment, or if it *looked_ahead* for a regular expression.
     """
     rest = text[(last.end_pos or 0) if last is not None else 0 :]
     pieces = [piece[0] for piece in BLANK.finditer(rest)]

@@ -1,7 +1,7 @@
-"""Texts that differ only in their names: one of them is parsed, and tells of the others.
+"""Statement templates: texts that differ only in names are parsed once.
 
-A program that looks after users sends `SHOW GRANTS FOR` with another name each time. What a name
-is makes no difference to the parser, so that the statement is the same but for the name.
+A program that manages users sends `SHOW GRANTS FOR` with another name each time. The parser treats
+all names alike, so that the statements differ only in the name.
 """
 
 import re
@@ -17,34 +17,35 @@ _MOST = 256
 _WORD = r'[A-Za-z_][A-Za-z0-9_]*|"[^"\\\n\r\0\ud800-\udfff]+"'
 _WORDS = re.compile(rf"(?:{_WORD})(?: (?:{_WORD}))*")
 _EACH = re.compile(_WORD)
-# Those that mean something in some places, though no keywords.
+# Words that are keywords in some places only.
 _SOFT = frozenset({"fill", "tz", "verbose"})
 
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """A kind of statement, and the values of its fields: a number stands for the name in that place
-    of a text.
+    """A statement template: its class and the values of its fields.
+
+    An integer is the index of a name in a text.
     """
 
     kind: type[Any]
     values: Sequence[int | Privilege]
 
     def named(self, names: Sequence[str]) -> Statement:
-        """The statement with *names*."""
+        """Returns the statement with *names*."""
         values = [one if isinstance(one, Privilege) else names[one] for one in self.values]
         statement: Statement = self.kind(*values)
         return statement
 
 
 class Alike:
-    """Knows the shapes of texts that were parsed."""
+    """A bounded cache of the templates of parsed texts."""
 
     def __init__(self) -> None:
         self._shapes: dict[str, _Shape] = {}
 
     def statement(self, text: str) -> Statement | None:
-        """The one that *text* holds, if a text like it was parsed before."""
+        """Returns the statement of *text* if its template is cached, else None."""
         cut = _cut(text)
         shape = self._shapes.get(cut[0]) if cut is not None else None
         if cut is None or shape is None:
@@ -53,7 +54,7 @@ class Alike:
         return shape.named(names)
 
     def learn(self, text: str, statements: Sequence[Statement]) -> None:
-        """Remembers what *text*, which holds *statements*, looks like."""
+        """Adds the template of *text*, which holds *statements*, unless the cache is full."""
         cut = _cut(text)
         if cut is None or len(statements) != 1 or len(self._shapes) >= _MOST:
             return
@@ -64,7 +65,7 @@ class Alike:
 
 
 def _cut(text: str) -> tuple[str, list[str]] | None:
-    """*text* without its names, and these; None if there is more in it than words."""
+    """Returns *text* without its names, and the names; None if it holds more than words."""
     if _WORDS.fullmatch(text) is None:
         return None
     kept: list[str] = []
@@ -81,8 +82,10 @@ def _cut(text: str) -> tuple[str, list[str]] | None:
 
 
 def _values(statement: Statement, names: list[str]) -> list[int | Privilege] | None:
-    """What *statement*'s fields hold, numbers in place of *names*; None where it cannot be told
-    which is which, or where they hold more than names and privileges.
+    """Returns the fields of *statement* with indexes in place of *names*.
+
+    Returns None if the assignment is ambiguous, or if a field holds more than a name or a
+    privilege.
     """
     found: list[int | Privilege] = []
     for field in fields(statement):

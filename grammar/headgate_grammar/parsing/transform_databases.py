@@ -1,4 +1,4 @@
-"""Statements about databases and the server from their rules: one method per rule."""
+"""Builds statements about databases and the server: one method per rule, with the rule's name."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -34,7 +34,7 @@ from headgate_grammar.parsing.literals import BadValue
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option of a retention policy: the field it fills, and the keyword that began it."""
+    """An option of a retention policy: the field that it sets, and the keyword that begins it."""
 
     field: str
     value: int | str | bool
@@ -43,55 +43,71 @@ class Option:
 
 @inline
 class DatabaseRules(Transformer[Token, object]):
+    """Lark's transformer for statements about databases and the server."""
+
     def create_database(self, name: Token, policy: PolicyOptions | None) -> CreateDatabase:
-        # `WITH NAME ""` says nothing, and printed it would be a WITH with nothing behind it.
+        """Returns `CREATE DATABASE`."""
+        # `WITH NAME ""` has no effect, and would be printed as a WITH without options.
         return CreateDatabase(name.value, policy if policy != PolicyOptions() else None)
 
     def drop_database(self, name: Token) -> DropDatabase:
+        """Returns `DROP DATABASE`."""
         return DropDatabase(name.value)
 
     def show_databases(self) -> ShowDatabases:
+        """Returns `SHOW DATABASES`."""
         return ShowDatabases()
 
     # ---- retention policies
 
     def policy_options(self, *options: Option | None) -> PolicyOptions:
+        """Returns the options of `CREATE DATABASE .. WITH`."""
         return PolicyOptions(**_fields(*options))
 
     def duration(self, keyword: Token, span: Token | int) -> Option:
+        """Returns the option DURATION."""
         return Option("duration", _span(span), keyword)
 
     def replication(self, keyword: Token, count: Token) -> Option:
+        """Returns the option REPLICATION."""
         return Option("replication", literals.replication(count), keyword)
 
     def shard_duration(self, keyword: Token, span: Token | int) -> Option:
+        """Returns the option SHARD DURATION."""
         return Option("shard_duration", _span(span), keyword)
 
     def limited_shard_duration(self, keyword: Token, span: Token) -> Option:
+        """Returns the option SHARD DURATION where INF is invalid. Raises BadValue for INF."""
         if span.type == "INF":
             raise BadValue("invalid duration INF for shard duration", span)
         return Option("shard_duration", _span(span), keyword)
 
     def policy_name(self, name: Token) -> Option:
+        """Returns the option NAME."""
         return Option("name", name.value)
 
     def default(self, keyword: Token) -> Option:
+        """Returns the option DEFAULT."""
         return Option("default", True, keyword)
 
     def default_policy(self) -> str:
+        """Returns the name of the policy in `ALTER RETENTION POLICY DEFAULT`."""
         return "default"
 
     def infinite(self) -> int:
+        """Returns the duration of INF, 0."""
         return 0
 
     def create_retention_policy(
         self, name: Token, database: Token, *options: Option | None
     ) -> CreateRetentionPolicy:
+        """Returns `CREATE RETENTION POLICY`."""
         return CreateRetentionPolicy(name.value, database.value, **_fields(*options))
 
     def alter_retention_policy(
         self, name: Token | str, database: Token, *options: Option
     ) -> AlterRetentionPolicy:
+        """Returns `ALTER RETENTION POLICY`. Raises BadValue for a repeated option."""
         seen: set[str] = set()
         for option in options:
             if option.field in seen and option.keyword is not None:
@@ -100,52 +116,66 @@ class DatabaseRules(Transformer[Token, object]):
         return AlterRetentionPolicy(str(name), database.value, **_fields(*options))
 
     def drop_retention_policy(self, name: Token, database: Token) -> DropRetentionPolicy:
+        """Returns `DROP RETENTION POLICY`."""
         return DropRetentionPolicy(name.value, database.value)
 
     def show_retention_policies(self, database: str) -> ShowRetentionPolicies:
+        """Returns `SHOW RETENTION POLICIES`."""
         return ShowRetentionPolicies(database)
 
     # ---- continuous queries, subscriptions, and what runs on a server
 
     def drop_continuous_query(self, name: Token, database: Token) -> DropContinuousQuery:
+        """Returns `DROP CONTINUOUS QUERY`."""
         return DropContinuousQuery(name.value, database.value)
 
     def show_continuous_queries(self) -> ShowContinuousQueries:
+        """Returns `SHOW CONTINUOUS QUERIES`."""
         return ShowContinuousQueries()
 
     def create_subscription(
         self, name: Token, database: Token, dot: Token, policy: Token, mode: Token, *to: Token
     ) -> CreateSubscription:
+        """Returns `CREATE SUBSCRIPTION`."""
         destinations = tuple(token.value for token in to)
         return CreateSubscription(name.value, database.value, policy.value, mode.type, destinations)
 
     def drop_subscription(
         self, name: Token, database: Token, dot: Token, policy: Token
     ) -> DropSubscription:
+        """Returns `DROP SUBSCRIPTION`."""
         return DropSubscription(name.value, database.value, policy.value)
 
     def show_subscriptions(self) -> ShowSubscriptions:
+        """Returns `SHOW SUBSCRIPTIONS`."""
         return ShowSubscriptions()
 
     def drop_shard(self, id: Token) -> DropShard:
+        """Returns `DROP SHARD`."""
         return DropShard(literals.identity(id))
 
     def show_shards(self) -> ShowShards:
+        """Returns `SHOW SHARDS`."""
         return ShowShards()
 
     def show_shard_groups(self) -> ShowShardGroups:
+        """Returns `SHOW SHARD GROUPS`."""
         return ShowShardGroups()
 
     def kill_query(self, id: Token, host: Token | None) -> KillQuery:
+        """Returns `KILL QUERY`."""
         return KillQuery(literals.identity(id), host.value if host is not None else "")
 
     def show_queries(self) -> ShowQueries:
+        """Returns `SHOW QUERIES`."""
         return ShowQueries()
 
     def show_stats(self, module: Token | None) -> ShowStats:
+        """Returns `SHOW STATS`."""
         return ShowStats(module.value if module is not None else "")
 
     def show_diagnostics(self, module: Token | None) -> ShowDiagnostics:
+        """Returns `SHOW DIAGNOSTICS`."""
         return ShowDiagnostics(module.value if module is not None else "")
 
 
@@ -154,5 +184,5 @@ def _span(span: Token | int) -> int:
 
 
 def _fields(*options: Option | None) -> dict[str, Any]:
-    """What *options* say, by field; each has the type of its own field."""
+    """Returns the values of *options* by field; each has the type of its field."""
     return {option.field: option.value for option in options if option is not None}

@@ -1,4 +1,4 @@
-"""Expressions from their rules: one method per rule."""
+"""Builds expressions: one method per rule, with the rule's name."""
 
 from lark import Token, Transformer
 
@@ -26,7 +26,10 @@ _TYPES = ("float", "integer", "unsigned", "string", "boolean")
 
 
 def names(path: tuple[Token, ...]) -> list[str]:
-    """The names of *path*, a row of IDENT and DOT; two dots have an empty one between them."""
+    """Returns the names of *path*, IDENT and DOT tokens; two dots have an empty name between them.
+
+    Raises BadValue for more than three names.
+    """
     found: list[str] = []
     after_dot = False
     for token in path:
@@ -44,13 +47,17 @@ def names(path: tuple[Token, ...]) -> list[str]:
 
 @inline
 class ExpressionRules(Transformer[Token, object]):
+    """Lark's transformer for expressions."""
+
     def expression(self, first: Expression, *rest: Token | Expression) -> Operation:
+        """Returns a chain of operators of equal precedence."""
         pairs = zip(rest[::2], rest[1::2], strict=True)
         return Operation(first, tuple((_operator(op), operand) for op, operand in pairs))  # type: ignore[misc]
 
     conjunction = comparison = sum = regex_sum = expression
 
     def product(self, first: Expression, *rest: Token | Expression) -> Operation:
+        """Returns a chain of multiplications; a signed *first* operand becomes a part of it."""
         pairs = list(zip(rest[::2], rest[1::2], strict=True))
         links = tuple((_operator(op), _enclosed(operand)) for op, operand in pairs)
         if isinstance(first, Operation):  # -x
@@ -60,7 +67,10 @@ class ExpressionRules(Transformer[Token, object]):
     regex_product = product
 
     def sign(self, sign: Token, operand: Expression) -> Expression:
-        """A signed literal, or a product with 1 or -1, as InfluxDB makes of `-x`."""
+        """Returns a signed literal, or for `-x` a product with -1 (`+x`: 1), as InfluxDB does.
+
+        Raises BadValue if the constant underflows int64.
+        """
         factor = -1 if sign.type == "MINUS" else 1
         match operand:
             case NumberLiteral(value):
@@ -77,39 +87,51 @@ class ExpressionRules(Transformer[Token, object]):
     # ---- operands
 
     def string(self, token: Token) -> StringLiteral:
+        """Returns a string literal."""
         return StringLiteral(token.value)
 
     def boolean(self, token: Token) -> BooleanLiteral:
+        """Returns a boolean literal."""
         return BooleanLiteral(token.type == "TRUE")
 
     def number(self, token: Token) -> NumberLiteral:
+        """Returns a number with a fraction."""
         return literals.number(token)
 
     def integer(self, token: Token) -> IntegerLiteral:
+        """Returns an integer literal."""
         return literals.integer(token)
 
     def duration_literal(self, token: Token) -> DurationLiteral:
+        """Returns a duration literal."""
         return literals.duration(token)
 
     def regex(self, token: Token) -> RegexLiteral:
+        """Returns a regular expression."""
         return literals.regex(token)
 
     def paren(self, inner: Expression) -> Paren:
+        """Returns an expression in parentheses."""
         return Paren(inner)
 
     def wildcard(self, star: Token, cast: Token | None, type: Token | None) -> Wildcard:
+        """Returns `*`."""
         return Wildcard(type.value.lower() if type is not None else "")
 
     def distinct(self, keyword: Token, name: Token) -> Distinct:
+        """Returns `DISTINCT name`."""
         return Distinct(name.value)
 
     def call(self, name: Token, paren: Token, arguments: tuple[Expression, ...] | None) -> Call:
+        """Returns a function call."""
         return Call(name.value.lower(), arguments or ())
 
     def arguments(self, *arguments: Expression) -> tuple[Expression, ...]:
+        """Returns the arguments of a call."""
         return arguments
 
     def var_ref(self, *path: Token | None) -> VarRef:
+        """Returns a reference to a field or tag."""
         *segments, cast, type = path
         name = ".".join(names(tuple(token for token in segments if token is not None)))
         return VarRef(name, type.value.lower() if cast is not None and type is not None else "")
@@ -121,5 +143,5 @@ def _operator(token: object) -> str:
 
 
 def _enclosed(operand: object) -> Expression:
-    # InfluxDB prints `a / -x` as `a / -1 * x`, which is something else.
+    # InfluxDB prints `a / -x` as `a / -1 * x`, which has another meaning.
     return Paren(operand) if isinstance(operand, Operation) else operand  # type: ignore[return-value]

@@ -1,4 +1,4 @@
-"""SELECT, what contains one, and the clauses, from their rules: one method per rule."""
+"""Builds SELECT, statements that contain one, and clauses: one method per rule, with its name."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,8 +15,16 @@ from headgate_grammar.ast.expressions import (
     VarRef,
     last_conditional,
 )
-from headgate_grammar.ast.select import CreateContinuousQuery, Explain, Field, Fill, Select
-from headgate_grammar.ast.sources import Measurement, Source, Subquery, Target
+from headgate_grammar.ast.select import (
+    CreateContinuousQuery,
+    Explain,
+    Field,
+    Fill,
+    Select,
+    Source,
+    Subquery,
+)
+from headgate_grammar.ast.sources import Measurement, Target
 from headgate_grammar.parsing import literals
 from headgate_grammar.parsing.inline import inline
 from headgate_grammar.parsing.literals import BadValue
@@ -25,15 +33,15 @@ from headgate_grammar.text.durations import format_duration
 
 
 class NoInterval(Exception):
-    """A continuous query that aggregates without GROUP BY time(..); `str()` may be ""."""
+    """A continuous query aggregates without GROUP BY time(..). `str()` may be ""."""
 
 
 class NoResample(Exception):
-    """RESAMPLE with nothing but durations of 0."""
+    """RESAMPLE has only durations of 0."""
 
 
 class ConditionInField(Exception):
-    """An operator of conditions in a field."""
+    """A field of SELECT contains *operator*, which is allowed in conditions only."""
 
     def __init__(self, operator: str) -> None:
         super().__init__(operator)
@@ -42,6 +50,8 @@ class ConditionInField(Exception):
 
 @inline
 class SelectRules(Transformer[Token, object]):
+    """Lark's transformer for SELECT and for clauses."""
+
     def select(
         self,
         fields: tuple[Field, ...],
@@ -57,24 +67,30 @@ class SelectRules(Transformer[Token, object]):
         soffset: int,
         timezone: str,
     ) -> Select:
+        """Returns `SELECT`."""
         limits = Limits(limit, offset, slimit, soffset)
         return Select(fields, sources, target, condition, dimensions, fill, order, limits, timezone)
 
     def select_into(self, *parts: Any) -> Select:
-        """The body of a continuous query, which groups by time if it aggregates."""
+        """Returns the SELECT of a continuous query. Raises NoInterval if it aggregates without
+        time(..).
+        """
         select: Select = self.select(*parts)
         _interval(select)
         return select
 
     def explain(self, analyze: bool | None, select: Select) -> Explain:
+        """Returns `EXPLAIN`."""
         return Explain(select, analyze is not None, bool(analyze))
 
     def analyze(self, analyze: Token, verbose: Token | None) -> bool:
+        """Returns whether `ANALYZE VERBOSE` was given. `explain` receives None without ANALYZE."""
         return verbose is not None
 
     def create_continuous_query(
         self, name: Token, database: Token, resample: tuple[int, int], select: Select
     ) -> CreateContinuousQuery:
+        """Returns `CREATE CONTINUOUS QUERY`. Raises BadValue if FOR is shorter than an interval."""
         every, for_ = resample
         shortest = max(_interval(select), every)
         if for_ and shortest > for_:
@@ -85,23 +101,28 @@ class SelectRules(Transformer[Token, object]):
         return CreateContinuousQuery(name.value, database.value, select, every, for_)
 
     def resample(self, *spans: tuple[str, int] | None) -> tuple[int, int]:
+        """Returns the nanoseconds of EVERY and FOR, 0 for a missing one. Raises NoResample."""
         said = dict(span for span in spans if span is not None)
         if spans and not any(said.values()):
             raise NoResample
         return said.get("every", 0), said.get("for", 0)
 
     def resample_every(self, span: Token) -> tuple[str, int]:
+        """Returns "every" and its nanoseconds."""
         return "every", literals.nanoseconds(span)
 
     def resample_for(self, span: Token) -> tuple[str, int]:
+        """Returns "for" and its nanoseconds."""
         return "for", literals.nanoseconds(span)
 
     # ---- fields, sources, targets
 
     def fields(self, *fields: Field) -> tuple[Field, ...]:
+        """Returns the fields of SELECT."""
         return fields
 
     def field(self, expression: Expression | Token, alias: Token | None) -> Field:
+        """Returns a field of SELECT. Raises ConditionInField."""
         if isinstance(expression, Token):
             expression = literals.regex(expression)
         elif operator := last_conditional(expression):
@@ -109,9 +130,11 @@ class SelectRules(Transformer[Token, object]):
         return Field(expression, alias.value if alias is not None else "")
 
     def into(self, target: Target | None = None) -> Target | None:
+        """Returns the target of INTO, or None."""
         return target
 
     def target(self, *path: Token) -> Target:
+        """Returns a target. Raises BadValue for three names before `:MEASUREMENT`."""
         segments = names(tuple(token for token in path if token.type != "COLON"))
         if path[-1].type == "COLON":
             if len(segments) == 3:
@@ -121,12 +144,15 @@ class SelectRules(Transformer[Token, object]):
         return Target(name, policy, database)
 
     def sources(self, *sources: Source) -> tuple[Source, ...]:
+        """Returns the sources of FROM."""
         return sources
 
     def subquery(self, select: Select) -> Subquery:
+        """Returns a subquery."""
         return Subquery(select)
 
     def measurement(self, *path: Token) -> Measurement:
+        """Returns a measurement. Raises BadValue for three names before a regular expression."""
         if path[-1].type == "REGEX":
             segments = names(path[:-1])
             if len(segments) == 3:
@@ -140,29 +166,37 @@ class SelectRules(Transformer[Token, object]):
     # ---- clauses
 
     def on(self, database: Token | None = None) -> str:
+        """Returns the database of ON, or ""."""
         return database.value if database is not None else ""
 
     def exact(self, exact: Token | None = None) -> bool:
+        """Returns whether EXACT was given."""
         return exact is not None
 
     def measurements(self, *measurements: Measurement) -> tuple[Measurement, ...]:
+        """Returns the measurements of FROM."""
         return measurements
 
     def from_measurements(
         self, measurements: tuple[Measurement, ...] = ()
     ) -> tuple[Measurement, ...]:
+        """Returns the measurements of FROM, none without FROM."""
         return measurements
 
     def where(self, condition: Expression | None = None) -> Expression | None:
+        """Returns the condition of WHERE, or None."""
         return condition
 
     def where_only(self, condition: Expression) -> Expression:
+        """Returns the condition of a WHERE that is required."""
         return condition
 
     def group_by(self, *dimensions: Expression) -> tuple[Expression, ...]:
+        """Returns the dimensions of GROUP BY."""
         return dimensions
 
     def order_by(self, *fields: SortField | bool) -> SortField | None:
+        """Returns the field of ORDER BY, or None. Raises BadValue for other fields than time."""
         if not fields:
             return None
         first = fields[0]
@@ -173,12 +207,15 @@ class SelectRules(Transformer[Token, object]):
         return first
 
     def sort_field(self, name: Token, ascending: bool | None) -> SortField:
+        """Returns a field of ORDER BY; the default is ascending."""
         return SortField(name.value, ascending is not False)
 
     def direction(self, word: Token) -> bool:
+        """Returns whether a direction is ascending."""
         return word.type == "ASC"
 
     def limit(self, count: Token | None = None) -> int:
+        """Returns the number of LIMIT, or 0."""
         return literals.count(count) if count is not None else 0
 
     offset = slimit = soffset = limit
@@ -189,6 +226,7 @@ class SelectRules(Transformer[Token, object]):
         paren: Token | None = None,
         arguments: Sequence[Expression] | None = None,
     ) -> Fill | None:
+        """Returns the value of fill(), None for fill(null) or without fill(). Raises BadValue."""
         if word is None:
             return None
         argument = _argument(
@@ -213,6 +251,7 @@ class SelectRules(Transformer[Token, object]):
         paren: Token | None = None,
         arguments: Sequence[Expression] | None = None,
     ) -> str:
+        """Returns the name of tz(), or "" for a missing one. Raises BadValue if it is unknown."""
         if word is None:
             return ""
         argument = _argument(
@@ -233,7 +272,7 @@ class SelectRules(Transformer[Token, object]):
 def _argument(
     paren: Token | None, arguments: Sequence[Expression] | None, no_call: str, wrong_count: str
 ) -> Expression:
-    """The only argument of fill() or tz()."""
+    """Returns the only argument of fill() or tz(). Raises BadValue."""
     if paren is None:
         raise BadValue(no_call)
     if arguments is None or len(arguments) != 1:
@@ -242,11 +281,12 @@ def _argument(
 
 
 def _padded(segments: list[str], length: int) -> list[str]:
-    """The last *length* of *segments*, "" in front where there are fewer."""
+    """Returns the last *length* of *segments*, padded with "" on the left."""
     return [*[""] * (length - len(segments)), *segments][-length:]
 
 
 def _interval(select: Select) -> int:
+    """Returns the nanoseconds of GROUP BY time(..). Raises BadValue or NoInterval."""
     try:
         interval = select.interval()
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Statements about series, tags and fields from their rules: one method per rule."""
+"""Builds statements about series, tags and fields: one method per rule, with the rule's name."""
 
 from collections.abc import Callable
 
@@ -43,7 +43,7 @@ _Counted = (
 
 
 def _cardinality(kind: Callable[..., _Counted]) -> Callable[..., _Counted]:
-    """The method of a rule that is like its three siblings but for what it counts."""
+    """Returns the method of a rule that differs from its three siblings in *kind* only."""
 
     def build(
         self: object,
@@ -61,7 +61,10 @@ def _cardinality(kind: Callable[..., _Counted]) -> Callable[..., _Counted]:
 
 @inline
 class SeriesRules(Transformer[Token, object]):
+    """Lark's transformer for statements about series, tags and fields."""
+
     def delete(self, sources: Measurements | Expression, condition: Condition = None) -> Delete:
+        """Returns `DELETE`. Raises BadValue for a database or policy in FROM."""
         if not isinstance(sources, tuple):
             return Delete(condition=sources)
         _check_local(sources)
@@ -70,12 +73,14 @@ class SeriesRules(Transformer[Token, object]):
     def drop_series(
         self, sources: Measurements | Expression, condition: Condition = None
     ) -> DropSeries:
+        """Returns `DROP SERIES`. Raises BadValue for a database or policy in FROM."""
         if not isinstance(sources, tuple):
             return DropSeries(condition=sources)
         _check_local(sources)
         return DropSeries(sources, condition)
 
     def drop_measurement(self, name: Token) -> DropMeasurement:
+        """Returns `DROP MEASUREMENT`."""
         return DropMeasurement(name.value)
 
     def show_measurements(
@@ -87,9 +92,11 @@ class SeriesRules(Transformer[Token, object]):
         limit: int,
         offset: int,
     ) -> ShowMeasurements:
+        """Returns `SHOW MEASUREMENTS`."""
         return ShowMeasurements(database, measurement, condition, order, Limits(limit, offset))
 
     def with_measurement(self, *test: Token | Measurement) -> Measurement | None:
+        """Returns the measurement of WITH MEASUREMENT, or None."""
         measurement = test[-1] if test else None
         assert not isinstance(measurement, Token)
         return measurement
@@ -103,6 +110,7 @@ class SeriesRules(Transformer[Token, object]):
         limit: int,
         offset: int,
     ) -> ShowSeries:
+        """Returns `SHOW SERIES`."""
         return ShowSeries(database, sources, condition, order, Limits(limit, offset))
 
     def show_field_keys(
@@ -113,6 +121,7 @@ class SeriesRules(Transformer[Token, object]):
         limit: int,
         offset: int,
     ) -> ShowFieldKeys:
+        """Returns `SHOW FIELD KEYS`."""
         return ShowFieldKeys(database, sources, order, Limits(limit, offset))
 
     def show_tag_keys(
@@ -123,6 +132,7 @@ class SeriesRules(Transformer[Token, object]):
         order: SortField | None,
         *limits: int,
     ) -> ShowTagKeys:
+        """Returns `SHOW TAG KEYS`."""
         return ShowTagKeys(database, sources, condition, order, Limits(*limits))
 
     def show_tag_values(
@@ -135,10 +145,12 @@ class SeriesRules(Transformer[Token, object]):
         limit: int,
         offset: int,
     ) -> ShowTagValues:
+        """Returns `SHOW TAG VALUES`."""
         limits = Limits(limit, offset)
         return ShowTagValues(key, database, sources, condition, order, limits)
 
     def with_key(self, op: Token, *keys: Token) -> KeyTest:
+        """Returns the clause WITH KEY."""
         match op.type:
             case "IN":
                 return KeyTest("IN", tuple(key.value for key in keys))
@@ -164,13 +176,14 @@ class SeriesRules(Transformer[Token, object]):
         dimensions: Dimensions,
         *limits: int,
     ) -> ShowTagValuesCardinality:
+        """Returns `SHOW TAG VALUES CARDINALITY`."""
         return ShowTagValuesCardinality(
             exact, database, sources, condition, dimensions, Limits(*limits), key=key
         )
 
 
 def _check_local(sources: Measurements) -> None:
-    """Raises BadValue unless *sources* mean the request's database and all its policies."""
+    """Raises BadValue if one of *sources* names a database or a retention policy."""
     unsupported = ""
     for source in sources:
         unsupported = "database" if source.database else unsupported

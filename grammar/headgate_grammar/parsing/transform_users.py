@@ -1,4 +1,4 @@
-"""Statements about users and grants from their rules: one method per rule, named like it."""
+"""Builds statements about users and grants: one method per rule, with the rule's name."""
 
 from lark import Token, Transformer
 
@@ -19,41 +19,56 @@ from headgate_grammar.parsing.inline import inline
 
 @inline
 class UserRules(Transformer[Token, object]):
+    """Lark's transformer for statements about users and grants."""
+
     def create_user(self, name: Token, password: Token, admin: bool | None) -> CreateUser:
+        """Returns `CREATE USER`."""
         return CreateUser(name.value, password.value, bool(admin))
 
     def all_privileges(self) -> bool:
+        """Returns True for `WITH ALL PRIVILEGES`."""
         return True
 
     def drop_user(self, name: Token) -> DropUser:
+        """Returns `DROP USER`."""
         return DropUser(name.value)
 
     def set_password(self, name: Token, password: Token) -> SetPassword:
+        """Returns `SET PASSWORD`."""
         return SetPassword(name.value, password.value)
 
     def show_users(self) -> ShowUsers:
+        """Returns `SHOW USERS`."""
         return ShowUsers()
 
     def grant(self, privilege: Privilege, database: Token, user: Token) -> Grant:
+        """Returns `GRANT .. ON`."""
         return Grant(privilege, database.value, user.value)
 
     def revoke(self, privilege: Privilege, database: Token, user: Token) -> Revoke:
+        """Returns `REVOKE .. ON`."""
         return Revoke(privilege, database.value, user.value)
 
     def grant_admin(self, user: Token) -> GrantAdmin:
+        """Returns `GRANT ALL PRIVILEGES`."""
         return GrantAdmin(user.value)
 
     def revoke_admin(self, user: Token) -> RevokeAdmin:
+        """Returns `REVOKE ALL PRIVILEGES`."""
         return RevokeAdmin(user.value)
 
     def show_grants(self, user: Token) -> ShowGrants:
+        """Returns `SHOW GRANTS`."""
         return ShowGrants(user.value)
 
     def privilege_read(self) -> Privilege:
+        """Returns READ."""
         return Privilege.READ
 
     def privilege_write(self) -> Privilege:
+        """Returns WRITE."""
         return Privilege.WRITE
 
     def privilege_all(self) -> Privilege:
+        """Returns ALL."""
         return Privilege.ALL

@@ -1,4 +1,4 @@
-"""Statements from the grammar's rules, put together from one file of rules per kind."""
+"""Builds statements from the grammar's rules; each kind of statement has its own file of rules."""
 
 from lark import v_args
 
@@ -11,8 +11,9 @@ from headgate_grammar.parsing.transform_users import UserRules
 
 
 class Builder(UserRules, DatabaseRules, SelectRules, SeriesRules, ExpressionRules):
-    """What Lark calls when a rule is complete: the method named like the rule."""
+    """Lark's transformer: for each complete rule Lark calls the method of the same name."""
 
     @v_args(inline=True)
     def query(self, statement: Statement | None) -> Statement | None:
+        """Returns the statement, or None for a query without one."""
         return statement

@@ -1,11 +1,10 @@
-"""Statements to text, for programs that execute the text: what it is read as is checked first."""
+"""Prints statements as text to be executed elsewhere, after checking how the text is parsed."""
 
 from collections.abc import Callable, Iterator, Sequence
 
 from headgate_grammar.ast.databases import CreateSubscription
 from headgate_grammar.ast.expressions import Call, Distinct, Expression, Operation, Paren, VarRef
-from headgate_grammar.ast.select import CreateContinuousQuery, Select
-from headgate_grammar.ast.sources import Subquery
+from headgate_grammar.ast.select import CreateContinuousQuery, Select, Subquery
 from headgate_grammar.ast.statements import Statement
 from headgate_grammar.ast.users import CreateUser, SetPassword
 from headgate_grammar.parsing.errors import ParseError
@@ -16,7 +15,7 @@ _LONGEST_SHOWN = 40
 
 
 class UnparseError(Exception):
-    """The text of a statement would be read as something else. `str()` holds no part of it."""
+    """The text of a statement would be parsed as something else. `str()` holds no part of it."""
 
     def __init__(self) -> None:
         super().__init__("the statement cannot be written as a text that means the same")
@@ -35,16 +34,19 @@ class StoredUnquoted(UnparseError):
 
 
 def has_secret(statement: Statement) -> bool:
-    """Returns whether *statement* may hold a password: neither it nor its text is kept then."""
+    """Returns whether *statement* may hold a password. Then neither it nor its text is cached."""
     return isinstance(statement, CreateUser | SetPassword | CreateSubscription)
 
 
 def unparse(statement: Statement, parse: Callable[[str], Sequence[Statement]] = parse) -> str:
-    """Returns the InfluxQL text of *statement*, secrets included, after *parse* has read it back as
-    *statement*.
+    """Returns the InfluxQL text of *statement*, secrets included.
 
-    Takes as long as parsing the text. Raises UnparseError where it is read as anything else, which
-    can only be a tree that was built by hand, and StoredUnquoted.
+    *parse* parses the text to check that it equals *statement*, which takes as long as parsing
+    does.
+
+    Raises:
+        UnparseError: the text has another meaning. This is possible only for a tree built by hand.
+        StoredUnquoted: InfluxDB would store the continuous query with another meaning.
     """
     match statement:
         case CreateUser() | SetPassword() | CreateSubscription():
@@ -66,9 +68,9 @@ def unparse(statement: Statement, parse: Callable[[str], Sequence[Statement]] = 
 def _check_stored(select: Select) -> None:
     """Raises StoredUnquoted.
 
-    InfluxDB 1.6 keeps a continuous query as text and parses it anew for each run. It prints the
-    names of fields, tags and functions without quotes, so that a name could go on with another
-    source or target than the ones that were authorized.
+    InfluxDB 1.6 stores a continuous query as text and parses it again for each run. It prints the
+    names of fields, tags and functions without quotes. A name could therefore continue with another
+    source or target than the authorized ones.
     """
     for name in _names(select):
         if any(part != quote_identifier(part) for part in name.split(".")):
@@ -76,7 +78,7 @@ def _check_stored(select: Select) -> None:
 
 
 def _names(select: Select) -> Iterator[str]:
-    """The names that InfluxDB prints without quotes, subqueries included."""
+    """Yields the names that InfluxDB prints without quotes, subqueries included."""
     for field in select.fields:
         yield from _of_expression(field.expression)
     if select.condition is not None:

@@ -1,4 +1,4 @@
-"""Lengths of time: InfluxQL's literals (`1d12h`), and Go's way to print them (`36h0m0s`).
+"""Durations: InfluxQL's literals (`1d12h`), and Go's format (`36h0m0s`).
 
 A duration is a whole number of nanoseconds, as in InfluxDB.
 """
@@ -33,13 +33,17 @@ _LONGEST = (1 << 63) - 1
 
 
 def parse_duration(text: str) -> int:
-    """The nanoseconds that *text* stands for. Raises ValueError if it is no duration."""
+    """Returns the nanoseconds of the InfluxQL literal *text*.
+
+    Raises:
+        ValueError: *text* is not a duration, or is too long for 64 bits.
+    """
     total = end = 0
     last = ""
     while end < len(text):
         part = _PART.match(text, end)
         digits = part[1].lstrip("0") or "0" if part is not None else ""
-        # Their number first: Python refuses to read very many.
+        # The length first: Python does not parse very many digits.
         if part is None or len(digits) > 19 or int(digits) > _LONGEST:
             raise ValueError("invalid duration")
         total += int(digits) * _UNITS[part[2]]
@@ -53,7 +57,7 @@ def parse_duration(text: str) -> int:
 
 
 def format_duration(nanoseconds: int) -> str:
-    """*nanoseconds* as an InfluxQL literal, in the largest unit that divides it: `90m`, `0s`."""
+    """Returns *nanoseconds* as an InfluxQL literal in the largest exact unit: `90m`, `0s`."""
     if nanoseconds == 0:
         return "0s"
     for name, unit in _LARGEST_FIRST:
@@ -63,9 +67,10 @@ def format_duration(nanoseconds: int) -> str:
 
 
 def go_duration(nanoseconds: int) -> str:
-    """*nanoseconds* as Go's Duration.String prints whole seconds: `168h0m0s`, `0s`.
+    """Returns *nanoseconds* as Go's Duration.String prints whole seconds: `168h0m0s`, `0s`.
 
-    Of others Go prints what InfluxQL cannot read (`1.5s`, `7µs`): these are literals (`1500ms`).
+    Go prints fractions as InfluxQL cannot parse them (`1.5s`, `7µs`). These become literals
+    (`1500ms`).
     """
     if nanoseconds == 0 or nanoseconds % SECOND:
         return format_duration(nanoseconds)

@@ -1,7 +1,7 @@
-"""The words that InfluxQL reserves: a name spelt like one of them has to be quoted."""
+"""The reserved words of InfluxQL: a name spelled like one must be quoted."""
 
-# InfluxDB 1.8's list. It is the language's, not the grammar's: a word that no rule uses yet is
-# reserved all the same, or a name accepted today would be refused tomorrow.
+# InfluxDB 1.8's list. It includes words that no rule of the grammar uses: otherwise a name that is
+# accepted now would be rejected when a rule uses the word.
 KEYWORDS = frozenset(
     """
     ALL ALTER ANALYZE AND ANY AS ASC BEGIN BY CARDINALITY CONTINUOUS CREATE DATABASE DATABASES
@@ -15,6 +15,6 @@ KEYWORDS = frozenset(
 
 
 def is_keyword(word: str) -> bool:
-    """Whether *word*, in any case, is reserved."""
-    # Only ASCII letters fold: "ﬁeld".upper() would be FIELD, but no scanner reads it as a word.
+    """Returns whether *word*, in any case, is reserved."""
+    # Only ASCII is folded: "ﬁeld".upper() is FIELD, but the scanner does not read it as a word.
     return word.isascii() and word.upper() in KEYWORDS

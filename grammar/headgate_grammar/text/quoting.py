@@ -1,4 +1,4 @@
-"""Names and strings as InfluxQL writes them."""
+"""Quotes names, strings and regular expressions as InfluxQL writes them."""
 
 import re
 
@@ -10,34 +10,34 @@ _UNESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _SPECIAL = re.compile(r'[\n\\"]')
 _STRING_ESCAPES = {"\n": r"\n", "\\": r"\\", "'": r"\'"}
 _SPECIAL_STRING = re.compile(r"[\n\\']")
-# What may stand in a regular expression, as RE2 cuts it: quoted text, an escape, a character.
+# The parts of a regular expression, as RE2 splits it: quoted text, an escape, a character.
 _REGEX_PART = re.compile(r"\\Q(?P<literal>.*?)(?:\\E|\Z)|\\.|.", re.DOTALL)
 _REGEX_SPECIAL = frozenset(r".+*?()|[]{}^$")
 
 
 def quote_identifier(name: str) -> str:
-    """*name* as a statement holds it: bare where that is allowed, else in double quotes."""
+    """Returns *name* as in a statement: bare where that is allowed, else in double quotes."""
     if _BARE.fullmatch(name) and not is_keyword(name):
         return name
     return '"' + _SPECIAL.sub(lambda match: _ESCAPES[match[0]], name) + '"'
 
 
 def quote_string(value: str) -> str:
-    """*value* as a string literal, in single quotes."""
+    """Returns *value* as a string literal in single quotes."""
     return "'" + _SPECIAL_STRING.sub(lambda match: _STRING_ESCAPES[match[0]], value) + "'"
 
 
 def quote_regex(pattern: str) -> str:
-    """Returns *pattern* between slashes, so that it reads back as `printable_regex` writes it."""
+    """Returns *pattern* between slashes. It is parsed as `printable_regex` writes it."""
     return "/" + printable_regex(pattern).replace("/", r"\/") + "/"
 
 
 def printable_regex(pattern: str) -> str:
-    """Returns a pattern of the same meaning that can stand between slashes in a statement.
+    """Returns a pattern with the same meaning that can be written between slashes in a statement.
 
-    A line feed is written as `\\n`. A backslash at the end would escape the slash behind it, so an
+    A line feed is written as `\\n`. A backslash at the end would escape the slash after it, so an
     escaped backslash there is written as `\\x5c`. Text between `\\Q` and `\\E` is escaped character
-    by character. *pattern* is a regular expression of RE2, which `regexes.check_regex` decides.
+    by character. *pattern* must be a valid regular expression of RE2, see `regexes.check_regex`.
     """
     if "\n" not in pattern and not pattern.endswith("\\"):
         return pattern
@@ -61,7 +61,7 @@ def _escaped(character: str) -> str:
 
 
 def unescape(text: str) -> str:
-    """The value of what stands between quotes, whose escapes are known to be good."""
+    """Returns the value of the text between quotes, which must have valid escapes."""
     if "\\" not in text:
         return text
     return _UNESCAPE.sub(lambda match: "\n" if match[1] == "n" else match[1], text)

@@ -1,4 +1,4 @@
-"""Whether a regular expression is one of RE2, the dialect of InfluxQL. Knows google-re2.
+"""Checks regular expressions against RE2, InfluxQL's dialect. Uses google-re2.
 
 The messages are those of Go's regexp, as InfluxDB shows them.
 """
@@ -10,7 +10,7 @@ import re2
 _QUIET = re2.Options()
 _QUIET.log_errors = False
 
-# RE2 in C++ says it this way, Go's this one.
+# The wording of RE2 in C++, and Go's.
 _GO = {
     "missing ]": "missing closing ]",
     "missing )": "missing closing )",
@@ -28,18 +28,18 @@ _GO = {
 }
 
 
-# Where RE2 takes seconds and gigabytes: a list of a thousand hosts is far below.
+# Beyond these RE2 takes seconds and gigabytes. A list of a thousand hosts is far below.
 _LONGEST = 100_000
 _MOST_CLASSES = 200
 _CLASS = re.compile(r"\\[pP]")
 
 
 class BadRegex(Exception):
-    """`str()` is what Go's regexp says of it."""
+    """An invalid regular expression; `str()` is the message of Go's regexp."""
 
 
 def check_regex(pattern: str) -> None:
-    """Raises BadRegex if *pattern* is no regular expression."""
+    """Raises BadRegex if *pattern* is an invalid regular expression."""
     if len(pattern) > _LONGEST or len(_CLASS.findall(pattern)) > _MOST_CLASSES:
         raise BadRegex("error parsing regexp: expression too large")
     try:
@@ -47,10 +47,11 @@ def check_regex(pattern: str) -> None:
     except re2.error as error:
         raise BadRegex(_go(error, pattern)) from None
     finally:
-        re2.purge()  # it would keep what it compiled, which nobody here needs again
+        re2.purge()  # empties the cache of compiled patterns, which are not used again
 
 
 def _go(error: Exception, pattern: str) -> str:
+    """Returns the message of Go's regexp for RE2's *error*."""
     text = error.args[0].decode("utf-8", "replace") if error.args else ""
     kind, _, where = text.partition(": ")
     said = _GO.get(kind, kind)

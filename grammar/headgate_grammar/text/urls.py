@@ -1,10 +1,10 @@
-"""Logins and other secrets in URLs, hidden wherever a text may hold one."""
+"""Hides logins and other secrets in URLs, in any text."""
 
 import re
 
 REDACTED = "[REDACTED]"
 
-# What stands between white space and quotes: a URL is within one of these.
+# The text between white space and quotes; a URL lies within one of these.
 _RUN = re.compile(r"""(?:\\.|[^\s'"\\])+""", re.DOTALL)
 _PARAMETER = re.compile(
     r"""([?&;](?:p|pw|pwd|pass|passwd|password|secret|client_secret|token|access_token|auth|auth_token
@@ -15,8 +15,9 @@ _DESTINATION = re.compile(r"\A([A-Za-z][A-Za-z0-9+.-]*://)?(?:.*@)?([^?]*)(\?.*)
 
 
 def redact_urls(text: str) -> str:
-    """Returns *text* with `[REDACTED]` for the user information of each URL in it, and for the
-    values of parameters whose names stand for secrets, such as `password` and `token`.
+    """Returns *text* with `[REDACTED]` in place of the user information of each URL.
+
+    The values of secret parameters are hidden, too, such as `password` and `token`.
     """
     if "://" not in text:
         return text
@@ -24,14 +25,14 @@ def redact_urls(text: str) -> str:
 
 
 def _without_login(run: re.Match[str]) -> str:
-    """Hides what stands up to the last `@`: a password may hold any other character."""
+    """Hides everything up to the last `@`: a password may hold any other character."""
     scheme, mark, rest = run[0].partition("://")
     _, at, host = rest.rpartition("@")
     return f"{scheme}{mark}{REDACTED}@{host}" if at else run[0]
 
 
 def redact_destination(url: str) -> str:
-    """Returns *url*, which is nothing but a URL, without its user information and its query."""
+    """Returns the URL *url* without its user information and its query."""
     found = _DESTINATION.fullmatch(url)
     assert found is not None  # it matches any text
     scheme, rest, query = found[1] or "", found[2], found[3]

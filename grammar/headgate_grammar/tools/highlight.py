@@ -1,4 +1,4 @@
-"""A text in pieces, for whoever shows it in colours."""
+"""Splits a text into spans for syntax highlighting."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _KINDS: dict[str, Kind] = {
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """The characters of a text from *start* until before *stop*, and what they are."""
+    """The characters of a text from *start* up to, not including, *stop*, and their *kind*."""
 
     kind: Kind
     start: int
@@ -27,9 +27,9 @@ class Piece:
 
 
 def pieces(text: str) -> Iterator[Piece]:
-    """The pieces of *text* in order; what lies between them is blank. Any text has them.
+    """Yields the spans of *text* in order; blanks are left out. Any text can be split.
 
-    Whether a `/` divides or begins a regular expression is guessed by what stands before it.
+    Whether a `/` is a division or begins a regular expression is guessed from the token before it.
     """
     end = 0
     for token in scan(text):

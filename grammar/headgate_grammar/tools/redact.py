@@ -1,4 +1,4 @@
-"""Secrets hidden in any text: what a person typed, what a log shows, InfluxQL or not."""
+"""Hides secrets in any text: user input or a log line, InfluxQL or not."""
 
 import re
 
@@ -12,15 +12,15 @@ from headgate_grammar.text.urls import REDACTED, redact_destination, redact_urls
 
 _PASSWORD = re.compile("password", re.IGNORECASE)
 _BETWEEN = frozenset({"FOR", "IDENT", "EQUAL"})
-_Span = tuple[int, int, str]  # from, to, and what stands there instead
+_Span = tuple[int, int, str]  # start, stop and the replacement
 
 
 def redact(text: str) -> str:
-    """*text* with whatever stands where a password may stand replaced by `[REDACTED]`.
+    """Returns *text* with `[REDACTED]` in place of everything that may be a password.
 
-    In a text that parses these are the passwords, and comments that speak of one. In any other,
-    which may be a password statement misspelt, it is everything behind the word PASSWORD or the
-    first quote, whichever is first; names in double quotes are shown unless it is about users.
+    If *text* parses, these are its passwords, and comments with the word password. Otherwise it may
+    be a misspelled password statement: everything after the word PASSWORD or the first quote is
+    hidden, whichever comes first. Names in double quotes stay unless the text contains USER or SET.
     Logins and secret parameters of URLs are hidden everywhere.
     """
     text = as_read(text)
@@ -35,7 +35,7 @@ def redact(text: str) -> str:
 
 
 def _secrets(text: str, tokens: list[Token]) -> list[_Span]:
-    """Where passwords stand among the *tokens* of statements, and in the comments between them."""
+    """Returns the spans of passwords among the *tokens*, and in the comments between them."""
     spans: list[_Span] = []
     end = 0
     expected = destinations = False
@@ -54,9 +54,9 @@ def _secrets(text: str, tokens: list[Token]) -> list[_Span]:
 
 
 def _suspects(text: str) -> list[_Span]:
-    """What may be a password in a *text* that does not parse.
+    """Returns the spans that may be a password in a *text* that does not parse.
 
-    Not by tokens: a quote that is open turns them around.
+    Tokens are no help: after an open quote they are inverted.
     """
     word = _PASSWORD.search(text)
     about_users = any(token.type in ("USER", "SET") for token in scan(text))

@@ -1,4 +1,4 @@
-"""The audit in a SQLite store: written, read, copied into a file, forgotten."""
+"""The audit in a SQLite store: writing, reading, exporting to a file and pruning."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -10,18 +10,19 @@ from headgate_engine.stores.base import FORWARDED, Audit, AuditRecord, Refused
 
 _COLUMNS = "id, rev, time, actor, address, statement, outcome, count"
 _PAGE = 1000
-# Of refusals, and of changes that upstreams made.
+# The records kept of denied attempts, and as many of changes that upstreams made.
 _KEPT = 100_000
-# In one transaction: others wait for it.
+# The records deleted in one transaction, which blocks other writers.
 _AT_ONCE = 5000
 
 
 def now() -> str:
-    """The time as audit records have it: RFC 3339, UTC, so that texts compare as times do."""
+    """Returns the current time as in audit records: RFC 3339, UTC, so that texts sort by time."""
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
 def record_change(connection: apsw.Connection, revision: int, audit: Audit) -> None:
+    """Appends the audit record of the change *revision*."""
     connection.execute(
         "INSERT INTO audit (rev, time, actor, address, statement, outcome)"
         " VALUES (?, ?, ?, ?, ?, 'ok')",
@@ -30,6 +31,7 @@ def record_change(connection: apsw.Connection, revision: int, audit: Audit) -> N
 
 
 def record_refused(connection: apsw.Connection, refused: Sequence[Refused]) -> None:
+    """Appends the audit records of denied attempts."""
     connection.executemany(
         "INSERT INTO audit (rev, time, actor, address, statement, outcome, count)"
         " VALUES (0, ?, ?, ?, ?, ?, ?)",
@@ -38,6 +40,7 @@ def record_refused(connection: apsw.Connection, refused: Sequence[Refused]) -> N
 
 
 def read_audit(connection: apsw.Connection, since: int, limit: int) -> list[AuditRecord]:
+    """Returns at most *limit* records with an id greater than *since*, in order."""
     rows = connection.execute(
         f"SELECT {_COLUMNS} FROM audit WHERE id > ? ORDER BY id LIMIT ?", (since, limit)
     )
@@ -45,9 +48,9 @@ def read_audit(connection: apsw.Connection, since: int, limit: int) -> list[Audi
 
 
 def export(connection: apsw.Connection, file: AuditFile) -> list[AuditRecord]:
-    """Appends to *file* what it lacks, and notes how far that is. Gives the last of it.
+    """Appends the records that *file* lacks, and stores the position. Returns the last page.
 
-    Raises OSError; then nothing is noted.
+    Raises OSError; then nothing is stored.
     """
     exported: int = connection.execute("SELECT exported FROM meta").get
     last: list[AuditRecord] = []
@@ -60,20 +63,20 @@ def export(connection: apsw.Connection, file: AuditFile) -> list[AuditRecord]:
 
 
 def unexported(connection: apsw.Connection) -> bool:
-    """Whether a file lacks anything."""
+    """Returns whether an audit file lacks any record."""
     behind = "SELECT exported < ifnull((SELECT max(id) FROM audit), 0) FROM meta"
     return bool(connection.execute(behind).get)
 
 
 def forget(connection: apsw.Connection, before: str) -> bool:
-    """Drops the oldest records: those from *before* a time, refusals beyond 100,000, and changes
-    that an upstream made beyond as many.
+    """Deletes the oldest records: those before a time, and denied attempts beyond 100,000.
 
-    The newest stays, so that no id is used twice. At most some thousand at once: whether there may
-    be more.
+    Changes made by upstreams beyond 100,000 are deleted, too. The newest record stays, so that no
+    id is used twice. One call deletes at most some thousand records. Returns whether there may be
+    more.
     """
     newest: int = connection.execute("SELECT ifnull(max(id), 0) FROM audit").get
-    # Among the oldest only: what is behind them is no older, unless the clock was set back.
+    # Only among the oldest ids: later records are not older, unless the clock was set back.
     connection.execute(
         "DELETE FROM audit WHERE time < ? AND id < ?"
         " AND id IN (SELECT id FROM audit ORDER BY id LIMIT ?)",

@@ -1,4 +1,4 @@
-"""A copy of a store in one file, as it is at one moment."""
+"""Copies a snapshot of a store into one file."""
 
 import os
 import tempfile
@@ -9,14 +9,12 @@ import apsw
 from headgate_engine.errors import StoreError
 from headgate_engine.stores.sqlite.connection import open_file
 
-# What comes after it is another history: the mark in a side file does not hold for it.
+# A new epoch starts another history, so that a mark in a side file does not apply to it.
 NEW_EPOCH = "UPDATE meta SET epoch = lower(hex(randomblob(16)))"
 
 
 def copy(source: apsw.Connection, to: Path) -> None:
-    """Writes all that *source* holds at one moment to the new file *to*, mode 0600. Raises
-    StoreError.
-    """
+    """Copies a snapshot of *source* to the new file *to*, mode 0600. Raises StoreError."""
     try:
         handle, unfinished = tempfile.mkstemp(prefix=f"{to.name}.new.", dir=to.parent)
         os.close(handle)
@@ -24,10 +22,10 @@ def copy(source: apsw.Connection, to: Path) -> None:
             target = open_file(Path(unfinished))
             try:
                 with target.backup("main", source, "main") as backup:
-                    # In one step: between two, each change of somebody else begins it anew.
+                    # In one step: between two steps a change by another process restarts it.
                     backup.step(-1)
                 target.execute(NEW_EPOCH)
-                # One file, whatever the source is: there is no second one to forget.
+                # Without a write-ahead log the copy is a single file.
                 target.execute("PRAGMA journal_mode = DELETE").fetchall()
             finally:
                 target.close()
@@ -50,6 +48,7 @@ def _sync_file(path: str) -> None:
 
 
 def sync_folder(folder: Path) -> None:
+    """Makes new and renamed files in *folder* durable. Raises OSError."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,12 +1,14 @@
-"""Connections to a store's file, and what SQLite's errors mean to a person. Knows apsw."""
+"""Connections to a store's file, and descriptions of SQLite's errors. Uses apsw."""
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
 
-from headgate_engine.errors import StoreError
+from headgate_engine.errors import StoreError, Unavailable
 
 _PRAGMAS = """
 PRAGMA journal_mode = WAL;
@@ -20,7 +22,7 @@ _INTERRUPT_POLL_SECONDS = 0.001
 
 
 def connect(path: Path, *, read_only: bool = False) -> apsw.Connection:
-    """A connection to the existing store at *path*. Raises StoreError."""
+    """Returns a connection to the existing store *path*. Raises StoreError."""
     try:
         connection = open_file(path)
         connection.execute(_PRAGMAS).fetchall()
@@ -32,7 +34,7 @@ def connect(path: Path, *, read_only: bool = False) -> apsw.Connection:
 
 
 def open_file(path: Path, *, write: bool = True) -> apsw.Connection:
-    """A connection as SQLite makes it. Raises apsw.Error."""
+    """Returns a connection to *path* with SQLite's defaults. Raises apsw.Error."""
     flags = apsw.SQLITE_OPEN_READWRITE if write else apsw.SQLITE_OPEN_READONLY
     connection = apsw.Connection(str(path), flags=flags)
     connection.set_busy_timeout(_BUSY_MILLISECONDS)
@@ -40,10 +42,10 @@ def open_file(path: Path, *, write: bool = True) -> apsw.Connection:
 
 
 def close(connection: apsw.Connection) -> None:
-    """Closes *connection*, also while another thread reads from it: that read is interrupted.
+    """Closes *connection*, interrupting a read of another thread.
 
-    apsw refuses to close a connection while a call of another thread runs. An interrupted call
-    ends with apsw.InterruptError, and each later one with apsw.ConnectionClosedError.
+    apsw rejects closing a connection while a call of another thread runs. An interrupted call
+    raises apsw.InterruptError, and each later one apsw.ConnectionClosedError.
     """
     while True:
         try:
@@ -56,7 +58,7 @@ def close(connection: apsw.Connection) -> None:
 
 
 def said(error: apsw.Error) -> str:
-    """What *error* means to a person; "" if there is no better word than SQLite's."""
+    """Returns a description of *error* for a person, or "" if SQLite's own is as good."""
     match error:
         case apsw.NotADBError() | apsw.CorruptError():
             return "its file is damaged"
@@ -67,7 +69,7 @@ def said(error: apsw.Error) -> str:
         case apsw.FullError():
             return "the disk is full"
         case apsw.IOError():
-            return "its disk fails"
+            return "its disk reports an I/O error"
         case apsw.BusyError() | apsw.LockedError():
             return "another program keeps it locked"
         case _:
@@ -75,7 +77,7 @@ def said(error: apsw.Error) -> str:
 
 
 def refused(path: Path, error: apsw.Error) -> StoreError:
-    """Why the store at *path* cannot be opened, and what to do."""
+    """Returns the error for a store *path* that cannot be opened: the reason and the remedy."""
     match error:
         case apsw.NotADBError() | apsw.CorruptError():
             reason = (
@@ -89,3 +91,27 @@ def refused(path: Path, error: apsw.Error) -> StoreError:
         case _:
             reason = said(error) or str(error)
     return StoreError(f"cannot open store {path}: {reason}")
+
+
+@contextmanager
+def refusing(step: str) -> Iterator[None]:
+    """Raises Unavailable, with the name of *step*, where its block raises an error of the store."""
+    try:
+        yield
+    except (StoreError, apsw.Error) as error:
+        raise unavailable(step, error) from None
+
+
+def unavailable(step: str, error: Exception) -> Unavailable:
+    """Returns the error of a *step* that failed with *error*."""
+    if isinstance(error, apsw.Error):
+        return Unavailable(f"cannot {step}: {reason(error)}")
+    return Unavailable(f"cannot {step}: its file cannot be opened")
+
+
+def reason(error: apsw.Error) -> str:
+    """Returns why SQLite failed, in words that a client may read.
+
+    SQLite's own text may name tables, which clients must not see.
+    """
+    return said(error) or type(error).__name__.removesuffix("Error").lower()

@@ -1,6 +1,6 @@
-"""The file of a SQLite store: made whole or not at all, and opened only if it is one of ours.
+"""The file of a SQLite store: created atomically, and opened only if it is a store of Headgate.
 
-A store that vanished must never come back empty: the first stranger could make himself its
+A store file that has vanished is never recreated empty: the first client could make itself the
 administrator.
 """
 
@@ -21,11 +21,11 @@ from headgate_engine.stores.sqlite.schema import APPLICATION_ID, MIGRATIONS, SCH
 
 
 def prepare(path: Path, *, create: bool = True) -> tuple[bool, int]:
-    """Makes sure that *path* is a store that can be written to.
+    """Ensures that *path* is a writable store of the current version.
 
-    Gives whether it had to be created, and from which version it was upgraded (0: it was not).
-    Raises StoreError if it is missing although there was one or *create* is false, or cannot be
-    used.
+    Returns whether it was created, and the version it was upgraded from (0: no upgrade). Raises
+    StoreError if it cannot be used, or if it is missing and *create* is False or a store existed
+    there.
     """
     if not create and not path.exists():
         raise StoreError(f"there is no store {path}")
@@ -41,7 +41,7 @@ def prepare(path: Path, *, create: bool = True) -> tuple[bool, int]:
         if version < VERSION:
             _upgrade(connection, path, version)
         with connection:
-            # A real write, so that a read-only place is found now and not at the first REVOKE.
+            # A real write detects a read-only file now instead of at the first REVOKE.
             connection.execute("UPDATE meta SET rev = rev")
     except apsw.Error as error:
         raise refused(path, error) from None
@@ -51,15 +51,15 @@ def prepare(path: Path, *, create: bool = True) -> tuple[bool, int]:
 
 
 def claim(path: Path, *, create: bool = True) -> tuple[SideFile, bool, int]:
-    """Prepares the store *path* and marks it as in use: `restore` and its like then refuse.
+    """Prepares the store *path* and marks it as in use, which makes `restore` fail.
 
-    Returns the side file, which holds the mark until it is closed, and what `prepare` returns.
-    Raises StoreError, and OSError if the side file cannot be opened.
+    Returns the side file, which holds the mark until it is closed, and the result of `prepare`.
+    Raises StoreError, or OSError if the side file cannot be opened.
     """
     try:
         side = SideFile(path) if side_path(path).exists() else None
     except OSError:
-        # In a place that is read-only, the reason that the store itself has is the better one.
+        # In a read-only folder the error of the store itself explains more.
         prepare(path, create=create)
         raise
     try:
@@ -69,7 +69,7 @@ def claim(path: Path, *, create: bool = True) -> tuple[SideFile, bool, int]:
         if side is None:
             side = SideFile(path)
             _share(path, side)
-            # Another file may have been put in place while nothing marked this one as in use.
+            # The file may have been replaced before it was marked as in use.
             prepare(path, create=False)
     except BaseException:
         if side is not None:
@@ -88,7 +88,7 @@ def _share(path: Path, side: SideFile) -> None:
 
 @contextmanager
 def alone(path: Path) -> Iterator[SideFile]:
-    """Keeps all other processes from using the store *path*. Makes its side file if needed.
+    """Locks the store *path* for this process alone. Creates its side file if needed.
 
     Raises StoreError if the store is in use, and OSError if the side file cannot be opened.
     """
@@ -102,8 +102,8 @@ def alone(path: Path) -> Iterator[SideFile]:
 
 
 def check_mark(path: Path, connection: apsw.Connection, side: SideFile) -> None:
-    """Raises StoreError if the store is behind what its side file says was acknowledged."""
-    # The mark first: somebody else may go on meanwhile.
+    """Raises StoreError if the store is behind the revision acknowledged in its side file."""
+    # The mark first: another process may commit meanwhile.
     try:
         epoch: str = connection.execute("SELECT epoch FROM meta").get
         marked = side.marked(epoch)
@@ -119,14 +119,16 @@ def check_mark(path: Path, connection: apsw.Connection, side: SideFile) -> None:
 
 
 def _upgrade(connection: apsw.Connection, path: Path, version: int) -> None:
-    """From *version* to the one of today; a copy of what was stays as `<store>.v<version>`."""
+    """Upgrades from *version* to the current one; a copy of the old file stays as
+    `<store>.v<version>`.
+    """
     old = path.with_name(f"{path.name}.v{version}")
     try:
         copy(connection, old)
     except StoreError:
-        if not old.exists():  # else another process has made it, now or long ago
+        if not old.exists():  # otherwise another process has made it, now or earlier
             raise
-    # Only then the lock: nobody else may have done it meanwhile.
+    # The version is read again under the lock: another process may have upgraded meanwhile.
     connection.execute("BEGIN IMMEDIATE")
     with connection:
         for step in range(connection.pragma("user_version"), VERSION):
@@ -136,14 +138,14 @@ def _upgrade(connection: apsw.Connection, path: Path, version: int) -> None:
 
 
 def faults(connection: apsw.Connection) -> list[str]:
-    """What is wrong in the file: a sentence each, at most a hundred."""
+    """Returns the integrity errors of the file, a sentence each, at most a hundred of a kind."""
     try:
         found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(100)")]
         loose = connection.execute("PRAGMA foreign_key_check").fetchall()
     except apsw.Error as error:
         return [str(error)]
     sentences = [sentence for sentence in found if sentence != "ok"]
-    return sentences + [f"a row of {row[0]} belongs to nothing" for row in loose[:100]]
+    return sentences + [f"a row of {row[0]} references a missing row" for row in loose[:100]]
 
 
 def _create_if_first(path: Path) -> bool:
@@ -157,7 +159,7 @@ def _create_if_first(path: Path) -> bool:
             f"store {path} is gone, but {lock.name} says that there was one: put a backup in "
             f"its place with `headgate store restore`, or remove {lock.name} to begin anew"
         )
-    # Made under another name first: whoever is killed here leaves no half store behind.
+    # Created under a temporary name, so that a killed process leaves no partial store.
     try:
         handle, unfinished = tempfile.mkstemp(prefix=f"{path.name}.new.", dir=path.parent)
         os.close(handle)
@@ -188,7 +190,7 @@ def _fill(path: Path) -> None:
 
 
 def check_version(path: Path) -> int:
-    """Its schema's version. Raises StoreError for what is no store of ours, and changes nothing."""
+    """Returns the schema version of *path*. Raises StoreError if it is not a store."""
     try:
         return _version(path)
     except apsw.Error as error:
@@ -196,7 +198,7 @@ def check_version(path: Path) -> int:
 
 
 def check_backup(path: Path) -> None:
-    """Raises StoreError if the file *path* is no store that can be restored from."""
+    """Raises StoreError if a store cannot be restored from the file *path*."""
     try:
         _version(path, write=False)
     except apsw.Error as error:
@@ -204,16 +206,18 @@ def check_backup(path: Path) -> None:
 
 
 def no_backup(path: Path, error: apsw.Error) -> StoreError:
-    """Why nothing can be restored from *path*; the advice of `refused`, a restore, is of no use."""
+    """Returns the error for a backup *path* that cannot be used, without `refused`'s advice to
+    restore.
+    """
     damaged = isinstance(error, apsw.NotADBError | apsw.CorruptError)
     reason = "it is damaged, or no store at all" if damaged else said(error) or str(error)
     return StoreError(f"cannot restore from {path}: {reason}")
 
 
 def _version(path: Path, *, write: bool = True) -> int:
-    """The schema version of the store *path*.
+    """Returns the schema version of the store *path*.
 
-    Raises StoreError if the file is no store of this Headgate, apsw.Error if it cannot be read.
+    Raises StoreError if the file is not a store of this Headgate, apsw.Error if it cannot be read.
     """
     try:
         with closing(open_file(path, write=write)) as connection:

@@ -1,11 +1,11 @@
-"""Files of other programs that a user may take for a store."""
+"""Recognizes files of other programs that a user may mistake for a store."""
 
 import re
 from pathlib import Path
 
 _VARINT = rb"[\x80-\xff]{0,9}[\x00-\x7f]"
-# A protobuf message: term, index and cluster id, then databases, users or counters. In front of it
-# `influxd backup` writes a magic number and a length, and with -portable a field of its own.
+# A protobuf message: term, index and cluster id, then databases, users or counters. `influxd
+# backup` writes a magic number and a length before it, and with -portable a field of its own.
 _INFLUXDB_1 = re.compile(
     rb"(?:\x00{4}YY\x01\x01.{8}|\x0a" + _VARINT + rb")?"
     rb"\x08" + _VARINT + rb"\x10" + _VARINT + rb"\x18" + _VARINT + rb"[\x2a\x32\x38]",
@@ -17,7 +17,7 @@ _HEAD_BYTES = 64
 
 
 def known_format(path: Path) -> str:
-    """What the file *path* is, by its first bytes; "" if it is of no known format."""
+    """Returns a description of the file *path* by its first bytes, or "" if it is unknown."""
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)

@@ -1,4 +1,4 @@
-"""Known logins in a SQLite store: written in batches, read, the oldest forgotten."""
+"""Known logins in a SQLite store: writing, reading and pruning."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import apsw
 
 from headgate_engine.stores.base import KEPT_LOGINS, KnownLogin
 
-# The user may have been dropped meanwhile, and a batch of another worker may be older.
+# The user may have been dropped meanwhile, and another worker may write an older batch later.
 _REMEMBER = """
 INSERT INTO known_logins SELECT id, ?, ?, ? FROM users WHERE id = ?
 ON CONFLICT DO UPDATE SET seen = max(seen, excluded.seen)
@@ -20,7 +20,7 @@ _NEWEST = "SELECT user_id, network, mark, seen FROM known_logins ORDER BY seen D
 
 
 def write_logins(connection: apsw.Connection, logins: Sequence[KnownLogin]) -> None:
-    """Adds *logins* or moves their `seen` forward; drops the oldest beyond 100,000."""
+    """Adds *logins* or advances their `seen`; deletes the oldest beyond 100,000."""
     connection.executemany(
         _REMEMBER, [(it.network, it.mark, it.seen, int(it.user_id)) for it in logins]
     )
@@ -28,6 +28,6 @@ def write_logins(connection: apsw.Connection, logins: Sequence[KnownLogin]) -> N
 
 
 def read_logins(connection: apsw.Connection, limit: int) -> list[KnownLogin]:
-    """At most *limit* logins, the newest first."""
+    """Returns at most *limit* logins, the newest first."""
     rows = connection.execute(_NEWEST, (limit,))
     return [KnownLogin(str(user_id), network, mark, seen) for user_id, network, mark, seen in rows]

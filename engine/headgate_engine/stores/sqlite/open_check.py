@@ -1,4 +1,4 @@
-"""Whether a store can be opened, found without creating, upgrading or writing anything."""
+"""Checks whether a store can be opened, without creating, upgrading or writing anything."""
 
 import os
 import shutil
@@ -21,7 +21,11 @@ _APPLICATION_ID = slice(68, 72)
 
 
 def try_store(path: Path) -> None:
-    """Raises StoreError if a server could not open the store *path*, or could not create it."""
+    """Checks that a server could open or create the store *path*. Writes nothing.
+
+    Raises:
+        StoreError: the server could not.
+    """
     try:
         if not path.exists():
             _try_folder(path)
@@ -37,7 +41,7 @@ def try_store(path: Path) -> None:
 
 
 def _try_folder(path: Path) -> None:
-    """Of a store that is not there yet."""
+    """Checks the folder of a store that does not exist yet."""
     if not path.parent.is_dir():
         raise StoreError(f"store {path}: there is no folder {path.parent}")
     lock = side_path(path)
@@ -71,7 +75,7 @@ def _try_header(path: Path) -> None:
 
 
 def _try_mode(path: Path) -> None:
-    """SQLite needs all three of its files, and the right to create them."""
+    """Checks permissions: SQLite needs all three of its files, and the right to create them."""
     beside = (path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm"))
     files = [one for one in (path, *beside, side_path(path)) if one.exists()]
     writable = all(os.access(one, os.R_OK | os.W_OK) for one in files)
@@ -80,7 +84,7 @@ def _try_mode(path: Path) -> None:
 
 
 def _try_content(path: Path) -> None:
-    """Reads what a start reads, and compares it with the side file's mark."""
+    """Reads what a start of the server reads, and compares it with the mark of the side file."""
     marked_by = SideFile(path) if side_path(path).exists() else None
     try:
         with tempfile.TemporaryDirectory(prefix="headgate-check-") as folder:
@@ -106,8 +110,9 @@ def _try_content(path: Path) -> None:
 
 
 def _reader(path: Path, folder: Path) -> apsw.Connection:
-    """A connection that creates no file beside the store: one left behind by another user would
-    keep the server out.
+    """Returns a connection that creates no file beside the store.
+
+    A file left there by another user would prevent the server from opening the store.
     """
     log = path.with_name(f"{path.name}-wal")
     index = path.with_name(f"{path.name}-shm")

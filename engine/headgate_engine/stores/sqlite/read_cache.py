@@ -1,4 +1,4 @@
-"""What one connection has read since the store last changed. Knows apsw."""
+"""A read cache for one connection, valid until the store changes. Uses apsw."""
 
 import time
 from collections.abc import Callable, Hashable
@@ -16,13 +16,13 @@ _MOST_MADE = 1000
 
 
 class Seen:
-    """Users and databases by name, as *connection* read them, and what was made of them.
+    """Users and databases by name, as read by *connection*, and values derived from them.
 
-    They are good as long as the *mark* of the last acknowledged change is the same: it is asked for
-    each time. Now and then *check* is called, which raises where there is no such file any more,
-    and SQLite is asked whether anybody has changed it without leaving a mark: somebody who was
-    killed before he could. A write that left the revision as it was changed nothing that is kept
-    here. While it is held, by `with`, nobody is asked.
+    `refresh` compares the high-water mark of the last acknowledged change, read by *mark*. If it
+    differs, or 50 ms after the last check, *check* is called, which raises if the file is gone.
+    SQLite is queried then, too: a killed process may have committed without writing the mark. A
+    write that leaves the revision unchanged changes nothing that is cached here. Within `with`, the
+    caller skips `refresh`.
     """
 
     def __init__(
@@ -32,10 +32,10 @@ class Seen:
         self._mark, self._check = mark, check
         self._marked, self._trusted_until = b"", 0.0
         self._made: Recent[Hashable, object] = Recent(_MOST_MADE)
-        # That there is nobody of a name is not kept: strangers may ask for any number of names.
+        # Unknown names are not cached: unauthenticated clients may send any number of them.
         self.users: Recent[str, User] = Recent(_MOST)
         self.databases: Recent[str, Database] = Recent(_MOST)
-        # Those who are asked about together take no place from those who come again and again.
+        # Users read by `gather` are kept apart, so that they do not evict frequent ones.
         self.gathered: dict[str, User | None] = {}
         self.held = 0
         self._version = -1
@@ -50,14 +50,14 @@ class Seen:
         self.gathered = {}
 
     def refresh(self) -> None:
-        """Forgets everything if anybody has changed anything. Raises apsw.Error, Unavailable."""
+        """Clears the cache if the store has changed. Raises apsw.Error or Unavailable."""
         marked, now = self._mark(), time.monotonic()
         if marked == self._marked and now < self._trusted_until:
             return
         self._check()
         version: int = self.connection.execute("PRAGMA data_version").get
         if version != self._version:
-            # Audit records of refusals and known logins are written each second: no revision.
+            # Denied attempts and known logins are written each second, without a revision.
             position = self.connection.execute("SELECT epoch, rev FROM meta").get
             if position != self._position:
                 self._made.clear()
@@ -67,7 +67,9 @@ class Seen:
         self._marked, self._trusted_until = marked, now + TRUSTED_SECONDS
 
     def made(self, key: Hashable) -> object | None:
+        """Returns the value cached under *key*, or None."""
         return self._made.get(key)
 
     def keep_made(self, key: Hashable, made: object) -> None:
+        """Caches *made* under *key* until the store changes."""
         self._made.keep(key, made)

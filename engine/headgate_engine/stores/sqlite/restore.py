@@ -1,6 +1,6 @@
-"""The ways back: a store from its backup, and going on with less than was acknowledged.
+"""Recovery: restoring a store from a backup, and accepting a loss of acknowledged changes.
 
-Both need the store for themselves, and refuse while any process has it open.
+Both require exclusive access, and fail while any process has the store open.
 """
 
 import os
@@ -20,11 +20,13 @@ _PARTS = ("", "-wal", "-shm")
 
 
 def restore(backup: str | os.PathLike[str], path: str | os.PathLike[str]) -> Path | None:
-    """Puts a copy of the store *backup* in place of *path*.
+    """Replaces the store *path* by a copy of the store *backup*.
 
-    Returns where the file is now that was there before, None if there was none.
-    Raises StoreError, and changes nothing, if *backup* is no sound store, the copy cannot be made,
-    or any process has the store *path* open.
+    Returns the new path of the previous file, or None if there was none.
+
+    Raises:
+        StoreError: *backup* is missing or damaged, it cannot be copied, or a process has the store
+            *path* open. Nothing was changed.
     """
     source, to = Path(backup), file_of(Path(path))
     if not source.exists():
@@ -33,7 +35,7 @@ def restore(backup: str | os.PathLike[str], path: str | os.PathLike[str]) -> Pat
     try:
         if side_path(to).exists():
             with alone(to):
-                pass  # before a large store is copied in vain
+                pass  # fails before a large store is copied
         return _replace(source, to)
     except OSError as error:
         raise StoreError(f"cannot restore {to}: {error.strerror}") from None
@@ -41,7 +43,7 @@ def restore(backup: str | os.PathLike[str], path: str | os.PathLike[str]) -> Pat
 
 def _replace(source: Path, to: Path) -> Path | None:
     fresh = to.with_name(to.name + ".restoring")
-    fresh.unlink(missing_ok=True)  # a restore that was killed left it behind
+    fresh.unlink(missing_ok=True)  # left behind by a killed restore
     _copy(source, fresh)
     try:
         with alone(to) as side, side.held():
@@ -64,7 +66,7 @@ def _copy(source: Path, fresh: Path) -> None:
 
 
 def _set_aside(path: Path) -> Path:
-    """With its write-ahead log: on the new file it would be poison."""
+    """Renames the store and its write-ahead log, which would corrupt the new file."""
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     old = path.with_name(f"{path.name}.before-{moment}")
     for part in _PARTS:
@@ -74,9 +76,10 @@ def _set_aside(path: Path) -> Path:
 
 
 def accept_rollback(path: str | os.PathLike[str]) -> int:
-    """Takes the store *path* as it is, though more was acknowledged. Returns its revision.
+    """Accepts the store *path* although it lacks acknowledged changes. Returns its revision.
 
-    Raises StoreError, also if any process has the store open.
+    Raises:
+        StoreError: the store is missing or cannot be used, or a process has it open.
     """
     store = Path(path)
     if not store.exists():

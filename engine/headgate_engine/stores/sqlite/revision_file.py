@@ -1,8 +1,8 @@
-"""The side file of a store, `<store>.lock`: orders its writers, and knows how far it had come.
+"""The side file `<store>.lock`: orders the writers of a store and holds its high-water mark.
 
-SQLite passes over a write-ahead log that was cut or removed, and what was in it has never been: a
-privilege that was taken away is there again. Hence the mark. Readers ask it, too, for it is quicker
-than SQLite: as long as it is the same nobody was told that anything is done.
+If the write-ahead log is truncated or deleted, SQLite silently drops its transactions, and a
+revoked privilege reappears. The high-water mark detects this. Readers compare the mark too, which
+is faster than a query of SQLite: while it is the same, no change has been acknowledged.
 """
 
 import errno
@@ -15,10 +15,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# So long a mark that stays the same is taken for a store that stays the same.
+# For this long an unchanged mark counts as an unchanged store.
 TRUSTED_SECONDS = 0.05
 
-# The one byte, far behind the mark, whose lock says that the store is in use.
+# The byte, far behind the mark, that is locked while the store is in use.
 _IN_USE_OFFSET = 4096
 _WAIT_SECONDS = 5.0
 _POLL_SECONDS = 0.02
@@ -28,21 +28,24 @@ _LENGTH = 54
 
 
 def file_of(path: Path) -> Path:
-    """The file that *path* names; where *path* is a symbolic link, its target.
+    """Returns *path*, or its target if *path* is a symbolic link.
 
-    All processes that use one store must agree on its side file, as SQLite's do on its log.
+    All processes that use a store must use the same side file, as SQLite does with its log.
     """
     return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 def side_path(path: Path) -> Path:
-    """Where the side file of the store *path* is. That it is there says that there was a store."""
+    """Returns the path of the side file of the store *path*.
+
+    The side file exists if there ever was a store.
+    """
     file = file_of(path)
     return file.with_name(file.name + ".lock")
 
 
 class SideFile:
-    """Made if it is missing, for its owner only. Raises OSError."""
+    """The open side file of a store, created for its owner only if missing. Raises OSError."""
 
     def __init__(self, path: Path) -> None:
         side = side_path(path)
@@ -52,12 +55,12 @@ class SideFile:
         except OSError as error:
             if error.errno != errno.ELOOP:
                 raise
-            # Another user of the folder may have put it there, to have a file made elsewhere.
+            # Another user of the folder may have put it there to have a file created elsewhere.
             raise OSError(errno.ELOOP, "it is a symbolic link: remove it", str(side)) from None
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keeps all other writers waiting, in this process and in others."""
+        """Excludes all other writers, in this process and in others, during the context."""
         fcntl.flock(self._file, fcntl.LOCK_EX)
         try:
             yield
@@ -65,9 +68,9 @@ class SideFile:
             fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def share(self) -> bool:
-        """Marks the store as in use, until `close` or the end of the process, however it ends.
+        """Marks the store as in use until `close` or the end of the process, even by a kill.
 
-        Returns False if another process still holds the store alone after five seconds.
+        Returns False if another process still has the store exclusively after five seconds.
         """
         deadline = time.monotonic() + _WAIT_SECONDS
         while not self._lock(fcntl.F_RDLCK):
@@ -77,16 +80,16 @@ class SideFile:
         return True
 
     def hold_alone(self) -> bool:
-        """Takes the store for this object alone, until `close`.
+        """Locks the store exclusively until `close`.
 
-        Returns False, at once, if anything has it in use: another process, or this one.
+        Returns False immediately if another process, or another object of this one, uses the store.
         """
         return self._lock(fcntl.F_WRLCK)
 
     def _lock(self, kind: int) -> bool:
         # A lock of the open file description: unlike POSIX's older locks it survives the closing of
-        # another descriptor, and holds between two stores of one process. `held` is flock's, which
-        # local file systems keep apart from it.
+        # another descriptor, and excludes a second store in the same process. `held` uses flock,
+        # which local file systems keep separate.
         request = struct.pack("hhqqi4x", kind, os.SEEK_SET, _IN_USE_OFFSET, 1, 0)
         try:
             fcntl.fcntl(self._file, fcntl.F_OFD_SETLK, request)
@@ -95,23 +98,24 @@ class SideFile:
         return True
 
     def mark(self, epoch: str, revision: int) -> None:
-        """Notes that *revision* is durable. For who holds the lock."""
-        # Never synced: after a power cut it may be behind the store, and says nothing wrong.
-        # A mark that cannot be written is missing then, and the change is made all the same: when
-        # those who trust the former one have looked at the store itself.
+        """Writes the high-water mark: *revision* is durable. The caller must hold the lock."""
+        # Never synced: after a power cut it may be behind the store, which is harmless. If it
+        # cannot be written, the change is acknowledged after a pause, in which every reader that
+        # trusts the previous mark has checked the store itself.
         try:
             os.pwrite(self._file, f"{epoch} {revision:020}\n".encode(), 0)
         except OSError:
             time.sleep(TRUSTED_SECONDS)
 
     def now(self) -> bytes:
-        """The mark, whatever it says: another one if a change was acknowledged meanwhile."""
+        """Returns the bytes of the mark. They differ after a change was acknowledged."""
         return os.pread(self._file, _LENGTH, 0)
 
     def marked(self, epoch: str) -> int:
-        """The last revision of *epoch* that was noted; 0 if none was."""
+        """Returns the acknowledged revision of *epoch*, or 0 if there is none."""
         mark = _MARK.fullmatch(self.now())
         return int(mark[2]) if mark is not None and mark[1].decode() == epoch else 0
 
     def close(self) -> None:
+        """Closes the file and releases its locks."""
         os.close(self._file)

@@ -1,9 +1,9 @@
-"""The tables of a SQLite store, and the numbers by which a store file is known."""
+"""The tables of a SQLite store, and the numbers that identify a store file."""
 
 APPLICATION_ID = 0x48644774  # "HdGt"
 VERSION = 4
 
-# What is refused has no revision; it is kept apart only where the oldest of it is dropped.
+# A denied attempt has revision 0. The partial index serves only to delete the oldest of these.
 AUDIT = """
 CREATE TABLE audit (
     id        INTEGER PRIMARY KEY,
@@ -18,7 +18,7 @@ CREATE TABLE audit (
 CREATE INDEX audit_refused ON audit (id) WHERE rev = 0;
 """
 
-# Whom a token means: at most one user, and of a user at most one.
+# The user of an identity: an identity has at most one user, and a user at most one identity.
 IDENTITIES = """
 CREATE TABLE identities (
     issuer  TEXT NOT NULL,
@@ -28,7 +28,7 @@ CREATE TABLE identities (
 ) STRICT, WITHOUT ROWID;
 """
 
-# When the user of an identity was dropped: Unix seconds. Tokens from before then stay refused.
+# When the user of an identity was dropped, in Unix seconds. Older tokens stay rejected.
 DROPPED_IDENTITIES = """
 CREATE TABLE dropped_identities (
     issuer  TEXT NOT NULL,
@@ -39,7 +39,7 @@ CREATE TABLE dropped_identities (
 CREATE INDEX dropped_identities_dropped ON dropped_identities (dropped);
 """
 
-# Networks that a user logged in from, and the last time (Unix seconds). No revision counts them.
+# Networks of a user's logins, with the last time in Unix seconds. They make no revision.
 KNOWN_LOGINS = """
 CREATE TABLE known_logins (
     user_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
@@ -51,8 +51,8 @@ CREATE TABLE known_logins (
 CREATE INDEX known_logins_seen ON known_logins (seen);
 """
 
-# Ids come from AUTOINCREMENT: one that was given is never given again, so a grant may point at a
-# database that is gone, and DROP DATABASE is one row.
+# AUTOINCREMENT never reuses an id. A grant may therefore refer to a dropped database, and DROP
+# DATABASE deletes one row.
 SCHEMA = f"""
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {VERSION};
@@ -96,7 +96,8 @@ CREATE TABLE changes (
 
 {IDENTITIES}{DROPPED_IDENTITIES}{KNOWN_LOGINS}{AUDIT}"""
 
-# From the version that is the key to the next, within the transaction that sets `user_version`.
+# Each upgrades from the version in the key to the next, in the transaction that sets
+# `user_version`.
 MIGRATIONS = {
     1: f"""
 ALTER TABLE meta ADD COLUMN exported INTEGER NOT NULL DEFAULT 0;

@@ -1,7 +1,7 @@
 """The embedded store: one SQLite file, shared by the worker processes of one machine.
 
 Readers never wait for writers. Writers queue at a lock on a side file, which the kernel grants in
-order (SQLite's own waiting is unfair). Connections belong to a process: make a store after fork.
+order (SQLite's own wait is unfair). Connections belong to a process: create a store after fork.
 """
 
 import json
@@ -32,7 +32,7 @@ from headgate_engine.stores.sqlite.audit import (
     unexported,
 )
 from headgate_engine.stores.sqlite.backup import copy
-from headgate_engine.stores.sqlite.connection import close, connect, said
+from headgate_engine.stores.sqlite.connection import close, connect, reason, refusing, unavailable
 from headgate_engine.stores.sqlite.file import check_mark, claim, faults
 from headgate_engine.stores.sqlite.known_logins import read_logins, write_logins
 from headgate_engine.stores.sqlite.read_cache import Seen
@@ -50,18 +50,19 @@ from headgate_engine.stores.sqlite.transaction import (
 T = TypeVar("T")
 
 _KEPT_CHANGES = 10_000
-_FAULTS = (StoreError, OSError, apsw.Error)  # of reading
+_FAULTS = (StoreError, OSError, apsw.Error)  # errors of reading
 _POLL_SECONDS = 0.01
 
 
 class SqliteStore:
-    """Keeps the promises of Store in the file *path*, which is created if there never was one.
+    """A `Store` in the SQLite file *path*, created if missing; `Store` describes its methods.
 
-    Every audit record is appended to *audit_file* too, before what it tells of is durable: what
-    cannot be recorded there is Unavailable.
+    Each audit record is appended to *audit_file*, too, before its change is durable. A failure
+    there makes the change Unavailable. `created` is whether the file is new, `upgraded` the schema
+    version that it was upgraded from (0: no upgrade). Thread-safe.
 
-    Raises StoreError if the file cannot be used, or is missing and not to be *create*d. `created`
-    says whether it is new, `upgraded` from which version it was (0: it was not).
+    Raises:
+        StoreError: the file cannot be used, or is missing and *create* is False or a store existed.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class SqliteStore:
             self._writer = connect(self._path)
             check_mark(self._path, self._writer, self._side)
         except BaseException:
-            self._side.close()  # else the store would be in use as long as this process lives
+            self._side.close()  # otherwise the process would keep the store marked as in use
             raise
         self._inode = os.stat(self._path).st_ino
         self._writing = threading.Lock()
@@ -90,8 +91,6 @@ class SqliteStore:
         # Weak, so that the connection of a thread that has ended is closed.
         self._open_readers: weakref.WeakSet[apsw.Connection] = weakref.WeakSet()
         self._closed = False
-
-    # ---- writing
 
     def transact(self, change: Callable[[Tx], T], audit: Audit) -> tuple[T, int]:
         job = Job(change, audit)
@@ -101,17 +100,15 @@ class SqliteStore:
         return job.result, job.revision
 
     def transact_all(self, jobs: Sequence[Job]) -> None:
-        """The same of several changes at once, each for itself: one after the other, all durable
-        when it returns, and what became of each stands in it.
-        """
+        """Does `transact` for each of *jobs* in a group commit; each job holds its outcome."""
         together(self._make, jobs)
 
     def _make(self, jobs: Sequence[Job]) -> None:
-        """Makes the changes of *jobs* in one transaction."""
+        """Runs the changes of *jobs* in one transaction."""
         with self._transaction() as connection:
             revision: int = connection.execute("SELECT rev FROM meta").get
             for job in jobs:
-                job.error = None  # it may be the second time
+                job.error = None  # it may be a retry
                 tx = SqliteTx(connection)
                 connection.execute("SAVEPOINT change")
                 try:
@@ -119,7 +116,7 @@ class SqliteStore:
                     if tx.keys:
                         self._record(revision + 1, tx.keys, job.audit)
                 except (apsw.Error, Unavailable, Unknown):
-                    raise  # it is not about this one alone
+                    raise  # it concerns the whole group
                 except Exception as error:
                     job.error = error
                     connection.execute("ROLLBACK TO change")
@@ -128,7 +125,7 @@ class SqliteStore:
                     job.revision = revision
                 connection.execute("RELEASE change")
             connection.execute("UPDATE meta SET rev = ?", (revision,))
-            # Not with each, for it costs as much as the change.
+            # Not with each change: it costs as much as the change itself.
             if revision % max(1, _KEPT_CHANGES // 100) < len(jobs):
                 oldest = revision - _KEPT_CHANGES
                 connection.execute("DELETE FROM changes WHERE rev <= ?", (oldest,))
@@ -149,28 +146,32 @@ class SqliteStore:
                 more = forget(connection, before)
 
     def export(self) -> None:
-        """Gives the audit file what it lacks: what other programs did. Raises Unavailable."""
+        """Appends to the audit file what other programs recorded without it.
+
+        Raises:
+            Unavailable: the store or the audit file could not be read or written.
+        """
         if self._audit_file is None:
             return
-        with _refused("read"):
+        with refusing("read"):
             behind = unexported(self._reader())
         if behind:
             with self._transaction():
-                pass  # each transaction does it
+                pass  # each transaction exports
 
     @contextmanager
     def _transaction(self) -> Iterator[apsw.Connection]:
-        """All that is done while it lasts is durable when it is over, or not done."""
+        """Runs a transaction, durable at the end of the context, or rolled back on an error."""
         with self._writing, self._side.held():
             connection = self._writer
             self._check_file()
-            with _refused("begin"):
+            with refusing("begin"):
                 connection.execute("BEGIN IMMEDIATE")
             try:
                 epoch, before = self._position()
                 if before < self._side.marked(epoch):
                     raise Unavailable("it is behind what was acknowledged: see headgate store")
-                with _refused("write"):
+                with refusing("write"):
                     yield connection
                 exported = self._export()
                 epoch, revision = self._position()
@@ -178,18 +179,18 @@ class SqliteStore:
                 self._roll_back()
                 raise
             self._commit(exported)
-            # Also where somebody was killed before he could: what is said now rests on his change.
+            # Also after a writer that was killed before its mark: this change builds on its change.
             if revision != self._side.marked(epoch):
                 self._side.mark(epoch, revision)
 
     def _position(self) -> tuple[str, int]:
-        """Of which history the store is, and how far it is."""
-        with _refused("read"):
+        """Returns the epoch, which identifies the history of the store, and the revision."""
+        with refusing("read"):
             position: tuple[str, int] = self._writer.execute("SELECT epoch, rev FROM meta").get
             return position
 
     def _check_file(self) -> None:
-        """Raises Unavailable if the file was removed or replaced: what is written would be lost."""
+        """Raises Unavailable if the file was removed or replaced: writes would be lost."""
         try:
             same = os.stat(self._path).st_ino == self._inode
         except OSError:
@@ -203,7 +204,7 @@ class SqliteStore:
         record_change(self._writer, revision, audit)
 
     def _export(self) -> list[AuditRecord]:
-        """Brings the audit file up to here; the last records that it got."""
+        """Brings the audit file up to date. Returns the last page of the exported records."""
         if self._audit_file is None:
             return []
         try:
@@ -217,9 +218,9 @@ class SqliteStore:
         except apsw.Error as error:
             self._roll_back()
             undone = isinstance(error, apsw.FullError | apsw.BusyError)
-            outcome = Unavailable(_reason(error)) if undone else Unknown(_reason(error))
+            outcome = Unavailable(reason(error)) if undone else Unknown(reason(error))
             if self._audit_file is not None:
-                with suppress(OSError):  # whoever asked for it hears of it in any case
+                with suppress(OSError):  # the caller receives the outcome in any case
                     self._audit_file.append(
                         replace(record, outcome=str(outcome)) for record in exported
                     )
@@ -229,13 +230,11 @@ class SqliteStore:
         if self._writer.in_transaction:
             self._writer.execute("ROLLBACK")
 
-    # ---- reading
-
     def moment(self) -> AbstractContextManager[Moment]:
         try:
             return self._seen()
         except _FAULTS as error:
-            raise _unavailable("read", error) from None
+            raise unavailable("read", error) from None
 
     def user(self, name: str) -> User | None:
         try:
@@ -247,7 +246,7 @@ class SqliteStore:
                 seen.users.keep(name, found)
             return found
         except _FAULTS as error:
-            raise _unavailable("read", error) from None
+            raise unavailable("read", error) from None
 
     def gather(self, names: Sequence[str]) -> None:
         try:
@@ -257,26 +256,24 @@ class SqliteStore:
                 found = {user.name: user for user in self._read_users(missing)}
                 seen.gathered = {name: found.get(name) for name in missing}
         except _FAULTS as error:
-            raise _unavailable("read", error) from None
+            raise unavailable("read", error) from None
 
     def _read_users(self, names: Sequence[str]) -> list[User]:
-        """Those of them that there are, from the file."""
         return read_users(self._readers.connection, names)
 
     def _read_user(self, name: str) -> User | None:
-        """The user from the file: what is not remembered."""
         return read_user(self._readers.connection, name)
 
     def identified(self, issuer: str, subject: str) -> User | None:
-        with _refused("read"):
+        with refusing("read"):
             return read_identified(self._reader(), issuer, subject)
 
     def dropped(self, issuer: str, subject: str) -> float | None:
-        with _refused("read"):
+        with refusing("read"):
             return read_dropped(self._reader(), issuer, subject)
 
     def users(self, after: str = "", limit: int = 1000) -> Sequence[Account]:
-        with _refused("read"):
+        with refusing("read"):
             rows = self._reader().execute(
                 "SELECT id, name, admin FROM users WHERE id > ? ORDER BY id LIMIT ?",
                 (int(after or 0), limit),
@@ -284,11 +281,11 @@ class SqliteStore:
             return [Account(str(id), name, bool(admin)) for id, name, admin in rows]
 
     def empty(self) -> bool:
-        with _refused("read"):
+        with refusing("read"):
             return not self._reader().execute("SELECT EXISTS (SELECT 1 FROM users)").get
 
     def admins(self) -> int:
-        with _refused("read"):
+        with refusing("read"):
             return count_admins(self._reader())
 
     def database(self, name: str) -> Database | None:
@@ -299,22 +296,22 @@ class SqliteStore:
                 seen.databases.keep(name, found)
             return found
         except _FAULTS as error:
-            raise _unavailable("read", error) from None
+            raise unavailable("read", error) from None
 
     def databases(self) -> Sequence[Database]:
-        with _refused("read"):
+        with refusing("read"):
             return read_databases(self._reader())
 
     def audit(self, since: int = 0, limit: int = 1000) -> Sequence[AuditRecord]:
-        with _refused("read"):
+        with refusing("read"):
             return read_audit(self._reader(), since, limit)
 
     def known_logins(self, limit: int) -> Sequence[KnownLogin]:
-        with _refused("read"):
+        with refusing("read"):
             return read_logins(self._reader(), limit)
 
     def changes(self, since: int) -> Sequence[Change] | None:
-        with _refused("read"):
+        with refusing("read"):
             rows: list[Any] = (
                 self._reader()
                 .execute("SELECT rev, keys FROM changes WHERE rev > ? ORDER BY rev", (since,))
@@ -332,22 +329,24 @@ class SqliteStore:
         return revision
 
     def fence(self) -> int:
-        with _refused("read"):
+        with refusing("read"):
             revision: int = self._reader().execute("SELECT rev FROM meta").get
             return revision
 
-    # ---- looking after the file
-
     def check(self) -> list[str]:
-        """What is wrong in the file, a sentence each; reads all of it."""
+        """Returns the integrity errors of the file, a sentence each. Reads the whole file."""
         return faults(self._reader())
 
     def backup(self, to: str | os.PathLike[str]) -> None:
-        """Copies the store as it is at one moment to the new file *to*. Raises StoreError."""
+        """Copies a snapshot of the store to the new file *to*.
+
+        Raises:
+            StoreError: the file exists already or cannot be written.
+        """
         copy(self._reader(), Path(to))
 
     def _seen(self) -> Seen:
-        """What this thread has read since the last change by anybody."""
+        """Returns this thread's read cache, refreshed unless a snapshot is held."""
         seen: Seen | None = getattr(self._readers, "seen", None)
         if seen is not None and seen.held:
             return seen
@@ -357,8 +356,8 @@ class SqliteStore:
         return seen
 
     def _reader(self) -> apsw.Connection:
-        """This thread's connection for reading."""
-        # Also of a file that is gone: nobody could take a privilege away any more.
+        """Returns this thread's read-only connection."""
+        # A removed file could still be read, but its privileges could not be revoked any more.
         self._check_file()
         connection: apsw.Connection | None = getattr(self._readers, "connection", None)
         if connection is None:
@@ -372,6 +371,7 @@ class SqliteStore:
         return connection
 
     def close(self) -> None:
+        """Closes the store. Reads of other threads are interrupted."""
         with self._writing:
             if self._closed:
                 return
@@ -379,22 +379,3 @@ class SqliteStore:
             for connection in (*self._open_readers, self._writer):
                 close(connection)
             self._side.close()
-
-
-@contextmanager
-def _refused(step: str) -> Iterator[None]:
-    try:
-        yield
-    except (StoreError, apsw.Error) as error:
-        raise _unavailable(step, error) from None
-
-
-def _unavailable(step: str, error: Exception) -> Unavailable:
-    if isinstance(error, apsw.Error):
-        return Unavailable(f"cannot {step}: {_reason(error)}")
-    return Unavailable(f"cannot {step}: its file cannot be opened")
-
-
-def _reason(error: apsw.Error) -> str:
-    # Never what SQLite says: it may name tables, which are no business of a client's.
-    return said(error) or type(error).__name__.removesuffix("Error").lower()

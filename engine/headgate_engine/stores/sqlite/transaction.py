@@ -1,4 +1,4 @@
-"""One transaction on a SQLite store, and the rows that it shares with the readers."""
+"""A transaction on a SQLite store, and the row conversions that it shares with the readers."""
 
 import json
 import time
@@ -17,8 +17,8 @@ from headgate_grammar import Privilege
 _decoded = json.JSONDecoder().raw_decode
 _PRIVILEGES = tuple(Privilege(value) for value in range(4))
 
-# One statement, so that a reader sees a user and his grants of one moment; and one row, for what
-# a row costs is more than what is in it.
+# One statement, so that a user and their grants are of one snapshot; and one row, because a row
+# costs more than its content.
 _USERS = """
 SELECT id, name, hash, admin, (
     SELECT json_group_array(json_array(databases.id, databases.name, privilege))
@@ -39,44 +39,50 @@ _DATABASE = "SELECT id, name, policy, duration, replication, shard_duration FROM
 
 
 def read_user(connection: apsw.Connection, name: str) -> User | None:
+    """Returns the user *name*, or None."""
     row = connection.execute(_USER, (name,)).get
     return _user(row) if row is not None else None
 
 
 def read_users(connection: apsw.Connection, names: Sequence[str]) -> list[User]:
-    """Those of *names* that there are, as they were at one moment."""
+    """Returns the existing users among *names*, in one snapshot."""
     return [_user(row) for row in connection.execute(_THESE, (json.dumps(names),))]
 
 
 def _user(row: Any) -> User:
     id, name, hash, admin, grants = row
-    # By the databases' ids: in the order of their creation.
+    # Sorted by database id, which is the order of creation.
     held = {on: _PRIVILEGES[privilege] for _, on, privilege in sorted(_decoded(grants)[0])}
     return User(str(id), name, hash, bool(admin), MappingProxyType(held))
 
 
 def read_identified(connection: apsw.Connection, issuer: str, subject: str) -> User | None:
+    """Returns the user that the identity is bound to, or None."""
     row = connection.execute(_IDENTIFIED, (issuer, subject)).get
     return _user(row) if row is not None else None
 
 
 def read_dropped(connection: apsw.Connection, issuer: str, subject: str) -> float | None:
+    """Returns when the last user of the identity was dropped, in Unix seconds, or None."""
     dropped: float | None = connection.execute(_DROPPED, (issuer, subject)).get
     return dropped
 
 
 def count_admins(connection: apsw.Connection) -> int:
+    """Returns the number of users with the admin flag."""
     count: int = connection.execute("SELECT count(*) FROM users WHERE admin = 1").get
     return count
 
 
 def read_database(connection: apsw.Connection, name: str) -> Database | None:
+    """Returns the database *name*, or None."""
     for id, _, *policy in connection.execute(f"{_DATABASE} WHERE name = ?", (name,)):
         return Database(str(id), name, RetentionPolicy(*policy))
     return None
 
 
 def read_databases(connection: apsw.Connection) -> list[Database]:
+    """Returns all databases in order of creation."""
     return [
         Database(str(id), name, RetentionPolicy(*policy))
         for id, name, *policy in connection.execute(f"{_DATABASE} ORDER BY id")
@@ -84,9 +90,9 @@ def read_databases(connection: apsw.Connection) -> list[Database]:
 
 
 class SqliteTx:
-    """Keeps the promises of Tx on a connection that has begun a transaction.
+    """Implements `Tx` on a connection inside a transaction. Methods raise apsw.Error.
 
-    *keys* says what was touched.
+    *keys* are the keys changed so far, see `Change`.
     """
 
     def __init__(self, connection: apsw.Connection) -> None:
@@ -94,21 +100,25 @@ class SqliteTx:
         self.keys: list[str] = []
 
     def user(self, name: str) -> User | None:
+        """Returns the user *name*, or None."""
         return read_user(self._connection, name)
 
     def add_user(self, name: str, hash: str, admin: bool) -> None:
+        """Adds a user with a new id and no grants."""
         self._connection.execute(
             "INSERT INTO users (name, hash, admin) VALUES (?, ?, ?)", (name, hash, int(admin))
         )
         self.keys.append(f"user:{name}")
 
     def put_user(self, user: User, *, hash: str, admin: bool) -> None:
+        """Sets the hash and the admin flag of *user*."""
         self._connection.execute(
             "UPDATE users SET hash = ?, admin = ? WHERE id = ?", (hash, int(admin), int(user.id))
         )
         self.keys.append(f"user:{user.name}")
 
     def drop_user(self, user: User) -> None:
+        """Drops *user* and stores their identity as dropped. Deletes drops older than 400 days."""
         now = time.time()
         self._connection.execute(_DROP_IDENTITY, (now, int(user.id)))
         self._connection.execute(
@@ -118,18 +128,23 @@ class SqliteTx:
         self.keys.append(f"user:{user.name}")
 
     def admins(self) -> int:
+        """Returns the number of users with the admin flag."""
         return count_admins(self._connection)
 
     def empty(self) -> bool:
+        """Returns whether there are no users."""
         return not self._connection.execute("SELECT EXISTS (SELECT 1 FROM users)").get
 
     def identified(self, issuer: str, subject: str) -> User | None:
+        """Returns the user that the identity is bound to, or None."""
         return read_identified(self._connection, issuer, subject)
 
     def dropped(self, issuer: str, subject: str) -> float | None:
+        """Returns when the last user of the identity was dropped, in Unix seconds, or None."""
         return read_dropped(self._connection, issuer, subject)
 
     def bound(self, user: User) -> bool:
+        """Returns whether an identity is bound to *user*."""
         return bool(
             self._connection.execute(
                 "SELECT EXISTS (SELECT 1 FROM identities WHERE user_id = ?)", (int(user.id),)
@@ -137,6 +152,7 @@ class SqliteTx:
         )
 
     def bind(self, user: User, issuer: str, subject: str) -> None:
+        """Binds an identity to *user*."""
         self._connection.execute(
             "INSERT INTO identities (issuer, subject, user_id) VALUES (?, ?, ?)",
             (issuer, subject, int(user.id)),
@@ -144,6 +160,7 @@ class SqliteTx:
         self.keys.append(f"user:{user.name}")
 
     def put_grant(self, user: User, database: Database, privilege: Privilege) -> None:
+        """Sets the privilege of *user* on *database*."""
         self._connection.execute(
             "INSERT INTO grants VALUES (?, ?, ?)"
             " ON CONFLICT DO UPDATE SET privilege = excluded.privilege",
@@ -152,9 +169,11 @@ class SqliteTx:
         self.keys.append(f"user:{user.name}")
 
     def database(self, name: str) -> Database | None:
+        """Returns the database *name*, or None."""
         return read_database(self._connection, name)
 
     def add_database(self, name: str, policy: RetentionPolicy) -> None:
+        """Adds a database with a new id."""
         self._connection.execute(
             "INSERT INTO databases (name, policy, duration, replication, shard_duration)"
             " VALUES (?, ?, ?, ?, ?)",
@@ -166,5 +185,6 @@ class SqliteTx:
         self.keys.append(f"database:{name}")
 
     def drop_database(self, database: Database) -> None:
+        """Drops *database*. Its grants stay, but refer to no database."""
         self._connection.execute("DELETE FROM databases WHERE id = ?", (int(database.id),))
         self.keys.append(f"database:{database.name}")
