@@ -3,8 +3,8 @@
 import statistics
 from pathlib import Path
 
-from flood import LUA, flooded
-from guessing import Good
+from flood import LUA, run_beside_flood
+from guessing import CachedLoginFigures
 from rows import Bound, Row
 
 from harness import Server
@@ -16,13 +16,13 @@ def flood(folder: Path, rounds: int) -> Row:
     script = folder / "flood.lua"
     script.write_text(LUA)
     server = Server(folder / "flood.db", environment=environment).start()
-    alone, beside = Good(), Good()
+    alone, beside = CachedLoginFigures(), CachedLoginFigures()
     try:
         server.bootstrap("CREATE DATABASE db; CREATE USER todd WITH PASSWORD 's3cret'")
         assert server.query("SHOW DATABASES", ("todd", "s3cret")).status == 200
         for _ in range(rounds):
             alone.round(server.port)
-            flooded(server.port, script, beside)
+            run_beside_flood(server.port, script, beside)
     finally:
         server.stop()
     late = [b / a for a, b in zip(alone.p99, beside.p99, strict=True)]
@@ -36,5 +36,5 @@ def flood(folder: Path, rounds: int) -> Row:
         ),
     }
     figures = {"p99 without": alone.p99, "p99 beside it": beside.p99}
-    bounds = [Bound("p99", most=3), Bound("rate", least=0.25)]
+    bounds = [Bound("p99", maximum=3), Bound("rate", minimum=0.25)]
     return Row("11", "remembered logins beside a flood", "ms", figures, ratios, bounds)

@@ -14,7 +14,7 @@ from population import PASSWORD, ROOT, Population
 from harness import Server
 from influxd_program import Influxd
 
-INFLUXD, ONE, TWO = "influxd", "1 worker", "2 workers"
+INFLUXD, ONE_WORKER, TWO_WORKERS = "influxd", "1 worker", "2 workers"
 SECRET = "the secret of all tokens, of 32 bytes and more"
 
 
@@ -68,7 +68,7 @@ class Contest:
     @contextmanager
     def running(self, *names: str) -> Iterator[dict[str, Server]]:
         """Runs the servers *names*, or all three if none are given; yields them by name."""
-        names = names or (INFLUXD, ONE, TWO)
+        names = names or (INFLUXD, ONE_WORKER, TWO_WORKERS)
         started: dict[str, Server] = {}
         try:
             for name in names:
@@ -88,12 +88,12 @@ class Contest:
             if not (folder / "meta").exists():
                 self.population.write_meta(folder / "meta" / "meta.db")
             return Influxd(folder, secret=SECRET).__enter__()
-        return self.headgate(folder / "users.db", 2 if name == TWO else 1).start()
+        return self.headgate(folder / "users.db", 2 if name == TWO_WORKERS else 1).start()
 
     def headgate(self, store: Path, workers: int) -> Server:
         """Returns a Headgate server that is not started yet."""
         if not store.exists():
-            self._filled(store)
+            self._copy_store(store)
         environment = {
             "HEADGATE_HTTP_LOG_ENABLED": "false",  # influxd's log is disabled as well
             "HEADGATE_HTTP_SHARED_SECRET": SECRET,
@@ -101,7 +101,7 @@ class Contest:
         }
         return Server(store, ("--workers", str(workers)), environment)
 
-    def _filled(self, store: Path) -> None:
+    def _copy_store(self, store: Path) -> None:
         whole = self.folder / "whole.db"
         if not whole.exists():
             self.population.fill(whole)
@@ -109,7 +109,7 @@ class Contest:
             shutil.copy(f"{whole}{suffix}", f"{store}{suffix}")
 
 
-def warm(server: Server, names: Sequence[str]) -> None:
+def warm_password_cache(server: Server, names: Sequence[str]) -> None:
     """Logs in each of *names*, so that later requests use the password cache instead of bcrypt."""
     workers = _workers(server)
     for name in names:
@@ -127,25 +127,25 @@ def children(pid: int) -> list[int]:
     return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def resident(server: Server) -> float:
+def resident_kib(server: Server) -> float:
     """Returns the resident memory in KiB: of the largest worker, or of the server itself."""
     assert server.process is not None
     pids = [server.process.pid, *children(server.process.pid)]
-    return max(_resident(pid) for pid in pids)
+    return max(_process_resident_kib(pid) for pid in pids)
 
 
-def _resident(pid: int) -> float:
+def _process_resident_kib(pid: int) -> float:
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1024
 
 
-def answered(server: Server) -> Callable[[], bool]:
+def responds(server: Server) -> Callable[[], bool]:
     """Returns a function that returns whether the server responds."""
 
-    def asked() -> bool:
+    def check() -> bool:
         try:
             return server.request("GET", "/query?q=SHOW+GRANTS+FOR+u0").status > 0
         except OSError:
             return False
 
-    return asked
+    return check

@@ -2,13 +2,13 @@
 
 import math
 
-from contest import AS_ROOT, INFLUXD, ONE, warm
+from contest import AS_ROOT, INFLUXD, ONE_WORKER, warm_password_cache
 from population import ROOT, Population
 from rows import CONNECTIONS, Bench
 from wrk import latency, rate, wrk
 
 COUNTS = (1, 10, 100, 1000, 10_000, 100_000, 1_000_000)
-_COLOURS = {INFLUXD: "#8a8f98", ONE: "#1f6feb"}
+_COLOURS = {INFLUXD: "#8a8f98", ONE_WORKER: "#1f6feb"}
 _LEFT, _TOP, _WIDTH, _HEIGHT, _GAP = 70, 40, 330, 230, 110
 
 Points = dict[str, dict[int, tuple[float, float]]]
@@ -19,15 +19,15 @@ def curve(bench: Bench) -> Points:
 
     Each value is the rate per second and the p50 in microseconds.
     """
-    points: Points = {INFLUXD: {}, ONE: {}}
+    points: Points = {INFLUXD: {}, ONE_WORKER: {}}
     for count in COUNTS:
         with bench.contest(Population(count)) as contest:
-            with contest.running(INFLUXD, ONE) as servers:
+            with contest.running(INFLUXD, ONE_WORKER) as servers:
                 path = f"/query?q=SHOW+GRANTS+FOR+u{count - 1}"
                 for name, server in servers.items():
-                    warm(server, [ROOT])
-                    said = wrk(server.port, bench.seconds, CONNECTIONS, path=path, header=AS_ROOT)
-                    points[name][count] = (rate(said), latency(said, 50))
+                    warm_password_cache(server, [ROOT])
+                    output = wrk(server.port, bench.seconds, CONNECTIONS, path=path, header=AS_ROOT)
+                    points[name][count] = (rate(output), latency(output, 50))
     return points
 
 

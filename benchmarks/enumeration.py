@@ -37,7 +37,7 @@ def ranks(values: list[float]) -> list[int]:
     return found
 
 
-def told_apart(one: list[float], other: list[float], chance: random.Random) -> float:
+def permutation_test(one: list[float], other: list[float], chance: random.Random) -> float:
     """Returns the probability of a difference at least this large between equal distributions."""
     both = ranks(one + other)
     half, total = len(one), sum(both)
@@ -46,7 +46,7 @@ def told_apart(one: list[float], other: list[float], chance: random.Random) -> f
     return as_much / DIVISIONS
 
 
-def shape(answer: Answer) -> tuple[object, ...]:
+def response_fingerprint(answer: Answer) -> tuple[object, ...]:
     """Returns all parts of a response that must not differ."""
     volatile = ("date", "request-id", "x-request-id")
     headers = [(n.lower(), v) for n, v in answer.headers.items() if n.lower() not in volatile]
@@ -61,10 +61,10 @@ def sample(server: Server, samples: int) -> tuple[dict[str, list[float]], set[tu
         kinds = list(KINDS)
         random.Random(number).shuffle(kinds)
         for kind in kinds:
-            began = time.perf_counter()
+            started = time.perf_counter()
             answer = server.query("SHOW DATABASES", (KINDS[kind].format(number), f"no{number}"))
-            times[kind].append(1000 * (time.perf_counter() - began))
-            shapes.add(shape(answer))
+            times[kind].append(1000 * (time.perf_counter() - started))
+            shapes.add(response_fingerprint(answer))
     return times, shapes
 
 
@@ -89,7 +89,7 @@ def main() -> int:
     chance = random.Random(1)
     for one, other in itertools.combinations(KINDS, 2):
         ratio = statistics.median(times[one]) / statistics.median(times[other])
-        p = told_apart(times[one], times[other], chance)
+        p = permutation_test(times[one], times[other], chance)
         good = good and 0.95 <= ratio <= 1.05 and p >= 0.01
         print(f"{one} / {other}: medians {ratio:.3f}, p = {p:.3f}")
     print("indistinguishable" if good else "DISTINGUISHABLE")

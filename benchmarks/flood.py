@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from guessing import ROUND, Good
+from guessing import ROUND_SECONDS, CachedLoginFigures
 
 from harness import Server
 
@@ -27,17 +27,25 @@ end
 """
 
 
-def flooded(port: int, script: Path, good: Good) -> float:
+def run_beside_flood(port: int, script: Path, good: CachedLoginFigures) -> float:
     """Runs a round beside the flood; returns the rate of answered guesses per second."""
     flood = subprocess.Popen(
-        ["wrk", "-t1", "-c32", f"-d{ROUND}s", "-s", str(script), f"http://127.0.0.1:{port}"],
+        [
+            "wrk",
+            "-t1",
+            "-c32",
+            f"-d{ROUND_SECONDS}s",
+            "-s",
+            str(script),
+            f"http://127.0.0.1:{port}",
+        ],
         stdout=subprocess.PIPE,
         text=True,
     )
     good.round(port)
-    said, _ = flood.communicate(timeout=60)
-    found = re.search(r"Requests/sec:\s+([0-9.]+)", said)
-    assert found is not None, said
+    output, _ = flood.communicate(timeout=60)
+    found = re.search(r"Requests/sec:\s+([0-9.]+)", output)
+    assert found is not None, output
     return float(found[1])
 
 
@@ -49,14 +57,14 @@ def main() -> int:
         script = Path(folder) / "flood.lua"
         script.write_text(LUA)
         server = Server(Path(folder) / "users.db", environment=environment).start()
-        alone, beside = Good(), Good()
+        alone, beside = CachedLoginFigures(), CachedLoginFigures()
         try:
             server.bootstrap("CREATE DATABASE db; CREATE USER todd WITH PASSWORD 's3cret'")
             assert server.query("SHOW DATABASES", ("todd", "s3cret")).status == 200
             guesses = []
             for _ in range(rounds):
                 alone.round(server.port)
-                guesses.append(flooded(server.port, script, beside))
+                guesses.append(run_beside_flood(server.port, script, beside))
         finally:
             server.stop()
     rate = statistics.median(beside.rates) / statistics.median(alone.rates)

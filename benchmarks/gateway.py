@@ -51,7 +51,7 @@ wrk.headers["Content-Type"] = "application/octet-stream"
 
 
 @dataclass
-class Work:
+class Workload:
     """A kind of requests."""
 
     title: str
@@ -60,54 +60,54 @@ class Work:
     post: bool = False
 
 
-WORKS = [
-    Work("small GET", "/api/v1/query?query=up", 32),
-    Work("POST 100 kB", "/api/v1/import", 16, post=True),
-    Work("GET 10 MB", "/api/v1/export", 4),
+WORKLOADS = [
+    Workload("small GET", "/api/v1/query?query=up", 32),
+    Workload("POST 100 kB", "/api/v1/import", 16, post=True),
+    Workload("GET 10 MB", "/api/v1/export", 4),
 ]
 
 
 @dataclass
-class Way:
+class Target:
     """A port that requests are sent to, and the process that is charged with their CPU time."""
 
     port: int
     pid: int
 
-    def cpu(self) -> float:
+    def cpu_seconds(self) -> float:
         """Returns the CPU time used so far, in seconds."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def memory(self) -> int:
+    def memory_kib(self) -> int:
         """Returns the resident memory in KiB."""
         return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * 4
 
 
 @contextmanager
-def started(command: list[str], port: int) -> Iterator[Way]:
+def started(command: list[str], port: int) -> Iterator[Target]:
     """Runs *command* until the block ends; yields once it responds on *port*."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    asked = Server(Path("/nonexistent"))
-    asked.port = port
+    probe = Server(Path("/nonexistent"))
+    probe.port = port
 
     def answers() -> bool:
         assert process.poll() is None, f"{command[0]} ended"
         try:
-            return asked.request("GET", "/").status > 0
+            return probe.request("GET", "/").status > 0
         except OSError:
             return False
 
     try:
         poll_until(answers, f"{command[0]} did not start")
-        yield Way(port, process.pid)
+        yield Target(port, process.pid)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(20)
 
 
 @contextmanager
-def ways(folder: Path) -> Iterator[dict[str, Way]]:
+def start_targets(folder: Path) -> Iterator[dict[str, Target]]:
     """Runs nginx, vmauth and Headgate; yields the three ways to nginx by name."""
     store, port = free_port(), free_port()
     user = "user root;" if os.getuid() == 0 else ""
@@ -127,16 +127,16 @@ def ways(folder: Path) -> Iterator[dict[str, Way]]:
         assert headgate.process is not None
         try:
             headgate.bootstrap(TWO)
-            ours = Way(headgate.port, headgate.process.pid)
+            ours = Target(headgate.port, headgate.process.pid)
             yield {"directly": direct, "vmauth": theirs, "headgate": ours}
         finally:
             headgate.stop()
 
 
-def measure(way: Way, work: Work, seconds: int, script: Path) -> tuple[float, float]:
+def measure(way: Target, work: Workload, seconds: int, script: Path) -> tuple[float, float]:
     """Returns microseconds of CPU per request, and requests per second."""
-    before = way.cpu()
-    said = wrk(
+    before = way.cpu_seconds()
+    output = wrk(
         way.port,
         seconds,
         work.connections,
@@ -144,9 +144,9 @@ def measure(way: Way, work: Work, seconds: int, script: Path) -> tuple[float, fl
         header=LOGIN,
         script=script if work.post else None,
     )
-    spent = way.cpu() - before
-    rates = rate(said)
-    count = int(said.split(" requests in ")[0].split()[-1])
+    spent = way.cpu_seconds() - before
+    rates = rate(output)
+    count = int(output.split(" requests in ")[0].split()[-1])
     return spent / count * 1e6, rates
 
 
@@ -156,18 +156,18 @@ def main(rounds: int, seconds: int) -> int:
         if shutil.which(program) is None:
             sys.exit(f"{program} is not installed (Debian: nginx, victoria-metrics, wrk)")
     found: dict[str, dict[str, list[tuple[float, float]]]] = {}
-    with tempfile.TemporaryDirectory() as name, ways(Path(name)) as there:
+    with tempfile.TemporaryDirectory() as name, start_targets(Path(name)) as targets:
         script = Path(name) / "post.lua"
         script.write_text(_POST)
-        for work in WORKS:
-            found[work.title] = {title: [] for title in there}
-            for way in there.values():
+        for work in WORKLOADS:
+            found[work.title] = {title: [] for title in targets}
+            for way in targets.values():
                 measure(way, work, 1, script)
-            before = there["headgate"].memory()
+            before = targets["headgate"].memory_kib()
             for _ in range(rounds):
-                for title, way in there.items():
+                for title, way in targets.items():
                     found[work.title][title].append(measure(way, work, seconds, script))
-            after = there["headgate"].memory()
+            after = targets["headgate"].memory_kib()
             show(work, found[work.title])
             print(f"  headgate's memory {before} KiB, then {after} KiB")
             if after > before * 1.1:
@@ -181,7 +181,7 @@ def main(rounds: int, seconds: int) -> int:
     return 0 if ratio <= 2.5 else 1
 
 
-def show(work: Work, found: dict[str, list[tuple[float, float]]]) -> None:
+def show(work: Workload, found: dict[str, list[tuple[float, float]]]) -> None:
     """Prints the medians of one kind of requests."""
     print(f"{work.title}, {work.connections} connections")
     for title, rounds in found.items():

@@ -23,14 +23,14 @@ from pathlib import Path
 
 from harness import Server
 
-ROUND = 10  # seconds
+ROUND_SECONDS = 10  # seconds
 GUESSERS, GUESSES_A_SECOND = 4, 10_000 / 60
 LOGIN = b64encode(b"todd:s3cret").decode()
 _UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0}
 
 
 @dataclass
-class Good:
+class CachedLoginFigures:
     """Measurements of the 16 connections, one value per round of one kind."""
 
     rates: list[float] = field(default_factory=list)
@@ -41,7 +41,7 @@ class Good:
         """Runs wrk for one round and adds its figures."""
         done = subprocess.run(
             [
-                *("wrk", "-t1", "-c16", f"-d{ROUND}s", "--latency", "--timeout", "10s"),
+                *("wrk", "-t1", "-c16", f"-d{ROUND_SECONDS}s", "--latency", "--timeout", "10s"),
                 *("-H", f"Authorization: Basic {LOGIN}"),
                 f"http://127.0.0.1:{port}/query?q=SHOW+DATABASES",
             ],
@@ -95,7 +95,7 @@ class Guesser(threading.Thread):
         connection.close()
 
 
-def guessed(port: int, good: Good) -> Counter[int]:
+def run_beside_guessing(port: int, good: CachedLoginFigures) -> Counter[int]:
     """Runs a round beside guessing; returns the statuses of the responses to the guesses."""
     stop = threading.Event()
     guessers = [Guesser(port, number, stop) for number in range(GUESSERS)]
@@ -114,7 +114,7 @@ def _found(pattern: str, text: str) -> re.Match[str]:
     return found
 
 
-def resident(pid: int) -> int:
+def resident_kib(pid: int) -> int:
     """Returns the resident memory in KiB."""
     return int(_found(r"VmRSS:\s+([0-9]+)", Path(f"/proc/{pid}/status").read_text())[1])
 
@@ -122,14 +122,14 @@ def resident(pid: int) -> int:
 def measure(server: Server, seconds: int) -> bool:
     """Runs all rounds and prints the figures; returns whether all bounds hold."""
     assert server.process is not None
-    without, beside = Good(), Good()
+    without, beside = CachedLoginFigures(), CachedLoginFigures()
     answers: Counter[int] = Counter()
     first = 0
-    for _ in range(max(1, seconds // ROUND)):
+    for _ in range(max(1, seconds // ROUND_SECONDS)):
         without.round(server.port)
-        answers += guessed(server.port, beside)
-        first = first or resident(server.process.pid)
-    last = resident(server.process.pid)
+        answers += run_beside_guessing(server.port, beside)
+        first = first or resident_kib(server.process.pid)
+    last = resident_kib(server.process.pid)
     ratio = statistics.median(beside.p99) / statistics.median(without.p99)
     print(f"{sum(answers.values())} guesses: {dict(sorted(answers.items()))}")
     print(without.line("without guessing"))

@@ -24,20 +24,26 @@ import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from headgate_engine import EVERYBODY
+from headgate_engine import UNRESTRICTED
 from headgate_server.app import Application
 from headgate_server.auth.shared_secret import mint
 from headgate_server.config.settings import Settings
-from headgate_server.serving.batch import Inbox
-from headgate_server.serving.connection_limits import Limits
-from headgate_server.serving.head_memory import Heads
+from headgate_server.serving.batch import Batch
+from headgate_server.serving.connection_limits import ConnectionLimits
+from headgate_server.serving.head_memory import HeadBudget
 from headgate_server.serving.http_protocol import Connection
 from headgate_server.serving.idle_connections import IdleConnections
 
 # Ratios to the bare application's CPU time per request, recorded at each deliberate change.
-RECORDED = {"SHOW GRANTS": 1.6, "another user's": 3.1, "403": 1.65, "JWT": 1.6, "/ping": 1.05}
+RECORDED_RATIOS = {
+    "SHOW GRANTS": 1.6,
+    "another user's": 3.1,
+    "403": 1.65,
+    "JWT": 1.6,
+    "/ping": 1.05,
+}
 MARGIN = 1.25
-_REQUESTS = 512  # a round
+_REQUESTS_PER_ROUND = 512  # a round
 _CONNECTIONS = 16
 _SECRET = "the secret of all tokens, of 32 bytes and more"
 _SETUP = (
@@ -47,16 +53,16 @@ _SETUP = (
 )
 
 
-class Kept(asyncio.Transport):
+class RecordingTransport(asyncio.Transport):
     """A transport that stores only the last write."""
 
     def __init__(self) -> None:
         super().__init__({"peername": ("127.0.0.1", 1), "sockname": ("127.0.0.1", 2)})
-        self.last = b""
+        self.last_write = b""
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Stores *data*."""
-        self.last = bytes(data)
+        self.last_write = bytes(data)
 
     def is_closing(self) -> bool:
         """Returns False: the transport never closes."""
@@ -78,10 +84,10 @@ class Kept(asyncio.Transport):
 
 
 # A protocol that receives requests, and the transport that stores its responses.
-Client = tuple[HttpToolsProtocol, Kept]
+Client = tuple[HttpToolsProtocol, RecordingTransport]
 
 
-async def bare(scope: Any, receive: Any, send: Any) -> None:
+async def bare_application(scope: Any, receive: Any, send: Any) -> None:
     """A minimal ASGI application."""
     headers = [(b"content-type", b"application/json"), (b"content-length", b"2")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -101,14 +107,14 @@ def basic(name: str, password: str) -> str:
     return "Basic " + b64encode(f"{name}:{password}".encode()).decode()
 
 
-async def spent(clients: list[Client], requests: list[bytes]) -> float:
+async def cpu_seconds_per_request(clients: list[Client], requests: list[bytes]) -> float:
     """Returns the CPU time per request, in seconds."""
     began = time.process_time()
     for start in range(0, len(requests), len(clients)):
         for (protocol, transport), one in zip(clients, requests[start:], strict=False):
-            transport.last = b""
+            transport.last_write = b""
             protocol.data_received(one)
-        while not all(transport.last for _, transport in clients):
+        while not all(transport.last_write for _, transport in clients):
             await asyncio.sleep(0)
     return (time.process_time() - began) / len(requests)
 
@@ -119,15 +125,15 @@ async def measure(folder: Path, rounds: int) -> dict[str, float]:
         store_path=str(folder / "users.db"), log_enabled=False, shared_secret=_SECRET, bcrypt_cost=4
     )
     application = Application(settings)
-    come: asyncio.Queue[dict[str, str]] = asyncio.Queue()
-    said: asyncio.Queue[Any] = asyncio.Queue()
-    come.put_nowait({"type": "lifespan.startup"})
-    living = asyncio.ensure_future(application({"type": "lifespan"}, come.get, said.put))
-    assert (await said.get())["type"] == "lifespan.startup.complete"
-    service = application._service
+    receive_queue: asyncio.Queue[dict[str, str]] = asyncio.Queue()
+    sent: asyncio.Queue[Any] = asyncio.Queue()
+    receive_queue.put_nowait({"type": "lifespan.startup"})
+    lifespan = asyncio.ensure_future(application({"type": "lifespan"}, receive_queue.get, sent.put))
+    assert (await sent.get())["type"] == "lifespan.startup.complete"
+    service = application._context
     assert service is not None
     for text in _SETUP:
-        assert not any(result.error for result in service.engine.query(text, EVERYBODY))
+        assert not any(result.error for result in service.engine.query(text, UNRESTRICTED))
     for name, password in (("root", "Toor-1"), ("ann", "Ann-1")):
         service.engine.authenticate(name, password)
 
@@ -135,34 +141,39 @@ async def measure(folder: Path, rounds: int) -> dict[str, float]:
         config = uvicorn.Config(app, ws="none", interface="asgi3", log_config=None)
         config.load()
         state, loop = ServerState(), asyncio.get_running_loop()
-        made = [(make(config, state, {}, loop), Kept()) for _ in range(_CONNECTIONS)]
+        made = [(make(config, state, {}, loop), RecordingTransport()) for _ in range(_CONNECTIONS)]
         for protocol, transport in made:
             protocol.connection_made(transport)
         return made
 
-    limits, inbox = Limits(10, 30, 30, 180, 0), Inbox(application)
+    limits, inbox = ConnectionLimits(10, 30, 30, 180, 0), Batch(application)
     ours = partial(
-        Connection, limits, Heads(), IdleConnections(), application.metrics, application, inbox
+        Connection, limits, HeadBudget(), IdleConnections(), application.metrics, application, inbox
     )
-    connections, nothing = clients(ours, application), clients(HttpToolsProtocol, bare)
+    connections, bare_clients = (
+        clients(ours, application),
+        clients(HttpToolsProtocol, bare_application),
+    )
     token = "Bearer " + mint("root", _SECRET, time.time() + 3600)
     root, show = basic("root", "Toor-1"), "/query?q=SHOW+GRANTS+FOR+ann"
     select = "/query?db=db&q=SELECT+*+FROM+other..m"
     paths = {
-        "SHOW GRANTS": [request(show, root)] * _REQUESTS,
-        "another user's": [request(f"{show}{number}", root) for number in range(_REQUESTS)],
-        "403": [request(select, basic("ann", "Ann-1"))] * _REQUESTS,
-        "JWT": [request(show, token)] * _REQUESTS,
-        "/ping": [request("/ping")] * _REQUESTS,
+        "SHOW GRANTS": [request(show, root)] * _REQUESTS_PER_ROUND,
+        "another user's": [
+            request(f"{show}{number}", root) for number in range(_REQUESTS_PER_ROUND)
+        ],
+        "403": [request(select, basic("ann", "Ann-1"))] * _REQUESTS_PER_ROUND,
+        "JWT": [request(show, token)] * _REQUESTS_PER_ROUND,
+        "/ping": [request("/ping")] * _REQUESTS_PER_ROUND,
     }
     best = dict.fromkeys(["bare", *paths], float("inf"))
     for _ in range(rounds):
-        least = await spent(nothing, paths["SHOW GRANTS"])
+        least = await cpu_seconds_per_request(bare_clients, paths["SHOW GRANTS"])
         best["bare"] = min(best["bare"], least)
         for name, requests in paths.items():
-            best[name] = min(best[name], await spent(connections, requests))
-    come.put_nowait({"type": "lifespan.shutdown"})
-    await living
+            best[name] = min(best[name], await cpu_seconds_per_request(connections, requests))
+    receive_queue.put_nowait({"type": "lifespan.shutdown"})
+    await lifespan
     return {name: best[name] / best["bare"] for name in paths}
 
 
@@ -174,7 +185,7 @@ def main() -> int:
         ratios = uvloop.run(measure(Path(name), rounds))
     heavier = False
     for name, ratio in ratios.items():
-        most = RECORDED[name] * MARGIN
+        most = RECORDED_RATIOS[name] * MARGIN
         heavier |= ratio > most
         mark = "  ABOVE THE LIMIT" if ratio > most else ""
         print(f"{name:16} {ratio:5.2f} of a bare application (at most {most:.2f}){mark}")

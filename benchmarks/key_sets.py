@@ -54,22 +54,20 @@ min-cache-ttl = "5s"
 """
 
 
-def measured(folder: Path, said: Said, seconds: int) -> tuple[str, str, str, int]:
+def measure(folder: Path, faulty_response: Said, seconds: int) -> tuple[str, str, str, int]:
     """Returns median, p99, requests per second, and the number of requests for the keys."""
-    with KeyServer([Said(200, GOOD), said]) as keys:
+    with KeyServer([Said(200, GOOD), faulty_response]) as keys:
         path = folder / "headgate.toml"
         path.write_text(CONFIGURATION.format(url=keys.url))
         server = Server(folder / "users.db", ("--config", str(path))).start()
         try:
             server.bootstrap("CREATE USER app WITH PASSWORD 'x'")
-            said_of_it = wrk(server.port, seconds, 8, script=folder / "ask.lua")
+            output = wrk(server.port, seconds, 8, script=folder / "ask.lua")
         finally:
             server.stop()
-        asked = len(keys.asked)
-    median, worst, per_second = (
-        figure(said_of_it, name) for name in ("50%", "99%", "Requests/sec:")
-    )
-    return median, worst, per_second, asked
+        fetches = len(keys.asked)
+    median, worst, per_second = (figure(output, name) for name in ("50%", "99%", "Requests/sec:"))
+    return median, worst, per_second, fetches
 
 
 def main() -> int:
@@ -89,7 +87,7 @@ def main() -> int:
         for name, said in KINDS.items():
             with tempfile.TemporaryDirectory(dir=folder) as place:
                 (Path(place) / "ask.lua").symlink_to(Path(folder) / "ask.lua")
-                median, worst, rate, asked = measured(Path(place), said, seconds)
+                median, worst, rate, asked = measure(Path(place), said, seconds)
             print(f"{name:18} p50 {median:>8}  p99 {worst:>8}  {rate:>8}/s  asked {asked} times")
     return 0
 

@@ -13,12 +13,12 @@ from headgate_engine.model.retention_policy import RetentionPolicy
 from headgate_grammar import Privilege
 
 DATABASES = 10
-GRANTS = 3  # of each user
+GRANTS_PER_USER = 3  # of each user
 PASSWORD = "secret-of-all"
 ROOT = "root"
-_BATCH = 10_000
+_BATCH_USERS = 10_000
 # The minimum of bcrypt: each user logs in once, and bcrypt is not what is measured.
-_COST = 4
+_BCRYPT_COST = 4
 _AUDIT = Audit("", "", "-- loaded")
 
 
@@ -31,11 +31,13 @@ class Population:
     def __init__(self, count: int, admins: int = 0) -> None:
         self.count = count
         self._step = count // admins if admins else 0
-        self.hash = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(_COST, b"2a")).decode()
+        self.hash = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(_BCRYPT_COST, b"2a")).decode()
 
     def grants(self, number: int) -> list[str]:
         """Returns the databases that user *number* may read."""
-        return [f"db{(number + step) % DATABASES}" for step in range(min(GRANTS, DATABASES))]
+        return [
+            f"db{(number + step) % DATABASES}" for step in range(min(GRANTS_PER_USER, DATABASES))
+        ]
 
     def is_admin(self, number: int) -> bool:
         """Returns whether user *number* is an administrator."""
@@ -58,8 +60,8 @@ class Population:
                 tx.add_database(f"db{number}", RetentionPolicy())
 
         store.transact(begin, _AUDIT)
-        for first in range(0, self.count, _BATCH):
-            numbers = range(first, min(first + _BATCH, self.count))
+        for first in range(0, self.count, _BATCH_USERS):
+            numbers = range(first, min(first + _BATCH_USERS, self.count))
 
             def add(tx: Tx, numbers: range = numbers) -> None:
                 databases = {
@@ -89,17 +91,19 @@ class Population:
         for number in range(DATABASES):
             policy = _text(1, "autogen") + _number(2, 0) + _number(3, 7 * 86_400 * 10**9)
             policy += _number(4, 1)
-            yield _part(5, _text(1, f"db{number}") + _text(2, "autogen") + _part(3, policy))
-        yield _part(6, self._user(ROOT, admin=True, grants=[]))
+            yield _length_delimited(
+                5, _text(1, f"db{number}") + _text(2, "autogen") + _length_delimited(3, policy)
+            )
+        yield _length_delimited(6, self._user(ROOT, admin=True, grants=[]))
         for number in range(self.count):
             admin, grants = self.is_admin(number), self.grants(number)
-            yield _part(6, self._user(f"u{number}", admin=admin, grants=grants))
+            yield _length_delimited(6, self._user(f"u{number}", admin=admin, grants=grants))
         yield _number(7, 1) + _number(8, 0) + _number(9, 0)
 
     def _user(self, name: str, *, admin: bool, grants: list[str]) -> bytes:
         found = _text(1, name) + _text(2, self.hash) + _number(3, int(admin))
         for database in grants:
-            found += _part(4, _text(1, database) + _number(2, 1))
+            found += _length_delimited(4, _text(1, database) + _number(2, 1))
         return found
 
 
@@ -116,9 +120,9 @@ def _number(field: int, value: int) -> bytes:
     return _varint(field << 3) + _varint(value)
 
 
-def _part(field: int, content: bytes) -> bytes:
+def _length_delimited(field: int, content: bytes) -> bytes:
     return _varint(field << 3 | 2) + _varint(len(content)) + content
 
 
 def _text(field: int, text: str) -> bytes:
-    return _part(field, text.encode())
+    return _length_delimited(field, text.encode())

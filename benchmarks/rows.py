@@ -17,19 +17,19 @@ import bcrypt
 from contest import (
     AS_ROOT,
     INFLUXD,
-    ONE,
+    ONE_WORKER,
     SECRET,
-    TWO,
+    TWO_WORKERS,
     Contest,
     Figures,
-    answered,
     basic,
     interleaved,
-    resident,
-    warm,
+    resident_kib,
+    responds,
+    warm_password_cache,
 )
 from population import DATABASES, PASSWORD, ROOT, Population
-from wrk import Asked, command_line, latency, rate, write_script, wrk
+from wrk import WrkOptions, command_line, latency, rate, write_script, wrk
 
 from harness import Server, poll_until
 from headgate_server.auth.shared_secret import mint
@@ -41,11 +41,11 @@ _SHOW = "/query?q=SHOW+GRANTS+FOR+u"
 
 @dataclass(frozen=True)
 class Bound:
-    """Limits of a contestant's ratio: at least *least*, at most *most*."""
+    """Limits of a contestant's ratio: at least *minimum*, at most *maximum*."""
 
     contestant: str
-    least: float = 0.0
-    most: float = float("inf")
+    minimum: float = 0.0
+    maximum: float = float("inf")
 
 
 @dataclass
@@ -60,9 +60,9 @@ class Row:
     bounds: list[Bound] = field(default_factory=list)
 
     @property
-    def kept(self) -> bool:
+    def within_bounds(self) -> bool:
         """Whether all ratios are within their bounds."""
-        return all(b.least <= self.ratios[b.contestant][0] <= b.most for b in self.bounds)
+        return all(b.minimum <= self.ratios[b.contestant][0] <= b.maximum for b in self.bounds)
 
 
 def row(number: str, title: str, unit: str, figures: Figures, *bounds: Bound) -> Row:
@@ -89,7 +89,7 @@ class Bench:
         connections: int = CONNECTIONS,
         *,
         refused: bool = False,
-        **asked: Unpack[Asked],
+        **asked: Unpack[WrkOptions],
     ) -> float:
         return rate(wrk(server.port, self.seconds, connections, refused=refused, **asked))
 
@@ -99,7 +99,7 @@ class Bench:
         """Rows 1, 5 and 7: one user."""
         with self.contest(Population(1)) as contest, contest.running() as servers:
             for server in servers.values():
-                warm(server, [ROOT, "u0"])
+                warm_password_cache(server, [ROOT, "u0"])
             user = f"Authorization: {basic('u0')}"
             select = "/query?db=db0&q=SELECT+*+FROM+db5..m"
 
@@ -116,9 +116,16 @@ class Bench:
                 interleaved(servers, each, self.rounds) for each in (show, ping, denied)
             )
         return [
-            row("1", "SHOW GRANTS, 1 user", "/s", shown, Bound(ONE, 0.9), Bound(TWO, 1.5)),
-            row("5", "/ping", "/s", pinged, Bound(ONE, 0.5)),
-            row("7", "403: SELECT on another's database", "/s", refused, Bound(ONE, 0.8)),
+            row(
+                "1",
+                "SHOW GRANTS, 1 user",
+                "/s",
+                shown,
+                Bound(ONE_WORKER, 0.9),
+                Bound(TWO_WORKERS, 1.5),
+            ),
+            row("5", "/ping", "/s", pinged, Bound(ONE_WORKER, 0.5)),
+            row("7", "403: SELECT on another's database", "/s", refused, Bound(ONE_WORKER, 0.8)),
         ]
 
     def large(self) -> list[Row]:
@@ -130,7 +137,7 @@ class Bench:
                 contest.folder / "show.lua", logins, [f"{_SHOW}#"], last=population.count - 1
             )
             for server in servers.values():
-                warm(server, population.admins)
+                warm_password_cache(server, population.admins)
 
             def show(server: Server) -> float:
                 return self._rates(server, script=script)
@@ -142,8 +149,8 @@ class Bench:
                 "SHOW GRANTS of any of 100,000 users, by any of 1,000",
                 "/s",
                 figures,
-                Bound(ONE, 3),
-                Bound(TWO, 5),
+                Bound(ONE_WORKER, 3),
+                Bound(TWO_WORKERS, 5),
             )
         ]
 
@@ -166,18 +173,28 @@ class Bench:
                 interleaved(servers, each, self.rounds) for each in (with_one, with_many)
             )
         return [
-            row("6a", "JWT HS256, one token", "/s", single, Bound(ONE, 0.9)),
-            row("6b", "JWT HS256, 1,000 tokens", "/s", many, Bound(ONE, 0.8), Bound(TWO, 1.4)),
+            row("6a", "JWT HS256, one token", "/s", single, Bound(ONE_WORKER, 0.9)),
+            row(
+                "6b",
+                "JWT HS256, 1,000 tokens",
+                "/s",
+                many,
+                Bound(ONE_WORKER, 0.8),
+                Bound(TWO_WORKERS, 1.4),
+            ),
         ]
 
     # ---- changes
 
     def grants(self, count: int, least: float) -> Row:
         """Row 3: GRANT by four clients, with *count* users."""
-        with self.contest(Population(count)) as contest, contest.running(INFLUXD, ONE) as servers:
-            script = granting(contest, count)
+        with (
+            self.contest(Population(count)) as contest,
+            contest.running(INFLUXD, ONE_WORKER) as servers,
+        ):
+            script = write_grant_script(contest, count)
             for server in servers.values():
-                warm(server, [ROOT])
+                warm_password_cache(server, [ROOT])
 
             def grant(server: Server) -> float:
                 return self._rates(server, _GRANTERS, script=script)
@@ -185,7 +202,9 @@ class Bench:
             figures = interleaved(servers, grant, self.rounds)
         name = "a" if count == 1 else "b"
         users = "1 user" if count == 1 else f"{count:,} users"
-        return row(f"3{name}", f"GRANT, {users}, 4 clients", "/s", figures, Bound(ONE, least))
+        return row(
+            f"3{name}", f"GRANT, {users}, 4 clients", "/s", figures, Bound(ONE_WORKER, least)
+        )
 
     def creation(self) -> Row:
         """Row 4: CREATE USER with 100,000 users, and the rate of bcrypt alone for comparison."""
@@ -193,21 +212,21 @@ class Bench:
         alone: list[float] = []
         with (
             self.contest(Population(count), cost=10) as contest,
-            contest.running(INFLUXD, ONE) as servers,
+            contest.running(INFLUXD, ONE_WORKER) as servers,
         ):
             numbers = iter(range(count, 100 * count))
             for server in servers.values():
-                warm(server, [ROOT])
+                warm_password_cache(server, [ROOT])
 
             def create(server: Server) -> float:
                 alone.append(bcrypt_rate(self.seconds))
-                return created(server, numbers, self.seconds)
+                return creation_rate(server, numbers, self.seconds)
 
             figures = interleaved(servers, create, self.rounds)
-        found = row("4", "CREATE USER at 100,000 users", "/s", figures, Bound(ONE, 4))
+        found = row("4", "CREATE USER at 100,000 users", "/s", figures, Bound(ONE_WORKER, 4))
         limit = statistics.median(alone)
-        share = figures.median(ONE) / limit
-        rounds = [rate / limit for rate in figures.rounds[ONE]]
+        share = figures.median(ONE_WORKER) / limit
+        rounds = [rate / limit for rate in figures.rounds[ONE_WORKER]]
         found.figures["bcrypt alone"] = alone
         found.ratios["of bcrypt alone"] = (share, min(rounds), max(rounds))
         found.bounds.append(Bound("of bcrypt alone", 0.9))
@@ -220,14 +239,18 @@ class Bench:
         rounds: dict[str, list[float]] = {}
         for count in (0, 100_000, 1_000_000):
             with self.contest(Population(count)) as contest:
-                for name in (INFLUXD, ONE) if count < 1_000_000 else (ONE,):
+                for name in (INFLUXD, ONE_WORKER) if count < 1_000_000 else (ONE_WORKER,):
                     title = f"{name}, {count:,}"
-                    rounds[title] = [started(contest, name) for _ in range(self.rounds + 1)][1:]
-        empty = statistics.median(rounds[f"{ONE}, 0"])
-        full = rounds[f"{ONE}, 1,000,000"]
+                    rounds[title] = [start_seconds(contest, name) for _ in range(self.rounds + 1)][
+                        1:
+                    ]
+        empty = statistics.median(rounds[f"{ONE_WORKER}, 0"])
+        full = rounds[f"{ONE_WORKER}, 1,000,000"]
         flat = (statistics.median(full) / empty, min(full) / empty, max(full) / empty)
         name = "1,000,000 of 0"
-        return Row("8", "start to first answer", "s", rounds, {name: flat}, [Bound(name, most=1.2)])
+        return Row(
+            "8", "start to first answer", "s", rounds, {name: flat}, [Bound(name, maximum=1.2)]
+        )
 
     def memory(self) -> Row:
         """Row 9: memory of a worker under load, in KiB, by number of users."""
@@ -237,43 +260,49 @@ class Bench:
                 script = write_script(
                     contest.folder / "show.lua", [basic(ROOT)], [f"{_SHOW}#"], last=count - 1
                 )
-                for name in (INFLUXD, ONE) if count < 1_000_000 else (ONE,):
+                for name in (INFLUXD, ONE_WORKER) if count < 1_000_000 else (ONE_WORKER,):
                     with contest.running(name) as servers:
                         server = servers[name]
-                        warm(server, [ROOT])
+                        warm_password_cache(server, [ROOT])
                         self._rates(server, script=script)
                         self._rates(server, script=script)
-                        rounds[f"{name}, {count:,}"] = [resident(server)]
-        least = rounds[f"{ONE}, 1"][0]
-        most = max(rounds[f"{ONE}, 100,000"][0], rounds[f"{ONE}, 1,000,000"][0])
-        flat, less = most / least, rounds[f"{ONE}, 100,000"][0] / rounds[f"{INFLUXD}, 100,000"][0]
+                        rounds[f"{name}, {count:,}"] = [resident_kib(server)]
+        least = rounds[f"{ONE_WORKER}, 1"][0]
+        most = max(rounds[f"{ONE_WORKER}, 100,000"][0], rounds[f"{ONE_WORKER}, 1,000,000"][0])
+        flat, less = (
+            most / least,
+            rounds[f"{ONE_WORKER}, 100,000"][0] / rounds[f"{INFLUXD}, 100,000"][0],
+        )
         ratios = {"most of 1": (flat, flat, flat), "of influxd's at 100,000": (less, less, less)}
-        bounds = [Bound("most of 1", most=1.2), Bound("of influxd's at 100,000", most=1)]
+        bounds = [Bound("most of 1", maximum=1.2), Bound("of influxd's at 100,000", maximum=1)]
         return Row("9", "memory of a worker", "KiB", rounds, ratios, bounds)
 
     def reads_beside_grants(self) -> Row:
         """Row 10: p99 of reads while GRANTs run as fast as they can."""
         count = 100_000
-        with self.contest(Population(count)) as contest, contest.running(INFLUXD, ONE) as servers:
-            script = granting(contest, count)
+        with (
+            self.contest(Population(count)) as contest,
+            contest.running(INFLUXD, ONE_WORKER) as servers,
+        ):
+            script = write_grant_script(contest, count)
             for server in servers.values():
-                warm(server, [ROOT])
+                warm_password_cache(server, [ROOT])
 
             def read(server: Server) -> float:
                 seconds = self.seconds + 2
                 command = command_line(server.port, seconds, _GRANTERS, script=script)
                 writing = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-                said = wrk(server.port, self.seconds, 16, path=f"{_SHOW}0", header=AS_ROOT)
+                output = wrk(server.port, self.seconds, 16, path=f"{_SHOW}0", header=AS_ROOT)
                 written, _ = writing.communicate(timeout=60)
                 assert "Non-2xx" not in written, written
-                return latency(said, 99)
+                return latency(output, 99)
 
             figures = interleaved(servers, read, self.rounds)
         title = "p99 of reads beside GRANTs, 100,000 users"
-        return row("10", title, "us", figures, Bound(ONE, most=0.3))
+        return row("10", title, "us", figures, Bound(ONE_WORKER, maximum=0.3))
 
 
-def granting(contest: Contest, count: int) -> Path:
+def write_grant_script(contest: Contest, count: int) -> Path:
     """Writes a wrk script that sends GRANTs for random users and databases; returns its path."""
     paths = [
         f"/query?q=GRANT+{privilege}+ON+db{number}+TO+u#"
@@ -284,7 +313,7 @@ def granting(contest: Contest, count: int) -> Path:
     return write_script(script, [basic(ROOT)], paths, last=count - 1, method="POST")
 
 
-def created(server: Server, numbers: Iterator[int], seconds: int) -> float:
+def creation_rate(server: Server, numbers: Iterator[int], seconds: int) -> float:
     """Returns users created per second by four concurrent clients."""
     until = time.monotonic() + seconds
     made: list[float] = []
@@ -297,7 +326,7 @@ def created(server: Server, numbers: Iterator[int], seconds: int) -> float:
             assert answer.status == 200 and "error" not in json.loads(answer.body)["results"][0]
             made.append(time.monotonic())
 
-    together(client, _GRANTERS)
+    run_threads(client, _GRANTERS)
     return len(made) / (max(made) - began)
 
 
@@ -312,11 +341,11 @@ def bcrypt_rate(seconds: int) -> float:
             bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(10))
             made.append(time.monotonic())
 
-    together(hashing, os.cpu_count() or 1)
+    run_threads(hashing, os.cpu_count() or 1)
     return len(made) / (max(made) - began)
 
 
-def together(work: Callable[[], None], count: int) -> None:
+def run_threads(work: Callable[[], None], count: int) -> None:
     """Runs *work* in *count* threads and waits for all."""
     threads = [threading.Thread(target=work) for _ in range(count)]
     for thread in threads:
@@ -325,9 +354,9 @@ def together(work: Callable[[], None], count: int) -> None:
         thread.join()
 
 
-def started(contest: Contest, name: str) -> float:
+def start_seconds(contest: Contest, name: str) -> float:
     """Returns the seconds until the server responds; stops it again."""
     began = time.perf_counter()
     with contest.running(name) as servers:
-        poll_until(answered(servers[name]), "no answer")
+        poll_until(responds(servers[name]), "no answer")
         return time.perf_counter() - began

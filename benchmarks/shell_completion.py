@@ -16,8 +16,8 @@ from pathlib import Path
 from harness import Server
 from headgate_engine import Audit, RetentionPolicy, SqliteStore, Tx
 from headgate_shell.backends.base import ConnectionSettings
-from headgate_shell.interactive.completion import suggestions
-from headgate_shell.interactive.completion_names import Names
+from headgate_shell.interactive.completion import complete_input
+from headgate_shell.interactive.completion_names import CompletionNames
 from headgate_shell.session import Session
 
 TEXTS = (
@@ -31,7 +31,7 @@ TEXTS = (
 
 
 # An invalid bcrypt hash: no password matches it.
-_NOBODYS = "$2b$04$" + "x" * 53
+_UNUSABLE_HASH = "$2b$04$" + "x" * 53
 
 
 def fill(path: Path) -> None:
@@ -39,7 +39,7 @@ def fill(path: Path) -> None:
 
     def change(tx: Tx) -> None:
         for number in range(10_000):
-            tx.add_user(f"user{number}", _NOBODYS, False)
+            tx.add_user(f"user{number}", _UNUSABLE_HASH, False)
         for number in range(1_000):
             tx.add_database(f"db{number}", RetentionPolicy())
 
@@ -58,7 +58,7 @@ def main() -> int:
             connection = ConnectionSettings(
                 "127.0.0.1", server.port, username="root", password="Toor-1"
             )
-            names = Names(Session(connection))
+            names = CompletionNames(Session(connection))
             began = time.perf_counter()
             names.refresh().join()
             fetched = time.perf_counter() - began
@@ -71,9 +71,9 @@ def main() -> int:
         times = []
         for _ in range(rounds):
             began = time.perf_counter()
-            suggestions(text, names)
+            complete_input(text, names)
             times.append(1000 * (time.perf_counter() - began))
-        offers = suggestions(text, names)
+        offers = complete_input(text, names)
         figures = (times[0], statistics.median(times), max(times))
         print(f"{text:42}", *(f"{figure:6.2f} ms" for figure in figures), f"  {len(offers)}")
     return 0

@@ -26,8 +26,8 @@ from pathlib import Path
 
 from harness import Server
 
-RATE, ADDRESSES, USERS = 100, 5_000, 12
-PATIENCE_SECONDS = 60.0
+GUESSES_PER_SECOND, ADDRESS_COUNT, USER_COUNT = 100, 5_000, 12
+LOGIN_TIMEOUT_SECONDS = 60.0
 _RETRY_SECONDS = 1.0
 
 Choose = Callable[[int], str]
@@ -37,7 +37,7 @@ def addresses(seed: int) -> list[str]:
     """Returns 5,000 addresses of 127.0.0.0/8 without 127.0.0.1."""
     choose = random.Random(seed)
     found: set[str] = set()
-    while len(found) < ADDRESSES:
+    while len(found) < ADDRESS_COUNT:
         found.add(f"127.{choose.randint(1, 254)}.{choose.randint(0, 254)}.{choose.randint(1, 254)}")
     return sorted(found)
 
@@ -54,7 +54,7 @@ async def login(port: int, name: str, password: str, source: str = "127.0.0.1") 
             f"GET /query?q=SHOW+DATABASES HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {coded}\r\n"
             "Connection: close\r\n\r\n".encode()
         )
-        line = await asyncio.wait_for(reader.readline(), PATIENCE_SECONDS)
+        line = await asyncio.wait_for(reader.readline(), LOGIN_TIMEOUT_SECONDS)
         return int(line.split()[1]) if line else 0
     except (OSError, TimeoutError):
         return 0
@@ -77,11 +77,11 @@ class Flood:
         sources, begun = addresses(self.seed), time.monotonic()
         number = 0
         while time.monotonic() < begun + seconds:
-            task = asyncio.ensure_future(self._guess(number, sources[number % ADDRESSES]))
+            task = asyncio.ensure_future(self._guess(number, sources[number % ADDRESS_COUNT]))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
             number += 1
-            await asyncio.sleep(max(0.0, begun + number / RATE - time.monotonic()))
+            await asyncio.sleep(max(0.0, begun + number / GUESSES_PER_SECOND - time.monotonic()))
         for task in self._tasks:
             task.cancel()
 
@@ -89,10 +89,10 @@ class Flood:
         self.statuses[await login(self.port, self.choose(number), f"wrong-{number}", source)] += 1
 
 
-async def patient(port: int, name: str, index: int) -> tuple[float, int]:
+async def log_in_with_retries(port: int, name: str, index: int) -> tuple[float, int]:
     """Returns the seconds until the user is logged in, or infinity, and the number of tries."""
     begun, tries = time.monotonic(), 0
-    while time.monotonic() < begun + PATIENCE_SECONDS:
+    while time.monotonic() < begun + LOGIN_TIMEOUT_SECONDS:
         tries += 1
         if await login(port, name, f"right-{index}") == 200:
             return time.monotonic() - begun, tries
@@ -100,29 +100,29 @@ async def patient(port: int, name: str, index: int) -> tuple[float, int]:
     return float("inf"), tries
 
 
-async def phase(
+async def run_phase(
     title: str, port: int, choose: Choose, users: Sequence[int], seconds: float, seed: int
 ) -> bool:
     """Logs *users* in beside a flood and prints the durations; returns whether all succeeded."""
     flood = Flood(port, choose, seed)
-    flooding = asyncio.ensure_future(flood.run(seconds + PATIENCE_SECONDS))
+    flooding = asyncio.ensure_future(flood.run(seconds + LOGIN_TIMEOUT_SECONDS))
     await asyncio.sleep(seconds / 2)  # until the queues are full
-    found = await asyncio.gather(*(patient(port, f"u{i}", i) for i in users))
+    found = await asyncio.gather(*(log_in_with_retries(port, f"u{i}", i) for i in users))
     flooding.cancel()
     waits = sorted(wait for wait, _ in found)
-    inside = sum(wait < PATIENCE_SECONDS for wait in waits)
+    logged_in = sum(wait < LOGIN_TIMEOUT_SECONDS for wait in waits)
     print(
-        f"{title}: {inside} of {len(users)} let in,"
+        f"{title}: {logged_in} of {len(users)} let in,"
         f" median {waits[len(waits) // 2]:.2f} s, longest {waits[-1]:.2f} s,"
         f" {sum(tries for _, tries in found)} tries; guesses {dict(flood.statuses)}",
         flush=True,
     )
-    return inside == len(users)
+    return logged_in == len(users)
 
 
-def spread(number: int) -> str:
+def guessed_name(number: int) -> str:
     """Returns in turn a user with an odd number and a name that does not exist."""
-    return f"u{number % USERS}" if number % 2 else f"nobody-{number}"
+    return f"u{number % USER_COUNT}" if number % 2 else f"nobody-{number}"
 
 
 def main() -> int:
@@ -131,26 +131,40 @@ def main() -> int:
     environment = {"HEADGATE_AUTH_BCRYPT_COST": "10", "HEADGATE_HTTP_LOG_ENABLED": "false"}
     with tempfile.TemporaryDirectory() as folder:
         server = Server(Path(folder) / "users.db", environment=environment).start()
-        users = range(2, USERS)
-        create = "; ".join(f"CREATE USER u{i} WITH PASSWORD 'right-{i}'" for i in range(USERS))
+        users = range(2, USER_COUNT)
+        create = "; ".join(f"CREATE USER u{i} WITH PASSWORD 'right-{i}'" for i in range(USER_COUNT))
         try:
             server.bootstrap(create)
             good = asyncio.run(
-                phase("one user guessed at, first logins", server.port, lambda _: "u1", users[:5],
+                run_phase("one user guessed at, first logins", server.port, lambda _: "u1", users[:5],
                       seconds, 1)
             )  # fmt: skip
             good &= asyncio.run(
-                phase(
-                    "all users guessed at, first logins", server.port, spread, users[5:], seconds, 2
+                run_phase(
+                    "all users guessed at, first logins",
+                    server.port,
+                    guessed_name,
+                    users[5:],
+                    seconds,
+                    2,
                 )
             )
             good &= asyncio.run(
-                phase("all users guessed at, let in before", server.port, spread, users, seconds, 3)
+                run_phase(
+                    "all users guessed at, let in before",
+                    server.port,
+                    guessed_name,
+                    users,
+                    seconds,
+                    3,
+                )
             )
             server.stop()
             server.start()
             good &= asyncio.run(
-                phase("after a restart, let in before", server.port, spread, users, seconds, 4)
+                run_phase(
+                    "after a restart, let in before", server.port, guessed_name, users, seconds, 4
+                )
             )
         finally:
             server.stop()

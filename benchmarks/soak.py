@@ -115,9 +115,9 @@ def soak(
     script = folder / "soak.lua"
     script.write_text(LUA)
     wrk(port, script, max(5, seconds // 6), connections)
-    warm = resident(server.pid)
+    warm = resident_kib(server.pid)
     report = wrk(port, script, seconds, connections)
-    settled = resident(server.pid)
+    settled = resident_kib(server.pid)
     began = time.monotonic()
     server.send_signal(signal.SIGTERM)
     status = server.wait(60)
@@ -154,7 +154,7 @@ def wrk(port: int, script: Path, seconds: int, connections: int) -> str:
     return done.stdout
 
 
-def resident(pid: int) -> int:
+def resident_kib(pid: int) -> int:
     """Returns the resident memory in KiB."""
     with open(f"/proc/{pid}/status") as file:
         line = next(line for line in file if line.startswith("VmRSS"))

@@ -20,7 +20,7 @@ from curve import curve, draw
 from rows import Bench, Bound, Row
 
 
-def _works(bench: Bench) -> dict[str, Callable[[], Row | list[Row]]]:
+def _measurements(bench: Bench) -> dict[str, Callable[[], Row | list[Row]]]:
     """Returns the measurements by the numbers of their rows."""
     return {
         "1,5,7": bench.small,
@@ -51,7 +51,7 @@ def main() -> int:
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as name:
         bench = Bench(Path(name), chosen.rounds, chosen.seconds)
-        for numbers, work in _works(bench).items():
+        for numbers, work in _measurements(bench).items():
             if wanted and wanted.isdisjoint(numbers.split(",")):
                 continue
             found = work()
@@ -63,9 +63,9 @@ def main() -> int:
             chosen.plot.write_text(draw(points))
             print(json.dumps(points))
     if chosen.json:
-        content = [asdict(row) | {"bounds": list(map(_said, row.bounds))} for row in rows]
+        content = [asdict(row) | {"bounds": list(map(_format_bound, row.bounds))} for row in rows]
         chosen.json.write_text(json.dumps(content, indent=1) + "\n")
-    return 0 if all(row.kept for row in rows) else 1
+    return 0 if all(row.within_bounds for row in rows) else 1
 
 
 def _lines(row: Row) -> Sequence[str]:
@@ -73,8 +73,8 @@ def _lines(row: Row) -> Sequence[str]:
     lines = [f"{row.number:>3}  {row.title}"]
     for name, (value, least, most) in row.ratios.items():
         bounds = [bound for bound in row.bounds if bound.contestant == name]
-        wanted = ", ".join(map(_said, bounds))
-        fits = all(bound.least <= value <= bound.most for bound in bounds)
+        wanted = ", ".join(map(_format_bound, bounds))
+        fits = all(bound.minimum <= value <= bound.maximum for bound in bounds)
         mark = ("" if fits else "  OUT OF BOUNDS") if wanted else ""
         lines.append(f"       {name:24} {value:8.2f} ({least:.2f} to {most:.2f})  {wanted}{mark}")
     for name, values in row.figures.items():
@@ -84,8 +84,8 @@ def _lines(row: Row) -> Sequence[str]:
     return lines
 
 
-def _said(bound: Bound) -> str:
-    return f"at least {bound.least:g}" if bound.least else f"at most {bound.most:g}"
+def _format_bound(bound: Bound) -> str:
+    return f"at least {bound.minimum:g}" if bound.minimum else f"at most {bound.maximum:g}"
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ KEYS = {
     "ES256": made.key("ec", "EC", "P-256"),
     "EdDSA": made.key("ed", "OKP", "Ed25519"),
 }
-MANY = 20_000
+TOKEN_COUNT = 20_000
 LUA = """\
 local tokens = {{}}
 for line in io.lines("{path}") do tokens[#tokens + 1] = line end
@@ -66,7 +66,7 @@ def script(folder: Path, algorithm: str, count: int) -> Path:
     return path
 
 
-def configured(folder: Path) -> Server:
+def start_server(folder: Path) -> Server:
     """Starts a server that accepts all kinds of tokens."""
     jwks = {"keys": [made.jwk(key, kid=kid) for kid, key in KEYS.items()]}
     (folder / "keys.json").write_text(json.dumps(jwks))
@@ -85,7 +85,7 @@ def main() -> int:
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 3
     with tempfile.TemporaryDirectory() as place, tempfile.TemporaryDirectory() as other:
         folder = Path(place)
-        server = configured(folder)
+        server = start_server(folder)
         users = "CREATE USER app WITH PASSWORD 'x'"
         try:
             server.bootstrap(users)
@@ -93,16 +93,16 @@ def main() -> int:
                 influxd.bootstrap(users)
                 cases = [
                     ("influxd", influxd.port, "HS256", 1),
-                    ("influxd", influxd.port, "HS256", MANY),
+                    ("influxd", influxd.port, "HS256", TOKEN_COUNT),
                 ]
                 for algorithm in ("HS256", *KEYS):
-                    cases += [("headgate", server.port, algorithm, n) for n in (1, MANY)]
+                    cases += [("headgate", server.port, algorithm, n) for n in (1, TOKEN_COUNT)]
                 scripts = {case: script(folder, case[2], case[3]) for case in cases}
                 found: dict[tuple[str, int, str, int], list[float]] = {case: [] for case in cases}
                 for _ in range(rounds):
                     for case in cases:
-                        said = wrk(case[1], seconds, 16, threads=2, script=scripts[case])
-                        found[case].append(rate(said))
+                        output = wrk(case[1], seconds, 16, threads=2, script=scripts[case])
+                        found[case].append(rate(output))
         finally:
             server.stop()
     base = statistics.median(found[cases[0]])

@@ -10,12 +10,12 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from headgate_engine import needs
-from headgate_grammar import Bounds, ParseError, Statement, parse
-from headgate_server.app_context import bounds_of
+from headgate_engine import required_privileges
+from headgate_grammar import ParseError, ParseLimits, Statement, parse
+from headgate_server.app_context import parse_limits
 from headgate_server.config.settings import Settings
 
-_MOST_SECONDS = 1.0
+_MAX_SECONDS = 1.0
 # Each function returns a text of n parts.
 SHAPES: dict[str, Callable[[int], str]] = {
     "fields": lambda n: f"SELECT {','.join(['a'] * n)} FROM m",
@@ -40,8 +40,8 @@ SHAPES: dict[str, Callable[[int], str]] = {
 }
 
 
-def cost(text: str, limits: Bounds) -> tuple[float, bool]:
-    """Returns the CPU seconds of parsing *text* and of `needs`; and whether *text* was accepted."""
+def cost(text: str, limits: ParseLimits) -> tuple[float, bool]:
+    """Returns the CPU seconds of parsing *text* and of `required_privileges`; and whether *text* was accepted."""
     found: Sequence[Statement] = ()
     begun = time.process_time()
     try:
@@ -49,11 +49,11 @@ def cost(text: str, limits: Bounds) -> tuple[float, bool]:
     except ParseError:
         pass
     for statement in found:
-        needs(statement, "db")
+        required_privileges(statement, "db")
     return time.process_time() - begun, bool(found)
 
 
-def largest(shape: Callable[[int], str], limits: Bounds) -> int:
+def largest(shape: Callable[[int], str], limits: ParseLimits) -> int:
     """Returns the greatest accepted number of parts of *shape*, to 2 %, by bisection."""
     low, high = 1, 200_000
     while high - low > max(1, low // 50):
@@ -65,7 +65,7 @@ def largest(shape: Callable[[int], str], limits: Bounds) -> int:
 
 def main() -> int:
     """Measures all shapes; returns the exit status."""
-    limits = bounds_of(Settings())
+    limits = parse_limits(Settings())
     worst = 0.0
     for name, shape in SHAPES.items():
         parts = largest(shape, limits)
@@ -76,7 +76,7 @@ def main() -> int:
             f"{name:20} {parts:7} parts: {accepted:.2f} s; refused with four times: {refused:.2f}"
         )
     print(f"the worst: {worst:.2f} s")
-    return 0 if worst <= _MOST_SECONDS else 1
+    return 0 if worst <= _MAX_SECONDS else 1
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import TypedDict, Unpack
 
 _MICROSECONDS = {"us": 1.0, "ms": 1e3, "s": 1e6, "m": 6e7}
 # All requests are formatted before the measurement, which then only chooses among them.
-_LUA = """\
+_LUA_TEMPLATE = """\
 local requests = {}
 function init(args)
   math.randomseed(SEED)
@@ -23,7 +23,7 @@ function request() return requests[math.random(1, COUNT)] end
 """
 
 
-class Asked(TypedDict, total=False):
+class WrkOptions(TypedDict, total=False):
     """Options of a wrk run; the default is `/` with one thread and without a header."""
 
     path: str
@@ -33,19 +33,21 @@ class Asked(TypedDict, total=False):
 
 
 def wrk(
-    port: int, seconds: int, connections: int, *, refused: bool = False, **asked: Unpack[Asked]
+    port: int, seconds: int, connections: int, *, refused: bool = False, **asked: Unpack[WrkOptions]
 ) -> str:
     """Runs wrk and returns its output.
 
     Asserts that all responses succeed, or, with *refused*, that some do not.
     """
     command = command_line(port, seconds, connections, **asked)
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert ("Non-2xx" in said) == refused, said
-    return said
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert ("Non-2xx" in output) == refused, output
+    return output
 
 
-def command_line(port: int, seconds: int, connections: int, **asked: Unpack[Asked]) -> list[str]:
+def command_line(
+    port: int, seconds: int, connections: int, **asked: Unpack[WrkOptions]
+) -> list[str]:
     """Returns the command line of wrk."""
     threads, header, script = asked.get("threads", 1), asked.get("header"), asked.get("script")
     command = ["wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}s", "--latency"]
@@ -78,25 +80,25 @@ def write_script(
         "LAST": str(last),
         "METHOD": method,
     }
-    text = re.sub("|".join(values), lambda found: values[found[0]], _LUA)
+    text = re.sub("|".join(values), lambda found: values[found[0]], _LUA_TEMPLATE)
     script.write_text(text)
     return script
 
 
-def figure(said: str, name: str) -> str:
+def figure(output: str, name: str) -> str:
     """Returns the value after *name* in wrk's output: `50%`, `99%`, `Requests/sec:`."""
-    found = re.search(rf"(?m)^\s*{name}\s+(\S+)", said)
-    assert found is not None, said
+    found = re.search(rf"(?m)^\s*{name}\s+(\S+)", output)
+    assert found is not None, output
     return found[1]
 
 
-def rate(said: str) -> float:
+def rate(output: str) -> float:
     """Returns requests per second."""
-    return float(figure(said, "Requests/sec:"))
+    return float(figure(output, "Requests/sec:"))
 
 
-def latency(said: str, percent: int) -> float:
+def latency(output: str, percent: int) -> float:
     """Returns the latency in microseconds that *percent* of the responses did not exceed."""
-    found = re.fullmatch(r"([0-9.]+)([a-z]+)", figure(said, f"{percent}%"))
-    assert found is not None, said
+    found = re.fullmatch(r"([0-9.]+)([a-z]+)", figure(output, f"{percent}%"))
+    assert found is not None, output
     return float(found[1]) * _MICROSECONDS[found[2]]

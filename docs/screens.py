@@ -21,10 +21,10 @@ from shell_program import HEADGATE
 from tmux_program import Tmux
 
 FOLDER = Path(__file__).parent / "screens"
-WIDTH = 100
+WIDTH_COLUMNS = 100
 # The toolbar shows the user's role as soon as the names have been fetched.
-READY = r"root \(admin\) · "
-PICTURE = """\
+READY_PATTERN = r"root \(admin\) · "
+SVG_TEMPLATE = """\
 <svg viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg" xml:space="preserve">
 <style>
 .{unique_id}-matrix {{ font-family: monospace; font-size: {char_height}px; }}
@@ -50,9 +50,9 @@ PICTURE = """\
 
 def picture(screen: str, name: str) -> None:
     """Writes *screen*, text with escape sequences of colours, as `screens/NAME.svg`."""
-    console = Console(record=True, width=WIDTH, file=StringIO(), force_terminal=True)
+    console = Console(record=True, width=WIDTH_COLUMNS, file=StringIO(), force_terminal=True)
     console.print(Text.from_ansi(screen.rstrip("\n")), soft_wrap=True)
-    svg = console.export_svg(title="headgate shell", code_format=PICTURE, unique_id=name)
+    svg = console.export_svg(title="headgate shell", code_format=SVG_TEMPLATE, unique_id=name)
     (FOLDER / f"{name}.svg").write_text("\n".join(map(str.rstrip, svg.splitlines())) + "\n")
 
 
@@ -154,7 +154,7 @@ def context(shell: Tmux) -> None:
     shell.wait("Chunk Size")
 
 
-def helped(shell: Tmux) -> None:
+def show_help(shell: Tmux) -> None:
     """Prints the help."""
     shell.enter("help")
     shell.wait("SHOW GRANTS FOR todd")
@@ -180,7 +180,7 @@ SCENES: dict[str, tuple[Callable[[Tmux], None], int]] = {
     "short": (short, 24),
     "context": (context, 28),
     "mistakes": (mistakes, 20),
-    "help": (helped, 48),
+    "help": (show_help, 48),
 }
 
 
@@ -197,7 +197,7 @@ def main() -> int:
             )
             where = ["-host", "127.0.0.1", "-port", str(server.port)]
             for name, (scene, height) in SCENES.items():
-                record(Path(folder), where, READY, scene, name, height)
+                record(Path(folder), where, READY_PATTERN, scene, name, height)
         finally:
             server.stop()
         record(
@@ -218,7 +218,7 @@ def record(
     environment = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
     environment |= {"HOME": str(folder), "TERM": "screen-256color", "LC_ALL": "C.UTF-8"}
     environment |= {"INFLUX_USERNAME": "root", "INFLUX_PASSWORD": "Toor-1"}
-    with Tmux(folder, [*HEADGATE, *flags], environment, (WIDTH, height)) as shell:
+    with Tmux(folder, [*HEADGATE, *flags], environment, (WIDTH_COLUMNS, height)) as shell:
         shell.wait(ready)
         scene(shell)
         screen = shell.screen(colours=True)

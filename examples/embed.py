@@ -2,18 +2,25 @@
 
 import sys
 
-from headgate_engine import EVERYBODY, AuthenticationFailed, Engine, Need, SqliteStore, allows
+from headgate_engine import (
+    UNRESTRICTED,
+    AuthenticationFailed,
+    Engine,
+    RequiredPrivilege,
+    SqliteStore,
+    allows,
+)
 from headgate_grammar import Privilege
 
 engine = Engine(SqliteStore(sys.argv[1]))
-engine.query("CREATE USER root WITH PASSWORD 'Toor-1' WITH ALL PRIVILEGES", EVERYBODY)
-engine.query("CREATE DATABASE telegraf; CREATE USER todd WITH PASSWORD 's3cret'", EVERYBODY)
-for result in engine.query("GRANT READ ON telegraf TO todd; SHOW GRANTS FOR todd", EVERYBODY):
+engine.query("CREATE USER root WITH PASSWORD 'Toor-1' WITH ALL PRIVILEGES", UNRESTRICTED)
+engine.query("CREATE DATABASE telegraf; CREATE USER todd WITH PASSWORD 's3cret'", UNRESTRICTED)
+for result in engine.query("GRANT READ ON telegraf TO todd; SHOW GRANTS FOR todd", UNRESTRICTED):
     print(result.error or [list(series.values) for series in result.series])
 
 todd = engine.authenticate("todd", "s3cret")
-print("may read:", allows(todd, Need(Privilege.READ, "telegraf")))
-print("may write:", allows(todd, Need(Privilege.WRITE, "telegraf")))
+print("may read:", allows(todd, RequiredPrivilege(Privilege.READ, "telegraf")))
+print("may write:", allows(todd, RequiredPrivilege(Privilege.WRITE, "telegraf")))
 try:
     engine.authenticate("todd", "guess")
 except AuthenticationFailed as error:

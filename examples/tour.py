@@ -37,7 +37,7 @@ class Tour:
     def start(self) -> None:
         """Starts the server and waits up to 20 s until it responds."""
         arguments = ["serve", "--bind", f"127.0.0.1:{self.port}", "--store", str(self.store)]
-        say(f"$ HEADGATE_HTTP_SHARED_SECRET=... headgate {shlex.join(arguments)} &")
+        echo(f"$ HEADGATE_HTTP_SHARED_SECRET=... headgate {shlex.join(arguments)} &")
         self.server = subprocess.Popen(
             [*HEADGATE, *arguments],
             env=os.environ
@@ -59,13 +59,13 @@ class Tour:
         if self.server is not None and self.server.poll() is None:
             self.server.send_signal(signal.SIGTERM)
             status = self.server.wait(20)
-            say(f"$ kill -TERM {self.server.pid}    # exit status {status}")
+            echo(f"$ kill -TERM {self.server.pid}    # exit status {status}")
             expect("0", str(status))
 
     def shell(self, statement: str, *words: str, login: tuple[str, str] = ROOT) -> None:
         """Runs a statement by `headgate shell`; its output must contain each of *words*."""
-        say(f"\n$ INFLUX_USERNAME={login[0]} INFLUX_PASSWORD={login[1]} \\")
-        say(f"  headgate shell -port {self.port} -execute {quoted(statement)}")
+        echo(f"\n$ INFLUX_USERNAME={login[0]} INFLUX_PASSWORD={login[1]} \\")
+        echo(f"  headgate shell -port {self.port} -execute {quoted(statement)}")
         done = subprocess.run(
             [*HEADGATE, "shell", "-port", str(self.port), "-execute", statement],
             env=os.environ | {"INFLUX_USERNAME": login[0], "INFLUX_PASSWORD": login[1]},
@@ -73,7 +73,7 @@ class Tour:
             text=True,
             check=False,
         )
-        say(done.stdout.rstrip("\n") or "(done)")
+        echo(done.stdout.rstrip("\n") or "(done)")
         expect_words(words, done.stdout)
 
     def http(
@@ -83,8 +83,8 @@ class Tour:
         query = "&".join(f"{name}={urllib.parse.quote(value)}" for name, value in url.items())
         address = f"http://127.0.0.1:{self.port}/query" + (f"?{query}" if query else "")
         shown = f"-H {shlex.quote('Authorization: ' + header)} " if header else ""
-        say(f"\n# {title}")
-        say(f"$ curl {shown}'{address}' --data-urlencode {quoted('q=' + statement)}")
+        echo(f"\n# {title}")
+        echo(f"$ curl {shown}'{address}' --data-urlencode {quoted('q=' + statement)}")
         request = urllib.request.Request(address, urllib.parse.urlencode({"q": statement}).encode())
         if header:
             request.add_header("Authorization", header)
@@ -93,7 +93,7 @@ class Tour:
                 code, body = response.status, response.read().decode()
         except urllib.error.HTTPError as error:
             code, body = error.code, error.read().decode()
-        say(f"{code} {body.rstrip()}")
+        echo(f"{code} {body.rstrip()}")
         expect(str(status), str(code))
         expect_words(words, json.dumps(json.loads(body), separators=(",", ":")))
 
@@ -103,7 +103,7 @@ def quoted(text: str) -> str:
     return f'"{text}"' if "'" in text and not set('"$`\\!') & set(text) else shlex.quote(text)
 
 
-def say(text: str) -> None:
+def echo(text: str) -> None:
     """Prints *text* at once."""
     print(text, flush=True)
 
@@ -134,7 +134,7 @@ def tour(folder: Path) -> None:
         make_users(run)
         log_in(run)
         change_users(run)
-        say("\n# The store is persistent: stop the server, and start it again")
+        echo("\n# The store is persistent: stop the server, and start it again")
         run.stop()
         run.start()
         run.shell("SHOW USERS; SHOW GRANTS FOR todd; SHOW DATABASES", "alice", "READ", "telegraf")
@@ -196,4 +196,4 @@ def change_users(run: Tour) -> None:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory(prefix="headgate-tour.") as name:
         tour(Path(name))
-    say("\nThe tour succeeded.")
+    echo("\nThe tour succeeded.")

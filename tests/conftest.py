@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness import Server
-from headgate_engine import EVERYBODY, Engine, MemoryStore, Passwords, SqliteStore, Store
+from headgate_engine import UNRESTRICTED, Engine, MemoryStore, Passwords, SqliteStore, Store
 from recorder_upstream import recorder
 from secrets_sent import leaks
 from tenant_world import Parts, seed_flags
@@ -49,7 +49,7 @@ def engine(store: Store) -> Engine:
     """An engine with the administrator root, password `Toor-1`, and the cheapest bcrypt."""
     engine = Engine(store, Passwords(cost=4))
     for result in engine.query(
-        "CREATE USER root WITH PASSWORD 'Toor-1' WITH ALL PRIVILEGES", EVERYBODY
+        "CREATE USER root WITH PASSWORD 'Toor-1' WITH ALL PRIVILEGES", UNRESTRICTED
     ):
         assert not result.error
     return engine

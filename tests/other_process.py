@@ -4,11 +4,11 @@ import multiprocessing
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from headgate_engine import EVERYBODY, AuthenticationFailed, Engine, Passwords, SqliteStore
+from headgate_engine import UNRESTRICTED, AuthenticationFailed, Engine, Passwords, SqliteStore
 
 
 def errors(engine: Engine, text: str) -> list[str]:
-    return [result.error for result in engine.query(text, EVERYBODY)]
+    return [result.error for result in engine.query(text, UNRESTRICTED)]
 
 
 def lets_in(engine: Engine, name: str, password: str) -> bool:

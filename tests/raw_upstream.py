@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from headgate_server.upstream.health_checks import INVENTED
+from headgate_server.upstream.health_checks import PROBE_TENANT_PREFIX
 
 Answering = Callable[[socket.socket, bytes], None]
 
@@ -34,7 +34,7 @@ def raw_upstream(answer: Answering) -> Iterator[RawUpstream]:
             line.settimeout(20)
             try:
                 request = whole(line)
-                if INVENTED.encode() in request or b"/walreplay" in request:
+                if PROBE_TENANT_PREFIX.encode() in request or b"/walreplay" in request:
                     # What Headgate asks at the start, by itself.
                     line.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
                 elif request:

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from headgate_server.upstream.health_checks import INVENTED
+from headgate_server.upstream.health_checks import PROBE_TENANT_PREFIX
 
 
 @dataclass
@@ -70,7 +70,10 @@ def recorder(component: str = "", **options: Any) -> Iterator[Recorder]:
             body = self._body()
             heard = Heard(self.command, self.path, list(self.headers.items()), body, component)
             # What Headgate asks at the start, by itself.
-            if not (heard.tenant or "").startswith(INVENTED) and heard.path != _WAL_REPLAY:
+            if (
+                not (heard.tenant or "").startswith(PROBE_TENANT_PREFIX)
+                and heard.path != _WAL_REPLAY
+            ):
                 record.heard.append(heard)
             status, headers, content = record.reply(heard)
             self.send_response(status)

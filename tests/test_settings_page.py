@@ -9,7 +9,12 @@ from typing import Any, NamedTuple
 import pytest
 
 from headgate.serve import main
-from headgate_server.config.gateway import GatewaySettings, Route, TenantTokens, UpstreamSettings
+from headgate_server.config.gateway import (
+    GatewaySettings,
+    Route,
+    TenantTokenSettings,
+    UpstreamSettings,
+)
 from headgate_server.config.jwt import JwtSettings
 from headgate_server.config.settings import Settings
 from headgate_server.config.values import boolean, seconds
@@ -65,7 +70,7 @@ def assert_default(key: str, row: Row, option: Field[Any]) -> None:
 
 def is_off(value: object) -> bool:
     """Whether *value* is the tenant tokens' default, in which nothing is set."""
-    return isinstance(value, TenantTokens) and not value.enabled
+    return isinstance(value, TenantTokenSettings) and not value.enabled
 
 
 def variable(key: str) -> str:
@@ -122,7 +127,7 @@ TABLES: Mapping[str, tuple[type, Mapping[str, Row], set[str]]] = {
         {"name"},
     ),
     "[gateway.upstream.jwt]": (
-        TenantTokens,
+        TenantTokenSettings,
         {"secret": FILE_ONLY, "secret-file": FILE_ONLY},
         {"secrets"},
     ),

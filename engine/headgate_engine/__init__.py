@@ -15,39 +15,46 @@ from headgate_engine.errors import (
     NameTooLong,
     NotAuthorized,
     NoUpstream,
+    OutcomeUnknown,
     PolicyError,
     SignUpDisabled,
     StatementError,
     StoreError,
-    Unavailable,
-    Unknown,
+    StoreUnavailable,
     UserExists,
     UsernameRequired,
     UsernameTooLong,
     UserNotFound,
 )
-from headgate_engine.generational_cache import Recent
+from headgate_engine.generational_cache import GenerationalCache
 from headgate_engine.model.database import Database
 from headgate_engine.model.result import Result, Series, Value
 from headgate_engine.model.retention_policy import RetentionPolicy
-from headgate_engine.model.token_rights import Rights
-from headgate_engine.model.user import EVERYBODY, NOBODY, Account, Identity, Principal, User
-from headgate_engine.passwords import BCRYPT_COST, MIN_PASSWORD_LENGTH, Passwords, mark
-from headgate_engine.provisioning import Adopt
-from headgate_engine.required_privileges import ADMIN, Need, allows, changes, needs, reads
+from headgate_engine.model.token_rights import TokenRights
+from headgate_engine.model.user import ANONYMOUS, UNRESTRICTED, Account, Identity, Principal, User
+from headgate_engine.passwords import BCRYPT_COST, MIN_PASSWORD_LENGTH, Passwords, password_version
+from headgate_engine.provisioning import LinkPolicy
+from headgate_engine.required_privileges import (
+    ADMIN,
+    RequiredPrivilege,
+    allows,
+    is_read_only,
+    is_write,
+    required_privileges,
+)
 from headgate_engine.stores.audit_file import AuditFile, json_line
 from headgate_engine.stores.base import (
     FORWARDED,
     Audit,
     AuditRecord,
     Change,
+    DeniedAttempt,
     KnownLogin,
-    Moment,
-    Refused,
+    Snapshot,
     Store,
     Tx,
 )
-from headgate_engine.stores.group_commit import Job
+from headgate_engine.stores.group_commit import PendingTransaction
 from headgate_engine.stores.memory import MemoryStore
 from headgate_engine.stores.sqlite.open_check import try_store
 from headgate_engine.stores.sqlite.restore import accept_rollback, restore
@@ -58,7 +65,7 @@ __all__ = [
     "AccessDenied",
     "Account",
     "AdminRequiredFirst",
-    "Adopt",
+    "LinkPolicy",
     "Audit",
     "AuditFile",
     "AuditRecord",
@@ -68,7 +75,7 @@ __all__ = [
     "Change",
     "Database",
     "DatabaseNotFound",
-    "EVERYBODY",
+    "UNRESTRICTED",
     "Engine",
     "EngineError",
     "FORWARDED",
@@ -76,24 +83,24 @@ __all__ = [
     "IdentityDropped",
     "IdentityTaken",
     "InvalidName",
-    "Job",
+    "PendingTransaction",
     "KnownLogin",
-    "Moment",
+    "Snapshot",
     "LastAdmin",
     "MemoryStore",
-    "NOBODY",
+    "ANONYMOUS",
     "NameTooLong",
-    "Need",
+    "RequiredPrivilege",
     "NoUpstream",
     "NotAuthorized",
     "Passwords",
     "PolicyError",
     "Principal",
-    "Recent",
-    "Refused",
+    "GenerationalCache",
+    "DeniedAttempt",
     "Result",
     "RetentionPolicy",
-    "Rights",
+    "TokenRights",
     "Series",
     "SignUpDisabled",
     "SqliteStore",
@@ -101,8 +108,8 @@ __all__ = [
     "Store",
     "StoreError",
     "Tx",
-    "Unavailable",
-    "Unknown",
+    "StoreUnavailable",
+    "OutcomeUnknown",
     "User",
     "UserExists",
     "UserNotFound",
@@ -111,11 +118,11 @@ __all__ = [
     "Value",
     "accept_rollback",
     "allows",
-    "changes",
+    "is_write",
     "json_line",
-    "mark",
-    "needs",
-    "reads",
+    "password_version",
+    "required_privileges",
+    "is_read_only",
     "restore",
     "try_store",
     "KEEP_LAST_ADMIN",

@@ -100,5 +100,5 @@ def _database(tx: Tx, name: str) -> Database:
 
 
 def _check_not_last(tx: Tx, user: User) -> None:
-    if user.admin and tx.admins() == 1:
+    if user.admin and tx.admin_count() == 1:
         raise LastAdmin

@@ -13,23 +13,29 @@ from headgate_engine.errors import (
     InvalidName,
     NotAuthorized,
     NoUpstream,
+    OutcomeUnknown,
     StatementError,
-    Unavailable,
-    Unknown,
+    StoreUnavailable,
     UserExists,
     UsernameRequired,
     UsernameTooLong,
     UserNotFound,
 )
 from headgate_engine.model.result import Result, Series
-from headgate_engine.model.token_rights import Rights
+from headgate_engine.model.token_rights import TokenRights
 from headgate_engine.model.user import Identity, Principal, User
-from headgate_engine.passwords import Passwords, same_password
-from headgate_engine.provisioning import Adopt, Door, preview, recognize, sign_in
+from headgate_engine.passwords import Passwords, same_password_version
+from headgate_engine.provisioning import (
+    LinkPolicy,
+    ProvisioningPolicy,
+    find_provisioned,
+    provision,
+    provision_dry_run,
+)
 from headgate_engine.queries import show_databases, show_grants, show_users
-from headgate_engine.required_privileges import Need, allows, needs
+from headgate_engine.required_privileges import RequiredPrivilege, allows, required_privileges
 from headgate_engine.stores.base import Audit, Store, Tx
-from headgate_engine.stores.group_commit import Job
+from headgate_engine.stores.group_commit import PendingTransaction
 from headgate_engine.unsupported_sources import check_answerable
 from headgate_grammar import (
     CreateDatabase,
@@ -53,7 +59,7 @@ from headgate_grammar import (
 )
 
 KEEP_LAST_ADMIN = True  # the default here and in the server's settings
-_LONGEST_NAME = 1024
+_MAX_NAME_BYTES = 1024
 
 
 class Engine:
@@ -76,14 +82,14 @@ class Engine:
         self.parse = parse or ParseCache()
         self._keep_last_admin = keep_last_admin
 
-    def recall(self, name: str, password: str) -> User | None:
+    def authenticate_cached(self, name: str, password: str) -> User | None:
         """Returns the user *name* if *password* is cached, else None. Takes microseconds."""
         user = self.user(name)
-        return user if self.remembers(user, password) else None
+        return user if self.check_cached(user, password) else None
 
-    def remembers(self, user: User | None, password: str) -> bool:
+    def check_cached(self, user: User | None, password: str) -> bool:
         """Returns whether *password* is cached as verified for *user*, a record read just now."""
-        return self.passwords.recall(user, password)
+        return self.passwords.check_cached(user, password)
 
     def authenticate(self, name: str, password: str) -> User:
         """Returns the user *name* if *password* is correct. Runs bcrypt unless it is cached.
@@ -92,16 +98,16 @@ class Engine:
             AuthenticationFailed: unknown user or wrong password; both take the time of one bcrypt.
         """
         user = self.user(name)
-        if self.passwords.recall(user, password) and user is not None:
+        if self.passwords.check_cached(user, password) and user is not None:
             return user
         if not self.passwords.verify(user, password):
             raise AuthenticationFailed
         now = self.user(name)  # may have been changed or dropped while bcrypt ran
-        if user is None or now is None or not same_password(now, user):
+        if user is None or now is None or not same_password_version(now, user):
             raise AuthenticationFailed
-        return self._strengthened(now, password) if self.passwords.outdated(now) else now
+        return self._rehash(now, password) if self.passwords.needs_rehash(now) else now
 
-    def _strengthened(self, user: User, password: str) -> User:
+    def _rehash(self, user: User, password: str) -> User:
         hash = self.passwords.rehash(user, password)
         audit = Audit(user.name, "", f"-- password of {user.name!r} hashed at a higher cost")
 
@@ -112,13 +118,13 @@ class Engine:
 
         try:
             self.store.transact(change, audit)
-        except (Unavailable, Unknown):
+        except (StoreUnavailable, OutcomeUnknown):
             return user  # the next login retries
         return self.user(user.name) or user
 
     def user(self, name: str) -> User | None:
         """Returns the user *name* as stored now, or None."""
-        return self.store.user(name) if name.isascii() or _storable(name) else None
+        return self.store.user(name) if name.isascii() or _is_encodable(name) else None
 
     def renew(self, principal: Principal) -> Principal:
         """Returns *principal* with its user's privileges of now; unchanged without a stored user.
@@ -126,57 +132,57 @@ class Engine:
         Raises:
             AuthenticationFailed: the user was dropped or the password changed since the login.
         """
-        if principal.user is None or principal.passing:
+        if principal.user is None or principal.transient:
             return principal
         now = self.user(principal.name)
-        if now is principal.user and principal.lent is None:
+        if now is principal.user and principal.transient_rights is None:
             return principal  # nothing has changed
-        if now is None or not same_password(now, principal.user):
+        if now is None or not same_password_version(now, principal.user):
             raise AuthenticationFailed
-        if principal.lent is not None:
-            now = self.lend(now, principal.lent)
+        if principal.transient_rights is not None:
+            now = self.with_transient_grants(now, principal.transient_rights)
         return replace(principal, user=now)
 
-    def recognize(self, identity: Identity, rights: Rights | None) -> User | None:
-        """Returns the user of *identity* if `sign_in` would write nothing, else None. Reads only.
+    def find_provisioned(self, identity: Identity, rights: TokenRights | None) -> User | None:
+        """Returns the user of *identity* if `provision` would write nothing, else None. Reads only.
 
         Raises:
-            IdentityDropped: as for `sign_in`.
+            IdentityDropped: as for `provision`.
         """
-        return recognize(self.store, identity, rights, keep_last_admin=self._keep_last_admin)
+        return find_provisioned(self.store, identity, rights, keep_last_admin=self._keep_last_admin)
 
-    def lend(self, user: User, rights: Rights) -> User:
+    def with_transient_grants(self, user: User, rights: TokenRights) -> User:
         """Returns *user* with the grants of *rights* in place of their own. Writes nothing.
 
         The admin flag is never added, but `rights.admin` False removes it.
         """
-        grants = rights.on(database.name for database in self.store.databases())
+        grants = rights.privileges_on(database.name for database in self.store.databases())
         return replace(user, grants=grants, admin=user.admin and rights.admin is not False)
 
-    def sign_in(
+    def provision(
         self,
         identity: Identity,
-        rights: Rights | None,
+        rights: TokenRights | None,
         address: str = "",
         *,
         sign_up: bool = False,
-        adopt: Adopt = "none",
-        dry: bool = False,
+        link: LinkPolicy = "none",
+        dry_run: bool = False,
     ) -> User:
         """Returns the user of *identity*, with exactly *rights* from now on (None: as stored).
 
-        *sign_up* creates an unknown user; *adopt* links an existing user of that name. Writes only
-        changes, and nothing if *dry*.
+        *sign_up* creates an unknown user; *link* links an existing user of that name. Writes only
+        changes, and nothing if *dry_run*.
 
         Raises:
             SignUpDisabled: the user is unknown and *sign_up* is False, or was dropped just now.
             IdentityTaken: the user of that name may not be linked.
             IdentityDropped: the token may be older than the drop of its user.
         """
-        door = Door(sign_up, adopt, self._keep_last_admin)
-        if dry:
-            return preview(self.store, identity, rights, door)
-        return sign_in(self.store, identity, rights, door, address)
+        policy = ProvisioningPolicy(sign_up, link, self._keep_last_admin)
+        if dry_run:
+            return provision_dry_run(self.store, identity, rights, policy)
+        return provision(self.store, identity, rights, policy, address)
 
     def authorize(
         self, principal: Principal, statements: Sequence[Statement], database: str = ""
@@ -188,10 +194,10 @@ class Engine:
             AdminRequiredFirst: *principal* has no user, and may not create the first administrator.
         """
         user = principal.user
-        if principal.unrestricted:
+        if principal.has_full_access:
             return
         if user is None:
-            if not (statements and _makes_admin(statements[0]) and self.store.empty()):
+            if not (statements and _creates_admin(statements[0]) and self.store.empty()):
                 raise AdminRequiredFirst
             return
         for statement in statements:
@@ -200,7 +206,7 @@ class Engine:
     def authorizer(self, principal: Principal, database: str = "") -> Callable[[Statement], None]:
         """Returns a function that authorizes the statements of a query (one or more) in turn."""
         user = principal.user
-        if principal.unrestricted:
+        if principal.has_full_access:
             return _allow
         if user is not None:
             return partial(_check_allowed, user, database=database)
@@ -220,7 +226,7 @@ class Engine:
         Takes microseconds, however many users exist. On a missing database only administrators do.
         """
         user = self.user(name)
-        return user is not None and allows(user, Need(privilege, database))
+        return user is not None and allows(user, RequiredPrivilege(privilege, database))
 
     def query(
         self, text: str, principal: Principal, database: str = "", address: str = ""
@@ -250,7 +256,7 @@ class Engine:
             if failed:
                 yield Result(statement, error="not executed")
                 continue
-            first = principal.user is None and not principal.trusted and index == 0
+            first = principal.user is None and not principal.unrestricted and index == 0
             try:
                 if isinstance(statement, CreateUser):
                     self._create_user(statement, _audit(principal, address, statement), first)
@@ -279,16 +285,21 @@ class Engine:
                 return ()
             case ShowQueries() | ShowContinuousQueries():
                 raise NoUpstream  # valid without a database: these list all of them
-        job = self.change(statement, principal, address)
+        job = self.pending_transaction(statement, principal, address)
         if job is None:
-            if any(not (need.admin or need.database) for need in needs(statement, database)):
+            if any(
+                not (need.admin or need.database)
+                for need in required_privileges(statement, database)
+            ):
                 raise DatabaseRequired
             check_answerable(statement)
             raise NoUpstream
         self.store.transact(job.change, job.audit)
         return ()
 
-    def change(self, statement: Statement, principal: Principal, address: str) -> Job | None:
+    def pending_transaction(
+        self, statement: Statement, principal: Principal, address: str
+    ) -> PendingTransaction | None:
         """Returns the transaction of *statement*, or None if it takes more than one, or bcrypt.
 
         A caller with its own way to commit uses it, such as a group commit.
@@ -315,15 +326,15 @@ class Engine:
                 make = partial(rules.drop_database, name=name)
             case _:
                 return None
-        return Job(make, _audit(principal, address, statement))
+        return PendingTransaction(make, _audit(principal, address, statement))
 
     def _create_user(self, statement: CreateUser, audit: Audit, first: bool) -> None:
         """Creates the user. Does nothing if they exist with the same password and admin flag."""
         name = statement.name
         if not name:
             raise UsernameRequired
-        if len(name.encode("utf-8", "surrogatepass")) > _LONGEST_NAME:
-            raise UsernameTooLong(_LONGEST_NAME)
+        if len(name.encode("utf-8", "surrogatepass")) > _MAX_NAME_BYTES:
+            raise UsernameTooLong(_MAX_NAME_BYTES)
         existing = self.user(name)
         if existing is None:
             hash = self.passwords.hash(statement.password)
@@ -340,7 +351,7 @@ class Engine:
                 existing = self.user(name)  # created meanwhile, perhaps by the same statement
         if existing is None or first or existing.admin != statement.admin:
             raise UserExists
-        if not self.passwords.recall(existing, statement.password):
+        if not self.passwords.check_cached(existing, statement.password):
             if not self.passwords.verify(existing, statement.password):
                 raise UserExists
 
@@ -351,24 +362,24 @@ def _allow(statement: Statement) -> None:
 
 def _check_allowed(user: User, statement: Statement, database: str) -> None:
     """Raises NotAuthorized if *user* lacks a privilege that *statement* requires."""
-    for need in needs(statement, database):
+    for need in required_privileges(statement, database):
         if not allows(user, need):
             raise NotAuthorized(user.name, redact_urls(str(statement)), str(need))
 
 
-def _makes_admin(statement: Statement) -> bool:
+def _creates_admin(statement: Statement) -> bool:
     return isinstance(statement, CreateUser) and statement.admin
 
 
 def _audit(principal: Principal, address: str, statement: Statement) -> Audit:
     """Raises InvalidName if *statement* holds a name that no store can hold."""
     text = redact_urls(str(statement))
-    if not _storable(text):
+    if not _is_encodable(text):
         raise InvalidName
     return Audit(principal.name, address, text)
 
 
-def _storable(name: str) -> bool:  # a login may hold bytes that are no text, and no user's name
+def _is_encodable(name: str) -> bool:  # a login may hold bytes that are no text, and no user's name
     try:
         name.encode()
     except UnicodeEncodeError:

@@ -143,14 +143,14 @@ class AccessDenied(EngineError):
 
 
 class NotAuthorized(AccessDenied):
-    """The user lacks the privilege *need* (in words) that *statement* requires."""
+    """The user lacks the privilege *required* (in words) that *statement* requires."""
 
-    def __init__(self, name: str, statement: str, need: str) -> None:
+    def __init__(self, name: str, statement: str, required: str) -> None:
         super().__init__(
-            f"{name} not authorized to execute statement '{statement}', requires {need}"
+            f"{name} not authorized to execute statement '{statement}', requires {required}"
         )
         self.statement = statement
-        self.need = need
+        self.required = required
 
 
 class AdminRequiredFirst(AccessDenied):
@@ -164,14 +164,14 @@ class StoreError(EngineError):
     """The store cannot be opened. The text names the store, the reason and the remedy."""
 
 
-class Unavailable(StatementError):
+class StoreUnavailable(StatementError):
     """The store could not read or write; nothing was done."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"store unavailable: {reason}")
 
 
-class Unknown(StatementError):
+class OutcomeUnknown(StatementError):
     """The store was interrupted; the change may have been made."""
 
     def __init__(self, reason: str) -> None:

@@ -7,15 +7,15 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-class Recent(Generic[K, V]):
-    """At most *most* values by key, in two generations.
+class GenerationalCache(Generic[K, V]):
+    """At most *max_entries* values by key, in two generations.
 
-    When the new generation holds half of *most*, the old one is dropped as a whole, which costs
+    When the new generation holds half of *max_entries*, the old one is dropped as a whole, which costs
     less than keeping an order. An entry that is read from the old generation becomes new.
     """
 
-    def __init__(self, most: int) -> None:
-        self._half = most // 2
+    def __init__(self, max_entries: int) -> None:
+        self._generation_entries = max_entries // 2
         self._new: dict[K, V] = {}
         self._old: dict[K, V] = {}
 
@@ -23,12 +23,12 @@ class Recent(Generic[K, V]):
         """Returns the value under *key*, or None."""
         found = self._new.get(key)
         if found is None and (found := self._old.get(key)) is not None:
-            self.keep(key, found)
+            self.put(key, found)
         return found
 
-    def keep(self, key: K, value: V) -> None:
+    def put(self, key: K, value: V) -> None:
         """Stores *value* under *key*."""
-        if len(self._new) >= self._half:
+        if len(self._new) >= self._generation_entries:
             self._old, self._new = self._new, {}
         self._new[key] = value
 

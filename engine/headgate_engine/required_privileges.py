@@ -58,7 +58,7 @@ from headgate_grammar import (
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
+class RequiredPrivilege:
     """A required privilege on a database, or the admin flag if *admin* is set.
 
     `str()` is InfluxDB's wording in its error text.
@@ -74,14 +74,14 @@ class Need:
         return f"{self.privilege} on {self.database}"
 
 
-ADMIN = Need(admin=True)
+ADMIN = RequiredPrivilege(admin=True)
 # A table, because `&` of two flags takes a microsecond in Python.
 _COVERS = [[granted & needed == needed for needed in range(4)] for granted in range(4)]
 
-Needs = tuple[Need, ...]
+RequiredPrivileges = tuple[RequiredPrivilege, ...]
 
 
-def needs(statement: Statement, database: str) -> Needs:
+def required_privileges(statement: Statement, database: str) -> RequiredPrivileges:
     """Returns what *statement* requires of a user without the admin flag, in InfluxDB's order.
 
     *database* is the request's, for a statement that names none.
@@ -117,26 +117,26 @@ def needs(statement: Statement, database: str) -> Needs:
             return (_read(named or database),)
         case ShowMeasurements(named, measurement):
             sources = (measurement,) if measurement is not None else ()
-            return _own_and_named(named or database, sources)
+            return _default_and_named(named or database, sources)
         case ShowSeries(named, sources) | ShowFieldKeys(named, sources):
-            return _own_and_named(named or database, sources)
+            return _default_and_named(named or database, sources)
         case ShowTagKeys(named, sources) | ShowTagValues(_, named, sources):
-            return _own_and_named(named or database, sources)
+            return _default_and_named(named or database, sources)
         case ShowSeriesCardinality() | ShowMeasurementCardinality() if not statement.exact:
-            return _own_and_named(statement.database or database, statement.sources)
+            return _default_and_named(statement.database or database, statement.sources)
         case ShowSeriesCardinality() | ShowMeasurementCardinality():
             return _cardinality(statement.sources, statement.database or database)
         case ShowFieldKeyCardinality() | ShowTagKeyCardinality() | ShowTagValuesCardinality():
             return _cardinality(statement.sources, statement.database or database)
 
 
-def allows(user: User, need: Need) -> bool:
-    """Returns whether *user* has the required privilege *need*."""
+def allows(user: User, required: RequiredPrivilege) -> bool:
+    """Returns whether *user* has the required privilege *required*."""
     if user.admin:
         return True
-    if need.admin:
+    if required.admin:
         return False
-    return covers(user.grants.get(need.database, Privilege.NONE), need.privilege)
+    return covers(user.grants.get(required.database, Privilege.NONE), required.privilege)
 
 
 def covers(granted: Privilege, needed: Privilege) -> bool:
@@ -144,7 +144,7 @@ def covers(granted: Privilege, needed: Privilege) -> bool:
     return _COVERS[granted][needed]
 
 
-def changes(statement: Statement) -> bool:
+def is_write(statement: Statement) -> bool:
     """Returns whether InfluxDB warns of *statement* in a GET request, because it changes something.
 
     InfluxDB 1.8 does not warn of DELETE.
@@ -158,7 +158,7 @@ def changes(statement: Statement) -> bool:
             return not type(statement).__name__.startswith("Show")
 
 
-def reads(statement: Statement) -> bool:
+def is_read_only(statement: Statement) -> bool:
     """Returns whether *statement* changes nothing, so that it may be executed twice."""
     match statement:
         case Select(target=target):
@@ -169,17 +169,17 @@ def reads(statement: Statement) -> bool:
             return type(statement).__name__.startswith("Show")
 
 
-def _read(database: str) -> Need:
-    return Need(Privilege.READ, database)
+def _read(database: str) -> RequiredPrivilege:
+    return RequiredPrivilege(Privilege.READ, database)
 
 
-def _write(database: str) -> Need:
-    return Need(Privilege.WRITE, database)
+def _write(database: str) -> RequiredPrivilege:
+    return RequiredPrivilege(Privilege.WRITE, database)
 
 
-def _select(select: Select, database: str) -> Needs:
+def _select(select: Select, database: str) -> RequiredPrivileges:
     """Requires READ for every measurement, then WRITE for the target; subqueries count, too."""
-    found: list[Need] = []
+    found: list[RequiredPrivilege] = []
     for source in select.sources:
         if isinstance(source, Subquery):
             found.extend(_select(source.select, database))
@@ -187,31 +187,31 @@ def _select(select: Select, database: str) -> Needs:
             found.append(_read(source.database or database))
     if select.target is not None:
         found.append(_write(select.target.database or database))
-    return _once(found)
+    return _unique(found)
 
 
-def _continuous_query(statement: CreateContinuousQuery) -> Needs:
+def _continuous_query(statement: CreateContinuousQuery) -> RequiredPrivileges:
     """Requires what its SELECT requires on its database, and READ there.
 
     Differs from InfluxDB, which requires less (cq-source-unchecked).
     """
-    return _once([_read(statement.database), *_select(statement.select, statement.database)])
+    return _unique([_read(statement.database), *_select(statement.select, statement.database)])
 
 
-def _own_and_named(own: str, sources: Iterable[Source]) -> Needs:
-    """Requires READ on *own* and on the databases in FROM, which InfluxDB ignores."""
+def _default_and_named(default: str, sources: Iterable[Source]) -> RequiredPrivileges:
+    """Requires READ on *default* and on the databases in FROM, which InfluxDB ignores."""
     named = (database for database in databases(tuple(sources)) if database)
-    return _once([_read(own), *map(_read, named)])
+    return _unique([_read(default), *map(_read, named)])
 
 
-def _cardinality(sources: Iterable[Source], own: str) -> Needs:
-    """Requires READ on the databases in FROM, else on *own*.
+def _cardinality(sources: Iterable[Source], default: str) -> RequiredPrivileges:
+    """Requires READ on the databases in FROM, else on *default*.
 
     Differs from InfluxDB, which requires nothing without FROM.
     """
-    found = [_read(named or own) for named in databases(tuple(sources))]
-    return _once(found or [_read(own)])
+    found = [_read(named or default) for named in databases(tuple(sources))]
+    return _unique(found or [_read(default)])
 
 
-def _once(found: Iterable[Need]) -> Needs:
+def _unique(found: Iterable[RequiredPrivilege]) -> RequiredPrivileges:
     return tuple(dict.fromkeys(found))

@@ -31,19 +31,23 @@ def check_answerable(statement: Statement) -> None:
             for source in sources:
                 if isinstance(source, Measurement) and source.name in _SYSTEM_SOURCES:
                     raise SystemSource(source.name, _SYSTEM_SOURCES[source.name])
-        case ShowMeasurements(condition=condition) if condition is not None and _timed(condition):
+        case ShowMeasurements(condition=condition) if condition is not None and _compares_time(
+            condition
+        ):
             raise TimeCondition("SHOW MEASUREMENTS")
 
 
-def _timed(condition: Expression) -> bool:
+def _compares_time(condition: Expression) -> bool:
     """Returns whether *condition* compares `time`."""
     match condition:
         case Paren(inner):
-            return _timed(inner)
+            return _compares_time(inner)
         case Operation(first, rest):
             return any(map(_is_time, (first, *(operand for _, operand in rest))))
     return False
 
 
 def _is_time(operand: Expression) -> bool:
-    return (isinstance(operand, VarRef) and operand.name.lower() == "time") or _timed(operand)
+    return (isinstance(operand, VarRef) and operand.name.lower() == "time") or _compares_time(
+        operand
+    )

@@ -65,20 +65,20 @@ from headgate_grammar.ast.users import (
 )
 from headgate_grammar.parsing.cache import ParseCache
 from headgate_grammar.parsing.errors import ParseError
-from headgate_grammar.parsing.limits import Bounds
-from headgate_grammar.parsing.parser import Accepted, accepts, parse
+from headgate_grammar.parsing.limits import ParseLimits
+from headgate_grammar.parsing.parser import Completions, completions, parse
 from headgate_grammar.parsing.unparse import UnparseError, has_secret, unparse
 from headgate_grammar.text.durations import format_duration, go_duration, parse_duration
 from headgate_grammar.text.keywords import is_keyword
 from headgate_grammar.text.quoting import quote_identifier, quote_string
 from headgate_grammar.text.urls import redact_urls
-from headgate_grammar.tools.highlight import Piece, pieces
+from headgate_grammar.tools.highlight import Span, highlight
 from headgate_grammar.tools.redact import redact
 
 __all__ = [
-    "Accepted",
+    "Completions",
     "AlterRetentionPolicy",
-    "Bounds",
+    "ParseLimits",
     "CreateContinuousQuery",
     "CreateDatabase",
     "CreateRetentionPolicy",
@@ -104,7 +104,7 @@ __all__ = [
     "Paren",
     "ParseCache",
     "ParseError",
-    "Piece",
+    "Span",
     "PolicyOptions",
     "Privilege",
     "Revoke",
@@ -139,7 +139,7 @@ __all__ = [
     "Target",
     "UnparseError",
     "VarRef",
-    "accepts",
+    "completions",
     "databases",
     "format_duration",
     "go_duration",
@@ -147,7 +147,7 @@ __all__ = [
     "is_keyword",
     "parse",
     "parse_duration",
-    "pieces",
+    "highlight",
     "quote_identifier",
     "quote_string",
     "redact",

@@ -4,11 +4,11 @@ from headgate_server.api.starlette_backend import HeadgateBackend, HeadgateUser
 from headgate_server.app import application
 from headgate_server.config.loader import Configuration, ConfigurationError
 from headgate_server.config.settings import Settings
-from headgate_server.serving import CannotListen, CertificateError, serve
+from headgate_server.serving import CertificateError, ListenError, serve
 from headgate_server.validation.configuration import configure
 
 __all__ = [
-    "CannotListen",
+    "ListenError",
     "CertificateError",
     "Configuration",
     "ConfigurationError",

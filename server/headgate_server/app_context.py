@@ -8,50 +8,55 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from headgate_engine import AuditFile, Engine, Passwords, Principal, Unavailable
-from headgate_grammar import Bounds, ParseCache, UnparseError
-from headgate_server.auth.authenticator import Login
-from headgate_server.auth.credentials import Shown
-from headgate_server.auth.jwt.issuers import Issuers
+from headgate_engine import AuditFile, Engine, Passwords, Principal, StoreUnavailable
+from headgate_grammar import ParseCache, ParseLimits, UnparseError
+from headgate_server.auth.authenticator import Authenticator
+from headgate_server.auth.credentials import RequestCredentials
+from headgate_server.auth.jwt.issuers import IssuerRegistry
 from headgate_server.auth.known_logins import KnownLogins
 from headgate_server.auth.throttle import Throttle
-from headgate_server.background.audit_writer import BUDGET_BYTES, Recorder
-from headgate_server.background.group_commit import Changes
-from headgate_server.background.thread_pool import Key, Pool
+from headgate_server.background.audit_writer import BUDGET_BYTES, AuditWriter
+from headgate_server.background.group_commit import GroupCommit
+from headgate_server.background.thread_pool import FairThreadPool, Key
 from headgate_server.config.settings import Settings
-from headgate_server.gateway.mount import Mounted
+from headgate_server.gateway.mount import Mount
 from headgate_server.gateway.mounts import Gateway
 from headgate_server.http.errors import Overloaded
-from headgate_server.http.origin import cross_site, may_be_navigation, rebound, shows_no_browser
-from headgate_server.http.request import Call
+from headgate_server.http.origin import (
+    is_cross_site,
+    is_dns_rebinding,
+    may_be_navigation,
+    shows_no_browser,
+)
+from headgate_server.http.request import Request
 from headgate_server.query.executor import QueryExecutor
-from headgate_server.query.prepared import Preparations
+from headgate_server.query.prepared import PreparedQueryCache
 from headgate_server.telemetry.log_message import log_message
-from headgate_server.telemetry.logging import complain, report
+from headgate_server.telemetry.logging import log_error, log_internal_error
 from headgate_server.telemetry.metrics import Metrics
-from headgate_server.telemetry.request_log import Note
+from headgate_server.telemetry.request_log import RequestLog
 from headgate_server.telemetry.timed_store import MeasuredStore
-from headgate_server.telemetry.tracing import Traced, tracing
-from headgate_server.upstream.errors import Answered, UpstreamError
+from headgate_server.telemetry.tracing import OpenTelemetryTracing, tracing
+from headgate_server.upstream.errors import UpstreamError, UpstreamRejected
 
 T = TypeVar("T")
 
 _UNLIMITED = 1 << 62
 _STATEMENT_THREADS = 4
 _STATEMENT_QUEUE = 1024
-_ATTENDED_SECONDS = 10.0  # at shutdown, for statements that run upstream
+_BACKGROUND_GRACE_SECONDS = 10.0  # at shutdown, for statements that run upstream
 # About a quarter of a second of RE2. A dashboard needs a hundredth of it.
-_REGEXES = 500_000
+_MAX_REGEX_COST = 500_000
 
 
-def bounds_of(settings: Settings) -> Bounds:
+def parse_limits(settings: Settings) -> ParseLimits:
     """Returns the limits for parsing a query, which apply before it is authorized."""
-    return Bounds(
-        settings.max_statements, settings.max_statement_length, _REGEXES, settings.max_tokens
+    return ParseLimits(
+        settings.max_statements, settings.max_statement_length, _MAX_REGEX_COST, settings.max_tokens
     )
 
 
-class Service:
+class AppContext:
     """Opens the store of *settings*, and creates all shared objects of this process.
 
     Create it in the running event loop. Raises StoreError if the store cannot be opened.
@@ -60,52 +65,62 @@ class Service:
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self.settings = settings
         self.metrics = metrics
-        self.fault = ""  # error of the last reload, while the previous settings stay in effect
+        self.reload_error = (
+            ""  # error of the last reload, while the previous settings stay in effect
+        )
         audit_file = AuditFile(settings.audit_file) if settings.audit_file else None
         self.store = MeasuredStore(settings.store_path, metrics, audit_file)
         self.engine = Engine(
             self.store,
             Passwords(
                 settings.bcrypt_cost,
-                least=settings.password_min_length,
-                at_once=max(1, (os.cpu_count() or 1) // settings.workers),
+                min_length=settings.password_min_length,
+                max_concurrent=max(1, (os.cpu_count() or 1) // settings.workers),
             ),
-            ParseCache(bounds=bounds_of(settings)),
+            ParseCache(limits=parse_limits(settings)),
             keep_last_admin=settings.keep_last_admin and settings.auth_enabled,
         )
-        self.prepared = Preparations(self.engine.parse, settings.max_query_size)
-        self.recorder = Recorder(
+        self.prepared_queries = PreparedQueryCache(self.engine.parse, settings.max_query_size)
+        self.audit_writer = AuditWriter(
             self.store,
             settings.audit_retention,
-            complain,
+            log_error,
             budget=BUDGET_BYTES // settings.workers,
             paths=[path for path in (settings.store_path, settings.audit_file) if path],
         )
-        self.changes = Changes(self.store)
-        self._statements = Pool(
+        self.group_commit = GroupCommit(self.store)
+        self._statement_pool = FairThreadPool(
             _STATEMENT_THREADS,
             _STATEMENT_QUEUE,
-            share=_STATEMENT_QUEUE // 8,
-            at_once=_STATEMENT_THREADS // 2,
+            max_queued_per_group=_STATEMENT_QUEUE // 8,
+            max_running_per_group=_STATEMENT_THREADS // 2,
         )
-        self._looks = Pool(1, _STATEMENT_QUEUE)
-        self.queries = QueryExecutor(
-            settings, self.engine, self.store, self.run, self.changes, self.recorder, metrics
+        self._probe_pool = FairThreadPool(1, _STATEMENT_QUEUE)
+        self.query_executor = QueryExecutor(
+            settings,
+            self.engine,
+            self.store,
+            self.run_in_thread,
+            self.group_commit,
+            self.audit_writer,
+            metrics,
         )
-        self._issuers = Issuers(settings.jwt) if settings.jwt.enabled else None
+        self._issuers = IssuerRegistry(settings.jwt) if settings.jwt.enabled else None
         self.tracing = tracing(settings.gateway.otlp_endpoint)
-        self.traced = isinstance(self.tracing, Traced)
-        self.gateway = self._gateway(settings)
-        self._watching: asyncio.Task[None] | None = None
-        self._watch(self.gateway)
-        self._retiring: set[asyncio.Task[None]] = set()
-        self._attended: set[asyncio.Task[None]] = set()
-        logins = KnownLogins(self.store, complain)
+        self.tracing_enabled = isinstance(self.tracing, OpenTelemetryTracing)
+        self.gateway = self._create_gateway(settings)
+        self._tenant_watch: asyncio.Task[None] | None = None
+        self._start_tenant_watch(self.gateway)
+        self._closing_tasks: set[asyncio.Task[None]] = set()
+        self._background_tasks: set[asyncio.Task[None]] = set()
+        logins = KnownLogins(self.store, log_error)
         logins.start()
         # For forward-auth requests: counts failures by user and proxy, because the proxy may send
         # any client address.
-        self.relayed = Throttle(settings.free_failures_address, _UNLIMITED, settings.longest_delay)
-        self._login = Login(
+        self.forward_auth_throttle = Throttle(
+            settings.free_failures_address, _UNLIMITED, settings.longest_delay
+        )
+        self._authenticator = Authenticator(
             self.engine,
             metrics,
             settings.shared_secrets,
@@ -114,85 +129,95 @@ class Service:
             throttle=Throttle(
                 settings.free_failures, settings.free_failures_address, settings.longest_delay
             ),
-            refused=self.recorder.refused,
+            record_denied=self.audit_writer.record_denied,
             logins=logins,
         )
 
-    def _gateway(self, settings: Settings) -> Gateway:
+    def _create_gateway(self, settings: Settings) -> Gateway:
         if settings.gateway.cortex_metric_names:
             self.metrics.show_cortex_names()
-        return Gateway(settings.gateway, self.engine, self.metrics, self.tracing, self.run)
+        return Gateway(
+            settings.gateway, self.engine, self.metrics, self.tracing, self.run_in_thread
+        )
 
-    async def login(self, call: Call, mounted: Mounted | None = None) -> Principal:
-        """Authenticates *call*. If *mounted* accepts tenant tokens, those are tried first.
+    async def authenticate(self, request: Request, mount: Mount | None = None) -> Principal:
+        """Authenticates *request*. If *mount* accepts tenant tokens, those are tried first.
 
-        Sets `call.cross_site` and the user in the access log. Raises what `Login` raises, and
+        Sets `call.is_cross_site` and the user in the access log. Raises what `Authenticator` raises, and
         BadRequest for several `Authorization` headers.
         """
-        shown = Shown(call.url_pairs, call.headers.getlist)
-        call.cross_site = self.cross_site(call.method, call.headers)
-        principal = await self.prove(shown, call.address, mounted, call.connection)
-        call.check_authorization()
-        call.note.user = principal.name
+        credentials = RequestCredentials(request.url_params, request.headers.getlist)
+        request.cross_site = self.is_cross_site(request.method, request.headers)
+        principal = await self.authenticate_credentials(
+            credentials, request.address, mount, request.connection
+        )
+        request.check_authorization()
+        request.log.user = principal.name
         return principal
 
-    def cross_site(self, method: str, headers: Mapping[str, str]) -> bool:
+    def is_cross_site(self, method: str, headers: Mapping[str, str]) -> bool:
         """Returns whether a page of another site may have made the browser send a request with
         *method* and *headers*.
         """
         allowed = self.settings.origins
-        if cross_site(headers, allowed) or may_be_navigation(method, headers):
+        if is_cross_site(headers, allowed) or may_be_navigation(method, headers):
             return True
         # With authentication, a browser sends a password only to the origin it was typed for.
-        return not self.settings.auth_enabled and rebound(headers, allowed)
+        return not self.settings.auth_enabled and is_dns_rebinding(headers, allowed)
 
-    def may_change(self, call: Call) -> bool:
-        """Returns whether *call* may change data: True unless it may come from another site."""
-        return shows_no_browser(call.headers) or not self.cross_site(call.method, call.headers)
+    def may_write(self, request: Request) -> bool:
+        """Returns whether *request* may change data: True unless it may come from another site."""
+        return shows_no_browser(request.headers) or not self.is_cross_site(
+            request.method, request.headers
+        )
 
-    def known(self, call: Call) -> Principal | None:
-        """Returns the principal of *call* if it can be authenticated without waiting, or None.
+    def authenticate_cached(self, request: Request) -> Principal | None:
+        """Returns the principal of *request* if it can be authenticated without waiting, or None.
 
         None also means that authentication failed, or that there are several `Authorization`
-        headers. The login is not counted in the metrics: see `count_known`.
+        headers. The login is not counted in the metrics: see `count_cached_login`.
         """
-        if call.headers.several("authorization"):
+        if request.headers.is_repeated("authorization"):
             return None
-        shown = Shown(call.url_pairs, call.headers.getlist)
-        call.known = self._login.known(shown, call.address)
-        if call.known is not None:
-            call.note.user = call.known.name
-        return call.known
+        credentials = RequestCredentials(request.url_params, request.headers.getlist)
+        request.cached_principal = self._authenticator.check_cached(credentials, request.address)
+        if request.cached_principal is not None:
+            request.log.user = request.cached_principal.name
+        return request.cached_principal
 
-    def remembers(self, shown: Shown, address: str) -> bool:
-        """Returns whether `Login.known` accepts *shown* from *address*, that is without waiting."""
-        return self._login.known(shown, address) is not None
+    def has_cached_login(self, credentials: RequestCredentials, address: str) -> bool:
+        """Returns whether `Authenticator.authenticate_cached` accepts *credentials* from *address*, that is without waiting."""
+        return self._authenticator.check_cached(credentials, address) is not None
 
-    def was_let_in(self, name: str, address: str) -> bool:
+    def is_known_client(self, name: str, address: str) -> bool:
         """Returns whether the user *name* logged in by password from *address* before."""
-        return self._login.was_let_in(name, address)
+        return self._authenticator.is_known_client(name, address)
 
-    def count_known(self, call: Call) -> None:
-        """Counts the login in the metrics if `known` has authenticated *call*.
+    def count_cached_login(self, request: Request) -> None:
+        """Counts the login in the metrics if `authenticate_cached` has authenticated *request*.
 
-        `known` does not count it, because its result may be discarded.
+        `authenticate_cached` does not count it, because its result may be discarded.
         """
-        if call.known is not None:
-            self._login.count(call.known)
+        if request.cached_principal is not None:
+            self._authenticator.count_cached(request.cached_principal)
 
-    async def prove(
-        self, shown: Shown, address: str, mounted: Mounted | None, connection: str = ""
+    async def authenticate_credentials(
+        self,
+        credentials: RequestCredentials,
+        address: str,
+        mount: Mount | None,
+        connection: str = "",
     ) -> Principal:
-        """Authenticates the credentials *shown* of the client at *address*.
+        """Authenticates the credentials *credentials* of the client at *address*.
 
         *connection* is the address of the other end of the connection, such as a proxy. Returns the
-        principal that is configured for *mounted*, if any, without authentication. Raises what
-        `Login` raises.
+        principal that is configured for *mount*, if any, without authentication. Raises what
+        `Authenticator` raises.
         """
-        if mounted is not None and mounted.anybody is not None:
-            return mounted.anybody
-        tenants = mounted.login if mounted is not None else None
-        return await self._login(shown, address, tenants, connection)
+        if mount is not None and mount.anonymous_principal is not None:
+            return mount.anonymous_principal
+        tenants = mount.token_verifier if mount is not None else None
+        return await self._authenticator(credentials, address, tenants, connection)
 
     def reconfigure(self, settings: Settings) -> None:
         """Replaces the settings of tokens and of the gateway by those of *settings*.
@@ -201,49 +226,49 @@ class Service:
         when its last request ends. Raises ValueError if *settings* are invalid; the previous
         settings then stay in effect.
         """
-        former = self._issuers
-        issuers = Issuers(settings.jwt, former=former) if settings.jwt.enabled else None
-        gateway = self._gateway(settings)
-        self._retire(self.gateway.retire())
-        self._watch(gateway)
-        if former is not None:
-            self._retire(former.retire())
+        previous = self._issuers
+        issuers = IssuerRegistry(settings.jwt, previous=previous) if settings.jwt.enabled else None
+        gateway = self._create_gateway(settings)
+        self._close_in_background(self.gateway.close_when_idle())
+        self._start_tenant_watch(gateway)
+        if previous is not None:
+            self._close_in_background(previous.retire())
         self.settings, self._issuers, self.gateway = settings, issuers, gateway
-        self._login.take_tokens(settings.shared_secrets, issuers)
+        self._authenticator.replace_token_issuers(settings.shared_secrets, issuers)
 
-    def _watch(self, gateway: Gateway) -> None:
+    def _start_tenant_watch(self, gateway: Gateway) -> None:
         """Starts a background task that warns of stores of *gateway* that do not separate tenants.
 
         Cancels the task of the previous gateway.
         """
-        if self._watching is not None:
-            self._watching.cancel()
-            self._watching = None
-        if gateway.all:
-            self._watching = asyncio.ensure_future(gateway.watch_tenants())
+        if self._tenant_watch is not None:
+            self._tenant_watch.cancel()
+            self._tenant_watch = None
+        if gateway.mounts:
+            self._tenant_watch = asyncio.ensure_future(gateway.warn_unconfined_stores())
 
-    def _retire(self, ending: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(ending)
-        self._retiring.add(task)
-        task.add_done_callback(self._retiring.discard)
+    def _close_in_background(self, closing: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(closing)
+        self._closing_tasks.add(task)
+        task.add_done_callback(self._closing_tasks.discard)
 
-    async def run(self, work: Callable[[], T], key: Key = ()) -> T:
+    async def run_in_thread(self, work: Callable[[], T], key: Key = ()) -> T:
         """Runs *work* in the statement thread pool, and returns its result.
 
         Different keys, one for each user, share the threads fairly. Raises Overloaded, and what
         *work* raises.
         """
-        return await self._statements.run(work, key)
+        return await self._statement_pool.run(work, key)
 
-    async def look(self, work: Callable[[], T]) -> T:
+    async def run_probe(self, work: Callable[[], T]) -> T:
         """Runs the probe *work* in a thread of its own, and returns its result.
 
         Statements do not delay it: /health and /metrics use it. Raises Overloaded, and what *work*
         raises.
         """
-        return await self._looks.run(work)
+        return await self._probe_pool.run(work)
 
-    def detach(self, results: Iterable[object], note: Note, key: Key) -> None:
+    def submit_background(self, results: Iterable[object], log: RequestLog, key: Key) -> None:
         """Consumes *results* in the statement thread pool, after the response was sent.
 
         Errors are only logged, because the client has its response. Raises Overloaded.
@@ -253,60 +278,66 @@ class Service:
             try:
                 deque(results, maxlen=0)
             except Exception as error:
-                report(error, note.id)
+                log_internal_error(error, log.id)
             else:
-                if note.error:
-                    complain("asynchronous query failed", request_id=note.id, error=note.error)
+                if log.error:
+                    log_error("asynchronous query failed", request_id=log.id, error=log.error)
 
-        self._statements.submit(finish, key)
+        self._statement_pool.submit(finish, key)
 
-    def attend(
+    def submit_background_async(
         self,
         work: Coroutine[Any, Any, None],
-        note: Note,
-        holds: Sequence[Callable[[], None]] = (),
+        log: RequestLog,
+        on_done: Sequence[Callable[[], None]] = (),
     ) -> None:
         """Runs *work* as a task of the event loop, after the response was sent.
 
-        Calls *holds* when it ends, also if it is rejected. Errors are only logged. Raises
+        Calls *on_done* when it ends, also if it is rejected. Errors are only logged. Raises
         Overloaded.
         """
-        if len(self._attended) >= _STATEMENT_QUEUE:
+        if len(self._background_tasks) >= _STATEMENT_QUEUE:
             work.close()
-            for let_go in holds:
-                let_go()
+            for callback in on_done:
+                callback()
             raise Overloaded
 
         async def finish() -> None:
             try:
                 await work
-            except (UpstreamError, Answered, UnparseError, Overloaded, Unavailable) as error:
-                note.error = log_message(error)
+            except (
+                UpstreamError,
+                UpstreamRejected,
+                UnparseError,
+                Overloaded,
+                StoreUnavailable,
+            ) as error:
+                log.error = log_message(error)
             except Exception as error:
-                report(error, note.id)
+                log_internal_error(error, log.id)
             finally:
-                for let_go in holds:
-                    let_go()
-            if note.error:
-                complain("asynchronous query failed", request_id=note.id, error=note.error)
+                for callback in on_done:
+                    callback()
+            if log.error:
+                log_error("asynchronous query failed", request_id=log.id, error=log.error)
 
         task = asyncio.ensure_future(finish())
-        self._attended.add(task)
-        task.add_done_callback(self._attended.discard)
+        self._background_tasks.add(task)
+        task.add_done_callback(self._background_tasks.discard)
 
-    async def disconnect(self) -> None:
+    async def close_connections(self) -> None:
         """Closes the connections to upstream stores and to token issuers.
 
-        Waits up to 10 s for statements of `attend`, then cancels them.
+        Waits up to 10 s for statements of `submit_background_async`, then cancels them.
         """
-        if self._attended:
-            await asyncio.wait(self._attended, timeout=_ATTENDED_SECONDS)
-        for task in (*self._retiring, *self._attended):
+        if self._background_tasks:
+            await asyncio.wait(self._background_tasks, timeout=_BACKGROUND_GRACE_SECONDS)
+        for task in (*self._closing_tasks, *self._background_tasks):
             task.cancel()
-        if self._watching is not None:
-            self._watching.cancel()
+        if self._tenant_watch is not None:
+            self._tenant_watch.cancel()
         await self.gateway.close()
-        if isinstance(self.tracing, Traced):
+        if isinstance(self.tracing, OpenTelemetryTracing):
             await asyncio.get_running_loop().run_in_executor(None, self.tracing.close)
         if self._issuers is not None:
             await self._issuers.close()
@@ -316,13 +347,15 @@ class Service:
 
         Returns False if some have not finished; the store then stays open. Blocking.
         """
-        self._login.close()
-        self._looks.close(0)
-        began = time.monotonic()
-        finished = self._statements.close(seconds)
-        left = None if seconds == math.inf else max(0.0, seconds - (time.monotonic() - began))
-        finished = self.changes.close(left) and finished
-        self.recorder.close()
+        self._authenticator.close()
+        self._probe_pool.close(0)
+        started = time.monotonic()
+        finished = self._statement_pool.close(seconds)
+        seconds_left = (
+            None if seconds == math.inf else max(0.0, seconds - (time.monotonic() - started))
+        )
+        finished = self.group_commit.close(seconds_left) and finished
+        self.audit_writer.close()
         if finished:
             self.store.close()
         return finished

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from headgate.core_dumps import forbid_core_dumps
-from headgate_shell.output.control_characters import guard_terminals
+from headgate_shell.output.control_characters import escape_terminal_output
 
 if TYPE_CHECKING:
     from headgate_engine import Engine, SqliteStore
@@ -33,9 +33,9 @@ def main() -> int:
     The status is 130 after Ctrl-C, and 141 if the reader of standard output has gone.
     """
     forbid_core_dumps()
-    # `guard_terminals` would make the escape sequences of Python's own colours visible.
+    # `escape_terminal_output` would make the escape sequences of Python's own colours visible.
     os.environ["PYTHON_COLORS"] = "0"
-    guard_terminals()
+    escape_terminal_output()
     try:
         status = _run()
         sys.stdout.flush()

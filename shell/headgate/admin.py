@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from contextlib import closing
 
-from headgate.configured_engine import engine_on, settings_of
+from headgate.configured_engine import build_engine, load_settings
 from headgate.flags import CommandParser, double_dashes
-from headgate_engine import EVERYBODY, SqliteStore, StatementError, StoreError
+from headgate_engine import UNRESTRICTED, SqliteStore, StatementError, StoreError
 from headgate_grammar import GrantAdmin, SetPassword, Statement
 
 
@@ -34,16 +34,16 @@ def main(arguments: Sequence[str]) -> int:
         )
     flags = parser.parse_args(double_dashes(arguments))
     try:
-        return _administer(flags)
+        return _run_command(flags)
     except (StoreError, StatementError, ValueError) as error:
         print(f"headgate: {error}", file=sys.stderr)
         return 1
 
 
-def _administer(flags: argparse.Namespace) -> int:
-    settings = settings_of(flags.config, store=flags.store)
+def _run_command(flags: argparse.Namespace) -> int:
+    settings = load_settings(flags.config, store=flags.store)
     with closing(SqliteStore(settings.store_path, create=False)) as store:
-        engine = engine_on(store, settings)
+        engine = build_engine(store, settings)
         if engine.user(flags.name) is None:
             raise ValueError(f"user not found: {flags.name}")
         statement: Statement
@@ -52,7 +52,7 @@ def _administer(flags: argparse.Namespace) -> int:
         else:
             statement = GrantAdmin(flags.name)
         address = f"local, user id {os.getuid()}"
-        for result in engine.execute([statement], EVERYBODY, address=address):
+        for result in engine.execute([statement], UNRESTRICTED, address=address):
             if result.error:
                 raise ValueError(result.error)
         print(f"{settings.store_path}: {statement}")

@@ -6,7 +6,7 @@ from headgate_engine import Engine, Passwords, SqliteStore
 from headgate_server import ConfigurationError, Settings, configure
 
 
-def settings_of(config: str | None, *, store: str | None = None) -> Settings:
+def load_settings(config: str | None, *, store: str | None = None) -> Settings:
     """Returns the settings of `headgate serve` with the flags `--config` and `--store`.
 
     Raises ValueError, with a message of one line, if a setting is invalid.
@@ -17,9 +17,9 @@ def settings_of(config: str | None, *, store: str | None = None) -> Settings:
         raise ValueError(str(error)) from None
 
 
-def engine_on(store: SqliteStore, settings: Settings) -> Engine:
+def build_engine(store: SqliteStore, settings: Settings) -> Engine:
     """Returns an engine with the password rules and the last-admin rule of *settings*."""
-    passwords = Passwords(settings.bcrypt_cost, least=settings.password_min_length)
+    passwords = Passwords(settings.bcrypt_cost, min_length=settings.password_min_length)
     keep_last_admin = settings.keep_last_admin and settings.auth_enabled
     return Engine(store, passwords, keep_last_admin=keep_last_admin)
 
@@ -29,4 +29,4 @@ def open_engine(store: SqliteStore, *, config: str | None) -> Engine:
 
     Raises ValueError, with a message of one line, if a setting is invalid.
     """
-    return engine_on(store, settings_of(config))
+    return build_engine(store, load_settings(config))

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 from headgate.flags import CommandParser, double_dashes
 from headgate_engine import StoreError
-from headgate_server.config.legacy_flags import Contradiction, add_flags, as_table
+from headgate_server.config.legacy_flags import InvalidFlags, add_flags, gateway_table
 from headgate_server.config.loader import ConfigurationError
 from headgate_server.config.settings import Settings
-from headgate_server.serving import CannotListen, CertificateError, problems, serve, warnings
+from headgate_server.serving import CertificateError, ListenError, problems, serve, warnings
 from headgate_server.serving.process_title import show_arguments
 from headgate_server.telemetry import logging as logs
 from headgate_server.validation.configuration import configure
-from headgate_server.validation.gateway import connect
+from headgate_server.validation.gateway import check_connections
 
 _EPILOG = """\
 Precedence: flag, environment (HEADGATE_HTTP_REALM; INFLUXDB_HTTP_REALM too), file, default.
@@ -99,39 +99,41 @@ def main(arguments: Sequence[str]) -> int:
     0 after SIGTERM, 1 if the server cannot start. Invalid flags exit with status 2.
     """
     # All of Headgate's commands accept long flags with one dash.
-    doubled = double_dashes(arguments)
-    show_arguments(doubled)
+    long_flags = double_dashes(arguments)
+    show_arguments(long_flags)
     parser = _parser()
-    flags = vars(parser.parse_args(doubled))
+    flags = vars(parser.parse_args(long_flags))
     path, checking, connecting = (flags.pop(name) for name in ("config", "check", "connect"))
     if connecting and not checking:
         parser.error("--connect: expected --check beside it")
     timed = not checking
-    logs.set_up("text", access=False, timed=timed)  # until the configuration is loaded
+    logs.configure("text", access=False, timed=timed)  # until the configuration is loaded
     try:
-        flags["gateway"] = as_table(flags)
+        flags["gateway"] = gateway_table(flags)
         configuration = configure(flags, os.environ, path)
         settings = configuration.settings
-        logs.set_up(settings.log_format, access=settings.log_enabled, timed=timed)
+        logs.configure(settings.log_format, access=settings.log_enabled, timed=timed)
         for notice in configuration.notices:
-            logs.say(notice)
+            logs.log_info(notice)
         for warning in configuration.warnings:
-            logs.warn(warning)
-        return _check(settings, connecting=connecting) if checking else serve(settings)
-    except (ConfigurationError, Contradiction, StoreError, CannotListen, CertificateError) as error:
-        logs.complain(str(error))
+            logs.log_warning(warning)
+        return (
+            _check_configuration(settings, connecting=connecting) if checking else serve(settings)
+        )
+    except (ConfigurationError, InvalidFlags, StoreError, ListenError, CertificateError) as error:
+        logs.log_error(str(error))
         return 1
 
 
-def _check(settings: Settings, *, connecting: bool) -> int:
+def _check_configuration(settings: Settings, *, connecting: bool) -> int:
     """Logs each problem that would prevent a start with *settings*, and returns the exit status."""
     for warning in warnings(settings):
-        logs.warn(warning)
+        logs.log_warning(warning)
     found = problems(settings)
     if connecting:
-        found += asyncio.run(connect(settings.gateway))
+        found += asyncio.run(check_connections(settings.gateway))
     for problem in found:
-        logs.complain(problem)
+        logs.log_error(problem)
     if not found:
-        logs.say("configuration OK")
+        logs.log_info("configuration OK")
     return int(bool(found))

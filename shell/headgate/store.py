@@ -40,21 +40,23 @@ def main(arguments: Sequence[str]) -> int:
         "check": _check,
         "backup": _backup,
         "restore": _restore,
-        "accept-rollback": _accept,
+        "accept-rollback": _accept_rollback,
     }
     return guarded(lambda: works[flags.command](flags))
 
 
 def _check(flags: argparse.Namespace) -> int:
     with opened(flags.path) as store:
-        faults = store.check()
-        for fault in faults:
-            print(f"headgate: {flags.path}: {fault}", file=sys.stderr)
-        if faults:
+        integrity_errors = store.check()
+        for integrity_error in integrity_errors:
+            print(f"headgate: {flags.path}: {integrity_error}", file=sys.stderr)
+        if integrity_errors:
             return 1
         users = sum(1 for _ in _accounts(store))
         databases = len(store.databases())
-        print(f"{flags.path}: OK; {users} users, {databases} databases, rev {store.fence()}")
+        print(
+            f"{flags.path}: OK; {users} users, {databases} databases, rev {store.confirmed_revision()}"
+        )
     return 0
 
 
@@ -67,12 +69,12 @@ def _backup(flags: argparse.Namespace) -> int:
 
 def _restore(flags: argparse.Namespace) -> int:
     old = restore(flags.backup, flags.path)
-    kept = f"; the previous store is {old}" if old is not None else ""
-    print(f"{flags.path}: restored from {flags.backup}{kept}")
+    previous = f"; the previous store is {old}" if old is not None else ""
+    print(f"{flags.path}: restored from {flags.backup}{previous}")
     return 0
 
 
-def _accept(flags: argparse.Namespace) -> int:
+def _accept_rollback(flags: argparse.Namespace) -> int:
     print(f"{flags.path}: accepted at revision {accept_rollback(flags.path)}")
     return 0
 

@@ -8,15 +8,15 @@ from contextlib import closing
 from typing import TypeVar
 
 from headgate.flags import CommandParser, double_dashes
-from headgate_engine import Engine, SqliteStore, StoreError, Unavailable
+from headgate_engine import Engine, SqliteStore, StoreError, StoreUnavailable
 from headgate_server.config.loader import ConfigurationError
 from headgate_server.config.settings import Settings
-from headgate_server.gateway.mount import Mounted
+from headgate_server.gateway.mount import Mount
 from headgate_server.gateway.mounts import Gateway
 from headgate_server.telemetry import logging as logs
 from headgate_server.telemetry.metrics import Metrics
-from headgate_server.telemetry.tracing import Untraced
-from headgate_server.upstream.errors import Answered, UpstreamError
+from headgate_server.telemetry.tracing import NoTracing
+from headgate_server.upstream.errors import UpstreamError, UpstreamRejected
 from headgate_server.validation.configuration import configure
 
 T = TypeVar("T")
@@ -33,47 +33,47 @@ def main(arguments: Sequence[str]) -> int:
     add("--store", metavar="PATH", dest="store.path", help="the server's store file")
     add("--upstream", metavar="URL", dest="gateway.upstream", help="the upstream store")
     add("--protocol", metavar="NAME", dest="gateway.protocol", help="its protocol, influxdb1")
-    doubled = double_dashes(arguments)
-    flags = vars(parser.parse_args(doubled))
-    logs.set_up("text", access=False)
+    double_dashed = double_dashes(arguments)
+    flags = vars(parser.parse_args(double_dashed))
+    logs.configure("text", access=False)
     try:
         settings = configure(flags, os.environ, flags.pop("config")).settings
         return asyncio.run(_sync(settings))
-    except (ConfigurationError, StoreError, Unavailable) as error:
-        logs.complain(str(error))
+    except (ConfigurationError, StoreError, StoreUnavailable) as error:
+        logs.log_error(str(error))
         return 1
 
 
 async def _sync(settings: Settings) -> int:
     with closing(SqliteStore(settings.store_path, create=False)) as store:
-        gateway = Gateway(settings.gateway, Engine(store), Metrics(), Untraced(), _here)
+        gateway = Gateway(settings.gateway, Engine(store), Metrics(), NoTracing(), _run_inline)
         try:
-            known = [one for one in gateway.all if one.store is not None]
-            if not known:
-                logs.complain("no upstream store that lists its databases is configured")
+            mounts = [one for one in gateway.mounts if one.store is not None]
+            if not mounts:
+                logs.log_error("no upstream store that lists its databases is configured")
                 return 1
-            return max([await _one(mounted) for mounted in known])
+            return max([await _sync_store(mount) for mount in mounts])
         finally:
             await gateway.close()
 
 
-async def _one(mounted: Mounted) -> int:
-    assert mounted.store is not None
-    name = mounted.settings.name
+async def _sync_store(mount: Mount) -> int:
+    assert mount.store is not None
+    name = mount.settings.name
     try:
-        synced = await mounted.store.catalogue.sync()
+        result = await mount.store.catalog.sync()
     except UpstreamError:
         return 1  # logged by Upstream, with the address and the reason
-    except Answered as error:
+    except UpstreamRejected as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 1
-    for database in synced.adopted:
+    for database in result.imported:
         print(f"{name}: imported {database}")
-    for database in synced.missing:
+    for database in result.missing:
         print(f"{name}: {database} is missing upstream")
-    print(f"{name}: {len(synced.adopted)} imported, {len(synced.missing)} missing upstream")
+    print(f"{name}: {len(result.imported)} imported, {len(result.missing)} missing upstream")
     return 0
 
 
-async def _here(work: Callable[[], T]) -> T:
+async def _run_inline(work: Callable[[], T]) -> T:
     return work()

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from headgate_shell.backends.base import CannotReach, ConnectionSettings
+from headgate_shell.backends.base import ConnectionFailed, ConnectionSettings
 from headgate_shell.commands.settings import set_precision
 from headgate_shell.flags import FlagError, Value, parse_flags
-from headgate_shell.script import execute, run
+from headgate_shell.script import run_lines, run_query
 from headgate_shell.session import Session
 from headgate_shell.terminal import Terminal
 
@@ -53,7 +53,7 @@ _DEFAULTS: dict[str, Value] = {
 # The first is influx's text, which scripts may search for. An interactive user may have another
 # server than influxd.
 _SCRIPT_ADVICE = "Please check your connection settings and ensure 'influxd' is running."
-_PERSON_ADVICE = "Check -host, -port and -ssl, and whether the server is running there."
+_INTERACTIVE_ADVICE = "Check -host, -port and -ssl, and whether the server is running there."
 
 USAGE = """\
 usage: headgate shell [flags]
@@ -95,7 +95,7 @@ def main(arguments: Sequence[str], open_engine: "OpenEngine") -> int:
 
     *open_engine* opens the engine of `-store`, with the password rules of a configuration file.
     """
-    _open_all()
+    _reopen_closed_streams()
     # Names may be in any script, whatever the locale says of the terminal.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -122,26 +122,26 @@ def main(arguments: Sequence[str], open_engine: "OpenEngine") -> int:
         print(f"unknown arguments: {' '.join(rest)}", file=sys.stderr)
         print(USAGE, end="")
         return 1
-    session = _session(flags, given)
-    if given.get("password") == "" and not _ask_password(session):
+    session = _build_session(flags, given)
+    if given.get("password") == "" and not _prompt_password(session):
         return 1
     if flags["store"]:
-        from headgate_shell.backends.store import on_store
+        from headgate_shell.backends.store import run_on_store
 
         engine = partial(open_engine, config=str(flags["config"]) or None)
         path = str(flags["store"])
-        return on_store(path, engine, session, lambda: _connect(session, flags, given))
-    return _connect(session, flags, given)
+        return run_on_store(path, engine, session, lambda: _run_session(session, flags, given))
+    return _run_session(session, flags, given)
 
 
-def _open_all() -> None:
+def _reopen_closed_streams() -> None:
     """Replaces each standard stream that was closed before the start by the null device."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))
 
 
-def _ask_password(session: Session) -> bool:
+def _prompt_password(session: Session) -> bool:
     if not sys.stdin.isatty():
         print("unable to prompt for a password with no TTY", file=sys.stderr)
         return False
@@ -156,32 +156,39 @@ def _ask_password(session: Session) -> bool:
     return True
 
 
-def _connect(session: Session, flags: dict[str, Value], given: dict[str, Value]) -> int:
+def _run_session(session: Session, flags: dict[str, Value], given_flags: dict[str, Value]) -> int:
     try:
         session.server_version = session.ping()
-    except CannotReach as error:
+    except ConnectionFailed as error:
         url = f"{session.connection.url}/ping"
-        print(f'Failed to connect to {session.where}: Get "{url}": {error.cause}', file=sys.stderr)
-        print(_PERSON_ADVICE if sys.stderr.isatty() else _SCRIPT_ADVICE, file=sys.stderr)
+        print(
+            f'Failed to connect to {session.display_name}: Get "{url}": {error.cause}',
+            file=sys.stderr,
+        )
+        print(_INTERACTIVE_ADVICE if sys.stderr.isatty() else _SCRIPT_ADVICE, file=sys.stderr)
         return 1
     set_precision(str(flags["precision"]), session, Terminal(sys.stdout.write))
     if flags["execute"]:
-        return execute(str(flags["execute"]), session)
+        return run_lines(str(flags["execute"]), session)
     if flags["import"]:
         from headgate_shell.commands.import_file import import_file
 
-        compressed, pace = bool(flags["compressed"]), int(flags["pps"])
-        return import_file(str(flags["path"]), session, compressed=compressed, pace=pace)
+        compressed, points_per_second = bool(flags["compressed"]), int(flags["pps"])
+        return import_file(
+            str(flags["path"]), session, compressed=compressed, points_per_second=points_per_second
+        )
     if not sys.stdin.isatty():
-        return run(sys.stdin.buffer.read().decode("utf-8", "surrogateescape"), session)
+        return run_query(sys.stdin.buffer.read().decode("utf-8", "surrogateescape"), session)
     from headgate_shell.interactive.loop import interact
 
-    return interact(session, asks=not flags["yes"], keeps_format="format" in given)
+    return interact(session, confirm=not flags["yes"], keep_format="format" in given_flags)
 
 
-def _session(flags: dict[str, Value], given: dict[str, Value]) -> Session:
+def _build_session(flags: dict[str, Value], given_flags: dict[str, Value]) -> Session:
     environment = os.environ
-    named = "username" in given or "password" in given  # flags override the environment
+    login_flag_given = (
+        "username" in given_flags or "password" in given_flags
+    )  # flags override the environment
     connection = ConnectionSettings(
         host=str(flags["host"]).removeprefix("[").removesuffix("]") or "localhost",
         port=int(flags["port"]),
@@ -191,7 +198,8 @@ def _session(flags: dict[str, Value], given: dict[str, Value]) -> Session:
         path_prefix=str(flags["path-prefix"]),
         username=str(flags["username"]) or environment.get("INFLUX_USERNAME", ""),
         password=str(flags["password"]) or environment.get("INFLUX_PASSWORD", ""),
-        token=str(flags["token"]) or ("" if named else environment.get("HEADGATE_TOKEN", "")),
+        token=str(flags["token"])
+        or ("" if login_flag_given else environment.get("HEADGATE_TOKEN", "")),
     )
     session = Session(
         connection,
@@ -201,7 +209,7 @@ def _session(flags: dict[str, Value], given: dict[str, Value]) -> Session:
         consistency=str(flags["consistency"]),
         node=int(flags["node"]),
     )
-    session.on_terminal = sys.stdout.isatty()
+    session.to_terminal = sys.stdout.isatty()
     return session
 
 

@@ -37,23 +37,23 @@ def parse_flags(
         if name not in defaults:
             raise FlagError(f"flag provided but not defined: -{name}")
         if isinstance(defaults[name], bool):
-            values[name] = _boolean(name, text) if equals else True
+            values[name] = _parse_boolean(name, text) if equals else True
             continue
         if not equals:
             if not rest:
                 raise FlagError(f"flag needs an argument: -{name}")
             text = rest.pop(0)
-        values[name] = _integer(name, text) if isinstance(defaults[name], int) else text
+        values[name] = _parse_integer(name, text) if isinstance(defaults[name], int) else text
     return values, rest
 
 
-def _boolean(name: str, text: str) -> bool:
+def _parse_boolean(name: str, text: str) -> bool:
     if text not in _BOOLEANS:
         raise FlagError(f'invalid boolean value "{text}" for -{name}: parse error')
     return _BOOLEANS[text]
 
 
-def _integer(name: str, text: str) -> int:
+def _parse_integer(name: str, text: str) -> int:
     # Python's `int` also accepts digits of other scripts, and surrounding white space.
     if not text.isascii() or text != text.strip():
         raise FlagError(f'invalid value "{text}" for flag -{name}: parse error')

@@ -2,8 +2,8 @@
 
 import re
 
-_SPECIAL = re.compile(r"[^ !#-\[\]-~]")
-_NAMED = {
+_ESCAPED_CHARACTERS = re.compile(r"[^ !#-\[\]-~]")
+_SHORT_ESCAPES = {
     '"': '\\"',
     "\\": "\\\\",
     "\a": "\\a",
@@ -16,15 +16,15 @@ _NAMED = {
 }
 
 
-def go_quoted(text: str) -> str:
+def go_quote(text: str) -> str:
     """Returns *text* in double quotes, with Go's escapes for characters that are not printable."""
-    return '"' + _SPECIAL.sub(lambda match: _escape(match[0]), text) + '"'
+    return '"' + _ESCAPED_CHARACTERS.sub(lambda match: _escape(match[0]), text) + '"'
 
 
 def _escape(character: str) -> str:
     code = ord(character)
-    if character in _NAMED:
-        return _NAMED[character]
+    if character in _SHORT_ESCAPES:
+        return _SHORT_ESCAPES[character]
     if character.isprintable():
         return character
     if 0xDC80 <= code <= 0xDCFF:  # the error handler surrogateescape's form of an invalid byte

@@ -18,20 +18,20 @@ def trim(text: str) -> str:
     return text.strip(SPACE)
 
 
-def fields(text: str, most: int = 0) -> list[str]:
-    """Returns the words of *text*, like Go's `strings.Fields`.
+def split_words(text: str, max_words: int = 0) -> list[str]:
+    """Returns the words of *text*, like Go's `strings.RawHeaders`.
 
-    With *most* > 0, returns at most *most* words. The last is the rest of *text*, unchanged but for
+    With *max_words* > 0, returns at most *max_words* words. The last is the rest of *text*, unchanged but for
     leading white space.
     """
     text = text.lstrip(SPACE)
     if not text:
         return []
-    words = re.split(f"[{SPACE}]+", text, maxsplit=max(0, most - 1))
+    words = re.split(f"[{SPACE}]+", text, maxsplit=max(0, max_words - 1))
     return words if words[-1] else words[:-1]
 
 
 def arguments(line: str) -> str:
     """Returns the command *line* without its first word and without a final semicolon."""
-    words = fields(trim(line).removesuffix(";"), 2)
+    words = split_words(trim(line).removesuffix(";"), 2)
     return trim(words[1]) if len(words) > 1 else ""

@@ -2,15 +2,15 @@
 
 import sys
 
-from headgate_shell.backends.base import CannotReach
+from headgate_shell.backends.base import ConnectionFailed
 from headgate_shell.commands.dispatch import is_command, run_command
 from headgate_shell.go_space import trim
-from headgate_shell.output.render import shown
+from headgate_shell.output.render import render
 from headgate_shell.session import Session
-from headgate_shell.terminal import CommandFailed, ConnectFailed, Leave, Terminal
+from headgate_shell.terminal import CommandFailed, ConnectCommandFailed, Exit, Terminal
 
 
-def execute(text: str, session: Session) -> int:
+def run_lines(text: str, session: Session) -> int:
     """Runs the lines of *text* until one fails; returns the exit status."""
     lines = [line for line in text.split("\n") if trim(line)]
     if not lines:
@@ -22,27 +22,27 @@ def execute(text: str, session: Session) -> int:
             if is_command(line):
                 run_command(line, session, terminal)
                 continue
-        except Leave:
+        except Exit:
             return 0
-        except ConnectFailed as error:
+        except ConnectCommandFailed as error:
             print(error, file=sys.stderr)
             return 1
-        except (CommandFailed, CannotReach) as error:
+        except (CommandFailed, ConnectionFailed) as error:
             print(f"ERR: {error}", file=sys.stderr)
             return 1
-        if status := run(line, session):
+        if status := run_query(line, session):
             return status
     return 0
 
 
-def run(text: str, session: Session) -> int:
+def run_query(text: str, session: Session) -> int:
     """Sends *text* as one query and prints the response; returns the exit status."""
     try:
         response = session.query(text)
-    except CannotReach as error:
+    except ConnectionFailed as error:
         print(f"ERR: cannot reach {error}", file=sys.stderr)
         return 1
-    sys.stdout.write(shown(response, session))
+    sys.stdout.write(render(response, session))
     if response.first_error:
         sys.stdout.flush()
         print(response.first_error, file=sys.stderr)

@@ -4,13 +4,13 @@ from copy import copy
 from typing import Any, Self
 
 from headgate_shell.backends.base import (
+    Backend,
     ConnectionSettings,
     Points,
     RequestOptions,
     Response,
-    Server,
 )
-from headgate_shell.backends.http import HttpServer
+from headgate_shell.backends.http import HttpBackend
 
 _LOCALHOST = ConnectionSettings()
 
@@ -30,7 +30,7 @@ class Session:
         pretty: bool = False,
         consistency: str = "all",
         node: int = 0,
-        store: str = "",
+        store_path: str = "",
     ) -> None:
         self.connection = connection
         self.database = database
@@ -38,43 +38,43 @@ class Session:
         self.pretty = pretty
         self.consistency = consistency
         self.node = node
-        self.store = store  # path of the store file, "" if there is a server
+        self.store_path = store_path  # path of the store file, "" if there is a server
         self.retention_policy = ""
         self.precision = "ns"
         self.chunked = True
         self.chunk_size = 0
-        self.timing = False
-        self.pager = True
-        self.on_terminal = False  # whether standard output is a terminal
+        self.show_timing = False
+        self.use_pager = True
+        self.to_terminal = False  # whether standard output is a terminal
         self.server_version = ""
-        self.server: Server = HttpServer()
+        self.backend: Backend = HttpBackend()
 
-    def but(self, **changes: Any) -> Self:
+    def copy_with(self, **changes: Any) -> Self:
         """Returns a shallow copy of this session, with *changes* to its attributes."""
-        other = copy(self)
+        copied = copy(self)
         for name, value in changes.items():
-            setattr(other, name, value)
-        return other
+            setattr(copied, name, value)
+        return copied
 
     def ping(self) -> str:
         """Returns the server's version, or "" if the server does not send it.
 
         Raises CannotReach.
         """
-        return self.server.ping(self.connection)
+        return self.backend.ping(self.connection)
 
     def query(self, text: str) -> Response:
         """Sends the statements *text* and returns the response. Raises CannotReach."""
-        return self.server.query(self.connection, text, self._options())
+        return self.backend.query(self.connection, text, self._options())
 
     def write(self, points: Points) -> str:
         """Writes *points*; returns the error, or "" on success. Raises CannotReach."""
-        return self.server.write(self.connection, points, self._options())
+        return self.backend.write(self.connection, points, self._options())
 
     @property
-    def where(self) -> str:
+    def display_name(self) -> str:
         """Name of the connection in messages: the path of the store file, or the server's."""
-        return self.store or self.connection.where
+        return self.store_path or self.connection.display_name
 
     def _options(self) -> RequestOptions:
         return RequestOptions(

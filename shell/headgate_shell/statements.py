@@ -23,13 +23,13 @@ def set_password(name: str, password: str) -> str:
     """Returns a SET PASSWORD statement. Raises CommandFailed if InfluxQL cannot express a value."""
     # `str` of the statement would redact the password.
     text = f"SET PASSWORD FOR {quote_identifier(name)} = {quote_string(password)}"
-    return _checked(text, SetPassword(name, password))
+    return _verify_round_trip(text, SetPassword(name, password))
 
 
 def show_grants(name: str) -> str:
     """Returns a SHOW GRANTS statement. Raises CommandFailed if InfluxQL cannot express the name."""
     statement = ShowGrants(name)
-    return _checked(str(statement), statement)
+    return _verify_round_trip(str(statement), statement)
 
 
 def show_retention_policies(database: str) -> str:
@@ -38,10 +38,10 @@ def show_retention_policies(database: str) -> str:
     Raises CommandFailed if InfluxQL cannot express the name.
     """
     statement = ShowRetentionPolicies(database)
-    return _checked(str(statement), statement)
+    return _verify_round_trip(str(statement), statement)
 
 
-def _checked(text: str, statement: Statement) -> str:
+def _verify_round_trip(text: str, statement: Statement) -> str:
     """Returns *text* if it parses to *statement*, else raises CommandFailed.
 
     InfluxQL ends at a NUL, and reads a carriage return as a line end.

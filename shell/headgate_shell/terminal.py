@@ -4,29 +4,29 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 
-def _nothing() -> None:
+def _no_flush() -> None:
     """Does nothing: there is no buffer to flush."""
 
 
 class Terminal(NamedTuple):
     """Functions of the terminal that commands call.
 
-    *login* prompts for username and password, and *new_password* for a password; both return None
-    if the user cancels. *edit* opens an editor for the next statement, with the given text. These
+    *prompt_login* prompts for username and password, and *prompt_new_password* for a password; both return None
+    if the user cancels. *open_editor* opens an editor for the next statement, with the given text. These
     three are None if there is no terminal to prompt on. *history* returns the earlier lines, oldest
-    first. *checks* is True if the shell is interactive: logins are tried at once.
+    first. *interactive* is True if the shell is interactive: logins are tried at once.
     """
 
     write: Callable[[str], object]
-    login: Callable[[], tuple[str, str] | None] | None = None
-    new_password: Callable[[], str | None] | None = None
-    edit: Callable[[str], None] | None = None
+    prompt_login: Callable[[], tuple[str, str] | None] | None = None
+    prompt_new_password: Callable[[], str | None] | None = None
+    open_editor: Callable[[str], None] | None = None
     history: Callable[[], list[str]] = list
-    flush: Callable[[], object] = _nothing
-    checks: bool = False
+    flush: Callable[[], object] = _no_flush
+    interactive: bool = False
 
 
-class Leave(Exception):
+class Exit(Exception):
     """Ends the shell."""
 
 
@@ -34,7 +34,7 @@ class CommandFailed(Exception):
     """A command failed in a way that ends a script."""
 
 
-class ConnectFailed(CommandFailed):
+class ConnectCommandFailed(CommandFailed):
     """`connect` got no response; the text is what influx prints."""
 
     def __init__(self, url: str, cause: str) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from harness import Server, free_port
-from headgate_engine import EVERYBODY, Engine, SqliteStore
+from headgate_engine import UNRESTRICTED, Engine, SqliteStore
 from headgate_grammar import quote_identifier
 from influxd_program import Influxd, needs_influxd
 from shell_program import HEADGATE
@@ -82,9 +82,11 @@ def empty(path: Path) -> None:
     with closing(SqliteStore(path, create=False)) as store:
         engine = Engine(store, keep_last_admin=False)
         for question, drop in (("SHOW DATABASES", "DATABASE"), ("SHOW USERS", "USER")):
-            [result] = engine.query(question, EVERYBODY)
+            [result] = engine.query(question, UNRESTRICTED)
             for row in result.series[0].values:
-                [dropped] = engine.query(f"DROP {drop} {quote_identifier(str(row[0]))}", EVERYBODY)
+                [dropped] = engine.query(
+                    f"DROP {drop} {quote_identifier(str(row[0]))}", UNRESTRICTED
+                )
                 assert not dropped.error
 
 

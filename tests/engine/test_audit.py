@@ -12,19 +12,19 @@ import apsw
 import pytest
 
 from headgate_engine import (
-    EVERYBODY,
     FORWARDED,
+    UNRESTRICTED,
     AuditFile,
+    DeniedAttempt,
     Engine,
     Passwords,
-    Refused,
     SqliteStore,
     Store,
     StoreError,
-    Unavailable,
+    StoreUnavailable,
 )
 
-REFUSED = Refused("2026-11-01T00:00:00.000000+00:00", "todd", "::1", "-- login", "no", 3)
+REFUSED = DeniedAttempt("2026-11-01T00:00:00.000000+00:00", "todd", "::1", "-- login", "no", 3)
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def written(tmp_path: Path, path: Path) -> Iterator[SqliteStore]:
 def run(store: Store, *statements: str) -> list[str]:
     """The errors of *statements*."""
     engine = Engine(store, Passwords(4))
-    return [result.error for text in statements for result in engine.query(text, EVERYBODY)]
+    return [result.error for text in statements for result in engine.query(text, UNRESTRICTED)]
 
 
 def lines(path: Path) -> list[dict[str, object]]:
@@ -52,24 +52,24 @@ def lines(path: Path) -> list[dict[str, object]]:
 
 def test_what_is_refused_stands_between_the_changes_and_makes_no_revision(store: Store) -> None:
     run(store, "CREATE DATABASE a")
-    store.record([REFUSED, REFUSED])
+    store.record_denied([REFUSED, REFUSED])
     run(store, "CREATE DATABASE b")
     records = store.audit()
     assert [record.id for record in records] == [1, 2, 3, 4]
     assert [record.revision for record in records] == [1, 0, 0, 2]
     assert (records[1].actor, records[1].outcome, records[1].count) == ("todd", "no", 3)
     assert [record.id for record in store.audit(since=2)] == [3, 4]
-    assert store.fence() == 2
+    assert store.confirmed_revision() == 2
 
 
 def test_what_is_old_is_dropped_but_for_the_newest(store: Store) -> None:
-    store.record([REFUSED] * 3)
+    store.record_denied([REFUSED] * 3)
     run(store, "CREATE DATABASE a")
-    store.forget("2026-11-02")
+    store.prune_audit("2026-11-02")
     assert [record.id for record in store.audit()] == [4]
-    store.forget("9999")
+    store.prune_audit("9999")
     assert [record.id for record in store.audit()] == [4]
-    store.record([REFUSED])
+    store.record_denied([REFUSED])
     assert [record.id for record in store.audit()] == [4, 5]
 
 
@@ -77,9 +77,9 @@ def test_refusals_never_fill_the_disk(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "users.db")
     run(store, "CREATE DATABASE a")
     for _ in range(11):
-        store.record([REFUSED] * 10_000)
+        store.record_denied([REFUSED] * 10_000)
     run(store, "CREATE DATABASE b")
-    store.forget("")
+    store.prune_audit("")
     ids = [record.id for record in store.audit(limit=200_000)]
     assert ids[0] == 1 and ids[-1] == 110_002  # the changes stay
     assert len(ids) == 100_002
@@ -89,23 +89,23 @@ def test_refusals_never_fill_the_disk(tmp_path: Path) -> None:
 def test_refusals_push_no_change_of_an_upstream_out_of_the_audit(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "users.db")
     forwarded = replace(REFUSED, statement="DROP MEASUREMENT m", outcome=FORWARDED, count=1)
-    store.record([forwarded])
-    store.record([REFUSED] * 60_000)
-    store.record([forwarded])
-    store.record([REFUSED] * 60_000)
-    store.forget("")
+    store.record_denied([forwarded])
+    store.record_denied([REFUSED] * 60_000)
+    store.record_denied([forwarded])
+    store.record_denied([REFUSED] * 60_000)
+    store.prune_audit("")
     records = store.audit(limit=200_000)
     assert [record.id for record in records if record.outcome == FORWARDED] == [1, 60_002]
     assert len(records) == 100_002
     # They are dropped with their time, as changes are.
-    store.forget("9999")
+    store.prune_audit("9999")
     assert [record.id for record in store.audit(limit=200_000)] == [120_002]
     store.close()
 
 
 def test_the_file_has_a_line_for_each_record(written: SqliteStore, path: Path) -> None:
     run(written, "CREATE DATABASE a", "CREATE USER u WITH PASSWORD 'very secret'")
-    written.record([REFUSED])
+    written.record_denied([REFUSED])
     assert [line["id"] for line in lines(path)] == [1, 2, 3]
     assert lines(path)[1] == {
         "id": 2,
@@ -149,10 +149,10 @@ def test_a_change_that_the_file_cannot_tell_of_is_not_made(
     path.mkdir()
     sentence = "store unavailable: the audit file cannot be written: Is a directory"
     assert run(written, "CREATE DATABASE b") == [sentence]
-    with pytest.raises(Unavailable):
-        written.record([REFUSED])
+    with pytest.raises(StoreUnavailable):
+        written.record_denied([REFUSED])
     assert [database.name for database in written.databases()] == ["a"]
-    assert written.fence() == 1 and len(written.audit()) == 1
+    assert written.confirmed_revision() == 1 and len(written.audit()) == 1
     path.rmdir()
     assert run(written, "CREATE DATABASE b") == [""]
     assert [line["id"] for line in lines(path)] == [2]
@@ -197,7 +197,7 @@ def test_a_store_of_version_1_is_upgraded_and_kept_as_it_was(tmp_path: Path) -> 
     assert store.audit()[3].statement == "GRANT READ ON db TO todd"
     todd = store.user("todd")
     assert todd is not None and list(todd.grants) == ["db"]
-    assert run(store, "CREATE DATABASE b") == [""] and store.fence() == 5
+    assert run(store, "CREATE DATABASE b") == [""] and store.confirmed_revision() == 5
     assert store.check() == []
     store.close()
     old = apsw.Connection(str(tmp_path / "users.db.v1"))

@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from headgate_engine import (
-    EVERYBODY,
-    NOBODY,
+    ANONYMOUS,
+    UNRESTRICTED,
     AccessDenied,
     AdminRequiredFirst,
     AuthenticationFailed,
@@ -21,12 +21,12 @@ from headgate_grammar import DropUser, ParseError
 SETUP = "CREATE DATABASE db; CREATE USER todd WITH PASSWORD 't'"
 
 
-def run(engine: Engine, text: str, principal: Principal = EVERYBODY) -> list[str]:
+def run(engine: Engine, text: str, principal: Principal = UNRESTRICTED) -> list[str]:
     """The errors of the statements of *text*, "" for none."""
     return [result.error for result in engine.query(text, principal)]
 
 
-def rows(engine: Engine, text: str, principal: Principal = EVERYBODY) -> list[list[object]]:
+def rows(engine: Engine, text: str, principal: Principal = UNRESTRICTED) -> list[list[object]]:
     (result,) = engine.query(text, principal)
     assert not result.error
     return [list(row) for series in result.series for row in series.values]
@@ -152,15 +152,15 @@ def test_only_databases_with_a_privilege_are_shown(engine: Engine) -> None:
 )
 def test_a_query_is_refused_as_a_whole(engine: Engine, text: str, reason: str) -> None:
     run(engine, SETUP)
-    revision = engine.store.fence()
+    revision = engine.store.confirmed_revision()
     with pytest.raises(AccessDenied, match=reason):
         engine.query(text, logged_in(engine, "todd", "t"))
-    assert engine.store.fence() == revision
+    assert engine.store.confirmed_revision() == revision
 
 
 def test_a_wrong_text_does_nothing(engine: Engine) -> None:
     with pytest.raises(ParseError):
-        engine.query("CREATE DATABASE a; FOO", EVERYBODY)
+        engine.query("CREATE DATABASE a; FOO", UNRESTRICTED)
     assert rows(engine, "SHOW DATABASES") == []
 
 
@@ -168,37 +168,37 @@ def test_a_wrong_text_does_nothing(engine: Engine) -> None:
 def test_without_users_only_an_administrator_can_be_made(store: Store, text: str) -> None:
     engine = Engine(store, Passwords(cost=4))
     with pytest.raises(AdminRequiredFirst):
-        engine.query(text, NOBODY)
+        engine.query(text, ANONYMOUS)
     made = "CREATE USER a WITH PASSWORD 'x' WITH ALL PRIVILEGES; CREATE DATABASE db; SHOW DATABASES"
-    assert run(engine, made, NOBODY) == ["", "", ""]
+    assert run(engine, made, ANONYMOUS) == ["", "", ""]
     with pytest.raises(AdminRequiredFirst):
-        engine.query(made, NOBODY)
+        engine.query(made, ANONYMOUS)
 
 
 def test_of_two_first_administrators_one_wins(store: Store) -> None:
     engine = Engine(store, Passwords(cost=4))
     statements = engine.parse("CREATE USER b WITH PASSWORD 'x' WITH ALL PRIVILEGES; SHOW USERS")
-    engine.authorize(NOBODY, statements)
+    engine.authorize(ANONYMOUS, statements)
     # Between the authorization of the one and its execution, the other comes and goes.
-    run(engine, "CREATE USER a WITH PASSWORD 'x' WITH ALL PRIVILEGES", NOBODY)
-    late = [result.error for result in engine.execute(statements, NOBODY)]
+    run(engine, "CREATE USER a WITH PASSWORD 'x' WITH ALL PRIVILEGES", ANONYMOUS)
+    late = [result.error for result in engine.execute(statements, ANONYMOUS)]
     assert late == ["user already exists", "not executed"]
     assert rows(engine, "SHOW USERS") == [["a", True]]
 
 
 def test_the_last_administrator_may_go_where_that_is_wanted(store: Store) -> None:
     engine = Engine(store, Passwords(cost=4), keep_last_admin=False)
-    run(engine, "CREATE USER root WITH PASSWORD 'x' WITH ALL PRIVILEGES", NOBODY)
+    run(engine, "CREATE USER root WITH PASSWORD 'x' WITH ALL PRIVILEGES", ANONYMOUS)
     assert run(engine, "REVOKE ALL FROM root; DROP USER root") == ["", ""]
 
 
 def test_old_passwords_do_not_log_in(engine: Engine) -> None:
     run(engine, SETUP)
     assert engine.authenticate("todd", "t").name == "todd"
-    assert engine.recall("todd", "t") is not None
+    assert engine.authenticate_cached("todd", "t") is not None
     for change in ("SET PASSWORD FOR todd = 'u'", "DROP USER todd", SETUP.replace("'t'", "'v'")):
         run(engine, change)
-        assert engine.recall("todd", "t") is None
+        assert engine.authenticate_cached("todd", "t") is None
         with pytest.raises(AuthenticationFailed):
             engine.authenticate("todd", "t")
     assert engine.authenticate("todd", "v").name == "todd"
@@ -257,6 +257,6 @@ def test_half_a_character_is_nobody_and_no_fault(engine: Engine, wrong: str) -> 
     for name in (wrong, "root"):
         with pytest.raises(AuthenticationFailed):
             engine.authenticate(name, wrong)
-    assert [result.error for result in engine.execute([DropUser(wrong)], EVERYBODY)] == [
+    assert [result.error for result in engine.execute([DropUser(wrong)], UNRESTRICTED)] == [
         "invalid name"
     ]

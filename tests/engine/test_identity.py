@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from headgate_engine import (
-    EVERYBODY,
+    UNRESTRICTED,
     AuthenticationFailed,
     Engine,
     Identity,
@@ -19,12 +19,12 @@ from headgate_engine import (
     MemoryStore,
     Passwords,
     Principal,
-    Rights,
     SignUpDisabled,
     SqliteStore,
     Store,
+    TokenRights,
 )
-from headgate_engine.provisioning import Door
+from headgate_engine.provisioning import ProvisioningPolicy
 from headgate_grammar import Privilege
 
 TODD = Identity("https://idp", "42", "todd", "todd@example.com")
@@ -42,7 +42,7 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
 
 
 def query(engine: Engine, text: str) -> None:
-    assert not any(result.error for result in engine.query(text, EVERYBODY))
+    assert not any(result.error for result in engine.query(text, UNRESTRICTED))
 
 
 def grants(engine: Engine, name: str) -> dict[str, Privilege]:
@@ -53,8 +53,8 @@ def grants(engine: Engine, name: str) -> dict[str, Privilege]:
 
 def test_somebody_new_becomes_a_user_without_a_password(engine: Engine) -> None:
     with pytest.raises(SignUpDisabled):
-        engine.sign_in(TODD, None)
-    user = engine.sign_in(TODD, Rights({"a": READ}), "192.0.2.1", sign_up=True)
+        engine.provision(TODD, None)
+    user = engine.provision(TODD, TokenRights({"a": READ}), "192.0.2.1", sign_up=True)
     assert (user.name, user.admin, dict(user.grants)) == ("todd", False, {"a": READ})
     for password in ("", "*no password*", user.hash):
         with pytest.raises(AuthenticationFailed):
@@ -65,24 +65,24 @@ def test_somebody_new_becomes_a_user_without_a_password(engine: Engine) -> None:
 
 
 def test_who_comes_again_is_the_same_whatever_he_is_called_now(engine: Engine) -> None:
-    first = engine.sign_in(TODD, None, sign_up=True)
+    first = engine.provision(TODD, None, sign_up=True)
     renamed = Identity("https://idp", "42", "tod")
-    assert engine.sign_in(renamed, None, sign_up=True).id == first.id
-    assert engine.recognize(renamed, None) == engine.user("todd")
+    assert engine.provision(renamed, None, sign_up=True).id == first.id
+    assert engine.find_provisioned(renamed, None) == engine.user("todd")
     with pytest.raises(IdentityTaken):
-        engine.sign_in(Identity("https://idp", "43", "todd"), None, sign_up=True, adopt="any")
+        engine.provision(Identity("https://idp", "43", "todd"), None, sign_up=True, link="any")
     with pytest.raises(IdentityTaken):
-        engine.sign_in(Identity("https://other", "42", "todd"), None, sign_up=True, adopt="any")
+        engine.provision(Identity("https://other", "42", "todd"), None, sign_up=True, link="any")
 
 
 def test_an_identity_ends_with_its_user(engine: Engine) -> None:
-    first = engine.sign_in(TODD, None, sign_up=True)
+    first = engine.provision(TODD, None, sign_up=True)
     query(engine, "DROP USER todd; CREATE USER todd WITH PASSWORD 'other'")
     later = issued(time.time() + 1)
-    assert engine.recognize(later, None) is None
+    assert engine.find_provisioned(later, None) is None
     with pytest.raises(IdentityTaken):
-        engine.sign_in(later, None, sign_up=True)
-    assert engine.sign_in(later, None, adopt="non_admin").id != first.id
+        engine.provision(later, None, sign_up=True)
+    assert engine.provision(later, None, link="non_admin").id != first.id
 
 
 def issued(at: float | None) -> Identity:
@@ -95,15 +95,15 @@ def issued(at: float | None) -> Identity:
 def test_only_a_token_from_after_the_drop_brings_a_dropped_identity_back(
     engine: Engine, after: float | None, back: bool
 ) -> None:
-    engine.sign_in(TODD, None, sign_up=True)
+    engine.provision(TODD, None, sign_up=True)
     query(engine, "DROP USER todd")
-    dropped = engine.store.dropped(TODD.issuer, TODD.subject)
+    dropped = engine.store.identity_dropped_at(TODD.issuer, TODD.subject)
     assert dropped is not None
     token = issued(None if after is None else dropped + after)
     tries: list[Callable[[], Any]] = [
-        lambda: engine.recognize(token, Rights({"a": READ})),
-        lambda: engine.sign_in(token, Rights({"a": READ}), sign_up=True, dry=True),
-        lambda: engine.sign_in(token, Rights({"a": READ}), sign_up=True, adopt="any"),
+        lambda: engine.find_provisioned(token, TokenRights({"a": READ})),
+        lambda: engine.provision(token, TokenRights({"a": READ}), sign_up=True, dry_run=True),
+        lambda: engine.provision(token, TokenRights({"a": READ}), sign_up=True, link="any"),
     ]
     for attempt in tries:
         if back:
@@ -118,22 +118,22 @@ def test_a_token_from_before_the_drop_stays_refused_when_its_identity_is_back(
     engine: Engine,
 ) -> None:
     old = issued(time.time())
-    engine.sign_in(old, None, sign_up=True)
+    engine.provision(old, None, sign_up=True)
     query(engine, "DROP USER todd")
     new = issued(time.time() + 1)
-    user = engine.sign_in(new, None, sign_up=True)
-    assert engine.recognize(new, None) == user
+    user = engine.provision(new, None, sign_up=True)
+    assert engine.find_provisioned(new, None) == user
     with pytest.raises(IdentityDropped):
-        engine.recognize(old, None)
+        engine.find_provisioned(old, None)
     with pytest.raises(IdentityDropped):
-        engine.sign_in(old, Rights(admin=True), sign_up=True, adopt="any")
+        engine.provision(old, TokenRights(admin=True), sign_up=True, link="any")
 
 
 def test_a_drop_during_a_login_is_seen_by_its_transaction(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token = issued(time.time())
-    engine.sign_in(token, None, sign_up=True)
+    engine.provision(token, None, sign_up=True)
     transact = engine.store.transact
 
     def behind_a_drop(change: Any, audit: Any) -> Any:
@@ -143,15 +143,15 @@ def test_a_drop_during_a_login_is_seen_by_its_transaction(
 
     monkeypatch.setattr(engine.store, "transact", behind_a_drop)
     with pytest.raises(IdentityDropped):
-        engine.sign_in(token, Rights({"a": READ}), sign_up=True)
+        engine.provision(token, TokenRights({"a": READ}), sign_up=True)
     assert engine.user("todd") is None
 
 
 def test_identities_of_other_issuers_and_subjects_are_not_dropped_with_one(engine: Engine) -> None:
-    engine.sign_in(TODD, None, sign_up=True)
+    engine.provision(TODD, None, sign_up=True)
     query(engine, "DROP USER todd")
     for other in (replace(TODD, subject="43"), replace(TODD, issuer="https://two", name="tina")):
-        engine.sign_in(other, None, sign_up=True)
+        engine.provision(other, None, sign_up=True)
     assert [engine.user(name) is not None for name in ("todd", "tina")] == [True, True]
 
 
@@ -161,19 +161,19 @@ def test_a_dropped_identity_is_known_to_other_processes_and_after_a_restart(
     token = issued(time.time())
     path = tmp_path / "s.db"
     with closing(SqliteStore(path)) as one, closing(SqliteStore(path)) as other:
-        Engine(one, Passwords(4)).sign_in(token, None, sign_up=True)
-        assert Engine(other).recognize(token, None) is not None
+        Engine(one, Passwords(4)).provision(token, None, sign_up=True)
+        assert Engine(other).find_provisioned(token, None) is not None
         query(Engine(one), "DROP USER todd")
         with pytest.raises(IdentityDropped):
-            Engine(other).recognize(token, None)
+            Engine(other).find_provisioned(token, None)
     with closing(SqliteStore(path)) as again, pytest.raises(IdentityDropped):
-        Engine(again).sign_in(token, None, sign_up=True)
+        Engine(again).provision(token, None, sign_up=True)
 
 
 def test_a_user_is_adopted_only_where_that_is_set(engine: Engine) -> None:
-    assert Door().adopt == "none"
+    assert ProvisioningPolicy().link == "none"
     with pytest.raises(IdentityTaken) as refused:
-        engine.sign_in(Identity("", "1", "plain"), None, sign_up=True)
+        engine.provision(Identity("", "1", "plain"), None, sign_up=True)
     assert "user name" not in str(refused.value)
 
 
@@ -193,44 +193,44 @@ def test_who_was_made_here_is_taken_over_only_as_is_set(
 ) -> None:
     identity = Identity("", "1", name)
     if comes_in:
-        assert engine.sign_in(identity, None, adopt=adopt).name == name  # type: ignore[arg-type]
+        assert engine.provision(identity, None, link=adopt).name == name  # type: ignore[arg-type]
     else:
         with pytest.raises(IdentityTaken):
-            engine.sign_in(identity, None, adopt=adopt)  # type: ignore[arg-type]
-        assert engine.recognize(identity, None) is None
+            engine.provision(identity, None, link=adopt)  # type: ignore[arg-type]
+        assert engine.find_provisioned(identity, None) is None
 
 
 def test_grants_become_exactly_what_the_token_says(engine: Engine) -> None:
     steps = [
-        (Rights({"a": READ, "gone": ALL}), {"a": READ}),
-        (Rights({"a": WRITE}), {"a": WRITE}),
-        (Rights({"b": ALL}), {"b": ALL}),
-        (Rights({"a": READ}, everywhere=WRITE), {"a": ALL, "b": WRITE}),
+        (TokenRights({"a": READ, "gone": ALL}), {"a": READ}),
+        (TokenRights({"a": WRITE}), {"a": WRITE}),
+        (TokenRights({"b": ALL}), {"b": ALL}),
+        (TokenRights({"a": READ}, all_databases=WRITE), {"a": ALL, "b": WRITE}),
         (None, {"a": ALL, "b": WRITE}),
-        (Rights(), {}),
+        (TokenRights(), {}),
     ]
     for rights, expected in steps:
-        engine.sign_in(TODD, rights, sign_up=True)
+        engine.provision(TODD, rights, sign_up=True)
         assert grants(engine, "todd") == expected
 
 
 def test_every_database_is_not_the_internal_one(engine: Engine) -> None:
     query(engine, "CREATE DATABASE _internal")
-    engine.sign_in(TODD, Rights(everywhere=READ), sign_up=True)
+    engine.provision(TODD, TokenRights(all_databases=READ), sign_up=True)
     assert grants(engine, "todd") == {"a": READ, "b": READ}
-    engine.sign_in(TODD, Rights({"_internal": READ}))
+    engine.provision(TODD, TokenRights({"_internal": READ}))
     assert grants(engine, "todd") == {"_internal": READ}
 
 
 def test_only_what_changes_is_written(engine: Engine) -> None:
-    rights = Rights({"a": READ}, admin=False)
-    engine.sign_in(TODD, rights, sign_up=True)
+    rights = TokenRights({"a": READ}, admin=False)
+    engine.provision(TODD, rights, sign_up=True)
     before = len(engine.store.audit())
     for _ in range(3):
-        assert engine.recognize(TODD, rights) is not None
-        engine.sign_in(TODD, rights)
+        assert engine.find_provisioned(TODD, rights) is not None
+        engine.provision(TODD, rights)
     assert len(engine.store.audit()) == before
-    engine.sign_in(TODD, Rights({"b": READ}, admin=False))
+    engine.provision(TODD, TokenRights({"b": READ}, admin=False))
     assert [record.statement for record in engine.store.audit()[before:]] == [
         "GRANT READ ON b TO todd; REVOKE READ ON a FROM todd"
     ]
@@ -239,20 +239,20 @@ def test_only_what_changes_is_written(engine: Engine) -> None:
 def test_the_admin_flag_follows_the_token_but_the_last_administrator_keeps_his(
     engine: Engine,
 ) -> None:
-    assert engine.sign_in(TODD, Rights(admin=True), sign_up=True).admin
-    assert not engine.sign_in(TODD, Rights(admin=False)).admin
-    engine.sign_in(TODD, Rights(admin=True))
+    assert engine.provision(TODD, TokenRights(admin=True), sign_up=True).admin
+    assert not engine.provision(TODD, TokenRights(admin=False)).admin
+    engine.provision(TODD, TokenRights(admin=True))
     query(engine, "DROP USER root")
-    assert engine.sign_in(TODD, Rights(admin=False)).admin
+    assert engine.provision(TODD, TokenRights(admin=False)).admin
 
 
 def test_one_can_see_before_what_would_come_of_it(engine: Engine) -> None:
     before = len(engine.store.audit())
-    seen = engine.sign_in(TODD, Rights({"a": READ}), sign_up=True, dry=True)
+    seen = engine.provision(TODD, TokenRights({"a": READ}), sign_up=True, dry_run=True)
     assert (seen.name, dict(seen.grants)) == ("todd", {"a": READ})
     assert engine.user("todd") is None and len(engine.store.audit()) == before
     with pytest.raises(SignUpDisabled):
-        engine.sign_in(TODD, None, dry=True)
+        engine.provision(TODD, None, dry_run=True)
 
 
 def test_a_store_of_version_2_takes_identities_after_its_upgrade(tmp_path: Path) -> None:
@@ -266,7 +266,7 @@ def test_a_store_of_version_2_takes_identities_after_its_upgrade(tmp_path: Path)
     connection.close()
     with closing(SqliteStore(path)) as store:
         assert store.upgraded == 2
-        assert Engine(store).sign_in(TODD, None, sign_up=True).name == "todd"
+        assert Engine(store).provision(TODD, None, sign_up=True).name == "todd"
 
 
 def test_whose_name_somebody_else_has_by_now_is_not_taken_for_him(
@@ -282,21 +282,21 @@ def test_whose_name_somebody_else_has_by_now_is_not_taken_for_him(
 
     monkeypatch.setattr(engine.store, "transact", swapped)
     with pytest.raises(SignUpDisabled):
-        engine.sign_in(TODD, None, sign_up=True)
+        engine.provision(TODD, None, sign_up=True)
 
 
 def test_the_last_administrator_needs_no_write_to_stay_one(engine: Engine) -> None:
-    engine.sign_in(TODD, Rights(admin=True), sign_up=True)
+    engine.provision(TODD, TokenRights(admin=True), sign_up=True)
     query(engine, "DROP USER root")
-    assert engine.recognize(TODD, Rights(admin=False)) is not None
+    assert engine.find_provisioned(TODD, TokenRights(admin=False)) is not None
     query(engine, "GRANT ALL PRIVILEGES TO plain")
-    assert engine.recognize(TODD, Rights(admin=False)) is None
+    assert engine.find_provisioned(TODD, TokenRights(admin=False)) is None
 
 
 def test_the_audit_says_nothing_that_was_not_done(engine: Engine) -> None:
-    engine.sign_in(TODD, Rights(admin=True), sign_up=True)
+    engine.provision(TODD, TokenRights(admin=True), sign_up=True)
     query(engine, "DROP USER root")
-    engine.sign_in(TODD, Rights({"a": READ}, admin=False))
+    engine.provision(TODD, TokenRights({"a": READ}, admin=False))
     last = engine.store.audit()[-1]
     assert last.statement == "GRANT READ ON a TO todd"
     user = engine.user("todd")
@@ -304,15 +304,18 @@ def test_the_audit_says_nothing_that_was_not_done(engine: Engine) -> None:
 
 
 def test_what_is_lent_is_no_admin_flag(engine: Engine) -> None:
-    user = engine.sign_in(TODD, Rights({"b": ALL}), sign_up=True)
-    assert engine.lend(user, Rights({"a": READ}, admin=True)).admin is False
+    user = engine.provision(TODD, TokenRights({"b": ALL}), sign_up=True)
+    assert engine.with_transient_grants(user, TokenRights({"a": READ}, admin=True)).admin is False
     query(engine, "GRANT ALL PRIVILEGES TO todd")
     now = engine.user("todd")
     assert now is not None
-    assert [engine.lend(now, Rights(admin=said)).admin for said in (True, None, False)] == [
-        *(True, True, False)
-    ]
-    principal = Principal(now, "jwt", identity=TODD, lent=Rights({"a": READ}, admin=False))
+    assert [
+        engine.with_transient_grants(now, TokenRights(admin=said)).admin
+        for said in (True, None, False)
+    ] == [*(True, True, False)]
+    principal = Principal(
+        now, "jwt", identity=TODD, transient_rights=TokenRights({"a": READ}, admin=False)
+    )
     renewed = engine.renew(principal).user
     assert renewed is not None
     assert (renewed.admin, dict(renewed.grants)) == (False, {"a": READ})

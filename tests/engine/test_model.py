@@ -152,7 +152,7 @@ class Model(RuleBasedStateMachine):
             user = self.store.user(name)
             assert user is not None and dict(user.grants) == grants
         revisions = [record.revision for record in self.store.audit()]
-        assert revisions == list(range(1, self.store.fence() + 1))
+        assert revisions == list(range(1, self.store.confirmed_revision() + 1))
 
     def teardown(self) -> None:
         if hasattr(self, "store"):

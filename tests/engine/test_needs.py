@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from headgate_engine import ADMIN, Need, User, allows, changes, needs
+from headgate_engine import ADMIN, RequiredPrivilege, User, allows, is_write, required_privileges
 from headgate_grammar import Privilege, Statement, parse
 
 READ, WRITE, ALL, NONE = Privilege.READ, Privilege.WRITE, Privilege.ALL, Privilege.NONE
@@ -22,9 +22,9 @@ TABLE = [
 def test_a_statement_needs_what_influxdb_requires_or_more(row: tuple[str, ...]) -> None:
     text, influxdbs, changing, *ours = row
     (statement,) = parse(text)
-    needed = "; ".join(map(str, needs(statement, "param_db"))) or "nothing"
+    needed = "; ".join(map(str, required_privileges(statement, "param_db"))) or "nothing"
     assert needed == (ours[0] if ours else influxdbs)
-    assert changes(statement) is (changing == "changes")
+    assert is_write(statement) is (changing == "changes")
 
 
 def test_the_table_has_every_kind_of_statement() -> None:
@@ -41,16 +41,18 @@ def test_a_grant_allows_what_it_contains_on_its_database_only(
     user = User("1", "todd", "", False, {"db": granted})
     allowed = {(READ, READ), (WRITE, WRITE), (ALL, READ), (ALL, WRITE), (ALL, ALL)}
     expected = database == "db" and (granted, needed) in allowed
-    assert allows(user, Need(needed, database)) is expected
+    assert allows(user, RequiredPrivilege(needed, database)) is expected
 
 
-@pytest.mark.parametrize("need", [ADMIN, Need(ALL, "anything")])
-def test_an_administrator_may_do_everything_and_others_need_the_flag(need: Need) -> None:
+@pytest.mark.parametrize("need", [ADMIN, RequiredPrivilege(ALL, "anything")])
+def test_an_administrator_may_do_everything_and_others_need_the_flag(
+    need: RequiredPrivilege,
+) -> None:
     assert allows(User("1", "root", "", True, {}), need)
     assert not allows(User("1", "todd", "", False, {"db": ALL}), need)
 
 
 def test_a_need_says_what_it_asks_for() -> None:
     assert str(ADMIN) == "admin privilege"
-    assert str(Need(READ, "db")) == "READ on db"
-    assert str(Need(WRITE)) == "WRITE on "
+    assert str(RequiredPrivilege(READ, "db")) == "READ on db"
+    assert str(RequiredPrivilege(WRITE)) == "WRITE on "

@@ -37,7 +37,7 @@ def test_a_password_that_bcrypt_cannot_keep_whole_is_refused(
 def test_bytes_beyond_the_72nd_count_at_login(passwords: Passwords) -> None:
     todd = user(passwords, "x" * 72)
     assert not passwords.verify(todd, "x" * 73)
-    assert not passwords.recall(todd, "x" * 73)
+    assert not passwords.check_cached(todd, "x" * 73)
 
 
 def test_hashes_of_influxdb_verify(passwords: Passwords) -> None:
@@ -72,15 +72,17 @@ def test_unknown_users_cost_a_bcrypt_too(
 
 def test_what_was_verified_is_recalled(passwords: Passwords) -> None:
     todd = user(passwords, "x")
-    assert not passwords.recall(todd, "x")
+    assert not passwords.check_cached(todd, "x")
     assert passwords.verify(todd, "x")
-    assert passwords.recall(todd, "x")
-    assert not passwords.recall(todd, "y")
-    assert not passwords.recall(replace(todd, id="2"), "x") and not passwords.recall(None, "x")
+    assert passwords.check_cached(todd, "x")
+    assert not passwords.check_cached(todd, "y")
+    assert not passwords.check_cached(replace(todd, id="2"), "x") and not passwords.check_cached(
+        None, "x"
+    )
 
 
 def test_bcrypt_takes_no_more_cores_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
-    passwords = Passwords(cost=4, at_once=2)
+    passwords = Passwords(cost=4, max_concurrent=2)
     todd = user(passwords, "x")
     running, most = 0, 0
     lock, both = threading.Lock(), threading.Barrier(2)
@@ -107,16 +109,16 @@ def test_bcrypt_takes_no_more_cores_than_it_may(monkeypatch: pytest.MonkeyPatch)
 def test_a_memory_does_not_outlive_the_password_or_the_user(passwords: Passwords) -> None:
     todd = user(passwords, "x")
     assert passwords.verify(todd, "x")
-    assert not passwords.recall(replace(todd, hash=passwords.hash("x")), "x")
-    assert not passwords.recall(replace(todd, id="2"), "x")
+    assert not passwords.check_cached(replace(todd, hash=passwords.hash("x")), "x")
+    assert not passwords.check_cached(replace(todd, id="2"), "x")
 
 
 def test_memory_is_bounded() -> None:
-    passwords = Passwords(cost=4, capacity=2)
+    passwords = Passwords(cost=4, max_users=2)
     users = [user(passwords, "x", id=str(number)) for number in range(3)]
     for one in users:
         assert passwords.verify(one, "x")
-    assert [passwords.recall(one, "x") for one in users] == [False, True, True]
+    assert [passwords.check_cached(one, "x") for one in users] == [False, True, True]
 
 
 def test_neither_hash_nor_password_shows_in_a_repr(passwords: Passwords) -> None:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headgate_engine import Recent
+from headgate_engine import GenerationalCache
 
 numbers = st.integers(0, 30)
 
@@ -12,12 +12,12 @@ numbers = st.integers(0, 30)
 def test_it_holds_what_was_kept_last_and_never_too_much(
     most: int, steps: list[tuple[int, bool]]
 ) -> None:
-    recent: Recent[int, str] = Recent(most)
+    recent: GenerationalCache[int, str] = GenerationalCache(most)
     kept: dict[int, str] = {}
     used: list[int] = []
     for number, keep in steps:
         if keep:
-            recent.keep(number, str(number))
+            recent.put(number, str(number))
             kept[number] = str(number)
             used.append(number)
         elif recent.get(number) is not None:
@@ -29,7 +29,7 @@ def test_it_holds_what_was_kept_last_and_never_too_much(
 
 
 def test_it_forgets() -> None:
-    recent: Recent[str, int] = Recent(4)
-    recent.keep("a", 1)
+    recent: GenerationalCache[str, int] = GenerationalCache(4)
+    recent.put("a", 1)
     recent.clear()
     assert recent.get("a") is None

@@ -3,7 +3,7 @@
 import pytest
 
 from headgate_engine import (
-    EVERYBODY,
+    UNRESTRICTED,
     AuthenticationFailed,
     Engine,
     Passwords,
@@ -23,7 +23,7 @@ def cost(user: User | None) -> int:
 @pytest.fixture
 def dearer(store: Store) -> Engine:
     """An engine of cost 6 on a store with todd, hashed at cost 4."""
-    Engine(store, Passwords(cost=4)).query(CHEAP, EVERYBODY)
+    Engine(store, Passwords(cost=4)).query(CHEAP, UNRESTRICTED)
     return Engine(store, Passwords(cost=6))
 
 
@@ -37,7 +37,7 @@ def test_a_good_login_makes_the_hash_as_dear_as_configured(dearer: Engine) -> No
 
 
 def test_a_wrong_one_does_not_and_nor_does_a_cheaper_configuration(store: Store) -> None:
-    Engine(store, Passwords(cost=6)).query(CHEAP, EVERYBODY)
+    Engine(store, Passwords(cost=6)).query(CHEAP, UNRESTRICTED)
     cheap = Engine(store, Passwords(cost=4))
     assert cost(cheap.authenticate("todd", "s3cret")) == 6
     dear = Engine(store, Passwords(cost=7))
@@ -51,16 +51,16 @@ def test_requests_under_way_and_remembered_passwords_go_on(dearer: Engine, store
     before = Principal(other.authenticate("todd", "s3cret"), "password")
     dearer.authenticate("todd", "s3cret")
     assert other.renew(before).user == dearer.user("todd")
-    assert other.recall("todd", "s3cret") is not None
-    assert other.recall("todd", "wrong") is None
+    assert other.authenticate_cached("todd", "s3cret") is not None
+    assert other.authenticate_cached("todd", "wrong") is None
 
 
 def test_but_not_behind_another_password(dearer: Engine) -> None:
     before = Principal(dearer.authenticate("todd", "s3cret"), "password")
-    dearer.query("SET PASSWORD FOR todd = 's3cret'", EVERYBODY)
+    dearer.query("SET PASSWORD FOR todd = 's3cret'", UNRESTRICTED)
     with pytest.raises(AuthenticationFailed):
         dearer.renew(before)
-    assert dearer.recall("todd", "s3cret") is None
+    assert dearer.authenticate_cached("todd", "s3cret") is None
 
 
 @pytest.mark.parametrize(
@@ -74,10 +74,10 @@ def test_but_not_behind_another_password(dearer: Engine) -> None:
     ],
 )
 def test_a_new_password_may_have_to_be_long(store: Store, password: str, error: str) -> None:
-    engine = Engine(store, Passwords(cost=4, least=8))
-    (made,) = engine.query(f"CREATE USER todd WITH PASSWORD '{password}'", EVERYBODY)
+    engine = Engine(store, Passwords(cost=4, min_length=8))
+    (made,) = engine.query(f"CREATE USER todd WITH PASSWORD '{password}'", UNRESTRICTED)
     assert made.error == error
-    engine.query("CREATE USER todd WITH PASSWORD 'long enough'", EVERYBODY)
-    (changed,) = engine.query(f"SET PASSWORD FOR todd = '{password}'", EVERYBODY)
+    engine.query("CREATE USER todd WITH PASSWORD 'long enough'", UNRESTRICTED)
+    (changed,) = engine.query(f"SET PASSWORD FOR todd = '{password}'", UNRESTRICTED)
     assert changed.error == error
     assert engine.authenticate("todd", password if not error else "long enough")

@@ -11,16 +11,16 @@ import pytest
 
 from harness import poll_until
 from headgate_engine import (
-    EVERYBODY,
+    UNRESTRICTED,
     Engine,
     Passwords,
     SqliteStore,
     StoreError,
-    Unavailable,
+    StoreUnavailable,
     accept_rollback,
     restore,
 )
-from headgate_engine.stores.sqlite.file import alone
+from headgate_engine.stores.sqlite.file import exclusive_access
 
 
 def grow(store: SqliteStore, *names: str) -> list[str]:
@@ -28,7 +28,7 @@ def grow(store: SqliteStore, *names: str) -> list[str]:
     return [
         result.error
         for name in names
-        for result in engine.query(f"CREATE DATABASE {name}", EVERYBODY)
+        for result in engine.query(f"CREATE DATABASE {name}", UNRESTRICTED)
     ]
 
 
@@ -79,9 +79,9 @@ def test_one_may_go_on_with_less(path: Path) -> None:
 
 def test_a_store_that_goes_back_under_a_server_takes_no_more_changes(path: Path) -> None:
     store = SqliteStore(path)
-    store._side.mark(*store._position())
+    store._revision_file.set_high_water_mark(*store._position())
     epoch, revision = store._position()
-    store._side.mark(epoch, revision + 1)
+    store._revision_file.set_high_water_mark(epoch, revision + 1)
     (error,) = grow(store, "d")
     assert error.startswith("store unavailable: it is behind what was acknowledged")
     assert names(store) == ["a", "b", "c"]
@@ -129,7 +129,7 @@ def test_a_server_on_the_store_that_was_replaced_answers_no_more(
     def refuses() -> bool:
         try:
             store.user("root")
-        except Unavailable as error:
+        except StoreUnavailable as error:
             return "removed or replaced" in str(error)
         return False
 
@@ -169,7 +169,7 @@ def test_a_store_that_was_refused_at_its_opening_is_not_in_use(path: Path) -> No
 
 def test_a_store_is_opened_as_soon_as_it_is_restored(path: Path) -> None:
     opened: list[SqliteStore] = []
-    with alone(path):
+    with exclusive_access(path):
         opening = threading.Thread(target=lambda: opened.append(SqliteStore(path)))
         opening.start()
         assert not opened
@@ -180,7 +180,10 @@ def test_a_store_is_opened_as_soon_as_it_is_restored(path: Path) -> None:
 
 def test_a_store_that_stays_held_is_not_opened(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("headgate_engine.stores.sqlite.revision_file._WAIT_SECONDS", 0.0)
-    with alone(path), pytest.raises(StoreError, match="is held by `headgate store restore`"):
+    with (
+        exclusive_access(path),
+        pytest.raises(StoreError, match="is held by `headgate store restore`"),
+    ):
         SqliteStore(path)
     SqliteStore(path).close()
 

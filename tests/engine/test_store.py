@@ -105,15 +105,15 @@ def test_users_that_are_read_together_are_as_if_read_alone(store: Store) -> None
     change(store, *(add(name) for name in NAMES), add_database("a"), add_database("b"))
     change(store, grant("todd", "b", Privilege.ALL), grant("Todd", "a", Privilege.READ))
     asked = [*NAMES, "nobody", "todd\0", "\udc80", ""]
-    with store.moment():
-        store.gather(asked)
+    with store.snapshot():
+        store.prefetch_users(asked)
         together = [store.user(name) for name in NAMES]
         assert store.user("nobody") is store.user("todd\0") is None
     assert together == [store.user(name) for name in NAMES]
     assert together[0] is not None and together[0].grants == {"b": Privilege.ALL}
     change(store, drop("todd"))
-    with store.moment():
-        store.gather(asked)
+    with store.snapshot():
+        store.prefetch_users(asked)
         assert store.user("todd") is None and store.user("Todd") is not None
 
 
@@ -151,7 +151,7 @@ def test_an_id_is_never_used_twice(store: Store) -> None:
 
 def test_a_change_that_fails_did_nothing(store: Store) -> None:
     change(store, add("todd"))
-    before = store.fence()
+    before = store.confirmed_revision()
 
     def half(tx: Tx) -> None:
         tx.add_user("alice", HASH, False)
@@ -160,23 +160,23 @@ def test_a_change_that_fails_did_nothing(store: Store) -> None:
     with pytest.raises(KeyError):
         store.transact(half, Audit("", "", "HALF"))
     assert store.user("alice") is None
-    assert store.fence() == before
+    assert store.confirmed_revision() == before
     assert [record.statement for record in store.audit()] == ["TEST"]
 
 
 def test_a_transaction_sees_its_own_writes(store: Store) -> None:
     def look(tx: Tx) -> tuple[bool, int, bool]:
         tx.add_user("todd", HASH, True)
-        return tx.user("todd") is not None, tx.admins(), tx.empty()
+        return tx.user("todd") is not None, tx.admin_count(), tx.empty()
 
     assert store.transact(look, Audit("", "", ""))[0] == (True, 1, False)
 
 
 def test_every_change_has_its_revision_and_its_audit_record(store: Store) -> None:
-    assert store.empty() and store.fence() == 0
+    assert store.empty() and store.confirmed_revision() == 0
     revisions = [change(store, add(name), statement=f"CREATE {name}") for name in "abc"]
     assert revisions == [1, 2, 3]
-    assert store.fence() == 3 and not store.empty()
+    assert store.confirmed_revision() == 3 and not store.empty()
     records = store.audit()
     assert [record.statement for record in records] == ["CREATE a", "CREATE b", "CREATE c"]
     assert {(record.actor, record.address, record.outcome) for record in records} == {
@@ -220,21 +220,21 @@ def test_changes_from_many_threads_are_ordered_and_none_is_lost(store: Store) ->
         thread.start()
     for thread in threads:
         thread.join()
-    assert store.fence() == 80
+    assert store.confirmed_revision() == 80
     assert len(store.users()) == 80
 
 
 def test_what_changes_nothing_is_no_change(store: Store) -> None:
     change(store, add("a"))
     assert change(store, lambda tx: tx.user("a")) == 1
-    assert store.fence() == 1 and len(store.audit()) == 1
+    assert store.confirmed_revision() == 1 and len(store.audit()) == 1
 
 
 def bind(name: str, subject: str) -> Callable[[Tx], None]:
     def step(tx: Tx) -> None:
         user = tx.user(name)
         assert user is not None
-        tx.bind(user, "https://idp", subject)
+        tx.link(user, "https://idp", subject)
 
     return step
 
@@ -242,16 +242,20 @@ def bind(name: str, subject: str) -> Callable[[Tx], None]:
 def test_the_identity_of_a_dropped_user_stays_behind_with_the_time(store: Store) -> None:
     before = time.time()
     change(store, add("todd"), bind("todd", "42"), add("alice"), bind("alice", "43"), add("bob"))
-    assert store.dropped("https://idp", "42") is None
+    assert store.identity_dropped_at("https://idp", "42") is None
     change(store, drop("todd"), drop("bob"))
-    dropped = store.dropped("https://idp", "42")
+    dropped = store.identity_dropped_at("https://idp", "42")
     assert dropped is not None and before <= dropped <= time.time()
-    assert store.identified("https://idp", "42") is None
-    assert store.dropped("https://idp", "43") is store.dropped("https://other", "42") is None
+    assert store.user_by_identity("https://idp", "42") is None
+    assert (
+        store.identity_dropped_at("https://idp", "43")
+        is store.identity_dropped_at("https://other", "42")
+        is None
+    )
     change(store, add("todd"), bind("todd", "42"))
-    assert store.dropped("https://idp", "42") == dropped
+    assert store.identity_dropped_at("https://idp", "42") == dropped
     change(store, drop("todd"))
-    again = store.dropped("https://idp", "42")
+    again = store.identity_dropped_at("https://idp", "42")
     assert again is not None and again >= dropped
 
 
@@ -260,13 +264,13 @@ def test_a_drop_that_is_undone_leaves_no_dropped_identity(store: Store) -> None:
 
     def undone(tx: Tx) -> None:
         drop("todd")(tx)
-        assert tx.dropped("https://idp", "42") is not None
+        assert tx.identity_dropped_at("https://idp", "42") is not None
         raise KeyError("stop")
 
     with pytest.raises(KeyError):
         store.transact(undone, Audit("", "", ""))
-    assert store.dropped("https://idp", "42") is None
-    assert store.identified("https://idp", "42") is not None
+    assert store.identity_dropped_at("https://idp", "42") is None
+    assert store.user_by_identity("https://idp", "42") is not None
 
 
 def test_dropped_identities_are_forgotten_after_400_days(
@@ -277,9 +281,9 @@ def test_dropped_identities_are_forgotten_after_400_days(
     for day, name in ((0, "a"), (1, "b"), (400.5, "c")):
         monkeypatch.setattr(time, "time", lambda day=day: now + day * 86_400)
         change(store, drop(name))
-    assert store.dropped("https://idp", "a") is None
-    assert store.dropped("https://idp", "b") == now + 86_400
-    assert store.dropped("https://idp", "c") is not None
+    assert store.identity_dropped_at("https://idp", "a") is None
+    assert store.identity_dropped_at("https://idp", "b") == now + 86_400
+    assert store.identity_dropped_at("https://idp", "c") is not None
 
 
 def test_a_clock_that_was_set_back_does_not_make_a_drop_earlier(
@@ -289,7 +293,7 @@ def test_a_clock_that_was_set_back_does_not_make_a_drop_earlier(
     for at in (now, now - 3600):
         monkeypatch.setattr(time, "time", lambda at=at: at)
         change(store, add("todd"), bind("todd", "42"), drop("todd"))
-    assert store.dropped("https://idp", "42") == now
+    assert store.identity_dropped_at("https://idp", "42") == now
 
 
 def ids(store: Store) -> list[str]:
@@ -299,7 +303,7 @@ def ids(store: Store) -> list[str]:
 def test_known_logins_are_upserted_and_read_newest_first(store: Store) -> None:
     change(store, add("todd"), add("alice"))
     todd, alice = ids(store)
-    revision, records = store.fence(), len(store.audit())
+    revision, records = store.confirmed_revision(), len(store.audit())
     first = [KnownLogin(todd, "192.0.2.0/24", "m1", 10), KnownLogin(alice, "::1/128", "m2", 20)]
     store.remember_logins(first)
     assert store.known_logins(10) == first[::-1]
@@ -308,7 +312,7 @@ def test_known_logins_are_upserted_and_read_newest_first(store: Store) -> None:
     assert store.known_logins(10) == [later[0], first[1], later[1]]
     assert store.known_logins(2) == [later[0], first[1]]
     store.remember_logins([])
-    assert (store.fence(), len(store.audit())) == (revision, records)
+    assert (store.confirmed_revision(), len(store.audit())) == (revision, records)
 
 
 def test_known_logins_go_with_their_user_and_never_come_back(store: Store) -> None:

@@ -12,17 +12,17 @@ import pytest
 
 from headgate_engine import (
     Audit,
+    DeniedAttempt,
     Engine,
     KnownLogin,
     Passwords,
-    Refused,
     SqliteStore,
     StoreError,
+    StoreUnavailable,
     Tx,
-    Unavailable,
     restore,
 )
-from headgate_engine.model.user import EVERYBODY
+from headgate_engine.model.user import UNRESTRICTED
 
 
 def make(path: Path) -> None:
@@ -123,7 +123,7 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 def test_a_new_store_is_for_its_owner_only_and_leaves_nothing_else_behind(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "users.db")
     assert store.created
-    Engine(store, Passwords(4)).query("CREATE DATABASE db", EVERYBODY)
+    Engine(store, Passwords(4)).query("CREATE DATABASE db", UNRESTRICTED)
     for file in tmp_path.iterdir():
         assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
     store.close()
@@ -142,7 +142,7 @@ def test_two_processes_worth_of_stores_see_each_others_changes_at_once(tmp_path:
         writer, reader = (one, other) if number % 2 else (other, one)
         writer.transact(lambda tx, n=number: tx.add_user(f"u{n}", "hash", False), Audit("", "", ""))  # type: ignore[misc]
         assert reader.user(f"u{number}") is not None
-        assert reader.fence() == number + 1
+        assert reader.confirmed_revision() == number + 1
     one.close()
     other.close()
 
@@ -163,22 +163,22 @@ def test_old_changes_are_forgotten_and_said_to_be(
 def test_a_store_that_cannot_be_written_says_so_and_goes_on_reading(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "users.db")
     engine = Engine(store, Passwords(4))
-    engine.query("CREATE DATABASE db", EVERYBODY)
+    engine.query("CREATE DATABASE db", UNRESTRICTED)
     # As full as a disk can be: not one page more.
     store._writer.pragma("max_page_count", 1)
     text = "x" * 200
     many = "; ".join(f'CREATE DATABASE "{text}{number}"' for number in range(200))
-    errors = {result.error for result in engine.query(many, EVERYBODY)} - {"", "not executed"}
+    errors = {result.error for result in engine.query(many, UNRESTRICTED)} - {"", "not executed"}
     assert errors == {"store unavailable: cannot write: the disk is full"}
-    before = store.fence()
-    with pytest.raises(Unavailable):
+    before = store.confirmed_revision()
+    with pytest.raises(StoreUnavailable):
         store.transact(
             lambda tx: add_many(tx, text),
             Audit("", "", ""),
         )
-    assert store.fence() == before and store.empty()
+    assert store.confirmed_revision() == before and store.empty()
     store._writer.pragma("max_page_count", 1_000_000)
-    assert [result.error for result in engine.query("CREATE DATABASE z", EVERYBODY)] == [""]
+    assert [result.error for result in engine.query("CREATE DATABASE z", UNRESTRICTED)] == [""]
     store.close()
 
 
@@ -232,12 +232,14 @@ def test_a_store_of_version_3_is_upgraded_and_kept_as_it_was(tmp_path: Path) -> 
     connection.close()
     store = SqliteStore(path)
     assert (store.created, store.upgraded, store.check()) == (False, 3, [])
-    todd = store.identified("https://idp", "42")
+    todd = store.user_by_identity("https://idp", "42")
     assert todd is not None and todd.name == "todd" and list(todd.grants) == ["db"]
     store.remember_logins([KnownLogin(todd.id, "192.0.2.0/24", "2 x", 7)])
-    assert len(store.known_logins(9)) == 1 and store.fence() == 3
+    assert len(store.known_logins(9)) == 1 and store.confirmed_revision() == 3
     store.transact(lambda tx: tx.drop_user(todd), Audit("", "", "DROP USER todd"))
-    assert store.dropped("https://idp", "42") is not None and store.known_logins(9) == []
+    assert (
+        store.identity_dropped_at("https://idp", "42") is not None and store.known_logins(9) == []
+    )
     store.close()
     old = apsw.Connection(str(tmp_path / "users.db.v3"))
     assert old.pragma("user_version") == 3
@@ -275,7 +277,7 @@ def test_known_logins_outlive_the_process_and_leave_what_readers_cached(
     assert todd is not None
     for second in range(3):
         one.remember_logins([KnownLogin(todd.id, "192.0.2.0/24", "1 x", second)])
-        one.record([Refused("2026-11-01", "", "", "login", "refused")])
+        one.record_denied([DeniedAttempt("2026-11-01", "", "", "login", "refused")])
         assert other.user("todd") is todd
     one.transact(lambda tx: tx.put_user(todd, hash="else", admin=False), Audit("", "", "B"))
     changed = other.user("todd")
@@ -292,13 +294,13 @@ def test_a_store_is_closed_while_other_threads_read(tmp_path: Path) -> None:
     reading, ended = threading.Barrier(4), list[str]()
 
     def read() -> None:
-        store.fence()
+        store.confirmed_revision()
         reading.wait(20)
         try:
             while True:
                 store.databases()
                 store.users()
-        except Unavailable as error:
+        except StoreUnavailable as error:
             ended.append(str(error))
 
     readers = [threading.Thread(target=read) for _ in range(3)]
@@ -314,11 +316,11 @@ def test_a_store_is_closed_while_other_threads_read(tmp_path: Path) -> None:
 def test_a_closed_store_opens_no_connection_for_a_new_thread(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "users.db")
     store.close()
-    with pytest.raises(Unavailable):
-        store.fence()
+    with pytest.raises(StoreUnavailable):
+        store.confirmed_revision()
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(5):
-        with pytest.raises(Unavailable):
-            store.fence()
+        with pytest.raises(StoreUnavailable):
+            store.confirmed_revision()
     gc.collect()
     assert len(os.listdir("/proc/self/fd")) == before

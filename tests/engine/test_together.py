@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness import poll_until
-from headgate_engine import Audit, Job, SqliteStore, Tx, Unavailable, UserExists
+from headgate_engine import Audit, PendingTransaction, SqliteStore, StoreUnavailable, Tx, UserExists
 
 HASH = "$2b$04$" + "." * 53
 
@@ -33,8 +33,11 @@ def half(name: str) -> Callable[[Tx], Any]:
     return step
 
 
-def jobs(*changes: Callable[[Tx], Any]) -> list[Job]:
-    return [Job(change, Audit("root", "", f"change {n}")) for n, change in enumerate(changes)]
+def jobs(*changes: Callable[[Tx], Any]) -> list[PendingTransaction]:
+    return [
+        PendingTransaction(change, Audit("root", "", f"change {n}"))
+        for n, change in enumerate(changes)
+    ]
 
 
 @pytest.fixture
@@ -46,14 +49,14 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
 
 def test_each_has_its_result_its_revision_and_its_record(store: SqliteStore) -> None:
     made = jobs(add("a"), add("b"), add("c"))
-    before = store.fence()
+    before = store.confirmed_revision()
     store.transact_all(made)
     assert [(job.result, job.revision, job.error) for job in made] == [
         ("a", before + 1, None),
         ("b", before + 2, None),
         ("c", before + 3, None),
     ]
-    assert store.fence() == before + 3
+    assert store.confirmed_revision() == before + 3
     assert [one.statement for one in store.audit()] == ["change 0", "change 1", "change 2"]
 
 
@@ -73,7 +76,7 @@ def test_what_the_store_cannot_take_of_one_is_the_fault_of_that_one_alone(
 
     made = jobs(add("a"), impossible, add("c"))
     store.transact_all(made)
-    assert [type(job.error) for job in made] == [type(None), Unavailable, type(None)]
+    assert [type(job.error) for job in made] == [type(None), StoreUnavailable, type(None)]
     assert [user.name for user in store.users()] == ["a", "c"]
 
 
@@ -81,7 +84,7 @@ def test_nothing_is_done_where_the_store_is_away(tmp_path: Path, store: SqliteSt
     (tmp_path / "users.db").rename(tmp_path / "elsewhere.db")
     made = jobs(add("a"), add("b"))
     store.transact_all(made)
-    assert all(isinstance(job.error, Unavailable) for job in made)
+    assert all(isinstance(job.error, StoreUnavailable) for job in made)
 
 
 def test_others_see_what_is_done_at_once_and_without_a_mark_soon(
@@ -92,7 +95,7 @@ def test_others_see_what_is_done_at_once_and_without_a_mark_soon(
     other.transact_all(jobs(add("a")))
     assert store.user("a") is not None
     # Killed between the commit and the mark: nobody was told that it is done.
-    monkeypatch.setattr(other._side, "mark", lambda epoch, revision: None)
+    monkeypatch.setattr(other._revision_file, "mark", lambda epoch, revision: None)
 
     def rename(tx: Tx) -> None:
         user = tx.user("a")
@@ -126,7 +129,7 @@ def test_a_change_that_rests_on_an_unmarked_one_marks_it(
     killed, reader = SqliteStore(tmp_path / "users.db"), SqliteStore(tmp_path / "users.db")
     store.transact_all(jobs(add("a")))
     with monkeypatch.context() as patched:
-        patched.setattr(killed._side, "mark", lambda epoch, revision: None)
+        patched.setattr(killed._revision_file, "mark", lambda epoch, revision: None)
         user = killed.user("a")
         assert user is not None and reader.user("a") is not None
         killed.transact_all(jobs(lambda tx: tx.drop_user(user)))
@@ -140,15 +143,15 @@ def test_a_change_that_rests_on_an_unmarked_one_marks_it(
 def test_within_a_moment_the_store_is_asked_only_once(tmp_path: Path, store: SqliteStore) -> None:
     other = SqliteStore(tmp_path / "users.db")
     other.transact_all(jobs(add("a")))
-    with store.moment() as moment:
+    with store.snapshot() as moment:
         was = store.user("a")
         assert was is not None
-        moment.keep_made("key", "made")
+        moment.cache("key", "made")
         other.transact_all(jobs(lambda tx: tx.drop_user(was)))
         assert store.user("a") is was
     assert store.user("a") is None
-    with store.moment() as later:
-        assert later.made("key") is None
+    with store.snapshot() as later:
+        assert later.cached("key") is None
     other.close()
 
 
@@ -158,7 +161,7 @@ def test_a_mark_that_cannot_be_read_is_a_store_that_cannot(
     def fail() -> bytes:
         raise OSError(errno.EIO, "the disk fails")
 
-    monkeypatch.setattr(store._side, "now", fail)
-    for ask in (store.moment, lambda: store.user("a"), lambda: store.gather(["a"])):
-        with pytest.raises(Unavailable, match="cannot read"):
+    monkeypatch.setattr(store._revision_file, "now", fail)
+    for ask in (store.snapshot, lambda: store.user("a"), lambda: store.prefetch_users(["a"])):
+        with pytest.raises(StoreUnavailable, match="cannot read"):
             ask()

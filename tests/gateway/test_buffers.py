@@ -15,9 +15,9 @@ from gateway_world import ANN, TWO, configured, upstream
 from harness import Server, poll_until
 from headgate_server.config.gateway import read_gateway_settings
 from headgate_server.http.errors import Overloaded
-from headgate_server.upstream.errors import Broken
-from headgate_server.upstream.influxdb import lines
-from headgate_server.upstream.memory_budget import Buffers, Hold
+from headgate_server.upstream.errors import UpstreamProtocolError
+from headgate_server.upstream.influxdb import iter_documents
+from headgate_server.upstream.memory_budget import BufferBudget, Reservation
 from raw import connected
 from raw_upstream import RawUpstream, raw_upstream
 from scripted_upstream import (
@@ -47,47 +47,47 @@ MOST = 100
 def test_the_budget_is_never_exceeded_and_all_comes_back(
     steps: list[tuple[int, str, int]],
 ) -> None:
-    buffers = Buffers(MOST)
-    requests = [buffers.hold(), buffers.hold()]
-    holds: list[Hold] = [*requests]
+    buffers = BufferBudget(MOST)
+    requests = [buffers.reserve(), buffers.reserve()]
+    holds: list[Reservation] = [*requests]
     for which, step, size in steps:
         hold = holds[which % len(holds)]
         if step == "grow":
-            before = buffers.held
+            before = buffers.reserved_bytes
             try:
                 hold.grow(size)
             except Overloaded:
-                assert before + size > MOST and buffers.held == before
+                assert before + size > MOST and buffers.reserved_bytes == before
         elif step == "release":
-            before = buffers.held
+            before = buffers.reserved_bytes
             hold.release()
-            assert buffers.held <= before
+            assert buffers.reserved_bytes <= before
             hold.release()
         else:
-            holds.append(hold.part())
-        assert 0 <= buffers.held <= MOST
+            holds.append(hold.child())
+        assert 0 <= buffers.reserved_bytes <= MOST
     for request in requests:
         request.release()
-    assert buffers.held == 0
+    assert buffers.reserved_bytes == 0
     for hold in holds:  # parts that are released after their request
         hold.release()
-    assert buffers.held == 0
+    assert buffers.reserved_bytes == 0
 
 
 def test_a_part_is_released_by_itself() -> None:
-    buffers = Buffers(MOST)
-    request = buffers.hold()
+    buffers = BufferBudget(MOST)
+    request = buffers.reserve()
     request.grow(60)
-    part = request.part()
+    part = request.child()
     part.grow(30)
     with pytest.raises(Overloaded):
         part.grow(11)
     part.release()
-    assert buffers.held == 60
+    assert buffers.reserved_bytes == 60
     part.grow(40)
     request.release()
     part.release()
-    assert buffers.held == 0
+    assert buffers.reserved_bytes == 0
 
 
 async def of(*parts: bytes) -> AsyncIterator[bytes]:
@@ -105,30 +105,30 @@ def test_documents_are_charged_for_as_long_as_they_are_held(
 ) -> None:
     whole = b"\n".join(documents)
     parts = [whole[begin : begin + size] for begin in range(0, len(whole), size)]
-    buffers = Buffers(1000)
-    hold = buffers.hold()
+    buffers = BufferBudget(1000)
+    hold = buffers.reserve()
 
     async def read() -> list[bytes]:
         found = []
-        async for line in lines(of(*parts), hold):
-            assert len(line) <= buffers.held <= max(map(len, documents)) + size
+        async for line in iter_documents(of(*parts), hold):
+            assert len(line) <= buffers.reserved_bytes <= max(map(len, documents)) + size
             found.append(line)
         return found
 
     assert asyncio.run(read()) == documents
     hold.release()
-    assert buffers.held == 0
+    assert buffers.reserved_bytes == 0
 
 
 def test_a_document_beyond_the_budget_is_refused() -> None:
     async def read(most: int, *parts: bytes) -> None:
-        async for _ in lines(of(*parts), Buffers(most).hold()):
+        async for _ in iter_documents(of(*parts), BufferBudget(most).reserve()):
             pass
 
     with pytest.raises(Overloaded):
         asyncio.run(read(100, *[b"x" * 30] * 4))
     asyncio.run(read(100, *[b"x" * 30 + b"\n"] * 40))
-    with pytest.raises(Broken):
+    with pytest.raises(UpstreamProtocolError):
         asyncio.run(read(1 << 30, *[b"x" * (1 << 20)] * 17))
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from gateway_world import ANN, BOB, TWO, configured, upstream
 from harness import ROOT, Answer, Server
-from headgate_server.http.errors import CrossSite
+from headgate_server.http.errors import CrossSiteRequest
 
 QUERY = "/prometheus/api/v1/query?query=up"
 ALLOWED = "https://grafana.example:3000"
@@ -283,7 +283,7 @@ def test_a_change_that_a_page_of_another_site_sent_is_refused(server: Server, ki
         answer = asks(server, kind, uri, method, **({"Host": host, "name": name} | fields))
         return answer.status, answer.error if answer.status == 403 else ""
 
-    refused = str(CrossSite())
+    refused = str(CrossSiteRequest())
     for change in CHANGES:
         if change[0] == "v" and kind in ("traefik", "envoy"):
             continue  # they cannot confine a request to VictoriaMetrics

@@ -11,12 +11,12 @@ import pytest
 
 from headgate_grammar import UnparseError
 from headgate_server.api.forward_auth import forward_auth
-from headgate_server.app_context import Service
+from headgate_server.app_context import AppContext
 from headgate_server.background.thread_pool import Key
 from headgate_server.config.gateway import GatewaySettings, UpstreamSettings
 from headgate_server.config.settings import Settings
-from headgate_server.http.request import Call
-from headgate_server.http.response import Reply
+from headgate_server.http.request import Request
+from headgate_server.http.response import Response
 from headgate_server.telemetry.metrics import Metrics
 from headgate_server.upstream.influxdb import InfluxStore
 
@@ -29,7 +29,7 @@ async def _nothing() -> dict[str, Any]:
     return {"type": "http.request", "body": b"", "more_body": False}
 
 
-def asked(text: str) -> Call:
+def asked(text: str) -> Request:
     headers = {
         "x-original-uri": f"/query?db=a&q={quote(text)}",
         "x-original-method": "GET",
@@ -42,7 +42,7 @@ def asked(text: str) -> Call:
         "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
         "client": ("127.0.0.1", 1),
     }
-    return Call(scope, _nothing)
+    return Request(scope, _nothing)
 
 
 class Watched:
@@ -53,15 +53,19 @@ class Watched:
         self.in_loop: list[bool] = []
         self._monkeypatch, self._path = monkeypatch, path
 
-    def ask(self, text: str) -> Reply:
+    def ask(self, text: str) -> Response:
         return asyncio.run(self._ask(text))
 
-    async def _ask(self, text: str) -> Reply:
+    async def _ask(self, text: str) -> Response:
         gateway = GatewaySettings((UpstreamSettings("i", "influxdb1"),))
         path = str(self._path / "users.db")
         settings = Settings(store_path=path, auth_enabled=False, gateway=gateway)
-        service = Service(settings, Metrics())
-        run, read_back, loop = service.run, InfluxStore.read_back, threading.get_ident()
+        service = AppContext(settings, Metrics())
+        run, read_back, loop = (
+            service.run_in_thread,
+            InfluxStore.verified_text,
+            threading.get_ident(),
+        )
 
         async def noted(work: Callable[[], T], key: Key = ()) -> T:
             self.keys.append(key)
@@ -77,7 +81,7 @@ class Watched:
             try:
                 return await forward_auth(asked(text), service)
             finally:
-                await service.disconnect()
+                await service.close_connections()
                 await asyncio.to_thread(service.close)
 
 
@@ -86,7 +90,7 @@ def watched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Watched:
     return Watched(monkeypatch, tmp_path)
 
 
-def query_of(reply: Reply) -> str:
+def query_of(reply: Response) -> str:
     return parse_qs(dict(reply.raw_headers)[b"x-auth-query"].decode())["q"][0]
 
 

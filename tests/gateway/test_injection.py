@@ -25,7 +25,7 @@ from headgate_grammar import (
     parse,
     unparse,
 )
-from headgate_server.upstream.influxdb import OURS
+from headgate_server.upstream.influxdb import LOCAL_STATEMENTS
 from influxd_program import Influxd, needs_influxd
 from statements_at_random import Statements
 
@@ -105,7 +105,7 @@ def authorized(engine: Engine, principal: Principal, given: Bound) -> str:
         engine.authorize(principal, (statement,), "shop")
     except (ParseError, AccessDenied, ValueError):
         return ""
-    if isinstance(statement, (CreateDatabase, DropDatabase, *OURS)):
+    if isinstance(statement, (CreateDatabase, DropDatabase, *LOCAL_STATEMENTS)):
         return ""
     try:
         return unparse(statement)

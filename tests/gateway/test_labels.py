@@ -9,17 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headgate_server.upstream.label_rewriting import (
-    Malformed,
-    Rename,
-    exported,
-    in_columns,
-    in_json,
-    in_lines,
-    in_remote_write,
-    in_text,
-    renaming,
+    LabelRenamer,
+    MalformedBody,
+    exported_name,
+    rename_in_columns,
+    rename_in_json,
+    rename_in_lines,
+    rename_in_remote_write,
+    rename_in_text,
+    rename_stream,
 )
-from headgate_server.upstream.snappy import Invalid, TooLong, packed, unpacked
+from headgate_server.upstream.snappy import BlockTooLarge, InvalidBlock, compress, decompress
 
 LINES = [
     (b"m,db=x v=1", b"m,exported_db=x v=1"),
@@ -87,32 +87,32 @@ COLUMNS = [
 
 @pytest.mark.parametrize(("given", "expected"), LINES)
 def test_in_line_protocol(given: bytes, expected: bytes | None) -> None:
-    assert in_lines(given) == (given if expected is None else expected)
-    both = in_lines(b"a,b=c v=1\n" + given + b"\n")
+    assert rename_in_lines(given) == (given if expected is None else expected)
+    both = rename_in_lines(b"a,b=c v=1\n" + given + b"\n")
     assert both == b"a,b=c v=1\n" + (given if expected is None else expected) + b"\n"
 
 
 @pytest.mark.parametrize(("given", "expected"), TEXTS)
 def test_in_prometheus_text(given: bytes, expected: bytes | None) -> None:
-    assert in_text(given) == (given if expected is None else expected)
+    assert rename_in_text(given) == (given if expected is None else expected)
 
 
 @pytest.mark.parametrize(("given", "expected"), OBJECTS)
 def test_in_json(given: bytes, expected: bytes | None) -> None:
-    assert in_json(given) == (given if expected is None else expected)
+    assert rename_in_json(given) == (given if expected is None else expected)
 
 
 @pytest.mark.parametrize(("given", "expected"), COLUMNS)
 def test_in_the_columns_of_csv(given: str, expected: str | None) -> None:
-    assert in_columns(given) == (given if expected is None else expected)
+    assert rename_in_columns(given) == (given if expected is None else expected)
 
 
-async def _through(parts: Iterable[bytes], rename: Rename) -> bytes:
+async def _through(parts: Iterable[bytes], rename: LabelRenamer) -> bytes:
     async def source() -> AsyncIterator[bytes]:
         for part in parts:
             yield part
 
-    return b"".join([part async for part in renaming(source(), rename)])
+    return b"".join([part async for part in rename_stream(source(), rename)])
 
 
 @given(st.lists(st.sampled_from([one for one, _ in LINES]), max_size=6), st.data())
@@ -121,7 +121,7 @@ def test_where_a_body_is_cut_makes_no_difference(lines: list[bytes], data: st.Da
     cuts = sorted(data.draw(st.sets(st.integers(0, len(body)), max_size=6)))
     edges = zip([0, *cuts], [*cuts, len(body)], strict=True)
     parts = [body[start:end] for start, end in edges]
-    assert asyncio.run(_through(parts, in_lines)) == in_lines(body)
+    assert asyncio.run(_through(parts, rename_in_lines)) == rename_in_lines(body)
 
 
 WORDS = st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]), max_size=8)
@@ -131,10 +131,10 @@ LABELS = st.dictionaries(st.one_of(st.sampled_from(["db", "exported_db"]), WORDS
 @given(LABELS)
 def test_no_label_of_json_is_lost(labels: dict[str, str]) -> None:
     line = json.dumps({"metric": labels, "values": [1]}).encode()
-    found = json.loads(in_json(line))["metric"]
+    found = json.loads(rename_in_json(line))["metric"]
     if "db" in labels:
         own = labels.pop("db")
-        assert found.pop(exported(labels.keys() | {"metric", "values"})) == own
+        assert found.pop(exported_name(labels.keys() | {"metric", "values"})) == own
     assert found == labels
 
 
@@ -160,16 +160,16 @@ def test_no_label_of_a_remote_write_is_lost(all: list[dict[str, str]], long: boo
     given = b"".join(series(labels.items(), long) for labels in all) + metadata
     wanted = []
     for labels in all:
-        name = exported(labels.keys() - {"db"})
+        name = exported_name(labels.keys() - {"db"})
         wanted.append({name if key == "db" else key: value for key, value in labels.items()})
-    found = unpacked(in_remote_write(packed(given), 0), 0)
+    found = decompress(rename_in_remote_write(compress(given), 0), 0)
     assert _read(found) == wanted
     assert found.endswith(metadata)
 
 
 def test_a_remote_write_without_the_label_goes_on_as_it_came() -> None:
-    block = packed(series([("__name__", "m"), ("adb", "x")]))
-    assert in_remote_write(block, 0) is block
+    block = compress(series([("__name__", "m"), ("adb", "x")]))
+    assert rename_in_remote_write(block, 0) is block
 
 
 def _read(message: bytes) -> list[dict[str, str]]:
@@ -200,13 +200,13 @@ def _messages(message: bytes) -> list[tuple[int, bytes]]:
 
 @pytest.mark.parametrize("bad", [b"\x0a", b"\x0a\x05\x02db", b"\x0b\x02db", b"\x0a\xff\x02db"])
 def test_protobuf_that_cannot_be_read_is_refused(bad: bytes) -> None:
-    with pytest.raises(Malformed):
-        in_remote_write(packed(bad + b"\x0a\x02db"), 0)
+    with pytest.raises(MalformedBody):
+        rename_in_remote_write(compress(bad + b"\x0a\x02db"), 0)
 
 
 @given(st.binary(max_size=200_000))
 def test_what_was_packed_is_unpacked(content: bytes) -> None:
-    assert unpacked(packed(content), 0) == content
+    assert decompress(compress(content), 0) == content
 
 
 # Blocks as other programs write them, with each kind of element.
@@ -223,7 +223,7 @@ BLOCKS = [
 
 @pytest.mark.parametrize(("block", "content"), BLOCKS)
 def test_each_kind_of_element_is_read(block: bytes, content: bytes) -> None:
-    assert unpacked(block, 0) == content
+    assert decompress(block, 0) == content
 
 
 @pytest.mark.parametrize(
@@ -235,18 +235,18 @@ def test_each_kind_of_element_is_read(block: bytes, content: bytes) -> None:
     ],
 )
 def test_a_broken_block_is_refused(block: bytes) -> None:
-    with pytest.raises(Invalid):
-        unpacked(block, 0)
+    with pytest.raises(InvalidBlock):
+        decompress(block, 0)
 
 
 @given(st.binary(max_size=300))
 def test_any_bytes_are_read_or_refused(block: bytes) -> None:
     try:
-        assert len(unpacked(block, 1000)) <= 1000
-    except (Invalid, TooLong):
+        assert len(decompress(block, 1000)) <= 1000
+    except (InvalidBlock, BlockTooLarge):
         return
 
 
 def test_a_block_that_declares_more_than_it_may_hold_is_not_unpacked() -> None:
-    with pytest.raises(TooLong):
-        unpacked(packed(bytes(1001)), 1000)
+    with pytest.raises(BlockTooLarge):
+        decompress(compress(bytes(1001)), 1000)

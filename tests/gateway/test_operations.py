@@ -13,8 +13,8 @@ import pytest
 from gateway_world import ANN, BOB, TWO, configured, upstream
 from harness import ROOT, Server, poll_until
 from headgate_engine import Principal, User
-from headgate_server.gateway.errors import Busy
-from headgate_server.gateway.user_limits import Limits
+from headgate_server.gateway.errors import UserLimitExceeded
+from headgate_server.gateway.user_limits import UserLimits
 from raw_upstream import raw_upstream
 from recorder_upstream import recorder
 
@@ -55,16 +55,16 @@ def test_a_user_has_so_many_requests_under_way_and_others_their_own(
 
 def test_a_rate_is_a_second_s_worth_at_once_and_then_so_many_a_second() -> None:
     now = 0.0
-    limits = Limits(0, 3, lambda: now)
+    limits = UserLimits(0, 3, lambda: now)
 
     def taken(name: str = "ann") -> int:
         who = Principal(User("1", name, "", False, {}), "password")
         count = 0
         try:
             while True:
-                limits.enter(who)()
+                limits.acquire(who)()
                 count += 1
-        except Busy as error:
+        except UserLimitExceeded as error:
             assert error.seconds == 1
         return count
 

@@ -16,8 +16,8 @@ from headgate_grammar import (
     ShowQueries,
     Statement,
 )
-from headgate_grammar.parsing.limits import Bounds
-from headgate_server.gateway.result_filter import visible
+from headgate_grammar.parsing.limits import ParseLimits
+from headgate_server.gateway.result_filter import filter_readable
 from influxd_program import Influxd, needs_influxd
 from raw_upstream import raw_upstream
 from scripted_upstream import CHUNKED, EMPTY, PLAIN, Script, encoded, fetch, parameter, sends
@@ -56,11 +56,11 @@ RUNNING: tuple[tuple[str, str, str], ...] = (
     ("SELECT " + "a, " * 30 + "b FROM m", "shop", ""),  # beyond what is parsed here
 )
 USERS = (READER, OWNER, BOTH, NONE)
-PARSE = ParseCache(bounds=Bounds(tokens=60))
+PARSE = ParseCache(limits=ParseLimits(tokens=60))
 
 
 def shown(statement: Statement, series: Sequence[Series], user: User) -> list[list[Any]]:
-    found = visible(Result(statement, tuple(series)), user, PARSE)
+    found = filter_readable(Result(statement, tuple(series)), user, PARSE)
     return [list(row) for one in found.series for row in one.values]
 
 
@@ -106,7 +106,7 @@ def test_a_continuous_query_is_shown_to_those_that_may_read_what_it_names(
     for user in USERS:
         expected = [["q", text]] if user.name in users.split() else []
         assert shown(ShowContinuousQueries(), series, user) == expected, user.name
-        found = visible(Result(ShowContinuousQueries(), tuple(series)), user, PARSE)
+        found = filter_readable(Result(ShowContinuousQueries(), tuple(series)), user, PARSE)
         assert {one.name for one in found.series} <= set(user.grants)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from gateway_world import ANN, TWO, configured, upstream
 from harness import Server, poll_until
-from headgate_server.upstream.snappy import packed
+from headgate_server.upstream.snappy import compress
 from recorder_upstream import recorder
 from victoria_program import Victoria, needs_victoria
 
@@ -43,7 +43,7 @@ def remote(*labels: dict[str, str]) -> bytes:
         stamp >>= 7
     varint.append(stamp)
     sample = b"\x09" + b"\x00\x00\x00\x00\x00\x00\xf0\x3f" + b"\x10" + bytes(varint)
-    return packed(b"".join(_series(one, sample) for one in labels))
+    return compress(b"".join(_series(one, sample) for one in labels))
 
 
 def _series(labels: dict[str, str], sample: bytes) -> bytes:
@@ -205,7 +205,7 @@ def test_a_format_in_which_labels_are_not_found_is_refused(
             assert answer.status == status, headers
         answer = server.request("POST", "/api/v1/import", b"{}", {"Content-Encoding": "br"}, ANN)
         assert answer.status == 415
-        large = packed(bytes(26_000_000))
+        large = compress(bytes(26_000_000))
         assert server.request("POST", "/api/v1/write", large, {}, ANN).status == 413
         assert [heard.method for heard in store.heard if heard.method == "POST"] == []
 

@@ -8,11 +8,11 @@ import pytest
 
 from gateway_world import TWO, configured, upstream
 from harness import ROOT, Server, poll_until
-from headgate_server.upstream.errors import SeveralResults
+from headgate_server.upstream.errors import UnexpectedResults
 from raw_upstream import RawUpstream, raw_upstream
 from scripted_upstream import ASYNC, CHUNKED, Got, Script, encoded, fetch, halves, rows, sends
 
-SEVERAL = SeveralResults.text
+SEVERAL = UnexpectedResults.text
 TEXT = "SELECT v FROM m"
 FORMATS = ("json", "csv", "msgpack")
 SECRET = "other"  # what the second statement found

@@ -11,8 +11,8 @@ import pytest
 from gateway_world import ANN, TWO, configured, upstream
 from harness import ROOT, Server, poll_until
 from headgate_server.config.gateway import read_gateway_settings
-from headgate_server.upstream.snappy import packed
-from headgate_server.validation.gateway import connect
+from headgate_server.upstream.snappy import compress
+from headgate_server.validation.gateway import check_connections
 from influxd_program import Influxd, needs_influxd
 from prometheus_program import Prometheus, needs_prometheus
 from recorder_upstream import recorder
@@ -162,7 +162,7 @@ def test_a_store_that_confines_no_tenant_is_named_at_the_start_and_in_a_check(
         server = configured(serve, tmp_path, table).bootstrap(TWO)
         poll_until(lambda: sentence in server.log(), "no warning")
         gateway = {"upstream": prometheus.url, "protocol": "prometheus"}
-        assert asyncio.run(connect(read_gateway_settings(gateway))) == [sentence]
+        assert asyncio.run(check_connections(read_gateway_settings(gateway))) == [sentence]
 
 
 @pytest.mark.parametrize("protocol", ["loki", "mimir", "prometheus"])
@@ -178,7 +178,7 @@ def test_a_store_that_answers_two_tenants_alike_is_named(protocol: str) -> None:
 
         store.reply = alike
         settings = read_gateway_settings({"upstream": store.url, "protocol": protocol})
-        (problem,) = asyncio.run(connect(settings))
+        (problem,) = asyncio.run(check_connections(settings))
         assert problem.endswith("answers every tenant alike: READ on one database reads all")
         assert len([one for one in tenants if one]) >= 2
 
@@ -187,13 +187,13 @@ def test_a_store_that_answers_two_tenants_alike_is_named(protocol: str) -> None:
             return status, headers, b'{"status":"success","data":[]}'
 
         store.reply = apart
-        assert asyncio.run(connect(settings)) == []
+        assert asyncio.run(check_connections(settings)) == []
 
 
 def test_the_store_receives_the_body_and_nothing_else_of_the_client(
     serve: Callable[..., Server], tmp_path: Path
 ) -> None:
-    body = packed(b"\x0a\x00" * 100)
+    body = compress(b"\x0a\x00" * 100)
     shown = b'{"results":[{"statement_id":0,"series":[{"name":"databases","columns":["name"],'
     shown += b'"values":[["a"]]}]}]}'
     with recorder() as store:

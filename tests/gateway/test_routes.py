@@ -15,8 +15,8 @@ from gateway_world import ANN, BOB, TWO, configured, upstream
 from harness import ROOT, Answer, Server, poll_until
 from headgate_server.api.router import ROUTES
 from headgate_server.config.gateway import PROTOCOLS, UpstreamSettings
-from headgate_server.gateway.local_paths import ENDPOINTS, Right
-from headgate_server.gateway.route_table import table_for
+from headgate_server.gateway.local_paths import ENDPOINTS, Requirement
+from headgate_server.gateway.route_table import load_route_table
 from headgate_server.telemetry.metrics import Metrics
 from recorder_upstream import recorder
 
@@ -30,7 +30,7 @@ def paths(protocol: str) -> Iterator[tuple[str, str, str]]:
         for method in methods:
             yield method, key.replace("*", "x"), key
     if protocol not in INFLUX:
-        table = table_for(UpstreamSettings("x", protocol))
+        table = load_route_table(UpstreamSettings("x", protocol))
         for key, routes in table._exact.items():
             for method in {one for route in routes for one in route.methods}:
                 yield method, key, key
@@ -62,9 +62,11 @@ def test_what_is_served_is_what_another_proxy_is_let_serve(
                 continue
             target = f"{path}?{urlencode(QUERY)}"
             served = server.request(method, target, b"", {"X-Scope-OrgID": "a"}, ROOT).status < 400
-            right = ENDPOINTS[key].right if key in ENDPOINTS else None
+            right = ENDPOINTS[key].requirement if key in ENDPOINTS else None
             # Only Headgate itself has these.
-            ours = right is Right.OURS or (right is Right.QUERY and protocol not in INFLUX)
+            ours = right is Requirement.LOCAL_ONLY or (
+                right is Requirement.QUERY and protocol not in INFLUX
+            )
             answer = asked(server, method, target)
             assert answer.status == (200 if served and not ours else 403), (method, path)
             seen += served
@@ -215,8 +217,8 @@ def test_no_client_makes_labels_without_bound() -> None:
     metrics = Metrics()
     metrics.show_cortex_names()
     for tenants in (["b", "a"], ["a", "b"], ["a", "b", "c"], [f"t{n}" for n in range(64)], ["a"]):
-        metrics.handed_on(tenants, "querier")
-    page = metrics.page("")[0].decode().splitlines()
+        metrics.count_forwarded(tenants, "querier")
+    page = metrics.render("")[0].decode().splitlines()
     name = "cortex_gateway_succeeded_authentications_total"
     assert sorted(line for line in page if line.startswith(name)) == [
         f'{name}{{tenant="(several)"}} 2.0',
@@ -224,6 +226,6 @@ def test_no_client_makes_labels_without_bound() -> None:
         f'{name}{{tenant="a|b"}} 2.0',
     ]
     for number in range(12_000):
-        metrics.handed_on([f"t{number}"], "querier")
-    page = metrics.page("")[0].decode().splitlines()
+        metrics.count_forwarded([f"t{number}"], "querier")
+    page = metrics.render("")[0].decode().splitlines()
     assert len([line for line in page if line.startswith(name)]) <= 10_002

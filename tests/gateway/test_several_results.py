@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headgate_server.formats import format_for
+from headgate_server.formats import encoder_for
 from influxd_program import Influxd, needs_influxd
 
 pytestmark = needs_influxd
@@ -117,7 +117,7 @@ def answered(influxd: Influxd, text: str, name: str, *, chunked: bool) -> bytes:
 
 def found(name: str, parts: list[bytes], *, chunked: bool) -> bool:
     accept, pretty = FORMATS[name]
-    several = format_for(accept, pretty=pretty).several(chunked=chunked)
+    several = encoder_for(accept, pretty=pretty).multiple_statements_detector(chunked=chunked)
     return any([several(part) for part in parts])
 
 

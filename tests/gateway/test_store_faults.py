@@ -12,7 +12,7 @@ import pytest
 from gateway_world import configured, upstream
 from harness import ROOT, Server, free_port, poll_until
 from headgate_server.config.gateway import read_gateway_settings
-from headgate_server.validation.gateway import connect
+from headgate_server.validation.gateway import check_connections
 from influxd_program import Influxd, needs_influxd
 from raw_upstream import raw_upstream
 from recorder_upstream import Heard, recorder
@@ -24,7 +24,7 @@ NOWHERE = "http://127.0.0.1:1"
 
 def checked(**upstream: Any) -> list[str]:
     table = {name.replace("_", "-"): value for name, value in upstream.items()}
-    return asyncio.run(connect(read_gateway_settings({"upstream": [table]})))
+    return asyncio.run(check_connections(read_gateway_settings({"upstream": [table]})))
 
 
 def health(server: Server) -> tuple[int, str, dict[str, str]]:

@@ -16,10 +16,10 @@ import tokens_made as made
 from gateway_world import configured, upstream
 from harness import Server, poll_until
 from headgate.serve import main as serve_main
-from headgate_server.auth.credentials import Shown
+from headgate_server.auth.credentials import RequestCredentials
 from headgate_server.auth.errors import TokenRejected
-from headgate_server.auth.tenant_tokens import TenantLogin
-from headgate_server.config.gateway import TenantTokens
+from headgate_server.auth.tenant_tokens import TenantTokenVerifier
+from headgate_server.config.gateway import TenantTokenSettings
 from headgate_server.config.values import seconds
 from headgate_server.http.urlencoded import Pairs
 from key_server import KeyServer, Said
@@ -324,23 +324,23 @@ def test_a_key_that_left_the_set_is_refused_at_once(lifetime: str) -> None:
     )
 
     async def work(url: str) -> None:
-        login = TenantLogin(
-            TenantTokens(
+        login = TenantTokenVerifier(
+            TenantTokenSettings(
                 jwk_set_url=url,
                 allow_insecure_jwk_set_url=True,
                 cache_ttl=seconds(lifetime),
             )
         )
         for text in (old, new, old, new):
-            assert (await login.principal(text)).name == "token:team-a"
+            assert (await login.authenticate(text)).name == "token:team-a"
         keys.set(1)
         if lifetime != "0s":
-            source: Any = login._by_keys.source if login._by_keys is not None else None
+            source: Any = login._key_verifier.source if login._key_verifier is not None else None
             source._until = source._ahead = 0.0  # as if its time were over
         with pytest.raises(TokenRejected) as refused:
-            await login.principal(old)
+            await login.authenticate(old)
         assert refused.value.reason == "unknown kid"
-        assert (await login.principal(new)).name == "token:team-a"
+        assert (await login.authenticate(new)).name == "token:team-a"
         await login.close()
 
     with KeyServer(said, stays=True) as keys:
@@ -349,12 +349,14 @@ def test_a_key_that_left_the_set_is_refused_at_once(lifetime: str) -> None:
 
 @pytest.mark.parametrize("blank", ["\xa0", "\x85", "\x1f", "\x0b"])
 def test_a_header_knows_no_blanks_but_blank_and_tab(blank: str) -> None:
-    login = TenantLogin(TenantTokens(secrets=(SECRET,), extra_headers=("X-Id-Token",)))
+    login = TenantTokenVerifier(
+        TenantTokenSettings(secrets=(SECRET,), extra_headers=("X-Id-Token",))
+    )
 
     def found(extra: str, authorization: str) -> str:
         given = {"X-Id-Token": [extra], "authorization": [authorization]}
-        shown = Shown(Pairs([]), lambda name: given[name])
-        return login.token(shown, secret=False, issuers=False)
+        shown = RequestCredentials(Pairs([]), lambda name: given[name])
+        return login.find_token(shown, secret=False, issuers=False)
 
     text = tenant()
     assert found("", f"Bearer {text}") == found(" \t", f"\tBearer {text} ") == text

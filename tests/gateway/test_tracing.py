@@ -20,7 +20,7 @@ from headgate_server.config.gateway import (
     UpstreamSettings,
 )
 from headgate_server.config.settings import Settings
-from headgate_server.telemetry.tracing import Traced, Untraced, tracing
+from headgate_server.telemetry.tracing import NoTracing, OpenTelemetryTracing, tracing
 from recorder_upstream import recorder
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -79,10 +79,10 @@ async def traced(url: str, path: str, store: str) -> tuple[int, Sequence[Readabl
 
     life = asyncio.ensure_future(app({"type": "lifespan"}, receive, send))
     await ready.wait()
-    assert app._service is not None
-    service = app._service
-    service.tracing = Traced(provider)
-    service.gateway = service._gateway(service.settings)
+    assert app._context is not None
+    service = app._context
+    service.tracing = OpenTelemetryTracing(provider)
+    service.gateway = service._create_gateway(service.settings)
     status = await get(app, path, {"traceparent": PARENT, "Authorization": "Bearer Secret-1"})
     ending.set()
     await life
@@ -120,4 +120,4 @@ def test_a_store_that_fails_is_a_span_that_failed(tmp_path: Any) -> None:
 
 
 def test_without_a_collector_nothing_is_made() -> None:
-    assert isinstance(tracing(""), Untraced)
+    assert isinstance(tracing(""), NoTracing)

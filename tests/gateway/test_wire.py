@@ -11,17 +11,23 @@ import trustme
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headgate_server.upstream.connection_pool import Client, Incoming, Limits
-from headgate_server.upstream.errors import Broken, Full, Silent, Unreachable, UpstreamError
+from headgate_server.upstream.connection_pool import ConnectionPool, PoolLimits, UpstreamResponse
+from headgate_server.upstream.errors import (
+    PoolExhausted,
+    UpstreamError,
+    UpstreamProtocolError,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
 from raw_upstream import raw_upstream
 from recorder_upstream import recorder
 
-LIMITS = Limits(connect=2.0, read=1.0, most=2)
+LIMITS = PoolLimits(connect_seconds=2.0, read_seconds=1.0, max_connections=2)
 
 
-def run(work: Callable[[Client], Awaitable[None]], limits: Limits = LIMITS) -> None:
+def run(work: Callable[[ConnectionPool], Awaitable[None]], limits: PoolLimits = LIMITS) -> None:
     async def whole() -> None:
-        client = Client(limits)
+        client = ConnectionPool(limits)
         try:
             await work(client)
             assert not client.busy
@@ -39,12 +45,12 @@ async def parts(*pieces: bytes) -> AsyncIterator[bytes]:
 def test_a_connection_is_used_again_and_again() -> None:
     with recorder() as store:
 
-        async def work(client: Client) -> None:
+        async def work(client: ConnectionPool) -> None:
             for number in range(5):
                 reply = await client.send("POST", store.url, f"/{number}", [], b"x" * number)
                 assert (reply.status, await reply.read(1000)) == (200, b'{"status":"success"}')
-            (address,) = client._addresses.values()
-            assert len(address.open) == len(address.idle) == 1
+            (address,) = client._pools.values()
+            assert len(address.connections) == len(address.idle_connections) == 1
 
         run(work)
         assert [(heard.target, len(heard.body)) for heard in store.heard] == [
@@ -56,7 +62,7 @@ def test_a_connection_is_used_again_and_again() -> None:
 def test_a_body_goes_out_as_it_comes(length: str | None) -> None:
     with recorder() as store:
 
-        async def work(client: Client) -> None:
+        async def work(client: ConnectionPool) -> None:
             headers = [("Content-Length", length)] if length else []
             reply = await client.send("POST", store.url, "/x", headers, parts(b"abc", b"def"))
             await reply.read(1000)
@@ -69,7 +75,7 @@ def test_a_body_goes_out_as_it_comes(length: str | None) -> None:
 def test_of_more_than_the_limit_one_waits_and_then_has_its_turn() -> None:
     with recorder() as store:
 
-        async def work(client: Client) -> None:
+        async def work(client: ConnectionPool) -> None:
             first = await client.send("GET", store.url, "/1", [])
             second = await client.send("GET", store.url, "/2", [])
             third = asyncio.ensure_future(client.send("GET", store.url, "/3", []))
@@ -86,14 +92,14 @@ def test_of_more_than_the_limit_one_waits_and_then_has_its_turn() -> None:
 def test_who_waits_too_long_for_a_connection_is_told_so() -> None:
     with recorder() as store:
 
-        async def work(client: Client) -> None:
+        async def work(client: ConnectionPool) -> None:
             held = [await client.send("GET", store.url, "/", []) for _ in range(2)]
-            with pytest.raises(Full):
+            with pytest.raises(PoolExhausted):
                 await client.send("GET", store.url, "/", [])
             for reply in held:
                 reply.close()
 
-        run(work, Limits(connect=0.1, read=1, most=2))
+        run(work, PoolLimits(connect_seconds=0.1, read_seconds=1, max_connections=2))
 
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -125,16 +131,18 @@ def test_what_is_an_answer_and_what_is_none(answer: str) -> None:
     raw, body = ANSWERS[answer]
     with raw_upstream(lambda line, request: line.sendall(raw)) as store:
 
-        async def work(client: Client) -> None:
+        async def work(client: ConnectionPool) -> None:
             try:
                 reply = await client.send("GET", store.url, "/", [])
                 found: bytes | None = await reply.read(1000)
-            except Broken:
+            except UpstreamProtocolError:
                 found = None
             assert found == body
             # Nothing of one answer is ever taken for another's.
-            for address in client._addresses.values():
-                assert not [wire for wire in address.idle if wire.fresh and body is None]
+            for address in client._pools.values():
+                assert not [
+                    wire for wire in address.idle_connections if wire.reusable and body is None
+                ]
 
         run(work)
 
@@ -149,7 +157,7 @@ def test_what_was_sent_ahead_is_no_answer_to_the_next() -> None:
 
     with raw_upstream(stay) as store:
 
-        async def work(client: Client) -> None:
+        async def work(client: ConnectionPool) -> None:
             for _ in range(3):
                 reply = await client.send("GET", store.url, "/", [])
                 assert (reply.status, reply.header("X-Evil")) == (200, "")
@@ -166,7 +174,7 @@ def test_noise_is_never_a_fault_of_ours(noise: bytes, headed: bool) -> None:
 
     with raw_upstream(lambda line, request: line.sendall(raw)) as store:
 
-        async def work(client: Client) -> None:
+        async def work(client: ConnectionPool) -> None:
             try:
                 reply = await client.send("GET", store.url, "/", [])
                 await reply.read(1 << 20)
@@ -179,7 +187,7 @@ def test_noise_is_never_a_fault_of_ours(noise: bytes, headed: bool) -> None:
 def test_a_head_does_not_wait_for_a_body() -> None:
     with recorder() as store:
 
-        async def work(client: Client) -> None:
+        async def work(client: ConnectionPool) -> None:
             reply = await client.send("HEAD", store.url, "/", [])
             assert (reply.header("content-length"), await reply.read(10)) == ("20", b"")
 
@@ -198,21 +206,21 @@ def test_silence_ends_but_not_while_the_client_takes_his_time() -> None:
                 yield b"x" * 500_000  # more than a socket takes at once
                 await asyncio.sleep(0.2)
 
-        async def work(client: Client) -> None:
-            with pytest.raises(Silent):
+        async def work(client: ConnectionPool) -> None:
+            with pytest.raises(UpstreamTimeout):
                 await client.send("GET", quiet.url, "/", [])
             reply = await client.send("POST", store.url, "/", [], slow())
             await reply.read(100)
             assert len(store.last.body) == 2_000_000
 
-        run(work, Limits(connect=2, read=0.4, most=2))
+        run(work, PoolLimits(connect_seconds=2, read_seconds=0.4, max_connections=2))
 
 
 def test_nobody_there() -> None:
-    async def work(client: Client) -> None:
-        with pytest.raises(Unreachable):
+    async def work(client: ConnectionPool) -> None:
+        with pytest.raises(UpstreamUnreachable):
             await client.send("GET", "http://127.0.0.1:1", "/", [])
-        with pytest.raises(Unreachable):
+        with pytest.raises(UpstreamUnreachable):
             await client.send("GET", "http://nobody.invalid", "/", [])
 
     run(work)
@@ -222,8 +230,8 @@ def test_nobody_there() -> None:
 def test_a_header_is_one_header(value: str) -> None:
     with recorder() as store:
 
-        async def work(client: Client) -> None:
-            with pytest.raises(Broken):
+        async def work(client: ConnectionPool) -> None:
+            with pytest.raises(UpstreamProtocolError):
                 await client.send("GET", store.url, "/", [("X", value)])
 
         run(work)
@@ -247,12 +255,12 @@ def test_tls_is_verified_by_whom_one_trusts(tmp_path: Path) -> None:
         for authority, good in ((ours, True), (others, False)):
             trusting = ssl.create_default_context()
             authority.configure_trust(trusting)
-            client = Client(Limits(2, 2, 2, trusting))
-            found: Incoming | None = None
+            client = ConnectionPool(PoolLimits(2, 2, 2, trusting))
+            found: UpstreamResponse | None = None
             try:
                 found = await client.send("GET", url, "/", [])
                 assert await found.read(10) == b"ok"
-            except Unreachable:
+            except UpstreamUnreachable:
                 pass
             assert (found is not None) == good
             client.close()

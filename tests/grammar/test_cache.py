@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headgate_grammar import Bounds, ParseCache, ParseError, parse
+from headgate_grammar import ParseCache, ParseError, ParseLimits, parse
 
 PLACES = [
     "SHOW GRANTS FOR {}",
@@ -34,9 +34,9 @@ def test_a_text_like_one_that_was_parsed_is_what_parsing_it_gives(
         try:
             parsed = parse(text)
         except ParseError:
-            assert cache.known(text) is None
+            assert cache.cached(text) is None
             continue
-        known = cache.known(text)
+        known = cache.cached(text)
         assert known is None or known == parsed
         assert cache(text) == parsed
 
@@ -44,27 +44,27 @@ def test_a_text_like_one_that_was_parsed_is_what_parsing_it_gives(
 def test_a_name_more_is_known_without_parsing() -> None:
     cache = ParseCache()
     cache("GRANT READ ON db TO ann")
-    assert cache.known('grant READ on "other db" to bob') == parse(
+    assert cache.cached('grant READ on "other db" to bob') == parse(
         'GRANT READ ON "other db" TO bob'
     )
-    assert cache.known("GRANT WRITE ON db TO bob") is None
-    assert cache.known("GRANT READ  ON db TO bob") is None  # not the same text in between
+    assert cache.cached("GRANT WRITE ON db TO bob") is None
+    assert cache.cached("GRANT READ  ON db TO bob") is None  # not the same text in between
 
 
 def test_the_same_name_twice_tells_nothing_of_its_places() -> None:
     cache = ParseCache()
     cache("GRANT READ ON ann TO ann")
-    assert cache.known("GRANT READ ON db TO ann") is None
+    assert cache.cached("GRANT READ ON db TO ann") is None
 
 
 def test_bounds_hold_for_what_is_like_a_text() -> None:
-    cache = ParseCache(bounds=Bounds(length=30))
+    cache = ParseCache(limits=ParseLimits(statement_chars=30))
     cache("SHOW GRANTS FOR ann")
-    assert cache.known("SHOW GRANTS FOR " + "a" * 30) is None
+    assert cache.cached("SHOW GRANTS FOR " + "a" * 30) is None
 
 
 def test_passwords_are_never_remembered() -> None:
     cache = ParseCache()
     cache("CREATE USER ann WITH PASSWORD 'secret'")
     cache("SET PASSWORD FOR ann = 'secret'")
-    assert "secret" not in repr(vars(cache)) + repr(vars(cache._alike))
+    assert "secret" not in repr(vars(cache)) + repr(vars(cache._templates))

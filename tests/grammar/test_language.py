@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import headgate_grammar
 from headgate_grammar import CreateUser, ParseError, SetPassword, Statement, parse
 from headgate_grammar.parsing.lexer import SYMBOLS
-from headgate_grammar.parsing.parser import DEEPEST
+from headgate_grammar.parsing.parser import MAX_DEPTH
 from headgate_grammar.parsing.transformer import Builder
 from headgate_grammar.text.keywords import KEYWORDS
 from statements_at_random import Statements, mutated
@@ -77,12 +77,12 @@ def test_every_kind_of_statement_is_generated() -> None:
     [("(", "x", ")"), ("f(", "x", ")"), ("1 - (", "x", ")"), ("f(x + (", "x", "))")],
 )
 def test_nesting_has_an_end_with_a_clear_error(opening: str, inside: str, closing: str) -> None:
-    levels = DEEPEST // opening.count("(")
+    levels = MAX_DEPTH // opening.count("(")
     good = opening * levels + inside + closing * levels
     (statement,) = parse(f"SELECT {good} FROM m")
     assert parse(str(statement)) == (statement,)
     for depth in (levels + 1, 100_000):
-        with pytest.raises(ParseError, match=f"nested deeper than {DEEPEST} levels at line 1"):
+        with pytest.raises(ParseError, match=f"nested deeper than {MAX_DEPTH} levels at line 1"):
             parse(f"SELECT {opening * depth}{inside}{closing * depth} FROM m")
 
 
@@ -97,7 +97,7 @@ def test_nesting_has_an_end_with_a_clear_error(opening: str, inside: str, closin
 )
 def test_what_is_parsed_can_be_printed_however_deep_it_is(opening: str, closing: str) -> None:
     # A sign is a level of its own.
-    levels = DEEPEST // (2 if opening.endswith("-(") else 1)
+    levels = MAX_DEPTH // (2 if opening.endswith("-(") else 1)
     text = f"SELECT a FROM m WHERE {opening * levels}1{closing * levels}"
     (statement,) = parse(text)
     assert parse(str(statement)) == (statement,)

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headgate_grammar import (
-    Bounds,
     CreateDatabase,
     CreateUser,
     DropDatabase,
@@ -16,6 +15,7 @@ from headgate_grammar import (
     GrantAdmin,
     ParseCache,
     ParseError,
+    ParseLimits,
     PolicyOptions,
     Privilege,
     Revoke,
@@ -155,7 +155,7 @@ def test_a_password_is_neither_in_the_text_nor_in_the_repr(name: str, rest: str)
 
 
 def test_a_repeated_text_is_parsed_once_unless_it_holds_a_password() -> None:
-    cache = ParseCache(capacity=2)
+    cache = ParseCache(max_texts=2)
     assert cache("SHOW USERS") is cache("SHOW USERS")
     secret = "CREATE USER a WITH PASSWORD 'x'"
     assert cache(secret) is not cache(secret)
@@ -174,19 +174,33 @@ def test_zeros_in_front_of_a_number_do_not_count(zeros: str) -> None:
 @pytest.mark.parametrize(
     ("text", "bounds", "error"),
     [
-        ("SHOW USERS; SHOW USERS", Bounds(statements=2), ""),
-        ("SHOW USERS; SHOW USERS;", Bounds(statements=2), ""),
-        ("SHOW USERS; SHOW USERS; x", Bounds(statements=2), "more than 2 statements"),
-        ("SHOW USERS; SHOW USERS", Bounds(length=12), ""),
-        ("SHOW USERS; SHOW USERS", Bounds(length=10), "statement longer than 10 characters"),
-        ("SHOW USERS /* long */;", Bounds(length=11), "statement longer than 11 characters"),
-        (" " * 1000 + "SHOW USERS", Bounds(length=100), "statement longer than 100 characters"),
-        ("SHOW USERS; " * 100, Bounds(), ""),
+        ("SHOW USERS; SHOW USERS", ParseLimits(statements=2), ""),
+        ("SHOW USERS; SHOW USERS;", ParseLimits(statements=2), ""),
+        ("SHOW USERS; SHOW USERS; x", ParseLimits(statements=2), "more than 2 statements"),
+        ("SHOW USERS; SHOW USERS", ParseLimits(statement_chars=12), ""),
+        (
+            "SHOW USERS; SHOW USERS",
+            ParseLimits(statement_chars=10),
+            "statement longer than 10 characters",
+        ),
+        (
+            "SHOW USERS /* long */;",
+            ParseLimits(statement_chars=11),
+            "statement longer than 11 characters",
+        ),
+        (
+            " " * 1000 + "SHOW USERS",
+            ParseLimits(statement_chars=100),
+            "statement longer than 100 characters",
+        ),
+        ("SHOW USERS; " * 100, ParseLimits(), ""),
     ],
 )
-def test_a_text_is_read_no_further_than_its_bounds(text: str, bounds: Bounds, error: str) -> None:
+def test_a_text_is_read_no_further_than_its_bounds(
+    text: str, bounds: ParseLimits, error: str
+) -> None:
     if not error:
-        assert parse(text, bounds=bounds)
+        assert parse(text, limits=bounds)
         return
     with pytest.raises(ParseError, match=error):
-        parse(text, bounds=bounds)
+        parse(text, limits=bounds)

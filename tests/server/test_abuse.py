@@ -9,24 +9,24 @@ import pytest
 
 from harness import Server
 from headgate_engine import (
-    EVERYBODY,
+    UNRESTRICTED,
     AuthenticationFailed,
     Engine,
     MemoryStore,
     Passwords,
     Principal,
 )
-from headgate_grammar import Bounds, ParseCache, ParseError, parse
-from headgate_server.app_context import bounds_of
-from headgate_server.auth.authenticator import Login
-from headgate_server.auth.credentials import Shown
+from headgate_grammar import ParseCache, ParseError, ParseLimits, parse
+from headgate_server.app_context import parse_limits
+from headgate_server.auth.authenticator import Authenticator
+from headgate_server.auth.credentials import RequestCredentials
 from headgate_server.auth.errors import TooManyFailures
 from headgate_server.auth.throttle import Throttle
 from headgate_server.config.settings import Settings
 from headgate_server.http.network import network_of
 from headgate_server.telemetry.metrics import Metrics
 
-BOUNDS = bounds_of(Settings())
+BOUNDS = parse_limits(Settings())
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_what_a_query_asks_for_is_measured_before_it_is_done(
 
 def test_a_number_of_any_length_is_no_fault() -> None:
     text = "SELECT x FROM m WHERE h =~ /a{%s}/" % ("1" * 5000)
-    for bounds in (BOUNDS, Bounds()):
+    for bounds in (BOUNDS, ParseLimits()):
         with suppress(ParseError):
             assert parse(text, {}, bounds)
 
@@ -79,10 +79,10 @@ def test_an_empty_store_lets_nobody_see_what_wants_a_login(serve: object, option
     assert server.request("GET", "/metrics").status == 401
 
 
-async def guessed(login: Login, password: str, address: str) -> str:
+async def guessed(login: Authenticator, password: str, address: str) -> str:
     try:
         principal: Principal = await login(
-            Shown({"u": "todd", "p": password}, lambda _: []), address
+            RequestCredentials({"u": "todd", "p": password}, lambda _: []), address
         )
     except AuthenticationFailed:
         return "wrong"
@@ -93,8 +93,8 @@ async def guessed(login: Login, password: str, address: str) -> str:
 
 def test_who_guesses_from_elsewhere_is_not_told_the_right_password_of_one_who_works() -> None:
     engine = Engine(MemoryStore(), Passwords(4), ParseCache())
-    engine.query("CREATE USER todd WITH PASSWORD 's3cret'", EVERYBODY)
-    login = Login(engine, Metrics(), throttle=Throttle(3, 20, 60))
+    engine.query("CREATE USER todd WITH PASSWORD 's3cret'", UNRESTRICTED)
+    login = Authenticator(engine, Metrics(), throttle=Throttle(3, 20, 60))
     here, elsewhere = "192.0.2.1", "198.51.100.7"
 
     async def work() -> None:
@@ -102,11 +102,11 @@ def test_who_guesses_from_elsewhere_is_not_told_the_right_password_of_one_who_wo
         assert [await guessed(login, f"x{n}", elsewhere) for n in range(3)] == ["wrong"] * 3
         assert await guessed(login, "s3cret", elsewhere) == "wait"
         assert await guessed(login, "s3cret", here) == "todd"
-        engine.query("SET PASSWORD FOR todd = 'other'", EVERYBODY)
+        engine.query("SET PASSWORD FOR todd = 'other'", UNRESTRICTED)
         assert [await guessed(login, f"x{n}", here) for n in range(3)] == ["wrong"] * 3
         assert await guessed(login, "other", here) == "wait"  # it came in with another password
 
-    login._pace.pause = lambda: 0.0  # type: ignore[method-assign]
+    login._refusal_limiter.delay = lambda: 0.0  # type: ignore[method-assign]
     asyncio.run(work())
     login.close()
 
@@ -115,14 +115,14 @@ def test_sheets_of_long_names_are_small_and_leave_when_nothing_stands_on_them() 
     now = [0.0]
     throttle = Throttle(5, 20, 60, lambda: now[0])
     for number in range(100):
-        throttle.begin("x" * 100_000 + str(number), "192.0.2.1")
-        throttle.undecided("x" * 100_000 + str(number), "192.0.2.1")
-    assert len(throttle._sheets) == 0
-    throttle.begin("x" * 100_000, "192.0.2.1")
-    assert all(len(name) <= 16 for name, _ in throttle._sheets)
+        throttle.start_attempt("x" * 100_000 + str(number), "192.0.2.1")
+        throttle.cancel_attempt("x" * 100_000 + str(number), "192.0.2.1")
+    assert len(throttle._counters) == 0
+    throttle.start_attempt("x" * 100_000, "192.0.2.1")
+    assert all(len(name) <= 16 for name, _ in throttle._counters)
     now[0] += 1000
-    throttle.begin("y", "192.0.2.2")
-    assert len(throttle._sheets) == 2
+    throttle.start_attempt("y", "192.0.2.2")
+    assert len(throttle._counters) == 2
 
 
 def test_an_ipv4_client_of_a_socket_for_both_is_himself() -> None:

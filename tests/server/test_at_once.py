@@ -12,7 +12,7 @@ import pytest
 from harness import ROOT, Server, poll_until
 from headgate_engine import SqliteStore
 from headgate_server.auth.errors import Unauthenticated
-from headgate_server.auth.shared_secret import Bearers, mint
+from headgate_server.auth.shared_secret import SharedSecretVerifier, mint
 from raw import connected, conversation, read_until
 
 SECRET = "the secret of all tokens, of 32 bytes and more"
@@ -262,13 +262,13 @@ def test_what_comes_together_is_answered_each_for_itself(server: Server) -> None
 
 def test_a_token_that_is_known_is_good_only_in_its_time(tmp_path: Path) -> None:
     now = 1000.0
-    bearers = Bearers((SECRET,), lambda: now)
+    bearers = SharedSecretVerifier((SECRET,), lambda: now)
     token = mint("ann", SECRET, 1060)
-    assert bearers.username(token) == bearers.username(token) == "ann"
+    assert bearers.verify(token) == bearers.verify(token) == "ann"
     now = 1062.0
     with pytest.raises(Unauthenticated, match="expired"):
-        bearers.username(token)
+        bearers.verify(token)
     now = 1000.0
     with pytest.raises(Unauthenticated, match="signature"):
-        bearers.username(mint("ann", SECRET + "!", 1060))
+        bearers.verify(mint("ann", SECRET + "!", 1060))
     assert token not in repr(vars(bearers))

@@ -13,11 +13,11 @@ from gateway_world import ANN, TWO, configured, upstream
 from harness import ROOT, Server
 from headgate_engine import AccessDenied, Principal, User
 from headgate_grammar import ParseCache, Privilege, Statement
-from headgate_server.app_context import Service
+from headgate_server.app_context import AppContext
 from headgate_server.config.settings import Settings
 from headgate_server.http.errors import Overloaded
-from headgate_server.http.request import Call
-from headgate_server.query.executor import Work
+from headgate_server.http.request import Request
+from headgate_server.query.executor import QueryExecution
 from headgate_server.telemetry.metrics import Metrics
 from raw_upstream import raw_upstream
 from scripted_upstream import Script
@@ -119,7 +119,7 @@ async def _nothing() -> Any:
     return {"type": "http.request"}
 
 
-def work(service: Service, name: str, text: str) -> Work:
+def work(service: AppContext, name: str, text: str) -> QueryExecution:
     scope: dict[str, Any] = {
         "method": "POST",
         "query_string": b"",
@@ -127,14 +127,16 @@ def work(service: Service, name: str, text: str) -> Work:
         "client": ("127.0.0.1", 1),
     }
     principal = Principal(User("1", name, "", False, {"a": Privilege.READ}), "password")
-    call = Call(scope, _nothing)
-    return Work(call, service.queries, principal, text=f"{text} {name}", params="", database="a")
+    call = Request(scope, _nothing)
+    return QueryExecution(
+        call, service.query_executor, principal, text=f"{text} {name}", params="", database="a"
+    )
 
 
 @asynccontextmanager
-async def running(path: Path) -> AsyncIterator[tuple[Service, Slow]]:
+async def running(path: Path) -> AsyncIterator[tuple[AppContext, Slow]]:
     settings = Settings(store_path=str(path / "users.db"), bcrypt_cost=4)
-    service, slow = Service(settings, Metrics()), Slow()
+    service, slow = AppContext(settings, Metrics()), Slow()
     service.engine.parse = slow
     # Users of these tests are nowhere but here.
     service.engine.renew = lambda principal: principal  # type: ignore[method-assign]
@@ -142,12 +144,12 @@ async def running(path: Path) -> AsyncIterator[tuple[Service, Slow]]:
         yield service, slow
     finally:
         slow.go.set()
-        await service.disconnect()
+        await service.close_connections()
         await asyncio.get_running_loop().run_in_executor(None, service.close)
 
 
-def begin(one: Work) -> "asyncio.Future[Principal]":
-    return asyncio.ensure_future(one.run(one.authorized))
+def begin(one: QueryExecution) -> "asyncio.Future[Principal]":
+    return asyncio.ensure_future(one.run_in_thread(one.authorize))
 
 
 LONG = "SELECT v FROM"
@@ -221,7 +223,7 @@ def test_a_denied_statement_ends_the_parsing_of_a_slow_one(tmp_path: Path) -> No
             service.engine.parse = Noting()
             one = work(service, "ann", "SHOW DATABASES; SHOW USERS; " + "SELECT v FROM m; " * 900)
             with pytest.raises(AccessDenied):
-                await one.run(one.authorized)
+                await one.run_in_thread(one.authorize)
 
     asyncio.run(scenario())
     assert len(read) == 2

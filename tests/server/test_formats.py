@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from harness import ROOT, Server, poll_until
 from headgate_server.formats.negotiation import media_type
 from headgate_server.http.errors import BadRequest, TooLarge
-from headgate_server.http.gzip import Compressor, decompressed, takes_gzip
+from headgate_server.http.gzip import Compressor, accepts_gzip, decompress
 
 JSON, CSV = "application/json", "text/csv"
 MSGPACK, APPLICATION_CSV = "application/x-msgpack", "application/csv"
@@ -164,7 +164,7 @@ def test_an_answer_is_compressed_for_who_takes_that(root: Server) -> None:
     ],
 )
 def test_who_takes_gzip(header: str, expected: bool) -> None:
-    assert takes_gzip(header) is expected
+    assert accepts_gzip(header) is expected
 
 
 def test_a_query_goes_on_after_it_was_answered_with_async(root: Server) -> None:
@@ -194,7 +194,7 @@ async def parts(*given: bytes) -> AsyncGenerator[bytes, None]:
 
 
 async def unpacked(limit: int, *given: bytes) -> bytes:
-    return b"".join([piece async for piece in decompressed(parts(*given), limit)])
+    return b"".join([piece async for piece in decompress(parts(*given), limit)])
 
 
 @given(st.lists(st.binary(max_size=300), min_size=1), st.integers(1, 50))
@@ -225,6 +225,6 @@ def test_what_cannot_be_unpacked_is_refused(
 def test_a_stream_is_readable_piece_by_piece() -> None:
     packer, unpacker = Compressor(), zlib.decompressobj(16 + zlib.MAX_WBITS)
     for document in (b"one\n", b"two\n", b""):
-        assert unpacker.decompress(packer.piece(document)) == document
-    unpacker.decompress(packer.end())
+        assert unpacker.decompress(packer.compress(document)) == document
+    unpacker.decompress(packer.finish())
     assert unpacker.eof

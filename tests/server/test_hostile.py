@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness import ROOT, Server
-from headgate_server.serving.process_title import without_secrets
+from headgate_server.serving.process_title import redact_arguments
 from raw import conversation, status
 
 LOGIN = b"Authorization: Basic " + b64encode(b"root:Toor-1") + b"\r\n"
@@ -256,4 +256,4 @@ def test_no_core_of_its_memory_is_left(serve: Callable[..., Server]) -> None:
 )
 def test_arguments_are_shown_without_secrets(arguments: list[str], shown: list[str] | None) -> None:
     expected = shown or ["--shared-secret", "[REDACTED]", "--workers", "2"]
-    assert without_secrets(arguments) == expected
+    assert redact_arguments(arguments) == expected

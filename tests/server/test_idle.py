@@ -46,7 +46,7 @@ def test_the_least_recently_active_connection_makes_room(steps: list[tuple[str, 
         if step == "make_room":
             fast = next((i for i, one in enumerate(order) if not connections[one].slow), None)
             tried = order if fast is None else order[: fast + 1]
-            assert idle.make_room(connections) == (fast is not None)
+            assert idle.free_place(connections) == (fast is not None)
             expected = [count + (i in tried) for i, count in enumerate(before)]
             assert [one.evicted for one in connections] == expected
             order = order[len(tried) :]
@@ -69,10 +69,10 @@ class Counted(list[Connection]):
 
 def test_new_connections_cause_few_looks_at_all_that_are_in_use() -> None:
     idle, connections = IdleConnections(), Counted(Connection() for _ in range(4096))
-    assert not any(idle.make_room(connections) for _ in range(1000))
+    assert not any(idle.free_place(connections) for _ in range(1000))
     assert connections.looks <= 1000 * 64 / 4096 + 1
     connections[7].idle_since = 1.0
-    assert sum(idle.make_room(connections) for _ in range(64)) == 1
+    assert sum(idle.free_place(connections) for _ in range(64)) == 1
     assert connections[7].evicted == 1
 
 

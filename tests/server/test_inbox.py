@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from headgate_server.http.parsed_request import Request
-from headgate_server.http.response import Fields
-from headgate_server.serving.batch import Answer, Inbox
+from headgate_server.http.parsed_request import BatchedRequest
+from headgate_server.http.response import RawHeaders
+from headgate_server.serving.batch import Batch, BatchAnswer
 
 
 class Answering:
@@ -22,7 +22,7 @@ class Answering:
     def upgrades(self, host: bytes, url: bytes) -> bool:
         return False
 
-    def at_once(self, requests: Sequence[Request], also: Fields) -> list[bytes | None]:
+    def at_once(self, requests: Sequence[BatchedRequest], also: RawHeaders) -> list[bytes | None]:
         urls = [request.url for request in requests]
         self.turns.append(urls)
         if b"/broken" in urls:
@@ -40,21 +40,21 @@ class Line(asyncio.Transport):
 
 
 class Client:
-    also: Fields = []
+    also: RawHeaders = []
 
     def __init__(self, url: bytes) -> None:
         self.url = url
         self.transport: asyncio.Transport = Line()
         self.waits = True
-        self.heard: list[Answer] = []
+        self.heard: list[BatchAnswer] = []
 
-    def take(self) -> Request | None:
+    def take(self) -> BatchedRequest | None:
         if not self.waits:
             return None
         self.waits = False
-        return Request("GET", self.url, [], None, "1.1", keep_alive=True)
+        return BatchedRequest("GET", self.url, [], None, "1.1", keep_alive=True)
 
-    def give(self, request: Request, answer: Answer) -> None:
+    def give(self, request: BatchedRequest, answer: BatchAnswer) -> None:
         if self.url == b"/deaf":
             raise RuntimeError("it hears nothing")
         self.heard.append(answer)
@@ -63,11 +63,11 @@ class Client:
 async def turn(urls: list[bytes], settled: int = -1) -> tuple[list[list[bytes]], list[Client]]:
     """What was asked in which turn, and the clients; the one in place *settled* did not wait."""
     application = Answering()
-    inbox, clients = Inbox(application), [Client(url) for url in urls]
+    inbox, clients = Batch(application), [Client(url) for url in urls]
     for client in clients:
-        inbox.put(client)
+        inbox.add(client)
     if settled >= 0:
-        inbox.answer([clients[settled]])
+        inbox.run([clients[settled]])
     await asyncio.sleep(0)
     return application.turns, clients
 

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 import tokens_made as made
-from headgate_engine import Rights
+from headgate_engine import TokenRights
 from headgate_grammar import Privilege
-from headgate_server.auth.credentials import Assertion, Shown, credentials
+from headgate_server.auth.credentials import IssuerToken, RequestCredentials, read_credentials
 from headgate_server.auth.jwt.claim_grants import NoRights
-from headgate_server.auth.jwt.issuers import Issuers
+from headgate_server.auth.jwt.issuers import IssuerRegistry
 from headgate_server.auth.jwt.jws import TokenError
-from headgate_server.auth.jwt.verifier import Issuer
+from headgate_server.auth.jwt.verifier import TokenVerifier
 from headgate_server.config.jwt import JwtSettings, read_jwt_settings
 from headgate_server.http.urlencoded import Pairs
 from key_server import KeyServer, Said
@@ -38,7 +38,7 @@ def verdict(settings: JwtSettings, text: str) -> str:
 
     async def verify() -> str:
         try:
-            return (await Issuers(settings).verify(text))[0].identity.name
+            return (await IssuerRegistry(settings).verify(text))[0].identity.name
         except (TokenError, NoRights) as error:
             return str(error)
 
@@ -71,7 +71,7 @@ def verdict(settings: JwtSettings, text: str) -> str:
 )
 def test_what_cannot_be_is_one_line_that_names_the_option(more: dict[str, Any], error: str) -> None:
     with pytest.raises(ValueError) as raised:
-        Issuers(read_jwt_settings(BASE | more))
+        IssuerRegistry(read_jwt_settings(BASE | more))
     assert str(raised.value).startswith(error) and "\n" not in str(raised.value)
 
 
@@ -149,12 +149,12 @@ def test_an_expression_that_cannot_be_told_is_no_role(
     expression: str, values: dict[str, Any]
 ) -> None:
     settings = read_jwt_settings(BASE | {"role-attribute-path": expression})
-    assert Issuer(settings).rights(claims(**values)) == Rights()
+    assert TokenVerifier(settings).rights(claims(**values)) == TokenRights()
 
 
 def test_a_mapping_for_everybody_counts_alone() -> None:
     settings = read_jwt_settings(BASE | {"db-mapping": ["*:public:READ"]})
-    assert Issuer(settings).rights(claims()) == Rights({"public": Privilege.READ})
+    assert TokenVerifier(settings).rights(claims()) == TokenRights({"public": Privilege.READ})
 
 
 def test_many_who_ask_with_one_token_while_its_key_is_withdrawn_hear_the_same() -> None:
@@ -173,9 +173,9 @@ def test_many_who_ask_with_one_token_while_its_key_is_withdrawn_hear_the_same() 
         text = made.token(KEY, claims(), header={"kid": "k"})
 
         async def work() -> list[str]:
-            issuers = Issuers(settings)
+            issuers = IssuerRegistry(settings)
             await issuers.verify(text)
-            source: Any = issuers._first.source if issuers._first is not None else None
+            source: Any = issuers._default.source if issuers._default is not None else None
             source._until = source._ahead = 0.0  # as if their time were over
             found = await asyncio.gather(
                 *(issuers.verify(text) for _ in range(5)), return_exceptions=True
@@ -207,18 +207,18 @@ def test_no_user_is_adopted_unless_that_is_set() -> None:
 def test_a_backslash_in_a_mapping_escapes_a_colon_and_is_else_itself(
     entry: str, group: str, database: str
 ) -> None:
-    issuer = Issuer(
+    issuer = TokenVerifier(
         read_jwt_settings(BASE | {"databases-attribute-path": "groups", "db-mapping": [entry]})
     )
-    assert issuer.rights({"groups": [group]}) == Rights({database: Privilege.READ})
-    assert issuer.rights({"groups": [group + "x"]}) == Rights()
+    assert issuer.rights({"groups": [group]}) == TokenRights({database: Privilege.READ})
+    assert issuer.rights({"groups": [group + "x"]}) == TokenRights()
 
 
 @pytest.mark.parametrize("entry", ["team", "team:", ":a:READ", r"team\:a", "t:a:READ:x", "t:a:"])
 def test_a_mapping_that_has_no_three_parts_is_refused(entry: str) -> None:
     more = {"databases-attribute-path": "groups", "db-mapping": [entry]}
     with pytest.raises(ValueError, match="^db-mapping: "):
-        Issuer(read_jwt_settings(BASE | more))
+        TokenVerifier(read_jwt_settings(BASE | more))
 
 
 JWKS = json.dumps({"keys": [made.jwk(KEY, kid="one"), made.jwk(OTHER, kid="two")]})
@@ -264,10 +264,10 @@ def test_a_token_that_was_signed_with_its_padding_is_said_to_be_so(
 
 @pytest.mark.parametrize("iat", [None, 0, 1.5, 1_000_000, -5])
 def test_an_identity_has_the_earliest_time_of_issue(iat: float | None) -> None:
-    issuer = Issuer(read_jwt_settings(BASE | {"leeway": "30s"}))
+    issuer = TokenVerifier(read_jwt_settings(BASE | {"leeway": "30s"}))
     earliest = None if iat is None else max(0.0, iat) - 30.0
-    assert issuer.identity({"sub": "todd", "iat": iat}).issued == earliest
-    assert issuer.identity({"sub": "todd", "iat": -(10**400)}).issued == -30.0
+    assert issuer.identity({"sub": "todd", "iat": iat}).issued_at == earliest
+    assert issuer.identity({"sub": "todd", "iat": -(10**400)}).issued_at == -30.0
 
 
 @pytest.mark.parametrize(
@@ -291,9 +291,9 @@ def test_a_token_ends_at_blanks_and_tabs_and_at_nothing_else(
     header: str, parameter: str, expected: str
 ) -> None:
     headers = {"X-Token": [header], "authorization": []}
-    shown = Shown(Pairs({"auth_token": parameter}), headers.__getitem__)
-    found = credentials(shown, read_jwt_settings(BASE | {"url-login": True}))
-    assert found == Assertion(expected)
+    shown = RequestCredentials(Pairs({"auth_token": parameter}), headers.__getitem__)
+    found = read_credentials(shown, read_jwt_settings(BASE | {"url-login": True}))
+    assert found == IssuerToken(expected)
 
 
 @pytest.mark.parametrize("name", [" ", "   ", "\xa0", "\u2003", "a\x1fb", ""])
@@ -309,7 +309,7 @@ def test_without_a_lifetime_of_keys_each_verification_looks_at_the_set(stale: st
     text = made.token(KEY, claims(), header={"kid": "one"})
 
     async def work(settings: JwtSettings) -> list[str]:
-        issuers = Issuers(settings)
+        issuers = IssuerRegistry(settings)
         names = [(await issuers.verify(text))[0].identity.name for _ in range(3)]
         assert len(server.asked) == 3
         server.set(1)

@@ -12,7 +12,7 @@ import pytest
 import tokens_made as made
 from harness import free_port, poll_until
 from headgate_server.auth.jwt import jwks_client as fetched
-from headgate_server.auth.jwt.jwks_client import Fetched
+from headgate_server.auth.jwt.jwks_client import JWKSClient
 from headgate_server.auth.jwt.key_source import KeysUnavailable
 from headgate_server.config.jwt import JwtSettings
 from key_server import KeyServer, Said
@@ -45,10 +45,10 @@ def settings(url: str, **more: object) -> JwtSettings:
 
 
 def with_source(
-    settings: JwtSettings, work: Callable[[Fetched], Awaitable[T]], clock: Clock | None = None
+    settings: JwtSettings, work: Callable[[JWKSClient], Awaitable[T]], clock: Clock | None = None
 ) -> T:
     async def run() -> T:
-        source = Fetched(settings, clock or Clock())
+        source = JWKSClient(settings, clock or Clock())
         try:
             return await work(source)
         finally:
@@ -57,7 +57,7 @@ def with_source(
     return asyncio.run(run())
 
 
-async def kids(source: Fetched) -> list[str | None]:
+async def kids(source: JWKSClient) -> list[str | None]:
     return [key.kid for key in await source.keys()]
 
 
@@ -82,7 +82,7 @@ async def kids(source: Fetched) -> list[str | None]:
     ],
 )
 def test_only_a_whole_set_with_a_key_in_it_counts(said: Said, expected: list[str] | None) -> None:
-    async def work(source: Fetched) -> list[str | None]:
+    async def work(source: JWKSClient) -> list[str | None]:
         return await kids(source)
 
     with KeyServer([said]) as server:
@@ -94,7 +94,7 @@ def test_only_a_whole_set_with_a_key_in_it_counts(said: Said, expected: list[str
 
 
 def test_nobody_is_there() -> None:
-    async def work(source: Fetched) -> None:
+    async def work(source: JWKSClient) -> None:
         for _ in range(20):
             with pytest.raises(KeysUnavailable):
                 await source.keys()
@@ -103,7 +103,7 @@ def test_nobody_is_there() -> None:
 
 
 def test_a_redirect_is_not_followed() -> None:
-    async def work(source: Fetched) -> None:
+    async def work(source: JWKSClient) -> None:
         with pytest.raises(KeysUnavailable):
             await source.keys()
 
@@ -116,11 +116,11 @@ def test_a_redirect_is_not_followed() -> None:
 def test_a_rotated_key_is_found_by_its_kid_and_the_old_one_is_gone() -> None:
     clock = Clock()
 
-    async def work(source: Fetched) -> None:
+    async def work(source: JWKSClient) -> None:
         assert await kids(source) == ["one"]
-        assert [key.kid for key in await source.newer()] == ["one"]  # asked a moment ago
+        assert [key.kid for key in await source.refresh()] == ["one"]  # asked a moment ago
         clock.now += 11
-        assert [key.kid for key in await source.newer()] == ["two"]
+        assert [key.kid for key in await source.refresh()] == ["two"]
         assert await kids(source) == ["two"]
 
     with KeyServer([Said(200, keys(ONE)), Said(200, keys(TWO))]) as server:
@@ -131,11 +131,11 @@ def test_a_rotated_key_is_found_by_its_kid_and_the_old_one_is_gone() -> None:
 def test_a_flood_of_unknown_kids_asks_no_more_than_the_cooldown_allows() -> None:
     clock = Clock()
 
-    async def work(source: Fetched) -> None:
+    async def work(source: JWKSClient) -> None:
         await source.keys()
         for _ in range(3):
             clock.now += 11
-            await asyncio.gather(*(source.newer() for _ in range(200)))
+            await asyncio.gather(*(source.refresh() for _ in range(200)))
 
     with KeyServer([Said(200, keys(ONE))]) as server:
         with_source(settings(server.url), work, clock)
@@ -145,7 +145,7 @@ def test_a_flood_of_unknown_kids_asks_no_more_than_the_cooldown_allows() -> None
 def test_while_the_server_is_dead_its_keys_stay_good_and_it_is_asked_less_and_less() -> None:
     clock = Clock()
 
-    async def work(source: Fetched) -> None:
+    async def work(source: JWKSClient) -> None:
         assert await kids(source) == ["one"]
         for _ in range(120):
             clock.now += 60
@@ -162,7 +162,7 @@ def test_while_the_server_is_dead_its_keys_stay_good_and_it_is_asked_less_and_le
 def test_failures_back_off() -> None:
     clock = Clock()
 
-    async def work(source: Fetched) -> None:
+    async def work(source: JWKSClient) -> None:
         for _ in range(600):
             clock.now += 0.1
             with pytest.raises(KeysUnavailable):
@@ -176,7 +176,7 @@ def test_failures_back_off() -> None:
 def test_a_server_that_hangs_holds_up_nobody_who_has_a_known_key() -> None:
     clock = Clock()
 
-    async def work(source: Fetched) -> float:
+    async def work(source: JWKSClient) -> float:
         await source.keys()
         clock.now += 3599  # nearly too old: fetched again, by the way
         began = time.monotonic()
@@ -192,7 +192,7 @@ def test_a_server_that_hangs_holds_up_nobody_who_has_a_known_key() -> None:
 
 
 def test_what_is_new_is_there_for_all_who_wait_at_once() -> None:
-    async def work(source: Fetched) -> list[list[str | None]]:
+    async def work(source: JWKSClient) -> list[list[str | None]]:
         return await asyncio.gather(*(kids(source) for _ in range(100)))
 
     with KeyServer([Said(200, keys(ONE), seconds=0.2)]) as server:
@@ -203,7 +203,7 @@ def test_what_is_new_is_there_for_all_who_wait_at_once() -> None:
 def test_while_a_server_hangs_for_good_only_the_first_wait_for_it() -> None:
     clock = Clock()
 
-    async def work(source: Fetched) -> list[float]:
+    async def work(source: JWKSClient) -> list[float]:
         await source.keys()
         took = []
         for ahead in (3600.0, 12.0, 12.0):
@@ -229,7 +229,7 @@ def test_a_fault_of_our_own_backs_off_too(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(fetched, "from_jwks", broken)
 
-    async def work(source: Fetched) -> None:
+    async def work(source: JWKSClient) -> None:
         for _ in range(20):
             with pytest.raises(KeysUnavailable):
                 await source.keys()
@@ -240,10 +240,10 @@ def test_a_fault_of_our_own_backs_off_too(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_what_takes_its_place_goes_on_with_its_keys_and_asks_anew() -> None:
-    async def work(source: Fetched) -> None:
+    async def work(source: JWKSClient) -> None:
         await source.keys()
-        other = Fetched(settings(server.url), Clock())
-        other.inherit(source)
+        other = JWKSClient(settings(server.url), Clock())
+        other.adopt_cache(source)
         await source.retire()
         assert await kids(source) == ["one"]  # who is under way goes on
         assert await kids(other) == ["one"]
@@ -263,7 +263,7 @@ def test_without_a_lifetime_each_verification_fetches_and_those_together_share_o
 ) -> None:
     clock = Clock()
 
-    async def work(source: Fetched) -> list[list[str | None]]:
+    async def work(source: JWKSClient) -> list[list[str | None]]:
         found = [await kids(source), await kids(source)]
         clock.now += 1
         found += await asyncio.gather(*(kids(source) for _ in range(50)))
@@ -282,7 +282,7 @@ def test_without_a_lifetime_each_verification_fetches_and_those_together_share_o
 
 
 def test_without_a_lifetime_a_key_that_is_gone_verifies_nothing_from_then_on() -> None:
-    async def work(source: Fetched) -> list[list[str | None]]:
+    async def work(source: JWKSClient) -> list[list[str | None]]:
         return [await kids(source) for _ in range(3)]
 
     with KeyServer([Said(200, keys(ONE, TWO)), Said(200, keys(TWO)), Said(500)]) as server:
@@ -314,14 +314,14 @@ def test_without_a_lifetime_a_key_that_is_gone_verifies_nothing_from_then_on() -
 def test_the_lifetime_is_max_age_whatever_its_letters_if_it_is_less(
     headers: list[str], seconds: float
 ) -> None:
-    source = Fetched(settings("http://localhost/", cache_ttl=60.0), Clock())
+    source = JWKSClient(settings("http://localhost/", cache_ttl=60.0), Clock())
     assert source._lifetime(",".join(headers)) == seconds
 
 
 def test_each_line_of_cache_control_counts() -> None:
     clock = Clock()
 
-    async def work(source: Fetched) -> None:
+    async def work(source: JWKSClient) -> None:
         await source.keys()
         clock.now += 31
         await source.keys()
@@ -347,7 +347,7 @@ def test_the_token_for_a_key_set_is_read_at_every_fetch(
     file = tmp_path / "token"
     file.write_text("the-first")
 
-    async def work(source: Fetched) -> None:
+    async def work(source: JWKSClient) -> None:
         await source.keys()
         file.write_text(text)
         await source.keys()
@@ -363,12 +363,12 @@ def test_a_token_that_cannot_be_sent_is_refused_at_the_start(tmp_path: Path, tex
     file = tmp_path / "token"
     file.write_text(text)
     with pytest.raises(ValueError, match="^jwk-set-bearer-token-file: "):
-        Fetched(settings("http://localhost/", jwk_set_bearer_token_file=str(file)))
+        JWKSClient(settings("http://localhost/", jwk_set_bearer_token_file=str(file)))
 
 
 def test_a_url_without_tls_is_refused_with_the_option_that_allows_it() -> None:
     with pytest.raises(ValueError, match="allow-insecure-jwk-set-url = true") as error:
-        Fetched(JwtSettings(jwk_set_url="http://idp/keys?s=Zk7"))
+        JWKSClient(JwtSettings(jwk_set_url="http://idp/keys?s=Zk7"))
     assert "Zk7" not in str(error.value) and "https" in str(error.value)
 
 
@@ -377,5 +377,5 @@ def test_a_url_without_tls_is_refused_with_the_option_that_allows_it() -> None:
 )
 def test_a_url_that_cannot_be_is_named_without_what_stands_in_it(url: str) -> None:
     with pytest.raises(ValueError, match="jwk-set-url: ") as error:
-        Fetched(JwtSettings(jwk_set_url=url))
+        JWKSClient(JwtSettings(jwk_set_url=url))
     assert "Zk7" not in str(error.value) and "\n" not in str(error.value)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from headgate_engine import (
-    EVERYBODY,
+    UNRESTRICTED,
     AuthenticationFailed,
     Engine,
     MemoryStore,
@@ -16,8 +16,8 @@ from headgate_engine import (
     SqliteStore,
     User,
 )
-from headgate_server.auth.authenticator import Login
-from headgate_server.auth.credentials import Shown
+from headgate_server.auth.authenticator import Authenticator
+from headgate_server.auth.credentials import RequestCredentials
 from headgate_server.auth.known_logins import KnownLogins
 from headgate_server.auth.throttle import Throttle
 from headgate_server.http.errors import Overloaded
@@ -33,7 +33,9 @@ class Watched(Engine):
         super().__init__(MemoryStore(), Passwords(cost=4))
         statements = [f"CREATE USER u{i} WITH PASSWORD 'right-{i}'" for i in range(users)]
         first = "CREATE USER root WITH PASSWORD 'Toor-1' WITH ALL PRIVILEGES"
-        assert not any(one.error for one in self.query("; ".join([first, *statements]), EVERYBODY))
+        assert not any(
+            one.error for one in self.query("; ".join([first, *statements]), UNRESTRICTED)
+        )
         self.go = threading.Event()
         self.order: list[str] = []
 
@@ -43,8 +45,8 @@ class Watched(Engine):
         return super().authenticate(name, password)
 
 
-def shown(name: str, password: str) -> Shown:
-    return Shown({"u": name, "p": password}, lambda name: [])
+def shown(name: str, password: str) -> RequestCredentials:
+    return RequestCredentials({"u": name, "p": password}, lambda name: [])
 
 
 async def _settle() -> None:
@@ -65,7 +67,7 @@ def watched() -> Iterator[Watched]:
 
 
 def test_guesses_at_one_user_are_in_no_other_users_way(watched: Watched) -> None:
-    login = Login(watched, Metrics(), throttle=Throttle())
+    login = Authenticator(watched, Metrics(), throttle=Throttle())
 
     async def scenario() -> None:
         flood = [
@@ -93,7 +95,7 @@ def test_guesses_at_one_user_are_in_no_other_users_way(watched: Watched) -> None
 
 
 def test_networks_that_failed_before_are_in_no_new_networks_way(watched: Watched) -> None:
-    login = Login(watched, Metrics(), throttle=Throttle())
+    login = Authenticator(watched, Metrics(), throttle=Throttle())
 
     async def scenario() -> None:
         watched.go.set()
@@ -122,7 +124,7 @@ def test_a_client_that_was_let_in_before_does_not_wait_after_a_restart(
     watched: Watched, tmp_path: Path
 ) -> None:
     """The password has to be verified anew, by a thread that strangers do not get."""
-    before = Login(watched, Metrics(), throttle=Throttle())
+    before = Authenticator(watched, Metrics(), throttle=Throttle())
     watched.go.set()
 
     async def come_in() -> None:
@@ -133,11 +135,11 @@ def test_a_client_that_was_let_in_before_does_not_wait_after_a_restart(
     watched.go.clear()
     watched.passwords = Passwords(cost=4)  # of a new process
     logins = KnownLogins(watched.store)
-    login = Login(watched, Metrics(), throttle=Throttle(), logins=logins)
+    login = Authenticator(watched, Metrics(), throttle=Throttle(), logins=logins)
 
     async def scenario() -> None:
         logins.start()
-        while not logins.was_let_in(_mark(watched, "u5"), HERE):
+        while not logins.is_known_client(_mark(watched, "u5"), HERE):
             await asyncio.sleep(0.01)
         flood = [
             asyncio.ensure_future(login(shown(f"u{i % 12}", f"guess-{i}"), _address(i)))
@@ -156,36 +158,36 @@ def test_a_client_that_was_let_in_before_does_not_wait_after_a_restart(
 
 
 def _mark(engine: Engine, name: str) -> str:
-    from headgate_engine import mark
+    from headgate_engine import password_version
 
     user = engine.user(name)
     assert user is not None
-    return mark(user)
+    return password_version(user)
 
 
 def test_known_logins_are_kept_over_a_restart_and_shared_by_workers(tmp_path: Path) -> None:
     path = tmp_path / "users.db"
     store = SqliteStore(path)
     engine = Engine(store, Passwords(cost=4))
-    engine.query("CREATE USER root WITH PASSWORD 'Toor-1' WITH ALL PRIVILEGES", EVERYBODY)
+    engine.query("CREATE USER root WITH PASSWORD 'Toor-1' WITH ALL PRIVILEGES", UNRESTRICTED)
     root = engine.user("root")
     assert root is not None
 
     async def first() -> None:
         logins = KnownLogins(store)
-        logins.let_in(root, HERE)
-        logins.let_in(root, "2001:db8::1")
+        logins.remember_client(root, HERE)
+        logins.remember_client(root, "2001:db8::1")
         logins.close()
 
     async def second() -> None:
         logins = KnownLogins(store)
         logins.start()
-        while not logins.was_let_in(_mark(engine, "root"), HERE):
+        while not logins.is_known_client(_mark(engine, "root"), HERE):
             await asyncio.sleep(0.01)
-        assert logins.was_let_in(_mark(engine, "root"), "2001:db8::ffff")
-        assert not logins.was_let_in(_mark(engine, "root"), "192.0.2.2")
-        engine.query("SET PASSWORD FOR root = 'Other-1'", EVERYBODY)
-        assert not logins.was_let_in(_mark(engine, "root"), HERE)
+        assert logins.is_known_client(_mark(engine, "root"), "2001:db8::ffff")
+        assert not logins.is_known_client(_mark(engine, "root"), "192.0.2.2")
+        engine.query("SET PASSWORD FOR root = 'Other-1'", UNRESTRICTED)
+        assert not logins.is_known_client(_mark(engine, "root"), HERE)
         logins.close()
 
     asyncio.run(first())

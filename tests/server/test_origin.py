@@ -6,11 +6,11 @@ from hypothesis import strategies as st
 
 from headgate_server.http.headers import Headers
 from headgate_server.http.origin import (
-    cross_site,
+    is_cross_site,
+    is_dns_rebinding,
     is_local,
     is_origin,
     may_be_navigation,
-    rebound,
     shows_no_browser,
 )
 
@@ -54,7 +54,7 @@ def headers(**fields: str) -> Headers:
 def test_a_page_of_another_site_is_told_by_its_headers(
     fields: dict[str, str], crosses: bool
 ) -> None:
-    assert cross_site(headers(**fields), ALLOWED) is crosses
+    assert is_cross_site(headers(**fields), ALLOWED) is crosses
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_a_program_on_this_machine_is_no_proxy_and_no_browser(
 def test_a_name_that_dns_may_point_here_is_not_trusted(
     fields: dict[str, str], is_rebound: bool
 ) -> None:
-    assert rebound(headers(**fields), ALLOWED) is is_rebound
+    assert is_dns_rebinding(headers(**fields), ALLOWED) is is_rebound
 
 
 @pytest.mark.parametrize(
@@ -181,6 +181,6 @@ def test_a_request_without_a_browsers_fields_passes_each_check_of_browsers(
 ) -> None:
     headers = Headers(fields)
     if shows_no_browser(headers):
-        assert not cross_site(headers)
+        assert not is_cross_site(headers)
         assert not may_be_navigation(method, headers)
-        assert not rebound(headers)
+        assert not is_dns_rebinding(headers)

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from headgate_server.http.write_buffer import Outgoing, outbox
+from headgate_server.http.write_buffer import BufferedTransport, write_buffer
 
 
 class Line(asyncio.Transport):
@@ -31,7 +31,7 @@ def test_it_goes_out_in_order_at_the_end_of_the_turn() -> None:
     async def turn() -> Line:
         line = Line()
         for content in (b"a", b"b", b"c"):
-            outbox().put(line, content)
+            write_buffer().write(line, content)
         assert line.sent == b""
         await asyncio.sleep(0)
         return line
@@ -42,7 +42,7 @@ def test_it_goes_out_in_order_at_the_end_of_the_turn() -> None:
 def test_who_closes_sends_all_before() -> None:
     async def turn() -> Line:
         line = Line()
-        outgoing = Outgoing(line, outbox())
+        outgoing = BufferedTransport(line, write_buffer())
         outgoing.write(b"all")
         outgoing.close()
         assert line.closed and outgoing.is_closing()
@@ -57,7 +57,7 @@ def test_one_that_cannot_be_written_to_takes_nothing_from_the_others() -> None:
     async def turn() -> list[Line]:
         lines = [Line(), Line(broken=True), Line()]
         for line in lines:
-            outbox().put(line, b"answer")
+            write_buffer().write(line, b"answer")
         await asyncio.sleep(0)
         return lines
 

@@ -6,12 +6,12 @@ from concurrent.futures import Future
 
 import pytest
 
-from headgate_server.background.thread_pool import Pool
+from headgate_server.background.thread_pool import FairThreadPool
 from headgate_server.http.errors import Overloaded
 
 
 def test_a_client_that_leaves_does_not_free_the_thread_that_works_for_it() -> None:
-    pool, done = Pool(1, 1), threading.Event()
+    pool, done = FairThreadPool(1, 1), threading.Event()
 
     async def scenario() -> None:
         running = asyncio.ensure_future(pool.run(done.wait))
@@ -32,13 +32,13 @@ def test_a_client_that_leaves_does_not_free_the_thread_that_works_for_it() -> No
 
 
 def test_what_the_work_raises_comes_back() -> None:
-    pool = Pool(1, 1)
+    pool = FairThreadPool(1, 1)
     with pytest.raises(ZeroDivisionError):
         asyncio.run(pool.run(lambda: divmod(1, 0)))
     pool.close()
 
 
-def _order(pool: Pool, calls: list[tuple[str, int]]) -> list[str]:
+def _order(pool: FairThreadPool, calls: list[tuple[str, int]]) -> list[str]:
     """The keys of *calls* in the order in which *pool* makes them, after one that it waits for."""
     begin, made = threading.Event(), list[str]()
     first = pool.submit(begin.wait, ("first",))
@@ -55,13 +55,13 @@ def _order(pool: Pool, calls: list[tuple[str, int]]) -> list[str]:
 
 
 def test_keys_take_turns_however_many_calls_each_has() -> None:
-    pool = Pool(1, 100)
+    pool = FairThreadPool(1, 100)
     assert _order(pool, [("a", 4), ("b", 2), ("c", 1)]) == ["a", "b", "c", "a", "b", "a", "a"]
     pool.close()
 
 
 def test_groups_take_turns_and_in_a_group_its_keys() -> None:
-    pool = Pool(1, 100)
+    pool = FairThreadPool(1, 100)
     calls = [("known u1", 2), ("fresh u1", 3), ("fresh u2", 2), ("fresh u3", 1)]
     assert _order(pool, calls) == [
         *("known u1", "fresh u1", "known u1", "fresh u2", "fresh u3", "fresh u1", "fresh u2"),
@@ -71,7 +71,10 @@ def test_groups_take_turns_and_in_a_group_its_keys() -> None:
 
 
 def test_a_key_has_a_share_of_its_groups_places() -> None:
-    pool, done = Pool(1, 9, share=3, each=2), threading.Event()
+    pool, done = (
+        FairThreadPool(1, 9, max_queued_per_group=3, max_queued_per_key=2),
+        threading.Event(),
+    )
     running = pool.submit(done.wait)
     waiting = [pool.submit(int, ("a", "x")) for _ in range(2)]
     with pytest.raises(Overloaded):
@@ -86,7 +89,10 @@ def test_a_key_has_a_share_of_its_groups_places() -> None:
 
 
 def test_a_key_has_a_share_of_the_queue_and_of_the_threads() -> None:
-    pool, done = Pool(3, 6, share=2, at_once=1), threading.Event()
+    pool, done = (
+        FairThreadPool(3, 6, max_queued_per_group=2, max_running_per_group=1),
+        threading.Event(),
+    )
     running = pool.submit(done.wait, ("a",))
     waiting = [pool.submit(done.wait, ("a",)) for _ in range(2)]
     with pytest.raises(Overloaded):
@@ -100,7 +106,7 @@ def test_a_key_has_a_share_of_the_queue_and_of_the_threads() -> None:
 
 
 def test_a_call_that_was_cancelled_leaves_its_place() -> None:
-    pool, done = Pool(1, 1), threading.Event()
+    pool, done = FairThreadPool(1, 1), threading.Event()
     running = pool.submit(done.wait)
     waiting = pool.submit(int)
     assert waiting.cancel()
@@ -111,7 +117,7 @@ def test_a_call_that_was_cancelled_leaves_its_place() -> None:
 
 
 def test_closing_drops_what_only_waits() -> None:
-    pool, done = Pool(1, 5), threading.Event()
+    pool, done = FairThreadPool(1, 5), threading.Event()
     running, waiting = pool.submit(done.wait), pool.submit(int)
     assert not pool.close(0)
     assert waiting.cancelled() and not running.done()
@@ -124,7 +130,9 @@ def test_a_key_without_waiting_calls_takes_the_place_of_another_keys_newest_call
     queue: int, share: int | None
 ) -> None:
     changes, done, made = list[int](), threading.Event(), list[str]()
-    pool = Pool(1, queue, changes.append, share=share, each=4)
+    pool = FairThreadPool(
+        1, queue, changes.append, max_queued_per_group=share, max_queued_per_key=4
+    )
     running = pool.submit(done.wait, ("g", "first"))
 
     def call(key: str) -> Future[None]:
@@ -150,7 +158,7 @@ def test_a_key_without_waiting_calls_takes_the_place_of_another_keys_newest_call
 
 
 def test_the_only_waiting_call_of_a_key_keeps_its_place() -> None:
-    pool, done = Pool(1, 6, share=3), threading.Event()
+    pool, done = FairThreadPool(1, 6, max_queued_per_group=3), threading.Event()
     pool.submit(done.wait)
     waiting = [pool.submit(int, ("g", key)) for key in "abc"]
     other = [pool.submit(int, ("h", "x")) for _ in range(3)]
@@ -163,7 +171,7 @@ def test_the_only_waiting_call_of_a_key_keeps_its_place() -> None:
 
 
 def test_an_evicted_caller_may_call_the_pool_again_at_once() -> None:
-    pool, done, errors = Pool(1, 2), threading.Event(), list[BaseException | None]()
+    pool, done, errors = FairThreadPool(1, 2), threading.Event(), list[BaseException | None]()
     pool.submit(done.wait, ("g", "first"))
     waiting = [pool.submit(int, ("g", "a")) for _ in range(2)]
 
@@ -180,7 +188,7 @@ def test_an_evicted_caller_may_call_the_pool_again_at_once() -> None:
 
 
 def test_an_awaiting_caller_is_told_that_its_call_was_evicted() -> None:
-    pool, done = Pool(1, 2), threading.Event()
+    pool, done = FairThreadPool(1, 2), threading.Event()
 
     async def scenario() -> None:
         running = asyncio.ensure_future(pool.run(done.wait, ("g", "first")))

@@ -6,10 +6,10 @@ from urllib.parse import quote_plus
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headgate_grammar import Bounds, ParseCache
+from headgate_grammar import ParseCache, ParseLimits
 from headgate_server.http.errors import BadRequest, TooLarge
-from headgate_server.http.request import Call
-from headgate_server.query.prepared import Preparations, Prepared
+from headgate_server.http.request import Request
+from headgate_server.query.prepared import PreparedQuery, PreparedQueryCache
 
 names = st.one_of(
     st.sampled_from(["ann", "u1", "_x", "select", "For", "verbose", "a.b", "a b", "é", "1a", ""]),
@@ -34,31 +34,38 @@ async def nothing() -> Any:
     raise AssertionError("there is no body")
 
 
-def meaning(preparations: Preparations, query: str) -> object:
+def meaning(preparations: PreparedQueryCache, query: str) -> object:
     """What *query* means, or why it means nothing."""
     scope = {"method": "GET", "query_string": query.encode(), "headers": []}
-    call = Call(scope, nothing)
+    call = Request(scope, nothing)
     try:
-        found: Prepared | None = preparations.known(call) or preparations.make(call)
+        found: PreparedQuery | None = preparations.get(call) or preparations.prepare(call)
     except (BadRequest, TooLarge) as error:
         return str(error)
     if found is None:
         return None
-    return found.statements, found.database, found.others, found.quick, found.kinds, found.gzip
+    return (
+        found.statements,
+        found.database,
+        found.params,
+        found.runs_inline,
+        found.statement_names,
+        found.gzip,
+    )
 
 
 @given(st.lists(queries, max_size=8))
 def test_what_was_asked_before_changes_nothing(asked: list[str]) -> None:
-    preparations = Preparations(ParseCache(), 0)
+    preparations = PreparedQueryCache(ParseCache(), 0)
     for query in asked:
-        alone = Preparations(ParseCache(), 0)
+        alone = PreparedQueryCache(ParseCache(), 0)
         for _ in range(2):
             assert meaning(preparations, query) == meaning(alone, query)
 
 
 def test_no_name_is_longer_than_a_statement_may_be() -> None:
-    for bounds, longest in ((Bounds(length=24), 0), (Bounds(), 24)):
-        preparations = Preparations(ParseCache(bounds=bounds), longest)
+    for bounds, longest in ((ParseLimits(statement_chars=24), 0), (ParseLimits(), 24)):
+        preparations = PreparedQueryCache(ParseCache(limits=bounds), longest)
         for name in ("ann", "bob", "annabelle_the_long_one"):
             said = meaning(preparations, f"q=SHOW+GRANTS+FOR+{name}")
             # Why not is for the parser to say, or for the limit of a query.
@@ -67,7 +74,7 @@ def test_no_name_is_longer_than_a_statement_may_be() -> None:
 
 @given(queries)
 def test_nothing_is_kept_that_may_hold_a_secret(query: str) -> None:
-    preparations = Preparations(ParseCache(), 0)
+    preparations = PreparedQueryCache(ParseCache(), 0)
     for _ in range(3):
         meaning(preparations, query)
     kept = repr([vars(one) for one in vars(preparations).values() if hasattr(one, "keep")])

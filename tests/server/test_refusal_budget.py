@@ -10,7 +10,7 @@ import pytest
 
 from harness import Server, poll_until
 from headgate_engine import AuditFile, AuditRecord, SqliteStore
-from headgate_server.background.audit_writer import BUDGET_BYTES, Recorder
+from headgate_server.background.audit_writer import BUDGET_BYTES, AuditWriter
 
 LARGEST_RECORD = 2_000  # bytes of JSON, of names and statements of usual letters
 
@@ -23,7 +23,7 @@ class Audited:
         self.store = SqliteStore(folder / "users.db", audit_file=AuditFile(self.file))
         self.complaints: list[str] = []
         complain = self.complaints.append
-        self.recorder = Recorder(self.store, 0, complain, budget=budget, paths=paths)
+        self.recorder = AuditWriter(self.store, 0, complain, budget=budget, paths=paths)
 
     def finish(self) -> list[AuditRecord]:
         self.recorder.close()
@@ -42,7 +42,7 @@ def test_a_flood_of_different_statements_is_bounded_in_bytes(audited: Audited) -
     for number in range(3_000):
         name = "x" * 920 + str(number)
         text = f'SHOW MEASUREMENTS ON "{number}{name}"'
-        audited.recorder.refused("ann", "10.0.0.1", text, f"requires READ on {number}{name}")
+        audited.recorder.record_denied("ann", "10.0.0.1", text, f"requires READ on {number}{name}")
     records = audited.finish()
     assert sum(record.count for record in records) == 3_000
     assert audited.file.stat().st_size <= BUDGET_BYTES + LARGEST_RECORD
@@ -55,7 +55,7 @@ def test_a_flood_of_different_statements_is_bounded_in_bytes(audited: Audited) -
 def test_a_flood_from_many_addresses_is_bounded_in_bytes(audited: Audited) -> None:
     for number in range(3_000):
         address = f"127.{number % 250}.{number // 250}.1"
-        audited.recorder.refused("", address, "-- login (none)", "unable to parse")
+        audited.recorder.record_denied("", address, "-- login (none)", "unable to parse")
     records = audited.finish()
     assert sum(record.count for record in records) == 3_000
     assert audited.file.stat().st_size <= BUDGET_BYTES + LARGEST_RECORD
@@ -63,9 +63,9 @@ def test_a_flood_from_many_addresses_is_bounded_in_bytes(audited: Audited) -> No
 
 def test_addresses_of_one_ipv6_network_are_one_record(audited: Audited) -> None:
     for number in range(500):
-        audited.recorder.refused("ann", f"2001:db8:1:2:{number:x}::1", "SHOW USERS", "no")
-    audited.recorder.refused("ann", "2001:db8:1:3::1", "SHOW USERS", "no")
-    audited.recorder.refused("bob", "2001:db8:1:2::1", "SHOW USERS", "no")
+        audited.recorder.record_denied("ann", f"2001:db8:1:2:{number:x}::1", "SHOW USERS", "no")
+    audited.recorder.record_denied("ann", "2001:db8:1:3::1", "SHOW USERS", "no")
+    audited.recorder.record_denied("bob", "2001:db8:1:2::1", "SHOW USERS", "no")
     found = {(one.actor, one.address): one.count for one in audited.finish()}
     assert found == {
         ("ann", "2001:db8:1:2::/64"): 500,
@@ -75,8 +75,8 @@ def test_addresses_of_one_ipv6_network_are_one_record(audited: Audited) -> None:
 
 
 def test_a_few_refusals_are_whole(audited: Audited) -> None:
-    audited.recorder.refused("ann", "10.0.0.1", "SHOW USERS", "requires admin privilege")
-    audited.recorder.refused("ann", "10.0.0.1", "SHOW USERS", "requires admin privilege")
+    audited.recorder.record_denied("ann", "10.0.0.1", "SHOW USERS", "requires admin privilege")
+    audited.recorder.record_denied("ann", "10.0.0.1", "SHOW USERS", "requires admin privilege")
     (record,) = audited.finish()
     assert (record.actor, record.address, record.statement, record.count) == (
         *("ann", "10.0.0.1", "SHOW USERS"),
@@ -100,12 +100,12 @@ def test_on_a_nearly_full_disk_refusals_are_only_counted(
     audited = Audited(tmp_path, paths=(str(tmp_path / "audit.log"),))
     full.set()
     for number in range(10):
-        audited.recorder.refused("ann", "10.0.0.1", f"SHOW GRANTS FOR u{number}", "no")
+        audited.recorder.record_denied("ann", "10.0.0.1", f"SHOW GRANTS FOR u{number}", "no")
     poll_until(lambda: bool(audited.complaints), "it complains")
     assert "the disk is nearly full" in audited.complaints[0]
     assert not audited.store.audit()
     full.clear()
-    audited.recorder.refused("ann", "10.0.0.1", "SHOW USERS", "no")
+    audited.recorder.record_denied("ann", "10.0.0.1", "SHOW USERS", "no")
     counts = {record.statement: record.count for record in audited.finish()}
     assert counts == {"-- many others": 10, "SHOW USERS": 1}
 

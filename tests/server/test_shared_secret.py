@@ -4,7 +4,7 @@ import pytest
 
 import tokens_made as made
 from headgate_server.auth.errors import Unauthenticated
-from headgate_server.auth.shared_secret import Bearers, username
+from headgate_server.auth.shared_secret import SharedSecretVerifier, verify_token
 
 SECRET = "s" * 40
 TIMES = '"exp": 33333333333'
@@ -23,9 +23,9 @@ TIMES = '"exp": 33333333333'
 def test_a_claim_that_is_there_twice_is_refused(claims: str) -> None:
     text = made.token(SECRET.encode(), claims, "HS256")
     with pytest.raises(Unauthenticated, match="malformed: duplicate name in the claims"):
-        username(text, [SECRET])
+        verify_token(text, [SECRET])
     with pytest.raises(Unauthenticated, match="malformed: duplicate name in the claims"):
-        Bearers([SECRET]).username(text)
+        SharedSecretVerifier([SECRET]).verify(text)
 
 
 def test_a_header_with_a_name_twice_is_refused() -> None:
@@ -34,10 +34,12 @@ def test_a_header_with_a_name_twice_is_refused() -> None:
     signed = f"{head}.{payload}"
     text = f"{signed}.{made.coded(made.signature('HS256', SECRET.encode(), signed.encode()))}"
     with pytest.raises(Unauthenticated, match="malformed: duplicate name in the header"):
-        username(text, [SECRET])
+        verify_token(text, [SECRET])
 
 
 @pytest.mark.parametrize("pad", ["", "x", "xx"])
 def test_a_token_that_was_signed_with_its_padding_is_good(pad: str) -> None:
     claims = f'{{"username": "todd", {TIMES}, "pad": "{pad}"}}'
-    assert username(made.token(SECRET.encode(), claims, "HS256", padded=True), [SECRET]) == "todd"
+    assert (
+        verify_token(made.token(SECRET.encode(), claims, "HS256", padded=True), [SECRET]) == "todd"
+    )

@@ -76,7 +76,7 @@ def test_the_next_start_removes_what_a_killed_server_left(
 
 
 def test_a_folder_without_a_proof_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from headgate_server.telemetry.metrics_folder import owned_folder
+    from headgate_server.telemetry.metrics_folder import create_owned_folder
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     (tmp_path / "headgate-metrics-other").mkdir()
@@ -85,7 +85,7 @@ def test_a_folder_without_a_proof_stays(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "elsewhere" / "owner").touch()
     (tmp_path / "headgate-metrics-dead").mkdir()
     (tmp_path / "headgate-metrics-dead" / "owner").touch()
-    with owned_folder() as folder:
+    with create_owned_folder() as folder:
         names = {path.name for path in tmp_path.iterdir()}
         assert names == {
             *("headgate-metrics-other", "elsewhere", "headgate-metrics-link"),

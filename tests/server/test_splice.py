@@ -13,16 +13,22 @@ from hypothesis import strategies as st
 
 from headgate_engine import Result
 from headgate_grammar import ShowDatabases
-from headgate_server.formats import Answer, Csv, Format, Json, MessagePack
+from headgate_server.formats import (
+    CsvEncoder,
+    JsonEncoder,
+    MessagePackEncoder,
+    ResultEncoder,
+    StatementResult,
+)
 
-Make = Callable[[], Format]
+Make = Callable[[], ResultEncoder]
 Content = dict[str, Any]
 
 FORMATS: dict[str, Make] = {
-    "json": Json,
-    "pretty": lambda: Json(pretty=True),
-    "csv": Csv,
-    "msgpack": MessagePack,
+    "json": JsonEncoder,
+    "pretty": lambda: JsonEncoder(pretty=True),
+    "csv": CsvEncoder,
+    "msgpack": MessagePackEncoder,
 }
 IDS = (0, 1, 7, 12, 99, 10_000, 54_321)
 ODD = ('"statement_id":1', '"}]}]}\n', "\\", '\\"', "]}", '{"error":"x"}', "\n\n", "é\u2028<b>")
@@ -99,11 +105,11 @@ def cut(whole: bytes, places: list[int]) -> list[bytes]:
     return [whole[begin:end] for begin, end in zip(begins, ends, strict=False) if begin < end]
 
 
-def spliced(format: Format, id: int, parts: list[bytes]) -> tuple[bytes, str]:
+def spliced(format: ResultEncoder, id: int, parts: list[bytes]) -> tuple[bytes, str]:
     """All that `splice` returns for *parts*. Raises ValueError."""
     splice = format.splice(id)
-    pieces = [splice.piece(part) for part in parts]
-    rest, error = splice.end()
+    pieces = [splice.feed(part) for part in parts]
+    rest, error = splice.finish()
     return b"".join(pieces) + rest, error
 
 
@@ -126,7 +132,7 @@ def test_a_spliced_answer_is_the_fragment_of_the_whole_one_however_it_is_cut(
     make, whole = FORMATS[name], WRITTEN[name](content)
     if not whole.strip():
         return  # an answer without rows in CSV, of which the caller makes its own
-    assert spliced(make(), id, cut(whole, places)) == make().fragment(whole, id)
+    assert spliced(make(), id, cut(whole, places)) == make().renumber(whole, id)
 
 
 @pytest.mark.parametrize("name", ["json", "pretty", "msgpack"])
@@ -154,7 +160,7 @@ def test_an_error_behind_many_rows_is_found(pretty: bool) -> None:
     content = {"series": [{"name": "m", "columns": ["t", "v"], "values": rows}], "error": "late"}
     whole = in_json(content, pretty=pretty)
     parts = [whole[begin : begin + 1000] for begin in range(0, len(whole), 1000)]
-    encoded, error = spliced(Json(pretty=pretty), 1, parts)
+    encoded, error = spliced(JsonEncoder(pretty=pretty), 1, parts)
     assert error == "late"
     assert json.loads(encoded) == {"statement_id": 1} | content
 
@@ -220,7 +226,7 @@ def test_what_has_no_end_is_not_held(name: str) -> None:
     for part in [head] + [b"x" * 1000] * 600:
         taken += len(part)
         try:
-            given_back += len(splice.piece(part))
+            given_back += len(splice.feed(part))
         except ValueError:
             assert name == "msgpack"  # no string goes on like that
             return
@@ -232,7 +238,7 @@ def test_a_head_that_never_comes_is_refused(name: str) -> None:
     splice = FORMATS[name]().splice(1)
     with pytest.raises(ValueError, match=r"."):
         for _ in range(1 << 21):
-            splice.piece(b" " * 7)
+            splice.feed(b" " * 7)
 
 
 @pytest.mark.parametrize("name", ["json", "msgpack"])
@@ -257,12 +263,12 @@ def test_pieces_make_the_document_that_results_makes(
     if not all(one.strip() for one in written):
         return
     answers = [
-        Answer(id, Result(ShowDatabases()), encoded=make().fragment(whole, id)[0])
+        StatementResult(id, Result(ShowDatabases()), encoded=make().renumber(whole, id)[0])
         for id, whole in enumerate(written)
     ]
     format = make()
-    made = format.begin(len(written))
+    made = format.document_start(len(written))
     for id, whole in enumerate(written):
-        made += format.between() if id else b""
+        made += format.separator() if id else b""
         made += spliced(format, id, cut(whole, places))[0]
-    assert made + format.end() == make().results(answers)
+    assert made + format.document_end() == make().encode_results(answers)

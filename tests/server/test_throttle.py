@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import ROOT, Server
-from headgate_engine import EVERYBODY, AuthenticationFailed, Engine, MemoryStore, Passwords
-from headgate_server.auth.authenticator import Login
-from headgate_server.auth.credentials import Shown
+from headgate_engine import UNRESTRICTED, AuthenticationFailed, Engine, MemoryStore, Passwords
+from headgate_server.auth.authenticator import Authenticator
+from headgate_server.auth.credentials import RequestCredentials
 from headgate_server.auth.errors import TooManyFailures
-from headgate_server.auth.refusal_rate import Pace
+from headgate_server.auth.refusal_rate import RefusalRateLimiter
 from headgate_server.auth.throttle import Throttle
 from headgate_server.http.errors import Overloaded
 from headgate_server.telemetry.metrics import Metrics
@@ -33,21 +33,21 @@ def clock() -> Clock:
     return Clock()
 
 
-def shown(url: dict[str, str]) -> Shown:
-    return Shown(url, lambda name: [])
+def shown(url: dict[str, str]) -> RequestCredentials:
+    return RequestCredentials(url, lambda name: [])
 
 
 def wait(throttle: Throttle, name: str, address: str = HERE) -> int:
     """Tries and fails; the seconds that it says to wait, 0 if it was let through."""
     try:
-        throttle.begin(name, address)
+        throttle.start_attempt(name, address)
     except TooManyFailures as error:
         return error.seconds
     return 0
 
 
 def test_failures_are_free_at_first_and_then_double_the_wait_up_to_a_bound(clock: Clock) -> None:
-    throttle = Throttle(pair=3, address=1000, longest=10.0, clock=clock)
+    throttle = Throttle(free_per_user=3, free_per_address=1000, max_delay=10.0, clock=clock)
     waits = []
     for _ in range(14):
         waits.append(wait(throttle, "todd"))
@@ -56,7 +56,7 @@ def test_failures_are_free_at_first_and_then_double_the_wait_up_to_a_bound(clock
 
 
 def test_only_the_pair_of_user_and_address_waits(clock: Clock) -> None:
-    throttle = Throttle(pair=2, address=1000, clock=clock)
+    throttle = Throttle(free_per_user=2, free_per_address=1000, clock=clock)
     for _ in range(5):
         wait(throttle, "todd")
     assert wait(throttle, "todd") > 0
@@ -65,26 +65,26 @@ def test_only_the_pair_of_user_and_address_waits(clock: Clock) -> None:
 
 
 def test_an_address_that_tries_many_users_waits_as_a_whole(clock: Clock) -> None:
-    throttle = Throttle(pair=5, address=20, clock=clock)
+    throttle = Throttle(free_per_user=5, free_per_address=20, clock=clock)
     let_through = sum(wait(throttle, f"user{i}") == 0 for i in range(100))
     assert let_through == 20
     assert wait(throttle, "anybody", THERE) == 0
 
 
 def test_one_network_of_ipv6_is_one_address(clock: Clock) -> None:
-    throttle = Throttle(pair=1000, address=5, clock=clock)
+    throttle = Throttle(free_per_user=1000, free_per_address=5, clock=clock)
     let_through = sum(wait(throttle, f"u{i}", f"2001:db8::{i:x}") == 0 for i in range(50))
     assert let_through == 5
     assert wait(throttle, "u", "2001:db8:0:1::1") == 0
 
 
 def test_a_good_login_wipes_the_sheet_and_time_forgets(clock: Clock) -> None:
-    throttle = Throttle(pair=3, address=1000, clock=clock)
+    throttle = Throttle(free_per_user=3, free_per_address=1000, clock=clock)
     for _ in range(10):
         for _ in range(2):
             assert wait(throttle, "todd") == 0
         assert wait(throttle, "todd") == 0
-        throttle.succeeded("todd", HERE)
+        throttle.complete_attempt("todd", HERE)
     for _ in range(4):
         wait(throttle, "todd")
     clock.now += 901
@@ -92,41 +92,41 @@ def test_a_good_login_wipes_the_sheet_and_time_forgets(clock: Clock) -> None:
 
 
 def test_a_try_that_nobody_looked_at_does_not_count(clock: Clock) -> None:
-    throttle = Throttle(pair=2, address=2, clock=clock)
+    throttle = Throttle(free_per_user=2, free_per_address=2, clock=clock)
     for _ in range(50):
         assert wait(throttle, "todd") == 0
-        throttle.undecided("todd", HERE)
+        throttle.cancel_attempt("todd", HERE)
 
 
 def test_a_good_login_of_ones_own_does_not_buy_more_guesses(clock: Clock) -> None:
-    throttle = Throttle(pair=1000, address=5, clock=clock)
-    throttle.begin("mine", HERE)
+    throttle = Throttle(free_per_user=1000, free_per_address=5, clock=clock)
+    throttle.start_attempt("mine", HERE)
     for number in range(20):
         wait(throttle, f"user{number}")
-    throttle.succeeded("mine", HERE)
+    throttle.complete_attempt("mine", HERE)
     assert wait(throttle, "user0") == 0, "the one that it was counted for"
     assert wait(throttle, "user1") > 0
-    throttle.undecided("user0", HERE)
-    throttle.succeeded("mine", HERE)
+    throttle.cancel_attempt("user0", HERE)
+    throttle.complete_attempt("mine", HERE)
 
 
 def test_it_can_be_turned_off(clock: Clock) -> None:
-    throttle = Throttle(longest=0.0, clock=clock)
+    throttle = Throttle(max_delay=0.0, clock=clock)
     assert not any(wait(throttle, "todd") for _ in range(1000))
 
 
 @given(st.text(), st.text())
 def test_no_name_and_no_address_is_a_fault(name: str, address: str) -> None:
-    Throttle().begin(name, address)
+    Throttle().start_attempt(name, address)
 
 
-def login_of(engine: Engine, pair: int = 5, address: int = 20) -> Login:
-    return Login(engine, Metrics(), throttle=Throttle(pair, address))
+def login_of(engine: Engine, pair: int = 5, address: int = 20) -> Authenticator:
+    return Authenticator(engine, Metrics(), throttle=Throttle(pair, address))
 
 
 def test_the_same_password_from_many_connections_at_once_costs_one_bcrypt() -> None:
     engine = Engine(MemoryStore(), Passwords(cost=4))
-    engine.query("CREATE USER todd WITH PASSWORD 's3cret' WITH ALL PRIVILEGES", EVERYBODY)
+    engine.query("CREATE USER todd WITH PASSWORD 's3cret' WITH ALL PRIVILEGES", UNRESTRICTED)
     verified: list[str] = []
     real = engine.authenticate
 
@@ -155,7 +155,7 @@ def test_the_same_password_from_many_connections_at_once_costs_one_bcrypt() -> N
 
 def test_many_wrong_ones_at_once_are_not_all_looked_at() -> None:
     engine = Engine(MemoryStore(), Passwords(cost=4))
-    engine.query("CREATE USER todd WITH PASSWORD 's3cret' WITH ALL PRIVILEGES", EVERYBODY)
+    engine.query("CREATE USER todd WITH PASSWORD 's3cret' WITH ALL PRIVILEGES", UNRESTRICTED)
     login = login_of(engine)
 
     async def scenario() -> None:
@@ -171,18 +171,18 @@ def test_many_wrong_ones_at_once_are_not_all_looked_at() -> None:
 
 def test_a_flood_is_answered_at_its_own_pace() -> None:
     now = [100.0]
-    pace = Pace(rate=10, longest=2, clock=lambda: now[0])
-    assert [round(pace.pause(), 3) for _ in range(4)] == [0, 0.1, 0.2, 0.3]
+    pace = RefusalRateLimiter(rate=10, max_delay=2, clock=lambda: now[0])
+    assert [round(pace.delay(), 3) for _ in range(4)] == [0, 0.1, 0.2, 0.3]
     now[0] += 0.35
-    assert round(pace.pause(), 3) == 0.05
-    assert max(pace.pause() for _ in range(1000)) == 2
+    assert round(pace.delay(), 3) == 0.05
+    assert max(pace.delay() for _ in range(1000)) == 2
     now[0] += 10
-    assert pace.pause() == 0
+    assert pace.delay() == 0
 
 
 def test_a_user_that_was_let_in_before_never_waits() -> None:
     engine = Engine(MemoryStore(), Passwords(cost=4))
-    engine.query("CREATE USER todd WITH PASSWORD 's3cret' WITH ALL PRIVILEGES", EVERYBODY)
+    engine.query("CREATE USER todd WITH PASSWORD 's3cret' WITH ALL PRIVILEGES", UNRESTRICTED)
     login = login_of(engine)
 
     async def scenario() -> None:
@@ -225,9 +225,11 @@ def test_throttled_clients_get_the_status_that_is_set_and_writers_503(
 
 
 def test_an_administrators_address_has_its_own_allowance(clock: Clock) -> None:
-    throttle = Throttle(pair=5, address=20, clock=clock, admin=100)
+    throttle = Throttle(
+        free_per_user=5, free_per_address=20, clock=clock, free_per_admin_address=100
+    )
     assert sum(wait(throttle, f"a{i}") == 0 for i in range(200)) == 20
-    throttle.admin_works(HERE)
+    throttle.record_admin(HERE)
     assert sum(wait(throttle, f"b{i}") == 0 for i in range(200)) == 80
     assert wait(throttle, "c", THERE) == 0
     assert sum(wait(throttle, "d", THERE) == 0 for _ in range(10)) == 5, "each user has its own"

@@ -15,7 +15,7 @@ from joserfc.jwk import ECKey, KeySet, OctKey, OKPKey, RSAKey
 
 import tokens_made as made
 from headgate_server.auth.jwt.claim_grants import NoRights
-from headgate_server.auth.jwt.issuers import Issuers
+from headgate_server.auth.jwt.issuers import IssuerRegistry
 from headgate_server.auth.jwt.jws import TokenError
 from headgate_server.config.jwt import JwtSettings
 
@@ -115,7 +115,7 @@ def mutated(draw: st.DrawFn, text: str) -> str:
 def ours(text: str) -> bool:
     async def verify() -> bool:
         try:
-            await Issuers(OURS).verify(text)
+            await IssuerRegistry(OURS).verify(text)
         except (TokenError, NoRights):
             return False
         return True

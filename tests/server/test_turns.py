@@ -10,16 +10,16 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from headgate_server.http.parsed_request import Request
-from headgate_server.http.response import Fields
-from headgate_server.serving.batch import Answer, Inbox
-from headgate_server.serving.connection_limits import Limits
-from headgate_server.serving.head_memory import Heads
+from headgate_server.http.parsed_request import BatchedRequest
+from headgate_server.http.response import RawHeaders
+from headgate_server.serving.batch import Batch, BatchAnswer
+from headgate_server.serving.connection_limits import ConnectionLimits
+from headgate_server.serving.head_memory import HeadBudget
 from headgate_server.serving.http_protocol import Connection
 from headgate_server.serving.idle_connections import IdleConnections
 from headgate_server.telemetry.metrics import Metrics
 
-LIMITS = Limits(10, 30, 30, 180, 0)
+LIMITS = ConnectionLimits(10, 30, 30, 180, 0)
 
 
 class Line(asyncio.Transport):
@@ -61,10 +61,10 @@ class Application:
     def upgrades(self, host: bytes, url: bytes) -> bool:
         return False
 
-    def at_once(self, requests: Sequence[Request], also: Fields) -> list[Answer]:
+    def at_once(self, requests: Sequence[BatchedRequest], also: RawHeaders) -> list[BatchAnswer]:
         return [self._answer(request.url) for request in requests]
 
-    def _answer(self, url: bytes) -> Answer:
+    def _answer(self, url: bytes) -> BatchAnswer:
         if url == b"/later":
             return self
         self.done.append(url)
@@ -85,9 +85,9 @@ def run(steps: Callable[[Connection, Line], Awaitable[None]]) -> list[bytes]:
     async def main() -> None:
         config = uvicorn.Config(application, ws="none", interface="asgi3", log_config=None)
         config.load()
-        inbox, state, loop = Inbox(application), ServerState(), asyncio.get_running_loop()
+        inbox, state, loop = Batch(application), ServerState(), asyncio.get_running_loop()
         connection = Connection(
-            *(LIMITS, Heads(), IdleConnections(), Metrics(), application, inbox),
+            *(LIMITS, HeadBudget(), IdleConnections(), Metrics(), application, inbox),
             *(config, state, {}, loop),
         )
         line = Line()

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from headgate_shell.backends.base import CannotReach, ConnectionSettings
-from headgate_shell.backends.http1 import NotHttp, exchange
-from headgate_shell.backends.proxy import Proxy, from_environment
+from headgate_shell.backends.base import ConnectionFailed, ConnectionSettings
+from headgate_shell.backends.http1 import ProtocolError, send_request
+from headgate_shell.backends.proxy import Proxy, proxy_from_environment
 from headgate_shell.session import Session
 
 
@@ -69,10 +69,10 @@ def test_an_answer_is_read_to_its_end(answer: bytes, expected: tuple[int, str] |
     try:
         with socket.create_connection(("127.0.0.1", canned.port)) as connection:
             if isinstance(expected, str):
-                with pytest.raises(NotHttp, match=expected):
-                    exchange(connection, "GET", "/ping", {"Host": "a"}, None)
+                with pytest.raises(ProtocolError, match=expected):
+                    send_request(connection, "GET", "/ping", {"Host": "a"}, None)
                 return
-            found = exchange(connection, "POST", "/query", {"Host": "a"}, b"q")
+            found = send_request(connection, "POST", "/query", {"Host": "a"}, b"q")
         assert (found.status, found.body.decode()) == expected
         assert canned.asked == [b"POST /query HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nq"]
     finally:
@@ -83,7 +83,7 @@ def test_an_answer_is_read_to_its_end(answer: bytes, expected: tuple[int, str] |
 def test_a_request_cannot_be_cut_into_two(target: str, text: str) -> None:
     here, there = socket.socketpair()
     with here, there, pytest.raises(ValueError, match="control character"):
-        exchange(here, "GET", target, {"Host": text}, None)
+        send_request(here, "GET", target, {"Host": text}, None)
 
 
 def test_a_proxy_of_the_environment_is_asked(
@@ -102,7 +102,7 @@ def test_tls_goes_through_a_tunnel_of_the_proxy(monkeypatch: pytest.MonkeyPatch)
     refusing = Canned(b"HTTP/1.1 407 Who?\r\nContent-Length: 0\r\n\r\n")
     try:
         monkeypatch.setenv("https_proxy", f"127.0.0.1:{refusing.port}")
-        with pytest.raises(CannotReach, match="the proxy answered 407"):
+        with pytest.raises(ConnectionFailed, match="the proxy answered 407"):
             Session(ConnectionSettings("db.invalid", 443, "root", "Zk7", ssl=True)).ping()
         # Who logs in is no business of the proxy's.
         host = b"Host: db.invalid:443\r\n\r\n"
@@ -138,8 +138,8 @@ def test_who_needs_no_proxy(
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "proxy:3128")
     monkeypatch.setenv("NO_PROXY", no_proxy)
-    assert from_environment(host, 8086, ssl=False) == expected
-    assert from_environment(host, 8086, ssl=True) is None
+    assert proxy_from_environment(host, 8086, ssl=False) == expected
+    assert proxy_from_environment(host, 8086, ssl=True) is None
 
 
 @pytest.mark.parametrize(
@@ -153,14 +153,14 @@ def test_a_proxy_of_another_kind_is_not_spoken_to_in_the_clear(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", url)
-    with pytest.raises(CannotReach, match="not http://HOST:PORT") as error:
+    with pytest.raises(ConnectionFailed, match="not http://HOST:PORT") as error:
         Session(ConnectionSettings("db.invalid", 8086)).ping()
     assert "Zk7" not in str(error.value)
 
 
 def test_a_proxy_that_is_away_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://me:Zk7@127.0.0.1:1")
-    with pytest.raises(CannotReach) as error:
+    with pytest.raises(ConnectionFailed) as error:
         Session(ConnectionSettings("db.invalid", 8086)).ping()
     assert "proxy 127.0.0.1:1" in error.value.cause and "Zk7" not in str(error.value)
 

@@ -15,8 +15,8 @@ from prompt_toolkit.output import DummyOutput
 
 from harness import Server, free_port, poll_until
 from headgate_shell.backends.base import ConnectionSettings
-from headgate_shell.interactive.history import kept
-from headgate_shell.interactive.loop import _show as show
+from headgate_shell.interactive.history import redacted_entry
+from headgate_shell.interactive.loop import _print_paged as show
 from headgate_shell.interactive.loop import interact
 from headgate_shell.session import Session
 
@@ -138,7 +138,7 @@ def test_no_password_is_in_the_history_and_it_is_for_its_owner_only(
     ],
 )
 def test_the_history_keeps_statements_and_commands_without_passwords(line: str, rest: str) -> None:
-    assert kept(line) == rest
+    assert redacted_entry(line) == rest
 
 
 def test_a_home_that_cannot_be_written_is_no_reason_to_stop(

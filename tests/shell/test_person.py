@@ -8,18 +8,18 @@ from prompt_toolkit.document import Document
 from harness import Server, poll_until
 from headgate_grammar import redact
 from headgate_shell.backends.base import ConnectionSettings
-from headgate_shell.interactive.completion import suggestions
-from headgate_shell.interactive.completion_names import Names
-from headgate_shell.interactive.confirmations import loss
-from headgate_shell.interactive.key_bindings import complete
+from headgate_shell.interactive.completion import complete_input
+from headgate_shell.interactive.completion_names import CompletionNames
+from headgate_shell.interactive.confirmations import confirmation_for
+from headgate_shell.interactive.key_bindings import is_complete
 from headgate_shell.interactive.lexer import STYLES, InfluxqlLexer
 from headgate_shell.interactive.prompt import prompt_text, toolbar
 from headgate_shell.session import Session
 
 
 @pytest.fixture
-def names() -> Names:
-    names = Names(Session(ConnectionSettings(username="root")))
+def names() -> CompletionNames:
+    names = CompletionNames(Session(ConnectionSettings(username="root")))
     names.databases = ("metrics", "tele metry", "Meta")
     names.users = ("root", "todd", 'to"dd', "select")
     names.administrators = ("root",)
@@ -56,8 +56,10 @@ def names() -> Names:
         ("SELECT * FROM m", []),
     ],
 )
-def test_what_may_follow_is_suggested(names: Names, text: str, expected: list[str]) -> None:
-    assert [offer.text for offer in suggestions(text, names)] == expected
+def test_what_may_follow_is_suggested(
+    names: CompletionNames, text: str, expected: list[str]
+) -> None:
+    assert [offer.text for offer in complete_input(text, names)] == expected
 
 
 def test_names_come_from_the_server_with_the_persons_own_rights(
@@ -69,7 +71,7 @@ def test_names_come_from_the_server_with_the_persons_own_rights(
     server.query("GRANT READ ON b TO todd")
     connection = ConnectionSettings("127.0.0.1", server.port, "root", "Toor-1")
     session = Session(connection)
-    names = Names(session)
+    names = CompletionNames(session)
     names.refresh().join(20)
     assert (names.databases, names.users) == (("a", "b"), ("root", "todd"))
     assert names.administrators == ("root",)
@@ -100,7 +102,7 @@ def test_names_come_from_the_server_with_the_persons_own_rights(
     ],
 )
 def test_enter_runs_what_is_complete_or_wrong(text: str, expected: bool) -> None:
-    assert complete(text) is expected
+    assert is_complete(text) is expected
 
 
 def drawn(text: str, *, colour: bool = True) -> tuple[str, set[str]]:
@@ -147,16 +149,16 @@ def test_passwords_are_not_shown_as_they_are_typed(text: str, shown: str, colour
         ("DROP USR todd", ""),
     ],
 )
-def test_what_is_lost_is_said_before(names: Names, text: str, asked: str) -> None:
-    found = loss(text, "root", names)
+def test_what_is_lost_is_said_before(names: CompletionNames, text: str, asked: str) -> None:
+    found = confirmation_for(text, "root", names)
     assert found.startswith(asked) and bool(found) == bool(asked)
 
 
-def test_the_toolbar_says_who_and_where(names: Names) -> None:
+def test_the_toolbar_says_who_and_where(names: CompletionNames) -> None:
     session = Session(ConnectionSettings("db1", 8086, "root"), database="metrics")
     assert toolbar(session, names, 0.0123) == (
         " root (admin) · http://db1:8086 · metrics · column · 0.012 s"
     )
-    session = Session(store="/var/users.db")
+    session = Session(store_path="/var/users.db")
     assert toolbar(session, names, None) == " administrator · /var/users.db · no database · column"
     assert (prompt_text(Session(), "> "), prompt_text(session, "> ")) == ("> ", "[users.db] > ")

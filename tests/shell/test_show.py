@@ -6,8 +6,8 @@ import pytest
 
 from headgate_shell.backends.base import Response
 from headgate_shell.output.numbers import Number
-from headgate_shell.output.render import shown
-from headgate_shell.output.tabwriter import aligned
+from headgate_shell.output.render import render
+from headgate_shell.output.tabwriter import align
 from headgate_shell.session import Session
 
 USERS: dict[str, Any] = {
@@ -37,7 +37,7 @@ HINT = (
 
 
 def show(format: str, *results: dict[str, Any], error: str = "", **session: Any) -> str:
-    return shown(Response(list(results), error), Session(format=format, **session))
+    return render(Response(list(results), error), Session(format=format, **session))
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_an_unknown_format_is_named() -> None:
 def test_cells_are_aligned_in_runs_of_lines_that_have_them(
     rows: list[list[str]], text: str
 ) -> None:
-    assert aligned(rows) == text
+    assert align(rows) == text
 
 
 def test_json_says_which_series_goes_on_and_leaves_out_which_result_does() -> None:

@@ -7,11 +7,11 @@ import pytest
 from headgate_shell.backends.base import ConnectionSettings, Points, RequestOptions, Response
 from headgate_shell.commands.dispatch import is_command, run_command
 from headgate_shell.commands.import_file import import_file
-from headgate_shell.commands.insert import points
-from headgate_shell.go_space import SPACE, arguments, fields, trim
-from headgate_shell.interactive.history import kept
-from headgate_shell.interactive.key_bindings import complete
-from headgate_shell.output.tables import csv_text
+from headgate_shell.commands.insert import parse_insert
+from headgate_shell.go_space import SPACE, arguments, split_words, trim
+from headgate_shell.interactive.history import redacted_entry
+from headgate_shell.interactive.key_bindings import is_complete
+from headgate_shell.output.tables import format_csv
 from headgate_shell.session import Session
 from headgate_shell.terminal import Terminal
 
@@ -48,7 +48,7 @@ def recorder() -> Recorder:
 def done(recorder: Recorder, line: str) -> tuple[Session, str]:
     """The session after the command *line*, and what was printed."""
     session = Session(database="db")
-    session.server = recorder
+    session.backend = recorder
     printed: list[str] = []
     run_command(line, session, Terminal(printed.append))
     return session, "".join(printed)
@@ -57,10 +57,14 @@ def done(recorder: Recorder, line: str) -> tuple[Session, str]:
 @pytest.mark.parametrize("blank", BLANKS, ids=ascii)
 def test_influxs_white_space_parts_and_surrounds_words(recorder: Recorder, blank: str) -> None:
     assert blank in SPACE and trim(f"{blank}a{blank}") == "a"
-    assert fields(f"{blank}a{blank}{blank}b{blank}") == ["a", "b"]
-    assert fields(f"{blank}a{blank}b c{blank}", 2) == ["a", f"b c{blank}"]
+    assert split_words(f"{blank}a{blank}{blank}b{blank}") == ["a", "b"]
+    assert split_words(f"{blank}a{blank}b c{blank}", 2) == ["a", f"b c{blank}"]
     assert arguments(f"format{blank}csv{blank};") == "csv"
-    assert is_command(f"{blank}use imp") and complete(blank) and kept(f"{blank}auth{blank}x") == ""
+    assert (
+        is_command(f"{blank}use imp")
+        and is_complete(blank)
+        and redacted_entry(f"{blank}auth{blank}x") == ""
+    )
     assert done(recorder, f"use imp{blank};")[0].database == "imp"
     assert done(recorder, f"format{blank}csv{blank}")[0].format == "csv"
     assert done(recorder, f"chunk size{blank}7")[0].chunk_size == 7
@@ -68,7 +72,7 @@ def test_influxs_white_space_parts_and_surrounds_words(recorder: Recorder, blank
 
 @pytest.mark.parametrize("character", NO_BLANKS, ids=ascii)
 def test_other_characters_belong_to_the_word(recorder: Recorder, character: str) -> None:
-    assert trim(f"{character}a") == f"{character}a" and fields(f"a{character}b") == [
+    assert trim(f"{character}a") == f"{character}a" and split_words(f"a{character}b") == [
         f"a{character}b"
     ]
     assert not is_command(f"use{character}imp") and not is_command(f"{character}use imp")
@@ -107,7 +111,7 @@ def test_messages_quote_as_influx_does(recorder: Recorder, line: str, message: s
     ],
 )
 def test_a_point_keeps_what_influxql_takes_for_no_white_space(line: str, expected: Points) -> None:
-    assert points(line, Session(database="db")) == expected
+    assert parse_insert(line, Session(database="db")) == expected
 
 
 @pytest.mark.parametrize(
@@ -139,8 +143,8 @@ def test_an_import_trims_as_influx_does(
         "# CONTEXT-DATABASE:\xa0imp\u3000\n\xa0\n\x1c\ncpu v=1\xa0\r\n".encode()
     )
     session = Session()
-    session.server = recorder
-    assert import_file(str(path), session, compressed=False, pace=0) == 0
+    session.backend = recorder
+    assert import_file(str(path), session, compressed=False, points_per_second=0) == 0
     assert recorder.asked == ["CREATE DATABASE a", "\x1cCREATE DATABASE b"]
     assert recorder.written == [Points("\x1c\ncpu v=1\xa0\r\n", "imp", "")]
     assert "Processed 2 inserts" in capsys.readouterr().out
@@ -148,5 +152,5 @@ def test_an_import_trims_as_influx_does(
 
 def test_csv_quotes_what_begins_with_gos_white_space() -> None:
     for character in (*BLANKS, *NO_BLANKS):
-        text = csv_text(Response([{"series": [{"columns": [f"{character}a"]}]}]))
+        text = format_csv(Response([{"series": [{"columns": [f"{character}a"]}]}]))
         assert text.startswith('"') == (character in BLANKS)

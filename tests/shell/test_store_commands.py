@@ -17,7 +17,7 @@ import pytest
 
 from harness import ROOT, Server, poll_until
 from headgate.audit import _line as audit_line
-from headgate_engine import EVERYBODY, AuditRecord, Engine, Passwords, SqliteStore
+from headgate_engine import UNRESTRICTED, AuditRecord, Engine, Passwords, SqliteStore
 
 # Of InfluxDB 1.6.7.
 META = bytes.fromhex("0800100118a4c2d0d78aa9a0b25d380040004800")
@@ -197,7 +197,7 @@ def test_passwords_are_set_by_the_servers_rules(
     store, config = tmp_path / "users.db", tmp_path / "headgate.toml"
     with closing(SqliteStore(store)) as made:
         statement = "CREATE USER root WITH PASSWORD 'x' WITH ALL PRIVILEGES"
-        Engine(made, Passwords(4)).query(statement, EVERYBODY)
+        Engine(made, Passwords(4)).query(statement, UNRESTRICTED)
     config.write_text(CONFIGURED + f'[store]\npath = "{store}"\n')
     commands = {
         "admin": ("admin", "reset-password", "root", "--config", str(config)),

@@ -9,7 +9,7 @@ from pathlib import Path
 import jwt
 import pytest
 
-from headgate_engine import EVERYBODY, Engine, Passwords, SqliteStore
+from headgate_engine import UNRESTRICTED, Engine, Passwords, SqliteStore
 
 SECRET = "s" * 40
 
@@ -33,7 +33,7 @@ def mint(folder: Path, *arguments: str, **environment: str) -> tuple[int, str, s
 def store(tmp_path: Path) -> Path:
     path = tmp_path / "users.db"
     with closing(SqliteStore(path)) as made:
-        Engine(made, Passwords(4)).query("CREATE USER todd WITH PASSWORD 'x'", EVERYBODY)
+        Engine(made, Passwords(4)).query("CREATE USER todd WITH PASSWORD 'x'", UNRESTRICTED)
     return path
 
 

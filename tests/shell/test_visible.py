@@ -14,12 +14,16 @@ from prompt_toolkit.document import Document
 from headgate_grammar import parse, quote_identifier
 from headgate_grammar.ast.users import SetPassword, ShowGrants
 from headgate_shell.backends.base import ConnectionSettings, Response
-from headgate_shell.interactive.completion import suggestions
-from headgate_shell.interactive.completion_names import Names
-from headgate_shell.interactive.prompt import Suggestions, prompt_text, toolbar
-from headgate_shell.interactive.unknown_user import with_user_names
-from headgate_shell.output.control_characters import visible, visible_json, visible_lines
-from headgate_shell.output.render import shown
+from headgate_shell.interactive.completion import complete_input
+from headgate_shell.interactive.completion_names import CompletionNames
+from headgate_shell.interactive.prompt import ShellCompleter, prompt_text, toolbar
+from headgate_shell.interactive.unknown_user import with_usernames
+from headgate_shell.output.control_characters import (
+    escape_controls,
+    escape_controls_in_json,
+    escape_controls_in_lines,
+)
+from headgate_shell.output.render import render
 from headgate_shell.session import Session
 from headgate_shell.statements import set_password, show_grants
 from headgate_shell.terminal import CommandFailed
@@ -38,8 +42,8 @@ def answer(text: str) -> Response:
 
 def on_terminal(format: str, response: Response, **session: Any) -> str:
     asking = Session(format=format, **session)
-    asking.on_terminal = True
-    return shown(response, asking)
+    asking.to_terminal = True
+    return render(response, asking)
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -51,7 +55,7 @@ def test_an_answer_does_not_steer_the_terminal(format: str) -> None:
 
 @pytest.mark.parametrize("format", ["column", "csv", "json"])
 def test_the_bytes_of_a_pipe_are_influxs(format: str) -> None:
-    text = shown(answer("a\x1b[31m\x9b\u202e"), Session(format=format, database="db"))
+    text = render(answer("a\x1b[31m\x9b\u202e"), Session(format=format, database="db"))
     assert "ERR: a\x1b[31m\x9b\u202e\n" in text
     assert format == "json" or text.count("\x1b") >= 4
 
@@ -71,12 +75,17 @@ def test_json_keeps_its_meaning() -> None:
 
 @given(st.text(st.characters()))
 def test_no_text_keeps_a_control_character(text: str) -> None:
-    assert not set(visible(text)) & UNSAFE
-    assert not set(visible_lines(text)) & (UNSAFE - set("\n\t"))
-    assert not set(visible_json(text)) & (UNSAFE - set("\n\t"))
-    visible(text).encode()
+    assert not set(escape_controls(text)) & UNSAFE
+    assert not set(escape_controls_in_lines(text)) & (UNSAFE - set("\n\t"))
+    assert not set(escape_controls_in_json(text)) & (UNSAFE - set("\n\t"))
+    escape_controls(text).encode()
     if text.isprintable():
-        assert visible(text) == visible_lines(text) == visible_json(text) == text
+        assert (
+            escape_controls(text)
+            == escape_controls_in_lines(text)
+            == escape_controls_in_json(text)
+            == text
+        )
 
 
 def at_terminal(*arguments: str) -> str:
@@ -123,10 +132,10 @@ def test_no_command_hands_an_escape_sequence_on_to_a_terminal(arguments: tuple[s
 
 
 def test_what_the_prompt_shows_is_visible() -> None:
-    names = Names(Session())
+    names = CompletionNames(Session())
     names.users = ("\x1b\u202e",)
     session = Session(ConnectionSettings(username="\x1b\u202e"), database="\x9b")
-    (offer,) = Suggestions(names).get_completions(Document("DROP USER "), None)  # type: ignore[arg-type]  # not looked at
+    (offer,) = ShellCompleter(names).get_completions(Document("DROP USER "), None)  # type: ignore[arg-type]  # not looked at
     assert offer.display_text == '"\\x1b\\u202e"' and offer.text == '"\x1b\u202e"'
     for text in (toolbar(session, names, None), prompt_text(session, "{user} {database}> ")):
         assert not set(text) & UNSAFE
@@ -149,7 +158,7 @@ HINT = "Log in with `auth`, or with the flags -username and -password.\n"
 def test_at_a_terminal_a_hint_fits_the_error(error: str, hint: str) -> None:
     text = on_terminal("column", Response([], error)).removeprefix(f"ERR: {error}\n")
     assert text.startswith(hint) and bool(text) == bool(hint)
-    assert "Please set a database" in shown(Response([], error), Session())
+    assert "Please set a database" in render(Response([], error), Session())
     assert "set a database" not in on_terminal("column", Response([], error), database="db")
 
 
@@ -159,10 +168,10 @@ def test_at_a_terminal_a_hint_fits_the_error(error: str, hint: str) -> None:
 )
 def test_an_unknown_user_is_named(text: str) -> None:
     response = Response([{}, {"error": "user not found"}, {"error": "not executed"}])
-    named = with_user_names(f"SHOW USERS; {text}; SHOW USERS", response)
+    named = with_usernames(f"SHOW USERS; {text}; SHOW USERS", response)
     assert named.first_error == "user not found: ann"
     assert named.results[2] == {"error": "not executed"}
-    assert with_user_names("SHOW USRS", response) == response
+    assert with_usernames("SHOW USRS", response) == response
 
 
 HOSTILE = ["$x", 'a"b', "a'b", "a\\", "\\n", "a\nb", "select", "", "é", "\x1b", ";--", "\x1c", " "]
@@ -181,16 +190,16 @@ def test_what_influxql_cannot_express_is_refused(value: str) -> None:
         set_password("a", value)
     with pytest.raises(CommandFailed, match="cannot express"):
         show_grants(value)
-    names = Names(Session())
+    names = CompletionNames(Session())
     names.users = (value,)
-    assert not suggestions("DROP USER ", names)
+    assert not complete_input("DROP USER ", names)
 
 
 @given(st.text(st.characters()))
 def test_any_name_that_is_offered_is_that_name(name: str) -> None:
-    names = Names(Session())
+    names = CompletionNames(Session())
     names.users = (name,)
-    for offer in suggestions("SHOW GRANTS FOR ", names):
+    for offer in complete_input("SHOW GRANTS FOR ", names):
         assert list(parse(f"SHOW GRANTS FOR {offer.text}")) == [ShowGrants(name)]
         assert offer.text == quote_identifier(name)
 

@@ -12,8 +12,8 @@ import pytest
 
 from harness import Server, free_port
 from headgate_shell.backends.base import Points, Response
-from headgate_shell.commands.insert import points
-from headgate_shell.output.layouts import markdown_text, table_text, vertical_text
+from headgate_shell.commands.insert import parse_insert
+from headgate_shell.output.layouts import format_markdown, format_table, format_vertical
 from headgate_shell.session import Session
 from influxd_program import Influxd
 from shell_program import LOGIN, shell
@@ -71,8 +71,8 @@ def test_connect_stays_where_it_was_if_nobody_is_there(serve: Callable[..., Serv
     ],
 )
 def test_where_a_point_goes(line: str, expected: Points) -> None:
-    session = Session(database="db").but(retention_policy="rp")
-    assert points(line, session) == expected
+    session = Session(database="db").copy_with(retention_policy="rp")
+    assert parse_insert(line, session) == expected
 
 
 EXPORT = """\
@@ -189,7 +189,7 @@ RESPONSE = Response(
 
 
 def test_a_table_has_a_frame() -> None:
-    assert table_text(RESPONSE) == (
+    assert format_table(RESPONSE) == (
         "+-------+-------+\n| user  | admin |\n+-------+-------+\n| 日本  | true  |\n"
         "| a|b\\n |       |\n+-------+-------+\n(2 rows)\n"
         "m b=1\n+---+\n| v |\n+---+\n+---+\n(0 rows)\n"
@@ -197,13 +197,13 @@ def test_a_table_has_a_frame() -> None:
 
 
 def test_upright_a_value_has_a_line() -> None:
-    assert vertical_text(RESPONSE) == (
+    assert format_vertical(RESPONSE) == (
         "-- row 1\nuser   日本\nadmin  true\n-- row 2\nuser   a|b\\n\nadmin  \nm b=1\n"
     )
 
 
 def test_markdown_is_a_table_of_markdown() -> None:
-    assert markdown_text(RESPONSE) == (
+    assert format_markdown(RESPONSE) == (
         "| user | admin |\n| --- | --- |\n| 日本 | true |\n| a\\|b\\n |  |\n\n"
         "**m b=1**\n\n| v |\n| --- |\n\n"
     )

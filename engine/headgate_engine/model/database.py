@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from headgate_engine.errors import InvalidName, NameTooLong
 from headgate_engine.model.retention_policy import RetentionPolicy
 
-_LONGEST = 255
+_MAX_NAME_BYTES = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ def check_name(name: str) -> None:
     """Raises InvalidName or NameTooLong. InfluxDB 1.8: meta.ValidName."""
     if name in ("", ".", "..") or "/" in name or "\\" in name or not _printable(name):
         raise InvalidName
-    if len(name.encode()) > _LONGEST:
+    if len(name.encode()) > _MAX_NAME_BYTES:
         raise NameTooLong
 
 

@@ -44,9 +44,9 @@ def retention_policy(options: PolicyOptions | None) -> RetentionPolicy:
 
 def check_same(existing: RetentionPolicy, options: PolicyOptions) -> None:
     """Raises PolicyError if *options* do not match the *existing* policy."""
-    asked = retention_policy(options)
+    requested = retention_policy(options)
     same = (
-        asked.name == existing.name
+        requested.name == existing.name
         and options.duration in (None, existing.duration)
         and options.replication in (None, existing.replication)
         and _shard_duration(options.shard_duration, existing.duration) == existing.shard_duration
@@ -55,9 +55,9 @@ def check_same(existing: RetentionPolicy, options: PolicyOptions) -> None:
         raise PolicyError("retention policy conflicts with an existing policy")
 
 
-def _shard_duration(asked: int, duration: int) -> int:
-    if asked:
-        return max(asked, _HOUR)
+def _shard_duration(requested: int, duration: int) -> int:
+    if requested:
+        return max(requested, _HOUR)
     if duration == 0 or duration >= 180 * _DAY:
         return 7 * _DAY
     return _DAY if duration >= 2 * _DAY else _HOUR

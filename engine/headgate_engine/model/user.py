@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from headgate_engine.model.token_rights import Rights
+from headgate_engine.model.token_rights import TokenRights
 from headgate_grammar import Privilege
 
 
@@ -28,7 +28,7 @@ class User:
 class Identity:
     """An account at a token issuer: *subject*, as *issuer* names it.
 
-    A new user is created as *name*. *issued* is the earliest possible issue time of the token, in
+    A new user is created as *name*. *issued_at* is the earliest possible issue time of the token, in
     Unix seconds, or None if unknown.
     """
 
@@ -37,7 +37,7 @@ class Identity:
     name: str
     email: str = ""
     full_name: str = ""
-    issued: float | None = None
+    issued_at: float | None = None
 
     @property
     def actor(self) -> str:
@@ -60,22 +60,22 @@ class Principal:
 
     EVERYBODY, used while authentication is off, may do everything. NOBODY, used while there are no
     users, may only create the first administrator. *method* is the authentication method,
-    *identity* the account in the token. *lent* are rights for this request that replace the user's
-    stored grants, see `Engine.lend`. A *passing* principal has no record in the store: its
+    *identity* the account in the token. *transient_rights* are rights for this request that replace the user's
+    stored grants, see `Engine.with_transient_grants`. A *transient* principal has no record in the store: its
     privileges come from a token and last for one request.
     """
 
     user: User | None = None
     method: str = ""
-    trusted: bool = False
+    unrestricted: bool = False
     identity: Identity | None = None
-    lent: Rights | None = None
-    passing: bool = False
+    transient_rights: TokenRights | None = None
+    transient: bool = False
 
     @property
-    def unrestricted(self) -> bool:
+    def has_full_access(self) -> bool:
         """Whether everything is allowed: authentication is off, or the user is an administrator."""
-        return self.trusted or (self.user is not None and self.user.admin)
+        return self.unrestricted or (self.user is not None and self.user.admin)
 
     @property
     def name(self) -> str:
@@ -83,5 +83,5 @@ class Principal:
         return self.user.name if self.user is not None else ""
 
 
-EVERYBODY = Principal(trusted=True)
-NOBODY = Principal()
+UNRESTRICTED = Principal(unrestricted=True)
+ANONYMOUS = Principal()

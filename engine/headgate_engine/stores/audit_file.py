@@ -31,7 +31,7 @@ class AuditFile:
             OSError: the file cannot be written, or is not a regular file.
         """
         text = "".join(f"{json_line(record)}\n" for record in records).encode()
-        file = _opened(self.path, os.O_CREAT)
+        file = _open(self.path, os.O_CREAT)
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
             size = os.fstat(file).st_size
@@ -53,7 +53,7 @@ class AuditFile:
             OSError: it could not.
         """
         try:
-            os.close(_opened(self.path))
+            os.close(_open(self.path))
         except FileNotFoundError:
             if os.path.islink(self.path):
                 raise
@@ -64,21 +64,21 @@ class AuditFile:
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), folder) from None
 
 
-def _opened(path: str | os.PathLike[str], create: int = 0) -> int:
+def _open(path: str | os.PathLike[str], create: int = 0) -> int:
     """Returns a descriptor of the regular file *path*. Raises OSError."""
     try:
         file = os.open(path, _FLAGS | create, 0o600)
     except OSError as error:
         if error.errno != errno.ELOOP:
             raise
-        file = _opened_by_link(path)
+        file = _open_link_target(path)
     if not stat.S_ISREG(os.fstat(file).st_mode):
         os.close(file)
         raise OSError(errno.EINVAL, "it is not a regular file", str(path))
     return file
 
 
-def _opened_by_link(path: str | os.PathLike[str]) -> int:
+def _open_link_target(path: str | os.PathLike[str]) -> int:
     """Returns a descriptor of the existing file behind the symbolic link *path*.
 
     Raises OSError unless the link belongs to root or this user: another user's link could choose

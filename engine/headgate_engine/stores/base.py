@@ -17,8 +17,8 @@ from headgate_grammar import Privilege
 T = TypeVar("T")
 
 # How long the drop of an identity is remembered, and how many known logins are kept.
-KEPT_DROPPED_SECONDS = 400 * 86_400
-KEPT_LOGINS = 100_000
+DROPPED_IDENTITY_RETENTION_SECONDS = 400 * 86_400
+MAX_KNOWN_LOGINS = 100_000
 # The audit outcome of a change that an upstream makes. Its record has no revision.
 FORWARDED = "forwarded upstream"
 
@@ -52,7 +52,7 @@ class AuditRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class DeniedAttempt:
     """A login, query or statement that was denied *count* times since *time*.
 
     *actor* is "" if no user has the name in the request.
@@ -70,14 +70,14 @@ class Refused:
 class KnownLogin:
     """A network from which a user has logged in.
 
-    *mark* is `mark(user)` at that login: it changes with the password and reveals nothing about it.
-    *seen* is the last login, in Unix seconds.
+    *password_version* is `password_version(user)` at that login: it changes with the password and reveals nothing about it.
+    *last_seen* is the last login, in Unix seconds.
     """
 
     user_id: str
     network: str
-    mark: str
-    seen: int
+    password_version: str
+    last_seen: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class Tx(Protocol):
     """Reads and writes inside a transaction, which sees its own writes.
 
     An error of the storage may be raised by any method. It must leave the change function, so that
-    `Store.transact` can turn it into Unavailable.
+    `DatabaseStore.transact` can turn it into Unavailable.
     """
 
     def user(self, name: str) -> User | None:
@@ -108,10 +108,10 @@ class Tx(Protocol):
         ...
 
     def drop_user(self, user: User) -> None:
-        """Drops *user* and their grants. Their identity is remembered as dropped, see `dropped`."""
+        """Drops *user* and their grants. Their identity is remembered as dropped, see `identity_dropped_at`."""
         ...
 
-    def admins(self) -> int:
+    def admin_count(self) -> int:
         """Returns the number of users with the admin flag."""
         ...
 
@@ -119,19 +119,19 @@ class Tx(Protocol):
         """Returns whether there are no users."""
         ...
 
-    def identified(self, issuer: str, subject: str) -> User | None:
+    def user_by_identity(self, issuer: str, subject: str) -> User | None:
         """Returns the user that the identity is bound to, or None."""
         ...
 
-    def dropped(self, issuer: str, subject: str) -> float | None:
+    def identity_dropped_at(self, issuer: str, subject: str) -> float | None:
         """Returns when the last user of the identity was dropped, in Unix seconds, or None."""
         ...
 
-    def bound(self, user: User) -> bool:
+    def is_linked(self, user: User) -> bool:
         """Returns whether an identity is bound to *user*."""
         ...
 
-    def bind(self, user: User, issuer: str, subject: str) -> None:
+    def link(self, user: User, issuer: str, subject: str) -> None:
         """Binds an identity to *user* until *user* is dropped. Neither may be bound already."""
         ...
 
@@ -152,17 +152,17 @@ class Tx(Protocol):
         ...
 
 
-class Moment(Protocol):
+class Snapshot(Protocol):
     """A consistent snapshot, with a cache of derived values that is cleared when the revision
     changes.
     """
 
-    def made(self, key: Hashable) -> object | None:
+    def cached(self, key: Hashable) -> object | None:
         """Returns the value cached under *key*, or None if the store has changed since."""
         ...
 
-    def keep_made(self, key: Hashable, made: object) -> None:
-        """Caches *made*, which must be small and depend on *key* and the store alone."""
+    def cache(self, key: Hashable, value: object) -> None:
+        """Caches *value*, which must be small and depend on *key* and the store alone."""
         ...
 
 
@@ -183,7 +183,7 @@ class Store(Protocol):
         """
         ...
 
-    def moment(self) -> AbstractContextManager[Moment]:
+    def snapshot(self) -> AbstractContextManager[Snapshot]:
         """Returns a context in which this thread's `user` and `database` may read one snapshot.
 
         It is for short work that needs no change made meanwhile.
@@ -201,8 +201,8 @@ class Store(Protocol):
         """
         ...
 
-    def gather(self, names: Sequence[str]) -> None:
-        """Reads the users *names* at once, within `moment`, so that `user` does not read each.
+    def prefetch_users(self, names: Sequence[str]) -> None:
+        """Reads the users *names* at once, within `snapshot`, so that `user` does not read each.
 
         The prefetched users are valid until the snapshot ends.
 
@@ -211,7 +211,7 @@ class Store(Protocol):
         """
         ...
 
-    def identified(self, issuer: str, subject: str) -> User | None:
+    def user_by_identity(self, issuer: str, subject: str) -> User | None:
         """Returns the user that the identity is bound to, or None, as fresh as `user`.
 
         Raises:
@@ -219,7 +219,7 @@ class Store(Protocol):
         """
         ...
 
-    def dropped(self, issuer: str, subject: str) -> float | None:
+    def identity_dropped_at(self, issuer: str, subject: str) -> float | None:
         """Returns when the last user of the identity was dropped, in Unix seconds, or None.
 
         Binding the identity again keeps the value. A later drop of any identity deletes values
@@ -246,7 +246,7 @@ class Store(Protocol):
         """
         ...
 
-    def admins(self) -> int:
+    def admin_count(self) -> int:
         """Returns the number of users with the admin flag.
 
         Raises:
@@ -278,8 +278,8 @@ class Store(Protocol):
         """
         ...
 
-    def record(self, refused: Sequence[Refused]) -> None:
-        """Appends *refused* to the audit, in one transaction. Only `forget` deletes them.
+    def record_denied(self, attempts: Sequence[DeniedAttempt]) -> None:
+        """Appends *attempts* to the audit, in one transaction. Only `prune_audit` deletes them.
 
         Raises:
             Unavailable: the store could not write; nothing was done.
@@ -287,7 +287,7 @@ class Store(Protocol):
         """
         ...
 
-    def forget(self, before: str) -> None:
+    def prune_audit(self, before: str) -> None:
         """Deletes audit records older than *before* (RFC 3339, UTC); the newest record stays.
 
         A store may also delete the oldest denied attempts beyond 100,000, and the oldest records
@@ -300,7 +300,7 @@ class Store(Protocol):
         ...
 
     def remember_logins(self, logins: Sequence[KnownLogin]) -> None:
-        """Adds *logins*, or advances `seen` of known ones, in one transaction.
+        """Adds *logins*, or advances `last_seen` of known ones, in one transaction.
 
         It makes no revision and no audit record, and keeps the caches of readers. Logins of unknown
         users are skipped. The newest 100,000 are kept. Call it at most once a second: each call
@@ -336,7 +336,7 @@ class Store(Protocol):
         """
         ...
 
-    def fence(self) -> int:
+    def confirmed_revision(self) -> int:
         """Returns a revision that is confirmed as the newest at the time of the call.
 
         Raises:

@@ -4,12 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from headgate_engine.errors import Unavailable
+from headgate_engine.errors import StoreUnavailable
 from headgate_engine.stores.base import Audit, Tx
 
 
 @dataclass(slots=True)
-class Job:
+class PendingTransaction:
     """A pending change, and its outcome: *error*, or *result* and the *revision* that it made."""
 
     change: Callable[[Tx], Any]
@@ -19,7 +19,9 @@ class Job:
     error: BaseException | None = None
 
 
-def together(commit: Callable[[Sequence[Job]], None], jobs: Sequence[Job]) -> None:
+def group_commit(
+    commit: Callable[[Sequence[PendingTransaction]], None], jobs: Sequence[PendingTransaction]
+) -> None:
     """Commits *jobs* as a group. Raises nothing: the outcome of each is in the job.
 
     *commit* makes them durable or raises the error of the whole group. It leaves the error of a
@@ -28,10 +30,10 @@ def together(commit: Callable[[Sequence[Job]], None], jobs: Sequence[Job]) -> No
     """
     try:
         commit(jobs)
-    except Unavailable as error:
+    except StoreUnavailable as error:
         if len(jobs) > 1:  # nothing was done, and a single job may be the cause
             for job in jobs:
-                together(commit, [job])
+                group_commit(commit, [job])
         else:
             jobs[0].error = error
     except Exception as error:

@@ -13,14 +13,14 @@ from headgate_engine.model.database import Database
 from headgate_engine.model.retention_policy import RetentionPolicy
 from headgate_engine.model.user import Account, User
 from headgate_engine.stores.base import (
-    KEPT_DROPPED_SECONDS,
-    KEPT_LOGINS,
+    DROPPED_IDENTITY_RETENTION_SECONDS,
+    MAX_KNOWN_LOGINS,
     Audit,
     AuditRecord,
     Change,
+    DeniedAttempt,
     KnownLogin,
-    Moment,
-    Refused,
+    Snapshot,
     Tx,
 )
 from headgate_grammar import Privilege
@@ -59,20 +59,20 @@ class _State:
 
     # ---- Tx
 
-    def identified(self, issuer: str, subject: str) -> User | None:
+    def user_by_identity(self, issuer: str, subject: str) -> User | None:
         """Returns the user that the identity is bound to, or None."""
         id = self.identities.get((issuer, subject))
         return next((self.user(user.name) for user in self.users.values() if user.id == id), None)
 
-    def dropped(self, issuer: str, subject: str) -> float | None:
+    def identity_dropped_at(self, issuer: str, subject: str) -> float | None:
         """Returns when the last user of the identity was dropped, in Unix seconds, or None."""
         return self.dropped_at.get((issuer, subject))
 
-    def bound(self, user: User) -> bool:
+    def is_linked(self, user: User) -> bool:
         """Returns whether an identity is bound to *user*."""
         return user.id in self.identities.values()
 
-    def bind(self, user: User, issuer: str, subject: str) -> None:
+    def link(self, user: User, issuer: str, subject: str) -> None:
         """Binds an identity to *user*."""
         self.identities[issuer, subject] = user.id
         self.keys.append(f"user:{user.name}")
@@ -105,14 +105,14 @@ class _State:
         bound = [key for key, id in self.identities.items() if id == user.id]
         if bound:
             now = time.time()
-            oldest = now - KEPT_DROPPED_SECONDS
+            oldest = now - DROPPED_IDENTITY_RETENTION_SECONDS
             kept = {key: at for key, at in self.dropped_at.items() if at >= oldest}
             self.dropped_at = kept | {key: max(now, kept.get(key, now)) for key in bound}
         for key in bound:
             del self.identities[key]
         self.keys.append(f"user:{user.name}")
 
-    def admins(self) -> int:
+    def admin_count(self) -> int:
         """Returns the number of users with the admin flag."""
         return sum(user.admin for user in self.users.values())
 
@@ -140,22 +140,22 @@ class _State:
         self.keys.append(f"database:{database.name}")
 
 
-class _Forgetful:
-    """A `Moment` that caches nothing, because reads from memory are fast."""
+class _UncachedSnapshot:
+    """A `Snapshot` that caches nothing, because reads from memory are fast."""
 
-    def made(self, key: Hashable) -> object | None:
+    def cached(self, key: Hashable) -> object | None:
         """Returns None: nothing is cached."""
         return None
 
-    def keep_made(self, key: Hashable, made: object) -> None:
+    def cache(self, key: Hashable, value: object) -> None:
         """Caches nothing."""
         pass
 
 
 class MemoryStore:
-    """A `Store` in memory; its content ends with the process. Thread-safe.
+    """A `DatabaseStore` in memory; its content ends with the process. Thread-safe.
 
-    It never raises Unavailable or Unknown. `Store` describes the methods.
+    It never raises Unavailable or Unknown. `DatabaseStore` describes the methods.
     """
 
     def __init__(self) -> None:
@@ -163,11 +163,11 @@ class MemoryStore:
         self._audit: list[AuditRecord] = []
         self._changes: list[Change] = []
         self._logins: dict[tuple[str, str, str], KnownLogin] = {}
-        self._changed = threading.Condition()
+        self._condition = threading.Condition()
 
     def transact(self, change: Callable[[Tx], T], audit: Audit) -> tuple[T, int]:
         """Runs *change* on a copy of the state. Raises only the errors of *change*."""
-        with self._changed:
+        with self._condition:
             state = self._state.copy()
             result = change(state)
             if not state.keys:
@@ -177,27 +177,27 @@ class MemoryStore:
             self._append(revision, now, audit.actor, audit.address, audit.statement, "ok", 1)
             self._changes.append(Change(revision, tuple(state.keys)))
             self._state = state
-            self._changed.notify_all()
+            self._condition.notify_all()
             return result, revision
 
-    def moment(self) -> AbstractContextManager[Moment]:
+    def snapshot(self) -> AbstractContextManager[Snapshot]:
         """Returns a context in which reads return current data and nothing is cached."""
-        return nullcontext(_Forgetful())
+        return nullcontext(_UncachedSnapshot())
 
     def user(self, name: str) -> User | None:
         """Returns the user *name*, or None."""
         return self._state.user(name)
 
-    def gather(self, names: Sequence[str]) -> None:
+    def prefetch_users(self, names: Sequence[str]) -> None:
         """Does nothing: all users are in memory."""
 
-    def identified(self, issuer: str, subject: str) -> User | None:
+    def user_by_identity(self, issuer: str, subject: str) -> User | None:
         """Returns the user that the identity is bound to, or None."""
-        return self._state.identified(issuer, subject)
+        return self._state.user_by_identity(issuer, subject)
 
-    def dropped(self, issuer: str, subject: str) -> float | None:
+    def identity_dropped_at(self, issuer: str, subject: str) -> float | None:
         """Returns when the last user of the identity was dropped, in Unix seconds, or None."""
-        return self._state.dropped(issuer, subject)
+        return self._state.identity_dropped_at(issuer, subject)
 
     def users(self, after: str = "", limit: int = 1000) -> Sequence[Account]:
         """Returns at most *limit* users with an id after *after*, in order of creation."""
@@ -212,9 +212,9 @@ class MemoryStore:
         """Returns whether there are no users."""
         return self._state.empty()
 
-    def admins(self) -> int:
+    def admin_count(self) -> int:
         """Returns the number of users with the admin flag."""
-        return self._state.admins()
+        return self._state.admin_count()
 
     def database(self, name: str) -> Database | None:
         """Returns the database *name*, or None."""
@@ -236,33 +236,33 @@ class MemoryStore:
         """Returns at most *limit* audit records with an id greater than *since*, in order."""
         return [record for record in self._audit if record.id > since][:limit]
 
-    def record(self, refused: Sequence[Refused]) -> None:
-        """Appends *refused* to the audit."""
-        with self._changed:
-            for it in refused:
+    def record_denied(self, attempts: Sequence[DeniedAttempt]) -> None:
+        """Appends *attempts* to the audit."""
+        with self._condition:
+            for it in attempts:
                 self._append(0, it.time, it.actor, it.address, it.statement, it.outcome, it.count)
 
-    def forget(self, before: str) -> None:
+    def prune_audit(self, before: str) -> None:
         """Deletes audit records older than *before* (RFC 3339, UTC); the newest record stays."""
-        with self._changed:
+        with self._condition:
             self._audit[:-1] = [record for record in self._audit[:-1] if record.time >= before]
 
     def remember_logins(self, logins: Sequence[KnownLogin]) -> None:
         """Adds *logins*, or advances `seen` of known ones. The newest 100,000 are kept."""
-        with self._changed:
+        with self._condition:
             for login in logins:
-                key = (login.user_id, login.network, login.mark)
+                key = (login.user_id, login.network, login.password_version)
                 known = self._logins.get(key)
-                if known is None or known.seen < login.seen:
+                if known is None or known.last_seen < login.last_seen:
                     self._logins[key] = login
-            newest = self.known_logins(KEPT_LOGINS)
-            self._logins = {(it.user_id, it.network, it.mark): it for it in newest}
+            newest = self.known_logins(MAX_KNOWN_LOGINS)
+            self._logins = {(it.user_id, it.network, it.password_version): it for it in newest}
 
     def known_logins(self, limit: int) -> Sequence[KnownLogin]:
         """Returns at most *limit* logins of existing users, the newest first."""
         there = {user.id for user in self._state.users.values()}
         logins = [login for login in self._logins.values() if login.user_id in there]
-        return sorted(logins, key=lambda login: login.seen, reverse=True)[:limit]
+        return sorted(logins, key=lambda login: login.last_seen, reverse=True)[:limit]
 
     def changes(self, since: int) -> Sequence[Change] | None:
         """Returns the changes after revision *since*; all are kept, so never None."""
@@ -270,11 +270,11 @@ class MemoryStore:
 
     def wait(self, since: int, timeout: float) -> int:
         """Waits for a revision after *since*, at most *timeout* seconds. Returns the newest one."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._revision > since, timeout)
+        with self._condition:
+            self._condition.wait_for(lambda: self._revision > since, timeout)
             return self._revision
 
-    def fence(self) -> int:
+    def confirmed_revision(self) -> int:
         """Returns the newest revision."""
         return self._revision
 

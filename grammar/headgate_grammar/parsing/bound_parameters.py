@@ -38,13 +38,13 @@ def bind(token: Token, parameters: Mapping[str, object]) -> Token:
     name = token.value[1:]
     if not name or name not in parameters:
         return token
-    kind, value = _bound(parameters[name])
+    kind, value = _literal(parameters[name])
     if _UNPRINTABLE.search(value):
         raise UnprintableValue
     return Token(kind, value, start_pos=token.start_pos, end_pos=token.end_pos)
 
 
-def _bound(value: object) -> tuple[str, str]:
+def _literal(value: object) -> tuple[str, str]:
     match value:
         case bool():
             return str(value).upper(), str(value).lower()
@@ -55,56 +55,56 @@ def _bound(value: object) -> tuple[str, str]:
         case float() if isfinite(value):
             return "NUMBER", fixed_point(value).removesuffix(".0")
         case Mapping() if len(value) != 1:
-            return _wrong("bound object parameter value must have exactly one entry")
+            return _bind_error("bound object parameter value must have exactly one entry")
         case Mapping():
             ((kind, inner),) = value.items()
-            return _typed(str(kind), inner)
+            return _typed_literal(str(kind), inner)
         case _:
             go = {type(None): "<nil>", list: "[]interface {}", int: "json.Number"}
-            return _wrong(
+            return _bind_error(
                 f"unable to bind parameter with type {go.get(type(value), type(value).__name__)}"
             )
 
 
-def _typed(kind: str, value: object) -> tuple[str, str]:
+def _typed_literal(kind: str, value: object) -> tuple[str, str]:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     match kind, value:
         case ("ident" | "identifier", str()):
             return "IDENT", value
         case ("ident" | "identifier", _):
-            return _wrong("identifier must be a string value")
+            return _bind_error("identifier must be a string value")
         case ("string", str()):
             return "STRING", value
         case ("string", _):
-            return _wrong("string literal must be a string value")
+            return _bind_error("string literal must be a string value")
         case ("regex", str()):
             return "REGEX", value
         case ("regex", _):
-            return _wrong("regex literal must be a string value")
+            return _bind_error("regex literal must be a string value")
         case ("float" | "number", int() | float()) if number and abs(value) < 2**1023:
             return "NUMBER", fixed_point(float(value)).removesuffix(".0")
         case ("float" | "number", _):
-            return _wrong("number literal must be a float value")
+            return _bind_error("number literal must be a float value")
         case ("int" | "integer", int()) if number and -INT64 <= value < INT64:
             return "INTEGER", str(value)
         case ("int" | "integer", _):
-            return _wrong("integer literal must be an integer value")
+            return _bind_error("integer literal must be an integer value")
         case ("duration", str()):
             return _duration(value)
         case ("duration", int()) if number and -INT64 <= value < INT64:
             return "DURATION_LITERAL", format_duration(value)
         case ("duration", _):
-            return _wrong("duration literal must be a string or integer value")
+            return _bind_error("duration literal must be a string or integer value")
         case _:
-            return _wrong(f"unknown bind object type: {kind}")
+            return _bind_error(f"unknown bind object type: {kind}")
 
 
 def _duration(text: str) -> tuple[str, str]:
     try:
         return "DURATION_LITERAL", format_duration(parse_duration(text))
     except ValueError as error:
-        return _wrong(str(error))
+        return _bind_error(str(error))
 
 
-def _wrong(message: str) -> tuple[str, str]:
+def _bind_error(message: str) -> tuple[str, str]:
     return "BOUND_ERROR", message

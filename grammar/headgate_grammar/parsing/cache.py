@@ -5,67 +5,67 @@ from collections.abc import Mapping
 from threading import Lock
 
 from headgate_grammar.ast.statements import Statement
-from headgate_grammar.parsing.limits import Bounds
-from headgate_grammar.parsing.parser import UNBOUNDED, Each, parse
-from headgate_grammar.parsing.templates import Alike
+from headgate_grammar.parsing.limits import ParseLimits
+from headgate_grammar.parsing.parser import UNLIMITED, StatementCallback, parse
+from headgate_grammar.parsing.templates import TemplateCache
 from headgate_grammar.parsing.unparse import has_secret
 
-_LONGEST_TEXT = 4096
-_LONGEST_ALIKE = 256
+_MAX_TEXT_CHARS = 4096
+_MAX_TEMPLATE_CHARS = 256
 
 
 class ParseCache:
-    """A bounded cache of `parse` with *bounds*: call it as `cache(text)`.
+    """A bounded cache of `parse` with *limits*: call it as `cache(text)`.
 
     A text is cached unless it is long, has parameters, or may hold a password. A text that differs
-    from a cached one only in its names is not parsed, either. At most *capacity* texts are kept;
+    from a cached one only in its names is not parsed, either. At most *max_texts* texts are kept;
     the least recently used is evicted. Thread-safe.
     """
 
-    def __init__(self, capacity: int = 2048, bounds: Bounds = UNBOUNDED) -> None:
-        self._bounds = bounds
-        self._capacity = capacity
-        self._known: OrderedDict[str, tuple[Statement, ...]] = OrderedDict()
-        self._alike = Alike()
+    def __init__(self, max_texts: int = 2048, limits: ParseLimits = UNLIMITED) -> None:
+        self._limits = limits
+        self._max_texts = max_texts
+        self._texts: OrderedDict[str, tuple[Statement, ...]] = OrderedDict()
+        self._templates = TemplateCache()
         self._lock = Lock()
 
     @property
-    def longest(self) -> int:
+    def max_statement_chars(self) -> int:
         """The maximum length of a statement in characters; 0 is unlimited."""
-        return self._bounds.length
+        return self._limits.statement_chars
 
-    def known(self, text: str) -> tuple[Statement, ...] | None:
+    def cached(self, text: str) -> tuple[Statement, ...] | None:
         """Returns the statements of *text* if it, or a text of the same template, is cached, else
         None.
         """
         with self._lock:
-            if text in self._known:
-                self._known.move_to_end(text)
-                return self._known[text]
-        if len(text) > _LONGEST_ALIKE or 0 < self._bounds.length < len(text):
+            if text in self._texts:
+                self._texts.move_to_end(text)
+                return self._texts[text]
+        if len(text) > _MAX_TEMPLATE_CHARS or 0 < self._limits.statement_chars < len(text):
             return None
-        statement = self._alike.statement(text)
+        statement = self._templates.statement(text)
         return (statement,) if statement is not None else None
 
     def __call__(
         self,
         text: str,
         parameters: Mapping[str, object] | None = None,
-        each: Each | None = None,
+        on_statement: StatementCallback | None = None,
     ) -> tuple[Statement, ...]:
         if parameters:
-            return parse(text, parameters, self._bounds, each)
-        known = self.known(text)
-        if known is not None:
-            if each is not None:
-                for statement in known:
-                    each(statement)
-            return known
-        statements = parse(text, None, self._bounds, each)
-        if len(text) <= _LONGEST_TEXT and not any(map(has_secret, statements)):
-            self._alike.learn(text, statements)
+            return parse(text, parameters, self._limits, on_statement)
+        cached = self.cached(text)
+        if cached is not None:
+            if on_statement is not None:
+                for statement in cached:
+                    on_statement(statement)
+            return cached
+        statements = parse(text, None, self._limits, on_statement)
+        if len(text) <= _MAX_TEXT_CHARS and not any(map(has_secret, statements)):
+            self._templates.add(text, statements)
             with self._lock:
-                self._known[text] = statements
-                if len(self._known) > self._capacity:
-                    self._known.popitem(last=False)
+                self._texts[text] = statements
+                if len(self._texts) > self._max_texts:
+                    self._texts.popitem(last=False)
         return statements

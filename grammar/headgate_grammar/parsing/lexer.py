@@ -30,7 +30,7 @@ _TOKEN = re.compile(
 # White space or a comment. No token holds NUL: InfluxDB ends a text there, or skips it.
 BLANK = re.compile(r"[ \t\n]+|--[^\n\0]*+\n?|/\*[^*\0]*+(?:\*(?!/)[^*\0]*+)*+\*/")
 _REGEX = re.compile(r"/([^/\\\n\0]*+(?:\\/?[^/\\\n\0]*+)*+)/")
-_GOOD = {
+_VALID_QUOTED = {
     "'": re.compile(r"""[^'\\\n\0]*+(?:\\[n\\"'][^'\\\n\0]*+)*+"""),
     '"': re.compile(r"""[^"\\\n\0]*+(?:\\[n\\"'][^"\\\n\0]*+)*+"""),
 }
@@ -77,15 +77,15 @@ def scan(
         else:
             match = _TOKEN.match(text, position)
             if match is None:
-                token = _broken(text, position)
+                token = _invalid_token(text, position)
             elif match.lastgroup == "WORD" and text.startswith('"', match.end()):
-                token = _swallowing(text, match)
+                token = _dropped_word(text, match)
             elif match.lastgroup == "BOUND" and _quote_follows(text, match):
-                token = _broken_parameter(text, match)
+                token = _invalid_parameter(text, match)
             else:
                 token = _token(match)
             if previous is not None and previous.end_pos == position:
-                token = _glued(token, previous, before)
+                token = _adjacent_token(token, previous, before)
         yield token
         assert token.end_pos is not None
         position, before, previous = token.end_pos, previous, token
@@ -109,14 +109,14 @@ def _token(match: re.Match[str]) -> Token:
     return Token(kind, value, start_pos=match.start(), end_pos=match.end())
 
 
-def _swallowing(text: str, word: re.Match[str]) -> Token:
+def _dropped_word(text: str, word: re.Match[str]) -> Token:
     """Returns the token of a word directly before a quoted name, which InfluxDB drops.
 
     No rule accepts such a token.
     """
     quoted = _TOKEN.match(text, word.end())
     if quoted is None:
-        return _broken(text, word.end())
+        return _invalid_token(text, word.end())
     name = unescape(quoted[0][1:-1])
     return Token("SWALLOWING", name, start_pos=word.start(), end_pos=quoted.end())
 
@@ -125,18 +125,18 @@ def _quote_follows(text: str, parameter: re.Match[str]) -> bool:
     return not parameter[0].endswith('"') and text.startswith('"', parameter.end())
 
 
-def _broken_parameter(text: str, parameter: re.Match[str]) -> Token:
+def _invalid_parameter(text: str, parameter: re.Match[str]) -> Token:
     """Returns the token of a bound parameter with an unclosed or misplaced quoted name.
 
     A quoted name is misplaced after a name without quotes. InfluxDB reports the position of the
     `$`. No rule accepts such a token.
     """
     quoted = _TOKEN.match(text, parameter.end())
-    broken = _broken(text, parameter.end()) if quoted is None else _token(quoted)
+    broken = _invalid_token(text, parameter.end()) if quoted is None else _token(quoted)
     return Token("BADBOUND", f"${broken}", start_pos=parameter.start(), end_pos=broken.end_pos)
 
 
-def _glued(token: Token, previous: Token, before: Token | None) -> Token:
+def _adjacent_token(token: Token, previous: Token, before: Token | None) -> Token:
     """Returns *token* with the type that it has directly after *previous*, without a blank."""
     match token.type:
         case "." if previous.type in _NAMES or previous.type == "DOT":
@@ -169,11 +169,11 @@ def _regex(text: str, start: int) -> Token:
     return Token("REGEX", value, start_pos=start, end_pos=match.end())
 
 
-def _broken(text: str, start: int) -> Token:
+def _invalid_token(text: str, start: int) -> Token:
     """Returns a token for an invalid quote, a comment without end, or a stray character."""
     quote = text[start]
-    if quote in _GOOD:
-        good = _GOOD[quote].match(text, start + 1)
+    if quote in _VALID_QUOTED:
+        good = _VALID_QUOTED[quote].match(text, start + 1)
         assert good is not None
         end = good.end()
         if text[end : end + 1] == "\\":

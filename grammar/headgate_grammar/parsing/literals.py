@@ -13,7 +13,7 @@ from headgate_grammar.text.quoting import printable_regex
 from headgate_grammar.text.regexes import BadRegex, check_regex
 
 INT64 = 1 << 63
-_LARGEST_REPLICATION = (1 << 31) - 1
+_MAX_REPLICATION = (1 << 31) - 1
 
 
 class BadValue(Exception):
@@ -76,12 +76,12 @@ def replication(token: Token) -> int:
     value = _value(token)
     if value >= INT64:
         raise BadValue(f'strconv.Atoi: parsing "{token}": value out of range', token)
-    if not 1 <= value <= _LARGEST_REPLICATION:
-        raise BadValue(f"invalid value {value}: must be 1 <= n <= {_LARGEST_REPLICATION}", token)
+    if not 1 <= value <= _MAX_REPLICATION:
+        raise BadValue(f"invalid value {value}: must be 1 <= n <= {_MAX_REPLICATION}", token)
     return value
 
 
-def identity(token: Token) -> int:
+def object_id(token: Token) -> int:
     """Returns the id of a query or a shard. Raises BadValue if it is out of range."""
     value = _value(token)
     if value < 0:

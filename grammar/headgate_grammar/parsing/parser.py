@@ -13,24 +13,24 @@ from headgate_grammar.parsing.bound_parameters import UnprintableValue, bind
 from headgate_grammar.parsing.errors import ParseError, UnexpectedToken
 from headgate_grammar.parsing.expected_tokens import expected, terminal
 from headgate_grammar.parsing.lexer import scan
-from headgate_grammar.parsing.limits import Bounds, Meter
+from headgate_grammar.parsing.limits import LimitChecker, ParseLimits
 from headgate_grammar.parsing.literals import BadValue
-from headgate_grammar.parsing.parser_table import load
-from headgate_grammar.parsing.positions import as_read, end_position, position
+from headgate_grammar.parsing.parser_table import load_parser
+from headgate_grammar.parsing.positions import end_position, normalize, position
 from headgate_grammar.parsing.transform_select import ConditionInField, NoInterval, NoResample
 from headgate_grammar.parsing.transformer import Builder
 from headgate_grammar.text.keywords import is_keyword
 
-DEEPEST = 24
+MAX_DEPTH = 24
 """The maximum depth of parentheses, calls and subqueries.
 
 Each holds up to eight levels of operators, all of which `str` prints within Python's limit."""
 
 
-UNBOUNDED = Bounds()
+UNLIMITED = ParseLimits()
 
-_LARK = load(Builder())
-_SEMANTIC = (BadValue, ConditionInField, NoInterval, NoResample)
+_LARK = load_parser(Builder())
+_SEMANTIC_ERRORS = (BadValue, ConditionInField, NoInterval, NoResample)
 _OPERAND_ENDS = frozenset(
     "IDENT STRING INTEGER NUMBER DURATION_LITERAL TRUE FALSE RPAR CAST_TYPE WILDCARD_TYPE".split()
 )
@@ -40,28 +40,28 @@ _SOFT_KEYWORDS = {"fill": "FILL", "tz": "TZ", "verbose": "VERBOSE"}
 _SOFT_WORDS = frozenset(_SOFT_KEYWORDS.values())
 
 
-Each = Callable[[Statement], None]
+StatementCallback = Callable[[Statement], None]
 
 
 def parse(
     text: str,
     parameters: Mapping[str, object] | None = None,
-    bounds: Bounds = UNBOUNDED,
-    each: Each | None = None,
+    limits: ParseLimits = UNLIMITED,
+    on_statement: StatementCallback | None = None,
 ) -> tuple[Statement, ...]:
     """Returns the statements of *text*, none if it holds only blanks, comments and semicolons.
 
-    *parameters* are the values of `$name`, see parameters.py. *each* is called with each statement
+    *parameters* are the values of `$name`, see parameters.py. *on_statement* is called with each statement
     before the next one is parsed; an error that it raises ends the parsing.
 
     Raises:
         ParseError: *text* is invalid, with InfluxDB 1.8's message and position; or it exceeds
-            *bounds* or nests deeper than `DEEPEST`.
+            *limits* or nests deeper than `MAX_DEPTH`.
     """
-    return _Parse(as_read(text), parameters or {}, bounds, each).statements()
+    return _Parse(normalize(text), parameters or {}, limits, on_statement).statements()
 
 
-def tokens_of(text: str) -> list[Token] | None:
+def parse_tokens(text: str) -> list[Token] | None:
     """Returns the tokens of *text*, or None if it does not parse. Its line ends must be `\\n`."""
     parse = _Parse(text, {})
     try:
@@ -72,25 +72,25 @@ def tokens_of(text: str) -> list[Token] | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
+class Completions:
     """What may follow a text, for completion.
 
-    *words* are keywords. *name* is whether a name may follow, *open* whether anything may,
+    *keywords* are keywords. *identifier* is whether a name may follow, *incomplete* whether anything may,
     *complete* whether the text may end. A text that is neither open nor complete is invalid.
     """
 
-    words: tuple[str, ...] = ()
-    name: bool = False
-    open: bool = False
+    keywords: tuple[str, ...] = ()
+    identifier: bool = False
+    incomplete: bool = False
     complete: bool = False
 
 
-def accepts(text: str) -> Accepted:
+def completions(text: str) -> Completions:
     """Returns what may follow *text*, which ends before the word to complete.
 
-    An invalid text returns an empty `Accepted`; nothing is raised.
+    An invalid text returns an empty `Completions`; nothing is raised.
     """
-    return _Parse(as_read(text), {}).accepts()
+    return _Parse(normalize(text), {}).completions()
 
 
 class _Parse:
@@ -100,13 +100,13 @@ class _Parse:
         self,
         text: str,
         parameters: Mapping[str, object],
-        bounds: Bounds = UNBOUNDED,
-        each: Each | None = None,
+        limits: ParseLimits = UNLIMITED,
+        on_statement: StatementCallback | None = None,
     ) -> None:
         self._text = text
-        self._meter = Meter(text, bounds)
+        self._limit_checker = LimitChecker(text, limits)
         self._parameters = parameters
-        self._each = each
+        self._on_statement = on_statement
         self._parser = _LARK.parse_interactive()
         self.tokens: list[Token] = []
         self._levels: list[int] = []
@@ -118,9 +118,9 @@ class _Parse:
             self._feed_all()
             self._end(Token("$END", ""))
         except LarkUnexpectedToken as error:
-            raise self._unexpected(error.token) from None
-        except _SEMANTIC as error:
-            raise self._refused(error) from None
+            raise self._unexpected_token(error.token) from None
+        except _SEMANTIC_ERRORS as error:
+            raise self._semantic_error(error) from None
         return tuple(self._statements)
 
     def _end(self, token: Token) -> None:
@@ -132,20 +132,20 @@ class _Parse:
             raise
         if statement is not None:
             self._statements.append(statement)
-            if self._each is not None:
-                self._each(statement)
+            if self._on_statement is not None:
+                self._on_statement(statement)
 
-    def accepts(self) -> Accepted:
+    def completions(self) -> Completions:
         """Returns what may follow the text."""
         try:
             self._feed_all()
-        except (LarkUnexpectedToken, ParseError, *_SEMANTIC):
-            return Accepted()
+        except (LarkUnexpectedToken, ParseError, *_SEMANTIC_ERRORS):
+            return Completions()
         following: set[str] = self._parser.accepts()  # type: ignore[no-untyped-call]
         if "$END" in following:
             following = following | {"SEMICOLON"}
         words = (word for word in following if is_keyword(word) or word in _SOFT_WORDS)
-        return Accepted(
+        return Completions(
             tuple(sorted(words)),
             "IDENT" in following,
             bool(following - {"$END"}),
@@ -154,11 +154,11 @@ class _Parse:
 
     def _feed_all(self) -> None:
         for token in scan(self._text, self._regex_follows):
-            self._feed(self._as_expected(token))
+            self._feed(self._retype(token))
 
     def _feed(self, token: Token) -> None:
-        self._count(token)
-        self._meter.take(token)
+        self._check_depth(token)
+        self._limit_checker.check(token)
         self.tokens.append(token)
         if token.type == "BADREGEX":
             raise ParseError("bad regex: ", *position(self._text, token))
@@ -168,19 +168,19 @@ class _Parse:
         else:
             self._parser.feed_token(token)
 
-    def _count(self, token: Token) -> None:
+    def _check_depth(self, token: Token) -> None:
         """Counts the levels that *token* opens or closes. A sign is a level, printed `(-1 * x)`."""
         if token.type == "RPAR":
             del self._levels[-1:]
         elif token.type == "LPAR":
-            self._levels.append(1 + _signed(self.tokens))
+            self._levels.append(1 + _has_sign(self.tokens))
         elif token.type == "CALL_PAREN":
-            self._levels.append(1 + _signed(self.tokens[-3:-1]))
-        depth = sum(self._levels) + (token.type == "IDENT" and _signed(self.tokens))
-        if depth > DEEPEST:
-            raise ParseError(f"nested deeper than {DEEPEST} levels", *position(self._text, token))
+            self._levels.append(1 + _has_sign(self.tokens[-3:-1]))
+        depth = sum(self._levels) + (token.type == "IDENT" and _has_sign(self.tokens))
+        if depth > MAX_DEPTH:
+            raise ParseError(f"nested deeper than {MAX_DEPTH} levels", *position(self._text, token))
 
-    def _as_expected(self, token: Token) -> Token:
+    def _retype(self, token: Token) -> Token:
         """Returns *token* with the type that it has at this place."""
         if token.type == "BOUND":
             try:
@@ -203,7 +203,7 @@ class _Parse:
 
     # ---- errors
 
-    def _unexpected(self, wrong: Token) -> ParseError:
+    def _unexpected_token(self, wrong: Token) -> ParseError:
         accepted = self._parser.accepts()  # type: ignore[no-untyped-call]
         if wrong.type == "$END":
             before = self.tokens
@@ -214,12 +214,12 @@ class _Parse:
             where = end_position(self._text, last, looked_ahead=ahead)
         else:
             before, where = self.tokens[:-1], position(self._text, wrong)
-        words = _words(before)
+        words = _statement_token_types(before)
         wanted = expected(words, accepted)
-        if error := self._refused_before(before, terminal(wanted[0]), accepted):
+        if error := self._earlier_error(before, terminal(wanted[0]), accepted):
             return error
         if wrong.type in ("BOUND", "BOUND_ERROR") and {"STRING", "NUMBER"} <= accepted:
-            return ParseError(_unbound(wrong))
+            return ParseError(_missing_parameter_message(wrong))
         if wanted == (".",) and before and (blank := self._blank_after(before[-1])):
             wrong = Token("BLANK", blank, start_pos=before[-1].end_pos)
             where = position(self._text, wrong)
@@ -227,9 +227,9 @@ class _Parse:
             wanted = ("(", *wanted)
         elif "CAST_TYPE" in accepted and wrong.type == "IDENT":
             wanted = (*wanted[:2], "unsigned", *wanted[2:])
-        return UnexpectedToken(_found(wrong), wanted, *where)
+        return UnexpectedToken(_display_token(wrong), wanted, *where)
 
-    def _refused_before(
+    def _earlier_error(
         self, before: list[Token], ending: str, accepted: set[str]
     ) -> ParseError | None:
         """Returns InfluxDB's error for *before*, ahead of the wrong token, or None."""
@@ -238,21 +238,21 @@ class _Parse:
         parser: InteractiveParser = self._parser.copy(deepcopy_values=False)  # type: ignore[no-untyped-call]
         try:
             parser.feed_token(Token(ending, ""))
-        except _SEMANTIC as error:
-            return self._refused(error, [*before, Token(ending, "")])
+        except _SEMANTIC_ERRORS as error:
+            return self._semantic_error(error, [*before, Token(ending, "")])
         return None
 
-    def _refused(self, error: Exception, tokens: list[Token] | None = None) -> ParseError:
+    def _semantic_error(self, error: Exception, tokens: list[Token] | None = None) -> ParseError:
         tokens = tokens or self.tokens
         match error:
             case NoInterval():
                 last = tokens[-2]  # the token after it ends the SELECT
                 wanted = ("GROUP BY time(...)", *([str(error)] if str(error) else []))
-                return UnexpectedToken(_found(last), wanted, *position(self._text, last))
+                return UnexpectedToken(_display_token(last), wanted, *position(self._text, last))
             case NoResample():
                 wrong = tokens[-1]
                 return UnexpectedToken(
-                    _found(wrong), ("EVERY", "FOR"), *position(self._text, wrong)
+                    _display_token(wrong), ("EVERY", "FOR"), *position(self._text, wrong)
                 )
             case ConditionInField(operator=operator):
                 line, char = position(self._text, _field_start(tokens))
@@ -271,14 +271,14 @@ class _Parse:
         return blank[0] if blank is not None else ""
 
 
-def _signed(before: list[Token]) -> bool:
+def _has_sign(before: list[Token]) -> bool:
     """Returns whether the operand after these tokens has a sign."""
     if not before or before[-1].type not in ("PLUS", "MINUS"):
         return False
     return len(before) < 2 or before[-2].type not in _OPERAND_ENDS
 
 
-def _words(tokens: list[Token]) -> list[str]:
+def _statement_token_types(tokens: list[Token]) -> list[str]:
     """Returns the types of the tokens since the start of the last statement."""
     begin = 0
     for index in range(len(tokens) - 1, -1, -1):
@@ -299,13 +299,13 @@ def _field_start(tokens: list[Token]) -> Token:
     return tokens[0]
 
 
-def _unbound(token: Token) -> str:
+def _missing_parameter_message(token: Token) -> str:
     if token.type == "BOUND_ERROR":
         return f"missing parameter: {token}"
     return f"missing parameter: {token[1:]}" if token[1:] else "empty bound parameter"
 
 
-def _found(token: Token) -> str:
+def _display_token(token: Token) -> str:
     """Returns a token as in InfluxDB's messages: its text, or the name of its type."""
     match token.type:
         case "$END":

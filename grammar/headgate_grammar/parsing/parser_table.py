@@ -15,31 +15,31 @@ import lark
 from lark import Lark
 
 
-def load(transformer: Any) -> Lark:
+def load_parser(transformer: Any) -> Lark:
     """Returns the parser of InfluxQL, with rules that call *transformer*. Uses the disk cache."""
     text = resources.files("headgate_grammar").joinpath("influxql.lark").read_text("utf-8")
-    folder = _folder()
+    folder = _cache_folder()
     if folder is None:
-        return _lark(text, transformer, False)
+        return _build_parser(text, transformer, False)
     path = folder / f"influxql-{sha256((lark.__version__ + text).encode()).hexdigest()[:16]}"
     if path.exists():
-        return _lark(text, transformer, str(path))
+        return _build_parser(text, transformer, str(path))
     # Written under a temporary name, so that no process reads a partial table.
     try:
         handle, unfinished = tempfile.mkstemp(dir=folder)
     except OSError:
-        return _lark(text, transformer, False)
+        return _build_parser(text, transformer, False)
     os.close(handle)
     os.unlink(unfinished)
-    made = _lark(text, transformer, unfinished)
+    parser = _build_parser(text, transformer, unfinished)
     try:
         os.replace(unfinished, path)
     except OSError:
         pass  # a full disk: the next start computes it again
-    return made
+    return parser
 
 
-def _lark(text: str, transformer: Any, cache: str | bool) -> Lark:
+def _build_parser(text: str, transformer: Any, cache: str | bool) -> Lark:
     return Lark(
         text,
         parser="lalr",
@@ -51,7 +51,7 @@ def _lark(text: str, transformer: Any, cache: str | bool) -> Lark:
     )
 
 
-def _folder() -> Path | None:
+def _cache_folder() -> Path | None:
     """Returns the cache folder, or None if another user could write to it.
 
     The table is pickled, so that loading it executes code.
@@ -62,12 +62,12 @@ def _folder() -> Path | None:
         # Not recursive: a missing home directory is not created.
         home.mkdir(mode=0o700, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
-        ours = all(_is_ours(place) for place in (home.parent, home, folder))
+        ours = all(_is_private(place) for place in (home.parent, home, folder))
     except (OSError, RuntimeError):
         return None  # the home directory is missing or read-only
     return folder if ours else None
 
 
-def _is_ours(folder: Path) -> bool:
+def _is_private(folder: Path) -> bool:
     about = os.stat(folder)
     return about.st_uid == os.getuid() and not about.st_mode & 0o022

@@ -9,14 +9,14 @@ from headgate_grammar.parsing.lexer import BLANK
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def text_of(text: str) -> str:
+def replace_surrogates(text: str) -> str:
     """Returns *text* with U+FFFD in place of each surrogate."""
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
-def as_read(text: str) -> str:
+def normalize(text: str) -> str:
     """Returns *text* as InfluxDB's reader sees it: line ends as `\\n`, surrogates as U+FFFD."""
-    text = text_of(text)
+    text = replace_surrogates(text)
     if "\r" not in text:
         return text
     return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -13,16 +13,16 @@ from headgate_grammar.ast.privilege import Privilege
 from headgate_grammar.ast.statements import Statement
 from headgate_grammar.text.keywords import is_keyword
 
-_MOST = 256
+_MAX_TEMPLATES = 256
 _WORD = r'[A-Za-z_][A-Za-z0-9_]*|"[^"\\\n\r\0\ud800-\udfff]+"'
-_WORDS = re.compile(rf"(?:{_WORD})(?: (?:{_WORD}))*")
-_EACH = re.compile(_WORD)
+_WORDS_PATTERN = re.compile(rf"(?:{_WORD})(?: (?:{_WORD}))*")
+_WORD_PATTERN = re.compile(_WORD)
 # Words that are keywords in some places only.
-_SOFT = frozenset({"fill", "tz", "verbose"})
+_SOFT_KEYWORDS = frozenset({"fill", "tz", "verbose"})
 
 
 @dataclass(frozen=True, slots=True)
-class _Shape:
+class _StatementTemplate:
     """A statement template: its class and the values of its fields.
 
     An integer is the index of a name in a text.
@@ -31,57 +31,57 @@ class _Shape:
     kind: type[Any]
     values: Sequence[int | Privilege]
 
-    def named(self, names: Sequence[str]) -> Statement:
+    def with_names(self, names: Sequence[str]) -> Statement:
         """Returns the statement with *names*."""
         values = [one if isinstance(one, Privilege) else names[one] for one in self.values]
         statement: Statement = self.kind(*values)
         return statement
 
 
-class Alike:
+class TemplateCache:
     """A bounded cache of the templates of parsed texts."""
 
     def __init__(self) -> None:
-        self._shapes: dict[str, _Shape] = {}
+        self._templates: dict[str, _StatementTemplate] = {}
 
     def statement(self, text: str) -> Statement | None:
         """Returns the statement of *text* if its template is cached, else None."""
-        cut = _cut(text)
-        shape = self._shapes.get(cut[0]) if cut is not None else None
+        cut = _split_names(text)
+        shape = self._templates.get(cut[0]) if cut is not None else None
         if cut is None or shape is None:
             return None
         _, names = cut
-        return shape.named(names)
+        return shape.with_names(names)
 
-    def learn(self, text: str, statements: Sequence[Statement]) -> None:
+    def add(self, text: str, statements: Sequence[Statement]) -> None:
         """Adds the template of *text*, which holds *statements*, unless the cache is full."""
-        cut = _cut(text)
-        if cut is None or len(statements) != 1 or len(self._shapes) >= _MOST:
+        cut = _split_names(text)
+        if cut is None or len(statements) != 1 or len(self._templates) >= _MAX_TEMPLATES:
             return
         without, names = cut
-        values = _values(statements[0], names)
+        values = _template_values(statements[0], names)
         if values is not None:
-            self._shapes[without] = _Shape(type(statements[0]), values)
+            self._templates[without] = _StatementTemplate(type(statements[0]), values)
 
 
-def _cut(text: str) -> tuple[str, list[str]] | None:
+def _split_names(text: str) -> tuple[str, list[str]] | None:
     """Returns *text* without its names, and the names; None if it holds more than words."""
-    if _WORDS.fullmatch(text) is None:
+    if _WORDS_PATTERN.fullmatch(text) is None:
         return None
     kept: list[str] = []
     names: list[str] = []
-    for word in _EACH.findall(text):
+    for word in _WORD_PATTERN.findall(text):
         if word[0] != '"' and is_keyword(word):
             kept.append(word.upper())
         else:
             kept.append("?")
             names.append(word.strip('"'))
-    if not _SOFT.isdisjoint([name.lower() for name in names]):
+    if not _SOFT_KEYWORDS.isdisjoint([name.lower() for name in names]):
         return None
     return " ".join(kept), names
 
 
-def _values(statement: Statement, names: list[str]) -> list[int | Privilege] | None:
+def _template_values(statement: Statement, names: list[str]) -> list[int | Privilege] | None:
     """Returns the fields of *statement* with indexes in place of *names*.
 
     Returns None if the assignment is ambiguous, or if a field holds more than a name or a

@@ -152,7 +152,7 @@ class DatabaseRules(Transformer[Token, object]):
 
     def drop_shard(self, id: Token) -> DropShard:
         """Returns `DROP SHARD`."""
-        return DropShard(literals.identity(id))
+        return DropShard(literals.object_id(id))
 
     def show_shards(self) -> ShowShards:
         """Returns `SHOW SHARDS`."""
@@ -164,7 +164,7 @@ class DatabaseRules(Transformer[Token, object]):
 
     def kill_query(self, id: Token, host: Token | None) -> KillQuery:
         """Returns `KILL QUERY`."""
-        return KillQuery(literals.identity(id), host.value if host is not None else "")
+        return KillQuery(literals.object_id(id), host.value if host is not None else "")
 
     def show_queries(self) -> ShowQueries:
         """Returns `SHOW QUERIES`."""

@@ -25,7 +25,7 @@ from headgate_grammar.text.quoting import quote_identifier
 _TYPES = ("float", "integer", "unsigned", "string", "boolean")
 
 
-def names(path: tuple[Token, ...]) -> list[str]:
+def path_segments(path: tuple[Token, ...]) -> list[str]:
     """Returns the names of *path*, IDENT and DOT tokens; two dots have an empty name between them.
 
     Raises BadValue for more than three names.
@@ -59,7 +59,7 @@ class ExpressionRules(Transformer[Token, object]):
     def product(self, first: Expression, *rest: Token | Expression) -> Operation:
         """Returns a chain of multiplications; a signed *first* operand becomes a part of it."""
         pairs = list(zip(rest[::2], rest[1::2], strict=True))
-        links = tuple((_operator(op), _enclosed(operand)) for op, operand in pairs)
+        links = tuple((_operator(op), _parenthesize(operand)) for op, operand in pairs)
         if isinstance(first, Operation):  # -x
             return Operation(first.first, first.rest + links)
         return Operation(first, links)
@@ -133,7 +133,7 @@ class ExpressionRules(Transformer[Token, object]):
     def var_ref(self, *path: Token | None) -> VarRef:
         """Returns a reference to a field or tag."""
         *segments, cast, type = path
-        name = ".".join(names(tuple(token for token in segments if token is not None)))
+        name = ".".join(path_segments(tuple(token for token in segments if token is not None)))
         return VarRef(name, type.value.lower() if cast is not None and type is not None else "")
 
 
@@ -142,6 +142,6 @@ def _operator(token: object) -> str:
     return "!=" if token.type == "NOT_EQUAL" else str(token).upper()
 
 
-def _enclosed(operand: object) -> Expression:
+def _parenthesize(operand: object) -> Expression:
     # InfluxDB prints `a / -x` as `a / -1 * x`, which has another meaning.
     return Paren(operand) if isinstance(operand, Operation) else operand  # type: ignore[return-value]

@@ -28,7 +28,7 @@ from headgate_grammar.ast.sources import Measurement, Target
 from headgate_grammar.parsing import literals
 from headgate_grammar.parsing.inline import inline
 from headgate_grammar.parsing.literals import BadValue
-from headgate_grammar.parsing.transform_expressions import names
+from headgate_grammar.parsing.transform_expressions import path_segments
 from headgate_grammar.text.durations import format_duration
 
 
@@ -102,10 +102,10 @@ class SelectRules(Transformer[Token, object]):
 
     def resample(self, *spans: tuple[str, int] | None) -> tuple[int, int]:
         """Returns the nanoseconds of EVERY and FOR, 0 for a missing one. Raises NoResample."""
-        said = dict(span for span in spans if span is not None)
-        if spans and not any(said.values()):
+        durations = dict(span for span in spans if span is not None)
+        if spans and not any(durations.values()):
             raise NoResample
-        return said.get("every", 0), said.get("for", 0)
+        return durations.get("every", 0), durations.get("for", 0)
 
     def resample_every(self, span: Token) -> tuple[str, int]:
         """Returns "every" and its nanoseconds."""
@@ -135,12 +135,12 @@ class SelectRules(Transformer[Token, object]):
 
     def target(self, *path: Token) -> Target:
         """Returns a target. Raises BadValue for three names before `:MEASUREMENT`."""
-        segments = names(tuple(token for token in path if token.type != "COLON"))
+        segments = path_segments(tuple(token for token in path if token.type != "COLON"))
         if path[-1].type == "COLON":
             if len(segments) == 3:
                 raise BadValue("found :, expected FROM", path[-1])
             segments.append("")
-        database, policy, name = _padded(segments, 3)
+        database, policy, name = _pad_left(segments, 3)
         return Target(name, policy, database)
 
     def sources(self, *sources: Source) -> tuple[Source, ...]:
@@ -154,13 +154,13 @@ class SelectRules(Transformer[Token, object]):
     def measurement(self, *path: Token) -> Measurement:
         """Returns a measurement. Raises BadValue for three names before a regular expression."""
         if path[-1].type == "REGEX":
-            segments = names(path[:-1])
+            segments = path_segments(path[:-1])
             if len(segments) == 3:
                 slash = Token("SLASH", "/", start_pos=path[-1].start_pos)
                 raise BadValue("found /, expected ;", slash)
-            database, policy = _padded(segments, 2)
+            database, policy = _pad_left(segments, 2)
             return Measurement("", policy, database, literals.regex(path[-1]))
-        database, policy, name = _padded(names(path), 3)
+        database, policy, name = _pad_left(path_segments(path), 3)
         return Measurement(name, policy, database)
 
     # ---- clauses
@@ -280,7 +280,7 @@ def _argument(
     return arguments[0]
 
 
-def _padded(segments: list[str], length: int) -> list[str]:
+def _pad_left(segments: list[str], length: int) -> list[str]:
     """Returns the last *length* of *segments*, padded with "" on the left."""
     return [*[""] * (length - len(segments)), *segments][-length:]
 

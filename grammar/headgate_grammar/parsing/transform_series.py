@@ -34,7 +34,7 @@ Condition = Expression | None
 Dimensions = tuple[Expression, ...]
 
 
-_Counted = (
+_CardinalityStatement = (
     ShowSeriesCardinality
     | ShowMeasurementCardinality
     | ShowFieldKeyCardinality
@@ -42,7 +42,9 @@ _Counted = (
 )
 
 
-def _cardinality(kind: Callable[..., _Counted]) -> Callable[..., _Counted]:
+def _cardinality_method(
+    kind: Callable[..., _CardinalityStatement],
+) -> Callable[..., _CardinalityStatement]:
     """Returns the method of a rule that differs from its three siblings in *kind* only."""
 
     def build(
@@ -53,7 +55,7 @@ def _cardinality(kind: Callable[..., _Counted]) -> Callable[..., _Counted]:
         condition: Condition,
         dimensions: Dimensions,
         *limits: int,
-    ) -> _Counted:
+    ) -> _CardinalityStatement:
         return kind(exact, database, sources, condition, dimensions, Limits(*limits))
 
     return build
@@ -161,10 +163,10 @@ class SeriesRules(Transformer[Token, object]):
 
     # ---- cardinality
 
-    show_series_cardinality = _cardinality(ShowSeriesCardinality)
-    show_measurement_cardinality = _cardinality(ShowMeasurementCardinality)
-    show_field_key_cardinality = _cardinality(ShowFieldKeyCardinality)
-    show_tag_key_cardinality = _cardinality(ShowTagKeyCardinality)
+    show_series_cardinality = _cardinality_method(ShowSeriesCardinality)
+    show_measurement_cardinality = _cardinality_method(ShowMeasurementCardinality)
+    show_field_key_cardinality = _cardinality_method(ShowFieldKeyCardinality)
+    show_tag_key_cardinality = _cardinality_method(ShowTagKeyCardinality)
 
     def show_tag_values_cardinality(
         self,

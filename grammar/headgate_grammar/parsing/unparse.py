@@ -11,7 +11,7 @@ from headgate_grammar.parsing.errors import ParseError
 from headgate_grammar.parsing.parser import parse
 from headgate_grammar.text.quoting import quote_identifier
 
-_LONGEST_SHOWN = 40
+_MAX_SHOWN_CHARS = 40
 
 
 class UnparseError(Exception):
@@ -21,11 +21,11 @@ class UnparseError(Exception):
         super().__init__("the statement cannot be written as a text that means the same")
 
 
-class StoredUnquoted(UnparseError):
+class UnquotedName(UnparseError):
     """A continuous query with a name that InfluxDB would store without its quotes."""
 
     def __init__(self, name: str) -> None:
-        shown = quote_identifier(name[:_LONGEST_SHOWN])
+        shown = quote_identifier(name[:_MAX_SHOWN_CHARS])
         Exception.__init__(
             self,
             f"InfluxDB stores the name {shown} of a continuous query without quotes:"
@@ -72,25 +72,25 @@ def _check_stored(select: Select) -> None:
     names of fields, tags and functions without quotes. A name could therefore continue with another
     source or target than the authorized ones.
     """
-    for name in _names(select):
+    for name in _unquoted_names(select):
         if any(part != quote_identifier(part) for part in name.split(".")):
-            raise StoredUnquoted(name)
+            raise UnquotedName(name)
 
 
-def _names(select: Select) -> Iterator[str]:
+def _unquoted_names(select: Select) -> Iterator[str]:
     """Yields the names that InfluxDB prints without quotes, subqueries included."""
     for field in select.fields:
-        yield from _of_expression(field.expression)
+        yield from _expression_names(field.expression)
     if select.condition is not None:
-        yield from _of_expression(select.condition)
+        yield from _expression_names(select.condition)
     for dimension in select.dimensions:
-        yield from _of_expression(dimension)
+        yield from _expression_names(dimension)
     for source in select.sources:
         if isinstance(source, Subquery):
-            yield from _names(source.select)
+            yield from _unquoted_names(source.select)
 
 
-def _of_expression(expression: Expression) -> Iterator[str]:
+def _expression_names(expression: Expression) -> Iterator[str]:
     match expression:
         case VarRef(name) | Distinct(name):
             yield name
@@ -98,12 +98,12 @@ def _of_expression(expression: Expression) -> Iterator[str]:
             if name != "distinct":  # the one keyword that may be called
                 yield name
             for argument in arguments:
-                yield from _of_expression(argument)
+                yield from _expression_names(argument)
         case Paren(inner):
-            yield from _of_expression(inner)
+            yield from _expression_names(inner)
         case Operation(first, rest):
-            yield from _of_expression(first)
+            yield from _expression_names(first)
             for _, operand in rest:
-                yield from _of_expression(operand)
+                yield from _expression_names(operand)
         case _:
             pass

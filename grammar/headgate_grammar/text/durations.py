@@ -24,12 +24,12 @@ _UNITS = {
     "d": DAY,
     "w": WEEK,
 }
-_LARGEST_FIRST = (
+_UNITS_DESCENDING = (
     *(("w", WEEK), ("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", SECOND)),
     *(("ms", MILLISECOND), ("u", MICROSECOND)),
 )
 _PART = re.compile(r"([0-9]+)(ns|ms|[uµsmhdw])")
-_LONGEST = (1 << 63) - 1
+_MAX_NANOSECONDS = (1 << 63) - 1
 
 
 def parse_duration(text: str) -> int:
@@ -44,14 +44,14 @@ def parse_duration(text: str) -> int:
         part = _PART.match(text, end)
         digits = part[1].lstrip("0") or "0" if part is not None else ""
         # The length first: Python does not parse very many digits.
-        if part is None or len(digits) > 19 or int(digits) > _LONGEST:
+        if part is None or len(digits) > 19 or int(digits) > _MAX_NANOSECONDS:
             raise ValueError("invalid duration")
         total += int(digits) * _UNITS[part[2]]
         last = digits + part[2]
         end = part.end()
     if end == 0:
         raise ValueError("invalid duration")
-    if total > _LONGEST:
+    if total > _MAX_NANOSECONDS:
         raise ValueError(f"overflowed duration {last}: choose a smaller duration or INF")
     return total
 
@@ -60,7 +60,7 @@ def format_duration(nanoseconds: int) -> str:
     """Returns *nanoseconds* as an InfluxQL literal in the largest exact unit: `90m`, `0s`."""
     if nanoseconds == 0:
         return "0s"
-    for name, unit in _LARGEST_FIRST:
+    for name, unit in _UNITS_DESCENDING:
         if nanoseconds % unit == 0:
             return f"{nanoseconds // unit}{name}"
     return f"{nanoseconds}ns"

@@ -7,11 +7,11 @@ import re
 
 import re2
 
-_QUIET = re2.Options()
-_QUIET.log_errors = False
+_OPTIONS = re2.Options()
+_OPTIONS.log_errors = False
 
 # The wording of RE2 in C++, and Go's.
-_GO = {
+_GO_MESSAGES = {
     "missing ]": "missing closing ]",
     "missing )": "missing closing )",
     "unexpected )": "unexpected )",
@@ -29,9 +29,9 @@ _GO = {
 
 
 # Beyond these RE2 takes seconds and gigabytes. A list of a thousand hosts is far below.
-_LONGEST = 100_000
-_MOST_CLASSES = 200
-_CLASS = re.compile(r"\\[pP]")
+_MAX_PATTERN_CHARS = 100_000
+_MAX_CLASSES = 200
+_CLASS_PATTERN = re.compile(r"\\[pP]")
 
 
 class BadRegex(Exception):
@@ -40,21 +40,21 @@ class BadRegex(Exception):
 
 def check_regex(pattern: str) -> None:
     """Raises BadRegex if *pattern* is an invalid regular expression."""
-    if len(pattern) > _LONGEST or len(_CLASS.findall(pattern)) > _MOST_CLASSES:
+    if len(pattern) > _MAX_PATTERN_CHARS or len(_CLASS_PATTERN.findall(pattern)) > _MAX_CLASSES:
         raise BadRegex("error parsing regexp: expression too large")
     try:
-        re2.compile(pattern, _QUIET)
+        re2.compile(pattern, _OPTIONS)
     except re2.error as error:
-        raise BadRegex(_go(error, pattern)) from None
+        raise BadRegex(_go_message(error, pattern)) from None
     finally:
         re2.purge()  # empties the cache of compiled patterns, which are not used again
 
 
-def _go(error: Exception, pattern: str) -> str:
+def _go_message(error: Exception, pattern: str) -> str:
     """Returns the message of Go's regexp for RE2's *error*."""
     text = error.args[0].decode("utf-8", "replace") if error.args else ""
     kind, _, where = text.partition(": ")
-    said = _GO.get(kind, kind)
+    message = _GO_MESSAGES.get(kind, kind)
     if kind in ("missing )", "unexpected )"):
         where = pattern
-    return f"error parsing regexp: {said}" + (f": `{where}`" if where else "")
+    return f"error parsing regexp: {message}" + (f": `{where}`" if where else "")

@@ -7,10 +7,10 @@ from typing import Literal
 from headgate_grammar.parsing.lexer import scan
 from headgate_grammar.text.keywords import is_keyword
 
-Kind = Literal[
+SpanKind = Literal[
     "keyword", "name", "string", "number", "regex", "parameter", "symbol", "comment", "wrong"
 ]
-_KINDS: dict[str, Kind] = {
+_KINDS: dict[str, SpanKind] = {
     **{"IDENT": "name", "STRING": "string", "REGEX": "regex", "BOUND": "parameter"},
     **{"INTEGER": "number", "NUMBER": "number", "DURATION_LITERAL": "number"},
     **dict.fromkeys(("BADSTRING", "BADESCAPE", "BADREGEX", "ILLEGAL", "SWALLOWING"), "wrong"),
@@ -18,15 +18,15 @@ _KINDS: dict[str, Kind] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Span:
     """The characters of a text from *start* up to, not including, *stop*, and their *kind*."""
 
-    kind: Kind
+    kind: SpanKind
     start: int
     stop: int
 
 
-def pieces(text: str) -> Iterator[Piece]:
+def highlight(text: str) -> Iterator[Span]:
     """Yields the spans of *text* in order; blanks are left out. Any text can be split.
 
     Whether a `/` is a division or begins a regular expression is guessed from the token before it.
@@ -36,19 +36,19 @@ def pieces(text: str) -> Iterator[Piece]:
         start, stop = token.start_pos or 0, token.end_pos or 0
         yield from _comment(text, end, start)
         if token.type != "BLANK":
-            yield Piece(_kind(text[start:stop], token.type), start, stop)
+            yield Span(_kind(text[start:stop], token.type), start, stop)
         end = stop
     yield from _comment(text, end, len(text))
 
 
-def _comment(text: str, start: int, stop: int) -> Iterator[Piece]:
+def _comment(text: str, start: int, stop: int) -> Iterator[Span]:
     gap = text[start:stop]
     if comment := gap.strip(" \t\n"):
         first = start + gap.index(comment)
-        yield Piece("comment", first, first + len(comment))
+        yield Span("comment", first, first + len(comment))
 
 
-def _kind(written: str, type: str) -> Kind:
+def _kind(written: str, type: str) -> SpanKind:
     if type in _KINDS:
         return _KINDS[type]
     return "keyword" if is_keyword(written) or written.isalpha() else "symbol"

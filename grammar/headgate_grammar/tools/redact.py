@@ -5,13 +5,13 @@ import re
 from lark import Token
 
 from headgate_grammar.parsing.lexer import scan
-from headgate_grammar.parsing.parser import tokens_of
-from headgate_grammar.parsing.positions import as_read
+from headgate_grammar.parsing.parser import parse_tokens
+from headgate_grammar.parsing.positions import normalize
 from headgate_grammar.text.quoting import quote_string
 from headgate_grammar.text.urls import REDACTED, redact_destination, redact_urls
 
 _PASSWORD = re.compile("password", re.IGNORECASE)
-_BETWEEN = frozenset({"FOR", "IDENT", "EQUAL"})
+_PASSWORD_CLAUSE_TYPES = frozenset({"FOR", "IDENT", "EQUAL"})
 _Span = tuple[int, int, str]  # start, stop and the replacement
 
 
@@ -23,9 +23,9 @@ def redact(text: str) -> str:
     hidden, whichever comes first. Names in double quotes stay unless the text contains USER or SET.
     Logins and secret parameters of URLs are hidden everywhere.
     """
-    text = as_read(text)
-    tokens = tokens_of(text)
-    spans = _secrets(text, tokens) if tokens is not None else _suspects(text)
+    text = normalize(text)
+    tokens = parse_tokens(text)
+    spans = _secret_spans(text, tokens) if tokens is not None else _suspicious_spans(text)
     kept: list[str] = []
     end = 0
     for start, stop, instead in spans:
@@ -34,7 +34,7 @@ def redact(text: str) -> str:
     return "".join(kept) + redact_urls(text[end:])
 
 
-def _secrets(text: str, tokens: list[Token]) -> list[_Span]:
+def _secret_spans(text: str, tokens: list[Token]) -> list[_Span]:
     """Returns the spans of passwords among the *tokens*, and in the comments between them."""
     spans: list[_Span] = []
     end = 0
@@ -47,13 +47,13 @@ def _secrets(text: str, tokens: list[Token]) -> list[_Span]:
             spans.append((start, stop, REDACTED))
         elif token.type == "STRING" and destinations:
             spans.append((start, stop, quote_string(redact_destination(token.value))))
-        expected = token.type == "PASSWORD" or (expected and token.type in _BETWEEN)
+        expected = token.type == "PASSWORD" or (expected and token.type in _PASSWORD_CLAUSE_TYPES)
         destinations = token.type == "DESTINATIONS" or (destinations and token.type != "SEMICOLON")
         end = stop
     return spans
 
 
-def _suspects(text: str) -> list[_Span]:
+def _suspicious_spans(text: str) -> list[_Span]:
     """Returns the spans that may be a password in a *text* that does not parse.
 
     Tokens are no help: after an open quote they are inverted.

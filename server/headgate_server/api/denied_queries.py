@@ -3,43 +3,47 @@
 from dataclasses import dataclass
 
 from headgate_engine import AccessDenied, NotAuthorized, Principal
-from headgate_server.api.errors import REFUSALS
-from headgate_server.api.responses import Answers
-from headgate_server.app_context import Service
-from headgate_server.http.request import Call
-from headgate_server.http.response import Reply
-from headgate_server.query.prepared import Prepared
+from headgate_server.api.errors import ERROR_STATUSES
+from headgate_server.api.responses import ResponseBuilder
+from headgate_server.app_context import AppContext
+from headgate_server.http.request import Request
+from headgate_server.http.response import Response
+from headgate_server.query.prepared import PreparedQuery
 
 
 @dataclass(frozen=True, slots=True)
-class Denied:
+class Forbidden:
     """The user *name* may not execute *statement*: *requires* is the missing privilege."""
 
-    reply: Reply
+    response: Response
     name: str
     statement: str
     requires: str
     text: str
 
-    def to(self, call: Call, service: Service) -> Reply:
-        """Returns the response to *call*, and records the denial in the audit."""
-        call.note.error = self.text
-        service.recorder.refused(self.name, call.origin, self.statement, self.requires)
-        return self.reply
+    def respond(self, request: Request, context: AppContext) -> Response:
+        """Returns the response to *request*, and records the denial in the audit."""
+        request.log.error = self.text
+        context.audit_writer.record_denied(
+            self.name, request.audit_address, self.statement, self.requires
+        )
+        return self.response
 
 
-def denial(
-    service: Service, answers: Answers, principal: Principal, asked: Prepared
-) -> Denied | None:
-    """Returns why *principal* may not execute all statements of *asked*, or None if it may.
+def check_forbidden(
+    context: AppContext, responses: ResponseBuilder, principal: Principal, prepared: PreparedQuery
+) -> Forbidden | None:
+    """Returns why *principal* may not execute all statements of *prepared*, or None if it may.
 
     Raises AccessDenied if there are no users yet.
     """
     try:
-        service.engine.authorize(principal, asked.statements, asked.database)
+        context.engine.authorize(principal, prepared.statements, prepared.database)
     except NotAuthorized as error:
-        row = REFUSALS[AccessDenied]
-        reply = answers.refused(row, row.prefix + str(error), asked.format())
-        requires = f"requires {error.need}"
-        return Denied(reply, principal.name, error.statement, requires, str(error))
+        error_status = ERROR_STATUSES[AccessDenied]
+        response = responses.error_response(
+            error_status, error_status.prefix + str(error), prepared.format()
+        )
+        requires = f"requires {error.required}"
+        return Forbidden(response, principal.name, error.statement, requires, str(error))
     return None

@@ -2,44 +2,44 @@
 
 from dataclasses import dataclass, field
 
-from headgate_engine import AccessDenied, AuthenticationFailed, IdentityTaken, Unavailable
+from headgate_engine import AccessDenied, AuthenticationFailed, IdentityTaken, StoreUnavailable
 from headgate_grammar import ParseError, UnparseError
 from headgate_server.auth.errors import (
-    SetUpRefused,
+    SetUpForbidden,
     TooManyFailures,
     Unauthenticated,
 )
 from headgate_server.auth.jwt.claim_grants import NoRights
 from headgate_server.auth.jwt.key_source import KeysUnavailable
 from headgate_server.gateway.errors import (
-    BucketMissing,
-    Busy,
-    CannotWrite,
-    DatabaseMissing,
-    Denied,
+    DatabaseNotFound,
+    Forbidden,
+    InvalidBucketName,
     NotServed,
-    ReadDenied,
-    WriteDenied,
+    NoWritableUpstream,
+    ReadForbidden,
+    UserLimitExceeded,
+    WriteForbidden,
 )
 from headgate_server.http.errors import (
     BadRequest,
-    CrossSite,
+    CrossSiteRequest,
     Overloaded,
     TooLarge,
     UnsupportedMedia,
 )
 from headgate_server.upstream.errors import (
-    Answered,
-    FormatUnknown,
-    Full,
-    NoComponent,
-    Silent,
+    ComponentNotConfigured,
+    PoolExhausted,
+    UnsupportedWriteFormat,
     UpstreamError,
+    UpstreamRejected,
+    UpstreamTimeout,
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class ErrorStatus:
     """The answer to a class of errors: status, prefix of InfluxDB's text, headers."""
 
     status: int
@@ -47,58 +47,58 @@ class Refusal:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-REFUSALS: dict[type[Exception], Refusal] = {
-    Unauthenticated: Refusal(401),
-    AuthenticationFailed: Refusal(401),
-    ParseError: Refusal(400, "error parsing query: "),
-    BadRequest: Refusal(400),
-    UnparseError: Refusal(400, "error parsing query: "),
-    AccessDenied: Refusal(403, "error authorizing query: "),
-    WriteDenied: Refusal(403),
-    ReadDenied: Refusal(403),
-    Denied: Refusal(403),
-    CrossSite: Refusal(403),
-    SetUpRefused: Refusal(403, "error authorizing query: "),
-    NoRights: Refusal(403),
-    IdentityTaken: Refusal(403),
-    DatabaseMissing: Refusal(404),
-    BucketMissing: Refusal(404),
-    TooLarge: Refusal(413),
-    UnsupportedMedia: Refusal(415),
-    CannotWrite: Refusal(501),
-    FormatUnknown: Refusal(501),
-    Overloaded: Refusal(503, headers={"Retry-After": "1"}),
-    Unavailable: Refusal(503, headers={"Retry-After": "1"}),
-    KeysUnavailable: Refusal(503, headers={"Retry-After": "1"}),
-    NoComponent: Refusal(404),
-    UpstreamError: Refusal(502),
-    Silent: Refusal(504),
-    Full: Refusal(503, headers={"Retry-After": "1"}),
+ERROR_STATUSES: dict[type[Exception], ErrorStatus] = {
+    Unauthenticated: ErrorStatus(401),
+    AuthenticationFailed: ErrorStatus(401),
+    ParseError: ErrorStatus(400, "error parsing query: "),
+    BadRequest: ErrorStatus(400),
+    UnparseError: ErrorStatus(400, "error parsing query: "),
+    AccessDenied: ErrorStatus(403, "error authorizing query: "),
+    WriteForbidden: ErrorStatus(403),
+    ReadForbidden: ErrorStatus(403),
+    Forbidden: ErrorStatus(403),
+    CrossSiteRequest: ErrorStatus(403),
+    SetUpForbidden: ErrorStatus(403, "error authorizing query: "),
+    NoRights: ErrorStatus(403),
+    IdentityTaken: ErrorStatus(403),
+    DatabaseNotFound: ErrorStatus(404),
+    InvalidBucketName: ErrorStatus(404),
+    TooLarge: ErrorStatus(413),
+    UnsupportedMedia: ErrorStatus(415),
+    NoWritableUpstream: ErrorStatus(501),
+    UnsupportedWriteFormat: ErrorStatus(501),
+    Overloaded: ErrorStatus(503, headers={"Retry-After": "1"}),
+    StoreUnavailable: ErrorStatus(503, headers={"Retry-After": "1"}),
+    KeysUnavailable: ErrorStatus(503, headers={"Retry-After": "1"}),
+    ComponentNotConfigured: ErrorStatus(404),
+    UpstreamError: ErrorStatus(502),
+    UpstreamTimeout: ErrorStatus(504),
+    PoolExhausted: ErrorStatus(503, headers={"Retry-After": "1"}),
 }
 
 
-def client_text(error: Exception, row: Refusal) -> str:
-    """Returns the text for the client, if *error* is answered with *row*."""
-    if isinstance(error, TooManyFailures) and row.status == 401:
+def client_message(error: Exception, error_status: ErrorStatus) -> str:
+    """Returns the text for the client, if *error* is answered with *error_status*."""
+    if isinstance(error, TooManyFailures) and error_status.status == 401:
         return str(AuthenticationFailed())  # clients expect this text with this status
-    return row.prefix + str(error)
+    return error_status.prefix + str(error)
 
 
-def refusal(
+def error_status_for(
     error: Exception, *, writing: bool = False, throttle_status: int = 429
-) -> Refusal | None:
+) -> ErrorStatus | None:
     """Returns the row of the class of *error*, or of its nearest base class.
 
     Returns None for an unforeseen error, which is a fault of Headgate. Telegraf drops a batch on
     any 4xx, so a throttled write (*writing*) is answered 503. If *throttle_status* is 401, a
     throttled login is answered like a failed one.
     """
-    if isinstance(error, TooManyFailures | Busy):
+    if isinstance(error, TooManyFailures | UserLimitExceeded):
         status = throttle_status if isinstance(error, TooManyFailures) else 429
-        return Refusal(503 if writing else status, headers={"Retry-After": str(error.seconds)})
-    if isinstance(error, Answered | NotServed):
-        return Refusal(error.status)
+        return ErrorStatus(503 if writing else status, headers={"Retry-After": str(error.seconds)})
+    if isinstance(error, UpstreamRejected | NotServed):
+        return ErrorStatus(error.status)
     for kind in type(error).__mro__:
-        if kind in REFUSALS:
-            return REFUSALS[kind]
+        if kind in ERROR_STATUSES:
+            return ERROR_STATUSES[kind]
     return None

@@ -10,51 +10,74 @@ from dataclasses import dataclass
 from functools import partial
 
 from headgate_engine import (
-    NOBODY,
+    ANONYMOUS,
     AuthenticationFailed,
-    Need,
     NotAuthorized,
     Principal,
+    RequiredPrivilege,
     allows,
-    reads,
+    is_read_only,
 )
 from headgate_grammar import Privilege, ShowContinuousQueries, ShowQueries, Statement
-from headgate_server.api.errors import refusal
-from headgate_server.api.original_request import PREFIX, Original, Unclear, original
-from headgate_server.api.proxy import header_text, keeps_label, somebody, target
-from headgate_server.api.write import bucket_line
-from headgate_server.app_context import Service
-from headgate_server.auth.credentials import NamePassword, Shown, credentials
+from headgate_server.api.errors import error_status_for
+from headgate_server.api.original_request import (
+    FORWARD_AUTH_PREFIX,
+    AmbiguousRequest,
+    OriginalRequest,
+    read_original_request,
+)
+from headgate_server.api.proxy import (
+    encode_header,
+    must_rename_label,
+    require_token,
+    upstream_target,
+)
+from headgate_server.api.write import bucket_write_target
+from headgate_server.app_context import AppContext
+from headgate_server.auth.credentials import Password, RequestCredentials, read_credentials
 from headgate_server.auth.errors import TooManyFailures, Unauthenticated
-from headgate_server.formats import Json
-from headgate_server.gateway.authorization import NoRoute, View, find, judge, wishes
-from headgate_server.gateway.errors import Denied
-from headgate_server.gateway.local_paths import ENDPOINTS, Endpoint, Right, answered_here
-from headgate_server.gateway.mount import Mounted
-from headgate_server.gateway.path import checked
-from headgate_server.http.errors import BadRequest, CrossSite
-from headgate_server.http.form import body
-from headgate_server.http.go_text import readable
-from headgate_server.http.request import Call
-from headgate_server.http.response import Reply, fields
-from headgate_server.http.trusted_proxies import trusts, via
-from headgate_server.http.urlencoded import check_number, decoded_pairs, pairs
-from headgate_server.query.cheap_parsing import is_short
+from headgate_server.formats import JsonEncoder
+from headgate_server.gateway.authorization import (
+    RouteNotFound,
+    RouteRequest,
+    authorize_route,
+    match_route,
+    requested_tenants,
+)
+from headgate_server.gateway.errors import Forbidden
+from headgate_server.gateway.local_paths import ENDPOINTS, Endpoint, Requirement, local_pattern
+from headgate_server.gateway.mount import Mount
+from headgate_server.gateway.path import validated_path
+from headgate_server.http.errors import BadRequest, CrossSiteRequest
+from headgate_server.http.form import read_body
+from headgate_server.http.go_text import replace_invalid
+from headgate_server.http.request import Request
+from headgate_server.http.response import Response, to_raw_headers
+from headgate_server.http.trusted_proxies import address_with_peer, is_trusted
+from headgate_server.http.urlencoded import check_pair_count, iterate_pairs, parse_urlencoded
+from headgate_server.query.cheap_parsing import is_cheap_to_parse
 from headgate_server.telemetry.log_message import log_message
-from headgate_server.upstream.headers import DATABASE, QUERY, TENANT, USER
+from headgate_server.upstream.headers import (
+    DATABASE_HEADER,
+    QUERY_HEADER,
+    TENANT_HEADER,
+    USER_HEADER,
+)
 from headgate_server.upstream.influxdb import InfluxStore
-from headgate_server.upstream.label_rewriting import LABEL
-from headgate_server.upstream.query_string import encoded
+from headgate_server.upstream.label_rewriting import DATABASE_LABEL
+from headgate_server.upstream.query_string import encode_query
 
-_FORM = "application/x-www-form-urlencoded"
-_ERROR_BODY = "X-Auth-Error-Body"
-_LONGEST_ERROR = 1024
+_FORM_MEDIA_TYPE = "application/x-www-form-urlencoded"
+_ERROR_BODY_HEADER = "X-Auth-Error-Body"
+_MAX_ERROR_CHARS = 1024
 # InfluxDB's parameters that change more than the form of the answer: repeated, they are ambiguous.
-_ONCE = frozenset({"q", "db", "rp", "epoch", "precision", "bucket", "consistency", "params"})
+_SINGLE_PARAMETERS = frozenset(
+    {"q", "db", "rp", "epoch", "precision", "bucket", "consistency", "params"}
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Allowed:
+class AuthorizedRequest:
     """An authorized request: the user's name, the databases, the tenant, the rewritten query."""
 
     name: str
@@ -63,242 +86,295 @@ class Allowed:
     query: str = ""
 
 
-async def forward_auth(call: Call, service: Service) -> Reply:
-    """Returns the answer to the forward authentication subrequest *call*.
+async def forward_auth(request: Request, context: AppContext) -> Response:
+    """Returns the answer to the forward authentication subrequest *request*.
 
     Errors of authentication and authorization become answers; an unforeseen error is raised.
     """
-    if not trusts(service.gateway.askers, call.connection):
-        return _denied(403, "not a trusted proxy: see trusted-proxies in [gateway]", "")
-    realm = service.settings.realm
-    told_address = call.connection
+    if not is_trusted(context.gateway.forward_auth_networks, request.connection):
+        return _error_response(403, "not a trusted proxy: see trusted-proxies in [gateway]", "")
+    realm = context.settings.realm
+    client_address = request.connection
     try:
-        asked = original(call)
-        told_address = asked.address
-        call.cross_site = service.cross_site(asked.method, {**call.headers, "host": asked.host})
-        mounted = _mounted(service, asked)
-        allowed = await _judge(call, service, mounted, asked)
-    except (NoRoute, Unclear) as error:
-        call.note.error = str(error)
-        return _denied(403, str(error), realm)
+        original_request = read_original_request(request)
+        client_address = original_request.address
+        request.cross_site = context.is_cross_site(
+            original_request.method, {**request.headers, "host": original_request.host}
+        )
+        mount = _find_mount(context, original_request)
+        authorized = await _authorize(request, context, mount, original_request)
+    except (RouteNotFound, AmbiguousRequest) as error:
+        request.log.error = str(error)
+        return _error_response(403, str(error), realm)
     except Exception as error:
-        row = refusal(error)
-        if row is None:
+        error_status = error_status_for(error)
+        if error_status is None:
             raise
-        call.note.error = log_message(error)
-        if isinstance(error, Denied):
-            origin = via(told_address, call.connection)
-            service.recorder.refused(error.name, origin, "-- /auth", f"requires {error.need}")
-        status = row.status if row.status == 401 else 403
-        if row.status >= 429:
+        request.log.error = log_message(error)
+        if isinstance(error, Forbidden):
+            origin = address_with_peer(client_address, request.connection)
+            context.audit_writer.record_denied(
+                error.name, origin, "-- /auth", f"requires {error.need}"
+            )
+        status = error_status.status if error_status.status == 401 else 403
+        if error_status.status >= 429:
             status = 503  # not decided: the proxy may retry
-        return _denied(status, row.prefix + str(error), realm, row.headers)
-    call.note.user, call.note.database = allowed.name, "|".join(map(readable, allowed.databases))
+        return _error_response(
+            status, error_status.prefix + str(error), realm, error_status.headers
+        )
+    request.log.user, request.log.database = (
+        authorized.name,
+        "|".join(map(replace_invalid, authorized.databases)),
+    )
     headers = {
-        USER: header_text(allowed.name),
-        DATABASE: header_text("|".join(allowed.databases)),
-        TENANT: allowed.tenant,
-        QUERY: allowed.query,
+        USER_HEADER: encode_header(authorized.name),
+        DATABASE_HEADER: encode_header("|".join(authorized.databases)),
+        TENANT_HEADER: authorized.tenant,
+        QUERY_HEADER: authorized.query,
     }
     # Empty headers are sent, too: the proxy replaces the client's headers with them.
-    return Reply(raw_headers=fields(headers))
+    return Response(raw_headers=to_raw_headers(headers))
 
 
-def _denied(status: int, text: str, realm: str, headers: Mapping[str, str] | None = None) -> Reply:
-    said = {"Content-Type": "application/json", **(headers or {})}
+def _error_response(
+    status: int, text: str, realm: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    response_headers = {"Content-Type": "application/json", **(headers or {})}
     # nginx passes headers to the client, but no body.
-    said[_ERROR_BODY] = json.dumps({"error": text[:_LONGEST_ERROR]})
+    response_headers[_ERROR_BODY_HEADER] = json.dumps({"error": text[:_MAX_ERROR_CHARS]})
     if status == 401:
-        said["WWW-Authenticate"] = f'Basic realm="{realm}"'
+        response_headers["WWW-Authenticate"] = f'Basic realm="{realm}"'
     else:
-        said["X-Influxdb-Error"] = header_text(text[:_LONGEST_ERROR])
-    return Reply(Json().error(text), status, fields(said))
+        response_headers["X-Influxdb-Error"] = encode_header(text[:_MAX_ERROR_CHARS])
+    return Response(JsonEncoder().encode_error(text), status, to_raw_headers(response_headers))
 
 
-def _mounted(service: Service, asked: Original) -> Mounted:
-    """Returns the upstream that *asked* names. Raises Unclear."""
-    by_name = service.gateway.named(asked.upstream)
-    if by_name is None:
-        raise Unclear(
-            "no upstream of that name" if asked.upstream else "several upstreams: name one"
+def _find_mount(context: AppContext, original_request: OriginalRequest) -> Mount:
+    """Returns the upstream that *original_request* names. Raises Unclear."""
+    mount = context.gateway.find_by_name(original_request.upstream)
+    if mount is None:
+        raise AmbiguousRequest(
+            "no upstream of that name"
+            if original_request.upstream
+            else "several upstreams: name one"
         )
-    return by_name
+    return mount
 
 
-async def _judge(call: Call, service: Service, mounted: Mounted, asked: Original) -> Allowed:
-    check_number(asked.query)
-    path = checked(asked.path)
-    mount = mounted.settings.mount
-    if mount and path.startswith(mount + "/"):
-        path = path.removeprefix(mount)
-    below = path.encode() != asked.path
-    call.route = f"{PREFIX.decode()} {mounted.settings.name}"
-    view = View(asked.method, path, asked.query, wishes(call.headers.getlist(TENANT)))
+async def _authorize(
+    request: Request, context: AppContext, mount: Mount, original_request: OriginalRequest
+) -> AuthorizedRequest:
+    check_pair_count(original_request.query)
+    path = validated_path(original_request.path)
+    mount_path = mount.settings.mount
+    if mount_path and path.startswith(mount_path + "/"):
+        path = path.removeprefix(mount_path)
+    below_mount = path.encode() != original_request.path
+    request.route = f"{FORWARD_AUTH_PREFIX.decode()} {mount.settings.name}"
+    view = RouteRequest(
+        original_request.method,
+        path,
+        original_request.query,
+        requested_tenants(request.headers.getlist(TENANT_HEADER)),
+    )
     try:
-        found = find(mounted, view) if mounted.table is not None else None
-    except NoRoute:
-        found = None
-        if not answered_here(mounted, path, mounted=below):
+        match = match_route(mount, view) if mount.route_table is not None else None
+    except RouteNotFound:
+        match = None
+        if not local_pattern(mount, path, below_mount=below_mount):
             raise
-    if found is None:
-        pattern = answered_here(mounted, path, mounted=below)
+    if match is None:
+        pattern = local_pattern(mount, path, below_mount=below_mount)
         if not pattern:
-            raise NoRoute(set())
-        call.route += f" {pattern}"
-        return await _ours(call, service, mounted, asked, pattern)
-    call.route += f" {found.pattern}"
-    principal = somebody(await _proved(call, service, mounted, asked), mounted)
-    judged = judge(mounted, service.engine, found, principal)
-    _check_site(call, changes=judged.route.privilege != "READ")
-    if judged.path != path:
-        raise Unclear("a path that only Headgate itself can rewrite: name the database otherwise")
-    labelled = mounted.settings.protocol == "victoriametrics"
-    if labelled and not asked.rewrites and not principal.unrestricted:
+            raise RouteNotFound(set())
+        request.route += f" {pattern}"
+        return await _authorize_local_path(request, context, mount, original_request, pattern)
+    request.route += f" {match.pattern}"
+    principal = require_token(await _authenticate(request, context, mount, original_request), mount)
+    authorized = authorize_route(mount, context.engine, match, principal)
+    _check_cross_site(request, changes=authorized.route.privilege != "READ")
+    if authorized.path != path:
+        raise AmbiguousRequest(
+            "a path that only Headgate itself can rewrite: name the database otherwise"
+        )
+    labelled = mount.settings.protocol == "victoriametrics"
+    if labelled and not original_request.can_rewrite and not principal.has_full_access:
         # Without Headgate's rewritten query the request lacks the label that confines it.
-        raise Unclear(f"{asked.kind} cannot confine a request: ask Headgate as the proxy itself")
-    if keeps_label(judged, mounted) and judged.route.format != "csv":
-        raise Unclear(
-            f"a label {LABEL} in the body would be lost: ask Headgate as the proxy itself,"
+        raise AmbiguousRequest(
+            f"{original_request.proxy_kind} cannot confine a request: ask Headgate as the proxy itself"
+        )
+    if must_rename_label(authorized, mount) and authorized.route.format != "csv":
+        raise AmbiguousRequest(
+            f"a label {DATABASE_LABEL} in the body would be lost: ask Headgate as the proxy itself,"
             " or set overwrite-label"
         )
-    _, _, query = target(judged, mounted, asked.query).partition("?")
-    decision = judged.decision
-    tenant = decision.tenant if mounted.settings.protocol != "victoriametrics" else ""
-    return Allowed(principal.name, decision.databases, tenant, query)
+    _, _, query = upstream_target(authorized, mount, original_request.query).partition("?")
+    decision = authorized.decision
+    tenant = decision.tenant if mount.settings.protocol != "victoriametrics" else ""
+    return AuthorizedRequest(principal.name, decision.databases, tenant, query)
 
 
-def _check_site(call: Call, *, changes: bool) -> None:
+def _check_cross_site(request: Request, *, changes: bool) -> None:
     """Raises CrossSite if a page of another site opens a WebSocket or sends a request that
     *changes* anything.
     """
     # Proxies remove `Upgrade` from the subrequest. A page cannot set this header (RFC 6455).
-    if call.cross_site and "sec-websocket-key" in call.headers:
-        raise CrossSite("a WebSocket")
-    if call.cross_site and changes:
-        raise CrossSite
+    if request.cross_site and "sec-websocket-key" in request.headers:
+        raise CrossSiteRequest("a WebSocket")
+    if request.cross_site and changes:
+        raise CrossSiteRequest
 
 
-async def _proved(call: Call, service: Service, mounted: Mounted, asked: Original) -> Principal:
-    """Authenticates the original request *asked*. Raises what a login raises.
+async def _authenticate(
+    request: Request, context: AppContext, mount: Mount, original_request: OriginalRequest
+) -> Principal:
+    """Authenticates the original request *original_request*. Raises what a login raises.
 
     A proxy may pass on an address that the client chose. So a user's failures are also counted for
     the connection, where as many are free as for one address. Logins from an address where the user
     has logged in before are neither counted nor delayed there.
     """
-    shown = Shown(pairs(asked.query), call.headers.getlist)
-    prove = partial(service.prove, shown, asked.address, mounted, call.connection)
-    name = _name(shown)
-    if asked.address == call.connection or not name or service.remembers(shown, asked.address):
-        return await prove()
-    if service.was_let_in(name, asked.address):
-        return await prove()
-    throttle, origin = service.relayed, via(asked.address, call.connection)
+    request_credentials = RequestCredentials(
+        parse_urlencoded(original_request.query), request.headers.getlist
+    )
+    authenticate = partial(
+        context.authenticate_credentials,
+        request_credentials,
+        original_request.address,
+        mount,
+        request.connection,
+    )
+    name = _password_user(request_credentials)
+    if (
+        original_request.address == request.connection
+        or not name
+        or context.has_cached_login(request_credentials, original_request.address)
+    ):
+        return await authenticate()
+    if context.is_known_client(name, original_request.address):
+        return await authenticate()
+    throttle, origin = (
+        context.forward_auth_throttle,
+        address_with_peer(original_request.address, request.connection),
+    )
     try:
-        throttle.begin(name, call.connection)
+        throttle.start_attempt(name, request.connection)
     except TooManyFailures:
-        if service.engine.user(name) is not None:
-            service.recorder.refused(name, origin, "-- login (password)", "too many failed logins")
+        if context.engine.user(name) is not None:
+            context.audit_writer.record_denied(
+                name, origin, "-- login (password)", "too many failed logins"
+            )
         raise
     try:
-        principal = await prove()
+        principal = await authenticate()
     except AuthenticationFailed:
         raise
     except BaseException:
-        throttle.undecided(name, call.connection)
+        throttle.cancel_attempt(name, request.connection)
         raise
-    throttle.succeeded(name, call.connection)
+    throttle.complete_attempt(name, request.connection)
     return principal
 
 
-def _name(shown: Shown) -> str:
-    """Returns the user name if *shown* contains a name and a password, else ""."""
+def _password_user(request_credentials: RequestCredentials) -> str:
+    """Returns the user name if *request_credentials* contains a name and a password, else ""."""
     try:
-        found = credentials(shown)
+        found = read_credentials(request_credentials)
     except Unauthenticated:
         return ""
-    return found.name if isinstance(found, NamePassword) else ""
+    return found.name if isinstance(found, Password) else ""
 
 
-async def _ours(
-    call: Call, service: Service, mounted: Mounted, asked: Original, pattern: str
-) -> Allowed:
+async def _authorize_local_path(
+    request: Request,
+    context: AppContext,
+    mount: Mount,
+    original_request: OriginalRequest,
+    pattern: str,
+) -> AuthorizedRequest:
     """Authorizes a request for a path that Headgate, as the proxy, would answer itself.
 
-    Raises NoRoute, Unclear and what `_influx` and a login raise.
+    Raises NoRoute, Unclear and what `_authorize_influx` and a login raise.
     """
     endpoint = ENDPOINTS[pattern]
-    if endpoint.methods and asked.method not in endpoint.methods:
-        raise NoRoute(set(endpoint.methods))
-    if endpoint.right is Right.OPEN:
-        if not service.settings.ping_auth_enabled:
-            return Allowed("")
-        principal = await _proved(call, service, mounted, asked)
-        if principal == NOBODY:
+    if endpoint.methods and original_request.method not in endpoint.methods:
+        raise RouteNotFound(set(endpoint.methods))
+    if endpoint.requirement is Requirement.OPEN:
+        if not context.settings.ping_auth_enabled:
+            return AuthorizedRequest("")
+        principal = await _authenticate(request, context, mount, original_request)
+        if principal == ANONYMOUS:
             raise Unauthenticated("create admin user first or disable authentication")
-        return Allowed(principal.name)
-    principal = await _proved(call, service, mounted, asked)
-    if endpoint.right is Right.OURS:
-        raise Unclear("the path is Headgate's own: route it to Headgate itself")
-    if endpoint.right in (Right.REFUSED, Right.FIGURES):
-        raise Unclear("the path is not served")
-    if mounted.store is None or mounted.table is not None:
-        raise Unclear("Headgate answers this itself: route it to Headgate itself")
-    return await _influx(call, service, mounted, principal, asked, endpoint)
+        return AuthorizedRequest(principal.name)
+    principal = await _authenticate(request, context, mount, original_request)
+    if endpoint.requirement is Requirement.LOCAL_ONLY:
+        raise AmbiguousRequest("the path is Headgate's own: route it to Headgate itself")
+    if endpoint.requirement in (Requirement.NOT_SERVED, Requirement.STORE_METRICS):
+        raise AmbiguousRequest("the path is not served")
+    if mount.store is None or mount.route_table is not None:
+        raise AmbiguousRequest("Headgate answers this itself: route it to Headgate itself")
+    return await _authorize_influx(request, context, mount, principal, original_request, endpoint)
 
 
-async def _influx(
-    call: Call,
-    service: Service,
-    mounted: Mounted,
+async def _authorize_influx(
+    request: Request,
+    context: AppContext,
+    mount: Mount,
     principal: Principal,
-    asked: Original,
+    original_request: OriginalRequest,
     endpoint: Endpoint,
-) -> Allowed:
+) -> AuthorizedRequest:
     """Authorizes a request for one of InfluxDB's own paths.
 
     Raises Denied, BadRequest, NoRoute, AccessDenied, AuthenticationFailed, CrossSite, ParseError,
     UnparseError, TooLarge, Overloaded.
     """
-    names = [name for name, _ in decoded_pairs(asked.query)]
-    if b";" in asked.query or any(name in _ONCE and names.count(name) > 1 for name in names):
+    names = [name for name, _ in iterate_pairs(original_request.query)]
+    if b";" in original_request.query or any(
+        name in _SINGLE_PARAMETERS and names.count(name) > 1 for name in names
+    ):
         raise BadRequest("ambiguous parameters")
-    store = mounted.store
+    store = mount.store
     assert store is not None
-    if endpoint.influxdb and not store.takes_remote:
-        raise NoRoute(set())
-    fields = pairs(asked.query)
-    if endpoint.right is Right.QUERY:
-        fields = await _with_body(call, service, principal, asked, fields)
-        query = partial(_query, call, service, store.influx, principal, fields, endpoint.parameters)
-        if is_short(fields.get("q", "")):
+    if endpoint.influxdb and not store.serves_prometheus_remote:
+        raise RouteNotFound(set())
+    fields = parse_urlencoded(original_request.query)
+    if endpoint.requirement is Requirement.QUERY:
+        fields = await _merge_body_parameters(request, context, principal, original_request, fields)
+        query = partial(
+            _authorize_query, request, context, store.influx, principal, fields, endpoint.parameters
+        )
+        if is_cheap_to_parse(fields.get("q", "")):
             return query()
-        return await service.run(query, (principal.name or asked.address,))
+        return await context.run_in_thread(query, (principal.name or original_request.address,))
     database = fields.get("db", "")
-    if endpoint.right is Right.BUCKET:
-        database = bucket_line(fields.get("bucket", ""), fields.get("precision", "")).database
-    privilege = Privilege.READ if endpoint.right is Right.READ else Privilege.WRITE
-    need = Need(privilege, readable(database))
-    _check(principal, need)
-    _check_site(call, changes=privilege is not Privilege.READ)
+    if endpoint.requirement is Requirement.BUCKET:
+        database = bucket_write_target(
+            fields.get("bucket", ""), fields.get("precision", "")
+        ).database
+    privilege = Privilege.READ if endpoint.requirement is Requirement.READ else Privilege.WRITE
+    need = RequiredPrivilege(privilege, replace_invalid(database))
+    _require_privilege(principal, need)
+    _check_cross_site(request, changes=privilege is not Privilege.READ)
     chosen = [(name, fields[name]) for name in endpoint.parameters if fields.get(name)]
-    return Allowed(principal.name, (need.database,), query=encoded(chosen))
+    return AuthorizedRequest(principal.name, (need.database,), query=encode_query(chosen))
 
 
-def _check(principal: Principal, need: Need) -> None:
+def _require_privilege(principal: Principal, need: RequiredPrivilege) -> None:
     user = principal.user
     if not need.database:
         raise BadRequest("database is required")
     if user is not None and not allows(user, need):
-        raise Denied(user.name, need)
-    if user is None and not principal.trusted:
-        raise Denied("nobody", need)
+        raise Forbidden(user.name, need)
+    if user is None and not principal.unrestricted:
+        raise Forbidden("nobody", need)
 
 
-async def _with_body(
-    call: Call,
-    service: Service,
+async def _merge_body_parameters(
+    request: Request,
+    context: AppContext,
     principal: Principal,
-    asked: Original,
+    original_request: OriginalRequest,
     fields: dict[str, str],
 ) -> dict[str, str]:
     """Returns *fields*, the URL's parameters, merged with those of a form body.
@@ -306,53 +382,57 @@ async def _with_body(
     Raises Denied if the body is not such a form or not part of the subrequest, unless *principal*
     is unrestricted; BadRequest, TooLarge, Overloaded.
     """
-    if asked.method == "GET":
+    if original_request.method == "GET":
         return fields  # InfluxDB ignores the body of a GET
-    kind = call.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if asked.body and kind == _FORM:
-        parts = [part async for part in body(call, service.settings.max_query_size)]
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if original_request.body_included and media_type == _FORM_MEDIA_TYPE:
+        parts = [part async for part in read_body(request, context.settings.max_query_size)]
         encoded_form = b"".join(parts)
-        check_number(encoded_form)
-        parse = partial(pairs, encoded_form)
-        return fields | await service.run(parse, (principal.name or asked.address,))
-    if not principal.unrestricted:
-        raise Denied(principal.name, Need(admin=True))
+        check_pair_count(encoded_form)
+        parse = partial(parse_urlencoded, encoded_form)
+        return fields | await context.run_in_thread(
+            parse, (principal.name or original_request.address,)
+        )
+    if not principal.has_full_access:
+        raise Forbidden(principal.name, RequiredPrivilege(admin=True))
     return fields
 
 
-def _query(
-    call: Call,
-    service: Service,
+def _authorize_query(
+    request: Request,
+    context: AppContext,
     store: InfluxStore,
     principal: Principal,
     fields: dict[str, str],
     parameters: tuple[str, ...],
-) -> Allowed:
+) -> AuthorizedRequest:
     """Parses, authorizes and prints a query.
 
     Blocking: a long query takes up to a second, so it runs in a thread.
 
     Raises BadRequest, ParseError, AccessDenied, AuthenticationFailed, CrossSite, UnparseError.
     """
-    text, database = readable(fields.get("q", "")), readable(fields.get("db", ""))
+    text, database = replace_invalid(fields.get("q", "")), replace_invalid(fields.get("db", ""))
     if not text:
         raise BadRequest('missing required parameter "q"')
-    engine = service.engine
+    engine = context.engine
     # The query may have waited for a thread: the user's current privileges decide.
-    now = engine.renew(principal)
-    authorize = engine.authorizer(now, database)
+    current = engine.renew(principal)
+    authorize = engine.authorizer(current, database)
 
     def check(statement: Statement) -> None:
         authorize(statement)
-        _check_site(call, changes=not reads(statement))
+        _check_cross_site(request, changes=not is_read_only(statement))
         # The store would answer for its own users, or show all queries to each user.
         partly = isinstance(statement, ShowQueries | ShowContinuousQueries)
-        if store.is_ours(statement) or (partly and not now.unrestricted):
-            raise NotAuthorized(now.name, str(statement), "Headgate itself to be asked")
+        if store.is_local(statement) or (partly and not current.has_full_access):
+            raise NotAuthorized(current.name, str(statement), "Headgate itself to be asked")
 
     statements = engine.parse(text, each=check)
     if not statements:
-        engine.authorize(now, (), database)
-    chosen = [("q", "; ".join(map(store.read_back, statements)))]
+        engine.authorize(current, (), database)
+    chosen = [("q", "; ".join(map(store.verified_text, statements)))]
     chosen += [(name, fields[name]) for name in parameters if fields.get(name)]
-    return Allowed(now.name, (database,) if database else (), query=encoded(chosen))
+    return AuthorizedRequest(
+        current.name, (database,) if database else (), query=encode_query(chosen)
+    )

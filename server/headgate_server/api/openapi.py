@@ -6,39 +6,50 @@ describe its other paths.
 
 from typing import Any
 
-from headgate_server.app_context import Service
-from headgate_server.formats import Format, Json
-from headgate_server.gateway.mount import Mounted
-from headgate_server.http.request import Call
-from headgate_server.http.response import Reply, typed
+from headgate_server.app_context import AppContext
+from headgate_server.formats import JsonEncoder, ResultEncoder
+from headgate_server.gateway.mount import Mount
+from headgate_server.http.request import Request
+from headgate_server.http.response import Response, content_headers
 
 
-async def openapi(call: Call, service: Service, format: Format, mounted: Mounted | None) -> Reply:
+async def openapi(
+    request: Request, context: AppContext, format: ResultEncoder, mounted: Mount | None
+) -> Response:
     """Returns the description. It requires no login: it reveals nothing about this server."""
-    return Reply(Json(pretty=True).document(DESCRIPTION), raw_headers=typed(Json.media_type))
+    return Response(
+        JsonEncoder(pretty=True).encode(DESCRIPTION),
+        raw_headers=content_headers(JsonEncoder.media_type),
+    )
 
 
-def _answer(description: str, schema: str, **headers: str) -> dict[str, Any]:
+def _response(description: str, schema: str, **headers: str) -> dict[str, Any]:
     content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
-    answer: dict[str, Any] = {"description": description, "content": content}
+    response: dict[str, Any] = {"description": description, "content": content}
     if headers:
-        answer["headers"] = {
+        response["headers"] = {
             name.replace("_", "-"): {"description": text, "schema": {"type": "string"}}
             for name, text in headers.items()
         }
-    return answer
+    return response
 
 
-_REFUSALS = {
-    "401": _answer(
+_ERROR_RESPONSES = {
+    "401": _response(
         "Missing or invalid credentials", "Error", WWW_Authenticate="the realm to log in to"
     ),
-    "403": _answer("A token that maps to no role or no user", "Error"),
-    "429": _answer("Too many failed logins", "Error", Retry_After="seconds to wait"),
-    "503": _answer("Too busy, or the store is unavailable", "Error", Retry_After="seconds to wait"),
+    "403": _response("A token that maps to no role or no user", "Error"),
+    "429": _response("Too many failed logins", "Error", Retry_After="seconds to wait"),
+    "503": _response(
+        "Too busy, or the store is unavailable", "Error", Retry_After="seconds to wait"
+    ),
 }
 
-_LOGINS: list[dict[str, list[str]]] = [{"basic": []}, {"bearer": []}, {"user": [], "password": []}]
+_SECURITY: list[dict[str, list[str]]] = [
+    {"basic": []},
+    {"bearer": []},
+    {"user": [], "password": []},
+]
 _PARAMETERS = [
     {
         "name": name,
@@ -56,7 +67,9 @@ _PARAMETERS = [
 ]
 
 
-def _remote(id: str, summary: str, right: str, answers: dict[str, Any]) -> dict[str, Any]:
+def _remote_path(
+    id: str, summary: str, privilege: str, responses: dict[str, Any]
+) -> dict[str, Any]:
     """Returns the description of a path for Prometheus whose body is forwarded unchanged."""
     # Prometheus sends application/x-protobuf; other types are accepted, too.
     body = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
@@ -64,7 +77,7 @@ def _remote(id: str, summary: str, right: str, answers: dict[str, Any]) -> dict[
         "post": {
             "operationId": id,
             "summary": summary,
-            "security": _LOGINS,
+            "security": _SECURITY,
             "parameters": _PARAMETERS,
             "requestBody": {
                 "description": "protobuf, compressed by snappy",
@@ -72,13 +85,13 @@ def _remote(id: str, summary: str, right: str, answers: dict[str, Any]) -> dict[
                 "content": body,
             },
             "responses": {
-                **answers,
-                "400": _answer("No database, or a body that the store cannot decode", "Error"),
-                **_REFUSALS,
-                "403": _answer(f"No {right} on the database", "Error"),
-                "404": _answer("No such database, to a user that may know it", "Error"),
-                "501": _answer("No upstream store supports this", "Error"),
-                "502": _answer("The upstream store returned no valid answer", "Error"),
+                **responses,
+                "400": _response("No database, or a body that the store cannot decode", "Error"),
+                **_ERROR_RESPONSES,
+                "403": _response(f"No {privilege} on the database", "Error"),
+                "404": _response("No such database, to a user that may know it", "Error"),
+                "501": _response("No upstream store supports this", "Error"),
+                "502": _response("The upstream store returned no valid answer", "Error"),
             },
         }
     }
@@ -96,20 +109,20 @@ DESCRIPTION: dict[str, Any] = {
             "get": {
                 "operationId": "whoami",
                 "summary": "The authenticated user and their privileges",
-                "security": _LOGINS,
+                "security": _SECURITY,
                 "responses": {
-                    "200": _answer("The authenticated user", "Identity"),
-                    **_REFUSALS,
+                    "200": _response("The authenticated user", "Identity"),
+                    **_ERROR_RESPONSES,
                 },
             }
         },
-        "/api/v1/prom/write": _remote(
+        "/api/v1/prom/write": _remote_path(
             "remoteWrite",
             "Prometheus' remote write, to an upstream InfluxDB 1.x",
             "WRITE",
             {"204": {"description": "The store has acknowledged it"}},
         ),
-        "/api/v1/prom/read": _remote(
+        "/api/v1/prom/read": _remote_path(
             "remoteRead",
             "Prometheus' remote read, from an upstream InfluxDB 1.x",
             "READ",

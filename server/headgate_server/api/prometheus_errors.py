@@ -2,10 +2,10 @@
 
 import json
 
-from headgate_server.api.errors import Refusal
-from headgate_server.http.response import Reply, fields
+from headgate_server.api.errors import ErrorStatus
+from headgate_server.http.response import Response, to_raw_headers
 
-_TYPES = {
+_ERROR_TYPES = {
     400: "bad_data",
     401: "unauthorized",
     403: "forbidden",
@@ -19,12 +19,14 @@ _TYPES = {
 }
 
 
-def refused(text: str, row: Refusal, realm: str) -> Reply:
+def error_response(text: str, error_status: ErrorStatus, realm: str) -> Response:
     """Returns the response `{"status": "error", ...}`; a 401 has Basic and Bearer challenges."""
-    kind = _TYPES.get(row.status, "internal" if row.status >= 500 else "bad_data")
+    kind = _ERROR_TYPES.get(
+        error_status.status, "internal" if error_status.status >= 500 else "bad_data"
+    )
     content = {"status": "error", "errorType": kind, "error": text}
-    headers = fields({**row.headers, "Content-Type": "application/json"})
-    if row.status == 401:
+    headers = to_raw_headers({**error_status.headers, "Content-Type": "application/json"})
+    if error_status.status == 401:
         for scheme in ("Basic", "Bearer"):
             headers.append((b"www-authenticate", f'{scheme} realm="{realm}"'.encode()))
-    return Reply(json.dumps(content).encode() + b"\n", row.status, headers)
+    return Response(json.dumps(content).encode() + b"\n", error_status.status, headers)

@@ -4,205 +4,234 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from headgate_engine import NOBODY, Principal
-from headgate_server.app_context import Service
+from headgate_engine import ANONYMOUS, Principal
+from headgate_server.app_context import AppContext
 from headgate_server.auth.errors import TokenRejected, Unauthenticated
-from headgate_server.gateway.authorization import Judged, View, find, judge, wishes
-from headgate_server.gateway.errors import Denied
-from headgate_server.gateway.label_filter import kept
-from headgate_server.gateway.mount import Mounted
-from headgate_server.gateway.path import checked
-from headgate_server.http.errors import BadRequest, CrossSite
-from headgate_server.http.form import body
-from headgate_server.http.go_text import readable
-from headgate_server.http.request import Call
-from headgate_server.http.response import Response
+from headgate_server.gateway.authorization import (
+    AuthorizedRoute,
+    RouteRequest,
+    authorize_route,
+    match_route,
+    requested_tenants,
+)
+from headgate_server.gateway.errors import Forbidden
+from headgate_server.gateway.label_filter import rename_own_label
+from headgate_server.gateway.mount import Mount
+from headgate_server.gateway.path import validated_path
+from headgate_server.http.errors import BadRequest, CrossSiteRequest
+from headgate_server.http.form import read_body
+from headgate_server.http.go_text import replace_invalid
+from headgate_server.http.request import Request
+from headgate_server.http.response import ASGIResponse
 from headgate_server.upstream.connection import Body
-from headgate_server.upstream.headers import TENANT, USER, inward, outward
-from headgate_server.upstream.query_string import without_ours
-from headgate_server.upstream.relay import relayed
+from headgate_server.upstream.headers import (
+    TENANT_HEADER,
+    USER_HEADER,
+    client_headers,
+    upstream_headers,
+)
+from headgate_server.upstream.query_string import strip_credentials
+from headgate_server.upstream.relay import relay_response
 from headgate_server.upstream.upstream import Upload
 from headgate_server.upstream.victoriametrics import (
     cluster_path,
-    confined,
-    confined_columns,
-    freed,
-    narrowed,
+    form_without_label,
+    with_label,
+    with_label_and_columns,
+    without_credentials,
 )
 
-_FORM = "application/x-www-form-urlencoded"
+_FORM_MEDIA_TYPE = "application/x-www-form-urlencoded"
 
 
 @dataclass(frozen=True, slots=True)
-class Admitted:
+class AuthorizedProxyRequest:
     """An authorized request, with the target and the headers that are sent upstream."""
 
     principal: Principal
-    judged: Judged
+    authorized: AuthorizedRoute
     target: str
     headers: list[tuple[str, str]]
 
 
-def view(call: Call, path: bytes) -> View:
-    """Returns the parts of *call* that authorization depends on. Raises BadRequest."""
-    asked = wishes(call.headers.getlist(TENANT))
-    return View(call.method, checked(path), call.query, asked)
+def route_request(request: Request, path: bytes) -> RouteRequest:
+    """Returns the parts of *request* that authorization depends on. Raises BadRequest."""
+    tenants = requested_tenants(request.headers.getlist(TENANT_HEADER))
+    return RouteRequest(request.method, validated_path(path), request.query, tenants)
 
 
-async def admit(call: Call, service: Service, mounted: Mounted, path: bytes) -> Admitted:
-    """Authenticates and authorizes *call*, and applies the user's limits.
+async def authorize_request(
+    request: Request, context: AppContext, mount: Mount, path: bytes
+) -> AuthorizedProxyRequest:
+    """Authenticates and authorizes *request*, and applies the user's limits.
 
-    Raises NoRoute, BadRequest, Busy, CrossSite, and what a login and `tenant.decide` raise.
+    Raises NoRoute, BadRequest, Busy, CrossSite, and what a login and `tenant.authorize_databases` raise.
     """
-    found = find(mounted, view(call, path))
-    call.route = f"gateway {mounted.settings.name} {found.pattern}"
+    match = match_route(mount, route_request(request, path))
+    request.route = f"gateway {mount.settings.name} {match.pattern}"
     try:
-        principal = somebody(await service.login(call, mounted), mounted)
+        principal = require_token(await context.authenticate(request, mount), mount)
     except Unauthenticated as error:
-        service.metrics.kept_out(_reason(call, error))
+        context.metrics.count_rejected_tenant(_login_failure_reason(request, error))
         raise
     try:
-        judged = judge(mounted, service.engine, found, principal)
-    except Denied as error:
-        what, why = f"-- {mounted.settings.name}", f"requires {error.need}"
-        service.recorder.refused(principal.name, call.origin, what, why)
+        authorized = authorize_route(mount, context.engine, match, principal)
+    except Forbidden as error:
+        what, why = f"-- {mount.settings.name}", f"requires {error.need}"
+        context.audit_writer.record_denied(principal.name, request.audit_address, what, why)
         raise
-    call.note.database = "|".join(map(readable, judged.decision.databases))
-    call.at_end(service.gateway.limits.enter(principal))
-    if call.cross_site and judged.route.privilege != "READ":
-        raise CrossSite
-    service.metrics.handed_on(judged.decision.tenant.split("|"), judged.route.component)
-    secret = mounted.settings.jwt.extra_headers
-    headers = inward(call, secret, identity(mounted, judged, principal))
-    return Admitted(principal, judged, target(judged, mounted, call.query), headers)
+    request.log.database = "|".join(map(replace_invalid, authorized.decision.databases))
+    request.on_end(context.gateway.limits.acquire(principal))
+    if request.cross_site and authorized.route.privilege != "READ":
+        raise CrossSiteRequest
+    context.metrics.count_forwarded(
+        authorized.decision.tenant.split("|"), authorized.route.component
+    )
+    token_headers = mount.settings.jwt.extra_headers
+    headers = upstream_headers(
+        request, token_headers, identity_headers(mount, authorized, principal)
+    )
+    return AuthorizedProxyRequest(
+        principal, authorized, upstream_target(authorized, mount, request.query), headers
+    )
 
 
-def somebody(principal: Principal, mounted: Mounted) -> Principal:
+def require_token(principal: Principal, mount: Mount) -> Principal:
     """Returns *principal*. Raises Unauthenticated for NOBODY if the store accepts tenant tokens.
 
     In front of such a store, no administrator has to be created first.
     """
-    if mounted.login is not None and principal == NOBODY:
+    if mount.token_verifier is not None and principal == ANONYMOUS:
         raise Unauthenticated("no valid token")
     return principal
 
 
-def _reason(call: Call, error: Unauthenticated) -> str:
+def _login_failure_reason(request: Request, error: Unauthenticated) -> str:
     """Returns the reason of a failed login, by the names of cortex-gateway's metrics."""
-    if not call.headers.get("authorization") and not isinstance(error, TokenRejected):
+    if not request.headers.get("authorization") and not isinstance(error, TokenRejected):
         return "no_token"
-    named = isinstance(error, TokenRejected) and (
+    tenant_invalid = isinstance(error, TokenRejected) and (
         "tenant" in error.reason or error.reason.startswith("no claim ")
     )
-    return "tenant_id_not_valid" if named else "token_not_valid"
+    return "tenant_id_not_valid" if tenant_invalid else "token_not_valid"
 
 
-async def proxy(call: Call, service: Service, mounted: Mounted, path: bytes) -> Response:
-    """Forwards *call* and returns the store's answer, which may be streamed.
+async def proxy(request: Request, context: AppContext, mount: Mount, path: bytes) -> ASGIResponse:
+    """Forwards *request* and returns the store's answer, which may be streamed.
 
-    Raises what `admit` raises, BadRequest, UpstreamError, NoComponent, FormatUnknown, TooLarge,
+    Raises what `authorize_request` raises, BadRequest, UpstreamError, NoComponent, FormatUnknown, TooLarge,
     UnsupportedMedia, Overloaded, ClientDisconnect.
     """
-    admitted = await admit(call, service, mounted, path)
-    judged, headers = admitted.judged, admitted.headers
-    sent = await _body(call, judged, mounted, service)
-    if sent is not None:
-        headers = _with_body(call, judged, mounted, headers, sent)
+    authorized_request = await authorize_request(request, context, mount, path)
+    authorized, headers = authorized_request.authorized, authorized_request.headers
+    upload = await _upstream_body(request, authorized, mount, context)
+    if upload is not None:
+        headers = _add_body_headers(request, authorized, mount, headers, upload)
     # While its body arrives, the client is connected.
-    with nullcontext() if isinstance(sent, Upload) else call.watched():
-        reply = await mounted.upstream.send(
-            call.method,
-            admitted.target,
+    with nullcontext() if isinstance(upload, Upload) else request.cancel_on_disconnect():
+        reply = await mount.upstream.send(
+            request.method,
+            authorized_request.target,
             headers,
-            sent,
-            component=judged.route.component,
-            again=call.method in ("GET", "HEAD"),
+            upload,
+            component=authorized.route.component,
+            idempotent=request.method in ("GET", "HEAD"),
         )
-    elsewhere = 300 <= reply.status < 400 and reply.status != 304
-    if elsewhere and not reply.header("Location").startswith("/"):
+    is_redirect = 300 <= reply.status < 400 and reply.status != 304
+    if is_redirect and not reply.header("Location").startswith("/"):
         reply.close()
-        raise reply.broken(
+        raise reply.protocol_error(
             f"status {reply.status}: a redirect outside its paths"
         )  # the client would bypass Headgate
-    headers_out = outward(reply.headers, mounted.settings.mount)
+    headers_out = client_headers(reply.headers, mount.settings.mount)
     if reply.status == 304:  # the length is that of an absent body
         headers_out = [pair for pair in headers_out if pair[0] != b"content-length"]
-    return await relayed(reply, headers_out, call.scope["http_version"])
+    return await relay_response(reply, headers_out, request.scope["http_version"])
 
 
-def target(judged: Judged, mounted: Mounted, query: bytes) -> str:
+def upstream_target(authorized: AuthorizedRoute, mount: Mount, query: bytes) -> str:
     """Returns the path and query that are sent to the store."""
-    path, decision = judged.path, judged.decision
-    if mounted.settings.protocol != "victoriametrics":
-        parameters = without_ours(query)
+    path, decision = authorized.path, authorized.decision
+    if mount.settings.protocol != "victoriametrics":
+        parameters = strip_credentials(query)
     elif decision.tenant:
-        path = cluster_path(path, judged.route.component, decision.tenant)
-        parameters = freed(query)
-    elif judged.route.format == "csv" and not mounted.settings.overwrite_label:
-        parameters = confined_columns(query, decision.databases[0])
-    elif judged.route.privilege in ("READ", "WRITE"):
-        parameters = confined(query, decision.databases[0])
+        path = cluster_path(path, authorized.route.component, decision.tenant)
+        parameters = without_credentials(query)
+    elif authorized.route.format == "csv" and not mount.settings.overwrite_label:
+        parameters = with_label_and_columns(query, decision.databases[0])
+    elif authorized.route.privilege in ("READ", "WRITE"):
+        parameters = with_label(query, decision.databases[0])
     else:
-        parameters = freed(query)
+        parameters = without_credentials(query)
     return f"{path}?{parameters}" if parameters else path
 
 
-def identity(mounted: Mounted, judged: Judged, principal: Principal) -> dict[str, str]:
+def identity_headers(
+    mount: Mount, authorized: AuthorizedRoute, principal: Principal
+) -> dict[str, str]:
     """Returns the headers with the user and the tenant for the store."""
-    headers = {USER: header_text(principal.name)}
-    if mounted.settings.protocol != "victoriametrics":
-        headers[TENANT] = judged.decision.tenant
+    headers = {USER_HEADER: encode_header(principal.name)}
+    if mount.settings.protocol != "victoriametrics":
+        headers[TENANT_HEADER] = authorized.decision.tenant
     return {name: value for name, value in headers.items() if value}
 
 
-def header_text(text: str) -> str:
+def encode_header(text: str) -> str:
     """Returns *text* for a header: all but printable ASCII, and `%`, is percent-encoded."""
     if text.isascii() and text.isprintable() and text == text.strip() and "%" not in text:
         return text
     return quote(text.encode("utf-8", "surrogateescape"), safe=" !#$&'()*+,/:;=?@[]^`{|}~")
 
 
-async def _body(call: Call, judged: Judged, mounted: Mounted, service: Service) -> Body:
+async def _upstream_body(
+    request: Request, authorized: AuthorizedRoute, mount: Mount, context: AppContext
+) -> Body:
     """Returns the body that is sent to the store. Raises BadRequest, TooLarge, and as `kept`."""
-    if call.method not in ("POST", "PUT", "PATCH", "DELETE"):
+    if request.method not in ("POST", "PUT", "PATCH", "DELETE"):
         return None
-    empty = call.headers.get("content-length", "0") == "0"
-    if empty and "transfer-encoding" not in call.headers:
+    empty = request.headers.get("content-length", "0") == "0"
+    if empty and "transfer-encoding" not in request.headers:
         return None
-    settings = service.settings
-    if mounted.settings.protocol == "victoriametrics" and judged.route.privilege != "WRITE":
-        if _media_type(call) != _FORM:
-            raise BadRequest(f"expected parameters in the URL, or as {_FORM}")
-        form = b"".join([part async for part in body(call, settings.max_query_size)])
-        return narrowed(form).encode()
-    if keeps_label(judged, mounted):
-        return await kept(call, judged.route.format, settings.max_body_size, service.run)
-    return Upload(body(call, settings.max_body_size))
+    settings = context.settings
+    if mount.settings.protocol == "victoriametrics" and authorized.route.privilege != "WRITE":
+        if _media_type(request) != _FORM_MEDIA_TYPE:
+            raise BadRequest(f"expected parameters in the URL, or as {_FORM_MEDIA_TYPE}")
+        form = b"".join([part async for part in read_body(request, settings.max_query_size)])
+        return form_without_label(form).encode()
+    if must_rename_label(authorized, mount):
+        return await rename_own_label(
+            request, authorized.route.format, settings.max_body_size, context.run_in_thread
+        )
+    return Upload(read_body(request, settings.max_body_size))
 
 
-def keeps_label(judged: Judged, mounted: Mounted) -> bool:
+def must_rename_label(authorized: AuthorizedRoute, mount: Mount) -> bool:
     """Returns whether a client's own label `db` must be kept beside that which confines a write."""
-    writes = mounted.settings.protocol == "victoriametrics" and judged.route.privilege == "WRITE"
-    return writes and not judged.decision.tenant and not mounted.settings.overwrite_label
+    writes = mount.settings.protocol == "victoriametrics" and authorized.route.privilege == "WRITE"
+    return writes and not authorized.decision.tenant and not mount.settings.overwrite_label
 
 
-def _media_type(call: Call) -> str:
-    return call.headers.get("content-type", "").partition(";")[0].strip().lower()
+def _media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def _with_body(
-    call: Call, judged: Judged, mounted: Mounted, headers: list[tuple[str, str]], sent: Body
+def _add_body_headers(
+    request: Request,
+    authorized: AuthorizedRoute,
+    mount: Mount,
+    headers: list[tuple[str, str]],
+    upload: Body,
 ) -> list[tuple[str, str]]:
-    """Returns *headers* with those that describe the body *sent*."""
-    length = call.headers.get("content-length", "")
-    if keeps_label(judged, mounted):
-        if judged.route.format != "remote-write":  # the body is sent decompressed
+    """Returns *headers* with those that describe the body *upload*."""
+    length = request.headers.get("content-length", "")
+    if must_rename_label(authorized, mount):
+        if authorized.route.format != "remote-write":  # the body is sent decompressed
             headers = [pair for pair in headers if pair[0].lower() != "content-encoding"]
-    elif isinstance(sent, Upload) and length.isascii() and length.isdigit():
+    elif isinstance(upload, Upload) and length.isascii() and length.isdigit():
         headers.append(("Content-Length", length))
-    if mounted.settings.protocol == "victoriametrics" and judged.route.privilege == "WRITE":
+    if mount.settings.protocol == "victoriametrics" and authorized.route.privilege == "WRITE":
         # VictoriaMetrics would parse a form for parameters.
-        kind = call.headers.get("content-type", "")
+        kind = request.headers.get("content-type", "")
         if "form" in kind.lower() or not kind:
             headers = [pair for pair in headers if pair[0] != "content-type"]
             headers.append(("Content-Type", "application/octet-stream"))

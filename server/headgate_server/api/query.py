@@ -4,153 +4,172 @@ from collections.abc import AsyncGenerator, Iterator
 from functools import partial
 
 from headgate_engine import Principal
-from headgate_server.app_context import Service
-from headgate_server.formats import Format
-from headgate_server.gateway.mount import Mounted
-from headgate_server.http.form import Form, form
-from headgate_server.http.go_text import readable
-from headgate_server.http.gzip import Compressor, takes_gzip
-from headgate_server.http.request import Call
-from headgate_server.http.response import Reply, Response, streamed, typed
-from headgate_server.query.executor import Work
-from headgate_server.query.forwarding import Forwarding
+from headgate_server.app_context import AppContext
+from headgate_server.formats import ResultEncoder
+from headgate_server.gateway.mount import Mount
+from headgate_server.http.form import Form, read_form
+from headgate_server.http.go_text import replace_invalid
+from headgate_server.http.gzip import Compressor, accepts_gzip
+from headgate_server.http.request import Request
+from headgate_server.http.response import (
+    ASGIResponse,
+    Response,
+    content_headers,
+    streaming_response,
+)
+from headgate_server.query.executor import QueryExecution
+from headgate_server.query.forwarding import ForwardedQuery
 from headgate_server.query.streaming import stream
-from headgate_server.upstream.influxdb import Asked, Nowhere
+from headgate_server.upstream.influxdb import NoUpstreamStore, QueryOptions
 
 # Characters. Parsing a longer text takes tens of milliseconds.
-_LONG_TEXT = 4096
+_LONG_TEXT_CHARS = 4096
 
 
-async def query(call: Call, service: Service, format: Format, mounted: Mounted | None) -> Response:
+async def query(
+    request: Request, context: AppContext, encoder: ResultEncoder, mount: Mount | None
+) -> ASGIResponse:
     """Authenticates the request, then parses, authorizes and executes its statements.
 
     All statements are authorized before the first is executed. An error of a statement is returned
     in its result. With `async=true` the response is sent after authorization. With `chunked=true`
     each result is a document of its own, sent as soon as it is available.
     """
-    principal = await service.login(call, mounted)
-    longest = service.settings.max_query_size
-    sent = await form(call, call.url_pairs, longest, service.run)
-    work = Work(
-        call,
-        service.queries,
+    principal = await context.authenticate(request, mount)
+    max_size = context.settings.max_query_size
+    form_data = await read_form(request, request.url_params, max_size, context.run_in_thread)
+    execution = QueryExecution(
+        request,
+        context.query_executor,
         principal,
-        text=sent.text(longest),
-        params=sent.fields.get("params", ""),
-        database=readable(sent.fields.get("db", "")),
+        text=form_data.query_text(max_size),
+        params=form_data.fields.get("params", ""),
+        database=replace_invalid(form_data.fields.get("db", "")),
     )
-    call.note.database = work.database
-    keeping = service.gateway.keeping
-    if (mounted is not None and mounted.store is not None) or keeping:
-        return await _through(work, service, mounted, sent, format)
-    if sent.fields.get("async") == "true":
-        results = await work.run(work.answers)
-        service.detach(results, call.note, (principal.name,))
-        return _accepted(format)
-    return await (_chunked if _chunks(call, sent) else _whole)(work, format)
+    request.log.database = execution.database
+    influx_stores = context.gateway.influx_stores
+    if (mount is not None and mount.store is not None) or influx_stores:
+        return await _run_with_upstream(execution, context, mount, form_data, encoder)
+    if form_data.fields.get("async") == "true":
+        results = await execution.run_in_thread(execution.run)
+        context.submit_background(results, request.log, (principal.name,))
+        return _accepted_response(encoder)
+    return await (_chunked_response if _is_chunked(request, form_data) else _single_document)(
+        execution, encoder
+    )
 
 
-def _accepted(format: Format) -> Reply:
-    return Reply(status_code=204, raw_headers=typed(format.media_type))
+def _accepted_response(encoder: ResultEncoder) -> Response:
+    return Response(status_code=204, raw_headers=content_headers(encoder.media_type))
 
 
-def _chunks(call: Call, sent: Form) -> bool:
+def _is_chunked(request: Request, form_data: Form) -> bool:
     """Returns whether the response is chunked. HTTP/1.0 has no chunked transfer coding."""
-    return sent.fields.get("chunked") == "true" and call.scope["http_version"] != "1.0"
+    return form_data.fields.get("chunked") == "true" and request.scope["http_version"] != "1.0"
 
 
-async def _through(
-    work: Work, service: Service, mounted: Mounted | None, sent: Form, format: Format
-) -> Response:
-    """Executes *work* on the upstream store of *mounted*, or without one.
+async def _run_with_upstream(
+    execution: QueryExecution,
+    context: AppContext,
+    mount: Mount | None,
+    form_data: Form,
+    encoder: ResultEncoder,
+) -> ASGIResponse:
+    """Executes *execution* on the upstream store of *mount*, or without one.
 
     DROP DATABASE is also sent to the other stores that delete data with a database.
     """
-    gateway = service.gateway
-    store = mounted.store if mounted is not None else None
-    influx = store.influx if store is not None else Nowhere()
-    pretty = getattr(format, "pretty", False)
-    forwarding = Forwarding(
-        work,
+    gateway = context.gateway
+    store = mount.store if mount is not None else None
+    influx = store.influx if store is not None else NoUpstreamStore()
+    pretty = getattr(encoder, "pretty", False)
+    forwarded = ForwardedQuery(
+        execution,
         influx,
-        store.catalogue if store is not None else gateway.nowhere,
-        format,
-        Asked(
-            work.database,
-            policy=readable(sent.fields.get("rp", "")),
-            epoch=readable(sent.fields.get("epoch", "")),
-            chunk_size=readable(sent.fields.get("chunk_size", "")),
-            media_type=format.media_type,
+        store.catalog if store is not None else gateway.no_upstream,
+        encoder,
+        QueryOptions(
+            execution.database,
+            retention_policy=replace_invalid(form_data.fields.get("rp", "")),
+            epoch=replace_invalid(form_data.fields.get("epoch", "")),
+            chunk_size=replace_invalid(form_data.fields.get("chunk_size", "")),
+            media_type=encoder.media_type,
             pretty=pretty,
-            gzip=takes_gzip(work.call.headers.get("accept-encoding", "")),
-            id=work.call.note.id,
+            gzip=accepts_gzip(execution.request.headers.get("accept-encoding", "")),
+            request_id=execution.request.log.id,
         ),
-        hold=gateway.buffers.hold(),
-        others=[other for other in gateway.keeping if other is not influx],
-        chunked=_chunks(work.call, sent),
+        reservation=gateway.buffer_budget.reserve(),
+        other_stores=[other for other in gateway.influx_stores if other is not influx],
+        chunked=_is_chunked(execution.request, form_data),
     )
-    leave = gateway.limits.enter(work.principal)
+    release = gateway.limits.acquire(execution.principal)
     try:
-        with work.call.watched():
-            await forwarding.begin()
+        with execution.request.cancel_on_disconnect():
+            await forwarded.prepare()
     except BaseException:
-        leave()
+        release()
         raise
-    if sent.fields.get("async") == "true":
-        holds = [leave, forwarding.hold.release]
-        if mounted is not None:
-            holds.append(mounted.hold())
-        service.attend(forwarding.run(), work.call.note, holds)
-        return _accepted(format)
-    work.call.at_end(leave)
-    work.call.at_end(forwarding.hold.release)
-    with work.call.watched():
-        return await forwarding.response()
+    if form_data.fields.get("async") == "true":
+        on_done = [release, forwarded.reservation.release]
+        if mount is not None:
+            on_done.append(mount.acquire())
+        context.submit_background_async(forwarded.run(), execution.request.log, on_done)
+        return _accepted_response(encoder)
+    execution.request.on_end(release)
+    execution.request.on_end(forwarded.reservation.release)
+    with execution.request.cancel_on_disconnect():
+        return await forwarded.response()
 
 
-async def _whole(work: Work, format: Format) -> Reply:
-    gzip = takes_gzip(work.call.headers.get("accept-encoding"))
+async def _single_document(execution: QueryExecution, encoder: ResultEncoder) -> Response:
+    gzip = accepts_gzip(execution.request.headers.get("accept-encoding"))
 
-    if (job := work.change()) is not None:
-        return reply_with(format.results([await work.made(job)]), format, gzip=gzip)
+    if (pending_change := execution.authorize_change()) is not None:
+        return encode_response(
+            encoder.encode_results([await execution.commit(pending_change)]), encoder, gzip=gzip
+        )
 
-    def made(principal: Principal | None = None) -> Reply:
-        answers = work.executed(principal) if principal is not None else work.answers()
-        return reply_with(format.results([*answers]), format, gzip=gzip)
+    def execute(principal: Principal | None = None) -> Response:
+        results = execution.execute(principal) if principal is not None else execution.run()
+        return encode_response(encoder.encode_results([*results]), encoder, gzip=gzip)
 
-    if work.quick():
-        return made()
-    if len(work.text) < _LONG_TEXT:
-        return await work.run(made)
-    with work.call.watched():  # if the client disconnects while it waits, nothing is executed
-        principal = await work.run(work.authorized)
-    return await work.run(partial(made, principal))
-
-
-def reply_with(plain: bytes, format: Format, *, gzip: bool) -> Reply:
-    """Returns the response with the body *plain*, compressed if *gzip* is true."""
-    body = Compressor().end(plain) if gzip else plain
-    return Reply(body, raw_headers=typed(format.media_type, gzip=gzip))
+    if execution.is_cheap():
+        return execute()
+    if len(execution.text) < _LONG_TEXT_CHARS:
+        return await execution.run_in_thread(execute)
+    with (
+        execution.request.cancel_on_disconnect()
+    ):  # if the client disconnects while it waits, nothing is executed
+        principal = await execution.run_in_thread(execution.authorize)
+    return await execution.run_in_thread(partial(execute, principal))
 
 
-async def _chunked(work: Work, format: Format) -> Response:
-    gzip = takes_gzip(work.call.headers.get("accept-encoding", ""))
+def encode_response(content: bytes, encoder: ResultEncoder, *, gzip: bool) -> Response:
+    """Returns the response with the body *content*, compressed if *gzip* is true."""
+    body = Compressor().finish(content) if gzip else content
+    return Response(body, raw_headers=content_headers(encoder.media_type, gzip=gzip))
+
+
+async def _chunked_response(execution: QueryExecution, encoder: ResultEncoder) -> ASGIResponse:
+    gzip = accepts_gzip(execution.request.headers.get("accept-encoding", ""))
 
     def documents() -> Iterator[bytes]:
         compressor = Compressor() if gzip else None
-        for answer in work.answers():
-            document = format.results([answer])
-            yield compressor.piece(document) if compressor is not None else document
+        for answer in execution.run():
+            document = encoder.encode_results([answer])
+            yield compressor.compress(document) if compressor is not None else document
         if compressor is not None:
-            yield compressor.end()
+            yield compressor.finish()
 
-    pieces = stream(work.run, documents)
+    pieces = stream(execution.run_in_thread, documents)
     # The first document proves that the query was not rejected; an error would change the status.
     first = await anext(pieces, b"")
-    return streamed(_after(first, pieces), typed(format.media_type, gzip=gzip))
+    return streaming_response(
+        _prepend(first, pieces), content_headers(encoder.media_type, gzip=gzip)
+    )
 
 
-async def _after(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+async def _prepend(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
     yield first
-    async for piece in rest:
-        yield piece
+    async for chunk in rest:
+        yield chunk

@@ -7,90 +7,97 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from headgate_engine import Job, Moment, Principal, Unavailable
+from headgate_engine import PendingTransaction, Principal, Snapshot, StoreUnavailable
 from headgate_grammar import ShowGrants
-from headgate_server.api.denied_queries import Denied, denial
-from headgate_server.api.query import reply_with
-from headgate_server.api.responses import Answers
-from headgate_server.app_context import Service
-from headgate_server.formats import Answer
-from headgate_server.http.request import Call
-from headgate_server.http.response import Reply
-from headgate_server.query.executor import Work, is_single_change
-from headgate_server.query.prepared import Prepared
-from headgate_server.telemetry.logging import printed
+from headgate_server.api.denied_queries import Forbidden, check_forbidden
+from headgate_server.api.query import encode_response
+from headgate_server.api.responses import ResponseBuilder
+from headgate_server.app_context import AppContext
+from headgate_server.formats import StatementResult
+from headgate_server.http.request import Request
+from headgate_server.http.response import Response
+from headgate_server.query.executor import QueryExecution, is_single_rights_change
+from headgate_server.query.prepared import PreparedQuery
+from headgate_server.telemetry.logging import format_statements
 
 # Bytes of the largest response body that is cached.
-_SHORT = 4096
+_MAX_CACHED_BYTES = 4096
 # Parameters that may need waiting, however cheap the statements are.
-_PATIENT = frozenset({"async", "chunked", "params"})
+_SLOW_PARAMETERS = frozenset({"async", "chunked", "params"})
 
 
 @dataclass(slots=True)
 class _Query:
     """A prepared query of an authenticated principal."""
 
-    call: Call
-    asked: Prepared
+    request: Request
+    prepared: PreparedQuery
     principal: Principal
 
 
 @dataclass(slots=True)
-class Later:
+class PendingResponse:
     """A query that only waits until its change to the store is durable."""
 
-    work: Work
-    job: Job
-    asked: Prepared
+    execution: QueryExecution
+    pending_change: PendingTransaction
+    prepared: PreparedQuery
 
-    async def reply(self) -> Reply:
+    async def response(self) -> Response:
         """Commits the change, and returns the response. Raises Overloaded."""
-        answer, format = await self.work.made(self.job), self.asked.format()
-        return reply_with(format.results([answer]), format, gzip=self.asked.gzip)
+        answer, encoder = await self.execution.commit(self.pending_change), self.prepared.format()
+        return encode_response(encoder.encode_results([answer]), encoder, gzip=self.prepared.gzip)
 
 
 # A response, a response that waits for a change, or the exception in its place. None: the query
 # must run the usual way.
-Early = Reply | Later | Exception | None
+BatchResponse = Response | PendingResponse | Exception | None
 
 
-def queries_at_once(calls: Sequence[Call], service: Service, answers: Answers) -> list[Early]:
-    """Returns what `query` would answer to each of *calls*, as far as that needs no waiting.
+def run_query_batch(
+    requests: Sequence[Request], context: AppContext, responses: ResponseBuilder
+) -> list[BatchResponse]:
+    """Returns what `query` would answer to each of *requests*, as far as that needs no waiting.
 
     All of them are answered from one snapshot of the store. If that fails, its error answers all.
     """
     try:
-        with service.store.moment() as moment:
-            known = [service.prepared.known(call) for call in calls]
-            queries = [_begun(*each, service) for each in zip(calls, known, strict=True)]
-            _read_together(queries, service)
-            return [_answered(query, moment, service, answers) for query in queries]
+        with context.store.snapshot() as snapshot:
+            cached = [context.prepared_queries.get(request) for request in requests]
+            queries = [_prepare(*each, context) for each in zip(requests, cached, strict=True)]
+            _prefetch_users(queries, context)
+            return [_respond_or_error(query, snapshot, context, responses) for query in queries]
     except Exception as error:
-        return [error] * len(calls)
+        return [error] * len(requests)
 
 
-def _begun(call: Call, asked: Prepared | None, service: Service) -> _Query | Exception | None:
-    """Authenticates *call*, and prepares its query unless *asked* is the cached one.
+def _prepare(
+    request: Request, prepared: PreparedQuery | None, context: AppContext
+) -> _Query | Exception | None:
+    """Authenticates *request*, and prepares its query unless *prepared* is the cached one.
 
     Returns None if the query must run the usual way, and an error instead of raising it.
     """
     try:
-        if asked is not None:
-            call.url_pairs = asked.others
-        elif not _PATIENT.isdisjoint(call.url_pairs):
+        if prepared is not None:
+            request.url_params = prepared.params
+        elif not _SLOW_PARAMETERS.isdisjoint(request.url_params):
             return None
-        principal = service.known(call)
+        principal = context.authenticate_cached(request)
         if principal is None:
             return None
-        if asked is None and (asked := service.prepared.make(call)) is None:
+        if prepared is None and (prepared := context.prepared_queries.prepare(request)) is None:
             return None
     except Exception as error:  # the error of one request must not fail the batch
         return error
-    call.note.database, call.note.statements = asked.database, printed(asked.statements)
-    return _Query(call, asked, principal)
+    request.log.database, request.log.statements = (
+        prepared.database,
+        format_statements(prepared.statements),
+    )
+    return _Query(request, prepared, principal)
 
 
-def _read_together(queries: Sequence[_Query | Exception | None], service: Service) -> None:
+def _prefetch_users(queries: Sequence[_Query | Exception | None], context: AppContext) -> None:
     """Prefetches the users of all SHOW GRANTS statements in *queries* with one read.
 
     Skips queries whose responses may be cached, and those of restricted principals, which may be
@@ -99,75 +106,90 @@ def _read_together(queries: Sequence[_Query | Exception | None], service: Servic
     names = [
         statement.user
         for query in queries
-        if isinstance(query, _Query) and query.principal.unrestricted and not query.asked.kept
-        for statement in query.asked.statements
+        if isinstance(query, _Query)
+        and query.principal.has_full_access
+        and not query.prepared.cached
+        for statement in query.prepared.statements
         if isinstance(statement, ShowGrants)
     ]
     if len(names) > 1:
-        with suppress(Unavailable):  # each query reads again, and raises it then
-            service.store.gather(names)
+        with suppress(StoreUnavailable):  # each query reads again, and raises it then
+            context.store.prefetch_users(names)
 
 
-def _answered(
-    query: _Query | Exception | None, moment: Moment, service: Service, answers: Answers
-) -> Early:
+def _respond_or_error(
+    query: _Query | Exception | None,
+    snapshot: Snapshot,
+    context: AppContext,
+    responses: ResponseBuilder,
+) -> BatchResponse:
     if not isinstance(query, _Query):
         return query
     try:
-        return _answer(query, moment, service, answers)
+        return _respond(query, snapshot, context, responses)
     except Exception as error:
         return error
 
 
-def _answer(
-    query: _Query, moment: Moment, service: Service, answers: Answers
-) -> Reply | Later | None:
-    call, asked, principal = query.call, query.asked, query.principal
+def _respond(
+    query: _Query, snapshot: Snapshot, context: AppContext, responses: ResponseBuilder
+) -> Response | PendingResponse | None:
+    request, prepared, principal = query.request, query.prepared, query.principal
     # All unrestricted principals share one cached response.
-    key = asked if principal.unrestricted else (asked, principal.name)
-    made = moment.made(key) if asked.kept else None
-    if isinstance(made, Reply):
-        service.metrics.executed(asked.kinds)
-        return made
-    if not isinstance(made, Denied):
+    key = prepared if principal.has_full_access else (prepared, principal.name)
+    cached = snapshot.cached(key) if prepared.cached else None
+    if isinstance(cached, Response):
+        context.metrics.count_statements(prepared.statement_names)
+        return cached
+    if not isinstance(cached, Forbidden):
         # A query that is not authorized is rejected here, also if it is not cheap.
-        made = denial(service, answers, principal, asked)
-        if made is not None and asked.kept:
-            moment.keep_made(key, made)
-    if made is not None:
-        return made.to(call, service)
-    if not asked.quick:
-        return _later(query, service)
-    reply = _executed(query, service)
-    if asked.kept and not call.note.error and len(reply.body) <= _SHORT:
-        moment.keep_made(key, reply)
-    return reply
+        cached = check_forbidden(context, responses, principal, prepared)
+        if cached is not None and prepared.cached:
+            snapshot.cache(key, cached)
+    if cached is not None:
+        return cached.respond(request, context)
+    if not prepared.runs_inline:
+        return _pending_response(query, context)
+    response = _execute(query, context)
+    if prepared.cached and not request.log.error and len(response.body) <= _MAX_CACHED_BYTES:
+        snapshot.cache(key, response)
+    return response
 
 
-def _later(query: _Query, service: Service) -> Later | None:
+def _pending_response(query: _Query, context: AppContext) -> PendingResponse | None:
     """Returns the pending change of *query*, which is authorized, or None for anything else."""
-    call, asked, principal = query.call, query.asked, query.principal
-    if not is_single_change(asked.statements) or not service.may_change(call):
+    request, prepared, principal = query.request, query.prepared, query.principal
+    if not is_single_rights_change(prepared.statements) or not context.may_write(request):
         return None
-    work = Work(call, service.queries, principal, "", "", asked.database, asked.statements)
-    work.remembered = asked.remembered
-    job = work.job(principal)
-    return Later(work, job, asked) if job is not None else None
+    execution = QueryExecution(
+        request, context.query_executor, principal, "", "", prepared.database, prepared.statements
+    )
+    execution.from_cache = prepared.parse_cached
+    pending_change = execution.pending_change(principal)
+    return (
+        PendingResponse(execution, pending_change, prepared) if pending_change is not None else None
+    )
 
 
-def _executed(query: _Query, service: Service) -> Reply:
+def _execute(query: _Query, context: AppContext) -> Response:
     """Executes a cheap query, which only reads, and returns the response.
 
     It needs neither the warning nor the audit record of `Work.executed`. All statements are counted
     together.
     """
-    call, asked = query.call, query.asked
-    execute = service.engine.execute
-    results = [*execute(asked.statements, query.principal, asked.database, call.origin)]
+    request, prepared = query.request, query.prepared
+    execute = context.engine.execute
+    results = [
+        *execute(prepared.statements, query.principal, prepared.database, request.audit_address)
+    ]
     errors = [result.error for result in results if result.error]
     if errors:
-        call.note.error = errors[0]  # the errors after the first are only `not executed`
-    service.metrics.executed(asked.kinds, len(errors), remembered=asked.remembered)
-    format = asked.format()
-    plain = format.results([Answer(id, result) for id, result in enumerate(results)])
-    return reply_with(plain, format, gzip=asked.gzip)
+        request.log.error = errors[0]  # the errors after the first are only `not executed`
+    context.metrics.count_statements(
+        prepared.statement_names, len(errors), cached=prepared.parse_cached
+    )
+    encoder = prepared.format()
+    content = encoder.encode_results(
+        [StatementResult(id, result) for id, result in enumerate(results)]
+    )
+    return encode_response(content, encoder, gzip=prepared.gzip)

@@ -7,26 +7,26 @@ from headgate_server.api.openapi import openapi
 from headgate_server.api.prometheus_remote import (
     READ_PATH,
     WRITE_PATH,
+    not_served,
     prom_read,
     prom_write,
-    unserved,
 )
 from headgate_server.api.query import query
 from headgate_server.api.whoami import whoami
 from headgate_server.api.write import write, write_v2
-from headgate_server.app_context import Service
-from headgate_server.formats import Format
+from headgate_server.app_context import AppContext
+from headgate_server.formats import ResultEncoder
 from headgate_server.gateway.local_paths import ENDPOINTS
-from headgate_server.gateway.mount import Mounted
-from headgate_server.http.request import Call
-from headgate_server.http.response import Response
+from headgate_server.gateway.mount import Mount
+from headgate_server.http.request import Request
+from headgate_server.http.response import ASGIResponse
 
-Endpoint = Callable[[Call, Service, Format, Mounted | None], Awaitable[Response]]
+Handler = Callable[[Request, AppContext, ResultEncoder, Mount | None], Awaitable[ASGIResponse]]
 
-METHODS = frozenset("GET HEAD POST PUT PATCH DELETE OPTIONS".split())
-PREFLIGHT = frozenset({"/query", "/write"})
-WRITES = (write, write_v2, prom_write)
-_HANDLERS: dict[str, Endpoint] = {
+HTTP_METHODS = frozenset("GET HEAD POST PUT PATCH DELETE OPTIONS".split())
+PREFLIGHT_PATHS = frozenset({"/query", "/write"})
+WRITE_HANDLERS = (write, write_v2, prom_write)
+_HANDLERS: dict[str, Handler] = {
     "/query": query,
     "/write": write,
     "/api/v2/write": write_v2,
@@ -40,7 +40,7 @@ _HANDLERS: dict[str, Endpoint] = {
     "/openapi.json": openapi,
 }
 # By path and method. A path that is not served is rejected for every method.
-ROUTES: dict[str, dict[str, Endpoint]] = {
-    path: {method: _HANDLERS.get(path, unserved) for method in endpoint.methods or METHODS}
+ROUTES: dict[str, dict[str, Handler]] = {
+    path: {method: _HANDLERS.get(path, not_served) for method in endpoint.methods or HTTP_METHODS}
     for path, endpoint in ENDPOINTS.items()
 }

@@ -9,14 +9,14 @@ from starlette.authentication import (
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, Response
 
-from headgate_engine import NOBODY, AuthenticationFailed, Engine, Principal, Unavailable
+from headgate_engine import ANONYMOUS, AuthenticationFailed, Engine, Principal, StoreUnavailable
 from headgate_grammar import Privilege
-from headgate_server.api.errors import Refusal, client_text, refusal
-from headgate_server.auth.authenticator import Login
-from headgate_server.auth.credentials import Shown
+from headgate_server.api.errors import ErrorStatus, client_message, error_status_for
+from headgate_server.auth.authenticator import Authenticator
+from headgate_server.auth.credentials import RequestCredentials
 from headgate_server.auth.errors import TooManyFailures, Unauthenticated
 from headgate_server.http.errors import Overloaded
-from headgate_server.http.urlencoded import pairs
+from headgate_server.http.urlencoded import parse_urlencoded
 from headgate_server.telemetry.metrics import Metrics
 
 
@@ -42,15 +42,15 @@ class HeadgateUser(BaseUser):
         return self.principal.name
 
 
-class TryAgain(AuthenticationError):
-    """The credentials were not checked; *row* is the status and headers of the server's answer.
+class CredentialsNotChecked(AuthenticationError):
+    """The credentials were not checked; *error_status* is the status and headers of the server's answer.
 
     The reason is the throttle, a full login queue, or an unavailable store.
     """
 
-    def __init__(self, error: Exception, row: Refusal) -> None:
-        super().__init__(client_text(error, row))
-        self.row = row
+    def __init__(self, error: Exception, error_status: ErrorStatus) -> None:
+        super().__init__(client_message(error, error_status))
+        self.error_status = error_status
 
 
 class HeadgateBackend(AuthenticationBackend):
@@ -69,7 +69,7 @@ class HeadgateBackend(AuthenticationBackend):
         self._engine = engine
         self._throttle_status = throttle_status
         secrets = (shared_secret,) if shared_secret else ()
-        self._login = Login(engine, Metrics(), secrets)
+        self._authenticator = Authenticator(engine, Metrics(), secrets)
 
     async def authenticate(
         self, conn: HTTPConnection
@@ -80,20 +80,22 @@ class HeadgateBackend(AuthenticationBackend):
             AuthenticationError: invalid credentials, or there are no users.
             TryAgain: throttled, too many logins in progress, or the store is unavailable.
         """
-        url = pairs(conn.scope.get("query_string", b""))
+        url = parse_urlencoded(conn.scope.get("query_string", b""))
         authorization = conn.headers.get("authorization", "")
         if not authorization and not (url.get("u") and url.get("p")):
             return None
         try:
             address = conn.client.host if conn.client is not None else ""
-            principal = await self._login(Shown(url, conn.headers.getlist), address)
+            principal = await self._authenticator(
+                RequestCredentials(url, conn.headers.getlist), address
+            )
         except (Unauthenticated, AuthenticationFailed) as error:
             raise AuthenticationError(str(error)) from None
-        except (Overloaded, TooManyFailures, Unavailable) as error:
-            row = refusal(error, throttle_status=self._throttle_status)
-            assert row is not None
-            raise TryAgain(error, row) from None
-        if principal == NOBODY:
+        except (Overloaded, TooManyFailures, StoreUnavailable) as error:
+            error_status = error_status_for(error, throttle_status=self._throttle_status)
+            assert error_status is not None
+            raise CredentialsNotChecked(error, error_status) from None
+        if principal == ANONYMOUS:
             raise AuthenticationError("there are no users yet")
         return AuthCredentials(self._scopes(principal)), HeadgateUser(principal)
 
@@ -115,7 +117,7 @@ class HeadgateBackend(AuthenticationBackend):
 
     def close(self) -> None:
         """Stops the threads of the login."""
-        self._login.close()
+        self._authenticator.close()
 
     @staticmethod
     def refuse(conn: HTTPConnection, error: Exception) -> Response:
@@ -123,6 +125,12 @@ class HeadgateBackend(AuthenticationBackend):
 
         For TryAgain, returns the server's status with `Retry-After`.
         """
-        row = error.row if isinstance(error, TryAgain) else Refusal(401)
-        challenge = {"WWW-Authenticate": 'Basic realm="Headgate"'} if row.status == 401 else {}
-        return JSONResponse({"error": str(error)}, row.status, {**row.headers, **challenge})
+        error_status = (
+            error.error_status if isinstance(error, CredentialsNotChecked) else ErrorStatus(401)
+        )
+        challenge = (
+            {"WWW-Authenticate": 'Basic realm="Headgate"'} if error_status.status == 401 else {}
+        )
+        return JSONResponse(
+            {"error": str(error)}, error_status.status, {**error_status.headers, **challenge}
+        )

@@ -6,107 +6,113 @@ from collections.abc import Sequence
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
-from headgate_engine import Unavailable
-from headgate_server.api.errors import refusal
-from headgate_server.api.proxy import admit, view
-from headgate_server.app_context import Service
+from headgate_engine import StoreUnavailable
+from headgate_server.api.errors import error_status_for
+from headgate_server.api.proxy import authorize_request, route_request
+from headgate_server.app_context import AppContext
 from headgate_server.auth.jwt.key_source import KeysUnavailable
-from headgate_server.gateway.authorization import NoRoute, find, judge
-from headgate_server.gateway.errors import Busy
-from headgate_server.gateway.mount import Mounted
-from headgate_server.http.errors import CrossSite
-from headgate_server.http.request import Call
-from headgate_server.telemetry.logging import report
-from headgate_server.upstream.errors import Broken
-from headgate_server.upstream.websocket import Socket
+from headgate_server.gateway.authorization import RouteNotFound, authorize_route, match_route
+from headgate_server.gateway.errors import UserLimitExceeded
+from headgate_server.gateway.mount import Mount
+from headgate_server.http.errors import CrossSiteRequest
+from headgate_server.http.request import Request
+from headgate_server.telemetry.logging import log_internal_error
+from headgate_server.upstream.errors import UpstreamProtocolError
+from headgate_server.upstream.websocket import UpstreamWebSocket
 
 # A user may read for this long after the right was revoked.
 RECHECK_SECONDS = 5.0
 # The WebSocket is closed after this many checks in a row that could not decide.
-_MOST_UNSURE = 12
-_HANDSHAKE = frozenset(
+_MAX_UNDECIDED_CHECKS = 12
+_HANDSHAKE_HEADERS = frozenset(
     f"sec-websocket-{what}" for what in ("key", "version", "extensions", "protocol")
 )
-_NOBODY_KNOWS = (Unavailable, KeysUnavailable, Busy)
-_GONE, _POLICY = 1001, 1008
+_UNDECIDED_ERRORS = (StoreUnavailable, KeysUnavailable, UserLimitExceeded)
+_CLOSE_GOING_AWAY, _CLOSE_POLICY_VIOLATION = 1001, 1008
 
 
 class Tail:
     """One WebSocket between a client and a store, from authentication to the last message."""
 
     def __init__(
-        self, call: Call, service: Service, mounted: Mounted, path: bytes, receive: Receive
+        self, request: Request, context: AppContext, mount: Mount, path: bytes, receive: Receive
     ) -> None:
-        self._call, self._service, self._mounted, self._path = call, service, mounted, path
+        self._request, self._context, self._mount, self._path = request, context, mount, path
         self._receive = receive
         # Before the WebSocket is open, the only possible event is that the client disconnects.
-        self._first: asyncio.Future[Message] = asyncio.ensure_future(_next(receive))
-        self._unsure = 0
+        self._first_message: asyncio.Future[Message] = asyncio.ensure_future(_receive_once(receive))
+        self._undecided_checks = 0
 
-    async def open(self, protocols: Sequence[str]) -> Socket:
+    async def open(self, protocols: Sequence[str]) -> UpstreamWebSocket:
         """Authorizes the request, and returns the open WebSocket to the store.
 
-        Raises what `admit` raises, NoRoute, CrossSite, UpstreamError; ClientDisconnect if the
+        Raises what `authorize_request` raises, NoRoute, CrossSite, UpstreamError; ClientDisconnect if the
         client disconnects meanwhile.
         """
         opening = asyncio.ensure_future(self._open(protocols))
-        await asyncio.wait((opening, self._first), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((opening, self._first_message), return_when=asyncio.FIRST_COMPLETED)
         if opening.done():
             if opening.exception() is not None:
-                self._first.cancel()
+                self._first_message.cancel()
             return opening.result()
         opening.cancel()
         raise ClientDisconnect
 
-    async def _open(self, protocols: Sequence[str]) -> Socket:
-        self._admitted = await admit(self._call, self._service, self._mounted, self._path)
-        if not self._admitted.judged.route.websocket:
-            raise NoRoute(set())
-        if self._call.cross_site:  # browsers let a page of any site open a WebSocket
-            raise CrossSite("a WebSocket")
-        headers = [pair for pair in self._admitted.headers if pair[0].lower() not in _HANDSHAKE]
-        component = self._admitted.judged.route.component
-        return await self._mounted.upstream.websocket(
-            self._admitted.target, headers, protocols, component
+    async def _open(self, protocols: Sequence[str]) -> UpstreamWebSocket:
+        self._authorized = await authorize_request(
+            self._request, self._context, self._mount, self._path
+        )
+        if not self._authorized.authorized.route.websocket:
+            raise RouteNotFound(set())
+        if self._request.cross_site:  # browsers let a page of any site open a WebSocket
+            raise CrossSiteRequest("a WebSocket")
+        headers = [
+            pair for pair in self._authorized.headers if pair[0].lower() not in _HANDSHAKE_HEADERS
+        ]
+        component = self._authorized.authorized.route.component
+        return await self._mount.upstream.websocket(
+            self._authorized.target, headers, protocols, component
         )
 
-    async def run(self, socket: Socket, send: Send) -> None:
+    async def run(self, websocket: UpstreamWebSocket, send: Send) -> None:
         """Forwards messages in both directions until one end closes or the right is revoked."""
-        await send({"type": "websocket.accept", "subprotocol": socket.protocol})
-        ways = [
-            asyncio.ensure_future(self._inward(socket)),
-            asyncio.ensure_future(self._outward(socket, send)),
-            asyncio.ensure_future(self._watch()),
+        await send({"type": "websocket.accept", "subprotocol": websocket.protocol})
+        tasks = [
+            asyncio.ensure_future(self._forward_to_store(websocket)),
+            asyncio.ensure_future(self._forward_to_client(websocket, send)),
+            asyncio.ensure_future(self._recheck_periodically()),
         ]
         try:
-            done, _ = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             code = next(iter(done)).result()
             if code:
                 await send({"type": "websocket.close", "code": code})
         finally:
-            self._first.cancel()
-            for way in ways:
-                way.cancel()
-            await socket.close()
+            self._first_message.cancel()
+            for task in tasks:
+                task.cancel()
+            await websocket.close()
 
-    async def _inward(self, socket: Socket) -> int:
-        message = await self._first
+    async def _forward_to_store(self, websocket: UpstreamWebSocket) -> int:
+        message = await self._first_message
         while message["type"] == "websocket.receive":
             content = message.get("text")
             try:
-                await socket.send(content if content is not None else message["bytes"])
-            except Broken:
-                return _GONE
+                await websocket.send(content if content is not None else message["bytes"])
+            except UpstreamProtocolError:
+                return _CLOSE_GOING_AWAY
             message = await self._receive()
         return 0
 
-    async def _outward(self, socket: Socket, send: Send) -> int:
-        while (message := await socket.receive()) is not None:
+    async def _forward_to_client(self, websocket: UpstreamWebSocket, send: Send) -> int:
+        while (message := await websocket.receive()) is not None:
             kind = "text" if isinstance(message, str) else "bytes"
             await send({"type": "websocket.send", kind: message})
-        return socket.code if socket.code not in (1005, 1006) else _GONE
+        return (
+            websocket.close_code if websocket.close_code not in (1005, 1006) else _CLOSE_GOING_AWAY
+        )
 
-    async def _watch(self) -> int:
+    async def _recheck_periodically(self) -> int:
         """Returns a close code when the user may no longer read.
 
         Also after 12 checks in a row that could not decide, such as if the store is unavailable.
@@ -114,44 +120,49 @@ class Tail:
         while True:
             await asyncio.sleep(RECHECK_SECONDS)
             try:
-                await self._look()
-            except _NOBODY_KNOWS:
+                await self._recheck()
+            except _UNDECIDED_ERRORS:
                 # Tolerated for a while: the next check may succeed.
-                self._unsure += 1
-                if self._unsure >= _MOST_UNSURE:
-                    return _POLICY
+                self._undecided_checks += 1
+                if self._undecided_checks >= _MAX_UNDECIDED_CHECKS:
+                    return _CLOSE_POLICY_VIOLATION
             except Exception as error:
-                if refusal(error) is None and not isinstance(error, NoRoute):
-                    report(error, self._call.note.id)
-                return _POLICY
+                if error_status_for(error) is None and not isinstance(error, RouteNotFound):
+                    log_internal_error(error, self._request.log.id)
+                return _CLOSE_POLICY_VIOLATION
             else:
-                self._unsure = 0
+                self._undecided_checks = 0
 
-    async def _look(self) -> None:
+    async def _recheck(self) -> None:
         """Authorizes the request again, with the current settings.
 
-        Raises NoRoute, and what `admit` raises, if it is no longer authorized.
+        Raises NoRoute, and what `authorize_request` raises, if it is no longer authorized.
         """
-        mounted, path = self._service.gateway.find(self._call, self._call.raw_path)
-        if mounted is None or mounted.table is None:
-            raise NoRoute(set())
-        principal = self._admitted.principal
+        mount, path = self._context.gateway.find(self._request, self._request.raw_path)
+        if mount is None or mount.route_table is None:
+            raise RouteNotFound(set())
+        principal = self._authorized.principal
         if principal.method == "password":
             # The password is not verified again: guesses of other clients may have throttled it.
-            now = self._service.engine.renew(principal)
-            judge(mounted, self._service.engine, find(mounted, view(self._call, path)), now)
+            current = self._context.engine.renew(principal)
+            authorize_route(
+                mount,
+                self._context.engine,
+                match_route(mount, route_request(self._request, path)),
+                current,
+            )
             return
-        again = self._call.again()
+        repeated = self._request.copy()
         try:
-            await admit(again, self._service, mounted, path)
+            await authorize_request(repeated, self._context, mount, path)
         finally:
-            again.end()
+            repeated.end()
 
 
-async def _next(receive: Receive) -> Message:
+async def _receive_once(receive: Receive) -> Message:
     return await receive()
 
 
-def as_request(scope: Scope, receive: Receive, proxies: tuple[str, ...]) -> Call:
+def handshake_request(scope: Scope, receive: Receive, proxies: tuple[str, ...]) -> Request:
     """Returns the GET request that opens a WebSocket (RFC 6455, 4.1)."""
-    return Call({**scope, "type": "http", "method": "GET"}, receive, proxies)
+    return Request({**scope, "type": "http", "method": "GET"}, receive, proxies)

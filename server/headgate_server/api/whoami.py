@@ -1,28 +1,30 @@
 """/api/whoami: the authenticated user and their privileges."""
 
-from headgate_engine import NOBODY
-from headgate_server.app_context import Service
+from headgate_engine import ANONYMOUS
+from headgate_server.app_context import AppContext
 from headgate_server.auth.errors import Unauthenticated
-from headgate_server.formats import Format, Json
-from headgate_server.gateway.mount import Mounted
-from headgate_server.http.request import Call
-from headgate_server.http.response import Reply, typed
+from headgate_server.formats import JsonEncoder, ResultEncoder
+from headgate_server.gateway.mount import Mount
+from headgate_server.http.request import Request
+from headgate_server.http.response import Response, content_headers
 
 
-async def whoami(call: Call, service: Service, format: Format, mounted: Mounted | None) -> Reply:
+async def whoami(
+    request: Request, context: AppContext, format: ResultEncoder, mounted: Mount | None
+) -> Response:
     """Returns `{"name", "admin", "method", "grants": {database: privilege}}`.
 
     Grants of NO PRIVILEGES are omitted. For an issuer's token, `email`, `full_name`, `external_id`
     and `issuer` from the token are added. Raises what a login raises; Unauthenticated also while
     there are no users.
     """
-    principal = await service.login(call)
-    if principal == NOBODY:
+    principal = await context.authenticate(request)
+    if principal == ANONYMOUS:
         raise Unauthenticated("create admin user first or disable authentication")
     user = principal.user
     content = {
         "name": principal.name,
-        "admin": principal.trusted or (user is not None and user.admin),
+        "admin": principal.unrestricted or (user is not None and user.admin),
         "method": principal.method or "none",
         "grants": {
             database: str(privilege)
@@ -33,4 +35,6 @@ async def whoami(call: Call, service: Service, format: Format, mounted: Mounted 
     if (identity := principal.identity) is not None:
         content |= {"email": identity.email, "full_name": identity.full_name}
         content |= {"external_id": identity.subject, "issuer": identity.issuer}
-    return Reply(Json().document(content), raw_headers=typed(Json.media_type))
+    return Response(
+        JsonEncoder().encode(content), raw_headers=content_headers(JsonEncoder.media_type)
+    )

@@ -2,50 +2,64 @@
 
 from collections.abc import AsyncGenerator
 
-from headgate_engine import Need, Principal, allows
+from headgate_engine import Principal, RequiredPrivilege, allows
 from headgate_grammar import Privilege
-from headgate_server.app_context import Service
-from headgate_server.formats import Format
-from headgate_server.gateway.errors import BucketMissing, CannotWrite, DatabaseMissing, WriteDenied
-from headgate_server.gateway.mount import Mounted, Store
-from headgate_server.http.errors import BadRequest, CrossSite
-from headgate_server.http.form import body
-from headgate_server.http.go_text import go_quote, readable
-from headgate_server.http.gzip import decompressed
-from headgate_server.http.request import Call
-from headgate_server.http.response import Response
-from headgate_server.upstream.line_protocol import Line
+from headgate_server.app_context import AppContext
+from headgate_server.formats import ResultEncoder
+from headgate_server.gateway.errors import (
+    DatabaseNotFound,
+    InvalidBucketName,
+    NoWritableUpstream,
+    WriteForbidden,
+)
+from headgate_server.gateway.mount import DatabaseStore, Mount
+from headgate_server.http.errors import BadRequest, CrossSiteRequest
+from headgate_server.http.form import read_body
+from headgate_server.http.go_text import go_quote, replace_invalid
+from headgate_server.http.gzip import decompress
+from headgate_server.http.request import Request
+from headgate_server.http.response import ASGIResponse
+from headgate_server.upstream.line_protocol import WriteTarget
 
-_PRECISIONS = ("", "n", "ns", "u", "ms", "s", "m", "h")
+_V1_PRECISIONS = ("", "n", "ns", "u", "ms", "s", "m", "h")
 # The precisions of InfluxDB 2, each with its name in InfluxDB 1.x.
 _V2_PRECISIONS = {"": "", "ns": "n", "us": "u", "ms": "ms", "s": "s"}
 
 
-async def write(call: Call, service: Service, format: Format, mounted: Mounted | None) -> Response:
+async def write(
+    request: Request, context: AppContext, encoder: ResultEncoder, mount: Mount | None
+) -> ASGIResponse:
     """Writes line protocol, as in InfluxDB 1.x: the parameter `db` names the database."""
-    principal = await service.login(call, mounted)
-    asked = call.url_pairs
-    precision = asked.get("precision", "")
-    if precision not in _PRECISIONS:
+    principal = await context.authenticate(request, mount)
+    parameters = request.url_params
+    precision = parameters.get("precision", "")
+    if precision not in _V1_PRECISIONS:
         raise BadRequest(f"invalid precision {go_quote(precision)} (use n, u, ms, s, m or h)")
-    line = Line(asked.get("db", ""), asked.get("rp", ""), precision, asked.get("consistency", ""))
-    return await _write(call, service, principal, line, format, mounted)
+    write_target = WriteTarget(
+        parameters.get("db", ""),
+        parameters.get("rp", ""),
+        precision,
+        parameters.get("consistency", ""),
+    )
+    return await _forward_write(request, context, principal, write_target, encoder, mount)
 
 
 async def write_v2(
-    call: Call, service: Service, format: Format, mounted: Mounted | None
-) -> Response:
+    request: Request, context: AppContext, encoder: ResultEncoder, mount: Mount | None
+) -> ASGIResponse:
     """Writes line protocol, as InfluxDB 1.8 accepts InfluxDB 2's API.
 
     The parameter `bucket` is DATABASE or DATABASE/POLICY.
     """
-    principal = await service.login(call, mounted)
-    asked = call.url_pairs
-    line = bucket_line(asked.get("bucket", ""), asked.get("precision", ""))
-    return await _write(call, service, principal, line, format, mounted)
+    principal = await context.authenticate(request, mount)
+    parameters = request.url_params
+    write_target = bucket_write_target(
+        parameters.get("bucket", ""), parameters.get("precision", "")
+    )
+    return await _forward_write(request, context, principal, write_target, encoder, mount)
 
 
-def bucket_line(bucket: str, precision: str) -> Line:
+def bucket_write_target(bucket: str, precision: str) -> WriteTarget:
     """Returns the InfluxDB 1.x parameters for those of InfluxDB 2.
 
     Raises BadRequest for an unknown *precision*, BucketMissing for a *bucket* without a database.
@@ -54,92 +68,94 @@ def bucket_line(bucket: str, precision: str) -> Line:
         raise BadRequest(f"invalid precision {go_quote(precision)} (use ns, us, ms or s)")
     database, slash, policy = bucket.partition("/")
     if not database:
-        fault = (
+        problem = (
             "is in db/rp form but has an empty database"
             if slash
             else ('is missing a slash; not in "database/retention-policy" format')
         )
-        raise BucketMissing(f"bucket name {go_quote(bucket)} {fault}")
-    return Line(database, policy, _V2_PRECISIONS[precision])
+        raise InvalidBucketName(f"bucket name {go_quote(bucket)} {problem}")
+    return WriteTarget(database, policy, _V2_PRECISIONS[precision])
 
 
-async def _write(
-    call: Call,
-    service: Service,
+async def _forward_write(
+    request: Request,
+    context: AppContext,
     principal: Principal,
-    line: Line,
-    format: Format,
-    mounted: Mounted | None,
-) -> Response:
+    write_target: WriteTarget,
+    encoder: ResultEncoder,
+    mount: Mount | None,
+) -> ASGIResponse:
     """Authorizes the write, then forwards it. Rejects it if there is no upstream store.
 
     Raises CannotWrite in that case: data is never accepted and dropped.
     """
-    store = await writable(call, service, principal, line.database, mounted)
-    limit = service.settings.max_body_size
+    store = await authorize_write(request, context, principal, write_target.database, mount)
+    max_bytes = context.settings.max_body_size
     if store is None:
-        async for _ in _lines(call, limit):
+        async for _ in _decompressed_body(request, max_bytes):
             pass  # the body is read, so that the client receives the response
-        raise CannotWrite(upstream=bool(service.gateway.all))
-    call.at_end(service.gateway.limits.enter(principal))
-    return await store.write(call, line, limit, format)
+        raise NoWritableUpstream(upstream=bool(context.gateway.mounts))
+    request.on_end(context.gateway.limits.acquire(principal))
+    return await store.write(request, write_target, max_bytes, encoder)
 
 
-async def writable(
-    call: Call, service: Service, principal: Principal, database: str, mounted: Mounted | None
-) -> Store | None:
-    """Returns the store of *mounted*, if *principal* may write to *database*, or None without one.
+async def authorize_write(
+    request: Request, context: AppContext, principal: Principal, database: str, mount: Mount | None
+) -> DatabaseStore | None:
+    """Returns the store of *mount*, if *principal* may write to *database*, or None without one.
 
     Records a denied write in the audit. Raises CrossSite, BadRequest, WriteDenied, DatabaseMissing.
     """
-    if call.cross_site:
-        raise CrossSite
+    if request.cross_site:
+        raise CrossSiteRequest
     if not database:
         raise BadRequest("database is required")
-    call.note.database = readable(database)
-    store = mounted.store if mounted is not None else None
+    request.log.database = replace_invalid(database)
+    store = mount.store if mount is not None else None
     try:
-        await _authorize(service, principal, database, store)
-    except WriteDenied:
-        requires = f"requires WRITE on {readable(database)}"
-        service.recorder.refused(principal.name, call.origin, "-- write", requires)
+        await _authorize(context, principal, database, store)
+    except WriteForbidden:
+        requires = f"requires WRITE on {replace_invalid(database)}"
+        context.audit_writer.record_denied(
+            principal.name, request.audit_address, "-- write", requires
+        )
         raise
     return store
 
 
-def _lines(call: Call, limit: int) -> AsyncGenerator[bytes, None]:
+def _decompressed_body(request: Request, max_bytes: int) -> AsyncGenerator[bytes, None]:
     """Returns the chunks of the decompressed body.
 
-    They raise TooLarge if the body has more than *limit* bytes, before or after decompression.
+    They raise TooLarge if the body has more than *max_bytes* bytes, before or after decompression.
     """
-    sent = body(call, limit)
-    if call.headers.get("content-encoding", "") == "gzip":
-        return decompressed(sent, limit)
-    return sent
+    raw_body = read_body(request, max_bytes)
+    if request.headers.get("content-encoding", "") == "gzip":
+        return decompress(raw_body, max_bytes)
+    return raw_body
 
 
 async def _authorize(
-    service: Service, principal: Principal, database: str, store: Store | None
+    context: AppContext, principal: Principal, database: str, store: DatabaseStore | None
 ) -> None:
     """Raises WriteDenied, or DatabaseMissing if *principal* may write to *database*.
 
     Differs from InfluxDB, whose responses reveal to every user which databases exist.
     """
     user = principal.user
-    need = Need(Privilege.WRITE, database)
-    if user is not None and not allows(user, need):
-        raise WriteDenied(
+    required = RequiredPrivilege(Privilege.WRITE, database)
+    if user is not None and not allows(user, required):
+        raise WriteForbidden(
             f"{go_quote(user.name)} user is not authorized to write to database"
             f" {go_quote(database)}"
         )
-    if user is None and not principal.trusted:
-        raise WriteDenied(f"user is required to write to database {go_quote(database)}")
-    await present(service, database, store)
+    if user is None and not principal.unrestricted:
+        raise WriteForbidden(f"user is required to write to database {go_quote(database)}")
+    await require_database(context, database, store)
 
 
-async def present(service: Service, database: str, store: Store | None) -> None:
+async def require_database(context: AppContext, database: str, store: DatabaseStore | None) -> None:
     """Adds *database* to the catalog if only *store* has it. Raises DatabaseMissing if neither."""
-    name = readable(database)
-    if service.store.database(name) is None:
-        if store is None or not await store.catalogue.adopt([name]):
-            raise DatabaseMissing(f"database not found: {go_quote(database)}")
+    name = replace_invalid(database)
+    if context.store.database(name) is None:
+        if store is None or not await store.catalog.import_databases([name]):
+            raise DatabaseNotFound(f"database not found: {go_quote(database)}")

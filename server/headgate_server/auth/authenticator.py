@@ -10,73 +10,73 @@ from functools import partial
 from typing import Any
 
 from headgate_engine import (
-    EVERYBODY,
-    NOBODY,
+    ANONYMOUS,
+    UNRESTRICTED,
     AuthenticationFailed,
     Engine,
+    GenerationalCache,
     Identity,
     IdentityDropped,
     IdentityTaken,
     Principal,
-    Recent,
-    Rights,
     SignUpDisabled,
+    TokenRights,
     User,
-    mark,
+    password_version,
 )
 from headgate_server.auth.credentials import (
-    Assertion,
     Credentials,
-    NamePassword,
-    Shown,
+    IssuerToken,
+    Password,
+    RequestCredentials,
+    SharedSecretToken,
     TenantToken,
-    Token,
 )
-from headgate_server.auth.credentials import credentials as read_credentials
+from headgate_server.auth.credentials import read_credentials as read_credentials
 from headgate_server.auth.errors import TokenRejected, TooManyFailures, Unauthenticated
 from headgate_server.auth.jwt.claim_grants import NoRights
-from headgate_server.auth.jwt.issuers import Issuers
+from headgate_server.auth.jwt.issuers import IssuerRegistry
 from headgate_server.auth.jwt.jws import TokenError
 from headgate_server.auth.jwt.key_source import KeysUnavailable
 from headgate_server.auth.known_logins import KnownLogins
-from headgate_server.auth.refusal_rate import Pace
-from headgate_server.auth.shared_secret import Bearers, by_shared_secret
-from headgate_server.auth.tenant_tokens import TenantLogin
+from headgate_server.auth.refusal_rate import RefusalRateLimiter
+from headgate_server.auth.shared_secret import SharedSecretVerifier, is_shared_secret_token
+from headgate_server.auth.tenant_tokens import TenantTokenVerifier
 from headgate_server.auth.throttle import Throttle
-from headgate_server.background.thread_pool import Pool
+from headgate_server.background.thread_pool import FairThreadPool
 from headgate_server.config.jwt import JwtSettings
 from headgate_server.http.errors import Overloaded
-from headgate_server.http.trusted_proxies import via
+from headgate_server.http.trusted_proxies import address_with_peer
 from headgate_server.telemetry.log_message import log_message
 from headgate_server.telemetry.metrics import Metrics
 
 # bcrypt takes a dozen passwords a second on a core: a client behind 64 others should retry.
-_QUEUE = 64
-_QUEUE_OF_USER = 4
-_ADMIN_SECONDS = 60.0
-_PRINCIPALS = 2048
+_MAX_QUEUED_LOGINS = 64
+_MAX_QUEUED_LOGINS_PER_USER = 4
+_ADMIN_RECORD_SECONDS = 60.0
+_MAX_CACHED_PRINCIPALS = 2048
 
-_REFUSED = (
+_AUTHENTICATION_ERRORS = (
     *(Unauthenticated, AuthenticationFailed, TooManyFailures, Overloaded),
     *(NoRights, IdentityTaken, KeysUnavailable),
 )
 
 # Arguments: actor, address, statement, outcome.
-Refused = Callable[[str, str, str, str], None]
+RecordDenied = Callable[[str, str, str, str], None]
 
 
-def _unheard(actor: str, address: str, what: str, why: str) -> None:
+def _no_op(actor: str, address: str, what: str, why: str) -> None:
     """Does nothing: the default of *refused*."""
 
 
 # Address, name, and the password's digest: separate, as a name may hold any character.
-_Tried = tuple[str, str, bytes]
+_AttemptKey = tuple[str, str, bytes]
 
 
-class Login:
+class Authenticator:
     """Authenticates by password or by token. Unless *enabled*, all requests are unrestricted.
 
-    *refused* is called for every failed login.
+    *record_denied* is called for every failed login.
     """
 
     def __init__(
@@ -85,124 +85,142 @@ class Login:
         metrics: Metrics,
         shared_secrets: Sequence[str] = (),
         *,
-        issuers: Issuers | None = None,
+        issuers: IssuerRegistry | None = None,
         enabled: bool = True,
         throttle: Throttle | None = None,
-        refused: Refused = _unheard,
+        record_denied: RecordDenied = _no_op,
         logins: KnownLogins | None = None,
     ) -> None:
         self._engine = engine
         self._metrics = metrics
         # Known clients do not wait for unknown ones. A network without a wrong password does not
         # wait for networks with one. Guesses at one user's password delay no other user.
-        self._known_bcrypt = Pool(1, _QUEUE, metrics.bcrypt_pending, each=_QUEUE_OF_USER)
-        self._bcrypt = Pool(
-            1, 2 * _QUEUE, metrics.bcrypt_pending, share=_QUEUE, each=_QUEUE_OF_USER
+        self._known_client_bcrypt = FairThreadPool(
+            1,
+            _MAX_QUEUED_LOGINS,
+            metrics.bcrypt_pending,
+            max_queued_per_key=_MAX_QUEUED_LOGINS_PER_USER,
+        )
+        self._bcrypt = FairThreadPool(
+            1,
+            2 * _MAX_QUEUED_LOGINS,
+            metrics.bcrypt_pending,
+            max_queued_per_group=_MAX_QUEUED_LOGINS,
+            max_queued_per_key=_MAX_QUEUED_LOGINS_PER_USER,
         )
         self._logins = logins or KnownLogins(engine.store)
-        self._bearers = Bearers(shared_secrets)
+        self._shared_secret_verifier = SharedSecretVerifier(shared_secrets)
         self._issuers = issuers
-        self._signing_in = Pool(1, _QUEUE)
+        self._provisioning = FairThreadPool(1, _MAX_QUEUED_LOGINS)
         self._enabled = enabled
         self._throttle = throttle or Throttle()
-        self._admin = "", 0.0  # an administrator's last address, when to record it again
-        self._refused = refused
-        self._pace = Pace()
-        self._key = secrets.token_bytes(32)
-        self._principals: Recent[str, Principal] = Recent(_PRINCIPALS)
+        self._last_admin = "", 0.0  # an administrator's last address, when to record it again
+        self._record_denied = record_denied
+        self._refusal_limiter = RefusalRateLimiter()
+        self._digest_key = secrets.token_bytes(32)
+        self._principals: GenerationalCache[str, Principal] = GenerationalCache(
+            _MAX_CACHED_PRINCIPALS
+        )
         # Single flight: the same password from many connections costs one bcrypt.
-        self._verifying: dict[_Tried, asyncio.Task[User]] = {}
+        self._running_verifications: dict[_AttemptKey, asyncio.Task[User]] = {}
 
-    def take_tokens(self, shared_secrets: Sequence[str], issuers: Issuers | None) -> None:
+    def replace_token_issuers(
+        self, shared_secrets: Sequence[str], issuers: IssuerRegistry | None
+    ) -> None:
         """Accepts these tokens from now on, and no others."""
-        self._bearers = Bearers(shared_secrets)
+        self._shared_secret_verifier = SharedSecretVerifier(shared_secrets)
         self._issuers = issuers
 
     async def __call__(
         self,
-        request: Shown,
+        request: RequestCredentials,
         address: str = "",
-        tenants: TenantLogin | None = None,
-        connection: str = "",
+        tenants: TenantTokenVerifier | None = None,
+        peer: str = "",
     ) -> Principal:
         """Authenticates *request* from *address*. Returns NOBODY while there are no users at all.
 
-        If given, *tenants* accepts its tokens, too; *connection*, a proxy's address, is audited.
+        If given, *tenants* accepts its tokens, too; *peer*, a proxy's address, is audited.
 
         Raises Unauthenticated, AuthenticationFailed, TooManyFailures; Overloaded if too many wait
         for bcrypt; for an issuer's token NoRights, IdentityTaken, KeysUnavailable.
         """
         if not self._enabled:
-            return EVERYBODY
-        shown: Credentials | TenantToken | None = None
-        secret, issuers = bool(self._bearers.secrets), self._takes_bearers()
+            return UNRESTRICTED
+        credentials: Credentials | TenantToken | None = None
+        secret, issuers = (
+            bool(self._shared_secret_verifier.secrets),
+            self._issuer_tokens_in_authorization(),
+        )
         try:
             if tenants is not None and (
-                text := tenants.token(request, secret=secret, issuers=issuers)
+                text := tenants.find_token(request, secret=secret, issuers=issuers)
             ):
-                shown = TenantToken(text)
-                principal = await tenants.principal(text)
-                self._metrics.authentication(shown.method, "accepted")
+                credentials = TenantToken(text)
+                principal = await tenants.authenticate(text)
+                self._metrics.authentication(credentials.method, "accepted")
                 return principal
             carrier = self._issuers.settings if self._issuers is not None else None
-            shown = read_credentials(request, carrier)
-            if isinstance(shown, NamePassword) and (known := self._recall(shown, address)):
-                self.count(known)
+            credentials = read_credentials(request, carrier)
+            if isinstance(credentials, Password) and (
+                known := self._check_cached_password(credentials, address)
+            ):
+                self.count_cached(known)
                 return known
-            principal = await self._prove_either(shown, address, tenants)
-        except _REFUSED as error:
-            if shown is None and self._engine.store.empty():
-                return NOBODY
-            origin = via(address, connection or address)
-            self._tell(shown, bool(request.authorization), origin, error)
+            principal = await self._authenticate_with_tenants(credentials, address, tenants)
+        except _AUTHENTICATION_ERRORS as error:
+            if credentials is None and self._engine.store.empty():
+                return ANONYMOUS
+            origin = address_with_peer(address, peer or address)
+            self.record_failure(credentials, bool(request.authorization), origin, error)
             if isinstance(error, TooManyFailures):
-                await asyncio.sleep(self._pace.pause())
+                await asyncio.sleep(self._refusal_limiter.delay())
             raise
-        if principal != NOBODY:
-            self._metrics.authentication(shown.method, "accepted")
+        if principal != ANONYMOUS:
+            self._metrics.authentication(credentials.method, "accepted")
         return principal
 
-    def known(self, request: Shown, address: str) -> Principal | None:
+    def check_cached(self, request: RequestCredentials, address: str) -> Principal | None:
         """Returns the principal if that needs no bcrypt, no fetched keys and no new user, else
         None.
 
-        Returns None for invalid credentials, too. Counts nothing: see `count`.
+        Returns None for invalid credentials, too. Counts nothing: see `count_cached`.
         """
         if not self._enabled:
-            return EVERYBODY
+            return UNRESTRICTED
         carrier = self._issuers.settings if self._issuers is not None else None
         try:
-            shown = read_credentials(request, carrier)
-            if isinstance(shown, NamePassword):
-                return self._recall(shown, address)
-            if isinstance(shown, Assertion):
+            credentials = read_credentials(request, carrier)
+            if isinstance(credentials, Password):
+                return self._check_cached_password(credentials, address)
+            if isinstance(credentials, IssuerToken):
                 return None
-            user = self._bearer(shown.text)
+            user = self._shared_secret_user(credentials.text)
         except Unauthenticated:
             return None
-        return Principal(user, shown.method)
+        return Principal(user, credentials.method)
 
-    def was_let_in(self, name: str, address: str) -> bool:
+    def is_known_client(self, name: str, address: str) -> bool:
         """Returns whether the user *name* has logged in by password from *address*."""
         user = self._engine.user(name)
-        return user is not None and self._logins.was_let_in(mark(user), address)
+        return user is not None and self._logins.is_known_client(password_version(user), address)
 
-    def count(self, known: Principal) -> None:
-        """Counts the login of *known*, a result of `known`."""
+    def count_cached(self, known: Principal) -> None:
+        """Counts the login of *known*, a result of `check_cached`."""
         if known.method == "password":
-            self._metrics.recalled()
+            self._metrics.count_cached_login()
         elif known.method:
             self._metrics.authentication(known.method, "accepted")
 
-    def _tell(
+    def record_failure(
         self,
-        shown: Credentials | TenantToken | None,
-        tried: bool,
+        credentials: Credentials | TenantToken | None,
+        attempted: bool,
         address: str,
         error: Exception,
     ) -> None:
-        """Counts a failed login, and records it, unless no credentials were *tried*."""
-        method = shown.method if shown is not None else "none"
+        """Counts a failed login, and records it, unless no credentials were *attempted*."""
+        method = credentials.method if credentials is not None else "none"
         match error:
             case TooManyFailures():
                 outcome, why = "throttled", "too many failed logins"
@@ -210,146 +228,152 @@ class Login:
                 outcome, why = "overloaded", str(error)
             case KeysUnavailable():
                 outcome, why = "unavailable", str(error)
-            case Unauthenticated() if isinstance(shown, Token):
+            case Unauthenticated() if isinstance(credentials, SharedSecretToken):
                 # Without the part that differs between tokens: the audit counts equal records.
                 outcome, why = "refused", str(error).partition(":")[0]
             case _:
                 outcome, why = "refused", log_message(error)
         self._metrics.authentication(method, outcome)
-        if shown is None and not tried:
+        if credentials is None and not attempted:
             return
         name = ""
-        if isinstance(shown, NamePassword):
+        if isinstance(credentials, Password):
             # An unknown name is not recorded: it may be a password in the wrong place.
-            known = self._engine.user(shown.name) is not None
-            name, why = (shown.name, why) if known else ("", f"{why}: no such user")
-        self._refused(name, address, f"-- login ({method})", why)
+            known = self._engine.user(credentials.name) is not None
+            name, why = (credentials.name, why) if known else ("", f"{why}: no such user")
+        self._record_denied(name, address, f"-- login ({method})", why)
 
-    def _recall(self, shown: NamePassword, address: str) -> Principal | None:
+    def _check_cached_password(self, password: Password, address: str) -> Principal | None:
         """Returns the principal if the password is cached, else None."""
-        user = self._engine.user(shown.name)
+        user = self._engine.user(password.name)
         if user is None:
             return None
-        known_here = self._logins.was_let_in(mark(user), address)
-        if not known_here and self._throttle.waits(shown.name, address):
+        known_here = self._logins.is_known_client(password_version(user), address)
+        if not known_here and self._throttle.is_throttled(password.name, address):
             return None
-        if not self._engine.remembers(user, shown.password):
+        if not self._engine.check_cached(user, password.password):
             return None
         if not known_here:
-            return self._let_in(user, address)
-        if user.admin and (address != self._admin[0] or time.monotonic() > self._admin[1]):
-            self._throttle.admin_works(address)
-            self._admin = address, time.monotonic() + _ADMIN_SECONDS
+            return self._record_success(user, address)
+        if user.admin and (
+            address != self._last_admin[0] or time.monotonic() > self._last_admin[1]
+        ):
+            self._throttle.record_admin(address)
+            self._last_admin = address, time.monotonic() + _ADMIN_RECORD_SECONDS
         # Reused while the user object is the same: any change of the user creates another.
         known = self._principals.get(user.id)
         if known is None or known.user is not user:
             known = Principal(user, "password")
-            self._principals.keep(user.id, known)
+            self._principals.put(user.id, known)
         return known
 
-    async def _prove_either(
-        self, shown: Credentials, address: str, tenants: TenantLogin | None
+    async def _authenticate_with_tenants(
+        self, credentials: Credentials, address: str, tenants: TenantTokenVerifier | None
     ) -> Principal:
-        """Returns the principal by `_prove`; rejects a token left over by *tenants* with both
+        """Returns the principal by `_authenticate`; rejects a token left over by *tenants* with both
         reasons.
 
         While there are no users, only tokens of *tenants* are valid.
         """
-        own = isinstance(shown, Assertion) and not self._takes_bearers()  # in another header
-        if tenants is None or own or isinstance(shown, NamePassword):
-            return await self._prove(shown, address)
+        own = (
+            isinstance(credentials, IssuerToken) and not self._issuer_tokens_in_authorization()
+        )  # in another header
+        if tenants is None or own or isinstance(credentials, Password):
+            return await self._authenticate(credentials, address)
         try:
-            principal = await self._prove(shown, address)
+            principal = await self._authenticate(credentials, address)
         except TokenRejected as error:
-            objection = await tenants.objection(shown.text)
+            objection = await tenants.rejection_reason(credentials.text)
             raise TokenRejected(f"{objection}; by [auth.jwt]: {error.reason}") from None
-        if principal == NOBODY:
-            raise TokenRejected(await tenants.objection(shown.text))
+        if principal == ANONYMOUS:
+            raise TokenRejected(await tenants.rejection_reason(credentials.text))
         return principal
 
-    async def _prove(self, shown: Credentials, address: str) -> Principal:
+    async def _authenticate(self, credentials: Credentials, address: str) -> Principal:
         if self._engine.store.empty():
-            return NOBODY
-        match shown:
-            case NamePassword():
-                return self._let_in(await self._verified(shown, address), address)
-            case Token(text):
-                return Principal(self._bearer(text), "shared-secret")
-            case Assertion(text) if self._bearers.secrets and self._is_ours(text):
-                return Principal(self._bearer(text), "shared-secret")
-            case Assertion(text):
-                return await self._asserted(text, address)
+            return ANONYMOUS
+        match credentials:
+            case Password():
+                return self._record_success(await self._verify_once(credentials, address), address)
+            case SharedSecretToken(text):
+                return Principal(self._shared_secret_user(text), "shared-secret")
+            case IssuerToken(text) if (
+                self._shared_secret_verifier.secrets and self._is_shared_secret_token(text)
+            ):
+                return Principal(self._shared_secret_user(text), "shared-secret")
+            case IssuerToken(text):
+                return await self._authenticate_issuer_token(text, address)
 
-    async def _verified(self, shown: NamePassword, address: str) -> User:
+    async def _verify_once(self, password: Password, address: str) -> User:
         """Returns the user after bcrypt, which concurrent equal attempts from an address share."""
-        secret = shown.password.encode("utf-8", "surrogatepass")
-        key = (address, shown.name, hmac.digest(self._key, secret, hashlib.sha256))
-        task = self._verifying.get(key)
+        secret = password.password.encode("utf-8", "surrogatepass")
+        key = (address, password.name, hmac.digest(self._digest_key, secret, hashlib.sha256))
+        task = self._running_verifications.get(key)
         if task is None:
-            task = asyncio.ensure_future(self._begun(shown, address))
-            self._verifying[key] = task
-            task.add_done_callback(lambda done: self._forget(key, done))
+            task = asyncio.ensure_future(self._start_attempt(password, address))
+            self._running_verifications[key] = task
+            task.add_done_callback(lambda done: self._on_verified(key, done))
         # A client that disconnects does not cancel the others.
         return await asyncio.shield(task)
 
-    def _begun(self, shown: NamePassword, address: str) -> Coroutine[Any, Any, User]:
+    def _start_attempt(self, password: Password, address: str) -> Coroutine[Any, Any, User]:
         """Starts an attempt. Raises TooManyFailures at once."""
-        failed = self._throttle.has_failed(address)
-        self._throttle.begin(shown.name, address)
-        return self._try(shown, address, failed=failed)
+        failed = self._throttle.has_wrong_password(address)
+        self._throttle.start_attempt(password.name, address)
+        return self._attempt(password, address, failed=failed)
 
-    async def _try(self, shown: NamePassword, address: str, *, failed: bool) -> User:
+    async def _attempt(self, password: Password, address: str, *, failed: bool) -> User:
         """Makes an attempt, which the throttle counts as failed until its outcome is known."""
         try:
-            user = await self._verify(shown, address, failed=failed)
+            user = await self._verify_password(password, address, failed=failed)
         except AuthenticationFailed:
-            self._throttle.failed(address)
+            self._throttle.record_wrong_password(address)
             raise
         except BaseException:
-            self._throttle.undecided(shown.name, address)
+            self._throttle.cancel_attempt(password.name, address)
             raise
-        self._throttle.succeeded(shown.name, address)
+        self._throttle.complete_attempt(password.name, address)
         return user
 
-    async def _verify(self, shown: NamePassword, address: str, *, failed: bool) -> User:
+    async def _verify_password(self, password: Password, address: str, *, failed: bool) -> User:
         """Returns the user by bcrypt. Raises AuthenticationFailed, Overloaded."""
         self._metrics.lookup("password", False)
-        user = self._engine.user(shown.name)
+        user = self._engine.user(password.name)
         # Unknown names share one key in the queue.
         account = user.id if user is not None else ""
-        authenticate = partial(self._engine.authenticate, shown.name, shown.password)
+        authenticate = partial(self._engine.authenticate, password.name, password.password)
         with self._metrics.bcrypt():
-            if user is not None and self._logins.was_let_in(mark(user), address):
-                return await self._known_bcrypt.run(authenticate, ("known", account))
+            if user is not None and self._logins.is_known_client(password_version(user), address):
+                return await self._known_client_bcrypt.run(authenticate, ("known", account))
             return await self._bcrypt.run(authenticate, ("failed" if failed else "new", account))
 
-    def _let_in(self, user: User, address: str) -> Principal:
-        self._logins.let_in(user, address)
+    def _record_success(self, user: User, address: str) -> Principal:
+        self._logins.remember_client(user, address)
         if user.admin:
-            self._throttle.admin_works(address)
+            self._throttle.record_admin(address)
         return Principal(user, "password")
 
-    def _forget(self, key: _Tried, done: "asyncio.Task[User]") -> None:
-        del self._verifying[key]
+    def _on_verified(self, key: _AttemptKey, done: "asyncio.Task[User]") -> None:
+        del self._running_verifications[key]
         if not done.cancelled():
             done.exception()  # marks it as retrieved, if no caller waits any more
 
-    def _bearer(self, token: str) -> User:
-        user = self._engine.user(self._bearers.username(token))
+    def _shared_secret_user(self, token: str) -> User:
+        user = self._engine.user(self._shared_secret_verifier.verify(token))
         if user is None:
             raise Unauthenticated("user not found")
         return user
 
-    def _takes_bearers(self) -> bool:
+    def _issuer_tokens_in_authorization(self) -> bool:
         """Returns whether tokens of other issuers are in the header `Authorization`."""
         carrier = self._issuers.settings if self._issuers is not None else None
         return carrier is not None and carrier.header_name.lower() == "authorization"
 
-    def _is_ours(self, token: str) -> bool:
+    def _is_shared_secret_token(self, token: str) -> bool:
         """Returns whether *token* is for the shared secret, if both kinds share a header."""
-        return self._takes_bearers() and by_shared_secret(token)
+        return self._issuer_tokens_in_authorization() and is_shared_secret_token(token)
 
-    async def _asserted(self, token: str, address: str) -> Principal:
+    async def _authenticate_issuer_token(self, token: str, address: str) -> Principal:
         """Returns the principal of a token; user, admin flag and grants are the current ones."""
         assert self._issuers is not None
         try:
@@ -358,31 +382,31 @@ class Login:
             raise TokenRejected(str(error)) from None
         self._metrics.lookup("token", known)
         identity, settings = verified.identity, verified.issuer.settings
-        lends = settings.grant_sync == "ephemeral"
-        rights = None if lends else verified.rights
+        transient = settings.grant_sync == "ephemeral"
+        rights = None if transient else verified.rights
         try:
-            user = self._engine.recognize(identity, rights) or await self._signed_in(
+            user = self._engine.find_provisioned(identity, rights) or await self._provision(
                 identity, rights, address, settings
             )
         except IdentityDropped as error:
             raise TokenRejected(error.reason) from None
-        lent = verified.rights if lends else None
-        if lent is not None:
-            user = self._engine.lend(user, lent)
-        return Principal(user, "jwt", identity=identity, lent=lent)
+        transient_rights = verified.rights if transient else None
+        if transient_rights is not None:
+            user = self._engine.with_transient_grants(user, transient_rights)
+        return Principal(user, "jwt", identity=identity, transient_rights=transient_rights)
 
-    async def _signed_in(
-        self, identity: Identity, rights: Rights | None, address: str, settings: JwtSettings
+    async def _provision(
+        self, identity: Identity, rights: TokenRights | None, address: str, settings: JwtSettings
     ) -> User:
         """Returns the user of *identity*, created or changed as *settings* allow, in a thread."""
-        come_in = partial(
-            self._engine.sign_in,
+        provision = partial(
+            self._engine.provision,
             *(identity, rights, address),
             sign_up=settings.auto_sign_up,
-            adopt=settings.adopt_existing,
+            link=settings.adopt_existing,
         )
         try:
-            return await self._signing_in.run(come_in)
+            return await self._provisioning.run(provision)
         except SignUpDisabled:
             raise TokenRejected("no user of this identity, and auto-sign-up is off") from None
         except IdentityTaken as error:
@@ -394,6 +418,6 @@ class Login:
     def close(self) -> None:
         """Ends the threads; waiting logins are dropped."""
         self._logins.close()
-        self._known_bcrypt.close(0)
+        self._known_client_bcrypt.close(0)
         self._bcrypt.close(0)
-        self._signing_in.close(0)
+        self._provisioning.close(0)

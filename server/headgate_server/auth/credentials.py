@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
 from headgate_server.auth.errors import Unauthenticated
-from headgate_server.http.go_text import lossless
+from headgate_server.http.go_text import decode_utf8
 from headgate_server.http.urlencoded import Pairs
 
 
 @dataclass(slots=True)
-class NamePassword:
+class Password:
     """A user's name and password."""
 
     method: ClassVar = "password"
@@ -20,7 +20,7 @@ class NamePassword:
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class SharedSecretToken:
     """A token for the shared secret."""
 
     method: ClassVar = "shared-secret"
@@ -28,7 +28,7 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
-class Assertion:
+class IssuerToken:
     """A token of another issuer."""
 
     method: ClassVar = "jwt"
@@ -43,10 +43,10 @@ class TenantToken:
     text: str = field(repr=False)
 
 
-Credentials = NamePassword | Token | Assertion
+Credentials = Password | SharedSecretToken | IssuerToken
 
 
-class Carrier(Protocol):
+class TokenLocation(Protocol):
     """The place in a request where tokens of other issuers are."""
 
     @property
@@ -61,7 +61,7 @@ class Carrier(Protocol):
 
 
 @dataclass(slots=True)
-class Shown:
+class RequestCredentials:
     """The parts of a request that can hold credentials: URL parameters, and headers by name."""
 
     url: Pairs = field(repr=False)
@@ -74,70 +74,72 @@ class Shown:
         return found[0] if found else ""
 
 
-def credentials(shown: Shown, carrier: Carrier | None = None) -> Credentials:
+def read_credentials(
+    request: RequestCredentials, location: TokenLocation | None = None
+) -> Credentials:
     """Returns the credentials of a request. The first of these places that has any decides.
 
-    They are the URL's `u` and `p`, the header `Authorization`, and the place that *carrier* names.
+    They are the URL's `u` and `p`, the header `Authorization`, and the place that *location* names.
     Raises Unauthenticated if there are no credentials, or unreadable ones.
     """
-    if shown.url.get("u") and shown.url.get("p"):
-        return NamePassword(shown.url["u"], shown.url["p"])
-    authorization = shown.authorization
-    if carrier is None:
-        return _authorized(authorization)
-    own = carrier.header_name.lower() == "authorization"
+    if request.url.get("u") and request.url.get("p"):
+        return Password(request.url["u"], request.url["p"])
+    authorization = request.authorization
+    if location is None:
+        return _parse_authorization(authorization)
+    own = location.header_name.lower() == "authorization"
     if authorization and not (own and _scheme(authorization) not in ("basic", "token")):
-        return _authorized(authorization)
-    if text := _carried(shown, carrier):
-        return Assertion(text)
-    return _authorized(authorization)
+        return _parse_authorization(authorization)
+    if text := _token_at(request, location):
+        return IssuerToken(text)
+    return _parse_authorization(authorization)
 
 
 def _scheme(authorization: str) -> str:
     return authorization.strip(" \t").partition(" ")[0].lower()
 
 
-def _carried(shown: Shown, carrier: Carrier) -> str:
-    """Returns the token in the place that *carrier* names, or "". Raises Unauthenticated if
+def _token_at(request: RequestCredentials, location: TokenLocation) -> str:
+    """Returns the token in the place that *location* names, or "". Raises Unauthenticated if
     several.
     """
-    texts = [text for text in shown.headers(carrier.header_name) if text.strip(" \t")]
+    texts = [text for text in request.headers(location.header_name) if text.strip(" \t")]
     if len(texts) > 1:
         raise Unauthenticated("more than one token")
     if texts:
         text = texts[0].strip(" \t")
     else:
-        text = shown.url.get("auth_token", "") if carrier.url_login else ""
+        text = request.url.get("auth_token", "") if location.url_login else ""
     return text[7:].lstrip(" ") if text[:7].lower() == "bearer " else text
 
 
-def _authorized(authorization: str) -> Credentials:
+def _parse_authorization(authorization: str) -> Credentials:
     scheme, _, rest = authorization.strip(" \t").partition(" ")
     if not rest or " " in rest:
-        raise _unreadable()
+        raise _invalid_credentials()
     if scheme.lower() == "basic":
-        name, password = _basic(rest)
+        name, password = _parse_basic(rest)
     elif scheme == "Bearer":
-        return Token(rest)
+        return SharedSecretToken(rest)
     elif scheme == "Token" and ":" in rest:
-        name, _, password = lossless(rest.encode("latin-1")).partition(":")
+        name, _, password = decode_utf8(rest.encode("latin-1")).partition(":")
     else:
-        raise _unreadable()
+        raise _invalid_credentials()
     if not name:
         raise Unauthenticated("username required")
-    return NamePassword(name, password)
+    return Password(name, password)
 
 
-def _unreadable() -> Unauthenticated:
+def _invalid_credentials() -> Unauthenticated:
     return Unauthenticated("unable to parse authentication credentials")
 
 
-def _basic(encoded: str) -> tuple[str, str]:
+def _parse_basic(encoded: str) -> tuple[str, str]:
     try:
         decoded = binascii.a2b_base64(encoded.encode("latin-1"), strict_mode=True)
     except (binascii.Error, UnicodeEncodeError):
-        raise _unreadable() from None
-    name, colon, password = lossless(decoded).partition(":")
+        raise _invalid_credentials() from None
+    name, colon, password = decode_utf8(decoded).partition(":")
     if not colon:
-        raise _unreadable()
+        raise _invalid_credentials()
     return name, password

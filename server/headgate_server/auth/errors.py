@@ -26,7 +26,7 @@ class TooManyFailures(Exception):
         self.seconds = seconds
 
 
-class SetUpRefused(Exception):
+class SetUpForbidden(Exception):
     """The first administrator was to be created from another machine."""
 
     def __init__(self) -> None:

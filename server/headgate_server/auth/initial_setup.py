@@ -5,7 +5,7 @@ import secrets
 
 from headgate_server.config.settings import Settings
 from headgate_server.http.origin import is_local
-from headgate_server.http.request import Call
+from headgate_server.http.request import Request
 
 _PREFIX = "hgs_"
 
@@ -15,7 +15,7 @@ def new_setup_token() -> str:
     return _PREFIX + secrets.token_hex(20)
 
 
-def may_set_up(call: Call, settings: Settings) -> bool:
+def may_create_first_admin(call: Request, settings: Settings) -> bool:
     """Returns whether *call* may create the first administrator.
 
     It has to come from a program on this machine, or carry the set-up token. `[auth] open-setup`

@@ -5,22 +5,30 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from headgate_engine import KnownLogin, Recent, Store, Unavailable, Unknown, User, mark
-from headgate_server.background.thread_pool import Pool
+from headgate_engine import (
+    GenerationalCache,
+    KnownLogin,
+    OutcomeUnknown,
+    Store,
+    StoreUnavailable,
+    User,
+    password_version,
+)
+from headgate_server.background.thread_pool import FairThreadPool
 from headgate_server.http.errors import Overloaded
 from headgate_server.http.network import network_of
 
-_CAPACITY = 100_000
+_MAX_ENTRIES = 100_000
 _FLUSH_SECONDS = 1.0
 # How often the logins of other workers are read, and how many: the newest.
-_SHARE_SECONDS = 2.0
-_SHARED = 1_000
-_MERGED_AT_ONCE = 5_000
+_SYNC_SECONDS = 2.0
+_SYNC_ENTRIES = 1_000
+_MERGE_ENTRIES = 5_000
 
-Complain = Callable[[str], None]
+LogError = Callable[[str], None]
 
 
-def _unheard(text: str) -> None:
+def _no_op(text: str) -> None:
     """Does nothing: the default of *complain*."""
 
 
@@ -32,32 +40,32 @@ class KnownLogins:
     event loop's thread.
     """
 
-    def __init__(self, store: Store, complain: Complain = _unheard) -> None:
+    def __init__(self, store: Store, log_error: LogError = _no_op) -> None:
         self._store = store
-        self._complain = complain
-        self._known: Recent[tuple[str, str], bool] = Recent(_CAPACITY)
-        self._new: dict[tuple[str, str], KnownLogin] = {}
-        self._pool = Pool(1, 2)
+        self._log_error = log_error
+        self._known: GenerationalCache[tuple[str, str], bool] = GenerationalCache(_MAX_ENTRIES)
+        self._unsaved: dict[tuple[str, str], KnownLogin] = {}
+        self._pool = FairThreadPool(1, 2)
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
     def start(self) -> None:
         """Starts to read the stored pairs, and then regularly those that other workers write."""
-        self._read(_CAPACITY)
+        self._read(_MAX_ENTRIES)
 
-    def was_let_in(self, mark: str, address: str) -> bool:
+    def is_known_client(self, mark: str, address: str) -> bool:
         """Returns whether the user with *mark* has logged in from the network of *address*."""
         return self._known.get((mark, network_of(address))) is not None
 
-    def let_in(self, user: User, address: str) -> None:
+    def remember_client(self, user: User, address: str) -> None:
         """Records that *user* logged in from *address*."""
         network = network_of(address)
-        key = mark(user), network
-        self._known.keep(key, True)
-        self._new[key] = KnownLogin(user.id, network, key[0], int(time.time()))
+        key = password_version(user), network
+        self._known.put(key, True)
+        self._unsaved[key] = KnownLogin(user.id, network, key[0], int(time.time()))
         if "write" not in self._timers:
-            self._later("write", _FLUSH_SECONDS, self._write)
+            self._schedule("write", _FLUSH_SECONDS, self._write)
 
-    def _later(self, name: str, seconds: float, do: Callable[[], None]) -> None:
+    def _schedule(self, name: str, seconds: float, do: Callable[[], None]) -> None:
         def now() -> None:
             del self._timers[name]
             do()
@@ -65,28 +73,28 @@ class KnownLogins:
         self._timers[name] = asyncio.get_running_loop().call_later(seconds, now)
 
     def _write(self) -> None:
-        new, self._new = self._new, {}
+        new, self._unsaved = self._unsaved, {}
         write = partial(self._store.remember_logins, list(new.values()))
         self._in_thread(write, lambda _: None)
 
     def _read(self, limit: int) -> None:
         self._in_thread(lambda: self._store.known_logins(limit), self._merge)
-        self._later("read", _SHARE_SECONDS, lambda: self._read(_SHARED))
+        self._schedule("read", _SYNC_SECONDS, lambda: self._read(_SYNC_ENTRIES))
 
     def _merge(self, known: object) -> None:
         assert isinstance(known, list | tuple)
         # The oldest first, a part at a time: requests are answered in between.
-        for one in known[-_MERGED_AT_ONCE:][::-1]:
-            self._known.keep((one.mark, one.network), True)
-        if rest := known[:-_MERGED_AT_ONCE]:
+        for one in known[-_MERGE_ENTRIES:][::-1]:
+            self._known.put((one.mark, one.network), True)
+        if rest := known[:-_MERGE_ENTRIES]:
             asyncio.get_running_loop().call_soon(self._merge, rest)
 
     def _in_thread(self, work: Callable[[], object], then: Callable[[object], None]) -> None:
         async def run() -> None:
             try:
                 then(await self._pool.run(work))
-            except (Unavailable, Unknown, Overloaded) as error:
-                self._complain(f"known logins cannot be read or written: {error}")
+            except (StoreUnavailable, OutcomeUnknown, Overloaded) as error:
+                self._log_error(f"known logins cannot be read or written: {error}")
 
         self._task = asyncio.ensure_future(run())
 
@@ -96,6 +104,6 @@ class KnownLogins:
             timer.cancel()
         self._pool.close(0)
         try:
-            self._store.remember_logins(list(self._new.values()))
-        except (Unavailable, Unknown) as error:
-            self._complain(f"known logins cannot be written: {error}")
+            self._store.remember_logins(list(self._unsaved.values()))
+        except (StoreUnavailable, OutcomeUnknown) as error:
+            self._log_error(f"known logins cannot be written: {error}")

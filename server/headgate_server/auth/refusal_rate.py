@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable
 
 
-class Pace:
-    """Allows *rate* responses a second; further ones wait, for *longest* seconds at most.
+class RefusalRateLimiter:
+    """Allows *rate* responses a second; further ones wait, for *max_delay* seconds at most.
 
     A flood over a number of connections is no faster then, and leaves the CPU to others.
     """
@@ -13,17 +13,17 @@ class Pace:
     def __init__(
         self,
         rate: float = 200.0,
-        longest: float = 2.0,
+        max_delay: float = 2.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._step = 1 / rate
-        self._longest = longest
+        self._interval = 1 / rate
+        self._max_delay = max_delay
         self._clock = clock
         self._next = 0.0
 
-    def pause(self) -> float:
+    def delay(self) -> float:
         """Returns how long the next response has to wait, in seconds."""
         now = self._clock()
-        turn = min(max(self._next, now), now + self._longest)
-        self._next = turn + self._step
+        turn = min(max(self._next, now), now + self._max_delay)
+        self._next = turn + self._interval
         return turn - now

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import jwt
 from jwt.algorithms import HMACAlgorithm
 
-from headgate_engine import Recent
+from headgate_engine import GenerationalCache
 from headgate_server.auth.errors import Unauthenticated
 
 _ALGORITHMS = {
@@ -26,11 +26,11 @@ _ALGORITHMS = {
     "HS512": HMACAlgorithm(HMACAlgorithm.SHA512),
 }
 # Algorithms that exist but are not accepted. Any other name is "unavailable".
-_OTHERS = frozenset(
+_REJECTED_ALGORITHMS = frozenset(
     {"none"} | {f"{family}{size}" for family in ("RS", "ES", "PS") for size in (256, 384, 512)}
 )
-_LONGEST = 16_384
-_MOST_KNOWN = 10_000
+_MAX_TOKEN_CHARS = 16_384
+_MAX_CACHED_TOKENS = 10_000
 
 _JWS = jwt.PyJWS(algorithms=list(_ALGORITHMS))
 # InfluxDB accepts secrets of any length. Warning filters are global for the process, so the filter
@@ -43,19 +43,19 @@ class Claims:
     """The claims of a token. Times are seconds since 1970, None if the claim is not a number."""
 
     username: object
-    expires: float | None
-    issued: float | None
-    begins: float | None
+    expires_at: float | None
+    issued_at: float | None
+    not_before: float | None
 
-    def name(self, now: float) -> str:
+    def valid_username(self, now: float) -> str:
         """Returns the user name in the token. Raises Unauthenticated if it is invalid at *now*."""
-        if not self.expires:
+        if not self.expires_at:
             raise Unauthenticated("token expiration required")
-        if now > math.floor(self.expires) + 1:
+        if now > math.floor(self.expires_at) + 1:
             raise Unauthenticated("Token is expired")
-        if self.begins is not None and now < math.floor(self.begins):
+        if self.not_before is not None and now < math.floor(self.not_before):
             raise Unauthenticated("Token is not valid yet")
-        if self.issued is not None and now < math.floor(self.issued):
+        if self.issued_at is not None and now < math.floor(self.issued_at):
             raise Unauthenticated("Token used before issued")
         if not isinstance(self.username, str):
             raise Unauthenticated("username in token must be a string")
@@ -64,16 +64,16 @@ class Claims:
         return self.username
 
 
-def username(token: str, secrets: Sequence[str], clock: Callable[[], float] = time.time) -> str:
+def verify_token(token: str, secrets: Sequence[str], clock: Callable[[], float] = time.time) -> str:
     """Returns the user name in *token*, after verifying its signature and its times.
 
     The claim `exp` is required. `nbf` and `iat` are checked if they are numbers; other claims are
     ignored. Raises Unauthenticated unless one of *secrets* signed it and it is valid now.
     """
-    return _verified(token, secrets).name(clock())
+    return _verify(token, secrets).valid_username(clock())
 
 
-class Bearers:
+class SharedSecretVerifier:
     """Verifies tokens signed with one of *secrets*, with a cache of verified tokens.
 
     The cache key is a keyed digest of the token. Signature and claims are verified once; the times
@@ -83,22 +83,22 @@ class Bearers:
     def __init__(self, secrets: Sequence[str], clock: Callable[[], float] = time.time) -> None:
         self.secrets, self._clock = secrets, clock
         self._key = token_bytes(32)
-        self._known: Recent[bytes, Claims] = Recent(_MOST_KNOWN)
+        self._cache: GenerationalCache[bytes, Claims] = GenerationalCache(_MAX_CACHED_TOKENS)
 
-    def username(self, token: str) -> str:
+    def verify(self, token: str) -> str:
         """Returns the user name in *token*. Raises Unauthenticated if it is not valid now."""
         text = token.encode("utf-8", "surrogatepass")
         digest = hashlib.blake2b(text, key=self._key, digest_size=32).digest()
-        claims = self._known.get(digest)
+        claims = self._cache.get(digest)
         if claims is not None:
-            return claims.name(self._clock())
-        claims = _verified(token, self.secrets)
-        name = claims.name(self._clock())
-        self._known.keep(digest, claims)
+            return claims.valid_username(self._clock())
+        claims = _verify(token, self.secrets)
+        name = claims.valid_username(self._clock())
+        self._cache.put(digest, claims)
         return name
 
 
-def _verified(token: str, secrets: Sequence[str]) -> Claims:
+def _verify(token: str, secrets: Sequence[str]) -> Claims:
     """Returns the claims of *token*. Raises Unauthenticated unless one of *secrets* signed it.
 
     Does not check the times.
@@ -109,16 +109,16 @@ def _verified(token: str, secrets: Sequence[str]) -> Claims:
         token.encode()
     except UnicodeEncodeError:  # the header had bytes that are invalid UTF-8
         raise Unauthenticated("token is malformed: invalid UTF-8") from None
-    if len(token) > _LONGEST:
+    if len(token) > _MAX_TOKEN_CHARS:
         raise Unauthenticated("token is malformed: token too long")
-    parts = _parts(token)
-    claims = _claims(parts.payload)
+    parts = _split(token)
+    claims = _parse_claims(parts.payload)
     _check_signature(parts, secrets)
     return Claims(
         claims.get("username"),
-        _number(claims.get("exp")),
-        _number(claims.get("iat")),
-        _number(claims.get("nbf")),
+        _parse_time(claims.get("exp")),
+        _parse_time(claims.get("iat")),
+        _parse_time(claims.get("nbf")),
     )
 
 
@@ -131,12 +131,12 @@ def mint(name: str, secret: str, expires: float, algorithm: str = "HS256") -> st
     return _JWS.encode(claims, secret, algorithm, {"typ": "JWT"})
 
 
-def by_shared_secret(token: str) -> bool:
+def is_shared_secret_token(token: str) -> bool:
     """Returns whether the header of *token* has an HMAC algorithm and no key id.
 
     Does not verify the token.
     """
-    if not token.isascii() or len(token) > _LONGEST:
+    if not token.isascii() or len(token) > _MAX_TOKEN_CHARS:
         return False
     try:
         header = _JWS.get_unverified_header(token)
@@ -154,33 +154,35 @@ def check_secret(secret: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
-    """The parts of a token; *signature* is that of *signed*."""
+class _TokenParts:
+    """The parts of a token; *signature* is that of *signing_input*."""
 
     algorithm: HMACAlgorithm
     payload: bytes
-    signed: bytes
+    signing_input: bytes
     signature: bytes = field(repr=False)
 
 
-def _parts(token: str) -> _Parts:
+def _split(token: str) -> _TokenParts:
     """Splits *token*, without verifying it. Raises Unauthenticated if it is malformed."""
     if token.count(".") != 2:
         raise Unauthenticated("token contains an invalid number of segments")
     try:
-        whole = _JWS.decode_complete(token, options={"verify_signature": False})
+        decoded = _JWS.decode_complete(token, options={"verify_signature": False})
     except jwt.InvalidTokenError as error:
         raise Unauthenticated(f"token is malformed: {error}") from None
     _check_header(token)
-    algorithm = whole["header"].get("alg")
+    algorithm = decoded["header"].get("alg")
     if not isinstance(algorithm, str):
         raise Unauthenticated("signing method (alg) is unspecified.")
     if algorithm not in _ALGORITHMS:
-        if algorithm not in _OTHERS:
+        if algorithm not in _REJECTED_ALGORITHMS:
             raise Unauthenticated("signing method (alg) is unavailable.")
         raise Unauthenticated(f"unexpected signing method: {algorithm}")
-    signed = token.rpartition(".")[0].encode()
-    return _Parts(_ALGORITHMS[algorithm], whole["payload"], signed, whole["signature"])
+    signing_input = token.rpartition(".")[0].encode()
+    return _TokenParts(
+        _ALGORITHMS[algorithm], decoded["payload"], signing_input, decoded["signature"]
+    )
 
 
 def _check_header(token: str) -> None:
@@ -188,27 +190,29 @@ def _check_header(token: str) -> None:
     segment = token.partition(".")[0]
     header = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
     try:
-        json.loads(header, object_pairs_hook=_unique)
-    except _NameTwice:
+        json.loads(header, object_pairs_hook=_reject_duplicates)
+    except _DuplicateName:
         raise Unauthenticated("token is malformed: duplicate name in the header") from None
 
 
-def _check_signature(parts: _Parts, secrets: Sequence[str]) -> None:
+def _check_signature(parts: _TokenParts, secrets: Sequence[str]) -> None:
     for secret in secrets:
         try:
             key = parts.algorithm.prepare_key(secret)
         except jwt.PyJWTError as error:
             raise Unauthenticated(f"token is malformed: {error}") from None
-        if parts.algorithm.verify(parts.signed, key, parts.signature):
+        if parts.algorithm.verify(parts.signing_input, key, parts.signature):
             return
     raise Unauthenticated("signature is invalid")
 
 
-def _claims(payload: bytes) -> dict[str, Any]:
+def _parse_claims(payload: bytes) -> dict[str, Any]:
     """Parses the claims. InfluxDB reports their errors before it verifies the signature."""
     try:
-        claims = json.loads(payload, parse_constant=_no_constant, object_pairs_hook=_unique)
-    except _NameTwice:
+        claims = json.loads(
+            payload, parse_constant=_reject_constant, object_pairs_hook=_reject_duplicates
+        )
+    except _DuplicateName:
         raise Unauthenticated("token is malformed: duplicate name in the claims") from None
     except (ValueError, RecursionError):
         raise Unauthenticated("token is malformed: claims are no JSON") from None
@@ -217,22 +221,22 @@ def _claims(payload: bytes) -> dict[str, Any]:
     return claims
 
 
-class _NameTwice(Exception):
+class _DuplicateName(Exception):
     """A JSON object has a duplicate name. Parsers differ in which member they use (RFC 8259, 4)."""
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _reject_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise _NameTwice
+        raise _DuplicateName
     return found
 
 
-def _no_constant(name: str) -> NoReturn:
+def _reject_constant(name: str) -> NoReturn:
     raise ValueError(name)
 
 
-def _number(value: Any) -> float | None:
+def _parse_time(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:

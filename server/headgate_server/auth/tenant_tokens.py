@@ -14,63 +14,65 @@ from typing import Any
 
 from headgate_engine import Principal, User
 from headgate_grammar import Privilege
-from headgate_server.auth.credentials import Shown
+from headgate_server.auth.credentials import RequestCredentials
 from headgate_server.auth.errors import TokenRejected
-from headgate_server.auth.jwt.claim_checks import Checked
+from headgate_server.auth.jwt.claim_checks import ClaimChecks
 from headgate_server.auth.jwt.jws import TokenError, parse
 from headgate_server.auth.jwt.key_source import KeysUnavailable
 from headgate_server.auth.jwt.keys import Key
-from headgate_server.auth.jwt.verifier import Issuer
-from headgate_server.config.claim_path import path
-from headgate_server.config.gateway import TenantTokens, is_tenant
+from headgate_server.auth.jwt.verifier import TokenVerifier
+from headgate_server.config.claim_path import compile_path
+from headgate_server.config.gateway import TenantTokenSettings, is_tenant
 from headgate_server.config.jwt import JwtSettings
 
 _HMAC = ("HS256", "HS384", "HS512")
 _CHECKS = ("types", "audiences", "nbf", "exp", "iat")
-_LONGEST = 16_384
-_MOST_REMEMBERED = 10_000
-_REMEMBERED_SECONDS = 60.0
+_MAX_TOKEN_BYTES = 16_384
+_MAX_CACHED_TOKENS = 10_000
+_CACHE_SECONDS = 60.0
 _PRIVILEGES = {"READ": Privilege.READ, "WRITE": Privilege.WRITE, "ALL": Privilege.ALL}
 
 
 @dataclass(frozen=True, slots=True)
-class _Proof:
+class _VerifiedToken:
     """A verified token: its principal, the *key* of *issuer* that verified it, and its claims."""
 
     principal: Principal
-    issuer: Issuer
+    issuer: TokenVerifier
     key: Key
-    checked: Checked
+    checked: ClaimChecks
 
-    async def holds(self, now: float) -> bool:
+    async def is_valid(self, now: float) -> bool:
         """Returns whether the token is valid at *now* and its key still in use.
 
         Raises KeysUnavailable.
         """
-        if not self.checked.still(now):
+        if not self.checked.is_timely(now):
             return False
         return any(self.key is key for key in await self.issuer.source.keys())
 
 
-class TenantLogin:
+class TenantTokenVerifier:
     """Verifies tenant tokens by *settings*, with a cache of verified tokens.
 
     Raises ValueError for an invalid setting: one line that names the option.
     """
 
-    def __init__(self, settings: TenantTokens) -> None:
+    def __init__(self, settings: TenantTokenSettings) -> None:
         self._settings = settings
         common = JwtSettings(
             audiences=settings.audiences,
             require_exp=settings.require_exp,
             leeway=settings.leeway,
         )
-        self._by_secret = self._by_keys = None
+        self._secret_verifier = self._key_verifier = None
         if settings.secrets:
-            keys = _jwks(settings.secrets)
-            self._by_secret = Issuer(replace(common, jwk_set_value=keys, algorithms=_HMAC))
+            keys = _secret_key_set(settings.secrets)
+            self._secret_verifier = TokenVerifier(
+                replace(common, jwk_set_value=keys, algorithms=_HMAC)
+            )
         if settings.jwk_set_url:
-            self._by_keys = Issuer(
+            self._key_verifier = TokenVerifier(
                 replace(
                     common,
                     jwk_set_url=settings.jwk_set_url,
@@ -78,90 +80,94 @@ class TenantLogin:
                     cache_ttl=settings.cache_ttl,
                 )
             )
-        self._claim = path("tenant-claim", _quoted(settings.tenant_claim))
-        self._remembered: OrderedDict[bytes, tuple[_Proof, float]] = OrderedDict()
+        self._claim_path = compile_path("tenant-claim", _claim_expression(settings.tenant_claim))
+        self._cache: OrderedDict[bytes, tuple[_VerifiedToken, float]] = OrderedDict()
 
-    def token(self, shown: Shown, *, secret: bool = True, issuers: bool = True) -> str:
-        """Returns the tenant token in *shown*, or "" if there is none.
+    def find_token(
+        self, request_credentials: RequestCredentials, *, secret: bool = True, issuers: bool = True
+    ) -> str:
+        """Returns the tenant token in *request_credentials*, or "" if there is none.
 
         The first header with a token is used: the extra headers in their order, then
         `Authorization`. *secret* and *issuers* are True if the shared secret or `[auth.jwt]` also
         accepts Bearer tokens. A token that neither can accept is returned, so that its error is
         logged.
         """
-        if shown.url.get("u") and shown.url.get("p"):
+        if request_credentials.url.get("u") and request_credentials.url.get("p"):
             return ""
         for name in self._settings.extra_headers:
-            for value in shown.headers(name):
+            for value in request_credentials.headers(name):
                 if value.strip(" \t"):
-                    return _bare(value)
-        text = shown.authorization.strip(" \t")
+                    return _strip_bearer(value)
+        text = request_credentials.authorization.strip(" \t")
         scheme, _, rest = text.partition(" ")
         if scheme.lower() == "bearer":
             bearer = rest.strip(" ")
-            return bearer if self._is_ours(bearer, secret=secret, issuers=issuers) else ""
+            return bearer if self._is_tenant_token(bearer, secret=secret, issuers=issuers) else ""
         return text if text.count(".") == 2 and not rest else ""
 
-    def _is_ours(self, text: str, *, secret: bool, issuers: bool) -> bool:
+    def _is_tenant_token(self, text: str, *, secret: bool, issuers: bool) -> bool:
         """Returns whether the token names a tenant, or no other verifier can accept it.
 
         A token that names a user is verified with the shared secret, as that user.
         """
         try:
-            claims = parse(text, _LONGEST).claims
+            claims = parse(text, _MAX_TOKEN_BYTES).claims
         except TokenError:
             return not secret and not issuers
         if "username" in claims:
             return False
-        return not issuers or self._named(claims) is not None
+        return not issuers or self._tenant_claim(claims) is not None
 
-    async def principal(self, text: str) -> Principal:
+    async def authenticate(self, text: str) -> Principal:
         """Returns the principal of the token *text*. Raises TokenRejected, KeysUnavailable."""
         digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
         now = time.time()
-        known = self._remembered.get(digest)
-        if known is not None and now < known[1] and await known[0].holds(now):
-            return known[0].principal
+        cached = self._cache.get(digest)
+        if cached is not None and now < cached[1] and await cached[0].is_valid(now):
+            return cached[0].principal
         try:
-            found = await self._verified(text, now)
+            found = await self._verify(text, now)
         except TokenError as error:
-            self._remembered.pop(digest, None)
+            self._cache.pop(digest, None)
             raise TokenRejected(str(error)) from None
-        self._remembered[digest] = found, now + _REMEMBERED_SECONDS
-        while len(self._remembered) > _MOST_REMEMBERED:
-            self._remembered.popitem(last=False)
+        self._cache[digest] = found, now + _CACHE_SECONDS
+        while len(self._cache) > _MAX_CACHED_TOKENS:
+            self._cache.popitem(last=False)
         return found.principal
 
-    async def objection(self, text: str) -> str:
-        """Returns, for the log, why *text*, which `token` left to other verifiers, is rejected."""
+    async def rejection_reason(self, text: str) -> str:
+        """Returns, for the log, why *text*, which `find_token` left to other verifiers, is rejected."""
         try:
-            await self._verified(text, time.time())
+            await self._verify(text, time.time())
         except (TokenError, KeysUnavailable) as error:
             return str(error)
         return 'claim "username": a token of a user'
 
-    async def _verified(self, text: str, now: float) -> _Proof:
-        token = parse(text, _LONGEST)
+    async def _verify(self, text: str, now: float) -> _VerifiedToken:
+        token = parse(text, _MAX_TOKEN_BYTES)
         # The algorithm selects the kind of key, so a public key is never used as a secret.
-        issuer = self._by_secret if token.algorithm in _HMAC else self._by_keys
+        issuer = self._secret_verifier if token.algorithm in _HMAC else self._key_verifier
         if issuer is None:
             raise TokenError("no key here for its alg")
         # A secret has no key ID, so the token's `kid` is ignored.
-        nameless = replace(token, kid=None) if issuer is self._by_secret else token
-        key = await issuer.signer(nameless)
-        checked = Checked(token.claims, issuer.settings, _CHECKS)
+        nameless = replace(token, kid=None) if issuer is self._secret_verifier else token
+        key = await issuer.signing_key(nameless)
+        checked = ClaimChecks(token.claims, issuer.settings, _CHECKS)
         checked.check(now)
-        tenants = self._tenants(token.claims)
+        tenants = self._tenant_names(token.claims)
         self._check_version(token.claims, tenants)
-        principal = passing(_name(token.claims, tenants), tenants, self._settings.privilege)
-        return _Proof(principal, issuer, key, checked)
+        principal = transient_principal(
+            _principal_name(token.claims, tenants), tenants, self._settings.privilege
+        )
+        return _VerifiedToken(principal, issuer, key, checked)
 
-    def _named(self, claims: Mapping[str, Any]) -> Any:
+    def _tenant_claim(self, claims: Mapping[str, Any]) -> Any:
         literal = claims.get(self._settings.tenant_claim)
-        return literal if literal is not None else self._claim(claims)
+        return literal if literal is not None else self._claim_path(claims)
 
-    def _tenants(self, claims: Mapping[str, Any]) -> list[str]:
-        found = self._named(claims)
+    def _tenant_names(self, claims: Mapping[str, Any]) -> list[str]:
+        found = self._tenant_claim(claims)
         if found is None:
             raise TokenError(f'no claim "{self._settings.tenant_claim}"')
         names = [found] if isinstance(found, str) else found
@@ -181,34 +187,34 @@ class TenantLogin:
 
     async def close(self) -> None:
         """Closes the source of the keys at `jwk-set-url`."""
-        if self._by_keys is not None:
-            await self._by_keys.source.close()
+        if self._key_verifier is not None:
+            await self._key_verifier.source.close()
 
 
-def passing(name: str, tenants: list[str], privilege: str = "ALL") -> Principal:
+def transient_principal(name: str, tenants: list[str], privilege: str = "ALL") -> Principal:
     """Returns a transient principal with *privilege* on *tenants*; it has no user in the store."""
     grants = dict.fromkeys(tenants, _PRIVILEGES[privilege])
-    return Principal(User("", name, "", False, grants), "tenant", passing=True)
+    return Principal(User("", name, "", False, grants), "tenant", transient=True)
 
 
-def _name(claims: Mapping[str, Any], tenants: list[str]) -> str:
+def _principal_name(claims: Mapping[str, Any], tenants: list[str]) -> str:
     subject = claims.get("sub")
     plain = isinstance(subject, str) and subject.isprintable() and 0 < len(subject) <= 256
     # The prefix keeps the holder of a token apart from a user with the same name.
     return f"token:{subject if plain else '|'.join(tenants)}"
 
 
-def _bare(value: str) -> str:
+def _strip_bearer(value: str) -> str:
     text = value.strip(" \t")
     return text[7:].lstrip(" ") if text[:7].lower() == "bearer " else text
 
 
-def _quoted(claim: str) -> str:
+def _claim_expression(claim: str) -> str:
     """Returns a plain name with special characters quoted for JMESPath, else the path as it is."""
     return json.dumps(claim) if any(c in claim for c in "/:- ") and '"' not in claim else claim
 
 
-def _jwks(secrets: tuple[str, ...]) -> str:
+def _secret_key_set(secrets: tuple[str, ...]) -> str:
     keys = [
         {"kty": "oct", "k": base64.urlsafe_b64encode(one.encode()).rstrip(b"=").decode()}
         for one in secrets

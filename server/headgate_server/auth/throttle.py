@@ -7,36 +7,36 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from headgate_engine import Recent
+from headgate_engine import GenerationalCache
 from headgate_server.auth.errors import TooManyFailures
 from headgate_server.http.network import network_of
 
-_FORGOTTEN_SECONDS = 900.0
-_CAPACITY = 100_000
+_RESET_SECONDS = 900.0
+_MAX_COUNTERS = 100_000
 _ADMIN_SECONDS = 3600.0
-_ADMINS = 1_000
-_DOUBLINGS = 30  # more would only make very large numbers
+_MAX_ADMIN_NETWORKS = 1_000
+_MAX_DOUBLINGS = 30  # more would only make very large numbers
 
 # Digest of a name, network: names can be as long as a request, and there are many counters.
 _Key = tuple[bytes, str]
 
 
 @dataclass(slots=True)
-class _Failures:
+class _FailureCounter:
     count: int = 0
-    last: float = 0.0
-    until: float = 0.0
-    wrong: int = 0  # those of *count* that are known to be wrong
+    last_attempt: float = 0.0
+    delayed_until: float = 0.0
+    wrong_passwords: int = 0  # those of *count* that are known to be wrong
 
 
 class Throttle:
     """Delays logins after too many failures.
 
-    The first *pair* failed logins of a user from an address are not delayed, nor the first
-    *address* ones of all users from there. From then on each failure doubles the delay, from one
-    second to *longest* seconds (0 disables the throttle).
+    The first *free_per_user* failed logins of a user from an address are not delayed, nor the first
+    *free_per_address* ones of all users from there. From then on each failure doubles the delay, from one
+    second to *max_delay* seconds (0 disables the throttle).
 
-    If an administrator logged in from an address within the last hour, the first *admin* failures
+    If an administrator logged in from an address within the last hour, the first *free_per_admin_address* failures
     of all users from there are not delayed. Programs that manage users try passwords to learn
     whether they are set.
 
@@ -46,109 +46,119 @@ class Throttle:
 
     def __init__(
         self,
-        pair: int = 5,
-        address: int = 20,
-        longest: float = 60.0,
+        free_per_user: int = 5,
+        free_per_address: int = 20,
+        max_delay: float = 60.0,
         clock: Callable[[], float] = time.monotonic,
         *,
-        admin: int = 1000,
+        free_per_admin_address: int = 1000,
     ) -> None:
-        self._free = (pair, address)
-        self._longest = longest
+        self._free = (free_per_user, free_per_address)
+        self._max_delay = max_delay
         self._clock = clock
-        self._sheets: OrderedDict[_Key, _Failures] = OrderedDict()
-        self._admin_free = admin
-        self._admins: Recent[str, float] = Recent(_ADMINS)
+        self._counters: OrderedDict[_Key, _FailureCounter] = OrderedDict()
+        self._free_per_admin_address = free_per_admin_address
+        self._admins: GenerationalCache[str, float] = GenerationalCache(_MAX_ADMIN_NETWORKS)
 
-    def has_failed(self, address: str) -> bool:
+    def has_wrong_password(self, address: str) -> bool:
         """Returns whether a recent password from *address* was wrong."""
         _, whole = _keys("", address)
-        return self._sheet(whole, self._clock()).wrong > 0
+        return self._counter(whole, self._clock()).wrong_passwords > 0
 
-    def failed(self, address: str) -> None:
-        """Records that an attempt, which `begin` counted, had a wrong password."""
+    def record_wrong_password(self, address: str) -> None:
+        """Records that an attempt, which `start_attempt` counted, had a wrong password."""
         _, whole = _keys("", address)
-        if (sheet := self._sheets.get(whole)) is not None:
-            sheet.wrong += 1
+        if (counter := self._counters.get(whole)) is not None:
+            counter.wrong_passwords += 1
 
-    def admin_works(self, address: str) -> None:
+    def record_admin(self, address: str) -> None:
         """Records that an administrator logged in from *address* now."""
-        self._admins.keep(network_of(address), self._clock() + _ADMIN_SECONDS)
+        self._admins.put(network_of(address), self._clock() + _ADMIN_SECONDS)
 
-    def waits(self, name: str, address: str) -> bool:
+    def is_throttled(self, name: str, address: str) -> bool:
         """Returns whether a login of *name* from *address* has to wait.
 
         Its password must not be checked then, which would distinguish correct ones from wrong ones.
         """
         now = self._clock()
-        return self._until(_keys(name, address), now) > now
+        return self._delayed_until(_keys(name, address), now) > now
 
-    def _until(self, keys: tuple[_Key, _Key], now: float) -> float:
+    def _delayed_until(self, keys: tuple[_Key, _Key], now: float) -> float:
         """Returns the time from which a login with *keys* is allowed."""
-        pair, whole = (self._sheet(key, now) for key in keys)
-        return max(pair.until, whole.until if whole.count >= self._free_for(keys[1], now) else 0.0)
+        pair, whole = (self._counter(key, now) for key in keys)
+        return max(
+            pair.delayed_until,
+            whole.delayed_until if whole.count >= self._free_failures(keys[1], now) else 0.0,
+        )
 
-    def _free_for(self, whole: _Key, now: float) -> int:
+    def _free_failures(self, whole: _Key, now: float) -> int:
         """Returns how many failed logins of all users of an address are not delayed."""
         free = self._free[1]
         works_until = self._admins.get(whole[1])
-        return free if works_until is None or works_until < now else max(free, self._admin_free)
+        return (
+            free
+            if works_until is None or works_until < now
+            else max(free, self._free_per_admin_address)
+        )
 
-    def begin(self, name: str, address: str) -> None:
+    def start_attempt(self, name: str, address: str) -> None:
         """Counts an attempt as failed, until its outcome is known. Raises TooManyFailures."""
-        if not self._longest:
+        if not self._max_delay:
             return
         now = self._clock()
         keys = _keys(name, address)
-        wait = self._until(keys, now) - now
+        wait = self._delayed_until(keys, now) - now
         if wait > 0:
             raise TooManyFailures(math.ceil(wait))
-        for key, free in zip(keys, (self._free[0], self._free_for(keys[1], now)), strict=True):
-            sheet = self._sheet(key, now)
-            sheet.count += 1
-            sheet.last = now
-            over = sheet.count - free
+        for key, free in zip(keys, (self._free[0], self._free_failures(keys[1], now)), strict=True):
+            counter = self._counter(key, now)
+            counter.count += 1
+            counter.last_attempt = now
+            over = counter.count - free
             if over >= 0:
-                sheet.until = now + min(self._longest, 2.0 ** min(over, _DOUBLINGS))
-            self._keep(key, sheet)
+                counter.delayed_until = now + min(self._max_delay, 2.0 ** min(over, _MAX_DOUBLINGS))
+            self._put(key, counter)
 
-    def succeeded(self, name: str, address: str) -> None:
+    def complete_attempt(self, name: str, address: str) -> None:
         """Resets the counter of the user at the address, and removes the attempt from the
         address's.
         """
         pair, whole = _keys(name, address)
-        self._sheets.pop(pair, None)
-        self._take_back(whole, self._free[1])
+        self._counters.pop(pair, None)
+        self._decrement(whole, self._free[1])
 
-    def undecided(self, name: str, address: str) -> None:
+    def cancel_attempt(self, name: str, address: str) -> None:
         """Removes an attempt from both counters: its password was not checked."""
         for key, free in zip(_keys(name, address), self._free, strict=True):
-            self._take_back(key, free)
+            self._decrement(key, free)
 
-    def _take_back(self, key: _Key, free: int) -> None:
-        sheet = self._sheets.get(key)
-        if sheet is not None:
-            sheet.count -= 1
-            if sheet.count <= 0:
-                del self._sheets[key]
+    def _decrement(self, key: _Key, free: int) -> None:
+        counter = self._counters.get(key)
+        if counter is not None:
+            counter.count -= 1
+            if counter.count <= 0:
+                del self._counters[key]
                 return
-            if sheet.count < free:  # else the other failures still cause a delay
-                sheet.until = 0.0
+            if counter.count < free:  # else the other failures still cause a delay
+                counter.delayed_until = 0.0
 
-    def _sheet(self, key: _Key, now: float) -> _Failures:
-        sheet = self._sheets.get(key)
-        if sheet is None or now - sheet.last > _FORGOTTEN_SECONDS:
-            return _Failures()
-        return sheet
+    def _counter(self, key: _Key, now: float) -> _FailureCounter:
+        counter = self._counters.get(key)
+        if counter is None or now - counter.last_attempt > _RESET_SECONDS:
+            return _FailureCounter()
+        return counter
 
-    def _keep(self, key: _Key, sheet: _Failures) -> None:
-        self._sheets[key] = sheet
-        self._sheets.move_to_end(key)
-        while self._sheets:
-            oldest = next(iter(self._sheets.values()))
-            if len(self._sheets) <= _CAPACITY and sheet.last - oldest.last <= _FORGOTTEN_SECONDS:
+    def _put(self, key: _Key, counter: _FailureCounter) -> None:
+        self._counters[key] = counter
+        self._counters.move_to_end(key)
+        while self._counters:
+            oldest = next(iter(self._counters.values()))
+            if (
+                len(self._counters) <= _MAX_COUNTERS
+                and counter.last_attempt - oldest.last_attempt <= _RESET_SECONDS
+            ):
                 break
-            self._sheets.popitem(last=False)
+            self._counters.popitem(last=False)
 
 
 def _keys(name: str, address: str) -> tuple[_Key, _Key]:

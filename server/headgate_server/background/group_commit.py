@@ -9,47 +9,47 @@ import threading
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from headgate_engine import Job, SqliteStore, Unknown
+from headgate_engine import OutcomeUnknown, PendingTransaction, SqliteStore
 from headgate_server.http.errors import Overloaded
-from headgate_server.telemetry.logging import report
+from headgate_server.telemetry.logging import log_internal_error
 
-_MOST = 1024  # waiting
-_TOGETHER = 64
+_MAX_PENDING_CHANGES = 1024  # waiting
+_MAX_CHANGES_PER_COMMIT = 64
 
-_Waiting = tuple[Job, asyncio.AbstractEventLoop, "asyncio.Future[None]"]
+_Pending = tuple[PendingTransaction, asyncio.AbstractEventLoop, "asyncio.Future[None]"]
 
 
-class Changes:
+class GroupCommit:
     """Makes changes in *store* for tasks that wait for them."""
 
     def __init__(self, store: SqliteStore) -> None:
         self._store = store
-        self._queue: SimpleQueue[list[_Waiting] | None] = SimpleQueue()
-        self._turn: list[_Waiting] = []
-        self._open = 0  # accepted and not yet done
+        self._queue: SimpleQueue[list[_Pending] | None] = SimpleQueue()
+        self._iteration: list[_Pending] = []
+        self._pending_count = 0  # accepted and not yet done
         self._thread = threading.Thread(target=self._run, name="changes", daemon=True)
         self._thread.start()
 
-    async def make(self, job: Job) -> Any:
+    async def commit(self, job: PendingTransaction) -> Any:
         """Returns the result of *job* once it is durable.
 
         Raises Overloaded, Unavailable, Unknown, and what *job* raises.
         """
-        if self._open >= _MOST:
+        if self._pending_count >= _MAX_PENDING_CHANGES:
             raise Overloaded
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
-        if not self._turn:
-            loop.call_soon(self._hand_over)
-        self._turn.append((job, loop, done))
-        self._open += 1
+        if not self._iteration:
+            loop.call_soon(self._enqueue)
+        self._iteration.append((job, loop, done))
+        self._pending_count += 1
         await done
         if job.error is not None:
             raise job.error
         return job.result
 
-    def _hand_over(self) -> None:
-        turn, self._turn = self._turn, []
+    def _enqueue(self) -> None:
+        turn, self._iteration = self._iteration, []
         self._queue.put(turn)
 
     def close(self, seconds: float | None) -> bool:
@@ -62,28 +62,28 @@ class Changes:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        going = True
-        while going:
+        running = True
+        while running:
             first = self._queue.get()
-            waiting = [] if first is None else [*first, *self._rest()]
-            going = first is not None
-            for start in range(0, len(waiting), _TOGETHER):
-                some = waiting[start : start + _TOGETHER]
-                self._make([job for job, _, _ in some])
-                self._tell(some)
+            waiting = [] if first is None else [*first, *self._drain_queue()]
+            running = first is not None
+            for start in range(0, len(waiting), _MAX_CHANGES_PER_COMMIT):
+                batch = waiting[start : start + _MAX_CHANGES_PER_COMMIT]
+                self._commit([job for job, _, _ in batch])
+                self._complete(batch)
 
-    def _make(self, jobs: list[Job]) -> None:
+    def _commit(self, jobs: list[PendingTransaction]) -> None:
         """Makes the changes of *jobs*. Never raises: no other thread makes changes."""
         try:
             self._store.transact_all(jobs)
         except Exception as error:  # an internal error: the outcome is unknown
-            report(error, "")
+            log_internal_error(error, "")
             for job in jobs:
-                job.error = job.error or Unknown("an internal error")
+                job.error = job.error or OutcomeUnknown("an internal error")
 
-    def _rest(self) -> list[_Waiting]:
-        found: list[_Waiting] = []
-        while len(found) < _TOGETHER:
+    def _drain_queue(self) -> list[_Pending]:
+        found: list[_Pending] = []
+        while len(found) < _MAX_CHANGES_PER_COMMIT:
             try:
                 one = self._queue.get_nowait()
             except Empty:
@@ -94,14 +94,14 @@ class Changes:
             found += one
         return found
 
-    def _tell(self, waiting: list[_Waiting]) -> None:
-        def tell() -> None:
-            self._open -= len(waiting)
+    def _complete(self, waiting: list[_Pending]) -> None:
+        def complete() -> None:
+            self._pending_count -= len(waiting)
             for _, _, done in waiting:
                 if not done.done():  # it may be cancelled
                     done.set_result(None)
 
         try:
-            waiting[0][1].call_soon_threadsafe(tell)
+            waiting[0][1].call_soon_threadsafe(complete)
         except RuntimeError:
             pass  # the loop has ended, and its tasks with it

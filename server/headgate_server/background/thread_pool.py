@@ -14,7 +14,7 @@ from headgate_server.http.errors import Overloaded
 T = TypeVar("T")
 
 Key = tuple[Hashable, ...]
-_NONE = object()
+_NO_GROUP = object()
 
 
 class Run(Protocol):
@@ -31,7 +31,7 @@ class KeyedRun(Protocol):
     async def __call__(self, work: Callable[[], T], key: Key, /) -> T: ...
 
 
-def _ignore(change: int) -> None:
+def _no_op(change: int) -> None:
     """Does nothing: the default of *count*."""
 
 
@@ -46,14 +46,14 @@ class _Task:
         return self.key[:1]
 
 
-class Pool:
+class FairThreadPool:
     """Runs calls in *threads* threads. At most *queue* calls wait; one more is rejected at once.
 
     The first part of a call's key is its group. Groups take turns, and in a group its keys, however
-    many calls of each wait. At most *share* calls of a group and *each* of a key wait. At most
-    *at_once* of a group run at the same time.
+    many calls of each wait. At most *max_queued_per_group* calls of a group and *max_queued_per_key* of a key wait. At most
+    *max_running_per_group* of a group run at the same time.
 
-    *count* is called with 1 for each call that is submitted and -1 for each that is done. A call
+    *on_change* is called with 1 for each call that is submitted and -1 for each that is done. A call
     never runs if its future is cancelled while it waits.
 
     If the queue or the share of a group is full, a call of a key without waiting calls replaces
@@ -65,19 +65,23 @@ class Pool:
         self,
         threads: int,
         queue: int,
-        count: Callable[[int], None] = _ignore,
+        on_change: Callable[[int], None] = _no_op,
         *,
-        share: int | None = None,
-        each: int | None = None,
-        at_once: int | None = None,
+        max_queued_per_group: int | None = None,
+        max_queued_per_key: int | None = None,
+        max_running_per_group: int | None = None,
     ) -> None:
         self._executor = ThreadPoolExecutor(threads)
         self._free, self._queue = threads, queue
-        self._share, self._each, self._at_once = share or queue, each or queue, at_once or threads
-        self._count = count
+        self._max_queued_per_group, self._max_queued_per_key, self._max_running_per_group = (
+            max_queued_per_group or queue,
+            max_queued_per_key or queue,
+            max_running_per_group or threads,
+        )
+        self._on_change = on_change
         self._lock = threading.Lock()
-        self._waiting: OrderedDict[Hashable, OrderedDict[Key, deque[_Task]]] = OrderedDict()
-        self._lengths: Counter[Hashable] = Counter()
+        self._queued: OrderedDict[Hashable, OrderedDict[Key, deque[_Task]]] = OrderedDict()
+        self._queued_count: Counter[Hashable] = Counter()
         self._running: Counter[Hashable] = Counter()
         self._futures: set[Future[Any]] = set()
 
@@ -95,43 +99,46 @@ class Pool:
         task = _Task(Future(), work, key)
         evicted: _Task | None = None
         with self._lock:
-            begin = self._free > 0 and self._running[task.group] < self._at_once
+            begin = self._free > 0 and self._running[task.group] < self._max_running_per_group
             if begin:
                 self._free -= 1
                 self._running[task.group] += 1
             else:
-                evicted = self._wait(task)
+                evicted = self._enqueue(task)
             self._futures.add(task.future)
         # Outside the lock: the callbacks of a future may call the pool.
         if evicted is not None and evicted.future.set_running_or_notify_cancel():
             evicted.future.set_exception(Overloaded())
-        self._count(1)
-        task.future.add_done_callback(lambda _: self._leave(task))
+        self._on_change(1)
+        task.future.add_done_callback(lambda _: self._on_done(task))
         if begin:
-            self._executor.submit(self._work, task)
+            self._executor.submit(self._run_tasks, task)
         return task.future
 
-    def _wait(self, task: _Task) -> _Task | None:
+    def _enqueue(self, task: _Task) -> _Task | None:
         """Adds *task* to the waiting calls. Returns the call that it replaces, if any.
 
         Raises Overloaded.
         """
-        keys = self._waiting.get(task.group, OrderedDict())
-        if len(keys.get(task.key, ())) >= self._each:
+        keys = self._queued.get(task.group, OrderedDict())
+        if len(keys.get(task.key, ())) >= self._max_queued_per_key:
             raise Overloaded
         evicted: _Task | None = None
-        if self._lengths.total() >= self._queue or self._lengths[task.group] >= self._share:
+        if (
+            self._queued_count.total() >= self._queue
+            or self._queued_count[task.group] >= self._max_queued_per_group
+        ):
             longest = max(keys.values(), key=len, default=deque[_Task]())
             if task.key in keys or len(longest) < 2:
                 raise Overloaded
             evicted = longest[-1]
-            self._take(evicted)
-        waiting = self._waiting.setdefault(task.group, OrderedDict())
+            self._dequeue(evicted)
+        waiting = self._queued.setdefault(task.group, OrderedDict())
         waiting.setdefault(task.key, deque()).append(task)
-        self._lengths[task.group] += 1
+        self._queued_count[task.group] += 1
         return evicted
 
-    def _work(self, first: _Task) -> None:
+    def _run_tasks(self, first: _Task) -> None:
         """Runs the call of *first*, then waiting calls until there are none."""
         task: _Task | None = first
         while task is not None:
@@ -142,45 +149,47 @@ class Pool:
                     task.future.set_exception(error)
                 else:
                     task.future.set_result(result)
-            task = self._next(task.group)
+            task = self._next_task(task.group)
 
-    def _next(self, ended: Hashable) -> _Task | None:
+    def _next_task(self, ended: Hashable) -> _Task | None:
         """Returns the next call by turns, after one of the group *ended* is done; else None."""
         with self._lock:
             self._running[ended] -= 1
             if not self._running[ended]:
                 del self._running[ended]
-            ready = (one for one in self._waiting if self._running[one] < self._at_once)
-            if not self._waiting or (group := next(ready, _NONE)) is _NONE:
+            ready = (
+                one for one in self._queued if self._running[one] < self._max_running_per_group
+            )
+            if not self._queued or (group := next(ready, _NO_GROUP)) is _NO_GROUP:
                 self._free += 1
                 return None
-            key, tasks = next(iter(self._waiting[group].items()))
+            key, tasks = next(iter(self._queued[group].items()))
             task = tasks[0]
-            self._take(task)
-            if group in self._waiting:
-                self._waiting.move_to_end(group)
+            self._dequeue(task)
+            if group in self._queued:
+                self._queued.move_to_end(group)
             if tasks:
-                self._waiting[group].move_to_end(key)
+                self._queued[group].move_to_end(key)
             self._running[group] += 1
             return task
 
-    def _take(self, task: _Task) -> None:
+    def _dequeue(self, task: _Task) -> None:
         """Removes *task* from the waiting calls."""
-        keys = self._waiting[task.group]
+        keys = self._queued[task.group]
         keys[task.key].remove(task)
-        self._lengths[task.group] -= 1
+        self._queued_count[task.group] -= 1
         if not keys[task.key]:
             del keys[task.key]
         if not keys:
-            del self._waiting[task.group], self._lengths[task.group]
+            del self._queued[task.group], self._queued_count[task.group]
 
-    def _leave(self, task: _Task) -> None:
+    def _on_done(self, task: _Task) -> None:
         with self._lock:
             self._futures.discard(task.future)
-            keys: Mapping[Key, Collection[_Task]] = self._waiting.get(task.group, {})
+            keys: Mapping[Key, Collection[_Task]] = self._queued.get(task.group, {})
             if task.future.cancelled() and task in keys.get(task.key, ()):
-                self._take(task)
-        self._count(-1)
+                self._dequeue(task)
+        self._on_change(-1)
 
     def close(self, seconds: float = math.inf) -> bool:
         """Waits at most *seconds* for running and waiting calls, then drops the waiting ones.

@@ -5,7 +5,7 @@ influxd accepts any unknown section and key. A misspelt name of Headgate's own m
 
 from collections.abc import Iterable
 
-from headgate_server.config.nearest_name import similar
+from headgate_server.config.nearest_name import closest_name
 
 # Of InfluxDB 0.9 to 1.12 and of InfluxDB Enterprise's data and meta nodes.
 SECTIONS = frozenset(
@@ -33,7 +33,7 @@ def misspelt_section(section: str, ours: Iterable[str]) -> str:
     """Returns the section or table of *ours* that *section* most likely means; "" for another."""
     if section in SECTIONS:
         return ""
-    return _NESTED.get(section.lower()) or similar(section, ours)
+    return _NESTED.get(section.lower()) or closest_name(section, ours)
 
 
 def misspelt_key(key: str, known: Iterable[str], *, exempt: frozenset[str] = frozenset()) -> str:
@@ -44,5 +44,5 @@ def misspelt_key(key: str, known: Iterable[str], *, exempt: frozenset[str] = fro
     if key in exempt:
         return ""
     names = {name.partition(".")[2]: name.partition(".")[0] for name in known}
-    near = similar(key, names)
+    near = closest_name(key, names)
     return f"[{names[near]}] {near}" if near else ""

@@ -8,33 +8,41 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from headgate_server.config.text_file import read_text
-from headgate_server.config.values import Read, among, boolean, positive, read_options, text, texts
+from headgate_server.config.values import (
+    Read,
+    boolean,
+    one_of,
+    positive_integer,
+    read_options,
+    text,
+    texts,
+)
 
 # The protocols of InfluxDB have databases; those in TENANTS call them tenants.
-INFLUX = ("influxdb1", "influxdb2", "influxdb3")
-TENANTS = ("mimir", "loki", "prometheus", "pyroscope")
-PROTOCOLS = (*INFLUX, "victoriametrics", *TENANTS)
+INFLUX_PROTOCOLS = ("influxdb1", "influxdb2", "influxdb3")
+TENANT_PROTOCOLS = ("mimir", "loki", "prometheus", "pyroscope")
+PROTOCOLS = (*INFLUX_PROTOCOLS, "victoriametrics", *TENANT_PROTOCOLS)
 COMPONENTS = (
     *("distributor", "query-frontend", "querier", "ruler", "alertmanager", "compactor"),
     *("insert", "select"),
 )
 # Formats of writes, as a route names them, in which Headgate can rename labels.
-FORMATS = ("line", "remote-write", "json", "text", "csv")
-_ADDRESSES = "expected addresses such as http://host:8086"
-_THIS_MACHINE = ("127.0.0.0/8", "::1/128")
-_CLUSTER_PARTS = ("insert", "select")
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_MOUNT = re.compile(r"(/[A-Za-z0-9_.-]+)+")
-_HEADER = re.compile(r"[A-Za-z0-9-]+")
+WRITE_FORMATS = ("line", "remote-write", "json", "text", "csv")
+_EXPECTED_ADDRESSES = "expected addresses such as http://host:8086"
+_LOOPBACK_NETWORKS = ("127.0.0.0/8", "::1/128")
+_CLUSTER_COMPONENTS = ("insert", "select")
+_NAME_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_MOUNT_PATTERN = re.compile(r"(/[A-Za-z0-9_.-]+)+")
+_HEADER_PATTERN = re.compile(r"[A-Za-z0-9-]+")
 # The rule of Mimir, which Loki and Pyroscope share, and that of VictoriaMetrics' cluster.
-TENANT = re.compile(r"[0-9A-Za-z!_.*'()-]{1,150}")
+TENANT_PATTERN = re.compile(r"[0-9A-Za-z!_.*'()-]{1,150}")
 # Names that no store takes as a tenant.
 _RESERVED_TENANTS = frozenset({".", "..", "__mimir_cluster"})
-ACCOUNT = re.compile(r"[0-9]{1,10}(:[0-9]{1,10})?")
+ACCOUNT_PATTERN = re.compile(r"[0-9]{1,10}(:[0-9]{1,10})?")
 
 
 @dataclass(frozen=True, slots=True)
-class TenantTokens:
+class TenantTokenSettings:
     """The settings of tokens that name a tenant instead of a user.
 
     *secrets* verify HS256, HS384 and HS512; the keys at *jwk_set_url* verify other algorithms.
@@ -107,7 +115,7 @@ class UpstreamSettings:
     overwrite_label: bool = False
     routes: tuple[Route, ...] = ()
     table: str = ""
-    jwt: TenantTokens = TenantTokens()
+    jwt: TenantTokenSettings = TenantTokenSettings()
 
     def addresses(self, component: str) -> tuple[str, ...]:
         """Returns the addresses of *component*; () if it has none."""
@@ -128,14 +136,14 @@ class GatewaySettings:
     otlp_endpoint: str = ""
 
     @property
-    def askers(self) -> tuple[str, ...]:
+    def forward_auth_networks(self) -> tuple[str, ...]:
         """The networks of the proxies that may use forward authentication.
 
         They are *trusted_proxies*, or else this machine if a store has no address, because such a
         store serves forward authentication only.
         """
-        asked_about = any(not one.urls and not one.components for one in self.upstreams)
-        return self.trusted_proxies or (_THIS_MACHINE if asked_about else ())
+        has_addressless_store = any(not one.urls and not one.components for one in self.upstreams)
+        return self.trusted_proxies or (_LOOPBACK_NETWORKS if has_addressless_store else ())
 
 
 def read_gateway_settings(table: Mapping[str, Any]) -> GatewaySettings:
@@ -147,7 +155,7 @@ def read_gateway_settings(table: Mapping[str, Any]) -> GatewaySettings:
     given = {key.replace("_", "-"): value for key, value in table.items()}
     upstreams, protocol = given.pop("upstream", []), given.pop("protocol", None)
     jwt = given.pop("jwt", {})
-    if isinstance(upstreams, str) or _texts(upstreams):
+    if isinstance(upstreams, str) or _is_string_list(upstreams):
         upstreams = [{"urls": upstreams} | ({"protocol": protocol} if protocol else {})]
     elif protocol is not None:
         raise ValueError("protocol: expected an upstream's address beside it")
@@ -155,64 +163,65 @@ def read_gateway_settings(table: Mapping[str, Any]) -> GatewaySettings:
         raise ValueError("upstream: expected an address, or tables: [[gateway.upstream]]")
     if "upstreams" in given:
         raise ValueError("upstreams: unknown option")
-    special = {
-        "rate-per-user": _natural,
-        "max-concurrent-per-user": _natural,
+    converters = {
+        "rate-per-user": _non_negative,
+        "max-concurrent-per-user": _non_negative,
         "trusted-proxies": _networks,
     }
-    values = read_options(GatewaySettings, given, special)
+    values = read_options(GatewaySettings, given, converters)
     settings = GatewaySettings(
-        **values, upstreams=tuple(_upstream(_table("jwt", jwt), one) for one in upstreams)
+        **values,
+        upstreams=tuple(_read_upstream(_require_table("jwt", jwt), one) for one in upstreams),
     )
-    _check_all(settings)
+    _check_gateway(settings)
     return settings
 
 
-def _texts(value: Any) -> bool:
+def _is_string_list(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(one, str) for one in value)
 
 
-def _table(where: str, value: Any) -> dict[str, Any]:
+def _require_table(where: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"{where}: expected a table")
     return {key.replace("_", "-"): content for key, content in value.items()}
 
 
-def _upstream(jwt: Mapping[str, Any], table: Mapping[str, Any]) -> UpstreamSettings:
-    given = _table("upstream", table)
+def _read_upstream(jwt: Mapping[str, Any], table: Mapping[str, Any]) -> UpstreamSettings:
+    given = _require_table("upstream", table)
     try:
-        own = _table("jwt", given.pop("jwt", {}))
-        _take_secret(given, "password")
-        _take_secret(given, "token")
-        values = read_options(UpstreamSettings, given, _SPECIAL)
+        own = _require_table("jwt", given.pop("jwt", {}))
+        _read_secret_file(given, "password")
+        _read_secret_file(given, "token")
+        values = read_options(UpstreamSettings, given, _UPSTREAM_CONVERTERS)
         if own.keys() & {"secret", "secret-file"}:  # overrides the secret for all stores
             jwt = {key: it for key, it in jwt.items() if key not in ("secret", "secret-file")}
-        tokens = _tokens({**jwt, **own})
-        values["name"] = values.get("name") or values.get("protocol") or INFLUX[0]
+        tokens = _read_tokens({**jwt, **own})
+        values["name"] = values.get("name") or values.get("protocol") or INFLUX_PROTOCOLS[0]
         settings = UpstreamSettings(**values, jwt=tokens)
-        _check(settings)
+        _check_upstream(settings)
     except ValueError as error:
         name = given.get("name")
         raise ValueError(f"upstream{f' {name!r}' if name else ''}: {error}") from None
     return settings
 
 
-def _tokens(given: dict[str, Any]) -> TenantTokens:
+def _read_tokens(given: dict[str, Any]) -> TenantTokenSettings:
     try:
         named = [given[key] for key in ("secret", "secret-file") if key in given]
         if len(named) > 1:
             raise ValueError("secret and secret-file: expected one of them")
-        _take_secret(given, "secret")
+        _read_secret_file(given, "secret")
         secret = text(given.pop("secret", ""))
-        values = read_options(TenantTokens, given, _TOKENS)
+        values = read_options(TenantTokenSettings, given, _TOKEN_CONVERTERS)
     except ValueError as error:
         raise ValueError(f"jwt: {error}") from None
     # A file has one secret per line; a token may be signed with any of them.
     secrets = tuple(one for line in secret.split("\n") if (one := line.strip(" \t\r")))
-    return TenantTokens(**values, secrets=secrets)
+    return TenantTokenSettings(**values, secrets=secrets)
 
 
-def _take_secret(given: dict[str, Any], key: str) -> None:
+def _read_secret_file(given: dict[str, Any], key: str) -> None:
     """Replaces `<key>-file` in *given* by *key* with the content of that file."""
     path = given.pop(f"{key}-file", None)
     if path is None:
@@ -229,8 +238,8 @@ def _take_secret(given: dict[str, Any], key: str) -> None:
     given[key] = content
 
 
-def _natural(value: Any) -> int:
-    return 0 if value == 0 and not isinstance(value, bool) else positive(value)
+def _non_negative(value: Any) -> int:
+    return 0 if value == 0 and not isinstance(value, bool) else positive_integer(value)
 
 
 def _networks(value: Any) -> tuple[str, ...]:
@@ -248,18 +257,20 @@ def _urls(value: Any) -> tuple[str, ...]:
     for url in urls:
         try:
             parts = urlsplit(url)
-            sound = parts.scheme in ("http", "https") and parts.port != 0
+            valid = parts.scheme in ("http", "https") and parts.port != 0
         except ValueError:  # an invalid port, or unbalanced brackets
-            raise ValueError(_ADDRESSES) from None
-        if not sound or not parts.hostname:
-            raise ValueError(_ADDRESSES)
+            raise ValueError(_EXPECTED_ADDRESSES) from None
+        if not valid or not parts.hostname:
+            raise ValueError(_EXPECTED_ADDRESSES)
         if parts.username or parts.password or parts.query or parts.fragment:
             raise ValueError("an address has no login, query or fragment: see username, token")
     return tuple(url.rstrip("/") for url in urls)
 
 
 def _components(value: Any) -> Mapping[str, tuple[str, ...]]:
-    given = {"ruler" if key == "rules" else key: urls for key, urls in _table("", value).items()}
+    given = {
+        "ruler" if key == "rules" else key: urls for key, urls in _require_table("", value).items()
+    }
     for key in given:
         if key not in COMPONENTS:
             raise ValueError(f"{key}: expected one of {', '.join(COMPONENTS)}")
@@ -275,7 +286,7 @@ def _mapping(value: Any) -> Mapping[str, str]:
 def _versions(value: Any) -> Mapping[str, int]:
     if not isinstance(value, dict):
         raise ValueError("expected a table of whole numbers")
-    return {key: _natural(content) for key, content in value.items()}
+    return {key: _non_negative(content) for key, content in value.items()}
 
 
 def _routes(value: Any) -> tuple[Route, ...]:
@@ -288,12 +299,12 @@ def read_route(table: Mapping[str, Any]) -> Route:
     """Returns the route in the TOML *table*. Raises ValueError."""
     if not {"methods", "paths", "privilege"} <= table.keys():
         raise ValueError("a route has methods, paths and privilege")
-    special: dict[str, Read] = {
+    converters: dict[str, Read] = {
         "methods": texts,
         "paths": texts,
-        "privilege": among("READ", "WRITE", "MANAGE", "ADMIN"),
+        "privilege": one_of("READ", "WRITE", "MANAGE", "ADMIN"),
         "websocket": boolean,
-        "format": among(*FORMATS),
+        "format": one_of(*WRITE_FORMATS),
     }
     values: dict[str, Any] = {"component": "", "websocket": False}
     for key, value in table.items():
@@ -301,7 +312,7 @@ def read_route(table: Mapping[str, Any]) -> Route:
             value = [one.upper() for one in texts(value)]
         if key not in ("methods", "paths", "privilege", "component", "websocket", "format"):
             raise ValueError(f"{key}: unknown option of a route")
-        read: Read = special.get(key) or text
+        read: Read = converters.get(key) or text
         values[key] = read(value)
     route = Route(**values)
     if not all(path.startswith("/") for path in route.paths):
@@ -311,21 +322,21 @@ def read_route(table: Mapping[str, Any]) -> Route:
     return route
 
 
-_SPECIAL = {
-    "protocol": among(*PROTOCOLS),
+_UPSTREAM_CONVERTERS = {
+    "protocol": one_of(*PROTOCOLS),
     "urls": _urls,
     "components": _components,
     "tenants": _mapping,
-    "manage-needs": among("admin", "all"),
+    "manage-needs": one_of("admin", "all"),
     "routes": _routes,
 }
-_TOKENS = {"privilege": among("READ", "WRITE", "ALL"), "versions": _versions}
+_TOKEN_CONVERTERS = {"privilege": one_of("READ", "WRITE", "ALL"), "versions": _versions}
 
 
-def _check(settings: UpstreamSettings) -> None:
-    if _NAME.fullmatch(settings.name) is None:
+def _check_upstream(settings: UpstreamSettings) -> None:
+    if _NAME_PATTERN.fullmatch(settings.name) is None:
         raise ValueError("name: expected letters, digits, - and _")
-    if settings.mount and _MOUNT.fullmatch(settings.mount) is None:
+    if settings.mount and _MOUNT_PATTERN.fullmatch(settings.mount) is None:
         raise ValueError("mount: expected a path such as /vm")
     if settings.password and not settings.username:
         raise ValueError("password: expected a username beside it")
@@ -335,7 +346,7 @@ def _check(settings: UpstreamSettings) -> None:
     if settings.token and settings.username:
         raise ValueError("token and username: expected one of them")
     for header in settings.jwt.extra_headers:
-        if _HEADER.fullmatch(header) is None:
+        if _HEADER_PATTERN.fullmatch(header) is None:
             raise ValueError(f"jwt: extra-headers: {header!r} is an invalid header name")
     if any(":" in host or "*" in host for host in settings.hosts):
         raise ValueError("hosts: expected names, without ports or *")
@@ -353,7 +364,7 @@ def _check_protocol(settings: UpstreamSettings) -> None:
         raise ValueError("drop-data: a cluster has none")
     if settings.overwrite_label and (protocol != "victoriametrics" or settings.components):
         raise ValueError("overwrite-label: only a single VictoriaMetrics has labels for databases")
-    if protocol in INFLUX:
+    if protocol in INFLUX_PROTOCOLS:
         for name in ("components", "routes", "table", "tenants", "federation", "tenant_name"):
             if getattr(settings, name):
                 raise ValueError(f"{name.replace('_', '-')}: {protocol} has none")
@@ -362,30 +373,30 @@ def _check_protocol(settings: UpstreamSettings) -> None:
             raise ValueError("federation, tenant-name: victoriametrics has neither")
         if settings.tenants and not settings.components:
             raise ValueError("tenants: only a cluster has them: expected components")
-        _check_names(settings, ACCOUNT, "accounts such as 12:3", _CLUSTER_PARTS)
+        _check_names(settings, ACCOUNT_PATTERN, "accounts such as 12:3", _CLUSTER_COMPONENTS)
     else:
-        parts = tuple(one for one in COMPONENTS if one not in _CLUSTER_PARTS)
-        _check_names(settings, TENANT, "names such as team-a", parts)
+        components = tuple(one for one in COMPONENTS if one not in _CLUSTER_COMPONENTS)
+        _check_names(settings, TENANT_PATTERN, "names such as team-a", components)
 
 
 def _check_names(
-    settings: UpstreamSettings, form: re.Pattern[str], like: str, parts: tuple[str, ...]
+    settings: UpstreamSettings, pattern: re.Pattern[str], example: str, components: tuple[str, ...]
 ) -> None:
-    if any(form.fullmatch(one) is None for one in settings.tenants.values()):
-        raise ValueError(f"tenants: expected {like}")
+    if any(pattern.fullmatch(one) is None for one in settings.tenants.values()):
+        raise ValueError(f"tenants: expected {example}")
     for one in settings.components:
-        if one not in parts:
-            raise ValueError(f"components: {one}: expected one of {', '.join(parts)}")
+        if one not in components:
+            raise ValueError(f"components: {one}: expected one of {', '.join(components)}")
 
 
-def _check_all(settings: GatewaySettings) -> None:
+def _check_gateway(settings: GatewaySettings) -> None:
     names = [one.name for one in settings.upstreams]
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"upstream: {name!r} twice: expected names that differ")
-    places = [(host, one.mount) for one in settings.upstreams for host in one.hosts or ("",)]
-    for place in places:
-        if places.count(place) > 1:
+    mount_points = [(host, one.mount) for one in settings.upstreams for host in one.hosts or ("",)]
+    for place in mount_points:
+        if mount_points.count(place) > 1:
             raise ValueError(f"upstream: two of them at mount {place[1]!r} of the same host")
     for one in settings.upstreams:
         if one.tenant_name and not settings.allow_anonymous:
@@ -397,4 +408,4 @@ def _check_all(settings: GatewaySettings) -> None:
 
 def is_tenant(name: str) -> bool:
     """Whether *name* is one that a tenant can have."""
-    return TENANT.fullmatch(name) is not None and name not in _RESERVED_TENANTS
+    return TENANT_PATTERN.fullmatch(name) is not None and name not in _RESERVED_TENANTS

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from headgate_engine import Adopt
-from headgate_server.config.values import among, boolean, read_options
+from headgate_engine import LinkPolicy
+from headgate_server.config.values import boolean, one_of, read_options
 
 SOURCES = ("jwk-set-url", "jwk-set-file", "jwk-set-value", "key-file", "key-value")
 _TEXT_CLAIMS = ("iss", "sub")
@@ -31,7 +31,7 @@ class JwtSettings:
     email_claim: str = ""
     email_attribute_path: str = ""
     auto_sign_up: bool = False
-    adopt_existing: Adopt = "none"
+    adopt_existing: LinkPolicy = "none"
     jwk_set_url: str = ""
     jwk_set_file: str = ""
     jwk_set_value: str = field(default="", repr=False)
@@ -82,11 +82,11 @@ _ALIASES = {
     "allow-assign-grafana-admin": "allow-assign-admin",
 }
 # Options that identify an issuer: never inherited from the first one.
-_OWN = (*SOURCES, "iss", "key-id", "jwk-set-bearer-token-file", "tls-client-ca")
+_NOT_INHERITED = (*SOURCES, "iss", "key-id", "jwk-set-bearer-token-file", "tls-client-ca")
 
 
 # Options that are needed before a token's issuer is known.
-_OF_ALL = frozenset({"header-name", "url-login", "max-token-bytes"})
+_SHARED_OPTIONS = frozenset({"header-name", "url-login", "max-token-bytes"})
 
 
 def read_jwt_settings(table: Mapping[str, Any]) -> JwtSettings:
@@ -100,7 +100,7 @@ def read_jwt_settings(table: Mapping[str, Any]) -> JwtSettings:
     also = []
     for further in issuers:
         own = {_name(key): value for key, value in further.items()}
-        for key in _OF_ALL & own.keys():
+        for key in _SHARED_OPTIONS & own.keys():
             raise ValueError(f"issuer: {key}: expected only in [auth.jwt], for all issuers")
         one = _read(_inherited(given, own) | own)
         if not one.iss:
@@ -116,7 +116,9 @@ def _inherited(given: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, An
         other.add("skip-org-role-sync")
     if "skip-org-role-sync" in own:
         other.add("grant-sync")
-    kept = {key: value for key, value in given.items() if key not in _OWN and key not in other}
+    kept = {
+        key: value for key, value in given.items() if key not in _NOT_INHERITED and key not in other
+    }
     if "expect-claims" in kept and "expect-claims" not in own:
         try:
             expected = _claims(kept["expect-claims"])
@@ -143,7 +145,7 @@ def _read(given: Mapping[str, Any]) -> JwtSettings:
         unsynced = boolean(skip)
     except ValueError as error:
         raise ValueError(f"skip-org-role-sync: {error}") from None
-    settings = JwtSettings(**read_options(JwtSettings, given, _SPECIAL))
+    settings = JwtSettings(**read_options(JwtSettings, given, _READERS))
     return replace(settings, grant_sync="off") if unsynced else settings
 
 
@@ -164,8 +166,8 @@ def _claims(value: Any) -> Mapping[str, Any]:
     return claims
 
 
-_SPECIAL = {
+_READERS = {
     "expect-claims": _claims,
-    "adopt-existing": among("none", "non_admin", "any"),
-    "grant-sync": among("persist", "ephemeral", "off"),
+    "adopt-existing": one_of("none", "non_admin", "any"),
+    "grant-sync": one_of("persist", "ephemeral", "off"),
 }

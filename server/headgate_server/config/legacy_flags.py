@@ -18,11 +18,11 @@ _FLAGS = (
     ("auth.jwks-url", ("jwt", "jwk-set-url"), "URL"),
     ("auth.jwks-refresh-interval", ("jwt", "cache-ttl"), "MINUTES"),
 )
-_PREFIX = "gateway."
-_MINUTES = "auth.jwks-refresh-interval"
+_FLAG_PREFIX = "gateway."
+_REFRESH_INTERVAL_FLAG = "auth.jwks-refresh-interval"
 
 
-class Contradiction(Exception):
+class InvalidFlags(Exception):
     """Flags with an invalid value, or flags that contradict each other."""
 
 
@@ -30,7 +30,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of auth-gateway to *parser*."""
     group = parser.add_argument_group("auth-gateway's flags, for Mimir and Loki")
     for name, _, metavar in _FLAGS:
-        group.add_argument(f"--{_PREFIX}{name}", metavar=metavar, dest=_PREFIX + name)
+        group.add_argument(f"--{_FLAG_PREFIX}{name}", metavar=metavar, dest=_FLAG_PREFIX + name)
     group.add_argument(
         "--gateway.auth.require-exp",
         choices=("true", "false"),
@@ -46,25 +46,29 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def as_table(flags: dict[str, Any]) -> dict[str, Any] | None:
+def gateway_table(flags: dict[str, Any]) -> dict[str, Any] | None:
     """Removes auth-gateway's flags from *flags* and returns them as a `[gateway]` table.
 
     Returns None if none of them is set. Raises Contradiction.
     """
     upstream: dict[str, Any] = {}
     for name, place, _ in _FLAGS:
-        value = flags.pop(_PREFIX + name, None)
-        if name == _MINUTES and value is not None and not (value.isascii() and value.isdigit()):
-            raise Contradiction(f"--{_PREFIX}{name}: expected minutes, a whole number")
+        value = flags.pop(_FLAG_PREFIX + name, None)
+        if (
+            name == _REFRESH_INTERVAL_FLAG
+            and value is not None
+            and not (value.isascii() and value.isdigit())
+        ):
+            raise InvalidFlags(f"--{_FLAG_PREFIX}{name}: expected minutes, a whole number")
         if value is not None:
-            _put(upstream, place, f"{value}m" if name == _MINUTES else value)
+            _set_value(upstream, place, f"{value}m" if name == _REFRESH_INTERVAL_FLAG else value)
     require_exp = flags.pop("gateway.auth.require-exp", None)
     if require_exp is not None:
-        _put(upstream, ("jwt", "require-exp"), require_exp == "true")
+        _set_value(upstream, ("jwt", "require-exp"), require_exp == "true")
     anonymous = flags.pop("gateway.allow-anonymous", None)
     if not upstream:
         return None
-    upstream["protocol"] = flags.pop("gateway.protocol", None) or _guess(upstream)
+    upstream["protocol"] = flags.pop("gateway.protocol", None) or _infer_protocol(upstream)
     url = flags.pop("gateway.upstream", None)
     if url is not None:
         upstream["urls"] = url
@@ -72,21 +76,21 @@ def as_table(flags: dict[str, Any]) -> dict[str, Any] | None:
     return table | {"allow-anonymous": True} if anonymous else table
 
 
-def _put(upstream: dict[str, Any], place: tuple[str, ...], value: Any) -> None:
-    *folders, last = place
+def _set_value(upstream: dict[str, Any], keys: tuple[str, ...], value: Any) -> None:
+    *folders, last = keys
     inner = upstream
     for folder in folders:
         inner = inner.setdefault(folder, {})
     if inner.get(last, value) != value:
-        raise Contradiction(f"--gateway.{last}.address: given twice, as rules and as ruler")
+        raise InvalidFlags(f"--gateway.{last}.address: given twice, as rules and as ruler")
     inner[last] = value
 
 
-def _guess(upstream: dict[str, Any]) -> str:
+def _infer_protocol(upstream: dict[str, Any]) -> str:
     """Returns the protocol, mimir or loki, that the components imply. Raises Contradiction."""
     components = upstream.get("components", {})
     if "querier" in components and "alertmanager" not in components:
         return "loki"
     if "alertmanager" in components and "querier" not in components:
         return "mimir"
-    raise Contradiction("--protocol: expected mimir or loki beside auth-gateway's flags")
+    raise InvalidFlags("--protocol: expected mimir or loki beside auth-gateway's flags")

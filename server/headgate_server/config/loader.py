@@ -13,20 +13,22 @@ from headgate_grammar import parse_duration
 from headgate_server.config.foreign_keys import HTTP_KEYS, TOP_KEYS, misspelt_key, misspelt_section
 from headgate_server.config.gateway import GatewaySettings, read_gateway_settings
 from headgate_server.config.jwt import JwtSettings, read_jwt_settings
-from headgate_server.config.nearest_name import nearest, similar
+from headgate_server.config.nearest_name import closest_name
 from headgate_server.config.secret_files import holds_secret, named_secret_files, readable_by_others
-from headgate_server.config.settings import Settings, Source
+from headgate_server.config.settings import Settings, SettingsSource
 from headgate_server.config.text_file import read_text
 
-_KINDS: dict[type, str] = {
+_TYPE_NAMES: dict[type, str] = {
     bool: "true or false",
     int: "a whole number",
     float: "a duration such as 10s or 2m",
     str: "a string",
 }
-_OURS = tuple(f"HEADGATE_{section}_" for section in ("HTTP", "STORE", "AUTH", "AUDIT", "GATEWAY"))
-_WORDS = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
-_SECOND = 1_000_000_000
+_ENVIRONMENT_PREFIXES = tuple(
+    f"HEADGATE_{section}_" for section in ("HTTP", "STORE", "AUTH", "AUDIT", "GATEWAY")
+)
+_BOOLEAN_WORDS = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
+_NANOSECONDS_PER_SECOND = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +58,19 @@ _OPTIONS = {
     for option in fields(Settings)
     if option.metadata
 }
-_SECRET_FILE = "http.shared-secret-file"
-_MORE = "http.more-secrets"
-JWT = "auth.jwt"
-GATEWAY = "gateway"
+_SECRET_FILE_KEY = "http.shared-secret-file"
+_MORE_SECRETS_KEY = "http.more-secrets"
+JWT_SECTION = "auth.jwt"
+GATEWAY_SECTION = "gateway"
 # Tables. Flags and environment variables cannot set them, because they hold more than one value.
-_TABLES = (JWT, GATEWAY)
+_TABLE_SECTIONS = (JWT_SECTION, GATEWAY_SECTION)
 # Keys of [gateway] that flags and environment can set: the short form, for a single store.
-_SHORT = ("gateway.upstream", "gateway.protocol")
-_KEYS = _OPTIONS | {_SECRET_FILE: _Option("", str)} | dict.fromkeys(_SHORT, _Option("", str))
+_SHORT_FORM_KEYS = ("gateway.upstream", "gateway.protocol")
+_KEYS = (
+    _OPTIONS
+    | {_SECRET_FILE_KEY: _Option("", str)}
+    | dict.fromkeys(_SHORT_FORM_KEYS, _Option("", str))
+)
 
 
 class ConfigurationError(Exception):
@@ -96,47 +102,56 @@ def load(
         _from_environment(environment),
         _from_flags(flags),
     ):
-        values |= _with_secret(layer, secret_files)
-    more, jwt = tuple(values.pop(_MORE, ())), values.pop(JWT, JwtSettings())
-    gateway = _gateway(values)
+        values |= _resolve_secret_file(layer, secret_files)
+    more_secrets, jwt = (
+        tuple(values.pop(_MORE_SECRETS_KEY, ())),
+        values.pop(JWT_SECTION, JwtSettings()),
+    )
+    gateway = _gateway_settings(values)
     settings = Settings(
         **{_OPTIONS[key].field: value for key, value in values.items()},
-        more_secrets=more,
+        additional_secrets=more_secrets,
         jwt=jwt,
         gateway=gateway,
-        source=Source({key: value for key, value in flags.items() if value is not None}, path),
+        source=SettingsSource(
+            {key: value for key, value in flags.items() if value is not None}, path
+        ),
     )
     return Configuration(settings, notices, readable_by_others(secret_files))
 
 
-def _gateway(values: dict[str, Any]) -> GatewaySettings:
+def _gateway_settings(values: dict[str, Any]) -> GatewaySettings:
     """Returns the settings of `[gateway]`. Its short form in *values* overrides the table."""
-    table = values.pop(GATEWAY, {})
-    for key in _SHORT:
+    table = values.pop(GATEWAY_SECTION, {})
+    for key in _SHORT_FORM_KEYS:
         if key in values:
             table = {**table, key.partition(".")[2]: values.pop(key)}
     try:
         return read_gateway_settings(table)
     except ValueError as error:
-        raise ConfigurationError(f"[{GATEWAY}] {error}") from None
+        raise ConfigurationError(f"[{GATEWAY_SECTION}] {error}") from None
 
 
-def _with_secret(layer: dict[str, Any], secret_files: list[str]) -> dict[str, Any]:
+def _resolve_secret_file(layer: dict[str, Any], secret_files: list[str]) -> dict[str, Any]:
     """Returns *layer* with the shared secrets in place of the file that it names for them."""
-    path = layer.pop(_SECRET_FILE, None)
+    path = layer.pop(_SECRET_FILE_KEY, None)
     if path is not None:
         secret_files.append(path)
         if layer.get("http.shared-secret"):
             raise ConfigurationError("shared-secret and shared-secret-file: expected one of them")
-        layer["http.shared-secret"], *layer[_MORE] = _secrets(path)
+        layer["http.shared-secret"], *layer[_MORE_SECRETS_KEY] = _read_secrets(path)
     elif "http.shared-secret" in layer:
-        layer[_MORE] = []  # a secret replaces all secrets of a layer with lower precedence
+        layer[
+            _MORE_SECRETS_KEY
+        ] = []  # a secret replaces all secrets of a layer with lower precedence
     return layer
 
 
 def _from_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        key: value if key == GATEWAY else _checked(f"--{key.partition('.')[2]}", _KEYS[key], value)
+        key: value
+        if key == GATEWAY_SECTION
+        else _validate(f"--{key.partition('.')[2]}", _KEYS[key], value)
         for key, value in flags.items()
         if value is not None
     }
@@ -150,68 +165,68 @@ def _from_file(path: str, notices: list[str], secret_files: list[str]) -> dict[s
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigurationError(f"{path}: no TOML: {error}") from None
     values: dict[str, Any] = {}
-    ours = {key.partition(".")[0] for key in _OPTIONS} | {GATEWAY}
+    own_sections = {key.partition(".")[0] for key in _OPTIONS} | {GATEWAY_SECTION}
     for section, content in document.items():
-        if section == GATEWAY and isinstance(content, dict):
-            values[GATEWAY] = content
-        elif section in ours and isinstance(content, dict):
+        if section == GATEWAY_SECTION and isinstance(content, dict):
+            values[GATEWAY_SECTION] = content
+        elif section in own_sections and isinstance(content, dict):
             for key, value in content.items():
-                _take(path, section, key, value, values, notices)
-        elif section in ours:
+                _read_key(path, section, key, value, values, notices)
+        elif section in own_sections:
             raise ConfigurationError(f"{path}: {section} must be a section: [{section}]")
         else:
-            notices.append(_passed_over(path, section, content, ours))
-    own = {section: content for section, content in document.items() if section in ours}
+            notices.append(_ignored_notice(path, section, content, own_sections))
+    own = {section: content for section, content in document.items() if section in own_sections}
     secret_files += [path] if holds_secret(own) else []
     secret_files += named_secret_files(own)
     return values
 
 
-def _passed_over(path: str, name: str, content: object, ours: set[str]) -> str:
+def _ignored_notice(path: str, name: str, content: object, own_sections: set[str]) -> str:
     """Returns the notice for an unknown top-level section or key, which is ignored, as by influxd.
 
     Raises ConfigurationError if it resembles a name of Headgate's own.
     """
     if isinstance(content, dict | list):
-        meant = misspelt_section(name, ours)
-        if meant:
-            known = ", ".join(sorted(ours))
+        suggestion = misspelt_section(name, own_sections)
+        if suggestion:
+            known = ", ".join(sorted(own_sections))
             raise ConfigurationError(
-                f"{path}: unknown section {name!r}, expected {known}; did you mean [{meant}]?"
+                f"{path}: unknown section {name!r}, expected {known}; did you mean [{suggestion}]?"
             )
         return f"{path}: section [{name}] is not one of Headgate's, ignored"
-    meant = misspelt_section(name, ours) or misspelt_key(name, _KEYS, exempt=TOP_KEYS)
-    if meant:
-        where = meant if meant.startswith("[") else f"[{meant}]"
+    suggestion = misspelt_section(name, own_sections) or misspelt_key(name, _KEYS, exempt=TOP_KEYS)
+    if suggestion:
+        where = suggestion if suggestion.startswith("[") else f"[{suggestion}]"
         raise ConfigurationError(f"{path}: unknown key {name!r}, did you mean {where}?")
     return f"{path}: {name} is not one of Headgate's, ignored"
 
 
-def _take(
+def _read_key(
     path: str, section: str, key: str, value: Any, values: dict[str, Any], notices: list[str]
 ) -> None:
-    full = f"{section}.{key}"
+    full_key = f"{section}.{key}"
     where = f"{path}: [{section}] {key}"
-    if full == "http.enabled" and value is False:
+    if full_key == "http.enabled" and value is False:
         raise ConfigurationError(f"{where}: expected true: there is nothing else to serve")
-    if full == JWT and isinstance(value, dict):
+    if full_key == JWT_SECTION and isinstance(value, dict):
         try:
-            values[full] = read_jwt_settings(value)
+            values[full_key] = read_jwt_settings(value)
         except ValueError as error:
-            raise ConfigurationError(f"{path}: [{JWT}] {error}") from None
-    elif full in _KEYS:
-        option = _KEYS[full]
+            raise ConfigurationError(f"{path}: [{JWT_SECTION}] {error}") from None
+    elif full_key in _KEYS:
+        option = _KEYS[full_key]
         # influxd ignores an empty duration and an empty mode, too.
         if value != "" or not (option.kind is float or option.octal):
-            values[full] = _checked(where, option, value)
+            values[full_key] = _validate(where, option, value)
     elif section == "http":
-        if meant := misspelt_key(key, _KEYS, exempt=HTTP_KEYS):
-            suggested = meant.removeprefix("[http] ")
+        if suggestion := misspelt_key(key, _KEYS, exempt=HTTP_KEYS):
+            suggested = suggestion.removeprefix("[http] ")
             raise ConfigurationError(f"{where}: unknown key, did you mean {suggested}?")
         notices.append(f"{where} is not one of Headgate's, ignored")
     else:
         known = {name.partition(".")[2] for name in _KEYS if name.startswith(section)}
-        raise ConfigurationError(f"{where}: unknown key{nearest(key, known)}")
+        raise ConfigurationError(f"{where}: unknown key{suggestion(key, known)}")
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
@@ -219,56 +234,56 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
 
     An empty value counts as unset, as in influxd: Compose files have `NAME=${NAME}`.
     """
-    given = {name: text for name, text in environment.items() if text}
+    set_variables = {name: text for name, text in environment.items() if text}
     values: dict[str, Any] = {}
-    known = {"HEADGATE_" + _shape(full) for full in _KEYS}
-    for name in given:
-        if name.startswith(_OURS) and name not in known:
-            raise ConfigurationError(f"{name}: {_not_there(name, known)}")
+    known = {"HEADGATE_" + _environment_suffix(full) for full in _KEYS}
+    for name in set_variables:
+        if name.startswith(_ENVIRONMENT_PREFIXES) and name not in known:
+            raise ConfigurationError(f"{name}: {_unknown_variable(name, known)}")
     for full, option in _KEYS.items():
-        shape = _shape(full)
+        shape = _environment_suffix(full)
         # InfluxDB's name first, so that Headgate's overrides it.
         for name in (f"INFLUXDB_{shape}", f"HEADGATE_{shape}"):
-            if name in given and (full.startswith("http.") or name.startswith("HEADGATE")):
-                values[full] = _checked(name, option, _typed(option, given[name]))
+            if name in set_variables and (full.startswith("http.") or name.startswith("HEADGATE")):
+                values[full] = _validate(name, option, _convert(option, set_variables[name]))
     return values
 
 
-def _shape(key: str) -> str:
+def _environment_suffix(key: str) -> str:
     return re.sub("[.-]", "_", key).upper()
 
 
-def _not_there(name: str, known: set[str]) -> str:
+def _unknown_variable(name: str, known: set[str]) -> str:
     """Returns why *name* is not a valid environment variable."""
     names = {one.lower().replace("_", "-"): one for one in known}
-    near = names.get(similar(name, names), "")
-    for table in () if near else _TABLES:
-        if name.startswith(f"HEADGATE_{_shape(table)}"):
+    suggestion = names.get(closest_name(name, names), "")
+    for table in () if suggestion else _TABLE_SECTIONS:
+        if name.startswith(f"HEADGATE_{_environment_suffix(table)}"):
             return f"the table [{table}] must be set in the configuration file"
     return (
-        f"no such setting, did you mean {near}?"
-        if near
-        else f"no such setting{nearest(name, known)}"
+        f"no such setting, did you mean {suggestion}?"
+        if suggestion
+        else f"no such setting{suggestion(name, known)}"
     )
 
 
-def _typed(option: _Option, text: str) -> object:
+def _convert(option: _Option, text: str) -> object:
     """Returns *text* converted to the type of the option, or *text* if it does not convert."""
     if option.kind is bool:
-        return _WORDS.get(text.lower(), text)
+        return _BOOLEAN_WORDS.get(text.lower(), text)
     if option.kind is int and re.fullmatch("-?[0-9]{1,19}", text):
         return int(text)
     return text
 
 
-def _checked(where: str, option: _Option, value: object) -> object:
+def _validate(where: str, option: _Option, value: object) -> object:
     if option.kind is float:
-        return _seconds(where, value)
+        return _parse_seconds(where, value)
     if option.words and isinstance(value, list) and all(isinstance(one, str) for one in value):
         value = " ".join(value)
     # In Python bool is a subclass of int, but `true` is not a number for the user.
     if not isinstance(value, option.kind) or (option.kind is int and isinstance(value, bool)):
-        raise ConfigurationError(f"{where}: expected {_KINDS[option.kind]}")
+        raise ConfigurationError(f"{where}: expected {_TYPE_NAMES[option.kind]}")
     if isinstance(value, int) and not isinstance(value, bool):
         if not option.least <= value <= option.most:
             limits = f"{option.least} to {option.most}"
@@ -294,14 +309,14 @@ def _check_among(where: str, option: _Option, value: str | int) -> None:
         raise ConfigurationError(f"{where}: expected {' or '.join(map(str, option.among))}")
 
 
-def _seconds(where: str, value: object) -> float:
+def _parse_seconds(where: str, value: object) -> float:
     try:
-        return parse_duration(str(value)) / _SECOND if value != "0" else 0.0
+        return parse_duration(str(value)) / _NANOSECONDS_PER_SECOND if value != "0" else 0.0
     except ValueError:
-        raise ConfigurationError(f"{where}: expected {_KINDS[float]}") from None
+        raise ConfigurationError(f"{where}: expected {_TYPE_NAMES[float]}") from None
 
 
-def _secrets(path: str) -> list[str]:
+def _read_secrets(path: str) -> list[str]:
     """Returns the secrets in the file *path*, one on each line. Any of them may sign a token."""
     try:
         lines = read_text(path).split("\n")

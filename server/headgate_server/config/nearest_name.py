@@ -3,32 +3,32 @@
 import difflib
 from collections.abc import Iterable
 
-_ALIKE = 0.75  # difflib's ratio; "enabled" and "flux-enabled" have 0.74
-_SHORT = 5  # letters; up to this length names may differ by one letter
+_MIN_RATIO = 0.75  # difflib's ratio; "enabled" and "flux-enabled" have 0.74
+_MAX_SHORT_NAME_LETTERS = 5  # letters; up to this length names may differ by one letter
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def suggestion(name: str, known: Iterable[str]) -> str:
     """Returns the end of a sentence: a suggestion for *name*, or all *known* names."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, 1)
     return f", did you mean {near[0]}?" if near else f", expected one of {', '.join(names)}"
 
 
-def similar(name: str, known: Iterable[str]) -> str:
+def closest_name(name: str, known: Iterable[str]) -> str:
     """Returns the known name that *name* probably misspells, or "".
 
     Upper and lower case, and `_` and `-`, are equal here.
     """
     folded = _folded(name)
-    for one in sorted(known, key=lambda one: distance(folded, one)):
-        allowed = 1 if len(one) <= _SHORT else 2
-        alike = difflib.SequenceMatcher(None, folded, one).ratio() >= _ALIKE
-        if distance(folded, one) <= allowed and (alike or len(one) <= _SHORT):
+    for one in sorted(known, key=lambda one: edit_distance(folded, one)):
+        allowed = 1 if len(one) <= _MAX_SHORT_NAME_LETTERS else 2
+        alike = difflib.SequenceMatcher(None, folded, one).ratio() >= _MIN_RATIO
+        if edit_distance(folded, one) <= allowed and (alike or len(one) <= _MAX_SHORT_NAME_LETTERS):
             return one
     return ""
 
 
-def distance(one: str, other: str) -> int:
+def edit_distance(one: str, other: str) -> int:
     """Returns the number of edits from *one* to *other* (optimal string alignment).
 
     An edit inserts, removes or replaces a letter, or swaps it with its neighbour.

@@ -5,14 +5,16 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-_SECRET = ("secret", "password", "token")
-_VALUES = ("key-value", "jwk-set-value")
+_SECRET_WORDS = ("secret", "password", "token")
+_SECRET_VALUE_OPTIONS = ("key-value", "jwk-set-value")
 
 
 def holds_secret(table: Mapping[str, Any]) -> bool:
     """Returns whether *table*, or a table below it, contains a secret itself."""
     return any(
-        bool(value) and isinstance(value, str) and key.endswith((*_SECRET, *_VALUES))
+        bool(value)
+        and isinstance(value, str)
+        and key.endswith((*_SECRET_WORDS, *_SECRET_VALUE_OPTIONS))
         for key, value in _options(table)
     )
 
@@ -24,7 +26,9 @@ def named_secret_files(table: Mapping[str, Any]) -> list[str]:
     return [
         value
         for key, value in _options(table)
-        if isinstance(value, str) and key.endswith("-file") and any(it in key for it in _SECRET)
+        if isinstance(value, str)
+        and key.endswith("-file")
+        and any(it in key for it in _SECRET_WORDS)
     ]
 
 
@@ -34,11 +38,11 @@ def readable_by_others(paths: Iterable[str]) -> list[str]:
         f"users other than its owner can use {path} (mode {mode:04o}), which holds a secret:"
         f" it should have mode 0600"
         for path in dict.fromkeys(paths)
-        if (mode := _too_open(path)) is not None
+        if (mode := _insecure_mode(path)) is not None
     ]
 
 
-def _too_open(path: str) -> int | None:
+def _insecure_mode(path: str) -> int | None:
     """Returns the mode of the file *path* if others may access it, else None."""
     try:
         found = os.stat(path)

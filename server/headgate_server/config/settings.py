@@ -11,7 +11,7 @@ from headgate_server.config.values import texts
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SettingsSource:
     """Where settings were read from besides the environment: flags by key, and a file's path."""
 
     flags: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -30,7 +30,7 @@ class Settings:
     bind_address: str = field(default="127.0.0.1:8086", metadata={"key": "http.bind-address"})
     auth_enabled: bool = field(default=True, metadata={"key": "http.auth-enabled"})
     shared_secret: str = field(default="", repr=False, metadata={"key": "http.shared-secret"})
-    more_secrets: tuple[str, ...] = field(default=(), repr=False)
+    additional_secrets: tuple[str, ...] = field(default=(), repr=False)
     enforce_strong_secret: bool = field(
         default=False, metadata={"key": "http.enforce-strong-secret"}
     )
@@ -95,12 +95,12 @@ class Settings:
     audit_retention: float = field(default=365 * 86400.0, metadata={"key": "audit.retention"})
     jwt: JwtSettings = JwtSettings()
     gateway: GatewaySettings = GatewaySettings()
-    source: Source = field(default_factory=Source, repr=False, compare=False)
+    source: SettingsSource = field(default_factory=SettingsSource, repr=False, compare=False)
 
     @property
     def shared_secrets(self) -> tuple[str, ...]:
         """All shared secrets that may sign a token: during a key rotation, more than one."""
-        return tuple(filter(None, (self.shared_secret, *self.more_secrets)))
+        return tuple(filter(None, (self.shared_secret, *self.additional_secrets)))
 
     @property
     def proxies(self) -> tuple[str, ...]:
@@ -112,7 +112,7 @@ class Settings:
         """The origins in `allowed_origins`, which commas or spaces separate."""
         return texts(self.allowed_origins)
 
-    def exposed(self) -> bool:
+    def is_exposed(self) -> bool:
         """Returns whether passwords may cross a network unencrypted."""
         host, _ = self.address()
         return not self.https_enabled and not (

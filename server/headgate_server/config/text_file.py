@@ -18,10 +18,10 @@ def read_text(path: str | os.PathLike[str]) -> str:
 
     Raises OSError, UnicodeDecodeError.
     """
-    return decoded(Path(path).read_bytes())
+    return decode(Path(path).read_bytes())
 
 
-def decoded(raw: bytes) -> str:
+def decode(raw: bytes) -> str:
     """Returns *raw* as text, without its byte order mark. Raises UnicodeDecodeError."""
     for mark, encoding in _MARKS:
         if raw.startswith(mark):

@@ -10,7 +10,7 @@ from typing import Any
 
 from headgate_grammar import parse_duration
 
-_SECOND = 1_000_000_000
+_NANOSECONDS_PER_SECOND = 1_000_000_000
 
 Read = Callable[[Any], Any]
 
@@ -44,7 +44,7 @@ def reader(default: Any) -> Read:
         case float():
             return seconds
         case int():
-            return positive
+            return positive_integer
         case tuple():
             return texts
         case _:
@@ -65,7 +65,7 @@ def boolean(value: Any) -> bool:
     return value
 
 
-def positive(value: Any) -> int:
+def positive_integer(value: Any) -> int:
     """Returns *value* if it is an integer above 0. Raises ValueError."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError("expected a whole number above 0")
@@ -75,7 +75,7 @@ def positive(value: Any) -> int:
 def seconds(value: Any) -> float:
     """Returns the duration *value*, such as `60m` or `0`, in seconds. Raises ValueError."""
     try:
-        return 0.0 if str(value) == "0" else parse_duration(str(value)) / _SECOND
+        return 0.0 if str(value) == "0" else parse_duration(str(value)) / _NANOSECONDS_PER_SECOND
     except ValueError:
         raise ValueError("expected a duration such as 60m or 10s") from None
 
@@ -92,7 +92,7 @@ def texts(value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
-def among(*words: str) -> Read:
+def one_of(*words: str) -> Read:
     """Returns a function that reads one of *words*."""
 
     def read(value: Any) -> str:

@@ -1,18 +1,18 @@
 """Encoders of results, in the format that the client accepts."""
 
-from headgate_server.formats.base import Answer, Format, SeveralStatements, Splice
-from headgate_server.formats.csv import Csv
-from headgate_server.formats.json import Json
-from headgate_server.formats.msgpack import MessagePack
-from headgate_server.formats.negotiation import format_for
+from headgate_server.formats.base import ResultEncoder, SeveralStatements, Splice, StatementResult
+from headgate_server.formats.csv import CsvEncoder
+from headgate_server.formats.json import JsonEncoder
+from headgate_server.formats.msgpack import MessagePackEncoder
+from headgate_server.formats.negotiation import encoder_for
 
 __all__ = [
-    "Answer",
-    "Csv",
-    "Format",
-    "Json",
-    "MessagePack",
+    "StatementResult",
+    "CsvEncoder",
+    "ResultEncoder",
+    "JsonEncoder",
+    "MessagePackEncoder",
     "SeveralStatements",
     "Splice",
-    "format_for",
+    "encoder_for",
 ]

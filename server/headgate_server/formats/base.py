@@ -8,10 +8,10 @@ from headgate_engine import Result
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class StatementResult:
     """One statement's result for a client, with warnings and its position in the query.
 
-    *encoded* is the result in the request's format, if it arrives encoded; see `Format.fragment`.
+    *encoded* is the result in the request's format, if it arrives encoded; see `ResultEncoder.renumber`.
     """
 
     id: int
@@ -30,20 +30,20 @@ class SeveralStatements(ValueError):
 class Splice(Protocol):
     """Extracts the one result of an InfluxDB's streamed response, for a place in another response.
 
-    `piece` and `end` raise ValueError for an invalid response, SeveralStatements for a response to
+    `feed` and `finish` raise ValueError for an invalid response, SeveralStatements for a response to
     several statements.
     """
 
-    def piece(self, part: bytes) -> bytes:
+    def feed(self, part: bytes) -> bytes:
         """Returns what can be sent after *part* has arrived."""
         ...
 
-    def end(self) -> tuple[bytes, str]:
+    def finish(self) -> tuple[bytes, str]:
         """Returns the rest of the result, and its error ("" for none)."""
         ...
 
 
-class Format(Protocol):
+class ResultEncoder(Protocol):
     """Encodes the results of one request. It has state: create one for each request."""
 
     @property
@@ -51,11 +51,11 @@ class Format(Protocol):
         """The media type of the documents."""
         ...
 
-    def results(self, answers: Sequence[Answer]) -> bytes:
+    def encode_results(self, answers: Sequence[StatementResult]) -> bytes:
         """Returns a complete document; a chunked response has several in sequence."""
         ...
 
-    def fragment(self, document: bytes, id: int) -> tuple[bytes, str]:
+    def renumber(self, document: bytes, id: int) -> tuple[bytes, str]:
         """Returns the one result in *document* as that of statement *id*, encoded, and its error.
 
         *document* is an InfluxDB's response in this format. Numbers keep their spelling. Raises
@@ -63,19 +63,19 @@ class Format(Protocol):
         """
         ...
 
-    def begin(self, count: int) -> bytes:
+    def document_start(self, count: int) -> bytes:
         """Returns the beginning of a document with *count* results."""
         ...
 
-    def between(self) -> bytes:
+    def separator(self) -> bytes:
         """Returns the separator between a result that was sent and the next."""
         ...
 
-    def encoded(self, answer: Answer) -> bytes:
+    def encode_result(self, answer: StatementResult) -> bytes:
         """Returns *answer* as one result of a document."""
         ...
 
-    def end(self) -> bytes:
+    def document_end(self) -> bytes:
         """Returns the end of a document."""
         ...
 
@@ -85,13 +85,13 @@ class Format(Protocol):
         """
         ...
 
-    def several(self, *, chunked: bool) -> Callable[[bytes], bool]:
+    def multiple_statements_detector(self, *, chunked: bool) -> Callable[[bytes], bool]:
         """Returns a function to be called with each part of an InfluxDB's response as it arrives.
 
         It returns whether the response has results of more than one statement.
         """
         ...
 
-    def error(self, text: str) -> bytes:
+    def encode_error(self, text: str) -> bytes:
         """Returns the document that rejects a whole request because of *text*."""
         ...

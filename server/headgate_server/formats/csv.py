@@ -4,18 +4,18 @@ import csv
 import io
 from collections.abc import Callable, Sequence
 
-from headgate_server.formats.base import Answer
-from headgate_server.http.go_text import readable
+from headgate_server.formats.base import StatementResult
+from headgate_server.http.go_text import replace_invalid
 
 
-class Csv:
+class CsvEncoder:
     """Encodes CSV. Statements without rows have no output. Errors appear: InfluxDB loses them."""
 
     def __init__(self, media_type: str = "text/csv") -> None:
         self.media_type = media_type
         self._begun = False
 
-    def results(self, answers: Sequence[Answer]) -> bytes:
+    def encode_results(self, answers: Sequence[StatementResult]) -> bytes:
         """Returns the tables of *answers*."""
         text = "\n".join(filter(None, map(_table, answers)))
         if text and self._begun:
@@ -23,19 +23,19 @@ class Csv:
         self._begun = self._begun or bool(text)
         return text.encode()
 
-    def begin(self, count: int) -> bytes:
+    def document_start(self, count: int) -> bytes:
         """Returns nothing: CSV has no frame."""
         return b""
 
-    def between(self) -> bytes:
+    def separator(self) -> bytes:
         """Returns nothing."""
-        return b""  # `encoded` and `splice` add the separator: a statement may have no output
+        return b""  # `encode_result` and `splice` add the separator: a statement may have no output
 
-    def encoded(self, answer: Answer) -> bytes:
+    def encode_result(self, answer: StatementResult) -> bytes:
         """Returns the table of *answer*, after an empty line if it is not the first."""
-        return self.results([answer])
+        return self.encode_results([answer])
 
-    def end(self) -> bytes:
+    def document_end(self) -> bytes:
         """Returns nothing: CSV has no frame."""
         return b""
 
@@ -44,16 +44,16 @@ class Csv:
         separator, self._begun = b"\n" if self._begun else b"", True
         return _CsvSplice(separator)
 
-    def several(self, *, chunked: bool) -> Callable[[bytes], bool]:
+    def multiple_statements_detector(self, *, chunked: bool) -> Callable[[bytes], bool]:
         """Returns a function that looks for an empty line."""
-        return _EmptyLines().found
+        return _EmptyLines().detect
 
-    def fragment(self, document: bytes, id: int) -> tuple[bytes, str]:
+    def renumber(self, document: bytes, id: int) -> tuple[bytes, str]:
         """Returns *document*, unchanged, and no error."""
         return document, ""  # InfluxDB's CSV does not show errors
 
-    def error(self, text: str) -> bytes:
-        """Returns a table with *text* in the column `error`."""
+    def encode_error(self, text: str) -> bytes:
+        """Returns a table with *text* in the column `encode_error`."""
         return _error(text).encode()
 
 
@@ -68,7 +68,7 @@ class _EmptyLines:
         self._quoted = False
         self._line_end = True  # also at the start: no response begins with an empty line
 
-    def found(self, part: bytes) -> bool:
+    def detect(self, part: bytes) -> bool:
         for index, text in enumerate(part.split(b'"')):
             if index:
                 self._quoted = not self._quoted
@@ -88,19 +88,19 @@ class _CsvSplice:
         self._last = b""
         self._quotes = 0
 
-    def piece(self, part: bytes) -> bytes:
+    def feed(self, part: bytes) -> bytes:
         separator, self._separator = self._separator, b""
         self._last = part[-1:] or self._last
         self._quotes += part.count(b'"')
         return separator + part
 
-    def end(self) -> tuple[bytes, str]:
+    def finish(self) -> tuple[bytes, str]:
         if self._last != b"\n" or self._quotes % 2:
             raise ValueError("the response is truncated")
         return b"", ""  # InfluxDB's CSV does not show errors
 
 
-def _table(answer: Answer) -> str:
+def _table(answer: StatementResult) -> str:
     if answer.encoded is not None:
         return answer.encoded.decode("utf-8", "replace")
     if answer.result.error:
@@ -121,7 +121,7 @@ def _error(text: str) -> str:
 def _csv(rows: Sequence[Sequence[object]]) -> str:
     file = io.StringIO()
     csv.writer(file, lineterminator="\n").writerows(rows)
-    return readable(file.getvalue())
+    return replace_invalid(file.getvalue())
 
 
 def _cell(value: object) -> object:

@@ -8,14 +8,14 @@ from typing import Any
 import orjson
 
 from headgate_engine import Series
-from headgate_server.formats.base import Answer, SeveralStatements
-from headgate_server.http.go_text import readable
+from headgate_server.formats.base import SeveralStatements, StatementResult
+from headgate_server.http.go_text import replace_invalid
 
 _HTML = {"<": r"\u003c", ">": r"\u003e", "&": r"\u0026", "\u2028": r"\u2028", "\u2029": r"\u2029"}
 _SPECIAL = re.compile("[<>&\u2028\u2029]")
 _SHORT_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 # Text that Go writes differently from orjson.
-_OTHERWISE = re.compile(rb"[<>&]|\xe2\x80[\xa8\xa9]|\\[bf]")
+_GO_DIFFERENCES = re.compile(rb"[<>&]|\xe2\x80[\xa8\xa9]|\\[bf]")
 _COMPACT = (b'{"results":[', b",", b"]}\n")
 _PRETTY = (
     b'{\n    "results": [\n        ',
@@ -23,20 +23,20 @@ _PRETTY = (
     b"\n    ]\n}\n",
 )
 _ID = re.compile(rb'"statement_id":\s*([0-9]+)')
-_LONGEST_ID = 64
-_LONGEST_HEAD = 256
+_MAX_ID_BYTES = 64
+_MAX_HEAD_BYTES = 256
 _FIRST_ID = re.compile(rb'(\{\s*"statement_id":\s*)0(?=[,\s}])')
 _LAST_ERROR = re.compile(rb'[{,]\s*"error":\s*("(?:[^"\\]|\\.)*")\s*\}\Z')
 _ONLY_ERROR = re.compile(rb'\{\s*"statement_id":\s*[0-9]+,\s*"error":')
 # A series, messages, `"partial":true`, an error, or the number of the statement alone.
 _RESULT_END = re.compile(rb'(?:\}\s*\]|"|true|false|[0-9])\s*\}\Z')
-_LONGEST_ERROR = 1 << 16
-_RELEASED = 1 << 14  # bytes; at least this much is sent at a time
-_LONGEST_ONLY_ERROR = 1 << 20
+_MAX_ERROR_BYTES = 1 << 16
+_MIN_RELEASED_BYTES = 1 << 14  # bytes; at least this much is sent at a time
+_MAX_ERROR_RESULT_BYTES = 1 << 20
 _LONG_ESCAPES = {"b": r"\u0008", "f": r"\u000c"}
 
 
-class Json:
+class JsonEncoder:
     """Encodes JSON: `{"results": ...}` and `{"error": ...}`, one line end after each."""
 
     media_type = "application/json"
@@ -44,44 +44,44 @@ class Json:
     def __init__(self, *, pretty: bool = False) -> None:
         self.pretty = pretty
 
-    def results(self, answers: Sequence[Answer]) -> bytes:
+    def encode_results(self, answers: Sequence[StatementResult]) -> bytes:
         """Returns the document with the results of *answers*."""
         if all([answer.encoded is None for answer in answers]):
-            return self.document({"results": [*map(_result, answers)]} if answers else {})
+            return self.encode({"results": [*map(_result, answers)]} if answers else {})
         begin, between, end = _PRETTY if self.pretty else _COMPACT
-        return begin + between.join(map(self._encoded, answers)) + end
+        return begin + between.join(map(self._encode_result, answers)) + end
 
-    def _encoded(self, answer: Answer) -> bytes:
+    def _encode_result(self, answer: StatementResult) -> bytes:
         if answer.encoded is not None:
             return answer.encoded
         begin, _, end = _PRETTY if self.pretty else _COMPACT
-        return self.document({"results": [_result(answer)]})[len(begin) : -len(end)]
+        return self.encode({"results": [_result(answer)]})[len(begin) : -len(end)]
 
-    def begin(self, count: int) -> bytes:
+    def document_start(self, count: int) -> bytes:
         """Returns the beginning of a document."""
         return (_PRETTY if self.pretty else _COMPACT)[0]
 
-    def between(self) -> bytes:
+    def separator(self) -> bytes:
         """Returns the separator between results."""
         return (_PRETTY if self.pretty else _COMPACT)[1]
 
-    def encoded(self, answer: Answer) -> bytes:
+    def encode_result(self, answer: StatementResult) -> bytes:
         """Returns *answer* as one result of a document."""
-        return self._encoded(answer)
+        return self._encode_result(answer)
 
-    def end(self) -> bytes:
+    def document_end(self) -> bytes:
         """Returns the end of a document."""
         return (_PRETTY if self.pretty else _COMPACT)[2]
 
     def splice(self, id: int) -> "_JsonSplice":
         """Returns a splice that sets the number of the statement to *id*."""
-        return _JsonSplice(id, self.begin(1), self.end())
+        return _JsonSplice(id, self.document_start(1), self.document_end())
 
-    def several(self, *, chunked: bool) -> Callable[[bytes], bool]:
+    def multiple_statements_detector(self, *, chunked: bool) -> Callable[[bytes], bool]:
         """Returns a function that looks for a second statement's number."""
-        return _StatementIds(chunked).several
+        return _StatementIds(chunked).detect
 
-    def fragment(self, document: bytes, id: int) -> tuple[bytes, str]:
+    def renumber(self, document: bytes, id: int) -> tuple[bytes, str]:
         """Returns the one result in *document*, with the number *id*, and its error."""
         begin, _, end = _PRETTY if self.pretty else _COMPACT
         stripped = document.rstrip() + b"\n"
@@ -97,28 +97,28 @@ class Json:
         _check_end(renumbered)
         return renumbered, _error(renumbered)
 
-    def error(self, text: str) -> bytes:
+    def encode_error(self, text: str) -> bytes:
         """Returns the document with the error *text*."""
-        return self.document({"error": text})
+        return self.encode({"error": text})
 
-    def document(self, content: Mapping[str, Any]) -> bytes:
+    def encode(self, content: Mapping[str, Any]) -> bytes:
         """Returns *content* as Go's encoder writes it."""
         if not self.pretty:
             try:
-                quick = orjson.dumps(content, _as_it_is, orjson.OPT_APPEND_NEWLINE)
+                quick = orjson.dumps(content, _as_dict, orjson.OPT_APPEND_NEWLINE)
             except TypeError:
                 pass  # invalid UTF-8, or an integer beyond 64 bits
             else:
-                if _OTHERWISE.search(quick) is None:
+                if _GO_DIFFERENCES.search(quick) is None:
                     return quick
-        return self._by_python(content)
+        return self._encode_with_json(content)
 
-    def _by_python(self, content: Mapping[str, Any]) -> bytes:
+    def _encode_with_json(self, content: Mapping[str, Any]) -> bytes:
         if self.pretty:
             text = json.dumps(content, ensure_ascii=False, indent=4)
         else:
             text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
-        text = _SPECIAL.sub(lambda match: _HTML[match[0]], readable(text))
+        text = _SPECIAL.sub(lambda match: _HTML[match[0]], replace_invalid(text))
         if r"\b" in text or r"\f" in text:
             # Matched pair by pair: an escaped backslash before a letter b must stay whole.
             text = _SHORT_ESCAPE.sub(lambda m: _LONG_ESCAPES.get(m[1], m[0]), text)
@@ -137,14 +137,14 @@ class _StatementIds:
         self._found = False
         self._rest = b""
 
-    def several(self, part: bytes) -> bool:
+    def detect(self, part: bytes) -> bool:
         data = self._rest + part
         end = 0
         for match in _ID.finditer(data):
             if int(match[1]) or (self._found and not self._chunked):
                 return True
             self._found, end = True, match.end()
-        self._rest = data[max(end, len(data) - _LONGEST_ID) :]
+        self._rest = data[max(end, len(data) - _MAX_ID_BYTES) :]
         return False
 
 
@@ -153,31 +153,31 @@ class _JsonSplice:
 
     def __init__(self, id: int, begin: bytes, end: bytes) -> None:
         self._id, self._begin, self._end = id, begin, end
-        self._several = _StatementIds(False).several
-        self._begun = self._fails = False
-        self._held = bytearray()
+        self._detect_multiple = _StatementIds(False).detect
+        self._begun = self._is_error = False
+        self._buffer = bytearray()
 
-    def piece(self, part: bytes) -> bytes:
-        if self._several(part):
+    def feed(self, part: bytes) -> bytes:
+        if self._detect_multiple(part):
             raise SeveralStatements
-        self._held += part
-        if not self._begun and len(self._held) < _LONGEST_HEAD:
+        self._buffer += part
+        if not self._begun and len(self._buffer) < _MAX_HEAD_BYTES:
             return b""
         self._start()
-        size = len(self._held) - _LONGEST_ERROR
-        if self._fails:
-            if size > _LONGEST_ONLY_ERROR:
+        size = len(self._buffer) - _MAX_ERROR_BYTES
+        if self._is_error:
+            if size > _MAX_ERROR_RESULT_BYTES:
                 raise ValueError("the error is too long")
             return b""
-        if size < _RELEASED:
+        if size < _MIN_RELEASED_BYTES:
             return b""
-        ready = bytes(self._held[:size])
-        del self._held[:size]
+        ready = bytes(self._buffer[:size])
+        del self._buffer[:size]
         return ready
 
-    def end(self) -> tuple[bytes, str]:
+    def finish(self) -> tuple[bytes, str]:
         self._start()
-        rest = bytes(self._held).rstrip() + b"\n"
+        rest = bytes(self._buffer).rstrip() + b"\n"
         if not rest.endswith(self._end):
             raise ValueError("the response is truncated")
         rest = rest[: -len(self._end)]
@@ -188,21 +188,21 @@ class _JsonSplice:
         if self._begun:
             return
         begin = len(self._begin)
-        head = _FIRST_ID.match(self._held, begin)
-        if head is None or not self._held.startswith(self._begin):
+        head = _FIRST_ID.match(self._buffer, begin)
+        if head is None or not self._buffer.startswith(self._begin):
             raise ValueError("a response without statement_id")
-        self._held[begin : head.end()] = bytes(head[1]) + str(self._id).encode()
-        del self._held[:begin]
+        self._buffer[begin : head.end()] = bytes(head[1]) + str(self._id).encode()
+        del self._buffer[:begin]
         self._begun = True
-        self._fails = _ONLY_ERROR.match(self._held) is not None
+        self._is_error = _ONLY_ERROR.match(self._buffer) is not None
 
 
-def _as_it_is(tags: Mapping[str, str]) -> dict[str, str]:
+def _as_dict(tags: Mapping[str, str]) -> dict[str, str]:
     """Converts a mapping that is no dict for orjson; only tags may be one."""
     return dict(tags)
 
 
-def _result(answer: Answer) -> dict[str, Any]:
+def _result(answer: StatementResult) -> dict[str, Any]:
     content: dict[str, Any] = {"statement_id": answer.id}
     if answer.result.series:
         content["series"] = list(map(_series, answer.result.series))
@@ -215,14 +215,14 @@ def _result(answer: Answer) -> dict[str, Any]:
 
 def _check_end(result: bytes) -> None:
     """Raises ValueError if *result*, which may lack its beginning, is truncated."""
-    if _RESULT_END.search(result[-_LONGEST_HEAD:]) is None:
+    if _RESULT_END.search(result[-_MAX_HEAD_BYTES:]) is None:
         raise ValueError("the result is truncated")
 
 
 def _error(result: bytes) -> str:
     """Returns the error at the end of an encoded result, or ""."""
     only = _ONLY_ERROR.match(result) is not None
-    found = _LAST_ERROR.search(result if only else result[-_LONGEST_ERROR:])
+    found = _LAST_ERROR.search(result if only else result[-_MAX_ERROR_BYTES:])
     return str(json.loads(found[1])) if found is not None else ""
 
 

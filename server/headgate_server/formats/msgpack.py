@@ -7,44 +7,44 @@ from typing import Any
 import msgpack
 
 from headgate_engine import Series, Value
-from headgate_server.formats.base import Answer, SeveralStatements
-from headgate_server.http.go_text import readable
+from headgate_server.formats.base import SeveralStatements, StatementResult
+from headgate_server.http.go_text import replace_invalid
 
 _RESULTS = b"\x81\xa7results"
 _AT_MOST_ONE = b"\x90\x91"  # the heads of arrays of zero and of one element
 _FIRST = re.compile(rb"\x81\xa7results\x91([\x81-\x8f])\xacstatement_id\x00")
-_LONGEST_HEAD = 64
-_LONGEST_ERROR = 1 << 20
-_LONGEST_VALUE = 1 << 24
-_FED = 1 << 16
+_MAX_HEAD_BYTES = 64
+_MAX_ERROR_BYTES = 1 << 20
+_MAX_VALUE_BYTES = 1 << 24
+_FEED_BYTES = 1 << 16
 
 
-class MessagePack:
-    """Encodes MessagePack. Unlike in JSON, empty `results`, `series` and `values` are present."""
+class MessagePackEncoder:
+    """Encodes MessagePack. Unlike in JSON, empty `encode_results`, `series` and `values` are present."""
 
     media_type = "application/x-msgpack"
 
-    def results(self, answers: Sequence[Answer]) -> bytes:
+    def encode_results(self, answers: Sequence[StatementResult]) -> bytes:
         """Returns the document with the results of *answers*."""
         if all(answer.encoded is None for answer in answers):
             return _packed({"results": list(map(_result, answers))})
-        return self.begin(len(answers)) + b"".join(map(_encoded, answers))
+        return self.document_start(len(answers)) + b"".join(map(_encoded, answers))
 
-    def begin(self, count: int) -> bytes:
+    def document_start(self, count: int) -> bytes:
         """Returns the head of a document with *count* results."""
         packer = msgpack.Packer()
         head = packer.pack_map_header(1) + packer.pack("results")
         return bytes(head + packer.pack_array_header(count))
 
-    def between(self) -> bytes:
+    def separator(self) -> bytes:
         """Returns nothing: MessagePack has no separators."""
         return b""
 
-    def encoded(self, answer: Answer) -> bytes:
+    def encode_result(self, answer: StatementResult) -> bytes:
         """Returns *answer* as one result of a document."""
         return _encoded(answer)
 
-    def end(self) -> bytes:
+    def document_end(self) -> bytes:
         """Returns nothing: the head has the number of results."""
         return b""
 
@@ -52,11 +52,11 @@ class MessagePack:
         """Returns a splice that sets the number of the statement to *id*."""
         return _MessagePackSplice(self, id)
 
-    def several(self, *, chunked: bool) -> Callable[[bytes], bool]:
+    def multiple_statements_detector(self, *, chunked: bool) -> Callable[[bytes], bool]:
         """Returns a function that looks for results of several statements."""
-        return _Documents().several if chunked else _Head().several
+        return _Documents().detect if chunked else _Head().detect
 
-    def fragment(self, document: bytes, id: int) -> tuple[bytes, str]:
+    def renumber(self, document: bytes, id: int) -> tuple[bytes, str]:
         """Returns the one result in *document*, with the number *id*, and its error."""
         try:
             # InfluxDB's times are an extension type, and stay unchanged.
@@ -68,9 +68,9 @@ class MessagePack:
         error = str(result.get("error", ""))
         return _packed({"statement_id": id} | result | {"statement_id": id}), error
 
-    def error(self, text: str) -> bytes:
+    def encode_error(self, text: str) -> bytes:
         """Returns the document with the error *text*."""
-        return _packed({"error": readable(text)})
+        return _packed({"error": replace_invalid(text)})
 
 
 class _Head:
@@ -79,7 +79,7 @@ class _Head:
     def __init__(self) -> None:
         self._head: bytes | None = b""
 
-    def several(self, part: bytes) -> bool:
+    def detect(self, part: bytes) -> bool:
         if self._head is None:
             return False
         self._head += part
@@ -95,14 +95,14 @@ class _Documents:
 
     def __init__(self) -> None:
         self.found_several = False  # results of several statements
-        self.whole = 0  # documents that were read to their end
+        self.complete = 0  # documents that were read to their end
         self._fed = self._end = 0  # bytes: of all, and of the documents that are whole
         self._unpacker = msgpack.Unpacker(
-            timestamp=0, strict_map_key=False, max_buffer_size=_LONGEST_VALUE
+            timestamp=0, strict_map_key=False, max_buffer_size=_MAX_VALUE_BYTES
         )
         self._walk = self._documents()
 
-    def several(self, part: bytes) -> bool:
+    def detect(self, part: bytes) -> bool:
         try:
             self.feed(part)
         except ValueError:
@@ -110,7 +110,7 @@ class _Documents:
         return self.found_several
 
     @property
-    def between(self) -> bool:
+    def at_boundary(self) -> bool:
         """Whether every document that has begun has ended."""
         return self._fed == self._end
 
@@ -119,8 +119,8 @@ class _Documents:
         self._fed += len(part)
         try:
             # In slices: a value that continues in the next part occupies the buffer.
-            for begin in range(0, len(part), _FED):
-                self._unpacker.feed(part[begin : begin + _FED])
+            for begin in range(0, len(part), _FEED_BYTES):
+                self._unpacker.feed(part[begin : begin + _FEED_BYTES])
                 next(self._walk)
         except (ValueError, TypeError, msgpack.UnpackException, StopIteration):
             raise ValueError("not a response in MessagePack") from None
@@ -134,7 +134,7 @@ class _Documents:
                     yield from self._results()
                 else:
                     yield from self._read(self._unpacker.skip)
-            self.whole += 1
+            self.complete += 1
             self._end = self._unpacker.tell()
 
     def _results(self) -> Generator[None, None, None]:
@@ -160,67 +160,67 @@ class _Documents:
 class _MessagePackSplice:
     """Splice for MessagePack. A response without a statement's number is an error, and small."""
 
-    def __init__(self, format: MessagePack, id: int) -> None:
+    def __init__(self, format: MessagePackEncoder, id: int) -> None:
         self._format, self._id = format, id
         self._documents = _Documents()
         self._begun = False
-        self._held = bytearray()
+        self._buffer = bytearray()
 
-    def piece(self, part: bytes) -> bytes:
+    def feed(self, part: bytes) -> bytes:
         self._documents.feed(part)
         documents = self._documents
-        if documents.found_several or (documents.whole and not documents.between):
+        if documents.found_several or (documents.complete and not documents.at_boundary):
             raise SeveralStatements
         if self._begun:
             return part
-        self._held += part
-        if len(self._held) < _LONGEST_HEAD:
+        self._buffer += part
+        if len(self._buffer) < _MAX_HEAD_BYTES:
             return b""
-        head = _FIRST.match(self._held)
+        head = _FIRST.match(self._buffer)
         if head is not None:
             begin = bytes(head[1]) + _packed_key() + bytes(msgpack.packb(self._id) or b"")
-            rest, self._begun = bytes(self._held[head.end() :]), True
-            self._held.clear()
+            rest, self._begun = bytes(self._buffer[head.end() :]), True
+            self._buffer.clear()
             return begin + rest
-        if len(self._held) > _LONGEST_ERROR:
+        if len(self._buffer) > _MAX_ERROR_BYTES:
             raise ValueError("not a response to one statement")
         return b""
 
-    def end(self) -> tuple[bytes, str]:
-        if self._documents.whole != 1 or not self._documents.between:
+    def finish(self) -> tuple[bytes, str]:
+        if self._documents.complete != 1 or not self._documents.at_boundary:
             raise ValueError("the response is truncated")
-        return (b"", "") if self._begun else self._format.fragment(bytes(self._held), self._id)
+        return (b"", "") if self._begun else self._format.renumber(bytes(self._buffer), self._id)
 
 
 def _packed_key() -> bytes:
     return bytes(msgpack.packb("statement_id") or b"")
 
 
-def _encoded(answer: Answer) -> bytes:
+def _encoded(answer: StatementResult) -> bytes:
     return answer.encoded if answer.encoded is not None else _packed(_result(answer))
 
 
-def _result(answer: Answer) -> dict[str, Any]:
+def _result(answer: StatementResult) -> dict[str, Any]:
     content: dict[str, Any] = {"statement_id": answer.id}
     if answer.result.error:
-        return content | {"error": readable(answer.result.error)}
+        return content | {"error": replace_invalid(answer.result.error)}
     if answer.warning:
-        content["messages"] = [{"level": "warning", "text": readable(answer.warning)}]
+        content["messages"] = [{"level": "warning", "text": replace_invalid(answer.warning)}]
     content["series"] = list(map(_series, answer.result.series))
     return content
 
 
 def _series(series: Series) -> dict[str, Any]:
-    content: dict[str, Any] = {"name": readable(series.name)} if series.name else {}
+    content: dict[str, Any] = {"name": replace_invalid(series.name)} if series.name else {}
     if series.tags:
-        content["tags"] = {name: readable(value) for name, value in series.tags.items()}
+        content["tags"] = {name: replace_invalid(value) for name, value in series.tags.items()}
     content["columns"] = series.columns
     content["values"] = [list(map(_cell, row)) for row in series.values]
     return content
 
 
 def _cell(value: Value) -> Value:
-    return readable(value) if isinstance(value, str) else value
+    return replace_invalid(value) if isinstance(value, str) else value
 
 
 def _packed(content: Mapping[str, Any]) -> bytes:

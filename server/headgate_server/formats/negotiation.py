@@ -4,29 +4,29 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 
-from headgate_server.formats.base import Format
-from headgate_server.formats.csv import Csv
-from headgate_server.formats.json import Json
-from headgate_server.formats.msgpack import MessagePack
+from headgate_server.formats.base import ResultEncoder
+from headgate_server.formats.csv import CsvEncoder
+from headgate_server.formats.json import JsonEncoder
+from headgate_server.formats.msgpack import MessagePackEncoder
 
 # A range selects the first that it matches: `*/*` is JSON, `text/*` is CSV.
-_OFFERED = ("application/json", "application/csv", "text/csv", "application/x-msgpack")
-_JSON = {pretty: Json(pretty=pretty) for pretty in (False, True)}
+_OFFERED_TYPES = ("application/json", "application/csv", "text/csv", "application/x-msgpack")
+_JSON = {pretty: JsonEncoder(pretty=pretty) for pretty in (False, True)}
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_LONGEST = 1024  # characters; the rest of the header is ignored
+_MAX_ACCEPT_CHARACTERS = 1024  # characters; the rest of the header is ignored
 
 
-def format_for(accept: str, *, pretty: bool) -> Format:
+def encoder_for(accept: str, *, pretty: bool) -> ResultEncoder:
     """Returns the format that *accept* prefers; JSON if it accepts none."""
     if not accept:
         return _JSON[pretty]
-    match media_type(accept[:_LONGEST]):
+    match media_type(accept[:_MAX_ACCEPT_CHARACTERS]):
         case "application/x-msgpack":
-            return MessagePack()
+            return MessagePackEncoder()
         case "application/json":
             return _JSON[pretty]
         case csv:
-            return Csv(csv)
+            return CsvEncoder(csv)
 
 
 @lru_cache(256)
@@ -38,10 +38,10 @@ def media_type(accept: str) -> str:
     """
     ranges = [range for part in accept.split(",") if (range := _range(part)) is not None]
     for _, _, matches in sorted(ranges, key=lambda range: range[:2], reverse=True):
-        for offered in _OFFERED:
+        for offered in _OFFERED_TYPES:
             if matches(offered):
                 return offered
-    return _OFFERED[0]
+    return _OFFERED_TYPES[0]
 
 
 def _range(part: str) -> tuple[float, int, Callable[[str], bool]] | None:
@@ -50,12 +50,12 @@ def _range(part: str) -> tuple[float, int, Callable[[str], bool]] | None:
     kind, slash, sub = (word.strip(" \t").lower() for word in name.partition("/"))
     if kind == "*" and not slash:
         sub = "*"
-    gladness = _quality(parameters)
-    if not kind or not sub or not gladness > 0 or (kind == "*" and sub != "*"):
+    quality = _quality(parameters)
+    if not kind or not sub or not quality > 0 or (kind == "*" and sub != "*"):
         return None
     if sub != "*":
-        return gladness, 2 + len(parameters), f"{kind}/{sub}".__eq__
-    return (gladness, 0, lambda _: True) if kind == "*" else (gladness, 1, _in_family(kind))
+        return quality, 2 + len(parameters), f"{kind}/{sub}".__eq__
+    return (quality, 0, lambda _: True) if kind == "*" else (quality, 1, _in_family(kind))
 
 
 def _in_family(kind: str) -> Callable[[str], bool]:

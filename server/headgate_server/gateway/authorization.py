@@ -6,18 +6,18 @@ from urllib.parse import unquote_to_bytes
 
 from headgate_engine import Engine, Principal
 from headgate_server.config.gateway import Route
-from headgate_server.gateway.mount import Mounted
-from headgate_server.gateway.tenants import Decision, decide
+from headgate_server.gateway.mount import Mount
+from headgate_server.gateway.tenants import AccessDecision, authorize_databases
 from headgate_server.http.errors import BadRequest
-from headgate_server.http.go_text import lossless
-from headgate_server.http.urlencoded import decoded_pairs
-from headgate_server.upstream.headers import TENANT
-from headgate_server.upstream.victoriametrics import own_path
+from headgate_server.http.go_text import decode_utf8
+from headgate_server.http.urlencoded import iterate_pairs
+from headgate_server.upstream.headers import TENANT_HEADER
+from headgate_server.upstream.victoriametrics import single_node_path
 
 _DATABASE_PATH = "/db/"
 
 
-class NoRoute(Exception):
+class RouteNotFound(Exception):
     """The route table lacks the path, or the method for it; *methods* contains the allowed ones."""
 
     def __init__(self, methods: set[str]) -> None:
@@ -26,7 +26,7 @@ class NoRoute(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class RouteRequest:
     """The parts of a request that authorization depends on.
 
     *path* is validated and relative to the mount of the store.
@@ -35,69 +35,73 @@ class View:
     method: str
     path: str
     query: bytes
-    wishes: Sequence[str] = ()  # the values of the header X-Scope-OrgID
+    requested_tenants: Sequence[str] = ()  # the values of the header X-Scope-OrgID
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class AuthorizedRoute:
     """An authorized request, and the path that it is forwarded to."""
 
     path: str
     route: Route
-    decision: Decision
+    decision: AccessDecision
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class RouteMatch:
     """A request that matches *pattern* of the route table, and the databases that it names."""
 
     path: str
     pattern: str
     route: Route
-    wishes: tuple[str, ...]
+    requested_tenants: tuple[str, ...]
 
 
-def find(mounted: Mounted, view: View) -> Found:
-    """Returns the route that *view* matches. Raises NoRoute, BadRequest."""
-    path, named = _from_path(view.path)
-    wishes = [*view.wishes, named]
-    if mounted.settings.protocol == "victoriametrics":
-        path, account = own_path(path, mounted.settings)
-        wishes += [account, *_from_query(view.query)]
-    assert mounted.table is not None
-    found = mounted.table.find(view.method, path)
-    if found is None:
-        raise NoRoute(mounted.table.methods(path))
-    return Found(path, *found, tuple(wishes))
+def match_route(mount: Mount, route_request: RouteRequest) -> RouteMatch:
+    """Returns the route that *route_request* matches. Raises NoRoute, BadRequest."""
+    path, tenant = _split_database(route_request.path)
+    tenants = [*route_request.requested_tenants, tenant]
+    if mount.settings.protocol == "victoriametrics":
+        path, account = single_node_path(path, mount.settings)
+        tenants += [account, *_query_databases(route_request.query)]
+    assert mount.route_table is not None
+    match = mount.route_table.match(route_request.method, path)
+    if match is None:
+        raise RouteNotFound(mount.route_table.methods(path))
+    return RouteMatch(path, *match, tuple(tenants))
 
 
-def judge(mounted: Mounted, engine: Engine, found: Found, principal: Principal) -> Judged:
-    """Authorizes *found* for *principal*. Raises what `tenant.decide` raises."""
-    decision = decide(engine, principal, mounted.settings, found.route, found.wishes)
-    return Judged(found.path, found.route, decision)
+def authorize_route(
+    mount: Mount, engine: Engine, match: RouteMatch, principal: Principal
+) -> AuthorizedRoute:
+    """Authorizes *match* for *principal*. Raises what `tenant.authorize_databases` raises."""
+    decision = authorize_databases(
+        engine, principal, mount.settings, match.route, match.requested_tenants
+    )
+    return AuthorizedRoute(match.path, match.route, decision)
 
 
-def _from_path(path: str) -> tuple[str, str]:
+def _split_database(path: str) -> tuple[str, str]:
     """Returns *path* without a leading `/db/<database>`, and that database, or ""."""
     if not path.startswith(_DATABASE_PATH):
         return path, ""
     name, slash, rest = path.removeprefix(_DATABASE_PATH).partition("/")
     if not name or not slash:
         return path, ""
-    return slash + rest, lossless(unquote_to_bytes(name))
+    return slash + rest, decode_utf8(unquote_to_bytes(name))
 
 
-def _from_query(query: bytes) -> list[str]:
+def _query_databases(query: bytes) -> list[str]:
     """Returns the databases in the parameters `db`, or else in InfluxDB 2's `bucket`."""
-    pairs = list(decoded_pairs(query))
+    pairs = list(iterate_pairs(query))
     named = [value for name, value in pairs if name == "db"]
     if not named:
         named = [value.partition("/")[0] for name, value in pairs if name == "bucket"]
     return named
 
 
-def wishes(values: Sequence[str]) -> list[str]:
+def requested_tenants(values: Sequence[str]) -> list[str]:
     """Returns *values*, those of the headers X-Scope-OrgID. Raises BadRequest if they differ."""
     if len(values) > 1 and len(set(values)) > 1:
-        raise BadRequest(f"more than one {TENANT}")
+        raise BadRequest(f"more than one {TENANT_HEADER}")
     return list(values)

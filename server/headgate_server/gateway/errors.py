@@ -1,33 +1,33 @@
 """Errors of requests that a user may not send to a store, or that no store accepts."""
 
-from headgate_engine import Need
+from headgate_engine import RequiredPrivilege
 
 
-class DatabaseMissing(Exception):
+class DatabaseNotFound(Exception):
     """The request's database does not exist; raised only if the user may know that."""
 
 
-class BucketMissing(Exception):
+class InvalidBucketName(Exception):
     """The name of a bucket contains no database."""
 
 
-class WriteDenied(Exception):
+class WriteForbidden(Exception):
     """The user lacks WRITE on the database."""
 
 
-class ReadDenied(Exception):
+class ReadForbidden(Exception):
     """The user lacks READ on the database."""
 
 
-class Denied(Exception):
+class Forbidden(Exception):
     """The user *name* lacks the privilege *need* for a request to an upstream store."""
 
-    def __init__(self, name: str, need: Need) -> None:
+    def __init__(self, name: str, need: RequiredPrivilege) -> None:
         super().__init__(f"{name} is not authorized: requires {need}")
         self.name, self.need = name, need
 
 
-class Busy(Exception):
+class UserLimitExceeded(Exception):
     """The user exceeds the limit of concurrent requests or of requests per second.
 
     *seconds* is the value of `Retry-After`.
@@ -38,7 +38,7 @@ class Busy(Exception):
         self.seconds = seconds
 
 
-class CannotWrite(Exception):
+class NoWritableUpstream(Exception):
     """A write through InfluxDB's API that no store accepts. *upstream*: any store is configured."""
 
     def __init__(self, *, upstream: bool = False) -> None:

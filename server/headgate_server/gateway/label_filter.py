@@ -4,69 +4,75 @@ from collections.abc import AsyncIterable, Awaitable, Callable
 from functools import partial
 
 from headgate_server.http.errors import BadRequest, TooLarge, UnsupportedMedia
-from headgate_server.http.form import body
-from headgate_server.http.gzip import decompressed
-from headgate_server.http.request import Call
-from headgate_server.upstream.errors import FormatUnknown
+from headgate_server.http.form import read_body
+from headgate_server.http.gzip import decompress
+from headgate_server.http.request import Request
+from headgate_server.upstream.errors import UnsupportedWriteFormat
 from headgate_server.upstream.label_rewriting import (
-    LABEL,
-    Malformed,
-    Rename,
-    in_json,
-    in_lines,
-    in_remote_write,
-    in_text,
-    renaming,
+    DATABASE_LABEL,
+    LabelRenamer,
+    MalformedBody,
+    rename_in_json,
+    rename_in_lines,
+    rename_in_remote_write,
+    rename_in_text,
+    rename_stream,
 )
-from headgate_server.upstream.snappy import Invalid, TooLong
+from headgate_server.upstream.snappy import BlockTooLarge, InvalidBlock
 from headgate_server.upstream.upstream import Upload
 
-Run = Callable[[Callable[[], bytes]], Awaitable[bytes]]
-_IN_LINES: dict[str, Rename] = {"line": in_lines, "json": in_json, "text": in_text}
-_VERSION_2 = "io.prometheus.write.v2"
-_SHORT = 1 << 12
+RunInThread = Callable[[Callable[[], bytes]], Awaitable[bytes]]
+_RENAMERS: dict[str, LabelRenamer] = {
+    "line": rename_in_lines,
+    "json": rename_in_json,
+    "text": rename_in_text,
+}
+_REMOTE_WRITE_2_TYPE = "io.prometheus.write.v2"
+_MAX_INLINE_BYTES = 1 << 12
 
 
-async def kept(call: Call, format: str, limit: int, run: Run) -> Upload | bytes:
-    """Returns the body of *call*, which is in *format*, with the label `db` renamed.
+async def rename_own_label(
+    request: Request, format: str, limit: int, run: RunInThread
+) -> Upload | bytes:
+    """Returns the body of *request*, which is in *format*, with the label `db` renamed.
 
     *run* runs long conversions in a thread. Raises FormatUnknown if a label could be lost;
     UnsupportedMedia, BadRequest, TooLarge, and what *run* raises.
     """
     if format == "remote-write":
-        return await _remote_write(call, limit, run)
+        return await _remote_write(request, limit, run)
     if format == "csv":  # its labels are named in the parameters
-        return Upload(_plain(call, limit))
-    if format not in _IN_LINES:
-        raise FormatUnknown(LABEL)
-    return Upload(renaming(_plain(call, limit), _IN_LINES[format]))
+        return Upload(_decompressed_body(request, limit))
+    if format not in _RENAMERS:
+        raise UnsupportedWriteFormat(DATABASE_LABEL)
+    return Upload(rename_stream(_decompressed_body(request, limit), _RENAMERS[format]))
 
 
-def _plain(call: Call, limit: int) -> AsyncIterable[bytes]:
+def _decompressed_body(request: Request, limit: int) -> AsyncIterable[bytes]:
     """Returns the decompressed body. Raises UnsupportedMedia before the body is read."""
-    encoding = call.headers.get("content-encoding", "").strip().lower()
+    encoding = request.headers.get("content-encoding", "").strip().lower()
     if encoding not in ("", "identity", "gzip"):
         raise UnsupportedMedia("unsupported Content-Encoding: expected gzip")
-    sent = body(call, limit)
-    return decompressed(sent, limit) if encoding == "gzip" else sent
+    sent = read_body(request, limit)
+    return decompress(sent, limit) if encoding == "gzip" else sent
 
 
-async def _remote_write(call: Call, limit: int, run: Run) -> bytes:
-    if call.headers.get("content-encoding", "").strip().lower() not in ("", "snappy"):
+async def _remote_write(request: Request, limit: int, run: RunInThread) -> bytes:
+    if request.headers.get("content-encoding", "").strip().lower() not in ("", "snappy"):
         raise UnsupportedMedia("unsupported Content-Encoding: expected snappy")
-    if _VERSION_2 in call.headers.get("content-type", ""):
+    if _REMOTE_WRITE_2_TYPE in request.headers.get("content-type", ""):
         raise UnsupportedMedia("unsupported remote write 2.0: expected prometheus.WriteRequest")
-    block = b"".join([part async for part in body(call, limit)])
-    rename = partial(_renamed, block, limit)
-    return rename() if len(block) <= _SHORT else await run(rename)
+    block = b"".join([part async for part in read_body(request, limit)])
+    rename = partial(_rename_block, block, limit)
+    return rename() if len(block) <= _MAX_INLINE_BYTES else await run(rename)
 
 
-def _renamed(block: bytes, limit: int) -> bytes:
+def _rename_block(block: bytes, limit: int) -> bytes:
     try:
-        return in_remote_write(block, limit)
-    except TooLong:
+        return rename_in_remote_write(block, limit)
+    except BlockTooLarge:
         raise TooLarge from None
-    except Invalid:
+    except InvalidBlock:
         raise BadRequest("remote write: invalid snappy block") from None
-    except Malformed:
+    except MalformedBody:
         raise BadRequest("remote write: invalid protobuf") from None

@@ -9,7 +9,7 @@ from enum import Enum, auto
 from typing import Protocol
 
 
-class Right(Enum):
+class Requirement(Enum):
     """What a request for a path requires."""
 
     OPEN = auto()  # nothing, or with `ping-auth-enabled` a login
@@ -17,9 +17,9 @@ class Right(Enum):
     WRITE = auto()  # WRITE on the database that `db` names
     BUCKET = auto()  # WRITE on the database that `bucket` names
     READ = auto()  # READ on the database that `db` names
-    OURS = auto()  # Headgate's own: another proxy must not forward it to a store
-    REFUSED = auto()  # a path of InfluxDB's that is not served
-    FIGURES = auto()  # the store's own metrics: not served, and not found without a store
+    LOCAL_ONLY = auto()  # Headgate's own: another proxy must not forward it to a store
+    NOT_SERVED = auto()  # a path of InfluxDB's that is not served
+    STORE_METRICS = auto()  # the store's own metrics: not served, and not found without a store
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,31 +30,31 @@ class Endpoint:
     """
 
     methods: tuple[str, ...]
-    right: Right
+    requirement: Requirement
     parameters: tuple[str, ...] = ()
     influxdb: bool = False
 
 
-_READ, _REMOTE = ("GET", "HEAD"), ("db", "rp", "precision", "consistency")
-_NOT_SERVED = Endpoint((), Right.REFUSED, influxdb=True)
-_FIGURES = Endpoint((), Right.FIGURES, influxdb=True)
+_READ_METHODS, _REMOTE_PARAMETERS = ("GET", "HEAD"), ("db", "rp", "precision", "consistency")
+_NOT_SERVED = Endpoint((), Requirement.NOT_SERVED, influxdb=True)
+_STORE_METRICS = Endpoint((), Requirement.STORE_METRICS, influxdb=True)
 
 # Exact and undecoded, as InfluxDB matches paths: `/query/` and `/%71uery` are not found. A final
 # `/*` matches every path below.
 ENDPOINTS: Mapping[str, Endpoint] = {
     "/query": Endpoint(
-        ("GET", "POST"), Right.QUERY, ("db", "rp", "epoch", "chunked", "chunk_size", "pretty")
+        ("GET", "POST"), Requirement.QUERY, ("db", "rp", "epoch", "chunked", "chunk_size", "pretty")
     ),
-    "/write": Endpoint(("POST",), Right.WRITE, _REMOTE),
-    "/api/v2/write": Endpoint(("POST",), Right.BUCKET, ("bucket", "precision")),
-    "/api/v1/prom/write": Endpoint(("POST",), Right.WRITE, _REMOTE, influxdb=True),
-    "/api/v1/prom/read": Endpoint(("POST",), Right.READ, _REMOTE, influxdb=True),
-    "/ping": Endpoint(_READ, Right.OPEN),
-    "/status": Endpoint(_READ, Right.OPEN),
-    "/health": Endpoint(_READ, Right.OPEN),
-    "/metrics": Endpoint(("GET",), Right.OURS),
-    "/api/whoami": Endpoint(("GET",), Right.OURS),
-    "/openapi.json": Endpoint(("GET",), Right.OURS),
+    "/write": Endpoint(("POST",), Requirement.WRITE, _REMOTE_PARAMETERS),
+    "/api/v2/write": Endpoint(("POST",), Requirement.BUCKET, ("bucket", "precision")),
+    "/api/v1/prom/write": Endpoint(("POST",), Requirement.WRITE, _REMOTE_PARAMETERS, influxdb=True),
+    "/api/v1/prom/read": Endpoint(("POST",), Requirement.READ, _REMOTE_PARAMETERS, influxdb=True),
+    "/ping": Endpoint(_READ_METHODS, Requirement.OPEN),
+    "/status": Endpoint(_READ_METHODS, Requirement.OPEN),
+    "/health": Endpoint(_READ_METHODS, Requirement.OPEN),
+    "/metrics": Endpoint(("GET",), Requirement.LOCAL_ONLY),
+    "/api/whoami": Endpoint(("GET",), Requirement.LOCAL_ONLY),
+    "/openapi.json": Endpoint(("GET",), Requirement.LOCAL_ONLY),
     **dict.fromkeys(
         (
             *("/api/v2/query", "/api/v2/query/*", "/api/v2/delete", "/api/v2/buckets"),
@@ -62,23 +62,25 @@ ENDPOINTS: Mapping[str, Endpoint] = {
         ),
         _NOT_SERVED,
     ),
-    **dict.fromkeys(("/api/v1/prom/metrics", "/debug", "/debug/*"), _FIGURES),
+    **dict.fromkeys(("/api/v1/prom/metrics", "/debug", "/debug/*"), _STORE_METRICS),
 }
-_STARTS = tuple(key.removesuffix("*") for key in ENDPOINTS if key.endswith("/*"))
+_PREFIXES = tuple(key.removesuffix("*") for key in ENDPOINTS if key.endswith("/*"))
 # Answered also below the mount of a store with its own route table, if it accepts line protocol.
-_BELOW_MOUNTS = frozenset({"/query", "/write", "/api/v2/write", "/ping", "/status", "/health"})
+_PATHS_BELOW_MOUNTS = frozenset(
+    {"/query", "/write", "/api/v2/write", "/ping", "/status", "/health"}
+)
 
 
-class Place(Protocol):
+class MountProperties(Protocol):
     """The properties of a mounted store that this table depends on."""
 
     @property
-    def has_table(self) -> bool:
+    def has_route_table(self) -> bool:
         """Whether the store's own HTTP API is served by a route table."""
         ...
 
     @property
-    def takes_lines(self) -> bool:
+    def accepts_line_protocol(self) -> bool:
         """Whether InfluxQL and line protocol name the store's databases."""
         ...
 
@@ -87,22 +89,26 @@ def pattern_of(path: str) -> str:
     """Returns the key of *path* in `ENDPOINTS`, or ""."""
     if path in ENDPOINTS:
         return path
-    return next((f"{start}*" for start in _STARTS if path.startswith(start)), "")
+    return next((f"{start}*" for start in _PREFIXES if path.startswith(start)), "")
 
 
-def answered_here(place: Place | None, path: str, *, mounted: bool) -> str:
+def local_pattern(mount: MountProperties | None, path: str, *, below_mount: bool) -> str:
     """Returns the key of *path* in `ENDPOINTS` if Headgate answers it itself, else "".
 
-    *place* is the store that the request is for, or None. *mounted* is True if the path was below
+    *mount* is the store that the request is for, or None. *below_mount* is True if the path was below
     the mount of that store.
     """
     pattern = pattern_of(path)
     if not pattern:
         return ""
-    if place is None:
-        return "" if ENDPOINTS[pattern].right is Right.FIGURES else pattern
-    if not place.has_table:
+    if mount is None:
+        return "" if ENDPOINTS[pattern].requirement is Requirement.STORE_METRICS else pattern
+    if not mount.has_route_table:
         return pattern
     if ENDPOINTS[pattern].influxdb:
         return ""
-    return "" if mounted and not (place.takes_lines and path in _BELOW_MOUNTS) else pattern
+    return (
+        ""
+        if below_mount and not (mount.accepts_line_protocol and path in _PATHS_BELOW_MOUNTS)
+        else pattern
+    )

@@ -4,54 +4,60 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from headgate_engine import Engine, Principal
-from headgate_server.auth.tenant_tokens import TenantLogin, passing
+from headgate_server.auth.tenant_tokens import TenantTokenVerifier, transient_principal
 from headgate_server.background.thread_pool import Run
-from headgate_server.config.gateway import INFLUX, UpstreamSettings
-from headgate_server.formats import Format
-from headgate_server.gateway.route_table import Table, table_for
-from headgate_server.http.request import Call
-from headgate_server.http.response import Reply
+from headgate_server.config.gateway import INFLUX_PROTOCOLS, UpstreamSettings
+from headgate_server.formats import ResultEncoder
+from headgate_server.gateway.route_table import RouteTable, load_route_table
+from headgate_server.http.request import Request
+from headgate_server.http.response import Response
 from headgate_server.telemetry.tracing import Tracing
-from headgate_server.upstream.catalog import Catalogue
-from headgate_server.upstream.health_checks import Checkup
+from headgate_server.upstream.catalog import Catalog
+from headgate_server.upstream.health_checks import HealthCheck
 from headgate_server.upstream.influxdb import InfluxStore
-from headgate_server.upstream.label_rewriting import in_lines
-from headgate_server.upstream.line_protocol import Line, write
-from headgate_server.upstream.upstream import Upstream, Watch
-from headgate_server.upstream.victoriametrics import VictoriaStore, label
+from headgate_server.upstream.label_rewriting import rename_in_lines
+from headgate_server.upstream.line_protocol import WriteTarget, write_lines
+from headgate_server.upstream.upstream import Upstream, UpstreamMetrics
+from headgate_server.upstream.victoriametrics import VictoriaStore, label_parameters
 
 
 @dataclass(frozen=True, slots=True)
-class Store:
+class DatabaseStore:
     """An upstream store whose databases are those that InfluxQL and line protocol name."""
 
     upstream: Upstream
     influx: InfluxStore
-    catalogue: Catalogue
+    catalog: Catalog
 
-    async def write(self, call: Call, line: Line, limit: int, format: Format) -> Reply:
-        """Forwards an authorized write of line protocol of at most *limit* bytes (0: no limit).
+    async def write(
+        self, request: Request, write_target: WriteTarget, max_bytes: int, encoder: ResultEncoder
+    ) -> Response:
+        """Forwards an authorized write of line protocol of at most *max_bytes* bytes (0: no limit).
 
         Returns 204 when the store has acknowledged it. Raises what `line_protocol.write` raises.
         """
         settings = self.upstream.settings
         if settings.protocol != "victoriametrics":
-            return await write(self.upstream, call, line.target(), limit, format)
+            return await write_lines(
+                self.upstream, request, write_target.path_and_query(), max_bytes, encoder
+            )
         if settings.components:
-            account = settings.tenants.get(line.database, "")
-            target = f"/insert/{account}/influx{line.target()}"
-            return await write(self.upstream, call, target, limit, format, "insert")
-        rename = None if settings.overwrite_label else in_lines
-        target = line.target(label(line.database))
-        return await write(self.upstream, call, target, limit, format, "insert", rename)
+            account = settings.tenants.get(write_target.database, "")
+            target = f"/insert/{account}/influx{write_target.path_and_query()}"
+            return await write_lines(self.upstream, request, target, max_bytes, encoder, "insert")
+        rename = None if settings.overwrite_label else rename_in_lines
+        target = write_target.path_and_query(label_parameters(write_target.database))
+        return await write_lines(
+            self.upstream, request, target, max_bytes, encoder, "insert", rename
+        )
 
     @property
-    def takes_remote(self) -> bool:
+    def serves_prometheus_remote(self) -> bool:
         """Whether the store has InfluxDB 1.x's paths for Prometheus."""
         return self.upstream.settings.protocol == "influxdb1"
 
 
-class Mounted:
+class Mount:
     """The upstream store of *settings*, and everything that belongs to it.
 
     Create it in the event loop that uses it. Raises ValueError if *settings* are invalid; the text
@@ -59,53 +65,60 @@ class Mounted:
     """
 
     def __init__(
-        self, settings: UpstreamSettings, engine: Engine, watch: Watch, tracing: Tracing, run: Run
+        self,
+        settings: UpstreamSettings,
+        engine: Engine,
+        metrics: UpstreamMetrics,
+        tracing: Tracing,
+        run: Run,
     ) -> None:
         self.settings = settings
-        self.in_use = 0
-        self.upstream = Upstream(settings, watch, tracing)
-        self.checkup = Checkup(self.upstream)
-        self.table: Table | None = None
-        self.store: Store | None = None
-        if settings.protocol in INFLUX:
-            self.store = self._store(InfluxStore(self.upstream, run), engine, run)
+        self.use_count = 0
+        self.upstream = Upstream(settings, metrics, tracing)
+        self.health_check = HealthCheck(self.upstream)
+        self.route_table: RouteTable | None = None
+        self.store: DatabaseStore | None = None
+        if settings.protocol in INFLUX_PROTOCOLS:
+            self.store = self._create_store(InfluxStore(self.upstream, run), engine, run)
         elif settings.protocol == "victoriametrics":
-            self.store = self._store(VictoriaStore(self.upstream, run), engine, run)
-            self.table = table_for(settings)
+            self.store = self._create_store(VictoriaStore(self.upstream, run), engine, run)
+            self.route_table = load_route_table(settings)
         else:
-            self.table = table_for(settings)
-        self.login = TenantLogin(settings.jwt) if settings.jwt.enabled else None
-        self.anybody: Principal | None = None
+            self.route_table = load_route_table(settings)
+        self.token_verifier = TenantTokenVerifier(settings.jwt) if settings.jwt.enabled else None
+        self.anonymous_principal: Principal | None = None
         if settings.tenant_name:
-            self.anybody = passing(settings.tenant_name, [settings.tenant_name])
+            self.anonymous_principal = transient_principal(
+                settings.tenant_name, [settings.tenant_name]
+            )
 
     @property
-    def has_table(self) -> bool:
+    def has_route_table(self) -> bool:
         """Whether the store's own HTTP API is served, by a route table."""
-        return self.table is not None
+        return self.route_table is not None
 
     @property
-    def takes_lines(self) -> bool:
+    def accepts_line_protocol(self) -> bool:
         """Whether InfluxQL and line protocol name databases of this store."""
         return self.store is not None
 
-    def hold(self) -> Callable[[], None]:
+    def acquire(self) -> Callable[[], None]:
         """Counts one more user of this store, and returns the function that releases it.
 
         A store in use is not closed when a reload replaces it.
         """
-        self.in_use += 1
-        return self._let_go
+        self.use_count += 1
+        return self._release
 
-    def _let_go(self) -> None:
-        self.in_use -= 1
+    def _release(self) -> None:
+        self.use_count -= 1
 
-    def _store(self, influx: InfluxStore, engine: Engine, run: Run) -> Store:
-        return Store(self.upstream, influx, Catalogue(engine, influx.databases, run))
+    def _create_store(self, influx: InfluxStore, engine: Engine, run: Run) -> DatabaseStore:
+        return DatabaseStore(self.upstream, influx, Catalog(engine, influx.databases, run))
 
     async def close(self) -> None:
         """Closes the connections to the store and to the issuer of its tokens."""
-        self.checkup.close()
+        self.health_check.close()
         self.upstream.close()
-        if self.login is not None:
-            await self.login.close()
+        if self.token_verifier is not None:
+            await self.token_verifier.close()

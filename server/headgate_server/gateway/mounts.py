@@ -7,24 +7,24 @@ from collections.abc import Sequence
 from headgate_engine import Engine
 from headgate_server.background.thread_pool import Run
 from headgate_server.config.gateway import GatewaySettings
-from headgate_server.gateway.authorization import NoRoute, View, find
-from headgate_server.gateway.mount import Mounted
-from headgate_server.gateway.path import checked
-from headgate_server.gateway.user_limits import Limits
+from headgate_server.gateway.authorization import RouteNotFound, RouteRequest, match_route
+from headgate_server.gateway.mount import Mount
+from headgate_server.gateway.path import validated_path
+from headgate_server.gateway.user_limits import UserLimits
 from headgate_server.http.errors import BadRequest
-from headgate_server.http.request import Call
-from headgate_server.telemetry.logging import warn
+from headgate_server.http.request import Request
+from headgate_server.telemetry.logging import log_warning
 from headgate_server.telemetry.tracing import Tracing
-from headgate_server.upstream.catalog import Catalogue
+from headgate_server.upstream.catalog import Catalog
 from headgate_server.upstream.errors import UpstreamError
-from headgate_server.upstream.health_checks import unconfined
-from headgate_server.upstream.influxdb import InfluxStore, Nowhere
-from headgate_server.upstream.memory_budget import Buffers
-from headgate_server.upstream.upstream import Watch
+from headgate_server.upstream.health_checks import confinement_warning
+from headgate_server.upstream.influxdb import InfluxStore, NoUpstreamStore
+from headgate_server.upstream.memory_budget import BufferBudget
+from headgate_server.upstream.upstream import UpstreamMetrics
 
-_PATIENCE_SECONDS = 1.0
-_LONGEST_PAUSE_SECONDS = 60.0
-_PORT = re.compile(r":[0-9]*\Z")
+_MIN_RETRY_SECONDS = 1.0
+_MAX_RETRY_SECONDS = 60.0
+_PORT_SUFFIX = re.compile(r":[0-9]*\Z")
 
 
 class Gateway:
@@ -34,107 +34,120 @@ class Gateway:
     """
 
     def __init__(
-        self, settings: GatewaySettings, engine: Engine, watch: Watch, tracing: Tracing, run: Run
+        self,
+        settings: GatewaySettings,
+        engine: Engine,
+        watch: UpstreamMetrics,
+        tracing: Tracing,
+        run: Run,
     ) -> None:
         self.settings = settings
-        self.buffers = Buffers(settings.max_buffered_size)
-        self.limits = Limits(settings.max_concurrent_per_user, settings.rate_per_user)
-        self.all = [Mounted(one, engine, watch, tracing, run) for one in settings.upstreams]
-        self.nowhere = Catalogue(engine, Nowhere().databases, run)
-        self._by_host = any(one.settings.hosts for one in self.all)
+        self.buffer_budget = BufferBudget(settings.max_buffered_size)
+        self.limits = UserLimits(settings.max_concurrent_per_user, settings.rate_per_user)
+        self.mounts = [Mount(one, engine, watch, tracing, run) for one in settings.upstreams]
+        self.no_upstream = Catalog(engine, NoUpstreamStore().databases, run)
+        self._has_hosts = any(one.settings.hosts for one in self.mounts)
         # Mounts with a host come before those for every host, longer paths before shorter ones.
-        self._places = sorted(
+        self._mount_order = sorted(
             (
                 (host, one.settings.mount.encode(), one)
-                for one in self.all
+                for one in self.mounts
                 # A store without an address serves forward authentication only.
-                if one.upstream.up()
-                for host in _hosts(one)
+                if one.upstream.reachable()
+                for host in _host_names(one)
             ),
             key=lambda place: (not place[0], -len(place[1])),
         )
 
-    def find(self, call: Call, path: bytes) -> tuple[Mounted | None, bytes]:
-        """Returns the store that *call* is for, or None, and *path* without the store's mount.
+    def find(self, request: Request, path: bytes) -> tuple[Mount | None, bytes]:
+        """Returns the store that *request* is for, or None, and *path* without the store's mount.
 
         Raises BadRequest.
         """
-        return self._at(_host(call.headers.getlist("host")) if self._by_host else "", path)
+        return self._match_mount(
+            _host_name(request.headers.getlist("host")) if self._has_hosts else "", path
+        )
 
-    def takes_websocket(self, host: bytes, path: bytes) -> bool:
+    def accepts_websocket(self, host: bytes, path: bytes) -> bool:
         """Returns whether a request for *path* at *host* may be upgraded to a WebSocket."""
-        mounted, rest = self._at(_host([host.decode("latin-1")]), path)
-        if mounted is None or mounted.table is None:
+        mount, rest = self._match_mount(_host_name([host.decode("latin-1")]), path)
+        if mount is None or mount.route_table is None:
             return False
         try:
-            return find(mounted, View("GET", checked(rest), b"")).route.websocket
-        except (NoRoute, BadRequest):
+            return match_route(
+                mount, RouteRequest("GET", validated_path(rest), b"")
+            ).route.websocket
+        except (RouteNotFound, BadRequest):
             return False
 
-    def _at(self, host: str, path: bytes) -> tuple[Mounted | None, bytes]:
-        for wanted, mount, mounted in self._places:
+    def _match_mount(self, host: str, path: bytes) -> tuple[Mount | None, bytes]:
+        for wanted, mount, mounted_store in self._mount_order:
             if wanted and wanted != host:
                 continue
             if not mount:
-                return mounted, path
+                return mounted_store, path
             if path.startswith(mount) and path[len(mount) : len(mount) + 1] == b"/":
-                return mounted, path[len(mount) :]
+                return mounted_store, path[len(mount) :]
         return None, path
 
     @property
-    def keeping(self) -> list[InfluxStore]:
+    def influx_stores(self) -> list[InfluxStore]:
         """The stores from which DROP DATABASE, sent to any store, deletes data (`drop-data`)."""
-        stores = [one.store.influx for one in self.all if one.store is not None]
-        return [one for one in stores if one.upstream.up() and one.upstream.settings.drop_data]
+        stores = [one.store.influx for one in self.mounts if one.store is not None]
+        return [
+            one for one in stores if one.upstream.reachable() and one.upstream.settings.drop_data
+        ]
 
     @property
-    def askers(self) -> tuple[str, ...]:
+    def forward_auth_networks(self) -> tuple[str, ...]:
         """The networks of the proxies that may use forward authentication; () if it is off."""
-        return self.settings.askers
+        return self.settings.forward_auth_networks
 
-    def named(self, name: str) -> Mounted | None:
+    def find_by_name(self, name: str) -> Mount | None:
         """Returns the store *name*, or None. For "" returns the only store, if there is one."""
         if not name:
-            return self.all[0] if len(self.all) == 1 else None
-        return next((one for one in self.all if one.settings.name == name), None)
+            return self.mounts[0] if len(self.mounts) == 1 else None
+        return next((one for one in self.mounts if one.settings.name == name), None)
 
-    async def watch_tenants(self) -> None:
+    async def warn_unconfined_stores(self) -> None:
         """Logs a warning for each store that does not confine tenants, once it answers.
 
         Retries with a back-off of 1 to 60 seconds until every store has answered.
         """
-        await asyncio.gather(*(self._watch_tenants(one) for one in self.all if one.upstream.up()))
+        await asyncio.gather(
+            *(self._warn_if_unconfined(one) for one in self.mounts if one.upstream.reachable())
+        )
 
-    async def _watch_tenants(self, mounted: Mounted) -> None:
-        pause = _PATIENCE_SECONDS
+    async def _warn_if_unconfined(self, mount: Mount) -> None:
+        delay_seconds = _MIN_RETRY_SECONDS
         while True:
             try:
-                if sentence := await unconfined(mounted.upstream):
-                    warn(sentence)
+                if warning := await confinement_warning(mount.upstream):
+                    log_warning(warning)
             except UpstreamError:  # logged by Upstream
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+                await asyncio.sleep(delay_seconds)
+                delay_seconds = min(2 * delay_seconds, _MAX_RETRY_SECONDS)
             else:
                 return
 
-    async def retire(self) -> None:
+    async def close_when_idle(self) -> None:
         """Waits until all requests in flight have ended, then closes the stores."""
-        while any(one.in_use or one.upstream.busy for one in self.all):
-            await asyncio.sleep(_PATIENCE_SECONDS)
+        while any(one.use_count or one.upstream.busy for one in self.mounts):
+            await asyncio.sleep(_MIN_RETRY_SECONDS)
         await self.close()
 
     async def close(self) -> None:
         """Closes all stores at once."""
-        for one in self.all:
+        for one in self.mounts:
             await one.close()
 
 
-def _hosts(mounted: Mounted) -> tuple[str, ...]:
-    return tuple(host.lower() for host in mounted.settings.hosts) or ("",)
+def _host_names(mount: Mount) -> tuple[str, ...]:
+    return tuple(host.lower() for host in mount.settings.hosts) or ("",)
 
 
-def _host(named: Sequence[str]) -> str:
+def _host_name(values: Sequence[str]) -> str:
     """Returns the host in lower case without its port. Raises BadRequest for several headers."""
-    if len(named) > 1:
+    if len(values) > 1:
         raise BadRequest("more than one Host")
-    return _PORT.sub("", named[0].lower()) if named else ""
+    return _PORT_SUFFIX.sub("", values[0].lower()) if values else ""

@@ -5,17 +5,23 @@ import re
 from headgate_server.http.errors import BadRequest
 
 # Escaped slashes, dots, percent signs, control characters: decoded once more, the path changes.
-_HIDDEN = re.compile(rb"%(?:2[ef5]|5c|[01][0-9a-f]|7f|(?![0-9a-f]{2}))", re.IGNORECASE)
+_AMBIGUOUS_ESCAPE_PATTERN = re.compile(
+    rb"%(?:2[ef5]|5c|[01][0-9a-f]|7f|(?![0-9a-f]{2}))", re.IGNORECASE
+)
 # Java servers truncate a segment at `;`: `..;` is a dot segment to them.
-_FORBIDDEN = re.compile(rb"[\x00-\x20\x7f-\xff\\#?;]|//|/\.{1,2}(?:/|%3[bB]|\Z)")
+_AMBIGUOUS_PART_PATTERN = re.compile(rb"[\x00-\x20\x7f-\xff\\#?;]|//|/\.{1,2}(?:/|%3[bB]|\Z)")
 
 
-def checked(path: bytes) -> str:
+def validated_path(path: bytes) -> str:
     """Returns *path* as it was sent, with its percent-escapes.
 
     Raises BadRequest for a path that servers interpret differently: empty or dot segments, `;`,
     backslashes, control characters, escaped separators.
     """
-    if not path.startswith(b"/") or _FORBIDDEN.search(path) or _HIDDEN.search(path):
+    if (
+        not path.startswith(b"/")
+        or _AMBIGUOUS_PART_PATTERN.search(path)
+        or _AMBIGUOUS_ESCAPE_PATTERN.search(path)
+    ):
         raise BadRequest("ambiguous path")
     return path.decode("ascii")

@@ -3,13 +3,21 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from headgate_engine import Need, Result, Series, User, Value, allows, needs
+from headgate_engine import (
+    RequiredPrivilege,
+    Result,
+    Series,
+    User,
+    Value,
+    allows,
+    required_privileges,
+)
 from headgate_grammar import ParseError, Privilege, ShowContinuousQueries, Statement
 
-Parse = Callable[[str], Sequence[Statement]]
+ParseFunction = Callable[[str], Sequence[Statement]]
 
 
-def visible(result: Result, user: User, parse: Parse) -> Result:
+def filter_readable(result: Result, user: User, parse: ParseFunction) -> Result:
     """Returns *result* with the rows that *user* may see.
 
     A running query is shown to a user that may execute it. A continuous query is shown to a user
@@ -18,42 +26,57 @@ def visible(result: Result, user: User, parse: Parse) -> Result:
     shown to administrators only.
     """
     if isinstance(result.statement, ShowContinuousQueries):
-        series = (_continuous(one, user, parse) for one in result.series)
+        series = (_readable_continuous_queries(one, user, parse) for one in result.series)
     else:
-        series = (_running(one, user, parse) for one in result.series)
+        series = (_readable_queries(one, user, parse) for one in result.series)
     return replace(result, series=tuple(one for one in series if one is not None))
 
 
-def _running(series: Series, user: User, parse: Parse) -> Series:
+def _readable_queries(series: Series, user: User, parse: ParseFunction) -> Series:
     try:
-        at, on = series.columns.index("query"), series.columns.index("database")
+        query_index, database_index = (
+            series.columns.index("query"),
+            series.columns.index("database"),
+        )
     except ValueError:
         return replace(series, values=[])
     rows = [
         row
         for row in series.values
-        if all(allows(user, need) for need in _needs(row[at], str(row[on] or ""), parse))
+        if all(
+            allows(user, need)
+            for need in _required_privileges(
+                row[query_index], str(row[database_index] or ""), parse
+            )
+        )
     ]
     return replace(series, values=rows)
 
 
-def _continuous(series: Series, user: User, parse: Parse) -> Series | None:
+def _readable_continuous_queries(series: Series, user: User, parse: ParseFunction) -> Series | None:
     """Returns *series* with the visible rows; None if the user may not read the database.
 
     Then not even the database's name is shown.
     """
-    if not allows(user, Need(Privilege.READ, series.name)) or "query" not in series.columns:
+    if (
+        not allows(user, RequiredPrivilege(Privilege.READ, series.name))
+        or "query" not in series.columns
+    ):
         return None
-    at = series.columns.index("query")
+    query_index = series.columns.index("query")
     rows = []
     for row in series.values:
-        databases = {need.database for need in _needs(row[at], series.name, parse)}
-        if all(allows(user, Need(Privilege.READ, database)) for database in databases):
+        databases = {
+            need.database for need in _required_privileges(row[query_index], series.name, parse)
+        }
+        if all(allows(user, RequiredPrivilege(Privilege.READ, database)) for database in databases):
             rows.append(row)
     return replace(series, values=rows)
 
 
-def _needs(text: Value, database: str, parse: Parse) -> list[Need]:
+def _required_privileges(
+    text: Value, database: str, parse: ParseFunction
+) -> list[RequiredPrivilege]:
     """Returns the privileges that the statements of *text* require.
 
     An invalid or empty text requires the admin flag.
@@ -61,6 +84,6 @@ def _needs(text: Value, database: str, parse: Parse) -> list[Need]:
     try:
         statements = parse(str(text))
     except ParseError:
-        return [Need(admin=True)]
-    found = [need for statement in statements for need in needs(statement, database)]
-    return found if statements else [Need(admin=True)]
+        return [RequiredPrivilege(admin=True)]
+    found = [need for statement in statements for need in required_privileges(statement, database)]
+    return found if statements else [RequiredPrivilege(admin=True)]

@@ -9,10 +9,10 @@ from importlib.resources import files
 from headgate_server.config.gateway import Route, UpstreamSettings, read_route
 from headgate_server.config.text_file import read_text
 
-_STAR = r"[^/]+"
+_SEGMENT_PATTERN = r"[^/]+"
 
 
-class Table:
+class RouteTable:
     """Routes by method and path. Exact paths come first, then patterns in their order."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
@@ -21,11 +21,11 @@ class Table:
         for route in routes:
             for path in route.paths:
                 if "*" in path:
-                    self._patterns.append((_pattern(path), path, route))
+                    self._patterns.append((_compile_pattern(path), path, route))
                 else:
                     self._exact.setdefault(path, []).append(route)
 
-    def find(self, method: str, path: str) -> tuple[str, Route] | None:
+    def match(self, method: str, path: str) -> tuple[str, Route] | None:
         """Returns the pattern and the route that a request matches, or None. HEAD counts as GET."""
         method = "GET" if method == "HEAD" else method
         for route in self._exact.get(path, ()):
@@ -43,40 +43,40 @@ class Table:
         return {method for route in found for method in route.methods}
 
 
-def _pattern(path: str) -> re.Pattern[str]:
+def _compile_pattern(path: str) -> re.Pattern[str]:
     """Returns *path* as a regular expression.
 
     `*` matches characters of one segment, at least one; a final `/**` matches all segments below.
     """
     base, rest = (path[:-3], "(?:/.*)?") if path.endswith("/**") else (path, "")
-    return re.compile(_STAR.join(map(re.escape, base.split("*"))) + rest)
+    return re.compile(_SEGMENT_PATTERN.join(map(re.escape, base.split("*"))) + rest)
 
 
-def table_for(settings: UpstreamSettings) -> Table:
+def load_route_table(settings: UpstreamSettings) -> RouteTable:
     """Returns the table of an upstream: its own routes, then those of its file or its protocol.
 
     Raises ValueError: one line that names the option.
     """
     if settings.table:
         try:
-            shipped = _read(read_text(settings.table))
+            base_routes = _parse_routes(read_text(settings.table))
         except OSError as error:
             raise ValueError(f"table {settings.table}: {error.strerror}") from None
         except ValueError as error:
             raise ValueError(f"table {settings.table}: {error}") from None
     else:
-        shipped = _shipped(settings.protocol)
-    return Table([*settings.routes, *shipped])
+        base_routes = _builtin_routes(settings.protocol)
+    return RouteTable([*settings.routes, *base_routes])
 
 
 @cache
-def _shipped(protocol: str) -> tuple[Route, ...]:
+def _builtin_routes(protocol: str) -> tuple[Route, ...]:
     name = "prometheus" if protocol == "prometheus" else protocol
     file = files("headgate_server.gateway") / "routes" / f"{name}.toml"
-    return _read(file.read_text("utf-8"))
+    return _parse_routes(file.read_text("utf-8"))
 
 
-def _read(text: str) -> tuple[Route, ...]:
+def _parse_routes(text: str) -> tuple[Route, ...]:
     """Returns the routes in the TOML *text*. Raises ValueError."""
     content = tomllib.loads(text)
     routes = content.get("route")

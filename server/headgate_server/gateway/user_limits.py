@@ -6,12 +6,12 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from headgate_engine import Principal
-from headgate_server.gateway.errors import Busy
+from headgate_server.gateway.errors import UserLimitExceeded
 
-_MOST_REMEMBERED = 10_000
+_MAX_BUCKETS = 10_000
 
 
-class Limits:
+class UserLimits:
     """Allows *concurrent* requests of a user at a time, and *rate* requests per second (0: no
     limit), as a token bucket with a burst of one second's requests.
     """
@@ -20,41 +20,41 @@ class Limits:
         self, concurrent: int, rate: int, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._concurrent, self._rate, self._clock = concurrent, rate, clock
-        self._under_way: dict[str, int] = {}
+        self._in_flight: dict[str, int] = {}
         # By user, the remaining tokens of the bucket, and when they were counted.
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def enter(self, principal: Principal) -> Callable[[], None]:
+    def acquire(self, principal: Principal) -> Callable[[], None]:
         """Counts a request of *principal*. Returns the function to call at its end. Raises Busy."""
         name = f"{principal.method} {principal.name}"
         if self._rate:
-            self._take(name)
+            self._take_token(name)
         if not self._concurrent:
-            return _nothing
-        under_way = self._under_way.get(name, 0)
-        if under_way >= self._concurrent:
-            raise Busy(1)
-        self._under_way[name] = under_way + 1
-        return lambda: self._leave(name)
+            return _release_nothing
+        in_flight = self._in_flight.get(name, 0)
+        if in_flight >= self._concurrent:
+            raise UserLimitExceeded(1)
+        self._in_flight[name] = in_flight + 1
+        return lambda: self._release(name)
 
-    def _take(self, name: str) -> None:
+    def _take_token(self, name: str) -> None:
         now = self._clock()
-        left, then = self._left.pop(name, (float(self._rate), now))
-        left = min(float(self._rate), left + (now - then) * self._rate)
-        self._left[name] = max(0.0, left - 1), now
-        if len(self._left) > _MOST_REMEMBERED:
-            self._left.popitem(last=False)
-        if left < 1:
-            self._left[name] = left, now
-            raise Busy(math.ceil((1 - left) / self._rate))
+        tokens, then = self._buckets.pop(name, (float(self._rate), now))
+        tokens = min(float(self._rate), tokens + (now - then) * self._rate)
+        self._buckets[name] = max(0.0, tokens - 1), now
+        if len(self._buckets) > _MAX_BUCKETS:
+            self._buckets.popitem(last=False)
+        if tokens < 1:
+            self._buckets[name] = tokens, now
+            raise UserLimitExceeded(math.ceil((1 - tokens) / self._rate))
 
-    def _leave(self, name: str) -> None:
-        left = self._under_way[name] - 1
-        if left:
-            self._under_way[name] = left
+    def _release(self, name: str) -> None:
+        remaining = self._in_flight[name] - 1
+        if remaining:
+            self._in_flight[name] = remaining
         else:
-            del self._under_way[name]
+            del self._in_flight[name]
 
 
-def _nothing() -> None:
+def _release_nothing() -> None:
     """Does nothing: without a concurrency limit, no request is counted."""

@@ -25,7 +25,7 @@ class Overloaded(Exception):
         super().__init__("too many requests in progress, try again")
 
 
-class CrossSite(Exception):
+class CrossSiteRequest(Exception):
     """A browser may have sent the change, or opened the WebSocket, for a page of another site."""
 
     def __init__(self, what: str = "a change") -> None:

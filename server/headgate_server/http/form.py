@@ -11,14 +11,14 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from headgate_server.http.errors import BadRequest, TooLarge
-from headgate_server.http.go_text import go_trim, lossless, readable
+from headgate_server.http.go_text import decode_utf8, go_trim, replace_invalid
 from headgate_server.http.headers import Headers
-from headgate_server.http.request import Call
-from headgate_server.http.urlencoded import Pairs, check_number, pairs
+from headgate_server.http.request import Request
+from headgate_server.http.urlencoded import Pairs, check_pair_count, parse_urlencoded
 
 Run = Callable[[Callable[[], Pairs]], Awaitable[Pairs]]
-_SHORT = 1 << 14
-_OVERHEAD = 1 << 16
+_MAX_INLINE_BYTES = 1 << 14
+_MULTIPART_OVERHEAD_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,25 +28,25 @@ class Form:
     fields: Pairs = field(repr=False)  # a statement may hold a password
     file: str | None = field(default=None, repr=False)
 
-    def text(self, most: int) -> str:
+    def query_text(self, max_characters: int) -> str:
         """Returns the query: the parameter `q`, or else the uploaded file. Raises BadRequest
         without any.
 
-        Raises TooLarge if `q`, `params` or the file has more than *most* characters (0: no limit).
+        Raises TooLarge if `q`, `params` or the file has more than *max_characters* characters (0: no limit).
         """
         given = (self.fields.get("q", ""), self.fields.get("params", ""), self.file or "")
-        if most and max(map(len, given)) > most:
+        if max_characters and max(map(len, given)) > max_characters:
             raise TooLarge
-        text = go_trim(readable(self.fields.get("q", "")))
+        text = go_trim(replace_invalid(self.fields.get("q", "")))
         if text:
             return text
         if self.file is None:
             raise BadRequest('missing required parameter "q"')
-        return readable(self.file)
+        return replace_invalid(self.file)
 
 
-async def form(call: Call, url: Pairs, query_limit: int, run: Run) -> Form:
-    """Returns the parameters of *call*; *url* are those of the URL.
+async def read_form(call: Request, url_parameters: Pairs, query_limit: int, run: Run) -> Form:
+    """Returns the parameters of *call*; *url_parameters* are those of the URL.
 
     A POST's urlencoded body takes precedence over the URL, and the URL over multipart fields.
     Raises TooLarge for an urlencoded body of more than *query_limit* bytes (0: no limit). For
@@ -54,19 +54,19 @@ async def form(call: Call, url: Pairs, query_limit: int, run: Run) -> Form:
     many parameters. *run* decodes long bodies, in a thread.
     """
     if call.method != "POST":
-        return Form(url)
+        return Form(url_parameters)
     match media_type(call.headers.get("content-type", "")):
         case "application/x-www-form-urlencoded":
-            encoded = b"".join([part async for part in body(call, query_limit)])
-            check_number(encoded)
-            if len(encoded) <= _SHORT:
-                return Form(url | pairs(encoded))
-            return Form(url | await run(partial(pairs, encoded)))
+            encoded = b"".join([part async for part in read_body(call, query_limit)])
+            check_pair_count(encoded)
+            if len(encoded) <= _MAX_INLINE_BYTES:
+                return Form(url_parameters | parse_urlencoded(encoded))
+            return Form(url_parameters | await run(partial(parse_urlencoded, encoded)))
         case "multipart/form-data":
             # A longer body holds a query that is too long, or unused fields; all stay in memory.
-            longest = 2 * query_limit + _OVERHEAD if query_limit else 0
-            return await _multipart(call, longest, url)
-    return Form(url)
+            longest = 2 * query_limit + _MULTIPART_OVERHEAD_BYTES if query_limit else 0
+            return await _multipart(call, longest, url_parameters)
+    return Form(url_parameters)
 
 
 def media_type(content_type: str) -> str:
@@ -75,7 +75,7 @@ def media_type(content_type: str) -> str:
     return content_type.partition(";")[0].strip(" \t").lower()
 
 
-async def body(call: Call, limit: int) -> AsyncGenerator[bytes, None]:
+async def read_body(call: Request, limit: int) -> AsyncGenerator[bytes, None]:
     """Yields the parts of the body. Raises TooLarge beyond *limit* bytes (0: no limit)."""
     declared = call.headers.get("content-length", "")
     if limit and declared.isascii() and declared.isdigit() and int(declared) > limit:
@@ -88,7 +88,7 @@ async def body(call: Call, limit: int) -> AsyncGenerator[bytes, None]:
         yield part
 
 
-def _as_utf8(headers: Headers) -> MultipartHeaders:
+def _without_charset(headers: Headers) -> MultipartHeaders:
     """Returns *headers* without the client's charset.
 
     Some of Python's charsets take a minute for a few hundred kilobytes.
@@ -98,9 +98,9 @@ def _as_utf8(headers: Headers) -> MultipartHeaders:
     return MultipartHeaders({"content-type": f'{kind.decode("latin-1")}; boundary="{boundary}"'})
 
 
-async def _multipart(call: Call, limit: int, url: Pairs) -> Form:
+async def _multipart(call: Request, limit: int, url: Pairs) -> Form:
     parser = MultiPartParser(
-        _as_utf8(call.headers), body(call, limit), max_part_size=limit or sys.maxsize
+        _without_charset(call.headers), read_body(call, limit), max_part_size=limit or sys.maxsize
     )
     try:
         parts = await parser.parse()
@@ -114,7 +114,7 @@ async def _multipart(call: Call, limit: int, url: Pairs) -> Form:
             if not isinstance(value, UploadFile):
                 fields.setdefault(name, value)
             elif name == "q" and file is None:
-                file = lossless(await value.read())
+                file = decode_utf8(await value.read())
     finally:
         await parts.close()
     return Form(fields | url, file)

@@ -2,7 +2,7 @@
 
 import re
 
-_SLICE = 1 << 15
+_SLICE_CHARACTERS = 1 << 15
 # Unicode's property White_Space.
 _GO_SPACE = (
     "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
@@ -11,17 +11,19 @@ _GO_SPACE = (
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def lossless(raw: bytes) -> str:
+def decode_utf8(raw: bytes) -> str:
     """Decodes *raw* as UTF-8; invalid bytes become surrogates, so that nothing is lost."""
     return raw.decode("utf-8", "surrogateescape")
 
 
-def readable(text: str) -> str:
-    """Returns *text* from `lossless` with U+FFFD for each invalid byte, as Go reads it."""
+def replace_invalid(text: str) -> str:
+    """Returns *text* from `decode_utf8` with U+FFFD for each invalid byte, as Go reads it."""
     if text.isascii():  # the usual case
         return text
     # In slices, so that other threads can run: a long text may consist of such bytes alone.
-    slices = (text[start : start + _SLICE] for start in range(0, len(text), _SLICE))
+    slices = (
+        text[start : start + _SLICE_CHARACTERS] for start in range(0, len(text), _SLICE_CHARACTERS)
+    )
     return "".join(_SURROGATE.sub("\ufffd", piece) for piece in slices)
 
 

@@ -9,11 +9,11 @@ from headgate_server.http.errors import BadRequest, TooLarge
 _GZIP = 16 + zlib.MAX_WBITS
 # Responses are small and many: speed matters more than size.
 _LEVEL = 1
-_PIECE = 1 << 16
-_MOST_MEMBERS = 100
+_PIECE_BYTES = 1 << 16
+_MAX_MEMBERS = 100
 
 
-def takes_gzip(accept_encoding: str) -> bool:
+def accepts_gzip(accept_encoding: str) -> bool:
     """Returns whether *accept_encoding* names gzip, in lower case, and without `q=0`.
 
     InfluxDB ignores `q=0`.
@@ -32,16 +32,16 @@ class Compressor:
     def __init__(self) -> None:
         self._gzip = zlib.compressobj(_LEVEL, wbits=_GZIP)
 
-    def piece(self, part: bytes) -> bytes:
+    def compress(self, part: bytes) -> bytes:
         """Returns *part* compressed, and flushed."""
         return self._gzip.compress(part) + self._gzip.flush(zlib.Z_SYNC_FLUSH)
 
-    def end(self, part: bytes = b"") -> bytes:
+    def finish(self, part: bytes = b"") -> bytes:
         """Returns *part* compressed, and the end of the stream."""
         return self._gzip.compress(part) + self._gzip.flush()
 
 
-class Unpacker:
+class Decompressor:
     """Decompresses a gzip stream of at most *limit* bytes (0: no limit) as its parts arrive."""
 
     def __init__(self, limit: int) -> None:
@@ -49,16 +49,16 @@ class Unpacker:
         self._gzip = zlib.decompressobj(_GZIP)
         self._size, self._members = 0, 1
 
-    def pieces(self, part: bytes) -> Iterator[bytes]:
+    def decompress(self, part: bytes) -> Iterator[bytes]:
         """Yields the content of *part* in pieces of at most 64 KiB. Raises BadRequest, TooLarge."""
         while part:
             if self._gzip.eof:  # several members one after the other are one stream
                 self._gzip = zlib.decompressobj(_GZIP)
                 self._members += 1
-                if self._members > _MOST_MEMBERS:
+                if self._members > _MAX_MEMBERS:
                     raise BadRequest("gzip: too many members")
             try:
-                piece = self._gzip.decompress(part, _PIECE)
+                piece = self._gzip.decompress(part, _PIECE_BYTES)
             except zlib.error:
                 raise BadRequest("gzip: invalid data") from None
             self._size += len(piece)
@@ -67,35 +67,35 @@ class Unpacker:
             yield piece
             part = self._gzip.unused_data if self._gzip.eof else self._gzip.unconsumed_tail
 
-    def end(self) -> None:
+    def finish(self) -> None:
         """Raises BadRequest if the stream is incomplete."""
         if not self._gzip.eof:
             raise BadRequest("gzip: unexpected EOF")
 
 
-async def decompressed(parts: AsyncIterable[bytes], limit: int) -> AsyncGenerator[bytes, None]:
+async def decompress(parts: AsyncIterable[bytes], limit: int) -> AsyncGenerator[bytes, None]:
     """Yields the content of the gzip stream in *parts*, in pieces of at most 64 KiB.
 
     Raises BadRequest for an invalid stream, TooLarge as soon as its content exceeds *limit* bytes
     (0: no limit).
     """
-    unpacker = Unpacker(limit)
+    unpacker = Decompressor(limit)
     async for part in parts:
-        for piece in unpacker.pieces(part):
+        for piece in unpacker.decompress(part):
             await asyncio.sleep(0)  # other tasks can run
             yield piece
-    unpacker.end()
+    unpacker.finish()
 
 
-async def checked(parts: AsyncIterable[bytes], limit: int) -> AsyncGenerator[bytes, None]:
+async def validate(parts: AsyncIterable[bytes], limit: int) -> AsyncGenerator[bytes, None]:
     """Yields the *parts* of a gzip stream unchanged, after a check that they can be decompressed.
 
     Raises BadRequest for an invalid stream, TooLarge as soon as its content exceeds *limit* bytes
     (0: no limit).
     """
-    unpacker = Unpacker(limit)
+    unpacker = Decompressor(limit)
     async for part in parts:
-        for _ in unpacker.pieces(part):
+        for _ in unpacker.decompress(part):
             await asyncio.sleep(0)
         yield part
-    unpacker.end()
+    unpacker.finish()

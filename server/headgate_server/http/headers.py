@@ -40,7 +40,7 @@ class Headers(Mapping[str, str]):
         """Returns the bytes of the first field of *name*, which is in lower case, or b""."""
         return self._values.get(name, b"")
 
-    def several(self, name: str) -> bool:
+    def is_repeated(self, name: str) -> bool:
         """Returns whether there are several fields of *name*."""
         return self._repeats and len(self.getlist(name)) > 1
 

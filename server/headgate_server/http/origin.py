@@ -11,15 +11,15 @@ from urllib.parse import urlsplit
 from headgate_server.http.headers import Headers
 
 _OTHER_SITES = ("cross-site", "same-site")
-_OWN = ("same-origin", "none")
-_FORWARDED = (
+_OWN_SITES = ("same-origin", "none")
+_PROXY_HEADERS = (
     *("forwarded", "via", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip"),
     *("cf-connecting-ip", "fastly-client-ip", "x-original-uri", "x-original-url"),
 )
 _BROWSER_FIELDS = frozenset(
     {b"origin", b"sec-fetch-site", b"sec-fetch-mode", b"referer", b"upgrade-insecure-requests"}
 )
-_OF_BROWSERS = ("origin", "sec-fetch-site", "sec-fetch-mode", "referer")
+_BROWSER_HEADERS = ("origin", "sec-fetch-site", "sec-fetch-mode", "referer")
 
 
 def shows_no_browser(headers: Headers) -> bool:
@@ -31,7 +31,7 @@ def shows_no_browser(headers: Headers) -> bool:
     )
 
 
-def cross_site(headers: Mapping[str, str], allowed: Sequence[str] = ()) -> bool:
+def is_cross_site(headers: Mapping[str, str], allowed: Sequence[str] = ()) -> bool:
     """Returns whether a browser sent the request for a page of another origin.
 
     That origin is neither the request's `Host` nor one of *allowed*
@@ -45,7 +45,7 @@ def cross_site(headers: Mapping[str, str], allowed: Sequence[str] = ()) -> bool:
     if site in _OTHER_SITES:
         return True
     page = origin or headers.get("referer", "")
-    if site in _OWN or not page:
+    if site in _OWN_SITES or not page:
         return False
     return _host(page) != headers.get("host", "").lower()
 
@@ -56,7 +56,7 @@ def may_be_navigation(method: str, headers: Mapping[str, str]) -> bool:
     To a server without TLS that has a name, a browser sends such a GET with a saved login, and with
     neither `Sec-Fetch-Site` nor `Origin`. A page can suppress `Referer`.
     """
-    if method != "GET" or headers.get("sec-fetch-site", "") in _OWN:
+    if method != "GET" or headers.get("sec-fetch-site", "") in _OWN_SITES:
         return False
     return _is_browser(headers)
 
@@ -95,7 +95,9 @@ def is_local(address: str, headers: Mapping[str, str], http_version: str = "1.1"
     site may use. nginx speaks HTTP/1.0 unless it is configured otherwise. A forwarder of TCP cannot
     be distinguished from a program.
     """
-    if any(name in headers for name in (*_FORWARDED, *_OF_BROWSERS)) or _is_browser(headers):
+    if any(name in headers for name in (*_PROXY_HEADERS, *_BROWSER_HEADERS)) or _is_browser(
+        headers
+    ):
         return False
     if any(name.startswith("x-forwarded-") for name in headers):
         return False
@@ -111,13 +113,13 @@ def is_local(address: str, headers: Mapping[str, str], http_version: str = "1.1"
         return False
 
 
-def rebound(headers: Mapping[str, str], allowed: Sequence[str] = ()) -> bool:
+def is_dns_rebinding(headers: Mapping[str, str], allowed: Sequence[str] = ()) -> bool:
     """Returns whether a browser's request may be the result of DNS rebinding.
 
     Any site's DNS could point the name in `Host` here: it is no IP address, not `localhost`, and no
     name of the *allowed* origins.
     """
-    if not any(name in headers for name in _OF_BROWSERS):
+    if not any(name in headers for name in _BROWSER_HEADERS):
         return False
     host = headers.get("host", "")
     return not _names_this_machine(host) and host.lower() not in map(_host, allowed)

@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 from time import perf_counter
 
-from headgate_server.http.response import Fields
+from headgate_server.http.response import RawHeaders
 
 
 @dataclass(slots=True)
-class Request:
+class BatchedRequest:
     """A complete request without a body. Names of header fields are in lower case.
 
     *keep_alive* is whether the connection may stay open after the response.
@@ -15,8 +15,8 @@ class Request:
 
     method: str
     url: bytes = field(repr=False)  # it may hold a password
-    headers: Fields = field(repr=False)
+    headers: RawHeaders = field(repr=False)
     client: tuple[str, int] | None
     version: str
     keep_alive: bool
-    since: float = field(default_factory=perf_counter)  # when it was complete
+    completed_at: float = field(default_factory=perf_counter)  # when it was complete

@@ -10,15 +10,15 @@ from starlette.types import Receive, Scope
 from headgate_engine import Principal
 from headgate_server.http.errors import BadRequest
 from headgate_server.http.headers import Headers
-from headgate_server.http.trusted_proxies import UNIX, client_address, via
-from headgate_server.http.urlencoded import Pairs, check_number, pairs
-from headgate_server.telemetry.request_log import Note
+from headgate_server.http.trusted_proxies import UNIX, address_with_peer, client_address
+from headgate_server.http.urlencoded import Pairs, check_pair_count, parse_urlencoded
+from headgate_server.telemetry.request_log import RequestLog
 
-_PATIENCE_SECONDS = 0.25
-_LEFT = "the client has left"
+_DISCONNECT_CHECK_DELAY_SECONDS = 0.25
+_DISCONNECTED_REASON = "the client has left"
 
 
-class Call:
+class Request:
     """A request, with its URL's parameters as InfluxDB reads them."""
 
     def __init__(self, scope: Scope, receive: Receive, proxies: tuple[str, ...] = ()) -> None:
@@ -31,25 +31,25 @@ class Call:
         client = scope.get("client")
         # The other end's address. IPv4 on a socket for both: a client has one name only.
         self.connection: str = client[0].removeprefix("::ffff:") if client is not None else UNIX
-        self.note = Note()
+        self.log = RequestLog()
         self.route = "other"  # for log and metrics
         self.cross_site = False  # sent by a browser for a page of another site
-        self.known: Principal | None = None  # who it is, if that took no waiting
-        self._heard = False  # all of the body
-        self._url_pairs: Pairs | None = None
+        self.cached_principal: Principal | None = None  # who it is, if that took no waiting
+        self._body_received = False  # all of the body
+        self._url_params: Pairs | None = None
         self._address = "" if proxies else self.connection
-        self._ends: list[Callable[[], None]] = []
+        self._end_callbacks: list[Callable[[], None]] = []
 
-    def again(self) -> "Call":
+    def copy(self) -> "Request":
         """The same request anew, to be judged once more."""
-        return Call(self.scope, self.receive, self._proxies)
+        return Request(self.scope, self.receive, self._proxies)
 
-    def at_end(self, end: Callable[[], None]) -> None:
-        """*end* is called when the request has had its answer, or broke off."""
-        self._ends.append(end)
+    def on_end(self, callback: Callable[[], None]) -> None:
+        """*callback* is called when the request has had its answer, or broke off."""
+        self._end_callbacks.append(callback)
 
     @contextmanager
-    def watched(self) -> Iterator[None]:
+    def cancel_on_disconnect(self) -> Iterator[None]:
         """If the client leaves while it lasts, which takes longer than most, ClientDisconnect ends
         it. Nothing of the body may be still to come.
 
@@ -62,12 +62,12 @@ class Call:
         async def watching() -> None:
             while (await self.receive())["type"] != "http.disconnect":
                 pass
-            task.cancel(_LEFT)
+            task.cancel(_DISCONNECTED_REASON)
 
         state = self.scope.setdefault("state", {})
 
         def leave() -> None:
-            task.cancel(_LEFT)
+            task.cancel(_DISCONNECTED_REASON)
 
         def begin() -> None:
             if state.get("half_closed"):
@@ -75,11 +75,11 @@ class Call:
             state["on_half_close"] = leave
             watch.append(asyncio.ensure_future(watching()))
 
-        timer = asyncio.get_running_loop().call_later(_PATIENCE_SECONDS, begin)
+        timer = asyncio.get_running_loop().call_later(_DISCONNECT_CHECK_DELAY_SECONDS, begin)
         try:
             yield
         except asyncio.CancelledError as error:
-            if error.args != (_LEFT,):
+            if error.args != (_DISCONNECTED_REASON,):
                 raise
             task.uncancel()
             raise ClientDisconnect from None
@@ -91,17 +91,17 @@ class Call:
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
         """The body's parts as they come, once. Raises ClientDisconnect."""
-        while not self._heard:
+        while not self._body_received:
             message = await self.receive()
             if message["type"] == "http.disconnect":
                 raise ClientDisconnect
-            self._heard = not message.get("more_body", False)
+            self._body_received = not message.get("more_body", False)
             if part := message.get("body", b""):
                 yield part
 
     def end(self) -> None:
-        while self._ends:
-            self._ends.pop()()
+        while self._end_callbacks:
+            self._end_callbacks.pop()()
 
     @property
     def raw_path(self) -> bytes:
@@ -110,31 +110,31 @@ class Call:
         return path
 
     @property
-    def url_pairs(self) -> Pairs:
+    def url_params(self) -> Pairs:
         """The URL's parameters. Raises BadRequest for very many."""
-        if self._url_pairs is None:
-            check_number(self.query)
-            self._url_pairs = pairs(self.query)
-        return self._url_pairs
+        if self._url_params is None:
+            check_pair_count(self.query)
+            self._url_params = parse_urlencoded(self.query)
+        return self._url_params
 
-    @url_pairs.setter
-    def url_pairs(self, known: Pairs) -> None:
-        self._url_pairs = known
+    @url_params.setter
+    def url_params(self, known: Pairs) -> None:
+        self._url_params = known
 
     @property
     def accept(self) -> str:
         """Which formats the answer is wanted in."""
         return ",".join(self.headers.getlist("accept"))
 
-    def check(self) -> None:
+    def check_parameters(self) -> None:
         """Raises BadRequest for a URL with very many parameters."""
-        check_number(self.query)
+        check_pair_count(self.query)
 
     def check_authorization(self) -> None:
         """Raises BadRequest for more than one header `Authorization`: who else reads this request
         may have taken another one.
         """
-        if self.headers.several("authorization"):
+        if self.headers.is_repeated("authorization"):
             raise BadRequest("more than one Authorization header")
 
     @property
@@ -149,6 +149,8 @@ class Call:
         return self._address
 
     @property
-    def origin(self) -> str:
+    def audit_address(self) -> str:
         """The client's address for the audit, with the connection's where that differs."""
-        return via(self.address, self.connection) if self._proxies else self.connection
+        return (
+            address_with_peer(self.address, self.connection) if self._proxies else self.connection
+        )

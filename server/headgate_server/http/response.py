@@ -8,88 +8,88 @@ from typing import Protocol
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-Fields = list[tuple[bytes, bytes]]
+RawHeaders = list[tuple[bytes, bytes]]
 
 _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
 }
 # By RFC 9110: a value must not split the response in two.
-_FORBIDDEN = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_CONTROL_CHARACTERS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
-class Response(Protocol):
+class ASGIResponse(Protocol):
     """A response that sends itself. Fields may be added before; their names are in lower case."""
 
     status_code: int
-    raw_headers: Fields
+    raw_headers: RawHeaders
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
 
 
-class Reply:
-    """A complete Response. It states the length of *body*, unless it is sent *as_is*."""
+class Response:
+    """A complete Response. It states the length of *body*, unless it is sent *without_length*."""
 
-    __slots__ = ("_head", "as_is", "body", "raw_headers", "status_code")
+    __slots__ = ("_head", "without_length", "body", "raw_headers", "status_code")
 
     def __init__(
         self,
         body: bytes = b"",
         status_code: int = 200,
-        raw_headers: Fields | None = None,
+        raw_headers: RawHeaders | None = None,
         *,
-        as_is: bool = False,
+        without_length: bool = False,
     ) -> None:
-        self.body, self.status_code, self.as_is = body, status_code, as_is
-        self.raw_headers: Fields = raw_headers if raw_headers is not None else []
+        self.body, self.status_code, self.without_length = body, status_code, without_length
+        self.raw_headers: RawHeaders = raw_headers if raw_headers is not None else []
         self._head = b""
 
-    def fields(self) -> Fields:
+    def all_headers(self) -> RawHeaders:
         """Returns all fields, with the length."""
-        if self.as_is or self.status_code in (204, 304):
+        if self.without_length or self.status_code in (204, 304):
             return self.raw_headers
         return [*self.raw_headers, (b"content-length", b"%d" % len(self.body))]
 
-    def head(self) -> bytes:
+    def encode_head(self) -> bytes:
         """Returns the status line and the fields as HTTP/1.1, encoded once. Add no fields
         afterwards.
 
         Raises ValueError for a control character in a value.
         """
         if not self._head:
-            self._head = _STATUS_LINES[self.status_code] + lines(self.fields())
+            self._head = _STATUS_LINES[self.status_code] + encode_headers(self.all_headers())
         return self._head
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # ASGI rejects a WebSocket with messages of another name.
         kind = "websocket.http" if scope["type"] == "websocket" else "http"
-        start = {"status": self.status_code, "headers": self.fields()}
+        start = {"status": self.status_code, "headers": self.all_headers()}
         await send({"type": f"{kind}.response.start", **start})
         await send({"type": f"{kind}.response.body", "body": self.body})
 
 
-def fields(headers: Mapping[str, str]) -> Fields:
+def to_raw_headers(headers: Mapping[str, str]) -> RawHeaders:
     """Returns *headers* as raw fields; their characters must be Latin-1's."""
     return [
         (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()
     ]
 
 
-def typed(media_type: str, *, gzip: bool = False) -> Fields:
+def content_headers(media_type: str, *, gzip: bool = False) -> RawHeaders:
     """Returns the fields that describe the body."""
     packed = [(b"content-encoding", b"gzip")] if gzip else []
     return [(b"content-type", media_type.encode("latin-1")), *packed]
 
 
-def streamed(pieces: AsyncIterable[bytes], raw_headers: Fields) -> Response:
+def streaming_response(pieces: AsyncIterable[bytes], raw_headers: RawHeaders) -> ASGIResponse:
     """Returns a Response that sends *pieces* as they arrive."""
     response = StreamingResponse(pieces)
     response.raw_headers = raw_headers
     return response
 
 
-def lines(fields: Fields) -> bytes:
-    """Returns *fields* as HTTP/1.1. Raises ValueError for a control character in a value."""
-    values = b"\t".join([value for _, value in fields])
-    if _FORBIDDEN.search(values):
+def encode_headers(headers: RawHeaders) -> bytes:
+    """Returns *headers* as HTTP/1.1. Raises ValueError for a control character in a value."""
+    values = b"\t".join([value for _, value in headers])
+    if _CONTROL_CHARACTERS.search(values):
         raise ValueError("a control character in a header")
-    return b"".join([b"%b: %b\r\n" % field for field in fields])
+    return b"".join([b"%b: %b\r\n" % field for field in headers])

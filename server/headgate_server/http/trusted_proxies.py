@@ -9,12 +9,12 @@ UNIX = "unix"
 
 
 @lru_cache(16)
-def parsed(networks: tuple[str, ...]) -> tuple[Network, ...]:
+def parse_networks(networks: tuple[str, ...]) -> tuple[Network, ...]:
     """Returns *networks*, parsed. Raises ValueError for an invalid network."""
     return tuple(ipaddress.ip_network(one) for one in networks)
 
 
-def trusts(networks: tuple[str, ...], address: str) -> bool:
+def is_trusted(networks: tuple[str, ...], address: str) -> bool:
     """Returns whether *address* is in one of *networks*, or is a unix socket's."""
     if address == UNIX:
         return True
@@ -22,35 +22,35 @@ def trusts(networks: tuple[str, ...], address: str) -> bool:
         there = ipaddress.ip_address(address)
     except ValueError:
         return False
-    return any(there in network for network in parsed(networks))
+    return any(there in network for network in parse_networks(networks))
 
 
 def client_address(
-    networks: tuple[str, ...], connection: str, forwarded: Sequence[str], real: str
+    networks: tuple[str, ...], peer: str, forwarded: Sequence[str], real_ip: str
 ) -> str:
     """Returns the client's address, as trusted proxies report it.
 
     It is the last hop outside *networks* in the `X-Forwarded-For` headers *forwarded*, or the first
-    hop. Without such headers it is `X-Real-IP`, *real*. If a hop is invalid, it is the proxy that
-    reported the hop. It is *connection* if that is no trusted proxy.
+    hop. Without such headers it is `X-Real-IP`, *real_ip*. If a hop is invalid, it is the proxy that
+    reported the hop. It is *peer* if that is no trusted proxy.
     """
-    if not networks or not trusts(networks, connection):
-        return connection
-    found = connection
-    hops = ",".join(forwarded).split(",") if forwarded else [real]
+    if not networks or not is_trusted(networks, peer):
+        return peer
+    found = peer
+    hops = ",".join(forwarded).split(",") if forwarded else [real_ip]
     for hop in reversed(hops):
         named = _address(hop)
         if not named:
             return found
         found = named
-        if not trusts(networks, named):
+        if not is_trusted(networks, named):
             return found
     return found
 
 
-def via(address: str, connection: str) -> str:
-    """Returns *address* for the audit, with the *connection* of the proxy that reported it."""
-    return address if address == connection else f"{address} via {connection}"
+def address_with_peer(address: str, peer: str) -> str:
+    """Returns *address* for the audit, with the *peer* of the proxy that reported it."""
+    return address if address == peer else f"{address} via {peer}"
 
 
 def _address(text: str) -> str:

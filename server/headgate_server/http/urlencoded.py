@@ -5,44 +5,44 @@ from binascii import a2b_qp
 from collections.abc import Iterator
 
 from headgate_server.http.errors import BadRequest
-from headgate_server.http.go_text import lossless
+from headgate_server.http.go_text import decode_utf8
 
 Pairs = dict[str, str]
-_MOST = 1000
+_MAX_PAIRS = 1000
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
-def pairs(encoded: bytes) -> Pairs:
+def parse_urlencoded(encoded: bytes) -> Pairs:
     """Returns the first value of each name in an urlencoded text.
 
     A pair with a broken %-escape or a raw `;` is dropped, the others are kept. Bytes of invalid
     UTF-8 become surrogates.
     """
     found: Pairs = {}
-    for name, value in decoded_pairs(encoded):
+    for name, value in iterate_pairs(encoded):
         found.setdefault(name, value)
     return found
 
 
-def decoded_pairs(encoded: bytes) -> Iterator[tuple[str, str]]:
+def iterate_pairs(encoded: bytes) -> Iterator[tuple[str, str]]:
     """Yields all pairs in an urlencoded text, in order."""
     escaped = b"%" in encoded
     for pair in encoded.split(b"&"):
         if not pair or b";" in pair or (escaped and _BROKEN_ESCAPE.search(pair)):
             continue
         name, _, value = pair.partition(b"=")
-        yield _decoded(name), _decoded(value)
+        yield _decode(name), _decode(value)
 
 
-def check_number(encoded: bytes) -> None:
+def check_pair_count(encoded: bytes) -> None:
     """Raises BadRequest for too many pairs in an urlencoded text."""
-    if encoded.count(b"&") > _MOST:
-        raise BadRequest(f"too many parameters: at most {_MOST}")
+    if encoded.count(b"&") > _MAX_PAIRS:
+        raise BadRequest(f"too many parameters: at most {_MAX_PAIRS}")
 
 
-def _decoded(encoded: bytes) -> str:
+def _decode(encoded: bytes) -> str:
     plain = encoded.replace(b"+", b" ")
     if b"%" not in plain:
-        return lossless(plain)
+        return decode_utf8(plain)
     # %-escapes are quoted-printable with another sign. urllib uses 80 bytes of memory for each.
-    return lossless(a2b_qp(plain.replace(b"=", b"=3D").replace(b"%", b"=")))
+    return decode_utf8(a2b_qp(plain.replace(b"=", b"=3D").replace(b"%", b"=")))

@@ -3,10 +3,10 @@
 import asyncio
 from weakref import WeakKeyDictionary
 
-from headgate_server.telemetry.logging import report
+from headgate_server.telemetry.logging import log_internal_error
 
 
-class Outbox:
+class WriteBuffer:
     """Buffers writes to transports until the end of the loop iteration. Belongs to one loop.
 
     Each socket write may wake the client process, which costs more than the write. With the buffer,
@@ -17,49 +17,49 @@ class Outbox:
     """
 
     def __init__(self) -> None:
-        self._waiting: list[tuple[asyncio.Transport, bytes]] = []
+        self._pending: list[tuple[asyncio.Transport, bytes]] = []
 
-    def put(self, transport: asyncio.Transport, content: bytes) -> None:
+    def write(self, transport: asyncio.Transport, content: bytes) -> None:
         """Sends *content* after all data that is ready to be read has been read."""
-        if not self._waiting:
+        if not self._pending:
             asyncio.get_running_loop().call_soon(self.flush)
-        self._waiting.append((transport, content))
+        self._pending.append((transport, content))
 
     def flush(self) -> None:
         """Sends the buffered content."""
-        waiting, self._waiting = self._waiting, []
+        waiting, self._pending = self._pending, []
         for transport, content in waiting:
             if transport.is_closing():
                 continue
             try:
                 transport.write(content)
             except Exception as error:  # the other transports are unaffected
-                report(error, "")
+                log_internal_error(error, "")
                 transport.abort()
 
 
-_ALL: WeakKeyDictionary[asyncio.AbstractEventLoop, Outbox] = WeakKeyDictionary()
+_BUFFERS: WeakKeyDictionary[asyncio.AbstractEventLoop, WriteBuffer] = WeakKeyDictionary()
 
 
-def outbox() -> Outbox:
+def write_buffer() -> WriteBuffer:
     """Returns the write buffer of the running loop."""
     loop = asyncio.get_running_loop()
-    found = _ALL.get(loop)
+    found = _BUFFERS.get(loop)
     if found is None:
-        found = _ALL[loop] = Outbox()
+        found = _BUFFERS[loop] = WriteBuffer()
     return found
 
 
-class Outgoing(asyncio.Transport):
+class BufferedTransport(asyncio.Transport):
     """A transport that writes to *transport* through the buffer."""
 
-    def __init__(self, transport: asyncio.Transport, outbox: Outbox) -> None:
+    def __init__(self, transport: asyncio.Transport, write_buffer: WriteBuffer) -> None:
         super().__init__()
-        self._transport, self._outbox = transport, outbox
+        self._transport, self._write_buffer = transport, write_buffer
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Adds *data* to the buffer."""
-        self._outbox.put(self._transport, bytes(data))
+        self._write_buffer.write(self._transport, bytes(data))
 
     def is_closing(self) -> bool:
         """Returns whether the transport is closing."""
@@ -67,5 +67,5 @@ class Outgoing(asyncio.Transport):
 
     def close(self) -> None:
         """Sends the buffered content, and closes the transport."""
-        self._outbox.flush()
+        self._write_buffer.flush()
         self._transport.close()

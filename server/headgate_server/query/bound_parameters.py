@@ -5,11 +5,11 @@ from typing import NoReturn
 
 from headgate_server.http.errors import BadRequest
 
-_INT64 = 1 << 63
+_INT64_LIMIT = 1 << 63
 _LITERALS = ("true", "false", "null")
 
 
-def parameters(text: str) -> dict[str, object]:
+def parse_parameters(text: str) -> dict[str, object]:
     """Returns the JSON object in *text*; text after it is ignored. Raises BadRequest.
 
     InfluxDB 1.8: a number without a decimal point is an integer.
@@ -19,7 +19,7 @@ def parameters(text: str) -> dict[str, object]:
     try:
         value, _ = _DECODER.raw_decode(text.lstrip(" \t\r\n"))
     except json.JSONDecodeError as error:
-        raise BadRequest(f"error parsing query parameters: {_wrong(error)}") from None
+        raise BadRequest(f"error parsing query parameters: {_go_error_message(error)}") from None
     except RecursionError:
         raise BadRequest("error parsing query parameters: exceeded max depth") from None
     if value is None:
@@ -33,16 +33,16 @@ def parameters(text: str) -> dict[str, object]:
     return value
 
 
-def _integer(text: str) -> int:
+def _parse_integer(text: str) -> int:
     # The length is checked first: Python refuses to convert very many digits.
-    if len(text) > 20 or not -_INT64 <= int(text) < _INT64:
+    if len(text) > 20 or not -_INT64_LIMIT <= int(text) < _INT64_LIMIT:
         raise BadRequest(
             f'error parsing json value: strconv.ParseInt: parsing "{text}": value out of range'
         )
     return int(text)
 
 
-def _float(text: str) -> float:
+def _parse_float(text: str) -> float:
     if "." not in text:
         raise BadRequest(
             f'error parsing json value: strconv.ParseInt: parsing "{text}": invalid syntax'
@@ -55,16 +55,18 @@ def _float(text: str) -> float:
     return number
 
 
-def _constant(name: str) -> NoReturn:
+def _reject_constant(name: str) -> NoReturn:
     raise json.JSONDecodeError(
         "Expecting value", name, 0
     )  # NaN and Infinity are extensions of Python, invalid in JSON
 
 
-_DECODER = json.JSONDecoder(parse_int=_integer, parse_float=_float, parse_constant=_constant)
+_DECODER = json.JSONDecoder(
+    parse_int=_parse_integer, parse_float=_parse_float, parse_constant=_reject_constant
+)
 
 
-def _wrong(error: json.JSONDecodeError) -> str:
+def _go_error_message(error: json.JSONDecodeError) -> str:
     """Returns the error message of Go's parser if it can be derived, else Python's."""
     rest = error.doc[error.pos :]
     if not rest or error.msg.startswith("Unterminated string"):

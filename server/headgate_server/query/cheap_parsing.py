@@ -3,37 +3,37 @@
 from headgate_grammar import ParseCache, ParseError, ShowGrants, Statement
 
 # Statements that may be executed in the event loop for one request.
-_FEW = 4
+_MAX_INLINE_STATEMENTS = 4
 # Characters of a text that may be parsed in the event loop, unless it has a regular expression.
-_SHORT = 128
+_MAX_INLINE_CHARS = 128
 
 
-def parsed_soon(parse: ParseCache, text: str) -> tuple[tuple[Statement, ...] | None, bool]:
+def parse_if_cheap(parse: ParseCache, text: str) -> tuple[tuple[Statement, ...] | None, bool]:
     """Returns the statements of *text*, and whether they were cached.
 
     The statements are None if they are more than four, if they are neither cached nor quick to
     parse, or if *text* is invalid: an earlier statement may have to be denied first.
     """
-    known = parse.known(text)
-    statements = known
-    if known is None and is_short(text):
+    cached = parse.cached(text)
+    statements = cached
+    if cached is None and is_cheap_to_parse(text):
         try:
             statements = parse(text)
         except ParseError:
             return None, False
-    if statements is not None and len(statements) > _FEW:
+    if statements is not None and len(statements) > _MAX_INLINE_STATEMENTS:
         statements = None
-    return statements, known is not None
+    return statements, cached is not None
 
 
-def is_short(text: str) -> bool:
+def is_cheap_to_parse(text: str) -> bool:
     """Returns whether *text* may be parsed in the event loop.
 
     It has at most 128 characters and no `/`, hence no regular expression.
     """
-    return len(text) <= _SHORT and "/" not in text
+    return len(text) <= _MAX_INLINE_CHARS and "/" not in text
 
 
-def is_quick(statement: Statement) -> bool:
+def runs_inline(statement: Statement) -> bool:
     """Returns whether *statement* is an indexed read with the same result for all users."""
     return isinstance(statement, ShowGrants)

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from headgate_engine import Principal, Result, reads
+from headgate_engine import Principal, Result, is_read_only
 from headgate_grammar import (
     CreateDatabase,
     CreateSubscription,
@@ -20,380 +20,426 @@ from headgate_grammar import (
     ShowStats,
     Statement,
 )
-from headgate_server.formats import Answer, Csv, Format, Json, MessagePack, SeveralStatements
-from headgate_server.gateway.result_filter import visible
-from headgate_server.http.errors import BadRequest
-from headgate_server.http.gzip import Compressor, Unpacker
-from headgate_server.http.response import Fields, Reply, Response, streamed, typed
-from headgate_server.query.executor import Work
-from headgate_server.telemetry.log_message import log_message
-from headgate_server.telemetry.logging import complain
-from headgate_server.upstream.catalog import Catalogue
-from headgate_server.upstream.connection_pool import Incoming
-from headgate_server.upstream.errors import (
-    Broken,
-    SeveralResults,
+from headgate_server.formats import (
+    CsvEncoder,
+    JsonEncoder,
+    MessagePackEncoder,
+    ResultEncoder,
+    SeveralStatements,
+    StatementResult,
 )
-from headgate_server.upstream.influxdb import Asked, InfluxStore, lines
-from headgate_server.upstream.memory_budget import Hold
-from headgate_server.upstream.relay import FAILURES, Relay, after, sent
+from headgate_server.gateway.result_filter import filter_readable
+from headgate_server.http.errors import BadRequest
+from headgate_server.http.gzip import Compressor, Decompressor
+from headgate_server.http.response import (
+    ASGIResponse,
+    RawHeaders,
+    Response,
+    content_headers,
+    streaming_response,
+)
+from headgate_server.query.executor import QueryExecution
+from headgate_server.telemetry.log_message import log_message
+from headgate_server.telemetry.logging import log_error
+from headgate_server.upstream.catalog import Catalog
+from headgate_server.upstream.connection_pool import UpstreamResponse
+from headgate_server.upstream.errors import (
+    UnexpectedResults,
+    UpstreamProtocolError,
+)
+from headgate_server.upstream.influxdb import InfluxStore, QueryOptions, iter_documents
+from headgate_server.upstream.memory_budget import Reservation
+from headgate_server.upstream.relay import FORWARDING_ERRORS, Relay, encode_chunks, prepend
 
 # Bytes. A longer response is streamed, without its length.
-_SHORT = 1 << 16
+_MAX_BUFFERED_BYTES = 1 << 16
 # Start of an error in InfluxDB's MessagePack, which lacks the index of its statement.
-_ERROR_HEAD = b"\x81\xa7results\x91\x81\xa5error"
+_MSGPACK_ERROR_PREFIX = b"\x81\xa7results\x91\x81\xa5error"
 
 
 @dataclass(slots=True)
-class Forwarding:
-    """Executes *work* on the upstream *store*, with responses in *format*."""
+class ForwardedQuery:
+    """Executes *execution* on the upstream *store*, with responses in *encoder*."""
 
-    work: Work
+    execution: QueryExecution
     store: InfluxStore
-    catalogue: Catalogue
-    format: Format
-    asked: Asked
-    hold: Hold
-    others: Sequence[InfluxStore] = ()  # stores that also drop a dropped database
+    catalog: Catalog
+    encoder: ResultEncoder
+    options: QueryOptions
+    reservation: Reservation
+    other_stores: Sequence[InfluxStore] = ()  # stores that also drop a dropped database
     chunked: bool = False
     statements: Sequence[Statement] = ()
     principal: Principal = field(init=False)
-    unlisted: Exception | None = None  # why the upstream's databases could not be listed
+    listing_error: Exception | None = None  # why the upstream's databases could not be listed
 
-    async def begin(self) -> None:
+    async def prepare(self) -> None:
         """Parses and authorizes all statements, and imports databases that an administrator names.
 
         Raises what `Work.authorized` raises, and Overloaded.
         """
-        work = self.work
-        self.asked = replace(self.asked, run=work.run)
+        execution = self.execution
+        self.options = replace(self.options, run=execution.run_in_thread)
         # Parsing and authorization run in a thread together; cached statements need none.
-        if work.soon() is not None:
-            self.principal = work.authorized()
+        if execution.parse_if_cheap() is not None:
+            self.principal = execution.authorize()
         else:
-            self.principal = await work.run(work.authorized)
-        self.statements = work.parsed
-        work.count()
+            self.principal = await execution.run_in_thread(execution.authorize)
+        self.statements = execution.parsed_statements
+        execution.count_cache_lookup()
         try:
-            await self.catalogue.meant(self.principal, self.statements, work.database)
-        except FAILURES as error:
+            await self.catalog.import_referenced(
+                self.principal, self.statements, execution.database
+            )
+        except FORWARDING_ERRORS as error:
             # Statements that do not need the upstream's databases are executed nevertheless.
-            self.unlisted = error
-            complain("databases upstream cannot be listed", error=log_message(error))
-        if not self._means_database():
+            self.listing_error = error
+            log_error("databases upstream cannot be listed", error=log_message(error))
+        if not self._has_database_privilege():
             # InfluxDB's SHOW QUERIES shows the request's database to other users.
-            self.asked = replace(self.asked, database="", policy="")
+            self.options = replace(self.options, database="", policy="")
 
-    def _means_database(self) -> bool:
+    def _has_database_privilege(self) -> bool:
         """Returns whether the user has a privilege on the request's database."""
         user = self.principal.user
-        return self.principal.unrestricted or (
-            user is not None and bool(user.grants.get(self.asked.database, Privilege.NONE))
+        return self.principal.has_full_access or (
+            user is not None and bool(user.grants.get(self.options.database, Privilege.NONE))
         )
 
-    async def response(self) -> Response:
+    async def response(self) -> ASGIResponse:
         """Returns the response. Raises Answered, UpstreamError, UnparseError, Overloaded."""
         # An HTTP/1.0 client would take a truncated response without a length for a complete one.
-        in_pieces = self.work.call.scope["http_version"] != "1.0"
-        if in_pieces and len(self.statements) == 1 and self._streams(self.statements[0]):
-            return await self._streamed(self.statements[0])
-        compressor = Compressor() if self.asked.gzip else None
+        in_pieces = self.execution.request.scope["http_version"] != "1.0"
+        if in_pieces and len(self.statements) == 1 and self._is_streamable(self.statements[0]):
+            return await self._stream_response(self.statements[0])
+        compressor = Compressor() if self.options.gzip else None
         if self.chunked:
-            pieces = self._documents()
+            pieces = self._encode_documents()
             first = await anext(pieces, b"")  # raises what would change the status
-            return streamed(sent(first, pieces, compressor), self._typed())
-        pieces = self._document()
-        first, more = await self._first(pieces)
+            return streaming_response(
+                encode_chunks(first, pieces, compressor), self._content_headers()
+            )
+        pieces = self._encode_document()
+        first, more = await self._read_first(pieces)
         if more:
-            return streamed(sent(first, pieces, compressor), self._typed())
-        body = compressor.end(first) if compressor is not None else first
-        return Reply(body, raw_headers=self._typed())
+            return streaming_response(
+                encode_chunks(first, pieces, compressor), self._content_headers()
+            )
+        body = compressor.finish(first) if compressor is not None else first
+        return Response(body, raw_headers=self._content_headers())
 
-    async def _first(self, pieces: AsyncIterator[bytes]) -> tuple[bytes, bool]:
+    async def _read_first(self, pieces: AsyncIterator[bytes]) -> tuple[bytes, bool]:
         """Returns the first part of the response, and whether there may be more.
 
         For HTTP/1.0, which has no chunked coding, that is all of it. Raises Overloaded.
         """
         parts: list[bytes] = []
         size = 0
-        whole = self.work.call.scope["http_version"] == "1.0"
+        whole = self.execution.request.scope["http_version"] == "1.0"
         async for piece in pieces:
             parts.append(piece)
             size += len(piece)
             if whole:
-                self.hold.grow(len(piece))
-            elif size > _SHORT:
+                self.reservation.grow(len(piece))
+            elif size > _MAX_BUFFERED_BYTES:
                 return b"".join(parts), True
         return b"".join(parts), False
 
-    async def _document(self) -> AsyncGenerator[bytes, None]:
+    async def _encode_document(self) -> AsyncGenerator[bytes, None]:
         """Yields the chunks of one document with all results, as they arrive.
 
         Raises what ends the response (FAILURES): for the first statement, or within a result.
         """
-        begin, failed = self.format.begin(len(self.statements)), False
+        begin, failed = self.encoder.document_start(len(self.statements)), False
         for id, statement in enumerate(self.statements):
-            before = begin if id == 0 else self.format.between()
+            before = begin if id == 0 else self.encoder.separator()
             if failed:
-                yield before + self.format.encoded(self._not_executed(id, statement))
+                yield before + self.encoder.encode_result(self._not_executed_result(id, statement))
                 continue
-            begun = False
+            started = False
             try:
-                async for piece, error in self._result(id, statement):
-                    yield piece if begun else before + piece
-                    begun, failed = True, failed or bool(error)
-            except FAILURES as failure:
-                if begun or id == 0:
+                async for chunk, error in self._encode_result(id, statement):
+                    yield chunk if started else before + chunk
+                    started, failed = True, failed or bool(error)
+            except FORWARDING_ERRORS as failure:
+                if started or id == 0:
                     raise
                 failed = True
-                yield before + self.format.encoded(self._failed(id, statement, failure))
-        yield self.format.end() if self.statements else self.format.results([])
+                yield before + self.encoder.encode_result(
+                    self._error_result(id, statement, failure)
+                )
+        yield self.encoder.document_end() if self.statements else self.encoder.encode_results([])
 
-    async def _result(
+    async def _encode_result(
         self, id: int, statement: Statement
     ) -> AsyncGenerator[tuple[bytes, str], None]:
         """Yields the chunks of the encoded result of *statement*, the last one with its error."""
-        if self.store.is_ours(statement) or not self._passes(statement):
-            answer = await self._executed(id, statement)
-            yield self.format.encoded(answer), answer.result.error
+        if self.store.is_local(statement) or not self._passes_through(statement):
+            answer = await self._run_statement(id, statement)
+            yield self.encoder.encode_result(answer), answer.result.error
             return
-        reply = await self.store.begun(statement, replace(self.asked, gzip=False), chunked=False)
+        response = await self.store.send_statement(
+            statement, replace(self.options, gzip=False), chunked=False
+        )
         try:
-            pieces = reply.pieces()
+            pieces = response.iter_chunks()
             first = await anext(pieces, b"")
-            if isinstance(self.format, Csv) and not first.strip():
-                answer = self.work.answer(id, await self._understood(statement))
-                yield self.format.encoded(answer), answer.result.error
+            if isinstance(self.encoder, CsvEncoder) and not first.strip():
+                answer = self.execution.statement_result(id, await self._fetch_result(statement))
+                yield self.encoder.encode_result(answer), answer.result.error
                 return
-            splice = self.format.splice(id)
-            several = self.format.several(chunked=False)
-            async for piece in after(first, pieces):
-                if _several(several, statement, piece):
-                    raise SeveralResults
-                if ready := splice.piece(piece):
+            splice = self.encoder.splice(id)
+            several = self.encoder.multiple_statements_detector(chunked=False)
+            async for chunk in prepend(first, pieces):
+                if _has_several_results(several, statement, chunk):
+                    raise UnexpectedResults
+                if ready := splice.feed(chunk):
                     yield ready, ""
-            rest, error = splice.end()
-            self.work.answer(id, Result(statement, error=error))
+            rest, error = splice.finish()
+            self.execution.statement_result(id, Result(statement, error=error))
             yield rest, error
         except SeveralStatements:
-            raise SeveralResults from None
+            raise UnexpectedResults from None
         except ValueError:
-            raise Broken from None
+            raise UpstreamProtocolError from None
         finally:
-            reply.close()
+            response.close()
 
     async def run(self) -> None:
-        """Executes all statements, and discards the results. Raises what `answers` raises."""
-        async for _ in self.answers():
+        """Executes all statements, and discards the results. Raises what `results` raises."""
+        async for _ in self.results():
             pass
 
-    async def answers(self) -> AsyncGenerator[Answer, None]:
+    async def results(self) -> AsyncGenerator[StatementResult, None]:
         """Yields the results as they arrive. Raises FAILURES only for the first statement."""
         failed = False
         for id, statement in enumerate(self.statements):
             if failed:
-                yield self._not_executed(id, statement)
+                yield self._not_executed_result(id, statement)
                 continue
             try:
-                async for answer in self._answered(id, statement):
+                async for answer in self._statement_results(id, statement):
                     failed = failed or bool(answer.result.error)
                     yield answer
-            except FAILURES as error:
+            except FORWARDING_ERRORS as error:
                 if id == 0:
                     raise
                 failed = True
-                yield self._failed(id, statement, error)
+                yield self._error_result(id, statement, error)
 
-    def _not_executed(self, id: int, statement: Statement) -> Answer:
-        return self.work.answer(id, Result(statement, error="not executed"))
+    def _not_executed_result(self, id: int, statement: Statement) -> StatementResult:
+        return self.execution.statement_result(id, Result(statement, error="not executed"))
 
-    def _failed(self, id: int, statement: Statement, error: Exception) -> Answer:
-        return self.work.answer(id, Result(statement, error=str(error)))
+    def _error_result(self, id: int, statement: Statement, error: Exception) -> StatementResult:
+        return self.execution.statement_result(id, Result(statement, error=str(error)))
 
     # ---- one statement
 
-    async def _answered(self, id: int, statement: Statement) -> AsyncIterator[Answer]:
+    async def _statement_results(
+        self, id: int, statement: Statement
+    ) -> AsyncIterator[StatementResult]:
         """Yields the result of *statement*: several if the upstream sends it in chunks."""
-        if self.store.is_ours(statement) or not self._passes(statement):
-            yield await self._executed(id, statement)
-        elif isinstance(self.format, Json) and not self.asked.pretty:
-            async for answer in self._chunks(id, statement):
+        if self.store.is_local(statement) or not self._passes_through(statement):
+            yield await self._run_statement(id, statement)
+        elif isinstance(self.encoder, JsonEncoder) and not self.options.pretty:
+            async for answer in self._fetch_chunks(id, statement):
                 yield answer
         else:
-            held, parts, found = self.hold.part(), list[bytes](), ""
+            reservation, parts, found = self.reservation.child(), list[bytes](), ""
             try:
-                async for piece, error in self._result(id, statement):
-                    held.grow(len(piece))
+                async for piece, error in self._encode_result(id, statement):
+                    reservation.grow(len(piece))
                     parts.append(piece)
                     found = error
                 encoded = b"".join(parts)
                 parts.clear()
-                yield Answer(id, Result(statement, error=found), encoded=encoded)
+                yield StatementResult(id, Result(statement, error=found), encoded=encoded)
             finally:
-                held.release()
+                reservation.release()
 
-    async def _executed(self, id: int, statement: Statement) -> Answer:
-        return await (self._here if self.store.is_ours(statement) else self._there)(id, statement)
+    async def _run_statement(self, id: int, statement: Statement) -> StatementResult:
+        return await (self._run_locally if self.store.is_local(statement) else self._run_upstream)(
+            id, statement
+        )
 
-    async def _here(self, id: int, statement: Statement) -> Answer:
-        if self.unlisted is not None and isinstance(statement, ShowDatabases):
-            raise self.unlisted  # the list would lack the upstream's databases
-        work, principal = self.work, self.principal
+    async def _run_locally(self, id: int, statement: Statement) -> StatementResult:
+        if self.listing_error is not None and isinstance(statement, ShowDatabases):
+            raise self.listing_error  # the list would lack the upstream's databases
+        execution, principal = self.execution, self.principal
         if principal.user is None and id > 0:
             # The client has created the first administrator in the previous statement.
             principal = replace(principal, trusted=True)
-        engine, address = work.executor.engine, work.call.origin
+        engine, address = execution.executor.engine, execution.request.audit_address
 
         def execute() -> Result:
-            (result,) = engine.execute((statement,), principal, work.database, address)
+            (result,) = engine.execute((statement,), principal, execution.database, address)
             return result
 
-        return work.answer(id, await work.run(execute))
+        return execution.statement_result(id, await execution.run_in_thread(execute))
 
-    async def _there(self, id: int, statement: Statement) -> Answer:
+    async def _run_upstream(self, id: int, statement: Statement) -> StatementResult:
         """Executes *statement* upstream, and parses its result.
 
         For writes, for results that are filtered for the user, and for stores without InfluxQL.
         """
-        forwarded = not reads(statement) and not isinstance(
+        forwarded = not is_read_only(statement) and not isinstance(
             statement, CreateDatabase | DropDatabase
         )
         if forwarded:
-            await self.work.record_forwarded(statement)
+            await self.execution.record_upstream_write(statement)
         try:
-            result = await self._understood(statement)
-        except FAILURES as error:
+            result = await self._fetch_result(statement)
+        except FORWARDING_ERRORS as error:
             if forwarded and id == 0:  # `Work.answer` records the error of a later statement
-                self.work.record_failed(statement, str(error))
+                self.execution.record_failure(statement, str(error))
             raise
         if isinstance(statement, DropDatabase):
-            for other in self.others:
+            for other in self.other_stores:
                 if not result.error:
-                    result = await other.result(statement, self.asked)
+                    result = await other.execute(statement, self.options)
         if isinstance(statement, CreateDatabase | DropDatabase) and not result.error:
-            return await self._here(id, statement)
+            return await self._run_locally(id, statement)
         if isinstance(statement, CreateSubscription):
             result = replace(result, error=statement.redacted(result.error))
         user = self.principal.user
-        if self._filtered(statement) and user is not None:
+        if self._is_filtered(statement) and user is not None:
             # In a thread, because the filter parses other users' statements, which may be long.
-            parse = self.work.executor.engine.parse
-            result = await self.work.run(partial(visible, result, user, parse))
-        return self.work.answer(id, result)
+            parse = self.execution.executor.engine.parse
+            result = await self.execution.run_in_thread(
+                partial(filter_readable, result, user, parse)
+            )
+        return self.execution.statement_result(id, result)
 
-    async def _understood(self, statement: Statement) -> Result:
-        held = self.hold.part()
+    async def _fetch_result(self, statement: Statement) -> Result:
+        reservation = self.reservation.child()
         try:
-            return await self.store.result(statement, self.asked, held.grow)
+            return await self.store.execute(statement, self.options, reservation.grow)
         finally:
-            held.release()
+            reservation.release()
 
-    async def _chunks(self, id: int, statement: Statement) -> AsyncIterator[Answer]:
+    async def _fetch_chunks(self, id: int, statement: Statement) -> AsyncIterator[StatementResult]:
         """Yields the result of a read-only *statement*, in the upstream's chunks."""
-        reply = await self.store.begun(statement, replace(self.asked, gzip=False), chunked=True)
-        several, held = self.format.several(chunked=True), self.hold.part()
+        response = await self.store.send_statement(
+            statement, replace(self.options, gzip=False), chunked=True
+        )
+        several, reservation = (
+            self.encoder.multiple_statements_detector(chunked=True),
+            self.reservation.child(),
+        )
         try:
-            async for line in lines(reply.pieces(), held):
+            async for line in iter_documents(response.iter_chunks(), reservation):
                 if several(line):
-                    raise SeveralResults
-                yield self._fragment(id, statement, line)
+                    raise UnexpectedResults
+                yield self._renumber(id, statement, line)
         finally:
-            held.release()
-            reply.close()
+            reservation.release()
+            response.close()
 
-    def _fragment(self, id: int, statement: Statement, document: bytes) -> Answer:
+    def _renumber(self, id: int, statement: Statement, document: bytes) -> StatementResult:
         try:
-            encoded, error = self.format.fragment(document, id)
+            encoded, error = self.encoder.renumber(document, id)
         except ValueError:
-            raise Broken from None
-        answer = self.work.answer(id, Result(statement, error=error))
+            raise UpstreamProtocolError from None
+        answer = self.execution.statement_result(id, Result(statement, error=error))
         return replace(answer, encoded=encoded)
 
-    def _filtered(self, statement: Statement) -> bool:
+    def _is_filtered(self, statement: Statement) -> bool:
         """Returns whether InfluxDB's result would contain statements of other users."""
-        return not self.principal.unrestricted and isinstance(
+        return not self.principal.has_full_access and isinstance(
             statement, ShowQueries | ShowContinuousQueries
         )
 
     # ---- the answer as a whole
 
-    def _streams(self, statement: Statement) -> bool:
+    def _is_streamable(self, statement: Statement) -> bool:
         """Returns whether the upstream's response to *statement* can be streamed to the client."""
-        return not self.store.is_ours(statement) and self._passes(statement)
+        return not self.store.is_local(statement) and self._passes_through(statement)
 
-    def _passes(self, statement: Statement) -> bool:
+    def _passes_through(self, statement: Statement) -> bool:
         """Returns whether the client may receive the upstream's result unchanged."""
-        readable = self.store.speaks_influxql and reads(statement)
-        return readable and not self._filtered(statement)
+        readable = self.store.supports_influxql and is_read_only(statement)
+        return readable and not self._is_filtered(statement)
 
-    async def _streamed(self, statement: Statement) -> Response:
+    async def _stream_response(self, statement: Statement) -> ASGIResponse:
         """Returns the response to a query of one statement, relayed as it arrives."""
         # CSV and MessagePack are inspected, so the upstream must not compress them.
-        plain = self.asked if isinstance(self.format, Json) else replace(self.asked, gzip=False)
-        reply = await self.store.begun(statement, plain, chunked=self.chunked)
+        options = (
+            self.options
+            if isinstance(self.encoder, JsonEncoder)
+            else replace(self.options, gzip=False)
+        )
+        response = await self.store.send_statement(statement, options, chunked=self.chunked)
         try:
-            rest = self._single(statement, reply)
+            rest = self._checked_parts(statement, response)
             first = await anext(rest, b"")
-            while isinstance(self.format, MessagePack) and len(first) < len(_ERROR_HEAD):
+            while isinstance(self.encoder, MessagePackEncoder) and len(first) < len(
+                _MSGPACK_ERROR_PREFIX
+            ):
                 if not (more := await anext(rest, b"")):
                     break
                 first += more
-            if _lacks(self.format, first):
-                reply.close()
-                answer = self.work.answer(0, await self._understood(statement))
-                return self._response(self.format.results([answer]))
+            if _is_incomplete(self.encoder, first):
+                response.close()
+                answer = self.execution.statement_result(0, await self._fetch_result(statement))
+                return self._encode_response(self.encoder.encode_results([answer]))
         except BaseException:
-            reply.close()
+            response.close()
             raise
-        self.work.answer(0, Result(statement))  # only counted: errors in the body are not read
-        headers = [(b"content-type", self.format.media_type.encode())]
-        for name, value in reply.headers:
+        self.execution.statement_result(
+            0, Result(statement)
+        )  # only counted: errors in the body are not read
+        headers = [(b"content-type", self.encoder.media_type.encode())]
+        for name, value in response.headers:
             if name.lower() in (b"content-encoding", b"content-length"):
                 headers.append((name.lower(), value))
-        if plain is not self.asked and self.asked.gzip:
+        if options is not self.options and self.options.gzip:
             headers = [headers[0], (b"content-encoding", b"gzip")]
-            return Relay(reply, headers, sent(first, rest, Compressor()))
-        return Relay(reply, headers, after(first, rest))
+            return Relay(response, headers, encode_chunks(first, rest, Compressor()))
+        return Relay(response, headers, prepend(first, rest))
 
-    async def _single(self, statement: Statement, reply: Incoming) -> AsyncGenerator[bytes, None]:
-        """Yields the body of *reply* as it arrives.
+    async def _checked_parts(
+        self, statement: Statement, response: UpstreamResponse
+    ) -> AsyncGenerator[bytes, None]:
+        """Yields the body of *response* as it arrives.
 
         Raises SeveralResults before a part with the result of another statement.
         """
-        several = self.format.several(chunked=self.chunked)
-        unpacker = Unpacker(0) if reply.header("Content-Encoding") == "gzip" else None
-        async for part in reply.pieces():
+        several = self.encoder.multiple_statements_detector(chunked=self.chunked)
+        unpacker = Decompressor(0) if response.header("Content-Encoding") == "gzip" else None
+        async for part in response.iter_chunks():
             try:
-                plain = unpacker.pieces(part) if unpacker is not None else (part,)
-                extra = any(_several(several, statement, piece) for piece in plain)
+                plain = unpacker.decompress(part) if unpacker is not None else (part,)
+                extra = any(_has_several_results(several, statement, piece) for piece in plain)
             except BadRequest:
-                raise Broken from None
+                raise UpstreamProtocolError from None
             if extra:
-                raise SeveralResults
+                raise UnexpectedResults
             yield part
 
-    def _response(self, content: bytes) -> Reply:
-        body = Compressor().end(content) if self.asked.gzip else content
-        return Reply(body, raw_headers=self._typed())
+    def _encode_response(self, content: bytes) -> Response:
+        body = Compressor().finish(content) if self.options.gzip else content
+        return Response(body, raw_headers=self._content_headers())
 
-    async def _documents(self) -> AsyncGenerator[bytes, None]:
-        async for answer in self.answers():
-            yield self.format.results([answer])
+    async def _encode_documents(self) -> AsyncGenerator[bytes, None]:
+        async for answer in self.results():
+            yield self.encoder.encode_results([answer])
 
-    def _typed(self) -> Fields:
-        return typed(self.format.media_type, gzip=self.asked.gzip)
+    def _content_headers(self) -> RawHeaders:
+        return content_headers(self.encoder.media_type, gzip=self.options.gzip)
 
 
-def _several(several: Callable[[bytes], bool], statement: Statement, piece: bytes) -> bool:
+def _has_several_results(
+    detect: Callable[[bytes], bool], statement: Statement, piece: bytes
+) -> bool:
     # Only these return several kinds of tables, which CSV separates in the way of statements.
-    return several(piece) and not isinstance(statement, ShowStats | ShowDiagnostics)
+    return detect(piece) and not isinstance(statement, ShowStats | ShowDiagnostics)
 
 
-def _lacks(format: Format, first: bytes) -> bool:
+def _is_incomplete(encoder: ResultEncoder, first: bytes) -> bool:
     """Returns whether a response that starts with *first* lacks an error or its statement's index.
 
     InfluxDB drops errors in CSV, and the index of their statement in MessagePack.
     """
-    if isinstance(format, Csv):
+    if isinstance(encoder, CsvEncoder):
         return not first.strip()
-    return isinstance(format, MessagePack) and first.startswith(_ERROR_HEAD)
+    return isinstance(encoder, MessagePackEncoder) and first.startswith(_MSGPACK_ERROR_PREFIX)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from headgate_engine import Recent
+from headgate_engine import GenerationalCache
 from headgate_grammar import (
     ParseCache,
     ShowGrants,
@@ -16,154 +16,162 @@ from headgate_grammar import (
     has_secret,
     is_keyword,
 )
-from headgate_server.formats import Format, format_for
+from headgate_server.formats import ResultEncoder, encoder_for
 from headgate_server.http.form import Form
-from headgate_server.http.go_text import readable
-from headgate_server.http.gzip import takes_gzip
-from headgate_server.http.request import Call
+from headgate_server.http.go_text import replace_invalid
+from headgate_server.http.gzip import accepts_gzip
+from headgate_server.http.request import Request
 from headgate_server.http.urlencoded import Pairs
-from headgate_server.query.cheap_parsing import is_quick, parsed_soon
+from headgate_server.query.cheap_parsing import parse_if_cheap, runs_inline
 
-_MOST = 1024
-_LONGEST = 1024
+_MAX_ENTRIES = 1024
+_MAX_KEY_LENGTH = 1024
 # A query with other parameters is not cached: they are unknown, or the answer takes longer.
-_KEPT = frozenset({"q", "db", "rp", "epoch", "pretty"})
+_CACHEABLE_PARAMETERS = frozenset({"q", "db", "rp", "epoch", "pretty"})
 
 # A query of words only that ends with a name: the text before the name, the name, the text after.
-_NAMED = re.compile(
+_FINAL_NAME_PATTERN = re.compile(
     rb"((?:.*&)?q=[A-Za-z+]+\+)(?:([A-Za-z_][A-Za-z0-9_]*)|%22([A-Za-z0-9_.@-]+)%22)((?:&.*)?)"
 )
 
 _Key = tuple[bytes, str, str]
-_Around = tuple[bytes, bytes, str, str]
+_Template = tuple[bytes, bytes, str, str]
 
 
 @dataclass(slots=True, eq=False)
-class Prepared:
+class PreparedQuery:
     """A prepared query, with the format of its answer.
 
-    *others* are the URL's parameters except `q`. *quick* is True if every statement can run in the
-    event loop, *kept* if the query is cached.
+    *params* are the URL's parameters except `q`. *runs_inline* is True if every statement can run in the
+    event loop, *cached* if the query is cached.
     """
 
-    others: Pairs = field(repr=False)
+    params: Pairs = field(repr=False)
     statements: Sequence[Statement]
     database: str
     accept: str
     gzip: bool
-    quick: bool
-    kept: bool
-    remembered: bool  # whether its statements, or those of a similar query, were cached
-    kinds: tuple[str, ...]  # the class names of its statements
+    runs_inline: bool
+    cached: bool
+    parse_cached: bool  # whether its statements, or those of a similar query, were cached
+    statement_names: tuple[str, ...]  # the class names of its statements
 
-    def format(self) -> Format:
+    def format(self) -> ResultEncoder:
         """Returns a new encoder, for one answer."""
-        return format_for(self.accept, pretty=self.others.get("pretty") == "true")
+        return encoder_for(self.accept, pretty=self.params.get("pretty") == "true")
 
-    def about(self, name: str) -> "Prepared":
+    def for_user(self, name: str) -> "PreparedQuery":
         """Returns a copy of this query, a SHOW GRANTS, for the user *name*."""
-        return Prepared(
-            self.others,
+        return PreparedQuery(
+            self.params,
             (ShowGrants(name),),
             self.database,
             self.accept,
             self.gzip,
-            quick=True,
-            kept=False,
-            remembered=True,
-            kinds=self.kinds,
+            runs_inline=True,
+            cached=False,
+            parse_cached=True,
+            statement_names=self.statement_names,
         )
 
 
-class Preparations:
-    """The cache of a server whose queries may have *longest* characters (0: no limit)."""
+class PreparedQueryCache:
+    """The cache of a server whose queries may have *max_chars* characters (0: no limit)."""
 
-    def __init__(self, parse: ParseCache, longest: int) -> None:
-        self._parse, self._longest = parse, longest
-        self._known: Recent[_Key, Prepared] = Recent(_MOST)
-        self._once: Recent[_Key, bool] = Recent(_MOST)
-        self._alike: Recent[_Around, Prepared] = Recent(_MOST)
+    def __init__(self, parse: ParseCache, max_chars: int) -> None:
+        self._parse, self._max_chars = parse, max_chars
+        self._queries: GenerationalCache[_Key, PreparedQuery] = GenerationalCache(_MAX_ENTRIES)
+        self._seen: GenerationalCache[_Key, bool] = GenerationalCache(_MAX_ENTRIES)
+        self._templates: GenerationalCache[_Template, PreparedQuery] = GenerationalCache(
+            _MAX_ENTRIES
+        )
 
-    def known(self, call: Call) -> Prepared | None:
-        """Returns the cached query of *call*, or one made from a cached query with another name.
+    def get(self, request: Request) -> PreparedQuery | None:
+        """Returns the cached query of *request*, or one made from a cached query with another name.
 
         Returns None if there is neither.
         """
-        key = _key(call)
-        return self._known.get(key) or self._like(key)
+        key = _key(request)
+        return self._queries.get(key) or self._from_template(key)
 
-    def _like(self, key: _Key) -> Prepared | None:
+    def _from_template(self, key: _Key) -> PreparedQuery | None:
         length = len(key[0])
-        if not _is_short(key) or 0 < self._longest < length or 0 < self._parse.longest < length:
+        if (
+            not _is_cacheable_key(key)
+            or 0 < self._max_chars < length
+            or 0 < self._parse.max_statement_chars < length
+        ):
             return None  # `query` reports that the text is too long
-        found = _named(key)
+        found = _split_name(key)
         if found is None:
             return None
-        around, name = found
-        like = self._alike.get(around)
-        return self._keep(key, like.about(name)) if like is not None else None
+        template, name = found
+        similar = self._templates.get(template)
+        return self._add(key, similar.for_user(name)) if similar is not None else None
 
-    def make(self, call: Call) -> Prepared | None:
-        """Prepares the query of *call*; None if it cannot be parsed quickly.
+    def prepare(self, request: Request) -> PreparedQuery | None:
+        """Prepares the query of *request*; None if it cannot be parsed quickly.
 
         Raises BadRequest, TooLarge.
         """
-        sent = Form(call.url_pairs)
-        statements, remembered = parsed_soon(self._parse, sent.text(self._longest))
+        form = Form(request.url_params)
+        statements, parse_cached = parse_if_cheap(self._parse, form.query_text(self._max_chars))
         if statements is None:
             return None
-        key = _key(call)
+        key = _key(request)
         # An invalid pair is missing from the fields and may contain anything, also a secret.
-        counted = call.query.count(b"&") + 1 == len(sent.fields) and b";" not in call.query
-        harmless = (
-            counted and _KEPT.issuperset(sent.fields) and not any(map(has_secret, statements))
+        counted = request.query.count(b"&") + 1 == len(form.fields) and b";" not in request.query
+        cacheable = (
+            counted
+            and _CACHEABLE_PARAMETERS.issuperset(form.fields)
+            and not any(map(has_secret, statements))
         )
-        prepared = Prepared(
-            {name: value for name, value in sent.fields.items() if name != "q"},
+        prepared = PreparedQuery(
+            {name: value for name, value in form.fields.items() if name != "q"},
             statements,
-            readable(sent.fields.get("db", "")),
-            accept=call.accept,
-            gzip=takes_gzip(call.headers.get("accept-encoding")),
-            quick=all(map(is_quick, statements)),
-            kept=False,
-            remembered=remembered,
-            kinds=tuple([type(statement).__name__ for statement in statements]),
+            replace_invalid(form.fields.get("db", "")),
+            accept=request.accept,
+            gzip=accepts_gzip(request.headers.get("accept-encoding")),
+            runs_inline=all(map(runs_inline, statements)),
+            cached=False,
+            parse_cached=parse_cached,
+            statement_names=tuple([type(statement).__name__ for statement in statements]),
         )
-        if not harmless:
+        if not cacheable:
             return prepared
         if len(statements) == 1 and isinstance(statements[0], ShowGrants):
-            self._learn(key, prepared)
-        return self._keep(key, prepared)
+            self._add_template(key, prepared)
+        return self._add(key, prepared)
 
-    def _learn(self, key: _Key, prepared: Prepared) -> None:
+    def _add_template(self, key: _Key, prepared: PreparedQuery) -> None:
         """Stores *prepared* by the text around the name, if its query ends with a name."""
-        found = _named(key)
-        if found is not None and _is_short(key):
-            self._alike.keep(found[0], prepared)
+        found = _split_name(key)
+        if found is not None and _is_cacheable_key(key):
+            self._templates.put(found[0], prepared)
 
-    def _keep(self, key: _Key, prepared: Prepared) -> Prepared:
+    def _add(self, key: _Key, prepared: PreparedQuery) -> PreparedQuery:
         """Caches *prepared* at the second use of *key*: many queries are sent only once."""
-        if self._once.get(key):
-            prepared.kept = True
-            self._known.keep(key, prepared)
-        elif _is_short(key):
-            self._once.keep(key, True)
+        if self._seen.get(key):
+            prepared.cached = True
+            self._queries.put(key, prepared)
+        elif _is_cacheable_key(key):
+            self._seen.put(key, True)
         return prepared
 
 
-def _key(call: Call) -> _Key:
-    return call.query, call.accept, call.headers.get("accept-encoding")
+def _key(request: Request) -> _Key:
+    return request.query, request.accept, request.headers.get("accept-encoding")
 
 
-def _is_short(key: _Key) -> bool:
+def _is_cacheable_key(key: _Key) -> bool:
     query, accept, encoding = key
-    return len(query) + len(accept) + len(encoding) <= _LONGEST
+    return len(query) + len(accept) + len(encoding) <= _MAX_KEY_LENGTH
 
 
-def _named(key: _Key) -> tuple[_Around, str] | None:
+def _split_name(key: _Key) -> tuple[_Template, str] | None:
     """Returns the text around the name at the end of a query, and the name; None without a name."""
     query, accept, encoding = key
-    found = _NAMED.fullmatch(query)
+    found = _FINAL_NAME_PATTERN.fullmatch(query)
     if found is None:
         return None
     before, bare, quoted, after = found.groups()

@@ -19,25 +19,25 @@ async def stream(run: Run, pieces: Callable[[], Iterator[bytes]]) -> AsyncGenera
 
     Raises Overloaded before the first batch only, and what *pieces* raises.
     """
-    made = pieces()
-    batch = await run(partial(_batch, made))
+    iterator = pieces()
+    batch = await run(partial(_next_batch, iterator))
     while batch:
         yield b"".join(batch)
         try:
-            batch = await run(partial(_batch, made))
+            batch = await run(partial(_next_batch, iterator))
         except Overloaded:
             # A response that has begun is finished: it is retried until a thread is free.
             await asyncio.sleep(_RETRY_SECONDS)
             batch = [b""]
 
 
-def _batch(made: Iterator[bytes]) -> list[bytes]:
+def _next_batch(iterator: Iterator[bytes]) -> list[bytes]:
     """Returns the next pieces; empty only at the end."""
     batch: list[bytes] = []
-    size, enough = 0, time.monotonic() + _BATCH_SECONDS
-    for piece in made:
+    size, deadline = 0, time.monotonic() + _BATCH_SECONDS
+    for piece in iterator:
         batch.append(piece)
         size += len(piece)
-        if size >= _BATCH_BYTES or time.monotonic() >= enough:
+        if size >= _BATCH_BYTES or time.monotonic() >= deadline:
             break
     return batch

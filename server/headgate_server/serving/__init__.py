@@ -1,8 +1,8 @@
 """Runs the application: sockets, TLS, connections, worker processes. Uses uvicorn."""
 
-from headgate_server.serving.listeners import CannotListen
+from headgate_server.serving.listeners import ListenError
 from headgate_server.serving.run import serve
 from headgate_server.serving.startup_checks import problems, warnings
 from headgate_server.serving.tls import CertificateError
 
-__all__ = ["CannotListen", "CertificateError", "problems", "serve", "warnings"]
+__all__ = ["ListenError", "CertificateError", "problems", "serve", "warnings"]

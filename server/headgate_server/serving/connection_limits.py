@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ConnectionLimits:
     """Times in seconds (0: no limit), and the open connections of one process (0: no limit)."""
 
     read_header: float

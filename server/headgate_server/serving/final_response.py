@@ -3,7 +3,7 @@
 from http import HTTPStatus
 
 
-def farewell(status: int) -> bytes:
+def final_response(status: int) -> bytes:
     """Returns a complete response, as Go's server writes it."""
     text = f"{status} {HTTPStatus(status).phrase}".encode()
     head = (

@@ -10,24 +10,24 @@ FREE_BYTES = 8 << 10
 _BUDGET_BYTES = 16 << 20
 
 
-class Holder(Protocol):
+class HeadHolder(Protocol):
     """A connection that has received a part of a head."""
 
-    def make_room(self) -> None:
+    def evict_head(self) -> None:
         """Ends the request, and releases what was received of it."""
         ...
 
 
-class Heads:
+class HeadBudget:
     """Accounts for the heads of one worker process, beyond the first 8 KiB of each connection."""
 
     def __init__(self, budget: int = _BUDGET_BYTES) -> None:
         self._budget = budget
-        self._held: dict[Holder, int] = {}  # the oldest first
+        self._sizes: dict[HeadHolder, int] = {}  # the oldest first
         self._total = 0
-        self.any_held = False  # whether any connection exceeds FREE_BYTES
+        self.any_over_free = False  # whether any connection exceeds FREE_BYTES
 
-    def hold(self, holder: Holder, size: int) -> None:
+    def set_size(self, holder: HeadHolder, size: int) -> None:
         """Records that *holder* has *size* bytes of an incomplete head.
 
         Over the budget, the heads that have been incomplete the longest are ended. Slow clients
@@ -37,15 +37,15 @@ class Heads:
         if more <= 0:
             self.release(holder)
             return
-        self._total += more - self._held.get(holder, 0)
-        self._held[holder] = more
-        self.any_held = True
+        self._total += more - self._sizes.get(holder, 0)
+        self._sizes[holder] = more
+        self.any_over_free = True
         while self._total > self._budget:
-            oldest = next(iter(self._held))
+            oldest = next(iter(self._sizes))
             self.release(oldest)
-            oldest.make_room()
+            oldest.evict_head()
 
-    def release(self, holder: Holder) -> None:
+    def release(self, holder: HeadHolder) -> None:
         """Records that *holder* has no incomplete head any more."""
-        self._total -= self._held.pop(holder, 0)
-        self.any_held = bool(self._held)
+        self._total -= self._sizes.pop(holder, 0)
+        self.any_over_free = bool(self._sizes)

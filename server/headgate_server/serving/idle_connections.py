@@ -34,7 +34,7 @@ class IdleConnections:
         self._order: list[tuple[float, Evictable]] = []  # the least recently active is last
         self._calls = 0  # since the last sort
 
-    def make_room(self, connections: Collection[Evictable]) -> bool:
+    def free_place(self, connections: Collection[Evictable]) -> bool:
         """Closes idle ones of *connections*, the least recently active first, until a place is
         free.
 

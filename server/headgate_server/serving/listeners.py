@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from headgate_server.config.settings import Settings
 
-_BACKLOG = 2048
-_LONGEST_PATH = 107  # bytes of a unix socket on Linux
+_BACKLOG_CONNECTIONS = 2048
+_MAX_SOCKET_PATH_BYTES = 107  # bytes of a unix socket on Linux
 
 
-class CannotListen(Exception):
+class ListenError(Exception):
     """The server cannot listen on an address: it is in use, or invalid."""
 
 
@@ -26,7 +26,7 @@ class Listeners:
     unix: socket.socket | None = None
     path: str = ""  # the unix socket's
 
-    def where(self, scheme: str) -> str:
+    def addresses(self, scheme: str) -> str:
         """Returns the addresses as text for people."""
         host, port = self.tcp.getsockname()[:2]
         text = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
@@ -43,26 +43,26 @@ class Listeners:
 
 def listen(settings: Settings) -> Listeners:
     """Returns the listeners for *settings*. Raises CannotListen."""
-    tcp = _tcp(*settings.address())
+    tcp = _listen_tcp(*settings.address())
     if not settings.unix_socket_enabled:
         return Listeners(tcp)
     try:
-        return Listeners(tcp, _unix(settings), settings.bind_socket)
-    except CannotListen:
+        return Listeners(tcp, _listen_unix(settings), settings.bind_socket)
+    except ListenError:
         tcp.close()
         raise
 
 
-def try_tcp(host: str, port: int) -> None:
+def check_tcp(host: str, port: int) -> None:
     """Raises CannotListen if `listen` could not bind that address. Accepts no connections."""
-    _bound(host, port).close()
+    _bind_tcp(host, port).close()
 
 
-def try_unix(settings: Settings) -> None:
+def check_unix(settings: Settings) -> None:
     """Raises CannotListen if `listen` could not create the unix socket. Changes nothing."""
     path = settings.bind_socket
     try:
-        _is_left_over(path)
+        _is_stale_socket(path)
         folder = os.path.dirname(os.path.abspath(path))
         if not os.access(folder, os.W_OK | os.X_OK):
             number = errno.EACCES if os.path.isdir(folder) else errno.ENOENT
@@ -74,20 +74,20 @@ def try_unix(settings: Settings) -> None:
                     errno.EPERM, f"this user is not in group {settings.unix_socket_group}"
                 )
     except (OSError, KeyError) as error:
-        raise _cannot(path, error) from None
+        raise _listen_error(path, error) from None
 
 
-def _tcp(host: str, port: int) -> socket.socket:
-    listener = _bound(host, port)
+def _listen_tcp(host: str, port: int) -> socket.socket:
+    listener = _bind_tcp(host, port)
     try:
-        listener.listen(_BACKLOG)
+        listener.listen(_BACKLOG_CONNECTIONS)
     except OSError as error:
         listener.close()
-        raise _cannot(_where(host, port), error) from None
+        raise _listen_error(_address_text(host, port), error) from None
     return listener
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def _bind_tcp(host: str, port: int) -> socket.socket:
     """Returns a bound socket that does not listen yet. Raises CannotListen."""
     both = not host and socket.has_dualstack_ipv6()
     listener = socket.socket(socket.AF_INET6 if both or ":" in host else socket.AF_INET)
@@ -98,24 +98,24 @@ def _bound(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise _cannot(_where(host, port), error) from None
+        raise _listen_error(_address_text(host, port), error) from None
     return listener
 
 
-def _where(host: str, port: int) -> str:
+def _address_text(host: str, port: int) -> str:
     return f"{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def _cannot(where: str, error: OSError | KeyError) -> CannotListen:
+def _listen_error(where: str, error: OSError | KeyError) -> ListenError:
     reason = error.strerror or str(error) if isinstance(error, OSError) else "no such group"
-    return CannotListen(f"cannot listen on {where}: {reason}")
+    return ListenError(f"cannot listen on {where}: {reason}")
 
 
-def _unix(settings: Settings) -> socket.socket:
+def _listen_unix(settings: Settings) -> socket.socket:
     path = settings.bind_socket
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        if _is_left_over(path):
+        if _is_stale_socket(path):
             os.unlink(path)
         # Only the owner may connect until the mode is set: the process's umask may allow others.
         mask = os.umask(0o177)
@@ -126,14 +126,14 @@ def _unix(settings: Settings) -> socket.socket:
         if settings.unix_socket_group:
             os.chown(path, -1, grp.getgrnam(settings.unix_socket_group).gr_gid)
         os.chmod(path, int(settings.unix_socket_permissions, 8))
-        listener.listen(_BACKLOG)
+        listener.listen(_BACKLOG_CONNECTIONS)
     except (OSError, KeyError) as error:
         listener.close()
-        raise _cannot(path, error) from None
+        raise _listen_error(path, error) from None
     return listener
 
 
-def _is_left_over(path: str) -> bool:
+def _is_stale_socket(path: str) -> bool:
     """Returns whether a killed server left the socket *path*.
 
     Raises OSError if it is another file, or if a server listens there.
@@ -145,7 +145,7 @@ def _is_left_over(path: str) -> bool:
             probe.connect(path)
         except FileNotFoundError:
             # The system reports a path that is too long in the same way.
-            if len(os.fsencode(path)) > _LONGEST_PATH:
+            if len(os.fsencode(path)) > _MAX_SOCKET_PATH_BYTES:
                 raise OSError(errno.ENAMETOOLONG, "AF_UNIX path too long") from None
             return False
         except ConnectionRefusedError:

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 from setproctitle import setproctitle
 
-_SECRETS = ("--shared-secret", "--gateway.auth.jwt-secret")
+_SECRET_FLAGS = ("--shared-secret", "--gateway.auth.jwt-secret")
 _REDACTED = "[REDACTED]"
 
 
 def show_arguments(arguments: Sequence[str]) -> None:
     """Makes `ps` show *arguments* of `headgate serve`, with `[REDACTED]` for secrets."""
-    setproctitle(shlex.join(["headgate", "serve", *without_secrets(arguments)]))
+    setproctitle(shlex.join(["headgate", "serve", *redact_arguments(arguments)]))
 
 
 def show_command(name: str) -> None:
@@ -19,14 +19,14 @@ def show_command(name: str) -> None:
     setproctitle(f"headgate {name}")
 
 
-def without_secrets(arguments: Sequence[str]) -> list[str]:
+def redact_arguments(arguments: Sequence[str]) -> list[str]:
     """Returns *arguments* with `[REDACTED]` in place of secrets."""
     shown: list[str] = []
     for before, word in zip(["", *arguments], arguments, strict=False):
         flag, equals, _ = word.partition("=")
-        if before in _SECRETS:
+        if before in _SECRET_FLAGS:
             shown.append(_REDACTED)
-        elif equals and flag in _SECRETS:
+        elif equals and flag in _SECRET_FLAGS:
             shown.append(f"{flag}={_REDACTED}")
         else:
             shown.append(word)

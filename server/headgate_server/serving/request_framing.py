@@ -12,7 +12,7 @@ _HOST = re.compile(rb"(?:\[[0-9A-Za-z:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(?::[0-
 _VERSIONS = ("1.0", "1.1")
 
 
-def faulty(version: str, hosts: Sequence[bytes], codings: Sequence[bytes]) -> int:
+def framing_error_status(version: str, hosts: Sequence[bytes], codings: Sequence[bytes]) -> int:
     """Returns the status that rejects these values of `Host` and `Transfer-Encoding`, or 0."""
     if version not in _VERSIONS:
         return 400

@@ -1,15 +1,15 @@
 """A request's head, for parsing it again."""
 
-from headgate_server.http.parsed_request import Request
-from headgate_server.http.response import Fields
+from headgate_server.http.parsed_request import BatchedRequest
+from headgate_server.http.response import RawHeaders
 
 
-class Heard:
+class ParsedRequest:
     """The results of httptools' parser for *request*; the parser itself may be at a later one by
     now.
     """
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: BatchedRequest) -> None:
         self._request = request
 
     def get_method(self) -> bytes:
@@ -29,11 +29,13 @@ class Heard:
         return False
 
 
-def head(method: bytes, url: bytes, version: str, fields: Fields, *, offer: bool = True) -> bytes:
-    """Returns a request's head as bytes; without *offer*, leaves out an offer of an upgrade."""
+def encode_head(
+    method: bytes, url: bytes, version: str, fields: RawHeaders, *, keep_upgrade: bool = True
+) -> bytes:
+    """Returns a request's head as bytes; without *keep_upgrade*, leaves out an offer of an upgrade."""
     lines = [method + b" " + url + b" HTTP/" + version.encode()]
     for name, value in fields:
-        if offer:
+        if keep_upgrade:
             lines.append(name + b": " + value)
             continue
         if name == b"connection":

@@ -4,13 +4,13 @@ import resource
 from dataclasses import replace
 from importlib.metadata import version
 
-from headgate_engine import AuditFile, SqliteStore, StoreError, Unavailable
+from headgate_engine import AuditFile, SqliteStore, StoreError, StoreUnavailable
 from headgate_server.auth.initial_setup import new_setup_token
 from headgate_server.config.settings import Settings
 from headgate_server.serving.listeners import listen
 from headgate_server.serving.startup_checks import check, warnings
 from headgate_server.serving.supervisor import Supervisor
-from headgate_server.serving.worker import end_well, work
+from headgate_server.serving.worker import install_early_signal_handlers, run_worker
 from headgate_server.telemetry import logging as logs
 from headgate_server.telemetry.metrics import shared_folder
 
@@ -20,43 +20,43 @@ def serve(settings: Settings) -> int:
 
     Raises StoreError, CannotListen or CertificateError before the first request.
     """
-    logs.set_up(settings.log_format, access=settings.log_enabled, timed=True)
-    end_well()
+    logs.configure(settings.log_format, access=settings.log_enabled, timed=True)
+    install_early_signal_handlers()
     # The memory holds passwords: no core dump may reach a disk.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # The most connections that the system allows: idle ones exhaust it less easily.
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
     check(settings)
     listeners = listen(settings)
     try:
-        settings = _open_once(settings)
+        settings = _prepare_store(settings)
         scheme = "https" if settings.https_enabled else "http"
-        logs.say(
-            f"version {version('headgate')} listening on {listeners.where(scheme)},"
+        logs.log_info(
+            f"version {version('headgate')} listening on {listeners.addresses(scheme)},"
             f" store {settings.store_path}"
         )
         if settings.workers == 1:
-            work(settings, listeners)
+            run_worker(settings, listeners)
             return 0
         with shared_folder():
             return Supervisor(settings, listeners).run()
     finally:
         listeners.close()
-        logs.say("stopped")
+        logs.log_info("stopped")
 
 
-def _open_once(settings: Settings) -> Settings:
+def _prepare_store(settings: Settings) -> Settings:
     """Creates the store if it never existed, and detects its faults before the server starts.
 
     Returns *settings*, with a set-up token if there are no users yet.
     """
-    _try_audit_file(settings)
+    _check_audit_file(settings)
     store = SqliteStore(settings.store_path)
     created, upgraded = store.created, store.upgraded
     try:
         empty = store.empty()
-    except Unavailable as error:
+    except StoreUnavailable as error:
         raise StoreError(
             f"store {settings.store_path}: {error}; `headgate store check` shows details,"
             " `headgate store restore` puts a backup in its place"
@@ -64,33 +64,35 @@ def _open_once(settings: Settings) -> Settings:
     finally:
         store.close()
     if created:
-        logs.say(f"created store {settings.store_path}")
+        logs.log_info(f"created store {settings.store_path}")
     if upgraded:
-        logs.say(
+        logs.log_info(
             f"upgraded store {settings.store_path} from version {upgraded};"
             f" the former store is kept as {settings.store_path}.v{upgraded}"
         )
     for warning in warnings(settings):
-        logs.warn(warning)
+        logs.log_warning(warning)
     if not settings.auth_enabled:
-        logs.say("authentication is off: every client of this server is an administrator")
+        logs.log_info("authentication is off: every client of this server is an administrator")
     elif empty:
         settings = replace(settings, setup_token=new_setup_token())
-        logs.say(
+        logs.log_info(
             "there are no users yet: the first query has to be"
             " CREATE USER <name> WITH PASSWORD '<password>' WITH ALL PRIVILEGES"
         )
         if settings.open_setup:
-            logs.warn("open-setup: the first client to send that query becomes administrator")
+            logs.log_warning(
+                "open-setup: the first client to send that query becomes administrator"
+            )
         else:
-            logs.say(
+            logs.log_info(
                 "from another machine that query has to carry this set-up token:"
                 f" Authorization: Bearer {settings.setup_token}"
             )
     return settings
 
 
-def _try_audit_file(settings: Settings) -> None:
+def _check_audit_file(settings: Settings) -> None:
     """Raises StoreError if the audit file cannot be written: now, not at the first change."""
     if settings.audit_file:
         try:

@@ -13,32 +13,32 @@ from pathlib import Path
 from headgate_engine import AuditFile, StoreError, try_store
 from headgate_server.config.secret_files import readable_by_others
 from headgate_server.config.settings import Settings
-from headgate_server.serving.listeners import CannotListen, try_tcp, try_unix
+from headgate_server.serving.listeners import ListenError, check_tcp, check_unix
 from headgate_server.serving.tls import Certificate, CertificateError
 
 # Bytes; RFC 7518, section 3.2, for HS256.
-_SHORTEST_SECRET = 32
+_MIN_SECRET_BYTES = 32
 # Prefix lengths: shorter ones have more addresses than any organization (IPv4 2^24, IPv6 2^112).
-_WIDEST = {4: 8, 6: 16}
+_MIN_PREFIX_BITS = {4: 8, 6: 16}
 
-NoStart = (StoreError, CannotListen, CertificateError)
+START_ERRORS = (StoreError, ListenError, CertificateError)
 
 
-def _certificate(settings: Settings) -> None:
+def _check_certificate(settings: Settings) -> None:
     if settings.https_enabled:
         Certificate(settings.https_certificate, settings.https_private_key)
 
 
-def _tcp(settings: Settings) -> None:
-    try_tcp(*settings.address())
+def _check_tcp(settings: Settings) -> None:
+    check_tcp(*settings.address())
 
 
-def _unix(settings: Settings) -> None:
+def _check_unix(settings: Settings) -> None:
     if settings.unix_socket_enabled:
-        try_unix(settings)
+        check_unix(settings)
 
 
-def _audit_file(settings: Settings) -> None:
+def _check_audit_file(settings: Settings) -> None:
     if settings.audit_file:
         try:
             AuditFile(settings.audit_file).check()
@@ -46,11 +46,16 @@ def _audit_file(settings: Settings) -> None:
             raise StoreError(f"audit file {settings.audit_file}: {error.strerror}") from None
 
 
-def _store(settings: Settings) -> None:
+def _check_store(settings: Settings) -> None:
     try_store(Path(settings.store_path))
 
 
-CHECKS: tuple[Callable[[Settings], None], ...] = (_certificate, _tcp, _unix, _audit_file)
+CHECKS: tuple[Callable[[Settings], None], ...] = (
+    _check_certificate,
+    _check_tcp,
+    _check_unix,
+    _check_audit_file,
+)
 
 
 def check(settings: Settings) -> None:
@@ -62,10 +67,10 @@ def check(settings: Settings) -> None:
 def problems(settings: Settings) -> list[str]:
     """Returns a sentence for each reason why a server with *settings* cannot start."""
     found = []
-    for one in (*CHECKS, _store):
+    for one in (*CHECKS, _check_store):
         try:
             one(settings)
-        except NoStart as error:
+        except START_ERRORS as error:
             found.append(str(error))
     return found
 
@@ -73,20 +78,20 @@ def problems(settings: Settings) -> list[str]:
 def warnings(settings: Settings) -> list[str]:
     """Returns a sentence for each danger in *settings*, and in the files that they name."""
     found = []
-    if (mode := _open_mode(settings.store_path)) is not None:
+    if (mode := _insecure_mode(settings.store_path)) is not None:
         found.append(
             f"users other than its owner can use store {settings.store_path} (mode {mode:04o}):"
             " it should have mode 0600"
         )
     if settings.https_enabled:
         found += readable_by_others([settings.https_private_key or settings.https_certificate])
-    if settings.exposed():
+    if settings.is_exposed():
         found.append(
             f"passwords and tokens cross the network in the clear: {settings.bind_address} is not"
             " this machine alone, and https-enabled is not set"
         )
-    if 0 < len(settings.shared_secret.encode()) < _SHORTEST_SECRET:
-        found.append(f"shared-secret has less than {_SHORTEST_SECRET} bytes: it can be guessed")
+    if 0 < len(settings.shared_secret.encode()) < _MIN_SECRET_BYTES:
+        found.append(f"shared-secret has less than {_MIN_SECRET_BYTES} bytes: it can be guessed")
     wide = [one for one in settings.gateway.trusted_proxies if _is_wide(one)]
     if wide:
         found.append(
@@ -96,7 +101,7 @@ def warnings(settings: Settings) -> list[str]:
     return found
 
 
-def _open_mode(path: str) -> int | None:
+def _insecure_mode(path: str) -> int | None:
     try:
         mode = stat.S_IMODE(os.stat(path).st_mode)
     except OSError:
@@ -106,4 +111,4 @@ def _open_mode(path: str) -> int | None:
 
 def _is_wide(network: str) -> bool:
     parsed = ip_network(network)
-    return parsed.prefixlen < _WIDEST[parsed.version]
+    return parsed.prefixlen < _MIN_PREFIX_BITS[parsed.version]

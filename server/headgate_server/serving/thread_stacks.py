@@ -9,7 +9,7 @@ _STDERR = 2
 _SIGNALS = frozenset({signal.SIGUSR1, signal.SIGUSR2})
 
 
-def show_stacks() -> None:
+def install_stack_signals() -> None:
     """Makes SIGUSR1 write the stacks of all threads to standard error, and SIGUSR2 do nothing.
 
     By default both signals end the process. The stacks have places in the code, no values.
@@ -23,8 +23,8 @@ def show_stacks() -> None:
 
 
 @contextmanager
-def held_back() -> Iterator[None]:
-    """Blocks these signals while a process is started, which receives them after `show_stacks`."""
+def block_stack_signals() -> Iterator[None]:
+    """Blocks these signals while a process is started, which receives them after `install_stack_signals`."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         yield

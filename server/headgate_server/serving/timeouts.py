@@ -12,21 +12,21 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from headgate_server.http.write_buffer import outbox
-from headgate_server.serving.connection_limits import Limits
-from headgate_server.serving.head_memory import Heads
+from headgate_server.http.write_buffer import write_buffer
+from headgate_server.serving.connection_limits import ConnectionLimits
+from headgate_server.serving.head_memory import HeadBudget
 from headgate_server.serving.idle_connections import IdleConnections
 
-_FAREWELL_SECONDS = 0.5
+_TLS_CLOSE_SECONDS = 0.5
 
 
-class Bounded(HttpToolsProtocol):
-    """An HTTP connection with deadlines. Call `check` periodically: it enforces *limits*."""
+class TimeoutProtocol(HttpToolsProtocol):
+    """An HTTP connection with deadlines. Call `check_deadlines` periodically: it enforces *limits*."""
 
     def __init__(
         self,
-        limits: Limits,
-        heads: Heads,
+        limits: ConnectionLimits,
+        heads: HeadBudget,
         idle: IdleConnections,
         config: Config,
         server_state: ServerState,
@@ -37,37 +37,37 @@ class Bounded(HttpToolsProtocol):
         self._limits = limits
         self._heads = heads
         self._idle = idle
-        self._outbox = outbox()
+        self._write_buffer = write_buffer()
         self._deadline = math.inf  # for the current request, or for the next
         self._write_deadline = math.inf  # for the client to receive what was sent
         self._reading = False  # between a request's first byte and its last
         self._unsent = 0
-        self._active: float | None = None  # when a deadline was last set
-        self._running: RequestResponseCycle | None = None
-        self._held = False  # may be answered without ASGI once complete
-        self._hosts, self._codings = list[bytes](), list[bytes]()
+        self._last_active: float | None = None  # when a deadline was last set
+        self._running_cycle: RequestResponseCycle | None = None
+        self._batchable = False  # may be answered without ASGI once complete
+        self._host_values, self._transfer_codings = list[bytes](), list[bytes]()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Releases the memory that is accounted for an incomplete head."""
         self._heads.release(self)
         super().connection_lost(exc)
 
-    def make_room(self) -> None:
+    def evict_head(self) -> None:
         """Ends the request with the incomplete head, as if its client were too slow."""
-        self._refuse(408)
+        self._reject(408)
         self._release_head()
 
     def _release_head(self) -> None:
         """Drops the parts of a head that were read."""
-        self.url, self.headers, self._hosts, self._codings = b"", [], [], []
+        self.url, self.headers, self._host_values, self._transfer_codings = b"", [], [], []
 
     def _release_request(self) -> None:
         """Drops a request that was read and answered."""
-        cast(Any, self).cycle = cast(Any, self).scope = self._running = None
+        cast(Any, self).cycle = cast(Any, self).scope = self._running_cycle = None
 
     def _busy(self) -> bool:
         """Returns whether a response through ASGI is incomplete."""
-        return self._running is not None and not self._running.response_complete
+        return self._running_cycle is not None and not self._running_cycle.response_complete
 
     @property
     def idle_since(self) -> float | None:
@@ -75,8 +75,8 @@ class Bounded(HttpToolsProtocol):
 
         None while it may not be closed at the connection limit.
         """
-        in_use = self._held or self._busy() or self.transport.is_closing()
-        return None if in_use else self._active
+        in_use = self._batchable or self._busy() or self.transport.is_closing()
+        return None if in_use else self._last_active
 
     def evict(self) -> bool:
         """Closes the idle connection. Returns whether its place is free at once.
@@ -84,7 +84,7 @@ class Bounded(HttpToolsProtocol):
         A response that the client has not received is sent first; until then the place is taken.
         """
         self._heads.release(self)
-        self._outbox.flush()
+        self._write_buffer.flush()
         if self.transport.is_closing():
             return False
         unsent = self.transport.get_write_buffer_size()
@@ -94,10 +94,10 @@ class Bounded(HttpToolsProtocol):
         self.connections.discard(self)
         if self.scheme == "https":
             # Closing waits for the client's close_notify, which may never arrive.
-            self.loop.call_later(_FAREWELL_SECONDS, self.transport.abort)
+            self.loop.call_later(_TLS_CLOSE_SECONDS, self.transport.abort)
         return True
 
-    def _part(self) -> None:
+    def _close_tls(self) -> None:
         """Aborts a closing TLS connection once its write buffer is empty; checks again every 0.5 s.
 
         Over TLS, closing waits for the client's close_notify.
@@ -105,17 +105,17 @@ class Bounded(HttpToolsProtocol):
         if self.scheme == "https" and not self.transport.get_write_buffer_size():
             self.transport.abort()
         elif self in self.connections:
-            self.loop.call_later(_FAREWELL_SECONDS, self._part)
+            self.loop.call_later(_TLS_CLOSE_SECONDS, self._close_tls)
 
     def _close(self) -> None:
         """Closes the connection after all responses are sent."""
-        self._outbox.flush()
+        self._write_buffer.flush()
         self.transport.close()
 
     def pause_writing(self) -> None:
         """Starts the deadline for a client that does not receive."""
         self._unsent = self.transport.get_write_buffer_size()
-        self._write_deadline = self._in(self._limits.write)
+        self._write_deadline = self._deadline_after(self._limits.write)
         super().pause_writing()
 
     def resume_writing(self) -> None:
@@ -123,30 +123,30 @@ class Bounded(HttpToolsProtocol):
         self._write_deadline = math.inf
         super().resume_writing()
 
-    def check(self, now: float) -> None:
+    def check_deadlines(self, now: float) -> None:
         """Ends the connection if it has exceeded a deadline at *now*, by the loop's clock."""
         if self.flow.write_paused or self.transport.is_closing():
             self._check_writing(now)
         elif now >= self._deadline:
             if self.flow.read_paused:  # the server is slow, not the client
-                self._deadline = self._in(self._limits.read)
+                self._deadline = self._deadline_after(self._limits.read)
             elif self._reading:
-                self._refuse(408)
+                self._reject(408)
             else:
                 self.transport.close()
 
     def _check_writing(self, now: float) -> None:
         unsent = self.transport.get_write_buffer_size()
         if unsent < self._unsent or self._write_deadline == math.inf:
-            self._write_deadline = self._in(self._limits.write)
+            self._write_deadline = self._deadline_after(self._limits.write)
         elif now >= self._write_deadline:
             self.transport.abort()
         self._unsent = unsent
 
-    def _in(self, seconds: float) -> float:
-        self._active = now = self.loop.time()
+    def _deadline_after(self, seconds: float) -> float:
+        self._last_active = now = self.loop.time()
         return now + seconds if seconds else math.inf
 
-    def _refuse(self, status: int) -> None:
+    def _reject(self, status: int) -> None:
         """Ends the connection with *status*."""
         raise NotImplementedError

@@ -25,7 +25,7 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         super().__init__(config, server_state, app_state)
         self._metrics = metrics
 
-    def take(self, transport: asyncio.Transport, head: bytes) -> None:
+    def take_over(self, transport: asyncio.Transport, head: bytes) -> None:
         """Continues on *transport*, from which *head* was read, and perhaps more."""
         self.connection_made(transport)
         transport.set_protocol(self)
@@ -36,5 +36,5 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         self._metrics.connection(-1)
         super().connection_lost(exc)
 
-    def check(self, now: float) -> None:
+    def check_deadlines(self, now: float) -> None:
         """Does nothing: uvicorn's own pings detect a client that has gone."""

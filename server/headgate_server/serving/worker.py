@@ -16,46 +16,48 @@ import uvicorn
 from headgate_server.app import Application
 from headgate_server.config.loader import ConfigurationError
 from headgate_server.config.settings import Settings
-from headgate_server.serving.batch import Inbox
-from headgate_server.serving.connection_limits import Limits
-from headgate_server.serving.head_memory import Heads
+from headgate_server.serving.batch import Batch
+from headgate_server.serving.connection_limits import ConnectionLimits
+from headgate_server.serving.head_memory import HeadBudget
 from headgate_server.serving.http_protocol import Connection
 from headgate_server.serving.idle_connections import IdleConnections
 from headgate_server.serving.listeners import Listeners
-from headgate_server.serving.thread_stacks import show_stacks
+from headgate_server.serving.thread_stacks import install_stack_signals
 from headgate_server.serving.tls import Certificate, CertificateError
 from headgate_server.serving.websocket_protocol import WebSocketConnection
 from headgate_server.telemetry import logging as logs
-from headgate_server.validation.configuration import configure_again
+from headgate_server.validation.configuration import reload_settings
 
 # How long a running request may go on when the server ends.
 GRACE_SECONDS = 30
 _SWITCH_SECONDS = 0.001
 _TICKS_PER_CHECK = 10  # of a tenth of a second each
-_ENDING = (signal.SIGTERM, signal.SIGINT)
+_END_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # Signals that arrived before the server existed.
-_told_to_end: list[int] = []
-_told_to_reload: list[int] = []
+_early_end_signals: list[int] = []
+_early_reload_signals: list[int] = []
 
 
-def _nothing() -> None:
+def _no_op() -> None:
     """Does nothing: the default of *started*."""
 
 
-def work(settings: Settings, listeners: Listeners, started: Callable[[], None] = _nothing) -> None:
+def run_worker(
+    settings: Settings, listeners: Listeners, started: Callable[[], None] = _no_op
+) -> None:
     """Serves on *listeners* until SIGTERM or SIGINT, then finishes the running requests.
 
     Requests that still run after GRACE_SECONDS, or when the same signal comes again, are aborted.
     The process then exits with status 1. *started* is called once connections are accepted. SIGHUP
     reloads the configuration of tokens and gateway, and the certificate. Raises CertificateError.
     """
-    logs.set_up(settings.log_format, access=settings.log_enabled, timed=True)
-    end_well()
+    logs.configure(settings.log_format, access=settings.log_enabled, timed=True)
+    install_early_signal_handlers()
     certificate = None
     if settings.https_enabled:
         certificate = Certificate(settings.https_certificate, settings.https_private_key)
-    application = Application(_as_now(settings))
-    limits = Limits(
+    application = Application(_current_settings(settings))
+    limits = ConnectionLimits(
         read_header=settings.read_header_timeout,
         read=settings.read_timeout,
         write=settings.write_timeout,
@@ -64,8 +66,8 @@ def work(settings: Settings, listeners: Listeners, started: Callable[[], None] =
     )
     protocol: Any = partial(
         Connection,
-        *(limits, Heads(), IdleConnections()),
-        *(application.metrics, application, Inbox(application)),
+        *(limits, HeadBudget(), IdleConnections()),
+        *(application.metrics, application, Batch(application)),
     )
     config = uvicorn.Config(
         application,
@@ -85,26 +87,26 @@ def work(settings: Settings, listeners: Listeners, started: Callable[[], None] =
     server = _Server(
         config, application, listeners, certificate, settings.read_header_timeout, started
     )
-    for number in _ENDING:
+    for number in _END_SIGNALS:
         # From here on signals raise no exception: the loop would lose it.
         signal.signal(number, server.handle_exit)
-    if _told_to_end:
+    if _early_end_signals:
         return
     # Bounds how long a statement in a thread delays the event loop at a time.
     sys.setswitchinterval(_SWITCH_SECONDS)
     server.run()
     if not application.finished:
-        logs.complain("statements were still running and are aborted")
+        logs.log_error("statements were still running and are aborted")
         os._exit(1)  # what runs in a thread cannot be stopped otherwise
 
 
-def _as_now(settings: Settings) -> Settings:
+def _current_settings(settings: Settings) -> Settings:
     """Returns *settings* as the configuration has them now; unchanged if that is invalid.
 
     The workers that ran at that time have logged the error.
     """
     try:
-        return configure_again(settings, os.environ)
+        return reload_settings(settings, os.environ)
     except ConfigurationError:
         return settings
 
@@ -123,17 +125,17 @@ class _Server(uvicorn.Server):
     ) -> None:
         super().__init__(config)
         self._application = application
-        self._handshake = handshake or None
+        self._handshake_seconds = handshake or None
         self._listeners = listeners
         self._certificate = certificate
-        self._tell_started = started
+        self._on_started = started
         self._ended = False
 
     async def startup(self, sockets: Any = None) -> None:
         loop = asyncio.get_running_loop()
         await super().startup([])
         loop.add_signal_handler(signal.SIGHUP, self._reload)
-        if _told_to_reload:
+        if _early_reload_signals:
             self._reload()  # it may have come after the configuration was read
         make = partial(
             cast(Any, self.config.http_protocol_class),
@@ -143,14 +145,17 @@ class _Server(uvicorn.Server):
         )
         tls: dict[str, Any] = {}
         if self._certificate is not None:
-            tls = {"ssl": self._certificate.context, "ssl_handshake_timeout": self._handshake}
+            tls = {
+                "ssl": self._certificate.context,
+                "ssl_handshake_timeout": self._handshake_seconds,
+            }
         servers: list[Any] = [await loop.create_server(make, sock=self._listeners.tcp, **tls)]
         if self._listeners.unix is not None:
             # Never with TLS, as in InfluxDB: it does not cross a network.
             servers.append(await loop.create_unix_server(make, sock=self._listeners.unix))
         self.servers += servers
-        _collect_seldom()
-        self._tell_started()
+        _reduce_garbage_collection()
+        self._on_started()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if sig in self._captured_signals and not self._ended:
@@ -162,7 +167,7 @@ class _Server(uvicorn.Server):
         self._ended = True  # uvicorn raises the signal once more
 
     async def shutdown(self, sockets: Any = None) -> None:
-        self._application.close_by = asyncio.get_running_loop().time() + GRACE_SECONDS
+        self._application.close_deadline = asyncio.get_running_loop().time() + GRACE_SECONDS
         await super().shutdown(sockets)
 
     async def on_tick(self, counter: int) -> bool:
@@ -170,29 +175,29 @@ class _Server(uvicorn.Server):
         if counter % _TICKS_PER_CHECK == 0:
             now = asyncio.get_running_loop().time()
             for connection in list(self.server_state.connections):
-                cast(Connection | WebSocketConnection, connection).check(now)
+                cast(Connection | WebSocketConnection, connection).check_deadlines(now)
         return await super().on_tick(counter)
 
     def _reload(self) -> None:
         try:
             self._application.reconfigure()
         except ConfigurationError as error:
-            logs.complain(f"{error}; the former configuration stays in use")
+            logs.log_error(f"{error}; the former configuration stays in use")
         except Exception as error:  # the certificate is reloaded in any case
-            logs.report(error, "")
+            logs.log_internal_error(error, "")
         else:
-            logs.say("configuration of tokens and gateway read again")
+            logs.log_info("configuration of tokens and gateway read again")
         if self._certificate is None:
             return
         try:
             self._certificate.reload()
         except CertificateError as error:
-            logs.complain(f"{error}; the former certificate stays in use")
+            logs.log_error(f"{error}; the former certificate stays in use")
         else:
-            logs.say("certificate read again")
+            logs.log_info("certificate read again")
 
 
-def _collect_seldom() -> None:
+def _reduce_garbage_collection() -> None:
     """Makes garbage collection rare: permanent objects are frozen, the thresholds are raised.
 
     A request creates few reference cycles.
@@ -202,19 +207,19 @@ def _collect_seldom() -> None:
     gc.set_threshold(20_000, 20, 20)
 
 
-def end_well() -> None:
+def install_early_signal_handlers() -> None:
     """Installs the signal handlers for the time before the server exists.
 
     SIGTERM and SIGINT exit with status 0. SIGHUP is kept until the server exists. SIGUSR1 and
     SIGUSR2 end nothing.
     """
-    show_stacks()
-    for number in _ENDING:
-        signal.signal(number, _leave)
-    signal.signal(signal.SIGHUP, lambda number, _: _told_to_reload.append(number))
+    install_stack_signals()
+    for number in _END_SIGNALS:
+        signal.signal(number, _exit_early)
+    signal.signal(signal.SIGHUP, lambda number, _: _early_reload_signals.append(number))
 
 
-def _leave(number: int, frame: FrameType | None) -> NoReturn:
+def _exit_early(number: int, frame: FrameType | None) -> NoReturn:
     # Python drops an exception that is raised during its clean-up, hence the list.
-    _told_to_end.append(number)
+    _early_end_signals.append(number)
     raise SystemExit(0)

@@ -14,19 +14,19 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 
 from headgate_grammar import Statement, redact_urls
-from headgate_server.telemetry.request_log import Note
+from headgate_server.telemetry.request_log import RequestLog
 
 _ACCESS = logging.getLogger("headgate.access")
 _LOG = logging.getLogger("headgate")
 
 _PLAIN = re.compile(r"[\w./:@+-]+", re.ASCII)
-_LONGEST = 1000
+_MAX_CHARACTERS = 1000
 # Of a rejected request: clients can cause such lines without a login.
-_LONGEST_REFUSED = 100
-_LONGEST_REASON = 300
+_MAX_REJECTED_CHARACTERS = 100
+_MAX_REASON_CHARACTERS = 300
 
 
-def set_up(format: str, *, access: bool, timed: bool = False) -> None:
+def configure(format: str, *, access: bool, timed: bool = False) -> None:
     """Sends this process's log to standard error, in *format* (`text` or `json`).
 
     *access* includes a line for each request. *timed* adds the time to text lines about the process
@@ -38,28 +38,28 @@ def set_up(format: str, *, access: bool, timed: bool = False) -> None:
     _LOG.propagate = False
     _LOG.setLevel(logging.INFO)
     _ACCESS.disabled = not access
-    # uvicorn would write tracebacks with error texts; `report` has logged the error before.
+    # uvicorn would write tracebacks with error texts; `log_internal_error` has logged the error before.
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     # A closed standard error must neither fail a request nor cause a traceback.
     logging.raiseExceptions = False
 
 
-def say(text: str) -> None:
+def log_info(text: str) -> None:
     """Logs one sentence about the server itself."""
     _LOG.info(text)
 
 
-def warn(text: str) -> None:
+def log_warning(text: str) -> None:
     """Logs a warning about something that may be dangerous."""
     _LOG.warning(text)
 
 
-def complain(text: str, **fields: str) -> None:
+def log_error(text: str, **fields: str) -> None:
     """Logs an error in one sentence, with *fields* as further values."""
     _LOG.error(text, extra={"fields": fields})
 
 
-def report(error: BaseException, id: str) -> None:
+def log_internal_error(error: BaseException, id: str) -> None:
     """Logs the kind and the place of an internal error in the request *id*, but not its text."""
     frames = traceback.extract_tb(error.__traceback__)
     places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames)]
@@ -70,44 +70,52 @@ def report(error: BaseException, id: str) -> None:
     )
 
 
-def malformed(address: str, status: int) -> None:
+def log_malformed(address: str, status: int) -> None:
     """Logs that *address* sent an invalid request, or one too slowly."""
-    access(address, "other", "other", status, 0, 0, Note(error="malformed or too slow"))
+    log_access(address, "other", "other", status, 0, 0, RequestLog(error="malformed or too slow"))
 
 
-def access(
-    address: str, method: str, route: str, status: int, size: int, seconds: float, note: Note
+def log_access(
+    address: str,
+    method: str,
+    route: str,
+    status: int,
+    size: int,
+    seconds: float,
+    request_log: RequestLog,
 ) -> None:
     """Logs a request from *address* and its response."""
-    if _silent():
+    if _access_log_disabled():
         return
     refused = status >= HTTPStatus.BAD_REQUEST
-    longest = _LONGEST_REFUSED if refused else _LONGEST
+    longest = _MAX_REJECTED_CHARACTERS if refused else _MAX_CHARACTERS
     fields: dict[str, object] = {
         "client": address,
-        "user": note.user[:longest],
+        "user": request_log.user[:longest],
         "method": method,
         "route": route,
         "status": status,
         "bytes": size,
         "seconds": round(seconds, 6),
-        "request_id": note.id[:longest],
-        "database": note.database[:longest],
-        "statements": note.statements[:longest] if refused else note.statements,
-        "error": redact_urls(note.error)[: _LONGEST_REASON if refused else _LONGEST],
+        "request_id": request_log.id[:longest],
+        "database": request_log.database[:longest],
+        "statements": request_log.statements[:longest] if refused else request_log.statements,
+        "error": redact_urls(request_log.error)[
+            : _MAX_REASON_CHARACTERS if refused else _MAX_CHARACTERS
+        ],
     }
     _ACCESS.info("request", extra={"fields": fields})
 
 
-def printed(statements: Sequence[Statement]) -> str:
+def format_statements(statements: Sequence[Statement]) -> str:
     """Returns *statements* as text for a log line; after 1,000 characters it is cut.
 
     Returns "" if requests are not logged.
     """
-    if _silent():
+    if _access_log_disabled():
         return ""
     texts: list[str] = []
-    room = _LONGEST
+    room = _MAX_CHARACTERS
     for statement in statements:
         if room <= 0:
             break
@@ -117,7 +125,7 @@ def printed(statements: Sequence[Statement]) -> str:
     return "; ".join(texts) + (f" ... and {more} more" if more else "")
 
 
-def _silent() -> bool:
+def _access_log_disabled() -> bool:
     return _ACCESS.disabled or not _ACCESS.isEnabledFor(logging.INFO)
 
 
@@ -148,7 +156,9 @@ class _Text(logging.Formatter):
             words.append(f"time={_time(record)}")
         if record.name != _ACCESS.name:
             words += ["headgate:", *record.getMessage().split()]
-        pairs = [f"{name}={_word(value)}" for name, value in _fields(record).items() if value != ""]
+        pairs = [
+            f"{name}={_quote(value)}" for name, value in _fields(record).items() if value != ""
+        ]
         return " ".join([*words, *pairs])
 
 
@@ -164,7 +174,7 @@ class _Json(logging.Formatter):
         return json.dumps({**head, **_fields(record)})
 
 
-def _word(value: object) -> str:
+def _quote(value: object) -> str:
     text = str(value)
     # Quoted and escaped, so that a line end in a name does not begin a new line.
     return text if _PLAIN.fullmatch(text) else json.dumps(text)

@@ -15,12 +15,12 @@ from prometheus_client import Counter, Histogram
 T = TypeVar("T")
 
 # Entries in the buffer, if `flush` is not called.
-_MOST = 4096
+_MAX_ENTRIES = 4096
 
 Labels = tuple[str | int, ...]
 
 
-class Events:
+class CounterGroup:
     """A group of counters that are incremented together: *pairs* of a counter and its labels.
 
     Create each group once: the buffer compares groups by identity, not by content.
@@ -32,50 +32,50 @@ class Events:
         self.pairs = pairs
 
 
-class Tally:
+class MetricBuffer:
     """Buffers counts and times until `flush`. Thread-safe."""
 
     def __init__(self) -> None:
-        self._counts: deque[Events] = deque()
-        self._single: dict[tuple[Counter, Labels], Events] = {}
+        self._counts: deque[CounterGroup] = deque()
+        self._single: dict[tuple[Counter, Labels], CounterGroup] = {}
         self._times: deque[tuple[Histogram, Labels, float]] = deque()
 
-    def count(self, events: Events) -> None:
+    def add(self, events: CounterGroup) -> None:
         """Increments each of *events* by one."""
         self._counts.append(events)
-        if len(self._counts) > _MOST:
+        if len(self._counts) > _MAX_ENTRIES:
             self.flush()
 
-    def count_one(self, whole: Counter, labels: Labels) -> None:
-        """Increments *whole* with *labels* by one. Each combination of labels stays in memory.
+    def increment(self, counter: Counter, labels: Labels) -> None:
+        """Increments *counter* with *labels* by one. Each combination of labels stays in memory.
 
         They must be few, and not chosen by clients.
         """
-        pair = (whole, labels)
+        pair = (counter, labels)
         events = self._single.get(pair)
         if events is None:
-            events = self._single[pair] = Events(pair)
-        self.count(events)
+            events = self._single[pair] = CounterGroup(pair)
+        self.add(events)
 
-    def observe(self, whole: Histogram, labels: Labels, seconds: float) -> None:
-        """Records *seconds* in *whole* with *labels*."""
-        self._times.append((whole, labels, seconds))
-        if len(self._times) > _MOST:
+    def observe(self, histogram: Histogram, labels: Labels, seconds: float) -> None:
+        """Records *seconds* in *histogram* with *labels*."""
+        self._times.append((histogram, labels, seconds))
+        if len(self._times) > _MAX_ENTRIES:
             self.flush()
 
     def flush(self) -> None:
         """Adds the buffered values to the metrics."""
-        for events, number in Sums(_taken(self._counts)).items():
+        for events, number in Sums(_drain(self._counts)).items():
             for whole, labels in events.pairs:
                 whole.labels(*labels).inc(number)
         times: dict[tuple[Histogram, Labels], list[float]] = {}
-        for histogram, labels, seconds in _taken(self._times):
+        for histogram, labels, seconds in _drain(self._times):
             times.setdefault((histogram, labels), []).append(seconds)
         for (histogram, labels), together in times.items():
             _observe(histogram.labels(*labels), together)
 
 
-def _taken(waiting: deque[T]) -> Iterator[T]:
+def _drain(waiting: deque[T]) -> Iterator[T]:
     """Yields what is in *waiting* now. Each item is yielded once, also with several threads."""
     for _ in range(len(waiting)):
         try:

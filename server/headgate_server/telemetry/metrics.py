@@ -22,27 +22,55 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from headgate_grammar import Statement
-from headgate_server.telemetry.metric_buffer import Events, Tally
-from headgate_server.telemetry.metrics_folder import owned_folder
+from headgate_server.telemetry.metric_buffer import CounterGroup, MetricBuffer
+from headgate_server.telemetry.metrics_folder import create_owned_folder
 
 # They add a line to each counter, without any use.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 # prometheus_client reads this environment variable at its import, in each worker.
-_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+_FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 # Tenants in one label, and labels of tenants in all.
-_MOST_TENANTS, _MOST_TENANT_LABELS = 2, 10_000
+_MAX_TENANTS_PER_LABEL, _MAX_TENANT_LABELS = 2, 10_000
 
-_FAST = (0.00001, 0.00005, 0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
-_REQUEST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_FAST_BUCKETS_SECONDS = (
+    0.00001,
+    0.00005,
+    0.0001,
+    0.0005,
+    0.001,
+    0.005,
+    0.01,
+    0.05,
+    0.1,
+    0.5,
+    1.0,
+    5.0,
+)
+_REQUEST_BUCKETS_SECONDS = (
+    0.0005,
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+)
 
 
 class Metrics:
     """The metrics of one process. No label holds what a client may choose freely."""
 
     def __init__(self) -> None:
-        several = _FOLDER in os.environ
+        several = _FOLDER_VARIABLE in os.environ
         own = self._own = CollectorRegistry()
         self._all = own if not several else CollectorRegistry()
         if several:
@@ -59,7 +87,7 @@ class Metrics:
             "headgate_http_request_duration_seconds",
             "Time from a request's head to the end of its response, by route.",
             ["route"],
-            buckets=_REQUEST,
+            buckets=_REQUEST_BUCKETS_SECONDS,
             registry=own,
         )
         self._connections = Gauge(
@@ -88,7 +116,7 @@ class Metrics:
         self._bcrypt_seconds = Histogram(
             "headgate_bcrypt_duration_seconds",
             "Time of the logins without a cached password, including the wait for bcrypt.",
-            buckets=_REQUEST,
+            buckets=_REQUEST_BUCKETS_SECONDS,
             registry=own,
         )
         self._cache = Counter(
@@ -102,7 +130,7 @@ class Metrics:
             "Time of the store for reading a user from its file (unchanged users are cached), or"
             " for a change (including the wait for others).",
             ["operation"],
-            buckets=_FAST,
+            buckets=_FAST_BUCKETS_SECONDS,
             registry=own,
         )
         self._statements = Counter(
@@ -122,7 +150,7 @@ class Metrics:
             "headgate_upstream_duration_seconds",
             "Time until an upstream began to respond, by its name.",
             ["upstream"],
-            buckets=_REQUEST,
+            buckets=_REQUEST_BUCKETS_SECONDS,
             registry=own,
         )
         self._upstream_open = Gauge(
@@ -149,22 +177,22 @@ class Metrics:
             multiprocess_mode="max",
         )
         build.labels(version("headgate")).set(1)
-        self._tally = Tally()
-        self._recalled = Events(
+        self._buffer = MetricBuffer()
+        self._cached_login_counters = CounterGroup(
             (self._authentications, ("password", "accepted")),
             (self._cache, ("password", "hit")),
         )
-        self._executed = lru_cache(self._executed_events)
+        self._statement_counters = lru_cache(self._build_statement_counters)
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
         """Counts a response, and the *seconds* from the request's head to its end."""
-        self._tally.count_one(self._requests, (route, method, status))
-        self._tally.observe(self._request_seconds, (route,), seconds)
+        self._buffer.increment(self._requests, (route, method, status))
+        self._buffer.observe(self._request_seconds, (route,), seconds)
 
     def upstream(self, name: str, component: str, outcome: str, seconds: float) -> None:
         """Counts a request to the upstream *name*, and the *seconds* until its response began."""
-        self._tally.count_one(self._upstream, (name, component, outcome))
-        self._tally.observe(self._upstream_seconds, (name,), seconds)
+        self._buffer.increment(self._upstream, (name, component, outcome))
+        self._buffer.observe(self._upstream_seconds, (name,), seconds)
 
     def upstream_open(self, name: str, change: int) -> None:
         """Adds *change* to the number of open responses of the upstream *name*."""
@@ -195,7 +223,7 @@ class Metrics:
                 ),
             )
 
-    def handed_on(self, tenants: Sequence[str], component: str) -> None:
+    def count_forwarded(self, tenants: Sequence[str], component: str) -> None:
         """Counts a request of *tenants* that is forwarded to *component*."""
         if self._cortex is not None:
             self._cortex[0].labels(self._tenant_label(tenants)).inc()
@@ -203,21 +231,21 @@ class Metrics:
 
     def _tenant_label(self, tenants: Sequence[str]) -> str:
         """Returns a bounded label for *tenants*: a client chooses their number and order."""
-        if len(tenants) > _MOST_TENANTS:
+        if len(tenants) > _MAX_TENANTS_PER_LABEL:
             return "(several)"
         label = "|".join(sorted(tenants))
         if label not in self._tenant_labels:
-            if len(self._tenant_labels) >= _MOST_TENANT_LABELS:
+            if len(self._tenant_labels) >= _MAX_TENANT_LABELS:
                 return "(other)"
             self._tenant_labels.add(label)
         return label
 
-    def kept_out(self, reason: str) -> None:
+    def count_rejected_tenant(self, reason: str) -> None:
         """Counts a request without a tenant's token, or with an invalid one."""
         if self._cortex is not None:
             self._cortex[1].labels(reason).inc()
 
-    def reloaded(self, *, well: bool) -> None:
+    def set_reload_result(self, *, well: bool) -> None:
         """Records whether the last reload of the configuration succeeded."""
         self._reloaded.set(int(well))
 
@@ -231,7 +259,7 @@ class Metrics:
 
     def authentication(self, method: str, outcome: str) -> None:
         """Counts an attempt to log in."""
-        self._tally.count_one(self._authentications, (method, outcome))
+        self._buffer.increment(self._authentications, (method, outcome))
 
     def bcrypt_pending(self, change: int) -> None:
         """Adds *change* to the number of logins in the queue for bcrypt."""
@@ -241,48 +269,54 @@ class Metrics:
         """Returns a context manager that records the time of a login by bcrypt."""
         return self._bcrypt_seconds.time()
 
-    def recalled(self) -> None:
+    def count_cached_login(self) -> None:
         """Counts a login by a cached password."""
-        self._tally.count(self._recalled)
+        self._buffer.add(self._cached_login_counters)
 
-    def executed(self, kinds: Sequence[str], failed: int = 0, *, remembered: bool = True) -> None:
+    def count_statements(
+        self, kinds: Sequence[str], failed: int = 0, *, cached: bool = True
+    ) -> None:
         """Counts statements of *kinds* that were executed together, the last *failed* of them as
         failed.
 
-        *remembered* is whether their parsed text was cached.
+        *cached* is whether their parsed text was cached.
         """
-        self._tally.count(self._executed(kinds, failed, remembered))
+        self._buffer.add(self._statement_counters(kinds, failed, cached))
 
-    def _executed_events(self, kinds: Sequence[str], failed: int, remembered: bool) -> Events:
+    def _build_statement_counters(
+        self, kinds: Sequence[str], failed: int, remembered: bool
+    ) -> CounterGroup:
         done = len(kinds) - failed
         outcomes = [
             (self._statements, (kind, "done" if place < done else "failed"))
             for place, kind in enumerate(kinds)
         ]
-        return Events((self._cache, ("statement", "hit" if remembered else "miss")), *outcomes)
+        return CounterGroup(
+            (self._cache, ("statement", "hit" if remembered else "miss")), *outcomes
+        )
 
     def lookup(self, cache: str, hit: bool) -> None:
         """Counts a look-up in *cache*."""
-        self._tally.count_one(self._cache, (cache, "hit" if hit else "miss"))
+        self._buffer.increment(self._cache, (cache, "hit" if hit else "miss"))
 
     def statement(self, statement: Statement, *, failed: bool) -> None:
         """Counts an executed statement."""
         outcome = "failed" if failed else "done"
-        self._tally.count_one(self._statements, (type(statement).__name__, outcome))
+        self._buffer.increment(self._statements, (type(statement).__name__, outcome))
 
-    def read(self, seconds: float) -> None:
+    def observe_read(self, seconds: float) -> None:
         """Records that the store took *seconds* to read a user."""
-        self._tally.observe(self._store_seconds, ("read",), seconds)
+        self._buffer.observe(self._store_seconds, ("read",), seconds)
 
-    def changed(self, seconds: float) -> None:
+    def observe_change(self, seconds: float) -> None:
         """Records that the store took *seconds* for a change."""
-        self._tally.observe(self._store_seconds, ("change",), seconds)
+        self._buffer.observe(self._store_seconds, ("change",), seconds)
 
     def flush(self) -> None:
         """Adds the buffered counts to the metrics, so that the other workers see them."""
-        self._tally.flush()
+        self._buffer.flush()
 
-    def page(self, accept: str) -> tuple[bytes, str]:
+    def render(self, accept: str) -> tuple[bytes, str]:
         """Returns the metrics of all workers, and their media type: the newest in *accept*."""
         self.flush()
         encode, media_type = choose_encoder(accept)
@@ -292,14 +326,14 @@ class Metrics:
 @contextmanager
 def shared_folder() -> Iterator[None]:
     """Lets processes that are started meanwhile keep their metrics in one folder."""
-    with owned_folder() as folder:
-        os.environ[_FOLDER] = folder
+    with create_owned_folder() as folder:
+        os.environ[_FOLDER_VARIABLE] = folder
         try:
             yield
         finally:
-            del os.environ[_FOLDER]
+            del os.environ[_FOLDER_VARIABLE]
 
 
-def forget(pid: int) -> None:
+def remove_worker(pid: int) -> None:
     """Removes the live values of the worker *pid*, which has ended."""
     mark_process_dead(pid)  # type: ignore[no-untyped-call]

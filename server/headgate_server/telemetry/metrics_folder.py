@@ -17,7 +17,7 @@ _LOCK = "owner"  # prometheus_client's names end in .db
 
 
 @contextmanager
-def owned_folder() -> Iterator[str]:
+def create_owned_folder() -> Iterator[str]:
     """Creates a folder of this process, and removes it at the end, and those of dead processes."""
     _remove_ownerless()
     with tempfile.TemporaryDirectory(prefix=_PREFIX) as folder:

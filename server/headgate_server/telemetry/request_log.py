@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(slots=True)
-class Note:
+class RequestLog:
     """What the log may contain of a request: no secrets.
 
     Statements are printed from their trees, passwords as `[REDACTED]`.

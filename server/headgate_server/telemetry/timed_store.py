@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from headgate_engine import Audit, AuditFile, Job, SqliteStore, Tx, User
+from headgate_engine import Audit, AuditFile, PendingTransaction, SqliteStore, Tx, User
 from headgate_server.telemetry.metrics import Metrics
 
 T = TypeVar("T")
@@ -26,25 +26,25 @@ class MeasuredStore(SqliteStore):
         try:
             return super().transact(change, audit)
         finally:
-            self._metrics.changed(time.perf_counter() - began)
+            self._metrics.observe_change(time.perf_counter() - began)
 
-    def transact_all(self, jobs: Sequence[Job]) -> None:
+    def transact_all(self, jobs: Sequence[PendingTransaction]) -> None:
         """Makes the changes of *jobs* together, and records the duration for each."""
         began = time.perf_counter()
         super().transact_all(jobs)
         for _ in jobs:  # each of them waited for all
-            self._metrics.changed(time.perf_counter() - began)
+            self._metrics.observe_change(time.perf_counter() - began)
 
     def _read_users(self, names: Sequence[str]) -> list[User]:
         began = time.perf_counter()
         users = super()._read_users(names)
         each = (time.perf_counter() - began) / len(names)
         for _ in names:
-            self._metrics.read(each)
+            self._metrics.observe_read(each)
         return users
 
     def _read_user(self, name: str) -> User | None:
         began = time.perf_counter()
         user = super()._read_user(name)
-        self._metrics.read(time.perf_counter() - began)
+        self._metrics.observe_read(time.perf_counter() - began)
         return user

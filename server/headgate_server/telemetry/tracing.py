@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.util import find_spec
 from typing import Any, Protocol
 
-_PASSED_ON = ("traceparent", "tracestate")
+_PROPAGATED_HEADERS = ("traceparent", "tracestate")
 
 
 # Called with the route and the status of a request when it has ended.
@@ -32,7 +32,7 @@ class Tracing(Protocol):
         ...
 
 
-class Untraced:
+class NoTracing:
     """Creates no spans, and costs nothing."""
 
     def request(
@@ -43,13 +43,13 @@ class Untraced:
 
     def upstream(self, name: str, component: str) -> AbstractContextManager[Mapping[str, str]]:
         """Returns a context without headers."""
-        return _NOTHING
+        return _NO_HEADERS
 
 
-_NOTHING: AbstractContextManager[Mapping[str, str]] = nullcontext({})
+_NO_HEADERS: AbstractContextManager[Mapping[str, str]] = nullcontext({})
 
 
-class Traced:
+class OpenTelemetryTracing:
     """Creates spans with *provider*, an OpenTelemetry TracerProvider."""
 
     def __init__(self, provider: Any) -> None:
@@ -64,10 +64,10 @@ class Traced:
     @contextmanager
     def request(self, headers: Mapping[str, str], method: str) -> Iterator[Finish | None]:
         """Traces a request as a server span. Yields the function to call at its end."""
-        came = {name: headers[name] for name in _PASSED_ON if name in headers}
+        incoming = {name: headers[name] for name in _PROPAGATED_HEADERS if name in headers}
         with self._tracer.start_as_current_span(
             method,
-            context=self._propagator.extract(came),
+            context=self._propagator.extract(incoming),
             kind=self._kinds.SERVER,
             attributes={"http.request.method": method},
             record_exception=False,  # its text may hold private data
@@ -111,10 +111,10 @@ def available() -> bool:
     return find_spec("opentelemetry") is not None and find_spec("opentelemetry.sdk") is not None
 
 
-def tracing(endpoint: str) -> Untraced | Traced:
+def tracing(endpoint: str) -> NoTracing | OpenTelemetryTracing:
     """Returns a tracer to the OTLP collector at *endpoint*; "" traces nothing. Needs the extra."""
     if not endpoint:
-        return Untraced()
+        return NoTracing()
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
@@ -123,4 +123,4 @@ def tracing(endpoint: str) -> Untraced | Traced:
     provider = TracerProvider(resource=Resource.create({"service.name": "headgate"}))
     exporter = OTLPSpanExporter(endpoint.rstrip("/") + "/v1/traces", timeout=5)
     provider.add_span_processor(BatchSpanProcessor(exporter))
-    return Traced(provider)
+    return OpenTelemetryTracing(provider)

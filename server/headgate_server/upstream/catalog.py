@@ -4,79 +4,92 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
-from headgate_engine import EVERYBODY, Engine, Principal, needs
+from headgate_engine import UNRESTRICTED, Engine, Principal, required_privileges
 from headgate_grammar import CreateDatabase, Grant, Revoke, ShowDatabases, Statement
 from headgate_server.background.thread_pool import Run
 
-ADDRESS = "upstream"  # the client's address in the audit records of imports
+AUDIT_ADDRESS = "upstream"  # the client's address in the audit records of imports
 
 
 @dataclass(frozen=True, slots=True)
-class Synced:
-    """The result of `Catalogue.sync`: databases imported now, and those missing upstream."""
+class SyncResult:
+    """The result of `Catalog.sync`: databases imported now, and those missing upstream."""
 
-    adopted: list[str]
+    imported: list[str]
     missing: list[str]
 
 
-class Catalogue:
+class Catalog:
     """The catalog of databases in front of one upstream.
 
-    *listed* returns the upstream's databases, *run* runs blocking work in a thread; the methods
+    *list_databases* returns the upstream's databases, *run* runs blocking work in a thread; the methods
     raise what these raise.
     """
 
     def __init__(
-        self, engine: Engine, listed: Callable[[], Awaitable[list[str]]], run: Run
+        self, engine: Engine, list_databases: Callable[[], Awaitable[list[str]]], run: Run
     ) -> None:
         self._engine = engine
-        self._listed = listed
+        self._list_databases = list_databases
         self._run = run
 
-    async def meant(self, principal: Principal, statements: Iterable[Statement], on: str) -> bool:
+    async def import_referenced(
+        self, principal: Principal, statements: Iterable[Statement], database: str
+    ) -> bool:
         """Imports the databases that *statements* refer to, if *principal* is unrestricted.
 
-        *on* is the request's database. Returns whether the upstream's databases were listed. Other
+        *database* is the request's database. Returns whether the upstream's databases were listed. Other
         users cannot have a privilege on a database outside the catalog.
         """
-        if not principal.unrestricted:
+        if not principal.has_full_access:
             return False
-        listing = any(isinstance(statement, ShowDatabases) for statement in statements)
-        names = {name for statement in statements for name in _meant(statement, on)}
-        if listing or self.unknown(names):
-            await self.adopt(None if listing else names)
+        lists_all = any(isinstance(statement, ShowDatabases) for statement in statements)
+        names = {
+            name for statement in statements for name in _referenced_databases(statement, database)
+        }
+        if lists_all or self.unknown_names(names):
+            await self.import_databases(None if lists_all else names)
             return True
         return False
 
-    def unknown(self, names: Iterable[str]) -> list[str]:
+    def unknown_names(self, names: Iterable[str]) -> list[str]:
         """Returns those of *names* that are not in the catalog; empty names are left out."""
         return [name for name in names if name and self._engine.store.database(name) is None]
 
-    async def adopt(self, wanted: Iterable[str] | None = None) -> list[str]:
-        """Imports the upstream's databases, or those in *wanted* only. Returns imported names."""
-        there = await self._listed()
-        unknown = self.unknown(there if wanted is None else [n for n in wanted if n in there])
-        return await self._run(partial(self._take, unknown)) if unknown else []
+    async def import_databases(self, names: Iterable[str] | None = None) -> list[str]:
+        """Imports the upstream's databases, or those in *names* only. Returns imported names."""
+        upstream_names = await self._list_databases()
+        unknown = self.unknown_names(
+            upstream_names if names is None else [n for n in names if n in upstream_names]
+        )
+        return await self._run(partial(self._create_databases, unknown)) if unknown else []
 
-    def _take(self, names: list[str]) -> list[str]:
+    def _create_databases(self, names: list[str]) -> list[str]:
         """Creates the databases *names* in the catalog; returns those that succeeded. Blocking."""
-        return [name for name in names if not self._error(name)]
+        return [name for name in names if not self._creation_error(name)]
 
-    def _error(self, name: str) -> str:
-        (result,) = self._engine.execute([CreateDatabase(name)], EVERYBODY, "", ADDRESS)
+    def _creation_error(self, name: str) -> str:
+        (result,) = self._engine.execute([CreateDatabase(name)], UNRESTRICTED, "", AUDIT_ADDRESS)
         return result.error
 
-    async def sync(self) -> Synced:
+    async def sync(self) -> SyncResult:
         """Imports all of the upstream's databases."""
-        adopted = await self.adopt()
-        there = await self._listed()
-        here = [database.name for database in self._engine.store.databases()]
-        return Synced(adopted, [name for name in here if name not in there])
+        imported = await self.import_databases()
+        upstream_names = await self._list_databases()
+        local_names = [database.name for database in self._engine.store.databases()]
+        return SyncResult(imported, [name for name in local_names if name not in upstream_names])
 
 
-def _meant(statement: Statement, on: str) -> list[str]:
+def _referenced_databases(statement: Statement, default_database: str) -> list[str]:
     match statement:
         case Grant(_, database, _) | Revoke(_, database, _):
             return [database]
         case _:
-            return [on, *(need.database for need in needs(statement, on) if need.database)]
+            return [
+                default_database,
+                *(
+                    need.database
+                    for need in required_privileges(statement, default_database)
+                    if need.database
+                ),
+            ]

@@ -13,26 +13,31 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from headgate_server.upstream.connection import Body, Headers, Wire
-from headgate_server.upstream.errors import Broken, Full, Unreachable, UpstreamError
+from headgate_server.upstream.connection import Body, Headers, HTTPConnection
+from headgate_server.upstream.errors import (
+    PoolExhausted,
+    UpstreamError,
+    UpstreamProtocolError,
+    UpstreamUnreachable,
+)
 
-_IDLE_SECONDS = 15.0
+_MAX_IDLE_SECONDS = 15.0
 _SWEEP_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class PoolLimits:
     """Limits of a pool: seconds to connect, seconds without data (0: no limit), and the maximum
-    number of connections to one address; *tls* replaces the default TLS context.
+    number of connections to one address; *tls_context* replaces the default TLS context.
     """
 
-    connect: float
-    read: float
-    most: int
-    tls: ssl.SSLContext | None = None
+    connect_seconds: float
+    read_seconds: float
+    max_connections: int
+    tls_context: ssl.SSLContext | None = None
 
 
-def tls(path: str) -> ssl.SSLContext | None:
+def load_tls_context(path: str) -> ssl.SSLContext | None:
     """Returns a TLS context that trusts the PEM file *path*; None for "". Raises ValueError."""
     if not path:
         return None
@@ -43,7 +48,7 @@ def tls(path: str) -> ssl.SSLContext | None:
         raise ValueError(f"tls-ca: {reason}") from None
 
 
-def reason(error: Exception, seconds: float) -> str:
+def connect_failure_reason(error: Exception, seconds: float) -> str:
     """Returns the reason, for the log, why no connection was made within *seconds*."""
     match error:
         case ssl.SSLCertVerificationError():
@@ -59,19 +64,24 @@ def reason(error: Exception, seconds: float) -> str:
     return type(error).__name__
 
 
-def _nothing(change: int) -> None:
+def _ignore_change(change: int) -> None:
     """Ignores the change: the default for callers that need no count."""
 
 
-class Incoming:
+class UpstreamResponse:
     """An upstream's response whose body may still arrive. The caller must `close` it."""
 
-    def __init__(self, wire: Wire, closed: Callable[[Wire], None], address: str = "") -> None:
-        self._wire: Wire | None = wire
+    def __init__(
+        self,
+        connection: HTTPConnection,
+        on_close: Callable[[HTTPConnection], None],
+        address: str = "",
+    ) -> None:
+        self._connection: HTTPConnection | None = connection
         self.address = address
-        self._closed = closed
-        self.status = wire.status
-        self.headers = wire.headers
+        self._on_close = on_close
+        self.status = connection.status
+        self.headers = connection.headers
 
     def header(self, name: str) -> str:
         """Returns the first header *name*, in any case of letters, or ""."""
@@ -81,157 +91,169 @@ class Incoming:
                 return value.decode("latin-1")
         return ""
 
-    async def pieces(self) -> AsyncIterator[bytes]:
+    async def iter_chunks(self) -> AsyncIterator[bytes]:
         """Yields the body in chunks as they arrive. Raises Silent, Broken."""
-        while piece := await self._part():
-            yield piece
+        while chunk := await self._read_chunk():
+            yield chunk
 
-    async def _part(self) -> bytes:
-        assert self._wire is not None
+    async def _read_chunk(self) -> bytes:
+        assert self._connection is not None
         try:
-            return await self._wire.part()
+            return await self._connection.read_chunk()
         except UpstreamError as error:
             error.address = self.address
             raise
 
-    def broken(self, reason: str) -> Broken:
+    def protocol_error(self, reason: str) -> UpstreamProtocolError:
         """Returns the error for an invalid response; *reason* is for the log."""
-        error = Broken(reason)
+        error = UpstreamProtocolError(reason)
         error.address = self.address
         return error
 
-    async def read(self, most: int, grow: Callable[[int], None] = _nothing) -> bytes:
-        """Returns the whole body and closes the response. *grow* is called with each chunk's size.
+    async def read(
+        self, max_bytes: int, count_bytes: Callable[[int], None] = _ignore_change
+    ) -> bytes:
+        """Returns the whole body and closes the response. *count_bytes* is called with each chunk's size.
 
-        Raises Broken if the body has more than *most* bytes or is incomplete; Silent.
+        Raises Broken if the body has more than *max_bytes* bytes or is incomplete; Silent.
         """
-        parts: list[bytes] = []
+        chunks: list[bytes] = []
         size = 0
         try:
-            while part := await self._part():
-                parts.append(part)
-                size += len(part)
-                grow(len(part))
-                if size > most:
-                    raise self.broken(f"an answer of more than {most} bytes")
+            while chunk := await self._read_chunk():
+                chunks.append(chunk)
+                size += len(chunk)
+                count_bytes(len(chunk))
+                if size > max_bytes:
+                    raise self.protocol_error(f"an answer of more than {max_bytes} bytes")
         finally:
             self.close()
-        return b"".join(parts)
+        return b"".join(chunks)
 
     def close(self) -> None:
         """Returns the connection to the pool after a complete response, else closes it."""
-        if self._wire is not None:
-            wire, self._wire = self._wire, None
-            self._closed(wire)
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            self._on_close(connection)
 
 
-class _Address:
+class HostPool:
     """The connection pool of one address."""
 
-    def __init__(self, url: str, limits: Limits) -> None:
+    def __init__(self, url: str, limits: PoolLimits) -> None:
         parts = urlsplit(url)
-        self.prefix = parts.path.rstrip("/")
+        self.path_prefix = parts.path.rstrip("/")
         self.host = parts.netloc
         self._name, self._limits = parts.hostname or "", limits
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
         self._tls: ssl.SSLContext | None = None
         if parts.scheme == "https":
-            self._tls = limits.tls or ssl.create_default_context()
-        self.open: set[Wire] = set()
-        self.idle: list[Wire] = []
-        self._queue: deque[asyncio.Future[None]] = deque()
+            self._tls = limits.tls_context or ssl.create_default_context()
+        self.connections: set[HTTPConnection] = set()
+        self.idle_connections: list[HTTPConnection] = []
+        self._waiters: deque[asyncio.Future[None]] = deque()
 
-    async def wire(self, *, new: bool = False) -> Wire:
+    async def acquire(self, *, new: bool = False) -> HTTPConnection:
         """Returns a connection: an idle one if possible, unless *new*. Raises Unreachable, Full."""
-        while len(self.open) >= self._limits.most and not self.idle:
-            await self._turn()
-        while self.idle and not new:
-            wire = self.idle.pop()
-            if wire.fresh:
-                wire.used = True
-                return wire
-            self._drop(wire)
+        while len(self.connections) >= self._limits.max_connections and not self.idle_connections:
+            await self._wait_for_connection()
+        while self.idle_connections and not new:
+            connection = self.idle_connections.pop()
+            if connection.reusable:
+                connection.reused = True
+                return connection
+            self._discard(connection)
         return await self._connect()
 
-    async def _turn(self) -> None:
-        """Waits until a connection is available, at most `connect` seconds. Raises Full."""
-        turn = asyncio.get_running_loop().create_future()
-        self._queue.append(turn)
+    async def _wait_for_connection(self) -> None:
+        """Waits until a connection is available, at most `connect_seconds` seconds. Raises Full."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
         try:
-            async with asyncio.timeout(self._limits.connect or None):
-                await turn
+            async with asyncio.timeout(self._limits.connect_seconds or None):
+                await waiter
         except TimeoutError:
-            raise Full(f"{self._limits.most} connections are busy") from None
+            raise PoolExhausted(f"{self._limits.max_connections} connections are busy") from None
 
-    async def _connect(self) -> Wire:
+    async def _connect(self) -> HTTPConnection:
         loop = asyncio.get_running_loop()
-        wire = Wire(self._limits.read)
-        self.open.add(wire)
+        connection = HTTPConnection(self._limits.read_seconds)
+        self.connections.add(connection)
         try:
-            async with asyncio.timeout(self._limits.connect or None):
+            async with asyncio.timeout(self._limits.connect_seconds or None):
                 await loop.create_connection(
-                    lambda: wire,
+                    lambda: connection,
                     self._name,
                     self._port,
                     ssl=self._tls,
                 )
         except (OSError, TimeoutError) as error:
-            self._drop(wire)
-            raise Unreachable(reason(error, self._limits.connect)) from None
+            self._discard(connection)
+            raise UpstreamUnreachable(
+                connect_failure_reason(error, self._limits.connect_seconds)
+            ) from None
         except BaseException:
-            self._drop(wire)
+            self._discard(connection)
             raise
-        return wire
+        return connection
 
-    def give_back(self, wire: Wire) -> None:
-        if wire.fresh:
-            wire.idle_since = asyncio.get_running_loop().time()
-            self.idle.append(wire)
-            self._next()
+    def release(self, connection: HTTPConnection) -> None:
+        if connection.reusable:
+            connection.idle_since = asyncio.get_running_loop().time()
+            self.idle_connections.append(connection)
+            self._wake_next()
         else:
-            self._drop(wire)
+            self._discard(connection)
 
-    def _next(self) -> None:
+    def _wake_next(self) -> None:
         """Wakes the first request that waits for a connection."""
-        while self._queue:
-            turn = self._queue.popleft()
-            if not turn.done():
-                turn.set_result(None)
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
                 break
 
-    def _drop(self, wire: Wire) -> None:
-        self.open.discard(wire)
-        wire.close()
-        self._next()
+    def _discard(self, connection: HTTPConnection) -> None:
+        self.connections.discard(connection)
+        connection.close()
+        self._wake_next()
 
-    def check(self, now: float) -> None:
+    def close_expired(self, now: float) -> None:
         """Fails requests without data for too long, and closes connections idle for too long."""
-        for wire in self.open:
-            wire.check(now)
-        kept = [w for w in self.idle if w.fresh and now - w.idle_since < _IDLE_SECONDS]
-        for wire in set(self.idle) - set(kept):
-            self._drop(wire)
-        self.idle = kept
+        for connection in self.connections:
+            connection.check_timeout(now)
+        kept = [
+            w
+            for w in self.idle_connections
+            if w.reusable and now - w.idle_since < _MAX_IDLE_SECONDS
+        ]
+        for connection in set(self.idle_connections) - set(kept):
+            self._discard(connection)
+        self.idle_connections = kept
 
     def close(self) -> None:
-        for wire in list(self.open):
-            self._drop(wire)
-        self.idle.clear()
+        for connection in list(self.connections):
+            self._discard(connection)
+        self.idle_connections.clear()
 
 
-class Client:
+class ConnectionPool:
     """The connection pools of one upstream's addresses. Create it in the event loop that uses it.
 
-    *changed* is called with 1 when a response begins, and with -1 when it ends.
+    *on_change* is called with 1 when a response begins, and with -1 when it ends.
     """
 
-    def __init__(self, limits: Limits, changed: Callable[[int], None] = _nothing) -> None:
+    def __init__(
+        self, limits: PoolLimits, on_change: Callable[[int], None] = _ignore_change
+    ) -> None:
         self.limits = limits
-        self._addresses: dict[str, _Address] = {}
-        self._open = self._asking = 0
-        self._changed = changed
-        self._sweep: asyncio.TimerHandle | None = None
-        self._every = min(_SWEEP_SECONDS, (limits.read or _SWEEP_SECONDS) / 4)
+        self._pools: dict[str, HostPool] = {}
+        self._open_responses = self._requests_in_flight = 0
+        self._on_change = on_change
+        self._sweep_timer: asyncio.TimerHandle | None = None
+        self._sweep_interval_seconds = min(
+            _SWEEP_SECONDS, (limits.read_seconds or _SWEEP_SECONDS) / 4
+        )
 
     async def send(
         self,
@@ -241,83 +263,85 @@ class Client:
         headers: Headers,
         body: Body = None,
         *,
-        again: bool = False,
-    ) -> Incoming:
+        idempotent: bool = False,
+    ) -> UpstreamResponse:
         """Sends a request and returns the response as soon as its head has arrived.
 
-        With *again* (for an idempotent request), it is retried on a new connection if a reused one
+        With *idempotent* (for an idempotent request), it is retried on a new connection if a reused one
         closes before any response. Raises Unreachable, Silent, Broken, Full.
         """
-        self._asking += 1
+        self._requests_in_flight += 1
         try:
-            return await self._send(method, address, target, headers, body, again)
+            return await self._send(method, address, target, headers, body, idempotent)
         finally:
-            self._asking -= 1
+            self._requests_in_flight -= 1
 
     async def _send(
-        self, method: str, address: str, target: str, headers: Headers, body: Body, again: bool
-    ) -> Incoming:
-        there = self._addresses.get(address)
-        if there is None:
-            there = self._addresses[address] = _Address(address, self.limits)
-        wire = await there.wire()
+        self, method: str, address: str, target: str, headers: Headers, body: Body, idempotent: bool
+    ) -> UpstreamResponse:
+        pool = self._pools.get(address)
+        if pool is None:
+            pool = self._pools[address] = HostPool(address, self.limits)
+        connection = await pool.acquire()
         try:
-            await self._ask(there, wire, method, target, headers, body)
-        except Broken:
-            if not (again and wire.used and not wire.answered):
+            await self._send_request(pool, connection, method, target, headers, body)
+        except UpstreamProtocolError:
+            if not (idempotent and connection.reused and not connection.response_started):
                 raise
-            wire = await there.wire(new=True)
-            await self._ask(there, wire, method, target, headers, body)
-        self.opens(1)
-        return Incoming(wire, lambda wire: self._closed(there, wire), address)
+            connection = await pool.acquire(new=True)
+            await self._send_request(pool, connection, method, target, headers, body)
+        self.change_open(1)
+        return UpstreamResponse(connection, lambda wire: self._release(pool, wire), address)
 
-    async def _ask(
+    async def _send_request(
         self,
-        there: _Address,
-        wire: Wire,
+        pool: HostPool,
+        connection: HTTPConnection,
         method: str,
         target: str,
         headers: Headers,
         body: Body,
     ) -> None:
-        self._keep_sweeping()
+        self._schedule_sweep()
         try:
-            await wire.send(method, there.prefix + target, there.host, headers, body)
+            await connection.send(method, pool.path_prefix + target, pool.host, headers, body)
         except BaseException:
-            wire.close()
-            there.give_back(wire)
+            connection.close()
+            pool.release(connection)
             raise
 
-    def _closed(self, there: _Address, wire: Wire) -> None:
-        there.give_back(wire)
-        self.opens(-1)
+    def _release(self, pool: HostPool, connection: HTTPConnection) -> None:
+        pool.release(connection)
+        self.change_open(-1)
 
     @property
     def busy(self) -> bool:
         """Whether any request is in flight or any response is still open."""
-        return self._open > 0 or self._asking > 0
+        return self._open_responses > 0 or self._requests_in_flight > 0
 
-    def opens(self, change: int) -> None:
+    def change_open(self, change: int) -> None:
         """Adds *change* to the number of open responses, and reports it."""
-        self._open += change
-        self._changed(change)
+        self._open_responses += change
+        self._on_change(change)
 
-    def _keep_sweeping(self) -> None:
-        if self._sweep is None:
-            self._sweep = asyncio.get_running_loop().call_later(self._every, self._swept)
+    def _schedule_sweep(self) -> None:
+        if self._sweep_timer is None:
+            self._sweep_timer = asyncio.get_running_loop().call_later(
+                self._sweep_interval_seconds, self._run_sweep
+            )
 
-    def _swept(self) -> None:
-        self._sweep = None
+    def _run_sweep(self) -> None:
+        self._sweep_timer = None
         now = asyncio.get_running_loop().time()
-        for address in self._addresses.values():
-            address.check(now)
-        if any(address.open for address in self._addresses.values()):
-            self._keep_sweeping()
+        for address in self._pools.values():
+            address.close_expired(now)
+        if any(address.connections for address in self._pools.values()):
+            self._schedule_sweep()
 
     def close(self) -> None:
         """Closes all connections at once."""
-        if self._sweep is not None:
-            self._sweep.cancel()
-            self._sweep = None
-        for address in self._addresses.values():
+        if self._sweep_timer is not None:
+            self._sweep_timer.cancel()
+            self._sweep_timer = None
+        for address in self._pools.values():
             address.close()

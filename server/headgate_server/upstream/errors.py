@@ -22,43 +22,43 @@ class UpstreamError(Exception):
         return ": ".join(filter(None, (str(self), self.address, self.reason)))
 
 
-class Unreachable(UpstreamError):
+class UpstreamUnreachable(UpstreamError):
     """No connection was made: the store has received nothing of the request."""
 
     text = "the upstream store cannot be reached"
 
 
-class Silent(UpstreamError):
+class UpstreamTimeout(UpstreamError):
     """The store did not answer in time. It may have executed the request."""
 
     text = "the upstream store did not answer in time"
 
 
-class Broken(UpstreamError):
+class UpstreamProtocolError(UpstreamError):
     """The connection broke, or the answer is invalid. The store may have executed the request."""
 
     text = "the upstream store broke off, or gave no answer that can be understood"
 
 
-class SeveralResults(UpstreamError):
+class UnexpectedResults(UpstreamError):
     """The store returned more results than statements: it parsed the text differently."""
 
     text = "the upstream store answered more statements than it was sent"
 
 
-class RefusesUs(UpstreamError):
+class UpstreamAuthError(UpstreamError):
     """The store rejects Headgate's own login, which a client cannot correct."""
 
     text = "the upstream store refused Headgate's own login there"
 
 
-class Full(UpstreamError):
+class PoolExhausted(UpstreamError):
     """The connection pool is exhausted: the store has received nothing of the request."""
 
     text = "too many requests to the upstream store, try again"
 
 
-class Refused(UpstreamError):
+class HandshakeRejected(UpstreamError):
     """The store rejected a WebSocket handshake with *status*."""
 
     text = "the upstream store refused to open a WebSocket"
@@ -68,7 +68,7 @@ class Refused(UpstreamError):
         self.status = status
 
 
-class Answered(Exception):
+class UpstreamRejected(Exception):
     """The store rejected the whole request; the client receives its *status* and *text*."""
 
     def __init__(self, status: int, text: str) -> None:
@@ -76,7 +76,7 @@ class Answered(Exception):
         self.status = status
 
 
-class NoComponent(Exception):
+class ComponentNotConfigured(Exception):
     """No address is configured for the *component* of the store that a request is for."""
 
     def __init__(self, component: str) -> None:
@@ -84,7 +84,7 @@ class NoComponent(Exception):
         super().__init__(f"{what} of the upstream store is configured")
 
 
-class FormatUnknown(Exception):
+class UnsupportedWriteFormat(Exception):
     """A write in a format in which Headgate cannot rename the client's own *label*."""
 
     def __init__(self, label: str) -> None:
@@ -94,7 +94,7 @@ class FormatUnknown(Exception):
         )
 
 
-class BrokenOff(Exception):
+class ResponseAborted(Exception):
     """A response failed after it had begun; the connection is closed, so the client detects it."""
 
     def __init__(self, error: Exception) -> None:

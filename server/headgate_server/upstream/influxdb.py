@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
-from headgate_engine import NoUpstream, Result, Series, reads
+from headgate_engine import NoUpstream, Result, Series, is_read_only
 from headgate_grammar import (
     CreateDatabase,
     CreateUser,
@@ -30,41 +30,45 @@ from headgate_grammar import (
     unparse,
 )
 from headgate_server.background.thread_pool import Run
-from headgate_server.upstream.connection_pool import Incoming
-from headgate_server.upstream.errors import Answered, Broken, SeveralResults
-from headgate_server.upstream.memory_budget import Hold
+from headgate_server.upstream.connection_pool import UpstreamResponse
+from headgate_server.upstream.errors import (
+    UnexpectedResults,
+    UpstreamProtocolError,
+    UpstreamRejected,
+)
+from headgate_server.upstream.memory_budget import Reservation
 from headgate_server.upstream.upstream import Upstream
 
-OURS = (
+LOCAL_STATEMENTS = (
     *(CreateUser, DropUser, SetPassword, ShowUsers, ShowGrants, ShowDatabases),
     *(Grant, GrantAdmin, Revoke, RevokeAdmin),
 )
-LARGEST = 1 << 24  # bytes of an answer that must be buffered whole
+MAX_ANSWER_BYTES = 1 << 24  # bytes of an answer that must be buffered whole
 # A longer text is parsed again in a thread.
-_LONG_TEXT = 2000
-_LARGEST_ERROR = 1 << 20
-Grow = Callable[[int], None]
+_MAX_INLINE_CHARS = 2000
+_MAX_ERROR_BYTES = 1 << 20
+ByteCounter = Callable[[int], None]
 
 
-def uncounted(size: int) -> None:
+def ignore_bytes(size: int) -> None:
     """Ignores *size*: the default for small answers, which no budget counts."""
 
 
-_FORM = ("Content-Type", "application/x-www-form-urlencoded")
+_FORM_HEADER = ("Content-Type", "application/x-www-form-urlencoded")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class QueryOptions:
     """The options of a query that are sent upstream beside its statements."""
 
     database: str
-    policy: str = ""
+    retention_policy: str = ""
     epoch: str = ""
     chunk_size: str = ""
     media_type: str = "application/json"
     pretty: bool = False
     gzip: bool = False
-    id: str = ""
+    request_id: str = ""
     # Parses long texts again in a thread, fairly among users; if None, the store's own is used.
     run: Run | None = field(default=None, repr=False, compare=False)
 
@@ -78,7 +82,7 @@ class Asked:
         fields = {
             "q": text,
             "db": self.database,
-            "rp": self.policy,
+            "rp": self.retention_policy,
             "epoch": self.epoch,
             "chunked": "true" if chunked else "",
             "chunk_size": self.chunk_size if chunked else "",
@@ -87,9 +91,9 @@ class Asked:
 
     def headers(self, *, gzip: bool) -> list[tuple[str, str]]:
         """Returns the headers of a request; *gzip* accepts a compressed answer."""
-        headers = [_FORM, ("Accept", self.media_type), ("User-Agent", "headgate")]
+        headers = [_FORM_HEADER, ("Accept", self.media_type), ("User-Agent", "headgate")]
         headers.append(("Accept-Encoding", "gzip" if gzip else "identity"))
-        return [*headers, ("X-Request-Id", self.id)] if self.id else headers
+        return [*headers, ("X-Request-Id", self.request_id)] if self.request_id else headers
 
 
 class InfluxStore:
@@ -98,89 +102,97 @@ class InfluxStore:
     CREATE DATABASE and DROP DATABASE are sent upstream for InfluxDB 1.x only.
     """
 
-    speaks_influxql = True
+    supports_influxql = True
 
     def __init__(self, upstream: Upstream, run: Run) -> None:
         self.upstream = upstream
         self._run = run
         self._parse = ParseCache()  # unbounded: a printed text may be longer than the original
         # Since version 2, InfluxDB creates no databases by InfluxQL.
-        self._keeps_databases = upstream.settings.protocol == "influxdb1"
+        self._creates_databases = upstream.settings.protocol == "influxdb1"
 
-    def is_ours(self, statement: Statement) -> bool:
+    def is_local(self, statement: Statement) -> bool:
         """Returns whether Headgate executes *statement* itself."""
         if isinstance(statement, CreateDatabase | DropDatabase):
-            return not self._keeps_databases
-        return isinstance(statement, OURS)
+            return not self._creates_databases
+        return isinstance(statement, LOCAL_STATEMENTS)
 
-    async def text(self, statement: Statement, run: Run | None = None) -> str:
+    async def statement_text(self, statement: Statement, run: Run | None = None) -> str:
         """Returns the text that is sent for *statement*, after it was parsed as the same statement.
 
         A long text is parsed in a thread, by *run* if given. Raises UnparseError, Overloaded.
         """
-        read_back = partial(self.read_back, statement)
-        short = len(str(statement)) <= _LONG_TEXT
-        return read_back() if short else await (run or self._run)(read_back)
+        verify = partial(self.verified_text, statement)
+        short = len(str(statement)) <= _MAX_INLINE_CHARS
+        return verify() if short else await (run or self._run)(verify)
 
-    def read_back(self, statement: Statement) -> str:
+    def verified_text(self, statement: Statement) -> str:
         """Returns the text of *statement* that is sent, after it was parsed as the same statement.
 
         Thread-safe. Blocks as long as it takes to parse the text. Raises UnparseError.
         """
         return unparse(statement, self._parse)
 
-    async def begun(self, statement: Statement, asked: Asked, *, chunked: bool) -> Incoming:
+    async def send_statement(
+        self, statement: Statement, options: QueryOptions, *, chunked: bool
+    ) -> UpstreamResponse:
         """Sends *statement* and returns the response as soon as its head has arrived.
 
         Raises Answered, UpstreamError, UnparseError, Overloaded.
         """
         reply = await self.upstream.send(
             "POST",
-            asked.target,
-            asked.headers(gzip=asked.gzip),
-            asked.form(await self.text(statement, asked.run), chunked=chunked),
-            again=reads(statement),
+            options.target,
+            options.headers(gzip=options.gzip),
+            options.form(await self.statement_text(statement, options.run), chunked=chunked),
+            idempotent=is_read_only(statement),
         )
-        await check(reply)
-        _check_encoding(reply, ("", "identity", "gzip") if asked.gzip else ("", "identity"))
+        await check_status(reply)
+        _check_encoding(reply, ("", "identity", "gzip") if options.gzip else ("", "identity"))
         return reply
 
-    async def result(self, statement: Statement, asked: Asked, grow: Grow = uncounted) -> Result:
+    async def execute(
+        self, statement: Statement, options: QueryOptions, count_bytes: ByteCounter = ignore_bytes
+    ) -> Result:
         """Sends *statement* and returns its decoded result; numbers lose their original notation.
 
-        *grow* is called with the size of each chunk of the answer. Raises Answered, UpstreamError,
+        *count_bytes* is called with the size of each chunk of the answer. Raises Answered, UpstreamError,
         UnparseError, Overloaded.
         """
-        headers = [_FORM, ("Accept", "application/json"), *asked.headers(gzip=False)[2:]]
-        form = asked.form(await self.text(statement, asked.run))
+        headers = [_FORM_HEADER, ("Accept", "application/json"), *options.headers(gzip=False)[2:]]
+        form = options.form(await self.statement_text(statement, options.run))
         reply = await self.upstream.send(
-            "POST", asked.target, headers, form, again=reads(statement)
+            "POST", options.target, headers, form, idempotent=is_read_only(statement)
         )
-        await check(reply)
+        await check_status(reply)
         _check_encoding(reply, ("", "identity"))
-        return decoded(statement, await reply.read(LARGEST, grow))
+        return decode_result(statement, await reply.read(MAX_ANSWER_BYTES, count_bytes))
 
     async def databases(self) -> list[str]:
         """Returns the names of the upstream's databases. Raises Answered, UpstreamError."""
-        result = await self.result(ShowDatabases(), Asked(""))
+        result = await self.execute(ShowDatabases(), QueryOptions(""))
         if result.error:
-            raise Answered(502, f"the upstream store does not list its databases: {result.error}")
+            raise UpstreamRejected(
+                502, f"the upstream store does not list its databases: {result.error}"
+            )
         return [str(row[0]) for series in result.series for row in series.values]
 
 
-class Nowhere(InfluxStore):
+class NoUpstreamStore(InfluxStore):
     """Stands in for a missing InfluxQL upstream, where other stores delete dropped databases."""
 
-    speaks_influxql = False
+    supports_influxql = False
 
     def __init__(self) -> None:
         """Needs no upstream."""
 
-    def is_ours(self, statement: Statement) -> bool:
+    def is_local(self, statement: Statement) -> bool:
         """Returns whether Headgate executes *statement* itself."""
-        return isinstance(statement, (CreateDatabase, *OURS))
+        return isinstance(statement, (CreateDatabase, *LOCAL_STATEMENTS))
 
-    async def result(self, statement: Statement, asked: Asked, grow: Grow = uncounted) -> Result:
+    async def execute(
+        self, statement: Statement, options: QueryOptions, count_bytes: ByteCounter = ignore_bytes
+    ) -> Result:
         """Returns an empty result for DROP DATABASE, else the error `NoUpstream`."""
         if isinstance(statement, DropDatabase):
             return Result(statement)
@@ -191,24 +203,24 @@ class Nowhere(InfluxStore):
         return []
 
 
-async def check(reply: Incoming) -> None:
+async def check_status(reply: UpstreamResponse) -> None:
     """Raises Answered for a status of 400 or more, Broken for a 3xx status."""
     if 200 <= reply.status < 300:
         return
     if reply.status < 400:
         reply.close()
-        raise Broken
-    raise Answered(reply.status, error_text(await reply.read(_LARGEST_ERROR)))
+        raise UpstreamProtocolError
+    raise UpstreamRejected(reply.status, error_message(await reply.read(_MAX_ERROR_BYTES)))
 
 
-def _check_encoding(reply: Incoming, taken: tuple[str, ...]) -> None:
-    """Raises Broken if the `Content-Encoding` of *reply* is not in *taken*."""
-    if reply.header("Content-Encoding") not in taken:
+def _check_encoding(reply: UpstreamResponse, accepted: tuple[str, ...]) -> None:
+    """Raises Broken if the `Content-Encoding` of *reply* is not in *accepted*."""
+    if reply.header("Content-Encoding") not in accepted:
         reply.close()
-        raise reply.broken("an unrequested Content-Encoding")
+        raise reply.protocol_error("an unrequested Content-Encoding")
 
 
-def error_text(body: bytes) -> str:
+def error_message(body: bytes) -> str:
     """Returns the error message in the *body* of an answer, at most 1000 characters if not JSON."""
     try:
         content = json.loads(body)
@@ -219,20 +231,20 @@ def error_text(body: bytes) -> str:
     return body.decode("utf-8", "replace").strip()[:1000] or "the upstream store gave no reason"
 
 
-def decoded(statement: Statement, body: bytes) -> Result:
+def decode_result(statement: Statement, body: bytes) -> Result:
     """Returns the only result in the JSON answer *body*. Raises Broken, SeveralResults."""
     try:
         content: dict[str, Any]
         content, *others = json.loads(body)["results"]
         if others:
-            raise SeveralResults
-        series = tuple(map(_series, content.get("series", ())))
+            raise UnexpectedResults
+        series = tuple(map(_decode_series, content.get("series", ())))
         return Result(statement, series, str(content.get("error", "")))
     except (ValueError, LookupError, TypeError, AttributeError):
-        raise Broken from None
+        raise UpstreamProtocolError from None
 
 
-def _series(content: Mapping[str, Any]) -> Series:
+def _decode_series(content: Mapping[str, Any]) -> Series:
     return Series(
         content.get("name", ""),
         tuple(content["columns"]),
@@ -241,26 +253,28 @@ def _series(content: Mapping[str, Any]) -> Series:
     )
 
 
-async def lines(pieces: AsyncIterator[bytes], hold: Hold) -> AsyncIterator[bytes]:
+async def iter_documents(
+    chunks: AsyncIterator[bytes], reservation: Reservation
+) -> AsyncIterator[bytes]:
     """Yields the documents of a chunked JSON answer, one per line.
 
-    Raises Broken for a document of more than `LARGEST` bytes; Overloaded.
+    Raises Broken for a document of more than `MAX_ANSWER_BYTES` bytes; Overloaded.
     """
     parts: list[bytes] = []
     size = 0
-    async for piece in pieces:
-        first, *others = piece.split(b"\n")
+    async for chunk in chunks:
+        first, *others = chunk.split(b"\n")
         parts.append(first)
         size += len(first)
-        hold.grow(len(piece))
+        reservation.grow(len(chunk))
         for other in others:
             if size:
                 yield b"".join(parts)
             parts, size = [other], len(other)
         if others:
-            hold.release()
-            hold.grow(size)
-        if size > LARGEST:
-            raise Broken
+            reservation.release()
+            reservation.grow(size)
+        if size > MAX_ANSWER_BYTES:
+            raise UpstreamProtocolError
     if size:
         yield b"".join(parts)

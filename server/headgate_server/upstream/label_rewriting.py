@@ -1,7 +1,7 @@
 """Renames a client's own label `db`, which Headgate needs, to `exported_db`.
 
 Prometheus does the same with `honor_labels: false`. Pure functions of bytes, one for each format;
-`renaming` applies them to streams. Where parsers of a format differ, everything that any of them
+`rename_stream` applies them to streams. Where parsers of a format differ, everything that any of them
 could read as the label is renamed.
 """
 
@@ -9,106 +9,113 @@ import json
 import re
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Collection, Iterator
 
-from headgate_server.upstream.snappy import packed, unpacked
+from headgate_server.upstream.snappy import compress, decompress
 
-LABEL = "db"
-_LABEL = LABEL.encode()
-_EXPORTED = "exported_"
-Rename = Callable[[bytes], bytes]
+DATABASE_LABEL = "db"
+_LABEL_BYTES = DATABASE_LABEL.encode()
+_EXPORTED_PREFIX = "exported_"
+LabelRenamer = Callable[[bytes], bytes]
 
 # Line protocol: measurement and tags, up to the first space without a backslash.
-_HEAD = re.compile(rb"[ \t]*(?:\\.|[^\\ ])*", re.DOTALL)
-_TAG = re.compile(rb"(?:\\.|[^\\,])*(?:,|\\?\Z)", re.DOTALL)
+_LINE_HEAD_PATTERN = re.compile(rb"[ \t]*(?:\\.|[^\\ ])*", re.DOTALL)
+_TAG_PATTERN = re.compile(rb"(?:\\.|[^\\,])*(?:,|\\?\Z)", re.DOTALL)
 # Prometheus' text format: quoted strings, names, and the punctuation between them.
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[^"{}=, \t]+|[ \t]+|.', re.DOTALL)
-_TEXT_LABEL = re.compile(rb'db"?[ \t]*=')
+_TOKEN_PATTERN = re.compile(rb'"(?:[^"\\]|\\.)*"|[^"{}=, \t]+|[ \t]+|.', re.DOTALL)
+_TEXT_LABEL_PATTERN = re.compile(rb'db"?[ \t]*=')
 # JSON: the key "db" in any spelling, and every key.
-_JSON_LABEL = re.compile(rb'"(?:d|\\u0064)(?:b|\\u0062)"')
-_KEY = re.compile(rb'"((?:[^"\\]|\\.)*)"(\s*:)?', re.DOTALL)
+_JSON_LABEL_PATTERN = re.compile(rb'"(?:d|\\u0064)(?:b|\\u0062)"')
+_JSON_KEY_PATTERN = re.compile(rb'"((?:[^"\\]|\\.)*)"(\s*:)?', re.DOTALL)
 # Protobuf: the length 2 as a varint, which may be overlong, and the name.
-_PROTO_LABEL = re.compile(rb"(?:\x02|\x82\x80*\x00)db")
-_COLUMN = re.compile(r"([^:]*:label:)db\Z")
+_PROTOBUF_LABEL_PATTERN = re.compile(rb"(?:\x02|\x82\x80*\x00)db")
+_COLUMN_PATTERN = re.compile(r"([^:]*:label:)db\Z")
 
 
-class Malformed(Exception):
+class MalformedBody(Exception):
     """A body that cannot be parsed, so that a label in it could be lost."""
 
 
-def exported(names: Collection[str]) -> str:
+def exported_name(names: Collection[str]) -> str:
     """Returns the new name of a client's own label: the first that is not among *names*."""
-    name = _EXPORTED + LABEL
+    name = _EXPORTED_PREFIX + DATABASE_LABEL
     while name in names:
-        name = _EXPORTED + name
+        name = _EXPORTED_PREFIX + name
     return name
 
 
-async def renaming(parts: AsyncIterable[bytes], rename: Rename) -> AsyncGenerator[bytes, None]:
+async def rename_stream(
+    parts: AsyncIterable[bytes], rename: LabelRenamer
+) -> AsyncGenerator[bytes, None]:
     """Yields *parts* with *rename* applied; each call receives whole lines."""
-    held: list[bytes] = []
+    pending: list[bytes] = []
     async for part in parts:
         end = part.rfind(b"\n") + 1
         if not end:
-            held.append(part)
+            pending.append(part)
             continue
-        held.append(part[:end])
-        yield rename(b"".join(held))
-        held = [part[end:]]
-    if rest := b"".join(held):
+        pending.append(part[:end])
+        yield rename(b"".join(pending))
+        pending = [part[end:]]
+    if rest := b"".join(pending):
         yield rename(rest)
 
 
-def in_lines(block: bytes) -> bytes:
+def rename_in_lines(block: bytes) -> bytes:
     """Returns whole lines of line protocol with the tag `db` renamed."""
     if b",db=" not in block:
         return block
-    return b"\n".join([_line(line) if b",db=" in line else line for line in block.split(b"\n")])
+    return b"\n".join(
+        [_rename_in_line(line) if b",db=" in line else line for line in block.split(b"\n")]
+    )
 
 
-def _line(line: bytes) -> bytes:
-    found = _HEAD.match(line)
+def _rename_in_line(line: bytes) -> bytes:
+    found = _LINE_HEAD_PATTERN.match(line)
     head = found.group() if found is not None else b""
-    parts = [part.group() for part in _TAG.finditer(head) if part.group()]
+    parts = [part.group() for part in _TAG_PATTERN.finditer(head) if part.group()]
     names = [part.partition(b"=")[0] for part in parts]
-    if _LABEL not in names[1:]:
+    if _LABEL_BYTES not in names[1:]:
         return line
-    name = exported({one.decode("latin-1") for one in names}).encode()
+    name = exported_name({one.decode("latin-1") for one in names}).encode()
     renamed = [
-        name + part[len(_LABEL) :] if place and names[place] == _LABEL else part
+        name + part[len(_LABEL_BYTES) :] if place and names[place] == _LABEL_BYTES else part
         for place, part in enumerate(parts)
     ]
     return b"".join(renamed) + line[len(head) :]
 
 
-def in_text(block: bytes) -> bytes:
+def rename_in_text(block: bytes) -> bytes:
     """Returns whole lines of Prometheus' text format with the label `db` renamed."""
-    if _TEXT_LABEL.search(block) is None:
+    if _TEXT_LABEL_PATTERN.search(block) is None:
         return block
     return b"\n".join(
-        [_sample(line) if _TEXT_LABEL.search(line) else line for line in block.split(b"\n")]
+        [
+            _rename_in_sample(line) if _TEXT_LABEL_PATTERN.search(line) else line
+            for line in block.split(b"\n")
+        ]
     )
 
 
-def _sample(line: bytes) -> bytes:
+def _rename_in_sample(line: bytes) -> bytes:
     start = line.find(b"{")
     if start < 0 or line.lstrip().startswith(b"#"):
         return line
-    tokens = _TOKEN.findall(line, start + 1)
-    places = list(_names(tokens))
-    names = {tokens[place].strip(b'"').decode("latin-1") for place in places}
-    if LABEL not in names:
+    tokens = _TOKEN_PATTERN.findall(line, start + 1)
+    indexes = list(_label_name_indexes(tokens))
+    names = {tokens[place].strip(b'"').decode("latin-1") for place in indexes}
+    if DATABASE_LABEL not in names:
         return line
-    new = exported(names).encode()
-    for place in places:
-        if tokens[place].strip(b'"') == _LABEL:
-            tokens[place] = tokens[place].replace(_LABEL, new)
+    new = exported_name(names).encode()
+    for place in indexes:
+        if tokens[place].strip(b'"') == _LABEL_BYTES:
+            tokens[place] = tokens[place].replace(_LABEL_BYTES, new)
     return line[: start + 1] + b"".join(tokens)
 
 
-def _names(tokens: list[bytes]) -> Iterator[int]:
+def _label_name_indexes(tokens: list[bytes]) -> Iterator[int]:
     """Yields the indexes of label names: the tokens before `=`, up to the closing brace."""
     last = None
     value = False
-    for place, token in enumerate(tokens):
+    for index, token in enumerate(tokens):
         if not token.strip(b" \t"):
             continue
         if token == b"}" and not value:
@@ -116,31 +123,36 @@ def _names(tokens: list[bytes]) -> Iterator[int]:
         if token == b"=" and last is not None:
             yield last
         value = token == b"="
-        last = None if value or token in (b",", b"{") else place
+        last = None if value or token in (b",", b"{") else index
 
 
-def in_json(block: bytes) -> bytes:
+def rename_in_json(block: bytes) -> bytes:
     """Returns whole lines of VictoriaMetrics' JSON format with the label `db` renamed."""
-    if _JSON_LABEL.search(block) is None:
+    if _JSON_LABEL_PATTERN.search(block) is None:
         return block
     return b"\n".join(
-        [_object(line) if _JSON_LABEL.search(line) else line for line in block.split(b"\n")]
+        [
+            _rename_in_object(line) if _JSON_LABEL_PATTERN.search(line) else line
+            for line in block.split(b"\n")
+        ]
     )
 
 
-def _object(line: bytes) -> bytes:
-    names = {_key(found) for found in _KEY.finditer(line) if found[2] is not None}
-    name = json.dumps(exported(names)).encode()
+def _rename_in_object(line: bytes) -> bytes:
+    names = {
+        _decode_key(found) for found in _JSON_KEY_PATTERN.finditer(line) if found[2] is not None
+    }
+    name = json.dumps(exported_name(names)).encode()
 
     def renamed(found: re.Match[bytes]) -> bytes:
-        if found[2] is None or _key(found) != LABEL:
+        if found[2] is None or _decode_key(found) != DATABASE_LABEL:
             return found[0]
         return name + found[2]
 
-    return _KEY.sub(renamed, line)
+    return _JSON_KEY_PATTERN.sub(renamed, line)
 
 
-def _key(found: re.Match[bytes]) -> str:
+def _decode_key(found: re.Match[bytes]) -> str:
     try:
         key: str = json.loads(b'"%b"' % found[1])
     except ValueError:
@@ -148,105 +160,105 @@ def _key(found: re.Match[bytes]) -> str:
     return key
 
 
-def in_columns(format: str) -> str:
+def rename_in_columns(format: str) -> str:
     """Returns *format*, the parameter of a CSV import, with a label `db` renamed."""
     columns = format.split(",")
     names = {column.split(":", 2)[2] for column in columns if column.count(":") >= 2}
-    if LABEL not in names:
+    if DATABASE_LABEL not in names:
         return format
-    name = exported(names)
-    return ",".join(_COLUMN.sub(rf"\g<1>{name}", column) for column in columns)
+    name = exported_name(names)
+    return ",".join(_COLUMN_PATTERN.sub(rf"\g<1>{name}", column) for column in columns)
 
 
-def in_remote_write(block: bytes, most: int) -> bytes:
+def rename_in_remote_write(block: bytes, max_bytes: int) -> bytes:
     """Returns the body of a remote write with the label `db` renamed.
 
     *block* is returned unchanged if no series has the label. Raises Malformed, and what `unpacked`
     raises.
     """
-    content = unpacked(block, most)
-    if _PROTO_LABEL.search(content) is None:
+    content = decompress(block, max_bytes)
+    if _PROTOBUF_LABEL_PATTERN.search(content) is None:
         return block
-    renamed = _rewritten(content, _series)
-    return block if renamed == content else packed(renamed)
+    renamed = _rewrite_field(content, _rename_in_series)
+    return block if renamed == content else compress(renamed)
 
 
-def _rewritten(message: bytes, repeated: Rename) -> bytes:
-    """Returns the protobuf *message* with *repeated* applied to each value of its field 1."""
+def _rewrite_field(message: bytes, rewrite: LabelRenamer) -> bytes:
+    """Returns the protobuf *message* with *rewrite* applied to each value of its field 1."""
     parts: list[bytes] = []
-    for start, number, content in _fields(message):
+    for start, number, content in _iter_fields(message):
         if number == 1 and content is not None:
-            parts.append(_field(1, repeated(content)))
+            parts.append(_encode_field(1, rewrite(content)))
         else:
             parts.append(start)
     return b"".join(parts)
 
 
-def _series(message: bytes) -> bytes:
-    if _PROTO_LABEL.search(message) is None:
+def _rename_in_series(message: bytes) -> bytes:
+    if _PROTOBUF_LABEL_PATTERN.search(message) is None:
         return message
     names = {
         _label_name(content).decode("latin-1")
-        for _, number, content in _fields(message)
+        for _, number, content in _iter_fields(message)
         if number == 1 and content is not None
     }
-    if LABEL not in names:
+    if DATABASE_LABEL not in names:
         return message
-    name = exported(names).encode()
-    return _rewritten(message, lambda label: _labelled(label, name))
+    name = exported_name(names).encode()
+    return _rewrite_field(message, lambda label: _rename_label(label, name))
 
 
 def _label_name(message: bytes) -> bytes:
-    names = [content for _, number, content in _fields(message) if number == 1 and content]
+    names = [content for _, number, content in _iter_fields(message) if number == 1 and content]
     return names[-1] if names else b""
 
 
-def _labelled(message: bytes, name: bytes) -> bytes:
-    return _rewritten(message, lambda old: name if old == _LABEL else old)
+def _rename_label(message: bytes, name: bytes) -> bytes:
+    return _rewrite_field(message, lambda old: name if old == _LABEL_BYTES else old)
 
 
-def _fields(message: bytes) -> Iterator[tuple[bytes, int, bytes | None]]:
+def _iter_fields(message: bytes) -> Iterator[tuple[bytes, int, bytes | None]]:
     """Yields for each field of *message* its bytes, its number, and its content or None.
 
     Only length-delimited fields have content. Raises Malformed.
     """
-    at = 0
-    while at < len(message):
-        start = at
-        key, at = _varint(message, at)
+    offset = 0
+    while offset < len(message):
+        start = offset
+        key, offset = _read_varint(message, offset)
         content = None
         match key & 7:
             case 0:
-                _, at = _varint(message, at)
+                _, offset = _read_varint(message, offset)
             case 1:
-                at += 8
+                offset += 8
             case 2:
-                length, at = _varint(message, at)
-                content = message[at : at + length]
-                at += length
+                length, offset = _read_varint(message, offset)
+                content = message[offset : offset + length]
+                offset += length
             case 5:
-                at += 4
+                offset += 4
             case _:
-                raise Malformed
-        if at > len(message):
-            raise Malformed
-        yield message[start:at], key >> 3, content
+                raise MalformedBody
+        if offset > len(message):
+            raise MalformedBody
+        yield message[start:offset], key >> 3, content
 
 
-def _varint(message: bytes, at: int) -> tuple[int, int]:
+def _read_varint(message: bytes, offset: int) -> tuple[int, int]:
     number = 0
     for shift in range(0, 70, 7):
-        if at >= len(message):
+        if offset >= len(message):
             break
-        byte = message[at]
-        at += 1
+        byte = message[offset]
+        offset += 1
         number |= (byte & 0x7F) << shift
         if byte < 0x80:
-            return number, at
-    raise Malformed
+            return number, offset
+    raise MalformedBody
 
 
-def _field(number: int, content: bytes) -> bytes:
+def _encode_field(number: int, content: bytes) -> bytes:
     """Returns the encoded length-delimited field *number* with *content*."""
     head = bytearray([number << 3 | 2])
     length = len(content)

@@ -16,25 +16,25 @@ class Budget(Protocol):
         ...
 
 
-class Buffers:
-    """A budget of *most* bytes, shared by all requests of a worker."""
+class BufferBudget:
+    """A budget of *max_bytes* bytes, shared by all requests of a worker."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self.held = 0
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self.reserved_bytes = 0
 
-    def hold(self) -> "Hold":
+    def reserve(self) -> "Reservation":
         """Returns an empty account for one request."""
-        return Hold(self)
+        return Reservation(self)
 
     def change(self, size: int) -> None:
         """Takes *size* bytes, or returns them if negative. Raises Overloaded, and takes nothing."""
-        if size > 0 and self.held + size > self._most:
+        if size > 0 and self.reserved_bytes + size > self._max_bytes:
             raise Overloaded
-        self.held += size
+        self.reserved_bytes += size
 
 
-class Hold:
+class Reservation:
     """The bytes that one request, or a part of it, has taken of a budget.
 
     `release` returns all of them, those of its parts included, and may be called repeatedly.
@@ -42,11 +42,11 @@ class Hold:
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
-        self._size = 0
+        self._bytes = 0
 
-    def part(self) -> "Hold":
+    def child(self) -> "Reservation":
         """Returns an account within this one, released on its own or together with this one."""
-        return Hold(self)
+        return Reservation(self)
 
     def grow(self, size: int) -> None:
         """Takes *size* bytes of the budget. Raises Overloaded."""
@@ -57,10 +57,10 @@ class Hold:
 
         Raises Overloaded, and takes nothing, if the budget would be exceeded.
         """
-        size = max(size, -self._size)
+        size = max(size, -self._bytes)
         self._budget.change(size)
-        self._size += size
+        self._bytes += size
 
     def release(self) -> None:
         """Returns all bytes to the budget."""
-        self.change(-self._size)
+        self.change(-self._bytes)

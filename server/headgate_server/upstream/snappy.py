@@ -4,104 +4,107 @@ Written here because no dependency of Headgate has it. Compression stores the by
 the store is near, and every decoder accepts that.
 """
 
-_LITERAL_BYTES = 1 << 16
+_MAX_LITERAL_BYTES = 1 << 16
 _LITERAL, _COPY_1, _COPY_2 = 0, 1, 2
 
 
-class Invalid(Exception):
+class InvalidBlock(Exception):
     """The bytes are an invalid snappy block."""
 
 
-class TooLong(Exception):
+class BlockTooLarge(Exception):
     """The block decompresses to more bytes than allowed."""
 
 
-def unpacked(block: bytes, most: int) -> bytes:
+def decompress(block: bytes, max_bytes: int) -> bytes:
     """Returns the decompressed bytes of *block*.
 
-    Raises Invalid; TooLong for more than *most* bytes (0: no limit).
+    Raises Invalid; TooLong for more than *max_bytes* bytes (0: no limit).
     """
-    size, at = _length(block)
-    if most and size > most:
-        raise TooLong
-    found = bytearray()
+    size, offset = _read_size(block)
+    if max_bytes and size > max_bytes:
+        raise BlockTooLarge
+    output = bytearray()
     try:
-        while at < len(block):
-            at = _element(block, at, found)
-            if len(found) > size:
-                raise Invalid
+        while offset < len(block):
+            offset = _read_element(block, offset, output)
+            if len(output) > size:
+                raise InvalidBlock
     except IndexError:
-        raise Invalid from None
-    if len(found) != size:
-        raise Invalid
-    return bytes(found)
+        raise InvalidBlock from None
+    if len(output) != size:
+        raise InvalidBlock
+    return bytes(output)
 
 
-def packed(content: bytes) -> bytes:
+def compress(content: bytes) -> bytes:
     """Returns a block that decompresses to *content*."""
-    parts = [_varint(len(content))]
-    for start in range(0, len(content), _LITERAL_BYTES):
-        piece = content[start : start + _LITERAL_BYTES]
-        parts.append(b"\xf4" + (len(piece) - 1).to_bytes(2, "little"))  # a length of two bytes
-        parts.append(piece)
+    parts = [_encode_varint(len(content))]
+    for start in range(0, len(content), _MAX_LITERAL_BYTES):
+        chunk = content[start : start + _MAX_LITERAL_BYTES]
+        parts.append(b"\xf4" + (len(chunk) - 1).to_bytes(2, "little"))  # a length of two bytes
+        parts.append(chunk)
     return b"".join(parts)
 
 
-def _length(block: bytes) -> tuple[int, int]:
+def _read_size(block: bytes) -> tuple[int, int]:
     """Returns the decompressed size that *block* declares, and the offset of its first element."""
     size = 0
     for at, byte in enumerate(block[:5]):
         size |= (byte & 0x7F) << (7 * at)
         if byte < 0x80:
             return size, at + 1
-    raise Invalid
+    raise InvalidBlock
 
 
-def _element(block: bytes, at: int, found: bytearray) -> int:
-    """Appends the bytes of the element at *at* to *found*. Returns the offset of the next element.
+def _read_element(block: bytes, start_offset: int, output: bytearray) -> int:
+    """Appends the bytes of the element at *start_offset* to *output*. Returns the offset of the next element.
 
     Raises Invalid; IndexError for a truncated element.
     """
-    tag = block[at]
-    at += 1
+    tag = block[start_offset]
+    start_offset += 1
     kind = tag & 3
     if kind == _LITERAL:
         length = tag >> 2
         if length >= 60:
             width = length - 59
-            length = int.from_bytes(_taken(block, at, width), "little")
-            at += width
-        found += _taken(block, at, length + 1)
-        return at + length + 1
+            length = int.from_bytes(_slice_exactly(block, start_offset, width), "little")
+            start_offset += width
+        output += _slice_exactly(block, start_offset, length + 1)
+        return start_offset + length + 1
     if kind == _COPY_1:
-        length, offset = (tag >> 2 & 7) + 4, (tag >> 5) << 8 | block[at]
-        at += 1
+        length, offset = (tag >> 2 & 7) + 4, (tag >> 5) << 8 | block[start_offset]
+        start_offset += 1
     else:
         width = 2 if kind == _COPY_2 else 4
-        length, offset = (tag >> 2) + 1, int.from_bytes(_taken(block, at, width), "little")
-        at += width
-    start = len(found) - offset
+        length, offset = (
+            (tag >> 2) + 1,
+            int.from_bytes(_slice_exactly(block, start_offset, width), "little"),
+        )
+        start_offset += width
+    start = len(output) - offset
     if offset == 0 or start < 0:
-        raise Invalid
+        raise InvalidBlock
     if offset >= length:
-        found += found[start : start + length]
+        output += output[start : start + length]
     else:  # the copy overlaps its own output
-        piece = bytes(found[start:])
-        found += (piece * (length // offset + 1))[:length]
-    return at
+        pattern = bytes(output[start:])
+        output += (pattern * (length // offset + 1))[:length]
+    return start_offset
 
 
-def _taken(block: bytes, at: int, length: int) -> bytes:
-    piece = block[at : at + length]
+def _slice_exactly(block: bytes, offset: int, length: int) -> bytes:
+    piece = block[offset : offset + length]
     if len(piece) != length:
-        raise Invalid
+        raise InvalidBlock
     return piece
 
 
-def _varint(number: int) -> bytes:
-    found = bytearray()
+def _encode_varint(number: int) -> bytes:
+    output = bytearray()
     while number > 0x7F:
-        found.append(number & 0x7F | 0x80)
+        output.append(number & 0x7F | 0x80)
         number >>= 7
-    found.append(number)
-    return bytes(found)
+    output.append(number)
+    return bytes(output)

@@ -14,111 +14,122 @@ from headgate_grammar import (
     Statement,
 )
 from headgate_server.config.gateway import UpstreamSettings
-from headgate_server.http.urlencoded import decoded_pairs
-from headgate_server.upstream.errors import Answered
-from headgate_server.upstream.influxdb import Asked, Grow, InfluxStore, check, error_text, uncounted
-from headgate_server.upstream.label_rewriting import LABEL, in_columns
-from headgate_server.upstream.query_string import encoded, rewritten
+from headgate_server.http.urlencoded import iterate_pairs
+from headgate_server.upstream.errors import UpstreamRejected
+from headgate_server.upstream.influxdb import (
+    ByteCounter,
+    InfluxStore,
+    QueryOptions,
+    check_status,
+    error_message,
+    ignore_bytes,
+)
+from headgate_server.upstream.label_rewriting import DATABASE_LABEL, rename_in_columns
+from headgate_server.upstream.query_string import encode_query, rewrite_query
 
-_WIDENING = frozenset({"db", "extra_label", "extra_filters", "extra_filters[]"})
-_FORM = ("Content-Type", "application/x-www-form-urlencoded")
-_CLUSTER_PATH = re.compile(r"/(insert|select)/([^/]+)/(influx|prometheus)(/.*)")
-_PROMETHEUS, _INFLUX = "/prometheus", "/influx"
-_LARGEST = 1 << 24
+_DATABASE_PARAMETERS = frozenset({"db", "extra_label", "extra_filters", "extra_filters[]"})
+_FORM_HEADER = ("Content-Type", "application/x-www-form-urlencoded")
+_CLUSTER_PATH_PATTERN = re.compile(r"/(insert|select)/([^/]+)/(influx|prometheus)(/.*)")
+_PROMETHEUS_PATH, _INFLUX_PATH = "/prometheus", "/influx"
+_MAX_ANSWER_BYTES = 1 << 24
 
 
-def confined(query: bytes, database: str) -> str:
+def with_label(query: bytes, database: str) -> str:
     """Returns the parameters *query*, confined to *database*; other database names are removed."""
-    return rewritten(query, _widens, [("db", database), *label(database)])
+    return rewrite_query(query, _names_database, [("db", database), *label_parameters(database)])
 
 
-def confined_columns(query: bytes, database: str) -> str:
+def with_label_and_columns(query: bytes, database: str) -> str:
     """Returns *query*, the parameters of a CSV import, confined to *database*.
 
     A column for a label `db` is renamed.
     """
     columns = [
-        (name, in_columns(value)) for name, value in decoded_pairs(query) if name == "format"
+        (name, rename_in_columns(value)) for name, value in iterate_pairs(query) if name == "format"
     ]
-    fixed = [*columns, ("db", database), *label(database)]
-    return rewritten(query, lambda name: name == "format" or _widens(name), fixed)
+    fixed = [*columns, ("db", database), *label_parameters(database)]
+    return rewrite_query(query, lambda name: name == "format" or _names_database(name), fixed)
 
 
-def freed(query: bytes) -> str:
+def without_credentials(query: bytes) -> str:
     """Returns the parameters *query* without credentials, for a request confined by its path."""
-    return rewritten(query, lambda name: False, [])
+    return rewrite_query(query, lambda name: False, [])
 
 
-def narrowed(form: bytes) -> str:
+def form_without_label(form: bytes) -> str:
     """Returns *form*, parameters in a body, without those that name a database: the URL has it."""
-    return rewritten(form, _widens, [])
+    return rewrite_query(form, _names_database, [])
 
 
-def label(database: str) -> tuple[tuple[str, str], ...]:
+def label_parameters(database: str) -> tuple[tuple[str, str], ...]:
     """Returns the parameters that confine a write or a query to *database*."""
-    return (("extra_label", f"{LABEL}={database}"),)
+    return (("extra_label", f"{DATABASE_LABEL}={database}"),)
 
 
-def _widens(name: str) -> bool:
-    return name.strip().lower() in _WIDENING
+def _names_database(name: str) -> bool:
+    return name.strip().lower() in _DATABASE_PARAMETERS
 
 
-def own_path(path: str, settings: UpstreamSettings) -> tuple[str, str]:
+def single_node_path(path: str, settings: UpstreamSettings) -> tuple[str, str]:
     """Returns *path* as a single node's path, and the database that a cluster's path names, or "".
 
     An account without a database in *settings* is returned as the database.
     """
-    found = _CLUSTER_PATH.fullmatch(path)
+    found = _CLUSTER_PATH_PATTERN.fullmatch(path)
     if found is None:
         return path, ""
     _, account, kind, rest = found.groups()
     named = [name for name, one in settings.tenants.items() if one == account]
-    return (_INFLUX if kind == "influx" else _PROMETHEUS) + rest, named[0] if named else account
+    return (_INFLUX_PATH if kind == "influx" else _PROMETHEUS_PATH) + rest, named[
+        0
+    ] if named else account
 
 
 def cluster_path(path: str, component: str, tenant: str) -> str:
     """Returns the single node's *path* as the path of a cluster's *component* for *tenant*."""
-    if path.startswith(_INFLUX) or path in ("/write", "/api/v2/write"):
-        return f"/{component}/{tenant}{_INFLUX}{path.removeprefix(_INFLUX)}"
-    return f"/{component}/{tenant}{_PROMETHEUS}{path.removeprefix(_PROMETHEUS)}"
+    if path.startswith(_INFLUX_PATH) or path in ("/write", "/api/v2/write"):
+        return f"/{component}/{tenant}{_INFLUX_PATH}{path.removeprefix(_INFLUX_PATH)}"
+    return f"/{component}/{tenant}{_PROMETHEUS_PATH}{path.removeprefix(_PROMETHEUS_PATH)}"
 
 
 class VictoriaStore(InfluxStore):
     """A VictoriaMetrics upstream. It has no list of databases: they are the values of a label."""
 
-    speaks_influxql = False
+    supports_influxql = False
 
-    def is_ours(self, statement: Statement) -> bool:
+    def is_local(self, statement: Statement) -> bool:
         """Returns whether Headgate executes *statement* itself."""
         if isinstance(statement, DropDatabase):
             return not self.upstream.settings.drop_data
-        return super().is_ours(statement)
+        return super().is_local(statement)
 
-    async def result(self, statement: Statement, asked: Asked, grow: Grow = uncounted) -> Result:
+    async def execute(
+        self, statement: Statement, options: QueryOptions, count_bytes: ByteCounter = ignore_bytes
+    ) -> Result:
         """Executes DROP DATABASE by VictoriaMetrics' API; SHOW MEASUREMENTS has an empty result.
 
-        Other statements return the error `NotSpoken`: the store does not support InfluxQL.
+        Other statements return the error `InfluxQLNotSupported`: the store does not support InfluxQL.
         """
         match statement:
             case DropDatabase(name):
-                await self._delete(name)
+                await self._delete_series(name)
                 return Result(statement)
             case ShowMeasurements():
                 return Result(statement)  # Grafana sends it to test its login
             case _:
-                return Result(statement, error=str(NotSpoken()))
+                return Result(statement, error=str(InfluxQLNotSupported()))
 
-    async def _delete(self, name: str) -> None:
+    async def _delete_series(self, name: str) -> None:
         """Deletes all series of the database *name*. Raises Answered, UpstreamError."""
         quoted = name.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
-        selector = f'{{{LABEL}="{quoted}"}}'
+        selector = f'{{{DATABASE_LABEL}="{quoted}"}}'
         reply = await self.upstream.send(
             "POST",
             "/api/v1/admin/tsdb/delete_series",
-            [_FORM],
-            encoded([("match[]", selector)]).encode(),
+            [_FORM_HEADER],
+            encode_query([("match[]", selector)]).encode(),
         )
-        await check(reply)
+        await check_status(reply)
         reply.close()
 
     async def databases(self) -> list[str]:
@@ -128,22 +139,24 @@ class VictoriaStore(InfluxStore):
         """
         if self.upstream.settings.components:
             return list(self.upstream.settings.tenants)
-        reply = await self.upstream.send("GET", f"/api/v1/label/{LABEL}/values", [], again=True)
-        await check(reply)
-        body = await reply.read(_LARGEST)
-        return values(body)
+        reply = await self.upstream.send(
+            "GET", f"/api/v1/label/{DATABASE_LABEL}/values", [], idempotent=True
+        )
+        await check_status(reply)
+        body = await reply.read(_MAX_ANSWER_BYTES)
+        return decode_values(body)
 
 
-def values(body: bytes) -> list[str]:
+def decode_values(body: bytes) -> list[str]:
     """Returns the strings in *body*, an answer of Prometheus' API. Raises Answered."""
     try:
         found = json.loads(body)["data"]
     except (ValueError, LookupError, TypeError):
-        raise Answered(502, error_text(body)) from None
+        raise UpstreamRejected(502, error_message(body)) from None
     return [one for one in found if isinstance(one, str)]
 
 
-class NotSpoken(StatementError):
+class InfluxQLNotSupported(StatementError):
     """A statement about data for a store that does not support InfluxQL."""
 
     def __init__(self) -> None:

@@ -9,24 +9,29 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from headgate_server.upstream.connection import Headers
-from headgate_server.upstream.connection_pool import Limits, reason
-from headgate_server.upstream.errors import Broken, Refused, Silent, Unreachable
+from headgate_server.upstream.connection_pool import PoolLimits, connect_failure_reason
+from headgate_server.upstream.errors import (
+    HandshakeRejected,
+    UpstreamProtocolError,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
 
-_LARGEST_MESSAGE = 1 << 24
+_MAX_MESSAGE_BYTES = 1 << 24
 
 
-class Socket:
-    """An open WebSocket. The caller must `close` it. *changed* is called with 1 now, -1 then."""
+class UpstreamWebSocket:
+    """An open WebSocket. The caller must `close` it. *on_change* is called with 1 now, -1 then."""
 
     def __init__(
         self,
         session: aiohttp.ClientSession,
         socket: aiohttp.ClientWebSocketResponse,
-        changed: Callable[[int], None],
+        on_change: Callable[[int], None],
     ) -> None:
-        self._session, self._socket, self._changed = session, socket, changed
+        self._session, self._socket, self._on_change = session, socket, on_change
         self.protocol = socket.protocol
-        changed(1)
+        on_change(1)
 
     async def receive(self) -> str | bytes | None:
         """Returns the next message; None once the WebSocket is closed."""
@@ -44,73 +49,85 @@ class Socket:
             else:
                 await self._socket.send_bytes(message)
         except (ConnectionError, aiohttp.ClientError):
-            raise Broken from None
+            raise UpstreamProtocolError from None
 
     @property
-    def code(self) -> int:
+    def close_code(self) -> int:
         """The close code (RFC 6455, 7.4); 1006 if there is none."""
         return self._socket.close_code or 1006
 
     async def close(self) -> None:
         """Closes the WebSocket and its connection."""
-        self._changed(-1)
+        self._on_change(-1)
         await self._socket.close()
         await self._session.close()
 
 
-def _here_only() -> aiohttp.TraceConfig:
+def _reject_redirects() -> aiohttp.TraceConfig:
     """Raises Refused at a redirect: its target would receive the identity headers."""
 
     async def refuse(*_: object) -> None:
-        raise Refused(302)
+        raise HandshakeRejected(302)
 
     trace = aiohttp.TraceConfig()
     trace.on_request_redirect.append(refuse)
     return trace
 
 
-async def connect(
+async def open_websocket(
     url: str,
     headers: Headers,
     protocols: Sequence[str],
-    limits: Limits,
-    changed: Callable[[int], None],
-) -> Socket:
+    limits: PoolLimits,
+    on_change: Callable[[int], None],
+) -> UpstreamWebSocket:
     """Opens a WebSocket to *url*.
 
     Raises Unreachable, Silent, Broken; Refused if the server rejects the handshake.
     """
     session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=limits.tls if limits.tls is not None else True),
-        timeout=aiohttp.ClientTimeout(total=None, connect=limits.connect or None),
+        connector=aiohttp.TCPConnector(
+            ssl=limits.tls_context if limits.tls_context is not None else True
+        ),
+        timeout=aiohttp.ClientTimeout(total=None, connect=limits.connect_seconds or None),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
-        trace_configs=[_here_only()],
+        trace_configs=[_reject_redirects()],
     )
-    patience = limits.connect + limits.read if limits.connect and limits.read else None
+    timeout_seconds = (
+        limits.connect_seconds + limits.read_seconds
+        if limits.connect_seconds and limits.read_seconds
+        else None
+    )
     try:
-        async with asyncio.timeout(patience):
+        async with asyncio.timeout(timeout_seconds):
             socket = await session.ws_connect(
                 URL(url, encoded=True),
                 headers=CIMultiDict(headers),
                 protocols=protocols,
-                max_msg_size=_LARGEST_MESSAGE,
+                max_msg_size=_MAX_MESSAGE_BYTES,
                 compress=0,
             )
     except BaseException as error:
         await session.close()
         match error:
             case aiohttp.WSServerHandshakeError():
-                raise Refused(error.status) from None
+                raise HandshakeRejected(error.status) from None
             case aiohttp.ConnectionTimeoutError():
-                raise Unreachable(reason(TimeoutError(), limits.connect)) from None
+                raise UpstreamUnreachable(
+                    connect_failure_reason(TimeoutError(), limits.connect_seconds)
+                ) from None
             case aiohttp.ClientConnectorCertificateError(certificate_error=ssl.SSLError() as cause):
-                raise Unreachable(reason(cause, limits.connect)) from None
+                raise UpstreamUnreachable(
+                    connect_failure_reason(cause, limits.connect_seconds)
+                ) from None
             case aiohttp.ClientConnectorError():
-                raise Unreachable(reason(error.os_error, limits.connect)) from None
+                raise UpstreamUnreachable(
+                    connect_failure_reason(error.os_error, limits.connect_seconds)
+                ) from None
             case TimeoutError():
-                raise Silent("no WebSocket") from None
+                raise UpstreamTimeout("no WebSocket") from None
             case aiohttp.ClientError() | ValueError():
-                raise Broken("no WebSocket") from None
+                raise UpstreamProtocolError("no WebSocket") from None
         raise
-    return Socket(session, socket, changed)
+    return UpstreamWebSocket(session, socket, on_change)

@@ -2,88 +2,94 @@
 
 import json
 
-from headgate_server.auth.tenant_tokens import TenantLogin
-from headgate_server.config.gateway import INFLUX, GatewaySettings
-from headgate_server.gateway.route_table import table_for
-from headgate_server.telemetry.tracing import Untraced, available
-from headgate_server.upstream.connection_pool import tls
-from headgate_server.upstream.errors import RefusesUs, UpstreamError
-from headgate_server.upstream.health_checks import asked, fault, groups_of, stranger, unconfined
+from headgate_server.auth.tenant_tokens import TenantTokenVerifier
+from headgate_server.config.gateway import INFLUX_PROTOCOLS, GatewaySettings
+from headgate_server.gateway.route_table import load_route_table
+from headgate_server.telemetry.tracing import NoTracing, available
+from headgate_server.upstream.connection_pool import load_tls_context
+from headgate_server.upstream.errors import UpstreamAuthError, UpstreamError
+from headgate_server.upstream.health_checks import (
+    address_groups,
+    confinement_warning,
+    probe_address,
+    protocol_mismatch,
+    send_probe,
+)
 from headgate_server.upstream.upstream import Upstream
 
-_LARGEST = 1 << 22
+_MAX_RESPONSE_BYTES = 1 << 22
 
 
-def check(settings: GatewaySettings) -> None:
+def check_gateway(settings: GatewaySettings) -> None:
     """Raises ValueError if *settings* are invalid: one line with the upstream and its option."""
     if settings.otlp_endpoint and not available():
         raise ValueError("otlp-endpoint: expected the extra otel: pip install 'headgate[otel]'")
     for one in settings.upstreams:
         try:
-            if one.protocol not in INFLUX:
-                table_for(one)
+            if one.protocol not in INFLUX_PROTOCOLS:
+                load_route_table(one)
             if one.jwt.enabled:
-                TenantLogin(one.jwt)
-            tls(one.tls_ca)
+                TenantTokenVerifier(one.jwt)
+            load_tls_context(one.tls_ca)
         except ValueError as error:
             raise ValueError(f"upstream {one.name!r}: {error}") from None
 
 
-async def connect(settings: GatewaySettings) -> list[str]:
+async def check_connections(settings: GatewaySettings) -> list[str]:
     """Connects to each upstream store, and returns a sentence for each problem.
 
     Problems are an unreachable address, an invalid certificate, a rejected login, another protocol
     or version than the configured one, and a store that does not separate tenants. Raises
-    ValueError like `check`.
+    ValueError like `check_gateway`.
     """
     problems: list[str] = []
     for one in settings.upstreams:
-        upstream = Upstream(one, _Unwatched(), Untraced(), quiet=True)
+        upstream = Upstream(one, _NoMetrics(), NoTracing(), quiet=True)
         try:
-            problems += await _connect(upstream)
+            problems += await _check_upstream(upstream)
         finally:
             upstream.close()
     return problems
 
 
-async def _connect(upstream: Upstream) -> list[str]:
+async def _check_upstream(upstream: Upstream) -> list[str]:
     addresses = dict.fromkeys(
-        address for group in groups_of(upstream.settings).values() for address in group
+        address for group in address_groups(upstream.settings).values() for address in group
     )
-    problems = [problem for one in addresses if (problem := await _problem(upstream, one))]
+    problems = [problem for one in addresses if (problem := await _check_address(upstream, one))]
     if not problems and addresses:
         try:
-            problems = [sentence] if (sentence := await unconfined(upstream)) else []
+            problems = [sentence] if (sentence := await confinement_warning(upstream)) else []
         except UpstreamError as error:
             problems = [f"upstream {upstream.name!r}: {error.log_message}"]
     return problems
 
 
-async def _problem(upstream: Upstream, address: str) -> str:
+async def _check_address(upstream: Upstream, address: str) -> str:
     """Returns the problem of the store at *address*, or ""."""
-    where = f"upstream {upstream.name!r}: "
-    found = await fault(upstream, address)
+    prefix = f"upstream {upstream.name!r}: "
+    found = await probe_address(upstream, address)
     if found is not None:
-        return where + found.log_message
+        return prefix + found.log_message
     protocol = upstream.settings.protocol
     try:
-        if protocol in INFLUX:
-            text = await _influx(upstream, address)
+        if protocol in INFLUX_PROTOCOLS:
+            text = await _check_influxdb(upstream, address)
         elif protocol == "victoriametrics" and not upstream.settings.components:
-            text = await _victoria(upstream, address)
+            text = await _check_victoriametrics(upstream, address)
         else:
-            text = await stranger(upstream, address)
+            text = await protocol_mismatch(upstream, address)
     except UpstreamError as error:
-        return where + error.log_message
-    return f"{where}{address} {text}" if text else ""
+        return prefix + error.log_message
+    return f"{prefix}{address} {text}" if text else ""
 
 
-async def _influx(upstream: Upstream, address: str) -> str:
+async def _check_influxdb(upstream: Upstream, address: str) -> str:
     """Returns why the store at *address* is not the configured InfluxDB, or ""."""
     protocol = upstream.settings.protocol
-    reply = await asked(upstream, address, "POST", "/query", b"q=SHOW+DATABASES")
-    version = reply.header("X-Influxdb-Version").removeprefix("v")
-    content = await reply.read(_LARGEST)
+    response = await send_probe(upstream, address, "POST", "/query", b"q=SHOW+DATABASES")
+    version = response.header("X-Influxdb-Version").removeprefix("v")
+    content = await response.read(_MAX_RESPONSE_BYTES)
     expected = protocol.removeprefix("influxdb")
     if version[:1].isdigit() and version.partition(".")[0] != expected:
         return f"is InfluxDB {version}, expected {expected}: see protocol"
@@ -95,17 +101,17 @@ async def _influx(upstream: Upstream, address: str) -> str:
         return f"does not answer as InfluxDB {expected}: see protocol"
     if protocol == "influxdb1":
         try:
-            reply = await asked(upstream, address, "POST", "/query", b"q=SHOW+USERS")
-            await reply.read(_LARGEST)
-        except RefusesUs:
+            response = await send_probe(upstream, address, "POST", "/query", b"q=SHOW+USERS")
+            await response.read(_MAX_RESPONSE_BYTES)
+        except UpstreamAuthError:
             return "does not accept this login as an administrator: see username"
     return ""
 
 
-async def _victoria(upstream: Upstream, address: str) -> str:
+async def _check_victoriametrics(upstream: Upstream, address: str) -> str:
     """Returns why the store at *address* is not VictoriaMetrics, or ""."""
-    reply = await asked(upstream, address, "GET", "/api/v1/status/buildinfo")
-    content = await reply.read(_LARGEST)
+    response = await send_probe(upstream, address, "GET", "/api/v1/status/buildinfo")
+    content = await response.read(_MAX_RESPONSE_BYTES)
     try:
         data = json.loads(content)["data"]
     except (ValueError, LookupError, TypeError):
@@ -115,7 +121,7 @@ async def _victoria(upstream: Upstream, address: str) -> str:
     return ""
 
 
-class _Unwatched:
+class _NoMetrics:
     """Metrics of upstream requests that are discarded."""
 
     def upstream(self, name: str, component: str, outcome: str, seconds: float) -> None:

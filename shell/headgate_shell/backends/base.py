@@ -3,15 +3,15 @@
 from typing import Any, NamedTuple, Protocol
 
 
-class CannotReach(Exception):
+class ConnectionFailed(Exception):
     """The backend returned no response.
 
     The text names the server and the reason, and contains nothing of the request. *step* is the
     step that failed, in Go's words; `cause` is *step* with the reason.
     """
 
-    def __init__(self, where: str, reason: str, step: str = "") -> None:
-        super().__init__(f"{where}: {reason}")
+    def __init__(self, display_name: str, reason: str, step: str = "") -> None:
+        super().__init__(f"{display_name}: {reason}")
         self.cause = f"{step}: {reason}" if step else reason
 
 
@@ -33,14 +33,14 @@ class ConnectionSettings(NamedTuple):
     path_prefix: str = ""
 
     def __repr__(self) -> str:
-        return f"ConnectionSettings({self.where!r}, username={self.username!r})"
+        return f"ConnectionSettings({self.display_name!r}, username={self.username!r})"
 
     @property
     def address(self) -> str:
         """`host:port`, without the port if it is the default of the scheme."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        usual = 443 if self.ssl else 80
-        return host if self.port == usual else f"{host}:{self.port}"
+        default_port = 443 if self.ssl else 80
+        return host if self.port == default_port else f"{host}:{self.port}"
 
     @property
     def address_with_port(self) -> str:
@@ -53,7 +53,7 @@ class ConnectionSettings(NamedTuple):
         return f"{'https' if self.ssl else 'http'}://{self.address}"
 
     @property
-    def where(self) -> str:
+    def display_name(self) -> str:
         """Name of the server in messages: the path of its Unix socket, or its URL."""
         return self.socket or self.url
 
@@ -95,7 +95,7 @@ class Points(NamedTuple):
     retention_policy: str = ""
 
 
-class Server(Protocol):
+class Backend(Protocol):
     """A server over HTTP, or a store file. Methods raise CannotReach if there is no response."""
 
     def ping(self, connection: ConnectionSettings) -> str:

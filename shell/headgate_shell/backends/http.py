@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from headgate_shell.backends.base import (
-    CannotReach,
+    ConnectionFailed,
     ConnectionSettings,
     Points,
     RequestOptions,
     Response,
 )
-from headgate_shell.backends.http1 import Answer, NotHttp, exchange
+from headgate_shell.backends.http1 import HttpResponse, ProtocolError, send_request
 from headgate_shell.backends.socket import dial, proxy_for
 from headgate_shell.go_space import JSON_SPACE
 from headgate_shell.output.numbers import Number
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from headgate_shell.backends.proxy import Proxy
 
 
-class HttpServer:
+class HttpBackend:
     """Sends each request over a new connection, by TCP or a Unix socket, with or without TLS."""
 
     def ping(self, connection: ConnectionSettings) -> str:
@@ -38,11 +38,11 @@ class HttpServer:
         A response that is not JSON of the expected form becomes an error of the response.
         """
         try:
-            body = _encoded(_fields(text, options))
+            body = _urlencode(_query_parameters(text, options))
         except UnicodeEncodeError:  # a lone surrogate, for example of a name that a server sent
             return Response([], "the statement has an invalid character and cannot be sent")
         status, _, content = _send(connection, "POST", "/query", body)
-        response = _documents(content)
+        response = _parse_documents(content)
         if response is None and not (status == 200 and not content):
             return Response([], f"received status code {status} from server")
         return response or Response([])
@@ -52,37 +52,37 @@ class HttpServer:
 
         Raises CannotReach.
         """
-        fields = {"consistency": options.consistency, "db": points.database}
+        parameters = {"consistency": options.consistency, "db": points.database}
         if options.precision != "rfc3339":
-            fields["precision"] = options.precision
+            parameters["precision"] = options.precision
         if points.retention_policy:
-            fields["rp"] = points.retention_policy
-        path = f"/write?{_encoded(fields).decode()}"
+            parameters["rp"] = points.retention_policy
+        path = f"/write?{_urlencode(parameters).decode()}"
         lines = points.lines.encode("utf-8", "surrogateescape")
         status, _, content = _send(connection, "POST", path, lines, "text/plain; charset=utf-8")
         if status in (200, 204):
             return ""
-        said = content.decode("utf-8", "replace")
-        return said or f"received status code {status} from server"
+        error = content.decode("utf-8", "replace")
+        return error or f"received status code {status} from server"
 
 
-def _fields(text: str, options: RequestOptions) -> dict[str, str]:
-    fields = {"db": options.database, "q": text}
+def _query_parameters(text: str, options: RequestOptions) -> dict[str, str]:
+    parameters = {"db": options.database, "q": text}
     if options.chunked:
-        fields["chunked"] = "true"
+        parameters["chunked"] = "true"
         if options.chunk_size:
-            fields["chunk_size"] = str(options.chunk_size)
+            parameters["chunk_size"] = str(options.chunk_size)
     if options.precision != "rfc3339":
-        fields["epoch"] = options.precision
+        parameters["epoch"] = options.precision
     if options.retention_policy:
-        fields["rp"] = options.retention_policy
+        parameters["rp"] = options.retention_policy
     if options.node:
-        fields["node_id"] = str(options.node)
-    return fields
+        parameters["node_id"] = str(options.node)
+    return parameters
 
 
-def _encoded(fields: dict[str, str]) -> bytes:
-    return urlencode(fields, errors="surrogateescape").encode()
+def _urlencode(parameters: dict[str, str]) -> bytes:
+    return urlencode(parameters, errors="surrogateescape").encode()
 
 
 def _send(
@@ -90,25 +90,25 @@ def _send(
     method: str,
     path: str,
     body: bytes | None = None,
-    kind: str = "application/x-www-form-urlencoded",
-) -> Answer:
+    content_type: str = "application/x-www-form-urlencoded",
+) -> HttpResponse:
     proxy = None
     try:
         proxy = proxy_for(settings)
         target = f"{_prefix(settings)}{path}"
-        headers = _headers(settings, kind if body is not None else "")
+        headers = _headers(settings, content_type if body is not None else "")
         if proxy and not settings.ssl:
             target, headers = f"{settings.url}{target}", headers | proxy.headers()
         with dial(settings, proxy) as connection:
-            return exchange(connection, method, target, headers, body)
+            return send_request(connection, method, target, headers, body)
     except OSError as error:
-        raise _cannot_reach(settings, error, proxy) from None
-    except NotHttp as error:
-        raise CannotReach(settings.where, str(error)) from None
+        raise _connection_failed(settings, error, proxy) from None
+    except ProtocolError as error:
+        raise ConnectionFailed(settings.display_name, str(error)) from None
     except UnicodeError:
-        raise CannotReach(settings.where, "no such host") from None
+        raise ConnectionFailed(settings.display_name, "no such host") from None
     except ValueError as error:
-        raise CannotReach(settings.where, str(error)) from None
+        raise ConnectionFailed(settings.display_name, str(error)) from None
 
 
 def _prefix(settings: ConnectionSettings) -> str:
@@ -116,31 +116,35 @@ def _prefix(settings: ConnectionSettings) -> str:
     return f"/{quote(prefix, safe='/%')}" if prefix else ""
 
 
-def _headers(settings: ConnectionSettings, kind: str) -> dict[str, str]:
+def _headers(settings: ConnectionSettings, content_type: str) -> dict[str, str]:
     headers = {"Host": settings.address, "User-Agent": "HeadgateShell", "Connection": "close"}
-    if kind:
-        headers["Content-Type"] = kind
+    if content_type:
+        headers["Content-Type"] = content_type
     if settings.token:
         headers["Authorization"] = f"Bearer {settings.token}"
     elif settings.username:
-        pair = f"{settings.username}:{settings.password}".encode("utf-8", "surrogateescape")
-        headers["Authorization"] = "Basic " + base64.b64encode(pair).decode("ascii")
+        credentials = f"{settings.username}:{settings.password}".encode("utf-8", "surrogateescape")
+        headers["Authorization"] = "Basic " + base64.b64encode(credentials).decode("ascii")
     return headers
 
 
-def _cannot_reach(
+def _connection_failed(
     settings: ConnectionSettings, error: OSError, proxy: "Proxy | None"
-) -> CannotReach:
+) -> ConnectionFailed:
     reason = getattr(error, "reason", None)  # only ssl.SSLError has it
     if reason is not None:
-        plain = reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST")
-        said = "http: server gave HTTP response to HTTPS client" if plain else str(reason)
-        return CannotReach(settings.where, said)
-    place = f"unix {settings.socket}" if settings.socket else f"tcp {settings.host}:{settings.port}"
+        is_plain_http = reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST")
+        message = (
+            "http: server gave HTTP response to HTTPS client" if is_plain_http else str(reason)
+        )
+        return ConnectionFailed(settings.display_name, message)
+    address = (
+        f"unix {settings.socket}" if settings.socket else f"tcp {settings.host}:{settings.port}"
+    )
     if proxy is not None:
-        place = f"proxy {proxy.host}:{proxy.port}"
-    return CannotReach(
-        settings.where, (error.strerror or str(error)).lower(), f"dial {place}: connect"
+        address = f"proxy {proxy.host}:{proxy.port}"
+    return ConnectionFailed(
+        settings.display_name, (error.strerror or str(error)).lower(), f"dial {address}: connect"
     )
 
 
@@ -158,7 +162,7 @@ def _is_result(result: object) -> bool:
     )
 
 
-def _documents(content: bytes) -> Response | None:
+def _parse_documents(content: bytes) -> Response | None:
     """Joins the JSON documents of *content* into one response; None if any part is invalid."""
     decoder = json.JSONDecoder(parse_float=Number)
     text = content.decode("utf-8", "replace").strip(JSON_SPACE)
@@ -171,10 +175,10 @@ def _documents(content: bytes) -> Response | None:
             document, position = decoder.raw_decode(text, position)
         except (ValueError, RecursionError):
             return None
-        found = document.get("results") or [] if isinstance(document, dict) else None
-        if not isinstance(found, list) or not all(map(_is_result, found)):
+        document_results = document.get("results") or [] if isinstance(document, dict) else None
+        if not isinstance(document_results, list) or not all(map(_is_result, document_results)):
             return None
-        results.extend(found)
+        results.extend(document_results)
         if document.get("error"):
             return Response(results, str(document["error"]))
         while position < len(text) and text[position] in JSON_SPACE:

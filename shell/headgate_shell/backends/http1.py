@@ -10,14 +10,14 @@ from typing import NamedTuple
 import httptools
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
-_PIECE = 1 << 18
+_READ_BYTES = 1 << 18
 
 
-class NotHttp(Exception):
+class ProtocolError(Exception):
     """The response is not HTTP, or incomplete. The text contains nothing of the response."""
 
 
-class Answer(NamedTuple):
+class HttpResponse(NamedTuple):
     """A response. Names of *headers* are in lower case; the last of repeated headers is kept."""
 
     status: int
@@ -25,9 +25,9 @@ class Answer(NamedTuple):
     body: bytes
 
 
-def exchange(
+def send_request(
     connection: socket.socket, method: str, target: str, headers: dict[str, str], body: bytes | None
-) -> Answer:
+) -> HttpResponse:
     """Sends the request and reads the whole response, or only its head after CONNECT.
 
     Blocks without a limit of its own: the socket's timeout applies. Raises OSError, NotHttp, and
@@ -40,10 +40,10 @@ def exchange(
         head.append(f"Content-Length: {len(body)}")
     text = "\r\n".join([*head, "", ""])
     connection.sendall(text.encode("utf-8", "surrogateescape") + (body or b""))
-    return _answer(connection, only_head=method == "CONNECT")
+    return _read_response(connection, head_only=method == "CONNECT")
 
 
-class _Reading:
+class _ResponseReader:
     """Callbacks of the httptools parser. Only the first final response is kept."""
 
     def __init__(self) -> None:
@@ -80,27 +80,29 @@ class _Reading:
         self.complete = self.complete or self.status >= 200
 
     @property
-    def begun(self) -> bool:
+    def head_complete(self) -> bool:
         """Whether the head of a final response was read."""
         return self.status >= 200
 
     @property
-    def goes_on_until_closed(self) -> bool:
+    def ends_at_close(self) -> bool:
         """Whether the body ends with the connection: it has no length and no transfer coding."""
-        return self.begun and not {"content-length", "transfer-encoding"} & self.headers.keys()
+        return (
+            self.head_complete and not {"content-length", "transfer-encoding"} & self.headers.keys()
+        )
 
 
-def _answer(connection: socket.socket, *, only_head: bool) -> Answer:
-    reading = _Reading()
-    while not (reading.begun if only_head else reading.complete):
-        piece = connection.recv(_PIECE)
-        if not piece:
-            if reading.goes_on_until_closed:
+def _read_response(connection: socket.socket, *, head_only: bool) -> HttpResponse:
+    reader = _ResponseReader()
+    while not (reader.head_complete if head_only else reader.complete):
+        chunk = connection.recv(_READ_BYTES)
+        if not chunk:
+            if reader.ends_at_close:
                 break
-            raise NotHttp("the connection was closed before the answer's end")
+            raise ProtocolError("the connection was closed before the answer's end")
         try:
-            reading.parser.feed_data(piece)
+            reader.parser.feed_data(chunk)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            if not reading.complete:  # bytes after the response are ignored
-                raise NotHttp("the peer does not speak HTTP") from None
-    return Answer(reading.status, reading.headers, b"".join(reading.body))
+            if not reader.complete:  # bytes after the response are ignored
+                raise ProtocolError("the peer does not speak HTTP") from None
+    return HttpResponse(reader.status, reader.headers, b"".join(reader.body))

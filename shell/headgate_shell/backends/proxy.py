@@ -12,9 +12,9 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies_environment
 
-from headgate_shell.backends.http1 import NotHttp, exchange
+from headgate_shell.backends.http1 import ProtocolError, send_request
 
-_WRONG = "the proxy in the environment is not http://HOST:PORT"
+_INVALID_PROXY = "the proxy in the environment is not http://HOST:PORT"
 
 
 class Proxy(NamedTuple):
@@ -28,24 +28,24 @@ class Proxy(NamedTuple):
         """Returns the headers that a request to the proxy carries."""
         return {"Proxy-Authorization": self.authorization} if self.authorization else {}
 
-    def tunnel(self, connection: socket.socket, address: str) -> None:
+    def open_tunnel(self, connection: socket.socket, address: str) -> None:
         """Makes the proxy forward *connection* to *address*, by CONNECT.
 
         Raises OSError, and NotHttp if the proxy does not answer 200.
         """
         headers = {"Host": address, **self.headers()}
-        answer = exchange(connection, "CONNECT", address, headers, None)
+        answer = send_request(connection, "CONNECT", address, headers, None)
         if answer.status != 200:
-            raise NotHttp(f"the proxy answered {answer.status}")
+            raise ProtocolError(f"the proxy answered {answer.status}")
 
 
-def from_environment(host: str, port: int, *, ssl: bool) -> Proxy | None:
+def proxy_from_environment(host: str, port: int, *, ssl: bool) -> Proxy | None:
     """Returns the proxy for the server, or None for a direct connection.
 
     Raises ValueError if the variable is not the URL of an http proxy. The login of the URL would be
     sent unencrypted to a proxy of another kind.
     """
-    if _is_loopback(host) or _excepted(host, port):
+    if _is_loopback(host) or _bypasses_proxy(host, port):
         return None
     url = getproxies_environment().get("https" if ssl else "http", "")
     if not url:
@@ -54,9 +54,9 @@ def from_environment(host: str, port: int, *, ssl: bool) -> Proxy | None:
         parts = urlsplit(url if "://" in url else f"http://{url}")
         number = parts.port or 80
     except ValueError:  # its message could contain a password
-        raise ValueError(_WRONG) from None
+        raise ValueError(_INVALID_PROXY) from None
     if parts.scheme != "http" or not parts.hostname:
-        raise ValueError(_WRONG)
+        raise ValueError(_INVALID_PROXY)
     authorization = ""
     if parts.username is not None:
         login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
@@ -64,13 +64,15 @@ def from_environment(host: str, port: int, *, ssl: bool) -> Proxy | None:
     return Proxy(parts.hostname, number, authorization)
 
 
-def _excepted(host: str, port: int) -> bool:
+def _bypasses_proxy(host: str, port: int) -> bool:
     """Returns whether NO_PROXY names the server: its address, network, name, domain, or `*`."""
     text = os.environ.get("no_proxy") or os.environ.get("NO_PROXY", "")
-    return any(_names(entry.strip().lower(), host.lower(), port) for entry in text.split(","))
+    return any(
+        _entry_matches(entry.strip().lower(), host.lower(), port) for entry in text.split(",")
+    )
 
 
-def _names(entry: str, host: str, port: int) -> bool:
+def _entry_matches(entry: str, host: str, port: int) -> bool:
     if entry in ("", "*"):
         return entry == "*"
     try:

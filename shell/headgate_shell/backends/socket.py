@@ -9,7 +9,7 @@ from headgate_shell.backends.base import ConnectionSettings
 if TYPE_CHECKING:
     from headgate_shell.backends.proxy import Proxy
 
-_TIMEOUT_SECONDS = 60
+_CONNECT_TIMEOUT_SECONDS = 60
 
 
 def dial(settings: ConnectionSettings, proxy: "Proxy | None") -> socket.socket:
@@ -21,12 +21,12 @@ def dial(settings: ConnectionSettings, proxy: "Proxy | None") -> socket.socket:
     host, port = (proxy.host, proxy.port) if proxy else (settings.host, settings.port)
     if not 0 <= port < 65536:
         raise ValueError("invalid port")
-    connection = _unix(settings.socket) if settings.socket else _tcp(host, port)
+    connection = _connect_unix(settings.socket) if settings.socket else _connect_tcp(host, port)
     try:
         if settings.ssl and not settings.socket:
             if proxy:
-                proxy.tunnel(connection, settings.address_with_port)
-            connection = _secured(connection, settings)
+                proxy.open_tunnel(connection, settings.address_with_port)
+            connection = _wrap_tls(connection, settings)
         # A statement may take long. TCP's keep-alive detects a server that has gone.
         connection.settimeout(None)
         return connection
@@ -40,21 +40,21 @@ def proxy_for(settings: ConnectionSettings) -> "Proxy | None":
     # Most environments set no proxy, and `urllib.request` takes long to import.
     if settings.socket or not any(name.lower().endswith("_proxy") for name in os.environ):
         return None
-    from headgate_shell.backends.proxy import from_environment
+    from headgate_shell.backends.proxy import proxy_from_environment
 
-    return from_environment(settings.host, settings.port, ssl=settings.ssl)
+    return proxy_from_environment(settings.host, settings.port, ssl=settings.ssl)
 
 
-def _tcp(host: str, port: int) -> socket.socket:
-    connection = socket.create_connection((host, port), timeout=_TIMEOUT_SECONDS)
+def _connect_tcp(host: str, port: int) -> socket.socket:
+    connection = socket.create_connection((host, port), timeout=_CONNECT_TIMEOUT_SECONDS)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     return connection
 
 
-def _unix(path: str) -> socket.socket:
+def _connect_unix(path: str) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX)
-    connection.settimeout(_TIMEOUT_SECONDS)
+    connection.settimeout(_CONNECT_TIMEOUT_SECONDS)
     try:
         connection.connect(path)
     except BaseException:
@@ -63,7 +63,7 @@ def _unix(path: str) -> socket.socket:
     return connection
 
 
-def _secured(connection: socket.socket, settings: ConnectionSettings) -> socket.socket:
+def _wrap_tls(connection: socket.socket, settings: ConnectionSettings) -> socket.socket:
     import ssl
 
     context = ssl.create_default_context()

@@ -7,7 +7,7 @@ from contextlib import closing
 from importlib.metadata import version
 from typing import Any, Protocol
 
-from headgate_engine import EVERYBODY, Engine, Result, Series, SqliteStore, StoreError
+from headgate_engine import UNRESTRICTED, Engine, Result, Series, SqliteStore, StoreError
 from headgate_grammar import ParseError
 from headgate_shell.backends.base import ConnectionSettings, Points, RequestOptions, Response
 from headgate_shell.session import Session
@@ -21,15 +21,15 @@ class OpenEngine(Protocol):
         ...
 
 
-def on_store(
+def run_on_store(
     path: str,
-    engine: Callable[[SqliteStore], Engine],
+    open_engine: Callable[[SqliteStore], Engine],
     session: Session,
     work: Callable[[], int],
 ) -> int:
     """Runs *work* with *session* on the store file *path*; returns its exit status.
 
-    *engine* returns an engine on a store, or raises ValueError. Prints the error and returns 1 if
+    *open_engine* returns an engine on a store, or raises ValueError. Prints the error and returns 1 if
     the store or the engine cannot be opened.
     """
     try:
@@ -39,14 +39,14 @@ def on_store(
         return 1
     with closing(store):
         try:
-            session.store, session.server = path, LocalStore(engine(store))
+            session.store_path, session.backend = path, StoreBackend(open_engine(store))
         except ValueError as error:
             print(f"headgate: {error}", file=sys.stderr)
             return 1
         return work()
 
 
-class LocalStore:
+class StoreBackend:
     """Executes statements with *engine*, with unrestricted privileges."""
 
     def __init__(self, engine: Engine) -> None:
@@ -60,26 +60,26 @@ class LocalStore:
     def query(self, connection: ConnectionSettings, text: str, options: RequestOptions) -> Response:
         """Executes the statements *text*; a parse error becomes an error of the response."""
         try:
-            results = self._engine.query(text, EVERYBODY, options.database, self._address)
+            results = self._engine.query(text, UNRESTRICTED, options.database, self._address)
         except ParseError as error:
             return Response([], f"error parsing query: {error}")
-        return Response([_result(result) for result in results])
+        return Response([_encode_result(result) for result in results])
 
     def write(self, connection: ConnectionSettings, points: Points, options: RequestOptions) -> str:
         """Returns an error: a store file holds no data."""
         return "no upstream store is configured: data cannot be written\n"
 
 
-def _result(result: Result) -> dict[str, Any]:
+def _encode_result(result: Result) -> dict[str, Any]:
     content: dict[str, Any] = {}
     if result.series:
-        content["series"] = [_series(series) for series in result.series]
+        content["series"] = [_encode_series(series) for series in result.series]
     if result.error:
         content["error"] = result.error
     return content
 
 
-def _series(series: Series) -> dict[str, Any]:
+def _encode_series(series: Series) -> dict[str, Any]:
     content: dict[str, Any] = {"columns": list(series.columns)}
     if series.name:
         content["name"] = series.name

@@ -2,7 +2,7 @@
 
 import re
 
-from headgate_shell.go_quote import go_quoted
+from headgate_shell.go_quote import go_quote
 from headgate_shell.go_space import trim
 from headgate_shell.session import Session
 from headgate_shell.terminal import Terminal
@@ -29,21 +29,21 @@ def use(line: str, session: Session, terminal: Terminal) -> None:
     # influx requires a space here; its other commands accept any white space.
     _, blank, text = trim(line).removesuffix(";").partition(" ")
     if not blank:
-        terminal.write(f"Could not parse database name from {go_quoted(line)}.\n")
+        terminal.write(f"Could not parse database name from {go_quote(line)}.\n")
         return
     text = trim(text)
-    names = _parted(text)
+    names = _split_names(text)
     if len(names) > 2:
         terminal.write(f"Unable to parse database or retention policy from {text}")
         return
     database, policy = names[0], names[1] if len(names) > 1 else ""
     response = session.query("SHOW DATABASES")
     if response.first_error:
-        if not session.connection.username or terminal.checks:
+        if not session.connection.username or terminal.interactive:
             terminal.write(f"ERR: {response.first_error}\nDB does not exist!\n")
             return
         terminal.write(f"WARN: {response.first_error}\n")
-    elif database not in _names(response.results):
+    elif database not in _first_column(response.results):
         terminal.write(
             f"ERR: Database {database} doesn't exist."
             " Run SHOW DATABASES for a list of existing databases.\nDB does not exist!\n"
@@ -61,7 +61,7 @@ def _use_policy(policy: str, session: Session, terminal: Terminal) -> None:
     from headgate_shell.statements import show_retention_policies
 
     response = session.query(show_retention_policies(session.database))
-    if policy in _names(response.results):
+    if policy in _first_column(response.results):
         session.retention_policy = policy
         terminal.write(f"Using retention policy {policy}\n")
     else:
@@ -71,7 +71,7 @@ def _use_policy(policy: str, session: Session, terminal: Terminal) -> None:
         )
 
 
-def _parted(text: str) -> list[str]:
+def _split_names(text: str) -> list[str]:
     """Splits *text* into names at its dots; dots inside double quotes do not split."""
     quoted = rf"{_QUOTED}(?:\.(?:{_QUOTED}|[^.\"]*))?|[^.\"]*\.{_QUOTED}"
     if re.fullmatch(quoted, text) is None:
@@ -84,7 +84,7 @@ def _parted(text: str) -> list[str]:
     ]
 
 
-def _names(results: list[dict[str, object]]) -> set[object]:
+def _first_column(results: list[dict[str, object]]) -> set[object]:
     """Returns the values of the first column of all rows."""
     rows = (
         row
@@ -98,8 +98,8 @@ def _names(results: list[dict[str, object]]) -> set[object]:
 def clear(line: str, session: Session, terminal: Terminal) -> None:
     """`clear database` or `clear retention policy`: unsets both, or only the policy."""
     # influx splits words at spaces only here.
-    what = " ".join(trim(line).removesuffix(";").lower().split(" ")[1:])
-    match what:
+    target = " ".join(trim(line).removesuffix(";").lower().split(" ")[1:])
+    match target:
         case "database" | "db":
             session.database = session.retention_policy = ""
             terminal.write("database context cleared\n")
@@ -109,4 +109,4 @@ def clear(line: str, session: Session, terminal: Terminal) -> None:
         case "":
             terminal.write(_CLEAR_HELP)
         case _:
-            terminal.write(f"invalid command {go_quoted(what)}.\n{_CLEAR_HELP}")
+            terminal.write(f"invalid command {go_quote(target)}.\n{_CLEAR_HELP}")

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 from headgate_shell.commands import context, insert, settings, watch
 from headgate_shell.commands import login as access
-from headgate_shell.go_space import arguments, fields
-from headgate_shell.output.render import shown
+from headgate_shell.go_space import arguments, split_words
+from headgate_shell.output.render import render
 from headgate_shell.session import Session
-from headgate_shell.terminal import CommandFailed, Leave, Terminal
+from headgate_shell.terminal import CommandFailed, Exit, Terminal
 
 HELP = """\
 Commands:
@@ -43,16 +43,16 @@ Everything else is InfluxQL and is sent to the server, for example:
 
 def is_command(line: str) -> bool:
     """Returns whether the first word of *line* is one of the shell's own commands."""
-    return _word(line) in COMMANDS
+    return _command_name(line) in COMMANDS
 
 
 def run_command(line: str, session: Session, terminal: Terminal) -> None:
     """Runs the command *line*. Raises Leave, CommandFailed and CannotReach."""
-    COMMANDS[_word(line)](line, session, terminal)
+    COMMANDS[_command_name(line)](line, session, terminal)
 
 
-def _word(line: str) -> str:
-    words = fields(line, 2)
+def _command_name(line: str) -> str:
+    words = split_words(line, 2)
     return words[0].rstrip(";").lower() if words else ""
 
 
@@ -61,7 +61,7 @@ def _help(line: str, session: Session, terminal: Terminal) -> None:
 
 
 def _history(line: str, session: Session, terminal: Terminal) -> None:
-    words = fields(arguments(line))
+    words = split_words(arguments(line))
     lines = terminal.history()
     if words and words[0].isascii() and words[0].isdigit() and len(words[0]) < 10:
         lines = lines[max(0, len(lines) - int(words[0])) :]
@@ -70,17 +70,17 @@ def _history(line: str, session: Session, terminal: Terminal) -> None:
 
 def _edit(line: str, session: Session, terminal: Terminal) -> None:
     """`\\e [TEXT]`: edits the text, or the last statement, in $EDITOR before the next prompt."""
-    if terminal.edit is None:
+    if terminal.open_editor is None:
         raise CommandFailed("\\e: no terminal to edit on")
-    text = fields(line, 2)[1:]
-    terminal.edit(text[0] if text else "")
+    text = split_words(line, 2)[1:]
+    terminal.open_editor(text[0] if text else "")
 
 
-def _ask(statement: str) -> Callable[[str, Session, Terminal], None]:
-    def ask(line: str, session: Session, terminal: Terminal) -> None:
-        terminal.write(shown(session.query(statement), session, hint=False))
+def _run_statement(statement: str) -> Callable[[str, Session, Terminal], None]:
+    def run(line: str, session: Session, terminal: Terminal) -> None:
+        terminal.write(render(session.query(statement), session, hint=False))
 
-    return ask
+    return run
 
 
 def _users(line: str, session: Session, terminal: Terminal) -> None:
@@ -92,14 +92,14 @@ def _users(line: str, session: Session, terminal: Terminal) -> None:
         response = session.query(show_grants(name))
         for result in response.results:
             if "error" in result:
-                result["error"] = access.with_name(str(result["error"]), name)
+                result["error"] = access.with_username(str(result["error"]), name)
     else:
         response = session.query("SHOW USERS")
-    terminal.write(shown(response, session, hint=False))
+    terminal.write(render(response, session, hint=False))
 
 
-def _leave(line: str, session: Session, terminal: Terminal) -> None:
-    raise Leave
+def _exit(line: str, session: Session, terminal: Terminal) -> None:
+    raise Exit
 
 
 COMMANDS: dict[str, Callable[[str, Session, Terminal], None]] = {
@@ -122,13 +122,13 @@ COMMANDS: dict[str, Callable[[str, Session, Terminal], None]] = {
     "watch": watch.watch,
     "help": _help,
     "\\?": _help,
-    "\\q": _leave,
+    "\\q": _exit,
     "\\e": _edit,
-    "\\l": _ask("SHOW DATABASES"),
+    "\\l": _run_statement("SHOW DATABASES"),
     "\\du": _users,
     "\\timing": settings.timing,
     "\\watch": watch.watch,
-    "\\password": access.new_password,
-    "exit": _leave,
-    "quit": _leave,
+    "\\password": access.change_password,
+    "exit": _exit,
+    "quit": _exit,
 }

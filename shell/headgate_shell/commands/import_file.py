@@ -9,16 +9,16 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TextIO
 
-from headgate_shell.backends.base import CannotReach, Points
+from headgate_shell.backends.base import ConnectionFailed, Points
 from headgate_shell.go_space import trim
 from headgate_shell.session import Session
 
-_BATCH = 5000
-_DATABASE, _POLICY = "# CONTEXT-DATABASE:", "# CONTEXT-RETENTION-POLICY:"
+_BATCH_LINES = 5000
+_DATABASE_MARKER, _POLICY_MARKER = "# CONTEXT-DATABASE:", "# CONTEXT-RETENTION-POLICY:"
 
 
-def import_file(path: str, session: Session, *, compressed: bool, pace: int) -> int:
-    """Imports the file *path*, at most *pace* points per second (0: no limit); returns the status.
+def import_file(path: str, session: Session, *, compressed: bool, points_per_second: int) -> int:
+    """Imports the file *path*, at most *points_per_second* points per second (0: no limit); returns the status.
 
     The line `# DML` separates statements from data. The status is 1 if the file cannot be read or
     the server rejected data. A failed statement is only reported, as by influx.
@@ -27,36 +27,36 @@ def import_file(path: str, session: Session, *, compressed: bool, pace: int) -> 
         print("ERROR: file argument required", file=sys.stderr)
         return 1
     try:
-        with _opened(path, compressed=compressed) as lines:
-            return _Import(session, pace).run(lines)
+        with _open_lines(path, compressed=compressed) as lines:
+            return _Importer(session, points_per_second).run(lines)
     except OSError as error:
         print(f"ERROR: open {path}: {(error.strerror or str(error)).lower()}", file=sys.stderr)
     except (EOFError, zlib.error):
         print(f"ERROR: {path}: truncated or damaged", file=sys.stderr)
-    except CannotReach as error:
+    except ConnectionFailed as error:
         print(f"ERROR: cannot reach {error}", file=sys.stderr)
     return 1
 
 
 @contextmanager
-def _opened(path: str, *, compressed: bool) -> Iterator[TextIO]:
+def _open_lines(path: str, *, compressed: bool) -> Iterator[TextIO]:
     opened = gzip.open if compressed else open
     with opened(path, "rt", encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
         assert not isinstance(lines, gzip.GzipFile)
         yield lines
 
 
-class _Import:
+class _Importer:
     """The state of one import: the batch that is not yet written, and the counts."""
 
-    def __init__(self, session: Session, pace: int) -> None:
+    def __init__(self, session: Session, points_per_second: int) -> None:
         self._session = session
-        self._pace = pace
+        self._points_per_second = points_per_second
         self._database = session.database
         self._policy = session.retention_policy
         self._batch: list[str] = []
         self._commands = self._written = self._failed = 0
-        self._began = time.monotonic()
+        self._started_at = time.monotonic()
 
     def run(self, lines: Iterator[str]) -> int:
         """Imports *lines* and prints the counts; returns the exit status."""
@@ -67,60 +67,62 @@ class _Import:
                 if trim(line) and not line.startswith("#"):
                     self._execute(trim(line))
             for line in lines:
-                self._take(line)
+                self._add_line(line)
             self._write()
         finally:  # also after an error of the file or the server
-            self._sum_up()
+            self._print_summary()
         if self._failed:
-            were = "point was" if self._failed == 1 else "points were"
-            print(f"ERROR: {self._failed} {were} not inserted", file=sys.stderr)
+            subject = "point was" if self._failed == 1 else "points were"
+            print(f"ERROR: {self._failed} {subject} not inserted", file=sys.stderr)
         return 1 if self._failed else 0
 
     def _execute(self, statement: str) -> None:
         self._commands += 1
         if error := self._session.query(statement).first_error:
-            _say(f"error: {error}", sys.stderr)
+            _log(f"error: {error}", sys.stderr)
 
-    def _take(self, line: str) -> None:
-        if line.startswith(_DATABASE):
+    def _add_line(self, line: str) -> None:
+        if line.startswith(_DATABASE_MARKER):
             self._write()  # the batch belongs to the previous database
-            self._database = trim(line.removeprefix(_DATABASE))
-        elif line.startswith(_POLICY):
+            self._database = trim(line.removeprefix(_DATABASE_MARKER))
+        elif line.startswith(_POLICY_MARKER):
             self._write()
-            self._policy = trim(line.removeprefix(_POLICY))
+            self._policy = trim(line.removeprefix(_POLICY_MARKER))
         elif trim(line) and not line.startswith("#"):
             self._batch.append(line.rstrip("\n"))
-            if len(self._batch) >= self._most():
+            if len(self._batch) >= self._batch_lines():
                 self._write()
 
-    def _most(self) -> int:
-        return min(_BATCH, self._pace) if self._pace else _BATCH
+    def _batch_lines(self) -> int:
+        return (
+            min(_BATCH_LINES, self._points_per_second) if self._points_per_second else _BATCH_LINES
+        )
 
     def _write(self) -> None:
         batch, self._batch = self._batch, []
         if not batch:
             return
-        self._wait()
+        self._wait_for_rate_limit()
         lines = "\n".join(batch) + "\n"
         try:
             error = self._session.write(Points(lines, self._database, self._policy))
-        except CannotReach:
+        except ConnectionFailed:
             self._failed += len(batch)
             raise
         if error:
             self._failed += len(batch)
-            _say(f"error writing batch: {trim(error)}", sys.stderr)
+            _log(f"error writing batch: {trim(error)}", sys.stderr)
             sys.stderr.write(lines)
         else:
             self._written += len(batch)
 
-    def _wait(self) -> None:
+    def _wait_for_rate_limit(self) -> None:
         """Sleeps until the rate limit allows the next batch."""
-        if self._pace:
-            due = self._began + (self._written + self._failed) / self._pace
+        if self._points_per_second:
+            due = self._started_at + (self._written + self._failed) / self._points_per_second
             time.sleep(max(0.0, due - time.monotonic()))
 
-    def _sum_up(self) -> None:
+    def _print_summary(self) -> None:
         """Prints the counts on standard output; like influx, only if points were written."""
         if not self._written:
             return
@@ -129,9 +131,9 @@ class _Import:
             f"Processed {self._written} inserts",
             f"Failed {self._failed} inserts",
         ):
-            _say(text, sys.stdout)
+            _log(text, sys.stdout)
         sys.stdout.flush()  # before the errors on standard error
 
 
-def _say(text: str, stream: TextIO) -> None:
+def _log(text: str, stream: TextIO) -> None:
     print(f"{datetime.now():%Y/%m/%d %H:%M:%S} {text}", file=stream)

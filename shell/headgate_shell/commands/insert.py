@@ -8,9 +8,9 @@ from headgate_shell.session import Session
 from headgate_shell.terminal import Terminal
 
 # influx skips these three white space characters here, and leaves others in the point.
-_NAME = r'"(?:[^"\\]|\\.)*"|[^ \t\n".]'
+_NAME_PATTERN = r'"(?:[^"\\]|\\.)*"|[^ \t\n".]'
 # Compiled on first use: most scripts insert nothing.
-_INTO = rf"(?i)into[ \t\n]+({_NAME}+)(?:\.({_NAME}*))?[ \t\n]+"
+_INTO_PATTERN = rf"(?i)into[ \t\n]+({_NAME_PATTERN}+)(?:\.({_NAME_PATTERN}*))?[ \t\n]+"
 _NOTE = """\
 Note: error may be due to not setting a database or retention policy.
 Please set a database with the command "use <database>" or
@@ -23,7 +23,7 @@ def insert(line: str, session: Session, terminal: Terminal) -> None:
 
     A point that the server rejects does not end a script.
     """
-    error = session.write(points(line, session))
+    error = session.write(parse_insert(line, session))
     if error:
         # The server's error text ends with a line end of its own.
         terminal.write(f"ERR: {error}\n")
@@ -31,20 +31,20 @@ def insert(line: str, session: Session, terminal: Terminal) -> None:
             terminal.write(_NOTE)
 
 
-def points(line: str, session: Session) -> Points:
+def parse_insert(line: str, session: Session) -> Points:
     """Returns the points of the command *line*, and the database and policy for them."""
     rest = line.lstrip(SPACE)[len("insert") :].lstrip(" \t\n")
-    into = re.match(_INTO, rest)
+    into = re.match(_INTO_PATTERN, rest)
     if into is None:
         return Points(rest, session.database, session.retention_policy)
-    first, second = (_unquoted(name) for name in into.groups())
+    first, second = (_unquote(name) for name in into.groups())
     lines = rest[into.end() :]
     if second is None:
         return Points(lines, session.database, first or "")
     return Points(lines, first or "", second)
 
 
-def _unquoted(name: str | None) -> str | None:
+def _unquote(name: str | None) -> str | None:
     if name is None or not name.startswith('"'):
         return name
     return re.sub(r"\\(.)", r"\1", name[1:-1])

@@ -1,9 +1,9 @@
 """The commands `auth`, `connect` and `\\password`: the login and the server of a session."""
 
-from headgate_shell.backends.base import CannotReach
-from headgate_shell.go_space import arguments, fields
+from headgate_shell.backends.base import ConnectionFailed
+from headgate_shell.go_space import arguments, split_words
 from headgate_shell.session import Session
-from headgate_shell.terminal import CommandFailed, ConnectFailed, Terminal
+from headgate_shell.terminal import CommandFailed, ConnectCommandFailed, Terminal
 
 
 def auth(line: str, session: Session, terminal: Terminal) -> None:
@@ -11,59 +11,59 @@ def auth(line: str, session: Session, terminal: Terminal) -> None:
 
     If `terminal.checks`, the login is tried first, and a refused login changes nothing.
     """
-    words = fields(line)
+    words = split_words(line)
     if len(words) == 3:
         login: tuple[str, str] | None = (words[1], words[2])
-    elif terminal.login is None:
+    elif terminal.prompt_login is None:
         raise CommandFailed("auth: no terminal to prompt for username and password")
     else:
-        login = terminal.login()
+        login = terminal.prompt_login()
     if login is None:
         terminal.write("ERR: no login given, nothing changed\n")
         return
-    asked = session.but(
+    candidate = session.copy_with(
         connection=session.connection._replace(username=login[0], password=login[1], token="")
     )
-    if terminal.checks:
+    if terminal.interactive:
         # Tried with a copy: after an error or Ctrl-C the session is unchanged.
-        if wrong := wrong_login(asked):
-            terminal.write(f"ERR: {wrong}\n")
+        if error := login_error(candidate):
+            terminal.write(f"ERR: {error}\n")
             return
-        terminal.write(f"Logged in as {asked.connection.username}\n")
-    session.connection = asked.connection
+        terminal.write(f"Logged in as {candidate.connection.username}\n")
+    session.connection = candidate.connection
 
 
-def wrong_login(session: Session) -> str:
+def login_error(session: Session) -> str:
     """Returns the server's error for the session's login, or "". Raises CannotReach."""
     response = session.query("SHOW DATABASES")
     # Until an administrator exists, the server answers every login with this error.
     return "" if "create admin user first" in response.error else response.error
 
 
-def new_password(line: str, session: Session, terminal: Terminal) -> None:
+def change_password(line: str, session: Session, terminal: Terminal) -> None:
     """`\\password [USER]`: prompts for a new password twice, without echo, and sets it."""
     name = arguments(line) or session.connection.username
     if not name:
         raise CommandFailed("\\password: expected a username: \\password USER")
-    if terminal.new_password is None:
+    if terminal.prompt_new_password is None:
         raise CommandFailed("\\password: no terminal to prompt for the password")
     # Imported on demand: the grammar takes long to load.
     from headgate_shell.statements import set_password
 
-    password = terminal.new_password()
+    password = terminal.prompt_new_password()
     if password is None:
         terminal.write("ERR: no password given, nothing changed\n")
         return
     response = session.query(set_password(name, password))
     if error := response.first_error:
-        terminal.write(f"ERR: {with_name(error, name)}\n")
+        terminal.write(f"ERR: {with_username(error, name)}\n")
         return
     if name == session.connection.username:
         session.connection = session.connection._replace(password=password)
     terminal.write(f"New password set for {name}\n")
 
 
-def with_name(error: str, name: str) -> str:
+def with_username(error: str, name: str) -> str:
     """Appends the user *name* to InfluxDB's *error* `user not found`, which lacks it."""
     return f"{error}: {name}" if error == "user not found" else error
 
@@ -73,25 +73,25 @@ def connect(line: str, session: Session, terminal: Terminal) -> None:
 
     influx, by contrast, loses its previous server. Raises CannotReach, in a script ConnectFailed.
     """
-    words = fields(arguments(line))
-    there = session.but()
+    words = split_words(arguments(line))
+    candidate = session.copy_with()
     if words:
-        host, port = _place(words[0])
-        there.connection = session.connection._replace(host=host, port=port, socket="")
+        host, port = _parse_address(words[0])
+        candidate.connection = session.connection._replace(host=host, port=port, socket="")
     try:
-        there.server_version = there.ping()
-    except CannotReach as error:
-        if terminal.checks:
+        candidate.server_version = candidate.ping()
+    except ConnectionFailed as error:
+        if terminal.interactive:
             raise
-        raise ConnectFailed(there.connection.url, error.cause) from None
-    session.connection = there.connection
-    session.server_version = there.server_version
-    if terminal.checks:
+        raise ConnectCommandFailed(candidate.connection.url, error.cause) from None
+    session.connection = candidate.connection
+    session.server_version = candidate.server_version
+    if terminal.interactive:
         version = session.server_version or "(unknown)"
-        terminal.write(f"Connected to {session.where} version {version}\n")
+        terminal.write(f"Connected to {session.display_name} version {version}\n")
 
 
-def _place(text: str) -> tuple[str, int]:
+def _parse_address(text: str) -> tuple[str, int]:
     """Returns host and port of `host`, `host:port`, `[::1]:port` or `::1`."""
     host, colon, port = text.rpartition(":")
     if not colon or (":" in host and not host.endswith("]")):

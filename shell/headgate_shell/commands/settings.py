@@ -2,8 +2,8 @@
 
 import re
 
-from headgate_shell.go_quote import go_quoted
-from headgate_shell.go_space import arguments, fields, trim
+from headgate_shell.go_quote import go_quote
+from headgate_shell.go_space import arguments, split_words, trim
 from headgate_shell.session import Session
 from headgate_shell.terminal import Terminal
 
@@ -21,10 +21,10 @@ def _argument(line: str) -> str:
 def format(line: str, session: Session, terminal: Terminal) -> None:
     """`format NAME`: sets the output format."""
     format = _argument(line)
-    if format in (FORMATS if terminal.checks else SCRIPT_FORMATS):
+    if format in (FORMATS if terminal.interactive else SCRIPT_FORMATS):
         session.format = format
     else:
-        terminal.write(f"Unknown format {go_quoted(format)}. Please use json, csv, or column.\n")
+        terminal.write(f"Unknown format {go_quote(format)}. Please use json, csv, or column.\n")
 
 
 def set_precision(precision: str, session: Session, terminal: Terminal) -> None:
@@ -33,7 +33,7 @@ def set_precision(precision: str, session: Session, terminal: Terminal) -> None:
         session.precision = precision
     else:
         terminal.write(
-            f"Unknown precision {go_quoted(precision)}. Please use rfc3339, h, m, s, ms, u or ns.\n"
+            f"Unknown precision {go_quote(precision)}. Please use rfc3339, h, m, s, ms, u or ns.\n"
         )
 
 
@@ -49,7 +49,7 @@ def consistency(line: str, session: Session, terminal: Terminal) -> None:
         session.consistency = level
     else:
         terminal.write(
-            f"Unknown consistency level {go_quoted(level)}. Please use any, one, quorum, or all.\n"
+            f"Unknown consistency level {go_quote(level)}. Please use any, one, quorum, or all.\n"
         )
 
 
@@ -62,9 +62,9 @@ def chunked(line: str, session: Session, terminal: Terminal) -> None:
 
 def chunk(line: str, session: Session, terminal: Terminal) -> None:
     """`chunk size N`, or `chunk N`: sets the rows per chunk; 0 is the server's default."""
-    text = fields(trim(line).removesuffix(";"))[-1].lower()
+    text = split_words(trim(line).removesuffix(";"))[-1].lower()
     if re.fullmatch(r"[+-]?[0-9]{1,18}", text) is None:
-        terminal.write(f"unable to parse chunk size from {go_quoted(text)}\n")
+        terminal.write(f"unable to parse chunk size from {go_quote(text)}\n")
         return
     session.chunk_size = max(0, int(text))
     terminal.write(f"chunk size set to {session.chunk_size}\n")
@@ -86,14 +86,14 @@ def node(line: str, session: Session, terminal: Terminal) -> None:
 
 def timing(line: str, session: Session, terminal: Terminal) -> None:
     """`timing`: switches the output of durations on or off."""
-    session.timing = not session.timing
-    terminal.write(f"Timing {'enabled' if session.timing else 'disabled'}\n")
+    session.show_timing = not session.show_timing
+    terminal.write(f"Timing {'enabled' if session.show_timing else 'disabled'}\n")
 
 
 def pager(line: str, session: Session, terminal: Terminal) -> None:
     """`pager`: switches the pager on or off."""
-    session.pager = not session.pager
-    terminal.write(f"Pager {'enabled' if session.pager else 'disabled'}\n")
+    session.use_pager = not session.use_pager
+    terminal.write(f"Pager {'enabled' if session.use_pager else 'disabled'}\n")
 
 
 def pretty(line: str, session: Session, terminal: Terminal) -> None:

@@ -4,11 +4,11 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from headgate_grammar import accepts, pieces, quote_identifier
+from headgate_grammar import completions, highlight, quote_identifier
 from headgate_shell.commands.dispatch import COMMANDS
 from headgate_shell.commands.settings import CONSISTENCIES, FORMATS, PRECISIONS
-from headgate_shell.go_space import fields
-from headgate_shell.interactive.completion_names import Names
+from headgate_shell.go_space import split_words
+from headgate_shell.interactive.completion_names import CompletionNames
 
 _WORD = re.compile(r'"[^"\n]*\Z|[\w\\]*\Z')
 _ARGUMENTS: dict[str, Sequence[str]] = {
@@ -19,13 +19,13 @@ _ARGUMENTS: dict[str, Sequence[str]] = {
     "chunk": ("size",),
     "node": ("clear",),
 }
-_MOST = 200
+_MAX_COMPLETIONS = 200
 # Characters that no quoted name can contain: InfluxQL replaces them, or ends at them.
 _INEXPRESSIBLE = re.compile("[\0\r\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
-class Suggestion:
+class CompletionItem:
     """*text* replaces the last *length* characters of the input; *kind* is its label."""
 
     text: str
@@ -33,21 +33,21 @@ class Suggestion:
     kind: str
 
 
-def suggestions(text: str, names: Names) -> list[Suggestion]:
+def complete_input(text: str, names: CompletionNames) -> list[CompletionItem]:
     """Returns at most 200 completions of *text*, which ends at the cursor."""
     found = _WORD.search(text)
     word = found[0] if found is not None else ""
     before = text[: len(text) - len(word)]
     offered = [
-        Suggestion(as_typed, len(word), kind)
-        for offer, kind in _offers(before, names)
-        if (as_typed := _matching(offer, word, kind))
+        CompletionItem(as_typed, len(word), kind)
+        for offer, kind in _candidates(before, names)
+        if (as_typed := _completion_text(offer, word, kind))
     ]
-    return offered[:_MOST]
+    return offered[:_MAX_COMPLETIONS]
 
 
-def _offers(before: str, names: Names) -> Iterable[tuple[str, str]]:
-    words = fields(before)
+def _candidates(before: str, names: CompletionNames) -> Iterable[tuple[str, str]]:
+    words = split_words(before)
     if not words:
         yield from ((command, "command") for command in COMMANDS)
     elif words[0].lower() in COMMANDS:
@@ -56,15 +56,15 @@ def _offers(before: str, names: Names) -> Iterable[tuple[str, str]]:
             if words[0].lower() == "use":
                 yield from ((name, "database") for name in names.databases)
         return
-    accepted = accepts(before)
-    yield from ((keyword, "keyword") for keyword in accepted.words)
-    if accepted.name:
-        yield from _names(before, names)
+    accepted = completions(before)
+    yield from ((keyword, "keyword") for keyword in accepted.keywords)
+    if accepted.identifier:
+        yield from _name_candidates(before, names)
 
 
-def _names(before: str, names: Names) -> Iterable[tuple[str, str]]:
+def _name_candidates(before: str, names: CompletionNames) -> Iterable[tuple[str, str]]:
     """Yields the users or databases that the grammar expects as the next name."""
-    words = [before[piece.start : piece.stop].upper() for piece in pieces(before)]
+    words = [before[piece.start : piece.stop].upper() for piece in highlight(before)]
     last = words[-1:]
     # Only the last of several statements counts.
     begun = len(words) - 1 - words[::-1].index(";") if ";" in words else -1
@@ -76,20 +76,20 @@ def _names(before: str, names: Names) -> Iterable[tuple[str, str]]:
             yield from ((name, "database") for name in names.databases)
 
 
-def _matching(offer: str, word: str, kind: str) -> str:
-    """Returns *offer* as text that completes *word*, or "" if it does not."""
+def _completion_text(candidate: str, word: str, kind: str) -> str:
+    """Returns *candidate* as text that completes *word*, or "" if it does not."""
     if kind in ("user", "database"):
-        if _INEXPRESSIBLE.search(offer):
+        if _INEXPRESSIBLE.search(candidate):
             return ""
-        quoted = quote_identifier(offer)
+        quoted = quote_identifier(candidate)
         if word.startswith('"'):
-            return _in_quotes(offer) if offer.startswith(word[1:]) else ""
-        return quoted if offer.startswith(word) else ""
-    if not offer.lower().startswith(word.lower()):
+            return _quote_always(candidate) if candidate.startswith(word[1:]) else ""
+        return quoted if candidate.startswith(word) else ""
+    if not candidate.lower().startswith(word.lower()):
         return ""
-    return offer.lower() if kind == "keyword" and word.islower() else offer
+    return candidate.lower() if kind == "keyword" and word.islower() else candidate
 
 
-def _in_quotes(name: str) -> str:
+def _quote_always(name: str) -> str:
     quoted = quote_identifier(name)
     return quoted if quoted.startswith('"') else f'"{quoted}"'

@@ -3,25 +3,25 @@
 import threading
 from collections.abc import Callable
 
-from headgate_shell.backends.base import CannotReach
+from headgate_shell.backends.base import ConnectionFailed
 from headgate_shell.session import Session
 
 
-def _nothing() -> None:
-    """Does nothing: the default of `Names.arrived`."""
+def _no_callback() -> None:
+    """Does nothing: the default of `CompletionNames.on_fetched`."""
 
 
-class Names:
+class CompletionNames:
     """Names that the user is allowed to see, fetched in a thread and kept until `refresh`.
 
-    The lists are empty if the server denies the statement or cannot be reached. *arrived* is called
+    The lists are empty if the server denies the statement or cannot be reached. *on_fetched* is called
     in that thread after each fetch.
     """
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self.arrived: Callable[[], object] = _nothing
-        self._turn = 0
+        self.on_fetched: Callable[[], object] = _no_callback
+        self._generation = 0
         self._lock = threading.Lock()
         self.databases: tuple[str, ...] = ()
         self.users: tuple[str, ...] = ()
@@ -30,31 +30,33 @@ class Names:
     def refresh(self) -> threading.Thread:
         """Starts to fetch the names with the session's current login; returns the thread."""
         with self._lock:
-            self._turn += 1
-            turn = self._turn
+            self._generation += 1
+            generation = self._generation
         # A copy of the session: its connection may change during the fetch.
-        thread = threading.Thread(target=self._fetch, args=(self._session.but(), turn), daemon=True)
+        thread = threading.Thread(
+            target=self._fetch, args=(self._session.copy_with(), generation), daemon=True
+        )
         thread.start()
         return thread
 
-    def _fetch(self, session: Session, turn: int) -> None:
-        databases = _rows(session, "SHOW DATABASES")
+    def _fetch(self, session: Session, generation: int) -> None:
+        databases = _query_rows(session, "SHOW DATABASES")
         # After a refused login a second statement would only count as another failed login.
-        users = _rows(session, "SHOW USERS") if databases is not None else None
+        users = _query_rows(session, "SHOW USERS") if databases is not None else None
         with self._lock:
-            if turn != self._turn:
+            if generation != self._generation:
                 return  # superseded by a later refresh
             self.databases = tuple(str(row[0]) for row in databases or ())
             self.users = tuple(str(row[0]) for row in users or ())
             self.administrators = tuple(str(row[0]) for row in users or () if row[1] is True)
-        self.arrived()
+        self.on_fetched()
 
 
-def _rows(session: Session, text: str) -> list[list[object]] | None:
+def _query_rows(session: Session, text: str) -> list[list[object]] | None:
     """Returns the rows of all series, or None after an error or without a response."""
     try:
         response = session.query(text)
-    except CannotReach:
+    except ConnectionFailed:
         return None
     if response.first_error:
         return None

@@ -17,14 +17,14 @@ from prompt_toolkit.styles import Style
 from headgate_shell.commands.settings import FORMATS
 from headgate_shell.interactive.lexer import STYLES
 
-PLACES = ("user", "host", "port", "database", "store")
+PROMPT_FIELDS = ("user", "host", "port", "database", "store")
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
     """The settings, with the defaults of a missing file.
 
-    *format* is "" if the file does not set it. *prompt* may contain the names in `PLACES` in
+    *format* is "" if the file does not set it. *prompt* may contain the names in `PROMPT_FIELDS` in
     braces. *style* maps kinds of tokens to prompt_toolkit styles.
     """
 
@@ -57,16 +57,16 @@ def read_config(path: Path) -> tuple[Config, list[str]]:
         return Config(), [f"{path}: {error.strerror}"]
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         return Config(), [f"{path}: invalid TOML: {error}"]
-    config, wrong = Config(), []
+    config, errors = Config(), []
     for key, value in content.items():
         try:
-            if key not in _KEYS:
-                raise ValueError(f"unknown setting; expected one of {', '.join(_KEYS)}")
+            if key not in _VALIDATORS:
+                raise ValueError(f"unknown setting; expected one of {', '.join(_VALIDATORS)}")
             name = key.replace("-", "_")
-            config = replace(config, **{name: _KEYS[key](value)})
+            config = replace(config, **{name: _VALIDATORS[key](value)})
         except ValueError as error:
-            wrong.append(f"{path}: {key}: {error}")
-    return config, wrong
+            errors.append(f"{path}: {key}: {error}")
+    return config, errors
 
 
 def _one_of(*allowed: str) -> Callable[[Any], str]:
@@ -78,28 +78,28 @@ def _one_of(*allowed: str) -> Callable[[Any], str]:
     return checked
 
 
-def _boolean(value: Any) -> bool:
+def _check_boolean(value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError("expected true or false")
     return value
 
 
-def _length(value: Any) -> int:
+def _check_history_length(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 1_000_000:
         raise ValueError("expected 0 to 1000000")
     return value
 
 
-def _prompt(value: Any) -> str:
+def _check_prompt(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError("expected a string")
     for _, name, form, conversion in string.Formatter().parse(value):
-        if name is not None and (name not in PLACES or form or conversion):
-            raise ValueError(f"in braces only {', '.join(PLACES)}")
+        if name is not None and (name not in PROMPT_FIELDS or form or conversion):
+            raise ValueError(f"in braces only {', '.join(PROMPT_FIELDS)}")
     return value
 
 
-def _style(value: Any) -> Mapping[str, str]:
+def _check_style(value: Any) -> Mapping[str, str]:
     if not isinstance(value, dict) or not value.keys() <= STYLES.keys():
         raise ValueError(f"expected a table with {', '.join(STYLES)}")
     for name, style in value.items():
@@ -110,13 +110,13 @@ def _style(value: Any) -> Mapping[str, str]:
     return STYLES | value
 
 
-_KEYS: dict[str, Callable[[Any], Any]] = {
+_VALIDATORS: dict[str, Callable[[Any], Any]] = {
     "keys": _one_of("emacs", "vi"),
-    "prompt": _prompt,
+    "prompt": _check_prompt,
     "format": _one_of(*FORMATS),
-    "history-length": _length,
-    "timing": _boolean,
-    "pager": _boolean,
-    "toolbar": _boolean,
-    "style": _style,
+    "history-length": _check_history_length,
+    "timing": _check_boolean,
+    "pager": _check_boolean,
+    "toolbar": _check_boolean,
+    "style": _check_style,
 }

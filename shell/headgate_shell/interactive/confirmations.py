@@ -10,10 +10,10 @@ from headgate_grammar import (
     parse,
     quote_identifier,
 )
-from headgate_shell.interactive.completion_names import Names
+from headgate_shell.interactive.completion_names import CompletionNames
 
 
-def loss(text: str, username: str, names: Names) -> str:
+def confirmation_for(text: str, username: str, names: CompletionNames) -> str:
     """Returns the confirmation for the statements *text* of the user *username*, or "" for none.
 
     One sentence each for dropped databases and users, the user's own privileges, and the last
@@ -23,11 +23,11 @@ def loss(text: str, username: str, names: Names) -> str:
         statements = parse(text)
     except ParseError:
         return ""  # the server will reject it
-    sentences = [_loss(statement, username, names) for statement in statements]
+    sentences = [_statement_confirmation(statement, username, names) for statement in statements]
     return " ".join(filter(None, sentences))
 
 
-def _loss(statement: Statement, username: str, names: Names) -> str:
+def _statement_confirmation(statement: Statement, username: str, names: CompletionNames) -> str:
     match statement:
         case DropDatabase(name):
             return f"Database {quote_identifier(name)} and all its data will be deleted."

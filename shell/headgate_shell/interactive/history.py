@@ -12,7 +12,7 @@ from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 
 from headgate_grammar import ParseError, parse, redact
 from headgate_shell.commands.dispatch import is_command
-from headgate_shell.go_space import fields
+from headgate_shell.go_space import split_words
 
 _STATEMENTS = frozenset(
     "alter create delete drop explain grant kill revoke select set show".split()
@@ -33,20 +33,20 @@ class RedactedHistory(FileHistory):
 
     Passwords in statements are replaced by `[REDACTED]`, in memory too. `auth` is left out, and so
     is a line that is neither a statement nor a command: it may be a password typed at the wrong
-    prompt. The file keeps the last *length* entries.
+    prompt. The file keeps the last *max_entries* entries.
     """
 
-    def __init__(self, path: Path, length: int) -> None:
+    def __init__(self, path: Path, max_entries: int) -> None:
         handle = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
         if stat.S_ISREG(os.fstat(handle).st_mode):  # *path* may be /dev/null
             os.fchmod(handle, 0o600)
         os.close(handle)
         super().__init__(str(path))
-        self._shorten(path, length)
+        self._truncate(path, max_entries)
 
-    def _shorten(self, path: Path, length: int) -> None:
+    def _truncate(self, path: Path, length: int) -> None:
         """Keeps the last *length* entries, once there are 10 % more."""
-        with _locked(path):
+        with _lock(path):
             entries = list(super().load_history_strings())  # newest first
             if len(entries) <= length + length // 10:
                 return
@@ -58,36 +58,40 @@ class RedactedHistory(FileHistory):
     def store_string(self, string: str) -> None:
         """Appends *string* to the file; ignores OSError."""
         # If the disk is full, the entry stays in memory until the shell ends.
-        with suppress(OSError), _locked(Path(os.fsdecode(self.filename))):
+        with suppress(OSError), _lock(Path(os.fsdecode(self.filename))):
             super().store_string(string)
 
     def append_string(self, string: str) -> None:
-        """Appends what `kept` returns for *string*, unless it is empty."""
-        line = kept(string)
+        """Appends what `redacted_entry` returns for *string*, unless it is empty."""
+        line = redacted_entry(string)
         if line:
             super().append_string(line)
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _lock(path: Path) -> Iterator[None]:
     """Holds a lock on the history file, so that two shells keep each other's lines."""
     with path.open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def kept(line: str) -> str:
+def redacted_entry(line: str) -> str:
     """Returns the text that the history stores for *line*, or "" to store nothing.
 
     Returns "" where an unmarked password may be: after `auth`, for a command with `auth` or `@` in
     it, and for a statement about users that does not parse.
     """
-    words = fields(line, 2)
+    words = split_words(line, 2)
     first = words[0].rstrip(";").lower() if words else ""
     if first == "auth":
         return ""
-    behind = _BEFORE_STATEMENTS.match(line)
-    if behind is not None and _ABOUT_USERS.search(behind["rest"]) and not _parses(behind["rest"]):
+    prefixed = _BEFORE_STATEMENTS.match(line)
+    if (
+        prefixed is not None
+        and _ABOUT_USERS.search(prefixed["rest"])
+        and not _parses(prefixed["rest"])
+    ):
         return ""
     if is_command(line):
         return "" if _LOGIN.search(line) else redact(line)
@@ -109,29 +113,29 @@ def history_path() -> Path:
     return Path(os.environ.get("HEADGATE_HISTFILE") or Path.home() / ".headgate_history")
 
 
-def history_of(length: int, write: Callable[[str], object]) -> History:
+def open_history(length: int, write: Callable[[str], object]) -> History:
     """Returns the history in the file, or in memory if *length* is 0 or the file cannot be used.
 
     In the latter case a warning is written with *write*.
     """
     if length == 0:
-        return _InMemory()
+        return _RedactedInMemoryHistory()
     try:
         path = history_path()
     except RuntimeError:
         write("WARN: no history: the home directory is unknown\n")
-        return _InMemory()
+        return _RedactedInMemoryHistory()
     try:
         return RedactedHistory(path, length)
     except OSError as error:
         write(f"WARN: no history: {path}: {error.strerror}\n")
-        return _InMemory()
+        return _RedactedInMemoryHistory()
 
 
-class _InMemory(InMemoryHistory):
+class _RedactedInMemoryHistory(InMemoryHistory):
     """A history for this session only, which redacts like the one in a file."""
 
     def append_string(self, string: str) -> None:
-        """Appends what `kept` returns for *string*, unless it is empty."""
-        if line := kept(string):
+        """Appends what `redacted_entry` returns for *string*, unless it is empty."""
+        if line := redacted_entry(string):
             super().append_string(line)

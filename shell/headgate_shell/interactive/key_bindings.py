@@ -1,11 +1,11 @@
 """Decides whether Enter runs the typed text or starts a new line."""
 
-from headgate_grammar import accepts, pieces
+from headgate_grammar import completions, highlight
 from headgate_shell.commands.dispatch import is_command
 from headgate_shell.go_space import trim
 
 
-def complete(text: str) -> bool:
+def is_complete(text: str) -> bool:
     """Returns whether Enter runs *text*.
 
     True for a command, complete statements, a text that ends in `;` or with an empty line, and a
@@ -13,8 +13,8 @@ def complete(text: str) -> bool:
     """
     if not trim(text) or is_command(text) or text.endswith("\n"):
         return True
-    last = [text[piece.start : piece.stop] for piece in pieces(text)][-1:]
+    last = [text[piece.start : piece.stop] for piece in highlight(text)][-1:]
     if last == [";"]:
         return True
-    accepted = accepts(text)
-    return accepted.complete or not accepted.open
+    accepted = completions(text)
+    return accepted.complete or not accepted.incomplete

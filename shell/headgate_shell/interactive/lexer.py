@@ -6,9 +6,9 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.lexers import Lexer
 
-from headgate_grammar import Piece, pieces
+from headgate_grammar import Span, highlight
 from headgate_shell.commands.dispatch import is_command
-from headgate_shell.go_space import fields
+from headgate_shell.go_space import split_words
 
 STYLES = {
     "keyword": "bold ansiblue",
@@ -21,7 +21,7 @@ STYLES = {
     "comment": "ansibrightblack",
     "wrong": "ansired underline",
 }
-_BETWEEN = ("FOR", "=")
+_BETWEEN_NAME_AND_PASSWORD = ("FOR", "=")
 
 
 class InfluxqlLexer(Lexer):
@@ -50,31 +50,31 @@ class InfluxqlLexer(Lexer):
 
     def _fragments(self, text: str) -> Iterator[tuple[str, str]]:
         if is_command(text):
-            yield "", _hidden_login(text)
+            yield "", _mask_login(text)
             return
         end = 0
-        expected = False
-        for piece in pieces(text):
+        password_expected = False
+        for piece in highlight(text):
             yield "", text[end : piece.start]
             written = text[piece.start : piece.stop]
             word = written.upper()
-            if expected and written.startswith("'"):
+            if password_expected and written.startswith("'"):
                 yield self._style(piece), "".join("*" if c != "\n" else c for c in written)
             else:
                 yield self._style(piece), written
-            expected = word == "PASSWORD" or (
-                expected and (word in _BETWEEN or piece.kind == "name")
+            password_expected = word == "PASSWORD" or (
+                password_expected and (word in _BETWEEN_NAME_AND_PASSWORD or piece.kind == "name")
             )
             end = piece.stop
         yield "", text[end:]
 
-    def _style(self, piece: Piece) -> str:
+    def _style(self, piece: Span) -> str:
         return self._styles.get(piece.kind, "")
 
 
-def _hidden_login(line: str) -> str:
+def _mask_login(line: str) -> str:
     """Masks all that follows the name in `auth NAME PASSWORD`."""
-    words = fields(line, 3)
+    words = split_words(line, 3)
     if len(words) < 3 or words[0].lower() != "auth":
         return line
     shown = line[: len(line) - len(words[2])]

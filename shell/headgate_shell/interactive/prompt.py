@@ -16,52 +16,57 @@ from prompt_toolkit.history import History
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.utils import is_dumb_terminal
 
-from headgate_shell.interactive.completion import suggestions
-from headgate_shell.interactive.completion_names import Names
+from headgate_shell.interactive.completion import complete_input
+from headgate_shell.interactive.completion_names import CompletionNames
 from headgate_shell.interactive.config import Config
-from headgate_shell.interactive.key_bindings import complete
+from headgate_shell.interactive.key_bindings import is_complete
 from headgate_shell.interactive.lexer import InfluxqlLexer
-from headgate_shell.output.control_characters import visible, visible_lines
+from headgate_shell.output.control_characters import escape_controls, escape_controls_in_lines
 from headgate_shell.session import Session
 
 
-class Suggestions(Completer):
-    """Adapts `suggestions` to prompt_toolkit's completer interface."""
+class ShellCompleter(Completer):
+    """Adapts `complete_input` to prompt_toolkit's completer interface."""
 
-    def __init__(self, names: Names) -> None:
+    def __init__(self, names: CompletionNames) -> None:
         self._names = names
 
     def get_completions(
         self, document: Document, complete_event: CompleteEvent
     ) -> Iterable[Completion]:
         """Yields the completions of the text before the cursor."""
-        for offer in suggestions(document.text_before_cursor, self._names):
+        for offer in complete_input(document.text_before_cursor, self._names):
             yield Completion(
-                offer.text, -offer.length, display=visible(offer.text), display_meta=offer.kind
+                offer.text,
+                -offer.length,
+                display=escape_controls(offer.text),
+                display_meta=offer.kind,
             )
 
 
-def lines_prompt(
+def build_prompt(
     session: Session,
-    names: Names,
+    names: CompletionNames,
     history: History,
-    last: Callable[[], float | None],
+    last_seconds: Callable[[], float | None],
     config: Config,
 ) -> "PromptSession[str]":
     """Returns the prompt for statements and commands.
 
-    *last* returns the duration of the last one in seconds, or None.
+    *last_seconds* returns the duration of the last one in seconds, or None.
     """
     return PromptSession(
         history=history,
-        completer=Suggestions(names),
+        completer=ShellCompleter(names),
         complete_while_typing=True,
-        lexer=InfluxqlLexer(config.style if coloured() else {}),
+        lexer=InfluxqlLexer(config.style if colours_enabled() else {}),
         auto_suggest=AutoSuggestFromHistory(),
-        multiline=Condition(lambda: not complete(get_app().current_buffer.text)),
+        multiline=Condition(lambda: not is_complete(get_app().current_buffer.text)),
         prompt_continuation="... ",
-        key_bindings=_keys(),
-        bottom_toolbar=(lambda: toolbar(session, names, last())) if config.toolbar else None,
+        key_bindings=_key_bindings(),
+        bottom_toolbar=(lambda: toolbar(session, names, last_seconds()))
+        if config.toolbar
+        else None,
         enable_open_in_editor=True,
         tempfile_suffix=".influxql",
         vi_mode=config.keys == "vi",
@@ -73,31 +78,31 @@ def open_editor() -> None:
     get_app().current_buffer.open_in_editor()
 
 
-def coloured() -> bool:
+def colours_enabled() -> bool:
     """Returns whether NO_COLOR is unset and the terminal supports colours."""
     return not os.environ.get("NO_COLOR") and not is_dumb_terminal()
 
 
-def toolbar(session: Session, names: Names, seconds: float | None) -> str:
+def toolbar(session: Session, names: CompletionNames, seconds: float | None) -> str:
     """Returns the text of the toolbar: user, server, database, format, and the last duration.
 
     Uses only values in memory, because it is drawn after each key.
     """
     connection = session.connection
-    who = connection.username or ("a token" if connection.token else "not logged in")
-    if session.store:
-        who = "administrator"
+    user = connection.username or ("a token" if connection.token else "not logged in")
+    if session.store_path:
+        user = "administrator"
     elif connection.username in names.administrators:
-        who += " (admin)"
-    parts = [who, session.where, session.database or "no database", session.format]
+        user += " (admin)"
+    parts = [user, session.display_name, session.database or "no database", session.format]
     if seconds is not None:
         parts.append(f"{seconds:.3f} s")
-    return visible(" " + " · ".join(parts))
+    return escape_controls(" " + " · ".join(parts))
 
 
 def prompt_text(session: Session, template: str) -> str:
     """Returns *template* with its fields filled in; with a store file, its name in front."""
-    store = os.path.basename(session.store)
+    store = os.path.basename(session.store_path)
     text = template.format(
         user=session.connection.username,
         host=session.connection.host,
@@ -105,10 +110,10 @@ def prompt_text(session: Session, template: str) -> str:
         database=session.database,
         store=store,
     )
-    return visible_lines(f"[{store}] {text}" if store else text)
+    return escape_controls_in_lines(f"[{store}] {text}" if store else text)
 
 
-def _keys() -> KeyBindings:
+def _key_bindings() -> KeyBindings:
     keys = KeyBindings()
 
     # Without this binding, Enter in the completion menu would run the line.

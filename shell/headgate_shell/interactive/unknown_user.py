@@ -13,10 +13,10 @@ from headgate_grammar import (
     parse,
 )
 from headgate_shell.backends.base import Response
-from headgate_shell.commands.login import with_name
+from headgate_shell.commands.login import with_username
 
 
-def with_user_names(text: str, response: Response) -> Response:
+def with_usernames(text: str, response: Response) -> Response:
     """Returns *response* with the username appended to each `user not found`."""
     if not any("error" in result for result in response.results):
         return response
@@ -26,12 +26,12 @@ def with_user_names(text: str, response: Response) -> Response:
         return response  # the server accepted a statement that this shell's grammar lacks
     results = list(response.results)
     for index, (statement, result) in enumerate(zip(statements, results, strict=False)):
-        if "error" in result and (name := _user(statement)):
-            results[index] = {**result, "error": with_name(str(result["error"]), name)}
+        if "error" in result and (name := _username(statement)):
+            results[index] = {**result, "error": with_username(str(result["error"]), name)}
     return Response(results, response.error)
 
 
-def _user(statement: Statement) -> str:
+def _username(statement: Statement) -> str:
     """Returns the user that *statement* names, or ""."""
     match statement:
         case DropUser(name) | SetPassword(name) | GrantAdmin(name) | RevokeAdmin(name):

@@ -4,52 +4,56 @@ import re
 from typing import Any
 
 from headgate_shell.backends.base import Response
-from headgate_shell.output.control_characters import visible, visible_json
+from headgate_shell.output.control_characters import escape_controls, escape_controls_in_json
 from headgate_shell.output.json_text import json_text
-from headgate_shell.output.tables import column_text, csv_text
+from headgate_shell.output.tables import format_columns, format_csv
 from headgate_shell.session import Session
 
 # influx prints this after each error while no database is set, and scripts search for it.
-_HINT = (
+_DATABASE_HINT = (
     "Warning: It is possible this error is due to not setting a database.\n"
     'Please set a database with the command "use <database>".\n'
 )
-_NO_LOGIN = re.compile("authorization failed|unable to parse authentication credentials")
+_LOGIN_ERRORS = re.compile("authorization failed|unable to parse authentication credentials")
 _LOGIN_HINT = "Log in with `auth`, or with the flags -username and -password.\n"
-_NO_DATABASE = re.compile("database (name|is) required")
+_DATABASE_ERRORS = re.compile("database (name|is) required")
 
 
-def shown(response: Response, session: Session, *, hint: bool = True) -> str:
+def render(response: Response, session: Session, *, hint: bool = True) -> str:
     """Returns *response* in the session's format, then its first error as `ERR: ...`, then a hint.
 
     On a terminal, control characters are escaped, and the hint depends on the error. Otherwise the
     text is influx's to the byte. *hint* False omits the hint.
     """
-    formatted = _formatted(response, session)
+    formatted = _format_response(response, session)
     error = response.first_error
     if not error:
         return formatted
-    if not session.on_terminal:
-        return f"{formatted}ERR: {error}\n" + (_HINT if hint and not session.database else "")
-    return f"{formatted}ERR: {visible(error)}\n" + (_fitting(error, session) if hint else "")
+    if not session.to_terminal:
+        return f"{formatted}ERR: {error}\n" + (
+            _DATABASE_HINT if hint and not session.database else ""
+        )
+    return f"{formatted}ERR: {escape_controls(error)}\n" + (
+        _interactive_hint(error, session) if hint else ""
+    )
 
 
-def _fitting(error: str, session: Session) -> str:
+def _interactive_hint(error: str, session: Session) -> str:
     """Returns the hint for an interactive user, or ""."""
-    if _NO_LOGIN.match(error):
+    if _LOGIN_ERRORS.match(error):
         return _LOGIN_HINT
-    return _HINT if _NO_DATABASE.match(error) and not session.database else ""
+    return _DATABASE_HINT if _DATABASE_ERRORS.match(error) and not session.database else ""
 
 
-def _formatted(response: Response, session: Session) -> str:
+def _format_response(response: Response, session: Session) -> str:
     match session.format:
         case "column":
-            return column_text(_visible(response) if session.on_terminal else response)
+            return format_columns(_escape_response(response) if session.to_terminal else response)
         case "csv":
-            return csv_text(_visible(response) if session.on_terminal else response)
+            return format_csv(_escape_response(response) if session.to_terminal else response)
         case "json":
             text = json_text(response, pretty=session.pretty)
-            return visible_json(text) if session.on_terminal else text
+            return escape_controls_in_json(text) if session.to_terminal else text
         case "table" | "vertical" | "markdown" as layout:
             # Imported on demand: scripts start often, and rarely use these formats.
             from headgate_shell.output.layouts import LAYOUTS
@@ -59,20 +63,22 @@ def _formatted(response: Response, session: Session) -> str:
             return f'Unknown output format "{session.format}".\n'
 
 
-def _visible(response: Response) -> Response:
+def _escape_response(response: Response) -> Response:
     """Returns *response* with control characters escaped in all texts, for aligned columns."""
-    return Response([_visible_value(result) for result in response.results], response.error)
+    return Response([_escape_value(result) for result in response.results], response.error)
 
 
-def _visible_value(value: Any) -> Any:
+def _escape_value(value: Any) -> Any:
     match value:
         case str():
-            safe = visible(value)
+            escaped = escape_controls(value)
             # Unchanged values keep their class: a Number has no control characters.
-            return value if safe == value else safe
+            return value if escaped == value else escaped
         case list():
-            return [_visible_value(member) for member in value]
+            return [_escape_value(member) for member in value]
         case dict():
-            return {visible(str(name)): _visible_value(member) for name, member in value.items()}
+            return {
+                escape_controls(str(name)): _escape_value(member) for name, member in value.items()
+            }
         case _:
             return value

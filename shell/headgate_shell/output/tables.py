@@ -6,15 +6,15 @@ from typing import Any
 
 from headgate_shell.backends.base import Response
 from headgate_shell.go_space import SPACE
-from headgate_shell.output.tabwriter import aligned
+from headgate_shell.output.tabwriter import align
 
 Row = Sequence[str]
 
 # Fields that Go's encoding/csv quotes. Python's csv treats leading white space differently.
-_QUOTED = re.compile(rf'^[{SPACE}]|[,"\r\n]|^\\\.$')
+_QUOTED_FIELD = re.compile(rf'^[{SPACE}]|[,"\r\n]|^\\\.$')
 
 
-def column_text(response: Response) -> str:
+def format_columns(response: Response) -> str:
     """Returns *response* in aligned columns like influx: all results share one alignment."""
     messages: list[str] = []
     lines: list[Row] = []
@@ -23,37 +23,37 @@ def column_text(response: Response) -> str:
         for message in result.get("messages", ()):
             messages.append(f"{message['level']}: {message['text']}.\n")
         series = result.get("series", ())
-        repeated = bool(series) and _header(series[0]) == header
+        repeated = bool(series) and _series_header(series[0]) == header
         if series and not repeated:
-            header = _header(series[0])
+            header = _series_header(series[0])
         if index > 0 and not repeated:
             lines.append(("",))
         for number, one in enumerate(series):
             if not repeated:
                 lines.extend(_column_header(one, first=number == 0))
-            lines.extend([cell(value) for value in row] for row in one.get("values", ()))
-    return "".join(messages) + aligned(lines)
+            lines.extend([cell_text(value) for value in row] for row in one.get("values", ()))
+    return "".join(messages) + align(lines)
 
 
-def csv_text(response: Response) -> str:
+def format_csv(response: Response) -> str:
     """Returns *response* as CSV, name and tags as leading columns, without repeated headers."""
     lines: list[Row] = []
     header = None
     for result in response.results:
         series = result.get("series", ())
-        repeated = bool(series) and _header(series[0]) == header
+        repeated = bool(series) and _series_header(series[0]) == header
         if series and not repeated:
-            header = _header(series[0])
+            header = _series_header(series[0])
         for one in series:
-            lead = _lead(one)
+            lead = _leading_columns(one)
             if not repeated:
                 lines.append([*lead, *one["columns"]])
             for row in one.get("values", ()):
-                lines.append([*lead.values(), *map(cell, row)])
-    return "".join(",".join(map(_csv_field, line)) + "\n" for line in lines)
+                lines.append([*lead.values(), *map(cell_text, row)])
+    return "".join(",".join(map(_quote_csv_field, line)) + "\n" for line in lines)
 
 
-def cell(value: object) -> str:
+def cell_text(value: object) -> str:
     """Returns a value as text: "" for null, numbers as the server wrote them."""
     match value:
         case None:
@@ -64,11 +64,11 @@ def cell(value: object) -> str:
             return str(value)
 
 
-def _csv_field(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"' if _QUOTED.search(text) else text
+def _quote_csv_field(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"' if _QUOTED_FIELD.search(text) else text
 
 
-def _header(series: Mapping[str, Any]) -> tuple[object, ...]:
+def _series_header(series: Mapping[str, Any]) -> tuple[object, ...]:
     return series.get("name", ""), series.get("tags", {}), series["columns"]
 
 
@@ -76,7 +76,7 @@ def _tags(series: Mapping[str, Any]) -> list[str]:
     return sorted(f"{name}={value}" for name, value in series.get("tags", {}).items())
 
 
-def _lead(series: Mapping[str, Any]) -> dict[str, str]:
+def _leading_columns(series: Mapping[str, Any]) -> dict[str, str]:
     lead: dict[str, str] = {}
     if series.get("name"):
         lead["name"] = series["name"]

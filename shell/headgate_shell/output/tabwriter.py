@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 
-def aligned(rows: Iterable[Sequence[str]]) -> str:
+def align(rows: Iterable[Sequence[str]]) -> str:
     """Returns the lines of *rows*, each with a line end.
 
     A column spans consecutive lines that have it; its width is that of its widest cell plus one
@@ -13,15 +13,15 @@ def aligned(rows: Iterable[Sequence[str]]) -> str:
     text = "".join("\t".join(row) + "\n" for row in rows)
     lines = [line.split("\t") for line in text.split("\n")[:-1]]
     widths: list[list[int]] = [[] for _ in lines]
-    _measure(lines, widths)
-    return "".join(_line(line, widths[number]) for number, line in enumerate(lines))
+    _measure_columns(lines, widths)
+    return "".join(_pad_line(line, widths[number]) for number, line in enumerate(lines))
 
 
-def _measure(lines: list[list[str]], widths: list[list[int]]) -> None:
+def _measure_columns(lines: list[list[str]], widths: list[list[int]]) -> None:
     """Appends to *widths* the width of each column, over the consecutive lines that have it."""
-    waiting = [(0, 0, len(lines))]
-    while waiting:
-        column, number, end = waiting.pop()
+    pending = [(0, 0, len(lines))]
+    while pending:
+        column, number, end = pending.pop()
         while number < end:
             if column >= len(lines[number]) - 1:
                 number += 1
@@ -32,9 +32,9 @@ def _measure(lines: list[list[str]], widths: list[list[int]]) -> None:
             width = max(len(line[column]) for line in lines[first:number]) + 1
             for found in widths[first:number]:
                 found.append(width)
-            waiting.append((column + 1, first, number))
+            pending.append((column + 1, first, number))
 
 
-def _line(line: list[str], widths: list[int]) -> str:
+def _pad_line(line: list[str], widths: list[int]) -> str:
     padded = [text.ljust(width) for text, width in zip(line, widths, strict=False)]
     return "".join(padded) + "".join(line[len(widths) :]) + "\n"

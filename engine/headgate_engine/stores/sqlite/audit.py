@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 import apsw
 
 from headgate_engine.stores.audit_file import AuditFile
-from headgate_engine.stores.base import FORWARDED, Audit, AuditRecord, Refused
+from headgate_engine.stores.base import FORWARDED, Audit, AuditRecord, DeniedAttempt
 
 _COLUMNS = "id, rev, time, actor, address, statement, outcome, count"
-_PAGE = 1000
+_PAGE_RECORDS = 1000
 # The records kept of denied attempts, and as many of changes that upstreams made.
-_KEPT = 100_000
+_MAX_DENIED_RECORDS = 100_000
 # The records deleted in one transaction, which blocks other writers.
-_AT_ONCE = 5000
+_MAX_DELETED_RECORDS = 5000
 
 
 def now() -> str:
@@ -30,12 +30,12 @@ def record_change(connection: apsw.Connection, revision: int, audit: Audit) -> N
     )
 
 
-def record_refused(connection: apsw.Connection, refused: Sequence[Refused]) -> None:
+def record_denied(connection: apsw.Connection, attempts: Sequence[DeniedAttempt]) -> None:
     """Appends the audit records of denied attempts."""
     connection.executemany(
         "INSERT INTO audit (rev, time, actor, address, statement, outcome, count)"
         " VALUES (0, ?, ?, ?, ?, ?, ?)",
-        [(r.time, r.actor, r.address, r.statement, r.outcome, r.count) for r in refused],
+        [(r.time, r.actor, r.address, r.statement, r.outcome, r.count) for r in attempts],
     )
 
 
@@ -54,7 +54,7 @@ def export(connection: apsw.Connection, file: AuditFile) -> list[AuditRecord]:
     """
     exported: int = connection.execute("SELECT exported FROM meta").get
     last: list[AuditRecord] = []
-    while page := read_audit(connection, exported, _PAGE):
+    while page := read_audit(connection, exported, _PAGE_RECORDS):
         file.append(page)
         last, exported = page, page[-1].id
     if last:
@@ -62,13 +62,13 @@ def export(connection: apsw.Connection, file: AuditFile) -> list[AuditRecord]:
     return last
 
 
-def unexported(connection: apsw.Connection) -> bool:
+def has_unexported(connection: apsw.Connection) -> bool:
     """Returns whether an audit file lacks any record."""
     behind = "SELECT exported < ifnull((SELECT max(id) FROM audit), 0) FROM meta"
     return bool(connection.execute(behind).get)
 
 
-def forget(connection: apsw.Connection, before: str) -> bool:
+def prune_audit(connection: apsw.Connection, before: str) -> bool:
     """Deletes the oldest records: those before a time, and denied attempts beyond 100,000.
 
     Changes made by upstreams beyond 100,000 are deleted, too. The newest record stays, so that no
@@ -80,19 +80,19 @@ def forget(connection: apsw.Connection, before: str) -> bool:
     connection.execute(
         "DELETE FROM audit WHERE time < ? AND id < ?"
         " AND id IN (SELECT id FROM audit ORDER BY id LIMIT ?)",
-        (before, newest, _AT_ONCE),
+        (before, newest, _MAX_DELETED_RECORDS),
     )
     dropped = [connection.changes()]
     for comparison in ("<>", "="):
         kind = f"rev = 0 AND outcome {comparison} ?"
         too_many = connection.execute(
             f"SELECT id FROM audit WHERE {kind} ORDER BY id DESC LIMIT 1 OFFSET ?",
-            (FORWARDED, _KEPT),
+            (FORWARDED, _MAX_DENIED_RECORDS),
         ).get
         connection.execute(
             "DELETE FROM audit WHERE id <= ? AND id < ?"
             f" AND id IN (SELECT id FROM audit WHERE {kind} ORDER BY id LIMIT ?)",
-            (too_many or 0, newest, FORWARDED, _AT_ONCE),
+            (too_many or 0, newest, FORWARDED, _MAX_DELETED_RECORDS),
         )
         dropped.append(connection.changes())
-    return max(dropped) == _AT_ONCE
+    return max(dropped) == _MAX_DELETED_RECORDS

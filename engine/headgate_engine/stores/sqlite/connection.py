@@ -8,7 +8,7 @@ from pathlib import Path
 
 import apsw
 
-from headgate_engine.errors import StoreError, Unavailable
+from headgate_engine.errors import StoreError, StoreUnavailable
 
 _PRAGMAS = """
 PRAGMA journal_mode = WAL;
@@ -29,7 +29,7 @@ def connect(path: Path, *, read_only: bool = False) -> apsw.Connection:
         if read_only:
             connection.execute("PRAGMA query_only = ON")
     except apsw.Error as error:
-        raise refused(path, error) from None
+        raise open_error(path, error) from None
     return connection
 
 
@@ -57,7 +57,7 @@ def close(connection: apsw.Connection) -> None:
             return
 
 
-def said(error: apsw.Error) -> str:
+def describe(error: apsw.Error) -> str:
     """Returns a description of *error* for a person, or "" if SQLite's own is as good."""
     match error:
         case apsw.NotADBError() | apsw.CorruptError():
@@ -76,7 +76,7 @@ def said(error: apsw.Error) -> str:
             return ""
 
 
-def refused(path: Path, error: apsw.Error) -> StoreError:
+def open_error(path: Path, error: apsw.Error) -> StoreError:
     """Returns the error for a store *path* that cannot be opened: the reason and the remedy."""
     match error:
         case apsw.NotADBError() | apsw.CorruptError():
@@ -89,7 +89,7 @@ def refused(path: Path, error: apsw.Error) -> StoreError:
         case apsw.FullError():
             reason = "the disk is full: make room and start again"
         case _:
-            reason = said(error) or str(error)
+            reason = describe(error) or str(error)
     return StoreError(f"cannot open store {path}: {reason}")
 
 
@@ -102,11 +102,11 @@ def refusing(step: str) -> Iterator[None]:
         raise unavailable(step, error) from None
 
 
-def unavailable(step: str, error: Exception) -> Unavailable:
+def unavailable(step: str, error: Exception) -> StoreUnavailable:
     """Returns the error of a *step* that failed with *error*."""
     if isinstance(error, apsw.Error):
-        return Unavailable(f"cannot {step}: {reason(error)}")
-    return Unavailable(f"cannot {step}: its file cannot be opened")
+        return StoreUnavailable(f"cannot {step}: {reason(error)}")
+    return StoreUnavailable(f"cannot {step}: its file cannot be opened")
 
 
 def reason(error: apsw.Error) -> str:
@@ -114,4 +114,4 @@ def reason(error: apsw.Error) -> str:
 
     SQLite's own text may name tables, which clients must not see.
     """
-    return said(error) or type(error).__name__.removesuffix("Error").lower()
+    return describe(error) or type(error).__name__.removesuffix("Error").lower()

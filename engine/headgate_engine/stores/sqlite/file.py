@@ -14,13 +14,13 @@ import apsw
 
 from headgate_engine.errors import StoreError
 from headgate_engine.stores.sqlite.backup import copy, sync_folder
-from headgate_engine.stores.sqlite.connection import connect, open_file, refused, said
+from headgate_engine.stores.sqlite.connection import connect, describe, open_error, open_file
 from headgate_engine.stores.sqlite.foreign_files import known_format
-from headgate_engine.stores.sqlite.revision_file import SideFile, side_path
+from headgate_engine.stores.sqlite.revision_file import RevisionFile, revision_file_path
 from headgate_engine.stores.sqlite.schema import APPLICATION_ID, MIGRATIONS, SCHEMA, VERSION
 
 
-def prepare(path: Path, *, create: bool = True) -> tuple[bool, int]:
+def open_or_create(path: Path, *, create: bool = True) -> tuple[bool, int]:
     """Ensures that *path* is a writable store of the current version.
 
     Returns whether it was created, and the version it was upgraded from (0: no upgrade). Raises
@@ -44,33 +44,33 @@ def prepare(path: Path, *, create: bool = True) -> tuple[bool, int]:
             # A real write detects a read-only file now instead of at the first REVOKE.
             connection.execute("UPDATE meta SET rev = rev")
     except apsw.Error as error:
-        raise refused(path, error) from None
+        raise open_error(path, error) from None
     finally:
         connection.close()
     return created, version if version < VERSION else 0
 
 
-def claim(path: Path, *, create: bool = True) -> tuple[SideFile, bool, int]:
+def mark_in_use(path: Path, *, create: bool = True) -> tuple[RevisionFile, bool, int]:
     """Prepares the store *path* and marks it as in use, which makes `restore` fail.
 
-    Returns the side file, which holds the mark until it is closed, and the result of `prepare`.
+    Returns the side file, which holds the mark until it is closed, and the result of `open_or_create`.
     Raises StoreError, or OSError if the side file cannot be opened.
     """
     try:
-        side = SideFile(path) if side_path(path).exists() else None
+        side = RevisionFile(path) if revision_file_path(path).exists() else None
     except OSError:
         # In a read-only folder the error of the store itself explains more.
-        prepare(path, create=create)
+        open_or_create(path, create=create)
         raise
     try:
         if side is not None:
             _share(path, side)
-        created, upgraded = prepare(path, create=create)
+        created, upgraded = open_or_create(path, create=create)
         if side is None:
-            side = SideFile(path)
+            side = RevisionFile(path)
             _share(path, side)
             # The file may have been replaced before it was marked as in use.
-            prepare(path, create=False)
+            open_or_create(path, create=False)
     except BaseException:
         if side is not None:
             side.close()
@@ -78,8 +78,8 @@ def claim(path: Path, *, create: bool = True) -> tuple[SideFile, bool, int]:
     return side, created, upgraded
 
 
-def _share(path: Path, side: SideFile) -> None:
-    if not side.share():
+def _share(path: Path, side: RevisionFile) -> None:
+    if not side.lock_shared():
         raise StoreError(
             f"store {path} is held by `headgate store restore` or `accept-rollback`:"
             " start again when that command has ended"
@@ -87,13 +87,13 @@ def _share(path: Path, side: SideFile) -> None:
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[SideFile]:
+def exclusive_access(path: Path) -> Iterator[RevisionFile]:
     """Locks the store *path* for this process alone. Creates its side file if needed.
 
     Raises StoreError if the store is in use, and OSError if the side file cannot be opened.
     """
-    with closing(SideFile(path)) as side:
-        if not side.hold_alone():
+    with closing(RevisionFile(path)) as side:
+        if not side.lock_exclusively():
             raise StoreError(
                 f"store {path} is in use: stop the server, and any other program that has it open,"
                 " then try again"
@@ -101,18 +101,18 @@ def alone(path: Path) -> Iterator[SideFile]:
         yield side
 
 
-def check_mark(path: Path, connection: apsw.Connection, side: SideFile) -> None:
+def check_high_water_mark(path: Path, connection: apsw.Connection, side: RevisionFile) -> None:
     """Raises StoreError if the store is behind the revision acknowledged in its side file."""
     # The mark first: another process may commit meanwhile.
     try:
         epoch: str = connection.execute("SELECT epoch FROM meta").get
-        marked = side.marked(epoch)
+        acknowledged = side.acknowledged_revision(epoch)
         revision: int = connection.execute("SELECT rev FROM meta").get
     except apsw.Error as error:
-        raise refused(path, error) from None
-    if revision < marked:
+        raise open_error(path, error) from None
+    if revision < acknowledged:
         raise StoreError(
-            f"store {path} is at revision {revision}, but {marked} was acknowledged: its -wal file"
+            f"store {path} is at revision {revision}, but {acknowledged} was acknowledged: its -wal file"
             " was cut or removed; put a backup in its place with `headgate store restore`, or go on"
             " without these changes with `headgate store accept-rollback`"
         )
@@ -137,15 +137,15 @@ def _upgrade(connection: apsw.Connection, path: Path, version: int) -> None:
     connection.execute("COMMIT")
 
 
-def faults(connection: apsw.Connection) -> list[str]:
+def integrity_errors(connection: apsw.Connection) -> list[str]:
     """Returns the integrity errors of the file, a sentence each, at most a hundred of a kind."""
     try:
         found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(100)")]
-        loose = connection.execute("PRAGMA foreign_key_check").fetchall()
+        violations = connection.execute("PRAGMA foreign_key_check").fetchall()
     except apsw.Error as error:
         return [str(error)]
     sentences = [sentence for sentence in found if sentence != "ok"]
-    return sentences + [f"a row of {row[0]} references a missing row" for row in loose[:100]]
+    return sentences + [f"a row of {row[0]} references a missing row" for row in violations[:100]]
 
 
 def _create_if_first(path: Path) -> bool:
@@ -153,7 +153,7 @@ def _create_if_first(path: Path) -> bool:
         return False
     if not path.parent.is_dir():
         raise StoreError(f"store {path}: there is no folder {path.parent}")
-    lock = side_path(path)
+    lock = revision_file_path(path)
     if lock.exists():
         raise StoreError(
             f"store {path} is gone, but {lock.name} says that there was one: put a backup in "
@@ -164,7 +164,7 @@ def _create_if_first(path: Path) -> bool:
         handle, unfinished = tempfile.mkstemp(prefix=f"{path.name}.new.", dir=path.parent)
         os.close(handle)
         try:
-            _fill(Path(unfinished))
+            _write_schema(Path(unfinished))
             try:
                 os.link(unfinished, path)
             except FileExistsError:
@@ -175,11 +175,11 @@ def _create_if_first(path: Path) -> bool:
     except OSError as error:
         raise StoreError(f"cannot create store {path}: {error.strerror}") from None
     except apsw.Error as error:
-        raise refused(path, error) from None
+        raise open_error(path, error) from None
     return True
 
 
-def _fill(path: Path) -> None:
+def _write_schema(path: Path) -> None:
     connection = open_file(path)
     try:
         connection.execute("PRAGMA synchronous = FULL").fetchall()
@@ -194,7 +194,7 @@ def check_version(path: Path) -> int:
     try:
         return _version(path)
     except apsw.Error as error:
-        raise refused(path, error) from None
+        raise open_error(path, error) from None
 
 
 def check_backup(path: Path) -> None:
@@ -202,15 +202,15 @@ def check_backup(path: Path) -> None:
     try:
         _version(path, write=False)
     except apsw.Error as error:
-        raise no_backup(path, error) from None
+        raise backup_error(path, error) from None
 
 
-def no_backup(path: Path, error: apsw.Error) -> StoreError:
+def backup_error(path: Path, error: apsw.Error) -> StoreError:
     """Returns the error for a backup *path* that cannot be used, without `refused`'s advice to
     restore.
     """
     damaged = isinstance(error, apsw.NotADBError | apsw.CorruptError)
-    reason = "it is damaged, or no store at all" if damaged else said(error) or str(error)
+    reason = "it is damaged, or no store at all" if damaged else describe(error) or str(error)
     return StoreError(f"cannot restore from {path}: {reason}")
 
 

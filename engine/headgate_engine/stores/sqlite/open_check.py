@@ -9,8 +9,8 @@ from urllib.parse import quote
 import apsw
 
 from headgate_engine.errors import StoreError
-from headgate_engine.stores.sqlite.connection import refused
-from headgate_engine.stores.sqlite.revision_file import SideFile, side_path
+from headgate_engine.stores.sqlite.connection import open_error
+from headgate_engine.stores.sqlite.revision_file import RevisionFile, revision_file_path
 from headgate_engine.stores.sqlite.schema import APPLICATION_ID, VERSION
 
 # https://www.sqlite.org/fileformat.html, section 1.3: the database header.
@@ -28,23 +28,23 @@ def try_store(path: Path) -> None:
     """
     try:
         if not path.exists():
-            _try_folder(path)
+            _check_folder(path)
             return
-        _try_header(path)
-        _try_mode(path)
-        _try_content(path)
+        _check_header(path)
+        _check_permissions(path)
+        _check_content(path)
     except PermissionError:
-        raise refused(path, apsw.PermissionsError()) from None
+        raise open_error(path, apsw.PermissionsError()) from None
     except OSError as error:
         name = error.filename or path
         raise StoreError(f"cannot open store {name}: {error.strerror}") from None
 
 
-def _try_folder(path: Path) -> None:
+def _check_folder(path: Path) -> None:
     """Checks the folder of a store that does not exist yet."""
     if not path.parent.is_dir():
         raise StoreError(f"store {path}: there is no folder {path.parent}")
-    lock = side_path(path)
+    lock = revision_file_path(path)
     if lock.exists():
         raise StoreError(
             f"store {path} is gone, but {lock.name} says that there was one: put a backup in "
@@ -54,7 +54,7 @@ def _try_folder(path: Path) -> None:
         raise StoreError(f"cannot create store {path}: Permission denied")
 
 
-def _try_header(path: Path) -> None:
+def _check_header(path: Path) -> None:
     with path.open("rb") as file:
         header = file.read(_HEADER_BYTES)
     if not header:
@@ -63,7 +63,7 @@ def _try_header(path: Path) -> None:
             " `headgate store restore`"
         )
     if not header.startswith(_MAGIC) or len(header) < _HEADER_BYTES:
-        raise refused(path, apsw.NotADBError())
+        raise open_error(path, apsw.NotADBError())
     if int.from_bytes(header[_APPLICATION_ID]) != APPLICATION_ID:
         raise StoreError(f"{path} is a SQLite database, but not a store of Headgate")
     version = int.from_bytes(header[_USER_VERSION])
@@ -74,42 +74,44 @@ def _try_header(path: Path) -> None:
         )
 
 
-def _try_mode(path: Path) -> None:
+def _check_permissions(path: Path) -> None:
     """Checks permissions: SQLite needs all three of its files, and the right to create them."""
     beside = (path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm"))
-    files = [one for one in (path, *beside, side_path(path)) if one.exists()]
+    files = [one for one in (path, *beside, revision_file_path(path)) if one.exists()]
     writable = all(os.access(one, os.R_OK | os.W_OK) for one in files)
     if not writable or not os.access(path.parent, os.W_OK | os.X_OK):
-        raise refused(path, apsw.ReadOnlyError())
+        raise open_error(path, apsw.ReadOnlyError())
 
 
-def _try_content(path: Path) -> None:
+def _check_content(path: Path) -> None:
     """Reads what a start of the server reads, and compares it with the mark of the side file."""
-    marked_by = SideFile(path) if side_path(path).exists() else None
+    revision_file = RevisionFile(path) if revision_file_path(path).exists() else None
     try:
         with tempfile.TemporaryDirectory(prefix="headgate-check-") as folder:
-            connection = _reader(path, Path(folder))
+            connection = _connect_read_only(path, Path(folder))
             try:
                 epoch: str = connection.execute("SELECT epoch FROM meta").get
-                marked = marked_by.marked(epoch) if marked_by is not None else 0
+                acknowledged = (
+                    revision_file.acknowledged_revision(epoch) if revision_file is not None else 0
+                )
                 revision: int = connection.execute("SELECT rev FROM meta").get
                 connection.execute("SELECT 1 FROM users LIMIT 1").fetchall()
             finally:
                 connection.close()
     except apsw.Error as error:
-        raise refused(path, error) from None
+        raise open_error(path, error) from None
     finally:
-        if marked_by is not None:
-            marked_by.close()
-    if revision < marked:
+        if revision_file is not None:
+            revision_file.close()
+    if revision < acknowledged:
         raise StoreError(
-            f"store {path} is at revision {revision}, but {marked} was acknowledged: its -wal file"
+            f"store {path} is at revision {revision}, but {acknowledged} was acknowledged: its -wal file"
             " was cut or removed; put a backup in its place with `headgate store restore`, or go on"
             " without these changes with `headgate store accept-rollback`"
         )
 
 
-def _reader(path: Path, folder: Path) -> apsw.Connection:
+def _connect_read_only(path: Path, folder: Path) -> apsw.Connection:
     """Returns a connection that creates no file beside the store.
 
     A file left there by another user would prevent the server from opening the store.

@@ -12,11 +12,17 @@ import apsw
 
 from headgate_engine.errors import StoreError
 from headgate_engine.stores.sqlite.backup import NEW_EPOCH, copy, sync_folder
-from headgate_engine.stores.sqlite.connection import connect, open_file, refused
-from headgate_engine.stores.sqlite.file import alone, check_backup, check_version, faults, no_backup
-from headgate_engine.stores.sqlite.revision_file import file_of, side_path
+from headgate_engine.stores.sqlite.connection import connect, open_error, open_file
+from headgate_engine.stores.sqlite.file import (
+    backup_error,
+    check_backup,
+    check_version,
+    exclusive_access,
+    integrity_errors,
+)
+from headgate_engine.stores.sqlite.revision_file import resolve_link, revision_file_path
 
-_PARTS = ("", "-wal", "-shm")
+_FILE_SUFFIXES = ("", "-wal", "-shm")
 
 
 def restore(backup: str | os.PathLike[str], path: str | os.PathLike[str]) -> Path | None:
@@ -28,13 +34,13 @@ def restore(backup: str | os.PathLike[str], path: str | os.PathLike[str]) -> Pat
         StoreError: *backup* is missing or damaged, it cannot be copied, or a process has the store
             *path* open. Nothing was changed.
     """
-    source, to = Path(backup), file_of(Path(path))
+    source, to = Path(backup), resolve_link(Path(path))
     if not source.exists():
         raise StoreError(f"there is no store {source}")
     check_backup(source)
     try:
-        if side_path(to).exists():
-            with alone(to):
+        if revision_file_path(to).exists():
+            with exclusive_access(to):
                 pass  # fails before a large store is copied
         return _replace(source, to)
     except OSError as error:
@@ -46,8 +52,8 @@ def _replace(source: Path, to: Path) -> Path | None:
     fresh.unlink(missing_ok=True)  # left behind by a killed restore
     _copy(source, fresh)
     try:
-        with alone(to) as side, side.held():
-            old = _set_aside(to) if to.exists() else None
+        with exclusive_access(to) as side, side.exclude_writers():
+            old = _move_aside(to) if to.exists() else None
             os.rename(fresh, to)
             sync_folder(to.parent)
     finally:
@@ -58,18 +64,18 @@ def _replace(source: Path, to: Path) -> Path | None:
 def _copy(source: Path, fresh: Path) -> None:
     try:
         with closing(open_file(source, write=False)) as connection:
-            if wrong := faults(connection):
+            if wrong := integrity_errors(connection):
                 raise StoreError(f"backup {source} is damaged: {wrong[0]}")
             copy(connection, fresh)
     except apsw.Error as error:
-        raise no_backup(source, error) from None
+        raise backup_error(source, error) from None
 
 
-def _set_aside(path: Path) -> Path:
+def _move_aside(path: Path) -> Path:
     """Renames the store and its write-ahead log, which would corrupt the new file."""
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     old = path.with_name(f"{path.name}.before-{moment}")
-    for part in _PARTS:
+    for part in _FILE_SUFFIXES:
         with suppress(FileNotFoundError):
             os.rename(f"{path}{part}", f"{old}{part}")
     return old
@@ -86,12 +92,12 @@ def accept_rollback(path: str | os.PathLike[str]) -> int:
         raise StoreError(f"there is no store {store}")
     check_version(store)
     try:
-        with alone(store), closing(connect(store)) as connection:
+        with exclusive_access(store), closing(connect(store)) as connection:
             with connection:
                 connection.execute(NEW_EPOCH)
             revision: int = connection.execute("SELECT rev FROM meta").get
     except apsw.Error as error:
-        raise refused(store, error) from None
+        raise open_error(store, error) from None
     except OSError as error:
         raise StoreError(f"cannot open store {store}: {error.strerror}") from None
     return revision

@@ -16,18 +16,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 # For this long an unchanged mark counts as an unchanged store.
-TRUSTED_SECONDS = 0.05
+MARK_CACHE_SECONDS = 0.05
 
 # The byte, far behind the mark, that is locked while the store is in use.
 _IN_USE_OFFSET = 4096
-_WAIT_SECONDS = 5.0
+_SHARE_TIMEOUT_SECONDS = 5.0
 _POLL_SECONDS = 0.02
 
-_MARK = re.compile(rb"([0-9a-f]{32}) ([0-9]{20})\n")
-_LENGTH = 54
+_MARK_PATTERN = re.compile(rb"([0-9a-f]{32}) ([0-9]{20})\n")
+_MARK_BYTES = 54
 
 
-def file_of(path: Path) -> Path:
+def resolve_link(path: Path) -> Path:
     """Returns *path*, or its target if *path* is a symbolic link.
 
     All processes that use a store must use the same side file, as SQLite does with its log.
@@ -35,20 +35,20 @@ def file_of(path: Path) -> Path:
     return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
-def side_path(path: Path) -> Path:
+def revision_file_path(path: Path) -> Path:
     """Returns the path of the side file of the store *path*.
 
     The side file exists if there ever was a store.
     """
-    file = file_of(path)
+    file = resolve_link(path)
     return file.with_name(file.name + ".lock")
 
 
-class SideFile:
+class RevisionFile:
     """The open side file of a store, created for its owner only if missing. Raises OSError."""
 
     def __init__(self, path: Path) -> None:
-        side = side_path(path)
+        side = revision_file_path(path)
         flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
         try:
             self._file = os.open(side, flags, 0o600)
@@ -59,7 +59,7 @@ class SideFile:
             raise OSError(errno.ELOOP, "it is a symbolic link: remove it", str(side)) from None
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def exclude_writers(self) -> Iterator[None]:
         """Excludes all other writers, in this process and in others, during the context."""
         fcntl.flock(self._file, fcntl.LOCK_EX)
         try:
@@ -67,19 +67,19 @@ class SideFile:
         finally:
             fcntl.flock(self._file, fcntl.LOCK_UN)
 
-    def share(self) -> bool:
+    def lock_shared(self) -> bool:
         """Marks the store as in use until `close` or the end of the process, even by a kill.
 
         Returns False if another process still has the store exclusively after five seconds.
         """
-        deadline = time.monotonic() + _WAIT_SECONDS
+        deadline = time.monotonic() + _SHARE_TIMEOUT_SECONDS
         while not self._lock(fcntl.F_RDLCK):
             if time.monotonic() > deadline:
                 return False
             time.sleep(_POLL_SECONDS)
         return True
 
-    def hold_alone(self) -> bool:
+    def lock_exclusively(self) -> bool:
         """Locks the store exclusively until `close`.
 
         Returns False immediately if another process, or another object of this one, uses the store.
@@ -88,7 +88,7 @@ class SideFile:
 
     def _lock(self, kind: int) -> bool:
         # A lock of the open file description: unlike POSIX's older locks it survives the closing of
-        # another descriptor, and excludes a second store in the same process. `held` uses flock,
+        # another descriptor, and excludes a second store in the same process. `exclude_writers` uses flock,
         # which local file systems keep separate.
         request = struct.pack("hhqqi4x", kind, os.SEEK_SET, _IN_USE_OFFSET, 1, 0)
         try:
@@ -97,7 +97,7 @@ class SideFile:
             return False
         return True
 
-    def mark(self, epoch: str, revision: int) -> None:
+    def set_high_water_mark(self, epoch: str, revision: int) -> None:
         """Writes the high-water mark: *revision* is durable. The caller must hold the lock."""
         # Never synced: after a power cut it may be behind the store, which is harmless. If it
         # cannot be written, the change is acknowledged after a pause, in which every reader that
@@ -105,15 +105,15 @@ class SideFile:
         try:
             os.pwrite(self._file, f"{epoch} {revision:020}\n".encode(), 0)
         except OSError:
-            time.sleep(TRUSTED_SECONDS)
+            time.sleep(MARK_CACHE_SECONDS)
 
-    def now(self) -> bytes:
+    def high_water_mark(self) -> bytes:
         """Returns the bytes of the mark. They differ after a change was acknowledged."""
-        return os.pread(self._file, _LENGTH, 0)
+        return os.pread(self._file, _MARK_BYTES, 0)
 
-    def marked(self, epoch: str) -> int:
+    def acknowledged_revision(self, epoch: str) -> int:
         """Returns the acknowledged revision of *epoch*, or 0 if there is none."""
-        mark = _MARK.fullmatch(self.now())
+        mark = _MARK_PATTERN.fullmatch(self.high_water_mark())
         return int(mark[2]) if mark is not None and mark[1].decode() == epoch else 0
 
     def close(self) -> None:

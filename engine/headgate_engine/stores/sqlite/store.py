@@ -17,45 +17,53 @@ from typing import Any, TypeVar
 
 import apsw
 
-from headgate_engine.errors import StoreError, Unavailable, Unknown
+from headgate_engine.errors import OutcomeUnknown, StoreError, StoreUnavailable
 from headgate_engine.model.database import Database
 from headgate_engine.model.user import Account, User
 from headgate_engine.stores.audit_file import AuditFile
-from headgate_engine.stores.base import Audit, AuditRecord, Change, KnownLogin, Moment, Refused, Tx
-from headgate_engine.stores.group_commit import Job, together
+from headgate_engine.stores.base import (
+    Audit,
+    AuditRecord,
+    Change,
+    DeniedAttempt,
+    KnownLogin,
+    Snapshot,
+    Tx,
+)
+from headgate_engine.stores.group_commit import PendingTransaction, group_commit
 from headgate_engine.stores.sqlite.audit import (
     export,
-    forget,
+    has_unexported,
+    prune_audit,
     read_audit,
     record_change,
-    record_refused,
-    unexported,
+    record_denied,
 )
 from headgate_engine.stores.sqlite.backup import copy
 from headgate_engine.stores.sqlite.connection import close, connect, reason, refusing, unavailable
-from headgate_engine.stores.sqlite.file import check_mark, claim, faults
+from headgate_engine.stores.sqlite.file import check_high_water_mark, integrity_errors, mark_in_use
 from headgate_engine.stores.sqlite.known_logins import read_logins, write_logins
-from headgate_engine.stores.sqlite.read_cache import Seen
+from headgate_engine.stores.sqlite.read_cache import ReadCache
 from headgate_engine.stores.sqlite.transaction import (
     SqliteTx,
     count_admins,
     read_database,
     read_databases,
-    read_dropped,
-    read_identified,
+    read_identity_dropped_at,
     read_user,
+    read_user_by_identity,
     read_users,
 )
 
 T = TypeVar("T")
 
-_KEPT_CHANGES = 10_000
-_FAULTS = (StoreError, OSError, apsw.Error)  # errors of reading
+_MAX_CHANGES = 10_000
+_READ_ERRORS = (StoreError, OSError, apsw.Error)  # errors of reading
 _POLL_SECONDS = 0.01
 
 
 class SqliteStore:
-    """A `Store` in the SQLite file *path*, created if missing; `Store` describes its methods.
+    """A `DatabaseStore` in the SQLite file *path*, created if missing; `DatabaseStore` describes its methods.
 
     Each audit record is appended to *audit_file*, too, before its change is durable. A failure
     there makes the change Unavailable. `created` is whether the file is new, `upgraded` the schema
@@ -75,35 +83,37 @@ class SqliteStore:
         self._path = Path(path)
         self._audit_file = audit_file
         try:
-            self._side, self.created, self.upgraded = claim(self._path, create=create)
+            self._revision_file, self.created, self.upgraded = mark_in_use(
+                self._path, create=create
+            )
         except OSError as error:
             name = error.filename or self._path
             raise StoreError(f"cannot open store {name}: {error.strerror}") from None
         try:
             self._writer = connect(self._path)
-            check_mark(self._path, self._writer, self._side)
+            check_high_water_mark(self._path, self._writer, self._revision_file)
         except BaseException:
-            self._side.close()  # otherwise the process would keep the store marked as in use
+            self._revision_file.close()  # otherwise the process would keep the store marked as in use
             raise
         self._inode = os.stat(self._path).st_ino
-        self._writing = threading.Lock()
+        self._write_lock = threading.Lock()
         self._readers = threading.local()
         # Weak, so that the connection of a thread that has ended is closed.
         self._open_readers: weakref.WeakSet[apsw.Connection] = weakref.WeakSet()
         self._closed = False
 
     def transact(self, change: Callable[[Tx], T], audit: Audit) -> tuple[T, int]:
-        job = Job(change, audit)
-        self._make([job])
+        job = PendingTransaction(change, audit)
+        self._run_jobs([job])
         if job.error is not None:
             raise job.error
         return job.result, job.revision
 
-    def transact_all(self, jobs: Sequence[Job]) -> None:
+    def transact_all(self, jobs: Sequence[PendingTransaction]) -> None:
         """Does `transact` for each of *jobs* in a group commit; each job holds its outcome."""
-        together(self._make, jobs)
+        group_commit(self._run_jobs, jobs)
 
-    def _make(self, jobs: Sequence[Job]) -> None:
+    def _run_jobs(self, jobs: Sequence[PendingTransaction]) -> None:
         """Runs the changes of *jobs* in one transaction."""
         with self._transaction() as connection:
             revision: int = connection.execute("SELECT rev FROM meta").get
@@ -115,7 +125,7 @@ class SqliteStore:
                     job.result = job.change(tx)
                     if tx.keys:
                         self._record(revision + 1, tx.keys, job.audit)
-                except (apsw.Error, Unavailable, Unknown):
+                except (apsw.Error, StoreUnavailable, OutcomeUnknown):
                     raise  # it concerns the whole group
                 except Exception as error:
                     job.error = error
@@ -126,24 +136,24 @@ class SqliteStore:
                 connection.execute("RELEASE change")
             connection.execute("UPDATE meta SET rev = ?", (revision,))
             # Not with each change: it costs as much as the change itself.
-            if revision % max(1, _KEPT_CHANGES // 100) < len(jobs):
-                oldest = revision - _KEPT_CHANGES
+            if revision % max(1, _MAX_CHANGES // 100) < len(jobs):
+                oldest = revision - _MAX_CHANGES
                 connection.execute("DELETE FROM changes WHERE rev <= ?", (oldest,))
 
-    def record(self, refused: Sequence[Refused]) -> None:
+    def record_denied(self, attempts: Sequence[DeniedAttempt]) -> None:
         with self._transaction() as connection:
-            record_refused(connection, refused)
+            record_denied(connection, attempts)
 
     def remember_logins(self, logins: Sequence[KnownLogin]) -> None:
         if logins:
             with self._transaction() as connection:
                 write_logins(connection, logins)
 
-    def forget(self, before: str) -> None:
+    def prune_audit(self, before: str) -> None:
         more = True
         while more:
             with self._transaction() as connection:
-                more = forget(connection, before)
+                more = prune_audit(connection, before)
 
     def export(self) -> None:
         """Appends to the audit file what other programs recorded without it.
@@ -154,7 +164,7 @@ class SqliteStore:
         if self._audit_file is None:
             return
         with refusing("read"):
-            behind = unexported(self._reader())
+            behind = has_unexported(self._reader())
         if behind:
             with self._transaction():
                 pass  # each transaction exports
@@ -162,15 +172,15 @@ class SqliteStore:
     @contextmanager
     def _transaction(self) -> Iterator[apsw.Connection]:
         """Runs a transaction, durable at the end of the context, or rolled back on an error."""
-        with self._writing, self._side.held():
+        with self._write_lock, self._revision_file.exclude_writers():
             connection = self._writer
             self._check_file()
             with refusing("begin"):
                 connection.execute("BEGIN IMMEDIATE")
             try:
                 epoch, before = self._position()
-                if before < self._side.marked(epoch):
-                    raise Unavailable("it is behind what was acknowledged: see headgate store")
+                if before < self._revision_file.acknowledged_revision(epoch):
+                    raise StoreUnavailable("it is behind what was acknowledged: see headgate store")
                 with refusing("write"):
                     yield connection
                 exported = self._export()
@@ -180,8 +190,8 @@ class SqliteStore:
                 raise
             self._commit(exported)
             # Also after a writer that was killed before its mark: this change builds on its change.
-            if revision != self._side.marked(epoch):
-                self._side.mark(epoch, revision)
+            if revision != self._revision_file.acknowledged_revision(epoch):
+                self._revision_file.set_high_water_mark(epoch, revision)
 
     def _position(self) -> tuple[str, int]:
         """Returns the epoch, which identifies the history of the store, and the revision."""
@@ -196,7 +206,7 @@ class SqliteStore:
         except OSError:
             same = False
         if not same:
-            raise Unavailable("its file was removed or replaced")
+            raise StoreUnavailable("its file was removed or replaced")
 
     def _record(self, revision: int, keys: list[str], audit: Audit) -> None:
         changes = "INSERT INTO changes VALUES (?, ?)"
@@ -210,7 +220,7 @@ class SqliteStore:
         try:
             return export(self._writer, self._audit_file)
         except OSError as error:
-            raise Unavailable(f"the audit file cannot be written: {error.strerror}") from None
+            raise StoreUnavailable(f"the audit file cannot be written: {error.strerror}") from None
 
     def _commit(self, exported: list[AuditRecord]) -> None:
         try:
@@ -218,7 +228,7 @@ class SqliteStore:
         except apsw.Error as error:
             self._roll_back()
             undone = isinstance(error, apsw.FullError | apsw.BusyError)
-            outcome = Unavailable(reason(error)) if undone else Unknown(reason(error))
+            outcome = StoreUnavailable(reason(error)) if undone else OutcomeUnknown(reason(error))
             if self._audit_file is not None:
                 with suppress(OSError):  # the caller receives the outcome in any case
                     self._audit_file.append(
@@ -230,32 +240,32 @@ class SqliteStore:
         if self._writer.in_transaction:
             self._writer.execute("ROLLBACK")
 
-    def moment(self) -> AbstractContextManager[Moment]:
+    def snapshot(self) -> AbstractContextManager[Snapshot]:
         try:
-            return self._seen()
-        except _FAULTS as error:
+            return self._read_cache()
+        except _READ_ERRORS as error:
             raise unavailable("read", error) from None
 
     def user(self, name: str) -> User | None:
         try:
-            seen = self._seen()
-            found = seen.users.get(name)
-            if found is None and name in seen.gathered:
-                return seen.gathered[name]
+            cache = self._read_cache()
+            found = cache.users.get(name)
+            if found is None and name in cache.prefetched:
+                return cache.prefetched[name]
             if found is None and (found := self._read_user(name)) is not None:
-                seen.users.keep(name, found)
+                cache.users.put(name, found)
             return found
-        except _FAULTS as error:
+        except _READ_ERRORS as error:
             raise unavailable("read", error) from None
 
-    def gather(self, names: Sequence[str]) -> None:
+    def prefetch_users(self, names: Sequence[str]) -> None:
         try:
-            seen = self._seen()
-            missing = [name for name in names if seen.users.get(name) is None]
-            if seen.held and missing:
+            cache = self._read_cache()
+            missing = [name for name in names if cache.users.get(name) is None]
+            if cache.pinned and missing:
                 found = {user.name: user for user in self._read_users(missing)}
-                seen.gathered = {name: found.get(name) for name in missing}
-        except _FAULTS as error:
+                cache.prefetched = {name: found.get(name) for name in missing}
+        except _READ_ERRORS as error:
             raise unavailable("read", error) from None
 
     def _read_users(self, names: Sequence[str]) -> list[User]:
@@ -264,13 +274,13 @@ class SqliteStore:
     def _read_user(self, name: str) -> User | None:
         return read_user(self._readers.connection, name)
 
-    def identified(self, issuer: str, subject: str) -> User | None:
+    def user_by_identity(self, issuer: str, subject: str) -> User | None:
         with refusing("read"):
-            return read_identified(self._reader(), issuer, subject)
+            return read_user_by_identity(self._reader(), issuer, subject)
 
-    def dropped(self, issuer: str, subject: str) -> float | None:
+    def identity_dropped_at(self, issuer: str, subject: str) -> float | None:
         with refusing("read"):
-            return read_dropped(self._reader(), issuer, subject)
+            return read_identity_dropped_at(self._reader(), issuer, subject)
 
     def users(self, after: str = "", limit: int = 1000) -> Sequence[Account]:
         with refusing("read"):
@@ -284,18 +294,18 @@ class SqliteStore:
         with refusing("read"):
             return not self._reader().execute("SELECT EXISTS (SELECT 1 FROM users)").get
 
-    def admins(self) -> int:
+    def admin_count(self) -> int:
         with refusing("read"):
             return count_admins(self._reader())
 
     def database(self, name: str) -> Database | None:
         try:
-            seen = self._seen()
-            found = seen.databases.get(name)
-            if found is None and (found := read_database(seen.connection, name)) is not None:
-                seen.databases.keep(name, found)
+            cache = self._read_cache()
+            found = cache.databases.get(name)
+            if found is None and (found := read_database(cache.connection, name)) is not None:
+                cache.databases.put(name, found)
             return found
-        except _FAULTS as error:
+        except _READ_ERRORS as error:
             raise unavailable("read", error) from None
 
     def databases(self) -> Sequence[Database]:
@@ -324,18 +334,18 @@ class SqliteStore:
 
     def wait(self, since: int, timeout: float) -> int:
         deadline = time.monotonic() + timeout
-        while (revision := self.fence()) <= since and time.monotonic() < deadline:
+        while (revision := self.confirmed_revision()) <= since and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
         return revision
 
-    def fence(self) -> int:
+    def confirmed_revision(self) -> int:
         with refusing("read"):
             revision: int = self._reader().execute("SELECT rev FROM meta").get
             return revision
 
     def check(self) -> list[str]:
         """Returns the integrity errors of the file, a sentence each. Reads the whole file."""
-        return faults(self._reader())
+        return integrity_errors(self._reader())
 
     def backup(self, to: str | os.PathLike[str]) -> None:
         """Copies a snapshot of the store to the new file *to*.
@@ -345,15 +355,17 @@ class SqliteStore:
         """
         copy(self._reader(), Path(to))
 
-    def _seen(self) -> Seen:
+    def _read_cache(self) -> ReadCache:
         """Returns this thread's read cache, refreshed unless a snapshot is held."""
-        seen: Seen | None = getattr(self._readers, "seen", None)
-        if seen is not None and seen.held:
-            return seen
-        if seen is None:
-            seen = self._readers.seen = Seen(self._reader(), self._side.now, self._check_file)
-        seen.refresh()
-        return seen
+        cache: ReadCache | None = getattr(self._readers, "seen", None)
+        if cache is not None and cache.pinned:
+            return cache
+        if cache is None:
+            cache = self._readers.seen = ReadCache(
+                self._reader(), self._revision_file.high_water_mark, self._check_file
+            )
+        cache.refresh()
+        return cache
 
     def _reader(self) -> apsw.Connection:
         """Returns this thread's read-only connection."""
@@ -362,20 +374,20 @@ class SqliteStore:
         connection: apsw.Connection | None = getattr(self._readers, "connection", None)
         if connection is None:
             connection = connect(self._path, read_only=True)
-            with self._writing:
+            with self._write_lock:
                 if self._closed:
                     close(connection)
-                    raise Unavailable("it is closed")
+                    raise StoreUnavailable("it is closed")
                 self._open_readers.add(connection)
             self._readers.connection = connection
         return connection
 
     def close(self) -> None:
         """Closes the store. Reads of other threads are interrupted."""
-        with self._writing:
+        with self._write_lock:
             if self._closed:
                 return
             self._closed = True
             for connection in (*self._open_readers, self._writer):
                 close(connection)
-            self._side.close()
+            self._revision_file.close()

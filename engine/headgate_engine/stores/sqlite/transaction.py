@@ -11,60 +11,67 @@ import apsw
 from headgate_engine.model.database import Database
 from headgate_engine.model.retention_policy import RetentionPolicy
 from headgate_engine.model.user import User
-from headgate_engine.stores.base import KEPT_DROPPED_SECONDS
+from headgate_engine.stores.base import DROPPED_IDENTITY_RETENTION_SECONDS
 from headgate_grammar import Privilege
 
-_decoded = json.JSONDecoder().raw_decode
+_decode_json = json.JSONDecoder().raw_decode
 _PRIVILEGES = tuple(Privilege(value) for value in range(4))
 
 # One statement, so that a user and their grants are of one snapshot; and one row, because a row
 # costs more than its content.
-_USERS = """
+_SELECT_USERS = """
 SELECT id, name, hash, admin, (
     SELECT json_group_array(json_array(databases.id, databases.name, privilege))
     FROM grants JOIN databases ON databases.id = database_id WHERE user_id = users.id
 ) FROM users
 """
-_USER = f"{_USERS} WHERE name = ?"
-_THESE = f"{_USERS} WHERE name IN (SELECT value FROM json_each(?))"
-_IDENTIFIED = f"""
-{_USERS} WHERE id = (SELECT user_id FROM identities WHERE issuer = ? AND subject = ?)
+_SELECT_USER = f"{_SELECT_USERS} WHERE name = ?"
+_SELECT_USERS_BY_NAME = f"{_SELECT_USERS} WHERE name IN (SELECT value FROM json_each(?))"
+_SELECT_USER_BY_IDENTITY = f"""
+{_SELECT_USERS} WHERE id = (SELECT user_id FROM identities WHERE issuer = ? AND subject = ?)
 """
-_DROPPED = "SELECT dropped FROM dropped_identities WHERE issuer = ? AND subject = ?"
-_DROP_IDENTITY = """
+_SELECT_IDENTITY_DROPPED_AT = (
+    "SELECT dropped FROM dropped_identities WHERE issuer = ? AND subject = ?"
+)
+_INSERT_DROPPED_IDENTITY = """
 INSERT INTO dropped_identities SELECT issuer, subject, ? FROM identities WHERE user_id = ?
 ON CONFLICT DO UPDATE SET dropped = max(dropped, excluded.dropped)
 """
-_DATABASE = "SELECT id, name, policy, duration, replication, shard_duration FROM databases"
+_SELECT_DATABASES = "SELECT id, name, policy, duration, replication, shard_duration FROM databases"
 
 
 def read_user(connection: apsw.Connection, name: str) -> User | None:
     """Returns the user *name*, or None."""
-    row = connection.execute(_USER, (name,)).get
-    return _user(row) if row is not None else None
+    row = connection.execute(_SELECT_USER, (name,)).get
+    return _user_from_row(row) if row is not None else None
 
 
 def read_users(connection: apsw.Connection, names: Sequence[str]) -> list[User]:
     """Returns the existing users among *names*, in one snapshot."""
-    return [_user(row) for row in connection.execute(_THESE, (json.dumps(names),))]
+    return [
+        _user_from_row(row)
+        for row in connection.execute(_SELECT_USERS_BY_NAME, (json.dumps(names),))
+    ]
 
 
-def _user(row: Any) -> User:
+def _user_from_row(row: Any) -> User:
     id, name, hash, admin, grants = row
     # Sorted by database id, which is the order of creation.
-    held = {on: _PRIVILEGES[privilege] for _, on, privilege in sorted(_decoded(grants)[0])}
+    held = {on: _PRIVILEGES[privilege] for _, on, privilege in sorted(_decode_json(grants)[0])}
     return User(str(id), name, hash, bool(admin), MappingProxyType(held))
 
 
-def read_identified(connection: apsw.Connection, issuer: str, subject: str) -> User | None:
+def read_user_by_identity(connection: apsw.Connection, issuer: str, subject: str) -> User | None:
     """Returns the user that the identity is bound to, or None."""
-    row = connection.execute(_IDENTIFIED, (issuer, subject)).get
-    return _user(row) if row is not None else None
+    row = connection.execute(_SELECT_USER_BY_IDENTITY, (issuer, subject)).get
+    return _user_from_row(row) if row is not None else None
 
 
-def read_dropped(connection: apsw.Connection, issuer: str, subject: str) -> float | None:
+def read_identity_dropped_at(
+    connection: apsw.Connection, issuer: str, subject: str
+) -> float | None:
     """Returns when the last user of the identity was dropped, in Unix seconds, or None."""
-    dropped: float | None = connection.execute(_DROPPED, (issuer, subject)).get
+    dropped: float | None = connection.execute(_SELECT_IDENTITY_DROPPED_AT, (issuer, subject)).get
     return dropped
 
 
@@ -76,7 +83,7 @@ def count_admins(connection: apsw.Connection) -> int:
 
 def read_database(connection: apsw.Connection, name: str) -> Database | None:
     """Returns the database *name*, or None."""
-    for id, _, *policy in connection.execute(f"{_DATABASE} WHERE name = ?", (name,)):
+    for id, _, *policy in connection.execute(f"{_SELECT_DATABASES} WHERE name = ?", (name,)):
         return Database(str(id), name, RetentionPolicy(*policy))
     return None
 
@@ -85,7 +92,7 @@ def read_databases(connection: apsw.Connection) -> list[Database]:
     """Returns all databases in order of creation."""
     return [
         Database(str(id), name, RetentionPolicy(*policy))
-        for id, name, *policy in connection.execute(f"{_DATABASE} ORDER BY id")
+        for id, name, *policy in connection.execute(f"{_SELECT_DATABASES} ORDER BY id")
     ]
 
 
@@ -120,14 +127,15 @@ class SqliteTx:
     def drop_user(self, user: User) -> None:
         """Drops *user* and stores their identity as dropped. Deletes drops older than 400 days."""
         now = time.time()
-        self._connection.execute(_DROP_IDENTITY, (now, int(user.id)))
+        self._connection.execute(_INSERT_DROPPED_IDENTITY, (now, int(user.id)))
         self._connection.execute(
-            "DELETE FROM dropped_identities WHERE dropped < ?", (now - KEPT_DROPPED_SECONDS,)
+            "DELETE FROM dropped_identities WHERE dropped < ?",
+            (now - DROPPED_IDENTITY_RETENTION_SECONDS,),
         )
         self._connection.execute("DELETE FROM users WHERE id = ?", (int(user.id),))
         self.keys.append(f"user:{user.name}")
 
-    def admins(self) -> int:
+    def admin_count(self) -> int:
         """Returns the number of users with the admin flag."""
         return count_admins(self._connection)
 
@@ -135,15 +143,15 @@ class SqliteTx:
         """Returns whether there are no users."""
         return not self._connection.execute("SELECT EXISTS (SELECT 1 FROM users)").get
 
-    def identified(self, issuer: str, subject: str) -> User | None:
+    def user_by_identity(self, issuer: str, subject: str) -> User | None:
         """Returns the user that the identity is bound to, or None."""
-        return read_identified(self._connection, issuer, subject)
+        return read_user_by_identity(self._connection, issuer, subject)
 
-    def dropped(self, issuer: str, subject: str) -> float | None:
+    def identity_dropped_at(self, issuer: str, subject: str) -> float | None:
         """Returns when the last user of the identity was dropped, in Unix seconds, or None."""
-        return read_dropped(self._connection, issuer, subject)
+        return read_identity_dropped_at(self._connection, issuer, subject)
 
-    def bound(self, user: User) -> bool:
+    def is_linked(self, user: User) -> bool:
         """Returns whether an identity is bound to *user*."""
         return bool(
             self._connection.execute(
@@ -151,7 +159,7 @@ class SqliteTx:
             ).get
         )
 
-    def bind(self, user: User, issuer: str, subject: str) -> None:
+    def link(self, user: User, issuer: str, subject: str) -> None:
         """Binds an identity to *user*."""
         self._connection.execute(
             "INSERT INTO identities (issuer, subject, user_id) VALUES (?, ?, ?)",

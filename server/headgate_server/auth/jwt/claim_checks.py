@@ -21,7 +21,7 @@ def check(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class ClaimChecks:
     """Claims, and the names of the checks that they have to pass."""
 
     claims: Mapping[str, Any] = field(repr=False)
@@ -33,7 +33,7 @@ class Checked:
         for name in self.names:
             CHECKS[name](self.claims, self.settings, now)
 
-    def still(self, now: float) -> bool:
+    def is_timely(self, now: float) -> bool:
         """Returns whether the checks that depend on time pass at the time *now*."""
         try:
             check_times(self.claims, self.settings, now)
@@ -48,13 +48,13 @@ def check_times(claims: Mapping[str, Any], settings: JwtSettings, now: float) ->
         CHECKS[name](claims, settings, now)
 
 
-def _begins(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
+def _check_nbf(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
     begins = claims.get("nbf")
     if begins is not None and now + settings.leeway < begins:
         raise TokenError("nbf is in the future")
 
 
-def _expires(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
+def _check_exp(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
     expires = claims.get("exp")
     if expires is None and settings.require_exp:
         raise TokenError("no exp")
@@ -62,13 +62,13 @@ def _expires(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> No
         raise TokenError("exp is past")
 
 
-def _issued(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
+def _check_iat(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
     issued = claims.get("iat")
     if issued is not None and now + settings.leeway < issued:
         raise TokenError("iat is in the future")
 
 
-def _age(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
+def _check_age(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
     issued = claims.get("iat")
     if settings.max_token_age:
         oldest = now - settings.leeway - settings.max_token_age
@@ -76,17 +76,17 @@ def _age(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
             raise TokenError("older than max-token-age, or without iat")
 
 
-def _issuer(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
+def _check_iss(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
     if settings.iss and claims.get("iss") != settings.iss:
         raise TokenError("iss is not the expected one")
 
 
-def _subject(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
+def _check_sub(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
     if not claims.get("sub"):
         raise TokenError("no sub")
 
 
-def _types(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
+def _check_types(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
     for name in ("iss", "sub"):
         if not isinstance(claims.get(name, ""), str | None):
             raise TokenError(f"{name} is not a string")
@@ -106,7 +106,7 @@ def _audiences(claims: Mapping[str, Any]) -> set[str]:
     return set(listed)
 
 
-def _expected(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
+def _check_expected(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
     for name, wanted in settings.expect_claims.items():
         if name == "aud":
             needed = {wanted} if isinstance(wanted, str) else set(wanted)
@@ -114,36 +114,36 @@ def _expected(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> N
                 raise TokenError("aud is not what is expected")
         elif name in ("iss", "sub") and not wanted:
             continue
-        elif name not in claims or not same(claims[name], wanted):
+        elif name not in claims or not json_equal(claims[name], wanted):
             raise TokenError("a claim is not what is expected")
 
 
-def _audience(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
+def _check_audience(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
     if settings.audiences:
         if claims.get("aud") is None or not _audiences(claims) & set(settings.audiences):
             raise TokenError("aud is not one of audiences")
 
 
-def same(one: Any, other: Any) -> bool:
+def json_equal(one: Any, other: Any) -> bool:
     """Returns whether two JSON values are equal: 1 equals 1.0, and not true."""
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+        return one.keys() == other.keys() and all(json_equal(one[key], other[key]) for key in one)
     if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(same, one, other))
+        return len(one) == len(other) and all(map(json_equal, one, other))
     return bool(one == other)
 
 
 # They run in this order, and are shown by these names.
 CHECKS: dict[str, Check] = {
-    "types": _types,
-    "iss": _issuer,
-    "sub": _subject,
-    "expect-claims": _expected,
-    "audiences": _audience,
-    "nbf": _begins,
-    "exp": _expires,
-    "iat": _issued,
-    "age": _age,
+    "types": _check_types,
+    "iss": _check_iss,
+    "sub": _check_sub,
+    "expect-claims": _check_expected,
+    "audiences": _check_audience,
+    "nbf": _check_nbf,
+    "exp": _check_exp,
+    "iat": _check_iat,
+    "age": _check_age,
 }

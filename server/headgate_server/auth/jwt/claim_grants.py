@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from headgate_engine import Rights
+from headgate_engine import TokenRights
 from headgate_grammar import Privilege
-from headgate_server.config.claim_path import path
+from headgate_server.config.claim_path import compile_path
 from headgate_server.config.jwt import JwtSettings
 
-_WORDS = {
+_PRIVILEGE_WORDS = {
     "NONE": Privilege.NONE,
     "None": Privilege.NONE,
     "READ": Privilege.READ,
@@ -24,8 +24,8 @@ _WORDS = {
     "Editor": Privilege.ALL,
     "Admin": Privilege.ALL,
 }
-_ADMIN = ("GrafanaAdmin", "admin")
-_EVERY = "*"
+_ADMIN_ROLES = ("GrafanaAdmin", "admin")
+_WILDCARD = "*"
 _SEPARATOR = re.compile(r"(?<!\\):")
 
 
@@ -37,7 +37,7 @@ class NoRights(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Mapped:
+class GroupMapping:
     """Members of *group* ("*": all users) have *privilege* on *database* ("*": all databases)."""
 
     group: str
@@ -46,7 +46,7 @@ class Mapped:
 
 
 @dataclass(slots=True)
-class _Sum:
+class _GrantSum:
     """Privileges on databases; those on the same database are united."""
 
     grants: dict[str, Privilege] = field(default_factory=dict)
@@ -55,28 +55,28 @@ class _Sum:
         self.grants[database] = self.grants.get(database, Privilege.NONE) | privilege
 
 
-class RightsOf:
+class ClaimMapper:
     """Maps claims to rights. Raises ValueError, one line with the option, for invalid settings."""
 
     def __init__(self, settings: JwtSettings) -> None:
         self._settings = settings
-        self._role = path("role-attribute-path", settings.role_attribute_path)
-        self._groups = path("databases-attribute-path", settings.databases_attribute_path)
-        self._grants = path("grants-attribute-path", settings.grants_attribute_path)
-        self._mapped = _mapped(settings.db_mapping, strict=settings.role_attribute_strict)
-        if settings.auto_assign_privilege not in _WORDS:
+        self._role = compile_path("role-attribute-path", settings.role_attribute_path)
+        self._groups = compile_path("databases-attribute-path", settings.databases_attribute_path)
+        self._grants = compile_path("grants-attribute-path", settings.grants_attribute_path)
+        self._mapped = _parse_mappings(settings.db_mapping, strict=settings.role_attribute_strict)
+        if settings.auto_assign_privilege not in _PRIVILEGE_WORDS:
             raise ValueError("auto-assign-privilege: expected NONE, READ, WRITE or ALL")
-        self._default = _WORDS[settings.auto_assign_privilege]
+        self._default = _PRIVILEGE_WORDS[settings.auto_assign_privilege]
 
-    def of(self, claims: Mapping[str, Any]) -> Rights | None:
+    def rights(self, claims: Mapping[str, Any]) -> TokenRights | None:
         """Returns the rights in *claims*; None if they do not decide on grants. Raises NoRights."""
         settings = self._settings
         if settings.grant_sync == "off" or not settings.carries_rights:
             return None
         role = self._role(claims)
-        wish = isinstance(role, str) and role in _ADMIN
-        direct = Privilege.ALL if wish else _privilege(role)
-        found = _Sum()
+        wants_admin = isinstance(role, str) and role in _ADMIN_ROLES
+        direct = Privilege.ALL if wants_admin else _privilege(role)
+        found = _GrantSum()
         self._add_mapped(found, claims)
         self._add_claimed(found, claims)
         if found.grants:
@@ -87,19 +87,19 @@ class RightsOf:
             raise NoRights
         else:
             grants = dict.fromkeys(settings.auto_assign_databases, self._default)
-        everywhere = grants.pop(_EVERY, Privilege.NONE)
-        return Rights(grants, everywhere, wish if settings.allow_assign_admin else None)
+        everywhere = grants.pop(_WILDCARD, Privilege.NONE)
+        return TokenRights(grants, everywhere, wants_admin if settings.allow_assign_admin else None)
 
-    def _add_mapped(self, found: _Sum, claims: Mapping[str, Any]) -> None:
+    def _add_mapped(self, found: _GrantSum, claims: Mapping[str, Any]) -> None:
         groups = self._groups(claims)
         if isinstance(groups, str):
             groups = [groups]
         groups = groups if isinstance(groups, list) else []
         for entry in self._mapped:
-            if entry.group == _EVERY or entry.group in groups:
+            if entry.group == _WILDCARD or entry.group in groups:
                 found.add(entry.database, entry.privilege)
 
-    def _add_claimed(self, found: _Sum, claims: Mapping[str, Any]) -> None:
+    def _add_claimed(self, found: _GrantSum, claims: Mapping[str, Any]) -> None:
         claimed = self._grants(claims)
         pairs: list[tuple[Any, Any]] = []
         if isinstance(claimed, dict):
@@ -112,25 +112,25 @@ class RightsOf:
             ]
         for database, word in pairs:
             privilege = _privilege(word)
-            if isinstance(database, str) and database != _EVERY and privilege is not None:
+            if isinstance(database, str) and database != _WILDCARD and privilege is not None:
                 found.add(database, privilege)
 
 
 def _privilege(word: Any) -> Privilege | None:
-    return _WORDS.get(word) if isinstance(word, str) else None
+    return _PRIVILEGE_WORDS.get(word) if isinstance(word, str) else None
 
 
-def _mapped(entries: tuple[str, ...], *, strict: bool) -> list[Mapped]:
-    found: list[Mapped] = []
+def _parse_mappings(entries: tuple[str, ...], *, strict: bool) -> list[GroupMapping]:
+    found: list[GroupMapping] = []
     for entry in entries:
         # Grafana's escape: `\:` is a colon; any other backslash stands for itself.
         parts = [part.replace("\\:", ":") for part in _SEPARATOR.split(entry)]
         if len(parts) not in (2, 3) or not all(parts[:2]):
             raise ValueError(f"db-mapping: {entry!r}: expected GROUP:DATABASE:PRIVILEGE")
         word = parts[2] if len(parts) == 3 else ("" if strict else "READ")
-        if word not in _WORDS:
+        if word not in _PRIVILEGE_WORDS:
             raise ValueError(f"db-mapping: {entry!r}: expected NONE, READ, WRITE or ALL at its end")
-        one = Mapped(parts[0], parts[1], _WORDS[word])
+        one = GroupMapping(parts[0], parts[1], _PRIVILEGE_WORDS[word])
         if any((one.group, one.database) == (it.group, it.database) for it in found):
             raise ValueError(f"db-mapping: {entry!r}: duplicate of another entry")
         found.append(one)

@@ -10,26 +10,26 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from headgate_server.auth.jwt.key_source import KeysUnavailable, Source
+from headgate_server.auth.jwt.key_source import KeySource, KeysUnavailable
 from headgate_server.auth.jwt.keys import Key, Keys, UnusableKey, from_jwks
 from headgate_server.config.jwt import JwtSettings
 from headgate_server.telemetry import logging as logs
 
-_TIMEOUT = aiohttp.ClientTimeout(total=10, connect=5)
-_LARGEST = 256 * 1024
-_PATIENCE_SECONDS = 2.0
-_AHEAD = 0.8
+_FETCH_TIMEOUT = aiohttp.ClientTimeout(total=10, connect=5)
+_MAX_BYTES = 256 * 1024
+_MAX_WAIT_SECONDS = 2.0
+_REFRESH_FRACTION = 0.8
 _BACK_OFF_SECONDS = (1.0, 60.0)
 # An item of a list such as `public, max-age=300`: quoted commas do not separate items.
 _DIRECTIVE = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*")+')
 _MAX_AGE = re.compile(r'max-age=(?:([0-9]{1,9})|"([0-9]{1,9})")', re.IGNORECASE)
 
 
-class _Failed(Exception):
+class _FetchFailed(Exception):
     """The fetch failed. The text is the reason, without the URL."""
 
 
-class Fetched:
+class JWKSClient:
     """A cache of the keys at a URL, with single flight: one request at a time for all callers.
 
     It never blocks the loop. Keys are cached for `cache-ttl`, or for the response's `max-age` if
@@ -43,50 +43,56 @@ class Fetched:
     def __init__(self, settings: JwtSettings, clock: Callable[[], float] | None = None) -> None:
         self._settings = settings
         self._clock = clock or monotonic
-        self._host = _host(settings)
-        self._tls = _tls(settings)
+        self._host = _checked_host(settings)
+        self._tls = _ssl_context(settings)
         if settings.jwk_set_bearer_token_file:
-            _authorization(settings)
+            _authorization_header(settings)
         self._session: aiohttp.ClientSession | None = None
         self._task: asyncio.Task[None] | None = None
         self._keys: Keys = ()
-        self._ever = False
-        self._ahead = self._until = self._begun = self._fetched = float("-inf")
+        self._has_keys = False
+        self._refresh_at = self._expires_at = self._fetch_started_at = self._fetched_at = float(
+            "-inf"
+        )
         self._failures = 0
         self._closed = False
 
-    def inherit(self, former: Source) -> None:
-        """Adopts the cached keys of *former* if its URL is the same; the next use refreshes."""
+    def adopt_cache(self, previous: KeySource) -> None:
+        """Adopts the cached keys of *previous* if its URL is the same; the next use refreshes."""
         url = self._settings.jwk_set_url
-        if isinstance(former, Fetched) and former._settings.jwk_set_url == url:
-            self._keys, self._ever, self._until = former._keys, former._ever, former._until
+        if isinstance(previous, JWKSClient) and previous._settings.jwk_set_url == url:
+            self._keys, self._has_keys, self._expires_at = (
+                previous._keys,
+                previous._has_keys,
+                previous._expires_at,
+            )
 
     async def keys(self) -> Keys:
         """Returns the current keys, and fetches them if needed. Raises KeysUnavailable."""
         now = self._clock()
-        if now >= self._until:
-            if self._may_try(now):
-                self._begin(now)
-            if not (self._ever and self._failures):
-                await self._wait()  # else the old keys serve: the server fails
-            if self._fetched >= now:
+        if now >= self._expires_at:
+            if self._may_fetch(now):
+                self._start_fetch(now)
+            if not (self._has_keys and self._failures):
+                await self._await_fetch()  # else the old keys serve: the server fails
+            if self._fetched_at >= now:
                 return self._keys  # also with a `cache-ttl` of 0
-        elif now >= self._ahead and self._may_try(now):
-            self._begin(now)
-        return self._good()
+        elif now >= self._refresh_at and self._may_fetch(now):
+            self._start_fetch(now)
+        return self._valid_keys()
 
-    async def newer(self) -> Keys:
+    async def refresh(self) -> Keys:
         """Returns the keys after a fetch, if `unknown-kid-refresh-cooldown` has passed.
 
         A fetch in progress is awaited. Raises KeysUnavailable.
         """
         now = self._clock()
-        cooled = now - self._begun >= self._settings.unknown_kid_refresh_cooldown
+        cooled = now - self._fetch_started_at >= self._settings.unknown_kid_refresh_cooldown
         if cooled and self._task is None and not self._closed:
-            self._begin(now)
-        await self._wait()
+            self._start_fetch(now)
+        await self._await_fetch()
         # If the last fetch succeeded, its keys are those that `keys` just returned, or newer.
-        return self._keys if self._fetched >= self._begun else self._good()
+        return self._keys if self._fetched_at >= self._fetch_started_at else self._valid_keys()
 
     async def retire(self) -> None:
         """Waits for the fetch in progress, begins no other, and closes the session."""
@@ -104,86 +110,86 @@ class Fetched:
         if self._session is not None:
             await self._session.close()
 
-    def _good(self) -> Keys:
-        stale = self._clock() >= self._until + self._settings.stale_if_error
-        if not self._ever or stale:
+    def _valid_keys(self) -> Keys:
+        stale = self._clock() >= self._expires_at + self._settings.stale_if_error
+        if not self._has_keys or stale:
             raise KeysUnavailable
         return self._keys
 
-    def _may_try(self, now: float) -> bool:
+    def _may_fetch(self, now: float) -> bool:
         if self._task is not None or self._closed:
             return False
         least, most = _BACK_OFF_SECONDS
         pause = min(most, least * 2 ** (self._failures - 1)) if self._failures else 0.0
-        return now - self._begun >= pause
+        return now - self._fetch_started_at >= pause
 
-    def _begin(self, now: float) -> None:
-        self._begun = now
-        self._task = asyncio.ensure_future(self._refresh())
-        self._task.add_done_callback(self._done)
+    def _start_fetch(self, now: float) -> None:
+        self._fetch_started_at = now
+        self._task = asyncio.ensure_future(self._fetch_and_cache())
+        self._task.add_done_callback(self._on_fetch_done)
 
-    def _done(self, task: "asyncio.Task[None]") -> None:
+    def _on_fetch_done(self, task: "asyncio.Task[None]") -> None:
         self._task = None
         if not task.cancelled() and (error := task.exception()) is not None:
-            logs.report(error, "")
+            logs.log_internal_error(error, "")
 
-    async def _wait(self) -> None:
+    async def _await_fetch(self) -> None:
         """Waits for the fetch in progress: if there are keys, until 2 s after it began."""
         if self._task is None:
             return
-        waited = self._clock() - self._begun
-        left = _PATIENCE_SECONDS - waited if self._ever else _TIMEOUT.total
+        waited = self._clock() - self._fetch_started_at
+        left = _MAX_WAIT_SECONDS - waited if self._has_keys else _FETCH_TIMEOUT.total
         if left is None or left > 0:
             await asyncio.wait([self._task], timeout=left)
 
-    async def _refresh(self) -> None:
+    async def _fetch_and_cache(self) -> None:
         try:
             keys, seconds = await self._fetch()
-        except _Failed as error:
+        except _FetchFailed as error:
             self._failures += 1
-            logs.complain(f"jwk-set-url: {self._host}: {error}")
+            logs.log_error(f"jwk-set-url: {self._host}: {error}")
             return
         except Exception:
             self._failures += 1
             raise  # an internal error, which _done reports
         self._failures = 0
         now = self._clock()
-        kept = {_same(key): key for key in self._keys}
+        kept = {_key_identity(key): key for key in self._keys}
         # An equal key stays the same object: cached tokens refer to it.
-        self._keys = [kept.get(_same(key), key) for key in keys]
-        self._ever = True
-        self._fetched = now
-        self._ahead, self._until = now + _AHEAD * seconds, now + seconds
+        self._keys = [kept.get(_key_identity(key), key) for key in keys]
+        self._has_keys = True
+        self._fetched_at = now
+        self._refresh_at, self._expires_at = now + _REFRESH_FRACTION * seconds, now + seconds
 
     async def _fetch(self) -> tuple[Keys, float]:
         """Returns the keys, and for how many seconds they are valid."""
         if self._session is None:
             connector = aiohttp.TCPConnector(ssl=self._tls) if self._tls else None
-            self._session = aiohttp.ClientSession(timeout=_TIMEOUT, connector=connector)
+            self._session = aiohttp.ClientSession(timeout=_FETCH_TIMEOUT, connector=connector)
         headers = {"Accept": "application/jwk-set+json, application/json"}
         try:
-            headers |= _authorization(self._settings)
+            headers |= _authorization_header(self._settings)
             async with self._session.get(
                 self._settings.jwk_set_url, headers=headers, allow_redirects=False
             ) as answer:
                 if answer.status != 200:
-                    raise _Failed(f"status {answer.status}")
+                    raise _FetchFailed(f"status {answer.status}")
                 body = b""
                 async for piece in answer.content.iter_chunked(65536):
                     body += piece
-                    if len(body) > _LARGEST:
-                        raise _Failed(f"more than {_LARGEST} bytes")
+                    if len(body) > _MAX_BYTES:
+                        raise _FetchFailed(f"more than {_MAX_BYTES} bytes")
                 keys = from_jwks(body)
                 if not keys:
-                    raise _Failed("no key that can verify a token")
+                    raise _FetchFailed("no key that can verify a token")
                 return keys, self._lifetime(",".join(answer.headers.getall("Cache-Control", ())))
         except TimeoutError:
-            raise _Failed("no answer in time") from None
+            raise _FetchFailed("no answer in time") from None
         except aiohttp.ClientError as error:
             # Before ValueError: some are ValueErrors, with the URL in their text.
-            raise _Failed(type(error).__name__) from None
+            raise _FetchFailed(type(error).__name__) from None
         except (UnusableKey, ValueError) as error:
-            raise _Failed(str(error)) from None
+            raise _FetchFailed(str(error)) from None
 
     def _lifetime(self, cache_control: str) -> float:
         settings = self._settings
@@ -197,13 +203,13 @@ class Fetched:
         return max(seconds, settings.min_cache_ttl)
 
 
-def _same(key: Key) -> tuple[object, ...]:
+def _key_identity(key: Key) -> tuple[object, ...]:
     material = key.material
-    numbers = material if isinstance(material, bytes) else _numbers(material)
+    numbers = material if isinstance(material, bytes) else _public_numbers(material)
     return key.kid, key.algorithms, numbers
 
 
-def _numbers(material: object) -> object:
+def _public_numbers(material: object) -> object:
     public = getattr(material, "public_numbers", None)
     if public is not None:
         return public()
@@ -211,7 +217,7 @@ def _numbers(material: object) -> object:
     return raw
 
 
-def _host(settings: JwtSettings) -> str:
+def _checked_host(settings: JwtSettings) -> str:
     try:
         parts = urlsplit(settings.jwk_set_url)
         port = parts.port
@@ -229,7 +235,7 @@ def _host(settings: JwtSettings) -> str:
     return f"{parts.hostname}:{port}" if port else parts.hostname
 
 
-def _tls(settings: JwtSettings) -> ssl.SSLContext | None:
+def _ssl_context(settings: JwtSettings) -> ssl.SSLContext | None:
     if not settings.tls_client_ca:
         return None
     try:
@@ -241,7 +247,7 @@ def _tls(settings: JwtSettings) -> ssl.SSLContext | None:
         raise ValueError(f"tls-client-ca: {reason}") from None
 
 
-def _authorization(settings: JwtSettings) -> dict[str, str]:
+def _authorization_header(settings: JwtSettings) -> dict[str, str]:
     """Returns the header with the bearer token. The file is read at each fetch: it may change."""
     if not settings.jwk_set_bearer_token_file:
         return {}

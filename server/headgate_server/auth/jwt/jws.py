@@ -17,7 +17,7 @@ class TokenError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Parsed:
+class ParsedToken:
     """A parsed token.
 
     *signed* is what the signature covers. *padded* is the same text as it was written, with its
@@ -33,19 +33,19 @@ class Parsed:
     signature: bytes = field(repr=False)
 
 
-def parse(text: str, longest: int) -> Parsed:
+def parse(text: str, max_length: int) -> ParsedToken:
     """Parses *text* as a JWS in compact form (RFC 7515) with claims (RFC 7519) as its payload.
 
     Up to two `=` after a segment are dropped. Segments must be base64url in its one canonical form;
     header and claims must be JSON objects without duplicate names. Raises TokenError.
     """
-    if len(text) > longest:
+    if len(text) > max_length:
         raise TokenError("longer than max-token-bytes")
     segments = text.split(".")
     if len(segments) != 3:
         raise TokenError("expected three segments")
-    bare = [_unpadded(segment) for segment in segments]
-    header = _object(_decoded(bare[0]), "header")
+    bare = [_strip_padding(segment) for segment in segments]
+    header = _parse_object(_decode_segment(bare[0]), "header")
     algorithm, kid = header.get("alg"), header.get("kid")
     if not isinstance(algorithm, str):
         raise TokenError("header without alg")
@@ -54,25 +54,25 @@ def parse(text: str, longest: int) -> Parsed:
             raise TokenError(f"{name} is not a string")
     if "crit" in header or "b64" in header:
         raise TokenError("header with crit or b64")
-    return Parsed(
+    return ParsedToken(
         algorithm,
         kid,
         header,
-        _object(_decoded(bare[1]), "claims"),
+        _parse_object(_decode_segment(bare[1]), "claims"),
         f"{bare[0]}.{bare[1]}".encode(),
         f"{segments[0]}.{segments[1]}".encode(),
-        _decoded(bare[2]),
+        _decode_segment(bare[2]),
     )
 
 
-def _unpadded(segment: str) -> str:
+def _strip_padding(segment: str) -> str:
     bare = segment[:-2] + segment[-2:].replace("=", "")
     if _SEGMENT.fullmatch(bare) is None:
         raise TokenError("invalid base64url")
     return bare
 
 
-def _decoded(segment: str) -> bytes:
+def _decode_segment(segment: str) -> bytes:
     try:
         decoded = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
     except (binascii.Error, ValueError):
@@ -83,15 +83,15 @@ def _decoded(segment: str) -> bytes:
     return decoded
 
 
-def _object(text: bytes, what: str) -> dict[str, Any]:
+def _parse_object(text: bytes, what: str) -> dict[str, Any]:
     try:
         if _SURROGATE.search(text):
             json.dumps(json.loads(text), ensure_ascii=False).encode()
         found = json.loads(
             text.decode("utf-8"),
-            object_pairs_hook=_unique,
-            parse_constant=_no_number,
-            parse_float=_finite,
+            object_pairs_hook=_reject_duplicates,
+            parse_constant=_reject_constant,
+            parse_float=_parse_finite,
         )
     except (ValueError, RecursionError):
         raise TokenError(f"{what} is not JSON") from None
@@ -100,18 +100,18 @@ def _object(text: bytes, what: str) -> dict[str, Any]:
     return found
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _reject_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError("a name twice")
     return found
 
 
-def _no_number(name: str) -> NoReturn:
+def _reject_constant(name: str) -> NoReturn:
     raise ValueError(name)
 
 
-def _finite(text: str) -> float:
+def _parse_finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
         raise ValueError(text)

@@ -14,14 +14,14 @@ class KeysUnavailable(Exception):
         super().__init__("the keys to verify tokens with are not available, try again")
 
 
-class Source(Protocol):
+class KeySource(Protocol):
     """Keys, as they are now."""
 
     async def keys(self) -> Keys:
         """Returns all current keys. Raises KeysUnavailable."""
         ...
 
-    async def newer(self) -> Keys:
+    async def refresh(self) -> Keys:
         """Returns all keys after a search for new ones, because one was missing. Raises
         KeysUnavailable.
         """
@@ -36,7 +36,7 @@ class Source(Protocol):
         ...
 
 
-class Fixed:
+class StaticKeys:
     """Keys that never change."""
 
     def __init__(self, keys: Keys) -> None:
@@ -46,7 +46,7 @@ class Fixed:
         """Returns the keys."""
         return self._keys
 
-    async def newer(self) -> Keys:
+    async def refresh(self) -> Keys:
         """Returns the keys: there are no newer ones."""
         return self._keys
 
@@ -67,15 +67,15 @@ def source_option(settings: JwtSettings) -> str:
     return given[0]
 
 
-def fixed(option: str, settings: JwtSettings) -> Fixed:
+def static_keys(option: str, settings: JwtSettings) -> StaticKeys:
     """Returns the keys in a file or a value. Raises ValueError, one line with the option."""
     text = getattr(settings, option.replace("-", "_")).encode()
     try:
         if option.endswith("-file"):
             text = read_text(text.decode()).encode()
         if option.startswith("jwk"):
-            return Fixed(from_jwks(text))
-        return Fixed([from_pem(text, settings.key_id or None)])
+            return StaticKeys(from_jwks(text))
+        return StaticKeys([from_pem(text, settings.key_id or None)])
     except OSError as error:
         raise ValueError(f"{option}: {error.strerror}") from None
     except UnicodeDecodeError:

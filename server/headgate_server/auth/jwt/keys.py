@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key, l
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm, get_default_algorithms
 from jwt.exceptions import PyJWTError
 
-from headgate_server.auth.jwt.jws import Parsed
+from headgate_server.auth.jwt.jws import ParsedToken
 
 _ALGORITHMS = get_default_algorithms()
 _RSA = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
@@ -29,8 +29,15 @@ _HMAC = frozenset({"HS256", "HS384", "HS512"})
 _EC = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 SUPPORTED = _RSA | _HMAC | frozenset(_EC.values()) | {"EdDSA"}
 # Errors of the libraries for invalid members of a JWK.
-_ODD = (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, UnsupportedAlgorithm)
-_LEAST_RSA_BITS = 2048
+_JWK_ERRORS = (
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    ArithmeticError,
+    UnsupportedAlgorithm,
+)
+_MIN_RSA_BITS = 2048
 
 
 class UnusableKey(Exception):
@@ -45,7 +52,7 @@ class Key:
     algorithms: frozenset[str]
     material: Any = field(repr=False)
 
-    def verifies(self, token: Parsed, *, padded: bool = False) -> bool:
+    def verifies(self, token: ParsedToken, *, padded: bool = False) -> bool:
         """Returns whether this key signed *token*; with *padded*, over its segments with `=`."""
         if token.algorithm not in self.algorithms:
             return False
@@ -101,12 +108,12 @@ def from_jwks(text: str | bytes) -> Keys:
 
 def _usable(entries: Iterable[Any]) -> Iterable[Key]:
     for entry in entries:
-        if not isinstance(entry, dict) or not _verifies(entry):
+        if not isinstance(entry, dict) or not _is_for_signatures(entry):
             continue
         kid = entry.get("kid")
         try:
             key = _key(_from_jwk(entry), kid if isinstance(kid, str) else None)
-        except (UnusableKey, PyJWTError, *_ODD):
+        except (UnusableKey, PyJWTError, *_JWK_ERRORS):
             continue
         bound = entry.get("alg")
         if bound is None:
@@ -115,7 +122,7 @@ def _usable(entries: Iterable[Any]) -> Iterable[Key]:
             yield Key(key.kid, frozenset({bound}), key.material)
 
 
-def _verifies(entry: dict[str, Any]) -> bool:
+def _is_for_signatures(entry: dict[str, Any]) -> bool:
     """Returns whether a JWK is for signatures, by its `key_ops` and `use`, if present."""
     operations = entry.get("key_ops", ["verify"])
     fit = isinstance(operations, list) and "verify" in operations
@@ -144,8 +151,8 @@ def _key(material: Any, kid: str | None) -> Key:
         material = material.public_key()
     match material:
         case RSAPublicKey():
-            if material.key_size < _LEAST_RSA_BITS:
-                raise UnusableKey(f"an RSA key of fewer than {_LEAST_RSA_BITS} bits")
+            if material.key_size < _MIN_RSA_BITS:
+                raise UnusableKey(f"an RSA key of fewer than {_MIN_RSA_BITS} bits")
             return Key(kid, _RSA, material)
         case EllipticCurvePublicKey() if material.curve.name in _EC:
             return Key(kid, frozenset({_EC[material.curve.name]}), material)

@@ -4,30 +4,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from headgate_engine import Identity, Rights
+from headgate_engine import Identity, TokenRights
 from headgate_server.auth.jwt.claim_checks import check, check_times
-from headgate_server.auth.jwt.claim_grants import RightsOf
-from headgate_server.auth.jwt.jwks_client import Fetched
-from headgate_server.auth.jwt.jws import Parsed, TokenError
-from headgate_server.auth.jwt.key_source import Source, fixed, source_option
+from headgate_server.auth.jwt.claim_grants import ClaimMapper
+from headgate_server.auth.jwt.jwks_client import JWKSClient
+from headgate_server.auth.jwt.jws import ParsedToken, TokenError
+from headgate_server.auth.jwt.key_source import KeySource, source_option, static_keys
 from headgate_server.auth.jwt.keys import SUPPORTED, Key, Keys, candidates
-from headgate_server.config.claim_path import Path, path
+from headgate_server.config.claim_path import Path, compile_path
 from headgate_server.config.jwt import JwtSettings
 
-_LONGEST_NAME = 1024
+_MAX_NAME_BYTES = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
+class VerifiedToken:
     """A token that *key* verified: its identity and rights (None: the stored rights apply)."""
 
-    issuer: "Issuer"
+    issuer: "TokenVerifier"
     key: Key
     claims: Mapping[str, Any]
     identity: Identity
-    rights: Rights | None
+    rights: TokenRights | None
 
-    async def holds(self, now: float) -> bool:
+    async def is_valid(self, now: float) -> bool:
         """Returns whether the token is valid at *now*: by its times, and by the current keys.
 
         Raises KeysUnavailable.
@@ -39,37 +39,37 @@ class Verified:
         return any(self.key is key for key in await self.issuer.source.keys())
 
 
-class Issuer:
+class TokenVerifier:
     """Verifies tokens by *settings*. Raises ValueError, one line with the option, if they are
     invalid.
 
-    It adopts the fetched keys of *former*, which it replaces.
+    It adopts the fetched keys of *previous*, which it replaces.
     """
 
-    def __init__(self, settings: JwtSettings, former: "Issuer | None" = None) -> None:
+    def __init__(self, settings: JwtSettings, previous: "TokenVerifier | None" = None) -> None:
         self.settings = settings
-        self._name = path("username-attribute-path", settings.username_attribute_path)
-        self._email = path("email-attribute-path", settings.email_attribute_path)
-        self._rights = RightsOf(settings)
+        self._name_path = compile_path("username-attribute-path", settings.username_attribute_path)
+        self._email_path = compile_path("email-attribute-path", settings.email_attribute_path)
+        self._claim_mapper = ClaimMapper(settings)
         unknown = [name for name in settings.algorithms if name not in SUPPORTED]
         if unknown:
             raise ValueError(f"algorithms: {unknown[0]!r}: expected {', '.join(sorted(SUPPORTED))}")
         option = source_option(settings)
-        self.source: Source = (
-            Fetched(settings) if option == "jwk-set-url" else fixed(option, settings)
+        self.source: KeySource = (
+            JWKSClient(settings) if option == "jwk-set-url" else static_keys(option, settings)
         )
-        if former is not None and isinstance(self.source, Fetched):
-            self.source.inherit(former.source)
+        if previous is not None and isinstance(self.source, JWKSClient):
+            self.source.adopt_cache(previous.source)
 
-    async def verify(self, token: Parsed, now: float) -> Verified:
+    async def verify(self, token: ParsedToken, now: float) -> VerifiedToken:
         """Returns the verified *token*. Raises TokenError, NoRights, KeysUnavailable."""
-        key = await self.signer(token)
+        key = await self.signing_key(token)
         check(token.claims, self.settings, now)
-        return Verified(
+        return VerifiedToken(
             self, key, token.claims, self.identity(token.claims), self.rights(token.claims)
         )
 
-    async def signer(self, token: Parsed) -> Key:
+    async def signing_key(self, token: ParsedToken) -> Key:
         """Returns the key that made the signature of *token*. Raises TokenError or KeysUnavailable.
 
         It looks for new keys if the `kid` is unknown.
@@ -79,19 +79,19 @@ class Issuer:
         if token.algorithm not in SUPPORTED:
             raise TokenError("unknown alg")
         keys = await self.source.keys()
-        key = self._signer(keys, token)
+        key = self._find_signing_key(keys, token)
         if key is None and not candidates(keys, token.kid):
-            keys = await self.source.newer()
-            key = self._signer(keys, token)
+            keys = await self.source.refresh()
+            key = self._find_signing_key(keys, token)
         if key is None:
-            raise TokenError(_unsigned(candidates(keys, token.kid), token))
+            raise TokenError(_signature_error(candidates(keys, token.kid), token))
         return key
 
-    def rights(self, claims: Mapping[str, Any]) -> Rights | None:
+    def rights(self, claims: Mapping[str, Any]) -> TokenRights | None:
         """Returns the rights in *claims*; None if they do not decide on grants. Raises NoRights."""
-        return self._rights.of(claims)
+        return self._claim_mapper.rights(claims)
 
-    def _signer(self, keys: Keys, token: Parsed) -> Key | None:
+    def _find_signing_key(self, keys: Keys, token: ParsedToken) -> Key | None:
         for key in candidates(keys, token.kid):
             if key.verifies(token):
                 return key
@@ -102,20 +102,20 @@ class Issuer:
     def identity(self, claims: Mapping[str, Any]) -> Identity:
         """Returns the identity in *claims*, which have passed the checks. Raises TokenError."""
         settings = self.settings
-        name = _text(claims, settings.username_claim, self._name)
-        email = _text(claims, settings.email_claim, self._email)
+        name = _claim_text(claims, settings.username_claim, self._name_path)
+        email = _claim_text(claims, settings.email_claim, self._email_path)
         full_name = claims.get("name")
         return Identity(
-            issuer=_printed("iss", claims.get("iss") or ""),
-            subject=_printed("sub", claims["sub"]),
-            name=_checked(name or email),
+            issuer=_checked_text("iss", claims.get("iss") or ""),
+            subject=_checked_text("sub", claims["sub"]),
+            name=_checked_name(name or email),
             email=email,
             full_name=full_name if isinstance(full_name, str) else "",
-            issued=_earliest(claims.get("iat"), settings.leeway),
+            issued_at=_earliest_issue_time(claims.get("iat"), settings.leeway),
         )
 
 
-def _unsigned(keys: Keys, token: Parsed) -> str:
+def _signature_error(keys: Keys, token: ParsedToken) -> str:
     """Returns why none of *keys*, those that match the `kid` of *token*, verifies it."""
     if not keys:
         return "unknown kid" if token.kid is not None else "no kid, but the keys have one"
@@ -124,7 +124,7 @@ def _unsigned(keys: Keys, token: Parsed) -> str:
     return "no key verifies the signature"
 
 
-def _earliest(issued: Any, leeway: float) -> float | None:
+def _earliest_issue_time(issued: Any, leeway: float) -> float | None:
     """Returns the earliest time of issue by the local clock, which may differ from the issuer's."""
     if issued is None:
         return None
@@ -132,21 +132,21 @@ def _earliest(issued: Any, leeway: float) -> float | None:
     return float(max(0.0, issued)) - leeway
 
 
-def _text(claims: Mapping[str, Any], claim: str, where: Path) -> str:
+def _claim_text(claims: Mapping[str, Any], claim: str, where: Path) -> str:
     found = claims.get(claim) if claim else where(claims)
     return found if isinstance(found, str) else ""
 
 
-def _printed(claim: str, text: str) -> str:
+def _checked_text(claim: str, text: str) -> str:
     """Returns *text* if the store and the audit can hold it. Raises TokenError."""
-    if not text.isprintable() or len(text.encode()) > _LONGEST_NAME:
+    if not text.isprintable() or len(text.encode()) > _MAX_NAME_BYTES:
         raise TokenError(f"{claim} is too long, or not printable")
     return text
 
 
-def _checked(name: str) -> str:
+def _checked_name(name: str) -> str:
     if not name:
         raise TokenError("no user name in the claims")
-    if not name.strip(" ") or not name.isprintable() or len(name.encode()) > _LONGEST_NAME:
+    if not name.strip(" ") or not name.isprintable() or len(name.encode()) > _MAX_NAME_BYTES:
         raise TokenError("the user name in the claims is invalid")
     return name
