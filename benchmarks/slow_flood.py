@@ -136,9 +136,15 @@ def main() -> int:
         try:
             server.bootstrap(create)
             good = asyncio.run(
-                run_phase("one user guessed at, first logins", server.port, lambda _: "u1", users[:5],
-                      seconds, 1)
-            )  # fmt: skip
+                run_phase(
+                    "one user guessed at, first logins",
+                    server.port,
+                    lambda _: "u1",
+                    users[:5],
+                    seconds,
+                    1,
+                )
+            )
             good &= asyncio.run(
                 run_phase(
                     "all users guessed at, first logins",

@@ -41,7 +41,9 @@ SHAPES: dict[str, Callable[[int], str]] = {
 
 
 def cost(text: str, limits: ParseLimits) -> tuple[float, bool]:
-    """Returns the CPU seconds of parsing *text* and of `required_privileges`; and whether *text* was accepted."""
+    """Returns the CPU seconds of parsing *text* and of `required_privileges`; and whether *text*
+    was accepted.
+    """
     found: Sequence[Statement] = ()
     begun = time.process_time()
     try:

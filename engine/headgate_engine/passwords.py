@@ -57,8 +57,8 @@ class Passwords:
     entry therefore becomes invalid when the user is dropped or the password changes. Thread-safe.
 
     *cost* is bcrypt's (4 to 14; InfluxDB's is 10). *max_users* is the number of cached users.
-    *min_length* is the minimum length of a new password, in characters. *max_concurrent* is the number of cores
-    that bcrypt may use.
+    *min_length* is the minimum length of a new password, in characters. *max_concurrent* is the
+    number of cores that bcrypt may use.
 
     Raises:
         ValueError: *cost* is out of range.

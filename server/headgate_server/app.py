@@ -113,10 +113,10 @@ class Application:
     ) -> list[bytes | ASGIApp | None]:
         """Runs *parsed_requests* as a batch. Returns one answer for each, in their order.
 
-        bytes: the encoded HTTP/1.1 response, with the server's header fields *default_fields*. b"": no
-        response, the caller must abort the connection. An ASGI application: it sends the response
-        when a pending change is durable. None: the request was not processed, and the caller must
-        run it the usual way.
+        bytes: the encoded HTTP/1.1 response, with the server's header fields *default_fields*. b"":
+        no response, the caller must abort the connection. An ASGI application: it sends the
+        response when a pending change is durable. None: the request was not processed, and the
+        caller must run it the usual way.
         """
         assert self._context is not None
         batch = [_to_request(request, self._proxies) for request in parsed_requests]
@@ -143,7 +143,9 @@ class Application:
         return answers
 
     def _respond_later(self, request: Request, pending: PendingResponse, started: float) -> ASGIApp:
-        """Returns an ASGI application that answers *request* when the change of *pending* is durable."""
+        """Returns an ASGI application that answers *request* when the change of *pending* is
+        durable.
+        """
 
         async def respond(scope: Scope, receive: Receive, send: Send) -> None:
             assert self._context is not None

@@ -143,8 +143,8 @@ class AppContext:
     async def authenticate(self, request: Request, mount: Mount | None = None) -> Principal:
         """Authenticates *request*. If *mount* accepts tenant tokens, those are tried first.
 
-        Sets `call.is_cross_site` and the user in the access log. Raises what `Authenticator` raises, and
-        BadRequest for several `Authorization` headers.
+        Sets `call.is_cross_site` and the user in the access log. Raises what `Authenticator`
+        raises, and BadRequest for several `Authorization` headers.
         """
         credentials = RequestCredentials(request.url_params, request.headers.getlist)
         request.cross_site = self.is_cross_site(request.method, request.headers)
@@ -186,7 +186,9 @@ class AppContext:
         return request.cached_principal
 
     def has_cached_login(self, credentials: RequestCredentials, address: str) -> bool:
-        """Returns whether `Authenticator.authenticate_cached` accepts *credentials* from *address*, that is without waiting."""
+        """Returns whether `Authenticator.authenticate_cached` accepts *credentials* from *address*,
+        that is without waiting.
+        """
         return self._authenticator.check_cached(credentials, address) is not None
 
     def is_known_client(self, name: str, address: str) -> bool:

@@ -55,7 +55,8 @@ def _check(flags: argparse.Namespace) -> int:
         users = sum(1 for _ in _accounts(store))
         databases = len(store.databases())
         print(
-            f"{flags.path}: OK; {users} users, {databases} databases, rev {store.confirmed_revision()}"
+            f"{flags.path}: OK; {users} users, {databases} databases,"
+            f" rev {store.confirmed_revision()}"
         )
     return 0
 

@@ -11,10 +11,11 @@ def _no_flush() -> None:
 class Terminal(NamedTuple):
     """Functions of the terminal that commands call.
 
-    *prompt_login* prompts for username and password, and *prompt_new_password* for a password; both return None
-    if the user cancels. *open_editor* opens an editor for the next statement, with the given text. These
-    three are None if there is no terminal to prompt on. *history* returns the earlier lines, oldest
-    first. *interactive* is True if the shell is interactive: logins are tried at once.
+    *prompt_login* prompts for username and password, and *prompt_new_password* for a password; both
+    return None if the user cancels. *open_editor* opens an editor for the next statement, with the
+    given text. These three are None if there is no terminal to prompt on. *history* returns the
+    earlier lines, oldest first. *interactive* is True if the shell is interactive: logins are tried
+    at once.
     """
 
     write: Callable[[str], object]

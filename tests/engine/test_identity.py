@@ -86,7 +86,7 @@ def test_an_identity_ends_with_its_user(engine: Engine) -> None:
 
 
 def issued(at: float | None) -> Identity:
-    return replace(TODD, issued=at)
+    return replace(TODD, issued_at=at)
 
 
 @pytest.mark.parametrize(

@@ -179,7 +179,7 @@ def test_a_store_is_opened_as_soon_as_it_is_restored(path: Path) -> None:
 
 
 def test_a_store_that_stays_held_is_not_opened(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("headgate_engine.stores.sqlite.revision_file._WAIT_SECONDS", 0.0)
+    monkeypatch.setattr("headgate_engine.stores.sqlite.revision_file._SHARE_TIMEOUT_SECONDS", 0.0)
     with (
         exclusive_access(path),
         pytest.raises(StoreError, match="is held by `headgate store restore`"),

@@ -330,7 +330,7 @@ def test_only_the_newest_known_logins_are_kept(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (memory, sqlite_logins):
-        monkeypatch.setattr(module, "KEPT_LOGINS", 5)
+        monkeypatch.setattr(module, "MAX_KNOWN_LOGINS", 5)
     change(store, add("todd"))
     (todd,) = ids(store)
     store.remember_logins([KnownLogin(todd, f"n{n}", "m", n) for n in range(8)])

@@ -150,7 +150,7 @@ def test_two_processes_worth_of_stores_see_each_others_changes_at_once(tmp_path:
 def test_old_changes_are_forgotten_and_said_to_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("headgate_engine.stores.sqlite.store._KEPT_CHANGES", 5)
+    monkeypatch.setattr("headgate_engine.stores.sqlite.store._MAX_CHANGES", 5)
     store = SqliteStore(tmp_path / "users.db")
     for number in range(8):
         store.transact(lambda tx, n=number: tx.add_user(f"u{n}", "hash", False), Audit("", "", ""))  # type: ignore[misc]
@@ -268,9 +268,8 @@ def test_an_upgrade_that_fails_halfway_leaves_the_store_as_it_was(tmp_path: Path
 def test_known_logins_outlive_the_process_and_leave_what_readers_cached(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "headgate_engine.stores.sqlite.read_cache.TRUSTED_SECONDS", 0.0
-    )  # readers look at the file
+    # Readers look at the file each time.
+    monkeypatch.setattr("headgate_engine.stores.sqlite.read_cache.MARK_CACHE_SECONDS", 0.0)
     one, other = SqliteStore(tmp_path / "users.db"), SqliteStore(tmp_path / "users.db")
     one.transact(lambda tx: tx.add_user("todd", "hash", False), Audit("", "", "A"))
     todd = other.user("todd")

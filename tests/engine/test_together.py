@@ -95,7 +95,7 @@ def test_others_see_what_is_done_at_once_and_without_a_mark_soon(
     other.transact_all(jobs(add("a")))
     assert store.user("a") is not None
     # Killed between the commit and the mark: nobody was told that it is done.
-    monkeypatch.setattr(other._revision_file, "mark", lambda epoch, revision: None)
+    monkeypatch.setattr(other._revision_file, "set_high_water_mark", lambda epoch, revision: None)
 
     def rename(tx: Tx) -> None:
         user = tx.user("a")
@@ -129,7 +129,7 @@ def test_a_change_that_rests_on_an_unmarked_one_marks_it(
     killed, reader = SqliteStore(tmp_path / "users.db"), SqliteStore(tmp_path / "users.db")
     store.transact_all(jobs(add("a")))
     with monkeypatch.context() as patched:
-        patched.setattr(killed._revision_file, "mark", lambda epoch, revision: None)
+        patched.setattr(killed._revision_file, "set_high_water_mark", lambda epoch, revision: None)
         user = killed.user("a")
         assert user is not None and reader.user("a") is not None
         killed.transact_all(jobs(lambda tx: tx.drop_user(user)))
@@ -161,7 +161,7 @@ def test_a_mark_that_cannot_be_read_is_a_store_that_cannot(
     def fail() -> bytes:
         raise OSError(errno.EIO, "the disk fails")
 
-    monkeypatch.setattr(store._revision_file, "now", fail)
+    monkeypatch.setattr(store._revision_file, "high_water_mark", fail)
     for ask in (store.snapshot, lambda: store.user("a"), lambda: store.prefetch_users(["a"])):
         with pytest.raises(StoreUnavailable, match="cannot read"):
             ask()

@@ -76,8 +76,8 @@ class Watched:
             return read_back(store, statement)
 
         with self._monkeypatch.context() as patched:
-            patched.setattr(service, "run", noted)
-            patched.setattr(InfluxStore, "read_back", printed)
+            patched.setattr(service, "run_in_thread", noted)
+            patched.setattr(InfluxStore, "verified_text", printed)
             try:
                 return await forward_auth(asked(text), service)
             finally:
@@ -124,6 +124,6 @@ def test_a_statement_that_is_read_back_as_another_is_refused(
     def differs(store: InfluxStore, statement: Any) -> str:
         raise UnparseError
 
-    monkeypatch.setattr(InfluxStore, "read_back", differs)
+    monkeypatch.setattr(InfluxStore, "verified_text", differs)
     reply = watched.ask(text)
     assert reply.status_code == 403 and str(UnparseError()).encode() in reply.body

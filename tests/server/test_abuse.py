@@ -56,7 +56,8 @@ def test_a_number_of_any_length_is_no_fault() -> None:
 def test_what_dashboards_ask_is_far_from_it() -> None:
     hosts = "|".join(f"server-{number:04}" for number in range(1000))
     clauses = " OR ".join(f"host=~/^({hosts})$/" for _ in range(5))
-    assert parse(f"SELECT mean(x) FROM m WHERE {clauses}", {}, replace(BOUNDS, length=1 << 20))
+    longer = replace(BOUNDS, statement_chars=1 << 20)
+    assert parse(f"SELECT mean(x) FROM m WHERE {clauses}", {}, longer)
     assert parse("SELECT x FROM m WHERE h=~/^[0-9]{1,3}[.][0-9]{1,3}$/", {}, BOUNDS)
 
 

@@ -14,7 +14,7 @@ class Client:
 
     ended = False
 
-    def make_room(self) -> None:
+    def evict_head(self) -> None:
         self.ended = True
 
 

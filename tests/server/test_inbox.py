@@ -16,13 +16,15 @@ class Answering:
     def __init__(self) -> None:
         self.turns: list[list[bytes]] = []
 
-    def may_answer(self, method: str, path: bytes) -> bool:
+    def can_batch(self, method: str, path: bytes) -> bool:
         return True
 
-    def upgrades(self, host: bytes, url: bytes) -> bool:
+    def accepts_websocket(self, host: bytes, url: bytes) -> bool:
         return False
 
-    def at_once(self, requests: Sequence[BatchedRequest], also: RawHeaders) -> list[bytes | None]:
+    def handle_batch(
+        self, requests: Sequence[BatchedRequest], default_fields: RawHeaders
+    ) -> list[bytes | None]:
         urls = [request.url for request in requests]
         self.turns.append(urls)
         if b"/broken" in urls:
@@ -40,7 +42,7 @@ class Line(asyncio.Transport):
 
 
 class Client:
-    also: RawHeaders = []
+    default_fields: RawHeaders = []
 
     def __init__(self, url: bytes) -> None:
         self.url = url
@@ -48,13 +50,13 @@ class Client:
         self.waits = True
         self.heard: list[BatchAnswer] = []
 
-    def take(self) -> BatchedRequest | None:
+    def take_request(self) -> BatchedRequest | None:
         if not self.waits:
             return None
         self.waits = False
         return BatchedRequest("GET", self.url, [], None, "1.1", keep_alive=True)
 
-    def give(self, request: BatchedRequest, answer: BatchAnswer) -> None:
+    def send_answer(self, request: BatchedRequest, answer: BatchAnswer) -> None:
         if self.url == b"/deaf":
             raise RuntimeError("it hears nothing")
         self.heard.append(answer)

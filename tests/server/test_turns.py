@@ -55,13 +55,15 @@ class Application:
     def __init__(self) -> None:
         self.done: list[bytes] = []
 
-    def may_answer(self, method: str, path: bytes) -> bool:
+    def can_batch(self, method: str, path: bytes) -> bool:
         return path != b"/asgi"
 
-    def upgrades(self, host: bytes, url: bytes) -> bool:
+    def accepts_websocket(self, host: bytes, url: bytes) -> bool:
         return False
 
-    def at_once(self, requests: Sequence[BatchedRequest], also: RawHeaders) -> list[BatchAnswer]:
+    def handle_batch(
+        self, requests: Sequence[BatchedRequest], default_fields: RawHeaders
+    ) -> list[BatchAnswer]:
         return [self._answer(request.url) for request in requests]
 
     def _answer(self, url: bytes) -> BatchAnswer:

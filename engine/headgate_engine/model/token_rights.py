@@ -13,8 +13,8 @@ _INTERNAL_DATABASE = "_internal"
 class TokenRights:
     """Privileges claimed by a token: *grants* by database, and *all_databases* on all others.
 
-    *all_databases* is added to the grants, except on `_internal`. *admin* is the admin flag, or None
-    to leave it unchanged. Databases that do not exist are ignored.
+    *all_databases* is added to the grants, except on `_internal`. *admin* is the admin flag, or
+    None to leave it unchanged. Databases that do not exist are ignored.
     """
 
     grants: Mapping[str, Privilege] = field(default_factory=dict)

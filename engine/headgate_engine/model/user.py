@@ -28,8 +28,8 @@ class User:
 class Identity:
     """An account at a token issuer: *subject*, as *issuer* names it.
 
-    A new user is created as *name*. *issued_at* is the earliest possible issue time of the token, in
-    Unix seconds, or None if unknown.
+    A new user is created as *name*. *issued_at* is the earliest possible issue time of the token,
+    in Unix seconds, or None if unknown.
     """
 
     issuer: str
@@ -60,9 +60,9 @@ class Principal:
 
     EVERYBODY, used while authentication is off, may do everything. NOBODY, used while there are no
     users, may only create the first administrator. *method* is the authentication method,
-    *identity* the account in the token. *transient_rights* are rights for this request that replace the user's
-    stored grants, see `Engine.with_transient_grants`. A *transient* principal has no record in the store: its
-    privileges come from a token and last for one request.
+    *identity* the account in the token. *transient_rights* are rights for this request that replace
+    the user's stored grants, see `Engine.with_transient_grants`. A *transient* principal has no
+    record in the store: its privileges come from a token and last for one request.
     """
 
     user: User | None = None

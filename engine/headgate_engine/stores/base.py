@@ -70,8 +70,8 @@ class DeniedAttempt:
 class KnownLogin:
     """A network from which a user has logged in.
 
-    *password_version* is `password_version(user)` at that login: it changes with the password and reveals nothing about it.
-    *last_seen* is the last login, in Unix seconds.
+    *password_version* is `password_version(user)` at that login: it changes with the password and
+    reveals nothing about it. *last_seen* is the last login, in Unix seconds.
     """
 
     user_id: str
@@ -108,7 +108,10 @@ class Tx(Protocol):
         ...
 
     def drop_user(self, user: User) -> None:
-        """Drops *user* and their grants. Their identity is remembered as dropped, see `identity_dropped_at`."""
+        """Drops *user* and their grants.
+
+        Their identity is remembered as dropped, see `identity_dropped_at`.
+        """
         ...
 
     def admin_count(self) -> int:

@@ -21,10 +21,10 @@ _MAX_REGEX_INSTRUCTIONS = 500_000  # the cost is capped here
 class ParseLimits:
     """Limits of a text; 0 is unlimited.
 
-    *statements* is their number. *statement_chars* is the characters of one statement, including the blanks
-    before it and the values of its parameters. *regex_instructions* is the cost of all regular expressions, a
-    rough count of RE2's instructions: two take a microsecond. *tokens* is their number in the text;
-    each costs about 20 microseconds.
+    *statements* is their number. *statement_chars* is the characters of one statement, including
+    the blanks before it and the values of its parameters. *regex_instructions* is the cost of all
+    regular expressions, a rough count of RE2's instructions: two take a microsecond. *tokens* is
+    their number in the text; each costs about 20 microseconds.
     """
 
     statements: int = 0
@@ -56,7 +56,8 @@ class LimitChecker:
             self._fail(f"statement longer than {limits.statement_chars} characters", token)
         if 0 < limits.statement_chars * _MAX_PARAMETERS_FACTOR < self._all_parameter_chars:
             self._fail(
-                f"parameters longer than {limits.statement_chars * _MAX_PARAMETERS_FACTOR} characters",
+                "parameters longer than"
+                f" {limits.statement_chars * _MAX_PARAMETERS_FACTOR} characters",
                 token,
             )
         self._tokens += 1

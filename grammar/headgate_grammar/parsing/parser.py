@@ -51,8 +51,8 @@ def parse(
 ) -> tuple[Statement, ...]:
     """Returns the statements of *text*, none if it holds only blanks, comments and semicolons.
 
-    *parameters* are the values of `$name`, see parameters.py. *on_statement* is called with each statement
-    before the next one is parsed; an error that it raises ends the parsing.
+    *parameters* are the values of `$name`, see parameters.py. *on_statement* is called with each
+    statement before the next one is parsed; an error that it raises ends the parsing.
 
     Raises:
         ParseError: *text* is invalid, with InfluxDB 1.8's message and position; or it exceeds
@@ -75,8 +75,9 @@ def parse_tokens(text: str) -> list[Token] | None:
 class Completions:
     """What may follow a text, for completion.
 
-    *keywords* are keywords. *identifier* is whether a name may follow, *incomplete* whether anything may,
-    *complete* whether the text may end. A text that is neither open nor complete is invalid.
+    *keywords* are keywords. *identifier* is whether a name may follow, *incomplete* whether
+    anything may, *complete* whether the text may end. A text that is neither open nor complete is
+    invalid.
     """
 
     keywords: tuple[str, ...] = ()

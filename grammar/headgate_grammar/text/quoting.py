@@ -37,7 +37,8 @@ def printable_regex(pattern: str) -> str:
 
     A line feed is written as `\\n`. A backslash at the end would escape the slash after it, so an
     escaped backslash there is written as `\\x5c`. Text between `\\Q` and `\\E` is escaped character
-    by character. *pattern* must be a valid regular expression of RE2, see `regex_instructions.check_regex`.
+    by character. *pattern* must be a valid regular expression of RE2, see
+    `regex_instructions.check_regex`.
     """
     if "\n" not in pattern and not pattern.endswith("\\"):
         return pattern

@@ -201,7 +201,8 @@ async def _authorize(
     if labelled and not original_request.can_rewrite and not principal.has_full_access:
         # Without Headgate's rewritten query the request lacks the label that confines it.
         raise AmbiguousRequest(
-            f"{original_request.proxy_kind} cannot confine a request: ask Headgate as the proxy itself"
+            f"{original_request.proxy_kind} cannot confine a request:"
+            " ask Headgate as the proxy itself"
         )
     if must_rename_label(authorized, mount) and authorized.route.format != "csv":
         raise AmbiguousRequest(
@@ -428,7 +429,7 @@ def _authorize_query(
         if store.is_local(statement) or (partly and not current.has_full_access):
             raise NotAuthorized(current.name, str(statement), "Headgate itself to be asked")
 
-    statements = engine.parse(text, each=check)
+    statements = engine.parse(text, on_statement=check)
     if not statements:
         engine.authorize(current, (), database)
     chosen = [("q", "; ".join(map(store.verified_text, statements)))]

@@ -38,8 +38,8 @@ class OriginalRequest:
     """The original request, with its path and query as they were sent.
 
     *upstream* is the upstream's name in the path of the subrequest, and *address* the client's
-    address. *host* is the header `Host` of the client. *body_included* is True if the subrequest carries the
-    complete body.
+    address. *host* is the header `Host` of the client. *body_included* is True if the subrequest
+    carries the complete body.
     """
 
     proxy_kind: (
@@ -113,7 +113,7 @@ def _build_request(
 
 
 def _read_headers(request: Request, uri_header: str, method_header: str) -> tuple[str, str] | None:
-    """Returns the values of the headers *uri_header* and *method_header*; None if there is no URI."""
+    """Returns the values of *uri_header* and *method_header*; None if there is no URI."""
     found = _single_header(request, uri_header)
     if found is None:
         return None

@@ -55,10 +55,11 @@ class ResponseBuilder:
     def encode_http1(
         self, response: Response, request: Request, default_fields: RawHeaders, *, keep_alive: bool
     ) -> bytes:
-        """Returns *response* encoded as HTTP/1.1, with the common fields and the fields *default_fields*.
+        """Returns *response* encoded as HTTP/1.1, with the common fields and the fields
+        *default_fields*.
 
-        Without *keep_alive* it has `connection: close`. Raises ValueError for a control character in a
-        field.
+        Without *keep_alive* it has `connection: close`. Raises ValueError for a control character
+        in a field.
         """
         if (
             default_fields is not self._default_fields

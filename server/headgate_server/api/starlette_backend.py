@@ -43,7 +43,8 @@ class HeadgateUser(BaseUser):
 
 
 class CredentialsNotChecked(AuthenticationError):
-    """The credentials were not checked; *error_status* is the status and headers of the server's answer.
+    """The credentials were not checked; *error_status* is the status and headers of the server's
+    answer.
 
     The reason is the throttle, a full login queue, or an unavailable store.
     """

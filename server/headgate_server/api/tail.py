@@ -46,8 +46,8 @@ class Tail:
     async def open(self, protocols: Sequence[str]) -> UpstreamWebSocket:
         """Authorizes the request, and returns the open WebSocket to the store.
 
-        Raises what `authorize_request` raises, NoRoute, CrossSite, UpstreamError; ClientDisconnect if the
-        client disconnects meanwhile.
+        Raises what `authorize_request` raises, NoRoute, CrossSite, UpstreamError; ClientDisconnect
+        if the client disconnects meanwhile.
         """
         opening = asyncio.ensure_future(self._open(protocols))
         await asyncio.wait((opening, self._first_message), return_when=asyncio.FIRST_COMPLETED)

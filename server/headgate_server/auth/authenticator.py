@@ -270,8 +270,8 @@ class Authenticator:
     async def _authenticate_with_tenants(
         self, credentials: Credentials, address: str, tenants: TenantTokenVerifier | None
     ) -> Principal:
-        """Returns the principal by `_authenticate`; rejects a token left over by *tenants* with both
-        reasons.
+        """Returns the principal by `_authenticate`; rejects a token left over by *tenants* with
+        both reasons.
 
         While there are no users, only tokens of *tenants* are valid.
         """

@@ -137,7 +137,9 @@ class TenantTokenVerifier:
         return found.principal
 
     async def rejection_reason(self, text: str) -> str:
-        """Returns, for the log, why *text*, which `find_token` left to other verifiers, is rejected."""
+        """Returns, for the log, why *text*, which `find_token` left to other verifiers, is
+        rejected.
+        """
         try:
             await self._verify(text, time.time())
         except (TokenError, KeysUnavailable) as error:

@@ -33,12 +33,12 @@ class Throttle:
     """Delays logins after too many failures.
 
     The first *free_per_user* failed logins of a user from an address are not delayed, nor the first
-    *free_per_address* ones of all users from there. From then on each failure doubles the delay, from one
-    second to *max_delay* seconds (0 disables the throttle).
+    *free_per_address* ones of all users from there. From then on each failure doubles the delay,
+    from one second to *max_delay* seconds (0 disables the throttle).
 
-    If an administrator logged in from an address within the last hour, the first *free_per_admin_address* failures
-    of all users from there are not delayed. Programs that manage users try passwords to learn
-    whether they are set.
+    If an administrator logged in from an address within the last hour, the first
+    *free_per_admin_address* failures of all users from there are not delayed. Programs that manage
+    users try passwords to learn whether they are set.
 
     Cached passwords are not counted here. An address waits only for its own failures. After 15
     minutes without a failure the count restarts; at most 100,000 counters are kept.

@@ -50,11 +50,12 @@ class FairThreadPool:
     """Runs calls in *threads* threads. At most *queue* calls wait; one more is rejected at once.
 
     The first part of a call's key is its group. Groups take turns, and in a group its keys, however
-    many calls of each wait. At most *max_queued_per_group* calls of a group and *max_queued_per_key* of a key wait. At most
-    *max_running_per_group* of a group run at the same time.
+    many calls of each wait. At most *max_queued_per_group* calls of a group and
+    *max_queued_per_key* of a key wait. At most *max_running_per_group* of a group run at the same
+    time.
 
-    *on_change* is called with 1 for each call that is submitted and -1 for each that is done. A call
-    never runs if its future is cancelled while it waits.
+    *on_change* is called with 1 for each call that is submitted and -1 for each that is done. A
+    call never runs if its future is cancelled while it waits.
 
     If the queue or the share of a group is full, a call of a key without waiting calls replaces
     another in the group: the newest call of the key with the most calls waiting, at least two. The

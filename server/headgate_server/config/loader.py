@@ -13,7 +13,7 @@ from headgate_grammar import parse_duration
 from headgate_server.config.foreign_keys import HTTP_KEYS, TOP_KEYS, misspelt_key, misspelt_section
 from headgate_server.config.gateway import GatewaySettings, read_gateway_settings
 from headgate_server.config.jwt import JwtSettings, read_jwt_settings
-from headgate_server.config.nearest_name import closest_name
+from headgate_server.config.nearest_name import closest_name, suggestion
 from headgate_server.config.secret_files import holds_secret, named_secret_files, readable_by_others
 from headgate_server.config.settings import Settings, SettingsSource
 from headgate_server.config.text_file import read_text
@@ -188,16 +188,16 @@ def _ignored_notice(path: str, name: str, content: object, own_sections: set[str
     Raises ConfigurationError if it resembles a name of Headgate's own.
     """
     if isinstance(content, dict | list):
-        suggestion = misspelt_section(name, own_sections)
-        if suggestion:
+        similar = misspelt_section(name, own_sections)
+        if similar:
             known = ", ".join(sorted(own_sections))
             raise ConfigurationError(
-                f"{path}: unknown section {name!r}, expected {known}; did you mean [{suggestion}]?"
+                f"{path}: unknown section {name!r}, expected {known}; did you mean [{similar}]?"
             )
         return f"{path}: section [{name}] is not one of Headgate's, ignored"
-    suggestion = misspelt_section(name, own_sections) or misspelt_key(name, _KEYS, exempt=TOP_KEYS)
-    if suggestion:
-        where = suggestion if suggestion.startswith("[") else f"[{suggestion}]"
+    similar = misspelt_section(name, own_sections) or misspelt_key(name, _KEYS, exempt=TOP_KEYS)
+    if similar:
+        where = similar if similar.startswith("[") else f"[{similar}]"
         raise ConfigurationError(f"{path}: unknown key {name!r}, did you mean {where}?")
     return f"{path}: {name} is not one of Headgate's, ignored"
 
@@ -220,8 +220,8 @@ def _read_key(
         if value != "" or not (option.kind is float or option.octal):
             values[full_key] = _validate(where, option, value)
     elif section == "http":
-        if suggestion := misspelt_key(key, _KEYS, exempt=HTTP_KEYS):
-            suggested = suggestion.removeprefix("[http] ")
+        if similar := misspelt_key(key, _KEYS, exempt=HTTP_KEYS):
+            suggested = similar.removeprefix("[http] ")
             raise ConfigurationError(f"{where}: unknown key, did you mean {suggested}?")
         notices.append(f"{where} is not one of Headgate's, ignored")
     else:
@@ -256,13 +256,13 @@ def _environment_suffix(key: str) -> str:
 def _unknown_variable(name: str, known: set[str]) -> str:
     """Returns why *name* is not a valid environment variable."""
     names = {one.lower().replace("_", "-"): one for one in known}
-    suggestion = names.get(closest_name(name, names), "")
-    for table in () if suggestion else _TABLE_SECTIONS:
+    similar = names.get(closest_name(name, names), "")
+    for table in () if similar else _TABLE_SECTIONS:
         if name.startswith(f"HEADGATE_{_environment_suffix(table)}"):
             return f"the table [{table}] must be set in the configuration file"
     return (
-        f"no such setting, did you mean {suggestion}?"
-        if suggestion
+        f"no such setting, did you mean {similar}?"
+        if similar
         else f"no such setting{suggestion(name, known)}"
     )
 

@@ -11,7 +11,8 @@ from headgate_engine import Result
 class StatementResult:
     """One statement's result for a client, with warnings and its position in the query.
 
-    *encoded* is the result in the request's format, if it arrives encoded; see `ResultEncoder.renumber`.
+    *encoded* is the result in the request's format, if it arrives encoded; see
+    `ResultEncoder.renumber`.
     """
 
     id: int
@@ -30,8 +31,8 @@ class SeveralStatements(ValueError):
 class Splice(Protocol):
     """Extracts the one result of an InfluxDB's streamed response, for a place in another response.
 
-    `feed` and `finish` raise ValueError for an invalid response, SeveralStatements for a response to
-    several statements.
+    `feed` and `finish` raise ValueError for an invalid response, SeveralStatements for a response
+    to several statements.
     """
 
     def feed(self, part: bytes) -> bytes:

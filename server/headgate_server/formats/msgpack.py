@@ -20,7 +20,10 @@ _FEED_BYTES = 1 << 16
 
 
 class MessagePackEncoder:
-    """Encodes MessagePack. Unlike in JSON, empty `encode_results`, `series` and `values` are present."""
+    """Encodes MessagePack.
+
+    Unlike in JSON, empty `encode_results`, `series` and `values` are present.
+    """
 
     media_type = "application/x-msgpack"
 

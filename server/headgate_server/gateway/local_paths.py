@@ -95,8 +95,8 @@ def pattern_of(path: str) -> str:
 def local_pattern(mount: MountProperties | None, path: str, *, below_mount: bool) -> str:
     """Returns the key of *path* in `ENDPOINTS` if Headgate answers it itself, else "".
 
-    *mount* is the store that the request is for, or None. *below_mount* is True if the path was below
-    the mount of that store.
+    *mount* is the store that the request is for, or None. *below_mount* is True if the path was
+    below the mount of that store.
     """
     pattern = pattern_of(path)
     if not pattern:

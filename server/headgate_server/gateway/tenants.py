@@ -72,7 +72,10 @@ def authorize_databases(
 
 
 def _requested_databases(requested_tenants: Iterable[str]) -> tuple[str, ...]:
-    """Returns the requested databases. Raises BadRequest if *requested_tenants* contradict each other."""
+    """Returns the requested databases.
+
+    Raises BadRequest if *requested_tenants* contradict each other.
+    """
     found = {tuple(dict.fromkeys(wish.split("|"))) for wish in requested_tenants if wish}
     if len(found) > 1:
         raise BadRequest("ambiguous database: named in several ways")

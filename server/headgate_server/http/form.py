@@ -32,7 +32,8 @@ class Form:
         """Returns the query: the parameter `q`, or else the uploaded file. Raises BadRequest
         without any.
 
-        Raises TooLarge if `q`, `params` or the file has more than *max_characters* characters (0: no limit).
+        Raises TooLarge if `q`, `params` or the file has more than *max_characters* characters (0:
+        no limit).
         """
         given = (self.fields.get("q", ""), self.fields.get("params", ""), self.file or "")
         if max_characters and max(map(len, given)) > max_characters:

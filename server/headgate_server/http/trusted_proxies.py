@@ -31,8 +31,8 @@ def client_address(
     """Returns the client's address, as trusted proxies report it.
 
     It is the last hop outside *networks* in the `X-Forwarded-For` headers *forwarded*, or the first
-    hop. Without such headers it is `X-Real-IP`, *real_ip*. If a hop is invalid, it is the proxy that
-    reported the hop. It is *peer* if that is no trusted proxy.
+    hop. Without such headers it is `X-Real-IP`, *real_ip*. If a hop is invalid, it is the proxy
+    that reported the hop. It is *peer* if that is no trusted proxy.
     """
     if not networks or not is_trusted(networks, peer):
         return peer

@@ -97,7 +97,7 @@ class ForwardedQuery:
             log_error("databases upstream cannot be listed", error=log_message(error))
         if not self._has_database_privilege():
             # InfluxDB's SHOW QUERIES shows the request's database to other users.
-            self.options = replace(self.options, database="", policy="")
+            self.options = replace(self.options, database="", retention_policy="")
 
     def _has_database_privilege(self) -> bool:
         """Returns whether the user has a privilege on the request's database."""
@@ -268,7 +268,7 @@ class ForwardedQuery:
         execution, principal = self.execution, self.principal
         if principal.user is None and id > 0:
             # The client has created the first administrator in the previous statement.
-            principal = replace(principal, trusted=True)
+            principal = replace(principal, unrestricted=True)
         engine, address = execution.executor.engine, execution.request.audit_address
 
         def execute() -> Result:

@@ -42,8 +42,8 @@ _Template = tuple[bytes, bytes, str, str]
 class PreparedQuery:
     """A prepared query, with the format of its answer.
 
-    *params* are the URL's parameters except `q`. *runs_inline* is True if every statement can run in the
-    event loop, *cached* if the query is cached.
+    *params* are the URL's parameters except `q`. *runs_inline* is True if every statement can run
+    in the event loop, *cached* if the query is cached.
     """
 
     params: Pairs = field(repr=False)

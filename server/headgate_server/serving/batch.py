@@ -52,7 +52,9 @@ class PendingConnection(Protocol):
         ...
 
     def send_answer(self, request: BatchedRequest, answer: BatchAnswer) -> None:
-        """Handles the *answer* to the taken *request*, in the form of `RequestHandler.handle_batch`."""
+        """Handles the *answer* to the taken *request*, in the form of
+        `RequestHandler.handle_batch`.
+        """
         ...
 
 

@@ -32,7 +32,7 @@ class ParsedRequest:
 def encode_head(
     method: bytes, url: bytes, version: str, fields: RawHeaders, *, keep_upgrade: bool = True
 ) -> bytes:
-    """Returns a request's head as bytes; without *keep_upgrade*, leaves out an offer of an upgrade."""
+    """Returns a request's head as bytes, with an offer of an upgrade only if *keep_upgrade*."""
     lines = [method + b" " + url + b" HTTP/" + version.encode()]
     for name, value in fields:
         if keep_upgrade:

@@ -24,7 +24,9 @@ def install_stack_signals() -> None:
 
 @contextmanager
 def block_stack_signals() -> Iterator[None]:
-    """Blocks these signals while a process is started, which receives them after `install_stack_signals`."""
+    """Blocks these signals while a process is started, which receives them after
+    `install_stack_signals`.
+    """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         yield

@@ -21,7 +21,10 @@ _TLS_CLOSE_SECONDS = 0.5
 
 
 class TimeoutProtocol(HttpToolsProtocol):
-    """An HTTP connection with deadlines. Call `check_deadlines` periodically: it enforces *limits*."""
+    """An HTTP connection with deadlines.
+
+    Call `check_deadlines` periodically: it enforces *limits*.
+    """
 
     def __init__(
         self,

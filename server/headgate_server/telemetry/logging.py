@@ -38,7 +38,8 @@ def configure(format: str, *, access: bool, timed: bool = False) -> None:
     _LOG.propagate = False
     _LOG.setLevel(logging.INFO)
     _ACCESS.disabled = not access
-    # uvicorn would write tracebacks with error texts; `log_internal_error` has logged the error before.
+    # uvicorn would write tracebacks with error texts; `log_internal_error` has logged the error
+    # before.
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     # A closed standard error must neither fail a request nor cause a traceback.
     logging.raiseExceptions = False

@@ -22,8 +22,8 @@ class SyncResult:
 class Catalog:
     """The catalog of databases in front of one upstream.
 
-    *list_databases* returns the upstream's databases, *run* runs blocking work in a thread; the methods
-    raise what these raise.
+    *list_databases* returns the upstream's databases, *run* runs blocking work in a thread; the
+    methods raise what these raise.
     """
 
     def __init__(
@@ -38,8 +38,8 @@ class Catalog:
     ) -> bool:
         """Imports the databases that *statements* refer to, if *principal* is unrestricted.
 
-        *database* is the request's database. Returns whether the upstream's databases were listed. Other
-        users cannot have a privilege on a database outside the catalog.
+        *database* is the request's database. Returns whether the upstream's databases were listed.
+        Other users cannot have a privilege on a database outside the catalog.
         """
         if not principal.has_full_access:
             return False

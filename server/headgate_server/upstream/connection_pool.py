@@ -113,7 +113,8 @@ class UpstreamResponse:
     async def read(
         self, max_bytes: int, count_bytes: Callable[[int], None] = _ignore_change
     ) -> bytes:
-        """Returns the whole body and closes the response. *count_bytes* is called with each chunk's size.
+        """Returns the whole body and closes the response. *count_bytes* is called with each chunk's
+        size.
 
         Raises Broken if the body has more than *max_bytes* bytes or is incomplete; Silent.
         """
@@ -267,8 +268,8 @@ class ConnectionPool:
     ) -> UpstreamResponse:
         """Sends a request and returns the response as soon as its head has arrived.
 
-        With *idempotent* (for an idempotent request), it is retried on a new connection if a reused one
-        closes before any response. Raises Unreachable, Silent, Broken, Full.
+        With *idempotent* (for an idempotent request), it is retried on a new connection if a reused
+        one closes before any response. Raises Unreachable, Silent, Broken, Full.
         """
         self._requests_in_flight += 1
         try:

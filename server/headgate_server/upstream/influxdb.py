@@ -156,8 +156,8 @@ class InfluxStore:
     ) -> Result:
         """Sends *statement* and returns its decoded result; numbers lose their original notation.
 
-        *count_bytes* is called with the size of each chunk of the answer. Raises Answered, UpstreamError,
-        UnparseError, Overloaded.
+        *count_bytes* is called with the size of each chunk of the answer. Raises Answered,
+        UpstreamError, UnparseError, Overloaded.
         """
         headers = [_FORM_HEADER, ("Accept", "application/json"), *options.headers(gzip=False)[2:]]
         form = options.form(await self.statement_text(statement, options.run))

@@ -1,8 +1,8 @@
 """Renames a client's own label `db`, which Headgate needs, to `exported_db`.
 
 Prometheus does the same with `honor_labels: false`. Pure functions of bytes, one for each format;
-`rename_stream` applies them to streams. Where parsers of a format differ, everything that any of them
-could read as the label is renamed.
+`rename_stream` applies them to streams. Where parsers of a format differ, everything that any of
+them could read as the label is renamed.
 """
 
 import json

@@ -54,7 +54,8 @@ async def write_lines(
     component: str = "",
     rename: LabelRenamer | None = None,
 ) -> Response:
-    """Sends the lines of *request*, through *rename* if given. Returns 204 once they are acknowledged.
+    """Sends the lines of *request*, through *rename* if given. Returns 204 once they are
+    acknowledged.
 
     Raises TooLarge, BadRequest, Answered, UpstreamError, NoComponent.
     """

@@ -58,7 +58,8 @@ def _read_size(block: bytes) -> tuple[int, int]:
 
 
 def _read_element(block: bytes, start_offset: int, output: bytearray) -> int:
-    """Appends the bytes of the element at *start_offset* to *output*. Returns the offset of the next element.
+    """Appends the bytes of the element at *start_offset* to *output*. Returns the offset of the
+    next element.
 
     Raises Invalid; IndexError for a truncated element.
     """

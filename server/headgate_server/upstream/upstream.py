@@ -137,9 +137,9 @@ class Upstream:
         """Sends a request to *component* and returns the response once its head has arrived.
 
         *target* is the path and query. If an address cannot be reached or its pool is exhausted,
-        the next one is tried. With *idempotent* (for an idempotent request), it is tried also after a
-        broken connection. An upload that has begun is never sent again. Raises Unreachable, Silent,
-        Broken, Full, RefusesUs, NoComponent, and the error of an upload.
+        the next one is tried. With *idempotent* (for an idempotent request), it is tried also after
+        a broken connection. An upload that has begun is never sent again. Raises Unreachable,
+        Silent, Broken, Full, RefusesUs, NoComponent, and the error of an upload.
         """
         with self._tracing.upstream(self.name, component) as context:
             request_headers = [*_without_names(headers, context), *context.items()]

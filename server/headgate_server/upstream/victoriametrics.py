@@ -108,7 +108,8 @@ class VictoriaStore(InfluxStore):
     ) -> Result:
         """Executes DROP DATABASE by VictoriaMetrics' API; SHOW MEASUREMENTS has an empty result.
 
-        Other statements return the error `InfluxQLNotSupported`: the store does not support InfluxQL.
+        Other statements return the error `InfluxQLNotSupported`: the store does not support
+        InfluxQL.
         """
         match statement:
             case DropDatabase(name):

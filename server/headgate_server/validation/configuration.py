@@ -47,7 +47,7 @@ def reload_settings(settings: Settings, environment: Mapping[str, str]) -> Setti
         settings,
         jwt=current.jwt,
         shared_secret=current.shared_secret,
-        more_secrets=current.additional_secrets,
+        additional_secrets=current.additional_secrets,
         gateway=current.gateway,
     )
 

@@ -29,8 +29,8 @@ def run_on_store(
 ) -> int:
     """Runs *work* with *session* on the store file *path*; returns its exit status.
 
-    *open_engine* returns an engine on a store, or raises ValueError. Prints the error and returns 1 if
-    the store or the engine cannot be opened.
+    *open_engine* returns an engine on a store, or raises ValueError. Prints the error and returns 1
+    if the store or the engine cannot be opened.
     """
     try:
         store = SqliteStore(path, create=False)

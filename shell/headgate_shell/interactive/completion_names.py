@@ -14,8 +14,8 @@ def _no_callback() -> None:
 class CompletionNames:
     """Names that the user is allowed to see, fetched in a thread and kept until `refresh`.
 
-    The lists are empty if the server denies the statement or cannot be reached. *on_fetched* is called
-    in that thread after each fetch.
+    The lists are empty if the server denies the statement or cannot be reached. *on_fetched* is
+    called in that thread after each fetch.
     """
 
     def __init__(self, session: Session) -> None:

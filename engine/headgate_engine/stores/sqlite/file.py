@@ -53,8 +53,8 @@ def open_or_create(path: Path, *, create: bool = True) -> tuple[bool, int]:
 def mark_in_use(path: Path, *, create: bool = True) -> tuple[RevisionFile, bool, int]:
     """Prepares the store *path* and marks it as in use, which makes `restore` fail.
 
-    Returns the side file, which holds the mark until it is closed, and the result of `open_or_create`.
-    Raises StoreError, or OSError if the side file cannot be opened.
+    Returns the side file, which holds the mark until it is closed, and the result of
+    `open_or_create`. Raises StoreError, or OSError if the side file cannot be opened.
     """
     try:
         side = RevisionFile(path) if revision_file_path(path).exists() else None
@@ -112,7 +112,8 @@ def check_high_water_mark(path: Path, connection: apsw.Connection, side: Revisio
         raise open_error(path, error) from None
     if revision < acknowledged:
         raise StoreError(
-            f"store {path} is at revision {revision}, but {acknowledged} was acknowledged: its -wal file"
+            f"store {path} is at revision {revision}, but {acknowledged} was acknowledged:"
+            " its -wal file"
             " was cut or removed; put a backup in its place with `headgate store restore`, or go on"
             " without these changes with `headgate store accept-rollback`"
         )

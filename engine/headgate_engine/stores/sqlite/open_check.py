@@ -105,7 +105,8 @@ def _check_content(path: Path) -> None:
             revision_file.close()
     if revision < acknowledged:
         raise StoreError(
-            f"store {path} is at revision {revision}, but {acknowledged} was acknowledged: its -wal file"
+            f"store {path} is at revision {revision}, but {acknowledged} was acknowledged:"
+            " its -wal file"
             " was cut or removed; put a backup in its place with `headgate store restore`, or go on"
             " without these changes with `headgate store accept-rollback`"
         )

@@ -18,8 +18,8 @@ _MAX_DERIVED_VALUES = 1000
 class ReadCache:
     """Users and databases by name, as read by *connection*, and values derived from them.
 
-    `refresh` compares the high-water mark of the last acknowledged change, read by *read_mark*. If it
-    differs, or 50 ms after the last check, *check* is called, which raises if the file is gone.
+    `refresh` compares the high-water mark of the last acknowledged change, read by *read_mark*. If
+    it differs, or 50 ms after the last check, *check* is called, which raises if the file is gone.
     SQLite is queried then, too: a killed process may have committed without writing the mark. A
     write that leaves the revision unchanged changes nothing that is cached here. Within `with`, the
     caller skips `refresh`.

@@ -88,7 +88,8 @@ class RevisionFile:
 
     def _lock(self, kind: int) -> bool:
         # A lock of the open file description: unlike POSIX's older locks it survives the closing of
-        # another descriptor, and excludes a second store in the same process. `exclude_writers` uses flock,
+        # another descriptor, and excludes a second store in the same process. `exclude_writers`
+        # uses flock,
         # which local file systems keep separate.
         request = struct.pack("hhqqi4x", kind, os.SEEK_SET, _IN_USE_OFFSET, 1, 0)
         try:

@@ -63,7 +63,8 @@ _POLL_SECONDS = 0.01
 
 
 class SqliteStore:
-    """A `DatabaseStore` in the SQLite file *path*, created if missing; `DatabaseStore` describes its methods.
+    """A `DatabaseStore` in the SQLite file *path*, created if missing; `DatabaseStore` describes
+    its methods.
 
     Each audit record is appended to *audit_file*, too, before its change is durable. A failure
     there makes the change Unavailable. `created` is whether the file is new, `upgraded` the schema
@@ -93,7 +94,8 @@ class SqliteStore:
             self._writer = connect(self._path)
             check_high_water_mark(self._path, self._writer, self._revision_file)
         except BaseException:
-            self._revision_file.close()  # otherwise the process would keep the store marked as in use
+            # otherwise the process would keep the store marked as in use
+            self._revision_file.close()
             raise
         self._inode = os.stat(self._path).st_ino
         self._write_lock = threading.Lock()
