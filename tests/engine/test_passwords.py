@@ -124,7 +124,7 @@ def test_memory_is_bounded() -> None:
 def test_neither_hash_nor_password_shows_in_a_repr(passwords: Passwords) -> None:
     todd = user(passwords, "secret")
     passwords.verify(todd, "secret")
-    shown = repr(todd) + repr(passwords) + repr(vars(passwords)["_remembered"])
+    shown = repr(todd) + repr(passwords) + repr(vars(passwords)["_cached"])
     assert todd.hash not in shown and "secret" not in shown
 
 

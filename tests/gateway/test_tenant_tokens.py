@@ -336,7 +336,7 @@ def test_a_key_that_left_the_set_is_refused_at_once(lifetime: str) -> None:
         keys.set(1)
         if lifetime != "0s":
             source: Any = login._key_verifier.source if login._key_verifier is not None else None
-            source._until = source._ahead = 0.0  # as if its time were over
+            source._expires_at = source._refresh_at = 0.0  # as if its time were over
         with pytest.raises(TokenRejected) as refused:
             await login.authenticate(old)
         assert refused.value.reason == "unknown kid"

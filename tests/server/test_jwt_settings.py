@@ -176,7 +176,7 @@ def test_many_who_ask_with_one_token_while_its_key_is_withdrawn_hear_the_same() 
             issuers = IssuerRegistry(settings)
             await issuers.verify(text)
             source: Any = issuers._default.source if issuers._default is not None else None
-            source._until = source._ahead = 0.0  # as if their time were over
+            source._expires_at = source._refresh_at = 0.0  # as if their time were over
             found = await asyncio.gather(
                 *(issuers.verify(text) for _ in range(5)), return_exceptions=True
             )
