@@ -6,33 +6,60 @@ from pathlib import Path
 
 import pytest
 
-from harness import Server
 from headgate_engine import UNRESTRICTED, Engine, MemoryStore, Passwords, SqliteStore, Store
 from recorder_upstream import recorder
 from secrets_sent import leaks
+from support import ending
+from support.local_server import LocalServer
+from support.server_process import ServerProcess
 from tenant_world import Parts, seed_flags
+
+Serve = Callable[..., LocalServer]
 
 
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """Starts servers: `serve(*flags, **environment)`. All are ended when the test ends."""
-    servers: list[Server] = []
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """Starts servers in this process: `serve(*flags, **environment)`. All end with the test."""
+    servers: list[LocalServer] = []
 
-    def start(*flags: str, **environment: str) -> Server:
+    def start(*flags: str, **environment: str) -> LocalServer:
         store = tmp_path / f"store{len(servers)}.db"
-        servers.append(Server(store, flags, environment))
+        servers.append(LocalServer(store, flags, environment))
+        return servers[-1].start()
+
+    yield start
+    ending.end(servers)
+
+
+@pytest.fixture
+def server(serve: Serve) -> LocalServer:
+    """A new server, without any users."""
+    return serve()
+
+
+@pytest.fixture
+def serve_process(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
+    """Starts processes: `serve_process(*flags, **environment)`. All end with the test.
+
+    With `fresh=True` each has an interpreter of its own, as one that is started by hand.
+    """
+    servers: list[ServerProcess] = []
+
+    def start(*flags: str, fresh: bool = False, **environment: str) -> ServerProcess:
+        store = tmp_path / f"process{len(servers)}.db"
+        servers.append(ServerProcess(store, flags, environment, fresh=fresh))
         return servers[-1].start()
 
     yield start
     for server in servers:
-        if server.process is not None and server.process.poll() is None:
+        if server.running():
             server.stop()
 
 
 @pytest.fixture
-def server(serve: Callable[..., Server]) -> Server:
-    """A new server, without any users."""
-    return serve()
+def server_process(serve_process: Callable[..., ServerProcess]) -> ServerProcess:
+    """A new server as a process, without any users."""
+    return serve_process()
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -63,12 +90,13 @@ def parts() -> Iterator[Parts]:
 
 
 @pytest.fixture
-def mimir(serve: Callable[..., Server], parts: Parts) -> Server:
+def mimir(serve: Serve, parts: Parts) -> LocalServer:
     return serve(*seed_flags(parts, "mimir"))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """After all tests: no secret that was sent to any server is in any server's log."""
+    """After all tests: no server is left, and no log has a secret that was sent to a server."""
+    ending.wait_for_all()
     if hasattr(session.config, "workerinput"):
         return  # the process that started the others does it, once
     factory = session.config._tmp_path_factory  # type: ignore[attr-defined]

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import apsw
 
-from harness import Server
+from support.server_process import ServerProcess
 
 USERS = 20
 HEADGATE = [sys.executable, "-m", "headgate"]
@@ -40,7 +40,7 @@ class Case:
     """A store on a disk of its own, its backup elsewhere, and a server that has made its users."""
 
     folder: Path
-    server: Server
+    server: ServerProcess
 
     @property
     def disk(self) -> Path:
@@ -227,7 +227,7 @@ def replaced(case: Case) -> Outcome:
 
 
 def two_servers(case: Case) -> Outcome:
-    other = Server(case.folder / "other.db", ("--store", str(case.store))).start()
+    other = ServerProcess(case.folder / "other.db", ("--store", str(case.store))).start()
     try:
         assert not other.query("GRANT ALL PRIVILEGES TO u1").error
         assert not case.server.query("SHOW USERS", ("u1", "x")).error
@@ -280,7 +280,7 @@ def suffer(name: str, folder: Path) -> Outcome:
 
 
 def _suffer(fault: Callable[[Case], Outcome], folder: Path) -> Outcome:
-    server = Server(
+    server = ServerProcess(
         folder / "disk" / "users.db",
         environment={"HEADGATE_HTTP_LOG_ENABLED": "false"},
         beside=folder / "server",

@@ -14,8 +14,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from harness import Server
 from requests_at_random import Requests
+from support.server_process import ServerProcess
+from support.servers import Server
 
 CLIENTS = 4
 PATIENCE = 20.0  # seconds; more is a hang
@@ -89,7 +90,7 @@ def begun(folder: Path) -> Server:
         "HEADGATE_HTTP_LOG_ENABLED": "false",
         "HEADGATE_HTTP_SHARED_SECRET": "a secret of some length, for tokens",
     }
-    server = Server(folder / "users.db", environment=environment).start()
+    server = ServerProcess(folder / "users.db", environment=environment).start()
     return server.bootstrap("CREATE DATABASE db; CREATE USER todd WITH PASSWORD 's3cret'")
 
 

@@ -3,9 +3,11 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from harness import Server
+from support.servers import Server
+
+S = TypeVar("S", bound=Server)
 
 ANN, BOB = ("ann", "Ann-pw-1"), ("bob", "Bob-pw-1")
 
@@ -18,8 +20,8 @@ TWO = (
 
 
 def configured(
-    serve: Callable[..., Server], folder: Path, upstreams: str, *flags: str, gateway: str = ""
-) -> Server:
+    serve: Callable[..., S], folder: Path, upstreams: str, *flags: str, gateway: str = ""
+) -> S:
     """A server with these TOML tables `[[gateway.upstream]]`, and *gateway* in `[gateway]`."""
     path = folder / "headgate.toml"
     path.write_text(f"[gateway]\n{gateway}\n{upstreams}")

@@ -7,7 +7,7 @@ import subprocess
 import pexpect
 import pytest
 
-from harness import Server
+from support.servers import Server
 
 INFLUX = shutil.which("influx")
 needs_influx = pytest.mark.skipif(

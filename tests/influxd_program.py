@@ -8,7 +8,8 @@ from typing import Self
 
 import pytest
 
-from harness import Server, free_port, poll_until
+from support.server_process import ServerProcess
+from support.waiting import free_port, poll_until
 
 needs_influxd = pytest.mark.skipif(
     shutil.which("influxd") is None and not os.environ.get("CI"),
@@ -42,7 +43,7 @@ bind-address = "127.0.0.1:{rpc}"
 """
 
 
-class Influxd(Server):
+class Influxd(ServerProcess):
     """Asked like our own server; ends with its `with`."""
 
     def __init__(self, folder: Path, *, auth: bool = True, secret: str = "") -> None:
@@ -74,8 +75,8 @@ class Influxd(Server):
         """Starts it; again on other ports if it ends at once: another may have taken one of its."""
         for _ in range(3):
             self.launch()
-            poll_until(lambda: self.process_ended() or self.responds(), "influxd did not start")
-            if not self.process_ended():
+            poll_until(lambda: not self.running() or self.responds(), "influxd did not start")
+            if self.running():
                 return self
         raise AssertionError("influxd ended three times")
 

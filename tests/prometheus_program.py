@@ -9,7 +9,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from harness import Server, free_port, poll_until
+from support.server_process import ServerProcess
+from support.waiting import free_port, poll_until
 
 needs_prometheus = pytest.mark.skipif(
     shutil.which("prometheus") is None and not os.environ.get("CI"),
@@ -24,7 +25,7 @@ scrape_configs:
 {remote}"""
 
 
-class Prometheus(Server):
+class Prometheus(ServerProcess):
     """Asked like our own server; ends with its `with`. *remote* is YAML for its configuration."""
 
     def __init__(self, folder: Path, remote: str = "") -> None:

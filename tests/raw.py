@@ -3,7 +3,7 @@
 import socket
 from contextlib import closing
 
-from harness import Server
+from support.servers import Server
 
 
 def connected(server: Server) -> socket.socket:

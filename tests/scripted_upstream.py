@@ -13,9 +13,9 @@ from urllib.parse import parse_qs, urlencode
 
 import msgpack
 
-from harness import Server
 from raw import connected, heard
 from raw_upstream import Answering
+from support.servers import Server
 
 OK = b"HTTP/1.1 200 OK\r\nConnection: close\r\n"
 EMPTY = b'{"results":[{"statement_id":0}]}\n'

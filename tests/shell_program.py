@@ -4,7 +4,8 @@ import os
 import subprocess
 import sys
 
-from harness import Server
+from support.programs_of_ours import run_headgate
+from support.servers import Server
 
 HEADGATE = [sys.executable, "-m", "headgate", "shell"]
 LOGIN = ("-username", "root", "-password", "Toor-1")
@@ -15,12 +16,5 @@ def shell(
 ) -> subprocess.CompletedProcess[str]:
     clean = {key: value for key, value in os.environ.items() if not key.startswith("INFLUX_")}
     port = server if isinstance(server, int) else server.port
-    return subprocess.run(
-        [*HEADGATE, "-host", "127.0.0.1", "-port", str(port), *arguments],
-        input=stdin,
-        env=clean | environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    where = ("-host", "127.0.0.1", "-port", str(port))
+    return run_headgate("shell", *where, *arguments, stdin=stdin, environment=clean | environment)

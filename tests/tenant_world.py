@@ -5,8 +5,8 @@ import time
 from typing import Any
 
 import tokens_made as made
-from harness import Server
 from recorder_upstream import Recorder
+from support.servers import Server
 
 SECRET = "a secret of more than thirty-two bytes, for Mimir"
 QUERY, PUSH = "/prometheus/api/v1/query", "/api/v1/push"

@@ -12,7 +12,7 @@ from typing import Self
 
 import pytest
 
-from harness import poll_until
+from support.waiting import poll_until
 
 needs_tmux = pytest.mark.skipif(
     shutil.which("tmux") is None and not os.environ.get("CI"), reason="tmux is not installed"

@@ -9,7 +9,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from harness import Server, free_port, poll_until
+from support.server_process import ServerProcess
+from support.waiting import free_port, poll_until
 
 needs_victoria = pytest.mark.skipif(
     shutil.which("victoria-metrics") is None and not os.environ.get("CI"),
@@ -17,7 +18,7 @@ needs_victoria = pytest.mark.skipif(
 )
 
 
-class Victoria(Server):
+class Victoria(ServerProcess):
     """Asked like our own server; ends with its `with`."""
 
     def __init__(self, folder: Path) -> None:

@@ -3,7 +3,7 @@
 import argparse
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from headgate.flags import CommandParser, double_dashes
 from headgate_engine import StoreError
@@ -101,8 +101,18 @@ def main(arguments: Sequence[str]) -> int:
     # All of Headgate's commands accept long flags with one dash.
     long_flags = double_dashes(arguments)
     show_arguments(long_flags)
+    return run(long_flags, os.environ, serve)
+
+
+def run(
+    arguments: Sequence[str], environment: Mapping[str, str], serve: Callable[[Settings], int]
+) -> int:
+    """Calls *serve* with the settings that *arguments* and *environment* have, or checks them.
+
+    The exit status, as of `main`.
+    """
     parser = _parser()
-    flags = vars(parser.parse_args(long_flags))
+    flags = vars(parser.parse_args(arguments))
     path, checking, connecting = (flags.pop(name) for name in ("config", "check", "connect"))
     if connecting and not checking:
         parser.error("--connect: expected --check beside it")
@@ -110,7 +120,7 @@ def main(arguments: Sequence[str]) -> int:
     logs.configure("text", access=False, timed=timed)  # until the configuration is loaded
     try:
         flags["gateway"] = gateway_table(flags)
-        configuration = configure(flags, os.environ, path)
+        configuration = configure(flags, environment, path)
         settings = configuration.settings
         logs.configure(settings.log_format, access=settings.log_enabled, timed=timed)
         for notice in configuration.notices:

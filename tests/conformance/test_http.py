@@ -20,7 +20,8 @@ from typing import Any
 
 import pytest
 
-from harness import Answer, Server, poll_until
+from support.servers import Answer, Server
+from support.waiting import poll_until
 
 FOLDER = Path(__file__).parent / "http"
 STRICT = (

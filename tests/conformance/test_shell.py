@@ -18,11 +18,13 @@ from typing import Any
 
 import pytest
 
-from harness import Server, free_port
 from headgate_engine import UNRESTRICTED, Engine, SqliteStore
 from headgate_grammar import quote_identifier
 from influxd_program import Influxd, needs_influxd
-from shell_program import HEADGATE
+from support.local_server import LocalServer
+from support.programs_of_ours import run_headgate
+from support.servers import Server
+from support.waiting import free_port
 
 FOLDER = Path(__file__).parent / "shell"
 Case = dict[str, Any]
@@ -56,7 +58,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[bool
             free |= {"HEADGATE_AUTH_FREE_FAILURES_ADDRESS": "9999"}
             free |= {"HEADGATE_HTTP_AUTH_ENABLED": str(auth).lower()}
             free |= {"HEADGATE_AUTH_KEEP_LAST_ADMIN": "false"}
-            started[auth] = Server(store, environment=free).start()
+            started[auth] = LocalServer(store, environment=free).start()
         empty(started[auth].store)
         return started[auth]
 
@@ -129,14 +131,10 @@ def run(case: Case, names: dict[str, str]) -> subprocess.CompletedProcess[str]:
     }
     clean |= {"HOME": names["tmp"], "LC_ALL": "C.UTF-8", "TERM": "dumb"}
     where = ("-host", names["host"], "-port", names["port"])
-    return subprocess.run(
-        [*HEADGATE, *where, *map(filled, case.get("argv", ()))],
-        input=case.get("stdin", ""),
-        env=clean | {name: filled(text) for name, text in case.get("env", {}).items()},
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-        check=False,
+    return run_headgate(
+        *("shell", *where, *map(filled, case.get("argv", ()))),
+        stdin=case.get("stdin", ""),
+        environment=clean | {name: filled(text) for name, text in case.get("env", {}).items()},
     )
 
 

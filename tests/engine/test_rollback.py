@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from harness import poll_until
 from headgate_engine import (
     UNRESTRICTED,
     Engine,
@@ -21,6 +20,7 @@ from headgate_engine import (
     restore,
 )
 from headgate_engine.stores.sqlite.file import exclusive_access
+from support.waiting import poll_until
 
 
 def grow(store: SqliteStore, *names: str) -> list[str]:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from harness import poll_until
 from headgate_engine import Audit, PendingTransaction, SqliteStore, StoreUnavailable, Tx, UserExists
+from support.waiting import poll_until
 
 HASH = "$2b$04$" + "." * 53
 

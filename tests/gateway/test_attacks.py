@@ -2,11 +2,8 @@
 
 import http.client
 import json
-import signal
 import socket
 import struct
-import subprocess
-import sys
 import threading
 from base64 import b64encode
 from collections.abc import Callable
@@ -17,10 +14,12 @@ from urllib.parse import unquote, urlencode
 import pytest
 
 from gateway_world import ANN, BOB, TWO, configured, upstream
-from harness import ROOT, Server, poll_until
 from raw import connected, read_until
 from raw_upstream import RawUpstream, raw_upstream
 from recorder_upstream import recorder, said
+from support.programs_of_ours import run_headgate
+from support.servers import ROOT, Server
+from support.waiting import poll_until
 
 QUERY = "/m/prometheus/api/v1/query"
 RESULT = {"results": [{"statement_id": 0}]}
@@ -74,10 +73,9 @@ def test_a_reload_breaks_nothing_off_that_waits(
     held = Held()
     with raw_upstream(held) as store, ThreadPoolExecutor(1) as threads:
         server = store_and_server(store, serve, tmp_path, **{"read-timeout": "2s"})
-        assert server.process is not None
         written = threads.submit(server.request, "POST", "/write?db=a", b"m v=1", None, ANN)
         assert held.asked.acquire(timeout=20)
-        server.process.send_signal(signal.SIGHUP)
+        server.reload()
         poll_until(lambda: "read again" in server.log(), "it does not read")
         held.let.set()
         assert written.result().status == 204
@@ -90,7 +88,7 @@ def test_a_reload_breaks_nothing_off_that_waits(
                 "Content-Length: 4\r\n\r\nm "
             )
             line.sendall(head.encode())
-            server.process.send_signal(signal.SIGHUP)
+            server.reload()
             poll_until(lambda: server.log().count("read again") == 2, "it does not read")
             line.sendall(b"v1")
             read_until(line, b"HTTP/1.1 504 ")
@@ -206,10 +204,9 @@ def test_what_auth_refuses_is_in_the_audit(serve: Callable[..., Server], tmp_pat
     server = configured(serve, tmp_path, upstream("mimir", name="m")).bootstrap(TWO)
     headers = {"X-Original-URI": "/db/b/prometheus/api/v1/query", "X-Original-Method": "GET"}
     assert server.request("GET", "/auth/nginx/m", None, headers, ANN).status == 403
-    command = [sys.executable, "-m", "headgate", "audit", "--store", str(server.store)]
 
     def told() -> bool:
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        done = run_headgate("audit", "--store", str(server.store), check=True)
         return "-- /auth" in done.stdout and "requires READ on b" in done.stdout
 
     poll_until(told, "nobody wrote it down")

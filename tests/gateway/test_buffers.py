@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway_world import ANN, TWO, configured, upstream
-from harness import Server, poll_until
 from headgate_server.config.gateway import read_gateway_settings
 from headgate_server.http.errors import Overloaded
 from headgate_server.upstream.errors import UpstreamProtocolError
@@ -32,6 +31,9 @@ from scripted_upstream import (
     rows,
     sends,
 )
+from support.local_server import LocalServer
+from support.servers import Server
+from support.waiting import poll_until
 
 MOST = 100
 
@@ -177,7 +179,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     started: list[Server] = []
 
     def serve(*flags: str) -> Server:
-        started.append(Server(folder / "users.db", flags))
+        started.append(LocalServer(folder / "users.db", flags))
         return started[-1].start()
 
     with raw_upstream(Script()) as store:

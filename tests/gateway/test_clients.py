@@ -14,10 +14,10 @@ import pytest
 from influxdb.exceptions import InfluxDBClientError
 
 from gateway_world import ANN, BOB, TWO
-from harness import ROOT, Server
 from influx_program import influx, needs_influx
 from influxd_program import Influxd, needs_influxd
 from raw import connected, read_until
+from support.servers import ROOT, Server
 
 pytestmark = needs_influxd
 

@@ -5,15 +5,15 @@ is in docs/gateway.md.
 """
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from gateway_world import ANN, TWO, configured, upstream
-from harness import ROOT, Server
+from support.programs_of_ours import run_headgate
+from support.server_process import ServerProcess
+from support.servers import ROOT, Server
 from tenant_world import (
     LOKI_PUSH,
     LOKI_QUERY,
@@ -152,11 +152,10 @@ def test_g30_all_user_stats_are_for_administrators(mimir: Server, parts: Parts) 
 def test_g31_run_it_and_check_it_first(tmp_path: Path) -> None:
     path = tmp_path / "gateway.toml"
     path.write_text("[gateway]\n" + upstream("mimir", urls=["http://127.0.0.1:9009"]))
-    command = [sys.executable, "-m", "headgate", "serve", "--check", "--config", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = run_headgate("serve", "--check", "--config", str(path))
     assert (done.returncode, done.stderr) == (0, "headgate: configuration OK\n")
     path.write_text("[gateway]\nupstream = 1\n")
-    assert subprocess.run(command, capture_output=True).returncode == 1
+    assert run_headgate("serve", "--check", "--config", str(path)).returncode == 1
 
 
 def test_g32_by_the_environment_alone(serve: Callable[..., Server], parts: Parts) -> None:
@@ -178,7 +177,10 @@ def test_users_and_grants_work_beside_tokens(mimir: Server, parts: Parts) -> Non
     assert whoami.status == 401
 
 
-def test_the_secret_is_not_to_be_seen(mimir: Server) -> None:
+def test_the_secret_is_not_to_be_seen(
+    serve_process: Callable[..., ServerProcess], parts: Parts
+) -> None:
+    mimir = serve_process(*seed_flags(parts, "mimir"), fresh=True)
     assert mimir.process is not None
     shown = Path(f"/proc/{mimir.process.pid}/cmdline").read_bytes()
     assert b"[REDACTED]" in shown and SECRET.encode() not in shown

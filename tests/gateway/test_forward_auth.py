@@ -7,8 +7,8 @@ from urllib.parse import urlencode
 import pytest
 
 from gateway_world import ANN, BOB, TWO, configured, upstream
-from harness import ROOT, Answer, Server
 from headgate_server.http.errors import CrossSiteRequest
+from support.servers import ROOT, Answer, Server
 
 QUERY = "/prometheus/api/v1/query?query=up"
 ALLOWED = "https://grafana.example:3000"

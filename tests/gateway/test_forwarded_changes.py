@@ -2,17 +2,17 @@
 
 import json
 import socket
-import sqlite3
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlencode
 
+import apsw
 import pytest
 
 from gateway_world import ANN, BOB, TWO, configured, upstream
-from harness import ROOT, Server, poll_until
 from headgate_engine import FORWARDED, AuditRecord, SqliteStore
 from influxd_program import Influxd, needs_influxd
 from raw_upstream import Answering, raw_upstream
@@ -28,6 +28,9 @@ from scripted_upstream import (
     sends,
     status,
 )
+from support.server_process import ServerProcess
+from support.servers import ROOT, Server
+from support.waiting import poll_until
 
 HERE = "127.0.0.1"
 PASSWORD = "Sub-Secret-77"
@@ -197,11 +200,11 @@ def test_what_is_denied_is_not_recorded_as_sent(server: Server, script: Script) 
 def test_a_change_that_cannot_be_recorded_is_not_sent(
     server: Server, script: Script, place: int
 ) -> None:
-    with sqlite3.connect(server.store, isolation_level=None) as store:
+    # Of the server's own SQLite: in one process another one's locks are not seen.
+    with closing(apsw.Connection(str(server.store))) as store:
         store.execute("BEGIN IMMEDIATE")  # nothing can be written beside it
         got = fetch(server, "SHOW MEASUREMENTS; " * place + TEXT, ANN, db="a")
         store.execute("ROLLBACK")
-    store.close()
     if place:
         assert got.status == 200 and got.errors[0] == "" and got.errors[1]
     else:
@@ -212,11 +215,11 @@ def test_a_change_that_cannot_be_recorded_is_not_sent(
 
 
 def test_the_audit_file_has_forwarded_changes(
-    serve: Callable[..., Server], tmp_path: Path, script: Script
+    serve_process: Callable[..., ServerProcess], tmp_path: Path, script: Script
 ) -> None:
     path = tmp_path / "audit-file.log"
     with raw_upstream(script) as store:
-        server = serve(
+        server = serve_process(
             "--upstream", store.url, "--workers", "2", HEADGATE_AUDIT_FILE=str(path)
         ).bootstrap(TWO)
         threads = [

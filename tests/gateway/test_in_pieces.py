@@ -9,7 +9,6 @@ from urllib.parse import urlencode
 import pytest
 
 from gateway_world import ANN, TWO, configured, upstream
-from harness import ROOT, Server, poll_until
 from influxd_program import Influxd, needs_influxd
 from raw import connected, read_until
 from raw_upstream import RawUpstream, raw_upstream
@@ -28,6 +27,9 @@ from scripted_upstream import (
     sends,
     status,
 )
+from support.local_server import LocalServer
+from support.servers import ROOT, Server
+from support.waiting import poll_until
 
 A, B, C = "SELECT v FROM a", "SELECT v FROM b", "SELECT v FROM c"
 FORMATS = ("json", "csv", "msgpack")
@@ -55,7 +57,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     started: list[Server] = []
 
     def serve(*flags: str) -> Server:
-        started.append(Server(folder / "users.db", flags))
+        started.append(LocalServer(folder / "users.db", flags))
         return started[-1].start()
 
     with raw_upstream(Script()) as store:
@@ -254,7 +256,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Inf
     started: list[Server] = []
 
     def serve(*flags: str) -> Server:
-        started.append(Server(folder / "users.db", flags))
+        started.append(LocalServer(folder / "users.db", flags))
         return started[-1].start()
 
     with Influxd(folder, auth=False) as influxd:

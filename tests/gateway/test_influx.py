@@ -2,8 +2,6 @@
 
 import gzip
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlencode
@@ -11,8 +9,9 @@ from urllib.parse import urlencode
 import pytest
 
 from gateway_world import ANN, BOB, TWO
-from harness import ROOT, Server
 from influxd_program import Influxd, needs_influxd
+from support.programs_of_ours import run_headgate
+from support.servers import ROOT, Server
 
 pytestmark = needs_influxd
 
@@ -187,9 +186,9 @@ def test_sync_takes_in_everything_and_says_what_is_gone(
     server: Server, influxd: Influxd, tmp_path: Path
 ) -> None:
     influxd.query("CREATE DATABASE old; DROP DATABASE b")
-    command = [sys.executable, "-m", "headgate", "sync", "--store", str(server.store)]
+    command = ("sync", "--store", str(server.store))
     where = f"http://127.0.0.1:{influxd.port}"
-    done = subprocess.run([*command, "--upstream", where], capture_output=True, text=True)
+    done = run_headgate(*command, "--upstream", where)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
         "influxdb1: imported old",
@@ -197,9 +196,7 @@ def test_sync_takes_in_everything_and_says_what_is_gone(
         "influxdb1: 1 imported, 1 missing upstream",
     ]
     assert server.query("GRANT READ ON old TO bob").error == ""
-    gone = subprocess.run(
-        [*command, "--upstream", "http://127.0.0.1:1"], capture_output=True, text=True
-    )
+    gone = run_headgate(*command, "--upstream", "http://127.0.0.1:1")
     assert (gone.returncode, gone.stdout) == (1, "")
     sentence = "the upstream store cannot be reached: http://127.0.0.1:1: Connection refused"
     assert gone.stderr.endswith(f"headgate: upstream 'influxdb1': {sentence}\n")
@@ -242,7 +239,7 @@ def test_gets_that_change_something_warn(server: Server) -> None:
 def test_an_asynchronous_query_is_executed_there(server: Server) -> None:
     answer = server.query("SELECT v INTO later FROM cpu", ANN, db="a", **{"async": "true"})
     assert answer.status == 204
-    from harness import poll_until
+    from support.waiting import poll_until
 
     poll_until(lambda: b"later" in server.query("SHOW MEASUREMENTS", ANN, db="a").body, "never")
 

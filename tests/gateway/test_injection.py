@@ -13,7 +13,6 @@ import pytest
 
 from bound_values import HOSTILE, Bound, bind
 from gateway_world import configured, upstream
-from harness import ROOT, Answer, Server
 from headgate_engine import AccessDenied, Engine, MemoryStore, Passwords, Principal, User
 from headgate_grammar import (
     CreateContinuousQuery,
@@ -28,6 +27,8 @@ from headgate_grammar import (
 from headgate_server.upstream.influxdb import LOCAL_STATEMENTS
 from influxd_program import Influxd, needs_influxd
 from statements_at_random import Statements
+from support.local_server import LocalServer
+from support.servers import ROOT, Answer, Server
 
 pytestmark = needs_influxd
 
@@ -183,7 +184,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, influxd: Influxd) -> Iterat
     started: list[Server] = []
 
     def serve(*flags: str) -> Server:
-        started.append(Server(folder / "users.db", flags))
+        started.append(LocalServer(folder / "users.db", flags))
         return started[-1].start()
 
     server = configured(

@@ -13,8 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from gateway_world import ANN, BOB, TWO, configured, upstream
-from harness import Server, poll_until
 from influxd_program import Influxd, needs_influxd
+from support.local_server import LocalServer
+from support.servers import Server
+from support.waiting import poll_until
 from two_databases import HIS, MARK, Sent, requests
 from victoria_program import Victoria, needs_victoria
 
@@ -67,7 +69,7 @@ def started(folder: Path) -> Iterator[Callable[[str, str], Server]]:
 
     def start(protocol: str, url: str) -> Server:
         def serve(*flags: str) -> Server:
-            servers.append(Server(folder / f"{protocol}.db", flags))
+            servers.append(LocalServer(folder / f"{protocol}.db", flags))
             return servers[-1].start()
 
         inner = folder / protocol

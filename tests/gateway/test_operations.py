@@ -1,6 +1,5 @@
 """Limits, reloading, draining, figures: what runs a gateway day by day."""
 
-import signal
 import socket
 import threading
 from collections.abc import Callable
@@ -11,12 +10,15 @@ from pathlib import Path
 import pytest
 
 from gateway_world import ANN, BOB, TWO, configured, upstream
-from harness import ROOT, Server, poll_until
 from headgate_engine import Principal, User
 from headgate_server.gateway.errors import UserLimitExceeded
 from headgate_server.gateway.user_limits import UserLimits
 from raw_upstream import raw_upstream
 from recorder_upstream import recorder
+from support.programs_of_ours import run_headgate
+from support.server_process import ServerProcess
+from support.servers import ROOT, Server
+from support.waiting import poll_until
 
 QUERY = "/prometheus/api/v1/query"
 PUSH = "/api/v1/push"
@@ -86,20 +88,18 @@ def test_a_rate_holds_over_http(serve: Callable[..., Server], tmp_path: Path) ->
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_sighup_puts_another_store_in_the_place_of_one(
-    serve: Callable[..., Server], tmp_path: Path, workers: str
+    serve_process: Callable[..., ServerProcess], tmp_path: Path, workers: str
 ) -> None:
     with recorder("one") as one, recorder("two") as two:
         path = tmp_path / "headgate.toml"
         server = configured(
-            serve, tmp_path, upstream("mimir", urls=[one.url]), "--workers", workers
+            serve_process, tmp_path, upstream("mimir", urls=[one.url]), "--workers", workers
         ).bootstrap(TWO)
         assert server.request("GET", QUERY, basic=ANN).status == 200
-        assert server.process is not None
 
         def reload(text: str) -> None:
             path.write_text(text)
-            assert server.process is not None
-            server.process.send_signal(signal.SIGHUP)
+            server.reload()
 
         def all_reach_two() -> bool:
             two.heard.clear()
@@ -133,7 +133,7 @@ def test_sighup_puts_another_store_in_the_place_of_one(
 
 
 def test_what_is_under_way_is_finished_when_it_ends(
-    serve: Callable[..., Server], tmp_path: Path
+    serve_process: Callable[..., ServerProcess], tmp_path: Path
 ) -> None:
     seen, going_on = threading.Event(), threading.Event()
 
@@ -144,7 +144,7 @@ def test_what_is_under_way_is_finished_when_it_ends(
 
     with raw_upstream(slow) as store:
         table = upstream("mimir", urls=[store.url])
-        server = configured(serve, tmp_path, table).bootstrap(TWO)
+        server = configured(serve_process, tmp_path, table).bootstrap(TWO)
         with ThreadPoolExecutor(1) as threads:
             written = threads.submit(server.request, "POST", PUSH, b"x" * 50_000, None, ANN)
             assert seen.wait(20)
@@ -190,17 +190,14 @@ def test_figures_of_each_store(serve: Callable[..., Server], tmp_path: Path) -> 
 
 def test_what_is_refused_is_in_the_audit(serve: Callable[..., Server], tmp_path: Path) -> None:
     import json
-    import subprocess
-    import sys
 
     with recorder() as store:
         table = upstream("mimir", name="m", urls=[store.url])
         server = configured(serve, tmp_path, table).bootstrap(TWO)
         server.request("GET", "/db/b" + QUERY, basic=ANN)
-        command = [sys.executable, "-m", "headgate", "audit", "--store", str(server.store)]
 
         def records() -> list[dict[str, str]]:
-            done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
+            done = run_headgate("audit", "--store", str(server.store), "--json", check=True)
             return [json.loads(line) for line in done.stdout.splitlines()]
 
         def there() -> bool:
@@ -274,13 +271,10 @@ def test_what_is_refused_is_in_the_audit(serve: Callable[..., Server], tmp_path:
     ],
 )
 def test_a_wrong_setting_is_one_line(tmp_path: Path, text: str, complaint: str) -> None:
-    import subprocess
-    import sys
 
     path = tmp_path / "headgate.toml"
     path.write_text(f"[gateway]\n{text}\n")
-    command = [sys.executable, "-m", "headgate", "serve", "--check", "--config", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = run_headgate("serve", "--check", "--config", str(path))
     assert done.returncode == 1, done.stderr
     assert done.stderr.count("\n") == 1 and "[gateway]" in done.stderr
     assert complaint in done.stderr

@@ -18,14 +18,16 @@ from websockets.asyncio.server import serve as serve_websockets
 
 import raw
 from gateway_world import ANN, BOB, TWO, configured, upstream
-from harness import ROOT, Answer, Server, free_port, poll_until
 from raw import connected, heard
 from recorder_upstream import Recorder, recorder
+from support.server_process import ServerProcess
+from support.servers import ROOT, Answer, Server
+from support.waiting import free_port, poll_until
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 
 
-class Proxy(Server):
+class Proxy(ServerProcess):
     """One of them, asked like our own server."""
 
     def answers(self) -> bool:

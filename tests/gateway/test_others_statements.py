@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from gateway_world import ANN, BOB, TWO, configured, upstream
-from harness import ROOT, Server
 from headgate_engine import Result, Series, User
 from headgate_grammar import (
     ParseCache,
@@ -21,6 +20,7 @@ from headgate_server.gateway.result_filter import filter_readable
 from influxd_program import Influxd, needs_influxd
 from raw_upstream import raw_upstream
 from scripted_upstream import CHUNKED, EMPTY, PLAIN, Script, encoded, fetch, parameter, sends
+from support.servers import ROOT, Server
 
 READER = User("1", "ann", "", False, {"shop": Privilege.READ})
 OWNER = User("2", "cy", "", False, {"shop": Privilege.ALL})

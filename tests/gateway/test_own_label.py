@@ -10,9 +10,10 @@ from urllib.parse import urlencode
 import pytest
 
 from gateway_world import ANN, TWO, configured, upstream
-from harness import Server, poll_until
 from headgate_server.upstream.snappy import compress
 from recorder_upstream import recorder
+from support.servers import Server
+from support.waiting import poll_until
 from victoria_program import Victoria, needs_victoria
 
 

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from gateway_world import TWO, configured, upstream
-from harness import ROOT, Server, poll_until
 from headgate_server.upstream.errors import UnexpectedResults
 from raw_upstream import RawUpstream, raw_upstream
 from scripted_upstream import ASYNC, CHUNKED, Got, Script, encoded, fetch, halves, rows, sends
+from support.local_server import LocalServer
+from support.servers import ROOT, Server
+from support.waiting import poll_until
 
 SEVERAL = UnexpectedResults.text
 TEXT = "SELECT v FROM m"
@@ -42,7 +44,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     started: list[Server] = []
 
     def serve(*flags: str) -> Server:
-        started.append(Server(folder / "users.db", flags))
+        started.append(LocalServer(folder / "users.db", flags))
         return started[-1].start()
 
     with raw_upstream(Script()) as store:

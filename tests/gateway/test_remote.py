@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from gateway_world import ANN, TWO, configured, upstream
-from harness import ROOT, Server, poll_until
 from headgate_server.config.gateway import read_gateway_settings
 from headgate_server.upstream.snappy import compress
 from headgate_server.validation.gateway import check_connections
 from influxd_program import Influxd, needs_influxd
 from prometheus_program import Prometheus, needs_prometheus
 from recorder_upstream import recorder
+from support.servers import ROOT, Server
+from support.waiting import poll_until
 
 WRITE, READ = "/api/v1/prom/write", "/api/v1/prom/read"
 EMPTY = b"\0"

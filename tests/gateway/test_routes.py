@@ -3,8 +3,6 @@ log and figures.
 """
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlencode
@@ -12,13 +10,15 @@ from urllib.parse import urlencode
 import pytest
 
 from gateway_world import ANN, BOB, TWO, configured, upstream
-from harness import ROOT, Answer, Server, poll_until
 from headgate_server.api.router import ROUTES
 from headgate_server.config.gateway import PROTOCOLS, UpstreamSettings
 from headgate_server.gateway.local_paths import ENDPOINTS, Requirement
 from headgate_server.gateway.route_table import load_route_table
 from headgate_server.telemetry.metrics import Metrics
 from recorder_upstream import recorder
+from support.programs_of_ours import run_headgate
+from support.servers import ROOT, Answer, Server
+from support.waiting import poll_until
 
 QUERY = {"db": "a", "bucket": "a/x", "q": "SHOW MEASUREMENTS"}
 INFLUX = ("influxdb1", "influxdb2", "influxdb3")
@@ -109,8 +109,7 @@ def test_auth_is_there_only_where_something_is_to_be_asked_about(
 
 
 def audit(server: Server) -> list[dict[str, str]]:
-    command = [sys.executable, "-m", "headgate", "audit", "--json", "--store", str(server.store)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = run_headgate("audit", "--json", "--store", str(server.store), check=True)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 

@@ -1,7 +1,5 @@
 """The gateway's list of attacks, twelve of them, each tried; the details are in the tests named."""
 
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,10 +11,13 @@ import pytest
 
 import tokens_made as made
 from gateway_world import ANN, BOB, TWO, configured, upstream
-from harness import ROOT, Server, poll_until
 from raw import conversation, status
 from raw_upstream import raw_upstream
 from recorder_upstream import Recorder, recorder
+from support.programs_of_ours import run_headgate
+from support.server_process import ServerProcess
+from support.servers import ROOT, Server
+from support.waiting import poll_until
 
 SECRET = "a secret of more than thirty-two bytes, for all"
 QUERY = "/m/prometheus/api/v1/query"
@@ -238,7 +239,9 @@ def test_10_a_websocket_is_logged_in_first(server: Server, store: Recorder) -> N
     assert not store.last.all("Upgrade") and not store.last.all("Sec-WebSocket-Accept")
 
 
-def test_11_slow_and_large_requests(serve: Callable[..., Server], tmp_path: Path) -> None:
+def test_11_slow_and_large_requests(
+    serve_process: Callable[..., ServerProcess], tmp_path: Path
+) -> None:
     """A thousand connections: benchmarks/soak.py. Silent stores: test_upstream_faults.py."""
 
     def never(line: Any, request: bytes) -> None:
@@ -248,7 +251,7 @@ def test_11_slow_and_large_requests(serve: Callable[..., Server], tmp_path: Path
     with raw_upstream(never) as store:
         options = {"read-timeout": "1h"}
         table = upstream("mimir", urls=[store.url], mount="/m", **options)
-        server = configured(serve, tmp_path, table, gateway="max-concurrent-per-user = 3")
+        server = configured(serve_process, tmp_path, table, gateway="max-concurrent-per-user = 3")
         server.bootstrap(TWO)
         large = b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: " + b"y" * 300_000 + b"\r\n\r\n"
         assert status(conversation(server, large)) == 431
@@ -276,17 +279,9 @@ def test_12_a_broken_configuration_changes_nothing(
     table = upstream("mimir", urls=[store.url], mount="/m")
     server = configured(serve, tmp_path, table).bootstrap(TWO)
     (tmp_path / "headgate.toml").write_text("[gateway]\nupstream = 7\n")
-    assert server.process is not None
-    server.process.send_signal(1)
+    server.reload()
     poll_until(lambda: "the former configuration stays in use" in server.log(), "nobody complains")
     assert server.request("GET", QUERY, basic=ANN).status == 200
     assert server.request("GET", QUERY, None, {"X-Scope-OrgID": "a"}, BOB).status == 403
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "headgate", "serve", "--check"),
-            *("--config", str(tmp_path / "headgate.toml")),
-        ],
-        capture_output=True,
-        text=True,
-    )
+    done = run_headgate("serve", "--check", "--config", str(tmp_path / "headgate.toml"))
     assert done.returncode == 1 and "expected an address, or tables" in done.stderr

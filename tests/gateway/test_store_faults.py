@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from gateway_world import configured, upstream
-from harness import ROOT, Server, free_port, poll_until
 from headgate_server.config.gateway import read_gateway_settings
 from headgate_server.validation.gateway import check_connections
 from influxd_program import Influxd, needs_influxd
 from raw_upstream import raw_upstream
 from recorder_upstream import Heard, recorder
+from support.servers import ROOT, Server
+from support.waiting import free_port, poll_until
 
 REFUSED = "the upstream store refused Headgate's own login there"
 AWAY = "the upstream store cannot be reached"

@@ -1,7 +1,6 @@
 """Loki's tail through the gateway: a WebSocket, from the login to the last message."""
 
 import asyncio
-import signal
 import socket
 import time
 from base64 import b64encode
@@ -17,8 +16,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 import tokens_made as made
 from gateway_world import ANN, BOB, TWO, configured, upstream
-from harness import Server, free_port, poll_until
 from raw_upstream import raw_upstream
+from support.servers import Server
+from support.waiting import free_port, poll_until
 
 PATH = "/loki/api/v1/tail?query=%7Bapp%3D%22x%22%7D"
 
@@ -193,12 +193,11 @@ def test_the_end_of_the_server_is_the_end_of_the_tail(server: Server, port: int)
     async def run() -> None:
         async with querier(port, []), tailing(server) as tail:
             await tail.recv()
-            assert server.process is not None
-            server.process.terminate()
+            server.end_later()
             assert await cut(tail) == 1012
 
     asyncio.run(run())
-    assert server.process is not None and server.process.wait(20) == 0
+    assert server.stop() == 0
 
 
 def test_a_client_that_leaves_ends_the_stores_end(server: Server, port: int) -> None:
@@ -254,8 +253,7 @@ def test_neither_guesses_nor_a_reload_keep_a_tail_open(
                 server.request("GET", PATH, basic=("ann", f"Wrong-{number}"))
             server.query("SET PASSWORD FOR ann = 'Ann-pw-2'")
             (tmp_path / "headgate.toml").write_text(f"[gateway]\n{table}versions = {{a = 5}}\n")
-            assert server.process is not None
-            server.process.send_signal(signal.SIGHUP)
+            server.reload()
             assert [await cut(tail), await cut(token_tail)] == [1008, 1008]
 
     asyncio.run(run())

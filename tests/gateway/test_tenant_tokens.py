@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
@@ -14,7 +12,6 @@ import pytest
 
 import tokens_made as made
 from gateway_world import configured, upstream
-from harness import Server, poll_until
 from headgate.serve import main as serve_main
 from headgate_server.auth.credentials import RequestCredentials
 from headgate_server.auth.errors import TokenRejected
@@ -23,6 +20,9 @@ from headgate_server.config.gateway import TenantTokenSettings
 from headgate_server.config.values import seconds
 from headgate_server.http.urlencoded import Pairs
 from key_server import KeyServer, Said
+from support.programs_of_ours import run_headgate
+from support.servers import Server
+from support.waiting import poll_until
 from tenant_world import (
     LOKI_PUSH,
     LOKI_QUERY,
@@ -73,13 +73,12 @@ def test_g15_a_secret_signs_and_nothing_else_does(
 def test_g15_a_short_secret_is_told_of_and_never_shown(tmp_path: Path) -> None:
     table = upstream("mimir", name="m", urls=["http://127.0.0.1:9009"], jwt={"secret": "Zk7short"})
     path = tmp_path / "headgate.toml"
-    command = [sys.executable, "-m", "headgate", "serve", "--check", "--config", str(path)]
     path.write_text(f"[gateway]\n{table}")
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = run_headgate("serve", "--check", "--config", str(path))
     told = "[gateway] upstream 'm': jwt: secret: shorter than 32 bytes"
     assert done.returncode == 0 and told in done.stderr and "Zk7" not in done.stderr
     path.write_text(f"[http]\nenforce-strong-secret = true\n[gateway]\n{table}")
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = run_headgate("serve", "--check", "--config", str(path))
     assert done.returncode == 1 and "refused by enforce-strong-secret" in done.stderr
 
 
@@ -221,8 +220,7 @@ def test_g26_versions_take_tokens_back(
     assert ask(server, QUERY, tenant()) == ask(server, QUERY, tenant(version="2")) == 401
     assert ask(server, QUERY, tenant("team-b")) == 200
     (tmp_path / "headgate.toml").write_text("[gateway]\n" + table(2))
-    assert server.process is not None
-    server.process.send_signal(1)
+    server.reload()
     poll_until(lambda: ask(server, QUERY, one) == 401, "it is still good")
     assert ask(server, QUERY, two) == 200
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from gateway_world import ANN, BOB, TWO, configured, upstream
-from harness import ROOT, Server
 from recorder_upstream import Recorder, recorder
+from support.servers import ROOT, Server
 
 PARTS = ("distributor", "query-frontend", "querier", "ruler", "alertmanager", "compactor")
 World = tuple[Server, dict[str, Recorder]]

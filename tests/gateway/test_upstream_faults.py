@@ -16,10 +16,11 @@ from urllib.parse import urlencode
 import pytest
 
 from gateway_world import ANN, TWO, configured, upstream
-from harness import Server, free_port, poll_until
 from raw import connected, read_until
 from raw_upstream import Answering, raw_upstream
 from recorder_upstream import recorder
+from support.servers import Server
+from support.waiting import free_port, poll_until
 
 OK = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/json\r\n"
 RESULT = b'{"results":[{"statement_id":0}]}\n'

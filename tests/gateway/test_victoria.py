@@ -10,8 +10,9 @@ from urllib.parse import urlencode
 import pytest
 
 from gateway_world import ANN, BOB, TWO, configured, upstream
-from harness import ROOT, Answer, Server, poll_until
 from recorder_upstream import recorder
+from support.servers import ROOT, Answer, Server
+from support.waiting import poll_until
 from victoria_program import Victoria, needs_victoria
 
 

@@ -10,7 +10,7 @@ import requests
 import trustme
 from influxdb.exceptions import InfluxDBClientError
 
-from harness import ROOT, Server
+from support.servers import ROOT, Server
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import Server
+from support.servers import Server
 
 NODE, NPM = shutil.which("node"), shutil.which("npm")
 HERE = Path(__file__).parent / "node"

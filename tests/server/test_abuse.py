@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 
-from harness import Server
 from headgate_engine import (
     UNRESTRICTED,
     AuthenticationFailed,
@@ -25,6 +24,7 @@ from headgate_server.auth.throttle import Throttle
 from headgate_server.config.settings import Settings
 from headgate_server.http.network import network_of
 from headgate_server.telemetry.metrics import Metrics
+from support.servers import Server
 
 BOUNDS = parse_limits(Settings())
 

@@ -9,11 +9,13 @@ from time import time
 
 import pytest
 
-from harness import ROOT, Server, poll_until
 from headgate_engine import SqliteStore
 from headgate_server.auth.errors import Unauthenticated
 from headgate_server.auth.shared_secret import SharedSecretVerifier, mint
 from raw import connected, conversation, read_until
+from support.local_server import LocalServer
+from support.servers import ROOT, Server
+from support.waiting import poll_until
 
 SECRET = "the secret of all tokens, of 32 bytes and more"
 ANN = ("ann", "Ann-1")
@@ -24,7 +26,7 @@ _DATE = re.compile(rb"(?mi)^date: [^\r]*\r\n")
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     store = tmp_path_factory.mktemp("at-once") / "users.db"
-    server = Server(store, (), {"HEADGATE_HTTP_SHARED_SECRET": SECRET}).start()
+    server = LocalServer(store, (), {"HEADGATE_HTTP_SHARED_SECRET": SECRET}).start()
     server.bootstrap(
         "CREATE DATABASE db; CREATE DATABASE other; CREATE USER ann WITH PASSWORD 'Ann-1'",
         "GRANT READ ON db TO ann; CREATE USER \"b<&>\" WITH PASSWORD 'x'",

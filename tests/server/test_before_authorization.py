@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from gateway_world import ANN, TWO, configured, upstream
-from harness import ROOT, Server
 from headgate_engine import AccessDenied, Principal, User
 from headgate_grammar import ParseCache, Privilege, Statement
 from headgate_server.app_context import AppContext
@@ -21,6 +20,7 @@ from headgate_server.query.executor import QueryExecution
 from headgate_server.telemetry.metrics import Metrics
 from raw_upstream import raw_upstream
 from scripted_upstream import Script
+from support.servers import ROOT, Server
 
 TOKENS = 60
 # Longer than what is parsed at once.

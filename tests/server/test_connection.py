@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from harness import ROOT, Server, poll_until
 from raw import connected, conversation, heard, read_until, status
+from support.local_server import LocalServer
+from support.server_process import ServerProcess
+from support.servers import ROOT, Server
+from support.waiting import poll_until
 
 PING = b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -20,7 +23,7 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     times = {
         f"HEADGATE_HTTP_{name}_TIMEOUT": "1s" for name in ("READ_HEADER", "READ", "WRITE", "IDLE")
     }
-    server = Server(tmp_path_factory.mktemp("quick") / "s.db", (), times).start().bootstrap()
+    server = LocalServer(tmp_path_factory.mktemp("quick") / "s.db", (), times).start().bootstrap()
     yield server
     server.stop()
 
@@ -213,15 +216,17 @@ def test_an_offer_of_http_2_is_passed_over(quick: Server, split: int) -> None:
         read_until(line, b"204 No Content")
 
 
-def resident(server: Server) -> int:
+def resident(server: ServerProcess) -> int:
     """Bytes of memory of the server's process."""
     assert server.process is not None
     lines = Path(f"/proc/{server.process.pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmRSS"))
 
 
-def test_unfinished_heads_share_one_budget_of_memory(serve: Callable[..., Server]) -> None:
-    server = serve().bootstrap()
+def test_unfinished_heads_share_one_budget_of_memory(
+    serve_process: Callable[..., ServerProcess],
+) -> None:
+    server = serve_process().bootstrap()
     before = resident(server)
     fields = b"".join(b"X-%d: " % number + b"y" * 8000 + b"\r\n" for number in range(30))
     with ExitStack() as stack:

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from harness import ROOT, Answer, Server, poll_until
+from support.server_process import ServerProcess
+from support.servers import ROOT, Answer, Server
+from support.waiting import poll_until
 
 OPEN = [
     ("GET", "/ping", 204, b""),
@@ -113,8 +115,12 @@ def settled(server: Server, requests: int) -> dict[tuple[str, ...], float]:
 
 
 @pytest.mark.parametrize("workers", ["1", "3"])
-def test_metrics_count_what_all_workers_did(serve: Callable[..., Server], workers: str) -> None:
-    server = serve("--workers", workers).bootstrap("CREATE USER todd WITH PASSWORD 's3cret'")
+def test_metrics_count_what_all_workers_did(
+    serve_process: Callable[..., ServerProcess], workers: str
+) -> None:
+    server = serve_process("--workers", workers).bootstrap(
+        "CREATE USER todd WITH PASSWORD 's3cret'"
+    )
     requests = "headgate_http_requests_total"
     before = settled(server, 2)  # what bootstrap sent
     for _ in range(20):
@@ -204,8 +210,8 @@ def test_whoami_is_in_the_description(server: Server) -> None:
     assert list(description.json["paths"]) == paths
 
 
-def test_a_worker_that_dies_is_replaced(serve: Callable[..., Server]) -> None:
-    server = serve("--workers", "2").bootstrap()
+def test_a_worker_that_dies_is_replaced(serve_process: Callable[..., ServerProcess]) -> None:
+    server = serve_process("--workers", "2").bootstrap()
     first = server.workers()
     assert len(first) == 2
     for pid in first:
@@ -217,17 +223,17 @@ def test_a_worker_that_dies_is_replaced(serve: Callable[..., Server]) -> None:
     assert server.stop() == 0
 
 
-def test_workers_do_not_outlive_their_parent(serve: Callable[..., Server]) -> None:
-    server = serve("--workers", "2").bootstrap()
+def test_workers_do_not_outlive_their_parent(serve_process: Callable[..., ServerProcess]) -> None:
+    server = serve_process("--workers", "2").bootstrap()
     workers = server.workers()
     server.stop(signal.SIGKILL)
     poll_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), "they end")
 
 
 def test_who_still_serves_goes_on_serving_while_others_cannot_start(
-    serve: Callable[..., Server],
+    serve_process: Callable[..., ServerProcess],
 ) -> None:
-    server = serve("--workers", "2").bootstrap()
+    server = serve_process("--workers", "2").bootstrap()
     poll_until(lambda: len(serving(server)) == 2, "both serve")
     store, hidden = server.store, server.store.with_suffix(".hidden")
     first, second = sorted(server.workers())
@@ -242,7 +248,7 @@ def test_who_still_serves_goes_on_serving_while_others_cannot_start(
     assert server.stop() == 0
 
 
-def serving(server: Server) -> list[int]:
+def serving(server: ServerProcess) -> list[int]:
     """Those that have opened the store."""
     return [pid for pid in server.workers() if str(server.store) in opened(pid)]
 

@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import ROOT, Server, poll_until
 from headgate_server.formats.negotiation import media_type
 from headgate_server.http.errors import BadRequest, TooLarge
 from headgate_server.http.gzip import Compressor, accepts_gzip, decompress
+from support.servers import ROOT, Server
+from support.waiting import poll_until
 
 JSON, CSV = "application/json", "text/csv"
 MSGPACK, APPLICATION_CSV = "application/x-msgpack", "application/csv"

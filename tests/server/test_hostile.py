@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from harness import ROOT, Server
 from headgate_server.serving.process_title import redact_arguments
 from raw import conversation, status
+from support.local_server import LocalServer
+from support.server_process import ServerProcess
+from support.servers import ROOT, Server
 
 LOGIN = b"Authorization: Basic " + b64encode(b"root:Toor-1") + b"\r\n"
 QUERY = b"GET /query?q=SHOW+USERS HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
@@ -18,14 +20,14 @@ QUERY = b"GET /query?q=SHOW+USERS HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with an upstream store, which answers nothing at once."""
     flags = ("--upstream", "http://127.0.0.1:1", "--protocol", "loki")
-    server = Server(tmp_path_factory.mktemp("gateway") / "s.db", flags).start().bootstrap()
+    server = LocalServer(tmp_path_factory.mktemp("gateway") / "s.db", flags).start().bootstrap()
     yield server
     server.stop()
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("hostile") / "s.db").start().bootstrap()
+    server = LocalServer(tmp_path_factory.mktemp("hostile") / "s.db").start().bootstrap()
     yield server
     server.stop()
 
@@ -225,8 +227,10 @@ def test_a_query_has_bounds(serve: Callable[..., Server]) -> None:
     )
 
 
-def test_no_secret_is_in_the_list_of_processes(serve: Callable[..., Server]) -> None:
-    server = serve("--shared-secret", "not-for-everybody-to-see", "--workers", "2")
+def test_no_secret_is_in_the_list_of_processes(serve_process: Callable[..., ServerProcess]) -> None:
+    server = serve_process(
+        "--shared-secret", "not-for-everybody-to-see", "--workers", "2", fresh=True
+    )
     assert server.process is not None
     children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text()
     for pid in (server.process.pid, *map(int, children.split())):
@@ -237,8 +241,8 @@ def test_no_secret_is_in_the_list_of_processes(serve: Callable[..., Server]) -> 
     )
 
 
-def test_no_core_of_its_memory_is_left(serve: Callable[..., Server]) -> None:
-    server = serve()
+def test_no_core_of_its_memory_is_left(serve_process: Callable[..., ServerProcess]) -> None:
+    server = serve_process()
     assert server.process is not None
     limits = Path(f"/proc/{server.process.pid}/limits").read_text()
     (line,) = (line for line in limits.splitlines() if "core file size" in line)

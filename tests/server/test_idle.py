@@ -11,9 +11,10 @@ import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import Server, poll_until
 from headgate_server.serving.idle_connections import IdleConnections
 from raw import connected, conversation, heard, read_until, status
+from support.servers import Server
+from support.waiting import poll_until
 
 PING = b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n"
 LOGIN = (

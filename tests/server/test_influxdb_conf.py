@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import Server
 from headgate_server import ConfigurationError, configure
 from influxd_program import needs_influxd
+from support.servers import Server
 
 # Sections and keys as the releases' own sample files have them.
 V0_9 = """

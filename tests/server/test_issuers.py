@@ -3,22 +3,25 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 import tokens_made as made
-from harness import Answer, Server, poll_until
+from support.programs_of_ours import run_headgate
+from support.server_process import ServerProcess
+from support.servers import Answer, Server
+from support.waiting import poll_until
 
 KEY = made.key("idp")
 OTHER = made.key("other", "EC", "P-256")
 HOUR = 3600
 Configured = Callable[..., Server]
+S = TypeVar("S", bound=Server)
 
 
 def claims(**more: Any) -> dict[str, Any]:
@@ -29,18 +32,24 @@ def whoami(server: Server, token: str) -> Answer:
     return server.request("GET", "/api/whoami", headers={"X-Token": token})
 
 
+def with_tokens(serve: Callable[..., S], folder: Path, text: str, *flags: str, top: str = "") -> S:
+    """A server with that `[auth.jwt]`, and databases a and b."""
+    path = folder / "headgate.toml"
+    path.write_text(configuration(text, top))
+    (folder / "key.pem").write_text(made.pem(KEY))
+    return serve("--config", str(path), *flags).bootstrap("CREATE DATABASE a; CREATE DATABASE b")
+
+
 @pytest.fixture
 def configured(serve: Callable[..., Server], tmp_path: Path) -> Configured:
-    """A server with that `[auth.jwt]`, and databases a and b."""
+    return partial(with_tokens, serve, tmp_path)
 
-    def started(text: str, *flags: str, top: str = "") -> Server:
-        path = tmp_path / "headgate.toml"
-        path.write_text(configuration(text, top))
-        (tmp_path / "key.pem").write_text(made.pem(KEY))
-        server = serve("--config", str(path), *flags)
-        return server.bootstrap("CREATE DATABASE a; CREATE DATABASE b")
 
-    return started
+@pytest.fixture
+def configured_process(
+    serve_process: Callable[..., ServerProcess], tmp_path: Path
+) -> Callable[..., ServerProcess]:
+    return partial(with_tokens, serve_process, tmp_path)
 
 
 def configuration(text: str, top: str = "") -> str:
@@ -83,9 +92,9 @@ def test_grants_that_are_given_here_stay_where_tokens_say_nothing_of_them(
 
 
 def test_a_token_from_before_drop_user_is_refused_by_each_worker_and_after_a_restart(
-    configured: Configured, plain: str
+    configured_process: Callable[..., ServerProcess], plain: str
 ) -> None:
-    server = configured(plain + 'leeway = "0s"', "--workers", "2")
+    server = configured_process(plain + 'leeway = "0s"', "--workers", "2")
     now = int(time.time())
     tokens = [made.token(KEY, claims(iat=now)), made.token(KEY, claims(iat=now, jti="other"))]
     untimed = made.token(KEY, claims())
@@ -175,25 +184,24 @@ def test_each_issuer_has_its_own_keys_and_its_own_users(
 
 
 def test_sighup_reads_again_and_keeps_what_there_was_if_that_is_wrong(
-    configured: Configured, plain: str, tmp_path: Path
+    configured_process: Callable[..., ServerProcess], plain: str, tmp_path: Path
 ) -> None:
-    server = configured(plain, "--workers", "2")
+    server = configured_process(plain, "--workers", "2")
     token = made.token(KEY, claims(aud="here"))
     assert whoami(server, token).status == 200
     path = tmp_path / "headgate.toml"
-    assert server.process is not None
 
     def said(line: str) -> Callable[[], bool]:
         """Whether both workers have: by answers one would not know which of them gave them."""
         return lambda: server.log().count(line) == 2
 
     path.write_text(configuration(plain + 'audiences = ["elsewhere"]'))
-    server.process.send_signal(signal.SIGHUP)
+    server.reload()
     poll_until(
         said("configuration of tokens and gateway read again"), "a worker goes by what was before"
     )
     path.write_text(configuration(plain + "audiences = 1"))
-    server.process.send_signal(signal.SIGHUP)
+    server.reload()
     complaint = "audiences: expected a list of strings; the former configuration stays in use"
     poll_until(said(complaint), "a worker does not complain")
     assert [whoami(server, token).status for _ in range(20)] == [401] * 20
@@ -210,13 +218,12 @@ def test_sighup_reads_key_files_again(configured: Configured, plain: str, tmp_pa
     old, new = made.token(KEY, claims()), made.token(renewed, claims())
     assert [whoami(server, token).status for token in (old, new)] == [200, 401]
     (tmp_path / "key.pem").write_text(made.pem(renewed))
-    assert server.process is not None
-    server.process.send_signal(signal.SIGHUP)
+    server.reload()
     poll_until(lambda: whoami(server, new).status == 200, "the new key is not known")
     assert whoami(server, old).status == 401
     assert whoami(server, made.token(KEY, claims(sub="mallory"))).status == 401
     (tmp_path / "key.pem").unlink()
-    server.process.send_signal(signal.SIGHUP)
+    server.reload()
     poll_until(lambda: "the former configuration stays in use" in server.log(), "nobody complains")
     assert whoami(server, new).status == 200
 
@@ -279,8 +286,7 @@ def test_a_shared_secret_takes_the_place_of_another_without_a_break(
 
     assert statuses() == [200, 200, 401]
     path.write_text(secrets[1])
-    assert server.process is not None
-    server.process.send_signal(signal.SIGHUP)
+    server.reload()
     poll_until(lambda: statuses() == [401, 200, 401], "the old secret is still good")
 
 
@@ -292,12 +298,7 @@ def test_what_a_token_changes_is_in_the_audit(configured: Configured, plain: str
     assert whoami(server, "x.y.z").status == 401
 
     def lines() -> list[dict[str, Any]]:
-        done = subprocess.run(
-            [sys.executable, "-m", "headgate", "audit", "--store", str(server.store), "--json"],
-            capture_output=True,
-            check=True,
-            text=True,
-        )
+        done = run_headgate("audit", "--store", str(server.store), "--json", check=True)
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     poll_until(lambda: len(lines()) >= 5, "the refused are not there yet")
@@ -309,15 +310,7 @@ def test_what_a_token_changes_is_in_the_audit(configured: Configured, plain: str
 
 
 def tool(*arguments: str, stdin: str = "", **environment: str) -> tuple[int, str, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "headgate", "token", *arguments],
-        input=stdin,
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    done = run_headgate("token", *arguments, stdin=stdin, environment=os.environ | environment)
     return done.returncode, done.stdout, done.stderr
 
 

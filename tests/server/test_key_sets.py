@@ -10,12 +10,12 @@ from typing import TypeVar
 import pytest
 
 import tokens_made as made
-from harness import free_port, poll_until
 from headgate_server.auth.jwt import jwks_client as fetched
 from headgate_server.auth.jwt.jwks_client import JWKSClient
 from headgate_server.auth.jwt.key_source import KeysUnavailable
 from headgate_server.config.jwt import JwtSettings
 from key_server import KeyServer, Said
+from support.waiting import free_port, poll_until
 
 T = TypeVar("T")
 ONE = made.jwk(made.key("one"), kid="one")

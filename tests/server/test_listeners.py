@@ -7,16 +7,16 @@ import socket
 import ssl
 import stat
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import trustme
 
-from harness import ROOT, Server, poll_until
-
-HEADGATE = [sys.executable, "-m", "headgate", "serve"]
+from support.programs_of_ours import run_headgate
+from support.server_process import ServerProcess
+from support.servers import ROOT, Server
+from support.waiting import poll_until
 
 
 @pytest.fixture(scope="module")
@@ -49,26 +49,25 @@ def serial(port: int, context: ssl.SSLContext) -> object:
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_renewed_certificate_is_used_after_sighup(
-    serve: Callable[..., Server], authority: trustme.CA, tmp_path: Path, workers: str
+    serve_process: Callable[..., ServerProcess], authority: trustme.CA, tmp_path: Path, workers: str
 ) -> None:
     context, path = trusting(authority), tmp_path / "server.pem"
-    server = serve(
+    server = serve_process(
         *("--workers", workers),
         HEADGATE_HTTP_HTTPS_ENABLED="true",
         HEADGATE_HTTP_HTTPS_CERTIFICATE=certify(authority, path),
     )
-    assert server.process is not None
     connection = http.client.HTTPSConnection("127.0.0.1", server.port, context=context)
     connection.request("GET", "/ping")
     assert connection.getresponse().read() == b""
     first = serial(server.port, context)
     path.write_text("no certificate at all")
-    server.process.send_signal(signal.SIGHUP)
+    server.reload()
     poll_until(lambda: "the former certificate stays in use" in server.log(), "it complains")
     assert "cannot use certificate" in server.log()
     assert serial(server.port, context) == first
     certify(authority, path)
-    server.process.send_signal(signal.SIGHUP)
+    server.reload()
     poll_until(lambda: serial(server.port, context) != first, "the new one is used")
     connection.request("GET", "/ping")  # who was connected stays connected
     assert connection.getresponse().status == 204
@@ -123,13 +122,9 @@ def test_a_bad_certificate_is_one_line_and_no_start(
     if key is not None:
         key_path.write_bytes(key_of_another(authority))
         environment["HEADGATE_HTTP_HTTPS_PRIVATE_KEY"] = str(key_path)
-    done = subprocess.run(
-        [*HEADGATE, "--bind", "127.0.0.1:0", "--store", str(tmp_path / "s.db")],
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
+    done = run_headgate(
+        *("serve", "--bind", "127.0.0.1:0", "--store", str(tmp_path / "s.db")),
+        environment=os.environ | environment,
     )
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1 and reason in done.stderr, done.stderr
@@ -146,13 +141,15 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def test_a_unix_socket_serves_its_group_only(serve: Callable[..., Server], tmp_path: Path) -> None:
+def test_a_unix_socket_serves_its_group_only(
+    serve_process: Callable[..., ServerProcess], tmp_path: Path
+) -> None:
     path = tmp_path / "headgate.sock"
     environment = {
         "HEADGATE_HTTP_UNIX_SOCKET_ENABLED": "true",
         "HEADGATE_HTTP_BIND_SOCKET": str(path),
     }
-    server = serve(**environment).bootstrap()
+    server = serve_process(**environment).bootstrap()
     assert stat.S_IMODE(path.stat().st_mode) == 0o660
     connection = UnixConnection(path)
     connection.request("GET", "/query?u=root&p=Toor-1&q=CREATE+DATABASE+db")
@@ -185,13 +182,9 @@ def test_a_unix_socket_in_use_or_no_socket_is_left_alone(
         (tmp_path / "no" / "such" / "folder", "No such file"),
         (tmp_path / ("x" * 200), "too long"),
     ):
-        done = subprocess.run(
-            [*HEADGATE, "--bind", "127.0.0.1:0", "--store", str(tmp_path / "s.db")],
-            env=os.environ | environment | {"HEADGATE_HTTP_BIND_SOCKET": str(place)},
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=False,
+        done = run_headgate(
+            *("serve", "--bind", "127.0.0.1:0", "--store", str(tmp_path / "s.db")),
+            environment=os.environ | environment | {"HEADGATE_HTTP_BIND_SOCKET": str(place)},
         )
         assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
         assert reason in done.stderr, done.stderr

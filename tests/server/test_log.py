@@ -11,7 +11,8 @@ from urllib.parse import quote
 import jwt
 import pytest
 
-from harness import ROOT, Server, poll_until
+from support.servers import ROOT, Server
+from support.waiting import poll_until
 
 SECRET = "the-shared-secret-0123456789abcdef"
 

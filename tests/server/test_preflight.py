@@ -6,8 +6,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -16,10 +14,12 @@ import apsw
 import pytest
 import trustme
 
-from harness import Server, free_port
 from headgate_engine import SqliteStore
-
-CHECK = [sys.executable, "-m", "headgate", "serve", "--check"]
+from support.local_server import LocalServer
+from support.programs_of_ours import run_headgate
+from support.server_process import ServerProcess
+from support.servers import Server
+from support.waiting import free_port
 
 
 def settings(folder: Path, **environment: str) -> dict[str, str]:
@@ -29,22 +29,13 @@ def settings(folder: Path, **environment: str) -> dict[str, str]:
 
 def checked(environment: dict[str, str], *flags: str) -> tuple[int, list[str]]:
     """The exit status of `serve --check`, and its lines without the name in front."""
-    done = subprocess.run(
-        [*CHECK, *flags],
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run_headgate("serve", "--check", *flags, environment=os.environ | environment)
     return done.returncode, [line.removeprefix("headgate: ") for line in done.stderr.splitlines()]
 
 
 def served(environment: dict[str, str]) -> list[str]:
     """The reasons for which `serve` itself does not start."""
-    done = subprocess.run(
-        [*CHECK[:-1]], env=os.environ | environment, capture_output=True, text=True, timeout=60
-    )
+    done = run_headgate("serve", environment=os.environ | environment)
     assert done.returncode == 1, done.stderr
     lines = (line.partition(" headgate: ")[2] for line in done.stderr.splitlines())
     return [line for line in lines if line != "stopped"]
@@ -189,9 +180,9 @@ def test_a_store_is_neither_upgraded_nor_touched(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("keep", [True, False])
 def test_a_store_that_lost_its_last_changes_is_found(
-    serve: Callable[..., Server], tmp_path: Path, keep: bool
+    serve_process: Callable[..., ServerProcess], tmp_path: Path, keep: bool
 ) -> None:
-    server = serve().bootstrap("CREATE DATABASE db")
+    server = serve_process().bootstrap("CREATE DATABASE db")
     server.kill()
     log = server.store.with_name(server.store.name + "-wal")
     assert log.stat().st_size
@@ -272,18 +263,20 @@ def test_upstreams_are_connected_to_when_asked(tmp_path: Path) -> None:
 
 
 def test_connecting_belongs_to_checking() -> None:
-    done = subprocess.run([*CHECK[:-1], "--connect"], capture_output=True, text=True, check=False)
+    done = run_headgate("serve", "--connect")
     assert done.returncode == 2 and done.stderr.count("\n") == 1
     assert "expected --check beside it" in done.stderr
 
 
 @pytest.mark.parametrize("format", ["text", "json"])
-def test_every_line_of_a_server_has_its_time(serve: Callable[..., Server], format: str) -> None:
-    server = serve(HEADGATE_HTTP_LOG_FORMAT=format).bootstrap()
+def test_every_line_of_a_server_has_its_time(
+    serve_process: Callable[..., ServerProcess], format: str
+) -> None:
+    server = serve_process(HEADGATE_HTTP_LOG_FORMAT=format).bootstrap()
     server.stop(signal.SIGTERM)
     lines = server.log().splitlines()
     assert len(lines) > 4
     assert all(line.startswith(("time=2", '{"time": "2')) for line in lines), lines
-    refused = Server(server.store, environment={"HEADGATE_HTTP_REALM": "\u00fc"})
+    refused = LocalServer(server.store, environment={"HEADGATE_HTTP_REALM": "\u00fc"})
     assert refused.attempt()
     assert all(line.startswith(("time=2", '{"time": "2')) for line in refused.log().splitlines())

@@ -1,15 +1,17 @@
 """The client's address behind a trusted proxy: what counts, and what the audit has."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from harness import Server, poll_until
 from headgate_server.http.trusted_proxies import client_address
+from support.local_server import LocalServer
+from support.programs_of_ours import run_headgate
+from support.server_process import ServerProcess
+from support.servers import Server
+from support.waiting import poll_until
 
 NETWORKS = ("10.0.0.0/8", "::1/128")
 # Connection, X-Forwarded-For, X-Real-IP, and the client's address.
@@ -42,13 +44,14 @@ def test_the_last_hop_that_is_no_trusted_proxy_is_the_client(
 
 
 def audit(server: Server) -> str:
-    command = [sys.executable, "-m", "headgate", "audit", "--json", "--store", str(server.store)]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return run_headgate("audit", "--json", "--store", str(server.store), check=True).stdout
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_the_audit_has_both_addresses(serve: Callable[..., Server], workers: str) -> None:
-    server = serve("--workers", workers, HEADGATE_HTTP_TRUSTED_PROXIES="127.0.0.0/8, ::1")
+def test_the_audit_has_both_addresses(
+    serve_process: Callable[..., ServerProcess], workers: str
+) -> None:
+    server = serve_process("--workers", workers, HEADGATE_HTTP_TRUSTED_PROXIES="127.0.0.0/8, ::1")
     server.bootstrap()
     told = {"X-Forwarded-For": "198.51.100.9, 203.0.113.7"}
     body = b"q=CREATE+USER+ann+WITH+PASSWORD+'Ann-pw-1'"
@@ -74,6 +77,6 @@ def test_without_the_option_a_client_names_no_address(serve: Callable[..., Serve
 
 
 def test_what_is_no_network_stops_the_start(tmp_path: Path) -> None:
-    server = Server(tmp_path / "s.db", (), {"HEADGATE_HTTP_TRUSTED_PROXIES": "10.0.0.1/8"})
+    server = LocalServer(tmp_path / "s.db", (), {"HEADGATE_HTTP_TRUSTED_PROXIES": "10.0.0.1/8"})
     sentence = "trusted-proxies: expected networks such as 10.0.0.0/8, with commas between them"
     assert server.attempt() == sentence

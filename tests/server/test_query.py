@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import jwt
 import pytest
 
-from harness import ROOT, Server
+from support.servers import ROOT, Server
 
 SECRET = "s3cr3t!" * 10
 

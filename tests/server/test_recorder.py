@@ -9,8 +9,11 @@ from typing import Any
 import jwt
 import pytest
 
-from harness import ROOT, Server, poll_until
 from headgate_engine import AuditRecord, SqliteStore
+from support.local_server import LocalServer
+from support.server_process import ServerProcess
+from support.servers import ROOT, Server
+from support.waiting import poll_until
 
 SECRET = "a secret of some length, for tokens"
 
@@ -90,10 +93,10 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_the_audit_file_has_changes_and_failures(
-    serve: Callable[..., Server], tmp_path: Path, workers: str
+    serve_process: Callable[..., ServerProcess], tmp_path: Path, workers: str
 ) -> None:
     path = tmp_path / "audit-file.log"
-    server = serve("--workers", workers, HEADGATE_AUDIT_FILE=str(path))
+    server = serve_process("--workers", workers, HEADGATE_AUDIT_FILE=str(path))
     server.bootstrap("CREATE USER todd WITH PASSWORD 's3cret'")
     server.query("SHOW USERS", ("todd", "wrong-1"))
     for number in range(20):
@@ -124,7 +127,7 @@ def test_without_its_audit_file_nothing_is_changed(
 
 def test_an_audit_file_that_cannot_be_written_stops_the_start(tmp_path: Path) -> None:
     environment = {"HEADGATE_AUDIT_FILE": str(tmp_path / "nowhere" / "audit-file.log")}
-    said = Server(tmp_path / "s.db", environment=environment).attempt()
+    said = LocalServer(tmp_path / "s.db", environment=environment).attempt()
     assert said.endswith("audit-file.log: No such file or directory") and "audit file" in said
     assert not (tmp_path / "s.db").exists()
 

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from harness import Server, poll_until
 from headgate_engine import AuditFile, AuditRecord, SqliteStore
 from headgate_server.background.audit_writer import BUDGET_BYTES, AuditWriter
+from support.server_process import ServerProcess
+from support.servers import Server
+from support.waiting import poll_until
 
 LARGEST_RECORD = 2_000  # bytes of JSON, of names and statements of usual letters
 
@@ -127,9 +129,11 @@ def test_the_log_line_of_a_refused_request_is_short(
     assert len(line) < 1_200 and "SHOW MEASUREMENTS" in line and "xxx" in line
 
 
-def test_the_budget_holds_for_a_server(serve: Callable[..., Server], tmp_path: Path) -> None:
+def test_the_budget_holds_for_a_server(
+    serve_process: Callable[..., ServerProcess], tmp_path: Path
+) -> None:
     path = tmp_path / "audit-file.log"
-    server = serve("--workers", "2", HEADGATE_AUDIT_FILE=str(path)).bootstrap(
+    server = serve_process("--workers", "2", HEADGATE_AUDIT_FILE=str(path)).bootstrap(
         "CREATE USER ann WITH PASSWORD 'Ann-pw-1'"
     )
     statements = [f'SHOW MEASUREMENTS ON "{number}{"x" * 60}"' for number in range(1_000)]

@@ -15,28 +15,27 @@ from urllib.parse import urlencode
 
 import pytest
 
-from harness import ROOT, Answer, Server, free_port, poll_until
 from headgate_engine import SqliteStore
+from support.local_server import LocalServer
+from support.programs_of_ours import run_headgate
+from support.server_process import ServerProcess
+from support.servers import ROOT, Answer, Server
+from support.waiting import free_port, poll_until
 
 HEADGATE = [sys.executable, "-m", "headgate"]
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*HEADGATE, "serve", *arguments],
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return run_headgate("serve", *arguments, environment=os.environ | environment)
 
 
 @pytest.mark.parametrize("flags", [(), ("--workers", "2")])
 def test_everything_is_kept_over_a_restart(
-    serve: Callable[..., Server], flags: tuple[str, ...]
+    serve_process: Callable[..., ServerProcess], flags: tuple[str, ...]
 ) -> None:
-    server = serve(*flags).bootstrap("CREATE DATABASE db", "CREATE USER a WITH PASSWORD 'x'")
+    server = serve_process(*flags).bootstrap(
+        "CREATE DATABASE db", "CREATE USER a WITH PASSWORD 'x'"
+    )
     assert server.stop() == 0
     server.start()
     assert server.query("SHOW USERS").rows() == [["root", True], ["a", False]]
@@ -44,9 +43,9 @@ def test_everything_is_kept_over_a_restart(
     assert server.stop(signal.SIGINT) == 0
 
 
-def test_sigterm_lets_running_requests_finish(serve: Callable[..., Server]) -> None:
+def test_sigterm_lets_running_requests_finish(serve_process: Callable[..., ServerProcess]) -> None:
     # Expensive hashes, so that a request is still running when the signal comes.
-    server = serve(HEADGATE_AUTH_BCRYPT_COST="10").bootstrap()
+    server = serve_process(HEADGATE_AUTH_BCRYPT_COST="10").bootstrap()
     answers: list[Answer] = []
     many = "; ".join(f"CREATE USER u{number} WITH PASSWORD 'x'" for number in range(8))
     thread = threading.Thread(target=lambda: answers.append(server.query(many)))
@@ -57,29 +56,31 @@ def test_sigterm_lets_running_requests_finish(serve: Callable[..., Server]) -> N
     assert len(answers[0].json["results"]) == 8 and not answers[0].error
 
 
-def test_an_answer_under_way_is_sent_to_its_end_at_sigterm(server: Server) -> None:
-    server.bootstrap("; ".join(f"CREATE DATABASE d{i:03}_{'x' * 200}" for i in range(100)))
+def test_an_answer_under_way_is_sent_to_its_end_at_sigterm(server_process: ServerProcess) -> None:
+    server_process.bootstrap("; ".join(f"CREATE DATABASE d{i:03}_{'x' * 200}" for i in range(100)))
     form = "Content-Type: application/x-www-form-urlencoded\r\n"
     body = "u=&q=" + "%3B".join(["SHOW+DATABASES"] * 600)
-    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as line:
+    with socket.create_connection(("127.0.0.1", server_process.port), timeout=30) as line:
         line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 18)
         fields = f"Host: x\r\n{form}Content-Length: {len(body)}"
         head = f"POST /query?u=root&p=Toor-1 HTTP/1.1\r\n{fields}\r\n\r\n"
         line.sendall((head + body).encode())
         answer = line.recv(4096)
-        assert server.process is not None
-        server.process.terminate()
+        assert server_process.process is not None
+        server_process.process.terminate()
         length = int(answer.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
         while part := line.recv(1 << 18):
             answer += part
             time.sleep(0.002)  # slower than it is sent
     assert len(answer.partition(b"\r\n\r\n")[2]) == length > 10_000_000
-    assert server.process.wait(30) == 0
+    assert server_process.process.wait(30) == 0
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_the_same_signal_again_ends_it_at_once(serve: Callable[..., Server], workers: str) -> None:
-    server = serve("--workers", workers).bootstrap()
+def test_the_same_signal_again_ends_it_at_once(
+    serve_process: Callable[..., ServerProcess], workers: str
+) -> None:
+    server = serve_process("--workers", workers).bootstrap()
     many = ";".join(f"CREATE USER u{i} WITH PASSWORD 'x'" for i in range(2_000))
     assert server.query(many, ROOT, **{"async": "true"}).status == 204
     assert server.process is not None
@@ -90,9 +91,9 @@ def test_the_same_signal_again_ends_it_at_once(serve: Callable[..., Server], wor
 
 
 def test_a_change_is_obeyed_by_the_next_request_to_any_worker(
-    serve: Callable[..., Server],
+    serve_process: Callable[..., ServerProcess],
 ) -> None:
-    server = serve("--workers", "3", HEADGATE_AUTH_LONGEST_DELAY="0s")
+    server = serve_process("--workers", "3", HEADGATE_AUTH_LONGEST_DELAY="0s")
     server.bootstrap("CREATE DATABASE db")
     for number in range(12):
         server.query(f"CREATE USER a WITH PASSWORD 'p{number}'; GRANT READ ON db TO a")
@@ -106,8 +107,8 @@ def test_a_change_is_obeyed_by_the_next_request_to_any_worker(
             assert server.query("SHOW DATABASES", ("a", f"p{number}")).status == 401
 
 
-def test_several_workers_serve(serve: Callable[..., Server]) -> None:
-    server = serve("--workers", "3").bootstrap()
+def test_several_workers_serve(serve_process: Callable[..., ServerProcess]) -> None:
+    server = serve_process("--workers", "3").bootstrap()
     assert server.process is not None
     children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text()
     assert len(children.split()) >= 3
@@ -118,8 +119,10 @@ def test_several_workers_serve(serve: Callable[..., Server]) -> None:
         assert server.query("SHOW USERS").status == 200
 
 
-def test_a_slow_login_does_not_hold_up_the_others(serve: Callable[..., Server]) -> None:
-    server = serve(HEADGATE_AUTH_BCRYPT_COST="12").bootstrap()  # about 0.3 s each
+def test_a_slow_login_does_not_hold_up_the_others(
+    serve_process: Callable[..., ServerProcess],
+) -> None:
+    server = serve_process(HEADGATE_AUTH_BCRYPT_COST="12").bootstrap()  # about 0.3 s each
     server.query("SHOW USERS")
     threads = [
         threading.Thread(target=server.query, args=("SHOW USERS", ("root", f"wrong{n}")))
@@ -170,8 +173,10 @@ def test_wrong_flags_are_one_line_and_status_2() -> None:
     assert done.returncode == 2 and done.stderr.count("\n") == 1
 
 
-def test_a_vanished_store_is_not_replaced_by_an_empty_one(serve: Callable[..., Server]) -> None:
-    server = serve().bootstrap()
+def test_a_vanished_store_is_not_replaced_by_an_empty_one(
+    serve_process: Callable[..., ServerProcess],
+) -> None:
+    server = serve_process().bootstrap()
     server.stop()
     for file in server.store.parent.glob(server.store.name + "*"):
         if not file.name.endswith(".lock"):
@@ -194,7 +199,7 @@ def test_passwords_and_secrets_are_in_no_log(serve: Callable[..., Server]) -> No
 
 def test_it_listens_on_every_interface_if_no_host_is_given(tmp_path: Path) -> None:
     port = free_port()
-    server = Server(tmp_path / "users.db", ("--bind", f":{port}"), port=port)
+    server = LocalServer(tmp_path / "users.db", ("--bind", f":{port}"), port=port)
     server.start()
     assert server.stop() == 0
 
@@ -247,13 +252,9 @@ def test_passwords_in_the_clear_on_a_network_are_warned_of(
     assert any("in the clear" in line for line in said) == warned
     assert any("less than 32 bytes" in line for line in said)
     refused = (
-        subprocess.run(
-            command,
-            env=environment | {"HEADGATE_HTTP_ALLOW_INSECURE": "false"},
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=False,
+        run_headgate(
+            *command[len(HEADGATE) :],
+            environment=environment | {"HEADGATE_HTTP_ALLOW_INSECURE": "false"},
         )
         if warned
         else None

@@ -6,7 +6,8 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from harness import ROOT, Answer, Server
+from support.server_process import ServerProcess
+from support.servers import ROOT, Answer, Server
 
 CREATE = "CREATE USER root WITH PASSWORD 'Toor-1' WITH ALL PRIVILEGES"
 PAGE = {"Origin": "http://evil.example", "Sec-Fetch-Site": "cross-site"}
@@ -68,9 +69,9 @@ def test_no_other_request_creates_it_without_the_token(server: Server) -> None:
 
 @pytest.mark.parametrize(("workers", "scheme"), [("1", "Bearer"), ("2", "Token")])
 def test_the_token_of_the_start_lets_any_client_create_it_once(
-    serve: Callable[..., Server], workers: str, scheme: str
+    serve_process: Callable[..., ServerProcess], workers: str, scheme: str
 ) -> None:
-    server = serve("--workers", workers)
+    server = serve_process("--workers", workers)
     token = {**ELSEWHERE, "Authorization": f"{scheme} {token_of(server)}"}
     assert send(server, "SHOW USERS", token).status == 403, "nothing else is answered before"
     assert send(server, CREATE, token).status == 200

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from harness import Server, poll_until
+from support.server_process import ServerProcess
+from support.waiting import poll_until
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_sigusr1_writes_the_stacks_and_ends_nothing(
-    serve: Callable[..., Server], workers: str
+    serve_process: Callable[..., ServerProcess], workers: str
 ) -> None:
-    server = serve("--workers", workers).bootstrap()
+    server = serve_process("--workers", workers).bootstrap()
     assert server.process is not None
     processes = {server.process.pid} | (server.workers() if workers == "2" else set())
     for pid in processes:
@@ -36,9 +37,9 @@ def test_sigusr1_writes_the_stacks_and_ends_nothing(
 
 
 def test_signals_while_it_starts_end_neither_server_nor_workers(
-    serve: Callable[..., Server],
+    serve_process: Callable[..., ServerProcess],
 ) -> None:
-    server = serve("--workers", "2").bootstrap()
+    server = serve_process("--workers", "2").bootstrap()
     assert server.process is not None
     old = server.workers()
     for pid in old:
@@ -57,17 +58,17 @@ def folders(where: Path) -> set[Path]:
 
 
 def test_the_next_start_removes_what_a_killed_server_left(
-    serve: Callable[..., Server], tmp_path: Path
+    serve_process: Callable[..., ServerProcess], tmp_path: Path
 ) -> None:
     there = {"TMPDIR": str(tmp_path / "tmp")}
     (tmp_path / "tmp").mkdir()
-    killed = serve("--workers", "2", **there).bootstrap()
-    alive = serve("--workers", "2", **there).bootstrap()
+    killed = serve_process("--workers", "2", **there).bootstrap()
+    alive = serve_process("--workers", "2", **there).bootstrap()
     before = folders(tmp_path / "tmp")
     assert len(before) == 2
     killed.kill()
     assert folders(tmp_path / "tmp") == before
-    third = serve("--workers", "2", **there)
+    third = serve_process("--workers", "2", **there)
     assert len(folders(tmp_path / "tmp")) == 2
     assert len(folders(tmp_path / "tmp") & before) == 1
     assert b"headgate_http_requests_total" in alive.request("GET", "/metrics").body

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import ROOT, Server
 from headgate_engine import UNRESTRICTED, AuthenticationFailed, Engine, MemoryStore, Passwords
 from headgate_server.auth.authenticator import Authenticator
 from headgate_server.auth.credentials import RequestCredentials
@@ -16,6 +15,7 @@ from headgate_server.auth.refusal_rate import RefusalRateLimiter
 from headgate_server.auth.throttle import Throttle
 from headgate_server.http.errors import Overloaded
 from headgate_server.telemetry.metrics import Metrics
+from support.servers import ROOT, Server
 
 HERE, THERE = "192.0.2.1", "192.0.2.2"
 

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from harness import ROOT, Server
+from support.servers import ROOT, Server
 
 TODD, WRITER = ("todd", "s3cret-1"), ("writer", "s3cret-2")
 POINT = b"cpu value=1 1\n"

@@ -13,12 +13,13 @@ from prompt_toolkit.application import create_app_session
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
-from harness import Server, free_port, poll_until
 from headgate_shell.backends.base import ConnectionSettings
 from headgate_shell.interactive.history import redacted_entry
 from headgate_shell.interactive.loop import _print_paged as show
 from headgate_shell.interactive.loop import interact
 from headgate_shell.session import Session
+from support.servers import Server
+from support.waiting import free_port, poll_until
 
 
 @pytest.fixture

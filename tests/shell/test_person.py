@@ -5,7 +5,6 @@ from collections.abc import Callable
 import pytest
 from prompt_toolkit.document import Document
 
-from harness import Server, poll_until
 from headgate_grammar import redact
 from headgate_shell.backends.base import ConnectionSettings
 from headgate_shell.interactive.completion import complete_input
@@ -15,6 +14,8 @@ from headgate_shell.interactive.key_bindings import is_complete
 from headgate_shell.interactive.lexer import STYLES, InfluxqlLexer
 from headgate_shell.interactive.prompt import prompt_text, toolbar
 from headgate_shell.session import Session
+from support.servers import Server
+from support.waiting import poll_until
 
 
 @pytest.fixture

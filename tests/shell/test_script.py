@@ -8,8 +8,9 @@ from threading import Thread
 
 import pytest
 
-from harness import Server, free_port
 from shell_program import HEADGATE, LOGIN, shell
+from support.servers import Server
+from support.waiting import free_port
 
 
 @pytest.fixture

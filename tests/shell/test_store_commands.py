@@ -15,9 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from harness import ROOT, Server, poll_until
 from headgate.audit import _line as audit_line
 from headgate_engine import UNRESTRICTED, AuditRecord, Engine, Passwords, SqliteStore
+from support.local_server import LocalServer
+from support.programs_of_ours import run_headgate
+from support.server_process import ServerProcess
+from support.servers import ROOT, Server
+from support.waiting import poll_until
 
 # Of InfluxDB 1.6.7.
 META = bytes.fromhex("0800100118a4c2d0d78aa9a0b25d380040004800")
@@ -26,64 +30,60 @@ HEADGATE = [sys.executable, "-m", "headgate"]
 
 def headgate(*arguments: str, entered: str = "", **environment: str) -> tuple[int, str, str]:
     """Exit status, output, errors."""
-    done = subprocess.run(
-        [*HEADGATE, *arguments],
-        input=entered,
-        env=os.environ | {"HEADGATE_AUTH_BCRYPT_COST": "4"} | environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    variables = os.environ | {"HEADGATE_AUTH_BCRYPT_COST": "4"} | environment
+    done = run_headgate(*arguments, stdin=entered, environment=variables)
     return done.returncode, done.stdout, done.stderr
 
 
 @pytest.fixture(params=["running", "stopped"])
-def server(request: pytest.FixtureRequest, serve: Callable[..., Server]) -> Server:
-    server = serve().bootstrap("CREATE USER todd WITH PASSWORD 's3cret'; CREATE DATABASE db")
+def server(request: pytest.FixtureRequest, serve_process: Callable[..., ServerProcess]) -> Server:
+    server = serve_process().bootstrap(
+        "CREATE USER todd WITH PASSWORD 's3cret'; CREATE DATABASE db"
+    )
     if request.param == "stopped":
         server.stop()
     return server
 
 
-def start_again(server: Server) -> None:
-    assert server.process is not None
-    if server.process.poll() is not None:
+def start_again(server: ServerProcess) -> None:
+    if not server.running():
         server.start()
 
 
-def test_a_lost_password_is_replaced(server: Server) -> None:
-    store = str(server.store)
+def test_a_lost_password_is_replaced(server_process: ServerProcess) -> None:
+    store = str(server_process.store)
     done = headgate("admin", "reset-password", "root", "--store", store, entered="n3w-pass\n")
     assert done == (0, f"{store}: SET PASSWORD FOR root = [REDACTED]\n", "")
-    start_again(server)
-    assert server.query("SHOW USERS").status == 401
-    assert server.query("SHOW USERS", ("root", "n3w-pass")).status == 200
+    start_again(server_process)
+    assert server_process.query("SHOW USERS").status == 401
+    assert server_process.query("SHOW USERS", ("root", "n3w-pass")).status == 200
 
 
-def test_no_password_at_all_is_no_new_password(server: Server) -> None:
+def test_no_password_at_all_is_no_new_password(server_process: ServerProcess) -> None:
     status, printed, errors = headgate(
-        "admin", "reset-password", "root", "--store", str(server.store)
+        "admin", "reset-password", "root", "--store", str(server_process.store)
     )
     assert (status, printed) == (1, "")
     assert errors == "headgate: no password was given: nothing was changed\n"
-    start_again(server)
-    assert server.query("SHOW USERS").status == 200
+    start_again(server_process)
+    assert server_process.query("SHOW USERS").status == 200
 
 
-def test_an_administrator_is_made(server: Server) -> None:
-    store = str(server.store)
+def test_an_administrator_is_made(server_process: ServerProcess) -> None:
+    store = str(server_process.store)
     done = headgate("admin", "grant-admin", "todd", "-store", store)
     assert done == (0, f"{store}: GRANT ALL PRIVILEGES TO todd\n", "")
-    start_again(server)
-    assert server.query("SHOW USERS", ("todd", "s3cret")).status == 200
+    start_again(server_process)
+    assert server_process.query("SHOW USERS", ("todd", "s3cret")).status == 200
     status, printed, _ = headgate("audit", "--store", store, "--json")
     last = json.loads(printed.splitlines()[-1])
     assert status == 0 and last["address"] == f"local, user id {os.getuid()}"
     assert last["statement"] == "GRANT ALL PRIVILEGES TO todd"
 
 
-def test_a_backup_is_a_whole_store(server: Server, serve: Callable[..., Server]) -> None:
+def test_a_backup_is_a_whole_store(
+    server: ServerProcess, serve_process: Callable[..., ServerProcess]
+) -> None:
     copy = server.store.with_name("copy.db")
     status, printed, _ = headgate("store", "backup", str(server.store), str(copy))
     assert (status, printed) == (0, f"{server.store}: copied to {copy}\n")
@@ -93,15 +93,15 @@ def test_a_backup_is_a_whole_store(server: Server, serve: Callable[..., Server])
     assert (status, printed) == (0, f"{copy}: OK; 2 users, 1 databases, rev 3\n")
     again = headgate("store", "backup", str(server.store), str(copy))
     assert again == (1, "", f"headgate: cannot copy to {copy}: it is there already\n")
-    other = Server(copy).start()
+    other = LocalServer(copy).start()
     try:
         assert other.query("SHOW DATABASES", ROOT).rows() == [["db"]]
     finally:
         other.stop()
 
 
-def test_a_backup_is_put_back_in_place(serve: Callable[..., Server]) -> None:
-    server = serve().bootstrap("CREATE DATABASE db")
+def test_a_backup_is_put_back_in_place(serve_process: Callable[..., ServerProcess]) -> None:
+    server = serve_process().bootstrap("CREATE DATABASE db")
     store, copy = str(server.store), str(server.store.with_name("copy.db"))
     assert headgate("store", "backup", store, copy)[0] == 0
     assert not server.query("DROP DATABASE db").error
@@ -130,9 +130,9 @@ def refused_while_in_use(store: Path, backup: Path) -> bool:
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_store_with_a_server_on_it_is_not_replaced(
-    serve: Callable[..., Server], workers: str
+    serve_process: Callable[..., ServerProcess], workers: str
 ) -> None:
-    server = serve("--workers", workers).bootstrap("CREATE DATABASE db")
+    server = serve_process("--workers", workers).bootstrap("CREATE DATABASE db")
     copy = server.store.with_name("copy.db")
     assert headgate("store", "backup", str(server.store), str(copy))[0] == 0
     assert refused_while_in_use(server.store, copy)
@@ -147,9 +147,9 @@ def test_a_store_with_a_server_on_it_is_not_replaced(
 
 
 def test_a_store_that_another_command_has_open_is_not_replaced(
-    serve: Callable[..., Server],
+    serve_process: Callable[..., ServerProcess],
 ) -> None:
-    server = serve().bootstrap()
+    server = serve_process().bootstrap()
     server.stop()
     copy = server.store.with_name("copy.db")
     assert headgate("store", "backup", str(server.store), str(copy))[0] == 0
@@ -204,15 +204,8 @@ def test_passwords_are_set_by_the_servers_rules(
         "shell": ("shell", "-store", str(store), "-config", str(config)),
     }
     entered = {"admin": f"{password}\n", "shell": f"SET PASSWORD FOR root = '{password}'"}
-    done = subprocess.run(
-        [*HEADGATE, *commands[setter]],
-        input=entered[setter],
-        env={k: v for k, v in os.environ.items() if k[:9] != "HEADGATE_"} | environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    clean = {k: v for k, v in os.environ.items() if k[:9] != "HEADGATE_"}
+    done = run_headgate(*commands[setter], stdin=entered[setter], environment=clean | environment)
     with closing(SqliteStore(store)) as changed:
         user = changed.user("root")
         assert user is not None
@@ -222,8 +215,10 @@ def test_passwords_are_set_by_the_servers_rules(
         assert done.returncode == 1 and expected in done.stderr and user.hash[:7] == "$2b$04$"
 
 
-def test_no_command_leaves_a_core_of_its_memory(serve: Callable[..., Server]) -> None:
-    server = serve().bootstrap()
+def test_no_command_leaves_a_core_of_its_memory(
+    serve_process: Callable[..., ServerProcess],
+) -> None:
+    server = serve_process().bootstrap()
     store = str(server.store)
     for command in (
         ("shell", "-store", store),
@@ -276,8 +271,10 @@ def test_a_line_of_the_audit_has_five_columns_whatever_the_names_are(name: str, 
     assert line == f"2026-01-01T00:00:00  {shown}  127.0.0.1  ok  SHOW USERS"
 
 
-def test_one_may_go_on_with_a_store_that_went_back(serve: Callable[..., Server]) -> None:
-    server = serve().bootstrap("CREATE DATABASE db")
+def test_one_may_go_on_with_a_store_that_went_back(
+    serve_process: Callable[..., ServerProcess],
+) -> None:
+    server = serve_process().bootstrap("CREATE DATABASE db")
     server.kill()
     Path(f"{server.store}-wal").unlink()
     assert "but 2 was acknowledged" in headgate("store", "check", str(server.store))[2]
@@ -286,8 +283,8 @@ def test_one_may_go_on_with_a_store_that_went_back(serve: Callable[..., Server])
     assert headgate("store", "check", str(server.store))[0] == 0
 
 
-def test_failed_logins_are_in_the_audit(serve: Callable[..., Server]) -> None:
-    server = serve().bootstrap()
+def test_failed_logins_are_in_the_audit(serve_process: Callable[..., ServerProcess]) -> None:
+    server = serve_process().bootstrap()
     for number in range(3):
         server.query("SHOW USERS", ("root", f"wrong-{number}"))
     server.stop()
@@ -295,8 +292,10 @@ def test_failed_logins_are_in_the_audit(serve: Callable[..., Server]) -> None:
     assert "  root  127.0.0.1  authorization failed (3 times)  -- login (password)\n" in printed
 
 
-def test_the_audit_says_who_did_what(serve: Callable[..., Server]) -> None:
-    server = serve().bootstrap("CREATE USER boss WITH PASSWORD 'b0ss-pw' WITH ALL PRIVILEGES")
+def test_the_audit_says_who_did_what(serve_process: Callable[..., ServerProcess]) -> None:
+    server = serve_process().bootstrap(
+        "CREATE USER boss WITH PASSWORD 'b0ss-pw' WITH ALL PRIVILEGES"
+    )
     server.query('CREATE DATABASE "a\nb\x1b[31m"'.replace("\n", "\\n"), ("boss", "b0ss-pw"))
     server.query("CREATE DATABASE db", ("boss", "b0ss-pw"))
     status, printed, _ = headgate("audit", "--store", str(server.store), "--user", "boss")
@@ -333,13 +332,13 @@ def test_the_audit_says_who_did_what(serve: Callable[..., Server]) -> None:
     ],
 )
 def test_what_cannot_be_done_is_one_line(
-    serve: Callable[..., Server],
+    serve_process: Callable[..., ServerProcess],
     tmp_path: Path,
     arguments: tuple[str, ...],
     status: int,
     error: str,
 ) -> None:
-    server = serve().bootstrap()
+    server = serve_process().bootstrap()
     nonsense = tmp_path / "nonsense"
     nonsense.write_bytes(b"nonsense" * 1000)
     meta = tmp_path / "meta.db"
@@ -358,8 +357,8 @@ def test_what_cannot_be_done_is_one_line(
     assert server.query("SHOW USERS").status == 200
 
 
-def test_a_damaged_store_is_found_out(serve: Callable[..., Server]) -> None:
-    server = serve().bootstrap("CREATE USER todd WITH PASSWORD 's3cret'")
+def test_a_damaged_store_is_found_out(serve_process: Callable[..., ServerProcess]) -> None:
+    server = serve_process().bootstrap("CREATE USER todd WITH PASSWORD 's3cret'")
     server.stop()
     damaged = sqlite3.connect(server.store)
     damaged.execute("PRAGMA writable_schema = ON")

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import Server
 from shell_program import HEADGATE
+from support.local_server import LocalServer
+from support.servers import Server
 from tmux_program import Tmux, needs_tmux
 
 pytestmark = needs_tmux
@@ -24,7 +25,7 @@ READY = r"root \(admin\) · http"
 
 @pytest.fixture(scope="module")
 def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("server") / "users.db").start()
+    server = LocalServer(tmp_path_factory.mktemp("server") / "users.db").start()
     server.bootstrap(
         'CREATE DATABASE metrics; CREATE DATABASE "tele metry"; CREATE USER alice WITH '
         "PASSWORD 'wonder'; CREATE USER al WITH PASSWORD 'x'; GRANT READ ON metrics TO alice"

@@ -1,8 +1,6 @@
 """`headgate token mint`: for users that exist, and for a time that ends."""
 
 import os
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -10,6 +8,7 @@ import jwt
 import pytest
 
 from headgate_engine import UNRESTRICTED, Engine, Passwords, SqliteStore
+from support.programs_of_ours import run_headgate
 
 SECRET = "s" * 40
 
@@ -17,15 +16,8 @@ SECRET = "s" * 40
 def mint(folder: Path, *arguments: str, **environment: str) -> tuple[int, str, str]:
     """Exit status, token, errors."""
     clean = {name: text for name, text in os.environ.items() if not name.startswith("HEADGATE_")}
-    done = subprocess.run(
-        [sys.executable, "-m", "headgate", "token", "mint", *arguments],
-        env=clean | {"HEADGATE_HTTP_SHARED_SECRET": SECRET} | environment,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    environment = clean | {"HEADGATE_HTTP_SHARED_SECRET": SECRET} | environment
+    done = run_headgate("token", "mint", *arguments, environment=environment, folder=str(folder))
     return done.returncode, done.stdout.strip(), done.stderr
 
 

@@ -10,13 +10,14 @@ from pathlib import Path
 import jwt
 import pytest
 
-from harness import Server, free_port
 from headgate_shell.backends.base import Points, Response
 from headgate_shell.commands.insert import parse_insert
 from headgate_shell.output.layouts import format_markdown, format_table, format_vertical
 from headgate_shell.session import Session
 from influxd_program import Influxd
 from shell_program import LOGIN, shell
+from support.servers import Server
+from support.waiting import free_port
 
 REAL_LOGIN = ("-username", "root", "-password", "x")
 SECRET = "a secret of some length, for tokens"

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
@@ -18,7 +19,9 @@ from headgate_server.http.errors import CrossSiteRequest
 from headgate_server.http.request import Request
 from headgate_server.telemetry.logging import log_internal_error
 from headgate_server.upstream.errors import UpstreamProtocolError
-from headgate_server.upstream.websocket import UpstreamWebSocket
+
+if TYPE_CHECKING:
+    from headgate_server.upstream.websocket import UpstreamWebSocket
 
 # A user may read for this long after the right was revoked.
 RECHECK_SECONDS = 5.0
@@ -43,7 +46,7 @@ class Tail:
         self._first_message: asyncio.Future[Message] = asyncio.ensure_future(_receive_once(receive))
         self._undecided_checks = 0
 
-    async def open(self, protocols: Sequence[str]) -> UpstreamWebSocket:
+    async def open(self, protocols: Sequence[str]) -> "UpstreamWebSocket":
         """Authorizes the request, and returns the open WebSocket to the store.
 
         Raises what `authorize_request` raises, NoRoute, CrossSite, UpstreamError; ClientDisconnect
@@ -58,7 +61,7 @@ class Tail:
         opening.cancel()
         raise ClientDisconnect
 
-    async def _open(self, protocols: Sequence[str]) -> UpstreamWebSocket:
+    async def _open(self, protocols: Sequence[str]) -> "UpstreamWebSocket":
         self._authorized = await authorize_request(
             self._request, self._context, self._mount, self._path
         )
@@ -74,7 +77,7 @@ class Tail:
             self._authorized.target, headers, protocols, component
         )
 
-    async def run(self, websocket: UpstreamWebSocket, send: Send) -> None:
+    async def run(self, websocket: "UpstreamWebSocket", send: Send) -> None:
         """Forwards messages in both directions until one end closes or the right is revoked."""
         await send({"type": "websocket.accept", "subprotocol": websocket.protocol})
         tasks = [
@@ -93,7 +96,7 @@ class Tail:
                 task.cancel()
             await websocket.close()
 
-    async def _forward_to_store(self, websocket: UpstreamWebSocket) -> int:
+    async def _forward_to_store(self, websocket: "UpstreamWebSocket") -> int:
         message = await self._first_message
         while message["type"] == "websocket.receive":
             content = message.get("text")
@@ -104,7 +107,7 @@ class Tail:
             message = await self._receive()
         return 0
 
-    async def _forward_to_client(self, websocket: UpstreamWebSocket, send: Send) -> int:
+    async def _forward_to_client(self, websocket: "UpstreamWebSocket", send: Send) -> int:
         while (message := await websocket.receive()) is not None:
             kind = "text" if isinstance(message, str) else "bytes"
             await send({"type": "websocket.send", kind: message})

@@ -1,13 +1,14 @@
 """The command `headgate serve`, from its settings to its end."""
 
 import resource
+from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
 
 from headgate_engine import AuditFile, SqliteStore, StoreError, StoreUnavailable
 from headgate_server.auth.initial_setup import new_setup_token
 from headgate_server.config.settings import Settings
-from headgate_server.serving.listeners import listen
+from headgate_server.serving.listeners import Listeners, listen
 from headgate_server.serving.startup_checks import check, warnings
 from headgate_server.serving.supervisor import Supervisor
 from headgate_server.serving.worker import install_early_signal_handlers, run_worker
@@ -27,6 +28,14 @@ def serve(settings: Settings) -> int:
     # The most connections that the system allows: idle ones exhaust it less easily.
     _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
+    return open_and_run(settings, _run)
+
+
+def open_and_run(settings: Settings, run: Callable[[Settings, Listeners], int]) -> int:
+    """Opens what *settings* name, and calls *run*; its exit status.
+
+    Raises StoreError, CannotListen or CertificateError before *run* is called.
+    """
     check(settings)
     listeners = listen(settings)
     try:
@@ -36,14 +45,18 @@ def serve(settings: Settings) -> int:
             f"version {version('headgate')} listening on {listeners.addresses(scheme)},"
             f" store {settings.store_path}"
         )
-        if settings.workers == 1:
-            run_worker(settings, listeners)
-            return 0
-        with shared_folder():
-            return Supervisor(settings, listeners).run()
+        return run(settings, listeners)
     finally:
         listeners.close()
         logs.log_info("stopped")
+
+
+def _run(settings: Settings, listeners: Listeners) -> int:
+    if settings.workers == 1:
+        run_worker(settings, listeners)
+        return 0
+    with shared_folder():
+        return Supervisor(settings, listeners).run()
 
 
 def _prepare_store(settings: Settings) -> Settings:

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from functools import partial
 from types import FrameType
@@ -53,10 +54,36 @@ def run_worker(
     """
     logs.configure(settings.log_format, access=settings.log_enabled, timed=True)
     install_early_signal_handlers()
+
+    def serving() -> None:
+        _reduce_garbage_collection()
+        started()
+
+    server = make_server(_current_settings(settings), listeners, serving)
+    for number in _END_SIGNALS:
+        # From here on nothing is raised by a signal: the loop would lose it.
+        signal.signal(number, server.handle_exit)
+    if _early_end_signals:
+        return
+    # A long statement in a thread holds up the event loop for no longer at a time.
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    server.run()
+    if not server.application.finished:
+        logs.log_error("statements were still running and are aborted")
+        os._exit(1)  # what runs in a thread cannot be stopped otherwise
+
+
+def make_server(
+    settings: Settings, listeners: Listeners, started: Callable[[], None]
+) -> "WorkerServer":
+    """Returns what serves on *listeners* when it is run, and calls *started* when it serves.
+
+    Raises CertificateError.
+    """
     certificate = None
     if settings.https_enabled:
         certificate = Certificate(settings.https_certificate, settings.https_private_key)
-    application = Application(_current_settings(settings))
+    application = Application(settings)
     limits = ConnectionLimits(
         read_header=settings.read_header_timeout,
         read=settings.read_timeout,
@@ -84,20 +111,9 @@ def run_worker(
         timeout_graceful_shutdown=GRACE_SECONDS,
         timeout_keep_alive=86_400,  # Connection has its own deadline
     )
-    server = _Server(
+    return WorkerServer(
         config, application, listeners, certificate, settings.read_header_timeout, started
     )
-    for number in _END_SIGNALS:
-        # From here on signals raise no exception: the loop would lose it.
-        signal.signal(number, server.handle_exit)
-    if _early_end_signals:
-        return
-    # Bounds how long a statement in a thread delays the event loop at a time.
-    sys.setswitchinterval(_SWITCH_SECONDS)
-    server.run()
-    if not application.finished:
-        logs.log_error("statements were still running and are aborted")
-        os._exit(1)  # what runs in a thread cannot be stopped otherwise
 
 
 def _current_settings(settings: Settings) -> Settings:
@@ -111,7 +127,7 @@ def _current_settings(settings: Settings) -> Settings:
         return settings
 
 
-class _Server(uvicorn.Server):
+class WorkerServer(uvicorn.Server):
     """uvicorn's server, with a unix socket beside TCP, deadlines, and SIGHUP."""
 
     def __init__(
@@ -124,19 +140,20 @@ class _Server(uvicorn.Server):
         started: Callable[[], None],
     ) -> None:
         super().__init__(config)
-        self._application = application
-        self._handshake_seconds = handshake or None
+        self.application = application
+        self._handshake = handshake or None
         self._listeners = listeners
         self._certificate = certificate
-        self._on_started = started
+        self._tell_started = started
         self._ended = False
 
     async def startup(self, sockets: Any = None) -> None:
         loop = asyncio.get_running_loop()
         await super().startup([])
-        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        if threading.current_thread() is threading.main_thread():  # others have no signals
+            loop.add_signal_handler(signal.SIGHUP, self.reload)
         if _early_reload_signals:
-            self._reload()  # it may have come after the configuration was read
+            self.reload()  # it may have come after the configuration was read
         make = partial(
             cast(Any, self.config.http_protocol_class),
             config=self.config,
@@ -145,17 +162,13 @@ class _Server(uvicorn.Server):
         )
         tls: dict[str, Any] = {}
         if self._certificate is not None:
-            tls = {
-                "ssl": self._certificate.context,
-                "ssl_handshake_timeout": self._handshake_seconds,
-            }
+            tls = {"ssl": self._certificate.context, "ssl_handshake_timeout": self._handshake}
         servers: list[Any] = [await loop.create_server(make, sock=self._listeners.tcp, **tls)]
         if self._listeners.unix is not None:
             # Never with TLS, as in InfluxDB: it does not cross a network.
             servers.append(await loop.create_unix_server(make, sock=self._listeners.unix))
         self.servers += servers
-        _reduce_garbage_collection()
-        self._on_started()
+        self._tell_started()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if sig in self._captured_signals and not self._ended:
@@ -167,20 +180,21 @@ class _Server(uvicorn.Server):
         self._ended = True  # uvicorn raises the signal once more
 
     async def shutdown(self, sockets: Any = None) -> None:
-        self._application.close_deadline = asyncio.get_running_loop().time() + GRACE_SECONDS
+        self.application.close_deadline = asyncio.get_running_loop().time() + GRACE_SECONDS
         await super().shutdown(sockets)
 
     async def on_tick(self, counter: int) -> bool:
-        self._application.metrics.flush()
+        self.application.metrics.flush()
         if counter % _TICKS_PER_CHECK == 0:
             now = asyncio.get_running_loop().time()
             for connection in list(self.server_state.connections):
                 cast(Connection | WebSocketConnection, connection).check_deadlines(now)
         return await super().on_tick(counter)
 
-    def _reload(self) -> None:
+    def reload(self) -> None:
+        """Reads tokens, gateway and certificate again; what is wrong is in the log, and stays."""
         try:
-            self._application.reconfigure()
+            self.application.reconfigure()
         except ConfigurationError as error:
             logs.log_error(f"{error}; the former configuration stays in use")
         except Exception as error:  # the certificate is reloaded in any case

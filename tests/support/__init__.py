@@ -1,0 +1,1 @@
+"""What the tests share: servers, programs, generators, upstreams, fixtures."""

@@ -1,0 +1,217 @@
+"""`headgate serve` inside the process of the tests: in a thread, on a real port.
+
+Settings, application and protocol are those of a worker process; only signals, resource limits and
+the process's title are left out. Its log lines go to a file of its own: a thread that a server's
+thread starts belongs to that server, too.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Self, TextIO
+
+from headgate import serve as cli
+from headgate_server import Settings
+from headgate_server.serving.listeners import Listeners
+from headgate_server.serving.run import open_and_run
+from headgate_server.serving.worker import WorkerServer, make_server
+from headgate_server.telemetry import logging as logs
+from support.server_process import CHEAP
+from support.servers import Server, reason_of
+from support.waiting import free_port
+
+# As in a worker process.
+_SWITCH_SECONDS = 0.001
+_LONGEST_END = 40.0
+
+
+@dataclass
+class LocalServer(Server):
+    """A server in this process, on a store in its own folder."""
+
+    _thread: "_ServerThread | None" = None
+    _worker: WorkerServer | None = None
+    _loop: asyncio.AbstractEventLoop | None = None
+    _serving: threading.Event = field(default_factory=threading.Event)
+    _status: int = 0
+    log_file: TextIO | None = None
+    formatter: logging.Formatter = field(default_factory=logging.Formatter)
+    logs_requests: bool = False
+
+    def start(self) -> Self:
+        self._launch()
+        assert self.running(), f"server did not start: {self.log()}"
+        return self
+
+    def attempt(self) -> str:
+        path = self.beside.with_suffix(".log")
+        known = len(path.read_text()) if path.exists() else 0
+        self._launch()
+        if self.running():
+            return ""
+        assert self._join() == 1, self.log()
+        return reason_of(self.log()[known:].splitlines())
+
+    def running(self) -> bool:
+        """Returns whether it serves."""
+        return self._thread is not None and self._thread.is_alive() and self._loop is not None
+
+    def stop(self) -> int:
+        self.end_later()
+        return self._join()
+
+    def end_later(self) -> None:
+        if self._worker is not None and not self._worker.should_exit:  # twice would end the tests
+            self._worker.handle_exit(signal.SIGTERM, None)
+        self.write_secrets()
+
+    def join(self) -> None:
+        """Waits until it has ended."""
+        self._join()
+
+    def reload(self) -> None:
+        """The same, and waits until it has."""
+        assert self._worker is not None and self._loop is not None
+        done = threading.Event()
+        worker = self._worker
+
+        def reload() -> None:
+            with _environment(self._variables()):
+                worker.reload()
+            done.set()
+
+        self._loop.call_soon_threadsafe(reload)
+        assert done.wait(30), "it does not reload"
+
+    def _launch(self) -> None:
+        assert self._thread is None, "it is running already"
+        _route_logs()
+        self.port = self.port or free_port()
+        self.log_file = open(self.beside.with_suffix(".log"), "a", buffering=1)
+        self._serving.clear()
+        self._thread = _ServerThread(self)
+        self._thread.start()
+        assert self._serving.wait(30), f"neither serving nor ended: {self.log()}"
+        if self._loop is None:
+            self._thread.join(30)
+
+    def run(self) -> None:
+        """Runs it to its end, in its thread."""
+        arguments = ["--bind", f"127.0.0.1:{self.port}", "--store", str(self.store), *self.flags]
+        # As everywhere in Headgate, one dash will do.
+        doubled = [f"-{word}" if word[:1] == "-" != word[1:2] else word for word in arguments]
+        try:
+            self._status = cli.run(doubled, self._variables(), self._serve)
+        except SystemExit as end:
+            self._status = int(end.code or 0)
+        finally:
+            self._loop = None
+            self._serving.set()
+
+    def _variables(self) -> dict[str, str]:
+        return os.environ | CHEAP | self.environment
+
+    def _serve(self, settings: Settings) -> int:
+        assert settings.workers == 1, "several workers need a process: serve_process"
+        return open_and_run(settings, self._work)
+
+    def _work(self, settings: Settings, listeners: Listeners) -> int:
+        self._worker = make_server(settings, listeners, self._started)
+        self._worker.run()
+        return 0 if self._worker.application.finished else 1
+
+    def _started(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._serving.set()
+
+    def _join(self) -> int:
+        if self._thread is None:
+            return self._status
+        self._thread.join(_LONGEST_END)
+        assert not self._thread.is_alive(), f"it does not end: {self.log()}"
+        self._thread = self._worker = None
+        assert self.log_file is not None
+        self.log_file.close()
+        self.log_file = None
+        return self._status
+
+
+class _ServerThread(threading.Thread):
+    """Runs a server; what it starts, and what that starts, has the same `headgate_server`."""
+
+    def __init__(self, server: LocalServer) -> None:
+        super().__init__(name=f"server {server.store.name}", daemon=True)
+        self.headgate_server = server
+
+    def run(self) -> None:
+        self.headgate_server.run()
+
+
+def _current() -> LocalServer | None:
+    """The server that the running thread belongs to."""
+    server: LocalServer | None = getattr(threading.current_thread(), "headgate_server", None)
+    return server
+
+
+class _Router(logging.Handler):
+    """Writes each record to the log of the server whose thread made it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        server = _current()
+        if server is None or server.log_file is None or server.log_file.closed:
+            return
+        if record.name == "headgate.access" and not server.logs_requests:
+            return
+        server.log_file.write(server.formatter.format(record) + "\n")
+
+
+_ROUTER = _Router()
+_set_up_process = logs.configure
+_start_thread = threading.Thread.start
+
+
+def _set_up_logs(format: str, *, access: bool, timed: bool = False) -> None:
+    """In place of `logs.set_up`: for the running thread's server, if it belongs to one."""
+    server = _current()
+    if server is None:
+        _set_up_process(format, access=access, timed=timed)
+        return
+    server.formatter = logs._Json() if format == "json" else logs._Text(timed=timed)
+    server.logs_requests = access
+
+
+def _start_in_server(thread: threading.Thread) -> None:
+    """In place of `Thread.start`: the new thread belongs to the server that starts it."""
+    server = _current()
+    if server is not None and not isinstance(thread, _ServerThread):
+        thread.headgate_server = server  # type: ignore[attr-defined]
+    _start_thread(thread)
+
+
+def _route_logs() -> None:
+    logs.configure = _set_up_logs
+    threading.Thread.start = _start_in_server  # type: ignore[assignment,method-assign]
+    logger = logging.getLogger("headgate")
+    logger.handlers = [_ROUTER]
+    logger.propagate = False
+    logger.setLevel(logging.INFO)
+    logging.getLogger("headgate.access").disabled = False
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+    sys.setswitchinterval(_SWITCH_SECONDS)
+
+
+@contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

@@ -1,0 +1,156 @@
+"""`headgate COMMAND` as a process: forked from one that has imported the program already.
+
+A fresh interpreter needs up to a second of the processor to import the server, a fork of one that
+has done so needs a hundredth. What is forked runs the same `main` with its own arguments,
+environment, streams and signals. Tests of the start itself run HEADGATE with subprocess.
+"""
+
+import atexit
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+HEADGATE = [sys.executable, "-m", "headgate"]
+_SUPPORT = Path(__file__).parent
+
+
+class ForkedProcess:
+    """A process that the fork server started; used like subprocess.Popen."""
+
+    def __init__(self, pid: int, status: socket.socket) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self._status = status
+
+    def poll(self) -> int | None:
+        return self._read(0)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Returns the exit status. Raises subprocess.TimeoutExpired."""
+        status = self._read(timeout)
+        if status is None:
+            raise subprocess.TimeoutExpired("headgate", timeout or 0)
+        return status
+
+    def _read(self, timeout: float | None) -> int | None:
+        if self.returncode is None and select.select([self._status], [], [], timeout)[0]:
+            answer = self._status.recv(64)
+            assert answer, "the fork server has ended"
+            self.returncode = int(answer)
+            self._status.close()
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+class _ForkServer:
+    """The process that everything is forked from: one for each process of the tests."""
+
+    def __init__(self) -> None:
+        ours, its = socket.socketpair()
+        self._line = ours
+        self._process = subprocess.Popen(
+            [sys.executable, str(_SUPPORT / "fork_server.py"), str(its.fileno())],
+            pass_fds=[its.fileno()],
+            stdin=subprocess.DEVNULL,
+        )
+        its.close()
+        atexit.register(self._end)
+
+    def _end(self) -> None:
+        self._line.close()
+        self._process.wait(20)
+
+    def fork(self, request: dict[str, Any], streams: Sequence[int]) -> ForkedProcess:
+        ours, its = socket.socketpair()
+        with its:
+            content = json.dumps(request).encode("utf-8", "surrogateescape")
+            socket.send_fds(self._line, [b"%16d" % len(content)], [*streams, its.fileno()])
+        self._line.sendall(content)
+        pid = ours.recv(64)
+        assert pid, "the fork server has ended"
+        return ForkedProcess(int(pid), ours)
+
+
+_fork_servers: list[_ForkServer] = []
+
+
+def start_headgate(
+    arguments: Sequence[str],
+    *,
+    stdin: int,
+    stdout: int,
+    stderr: int,
+    environment: Mapping[str, str] | None = None,
+    own_group: bool = False,
+    folder: str | None = None,
+) -> ForkedProcess:
+    """Starts `headgate ARGUMENTS`; the streams are file descriptors.
+
+    *environment* is the whole of it, os.environ by default; *own_group* makes a process group of
+    it and of what it starts; *folder* is its working directory.
+    """
+    if not _fork_servers:
+        _fork_servers.append(_ForkServer())
+    request = {
+        "arguments": list(arguments),
+        "environment": dict(os.environ if environment is None else environment),
+        "own_group": own_group,
+        "folder": folder or os.getcwd(),
+    }
+    return _fork_servers[0].fork(request, (stdin, stdout, stderr))
+
+
+def run_headgate(
+    *arguments: str,
+    stdin: str = "",
+    environment: Mapping[str, str] | None = None,
+    folder: str | None = None,
+    timeout: float = 60,
+    check: bool = False,
+) -> subprocess.CompletedProcess[str]:
+    """Runs `headgate ARGUMENTS` to its end, as subprocess.run does."""
+    # Files instead of pipes: none can be full.
+    with (
+        tempfile.TemporaryFile() as source,
+        tempfile.TemporaryFile() as output,
+        tempfile.TemporaryFile() as errors,
+    ):
+        source.write(stdin.encode("utf-8", "surrogateescape"))
+        source.seek(0)
+        process = start_headgate(
+            arguments,
+            stdin=source.fileno(),
+            stdout=output.fileno(),
+            stderr=errors.fileno(),
+            environment=environment,
+            folder=folder,
+        )
+        try:
+            status = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+        written = []
+        for file in (output, errors):
+            file.seek(0)
+            written.append(file.read().decode("utf-8"))
+    done = subprocess.CompletedProcess(["headgate", *arguments], status, *written)
+    assert not check or status == 0, done.stderr
+    return done
