@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from harness import free_port
-from headgate_server.config.gateway import read_gateway_settings
+from headgate_server.config.gateway_reader import read_gateway_settings
 from recorder_upstream import Heard, Recorder, Reply, recorder, said
 from victoria_program import Victoria
 

@@ -4,19 +4,19 @@ import asyncio
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from headgate_engine import StoreError
+from headgate_server.api.batch import BATCH_ENDPOINTS, group_by_endpoint, to_request
 from headgate_server.api.errors import ErrorStatus, client_message, error_status_for
 from headgate_server.api.forward_auth import forward_auth
-from headgate_server.api.health import run_ping_batch
 from headgate_server.api.original_request import FORWARD_AUTH_PREFIX
 from headgate_server.api.prometheus_errors import error_response
 from headgate_server.api.proxy import proxy
-from headgate_server.api.query_batch import BatchResponse, PendingResponse, run_query_batch
+from headgate_server.api.query_batch import BatchResponse, PendingResponse
 from headgate_server.api.responses import ResponseBuilder, request_id
 from headgate_server.api.router import (
     HTTP_METHODS,
@@ -37,27 +37,16 @@ from headgate_server.http.errors import BadRequest
 from headgate_server.http.parsed_request import BatchedRequest
 from headgate_server.http.request import Request
 from headgate_server.http.response import ASGIResponse, RawHeaders, Response
+from headgate_server.http.response_recorder import CLIENT_DISCONNECTED_STATUS, ResponseRecorder
 from headgate_server.telemetry import logging as logs
 from headgate_server.telemetry.log_message import log_message
 from headgate_server.telemetry.metrics import Metrics
 from headgate_server.upstream.errors import ResponseAborted
 from headgate_server.validation.configuration import reload_settings
 
-BatchEndpoint = Callable[[Sequence[Request], AppContext, ResponseBuilder], list[BatchResponse]]
-
-# Batch endpoints. They answer requests without a body, as far as that needs no waiting.
-BATCH_ENDPOINTS: dict[tuple[str, bytes], BatchEndpoint] = {
-    ("GET", b"/query"): run_query_batch,
-    ("POST", b"/query"): run_query_batch,
-    ("GET", b"/ping"): run_ping_batch,
-    ("HEAD", b"/ping"): run_ping_batch,
-}
 # Write paths of stores other than InfluxDB. A throttled write is answered 503 there, because
 # Telegraf drops a batch on any 4xx.
 _WRITE_SUFFIXES = (b"/push", b"/write", b"/ingest", b"/import", b"/Push", b"/logs", b"/metrics")
-_CLIENT_DISCONNECTED_STATUS = (
-    499  # nginx's status for a disconnected client; for log and metrics only
-)
 
 
 class Application:
@@ -97,7 +86,7 @@ class Application:
             await self._run_lifespan(receive, send)
         elif scope["type"] == "http":
             request = Request(scope, receive, self._proxies)
-            await self._handle(request, receive, _ResponseRecorder(send))
+            await self._handle(request, receive, ResponseRecorder(send))
         elif scope["type"] == "websocket":
             await self._serve_websocket(scope, receive, send)
 
@@ -119,9 +108,9 @@ class Application:
         caller must run it the usual way.
         """
         assert self._context is not None
-        batch = [_to_request(request, self._proxies) for request in parsed_requests]
+        batch = [to_request(request, self._proxies) for request in parsed_requests]
         responses: list[BatchResponse] = [None] * len(batch)
-        for endpoint, indexes in _group_by_endpoint(batch).items():
+        for endpoint, indexes in group_by_endpoint(batch).items():
             batch_responses = endpoint(
                 [batch[place] for place in indexes], self._context, self._responses
             )
@@ -149,7 +138,7 @@ class Application:
 
         async def respond(scope: Scope, receive: Receive, send: Send) -> None:
             assert self._context is not None
-            meter = _ResponseRecorder(send)
+            meter = ResponseRecorder(send)
             self._context.count_cached_login(request)
             try:
                 try:
@@ -211,7 +200,7 @@ class Application:
         self.finished = await loop.run_in_executor(None, self._context.close, seconds_left)
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _handle(self, request: Request, receive: Receive, meter: "_ResponseRecorder") -> None:
+    async def _handle(self, request: Request, receive: Receive, meter: ResponseRecorder) -> None:
         """Answers *request* within a trace span, if tracing is enabled."""
         assert self._context is not None
         with self._context.tracing.request(request.headers, _method_label(request)) as finish:
@@ -220,7 +209,7 @@ class Application:
                 finish(request.route, status)
 
     async def _respond_and_log(
-        self, request: Request, receive: Receive, meter: "_ResponseRecorder"
+        self, request: Request, receive: Receive, meter: ResponseRecorder
     ) -> int:
         """Answers *request*, counts and logs it, and returns the status."""
         started = time.perf_counter()
@@ -330,7 +319,7 @@ class Application:
             tail = Tail(request, self._context, mount, path, receive)
             socket = await tail.open(scope.get("subprotocols", ()))
         except ClientDisconnect:
-            status = _CLIENT_DISCONNECTED_STATUS
+            status = CLIENT_DISCONNECTED_STATUS
         except Exception as error:
             response = self._gateway_error(request, path, error)
             status = response.status_code
@@ -368,51 +357,6 @@ class Application:
         return self._responses.error_response(
             error_status, client_message(error, error_status), encoder
         )
-
-
-class _ResponseRecorder:
-    """ASGI `send` that records the status and the number of body bytes."""
-
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self.status = _CLIENT_DISCONNECTED_STATUS
-        self.size = 0
-
-    async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-        else:
-            self.size += len(message.get("body", b""))
-        await self._send(message)
-
-
-def _to_request(parsed: BatchedRequest, proxies: tuple[str, ...]) -> Request:
-    """Returns the `Request` for *parsed*, which has no body."""
-    path, _, query = parsed.url.partition(b"?")
-    scope = {
-        "method": parsed.method,
-        "raw_path": path,
-        "query_string": query,
-        "headers": parsed.headers,
-        "client": parsed.client,
-    }
-    request = Request(scope, _receive_empty_body, proxies)
-    request.route = path.decode("latin-1")
-    request.log.id = request_id(request)
-    return request
-
-
-def _group_by_endpoint(calls: Sequence[Request]) -> dict[BatchEndpoint, list[int]]:
-    """Returns the indexes of *calls* by the endpoint that answers them, in their order."""
-    found: dict[BatchEndpoint, list[int]] = {}
-    for place, request in enumerate(calls):
-        found.setdefault(BATCH_ENDPOINTS[request.method, request.raw_path], []).append(place)
-    return found
-
-
-async def _receive_empty_body() -> Message:
-    """ASGI `receive` of a request whose empty body is complete."""
-    return {"type": "http.request", "body": b"", "more_body": False}
 
 
 def _encoder_for(request: Request) -> ResultEncoder:

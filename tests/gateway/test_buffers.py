@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway_world import ANN, TWO, configured, upstream
-from headgate_server.config.gateway import read_gateway_settings
+from headgate_server.config.gateway_reader import read_gateway_settings
 from headgate_server.http.errors import Overloaded
 from headgate_server.upstream.errors import UpstreamProtocolError
 from headgate_server.upstream.influxdb import iter_documents

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway_world import ANN, TWO, configured, upstream
-from headgate_server.config.gateway import read_gateway_settings
+from headgate_server.config.gateway_reader import read_gateway_settings
 from headgate_server.upstream.snappy import compress
 from headgate_server.validation.gateway import check_connections
 from influxd_program import Influxd, needs_influxd

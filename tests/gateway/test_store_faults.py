@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gateway_world import configured, upstream
-from headgate_server.config.gateway import read_gateway_settings
+from headgate_server.config.gateway_reader import read_gateway_settings
 from headgate_server.validation.gateway import check_connections
 from influxd_program import Influxd, needs_influxd
 from raw_upstream import raw_upstream

@@ -6,20 +6,19 @@ fault, Envoy accepts only 200. If Headgate cannot decide now, the answer is 503.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 
 from headgate_engine import (
     ANONYMOUS,
     AuthenticationFailed,
-    NotAuthorized,
     Principal,
-    RequiredPrivilege,
-    allows,
-    is_read_only,
 )
-from headgate_grammar import Privilege, ShowContinuousQueries, ShowQueries, Statement
 from headgate_server.api.errors import error_status_for
+from headgate_server.api.forward_auth_influxdb import (
+    AuthorizedRequest,
+    authorize_influx,
+    check_cross_site,
+)
 from headgate_server.api.original_request import (
     FORWARD_AUTH_PREFIX,
     AmbiguousRequest,
@@ -32,7 +31,6 @@ from headgate_server.api.proxy import (
     require_token,
     upstream_target,
 )
-from headgate_server.api.write import bucket_write_target
 from headgate_server.app_context import AppContext
 from headgate_server.auth.credentials import Password, RequestCredentials, read_credentials
 from headgate_server.auth.errors import TooManyFailures, Unauthenticated
@@ -45,17 +43,14 @@ from headgate_server.gateway.authorization import (
     requested_tenants,
 )
 from headgate_server.gateway.errors import Forbidden
-from headgate_server.gateway.local_paths import ENDPOINTS, Endpoint, Requirement, local_pattern
+from headgate_server.gateway.local_paths import ENDPOINTS, Requirement, local_pattern
 from headgate_server.gateway.mount import Mount
 from headgate_server.gateway.path import validated_path
-from headgate_server.http.errors import BadRequest, CrossSiteRequest
-from headgate_server.http.form import read_body
 from headgate_server.http.go_text import replace_invalid
 from headgate_server.http.request import Request
 from headgate_server.http.response import Response, to_raw_headers
 from headgate_server.http.trusted_proxies import address_with_peer, is_trusted
-from headgate_server.http.urlencoded import check_pair_count, iterate_pairs, parse_urlencoded
-from headgate_server.query.cheap_parsing import is_cheap_to_parse
+from headgate_server.http.urlencoded import check_pair_count, parse_urlencoded
 from headgate_server.telemetry.log_message import log_message
 from headgate_server.upstream.headers import (
     DATABASE_HEADER,
@@ -63,27 +58,10 @@ from headgate_server.upstream.headers import (
     TENANT_HEADER,
     USER_HEADER,
 )
-from headgate_server.upstream.influxdb import InfluxStore
 from headgate_server.upstream.label_rewriting import DATABASE_LABEL
-from headgate_server.upstream.query_string import encode_query
 
-_FORM_MEDIA_TYPE = "application/x-www-form-urlencoded"
 _ERROR_BODY_HEADER = "X-Auth-Error-Body"
 _MAX_ERROR_CHARS = 1024
-# InfluxDB's parameters that change more than the form of the answer: repeated, they are ambiguous.
-_SINGLE_PARAMETERS = frozenset(
-    {"q", "db", "rp", "epoch", "precision", "bucket", "consistency", "params"}
-)
-
-
-@dataclass(frozen=True, slots=True)
-class AuthorizedRequest:
-    """An authorized request: the user's name, the databases, the tenant, the rewritten query."""
-
-    name: str
-    databases: tuple[str, ...] = ()
-    tenant: str = ""
-    query: str = ""
 
 
 async def forward_auth(request: Request, context: AppContext) -> Response:
@@ -192,7 +170,7 @@ async def _authorize(
     request.route += f" {match.pattern}"
     principal = require_token(await _authenticate(request, context, mount, original_request), mount)
     authorized = authorize_route(mount, context.engine, match, principal)
-    _check_cross_site(request, changes=authorized.route.privilege != "READ")
+    check_cross_site(request, changes=authorized.route.privilege != "READ")
     if authorized.path != path:
         raise AmbiguousRequest(
             "a path that only Headgate itself can rewrite: name the database otherwise"
@@ -213,17 +191,6 @@ async def _authorize(
     decision = authorized.decision
     tenant = decision.tenant if mount.settings.protocol != "victoriametrics" else ""
     return AuthorizedRequest(principal.name, decision.databases, tenant, query)
-
-
-def _check_cross_site(request: Request, *, changes: bool) -> None:
-    """Raises CrossSite if a page of another site opens a WebSocket or sends a request that
-    *changes* anything.
-    """
-    # Proxies remove `Upgrade` from the subrequest. A page cannot set this header (RFC 6455).
-    if request.cross_site and "sec-websocket-key" in request.headers:
-        raise CrossSiteRequest("a WebSocket")
-    if request.cross_site and changes:
-        raise CrossSiteRequest
 
 
 async def _authenticate(
@@ -295,7 +262,7 @@ async def _authorize_local_path(
 ) -> AuthorizedRequest:
     """Authorizes a request for a path that Headgate, as the proxy, would answer itself.
 
-    Raises NoRoute, Unclear and what `_authorize_influx` and a login raise.
+    Raises NoRoute, Unclear and what `authorize_influx` and a login raise.
     """
     endpoint = ENDPOINTS[pattern]
     if endpoint.methods and original_request.method not in endpoint.methods:
@@ -314,126 +281,4 @@ async def _authorize_local_path(
         raise AmbiguousRequest("the path is not served")
     if mount.store is None or mount.route_table is not None:
         raise AmbiguousRequest("Headgate answers this itself: route it to Headgate itself")
-    return await _authorize_influx(request, context, mount, principal, original_request, endpoint)
-
-
-async def _authorize_influx(
-    request: Request,
-    context: AppContext,
-    mount: Mount,
-    principal: Principal,
-    original_request: OriginalRequest,
-    endpoint: Endpoint,
-) -> AuthorizedRequest:
-    """Authorizes a request for one of InfluxDB's own paths.
-
-    Raises Denied, BadRequest, NoRoute, AccessDenied, AuthenticationFailed, CrossSite, ParseError,
-    UnparseError, TooLarge, Overloaded.
-    """
-    names = [name for name, _ in iterate_pairs(original_request.query)]
-    if b";" in original_request.query or any(
-        name in _SINGLE_PARAMETERS and names.count(name) > 1 for name in names
-    ):
-        raise BadRequest("ambiguous parameters")
-    store = mount.store
-    assert store is not None
-    if endpoint.influxdb and not store.serves_prometheus_remote:
-        raise RouteNotFound(set())
-    fields = parse_urlencoded(original_request.query)
-    if endpoint.requirement is Requirement.QUERY:
-        fields = await _merge_body_parameters(request, context, principal, original_request, fields)
-        query = partial(
-            _authorize_query, request, context, store.influx, principal, fields, endpoint.parameters
-        )
-        if is_cheap_to_parse(fields.get("q", "")):
-            return query()
-        return await context.run_in_thread(query, (principal.name or original_request.address,))
-    database = fields.get("db", "")
-    if endpoint.requirement is Requirement.BUCKET:
-        database = bucket_write_target(
-            fields.get("bucket", ""), fields.get("precision", "")
-        ).database
-    privilege = Privilege.READ if endpoint.requirement is Requirement.READ else Privilege.WRITE
-    need = RequiredPrivilege(privilege, replace_invalid(database))
-    _require_privilege(principal, need)
-    _check_cross_site(request, changes=privilege is not Privilege.READ)
-    chosen = [(name, fields[name]) for name in endpoint.parameters if fields.get(name)]
-    return AuthorizedRequest(principal.name, (need.database,), query=encode_query(chosen))
-
-
-def _require_privilege(principal: Principal, need: RequiredPrivilege) -> None:
-    user = principal.user
-    if not need.database:
-        raise BadRequest("database is required")
-    if user is not None and not allows(user, need):
-        raise Forbidden(user.name, need)
-    if user is None and not principal.unrestricted:
-        raise Forbidden("nobody", need)
-
-
-async def _merge_body_parameters(
-    request: Request,
-    context: AppContext,
-    principal: Principal,
-    original_request: OriginalRequest,
-    fields: dict[str, str],
-) -> dict[str, str]:
-    """Returns *fields*, the URL's parameters, merged with those of a form body.
-
-    Raises Denied if the body is not such a form or not part of the subrequest, unless *principal*
-    is unrestricted; BadRequest, TooLarge, Overloaded.
-    """
-    if original_request.method == "GET":
-        return fields  # InfluxDB ignores the body of a GET
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if original_request.body_included and media_type == _FORM_MEDIA_TYPE:
-        parts = [part async for part in read_body(request, context.settings.max_query_size)]
-        encoded_form = b"".join(parts)
-        check_pair_count(encoded_form)
-        parse = partial(parse_urlencoded, encoded_form)
-        return fields | await context.run_in_thread(
-            parse, (principal.name or original_request.address,)
-        )
-    if not principal.has_full_access:
-        raise Forbidden(principal.name, RequiredPrivilege(admin=True))
-    return fields
-
-
-def _authorize_query(
-    request: Request,
-    context: AppContext,
-    store: InfluxStore,
-    principal: Principal,
-    fields: dict[str, str],
-    parameters: tuple[str, ...],
-) -> AuthorizedRequest:
-    """Parses, authorizes and prints a query.
-
-    Blocking: a long query takes up to a second, so it runs in a thread.
-
-    Raises BadRequest, ParseError, AccessDenied, AuthenticationFailed, CrossSite, UnparseError.
-    """
-    text, database = replace_invalid(fields.get("q", "")), replace_invalid(fields.get("db", ""))
-    if not text:
-        raise BadRequest('missing required parameter "q"')
-    engine = context.engine
-    # The query may have waited for a thread: the user's current privileges decide.
-    current = engine.renew(principal)
-    authorize = engine.authorizer(current, database)
-
-    def check(statement: Statement) -> None:
-        authorize(statement)
-        _check_cross_site(request, changes=not is_read_only(statement))
-        # The store would answer for its own users, or show all queries to each user.
-        partly = isinstance(statement, ShowQueries | ShowContinuousQueries)
-        if store.is_local(statement) or (partly and not current.has_full_access):
-            raise NotAuthorized(current.name, str(statement), "Headgate itself to be asked")
-
-    statements = engine.parse(text, on_statement=check)
-    if not statements:
-        engine.authorize(current, (), database)
-    chosen = [("q", "; ".join(map(store.verified_text, statements)))]
-    chosen += [(name, fields[name]) for name in parameters if fields.get(name)]
-    return AuthorizedRequest(
-        current.name, (database,) if database else (), query=encode_query(chosen)
-    )
+    return await authorize_influx(request, context, mount, principal, original_request, endpoint)

@@ -18,6 +18,7 @@ from headgate_server.http.response import (
     streaming_response,
 )
 from headgate_server.query.executor import QueryExecution
+from headgate_server.query.forwarded_response import ForwardedResponse
 from headgate_server.query.forwarding import ForwardedQuery
 from headgate_server.query.streaming import stream
 from headgate_server.upstream.influxdb import NoUpstreamStore, QueryOptions
@@ -118,7 +119,7 @@ async def _run_with_upstream(
     execution.request.on_end(release)
     execution.request.on_end(forwarded.reservation.release)
     with execution.request.cancel_on_disconnect():
-        return await forwarded.response()
+        return await ForwardedResponse(forwarded).build()
 
 
 async def _single_document(execution: QueryExecution, encoder: ResultEncoder) -> Response:

@@ -1,20 +1,14 @@
 """Authentication: from the credentials in a request to a principal."""
 
 import asyncio
-import hashlib
-import hmac
-import secrets
-import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 from headgate_engine import (
     ANONYMOUS,
     UNRESTRICTED,
     AuthenticationFailed,
     Engine,
-    GenerationalCache,
     Identity,
     IdentityDropped,
     IdentityTaken,
@@ -22,7 +16,6 @@ from headgate_engine import (
     SignUpDisabled,
     TokenRights,
     User,
-    password_version,
 )
 from headgate_server.auth.credentials import (
     Credentials,
@@ -31,14 +24,15 @@ from headgate_server.auth.credentials import (
     RequestCredentials,
     SharedSecretToken,
     TenantToken,
+    read_credentials,
 )
-from headgate_server.auth.credentials import read_credentials as read_credentials
 from headgate_server.auth.errors import TokenRejected, TooManyFailures, Unauthenticated
 from headgate_server.auth.jwt.claim_grants import NoRights
 from headgate_server.auth.jwt.issuers import IssuerRegistry
 from headgate_server.auth.jwt.jws import TokenError
 from headgate_server.auth.jwt.key_source import KeysUnavailable
 from headgate_server.auth.known_logins import KnownLogins
+from headgate_server.auth.password import PasswordAuthenticator
 from headgate_server.auth.refusal_rate import RefusalRateLimiter
 from headgate_server.auth.shared_secret import SharedSecretVerifier, is_shared_secret_token
 from headgate_server.auth.tenant_tokens import TenantTokenVerifier
@@ -50,11 +44,7 @@ from headgate_server.http.trusted_proxies import address_with_peer
 from headgate_server.telemetry.log_message import log_message
 from headgate_server.telemetry.metrics import Metrics
 
-# bcrypt takes a dozen passwords a second on a core: a client behind 64 others should retry.
-_MAX_QUEUED_LOGINS = 64
-_MAX_QUEUED_LOGINS_PER_USER = 4
-_ADMIN_RECORD_SECONDS = 60.0
-_MAX_CACHED_PRINCIPALS = 2048
+_MAX_QUEUED_PROVISIONINGS = 64
 
 _AUTHENTICATION_ERRORS = (
     *(Unauthenticated, AuthenticationFailed, TooManyFailures, Overloaded),
@@ -67,10 +57,6 @@ RecordDenied = Callable[[str, str, str, str], None]
 
 def _no_op(actor: str, address: str, what: str, why: str) -> None:
     """Does nothing: the default of *refused*."""
-
-
-# Address, name, and the password's digest: separate, as a name may hold any character.
-_AttemptKey = tuple[str, str, bytes]
 
 
 class Authenticator:
@@ -93,36 +79,15 @@ class Authenticator:
     ) -> None:
         self._engine = engine
         self._metrics = metrics
-        # Known clients do not wait for unknown ones. A network without a wrong password does not
-        # wait for networks with one. Guesses at one user's password delay no other user.
-        self._known_client_bcrypt = FairThreadPool(
-            1,
-            _MAX_QUEUED_LOGINS,
-            metrics.bcrypt_pending,
-            max_queued_per_key=_MAX_QUEUED_LOGINS_PER_USER,
+        self._passwords = PasswordAuthenticator(
+            engine, metrics, throttle or Throttle(), logins or KnownLogins(engine.store)
         )
-        self._bcrypt = FairThreadPool(
-            1,
-            2 * _MAX_QUEUED_LOGINS,
-            metrics.bcrypt_pending,
-            max_queued_per_group=_MAX_QUEUED_LOGINS,
-            max_queued_per_key=_MAX_QUEUED_LOGINS_PER_USER,
-        )
-        self._logins = logins or KnownLogins(engine.store)
         self._shared_secret_verifier = SharedSecretVerifier(shared_secrets)
         self._issuers = issuers
-        self._provisioning = FairThreadPool(1, _MAX_QUEUED_LOGINS)
+        self._provisioning = FairThreadPool(1, _MAX_QUEUED_PROVISIONINGS)
         self._enabled = enabled
-        self._throttle = throttle or Throttle()
-        self._last_admin = "", 0.0  # an administrator's last address, when to record it again
         self._record_denied = record_denied
         self._refusal_limiter = RefusalRateLimiter()
-        self._digest_key = secrets.token_bytes(32)
-        self._principals: GenerationalCache[str, Principal] = GenerationalCache(
-            _MAX_CACHED_PRINCIPALS
-        )
-        # Single flight: the same password from many connections costs one bcrypt.
-        self._running_verifications: dict[_AttemptKey, asyncio.Task[User]] = {}
 
     def replace_token_issuers(
         self, shared_secrets: Sequence[str], issuers: IssuerRegistry | None
@@ -138,7 +103,7 @@ class Authenticator:
         tenants: TenantTokenVerifier | None = None,
         peer: str = "",
     ) -> Principal:
-        """Authenticates *request* from *address*. Returns NOBODY while there are no users at all.
+        """Authenticates *request* from *address*. Returns ANONYMOUS while there are no users.
 
         If given, *tenants* accepts its tokens, too; *peer*, a proxy's address, is audited.
 
@@ -163,7 +128,7 @@ class Authenticator:
             carrier = self._issuers.settings if self._issuers is not None else None
             credentials = read_credentials(request, carrier)
             if isinstance(credentials, Password) and (
-                known := self._check_cached_password(credentials, address)
+                known := self._passwords.check_cached(credentials, address)
             ):
                 self.count_cached(known)
                 return known
@@ -192,7 +157,7 @@ class Authenticator:
         try:
             credentials = read_credentials(request, carrier)
             if isinstance(credentials, Password):
-                return self._check_cached_password(credentials, address)
+                return self._passwords.check_cached(credentials, address)
             if isinstance(credentials, IssuerToken):
                 return None
             user = self._shared_secret_user(credentials.text)
@@ -202,8 +167,7 @@ class Authenticator:
 
     def is_known_client(self, name: str, address: str) -> bool:
         """Returns whether the user *name* has logged in by password from *address*."""
-        user = self._engine.user(name)
-        return user is not None and self._logins.is_known_client(password_version(user), address)
+        return self._passwords.is_known_client(name, address)
 
     def count_cached(self, known: Principal) -> None:
         """Counts the login of *known*, a result of `check_cached`."""
@@ -243,30 +207,6 @@ class Authenticator:
             name, why = (credentials.name, why) if known else ("", f"{why}: no such user")
         self._record_denied(name, address, f"-- login ({method})", why)
 
-    def _check_cached_password(self, password: Password, address: str) -> Principal | None:
-        """Returns the principal if the password is cached, else None."""
-        user = self._engine.user(password.name)
-        if user is None:
-            return None
-        known_here = self._logins.is_known_client(password_version(user), address)
-        if not known_here and self._throttle.is_throttled(password.name, address):
-            return None
-        if not self._engine.check_cached(user, password.password):
-            return None
-        if not known_here:
-            return self._record_success(user, address)
-        if user.admin and (
-            address != self._last_admin[0] or time.monotonic() > self._last_admin[1]
-        ):
-            self._throttle.record_admin(address)
-            self._last_admin = address, time.monotonic() + _ADMIN_RECORD_SECONDS
-        # Reused while the user object is the same: any change of the user creates another.
-        known = self._principals.get(user.id)
-        if known is None or known.user is not user:
-            known = Principal(user, "password")
-            self._principals.put(user.id, known)
-        return known
-
     async def _authenticate_with_tenants(
         self, credentials: Credentials, address: str, tenants: TenantTokenVerifier | None
     ) -> Principal:
@@ -294,7 +234,7 @@ class Authenticator:
             return ANONYMOUS
         match credentials:
             case Password():
-                return self._record_success(await self._verify_once(credentials, address), address)
+                return await self._passwords.authenticate(credentials, address)
             case SharedSecretToken(text):
                 return Principal(self._shared_secret_user(text), "shared-secret")
             case IssuerToken(text) if (
@@ -303,60 +243,6 @@ class Authenticator:
                 return Principal(self._shared_secret_user(text), "shared-secret")
             case IssuerToken(text):
                 return await self._authenticate_issuer_token(text, address)
-
-    async def _verify_once(self, password: Password, address: str) -> User:
-        """Returns the user after bcrypt, which concurrent equal attempts from an address share."""
-        secret = password.password.encode("utf-8", "surrogatepass")
-        key = (address, password.name, hmac.digest(self._digest_key, secret, hashlib.sha256))
-        task = self._running_verifications.get(key)
-        if task is None:
-            task = asyncio.ensure_future(self._start_attempt(password, address))
-            self._running_verifications[key] = task
-            task.add_done_callback(lambda done: self._on_verified(key, done))
-        # A client that disconnects does not cancel the others.
-        return await asyncio.shield(task)
-
-    def _start_attempt(self, password: Password, address: str) -> Coroutine[Any, Any, User]:
-        """Starts an attempt. Raises TooManyFailures at once."""
-        failed = self._throttle.has_wrong_password(address)
-        self._throttle.start_attempt(password.name, address)
-        return self._attempt(password, address, failed=failed)
-
-    async def _attempt(self, password: Password, address: str, *, failed: bool) -> User:
-        """Makes an attempt, which the throttle counts as failed until its outcome is known."""
-        try:
-            user = await self._verify_password(password, address, failed=failed)
-        except AuthenticationFailed:
-            self._throttle.record_wrong_password(address)
-            raise
-        except BaseException:
-            self._throttle.cancel_attempt(password.name, address)
-            raise
-        self._throttle.complete_attempt(password.name, address)
-        return user
-
-    async def _verify_password(self, password: Password, address: str, *, failed: bool) -> User:
-        """Returns the user by bcrypt. Raises AuthenticationFailed, Overloaded."""
-        self._metrics.lookup("password", False)
-        user = self._engine.user(password.name)
-        # Unknown names share one key in the queue.
-        account = user.id if user is not None else ""
-        authenticate = partial(self._engine.authenticate, password.name, password.password)
-        with self._metrics.bcrypt():
-            if user is not None and self._logins.is_known_client(password_version(user), address):
-                return await self._known_client_bcrypt.run(authenticate, ("known", account))
-            return await self._bcrypt.run(authenticate, ("failed" if failed else "new", account))
-
-    def _record_success(self, user: User, address: str) -> Principal:
-        self._logins.remember_client(user, address)
-        if user.admin:
-            self._throttle.record_admin(address)
-        return Principal(user, "password")
-
-    def _on_verified(self, key: _AttemptKey, done: "asyncio.Task[User]") -> None:
-        del self._running_verifications[key]
-        if not done.cancelled():
-            done.exception()  # marks it as retrieved, if no caller waits any more
 
     def _shared_secret_user(self, token: str) -> User:
         user = self._engine.user(self._shared_secret_verifier.verify(token))
@@ -417,7 +303,5 @@ class Authenticator:
 
     def close(self) -> None:
         """Ends the threads; waiting logins are dropped."""
-        self._logins.close()
-        self._known_client_bcrypt.close(0)
-        self._bcrypt.close(0)
+        self._passwords.close()
         self._provisioning.close(0)

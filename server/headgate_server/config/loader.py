@@ -11,7 +11,8 @@ from typing import Any
 
 from headgate_grammar import parse_duration
 from headgate_server.config.foreign_keys import HTTP_KEYS, TOP_KEYS, misspelt_key, misspelt_section
-from headgate_server.config.gateway import GatewaySettings, read_gateway_settings
+from headgate_server.config.gateway import GatewaySettings
+from headgate_server.config.gateway_reader import read_gateway_settings
 from headgate_server.config.jwt import JwtSettings, read_jwt_settings
 from headgate_server.config.nearest_name import closest_name, suggestion
 from headgate_server.config.secret_files import holds_secret, named_secret_files, readable_by_others

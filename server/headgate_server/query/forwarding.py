@@ -23,38 +23,22 @@ from headgate_grammar import (
 from headgate_server.formats import (
     CsvEncoder,
     JsonEncoder,
-    MessagePackEncoder,
     ResultEncoder,
     SeveralStatements,
     StatementResult,
 )
 from headgate_server.gateway.result_filter import filter_readable
-from headgate_server.http.errors import BadRequest
-from headgate_server.http.gzip import Compressor, Decompressor
-from headgate_server.http.response import (
-    ASGIResponse,
-    RawHeaders,
-    Response,
-    content_headers,
-    streaming_response,
-)
 from headgate_server.query.executor import QueryExecution
 from headgate_server.telemetry.log_message import log_message
 from headgate_server.telemetry.logging import log_error
 from headgate_server.upstream.catalog import Catalog
-from headgate_server.upstream.connection_pool import UpstreamResponse
 from headgate_server.upstream.errors import (
     UnexpectedResults,
     UpstreamProtocolError,
 )
 from headgate_server.upstream.influxdb import InfluxStore, QueryOptions, iter_documents
 from headgate_server.upstream.memory_budget import Reservation
-from headgate_server.upstream.relay import FORWARDING_ERRORS, Relay, encode_chunks, prepend
-
-# Bytes. A longer response is streamed, without its length.
-_MAX_BUFFERED_BYTES = 1 << 16
-# Start of an error in InfluxDB's MessagePack, which lacks the index of its statement.
-_MSGPACK_ERROR_PREFIX = b"\x81\xa7results\x91\x81\xa5error"
+from headgate_server.upstream.relay import FORWARDING_ERRORS, prepend
 
 
 @dataclass(slots=True)
@@ -106,71 +90,7 @@ class ForwardedQuery:
             user is not None and bool(user.grants.get(self.options.database, Privilege.NONE))
         )
 
-    async def response(self) -> ASGIResponse:
-        """Returns the response. Raises Answered, UpstreamError, UnparseError, Overloaded."""
-        # An HTTP/1.0 client would take a truncated response without a length for a complete one.
-        in_pieces = self.execution.request.scope["http_version"] != "1.0"
-        if in_pieces and len(self.statements) == 1 and self._is_streamable(self.statements[0]):
-            return await self._stream_response(self.statements[0])
-        compressor = Compressor() if self.options.gzip else None
-        if self.chunked:
-            pieces = self._encode_documents()
-            first = await anext(pieces, b"")  # raises what would change the status
-            return streaming_response(
-                encode_chunks(first, pieces, compressor), self._content_headers()
-            )
-        pieces = self._encode_document()
-        first, more = await self._read_first(pieces)
-        if more:
-            return streaming_response(
-                encode_chunks(first, pieces, compressor), self._content_headers()
-            )
-        body = compressor.finish(first) if compressor is not None else first
-        return Response(body, raw_headers=self._content_headers())
-
-    async def _read_first(self, pieces: AsyncIterator[bytes]) -> tuple[bytes, bool]:
-        """Returns the first part of the response, and whether there may be more.
-
-        For HTTP/1.0, which has no chunked coding, that is all of it. Raises Overloaded.
-        """
-        parts: list[bytes] = []
-        size = 0
-        whole = self.execution.request.scope["http_version"] == "1.0"
-        async for piece in pieces:
-            parts.append(piece)
-            size += len(piece)
-            if whole:
-                self.reservation.grow(len(piece))
-            elif size > _MAX_BUFFERED_BYTES:
-                return b"".join(parts), True
-        return b"".join(parts), False
-
-    async def _encode_document(self) -> AsyncGenerator[bytes, None]:
-        """Yields the chunks of one document with all results, as they arrive.
-
-        Raises what ends the response (FAILURES): for the first statement, or within a result.
-        """
-        begin, failed = self.encoder.document_start(len(self.statements)), False
-        for id, statement in enumerate(self.statements):
-            before = begin if id == 0 else self.encoder.separator()
-            if failed:
-                yield before + self.encoder.encode_result(self._not_executed_result(id, statement))
-                continue
-            started = False
-            try:
-                async for chunk, error in self._encode_result(id, statement):
-                    yield chunk if started else before + chunk
-                    started, failed = True, failed or bool(error)
-            except FORWARDING_ERRORS as failure:
-                if started or id == 0:
-                    raise
-                failed = True
-                yield before + self.encoder.encode_result(
-                    self._error_result(id, statement, failure)
-                )
-        yield self.encoder.document_end() if self.statements else self.encoder.encode_results([])
-
-    async def _encode_result(
+    async def encode_result(
         self, id: int, statement: Statement
     ) -> AsyncGenerator[tuple[bytes, str], None]:
         """Yields the chunks of the encoded result of *statement*, the last one with its error."""
@@ -185,13 +105,13 @@ class ForwardedQuery:
             pieces = response.iter_chunks()
             first = await anext(pieces, b"")
             if isinstance(self.encoder, CsvEncoder) and not first.strip():
-                answer = self.execution.statement_result(id, await self._fetch_result(statement))
+                answer = self.execution.statement_result(id, await self.fetch_result(statement))
                 yield self.encoder.encode_result(answer), answer.result.error
                 return
             splice = self.encoder.splice(id)
             several = self.encoder.multiple_statements_detector(chunked=False)
             async for chunk in prepend(first, pieces):
-                if _has_several_results(several, statement, chunk):
+                if has_several_results(several, statement, chunk):
                     raise UnexpectedResults
                 if ready := splice.feed(chunk):
                     yield ready, ""
@@ -215,7 +135,7 @@ class ForwardedQuery:
         failed = False
         for id, statement in enumerate(self.statements):
             if failed:
-                yield self._not_executed_result(id, statement)
+                yield self.not_executed_result(id, statement)
                 continue
             try:
                 async for answer in self._statement_results(id, statement):
@@ -225,12 +145,14 @@ class ForwardedQuery:
                 if id == 0:
                     raise
                 failed = True
-                yield self._error_result(id, statement, error)
+                yield self.error_result(id, statement, error)
 
-    def _not_executed_result(self, id: int, statement: Statement) -> StatementResult:
+    def not_executed_result(self, id: int, statement: Statement) -> StatementResult:
+        """Returns the result of a *statement* after one that failed."""
         return self.execution.statement_result(id, Result(statement, error="not executed"))
 
-    def _error_result(self, id: int, statement: Statement, error: Exception) -> StatementResult:
+    def error_result(self, id: int, statement: Statement, error: Exception) -> StatementResult:
+        """Returns the result of a *statement* that failed with *error*."""
         return self.execution.statement_result(id, Result(statement, error=str(error)))
 
     # ---- one statement
@@ -247,7 +169,7 @@ class ForwardedQuery:
         else:
             reservation, parts, found = self.reservation.child(), list[bytes](), ""
             try:
-                async for piece, error in self._encode_result(id, statement):
+                async for piece, error in self.encode_result(id, statement):
                     reservation.grow(len(piece))
                     parts.append(piece)
                     found = error
@@ -288,7 +210,7 @@ class ForwardedQuery:
         if forwarded:
             await self.execution.record_upstream_write(statement)
         try:
-            result = await self._fetch_result(statement)
+            result = await self.fetch_result(statement)
         except FORWARDING_ERRORS as error:
             if forwarded and id == 0:  # `Work.answer` records the error of a later statement
                 self.execution.record_failure(statement, str(error))
@@ -310,7 +232,8 @@ class ForwardedQuery:
             )
         return self.execution.statement_result(id, result)
 
-    async def _fetch_result(self, statement: Statement) -> Result:
+    async def fetch_result(self, statement: Statement) -> Result:
+        """Executes *statement* upstream, and returns its parsed result."""
         reservation = self.reservation.child()
         try:
             return await self.store.execute(statement, self.options, reservation.grow)
@@ -349,9 +272,7 @@ class ForwardedQuery:
             statement, ShowQueries | ShowContinuousQueries
         )
 
-    # ---- the answer as a whole
-
-    def _is_streamable(self, statement: Statement) -> bool:
+    def is_streamable(self, statement: Statement) -> bool:
         """Returns whether the upstream's response to *statement* can be streamed to the client."""
         return not self.store.is_local(statement) and self._passes_through(statement)
 
@@ -360,86 +281,10 @@ class ForwardedQuery:
         readable = self.store.supports_influxql and is_read_only(statement)
         return readable and not self._is_filtered(statement)
 
-    async def _stream_response(self, statement: Statement) -> ASGIResponse:
-        """Returns the response to a query of one statement, relayed as it arrives."""
-        # CSV and MessagePack are inspected, so the upstream must not compress them.
-        options = (
-            self.options
-            if isinstance(self.encoder, JsonEncoder)
-            else replace(self.options, gzip=False)
-        )
-        response = await self.store.send_statement(statement, options, chunked=self.chunked)
-        try:
-            rest = self._checked_parts(statement, response)
-            first = await anext(rest, b"")
-            while isinstance(self.encoder, MessagePackEncoder) and len(first) < len(
-                _MSGPACK_ERROR_PREFIX
-            ):
-                if not (more := await anext(rest, b"")):
-                    break
-                first += more
-            if _is_incomplete(self.encoder, first):
-                response.close()
-                answer = self.execution.statement_result(0, await self._fetch_result(statement))
-                return self._encode_response(self.encoder.encode_results([answer]))
-        except BaseException:
-            response.close()
-            raise
-        self.execution.statement_result(
-            0, Result(statement)
-        )  # only counted: errors in the body are not read
-        headers = [(b"content-type", self.encoder.media_type.encode())]
-        for name, value in response.headers:
-            if name.lower() in (b"content-encoding", b"content-length"):
-                headers.append((name.lower(), value))
-        if options is not self.options and self.options.gzip:
-            headers = [headers[0], (b"content-encoding", b"gzip")]
-            return Relay(response, headers, encode_chunks(first, rest, Compressor()))
-        return Relay(response, headers, prepend(first, rest))
 
-    async def _checked_parts(
-        self, statement: Statement, response: UpstreamResponse
-    ) -> AsyncGenerator[bytes, None]:
-        """Yields the body of *response* as it arrives.
-
-        Raises SeveralResults before a part with the result of another statement.
-        """
-        several = self.encoder.multiple_statements_detector(chunked=self.chunked)
-        unpacker = Decompressor(0) if response.header("Content-Encoding") == "gzip" else None
-        async for part in response.iter_chunks():
-            try:
-                plain = unpacker.decompress(part) if unpacker is not None else (part,)
-                extra = any(_has_several_results(several, statement, piece) for piece in plain)
-            except BadRequest:
-                raise UpstreamProtocolError from None
-            if extra:
-                raise UnexpectedResults
-            yield part
-
-    def _encode_response(self, content: bytes) -> Response:
-        body = Compressor().finish(content) if self.options.gzip else content
-        return Response(body, raw_headers=self._content_headers())
-
-    async def _encode_documents(self) -> AsyncGenerator[bytes, None]:
-        async for answer in self.results():
-            yield self.encoder.encode_results([answer])
-
-    def _content_headers(self) -> RawHeaders:
-        return content_headers(self.encoder.media_type, gzip=self.options.gzip)
-
-
-def _has_several_results(
+def has_several_results(
     detect: Callable[[bytes], bool], statement: Statement, piece: bytes
 ) -> bool:
+    """Returns whether *piece* contains the result of another statement than *statement*."""
     # Only these return several kinds of tables, which CSV separates in the way of statements.
     return detect(piece) and not isinstance(statement, ShowStats | ShowDiagnostics)
-
-
-def _is_incomplete(encoder: ResultEncoder, first: bytes) -> bool:
-    """Returns whether a response that starts with *first* lacks an error or its statement's index.
-
-    InfluxDB drops errors in CSV, and the index of their statement in MessagePack.
-    """
-    if isinstance(encoder, CsvEncoder):
-        return not first.strip()
-    return isinstance(encoder, MessagePackEncoder) and first.startswith(_MSGPACK_ERROR_PREFIX)

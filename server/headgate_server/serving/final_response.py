@@ -3,6 +3,10 @@
 from http import HTTPStatus
 
 
+class RequestRejected(Exception):
+    """Stops the parser: the request is not read any further."""
+
+
 def final_response(status: int) -> bytes:
     """Returns a complete response, as Go's server writes it."""
     text = f"{status} {HTTPStatus(status).phrase}".encode()

@@ -15,7 +15,7 @@ from headgate_server.http.response import RawHeaders
 from headgate_server.http.write_buffer import BufferedTransport
 from headgate_server.serving.batch import Batch, BatchAnswer, RequestHandler
 from headgate_server.serving.connection_limits import ConnectionLimits
-from headgate_server.serving.final_response import final_response
+from headgate_server.serving.final_response import RequestRejected, final_response
 from headgate_server.serving.head_memory import FREE_BYTES, HeadBudget
 from headgate_server.serving.idle_connections import IdleConnections
 from headgate_server.serving.request_framing import framing_error_status
@@ -33,14 +33,6 @@ _MAX_PIPELINED_REQUESTS = 64
 # Requests of one read without ASGI; then other connections have their turn.
 _MAX_BATCHED_REQUESTS_PER_READ = 4
 _BODY_FIELDS = frozenset({b"content-length", b"transfer-encoding", b"expect"})
-
-
-def _no_op() -> None:
-    """Does nothing: the default of `on_half_close`."""
-
-
-class _Rejected(Exception):
-    """Stops the parser: the request is not read any further."""
 
 
 class Connection(TimeoutProtocol):
@@ -105,7 +97,8 @@ class Connection(TimeoutProtocol):
         if self._running_cycle is not None:
             state = self._running_cycle.scope.setdefault("state", {})
             state["half_closed"] = True
-            state.get("on_half_close", _no_op)()
+            if (on_half_close := state.get("on_half_close")) is not None:
+                on_half_close()
         return self.scheme == "http" and self._in_head and self._busy()
 
     def shutdown(self) -> None:
@@ -216,7 +209,7 @@ class Connection(TimeoutProtocol):
 
     def _reject_from_callback(self, status: int) -> None:
         self._error_status = status
-        raise _Rejected  # httptools turns it into an HttpParserError
+        raise RequestRejected  # httptools turns it into an HttpParserError
 
     # ---- callbacks of httptools
 

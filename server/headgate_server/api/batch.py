@@ -1,0 +1,51 @@
+"""Endpoints that answer the requests of one loop iteration as a batch."""
+
+from collections.abc import Callable, Sequence
+
+from starlette.types import Message
+
+from headgate_server.api.health import run_ping_batch
+from headgate_server.api.query_batch import BatchResponse, run_query_batch
+from headgate_server.api.responses import ResponseBuilder, request_id
+from headgate_server.app_context import AppContext
+from headgate_server.http.parsed_request import BatchedRequest
+from headgate_server.http.request import Request
+
+BatchEndpoint = Callable[[Sequence[Request], AppContext, ResponseBuilder], list[BatchResponse]]
+
+# Batch endpoints. They answer requests without a body, as far as that needs no waiting.
+BATCH_ENDPOINTS: dict[tuple[str, bytes], BatchEndpoint] = {
+    ("GET", b"/query"): run_query_batch,
+    ("POST", b"/query"): run_query_batch,
+    ("GET", b"/ping"): run_ping_batch,
+    ("HEAD", b"/ping"): run_ping_batch,
+}
+
+
+def to_request(parsed: BatchedRequest, proxies: tuple[str, ...]) -> Request:
+    """Returns the `Request` for *parsed*, which has no body."""
+    path, _, query = parsed.url.partition(b"?")
+    scope = {
+        "method": parsed.method,
+        "raw_path": path,
+        "query_string": query,
+        "headers": parsed.headers,
+        "client": parsed.client,
+    }
+    request = Request(scope, _receive_empty_body, proxies)
+    request.route = path.decode("latin-1")
+    request.log.id = request_id(request)
+    return request
+
+
+def group_by_endpoint(requests: Sequence[Request]) -> dict[BatchEndpoint, list[int]]:
+    """Returns the indexes of *requests* by the endpoint that answers them, in their order."""
+    found: dict[BatchEndpoint, list[int]] = {}
+    for place, request in enumerate(requests):
+        found.setdefault(BATCH_ENDPOINTS[request.method, request.raw_path], []).append(place)
+    return found
+
+
+async def _receive_empty_body() -> Message:
+    """ASGI `receive` of a request whose empty body is complete."""
+    return {"type": "http.request", "body": b"", "more_body": False}

@@ -1,0 +1,181 @@
+"""Forward authentication of InfluxDB's own paths: the query or the write is authorized here."""
+
+from dataclasses import dataclass
+from functools import partial
+
+from headgate_engine import (
+    NotAuthorized,
+    Principal,
+    RequiredPrivilege,
+    allows,
+    is_read_only,
+)
+from headgate_grammar import Privilege, ShowContinuousQueries, ShowQueries, Statement
+from headgate_server.api.original_request import (
+    OriginalRequest,
+)
+from headgate_server.api.write import bucket_write_target
+from headgate_server.app_context import AppContext
+from headgate_server.gateway.authorization import (
+    RouteNotFound,
+)
+from headgate_server.gateway.errors import Forbidden
+from headgate_server.gateway.local_paths import Endpoint, Requirement
+from headgate_server.gateway.mount import Mount
+from headgate_server.http.errors import BadRequest, CrossSiteRequest
+from headgate_server.http.form import read_body
+from headgate_server.http.go_text import replace_invalid
+from headgate_server.http.request import Request
+from headgate_server.http.urlencoded import check_pair_count, iterate_pairs, parse_urlencoded
+from headgate_server.query.cheap_parsing import is_cheap_to_parse
+from headgate_server.upstream.influxdb import InfluxStore
+from headgate_server.upstream.query_string import encode_query
+
+_FORM_MEDIA_TYPE = "application/x-www-form-urlencoded"
+# InfluxDB's parameters that change more than the form of the answer: repeated, they are ambiguous.
+_SINGLE_PARAMETERS = frozenset(
+    {"q", "db", "rp", "epoch", "precision", "bucket", "consistency", "params"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizedRequest:
+    """An authorized request: the user's name, the databases, the tenant, the rewritten query."""
+
+    name: str
+    databases: tuple[str, ...] = ()
+    tenant: str = ""
+    query: str = ""
+
+
+def check_cross_site(request: Request, *, changes: bool) -> None:
+    """Raises CrossSite if a page of another site opens a WebSocket or sends a request that
+    *changes* anything.
+    """
+    # Proxies remove `Upgrade` from the subrequest. A page cannot set this header (RFC 6455).
+    if request.cross_site and "sec-websocket-key" in request.headers:
+        raise CrossSiteRequest("a WebSocket")
+    if request.cross_site and changes:
+        raise CrossSiteRequest
+
+
+async def authorize_influx(
+    request: Request,
+    context: AppContext,
+    mount: Mount,
+    principal: Principal,
+    original_request: OriginalRequest,
+    endpoint: Endpoint,
+) -> AuthorizedRequest:
+    """Authorizes a request for one of InfluxDB's own paths.
+
+    Raises Denied, BadRequest, NoRoute, AccessDenied, AuthenticationFailed, CrossSite, ParseError,
+    UnparseError, TooLarge, Overloaded.
+    """
+    names = [name for name, _ in iterate_pairs(original_request.query)]
+    if b";" in original_request.query or any(
+        name in _SINGLE_PARAMETERS and names.count(name) > 1 for name in names
+    ):
+        raise BadRequest("ambiguous parameters")
+    store = mount.store
+    assert store is not None
+    if endpoint.influxdb and not store.serves_prometheus_remote:
+        raise RouteNotFound(set())
+    fields = parse_urlencoded(original_request.query)
+    if endpoint.requirement is Requirement.QUERY:
+        fields = await _merge_body_parameters(request, context, principal, original_request, fields)
+        query = partial(
+            _authorize_query, request, context, store.influx, principal, fields, endpoint.parameters
+        )
+        if is_cheap_to_parse(fields.get("q", "")):
+            return query()
+        return await context.run_in_thread(query, (principal.name or original_request.address,))
+    database = fields.get("db", "")
+    if endpoint.requirement is Requirement.BUCKET:
+        database = bucket_write_target(
+            fields.get("bucket", ""), fields.get("precision", "")
+        ).database
+    privilege = Privilege.READ if endpoint.requirement is Requirement.READ else Privilege.WRITE
+    need = RequiredPrivilege(privilege, replace_invalid(database))
+    _require_privilege(principal, need)
+    check_cross_site(request, changes=privilege is not Privilege.READ)
+    chosen = [(name, fields[name]) for name in endpoint.parameters if fields.get(name)]
+    return AuthorizedRequest(principal.name, (need.database,), query=encode_query(chosen))
+
+
+def _require_privilege(principal: Principal, need: RequiredPrivilege) -> None:
+    user = principal.user
+    if not need.database:
+        raise BadRequest("database is required")
+    if user is not None and not allows(user, need):
+        raise Forbidden(user.name, need)
+    if user is None and not principal.unrestricted:
+        raise Forbidden("nobody", need)
+
+
+async def _merge_body_parameters(
+    request: Request,
+    context: AppContext,
+    principal: Principal,
+    original_request: OriginalRequest,
+    fields: dict[str, str],
+) -> dict[str, str]:
+    """Returns *fields*, the URL's parameters, merged with those of a form body.
+
+    Raises Denied if the body is not such a form or not part of the subrequest, unless *principal*
+    is unrestricted; BadRequest, TooLarge, Overloaded.
+    """
+    if original_request.method == "GET":
+        return fields  # InfluxDB ignores the body of a GET
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if original_request.body_included and media_type == _FORM_MEDIA_TYPE:
+        parts = [part async for part in read_body(request, context.settings.max_query_size)]
+        encoded_form = b"".join(parts)
+        check_pair_count(encoded_form)
+        parse = partial(parse_urlencoded, encoded_form)
+        return fields | await context.run_in_thread(
+            parse, (principal.name or original_request.address,)
+        )
+    if not principal.has_full_access:
+        raise Forbidden(principal.name, RequiredPrivilege(admin=True))
+    return fields
+
+
+def _authorize_query(
+    request: Request,
+    context: AppContext,
+    store: InfluxStore,
+    principal: Principal,
+    fields: dict[str, str],
+    parameters: tuple[str, ...],
+) -> AuthorizedRequest:
+    """Parses, authorizes and prints a query.
+
+    Blocking: a long query takes up to a second, so it runs in a thread.
+
+    Raises BadRequest, ParseError, AccessDenied, AuthenticationFailed, CrossSite, UnparseError.
+    """
+    text, database = replace_invalid(fields.get("q", "")), replace_invalid(fields.get("db", ""))
+    if not text:
+        raise BadRequest('missing required parameter "q"')
+    engine = context.engine
+    # The query may have waited for a thread: the user's current privileges decide.
+    current = engine.renew(principal)
+    authorize = engine.authorizer(current, database)
+
+    def check(statement: Statement) -> None:
+        authorize(statement)
+        check_cross_site(request, changes=not is_read_only(statement))
+        # The store would answer for its own users, or show all queries to each user.
+        partly = isinstance(statement, ShowQueries | ShowContinuousQueries)
+        if store.is_local(statement) or (partly and not current.has_full_access):
+            raise NotAuthorized(current.name, str(statement), "Headgate itself to be asked")
+
+    statements = engine.parse(text, on_statement=check)
+    if not statements:
+        engine.authorize(current, (), database)
+    chosen = [("q", "; ".join(map(store.verified_text, statements)))]
+    chosen += [(name, fields[name]) for name in parameters if fields.get(name)]
+    return AuthorizedRequest(
+        current.name, (database,) if database else (), query=encode_query(chosen)
+    )

@@ -1,0 +1,163 @@
+"""Authentication by password: bcrypt in threads, single flight, the throttle."""
+
+import asyncio
+import hashlib
+import hmac
+import secrets
+import time
+from collections.abc import Coroutine
+from functools import partial
+from typing import Any
+
+from headgate_engine import (
+    AuthenticationFailed,
+    Engine,
+    GenerationalCache,
+    Principal,
+    User,
+    password_version,
+)
+from headgate_server.auth.credentials import Password
+from headgate_server.auth.known_logins import KnownLogins
+from headgate_server.auth.throttle import Throttle
+from headgate_server.background.thread_pool import FairThreadPool
+from headgate_server.telemetry.metrics import Metrics
+
+# bcrypt takes a dozen passwords a second on a core: a client behind 64 others should retry.
+_MAX_QUEUED_LOGINS = 64
+_MAX_QUEUED_LOGINS_PER_USER = 4
+_ADMIN_RECORD_SECONDS = 60.0
+_MAX_CACHED_PRINCIPALS = 2048
+
+# Address, name, and the password's digest: separate, as a name may hold any character.
+_AttemptKey = tuple[str, str, bytes]
+
+
+class PasswordAuthenticator:
+    """Authenticates users by password. *throttle* delays guesses, *logins* are known clients."""
+
+    def __init__(
+        self, engine: Engine, metrics: Metrics, throttle: Throttle, logins: KnownLogins
+    ) -> None:
+        self._engine = engine
+        self._metrics = metrics
+        self._throttle = throttle
+        self._logins = logins
+        # Known clients do not wait for unknown ones. A network without a wrong password does not
+        # wait for networks with one. Guesses at one user's password delay no other user.
+        self._known_client_bcrypt = FairThreadPool(
+            1,
+            _MAX_QUEUED_LOGINS,
+            metrics.bcrypt_pending,
+            max_queued_per_key=_MAX_QUEUED_LOGINS_PER_USER,
+        )
+        self._bcrypt = FairThreadPool(
+            1,
+            2 * _MAX_QUEUED_LOGINS,
+            metrics.bcrypt_pending,
+            max_queued_per_group=_MAX_QUEUED_LOGINS,
+            max_queued_per_key=_MAX_QUEUED_LOGINS_PER_USER,
+        )
+        self._last_admin = "", 0.0  # an administrator's last address, when to record it again
+        self._digest_key = secrets.token_bytes(32)
+        self._principals: GenerationalCache[str, Principal] = GenerationalCache(
+            _MAX_CACHED_PRINCIPALS
+        )
+        # Single flight: the same password from many connections costs one bcrypt.
+        self._running_verifications: dict[_AttemptKey, asyncio.Task[User]] = {}
+
+    def is_known_client(self, name: str, address: str) -> bool:
+        """Returns whether the user *name* has logged in by password from *address*."""
+        user = self._engine.user(name)
+        return user is not None and self._logins.is_known_client(password_version(user), address)
+
+    def check_cached(self, password: Password, address: str) -> Principal | None:
+        """Returns the principal if the password is cached, else None."""
+        user = self._engine.user(password.name)
+        if user is None:
+            return None
+        known_here = self._logins.is_known_client(password_version(user), address)
+        if not known_here and self._throttle.is_throttled(password.name, address):
+            return None
+        if not self._engine.check_cached(user, password.password):
+            return None
+        if not known_here:
+            return self._record_success(user, address)
+        if user.admin and (
+            address != self._last_admin[0] or time.monotonic() > self._last_admin[1]
+        ):
+            self._throttle.record_admin(address)
+            self._last_admin = address, time.monotonic() + _ADMIN_RECORD_SECONDS
+        # Reused while the user object is the same: any change of the user creates another.
+        known = self._principals.get(user.id)
+        if known is None or known.user is not user:
+            known = Principal(user, "password")
+            self._principals.put(user.id, known)
+        return known
+
+    async def authenticate(self, password: Password, address: str) -> Principal:
+        """Returns the principal whose password is verified by bcrypt.
+
+        Raises AuthenticationFailed, TooManyFailures, Overloaded.
+        """
+        return self._record_success(await self._verify_once(password, address), address)
+
+    async def _verify_once(self, password: Password, address: str) -> User:
+        """Returns the user after bcrypt, which concurrent equal attempts from an address share."""
+        secret = password.password.encode("utf-8", "surrogatepass")
+        key = (address, password.name, hmac.digest(self._digest_key, secret, hashlib.sha256))
+        task = self._running_verifications.get(key)
+        if task is None:
+            task = asyncio.ensure_future(self._start_attempt(password, address))
+            self._running_verifications[key] = task
+            task.add_done_callback(lambda done: self._on_verified(key, done))
+        # A client that disconnects does not cancel the others.
+        return await asyncio.shield(task)
+
+    def _start_attempt(self, password: Password, address: str) -> Coroutine[Any, Any, User]:
+        """Starts an attempt. Raises TooManyFailures at once."""
+        failed = self._throttle.has_wrong_password(address)
+        self._throttle.start_attempt(password.name, address)
+        return self._attempt(password, address, failed=failed)
+
+    async def _attempt(self, password: Password, address: str, *, failed: bool) -> User:
+        """Makes an attempt, which the throttle counts as failed until its outcome is known."""
+        try:
+            user = await self._verify_password(password, address, failed=failed)
+        except AuthenticationFailed:
+            self._throttle.record_wrong_password(address)
+            raise
+        except BaseException:
+            self._throttle.cancel_attempt(password.name, address)
+            raise
+        self._throttle.complete_attempt(password.name, address)
+        return user
+
+    async def _verify_password(self, password: Password, address: str, *, failed: bool) -> User:
+        """Returns the user by bcrypt. Raises AuthenticationFailed, Overloaded."""
+        self._metrics.lookup("password", False)
+        user = self._engine.user(password.name)
+        # Unknown names share one key in the queue.
+        account = user.id if user is not None else ""
+        authenticate = partial(self._engine.authenticate, password.name, password.password)
+        with self._metrics.bcrypt():
+            if user is not None and self._logins.is_known_client(password_version(user), address):
+                return await self._known_client_bcrypt.run(authenticate, ("known", account))
+            return await self._bcrypt.run(authenticate, ("failed" if failed else "new", account))
+
+    def _record_success(self, user: User, address: str) -> Principal:
+        self._logins.remember_client(user, address)
+        if user.admin:
+            self._throttle.record_admin(address)
+        return Principal(user, "password")
+
+    def _on_verified(self, key: _AttemptKey, done: "asyncio.Task[User]") -> None:
+        del self._running_verifications[key]
+        if not done.cancelled():
+            done.exception()  # marks it as retrieved, if no caller waits any more
+
+    def close(self) -> None:
+        """Ends the threads; waiting logins are dropped."""
+        self._logins.close()
+        self._known_client_bcrypt.close(0)
+        self._bcrypt.close(0)
