@@ -7,7 +7,7 @@ PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint const
 N ?= 20000
 SEED ?= 1
 
-.PHONY: demo serve test check format isolation injection fuzz-grammar fuzz-http kills faults model guessing enumeration slow-flood worst-query bench hot-path bench-parts soak screens clean
+.PHONY: demo serve test test-fast check format isolation injection fuzz-grammar fuzz-http kills faults model guessing enumeration slow-flood worst-query bench hot-path bench-parts soak screens clean
 
 demo: .venv/installed
 	$(BIN)/python examples/tour.py
@@ -16,8 +16,13 @@ demo: .venv/installed
 serve: .venv/installed
 	$(BIN)/headgate serve --bind 127.0.0.1:8186 --store headgate.db
 
+# All tests: some minutes. `make test T=tests/unit/grammar` runs a part.
 test: .venv/developed
-	$(BIN)/pytest --numprocesses auto $(T)
+	$(BIN)/pytest --numprocesses auto --dist worksteal $(T)
+
+# The tests that start no process: under a minute.
+test-fast: .venv/developed
+	$(BIN)/pytest --numprocesses auto --dist worksteal -m "unit or http" $(T)
 
 check: .venv/developed
 	$(BIN)/ruff check .
@@ -31,11 +36,11 @@ format: .venv/developed
 
 # Needs Debian's influxdb and victoria-metrics.
 isolation: .venv/developed
-	N=$(N) $(BIN)/pytest tests/gateway/test_isolation.py
+	N=$(N) $(BIN)/pytest tests/real/gateway/test_isolation.py
 
 # Needs Debian's influxdb: statements with hostile bound values, and what a store makes of them.
 injection: .venv/developed
-	N=$(N) $(BIN)/pytest tests/gateway/test_injection.py
+	N=$(N) $(BIN)/pytest tests/real/gateway/test_injection.py
 
 # Needs Debian's influxdb.
 fuzz-grammar: .venv/developed
@@ -70,7 +75,7 @@ fuzz-http: .venv/developed
 
 # Ten minutes: kill -9 of two workers in the middle of changes, 500 times.
 kills: .venv/developed
-	HEADGATE_TEST_KILLS=500 $(BIN)/pytest -s tests/server/test_kill.py -k 2
+	HEADGATE_TEST_KILLS=500 $(BIN)/pytest -s tests/process/server/test_kill.py -k 2
 
 # Needs root, for a small disk, and Debian's faketime.
 faults: .venv/developed
@@ -78,7 +83,7 @@ faults: .venv/developed
 
 # 5,000 statements and logins against a model, half of them in a second process.
 model: .venv/developed
-	HEADGATE_TEST_EXAMPLES=200 $(BIN)/pytest -s tests/engine/test_model.py
+	HEADGATE_TEST_EXAMPLES=200 $(BIN)/pytest -s tests/process/engine/test_model.py
 
 # Needs Debian's wrk.
 guessing: .venv/developed

@@ -12,7 +12,7 @@ from pathlib import Path
 from population import PASSWORD, ROOT, Population
 
 from harness import Server
-from influxd_program import Influxd
+from support.influxd import Influxd
 
 INFLUXD, ONE_WORKER, TWO_WORKERS = "influxd", "1 worker", "2 workers"
 SECRET = "the secret of all tokens, of 32 bytes and more"

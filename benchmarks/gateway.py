@@ -24,8 +24,8 @@ from pathlib import Path
 
 from wrk import rate, wrk
 
-from gateway_world import ANN, TWO
 from harness import Server, free_port, poll_until
+from support.gateway_fixtures import ANN, TWO
 
 LOGIN = f"Authorization: Basic {b64encode(':'.join(ANN).encode()).decode()}"
 _NGINX = """\

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from wrk import figure, wrk
 
-import tokens_made as made
 from harness import Server
-from key_server import KeyServer, Said
+from support import made_tokens as made
+from support.key_server import KeyServer, Said
 
 KEY = made.key("known")
 GOOD = json.dumps({"keys": [made.jwk(KEY, kid="known")]}).encode()

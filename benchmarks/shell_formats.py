@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from influxd_program import Influxd
+from support.influxd import Influxd
 
 INFLUX = ("influx",)
 OURS = (sys.executable, "-m", "headgate", "shell")

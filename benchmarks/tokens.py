@@ -15,9 +15,9 @@ from pathlib import Path
 
 from wrk import rate, wrk
 
-import tokens_made as made
 from harness import Server
-from influxd_program import Influxd
+from support import made_tokens as made
+from support.influxd import Influxd
 
 SECRET = b"a secret that is long enough for HS512, and for everybody else as well"
 KEYS = {

@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.text import Text
 
 from harness import Server
-from shell_program import HEADGATE
-from tmux_program import Tmux
+from support.shell_program import HEADGATE
+from support.tmux import Tmux
 
 FOLDER = Path(__file__).parent / "screens"
 WIDTH_COLUMNS = 100

@@ -1,4 +1,4 @@
-"""Fixtures for every room: stores, and servers on free ports, ended by the test that began them."""
+"""Fixtures for all tests: stores, servers, processes; and the layer of each test as its marker."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -7,14 +7,35 @@ from pathlib import Path
 import pytest
 
 from headgate_engine import UNRESTRICTED, Engine, MemoryStore, Passwords, SqliteStore, Store
-from recorder_upstream import recorder
-from secrets_sent import leaks
 from support import ending
 from support.local_server import LocalServer
+from support.recorder_upstream import recorder
+from support.sent_secrets import leaks
 from support.server_process import ServerProcess
-from tenant_world import Parts, seed_flags
+from support.tenant_fixtures import Parts, seed_flags
 
 Serve = Callable[..., LocalServer]
+
+
+TESTS = Path(__file__).parent
+LAYERS = ("unit", "http", "process", "real")
+# Of the tests of documents, beside the folders.
+LAYERS_OF_FILES = {
+    "test_docs.py": "unit",
+    "test_security_page.py": "unit",
+    "test_recipes.py": "http",
+    "test_examples.py": "process",
+    "test_gateway_page.py": "real",
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks each test with its layer: the folder that it is in."""
+    for item in items:
+        first = item.path.relative_to(TESTS).parts[0]
+        layer = LAYERS_OF_FILES.get(first, first)
+        assert layer in LAYERS, f"{item.path} is in no layer"
+        item.add_marker(layer)
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from headgate_grammar import ParseError, parse
-from influxd_program import Influxd
-from statements_at_random import Statements, mutated
+from support.influxd import Influxd
+from support.random_statements import Statements, mutated
 
 # Where we disagree on purpose, by name: what such a text looks like.
 MENDS = {

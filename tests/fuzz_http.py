@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from requests_at_random import Requests
+from support.random_requests import Requests
 from support.server_process import ServerProcess
 from support.servers import Server
 

@@ -1,4 +1,4 @@
-"""The names that tests of the documentation import from here."""
+"""What benchmarks and the tests of the documentation use: a server as it is started by hand."""
 
 from support.server_process import ServerProcess as Server
 from support.servers import ROOT, Answer

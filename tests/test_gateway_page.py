@@ -16,8 +16,8 @@ import pytest
 
 from harness import free_port
 from headgate_server.config.gateway_reader import read_gateway_settings
-from recorder_upstream import Heard, Recorder, Reply, recorder, said
-from victoria_program import Victoria
+from support.recorder_upstream import Heard, Recorder, Reply, recorder, said
+from support.victoria_metrics import Victoria
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "gateway.md").read_text()

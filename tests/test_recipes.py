@@ -12,9 +12,9 @@ import pytest
 import trustme
 from starlette.testclient import TestClient
 
-import tokens_made as made
 from headgate_server import application, configure
-from key_server import KeyServer, Said
+from support import made_tokens as made
+from support.key_server import KeyServer, Said
 
 PAGE = (Path(__file__).parent.parent / "docs" / "jwt.md").read_text()
 RECIPE = re.compile(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from influxd_program import Influxd
+from support.influxd import Influxd
 
 
 def main(folder: Path, flags: list[str]) -> int:

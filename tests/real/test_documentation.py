@@ -16,7 +16,7 @@ import pexpect
 import pytest
 
 from harness import Server
-from influx_program import answer, influx, interactive, needs_influx
+from support.influx_shell import answer, influx, interactive, needs_influx
 
 CURL = shutil.which("curl")
 SECRET = "my super secret pass phrase, and more of it"

@@ -1,6 +1,6 @@
 """Debian's influx 1.6.7 against our server: the program that people type into."""
 
-from influx_program import influx, needs_influx
+from support.influx_shell import influx, needs_influx
 from support.servers import ROOT, Server
 
 pytestmark = needs_influx

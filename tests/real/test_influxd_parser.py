@@ -4,7 +4,7 @@ from contextlib import closing
 from pathlib import Path
 
 from fuzz_grammar import Judge, compare
-from influxd_program import Influxd, needs_influxd
+from support.influxd import Influxd, needs_influxd
 
 
 @needs_influxd

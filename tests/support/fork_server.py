@@ -6,6 +6,7 @@ A request is the length of a JSON object, with the descriptors of three streams 
 the pid and the exit status, then the object. Has one thread only, as a fork needs it.
 """
 
+import atexit
 import gc
 import io
 import json
@@ -14,7 +15,10 @@ import selectors
 import signal
 import socket
 import sys
-from typing import Any
+import threading
+import traceback
+from contextlib import suppress
+from typing import Any, NoReturn
 
 import uvicorn.lifespan.on
 import uvloop
@@ -111,7 +115,27 @@ def _text(number: int, mode: str, errors: str, *, at_once: bool = False) -> io.T
     )
 
 
+def _run() -> NoReturn:
+    """Runs the command, and ends this process as the interpreter does.
+
+    It frees no objects: to free those that a fork shares would copy them all.
+    """
+    try:
+        status = headgate.__main__.main()
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(status)
+
+
 if __name__ == "__main__":
     gc.freeze()
     if fork_on_request(socket.socket(fileno=int(sys.argv[1]))) is not None:
-        sys.exit(headgate.__main__.main())
+        _run()

@@ -19,13 +19,13 @@ CHEAP = {"HEADGATE_AUTH_BCRYPT_COST": "4"}
 class ServerProcess(Server):
     """A `headgate serve` of its own, on a store in its own folder.
 
-    With *prefix*, a command that runs it, or with *fresh* a new interpreter is started; otherwise
-    it is forked from one that has imported the program.
+    Unless it is *fresh*, or run by a command *prefix*, it is forked from a process that has
+    imported the program: a fresh interpreter needs a second of the processor for that.
     """
 
     process: "subprocess.Popen[bytes] | ForkedProcess | None" = None
     prefix: tuple[str, ...] = ()
-    fresh: bool = False
+    fresh: bool = True
 
     def start(self) -> Self:
         self.launch()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlencode
 
-from secrets_sent import shown
+from support.sent_secrets import shown
 
 ROOT = ("root", "Toor-1")
 

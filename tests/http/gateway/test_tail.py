@@ -1,0 +1,308 @@
+"""Loki's tail through the gateway: a WebSocket, from the login to the last message."""
+
+import asyncio
+import socket
+import time
+from base64 import b64encode
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.server import Server as WebSocketServer
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from support import made_tokens as made
+from support.gateway_fixtures import ANN, BOB, TWO, configured, upstream
+from support.raw_upstream import raw_upstream
+from support.servers import Server
+from support.waiting import free_port, poll_until
+
+PATH = "/loki/api/v1/tail?query=%7Bapp%3D%22x%22%7D"
+
+
+@asynccontextmanager
+async def querier(port: int, heard: list[ServerConnection]) -> AsyncIterator[WebSocketServer]:
+    """Says `{"n": 1}`, and then back what it hears; at `stop` it closes."""
+
+    async def tail(connection: ServerConnection) -> None:
+        heard.append(connection)
+        await connection.send('{"n": 1}')
+        async for message in connection:
+            if message == "stop":
+                await connection.close(1011)
+                return
+            await connection.send(message)
+
+    async with serve(tail, "127.0.0.1", port) as server:
+        yield server
+
+
+def tailing(
+    server: Server, path: str = PATH, login: tuple[str, str] = ANN, tenant: str = ""
+) -> connect:
+    basic = b64encode(":".join(login).encode()).decode()
+    headers = {"Authorization": f"Basic {basic}"}
+    if tenant:
+        headers["X-Scope-OrgID"] = tenant
+    return connect(f"ws://127.0.0.1:{server.port}{path}", additional_headers=headers)
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def server(serve: Callable[..., Server], tmp_path: Path, port: int) -> Server:
+    table = upstream("loki", components={"querier": f"http://127.0.0.1:{port}"})
+    return configured(serve, tmp_path, table).bootstrap(TWO)
+
+
+def test_messages_go_both_ways_as_the_tenant(server: Server, port: int) -> None:
+    heard: list[ServerConnection] = []
+
+    async def run() -> None:
+        async with querier(port, heard):
+            async with tailing(server, tenant="a") as tail:
+                assert await tail.recv() == '{"n": 1}'
+                for message in ("hello", b"\x00\xff" * 1000, "x" * 200_000):
+                    await tail.send(message)
+                    assert await tail.recv() == message
+                await tail.send("stop")
+                with pytest.raises(ConnectionClosed) as closed:
+                    await tail.recv()
+                assert closed.value.rcvd is not None and closed.value.rcvd.code == 1011
+
+    asyncio.run(run())
+    (connection,) = heard
+    assert connection.request is not None
+    headers = connection.request.headers
+    assert headers.get_all("X-Scope-OrgID") == ["a"]
+    assert headers["X-Auth-User"] == "ann" and "Authorization" not in headers
+    assert connection.request.path == PATH
+    assert 'route="gateway loki /loki/api/v1/tail" status=101' in server.log()
+
+
+def test_a_websocket_stays_open_at_the_connection_limit(
+    serve: Callable[..., Server], tmp_path: Path, port: int
+) -> None:
+    file = tmp_path / "limit.toml"
+    table = upstream("loki", components={"querier": f"http://127.0.0.1:{port}"})
+    file.write_text(f"[http]\nmax-connection-limit = 2\n{table}")
+    server = serve("--config", str(file)).bootstrap(TWO)
+    heard: list[ServerConnection] = []
+
+    async def run() -> None:
+        async with querier(port, heard), tailing(server, tenant="a") as tail:
+            assert await tail.recv() == '{"n": 1}'
+            idle = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(4)]
+            for reader, _ in idle[:3]:
+                assert await reader.read() == b""
+            await tail.send("hello")
+            assert await tail.recv() == "hello"
+            for _, writer in idle:
+                writer.close()
+
+    asyncio.run(run())
+
+
+def test_a_page_of_another_site_opens_no_websocket(
+    serve: Callable[..., Server], tmp_path: Path, port: int
+) -> None:
+    heard: list[ServerConnection] = []
+    table = upstream("loki", components={"querier": f"http://127.0.0.1:{port}"})
+    listed = "https://grafana.example:3000"
+    server = configured(
+        lambda *flags: serve(*flags, HEADGATE_HTTP_ALLOWED_ORIGINS=listed), tmp_path, table
+    ).bootstrap(TWO)
+    basic = b64encode(":".join(ANN).encode()).decode()
+
+    def tail(origin: str, **fetch: str) -> connect:
+        headers = {"Authorization": f"Basic {basic}", "Origin": origin}
+        headers |= {name.replace("_", "-"): value for name, value in fetch.items()}
+        url = f"ws://127.0.0.1:{server.port}{PATH}"
+        return connect(url, additional_headers=headers)
+
+    async def run() -> None:
+        async with querier(port, heard):
+            for origin, fetch in [
+                ("http://attacker.example", {}),
+                ("null", {}),
+                (f"http://127.0.0.1:{server.port}", {"Sec_Fetch_Site": "cross-site"}),
+            ]:
+                with pytest.raises(InvalidStatus) as refused:
+                    async with tail(origin, **fetch):
+                        pass
+                assert refused.value.response.status_code == 403, origin
+            assert heard == []
+            for origin in (f"http://127.0.0.1:{server.port}", listed):
+                async with tail(origin) as opened:
+                    assert await opened.recv() == '{"n": 1}'
+
+    asyncio.run(run())
+
+
+def test_a_tail_without_the_right_is_refused_before_it_begins(server: Server, port: int) -> None:
+    heard: list[ServerConnection] = []
+
+    async def status(path: str = PATH, login: tuple[str, str] = ANN, tenant: str = "") -> int:
+        with pytest.raises(InvalidStatus) as refused:
+            async with tailing(server, path, login, tenant):
+                pass
+        return refused.value.response.status_code
+
+    async def run() -> None:
+        async with querier(port, heard):
+            assert await status(login=("ann", "wrong")) == 401
+            assert await status(tenant="b") == 403
+            assert await status("/db/b" + PATH) == 403
+            assert await status("/loki/api/v1/nope") == 404
+            assert await status("/loki/api/v1/query") == 404  # no WebSocket there
+            assert await status("/loki//api/v1/tail") == 400
+        assert heard == []
+        assert await status() == 502  # nobody is there
+
+    asyncio.run(run())
+
+
+async def cut(tail: ClientConnection) -> int:
+    """The code that the connection is closed with."""
+    with pytest.raises(ConnectionClosed) as closed:
+        async with asyncio.timeout(20):
+            while True:
+                await tail.recv()
+    return closed.value.rcvd.code if closed.value.rcvd is not None else 0
+
+
+def test_a_tail_is_cut_off_when_its_right_is_revoked(server: Server, port: int) -> None:
+    async def run() -> None:
+        async with querier(port, []), tailing(server) as tail, tailing(server, login=BOB) as other:
+            assert await tail.recv() == await other.recv() == '{"n": 1}'
+            server.query("REVOKE ALL ON a FROM ann")
+            assert await cut(tail) == 1008
+            await other.send("still here")
+            assert await other.recv() == "still here"
+
+    asyncio.run(run())
+
+
+def test_the_end_of_the_server_is_the_end_of_the_tail(server: Server, port: int) -> None:
+    async def run() -> None:
+        async with querier(port, []), tailing(server) as tail:
+            await tail.recv()
+            server.end_later()
+            assert await cut(tail) == 1012
+
+    asyncio.run(run())
+    assert server.stop() == 0
+
+
+def test_a_client_that_leaves_ends_the_stores_end(server: Server, port: int) -> None:
+    heard: list[ServerConnection] = []
+
+    async def run() -> None:
+        async with querier(port, heard):
+            async with tailing(server) as tail:
+                await tail.recv()
+            async with asyncio.timeout(20):
+                await heard[0].wait_closed()
+
+    asyncio.run(run())
+    poll_until(lambda: b'answers_open{upstream="loki"} 0.0' in page(server), "it is still open")
+
+
+def page(server: Server) -> bytes:
+    return server.request("GET", "/metrics").body
+
+
+def test_elsewhere_an_offer_of_a_websocket_is_not_taken_up(server: Server) -> None:
+    offer = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Key": "x",
+        "Sec-WebSocket-Version": "13",
+    }
+    plain = server.request("GET", "/ping", None, offer)
+    assert plain.status in (204, 404)
+    assert server.request("GET", "/loki/api/v1/tail", None, offer, ANN).status in (400, 404, 502)
+
+
+def test_neither_guesses_nor_a_reload_keep_a_tail_open(
+    serve: Callable[..., Server], tmp_path: Path, port: int
+) -> None:
+    secret = "a secret of more than thirty-two bytes, of tails"
+    jwt = {"secret": secret}
+    table = upstream("loki", components={"querier": f"http://127.0.0.1:{port}"}, jwt=jwt)
+    server = configured(serve, tmp_path, table).bootstrap(TWO)
+    text = made.token(
+        secret.encode(), {"tenant_id": "a", "version": 1, "exp": int(time.time()) + 600}, "HS256"
+    )
+    headers = {"Authorization": f"Bearer {text}"}
+    url = f"ws://127.0.0.1:{server.port}{PATH}"
+
+    async def run() -> None:
+        async with (
+            querier(port, []),
+            tailing(server) as tail,
+            connect(url, additional_headers=headers) as token_tail,
+        ):
+            for number in range(7):  # from where she comes, too
+                server.request("GET", PATH, basic=("ann", f"Wrong-{number}"))
+            server.query("SET PASSWORD FOR ann = 'Ann-pw-2'")
+            (tmp_path / "headgate.toml").write_text(f"[gateway]\n{table}versions = {{a = 5}}\n")
+            server.reload()
+            assert [await cut(tail), await cut(token_tail)] == [1008, 1008]
+
+    asyncio.run(run())
+
+
+def test_a_store_that_does_not_answer_delays_no_other(
+    serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    def silent(line: socket.socket, request: bytes) -> None:
+        line.settimeout(20)
+        line.recv(1)
+
+    with raw_upstream(silent) as store:
+        options = {"read-timeout": "1s", "connect-timeout": "1s"}
+        table = upstream("loki", urls=[store.url], **options)
+        server = configured(serve, tmp_path, table, gateway="max-concurrent-per-user = 1")
+        server.bootstrap(TWO)
+
+        async def run() -> None:
+            with pytest.raises(InvalidStatus) as refused:
+                async with tailing(server):
+                    pass
+            assert refused.value.response.status_code == 504
+            # Nor does who has left.
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.3):
+                    async with tailing(server):
+                        pass
+
+        asyncio.run(run())
+        free = lambda: server.request("GET", "/loki/api/v1/labels", basic=ANN).status != 429  # noqa: E731
+        poll_until(free, "the slot is gone")
+
+
+def test_no_redirect_leads_elsewhere(
+    serve: Callable[..., Server], tmp_path: Path, port: int
+) -> None:
+    heard: list[ServerConnection] = []
+    moved = f"HTTP/1.1 302 F\r\nLocation: ws://127.0.0.1:{port}/\r\nContent-Length: 0\r\n\r\n"
+    with raw_upstream(lambda line, request: line.sendall(moved.encode())) as store:
+        table = upstream("loki", urls=[store.url])
+        server = configured(serve, tmp_path, table).bootstrap(TWO)
+
+        async def run() -> None:
+            async with querier(port, heard):
+                with pytest.raises(InvalidStatus) as refused:
+                    async with tailing(server):
+                        pass
+                assert refused.value.response.status_code == 502
+
+        asyncio.run(run())
+        assert heard == []

@@ -1,0 +1,269 @@
+"""The connections to stores: kept, counted, given back, and what is HTTP on them."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+import trustme
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from headgate_server.upstream.connection_pool import ConnectionPool, PoolLimits, UpstreamResponse
+from headgate_server.upstream.errors import (
+    PoolExhausted,
+    UpstreamError,
+    UpstreamProtocolError,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
+from support.raw_upstream import raw_upstream
+from support.recorder_upstream import recorder
+
+LIMITS = PoolLimits(connect_seconds=2.0, read_seconds=1.0, max_connections=2)
+
+
+def run(work: Callable[[ConnectionPool], Awaitable[None]], limits: PoolLimits = LIMITS) -> None:
+    async def whole() -> None:
+        client = ConnectionPool(limits)
+        try:
+            await work(client)
+            assert not client.busy
+        finally:
+            client.close()
+
+    asyncio.run(whole())
+
+
+async def parts(*pieces: bytes) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
+
+
+def test_a_connection_is_used_again_and_again() -> None:
+    with recorder() as store:
+
+        async def work(client: ConnectionPool) -> None:
+            for number in range(5):
+                reply = await client.send("POST", store.url, f"/{number}", [], b"x" * number)
+                assert (reply.status, await reply.read(1000)) == (200, b'{"status":"success"}')
+            (address,) = client._pools.values()
+            assert len(address.connections) == len(address.idle_connections) == 1
+
+        run(work)
+        assert [(heard.target, len(heard.body)) for heard in store.heard] == [
+            (f"/{number}", number) for number in range(5)
+        ]
+
+
+@pytest.mark.parametrize("length", [None, "6"])
+def test_a_body_goes_out_as_it_comes(length: str | None) -> None:
+    with recorder() as store:
+
+        async def work(client: ConnectionPool) -> None:
+            headers = [("Content-Length", length)] if length else []
+            reply = await client.send("POST", store.url, "/x", headers, parts(b"abc", b"def"))
+            await reply.read(1000)
+
+        run(work)
+        assert store.last.body == b"abcdef"
+        assert store.last.all("Transfer-Encoding") == ([] if length else ["chunked"])
+
+
+def test_of_more_than_the_limit_one_waits_and_then_has_its_turn() -> None:
+    with recorder() as store:
+
+        async def work(client: ConnectionPool) -> None:
+            first = await client.send("GET", store.url, "/1", [])
+            second = await client.send("GET", store.url, "/2", [])
+            third = asyncio.ensure_future(client.send("GET", store.url, "/3", []))
+            await asyncio.sleep(0.05)
+            assert not third.done()
+            await first.read(100)
+            assert (await third).status == 200
+            (await third).close()
+            second.close()
+
+        run(work)
+
+
+def test_a_request_that_waits_too_long_for_a_connection_is_refused() -> None:
+    with recorder() as store:
+
+        async def work(client: ConnectionPool) -> None:
+            held = [await client.send("GET", store.url, "/", []) for _ in range(2)]
+            with pytest.raises(PoolExhausted):
+                await client.send("GET", store.url, "/", [])
+            for reply in held:
+                reply.close()
+
+        run(work, PoolLimits(connect_seconds=0.1, read_seconds=1, max_connections=2))
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+ANSWERS: dict[str, tuple[bytes, bytes | None]] = {
+    "interim": (
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nA: b\r\n\r\n"
+        + OK
+        + b"Content-Length: 2\r\n\r\nok",
+        b"ok",
+    ),
+    "until it closes": (b"HTTP/1.0 200 OK\r\n\r\nall there is", b"all there is"),
+    "chunks": (OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nA: b\r\n\r\n", b"ok"),
+    "no content": (b"HTTP/1.1 204 No\r\n\r\n", b""),
+    "more than was asked for": (
+        OK
+        + b"Content-Length: 2\r\n\r\nok"
+        + b"HTTP/1.1 500 Evil\r\nX-Evil: yes\r\nContent-Length: 4\r\n\r\nevil",
+        b"ok",
+    ),
+    "another protocol": (b"HTTP/1.1 101 S\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nxx", None),
+    "an end too soon": (OK + b"Content-Length: 9\r\n\r\nok", None),
+    "lengths": (OK + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\nok", None),
+    "a line end in a name": (OK + b"A\n: b\r\nContent-Length: 0\r\n\r\n", None),
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_what_is_an_answer_and_what_is_none(answer: str) -> None:
+    raw, body = ANSWERS[answer]
+    with raw_upstream(lambda line, request: line.sendall(raw)) as store:
+
+        async def work(client: ConnectionPool) -> None:
+            try:
+                reply = await client.send("GET", store.url, "/", [])
+                found: bytes | None = await reply.read(1000)
+            except UpstreamProtocolError:
+                found = None
+            assert found == body
+            # Nothing of one answer is ever taken for another's.
+            for address in client._pools.values():
+                assert not [
+                    wire for wire in address.idle_connections if wire.reusable and body is None
+                ]
+
+        run(work)
+
+
+def test_what_was_sent_ahead_is_no_answer_to_the_next() -> None:
+    raw, _ = ANSWERS["more than was asked for"]
+
+    def stay(line: socket.socket, request: bytes) -> None:
+        line.sendall(raw)
+        line.settimeout(10)
+        line.recv(1)
+
+    with raw_upstream(stay) as store:
+
+        async def work(client: ConnectionPool) -> None:
+            for _ in range(3):
+                reply = await client.send("GET", store.url, "/", [])
+                assert (reply.status, reply.header("X-Evil")) == (200, "")
+                assert await reply.read(1000) == b"ok"
+
+        run(work)
+        assert len(store.requests) == 3
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=300), st.booleans())
+def test_noise_is_never_a_fault_of_ours(noise: bytes, headed: bool) -> None:
+    raw = (b"HTTP/1.1 200 OK\r\n" if headed else b"") + noise
+
+    with raw_upstream(lambda line, request: line.sendall(raw)) as store:
+
+        async def work(client: ConnectionPool) -> None:
+            try:
+                reply = await client.send("GET", store.url, "/", [])
+                await reply.read(1 << 20)
+            except UpstreamError:
+                pass
+
+        run(work)
+
+
+def test_a_head_does_not_wait_for_a_body() -> None:
+    with recorder() as store:
+
+        async def work(client: ConnectionPool) -> None:
+            reply = await client.send("HEAD", store.url, "/", [])
+            assert (reply.header("content-length"), await reply.read(10)) == ("20", b"")
+
+        run(work)
+
+
+def test_silence_ends_but_not_while_the_client_is_slow() -> None:
+    def silent(line: socket.socket, request: bytes) -> None:
+        line.settimeout(10)
+        line.recv(1)
+
+    with raw_upstream(silent) as quiet, recorder() as store:
+
+        async def slow() -> AsyncIterator[bytes]:
+            for _ in range(4):
+                yield b"x" * 500_000  # more than a socket takes at once
+                await asyncio.sleep(0.2)
+
+        async def work(client: ConnectionPool) -> None:
+            with pytest.raises(UpstreamTimeout):
+                await client.send("GET", quiet.url, "/", [])
+            reply = await client.send("POST", store.url, "/", [], slow())
+            await reply.read(100)
+            assert len(store.last.body) == 2_000_000
+
+        run(work, PoolLimits(connect_seconds=2, read_seconds=0.4, max_connections=2))
+
+
+def test_an_upstream_that_is_not_there() -> None:
+    async def work(client: ConnectionPool) -> None:
+        with pytest.raises(UpstreamUnreachable):
+            await client.send("GET", "http://127.0.0.1:1", "/", [])
+        with pytest.raises(UpstreamUnreachable):
+            await client.send("GET", "http://nobody.invalid", "/", [])
+
+    run(work)
+
+
+@pytest.mark.parametrize("value", ["a\r\nX-Scope-OrgID: b", "a\nb", "a\rb", "a\0b"])
+def test_a_header_is_one_header(value: str) -> None:
+    with recorder() as store:
+
+        async def work(client: ConnectionPool) -> None:
+            with pytest.raises(UpstreamProtocolError):
+                await client.send("GET", store.url, "/", [("X", value)])
+
+        run(work)
+        assert store.heard == []
+
+
+def test_tls_is_verified_by_the_configured_authority(tmp_path: Path) -> None:
+    ours, others = trustme.CA(), trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ours.issue_cert("localhost").configure_cert(context)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        await writer.drain()
+        writer.close()
+
+    async def whole() -> None:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+        url = f"https://localhost:{server.sockets[0].getsockname()[1]}"
+        for authority, good in ((ours, True), (others, False)):
+            trusting = ssl.create_default_context()
+            authority.configure_trust(trusting)
+            client = ConnectionPool(PoolLimits(2, 2, 2, trusting))
+            found: UpstreamResponse | None = None
+            try:
+                found = await client.send("GET", url, "/", [])
+                assert await found.read(10) == b"ok"
+            except UpstreamUnreachable:
+                pass
+            assert (found is not None) == good
+            client.close()
+        server.close()
+
+    asyncio.run(whole())

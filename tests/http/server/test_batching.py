@@ -1,0 +1,209 @@
+"""A connection whose request waits for the end of the loop's turn."""
+
+import asyncio
+import gc
+from collections.abc import Awaitable, Callable, Sequence
+from types import FunctionType, ModuleType
+from typing import Any
+
+import pytest
+import uvicorn
+from uvicorn.server import ServerState
+
+from headgate_server.http.parsed_request import BatchedRequest
+from headgate_server.http.response import RawHeaders
+from headgate_server.serving.batch import Batch, BatchAnswer
+from headgate_server.serving.connection_limits import ConnectionLimits
+from headgate_server.serving.head_memory import HeadBudget
+from headgate_server.serving.http_protocol import Connection
+from headgate_server.serving.idle_connections import IdleConnections
+from headgate_server.telemetry.metrics import Metrics
+
+LIMITS = ConnectionLimits(10, 30, 30, 180, 0)
+
+
+class Line(asyncio.Transport):
+    """A transport that remembers what was written."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": ("127.0.0.1", 1), "sockname": ("127.0.0.1", 2)})
+        self.sent, self.closed = b"", False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.sent += data
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
+
+    abort = close
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def pause_reading(self) -> None:
+        """Nothing comes by itself."""
+
+    resume_reading = pause_reading
+
+
+class Application:
+    """Answers with the URL: /broken is broken off, /later has its own time."""
+
+    def __init__(self) -> None:
+        self.done: list[bytes] = []
+
+    def can_batch(self, method: str, path: bytes) -> bool:
+        return path != b"/asgi"
+
+    def accepts_websocket(self, host: bytes, url: bytes) -> bool:
+        return False
+
+    def handle_batch(
+        self, requests: Sequence[BatchedRequest], default_fields: RawHeaders
+    ) -> list[BatchAnswer]:
+        return [self._answer(request.url) for request in requests]
+
+    def _answer(self, url: bytes) -> BatchAnswer:
+        if url == b"/later":
+            return self
+        self.done.append(url)
+        return b"<" + url + b">" if url != b"/broken" else b""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        path = scope["raw_path"]
+        self.done.append(path)
+        headers = [(b"content-length", b"%d" % len(path))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": path})
+
+
+def run(steps: Callable[[Connection, Line], Awaitable[None]]) -> list[bytes]:
+    """Does *steps* with a new connection; the URLs that were worked on."""
+    application = Application()
+
+    async def main() -> None:
+        config = uvicorn.Config(application, ws="none", interface="asgi3", log_config=None)
+        config.load()
+        inbox, state, loop = Batch(application), ServerState(), asyncio.get_running_loop()
+        connection = Connection(
+            *(LIMITS, HeadBudget(), IdleConnections(), Metrics(), application, inbox),
+            *(config, state, {}, loop),
+        )
+        line = Line()
+        connection.connection_made(line)
+        await steps(connection, line)
+
+    asyncio.run(main())
+    return application.done
+
+
+def get(*urls: str) -> bytes:
+    return "".join(f"GET {url} HTTP/1.1\r\nHost: x\r\n\r\n" for url in urls).encode()
+
+
+async def some_turns() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+def test_answers_keep_their_order_whatever_gives_them() -> None:
+    async def steps(connection: Connection, line: Line) -> None:
+        connection.data_received(get("/a", "/later", "/b", "/asgi", "/c"))
+        await some_turns()
+        # Behind one who is waited for all go the long way.
+        bodies = [line.partition(b"HTTP/")[0] for line in line.sent.split(b"\r\n\r\n")]
+        assert bodies == [b"</a>", b"/later", b"/b", b"/asgi", b"/c"]
+
+    assert run(steps) == [b"/a", b"/later", b"/b", b"/asgi", b"/c"]
+
+
+def test_nothing_is_done_behind_what_was_broken_off() -> None:
+    async def steps(connection: Connection, line: Line) -> None:
+        connection.data_received(get("/a", "/broken", "/never", "/asgi"))
+        await some_turns()
+        assert line.sent == b"</a>" and line.closed
+
+    assert run(steps) == [b"/a", b"/broken"]
+
+
+def test_what_was_whole_is_done_though_the_client_is_gone() -> None:
+    async def steps(connection: Connection, line: Line) -> None:
+        connection.data_received(get("/later"))
+        line.closed = True
+        connection.connection_lost(ConnectionResetError())
+        await some_turns()
+        assert line.sent == b""
+
+    assert run(steps) == [b"/later"]
+
+
+def test_nothing_holds_a_connection_that_the_client_broke_off() -> None:
+    async def steps(connection: Connection, line: Line) -> None:
+        connection.data_received(get("/asgi"))
+        await some_turns()
+        assert line.sent.endswith(b"/asgi")
+        connection.connection_lost(ConnectionResetError())
+        assert connection.timeout_keep_alive_task is None
+
+    assert run(steps) == [b"/asgi"]
+
+
+def test_a_client_that_sends_all_and_half_closes_is_answered() -> None:
+    async def steps(connection: Connection, line: Line) -> None:
+        connection.data_received(get("/a"))
+        assert line.sent == b""
+        assert connection.eof_received() is False
+        assert line.sent == b"</a>"
+
+    assert run(steps) == [b"/a"]
+
+
+LARGE = 100_000
+URL, FIELD = "u" * LARGE, "f" * LARGE
+HEAD = b"Host: x\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        get(f"/a?{URL}"),
+        get(f"/asgi?{URL}"),
+        f"GET /a HTTP/1.1\r\nX: {FIELD}\r\n".encode() + HEAD,
+        f"GET /later HTTP/1.1\r\nX: {FIELD}\r\n".encode() + HEAD,
+        f"GET /asgi HTTP/1.1\r\nX: {FIELD}\r\n".encode() + HEAD,
+        f"GET /a HTTP/1.1\r\nHost: {FIELD}\r\n\r\n".encode(),
+        f"GET /asgi HTTP/1.1\r\nHost: {FIELD}\r\n\r\n".encode(),
+        f"POST /asgi HTTP/1.1\r\nX: {FIELD}\r\nContent-Length: 1\r\n".encode() + HEAD + b"b",
+        f"POST /asgi HTTP/1.1\r\nContent-Length: {LARGE}\r\n".encode() + HEAD + b"b" * LARGE,
+    ],
+)
+@pytest.mark.parametrize("parts", [1, 3])
+def test_an_idle_connection_holds_nothing_of_its_last_request(request_: bytes, parts: int) -> None:
+    async def steps(connection: Connection, line: Line) -> None:
+        size = len(request_) // parts + 1
+        for start in range(0, len(request_), size):
+            connection.data_received(request_[start : start + size])
+            await some_turns()
+        assert line.sent
+        line.sent = b""
+        assert connection.idle_since is not None
+        assert held_bytes(connection) < LARGE
+
+    run(steps)
+
+
+def held_bytes(connection: Connection) -> int:
+    """The bytes that can be reached from *connection*, but not by way of code."""
+    seen, waiting, total = {id(connection)}, list[object](connection.__dict__.values()), 0
+    while waiting:
+        one = waiting.pop()
+        code = isinstance(one, type | FunctionType | ModuleType | asyncio.AbstractEventLoop)
+        if id(one) in seen or code or isinstance(one, Application):
+            continue
+        seen.add(id(one))
+        total += len(one) if isinstance(one, bytes | bytearray | str) else 0
+        waiting += gc.get_referents(one)
+    return total

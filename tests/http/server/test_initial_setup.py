@@ -1,0 +1,154 @@
+"""The first administrator, and changes that pages of other web sites send."""
+
+from collections.abc import Callable
+from urllib.parse import quote, urlencode
+
+from support.servers import ROOT, Answer, Server
+
+CREATE = "CREATE USER root WITH PASSWORD 'Toor-1' WITH ALL PRIVILEGES"
+PAGE = {"Origin": "http://evil.example", "Sec-Fetch-Site": "cross-site"}
+# A proxy on the same machine says that the client is elsewhere.
+ELSEWHERE = {"X-Forwarded-For": "192.0.2.1"}
+
+
+def send(
+    server: Server,
+    text: str,
+    headers: dict[str, str],
+    method: str = "POST",
+    basic: tuple[str, str] | None = None,
+    **more: str,
+) -> Answer:
+    fields = urlencode({"q": text, **more})
+    if method == "GET":
+        return server.request("GET", f"/query?{fields}", None, headers, basic)
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    return server.request("POST", "/query", fields.encode(), {**kind, **headers}, basic)
+
+
+def test_a_program_on_this_machine_creates_the_first_administrator(server: Server) -> None:
+    assert send(server, f"{CREATE}; CREATE DATABASE db; SHOW USERS", {}).status == 200
+    assert server.query("SHOW DATABASES", ROOT).rows() == [["db"]]
+
+
+NOT_HERE = [
+    ELSEWHERE,
+    PAGE,
+    {"Origin": "http://127.0.0.1:8086"},
+    {"Sec-Fetch-Site": "same-origin"},
+    {"Referer": "http://evil.example/"},
+    {**ELSEWHERE, "Authorization": f"Bearer hgs_{'0' * 40}"},
+    {**ELSEWHERE, "Authorization": "Bearer "},
+    {"Host": "rebind.evil.example", "User-Agent": "curl/8"},
+    {"Host": "rebind.evil.example", "User-Agent": "Mozilla/5.0", "Accept": "text/html"},
+    {"User-Agent": "Mozilla/5.0 (X11)"},
+    {"X-Forwarded-Proto": "https"},
+]
+
+
+def test_no_other_request_creates_it_without_the_token(server: Server) -> None:
+    for headers in NOT_HERE:
+        for text in (CREATE, f"{CREATE}; SHOW USERS", f"-- x\n{CREATE}"):
+            for method in ("GET", "POST"):
+                answer = send(server, text, headers, method)
+                assert answer.status == 403
+                assert "set-up token" in answer.error or "another web site" in answer.error
+                assert "hgs_" not in answer.body.decode()
+    assert send(server, CREATE, {}).status == 200, "there is still no user"
+
+
+def test_a_server_with_users_or_without_logins_has_no_token(serve: Callable[..., Server]) -> None:
+    server = serve().bootstrap()
+    server.stop()
+    server.start()
+    assert server.log().count("hgs_") == 1, "only the first start made one"
+    assert "hgs_" not in serve("--no-auth").log()
+
+
+def test_open_setup_is_influxdbs_way(serve: Callable[..., Server]) -> None:
+    server = serve(HEADGATE_AUTH_OPEN_SETUP="true")
+    assert "hgs_" not in server.log()
+    assert send(server, CREATE, PAGE).status == 403, "but never for a page of another site"
+    assert send(server, CREATE, ELSEWHERE).status == 200
+
+
+CHANGES = [
+    "CREATE USER evil WITH PASSWORD 'x' WITH ALL PRIVILEGES",
+    "DROP USER todd",
+    "GRANT ALL PRIVILEGES TO todd",
+    "SET PASSWORD FOR root = 'x'",
+    "SHOW USERS; GRANT ALL ON db TO todd",
+    "DROP DATABASE db",
+    "SELECT x INTO y FROM m",
+    "DELETE FROM m",
+]
+# What a browser sends for a link to a server without TLS: no header says where the page is.
+LINK = {"User-Agent": "Mozilla/5.0 (X11)", "Accept": "text/html", "Host": "headgate.lan:8186"}
+
+
+def test_a_link_of_another_site_changes_nothing(serve: Callable[..., Server]) -> None:
+    server = serve().bootstrap("CREATE DATABASE db; CREATE USER todd WITH PASSWORD 'Todd-1'")
+    for headers in (LINK, {"User-Agent": "Mozilla/5.0"}, {"Upgrade-Insecure-Requests": "1"}):
+        for text in CHANGES:
+            assert send(server, text, headers, "GET", ROOT, db="db").status == 403, text
+        assert send(server, "GRANT READ ON db TO todd", headers, "POST", ROOT).status == 200
+        assert send(server, "SHOW USERS", headers, "GET", ROOT).status == 200
+    assert server.query("SHOW GRANTS FOR todd", ROOT).rows() == [["db", "READ"]]
+
+
+PAGES = [
+    PAGE,
+    {"Referer": "http://evil.example/page"},
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"},
+    {"Origin": "null"},
+]
+
+
+def test_a_page_of_another_site_changes_nothing_with_a_browsers_login(
+    serve: Callable[..., Server],
+) -> None:
+    server = serve().bootstrap("CREATE DATABASE db; CREATE USER todd WITH PASSWORD 'Todd-1'")
+    for headers in PAGES:
+        _changes_nothing(server, headers)
+
+
+def _changes_nothing(server: Server, headers: dict[str, str]) -> None:
+    users = server.query("SHOW USERS", ROOT).rows()
+    for text in CHANGES:
+        for method in ("GET", "POST"):
+            for more in ({}, {"chunked": "true"}, {"async": "true"}):
+                answer = send(server, text, headers, method, ROOT, db="db", **more)
+                assert (answer.status, "allowed-origins" in answer.error) == (403, True), text
+        url = f"/query?u=root&p=Toor-1&q={quote(text)}"
+        assert server.request("GET", url, None, headers).status == 403
+    # Often enough for every cache to know them.
+    for _ in range(3):
+        assert send(server, "GRANT ALL ON db TO todd", headers, "GET", ROOT).status == 403
+        assert send(server, "SHOW GRANTS FOR todd", headers, "GET", ROOT).status == 200
+    assert server.request("POST", "/write?db=db", b"m v=1", headers, ROOT).status == 403
+    assert server.request("POST", "/api/v2/write?bucket=db/a", b"m", headers, ROOT).status == 403
+    assert server.query("SHOW USERS", ROOT).rows() == users
+    assert server.query("SHOW DATABASES", ROOT).rows() == [["db"]]
+    assert send(server, "SHOW USERS", headers, "POST", ROOT).status == 200, "it may read"
+
+
+def test_listed_sites_may_send_changes(serve: Callable[..., Server]) -> None:
+    server = serve(HEADGATE_HTTP_ALLOWED_ORIGINS="https://a.example, http://evil.example")
+    server.bootstrap()
+    assert send(server, "CREATE DATABASE db", PAGE, "POST", ROOT).status == 200
+    other = {**PAGE, "Origin": "http://other.example"}
+    assert send(server, "CREATE DATABASE other", other, "POST", ROOT).status == 403
+
+
+def test_without_logins_a_name_that_dns_points_here_is_refused(
+    serve: Callable[..., Server],
+) -> None:
+    server = serve("--no-auth")
+    page = {"Sec-Fetch-Site": "same-origin", "Origin": "http://rebind.evil.example"}
+    text = "CREATE DATABASE db"
+    for method in ("GET", "POST"):
+        named = {**page, "Host": "rebind.evil.example"}
+        assert send(server, text, named, method).status == 403
+    assert send(server, text, {"Sec-Fetch-Site": "same-origin"}).status == 200
+    assert send(server, text, {"Host": "metrics.example"}).status == 200, "no browser"

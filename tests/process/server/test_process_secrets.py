@@ -1,0 +1,39 @@
+"""What other users of the machine see of a server's process."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from support.local_server import LocalServer
+from support.server_process import ServerProcess
+from support.servers import Server
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = LocalServer(tmp_path_factory.mktemp("hostile") / "s.db").start().bootstrap()
+    yield server
+    server.stop()
+
+
+def test_no_secret_is_in_the_list_of_processes(serve_process: Callable[..., ServerProcess]) -> None:
+    server = serve_process(
+        "--shared-secret", "not-for-everybody-to-see", "--workers", "2", fresh=True
+    )
+    assert server.process is not None
+    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text()
+    for pid in (server.process.pid, *map(int, children.split())):
+        shown = Path(f"/proc/{pid}/cmdline").read_bytes()
+        assert b"not-for-everybody" not in shown
+    assert (
+        b"--shared-secret '[REDACTED]'" in Path(f"/proc/{server.process.pid}/cmdline").read_bytes()
+    )
+
+
+def test_no_core_of_its_memory_is_left(serve_process: Callable[..., ServerProcess]) -> None:
+    server = serve_process()
+    assert server.process is not None
+    limits = Path(f"/proc/{server.process.pid}/limits").read_text()
+    (line,) = (line for line in limits.splitlines() if "core file size" in line)
+    assert line.split()[4:6] == ["0", "0"]

@@ -1,0 +1,143 @@
+"""Several worker processes: figures of all, and what happens when one dies."""
+
+import signal
+import subprocess
+from collections.abc import Callable
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from support.server_process import ServerProcess
+from support.servers import Answer, Server
+from support.waiting import poll_until
+
+
+def samples(answer: Answer) -> dict[tuple[str, ...], float]:
+    """By name and sorted labels' values, as Prometheus reads them."""
+    assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    return {
+        (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(answer.body.decode())
+        for sample in family.samples
+        if family.documentation or sample.name.startswith(("process_", "python_"))
+    }
+
+
+def settled(server: Server, requests: int) -> dict[tuple[str, ...], float]:
+    """What it counts when so many *requests* are: of other workers that takes a tenth of a second.
+
+    Those for /metrics and /ping are not among them.
+    """
+    counted: dict[tuple[str, ...], float] = {}
+
+    def there() -> bool:
+        counted.clear()
+        counted.update(samples(server.request("GET", "/metrics")))
+        every = [(key, n) for key, n in counted.items() if key[0] == "headgate_http_requests_total"]
+        return sum(number for key, number in every if key[2] in ("/query", "other")) == requests
+
+    poll_until(there, "the requests are never counted")
+    return counted
+
+
+@pytest.mark.parametrize("workers", ["1", "3"])
+def test_metrics_count_what_all_workers_did(
+    serve_process: Callable[..., ServerProcess], workers: str
+) -> None:
+    server = serve_process("--workers", workers).bootstrap(
+        "CREATE USER todd WITH PASSWORD 's3cret'"
+    )
+    requests = "headgate_http_requests_total"
+    before = settled(server, 2)  # what bootstrap sent
+    for _ in range(20):
+        assert server.query("SHOW GRANTS FOR todd").status == 200
+    server.query("SHOW USERS", ("todd", "wrong-1"))
+    server.query("SHOW USERS", None)
+    server.query("SHOW USERS", ("todd", "s3cret"))
+    server.request("GET", "/no/such/place")
+    server.request("BREW", "/query")
+    after = settled(server, 2 + 20 + 5)
+
+    def grown(*key: str) -> float:
+        return after.get(key, 0) - before.get(key, 0)
+
+    assert grown(requests, "POST", "/query", "200") == 20
+    assert grown(requests, "POST", "/query", "401") == 2
+    assert grown(requests, "POST", "/query", "403") == 1
+    assert grown(requests, "GET", "other", "404") == 1
+    assert grown(requests, "other", "other", "400") == 1
+    assert grown("headgate_http_request_duration_seconds_count", "/query") == 23
+    assert grown("headgate_authentications_total", "password", "accepted") == 21
+    assert grown("headgate_authentications_total", "password", "refused") == 1
+    assert grown("headgate_authentications_total", "none", "refused") == 1
+    assert grown("headgate_bcrypt_duration_seconds_count") >= 2
+    hits = grown("headgate_cache_lookups_total", "password", "hit")
+    assert hits >= 20 - int(workers)
+    assert grown("headgate_cache_lookups_total", "statement", "hit") >= 20 - int(workers)
+    # What nobody has changed is not read again.
+    assert 2 <= grown("headgate_store_duration_seconds_count", "read") < 40
+    assert after["headgate_store_duration_seconds_count", "change"] >= 2
+    assert after["headgate_bcrypt_pending",] == 0
+    assert after["headgate_build_info", version("headgate")] == 1
+    assert grown("headgate_statements_total", "done", "ShowGrants") == 20
+    assert after["headgate_statements_total", "done", "CreateUser"] == 2
+
+    def connections() -> float:
+        return samples(server.request("GET", "/metrics"))["headgate_http_connections",]
+
+    # A worker may still be closing the connection of the request before.
+    poll_until(lambda: connections() == 1, "connections stay open")
+
+
+def test_a_worker_that_dies_is_replaced(serve_process: Callable[..., ServerProcess]) -> None:
+    server = serve_process("--workers", "2").bootstrap()
+    first = server.workers()
+    assert len(first) == 2
+    for pid in first:
+        subprocess.run(["kill", "-9", str(pid)], check=True)
+    poll_until(lambda: len(server.workers() - first) == 2, "two new workers")
+    poll_until(server.answers, "they serve")
+    assert "starting another" in server.log()
+    assert server.query("SHOW USERS").status == 200
+    assert server.stop() == 0
+
+
+def test_workers_do_not_outlive_their_parent(serve_process: Callable[..., ServerProcess]) -> None:
+    server = serve_process("--workers", "2").bootstrap()
+    workers = server.workers()
+    server.stop(signal.SIGKILL)
+    poll_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), "they end")
+
+
+def test_a_worker_serves_on_while_others_cannot_start(
+    serve_process: Callable[..., ServerProcess],
+) -> None:
+    server = serve_process("--workers", "2").bootstrap()
+    poll_until(lambda: len(serving(server)) == 2, "both serve")
+    store, hidden = server.store, server.store.with_suffix(".hidden")
+    first, second = sorted(server.workers())
+    store.rename(hidden)
+    subprocess.run(["kill", "-9", str(first)], check=True)
+    poll_until(lambda: server.log().count("could not start") >= 2, "it tries again and again")
+    assert server.request("GET", "/ping").status == 204
+    assert "Exception" not in server.log() and "Traceback" not in server.log()
+    hidden.rename(store)
+    poll_until(lambda: len(server.workers() - {second}) == 1, "a new one is there", 60)
+    poll_until(lambda: server.query("SHOW USERS").status == 200, "it serves")
+    assert server.stop() == 0
+
+
+def serving(server: ServerProcess) -> list[int]:
+    """Those that have opened the store."""
+    return [pid for pid in server.workers() if str(server.store) in opened(pid)]
+
+
+def opened(pid: int) -> set[str]:
+    files = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # it was closed meanwhile
+            files.add(str(descriptor.readlink()))
+    return files

@@ -1,0 +1,31 @@
+"""The description of the API, tried by schemathesis."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from support.servers import Server
+
+
+def test_the_description_of_the_api_holds(serve: Callable[..., Server]) -> None:
+    """schemathesis tries what the description allows and forbids."""
+    # It tries wrong logins, too, and takes the 503 of a throttled writer for a fault.
+    server = serve(HEADGATE_AUTH_LONGEST_DELAY="0s").bootstrap(
+        "CREATE DATABASE db; CREATE USER todd WITH PASSWORD 's3cret'"
+    )
+    server.query("GRANT READ ON db TO todd")
+    url = f"http://127.0.0.1:{server.port}/openapi.json"
+    schemathesis = Path(sys.executable).with_name("schemathesis")
+    for login in ([], ["--auth", "todd:s3cret"], ["--auth", "root:Toor-1"]):
+        done = subprocess.run(
+            [
+                *(str(schemathesis), "run", url, "--checks", "all", "--max-examples", "30"),
+                *("--suppress-health-check", "all", "--no-color", *login),
+            ],
+            cwd=server.store.parent,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,104 @@
+"""What is heard in one turn of the loop is answered together at its end."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from headgate_server.http.parsed_request import BatchedRequest
+from headgate_server.http.response import RawHeaders
+from headgate_server.serving.batch import Batch, BatchAnswer
+
+
+class Answering:
+    """Answers with the path; /later has to wait, and at /broken there is a fault."""
+
+    def __init__(self) -> None:
+        self.turns: list[list[bytes]] = []
+
+    def can_batch(self, method: str, path: bytes) -> bool:
+        return True
+
+    def accepts_websocket(self, host: bytes, url: bytes) -> bool:
+        return False
+
+    def handle_batch(
+        self, requests: Sequence[BatchedRequest], default_fields: RawHeaders
+    ) -> list[bytes | None]:
+        urls = [request.url for request in requests]
+        self.turns.append(urls)
+        if b"/broken" in urls:
+            raise RuntimeError("a fault")
+        return [url if url != b"/later" else None for url in urls]
+
+
+class Line(asyncio.Transport):
+    """It can only be broken off."""
+
+    aborted = False
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+class Client:
+    default_fields: RawHeaders = []
+
+    def __init__(self, url: bytes) -> None:
+        self.url = url
+        self.transport: asyncio.Transport = Line()
+        self.waits = True
+        self.heard: list[BatchAnswer] = []
+
+    def take_request(self) -> BatchedRequest | None:
+        if not self.waits:
+            return None
+        self.waits = False
+        return BatchedRequest("GET", self.url, [], None, "1.1", keep_alive=True)
+
+    def send_answer(self, request: BatchedRequest, answer: BatchAnswer) -> None:
+        if self.url == b"/deaf":
+            raise RuntimeError("it hears nothing")
+        self.heard.append(answer)
+
+
+async def turn(urls: list[bytes], settled: int = -1) -> tuple[list[list[bytes]], list[Client]]:
+    """What was asked in which turn, and the clients; the one in place *settled* did not wait."""
+    application = Answering()
+    inbox, clients = Batch(application), [Client(url) for url in urls]
+    for client in clients:
+        inbox.add(client)
+    if settled >= 0:
+        inbox.run([clients[settled]])
+    await asyncio.sleep(0)
+    return application.turns, clients
+
+
+def test_all_are_answered_together() -> None:
+    turns, clients = asyncio.run(turn([b"/a", b"/later", b"/b"]))
+    assert turns == [[b"/a", b"/later", b"/b"]]
+    assert [client.heard for client in clients] == [[b"/a"], [None], [b"/b"]]
+
+
+def test_a_request_that_could_not_wait_is_answered_once() -> None:
+    turns, clients = asyncio.run(turn([b"/a", b"/b"], settled=0))
+    assert turns == [[b"/a"], [b"/b"]]
+    assert [client.heard for client in clients] == [[b"/a"], [b"/b"]]
+    turns, _ = asyncio.run(turn([b"/a"], settled=0))
+    assert turns == [[b"/a"]]
+
+
+def test_where_there_is_a_fault_all_hear_that_there_is_no_answer(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _, clients = asyncio.run(turn([b"/a", b"/broken"]))
+    assert [client.heard for client in clients] == [[b""], [b""]]
+
+
+def test_a_closed_connection_takes_nothing_from_the_others(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _, clients = asyncio.run(turn([b"/a", b"/deaf", b"/b"]))
+    assert [client.heard for client in clients] == [[b"/a"], [], [b"/b"]]
+    broken = [client.transport for client in clients if client.url == b"/deaf"]
+    assert isinstance(broken[0], Line) and broken[0].aborted

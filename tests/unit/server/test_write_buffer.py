@@ -1,0 +1,65 @@
+"""What is written in one turn of the loop goes out at its end."""
+
+import asyncio
+
+from headgate_server.http.write_buffer import BufferedTransport, write_buffer
+
+
+class Line(asyncio.Transport):
+    """A transport that remembers; a *broken* one cannot be written to."""
+
+    def __init__(self, *, broken: bool = False) -> None:
+        super().__init__()
+        self.broken, self.sent, self.closed = broken, b"", False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if self.broken:
+            raise RuntimeError("it cannot be written to")
+        self.sent += data
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
+
+    def abort(self) -> None:
+        self.closed = True
+
+
+def test_it_goes_out_in_order_at_the_end_of_the_turn() -> None:
+    async def turn() -> Line:
+        line = Line()
+        for content in (b"a", b"b", b"c"):
+            write_buffer().write(line, content)
+        assert line.sent == b""
+        await asyncio.sleep(0)
+        return line
+
+    assert asyncio.run(turn()).sent == b"abc"
+
+
+def test_closing_sends_all_before() -> None:
+    async def turn() -> Line:
+        line = Line()
+        outgoing = BufferedTransport(line, write_buffer())
+        outgoing.write(b"all")
+        outgoing.close()
+        assert line.closed and outgoing.is_closing()
+        outgoing.write(b"too late")
+        await asyncio.sleep(0)
+        return line
+
+    assert asyncio.run(turn()).sent == b"all"
+
+
+def test_one_that_cannot_be_written_to_takes_nothing_from_the_others() -> None:
+    async def turn() -> list[Line]:
+        lines = [Line(), Line(broken=True), Line()]
+        for line in lines:
+            write_buffer().write(line, b"answer")
+        await asyncio.sleep(0)
+        return lines
+
+    first, broken, last = asyncio.run(turn())
+    assert (first.sent, last.sent, broken.closed) == (b"answer", b"answer", True)

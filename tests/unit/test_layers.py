@@ -1,0 +1,70 @@
+"""The layers of each package: imports go down, and no files are in a circle."""
+
+import ast
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+# The lowest layer first. A layer is a folder or a file of the package.
+LAYERS = {
+    "server/headgate_server": """config telemetry http formats background auth upstream gateway
+        query validation app_context api app serving""",
+    "engine/headgate_engine": """errors generational_cache model unsupported_sources
+        required_privileges passwords stores commands provisioning queries engine""",
+    "grammar/headgate_grammar": "text ast parsing tools",
+}
+PACKAGES = (*LAYERS, "shell/headgate_shell", "shell/headgate")
+
+
+def modules(package: str) -> dict[str, Path]:
+    """Each file of *package* by its dotted name; the front door of a folder by the folder's."""
+    found = {}
+    for path in (ROOT / package).rglob("*.py"):
+        name = ".".join(path.relative_to(ROOT / package).with_suffix("").parts)
+        found[name.removesuffix("__init__").rstrip(".")] = path
+    return {name: path for name, path in found.items() if name}
+
+
+def imported(package: str) -> dict[str, set[str]]:
+    """Which of the package's other files each file imports."""
+    known = modules(package)
+    package_name = Path(package).name
+    found: dict[str, set[str]] = {name: set() for name in known}
+    for name, path in known.items():
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not isinstance(node, ast.ImportFrom) or node.module is None:
+                continue
+            first, _, module = node.module.partition(".")
+            if first == package_name:
+                inside = {f"{module}.{alias.name}".lstrip(".") for alias in node.names}
+                found[name] |= (inside & known.keys()) or ({module} & known.keys())
+        found[name].discard(name)
+    return found
+
+
+@pytest.mark.parametrize("package", LAYERS)
+def test_imports_go_down(package: str) -> None:
+    layers = LAYERS[package].split()
+    graph = imported(package)
+    unnamed = {name for name in graph if name.partition(".")[0] not in layers}
+    assert not unnamed, f"name the layer of {sorted(unnamed)} in LAYERS"
+
+    def layer(name: str) -> int:
+        return layers.index(name.partition(".")[0])
+
+    upward = {
+        f"{name} > {other}"
+        for name, others in graph.items()
+        for other in others
+        if layer(other) > layer(name)
+    }
+    assert not sorted(upward)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_files_are_in_a_circle(package: str) -> None:
+    graph = imported(package)
+    assert any(graph.values())
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle

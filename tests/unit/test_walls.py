@@ -1,0 +1,101 @@
+"""The walls between the rooms, and how large a file may get."""
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+MAY_IMPORT = {
+    "grammar": set[str](),
+    "engine": {"grammar"},
+    "server": {"grammar", "engine"},
+    "shell": {"grammar", "engine"},
+}
+# One room each that may know these libraries.
+HOME = {
+    "lark": "grammar",
+    "re2": "grammar",
+    "apsw": "engine",
+    "bcrypt": "engine",
+    "jwt": "server",
+    "setproctitle": "server",
+    "starlette": "server",
+    "uvicorn": "server",
+    "prompt_toolkit": "shell",
+}
+LONGEST_FILE = 400
+# They load the grammar, but are no part of the start of a script.
+GRAMMAR_ON_DEMAND = ("store.py", "statements.py")
+
+
+def imports(path: Path) -> Iterator[tuple[str, int]]:
+    """The top-level names that *path* imports, with the line."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name.partition(".")[0], node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno} imports relatively"
+            yield (node.module or "").partition(".")[0], node.lineno
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_a_room_imports_downward_only(room: str) -> None:
+    allowed = {f"headgate_{name}" for name in MAY_IMPORT[room] | {room}}
+    files = list((ROOT / room).glob("headgate_*/**/*.py"))
+    assert files
+    for path in files:
+        for name, line in imports(path):
+            ours = name.startswith("headgate")
+            assert not ours or name in allowed, f"{path}:{line} imports {name}"
+            assert HOME.get(name, room) == room, f"{path}:{line} imports {name}"
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_across_a_wall_one_imports_from_the_door(room: str) -> None:
+    for path in (ROOT / room).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("headgate_"):
+                package, _, inside = (node.module or "").partition(".")
+                # The command hands on to the rooms' command lines.
+                at_home = package == f"headgate_{room}" or path.parent.name == "headgate"
+                assert at_home or not inside, f"{path}:{node.lineno} imports {node.module}"
+
+
+def test_no_file_is_longer_than_one_can_hold_in_the_head() -> None:
+    rooms = ("grammar", "engine", "server", "shell", "tests", "examples", "benchmarks")
+    for room in rooms:
+        for pattern in ("*.py", "*.lark"):
+            for path in (ROOT / room).rglob(pattern):
+                lines = len(path.read_text("utf-8").splitlines())
+                assert lines <= LONGEST_FILE, f"{path} has {lines} lines"
+
+
+def test_the_script_shell_starts_without_the_libraries_of_the_interactive_one() -> None:
+    for path in (ROOT / "shell" / "headgate_shell").rglob("*.py"):
+        if path.parent.name != "interactive" and path.name not in GRAMMAR_ON_DEMAND:
+            names = {name for name, _ in imports(path)}
+            assert not names & {"prompt_toolkit", "headgate_grammar"}, path
+
+
+def test_each_library_that_is_imported_is_declared() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["otel"]]
+    declared = {distribution(re.split(r"[^A-Za-z0-9._-]", text)[0]) for text in wanted}
+    installed = packages_distributions()
+    for room in MAY_IMPORT:
+        for path in (ROOT / room).rglob("*.py"):
+            for name, line in imports(path):
+                if name not in sys.stdlib_module_names and not name.startswith("headgate"):
+                    found = {distribution(one) for one in installed[name]}
+                    assert found & declared, f"{path}:{line} imports {name}"
+
+
+def distribution(name: str) -> str:
+    """The name of a distribution, normalized."""
+    return re.sub(r"[-_.]+", "-", name).lower()
