@@ -19,21 +19,12 @@ Serve = Callable[..., LocalServer]
 
 TESTS = Path(__file__).parent
 LAYERS = ("unit", "http", "process", "real")
-# Of the tests of documents, beside the folders.
-LAYERS_OF_FILES = {
-    "test_docs.py": "unit",
-    "test_security_page.py": "unit",
-    "test_recipes.py": "http",
-    "test_examples.py": "process",
-    "test_gateway_page.py": "real",
-}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks each test with its layer: the folder that it is in."""
     for item in items:
-        first = item.path.relative_to(TESTS).parts[0]
-        layer = LAYERS_OF_FILES.get(first, first)
+        layer = item.path.relative_to(TESTS).parts[0]
         assert layer in LAYERS, f"{item.path} is in no layer"
         item.add_marker(layer)
 

@@ -16,10 +16,11 @@ import pytest
 
 from harness import free_port
 from headgate_server.config.gateway_reader import read_gateway_settings
+from support.places import REPOSITORY
 from support.recorder_upstream import Heard, Recorder, Reply, recorder, said
 from support.victoria_metrics import Victoria
 
-ROOT = Path(__file__).parent.parent
+ROOT = REPOSITORY
 PAGE = (ROOT / "docs" / "gateway.md").read_text()
 
 

@@ -1,9 +1,10 @@
 """SECURITY.md names tests and targets that are there."""
 
 import re
-from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+from support.places import REPOSITORY
+
+ROOT = REPOSITORY
 PAGE = (ROOT / "SECURITY.md").read_text("utf-8")
 
 

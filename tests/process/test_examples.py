@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from harness import Server, free_port, poll_until
+from support.places import REPOSITORY
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = REPOSITORY / "examples"
 
 
 def run(*arguments: str) -> str:

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -18,8 +17,9 @@ from headgate_server.config.gateway import (
 from headgate_server.config.jwt import JwtSettings
 from headgate_server.config.settings import Settings
 from headgate_server.config.values import boolean, seconds
+from support.places import REPOSITORY
 
-PAGE = (Path(__file__).parent.parent / "docs" / "settings.md").read_text("utf-8")
+PAGE = (REPOSITORY / "docs" / "settings.md").read_text("utf-8")
 TYPES: dict[type, str] = {
     bool: "boolean",
     int: "integer",

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from headgate_shell.commands.dispatch import COMMANDS
 from headgate_shell.interactive.config import Config, read_config
+from support.places import REPOSITORY
 
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = REPOSITORY / "docs"
 PAGE = (DOCS / "shell.md").read_text()
 
 

@@ -7,8 +7,9 @@ import pytest
 
 from headgate_server.gateway.local_paths import ENDPOINTS
 from headgate_server.telemetry.metrics import Metrics
+from support.places import REPOSITORY
 
-ROOT = Path(__file__).parent.parent
+ROOT = REPOSITORY
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 README = (ROOT / "README.md").read_text("utf-8")
 MAX_README_WORDS = 1200

@@ -15,8 +15,9 @@ from starlette.testclient import TestClient
 from headgate_server import application, configure
 from support import made_tokens as made
 from support.key_server import KeyServer, Said
+from support.places import REPOSITORY
 
-PAGE = (Path(__file__).parent.parent / "docs" / "jwt.md").read_text()
+PAGE = (REPOSITORY / "docs" / "jwt.md").read_text()
 RECIPE = re.compile(
     r"^### (.+?)\n.*?^```toml\n(.+?)^```\n.*?^```json\n(.+?)^```\n.*?^```json\n(.+?)^```\n",
     re.M | re.S,
