@@ -6,6 +6,8 @@ PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint const
 
 N ?= 20000
 SEED ?= 1
+# More than two processors: tests also wait for programs.
+JOBS ?= 4
 
 .PHONY: demo serve test test-fast check format isolation injection fuzz-grammar fuzz-http kills faults model guessing enumeration slow-flood worst-query bench hot-path bench-parts soak screens clean
 
@@ -16,13 +18,16 @@ demo: .venv/installed
 serve: .venv/installed
 	$(BIN)/headgate serve --bind 127.0.0.1:8186 --store headgate.db
 
+# Each start of a program would compile it anew if it could not be kept compiled.
+test test-fast: export PYTHONDONTWRITEBYTECODE =
+
 # All tests: some minutes. `make test T=tests/unit/grammar` runs a part.
 test: .venv/developed
-	$(BIN)/pytest --numprocesses auto --dist worksteal $(T)
+	$(BIN)/pytest --numprocesses $(JOBS) --dist worksteal $(T)
 
 # The tests that start no process: under a minute.
 test-fast: .venv/developed
-	$(BIN)/pytest --numprocesses auto --dist worksteal -m "unit or http" $(T)
+	$(BIN)/pytest --numprocesses $(JOBS) --dist worksteal -m "unit or http" $(T)
 
 check: .venv/developed
 	$(BIN)/ruff check .

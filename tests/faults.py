@@ -9,7 +9,6 @@ then the way out that the documentation names is taken, and the users are counte
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,10 +17,10 @@ from pathlib import Path
 
 import apsw
 
+from support.programs_of_ours import run_headgate
 from support.server_process import ServerProcess
 
 USERS = 20
-HEADGATE = [sys.executable, "-m", "headgate"]
 
 
 @dataclass
@@ -65,19 +64,13 @@ class Case:
         return self.server.attempt().replace(f"{self.store}", "STORE") or "starts"
 
     def restored(self) -> str:
-        done = subprocess.run(
-            [*HEADGATE, "store", "restore", str(self.backup), str(self.store)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
+        run_headgate("store", "restore", str(self.backup), str(self.store), check=True)
         return "store restore BACKUP STORE"
 
     def checked(self) -> int:
         """The exit status of `headgate store check`."""
-        done = subprocess.run([*HEADGATE, "store", "check", str(self.store)], capture_output=True)
-        assert b"Traceback" not in done.stderr
+        done = run_headgate("store", "check", str(self.store))
+        assert "Traceback" not in done.stderr
         return done.returncode
 
     def lost(self) -> int:
@@ -244,9 +237,7 @@ def clock_set_back(case: Case) -> Outcome:
     case.server.prefix = ("faketime", "-f", "-10d")
     start = case.started()
     change, login = case.tried()
-    audit = subprocess.run(
-        [*HEADGATE, "audit", "--store", str(case.store)], capture_output=True, text=True, check=True
-    )
+    audit = run_headgate("audit", "--store", str(case.store), check=True)
     assert audit.stdout.splitlines()[-1].endswith("CREATE DATABASE more")  # by order, not by time
     return Outcome(change, login, start, "none is needed", case.lost())
 
@@ -284,15 +275,12 @@ def _suffer(fault: Callable[[Case], Outcome], folder: Path) -> Outcome:
         folder / "disk" / "users.db",
         environment={"HEADGATE_HTTP_LOG_ENABLED": "false"},
         beside=folder / "server",
+        fresh=False,
     )
     case = Case(folder, server.start())
     try:
         server.bootstrap(*(f"CREATE USER u{n} WITH PASSWORD 'x'" for n in range(USERS)))
-        subprocess.run(
-            [*HEADGATE, "store", "backup", str(server.store), str(case.backup)],
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
+        run_headgate("store", "backup", str(server.store), str(case.backup), check=True)
         return fault(case)
     finally:
         if server.process is not None and server.process.poll() is None:

@@ -90,7 +90,7 @@ def begun(folder: Path) -> Server:
         "HEADGATE_HTTP_LOG_ENABLED": "false",
         "HEADGATE_HTTP_SHARED_SECRET": "a secret of some length, for tokens",
     }
-    server = ServerProcess(folder / "users.db", environment=environment).start()
+    server = ServerProcess(folder / "users.db", environment=environment, fresh=False).start()
     return server.bootstrap("CREATE DATABASE db; CREATE USER todd WITH PASSWORD 's3cret'")
 
 

@@ -74,7 +74,7 @@ class KeyServer:
         return Handler
 
     def __enter__(self) -> "KeyServer":
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:

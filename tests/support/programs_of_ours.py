@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,9 @@ class _ForkServer:
         self._line.close()
         self._process.wait(20)
 
+    def running(self) -> bool:
+        return self._process.poll() is None
+
     def fork(self, request: dict[str, Any], streams: Sequence[int]) -> ForkedProcess:
         ours, its = socket.socketpair()
         with its:
@@ -89,6 +93,7 @@ class _ForkServer:
 
 
 _fork_servers: list[_ForkServer] = []
+_lock = threading.Lock()
 
 
 def start_headgate(
@@ -106,15 +111,16 @@ def start_headgate(
     *environment* is the whole of it, os.environ by default; *own_group* makes a process group of
     it and of what it starts; *folder* is its working directory.
     """
-    if not _fork_servers:
-        _fork_servers.append(_ForkServer())
     request = {
         "arguments": list(arguments),
         "environment": dict(os.environ if environment is None else environment),
         "own_group": own_group,
         "folder": folder or os.getcwd(),
     }
-    return _fork_servers[0].fork(request, (stdin, stdout, stderr))
+    with _lock:
+        if not _fork_servers or not _fork_servers[-1].running():
+            _fork_servers.append(_ForkServer())
+        return _fork_servers[-1].fork(request, (stdin, stdout, stderr))
 
 
 def run_headgate(

@@ -27,7 +27,7 @@ def test_sigusr1_writes_the_stacks_and_ends_nothing(
             lambda known=known: server.log().count("Current thread") > known,  # type: ignore[misc]
             "stacks are written",
         )
-    assert "recorder.py" in server.log()
+    assert "audit_writer.py" in server.log()
     os.killpg(server.process.pid, signal.SIGUSR2)
     os.killpg(server.process.pid, signal.SIGUSR1)
     assert server.query("SHOW DATABASES").status == 200

@@ -45,8 +45,12 @@ def test_a_statement_with_bound_values_reads_back_as_itself(seed: int) -> None:
 
 
 def test_every_kind_of_statement_is_made_with_bound_values() -> None:
-    kinds = {type(statement) for seed in range(4000) for statement in parsed(bound(seed))}
-    assert kinds == set(typing.get_args(Statement))
+    missing = set(typing.get_args(Statement))
+    for seed in range(4000):
+        missing -= {type(statement) for statement in parsed(bound(seed))}
+        if not missing:
+            break
+    assert not missing
 
 
 @pytest.mark.parametrize(
