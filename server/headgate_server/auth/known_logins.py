@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TypeVar
 
 from headgate_engine import (
     GenerationalCache,
@@ -25,17 +26,18 @@ _SYNC_SECONDS = 2.0
 _SYNC_ENTRIES = 1_000
 _MERGE_ENTRIES = 5_000
 
+T = TypeVar("T")
 LogError = Callable[[str], None]
 
 
 def _no_op(text: str) -> None:
-    """Does nothing: the default of *complain*."""
+    """Does nothing: the default of *log_error*."""
 
 
 class KnownLogins:
-    """The networks from which users have logged in: at most 100,000 pairs of a mark and a network.
+    """The networks from which users have logged in: at most 100,000 pairs.
 
-    A mark stands for a user with a password. New pairs are written to *store* once a second, stored
+    A pair is a `password_version`, which stands for a user with a password, and a network. New pairs are written to *store* once a second, stored
     ones are read after `start`: both in a thread. A crash loses the last second. Use it in the
     event loop's thread.
     """
@@ -52,9 +54,9 @@ class KnownLogins:
         """Starts to read the stored pairs, and then regularly those that other workers write."""
         self._read(_MAX_ENTRIES)
 
-    def is_known_client(self, mark: str, address: str) -> bool:
-        """Returns whether the user with *mark* has logged in from the network of *address*."""
-        return self._known.get((mark, network_of(address))) is not None
+    def is_known_client(self, version: str, address: str) -> bool:
+        """Returns whether the user with that password *version* has logged in from the network of *address*."""
+        return self._known.get((version, network_of(address))) is not None
 
     def remember_client(self, user: User, address: str) -> None:
         """Records that *user* logged in from *address*."""
@@ -81,15 +83,14 @@ class KnownLogins:
         self._in_thread(lambda: self._store.known_logins(limit), self._merge)
         self._schedule("read", _SYNC_SECONDS, lambda: self._read(_SYNC_ENTRIES))
 
-    def _merge(self, known: object) -> None:
-        assert isinstance(known, list | tuple)
+    def _merge(self, known: Sequence[KnownLogin]) -> None:
         # The oldest first, a part at a time: requests are answered in between.
         for one in known[-_MERGE_ENTRIES:][::-1]:
-            self._known.put((one.mark, one.network), True)
+            self._known.put((one.password_version, one.network), True)
         if rest := known[:-_MERGE_ENTRIES]:
             asyncio.get_running_loop().call_soon(self._merge, rest)
 
-    def _in_thread(self, work: Callable[[], object], then: Callable[[object], None]) -> None:
+    def _in_thread(self, work: Callable[[], T], then: Callable[[T], None]) -> None:
         async def run() -> None:
             try:
                 then(await self._pool.run(work))
