@@ -56,7 +56,7 @@ RecordDenied = Callable[[str, str, str, str], None]
 
 
 def _no_op(actor: str, address: str, what: str, why: str) -> None:
-    """Does nothing: the default of *refused*."""
+    """Does nothing: the default of *record_denied*."""
 
 
 class Authenticator:

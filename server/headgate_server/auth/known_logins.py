@@ -37,9 +37,9 @@ def _no_op(text: str) -> None:
 class KnownLogins:
     """The networks from which users have logged in: at most 100,000 pairs.
 
-    A pair is a `password_version`, which stands for a user with a password, and a network. New pairs are written to *store* once a second, stored
-    ones are read after `start`: both in a thread. A crash loses the last second. Use it in the
-    event loop's thread.
+    A pair is a `password_version`, which stands for a user with a password, and a network. New
+    pairs are written to *store* once a second, stored ones are read after `start`: both in a
+    thread. A crash loses the last second. Use it in the event loop's thread.
     """
 
     def __init__(self, store: Store, log_error: LogError = _no_op) -> None:
@@ -55,7 +55,7 @@ class KnownLogins:
         self._read(_MAX_ENTRIES)
 
     def is_known_client(self, version: str, address: str) -> bool:
-        """Returns whether the user with that password *version* has logged in from the network of *address*."""
+        """Returns whether a login with that password *version* came from *address*'s network."""
         return self._known.get((version, network_of(address))) is not None
 
     def remember_client(self, user: User, address: str) -> None:

@@ -32,7 +32,7 @@ class KeyedRun(Protocol):
 
 
 def _no_op(change: int) -> None:
-    """Does nothing: the default of *count*."""
+    """Does nothing: the default of *change_pending*."""
 
 
 @dataclass(slots=True, eq=False)

@@ -95,8 +95,8 @@ class Slow(ParseCache):
         self.begun: list[str] = []
         self.changed = threading.Condition()
 
-    def known(self, text: str) -> None:
-        """None is remembered: each is parsed."""
+    def cached(self, text: str) -> None:
+        """None is cached: each is parsed."""
 
     def __call__(
         self,
