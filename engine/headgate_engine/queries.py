@@ -13,7 +13,7 @@ def show_users(store: Store) -> Series:
     """Returns each user's name and admin flag, in the order of creation.
 
     Raises:
-        Unavailable: the store could not be read.
+        StoreUnavailable: the store could not be read.
     """
     rows: list[tuple[str, bool]] = []
     after = ""
@@ -39,7 +39,7 @@ def show_databases(store: Store, principal: Principal) -> Series:
     """Returns the databases on which *principal* has a privilege; all of them to administrators.
 
     Raises:
-        Unavailable: the store could not be read.
+        StoreUnavailable: the store could not be read.
     """
     user = principal.user
     rows = [

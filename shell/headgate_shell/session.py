@@ -59,16 +59,16 @@ class Session:
     def ping(self) -> str:
         """Returns the server's version, or "" if the server does not send it.
 
-        Raises CannotReach.
+        Raises ConnectionFailed.
         """
         return self.backend.ping(self.connection)
 
     def query(self, text: str) -> Response:
-        """Sends the statements *text* and returns the response. Raises CannotReach."""
+        """Sends the statements *text* and returns the response. Raises ConnectionFailed."""
         return self.backend.query(self.connection, text, self._options())
 
     def write(self, points: Points) -> str:
-        """Writes *points*; returns the error, or "" on success. Raises CannotReach."""
+        """Writes *points*; returns the error, or "" on success. Raises ConnectionFailed."""
         return self.backend.write(self.connection, points, self._options())
 
     @property

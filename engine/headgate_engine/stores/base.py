@@ -181,8 +181,8 @@ class Store(Protocol):
         once, so it must have no side effects.
 
         Raises:
-            Unavailable: the store could not write; nothing was done.
-            Unknown: the write was interrupted; the change may have been made.
+            StoreUnavailable: the store could not write; nothing was done.
+            OutcomeUnknown: the write was interrupted; the change may have been made.
         """
         ...
 
@@ -192,7 +192,7 @@ class Store(Protocol):
         It is for short work that needs no change made meanwhile.
 
         Raises:
-            Unavailable: the store could not be read.
+            StoreUnavailable: the store could not be read.
         """
         ...
 
@@ -200,7 +200,7 @@ class Store(Protocol):
         """Returns the user *name*, or None, as of the last change acknowledged by any process.
 
         Raises:
-            Unavailable: the store could not be read.
+            StoreUnavailable: the store could not be read.
         """
         ...
 
@@ -210,7 +210,7 @@ class Store(Protocol):
         The prefetched users are valid until the snapshot ends.
 
         Raises:
-            Unavailable: the store could not be read.
+            StoreUnavailable: the store could not be read.
         """
         ...
 
@@ -218,7 +218,7 @@ class Store(Protocol):
         """Returns the user that the identity is bound to, or None, as fresh as `user`.
 
         Raises:
-            Unavailable: the store could not be read.
+            StoreUnavailable: the store could not be read.
         """
         ...
 
@@ -229,7 +229,7 @@ class Store(Protocol):
         older than 400 days.
 
         Raises:
-            Unavailable: the store could not be read.
+            StoreUnavailable: the store could not be read.
         """
         ...
 
@@ -237,7 +237,7 @@ class Store(Protocol):
         """Returns at most *limit* users with an id after *after*, in order of creation.
 
         Raises:
-            Unavailable: the store could not be read.
+            StoreUnavailable: the store could not be read.
         """
         ...
 
@@ -245,7 +245,7 @@ class Store(Protocol):
         """Returns whether there are no users.
 
         Raises:
-            Unavailable: the store could not be read.
+            StoreUnavailable: the store could not be read.
         """
         ...
 
@@ -253,7 +253,7 @@ class Store(Protocol):
         """Returns the number of users with the admin flag.
 
         Raises:
-            Unavailable: the store could not be read.
+            StoreUnavailable: the store could not be read.
         """
         ...
 
@@ -261,7 +261,7 @@ class Store(Protocol):
         """Returns the database *name*, or None.
 
         Raises:
-            Unavailable: the store could not be read.
+            StoreUnavailable: the store could not be read.
         """
         ...
 
@@ -269,7 +269,7 @@ class Store(Protocol):
         """Returns all databases in order of creation.
 
         Raises:
-            Unavailable: the store could not be read.
+            StoreUnavailable: the store could not be read.
         """
         ...
 
@@ -277,7 +277,7 @@ class Store(Protocol):
         """Returns at most *limit* audit records with an id greater than *since*, in order.
 
         Raises:
-            Unavailable: the store could not be read.
+            StoreUnavailable: the store could not be read.
         """
         ...
 
@@ -285,8 +285,8 @@ class Store(Protocol):
         """Appends *attempts* to the audit, in one transaction. Only `prune_audit` deletes them.
 
         Raises:
-            Unavailable: the store could not write; nothing was done.
-            Unknown: the write was interrupted; the records may have been written.
+            StoreUnavailable: the store could not write; nothing was done.
+            OutcomeUnknown: the write was interrupted; the records may have been written.
         """
         ...
 
@@ -297,8 +297,8 @@ class Store(Protocol):
         with the outcome FORWARDED beyond 100,000.
 
         Raises:
-            Unavailable: the store could not write; a part of the records may be deleted.
-            Unknown: the write was interrupted; a part of the records may be deleted.
+            StoreUnavailable: the store could not write; a part of the records may be deleted.
+            OutcomeUnknown: the write was interrupted; a part of the records may be deleted.
         """
         ...
 
@@ -310,8 +310,8 @@ class Store(Protocol):
         waits for the disk.
 
         Raises:
-            Unavailable: the store could not write; nothing was done.
-            Unknown: the write was interrupted; the logins may have been written.
+            StoreUnavailable: the store could not write; nothing was done.
+            OutcomeUnknown: the write was interrupted; the logins may have been written.
         """
         ...
 
@@ -319,7 +319,7 @@ class Store(Protocol):
         """Returns at most *limit* logins of existing users, the newest first.
 
         Raises:
-            Unavailable: the store could not be read.
+            StoreUnavailable: the store could not be read.
         """
         ...
 
@@ -327,7 +327,7 @@ class Store(Protocol):
         """Returns the changes after revision *since*, or None if they are no longer all kept.
 
         Raises:
-            Unavailable: the store could not be read.
+            StoreUnavailable: the store could not be read.
         """
         ...
 
@@ -335,7 +335,7 @@ class Store(Protocol):
         """Waits for a revision after *since*, at most *timeout* seconds. Returns the newest one.
 
         Raises:
-            Unavailable: the store could not be read.
+            StoreUnavailable: the store could not be read.
         """
         ...
 
@@ -343,7 +343,7 @@ class Store(Protocol):
         """Returns a revision that is confirmed as the newest at the time of the call.
 
         Raises:
-            Unavailable: the store could not be read.
+            StoreUnavailable: the store could not be read.
         """
         ...
 

@@ -46,7 +46,7 @@ def unparse(statement: Statement, parse: Callable[[str], Sequence[Statement]] = 
 
     Raises:
         UnparseError: the text has another meaning. This is possible only for a tree built by hand.
-        StoredUnquoted: InfluxDB would store the continuous query with another meaning.
+        UnquotedName: InfluxDB would store the continuous query with another meaning.
     """
     match statement:
         case CreateUser() | SetPassword() | CreateSubscription():
@@ -66,7 +66,7 @@ def unparse(statement: Statement, parse: Callable[[str], Sequence[Statement]] = 
 
 
 def _check_stored(select: Select) -> None:
-    """Raises StoredUnquoted.
+    """Raises UnquotedName.
 
     InfluxDB 1.6 stores a continuous query as text and parses it again for each run. It prints the
     names of fields, tags and functions without quotes. A name could therefore continue with another

@@ -128,7 +128,7 @@ def _error_response(
 
 
 def _find_mount(context: AppContext, original_request: OriginalRequest) -> Mount:
-    """Returns the upstream that *original_request* names. Raises Unclear."""
+    """Returns the upstream that *original_request* names. Raises AmbiguousRequest."""
     mount = context.gateway.find_by_name(original_request.upstream)
     if mount is None:
         raise AmbiguousRequest(
@@ -262,7 +262,7 @@ async def _authorize_local_path(
 ) -> AuthorizedRequest:
     """Authorizes a request for a path that Headgate, as the proxy, would answer itself.
 
-    Raises NoRoute, Unclear and what `authorize_influx` and a login raise.
+    Raises RouteNotFound, AmbiguousRequest and what `authorize_influx` and a login raise.
     """
     endpoint = ENDPOINTS[pattern]
     if endpoint.methods and original_request.method not in endpoint.methods:

@@ -49,7 +49,7 @@ class AuthorizedRequest:
 
 
 def check_cross_site(request: Request, *, changes: bool) -> None:
-    """Raises CrossSite if a page of another site opens a WebSocket or sends a request that
+    """Raises CrossSiteRequest if a page of another site opens a WebSocket or sends a request that
     *changes* anything.
     """
     # Proxies remove `Upgrade` from the subrequest. A page cannot set this header (RFC 6455).
@@ -69,8 +69,8 @@ async def authorize_influx(
 ) -> AuthorizedRequest:
     """Authorizes a request for one of InfluxDB's own paths.
 
-    Raises Denied, BadRequest, NoRoute, AccessDenied, AuthenticationFailed, CrossSite, ParseError,
-    UnparseError, TooLarge, Overloaded.
+    Raises Forbidden, BadRequest, RouteNotFound, AccessDenied, AuthenticationFailed,
+    CrossSiteRequest, ParseError, UnparseError, TooLarge, Overloaded.
     """
     names = [name for name, _ in iterate_pairs(original_request.query)]
     if b";" in original_request.query or any(
@@ -122,8 +122,8 @@ async def _merge_body_parameters(
 ) -> dict[str, str]:
     """Returns *fields*, the URL's parameters, merged with those of a form body.
 
-    Raises Denied if the body is not such a form or not part of the subrequest, unless *principal*
-    is unrestricted; BadRequest, TooLarge, Overloaded.
+    Raises Forbidden if the body is not such a form or not part of the subrequest, unless
+    *principal* is unrestricted; BadRequest, TooLarge, Overloaded.
     """
     if original_request.method == "GET":
         return fields  # InfluxDB ignores the body of a GET
@@ -153,7 +153,8 @@ def _authorize_query(
 
     Blocking: a long query takes up to a second, so it runs in a thread.
 
-    Raises BadRequest, ParseError, AccessDenied, AuthenticationFailed, CrossSite, UnparseError.
+    Raises BadRequest, ParseError, AccessDenied, AuthenticationFailed, CrossSiteRequest,
+    UnparseError.
     """
     text, database = replace_invalid(fields.get("q", "")), replace_invalid(fields.get("db", ""))
     if not text:

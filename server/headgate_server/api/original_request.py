@@ -63,8 +63,8 @@ def read_original_request(request: Request) -> OriginalRequest:
     """Returns the original request that *request* describes.
 
     Envoy appends the original path and query to its own path. The other proxies send headers, and
-    the query of *request*, which a client may have chosen, is ignored. Raises Unclear if the
-    description is missing or contradicts itself.
+    the query of *request*, which a client may have chosen, is ignored. Raises AmbiguousRequest if
+    the description is missing or contradicts itself.
     """
     proxy_kind, _, rest = (
         request.raw_path.removeprefix(FORWARD_AUTH_PREFIX)
@@ -129,7 +129,10 @@ def _read_headers(request: Request, uri_header: str, method_header: str) -> tupl
 
 
 def _single_header(request: Request, name: str) -> str | None:
-    """Returns the value of the header *name*, or None. Raises Unclear if several values differ."""
+    """Returns the value of the header *name*, or None.
+
+    Raises AmbiguousRequest if several values differ.
+    """
     values = set(request.headers.getlist(name))
     if len(values) > 1:
         raise AmbiguousRequest(f"several headers {name}")

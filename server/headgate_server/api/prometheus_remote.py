@@ -98,7 +98,7 @@ def _write_target(request: Request) -> WriteTarget:
 async def _check_read(
     context: AppContext, principal: Principal, database: str, store: DatabaseStore | None
 ) -> None:
-    """Raises ReadDenied, or DatabaseMissing if *principal* may read *database*."""
+    """Raises ReadForbidden, or DatabaseNotFound if *principal* may read *database*."""
     user = principal.user
     if user is not None and not allows(user, RequiredPrivilege(Privilege.READ, database)):
         raise ReadForbidden(

@@ -65,8 +65,8 @@ async def authorize_request(
 ) -> AuthorizedProxyRequest:
     """Authenticates and authorizes *request*, and applies the user's limits.
 
-    Raises NoRoute, BadRequest, Busy, CrossSite, and what a login and `tenant.authorize_databases`
-    raise.
+    Raises RouteNotFound, BadRequest, UserLimitExceeded, CrossSiteRequest, and what a login and
+    `tenant.authorize_databases` raise.
     """
     match = match_route(mount, route_request(request, path))
     request.route = f"gateway {mount.settings.name} {match.pattern}"
@@ -120,8 +120,8 @@ def _login_failure_reason(request: Request, error: Unauthenticated) -> str:
 async def proxy(request: Request, context: AppContext, mount: Mount, path: bytes) -> ASGIResponse:
     """Forwards *request* and returns the store's answer, which may be streamed.
 
-    Raises what `authorize_request` raises, BadRequest, UpstreamError, NoComponent, FormatUnknown,
-    TooLarge, UnsupportedMedia, Overloaded, ClientDisconnect.
+    Raises what `authorize_request` raises, BadRequest, UpstreamError, ComponentNotConfigured,
+    UnsupportedWriteFormat, TooLarge, UnsupportedMedia, Overloaded, ClientDisconnect.
     """
     authorized_request = await authorize_request(request, context, mount, path)
     authorized, headers = authorized_request.authorized, authorized_request.headers

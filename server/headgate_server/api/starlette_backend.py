@@ -79,7 +79,8 @@ class HeadgateBackend(AuthenticationBackend):
 
         Raises:
             AuthenticationError: invalid credentials, or there are no users.
-            TryAgain: throttled, too many logins in progress, or the store is unavailable.
+            CredentialsNotChecked: throttled, too many logins in progress, or the store is
+            unavailable.
         """
         url = parse_urlencoded(conn.scope.get("query_string", b""))
         authorization = conn.headers.get("authorization", "")
@@ -124,7 +125,7 @@ class HeadgateBackend(AuthenticationBackend):
     def refuse(conn: HTTPConnection, error: Exception) -> Response:
         """Returns 401 with the reason and a challenge.
 
-        For TryAgain, returns the server's status with `Retry-After`.
+        For CredentialsNotChecked, returns the server's status with `Retry-After`.
         """
         error_status = (
             error.error_status if isinstance(error, CredentialsNotChecked) else ErrorStatus(401)

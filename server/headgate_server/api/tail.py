@@ -49,8 +49,8 @@ class Tail:
     async def open(self, protocols: Sequence[str]) -> "UpstreamWebSocket":
         """Authorizes the request, and returns the open WebSocket to the store.
 
-        Raises what `authorize_request` raises, NoRoute, CrossSite, UpstreamError; ClientDisconnect
-        if the client disconnects meanwhile.
+        Raises what `authorize_request` raises, RouteNotFound, CrossSiteRequest, UpstreamError;
+        ClientDisconnect if the client disconnects meanwhile.
         """
         opening = asyncio.ensure_future(self._open(protocols))
         await asyncio.wait((opening, self._first_message), return_when=asyncio.FIRST_COMPLETED)
@@ -139,7 +139,7 @@ class Tail:
     async def _recheck(self) -> None:
         """Authorizes the request again, with the current settings.
 
-        Raises NoRoute, and what `authorize_request` raises, if it is no longer authorized.
+        Raises RouteNotFound, and what `authorize_request` raises, if it is no longer authorized.
         """
         mount, path = self._context.gateway.find(self._request, self._request.raw_path)
         if mount is None or mount.route_table is None:

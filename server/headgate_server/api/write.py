@@ -62,7 +62,8 @@ async def write_v2(
 def bucket_write_target(bucket: str, precision: str) -> WriteTarget:
     """Returns the InfluxDB 1.x parameters for those of InfluxDB 2.
 
-    Raises BadRequest for an unknown *precision*, BucketMissing for a *bucket* without a database.
+    Raises BadRequest for an unknown *precision*, InvalidBucketName for a *bucket* without a
+    database.
     """
     if precision not in _V2_PRECISIONS:
         raise BadRequest(f"invalid precision {go_quote(precision)} (use ns, us, ms or s)")
@@ -87,7 +88,7 @@ async def _forward_write(
 ) -> ASGIResponse:
     """Authorizes the write, then forwards it. Rejects it if there is no upstream store.
 
-    Raises CannotWrite in that case: data is never accepted and dropped.
+    Raises NoWritableUpstream in that case: data is never accepted and dropped.
     """
     store = await authorize_write(request, context, principal, write_target.database, mount)
     max_bytes = context.settings.max_body_size
@@ -104,7 +105,8 @@ async def authorize_write(
 ) -> DatabaseStore | None:
     """Returns the store of *mount*, if *principal* may write to *database*, or None without one.
 
-    Records a denied write in the audit. Raises CrossSite, BadRequest, WriteDenied, DatabaseMissing.
+    Records a denied write in the audit. Raises CrossSiteRequest, BadRequest, WriteForbidden,
+    DatabaseNotFound.
     """
     if request.cross_site:
         raise CrossSiteRequest
@@ -137,7 +139,7 @@ def _decompressed_body(request: Request, max_bytes: int) -> AsyncGenerator[bytes
 async def _authorize(
     context: AppContext, principal: Principal, database: str, store: DatabaseStore | None
 ) -> None:
-    """Raises WriteDenied, or DatabaseMissing if *principal* may write to *database*.
+    """Raises WriteForbidden, or DatabaseNotFound if *principal* may write to *database*.
 
     Differs from InfluxDB, whose responses reveal to every user which databases exist.
     """
@@ -154,7 +156,7 @@ async def _authorize(
 
 
 async def require_database(context: AppContext, database: str, store: DatabaseStore | None) -> None:
-    """Adds *database* to the catalog if only *store* has it. Raises DatabaseMissing if neither."""
+    """Adds *database* to the catalog if only *store* has it. Raises DatabaseNotFound if neither."""
     name = replace_invalid(database)
     if context.store.database(name) is None:
         if store is None or not await store.catalog.import_databases([name]):

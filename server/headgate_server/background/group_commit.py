@@ -33,7 +33,7 @@ class GroupCommit:
     async def commit(self, job: PendingTransaction) -> Any:
         """Returns the result of *job* once it is durable.
 
-        Raises Overloaded, Unavailable, Unknown, and what *job* raises.
+        Raises Overloaded, StoreUnavailable, OutcomeUnknown, and what *job* raises.
         """
         if self._pending_count >= _MAX_PENDING_CHANGES:
             raise Overloaded

@@ -49,7 +49,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def gateway_table(flags: dict[str, Any]) -> dict[str, Any] | None:
     """Removes auth-gateway's flags from *flags* and returns them as a `[gateway]` table.
 
-    Returns None if none of them is set. Raises Contradiction.
+    Returns None if none of them is set. Raises InvalidFlags.
     """
     upstream: dict[str, Any] = {}
     for name, place, _ in _FLAGS:
@@ -87,7 +87,7 @@ def _set_value(upstream: dict[str, Any], keys: tuple[str, ...], value: Any) -> N
 
 
 def _infer_protocol(upstream: dict[str, Any]) -> str:
-    """Returns the protocol, mimir or loki, that the components imply. Raises Contradiction."""
+    """Returns the protocol, mimir or loki, that the components imply. Raises InvalidFlags."""
     components = upstream.get("components", {})
     if "querier" in components and "alertmanager" not in components:
         return "loki"

@@ -1,4 +1,4 @@
-"""MessagePack, with InfluxDB's keys. Uses msgpack."""
+"""MessagePackEncoder, with InfluxDB's keys. Uses msgpack."""
 
 import re
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ _FEED_BYTES = 1 << 16
 
 
 class MessagePackEncoder:
-    """Encodes MessagePack.
+    """Encodes MessagePackEncoder.
 
     Unlike in JSON, empty `encode_results`, `series` and `values` are present.
     """
@@ -40,7 +40,7 @@ class MessagePackEncoder:
         return bytes(head + packer.pack_array_header(count))
 
     def separator(self) -> bytes:
-        """Returns nothing: MessagePack has no separators."""
+        """Returns nothing: MessagePackEncoder has no separators."""
         return b""
 
     def encode_result(self, answer: StatementResult) -> bytes:
@@ -161,7 +161,10 @@ class _Documents:
 
 
 class _MessagePackSplice:
-    """Splice for MessagePack. A response without a statement's number is an error, and small."""
+    """Splice for MessagePackEncoder.
+
+    A response without a statement's number is an error, and small.
+    """
 
     def __init__(self, format: MessagePackEncoder, id: int) -> None:
         self._format, self._id = format, id

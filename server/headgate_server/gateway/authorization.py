@@ -58,7 +58,7 @@ class RouteMatch:
 
 
 def match_route(mount: Mount, route_request: RouteRequest) -> RouteMatch:
-    """Returns the route that *route_request* matches. Raises NoRoute, BadRequest."""
+    """Returns the route that *route_request* matches. Raises RouteNotFound, BadRequest."""
     path, tenant = _split_database(route_request.path)
     tenants = [*route_request.requested_tenants, tenant]
     if mount.settings.protocol == "victoriametrics":

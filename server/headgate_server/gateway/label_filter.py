@@ -36,7 +36,7 @@ async def rename_own_label(
 ) -> Upload | bytes:
     """Returns the body of *request*, which is in *format*, with the label `db` renamed.
 
-    *run* runs long conversions in a thread. Raises FormatUnknown if a label could be lost;
+    *run* runs long conversions in a thread. Raises UnsupportedWriteFormat if a label could be lost;
     UnsupportedMedia, BadRequest, TooLarge, and what *run* raises.
     """
     if format == "remote-write":

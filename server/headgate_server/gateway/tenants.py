@@ -43,8 +43,8 @@ def authorize_databases(
 ) -> AccessDecision:
     """Authorizes *principal* for *route* on the databases in *requested_tenants*.
 
-    Raises Denied; AdminRequiredFirst; BadRequest for a missing, ambiguous or invalid database;
-    DatabaseMissing, but only for an unrestricted principal.
+    Raises Forbidden; AdminRequiredFirst; BadRequest for a missing, ambiguous or invalid database;
+    DatabaseNotFound, but only for an unrestricted principal.
     """
     if principal.user is None and not principal.unrestricted:
         raise AdminRequiredFirst
@@ -105,7 +105,7 @@ def _default_databases(
 
 
 def _require_any_database(principal: Principal, privilege: Privilege) -> None:
-    """Raises Denied if there is no database on which *principal* has *privilege*."""
+    """Raises Forbidden if there is no database on which *principal* has *privilege*."""
     user = principal.user
     if user is None or user.admin:
         return

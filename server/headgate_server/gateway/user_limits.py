@@ -25,7 +25,10 @@ class UserLimits:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def acquire(self, principal: Principal) -> Callable[[], None]:
-        """Counts a request of *principal*. Returns the function to call at its end. Raises Busy."""
+        """Counts a request of *principal*.
+
+        Returns the function to call at its end. Raises UserLimitExceeded.
+        """
         name = f"{principal.method} {principal.name}"
         if self._rate:
             self._take_token(name)

@@ -73,7 +73,7 @@ class QueryExecution:
         """Parses and authorizes the query, and returns an iterator that executes its statements.
 
         Each statement is executed when its result is requested. Raises BadRequest, ParseError,
-        AccessDenied, CrossSite, SetUpRefused, AuthenticationFailed.
+        AccessDenied, CrossSiteRequest, SetUpForbidden, AuthenticationFailed.
         """
         return self.execute(self.authorize())
 
@@ -126,7 +126,8 @@ class QueryExecution:
         """Parses and authorizes all statements, and returns the principal with current rights.
 
         Each statement is authorized before the next is parsed. A denial is recorded in the audit.
-        Raises BadRequest, ParseError, AccessDenied, CrossSite, SetUpRefused, AuthenticationFailed.
+        Raises BadRequest, ParseError, AccessDenied, CrossSiteRequest, SetUpForbidden,
+        AuthenticationFailed.
         """
         engine = self.executor.engine
         # The user may have changed while the body was received.
@@ -146,7 +147,7 @@ class QueryExecution:
     def _authorize_statement(
         self, authorize: Callable[[Statement], None], statement: Statement
     ) -> None:
-        """Authorizes *statement*. Raises AccessDenied, CrossSite, SetUpRefused."""
+        """Authorizes *statement*. Raises AccessDenied, CrossSiteRequest, SetUpForbidden."""
         self._checked_statements.append(statement)
         authorize(statement)
         if self.request.cross_site and not is_read_only(statement):
@@ -158,7 +159,7 @@ class QueryExecution:
     async def record_upstream_write(self, statement: Statement) -> None:
         """Records in the audit that the write statement *statement* is sent upstream.
 
-        Raises Unavailable or Overloaded. In either case the statement must not be sent.
+        Raises StoreUnavailable or Overloaded. In either case the statement must not be sent.
         """
         store, request = self.executor.store, self.request
         text = redact_urls(str(statement))
@@ -192,7 +193,7 @@ class QueryExecution:
         """Authorizes the query, and returns its pending change, if it is only one change of rights.
 
         Returns None for any other query, or if the statement is neither cached nor cheap to parse.
-        Raises AccessDenied, CrossSite, SetUpRefused, AuthenticationFailed.
+        Raises AccessDenied, CrossSiteRequest, SetUpForbidden, AuthenticationFailed.
         """
         statements = self.parse_if_cheap()
         if statements is None or not is_single_rights_change(statements):

@@ -32,7 +32,7 @@ from headgate_server.upstream.relay import FORWARDING_ERRORS, Relay, encode_chun
 
 # Bytes. A longer response is streamed, without its length.
 _MAX_BUFFERED_BYTES = 1 << 16
-# Start of an error in InfluxDB's MessagePack, which lacks the index of its statement.
+# Start of an error in InfluxDB's MessagePackEncoder, which lacks the index of its statement.
 _MSGPACK_ERROR_PREFIX = b"\x81\xa7results\x91\x81\xa5error"
 
 
@@ -123,7 +123,7 @@ class ForwardedResponse:
 
     async def _stream_response(self, statement: Statement) -> ASGIResponse:
         """Returns the response to a query of one statement, relayed as it arrives."""
-        # CSV and MessagePack are inspected, so the upstream must not compress them.
+        # CSV and MessagePackEncoder are inspected, so the upstream must not compress them.
         options = (
             self._options
             if isinstance(self._encoder, JsonEncoder)
@@ -167,7 +167,7 @@ class ForwardedResponse:
     ) -> AsyncGenerator[bytes, None]:
         """Yields the body of *response* as it arrives.
 
-        Raises SeveralResults before a part with the result of another statement.
+        Raises UnexpectedResults before a part with the result of another statement.
         """
         several = self._encoder.multiple_statements_detector(chunked=self._query.chunked)
         unpacker = Decompressor(0) if response.header("Content-Encoding") == "gzip" else None
@@ -196,7 +196,7 @@ class ForwardedResponse:
 def _is_incomplete(encoder: ResultEncoder, first: bytes) -> bool:
     """Returns whether a response that starts with *first* lacks an error or its statement's index.
 
-    InfluxDB drops errors in CSV, and the index of their statement in MessagePack.
+    InfluxDB drops errors in CSV, and the index of their statement in MessagePackEncoder.
     """
     if isinstance(encoder, CsvEncoder):
         return not first.strip()

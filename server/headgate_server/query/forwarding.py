@@ -60,7 +60,7 @@ class ForwardedQuery:
     async def prepare(self) -> None:
         """Parses and authorizes all statements, and imports databases that an administrator names.
 
-        Raises what `Work.authorized` raises, and Overloaded.
+        Raises what `QueryExecution.authorized` raises, and Overloaded.
         """
         execution = self.execution
         self.options = replace(self.options, run=execution.run_in_thread)

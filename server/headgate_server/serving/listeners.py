@@ -42,7 +42,7 @@ class Listeners:
 
 
 def listen(settings: Settings) -> Listeners:
-    """Returns the listeners for *settings*. Raises CannotListen."""
+    """Returns the listeners for *settings*. Raises ListenError."""
     tcp = _listen_tcp(*settings.address())
     if not settings.unix_socket_enabled:
         return Listeners(tcp)
@@ -54,12 +54,12 @@ def listen(settings: Settings) -> Listeners:
 
 
 def check_tcp(host: str, port: int) -> None:
-    """Raises CannotListen if `listen` could not bind that address. Accepts no connections."""
+    """Raises ListenError if `listen` could not bind that address. Accepts no connections."""
     _bind_tcp(host, port).close()
 
 
 def check_unix(settings: Settings) -> None:
-    """Raises CannotListen if `listen` could not create the unix socket. Changes nothing."""
+    """Raises ListenError if `listen` could not create the unix socket. GroupCommit nothing."""
     path = settings.bind_socket
     try:
         _is_stale_socket(path)
@@ -88,7 +88,7 @@ def _listen_tcp(host: str, port: int) -> socket.socket:
 
 
 def _bind_tcp(host: str, port: int) -> socket.socket:
-    """Returns a bound socket that does not listen yet. Raises CannotListen."""
+    """Returns a bound socket that does not listen yet. Raises ListenError."""
     both = not host and socket.has_dualstack_ipv6()
     listener = socket.socket(socket.AF_INET6 if both or ":" in host else socket.AF_INET)
     try:

@@ -19,7 +19,7 @@ from headgate_server.telemetry.metrics import shared_folder
 def serve(settings: Settings) -> int:
     """Serves until SIGTERM or SIGINT, then finishes the running requests. Returns the exit status.
 
-    Raises StoreError, CannotListen or CertificateError before the first request.
+    Raises StoreError, ListenError or CertificateError before the first request.
     """
     logs.configure(settings.log_format, access=settings.log_enabled, timed=True)
     install_early_signal_handlers()
@@ -34,7 +34,7 @@ def serve(settings: Settings) -> int:
 def open_and_run(settings: Settings, run: Callable[[Settings, Listeners], int]) -> int:
     """Opens what *settings* name, and calls *run*; its exit status.
 
-    Raises StoreError, CannotListen or CertificateError before *run* is called.
+    Raises StoreError, ListenError or CertificateError before *run* is called.
     """
     check(settings)
     listeners = listen(settings)

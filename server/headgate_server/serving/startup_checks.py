@@ -59,7 +59,7 @@ CHECKS: tuple[Callable[[Settings], None], ...] = (
 
 
 def check(settings: Settings) -> None:
-    """Raises the first problem beside the store's: StoreError, CannotListen, CertificateError."""
+    """Raises the first problem beside the store's: StoreError, ListenError, CertificateError."""
     for one in CHECKS:
         one(settings)
 

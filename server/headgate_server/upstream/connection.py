@@ -63,7 +63,10 @@ class HTTPConnection(asyncio.Protocol):
     # ---- requests
 
     async def send(self, method: str, target: str, host: str, headers: Headers, body: Body) -> None:
-        """Sends a request, and waits for the head of the response. Raises Broken, Silent."""
+        """Sends a request, and waits for the head of the response.
+
+        Raises UpstreamProtocolError, UpstreamTimeout.
+        """
         self._reset(method)
         transport = self.transport
         assert transport is not None
@@ -101,7 +104,10 @@ class HTTPConnection(asyncio.Protocol):
             self._fail(UpstreamProtocolError("the request's body broke off"))
 
     async def read_chunk(self) -> bytes:
-        """Returns the next chunk of the response body; b"" at its end. Raises Broken, Silent."""
+        """Returns the next chunk of the response body; b"" at its end.
+
+        Raises UpstreamProtocolError, UpstreamTimeout.
+        """
         while not self._chunks:
             if self._error is not None:
                 raise self._error
@@ -283,7 +289,10 @@ class HTTPConnection(asyncio.Protocol):
 
 
 def _encode_head(method: str, target: str, host: str, headers: Headers, body: Body) -> bytes:
-    """Returns a request's head, with its body if that is bytes. Raises Broken for a line end."""
+    """Returns a request's head, with its body if that is bytes.
+
+    Raises UpstreamProtocolError for a line end.
+    """
     lines = [f"{method} {target} HTTP/1.1", f"Host: {host}"]
     lines += [f"{name}: {value}" for name, value in headers]
     if isinstance(body, bytes):

@@ -92,7 +92,10 @@ class UpstreamResponse:
         return ""
 
     async def iter_chunks(self) -> AsyncIterator[bytes]:
-        """Yields the body in chunks as they arrive. Raises Silent, Broken."""
+        """Yields the body in chunks as they arrive.
+
+        Raises UpstreamTimeout, UpstreamProtocolError.
+        """
         while chunk := await self._read_chunk():
             yield chunk
 
@@ -116,7 +119,8 @@ class UpstreamResponse:
         """Returns the whole body and closes the response. *count_bytes* is called with each chunk's
         size.
 
-        Raises Broken if the body has more than *max_bytes* bytes or is incomplete; Silent.
+        Raises UpstreamProtocolError if the body has more than *max_bytes* bytes or is incomplete;
+        UpstreamTimeout.
         """
         chunks: list[bytes] = []
         size = 0
@@ -155,7 +159,10 @@ class HostPool:
         self._waiters: deque[asyncio.Future[None]] = deque()
 
     async def acquire(self, *, new: bool = False) -> HTTPConnection:
-        """Returns a connection: an idle one if possible, unless *new*. Raises Unreachable, Full."""
+        """Returns a connection: an idle one if possible, unless *new*.
+
+        Raises UpstreamUnreachable, PoolExhausted.
+        """
         while len(self.connections) >= self._limits.max_connections and not self.idle_connections:
             await self._wait_for_connection()
         while self.idle_connections and not new:
@@ -167,7 +174,10 @@ class HostPool:
         return await self._connect()
 
     async def _wait_for_connection(self) -> None:
-        """Waits until a connection is available, at most `connect_seconds` seconds. Raises Full."""
+        """Waits until a connection is available, at most `connect_seconds` seconds.
+
+        Raises PoolExhausted.
+        """
         waiter = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
         try:
@@ -269,7 +279,8 @@ class ConnectionPool:
         """Sends a request and returns the response as soon as its head has arrived.
 
         With *idempotent* (for an idempotent request), it is retried on a new connection if a reused
-        one closes before any response. Raises Unreachable, Silent, Broken, Full.
+        one closes before any response. Raises UpstreamUnreachable, UpstreamTimeout,
+        UpstreamProtocolError, PoolExhausted.
         """
         self._requests_in_flight += 1
         try:

@@ -138,7 +138,7 @@ class InfluxStore:
     ) -> UpstreamResponse:
         """Sends *statement* and returns the response as soon as its head has arrived.
 
-        Raises Answered, UpstreamError, UnparseError, Overloaded.
+        Raises UpstreamRejected, UpstreamError, UnparseError, Overloaded.
         """
         reply = await self.upstream.send(
             "POST",
@@ -156,7 +156,7 @@ class InfluxStore:
     ) -> Result:
         """Sends *statement* and returns its decoded result; numbers lose their original notation.
 
-        *count_bytes* is called with the size of each chunk of the answer. Raises Answered,
+        *count_bytes* is called with the size of each chunk of the answer. Raises UpstreamRejected,
         UpstreamError, UnparseError, Overloaded.
         """
         headers = [_FORM_HEADER, ("Accept", "application/json"), *options.headers(gzip=False)[2:]]
@@ -169,7 +169,7 @@ class InfluxStore:
         return decode_result(statement, await reply.read(MAX_ANSWER_BYTES, count_bytes))
 
     async def databases(self) -> list[str]:
-        """Returns the names of the upstream's databases. Raises Answered, UpstreamError."""
+        """Returns the names of the upstream's databases. Raises UpstreamRejected, UpstreamError."""
         result = await self.execute(ShowDatabases(), QueryOptions(""))
         if result.error:
             raise UpstreamRejected(
@@ -204,7 +204,7 @@ class NoUpstreamStore(InfluxStore):
 
 
 async def check_status(reply: UpstreamResponse) -> None:
-    """Raises Answered for a status of 400 or more, Broken for a 3xx status."""
+    """Raises UpstreamRejected for a status of 400 or more, UpstreamProtocolError for a 3xx status."""
     if 200 <= reply.status < 300:
         return
     if reply.status < 400:
@@ -214,7 +214,7 @@ async def check_status(reply: UpstreamResponse) -> None:
 
 
 def _check_encoding(reply: UpstreamResponse, accepted: tuple[str, ...]) -> None:
-    """Raises Broken if the `Content-Encoding` of *reply* is not in *accepted*."""
+    """Raises UpstreamProtocolError if the `Content-Encoding` of *reply* is not in *accepted*."""
     if reply.header("Content-Encoding") not in accepted:
         reply.close()
         raise reply.protocol_error("an unrequested Content-Encoding")
@@ -232,7 +232,10 @@ def error_message(body: bytes) -> str:
 
 
 def decode_result(statement: Statement, body: bytes) -> Result:
-    """Returns the only result in the JSON answer *body*. Raises Broken, SeveralResults."""
+    """Returns the only result in the JSON answer *body*.
+
+    Raises UpstreamProtocolError, UnexpectedResults.
+    """
     try:
         content: dict[str, Any]
         content, *others = json.loads(body)["results"]
@@ -258,7 +261,7 @@ async def iter_documents(
 ) -> AsyncIterator[bytes]:
     """Yields the documents of a chunked JSON answer, one per line.
 
-    Raises Broken for a document of more than `MAX_ANSWER_BYTES` bytes; Overloaded.
+    Raises UpstreamProtocolError for a document of more than `MAX_ANSWER_BYTES` bytes; Overloaded.
     """
     parts: list[bytes] = []
     size = 0

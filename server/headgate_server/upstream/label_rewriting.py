@@ -173,8 +173,8 @@ def rename_in_columns(format: str) -> str:
 def rename_in_remote_write(block: bytes, max_bytes: int) -> bytes:
     """Returns the body of a remote write with the label `db` renamed.
 
-    *block* is returned unchanged if no series has the label. Raises Malformed, and what `unpacked`
-    raises.
+    *block* is returned unchanged if no series has the label. Raises MalformedBody, and what
+    `unpacked` raises.
     """
     content = decompress(block, max_bytes)
     if _PROTOBUF_LABEL_PATTERN.search(content) is None:
@@ -220,7 +220,7 @@ def _rename_label(message: bytes, name: bytes) -> bytes:
 def _iter_fields(message: bytes) -> Iterator[tuple[bytes, int, bytes | None]]:
     """Yields for each field of *message* its bytes, its number, and its content or None.
 
-    Only length-delimited fields have content. Raises Malformed.
+    Only length-delimited fields have content. Raises MalformedBody.
     """
     offset = 0
     while offset < len(message):

@@ -57,7 +57,7 @@ async def write_lines(
     """Sends the lines of *request*, through *rename* if given. Returns 204 once they are
     acknowledged.
 
-    Raises TooLarge, BadRequest, Answered, UpstreamError, NoComponent.
+    Raises TooLarge, BadRequest, UpstreamRejected, UpstreamError, ComponentNotConfigured.
     """
     headers = [("Content-Type", "text/plain; charset=utf-8"), ("User-Agent", "headgate")]
     gzip = request.headers.get("content-encoding", "") == "gzip"
@@ -82,7 +82,7 @@ async def remote_write(
 ) -> Response:
     """Forwards the body of a Prometheus remote write. Returns 204 once it is acknowledged.
 
-    Raises TooLarge, Answered, UpstreamError.
+    Raises TooLarge, UpstreamRejected, UpstreamError.
     """
     upload = Upload(read_body(request, limit))
     reply = await upstream.send("POST", target, _remote_headers(request), upload)
@@ -94,7 +94,7 @@ async def remote_read(
 ) -> UpstreamResponse:
     """Forwards a Prometheus remote read. Returns the response as soon as its head has arrived.
 
-    Raises TooLarge, Answered, UpstreamError.
+    Raises TooLarge, UpstreamRejected, UpstreamError.
     """
     content = b"".join([part async for part in read_body(request, limit)])
     headers = [pair for pair in _remote_headers(request) if pair[0] != "Content-Length"]

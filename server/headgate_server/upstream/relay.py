@@ -51,7 +51,7 @@ async def _wait_for_disconnect(receive: Receive) -> None:
 class Relay:
     """A streaming response: the status of *reply* with *headers* and the body *chunks*.
 
-    Raises BrokenOff if the upstream fails after the response has begun.
+    Raises ResponseAborted if the upstream fails after the response has begun.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ async def encode_chunks(
 ) -> AsyncGenerator[bytes, None]:
     """Yields *first* and *rest*, compressed if there is a *compressor*.
 
-    Raises BrokenOff if the upstream fails.
+    Raises ResponseAborted if the upstream fails.
     """
     try:
         async for chunk in prepend(first, rest):

@@ -19,7 +19,7 @@ class BlockTooLarge(Exception):
 def decompress(block: bytes, max_bytes: int) -> bytes:
     """Returns the decompressed bytes of *block*.
 
-    Raises Invalid; TooLong for more than *max_bytes* bytes (0: no limit).
+    Raises InvalidBlock; BlockTooLarge for more than *max_bytes* bytes (0: no limit).
     """
     size, offset = _read_size(block)
     if max_bytes and size > max_bytes:
@@ -61,7 +61,7 @@ def _read_element(block: bytes, start_offset: int, output: bytearray) -> int:
     """Appends the bytes of the element at *start_offset* to *output*. Returns the offset of the
     next element.
 
-    Raises Invalid; IndexError for a truncated element.
+    Raises InvalidBlock; IndexError for a truncated element.
     """
     tag = block[start_offset]
     start_offset += 1

@@ -140,8 +140,9 @@ class Upstream:
 
         *target* is the path and query. If an address cannot be reached or its pool is exhausted,
         the next one is tried. With *idempotent* (for an idempotent request), it is tried also after
-        a broken connection. An upload that has begun is never sent again. Raises Unreachable,
-        Silent, Broken, Full, RefusesUs, NoComponent, and the error of an upload.
+        a broken connection. An upload that has begun is never sent again. Raises
+        UpstreamUnreachable, UpstreamTimeout, UpstreamProtocolError, PoolExhausted,
+        UpstreamAuthError, ComponentNotConfigured, and the error of an upload.
         """
         with self._tracing.upstream(self.name, component) as context:
             request_headers = [*_without_names(headers, context), *context.items()]
@@ -196,7 +197,7 @@ class Upstream:
     ) -> "UpstreamWebSocket":
         """Opens a WebSocket to *target* at the first address that can be reached.
 
-        Raises UpstreamError, NoComponent.
+        Raises UpstreamError, ComponentNotConfigured.
         """
         # aiohttp takes a fifth of a server's start, and most servers need none of it.
         from headgate_server.upstream.websocket import open_websocket
@@ -271,7 +272,7 @@ class Upstream:
     def _ordered_addresses(self, component: str) -> list[str]:
         """Returns the addresses in the order in which they are tried: unreachable ones last.
 
-        Raises NoComponent.
+        Raises ComponentNotConfigured.
         """
         addresses = self.settings.addresses(component)
         if not addresses:

@@ -121,7 +121,7 @@ class VictoriaStore(InfluxStore):
                 return Result(statement, error=str(InfluxQLNotSupported()))
 
     async def _delete_series(self, name: str) -> None:
-        """Deletes all series of the database *name*. Raises Answered, UpstreamError."""
+        """Deletes all series of the database *name*. Raises UpstreamRejected, UpstreamError."""
         quoted = name.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
         selector = f'{{{DATABASE_LABEL}="{quoted}"}}'
         reply = await self.upstream.send(
@@ -136,7 +136,7 @@ class VictoriaStore(InfluxStore):
     async def databases(self) -> list[str]:
         """Returns the databases that have data, or for a cluster those with a configured account.
 
-        Raises Answered, UpstreamError.
+        Raises UpstreamRejected, UpstreamError.
         """
         if self.upstream.settings.components:
             return list(self.upstream.settings.tenants)
@@ -149,7 +149,7 @@ class VictoriaStore(InfluxStore):
 
 
 def decode_values(body: bytes) -> list[str]:
-    """Returns the strings in *body*, an answer of Prometheus' API. Raises Answered."""
+    """Returns the strings in *body*, an answer of Prometheus' API. Raises UpstreamRejected."""
     try:
         found = json.loads(body)["data"]
     except (ValueError, LookupError, TypeError):

@@ -42,7 +42,7 @@ class UpstreamWebSocket:
         return None
 
     async def send(self, message: str | bytes) -> None:
-        """Sends *message* as text or binary. Raises Broken."""
+        """Sends *message* as text or binary. Raises UpstreamProtocolError."""
         try:
             if isinstance(message, str):
                 await self._socket.send_str(message)
@@ -64,7 +64,7 @@ class UpstreamWebSocket:
 
 
 def _reject_redirects() -> aiohttp.TraceConfig:
-    """Raises Refused at a redirect: its target would receive the identity headers."""
+    """Raises HandshakeRejected at a redirect: its target would receive the identity headers."""
 
     async def refuse(*_: object) -> None:
         raise HandshakeRejected(302)
@@ -83,7 +83,8 @@ async def open_websocket(
 ) -> UpstreamWebSocket:
     """Opens a WebSocket to *url*.
 
-    Raises Unreachable, Silent, Broken; Refused if the server rejects the handshake.
+    Raises UpstreamUnreachable, UpstreamTimeout, UpstreamProtocolError; HandshakeRejected if the
+    server rejects the handshake.
     """
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(

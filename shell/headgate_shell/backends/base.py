@@ -96,7 +96,10 @@ class Points(NamedTuple):
 
 
 class Backend(Protocol):
-    """A server over HTTP, or a store file. Methods raise CannotReach if there is no response."""
+    """A server over HTTP, or a store file.
+
+    Methods raise ConnectionFailed if there is no response.
+    """
 
     def ping(self, connection: ConnectionSettings) -> str:
         """Returns the server's version, or "" if the server does not send it."""

@@ -28,12 +28,12 @@ class HttpBackend:
     """Sends each request over a new connection, by TCP or a Unix socket, with or without TLS."""
 
     def ping(self, connection: ConnectionSettings) -> str:
-        """Returns the header `X-Influxdb-Version` of `/ping`, or "". Raises CannotReach."""
+        """Returns the header `X-Influxdb-Version` of `/ping`, or "". Raises ConnectionFailed."""
         _, headers, _ = _send(connection, "GET", "/ping")
         return headers.get("x-influxdb-version", "")
 
     def query(self, connection: ConnectionSettings, text: str, options: RequestOptions) -> Response:
-        """Sends the statements *text* to `/query`. Raises CannotReach.
+        """Sends the statements *text* to `/query`. Raises ConnectionFailed.
 
         A response that is not JSON of the expected form becomes an error of the response.
         """
@@ -50,7 +50,7 @@ class HttpBackend:
     def write(self, connection: ConnectionSettings, points: Points, options: RequestOptions) -> str:
         """Sends *points* to `/write`; returns the server's error, or "" on success.
 
-        Raises CannotReach.
+        Raises ConnectionFailed.
         """
         parameters = {"consistency": options.consistency, "db": points.database}
         if options.precision != "rfc3339":

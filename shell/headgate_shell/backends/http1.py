@@ -30,8 +30,8 @@ def send_request(
 ) -> HttpResponse:
     """Sends the request and reads the whole response, or only its head after CONNECT.
 
-    Blocks without a limit of its own: the socket's timeout applies. Raises OSError, NotHttp, and
-    ValueError for a control character in *target* or a header.
+    Blocks without a limit of its own: the socket's timeout applies. Raises OSError, ProtocolError,
+    and ValueError for a control character in *target* or a header.
     """
     head = [f"{method} {target} HTTP/1.1", *(f"{name}: {text}" for name, text in headers.items())]
     if any(map(_CONTROLS.search, head)) or " " in target:

@@ -31,7 +31,7 @@ class Proxy(NamedTuple):
     def open_tunnel(self, connection: socket.socket, address: str) -> None:
         """Makes the proxy forward *connection* to *address*, by CONNECT.
 
-        Raises OSError, and NotHttp if the proxy does not answer 200.
+        Raises OSError, and ProtocolError if the proxy does not answer 200.
         """
         headers = {"Host": address, **self.headers()}
         answer = send_request(connection, "CONNECT", address, headers, None)

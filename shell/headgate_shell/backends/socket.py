@@ -16,7 +16,8 @@ def dial(settings: ConnectionSettings, proxy: "Proxy | None") -> socket.socket:
     """Returns a socket connected to *proxy*, or to the server if that is None.
 
     With TLS the socket goes through a tunnel of *proxy*. Connecting times out after 60 s; later
-    reads do not. Raises OSError (ssl.SSLError is one), NotHttp, and ValueError for an invalid port.
+    reads do not. Raises OSError (ssl.SSLError is one), ProtocolError, and ValueError for an invalid
+    port.
     """
     host, port = (proxy.host, proxy.port) if proxy else (settings.host, settings.port)
     if not 0 <= port < 65536:

@@ -47,7 +47,7 @@ def is_command(line: str) -> bool:
 
 
 def run_command(line: str, session: Session, terminal: Terminal) -> None:
-    """Runs the command *line*. Raises Leave, CommandFailed and CannotReach."""
+    """Runs the command *line*. Raises Exit, CommandFailed and ConnectionFailed."""
     COMMANDS[_command_name(line)](line, session, terminal)
 
 

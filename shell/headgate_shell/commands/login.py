@@ -34,7 +34,7 @@ def auth(line: str, session: Session, terminal: Terminal) -> None:
 
 
 def login_error(session: Session) -> str:
-    """Returns the server's error for the session's login, or "". Raises CannotReach."""
+    """Returns the server's error for the session's login, or "". Raises ConnectionFailed."""
     response = session.query("SHOW DATABASES")
     # Until an administrator exists, the server answers every login with this error.
     return "" if "create admin user first" in response.error else response.error
@@ -71,7 +71,8 @@ def with_username(error: str, name: str) -> str:
 def connect(line: str, session: Session, terminal: Terminal) -> None:
     """`connect [HOST[:PORT]]`: changes the server if the new one responds, else raises.
 
-    influx, by contrast, loses its previous server. Raises CannotReach, in a script ConnectFailed.
+    influx, by contrast, loses its previous server. Raises ConnectionFailed, in a script
+    ConnectCommandFailed.
     """
     words = split_words(arguments(line))
     candidate = session.copy_with()

@@ -214,7 +214,7 @@ def test_a_client_that_leaves_ends_the_answer_of_the_store(world: World) -> None
 
 
 def test_measurements_and_series_called_error_are_handed_on(world: World) -> None:
-    """An error in MessagePack is asked for again, in JSON; a name is no error."""
+    """An error in MessagePackEncoder is asked for again, in JSON; a name is no error."""
     series = [{"name": "error", "columns": ["error"], "values": [["error"]]}]
     body = encoded("msgpack", {"series": series})
     world.script.answers = {A: sends(*(bytes([byte]) for byte in body))}

@@ -89,7 +89,7 @@ def test_the_readmes_python_runs(tmp_path: Path) -> None:
     compared = 0
     for line in code.replace('"users.db"', repr(str(tmp_path / "users.db"))).splitlines():
         statement, _, said = line.partition("  # ")
-        if re.match(r"(engine\.)?(allows|str|accepts|redact)\(", statement):
+        if re.match(r"(engine\.)?(allows|str|completions|redact)\(", statement):
             value = eval(statement, names)
             texts = (repr(value), str(value), "the statement, as InfluxDB prints it")
             assert said.strip().startswith(texts), line

@@ -95,7 +95,9 @@ def open_error(path: Path, error: apsw.Error) -> StoreError:
 
 @contextmanager
 def refusing(step: str) -> Iterator[None]:
-    """Raises Unavailable, with the name of *step*, where its block raises an error of the store."""
+    """Raises StoreUnavailable, with the name of *step*, where its block raises an error of the
+    store.
+    """
     try:
         yield
     except (StoreError, apsw.Error) as error:

@@ -50,7 +50,7 @@ class ReadCache:
         self.prefetched = {}
 
     def refresh(self) -> None:
-        """Clears the cache if the store has changed. Raises apsw.Error or Unavailable."""
+        """Clears the cache if the store has changed. Raises apsw.Error or StoreUnavailable."""
         mark, now = self._read_mark(), time.monotonic()
         if mark == self._last_mark and now < self._trusted_until:
             return

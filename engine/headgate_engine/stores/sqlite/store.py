@@ -161,7 +161,7 @@ class SqliteStore:
         """Appends to the audit file what other programs recorded without it.
 
         Raises:
-            Unavailable: the store or the audit file could not be read or written.
+            StoreUnavailable: the store or the audit file could not be read or written.
         """
         if self._audit_file is None:
             return
@@ -202,7 +202,7 @@ class SqliteStore:
             return position
 
     def _check_file(self) -> None:
-        """Raises Unavailable if the file was removed or replaced: writes would be lost."""
+        """Raises StoreUnavailable if the file was removed or replaced: writes would be lost."""
         try:
             same = os.stat(self._path).st_ino == self._inode
         except OSError:
