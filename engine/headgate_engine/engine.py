@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from headgate_engine import commands as rules
+from headgate_engine import rules
 from headgate_engine.errors import (
     AdminRequiredFirst,
     AuthenticationFailed,

@@ -25,7 +25,11 @@ _SYSTEM_SOURCES = {
 
 
 def check_answerable(statement: Statement) -> None:
-    """Raises SystemSource or TimeCondition if no data store can answer *statement*."""
+    """Checks that a data store could answer *statement*. InfluxDB rejects the others.
+
+    Raises SystemSource if it selects from a system measurement such as `_series`, TimeCondition for
+    SHOW MEASUREMENTS with a condition on `time`.
+    """
     match statement:
         case Select(sources=sources):
             for source in sources:

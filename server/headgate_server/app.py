@@ -11,13 +11,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from headgate_engine import StoreError
 from headgate_server.api.batch import BATCH_ENDPOINTS, group_by_endpoint, to_request
-from headgate_server.api.errors import ErrorStatus, client_message, error_status_for
+from headgate_server.api.error_statuses import ErrorStatus, client_message, error_status_for
 from headgate_server.api.forward_auth import forward_auth
 from headgate_server.api.original_request import FORWARD_AUTH_PREFIX
 from headgate_server.api.prometheus_errors import error_response
 from headgate_server.api.proxy import proxy
 from headgate_server.api.query_batch import BatchResponse, PendingResponse
-from headgate_server.api.responses import ResponseBuilder, request_id
+from headgate_server.api.response_builder import ResponseBuilder, request_id
 from headgate_server.api.router import (
     HTTP_METHODS,
     PREFLIGHT_PATHS,
@@ -39,6 +39,7 @@ from headgate_server.http.request import Request
 from headgate_server.http.response import ASGIResponse, RawHeaders, Response
 from headgate_server.http.response_recorder import CLIENT_DISCONNECTED_STATUS, ResponseRecorder
 from headgate_server.telemetry import logging as logs
+from headgate_server.telemetry.access_log import log_access
 from headgate_server.telemetry.log_message import log_message
 from headgate_server.telemetry.metrics import Metrics
 from headgate_server.upstream.errors import ResponseAborted
@@ -91,7 +92,7 @@ class Application:
             await self._serve_websocket(scope, receive, send)
 
     def can_batch(self, method: str, path: bytes) -> bool:
-        """Returns whether `handle_batch` may be able to answer a request for *path*."""
+        """Returns whether `handle_batch` may answer a request with *method* for *path*."""
         context = self._context
         if context is None or context.gateway.mounts or context.tracing_enabled:
             return False
@@ -234,7 +235,7 @@ class Application:
         """Counts the request in the metrics, and writes it to the access log."""
         seconds = time.perf_counter() - started
         self.metrics.request(request.route, _method_label(request), status, seconds)
-        logs.log_access(
+        log_access(
             request.address, request.method, request.route, status, size, seconds, request.log
         )
 

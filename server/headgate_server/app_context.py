@@ -31,10 +31,10 @@ from headgate_server.http.origin import (
 from headgate_server.http.request import Request
 from headgate_server.query.executor import QueryExecutor
 from headgate_server.query.prepared import PreparedQueryCache
+from headgate_server.telemetry.access_log import RequestLog
 from headgate_server.telemetry.log_message import log_message
 from headgate_server.telemetry.logging import log_error, log_internal_error
 from headgate_server.telemetry.metrics import Metrics
-from headgate_server.telemetry.request_log import RequestLog
 from headgate_server.telemetry.timed_store import MeasuredStore
 from headgate_server.telemetry.tracing import OpenTelemetryTracing, tracing
 from headgate_server.upstream.errors import UpstreamError, UpstreamRejected

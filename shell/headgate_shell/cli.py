@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from headgate_shell.backends.base import ConnectionFailed, ConnectionSettings
 from headgate_shell.commands.settings import set_precision
-from headgate_shell.flags import FlagError, Value, parse_flags
+from headgate_shell.go_flags import FlagError, Value, parse_flags
 from headgate_shell.script import run_lines, run_query
 from headgate_shell.session import Session
 from headgate_shell.terminal import Terminal

@@ -12,7 +12,7 @@ LAYERS = {
     "server/headgate_server": """config telemetry http formats background auth upstream gateway
         query validation app_context api app serving""",
     "engine/headgate_engine": """errors generational_cache model unsupported_sources
-        required_privileges passwords stores commands provisioning queries engine""",
+        required_privileges passwords stores rules provisioning queries engine""",
     "grammar/headgate_grammar": "text ast parsing tools",
 }
 PACKAGES = (*LAYERS, "shell/headgate_shell", "shell/headgate")

@@ -234,7 +234,9 @@ class Store(Protocol):
         ...
 
     def users(self, after: str = "", limit: int = 1000) -> Sequence[Account]:
-        """Returns at most *limit* users with an id after *after*, in order of creation.
+        """Returns the first *limit* users in order of creation that follow the id *after*.
+
+        "" is before the first user.
 
         Raises:
             StoreUnavailable: the store could not be read.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from headgate_grammar.text.durations import format_duration, go_duration
 from headgate_grammar.text.quoting import quote_identifier as name_of
 from headgate_grammar.text.quoting import quote_string
-from headgate_grammar.text.urls import redact_destination
+from headgate_grammar.text.redaction import redact_destination
 
 
 @dataclass(frozen=True, slots=True)

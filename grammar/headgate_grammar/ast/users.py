@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from headgate_grammar.ast.privilege import Privilege
 from headgate_grammar.text.quoting import quote_identifier as name_of
 from headgate_grammar.text.quoting import quote_string
-from headgate_grammar.text.urls import REDACTED
+from headgate_grammar.text.redaction import REDACTED
 
 
 @dataclass(frozen=True, slots=True)

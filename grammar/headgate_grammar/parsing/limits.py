@@ -10,6 +10,10 @@ from headgate_grammar.parsing.errors import ParseError
 from headgate_grammar.parsing.positions import position
 
 # The bound values of a query may be this many times as long as a statement.
+MAX_DEPTH = 24
+"""The maximum depth of parentheses, calls and subqueries.
+
+Each holds up to eight levels of operators, all of which `str` prints within Python's limit."""
 _MAX_PARAMETERS_FACTOR = 10
 _REPETITION_PATTERN = re.compile(r"\{(\d+)(?:,(\d*))?\}")
 _CLASS_PATTERN = re.compile(r"\\[pP]")

@@ -13,19 +13,13 @@ from headgate_grammar.parsing.bound_parameters import UnprintableValue, bind
 from headgate_grammar.parsing.errors import ParseError, UnexpectedToken
 from headgate_grammar.parsing.expected_tokens import expected, terminal
 from headgate_grammar.parsing.lexer import scan
-from headgate_grammar.parsing.limits import LimitChecker, ParseLimits
+from headgate_grammar.parsing.limits import MAX_DEPTH, LimitChecker, ParseLimits
 from headgate_grammar.parsing.literals import BadValue
 from headgate_grammar.parsing.parser_table import load_parser
 from headgate_grammar.parsing.positions import end_position, normalize, position
 from headgate_grammar.parsing.transform_select import ConditionInField, NoInterval, NoResample
 from headgate_grammar.parsing.transformer import Builder
 from headgate_grammar.text.keywords import is_keyword
-
-MAX_DEPTH = 24
-"""The maximum depth of parentheses, calls and subqueries.
-
-Each holds up to eight levels of operators, all of which `str` prints within Python's limit."""
-
 
 UNLIMITED = ParseLimits()
 

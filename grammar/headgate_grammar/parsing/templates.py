@@ -45,7 +45,10 @@ class TemplateCache:
         self._templates: dict[str, _StatementTemplate] = {}
 
     def statement(self, text: str) -> Statement | None:
-        """Returns the statement of *text* if its template is cached, else None."""
+        """Returns the statement of *text*, without parsing it, or None.
+
+        A text that differs only in its names must have been added before.
+        """
         cut = _split_names(text)
         shape = self._templates.get(cut[0]) if cut is not None else None
         if cut is None or shape is None:

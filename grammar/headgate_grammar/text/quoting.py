@@ -28,7 +28,10 @@ def quote_string(value: str) -> str:
 
 
 def quote_regex(pattern: str) -> str:
-    """Returns *pattern* between slashes. It is parsed as `printable_regex` writes it."""
+    """Returns *pattern* as an InfluxQL regex literal, `/.../`.
+
+    Parsing the literal gives `printable_regex(pattern)`, which means the same.
+    """
     return "/" + printable_regex(pattern).replace("/", r"\/") + "/"
 
 
@@ -38,7 +41,7 @@ def printable_regex(pattern: str) -> str:
     A line feed is written as `\\n`. A backslash at the end would escape the slash after it, so an
     escaped backslash there is written as `\\x5c`. Text between `\\Q` and `\\E` is escaped character
     by character. *pattern* must be a valid regular expression of RE2, see
-    `regex_instructions.check_regex`.
+    `regexes.check_regex`.
     """
     if "\n" not in pattern and not pattern.endswith("\\"):
         return pattern

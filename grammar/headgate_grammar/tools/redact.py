@@ -8,7 +8,7 @@ from headgate_grammar.parsing.lexer import scan
 from headgate_grammar.parsing.parser import parse_tokens
 from headgate_grammar.parsing.positions import normalize
 from headgate_grammar.text.quoting import quote_string
-from headgate_grammar.text.urls import REDACTED, redact_destination, redact_urls
+from headgate_grammar.text.redaction import REDACTED, redact_destination, redact_urls
 
 _PASSWORD = re.compile("password", re.IGNORECASE)
 _PASSWORD_CLAUSE_TYPES = frozenset({"FOR", "IDENT", "EQUAL"})

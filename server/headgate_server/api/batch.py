@@ -6,7 +6,7 @@ from starlette.types import Message
 
 from headgate_server.api.health import run_ping_batch
 from headgate_server.api.query_batch import BatchResponse, run_query_batch
-from headgate_server.api.responses import ResponseBuilder, request_id
+from headgate_server.api.response_builder import ResponseBuilder, request_id
 from headgate_server.app_context import AppContext
 from headgate_server.http.parsed_request import BatchedRequest
 from headgate_server.http.request import Request

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from headgate_engine import AccessDenied, NotAuthorized, Principal
-from headgate_server.api.errors import ERROR_STATUSES
-from headgate_server.api.responses import ResponseBuilder
+from headgate_server.api.error_statuses import ERROR_STATUSES
+from headgate_server.api.response_builder import ResponseBuilder
 from headgate_server.app_context import AppContext
 from headgate_server.http.request import Request
 from headgate_server.http.response import Response

@@ -13,7 +13,8 @@ from headgate_engine import (
     AuthenticationFailed,
     Principal,
 )
-from headgate_server.api.errors import error_status_for
+from headgate_server.api.challenge import challenge
+from headgate_server.api.error_statuses import error_status_for
 from headgate_server.api.forward_auth_influxdb import (
     AuthorizedRequest,
     authorize_influx,
@@ -121,7 +122,7 @@ def _error_response(
     # nginx passes headers to the client, but no body.
     response_headers[_ERROR_BODY_HEADER] = json.dumps({"error": text[:_MAX_ERROR_CHARS]})
     if status == 401:
-        response_headers["WWW-Authenticate"] = f'Basic realm="{realm}"'
+        response_headers["WWW-Authenticate"] = challenge(realm)
     else:
         response_headers["X-Influxdb-Error"] = encode_header(text[:_MAX_ERROR_CHARS])
     return Response(JsonEncoder().encode_error(text), status, to_raw_headers(response_headers))

@@ -6,7 +6,7 @@ from functools import lru_cache, partial
 
 from headgate_engine import ANONYMOUS, StoreUnavailable
 from headgate_server.api.query_batch import BatchResponse
-from headgate_server.api.responses import ResponseBuilder
+from headgate_server.api.response_builder import ResponseBuilder
 from headgate_server.app_context import AppContext
 from headgate_server.auth.errors import Unauthenticated
 from headgate_server.formats import JsonEncoder, ResultEncoder, encoder_for

@@ -2,7 +2,8 @@
 
 import json
 
-from headgate_server.api.errors import ErrorStatus
+from headgate_server.api.challenge import challenge
+from headgate_server.api.error_statuses import ErrorStatus
 from headgate_server.http.response import Response, to_raw_headers
 
 _ERROR_TYPES = {
@@ -28,5 +29,5 @@ def error_response(text: str, error_status: ErrorStatus, realm: str) -> Response
     headers = to_raw_headers({**error_status.headers, "Content-Type": "application/json"})
     if error_status.status == 401:
         for scheme in ("Basic", "Bearer"):
-            headers.append((b"www-authenticate", f'{scheme} realm="{realm}"'.encode()))
+            headers.append((b"www-authenticate", challenge(realm, scheme).encode()))
     return Response(json.dumps(content).encode() + b"\n", error_status.status, headers)

@@ -11,14 +11,14 @@ from headgate_engine import PendingTransaction, Principal, Snapshot, StoreUnavai
 from headgate_grammar import ShowGrants
 from headgate_server.api.denied_queries import Forbidden, check_forbidden
 from headgate_server.api.query import encode_response
-from headgate_server.api.responses import ResponseBuilder
+from headgate_server.api.response_builder import ResponseBuilder
 from headgate_server.app_context import AppContext
 from headgate_server.formats import StatementResult
 from headgate_server.http.request import Request
 from headgate_server.http.response import Response
 from headgate_server.query.executor import QueryExecution, is_single_rights_change
 from headgate_server.query.prepared import PreparedQuery
-from headgate_server.telemetry.logging import format_statements
+from headgate_server.telemetry.access_log import format_statements
 
 # Bytes of the largest response body that is cached.
 _MAX_CACHED_BYTES = 4096

@@ -11,7 +11,8 @@ from starlette.responses import JSONResponse, Response
 
 from headgate_engine import ANONYMOUS, AuthenticationFailed, Engine, Principal, StoreUnavailable
 from headgate_grammar import Privilege
-from headgate_server.api.errors import ErrorStatus, client_message, error_status_for
+from headgate_server.api.challenge import challenge
+from headgate_server.api.error_statuses import ErrorStatus, client_message, error_status_for
 from headgate_server.auth.authenticator import Authenticator
 from headgate_server.auth.credentials import RequestCredentials
 from headgate_server.auth.errors import TooManyFailures, Unauthenticated
@@ -130,9 +131,7 @@ class HeadgateBackend(AuthenticationBackend):
         error_status = (
             error.error_status if isinstance(error, CredentialsNotChecked) else ErrorStatus(401)
         )
-        challenge = (
-            {"WWW-Authenticate": 'Basic realm="Headgate"'} if error_status.status == 401 else {}
-        )
-        return JSONResponse(
-            {"error": str(error)}, error_status.status, {**error_status.headers, **challenge}
-        )
+        headers = dict(error_status.headers)
+        if error_status.status == 401:
+            headers["WWW-Authenticate"] = challenge("Headgate")
+        return JSONResponse({"error": str(error)}, error_status.status, headers)

@@ -8,7 +8,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from headgate_engine import StoreUnavailable
-from headgate_server.api.errors import error_status_for
+from headgate_server.api.error_statuses import error_status_for
 from headgate_server.api.proxy import authorize_request, route_request
 from headgate_server.app_context import AppContext
 from headgate_server.auth.jwt.key_source import KeysUnavailable

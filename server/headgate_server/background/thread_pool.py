@@ -87,8 +87,10 @@ class FairThreadPool:
         self._futures: set[Future[Any]] = set()
 
     async def run(self, work: Callable[[], T], key: Key = ()) -> T:
-        """Returns the result of *work*, run in another thread. Raises Overloaded, and what *work*
-        raises.
+        """Runs *work* in a thread of the pool and returns its result.
+
+        *key* identifies the user of the call: waiting keys take turns. Raises Overloaded if the
+        queue or the share of *key* is full, and whatever *work* raises.
         """
         return await asyncio.wrap_future(self.submit(work, key))
 

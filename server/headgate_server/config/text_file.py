@@ -1,4 +1,4 @@
-"""Text files that people write, with or without a byte order mark."""
+"""Reads text files that people edit: UTF-8, or UTF-16 with a byte order mark."""
 
 import codecs
 import os

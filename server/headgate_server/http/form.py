@@ -12,7 +12,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 
 from headgate_server.http.errors import BadRequest, TooLarge
 from headgate_server.http.go_text import decode_utf8, go_trim, replace_invalid
-from headgate_server.http.headers import Headers
+from headgate_server.http.header_fields import Headers
 from headgate_server.http.request import Request
 from headgate_server.http.urlencoded import Pairs, check_pair_count, parse_urlencoded
 

@@ -8,7 +8,7 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
-from headgate_server.http.headers import Headers
+from headgate_server.http.header_fields import Headers
 
 _OTHER_SITES = ("cross-site", "same-site")
 _OWN_SITES = ("same-origin", "none")

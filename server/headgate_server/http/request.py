@@ -9,10 +9,10 @@ from starlette.types import Receive, Scope
 
 from headgate_engine import Principal
 from headgate_server.http.errors import BadRequest
-from headgate_server.http.headers import Headers
+from headgate_server.http.header_fields import Headers
 from headgate_server.http.trusted_proxies import UNIX, address_with_peer, client_address
 from headgate_server.http.urlencoded import Pairs, check_pair_count, parse_urlencoded
-from headgate_server.telemetry.request_log import RequestLog
+from headgate_server.telemetry.access_log import RequestLog
 
 _DISCONNECT_CHECK_DELAY_SECONDS = 0.25
 _DISCONNECTED_REASON = "the client has left"

@@ -44,7 +44,10 @@ class Response:
         self._head = b""
 
     def all_headers(self) -> RawHeaders:
-        """Returns all fields, with the length."""
+        """Returns all header fields.
+
+        Content-Length is added, except for 204, 304 and *without_length*.
+        """
         if self.without_length or self.status_code in (204, 304):
             return self.raw_headers
         return [*self.raw_headers, (b"content-length", b"%d" % len(self.body))]

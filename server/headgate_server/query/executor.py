@@ -33,7 +33,7 @@ from headgate_server.http.go_text import replace_invalid
 from headgate_server.http.request import Request
 from headgate_server.query.bound_parameters import parse_parameters
 from headgate_server.query.cheap_parsing import parse_if_cheap, runs_inline
-from headgate_server.telemetry.logging import format_statements
+from headgate_server.telemetry.access_log import format_statements
 from headgate_server.telemetry.metrics import Metrics
 
 T = TypeVar("T")

@@ -24,11 +24,12 @@ class RequestHandler(Protocol):
     def handle_batch(
         self, requests: Sequence[BatchedRequest], default_fields: RawHeaders
     ) -> Sequence[BatchAnswer]:
-        """Returns the answers to *requests*, in their order.
+        """Returns one answer for each of *requests*, in the same order.
 
-        An answer in bytes is an HTTP/1.1 response with the fields *default_fields*; b"" aborts the
-        connection. If the answer has to wait for something, it is the ASGI application that
-        completes it. None means that the request has to start again, through ASGI.
+        An answer is one of: bytes, the complete HTTP/1.1 response, which includes the header fields
+        *default_fields*; `b""`, abort the connection; an ASGI application, which sends the response
+        once a pending change is durable; None, the request was not processed and must go through
+        ASGI.
         """
         ...
 

@@ -22,13 +22,13 @@ from headgate_server.serving.request_framing import framing_error_status
 from headgate_server.serving.request_head import ParsedRequest, encode_head
 from headgate_server.serving.timeouts import TimeoutProtocol
 from headgate_server.serving.websocket_protocol import WebSocketConnection
-from headgate_server.telemetry import logging as logs
+from headgate_server.telemetry.access_log import log_malformed
 from headgate_server.telemetry.metrics import Metrics
 
 # Limits of a request's head: bytes of its URL and header fields together; number of fields.
 _MAX_HEAD_BYTES = 1 << 18
 _MAX_HEAD_FIELDS = 200
-# Pipelined requests: sent before the response to the one before.
+# Pipelined requests: sent by a client that does not wait for the previous response.
 _MAX_PIPELINED_REQUESTS = 64
 # Requests of one read without ASGI; then other connections have their turn.
 _MAX_BATCHED_REQUESTS_PER_READ = 4
@@ -183,9 +183,7 @@ class Connection(TimeoutProtocol):
             self._abort_request(status)
             return
         self._metrics.request("other", "other", status, 0)
-        logs.log_malformed(
-            self.client[0].removeprefix("::ffff:") if self.client else "unix", status
-        )
+        log_malformed(self.client[0].removeprefix("::ffff:") if self.client else "unix", status)
         if self._busy():
             self._final_status = status
         else:

@@ -55,7 +55,7 @@ class IdleConnections:
     def _evict(self) -> bool:
         while self._order:
             since, connection = self._order.pop()
-            # One that was active after the sort is newer than all others in the list.
+            # A connection that was active after the sort is no longer the least recent.
             if connection.idle_since == since and connection.evict():
                 return True
         return False

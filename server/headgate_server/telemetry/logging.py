@@ -9,21 +9,13 @@ import logging
 import re
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from http import HTTPStatus
-
-from headgate_grammar import Statement, redact_urls
-from headgate_server.telemetry.request_log import RequestLog
 
 _ACCESS = logging.getLogger("headgate.access")
 _LOG = logging.getLogger("headgate")
 
 _PLAIN = re.compile(r"[\w./:@+-]+", re.ASCII)
-_MAX_CHARACTERS = 1000
-# Of a rejected request: clients can cause such lines without a login.
-_MAX_REJECTED_CHARACTERS = 100
-_MAX_REASON_CHARACTERS = 300
 
 
 def configure(format: str, *, access: bool, timed: bool = False) -> None:
@@ -69,65 +61,6 @@ def log_internal_error(error: BaseException, id: str) -> None:
         type(error).__name__,
         extra={"fields": {"request_id": id, "at": " < ".join(places)}},
     )
-
-
-def log_malformed(address: str, status: int) -> None:
-    """Logs that *address* sent an invalid request, or one too slowly."""
-    log_access(address, "other", "other", status, 0, 0, RequestLog(error="malformed or too slow"))
-
-
-def log_access(
-    address: str,
-    method: str,
-    route: str,
-    status: int,
-    size: int,
-    seconds: float,
-    request_log: RequestLog,
-) -> None:
-    """Logs a request from *address* and its response."""
-    if _access_log_disabled():
-        return
-    refused = status >= HTTPStatus.BAD_REQUEST
-    longest = _MAX_REJECTED_CHARACTERS if refused else _MAX_CHARACTERS
-    fields: dict[str, object] = {
-        "client": address,
-        "user": request_log.user[:longest],
-        "method": method,
-        "route": route,
-        "status": status,
-        "bytes": size,
-        "seconds": round(seconds, 6),
-        "request_id": request_log.id[:longest],
-        "database": request_log.database[:longest],
-        "statements": request_log.statements[:longest] if refused else request_log.statements,
-        "error": redact_urls(request_log.error)[
-            : _MAX_REASON_CHARACTERS if refused else _MAX_CHARACTERS
-        ],
-    }
-    _ACCESS.info("request", extra={"fields": fields})
-
-
-def format_statements(statements: Sequence[Statement]) -> str:
-    """Returns *statements* as text for a log line; after 1,000 characters it is cut.
-
-    Returns "" if requests are not logged.
-    """
-    if _access_log_disabled():
-        return ""
-    texts: list[str] = []
-    room = _MAX_CHARACTERS
-    for statement in statements:
-        if room <= 0:
-            break
-        texts.append(redact_urls(str(statement))[:room])
-        room -= len(texts[-1])
-    more = len(statements) - len(texts)
-    return "; ".join(texts) + (f" ... and {more} more" if more else "")
-
-
-def _access_log_disabled() -> bool:
-    return _ACCESS.disabled or not _ACCESS.isEnabledFor(logging.INFO)
 
 
 def _fields(record: logging.LogRecord) -> Mapping[str, object]:

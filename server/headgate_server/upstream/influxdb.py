@@ -204,7 +204,7 @@ class NoUpstreamStore(InfluxStore):
 
 
 async def check_status(reply: UpstreamResponse) -> None:
-    """Raises UpstreamRejected for a status of 400 or more, UpstreamProtocolError for a 3xx status."""
+    """Raises UpstreamRejected for a status from 400, UpstreamProtocolError for 3xx."""
     if 200 <= reply.status < 300:
         return
     if reply.status < 400:

@@ -80,9 +80,9 @@ async def write_lines(
 async def remote_write(
     upstream: Upstream, request: Request, target: str, limit: int, format: ResultEncoder
 ) -> Response:
-    """Forwards the body of a Prometheus remote write. Returns 204 once it is acknowledged.
+    """Forwards the body of a Prometheus remote write. Returns 204 once the store acknowledged it.
 
-    Raises TooLarge, UpstreamRejected, UpstreamError.
+    Raises TooLarge; UpstreamRejected if the store answers with a status from 400; UpstreamError.
     """
     upload = Upload(read_body(request, limit))
     reply = await upstream.send("POST", target, _remote_headers(request), upload)

@@ -42,7 +42,7 @@ def with_label(query: bytes, database: str) -> str:
 def with_label_and_columns(query: bytes, database: str) -> str:
     """Returns *query*, the parameters of a CSV import, confined to *database*.
 
-    A column for a label `db` is renamed.
+    If `format` names a column `db`, it is renamed, because the label `db` holds the database.
     """
     columns = [
         (name, rename_in_columns(value)) for name, value in iterate_pairs(query) if name == "format"

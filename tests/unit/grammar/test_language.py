@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import headgate_grammar
 from headgate_grammar import CreateUser, ParseError, SetPassword, Statement, parse
 from headgate_grammar.parsing.lexer import SYMBOLS
-from headgate_grammar.parsing.parser import MAX_DEPTH
+from headgate_grammar.parsing.limits import MAX_DEPTH
 from headgate_grammar.parsing.transformer import Builder
 from headgate_grammar.text.keywords import KEYWORDS
 from support.random_statements import Statements, mutated

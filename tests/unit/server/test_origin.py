@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headgate_server.http.headers import Headers
+from headgate_server.http.header_fields import Headers
 from headgate_server.http.origin import (
     is_cross_site,
     is_dns_rebinding,

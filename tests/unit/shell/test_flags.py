@@ -2,7 +2,7 @@
 
 import pytest
 
-from headgate_shell.flags import FlagError, Value, parse_flags
+from headgate_shell.go_flags import FlagError, Value, parse_flags
 
 DEFAULTS: dict[str, Value] = {"host": "localhost", "port": 8086, "pretty": False, "password": "-"}
 

@@ -1,4 +1,4 @@
-"""A transaction on a SQLite store, and the row conversions that it shares with the readers."""
+"""A transaction on a SQLite store, and the queries that reads outside of it share."""
 
 import json
 import time

@@ -3,7 +3,8 @@
 from itertools import count
 from uuid import uuid4
 
-from headgate_server.api.errors import ErrorStatus
+from headgate_server.api.challenge import challenge
+from headgate_server.api.error_statuses import ErrorStatus
 from headgate_server.config.settings import Settings
 from headgate_server.formats import ResultEncoder
 from headgate_server.http.request import Request
@@ -42,7 +43,7 @@ class ResponseBuilder:
         self._version_lines = encode_headers(self._version_headers)
         self._default_fields: RawHeaders = []
         self._default_lines = b""
-        self._challenge = f'Basic realm="{settings.realm}"'.encode()
+        self._challenge = challenge(settings.realm).encode()
 
     def common_headers(self, request: Request) -> RawHeaders:
         """Returns the common fields of a response: server version, request id and CORS fields."""

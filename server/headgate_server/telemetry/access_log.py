@@ -1,0 +1,87 @@
+"""The access log: a line for each request. No line holds a secret."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from headgate_grammar import Statement, redact_urls
+
+_ACCESS = logging.getLogger("headgate.access")
+_MAX_CHARACTERS = 1000
+# Of a rejected request: clients can cause such lines without a login.
+_MAX_REJECTED_CHARACTERS = 100
+_MAX_REASON_CHARACTERS = 300
+
+
+@dataclass(slots=True)
+class RequestLog:
+    """What the log may contain of a request: no secrets.
+
+    Statements are printed from their trees, passwords as `[REDACTED]`.
+    """
+
+    id: str = ""
+    user: str = ""
+    database: str = ""
+    statements: str = ""
+    error: str = ""  # the request's, or its first failed statement's
+
+
+def log_access(
+    address: str,
+    method: str,
+    route: str,
+    status: int,
+    size: int,
+    seconds: float,
+    request_log: RequestLog,
+) -> None:
+    """Logs a request from *address* and its response."""
+    if _access_log_disabled():
+        return
+    refused = status >= HTTPStatus.BAD_REQUEST
+    longest = _MAX_REJECTED_CHARACTERS if refused else _MAX_CHARACTERS
+    fields: dict[str, object] = {
+        "client": address,
+        "user": request_log.user[:longest],
+        "method": method,
+        "route": route,
+        "status": status,
+        "bytes": size,
+        "seconds": round(seconds, 6),
+        "request_id": request_log.id[:longest],
+        "database": request_log.database[:longest],
+        "statements": request_log.statements[:longest] if refused else request_log.statements,
+        "error": redact_urls(request_log.error)[
+            : _MAX_REASON_CHARACTERS if refused else _MAX_CHARACTERS
+        ],
+    }
+    _ACCESS.info("request", extra={"fields": fields})
+
+
+def log_malformed(address: str, status: int) -> None:
+    """Logs that *address* sent an invalid request, or one too slowly."""
+    log_access(address, "other", "other", status, 0, 0, RequestLog(error="malformed or too slow"))
+
+
+def format_statements(statements: Sequence[Statement]) -> str:
+    """Returns *statements* as text for a log line; after 1,000 characters it is cut.
+
+    Returns "" if requests are not logged.
+    """
+    if _access_log_disabled():
+        return ""
+    texts: list[str] = []
+    room = _MAX_CHARACTERS
+    for statement in statements:
+        if room <= 0:
+            break
+        texts.append(redact_urls(str(statement))[:room])
+        room -= len(texts[-1])
+    more = len(statements) - len(texts)
+    return "; ".join(texts) + (f" ... and {more} more" if more else "")
+
+
+def _access_log_disabled() -> bool:
+    return _ACCESS.disabled or not _ACCESS.isEnabledFor(logging.INFO)
