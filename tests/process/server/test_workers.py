@@ -1,5 +1,6 @@
 """Several worker processes: figures of all, and what happens when one dies."""
 
+import http.client
 import signal
 import subprocess
 from collections.abc import Callable
@@ -116,7 +117,8 @@ def test_a_worker_serves_on_while_others_cannot_start(
     serve_process: Callable[..., ServerProcess],
 ) -> None:
     server = serve_process("--workers", "2").bootstrap()
-    poll_until(lambda: len(serving(server)) == 2, "both serve")
+    # One that has only opened the store may still need it to start.
+    poll_until(lambda: len(accepting(server)) == 2, "both do not accept connections")
     store, hidden = server.store, server.store.with_suffix(".hidden")
     first, second = sorted(server.workers())
     store.rename(hidden)
@@ -133,6 +135,28 @@ def test_a_worker_serves_on_while_others_cannot_start(
 def serving(server: ServerProcess) -> list[int]:
     """Those that have opened the store."""
     return [pid for pid in server.workers() if str(server.store) in opened(pid)]
+
+
+def accepting(server: ServerProcess) -> list[int]:
+    """The workers that accept connections: of sixteen, each takes some."""
+    before = {pid: sockets(pid) for pid in server.workers()}
+    connections = [http.client.HTTPConnection("127.0.0.1", server.port) for _ in range(16)]
+    try:
+        for connection in connections:
+            connection.request("GET", "/ping")
+            connection.getresponse().read()
+        return [pid for pid, number in before.items() if sockets(pid) > number]
+    finally:
+        for connection in connections:
+            connection.close()
+
+
+def sockets(pid: int) -> int:
+    links = []
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # it was closed meanwhile
+            links.append(str(descriptor.readlink()))
+    return sum(link.startswith("socket:") for link in links)
 
 
 def opened(pid: int) -> set[str]:
