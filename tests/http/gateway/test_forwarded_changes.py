@@ -35,6 +35,12 @@ HIDDEN = "[REDACTED]"
 TEXT, OTHER = "SELECT v INTO a..copy FROM a..m", "DROP MEASUREMENT m"
 
 
+@pytest.fixture(autouse=True)
+def short_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that another connection keeps locked is given up soon."""
+    monkeypatch.setattr("headgate_engine.stores.sqlite.connection._BUSY_MILLISECONDS", 300)
+
+
 def records(server: Server) -> list[AuditRecord]:
     store = SqliteStore(server.store, create=False)
     try:

@@ -18,6 +18,12 @@ AWAY = "the upstream store cannot be reached"
 NOWHERE = "http://127.0.0.1:1"
 
 
+@pytest.fixture(autouse=True)
+def short_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The health of a store is asked anew after a fifth of a second."""
+    monkeypatch.setattr("headgate_server.upstream.health_checks._CACHE_SECONDS", 0.2)
+
+
 def health(server: Server) -> tuple[int, str, dict[str, str]]:
     answer = server.request("GET", "/health")
     states = {check["name"]: check["status"] for check in answer.json["checks"]}

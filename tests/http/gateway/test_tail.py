@@ -61,6 +61,12 @@ def server(serve: Callable[..., Server], tmp_path: Path, port: int) -> Server:
     return configured(serve, tmp_path, table).bootstrap(TWO)
 
 
+@pytest.fixture(autouse=True)
+def short_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The right to a tail is checked twice a second."""
+    monkeypatch.setattr("headgate_server.api.tail.RECHECK_SECONDS", 0.5)
+
+
 def test_messages_go_both_ways_as_the_tenant(server: Server, port: int) -> None:
     heard: list[ServerConnection] = []
 

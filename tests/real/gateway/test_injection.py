@@ -255,7 +255,7 @@ STORED = (
 def test_a_stored_continuous_query_is_the_one_that_was_authorized(
     server: Server, influxd: Influxd, user: str
 ) -> None:
-    """influxd stores the text that it prints itself, and parses it anew for each run."""
+    """Influxd stores the text that it prints itself, and parses it anew for each run."""
     basic = ROOT if user == "root" else ("ann", "Ann-pw-1")
     parameters = {"f": {"identifier": f"mean(v) {TAIL}"}, "v": {"identifier": f"v) {TAIL}"}}
     for field in STORED:

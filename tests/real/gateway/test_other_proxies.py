@@ -48,7 +48,7 @@ def need(program: str) -> None:
 def running(
     folder: Path, kind: str, headgate: Server, store: Recorder, *, victoria: bool
 ) -> Iterator[Proxy]:
-    """nginx or Caddy as its example has it, with addresses of this test's own."""
+    """Nginx or Caddy as its example has it, with addresses of this test's own."""
     need(kind)
     proxy = Proxy(folder / kind)
     proxy.port = free_port()

@@ -9,7 +9,7 @@ from support.servers import Server
 
 
 def test_the_description_of_the_api_holds(serve: Callable[..., Server]) -> None:
-    """schemathesis tries what the description allows and forbids."""
+    """Schemathesis tries what the description allows and forbids."""
     # It tries wrong logins, too, and takes the 503 of a throttled writer for a fault.
     server = serve(HEADGATE_AUTH_LONGEST_DELAY="0s").bootstrap(
         "CREATE DATABASE db; CREATE USER todd WITH PASSWORD 's3cret'"
