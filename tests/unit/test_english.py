@@ -1,0 +1,60 @@
+"""Words that have no place in texts: the subject is a thing of the code, the client or the user."""
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+from support.places import REPOSITORY
+
+MAX_WORDS = 10
+FOLDERS = ("grammar", "engine", "server", "shell", "tests", "benchmarks", "examples", "docs")
+WORDS = re.compile(
+    r"\b(who|whom|whose|whoever|whomever|nobody|somebody|anybody|everybody|someone|anyone"
+    r"|everyone|no one|he|him|his|himself)\b",
+    re.IGNORECASE,
+)
+# Names of the same kind, between the underscores of an identifier.
+NAMES = re.compile(
+    r"(?:^|_)(who|whom|whose|nobody|somebody|anybody|everybody|he|him|his)(?:_|$)", re.IGNORECASE
+)
+
+
+def sources() -> Iterator[Path]:
+    for folder in FOLDERS:
+        yield from sorted((REPOSITORY / folder).rglob("*.py"))
+
+
+def prose(text: str) -> Iterator[tuple[int, str]]:
+    """The comments and docstrings of a source, with their lines."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            if (docstring := ast.get_docstring(node, clean=False)) is not None:
+                yield node.body[0].lineno, docstring
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], token.string
+
+
+def test_docstrings_and_comments_speak_of_things_clients_and_users() -> None:
+    found = [
+        f"{path.relative_to(REPOSITORY)}:{line}: {match[0]}"
+        for path in sources()
+        if path != Path(__file__)
+        for line, text in prose(path.read_text("utf-8"))
+        for match in WORDS.finditer(text)
+    ]
+    assert len(found) <= MAX_WORDS, "\n".join(found)
+
+
+def test_names_speak_of_things_clients_and_users() -> None:
+    found = [
+        f"{path.relative_to(REPOSITORY)}:{node.lineno}: {node.name}"
+        for path in sources()
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        and NAMES.search(node.name)
+    ]
+    assert not found, "\n".join(found)
