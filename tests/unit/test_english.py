@@ -12,13 +12,13 @@ from support.places import REPOSITORY
 MAX_WORDS = 10
 FOLDERS = ("grammar", "engine", "server", "shell", "tests", "benchmarks", "examples", "docs")
 WORDS = re.compile(
-    r"\b(who|whom|whose|whoever|whomever|nobody|somebody|anybody|everybody|someone|anyone"
+    r"\b(who|whom|whoever|whomever|nobody|somebody|anybody|everybody|someone|anyone"
     r"|everyone|no one|he|him|his|himself)\b",
     re.IGNORECASE,
 )
 # Names of the same kind, between the underscores of an identifier.
 NAMES = re.compile(
-    r"(?:^|_)(who|whom|whose|nobody|somebody|anybody|everybody|he|him|his)(?:_|$)", re.IGNORECASE
+    r"(?:^|_)(who|whom|nobody|somebody|anybody|everybody|he|him|his)(?:_|$)", re.IGNORECASE
 )
 
 
