@@ -92,7 +92,7 @@ class Authenticator:
     def replace_token_issuers(
         self, shared_secrets: Sequence[str], issuers: IssuerRegistry | None
     ) -> None:
-        """From now on, accepts only tokens by *shared_secrets* and of *issuers*."""
+        """Replaces the shared secrets and the issuers of accepted tokens."""
         self._shared_secret_verifier = SharedSecretVerifier(shared_secrets)
         self._issuers = issuers
 

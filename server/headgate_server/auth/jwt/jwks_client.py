@@ -82,9 +82,9 @@ class JWKSClient:
         return self._valid_keys()
 
     async def refresh(self) -> Keys:
-        """Returns the keys, after a fetch if the last one is long enough ago.
+        """Fetches the keys, unless the last fetch was too recent, and returns them.
 
-        That is `unknown-kid-refresh-cooldown`. A fetch in progress is awaited. Raises
+        The limit is `unknown-kid-refresh-cooldown`. A fetch in progress is awaited. Raises
         KeysUnavailable.
         """
         now = self._clock()
