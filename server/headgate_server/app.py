@@ -45,8 +45,8 @@ from headgate_server.telemetry.metrics import Metrics
 from headgate_server.upstream.errors import ResponseAborted
 from headgate_server.validation.configuration import reload_settings
 
-# Write paths of stores other than InfluxDB. A throttled write is answered 503 there, because
-# Telegraf drops a batch on any 4xx.
+# Ends of the write paths of stores other than InfluxDB. A throttled write is answered 503 there,
+# because Telegraf drops a batch on any 4xx.
 _WRITE_SUFFIXES = (b"/push", b"/write", b"/ingest", b"/import", b"/Push", b"/logs", b"/metrics")
 
 
@@ -150,7 +150,7 @@ class Application:
                 await response(scope, receive, meter)
             except Exception as error:
                 logs.log_internal_error(error, request.log.id)
-                raise  # as in `_respond_and_log`
+                raise  # the response has started: the connection can only be aborted
             finally:
                 self._log_request(request, meter.status, meter.size, started)
 
@@ -361,7 +361,7 @@ class Application:
 
 
 def _encoder_for(request: Request) -> ResultEncoder:
-    """Returns the response format that *request* asks for; compact JSON if the URL is invalid."""
+    """Returns the encoder for *request*, by its header Accept and its parameter `pretty`."""
     try:
         pretty = request.url_params.get("pretty") == "true"
     except BadRequest:
@@ -370,7 +370,7 @@ def _encoder_for(request: Request) -> ResultEncoder:
 
 
 def _method_label(request: Request) -> str:
-    """Returns the method for metric labels; "other" for an unknown one limits their number."""
+    """Returns the method as a metric label; "other" for unknown methods limits their number."""
     return request.method if request.method in HTTP_METHODS else "other"
 
 

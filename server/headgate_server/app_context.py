@@ -45,7 +45,7 @@ _UNLIMITED = 1 << 62
 _STATEMENT_THREADS = 4
 _STATEMENT_QUEUE = 1024
 _BACKGROUND_GRACE_SECONDS = 10.0  # at shutdown, for statements that run upstream
-# About a quarter of a second of RE2. A dashboard needs a hundredth of it.
+# RE2 takes about a quarter of a second for it. A dashboard's query needs a hundredth of it.
 _MAX_REGEX_COST = 500_000
 
 
@@ -65,9 +65,8 @@ class AppContext:
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self.settings = settings
         self.metrics = metrics
-        self.reload_error = (
-            ""  # error of the last reload, while the previous settings stay in effect
-        )
+        # The error of the last reload, because of which the previous settings stay in effect.
+        self.reload_error = ""
         audit_file = AuditFile(settings.audit_file) if settings.audit_file else None
         self.store = MeasuredStore(settings.store_path, metrics, audit_file)
         self.engine = Engine(
@@ -143,7 +142,7 @@ class AppContext:
     async def authenticate(self, request: Request, mount: Mount | None = None) -> Principal:
         """Authenticates *request*. If *mount* accepts tenant tokens, those are tried first.
 
-        Sets `call.is_cross_site` and the user in the access log. Raises what `Authenticator`
+        Sets `request.cross_site` and the user in the access log. Raises what `Authenticator`
         raises, and BadRequest for several `Authorization` headers.
         """
         credentials = RequestCredentials(request.url_params, request.headers.getlist)
@@ -186,9 +185,7 @@ class AppContext:
         return request.cached_principal
 
     def has_cached_login(self, credentials: RequestCredentials, address: str) -> bool:
-        """Returns whether `Authenticator.authenticate_cached` accepts *credentials* from *address*,
-        that is without waiting.
-        """
+        """Returns whether *credentials* from *address* can be authenticated without waiting."""
         return self._authenticator.check_cached(credentials, address) is not None
 
     def is_known_client(self, name: str, address: str) -> bool:
@@ -210,11 +207,11 @@ class AppContext:
         mount: Mount | None,
         connection: str = "",
     ) -> Principal:
-        """Authenticates the credentials *credentials* of the client at *address*.
+        """Returns the principal of the client at *address* with *credentials*.
 
-        *connection* is the address of the other end of the connection, such as a proxy. Returns the
-        principal that is configured for *mount*, if any, without authentication. Raises what
-        `Authenticator` raises.
+        *connection* is the address of the other end of the connection, such as a proxy. If *mount*
+        has an anonymous principal, returns that without authentication. Raises what `Authenticator`
+        raises.
         """
         if mount is not None and mount.anonymous_principal is not None:
             return mount.anonymous_principal
@@ -257,8 +254,8 @@ class AppContext:
     async def run_in_thread(self, work: Callable[[], T], key: Key = ()) -> T:
         """Runs *work* in the statement thread pool, and returns its result.
 
-        Different keys, one for each user, share the threads fairly. Raises Overloaded, and what
-        *work* raises.
+        *key* identifies the user; keys share the threads fairly. Raises Overloaded, and what *work*
+        raises.
         """
         return await self._statement_pool.run(work, key)
 
@@ -271,9 +268,9 @@ class AppContext:
         return await self._probe_pool.run(work)
 
     def submit_background(self, results: Iterable[object], log: RequestLog, key: Key) -> None:
-        """Consumes *results* in the statement thread pool, after the response was sent.
+        """Iterates over *results* in the statement thread pool, which executes the statements.
 
-        Errors are only logged, because the client has its response. Raises Overloaded.
+        Errors are only logged, because the client has its response already. Raises Overloaded.
         """
 
         def finish() -> None:

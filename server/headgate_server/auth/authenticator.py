@@ -55,8 +55,8 @@ _AUTHENTICATION_ERRORS = (
 RecordDenied = Callable[[str, str, str, str], None]
 
 
-def _no_op(actor: str, address: str, what: str, why: str) -> None:
-    """Does nothing: the default of *record_denied*."""
+def _no_op(actor: str, address: str, statement: str, outcome: str) -> None:
+    """Does nothing: the default of `record_denied`."""
 
 
 class Authenticator:
@@ -92,7 +92,7 @@ class Authenticator:
     def replace_token_issuers(
         self, shared_secrets: Sequence[str], issuers: IssuerRegistry | None
     ) -> None:
-        """Accepts these tokens from now on, and no others."""
+        """Replaces the shared secrets and the issuers of accepted tokens."""
         self._shared_secret_verifier = SharedSecretVerifier(shared_secrets)
         self._issuers = issuers
 
@@ -103,9 +103,10 @@ class Authenticator:
         tenants: TenantTokenVerifier | None = None,
         peer: str = "",
     ) -> Principal:
-        """Authenticates *request* from *address*. Returns ANONYMOUS while there are no users.
+        """Returns the principal of *request* from *address*, or ANONYMOUS while there are no users.
 
-        If given, *tenants* accepts its tokens, too; *peer*, a proxy's address, is audited.
+        If given, *tenants* authenticates tenant tokens. *peer* is the connection's other end for
+        the audit, such as a proxy.
 
         Raises Unauthenticated, AuthenticationFailed, TooManyFailures; Overloaded if too many wait
         for bcrypt; for an issuer's token NoRights, IdentityTaken, KeysUnavailable.
@@ -125,8 +126,8 @@ class Authenticator:
                 principal = await tenants.authenticate(text)
                 self._metrics.authentication(credentials.method, "accepted")
                 return principal
-            carrier = self._issuers.settings if self._issuers is not None else None
-            credentials = read_credentials(request, carrier)
+            location = self._issuers.settings if self._issuers is not None else None
+            credentials = read_credentials(request, location)
             if isinstance(credentials, Password) and (
                 known := self._passwords.check_cached(credentials, address)
             ):
@@ -146,16 +147,15 @@ class Authenticator:
         return principal
 
     def check_cached(self, request: RequestCredentials, address: str) -> Principal | None:
-        """Returns the principal if that needs no bcrypt, no fetched keys and no new user, else
-        None.
+        """Returns the principal if that takes no bcrypt and no token of another issuer, else None.
 
         Returns None for invalid credentials, too. Counts nothing: see `count_cached`.
         """
         if not self._enabled:
             return UNRESTRICTED
-        carrier = self._issuers.settings if self._issuers is not None else None
+        location = self._issuers.settings if self._issuers is not None else None
         try:
-            credentials = read_credentials(request, carrier)
+            credentials = read_credentials(request, location)
             if isinstance(credentials, Password):
                 return self._passwords.check_cached(credentials, address)
             if isinstance(credentials, IssuerToken):
@@ -183,7 +183,11 @@ class Authenticator:
         address: str,
         error: Exception,
     ) -> None:
-        """Counts a failed login, and records it, unless no credentials were *attempted*."""
+        """Counts a failed login, and records it in the audit.
+
+        Without *credentials*, it is recorded only if *attempted*: there was an `Authorization`
+        header.
+        """
         method = credentials.method if credentials is not None else "none"
         match error:
             case TooManyFailures():
@@ -210,14 +214,13 @@ class Authenticator:
     async def _authenticate_with_tenants(
         self, credentials: Credentials, address: str, tenants: TenantTokenVerifier | None
     ) -> Principal:
-        """Returns the principal by `_authenticate`; rejects a token left over by *tenants* with
-        both reasons.
+        """Returns the principal of *credentials*, which *tenants* has left to this object.
 
-        While there are no users, only tokens of *tenants* are valid.
+        A rejected token's error has the reason of *tenants*, too. While there are no users, only
+        tokens of *tenants* are valid.
         """
-        own = (
-            isinstance(credentials, IssuerToken) and not self._issuer_tokens_in_authorization()
-        )  # in another header
+        # A token in a header of its own, which *tenants* does not read.
+        own = isinstance(credentials, IssuerToken) and not self._issuer_tokens_in_authorization()
         if tenants is None or own or isinstance(credentials, Password):
             return await self._authenticate(credentials, address)
         try:
@@ -252,15 +255,18 @@ class Authenticator:
 
     def _issuer_tokens_in_authorization(self) -> bool:
         """Returns whether tokens of other issuers are in the header `Authorization`."""
-        carrier = self._issuers.settings if self._issuers is not None else None
-        return carrier is not None and carrier.header_name.lower() == "authorization"
+        location = self._issuers.settings if self._issuers is not None else None
+        return location is not None and location.header_name.lower() == "authorization"
 
     def _is_shared_secret_token(self, token: str) -> bool:
-        """Returns whether *token* is for the shared secret, if both kinds share a header."""
+        """Returns whether *token*, in a header for both kinds, is for the shared secret."""
         return self._issuer_tokens_in_authorization() and is_shared_secret_token(token)
 
     async def _authenticate_issuer_token(self, token: str, address: str) -> Principal:
-        """Returns the principal of a token; user, admin flag and grants are the current ones."""
+        """Returns the principal of an issuer's *token*, with the current admin flag and grants.
+
+        Creates or changes the user before, if the token requires it.
+        """
         assert self._issuers is not None
         try:
             verified, known = await self._issuers.verify(token)

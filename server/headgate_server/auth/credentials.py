@@ -1,4 +1,4 @@
-"""The credentials in a request. They are only read here: `login` verifies them."""
+"""The credentials in a request. They are only read here: `Authenticator` verifies them."""
 
 import binascii
 from collections.abc import Callable, Sequence
@@ -77,10 +77,10 @@ class RequestCredentials:
 def read_credentials(
     request: RequestCredentials, location: TokenLocation | None = None
 ) -> Credentials:
-    """Returns the credentials of a request. The first of these places that has any decides.
+    """Returns the credentials in the first place of *request* that has any.
 
-    They are the URL's `u` and `p`, the header `Authorization`, and the place that *location* names.
-    Raises Unauthenticated if there are no credentials, or unreadable ones.
+    The places are the URL's `u` and `p`, the header `Authorization`, and *location*. Raises
+    Unauthenticated if there are no credentials, or unreadable ones.
     """
     if request.url.get("u") and request.url.get("p"):
         return Password(request.url["u"], request.url["p"])
@@ -100,9 +100,7 @@ def _scheme(authorization: str) -> str:
 
 
 def _token_at(request: RequestCredentials, location: TokenLocation) -> str:
-    """Returns the token in the place that *location* names, or "". Raises Unauthenticated if
-    several.
-    """
+    """Returns the token at *location*, or "". Raises Unauthenticated if there are several."""
     texts = [text for text in request.headers(location.header_name) if text.strip(" \t")]
     if len(texts) > 1:
         raise Unauthenticated("more than one token")

@@ -19,7 +19,10 @@ class TokenRejected(Unauthenticated):
 
 
 class TooManyFailures(Exception):
-    """Too many logins failed for that user from that address, or for any user from it."""
+    """Too many logins of the user failed from the client's address, or of all users from there.
+
+    The next attempt is possible after *seconds*.
+    """
 
     def __init__(self, seconds: int) -> None:
         super().__init__(f"too many failed logins, try again in {seconds} s")
@@ -27,7 +30,7 @@ class TooManyFailures(Exception):
 
 
 class SetUpForbidden(Exception):
-    """The first administrator was to be created from another machine."""
+    """The request to create the first administrator came from another machine."""
 
     def __init__(self) -> None:
         super().__init__(

@@ -11,7 +11,7 @@ _PREFIX = "hgs_"
 
 
 def new_setup_token() -> str:
-    """Returns a random token of 160 bits."""
+    """Returns a new set-up token with 160 random bits."""
     return _PREFIX + secrets.token_hex(20)
 
 

@@ -31,7 +31,7 @@ LogError = Callable[[str], None]
 
 
 def _no_op(text: str) -> None:
-    """Does nothing: the default of *log_error*."""
+    """Does nothing: the default of `log_error`."""
 
 
 class KnownLogins:
@@ -39,7 +39,7 @@ class KnownLogins:
 
     A pair is a `password_version`, which stands for a user with a password, and a network. New
     pairs are written to *store* once a second, stored ones are read after `start`: both in a
-    thread. A crash loses the last second. Use it in the event loop's thread.
+    thread. A crash loses the pairs of the last second. Call the methods in the event loop's thread.
     """
 
     def __init__(self, store: Store, log_error: LogError = _no_op) -> None:
@@ -55,7 +55,10 @@ class KnownLogins:
         self._read(_MAX_ENTRIES)
 
     def is_known_client(self, version: str, address: str) -> bool:
-        """Returns whether a login with that password *version* came from *address*'s network."""
+        """Returns whether a login came from the network of *address*.
+
+        *version* is the `password_version` of its user.
+        """
         return self._known.get((version, network_of(address))) is not None
 
     def remember_client(self, user: User, address: str) -> None:

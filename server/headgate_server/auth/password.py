@@ -34,7 +34,7 @@ _AttemptKey = tuple[str, str, bytes]
 
 
 class PasswordAuthenticator:
-    """Authenticates users by password. *throttle* delays guesses, *logins* are known clients."""
+    """Authenticates users by password. *throttle* delays guesses, *logins* has known clients."""
 
     def __init__(
         self, engine: Engine, metrics: Metrics, throttle: Throttle, logins: KnownLogins
@@ -58,7 +58,8 @@ class PasswordAuthenticator:
             max_queued_per_group=_MAX_QUEUED_LOGINS,
             max_queued_per_key=_MAX_QUEUED_LOGINS_PER_USER,
         )
-        self._last_admin = "", 0.0  # an administrator's last address, when to record it again
+        # Address of an administrator's last login, and when to record it again.
+        self._last_admin = "", 0.0
         self._digest_key = secrets.token_bytes(32)
         self._principals: GenerationalCache[str, Principal] = GenerationalCache(
             _MAX_CACHED_PRINCIPALS
@@ -96,14 +97,14 @@ class PasswordAuthenticator:
         return known
 
     async def authenticate(self, password: Password, address: str) -> Principal:
-        """Returns the principal whose password is verified by bcrypt.
+        """Verifies *password* by bcrypt, and returns the principal of its user.
 
         Raises AuthenticationFailed, TooManyFailures, Overloaded.
         """
         return self._record_success(await self._verify_once(password, address), address)
 
     async def _verify_once(self, password: Password, address: str) -> User:
-        """Returns the user after bcrypt, which concurrent equal attempts from an address share."""
+        """Returns the verified user. Equal concurrent attempts from an address share one bcrypt."""
         secret = password.password.encode("utf-8", "surrogatepass")
         key = (address, password.name, hmac.digest(self._digest_key, secret, hashlib.sha256))
         task = self._running_verifications.get(key)
@@ -115,13 +116,16 @@ class PasswordAuthenticator:
         return await asyncio.shield(task)
 
     def _start_attempt(self, password: Password, address: str) -> Coroutine[Any, Any, User]:
-        """Starts an attempt. Raises TooManyFailures at once."""
+        """Counts an attempt, and returns the coroutine that makes it. Raises TooManyFailures."""
         failed = self._throttle.has_wrong_password(address)
         self._throttle.start_attempt(password.name, address)
         return self._attempt(password, address, failed=failed)
 
     async def _attempt(self, password: Password, address: str, *, failed: bool) -> User:
-        """Makes an attempt, which the throttle counts as failed until its outcome is known."""
+        """Makes an attempt, which the throttle counts as failed until its outcome is known.
+
+        *failed* is whether a recent password from *address* was wrong.
+        """
         try:
             user = await self._verify_password(password, address, failed=failed)
         except AuthenticationFailed:
@@ -134,7 +138,10 @@ class PasswordAuthenticator:
         return user
 
     async def _verify_password(self, password: Password, address: str, *, failed: bool) -> User:
-        """Returns the user by bcrypt. Raises AuthenticationFailed, Overloaded."""
+        """Returns the user, verified by bcrypt. Raises AuthenticationFailed, Overloaded.
+
+        With *failed*, the attempt does not delay those of networks without a wrong password.
+        """
         self._metrics.lookup("password", False)
         user = self._engine.user(password.name)
         # Unknown names share one key in the queue.

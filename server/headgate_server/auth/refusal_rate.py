@@ -7,7 +7,7 @@ from collections.abc import Callable
 class RefusalRateLimiter:
     """Allows *rate* responses a second; further ones wait, for *max_delay* seconds at most.
 
-    A flood over a number of connections is no faster then, and leaves the CPU to others.
+    A flood over a number of connections is slowed down, and leaves CPU time to other requests.
     """
 
     def __init__(

@@ -207,7 +207,10 @@ def _check_signature(parts: _TokenParts, secrets: Sequence[str]) -> None:
 
 
 def _parse_claims(payload: bytes) -> dict[str, Any]:
-    """Parses the claims. InfluxDB reports their errors before it verifies the signature."""
+    """Returns the claims in *payload*. Raises Unauthenticated if they are invalid JSON.
+
+    Call this before the signature is verified, because InfluxDB reports errors in this order.
+    """
     try:
         claims = json.loads(
             payload, parse_constant=_reject_constant, object_pairs_hook=_reject_duplicates

@@ -137,8 +137,9 @@ class TenantTokenVerifier:
         return found.principal
 
     async def rejection_reason(self, text: str) -> str:
-        """Returns, for the log, why *text*, which `find_token` left to other verifiers, is
-        rejected.
+        """Returns, for the log, why the token *text* is not a valid tenant token.
+
+        `find_token` has left it to other verifiers.
         """
         try:
             await self._verify(text, time.time())
@@ -212,7 +213,7 @@ def _strip_bearer(value: str) -> str:
 
 
 def _claim_expression(claim: str) -> str:
-    """Returns a plain name with special characters quoted for JMESPath, else the path as it is."""
+    """Returns the JMESPath for *claim*: quoted if it has special characters, else unchanged."""
     return json.dumps(claim) if any(c in claim for c in "/:- ") and '"' not in claim else claim
 
 

@@ -17,7 +17,8 @@ _ADMIN_SECONDS = 3600.0
 _MAX_ADMIN_NETWORKS = 1_000
 _MAX_DOUBLINGS = 30  # more would only make very large numbers
 
-# Digest of a name, network: names can be as long as a request, and there are many counters.
+# The digest of a user's name (b"" for all users), and the network. Names can be as long as a
+# request, and there are many counters.
 _Key = tuple[bytes, str]
 
 
@@ -78,7 +79,7 @@ class Throttle:
     def is_throttled(self, name: str, address: str) -> bool:
         """Returns whether a login of *name* from *address* has to wait.
 
-        Its password must not be checked then, which would distinguish correct ones from wrong ones.
+        The caller must not check the password then: the response would reveal if it is correct.
         """
         now = self._clock()
         return self._delayed_until(_keys(name, address), now) > now
@@ -92,12 +93,12 @@ class Throttle:
         )
 
     def _free_failures(self, whole: _Key, now: float) -> int:
-        """Returns how many failed logins of all users of an address are not delayed."""
+        """Returns how many failed logins from the network of *whole* are not delayed."""
         free = self._free[1]
-        works_until = self._admins.get(whole[1])
+        admin_until = self._admins.get(whole[1])
         return (
             free
-            if works_until is None or works_until < now
+            if admin_until is None or admin_until < now
             else max(free, self._free_per_admin_address)
         )
 
@@ -120,15 +121,16 @@ class Throttle:
             self._put(key, counter)
 
     def complete_attempt(self, name: str, address: str) -> None:
-        """Resets the counter of the user at the address, and removes the attempt from the
-        address's.
+        """Ends a successful attempt, and removes it from the counter of all users at *address*.
+
+        Resets the counter of the user *name* there.
         """
         pair, whole = _keys(name, address)
         self._counters.pop(pair, None)
         self._decrement(whole, self._free[1])
 
     def cancel_attempt(self, name: str, address: str) -> None:
-        """Removes an attempt from both counters: its password was not checked."""
+        """Removes an attempt, the password of which was not checked, from both its counters."""
         for key, free in zip(_keys(name, address), self._free, strict=True):
             self._decrement(key, free)
 
@@ -162,6 +164,7 @@ class Throttle:
 
 
 def _keys(name: str, address: str) -> tuple[_Key, _Key]:
+    """Returns the keys of two counters: of the user *name* at *address*, and of all users there."""
     network = network_of(address)
     digest = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).digest()
     return (digest, network), (b"", network)

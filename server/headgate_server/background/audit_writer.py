@@ -1,7 +1,7 @@
 """Audit records of rejected attempts: counted for a second, then written together.
 
 A flood of rejections therefore costs a bounded number of bytes, on the disk of the store and on
-that of the audit file. No request waits for it.
+that of the audit file. No request waits for the writing.
 """
 
 import json
@@ -39,7 +39,10 @@ _AttemptKey = tuple[str, str, str, str]  # actor, network, statement, outcome
 
 @dataclass(slots=True)
 class _DeniedAttempts:
-    """The time of the first attempt, its address or network, and the number of attempts."""
+    """Equal attempts: the time of the first, their number, and their address.
+
+    *address* is the network if the attempts came from several addresses.
+    """
 
     time: str
     address: str
@@ -71,8 +74,8 @@ class AuditWriter:
         self._budget = max(budget, _MIN_BUDGET_BYTES)
         self._folders = [os.path.dirname(os.path.abspath(path)) for path in paths]
         self._spent_bytes = 0
-        self._budget_started_at = time.monotonic()  # when the budget began
-        self._overflow: _DeniedAttempts | None = None  # beyond the budget
+        self._budget_started_at = time.monotonic()  # start of the minute that it applies to
+        self._overflow: _DeniedAttempts | None = None  # all attempts beyond the budget
         self._pending: dict[_AttemptKey, _DeniedAttempts] = {}
         self._lock = threading.Lock()
         self._has_pending = threading.Event()
@@ -81,14 +84,15 @@ class AuditWriter:
         self._thread.start()
 
     def record_denied(self, actor: str, address: str, statement: str, outcome: str) -> None:
-        """Records that *statement* (no secrets in it) was rejected because of *outcome*.
-        Thread-safe.
+        """Records that *statement* was rejected with *outcome*. Thread-safe.
+
+        *actor* is the user's name. *statement* must not contain a secret.
         """
         network = network_of(address)
         kind = (actor, network, statement, outcome)
         with self._lock:
             known = self._pending.get(kind)
-            if known is None:  # in a flood nearly all are known
+            if known is None:  # seldom in a flood, so that truncation costs little
                 kind = (
                     _truncate(actor, _MAX_ACTOR_CHARACTERS),
                     network,
@@ -180,13 +184,13 @@ class AuditWriter:
             )
         except (StoreUnavailable, OutcomeUnknown):
             with self._lock:
-                for kind, seen in written.items():  # retried with the next ones
+                for kind, seen in written.items():  # written again with the next records
                     self._add(kind, seen)
             raise
         self._spent_bytes = spent
 
     def _add_to_overflow(self, seen: _DeniedAttempts) -> None:
-        """Adds *seen* to the attempts that one record represents."""
+        """Adds *seen* to the overflow, which becomes a single record."""
         if self._overflow is None:
             self._overflow = _DeniedAttempts(seen.time, "", seen.count)
         else:
@@ -221,7 +225,7 @@ class AuditWriter:
 
 
 def audit_time() -> str:
-    """Returns the current time as audit records have it."""
+    """Returns the current time in the format of audit records: ISO 8601 in UTC."""
     return _format_time(datetime.now(UTC))
 
 
@@ -230,7 +234,7 @@ def _merge(known: _DeniedAttempts, new: _DeniedAttempts) -> None:
 
 
 def _record_bytes(kind: _AttemptKey) -> int:
-    """Returns the bytes of a record in JSON."""
+    """Returns the approximate size of a record in JSON, in bytes."""
     return _RECORD_BYTES + sum(len(json.dumps(text)) for text in kind)
 
 

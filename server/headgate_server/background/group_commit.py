@@ -1,6 +1,6 @@
 """Group commit: one thread makes all changes of the store, concurrent ones together.
 
-A change costs mostly the wait for the disk, and the threads' waking each other. Changes of one loop
+Most of a change's time is the wait for the disk and the switch between threads. Changes of one loop
 iteration are therefore passed to the thread together.
 """
 
@@ -13,14 +13,14 @@ from headgate_engine import OutcomeUnknown, PendingTransaction, SqliteStore
 from headgate_server.http.errors import Overloaded
 from headgate_server.telemetry.logging import log_internal_error
 
-_MAX_PENDING_CHANGES = 1024  # waiting
+_MAX_PENDING_CHANGES = 1024
 _MAX_CHANGES_PER_COMMIT = 64
 
 _Pending = tuple[PendingTransaction, asyncio.AbstractEventLoop, "asyncio.Future[None]"]
 
 
 class GroupCommit:
-    """Makes changes in *store* for tasks that wait for them."""
+    """Makes changes in *store*, in a thread, for tasks of the event loop."""
 
     def __init__(self, store: SqliteStore) -> None:
         self._store = store
@@ -73,7 +73,7 @@ class GroupCommit:
                 self._complete(batch)
 
     def _commit(self, jobs: list[PendingTransaction]) -> None:
-        """Makes the changes of *jobs*. Never raises: no other thread makes changes."""
+        """Makes the changes of *jobs*. Never raises, because an error would end the only thread."""
         try:
             self._store.transact_all(jobs)
         except Exception as error:  # an internal error: the outcome is unknown
@@ -89,7 +89,7 @@ class GroupCommit:
             except Empty:
                 break
             if one is None:
-                self._queue.put(None)  # ends the thread after these
+                self._queue.put(None)  # ends the thread after the changes found
                 break
             found += one
         return found

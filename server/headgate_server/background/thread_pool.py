@@ -24,15 +24,13 @@ class Run(Protocol):
 
 
 class KeyedRun(Protocol):
-    """Returns the result of a function that another thread calls. Users with different keys share
-    the threads fairly.
-    """
+    """Runs a function in another thread, and returns its result. Keys share the threads fairly."""
 
     async def __call__(self, work: Callable[[], T], key: Key, /) -> T: ...
 
 
 def _no_op(change: int) -> None:
-    """Does nothing: the default of *change_pending*."""
+    """Does nothing: the default of `on_change`."""
 
 
 @dataclass(slots=True, eq=False)
@@ -57,9 +55,9 @@ class FairThreadPool:
     *on_change* is called with 1 for each call that is submitted and -1 for each that is done. A
     call never runs if its future is cancelled while it waits.
 
-    If the queue or the share of a group is full, a call of a key without waiting calls replaces
-    another in the group: the newest call of the key with the most calls waiting, at least two. The
-    future of that call ends with Overloaded.
+    If the queue or the share of a group is full, a call of a key without waiting calls may replace
+    one. It replaces the newest call of that key in the group which has the most waiting calls, if
+    these are at least two. The future of the replaced call ends with Overloaded.
     """
 
     def __init__(
@@ -95,7 +93,7 @@ class FairThreadPool:
         return await asyncio.wrap_future(self.submit(work, key))
 
     def submit(self, work: Callable[[], T], key: Key = ()) -> "Future[T]":
-        """Returns the future of *work*, which starts, or waits for the turn of *key*.
+        """Starts *work*, or queues it until the turn of *key*, and returns its future.
 
         Raises Overloaded.
         """
@@ -155,7 +153,10 @@ class FairThreadPool:
             task = self._next_task(task.group)
 
     def _next_task(self, ended: Hashable) -> _Task | None:
-        """Returns the next call by turns, after one of the group *ended* is done; else None."""
+        """Returns the waiting call with the next turn, or None, after a call of *ended* is done.
+
+        *ended* is that call's group.
+        """
         with self._lock:
             self._running[ended] -= 1
             if not self._running[ended]:

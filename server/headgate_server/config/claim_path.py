@@ -6,17 +6,17 @@ from typing import Any
 import jmespath
 from jmespath.exceptions import JMESPathError
 
-# Errors of jmespath's functions for unexpected values, beside its own.
+# Errors that jmespath's functions raise for unexpected values, beside JMESPathError.
 _FUNCTION_ERRORS = (TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 
 Path = Callable[[Mapping[str, Any]], Any]
 
 
 def compile_path(option: str, text: str) -> Path:
-    """Returns a function that returns the value at *text* in claims, or None.
+    """Returns a function that evaluates the JMESPath expression *text* on claims.
 
-    It returns None also for claims that do not fit the expression. Raises ValueError, one line with
-    the *option*, for invalid JMESPath.
+    That function returns None if *text* is empty or the claims do not fit. Raises ValueError for
+    invalid JMESPath: one line that begins with *option*.
     """
     if not text:
         return _no_value

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from headgate_server.config.nearest_name import closest_name
 
-# Of InfluxDB 0.9 to 1.12 and of InfluxDB Enterprise's data and meta nodes.
+# Sections of InfluxDB 0.9 to 1.12 and of InfluxDB Enterprise's data and meta nodes.
 SECTIONS = frozenset(
     "meta data cluster coordinator retention shard-precreation admin monitor ifql logging"
     " subscriber graphite collectd opentsdb udp continuous_queries tls hinted-handoff anti-entropy"
@@ -30,16 +30,19 @@ _NESTED = {"jwt": "auth.jwt", "upstream": "gateway.upstream", "issuer": "auth.jw
 
 
 def misspelt_section(section: str, ours: Iterable[str]) -> str:
-    """Returns the section or table of *ours* that *section* most likely means; "" for another."""
+    """Returns the section of *ours* that *section* probably misspells, or "" if none.
+
+    The result may also be a table of Headgate's, such as `auth.jwt`.
+    """
     if section in SECTIONS:
         return ""
     return _NESTED.get(section.lower()) or closest_name(section, ours)
 
 
 def misspelt_key(key: str, known: Iterable[str], *, exempt: frozenset[str] = frozenset()) -> str:
-    """Returns the key among *known* that *key* most likely means, as `[section] key`, or "".
+    """Returns the key among *known* that *key* probably misspells, as `[section] key`, or "".
 
-    *known* are `section.key`. The result is "" if the key means another one, or is one of *exempt*.
+    Keys in *known* have the form `section.key`. The result is "" if *key* is one of *exempt*.
     """
     if key in exempt:
         return ""

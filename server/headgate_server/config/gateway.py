@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-# The protocols of InfluxDB have databases; those in TENANTS call them tenants.
+# Stores of the INFLUX_PROTOCOLS have databases; those of the TENANT_PROTOCOLS have tenants instead.
 INFLUX_PROTOCOLS = ("influxdb1", "influxdb2", "influxdb3")
 TENANT_PROTOCOLS = ("mimir", "loki", "prometheus", "pyroscope")
 PROTOCOLS = (*INFLUX_PROTOCOLS, "victoriametrics", *TENANT_PROTOCOLS)
@@ -13,10 +13,11 @@ COMPONENTS = (
     *("insert", "select"),
 )
 _LOOPBACK_NETWORKS = ("127.0.0.0/8", "::1/128")
-# The rule of Mimir, which Loki and Pyroscope share, and that of VictoriaMetrics' cluster.
+# Mimir's rule for tenant names, which Loki and Pyroscope share.
 TENANT_PATTERN = re.compile(r"[0-9A-Za-z!_.*'()-]{1,150}")
-# Names that no store takes as a tenant.
+# Names that match the pattern, but that every store rejects.
 _RESERVED_TENANTS = frozenset({".", "..", "__mimir_cluster"})
+# A tenant of VictoriaMetrics' cluster: `account` or `account:project`.
 ACCOUNT_PATTERN = re.compile(r"[0-9]{1,10}(:[0-9]{1,10})?")
 
 
@@ -25,7 +26,7 @@ class TenantTokenSettings:
     """The settings of tokens that name a tenant instead of a user.
 
     *secrets* verify HS256, HS384 and HS512; the keys at *jwk_set_url* verify other algorithms.
-    *versions* contains, by tenant, the lowest `version` of a token that is accepted.
+    *versions* maps a tenant to the lowest version that a token must have in *version_claim*.
     """
 
     secrets: tuple[str, ...] = field(default=(), repr=False)
@@ -43,7 +44,7 @@ class TenantTokenSettings:
 
     @property
     def enabled(self) -> bool:
-        """Whether such tokens are accepted."""
+        """Whether tokens that name a tenant are accepted."""
         return bool(self.secrets or self.jwk_set_url)
 
 
@@ -59,17 +60,18 @@ class Route:
     privilege: str
     component: str = ""
     websocket: bool = False
-    format: str = ""  # of a write: one of FORMATS
+    format: str = ""  # of a write: one of WRITE_FORMATS
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamSettings:
     """One upstream store. Times are seconds.
 
-    Its addresses are *urls*, or by component *components*. It answers below the path *mount*, and
-    only for *hosts* if any are set. *tenants* maps databases to tenants with another name (in
-    VictoriaMetrics' cluster `account:project`). With *drop_data*, DROP DATABASE deletes the data
-    upstream. With *overwrite_label*, a client's own label `db` is lost.
+    Its addresses are *urls*; *components* overrides them for a component. It answers below the path
+    *mount*, and only for *hosts* if any are set. *tenants* maps databases to tenants with another
+    name (in VictoriaMetrics' cluster `account:project`). *manage_needs* is what a MANAGE route
+    requires: `admin`, or `all` for ALL PRIVILEGES on the database. With *drop_data*, DROP DATABASE
+    deletes the data upstream. With *overwrite_label*, a client's own label `db` is lost.
     """
 
     name: str
@@ -118,7 +120,7 @@ class GatewaySettings:
     def forward_auth_networks(self) -> tuple[str, ...]:
         """The networks of the proxies that may use forward authentication.
 
-        They are *trusted_proxies*, or else this machine if a store has no address, because such a
+        They are `trusted_proxies`, or else this machine if a store has no address, because such a
         store serves forward authentication only.
         """
         has_addressless_store = any(not one.urls and not one.components for one in self.upstreams)
@@ -126,5 +128,5 @@ class GatewaySettings:
 
 
 def is_tenant(name: str) -> bool:
-    """Whether *name* is one that a tenant can have."""
+    """Returns whether *name* is a valid tenant name."""
     return TENANT_PATTERN.fullmatch(name) is not None and name not in _RESERVED_TENANTS

@@ -28,7 +28,7 @@ from headgate_server.config.values import (
     texts,
 )
 
-# Formats of writes, as a route names them, in which Headgate can rename labels.
+# Values of a route's `format`: formats of writes in which Headgate can rename labels.
 WRITE_FORMATS = ("line", "remote-write", "json", "text", "csv")
 _EXPECTED_ADDRESSES = "expected addresses such as http://host:8086"
 _CLUSTER_COMPONENTS = ("insert", "select")

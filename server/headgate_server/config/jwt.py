@@ -1,6 +1,7 @@
 """`[auth.jwt]`: which tokens are accepted, from which issuers, and with which rights. Values only.
 
-Names are Grafana's, with `-` or `_`. Those that mean something else here are aliases.
+Option names are Grafana's, with `-` or `_`. Its names for organizations are aliases of Headgate's
+names for databases.
 """
 
 import json
@@ -110,7 +111,10 @@ def read_jwt_settings(table: Mapping[str, Any]) -> JwtSettings:
 
 
 def _inherited(given: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the first issuer's options that a further one inherits, in view of its *own*."""
+    """Returns those of the first issuer's options *given* that a further issuer inherits.
+
+    *own* are the further issuer's options, which may exclude others.
+    """
     other = {f"{what}-claim" for what in ("username", "email") if f"{what}-attribute-path" in own}
     if "grant-sync" in own:
         other.add("skip-org-role-sync")

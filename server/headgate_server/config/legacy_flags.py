@@ -23,7 +23,7 @@ _REFRESH_INTERVAL_FLAG = "auth.jwks-refresh-interval"
 
 
 class InvalidFlags(Exception):
-    """Flags with an invalid value, or flags that contradict each other."""
+    """A flag has an invalid value, or flags contradict each other."""
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:

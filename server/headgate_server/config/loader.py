@@ -80,7 +80,10 @@ class ConfigurationError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """The settings, *notices* of ignored keys and weak secrets, *warnings* of open file modes."""
+    """The settings, *notices* of ignored keys and weak secrets, and *warnings*.
+
+    A warning is about a file with secrets that other users of the machine can read or change.
+    """
 
     settings: Settings
     notices: list[str] = field(default_factory=list)
@@ -122,7 +125,10 @@ def load(
 
 
 def _gateway_settings(values: dict[str, Any]) -> GatewaySettings:
-    """Returns the settings of `[gateway]`. Its short form in *values* overrides the table."""
+    """Removes the settings of `[gateway]` from *values*, and returns them.
+
+    The short form, `gateway.upstream` and `gateway.protocol`, overrides the table.
+    """
     table = values.pop(GATEWAY_SECTION, {})
     for key in _SHORT_FORM_KEYS:
         if key in values:
@@ -134,7 +140,7 @@ def _gateway_settings(values: dict[str, Any]) -> GatewaySettings:
 
 
 def _resolve_secret_file(layer: dict[str, Any], secret_files: list[str]) -> dict[str, Any]:
-    """Returns *layer* with the shared secrets in place of the file that it names for them."""
+    """Returns *layer* with `shared-secret-file` replaced by the secrets in that file."""
     path = layer.pop(_SECRET_FILE_KEY, None)
     if path is not None:
         secret_files.append(path)
@@ -142,9 +148,8 @@ def _resolve_secret_file(layer: dict[str, Any], secret_files: list[str]) -> dict
             raise ConfigurationError("shared-secret and shared-secret-file: expected one of them")
         layer["http.shared-secret"], *layer[_MORE_SECRETS_KEY] = _read_secrets(path)
     elif "http.shared-secret" in layer:
-        layer[
-            _MORE_SECRETS_KEY
-        ] = []  # a secret replaces all secrets of a layer with lower precedence
+        # A secret replaces all secrets of a layer with lower precedence.
+        layer[_MORE_SECRETS_KEY] = []
     return layer
 
 
@@ -184,7 +189,7 @@ def _from_file(path: str, notices: list[str], secret_files: list[str]) -> dict[s
 
 
 def _ignored_notice(path: str, name: str, content: object, own_sections: set[str]) -> str:
-    """Returns the notice for an unknown top-level section or key, which is ignored, as by influxd.
+    """Returns the notice for an unknown top-level section or key, which influxd ignores, too.
 
     Raises ConfigurationError if it resembles a name of Headgate's own.
     """
@@ -242,9 +247,9 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
         if name.startswith(_ENVIRONMENT_PREFIXES) and name not in known:
             raise ConfigurationError(f"{name}: {_unknown_variable(name, known)}")
     for full, option in _KEYS.items():
-        shape = _environment_suffix(full)
+        suffix = _environment_suffix(full)
         # InfluxDB's name first, so that Headgate's overrides it.
-        for name in (f"INFLUXDB_{shape}", f"HEADGATE_{shape}"):
+        for name in (f"INFLUXDB_{suffix}", f"HEADGATE_{suffix}"):
             if name in set_variables and (full.startswith("http.") or name.startswith("HEADGATE")):
                 values[full] = _validate(name, option, _convert(option, set_variables[name]))
     return values

@@ -4,11 +4,11 @@ import difflib
 from collections.abc import Iterable
 
 _MIN_RATIO = 0.75  # difflib's ratio; "enabled" and "flux-enabled" have 0.74
-_MAX_SHORT_NAME_LETTERS = 5  # letters; up to this length names may differ by one letter
+_MAX_SHORT_NAME_LETTERS = 5  # up to this length names may differ by one letter, longer ones by two
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """Returns the end of a sentence: a suggestion for *name*, or all *known* names."""
+    """Returns the end of an error message: the most similar of the *known* names, or all."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, 1)
     return f", did you mean {near[0]}?" if near else f", expected one of {', '.join(names)}"

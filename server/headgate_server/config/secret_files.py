@@ -10,7 +10,7 @@ _SECRET_VALUE_OPTIONS = ("key-value", "jwk-set-value")
 
 
 def holds_secret(table: Mapping[str, Any]) -> bool:
-    """Returns whether *table*, or a table below it, contains a secret itself."""
+    """Returns whether *table*, or a table below it, contains a secret, not only a file's name."""
     return any(
         bool(value)
         and isinstance(value, str)
@@ -33,7 +33,7 @@ def named_secret_files(table: Mapping[str, Any]) -> list[str]:
 
 
 def readable_by_others(paths: Iterable[str]) -> list[str]:
-    """Returns a sentence for each of *paths* that other users of the machine may read or change."""
+    """Returns a warning for each of *paths* that other users of the machine can read or change."""
     return [
         f"users other than its owner can use {path} (mode {mode:04o}), which holds a secret:"
         f" it should have mode 0600"

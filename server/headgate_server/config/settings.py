@@ -23,8 +23,8 @@ class Settings:
     """The settings of one server.
 
     A field's metadata has its section and key in the configuration, and the limits of its value.
-    Keys of `http` that InfluxDB 1.x has keep its meaning. Sizes are bytes, times are seconds; 0
-    means no limit.
+    Keys of `http` that InfluxDB 1.x has mean the same as there. Sizes are bytes, times are seconds;
+    0 means no limit.
     """
 
     bind_address: str = field(default="127.0.0.1:8086", metadata={"key": "http.bind-address"})
@@ -104,12 +104,12 @@ class Settings:
 
     @property
     def proxies(self) -> tuple[str, ...]:
-        """The networks in `trusted_proxies`, whose proxies may forward a client's address."""
+        """The networks in `trusted_proxies`: proxies there may report a client's address."""
         return texts(self.trusted_proxies)
 
     @property
     def origins(self) -> tuple[str, ...]:
-        """The origins in `allowed_origins`, which commas or spaces separate."""
+        """The origins in `allowed_origins`, where commas or spaces separate them."""
         return texts(self.allowed_origins)
 
     def is_exposed(self) -> bool:

@@ -1,6 +1,6 @@
-"""Options of a configuration table, declared as fields of a dataclass. Values only.
+"""Reads the options of a configuration table, which the fields of a dataclass declare.
 
-The type of a field's default is that of the option: a float is a duration, a tuple a list of texts.
+The type of a field's default is that of the option: float is a duration, tuple a list of strings.
 """
 
 import re
@@ -18,10 +18,10 @@ Read = Callable[[Any], Any]
 def read_options(
     kind: type, given: Mapping[str, Any], special: Mapping[str, Read] | None = None
 ) -> dict[str, Any]:
-    """Returns the values in *given* by the names of *kind*'s fields, which have `_` for `-`.
+    """Returns the values of the options in *given*, by the fields of the dataclass *kind*.
 
-    *special* has readers for options that need more than their type. Raises ValueError: one line
-    that begins with the option.
+    A field's name has `_` where the option's has `-`. *special* has functions that read options of
+    further types. Raises ValueError: one line that begins with the option.
     """
     known = {one.name.replace("_", "-"): one for one in fields(kind)}
     values: dict[str, Any] = {}
@@ -93,7 +93,10 @@ def texts(value: Any) -> tuple[str, ...]:
 
 
 def one_of(*words: str) -> Read:
-    """Returns a function that reads one of *words*."""
+    """Returns a function that returns its argument if it is one of *words*.
+
+    That function raises ValueError for any other argument.
+    """
 
     def read(value: Any) -> str:
         if text(value) not in words:

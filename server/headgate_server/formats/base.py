@@ -11,7 +11,7 @@ from headgate_engine import Result
 class StatementResult:
     """One statement's result for a client, with warnings and its position in the query.
 
-    *encoded* is the result in the request's format, if it arrives encoded; see
+    *encoded* is the result in the format of the response, if a store has sent it so; see
     `ResultEncoder.renumber`.
     """
 
@@ -60,7 +60,7 @@ class ResultEncoder(Protocol):
         """Returns the one result in *document* as that of statement *id*, encoded, and its error.
 
         *document* is an InfluxDB's response in this format. Numbers keep their spelling. Raises
-        ValueError.
+        ValueError for an invalid response.
         """
         ...
 
@@ -81,15 +81,13 @@ class ResultEncoder(Protocol):
         ...
 
     def splice(self, id: int) -> Splice:
-        """Returns a splice that turns an InfluxDB's response in this format into the result of
-        *id*.
-        """
+        """Returns a splice that makes an InfluxDB's response the result of statement *id*."""
         ...
 
     def multiple_statements_detector(self, *, chunked: bool) -> Callable[[bytes], bool]:
         """Returns a function to be called with each part of an InfluxDB's response as it arrives.
 
-        It returns whether the response has results of more than one statement.
+        That function returns whether the response has results of more than one statement.
         """
         ...
 

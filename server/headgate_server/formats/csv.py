@@ -9,7 +9,7 @@ from headgate_server.http.go_text import replace_invalid
 
 
 class CsvEncoder:
-    """Encodes CSV. Statements without rows have no output. Errors appear: InfluxDB loses them."""
+    """Encodes CSV, with errors, which InfluxDB omits. Statements without rows have no output."""
 
     def __init__(self, media_type: str = "text/csv") -> None:
         self.media_type = media_type
@@ -53,7 +53,7 @@ class CsvEncoder:
         return document, ""  # InfluxDB's CSV does not show errors
 
     def encode_error(self, text: str) -> bytes:
-        """Returns a table with *text* in the column `encode_error`."""
+        """Returns a table with *text* in the column `error`."""
         return _error(text).encode()
 
 
@@ -81,7 +81,7 @@ class _EmptyLines:
 
 
 class _CsvSplice:
-    """Splice for CSV. The caller must detect a response without rows before: it may be an error."""
+    """Splice for CSV. The caller must detect an empty response before: it may be an error."""
 
     def __init__(self, separator: bytes) -> None:
         self._separator = separator

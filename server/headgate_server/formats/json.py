@@ -28,7 +28,7 @@ _MAX_HEAD_BYTES = 256
 _FIRST_ID = re.compile(rb'(\{\s*"statement_id":\s*)0(?=[,\s}])')
 _LAST_ERROR = re.compile(rb'[{,]\s*"error":\s*("(?:[^"\\]|\\.)*")\s*\}\Z')
 _ONLY_ERROR = re.compile(rb'\{\s*"statement_id":\s*[0-9]+,\s*"error":')
-# A series, messages, `"partial":true`, an error, or the number of the statement alone.
+# The last value of a result: series, messages, `"partial":true`, an error, or `statement_id`.
 _RESULT_END = re.compile(rb'(?:\}\s*\]|"|true|false|[0-9])\s*\}\Z')
 _MAX_ERROR_BYTES = 1 << 16
 _MIN_RELEASED_BYTES = 1 << 14  # bytes; at least this much is sent at a time
@@ -126,10 +126,9 @@ class JsonEncoder:
 
 
 class _StatementIds:
-    """Detects the numbers of several statements in a response that arrives in parts.
+    """Detects results of several statements, by `statement_id`, as the parts of a response arrive.
 
-    In a string each quote is escaped, and tags have strings as values: only the field itself is
-    followed by digits.
+    No other text matches: in a string quotes are escaped, and a tag's value is a string.
     """
 
     def __init__(self, chunked: bool) -> None:
@@ -198,7 +197,7 @@ class _JsonSplice:
 
 
 def _as_dict(tags: Mapping[str, str]) -> dict[str, str]:
-    """Converts a mapping that is no dict for orjson; only tags may be one."""
+    """Returns *tags* as a dict for orjson; no other mapping in a result may be another type."""
     return dict(tags)
 
 

@@ -1,4 +1,4 @@
-"""MessagePackEncoder, with InfluxDB's keys. Uses msgpack."""
+"""MessagePack, with InfluxDB's keys. Uses msgpack."""
 
 import re
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -20,10 +20,7 @@ _FEED_BYTES = 1 << 16
 
 
 class MessagePackEncoder:
-    """Encodes MessagePackEncoder.
-
-    Unlike in JSON, empty `encode_results`, `series` and `values` are present.
-    """
+    """Encodes MessagePack. Unlike in JSON, empty `results`, `series` and `values` are present."""
 
     media_type = "application/x-msgpack"
 
@@ -40,7 +37,7 @@ class MessagePackEncoder:
         return bytes(head + packer.pack_array_header(count))
 
     def separator(self) -> bytes:
-        """Returns nothing: MessagePackEncoder has no separators."""
+        """Returns nothing: MessagePack has no separators."""
         return b""
 
     def encode_result(self, answer: StatementResult) -> bytes:
@@ -99,7 +96,7 @@ class _Documents:
     def __init__(self) -> None:
         self.found_several = False  # results of several statements
         self.complete = 0  # documents that were read to their end
-        self._fed = self._end = 0  # bytes: of all, and of the documents that are whole
+        self._fed = self._end = 0  # bytes of all parts, and of the complete documents
         self._unpacker = msgpack.Unpacker(
             timestamp=0, strict_map_key=False, max_buffer_size=_MAX_VALUE_BYTES
         )
@@ -161,10 +158,7 @@ class _Documents:
 
 
 class _MessagePackSplice:
-    """Splice for MessagePackEncoder.
-
-    A response without a statement's number is an error, and small.
-    """
+    """Splice for MessagePack. A response without `statement_id` is an error, and small."""
 
     def __init__(self, format: MessagePackEncoder, id: int) -> None:
         self._format, self._id = format, id

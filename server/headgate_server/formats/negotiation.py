@@ -9,7 +9,7 @@ from headgate_server.formats.csv import CsvEncoder
 from headgate_server.formats.json import JsonEncoder
 from headgate_server.formats.msgpack import MessagePackEncoder
 
-# A range selects the first that it matches: `*/*` is JSON, `text/*` is CSV.
+# A media range selects the first of these that it matches: `*/*` is JSON, `text/*` is CSV.
 _OFFERED_TYPES = ("application/json", "application/csv", "text/csv", "application/x-msgpack")
 _JSON = {pretty: JsonEncoder(pretty=pretty) for pretty in (False, True)}
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -17,7 +17,7 @@ _MAX_ACCEPT_CHARACTERS = 1024  # characters; the rest of the header is ignored
 
 
 def encoder_for(accept: str, *, pretty: bool) -> ResultEncoder:
-    """Returns the format that *accept* prefers; JSON if it accepts none."""
+    """Returns an encoder of the format that the header *accept* prefers; JSON if it names none."""
     if not accept:
         return _JSON[pretty]
     match media_type(accept[:_MAX_ACCEPT_CHARACTERS]):
@@ -45,7 +45,10 @@ def media_type(accept: str) -> str:
 
 
 def _range(part: str) -> tuple[float, int, Callable[[str], bool]] | None:
-    """Returns the quality, the exactness and a matcher of media types; None to ignore the range."""
+    """Returns a media range's quality, its exactness and a function that matches media types.
+
+    Returns None if the range is to be ignored.
+    """
     name, *parameters = part.split(";")
     kind, slash, sub = (word.strip(" \t").lower() for word in name.partition("/"))
     if kind == "*" and not slash:

@@ -1,4 +1,4 @@
-"""Errors of requests, whatever their purpose: invalid, or too many."""
+"""Errors of requests: invalid, unsupported, too large, too many, or from another site."""
 
 
 class BadRequest(Exception):
@@ -26,7 +26,7 @@ class Overloaded(Exception):
 
 
 class CrossSiteRequest(Exception):
-    """A browser may have sent the change, or opened the WebSocket, for a page of another site."""
+    """A browser may have sent the request for a page of another site. *what* is its effect."""
 
     def __init__(self, what: str = "a change") -> None:
         super().__init__(

@@ -29,11 +29,10 @@ class Form:
     file: str | None = field(default=None, repr=False)
 
     def query_text(self, max_characters: int) -> str:
-        """Returns the query: the parameter `q`, or else the uploaded file. Raises BadRequest
-        without any.
+        """Returns the query: the parameter `q`, or else the uploaded file.
 
-        Raises TooLarge if `q`, `params` or the file has more than *max_characters* characters (0:
-        no limit).
+        Raises BadRequest if there is neither. Raises TooLarge if `q`, `params` or the file has more
+        than *max_characters* characters (0: no limit).
         """
         given = (self.fields.get("q", ""), self.fields.get("params", ""), self.file or "")
         if max_characters and max(map(len, given)) > max_characters:
@@ -51,8 +50,8 @@ async def read_form(call: Request, url_parameters: Pairs, query_limit: int, run:
 
     A POST's urlencoded body takes precedence over the URL, and the URL over multipart fields.
     Raises TooLarge for an urlencoded body of more than *query_limit* bytes (0: no limit). For
-    multipart the limit is twice that and 64 KiB. Raises BadRequest for an urlencoded body of too
-    many parameters. *run* decodes long bodies, in a thread.
+    multipart the limit is 64 KiB plus twice that. Raises BadRequest for an urlencoded body of too
+    many parameters. *run* runs the decoding of a long body in a thread.
     """
     if call.method != "POST":
         return Form(url_parameters)

@@ -14,9 +14,9 @@ _MAX_MEMBERS = 100
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
-    """Returns whether *accept_encoding* names gzip, in lower case, and without `q=0`.
+    """Returns whether the header *accept_encoding* names gzip or x-gzip without `q=0`.
 
-    InfluxDB ignores `q=0`.
+    The name must be in lower case. InfluxDB ignores `q=0`.
     """
     for part in accept_encoding.split(",") if accept_encoding else ():
         name, _, parameter = part.partition(";")
@@ -42,7 +42,7 @@ class Compressor:
 
 
 class Decompressor:
-    """Decompresses a gzip stream of at most *limit* bytes (0: no limit) as its parts arrive."""
+    """Decompresses a gzip stream as its parts arrive, to at most *limit* bytes (0: no limit)."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit

@@ -6,7 +6,10 @@ from functools import lru_cache
 
 @lru_cache(1024)
 def network_of(address: str) -> str:
-    """Returns *address*, or for IPv6 the /64 network that one client is assigned."""
+    """Returns *address*, or for IPv6 the /64 network that one client is assigned.
+
+    An IPv4-mapped IPv6 address becomes IPv4; a text that is no IP address is returned unchanged.
+    """
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

@@ -1,7 +1,7 @@
 """The origin of a browser's request: another web site, or this machine.
 
 A browser adds a saved login to a request of any site to this server. The headers of Fetch Metadata,
-and of RFC 6454 for older browsers, distinguish such requests from those of own pages.
+and of RFC 6454 for older browsers, distinguish such requests from those of this server's pages.
 """
 
 import ipaddress
@@ -91,9 +91,9 @@ def _host(origin: str) -> str:
 def is_local(address: str, headers: Mapping[str, str], http_version: str = "1.1") -> bool:
     """Returns whether a program on this machine sent the request: over a unix socket or loopback.
 
-    The result is False for a proxy that can be detected, and for a browser, which a page of any
-    site may use. nginx speaks HTTP/1.0 unless it is configured otherwise. A forwarder of TCP cannot
-    be distinguished from a program.
+    The result is False for a detected proxy, and for a browser, because a page of any site can make
+    it send requests. HTTP/1.0 indicates a proxy, because it is nginx's default. A forwarder of TCP
+    cannot be distinguished from a program.
     """
     if any(name in headers for name in (*_PROXY_HEADERS, *_BROWSER_HEADERS)) or _is_browser(
         headers
@@ -116,8 +116,8 @@ def is_local(address: str, headers: Mapping[str, str], http_version: str = "1.1"
 def is_dns_rebinding(headers: Mapping[str, str], allowed: Sequence[str] = ()) -> bool:
     """Returns whether a browser's request may be the result of DNS rebinding.
 
-    Any site's DNS could point the name in `Host` here: it is no IP address, not `localhost`, and no
-    name of the *allowed* origins.
+    The DNS of any site can point its name to this server. The result is False if `Host` is an IP
+    address, `localhost` or the host of an *allowed* origin.
     """
     if not any(name in headers for name in _BROWSER_HEADERS):
         return False

@@ -1,4 +1,4 @@
-"""One request on its way: what it carries, and what is noted of it for log and metrics."""
+"""A request: its headers, parameters and body, and values for the log and the metrics."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator
@@ -22,60 +22,61 @@ class Request:
     """A request, with its URL's parameters as InfluxDB reads them."""
 
     def __init__(self, scope: Scope, receive: Receive, proxies: tuple[str, ...] = ()) -> None:
-        """The networks *proxies* may name the client's address."""
+        """*proxies* are the networks of trusted proxies, which report the client's address."""
         self.scope, self.receive = scope, receive
         self._proxies = proxies
         self.method: str = scope["method"]
         self.query: bytes = scope["query_string"]
         self.headers = Headers(scope["headers"])
         client = scope.get("client")
-        # The other end's address. IPv4 on a socket for both: a client has one name only.
+        # The peer's address. A socket for IPv6 and IPv4 shows IPv4 as ::ffff:a.b.c.d; without this
+        # prefix a client has the same address on every socket.
         self.connection: str = client[0].removeprefix("::ffff:") if client is not None else UNIX
         self.log = RequestLog()
         self.route = "other"  # for log and metrics
         self.cross_site = False  # sent by a browser for a page of another site
-        self.cached_principal: Principal | None = None  # who it is, if that took no waiting
+        self.cached_principal: Principal | None = None  # if authenticated without waiting
         self._body_received = False  # all of the body
         self._url_params: Pairs | None = None
         self._address = "" if proxies else self.connection
         self._end_callbacks: list[Callable[[], None]] = []
 
     def copy(self) -> "Request":
-        """The same request anew, to be judged once more."""
+        """Returns a new object for the same request, so that it can be authorized again."""
         return Request(self.scope, self.receive, self._proxies)
 
     def on_end(self, callback: Callable[[], None]) -> None:
-        """*callback* is called when the request has had its answer, or broke off."""
+        """Registers *callback*, to be called when the request has been answered or aborted."""
         self._end_callbacks.append(callback)
 
     @contextmanager
     def cancel_on_disconnect(self) -> Iterator[None]:
-        """If the client leaves while it lasts, which takes longer than most, ClientDisconnect ends
-        it. Nothing of the body may be still to come.
+        """Cancels the code in the context with ClientDisconnect when the client disconnects.
 
-        As in InfluxDB, who has only closed his half of the connection has left, too.
+        Detection begins after 0.25 s. The whole body must have been received before. As in
+        InfluxDB, a client that has closed only its half of the connection has disconnected.
         """
         task = asyncio.current_task()
         assert task is not None
         watch: list[asyncio.Task[None]] = []
 
-        async def watching() -> None:
+        async def watch_messages() -> None:
             while (await self.receive())["type"] != "http.disconnect":
                 pass
             task.cancel(_DISCONNECTED_REASON)
 
         state = self.scope.setdefault("state", {})
 
-        def leave() -> None:
+        def cancel() -> None:
             task.cancel(_DISCONNECTED_REASON)
 
-        def begin() -> None:
+        def start() -> None:
             if state.get("half_closed"):
-                leave()
-            state["on_half_close"] = leave
-            watch.append(asyncio.ensure_future(watching()))
+                cancel()
+            state["on_half_close"] = cancel
+            watch.append(asyncio.ensure_future(watch_messages()))
 
-        timer = asyncio.get_running_loop().call_later(_DISCONNECT_CHECK_DELAY_SECONDS, begin)
+        timer = asyncio.get_running_loop().call_later(_DISCONNECT_CHECK_DELAY_SECONDS, start)
         try:
             yield
         except asyncio.CancelledError as error:
@@ -90,7 +91,7 @@ class Request:
                 one.cancel()
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
-        """The body's parts as they come, once. Raises ClientDisconnect."""
+        """Yields the parts of the body as they arrive, once only. Raises ClientDisconnect."""
         while not self._body_received:
             message = await self.receive()
             if message["type"] == "http.disconnect":
@@ -100,18 +101,19 @@ class Request:
                 yield part
 
     def end(self) -> None:
+        """Calls the callbacks of `on_end`, the last one first."""
         while self._end_callbacks:
             self._end_callbacks.pop()()
 
     @property
     def raw_path(self) -> bytes:
-        """As it was sent, undecoded."""
+        """The path as it was sent, undecoded."""
         path: bytes = self.scope.get("raw_path") or self.scope["path"].encode()
         return path
 
     @property
     def url_params(self) -> Pairs:
-        """The URL's parameters. Raises BadRequest for very many."""
+        """The URL's parameters. Raises BadRequest for too many."""
         if self._url_params is None:
             check_pair_count(self.query)
             self._url_params = parse_urlencoded(self.query)
@@ -123,24 +125,26 @@ class Request:
 
     @property
     def accept(self) -> str:
-        """Which formats the answer is wanted in."""
+        """The value of the header `Accept`; those of several headers are joined by commas."""
         return ",".join(self.headers.getlist("accept"))
 
     def check_parameters(self) -> None:
-        """Raises BadRequest for a URL with very many parameters."""
+        """Raises BadRequest for a URL with too many parameters."""
         check_pair_count(self.query)
 
     def check_authorization(self) -> None:
-        """Raises BadRequest for more than one header `Authorization`: who else reads this request
-        may have taken another one.
+        """Raises BadRequest for more than one header `Authorization`.
+
+        Another program that reads the request, such as a proxy, may use another one of them.
         """
         if self.headers.is_repeated("authorization"):
             raise BadRequest("more than one Authorization header")
 
     @property
     def address(self) -> str:
-        """The client's: an IP address, or `unix` for a unix socket. It is the connection's, unless
-        that is a trusted proxy's.
+        """The client's IP address, or `unix` for a unix socket.
+
+        It is that of the connection, or else the one that a trusted proxy reports.
         """
         if not self._address:
             forwarded = self.headers.getlist("x-forwarded-for")
@@ -150,7 +154,7 @@ class Request:
 
     @property
     def audit_address(self) -> str:
-        """The client's address for the audit, with the connection's where that differs."""
+        """The client's address for the audit, with that of the connection if it differs."""
         return (
             address_with_peer(self.address, self.connection) if self._proxies else self.connection
         )

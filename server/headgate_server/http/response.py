@@ -13,12 +13,15 @@ RawHeaders = list[tuple[bytes, bytes]]
 _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
 }
-# By RFC 9110: a value must not split the response in two.
+# RFC 9110, section 5.5: such a character in a value could split the response in two.
 _CONTROL_CHARACTERS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class ASGIResponse(Protocol):
-    """A response that sends itself. Fields may be added before; their names are in lower case."""
+    """A response that sends itself when it is called.
+
+    Header fields may be added to *raw_headers* before the call; their names are in lower case.
+    """
 
     status_code: int
     raw_headers: RawHeaders
@@ -27,7 +30,7 @@ class ASGIResponse(Protocol):
 
 
 class Response:
-    """A complete Response. It states the length of *body*, unless it is sent *without_length*."""
+    """A response with its whole body. Has Content-Length unless it is sent *without_length*."""
 
     __slots__ = ("_head", "without_length", "body", "raw_headers", "status_code")
 
@@ -46,17 +49,17 @@ class Response:
     def all_headers(self) -> RawHeaders:
         """Returns all header fields.
 
-        Content-Length is added, except for 204, 304 and *without_length*.
+        Content-Length is among them, except for 204, 304 and *without_length*.
         """
         if self.without_length or self.status_code in (204, 304):
             return self.raw_headers
         return [*self.raw_headers, (b"content-length", b"%d" % len(self.body))]
 
     def encode_head(self) -> bytes:
-        """Returns the status line and the fields as HTTP/1.1, encoded once. Add no fields
-        afterwards.
+        """Returns the status line and the header fields, encoded as HTTP/1.1.
 
-        Raises ValueError for a control character in a value.
+        The result is cached, so later fields are missing. Raises ValueError for a control character
+        in a value.
         """
         if not self._head:
             self._head = _STATUS_LINES[self.status_code] + encode_headers(self.all_headers())
@@ -71,20 +74,20 @@ class Response:
 
 
 def to_raw_headers(headers: Mapping[str, str]) -> RawHeaders:
-    """Returns *headers* as raw fields; their characters must be Latin-1's."""
+    """Returns *headers* as raw fields, with names in lower case. Characters must be Latin-1."""
     return [
         (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()
     ]
 
 
 def content_headers(media_type: str, *, gzip: bool = False) -> RawHeaders:
-    """Returns the fields that describe the body."""
+    """Returns the field Content-Type, and with *gzip* Content-Encoding."""
     packed = [(b"content-encoding", b"gzip")] if gzip else []
     return [(b"content-type", media_type.encode("latin-1")), *packed]
 
 
 def streaming_response(pieces: AsyncIterable[bytes], raw_headers: RawHeaders) -> ASGIResponse:
-    """Returns a Response that sends *pieces* as they arrive."""
+    """Returns a response that sends *pieces* as they arrive."""
     response = StreamingResponse(pieces)
     response.raw_headers = raw_headers
     return response

@@ -30,9 +30,10 @@ def client_address(
 ) -> str:
     """Returns the client's address, as trusted proxies report it.
 
-    It is the last hop outside *networks* in the `X-Forwarded-For` headers *forwarded*, or the first
-    hop. Without such headers it is `X-Real-IP`, *real_ip*. If a hop is invalid, it is the proxy
-    that reported the hop. It is *peer* if that is no trusted proxy.
+    It is *peer* if that is outside *networks*. Otherwise it is the last address outside *networks*
+    in the `X-Forwarded-For` headers *forwarded*, or the first address if there is none. Without
+    such headers it is *real_ip*, from `X-Real-IP`. For an invalid address it is that of the proxy
+    that reported it.
     """
     if not networks or not is_trusted(networks, peer):
         return peer
@@ -49,7 +50,7 @@ def client_address(
 
 
 def address_with_peer(address: str, peer: str) -> str:
-    """Returns *address* for the audit, with the *peer* of the proxy that reported it."""
+    """Returns *address* for the audit, with *peer*, the proxy that reported it, if they differ."""
     return address if address == peer else f"{address} via {peer}"
 
 

@@ -13,14 +13,14 @@ class WriteBuffer:
     the responses on many connections wake it once. The requests that were read meanwhile are
     processed without a pause.
 
-    Call `flush` before another way of writing to a transport, and before closing one.
+    Call `flush` before writing to a transport in another way, and before closing one.
     """
 
     def __init__(self) -> None:
         self._pending: list[tuple[asyncio.Transport, bytes]] = []
 
     def write(self, transport: asyncio.Transport, content: bytes) -> None:
-        """Sends *content* after all data that is ready to be read has been read."""
+        """Buffers *content*, to be sent on *transport* at the end of the loop iteration."""
         if not self._pending:
             asyncio.get_running_loop().call_soon(self.flush)
         self._pending.append((transport, content))
@@ -51,7 +51,7 @@ def write_buffer() -> WriteBuffer:
 
 
 class BufferedTransport(asyncio.Transport):
-    """A transport that writes to *transport* through the buffer."""
+    """A transport that writes to *transport* through *write_buffer*."""
 
     def __init__(self, transport: asyncio.Transport, write_buffer: WriteBuffer) -> None:
         super().__init__()

@@ -16,9 +16,9 @@ _MAX_REASON_CHARACTERS = 300
 
 @dataclass(slots=True)
 class RequestLog:
-    """What the log may contain of a request: no secrets.
+    """The values of a request that the access log may contain. None of them is a secret.
 
-    Statements are printed from their trees, passwords as `[REDACTED]`.
+    *statements* are printed from their syntax trees, with passwords as `[REDACTED]`.
     """
 
     id: str = ""
@@ -61,7 +61,7 @@ def log_access(
 
 
 def log_malformed(address: str, status: int) -> None:
-    """Logs that *address* sent an invalid request, or one too slowly."""
+    """Logs that *address* sent an invalid request, or sent one too slowly."""
     log_access(address, "other", "other", status, 0, 0, RequestLog(error="malformed or too slow"))
 
 

@@ -1,7 +1,7 @@
-"""A buffer for metrics: what requests count is added to the metrics later. Uses prometheus_client.
+"""A buffer for metrics: collects the counts of requests, and adds them to the metrics later.
 
-prometheus_client's counters take a lock and several calls each, and a request has half a dozen of
-them.
+Uses prometheus_client. An increment of its counters takes a lock and several calls, and a request
+makes half a dozen increments.
 """
 
 from bisect import bisect_left
@@ -41,7 +41,7 @@ class MetricBuffer:
         self._times: deque[tuple[Histogram, Labels, float]] = deque()
 
     def add(self, events: CounterGroup) -> None:
-        """Increments each of *events* by one."""
+        """Increments each counter of the group *events* by one."""
         self._counts.append(events)
         if len(self._counts) > _MAX_ENTRIES:
             self.flush()
@@ -49,7 +49,7 @@ class MetricBuffer:
     def increment(self, counter: Counter, labels: Labels) -> None:
         """Increments *counter* with *labels* by one. Each combination of labels stays in memory.
 
-        They must be few, and not chosen by clients.
+        Combinations must be few, and not chosen by clients.
         """
         pair = (counter, labels)
         events = self._single.get(pair)
@@ -66,8 +66,8 @@ class MetricBuffer:
     def flush(self) -> None:
         """Adds the buffered values to the metrics."""
         for events, number in Sums(_drain(self._counts)).items():
-            for whole, labels in events.pairs:
-                whole.labels(*labels).inc(number)
+            for counter, labels in events.pairs:
+                counter.labels(*labels).inc(number)
         times: dict[tuple[Histogram, Labels], list[float]] = {}
         for histogram, labels, seconds in _drain(self._times):
             times.setdefault((histogram, labels), []).append(seconds)
@@ -85,7 +85,7 @@ def _drain(waiting: deque[T]) -> Iterator[T]:
 
 
 def _observe(child: Histogram, times: list[float]) -> None:
-    """Does what the `observe` of *child* does for each of *times*; it has no method for several."""
+    """Records all *times* in *child*, as its method `observe` does for a single time."""
     child._sum.inc(sum(times))
     buckets = Sums(bisect_left(child._upper_bounds, seconds) for seconds in times)
     for index, number in buckets.items():

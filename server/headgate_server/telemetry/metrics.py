@@ -25,7 +25,7 @@ from headgate_grammar import Statement
 from headgate_server.telemetry.metric_buffer import CounterGroup, MetricBuffer
 from headgate_server.telemetry.metrics_folder import create_owned_folder
 
-# They add a line to each counter, without any use.
+# A `_created` series would add a line to each counter, without any use.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 # prometheus_client reads this environment variable at its import, in each worker.
@@ -199,7 +199,7 @@ class Metrics:
         self._upstream_open.labels(name).inc(change)
 
     def show_cortex_names(self) -> None:
-        """Adds metrics with cortex-gateway's names, from now on."""
+        """Starts to count also in metrics that have cortex-gateway's names."""
         if self._cortex is None:
             prefix, own = "cortex_gateway", self._own
             self._cortex = (
@@ -246,7 +246,7 @@ class Metrics:
             self._cortex[1].labels(reason).inc()
 
     def set_reload_result(self, *, well: bool) -> None:
-        """Records whether the last reload of the configuration succeeded."""
+        """Records whether the last reload of the configuration went *well*."""
         self._reloaded.set(int(well))
 
     def connection(self, change: int) -> None:
@@ -258,7 +258,7 @@ class Metrics:
         self._refused_connections.inc()
 
     def authentication(self, method: str, outcome: str) -> None:
-        """Counts an attempt to log in."""
+        """Counts an attempt to log in by *method*, such as `password`, and its *outcome*."""
         self._buffer.increment(self._authentications, (method, outcome))
 
     def bcrypt_pending(self, change: int) -> None:
@@ -284,19 +284,17 @@ class Metrics:
         self._buffer.add(self._statement_counters(kinds, failed, cached))
 
     def _build_statement_counters(
-        self, kinds: Sequence[str], failed: int, remembered: bool
+        self, kinds: Sequence[str], failed: int, cached: bool
     ) -> CounterGroup:
         done = len(kinds) - failed
         outcomes = [
             (self._statements, (kind, "done" if place < done else "failed"))
             for place, kind in enumerate(kinds)
         ]
-        return CounterGroup(
-            (self._cache, ("statement", "hit" if remembered else "miss")), *outcomes
-        )
+        return CounterGroup((self._cache, ("statement", "hit" if cached else "miss")), *outcomes)
 
     def lookup(self, cache: str, hit: bool) -> None:
-        """Counts a look-up in *cache*."""
+        """Counts a look-up in *cache*; *hit* is whether it found an entry."""
         self._buffer.increment(self._cache, (cache, "hit" if hit else "miss"))
 
     def statement(self, statement: Statement, *, failed: bool) -> None:
@@ -317,7 +315,10 @@ class Metrics:
         self._buffer.flush()
 
     def render(self, accept: str) -> tuple[bytes, str]:
-        """Returns the metrics of all workers, and their media type: the newest in *accept*."""
+        """Returns the metrics of all workers, and the media type of their format.
+
+        The format is the newest that the header *accept* names.
+        """
         self.flush()
         encode, media_type = choose_encoder(accept)
         return encode(self._all), media_type
@@ -325,7 +326,7 @@ class Metrics:
 
 @contextmanager
 def shared_folder() -> Iterator[None]:
-    """Lets processes that are started meanwhile keep their metrics in one folder."""
+    """Creates a folder for the metrics of the processes that are started within the context."""
     with create_owned_folder() as folder:
         os.environ[_FOLDER_VARIABLE] = folder
         try:

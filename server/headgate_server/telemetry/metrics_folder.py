@@ -18,7 +18,10 @@ _LOCK = "owner"  # prometheus_client's names end in .db
 
 @contextmanager
 def create_owned_folder() -> Iterator[str]:
-    """Creates a folder of this process, and removes it at the end, and those of dead processes."""
+    """Yields the path of a new folder, and removes the folder at the end of the context.
+
+    Removes the folders of dead processes, too.
+    """
     _remove_ownerless()
     with tempfile.TemporaryDirectory(prefix=_PREFIX) as folder:
         # Workers are started with exec: they do not inherit the lock, which ends with this process.
@@ -33,7 +36,7 @@ def create_owned_folder() -> Iterator[str]:
 
 
 def _remove_ownerless() -> None:
-    """Removes folders of this user after their owner's end. Without a lock file a folder stays."""
+    """Removes this user's folders that belong to dead processes, if they have a lock file."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with suppress(OSError):
             if folder.is_symlink() or folder.stat().st_uid != os.geteuid():

@@ -107,12 +107,15 @@ class OpenTelemetryTracing:
 
 
 def available() -> bool:
-    """Returns whether the extra is installed."""
+    """Returns whether the extra `otel` is installed."""
     return find_spec("opentelemetry") is not None and find_spec("opentelemetry.sdk") is not None
 
 
 def tracing(endpoint: str) -> NoTracing | OpenTelemetryTracing:
-    """Returns a tracer to the OTLP collector at *endpoint*; "" traces nothing. Needs the extra."""
+    """Returns an object that sends spans to the OTLP collector at *endpoint*, or none for "".
+
+    An *endpoint* needs the extra `otel`.
+    """
     if not endpoint:
         return NoTracing()
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter

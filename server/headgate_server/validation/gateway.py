@@ -1,4 +1,4 @@
-"""Validates the gateway's settings, and checks by request whether its stores match them."""
+"""Validates the gateway's settings, and checks by requests to the stores that these match."""
 
 import json
 
@@ -38,9 +38,9 @@ def check_gateway(settings: GatewaySettings) -> None:
 async def check_connections(settings: GatewaySettings) -> list[str]:
     """Connects to each upstream store, and returns a sentence for each problem.
 
-    Problems are an unreachable address, an invalid certificate, a rejected login, another protocol
-    or version than the configured one, and a store that does not separate tenants. Raises
-    ValueError like `check_gateway`.
+    Problems are an unreachable address, an invalid certificate and a rejected login. Others are an
+    unexpected protocol or version, and a store that does not separate tenants. Raises ValueError
+    like `check_gateway`.
     """
     problems: list[str] = []
     for one in settings.upstreams:
@@ -66,7 +66,7 @@ async def _check_upstream(upstream: Upstream) -> list[str]:
 
 
 async def _check_address(upstream: Upstream, address: str) -> str:
-    """Returns the problem of the store at *address*, or ""."""
+    """Returns a sentence about the problem of the store at *address*, or "" if it has none."""
     prefix = f"upstream {upstream.name!r}: "
     found = await probe_address(upstream, address)
     if found is not None:
@@ -122,7 +122,7 @@ async def _check_victoriametrics(upstream: Upstream, address: str) -> str:
 
 
 class _NoMetrics:
-    """Metrics of upstream requests that are discarded."""
+    """Discards the metrics of upstream requests."""
 
     def upstream(self, name: str, component: str, outcome: str, seconds: float) -> None:
         """Does nothing."""

@@ -13,8 +13,8 @@ Check = Callable[[Mapping[str, Any], JwtSettings, float], None]
 def check(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
     """Raises TokenError for the first check that fails at the time *now*.
 
-    `null` counts as absent. An expected audience must be present in full; of `audiences` one
-    suffices.
+    `null` counts as absent. All audiences in `expect-claims` must be present; of those in
+    `audiences` one suffices.
     """
     for one in CHECKS.values():
         one(claims, settings, now)
@@ -72,7 +72,7 @@ def _check_age(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> 
     issued = claims.get("iat")
     if settings.max_token_age:
         oldest = now - settings.leeway - settings.max_token_age
-        if issued is None or issued < oldest:  # it may be larger than any float
+        if issued is None or issued < oldest:  # an int may be too large to subtract it from a float
             raise TokenError("older than max-token-age, or without iat")
 
 
@@ -135,7 +135,7 @@ def json_equal(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-# They run in this order, and are shown by these names.
+# The checks run in this order; `headgate token check` shows these names.
 CHECKS: dict[str, Check] = {
     "types": _check_types,
     "iss": _check_iss,

@@ -69,7 +69,10 @@ class ClaimMapper:
         self._default = _PRIVILEGE_WORDS[settings.auto_assign_privilege]
 
     def rights(self, claims: Mapping[str, Any]) -> TokenRights | None:
-        """Returns the rights in *claims*; None if they do not decide on grants. Raises NoRights."""
+        """Returns the rights in *claims*; None if the settings take none from them.
+
+        Raises NoRights.
+        """
         settings = self._settings
         if settings.grant_sync == "off" or not settings.carries_rights:
             return None

@@ -79,7 +79,7 @@ class IssuerRegistry:
         return verified, False
 
     def verifier_for(self, token: ParsedToken) -> TokenVerifier:
-        """Returns the issuer that *token* itself names. Raises TokenError."""
+        """Returns the verifier for the `iss` of *token*. Raises TokenError if there is none."""
         iss = token.claims.get("iss")
         issuer = self._default
         if isinstance(iss, str) and iss in self._additional:
@@ -99,7 +99,7 @@ class IssuerRegistry:
             await issuer.source.retire()
 
     async def close(self) -> None:
-        """Cancels the fetches in progress."""
+        """Cancels the fetches in progress, and begins no others."""
         for issuer in self._all():
             await issuer.source.close()
 

@@ -74,7 +74,7 @@ class JWKSClient:
             if self._may_fetch(now):
                 self._start_fetch(now)
             if not (self._has_keys and self._failures):
-                await self._await_fetch()  # else the old keys serve: the server fails
+                await self._await_fetch()  # else the server fails, and the old keys are used
             if self._fetched_at >= now:
                 return self._keys  # also with a `cache-ttl` of 0
         elif now >= self._refresh_at and self._may_fetch(now):
@@ -82,9 +82,10 @@ class JWKSClient:
         return self._valid_keys()
 
     async def refresh(self) -> Keys:
-        """Returns the keys after a fetch, if `unknown-kid-refresh-cooldown` has passed.
+        """Fetches the keys, unless the last fetch was too recent, and returns them.
 
-        A fetch in progress is awaited. Raises KeysUnavailable.
+        The limit is `unknown-kid-refresh-cooldown`. A fetch in progress is awaited. Raises
+        KeysUnavailable.
         """
         now = self._clock()
         cooled = now - self._fetch_started_at >= self._settings.unknown_kid_refresh_cooldown
@@ -134,7 +135,7 @@ class JWKSClient:
             logs.log_internal_error(error, "")
 
     async def _await_fetch(self) -> None:
-        """Waits for the fetch in progress: if there are keys, until 2 s after it began."""
+        """Waits for the fetch in progress; if keys are cached, only until 2 s after it began."""
         if self._task is None:
             return
         waited = self._clock() - self._fetch_started_at
@@ -151,7 +152,7 @@ class JWKSClient:
             return
         except Exception:
             self._failures += 1
-            raise  # an internal error, which _done reports
+            raise  # an internal error, which `_on_fetch_done` logs
         self._failures = 0
         now = self._clock()
         kept = {_key_identity(key): key for key in self._keys}

@@ -1,4 +1,4 @@
-"""A strict parser of tokens: nothing in them is trusted before the signature is verified."""
+"""A strict parser of tokens. Their content must not be trusted until the signature is verified."""
 
 import base64
 import binascii
@@ -20,8 +20,8 @@ class TokenError(Exception):
 class ParsedToken:
     """A parsed token.
 
-    *signed* is what the signature covers. *padded* is the same text as it was written, with its
-    `=`.
+    *signed* is the text that the signature covers. *padded* is that text as it was received, with
+    the `=` at the ends of segments.
     """
 
     algorithm: str

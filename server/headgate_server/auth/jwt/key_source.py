@@ -15,16 +15,14 @@ class KeysUnavailable(Exception):
 
 
 class KeySource(Protocol):
-    """Keys, as they are now."""
+    """A source of keys, which may change over time."""
 
     async def keys(self) -> Keys:
         """Returns all current keys. Raises KeysUnavailable."""
         ...
 
     async def refresh(self) -> Keys:
-        """Returns all keys after a search for new ones, because one was missing. Raises
-        KeysUnavailable.
-        """
+        """Looks for new keys, because one was missing, and returns all. Raises KeysUnavailable."""
         ...
 
     async def retire(self) -> None:
@@ -58,7 +56,10 @@ class StaticKeys:
 
 
 def source_option(settings: JwtSettings) -> str:
-    """Returns the one option that is a source of keys. Raises ValueError for none or several."""
+    """Returns the name of the option that is set as source of keys.
+
+    Raises ValueError if none or several are set.
+    """
     given = [name for name in SOURCES if getattr(settings, name.replace("-", "_"))]
     if not given:
         raise ValueError(f"key source not configured: expected one of {', '.join(SOURCES)}")

@@ -41,7 +41,7 @@ _MIN_RSA_BITS = 2048
 
 
 class UnusableKey(Exception):
-    """The key cannot verify anything. One line, with nothing of the key in it."""
+    """The key cannot verify signatures. The text is one line, with nothing of the key in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ Keys = Sequence[Key]
 def candidates(keys: Keys, kid: str | None) -> list[Key]:
     """Returns the keys that may have signed a token with *kid*: those with exactly that kid.
 
-    Without a kid these are the only key, or the keys without one.
+    If *kid* is None, they are the only key, or else the keys without a kid.
     """
     if kid is None and len(keys) == 1:
         return list(keys)
@@ -144,7 +144,10 @@ def _from_jwk(entry: dict[str, Any]) -> Any:
 
 
 def _key(material: Any, kid: str | None) -> Key:
-    """Returns *material*, or its public half, with its type's algorithms. Raises UnusableKey."""
+    """Returns a key of *material*, or of its public half, with the algorithms of its type.
+
+    Raises UnusableKey.
+    """
     if isinstance(
         material, RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey | Ed448PrivateKey
     ):

@@ -74,9 +74,9 @@ class TokenVerifier:
         )
 
     async def signing_key(self, token: ParsedToken) -> Key:
-        """Returns the key that made the signature of *token*. Raises TokenError or KeysUnavailable.
+        """Returns the key that verifies *token*. Raises TokenError or KeysUnavailable.
 
-        It looks for new keys if the `kid` is unknown.
+        Looks for new keys if the token's `kid` is unknown.
         """
         if self.settings.algorithms and token.algorithm not in self.settings.algorithms:
             raise TokenError("alg is not one of algorithms")
@@ -92,7 +92,10 @@ class TokenVerifier:
         return key
 
     def rights(self, claims: Mapping[str, Any]) -> TokenRights | None:
-        """Returns the rights in *claims*; None if they do not decide on grants. Raises NoRights."""
+        """Returns the rights in *claims*; None if the settings take none from them.
+
+        Raises NoRights.
+        """
         return self._claim_mapper.rights(claims)
 
     def _find_signing_key(self, keys: Keys, token: ParsedToken) -> Key | None:
@@ -129,7 +132,10 @@ def _signature_error(keys: Keys, token: ParsedToken) -> str:
 
 
 def _earliest_issue_time(issued: Any, leeway: float) -> float | None:
-    """Returns the earliest time of issue by the local clock, which may differ from the issuer's."""
+    """Returns the earliest time of issue by the local clock; None if *issued* is absent.
+
+    The issuer's clock may be ahead by *leeway* seconds.
+    """
     if issued is None:
         return None
     # An int below all floats would overflow; one above them is in the future, and rejected.
