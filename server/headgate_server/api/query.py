@@ -138,9 +138,8 @@ async def _single_document(execution: QueryExecution, encoder: ResultEncoder) ->
         return execute()
     if len(execution.text) < _LONG_TEXT_CHARS:
         return await execution.run_in_thread(execute)
-    with (
-        execution.request.cancel_on_disconnect()
-    ):  # if the client disconnects while it waits, nothing is executed
+    # If the client disconnects while it waits, nothing is executed.
+    with execution.request.cancel_on_disconnect():
         principal = await execution.run_in_thread(execution.authorize)
     return await execution.run_in_thread(partial(execute, principal))
 

@@ -146,7 +146,7 @@ class Tail:
             raise RouteNotFound(set())
         principal = self._authorized.principal
         if principal.method == "password":
-            # The password is not verified again: guesses of other clients may have throttled it.
+            # The password is not verified again: failures of other clients may have throttled it.
             current = self._context.engine.renew(principal)
             authorize_route(
                 mount,

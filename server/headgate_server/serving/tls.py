@@ -4,7 +4,7 @@ import ssl
 
 
 class CertificateError(Exception):
-    """The certificate or its key is unusable. One line: which file, and why."""
+    """The certificate or its key is unusable. One line, with the file and the reason."""
 
 
 class Certificate:

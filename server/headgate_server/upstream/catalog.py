@@ -13,7 +13,9 @@ AUDIT_ADDRESS = "upstream"  # the client's address in the audit records of impor
 
 @dataclass(frozen=True, slots=True)
 class SyncResult:
-    """The result of `Catalog.sync`: databases imported now, and those missing upstream."""
+    """The result of `Catalog.sync`: databases imported now, and databases of the catalog that the
+    upstream lacks.
+    """
 
     imported: list[str]
     missing: list[str]
@@ -73,7 +75,7 @@ class Catalog:
         return result.error
 
     async def sync(self) -> SyncResult:
-        """Imports all of the upstream's databases."""
+        """Imports all of the upstream's databases, and compares the catalog with them."""
         imported = await self.import_databases()
         upstream_names = await self._list_databases()
         local_names = [database.name for database in self._engine.store.databases()]

@@ -173,8 +173,8 @@ def rename_in_columns(format: str) -> str:
 def rename_in_remote_write(block: bytes, max_bytes: int) -> bytes:
     """Returns the body of a remote write with the label `db` renamed.
 
-    *block* is returned unchanged if no series has the label. Raises MalformedBody, and what
-    `unpacked` raises.
+    *block* is returned unchanged if no series has the label. Raises MalformedBody,
+    InvalidBlock, BlockTooLarge.
     """
     content = decompress(block, max_bytes)
     if _PROTOBUF_LABEL_PATTERN.search(content) is None:
