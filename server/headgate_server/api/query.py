@@ -123,6 +123,7 @@ async def _run_with_upstream(
 
 
 async def _single_document(execution: QueryExecution, encoder: ResultEncoder) -> Response:
+    """Executes the query, and returns all results in one document."""
     gzip = accepts_gzip(execution.request.headers.get("accept-encoding"))
 
     if (pending_change := execution.authorize_change()) is not None:
@@ -151,6 +152,7 @@ def encode_response(content: bytes, encoder: ResultEncoder, *, gzip: bool) -> Re
 
 
 async def _chunked_response(execution: QueryExecution, encoder: ResultEncoder) -> ASGIResponse:
+    """Executes the query, and streams each result as a document of its own."""
     gzip = accepts_gzip(execution.request.headers.get("accept-encoding", ""))
 
     def documents() -> Iterator[bytes]:

@@ -135,6 +135,7 @@ def _respond_or_error(
 def _respond(
     query: _Query, snapshot: Snapshot, context: AppContext, responses: ResponseBuilder
 ) -> Response | PendingResponse | None:
+    """Returns the response to *query*; None if it must run the usual way."""
     request, prepared, principal = query.request, query.prepared, query.principal
     # All unrestricted principals share one cached response.
     key = prepared if principal.has_full_access else (prepared, principal.name)

@@ -253,6 +253,7 @@ def is_single_rights_change(statements: Sequence[Statement]) -> bool:
 
 
 def _deprecation_warning(statement: Statement) -> str:
+    """Returns the warning of InfluxDB for a write statement in a GET request."""
     return (
         f"deprecated use of '{statement}' in a read only context, please use a POST request instead"
     )

@@ -188,6 +188,7 @@ class ForwardedQuery:
         )
 
     async def _run_locally(self, id: int, statement: Statement) -> StatementResult:
+        """Executes *statement* in Headgate, in a thread."""
         if self.listing_error is not None and isinstance(statement, ShowDatabases):
             raise self.listing_error  # the list would lack the upstream's databases
         execution, principal = self.execution, self.principal
@@ -215,7 +216,7 @@ class ForwardedQuery:
         try:
             result = await self.fetch_result(statement)
         except FORWARDING_ERRORS as error:
-            if forwarded and id == 0:  # a later error: recorded by `error_result`
+            if forwarded and id == 0:  # `error_result` records a later one
                 self.execution.record_failure(statement, str(error))
             raise
         if isinstance(statement, DropDatabase):

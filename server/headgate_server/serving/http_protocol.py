@@ -205,6 +205,7 @@ class Connection(TimeoutProtocol):
         self._close()
 
     def _reject_from_callback(self, status: int) -> None:
+        """Stops the parser: `data_received` then answers with *status*."""
         self._error_status = status
         raise RequestRejected  # httptools turns it into an HttpParserError
 

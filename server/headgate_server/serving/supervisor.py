@@ -69,6 +69,7 @@ class Supervisor:
             signal.set_wakeup_fd(-1)
 
     def _watch(self, signal_reader: socket.socket) -> int:
+        """Runs the workers. Returns 0 after a signal to end, 1 if no worker could start."""
         for _ in range(self._settings.workers):
             self._start()
         while True:

@@ -28,6 +28,7 @@ class Certificate:
         self._load(self.context)
 
     def _load(self, context: ssl.SSLContext) -> ssl.SSLContext:
+        """Loads certificate and key into *context*, and returns it. Raises CertificateError."""
         for path in (self._certificate, self._key):
             _check_readable(path)
         try:

@@ -148,6 +148,7 @@ class WorkerServer(uvicorn.Server):
         self._ended = False
 
     async def startup(self, sockets: Any = None) -> None:
+        """Accepts connections on the listeners, then reports the start."""
         loop = asyncio.get_running_loop()
         await super().startup([])
         if threading.current_thread() is threading.main_thread():  # others have no signals
@@ -171,6 +172,7 @@ class WorkerServer(uvicorn.Server):
         self._on_started()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Ends the process at once if the same signal has come before."""
         if sig in self._captured_signals and not self._ended:
             os._exit(1)  # the second signal: end now
         super().handle_exit(sig, frame)
@@ -180,10 +182,12 @@ class WorkerServer(uvicorn.Server):
         self._ended = True  # uvicorn raises the signal once more
 
     async def shutdown(self, sockets: Any = None) -> None:
+        """Sets the time at which the application has to end, then shuts down."""
         self.application.close_deadline = asyncio.get_running_loop().time() + GRACE_SECONDS
         await super().shutdown(sockets)
 
     async def on_tick(self, counter: int) -> bool:
+        """Publishes the metrics, and checks the deadlines of connections once a second."""
         self.application.metrics.flush()
         if counter % _TICKS_PER_CHECK == 0:
             now = asyncio.get_running_loop().time()

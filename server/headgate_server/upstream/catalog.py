@@ -71,6 +71,7 @@ class Catalog:
         return [name for name in names if not self._creation_error(name)]
 
     def _creation_error(self, name: str) -> str:
+        """Creates the database *name* in the catalog. Returns the error, or "". Blocking."""
         (result,) = self._engine.execute([CreateDatabase(name)], UNRESTRICTED, "", AUDIT_ADDRESS)
         return result.error
 
@@ -83,6 +84,7 @@ class Catalog:
 
 
 def _referenced_databases(statement: Statement, default_database: str) -> list[str]:
+    """Returns the names of the databases that *statement* refers to."""
     match statement:
         case Grant(_, database, _) | Revoke(_, database, _):
             return [database]

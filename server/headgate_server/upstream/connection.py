@@ -123,6 +123,7 @@ class HTTPConnection(asyncio.Protocol):
         return chunk
 
     async def _wait_for_data(self) -> None:
+        """Waits until `_wake` reports a part of the response, its end or an error."""
         self._waiter = self._loop.create_future()
         try:
             await self._waiter

@@ -106,6 +106,7 @@ async def remote_read(
 
 
 async def _acknowledgement(reply: UpstreamResponse, format: ResultEncoder) -> Response:
+    """Returns 204 if *reply* is complete and successful. Raises UpstreamRejected, UpstreamError."""
     await check_status(reply)
     await reply.read(_MAX_ANSWER_BYTES)  # an incomplete answer is not an acknowledgement
     return Response(status_code=204, raw_headers=content_headers(format.media_type))
