@@ -87,7 +87,7 @@ def client_message(error: Exception, error_status: ErrorStatus) -> str:
 def error_status_for(
     error: Exception, *, writing: bool = False, throttle_status: int = 429
 ) -> ErrorStatus | None:
-    """Returns the row of the class of *error*, or of its nearest base class.
+    """Returns the status of the class of *error*, or of its nearest base class in the table.
 
     Returns None for an unforeseen error, which is a fault of Headgate. Telegraf drops a batch on
     any 4xx, so a throttled write (*writing*) is answered 503. If *throttle_status* is 401, a

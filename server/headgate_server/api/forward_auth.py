@@ -199,9 +199,9 @@ async def _authenticate(
 ) -> Principal:
     """Authenticates the original request *original_request*. Raises what a login raises.
 
-    A proxy may pass on an address that the client chose. So a user's failures are also counted for
-    the connection, where as many are free as for one address. Logins from an address where the user
-    has logged in before are neither counted nor delayed there.
+    A proxy may report an address that the client chose. So a user's failed logins are also counted
+    for the proxy's connection, with as many free attempts as for one address. Logins from a known
+    address of the user are neither counted nor delayed for the connection.
     """
     request_credentials = RequestCredentials(
         parse_urlencoded(original_request.query), request.headers.getlist

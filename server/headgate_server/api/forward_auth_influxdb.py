@@ -1,4 +1,4 @@
-"""Forward authentication of InfluxDB's own paths: the query or the write is authorized here."""
+"""Forward authentication of InfluxDB's own paths: authorizes the query or the write."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -49,8 +49,8 @@ class AuthorizedRequest:
 
 
 def check_cross_site(request: Request, *, changes: bool) -> None:
-    """Raises CrossSiteRequest if a page of another site opens a WebSocket or sends a request that
-    *changes* anything.
+    """Raises CrossSiteRequest if a page of another site sent *request*, and it opens a WebSocket
+    or *changes* is True.
     """
     # Proxies remove `Upgrade` from the subrequest. A page cannot set this header (RFC 6455).
     if request.cross_site and "sec-websocket-key" in request.headers:

@@ -14,7 +14,7 @@ from headgate_server.http.response import Response, content_headers
 
 
 async def openapi(
-    request: Request, context: AppContext, format: ResultEncoder, mounted: Mount | None
+    request: Request, context: AppContext, encoder: ResultEncoder, mount: Mount | None
 ) -> Response:
     """Returns the description. It requires no login: it reveals nothing about this server."""
     return Response(

@@ -42,9 +42,7 @@ class OriginalRequest:
     carries the complete body.
     """
 
-    proxy_kind: (
-        str  # of the proxy: nginx, traefik, caddy, envoy, or "" if the path does not name it
-    )
+    proxy_kind: str  # nginx, traefik, caddy, envoy, or "" if the path names no proxy
     upstream: str
     method: str
     path: bytes

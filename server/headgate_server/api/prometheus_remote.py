@@ -53,7 +53,7 @@ async def prom_read(
 ) -> ASGIResponse:
     """Forwards a Prometheus remote read from the database that the parameter `db` names.
 
-    Requires READ on it. InfluxDB 1.x does not check READ; from 1.8 on it does if
+    Requires READ on it. InfluxDB checks that from 1.8 on only, and only if
     `prom-read-auth-enabled` is set.
     """
     principal = await context.authenticate(request, mount)
@@ -98,7 +98,10 @@ def _write_target(request: Request) -> WriteTarget:
 async def _check_read(
     context: AppContext, principal: Principal, database: str, store: DatabaseStore | None
 ) -> None:
-    """Raises ReadForbidden, or DatabaseNotFound if *principal* may read *database*."""
+    """Raises ReadForbidden if *principal* may not read *database*.
+
+    Otherwise raises DatabaseNotFound if *database* does not exist.
+    """
     user = principal.user
     if user is not None and not allows(user, RequiredPrivilege(Privilege.READ, database)):
         raise ReadForbidden(

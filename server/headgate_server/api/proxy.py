@@ -66,7 +66,7 @@ async def authorize_request(
     """Authenticates and authorizes *request*, and applies the user's limits.
 
     Raises RouteNotFound, BadRequest, UserLimitExceeded, CrossSiteRequest, and what a login and
-    `tenant.authorize_databases` raise.
+    `tenants.authorize_databases` raise.
     """
     match = match_route(mount, route_request(request, path))
     request.route = f"gateway {mount.settings.name} {match.pattern}"
@@ -98,7 +98,7 @@ async def authorize_request(
 
 
 def require_token(principal: Principal, mount: Mount) -> Principal:
-    """Returns *principal*. Raises Unauthenticated for NOBODY if the store accepts tenant tokens.
+    """Returns *principal*. Raises Unauthenticated for ANONYMOUS if the store accepts tenant tokens.
 
     In front of such a store, no administrator has to be created first.
     """
@@ -128,7 +128,7 @@ async def proxy(request: Request, context: AppContext, mount: Mount, path: bytes
     upload = await _upstream_body(request, authorized, mount, context)
     if upload is not None:
         headers = _add_body_headers(request, authorized, mount, headers, upload)
-    # While its body arrives, the client is connected.
+    # While the body is streamed, reading it detects a disconnection.
     with nullcontext() if isinstance(upload, Upload) else request.cancel_on_disconnect():
         reply = await mount.upstream.send(
             request.method,
@@ -141,9 +141,8 @@ async def proxy(request: Request, context: AppContext, mount: Mount, path: bytes
     is_redirect = 300 <= reply.status < 400 and reply.status != 304
     if is_redirect and not reply.header("Location").startswith("/"):
         reply.close()
-        raise reply.protocol_error(
-            f"status {reply.status}: a redirect outside its paths"
-        )  # the client would bypass Headgate
+        # The client would bypass Headgate.
+        raise reply.protocol_error(f"status {reply.status}: a redirect outside its paths")
     headers_out = client_headers(reply.headers, mount.settings.mount)
     if reply.status == 304:  # the length is that of an absent body
         headers_out = [pair for pair in headers_out if pair[0] != b"content-length"]
@@ -178,7 +177,7 @@ def identity_headers(
 
 
 def encode_header(text: str) -> str:
-    """Returns *text* for a header: all but printable ASCII, and `%`, is percent-encoded."""
+    """Returns *text* as a header value: `%` and all but printable ASCII are percent-encoded."""
     if text.isascii() and text.isprintable() and text == text.strip() and "%" not in text:
         return text
     return quote(text.encode("utf-8", "surrogateescape"), safe=" !#$&'()*+,/:;=?@[]^`{|}~")
@@ -187,7 +186,10 @@ def encode_header(text: str) -> str:
 async def _upstream_body(
     request: Request, authorized: AuthorizedRoute, mount: Mount, context: AppContext
 ) -> Body:
-    """Returns the body that is sent to the store. Raises BadRequest, TooLarge, and as `kept`."""
+    """Returns the body that is sent to the store.
+
+    Raises BadRequest, TooLarge, and what `rename_own_label` raises.
+    """
     if request.method not in ("POST", "PUT", "PATCH", "DELETE"):
         return None
     empty = request.headers.get("content-length", "0") == "0"
@@ -207,7 +209,7 @@ async def _upstream_body(
 
 
 def must_rename_label(authorized: AuthorizedRoute, mount: Mount) -> bool:
-    """Returns whether a client's own label `db` must be kept beside that which confines a write."""
+    """Returns whether a client's own label `db` is renamed, because Headgate sets that label."""
     writes = mount.settings.protocol == "victoriametrics" and authorized.route.privilege == "WRITE"
     return writes and not authorized.decision.tenant and not mount.settings.overwrite_label
 

@@ -123,6 +123,7 @@ async def _run_with_upstream(
 
 
 async def _single_document(execution: QueryExecution, encoder: ResultEncoder) -> Response:
+    """Executes the query, and returns all results in one document."""
     gzip = accepts_gzip(execution.request.headers.get("accept-encoding"))
 
     if (pending_change := execution.authorize_change()) is not None:
@@ -138,9 +139,8 @@ async def _single_document(execution: QueryExecution, encoder: ResultEncoder) ->
         return execute()
     if len(execution.text) < _LONG_TEXT_CHARS:
         return await execution.run_in_thread(execute)
-    with (
-        execution.request.cancel_on_disconnect()
-    ):  # if the client disconnects while it waits, nothing is executed
+    # If the client disconnects while it waits, nothing is executed.
+    with execution.request.cancel_on_disconnect():
         principal = await execution.run_in_thread(execution.authorize)
     return await execution.run_in_thread(partial(execute, principal))
 
@@ -152,6 +152,7 @@ def encode_response(content: bytes, encoder: ResultEncoder, *, gzip: bool) -> Re
 
 
 async def _chunked_response(execution: QueryExecution, encoder: ResultEncoder) -> ASGIResponse:
+    """Executes the query, and streams each result as a document of its own."""
     gzip = accepts_gzip(execution.request.headers.get("accept-encoding", ""))
 
     def documents() -> Iterator[bytes]:

@@ -59,7 +59,8 @@ def run_query_batch(
 ) -> list[BatchResponse]:
     """Returns what `query` would answer to each of *requests*, as far as that needs no waiting.
 
-    All of them are answered from one snapshot of the store. If that fails, its error answers all.
+    All of them are answered from one snapshot of the store. If it cannot be read, the error is
+    returned for each.
     """
     try:
         with context.store.snapshot() as snapshot:
@@ -134,6 +135,7 @@ def _respond_or_error(
 def _respond(
     query: _Query, snapshot: Snapshot, context: AppContext, responses: ResponseBuilder
 ) -> Response | PendingResponse | None:
+    """Returns the response to *query*; None if it must run the usual way."""
     request, prepared, principal = query.request, query.prepared, query.principal
     # All unrestricted principals share one cached response.
     key = prepared if principal.has_full_access else (prepared, principal.name)
@@ -157,7 +159,10 @@ def _respond(
 
 
 def _pending_response(query: _Query, context: AppContext) -> PendingResponse | None:
-    """Returns the pending change of *query*, which is authorized, or None for anything else."""
+    """Returns the pending response to *query*, if it is one authorized change of rights.
+
+    Returns None if the query must run the usual way.
+    """
     request, prepared, principal = query.request, query.prepared, query.principal
     if not is_single_rights_change(prepared.statements) or not context.may_write(request):
         return None
@@ -174,8 +179,8 @@ def _pending_response(query: _Query, context: AppContext) -> PendingResponse | N
 def _execute(query: _Query, context: AppContext) -> Response:
     """Executes a cheap query, which only reads, and returns the response.
 
-    It needs neither the warning nor the audit record of `Work.executed`. All statements are counted
-    together.
+    It needs neither the warning nor the audit record of `QueryExecution.statement_result`. All
+    statements are counted together.
     """
     request, prepared = query.request, query.prepared
     execute = context.engine.execute

@@ -56,15 +56,14 @@ class ResponseBuilder:
     def encode_http1(
         self, response: Response, request: Request, default_fields: RawHeaders, *, keep_alive: bool
     ) -> bytes:
-        """Returns *response* encoded as HTTP/1.1, with the common fields and the fields
+        """Returns *response* encoded as HTTP/1.1, with the common fields and
         *default_fields*.
 
         Without *keep_alive* it has `connection: close`. Raises ValueError for a control character
         in a field.
         """
-        if (
-            default_fields is not self._default_fields
-        ):  # `Date` changes every second; its encoding is cached
+        # `Date` changes every second only: the encoding is cached.
+        if default_fields is not self._default_fields:
             self._default_fields, self._default_lines = (
                 default_fields,
                 encode_headers(default_fields),

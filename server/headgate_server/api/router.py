@@ -39,7 +39,7 @@ _HANDLERS: dict[str, Handler] = {
     "/api/whoami": whoami,
     "/openapi.json": openapi,
 }
-# By path and method. A path that is not served is rejected for every method.
+# The handlers by path and method. `not_served` rejects its paths for every method.
 ROUTES: dict[str, dict[str, Handler]] = {
     path: {method: _HANDLERS.get(path, not_served) for method in endpoint.methods or HTTP_METHODS}
     for path, endpoint in ENDPOINTS.items()

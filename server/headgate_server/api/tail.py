@@ -97,6 +97,7 @@ class Tail:
             await websocket.close()
 
     async def _forward_to_store(self, websocket: "UpstreamWebSocket") -> int:
+        """Forwards messages to the store. Returns a close code; 0 if the client has left."""
         message = await self._first_message
         while message["type"] == "websocket.receive":
             content = message.get("text")
@@ -108,6 +109,7 @@ class Tail:
         return 0
 
     async def _forward_to_client(self, websocket: "UpstreamWebSocket", send: Send) -> int:
+        """Forwards messages to the client. Returns the close code for it when the store closes."""
         while (message := await websocket.receive()) is not None:
             kind = "text" if isinstance(message, str) else "bytes"
             await send({"type": "websocket.send", kind: message})
@@ -146,7 +148,7 @@ class Tail:
             raise RouteNotFound(set())
         principal = self._authorized.principal
         if principal.method == "password":
-            # The password is not verified again: guesses of other clients may have throttled it.
+            # The password is not verified again: failures of other clients may have throttled it.
             current = self._context.engine.renew(principal)
             authorize_route(
                 mount,

@@ -10,7 +10,7 @@ from headgate_server.http.response import Response, content_headers
 
 
 async def whoami(
-    request: Request, context: AppContext, format: ResultEncoder, mounted: Mount | None
+    request: Request, context: AppContext, encoder: ResultEncoder, mount: Mount | None
 ) -> Response:
     """Returns `{"name", "admin", "method", "grants": {database: privilege}}`.
 

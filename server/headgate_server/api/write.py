@@ -60,7 +60,7 @@ async def write_v2(
 
 
 def bucket_write_target(bucket: str, precision: str) -> WriteTarget:
-    """Returns the InfluxDB 1.x parameters for those of InfluxDB 2.
+    """Returns the target that the parameters *bucket* and *precision* of InfluxDB 2 name.
 
     Raises BadRequest for an unknown *precision*, InvalidBucketName for a *bucket* without a
     database.
@@ -103,7 +103,7 @@ async def _forward_write(
 async def authorize_write(
     request: Request, context: AppContext, principal: Principal, database: str, mount: Mount | None
 ) -> DatabaseStore | None:
-    """Returns the store of *mount*, if *principal* may write to *database*, or None without one.
+    """Authorizes a write to *database*. Returns the store of *mount*, or None if there is none.
 
     Records a denied write in the audit. Raises CrossSiteRequest, BadRequest, WriteForbidden,
     DatabaseNotFound.
@@ -128,7 +128,8 @@ async def authorize_write(
 def _decompressed_body(request: Request, max_bytes: int) -> AsyncGenerator[bytes, None]:
     """Returns the chunks of the decompressed body.
 
-    They raise TooLarge if the body has more than *max_bytes* bytes, before or after decompression.
+    Reading them raises TooLarge if the body has more than *max_bytes* bytes, before or after
+    decompression.
     """
     raw_body = read_body(request, max_bytes)
     if request.headers.get("content-encoding", "") == "gzip":
@@ -139,9 +140,10 @@ def _decompressed_body(request: Request, max_bytes: int) -> AsyncGenerator[bytes
 async def _authorize(
     context: AppContext, principal: Principal, database: str, store: DatabaseStore | None
 ) -> None:
-    """Raises WriteForbidden, or DatabaseNotFound if *principal* may write to *database*.
+    """Raises WriteForbidden if *principal* may not write to *database*.
 
-    Differs from InfluxDB, whose responses reveal to every user which databases exist.
+    Otherwise raises DatabaseNotFound if *database* does not exist. InfluxDB itself
+    reveals to every user which databases exist.
     """
     user = principal.user
     required = RequiredPrivilege(Privilege.WRITE, database)
@@ -156,7 +158,10 @@ async def _authorize(
 
 
 async def require_database(context: AppContext, database: str, store: DatabaseStore | None) -> None:
-    """Adds *database* to the catalog if only *store* has it. Raises DatabaseNotFound if neither."""
+    """Imports *database* into the catalog if only *store* has it.
+
+    Raises DatabaseNotFound if neither has it.
+    """
     name = replace_invalid(database)
     if context.store.database(name) is None:
         if store is None or not await store.catalog.import_databases([name]):

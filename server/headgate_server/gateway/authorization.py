@@ -74,7 +74,7 @@ def match_route(mount: Mount, route_request: RouteRequest) -> RouteMatch:
 def authorize_route(
     mount: Mount, engine: Engine, match: RouteMatch, principal: Principal
 ) -> AuthorizedRoute:
-    """Authorizes *match* for *principal*. Raises what `tenant.authorize_databases` raises."""
+    """Authorizes *match* for *principal*. Raises what `tenants.authorize_databases` raises."""
     decision = authorize_databases(
         engine, principal, mount.settings, match.route, match.requested_tenants
     )
@@ -101,7 +101,7 @@ def _query_databases(query: bytes) -> list[str]:
 
 
 def requested_tenants(values: Sequence[str]) -> list[str]:
-    """Returns *values*, those of the headers X-Scope-OrgID. Raises BadRequest if they differ."""
+    """Returns *values*, from the headers X-Scope-OrgID. Raises BadRequest if they differ."""
     if len(values) > 1 and len(set(values)) > 1:
         raise BadRequest(f"more than one {TENANT_HEADER}")
     return list(values)

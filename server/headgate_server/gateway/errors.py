@@ -39,7 +39,7 @@ class UserLimitExceeded(Exception):
 
 
 class NoWritableUpstream(Exception):
-    """A write through InfluxDB's API that no store accepts. *upstream*: any store is configured."""
+    """No store accepts a write through InfluxDB's API. *upstream* is True if any is configured."""
 
     def __init__(self, *, upstream: bool = False) -> None:
         found = "takes this API here" if upstream else "is configured"
@@ -47,7 +47,7 @@ class NoWritableUpstream(Exception):
 
 
 class NotServed(Exception):
-    """A path of InfluxDB's that Headgate does not serve; *status* is that of the answer."""
+    """Headgate does not serve this path of InfluxDB's; *status* is the status of the answer."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)

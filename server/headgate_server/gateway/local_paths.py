@@ -19,7 +19,7 @@ class Requirement(Enum):
     READ = auto()  # READ on the database that `db` names
     LOCAL_ONLY = auto()  # Headgate's own: another proxy must not forward it to a store
     NOT_SERVED = auto()  # a path of InfluxDB's that is not served
-    STORE_METRICS = auto()  # the store's own metrics: not served, and not found without a store
+    STORE_METRICS = auto()  # the store's own metrics: not served, or not found if there is no store
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,8 @@ _READ_METHODS, _REMOTE_PARAMETERS = ("GET", "HEAD"), ("db", "rp", "precision", "
 _NOT_SERVED = Endpoint((), Requirement.NOT_SERVED, influxdb=True)
 _STORE_METRICS = Endpoint((), Requirement.STORE_METRICS, influxdb=True)
 
-# Exact and undecoded, as InfluxDB matches paths: `/query/` and `/%71uery` are not found. A final
-# `/*` matches every path below.
+# By path, exact and undecoded, as in InfluxDB: `/query/` and `/%71uery` are not found. A final `/*`
+# matches every path below.
 ENDPOINTS: Mapping[str, Endpoint] = {
     "/query": Endpoint(
         ("GET", "POST"), Requirement.QUERY, ("db", "rp", "epoch", "chunked", "chunk_size", "pretty")
@@ -65,7 +65,8 @@ ENDPOINTS: Mapping[str, Endpoint] = {
     **dict.fromkeys(("/api/v1/prom/metrics", "/debug", "/debug/*"), _STORE_METRICS),
 }
 _PREFIXES = tuple(key.removesuffix("*") for key in ENDPOINTS if key.endswith("/*"))
-# Answered also below the mount of a store with its own route table, if it accepts line protocol.
+# Paths that Headgate also answers below the mount of a store with a route table, if the store
+# accepts line protocol.
 _PATHS_BELOW_MOUNTS = frozenset(
     {"/query", "/write", "/api/v2/write", "/ping", "/status", "/health"}
 )
@@ -81,7 +82,7 @@ class MountProperties(Protocol):
 
     @property
     def accepts_line_protocol(self) -> bool:
-        """Whether InfluxQL and line protocol name the store's databases."""
+        """Whether requests in InfluxQL and line protocol can name the store's databases."""
         ...
 
 

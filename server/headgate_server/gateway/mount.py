@@ -23,7 +23,7 @@ from headgate_server.upstream.victoriametrics import VictoriaStore, label_parame
 
 @dataclass(frozen=True, slots=True)
 class DatabaseStore:
-    """An upstream store whose databases are those that InfluxQL and line protocol name."""
+    """An upstream store whose databases can be named in InfluxQL and line protocol requests."""
 
     upstream: Upstream
     influx: InfluxStore
@@ -34,7 +34,7 @@ class DatabaseStore:
     ) -> Response:
         """Forwards an authorized write of line protocol of at most *max_bytes* bytes (0: no limit).
 
-        Returns 204 when the store has acknowledged it. Raises what `line_protocol.write` raises.
+        Returns 204 when the store has acknowledged it. Raises what `write_lines` raises.
         """
         settings = self.upstream.settings
         if settings.protocol != "victoriametrics":
@@ -99,11 +99,11 @@ class Mount:
 
     @property
     def accepts_line_protocol(self) -> bool:
-        """Whether InfluxQL and line protocol name databases of this store."""
+        """Whether requests in InfluxQL and line protocol can name the store's databases."""
         return self.store is not None
 
     def acquire(self) -> Callable[[], None]:
-        """Counts one more user of this store, and returns the function that releases it.
+        """Counts one more use of this store, and returns the function that releases it.
 
         A store in use is not closed when a reload replaces it.
         """

@@ -37,14 +37,14 @@ class Gateway:
         self,
         settings: GatewaySettings,
         engine: Engine,
-        watch: UpstreamMetrics,
+        metrics: UpstreamMetrics,
         tracing: Tracing,
         run: Run,
     ) -> None:
         self.settings = settings
         self.buffer_budget = BufferBudget(settings.max_buffered_size)
         self.limits = UserLimits(settings.max_concurrent_per_user, settings.rate_per_user)
-        self.mounts = [Mount(one, engine, watch, tracing, run) for one in settings.upstreams]
+        self.mounts = [Mount(one, engine, metrics, tracing, run) for one in settings.upstreams]
         self.no_upstream = Catalog(engine, NoUpstreamStore().databases, run)
         self._has_hosts = any(one.settings.hosts for one in self.mounts)
         # Mounts with a host come before those for every host, longer paths before shorter ones.
@@ -81,13 +81,13 @@ class Gateway:
             return False
 
     def _match_mount(self, host: str, path: bytes) -> tuple[Mount | None, bytes]:
-        for wanted, mount, mounted_store in self._mount_order:
+        for wanted, prefix, mount in self._mount_order:
             if wanted and wanted != host:
                 continue
-            if not mount:
-                return mounted_store, path
-            if path.startswith(mount) and path[len(mount) : len(mount) + 1] == b"/":
-                return mounted_store, path[len(mount) :]
+            if not prefix:
+                return mount, path
+            if path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] == b"/":
+                return mount, path[len(prefix) :]
         return None, path
 
     @property
@@ -147,7 +147,10 @@ def _host_names(mount: Mount) -> tuple[str, ...]:
 
 
 def _host_name(values: Sequence[str]) -> str:
-    """Returns the host in lower case without its port. Raises BadRequest for several headers."""
+    """Returns the host of *values*, those of the header Host, in lower case without its port.
+
+    Raises BadRequest for several values.
+    """
     if len(values) > 1:
         raise BadRequest("more than one Host")
     return _PORT_SUFFIX.sub("", values[0].lower()) if values else ""

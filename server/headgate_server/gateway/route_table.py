@@ -1,4 +1,4 @@
-"""Route tables, as data: the privilege that each request requires. Other requests are rejected."""
+"""Route tables, as data: the privilege that each route requires. Other requests are rejected."""
 
 import re
 import tomllib

@@ -1,8 +1,8 @@
 """Authorizes a request for databases, and translates them to the store's tenants.
 
 A database is what Mimir, Loki and Pyroscope call a tenant. The path (`/db/<database>/...`), the
-parameter `db` or the header X-Scope-OrgID requests one, and the user's grants decide. Without any
-of them it is the only database on which the user has the privilege.
+parameter `db` or the header X-Scope-OrgID requests one, and the user's grants decide. A request
+that names none is for the only database on which the user has the privilege.
 """
 
 from collections.abc import Iterable
@@ -137,7 +137,7 @@ def _decision(settings: UpstreamSettings, databases: tuple[str, ...]) -> AccessD
 
 
 def _cluster_account(settings: UpstreamSettings, database: str) -> str:
-    """Returns `account:project` of *database* in a cluster, or "" for a single node.
+    """Returns the account of *database* in a cluster, such as `1:2`, or "" for a single node.
 
     Raises BadRequest if the database has no account.
     """

@@ -12,7 +12,7 @@ _LITERALS = ("true", "false", "null")
 def parse_parameters(text: str) -> dict[str, object]:
     """Returns the JSON object in *text*; text after it is ignored. Raises BadRequest.
 
-    InfluxDB 1.8: a number without a decimal point is an integer.
+    As in InfluxDB 1.8, a number without a decimal point is an integer.
     """
     if not text:
         return {}
@@ -56,9 +56,8 @@ def _parse_float(text: str) -> float:
 
 
 def _reject_constant(name: str) -> NoReturn:
-    raise json.JSONDecodeError(
-        "Expecting value", name, 0
-    )  # NaN and Infinity are extensions of Python, invalid in JSON
+    # NaN and Infinity are extensions of Python, invalid in JSON.
+    raise json.JSONDecodeError("Expecting value", name, 0)
 
 
 _DECODER = json.JSONDecoder(

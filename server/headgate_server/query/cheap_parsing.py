@@ -12,7 +12,8 @@ def parse_if_cheap(parse: ParseCache, text: str) -> tuple[tuple[Statement, ...] 
     """Returns the statements of *text*, and whether they were cached.
 
     The statements are None if they are more than four, if they are neither cached nor quick to
-    parse, or if *text* is invalid: an earlier statement may have to be denied first.
+    parse, or if *text* is invalid. Its error is raised later: an earlier statement may have to be
+    denied first.
     """
     cached = parse.cached(text)
     statements = cached

@@ -38,7 +38,7 @@ from headgate_server.telemetry.metrics import Metrics
 
 T = TypeVar("T")
 
-# Characters of a statement in the audit. Each one that is sent upstream has a record of its own.
+# Characters of a statement in its audit record. Each write that is sent upstream has one.
 _MAX_AUDIT_CHARS = 1000
 
 
@@ -80,8 +80,8 @@ class QueryExecution:
     async def run_in_thread(self, work: Callable[[], T]) -> T:
         """Runs *work* in the statement thread pool, and returns its result.
 
-        Users, or addresses without a user, share the threads fairly. Raises Overloaded, and what
-        *work* raises.
+        The threads are shared fairly among users, or among addresses if there is no user. Raises
+        Overloaded, and what *work* raises.
         """
         principal = self.principal
         return await self.executor.run(work, (principal.name or self.request.address,))
@@ -253,6 +253,7 @@ def is_single_rights_change(statements: Sequence[Statement]) -> bool:
 
 
 def _deprecation_warning(statement: Statement) -> str:
+    """Returns the warning of InfluxDB for a write statement in a GET request."""
     return (
         f"deprecated use of '{statement}' in a read only context, please use a POST request instead"
     )

@@ -32,7 +32,7 @@ from headgate_server.upstream.relay import FORWARDING_ERRORS, Relay, encode_chun
 
 # Bytes. A longer response is streamed, without its length.
 _MAX_BUFFERED_BYTES = 1 << 16
-# Start of an error in InfluxDB's MessagePackEncoder, which lacks the index of its statement.
+# Start of an error in InfluxDB's MessagePack, which lacks the index of its statement.
 _MSGPACK_ERROR_PREFIX = b"\x81\xa7results\x91\x81\xa5error"
 
 
@@ -78,7 +78,7 @@ class ForwardedResponse:
     async def _read_first(self, pieces: AsyncIterator[bytes]) -> tuple[bytes, bool]:
         """Returns the first part of the response, and whether there may be more.
 
-        For HTTP/1.0, which has no chunked coding, that is all of it. Raises Overloaded.
+        For HTTP/1.0, which has no chunked coding, that part is all of it. Raises Overloaded.
         """
         parts: list[bytes] = []
         size = 0
@@ -95,7 +95,7 @@ class ForwardedResponse:
     async def _encode_document(self) -> AsyncGenerator[bytes, None]:
         """Yields the chunks of one document with all results, as they arrive.
 
-        Raises what ends the response (FAILURES): for the first statement, or within a result.
+        Raises FORWARDING_ERRORS for the first statement, or after the start of a result.
         """
         begin, failed = self._encoder.document_start(len(self._statements)), False
         for id, statement in enumerate(self._statements):
@@ -123,7 +123,7 @@ class ForwardedResponse:
 
     async def _stream_response(self, statement: Statement) -> ASGIResponse:
         """Returns the response to a query of one statement, relayed as it arrives."""
-        # CSV and MessagePackEncoder are inspected, so the upstream must not compress them.
+        # CSV and MessagePack are inspected, so the upstream must not compress them.
         options = (
             self._options
             if isinstance(self._encoder, JsonEncoder)
@@ -150,9 +150,8 @@ class ForwardedResponse:
         except BaseException:
             response.close()
             raise
-        self._execution.statement_result(
-            0, Result(statement)
-        )  # only counted: errors in the body are not read
+        # The statement is only counted: errors in the body are not read.
+        self._execution.statement_result(0, Result(statement))
         headers = [(b"content-type", self._encoder.media_type.encode())]
         for name, value in response.headers:
             if name.lower() in (b"content-encoding", b"content-length"):
@@ -196,7 +195,7 @@ class ForwardedResponse:
 def _is_incomplete(encoder: ResultEncoder, first: bytes) -> bool:
     """Returns whether a response that starts with *first* lacks an error or its statement's index.
 
-    InfluxDB drops errors in CSV, and the index of their statement in MessagePackEncoder.
+    InfluxDB drops errors in CSV, and the index of their statement in MessagePack.
     """
     if isinstance(encoder, CsvEncoder):
         return not first.strip()

@@ -43,7 +43,7 @@ from headgate_server.upstream.relay import FORWARDING_ERRORS, prepend
 
 @dataclass(slots=True)
 class ForwardedQuery:
-    """Executes *execution* on the upstream *store*, with responses in *encoder*."""
+    """Executes the query *execution* on the upstream *store*; *encoder* encodes the results."""
 
     execution: QueryExecution
     store: InfluxStore
@@ -60,7 +60,7 @@ class ForwardedQuery:
     async def prepare(self) -> None:
         """Parses and authorizes all statements, and imports databases that an administrator names.
 
-        Raises what `QueryExecution.authorized` raises, and Overloaded.
+        Raises what `QueryExecution.authorize` raises, and Overloaded.
         """
         execution = self.execution
         self.options = replace(self.options, run=execution.run_in_thread)
@@ -93,7 +93,10 @@ class ForwardedQuery:
     async def encode_result(
         self, id: int, statement: Statement
     ) -> AsyncGenerator[tuple[bytes, str], None]:
-        """Yields the chunks of the encoded result of *statement*, the last one with its error."""
+        """Yields the chunks of the encoded result of *statement*, each with an error text.
+
+        The text is "" except with the last chunk of a statement that failed.
+        """
         if self.store.is_local(statement) or not self._passes_through(statement):
             answer = await self._run_statement(id, statement)
             yield self.encoder.encode_result(answer), answer.result.error
@@ -131,7 +134,7 @@ class ForwardedQuery:
             pass
 
     async def results(self) -> AsyncGenerator[StatementResult, None]:
-        """Yields the results as they arrive. Raises FAILURES only for the first statement."""
+        """Yields the results as they arrive. Raises FORWARDING_ERRORS for the first only."""
         failed = False
         for id, statement in enumerate(self.statements):
             if failed:
@@ -185,6 +188,7 @@ class ForwardedQuery:
         )
 
     async def _run_locally(self, id: int, statement: Statement) -> StatementResult:
+        """Executes *statement* in Headgate, in a thread."""
         if self.listing_error is not None and isinstance(statement, ShowDatabases):
             raise self.listing_error  # the list would lack the upstream's databases
         execution, principal = self.execution, self.principal
@@ -202,7 +206,7 @@ class ForwardedQuery:
     async def _run_upstream(self, id: int, statement: Statement) -> StatementResult:
         """Executes *statement* upstream, and parses its result.
 
-        For writes, for results that are filtered for the user, and for stores without InfluxQL.
+        Used for writes, for results filtered for the user, and for stores without InfluxQL.
         """
         forwarded = not is_read_only(statement) and not isinstance(
             statement, CreateDatabase | DropDatabase
@@ -212,7 +216,7 @@ class ForwardedQuery:
         try:
             result = await self.fetch_result(statement)
         except FORWARDING_ERRORS as error:
-            if forwarded and id == 0:  # `Work.answer` records the error of a later statement
+            if forwarded and id == 0:  # `error_result` records a later one
                 self.execution.record_failure(statement, str(error))
             raise
         if isinstance(statement, DropDatabase):
@@ -267,7 +271,7 @@ class ForwardedQuery:
         return replace(answer, encoded=encoded)
 
     def _is_filtered(self, statement: Statement) -> bool:
-        """Returns whether InfluxDB's result would contain statements of other users."""
+        """Returns whether InfluxDB's result may contain statements of other users."""
         return not self.principal.has_full_access and isinstance(
             statement, ShowQueries | ShowContinuousQueries
         )
@@ -286,5 +290,5 @@ def has_several_results(
     detect: Callable[[bytes], bool], statement: Statement, piece: bytes
 ) -> bool:
     """Returns whether *piece* contains the result of another statement than *statement*."""
-    # Only these return several kinds of tables, which CSV separates in the way of statements.
+    # The results of these have several tables, which CSV separates like several results.
     return detect(piece) and not isinstance(statement, ShowStats | ShowDiagnostics)

@@ -15,7 +15,7 @@ _RETRY_SECONDS = 0.05
 
 
 async def stream(run: Run, pieces: Callable[[], Iterator[bytes]]) -> AsyncGenerator[bytes, None]:
-    """Yields the output of `pieces()`, which *run* executes in threads, only as fast as consumed.
+    """Yields the bytes of `pieces()`, which *run* produces in threads, no faster than consumed.
 
     Raises Overloaded before the first batch only, and what *pieces* raises.
     """

@@ -18,7 +18,7 @@ class RequestHandler(Protocol):
     """The application's interface beside ASGI."""
 
     def can_batch(self, method: str, path: bytes) -> bool:
-        """Returns whether `handle_batch` may answer such a request."""
+        """Returns whether `handle_batch` may answer a request for *method* and *path*."""
         ...
 
     def handle_batch(

@@ -30,7 +30,7 @@ _MAX_HEAD_BYTES = 1 << 18
 _MAX_HEAD_FIELDS = 200
 # Pipelined requests: sent by a client that does not wait for the previous response.
 _MAX_PIPELINED_REQUESTS = 64
-# Requests of one read without ASGI; then other connections have their turn.
+# Requests of one read that are answered without ASGI, before other connections have their turn.
 _MAX_BATCHED_REQUESTS_PER_READ = 4
 _BODY_FIELDS = frozenset({b"content-length", b"transfer-encoding", b"expect"})
 
@@ -58,17 +58,16 @@ class Connection(TimeoutProtocol):
         self._in_head = True
         self._head_size = self._fields = 0
         self._version = ""
-        self._last_valid_framing: tuple[str, list[bytes], list[bytes]] | None = (
-            None  # of an earlier request
-        )
-        self._unparsed_bytes = 0  # bytes without a callback of httptools so far
+        # The arguments of `framing_error_status` for an earlier request, which were valid.
+        self._last_valid_framing: tuple[str, list[bytes], list[bytes]] | None = None
+        self._unparsed_bytes = 0  # bytes received since the last callback of httptools
         self._received_head_bytes = 0  # bytes of the incomplete head, or slightly more
         self._error_status = 400
         self._ignore_input = False  # whether further input is ignored
         self._eof = False
         self._final_status = 0  # the status of the final response
         self._bodyless = True  # whether the request has no body
-        self._pending_request: BatchedRequest | None = None  # answered before all else
+        self._pending_request: BatchedRequest | None = None  # in the batch, not answered yet
         self._batch_quota = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -90,7 +89,7 @@ class Connection(TimeoutProtocol):
         self._unset_keepalive_if_required()  # uvicorn keeps the timer if the client disconnected
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Half-closed by the client: stays open for a response in progress, except over TLS."""
+        """Keeps the connection open (True) for a response in progress, except over TLS."""
         self._answer_pending()
         self._eof = True
         self._write_buffer.flush()
@@ -102,7 +101,7 @@ class Connection(TimeoutProtocol):
         return self.scheme == "http" and self._in_head and self._busy()
 
     def shutdown(self) -> None:
-        """Answers what is complete, then closes as uvicorn does."""
+        """Answers the waiting request, then shuts down as uvicorn does."""
         self._answer_pending()
         self._write_buffer.flush()
         super().shutdown()
@@ -206,6 +205,7 @@ class Connection(TimeoutProtocol):
         self._close()
 
     def _reject_from_callback(self, status: int) -> None:
+        """Stops the parser: `data_received` then answers with *status*."""
         self._error_status = status
         raise RequestRejected  # httptools turns it into an HttpParserError
 
@@ -214,7 +214,7 @@ class Connection(TimeoutProtocol):
     def on_message_begin(self) -> None:
         """Begins a request."""
         self._answer_pending()
-        # The ASGI scope is created only if ASGI is used: see _begin.
+        # The ASGI scope is created only if ASGI is used: see `_start_request`.
         self._release_head()
         self.expect_100_continue = False
         self._reading = self._in_head = self._bodyless = True
@@ -285,7 +285,7 @@ class Connection(TimeoutProtocol):
         self._deadline = self._deadline_after(self._limits.read)
 
     def on_chunk_header(self) -> None:
-        """Records progress."""
+        """Records that httptools has parsed the bytes received so far."""
         self._unparsed_bytes = 0
 
     def on_body(self, body: bytes) -> None:
@@ -346,7 +346,7 @@ class Connection(TimeoutProtocol):
         return request
 
     def send_answer(self, request: BatchedRequest, answer: BatchAnswer) -> None:
-        """Sends *answer*, or runs the ASGI application that it is (None: the default one)."""
+        """Sends *answer* if it is bytes, else runs it as the ASGI application (None: `app`)."""
         if not isinstance(answer, bytes):
             self._run_asgi(request, self.app if answer is None else answer)
             return

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from headgate_server.config.settings import Settings
 
 _BACKLOG_CONNECTIONS = 2048
-_MAX_SOCKET_PATH_BYTES = 107  # bytes of a unix socket on Linux
+_MAX_SOCKET_PATH_BYTES = 107  # on Linux
 
 
 class ListenError(Exception):
@@ -27,7 +27,7 @@ class Listeners:
     path: str = ""  # the unix socket's
 
     def addresses(self, scheme: str) -> str:
-        """Returns the addresses as text for people."""
+        """Returns the addresses as text for the log."""
         host, port = self.tcp.getsockname()[:2]
         text = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
         return text if self.unix is None else f"{text} and {self.path}"
@@ -59,7 +59,7 @@ def check_tcp(host: str, port: int) -> None:
 
 
 def check_unix(settings: Settings) -> None:
-    """Raises ListenError if `listen` could not create the unix socket. GroupCommit nothing."""
+    """Raises ListenError if `listen` could not create the unix socket. Changes nothing."""
     path = settings.bind_socket
     try:
         _is_stale_socket(path)
@@ -134,7 +134,7 @@ def _listen_unix(settings: Settings) -> socket.socket:
 
 
 def _is_stale_socket(path: str) -> bool:
-    """Returns whether a killed server left the socket *path*.
+    """Returns whether *path* is a socket that a killed server has left behind.
 
     Raises OSError if it is another file, or if a server listens there.
     """

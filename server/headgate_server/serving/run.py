@@ -25,14 +25,14 @@ def serve(settings: Settings) -> int:
     install_early_signal_handlers()
     # The memory holds passwords: no core dump may reach a disk.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # The most connections that the system allows: idle ones exhaust it less easily.
+    # The highest limit of open files that the system allows: it also limits the connections.
     _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
     return open_and_run(settings, _run)
 
 
 def open_and_run(settings: Settings, run: Callable[[Settings, Listeners], int]) -> int:
-    """Opens what *settings* name, and calls *run*; its exit status.
+    """Opens the listeners and the store of *settings*, and returns the exit status of *run*.
 
     Raises StoreError, ListenError or CertificateError before *run* is called.
     """

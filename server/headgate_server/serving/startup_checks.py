@@ -1,7 +1,7 @@
-"""Checks before a start: what would keep a server from starting. Creates and changes nothing.
+"""Checks for what would keep a server from starting. They create and change nothing.
 
-`serve` runs CHECKS before it opens anything. `serve --check` runs the same list, and then tries the
-store, which a start opens.
+`serve` runs CHECKS before it opens anything. `serve --check` runs the same list, and then
+checks the store, which `serve` opens anyway.
 """
 
 import os
@@ -59,7 +59,7 @@ CHECKS: tuple[Callable[[Settings], None], ...] = (
 
 
 def check(settings: Settings) -> None:
-    """Raises the first problem beside the store's: StoreError, ListenError, CertificateError."""
+    """Runs CHECKS, and raises the first problem: StoreError, ListenError or CertificateError."""
     for one in CHECKS:
         one(settings)
 
@@ -76,7 +76,7 @@ def problems(settings: Settings) -> list[str]:
 
 
 def warnings(settings: Settings) -> list[str]:
-    """Returns a sentence for each danger in *settings*, and in the files that they name."""
+    """Returns a sentence for each security risk in *settings*, and in the files that they name."""
     found = []
     if (mode := _insecure_mode(settings.store_path)) is not None:
         found.append(

@@ -69,6 +69,7 @@ class Supervisor:
             signal.set_wakeup_fd(-1)
 
     def _watch(self, signal_reader: socket.socket) -> int:
+        """Runs the workers. Returns 0 after a signal to end, 1 if no worker could start."""
         for _ in range(self._settings.workers):
             self._start()
         while True:
@@ -109,7 +110,7 @@ class Supervisor:
         return True
 
     def _reload_settings(self) -> None:
-        """Reloads valid settings for workers that start later, when the file may be invalid."""
+        """Reloads the settings for workers that start later, when the file may be invalid."""
         try:
             self._settings = reload_settings(self._settings, os.environ)
         except ConfigurationError:
@@ -172,8 +173,8 @@ class Supervisor:
         for worker in self._workers:
             worker.process.kill()
             worker.process.join()
-        broken_off = (1, -signal.SIGKILL)
-        return int(any(worker.process.exitcode in broken_off for worker in self._workers))
+        aborted_codes = (1, -signal.SIGKILL)
+        return int(any(worker.process.exitcode in aborted_codes for worker in self._workers))
 
 
 def _worker_main(settings: Settings, listeners: Listeners, child_pipe: Connection) -> None:

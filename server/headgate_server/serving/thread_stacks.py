@@ -12,7 +12,7 @@ _SIGNALS = frozenset({signal.SIGUSR1, signal.SIGUSR2})
 def install_stack_signals() -> None:
     """Makes SIGUSR1 write the stacks of all threads to standard error, and SIGUSR2 do nothing.
 
-    By default both signals end the process. The stacks have places in the code, no values.
+    By default both signals end the process. The stacks have line numbers, but no values.
     """
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     try:
@@ -24,7 +24,7 @@ def install_stack_signals() -> None:
 
 @contextmanager
 def block_stack_signals() -> Iterator[None]:
-    """Blocks these signals while a process is started, which receives them after
+    """Blocks SIGUSR1 and SIGUSR2 while a process is started, which unblocks them in
     `install_stack_signals`.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)

@@ -139,6 +139,7 @@ class TimeoutProtocol(HttpToolsProtocol):
                 self.transport.close()
 
     def _check_writing(self, now: float) -> None:
+        """Aborts the connection if the client has received nothing until the write deadline."""
         unsent = self.transport.get_write_buffer_size()
         if unsent < self._unsent or self._write_deadline == math.inf:
             self._write_deadline = self._deadline_after(self._limits.write)
@@ -147,6 +148,7 @@ class TimeoutProtocol(HttpToolsProtocol):
         self._unsent = unsent
 
     def _deadline_after(self, seconds: float) -> float:
+        """Records activity, and returns the time in *seconds* from now (0: never)."""
         self._last_active = now = self.loop.time()
         return now + seconds if seconds else math.inf
 

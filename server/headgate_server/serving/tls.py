@@ -4,7 +4,7 @@ import ssl
 
 
 class CertificateError(Exception):
-    """The certificate or its key is unusable. One line: which file, and why."""
+    """The certificate or its key is unusable. One line, with the file and the reason."""
 
 
 class Certificate:
@@ -28,6 +28,7 @@ class Certificate:
         self._load(self.context)
 
     def _load(self, context: ssl.SSLContext) -> ssl.SSLContext:
+        """Loads certificate and key into *context*, and returns it. Raises CertificateError."""
         for path in (self._certificate, self._key):
             _check_readable(path)
         try:

@@ -11,7 +11,7 @@ from headgate_server.telemetry.metrics import Metrics
 
 
 class WebSocketConnection(WebSocketsSansIOProtocol):
-    """Replaces an HTTP connection after the request's *head*."""
+    """A WebSocket that takes over an HTTP connection after the head of its request."""
 
     idle_since: float | None = None  # it is never evicted
 
@@ -26,7 +26,7 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         self._metrics = metrics
 
     def take_over(self, transport: asyncio.Transport, head: bytes) -> None:
-        """Continues on *transport*, from which *head* was read, and perhaps more."""
+        """Takes over *transport*. *head* is the request's head, with all bytes read after it."""
         self.connection_made(transport)
         transport.set_protocol(self)
         self.data_received(head)
@@ -37,4 +37,4 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         super().connection_lost(exc)
 
     def check_deadlines(self, now: float) -> None:
-        """Does nothing: uvicorn's own pings detect a client that has gone."""
+        """Does nothing: uvicorn's own pings detect a lost connection."""

@@ -1,4 +1,4 @@
-"""One process that serves. Uses uvicorn."""
+"""One worker process: creates the server and runs it until a signal ends it. Uses uvicorn."""
 
 import asyncio
 import gc
@@ -29,7 +29,7 @@ from headgate_server.serving.websocket_protocol import WebSocketConnection
 from headgate_server.telemetry import logging as logs
 from headgate_server.validation.configuration import reload_settings
 
-# How long a running request may go on when the server ends.
+# Seconds after which running requests are aborted when the server ends.
 GRACE_SECONDS = 30
 _SWITCH_SECONDS = 0.001
 _TICKS_PER_CHECK = 10  # of a tenth of a second each
@@ -40,7 +40,7 @@ _early_reload_signals: list[int] = []
 
 
 def _no_op() -> None:
-    """Does nothing: the default of *started*."""
+    """Does nothing: the default callback of `run_worker`."""
 
 
 def run_worker(
@@ -61,11 +61,11 @@ def run_worker(
 
     server = make_server(_current_settings(settings), listeners, serving)
     for number in _END_SIGNALS:
-        # From here on nothing is raised by a signal: the loop would lose it.
+        # From here on no signal handler raises: the event loop would drop the exception.
         signal.signal(number, server.handle_exit)
     if _early_end_signals:
         return
-    # A long statement in a thread holds up the event loop for no longer at a time.
+    # A long statement in a thread delays the event loop by no more than this at a time.
     sys.setswitchinterval(_SWITCH_SECONDS)
     server.run()
     if not server.application.finished:
@@ -76,7 +76,7 @@ def run_worker(
 def make_server(
     settings: Settings, listeners: Listeners, started: Callable[[], None]
 ) -> "WorkerServer":
-    """Returns what serves on *listeners* when it is run, and calls *started* when it serves.
+    """Returns a server for *listeners*, which calls *started* once it accepts connections.
 
     Raises CertificateError.
     """
@@ -117,9 +117,9 @@ def make_server(
 
 
 def _current_settings(settings: Settings) -> Settings:
-    """Returns *settings* as the configuration has them now; unchanged if that is invalid.
+    """Returns *settings* reloaded from the configuration; unchanged if that is invalid.
 
-    The workers that ran at that time have logged the error.
+    The workers that received the reload have logged the error.
     """
     try:
         return reload_settings(settings, os.environ)
@@ -144,10 +144,11 @@ class WorkerServer(uvicorn.Server):
         self._handshake = handshake or None
         self._listeners = listeners
         self._certificate = certificate
-        self._tell_started = started
+        self._on_started = started
         self._ended = False
 
     async def startup(self, sockets: Any = None) -> None:
+        """Accepts connections on the listeners, then reports the start."""
         loop = asyncio.get_running_loop()
         await super().startup([])
         if threading.current_thread() is threading.main_thread():  # others have no signals
@@ -168,9 +169,10 @@ class WorkerServer(uvicorn.Server):
             # Never with TLS, as in InfluxDB: it does not cross a network.
             servers.append(await loop.create_unix_server(make, sock=self._listeners.unix))
         self.servers += servers
-        self._tell_started()
+        self._on_started()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Ends the process at once if the same signal has come before."""
         if sig in self._captured_signals and not self._ended:
             os._exit(1)  # the second signal: end now
         super().handle_exit(sig, frame)
@@ -180,10 +182,12 @@ class WorkerServer(uvicorn.Server):
         self._ended = True  # uvicorn raises the signal once more
 
     async def shutdown(self, sockets: Any = None) -> None:
+        """Sets the time at which the application has to end, then shuts down."""
         self.application.close_deadline = asyncio.get_running_loop().time() + GRACE_SECONDS
         await super().shutdown(sockets)
 
     async def on_tick(self, counter: int) -> bool:
+        """Publishes the metrics, and checks the deadlines of connections once a second."""
         self.application.metrics.flush()
         if counter % _TICKS_PER_CHECK == 0:
             now = asyncio.get_running_loop().time()
@@ -192,7 +196,10 @@ class WorkerServer(uvicorn.Server):
         return await super().on_tick(counter)
 
     def reload(self) -> None:
-        """Reads tokens, gateway and certificate again; what is wrong is in the log, and stays."""
+        """Reloads the settings of tokens and gateway, and the certificate.
+
+        Logs an error; then the former settings or the former certificate stay in use.
+        """
         try:
             self.application.reconfigure()
         except ConfigurationError as error:

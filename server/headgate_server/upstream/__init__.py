@@ -1,1 +1,1 @@
-"""Connections to the stores behind Headgate, and what each store speaks."""
+"""HTTP clients for upstream stores, and the protocol of each kind of store."""

@@ -13,7 +13,9 @@ AUDIT_ADDRESS = "upstream"  # the client's address in the audit records of impor
 
 @dataclass(frozen=True, slots=True)
 class SyncResult:
-    """The result of `Catalog.sync`: databases imported now, and those missing upstream."""
+    """The result of `Catalog.sync`: databases imported now, and databases of the catalog that the
+    upstream lacks.
+    """
 
     imported: list[str]
     missing: list[str]
@@ -69,11 +71,12 @@ class Catalog:
         return [name for name in names if not self._creation_error(name)]
 
     def _creation_error(self, name: str) -> str:
+        """Creates the database *name* in the catalog. Returns the error, or "". Blocking."""
         (result,) = self._engine.execute([CreateDatabase(name)], UNRESTRICTED, "", AUDIT_ADDRESS)
         return result.error
 
     async def sync(self) -> SyncResult:
-        """Imports all of the upstream's databases."""
+        """Imports all of the upstream's databases, and compares the catalog with them."""
         imported = await self.import_databases()
         upstream_names = await self._list_databases()
         local_names = [database.name for database in self._engine.store.databases()]
@@ -81,6 +84,7 @@ class Catalog:
 
 
 def _referenced_databases(statement: Statement, default_database: str) -> list[str]:
+    """Returns the names of the databases that *statement* refers to."""
     match statement:
         case Grant(_, database, _) | Revoke(_, database, _):
             return [database]

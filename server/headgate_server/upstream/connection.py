@@ -1,7 +1,7 @@
 """One HTTP/1.1 client connection, for one request at a time, on httptools.
 
-Limited to what a gateway needs: it costs a third of a general HTTP library. httptools, in its
-strict mode, decides whether a response is valid.
+It has only what a gateway needs, at a third of the cost of a general HTTP library. httptools, in
+its strict mode, decides whether a response is valid.
 """
 
 import asyncio
@@ -24,9 +24,9 @@ _BODILESS_STATUSES = (204, 304)
 
 
 class HTTPConnection(asyncio.Protocol):
-    """A connection. After the end of a response it can be reused if it is *reusable*.
+    """A connection to one address. It is *reusable* after the end of a complete response.
 
-    At *deadline*, by the loop's clock, it has received no data for too long.
+    *deadline* is the time, by the loop's clock, at which the read timeout expires.
     """
 
     def __init__(self, read_timeout: float) -> None:
@@ -34,7 +34,7 @@ class HTTPConnection(asyncio.Protocol):
         self._outbox = write_buffer()
         self._read_timeout = read_timeout
         self.transport: asyncio.Transport | None = None
-        self.reused = False  # by an earlier request
+        self.reused = False  # whether an earlier request has used it
         self.idle_since = 0.0
         self.deadline = math.inf
         self.closed = False
@@ -53,9 +53,8 @@ class HTTPConnection(asyncio.Protocol):
         self._paused = False
         self._in_body = False
         self._complete = not method
-        self._ends_with_connection = (
-            False  # the response has no length: it ends with the connection
-        )
+        # Whether the response has no length, so that it ends with the connection.
+        self._ends_with_connection = False
         self._keep_alive = False
         self._error: UpstreamError | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -94,13 +93,13 @@ class HTTPConnection(asyncio.Protocol):
                 if self._writable is not None:
                     self._restart_timeout()
                     await self._writable
-                    self.deadline = math.inf  # it waits for the client, not the server
+                    self.deadline = math.inf  # waits for the client, not the server
             if chunked:
                 self._outbox.write(self.transport, b"0\r\n\r\n")
             self._restart_timeout()
         except asyncio.CancelledError:
             raise
-        except Exception:  # Upload keeps the error itself
+        except Exception:  # `Upload.error` keeps the error itself
             self._fail(UpstreamProtocolError("the request's body broke off"))
 
     async def read_chunk(self) -> bytes:
@@ -124,6 +123,7 @@ class HTTPConnection(asyncio.Protocol):
         return chunk
 
     async def _wait_for_data(self) -> None:
+        """Waits until `_wake` reports a part of the response, its end or an error."""
         self._waiter = self._loop.create_future()
         try:
             await self._waiter
@@ -161,7 +161,7 @@ class HTTPConnection(asyncio.Protocol):
             self.transport.abort()
 
     def check_timeout(self, now: float) -> None:
-        """Fails with Silent if the deadline has passed, unless reading is paused."""
+        """Fails with UpstreamTimeout if the deadline has passed, unless reading is paused."""
         if now >= self.deadline and not self._complete and not self._paused:
             self._fail(UpstreamTimeout(f"silent for {self._read_timeout:g} s"))
 
@@ -191,9 +191,8 @@ class HTTPConnection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self._fail(
-                UpstreamProtocolError("its answer is not HTTP")
-            )  # an unrequested upgrade is invalid, too
+            # An unrequested upgrade is invalid, too.
+            self._fail(UpstreamProtocolError("its answer is not HTTP"))
             return
         if not self._head_received and self._head_bytes > _MAX_HEAD_BYTES:
             self._fail(UpstreamProtocolError("the head of its answer is too large"))
@@ -203,7 +202,10 @@ class HTTPConnection(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Completes a response that ends with the connection; any other one fails with Broken."""
+        """Completes a response that ends with the connection.
+
+        Any other response fails with UpstreamProtocolError.
+        """
         self.closed = True
         if self._ends_with_connection and exc is None:
             self._complete = True
@@ -291,7 +293,7 @@ class HTTPConnection(asyncio.Protocol):
 def _encode_head(method: str, target: str, host: str, headers: Headers, body: Body) -> bytes:
     """Returns a request's head, with its body if that is bytes.
 
-    Raises UpstreamProtocolError for a line end.
+    Raises UpstreamProtocolError for a line end or a NUL in it.
     """
     lines = [f"{method} {target} HTTP/1.1", f"Host: {host}"]
     lines += [f"{name}: {value}" for name, value in headers]

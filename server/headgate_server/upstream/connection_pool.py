@@ -65,7 +65,7 @@ def connect_failure_reason(error: Exception, seconds: float) -> str:
 
 
 def _ignore_change(change: int) -> None:
-    """Ignores the change: the default for callers that need no count."""
+    """Ignores *change*: the default of callbacks that count something."""
 
 
 class UpstreamResponse:
@@ -159,7 +159,7 @@ class HostPool:
         self._waiters: deque[asyncio.Future[None]] = deque()
 
     async def acquire(self, *, new: bool = False) -> HTTPConnection:
-        """Returns a connection: an idle one if possible, unless *new*.
+        """Returns an idle connection, or a new one if none is idle or *new* is True.
 
         Raises UpstreamUnreachable, PoolExhausted.
         """
@@ -209,6 +209,7 @@ class HostPool:
         return connection
 
     def release(self, connection: HTTPConnection) -> None:
+        """Makes *connection* available for the next request if it is reusable, else closes it."""
         if connection.reusable:
             connection.idle_since = asyncio.get_running_loop().time()
             self.idle_connections.append(connection)
@@ -243,6 +244,7 @@ class HostPool:
         self.idle_connections = kept
 
     def close(self) -> None:
+        """Closes all connections at once."""
         for connection in list(self.connections):
             self._discard(connection)
         self.idle_connections.clear()
@@ -332,7 +334,7 @@ class ConnectionPool:
         return self._open_responses > 0 or self._requests_in_flight > 0
 
     def change_open(self, change: int) -> None:
-        """Adds *change* to the number of open responses, and reports it."""
+        """Adds *change* to the number of open responses, and reports it to the callback."""
         self._open_responses += change
         self._on_change(change)
 
@@ -345,9 +347,9 @@ class ConnectionPool:
     def _run_sweep(self) -> None:
         self._sweep_timer = None
         now = asyncio.get_running_loop().time()
-        for address in self._pools.values():
-            address.close_expired(now)
-        if any(address.connections for address in self._pools.values()):
+        for pool in self._pools.values():
+            pool.close_expired(now)
+        if any(pool.connections for pool in self._pools.values()):
             self._schedule_sweep()
 
     def close(self) -> None:
@@ -355,5 +357,5 @@ class ConnectionPool:
         if self._sweep_timer is not None:
             self._sweep_timer.cancel()
             self._sweep_timer = None
-        for address in self._pools.values():
-            address.close()
+        for pool in self._pools.values():
+            pool.close()

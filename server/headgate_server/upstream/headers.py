@@ -17,7 +17,8 @@ _HOP_BY_HOP_NAMES = frozenset(
     "connection keep-alive proxy-connection proxy-authenticate proxy-authorization te trailer"
     " transfer-encoding upgrade".split()
 )
-# The length is set anew. The others are about Headgate, or could redirect the next server.
+# Content-Length is set anew. The others are meant for Headgate, or could change the host, path or
+# method that the store assumes.
 _REMOVED_REQUEST_NAMES = _HOP_BY_HOP_NAMES | frozenset(
     "host content-length expect authorization cookie forwarded x-forwarded-for x-forwarded-host"
     " x-forwarded-proto x-forwarded-port x-forwarded-prefix x-real-ip x-original-uri"
@@ -62,7 +63,7 @@ def _connection_options(values: Iterable[str]) -> set[str]:
 def upstream_headers(
     request: Request, token_headers: Iterable[str], identity: dict[str, str]
 ) -> list[tuple[str, str]]:
-    """Returns the headers of *request* for a store, with *identity* in place of the client's own.
+    """Returns the headers of *request* for a store, with *identity* as its identity headers.
 
     *token_headers* contains the names of headers that hold tokens; they are removed.
     """

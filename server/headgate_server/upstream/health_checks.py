@@ -135,8 +135,8 @@ async def send_probe(
 async def confinement_warning(upstream: Upstream) -> str:
     """Returns a warning if the store returns the same data to every tenant, else "".
 
-    Prometheus itself is recognized by a path that only it serves. Otherwise the labels that two
-    tenants that do not exist can read are compared, so an empty store yields "". Raises
+    Prometheus itself is recognized by a path that only it serves. Otherwise the labels
+    that two nonexistent tenants can read are compared, so an empty store yields "". Raises
     UpstreamError.
     """
     settings = upstream.settings

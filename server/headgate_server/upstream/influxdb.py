@@ -43,8 +43,8 @@ LOCAL_STATEMENTS = (
     *(CreateUser, DropUser, SetPassword, ShowUsers, ShowGrants, ShowDatabases),
     *(Grant, GrantAdmin, Revoke, RevokeAdmin),
 )
-MAX_ANSWER_BYTES = 1 << 24  # bytes of an answer that must be buffered whole
-# A longer text is parsed again in a thread.
+MAX_ANSWER_BYTES = 1 << 24  # the largest answer that is buffered whole
+# The printed text of a longer statement is parsed again, to verify it, in a thread.
 _MAX_INLINE_CHARS = 2000
 _MAX_ERROR_BYTES = 1 << 20
 ByteCounter = Callable[[int], None]
@@ -69,7 +69,7 @@ class QueryOptions:
     pretty: bool = False
     gzip: bool = False
     request_id: str = ""
-    # Parses long texts again in a thread, fairly among users; if None, the store's own is used.
+    # Verifies long statements in a thread, fairly among users; None: by the store's own *run*.
     run: Run | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -118,16 +118,16 @@ class InfluxStore:
         return isinstance(statement, LOCAL_STATEMENTS)
 
     async def statement_text(self, statement: Statement, run: Run | None = None) -> str:
-        """Returns the text that is sent for *statement*, after it was parsed as the same statement.
+        """Returns the text of *statement* that is sent: verified to parse as the same statement.
 
-        A long text is parsed in a thread, by *run* if given. Raises UnparseError, Overloaded.
+        A long text is verified in a thread, by *run* if given. Raises UnparseError, Overloaded.
         """
         verify = partial(self.verified_text, statement)
         short = len(str(statement)) <= _MAX_INLINE_CHARS
         return verify() if short else await (run or self._run)(verify)
 
     def verified_text(self, statement: Statement) -> str:
-        """Returns the text of *statement* that is sent, after it was parsed as the same statement.
+        """Returns the text of *statement* that is sent: verified to parse as the same statement.
 
         Thread-safe. Blocks as long as it takes to parse the text. Raises UnparseError.
         """
@@ -179,7 +179,7 @@ class InfluxStore:
 
 
 class NoUpstreamStore(InfluxStore):
-    """Stands in for a missing InfluxQL upstream, where other stores delete dropped databases."""
+    """Replaces a missing InfluxQL upstream: other stores still have to receive DROP DATABASE."""
 
     supports_influxql = False
 
@@ -261,7 +261,8 @@ async def iter_documents(
 ) -> AsyncIterator[bytes]:
     """Yields the documents of a chunked JSON answer, one per line.
 
-    Raises UpstreamProtocolError for a document of more than `MAX_ANSWER_BYTES` bytes; Overloaded.
+    *reservation* accounts for the buffered bytes. Raises Overloaded;
+    UpstreamProtocolError for a document of more than `MAX_ANSWER_BYTES` bytes.
     """
     parts: list[bytes] = []
     size = 0

@@ -153,6 +153,7 @@ def _rename_in_object(line: bytes) -> bytes:
 
 
 def _decode_key(found: re.Match[bytes]) -> str:
+    """Returns the JSON key that *found* matches, with its escapes decoded."""
     try:
         key: str = json.loads(b'"%b"' % found[1])
     except ValueError:
@@ -173,8 +174,8 @@ def rename_in_columns(format: str) -> str:
 def rename_in_remote_write(block: bytes, max_bytes: int) -> bytes:
     """Returns the body of a remote write with the label `db` renamed.
 
-    *block* is returned unchanged if no series has the label. Raises MalformedBody, and what
-    `unpacked` raises.
+    *block* is returned unchanged if no series has the label. Raises MalformedBody,
+    InvalidBlock, BlockTooLarge.
     """
     content = decompress(block, max_bytes)
     if _PROTOBUF_LABEL_PATTERN.search(content) is None:
@@ -209,6 +210,7 @@ def _rename_in_series(message: bytes) -> bytes:
 
 
 def _label_name(message: bytes) -> bytes:
+    """Returns the name in *message*, a protobuf label; the last one counts if there are several."""
     names = [content for _, number, content in _iter_fields(message) if number == 1 and content]
     return names[-1] if names else b""
 
@@ -246,6 +248,7 @@ def _iter_fields(message: bytes) -> Iterator[tuple[bytes, int, bytes | None]]:
 
 
 def _read_varint(message: bytes, offset: int) -> tuple[int, int]:
+    """Returns the varint at *offset*, and the offset after it. Raises MalformedBody."""
     number = 0
     for shift in range(0, 70, 7):
         if offset >= len(message):

@@ -1,6 +1,6 @@
 """Forwards authorized writes, in line protocol or Prometheus' remote write, to a store unchanged.
 
-Before VictoriaMetrics, a client's own label `db`, which Headgate needs, is renamed.
+For VictoriaMetrics, only a client's own label `db`, which Headgate needs, is renamed.
 """
 
 from collections.abc import AsyncIterable
@@ -57,7 +57,8 @@ async def write_lines(
     """Sends the lines of *request*, through *rename* if given. Returns 204 once they are
     acknowledged.
 
-    Raises TooLarge, BadRequest, UpstreamRejected, UpstreamError, ComponentNotConfigured.
+    Raises TooLarge for more than *limit* bytes; BadRequest, UpstreamRejected, UpstreamError,
+    ComponentNotConfigured.
     """
     headers = [("Content-Type", "text/plain; charset=utf-8"), ("User-Agent", "headgate")]
     gzip = request.headers.get("content-encoding", "") == "gzip"
@@ -105,6 +106,7 @@ async def remote_read(
 
 
 async def _acknowledgement(reply: UpstreamResponse, format: ResultEncoder) -> Response:
+    """Returns 204 if *reply* is complete and successful. Raises UpstreamRejected, UpstreamError."""
     await check_status(reply)
     await reply.read(_MAX_ANSWER_BYTES)  # an incomplete answer is not an acknowledgement
     return Response(status_code=204, raw_headers=content_headers(format.media_type))

@@ -6,7 +6,7 @@ from headgate_server.http.errors import Overloaded
 
 
 class Budget(Protocol):
-    """A budget in bytes, or an account of one."""
+    """A budget in bytes, or a reservation within one."""
 
     def change(self, size: int) -> None:
         """Takes *size* bytes of the budget, or returns them if *size* is negative.
@@ -24,7 +24,7 @@ class BufferBudget:
         self.reserved_bytes = 0
 
     def reserve(self) -> "Reservation":
-        """Returns an empty account for one request."""
+        """Returns an empty reservation for one request."""
         return Reservation(self)
 
     def change(self, size: int) -> None:
@@ -45,7 +45,7 @@ class Reservation:
         self._bytes = 0
 
     def child(self) -> "Reservation":
-        """Returns an account within this one, released on its own or together with this one."""
+        """Returns a reservation within this one, released on its own or with this one."""
         return Reservation(self)
 
     def grow(self, size: int) -> None:

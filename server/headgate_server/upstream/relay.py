@@ -13,9 +13,10 @@ from headgate_server.http.response import ASGIResponse, RawHeaders, Response
 from headgate_server.upstream.connection_pool import UpstreamResponse
 from headgate_server.upstream.errors import ResponseAborted, UpstreamError, UpstreamRejected
 
-# The errors that end the answer to a query.
+# Errors of a forwarded query, which end its response.
 FORWARDING_ERRORS = (UpstreamError, UpstreamRejected, UnparseError, Overloaded, StoreUnavailable)
-# Bytes of a response that is read whole before it is sent, so that an early end becomes an error.
+# A response of up to this many bytes is read whole first: if it is truncated, the client receives
+# an error.
 _MAX_BUFFERED_BYTES = 1 << 16
 # Bytes that are buffered for HTTP/1.0 clients, which do not support chunked encoding.
 _MAX_HTTP10_BYTES = 1 << 22

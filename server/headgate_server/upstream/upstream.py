@@ -61,7 +61,7 @@ _NOT_SENT_ERRORS = (UpstreamUnreachable, PoolExhausted)
 class Upload:
     """A request body that is streamed upstream in *chunks*.
 
-    *started* is True once reading has begun; *error* is the error that the parts raised.
+    *started* is True once reading has begun; *error* is the error that *chunks* raised.
     """
 
     def __init__(self, chunks: AsyncIterable[bytes]) -> None:
@@ -81,7 +81,9 @@ class Upload:
 
 
 class Upstream:
-    """Sends requests to its addresses round-robin; an unreachable one is last for `fail-timeout`.
+    """Sends requests to the addresses of a store, round-robin.
+
+    An unreachable address is tried last for the time of `fail-timeout`.
 
     Create it in the event loop that uses it. Raises ValueError for an invalid setting: one line
     that names the option.
@@ -95,7 +97,7 @@ class Upstream:
         *,
         quiet: bool = False,
     ) -> None:
-        """*quiet*: faults are not logged."""
+        """With *quiet*, faults are not logged."""
         self._quiet = quiet
         self.settings = settings
         self.name = settings.name
@@ -120,7 +122,7 @@ class Upstream:
         return self._client.busy
 
     def reachable(self) -> dict[str, bool]:
-        """Returns by address whether it could be reached by its last request."""
+        """Returns for each address whether its last request could reach it."""
         every = dict.fromkeys(
             [*self.settings.urls, *(u for urls in self.settings.components.values() for u in urls)]
         )

@@ -21,7 +21,10 @@ _MAX_MESSAGE_BYTES = 1 << 24
 
 
 class UpstreamWebSocket:
-    """An open WebSocket. The caller must `close` it. *on_change* is called with 1 now, -1 then."""
+    """An open WebSocket. The caller must `close` it.
+
+    *on_change* is called with 1 at the beginning, and with -1 by `close`.
+    """
 
     def __init__(
         self,
@@ -64,7 +67,10 @@ class UpstreamWebSocket:
 
 
 def _reject_redirects() -> aiohttp.TraceConfig:
-    """Raises HandshakeRejected at a redirect: its target would receive the identity headers."""
+    """Returns a hook that raises HandshakeRejected at a redirect.
+
+    The target of the redirect would receive the identity headers.
+    """
 
     async def refuse(*_: object) -> None:
         raise HandshakeRejected(302)
