@@ -9,7 +9,7 @@ import apsw
 from headgate_engine.errors import StoreError
 from headgate_engine.stores.sqlite.connection import open_file
 
-# A new epoch starts another history, so that a mark in a side file does not apply to it.
+# A new epoch starts another history: the high-water mark in a side file does not apply to it.
 NEW_EPOCH = "UPDATE meta SET epoch = lower(hex(randomblob(16)))"
 
 

@@ -103,7 +103,7 @@ def exclusive_access(path: Path) -> Iterator[RevisionFile]:
 
 def check_high_water_mark(path: Path, connection: apsw.Connection, side: RevisionFile) -> None:
     """Raises StoreError if the store is behind the revision acknowledged in its side file."""
-    # The mark first: another process may commit meanwhile.
+    # The mark is read before the revision: another process may commit meanwhile.
     try:
         epoch: str = connection.execute("SELECT epoch FROM meta").get
         acknowledged = side.acknowledged_revision(epoch)
@@ -120,8 +120,9 @@ def check_high_water_mark(path: Path, connection: apsw.Connection, side: Revisio
 
 
 def _upgrade(connection: apsw.Connection, path: Path, version: int) -> None:
-    """Upgrades from *version* to the current one; a copy of the old file stays as
-    `<store>.v<version>`.
+    """Upgrades the store from *version* to the current one.
+
+    A copy of the old file stays as `<store>.v<version>`. Raises StoreError or apsw.Error.
     """
     old = path.with_name(f"{path.name}.v{version}")
     try:
@@ -150,6 +151,7 @@ def integrity_errors(connection: apsw.Connection) -> list[str]:
 
 
 def _create_if_first(path: Path) -> bool:
+    """Creates the store if there never was one. Returns whether it did. Raises StoreError."""
     if path.exists():
         return False
     if not path.parent.is_dir():
@@ -207,8 +209,9 @@ def check_backup(path: Path) -> None:
 
 
 def backup_error(path: Path, error: apsw.Error) -> StoreError:
-    """Returns the error for a backup *path* that cannot be used, without `refused`'s advice to
-    restore.
+    """Returns the error for a backup *path* that cannot be used.
+
+    `open_error` would advise to restore a backup.
     """
     damaged = isinstance(error, apsw.NotADBError | apsw.CorruptError)
     reason = "it is damaged, or no store at all" if damaged else describe(error) or str(error)

@@ -63,11 +63,10 @@ _POLL_SECONDS = 0.01
 
 
 class SqliteStore:
-    """A `DatabaseStore` in the SQLite file *path*, created if missing; `DatabaseStore` describes
-    its methods.
+    """A `Store` in the SQLite file *path*, created if missing. `Store` describes its methods.
 
-    Each audit record is appended to *audit_file*, too, before its change is durable. A failure
-    there makes the change Unavailable. `created` is whether the file is new, `upgraded` the schema
+    Each audit record is appended to *audit_file*, too, before its change is durable. If that fails,
+    the change raises StoreUnavailable. `created` is whether the file is new, `upgraded` the schema
     version that it was upgraded from (0: no upgrade). Thread-safe.
 
     Raises:
@@ -112,7 +111,7 @@ class SqliteStore:
         return job.result, job.revision
 
     def transact_all(self, jobs: Sequence[PendingTransaction]) -> None:
-        """Does `transact` for each of *jobs* in a group commit; each job holds its outcome."""
+        """Runs *jobs* in a group commit, and stores the outcome of each in its job."""
         group_commit(self._run_jobs, jobs)
 
     def _run_jobs(self, jobs: Sequence[PendingTransaction]) -> None:
@@ -158,7 +157,7 @@ class SqliteStore:
                 more = prune_audit(connection, before)
 
     def export(self) -> None:
-        """Appends to the audit file what other programs recorded without it.
+        """Appends to the audit file the records that other programs wrote without an audit file.
 
         Raises:
             StoreUnavailable: the store or the audit file could not be read or written.
@@ -216,7 +215,7 @@ class SqliteStore:
         record_change(self._writer, revision, audit)
 
     def _export(self) -> list[AuditRecord]:
-        """Brings the audit file up to date. Returns the last page of the exported records."""
+        """Appends missing records to the audit file. Returns the last page of them."""
         if self._audit_file is None:
             return []
         try:
