@@ -290,7 +290,7 @@ class Engine:
                 self.store.transact(set_hash, _audit(principal, address, statement))
                 return ()
             case ShowQueries() | ShowContinuousQueries():
-                raise NoUpstream  # valid without a database: these list all of them
+                raise NoUpstream  # valid without a database: they cover all databases
         job = self.pending_transaction(statement, principal, address)
         if job is None:
             if any(

@@ -81,7 +81,7 @@ def provision(
     databases = _database_names(store)
     if user is not None and not _required_changes(user, rights, databases):
         return user
-    # These are the expected steps, for the audit; the transaction computes them again.
+    # The expected steps are for the audit record; the transaction computes the steps again.
     expected = user or store.user(identity.name)
     steps = _required_changes(expected, rights, databases, identity.name)
     if policy.keep_last_admin and store.admin_count() == 1:
@@ -95,7 +95,7 @@ def provision(
         _provision, identity=identity, rights=rights, policy=policy, databases=databases
     )
     store.transact(change, audit)
-    # By the identity: another user may have the name by now.
+    # Read by the identity, because another user may have the name by now.
     return store.user_by_identity(identity.issuer, identity.subject) or _raise_dropped()
 
 

@@ -16,7 +16,7 @@ from headgate_grammar import Privilege
 
 T = TypeVar("T")
 
-# How long the drop of an identity is remembered, and how many known logins are kept.
+# How long the time of an identity's drop is stored, and how many known logins are stored.
 DROPPED_IDENTITY_RETENTION_SECONDS = 400 * 86_400
 MAX_KNOWN_LOGINS = 100_000
 # The outcome in the audit record of a change that an upstream makes. Its revision is 0.

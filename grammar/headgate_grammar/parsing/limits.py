@@ -19,7 +19,7 @@ _MAX_PARAMETERS_FACTOR = 10
 _REPETITION_PATTERN = re.compile(r"\{(\d+)(?:,(\d*))?\}")
 _CLASS_PATTERN = re.compile(r"\\[pP]")
 _CLASS_INSTRUCTIONS = 1200  # instructions of RE2 for a class such as \pL
-_MAX_REGEX_INSTRUCTIONS = 500_000  # the cost is capped here
+_MAX_REGEX_INSTRUCTIONS = 500_000  # the maximum cost of one expression
 
 
 @dataclass(frozen=True, slots=True)

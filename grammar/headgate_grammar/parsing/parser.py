@@ -179,7 +179,7 @@ class _Parse:
             raise ParseError(f"nested deeper than {MAX_DEPTH} levels", *position(self._text, token))
 
     def _retype(self, token: Token) -> Token:
-        """Returns *token* as the parser expects it here: bound, or as a soft keyword."""
+        """Returns *token* with its bound value, or as the soft keyword that is accepted here."""
         if token.type == "BOUND":
             try:
                 token = bind(token, self._parameters)

@@ -10,9 +10,9 @@ from headgate_engine.stores.base import FORWARDED, Audit, AuditRecord, DeniedAtt
 
 _COLUMNS = "id, rev, time, actor, address, statement, outcome, count"
 _PAGE_RECORDS = 1000
-# The records kept of denied attempts, and as many of changes that upstreams made.
+# The maximum number of denied attempts, and also of changes made by upstreams.
 _MAX_DENIED_RECORDS = 100_000
-# The records deleted in one transaction, which blocks other writers.
+# The maximum number of records deleted in one transaction, which blocks other writers.
 _MAX_DELETED_RECORDS = 5000
 
 

@@ -53,13 +53,13 @@ def open_or_create(path: Path, *, create: bool = True) -> tuple[bool, int]:
 def mark_in_use(path: Path, *, create: bool = True) -> tuple[RevisionFile, bool, int]:
     """Prepares the store *path* and marks it as in use, which makes `restore` fail.
 
-    Returns the side file, which holds the mark until it is closed, and the result of
+    Returns the side file, which keeps the store marked until it is closed, and the result of
     `open_or_create`. Raises StoreError, or OSError if the side file cannot be opened.
     """
     try:
         side = RevisionFile(path) if revision_file_path(path).exists() else None
     except OSError:
-        # In a read-only folder the error of the store itself explains more.
+        # In a read-only folder `open_or_create` raises an error that explains more.
         open_or_create(path, create=create)
         raise
     try:
@@ -128,7 +128,7 @@ def _upgrade(connection: apsw.Connection, path: Path, version: int) -> None:
     try:
         copy(connection, old)
     except StoreError:
-        if not old.exists():  # otherwise another process has made it, now or earlier
+        if not old.exists():  # otherwise another process has made the copy, now or earlier
             raise
     # The version is read again under the lock: another process may have upgraded meanwhile.
     connection.execute("BEGIN IMMEDIATE")

@@ -57,7 +57,7 @@ class ReadCache:
         self._check()
         version: int = self.connection.execute("PRAGMA data_version").get
         if version != self._data_version:
-            # Denied attempts and known logins are written each second, without a revision.
+            # Denied attempts and known logins are written each second, at the same revision.
             position = self.connection.execute("SELECT epoch, rev FROM meta").get
             if position != self._position:
                 self._derived.clear()

@@ -18,7 +18,7 @@ from pathlib import Path
 # For this long an unchanged high-water mark counts as an unchanged store.
 MARK_CACHE_SECONDS = 0.05
 
-# The byte, far behind the mark, that is locked while the store is in use.
+# The byte, far after the high-water mark, that is locked while the store is in use.
 _IN_USE_OFFSET = 4096
 _SHARE_TIMEOUT_SECONDS = 5.0
 _POLL_SECONDS = 0.02
@@ -55,7 +55,7 @@ class RevisionFile:
         except OSError as error:
             if error.errno != errno.ELOOP:
                 raise
-            # Another user of the folder may have put it there to have a file created elsewhere.
+            # Another user of the folder may have made the link, to have a file created elsewhere.
             raise OSError(errno.ELOOP, "it is a symbolic link: remove it", str(side)) from None
 
     @contextmanager
@@ -93,7 +93,7 @@ class RevisionFile:
         request = struct.pack("hhqqi4x", kind, os.SEEK_SET, _IN_USE_OFFSET, 1, 0)
         try:
             fcntl.fcntl(self._file, fcntl.F_OFD_SETLK, request)
-        except (BlockingIOError, PermissionError):  # EAGAIN or EACCES, as POSIX leaves it open
+        except (BlockingIOError, PermissionError):  # POSIX allows EAGAIN and EACCES
             return False
         return True
 

@@ -119,7 +119,7 @@ class SqliteStore:
         with self._transaction() as connection:
             revision: int = connection.execute("SELECT rev FROM meta").get
             for job in jobs:
-                job.error = None  # it may be a retry
+                job.error = None  # an error of a previous attempt
                 tx = SqliteTx(connection)
                 connection.execute("SAVEPOINT change")
                 try:
@@ -127,7 +127,7 @@ class SqliteStore:
                     if tx.keys:
                         self._record(revision + 1, tx.keys, job.audit)
                 except (apsw.Error, StoreUnavailable, OutcomeUnknown):
-                    raise  # it concerns the whole group
+                    raise  # an error of the whole group
                 except Exception as error:
                     job.error = error
                     connection.execute("ROLLBACK TO change")
@@ -136,7 +136,7 @@ class SqliteStore:
                     job.revision = revision
                 connection.execute("RELEASE change")
             connection.execute("UPDATE meta SET rev = ?", (revision,))
-            # Not with each change: it costs as much as the change itself.
+            # Not at each change: the deletion costs as much as the change itself.
             if revision % max(1, _MAX_CHANGES // 100) < len(jobs):
                 oldest = revision - _MAX_CHANGES
                 connection.execute("DELETE FROM changes WHERE rev <= ?", (oldest,))
@@ -190,7 +190,7 @@ class SqliteStore:
                 self._roll_back()
                 raise
             self._commit(exported)
-            # Also after a writer that was killed before its mark: this change builds on its change.
+            # Also for the change of a writer that was killed before it wrote the high-water mark.
             if revision != self._revision_file.acknowledged_revision(epoch):
                 self._revision_file.set_high_water_mark(epoch, revision)
 
@@ -370,7 +370,7 @@ class SqliteStore:
 
     def _reader(self) -> apsw.Connection:
         """Returns this thread's read-only connection."""
-        # A removed file could still be read, but its privileges could not be revoked any more.
+        # A removed file could still be read, but privileges in it could not be revoked any more.
         self._check_file()
         connection: apsw.Connection | None = getattr(self._readers, "connection", None)
         if connection is None:
