@@ -66,7 +66,7 @@ class Engine:
     """InfluxQL's users, grants and databases on a store.
 
     *keep_last_admin*: the only administrator can be neither dropped nor demoted. Thread-safe.
-    Blocking: use threads. Methods that read the store raise Unavailable if it cannot be read.
+    Methods block: call them in threads. They raise StoreUnavailable if the store cannot be read.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Engine:
         return user if self.check_cached(user, password) else None
 
     def check_cached(self, user: User | None, password: str) -> bool:
-        """Returns whether *password* is cached as verified for *user*, a record read just now."""
+        """Returns whether *password* is cached as verified for *user*, which was just read."""
         return self.passwords.check_cached(user, password)
 
     def authenticate(self, name: str, password: str) -> User:
@@ -127,7 +127,7 @@ class Engine:
         return self.store.user(name) if name.isascii() or _is_encodable(name) else None
 
     def renew(self, principal: Principal) -> Principal:
-        """Returns *principal* with its user's privileges of now; unchanged without a stored user.
+        """Returns *principal* with its user as stored now; a principal without one is unchanged.
 
         Raises:
             AuthenticationFailed: the user was dropped or the password changed since the login.
@@ -169,7 +169,7 @@ class Engine:
         link: LinkPolicy = "none",
         dry_run: bool = False,
     ) -> User:
-        """Returns the user of *identity*, with exactly *rights* from now on (None: as stored).
+        """Returns the user of *identity* after setting exactly *rights* (None: stored ones stay).
 
         *sign_up* creates an unknown user; *link* links an existing user of that name. Writes only
         changes, and nothing if *dry_run*.
@@ -204,7 +204,10 @@ class Engine:
             _check_allowed(user, statement, database)
 
     def authorizer(self, principal: Principal, database: str = "") -> Callable[[Statement], None]:
-        """Returns a function that authorizes the statements of a query (one or more) in turn."""
+        """Returns a function that authorizes one statement of a query, as `authorize` does.
+
+        Call it for each statement of the query, in order.
+        """
         user = principal.user
         if principal.has_full_access:
             return _allow
@@ -212,18 +215,18 @@ class Engine:
             return partial(_check_allowed, user, database=database)
         first = True
 
-        def begin(statement: Statement) -> None:
+        def authorize_first(statement: Statement) -> None:
             nonlocal first
             if first:
                 self.authorize(principal, (statement,), database)
             first = False
 
-        return begin
+        return authorize_first
 
     def allows(self, name: str, privilege: Privilege, database: str) -> bool:
         """Returns whether the user *name* has *privilege* on *database* now.
 
-        Takes microseconds, however many users exist. On a missing database only administrators do.
+        Takes microseconds, however many users exist. On a missing database, only administrators do.
         """
         user = self.user(name)
         return user is not None and allows(user, RequiredPrivilege(privilege, database))
@@ -250,7 +253,10 @@ class Engine:
         database: str = "",
         address: str = "",
     ) -> Iterable[Result]:
-        """Yields the results of authorized *statements*: `not executed` for each after an error."""
+        """Yields the result of each of the authorized *statements*.
+
+        After a statement that failed, the error of each later one is `not executed`.
+        """
         failed = False
         for index, statement in enumerate(statements):
             if failed:
@@ -284,7 +290,7 @@ class Engine:
                 self.store.transact(set_hash, _audit(principal, address, statement))
                 return ()
             case ShowQueries() | ShowContinuousQueries():
-                raise NoUpstream  # valid without a database: these list all of them
+                raise NoUpstream  # valid without a database: they cover all databases
         job = self.pending_transaction(statement, principal, address)
         if job is None:
             if any(
@@ -300,9 +306,9 @@ class Engine:
     def pending_transaction(
         self, statement: Statement, principal: Principal, address: str
     ) -> PendingTransaction | None:
-        """Returns the transaction of *statement*, or None if it takes more than one, or bcrypt.
+        """Returns the transaction of *statement*, or None if it writes nothing here or runs bcrypt.
 
-        A caller with its own way to commit uses it, such as a group commit.
+        It is for callers that commit transactions themselves, for example in a group commit.
 
         Raises:
             InvalidName: the statement holds a name that no store can hold.
@@ -329,7 +335,11 @@ class Engine:
         return PendingTransaction(make, _audit(principal, address, statement))
 
     def _create_user(self, statement: CreateUser, audit: Audit, first: bool) -> None:
-        """Creates the user. Does nothing if they exist with the same password and admin flag."""
+        """Creates the user. Does nothing if they exist with the same password and admin flag.
+
+        *first* requires that no user exists. Raises UserExists, UsernameRequired, UsernameTooLong
+        or BadPassword.
+        """
         name = statement.name
         if not name:
             raise UsernameRequired
@@ -372,14 +382,14 @@ def _creates_admin(statement: Statement) -> bool:
 
 
 def _audit(principal: Principal, address: str, statement: Statement) -> Audit:
-    """Raises InvalidName if *statement* holds a name that no store can hold."""
+    """Returns the audit of *statement*. Raises InvalidName if a name in it cannot be stored."""
     text = redact_urls(str(statement))
     if not _is_encodable(text):
         raise InvalidName
     return Audit(principal.name, address, text)
 
 
-def _is_encodable(name: str) -> bool:  # a login may hold bytes that are no text, and no user's name
+def _is_encodable(name: str) -> bool:  # a login may hold invalid UTF-8, which is no user's name
     try:
         name.encode()
     except UnicodeEncodeError:

@@ -9,18 +9,18 @@ class EngineError(Exception):
 
 
 class StatementError(EngineError):
-    """One statement cannot be executed; nothing of it was done."""
+    """One statement cannot be executed. Nothing of it was done, except after OutcomeUnknown."""
 
 
 class UserNotFound(StatementError):
-    """No user has the name."""
+    """No user has the name in the statement."""
 
     def __init__(self) -> None:
         super().__init__("user not found")
 
 
 class UserExists(StatementError):
-    """A user has the name already."""
+    """A user with the name in the statement exists already."""
 
     def __init__(self) -> None:
         super().__init__("user already exists")
@@ -73,7 +73,7 @@ class NameTooLong(StatementError):
 
 
 class PolicyError(StatementError):
-    """The retention policy of CREATE DATABASE .. WITH is invalid."""
+    """The retention policy of CREATE DATABASE .. WITH is invalid, or not the stored one."""
 
 
 class NoUpstream(StatementError):
@@ -84,7 +84,7 @@ class NoUpstream(StatementError):
 
 
 class SystemSource(StatementError):
-    """SELECT reads a measurement of the system; *statement* shows it instead, if not ""."""
+    """SELECT reads the system measurement *name*. *statement* shows its content, or is ""."""
 
     def __init__(self, name: str, statement: str) -> None:
         instead = statement or "the appropriate meta command"
@@ -92,7 +92,7 @@ class SystemSource(StatementError):
 
 
 class TimeCondition(StatementError):
-    """A condition on time in *statement*, which does not depend on time."""
+    """A condition on time in *statement* (its keywords), which supports none."""
 
     def __init__(self, statement: str) -> None:
         super().__init__(f"{statement} doesn't support time in WHERE clause")

@@ -11,7 +11,7 @@ class GenerationalCache(Generic[K, V]):
     """At most *max_entries* values by key, in two generations.
 
     When the new generation holds half of *max_entries*, the old one is dropped as a whole, which
-    costs less than keeping an order. An entry that is read from the old generation becomes new.
+    costs less than an order of use. An entry that is read from the old generation moves to the new.
     """
 
     def __init__(self, max_entries: int) -> None:

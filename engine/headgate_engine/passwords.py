@@ -1,4 +1,4 @@
-"""Hashes and verifies passwords, and caches what was verified. Uses bcrypt."""
+"""Hashes and verifies passwords, and caches verified ones. Uses bcrypt."""
 
 import hashlib
 import hmac
@@ -21,7 +21,7 @@ MAX_PASSWORD_BYTES = 72
 # A stored cost of 31 would keep bcrypt busy for two days, without a way to interrupt it.
 _HASH_PATTERN = re.compile(r"\$2[aby]\$(0[4-9]|1[0-4])\$[./A-Za-z0-9]{53}")
 
-
+# The salt in a bcrypt hash.
 _SALT_SLICE = slice(7, 29)
 
 
@@ -44,9 +44,7 @@ def same_password_version(one: User, other: User) -> bool:
 
 
 def password_version(user: User) -> str:
-    """Returns a value that is constant while *user* has the same password, and reveals nothing of
-    it.
-    """
+    """Returns a value that changes with the password of *user*, and reveals nothing about it."""
     return f"{user.id} {user.hash[_SALT_SLICE]}"
 
 
@@ -56,9 +54,9 @@ class Passwords:
     The cache lives in memory and holds a keyed digest per user, bound to the user's id and salt. An
     entry therefore becomes invalid when the user is dropped or the password changes. Thread-safe.
 
-    *cost* is bcrypt's (4 to 14; InfluxDB's is 10). *max_users* is the number of cached users.
-    *min_length* is the minimum length of a new password, in characters. *max_concurrent* is the
-    number of cores that bcrypt may use.
+    *cost* is bcrypt's (4 to 14; InfluxDB's is 10). *max_users* is the maximum number of users in
+    the cache. *min_length* is the minimum length of a new password, in characters. *max_concurrent*
+    is the maximum number of concurrent bcrypt calls, each of which occupies a core.
 
     Raises:
         ValueError: *cost* is out of range.
@@ -81,14 +79,14 @@ class Passwords:
         self._cached: OrderedDict[str, _CachedPassword] = OrderedDict()
         self._lock = threading.Lock()
         self._concurrency = threading.BoundedSemaphore(max_concurrent)
-        # Verified against for an unknown user, so that the time does not reveal which users exist.
+        # Checked for unknown users, so that the time of a login does not reveal which users exist.
         self._dummy_hash = bcrypt.gensalt(cost) + b"." * 31
 
     def hash(self, password: str) -> str:
-        """Returns the bcrypt hash of *password*. Slow; blocks while *at_once* others are computed.
+        """Returns the bcrypt hash of *password*. Slow; waits while `max_concurrent` others run.
 
         Raises:
-            BadPassword: it is too short, longer than 72 bytes, or holds a NUL.
+            BadPassword: *password* is too short, longer than 72 bytes, or holds a NUL.
         """
         if len(password) < self._min_length:
             raise BadPassword(f"password must have at least {self._min_length} characters")
@@ -111,14 +109,15 @@ class Passwords:
             return bcrypt.hashpw(_encode(password), salt).decode("ascii")
 
     def check_cached(self, user: User | None, password: str) -> bool:
-        """Returns whether *password* is cached as verified for *user*. Takes microseconds, no
-        bcrypt.
+        """Returns whether *password* is cached as verified for *user*.
+
+        Takes microseconds; does not run bcrypt.
         """
         known = self._cached.get(user.id) if user is not None else None
         return user is not None and known is not None and self._matches(known, user, password)
 
     def _matches(self, known: _CachedPassword, user: User, password: str) -> bool:
-        """Returns whether *known* was made from *password*, and the user has it still."""
+        """Returns whether *known* was made from *password* and from the current hash of *user*."""
         digest = self._digest(user, _encode(password))
         return hmac.compare_digest(known.digest, digest) and known.salt == user.hash[_SALT_SLICE]
 
@@ -152,7 +151,7 @@ class Passwords:
 
 
 def check_password(secret: bytes) -> None:
-    """Raises BadPassword if bcrypt would truncate *secret*."""
+    """Raises BadPassword if bcrypt would truncate or reject *secret*, an encoded password."""
     if len(secret) > MAX_PASSWORD_BYTES:
         raise BadPassword(f"bcrypt: password length exceeds {MAX_PASSWORD_BYTES} bytes")
     if b"\0" in secret:

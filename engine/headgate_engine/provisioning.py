@@ -13,7 +13,7 @@ from headgate_engine.model.user import Identity, User
 from headgate_engine.stores.base import Audit, Store, Tx
 from headgate_grammar import Grant, GrantAdmin, Privilege, Revoke, RevokeAdmin, quote_identifier
 
-# In place of a hash: no password matches it, and `Passwords.verify` still takes a bcrypt.
+# In place of a hash: no password matches it, and `Passwords.verify` still runs bcrypt.
 NO_PASSWORD = "*no password*"
 
 LinkPolicy = Literal["none", "non_admin", "any"]
@@ -49,8 +49,9 @@ def find_provisioned(
 
 
 def _find_linked(reader: Store | Tx, identity: Identity) -> User | None:
-    """Returns the user of *identity*, or None. Raises IdentityDropped for a token older than the
-    drop.
+    """Returns the user linked to *identity*, or None.
+
+    Raises IdentityDropped if the token may be older than the last drop of a user of *identity*.
     """
     user = reader.user_by_identity(identity.issuer, identity.subject)
     # Read second, so that a user created after the drop is rejected, too.
@@ -71,7 +72,7 @@ def provision(
     policy: ProvisioningPolicy,
     address: str,
 ) -> User:
-    """Returns the user of *identity*, with exactly *rights* from now on (None: as stored).
+    """Returns the user of *identity* after setting exactly *rights* (None: stored ones stay).
 
     Writes only if something changes, in one transaction with its audit record. Raises
     SignUpDisabled, IdentityTaken or IdentityDropped, as `Engine.provision` does.
@@ -80,7 +81,7 @@ def provision(
     databases = _database_names(store)
     if user is not None and not _required_changes(user, rights, databases):
         return user
-    # These are the expected steps, for the audit; the transaction computes them again.
+    # The expected steps are for the audit record; the transaction computes the steps again.
     expected = user or store.user(identity.name)
     steps = _required_changes(expected, rights, databases, identity.name)
     if policy.keep_last_admin and store.admin_count() == 1:
@@ -94,12 +95,12 @@ def provision(
         _provision, identity=identity, rights=rights, policy=policy, databases=databases
     )
     store.transact(change, audit)
-    # By the identity: another user may have the name by now.
+    # Read by the identity, because another user may have the name by now.
     return store.user_by_identity(identity.issuer, identity.subject) or _raise_dropped()
 
 
 class _DryRunResult(Exception):
-    """Aborts a transaction, so that nothing of it is written."""
+    """Aborts the transaction of a dry run, so that nothing is written. *user* is its result."""
 
     def __init__(self, user: User | None) -> None:
         super().__init__()
@@ -141,6 +142,7 @@ def _provision(
     policy: ProvisioningPolicy,
     databases: list[str],
 ) -> str:
+    """Links or creates the user of *identity*, sets *rights*, and returns the user's name."""
     user = _find_linked(tx, identity) or _link_or_create(tx, identity, policy)
     for step in _required_changes(user, rights, databases):
         match step:
@@ -157,7 +159,10 @@ def _provision(
 
 
 def _link_or_create(tx: Tx, identity: Identity, policy: ProvisioningPolicy) -> User:
-    """Returns the user that *identity* is linked to from now on, created if needed."""
+    """Links *identity* to the user of its name, which is created if needed. Returns this user.
+
+    Raises SignUpDisabled or IdentityTaken if *policy* forbids it.
+    """
     user = tx.user(identity.name)
     if user is None:
         if not policy.sign_up:
@@ -177,7 +182,10 @@ _Change = Grant | Revoke | GrantAdmin | RevokeAdmin
 def _required_changes(
     user: User | None, rights: TokenRights | None, databases: list[str], new_name: str = ""
 ) -> list[_Change]:
-    """Returns the statements after which *user* (None: a *new_name* one) has exactly *rights*."""
+    """Returns the statements after which *user* has exactly *rights*; none if *rights* is None.
+
+    If *user* is None, the statements are for a new user *new_name*.
+    """
     if rights is None:
         return []
     name = user.name if user is not None else new_name

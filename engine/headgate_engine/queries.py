@@ -1,4 +1,4 @@
-"""What SHOW USERS, SHOW GRANTS and SHOW DATABASES return."""
+"""The results of SHOW USERS, SHOW GRANTS and SHOW DATABASES."""
 
 from headgate_engine.errors import UserNotFound
 from headgate_engine.model.result import Series

@@ -82,9 +82,10 @@ RequiredPrivileges = tuple[RequiredPrivilege, ...]
 
 
 def required_privileges(statement: Statement, database: str) -> RequiredPrivileges:
-    """Returns what *statement* requires of a user without the admin flag, in InfluxDB's order.
+    """Returns the privileges that *statement* requires, in the order in which InfluxDB checks them.
 
-    *database* is the request's, for a statement that names none.
+    Users with the admin flag need none of them. *database* is the request's, for a statement that
+    names none.
     """
     match statement:
         case CreateUser() | DropUser() | SetPassword() | ShowUsers() | ShowGrants():
@@ -131,7 +132,7 @@ def required_privileges(statement: Statement, database: str) -> RequiredPrivileg
 
 
 def allows(user: User, required: RequiredPrivilege) -> bool:
-    """Returns whether *user* has the required privilege *required*."""
+    """Returns whether *user* has the privilege *required*; administrators have all."""
     if user.admin:
         return True
     if required.admin:
@@ -178,7 +179,7 @@ def _write(database: str) -> RequiredPrivilege:
 
 
 def _select(select: Select, database: str) -> RequiredPrivileges:
-    """Requires READ for every measurement, then WRITE for the target; subqueries count, too."""
+    """Returns READ for each measurement, also in subqueries, then WRITE for the target."""
     found: list[RequiredPrivilege] = []
     for source in select.sources:
         if isinstance(source, Subquery):
@@ -191,21 +192,21 @@ def _select(select: Select, database: str) -> RequiredPrivileges:
 
 
 def _continuous_query(statement: CreateContinuousQuery) -> RequiredPrivileges:
-    """Requires what its SELECT requires on its database, and READ there.
+    """Returns READ on the database of *statement*, and what its SELECT requires.
 
-    Differs from InfluxDB, which requires less (cq-source-unchecked).
+    InfluxDB requires less: it does not check the sources of the SELECT.
     """
     return _unique([_read(statement.database), *_select(statement.select, statement.database)])
 
 
 def _default_and_named(default: str, sources: Iterable[Source]) -> RequiredPrivileges:
-    """Requires READ on *default* and on the databases in FROM, which InfluxDB ignores."""
+    """Returns READ on *default* and on the databases in FROM. InfluxDB ignores those in FROM."""
     named = (database for database in databases(tuple(sources)) if database)
     return _unique([_read(default), *map(_read, named)])
 
 
 def _cardinality(sources: Iterable[Source], default: str) -> RequiredPrivileges:
-    """Requires READ on the databases in FROM, else on *default*.
+    """Returns READ on the databases in FROM, or on *default* without FROM.
 
     Differs from InfluxDB, which requires nothing without FROM.
     """

@@ -39,7 +39,10 @@ def grant_admin(tx: Tx, name: str) -> None:
 
 
 def revoke_admin(tx: Tx, name: str, *, keep_last_admin: bool) -> None:
-    """Removes the admin flag; grants on databases stay. Raises UserNotFound or LastAdmin."""
+    """Removes the admin flag of the user *name*. Grants on databases stay.
+
+    Raises UserNotFound or LastAdmin.
+    """
     user = _user(tx, name)
     if keep_last_admin:
         _check_not_last(tx, user)
@@ -53,8 +56,9 @@ def grant(tx: Tx, name: str, database: str, privilege: Privilege) -> None:
 
 
 def revoke(tx: Tx, name: str, database: str, privilege: Privilege) -> None:
-    """Removes *privilege*. NO PRIVILEGES stays as a row, also where nothing had been granted.
+    """Removes *privilege* from the user's privilege on the database.
 
+    NO PRIVILEGES stays as a row, even if nothing had been granted.
     Raises UserNotFound or DatabaseNotFound.
     """
     user = _user(tx, name)

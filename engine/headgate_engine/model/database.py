@@ -18,7 +18,10 @@ class Database:
 
 
 def check_name(name: str) -> None:
-    """Raises InvalidName or NameTooLong. InfluxDB 1.8: meta.ValidName."""
+    """Raises InvalidName or NameTooLong if InfluxDB rejects *name* for a database or policy.
+
+    InfluxDB 1.8: meta.ValidName.
+    """
     if name in ("", ".", "..") or "/" in name or "\\" in name or not _printable(name):
         raise InvalidName
     if len(name.encode()) > _MAX_NAME_BYTES:

@@ -10,7 +10,7 @@ Value = str | int | float | bool | None
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A table of a result.
+    """One table of a result.
 
     *name* is "" for none. *columns* are the column names, *values* the rows, each as long as
     *columns*. *tags* are the tags of GROUP BY.

@@ -25,7 +25,7 @@ class RetentionPolicy:
 
 
 def retention_policy(options: PolicyOptions | None) -> RetentionPolicy:
-    """Returns the policy of *options* with defaults filled in. Raises PolicyError."""
+    """Returns the policy of *options*, with defaults. Raises PolicyError if it is invalid."""
     if options is None:
         return RetentionPolicy()
     duration = options.duration or 0

@@ -11,10 +11,11 @@ _INTERNAL_DATABASE = "_internal"
 
 @dataclass(frozen=True, slots=True)
 class TokenRights:
-    """Privileges claimed by a token: *grants* by database, and *all_databases* on all others.
+    """Privileges claimed by a token.
 
-    *all_databases* is added to the grants, except on `_internal`. *admin* is the admin flag, or
-    None to leave it unchanged. Databases that do not exist are ignored.
+    *grants* are privileges by database name. *all_databases* is added to them on each database
+    except `_internal`. *admin* is the admin flag, or None to leave it unchanged. Databases that do
+    not exist are ignored.
     """
 
     grants: Mapping[str, Privilege] = field(default_factory=dict)
@@ -22,7 +23,7 @@ class TokenRights:
     admin: bool | None = None
 
     def privileges_on(self, databases: Iterable[str]) -> dict[str, Privilege]:
-        """Returns the privileges on *databases*, without those that have none."""
+        """Returns the privilege on each of *databases*; those without one are left out."""
         found = {
             name: self.grants.get(name, Privilege.NONE)
             | (self.all_databases if name != _INTERNAL_DATABASE else Privilege.NONE)

@@ -11,10 +11,10 @@ from headgate_grammar import Privilege
 class User:
     """A snapshot of a stored user.
 
-    *id* is never reused, so data that refers to it ends with the user, not with the name. *grants*
-    maps the names of existing databases to privileges, in order of the databases' creation. It
-    includes NO PRIVILEGES, which a REVOKE leaves behind. *hash* is bcrypt's and does not show in
-    the repr.
+    *id* is never reused, so that a later user of the same name does not inherit data that refers to
+    it. *grants* maps the names of existing databases to privileges, in order of the databases'
+    creation. It includes NO PRIVILEGES, which a REVOKE leaves behind. *hash* is bcrypt's and does
+    not show in the repr.
     """
 
     id: str
@@ -58,8 +58,8 @@ class Account:
 class Principal:
     """The authenticated subject of a request: a user, or one of two constants without a user.
 
-    EVERYBODY, used while authentication is off, may do everything. NOBODY, used while there are no
-    users, may only create the first administrator. *method* is the authentication method,
+    UNRESTRICTED, used while authentication is off, may do everything. ANONYMOUS, used while there
+    are no users, may only create the first administrator. *method* is the authentication method,
     *identity* the account in the token. *transient_rights* are rights for this request that replace
     the user's stored grants, see `Engine.with_transient_grants`. A *transient* principal has no
     record in the store: its privileges come from a token and last for one request.

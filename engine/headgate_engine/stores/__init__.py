@@ -1,1 +1,1 @@
-"""Stores of users and grants: the contract, and its implementations."""
+"""Stores of users and grants: the interface, and its implementations."""

@@ -1,7 +1,7 @@
 """The interface between the engine and its stores. A store guarantees durability, not rules.
 
-A store raises only Unavailable (nothing was done) and Unknown (the change may have been made).
-Names are compared byte by byte.
+A store raises only StoreUnavailable (nothing was done) and OutcomeUnknown (the change may have been
+made). Names are compared byte by byte.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -16,10 +16,10 @@ from headgate_grammar import Privilege
 
 T = TypeVar("T")
 
-# How long the drop of an identity is remembered, and how many known logins are kept.
+# How long the time of an identity's drop is stored, and how many known logins are stored.
 DROPPED_IDENTITY_RETENTION_SECONDS = 400 * 86_400
 MAX_KNOWN_LOGINS = 100_000
-# The audit outcome of a change that an upstream makes. Its record has no revision.
+# The outcome in the audit record of a change that an upstream makes. Its revision is 0.
 FORWARDED = "forwarded upstream"
 
 
@@ -91,8 +91,8 @@ class Change:
 class Tx(Protocol):
     """Reads and writes inside a transaction, which sees its own writes.
 
-    An error of the storage may be raised by any method. It must leave the change function, so that
-    `DatabaseStore.transact` can turn it into Unavailable.
+    Any method may raise an error of the storage. The change function must not catch it, so that
+    `Store.transact` can turn it into StoreUnavailable.
     """
 
     def user(self, name: str) -> User | None:
@@ -110,7 +110,7 @@ class Tx(Protocol):
     def drop_user(self, user: User) -> None:
         """Drops *user* and their grants.
 
-        Their identity is remembered as dropped, see `identity_dropped_at`.
+        The time of the drop is stored for a linked identity, see `identity_dropped_at`.
         """
         ...
 
@@ -123,7 +123,7 @@ class Tx(Protocol):
         ...
 
     def user_by_identity(self, issuer: str, subject: str) -> User | None:
-        """Returns the user that the identity is bound to, or None."""
+        """Returns the user linked to the identity *subject* of *issuer*, or None."""
         ...
 
     def identity_dropped_at(self, issuer: str, subject: str) -> float | None:
@@ -131,11 +131,11 @@ class Tx(Protocol):
         ...
 
     def is_linked(self, user: User) -> bool:
-        """Returns whether an identity is bound to *user*."""
+        """Returns whether an identity is linked to *user*."""
         ...
 
     def link(self, user: User, issuer: str, subject: str) -> None:
-        """Binds an identity to *user* until *user* is dropped. Neither may be bound already."""
+        """Links an identity to *user* until *user* is dropped. Neither may be linked already."""
         ...
 
     def put_grant(self, user: User, database: Database, privilege: Privilege) -> None:
@@ -156,8 +156,9 @@ class Tx(Protocol):
 
 
 class Snapshot(Protocol):
-    """A consistent snapshot, with a cache of derived values that is cleared when the revision
-    changes.
+    """A consistent snapshot of a store, with a cache of values derived from it.
+
+    The cache is cleared when the revision changes.
     """
 
     def cached(self, key: Hashable) -> object | None:
@@ -175,10 +176,10 @@ class Store(Protocol):
     def transact(self, change: Callable[[Tx], T], audit: Audit) -> tuple[T, int]:
         """Runs *change* and writes its audit record in one transaction.
 
-        Returns the result of *change* and its revision. A change of nothing makes no record and
-        returns the newest revision. On return the change is durable, ordered, and visible to every
-        reader. What *change* raises is raised, and nothing is written. *change* may run more than
-        once, so it must have no side effects.
+        Returns the result of *change* and its revision. A *change* that writes nothing makes no
+        record and returns the newest revision. On return the change is durable, ordered, and
+        visible to every reader. An exception of *change* is raised again, and nothing is written.
+        *change* may run more than once, so it must have no side effects.
 
         Raises:
             StoreUnavailable: the store could not write; nothing was done.
@@ -187,9 +188,9 @@ class Store(Protocol):
         ...
 
     def snapshot(self) -> AbstractContextManager[Snapshot]:
-        """Returns a context in which this thread's `user` and `database` may read one snapshot.
+        """Returns a context in which this thread's `user` and `database` may read from a snapshot.
 
-        It is for short work that needs no change made meanwhile.
+        It is for short work that may ignore changes made meanwhile.
 
         Raises:
             StoreUnavailable: the store could not be read.
@@ -205,7 +206,7 @@ class Store(Protocol):
         ...
 
     def prefetch_users(self, names: Sequence[str]) -> None:
-        """Reads the users *names* at once, within `snapshot`, so that `user` does not read each.
+        """Reads the users *names* at once, so that `user` need not read each. Use it in `snapshot`.
 
         The prefetched users are valid until the snapshot ends.
 
@@ -215,7 +216,7 @@ class Store(Protocol):
         ...
 
     def user_by_identity(self, issuer: str, subject: str) -> User | None:
-        """Returns the user that the identity is bound to, or None, as fresh as `user`.
+        """Returns the user linked to the identity, or None, as fresh as `user`.
 
         Raises:
             StoreUnavailable: the store could not be read.
@@ -225,7 +226,7 @@ class Store(Protocol):
     def identity_dropped_at(self, issuer: str, subject: str) -> float | None:
         """Returns when the last user of the identity was dropped, in Unix seconds, or None.
 
-        Binding the identity again keeps the value. A later drop of any identity deletes values
+        Linking the identity again keeps the value. A later drop of any identity deletes values
         older than 400 days.
 
         Raises:
@@ -307,9 +308,9 @@ class Store(Protocol):
     def remember_logins(self, logins: Sequence[KnownLogin]) -> None:
         """Adds *logins*, or advances `last_seen` of known ones, in one transaction.
 
-        It makes no revision and no audit record, and keeps the caches of readers. Logins of unknown
-        users are skipped. The newest 100,000 are kept. Call it at most once a second: each call
-        waits for the disk.
+        It makes no revision and no audit record, and leaves the caches of readers valid. Logins of
+        unknown users are skipped. The newest 100,000 are kept. Call it at most once a second: each
+        call waits for the disk.
 
         Raises:
             StoreUnavailable: the store could not write; nothing was done.
@@ -326,7 +327,7 @@ class Store(Protocol):
         ...
 
     def changes(self, since: int) -> Sequence[Change] | None:
-        """Returns the changes after revision *since*, or None if they are no longer all kept.
+        """Returns the changes after revision *since*, or None if some are no longer stored.
 
         Raises:
             StoreUnavailable: the store could not be read.
@@ -342,7 +343,7 @@ class Store(Protocol):
         ...
 
     def confirmed_revision(self) -> int:
-        """Returns a revision that is confirmed as the newest at the time of the call.
+        """Returns the newest revision at the time of the call, read from the store itself.
 
         Raises:
             StoreUnavailable: the store could not be read.

@@ -1,4 +1,4 @@
-"""Group commit: several changes in one transaction, so that the disk is waited for once."""
+"""Group commit: several changes in one transaction, which waits for the disk once."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from headgate_engine.stores.base import Audit, Tx
 
 @dataclass(slots=True)
 class PendingTransaction:
-    """A pending change, and its outcome: *error*, or *result* and the *revision* that it made."""
+    """The arguments of `Store.transact`, and its outcome: *error*, or *result* and *revision*."""
 
     change: Callable[[Tx], Any]
     audit: Audit
@@ -24,9 +24,9 @@ def group_commit(
 ) -> None:
     """Commits *jobs* as a group. Raises nothing: the outcome of each is in the job.
 
-    *commit* makes them durable or raises the error of the whole group. It leaves the error of a
-    single change in its job. After Unavailable each job is retried alone, as one may have caused
-    it.
+    *commit* makes them durable or raises the error of the whole group. It stores the error of a
+    single change in its job. After StoreUnavailable each job is retried alone, as one may have
+    caused it.
     """
     try:
         commit(jobs)

@@ -30,7 +30,10 @@ T = TypeVar("T")
 
 @dataclass
 class _State:
-    """The data of one revision, and the `Tx` on it. Assigning a changed copy commits."""
+    """The data of one revision, and the `Tx` on it.
+
+    A transaction changes a copy; `MemoryStore` commits it by replacing its state.
+    """
 
     users: dict[str, User] = field(default_factory=dict)
     databases: dict[str, Database] = field(default_factory=dict)
@@ -60,7 +63,7 @@ class _State:
     # ---- Tx
 
     def user_by_identity(self, issuer: str, subject: str) -> User | None:
-        """Returns the user that the identity is bound to, or None."""
+        """Returns the user linked to the identity *subject* of *issuer*, or None."""
         id = self.identities.get((issuer, subject))
         return next((self.user(user.name) for user in self.users.values() if user.id == id), None)
 
@@ -69,11 +72,11 @@ class _State:
         return self.dropped_at.get((issuer, subject))
 
     def is_linked(self, user: User) -> bool:
-        """Returns whether an identity is bound to *user*."""
+        """Returns whether an identity is linked to *user*."""
         return user.id in self.identities.values()
 
     def link(self, user: User, issuer: str, subject: str) -> None:
-        """Binds an identity to *user*."""
+        """Links the identity *subject* of *issuer* to *user*."""
         self.identities[issuer, subject] = user.id
         self.keys.append(f"user:{user.name}")
 
@@ -153,9 +156,9 @@ class _UncachedSnapshot:
 
 
 class MemoryStore:
-    """A `DatabaseStore` in memory; its content ends with the process. Thread-safe.
+    """A `Store` in memory; its content ends with the process. Thread-safe.
 
-    It never raises Unavailable or Unknown. `DatabaseStore` describes the methods.
+    It never raises StoreUnavailable or OutcomeUnknown. `Store` describes the methods.
     """
 
     def __init__(self) -> None:
@@ -192,7 +195,7 @@ class MemoryStore:
         """Does nothing: all users are in memory."""
 
     def user_by_identity(self, issuer: str, subject: str) -> User | None:
-        """Returns the user that the identity is bound to, or None."""
+        """Returns the user linked to the identity *subject* of *issuer*, or None."""
         return self._state.user_by_identity(issuer, subject)
 
     def identity_dropped_at(self, issuer: str, subject: str) -> float | None:
@@ -248,7 +251,7 @@ class MemoryStore:
             self._audit[:-1] = [record for record in self._audit[:-1] if record.time >= before]
 
     def remember_logins(self, logins: Sequence[KnownLogin]) -> None:
-        """Adds *logins*, or advances `seen` of known ones. The newest 100,000 are kept."""
+        """Adds *logins*, or advances `last_seen` of known ones. The newest 100,000 are kept."""
         with self._condition:
             for login in logins:
                 key = (login.user_id, login.network, login.password_version)

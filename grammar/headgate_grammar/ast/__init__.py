@@ -1,1 +1,1 @@
-"""Statements and expressions: frozen dataclasses."""
+"""Statements and expressions of InfluxQL: frozen dataclasses."""

@@ -1,4 +1,4 @@
-"""The five statements SHOW .. CARDINALITY, which count series, measurements, keys and values."""
+"""The five statements SHOW .. CARDINALITY, which count series, measurements, keys or values."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from headgate_grammar.ast.sources import Measurement
 
 @dataclass(frozen=True, slots=True)
 class _Cardinality:
-    """The common part of the five statements. *exact* requests a count instead of an estimate."""
+    """Base class of the five statements. *exact* requests an exact count, not an estimate."""
 
     exact: bool = False
     database: str = ""

@@ -1,4 +1,4 @@
-"""Clauses shared by statements, as text: "" if a clause is missing, else with a leading blank."""
+"""Text of the clauses that statements share: "" for a missing one, else with a leading blank."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from headgate_grammar.text.quoting import quote_identifier
 
 @dataclass(frozen=True, slots=True)
 class SortField:
-    """A field of ORDER BY: `time`, or "" for the direction alone."""
+    """The field of ORDER BY: *name* is `time`, or "" if only a direction is written."""
 
     name: str
     ascending: bool
@@ -35,27 +35,27 @@ class Limits:
 
 
 def on(database: str) -> str:
-    """Returns the clause ON."""
+    """Returns the clause ON, or "" if *database* is ""."""
     return f" ON {quote_identifier(database)}" if database else ""
 
 
 def from_(sources: Iterable[object]) -> str:
-    """Returns the clause FROM."""
+    """Returns the clause FROM, or "" without *sources*."""
     text = ", ".join(map(str, sources))
     return f" FROM {text}" if text else ""
 
 
 def where(condition: Expression | None) -> str:
-    """Returns the clause WHERE."""
+    """Returns the clause WHERE, or "" if *condition* is None."""
     return f" WHERE {condition}" if condition is not None else ""
 
 
 def group_by(dimensions: Iterable[Expression]) -> str:
-    """Returns the clause GROUP BY."""
+    """Returns the clause GROUP BY, or "" without *dimensions*."""
     text = ", ".join(map(str, dimensions))
     return f" GROUP BY {text}" if text else ""
 
 
 def order_by(field: SortField | None) -> str:
-    """Returns the clause ORDER BY."""
+    """Returns the clause ORDER BY, or "" if *field* is None."""
     return f" ORDER BY {field}" if field is not None else ""

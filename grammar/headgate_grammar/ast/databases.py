@@ -13,7 +13,7 @@ from headgate_grammar.text.redaction import redact_destination
 class PolicyOptions:
     """The options in CREATE DATABASE .. WITH for the first retention policy.
 
-    None and "" stand for a missing option, as 0 does for the shard duration. Durations are in
+    A missing option is None, "" for *name*, or 0 for *shard_duration*. Durations are in
     nanoseconds; a *duration* of 0 is INF.
     """
 
@@ -91,7 +91,10 @@ class CreateRetentionPolicy:
 
 @dataclass(frozen=True, slots=True)
 class AlterRetentionPolicy:
-    """The statement `ALTER RETENTION POLICY`. None stands for a missing option."""
+    """The statement `ALTER RETENTION POLICY`.
+
+    None stands for a missing option. Durations are in nanoseconds; a *duration* of 0 is INF.
+    """
 
     name: str
     database: str
@@ -158,7 +161,7 @@ class ShowContinuousQueries:
 class CreateSubscription:
     """The statement `CREATE SUBSCRIPTION`.
 
-    *mode* is ALL or ANY. A destination is a URL that may hold a login, which `str()` redacts.
+    *mode* is ALL or ANY. A destination is a URL; `str()` redacts the login that it may hold.
     """
 
     name: str
@@ -171,11 +174,11 @@ class CreateSubscription:
         return self._text(map(redact_destination, self.destinations))
 
     def unredacted(self) -> str:
-        """Returns the statement with its secrets."""
+        """Returns the statement's text, with the logins in its destinations."""
         return self._text(self.destinations)
 
     def redacted(self, text: str) -> str:
-        """Returns *text*, such as an error about the statement, without destinations' logins."""
+        """Returns *text*, such as an error message, with this statement's destinations redacted."""
         for url in self.destinations:
             text = text.replace(url, redact_destination(url))
         return text

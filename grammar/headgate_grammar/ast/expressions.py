@@ -22,7 +22,7 @@ class VarRef:
 
 @dataclass(frozen=True, slots=True)
 class Wildcard:
-    """`*`; *type* is `field`, `tag` or "" for both."""
+    """The wildcard `*`; *type* is `field` or `tag`, or "" for both."""
 
     type: str = ""
 
@@ -32,7 +32,7 @@ class Wildcard:
 
 @dataclass(frozen=True, slots=True)
 class Distinct:
-    """`DISTINCT name`, which is not a call."""
+    """The expression `DISTINCT name`; `distinct(name)` is a `Call` instead."""
 
     name: str
 
@@ -48,7 +48,7 @@ class Call:
     arguments: tuple["Expression", ...] = ()
 
     def __str__(self) -> str:
-        # The only keyword that is a function.
+        # DISTINCT is the only keyword that is also a function; it is printed without quotes.
         name = self.name if self.name == "distinct" else quote_identifier(self.name)
         return f"{name}({', '.join(map(str, self.arguments))})"
 
@@ -65,7 +65,7 @@ class StringLiteral:
 
 @dataclass(frozen=True, slots=True)
 class NumberLiteral:
-    """A number with a fraction."""
+    """A floating-point number."""
 
     value: float
 
@@ -77,7 +77,7 @@ class NumberLiteral:
 
 @dataclass(frozen=True, slots=True)
 class IntegerLiteral:
-    """A 64-bit integer: signed, or unsigned if it is too large for that."""
+    """A 64-bit integer: signed, or unsigned if it exceeds int64."""
 
     value: int
 
@@ -165,7 +165,7 @@ CONDITIONAL = frozenset({"=", "!=", "=~", "!~", "<", "<=", ">", ">=", "AND", "OR
 def last_conditional(expression: Expression) -> str:
     """Returns the operator that makes *expression* invalid in a SELECT clause, or "".
 
-    Of several it is the one in InfluxDB's message: the outermost, or the last of several outermost.
+    If there are several, InfluxDB's message names the outermost, or the last of several outermost.
     """
     found = ""
     match expression:

@@ -4,8 +4,9 @@ from enum import IntFlag
 
 
 class Privilege(IntFlag):
-    """Two bits: ALL is READ and WRITE, and `granted & needed == needed` is the check.
+    """A privilege as two bits, READ and WRITE; ALL has both.
 
+    A granted privilege includes a needed one if `granted & needed == needed`.
     The numbers are those stored by InfluxDB 1.x (0 to 3). `str()` is the text in SHOW GRANTS.
     """
 

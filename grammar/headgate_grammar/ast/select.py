@@ -35,7 +35,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """The value for an empty interval: `none`, `previous`, `linear` or a number.
+    """The argument of fill(), used for an empty interval: `none`, `previous`, `linear` or a number.
 
     `fill(null)`, the default, is represented by None instead of a Fill.
     """
@@ -46,7 +46,7 @@ class Fill:
         text = str(self.value)
         if isinstance(self.value, float):
             text = fixed_point(self.value)
-            if abs(self.value) < _LARGEST_INTEGER:  # a larger whole number would not read back
+            if abs(self.value) < _LARGEST_INTEGER:  # a larger one exceeds int64
                 text = text.removesuffix(".0")
         return f" fill({text})"
 
@@ -157,7 +157,10 @@ class CreateContinuousQuery:
 
 
 def databases(sources: tuple[Source, ...]) -> Iterator[str]:
-    """Yields the database of every measurement in *sources*, subqueries included, in order."""
+    """Yields the database of every measurement in *sources*, subqueries included, in order.
+
+    It is "" for a measurement without a database.
+    """
     for source in sources:
         if isinstance(source, Measurement):
             yield source.database
@@ -166,7 +169,7 @@ def databases(sources: tuple[Source, ...]) -> Iterator[str]:
 
 
 def _calls(expression: Expression) -> Iterator[Call]:
-    """Yields the function calls in *expression*, except those in arguments."""
+    """Yields the function calls in *expression*, except calls in the arguments of another call."""
     match expression:
         case Call():
             yield expression

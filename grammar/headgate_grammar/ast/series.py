@@ -43,7 +43,10 @@ class DropMeasurement:
 
 @dataclass(frozen=True, slots=True)
 class KeyTest:
-    """The clause WITH KEY: *op* is =, !=, =~, !~ or IN, and *key* has the type that it requires."""
+    """The clause WITH KEY: *op* is =, !=, =~, !~ or IN.
+
+    *key* is a RegexLiteral for =~ and !~, a tuple of names for IN, and a name otherwise.
+    """
 
     op: str
     key: str | RegexLiteral | tuple[str, ...]

@@ -25,7 +25,10 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The target of INTO. An empty *name* after a policy is `:MEASUREMENT`, the source's name."""
+    """The measurement that INTO writes to.
+
+    An empty *name* after a policy is `:MEASUREMENT`, the name of the source measurement.
+    """
 
     name: str = ""
     policy: str = ""

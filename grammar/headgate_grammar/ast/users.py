@@ -20,7 +20,7 @@ class CreateUser:
         return self._text(REDACTED)
 
     def unredacted(self) -> str:
-        """Returns the statement with its password."""
+        """Returns the statement's text, with its password."""
         return self._text(quote_string(self.password))
 
     def _text(self, password: str) -> str:
@@ -49,7 +49,7 @@ class SetPassword:
         return f"SET PASSWORD FOR {name_of(self.name)} = {REDACTED}"
 
     def unredacted(self) -> str:
-        """Returns the statement with its password."""
+        """Returns the statement's text, with its password."""
         return f"SET PASSWORD FOR {name_of(self.name)} = {quote_string(self.password)}"
 
 

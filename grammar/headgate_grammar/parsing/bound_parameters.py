@@ -3,8 +3,8 @@
 A parameter stands for one token. Its value is text, a number or a bool, or an object with the type
 as its only key: `{"identifier": "my db"}`.
 
-Text that cannot be printed in a statement is rejected: a carriage return would be read back as a
-line feed, a NUL ends a text, and half of a surrogate pair is not a character.
+Text that cannot be printed in a statement is rejected. A carriage return would be parsed as a line
+feed, a NUL ends a text, and half of a surrogate pair is not a character.
 """
 
 import re
@@ -30,10 +30,10 @@ class UnprintableValue(Exception):
 
 
 def bind(token: Token, parameters: Mapping[str, object]) -> Token:
-    """Returns the token that the parameter *token* stands for.
+    """Returns the token that replaces *token*, a bound parameter with a value in *parameters*.
 
-    It is *token* itself if no parameter has its name. It is a BOUND_ERROR if the value has the
-    wrong type; the token's value is then the message. Raises UnprintableValue.
+    Returns *token* itself if *parameters* lacks its name. If the value has a wrong type, the
+    token's type is BOUND_ERROR and its value the error message. Raises UnprintableValue.
     """
     name = token.value[1:]
     if not name or name not in parameters:

@@ -15,11 +15,11 @@ _MAX_TEMPLATE_CHARS = 256
 
 
 class ParseCache:
-    """A bounded cache of `parse` with *limits*: call it as `cache(text)`.
+    """A bounded cache of the results of `parse`, which applies *limits*: call it as `cache(text)`.
 
     A text is cached unless it is long, has parameters, or may hold a password. A text that differs
-    from a cached one only in its names is not parsed, either. At most *max_texts* texts are kept;
-    the least recently used is evicted. Thread-safe.
+    from a cached one only in its names is not parsed either, see `TemplateCache`. At most
+    *max_texts* texts are kept; the least recently used is evicted. Thread-safe.
     """
 
     def __init__(self, max_texts: int = 2048, limits: ParseLimits = UNLIMITED) -> None:
@@ -35,8 +35,9 @@ class ParseCache:
         return self._limits.statement_chars
 
     def cached(self, text: str) -> tuple[Statement, ...] | None:
-        """Returns the statements of *text* if it, or a text of the same template, is cached, else
-        None.
+        """Returns the statements of *text* from the cache, or None.
+
+        A text that differs from a cached one only in its names counts as cached.
         """
         with self._lock:
             if text in self._texts:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 _STATEMENTS = "SELECT DELETE SHOW CREATE DROP EXPLAIN GRANT REVOKE ALTER SET KILL"
 
-# By the words since the start of the statement: here InfluxDB's list is in the order in which it
-# registers statements, or leaves out some accepted words.
+# The expected tokens after the words since the start of the statement. These lists follow the order
+# in which InfluxDB registers statements, or omit some accepted words.
 _AFTER = {
     "": tuple(_STATEMENTS.split()),
     "CREATE": ("CONTINUOUS", "DATABASE", "USER", "RETENTION", "SUBSCRIPTION"),
@@ -21,8 +21,8 @@ _AFTER = {
     "SHOW TAG KEY": ("EXACT", "CARDINALITY"),
 }
 
-# By the terminals that the grammar accepts: the first row with only accepted terminals counts. If a
-# token is required, InfluxDB names it, and no optional token before it.
+# The expected tokens by the terminals that the grammar accepts: the first row applies that
+# has accepted terminals only. If a token is required, InfluxDB omits the optional ones before it.
 _WHERE_ACCEPTED: tuple[tuple[frozenset[str], tuple[str, ...]], ...] = tuple(
     (frozenset(accepted.split()), tuple(listed.split(" | ")))
     for accepted, listed in (
@@ -54,7 +54,11 @@ _NAMES = {
 
 
 def expected(words: Sequence[str], accepted: set[str]) -> tuple[str, ...]:
-    """Returns InfluxDB's list after *words*, where the grammar accepts the terminals *accepted*."""
+    """Returns the tokens that InfluxDB's error lists as expected after *words*.
+
+    *words* are the types of the tokens since the start of the statement. *accepted* are the
+    terminals that the grammar accepts after them.
+    """
     after = _AFTER.get(" ".join(words[:4]))
     if after is not None and len(words) < 4:
         return after
@@ -65,5 +69,8 @@ def expected(words: Sequence[str], accepted: set[str]) -> tuple[str, ...]:
 
 
 def terminal(listed: str) -> str:
-    """Returns the terminal listed as *listed*, for the end of an expression or a clause."""
+    """Returns the grammar's terminal for *listed*, an entry of the list from `expected`.
+
+    It translates only entries that may end an expression or a clause.
+    """
     return {";": "$END", ")": "RPAR"}.get(listed, listed)

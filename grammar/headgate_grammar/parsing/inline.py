@@ -1,4 +1,4 @@
-"""The class decorator of the builder's parts."""
+"""A class decorator for the classes that build statements."""
 
 from typing import TypeVar, cast
 
@@ -8,7 +8,7 @@ Rules = TypeVar("Rules", bound=type)
 
 
 def inline(rules: Rules) -> Rules:
-    """Returns *rules* with methods that take the parts of their rule as arguments.
+    """Returns the class *rules*; its methods receive the children of a rule as arguments.
 
     It wraps Lark's `v_args`, which is not annotated as returning a class.
     """

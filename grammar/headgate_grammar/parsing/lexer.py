@@ -1,7 +1,7 @@
-"""Splits InfluxQL text into tokens where InfluxDB 1.8's scanner does; never raises.
+"""Splits InfluxQL text into the tokens of InfluxDB 1.8's scanner; never raises.
 
-Invalid text becomes a token BADSTRING, BADESCAPE, BADREGEX, BADBOUND or ILLEGAL. The parser can
-thus report its position, and a text that does not parse can still be redacted.
+Invalid text becomes a token BADSTRING, BADESCAPE, BADREGEX, BADBOUND, SWALLOWING or ILLEGAL. The
+parser can thus report its position, and a text that does not parse can still be redacted.
 """
 
 import re
@@ -110,9 +110,9 @@ def _token(match: re.Match[str]) -> Token:
 
 
 def _dropped_word(text: str, word: re.Match[str]) -> Token:
-    """Returns the token of a word directly before a quoted name, which InfluxDB drops.
+    """Returns one token for *word* and the quoted name directly after it, as in `ab"c"`.
 
-    No rule accepts such a token.
+    InfluxDB drops the word. No rule accepts such a token.
     """
     quoted = _TOKEN.match(text, word.end())
     if quoted is None:
@@ -137,7 +137,10 @@ def _invalid_parameter(text: str, parameter: re.Match[str]) -> Token:
 
 
 def _adjacent_token(token: Token, previous: Token, before: Token | None) -> Token:
-    """Returns *token* with the type that it has directly after *previous*, without a blank."""
+    """Returns *token* with the type that it has directly after *previous*, without a blank.
+
+    *before* is the token before *previous*.
+    """
     match token.type:
         case "." if previous.type in _NAMES or previous.type == "DOT":
             return token.update("DOT")

@@ -9,26 +9,27 @@ from lark import Token
 from headgate_grammar.parsing.errors import ParseError
 from headgate_grammar.parsing.positions import position
 
-# The bound values of a query may be this many times as long as a statement.
 MAX_DEPTH = 24
 """The maximum depth of parentheses, calls and subqueries.
 
-Each holds up to eight levels of operators, all of which `str` prints within Python's limit."""
+Each may hold eight levels of operators; `str` prints all of them within Python's recursion limit.
+"""
+# The bound values of a query may be this many times as long as a statement.
 _MAX_PARAMETERS_FACTOR = 10
 _REPETITION_PATTERN = re.compile(r"\{(\d+)(?:,(\d*))?\}")
 _CLASS_PATTERN = re.compile(r"\\[pP]")
 _CLASS_INSTRUCTIONS = 1200  # instructions of RE2 for a class such as \pL
-_MAX_REGEX_INSTRUCTIONS = 500_000  # the cost is capped here
+_MAX_REGEX_INSTRUCTIONS = 500_000  # the maximum cost of one expression
 
 
 @dataclass(frozen=True, slots=True)
 class ParseLimits:
     """Limits of a text; 0 is unlimited.
 
-    *statements* is their number. *statement_chars* is the characters of one statement, including
-    the blanks before it and the values of its parameters. *regex_instructions* is the cost of all
-    regular expressions, a rough count of RE2's instructions: two take a microsecond. *tokens* is
-    their number in the text; each costs about 20 microseconds.
+    *statements* is the number of statements. *statement_chars* is the characters of one statement,
+    including the blanks before it and the values of its parameters. *regex_instructions* is the
+    cost of all regular expressions, a rough count of RE2's instructions: two take a microsecond.
+    *tokens* is the number of tokens in the text; each costs about 20 microseconds.
     """
 
     statements: int = 0
@@ -38,12 +39,12 @@ class ParseLimits:
 
 
 class LimitChecker:
-    """Measures a *text* while it is parsed, against *limits*."""
+    """Checks the tokens of *text* against *limits* while they are parsed."""
 
     def __init__(self, text: str, limits: ParseLimits) -> None:
         self._text = text
         self._limits = limits
-        self._statement_start = 0  # where the statement begins that is being read
+        self._statement_start = 0  # the offset of the current statement
         self._number = 1
         self._parameter_chars = self._all_parameter_chars = self._regex_instructions = (
             self._tokens
@@ -53,7 +54,8 @@ class LimitChecker:
         """Counts *token*. Raises ParseError if a limit is exceeded."""
         limits = self._limits
         start, end = token.start_pos or 0, token.end_pos or 0
-        extra_chars = max(0, len(token) - (end - start))  # a parameter is longer than its name
+        # A bound value may be longer than the name of its parameter.
+        extra_chars = max(0, len(token) - (end - start))
         self._parameter_chars += extra_chars
         self._all_parameter_chars += extra_chars
         if 0 < limits.statement_chars < end - self._statement_start + self._parameter_chars:
@@ -83,7 +85,7 @@ class LimitChecker:
 
 
 def _capped_int(digits: str) -> int:
-    """Returns the number *digits*, capped: Python parses no number of thousands of digits."""
+    """Returns *digits* as an int, capped: Python rejects numbers of thousands of digits."""
     return int(digits) if len(digits) < 10 else _MAX_REGEX_INSTRUCTIONS
 
 

@@ -19,7 +19,7 @@ _MAX_REPLICATION = (1 << 31) - 1
 class BadValue(Exception):
     """A well-formed token with a value that InfluxQL rejects.
 
-    *token* is its place, or None where InfluxDB reports no position.
+    *token* is the rejected token, or None where InfluxDB reports no position.
     """
 
     def __init__(self, message: str, token: Token | None = None) -> None:
@@ -28,7 +28,7 @@ class BadValue(Exception):
 
 
 def integer(token: Token) -> IntegerLiteral:
-    """Returns a 64-bit integer: signed, or unsigned if it is too large for that.
+    """Returns a 64-bit integer: signed, or unsigned if it exceeds int64.
 
     Raises BadValue if it exceeds 64 bits.
     """
@@ -39,7 +39,7 @@ def integer(token: Token) -> IntegerLiteral:
 
 
 def number(token: Token) -> NumberLiteral:
-    """Returns a number with a fraction. Raises BadValue if it is too large."""
+    """Returns a floating-point number. Raises BadValue if it is too large."""
     value = float(token)
     if value == float("inf"):
         raise BadValue("unable to parse number", token)
@@ -47,7 +47,7 @@ def number(token: Token) -> NumberLiteral:
 
 
 def nanoseconds(token: Token) -> int:
-    """Returns the nanoseconds of a duration. Raises BadValue with its position."""
+    """Returns the nanoseconds of a duration. Raises BadValue with the position of *token*."""
     try:
         return parse_duration(token)
     except ValueError as error:
@@ -92,7 +92,7 @@ def object_id(token: Token) -> int:
 
 
 def count(token: Token) -> int:
-    """Returns the number of LIMIT, OFFSET and the like, at most the largest 64-bit integer.
+    """Returns the number after LIMIT, OFFSET, SLIMIT or SOFFSET, capped at the largest int64.
 
     Raises BadValue if it is negative.
     """
@@ -103,6 +103,6 @@ def count(token: Token) -> int:
 
 
 def _value(token: Token) -> int:
-    """Returns the number of *token*, or 10**30 for a number that Python may refuse to parse."""
+    """Returns the number of *token*, or 10**30 for a longer one; Python rejects very long ones."""
     digits = token.lstrip("0") or "0"
     return int(digits) if len(digits) <= 30 else 10**30

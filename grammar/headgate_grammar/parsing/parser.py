@@ -45,8 +45,8 @@ def parse(
 ) -> tuple[Statement, ...]:
     """Returns the statements of *text*, none if it holds only blanks, comments and semicolons.
 
-    *parameters* are the values of `$name`, see parameters.py. *on_statement* is called with each
-    statement before the next one is parsed; an error that it raises ends the parsing.
+    *parameters* are the values of `$name`, see bound_parameters.py. *on_statement* is called with
+    each statement before the next one is parsed; an error that it raises ends the parsing.
 
     Raises:
         ParseError: *text* is invalid, with InfluxDB 1.8's message and position; or it exceeds
@@ -69,9 +69,9 @@ def parse_tokens(text: str) -> list[Token] | None:
 class Completions:
     """What may follow a text, for completion.
 
-    *keywords* are keywords. *identifier* is whether a name may follow, *incomplete* whether
-    anything may, *complete* whether the text may end. A text that is neither open nor complete is
-    invalid.
+    *keywords* are the keywords that may follow. *identifier* is whether a name may follow,
+    *incomplete* whether any token may, *complete* whether the text may end. A text that is neither
+    *incomplete* nor *complete* is invalid.
     """
 
     keywords: tuple[str, ...] = ()
@@ -89,7 +89,7 @@ def completions(text: str) -> Completions:
 
 
 class _Parse:
-    """The parsing of one text."""
+    """The state of parsing one text."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class _Parse:
         self._statements: list[Statement] = []
 
     def statements(self) -> tuple[Statement, ...]:
-        """Returns the statements. Raises ParseError."""
+        """Returns the statements of the text. Raises ParseError if it is invalid."""
         try:
             self._feed_all()
             self._end(Token("$END", ""))
@@ -119,7 +119,7 @@ class _Parse:
         return tuple(self._statements)
 
     def _end(self, token: Token) -> None:
-        """Ends a statement at *token*. A `;` may follow wherever the text may end."""
+        """Ends the statement at *token*: the end of the text, or a `;` where the text may end."""
         try:
             statement: Statement | None = self._parser.feed_token(Token("$END", ""))
         except LarkUnexpectedToken as error:
@@ -164,7 +164,10 @@ class _Parse:
             self._parser.feed_token(token)
 
     def _check_depth(self, token: Token) -> None:
-        """Counts the levels that *token* opens or closes. A sign is a level, printed `(-1 * x)`."""
+        """Counts the levels that *token* opens or closes. Raises ParseError above `MAX_DEPTH`.
+
+        A sign counts as a level, because `-x` is printed as `(-1 * x)`.
+        """
         if token.type == "RPAR":
             del self._levels[-1:]
         elif token.type == "LPAR":
@@ -176,7 +179,7 @@ class _Parse:
             raise ParseError(f"nested deeper than {MAX_DEPTH} levels", *position(self._text, token))
 
     def _retype(self, token: Token) -> Token:
-        """Returns *token* with the type that it has at this place."""
+        """Returns *token* with its bound value, or as the soft keyword that is accepted here."""
         if token.type == "BOUND":
             try:
                 token = bind(token, self._parameters)
@@ -192,7 +195,7 @@ class _Parse:
         return "REGEX" in self._choices()
 
     def _choices(self) -> Container[str]:
-        """Returns the terminals that the parser accepts next, possibly with some more."""
+        """Returns a superset of the terminals that the parser accepts next."""
         choices: Container[str] = self._parser.choices()  # type: ignore[no-untyped-call]
         return choices
 
@@ -227,7 +230,10 @@ class _Parse:
     def _earlier_error(
         self, before: list[Token], ending: str, accepted: set[str]
     ) -> ParseError | None:
-        """Returns InfluxDB's error for *before*, ahead of the wrong token, or None."""
+        """Returns the error that InfluxDB reports before it reads the wrong token, or None.
+
+        *before* are the tokens before that one. *ending* is the terminal that would end them.
+        """
         if ending not in accepted:
             return None
         parser: InteractiveParser = self._parser.copy(deepcopy_values=False)  # type: ignore[no-untyped-call]
@@ -241,7 +247,7 @@ class _Parse:
         tokens = tokens or self.tokens
         match error:
             case NoInterval():
-                last = tokens[-2]  # the token after it ends the SELECT
+                last = tokens[-2]  # tokens[-1] ends the SELECT
                 wanted = ("GROUP BY time(...)", *([str(error)] if str(error) else []))
                 return UnexpectedToken(_display_token(last), wanted, *position(self._text, last))
             case NoResample():
@@ -267,7 +273,7 @@ class _Parse:
 
 
 def _has_sign(before: list[Token]) -> bool:
-    """Returns whether the operand after these tokens has a sign."""
+    """Returns whether the operand after the tokens *before* has a sign."""
     if not before or before[-1].type not in ("PLUS", "MINUS"):
         return False
     return len(before) < 2 or before[-2].type not in _OPERAND_ENDS

@@ -1,7 +1,8 @@
 """The parser's table: computed from the grammar once and cached on disk.
 
-Computing it takes ten times as long as loading it. Lark verifies it by a digest of the grammar, its
-options, its own version and Python's, so that a table of another grammar is never used.
+Computing it takes ten times as long as loading it. Lark verifies the file by a digest of the
+grammar, the parser's options and the versions of Lark and Python. A table of another grammar is
+therefore never used.
 """
 
 import os
@@ -16,7 +17,7 @@ from lark import Lark
 
 
 def load_parser(transformer: Any) -> Lark:
-    """Returns the parser of InfluxQL, with rules that call *transformer*. Uses the disk cache."""
+    """Returns the InfluxQL parser, which calls *transformer* for each rule. Uses the disk cache."""
     text = resources.files("headgate_grammar").joinpath("influxql.lark").read_text("utf-8")
     folder = _cache_folder()
     if folder is None:
@@ -43,7 +44,7 @@ def _build_parser(text: str, transformer: Any, cache: str | bool) -> Lark:
     return Lark(
         text,
         parser="lalr",
-        lexer="basic",  # unused: scanner.py produces the tokens
+        lexer="basic",  # unused: lexer.py produces the tokens
         start="query",
         maybe_placeholders=True,
         transformer=transformer,
@@ -52,7 +53,7 @@ def _build_parser(text: str, transformer: Any, cache: str | bool) -> Lark:
 
 
 def _cache_folder() -> Path | None:
-    """Returns the cache folder, or None if another user could write to it.
+    """Returns the cache folder, or None if it is unusable or another user could write to it.
 
     The table is pickled, so that loading it executes code.
     """

@@ -39,8 +39,9 @@ def position(text: str, token: Token) -> tuple[int, int]:
 def end_position(text: str, last: Token | None, *, looked_ahead: bool) -> tuple[int, int]:
     """Returns the line and character that InfluxDB reports for the end of *text*.
 
-    *last* is the last token. InfluxDB counts the end twice if it has read it before: to detect the
-    end of a word, a blank or a line comment, or if it *looked_ahead* for a regular expression.
+    *last* is the last token. InfluxDB counts the end twice if it has already read it: to detect the
+    end of a word, a blank or a line comment, or because it *looked_ahead* for a dot or a regular
+    expression.
     """
     rest = text[(last.end_pos or 0) if last is not None else 0 :]
     pieces = [piece[0] for piece in BLANK.finditer(rest)]

@@ -23,16 +23,16 @@ _SOFT_KEYWORDS = frozenset({"fill", "tz", "verbose"})
 
 @dataclass(frozen=True, slots=True)
 class _StatementTemplate:
-    """A statement template: its class and the values of its fields.
+    """A statement without its names: its class *kind*, and the *values* of its fields.
 
-    An integer is the index of a name in a text.
+    An integer in *values* is the index of a name, counted in the order of the text.
     """
 
     kind: type[Any]
     values: Sequence[int | Privilege]
 
     def with_names(self, names: Sequence[str]) -> Statement:
-        """Returns the statement with *names*."""
+        """Returns the statement, completed with *names*."""
         values = [one if isinstance(one, Privilege) else names[one] for one in self.values]
         statement: Statement = self.kind(*values)
         return statement
@@ -45,16 +45,16 @@ class TemplateCache:
         self._templates: dict[str, _StatementTemplate] = {}
 
     def statement(self, text: str) -> Statement | None:
-        """Returns the statement of *text*, without parsing it, or None.
+        """Returns the statement of *text* without parsing it, or None if its template is unknown.
 
-        A text that differs only in its names must have been added before.
+        The template is known after `add` of a text that differs only in its names.
         """
         cut = _split_names(text)
-        shape = self._templates.get(cut[0]) if cut is not None else None
-        if cut is None or shape is None:
+        template = self._templates.get(cut[0]) if cut is not None else None
+        if cut is None or template is None:
             return None
         _, names = cut
-        return shape.with_names(names)
+        return template.with_names(names)
 
     def add(self, text: str, statements: Sequence[Statement]) -> None:
         """Adds the template of *text*, which holds *statements*, unless the cache is full."""
@@ -68,7 +68,10 @@ class TemplateCache:
 
 
 def _split_names(text: str) -> tuple[str, list[str]] | None:
-    """Returns *text* without its names, and the names; None if it holds more than words."""
+    """Returns *text* with `?` for each name, and the names.
+
+    Returns None if *text* holds more than words, or a name that is a keyword in some places.
+    """
     if _WORDS_PATTERN.fullmatch(text) is None:
         return None
     kept: list[str] = []
@@ -85,9 +88,9 @@ def _split_names(text: str) -> tuple[str, list[str]] | None:
 
 
 def _template_values(statement: Statement, names: list[str]) -> list[int | Privilege] | None:
-    """Returns the fields of *statement* with indexes in place of *names*.
+    """Returns the field values of *statement*, with the index in *names* in place of each name.
 
-    Returns None if the assignment is ambiguous, or if a field holds more than a name or a
+    Returns None unless each name is in exactly one field, and each field holds a name or a
     privilege.
     """
     found: list[int | Privilege] = []

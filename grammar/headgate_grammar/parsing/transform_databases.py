@@ -46,16 +46,16 @@ class DatabaseRules(Transformer[Token, object]):
     """Lark's transformer for statements about databases and the server."""
 
     def create_database(self, name: Token, policy: PolicyOptions | None) -> CreateDatabase:
-        """Returns `CREATE DATABASE`."""
+        """Returns the statement `CREATE DATABASE`."""
         # `WITH NAME ""` has no effect, and would be printed as a WITH without options.
         return CreateDatabase(name.value, policy if policy != PolicyOptions() else None)
 
     def drop_database(self, name: Token) -> DropDatabase:
-        """Returns `DROP DATABASE`."""
+        """Returns the statement `DROP DATABASE`."""
         return DropDatabase(name.value)
 
     def show_databases(self) -> ShowDatabases:
-        """Returns `SHOW DATABASES`."""
+        """Returns the statement `SHOW DATABASES`."""
         return ShowDatabases()
 
     # ---- retention policies
@@ -91,23 +91,23 @@ class DatabaseRules(Transformer[Token, object]):
         return Option("default", True, keyword)
 
     def default_policy(self) -> str:
-        """Returns the name of the policy in `ALTER RETENTION POLICY DEFAULT`."""
+        """Returns "default", the name of the policy in `ALTER RETENTION POLICY DEFAULT`."""
         return "default"
 
     def infinite(self) -> int:
-        """Returns the duration of INF, 0."""
+        """Returns 0, the duration that stands for INF."""
         return 0
 
     def create_retention_policy(
         self, name: Token, database: Token, *options: Option | None
     ) -> CreateRetentionPolicy:
-        """Returns `CREATE RETENTION POLICY`."""
+        """Returns the statement `CREATE RETENTION POLICY`."""
         return CreateRetentionPolicy(name.value, database.value, **_fields(*options))
 
     def alter_retention_policy(
         self, name: Token | str, database: Token, *options: Option
     ) -> AlterRetentionPolicy:
-        """Returns `ALTER RETENTION POLICY`. Raises BadValue for a repeated option."""
+        """Returns the statement `ALTER RETENTION POLICY`. Raises BadValue for a repeated option."""
         seen: set[str] = set()
         for option in options:
             if option.field in seen and option.keyword is not None:
@@ -116,66 +116,66 @@ class DatabaseRules(Transformer[Token, object]):
         return AlterRetentionPolicy(str(name), database.value, **_fields(*options))
 
     def drop_retention_policy(self, name: Token, database: Token) -> DropRetentionPolicy:
-        """Returns `DROP RETENTION POLICY`."""
+        """Returns the statement `DROP RETENTION POLICY`."""
         return DropRetentionPolicy(name.value, database.value)
 
     def show_retention_policies(self, database: str) -> ShowRetentionPolicies:
-        """Returns `SHOW RETENTION POLICIES`."""
+        """Returns the statement `SHOW RETENTION POLICIES`."""
         return ShowRetentionPolicies(database)
 
     # ---- continuous queries, subscriptions, and what runs on a server
 
     def drop_continuous_query(self, name: Token, database: Token) -> DropContinuousQuery:
-        """Returns `DROP CONTINUOUS QUERY`."""
+        """Returns the statement `DROP CONTINUOUS QUERY`."""
         return DropContinuousQuery(name.value, database.value)
 
     def show_continuous_queries(self) -> ShowContinuousQueries:
-        """Returns `SHOW CONTINUOUS QUERIES`."""
+        """Returns the statement `SHOW CONTINUOUS QUERIES`."""
         return ShowContinuousQueries()
 
     def create_subscription(
         self, name: Token, database: Token, dot: Token, policy: Token, mode: Token, *to: Token
     ) -> CreateSubscription:
-        """Returns `CREATE SUBSCRIPTION`."""
+        """Returns the statement `CREATE SUBSCRIPTION`."""
         destinations = tuple(token.value for token in to)
         return CreateSubscription(name.value, database.value, policy.value, mode.type, destinations)
 
     def drop_subscription(
         self, name: Token, database: Token, dot: Token, policy: Token
     ) -> DropSubscription:
-        """Returns `DROP SUBSCRIPTION`."""
+        """Returns the statement `DROP SUBSCRIPTION`."""
         return DropSubscription(name.value, database.value, policy.value)
 
     def show_subscriptions(self) -> ShowSubscriptions:
-        """Returns `SHOW SUBSCRIPTIONS`."""
+        """Returns the statement `SHOW SUBSCRIPTIONS`."""
         return ShowSubscriptions()
 
     def drop_shard(self, id: Token) -> DropShard:
-        """Returns `DROP SHARD`."""
+        """Returns the statement `DROP SHARD`."""
         return DropShard(literals.object_id(id))
 
     def show_shards(self) -> ShowShards:
-        """Returns `SHOW SHARDS`."""
+        """Returns the statement `SHOW SHARDS`."""
         return ShowShards()
 
     def show_shard_groups(self) -> ShowShardGroups:
-        """Returns `SHOW SHARD GROUPS`."""
+        """Returns the statement `SHOW SHARD GROUPS`."""
         return ShowShardGroups()
 
     def kill_query(self, id: Token, host: Token | None) -> KillQuery:
-        """Returns `KILL QUERY`."""
+        """Returns the statement `KILL QUERY`."""
         return KillQuery(literals.object_id(id), host.value if host is not None else "")
 
     def show_queries(self) -> ShowQueries:
-        """Returns `SHOW QUERIES`."""
+        """Returns the statement `SHOW QUERIES`."""
         return ShowQueries()
 
     def show_stats(self, module: Token | None) -> ShowStats:
-        """Returns `SHOW STATS`."""
+        """Returns the statement `SHOW STATS`."""
         return ShowStats(module.value if module is not None else "")
 
     def show_diagnostics(self, module: Token | None) -> ShowDiagnostics:
-        """Returns `SHOW DIAGNOSTICS`."""
+        """Returns the statement `SHOW DIAGNOSTICS`."""
         return ShowDiagnostics(module.value if module is not None else "")
 
 
@@ -184,5 +184,5 @@ def _span(span: Token | int) -> int:
 
 
 def _fields(*options: Option | None) -> dict[str, Any]:
-    """Returns the values of *options* by field; each has the type of its field."""
+    """Returns the values of *options* by the name of the field; each has the type of its field."""
     return {option.field: option.value for option in options if option is not None}

@@ -26,7 +26,7 @@ _TYPES = ("float", "integer", "unsigned", "string", "boolean")
 
 
 def path_segments(path: tuple[Token, ...]) -> list[str]:
-    """Returns the names of *path*, IDENT and DOT tokens; two dots have an empty name between them.
+    """Returns the names in *path*, which holds IDENT and DOT tokens. Between two dots is a "".
 
     Raises BadValue for more than three names.
     """
@@ -67,7 +67,7 @@ class ExpressionRules(Transformer[Token, object]):
     regex_product = product
 
     def sign(self, sign: Token, operand: Expression) -> Expression:
-        """Returns a signed literal, or for `-x` a product with -1 (`+x`: 1), as InfluxDB does.
+        """Returns a signed literal, or `-1 * x` for `-x` (`1 * x` for `+x`), as InfluxDB does.
 
         Raises BadValue if the constant underflows int64.
         """
@@ -95,7 +95,7 @@ class ExpressionRules(Transformer[Token, object]):
         return BooleanLiteral(token.type == "TRUE")
 
     def number(self, token: Token) -> NumberLiteral:
-        """Returns a number with a fraction."""
+        """Returns a floating-point literal."""
         return literals.number(token)
 
     def integer(self, token: Token) -> IntegerLiteral:
@@ -115,7 +115,7 @@ class ExpressionRules(Transformer[Token, object]):
         return Paren(inner)
 
     def wildcard(self, star: Token, cast: Token | None, type: Token | None) -> Wildcard:
-        """Returns `*`."""
+        """Returns the wildcard `*`."""
         return Wildcard(type.value.lower() if type is not None else "")
 
     def distinct(self, keyword: Token, name: Token) -> Distinct:

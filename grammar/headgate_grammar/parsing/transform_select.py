@@ -33,7 +33,10 @@ from headgate_grammar.text.durations import format_duration
 
 
 class NoInterval(Exception):
-    """A continuous query aggregates without GROUP BY time(..). `str()` may be ""."""
+    """A continuous query aggregates without a valid GROUP BY time(..).
+
+    `str()` is the error in the arguments of time(..), or "" if time(..) is missing or 0.
+    """
 
 
 class NoResample(Exception):
@@ -67,20 +70,22 @@ class SelectRules(Transformer[Token, object]):
         soffset: int,
         timezone: str,
     ) -> Select:
-        """Returns `SELECT`."""
+        """Returns the statement `SELECT`."""
         limits = Limits(limit, offset, slimit, soffset)
         return Select(fields, sources, target, condition, dimensions, fill, order, limits, timezone)
 
     def select_into(self, *parts: Any) -> Select:
-        """Returns the SELECT of a continuous query. Raises NoInterval if it aggregates without
-        time(..).
+        """Returns the SELECT of a continuous query.
+
+        Raises NoInterval if it aggregates without a valid time(..), BadValue if time(..) is invalid
+        otherwise.
         """
         select: Select = self.select(*parts)
         _interval(select)
         return select
 
     def explain(self, analyze: bool | None, select: Select) -> Explain:
-        """Returns `EXPLAIN`."""
+        """Returns the statement `EXPLAIN`."""
         return Explain(select, analyze is not None, bool(analyze))
 
     def analyze(self, analyze: Token, verbose: Token | None) -> bool:
@@ -90,7 +95,10 @@ class SelectRules(Transformer[Token, object]):
     def create_continuous_query(
         self, name: Token, database: Token, resample: tuple[int, int], select: Select
     ) -> CreateContinuousQuery:
-        """Returns `CREATE CONTINUOUS QUERY`. Raises BadValue if FOR is shorter than an interval."""
+        """Returns the statement `CREATE CONTINUOUS QUERY`.
+
+        Raises BadValue if FOR is shorter than EVERY or than the interval of GROUP BY time(..).
+        """
         every, for_ = resample
         shortest = max(_interval(select), every)
         if for_ and shortest > for_:
@@ -101,7 +109,10 @@ class SelectRules(Transformer[Token, object]):
         return CreateContinuousQuery(name.value, database.value, select, every, for_)
 
     def resample(self, *spans: tuple[str, int] | None) -> tuple[int, int]:
-        """Returns the nanoseconds of EVERY and FOR, 0 for a missing one. Raises NoResample."""
+        """Returns the nanoseconds of EVERY and FOR, 0 for a missing one.
+
+        Raises NoResample if all given durations are 0.
+        """
         durations = dict(span for span in spans if span is not None)
         if spans and not any(durations.values()):
             raise NoResample
@@ -122,7 +133,7 @@ class SelectRules(Transformer[Token, object]):
         return fields
 
     def field(self, expression: Expression | Token, alias: Token | None) -> Field:
-        """Returns a field of SELECT. Raises ConditionInField."""
+        """Returns a field of SELECT. Raises ConditionInField if it compares, or has AND or OR."""
         if isinstance(expression, Token):
             expression = literals.regex(expression)
         elif operator := last_conditional(expression):
@@ -134,7 +145,7 @@ class SelectRules(Transformer[Token, object]):
         return target
 
     def target(self, *path: Token) -> Target:
-        """Returns a target. Raises BadValue for three names before `:MEASUREMENT`."""
+        """Returns the target of INTO. Raises BadValue for three names before `:MEASUREMENT`."""
         segments = path_segments(tuple(token for token in path if token.type != "COLON"))
         if path[-1].type == "COLON":
             if len(segments) == 3:
@@ -211,11 +222,11 @@ class SelectRules(Transformer[Token, object]):
         return SortField(name.value, ascending is not False)
 
     def direction(self, word: Token) -> bool:
-        """Returns whether a direction is ascending."""
+        """Returns whether the direction *word* is ASC."""
         return word.type == "ASC"
 
     def limit(self, count: Token | None = None) -> int:
-        """Returns the number of LIMIT, or 0."""
+        """Returns the number of LIMIT, OFFSET, SLIMIT or SOFFSET, or 0 for a missing one."""
         return literals.count(count) if count is not None else 0
 
     offset = slimit = soffset = limit
@@ -226,7 +237,10 @@ class SelectRules(Transformer[Token, object]):
         paren: Token | None = None,
         arguments: Sequence[Expression] | None = None,
     ) -> Fill | None:
-        """Returns the value of fill(), None for fill(null) or without fill(). Raises BadValue."""
+        """Returns the value of fill(), or None for fill(null) or without fill().
+
+        Raises BadValue if the argument is invalid.
+        """
         if word is None:
             return None
         argument = _argument(
@@ -272,7 +286,11 @@ class SelectRules(Transformer[Token, object]):
 def _argument(
     paren: Token | None, arguments: Sequence[Expression] | None, no_call: str, wrong_count: str
 ) -> Expression:
-    """Returns the only argument of fill() or tz(). Raises BadValue."""
+    """Returns the only argument of fill() or tz().
+
+    Raises BadValue with the message *no_call* without parentheses, or with *wrong_count* unless
+    there is one argument.
+    """
     if paren is None:
         raise BadValue(no_call)
     if arguments is None or len(arguments) != 1:
@@ -286,7 +304,11 @@ def _pad_left(segments: list[str], length: int) -> list[str]:
 
 
 def _interval(select: Select) -> int:
-    """Returns the nanoseconds of GROUP BY time(..). Raises BadValue or NoInterval."""
+    """Returns the nanoseconds of GROUP BY time(..); 0 if *select* is raw and has none.
+
+    If time(..) is invalid, raises BadValue if *select* is raw, else NoInterval. Raises NoInterval
+    if it is missing and *select* is not raw.
+    """
     try:
         interval = select.interval()
     except ValueError as error:

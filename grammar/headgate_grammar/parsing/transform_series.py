@@ -45,7 +45,7 @@ _CardinalityStatement = (
 def _cardinality_method(
     kind: Callable[..., _CardinalityStatement],
 ) -> Callable[..., _CardinalityStatement]:
-    """Returns the method of a rule that differs from its three siblings in *kind* only."""
+    """Returns the method for one of four SHOW .. CARDINALITY rules, which differ in *kind* only."""
 
     def build(
         self: object,
@@ -66,7 +66,7 @@ class SeriesRules(Transformer[Token, object]):
     """Lark's transformer for statements about series, tags and fields."""
 
     def delete(self, sources: Measurements | Expression, condition: Condition = None) -> Delete:
-        """Returns `DELETE`. Raises BadValue for a database or policy in FROM."""
+        """Returns the statement `DELETE`. Raises BadValue for a database or policy in FROM."""
         if not isinstance(sources, tuple):
             return Delete(condition=sources)
         _check_local(sources)
@@ -75,14 +75,14 @@ class SeriesRules(Transformer[Token, object]):
     def drop_series(
         self, sources: Measurements | Expression, condition: Condition = None
     ) -> DropSeries:
-        """Returns `DROP SERIES`. Raises BadValue for a database or policy in FROM."""
+        """Returns the statement `DROP SERIES`. Raises BadValue for a database or policy in FROM."""
         if not isinstance(sources, tuple):
             return DropSeries(condition=sources)
         _check_local(sources)
         return DropSeries(sources, condition)
 
     def drop_measurement(self, name: Token) -> DropMeasurement:
-        """Returns `DROP MEASUREMENT`."""
+        """Returns the statement `DROP MEASUREMENT`."""
         return DropMeasurement(name.value)
 
     def show_measurements(
@@ -94,7 +94,7 @@ class SeriesRules(Transformer[Token, object]):
         limit: int,
         offset: int,
     ) -> ShowMeasurements:
-        """Returns `SHOW MEASUREMENTS`."""
+        """Returns the statement `SHOW MEASUREMENTS`."""
         return ShowMeasurements(database, measurement, condition, order, Limits(limit, offset))
 
     def with_measurement(self, *test: Token | Measurement) -> Measurement | None:
@@ -112,7 +112,7 @@ class SeriesRules(Transformer[Token, object]):
         limit: int,
         offset: int,
     ) -> ShowSeries:
-        """Returns `SHOW SERIES`."""
+        """Returns the statement `SHOW SERIES`."""
         return ShowSeries(database, sources, condition, order, Limits(limit, offset))
 
     def show_field_keys(
@@ -123,7 +123,7 @@ class SeriesRules(Transformer[Token, object]):
         limit: int,
         offset: int,
     ) -> ShowFieldKeys:
-        """Returns `SHOW FIELD KEYS`."""
+        """Returns the statement `SHOW FIELD KEYS`."""
         return ShowFieldKeys(database, sources, order, Limits(limit, offset))
 
     def show_tag_keys(
@@ -134,7 +134,7 @@ class SeriesRules(Transformer[Token, object]):
         order: SortField | None,
         *limits: int,
     ) -> ShowTagKeys:
-        """Returns `SHOW TAG KEYS`."""
+        """Returns the statement `SHOW TAG KEYS`."""
         return ShowTagKeys(database, sources, condition, order, Limits(*limits))
 
     def show_tag_values(
@@ -147,7 +147,7 @@ class SeriesRules(Transformer[Token, object]):
         limit: int,
         offset: int,
     ) -> ShowTagValues:
-        """Returns `SHOW TAG VALUES`."""
+        """Returns the statement `SHOW TAG VALUES`."""
         limits = Limits(limit, offset)
         return ShowTagValues(key, database, sources, condition, order, limits)
 
@@ -178,7 +178,7 @@ class SeriesRules(Transformer[Token, object]):
         dimensions: Dimensions,
         *limits: int,
     ) -> ShowTagValuesCardinality:
-        """Returns `SHOW TAG VALUES CARDINALITY`."""
+        """Returns the statement `SHOW TAG VALUES CARDINALITY`."""
         return ShowTagValuesCardinality(
             exact, database, sources, condition, dimensions, Limits(*limits), key=key
         )

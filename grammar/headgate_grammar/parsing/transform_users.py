@@ -22,7 +22,7 @@ class UserRules(Transformer[Token, object]):
     """Lark's transformer for statements about users and grants."""
 
     def create_user(self, name: Token, password: Token, admin: bool | None) -> CreateUser:
-        """Returns `CREATE USER`."""
+        """Returns the statement `CREATE USER`."""
         return CreateUser(name.value, password.value, bool(admin))
 
     def all_privileges(self) -> bool:
@@ -30,45 +30,45 @@ class UserRules(Transformer[Token, object]):
         return True
 
     def drop_user(self, name: Token) -> DropUser:
-        """Returns `DROP USER`."""
+        """Returns the statement `DROP USER`."""
         return DropUser(name.value)
 
     def set_password(self, name: Token, password: Token) -> SetPassword:
-        """Returns `SET PASSWORD`."""
+        """Returns the statement `SET PASSWORD`."""
         return SetPassword(name.value, password.value)
 
     def show_users(self) -> ShowUsers:
-        """Returns `SHOW USERS`."""
+        """Returns the statement `SHOW USERS`."""
         return ShowUsers()
 
     def grant(self, privilege: Privilege, database: Token, user: Token) -> Grant:
-        """Returns `GRANT .. ON`."""
+        """Returns the statement `GRANT .. ON`."""
         return Grant(privilege, database.value, user.value)
 
     def revoke(self, privilege: Privilege, database: Token, user: Token) -> Revoke:
-        """Returns `REVOKE .. ON`."""
+        """Returns the statement `REVOKE .. ON`."""
         return Revoke(privilege, database.value, user.value)
 
     def grant_admin(self, user: Token) -> GrantAdmin:
-        """Returns `GRANT ALL PRIVILEGES`."""
+        """Returns the statement `GRANT ALL PRIVILEGES`."""
         return GrantAdmin(user.value)
 
     def revoke_admin(self, user: Token) -> RevokeAdmin:
-        """Returns `REVOKE ALL PRIVILEGES`."""
+        """Returns the statement `REVOKE ALL PRIVILEGES`."""
         return RevokeAdmin(user.value)
 
     def show_grants(self, user: Token) -> ShowGrants:
-        """Returns `SHOW GRANTS`."""
+        """Returns the statement `SHOW GRANTS`."""
         return ShowGrants(user.value)
 
     def privilege_read(self) -> Privilege:
-        """Returns READ."""
+        """Returns the privilege READ."""
         return Privilege.READ
 
     def privilege_write(self) -> Privilege:
-        """Returns WRITE."""
+        """Returns the privilege WRITE."""
         return Privilege.WRITE
 
     def privilege_all(self) -> Privilege:
-        """Returns ALL."""
+        """Returns the privilege ALL."""
         return Privilege.ALL

@@ -15,7 +15,7 @@ _MAX_SHOWN_CHARS = 40
 
 
 class UnparseError(Exception):
-    """The text of a statement would be parsed as something else. `str()` holds no part of it."""
+    """The text of a statement would be parsed as something else. `str()` holds no secret."""
 
     def __init__(self) -> None:
         super().__init__("the statement cannot be written as a text that means the same")
@@ -41,8 +41,8 @@ def has_secret(statement: Statement) -> bool:
 def unparse(statement: Statement, parse: Callable[[str], Sequence[Statement]] = parse) -> str:
     """Returns the InfluxQL text of *statement*, secrets included.
 
-    *parse* parses the text to check that it equals *statement*, which takes as long as parsing
-    does.
+    The text is parsed with *parse*, which takes most of the time. The result must equal
+    *statement*.
 
     Raises:
         UnparseError: the text has another meaning. This is possible only for a tree built by hand.
@@ -66,11 +66,11 @@ def unparse(statement: Statement, parse: Callable[[str], Sequence[Statement]] = 
 
 
 def _check_stored(select: Select) -> None:
-    """Raises UnquotedName.
+    """Raises UnquotedName if InfluxDB would store *select* with another meaning.
 
     InfluxDB 1.6 stores a continuous query as text and parses it again for each run. It prints the
-    names of fields, tags and functions without quotes. A name could therefore continue with another
-    source or target than the authorized ones.
+    names of fields, tags and functions without quotes. A name could therefore hold a source or
+    target that was not authorized.
     """
     for name in _unquoted_names(select):
         if any(part != quote_identifier(part) for part in name.split(".")):

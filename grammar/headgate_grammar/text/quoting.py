@@ -30,7 +30,7 @@ def quote_string(value: str) -> str:
 def quote_regex(pattern: str) -> str:
     """Returns *pattern* as an InfluxQL regex literal, `/.../`.
 
-    Parsing the literal gives `printable_regex(pattern)`, which means the same.
+    Parsing the literal returns `printable_regex(pattern)`, which means the same.
     """
     return "/" + printable_regex(pattern).replace("/", r"\/") + "/"
 

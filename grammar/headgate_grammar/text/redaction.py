@@ -25,14 +25,17 @@ def redact_urls(text: str) -> str:
 
 
 def _without_login(run: re.Match[str]) -> str:
-    """Hides everything up to the last `@`: a password may hold any other character."""
+    """Returns the text *run* with `[REDACTED]` between `://` and the last `@`.
+
+    The last one counts, because a password may hold any character.
+    """
     scheme, mark, rest = run[0].partition("://")
     _, at, host = rest.rpartition("@")
     return f"{scheme}{mark}{REDACTED}@{host}" if at else run[0]
 
 
 def redact_destination(url: str) -> str:
-    """Returns the URL *url* without its user information and its query."""
+    """Returns *url* with `[REDACTED]` in place of its user information and its query."""
     found = _DESTINATION.fullmatch(url)
     assert found is not None  # it matches any text
     scheme, rest, query = found[1] or "", found[2], found[3]

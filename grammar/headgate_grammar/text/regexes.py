@@ -10,7 +10,7 @@ import re2
 _OPTIONS = re2.Options()
 _OPTIONS.log_errors = False
 
-# The wording of RE2 in C++, and Go's.
+# The error texts of RE2 in C++, and Go's texts for the same errors.
 _GO_MESSAGES = {
     "missing ]": "missing closing ]",
     "missing )": "missing closing )",
@@ -28,7 +28,7 @@ _GO_MESSAGES = {
 }
 
 
-# Beyond these RE2 takes seconds and gigabytes. A list of a thousand hosts is far below.
+# Above these limits RE2 takes seconds and gigabytes. A list of a thousand hosts is far below.
 _MAX_PATTERN_CHARS = 100_000
 _MAX_CLASSES = 200
 _CLASS_PATTERN = re.compile(r"\\[pP]")

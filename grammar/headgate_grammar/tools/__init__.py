@@ -1,1 +1,1 @@
-"""Programs over text and statements: highlighting, redaction, printing."""
+"""Functions on any text: syntax highlighting and redaction."""

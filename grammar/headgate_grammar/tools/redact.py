@@ -56,7 +56,7 @@ def _secret_spans(text: str, tokens: list[Token]) -> list[_Span]:
 def _suspicious_spans(text: str) -> list[_Span]:
     """Returns the spans that may be a password in a *text* that does not parse.
 
-    Tokens are no help: after an open quote they are inverted.
+    Its tokens are unreliable: after an unclosed quote, strings and other text are swapped.
     """
     word = _PASSWORD.search(text)
     about_users = any(token.type in ("USER", "SET") for token in scan(text))

@@ -10,9 +10,9 @@ from headgate_engine.stores.base import FORWARDED, Audit, AuditRecord, DeniedAtt
 
 _COLUMNS = "id, rev, time, actor, address, statement, outcome, count"
 _PAGE_RECORDS = 1000
-# The records kept of denied attempts, and as many of changes that upstreams made.
+# The maximum number of denied attempts, and also of changes made by upstreams.
 _MAX_DENIED_RECORDS = 100_000
-# The records deleted in one transaction, which blocks other writers.
+# The maximum number of records deleted in one transaction, which blocks other writers.
 _MAX_DELETED_RECORDS = 5000
 
 
@@ -48,7 +48,7 @@ def read_audit(connection: apsw.Connection, since: int, limit: int) -> list[Audi
 
 
 def export(connection: apsw.Connection, file: AuditFile) -> list[AuditRecord]:
-    """Appends the records that *file* lacks, and stores the position. Returns the last page.
+    """Appends the records that *file* lacks, and stores the last id. Returns the last page of them.
 
     Raises OSError; then nothing is stored.
     """
@@ -63,17 +63,17 @@ def export(connection: apsw.Connection, file: AuditFile) -> list[AuditRecord]:
 
 
 def has_unexported(connection: apsw.Connection) -> bool:
-    """Returns whether an audit file lacks any record."""
+    """Returns whether any audit record has not been exported to an audit file."""
     behind = "SELECT exported < ifnull((SELECT max(id) FROM audit), 0) FROM meta"
     return bool(connection.execute(behind).get)
 
 
 def prune_audit(connection: apsw.Connection, before: str) -> bool:
-    """Deletes the oldest records: those before a time, and denied attempts beyond 100,000.
+    """Deletes records older than *before*, and the oldest denied attempts beyond 100,000.
 
-    Changes made by upstreams beyond 100,000 are deleted, too. The newest record stays, so that no
-    id is used twice. One call deletes at most some thousand records. Returns whether there may be
-    more.
+    The oldest changes made by upstreams beyond 100,000 are deleted, too. The newest record stays,
+    so that no id is used twice. One call deletes at most some thousand records. Returns whether
+    there may be more.
     """
     newest: int = connection.execute("SELECT ifnull(max(id), 0) FROM audit").get
     # Only among the oldest ids: later records are not older, unless the clock was set back.

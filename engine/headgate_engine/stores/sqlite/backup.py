@@ -9,7 +9,7 @@ import apsw
 from headgate_engine.errors import StoreError
 from headgate_engine.stores.sqlite.connection import open_file
 
-# A new epoch starts another history, so that a mark in a side file does not apply to it.
+# A new epoch starts another history: the high-water mark in a side file does not apply to it.
 NEW_EPOCH = "UPDATE meta SET epoch = lower(hex(randomblob(16)))"
 
 
@@ -22,7 +22,7 @@ def copy(source: apsw.Connection, to: Path) -> None:
             target = open_file(Path(unfinished))
             try:
                 with target.backup("main", source, "main") as backup:
-                    # In one step: between two steps a change by another process restarts it.
+                    # In one step: a change by another process between steps restarts the copy.
                     backup.step(-1)
                 target.execute(NEW_EPOCH)
                 # Without a write-ahead log the copy is a single file.

@@ -95,8 +95,9 @@ def open_error(path: Path, error: apsw.Error) -> StoreError:
 
 @contextmanager
 def refusing(step: str) -> Iterator[None]:
-    """Raises StoreUnavailable, with the name of *step*, where its block raises an error of the
-    store.
+    """Returns a context that turns StoreError and apsw.Error into StoreUnavailable.
+
+    Its text names *step*, a verb such as `read`.
     """
     try:
         yield
@@ -105,7 +106,7 @@ def refusing(step: str) -> Iterator[None]:
 
 
 def unavailable(step: str, error: Exception) -> StoreUnavailable:
-    """Returns the error of a *step* that failed with *error*."""
+    """Returns the StoreUnavailable for *step*, a verb, which failed with *error*."""
     if isinstance(error, apsw.Error):
         return StoreUnavailable(f"cannot {step}: {reason(error)}")
     return StoreUnavailable(f"cannot {step}: its file cannot be opened")

@@ -53,13 +53,13 @@ def open_or_create(path: Path, *, create: bool = True) -> tuple[bool, int]:
 def mark_in_use(path: Path, *, create: bool = True) -> tuple[RevisionFile, bool, int]:
     """Prepares the store *path* and marks it as in use, which makes `restore` fail.
 
-    Returns the side file, which holds the mark until it is closed, and the result of
+    Returns the side file, which keeps the store marked until it is closed, and the result of
     `open_or_create`. Raises StoreError, or OSError if the side file cannot be opened.
     """
     try:
         side = RevisionFile(path) if revision_file_path(path).exists() else None
     except OSError:
-        # In a read-only folder the error of the store itself explains more.
+        # In a read-only folder `open_or_create` raises an error that explains more.
         open_or_create(path, create=create)
         raise
     try:
@@ -103,7 +103,7 @@ def exclusive_access(path: Path) -> Iterator[RevisionFile]:
 
 def check_high_water_mark(path: Path, connection: apsw.Connection, side: RevisionFile) -> None:
     """Raises StoreError if the store is behind the revision acknowledged in its side file."""
-    # The mark first: another process may commit meanwhile.
+    # The mark is read before the revision: another process may commit meanwhile.
     try:
         epoch: str = connection.execute("SELECT epoch FROM meta").get
         acknowledged = side.acknowledged_revision(epoch)
@@ -120,14 +120,15 @@ def check_high_water_mark(path: Path, connection: apsw.Connection, side: Revisio
 
 
 def _upgrade(connection: apsw.Connection, path: Path, version: int) -> None:
-    """Upgrades from *version* to the current one; a copy of the old file stays as
-    `<store>.v<version>`.
+    """Upgrades the store from *version* to the current one.
+
+    A copy of the old file stays as `<store>.v<version>`. Raises StoreError or apsw.Error.
     """
     old = path.with_name(f"{path.name}.v{version}")
     try:
         copy(connection, old)
     except StoreError:
-        if not old.exists():  # otherwise another process has made it, now or earlier
+        if not old.exists():  # otherwise another process has made the copy, now or earlier
             raise
     # The version is read again under the lock: another process may have upgraded meanwhile.
     connection.execute("BEGIN IMMEDIATE")
@@ -150,6 +151,7 @@ def integrity_errors(connection: apsw.Connection) -> list[str]:
 
 
 def _create_if_first(path: Path) -> bool:
+    """Creates the store if there never was one. Returns whether it did. Raises StoreError."""
     if path.exists():
         return False
     if not path.parent.is_dir():
@@ -207,8 +209,9 @@ def check_backup(path: Path) -> None:
 
 
 def backup_error(path: Path, error: apsw.Error) -> StoreError:
-    """Returns the error for a backup *path* that cannot be used, without `refused`'s advice to
-    restore.
+    """Returns the error for a backup *path* that cannot be used.
+
+    `open_error` would advise to restore a backup.
     """
     damaged = isinstance(error, apsw.NotADBError | apsw.CorruptError)
     reason = "it is damaged, or no store at all" if damaged else describe(error) or str(error)

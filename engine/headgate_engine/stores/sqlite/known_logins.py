@@ -22,7 +22,7 @@ _SELECT_NEWEST_LOGINS = (
 
 
 def write_logins(connection: apsw.Connection, logins: Sequence[KnownLogin]) -> None:
-    """Adds *logins* or advances their `seen`; deletes the oldest beyond 100,000."""
+    """Adds *logins* or advances their `last_seen`; deletes the oldest beyond 100,000."""
     connection.executemany(
         _UPSERT_LOGIN,
         [(it.network, it.password_version, it.last_seen, int(it.user_id)) for it in logins],

@@ -84,7 +84,7 @@ def _check_permissions(path: Path) -> None:
 
 
 def _check_content(path: Path) -> None:
-    """Reads what a start of the server reads, and compares it with the mark of the side file."""
+    """Reads what the server reads at its start, and compares it with the high-water mark."""
     revision_file = RevisionFile(path) if revision_file_path(path).exists() else None
     try:
         with tempfile.TemporaryDirectory(prefix="headgate-check-") as folder:

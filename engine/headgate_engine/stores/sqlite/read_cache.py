@@ -21,8 +21,8 @@ class ReadCache:
     `refresh` compares the high-water mark of the last acknowledged change, read by *read_mark*. If
     it differs, or 50 ms after the last check, *check* is called, which raises if the file is gone.
     SQLite is queried then, too: a killed process may have committed without writing the mark. A
-    write that leaves the revision unchanged changes nothing that is cached here. Within `with`, the
-    caller skips `refresh`.
+    write that leaves the revision unchanged changes nothing that is cached here. While a `with`
+    block of the cache runs, `pinned` is positive and the caller skips `refresh`.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class ReadCache:
         # Unknown names are not cached: unauthenticated clients may send any number of them.
         self.users: GenerationalCache[str, User] = GenerationalCache(_MAX_RECORDS)
         self.databases: GenerationalCache[str, Database] = GenerationalCache(_MAX_RECORDS)
-        # Users read by `gather` are kept apart, so that they do not evict frequent ones.
+        # Users read by `prefetch_users` are kept apart, so that they do not evict frequent ones.
         self.prefetched: dict[str, User | None] = {}
         self.pinned = 0
         self._data_version = -1
@@ -57,7 +57,7 @@ class ReadCache:
         self._check()
         version: int = self.connection.execute("PRAGMA data_version").get
         if version != self._data_version:
-            # Denied attempts and known logins are written each second, without a revision.
+            # Denied attempts and known logins are written each second, at the same revision.
             position = self.connection.execute("SELECT epoch, rev FROM meta").get
             if position != self._position:
                 self._derived.clear()

@@ -72,7 +72,10 @@ def _copy(source: Path, fresh: Path) -> None:
 
 
 def _move_aside(path: Path) -> Path:
-    """Renames the store and its write-ahead log, which would corrupt the new file."""
+    """Renames the store *path*, and returns its new path.
+
+    Its -wal and -shm files are renamed, too, because they would corrupt the new store.
+    """
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     old = path.with_name(f"{path.name}.before-{moment}")
     for part in _FILE_SUFFIXES:

@@ -15,10 +15,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# For this long an unchanged mark counts as an unchanged store.
+# For this long an unchanged high-water mark counts as an unchanged store.
 MARK_CACHE_SECONDS = 0.05
 
-# The byte, far behind the mark, that is locked while the store is in use.
+# The byte, far after the high-water mark, that is locked while the store is in use.
 _IN_USE_OFFSET = 4096
 _SHARE_TIMEOUT_SECONDS = 5.0
 _POLL_SECONDS = 0.02
@@ -55,7 +55,7 @@ class RevisionFile:
         except OSError as error:
             if error.errno != errno.ELOOP:
                 raise
-            # Another user of the folder may have put it there to have a file created elsewhere.
+            # Another user of the folder may have made the link, to have a file created elsewhere.
             raise OSError(errno.ELOOP, "it is a symbolic link: remove it", str(side)) from None
 
     @contextmanager
@@ -89,17 +89,19 @@ class RevisionFile:
     def _lock(self, kind: int) -> bool:
         # A lock of the open file description: unlike POSIX's older locks it survives the closing of
         # another descriptor, and excludes a second store in the same process. `exclude_writers`
-        # uses flock,
-        # which local file systems keep separate.
+        # uses flock, which local file systems keep separate.
         request = struct.pack("hhqqi4x", kind, os.SEEK_SET, _IN_USE_OFFSET, 1, 0)
         try:
             fcntl.fcntl(self._file, fcntl.F_OFD_SETLK, request)
-        except (BlockingIOError, PermissionError):  # EAGAIN or EACCES, as POSIX leaves it open
+        except (BlockingIOError, PermissionError):  # POSIX allows EAGAIN and EACCES
             return False
         return True
 
     def set_high_water_mark(self, epoch: str, revision: int) -> None:
-        """Writes the high-water mark: *revision* is durable. The caller must hold the lock."""
+        """Writes the high-water mark: *revision* of *epoch*, which must be durable.
+
+        Call it within `exclude_writers`.
+        """
         # Never synced: after a power cut it may be behind the store, which is harmless. If it
         # cannot be written, the change is acknowledged after a pause, in which every reader that
         # trusts the previous mark has checked the store itself.
@@ -109,7 +111,7 @@ class RevisionFile:
             time.sleep(MARK_CACHE_SECONDS)
 
     def high_water_mark(self) -> bytes:
-        """Returns the bytes of the mark. They differ after a change was acknowledged."""
+        """Returns the high-water mark as bytes, which differ after each acknowledged change."""
         return os.pread(self._file, _MARK_BYTES, 0)
 
     def acknowledged_revision(self, epoch: str) -> int:

@@ -28,7 +28,7 @@ CREATE TABLE identities (
 ) STRICT, WITHOUT ROWID;
 """
 
-# When the user of an identity was dropped, in Unix seconds. Older tokens stay rejected.
+# When the user of an identity was dropped, in Unix seconds. Tokens issued before stay rejected.
 DROPPED_IDENTITIES = """
 CREATE TABLE dropped_identities (
     issuer  TEXT NOT NULL,
@@ -39,7 +39,7 @@ CREATE TABLE dropped_identities (
 CREATE INDEX dropped_identities_dropped ON dropped_identities (dropped);
 """
 
-# Networks of a user's logins, with the last time in Unix seconds. They make no revision.
+# Networks of a user's logins, with the last time in Unix seconds. Logins make no new revision.
 KNOWN_LOGINS = """
 CREATE TABLE known_logins (
     user_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
@@ -96,8 +96,7 @@ CREATE TABLE changes (
 
 {IDENTITIES}{DROPPED_IDENTITIES}{KNOWN_LOGINS}{AUDIT}"""
 
-# Each upgrades from the version in the key to the next, in the transaction that sets
-# `user_version`.
+# SQL by the version that it upgrades to the next one, in the transaction that sets `user_version`.
 MIGRATIONS = {
     1: f"""
 ALTER TABLE meta ADD COLUMN exported INTEGER NOT NULL DEFAULT 0;

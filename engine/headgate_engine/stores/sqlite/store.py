@@ -63,11 +63,10 @@ _POLL_SECONDS = 0.01
 
 
 class SqliteStore:
-    """A `DatabaseStore` in the SQLite file *path*, created if missing; `DatabaseStore` describes
-    its methods.
+    """A `Store` in the SQLite file *path*, created if missing. `Store` describes its methods.
 
-    Each audit record is appended to *audit_file*, too, before its change is durable. A failure
-    there makes the change Unavailable. `created` is whether the file is new, `upgraded` the schema
+    Each audit record is appended to *audit_file*, too, before its change is durable. If that fails,
+    the change raises StoreUnavailable. `created` is whether the file is new, `upgraded` the schema
     version that it was upgraded from (0: no upgrade). Thread-safe.
 
     Raises:
@@ -112,7 +111,7 @@ class SqliteStore:
         return job.result, job.revision
 
     def transact_all(self, jobs: Sequence[PendingTransaction]) -> None:
-        """Does `transact` for each of *jobs* in a group commit; each job holds its outcome."""
+        """Runs *jobs* in a group commit, and stores the outcome of each in its job."""
         group_commit(self._run_jobs, jobs)
 
     def _run_jobs(self, jobs: Sequence[PendingTransaction]) -> None:
@@ -120,7 +119,7 @@ class SqliteStore:
         with self._transaction() as connection:
             revision: int = connection.execute("SELECT rev FROM meta").get
             for job in jobs:
-                job.error = None  # it may be a retry
+                job.error = None  # an error of a previous attempt
                 tx = SqliteTx(connection)
                 connection.execute("SAVEPOINT change")
                 try:
@@ -128,7 +127,7 @@ class SqliteStore:
                     if tx.keys:
                         self._record(revision + 1, tx.keys, job.audit)
                 except (apsw.Error, StoreUnavailable, OutcomeUnknown):
-                    raise  # it concerns the whole group
+                    raise  # an error of the whole group
                 except Exception as error:
                     job.error = error
                     connection.execute("ROLLBACK TO change")
@@ -137,7 +136,7 @@ class SqliteStore:
                     job.revision = revision
                 connection.execute("RELEASE change")
             connection.execute("UPDATE meta SET rev = ?", (revision,))
-            # Not with each change: it costs as much as the change itself.
+            # Not at each change: the deletion costs as much as the change itself.
             if revision % max(1, _MAX_CHANGES // 100) < len(jobs):
                 oldest = revision - _MAX_CHANGES
                 connection.execute("DELETE FROM changes WHERE rev <= ?", (oldest,))
@@ -158,7 +157,7 @@ class SqliteStore:
                 more = prune_audit(connection, before)
 
     def export(self) -> None:
-        """Appends to the audit file what other programs recorded without it.
+        """Appends to the audit file the records that other programs wrote without an audit file.
 
         Raises:
             StoreUnavailable: the store or the audit file could not be read or written.
@@ -191,7 +190,7 @@ class SqliteStore:
                 self._roll_back()
                 raise
             self._commit(exported)
-            # Also after a writer that was killed before its mark: this change builds on its change.
+            # Also for the change of a writer that was killed before it wrote the high-water mark.
             if revision != self._revision_file.acknowledged_revision(epoch):
                 self._revision_file.set_high_water_mark(epoch, revision)
 
@@ -216,7 +215,7 @@ class SqliteStore:
         record_change(self._writer, revision, audit)
 
     def _export(self) -> list[AuditRecord]:
-        """Brings the audit file up to date. Returns the last page of the exported records."""
+        """Appends missing records to the audit file. Returns the last page of them."""
         if self._audit_file is None:
             return []
         try:
@@ -371,7 +370,7 @@ class SqliteStore:
 
     def _reader(self) -> apsw.Connection:
         """Returns this thread's read-only connection."""
-        # A removed file could still be read, but its privileges could not be revoked any more.
+        # A removed file could still be read, but privileges in it could not be revoked any more.
         self._check_file()
         connection: apsw.Connection | None = getattr(self._readers, "connection", None)
         if connection is None:

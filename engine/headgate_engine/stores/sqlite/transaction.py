@@ -62,7 +62,7 @@ def _user_from_row(row: Any) -> User:
 
 
 def read_user_by_identity(connection: apsw.Connection, issuer: str, subject: str) -> User | None:
-    """Returns the user that the identity is bound to, or None."""
+    """Returns the user linked to the identity *subject* of *issuer*, or None."""
     row = connection.execute(_SELECT_USER_BY_IDENTITY, (issuer, subject)).get
     return _user_from_row(row) if row is not None else None
 
@@ -144,7 +144,7 @@ class SqliteTx:
         return not self._connection.execute("SELECT EXISTS (SELECT 1 FROM users)").get
 
     def user_by_identity(self, issuer: str, subject: str) -> User | None:
-        """Returns the user that the identity is bound to, or None."""
+        """Returns the user linked to the identity *subject* of *issuer*, or None."""
         return read_user_by_identity(self._connection, issuer, subject)
 
     def identity_dropped_at(self, issuer: str, subject: str) -> float | None:
@@ -152,7 +152,7 @@ class SqliteTx:
         return read_identity_dropped_at(self._connection, issuer, subject)
 
     def is_linked(self, user: User) -> bool:
-        """Returns whether an identity is bound to *user*."""
+        """Returns whether an identity is linked to *user*."""
         return bool(
             self._connection.execute(
                 "SELECT EXISTS (SELECT 1 FROM identities WHERE user_id = ?)", (int(user.id),)
@@ -160,7 +160,7 @@ class SqliteTx:
         )
 
     def link(self, user: User, issuer: str, subject: str) -> None:
-        """Binds an identity to *user*."""
+        """Links the identity *subject* of *issuer* to *user*."""
         self._connection.execute(
             "INSERT INTO identities (issuer, subject, user_id) VALUES (?, ?, ?)",
             (issuer, subject, int(user.id)),
