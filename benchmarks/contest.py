@@ -37,7 +37,7 @@ class Figures:
         return statistics.median(self.rounds[name])
 
     def ratio(self, name: str) -> tuple[float, float, float]:
-        """Returns the ratio to influxd: of the medians, and the least and greatest of a round."""
+        """Returns the ratio to influxd of the medians, then the least and greatest of a round."""
         each = [a / b for a, b in zip(self.rounds[name], self.rounds[INFLUXD], strict=True)]
         return self.median(name) / self.median(INFLUXD), min(each), max(each)
 
@@ -57,7 +57,7 @@ def interleaved(
 
 
 class Contest:
-    """Starts both servers on *population*, with their stores in *folder*.
+    """Starts influxd and Headgate on *population*, with their stores in *folder*.
 
     Headgate hashes passwords with bcrypt cost *cost*; influxd always uses 10.
     """
@@ -67,7 +67,10 @@ class Contest:
 
     @contextmanager
     def running(self, *names: str) -> Iterator[dict[str, Server]]:
-        """Runs the servers *names*, or all three if none are given; yields them by name."""
+        """Runs the servers *names* until the block ends; yields them by name.
+
+        By default, runs influxd, Headgate with one worker, and Headgate with two workers.
+        """
         names = names or (INFLUXD, ONE_WORKER, TWO_WORKERS)
         started: dict[str, Server] = {}
         try:

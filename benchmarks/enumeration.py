@@ -2,8 +2,9 @@
 
     PYTHONPATH=tests enumeration.py [SAMPLES]      200 of each kind by default
 
-Sends logins one at a time, in random order: an unknown user, a wrong password, and a wrong password
-of a user with an empty one. Exits with 1 if the kinds can be distinguished:
+Sends logins one at a time, in random order: for an unknown user, for a user with a password, and
+for a user whose password is empty. All passwords sent are wrong. Exits
+with 1 if the kinds can be distinguished:
 
 * the medians differ by more than 5 %, or
 * a permutation test yields p < 0.01. p is the fraction of 10,000 random divisions of both samples
@@ -38,7 +39,7 @@ def ranks(values: list[float]) -> list[int]:
 
 
 def permutation_test(one: list[float], other: list[float], chance: random.Random) -> float:
-    """Returns the probability of a difference at least this large between equal distributions."""
+    """Returns the p value: how likely mean ranks differ at least as much by chance."""
     both = ranks(one + other)
     half, total = len(one), sum(both)
     seen = abs(2 * sum(both[:half]) - total)
@@ -54,7 +55,7 @@ def response_fingerprint(answer: Answer) -> tuple[object, ...]:
 
 
 def sample(server: Server, samples: int) -> tuple[dict[str, list[float]], set[tuple[object, ...]]]:
-    """Returns the durations in milliseconds by kind, and the set of response shapes."""
+    """Returns the durations in milliseconds by kind, and the set of response fingerprints."""
     times: dict[str, list[float]] = {kind: [] for kind in KINDS}
     shapes = set()
     for number in range(samples):

@@ -4,8 +4,10 @@
 
 Needs Debian's nginx, victoria-metrics (which includes vmauth) and wrk. nginx is the upstream and
 responds at once. Rounds are interleaved, because other programs use the machine too. CPU is user
-and system time of the proxy's process. Exits with 1 if a small request costs Headgate more than 2.5
-times vmauth's CPU, or if its memory grows by more than a tenth during a kind of requests.
+and system time of the proxy's process. Exits with 1 if Headgate:
+
+* uses more than 2.5 times vmauth's CPU for a small request, or
+* grows by more than a tenth in memory under one workload.
 """
 
 import json
@@ -52,7 +54,7 @@ wrk.headers["Content-Type"] = "application/octet-stream"
 
 @dataclass
 class Workload:
-    """A kind of requests."""
+    """A kind of request, and how wrk sends it."""
 
     title: str
     path: str
@@ -108,7 +110,7 @@ def started(command: list[str], port: int) -> Iterator[Target]:
 
 @contextmanager
 def start_targets(folder: Path) -> Iterator[dict[str, Target]]:
-    """Runs nginx, vmauth and Headgate; yields the three ways to nginx by name."""
+    """Runs nginx, vmauth and Headgate; yields the targets `directly`, `vmauth` and `headgate`."""
     store, port = free_port(), free_port()
     user = "user root;" if os.getuid() == 0 else ""
     (folder / "ten").write_bytes(os.urandom(10_000_000))
@@ -182,7 +184,7 @@ def main(rounds: int, seconds: int) -> int:
 
 
 def show(work: Workload, found: dict[str, list[tuple[float, float]]]) -> None:
-    """Prints the medians of one kind of requests."""
+    """Prints the medians of one workload."""
     print(f"{work.title}, {work.connections} connections")
     for title, rounds in found.items():
         cpu, rates = ([one[part] for one in rounds] for part in (0, 1))

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from harness import Server
 
-ROUND_SECONDS = 10  # seconds
+ROUND_SECONDS = 10
 GUESSERS, GUESSES_A_SECOND = 4, 10_000 / 60
 LOGIN = b64encode(b"todd:s3cret").decode()
 _UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0}

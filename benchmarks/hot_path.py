@@ -43,7 +43,7 @@ RECORDED_RATIOS = {
     "/ping": 1.05,
 }
 MARGIN = 1.25
-_REQUESTS_PER_ROUND = 512  # a round
+_REQUESTS_PER_ROUND = 512
 _CONNECTIONS = 16
 _SECRET = "the secret of all tokens, of 32 bytes and more"
 _SETUP = (

@@ -2,7 +2,7 @@
 
 PYTHONPATH=tests key_sets.py [SECONDS]      18 by default
 
-The key server responds correctly once, and then as each line of the output names it. Keys are
+The key server sends a valid response once, then the faulty response named in the output. Keys are
 cached for 12 s, and fetched again after 9.6 s. 8 connections of wrk send a new token each time.
 """
 

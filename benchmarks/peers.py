@@ -3,8 +3,10 @@
     peers.py [ROUNDS]      3 by default
 
 All have the same users and grants. casbin and Cedar receive them in the form that suits them best:
-a role for each privilege on a database, and users in roles. Exits with 1 if Headgate is less than
-ten times as fast as casbin at 1,000 users, or at 100,000 users has less than half its rate at 10.
+a role for each privilege on a database, and users in roles. Exits with 1 if Headgate:
+
+* is less than ten times as fast as casbin with 1,000 users, or
+* has less than half its rate with 10 users when there are 100,000.
 """
 
 import json

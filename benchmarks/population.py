@@ -13,7 +13,7 @@ from headgate_engine.model.retention_policy import RetentionPolicy
 from headgate_grammar import Privilege
 
 DATABASES = 10
-GRANTS_PER_USER = 3  # of each user
+GRANTS_PER_USER = 3
 PASSWORD = "secret-of-all"
 ROOT = "root"
 _BATCH_USERS = 10_000
@@ -23,9 +23,9 @@ _AUDIT = Audit("", "", "-- loaded")
 
 
 class Population:
-    """*count* users u0, u1, ... with READ on GRANTS databases, and the administrator ROOT.
+    """*count* users u0, u1, ... with READ on GRANTS_PER_USER databases, and the administrator ROOT.
 
-    *admins* of the users, evenly spread, are administrators too.
+    *admins* is the number of users, evenly spread, that are administrators too.
     """
 
     def __init__(self, count: int, admins: int = 0) -> None:

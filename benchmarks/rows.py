@@ -50,7 +50,7 @@ class Bound:
 
 @dataclass
 class Row:
-    """Measured *figures* in *unit*, and the *ratios* by name: value, least, most of a round."""
+    """Measured *figures* in *unit*, and the *ratios* of `Figures.ratio`; both by contestant."""
 
     number: str
     title: str

@@ -73,7 +73,7 @@ class Flood:
     _tasks: set["asyncio.Task[None]"] = field(default_factory=set)
 
     async def run(self, seconds: float) -> None:
-        """Sends guesses for *seconds* seconds, RATE per second."""
+        """Sends guesses for *seconds* seconds, GUESSES_PER_SECOND per second."""
         sources, begun = addresses(self.seed), time.monotonic()
         number = 0
         while time.monotonic() < begun + seconds:

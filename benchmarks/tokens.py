@@ -2,8 +2,8 @@
 
 PYTHONPATH=tests tokens.py [SECONDS [ROUNDS]]      5 and 3 by default
 
-Sends `SHOW DATABASES` over 16 connections of wrk, rounds interleaved, also to Debian's influxd with
-the shared secret. "Always new" means 20,000 tokens in turn, twice as many as the cache holds.
+Sends `SHOW DATABASES` over 16 connections of wrk, also to Debian's influxd with the shared secret.
+Rounds are interleaved. "Always new" means 20,000 tokens in turn, twice as many as the cache holds.
 """
 
 import json

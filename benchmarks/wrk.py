@@ -24,7 +24,7 @@ function request() return requests[math.random(1, COUNT)] end
 
 
 class WrkOptions(TypedDict, total=False):
-    """Options of a wrk run; the default is `/` with one thread and without a header."""
+    """Options of a wrk run; by default it requests `/` with one thread and without a header."""
 
     path: str
     threads: int

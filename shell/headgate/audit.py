@@ -63,8 +63,8 @@ def _line(record: AuditRecord) -> str:
 def _column(text: str) -> str:
     """Returns *text* as a column of the listing.
 
-    A text is printed as a JSON string if it has control characters, or could be read as several
-    columns, as another line, or as an empty column.
+    A text is printed as a JSON string if it has control characters. So is a text that could be
+    mistaken for several columns, another line, or an empty column.
     """
     if not text:
         return "-"

@@ -107,9 +107,9 @@ def main(arguments: Sequence[str]) -> int:
 def run(
     arguments: Sequence[str], environment: Mapping[str, str], serve: Callable[[Settings], int]
 ) -> int:
-    """Calls *serve* with the settings that *arguments* and *environment* have, or checks them.
+    """Loads the settings from *arguments* and *environment*, then calls *serve* or checks them.
 
-    The exit status, as of `main`.
+    Returns the exit status, as `main` does.
     """
     parser = _parser()
     flags = vars(parser.parse_args(arguments))

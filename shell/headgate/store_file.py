@@ -1,4 +1,4 @@
-"""What the commands on a store file share."""
+"""Opens a store file, and reports errors, for the commands that work on a store file."""
 
 import sys
 from collections.abc import Callable
@@ -10,7 +10,7 @@ PAGE_SIZE = 1000
 
 
 def guarded(work: Callable[[], int]) -> int:
-    """Returns the exit status of *work*: 1, after one line on standard error, if it fails."""
+    """Runs *work* and returns its exit status, or prints its error in one line and returns 1."""
     try:
         return work()
     except (StoreError, StatementError, ValueError) as error:
@@ -19,5 +19,5 @@ def guarded(work: Callable[[], int]) -> int:
 
 
 def opened(path: str) -> closing[SqliteStore]:
-    """Opens an existing store; a mistyped path must not create one. Raises StoreError."""
+    """Returns the existing store *path*, as a context manager that closes it. Raises StoreError."""
     return closing(SqliteStore(path, create=False))

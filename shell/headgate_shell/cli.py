@@ -50,8 +50,8 @@ _DEFAULTS: dict[str, Value] = {
     "h": False,
 }
 
-# The first is influx's text, which scripts may search for. An interactive user may have another
-# server than influxd.
+# _SCRIPT_ADVICE is influx's text, which scripts may search for. The other does not assume that the
+# server is influxd.
 _SCRIPT_ADVICE = "Please check your connection settings and ensure 'influxd' is running."
 _INTERACTIVE_ADVICE = "Check -host, -port and -ssl, and whether the server is running there."
 
@@ -96,7 +96,7 @@ def main(arguments: Sequence[str], open_engine: "OpenEngine") -> int:
     *open_engine* opens the engine of `-store`, with the password rules of a configuration file.
     """
     _reopen_closed_streams()
-    # Names may be in any script, whatever the locale says of the terminal.
+    # Names may have any Unicode characters, also where the locale is not UTF-8.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="surrogateescape", newline="\n")

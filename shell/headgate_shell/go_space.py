@@ -19,7 +19,7 @@ def trim(text: str) -> str:
 
 
 def split_words(text: str, max_words: int = 0) -> list[str]:
-    """Returns the words of *text*, like Go's `strings.RawHeaders`.
+    """Returns the words of *text*, like Go's `strings.Fields`.
 
     With *max_words* > 0, returns at most *max_words* words. The last is the rest of *text*,
     unchanged but for leading white space.

@@ -14,8 +14,8 @@ class Terminal(NamedTuple):
     *prompt_login* prompts for username and password, and *prompt_new_password* for a password; both
     return None if the user cancels. *open_editor* opens an editor for the next statement, with the
     given text. These three are None if there is no terminal to prompt on. *history* returns the
-    earlier lines, oldest first. *interactive* is True if the shell is interactive: logins are tried
-    at once.
+    earlier lines, oldest first. *interactive* is True if the shell is interactive: `auth` then
+    tries the new login at once.
     """
 
     write: Callable[[str], object]

@@ -1,1 +1,1 @@
-"""What the tests share: servers, programs, generators, upstreams, fixtures."""
+"""Code that several tests use: servers, programs, generators, upstreams, fixtures."""

@@ -1,4 +1,4 @@
-"""Statements at random whose names, strings, numbers and patterns come as bound parameters."""
+"""Generates random statements with bound parameters for names, strings, numbers and patterns."""
 
 import random
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from headgate_grammar.parsing.lexer import scan
 from support.random_statements import Statements
 
-# Texts that end, open or escape something where they stand in a statement.
+# Texts that would end, open or escape a token if they were inserted into a statement.
 HOSTILE = (
     *("", "x", "a b", "a.b", "é", "İ", "\u2028", "\x1c", "\x85", "\xa0", "\x7f", "\x1b[31m"),
     *("\\", "\\\\", "x\\", "x\\\\", "/", "\\/", "\\\\/", "/,", "'", "\\'", '"', '\\"', "`", "\n"),
@@ -37,14 +37,14 @@ _KINDS = frozenset("IDENT STRING REGEX INTEGER NUMBER DURATION_LITERAL TRUE FALS
 
 @dataclass(frozen=True)
 class Bound:
-    """A text with `$p0`, `$p1` ... in it, and their values."""
+    """A statement *text* with `$p0`, `$p1` ... in it, and the values of these *parameters*."""
 
     text: str
     parameters: Mapping[str, object]
 
 
 def text(random: random.Random) -> str:
-    """Returns one to three hostile texts, one behind the other."""
+    """Returns one to three concatenated texts of HOSTILE."""
     return "".join(random.choice(HOSTILE) for _ in range(random.randint(1, 3)))
 
 
@@ -68,16 +68,14 @@ def value(random: random.Random, kind: str) -> object:
 
 
 def bound(seed: int) -> Bound:
-    """Returns a random statement, up to three of whose tokens are parameters; the same for the same
-    *seed*.
-    """
+    """Returns a random statement with one to three parameters; the same for the same *seed*."""
     statements = Statements(seed)
     choose = statements.random
     return bind(statements.statement(), choose)
 
 
 def bind(text: str, choose: random.Random) -> Bound:
-    """Returns *text* with up to three of its tokens as parameters."""
+    """Returns *text* with up to three of its tokens replaced by parameters."""
     tokens = [token for token in scan(text) if token.type in _KINDS]
     chosen = choose.sample(tokens, min(len(tokens), choose.randint(1, 3)))
     parameters: dict[str, object] = {}

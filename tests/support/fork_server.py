@@ -1,9 +1,10 @@
-"""Imports the program once, then forks a process for each request that comes over a socket.
+"""Imports `headgate` once, then forks a process for each request received over a socket.
 
-    fork_server.py DESCRIPTOR       the socket's
+    fork_server.py DESCRIPTOR       file descriptor of the socket
 
-A request is the length of a JSON object, with the descriptors of three streams and of a socket for
-the pid and the exit status, then the object. Has one thread only, as a fork needs it.
+A request is the length of a JSON object, then the object. File descriptors are sent with the
+length: the three standard streams, and a socket on which the process ID and the exit status are
+returned. The fork server has one thread only, because a fork copies no other threads.
 """
 
 import atexit
@@ -25,7 +26,7 @@ import uvloop
 
 import headgate.__main__
 
-# What `headgate` imports late, each command its own.
+# Modules that `headgate` imports on demand, for each command.
 import headgate_server.serving.websocket_protocol
 import headgate_shell.cli
 import headgate_shell.commands.import_file
@@ -36,7 +37,10 @@ _COMMANDS = (admin, configured_engine, serve, store, sync, token)
 
 
 def fork_on_request(line: socket.socket) -> dict[str, Any] | None:
-    """Serves until the other end closes *line*. Returns in each forked process its request."""
+    """Handles requests from *line*: returns None once it is closed, else in each fork its request.
+
+    *line* is the socket of the requests.
+    """
     children: dict[int, socket.socket] = {}
     waker, alarm = socket.socketpair()
     waker.setblocking(False)
@@ -49,7 +53,7 @@ def fork_on_request(line: socket.socket) -> dict[str, Any] | None:
         for key, _ in selector.select():
             if key.fileobj is alarm:
                 alarm.recv(4096)
-                _tell(children)
+                _send_exit_statuses(children)
                 continue
             head, descriptors, _, _ = socket.recv_fds(line, 16, 4)
             if not head:
@@ -66,17 +70,17 @@ def fork_on_request(line: socket.socket) -> dict[str, Any] | None:
                 selector.close()
                 for one in (line, waker, alarm, status, *children.values()):
                     one.close()
-                _become(request, descriptors)
+                _set_up_process(request, descriptors)
                 return request
             for descriptor in descriptors:
                 os.close(descriptor)
             children[pid] = status
-            with suppress(OSError):  # the test that asked for it has ended
+            with suppress(OSError):  # the test that sent the request has ended
                 status.sendall(b"%d" % pid)
 
 
-def _tell(children: dict[int, socket.socket]) -> None:
-    """Sends the status of each process that has ended."""
+def _send_exit_statuses(children: dict[int, socket.socket]) -> None:
+    """Sends the exit status of each ended process to the socket that *children* has for it."""
     while children:
         pid, code = os.waitpid(-1, os.WNOHANG)
         if not pid:
@@ -88,8 +92,8 @@ def _tell(children: dict[int, socket.socket]) -> None:
                 pass  # the test that started it has ended
 
 
-def _become(request: dict[str, Any], descriptors: list[int]) -> None:
-    """Makes of a fork the process that *request* describes."""
+def _set_up_process(request: dict[str, Any], descriptors: list[int]) -> None:
+    """Applies *request*: process group, environment, folder, arguments, and standard streams."""
     if request["own_group"]:
         os.setpgid(0, 0)
     for number, descriptor in enumerate(descriptors):
@@ -99,27 +103,30 @@ def _become(request: dict[str, Any], descriptors: list[int]) -> None:
     os.environ.update(request["environment"])
     os.chdir(request["folder"])
     sys.argv = ["headgate", *request["arguments"]]
-    # As the interpreter opens them in a UTF-8 locale; standard error has its lines at once.
-    sys.stdin = _text(0, "rb", "surrogateescape")
-    sys.stdout = _text(1, "wb", "surrogateescape")
-    sys.stderr = _text(2, "wb", "backslashreplace", at_once=True)
-    # Worker processes are spawned with what is the main module here.
+    # As the interpreter opens them in a UTF-8 locale; standard error is flushed after each line.
+    sys.stdin = _text_stream(0, "rb", "surrogateescape")
+    sys.stdout = _text_stream(1, "wb", "surrogateescape")
+    sys.stderr = _text_stream(2, "wb", "backslashreplace", line_buffering=True)
+    # multiprocessing imports the main module of this process in each spawned worker.
     sys.modules["__main__"] = headgate.__main__
 
 
-def _text(number: int, mode: str, errors: str, *, at_once: bool = False) -> io.TextIOWrapper:
+def _text_stream(
+    number: int, mode: str, errors: str, *, line_buffering: bool = False
+) -> io.TextIOWrapper:
+    """Returns a UTF-8 text stream on the file descriptor *number*."""
     return io.TextIOWrapper(
         open(number, mode, closefd=False),
         encoding="utf-8",
         errors=errors,
-        line_buffering=at_once or os.isatty(number),
+        line_buffering=line_buffering or os.isatty(number),
     )
 
 
 def _run() -> NoReturn:
-    """Runs the command, and ends this process as the interpreter does.
+    """Runs the command, and ends this process with the steps of the interpreter.
 
-    It frees no objects: to free those that a fork shares would copy them all.
+    It frees no objects: freeing those shared with the fork server would copy their memory.
     """
     try:
         status = headgate.__main__.main()

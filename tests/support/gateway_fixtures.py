@@ -1,4 +1,4 @@
-"""Headgate with stores behind it, as the gateway's tests configure it."""
+"""Configures Headgate as a gateway to upstream stores, with two users and their databases."""
 
 import json
 from collections.abc import Callable
@@ -11,7 +11,7 @@ S = TypeVar("S", bound=Server)
 
 ANN, BOB = ("ann", "Ann-pw-1"), ("bob", "Bob-pw-1")
 
-# Two databases, each with somebody who may do everything there, and nothing elsewhere.
+# Two databases and two users. Each user has all privileges on one database only.
 TWO = (
     "CREATE DATABASE a; CREATE DATABASE b;"
     "CREATE USER ann WITH PASSWORD 'Ann-pw-1'; CREATE USER bob WITH PASSWORD 'Bob-pw-1';"
@@ -22,14 +22,17 @@ TWO = (
 def configured(
     serve: Callable[..., S], folder: Path, upstreams: str, *flags: str, gateway: str = ""
 ) -> S:
-    """A server with these TOML tables `[[gateway.upstream]]`, and *gateway* in `[gateway]`."""
+    """Returns the server that *serve* starts with a configuration file, and *flags*.
+
+    The file has the lines *gateway* in `[gateway]`, then the tables *upstreams*.
+    """
     path = folder / "headgate.toml"
     path.write_text(f"[gateway]\n{gateway}\n{upstreams}")
     return serve("--config", str(path), *flags)
 
 
 def upstream(protocol: str, **options: Any) -> str:
-    """One `[[gateway.upstream]]`; names with `_` for `-`."""
+    """Returns a TOML table `[[gateway.upstream]]`; `_` in names of *options* becomes `-`."""
     tables = {name: value for name, value in options.items() if isinstance(value, dict)}
     lines = ["[[gateway.upstream]]", f'protocol = "{protocol}"']
     for name, value in options.items():

@@ -1,4 +1,4 @@
-"""Debian's influx, the program that people type into: run with a statement, or typed into."""
+"""Runs Debian's shell influx: with arguments, or interactively."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ needs_influx = pytest.mark.skipif(
 
 
 def influx(server: Server, *arguments: str, **environment: str) -> tuple[str, int]:
-    """What it prints, and its exit status."""
+    """Runs influx with *arguments* against *server*; returns its output and exit status."""
     assert INFLUX is not None, "influxdb-client must be installed"
     done = subprocess.run(
         [INFLUX, "-host", "127.0.0.1", "-port", str(server.port), *arguments],
@@ -30,7 +30,10 @@ def influx(server: Server, *arguments: str, **environment: str) -> tuple[str, in
 
 
 def interactive(server: Server, terminal: str) -> "pexpect.spawn[str]":
-    """It, connected, before its first prompt."""
+    """Returns an interactive influx that is connected to *server*, before its first prompt.
+
+    *terminal* is the value of TERM.
+    """
     assert INFLUX is not None, "influxdb-client must be installed"
     shell = pexpect.spawn(
         INFLUX,
@@ -44,7 +47,7 @@ def interactive(server: Server, terminal: str) -> "pexpect.spawn[str]":
 
 
 def answer(shell: "pexpect.spawn[str]", statement: str) -> str:
-    """What is printed between the statement and the next prompt."""
+    """Types *statement* into *shell*; returns the output up to the next prompt."""
     shell.sendline(statement)
     shell.expect_exact(statement)
     shell.expect_exact("\n> ")

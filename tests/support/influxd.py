@@ -1,4 +1,4 @@
-"""Debian's influxd, the server that people know: run in a folder of its own."""
+"""Runs Debian's influxd in a folder of its own."""
 
 import os
 import shutil
@@ -44,7 +44,10 @@ bind-address = "127.0.0.1:{rpc}"
 
 
 class Influxd(ServerProcess):
-    """Asked like our own server; ends with its `with`."""
+    """An influxd with the client methods of `Server`; a context manager starts and stops it.
+
+    *secret* is the shared secret of its tokens.
+    """
 
     def __init__(self, folder: Path, *, auth: bool = True, secret: str = "") -> None:
         super().__init__(folder / "influxd")
@@ -52,6 +55,7 @@ class Influxd(ServerProcess):
         self.socket = folder / "influxdb.sock"
 
     def launch(self) -> None:
+        """Starts influxd on free ports, without waiting until it responds."""
         self.port = free_port()
         folder = self.store.parent
         path = folder / "influxdb.conf"
@@ -69,10 +73,11 @@ class Influxd(ServerProcess):
         )
 
     def log(self) -> str:
+        """Returns a fixed text: the log of influxd is discarded."""
         return "influxd's is not kept"
 
     def __enter__(self) -> Self:
-        """Starts it; again on other ports if it ends at once: another may have taken one of its."""
+        """Starts influxd; tries three times, because another program may have taken a port."""
         for _ in range(3):
             self.launch()
             poll_until(lambda: not self.running() or self.responds(), "influxd did not start")

@@ -1,4 +1,4 @@
-"""One case of tokens being judged: keys, who serves them, the server's configuration, tokens."""
+"""Builds a case of the JWT tests from its JSON: keys, key servers, configuration and tokens."""
 
 import json
 import ssl
@@ -19,7 +19,7 @@ Case = dict[str, Any]
 
 
 class Clock:
-    """Both clocks of the server; what is waited for has passed at once."""
+    """Both clocks of the server, *ahead* seconds fast, so that tests need not wait."""
 
     def __init__(self) -> None:
         self.ahead = 0.0
@@ -32,7 +32,10 @@ class Clock:
 
 
 class World:
-    """One case's server, its keys, and who serves them."""
+    """The keys, key sources and configuration of *case*.
+
+    *baseline* has the configuration options that *case* may override.
+    """
 
     def __init__(
         self, baseline: Case, case: Case, folder: Path, clock: Clock, authority: trustme.CA
@@ -46,21 +49,24 @@ class World:
         self.path = folder / "headgate.toml"
 
     def key(self, name: Any) -> Any:
-        """The key of that name, or described right there; None for none."""
+        """Returns the key named *name* in the case, or described by it if it is a dict.
+
+        Returns None if *name* is None.
+        """
         if name is None:
             return None
         spec = name if isinstance(name, dict) else self.case["keys"][name]
         if "text" in spec:
             return spec["text"].encode()
         if self.secret == name:
-            # A secret in a configuration is a text.
+            # The configuration file holds the secret as text.
             return made.key(str(name), "oct", str(spec["bytes"])).hex()[: spec["bytes"]].encode()
         detail = spec.get("bits") or spec.get("crv") or spec.get("bytes") or 32
         return made.key(str(name), spec["type"], str(detail))
 
     @property
     def secret(self) -> str | None:
-        """The name of the key that is the shared secret."""
+        """Name of the key that is the shared secret, or None."""
         source = self.case["keysource"]
         if isinstance(source, dict) and source["kind"] == "shared_secret":
             return str(source["key"])
@@ -68,6 +74,7 @@ class World:
         return name
 
     def jwks(self, entries: list[Case]) -> str:
+        """Returns a JWK set in JSON; other members of an entry than `key` are copied to its JWK."""
         keys = [
             made.jwk(self.key(one["key"]), **{name: one[name] for name in one if name != "key"})
             for one in entries
@@ -75,7 +82,7 @@ class World:
         return json.dumps({"keys": keys})
 
     def sources(self) -> Iterator[tuple[str, str]]:
-        """The options that say where keys come from."""
+        """Yields name and value of each configuration option for key files and JWK sets."""
         given = self.case["keysource"]
         for source in given if isinstance(given, list) else [given]:
             match source["kind"]:
@@ -96,6 +103,7 @@ class World:
                     yield from self.serve_keys(source)
 
     def serve_keys(self, source: Case) -> Iterator[tuple[str, str]]:
+        """Starts the key server of *source*, and yields the options that refer to it."""
         tls = None
         if source["scheme"] == "https":
             tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -107,6 +115,7 @@ class World:
         yield "jwk-set-url", self.key_server.url
 
     def said(self, entry: Case) -> Said:
+        """Returns the response of the key server that *entry* describes."""
         body = entry["body"] if "body" in entry else self.jwks(entry["jwks"])
         return Said(
             entry["status"],
@@ -116,12 +125,13 @@ class World:
         )
 
     def file(self, text: str) -> str:
+        """Writes *text* to a new file and returns its path."""
         path = self.folder / f"file{len(list(self.folder.iterdir()))}"
         path.write_text(text)
         return str(path)
 
     def configuration(self, **more: Any) -> Settings:
-        """Written to the file, and read again."""
+        """Writes the configuration file of the case, with *more* options; returns its settings."""
         options = self.options | more
         http: dict[str, Any] = {}
         options.pop("shared_secret_key", None)
@@ -145,6 +155,7 @@ class World:
         return configure({}, {}, str(self.path)).settings
 
     def filled(self, value: Any) -> Any:
+        """Returns *value*, or a path if it is `{"$file": TEXT}` or `{"$missing_file": ...}`."""
         if isinstance(value, dict) and "$file" in value:
             return self.file(value["$file"])
         if isinstance(value, dict) and "$missing_file" in value:
@@ -157,10 +168,15 @@ class World:
 
 
 def toml(values: dict[str, Any]) -> list[str]:
+    """Returns a line of TOML for each of *values*, with `-` for `_` in its name."""
     return [f"{name.replace('_', '-')} = {json.dumps(value)}" for name, value in values.items()]
 
 
 def token(spec: Case, world: World, index: int, kind: str) -> str:
+    """Returns the token that *spec* describes, or "" if it is empty.
+
+    *kind* names a malformation, such as `flip-signature-bit`. *index* replaces `$i` in the header.
+    """
     if not spec:
         return ""
     if "key" not in spec and "reuse" in spec:
@@ -184,7 +200,7 @@ def token(spec: Case, world: World, index: int, kind: str) -> str:
     }
     algorithm = spec.get("alg", "RS256")
     if algorithm not in SUPPORTED:
-        key = None  # `none`, and what only looks like a name
+        key = None  # `none`, or an algorithm that does not exist
     text = made.token(key, claims, algorithm, header, padded=kind == "sign-over-padded")
     if kind.startswith("pad"):
         text = ".".join(part + "=" * int(kind[3:]) for part in text.split("."))
@@ -197,6 +213,7 @@ def token(spec: Case, world: World, index: int, kind: str) -> str:
 
 
 def resolved(value: Any, world: World) -> Any:
+    """Returns *value* with each `{"$now": SECONDS}` in it replaced by that time."""
     if isinstance(value, dict):
         if "$now" in value:
             return int(world.clock.wall()) + value["$now"]

@@ -1,4 +1,4 @@
-"""A server of JWK sets that can be slow, wrong, huge, gone, or send one elsewhere."""
+"""A server of JWK sets with scripted responses: slow, invalid, huge, errors or redirects."""
 
 import ssl
 import threading
@@ -11,6 +11,8 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Said:
+    """A response that is sent after *seconds* seconds."""
+
     status: int = 200
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -18,9 +20,10 @@ class Said:
 
 
 class KeyServer:
-    """Says one thing after the other, the last for ever; all with *stays* only the one set.
+    """Sends the responses *said* in turn, and then repeats the last; runs as a context manager.
 
-    *asked* are the headers of each request, names in lower case. Ends with its `with`.
+    With *stays*, it repeats one response until `set` chooses another. *asked* has the headers of
+    each request, with names in lower case.
     """
 
     def __init__(
@@ -39,7 +42,7 @@ class KeyServer:
         self.url = f"{scheme}://localhost:{self._server.server_port}/keys"
 
     def set(self, turn: int) -> None:
-        """What is said from now on; forgets who asked."""
+        """Makes response number *turn* the next one, and clears `asked`."""
         with self._lock:
             self._turn = turn
             self.asked.clear()
@@ -66,10 +69,10 @@ class KeyServer:
                     self.end_headers()
                     self.wfile.write(said.body)
                 except OSError:
-                    pass  # whoever asked has heard enough
+                    pass  # the client has closed the connection
 
             def log_message(self, format: str, *args: Any) -> None:
-                """Says nothing."""
+                """Discards the message."""
 
         return Handler
 

@@ -1,8 +1,8 @@
-"""`headgate serve` inside the process of the tests: in a thread, on a real port.
+"""Runs `headgate serve` inside the process of the tests: in a thread, on a real port.
 
 Settings, application and protocol are those of a worker process; only signals, resource limits and
-the process's title are left out. Its log lines go to a file of its own: a thread that a server's
-thread starts belongs to that server, too.
+the process title are missing. Each server writes a log file of its own. A log record belongs to the
+server whose thread created it; a thread belongs to the server of the thread that started it.
 """
 
 import asyncio
@@ -26,9 +26,9 @@ from support.server_process import CHEAP
 from support.servers import Server, reason_of
 from support.waiting import free_port
 
-# As in a worker process.
+# The thread switch interval of a worker process.
 _SWITCH_SECONDS = 0.001
-_LONGEST_END = 40.0
+_MAX_STOP_SECONDS = 40.0
 
 
 @dataclass
@@ -59,7 +59,7 @@ class LocalServer(Server):
         return reason_of(self.log()[known:].splitlines())
 
     def running(self) -> bool:
-        """Returns whether it serves."""
+        """Returns whether the server accepts requests."""
         return self._thread is not None and self._thread.is_alive() and self._loop is not None
 
     def stop(self) -> int:
@@ -67,16 +67,17 @@ class LocalServer(Server):
         return self._join()
 
     def end_later(self) -> None:
-        if self._worker is not None and not self._worker.should_exit:  # twice would end the tests
+        # A second signal would end the tests.
+        if self._worker is not None and not self._worker.should_exit:
             self._worker.handle_exit(signal.SIGTERM, None)
         self.write_secrets()
 
     def join(self) -> None:
-        """Waits until it has ended."""
+        """Waits until the server has stopped."""
         self._join()
 
     def reload(self) -> None:
-        """The same, and waits until it has."""
+        """Reloads the configuration as after SIGHUP, and waits until it is loaded."""
         assert self._worker is not None and self._loop is not None
         done = threading.Event()
         worker = self._worker
@@ -102,9 +103,9 @@ class LocalServer(Server):
             self._thread.join(30)
 
     def run(self) -> None:
-        """Runs it to its end, in its thread."""
+        """Runs the server in the current thread until it stops."""
         arguments = ["--bind", f"127.0.0.1:{self.port}", "--store", str(self.store), *self.flags]
-        # As everywhere in Headgate, one dash will do.
+        # Tests may pass long flags with one dash.
         doubled = [f"-{word}" if word[:1] == "-" != word[1:2] else word for word in arguments]
         try:
             self._status = cli.run(doubled, self._variables(), self._serve)
@@ -133,7 +134,7 @@ class LocalServer(Server):
     def _join(self) -> int:
         if self._thread is None:
             return self._status
-        self._thread.join(_LONGEST_END)
+        self._thread.join(_MAX_STOP_SECONDS)
         assert not self._thread.is_alive(), f"it does not end: {self.log()}"
         self._thread = self._worker = None
         assert self.log_file is not None
@@ -143,7 +144,7 @@ class LocalServer(Server):
 
 
 class _ServerThread(threading.Thread):
-    """Runs a server; what it starts, and what that starts, has the same `headgate_server`."""
+    """Runs a server. Threads started from here have the same attribute `headgate_server`."""
 
     def __init__(self, server: LocalServer) -> None:
         super().__init__(name=f"server {server.store.name}", daemon=True)
@@ -154,13 +155,13 @@ class _ServerThread(threading.Thread):
 
 
 def _current() -> LocalServer | None:
-    """The server that the running thread belongs to."""
+    """Returns the server that the current thread belongs to, or None."""
     server: LocalServer | None = getattr(threading.current_thread(), "headgate_server", None)
     return server
 
 
 class _Router(logging.Handler):
-    """Writes each record to the log of the server whose thread made it."""
+    """Writes each record to the log file of the server whose thread created it."""
 
     def emit(self, record: logging.LogRecord) -> None:
         server = _current()
@@ -172,22 +173,22 @@ class _Router(logging.Handler):
 
 
 _ROUTER = _Router()
-_set_up_process = logs.configure
+_configure_process_logs = logs.configure
 _start_thread = threading.Thread.start
 
 
-def _set_up_logs(format: str, *, access: bool, timed: bool = False) -> None:
-    """In place of `logs.set_up`: for the running thread's server, if it belongs to one."""
+def _configure_logs(format: str, *, access: bool, timed: bool = False) -> None:
+    """Replaces `logs.configure`: sets up the log of the current thread's server, if it has one."""
     server = _current()
     if server is None:
-        _set_up_process(format, access=access, timed=timed)
+        _configure_process_logs(format, access=access, timed=timed)
         return
     server.formatter = logs._Json() if format == "json" else logs._Text(timed=timed)
     server.logs_requests = access
 
 
 def _start_in_server(thread: threading.Thread) -> None:
-    """In place of `Thread.start`: the new thread belongs to the server that starts it."""
+    """Replaces `Thread.start`: *thread* belongs to the server of the current thread."""
     server = _current()
     if server is not None and not isinstance(thread, _ServerThread):
         thread.headgate_server = server  # type: ignore[attr-defined]
@@ -195,7 +196,8 @@ def _start_in_server(thread: threading.Thread) -> None:
 
 
 def _route_logs() -> None:
-    logs.configure = _set_up_logs
+    """Replaces the log configuration of this process, so that each server has its own log."""
+    logs.configure = _configure_logs
     threading.Thread.start = _start_in_server  # type: ignore[assignment,method-assign]
     logger = logging.getLogger("headgate")
     logger.handlers = [_ROUTER]
@@ -208,6 +210,7 @@ def _route_logs() -> None:
 
 @contextmanager
 def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """Sets *variables* in os.environ until the block ends."""
     before = dict(os.environ)
     os.environ.update(variables)
     try:

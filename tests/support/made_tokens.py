@@ -1,4 +1,4 @@
-"""Keys and tokens for tests, made with cryptography alone: another hand than the code's."""
+"""Creates keys and tokens for tests with `cryptography` only, independently of the tested code."""
 
 import base64
 import hashlib
@@ -18,7 +18,10 @@ _CURVES: dict[str, Any] = {"P-256": ec.SECP256R1, "P-384": ec.SECP384R1, "P-521"
 
 @cache
 def key(name: str, kind: str = "RSA", detail: str = "2048") -> Any:
-    """A private key, or the bytes of a secret; the same for the same arguments."""
+    """Returns a private key of *kind*, or the bytes of a secret; cached by all arguments.
+
+    *detail* is the size in bits of an RSA key, the curve, or the length of a secret in bytes.
+    """
     match kind:
         case "RSA":
             return rsa.generate_private_key(65537, int(detail))
@@ -32,10 +35,12 @@ def key(name: str, kind: str = "RSA", detail: str = "2048") -> Any:
 
 
 def coded(data: bytes) -> str:
+    """Returns *data* in base64url without padding."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def signature(algorithm: str, key: Any, data: bytes) -> bytes:
+    """Returns the JWS signature or MAC of *data*."""
     family, size = algorithm[:2], algorithm[2:]
     if family == "HS":
         return hmac.digest(key, data, f"sha{size}")
@@ -60,8 +65,10 @@ def token(
     *,
     padded: bool = False,
 ) -> str:
-    """A token; *claims* may be JSON as it is to stand there. Without `typ` if that is None in
-    *header*. *padded* as some signers write it.
+    """Returns a token signed with *key*, or with an empty signature if *key* is None.
+
+    *claims* may be JSON text, which is used unchanged. `typ` None in *header* omits `typ`. With
+    *padded*, header and claims keep their base64 padding.
     """
     head = {"typ": "JWT", "alg": algorithm} | dict(header or {})
     if head["typ"] is None:
@@ -76,6 +83,7 @@ def token(
 
 
 def pem(key: Any, form: str = "pkix-public") -> str:
+    """Returns *key* in PEM: its public key for the forms `...-public`, else its private key."""
     encoding = serialization.Encoding.PEM
     match form:
         case "pkix-public" | "pkcs1-public":
@@ -100,7 +108,7 @@ def _number(value: int, length: int = 0) -> str:
 
 
 def jwk(key: Any, **more: str) -> dict[str, str]:
-    """Its public half as a JWK, with *more* members; a secret whole."""
+    """Returns the public key of *key*, or the secret *key*, as a JWK with *more* members."""
     if isinstance(key, bytes):
         return {"kty": "oct", "k": coded(key)} | more
     public = key.public_key()

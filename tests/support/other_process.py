@@ -1,4 +1,4 @@
-"""An engine in a process of its own, on the same store file."""
+"""Runs an engine in a second process, to test two processes on one store file."""
 
 import multiprocessing
 from multiprocessing.connection import Connection
@@ -8,10 +8,12 @@ from headgate_engine import UNRESTRICTED, AuthenticationFailed, Engine, Password
 
 
 def errors(engine: Engine, text: str) -> list[str]:
+    """Returns the error of each statement in *text*, "" for success."""
     return [result.error for result in engine.query(text, UNRESTRICTED)]
 
 
 def lets_in(engine: Engine, name: str, password: str) -> bool:
+    """Returns whether *engine* authenticates the user *name* with *password*."""
     try:
         return engine.authenticate(name, password).name == name
     except AuthenticationFailed:
@@ -19,15 +21,16 @@ def lets_in(engine: Engine, name: str, password: str) -> bool:
 
 
 class OtherProcess:
-    """Does what one is told, in another process."""
+    """A second process with an engine; each method runs in that process."""
 
     def __init__(self) -> None:
         spawn = multiprocessing.get_context("spawn")
-        self._mouth, ear = spawn.Pipe()
-        self._process = spawn.Process(target=_obey, args=(ear,), daemon=True)
+        self._connection, other_end = spawn.Pipe()
+        self._process = spawn.Process(target=_run, args=(other_end,), daemon=True)
         self._process.start()
 
     def open(self, path: Path) -> None:
+        """Opens the store *path*, and closes the previous one."""
         self._ask("open", str(path))
 
     def errors(self, text: str) -> list[str]:
@@ -39,28 +42,28 @@ class OtherProcess:
         return bool(self._ask("lets_in", name, password))
 
     def _ask(self, *words: str) -> object:
-        self._mouth.send(words)
-        assert self._mouth.poll(60), "the other process does not answer"
-        return self._mouth.recv()
+        self._connection.send(words)
+        assert self._connection.poll(60), "the other process does not answer"
+        return self._connection.recv()
 
     def end(self) -> None:
-        self._mouth.send(("end",))
+        self._connection.send(("end",))
         self._process.join(20)
         assert self._process.exitcode == 0
 
 
-def _obey(ear: Connection) -> None:
+def _run(connection: Connection) -> None:
     engine: Engine | None = None
     while True:
-        match ear.recv():
+        match connection.recv():
             case ("open", path):
                 if engine is not None:
                     engine.store.close()
                 engine = Engine(SqliteStore(path), Passwords(cost=4))
-                ear.send(True)
+                connection.send(True)
             case ("errors", text) if engine is not None:
-                ear.send(errors(engine, text))
+                connection.send(errors(engine, text))
             case ("lets_in", name, password) if engine is not None:
-                ear.send(lets_in(engine, name, password))
+                connection.send(lets_in(engine, name, password))
             case _:
                 return

@@ -1,4 +1,4 @@
-"""Where the repository and what was recorded are."""
+"""Paths of the repository, the tests, and the recorded conformance cases."""
 
 from pathlib import Path
 

@@ -1,8 +1,8 @@
-"""`headgate COMMAND` as a process: forked from one that has imported the program already.
+"""Runs `headgate COMMAND` in a process forked from one that has already imported the program.
 
-A fresh interpreter needs up to a second of the processor to import the server, a fork of one that
-has done so needs a hundredth. What is forked runs the same `main` with its own arguments,
-environment, streams and signals. Tests of the start itself run HEADGATE with subprocess.
+A new interpreter needs up to a second of CPU time to import the server, a fork a hundredth of that.
+The fork runs the same `main` with its own arguments, environment, streams and signals. Tests of the
+program's start run HEADGATE with subprocess instead.
 """
 
 import atexit
@@ -24,7 +24,7 @@ _SUPPORT = Path(__file__).parent
 
 
 class ForkedProcess:
-    """A process that the fork server started; used like subprocess.Popen."""
+    """A process that the fork server started, with methods of subprocess.Popen."""
 
     def __init__(self, pid: int, status: socket.socket) -> None:
         self.pid = pid
@@ -42,6 +42,7 @@ class ForkedProcess:
         return status
 
     def _read(self, timeout: float | None) -> int | None:
+        """Returns the exit status, or None if the process still runs after *timeout* seconds."""
         if self.returncode is None and select.select([self._status], [], [], timeout)[0]:
             answer = self._status.recv(64)
             assert answer, "the fork server has ended"
@@ -61,7 +62,7 @@ class ForkedProcess:
 
 
 class _ForkServer:
-    """The process that everything is forked from: one for each process of the tests."""
+    """The process that runs `fork_server.py`; each process of the tests has its own."""
 
     def __init__(self) -> None:
         ours, its = socket.socketpair()
@@ -82,6 +83,7 @@ class _ForkServer:
         return self._process.poll() is None
 
     def fork(self, request: dict[str, Any], streams: Sequence[int]) -> ForkedProcess:
+        """Sends *request* to the fork server; returns the process that it forks."""
         ours, its = socket.socketpair()
         with its:
             content = json.dumps(request).encode("utf-8", "surrogateescape")
@@ -106,10 +108,10 @@ def start_headgate(
     own_group: bool = False,
     folder: str | None = None,
 ) -> ForkedProcess:
-    """Starts `headgate ARGUMENTS`; the streams are file descriptors.
+    """Starts `headgate ARGUMENTS` with three file descriptors as its standard streams.
 
-    *environment* is the whole of it, os.environ by default; *own_group* makes a process group of
-    it and of what it starts; *folder* is its working directory.
+    *environment* replaces the whole environment; the default is os.environ. With *own_group*, the
+    process leads a new process group. *folder* is its working directory.
     """
     request = {
         "arguments": list(arguments),
@@ -131,8 +133,11 @@ def run_headgate(
     timeout: float = 60,
     check: bool = False,
 ) -> subprocess.CompletedProcess[str]:
-    """Runs `headgate ARGUMENTS` to its end, as subprocess.run does."""
-    # Files instead of pipes: none can be full.
+    """Runs `headgate ARGUMENTS` and returns its exit status and output, like subprocess.run.
+
+    With *check*, asserts that the exit status is 0.
+    """
+    # Files instead of pipes, because a full pipe would block the process.
     with (
         tempfile.TemporaryFile() as source,
         tempfile.TemporaryFile() as output,

@@ -1,4 +1,4 @@
-"""Debian's prometheus: run in a folder of its own, scraping itself once a second."""
+"""Runs Debian's prometheus in a folder of its own; it scrapes itself once a second."""
 
 import os
 import shutil
@@ -26,7 +26,10 @@ scrape_configs:
 
 
 class Prometheus(ServerProcess):
-    """Asked like our own server; ends with its `with`. *remote* is YAML for its configuration."""
+    """A Prometheus with the client methods of `Server`; a context manager starts and stops it.
+
+    *remote* is YAML that is appended to its configuration file.
+    """
 
     def __init__(self, folder: Path, remote: str = "") -> None:
         super().__init__(folder / "prometheus")
@@ -49,6 +52,7 @@ class Prometheus(ServerProcess):
         )
 
     def answers(self) -> bool:
+        """Returns whether Prometheus is ready."""
         assert self.process is not None and self.process.poll() is None
         try:
             return self.request("GET", "/-/ready").status == 200
@@ -56,6 +60,7 @@ class Prometheus(ServerProcess):
             return False
 
     def log(self) -> str:
+        """Returns a fixed text: the log of Prometheus is discarded."""
         return "prometheus' is not kept"
 
     @property
@@ -63,7 +68,7 @@ class Prometheus(ServerProcess):
         return f"http://127.0.0.1:{self.port}"
 
     def samples(self, query: str) -> list[Any]:
-        """The result of an instant *query*."""
+        """Returns the result of the instant query *query*."""
         answer = self.request("GET", "/api/v1/query?" + urlencode({"query": query}))
         result: list[Any] = answer.json["data"]["result"]
         return result

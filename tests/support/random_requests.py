@@ -1,4 +1,4 @@
-"""Requests that nobody should send, as bytes: mostly almost right, so that they get far."""
+"""Generates random HTTP requests, most of them nearly valid, so that they pass the first checks."""
 
 import json
 import random
@@ -84,14 +84,14 @@ BITS = (
 
 
 class Requests:
-    """Bytes for a server; the same for the same *seed*."""
+    """Generates requests as bytes; the same sequence for the same *seed*."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
         self._statements = Statements(seed)
 
     def one(self) -> bytes:
-        """A request, or something like it."""
+        """Returns a request, a damaged request, two requests, or random bytes."""
         choose = self._random.random()
         if choose < 0.03:
             return self._random.randbytes(self._random.randrange(1, 400))
@@ -163,6 +163,7 @@ class Requests:
                 return b""
 
     def _broken(self, request: bytes) -> bytes:
+        """Returns *request* with one to five random replacements."""
         for _ in range(self._random.randrange(1, 6)):
             at = self._random.randrange(len(request) + 1)
             cut = at + self._random.randrange(3)

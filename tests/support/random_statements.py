@@ -1,4 +1,4 @@
-"""InfluxQL at random: valid statements, grammar-directed, and texts that are almost valid."""
+"""Generates random InfluxQL: valid statements that follow the grammar, and nearly valid texts."""
 
 import random
 import re
@@ -21,7 +21,7 @@ ADDING, MULTIPLYING = ["+", "-", "|", "^"], ["*", "/", "%", "&"]
 
 
 class Statements:
-    """Random texts from one seed."""
+    """Generates parts of InfluxQL; each method returns a random text of the kind that it names."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
@@ -286,7 +286,7 @@ _ODD = [
 
 
 def mutated(text: str, random: random.Random) -> str:
-    """*text* with one to three small mistakes."""
+    """Returns *text* with one to three small errors."""
     pieces = _PIECE.findall(text)
     for _ in range(random.randint(1, 3)):
         if not pieces:

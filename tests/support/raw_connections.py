@@ -1,4 +1,4 @@
-"""Talking to a server byte by byte."""
+"""Sends and reads raw bytes over a TCP connection to a server."""
 
 import socket
 from contextlib import closing
@@ -7,11 +7,12 @@ from support.servers import Server
 
 
 def connected(server: Server) -> socket.socket:
+    """Returns a new connection to *server*."""
     return socket.create_connection(("127.0.0.1", server.port), timeout=20)
 
 
 def conversation(server: Server, *sent: bytes) -> bytes:
-    """All that the server says until it closes the connection."""
+    """Sends the parts *sent* over one connection; returns all bytes until the server closes it."""
     with closing(connected(server)) as line:
         for part in sent:
             line.sendall(part)
@@ -19,6 +20,7 @@ def conversation(server: Server, *sent: bytes) -> bytes:
 
 
 def heard(line: socket.socket) -> bytes:
+    """Returns all bytes from the connection *line* until the peer closes or resets it."""
     answer = b""
     try:
         while part := line.recv(65536):
@@ -29,7 +31,7 @@ def heard(line: socket.socket) -> bytes:
 
 
 def read_until(line: socket.socket, wanted: bytes, times: int = 1) -> bytes:
-    """All that was read; the connection stays open behind it: it is not read to its end."""
+    """Reads until *wanted* has occurred *times* times; returns all bytes read."""
     answer = b""
     while answer.count(wanted) < times:
         part = line.recv(65536)
@@ -39,4 +41,5 @@ def read_until(line: socket.socket, wanted: bytes, times: int = 1) -> bytes:
 
 
 def status(answer: bytes) -> int:
+    """Returns the status code of the HTTP response *answer*."""
     return int(answer.split(b" ", 2)[1])

@@ -1,4 +1,4 @@
-"""A store that answers byte by byte what a test wants: broken, late, or not at all."""
+"""An upstream store whose responses a test writes as bytes: malformed, delayed, or none."""
 
 import socket
 import threading
@@ -13,7 +13,7 @@ Answering = Callable[[socket.socket, bytes], None]
 
 @dataclass
 class RawUpstream:
-    """Reads one whole request from each connection, and lets *answer* do the rest."""
+    """Reads one request from each connection, then calls *answer* with socket and request."""
 
     answer: Answering
     url: str = ""
@@ -22,7 +22,7 @@ class RawUpstream:
 
 @contextmanager
 def raw_upstream(answer: Answering) -> Iterator[RawUpstream]:
-    """One that runs while the `with` lasts."""
+    """Runs a RawUpstream with *answer* until the block ends."""
     listener = socket.create_server(("127.0.0.1", 0))
     listener.settimeout(0.1)
     record = RawUpstream(answer, f"http://127.0.0.1:{listener.getsockname()[1]}")
@@ -35,7 +35,7 @@ def raw_upstream(answer: Answering) -> Iterator[RawUpstream]:
             try:
                 request = whole(line)
                 if PROBE_TENANT_PREFIX.encode() in request or b"/walreplay" in request:
-                    # What Headgate asks at the start, by itself.
+                    # Probes that Headgate sends at its start.
                     line.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
                 elif request:
                     record.requests.append(request)
@@ -65,7 +65,10 @@ def raw_upstream(answer: Answering) -> Iterator[RawUpstream]:
 
 
 def whole(line: socket.socket) -> bytes:
-    """A request with its body; what there is of it, if it ends before."""
+    """Reads a request with its body from *line* and returns it.
+
+    If the connection ends earlier, returns the incomplete head, or b"" for an incomplete body.
+    """
     request = b""
     while b"\r\n\r\n" not in request:
         part = line.recv(65536)

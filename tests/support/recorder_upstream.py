@@ -1,4 +1,4 @@
-"""A store that only writes down what it hears, for stores that cannot be had here."""
+"""An upstream store that only records requests, in place of stores that cannot be installed."""
 
 import json
 import threading
@@ -14,7 +14,7 @@ from headgate_server.upstream.health_checks import PROBE_TENANT_PREFIX
 
 @dataclass
 class Heard:
-    """One request, as it came."""
+    """A recorded request; *component* names the Recorder that received it."""
 
     method: str
     target: str
@@ -23,10 +23,12 @@ class Heard:
     component: str = ""
 
     def all(self, name: str) -> list[str]:
+        """Returns all values of the header *name*."""
         return [value for key, value in self.headers if key.lower() == name.lower()]
 
     @property
     def tenant(self) -> str | None:
+        """The header X-Scope-OrgID, or None."""
         values = self.all("X-Scope-OrgID")
         assert len(values) <= 1, values
         return values[0] if values else None
@@ -37,6 +39,7 @@ class Heard:
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
+        """The parameters of the URL."""
         return parse_qsl(urlsplit(self.target).query, keep_blank_values=True)
 
 
@@ -46,7 +49,7 @@ Reply = tuple[int, dict[str, str], bytes]
 
 @dataclass
 class Recorder:
-    """Listens on a port of its own; *reply* says what it answers."""
+    """The recorded requests *heard*, and the function *reply* that returns each response."""
 
     component: str = ""
     reply: Callable[[Heard], Reply] = lambda heard: (200, {}, b'{"status":"success"}')
@@ -60,7 +63,7 @@ class Recorder:
 
 @contextmanager
 def recorder(component: str = "", **options: Any) -> Iterator[Recorder]:
-    """One that runs while the `with` lasts."""
+    """Runs a Recorder until the block ends; *options* are further fields of it."""
     record = Recorder(component, **options)
 
     class Handler(BaseHTTPRequestHandler):
@@ -69,7 +72,7 @@ def recorder(component: str = "", **options: Any) -> Iterator[Recorder]:
         def _any(self) -> None:
             body = self._body()
             heard = Heard(self.command, self.path, list(self.headers.items()), body, component)
-            # What Headgate asks at the start, by itself.
+            # Probes that Headgate sends at its start are not recorded.
             if (
                 not (heard.tenant or "").startswith(PROBE_TENANT_PREFIX)
                 and heard.path != _WAL_REPLAY
@@ -98,7 +101,7 @@ def recorder(component: str = "", **options: Any) -> Iterator[Recorder]:
         do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = _any
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Nobody reads it."""
+            """Discards the message."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
@@ -114,5 +117,5 @@ def recorder(component: str = "", **options: Any) -> Iterator[Recorder]:
 
 
 def said(content: Any) -> Reply:
-    """An answer in JSON."""
+    """Returns a response with status 200 and *content* as JSON."""
     return 200, {"Content-Type": "application/json"}, json.dumps(content).encode()

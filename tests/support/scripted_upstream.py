@@ -1,4 +1,4 @@
-"""A store that answers each statement as a test wants, and a client that reads what comes."""
+"""An upstream store with a scripted response for each statement, and a client that reads it."""
 
 import gzip
 import http.client
@@ -27,18 +27,22 @@ ASYNC: dict[str, Any] = {"async": "true"}
 
 
 def statement(request: bytes) -> str:
-    """What *request* has for `q`."""
+    """Returns the form parameter `q` of *request*, or ""."""
     return parameter(request, "q")
 
 
 def parameter(request: bytes, name: str) -> str:
+    """Returns the form parameter *name* of *request*, or ""."""
     body = request.partition(b"\r\n\r\n")[2].decode()
     return parse_qs(body, keep_blank_values=True).get(name, [""])[0]
 
 
 @dataclass
 class Script:
-    """Answers each statement as *answers* has it, others with an empty result."""
+    """Calls the function in *answers* for each statement; without one, sends an empty result.
+
+    *asked* has the statements received.
+    """
 
     answers: dict[str, Answering] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
@@ -52,7 +56,10 @@ class Script:
 
 
 def sends(*parts: "bytes | Wait", more: bytes = b"", whole: bool = True) -> Answering:
-    """Chunks of an answer, with calls between them; it breaks off behind them unless *whole*."""
+    """Returns a function that sends *parts* as chunks, and calls those that are callable.
+
+    Without *whole*, the response ends without its last chunk. *more* are further header lines.
+    """
 
     def answer(line: socket.socket, request: bytes) -> None:
         line.sendall(OK + more + b"Transfer-Encoding: chunked\r\n\r\n")
@@ -68,23 +75,24 @@ def sends(*parts: "bytes | Wait", more: bytes = b"", whole: bool = True) -> Answ
 
 
 def closes(line: socket.socket, request: bytes) -> None:
-    """Sends nothing."""
+    """Sends nothing, so that the connection is closed without a response."""
 
 
 def status(code: int, text: str) -> Answering:
+    """Returns a function that sends the status *code* with the JSON error *text*."""
     body = json.dumps({"error": text}).encode()
     head = b"HTTP/1.1 %d X\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % (code, len(body))
     return lambda line, request: line.sendall(head + body)
 
 
 def rows(count: int, mark: str = "a") -> dict[str, Any]:
-    """A result's content with about 20 bytes a row."""
+    """Returns the content of a result with *count* rows of about 20 bytes each."""
     values = [[number, f"{mark}{number:09}"] for number in range(count)]
     return {"series": [{"name": "m", "columns": ["time", "v"], "values": values}]}
 
 
 def encoded(name: str, *contents: dict[str, Any]) -> bytes:
-    """The answer to as many statements in the format *name*."""
+    """Returns a response body in the format *name*, with a result for each of *contents*."""
     numbered = [{"statement_id": id} | content for id, content in enumerate(contents)]
     match name:
         case "json":
@@ -108,7 +116,7 @@ def halves(content: bytes) -> tuple[bytes, bytes]:
 
 @dataclass(frozen=True)
 class Got:
-    """What a client read: *whole* unless the connection was broken off before its end."""
+    """The response that a client read; *whole* is False if the connection ended too early."""
 
     status: int
     whole: bool
@@ -142,7 +150,10 @@ def fetch(
     version: str = "1.1",
     **fields: str,
 ) -> Got:
-    """The answer to *text*, read as far as it comes, and unpacked."""
+    """Sends the statements *text*; returns the response as far as received, decompressed if whole.
+
+    *name* is the format in `ACCEPT`. *packed* requests gzip. *fields* are further form parameters.
+    """
     form = urlencode({"q": text} | fields).encode()
     target = "/query?pretty=true" if fields.get("pretty") else "/query"
     sent = headers(basic, ACCEPT[name], packed=packed)
@@ -170,7 +181,7 @@ def fetch(
 
 
 def _of_1_0(answer: bytes, *, packed: bool) -> Got:
-    """HTTP/1.0 has the whole answer by its length."""
+    """Returns the HTTP/1.0 response *answer*; it is whole if its Content-Length is right."""
     head, _, body = answer.partition(b"\r\n\r\n")
     lines = head.lower().split(b"\r\n")
     lengths = [int(line.split(b":")[1]) for line in lines if line.startswith(b"content-length:")]

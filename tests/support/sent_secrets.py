@@ -1,4 +1,4 @@
-"""The secrets in what is sent to a server, and whether any of them is in what it wrote."""
+"""Collects the secrets that tests send to a server, and searches its log files for them."""
 
 import base64
 import binascii
@@ -10,13 +10,13 @@ from urllib.parse import parse_qsl, urlsplit
 
 from headgate_grammar import CreateSubscription, CreateUser, ParseError, SetPassword, parse
 
-# Others are words that stand in a log for themselves: `x`, `pw`, `secret`.
-_TELLING = re.compile(r"(?=.*[^a-z])[^\s\\]{6,}", re.IGNORECASE)
+# Shorter secrets and plain words (`x`, `pw`, `secret`) also occur in logs for other reasons.
+_DISTINCTIVE = re.compile(r"(?=.*[^a-z])[^\s\\]{6,}", re.IGNORECASE)
 _PASSWORD = re.compile(r"password\s*(?:for[^=]*=\s*)?'([^'\\]+)'", re.IGNORECASE)
 
 
 def shown(target: str, body: bytes, headers: Iterable[tuple[str, str]]) -> set[str]:
-    """Passwords and tokens of a request: in its URL, its form, its statements, its headers."""
+    """Returns the passwords and tokens in the URL, form, statements and headers of a request."""
     pairs = dict(parse_qsl(urlsplit(target).query)) | dict(
         parse_qsl(body[:100_000].decode("latin-1"))
     )
@@ -27,12 +27,12 @@ def shown(target: str, body: bytes, headers: Iterable[tuple[str, str]]) -> set[s
         elif value.count(".") == 2:
             found.add(value)  # a token in a header of its own
     found.discard("[REDACTED]")
-    # The server writes the set-up token at its start: it ends with the first administrator.
-    return {one for one in found if _TELLING.fullmatch(one) and not one.startswith("hgs_")}
+    # The server logs the set-up token (`hgs_...`), which is invalid once an administrator exists.
+    return {one for one in found if _DISTINCTIVE.fullmatch(one) and not one.startswith("hgs_")}
 
 
 def _of_query(text: str) -> Iterator[str]:
-    yield from _PASSWORD.findall(text)  # also of what is misspelt
+    yield from _PASSWORD.findall(text)  # also in statements that do not parse
     try:
         statements = parse(text)
     except (ParseError, ValueError):
@@ -58,9 +58,10 @@ def _of_authorization(value: str) -> Iterator[str]:
 
 
 def leaks(folder: Path) -> list[str]:
-    """Which log files under *folder* hold a secret that a `.secrets` file beside them lists.
+    """Returns a text for each secret found in a log file under *folder*.
 
-    Of another test's secrets one may be this one's user, who may be named.
+    Only the `.secrets` files in the log's own folder count: a secret of another test may be the
+    name of a user in this one, and names may be logged.
     """
     found = []
     for path in filter(Path.is_file, folder.rglob("*.log")):

@@ -1,4 +1,4 @@
-"""`headgate serve` as a process of its own: for tests of signals, workers, start, stop, faults."""
+"""Runs `headgate serve` in a process of its own, to test signals, workers, starts and faults."""
 
 import os
 import signal
@@ -11,16 +11,17 @@ from support.programs_of_ours import HEADGATE, ForkedProcess, start_headgate
 from support.servers import Server, reason_of
 from support.waiting import free_port, poll_until
 
-# Cheap hashes: bcrypt itself is tested elsewhere.
+# The minimum cost, to save time: bcrypt itself is tested elsewhere.
 CHEAP = {"HEADGATE_AUTH_BCRYPT_COST": "4"}
 
 
 @dataclass
 class ServerProcess(Server):
-    """A `headgate serve` of its own, on a store in its own folder.
+    """A process of `headgate serve`, with a store in its own folder.
 
-    Unless it is *fresh*, or run by a command *prefix*, it is forked from a process that has
-    imported the program: a fresh interpreter needs a second of the processor for that.
+    If *fresh* is set, or *prefix* has the words of a command that runs it, a new interpreter
+    starts. Otherwise the process is forked from one that has imported the program, which saves a
+    second of CPU time.
     """
 
     process: "subprocess.Popen[bytes] | ForkedProcess | None" = None
@@ -46,6 +47,7 @@ class ServerProcess(Server):
         return self.process is not None and self.process.poll() is None
 
     def launch(self) -> None:
+        """Starts the process, without waiting until it responds."""
         self.port = self.port or free_port()
         arguments = [
             "serve",
@@ -73,11 +75,12 @@ class ServerProcess(Server):
                 )
 
     def answers(self) -> bool:
+        """Returns whether the server responds; asserts that it is running."""
         assert self.running(), f"server ended: {self.log()}"
         return self.responds()
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        """Ends it by a signal. Returns its exit status."""
+        """Stops the server with the signal *number*; returns its exit status."""
         assert self.process is not None
         self.process.send_signal(number)
         status = self.process.wait(30)
@@ -89,8 +92,9 @@ class ServerProcess(Server):
         self.process.send_signal(signal.SIGHUP)
 
     def workers(self) -> set[int]:
-        """The processes that serve, if it has several; multiprocessing has one more, its resource
-        tracker.
+        """Returns the process IDs of the worker processes, if there are several.
+
+        The resource tracker of multiprocessing is another child, and left out.
         """
         assert self.process is not None
         pid = self.process.pid
@@ -102,7 +106,7 @@ class ServerProcess(Server):
         }
 
     def kill(self) -> None:
-        """Kills it and its workers, at once."""
+        """Kills the server and its workers with SIGKILL."""
         assert self.process is not None
         os.killpg(self.process.pid, signal.SIGKILL)
         self.stop(signal.SIGKILL)

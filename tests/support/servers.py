@@ -1,4 +1,4 @@
-"""A server that tests talk to: the client's side of it, its log, and what it was sent."""
+"""The base class of servers in tests: a client, the log, and the secrets in sent requests."""
 
 import http.client
 import json
@@ -17,6 +17,8 @@ Headers = dict[str, str] | list[tuple[str, str]]
 
 @dataclass
 class Answer:
+    """A response."""
+
     status: int
     headers: http.client.HTTPMessage
     body: bytes
@@ -27,57 +29,62 @@ class Answer:
 
     @property
     def error(self) -> str:
-        """The error of the whole answer, or of its first statement that has one."""
+        """The error of the whole response, else of the first result that has one, else ""."""
         content = self.json
         if "error" in content:
             return str(content["error"])
         return next((str(r["error"]) for r in content.get("results", ()) if "error" in r), "")
 
     def rows(self, result: int = 0) -> list[list[Any]]:
+        """Returns the rows of the first series of the result with index *result*."""
         rows: list[list[Any]] = self.json["results"][result]["series"][0].get("values", [])
         return rows
 
 
 @dataclass
 class Server:
-    """A server on a port of this machine. Subclasses start and stop it."""
+    """A server on a port of this machine, with a client; subclasses start and stop it."""
 
     store: Path
     flags: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
     port: int = 0
-    secrets: set[str] = field(default_factory=set)  # all that it was sent
-    beside: Path = field(default=Path())  # where its log is; the store's name by default
+    secrets: set[str] = field(default_factory=set)  # secrets in the requests that it received
+    # Path of its log without the suffix; by default the path of the store.
+    beside: Path = field(default=Path())
 
     def __post_init__(self) -> None:
         if self.beside == Path():
             self.beside = self.store
 
     def start(self) -> Self:
-        """Starts it, and waits until it serves."""
+        """Starts the server, and waits until it accepts requests."""
         raise NotImplementedError
 
     def attempt(self) -> str:
-        """Starts it. If it does not serve, returns the one line with the reason; else nothing."""
+        """Starts the server; returns "", or the logged reason if it does not start."""
         raise NotImplementedError
 
     def running(self) -> bool:
         raise NotImplementedError
 
     def stop(self) -> int:
-        """Ends it as SIGTERM does. Returns its exit status."""
+        """Stops the server as SIGTERM does; returns its exit status."""
         raise NotImplementedError
 
     def reload(self) -> None:
-        """Has it read its configuration again, as SIGHUP does."""
+        """Reloads the configuration, as SIGHUP does."""
         raise NotImplementedError
 
     def end_later(self) -> None:
-        """Ends it; it may still be ending when this returns."""
+        """Starts to stop the server; may return before it has stopped."""
         self.stop()
 
     def responds(self) -> bool:
-        """Returns whether it answers; also if it may have ended meanwhile."""
+        """Returns whether the server responds to `/ping`, with or without a login.
+
+        A server that expects TLS closes the connection instead, which counts as a response.
+        """
         try:
             return self.request("GET", "/ping").status in (204, 401)
         except http.client.RemoteDisconnected:
@@ -86,10 +93,11 @@ class Server:
             return False
 
     def log(self) -> str:
+        """Returns the text of the log file."""
         return self.beside.with_suffix(".log").read_text()
 
     def write_secrets(self) -> None:
-        """Writes beside the log which secrets must not be in it."""
+        """Writes a file beside the log with the secrets that must not occur in it."""
         known = self.secrets | {v for k, v in self.environment.items() if k.endswith("SECRET")}
         self.beside.with_suffix(".secrets").write_text(json.dumps(sorted(known)))
 
@@ -101,7 +109,7 @@ class Server:
         headers: Headers | None = None,
         basic: tuple[str, str] | None = None,
     ) -> Answer:
-        """One request over a connection of its own, as it is: the path is not looked at."""
+        """Sends a request over a new connection, with *path* unchanged; returns the response."""
         sent = list(headers.items() if isinstance(headers, dict) else headers or ())
         if basic is not None:
             sent.append(("Authorization", "Basic " + b64encode(":".join(basic).encode()).decode()))
@@ -126,13 +134,13 @@ class Server:
             connection.close()
 
     def query(self, text: str, basic: tuple[str, str] | None = ROOT, **fields: str) -> Answer:
-        """POST /query with the statements *text*."""
+        """Sends the statements *text* with POST to `/query`; returns the response."""
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         body = urlencode({"q": text} | fields).encode()
         return self.request("POST", "/query", body, headers, basic)
 
     def bootstrap(self, *statements: str) -> Self:
-        """Makes the administrator ROOT, then runs *statements*, none of which may fail."""
+        """Creates the administrator ROOT, then runs *statements*; asserts that all succeed."""
         first = "CREATE USER root WITH PASSWORD 'Toor-1' WITH ALL PRIVILEGES"
         for answer in (self.query(first, None), *map(self.query, statements)):
             assert answer.status == 200 and not answer.error, answer.body
@@ -140,13 +148,13 @@ class Server:
 
 
 def reason_of(lines: list[str]) -> str:
-    """The one reason in the log *lines* of a server that did not start."""
+    """Returns the reason in the log *lines* of a server that did not start."""
     reasons = [line for line in map(untimed, lines) if line != "headgate: stopped"]
     assert len(reasons) == 1, lines
     return reasons[0].removeprefix("headgate: ")
 
 
 def untimed(line: str) -> str:
-    """A log line without its time, which it begins with."""
+    """Returns the log line *line* without its leading time."""
     head, _, rest = line.partition(" ")
     return rest if head.startswith("time=") else line

@@ -1,4 +1,4 @@
-"""A program in a real terminal, tmux's: keys in, screens out."""
+"""Runs a program in a real terminal, that of tmux: types keys and reads the screen."""
 
 import itertools
 import os
@@ -22,7 +22,10 @@ _numbers = itertools.count()
 
 
 class Tmux:
-    """Runs *command* with *environment* alone, in a terminal of that size; ends with its `with`."""
+    """Runs *command* in a terminal of *size* (columns, lines) until its `with` block ends.
+
+    *environment* is the whole environment of *command*.
+    """
 
     def __init__(
         self,
@@ -31,11 +34,11 @@ class Tmux:
         environment: Mapping[str, str],
         size: tuple[int, int] = (100, 24),
     ) -> None:
-        # One of its own: the server of the one before may still be ending.
+        # A socket for each instance: the tmux server of the previous one may still be stopping.
         self._socket = folder / f"tmux{next(_numbers)}"
         variables = [f"{name}={text}" for name, text in environment.items()]
         program = shlex.join(["env", "-i", *variables, *command])
-        # So that the last screen is still there when the program has ended, by Ctrl-C for instance.
+        # Keeps the last screen after the program has ended, for example by Ctrl-C.
         self._line = f"trap : INT; {program}; echo [ended $?]; read x"
         self._size = size
 
@@ -50,7 +53,7 @@ class Tmux:
     def _tmux(self, *arguments: str) -> str:
         done = subprocess.run(
             ["tmux", "-S", str(self._socket), *arguments],
-            # UTF-8, whatever the machine's own locale is.
+            # UTF-8 independently of the locale of the machine.
             env=os.environ | {"LC_ALL": "C.UTF-8", "SHELL": "/bin/sh"},
             capture_output=True,
             encoding="utf-8",
@@ -60,21 +63,22 @@ class Tmux:
         return done.stdout
 
     def type(self, text: str) -> None:
-        """As it is, key by key."""
-        # tmux takes a semicolon at the end for itself.
+        """Types *text* literally, key by key."""
+        # tmux reads a semicolon at the end as the end of its own command.
         literal = text[:-1] + "\\;" if text.endswith(";") else text
         self._tmux("send-keys", "-l", "--", literal)
 
     def press(self, *keys: str) -> None:
-        """Keys by tmux's names: Enter, Tab, C-c, Up."""
+        """Presses *keys*, by tmux's names: Enter, Tab, C-c, Up."""
         self._tmux("send-keys", *keys)
 
     def enter(self, line: str) -> None:
+        """Types *line* and presses Enter."""
         self.type(line)
         self.press("Enter")
 
     def paste(self, text: str) -> None:
-        """As terminals do it: in brackets, if the program wants them."""
+        """Pastes *text*: as a bracketed paste, if the program has enabled it."""
         self._tmux("set-buffer", "--", text)
         self._tmux("paste-buffer", "-p")
 
@@ -82,12 +86,15 @@ class Tmux:
         self._tmux("resize-window", "-x", str(width), "-y", str(height))
 
     def screen(self, *, colours: bool = False) -> str:
-        """What is seen, without blanks at the end of lines and without empty lines at the end."""
+        """Returns the visible text, without trailing blanks and without empty lines at the end.
+
+        With *colours*, the text includes escape sequences of colours.
+        """
         text = self._tmux("capture-pane", "-p", *(["-e"] if colours else []))
         return "\n".join(line.rstrip() for line in text.rstrip().split("\n")) + "\n"
 
     def wait(self, pattern: str) -> str:
-        """The screen, as soon as *pattern* is on it."""
+        """Waits until the regular expression *pattern* matches the screen; returns the screen."""
         found: list[str] = []
 
         def there() -> bool:

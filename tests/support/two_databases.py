@@ -1,4 +1,4 @@
-"""Requests by one who has the database b, of every shape that might show him or change a."""
+"""Generates requests that might read or change the database a, by Bob, the user of database b."""
 
 import gzip
 import json
@@ -7,14 +7,14 @@ from urllib.parse import quote
 
 from hypothesis import strategies as st
 
-# Stands in the data of a, and is never to be in an answer to Bob.
+# Occurs in the data of a; no response to Bob may contain it.
 MARK = "Zq7SecretOfA"
-# Stands in all that Bob writes, and is never to be in a.
+# Occurs in all data that Bob writes; the database a must never contain it.
 HIS = "WrittenByBob"
 
 _NAMES = ("a", "b", '"a"', "a.", "A", "a\x00", " a", "a ", "b|a", "a|b", "a/autogen", "b/../a", "*")
 _PLACES = ("a..", "b..", '"a"..', "a.autogen.", "b.autogen.", "", '"a"."autogen".')
-# With values that would end a pattern, a string or a name, and go on with a statement of their own.
+# Their parameters would end a pattern, a string or a name, and add a statement of their own.
 _BOUND_STATEMENTS = st.sampled_from(
     (
         *("SELECT * FROM $r, $m", "SELECT * FROM b.autogen.$r, b.autogen.$m", "SELECT $m FROM $r"),
@@ -123,7 +123,10 @@ def _pair(draw: st.DrawFn) -> tuple[str, str]:
 
 @st.composite
 def _encoded(draw: st.DrawFn, base: tuple[tuple[str, str], ...] = ()) -> str:
-    """*base* and others as text: in any order, twice, encoded more than needed, with odd glue."""
+    """Returns *base* and random parameters as a query string.
+
+    They may be reordered, repeated, percent-encoded more than needed, and oddly separated.
+    """
     pairs = [*base, *draw(st.lists(_pair(), max_size=4))]
     if draw(st.booleans()):
         pairs = draw(st.permutations(pairs))
@@ -160,7 +163,7 @@ _ATTACK = json.dumps(
         "s": "/; SELECT * FROM a..m --",
     }
 )
-# What one may do oneself: method, path, and the parameters with which it works.
+# Requests that Bob is allowed to send: method, path, and the parameters that they need.
 _EVERYTHING = ("match[]", '{__name__!=""}')
 _OWN: dict[str, tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...]] = {
     "influxdb1": (
@@ -204,7 +207,7 @@ _OWN: dict[str, tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...]] = {
         ("GET", "/query", (("q", "SHOW DATABASES"),)),
     ),
 }
-# And what is there, or nearly there, beside.
+# Other paths of the stores, and misspelt ones.
 _PATHS = {
     "influxdb1": ("/query/", "/write?", "/debug/vars", "/ping", "/QUERY", "/%71uery"),
     "victoriametrics": (
@@ -219,6 +222,8 @@ _TURNS = ("/db/a", "/db/b", "/", "/./", "/x/..", "/%2e", "//", "/db/a%2fb", "/db
 
 @dataclass(frozen=True)
 class Sent:
+    """A request."""
+
     method: str
     path: str
     headers: tuple[tuple[str, str], ...]
@@ -243,8 +248,9 @@ _DATA = st.one_of(
 
 @st.composite
 def requests(draw: st.DrawFn, protocol: str) -> Sent:
-    """One of Bob's requests to a store that speaks *protocol*: something that he may do, with more
-    to it than there should be; or, one time in eight, something odd altogether.
+    """Returns a request of Bob to a store with *protocol*: an allowed one with extra parameters.
+
+    One in eight has another path and method instead.
     """
     method, path, base = draw(st.sampled_from(_OWN[protocol]))
     odd = draw(st.integers(0, 7)) == 0

@@ -1,4 +1,4 @@
-"""Debian's victoria-metrics: run in a folder of its own."""
+"""Runs Debian's victoria-metrics in a folder of its own."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ needs_victoria = pytest.mark.skipif(
 
 
 class Victoria(ServerProcess):
-    """Asked like our own server; ends with its `with`."""
+    """A VictoriaMetrics with `Server`'s client methods; a context manager starts and stops it."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder / "victoria")
@@ -42,6 +42,7 @@ class Victoria(ServerProcess):
         )
 
     def answers(self) -> bool:
+        """Returns whether VictoriaMetrics responds."""
         assert self.process is not None and self.process.poll() is None
         try:
             return self.request("GET", "/health").status == 200
@@ -49,6 +50,7 @@ class Victoria(ServerProcess):
             return False
 
     def log(self) -> str:
+        """Returns a fixed text: the log of VictoriaMetrics is discarded."""
         return "victoria-metrics' is not kept"
 
     @property
@@ -56,7 +58,7 @@ class Victoria(ServerProcess):
         return f"http://127.0.0.1:{self.port}"
 
     def series(self, selector: str = '{__name__!=""}') -> list[dict[str, str]]:
-        """The labels of all series that *selector* matches, written a moment ago or not."""
+        """Returns the labels of all series that *selector* matches, including new ones."""
         self.request("GET", "/internal/force_flush")
         query = urlencode({"match[]": selector, "start": "0"})
         answer: list[dict[str, Any]] = self.request("GET", f"/api/v1/series?{query}").json["data"]

@@ -1,4 +1,4 @@
-"""Ports that are free, and waiting for a state instead of for a time."""
+"""Finds free ports, and waits until a condition holds instead of for a fixed time."""
 
 import os
 import socket
@@ -8,13 +8,14 @@ from itertools import cycle
 
 
 def _own_ports() -> Iterator[int]:
-    """Yields without end the ports of this process of the tests.
+    """Yields the ports reserved for this process of the tests, over and over.
 
-    No other process starts a server on them, and the system takes none for an outgoing connection.
+    Each pytest worker has its own range, outside the ports that the system uses for outgoing
+    connections.
     """
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
     first = 10_000 + 4_000 * (int(worker[2:] or 0) % 5 if worker.startswith("gw") else 4)
-    # Not always from the beginning: a process that was there before may hold its port for a while.
+    # Starts at a varying port: an earlier process may still hold the ports that it used.
     start = os.getpid() % 4_000
     yield from cycle([first + (start + number) % 4_000 for number in range(4_000)])
 
@@ -23,6 +24,7 @@ _PORTS = _own_ports()
 
 
 def free_port() -> int:
+    """Returns a port that no program listens on."""
     for port in _PORTS:
         try:
             socket.create_server(("127.0.0.1", port)).close()
@@ -33,7 +35,7 @@ def free_port() -> int:
 
 
 def poll_until(done: Callable[[], bool], reason: str, seconds: float = 20) -> None:
-    """Waits until *done* returns True; fails with *reason* if it does not in time."""
+    """Waits until *done* returns True; raises AssertionError with *reason* after *seconds*."""
     deadline = time.monotonic() + seconds
     pause = 0.001
     while not done():

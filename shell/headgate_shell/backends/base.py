@@ -6,8 +6,8 @@ from typing import Any, NamedTuple, Protocol
 class ConnectionFailed(Exception):
     """The backend returned no response.
 
-    The text names the server and the reason, and contains nothing of the request. *step* is the
-    step that failed, in Go's words; `cause` is *step* with the reason.
+    The text has *display_name* and *reason*, and nothing of the request. *step* names the failed
+    step as Go does, for example `dial tcp HOST:PORT: connect`. *cause* is *step* with *reason*.
     """
 
     def __init__(self, display_name: str, reason: str, step: str = "") -> None:

@@ -18,11 +18,11 @@ _DATABASE_MARKER, _POLICY_MARKER = "# CONTEXT-DATABASE:", "# CONTEXT-RETENTION-P
 
 
 def import_file(path: str, session: Session, *, compressed: bool, points_per_second: int) -> int:
-    """Imports the file *path*, at most *points_per_second* points per second (0: no limit); returns
-    the status.
+    """Imports the file *path*; returns the exit status.
 
-    The line `# DML` separates statements from data. The status is 1 if the file cannot be read or
-    the server rejected data. A failed statement is only reported, as by influx.
+    At most *points_per_second* points are written per second; 0 means no limit. The line `# DML`
+    separates statements from data. The status is 1 if the file cannot be read or the server
+    rejected data. A failed statement is only reported, as by influx.
     """
     if not path:
         print("ERROR: file argument required", file=sys.stderr)

@@ -9,7 +9,7 @@ from headgate_shell.terminal import CommandFailed, ConnectCommandFailed, Termina
 def auth(line: str, session: Session, terminal: Terminal) -> None:
     """`auth [USER PASSWORD]`: changes the login; prompts for what is missing.
 
-    If `terminal.checks`, the login is tried first, and a refused login changes nothing.
+    If `terminal.interactive`, the login is tried first, and a refused login changes nothing.
     """
     words = split_words(line)
     if len(words) == 3:
@@ -64,7 +64,7 @@ def change_password(line: str, session: Session, terminal: Terminal) -> None:
 
 
 def with_username(error: str, name: str) -> str:
-    """Appends the user *name* to InfluxDB's *error* `user not found`, which lacks it."""
+    """Returns *error*, with *name* appended if it is InfluxDB's `user not found`."""
     return f"{error}: {name}" if error == "user not found" else error
 
 

@@ -20,7 +20,7 @@ _ARGUMENTS: dict[str, Sequence[str]] = {
     "node": ("clear",),
 }
 _MAX_COMPLETIONS = 200
-# Characters that no quoted name can contain: InfluxQL replaces them, or ends at them.
+# Names with these characters cannot be written in InfluxQL, which replaces them or ends at them.
 _INEXPRESSIBLE = re.compile("[\0\r\ud800-\udfff]")
 
 

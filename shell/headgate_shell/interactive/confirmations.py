@@ -1,4 +1,4 @@
-"""Texts of the confirmations before a statement loses something for good."""
+"""Builds the confirmation texts for statements that irrevocably drop data or privileges."""
 
 from headgate_grammar import (
     DropDatabase,

@@ -79,8 +79,8 @@ def _lock(path: Path) -> Iterator[None]:
 def redacted_entry(line: str) -> str:
     """Returns the text that the history stores for *line*, or "" to store nothing.
 
-    Returns "" where an unmarked password may be: after `auth`, for a command with `auth` or `@` in
-    it, and for a statement about users that does not parse.
+    Returns "" if the text may hold a password that cannot be located: after `auth`, for a command
+    with `auth` or `@` in it, and for a statement about users that does not parse.
     """
     words = split_words(line, 2)
     first = words[0].rstrip(";").lower() if words else ""

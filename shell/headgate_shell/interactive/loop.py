@@ -34,7 +34,7 @@ _NAME_CHANGING_WORDS = frozenset("create drop grant revoke auth connect".split()
 def interact(session: Session, *, confirm: bool = True, keep_format: bool = False) -> int:
     """Reads and runs lines until the user exits; returns the exit status, always 0.
 
-    With *confirm*, a statement that loses something for good needs a confirmation. With
+    With *confirm*, a statement that irrevocably drops data or privileges needs one. With
     *keep_format*, the user's configuration file does not change the session's format.
     """
     config, errors = read_config(config_path())

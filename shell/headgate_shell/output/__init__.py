@@ -1,1 +1,1 @@
-"""Results as text."""
+"""Formats the results of statements as text."""

@@ -59,7 +59,7 @@ class EscapingStream(io.TextIOWrapper):
 
 
 def escape_terminal_output() -> None:
-    """Replaces standard output and standard error by VisibleStreams if they are terminals."""
+    """Replaces standard output and standard error by an EscapingStream if they are terminals."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if isinstance(stream, io.TextIOWrapper) and stream.isatty():

@@ -35,8 +35,9 @@ def _prune_result(result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _encode(value: object, line_start: str) -> str:
-    """Formats *value*; *line_start* is the line end and indentation of each line, or "" for one
-    line.
+    """Returns *value* as JSON.
+
+    *line_start* is a line end with the indentation of *value*, or "" for JSON on a single line.
     """
     inner = line_start + "    " if line_start else ""
     match value:
