@@ -1,9 +1,9 @@
-"""The same texts to our parser and to a real influxd: do they agree, and in the same words?
+"""Compares Headgate's parser with a real influxd on random texts: verdicts and error messages.
 
     python tests/fuzz_grammar.py [N [SEED]]
 
-The server's user has no rights, so a text that parses is refused with the canonical text of its
-first statement, and nothing is executed.
+The user on the server has no privileges. A text that parses is therefore refused with an error that
+quotes the canonical text of its first statement, and nothing is executed.
 """
 
 import http.client
@@ -22,7 +22,7 @@ from headgate_grammar import ParseError, parse
 from support.influxd import Influxd
 from support.random_statements import Statements, mutated
 
-# Where we disagree on purpose, by name: what such a text looks like.
+# Intended differences of the verdict: a name, and a pattern of the texts concerned.
 MENDS = {
     "NUL is no end": re.compile("\0"),
     "a word does not swallow a quoted name": re.compile(r"""[A-Za-z_]\w*"|\$"""),
@@ -32,7 +32,7 @@ MENDS = {
     "a blank may stand before a comma in GROUP BY": re.compile(r"/\s+,"),
 }
 
-# The same for the canonical text: where InfluxDB's cannot be read again, or means something else.
+# Intended differences of the canonical text: InfluxDB's does not parse, or has another meaning.
 PRINTED = {
     "an empty name is printed": re.compile(r'""'),
     "the name behind DISTINCT is quoted where it must be": re.compile(r'(?i)distinct\s*"'),
@@ -48,7 +48,7 @@ PRINTED = {
 
 
 class Judge:
-    """A real influxd, and a user without rights of whom every statement is refused."""
+    """A real influxd, queried as a user without privileges, so that it executes no statement."""
 
     def __init__(self, influxd: Influxd) -> None:
         influxd.query("CREATE USER root WITH PASSWORD 'x' WITH ALL PRIVILEGES", None)
@@ -65,7 +65,7 @@ class Judge:
         return response.status, str(json.loads(response.read()).get("error", ""))
 
     def parse(self, text: str) -> tuple[str, str]:
-        """The parse error of *text*, and else the canonical text of a statement if it shows one."""
+        """Returns the parse error and the canonical text of *text*, each empty if there is none."""
         status, error = self._ask(text)
         if status == 400:
             return error.removeprefix("error parsing query: "), ""
@@ -78,7 +78,7 @@ class Judge:
 
 @dataclass
 class Report:
-    """What came out: how many texts, and those on which we disagree."""
+    """The result of a comparison: numbers of texts, and the texts with a difference."""
 
     texts: int = 0
     refused: int = 0
@@ -103,7 +103,7 @@ class Report:
 
 
 def compare(judge: Judge, count: int, seed: int) -> Report:
-    """Sends *count* texts, half of them with mistakes, to both."""
+    """Parses *count* texts, half of them with mistakes, with both parsers."""
     statements = Statements(seed)
     chance = random.Random(seed)
     report = Report()

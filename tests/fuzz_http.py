@@ -1,8 +1,8 @@
-"""Random requests to a real server: never a 500, a traceback, or no end.
+"""Sends random requests to a real server, and reports each 500, traceback and hang.
 
     python tests/fuzz_http.py [N [SEED]]      20,000 requests and seed 1 by default
 
-Exits with 1 if there was one of these; the request is printed.
+Prints the requests concerned. The exit status is then 1.
 """
 
 import re
@@ -24,7 +24,7 @@ STATUS = re.compile(rb"(?:\A|\n|})HTTP/1\.[01] ([0-9]{3})")
 
 
 class Client(threading.Thread):
-    """Sends its share of the requests, each over a connection of its own, and counts answers."""
+    """Sends a part of the requests, one per connection, and counts the statuses."""
 
     def __init__(self, port: int, count: int, seed: int) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class Client(threading.Thread):
 
 
 def fuzz(server: Server, count: int, seed: int) -> list[str]:
-    """What went wrong, a line each."""
+    """Sends *count* requests. Returns one line per fault."""
     clients = [Client(server.port, count // CLIENTS, seed * CLIENTS + n) for n in range(CLIENTS)]
     for client in clients:
         client.start()
@@ -84,7 +84,7 @@ def fuzz(server: Server, count: int, seed: int) -> list[str]:
 
 
 def begun(folder: Path) -> Server:
-    """A server to be tormented: nobody is slowed down, nothing is logged but faults."""
+    """Starts a server without login delays and without a log of requests."""
     environment = {
         "HEADGATE_AUTH_LONGEST_DELAY": "0s",
         "HEADGATE_HTTP_LOG_ENABLED": "false",

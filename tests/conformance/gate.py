@@ -1,11 +1,12 @@
-"""Replays what real programs answered against ours, and holds it to what was reached.
+"""Replays recorded answers of InfluxDB against Headgate, and compares the number of differences.
 
-    gate.py FOLDER      FOLDER has replay.py, shell_replay.py, and what they play
+    gate.py FOLDER      FOLDER contains replay.py, shell_replay.py and their scenarios
 
-Of HTTP only what pytest does not play: two workers, and an influxd behind the server. The tokens'
-cases are played by tests/http/conformance/test_jwt.py.
+HTTP scenarios are replayed with two workers, and with an influxd behind the server; pytest replays
+them with one worker. tests/http/conformance/test_jwt.py replays the cases for tokens.
 
-The exit status is 1 if a step differs that is not marked as mended, or too much of the shell does.
+The exit status is 1 if a step that is not marked `mended` differs, or if more than SHELL_MISSING
+shell cases fail.
 """
 
 import json
@@ -18,7 +19,7 @@ from pathlib import Path
 
 HEADGATE = shlex.join([sys.executable, "-m", "headgate"])
 
-# Where Headgate differs from what was recorded, as docs/differences.md lists.
+# Steps with an intended difference from the recorded answer: see docs/differences.md.
 MENDED = {
     (scenario["name"], step["id"])
     for path in (Path(__file__).parent / "http").glob("*.json")
@@ -26,17 +27,17 @@ MENDED = {
     for step in scenario["steps"]
     if step.get("mended")
 }
-# Some scenarios drop the last administrator, as one can in InfluxDB.
+# Some scenarios drop the last administrator, which InfluxDB allows.
 ENVIRONMENT = os.environ | {"HEADGATE_AUTH_KEEP_LAST_ADMIN": "false"}
 STEPS = 2053
-# With data behind it: strangers who ask /write for databases, and what no header may hold.
+# With an influxd behind: /write without the privilege, and invalid header values.
 MENDED_BEHIND = 14
-# What is missing are influx's own words in its help and usage.
+# The texts of influx's help and usage are not copied.
 SHELL_MISSING = 11
 
 
 def http(folder: Path, workers: int, *, behind: bool = False) -> bool:
-    """With *behind*, with an influxd behind it: then data is data, and writes are written."""
+    """Replays the HTTP scenarios. With *behind*, an influxd behind the server stores the data."""
     program = f"{HEADGATE} serve"
     if behind:
         program = shlex.join([sys.executable, str(Path(__file__).parent / "behind.py")])

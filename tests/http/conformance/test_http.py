@@ -1,9 +1,9 @@
-"""What InfluxDB answered, step by step, and what Headgate has to answer: to the letter.
+"""Replays requests with recorded answers of InfluxDB; Headgate has to answer the same bytes.
 
-Each file in `http` is a theme, each of its scenarios gets a server of its own. A step is a request
-(`token` makes a JSON Web Token of it, with `{now+60}` in its claims) and the whole answer. Those
-with `mended` are where Headgate differs on purpose from what was recorded: docs/differences.md
-has the reasons.
+Each file in `http` is a theme, and each of its scenarios runs on a new server. A step is a request
+and the whole answer. `token` describes a JSON Web Token for the request; its claims may contain
+`{now+60}`. Steps marked `mended` differ on purpose from the recorded answer: docs/differences.md
+lists the reasons.
 """
 
 import base64
@@ -40,14 +40,14 @@ def scenarios() -> Iterator[Any]:
 
 @pytest.mark.parametrize("scenario", list(scenarios()))
 def test_it_answers_as_recorded(serve: Callable[..., Server], scenario: dict[str, Any]) -> None:
-    # Some scenarios lock everybody out, as one can in InfluxDB.
+    # Some scenarios drop the last administrator, which InfluxDB allows.
     server = serve(*scenario["flags"], HEADGATE_AUTH_KEEP_LAST_ADMIN="false")
     for step in scenario["steps"]:
         if step.get("action") == "restart":
             server.stop()
             server.start()
             continue
-        if step.get("retry"):  # behind a query that is still running
+        if step.get("retry"):  # the result of a query that may still be running
             poll_until(partial(answers, server, step), step["id"], 10)
         assert played(server, step) == step["answer"], step["id"]
 
@@ -65,7 +65,7 @@ def answers(server: Server, step: dict[str, Any]) -> bool:
 
 
 def played(server: Server, step: dict[str, Any]) -> dict[str, Any]:
-    """The answer in the form of the file."""
+    """Sends the request of *step*. Returns the answer in the format of the files."""
     method, target = step["request"].split(" ", 1)
     headers = [(name, value) for name, value in step.get("headers", ())]
     if "token" in step:
@@ -95,7 +95,7 @@ def played(server: Server, step: dict[str, Any]) -> dict[str, Any]:
 
 
 def text(value: str) -> str:
-    """A header as UTF-8; it may end in the middle of a character."""
+    """Decodes a header as UTF-8. It may end in the middle of a character."""
     return value.encode("latin-1").decode("utf-8", "backslashreplace")
 
 

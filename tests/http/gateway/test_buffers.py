@@ -1,4 +1,4 @@
-"""The budget of bytes that a worker holds of stores' answers."""
+"""The budget of bytes that a worker may buffer of stores' answers."""
 
 import asyncio
 import socket
@@ -149,7 +149,7 @@ def test_the_setting_is_the_budget() -> None:
 
 A, B = "SELECT v FROM a", "SELECT v FROM b"
 ROOM = 100_000
-FITS = rows(3000)  # more than half of it
+FITS = rows(3000)  # more than half of ROOM
 TOO_LARGE = rows(8000)
 REFUSED = b"too many requests in progress, try again"
 
@@ -163,12 +163,12 @@ class World:
         self.script = self._store.answer = Script()
 
     def held(self, text: str = A, **fields: Any) -> Got:
-        """The answer to a query that is held whole."""
+        """Returns the answer to a query. The gateway buffers the whole answer."""
         return fetch(self.server, text, ANN, "csv", db="a", **CHUNKED, **fields)
 
     def free(self) -> bool:
-        """Whether what needs more than half of the budget finds room."""
-        got = self.held(f"{B}; SHOW DATABASES")  # alone it would be handed on
+        """Returns whether more than half of the budget is free."""
+        got = self.held(f"{B}; SHOW DATABASES")  # B alone would be streamed
         assert got.status in (200, 503)
         return got.status == 200
 
@@ -191,7 +191,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @pytest.fixture
 def world(running: World) -> Iterator[World]:
-    """All that a test takes of the budget has come back at its end."""
+    """Checks that the whole budget is free before and after a test."""
     running.anew()
     running.script.answers[B] = sends(encoded("csv", FITS))
     assert running.free()
@@ -248,7 +248,7 @@ def test_an_asynchronous_query_gives_back_what_it_held(world: World) -> None:
 
 
 class Waiting:
-    """Sends what there is of an answer, and the rest when it is told to."""
+    """Sends nine tenths of an answer, and the rest after `go` is set."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content
@@ -265,7 +265,7 @@ class Waiting:
 
 
 def leaving(world: World, text: str, version: str, **fields: str) -> socket.socket:
-    """A connection whose request was sent."""
+    """Sends a query. Returns the connection, without reading the answer."""
     form = urlencode({"q": text, "db": "a"} | fields)
     sent = headers(ANN, "text/csv") | {"Content-Length": str(len(form))}
     head = "".join(f"{key}: {value}\r\n" for key, value in sent.items())
@@ -290,7 +290,7 @@ def test_a_client_that_leaves_gives_back_what_was_held(
 
 
 def test_http_1_0_is_charged_until_its_end_whatever_else_is_released(world: World) -> None:
-    """The answer to the statement between is understood, and released by itself."""
+    """The gateway parses the answer to the second statement, and releases it separately."""
     waiting = Waiting(b'{"results":[{"statement_id":0}]}\n')
     world.script.answers[A] = sends(encoded("csv", FITS))
     world.script.answers["DELETE FROM x"] = sends(b'{"results":[{"statement_id":0}]}\n')

@@ -1,4 +1,4 @@
-"""A query of several reading statements: each answer is handed on as it comes."""
+"""Queries of several reading statements: the gateway streams each answer as it arrives."""
 
 import socket
 import threading
@@ -32,12 +32,12 @@ A, B, C = "SELECT v FROM a", "SELECT v FROM b", "SELECT v FROM c"
 FORMATS = ("json", "csv", "msgpack")
 BROKEN = "the upstream store broke off, or gave no answer that can be understood"
 SMALL, LARGE = rows(3), rows(20_000)
-# One byte: what is held of any answer is refused.
+# One byte: an answer that has to be buffered is refused.
 NOTHING_HELD = "max-buffered-size = 1"
 
 
 class World:
-    """A gateway that may hold nothing, in front of a store whose answers a test chooses."""
+    """A gateway that may buffer nothing, in front of a store with answers set by the test."""
 
     def __init__(self, server: Server, store: RawUpstream) -> None:
         self.server, self._store = server, store
@@ -58,7 +58,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         return started[-1].start()
 
     with raw_upstream(Script()) as store:
-        # The databases are made while there is room for answers.
+        # Creating databases needs a buffer, so the limit is set afterwards.
         table = upstream("influxdb1", urls=[store.url])
         configured(serve, folder, table).bootstrap(TWO).stop()
         server = configured(serve, folder, table, gateway=NOTHING_HELD)
@@ -92,7 +92,7 @@ def test_the_first_result_arrives_before_the_second_statement_is_sent(
         line.sendall(f"{head}\r\n{form}".encode())
         # A part of the body may come with the head.
         got = len(read_until(line, b"\r\n\r\n").partition(b"\r\n\r\n")[2])
-        while got < 10_000:  # more than a head has
+        while got < 10_000:  # longer than the response head
             part = line.recv(65536)
             assert part
             got += len(part)
@@ -105,7 +105,7 @@ def test_the_first_result_arrives_before_the_second_statement_is_sent(
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
 @pytest.mark.parametrize("name", FORMATS)
 def test_nothing_is_held_of_answers_in_pieces(world: World, name: str, packed: bool) -> None:
-    """The gateway of these tests may hold no byte of a counted answer."""
+    """The limit of this gateway is one byte, so a buffered answer would be refused."""
     contents = (LARGE, SMALL, LARGE)
     texts = (A, B, C)
     world.script.answers = {
@@ -129,7 +129,7 @@ def test_an_answer_that_breaks_off_never_looks_whole(
     world.script.answers[texts[place]] = sends(begin, whole=False)
     got = fetch(world.server, "; ".join(texts), ANN, name, db="a")
     if got.whole and got.status == 200:
-        # It broke off before anything of it was handed on.
+        # The answer broke off before the gateway had sent any part of it.
         assert BROKEN.encode() in got.body
         assert got.body.count(b"not executed") == 2 - place
     else:
@@ -139,7 +139,7 @@ def test_an_answer_that_breaks_off_never_looks_whole(
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_an_answer_without_its_end_never_looks_whole(world: World, name: str) -> None:
-    """What ends with the connection does not show by HTTP that it was to be longer."""
+    """Without a length, HTTP does not show that a body ended early: the gateway parses it."""
     if name == "csv":
         begin = encoded(name, SMALL)[:-3]
     else:
@@ -214,7 +214,7 @@ def test_a_client_that_leaves_ends_the_answer_of_the_store(world: World) -> None
 
 
 def test_measurements_and_series_called_error_are_handed_on(world: World) -> None:
-    """An error in MessagePackEncoder is asked for again, in JSON; a name is no error."""
+    """The gateway repeats a query in JSON after a MessagePack error; a name is not an error."""
     series = [{"name": "error", "columns": ["error"], "values": [["error"]]}]
     body = encoded("msgpack", {"series": series})
     world.script.answers = {A: sends(*(bytes([byte]) for byte in body))}
@@ -233,7 +233,7 @@ def test_one_statement_alone_is_handed_on_without_room(world: World) -> None:
 
 
 def test_http_1_0_has_one_answer_with_a_length(world: World) -> None:
-    """It is held, for which there is no room here; see the tests of the budget."""
+    """The gateway has to buffer it, which the limit of these tests refuses."""
     world.script.answers = {A: sends(EMPTY)}
     for text in (A, f"{A}; {B}"):
         got = fetch(world.server, text, ANN, version="1.0", db="a")

@@ -159,7 +159,7 @@ def test_users_and_grants_work_beside_tokens(mimir: Server, parts: Parts) -> Non
     assert mimir.request("POST", PUSH, b"x", basic=ANN).status == 200
     assert parts["distributor"].last.tenant == "a"
     assert ask(mimir, PUSH, tenant(), "POST") == 200
-    # A token is no user: it manages nobody.
+    # A token is not a user, so it cannot manage users.
     assert ask(mimir, "/query?q=SHOW+USERS", tenant()) == 403
     whoami = mimir.request("GET", "/api/whoami", None, bearer(tenant()))
     assert whoami.status == 401

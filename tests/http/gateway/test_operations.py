@@ -1,4 +1,4 @@
-"""Limits, reloading, draining, figures: what runs a gateway day by day."""
+"""Operation of a gateway: limits, reloading, draining and metrics."""
 
 import socket
 import threading
@@ -39,7 +39,7 @@ def test_a_user_has_so_many_requests_under_way_and_others_their_own(
             assert seen.acquire(timeout=20) and seen.acquire(timeout=20)
             third = server.request("GET", QUERY, basic=ANN)
             assert (third.status, third.headers["Retry-After"]) == (429, "1")
-            # What is written is thrown away on a 4xx by those who write it.
+            # Writes get 503 instead of 429: clients discard the data after a 4xx.
             assert server.request("POST", PUSH, b"x", basic=ANN).status == 503
             assert server.request("POST", "/i/write?db=a", b"m v=1", basic=ANN).status == 503
             other = threads.submit(server.request, "GET", QUERY, basic=BOB)
@@ -120,7 +120,7 @@ def test_headgate_s_own_login_at_the_store(serve: Callable[..., Server], tmp_pat
         )
         assert store.last.all("Authorization") == ["Token Upstream-secret-1"]
         assert store.last.target == "/write?db=a&rp=x"
-        # Their databases are made in another way: here they are names that rights hang on.
+        # Databases of these stores are created elsewhere: Headgate has names and grants only.
         heard = len(store.heard)
         for statement in ("CREATE DATABASE c", "DROP DATABASE c"):
             url = "/3/query?q=" + statement.replace(" ", "+")

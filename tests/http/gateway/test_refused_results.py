@@ -1,4 +1,4 @@
-"""A store that answers more statements than it was sent: the client gets no part of the others."""
+"""A store that returns more results than statements: the client gets no part of the others."""
 
 import gzip
 from collections.abc import Iterator
@@ -27,14 +27,14 @@ from support.waiting import poll_until
 SEVERAL = UnexpectedResults.text
 TEXT = "SELECT v FROM m"
 FORMATS = ("json", "csv", "msgpack")
-SECRET = "other"  # what the second statement found
+SECRET = "other"  # the content of the second result
 SMALL = rows(3)
 LARGE = rows(20_000)
 OTHER = rows(3, SECRET)
 
 
 class World:
-    """A gateway in front of a store whose answers a test chooses."""
+    """A gateway in front of a store with answers set by the test."""
 
     def __init__(self, server: Server, store: RawUpstream) -> None:
         self.server, self.store = server, store
@@ -64,7 +64,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 def chunks(name: str, *contents: dict[str, Any]) -> list[bytes]:
-    """One document each, as `chunked` has it, numbered."""
+    """Encodes each content as a document with its number, in the format of `chunked`."""
     found = []
     for id, content in enumerate(contents):
         whole = encoded(name, content)
@@ -87,7 +87,7 @@ def test_more_results_in_the_first_part_are_refused(
     whole = encoded(name, SMALL, OTHER)
     got = world.ask(TEXT, name, whole, version=version, packed=packed)
     assert got.status == 502 and got.whole and SEVERAL.encode() in got.body
-    # And what is sound is let through.
+    # A valid answer passes.
     sound = encoded(name, SMALL)
     assert world.ask(TEXT, name, sound, version=version, packed=packed) == Got(200, True, sound)
 
@@ -123,7 +123,7 @@ def test_what_the_store_packed_is_looked_into(world: World) -> None:
     first = gzip.compress(encoded("json", SMALL, OTHER))
     got = world.ask(TEXT, "json", first, more=more, packed=True)
     assert got.status == 502 and SEVERAL.encode() in got.body
-    # Some bytes at a time, and in several members.
+    # A few bytes at a time, and in several gzip members.
     parts = [first[begin : begin + 7] for begin in range(0, len(first), 7)]
     got = world.ask(TEXT, "json", *parts, more=more, packed=True)
     assert got.status == 502 or not got.whole
@@ -158,13 +158,13 @@ def test_more_results_are_refused_in_a_query_of_several_statements(
     options: dict[str, Any] = {"version": version, "packed": packed}
     got = world.ask(f"{TEXT}; SHOW MEASUREMENTS", name, whole, **options)
     assert got.status == 502 and SEVERAL.encode() in got.body
-    # Of a later one it is the result.
+    # For a later statement the error is its result.
     got = world.ask(f"SHOW USERS; {TEXT}; SHOW USERS", name, whole, **options)
     assert got.status == 200 and got.whole
     assert got.body.count(SEVERAL.encode()) == 1 and got.body.count(b"not executed") == 1
     later = encoded(name, LARGE, OTHER)
     got = world.ask(f"SHOW USERS; {TEXT}", name, *halves(later), **options)
-    if name == "msgpack":  # its first bytes tell
+    if name == "msgpack":  # the first bytes contain the number of results
         assert got.status == 200 and SEVERAL.encode() in got.body
     elif version == "1.0":
         assert got.status == 502 and SEVERAL.encode() in got.body
@@ -184,7 +184,7 @@ def test_more_results_are_refused_in_chunks_of_several_statements(
     for whole in (encoded(name, SMALL, OTHER), joined):
         got = world.ask(f"SHOW USERS; {TEXT}; SHOW USERS", name, whole, **fields)
         assert got.status == 200 and got.whole
-        if not pretty:  # where compact JSON is no answer in any case
+        if not pretty:  # with `pretty`, compact JSON is refused with another error
             assert got.body.count(SEVERAL.encode()) == 1
         assert got.body.count(b"not executed") == 1
 

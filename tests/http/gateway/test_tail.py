@@ -25,7 +25,7 @@ PATH = "/loki/api/v1/tail?query=%7Bapp%3D%22x%22%7D"
 
 @asynccontextmanager
 async def querier(port: int, heard: list[ServerConnection]) -> AsyncIterator[WebSocketServer]:
-    """Says `{"n": 1}`, and then back what it hears; at `stop` it closes."""
+    """A store that sends `{"n": 1}`, then echoes each message, and closes on `stop`."""
 
     async def tail(connection: ServerConnection) -> None:
         heard.append(connection)
@@ -63,7 +63,7 @@ def server(serve: Callable[..., Server], tmp_path: Path, port: int) -> Server:
 
 @pytest.fixture(autouse=True)
 def short_interval(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The right to a tail is checked twice a second."""
+    """The privilege for an open tail is checked twice a second."""
     monkeypatch.setattr("headgate_server.api.tail.RECHECK_SECONDS", 0.5)
 
 
@@ -166,16 +166,16 @@ def test_a_tail_without_the_right_is_refused_before_it_begins(server: Server, po
             assert await status(tenant="b") == 403
             assert await status("/db/b" + PATH) == 403
             assert await status("/loki/api/v1/nope") == 404
-            assert await status("/loki/api/v1/query") == 404  # no WebSocket there
+            assert await status("/loki/api/v1/query") == 404  # not a WebSocket endpoint
             assert await status("/loki//api/v1/tail") == 400
         assert heard == []
-        assert await status() == 502  # nobody is there
+        assert await status() == 502  # the store is not running
 
     asyncio.run(run())
 
 
 async def cut(tail: ClientConnection) -> int:
-    """The code that the connection is closed with."""
+    """Returns the code with which the gateway closes the connection."""
     with pytest.raises(ConnectionClosed) as closed:
         async with asyncio.timeout(20):
             while True:
@@ -255,7 +255,7 @@ def test_neither_guesses_nor_a_reload_keep_a_tail_open(
             tailing(server) as tail,
             connect(url, additional_headers=headers) as token_tail,
         ):
-            for number in range(7):  # from where she comes, too
+            for number in range(7):  # failed logins from the same address
                 server.request("GET", PATH, basic=("ann", f"Wrong-{number}"))
             server.query("SET PASSWORD FOR ann = 'Ann-pw-2'")
             (tmp_path / "headgate.toml").write_text(f"[gateway]\n{table}versions = {{a = 5}}\n")
@@ -283,7 +283,7 @@ def test_a_store_that_does_not_answer_delays_no_other(
                 async with tailing(server):
                     pass
             assert refused.value.response.status_code == 504
-            # Nor does who has left.
+            # A client that disconnects early releases its slot, too.
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.3):
                     async with tailing(server):

@@ -1,4 +1,4 @@
-"""What somebody who tried to break the gateway found, each tried again."""
+"""Repeats attacks that once succeeded against the gateway."""
 
 import http.client
 import json
@@ -26,7 +26,7 @@ DONE = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"
 
 
 class Held:
-    """A store that answers when it is let."""
+    """A store that answers after `let` is set."""
 
     def __init__(self) -> None:
         self.asked = threading.Semaphore(0)
@@ -78,7 +78,7 @@ def test_a_reload_breaks_nothing_off_that_waits(
         poll_until(lambda: "read again" in server.log(), "it does not read")
         held.let.set()
         assert written.result().status == 204
-        # A body that was under way goes to the store of before, and its silence has an end.
+        # A body still being sent goes to the former store, with the read timeout.
         held.let.clear()
         with connected(server) as line:
             login = b64encode(":".join(ANN).encode()).decode()
@@ -236,7 +236,7 @@ def test_a_database_is_dropped_in_every_store_that_has_it(
         tables += upstream("loki", urls=[loki.url], mount="/l")
         server = configured(serve, tmp_path, tables).bootstrap(TWO)
         influx.heard.clear()
-        # A store without InfluxQL has no /query of its own: the root's is asked.
+        # Loki has no InfluxQL, so its mount has no /query: the one at the root is used.
         url = ("" if place == "/l" else place) + "/query?q=DROP+DATABASE+a"
         assert not server.request("POST", url, b"", basic=ROOT).error
         assert [b"DROP+DATABASE+a" in heard.body for heard in influx.heard] == [True]
@@ -278,7 +278,7 @@ def test_where_one_store_keeps_it_and_fails_it_is_not_dropped(
         answer = server.query("DROP DATABASE a")
         assert (answer.status, answer.error) == (502, "the upstream store cannot be reached")
         assert server.query("SHOW GRANTS FOR ann").rows() == [["a", "ALL PRIVILEGES"]]
-        # Where there is no such statement nobody needs them.
+        # Other statements do not depend on that store.
         assert not server.query("CREATE DATABASE c; SHOW DATABASES").error
         assert "no upstream store" in server.query("SELECT v FROM m", ANN, db="a").error
 
@@ -291,7 +291,7 @@ def test_a_user_without_privileges_is_refused(serve: Callable[..., Server], tmp_
         server.query("CREATE USER eve WITH PASSWORD 'Eve-pw-1'; GRANT READ ON b TO ann")
         answer = server.request("GET", QUERY, basic=("eve", "Eve-pw-1"))
         assert (answer.status, "requires READ on a database" in answer.error) == (403, True)
-        # VictoriaMetrics cannot be asked for two at a time, and says so.
+        # A query to VictoriaMetrics is for one database; the error says so.
         two = {"X-Scope-OrgID": "a|b"}
         answer = server.request("GET", "/v/api/v1/labels", None, two, ANN)
         assert (answer.status, "one database at a time" in answer.error) == (400, True)

@@ -1,4 +1,4 @@
-"""Mimir, Loki, Prometheus, Pyroscope behind Headgate: who reaches which part, as which tenant."""
+"""Mimir, Loki, Prometheus, Pyroscope behind Headgate: the component and tenant of each request."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -37,7 +37,7 @@ def heard(parts: dict[str, Recorder]) -> list[str]:
     return [part for part, record in parts.items() if record.heard]
 
 
-# Protocol, method, path, what it needs, and which part answers.
+# Protocol, method, path, required privilege, and the component that answers.
 ROUTES = [
     ("mimir", "POST", "/api/v1/push", "WRITE", "distributor"),
     ("mimir", "POST", "/api/prom/push", "WRITE", "distributor"),
@@ -119,7 +119,7 @@ def test_each_route_needs_what_it_needs_and_reaches_its_part(
             if needed is None:
                 assert answer.status in (404, 405), (path, answer.status)
             else:
-                # A user without any right for it has no database to mean.
+                # 400 if no database with that privilege can be inferred for the user.
                 assert answer.status == (200 if may else answer.status), (path, answer.body)
                 assert may or answer.status in (400, 403), (path, login, answer.status)
         named_it = {"X-Scope-OrgID": "a"}
@@ -143,7 +143,7 @@ def test_a_tenant_is_wished_for_and_never_taken(world: World) -> None:
         status = server.request("GET", path, None, sent, ANN).status
         return status, front.last.tenant if front.heard else None
 
-    assert asked() == (400, None)  # which of the two?
+    assert asked() == (400, None)  # two databases, none of them named
     assert asked(X_Scope_OrgID="a") == (200, "a")
     assert asked(X_Scope_OrgID="b") == (200, "b")
     assert asked(X_Scope_OrgID="a|b") == (200, "a|b")
@@ -154,10 +154,10 @@ def test_a_tenant_is_wished_for_and_never_taken(world: World) -> None:
     assert front.heard == []
     assert asked("/db/c" + query) == (403, None)
     assert server.request("GET", "/db/a" + query, basic=BOB).status == 403
-    # A write is to one.
+    # A write is for one database.
     push = server.request("POST", "/api/v1/push", b"x", {"X-Scope-OrgID": "a|b"}, ANN)
     assert push.status == 400
-    # Who may do anything hears what is not there.
+    # An administrator is told that a database does not exist.
     missing = server.request("GET", "/db/nope" + query, basic=ROOT)
     assert missing.status == 404 and b"database not found" in missing.body
 
@@ -313,7 +313,7 @@ def test_reading_all_tenants_of_a_user_together(
     assert server.request("GET", "/loki/api/v1/query", basic=ANN).status == 200
     assert parts["query-frontend"].last.tenant == "a|team-b"
     assert server.request("POST", "/loki/api/v1/push", b"{}", basic=ANN).status == 200
-    assert parts["distributor"].last.tenant == "a"  # the only one that she may write to
+    assert parts["distributor"].last.tenant == "a"  # the only database on which Ann has WRITE
     for name in ("__mimir_cluster", "a b", "..", "x" * 151):
         server.query(f'CREATE DATABASE "{name}"; GRANT ALL ON "{name}" TO bob')
     for name in ("a%20b", "__mimir_cluster", "x" * 151):
@@ -340,7 +340,7 @@ def test_stores_by_mount_and_by_host(
     assert server.request("GET", "/pyroscope/render", None, host, ANN).status == 404
     two = [("Host", "a"), ("Host", "loki.example.com")]
     assert server.request("GET", "/loki/api/v1/query", None, two, ANN).status == 400
-    # Users are managed here all the same.
+    # Users and grants are managed at the root nevertheless.
     assert server.query("SHOW DATABASES", ANN).rows() == [["a"]]
     assert "no upstream store" in server.query("SELECT v FROM cpu", ANN, db="a").error
 

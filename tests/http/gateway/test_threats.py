@@ -1,4 +1,4 @@
-"""The gateway's list of attacks, twelve of them, each tried; the details are in the tests named."""
+"""Twelve attacks on the gateway. The docstrings name the files with more cases."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -44,7 +44,7 @@ def plain(name: str) -> str:
 
 
 def test_01_headers_that_name_a_user(server: Server, store: Recorder) -> None:
-    """Spellings and Connection: test_tenants.py. Here the others' names, on every protocol."""
+    """Headers of other programs, on every protocol. Spellings, Connection: test_tenants.py."""
     spoofed = [
         *(("X-Scope-OrgID", "a"), ("X_Scope_OrgID", "b"), ("X.Scope.OrgID", "b")),
         *(("Connection", "X-Scope-OrgID, X-Auth-User"), ("X-Forwarded-User", "root")),
@@ -94,8 +94,7 @@ def test_02_parameters_that_two_read_in_two_ways(server: Server, store: Recorder
         server.request("POST", path, b"m v=1", basic=ANN)
     assert store.heard
     for heard in store.heard:
-        # Whatever was let through names one database, a, and nothing twice.
-
+        # A forwarded request names only the database a, and each parameter once.
         pairs = (
             heard.pairs + parse_qsl(heard.body.decode()) if heard.path == "/query" else heard.pairs
         )
@@ -106,7 +105,7 @@ def test_02_parameters_that_two_read_in_two_ways(server: Server, store: Recorder
 
 
 def test_03_labels_that_widen(server: Server, store: Recorder) -> None:
-    """Against a real one: test_victoria.py."""
+    """test_victoria.py sends these to a real VictoriaMetrics."""
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     widening = urlencode(
         [("extra_label", "db=b"), ("extra_filters", '{db="b"}'), ("extra_filters[]", '{db="b"}')]
@@ -127,7 +126,7 @@ def test_03_labels_that_widen(server: Server, store: Recorder) -> None:
 
 
 def test_04_tokens(server: Server, store: Recorder) -> None:
-    """Forms, times, audiences: test_tenant_tokens.py, g15 to g27."""
+    """test_tenant_tokens.py tests forms, times and audiences: g15 to g27."""
     pair = made.key("attack")
     claims = {"tenant_id": "a", "exp": int(time.time()) + 60}
     good = made.token(SECRET.encode(), claims, "HS256")
@@ -152,7 +151,7 @@ def test_04_tokens(server: Server, store: Recorder) -> None:
         assert answer.status == 401, text
         assert good not in answer.body.decode()
     assert len(store.heard) == heard
-    # A kid is no path, and a secret has none.
+    # A shared secret has no `kid`, and a `kid` is never used as a path.
     kid = made.token(SECRET.encode(), claims, "HS256", {"kid": "../../../dev/null"})
     assert server.request("GET", QUERY, None, {"Authorization": f"Bearer {kid}"}).status == 200
 
@@ -173,7 +172,7 @@ def test_06_no_answer_tells_which_users_exist(server: Server) -> None:
     unknown = server.request("GET", QUERY, basic=("nobody", "x"))
     wrong = server.request("GET", QUERY, basic=("ann", "x"))
     assert (unknown.status, unknown.body) == (wrong.status, wrong.body)
-    # Nor which databases: benchmarks/enumeration.py looks at the time.
+    # Nor which databases exist. benchmarks/enumeration.py measures the response times.
     foreign = server.request("GET", "/m/db/b/prometheus/api/v1/query", basic=ANN)
     missing = server.request("GET", "/m/db/x/prometheus/api/v1/query", basic=ANN)
     assert foreign.status == missing.status == 403
@@ -181,7 +180,7 @@ def test_06_no_answer_tells_which_users_exist(server: Server) -> None:
 
 
 def test_07_secrets_are_nowhere(server: Server, store: Recorder) -> None:
-    """All logs are searched for all that was ever sent, after all tests; here the figures too."""
+    """Searches the metrics, too. After all tests, all logs are searched for all secrets."""
     text = made.token(SECRET.encode(), {"tenant_id": "a", "exp": int(time.time()) + 60}, "HS256")
     server.request("GET", f"{QUERY}?u=ann&p=Ann-pw-1&token=x")
     server.request("GET", QUERY, None, {"X-Id-Token": text})
@@ -197,7 +196,7 @@ def test_07_secrets_are_nowhere(server: Server, store: Recorder) -> None:
 
 
 def test_08_requests_to_auth(server: Server) -> None:
-    """All kinds of proxies: test_forward_auth.py and test_other_proxies.py."""
+    """test_forward_auth.py and test_other_proxies.py test each kind of proxy."""
     for path, headers in [
         ("/auth/nginx/mimir", {"X-Forwarded-Uri": QUERY, "X-Forwarded-Method": "GET"}),
         ("/auth/caddy/mimir?db=b", {"X-Original-URI": QUERY, "X-Original-Method": "GET"}),
@@ -210,7 +209,7 @@ def test_08_requests_to_auth(server: Server) -> None:
 
 
 def test_09_tokens_of_other_issuers(serve: Callable[..., Server], tmp_path: Path) -> None:
-    """There is no login by a browser here; whose name an identity may take: test_issuers.py."""
+    """Headgate has no browser login. test_issuers.py tests the names that tokens may claim."""
     assert not [name for name in ("login", "oauth", "session") if (tmp_path / name).exists()]
     server = serve().bootstrap()
     for path in ("/login", "/auth/google/login", "/signup", "/api/users"):
@@ -218,7 +217,7 @@ def test_09_tokens_of_other_issuers(serve: Callable[..., Server], tmp_path: Path
 
 
 def test_10_a_websocket_is_logged_in_first(server: Server, store: Recorder) -> None:
-    """And cut off when the right is gone: test_tail.py."""
+    """test_tail.py tests that a WebSocket is closed after its privilege is revoked."""
     offer = {
         "Connection": "Upgrade, X-Scope-OrgID",
         "Upgrade": "websocket",
@@ -227,6 +226,6 @@ def test_10_a_websocket_is_logged_in_first(server: Server, store: Recorder) -> N
     }
     assert server.request("GET", QUERY, None, offer).status == 401
     assert store.heard == []
-    # Where there is no WebSocket the offer is not handed on either.
+    # On other paths the Upgrade header is not forwarded.
     assert server.request("GET", QUERY, None, offer, ANN).status == 200
     assert not store.last.all("Upgrade") and not store.last.all("Sec-WebSocket-Accept")

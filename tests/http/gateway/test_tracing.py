@@ -1,4 +1,4 @@
-"""Traces: one span for a request, one inside it for the store, of one trace with the client's."""
+"""Traces: a span per request, with a child span for the store, in the trace of the client."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ PARENT = f"00-{TRACE}-b7ad6b7169203331-01"
 
 
 async def get(app: Application, path: str, headers: Mapping[str, str]) -> int:
-    """The status of one request to *app* itself."""
+    """Calls *app* directly with one request. Returns the status."""
     scope: dict[str, Any] = {
         "type": "http",
         "method": "GET",
@@ -98,7 +98,7 @@ def test_a_request_is_two_spans_of_the_clients_trace(tmp_path: Any) -> None:
         assert (inner.name, outer.name) == ("upstream m", "GET gateway m /prometheus/api/v1/query")
         for span in spans:
             assert span.context is not None and f"{span.context.trace_id:032x}" == TRACE
-            # Nothing of what was asked, and nothing of who asked.
+            # Spans contain neither the query nor the credentials.
             assert "Secret-1" not in str(span.to_json()) and "Toor-1" not in str(span.to_json())
         assert outer.context is not None and inner.context is not None
         assert outer.parent is not None and f"{outer.parent.span_id:016x}" == PARENT.split("-")[2]

@@ -1,7 +1,7 @@
-"""A store that is away, slow, dies or talks nonsense: what the client hears, and what is not done.
+"""Responses to the client while a store is unreachable, slow, disconnects or sends garbage.
 
-The table: what the store does, and what is answered to a query, to a write, and to a request of
-Prometheus' API. No write is acknowledged that the store did not acknowledge.
+FAULTS lists the behaviour of the store, and the answers to a query, to a write, and to a request of
+Prometheus' API. A write is acknowledged only after the store acknowledged it.
 """
 
 import http.client
@@ -36,7 +36,7 @@ def answers(status: int, body: bytes = b"", more: bytes = b"") -> Answering:
 
 
 def nothing(line: socket.socket, request: bytes) -> None:
-    """Closes without a word."""
+    """Closes the connection without an answer."""
 
 
 def silence(line: socket.socket, request: bytes) -> None:
@@ -53,7 +53,7 @@ SILENT = "the upstream store did not answer in time"
 BROKEN = "the upstream store broke off, or gave no answer that can be understood"
 OURS = "the upstream store refused Headgate's own login there"
 
-# What the store does; status and error of a query, of a write, of Prometheus' API.
+# Behaviour of the store; status and error of a query, of a write, of Prometheus' API.
 FAULTS: dict[str, tuple[Any, ...]] = {
     "refused": (None, (502, AWAY), (502, AWAY), (502, AWAY)),
     "silent": (silence, (504, SILENT), (504, SILENT), (504, SILENT)),
@@ -116,7 +116,7 @@ def basic(login: tuple[str, str]) -> str:
 
 
 def asked(server: Server, what: str) -> tuple[int, str]:
-    """Status and error; 0 where the connection ended before the answer did."""
+    """Returns status and error; the status is 0 if the answer is incomplete."""
     try:
         match what:
             case "query":
@@ -139,7 +139,7 @@ def test_faults_are_told_as_such(serve: Callable[..., Server], tmp_path: Path, f
         tables = upstream("influxdb1", urls=[url], **options)
         tables += upstream("mimir", urls=[url], mount="/m", **options)
         server = configured(serve, tmp_path, tables)
-        # The databases are in the catalogue before the store is as it is.
+        # The databases are created before the fault begins.
         store.answer = whole(RESULT)
         if answer is None:
             server.bootstrap("CREATE USER ann WITH PASSWORD 'Ann-pw-1'")
@@ -150,7 +150,7 @@ def test_faults_are_told_as_such(serve: Callable[..., Server], tmp_path: Path, f
         store.answer = answer
         found = [asked(server, what) for what in ("query", "write", "prometheus")]
         assert found == expected
-        # And when it is well again so is everything.
+        # After the fault requests succeed again.
         store.answer = says(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
         assert asked(server, "write") == (204, "")
         page = server.request("GET", "/metrics").body.decode()
@@ -158,7 +158,7 @@ def test_faults_are_told_as_such(serve: Callable[..., Server], tmp_path: Path, f
 
 
 def check_away(server: Server) -> None:
-    """Everything that Headgate does by itself goes on without the store."""
+    """Checks that requests that need no store succeed while the store is unreachable."""
     answer = server.query("CREATE DATABASE a")
     assert (answer.status, answer.error) == (502, AWAY)
     assert server.query("SHOW USERS").rows() == [["root", True], ["ann", False]]
@@ -181,7 +181,7 @@ def test_what_comes_after_a_failure_is_not_executed(
 
 
 def test_a_write_is_sent_once(serve: Callable[..., Server], tmp_path: Path) -> None:
-    """Nobody knows what a store has done that broke off; a read is asked again somewhere else."""
+    """The effect of a broken write is unknown. Only reads are retried, at another address."""
     with raw_upstream(whole(RESULT)) as one, raw_upstream(whole(RESULT)) as two:
         table = upstream("influxdb1", urls=[one.url, two.url])
         server = configured(serve, tmp_path, table).bootstrap(TWO)

@@ -1,4 +1,4 @@
-"""A connection whose request waits for the end of the loop's turn."""
+"""Requests that a connection collects until the end of the event loop's iteration."""
 
 import asyncio
 import gc
@@ -23,7 +23,7 @@ LIMITS = ConnectionLimits(10, 30, 30, 180, 0)
 
 
 class Line(asyncio.Transport):
-    """A transport that remembers what was written."""
+    """A transport that stores the written bytes."""
 
     def __init__(self) -> None:
         super().__init__({"peername": ("127.0.0.1", 1), "sockname": ("127.0.0.1", 2)})
@@ -44,13 +44,13 @@ class Line(asyncio.Transport):
         return 0
 
     def pause_reading(self) -> None:
-        """Nothing comes by itself."""
+        """Does nothing: the test passes the data to the connection."""
 
     resume_reading = pause_reading
 
 
 class Application:
-    """Answers with the URL: /broken is broken off, /later has its own time."""
+    """Answers with the URL. /broken ends the connection; /later is answered outside the batch."""
 
     def __init__(self) -> None:
         self.done: list[bytes] = []
@@ -81,7 +81,7 @@ class Application:
 
 
 def run(steps: Callable[[Connection, Line], Awaitable[None]]) -> list[bytes]:
-    """Does *steps* with a new connection; the URLs that were worked on."""
+    """Runs *steps* with a new connection. Returns the URLs that were handled."""
     application = Application()
 
     async def main() -> None:
@@ -113,7 +113,7 @@ def test_answers_keep_their_order_whatever_gives_them() -> None:
     async def steps(connection: Connection, line: Line) -> None:
         connection.data_received(get("/a", "/later", "/b", "/asgi", "/c"))
         await some_turns()
-        # Behind one who is waited for all go the long way.
+        # From a request that cannot be batched on, all go through ASGI.
         bodies = [line.partition(b"HTTP/")[0] for line in line.sent.split(b"\r\n\r\n")]
         assert bodies == [b"</a>", b"/later", b"/b", b"/asgi", b"/c"]
 
@@ -196,7 +196,7 @@ def test_an_idle_connection_holds_nothing_of_its_last_request(request_: bytes, p
 
 
 def held_bytes(connection: Connection) -> int:
-    """The bytes that can be reached from *connection*, but not by way of code."""
+    """Returns the number of bytes reachable from *connection*, except through code."""
     seen, waiting, total = {id(connection)}, list[object](connection.__dict__.values()), 0
     while waiting:
         one = waiting.pop()

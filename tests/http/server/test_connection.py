@@ -1,4 +1,4 @@
-"""What a client may send, how long it may take, and what it hears if it goes too far."""
+"""Limits of connections: sizes, timeouts, and the responses beyond them."""
 
 import socket
 import time
@@ -17,7 +17,7 @@ PING = b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n"
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that waits for nobody longer than a second."""
+    """A server with all timeouts of connections set to one second."""
     times = {
         f"HEADGATE_HTTP_{name}_TIMEOUT": "1s" for name in ("READ_HEADER", "READ", "WRITE", "IDLE")
     }
@@ -74,7 +74,7 @@ def test_a_client_that_does_not_read_its_answer_is_disconnected(quick: Server) -
 
 
 def connections(server: Server) -> float:
-    """How many are open, this question's own included."""
+    """Returns the number of open connections, including the one of this request."""
     return measured(server, "headgate_http_connections")
 
 

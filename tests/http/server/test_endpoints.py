@@ -1,4 +1,4 @@
-"""/ping, /status, /health, /metrics, /openapi.json: statuses, bodies, who has to log in."""
+"""/ping, /status, /health, /metrics, /openapi.json: statuses, bodies, required logins."""
 
 from collections.abc import Callable
 

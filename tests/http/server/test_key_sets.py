@@ -1,4 +1,4 @@
-"""Keys at a URL whose server is slow, dead, wrong, huge, rotates, or sends one elsewhere."""
+"""JSON Web Key Sets from a URL: slow, dead, invalid, huge, rotating and redirecting servers."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ def keys(*entries: dict[str, str]) -> bytes:
 
 
 def odd(*members: dict[str, object]) -> bytes:
-    """A good key, behind ones with odd members."""
+    """A valid key after keys with invalid members."""
     entries = [*(made.jwk(made.key("three")) | one for one in members), TWO]
     return json.dumps({"keys": entries}).encode()
 
@@ -152,7 +152,7 @@ def test_while_the_server_is_dead_its_keys_stay_good_and_it_is_asked_less_and_le
             assert await kids(source) == ["one"]
         clock.now += 86_400
         with pytest.raises(KeysUnavailable):
-            await source.keys()  # too long ago, and no fault of who shows a token
+            await source.keys()  # the cache is too old: an error of the server, not of the token
 
     with KeyServer([Said(200, keys(ONE)), Said(503)], stays=False) as server:
         with_source(settings(server.url, cache_ttl=60.0), work, clock)
@@ -170,7 +170,7 @@ def test_failures_back_off() -> None:
 
     with KeyServer([Said(503)]) as server:
         with_source(settings(server.url), work, clock)
-        assert len(server.asked) == 6  # after 0, 1, 2, 4, 8, 16 and 32 s, of which 60 are over
+        assert len(server.asked) == 6  # at 0, 1, 3, 7, 15 and 31 s; the next is at 63 s
 
 
 def test_a_key_server_that_hangs_delays_no_token_with_a_known_key() -> None:
@@ -178,7 +178,7 @@ def test_a_key_server_that_hangs_delays_no_token_with_a_known_key() -> None:
 
     async def work(source: JWKSClient) -> float:
         await source.keys()
-        clock.now += 3599  # nearly too old: fetched again, by the way
+        clock.now += 3599  # nearly expired: refreshed in the background
         began = time.monotonic()
         for _ in range(1000):
             assert await kids(source) == ["one"]
@@ -211,7 +211,7 @@ def test_while_a_server_hangs_for_good_only_the_first_wait_for_it() -> None:
             began = time.monotonic()
             assert await kids(source) == ["one"]
             took.append(time.monotonic() - began)
-            # As if its time were over.
+            # As after the timeout of the request.
             if source._task is not None:
                 source._task.cancel()
                 await asyncio.sleep(0.01)
@@ -245,7 +245,7 @@ def test_what_takes_its_place_goes_on_with_its_keys_and_asks_anew() -> None:
         other = JWKSClient(settings(server.url), Clock())
         other.adopt_cache(source)
         await source.retire()
-        assert await kids(source) == ["one"]  # who is under way goes on
+        assert await kids(source) == ["one"]  # a request in progress keeps its keys
         assert await kids(other) == ["one"]
         assert other._task is not None
         await asyncio.wait([other._task])
@@ -287,7 +287,7 @@ def test_without_a_lifetime_a_key_that_is_gone_verifies_nothing_from_then_on() -
 
     with KeyServer([Said(200, keys(ONE, TWO)), Said(200, keys(TWO)), Said(500)]) as server:
         found = with_source(settings(server.url, cache_ttl=0.0), work)
-        # While the server fails, the last keys stay good for `stale-if-error`.
+        # While the server fails, the last keys stay valid for `stale-if-error`.
         assert found == [["one", "two"], ["two"], ["two"]]
 
 

@@ -1,4 +1,4 @@
-"""/query over a real server: ways in, statuses, texts, headers."""
+"""/query on a real server: kinds of credentials, statuses, texts, headers."""
 
 import json
 import threading
@@ -27,7 +27,7 @@ def bearer(secret: str = SECRET, algorithm: str = "HS256", **claims: object) -> 
 
 @pytest.fixture
 def todd(serve: Callable[..., Server]) -> Server:
-    """A server with ROOT and todd, who may read db, and a shared secret."""
+    """A server with a shared secret, the administrator ROOT, and todd with READ on db."""
     return serve("--realm", "the realm", HEADGATE_HTTP_SHARED_SECRET=SECRET).bootstrap(
         "CREATE DATABASE db; CREATE USER todd WITH PASSWORD 't:d'; GRANT READ ON db TO todd"
     )

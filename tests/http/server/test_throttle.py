@@ -1,4 +1,4 @@
-"""Who guesses passwords has to wait; who knows his does not."""
+"""Delays after failed logins: guesses wait, and users with the correct password do not."""
 
 import asyncio
 from collections.abc import Callable
@@ -38,7 +38,7 @@ def shown(url: dict[str, str]) -> RequestCredentials:
 
 
 def wait(throttle: Throttle, name: str, address: str = HERE) -> int:
-    """Tries and fails; the seconds that it says to wait, 0 if it was let through."""
+    """Starts a login that counts as failed. Returns the seconds to wait; 0 if it may proceed."""
     try:
         throttle.start_attempt(name, address)
     except TooManyFailures as error:
@@ -202,7 +202,7 @@ def test_a_user_that_was_let_in_before_never_waits() -> None:
 def test_throttled_clients_get_the_status_that_is_set_and_writers_503(
     serve: Callable[..., Server], throttled: int
 ) -> None:
-    """Clients that probe passwords know 401 only, which is the default."""
+    """401 is the default, because clients that probe passwords expect no other status."""
     settings = {} if throttled == 401 else {"HEADGATE_AUTH_THROTTLE_STATUS": str(throttled)}
     server = serve(**settings).bootstrap("CREATE USER todd WITH PASSWORD 's3cret'")
     assert server.query("SHOW DATABASES", ("todd", "s3cret")).status == 200
@@ -240,7 +240,7 @@ def test_an_administrators_address_has_its_own_allowance(clock: Clock) -> None:
 def test_new_passwords_of_many_users_are_tried_where_an_administrator_works(
     serve: Callable[..., Server],
 ) -> None:
-    """As Ansible's influxdb_user does: it tries the new password, and sets it where that is 401."""
+    """Ansible's influxdb_user tries the new password, and sets it if the status is 401."""
     names = [f"u{i}" for i in range(30)]
     server = serve(HEADGATE_AUTH_BCRYPT_COST="4").bootstrap(
         "; ".join(f"CREATE USER {name} WITH PASSWORD 'old'" for name in names)

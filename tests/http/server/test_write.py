@@ -1,4 +1,4 @@
-"""/write and /api/v2/write: who may, where to, how much, in which packing."""
+"""/write and /api/v2/write: privileges, targets, size limits and compression."""
 
 import gzip
 from collections.abc import Callable
@@ -14,7 +14,7 @@ NOWHERE = "no upstream store is configured: data cannot be written"
 
 
 def pack(content: bytes) -> bytes:
-    return gzip.compress(content, mtime=0)  # the same each time: tests are named by it
+    return gzip.compress(content, mtime=0)  # mtime=0: the bytes are part of the names of tests
 
 
 @pytest.fixture

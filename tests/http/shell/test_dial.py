@@ -1,4 +1,4 @@
-"""How the shell reaches a server: one request over a socket, directly or by a proxy."""
+"""Connections of the shell to a server: one request per socket, directly or by a proxy."""
 
 import base64
 import socket
@@ -14,7 +14,7 @@ from headgate_shell.session import Session
 
 
 class Canned:
-    """Answers whoever connects the same bytes, and keeps what it was sent."""
+    """A server that sends the same bytes to every client, and stores the requests."""
 
     def __init__(self, answer: bytes) -> None:
         self.asked: list[bytes] = []
@@ -34,7 +34,7 @@ class Canned:
                 connection.sendall(self._answer)
 
     def close(self) -> None:
-        # Only so does accept() end.
+        # Without shutdown(), accept() in the thread would not return.
         self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
 
@@ -104,7 +104,7 @@ def test_tls_goes_through_a_tunnel_of_the_proxy(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setenv("https_proxy", f"127.0.0.1:{refusing.port}")
         with pytest.raises(ConnectionFailed, match="the proxy answered 407"):
             Session(ConnectionSettings("db.invalid", 443, "root", "Zk7", ssl=True)).ping()
-        # Who logs in is no business of the proxy's.
+        # The credentials for the server are not sent to the proxy.
         host = b"Host: db.invalid:443\r\n\r\n"
         assert refusing.asked == [b"CONNECT db.invalid:443 HTTP/1.1\r\n" + host]
     finally:

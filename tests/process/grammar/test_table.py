@@ -1,4 +1,4 @@
-"""The parser's table is kept where nobody else can write, and never needed."""
+"""The parser's table is cached in a folder that only the user can write to; it is optional."""
 
 import os
 import subprocess

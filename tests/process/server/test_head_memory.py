@@ -1,4 +1,4 @@
-"""The memory of a process whose clients send unfinished heads."""
+"""Memory of a server process while clients send unfinished request heads."""
 
 from collections.abc import Callable
 from contextlib import ExitStack, closing
@@ -11,7 +11,7 @@ PING = b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 def resident(server: ServerProcess) -> int:
-    """Bytes of memory of the server's process."""
+    """Returns the memory of the server's process in bytes."""
     assert server.process is not None
     lines = Path(f"/proc/{server.process.pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmRSS"))
@@ -29,11 +29,11 @@ def test_unfinished_heads_share_one_budget_of_memory(
             line = stack.enter_context(closing(connected(server)))
             line.sendall(PING[:-2] + fields)
             lines.append(line)
-        refused = heard(lines[0])  # the one that began first makes room
+        refused = heard(lines[0])  # the oldest unfinished head is dropped
         assert status(refused) == 408
         # 400 of them would be 96 MB.
         assert resident(server) - before < 50_000_000
-        # A head that is sent at once is not refused because of the others, however long it is.
+        # A long head that is sent at once is accepted despite the others.
         assert status(conversation(server, QUERY_CLOSED + fields + b"\r\n")) == 200
         lines[-1].sendall(b"Connection: close\r\n\r\n")
         assert status(heard(lines[-1])) == 204

@@ -32,7 +32,7 @@ def whoami(server: Server, token: str) -> Answer:
 
 
 def with_tokens(serve: Callable[..., S], folder: Path, text: str, *flags: str, top: str = "") -> S:
-    """A server with that `[auth.jwt]`, and databases a and b."""
+    """A server with the given `[auth.jwt]`, and the databases a and b."""
     path = folder / "headgate.toml"
     path.write_text(configuration(text, top))
     (folder / "key.pem").write_text(made.pem(KEY))
@@ -81,7 +81,7 @@ def test_a_token_from_before_drop_user_is_refused_by_each_worker_and_after_a_res
     assert server.query("SHOW USERS").rows() == [["root", True]]
     later = made.token(KEY, claims(iat=int(time.time()) + 1))
     poll_until(lambda: whoami(server, later).status == 200, "a token from later is not accepted")
-    assert whoami(server, tokens[0]).status == 401  # the user that is back is another one
+    assert whoami(server, tokens[0]).status == 401  # the user created again is a new user
 
 
 def test_sighup_reads_again_and_keeps_what_there_was_if_that_is_wrong(
@@ -93,7 +93,7 @@ def test_sighup_reads_again_and_keeps_what_there_was_if_that_is_wrong(
     path = tmp_path / "headgate.toml"
 
     def said(line: str) -> Callable[[], bool]:
-        """Whether both workers have: by answers one would not know which of them gave them."""
+        """Checks the log for both workers: answers do not show which worker sent them."""
         return lambda: server.log().count(line) == 2
 
     path.write_text(configuration(plain + 'audiences = ["elsewhere"]'))
@@ -109,7 +109,7 @@ def test_sighup_reads_again_and_keeps_what_there_was_if_that_is_wrong(
     for pid in server.workers():
         os.kill(pid, signal.SIGKILL)
     poll_until(lambda: server.log().count("starting another") == 2, "a worker is not replaced")
-    # Whoever starts while the file is wrong goes by what was right last, too.
+    # A worker that starts while the file is invalid uses the last valid configuration.
     assert [whoami(server, token).status for _ in range(20)] == [401] * 20
 
 
@@ -185,6 +185,6 @@ def test_the_tool_says_what_becomes_of_a_token_and_why(
     found, said, complaint = tool("check", token, *arguments)
     assert (found, complaint) == (0 if answer == 200 else 1, "")
     assert line in said.splitlines() and "signature      ok, key without kid, RS256" in said
-    # The tool only looks.
+    # The tool only reads.
     assert server.query("SHOW USERS").rows() == [["root", True]]
     assert whoami(server, token).status == answer

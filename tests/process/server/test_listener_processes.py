@@ -1,4 +1,4 @@
-"""Certificates that are renewed, and sockets that a killed server leaves."""
+"""Renewed certificates, and the socket files of a killed server."""
 
 import http.client
 import os
@@ -68,7 +68,7 @@ def test_a_renewed_certificate_is_used_after_sighup(
     certify(authority, path)
     server.reload()
     poll_until(lambda: serial(server.port, context) != first, "the new one is used")
-    connection.request("GET", "/ping")  # who was connected stays connected
+    connection.request("GET", "/ping")  # an open connection stays open
     assert connection.getresponse().status == 204
     connection.close()
     with pytest.raises((OSError, http.client.HTTPException)):

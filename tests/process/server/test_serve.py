@@ -85,7 +85,7 @@ def test_the_same_signal_again_ends_it_at_once(
     assert server.query(many, ROOT, **{"async": "true"}).status == 204
     assert server.process is not None
     server.process.terminate()
-    time.sleep(0.5)  # a signal that has not been taken yet would swallow the second
+    time.sleep(0.5)  # two pending signals of the same kind are delivered as one
     server.process.terminate()
     assert server.process.wait(10) == 1
 
@@ -97,7 +97,7 @@ def test_a_change_is_obeyed_by_the_next_request_to_any_worker(
     server.bootstrap("CREATE DATABASE db")
     for number in range(12):
         server.query(f"CREATE USER a WITH PASSWORD 'p{number}'; GRANT READ ON db TO a")
-        for _ in range(8):  # connections of their own: any worker may get them
+        for _ in range(8):  # a new connection each: any worker may accept it
             assert server.query("SHOW DATABASES", ("a", f"p{number}")).rows() == [["db"]]
         server.query("REVOKE READ ON db FROM a")
         for _ in range(4):
@@ -112,7 +112,7 @@ def test_several_workers_serve(serve_process: Callable[..., ServerProcess]) -> N
     assert server.process is not None
     children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text()
     assert len(children.split()) >= 3
-    # One that dies is replaced, and nobody notices.
+    # A worker that dies is replaced, and no request fails.
     victim = max(int(pid) for pid in children.split())
     os.kill(victim, signal.SIGKILL)
     for _ in range(20):
@@ -229,7 +229,7 @@ def test_sigterm_ends_it_at_any_moment_after_it_listens(tmp_path: Path) -> None:
             try:
                 assert process.wait(20) == 0
             finally:
-                process.kill()  # or the tests would wait for it without end
+                process.kill()  # otherwise the tests would wait forever
 
 
 @pytest.mark.parametrize(

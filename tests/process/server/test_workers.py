@@ -1,4 +1,4 @@
-"""Several worker processes: figures of all, and what happens when one dies."""
+"""Several worker processes: metrics of all, and replacement of a dead worker."""
 
 import http.client
 import signal
@@ -17,7 +17,7 @@ from support.waiting import poll_until
 
 
 def samples(answer: Answer) -> dict[tuple[str, ...], float]:
-    """By name and sorted labels' values, as Prometheus reads them."""
+    """Returns the samples by name and values of the sorted labels, read as Prometheus does."""
     assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
     return {
         (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value
@@ -28,9 +28,9 @@ def samples(answer: Answer) -> dict[tuple[str, ...], float]:
 
 
 def settled(server: Server, requests: int) -> dict[tuple[str, ...], float]:
-    """What it counts when so many *requests* are: of other workers that takes a tenth of a second.
+    """Returns the metrics once *requests* requests are counted.
 
-    Those for /metrics and /ping are not among them.
+    Other workers report theirs after a tenth of a second. /metrics and /ping are excluded.
     """
     counted: dict[tuple[str, ...], float] = {}
 
@@ -52,7 +52,7 @@ def test_metrics_count_what_all_workers_did(
         "CREATE USER todd WITH PASSWORD 's3cret'"
     )
     requests = "headgate_http_requests_total"
-    before = settled(server, 2)  # what bootstrap sent
+    before = settled(server, 2)  # the requests of bootstrap()
     for _ in range(20):
         assert server.query("SHOW GRANTS FOR todd").status == 200
     server.query("SHOW USERS", ("todd", "wrong-1"))
@@ -78,7 +78,7 @@ def test_metrics_count_what_all_workers_did(
     hits = grown("headgate_cache_lookups_total", "password", "hit")
     assert hits >= 20 - int(workers)
     assert grown("headgate_cache_lookups_total", "statement", "hit") >= 20 - int(workers)
-    # What nobody has changed is not read again.
+    # Unchanged data is not read again.
     assert 2 <= grown("headgate_store_duration_seconds_count", "read") < 40
     assert after["headgate_store_duration_seconds_count", "change"] >= 2
     assert after["headgate_bcrypt_pending",] == 0
@@ -89,7 +89,7 @@ def test_metrics_count_what_all_workers_did(
     def connections() -> float:
         return samples(server.request("GET", "/metrics"))["headgate_http_connections",]
 
-    # A worker may still be closing the connection of the request before.
+    # A worker may still be closing the connection of the previous request.
     poll_until(lambda: connections() == 1, "connections stay open")
 
 
@@ -117,7 +117,7 @@ def test_a_worker_serves_on_while_others_cannot_start(
     serve_process: Callable[..., ServerProcess],
 ) -> None:
     server = serve_process("--workers", "2").bootstrap()
-    # One that has only opened the store may still need it to start.
+    # A worker that has opened the store may still need the file to start.
     poll_until(lambda: len(accepting(server)) == 2, "both do not accept connections")
     store, hidden = server.store, server.store.with_suffix(".hidden")
     first, second = sorted(server.workers())
@@ -133,12 +133,12 @@ def test_a_worker_serves_on_while_others_cannot_start(
 
 
 def serving(server: ServerProcess) -> list[int]:
-    """Those that have opened the store."""
+    """Returns the workers that have opened the store."""
     return [pid for pid in server.workers() if str(server.store) in opened(pid)]
 
 
 def accepting(server: ServerProcess) -> list[int]:
-    """The workers that accept connections: of sixteen, each takes some."""
+    """Returns the workers that accepted at least one of sixteen new connections."""
     before = {pid: sockets(pid) for pid in server.workers()}
     connections = [http.client.HTTPConnection("127.0.0.1", server.port) for _ in range(16)]
     try:

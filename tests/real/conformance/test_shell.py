@@ -1,10 +1,10 @@
-"""What influx printed, its exit status and what it did to the server: ours does the same.
+"""Compares the shell with recorded runs of influx: output, exit status, state of the server.
 
-Each file in `shell` is a theme, each case one run of the program, not interactive. `compare` says
-where order is the server's whim, or only the first line counts. Cases marked `mended` are those
-whose text is our own on purpose: what is shown as help. Those marked `needs_influxd` are about
-data, retention policies, its socket, or how it locks everybody out without an administrator; all
-others are played against our server, too.
+Each file in `shell` is a theme, and each case is one run of the program, not interactive. `compare`
+marks outputs without a fixed order, or with only the first line compared. Cases marked `mended`
+have help texts of Headgate's own. Cases marked `needs_influxd` test data, retention policies, the
+socket of influxd, or its refusals without an administrator. All others run against Headgate's
+server, too.
 """
 
 import json
@@ -39,7 +39,7 @@ OURS = [pytest.param(case, id=name) for name, case in CASES if not case.get("nee
 
 
 class SharedInfluxd:
-    """An influxd for all cases that begin with the administrator ROOT, emptied before each."""
+    """An influxd shared by the cases that start with the administrator ROOT only."""
 
     def __init__(self, new_folder: Callable[[str], Path]) -> None:
         self._new_folder = new_folder
@@ -47,7 +47,7 @@ class SharedInfluxd:
 
     @contextmanager
     def empty(self, case: Case) -> Iterator[Influxd]:
-        """One without databases and users; there may be ROOT if *case* begins with it."""
+        """Yields an influxd without databases and users, except ROOT if *case* starts with it."""
         if case.get("auth", True) and case.get("setup_auth") == list(ROOT):
             yield self._emptied()
             return
@@ -66,7 +66,7 @@ class SharedInfluxd:
 
 
 def emptied_by_root(server: Server) -> bool:
-    """Drops all but ROOT. Returns False if a case has left no such administrator."""
+    """Drops all but ROOT. Returns False if ROOT is not an administrator any more."""
     users = server.query("SHOW USERS")
     if users.status != 200 or [ROOT[0], True] not in users.rows():
         return False
@@ -93,13 +93,13 @@ def test_the_shell_does_as_influx_did(case: Case, influxd: SharedInfluxd, tmp_pa
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[bool], Server]]:
-    """One with authentication and one without, started when needed, emptied for every case."""
+    """Two servers, with and without authentication, emptied before every case."""
     started: dict[bool, Server] = {}
 
     def emptied(auth: bool) -> Server:
         if auth not in started:
             store = tmp_path_factory.mktemp("store") / "users.db"
-            # Many are refused here, and none has to wait for it.
+            # Many logins fail in these cases; without these settings they would be delayed.
             free = {"HEADGATE_AUTH_FREE_FAILURES": "9999"}
             free |= {"HEADGATE_AUTH_FREE_FAILURES_ADDRESS": "9999"}
             free |= {"HEADGATE_HTTP_AUTH_ENABLED": str(auth).lower()}
@@ -126,7 +126,7 @@ def test_no_case_is_missing() -> None:
 
 
 def empty(path: Path) -> None:
-    """Drops all that is in the store, as its owner may while the server runs."""
+    """Drops all databases and users of the store, while the server runs."""
     with closing(SqliteStore(path, create=False)) as store:
         engine = Engine(store, keep_last_admin=False)
         for question, drop in (("SHOW DATABASES", "DATABASE"), ("SHOW USERS", "USER")):
@@ -155,7 +155,7 @@ def play(case: Case, server: Server, folder: Path, *, socket: Path) -> None:
     if case.get("mended"):
         assert found.pop("stdout")
     for stream, text in found.items():
-        # The first line of what Go's library says differs from version to version.
+        # Messages of Go's library differ between versions after the first line.
         kind = how.get(stream, "exact")
         assert compared(text, kind) == compared(case[stream], kind), stream
     assert done.returncode == case["exit_code"]
@@ -185,7 +185,7 @@ def run(case: Case, names: dict[str, str]) -> subprocess.CompletedProcess[str]:
 
 
 def placed(text: str, names: dict[str, str]) -> str:
-    """*text* with names in place of what differs from run to run."""
+    """Replaces the parts of *text* that differ between runs by names."""
     for name in ("socket", "tmp"):
         text = text.replace(names[name], f"{{{name}}}")
     for name in ("dead_port", "port"):
@@ -193,7 +193,7 @@ def placed(text: str, names: dict[str, str]) -> str:
         text = text.replace(f"localhost:{names[name]}", f"localhost:{{{name}}}")
     text = re.sub(r"(InfluxDB shell version: |\bversion )v?\d\S*", r"\1{version}", text)
     if re.search(r"(?m)^Setting ", text):
-        # Recorded with 1.6, where the URL was called so.
+        # The recording is of 1.6, which has the label Host instead of URL.
         text = re.sub(r"(?m)^URL +(?:https?://)?(\S+)$", rf"Host{' ' * 14}\1", text)
     return text
 
@@ -211,7 +211,7 @@ def compared(text: str, kind: str) -> object:
 
 
 def state(answer: dict[str, Any]) -> list[Any] | dict[str, Any]:
-    """What is compared of a server's answer: columns, rows in an order, errors."""
+    """Returns the compared parts of an answer: columns, sorted rows, errors."""
     if "error" in answer:
         return {"error": answer["error"]}
     return [

@@ -1,4 +1,4 @@
-"""The recipes of docs/gateway.md, run as they stand, with the ports of this test in their place."""
+"""Runs the recipes of docs/gateway.md with the ports of this test."""
 
 import os
 import re
@@ -25,7 +25,7 @@ PAGE = (ROOT / "docs" / "gateway.md").read_text()
 
 
 def recipes() -> Iterator[Any]:
-    """Of each section with commands its title, them, and what they print."""
+    """Yields title, commands and expected output of each section with commands."""
     for section in PAGE.split("\n## "):
         if "```sh\n" in section:
             title = section.partition("\n")[0]
@@ -38,7 +38,7 @@ RECIPES = list(recipes())
 
 
 def influxdb3(heard: Heard) -> Reply:
-    """Takes lines from whoever has the token."""
+    """Accepts a write with the token of the store."""
     assert heard.all("Authorization") == ["Bearer Admin-token-of-3"]
     return 204, {}, b""
 

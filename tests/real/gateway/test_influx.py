@@ -1,4 +1,4 @@
-"""Users and grants in front of a real influxd whose own authentication is off."""
+"""Users and grants in front of a real influxd with its authentication disabled."""
 
 import gzip
 import json

@@ -1,6 +1,6 @@
-"""Whoever has one database never sees another, nor writes to it: by requests of every shape.
+"""Random requests of a user with one database never read or change another database.
 
-`make isolation N=20000` sends that many.
+`make isolation N=20000` sends 20,000 requests.
 """
 
 import gzip
@@ -20,7 +20,7 @@ from support.two_databases import HIS, MARK, Sent, requests
 from support.victoria_metrics import Victoria, needs_victoria
 from support.waiting import poll_until
 
-# Of each kind of store.
+# Requests to each kind of store.
 EXAMPLES = int(os.environ.get("N", "1200")) // 2
 _settings = settings(
     max_examples=EXAMPLES,
@@ -35,14 +35,14 @@ _settings = settings(
 
 
 def check(server: Server, sent: Sent) -> None:
-    """Sends it, as Bob. What comes back has nothing of a in it."""
+    """Sends a request as Bob. Checks that the answer contains no data of the database a."""
     answer = server.request(sent.method, sent.path, sent.body or None, list(sent.headers), BOB)
     body = answer.body
     if answer.headers.get("Content-Encoding") == "gzip" and body:
         body = gzip.decompress(body)
     shown = body + str(answer.headers).encode()
     assert MARK.encode() not in shown, (sent, answer.status, shown)
-    # A 500 may be the store's own word, never ours.
+    # A store may answer 500, but Headgate may not.
     assert b"internal error" not in body, (sent, answer.status, shown)
 
 
@@ -74,7 +74,7 @@ def started(folder: Path) -> Iterator[Callable[[str, str], Server]]:
 
         inner = folder / protocol
         inner.mkdir()
-        # Nobody is slowed down for what he may not do.
+        # Denied requests cause no delay, so no limit has to be raised.
         table = upstream(protocol, urls=[url])
         return configured(serve, inner, table).bootstrap(TWO)
 
@@ -101,7 +101,7 @@ def test_over_influxdb(before_influxd: Server, sent: Sent) -> None:
 
 @needs_influxd
 def test_over_influxdb_nothing_has_changed(before_influxd: Server, influxd: Influxd) -> None:
-    """Runs behind the other: what a holds is what Ann has written, and b is still Bob's."""
+    """Runs after the random requests: a has only Ann's data, and Bob still owns b."""
     query = urlencode({"q": "SELECT * FROM m", "db": "a", "epoch": "ns"})
     rows = influxd.request("GET", f"/query?{query}").rows()
     assert rows == [[1000, MARK, MARK, 1]]
@@ -132,7 +132,7 @@ def test_over_victoriametrics(before_victoria: Server, sent: Sent) -> None:
 def test_over_victoriametrics_nothing_has_changed(
     before_victoria: Server, victoria: Victoria
 ) -> None:
-    """Runs behind the other."""
+    """Runs after the random requests: a has only Ann's data."""
     assert before_victoria.query("SHOW DATABASES", ANN).rows() == [["a"]]
     of_a = {series["__name__"] for series in victoria.series('{db!="b"}')}
     assert of_a == {"m_v", f"{MARK}_v"}

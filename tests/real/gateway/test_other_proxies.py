@@ -1,4 +1,4 @@
-"""nginx and Caddy, by the files in `examples`, in front of a store, asking Headgate."""
+"""nginx and Caddy with the files in `examples`, which authorize requests with Headgate."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ EXAMPLES = REPOSITORY / "examples"
 
 
 class Proxy(ServerProcess):
-    """One of them, asked like our own server."""
+    """A process of nginx or Caddy, with the requests of a Headgate server."""
 
     def answers(self) -> bool:
         assert self.process is not None and self.process.poll() is None, "it ended"
@@ -48,7 +48,7 @@ def need(program: str) -> None:
 def running(
     folder: Path, kind: str, headgate: Server, store: Recorder, *, victoria: bool
 ) -> Iterator[Proxy]:
-    """Nginx or Caddy as its example has it, with addresses of this test's own."""
+    """Starts nginx or Caddy with the file in `examples`, and the addresses of this test."""
     need(kind)
     proxy = Proxy(folder / kind)
     proxy.port = free_port()
@@ -63,7 +63,7 @@ def running(
             for what in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         )
         text = text.replace("http {", f"http {{ access_log off; {own}", 1)
-        user = "user root;" if os.getuid() == 0 else ""  # whose folder this is
+        user = "user root;" if os.getuid() == 0 else ""  # the owner of the folder
         text = f"daemon off; {user} pid {folder}/pid; error_log {folder}/error;\n{text}"
         command = ["nginx", "-e", str(folder / "error"), "-c", str(path)]
     else:
@@ -153,7 +153,7 @@ def test_a_spoofed_header_is_no_good(started: Started, kind: str) -> None:
         assert store.last.tenant == "a"
         assert store.last.all("X-Auth-User") == ["ann"]
         assert store.last.target in (query, query + "?")
-    # Caddy hands the client's parameters on to us: they are not ours.
+    # Caddy forwards the client's parameters: Headgate takes the login, not `db`.
     assert proxy.request("GET", f"{query}?db=b&u=root&p=x", basic=ANN).status == 401
     assert proxy.request("GET", f"{query}?db=b", basic=ANN).status == 200
     assert store.last.tenant == "a"
@@ -165,7 +165,7 @@ def test_databases_of_influxdb(started: Started, kind: str) -> None:
     store.reply = lambda heard: (204, {}, b"")
     assert proxy.request("POST", "/write?db=a&u=ann&p=Ann-pw-1", b"m v=1").status == 204
     assert store.last.pairs[0] == ("db", "a")
-    # nginx sends on what Headgate understood; Caddy what the client sent, login and all.
+    # nginx forwards the parameters that Headgate returns; Caddy those of the client.
     assert len(store.last.pairs) == (1 if kind == "nginx" else 3)
     for path, login in [
         ("/write?db=b", ANN),
@@ -178,7 +178,7 @@ def test_databases_of_influxdb(started: Started, kind: str) -> None:
     ]:
         assert proxy.request("POST", path, b"m v=1", basic=login).status == 403, path
     assert len(store.heard) == 1
-    # Statements go to Headgate, whose answer is InfluxDB's.
+    # The proxy sends /query to Headgate, which answers as InfluxDB does.
     assert proxy.query("SHOW DATABASES", ANN).rows() == [["a"]]
 
 
@@ -187,7 +187,7 @@ def test_databases_of_victoriametrics(started: Started, kind: str) -> None:
     proxy, store, _ = started(kind, "victoriametrics")
     answer = proxy.request("GET", "/api/v1/query?query=up&extra_label=db%3Db", basic=ANN)
     assert answer.status == 200
-    # The last label counts for what is written, and all of them for what is asked.
+    # VictoriaMetrics uses the last label for writes, and all labels for queries.
     assert store.last.pairs[-1] == ("extra_label", "db=a")
     assert proxy.request("POST", "/write?db=a", b"m,db=b v=1", basic=ANN).status == 200
     assert store.last.pairs == [("db", "a"), ("extra_label", "db=a")]
@@ -217,7 +217,7 @@ LARGEST = 25_000_000
 
 
 def chunks(size: int) -> Iterator[bytes]:
-    """A chunked body of *size* bytes or a little more."""
+    """Yields a chunked body of *size* bytes or slightly more."""
     for _ in range(size // (1 << 16) + 1):
         yield b"10000\r\n" + b"#" * (1 << 16) + b"\r\n"
     yield b"0\r\n\r\n"

@@ -1,4 +1,4 @@
-"""Users and grants in front of a real VictoriaMetrics: its databases are labels."""
+"""Users and grants in front of a real VictoriaMetrics, with a label as the database."""
 
 import gzip
 import json
@@ -29,7 +29,7 @@ def server(serve: Callable[..., Server], victoria: Victoria, tmp_path: Path) -> 
 
 
 def databases(victoria: Victoria) -> dict[str, set[str]]:
-    """Of each database the metrics in it."""
+    """Returns the names of the metrics of each database."""
     found: dict[str, set[str]] = {}
     for labels in victoria.series():
         found.setdefault(labels.get("db", ""), set()).add(labels["__name__"])
@@ -41,7 +41,7 @@ def jsonl(name: str, db: str) -> bytes:
     return json.dumps(metric | {"timestamps": [int(time.time() * 1000)]}).encode()
 
 
-# Each tries to write into the database a, by Bob, who has b.
+# Attempts to write to the database a as Bob, a user with privileges on b only.
 WRITES: list[tuple[str, bytes]] = [
     ("/write?db=b", b"w0,db=a v=1"),
     ("/influx/write?db=b", b"w1,db=a v=1"),

@@ -1,6 +1,6 @@
-"""The shell on a real terminal: what a person sees, kept as text in `screens`.
+"""The shell on a real terminal. The folder `screens` stores the expected screens as text.
 
-With UPDATE_SCREENS=1 in the environment they are written anew.
+With UPDATE_SCREENS=1 in the environment the files are written again.
 """
 
 import os
@@ -19,7 +19,7 @@ pytestmark = needs_tmux
 SCREENS = Path(__file__).parent / "screens"
 ON_SCREEN = re.compile(r"127\.0\.0\.1:\d+")
 TIME = re.compile(r"\b\d+\.\d{3} s")
-# The line at the bottom says who is there as soon as the names have been fetched.
+# The status line shows the user as soon as the names have been fetched.
 READY = r"root \(admin\) · http"
 
 
@@ -49,7 +49,7 @@ def terminal(ready: Server, tmp_path: Path) -> Callable[..., Tmux]:
 
 
 def seen(screen: str, name: str) -> None:
-    """*screen* is what was seen when it was kept, but for ports and times."""
+    """Checks that *screen* equals the stored screen, except for ports and times."""
     text = TIME.sub("N s", ON_SCREEN.sub("127.0.0.1:PORT", screen))
     path = SCREENS / f"{name}.txt"
     if os.environ.get("UPDATE_SCREENS"):
@@ -91,7 +91,7 @@ def test_the_menu_of_what_may_follow(terminal: Callable[..., Tmux]) -> None:
         shell.wait("metrics +database")
         shell.press("Tab")
         seen(shell.wait(r"(?s)ON metrics\n.*metrics +database"), "menu")
-        # Enter takes what is chosen, and runs nothing.
+        # Enter accepts the selected completion, and runs nothing.
         shell.press("Enter")
         shell.type(" TO a")
         seen(shell.wait("alice +user"), "menu_users")
@@ -165,7 +165,7 @@ def test_a_dumb_terminal(terminal: Callable[..., Tmux]) -> None:
         shell.enter("exit")
         screen = shell.wait(r"\[ended 0\]")
         assert "wonder" not in screen
-        # What is typed early is echoed twice there: by the terminal, and by the prompt.
+        # Early input is echoed twice there: by the terminal, and by the prompt.
         seen(re.sub(r"(?m)^(> ?)?(auth|SHOW DATABASES|exit)*\n", "", screen), "dumb")
 
 

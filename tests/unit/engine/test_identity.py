@@ -1,4 +1,4 @@
-"""Users who come with a token: who they become, and what they have then."""
+"""Users that log in with a token: their names and privileges."""
 
 import time
 from collections.abc import Callable, Iterator

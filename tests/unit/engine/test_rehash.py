@@ -1,4 +1,4 @@
-"""A hash that is cheaper than configured is made anew at the next good login."""
+"""A hash with a lower cost than configured is replaced at the next successful login."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def cost(user: User | None) -> int:
 
 @pytest.fixture
 def dearer(store: Store) -> Engine:
-    """An engine of cost 6 on a store with todd, hashed at cost 4."""
+    """An engine with bcrypt cost 6. The hash of the user todd has cost 4."""
     Engine(store, Passwords(cost=4)).query(CHEAP, UNRESTRICTED)
     return Engine(store, Passwords(cost=6))
 
@@ -47,7 +47,7 @@ def test_a_wrong_one_does_not_and_nor_does_a_cheaper_configuration(store: Store)
 
 
 def test_requests_under_way_and_remembered_passwords_go_on(dearer: Engine, store: Store) -> None:
-    other = Engine(store, Passwords(cost=4))  # another process, that has logged him in before
+    other = Engine(store, Passwords(cost=4))  # another process, with a login before
     before = Principal(other.authenticate("todd", "s3cret"), "password")
     dearer.authenticate("todd", "s3cret")
     assert other.renew(before).user == dearer.user("todd")

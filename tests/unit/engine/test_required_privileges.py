@@ -1,4 +1,4 @@
-"""What statements need, and who has it: decisions as tables."""
+"""Required privileges of statements, and decisions for users, as tables."""
 
 import typing
 from pathlib import Path

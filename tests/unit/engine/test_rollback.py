@@ -1,4 +1,4 @@
-"""A store that went back behind what was acknowledged is noticed, and there is a way out."""
+"""A store older than its last acknowledged change is an error; `restore` is the remedy."""
 
 import os
 import shutil
@@ -38,7 +38,7 @@ def names(store: SqliteStore) -> list[str]:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A store whose server was killed: the last changes are in its write-ahead log alone."""
+    """A store after its server was killed: the write-ahead log has the last changes."""
     made, path = tmp_path / "made.db", tmp_path / "users.db"
     SqliteStore(made).close()
     store = SqliteStore(made)
@@ -124,7 +124,7 @@ def test_a_server_on_the_store_that_was_replaced_answers_no_more(
     store = SqliteStore(path)
     assert store.user("root") is None
     store.backup(tmp_path / "backup.db")
-    os.rename(tmp_path / "backup.db", path)  # what `restore` refuses to do
+    os.rename(tmp_path / "backup.db", path)  # `restore` refuses this while a server runs
 
     def refuses() -> bool:
         try:
@@ -203,7 +203,7 @@ def test_a_store_is_in_use_by_whichever_name_it_was_opened(path: Path, tmp_path:
 
 
 def test_a_copied_backup_does_too(path: Path, tmp_path: Path) -> None:
-    """`cp` instead of `restore`: it is another history, so the mark does not hold."""
+    """A backup copied with `cp` is a new history, so the mark does not apply to it."""
     store = SqliteStore(path)
     store.backup(tmp_path / "backup.db")
     grow(store, "d")

@@ -1,4 +1,4 @@
-"""Logins while strangers flood the server with wrong passwords, with a bcrypt that is watched."""
+"""Order of logins while other clients flood the server with wrong passwords."""
 
 import asyncio
 import threading
@@ -27,7 +27,7 @@ HERE = "192.0.2.1"
 
 
 class Watched(Engine):
-    """An engine whose bcrypt waits until it is let go, and notes in which order it was asked."""
+    """An engine that waits for `go` before each verification, and records their order."""
 
     def __init__(self, users: int) -> None:
         super().__init__(MemoryStore(), Passwords(cost=4))
@@ -50,7 +50,7 @@ def shown(name: str, password: str) -> RequestCredentials:
 
 
 async def _settle() -> None:
-    """Lets every login come as far as bcrypt."""
+    """Runs the event loop until every login waits for bcrypt."""
     for _ in range(10):
         await asyncio.sleep(0)
 
@@ -85,7 +85,7 @@ def test_guesses_at_one_user_are_in_no_other_users_way(watched: Watched) -> None
         watched.go.set()
         people = await asyncio.gather(*first)
         assert {person.name for person in people} == {f"u{i}" for i in range(2, 12)}
-        # Each of them had its turn before the third guess at u1 and the third unknown name.
+        # All are verified before the third guess at u1 and the third unknown name.
         assert max(watched.order.index(f"u{i}") for i in range(2, 12)) <= 12
         found = await asyncio.gather(*flood, *unknown, return_exceptions=True)
         assert {type(error) for error in found} == {AuthenticationFailed, Overloaded}
@@ -123,7 +123,7 @@ def test_networks_that_failed_before_are_in_no_new_networks_way(watched: Watched
 def test_a_client_that_was_let_in_before_does_not_wait_after_a_restart(
     watched: Watched, tmp_path: Path
 ) -> None:
-    """The password has to be verified anew, by a thread that strangers do not get."""
+    """The password is verified again, by a thread reserved for known clients."""
     before = Authenticator(watched, Metrics(), throttle=Throttle())
     watched.go.set()
 
@@ -133,7 +133,7 @@ def test_a_client_that_was_let_in_before_does_not_wait_after_a_restart(
     asyncio.run(come_in())
     before.close()
     watched.go.clear()
-    watched.passwords = Passwords(cost=4)  # of a new process
+    watched.passwords = Passwords(cost=4)  # as in a new process, without a cache
     logins = KnownLogins(watched.store)
     login = Authenticator(watched, Metrics(), throttle=Throttle(), logins=logins)
 
