@@ -83,6 +83,7 @@ class Application:
         self.metrics.set_reload_result(well=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a request, a WebSocket or the lifespan events (ASGI)."""
         if scope["type"] == "lifespan":
             await self._run_lifespan(receive, send)
         elif scope["type"] == "http":

@@ -138,7 +138,7 @@ def _reopen_closed_streams() -> None:
     """Replaces each standard stream that was closed before the start by the null device."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode))
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - open until the end
 
 
 def _prompt_password(session: Session) -> bool:

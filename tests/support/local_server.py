@@ -94,7 +94,9 @@ class LocalServer(Server):
         assert self._thread is None, "it is running already"
         _route_logs()
         self.port = self.port or free_port()
-        self.log_file = open(self.beside.with_suffix(".log"), "a", buffering=1)
+        self.log_file = open(  # noqa: SIM115 - closed with the server
+            self.beside.with_suffix(".log"), "a", buffering=1
+        )
         self._serving.clear()
         self._thread = _ServerThread(self)
         self._thread.start()

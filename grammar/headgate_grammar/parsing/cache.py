@@ -54,6 +54,13 @@ class ParseCache:
         parameters: Mapping[str, object] | None = None,
         on_statement: StatementCallback | None = None,
     ) -> tuple[Statement, ...]:
+        """Returns the statements of *text*, parsed or cached; *parameters* are bound values.
+
+        *on_statement* is called with each statement before the next is parsed.
+
+        Raises:
+            ParseError: *text* is invalid or exceeds the limits.
+        """
         if parameters:
             return parse(text, parameters, self._limits, on_statement)
         cached = self.cached(text)

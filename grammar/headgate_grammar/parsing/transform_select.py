@@ -237,7 +237,7 @@ class SelectRules(Transformer[Token, object]):
         paren: Token | None = None,
         arguments: Sequence[Expression] | None = None,
     ) -> Fill | None:
-        """Returns the value of fill(), or None for fill(null) or without fill().
+        """Returns the value of the clause `fill`, or None for `fill(null)` or without the clause.
 
         Raises BadValue if the argument is invalid.
         """

@@ -20,13 +20,17 @@ _NO_GROUP = object()
 class Run(Protocol):
     """Runs a function in another thread, and returns its result."""
 
-    async def __call__(self, work: Callable[[], T], /) -> T: ...
+    async def __call__(self, work: Callable[[], T], /) -> T:
+        """Returns the result of *work*."""
+        ...
 
 
 class KeyedRun(Protocol):
     """Runs a function in another thread, and returns its result. Keys share the threads fairly."""
 
-    async def __call__(self, work: Callable[[], T], key: Key, /) -> T: ...
+    async def __call__(self, work: Callable[[], T], key: Key, /) -> T:
+        """Returns the result of *work*."""
+        ...
 
 
 def _no_op(change: int) -> None:

@@ -132,7 +132,7 @@ class Gateway:
 
     async def close_when_idle(self) -> None:
         """Waits until all requests in flight have ended, then closes the stores."""
-        while any(one.use_count or one.upstream.busy for one in self.mounts):
+        while any(one.use_count or one.upstream.busy for one in self.mounts):  # noqa: ASYNC110
             await asyncio.sleep(_MIN_RETRY_SECONDS)
         await self.close()
 

@@ -26,7 +26,9 @@ class ASGIResponse(Protocol):
     status_code: int
     raw_headers: RawHeaders
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends the response (ASGI)."""
+        ...
 
 
 class Response:
@@ -66,6 +68,7 @@ class Response:
         return self._head
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends the response (ASGI)."""
         # ASGI rejects a WebSocket with messages of another name.
         kind = "websocket.http" if scope["type"] == "websocket" else "http"
         start = {"status": self.status_code, "headers": self.all_headers()}

@@ -15,6 +15,7 @@ class ResponseRecorder:
         self.size = 0
 
     async def __call__(self, message: Message) -> None:
+        """Sends *message*, and records its status or size."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
         else:

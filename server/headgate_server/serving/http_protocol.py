@@ -266,13 +266,13 @@ class Connection(TimeoutProtocol):
             return
         self._in_head = False
         at_once = self._bodyless and self._batch_quota > 0 and not self._busy()
-        self._held = at_once and not self.flow.write_paused
-        if not self._held:
+        self._batchable = at_once and not self.flow.write_paused
+        if not self._batchable:
             self._start_request()
 
     def _start_request(self) -> None:
         """Starts the ASGI application for the request; its body may be incomplete."""
-        self._held = False
+        self._batchable = False
         url, headers, expect = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
         # httptools cannot split a URL of 64 KiB.
@@ -291,7 +291,7 @@ class Connection(TimeoutProtocol):
     def on_body(self, body: bytes) -> None:
         """Passes a part of the body to the ASGI application."""
         self._unparsed_bytes = 0
-        if self._held:
+        if self._batchable:
             self._start_request()
         super().on_body(body)
 
@@ -302,7 +302,7 @@ class Connection(TimeoutProtocol):
             return
         self._reading = False
         self._in_head = True
-        if self._held:
+        if self._batchable:
             if self._add_to_batch():
                 return
             self._start_request()
@@ -350,7 +350,7 @@ class Connection(TimeoutProtocol):
         if not isinstance(answer, bytes):
             self._run_asgi(request, self.app if answer is None else answer)
             return
-        self._held = False
+        self._batchable = False
         self._batch_quota -= 1
         if not answer:
             self._ignore_input = True

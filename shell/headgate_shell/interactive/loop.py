@@ -195,6 +195,6 @@ def _print_paged(text: str, *, paged: bool) -> None:
         command = shlex.split(os.environ.get("PAGER", "")) or ["less", "-SRXF"]
         # `less -R` passes escape sequences to the terminal.
         content = escape_controls_in_lines(text).encode("utf-8", "replace")
-        subprocess.run(command, input=content, check=False)
+        subprocess.run(command, input=content, check=False)  # noqa: S603 - the user's $PAGER
     except (OSError, ValueError):
         sys.stdout.write(text)  # the pager does not exist, or $PAGER is not a valid command

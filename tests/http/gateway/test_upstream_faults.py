@@ -145,7 +145,8 @@ def test_faults_are_told_as_such(serve: Callable[..., Server], tmp_path: Path, f
             server.bootstrap("CREATE USER ann WITH PASSWORD 'Ann-pw-1'")
             code, error = asked(server, "write")
             assert (code, error.partition(" user")[0]) == (403, '"ann"')
-            return check_away(server)
+            check_away(server)
+            return
         server.bootstrap(TWO)
         store.answer = answer
         found = [asked(server, what) for what in ("query", "write", "prometheus")]
