@@ -115,6 +115,11 @@ def test_a_backup_is_put_back_in_place(serve_process: Callable[..., ServerProces
     assert server.start().query("SHOW DATABASES").rows() == [["db"]]
 
 
+def has_open(pid: int, path: str) -> bool:
+    """Returns whether the process *pid* has the file *path* open."""
+    return any(os.path.realpath(one) == path for one in Path(f"/proc/{pid}/fd").iterdir())
+
+
 def refused_while_in_use(store: Path, backup: Path) -> bool:
     """Whether `headgate store restore` refuses; if so, nothing has changed."""
     before = set(store.parent.iterdir())
@@ -141,6 +146,10 @@ def test_a_store_with_a_server_on_it_is_not_replaced(
     assert server.query("SHOW DATABASES").rows() == [["db"]]
     # The end of one process leaves the others, and its own mark goes with it.
     if workers == "2":
+        lock = f"{server.store}.lock"
+        poll_until(
+            lambda: sum(has_open(pid, lock) for pid in server.workers()) == 2, "not both have it"
+        )
         os.kill(min(server.workers()), signal.SIGKILL)
         assert refused_while_in_use(server.store, copy)
     server.kill()
@@ -163,11 +172,8 @@ def test_a_store_that_another_command_has_open_is_not_replaced(
     )
     try:
         # It waits for the password, with the store open.
-        opened = Path(f"/proc/{admin.pid}/fd")
-        side = os.path.realpath(f"{server.store}.lock")
-        poll_until(
-            lambda: any(os.path.realpath(one) == side for one in opened.iterdir()), "not opened"
-        )
+        poll_until(lambda: has_open(admin.pid, f"{server.store}.lock"), "not locked")
+        poll_until(lambda: has_open(admin.pid, f"{server.store}-shm"), "not opened")
         assert refused_while_in_use(server.store, copy)
     finally:
         admin.kill()
