@@ -100,9 +100,9 @@ class Application:
         return (method, path) in BATCH_ENDPOINTS
 
     def handle_batch(
-        self, parsed_requests: Sequence[BatchedRequest], default_fields: RawHeaders
+        self, requests: Sequence[BatchedRequest], default_fields: RawHeaders
     ) -> list[bytes | ASGIApp | None]:
-        """Runs *parsed_requests* as a batch. Returns one answer for each, in their order.
+        """Runs *requests* as a batch. Returns one answer for each, in their order.
 
         bytes: the encoded HTTP/1.1 response, with the server's header fields *default_fields*. b"":
         no response, the caller must abort the connection. An ASGI application: it sends the
@@ -110,7 +110,7 @@ class Application:
         caller must run it the usual way.
         """
         assert self._context is not None
-        batch = [to_request(request, self._proxies) for request in parsed_requests]
+        batch = [to_request(request, self._proxies) for request in requests]
         responses: list[BatchResponse] = [None] * len(batch)
         for endpoint, indexes in group_by_endpoint(batch).items():
             batch_responses = endpoint(
@@ -119,7 +119,7 @@ class Application:
             for place, response in zip(indexes, batch_responses, strict=True):
                 responses[place] = response
         answers: list[bytes | ASGIApp | None] = []
-        for parsed, request, response in zip(parsed_requests, batch, responses, strict=True):
+        for parsed, request, response in zip(requests, batch, responses, strict=True):
             if isinstance(response, Exception):
                 response = self._error_response(request, response, _encoder_for(request))
             if isinstance(response, Response):
