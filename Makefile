@@ -25,7 +25,7 @@ test test-fast: export PYTHONDONTWRITEBYTECODE =
 test: .venv/developed
 	$(BIN)/pytest --numprocesses $(JOBS) --dist worksteal $(T)
 
-# The tests that start no process: under a minute.
+# The tests that start no process: two minutes on two processors.
 test-fast: .venv/developed
 	$(BIN)/pytest --numprocesses $(JOBS) --dist worksteal -m "unit or http" $(T)
 

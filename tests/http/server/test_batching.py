@@ -207,3 +207,14 @@ def held_bytes(connection: Connection) -> int:
         total += len(one) if isinstance(one, bytes | bytearray | str) else 0
         waiting += gc.get_referents(one)
     return total
+
+
+def test_a_connection_is_in_use_while_its_request_waits_in_the_batch() -> None:
+    async def steps(connection: Connection, line: Line) -> None:
+        assert connection.idle_since is not None
+        connection.data_received(get("/a"))
+        assert connection.idle_since is None
+        await some_turns()
+        assert line.sent == b"</a>" and connection.idle_since is not None
+
+    assert run(steps) == [b"/a"]
