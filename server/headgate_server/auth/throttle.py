@@ -9,6 +9,11 @@ from dataclasses import dataclass
 
 from headgate_engine import GenerationalCache
 from headgate_server.auth.errors import TooManyFailures
+from headgate_server.config.settings import (
+    FREE_FAILURES,
+    FREE_FAILURES_PER_ADDRESS,
+    MAX_DELAY_SECONDS,
+)
 from headgate_server.http.network import network_of
 
 _RESET_SECONDS = 900.0
@@ -47,9 +52,9 @@ class Throttle:
 
     def __init__(
         self,
-        free_per_user: int = 5,
-        free_per_address: int = 20,
-        max_delay: float = 60.0,
+        free_per_user: int = FREE_FAILURES,
+        free_per_address: int = FREE_FAILURES_PER_ADDRESS,
+        max_delay: float = MAX_DELAY_SECONDS,
         clock: Callable[[], float] = time.monotonic,
         *,
         free_per_admin_address: int = 1000,

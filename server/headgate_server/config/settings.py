@@ -9,6 +9,11 @@ from headgate_server.config.gateway import GatewaySettings
 from headgate_server.config.jwt import JwtSettings
 from headgate_server.config.values import texts
 
+# Of the throttle: failed logins without a delay, per user and per address; the longest delay.
+FREE_FAILURES = 5
+FREE_FAILURES_PER_ADDRESS = 20
+MAX_DELAY_SECONDS = 60.0
+
 
 @dataclass(frozen=True, slots=True)
 class SettingsSource:
@@ -82,9 +87,11 @@ class Settings:
     password_min_length: int = field(
         default=MIN_PASSWORD_LENGTH, metadata={"key": "auth.password-min-length", "most": 72}
     )
-    free_failures: int = field(default=5, metadata={"key": "auth.free-failures"})
-    free_failures_address: int = field(default=20, metadata={"key": "auth.free-failures-address"})
-    longest_delay: float = field(default=60.0, metadata={"key": "auth.longest-delay"})
+    free_failures: int = field(default=FREE_FAILURES, metadata={"key": "auth.free-failures"})
+    free_failures_address: int = field(
+        default=FREE_FAILURES_PER_ADDRESS, metadata={"key": "auth.free-failures-address"}
+    )
+    longest_delay: float = field(default=MAX_DELAY_SECONDS, metadata={"key": "auth.longest-delay"})
     throttle_status: int = field(
         default=401, metadata={"key": "auth.throttle-status", "among": (401, 429)}
     )
