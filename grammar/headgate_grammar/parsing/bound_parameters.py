@@ -108,3 +108,10 @@ def _duration(text: str) -> tuple[str, str]:
 
 def _bind_error(message: str) -> tuple[str, str]:
     return "BOUND_ERROR", message
+
+
+def missing_parameter_message(token: Token) -> str:
+    """Returns the error text for the parameter *token*, which has no value."""
+    if token.type == "BOUND_ERROR":
+        return f"missing parameter: {token}"
+    return f"missing parameter: {token[1:]}" if token[1:] else "empty bound parameter"

@@ -9,7 +9,11 @@ from lark.exceptions import UnexpectedToken as LarkUnexpectedToken
 from lark.parsers.lalr_interactive_parser import InteractiveParser
 
 from headgate_grammar.ast.statements import Statement
-from headgate_grammar.parsing.bound_parameters import UnprintableValue, bind
+from headgate_grammar.parsing.bound_parameters import (
+    UnprintableValue,
+    bind,
+    missing_parameter_message,
+)
 from headgate_grammar.parsing.errors import ParseError, UnexpectedToken
 from headgate_grammar.parsing.expected_tokens import expected, terminal
 from headgate_grammar.parsing.lexer import scan
@@ -217,7 +221,7 @@ class _Parse:
         if error := self._earlier_error(before, terminal(wanted[0]), accepted):
             return error
         if wrong.type in ("BOUND", "BOUND_ERROR") and {"STRING", "NUMBER"} <= accepted:
-            return ParseError(_missing_parameter_message(wrong))
+            return ParseError(missing_parameter_message(wrong))
         if wanted == (".",) and before and (blank := self._blank_after(before[-1])):
             wrong = Token("BLANK", blank, start_pos=before[-1].end_pos)
             where = position(self._text, wrong)
@@ -298,12 +302,6 @@ def _field_start(tokens: list[Token]) -> Token:
         if depth <= 0 and kind in ("SELECT", "COMMA"):
             return tokens[index + 1]
     return tokens[0]
-
-
-def _missing_parameter_message(token: Token) -> str:
-    if token.type == "BOUND_ERROR":
-        return f"missing parameter: {token}"
-    return f"missing parameter: {token[1:]}" if token[1:] else "empty bound parameter"
 
 
 def _display_token(token: Token) -> str:

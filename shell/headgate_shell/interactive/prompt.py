@@ -18,9 +18,9 @@ from prompt_toolkit.utils import is_dumb_terminal
 
 from headgate_shell.interactive.completion import complete_input
 from headgate_shell.interactive.completion_names import CompletionNames
-from headgate_shell.interactive.config import Config
 from headgate_shell.interactive.key_bindings import is_complete
 from headgate_shell.interactive.lexer import InfluxqlLexer
+from headgate_shell.interactive.shell_toml import Config
 from headgate_shell.output.control_characters import escape_controls, escape_controls_in_lines
 from headgate_shell.session import Session
 

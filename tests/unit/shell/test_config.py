@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from headgate_shell.backends.base import ConnectionSettings
-from headgate_shell.interactive.config import Config, config_path, read_config
 from headgate_shell.interactive.history import RedactedHistory
 from headgate_shell.interactive.lexer import STYLES
 from headgate_shell.interactive.prompt import prompt_text
+from headgate_shell.interactive.shell_toml import Config, config_path, read_config
 from headgate_shell.session import Session
 
 
