@@ -1,1 +1,1 @@
-"""The command `headgate`. This package only dispatches to the other packages."""
+"""The command `headgate`: a file for each subcommand but `shell`, which is a package."""

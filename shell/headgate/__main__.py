@@ -30,7 +30,7 @@ commands:
 def main() -> int:
     """Runs the command and returns its exit status.
 
-    The status is 130 after Ctrl-C, and 141 if the reader of standard output has gone.
+    The status is 130 after Ctrl-C, and 141 if the program that reads its output has exited.
     """
     forbid_core_dumps()
     # `escape_terminal_output` would make the escape sequences of Python's own colours visible.

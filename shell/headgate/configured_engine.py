@@ -1,4 +1,4 @@
-"""Builds an engine on a store file from the server's configuration, without a server."""
+"""Opens the SQLite file of users with the rules of the server's configuration, without a server."""
 
 import os
 
@@ -18,7 +18,10 @@ def load_settings(config: str | None, *, store: str | None = None) -> Settings:
 
 
 def build_engine(store: SqliteStore, settings: Settings) -> Engine:
-    """Returns an engine with the password rules and the last-admin rule of *settings*."""
+    """Returns an engine on *store* that keeps the password rules of *settings*.
+
+    By default the engine also rejects the removal of the last administrator.
+    """
     passwords = Passwords(settings.bcrypt_cost, min_length=settings.password_min_length)
     keep_last_admin = settings.keep_last_admin and settings.auth_enabled
     return Engine(store, passwords, keep_last_admin=keep_last_admin)

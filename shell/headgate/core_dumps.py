@@ -10,8 +10,9 @@ _PR_SET_DUMPABLE = 4  # <linux/prctl.h>
 def forbid_core_dumps() -> None:
     """Disables core dumps for this process and the processes that it starts.
 
-    On Linux other processes of the same user cannot read this one's memory either. Both calls are
-    needed: the kernel ignores the limit where a program receives the core dump.
+    On Linux, other processes of the same user cannot read the memory of this process either.
+    `setrlimit` alone is not enough: the kernel ignores the limit if it passes core dumps to a
+    program. `prctl` disables these core dumps too.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":

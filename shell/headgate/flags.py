@@ -1,4 +1,4 @@
-"""The command line of a subcommand: one or two dashes, and errors of one line."""
+"""Parses the flags of `headgate SUBCOMMAND`: one or two dashes, and errors of one line."""
 
 import argparse
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ class CommandParser(argparse.ArgumentParser):
     """A parser that exits with status 2 and one line on standard error if a flag is invalid."""
 
     def error(self, message: str) -> NoReturn:
-        """Exits with status 2 after it wrote *message*."""
+        """Writes *message* to standard error and exits with status 2."""
         self.exit(2, f"{self.prog}: {message}\n")
 
 

@@ -96,7 +96,8 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str]) -> int:
     """Runs `headgate serve`, and returns its exit status.
 
-    0 after SIGTERM, 1 if the server cannot start. Invalid flags exit with status 2.
+    The status is 0 after SIGTERM, and 1 if the server cannot start. Invalid flags exit with
+    status 2.
     """
     # All of Headgate's commands accept long flags with one dash.
     long_flags = double_dashes(arguments)
@@ -107,9 +108,9 @@ def main(arguments: Sequence[str]) -> int:
 def run(
     arguments: Sequence[str], environment: Mapping[str, str], serve: Callable[[Settings], int]
 ) -> int:
-    """Loads the settings from *arguments* and *environment*, then calls *serve* or checks them.
+    """Loads the settings from *arguments* and *environment*, then calls *serve*.
 
-    Returns the exit status, as `main` does.
+    With --check, checks the settings instead. Returns the exit status, as `main` does.
     """
     parser = _parser()
     flags = vars(parser.parse_args(arguments))

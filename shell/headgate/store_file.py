@@ -1,4 +1,4 @@
-"""Opens a store file, and reports errors, for the commands that work on a store file."""
+"""Opens the SQLite file of users for `headgate store`, `admin` and `audit`, and prints errors."""
 
 import sys
 from collections.abc import Callable
@@ -19,5 +19,5 @@ def guarded(work: Callable[[], int]) -> int:
 
 
 def opened(path: str) -> closing[SqliteStore]:
-    """Returns the existing store *path*, as a context manager that closes it. Raises StoreError."""
+    """Returns a context manager that closes the existing store file *path*. Raises StoreError."""
     return closing(SqliteStore(path, create=False))

@@ -1,4 +1,4 @@
-"""`headgate sync`: imports the databases of upstream stores into the catalog."""
+"""`headgate sync`: registers the databases of upstream stores, such as InfluxDB, for grants."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs `headgate sync`. Returns 1 if an upstream store fails or there is none, else 0."""
+    """Runs `headgate sync`. Returns 1 if an upstream store fails or no upstream store is set."""
     parser = CommandParser(
         prog="headgate sync",
         description="Import the databases of the upstream stores into Headgate's catalog.",

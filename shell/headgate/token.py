@@ -1,4 +1,4 @@
-"""`headgate token`: creates tokens, and validates one step by step. Needs no running server."""
+"""`headgate token`: creates tokens, and validates one step by step. Needs no server."""
 
 import argparse
 import asyncio
@@ -46,7 +46,7 @@ _MAX_LIFETIME_SECONDS = 365 * 86_400
 def main(arguments: Sequence[str]) -> int:
     """Runs `headgate token mint` or `check`.
 
-    Returns 0 if a token was created, or the checked token is valid, else 1.
+    `mint` returns 0 if it created a token. `check` returns 0 if the token is valid. Else 1.
     """
     parser = CommandParser(prog="headgate token", description="Create a token, or check one.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -73,7 +73,9 @@ def main(arguments: Sequence[str]) -> int:
     for command in (mint_parser, check_parser):
         command.add_argument("--config", metavar="PATH", help="the server's configuration file")
     check_parser.add_argument("--store", metavar="PATH", help="the server's store file")
-    show_command("token")  # a token may be among the arguments
+    show_command(
+        "token"
+    )  # A token may be among the arguments, which other users of the machine can list.
     flags = parser.parse_args(double_dashes(arguments))
     logs.configure("text", access=False)
     try:
@@ -121,7 +123,8 @@ def _lifetime_objection(exp: str, seconds: float) -> str:
 def _user_objection(flags: argparse.Namespace, settings: Settings) -> str:
     """Returns an objection if the token's user does not exist, else "".
 
-    Without --store, a store that cannot be opened is only reported on standard error.
+    If the store cannot be opened, this is an objection only with --store. Otherwise a warning goes
+    to standard error.
     """
     try:
         with closing(SqliteStore(settings.store_path, create=False)) as store:
@@ -145,11 +148,13 @@ def _check(flags: argparse.Namespace, settings: Settings) -> int:
             return _fail("neither shared-secret nor [auth.jwt] is configured")
         return _check_shared(text, settings)
     if settings.jwt.header_name.lower() == "authorization":
-        # Both kinds are sent in the same header; the token's own header distinguishes them.
+        # Tokens of the shared secret and of other issuers share this HTTP header. The JOSE header
+        # of a token tells its kind.
         if settings.shared_secrets and is_shared_secret_token(text):
             return _check_shared(text, settings)
         return asyncio.run(_check_issued(text, settings))
-    # Each kind has its own header or parameter: the token is valid if it is valid in one of them.
+    # Tokens of the shared secret come in `Authorization`, tokens of other issuers elsewhere. The
+    # token is valid if either place accepts the token.
     exit_status = 1
     if settings.shared_secrets:
         _print_field("in", "Authorization")
@@ -239,7 +244,7 @@ def _check_claims(issuer: TokenVerifier, token: ParsedToken) -> list[bool]:
             _print_field(name, f"failed: {error}")
             results.append(False)
             if name == "types":
-                break  # the other checks depend on the types
+                break  # the later checks need claims of the right JSON types
         else:
             _print_field(name, "ok")
             results.append(True)

@@ -50,8 +50,8 @@ _DEFAULTS: dict[str, Value] = {
     "h": False,
 }
 
-# _SCRIPT_ADVICE is influx's text, which scripts may search for. The other does not assume that the
-# server is influxd.
+# _SCRIPT_ADVICE is influx's text, which scripts may search for. The advice for terminals does not
+# assume that the server is influxd.
 _SCRIPT_ADVICE = "Please check your connection settings and ensure 'influxd' is running."
 _INTERACTIVE_ADVICE = "Check -host, -port and -ssl, and whether the server is running there."
 
@@ -91,7 +91,9 @@ interactive.
 
 
 def main(arguments: Sequence[str], open_engine: "OpenEngine") -> int:
-    """Runs the shell; returns 0, 1 if a statement or the connection failed, 2 for invalid flags.
+    """Runs the shell; returns 0 on success, or 2 for invalid flags.
+
+    Returns 1 if a statement or the connection failed.
 
     *open_engine* opens the engine of `-store`, with the password rules of a configuration file.
     """

@@ -21,9 +21,9 @@ def parse_flags(
 ) -> tuple[dict[str, Value], list[str]]:
     """Returns the values of the given flags, and the remaining words. Raises FlagError.
 
-    Each flag must be in *defaults* and has the type of its default. It has one or two dashes. Its
-    value follows as `-flag=x`, or as `-flag x` unless it is boolean. The last of repeated flags
-    wins. `--` or the first word without a dash ends the flags.
+    Each flag must be in *defaults* and has the type of its default. A flag has one or two dashes.
+    The value follows as `-flag=x`, or as `-flag x` unless the flag is boolean. The last of repeated
+    flags wins. `--` or the first word without a dash ends the flags.
     """
     values: dict[str, Value] = {}
     rest = list(arguments)

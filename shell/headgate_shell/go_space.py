@@ -1,4 +1,4 @@
-"""White space as Go's `unicode.IsSpace` defines it: what influx trims, and where it splits words.
+"""White space as Go's `unicode.IsSpace` defines it. influx trims and splits by it.
 
 Python's `strip` and `split` also remove U+001C to U+001F, which InfluxDB rejects.
 """

@@ -44,7 +44,8 @@ def show_retention_policies(database: str) -> str:
 def _verify_round_trip(text: str, statement: Statement) -> str:
     """Returns *text* if it parses to *statement*, else raises CommandFailed.
 
-    InfluxQL ends at a NUL, and reads a carriage return as a line end.
+    A value with a NUL or a carriage return fails: InfluxQL ends at a NUL, and reads a carriage
+    return as a line end.
     """
     try:
         same = list(parse(text)) == [statement]

@@ -1,4 +1,4 @@
-"""The interface between commands and the terminal, and the exceptions of commands."""
+"""What the shell's commands use of the terminal, and the exceptions that commands raise."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -28,7 +28,7 @@ class Terminal(NamedTuple):
 
 
 class Exit(Exception):
-    """Ends the shell."""
+    """Raised by a command that ends the shell, such as `exit`."""
 
 
 class CommandFailed(Exception):

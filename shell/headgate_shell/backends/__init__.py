@@ -1,1 +1,1 @@
-"""Where the shell sends statements: a server, or a store file."""
+"""Where the shell sends statements: to a server by HTTP, or to the SQLite file of users."""

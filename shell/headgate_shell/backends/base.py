@@ -1,4 +1,4 @@
-"""The interface of a backend: the values that it takes and returns, and its error."""
+"""The Protocol `Backend`, by which the shell sends statements, with its values and its error."""
 
 from typing import Any, NamedTuple, Protocol
 
@@ -6,8 +6,9 @@ from typing import Any, NamedTuple, Protocol
 class ConnectionFailed(Exception):
     """The backend returned no response.
 
-    The text has *display_name* and *reason*, and nothing of the request. *step* names the failed
-    step as Go does, for example `dial tcp HOST:PORT: connect`. *cause* is *step* with *reason*.
+    The text has *display_name* and *reason*, and nothing of the request, which may hold secrets.
+    *step* names the failed step as Go does, for example `dial tcp HOST:PORT: connect`. *cause* is
+    *step* with *reason*.
     """
 
     def __init__(self, display_name: str, reason: str, step: str = "") -> None:
@@ -61,7 +62,7 @@ class ConnectionSettings(NamedTuple):
 class RequestOptions(NamedTuple):
     """Parameters of `/query` and `/write` that a session keeps between requests.
 
-    *node* 0 and *chunk_size* 0 are not sent.
+    If *node* or *chunk_size* is 0, the request leaves that parameter out.
     """
 
     database: str = ""
@@ -74,14 +75,14 @@ class RequestOptions(NamedTuple):
 
 
 class Response(NamedTuple):
-    """Results as the server sent them, chunks joined, and the server's error ("" for none)."""
+    """The results of a query, with all chunks joined, and the server's error or ""."""
 
     results: list[dict[str, Any]]
     error: str = ""
 
     @property
     def first_error(self) -> str:
-        """The error of the whole response, else of the first result that has one, else ""."""
+        """The error of the whole response, else the first error of a result, else ""."""
         if self.error:
             return self.error
         return next((str(result["error"]) for result in self.results if "error" in result), "")

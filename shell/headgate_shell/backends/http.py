@@ -1,4 +1,4 @@
-"""A backend that sends requests to a server of InfluxDB 1.x's HTTP API.
+"""Implements `Backend` by InfluxDB 1.x's HTTP API.
 
 Statements are sent in the body of a POST, never in a URL: URLs end up in logs and error messages.
 """
@@ -28,7 +28,10 @@ class HttpBackend:
     """Sends each request over a new connection, by TCP or a Unix socket, with or without TLS."""
 
     def ping(self, connection: ConnectionSettings) -> str:
-        """Returns the header `X-Influxdb-Version` of `/ping`, or "". Raises ConnectionFailed."""
+        """Returns the header `X-Influxdb-Version` of `/ping`, or "" without the header.
+
+        Raises ConnectionFailed.
+        """
         _, headers, _ = _send(connection, "GET", "/ping")
         return headers.get("x-influxdb-version", "")
 
@@ -131,7 +134,7 @@ def _headers(settings: ConnectionSettings, content_type: str) -> dict[str, str]:
 def _connection_failed(
     settings: ConnectionSettings, error: OSError, proxy: "Proxy | None"
 ) -> ConnectionFailed:
-    reason = getattr(error, "reason", None)  # only ssl.SSLError has it
+    reason = getattr(error, "reason", None)  # only ssl.SSLError has `reason`
     if reason is not None:
         is_plain_http = reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST")
         message = (
@@ -149,7 +152,7 @@ def _connection_failed(
 
 
 def _is_result(result: object) -> bool:
-    """Returns whether *result* is an object: its series have columns, and rows that are lists."""
+    """Returns whether *result* is a JSON object whose series have columns and lists as rows."""
     if not isinstance(result, dict):
         return False
     series = result.get("series") or []
@@ -163,7 +166,10 @@ def _is_result(result: object) -> bool:
 
 
 def _parse_documents(content: bytes) -> Response | None:
-    """Joins the JSON documents of *content* into one response; None if any part is invalid."""
+    """Joins the JSON documents of *content* into one response.
+
+    Returns None if any document is invalid.
+    """
     decoder = json.JSONDecoder(parse_float=Number)
     text = content.decode("utf-8", "replace").strip(JSON_SPACE)
     results: list[dict[str, Any]] = []

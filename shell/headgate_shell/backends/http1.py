@@ -28,9 +28,9 @@ class HttpResponse(NamedTuple):
 def send_request(
     connection: socket.socket, method: str, target: str, headers: dict[str, str], body: bytes | None
 ) -> HttpResponse:
-    """Sends the request and reads the whole response, or only its head after CONNECT.
+    """Sends the request and reads the whole response. For CONNECT, reads only the head.
 
-    Blocks without a limit of its own: the socket's timeout applies. Raises OSError, ProtocolError,
+    Waits as long as the timeout of the socket allows. Raises OSError, ProtocolError,
     and ValueError for a control character in *target* or a header.
     """
     head = [f"{method} {target} HTTP/1.1", *(f"{name}: {text}" for name, text in headers.items())]
@@ -44,7 +44,7 @@ def send_request(
 
 
 class _ResponseReader:
-    """Callbacks of the httptools parser. Only the first final response is kept."""
+    """Callbacks of the httptools parser. Keeps the first response that is not interim (1xx)."""
 
     def __init__(self) -> None:
         self.parser = httptools.HttpResponseParser(self)
@@ -61,17 +61,17 @@ class _ResponseReader:
             self.status, self.headers, self.body = 0, {}, []
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Stores a header."""
+        """Stores a header of the response."""
         if not self.complete:
             self.headers[name.decode("latin-1").lower()] = value.decode("utf-8", "replace")
 
     def on_headers_complete(self) -> None:
-        """Stores the status."""
+        """Stores the status of the response."""
         if not self.complete:
             self.status = self.parser.get_status_code()
 
     def on_body(self, body: bytes) -> None:
-        """Stores a part of the body."""
+        """Stores a part of the response's body."""
         if not self.complete:
             self.body.append(body)
 

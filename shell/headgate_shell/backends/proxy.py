@@ -1,7 +1,7 @@
 """Reads HTTP_PROXY, HTTPS_PROXY and NO_PROXY by the rules of Go's net/http, which influx follows.
 
-Loopback addresses never use a proxy. Variable names may be in lower case; a value is a URL
-or `host:port`.
+Loopback addresses never use a proxy. Variable names may be in lower case. A value of HTTP_PROXY
+or HTTPS_PROXY is a URL or `host:port`.
 """
 
 import base64

@@ -13,7 +13,7 @@ _CONNECT_TIMEOUT_SECONDS = 60
 
 
 def dial(settings: ConnectionSettings, proxy: "Proxy | None") -> socket.socket:
-    """Returns a socket connected to *proxy*, or to the server if that is None.
+    """Returns a socket connected to *proxy*, or to the server if *proxy* is None.
 
     With TLS the socket goes through a tunnel of *proxy*. Connecting times out after 60 s; later
     reads do not. Raises OSError (ssl.SSLError is one), ProtocolError, and ValueError for an invalid

@@ -1,4 +1,4 @@
-"""A backend on a store file, without a server: recovers access when no login works."""
+"""Implements `Backend` on the SQLite file of users: recovers access when no login works."""
 
 import os
 import sys
@@ -66,7 +66,7 @@ class StoreBackend:
         return Response([_encode_result(result) for result in results])
 
     def write(self, connection: ConnectionSettings, points: Points, options: RequestOptions) -> str:
-        """Returns an error: a store file holds no data."""
+        """Returns an error: the file holds users and grants, and no time series."""
         return "no upstream store is configured: data cannot be written\n"
 
 

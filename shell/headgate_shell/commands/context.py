@@ -22,7 +22,7 @@ Possible commands for 'clear' are:
 
 
 def use(line: str, session: Session, terminal: Terminal) -> None:
-    """`use DATABASE[.POLICY]`: sets the database, and the policy, if the server has them.
+    """`use DATABASE[.POLICY]`: sets the session's database and policy if they exist.
 
     In a script with a username, a failed SHOW DATABASES is only a warning, as in influx.
     """
@@ -85,7 +85,7 @@ def _split_names(text: str) -> list[str]:
 
 
 def _first_column(results: list[dict[str, object]]) -> set[object]:
-    """Returns the values of the first column of all rows."""
+    """Returns the first value of each row of *response*."""
     rows = (
         row
         for result in results
@@ -96,7 +96,7 @@ def _first_column(results: list[dict[str, object]]) -> set[object]:
 
 
 def clear(line: str, session: Session, terminal: Terminal) -> None:
-    """`clear database` or `clear retention policy`: unsets both, or only the policy."""
+    """`clear database` or `clear retention policy`: unsets both or the policy."""
     # influx splits words at spaces only here.
     target = " ".join(trim(line).removesuffix(";").lower().split(" ")[1:])
     match target:

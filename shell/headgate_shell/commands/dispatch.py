@@ -1,4 +1,4 @@
-"""Dispatches the shell's own commands: lines that are not sent to the server as they are."""
+"""Runs the shell's own commands, such as `use` and `\\du`, which are not InfluxQL."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""`-import`: imports an export of influx_inspect, statements first, then line protocol."""
+"""`-import`: imports a file of `influx_inspect export`: statements, then line protocol."""
 
 import gzip
 import sys
@@ -48,7 +48,7 @@ def _open_lines(path: str, *, compressed: bool) -> Iterator[TextIO]:
 
 
 class _Importer:
-    """The state of one import: the batch that is not yet written, and the counts."""
+    """The state of one import: the points not yet written, and the counts of the summary."""
 
     def __init__(self, session: Session, points_per_second: int) -> None:
         self._session = session

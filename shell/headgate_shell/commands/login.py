@@ -9,7 +9,7 @@ from headgate_shell.terminal import CommandFailed, ConnectCommandFailed, Termina
 def auth(line: str, session: Session, terminal: Terminal) -> None:
     """`auth [USER PASSWORD]`: changes the login; prompts for what is missing.
 
-    If `terminal.interactive`, the login is tried first, and a refused login changes nothing.
+    If `terminal.interactive`, the login is tried first, and a rejected login changes nothing.
     """
     words = split_words(line)
     if len(words) == 3:
@@ -71,8 +71,8 @@ def with_username(error: str, name: str) -> str:
 def connect(line: str, session: Session, terminal: Terminal) -> None:
     """`connect [HOST[:PORT]]`: changes the server if the new one responds, else raises.
 
-    influx, by contrast, loses its previous server. Raises ConnectionFailed, in a script
-    ConnectCommandFailed.
+    influx, by contrast, forgets its previous server. If the new server does not respond, raises
+    ConnectionFailed, or ConnectCommandFailed in a script.
     """
     words = split_words(arguments(line))
     candidate = session.copy_with()

@@ -1,4 +1,4 @@
-"""The commands that change options of requests and of output."""
+"""The commands `format`, `precision`, `chunked`, `pager` and others: options of the session."""
 
 import re
 
@@ -8,7 +8,8 @@ from headgate_shell.session import Session
 from headgate_shell.terminal import Terminal
 
 PRECISIONS = ("rfc3339", "h", "m", "s", "ms", "u", "ns")
-# In a script the command `format` accepts influx's three only; the flag `-format` accepts all.
+# In a script the command `format` accepts only influx's three formats. The flag `-format` accepts
+# all formats.
 SCRIPT_FORMATS = ("json", "csv", "column")
 FORMATS = (*SCRIPT_FORMATS, "table", "vertical", "markdown")
 CONSISTENCIES = ("any", "one", "quorum", "all")
@@ -103,7 +104,7 @@ def pretty(line: str, session: Session, terminal: Terminal) -> None:
 
 
 def settings(line: str, session: Session, terminal: Terminal) -> None:
-    """`settings`: lists the settings."""
+    """`settings`: lists the options of the session."""
     rows = {
         "Setting": "Value",
         "--------": "--------",

@@ -21,8 +21,8 @@ def watch(line: str, session: Session, terminal: Terminal) -> None:
     seconds, statement = _parse_arguments(trim(line).removesuffix(";"))
     if not statement:
         raise CommandFailed("watch: expected a statement")
-    # Checked without the grammar, which scripts do not load. The checks reject too much rather
-    # than repeat a change.
+    # Checked without the grammar, which scripts do not load. The checks may reject a statement
+    # that only reads, but never repeat a change.
     if ";" in statement:
         raise CommandFailed("watch: one statement only, without `;` in it")
     if split_words(statement)[0].lower() not in _READING_KEYWORDS or _INTO.search(statement):

@@ -20,7 +20,8 @@ _ARGUMENTS: dict[str, Sequence[str]] = {
     "node": ("clear",),
 }
 _MAX_COMPLETIONS = 200
-# Names with these characters cannot be written in InfluxQL, which replaces them or ends at them.
+# A name with one of these characters cannot be written in InfluxQL: its lexer replaces the
+# character, or ends the statement there.
 _INEXPRESSIBLE = re.compile("[\0\r\ud800-\udfff]")
 
 

@@ -12,10 +12,10 @@ def _no_callback() -> None:
 
 
 class CompletionNames:
-    """Names that the user is allowed to see, fetched in a thread and kept until `refresh`.
+    """Names of databases and users that the login may see, fetched in a thread by `refresh`.
 
-    The lists are empty if the server denies the statement or cannot be reached. *on_fetched* is
-    called in that thread after each fetch.
+    The lists are empty if the server denies SHOW DATABASES or SHOW USERS, or cannot be reached.
+    *on_fetched* is called in the fetching thread after each fetch.
     """
 
     def __init__(self, session: Session) -> None:
@@ -53,7 +53,10 @@ class CompletionNames:
 
 
 def _query_rows(session: Session, text: str) -> list[list[object]] | None:
-    """Returns the rows of all series, or None after an error or without a response."""
+    """Returns the rows of all series that the statement *text* returns.
+
+    Returns None if the server sends an error or no response.
+    """
     try:
         response = session.query(text)
     except ConnectionFailed:

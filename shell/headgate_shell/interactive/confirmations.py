@@ -14,15 +14,16 @@ from headgate_shell.interactive.completion_names import CompletionNames
 
 
 def confirmation_for(text: str, username: str, names: CompletionNames) -> str:
-    """Returns the confirmation for the statements *text* of the user *username*, or "" for none.
+    """Returns the confirmation for the statements *text* of the user *username*, or "".
 
-    One sentence each for dropped databases and users, the user's own privileges, and the last
-    administrator.
+    The text has one sentence for each of these losses: databases and users that are dropped,
+    the user's own privileges, the last administrator. Returns "" if the statements cause none of
+    these losses.
     """
     try:
         statements = parse(text)
     except ParseError:
-        return ""  # the server will reject it
+        return ""  # the server will reject the text
     sentences = [_statement_confirmation(statement, username, names) for statement in statements]
     return " ".join(filter(None, sentences))
 

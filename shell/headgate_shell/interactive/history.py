@@ -45,7 +45,7 @@ class RedactedHistory(FileHistory):
         self._truncate(path, max_entries)
 
     def _truncate(self, path: Path, length: int) -> None:
-        """Keeps the last *length* entries, once there are 10 % more."""
+        """Removes all but the last *length* entries, once the file has 10 % more."""
         with _lock(path):
             entries = list(super().load_history_strings())  # newest first
             if len(entries) <= length + length // 10:
@@ -116,7 +116,7 @@ def history_path() -> Path:
 def open_history(length: int, write: Callable[[str], object]) -> History:
     """Returns the history in the file, or in memory if *length* is 0 or the file cannot be used.
 
-    In the latter case a warning is written with *write*.
+    If the file cannot be used, a warning is written with *write*.
     """
     if length == 0:
         return _RedactedInMemoryHistory()
@@ -133,7 +133,7 @@ def open_history(length: int, write: Callable[[str], object]) -> History:
 
 
 class _RedactedInMemoryHistory(InMemoryHistory):
-    """A history for this session only, which redacts like the one in a file."""
+    """A history in memory, which redacts passwords like RedactedHistory."""
 
     def append_string(self, string: str) -> None:
         """Appends what `redacted_entry` returns for *string*, unless it is empty."""

@@ -8,8 +8,9 @@ from headgate_shell.go_space import trim
 def is_complete(text: str) -> bool:
     """Returns whether Enter runs *text*.
 
-    True for a command, complete statements, a text that ends in `;` or with an empty line, and a
-    text that no continuation makes valid.
+    Enter runs a command of the shell, complete statements, and a text that ends in `;` or with an
+    empty line. Enter also runs a text that no continuation makes valid: the server then reports
+    the error.
     """
     if not trim(text) or is_command(text) or text.endswith("\n"):
         return True

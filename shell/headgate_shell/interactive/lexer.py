@@ -25,7 +25,7 @@ _BETWEEN_NAME_AND_PASSWORD = ("FOR", "=")
 
 
 class InfluxqlLexer(Lexer):
-    """Styles each kind of token of the grammar; a kind without a style has none.
+    """Styles each kind of token, such as keywords and names; other text stays plain.
 
     Passwords are masked with asterisks whatever the styles.
     """

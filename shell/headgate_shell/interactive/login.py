@@ -1,4 +1,4 @@
-"""Prompts for usernames and passwords. Stores neither in the history."""
+"""Prompts for usernames and passwords, and keeps both out of the history."""
 
 import sys
 from collections.abc import Callable
@@ -19,7 +19,7 @@ _MAX_TRIES = 3
 
 
 def log_in(session: Session, write: Callable[[str], object]) -> None:
-    """Tries the session's login; prompts for a missing or wrong password, at most three times.
+    """Tries the session's login; prompts for a missing or wrong password up to three times.
 
     After Ctrl-C or Ctrl-D the shell continues with the login as it is: `auth` and `connect` can
     change it. Without a username nothing is prompted for, and only the server's error is written.

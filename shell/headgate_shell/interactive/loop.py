@@ -34,7 +34,7 @@ _NAME_CHANGING_WORDS = frozenset("create drop grant revoke auth connect".split()
 def interact(session: Session, *, confirm: bool = True, keep_format: bool = False) -> int:
     """Reads and runs lines until the user exits; returns the exit status, always 0.
 
-    With *confirm*, a statement that irrevocably drops data or privileges needs one. With
+    With *confirm*, a statement that irrevocably drops data or privileges needs a confirmation. With
     *keep_format*, the user's configuration file does not change the session's format.
     """
     config, errors = read_config(config_path())
@@ -101,7 +101,7 @@ class InteractiveShell:
             sys.stdout.flush()
 
     def _read(self, lines: "PromptSession[str]") -> str:
-        """Returns the next line; opens an editor first if `\\e` was the last command."""
+        """Returns the next input; opens an editor first if `\\e` was the last command."""
         draft, self._draft = self._draft, None
         return lines.prompt(
             prompt_text(self._session, self._config.prompt),

@@ -53,7 +53,8 @@ def build_prompt(
 ) -> "PromptSession[str]":
     """Returns the prompt for statements and commands.
 
-    *last_seconds* returns the duration of the last one in seconds, or None.
+    *last_seconds* returns the duration of the last statement or command in seconds, or None before
+    the first.
     """
     return PromptSession(
         history=history,
@@ -101,7 +102,10 @@ def toolbar(session: Session, names: CompletionNames, seconds: float | None) -> 
 
 
 def prompt_text(session: Session, template: str) -> str:
-    """Returns *template* with its fields filled in; with a store file, its name in front."""
+    """Returns *template* with its fields filled in.
+
+    If the shell runs on a store file, the file's name in brackets comes first.
+    """
     store = os.path.basename(session.store_path)
     text = template.format(
         user=session.connection.username,

@@ -22,7 +22,7 @@ PROMPT_FIELDS = ("user", "host", "port", "database", "store")
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The settings, with the defaults of a missing file.
+    """The settings of `shell.toml`. The defaults apply if there is no file.
 
     *format* is "" if the file does not set it. *prompt* may contain the names in `PROMPT_FIELDS` in
     braces. *style* maps kinds of tokens to prompt_toolkit styles.
@@ -45,9 +45,9 @@ def config_path() -> Path:
 
 
 def read_config(path: Path) -> tuple[Config, list[str]]:
-    """Returns the settings in the file *path*, and an error line for each invalid one.
+    """Returns the settings in the file *path*, and a line of text for each invalid setting.
 
-    An invalid setting keeps its default; a missing file means all defaults.
+    An invalid setting keeps its default; without the file, all settings keep their defaults.
     """
     try:
         content = tomllib.loads(path.read_text("utf-8-sig"))

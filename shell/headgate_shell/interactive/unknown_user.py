@@ -1,4 +1,4 @@
-"""Adds the username to errors in which InfluxDB omits it."""
+"""Adds the username to InfluxDB's error `user not found`, which omits the name."""
 
 from headgate_grammar import (
     DropUser,

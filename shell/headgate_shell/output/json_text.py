@@ -1,4 +1,4 @@
-"""Formats a response as JSON as influx does: without empty members, with Go's escapes."""
+"""Formats a response as JSON as influx does: empty members left out, with Go's escapes."""
 
 import json
 import re

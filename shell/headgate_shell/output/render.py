@@ -1,4 +1,4 @@
-"""Formats a response for output."""
+"""Formats a response in the format of the session, with its error and a hint."""
 
 import re
 from typing import Any
@@ -23,7 +23,7 @@ def render(response: Response, session: Session, *, hint: bool = True) -> str:
     """Returns *response* in the session's format, then its first error as `ERR: ...`, then a hint.
 
     On a terminal, control characters are escaped, and the hint depends on the error. Otherwise the
-    text is influx's to the byte. *hint* False omits the hint.
+    text is influx's to the byte. If *hint* is False, the hint is left out.
     """
     formatted = _format_response(response, session)
     error = response.first_error
@@ -39,7 +39,7 @@ def render(response: Response, session: Session, *, hint: bool = True) -> str:
 
 
 def _interactive_hint(error: str, session: Session) -> str:
-    """Returns the hint for an interactive user, or ""."""
+    """Returns a hint on logging in or setting a database, or "" for other errors."""
     if _LOGIN_ERRORS.match(error):
         return _LOGIN_HINT
     return _DATABASE_HINT if _DATABASE_ERRORS.match(error) and not session.database else ""
@@ -64,7 +64,7 @@ def _format_response(response: Response, session: Session) -> str:
 
 
 def _escape_response(response: Response) -> Response:
-    """Returns *response* with control characters escaped in all texts, for aligned columns."""
+    """Returns *response* with control characters escaped, so that column widths fit."""
     return Response([_escape_value(result) for result in response.results], response.error)
 
 

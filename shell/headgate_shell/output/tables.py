@@ -15,7 +15,7 @@ _QUOTED_FIELD = re.compile(rf'^[{SPACE}]|[,"\r\n]|^\\\.$')
 
 
 def format_columns(response: Response) -> str:
-    """Returns *response* in aligned columns like influx: all results share one alignment."""
+    """Returns *response* in columns as influx does: all results have the same widths."""
     messages: list[str] = []
     lines: list[Row] = []
     header = None

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 def align(rows: Iterable[Sequence[str]]) -> str:
     """Returns the lines of *rows*, each with a line end.
 
-    A column spans consecutive lines that have it; its width is that of its widest cell plus one
-    space. The last cell of a line belongs to no column. A tab or line end inside a cell starts a
-    new cell or line.
+    Cells at the same position in consecutive lines form a column, as wide as its widest cell plus
+    one space. The last cell of a line is not padded and belongs to no column. A tab or line end
+    inside a cell starts a new cell or line.
     """
     text = "".join("\t".join(row) + "\n" for row in rows)
     lines = [line.split("\t") for line in text.split("\n")[:-1]]
@@ -18,7 +18,7 @@ def align(rows: Iterable[Sequence[str]]) -> str:
 
 
 def _measure_columns(lines: list[list[str]], widths: list[list[int]]) -> None:
-    """Appends to *widths* the width of each column, over the consecutive lines that have it."""
+    """Appends to *widths*, for each line, the widths of the columns that the line belongs to."""
     pending = [(0, 0, len(lines))]
     while pending:
         column, number, end = pending.pop()
