@@ -16,6 +16,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,8 @@ class ForkedProcess:
 
     def send_signal(self, number: int) -> None:
         if self.poll() is None:
-            os.kill(self.pid, number)
+            with suppress(ProcessLookupError):  # it has just ended
+                os.kill(self.pid, number)
 
     def terminate(self) -> None:
         self.send_signal(signal.SIGTERM)
@@ -84,7 +86,8 @@ class _ForkServer:
 
     def fork(self, request: dict[str, Any], streams: Sequence[int]) -> ForkedProcess:
         """Sends *request* to the fork server; returns the process that it forks."""
-        ours, its = socket.socketpair()
+        # Packets: the process ID and the exit status of a short command must not become one text.
+        ours, its = socket.socketpair(type=socket.SOCK_SEQPACKET)
         with its:
             content = json.dumps(request).encode("utf-8", "surrogateescape")
             socket.send_fds(self._line, [b"%16d" % len(content)], [*streams, its.fileno()])
