@@ -150,8 +150,8 @@ class PasswordAuthenticator:
     async def _verify_password(self, password: Password, address: str, *, failed: bool) -> User:
         """Returns the user, verified by bcrypt. Raises AuthenticationFailed, Overloaded.
 
-        If *failed* is True, the attempt waits in a group of its own, so that it does not delay
-        attempts from networks without a wrong password.
+        If *failed* is True, the attempt waits in another group, so that it does not delay attempts
+        from networks without a wrong password.
         """
         self._metrics.lookup("password", False)
         user = self._engine.user(password.name)

@@ -128,7 +128,8 @@ class GatewaySettings:
         """The networks of the proxies that may use forward authentication.
 
         If `trusted_proxies` is set, returns these networks. Otherwise, if a store has no address,
-        returns this machine: such a store can be used by forward authentication only.
+        returns this machine: such a store can be used by forward authentication only. Otherwise
+        returns ().
         """
         has_addressless_store = any(not one.urls and not one.components for one in self.upstreams)
         return self.trusted_proxies or (_LOOPBACK_NETWORKS if has_addressless_store else ())

@@ -22,7 +22,7 @@ def configure(format: str, *, access: bool, timed: bool = False) -> None:
     """Sends this process's log to standard error, in *format* (`text` or `json`).
 
     *access* includes a line for each request. *timed* adds the time to text lines about the process
-    itself: set it in a server, but not in a command such as `headgate token check`.
+    itself. A server sets *timed*; a command such as `headgate token check` does not.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if format == "json" else _Text(timed=timed))
