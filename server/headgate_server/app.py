@@ -1,4 +1,4 @@
-"""The ASGI application: routes each request, and adds the common headers to each response."""
+"""The ASGI application: routes requests to endpoints and upstream stores, and logs each request."""
 
 import asyncio
 import math
@@ -51,9 +51,10 @@ _WRITE_SUFFIXES = (b"/push", b"/write", b"/ingest", b"/import", b"/Push", b"/log
 
 
 class Application:
-    """ASGI application that serves InfluxDB 1.x's HTTP API over the store of *settings*.
+    """ASGI application that serves InfluxDB 1.x's HTTP API and the gateway, by *settings*.
 
-    The ASGI lifespan event `startup` opens the store, in the process that serves.
+    The user store is opened at the ASGI lifespan event `startup`: each worker process has its own
+    connection to SQLite.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -68,7 +69,8 @@ class Application:
     def reconfigure(self) -> None:
         """Reloads the settings of tokens and of the gateway. Does nothing before the startup.
 
-        Raises ConfigurationError if they are invalid; the previous settings stay in effect.
+        Raises ConfigurationError if the new settings are invalid. Then the previous settings stay
+        in effect.
         """
         if self._context is None:
             return
@@ -102,12 +104,14 @@ class Application:
     def handle_batch(
         self, requests: Sequence[BatchedRequest], default_fields: RawHeaders
     ) -> list[bytes | ASGIApp | None]:
-        """Runs *requests* as a batch. Returns one answer for each, in their order.
+        """Runs *requests* as a batch. Returns an answer for each request, in the same order.
 
-        bytes: the encoded HTTP/1.1 response, with the server's header fields *default_fields*. b"":
-        no response, the caller must abort the connection. An ASGI application: it sends the
-        response when a pending change is durable. None: the request was not processed, and the
-        caller must run it the usual way.
+        An answer is one of these:
+
+        - bytes: the encoded HTTP/1.1 response, with the server's header fields *default_fields*;
+        - b"": no response, the caller must abort the connection;
+        - an ASGI application: it sends the response when the request's change is durable;
+        - None: the request was not processed, and the caller must call the application for it.
         """
         assert self._context is not None
         batch = [to_request(request, self._proxies) for request in requests]
@@ -134,8 +138,9 @@ class Application:
         return answers
 
     def _respond_later(self, request: Request, pending: PendingResponse, started: float) -> ASGIApp:
-        """Returns an ASGI application that answers *request* when the change of *pending* is
-        durable.
+        """Returns an ASGI application that answers *request*.
+
+        It sends the response as soon as the change of *pending* is durable on the disk.
         """
 
         async def respond(scope: Scope, receive: Receive, send: Send) -> None:
@@ -277,7 +282,7 @@ class Application:
         return response
 
     async def _forward(self, request: Request, mount: Mount, path: bytes) -> ASGIResponse:
-        """Forwards *request* to the store's own HTTP API, after authentication by Headgate."""
+        """Forwards *request* to the upstream store's own HTTP API, if its user has the rights."""
         assert self._context is not None
         request.route, request.log.id = f"gateway {mount.settings.name}", request_id(request)
         try:
@@ -371,7 +376,10 @@ def _encoder_for(request: Request) -> ResultEncoder:
 
 
 def _method_label(request: Request) -> str:
-    """Returns the method as a metric label; "other" for unknown methods limits their number."""
+    """Returns the method as a metric label, "other" for an unknown method.
+
+    Otherwise a client could create any number of labels.
+    """
     return request.method if request.method in HTTP_METHODS else "other"
 
 

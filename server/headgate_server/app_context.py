@@ -1,4 +1,4 @@
-"""Process-wide objects of the endpoints: engine, authentication, thread pools, metrics."""
+"""The objects that all endpoints of a process share: engine, authentication, thread pools."""
 
 import asyncio
 import math
@@ -57,9 +57,9 @@ def parse_limits(settings: Settings) -> ParseLimits:
 
 
 class AppContext:
-    """Opens the store of *settings*, and creates all shared objects of this process.
+    """Opens the user store of *settings*, and creates the objects that all endpoints share.
 
-    Create it in the running event loop. Raises StoreError if the store cannot be opened.
+    Create it in the running event loop. Raises StoreError if the user store cannot be opened.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
@@ -140,10 +140,11 @@ class AppContext:
         )
 
     async def authenticate(self, request: Request, mount: Mount | None = None) -> Principal:
-        """Authenticates *request*. If *mount* accepts tenant tokens, those are tried first.
+        """Returns the principal of *request*. *mount* is the upstream store that it is for, if any.
 
-        Sets `request.cross_site` and the user in the access log. Raises what `Authenticator`
-        raises, and BadRequest for several `Authorization` headers.
+        If *mount* accepts tenant tokens, a tenant token is tried before other credentials. Sets
+        `request.cross_site`, and the user for the access log. Raises what `Authenticator` raises,
+        and BadRequest for several `Authorization` headers.
         """
         credentials = RequestCredentials(request.url_params, request.headers.getlist)
         request.cross_site = self.is_cross_site(request.method, request.headers)
@@ -155,8 +156,9 @@ class AppContext:
         return principal
 
     def is_cross_site(self, method: str, headers: Mapping[str, str]) -> bool:
-        """Returns whether a page of another site may have made the browser send a request with
-        *method* and *headers*.
+        """Returns whether a page of another web site may have made a browser send the request.
+
+        *method* and *headers* are those of the request.
         """
         allowed = self.settings.origins
         if is_cross_site(headers, allowed) or may_be_navigation(method, headers):
@@ -165,15 +167,18 @@ class AppContext:
         return not self.settings.auth_enabled and is_dns_rebinding(headers, allowed)
 
     def may_write(self, request: Request) -> bool:
-        """Returns whether *request* may change data: True unless it may come from another site."""
+        """Returns whether *request* may change data.
+
+        Returns False if a page of another web site may have made a browser send it.
+        """
         return shows_no_browser(request.headers) or not self.is_cross_site(
             request.method, request.headers
         )
 
     def authenticate_cached(self, request: Request) -> Principal | None:
-        """Returns the principal of *request* if it can be authenticated without waiting, or None.
+        """Returns the principal of *request* if it can be authenticated without waiting.
 
-        None also means that authentication failed, or that there are several `Authorization`
+        Returns None if authentication has to wait or fails, and for several `Authorization`
         headers. The login is not counted in the metrics: see `count_cached_login`.
         """
         if request.headers.is_repeated("authorization"):
@@ -210,8 +215,8 @@ class AppContext:
         """Returns the principal of the client at *address* with *credentials*.
 
         *connection* is the address of the other end of the connection, such as a proxy. If *mount*
-        has an anonymous principal, returns that without authentication. Raises what `Authenticator`
-        raises.
+        has an anonymous principal, returns this principal without authentication. Raises what
+        `Authenticator` raises.
         """
         if mount is not None and mount.anonymous_principal is not None:
             return mount.anonymous_principal
@@ -219,11 +224,11 @@ class AppContext:
         return await self._authenticator(credentials, address, tenants, connection)
 
     def reconfigure(self, settings: Settings) -> None:
-        """Replaces the settings of tokens and of the gateway by those of *settings*.
+        """Replaces the settings of tokens and of the gateway by those in *settings*.
 
         Key files are read again, and every token is verified anew. The previous gateway is closed
-        when its last request ends. Raises ValueError if *settings* are invalid; the previous
-        settings then stay in effect.
+        when its last request ends. Raises ValueError if *settings* are invalid. Then the previous
+        settings stay in effect.
         """
         previous = self._issuers
         issuers = IssuerRegistry(settings.jwt, previous=previous) if settings.jwt.enabled else None
@@ -236,7 +241,7 @@ class AppContext:
         self._authenticator.replace_token_issuers(settings.shared_secrets, issuers)
 
     def _start_tenant_watch(self, gateway: Gateway) -> None:
-        """Starts a background task that warns of stores of *gateway* that do not separate tenants.
+        """Starts a task that warns of upstream stores of *gateway* that do not separate tenants.
 
         Cancels the task of the previous gateway.
         """
@@ -254,7 +259,7 @@ class AppContext:
     async def run_in_thread(self, work: Callable[[], T], key: Key = ()) -> T:
         """Runs *work* in the statement thread pool, and returns its result.
 
-        *key* identifies the user; keys share the threads fairly. Raises Overloaded, and what *work*
+        *key* identifies the user: waiting keys take turns. Raises Overloaded, and what *work*
         raises.
         """
         return await self._statement_pool.run(work, key)
@@ -268,9 +273,10 @@ class AppContext:
         return await self._probe_pool.run(work)
 
     def submit_background(self, results: Iterable[object], log: RequestLog, key: Key) -> None:
-        """Iterates over *results* in the statement thread pool, which executes the statements.
+        """Iterates over *results* in the statement thread pool, and discards the results.
 
-        Errors are only logged, because the client has its response already. Raises Overloaded.
+        The iteration executes the statements. Their errors are logged, because the client has its
+        response already. Raises Overloaded if too many calls wait.
         """
 
         def finish() -> None:
@@ -292,8 +298,8 @@ class AppContext:
     ) -> None:
         """Runs *work* as a task of the event loop, after the response was sent.
 
-        Calls *on_done* when it ends, also if it is rejected. Errors are only logged. Raises
-        Overloaded.
+        Calls the functions *on_done* when *work* ends. Errors are logged, because the client has
+        its response already. If too many tasks run, calls *on_done* and raises Overloaded.
         """
         if len(self._background_tasks) >= _STATEMENT_QUEUE:
             work.close()
@@ -342,9 +348,9 @@ class AppContext:
             await self._issuers.close()
 
     def close(self, seconds: float = math.inf) -> bool:
-        """Waits up to *seconds* for accepted statements, then closes pools, audit and store.
+        """Waits up to *seconds* for accepted statements, then closes pools, audit and user store.
 
-        Returns False if some have not finished; the store then stays open. Blocking.
+        Returns False if some statements are still running; then the user store stays open. Blocks.
         """
         self._authenticator.close()
         self._probe_pool.close(0)

@@ -60,8 +60,9 @@ def _no_op(actor: str, address: str, statement: str, outcome: str) -> None:
 
 
 class Authenticator:
-    """Authenticates by password or by token. Unless *enabled*, all requests are unrestricted.
+    """Authenticates requests by password or by token.
 
+    If *enabled* is False, every request has all rights, as with `auth-enabled = false`.
     *record_denied* is called for every failed login.
     """
 
@@ -103,13 +104,14 @@ class Authenticator:
         tenants: TenantTokenVerifier | None = None,
         peer: str = "",
     ) -> Principal:
-        """Returns the principal of *request* from *address*, or ANONYMOUS while there are no users.
+        """Returns the principal of *request*, which the client at *address* has sent.
 
-        If given, *tenants* authenticates tenant tokens. *peer* is the connection's other end for
-        the audit, such as a proxy.
+        Returns ANONYMOUS while there are no users. *tenants*, unless it is None, authenticates
+        tenant tokens. *peer* is the other end of the connection, such as a proxy, for the audit.
 
-        Raises Unauthenticated, AuthenticationFailed, TooManyFailures; Overloaded if too many wait
-        for bcrypt; for an issuer's token NoRights, IdentityTaken, KeysUnavailable.
+        Raises Unauthenticated, AuthenticationFailed or TooManyFailures. Raises Overloaded if too
+        many logins wait for bcrypt. For an issuer's token, also raises NoRights, IdentityTaken or
+        KeysUnavailable.
         """
         if not self._enabled:
             return UNRESTRICTED
@@ -147,9 +149,10 @@ class Authenticator:
         return principal
 
     def check_cached(self, request: RequestCredentials, address: str) -> Principal | None:
-        """Returns the principal if that takes no bcrypt and no token of another issuer, else None.
+        """Returns the principal of *request* if that is possible without waiting.
 
-        Returns None for invalid credentials, too. Counts nothing: see `count_cached`.
+        Returns None if the password has to be verified by bcrypt, for a token of another issuer,
+        and for invalid credentials. The login is not counted in the metrics: see `count_cached`.
         """
         if not self._enabled:
             return UNRESTRICTED
@@ -170,7 +173,7 @@ class Authenticator:
         return self._passwords.is_known_client(name, address)
 
     def count_cached(self, known: Principal) -> None:
-        """Counts the login of *known*, a result of `check_cached`."""
+        """Counts the login of *known*, a result of `check_cached`, in the metrics."""
         if known.method == "password":
             self._metrics.count_cached_login()
         elif known.method:
@@ -183,10 +186,10 @@ class Authenticator:
         address: str,
         error: Exception,
     ) -> None:
-        """Counts a failed login, and records it in the audit.
+        """Counts a failed login in the metrics, and records it in the audit.
 
-        Without *credentials*, it is recorded only if *attempted*: there was an `Authorization`
-        header.
+        If *credentials* is None, the login is recorded only if *attempted* is True: the request
+        had an `Authorization` header, which could not be read.
         """
         method = credentials.method if credentials is not None else "none"
         match error:
@@ -214,10 +217,10 @@ class Authenticator:
     async def _authenticate_with_tenants(
         self, credentials: Credentials, address: str, tenants: TenantTokenVerifier | None
     ) -> Principal:
-        """Returns the principal of *credentials*, which *tenants* has left to this object.
+        """Returns the principal of *credentials*, in which *tenants* has found no tenant token.
 
-        A rejected token's error has the reason of *tenants*, too. While there are no users, only
-        tokens of *tenants* are valid.
+        If a token is rejected, the error for the log also says why it is no valid tenant token.
+        While there are no users, a token in `Authorization` must be a tenant token.
         """
         # A token in a header of its own, which *tenants* does not read.
         own = isinstance(credentials, IssuerToken) and not self._issuer_tokens_in_authorization()
@@ -259,13 +262,18 @@ class Authenticator:
         return location is not None and location.header_name.lower() == "authorization"
 
     def _is_shared_secret_token(self, token: str) -> bool:
-        """Returns whether *token*, in a header for both kinds, is for the shared secret."""
+        """Returns whether *token* is one for the shared secret.
+
+        Returns False if tokens of other issuers have a header of their own. Only in the header
+        `Authorization` can both kinds of tokens occur.
+        """
         return self._issuer_tokens_in_authorization() and is_shared_secret_token(token)
 
     async def _authenticate_issuer_token(self, token: str, address: str) -> Principal:
         """Returns the principal of an issuer's *token*, with the current admin flag and grants.
 
-        Creates or changes the user before, if the token requires it.
+        If the user does not exist, or has other rights than the token says, it is created or
+        changed first.
         """
         assert self._issuers is not None
         try:
@@ -290,7 +298,10 @@ class Authenticator:
     async def _provision(
         self, identity: Identity, rights: TokenRights | None, address: str, settings: JwtSettings
     ) -> User:
-        """Returns the user of *identity*, created or changed as *settings* allow, in a thread."""
+        """Creates or changes the user of *identity* in a thread, and returns the user.
+
+        Raises TokenRejected or IdentityTaken if *settings* do not allow it.
+        """
         provision = partial(
             self._engine.provision,
             *(identity, rights, address),

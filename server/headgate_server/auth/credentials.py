@@ -1,4 +1,7 @@
-"""The credentials in a request. They are only read here: `Authenticator` verifies them."""
+"""Reads the credentials in a request: a name and password, or a token.
+
+`headgate_server.auth.authenticator` verifies the credentials.
+"""
 
 import binascii
 from collections.abc import Callable, Sequence
@@ -21,7 +24,7 @@ class Password:
 
 @dataclass(frozen=True, slots=True)
 class SharedSecretToken:
-    """A token for the shared secret."""
+    """A JSON Web Token that is signed with the shared secret, as InfluxDB 1.x accepts it."""
 
     method: ClassVar = "shared-secret"
     text: str = field(repr=False)
@@ -29,7 +32,7 @@ class SharedSecretToken:
 
 @dataclass(frozen=True, slots=True)
 class IssuerToken:
-    """A token of another issuer."""
+    """A JSON Web Token of another issuer, which `[auth.jwt]` configures."""
 
     method: ClassVar = "jwt"
     text: str = field(repr=False)
@@ -69,7 +72,7 @@ class RequestCredentials:
 
     @property
     def authorization(self) -> str:
-        """The header `Authorization`, or "". Of several the first counts, as in InfluxDB."""
+        """The value of the first header `Authorization`, as in InfluxDB, or "" without any."""
         found = self.headers("authorization")
         return found[0] if found else ""
 
@@ -77,10 +80,13 @@ class RequestCredentials:
 def read_credentials(
     request: RequestCredentials, location: TokenLocation | None = None
 ) -> Credentials:
-    """Returns the credentials in the first place of *request* that has any.
+    """Returns the credentials in *request*, from the first of these places that has credentials.
 
-    The places are the URL's `u` and `p`, the header `Authorization`, and *location*. Raises
-    Unauthenticated if there are no credentials, or unreadable ones.
+    1. The URL's parameters `u` and `p`.
+    2. The header `Authorization`.
+    3. *location*, the place of other issuers' tokens.
+
+    Raises Unauthenticated if no place has credentials, or if they are unreadable.
     """
     if request.url.get("u") and request.url.get("p"):
         return Password(request.url["u"], request.url["p"])
@@ -100,7 +106,10 @@ def _scheme(authorization: str) -> str:
 
 
 def _token_at(request: RequestCredentials, location: TokenLocation) -> str:
-    """Returns the token at *location*, or "". Raises Unauthenticated if there are several."""
+    """Returns the token at *location*, or "" without a token.
+
+    Raises Unauthenticated if there are several headers with a token.
+    """
     texts = [text for text in request.headers(location.header_name) if text.strip(" \t")]
     if len(texts) > 1:
         raise Unauthenticated("more than one token")

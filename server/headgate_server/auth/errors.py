@@ -2,11 +2,11 @@
 
 
 class Unauthenticated(Exception):
-    """The request has no credentials, or invalid ones; `str()` is the response."""
+    """The request has no credentials or invalid credentials. The client receives the text."""
 
 
 class TokenRejected(Unauthenticated):
-    """The token is invalid. The client does not learn why: *reason* is for the log."""
+    """The token is invalid. *reason* says why, for the log; the client does not receive it."""
 
     def __init__(self, reason: str) -> None:
         super().__init__("invalid token")
@@ -14,12 +14,12 @@ class TokenRejected(Unauthenticated):
 
     @property
     def log_message(self) -> str:
-        """The response with the reason."""
+        """The text for the log: the client's error text, and the reason."""
         return f"{self}: {self.reason}"
 
 
 class TooManyFailures(Exception):
-    """Too many logins of the user failed from the client's address, or of all users from there.
+    """Too many logins from the client's address failed: of this user, or of all users together.
 
     The next attempt is possible after *seconds*.
     """

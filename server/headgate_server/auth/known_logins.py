@@ -1,4 +1,7 @@
-"""Networks from which each user has logged in, kept across restarts."""
+"""The networks from which each user has logged in, stored in SQLite so that a restart keeps them.
+
+A client in such a network is known: floods of failed logins from other networks do not delay it.
+"""
 
 import asyncio
 import time
@@ -21,7 +24,7 @@ from headgate_server.http.network import network_of
 
 _MAX_ENTRIES = 100_000
 _FLUSH_SECONDS = 1.0
-# How often the logins of other workers are read, and how many: the newest.
+# The logins that other workers store: how often they are read, and how many of the newest.
 _SYNC_SECONDS = 2.0
 _SYNC_ENTRIES = 1_000
 _MERGE_ENTRIES = 5_000
@@ -37,9 +40,10 @@ def _no_op(text: str) -> None:
 class KnownLogins:
     """The networks from which users have logged in: at most 100,000 pairs.
 
-    A pair is a `password_version`, which stands for a user with a password, and a network. New
-    pairs are written to *store* once a second, stored ones are read after `start`: both in a
-    thread. A crash loses the pairs of the last second. Call the methods in the event loop's thread.
+    A pair is a network and a `password_version`, which stands for a user with a certain password.
+    New pairs are written to *store*, the user store, once a second. Stored pairs are read after
+    `start`. A thread reads and writes. A crash loses the pairs of the last second. Call the methods
+    in the event loop's thread.
     """
 
     def __init__(self, store: Store, log_error: LogError = _no_op) -> None:
@@ -51,7 +55,7 @@ class KnownLogins:
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
     def start(self) -> None:
-        """Starts to read the stored pairs, and then regularly those that other workers write."""
+        """Starts to read the stored pairs, and then regularly the pairs of other workers."""
         self._read(_MAX_ENTRIES)
 
     def is_known_client(self, version: str, address: str) -> bool:
@@ -87,7 +91,7 @@ class KnownLogins:
         self._schedule("read", _SYNC_SECONDS, lambda: self._read(_SYNC_ENTRIES))
 
     def _merge(self, known: Sequence[KnownLogin]) -> None:
-        # The oldest first, a part at a time: requests are answered in between.
+        # The oldest pairs first, some thousand at a time: requests are answered in between.
         for one in known[-_MERGE_ENTRIES:][::-1]:
             self._known.put((one.password_version, one.network), True)
         if rest := known[:-_MERGE_ENTRIES]:

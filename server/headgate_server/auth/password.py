@@ -1,4 +1,7 @@
-"""Authentication by password: bcrypt in threads, single flight, the throttle."""
+"""Authentication by password: checks the throttle, and verifies passwords by bcrypt in threads.
+
+Equal concurrent logins share one bcrypt computation (single flight).
+"""
 
 import asyncio
 import hashlib
@@ -34,7 +37,11 @@ _AttemptKey = tuple[str, str, bytes]
 
 
 class PasswordAuthenticator:
-    """Authenticates users by password. *throttle* delays guesses, *logins* has known clients."""
+    """Authenticates users by password.
+
+    *throttle* delays the guessing of passwords. *logins* has the networks from which each user has
+    logged in; logins from there have a bcrypt queue of their own.
+    """
 
     def __init__(
         self, engine: Engine, metrics: Metrics, throttle: Throttle, logins: KnownLogins
@@ -43,8 +50,8 @@ class PasswordAuthenticator:
         self._metrics = metrics
         self._throttle = throttle
         self._logins = logins
-        # Known clients do not wait for unknown ones. A network without a wrong password does not
-        # wait for networks with one. Guesses at one user's password delay no other user.
+        # Known clients do not wait for unknown clients. Networks without a wrong password do not
+        # wait for networks with wrong passwords. Guesses at a user's password delay no other user.
         self._known_client_bcrypt = FairThreadPool(
             1,
             _MAX_QUEUED_LOGINS,
@@ -73,7 +80,10 @@ class PasswordAuthenticator:
         return user is not None and self._logins.is_known_client(password_version(user), address)
 
     def check_cached(self, password: Password, address: str) -> Principal | None:
-        """Returns the principal if the password is cached, else None."""
+        """Returns the principal if *password* is in the cache of verified passwords, else None.
+
+        Also returns None for a login that the throttle delays.
+        """
         user = self._engine.user(password.name)
         if user is None:
             return None
@@ -140,7 +150,8 @@ class PasswordAuthenticator:
     async def _verify_password(self, password: Password, address: str, *, failed: bool) -> User:
         """Returns the user, verified by bcrypt. Raises AuthenticationFailed, Overloaded.
 
-        With *failed*, the attempt does not delay those of networks without a wrong password.
+        If *failed* is True, the attempt waits in another group, so that it does not delay attempts
+        from networks without a wrong password.
         """
         self._metrics.lookup("password", False)
         user = self._engine.user(password.name)

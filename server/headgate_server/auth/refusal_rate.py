@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 
 class RefusalRateLimiter:
-    """Allows *rate* responses a second; further ones wait, for *max_delay* seconds at most.
+    """Allows *rate* responses a second. Further responses wait, for at most *max_delay* seconds.
 
-    A flood over a number of connections is slowed down, and leaves CPU time to other requests.
+    Each connection waits for its response before its next attempt. A flood of attempts is therefore
+    slowed down, and leaves CPU time to other requests.
     """
 
     def __init__(

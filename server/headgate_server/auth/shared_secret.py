@@ -68,7 +68,8 @@ def verify_token(token: str, secrets: Sequence[str], clock: Callable[[], float] 
     """Returns the user name in *token*, after verifying its signature and its times.
 
     The claim `exp` is required. `nbf` and `iat` are checked if they are numbers; other claims are
-    ignored. Raises Unauthenticated unless one of *secrets* signed it and it is valid now.
+    ignored. Raises Unauthenticated if the token is not signed with one of *secrets*, or is not
+    valid now.
     """
     return _verify(token, secrets).valid_username(clock())
 
@@ -99,9 +100,9 @@ class SharedSecretVerifier:
 
 
 def _verify(token: str, secrets: Sequence[str]) -> Claims:
-    """Returns the claims of *token*. Raises Unauthenticated unless one of *secrets* signed it.
+    """Returns the claims of *token*, without checking its times.
 
-    Does not check the times.
+    Raises Unauthenticated if the token is not signed with one of *secrets*.
     """
     if not secrets:
         raise Unauthenticated("bearer auth disabled")
@@ -146,7 +147,7 @@ def is_shared_secret_token(token: str) -> bool:
 
 
 def check_secret(secret: str) -> None:
-    """Raises ValueError if *secret* cannot sign: an asymmetric key, or invalid UTF-8."""
+    """Raises ValueError if *secret* cannot sign a token: an asymmetric key, or invalid UTF-8."""
     try:
         HMACAlgorithm(HMACAlgorithm.SHA256).prepare_key(secret)
     except (jwt.PyJWTError, UnicodeEncodeError):
@@ -225,7 +226,10 @@ def _parse_claims(payload: bytes) -> dict[str, Any]:
 
 
 class _DuplicateName(Exception):
-    """A JSON object has a duplicate name. Parsers differ in which member they use (RFC 8259, 4)."""
+    """A JSON object has a duplicate name.
+
+    Another program could read another of the two values (RFC 8259, section 4).
+    """
 
 
 def _reject_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -35,7 +35,10 @@ _PRIVILEGES = {"READ": Privilege.READ, "WRITE": Privilege.WRITE, "ALL": Privileg
 
 @dataclass(frozen=True, slots=True)
 class _VerifiedToken:
-    """A verified token: its principal, the *key* of *issuer* that verified it, and its claims."""
+    """A verified token: its principal, and what is needed to check later whether it is still valid.
+
+    *key* of *issuer* has verified its signature. *checked* has its claims.
+    """
 
     principal: Principal
     issuer: TokenVerifier
@@ -43,7 +46,7 @@ class _VerifiedToken:
     checked: ClaimChecks
 
     async def is_valid(self, now: float) -> bool:
-        """Returns whether the token is valid at *now* and its key still in use.
+        """Returns whether the token's times are valid at *now* and its key is still in use.
 
         Raises KeysUnavailable.
         """
@@ -89,9 +92,9 @@ class TenantTokenVerifier:
         """Returns the tenant token in *request_credentials*, or "" if there is none.
 
         The first header with a token is used: the extra headers in their order, then
-        `Authorization`. *secret* and *issuers* are True if the shared secret or `[auth.jwt]` also
-        accepts Bearer tokens. A token that neither can accept is returned, so that its error is
-        logged.
+        `Authorization`. *secret* is whether tokens for the shared secret are accepted in
+        `Authorization`; *issuers*, whether tokens of `[auth.jwt]` are. A token for neither is
+        returned, so that its error is logged.
         """
         if request_credentials.url.get("u") and request_credentials.url.get("p"):
             return ""
@@ -107,9 +110,10 @@ class TenantTokenVerifier:
         return text if text.count(".") == 2 and not rest else ""
 
     def _is_tenant_token(self, text: str, *, secret: bool, issuers: bool) -> bool:
-        """Returns whether the token names a tenant, or no other verifier can accept it.
+        """Returns whether the token *text* is to be verified as a tenant token.
 
-        A token that names a user is verified with the shared secret, as that user.
+        Returns False if it names a user in the claim `username`: the shared secret verifies it.
+        Returns False without a tenant's claim if *issuers* is True: `[auth.jwt]` verifies it.
         """
         try:
             claims = parse(text, _MAX_TOKEN_BYTES).claims
@@ -139,7 +143,7 @@ class TenantTokenVerifier:
     async def rejection_reason(self, text: str) -> str:
         """Returns, for the log, why the token *text* is not a valid tenant token.
 
-        `find_token` has left it to other verifiers.
+        *text* is a token that `find_token` has not returned, and that other verifiers rejected.
         """
         try:
             await self._verify(text, time.time())
@@ -189,13 +193,13 @@ class TenantTokenVerifier:
             raise TokenError("its version was revoked")
 
     async def close(self) -> None:
-        """Closes the source of the keys at `jwk-set-url`."""
+        """Ends the fetching of the keys at `jwk-set-url`."""
         if self._key_verifier is not None:
             await self._key_verifier.source.close()
 
 
 def transient_principal(name: str, tenants: list[str], privilege: str = "ALL") -> Principal:
-    """Returns a transient principal with *privilege* on *tenants*; it has no user in the store."""
+    """Returns a principal with *privilege* on *tenants*. It has no user in the user store."""
     grants = dict.fromkeys(tenants, _PRIVILEGES[privilege])
     return Principal(User("", name, "", False, grants), "tenant", transient=True)
 
@@ -203,7 +207,7 @@ def transient_principal(name: str, tenants: list[str], privilege: str = "ALL") -
 def _principal_name(claims: Mapping[str, Any], tenants: list[str]) -> str:
     subject = claims.get("sub")
     plain = isinstance(subject, str) and subject.isprintable() and 0 < len(subject) <= 256
-    # The prefix keeps the holder of a token apart from a user with the same name.
+    # With the prefix, the audit distinguishes the holder of a token from a user of the same name.
     return f"token:{subject if plain else '|'.join(tenants)}"
 
 
@@ -213,7 +217,10 @@ def _strip_bearer(value: str) -> str:
 
 
 def _claim_expression(claim: str) -> str:
-    """Returns the JMESPath for *claim*: quoted if it has special characters, else unchanged."""
+    """Returns the JMESPath for *claim*, the name of a claim or itself a JMESPath.
+
+    Names such as `https://example/tenant` are quoted, so that they are valid JMESPath.
+    """
     return json.dumps(claim) if any(c in claim for c in "/:- ") and '"' not in claim else claim
 
 

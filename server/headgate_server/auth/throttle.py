@@ -1,4 +1,4 @@
-"""A throttle against the guessing of passwords. No I/O, no HTTP."""
+"""A throttle against the guessing of passwords: delays logins after failures. No I/O, no HTTP."""
 
 import hashlib
 import math
@@ -32,22 +32,24 @@ class _FailureCounter:
     count: int = 0
     last_attempt: float = 0.0
     delayed_until: float = 0.0
-    wrong_passwords: int = 0  # those of *count* that are known to be wrong
+    wrong_passwords: int = 0  # attempts in *count* with a password that bcrypt found wrong
 
 
 class Throttle:
     """Delays logins after too many failures.
 
-    The first *free_per_user* failed logins of a user from an address are not delayed, nor the first
-    *free_per_address* ones of all users from there. From then on each failure doubles the delay,
-    from one second to *max_delay* seconds (0 disables the throttle).
+    Failed logins are counted for each user at each address, and for each address. A login is
+    delayed after *free_per_user* failures of the user at the address, or after *free_per_address*
+    failures at the address. Each further failure doubles the delay, from one second to *max_delay*
+    seconds (0 disables the throttle).
 
-    If an administrator logged in from an address within the last hour, the first
-    *free_per_admin_address* failures of all users from there are not delayed. Programs that manage
-    users try passwords to learn whether they are set.
+    If an administrator logged in from an address within the last hour, *free_per_admin_address*
+    replaces *free_per_address* there, if it is larger. An administrator's program may test whether
+    the passwords of many users are set, by logins that fail.
 
-    Cached passwords are not counted here. An address waits only for its own failures. After 15
-    minutes without a failure the count restarts; at most 100,000 counters are kept.
+    Logins with a cached password are not counted here. Failures at an address delay no other
+    address. After 15 minutes without a failure the count restarts; at most 100,000 counters are
+    kept.
     """
 
     def __init__(
@@ -67,7 +69,7 @@ class Throttle:
         self._admins: GenerationalCache[str, float] = GenerationalCache(_MAX_ADMIN_NETWORKS)
 
     def has_wrong_password(self, address: str) -> bool:
-        """Returns whether a recent password from *address* was wrong."""
+        """Returns whether a recent login from *address* had a wrong password."""
         _, whole = _keys("", address)
         return self._counter(whole, self._clock()).wrong_passwords > 0
 
@@ -84,7 +86,8 @@ class Throttle:
     def is_throttled(self, name: str, address: str) -> bool:
         """Returns whether a login of *name* from *address* has to wait.
 
-        The caller must not check the password then: the response would reveal if it is correct.
+        If it has to wait, the caller must reject the login without checking its password. Otherwise
+        the response would reveal whether the password is correct.
         """
         now = self._clock()
         return self._delayed_until(_keys(name, address), now) > now
@@ -108,7 +111,10 @@ class Throttle:
         )
 
     def start_attempt(self, name: str, address: str) -> None:
-        """Counts an attempt as failed, until its outcome is known. Raises TooManyFailures."""
+        """Counts an attempt as failed, until its outcome is known.
+
+        Raises TooManyFailures if logins of *name* from *address* have to wait.
+        """
         if not self._max_delay:
             return
         now = self._clock()
@@ -126,9 +132,10 @@ class Throttle:
             self._put(key, counter)
 
     def complete_attempt(self, name: str, address: str) -> None:
-        """Ends a successful attempt, and removes it from the counter of all users at *address*.
+        """Ends a successful attempt.
 
-        Resets the counter of the user *name* there.
+        Resets the counter of the user *name* at *address*, and removes the attempt from the counter
+        of all users at *address*.
         """
         pair, whole = _keys(name, address)
         self._counters.pop(pair, None)

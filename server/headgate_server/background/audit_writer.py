@@ -1,7 +1,7 @@
-"""Audit records of rejected attempts: counted for a second, then written together.
+"""Audit records of rejected requests: counted for a second, then written together.
 
-A flood of rejections therefore costs a bounded number of bytes, on the disk of the store and on
-that of the audit file. No request waits for the writing.
+A flood of rejections therefore costs a bounded number of bytes, in the SQLite database and in the
+audit file. No request waits until its record is written.
 """
 
 import json
@@ -28,9 +28,9 @@ _TRUNCATION_MARK = " [cut]"
 BUDGET_BYTES = 64 << 10
 _MIN_BUDGET_BYTES = 4 << 10
 _BUDGET_SECONDS = 60.0
-# The names of fields, time and numbers in JSON; the store needs less.
+# The names of fields, time and numbers of a record in JSON. A record in SQLite is smaller.
 _RECORD_BYTES = 170
-# Space of a disk that stays free for changes; of a small disk a twentieth.
+# Bytes of a disk that stay free for changes of users and databases; of a small disk a twentieth.
 _RESERVED_BYTES = 32 << 20
 _RESERVED_DIVISOR = 20
 
@@ -39,9 +39,9 @@ _AttemptKey = tuple[str, str, str, str]  # actor, network, statement, outcome
 
 @dataclass(slots=True)
 class _DeniedAttempts:
-    """Equal attempts: the time of the first, their number, and their address.
+    """Equal attempts: the time of the first attempt, the number of attempts, and their address.
 
-    *address* is the network if the attempts came from several addresses.
+    *address* is the network of the addresses if the attempts came from several.
     """
 
     time: str
@@ -50,12 +50,15 @@ class _DeniedAttempts:
 
 
 class AuditWriter:
-    """Writes rejected attempts into the audit of *store*, from its own thread, until it is closed.
+    """Writes rejected attempts into the audit of *store*, in a thread of its own.
 
-    It also drops records that are older than *retention* seconds (0: none), and appends the changes
-    of other programs to the audit file. It reports faults to *log_error*. Rejections take at most
-    *budget* bytes a minute. While a disk that holds one of *paths* is nearly full, they are only
-    counted.
+    The thread runs until `close`, and has two more tasks. It drops audit records older than
+    *retention* seconds (0: keeps all records). It appends the changes of other programs to the
+    audit file. Faults are reported to *log_error*.
+
+    Records of rejected attempts take at most *budget* bytes a minute; further attempts become one
+    record with their number. While a disk that holds one of *paths* is nearly full, attempts are
+    counted, and no record is written.
     """
 
     def __init__(
@@ -74,7 +77,7 @@ class AuditWriter:
         self._budget = max(budget, _MIN_BUDGET_BYTES)
         self._folders = [os.path.dirname(os.path.abspath(path)) for path in paths]
         self._spent_bytes = 0
-        self._budget_started_at = time.monotonic()  # start of the minute that it applies to
+        self._budget_started_at = time.monotonic()  # start of the minute that the budget is for
         self._overflow: _DeniedAttempts | None = None  # all attempts beyond the budget
         self._pending: dict[_AttemptKey, _DeniedAttempts] = {}
         self._lock = threading.Lock()
@@ -184,13 +187,13 @@ class AuditWriter:
             )
         except (StoreUnavailable, OutcomeUnknown):
             with self._lock:
-                for kind, seen in written.items():  # written again with the next records
+                for kind, seen in written.items():  # to be written with the next records
                     self._add(kind, seen)
             raise
         self._spent_bytes = spent
 
     def _add_to_overflow(self, seen: _DeniedAttempts) -> None:
-        """Adds *seen* to the overflow, which becomes a single record."""
+        """Adds *seen* to the overflow: the attempts beyond the budget, which become one record."""
         if self._overflow is None:
             self._overflow = _DeniedAttempts(seen.time, "", seen.count)
         else:
@@ -205,7 +208,11 @@ class AuditWriter:
         self._overflow = None
 
     def _has_disk_space(self) -> bool:
-        """Returns whether rejections leave room on each disk for an administrator's changes."""
+        """Returns whether each disk has space for more than an administrator's changes.
+
+        Without that space rejected attempts are not written, so that a flood of rejections cannot
+        prevent a change.
+        """
         for folder in self._folders:
             try:
                 found = os.statvfs(folder)

@@ -1,7 +1,7 @@
-"""Group commit: one thread makes all changes of the store, concurrent ones together.
+"""Group commit: one thread makes all changes in SQLite, and commits concurrent changes together.
 
-Most of a change's time is the wait for the disk and the switch between threads. Changes of one loop
-iteration are therefore passed to the thread together.
+Most of a change's time is the wait for the disk and the switch between threads. Changes of one
+iteration of the event loop are therefore passed to the thread together.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ _Pending = tuple[PendingTransaction, asyncio.AbstractEventLoop, "asyncio.Future[
 
 
 class GroupCommit:
-    """Makes changes in *store*, in a thread, for tasks of the event loop."""
+    """Makes changes in *store*, the user store, in a thread, for tasks of the event loop."""
 
     def __init__(self, store: SqliteStore) -> None:
         self._store = store
@@ -31,7 +31,7 @@ class GroupCommit:
         self._thread.start()
 
     async def commit(self, job: PendingTransaction) -> Any:
-        """Returns the result of *job* once it is durable.
+        """Makes the change of *job*, and returns its result once the change is durable on the disk.
 
         Raises Overloaded, StoreUnavailable, OutcomeUnknown, and what *job* raises.
         """
@@ -55,7 +55,7 @@ class GroupCommit:
     def close(self, seconds: float | None) -> bool:
         """Makes the waiting changes, for at most *seconds* (None: no limit). Blocks.
 
-        Returns whether all are done.
+        Returns whether all these changes are done.
         """
         self._queue.put(None)
         self._thread.join(seconds)

@@ -26,7 +26,10 @@ class Run(Protocol):
 
 
 class KeyedRun(Protocol):
-    """Runs a function in another thread, and returns its result. Keys share the threads fairly."""
+    """Runs a function in another thread, and returns its result.
+
+    A call has a key, which identifies its user. The keys of waiting calls take turns.
+    """
 
     async def __call__(self, work: Callable[[], T], key: Key, /) -> T:
         """Returns the result of *work*."""
@@ -49,19 +52,21 @@ class _Task:
 
 
 class FairThreadPool:
-    """Runs calls in *threads* threads. At most *queue* calls wait; one more is rejected at once.
+    """Runs calls in *threads* threads. If *queue* calls wait, a further call is rejected at once.
 
-    The first part of a call's key is its group. Groups take turns, and in a group its keys, however
-    many calls of each wait. At most *max_queued_per_group* calls of a group and
-    *max_queued_per_key* of a key wait. At most *max_running_per_group* of a group run at the same
-    time.
+    The first part of a call's key is its group. Groups take turns, and in each group its keys take
+    turns: a key with many waiting calls does not delay other keys.
 
-    *on_change* is called with 1 for each call that is submitted and -1 for each that is done. A
-    call never runs if its future is cancelled while it waits.
+    - At most *max_queued_per_group* calls of a group wait.
+    - At most *max_queued_per_key* calls of a key wait.
+    - At most *max_running_per_group* calls of a group run at the same time.
+
+    *on_change* is called with 1 for each call that is submitted and -1 for each call that is done.
+    A call never runs if its future is cancelled while it waits.
 
     If the queue or the share of a group is full, a call of a key without waiting calls may replace
-    one. It replaces the newest call of that key in the group which has the most waiting calls, if
-    these are at least two. The future of the replaced call ends with Overloaded.
+    a waiting call. The replaced call is the newest call of the key in the group with the most
+    waiting calls, which must be at least two. Its future ends with Overloaded.
     """
 
     def __init__(
@@ -92,7 +97,7 @@ class FairThreadPool:
         """Runs *work* in a thread of the pool and returns its result.
 
         *key* identifies the user of the call: waiting keys take turns. Raises Overloaded if the
-        queue or the share of *key* is full, and whatever *work* raises.
+        queue or the share of *key* is full. Raises what *work* raises.
         """
         return await asyncio.wrap_future(self.submit(work, key))
 
@@ -157,9 +162,9 @@ class FairThreadPool:
             task = self._next_task(task.group)
 
     def _next_task(self, ended: Hashable) -> _Task | None:
-        """Returns the waiting call with the next turn, or None, after a call of *ended* is done.
+        """Returns the call that the thread runs next, or None if no waiting call may run.
 
-        *ended* is that call's group.
+        *ended* is the group of the call that the thread has just finished.
         """
         with self._lock:
             self._running[ended] -= 1

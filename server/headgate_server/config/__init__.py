@@ -1,1 +1,1 @@
-"""The settings, and how they are read from flags, environment and file."""
+"""The settings, and the code that reads them from flags, environment and `influxdb.conf`."""

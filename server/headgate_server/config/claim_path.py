@@ -13,10 +13,10 @@ Path = Callable[[Mapping[str, Any]], Any]
 
 
 def compile_path(option: str, text: str) -> Path:
-    """Returns a function that evaluates the JMESPath expression *text* on claims.
+    """Returns a function that evaluates the JMESPath expression *text* on a token's claims.
 
-    That function returns None if *text* is empty or the claims do not fit. Raises ValueError for
-    invalid JMESPath: one line that begins with *option*.
+    That function returns None if *text* is empty, or if the claims have no such value or a value of
+    another type. Raises ValueError for invalid JMESPath: one line that begins with *option*.
     """
     if not text:
         return _no_value

@@ -1,6 +1,7 @@
-"""Parts of an influxdb.conf that Headgate ignores, with a notice.
+"""Sections and keys of an influxdb.conf that Headgate ignores, with a notice.
 
-influxd accepts any unknown section and key. A misspelt name of Headgate's own must not be ignored.
+influxd accepts any unknown section and key, and so does Headgate. An unknown name that resembles
+one of Headgate's own is probably misspelt: it must be an error, not ignored.
 """
 
 from collections.abc import Iterable
@@ -30,9 +31,10 @@ _NESTED = {"jwt": "auth.jwt", "upstream": "gateway.upstream", "issuer": "auth.jw
 
 
 def misspelt_section(section: str, ours: Iterable[str]) -> str:
-    """Returns the section of *ours* that *section* probably misspells, or "" if none.
+    """Returns the section of *ours* that *section* probably misspells.
 
-    The result may also be a table of Headgate's, such as `auth.jwt`.
+    Returns "" if *section* is a section of InfluxDB, or resembles no section of *ours*. The result
+    may also be a table inside a section, such as `auth.jwt`.
     """
     if section in SECTIONS:
         return ""
@@ -40,9 +42,10 @@ def misspelt_section(section: str, ours: Iterable[str]) -> str:
 
 
 def misspelt_key(key: str, known: Iterable[str], *, exempt: frozenset[str] = frozenset()) -> str:
-    """Returns the key among *known* that *key* probably misspells, as `[section] key`, or "".
+    """Returns the key among *known* that *key* probably misspells, as `[section] key`.
 
-    Keys in *known* have the form `section.key`. The result is "" if *key* is one of *exempt*.
+    Keys in *known* have the form `section.key`. Returns "" if *key* is one of *exempt*, or
+    resembles no key in *known*.
     """
     if key in exempt:
         return ""

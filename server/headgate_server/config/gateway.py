@@ -1,4 +1,4 @@
-"""`[gateway]`: the settings of the upstream stores. Values only."""
+"""The settings of the upstream stores, in `[gateway]` of the configuration file: dataclasses."""
 
 import re
 from collections.abc import Mapping
@@ -25,8 +25,9 @@ ACCOUNT_PATTERN = re.compile(r"[0-9]{1,10}(:[0-9]{1,10})?")
 class TenantTokenSettings:
     """The settings of tokens that name a tenant instead of a user.
 
-    *secrets* verify HS256, HS384 and HS512; the keys at *jwk_set_url* verify other algorithms.
-    *versions* maps a tenant to the lowest version that a token must have in *version_claim*.
+    *secrets* verify tokens signed with HS256, HS384 or HS512. The keys at *jwk_set_url* verify
+    tokens signed with other algorithms. *versions* maps a tenant to the lowest version that its
+    tokens must have in *version_claim*; a token with a lower version is revoked.
     """
 
     secrets: tuple[str, ...] = field(default=(), repr=False)
@@ -50,9 +51,10 @@ class TenantTokenSettings:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The *privilege* that a request with one of *methods* for one of *paths* requires.
+    """The *privilege* that a user needs for a request with one of *methods* for one of *paths*.
 
-    The privilege is READ, WRITE, MANAGE or ADMIN. *component* serves the request.
+    The privilege is READ, WRITE, MANAGE or ADMIN. *component* is the component of the upstream
+    store that serves the request.
     """
 
     methods: tuple[str, ...]
@@ -65,13 +67,18 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamSettings:
-    """One upstream store. Times are seconds.
+    """The settings of one upstream store. Times are seconds.
 
-    Its addresses are *urls*; *components* overrides them for a component. It answers below the path
-    *mount*, and only for *hosts* if any are set. *tenants* maps databases to tenants with another
-    name (in VictoriaMetrics' cluster `account:project`). *manage_needs* is what a MANAGE route
-    requires: `admin`, or `all` for ALL PRIVILEGES on the database. With *drop_data*, DROP DATABASE
-    deletes the data upstream. With *overwrite_label*, a client's own label `db` is lost.
+    - *urls*: the addresses of the store. *components* has the addresses of its components, which
+      replace *urls* for requests to a component.
+    - *mount*: the path below which clients reach the store. If *hosts* is not empty, clients reach
+      it only with a header `Host` in *hosts*.
+    - *tenants*: maps a database to the store's tenant, where their names differ. In
+      VictoriaMetrics' cluster a tenant is `account:project`.
+    - *manage_needs*: what a MANAGE route requires: `admin`, or `all` for ALL PRIVILEGES on the
+      database.
+    - *drop_data*: DROP DATABASE also deletes the data in the store.
+    - *overwrite_label*: Headgate's label `db` replaces a label `db` in the data of a client.
     """
 
     name: str
@@ -99,7 +106,7 @@ class UpstreamSettings:
     jwt: TenantTokenSettings = TenantTokenSettings()
 
     def addresses(self, component: str) -> tuple[str, ...]:
-        """Returns the addresses of *component*; () if it has none."""
+        """Returns the addresses of *component*, or () if it has no address."""
         return self.components.get(component, self.urls)
 
 
@@ -120,8 +127,9 @@ class GatewaySettings:
     def forward_auth_networks(self) -> tuple[str, ...]:
         """The networks of the proxies that may use forward authentication.
 
-        They are `trusted_proxies`, or else this machine if a store has no address, because such a
-        store serves forward authentication only.
+        If `trusted_proxies` is set, returns these networks. Otherwise, if a store has no address,
+        returns this machine: such a store can be used by forward authentication only. Otherwise
+        returns ().
         """
         has_addressless_store = any(not one.urls and not one.components for one in self.upstreams)
         return self.trusted_proxies or (_LOOPBACK_NETWORKS if has_addressless_store else ())

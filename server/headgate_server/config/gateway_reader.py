@@ -1,4 +1,4 @@
-"""The settings of the gateway, read from the tables of the configuration file."""
+"""Reads and checks the settings of the upstream stores, `[gateway]` in the configuration file."""
 
 import re
 from collections.abc import Mapping
@@ -113,7 +113,7 @@ def _read_tokens(given: dict[str, Any]) -> TenantTokenSettings:
 
 
 def _read_secret_file(given: dict[str, Any], key: str) -> None:
-    """Replaces `<key>-file` in *given* by *key* with the content of that file."""
+    """Replaces the option `<key>-file` in *given* by *key*, with the content of the file."""
     path = given.pop(f"{key}-file", None)
     if path is None:
         return
@@ -187,7 +187,7 @@ def _routes(value: Any) -> tuple[Route, ...]:
 
 
 def read_route(table: Mapping[str, Any]) -> Route:
-    """Returns the route in the TOML *table*. Raises ValueError."""
+    """Returns the route in the TOML *table*. Raises ValueError if it is invalid."""
     if not {"methods", "paths", "privilege"} <= table.keys():
         raise ValueError("a route has methods, paths and privilege")
     converters: dict[str, Read] = {

@@ -1,7 +1,7 @@
-"""`[auth.jwt]`: which tokens are accepted, from which issuers, and with which rights. Values only.
+"""`[auth.jwt]`: which tokens are accepted, from which issuers, and with which rights.
 
-Option names are Grafana's, with `-` or `_`. Its names for organizations are aliases of Headgate's
-names for databases.
+Reads and checks the values of the options. Their names are Grafana's, with `-` or `_`. Where
+Grafana has organizations, Headgate has databases: `org-mapping` is an alias of `db-mapping`.
 """
 
 import json
@@ -18,9 +18,10 @@ _TEXT_CLAIMS = ("iss", "sub")
 
 @dataclass(frozen=True, slots=True)
 class JwtSettings:
-    """Settings of one issuer; *also* are further issuers.
+    """The settings of one issuer of tokens. *also* has the settings of further issuers.
 
-    Times are in seconds, paths are JMESPath, and exactly one source of keys is set.
+    Times are in seconds. Fields that end in `_path` are JMESPath. Exactly one of the options in
+    SOURCES is set, which says where the issuer's keys are.
     """
 
     enabled: bool = False
@@ -67,7 +68,10 @@ class JwtSettings:
 
     @property
     def carries_rights(self) -> bool:
-        """Whether tokens decide on grants; if not, stored grants stay unchanged."""
+        """Whether the claims of a token determine its user's grants.
+
+        If False, the grants in the user store stay unchanged.
+        """
         return bool(
             self.role_attribute_path
             or self.databases_attribute_path
@@ -82,7 +86,7 @@ _ALIASES = {
     "org-attribute-path": "databases-attribute-path",
     "allow-assign-grafana-admin": "allow-assign-admin",
 }
-# Options that identify an issuer: never inherited from the first one.
+# Options that identify an issuer: a further issuer never inherits them from the first issuer.
 _NOT_INHERITED = (*SOURCES, "iss", "key-id", "jwk-set-bearer-token-file", "tls-client-ca")
 
 
@@ -91,8 +95,9 @@ _SHARED_OPTIONS = frozenset({"header-name", "url-login", "max-token-bytes"})
 
 
 def read_jwt_settings(table: Mapping[str, Any]) -> JwtSettings:
-    """Returns the settings in the TOML *table*. Raises ValueError: a line that begins with the
-    option.
+    """Returns the settings in the TOML *table*.
+
+    Raises ValueError for an invalid setting: one line that begins with the option.
     """
     given = {_name(key): value for key, value in table.items()}
     issuers = given.pop("issuer", [])
@@ -111,9 +116,10 @@ def read_jwt_settings(table: Mapping[str, Any]) -> JwtSettings:
 
 
 def _inherited(given: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns those of the first issuer's options *given* that a further issuer inherits.
+    """Returns the options that a further issuer inherits from the first issuer's options *given*.
 
-    *own* are the further issuer's options, which may exclude others.
+    *own* are the further issuer's options. An option in *own* may exclude another option from the
+    result: `grant-sync` excludes `skip-org-role-sync`.
     """
     other = {f"{what}-claim" for what in ("username", "email") if f"{what}-attribute-path" in own}
     if "grant-sync" in own:

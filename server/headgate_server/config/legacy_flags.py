@@ -49,7 +49,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def gateway_table(flags: dict[str, Any]) -> dict[str, Any] | None:
     """Removes auth-gateway's flags from *flags* and returns them as a `[gateway]` table.
 
-    Returns None if none of them is set. Raises InvalidFlags.
+    Returns None if no flag of a store is set. Raises InvalidFlags for an invalid value.
     """
     upstream: dict[str, Any] = {}
     for name, place, _ in _FLAGS:

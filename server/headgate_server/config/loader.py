@@ -36,8 +36,11 @@ _NANOSECONDS_PER_SECOND = 1_000_000_000
 class _Option:
     """A key of the configuration: its field in `Settings`, its type, and the limits of its value.
 
-    A float is a duration. *least* and *most* limit a number. *header*: the text is sent in an HTTP
-    header. *octal*: the text is a file mode. *among*: the only allowed values, if any.
+    - *kind*: the type of the value; float stands for a duration.
+    - *least*, *most*: the limits of a number.
+    - *header*: whether the text is sent in an HTTP header, and must be printable ASCII.
+    - *octal*: whether the text is a file mode such as 0660.
+    - *among*: the allowed values; () allows all.
     """
 
     field: str
@@ -80,9 +83,10 @@ class ConfigurationError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """The settings, *notices* of ignored keys and weak secrets, and *warnings*.
+    """The settings, and sentences about them for the log: *notices* and *warnings*.
 
-    A warning is about a file with secrets that other users of the machine can read or change.
+    A notice is about an ignored key or a weak secret. A warning is about a file with secrets that
+    other users of the machine can read or change.
     """
 
     settings: Settings
@@ -95,8 +99,9 @@ def load(
 ) -> Configuration:
     """Returns the configuration from *flags*, *environment* and the file at *path*.
 
-    *flags* has the keys of the file, with None for a flag that is not set. Each value is validated
-    alone; `validation` checks their combination. Raises ConfigurationError.
+    The keys of *flags* are those of the file, such as `http.bind-address`. The value None stands
+    for a flag that is not set. Each value is validated alone; `headgate_server.validation` checks
+    combinations of values. Raises ConfigurationError.
     """
     notices: list[str] = []
     secret_files: list[str] = []
@@ -140,7 +145,10 @@ def _gateway_settings(values: dict[str, Any]) -> GatewaySettings:
 
 
 def _resolve_secret_file(layer: dict[str, Any], secret_files: list[str]) -> dict[str, Any]:
-    """Returns *layer* with `shared-secret-file` replaced by the secrets in that file."""
+    """Returns *layer* with the secrets in `shared-secret-file` instead of the file's name.
+
+    A layer is the settings of one source: the file, the environment or the flags.
+    """
     path = layer.pop(_SECRET_FILE_KEY, None)
     if path is not None:
         secret_files.append(path)
@@ -191,7 +199,7 @@ def _from_file(path: str, notices: list[str], secret_files: list[str]) -> dict[s
 def _ignored_notice(path: str, name: str, content: object, own_sections: set[str]) -> str:
     """Returns the notice for an unknown top-level section or key, which influxd ignores, too.
 
-    Raises ConfigurationError if it resembles a name of Headgate's own.
+    Raises ConfigurationError if *name* resembles one of Headgate's names: it is probably misspelt.
     """
     if isinstance(content, dict | list):
         similar = misspelt_section(name, own_sections)
@@ -274,7 +282,10 @@ def _unknown_variable(name: str, known: set[str]) -> str:
 
 
 def _convert(option: _Option, text: str) -> object:
-    """Returns *text* converted to the type of the option, or *text* if it does not convert."""
+    """Returns *text* converted to the type of *option*.
+
+    Returns *text* unchanged if it is invalid for that type: `_validate` then rejects it.
+    """
     if option.kind is bool:
         return _BOOLEAN_WORDS.get(text.lower(), text)
     if option.kind is int and re.fullmatch("-?[0-9]{1,19}", text):

@@ -1,4 +1,4 @@
-"""Misspelt names: the known name that a text most likely means. Pure functions."""
+"""Misspelt names: finds the known name that a text most likely means. Pure functions."""
 
 import difflib
 from collections.abc import Iterable
@@ -8,16 +8,19 @@ _MAX_SHORT_NAME_LETTERS = 5  # up to this length names may differ by one letter,
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """Returns the end of an error message: the most similar of the *known* names, or all."""
+    """Returns the end of an error message, which suggests names for the unknown *name*.
+
+    It has the most similar of the *known* names, or all of them if no name is similar.
+    """
     names = sorted(known)
     near = difflib.get_close_matches(name, names, 1)
     return f", did you mean {near[0]}?" if near else f", expected one of {', '.join(names)}"
 
 
 def closest_name(name: str, known: Iterable[str]) -> str:
-    """Returns the known name that *name* probably misspells, or "".
+    """Returns the name among *known* that *name* probably misspells, or "" if no name is close.
 
-    Upper and lower case, and `_` and `-`, are equal here.
+    *name* may be in upper case and have `_` for `-`; this does not count as a difference.
     """
     folded = _folded(name)
     for one in sorted(known, key=lambda one: edit_distance(folded, one)):

@@ -10,7 +10,10 @@ _SECRET_VALUE_OPTIONS = ("key-value", "jwk-set-value")
 
 
 def holds_secret(table: Mapping[str, Any]) -> bool:
-    """Returns whether *table*, or a table below it, contains a secret, not only a file's name."""
+    """Returns whether *table*, or a table inside it, contains a secret itself.
+
+    The name of a file with a secret, such as `password-file`, is no secret.
+    """
     return any(
         bool(value)
         and isinstance(value, str)
@@ -20,8 +23,9 @@ def holds_secret(table: Mapping[str, Any]) -> bool:
 
 
 def named_secret_files(table: Mapping[str, Any]) -> list[str]:
-    """Returns the secret files that *table*, or a table below it, names: `password-file` and
-    others.
+    """Returns the files with secrets that *table*, or a table inside it, names.
+
+    Their options are `password-file`, `token-file` and others.
     """
     return [
         value
@@ -43,7 +47,7 @@ def readable_by_others(paths: Iterable[str]) -> list[str]:
 
 
 def _insecure_mode(path: str) -> int | None:
-    """Returns the mode of the file *path* if others may access it, else None."""
+    """Returns the mode of the file *path* if other users may read or change it, else None."""
     try:
         found = os.stat(path)
     except OSError:
@@ -57,7 +61,10 @@ def _insecure_mode(path: str) -> int | None:
 
 
 def _options(table: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yields each option in *table* and in the tables below it; names have `-` for `_`."""
+    """Yields name and value of each option in *table* and in tables inside it.
+
+    Each `_` in a name is replaced by `-`.
+    """
     for key, value in table.items():
         for one in value if isinstance(value, list) else [value]:
             if isinstance(one, dict):

@@ -17,7 +17,10 @@ MAX_DELAY_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class SettingsSource:
-    """Where settings were read from besides the environment: flags by key, and a file's path."""
+    """The flags, by key, and the path of the file from which settings were read.
+
+    With the environment, they are all that is needed to read the settings again.
+    """
 
     flags: Mapping[str, Any] = field(default_factory=dict, repr=False)
     path: str | None = None
@@ -27,9 +30,9 @@ class SettingsSource:
 class Settings:
     """The settings of one server.
 
-    A field's metadata has its section and key in the configuration, and the limits of its value.
-    Keys of `http` that InfluxDB 1.x has mean the same as there. Sizes are bytes, times are seconds;
-    0 means no limit.
+    A field's metadata has its section and key in the configuration file, and the limits of its
+    value. A key of `[http]` that InfluxDB 1.x also has means the same in Headgate. Sizes are bytes,
+    times are seconds; 0 means no limit.
     """
 
     bind_address: str = field(default="127.0.0.1:8086", metadata={"key": "http.bind-address"})
@@ -106,12 +109,12 @@ class Settings:
 
     @property
     def shared_secrets(self) -> tuple[str, ...]:
-        """All shared secrets that may sign a token: during a key rotation, more than one."""
+        """All shared secrets that may sign a token: several while a secret is being replaced."""
         return tuple(filter(None, (self.shared_secret, *self.additional_secrets)))
 
     @property
     def proxies(self) -> tuple[str, ...]:
-        """The networks in `trusted_proxies`: proxies there may report a client's address."""
+        """The networks in `trusted_proxies`: proxies in them may report a client's address."""
         return texts(self.trusted_proxies)
 
     @property
@@ -127,9 +130,9 @@ class Settings:
         )
 
     def address(self) -> tuple[str, int]:
-        """Returns host ("" for all interfaces) and port of `bind_address`.
+        """Returns the host ("" for all interfaces) and the port in `bind_address`.
 
-        Raises ValueError if it is not HOST:PORT.
+        Raises ValueError if `bind_address` is not HOST:PORT.
         """
         host, colon, port = self.bind_address.rpartition(":")
         if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:

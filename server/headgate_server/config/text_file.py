@@ -4,8 +4,8 @@ import codecs
 import os
 from pathlib import Path
 
-# As influxd reads its configuration. The mark of UTF-32 LE begins with that of UTF-16 LE: influxd
-# does not support UTF-32 either.
+# The byte order marks that influxd accepts in its configuration. UTF-32 is unsupported, as in
+# influxd: the mark of UTF-32 LE begins with that of UTF-16 LE.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),

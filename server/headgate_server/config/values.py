@@ -1,6 +1,7 @@
-"""Reads the options of a configuration table, which the fields of a dataclass declare.
+"""Reads the options of a table of the configuration file into the fields of a dataclass.
 
-The type of a field's default is that of the option: float is a duration, tuple a list of strings.
+The default of a field determines which values its option accepts. A float stands for a duration,
+a tuple for a list of strings.
 """
 
 import re
@@ -18,10 +19,11 @@ Read = Callable[[Any], Any]
 def read_options(
     kind: type, given: Mapping[str, Any], special: Mapping[str, Read] | None = None
 ) -> dict[str, Any]:
-    """Returns the values of the options in *given*, by the fields of the dataclass *kind*.
+    """Returns the values of the options in *given*, by the names of the fields of *kind*.
 
-    A field's name has `_` where the option's has `-`. *special* has functions that read options of
-    further types. Raises ValueError: one line that begins with the option.
+    *kind* is a dataclass. The name of a field has `_` where the name of its option has `-`.
+    *special* has functions for options that the default of the field does not describe. Raises
+    ValueError for an invalid value: one line that begins with the option.
     """
     known = {one.name.replace("_", "-"): one for one in fields(kind)}
     values: dict[str, Any] = {}
@@ -37,7 +39,7 @@ def read_options(
 
 
 def reader(default: Any) -> Read:
-    """Returns the function that reads an option with the default *default*."""
+    """Returns the function that reads an option of the type of *default*, its default value."""
     match default:
         case bool():
             return boolean
@@ -81,9 +83,10 @@ def seconds(value: Any) -> float:
 
 
 def texts(value: Any) -> tuple[str, ...]:
-    """Returns a list of strings as a tuple; a string is split at commas and blanks, as in Grafana.
+    """Returns *value*, a list of strings, as a tuple.
 
-    Raises ValueError.
+    If *value* is a string, it is split at commas and white space, as in Grafana. Raises ValueError
+    for another type.
     """
     if isinstance(value, str):
         return tuple(filter(None, re.split(r"[,\s]+", value, flags=re.ASCII)))

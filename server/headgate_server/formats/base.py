@@ -1,4 +1,4 @@
-"""The result of a statement, and the interface of the encoders."""
+"""The result of a statement, and the Protocols of the encoders: `ResultEncoder` and `Splice`."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from headgate_engine import Result
 class StatementResult:
     """One statement's result for a client, with warnings and its position in the query.
 
-    *encoded* is the result in the format of the response, if a store has sent it so; see
-    `ResultEncoder.renumber`.
+    *encoded* is the result in the format of the response, if an upstream store sent it in that
+    format. `ResultEncoder.renumber` returns such bytes.
     """
 
     id: int
@@ -29,23 +29,30 @@ class SeveralStatements(ValueError):
 
 
 class Splice(Protocol):
-    """Extracts the one result of an InfluxDB's streamed response, for a place in another response.
+    """Cuts the only result out of an upstream InfluxDB's response while that response arrives.
 
-    `feed` and `finish` raise ValueError for an invalid response, SeveralStatements for a response
-    to several statements.
+    The caller sends the bytes as one of the results of Headgate's own response. `feed` and `finish`
+    raise ValueError for an invalid response. They raise SeveralStatements for a response to several
+    statements.
     """
 
     def feed(self, part: bytes) -> bytes:
-        """Returns what can be sent after *part* has arrived."""
+        """Returns the bytes of the result that can be sent to the client, now that *part* is here.
+
+        Returns b"" while it must wait for further parts.
+        """
         ...
 
     def finish(self) -> tuple[bytes, str]:
-        """Returns the rest of the result, and its error ("" for none)."""
+        """Returns the rest of the result, and the result's error ("" without an error)."""
         ...
 
 
 class ResultEncoder(Protocol):
-    """Encodes the results of one request. It has state: create one for each request."""
+    """Encodes the results of one request. It may keep state: use an encoder for one request only.
+
+    A document is the text of a response such as `{"results": [...]}`.
+    """
 
     @property
     def media_type(self) -> str:
@@ -53,14 +60,18 @@ class ResultEncoder(Protocol):
         ...
 
     def encode_results(self, answers: Sequence[StatementResult]) -> bytes:
-        """Returns a complete document; a chunked response has several in sequence."""
+        """Returns a complete document with the results of *answers*.
+
+        A chunked response is a sequence of such documents.
+        """
         ...
 
     def renumber(self, document: bytes, id: int) -> tuple[bytes, str]:
-        """Returns the one result in *document* as that of statement *id*, encoded, and its error.
+        """Returns the only result in *document*, encoded with `statement_id` *id*, and its error.
 
-        *document* is an InfluxDB's response in this format. Numbers keep their spelling. Raises
-        ValueError for an invalid response.
+        *document* is the response of an upstream InfluxDB in this format. The values in the result
+        are not converted: a number such as 1e3 keeps its spelling. Raises ValueError for an invalid
+        response.
         """
         ...
 
@@ -81,13 +92,14 @@ class ResultEncoder(Protocol):
         ...
 
     def splice(self, id: int) -> Splice:
-        """Returns a splice that makes an InfluxDB's response the result of statement *id*."""
+        """Returns a `Splice` that makes an InfluxDB's response the result of statement *id*."""
         ...
 
     def multiple_statements_detector(self, *, chunked: bool) -> Callable[[bytes], bool]:
-        """Returns a function to be called with each part of an InfluxDB's response as it arrives.
+        """Returns a function that detects whether a response has results of several statements.
 
-        That function returns whether the response has results of more than one statement.
+        Call that function with each part of an InfluxDB's response as the part arrives. *chunked*
+        is whether the response is a sequence of documents.
         """
         ...
 

@@ -9,7 +9,10 @@ from headgate_server.http.go_text import replace_invalid
 
 
 class CsvEncoder:
-    """Encodes CSV, with errors, which InfluxDB omits. Statements without rows have no output."""
+    """Implements `ResultEncoder` for CSV.
+
+    Errors are in the output, unlike in InfluxDB's CSV. A statement without rows has no output.
+    """
 
     def __init__(self, media_type: str = "text/csv") -> None:
         self.media_type = media_type
@@ -28,7 +31,7 @@ class CsvEncoder:
         return b""
 
     def separator(self) -> bytes:
-        """Returns nothing."""
+        """Returns nothing: the separator depends on the output of the statements."""
         return b""  # `encode_result` and `splice` add the separator: a statement may have no output
 
     def encode_result(self, answer: StatementResult) -> bytes:
@@ -40,7 +43,10 @@ class CsvEncoder:
         return b""
 
     def splice(self, id: int) -> "_CsvSplice":
-        """Returns a splice that adds the separator; CSV has no *id*."""
+        """Returns a `Splice` that adds an empty line first, unless the result is the first.
+
+        *id* is unused: CSV has no `statement_id`.
+        """
         separator, self._begun = b"\n" if self._begun else b"", True
         return _CsvSplice(separator)
 
@@ -49,7 +55,7 @@ class CsvEncoder:
         return _EmptyLines().detect
 
     def renumber(self, document: bytes, id: int) -> tuple[bytes, str]:
-        """Returns *document*, unchanged, and no error."""
+        """Returns *document* unchanged, because CSV has no statement *id*, and no error."""
         return document, ""  # InfluxDB's CSV does not show errors
 
     def encode_error(self, text: str) -> bytes:
@@ -60,8 +66,8 @@ class CsvEncoder:
 class _EmptyLines:
     """Detects an empty line outside quotes, which separates statements.
 
-    It also separates different columns within a statement; only SHOW STATS and SHOW DIAGNOSTICS
-    have those.
+    In results of SHOW STATS and SHOW DIAGNOSTICS, an empty line also separates tables with
+    different columns. Such a result is therefore detected as several statements.
     """
 
     def __init__(self) -> None:
@@ -81,7 +87,11 @@ class _EmptyLines:
 
 
 class _CsvSplice:
-    """Splice for CSV. The caller must detect an empty response before: it may be an error."""
+    """Implements `Splice` for CSV.
+
+    The caller must check first that the response has content: an error in InfluxDB's CSV is an
+    empty response.
+    """
 
     def __init__(self, separator: bytes) -> None:
         self._separator = separator

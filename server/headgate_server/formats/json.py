@@ -37,7 +37,10 @@ _LONG_ESCAPES = {"b": r"\u0008", "f": r"\u000c"}
 
 
 class JsonEncoder:
-    """Encodes JSON: `{"results": ...}` and `{"error": ...}`, one line end after each."""
+    """Implements `ResultEncoder` for JSON: `{"results": ...}` or `{"error": ...}`.
+
+    A line end follows each document.
+    """
 
     media_type = "application/json"
 
@@ -74,15 +77,15 @@ class JsonEncoder:
         return (_PRETTY if self.pretty else _COMPACT)[2]
 
     def splice(self, id: int) -> "_JsonSplice":
-        """Returns a splice that sets the number of the statement to *id*."""
+        """Returns a `Splice` that sets the `statement_id` of the result to *id*."""
         return _JsonSplice(id, self.document_start(1), self.document_end())
 
     def multiple_statements_detector(self, *, chunked: bool) -> Callable[[bytes], bool]:
-        """Returns a function that looks for a second statement's number."""
+        """Returns a function that detects a second statement by its `statement_id`."""
         return _StatementIds(chunked).detect
 
     def renumber(self, document: bytes, id: int) -> tuple[bytes, str]:
-        """Returns the one result in *document*, with the number *id*, and its error."""
+        """Returns the only result in *document*, with `statement_id` *id*, and its error."""
         begin, _, end = _PRETTY if self.pretty else _COMPACT
         stripped = document.rstrip() + b"\n"
         if not stripped.startswith(begin) or not stripped.endswith(end):
@@ -128,11 +131,12 @@ class JsonEncoder:
 class _StatementIds:
     """Detects results of several statements, by `statement_id`, as the parts of a response arrive.
 
-    No other text matches: in a string quotes are escaped, and a tag's value is a string.
+    The search needs no JSON parser. Data cannot contain `"statement_id": 1`: in a JSON string its
+    quotes are escaped, and the value of a tag with this name is a string.
     """
 
     def __init__(self, chunked: bool) -> None:
-        self._chunked = chunked  # then each chunk of a result repeats its number
+        self._chunked = chunked  # then each chunk of a result repeats the `statement_id`
         self._found = False
         self._rest = b""
 
@@ -148,7 +152,7 @@ class _StatementIds:
 
 
 class _JsonSplice:
-    """Splice for JSON. Holds back as many bytes of the end as an error may take."""
+    """Implements `Splice` for JSON. Holds back the last 64 KiB: an error may be at the end."""
 
     def __init__(self, id: int, begin: bytes, end: bytes) -> None:
         self._id, self._begin, self._end = id, begin, end
@@ -197,7 +201,10 @@ class _JsonSplice:
 
 
 def _as_dict(tags: Mapping[str, str]) -> dict[str, str]:
-    """Returns *tags* as a dict for orjson; no other mapping in a result may be another type."""
+    """Returns *tags* as a dict for orjson, which encodes no other mapping.
+
+    In a result only the tags may be a mapping of another type.
+    """
     return dict(tags)
 
 
@@ -213,7 +220,7 @@ def _result(answer: StatementResult) -> dict[str, Any]:
 
 
 def _check_end(result: bytes) -> None:
-    """Raises ValueError if *result*, which may lack its beginning, is truncated."""
+    """Raises ValueError if the end of *result* is missing. *result* may lack its beginning."""
     if _RESULT_END.search(result[-_MAX_HEAD_BYTES:]) is None:
         raise ValueError("the result is truncated")
 

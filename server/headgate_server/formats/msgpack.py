@@ -20,7 +20,10 @@ _FEED_BYTES = 1 << 16
 
 
 class MessagePackEncoder:
-    """Encodes MessagePack. Unlike in JSON, empty `results`, `series` and `values` are present."""
+    """Implements `ResultEncoder` for MessagePack.
+
+    Unlike in JSON, the keys `results`, `series` and `values` are present also if they are empty.
+    """
 
     media_type = "application/x-msgpack"
 
@@ -49,7 +52,7 @@ class MessagePackEncoder:
         return b""
 
     def splice(self, id: int) -> "_MessagePackSplice":
-        """Returns a splice that sets the number of the statement to *id*."""
+        """Returns a `Splice` that sets the `statement_id` of the result to *id*."""
         return _MessagePackSplice(self, id)
 
     def multiple_statements_detector(self, *, chunked: bool) -> Callable[[bytes], bool]:
@@ -57,7 +60,7 @@ class MessagePackEncoder:
         return _Documents().detect if chunked else _Head().detect
 
     def renumber(self, document: bytes, id: int) -> tuple[bytes, str]:
-        """Returns the one result in *document*, with the number *id*, and its error."""
+        """Returns the only result in *document*, with `statement_id` *id*, and its error."""
         try:
             # InfluxDB's times are an extension type, and stay unchanged.
             content = msgpack.unpackb(document, timestamp=0, strict_map_key=False)
@@ -74,7 +77,7 @@ class MessagePackEncoder:
 
 
 class _Head:
-    """Reads the number of results from the first bytes of a response."""
+    """Detects several results, by the number of results in the first bytes of a response."""
 
     def __init__(self) -> None:
         self._head: bytes | None = b""
@@ -91,7 +94,10 @@ class _Head:
 
 
 class _Documents:
-    """Reads documents as they arrive. Values are skipped, so that at most one is in memory."""
+    """Reads the MessagePack documents of a response as they arrive, and counts their statements.
+
+    The values in a document are skipped, so that at most one value is in memory.
+    """
 
     def __init__(self) -> None:
         self.found_several = False  # results of several statements
@@ -158,7 +164,11 @@ class _Documents:
 
 
 class _MessagePackSplice:
-    """Splice for MessagePack. A response without `statement_id` is an error, and small."""
+    """Implements `Splice` for MessagePack.
+
+    A response that begins without `statement_id` holds an error. It is buffered whole, and must not
+    exceed 1 MiB.
+    """
 
     def __init__(self, format: MessagePackEncoder, id: int) -> None:
         self._format, self._id = format, id

@@ -1,1 +1,1 @@
-"""HTTP messages: bytes and values, without users or a store."""
+"""HTTP messages: headers, parameters, bodies, gzip, client addresses. No users, no databases."""

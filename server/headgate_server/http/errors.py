@@ -26,7 +26,10 @@ class Overloaded(Exception):
 
 
 class CrossSiteRequest(Exception):
-    """A browser may have sent the request for a page of another site. *what* is its effect."""
+    """A browser may have sent the request for a page of another site.
+
+    *what* is the effect of the request, for the error text: `a change`.
+    """
 
     def __init__(self, what: str = "a change") -> None:
         super().__init__(

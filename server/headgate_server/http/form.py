@@ -23,7 +23,7 @@ _MULTIPART_OVERHEAD_BYTES = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A request's parameters, and the text of the file uploaded as `q`, if there is one."""
+    """A request's parameters, and the text of the file that was uploaded as `q`, or None."""
 
     fields: Pairs = field(repr=False)  # a statement may hold a password
     file: str | None = field(default=None, repr=False)
@@ -31,8 +31,8 @@ class Form:
     def query_text(self, max_characters: int) -> str:
         """Returns the query: the parameter `q`, or else the uploaded file.
 
-        Raises BadRequest if there is neither. Raises TooLarge if `q`, `params` or the file has more
-        than *max_characters* characters (0: no limit).
+        Raises BadRequest without `q` and without a file. Raises TooLarge if `q`, `params` or the
+        file has more than *max_characters* characters (0: no limit).
         """
         given = (self.fields.get("q", ""), self.fields.get("params", ""), self.file or "")
         if max_characters and max(map(len, given)) > max_characters:
@@ -46,12 +46,14 @@ class Form:
 
 
 async def read_form(call: Request, url_parameters: Pairs, query_limit: int, run: Run) -> Form:
-    """Returns the parameters of *call*; *url_parameters* are those of the URL.
+    """Returns the parameters of *call*: *url_parameters*, which are in the URL, and the body's.
 
-    A POST's urlencoded body takes precedence over the URL, and the URL over multipart fields.
-    Raises TooLarge for an urlencoded body of more than *query_limit* bytes (0: no limit). For
-    multipart the limit is 64 KiB plus twice that. Raises BadRequest for an urlencoded body of too
-    many parameters. *run* runs the decoding of a long body in a thread.
+    If a name occurs twice, a POST's urlencoded body takes precedence over the URL. The URL takes
+    precedence over multipart fields. *run* runs the decoding of a long body in a thread.
+
+    Raises TooLarge for an urlencoded body of more than *query_limit* bytes (0: no limit). A
+    multipart body may have twice *query_limit* plus 64 KiB. Raises BadRequest for too many
+    parameters in an urlencoded body.
     """
     if call.method != "POST":
         return Form(url_parameters)
@@ -63,7 +65,8 @@ async def read_form(call: Request, url_parameters: Pairs, query_limit: int, run:
                 return Form(url_parameters | parse_urlencoded(encoded))
             return Form(url_parameters | await run(partial(parse_urlencoded, encoded)))
         case "multipart/form-data":
-            # A longer body holds a query that is too long, or unused fields; all stay in memory.
+            # All fields stay in memory. A longer body has a query that is too long, or unused
+            # fields.
             longest = 2 * query_limit + _MULTIPART_OVERHEAD_BYTES if query_limit else 0
             return await _multipart(call, longest, url_parameters)
     return Form(url_parameters)
@@ -89,9 +92,9 @@ async def read_body(call: Request, limit: int) -> AsyncGenerator[bytes, None]:
 
 
 def _without_charset(headers: Headers) -> MultipartHeaders:
-    """Returns *headers* without the client's charset.
+    """Returns *headers* without the charset that the client chose.
 
-    Some of Python's charsets take a minute for a few hundred kilobytes.
+    A client could choose a charset of which Python needs a minute for a few hundred kilobytes.
     """
     kind, parameters = parse_options_header(headers.get("content-type"))
     boundary = parameters.get(b"boundary", b"").decode("latin-1")

@@ -12,12 +12,12 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def decode_utf8(raw: bytes) -> str:
-    """Decodes *raw* as UTF-8; invalid bytes become surrogates, so that nothing is lost."""
+    """Decodes *raw* as UTF-8. Invalid bytes become surrogates, from which they can be restored."""
     return raw.decode("utf-8", "surrogateescape")
 
 
 def replace_invalid(text: str) -> str:
-    """Returns *text* from `decode_utf8` with U+FFFD for each invalid byte, as Go reads it."""
+    """Returns *text*, a result of `decode_utf8`, with U+FFFD for each invalid byte, as in Go."""
     if text.isascii():  # the usual case
         return text
     # In slices, so that other threads can run: a long text may consist of such bytes alone.

@@ -5,9 +5,10 @@ from functools import lru_cache
 
 
 class Headers(Mapping[str, str]):
-    """The header fields *raw*, in ASGI's form: names in lower case.
+    """The header fields of a request, by name. Look-ups ignore case.
 
-    Look-ups ignore case. A value is that of the first field with the name, its bytes as Latin-1.
+    *raw* has the fields in the form of ASGI: pairs of bytes, with names in lower case. If a name
+    occurs several times, its value is that of the first field. Values are decoded as Latin-1.
     """
 
     __slots__ = ("_raw", "_repeats", "_values")

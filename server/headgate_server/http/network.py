@@ -1,4 +1,4 @@
-"""The network of an address, within which one client may choose its address."""
+"""The network of an IP address: one client may use every address in an IPv6 /64 network."""
 
 import ipaddress
 from functools import lru_cache

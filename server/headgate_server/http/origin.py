@@ -1,7 +1,8 @@
-"""The origin of a browser's request: another web site, or this machine.
+"""Protection from cross-site requests: detects where a request comes from, by its headers.
 
-A browser adds a saved login to a request of any site to this server. The headers of Fetch Metadata,
-and of RFC 6454 for older browsers, distinguish such requests from those of this server's pages.
+If a page of any web site makes a browser send a request to this server, the browser adds a saved
+login. The headers of Fetch Metadata (`Sec-Fetch-Site`) show that such a request is cross-site; for
+older browsers `Origin` (RFC 6454) shows it.
 """
 
 import ipaddress
@@ -23,7 +24,10 @@ _BROWSER_HEADERS = ("origin", "sec-fetch-site", "sec-fetch-mode", "referer")
 
 
 def shows_no_browser(headers: Headers) -> bool:
-    """Returns whether nothing indicates that a browser sent the request, as for most requests."""
+    """Returns whether no header indicates that a browser sent the request.
+
+    This is a quick check: most requests come from other programs, and need no further checks.
+    """
     return (
         not headers.has_any(_BROWSER_FIELDS)
         and not headers.raw(b"user-agent").startswith(b"Mozilla/")
@@ -34,9 +38,9 @@ def shows_no_browser(headers: Headers) -> bool:
 def is_cross_site(headers: Mapping[str, str], allowed: Sequence[str] = ()) -> bool:
     """Returns whether a browser sent the request for a page of another origin.
 
-    That origin is neither the request's `Host` nor one of *allowed*
-    (`https://grafana.example:3000`). Other clients than browsers send neither `Sec-Fetch-Site` nor
-    `Origin`: the result is False.
+    A page of the request's `Host` is not of another origin, nor is a page of an origin in *allowed*
+    (such as `https://grafana.example:3000`). Returns False for other programs than browsers: they
+    send neither `Sec-Fetch-Site` nor `Origin`.
     """
     origin = headers.get("origin", "")
     if origin and origin.lower() in (one.lower().rstrip("/") for one in allowed):
@@ -53,8 +57,8 @@ def is_cross_site(headers: Mapping[str, str], allowed: Sequence[str] = ()) -> bo
 def may_be_navigation(method: str, headers: Mapping[str, str]) -> bool:
     """Returns whether a link or an image of another site may have caused a browser's request.
 
-    To a server without TLS that has a name, a browser sends such a GET with a saved login, and with
-    neither `Sec-Fetch-Site` nor `Origin`. A page can suppress `Referer`.
+    Such a GET may lack all headers that show its origin. Without TLS, a browser sends neither
+    `Sec-Fetch-Site` nor `Origin` to a host with a name, and a page can suppress `Referer`.
     """
     if method != "GET" or headers.get("sec-fetch-site", "") in _OWN_SITES:
         return False
@@ -81,7 +85,10 @@ def is_origin(text: str) -> bool:
 
 
 def _host(origin: str) -> str:
-    """Returns host and port of *origin* as in the header `Host`, or "" for `null`."""
+    """Returns the host and port of the URL *origin*, as in the header `Host`.
+
+    Returns "" for `null`, which a browser sends for a page without an origin.
+    """
     try:
         return urlsplit(origin).netloc.lower()
     except ValueError:
@@ -91,9 +98,9 @@ def _host(origin: str) -> str:
 def is_local(address: str, headers: Mapping[str, str], http_version: str = "1.1") -> bool:
     """Returns whether a program on this machine sent the request: over a unix socket or loopback.
 
-    The result is False for a detected proxy, and for a browser, because a page of any site can make
-    it send requests. HTTP/1.0 indicates a proxy, because it is nginx's default. A forwarder of TCP
-    cannot be distinguished from a program.
+    Returns False for a request from a browser, because a page of any site can make a browser send
+    requests. Returns False if a header shows a proxy, and for HTTP/1.0, which nginx uses as a proxy
+    by default. A proxy that only forwards TCP is not detected.
     """
     if any(name in headers for name in (*_PROXY_HEADERS, *_BROWSER_HEADERS)) or _is_browser(
         headers
@@ -116,8 +123,9 @@ def is_local(address: str, headers: Mapping[str, str], http_version: str = "1.1"
 def is_dns_rebinding(headers: Mapping[str, str], allowed: Sequence[str] = ()) -> bool:
     """Returns whether a browser's request may be the result of DNS rebinding.
 
-    The DNS of any site can point its name to this server. The result is False if `Host` is an IP
-    address, `localhost` or the host of an *allowed* origin.
+    In DNS rebinding, a site points its own name to this server's address, so that its pages have
+    the same origin as this server. Returns False if `Host` is an IP address, `localhost` or the
+    host of an *allowed* origin.
     """
     if not any(name in headers for name in _BROWSER_HEADERS):
         return False

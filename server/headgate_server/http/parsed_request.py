@@ -1,4 +1,4 @@
-"""A request that may be answered without a task of its own."""
+"""A parsed request that may be answered in a batch with others, without an asyncio task."""
 
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -19,4 +19,4 @@ class BatchedRequest:
     client: tuple[str, int] | None
     version: str
     keep_alive: bool
-    completed_at: float = field(default_factory=perf_counter)  # when it was complete
+    completed_at: float = field(default_factory=perf_counter)  # when the last byte had arrived

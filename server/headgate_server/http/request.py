@@ -91,7 +91,10 @@ class Request:
                 one.cancel()
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
-        """Yields the parts of the body as they arrive, once only. Raises ClientDisconnect."""
+        """Yields the parts of the body as they arrive. A second call yields no part.
+
+        Raises ClientDisconnect.
+        """
         while not self._body_received:
             message = await self.receive()
             if message["type"] == "http.disconnect":
@@ -125,7 +128,7 @@ class Request:
 
     @property
     def accept(self) -> str:
-        """The value of the header `Accept`; those of several headers are joined by commas."""
+        """The value of the header `Accept`. If there are several, commas join their values."""
         return ",".join(self.headers.getlist("accept"))
 
     def check_parameters(self) -> None:
@@ -135,7 +138,8 @@ class Request:
     def check_authorization(self) -> None:
         """Raises BadRequest for more than one header `Authorization`.
 
-        Another program that reads the request, such as a proxy, may use another one of them.
+        Headgate uses the first header. A proxy that reads the same request may use another header,
+        and therefore take the request for that of another user.
         """
         if self.headers.is_repeated("authorization"):
             raise BadRequest("more than one Authorization header")
@@ -144,7 +148,7 @@ class Request:
     def address(self) -> str:
         """The client's IP address, or `unix` for a unix socket.
 
-        It is that of the connection, or else the one that a trusted proxy reports.
+        If the connection comes from a trusted proxy, it is the address that the proxy reports.
         """
         if not self._address:
             forwarded = self.headers.getlist("x-forwarded-for")
@@ -154,7 +158,7 @@ class Request:
 
     @property
     def audit_address(self) -> str:
-        """The client's address for the audit, with that of the connection if it differs."""
+        """The client's address for the audit, as `address via proxy` if a proxy reported it."""
         return (
             address_with_peer(self.address, self.connection) if self._proxies else self.connection
         )

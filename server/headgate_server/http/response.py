@@ -1,4 +1,4 @@
-"""An HTTP response."""
+"""HTTP responses: as ASGI applications, and encoded as the bytes of HTTP/1.1."""
 
 import re
 from collections.abc import AsyncIterable, Mapping
@@ -32,7 +32,10 @@ class ASGIResponse(Protocol):
 
 
 class Response:
-    """A response with its whole body. Has Content-Length unless it is sent *without_length*."""
+    """A response with its whole body. Implements `ASGIResponse`.
+
+    It has a field Content-Length, unless *without_length* is True.
+    """
 
     __slots__ = ("_head", "without_length", "body", "raw_headers", "status_code")
 
@@ -60,8 +63,8 @@ class Response:
     def encode_head(self) -> bytes:
         """Returns the status line and the header fields, encoded as HTTP/1.1.
 
-        The result is cached, so later fields are missing. Raises ValueError for a control character
-        in a value.
+        The result is cached: fields that are added after the first call are not sent. Raises
+        ValueError for a control character in a value.
         """
         if not self._head:
             self._head = _STATUS_LINES[self.status_code] + encode_headers(self.all_headers())
@@ -77,14 +80,14 @@ class Response:
 
 
 def to_raw_headers(headers: Mapping[str, str]) -> RawHeaders:
-    """Returns *headers* as raw fields, with names in lower case. Characters must be Latin-1."""
+    """Returns *headers* as pairs of bytes, with names in lower case. The text must be Latin-1."""
     return [
         (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()
     ]
 
 
 def content_headers(media_type: str, *, gzip: bool = False) -> RawHeaders:
-    """Returns the field Content-Type, and with *gzip* Content-Encoding."""
+    """Returns the field Content-Type, and if *gzip* is set the field Content-Encoding."""
     packed = [(b"content-encoding", b"gzip")] if gzip else []
     return [(b"content-type", media_type.encode("latin-1")), *packed]
 

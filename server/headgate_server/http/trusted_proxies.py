@@ -1,4 +1,7 @@
-"""Trusted proxies, and the client's address that they report. Pure functions."""
+"""The client's address, from `X-Forwarded-For` or `X-Real-IP` of trusted proxies.
+
+Pure functions.
+"""
 
 import ipaddress
 from collections.abc import Sequence
@@ -10,12 +13,15 @@ UNIX = "unix"
 
 @lru_cache(16)
 def parse_networks(networks: tuple[str, ...]) -> tuple[Network, ...]:
-    """Returns *networks*, parsed. Raises ValueError for an invalid network."""
+    """Returns *networks* parsed: texts such as `10.0.0.0/8`. Raises ValueError for another text."""
     return tuple(ipaddress.ip_network(one) for one in networks)
 
 
 def is_trusted(networks: tuple[str, ...], address: str) -> bool:
-    """Returns whether *address* is in one of *networks*, or is a unix socket's."""
+    """Returns whether *address* is that of a trusted proxy: in one of *networks*, or `unix`.
+
+    `unix` stands for any connection over a unix socket.
+    """
     if address == UNIX:
         return True
     try:
@@ -30,10 +36,14 @@ def client_address(
 ) -> str:
     """Returns the client's address, as trusted proxies report it.
 
-    It is *peer* if that is outside *networks*. Otherwise it is the last address outside *networks*
-    in the `X-Forwarded-For` headers *forwarded*, or the first address if there is none. Without
-    such headers it is *real_ip*, from `X-Real-IP`. For an invalid address it is that of the proxy
-    that reported it.
+    *networks* are the networks of trusted proxies; *peer* is the other end of the connection.
+
+    - If *networks* is empty or *peer* is outside, returns *peer*.
+    - With `X-Forwarded-For` headers, *forwarded*, returns their last address outside *networks*.
+      If all their addresses are in *networks*, returns the first address.
+    - Without these headers, returns *real_ip*, the value of `X-Real-IP`.
+
+    An invalid address ends the search: returns the address of the proxy that reported it.
     """
     if not networks or not is_trusted(networks, peer):
         return peer
@@ -50,12 +60,15 @@ def client_address(
 
 
 def address_with_peer(address: str, peer: str) -> str:
-    """Returns *address* for the audit, with *peer*, the proxy that reported it, if they differ."""
+    """Returns the client's *address* for the audit: `address via peer` if a proxy reported it.
+
+    *peer* is the other end of the connection. If *peer* equals *address*, returns *address* alone.
+    """
     return address if address == peer else f"{address} via {peer}"
 
 
 def _address(text: str) -> str:
-    """Returns *text* as an address, without a port, or "" if it is invalid."""
+    """Returns the IP address in *text*, without a port, or "" if *text* is no IP address."""
     text = text.strip(" \t")
     if text.startswith("["):
         text = text[1:].partition("]")[0]

@@ -15,8 +15,8 @@ _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 def parse_urlencoded(encoded: bytes) -> Pairs:
     """Returns the first value of each name in an urlencoded text.
 
-    A pair with a broken %-escape or a raw `;` is dropped, the others are kept. Bytes of invalid
-    UTF-8 become surrogates.
+    A pair `name=value` with a broken %-escape or an unescaped `;` is dropped. Bytes of invalid
+    UTF-8 become surrogates, see `decode_utf8`.
     """
     found: Pairs = {}
     for name, value in iterate_pairs(encoded):

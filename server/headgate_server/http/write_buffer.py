@@ -10,8 +10,8 @@ class WriteBuffer:
     """Buffers writes to transports until the end of the loop iteration. Belongs to one loop.
 
     Each socket write may wake the client process, which costs more than the write. With the buffer,
-    the responses on many connections wake it once. The requests that were read meanwhile are
-    processed without a pause.
+    the responses on many connections wake the client once. Until then, all requests that were read
+    in this iteration are processed without a pause.
 
     Call `flush` before writing to a transport in another way, and before closing one.
     """

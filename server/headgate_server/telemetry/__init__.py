@@ -1,1 +1,1 @@
-"""Records of requests: log, metrics, traces."""
+"""Observability: the access log and the error log, Prometheus metrics, OpenTelemetry traces."""

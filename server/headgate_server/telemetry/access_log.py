@@ -9,23 +9,23 @@ from headgate_grammar import Statement, redact_urls
 
 _ACCESS = logging.getLogger("headgate.access")
 _MAX_CHARACTERS = 1000
-# Of a rejected request: clients can cause such lines without a login.
+# In the line of a rejected request: clients without a login can cause many such lines.
 _MAX_REJECTED_CHARACTERS = 100
 _MAX_REASON_CHARACTERS = 300
 
 
 @dataclass(slots=True)
 class RequestLog:
-    """The values of a request that the access log may contain. None of them is a secret.
+    """The values of a request that the access log may contain. No value is a secret.
 
-    *statements* are printed from their syntax trees, with passwords as `[REDACTED]`.
+    *statements* is text that is printed from the parsed statements, with passwords as `[REDACTED]`.
     """
 
     id: str = ""
     user: str = ""
     database: str = ""
     statements: str = ""
-    error: str = ""  # the request's, or its first failed statement's
+    error: str = ""  # the error of the request, or else of its first failed statement
 
 
 def log_access(
@@ -66,7 +66,7 @@ def log_malformed(address: str, status: int) -> None:
 
 
 def format_statements(statements: Sequence[Statement]) -> str:
-    """Returns *statements* as text for a log line; after 1,000 characters it is cut.
+    """Returns *statements* as text for a log line, cut after 1,000 characters.
 
     Returns "" if requests are not logged.
     """

@@ -5,9 +5,9 @@ from headgate_grammar import ParseError
 
 
 def log_message(error: Exception) -> str:
-    """Returns *error* as text for the log: its attribute `log_message`, if its class has one.
+    """Returns *error* as text for the log: its attribute `log_message`, or else its own text.
 
-    The text of input that does not parse may hold a password: it is not logged.
+    The text of a ParseError is not logged: it may quote the query, which may hold a password.
     """
     if isinstance(error, ParseError):
         return "query does not parse"

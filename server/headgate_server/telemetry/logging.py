@@ -1,7 +1,7 @@
-"""The log of requests and faults: one line each, as text or as JSON. Uses logging.
+"""The log of requests and errors: a line for each, as text or as JSON. Uses Python's logging.
 
-No line holds a secret. Statements print passwords as `[REDACTED]`; URLs and headers are not
-written. Of a fault only the kind and the place are written.
+No line holds a secret. Statements are written with passwords as `[REDACTED]`; URLs and headers are
+not written. For an internal error, the line has its type and its place in the code, not its text.
 """
 
 import json
@@ -22,7 +22,7 @@ def configure(format: str, *, access: bool, timed: bool = False) -> None:
     """Sends this process's log to standard error, in *format* (`text` or `json`).
 
     *access* includes a line for each request. *timed* adds the time to text lines about the process
-    itself: for a server, not for a tool.
+    itself. A server sets *timed*; a command such as `headgate token check` does not.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if format == "json" else _Text(timed=timed))
@@ -38,22 +38,25 @@ def configure(format: str, *, access: bool, timed: bool = False) -> None:
 
 
 def log_info(text: str) -> None:
-    """Logs one sentence about the server itself."""
+    """Logs *text*: one sentence about the server itself, for example its address."""
     _LOG.info(text)
 
 
 def log_warning(text: str) -> None:
-    """Logs a warning about something that may be dangerous."""
+    """Logs *text* as a warning: one sentence about a danger, for example an insecure setting."""
     _LOG.warning(text)
 
 
 def log_error(text: str, **fields: str) -> None:
-    """Logs an error in one sentence, with *fields* as further values."""
+    """Logs *text*, one sentence about an error. *fields* are added to the line by name."""
     _LOG.error(text, extra={"fields": fields})
 
 
 def log_internal_error(error: BaseException, id: str) -> None:
-    """Logs the kind and the place of an internal error in the request *id*, but not its text."""
+    """Logs the type of *error* and its place in the code, with the request's *id*.
+
+    The text of *error* is not logged, because it may hold a secret.
+    """
     frames = traceback.extract_tb(error.__traceback__)
     places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames)]
     _LOG.error(
@@ -74,10 +77,10 @@ def _time(record: logging.LogRecord) -> str:
 
 
 class _Text(logging.Formatter):
-    """Formats the time, then `name=value` pairs without empty values.
+    """Formats a line of the log as text: the time, then the `name=value` pairs that have a value.
 
-    A line about the server itself has `headgate:` and a sentence after the time, and no time unless
-    *timed*.
+    A line about the server itself has `headgate:` and a sentence before the pairs. It has the time
+    only if *timed* is set.
     """
 
     def __init__(self, *, timed: bool) -> None:
@@ -97,7 +100,7 @@ class _Text(logging.Formatter):
 
 
 class _Json(logging.Formatter):
-    """Formats one JSON object a line."""
+    """Formats a line of the log as a JSON object."""
 
     def format(self, record: logging.LogRecord) -> str:
         head = {

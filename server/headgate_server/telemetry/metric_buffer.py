@@ -1,7 +1,7 @@
 """A buffer for metrics: collects the counts of requests, and adds them to the metrics later.
 
-Uses prometheus_client. An increment of its counters takes a lock and several calls, and a request
-makes half a dozen increments.
+The buffer saves time: a request makes half a dozen increments, and each increment of a counter in
+prometheus_client takes a lock and several calls.
 """
 
 from bisect import bisect_left
@@ -47,9 +47,10 @@ class MetricBuffer:
             self.flush()
 
     def increment(self, counter: Counter, labels: Labels) -> None:
-        """Increments *counter* with *labels* by one. Each combination of labels stays in memory.
+        """Increments *counter* with *labels* by one.
 
-        Combinations must be few, and not chosen by clients.
+        Each combination of labels stays in memory. The caller must limit their number: no label may
+        be a text that clients choose freely.
         """
         pair = (counter, labels)
         events = self._single.get(pair)
@@ -76,7 +77,10 @@ class MetricBuffer:
 
 
 def _drain(waiting: deque[T]) -> Iterator[T]:
-    """Yields what is in *waiting* now. Each item is yielded once, also with several threads."""
+    """Yields the items that are in *waiting* now, and removes them.
+
+    If several threads drain *waiting*, each item is yielded in one of them.
+    """
     for _ in range(len(waiting)):
         try:
             yield waiting.popleft()

@@ -1,7 +1,8 @@
 """Metrics in Prometheus' format, for /metrics. Uses prometheus_client.
 
-One process keeps its numbers in memory. Several workers keep theirs in files of the folder that
-`shared_folder` creates; the worker that answers /metrics adds them up.
+A server with one process keeps the numbers in memory. Several workers keep their numbers in files
+of the folder that `shared_folder` creates. The worker that answers /metrics adds up the numbers of
+all workers.
 """
 
 import os
@@ -67,7 +68,10 @@ _REQUEST_BUCKETS_SECONDS = (
 
 
 class Metrics:
-    """The metrics of one process. No label holds what a client may choose freely."""
+    """The metrics of one process. No label holds a text that clients choose freely.
+
+    Therefore clients cannot cause an unlimited number of time series.
+    """
 
     def __init__(self) -> None:
         several = _FOLDER_VARIABLE in os.environ
@@ -199,7 +203,10 @@ class Metrics:
         self._upstream_open.labels(name).inc(change)
 
     def show_cortex_names(self) -> None:
-        """Starts to count also in metrics that have cortex-gateway's names."""
+        """Adds metrics with the names of cortex-gateway, such as `cortex_gateway_proxy_requests`.
+
+        From now on forwarded requests and rejected tenant tokens are counted there, too.
+        """
         if self._cortex is None:
             prefix, own = "cortex_gateway", self._own
             self._cortex = (
@@ -230,7 +237,11 @@ class Metrics:
             self._cortex[2].labels(component).inc()
 
     def _tenant_label(self, tenants: Sequence[str]) -> str:
-        """Returns a bounded label for *tenants*: a client chooses their number and order."""
+        """Returns the label for *tenants*, which a client may list in any number and order.
+
+        The number of different labels is limited: `(several)` stands for more than two tenants,
+        `(other)` for tenants beyond the limit.
+        """
         if len(tenants) > _MAX_TENANTS_PER_LABEL:
             return "(several)"
         label = "|".join(sorted(tenants))
@@ -276,10 +287,10 @@ class Metrics:
     def count_statements(
         self, kinds: Sequence[str], failed: int = 0, *, cached: bool = True
     ) -> None:
-        """Counts statements of *kinds* that were executed together, the last *failed* of them as
-        failed.
+        """Counts statements of *kinds* that were executed together.
 
-        *cached* is whether their parsed text was cached.
+        The last *failed* statements are counted as failed. *cached* is whether the text of the
+        statements was found in the cache of parsed queries.
         """
         self._buffer.add(self._statement_counters(kinds, failed, cached))
 
@@ -298,16 +309,16 @@ class Metrics:
         self._buffer.increment(self._cache, (cache, "hit" if hit else "miss"))
 
     def statement(self, statement: Statement, *, failed: bool) -> None:
-        """Counts an executed statement."""
+        """Counts an executed *statement* by its type. *failed*: its result is an error."""
         outcome = "failed" if failed else "done"
         self._buffer.increment(self._statements, (type(statement).__name__, outcome))
 
     def observe_read(self, seconds: float) -> None:
-        """Records that the store took *seconds* to read a user."""
+        """Records that the user store took *seconds* to read a user."""
         self._buffer.observe(self._store_seconds, ("read",), seconds)
 
     def observe_change(self, seconds: float) -> None:
-        """Records that the store took *seconds* for a change."""
+        """Records that the user store took *seconds* for a change."""
         self._buffer.observe(self._store_seconds, ("change",), seconds)
 
     def flush(self) -> None:
@@ -336,5 +347,5 @@ def shared_folder() -> Iterator[None]:
 
 
 def remove_worker(pid: int) -> None:
-    """Removes the live values of the worker *pid*, which has ended."""
+    """Removes the current values, such as open connections, of the ended worker *pid*."""
     mark_process_dead(pid)  # type: ignore[no-untyped-call]

@@ -1,7 +1,7 @@
-"""The folder for the metrics of one server's workers: removed with its owner.
+"""The temporary folder in which the workers of a server share their metrics.
 
-A killed server leaves its folder, and the next server removes it. A lock shows whether the owner is
-alive.
+The server removes its folder when it ends. A killed server leaves its folder, and the next server
+removes that folder. A file lock shows whether the server that created a folder is alive.
 """
 
 import fcntl
@@ -20,7 +20,7 @@ _LOCK = "owner"  # prometheus_client's names end in .db
 def create_owned_folder() -> Iterator[str]:
     """Yields the path of a new folder, and removes the folder at the end of the context.
 
-    Removes the folders of dead processes, too.
+    Before that, removes the folders of servers that were killed.
     """
     _remove_ownerless()
     with tempfile.TemporaryDirectory(prefix=_PREFIX) as folder:

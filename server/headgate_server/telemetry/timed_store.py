@@ -1,4 +1,4 @@
-"""The store, with metrics of its durations."""
+"""The user store (SQLite), with metrics of how long its reads and changes take."""
 
 import os
 import time
@@ -32,7 +32,7 @@ class MeasuredStore(SqliteStore):
         """Makes the changes of *jobs* together, and records the duration for each."""
         began = time.perf_counter()
         super().transact_all(jobs)
-        for _ in jobs:  # each of them waited for all
+        for _ in jobs:  # each change waited until all were done
             self._metrics.observe_change(time.perf_counter() - began)
 
     def _read_users(self, names: Sequence[str]) -> list[User]:

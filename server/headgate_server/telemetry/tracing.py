@@ -1,7 +1,8 @@
 """Traces of requests, with the extra `otel`. Uses OpenTelemetry.
 
-Each request has a span, and inside it each request to an upstream has one. The context is received
-and sent as W3C's `traceparent`. No attribute holds a statement, a path or a secret.
+Each client request has a span. Each request to an upstream store has a span inside it. The trace
+context is received and sent as W3C's `traceparent`. No attribute holds a statement, a path or a
+secret.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -22,8 +23,10 @@ class Tracing(Protocol):
     def request(
         self, headers: Mapping[str, str], method: str
     ) -> AbstractContextManager[Finish | None]:
-        """Traces a request while the context is open. Yields the function to call at its end, or
-        None.
+        """Traces a request while the context is open.
+
+        Yields the function to call with route and status at the end of the request. Yields None if
+        requests are not traced.
         """
         ...
 
@@ -33,16 +36,16 @@ class Tracing(Protocol):
 
 
 class NoTracing:
-    """Creates no spans, and costs nothing."""
+    """Implements `Tracing` without any span, for a server without `otlp-endpoint`."""
 
     def request(
         self, headers: Mapping[str, str], method: str
     ) -> AbstractContextManager[Finish | None]:
-        """Returns a context without a function to call."""
+        """Returns a context that yields None."""
         return nullcontext()
 
     def upstream(self, name: str, component: str) -> AbstractContextManager[Mapping[str, str]]:
-        """Returns a context without headers."""
+        """Returns a context that yields no headers."""
         return _NO_HEADERS
 
 
@@ -50,7 +53,7 @@ _NO_HEADERS: AbstractContextManager[Mapping[str, str]] = nullcontext({})
 
 
 class OpenTelemetryTracing:
-    """Creates spans with *provider*, an OpenTelemetry TracerProvider."""
+    """Implements `Tracing` with *provider*, an OpenTelemetry TracerProvider."""
 
     def __init__(self, provider: Any) -> None:
         from opentelemetry.trace import SpanKind, StatusCode
@@ -102,7 +105,7 @@ class OpenTelemetryTracing:
                 raise
 
     def close(self) -> None:
-        """Sends the spans that are left."""
+        """Sends the spans that were not sent yet, and stops the sending."""
         self._provider.shutdown()
 
 
@@ -112,9 +115,9 @@ def available() -> bool:
 
 
 def tracing(endpoint: str) -> NoTracing | OpenTelemetryTracing:
-    """Returns an object that sends spans to the OTLP collector at *endpoint*, or none for "".
+    """Returns a `Tracing` that sends spans to the OTLP collector at *endpoint*.
 
-    An *endpoint* needs the extra `otel`.
+    Returns `NoTracing` if *endpoint* is "". Any other *endpoint* needs the extra `otel`.
     """
     if not endpoint:
         return NoTracing()

@@ -28,8 +28,8 @@ def configure(
 ) -> Configuration:
     """Returns the validated configuration from *flags*, *environment* and the file at *path*.
 
-    *flags* has the keys of the file, with None for a flag that is not set. Raises
-    ConfigurationError.
+    The keys of *flags* are those of the file, such as `http.bind-address`. The value None stands
+    for a flag that is not set. Raises ConfigurationError.
     """
     configuration = load(flags, environment, path)
     _check(configuration.settings)
@@ -38,9 +38,10 @@ def configure(
 
 
 def reload_settings(settings: Settings, environment: Mapping[str, str]) -> Settings:
-    """Returns *settings* with tokens, shared secrets and gateway read again from their source.
+    """Returns *settings* with `[auth.jwt]`, the shared secrets and `[gateway]` read again.
 
-    Raises ConfigurationError if any setting is invalid now.
+    Reads the flags, environment and file that *settings* were read from. Raises ConfigurationError
+    if any setting in them is invalid now.
     """
     current = configure(settings.source.flags, environment, settings.source.path).settings
     return replace(
@@ -95,9 +96,10 @@ def _check_jwt(settings: JwtSettings) -> None:
 
 
 def _weak_secret_notices(settings: Settings) -> list[str]:
-    """Returns a notice for each secret that is short enough to be guessed from a token.
+    """Returns a notice for each setting with a secret that is too short.
 
-    Raises ConfigurationError for the first one if `enforce-strong-secret` is set.
+    A short secret can be found by trying all secrets on one signed token. If
+    `enforce-strong-secret` is set, raises ConfigurationError for the first such setting.
     """
     secrets = {"shared-secret": settings.shared_secrets} | {
         f"[{GATEWAY_SECTION}] upstream {one.name!r}: jwt: secret": one.jwt.secrets

@@ -1,4 +1,4 @@
-"""Validates the gateway's settings, and checks by requests to the stores that these match."""
+"""Validates the settings of `[gateway]`, and tests the connections to the upstream stores."""
 
 import json
 
@@ -38,9 +38,13 @@ def check_gateway(settings: GatewaySettings) -> None:
 async def check_connections(settings: GatewaySettings) -> list[str]:
     """Connects to each upstream store, and returns a sentence for each problem.
 
-    Problems are an unreachable address, an invalid certificate and a rejected login. Others are an
-    unexpected protocol or version, and a store that does not separate tenants. Raises ValueError
-    like `check_gateway`.
+    The problems that it detects:
+
+    - an address is unreachable, its certificate is invalid, or it rejects the login;
+    - the store has another protocol or version than the settings say;
+    - the store does not separate its tenants.
+
+    Raises ValueError if a store's settings are invalid, as `check_gateway` does.
     """
     problems: list[str] = []
     for one in settings.upstreams:
@@ -66,7 +70,7 @@ async def _check_upstream(upstream: Upstream) -> list[str]:
 
 
 async def _check_address(upstream: Upstream, address: str) -> str:
-    """Returns a sentence about the problem of the store at *address*, or "" if it has none."""
+    """Returns a sentence about the problem of the store at *address*, or "" without a problem."""
     prefix = f"upstream {upstream.name!r}: "
     found = await probe_address(upstream, address)
     if found is not None:
@@ -85,7 +89,7 @@ async def _check_address(upstream: Upstream, address: str) -> str:
 
 
 async def _check_influxdb(upstream: Upstream, address: str) -> str:
-    """Returns why the store at *address* is not the configured InfluxDB, or ""."""
+    """Returns why the store at *address* is not the configured InfluxDB, or "" if it is."""
     protocol = upstream.settings.protocol
     response = await send_probe(upstream, address, "POST", "/query", b"q=SHOW+DATABASES")
     version = response.header("X-Influxdb-Version").removeprefix("v")
@@ -109,7 +113,7 @@ async def _check_influxdb(upstream: Upstream, address: str) -> str:
 
 
 async def _check_victoriametrics(upstream: Upstream, address: str) -> str:
-    """Returns why the store at *address* is not VictoriaMetrics, or ""."""
+    """Returns why the store at *address* is not VictoriaMetrics, or "" if it is."""
     response = await send_probe(upstream, address, "GET", "/api/v1/status/buildinfo")
     content = await response.read(_MAX_RESPONSE_BYTES)
     try:

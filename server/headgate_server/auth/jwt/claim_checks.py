@@ -13,8 +13,8 @@ Check = Callable[[Mapping[str, Any], JwtSettings, float], None]
 def check(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
     """Raises TokenError for the first check that fails at the time *now*.
 
-    `null` counts as absent. All audiences in `expect-claims` must be present; of those in
-    `audiences` one suffices.
+    A claim that is `null` counts as absent. The token must have all audiences in the option
+    `expect-claims`, and at least one of those in the option `audiences`.
     """
     for one in CHECKS.values():
         one(claims, settings, now)
@@ -22,14 +22,14 @@ def check(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ClaimChecks:
-    """Claims, and the names of the checks that they have to pass."""
+    """The claims of a token, and the names of the checks in `CHECKS` that the claims must pass."""
 
     claims: Mapping[str, Any] = field(repr=False)
     settings: JwtSettings
     names: tuple[str, ...]
 
     def check(self, now: float) -> None:
-        """Raises TokenError for the first of these checks that fails at the time *now*."""
+        """Runs the checks in *names*. Raises TokenError for the first that fails at *now*."""
         for name in self.names:
             CHECKS[name](self.claims, self.settings, now)
 
@@ -125,7 +125,7 @@ def _check_audience(claims: Mapping[str, Any], settings: JwtSettings, now: float
 
 
 def json_equal(one: Any, other: Any) -> bool:
-    """Returns whether two JSON values are equal: 1 equals 1.0, and not true."""
+    """Returns whether two JSON values are equal. 1 equals 1.0, but unlike in Python not true."""
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, dict) and isinstance(other, dict):

@@ -1,6 +1,6 @@
 """The rights in a token's claims: grants on databases, and the admin flag.
 
-The words of Grafana's roles are accepted beside InfluxQL's privileges.
+A claim may name a role of Grafana, such as Viewer, instead of a privilege of InfluxQL.
 """
 
 import re
@@ -47,7 +47,7 @@ class GroupMapping:
 
 @dataclass(slots=True)
 class _GrantSum:
-    """Privileges on databases; those on the same database are united."""
+    """Privileges on databases. READ and WRITE on the same database become ALL."""
 
     grants: dict[str, Privilege] = field(default_factory=dict)
 
@@ -56,7 +56,10 @@ class _GrantSum:
 
 
 class ClaimMapper:
-    """Maps claims to rights. Raises ValueError, one line with the option, for invalid settings."""
+    """Maps a token's claims to rights by *settings*.
+
+    Raises ValueError for an invalid setting: one line that names the option.
+    """
 
     def __init__(self, settings: JwtSettings) -> None:
         self._settings = settings
@@ -69,9 +72,10 @@ class ClaimMapper:
         self._default = _PRIVILEGE_WORDS[settings.auto_assign_privilege]
 
     def rights(self, claims: Mapping[str, Any]) -> TokenRights | None:
-        """Returns the rights in *claims*; None if the settings take none from them.
+        """Returns the rights in *claims*.
 
-        Raises NoRights.
+        Returns None if the settings take no rights from claims. Raises NoRights if
+        `role-attribute-strict` is set and *claims* have no rights.
         """
         settings = self._settings
         if settings.grant_sync == "off" or not settings.carries_rights:

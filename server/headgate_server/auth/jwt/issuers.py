@@ -1,4 +1,4 @@
-"""All accepted issuers, and a cache of recently verified tokens."""
+"""The issuers of tokens in `[auth.jwt]`, and a cache of recently verified tokens."""
 
 import hashlib
 import re
@@ -24,11 +24,12 @@ class _CachedToken:
 
 
 class IssuerRegistry:
-    """Verifies tokens by *settings*. Raises ValueError, one line with the option, if they are
-    invalid.
+    """Verifies tokens of all issuers in *settings*.
 
-    A further issuer verifies the tokens with exactly its `iss`; the first issuer verifies all
-    others. The fetched keys of *previous*, which this object replaces, are adopted.
+    The settings of a further issuer apply to tokens with exactly its `iss`. The settings of the
+    first issuer apply to all other tokens. This object replaces *previous*, and takes over the keys
+    that *previous* has fetched. Raises ValueError for an invalid setting: one line that names the
+    option.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class IssuerRegistry:
             raise ValueError("header-name: invalid header name")
         self.settings = settings
         self._clock = clock or time
-        # None for a disabled issuer: the first one must not verify its tokens.
+        # None for a disabled issuer, so that the first issuer's keys do not verify its tokens.
         self._additional: dict[str, TokenVerifier | None] = {}
         for one in settings.also:
             if one.iss in self._additional:
@@ -58,7 +59,7 @@ class IssuerRegistry:
         self._cache: OrderedDict[bytes, _CachedToken] = OrderedDict()
 
     async def verify(self, text: str) -> tuple[VerifiedToken, bool]:
-        """Returns the verified token *text*, and whether it was cached.
+        """Verifies the token *text*. Returns the verified token, and whether it was cached.
 
         Raises TokenError, NoRights, KeysUnavailable.
         """
@@ -70,7 +71,7 @@ class IssuerRegistry:
         if known is not None:
             if now < known.expires_at and await known.verified.is_valid(now):
                 return known.verified, True
-            # During the await another task may have removed it.
+            # During the await another task may have removed the token.
             self._cache.pop(digest, None)
             now = self._clock()
         token = parse(text, self.settings.max_token_bytes)
@@ -94,12 +95,15 @@ class IssuerRegistry:
             self._cache.popitem(last=False)
 
     async def retire(self) -> None:
-        """Waits for the fetches in progress, and begins no others: another object takes over."""
+        """Waits for the fetches of keys in progress. After that it fetches no keys.
+
+        Call it when another IssuerRegistry replaces this object.
+        """
         for issuer in self._all():
             await issuer.source.retire()
 
     async def close(self) -> None:
-        """Cancels the fetches in progress, and begins no others."""
+        """Cancels the fetches of keys in progress. After that it fetches no keys."""
         for issuer in self._all():
             await issuer.source.close()
 

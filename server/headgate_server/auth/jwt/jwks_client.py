@@ -30,14 +30,16 @@ class _FetchFailed(Exception):
 
 
 class JWKSClient:
-    """A cache of the keys at a URL, with single flight: one request at a time for all callers.
+    """Implements `KeySource` for the JWK set at a URL, with a cache of the keys.
 
-    It never blocks the loop. Keys are cached for `cache-ttl`, or for the response's `max-age` if
-    that is less, but at least for `min-cache-ttl`. A refresh begins before that time is over. With
-    a `cache-ttl` of 0 each verification fetches; concurrent ones share a fetch.
+    One request at a time is sent, for all callers (single flight). Keys are cached for `cache-ttl`,
+    or for the response's `max-age` if that is less, but at least for `min-cache-ttl`. A refresh
+    begins before that time is over. With a `cache-ttl` of 0 each verification fetches the keys, and
+    concurrent verifications share a fetch.
 
-    While the server fails, the keys stay valid for `stale-if-error` longer, and requests back off.
-    Raises ValueError, one line with the option, for invalid settings.
+    While the URL's server fails, the keys stay valid for `stale-if-error` longer, and the pause
+    between requests grows. Raises ValueError for an invalid setting: one line that names the
+    option.
     """
 
     def __init__(self, settings: JwtSettings, clock: Callable[[], float] | None = None) -> None:
@@ -58,7 +60,10 @@ class JWKSClient:
         self._closed = False
 
     def adopt_cache(self, previous: KeySource) -> None:
-        """Adopts the cached keys of *previous* if its URL is the same; the next use refreshes."""
+        """Takes over the cached keys of *previous* if its URL is the same.
+
+        The next call of `keys` refreshes the keys.
+        """
         url = self._settings.jwk_set_url
         if isinstance(previous, JWKSClient) and previous._settings.jwk_set_url == url:
             self._keys, self._has_keys, self._expires_at = (
@@ -84,8 +89,8 @@ class JWKSClient:
     async def refresh(self) -> Keys:
         """Fetches the keys, unless the last fetch was too recent, and returns them.
 
-        The limit is `unknown-kid-refresh-cooldown`. A fetch in progress is awaited. Raises
-        KeysUnavailable.
+        At least `unknown-kid-refresh-cooldown` must be between two fetches. A fetch in progress is
+        awaited. Raises KeysUnavailable.
         """
         now = self._clock()
         cooled = now - self._fetch_started_at >= self._settings.unknown_kid_refresh_cooldown
@@ -135,7 +140,7 @@ class JWKSClient:
             logs.log_internal_error(error, "")
 
     async def _await_fetch(self) -> None:
-        """Waits for the fetch in progress; if keys are cached, only until 2 s after it began."""
+        """Waits for the fetch in progress. If keys are cached, waits until 2 s after its start."""
         if self._task is None:
             return
         waited = self._clock() - self._fetch_started_at
@@ -187,7 +192,7 @@ class JWKSClient:
         except TimeoutError:
             raise _FetchFailed("no answer in time") from None
         except aiohttp.ClientError as error:
-            # Before ValueError: some are ValueErrors, with the URL in their text.
+            # Before ValueError: some ClientErrors are ValueErrors, with the URL in their text.
             raise _FetchFailed(type(error).__name__) from None
         except (UnusableKey, ValueError) as error:
             raise _FetchFailed(str(error)) from None
@@ -249,7 +254,10 @@ def _ssl_context(settings: JwtSettings) -> ssl.SSLContext | None:
 
 
 def _authorization_header(settings: JwtSettings) -> dict[str, str]:
-    """Returns the header with the bearer token. The file is read at each fetch: it may change."""
+    """Returns the header `Authorization` with the token in `jwk-set-bearer-token-file`, if set.
+
+    The file is read before each fetch, so that a new token in it is used.
+    """
     if not settings.jwk_set_bearer_token_file:
         return {}
     try:

@@ -1,4 +1,7 @@
-"""A strict parser of tokens. Their content must not be trusted until the signature is verified."""
+"""A strict parser of JSON Web Tokens. It does not verify their signatures.
+
+The content of a parsed token must not be trusted until its signature is verified.
+"""
 
 import base64
 import binascii
@@ -13,15 +16,15 @@ _SURROGATE = re.compile(rb"(?i)\\ud[89a-f]")
 
 
 class TokenError(Exception):
-    """The token is invalid. The text is for the log, and has nothing of the token in it."""
+    """The token is invalid. The text is for the log, and contains no part of the token."""
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedToken:
-    """A parsed token.
+    """A parsed token, not yet verified.
 
-    *signed* is the text that the signature covers. *padded* is that text as it was received, with
-    the `=` at the ends of segments.
+    *signed* is the text that the signature must cover: header and claims in base64url, without
+    padding. *padded* is that text with the padding, `=`, as it was received.
     """
 
     algorithm: str
@@ -36,8 +39,9 @@ class ParsedToken:
 def parse(text: str, max_length: int) -> ParsedToken:
     """Parses *text* as a JWS in compact form (RFC 7515) with claims (RFC 7519) as its payload.
 
-    Up to two `=` after a segment are dropped. Segments must be base64url in its one canonical form;
-    header and claims must be JSON objects without duplicate names. Raises TokenError.
+    Up to two `=` after a segment are dropped. Each segment must be canonical base64url: unused bits
+    at its end are 0. Header and claims must be JSON objects without duplicate names. Raises
+    TokenError for another text, or one of more than *max_length* characters.
     """
     if len(text) > max_length:
         raise TokenError("longer than max-token-bytes")

@@ -1,4 +1,7 @@
-"""Sources of keys: a file or a value, read once, or a URL, fetched repeatedly."""
+"""Sources of the keys that verify tokens.
+
+Keys in a file or in the configuration are read once; keys at a URL are fetched repeatedly.
+"""
 
 from typing import Protocol
 
@@ -15,27 +18,30 @@ class KeysUnavailable(Exception):
 
 
 class KeySource(Protocol):
-    """A source of keys, which may change over time."""
+    """A source of the keys that verify an issuer's tokens. The keys may change over time."""
 
     async def keys(self) -> Keys:
         """Returns all current keys. Raises KeysUnavailable."""
         ...
 
     async def refresh(self) -> Keys:
-        """Looks for new keys, because one was missing, and returns all. Raises KeysUnavailable."""
+        """Looks for new keys, and returns all current keys. Raises KeysUnavailable.
+
+        Call it when no key matches a token, because the issuer may have added a key.
+        """
         ...
 
     async def retire(self) -> None:
-        """Releases resources as `close` does, after operations in progress have ended."""
+        """Waits until fetches in progress have ended, and then releases resources like `close`."""
         ...
 
     async def close(self) -> None:
-        """Releases resources. The keys stay available; new ones are not fetched."""
+        """Releases resources. The current keys stay available; no new keys are fetched."""
         ...
 
 
 class StaticKeys:
-    """Keys that never change."""
+    """Implements `KeySource` for keys that never change."""
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
@@ -45,7 +51,7 @@ class StaticKeys:
         return self._keys
 
     async def refresh(self) -> Keys:
-        """Returns the keys: there are no newer ones."""
+        """Returns the keys, which never change."""
         return self._keys
 
     async def retire(self) -> None:
@@ -56,9 +62,9 @@ class StaticKeys:
 
 
 def source_option(settings: JwtSettings) -> str:
-    """Returns the name of the option that is set as source of keys.
+    """Returns the name of the option that says where the keys are: the one in SOURCES that is set.
 
-    Raises ValueError if none or several are set.
+    Raises ValueError if no such option is set, or several.
     """
     given = [name for name in SOURCES if getattr(settings, name.replace("-", "_"))]
     if not given:
@@ -69,7 +75,10 @@ def source_option(settings: JwtSettings) -> str:
 
 
 def static_keys(option: str, settings: JwtSettings) -> StaticKeys:
-    """Returns the keys in a file or a value. Raises ValueError, one line with the option."""
+    """Returns the keys in the file or the value that *option* names.
+
+    Raises ValueError if they are invalid: one line that names the option.
+    """
     text = getattr(settings, option.replace("-", "_")).encode()
     try:
         if option.endswith("-file"):

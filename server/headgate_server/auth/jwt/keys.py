@@ -41,7 +41,7 @@ _MIN_RSA_BITS = 2048
 
 
 class UnusableKey(Exception):
-    """The key cannot verify signatures. The text is one line, with nothing of the key in it."""
+    """The key cannot verify signatures. The text is one line, and contains no part of the key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,11 @@ class Key:
     material: Any = field(repr=False)
 
     def verifies(self, token: ParsedToken, *, padded: bool = False) -> bool:
-        """Returns whether this key signed *token*; with *padded*, over its segments with `=`."""
+        """Returns whether this key signed *token*.
+
+        If *padded* is True, the signature must cover the segments with their padding (`=`), as some
+        issuers sign.
+        """
         if token.algorithm not in self.algorithms:
             return False
         signed = token.padded if padded else token.signed
@@ -65,9 +69,10 @@ Keys = Sequence[Key]
 
 
 def candidates(keys: Keys, kid: str | None) -> list[Key]:
-    """Returns the keys that may have signed a token with *kid*: those with exactly that kid.
+    """Returns the keys that may have signed a token with *kid*: the keys with the same kid.
 
-    If *kid* is None, they are the only key, or else the keys without a kid.
+    For a token without a kid (None): if there is only one key, returns that key. Otherwise returns
+    the keys without a kid.
     """
     if kid is None and len(keys) == 1:
         return list(keys)
@@ -92,7 +97,7 @@ def _load_private(text: bytes) -> Any:
 
 
 def from_jwks(text: str | bytes) -> Keys:
-    """Returns the keys of a JWK set (RFC 7517) that can verify; others are left out.
+    """Returns the keys of a JWK set (RFC 7517) that can verify signatures, without the others.
 
     Raises UnusableKey for an invalid JWK set.
     """
@@ -123,7 +128,10 @@ def _usable(entries: Iterable[Any]) -> Iterable[Key]:
 
 
 def _is_for_signatures(entry: dict[str, Any]) -> bool:
-    """Returns whether a JWK is for signatures, by its `key_ops` and `use`, if present."""
+    """Returns whether a JWK is for signatures.
+
+    Returns False if its member `key_ops` or `use` names other purposes only.
+    """
     operations = entry.get("key_ops", ["verify"])
     fit = isinstance(operations, list) and "verify" in operations
     return fit and entry.get("use", "sig") == "sig"

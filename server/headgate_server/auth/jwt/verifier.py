@@ -18,7 +18,10 @@ _MAX_NAME_BYTES = 1024
 
 @dataclass(frozen=True, slots=True)
 class VerifiedToken:
-    """A token that *key* verified: its identity and rights (None: the stored rights apply)."""
+    """A token that *key* has verified, with the identity and the rights in its claims.
+
+    *rights* is None if the rights in the user store apply.
+    """
 
     issuer: "TokenVerifier"
     key: Key
@@ -27,7 +30,7 @@ class VerifiedToken:
     rights: TokenRights | None
 
     async def is_valid(self, now: float) -> bool:
-        """Returns whether the token is valid at *now*: by its times, and by the current keys.
+        """Returns whether the token's times are valid at *now* and its key is still in use.
 
         Raises KeysUnavailable.
         """
@@ -39,10 +42,10 @@ class VerifiedToken:
 
 
 class TokenVerifier:
-    """Verifies tokens by *settings*. Raises ValueError, one line with the option, if they are
-    invalid.
+    """Verifies the tokens of one issuer by *settings*.
 
-    It adopts the fetched keys of *previous*, which it replaces.
+    This object replaces *previous*, and takes over the keys that *previous* has fetched. Raises
+    ValueError for an invalid setting: one line that names the option.
     """
 
     def __init__(self, settings: JwtSettings, previous: "TokenVerifier | None" = None) -> None:
@@ -92,7 +95,7 @@ class TokenVerifier:
         return key
 
     def rights(self, claims: Mapping[str, Any]) -> TokenRights | None:
-        """Returns the rights in *claims*; None if the settings take none from them.
+        """Returns the rights in *claims*, or None if the settings take no rights from claims.
 
         Raises NoRights.
         """
@@ -123,7 +126,7 @@ class TokenVerifier:
 
 
 def _signature_error(keys: Keys, token: ParsedToken) -> str:
-    """Returns why none of *keys*, those that match the `kid` of *token*, verifies it."""
+    """Returns why the signature of *token* is rejected. *keys* are those that match its `kid`."""
     if not keys:
         return "unknown kid" if token.kid is not None else "no kid, but the keys have one"
     if token.padded != token.signed and any(key.verifies(token, padded=True) for key in keys):
@@ -132,9 +135,10 @@ def _signature_error(keys: Keys, token: ParsedToken) -> str:
 
 
 def _earliest_issue_time(issued: Any, leeway: float) -> float | None:
-    """Returns the earliest time of issue by the local clock; None if *issued* is absent.
+    """Returns the earliest time, by the local clock, at which the token may have been issued.
 
-    The issuer's clock may be ahead by *leeway* seconds.
+    *issued* is the claim `iat`; the issuer's clock may be ahead by *leeway* seconds. Returns None
+    if *issued* is None.
     """
     if issued is None:
         return None
@@ -148,7 +152,7 @@ def _claim_text(claims: Mapping[str, Any], claim: str, where: Path) -> str:
 
 
 def _checked_text(claim: str, text: str) -> str:
-    """Returns *text* if the store and the audit can hold it. Raises TokenError."""
+    """Returns *text* if the user store and the audit can hold it. Raises TokenError if not."""
     if not text.isprintable() or len(text.encode()) > _MAX_NAME_BYTES:
         raise TokenError(f"{claim} is too long, or not printable")
     return text
