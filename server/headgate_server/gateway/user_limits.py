@@ -25,9 +25,9 @@ class UserLimits:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def acquire(self, principal: Principal) -> Callable[[], None]:
-        """Counts a request of *principal*.
+        """Counts a request of *principal*. Returns the function to call when the request ends.
 
-        Returns the function to call at its end. Raises UserLimitExceeded.
+        Raises UserLimitExceeded.
         """
         name = f"{principal.method} {principal.name}"
         if self._rate:
