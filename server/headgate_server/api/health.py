@@ -34,6 +34,7 @@ def run_ping_batch(
     requests: Sequence[Request], context: AppContext, responses: ResponseBuilder
 ) -> list[BatchResponse]:
     """Returns for each of *requests* the answer of `ping`, or the exception that it would raise.
+
     If authentication is required, returns None for each request: `ping` then answers it.
     """
     if context.settings.ping_auth_enabled:

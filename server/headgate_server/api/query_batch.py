@@ -37,7 +37,7 @@ class _Query:
 
 @dataclass(slots=True)
 class PendingResponse:
-    """The response to a GRANT or REVOKE, which waits until the change is durable in the user store."""
+    """The response to a GRANT or REVOKE: it waits until the change is durable in the user store."""
 
     execution: QueryExecution
     pending_change: PendingTransaction

@@ -75,10 +75,12 @@ class HeadgateBackend(AuthenticationBackend):
     async def authenticate(
         self, conn: HTTPConnection
     ) -> tuple[AuthCredentials, HeadgateUser] | None:
-        """Returns the scopes and the user of the request, or None if it has no credentials.        Raises:
-        AuthenticationError: invalid credentials, or there are no users.
-        CredentialsNotChecked: throttled, too many logins in progress, or the user store is
-        unavailable.
+        """Returns the scopes and the user of the request, or None if it has no credentials.
+
+        Raises:
+            AuthenticationError: invalid credentials, or there are no users.
+            CredentialsNotChecked: throttled, too many logins in progress, or the user store is
+            unavailable.
         """
         url = parse_urlencoded(conn.scope.get("query_string", b""))
         authorization = conn.headers.get("authorization", "")
