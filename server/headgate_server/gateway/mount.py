@@ -1,7 +1,7 @@
 """One upstream store, and what Headgate keeps for it.
 
-That is its HTTP client, its route table (the privilege that each of its paths requires), its
-catalog of databases, and the verifier of its tenants' tokens.
+That is its HTTP client, its catalog of databases, and the verifier of its tenants' tokens.
+Its route table lists the privilege that each path of its API requires.
 """
 
 from collections.abc import Callable

@@ -26,8 +26,8 @@ class Evictable(Protocol):
 class IdleConnections:
     """The idle connections of one worker process, sorted by their last activity.
 
-    The sorted list is used for many calls, so that a flood of new connections does not cause a scan
-    of all connections for each new connection.
+    The sorted list is used for many calls: a flood of new connections must not cause a scan of all
+    connections for each new connection.
     """
 
     def __init__(self) -> None:
