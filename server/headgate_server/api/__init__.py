@@ -1,1 +1,1 @@
-"""HTTP endpoints, one file for each resource, and the table that maps errors to statuses."""
+"""HTTP endpoints: one file for each path or protocol, and the table of errors and statuses."""

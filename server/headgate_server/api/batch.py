@@ -1,4 +1,4 @@
-"""Endpoints that answer the requests of one loop iteration as a batch."""
+"""The table of endpoints that answer several requests of one event loop iteration together."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,7 +13,8 @@ from headgate_server.http.request import Request
 
 BatchEndpoint = Callable[[Sequence[Request], AppContext, ResponseBuilder], list[BatchResponse]]
 
-# Batch endpoints. They answer requests without a body, as far as that needs no waiting.
+# Batch endpoints, by method and path. Each answers only requests without a body, and leaves a
+# request that needs waiting to ASGI.
 BATCH_ENDPOINTS: dict[tuple[str, bytes], BatchEndpoint] = {
     ("GET", b"/query"): run_query_batch,
     ("POST", b"/query"): run_query_batch,
@@ -39,7 +40,7 @@ def to_request(parsed: BatchedRequest, proxies: tuple[str, ...]) -> Request:
 
 
 def group_by_endpoint(requests: Sequence[Request]) -> dict[BatchEndpoint, list[int]]:
-    """Returns the indexes of *requests* by the endpoint that answers them, in their order."""
+    """Returns the batch endpoints that answer *requests*, each with the indexes of its requests."""
     found: dict[BatchEndpoint, list[int]] = {}
     for place, request in enumerate(requests):
         found.setdefault(BATCH_ENDPOINTS[request.method, request.raw_path], []).append(place)

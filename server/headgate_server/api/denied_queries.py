@@ -1,4 +1,7 @@
-"""The response to a query that is not authorized. It can be cached until the store changes."""
+"""The response to a query that is not authorized.
+
+The response can be cached until the user store changes.
+"""
 
 from dataclasses import dataclass
 
@@ -13,7 +16,10 @@ from headgate_server.query.prepared import PreparedQuery
 
 @dataclass(frozen=True, slots=True)
 class Forbidden:
-    """The user *name* may not execute *statement*: *requires* is the missing privilege."""
+    """A cacheable denial: the user *name* may not execute *statement*.
+
+    *requires* names the missing privilege, for the audit. *text* is the error, for the log.
+    """
 
     response: Response
     name: str
@@ -33,9 +39,10 @@ class Forbidden:
 def check_forbidden(
     context: AppContext, responses: ResponseBuilder, principal: Principal, prepared: PreparedQuery
 ) -> Forbidden | None:
-    """Returns why *principal* may not execute all statements of *prepared*, or None if it may.
+    """Returns the denial if *principal* may not execute all statements of *prepared*.
 
-    Raises AccessDenied if there are no users yet.
+    Returns None if *principal* may execute all of them. Raises AccessDenied if there are no users
+    yet.
     """
     try:
         context.engine.authorize(principal, prepared.statements, prepared.database)

@@ -40,7 +40,10 @@ from headgate_server.upstream.errors import (
 
 @dataclass(frozen=True, slots=True)
 class ErrorStatus:
-    """The answer to a class of errors: status, prefix of InfluxDB's text, headers."""
+    """The answer to a class of errors: the status, the headers, and a prefix of the error's text.
+
+    *prefix* makes the text equal to InfluxDB's, which clients compare.
+    """
 
     status: int
     prefix: str = ""
@@ -89,9 +92,9 @@ def error_status_for(
 ) -> ErrorStatus | None:
     """Returns the status of the class of *error*, or of its nearest base class in the table.
 
-    Returns None for an unforeseen error, which is a fault of Headgate. Telegraf drops a batch on
-    any 4xx, so a throttled write (*writing*) is answered 503. If *throttle_status* is 401, a
-    throttled login is answered like a failed one.
+    Returns None for an unforeseen error, which is a fault of Headgate. A throttled login is
+    answered with *throttle_status*: 401 makes it look like a failed login. A throttled write
+    (*writing*) is answered with 503, because Telegraf drops its data on any 4xx.
     """
     if isinstance(error, TooManyFailures | UserLimitExceeded):
         status = throttle_status if isinstance(error, TooManyFailures) else 429

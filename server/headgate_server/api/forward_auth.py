@@ -1,7 +1,8 @@
-"""Forward authentication: authorizes a request that another proxy holds.
+"""Forward authentication: authorizes a request that another proxy, such as nginx, holds.
 
-The answer is 200 with the identity in headers, or 401 or 403: nginx treats other statuses as a
-fault, Envoy accepts only 200. If Headgate cannot decide now, the answer is 503.
+The answer to an authorized request is 200, with the user and the database in headers. The answer to
+any other request is 401 or 403, because nginx treats other statuses as a fault. If Headgate cannot
+decide now, the answer is 503.
 """
 
 import json
@@ -199,9 +200,9 @@ async def _authenticate(
 ) -> Principal:
     """Authenticates the original request *original_request*. Raises what a login raises.
 
-    A proxy may report an address that the client chose. So a user's failed logins are also counted
-    for the proxy's connection, with as many free attempts as for one address. Logins from a known
-    address of the user are neither counted nor delayed for the connection.
+    A proxy may report a client address that the client itself chose. So a user's failed logins are
+    throttled by the proxy's address, too, with as many free attempts as for one client address.
+    A login from an address where this user has logged in before skips that throttle.
     """
     request_credentials = RequestCredentials(
         parse_urlencoded(original_request.query), request.headers.getlist
@@ -246,7 +247,10 @@ async def _authenticate(
 
 
 def _password_user(request_credentials: RequestCredentials) -> str:
-    """Returns the user name if *request_credentials* contains a name and a password, else ""."""
+    """Returns the user name in *request_credentials*.
+
+    Returns "" if the credentials are missing, or are something other than a name and a password.
+    """
     try:
         found = read_credentials(request_credentials)
     except Unauthenticated:

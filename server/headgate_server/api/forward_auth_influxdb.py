@@ -1,4 +1,4 @@
-"""Forward authentication of InfluxDB's own paths: authorizes the query or the write."""
+"""Forward authentication of a query or a write that another proxy holds for an InfluxDB."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -32,7 +32,8 @@ from headgate_server.upstream.influxdb import InfluxStore
 from headgate_server.upstream.query_string import encode_query
 
 _FORM_MEDIA_TYPE = "application/x-www-form-urlencoded"
-# InfluxDB's parameters that change more than the form of the answer: repeated, they are ambiguous.
+# InfluxDB's parameters that change more than the form of the answer. A repeated parameter is
+# rejected: Headgate and the upstream store might read different values.
 _SINGLE_PARAMETERS = frozenset(
     {"q", "db", "rp", "epoch", "precision", "bucket", "consistency", "params"}
 )
@@ -40,7 +41,10 @@ _SINGLE_PARAMETERS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class AuthorizedRequest:
-    """An authorized request: the user's name, the databases, the tenant, the rewritten query."""
+    """An authorized request: the user's name, the databases, the tenant, the rewritten URL query.
+
+    The answer to the proxy has these values in headers.
+    """
 
     name: str
     databases: tuple[str, ...] = ()
@@ -49,10 +53,12 @@ class AuthorizedRequest:
 
 
 def check_cross_site(request: Request, *, changes: bool) -> None:
-    """Raises CrossSiteRequest if a page of another site sent *request*, and it opens a WebSocket
-    or *changes* is True.
+    """Raises CrossSiteRequest for a request of another site's page that could do harm.
+
+    That is a request that opens a WebSocket, or one with *changes* True: it changes data.
     """
-    # Proxies remove `Upgrade` from the subrequest. A page cannot set this header (RFC 6455).
+    # Sec-WebSocket-Key shows a WebSocket: a page cannot set it (RFC 6455), and proxies remove
+    # `Upgrade` from the subrequest.
     if request.cross_site and "sec-websocket-key" in request.headers:
         raise CrossSiteRequest("a WebSocket")
     if request.cross_site and changes:
@@ -120,10 +126,11 @@ async def _merge_body_parameters(
     original_request: OriginalRequest,
     fields: dict[str, str],
 ) -> dict[str, str]:
-    """Returns *fields*, the URL's parameters, merged with those of a form body.
+    """Returns *fields*, the URL's parameters, merged with the parameters of a form body.
 
-    Raises Forbidden if the body is not such a form or not part of the subrequest, unless
-    *principal* is unrestricted; BadRequest, TooLarge, Overloaded.
+    Raises Forbidden if Headgate cannot read the parameters in the body: the body is no form, or the
+    proxy does not send it. A principal with full access is authorized nevertheless. Raises also
+    BadRequest, TooLarge, Overloaded.
     """
     if original_request.method == "GET":
         return fields  # InfluxDB ignores the body of a GET
@@ -149,10 +156,9 @@ def _authorize_query(
     fields: dict[str, str],
     parameters: tuple[str, ...],
 ) -> AuthorizedRequest:
-    """Parses, authorizes and prints a query.
+    """Parses and authorizes a query, and returns it with its statements printed anew.
 
-    Blocking: a long query takes up to a second, so it runs in a thread.
-
+    Blocking: a long query takes up to a second, so call this function in a thread.
     Raises BadRequest, ParseError, AccessDenied, AuthenticationFailed, CrossSiteRequest,
     UnparseError.
     """

@@ -1,4 +1,4 @@
-"""/ping, /status, /health and /metrics: liveness, health checks and Prometheus metrics."""
+"""The endpoints /ping, /status, /health and /metrics: liveness, health and Prometheus metrics."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -33,9 +33,9 @@ async def ping(
 def run_ping_batch(
     requests: Sequence[Request], context: AppContext, responses: ResponseBuilder
 ) -> list[BatchResponse]:
-    """Returns what `ping` would answer to each of *requests*, or the exception that it would raise.
+    """Returns for each of *requests* the answer of `ping`, or the exception that it would raise.
 
-    Returns None for each if authentication is required.
+    If authentication is required, returns None for each request: `ping` then answers it.
     """
     if context.settings.ping_auth_enabled:
         return [None] * len(requests)
@@ -79,8 +79,8 @@ async def health(
 ) -> Response:
     """Returns InfluxDB's health document, with a check for each upstream store.
 
-    The status is 503, and `fail` in the document, if the user database cannot be read or no
-    upstream store is usable.
+    The status is 503, with `fail` in the document, in two cases: the user store cannot be read, or
+    upstream stores are configured and none of them is usable.
     """
     await _authenticate_if_required(request, context)
     problem = ""
@@ -142,13 +142,19 @@ async def show_metrics(
 
 
 async def _authenticate_if_required(request: Request, context: AppContext) -> None:
-    """Authenticates *request* if `ping-auth-enabled` is set: one option for all, as in InfluxDB."""
+    """Authenticates *request* if `ping-auth-enabled` is set.
+
+    As in InfluxDB, that option covers /ping, /status, /health and /metrics.
+    """
     if context.settings.ping_auth_enabled:
         await _require_user(request, context)
 
 
 async def _require_user(request: Request, context: AppContext) -> None:
-    """Authenticates *request*. Raises Unauthenticated also while there are no users."""
+    """Authenticates *request*. Raises what a login raises.
+
+    Raises Unauthenticated while there are no users: then no login can succeed.
+    """
     if await context.authenticate(request) == ANONYMOUS:
         raise Unauthenticated("create admin user first or disable authentication")
 

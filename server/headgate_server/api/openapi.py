@@ -1,7 +1,7 @@
-"""The OpenAPI 3.1 description of `/api/*`.
+"""The endpoint /openapi.json: an OpenAPI 3.1 description of some paths below `/api`.
 
-It contains Headgate's own endpoints and InfluxDB 1.x's paths for Prometheus. InfluxDB's manuals
-describe its other paths.
+The description contains /api/whoami, and InfluxDB 1.x's paths for Prometheus' remote write and
+read. InfluxDB's manuals describe InfluxDB's other paths.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ from headgate_server.http.response import Response, content_headers
 async def openapi(
     request: Request, context: AppContext, encoder: ResultEncoder, mount: Mount | None
 ) -> Response:
-    """Returns the description. It requires no login: it reveals nothing about this server."""
+    """Returns the OpenAPI description, without a login: it reveals nothing about this server."""
     return Response(
         JsonEncoder(pretty=True).encode(DESCRIPTION),
         raw_headers=content_headers(JsonEncoder.media_type),

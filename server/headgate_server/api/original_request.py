@@ -1,8 +1,8 @@
 """Forward authentication: reads the original request, which another proxy holds.
 
 nginx's auth_request, Traefik's ForwardAuth, Caddy's forward_auth and Envoy's ext_authz each
-describe it differently. If the path names the proxy, only the headers of that proxy are read: a
-client may have set the others.
+describe the original request in other headers. If the path names the proxy, only the headers of
+that proxy are read: the client may have set the headers of the other proxies.
 """
 
 import ipaddress
@@ -30,7 +30,7 @@ _HEADERS_BY_PROXY: Mapping[str, Sequence[tuple[str, str]]] = {
 
 
 class AmbiguousRequest(Exception):
-    """The original request is ambiguous, or only Headgate itself can serve it; answered 403."""
+    """The original request is ambiguous, or only Headgate can serve it. The answer is 403."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,10 @@ def _build_request(
 
 
 def _read_headers(request: Request, uri_header: str, method_header: str) -> tuple[str, str] | None:
-    """Returns the values of *uri_header* and *method_header*; None if there is no URI."""
+    """Returns the URI in *uri_header* and the method in *method_header*.
+
+    Returns None if *uri_header* is absent. Raises AmbiguousRequest.
+    """
     found = _single_header(request, uri_header)
     if found is None:
         return None
@@ -138,10 +141,10 @@ def _single_header(request: Request, name: str) -> str | None:
 
 
 def _client_address(request: Request, proxy_kind: str) -> str:
-    """Returns the client's address as the proxy reports it, else the address of the connection.
+    """Returns the client's address as the proxy reports it, else the proxy's own address.
 
-    nginx sets X-Real-IP in the documented configuration. The other proxies pass on a client's
-    X-Real-IP, and append to X-Forwarded-For, so its last address is read.
+    nginx sets X-Real-IP in the documented configuration. The other proxies do not set it, so a
+    client could. They append the client's address to X-Forwarded-For, so its last address is read.
     """
     forwarded = request.headers.getlist("x-forwarded-for")
     text = forwarded[-1].rpartition(",")[2] if forwarded else ""
@@ -156,9 +159,9 @@ def _client_address(request: Request, proxy_kind: str) -> str:
 def _client_host(request: Request) -> str:
     """Returns the header `Host` that the client sent to the proxy.
 
-    Traefik and Caddy add `X-Forwarded-Host`, ingress-nginx adds `X-Original-URL`. Envoy, and nginx
-    in the documented configuration, keep `Host`. No page in a browser can set one of them for
-    another site.
+    Traefik and Caddy send it as `X-Forwarded-Host`, ingress-nginx within `X-Original-URL`. Envoy,
+    and nginx in the documented configuration, keep `Host`. No page in a browser can set one of
+    these headers for another site.
     """
     forwarded = request.headers.get("x-forwarded-host").partition(",")[0].strip(" \t")
     if forwarded:

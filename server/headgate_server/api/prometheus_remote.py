@@ -1,6 +1,6 @@
-"""Prometheus remote write and remote read, which InfluxDB 1.x serves beside /query and /write.
+"""The endpoints of InfluxDB 1.x for Prometheus: remote write and remote read.
 
-InfluxDB's other paths that read or write data are rejected with an explanation.
+InfluxDB's paths that Headgate does not serve, such as /api/v2/query, are rejected with a reason.
 """
 
 from headgate_engine import Principal, RequiredPrivilege, allows
@@ -53,8 +53,8 @@ async def prom_read(
 ) -> ASGIResponse:
     """Forwards a Prometheus remote read from the database that the parameter `db` names.
 
-    Requires READ on it. InfluxDB checks that from 1.8 on only, and only if
-    `prom-read-auth-enabled` is set.
+    Requires READ on that database. InfluxDB itself requires READ only from 1.8 on, and only with
+    its option `prom-read-auth-enabled`.
     """
     principal = await context.authenticate(request, mount)
     write_target = _write_target(request)
@@ -82,7 +82,7 @@ async def prom_read(
 async def not_served(
     request: Request, context: AppContext, encoder: ResultEncoder, mount: Mount | None
 ) -> ASGIResponse:
-    """Authenticates the request, then raises NotServed: no privilege covers this InfluxDB path."""
+    """Authenticates the request, then raises NotServed with the reason for this InfluxDB path."""
     await context.authenticate(request, mount)
     route = request.route.removesuffix("/*")
     raise NotServed(*_NOT_SERVED[route])

@@ -1,4 +1,7 @@
-"""Reverse proxy for the HTTP APIs of stores with a route table: authorizes, rewrites, forwards."""
+"""Reverse proxy for the own HTTP APIs of upstream stores such as Loki or VictoriaMetrics.
+
+Authorizes a request by the store's route table, rewrites its parameters and headers, forwards it.
+"""
 
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -100,7 +103,7 @@ async def authorize_request(
 def require_token(principal: Principal, mount: Mount) -> Principal:
     """Returns *principal*. Raises Unauthenticated for ANONYMOUS if the store accepts tenant tokens.
 
-    In front of such a store, no administrator has to be created first.
+    Without this error, the answer would ask for a first administrator, which tokens do not need.
     """
     if mount.token_verifier is not None and principal == ANONYMOUS:
         raise Unauthenticated("no valid token")
@@ -144,7 +147,7 @@ async def proxy(request: Request, context: AppContext, mount: Mount, path: bytes
         # The client would bypass Headgate.
         raise reply.protocol_error(f"status {reply.status}: a redirect outside its paths")
     headers_out = client_headers(reply.headers, mount.settings.mount)
-    if reply.status == 304:  # the length is that of an absent body
+    if reply.status == 304:  # Content-Length describes a body that a 304 lacks
         headers_out = [pair for pair in headers_out if pair[0] != b"content-length"]
     return await relay_response(reply, headers_out, request.scope["http_version"])
 

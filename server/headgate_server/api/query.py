@@ -1,4 +1,4 @@
-"""/query: parses, authorizes and executes InfluxQL, and returns the results."""
+"""The endpoint /query: authorizes and executes InfluxQL, and returns the results."""
 
 from collections.abc import AsyncGenerator, Iterator
 from functools import partial
@@ -76,9 +76,10 @@ async def _run_with_upstream(
     form_data: Form,
     encoder: ResultEncoder,
 ) -> ASGIResponse:
-    """Executes *execution* on the upstream store of *mount*, or without one.
+    """Executes the query *execution* on the upstream store of *mount*.
 
-    DROP DATABASE is also sent to the other stores that delete data with a database.
+    Without *mount*, only the statements that Headgate executes itself succeed. DROP DATABASE is
+    also sent to the other upstream stores with `drop-data`.
     """
     gateway = context.gateway
     store = mount.store if mount is not None else None

@@ -1,6 +1,6 @@
-"""Runs the queries of one loop iteration as a batch, stage by stage.
+"""Answers the requests to /query of one event loop iteration together, stage by stage.
 
-Only queries without a body, and only as far as they need no waiting.
+A query with a body is left to the endpoint in `api/query.py`, as is a query that needs a thread.
 """
 
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ class _Query:
 
 @dataclass(slots=True)
 class PendingResponse:
-    """A query that only waits until its change to the store is durable."""
+    """The response to a GRANT or REVOKE: it waits until the change is durable in the user store."""
 
     execution: QueryExecution
     pending_change: PendingTransaction
@@ -49,18 +49,18 @@ class PendingResponse:
         return encode_response(encoder.encode_results([answer]), encoder, gzip=self.prepared.gzip)
 
 
-# A response, a response that waits for a change, or the exception in its place. None: the query
-# must run the usual way.
+# A response, a response that waits for a change, or the exception in place of a response. None:
+# the endpoint in `api/query.py` must answer the request.
 BatchResponse = Response | PendingResponse | Exception | None
 
 
 def run_query_batch(
     requests: Sequence[Request], context: AppContext, responses: ResponseBuilder
 ) -> list[BatchResponse]:
-    """Returns what `query` would answer to each of *requests*, as far as that needs no waiting.
+    """Returns for each of *requests* the answer of the endpoint `query`, or None if it must wait.
 
-    All of them are answered from one snapshot of the store. If it cannot be read, the error is
-    returned for each.
+    One snapshot of the user store answers all requests. If the snapshot cannot be read, returns the
+    error for each request.
     """
     try:
         with context.store.snapshot() as snapshot:
@@ -75,9 +75,10 @@ def run_query_batch(
 def _prepare(
     request: Request, prepared: PreparedQuery | None, context: AppContext
 ) -> _Query | Exception | None:
-    """Authenticates *request*, and prepares its query unless *prepared* is the cached one.
+    """Authenticates *request*, and prepares its query unless *prepared*, from the cache, is given.
 
-    Returns None if the query must run the usual way, and an error instead of raising it.
+    Returns None if the endpoint `query` must answer the request. Returns an error instead of
+    raising it, so that the other requests are answered.
     """
     try:
         if prepared is not None:
@@ -135,7 +136,7 @@ def _respond_or_error(
 def _respond(
     query: _Query, snapshot: Snapshot, context: AppContext, responses: ResponseBuilder
 ) -> Response | PendingResponse | None:
-    """Returns the response to *query*; None if it must run the usual way."""
+    """Returns the response to *query*, or None if the endpoint `query` must answer it."""
     request, prepared, principal = query.request, query.prepared, query.principal
     # All unrestricted principals share one cached response.
     key = prepared if principal.has_full_access else (prepared, principal.name)
@@ -159,9 +160,9 @@ def _respond(
 
 
 def _pending_response(query: _Query, context: AppContext) -> PendingResponse | None:
-    """Returns the pending response to *query*, if it is one authorized change of rights.
+    """Returns the pending response to *query* if it is a single GRANT or REVOKE.
 
-    Returns None if the query must run the usual way.
+    Returns None if the endpoint `query` must answer it.
     """
     request, prepared, principal = query.request, query.prepared, query.principal
     if not is_single_rights_change(prepared.statements) or not context.may_write(request):
@@ -179,8 +180,8 @@ def _pending_response(query: _Query, context: AppContext) -> PendingResponse | N
 def _execute(query: _Query, context: AppContext) -> Response:
     """Executes a cheap query, which only reads, and returns the response.
 
-    It needs neither the warning nor the audit record of `QueryExecution.statement_result`. All
-    statements are counted together.
+    Unlike `QueryExecution.statement_result`, adds no warning and writes no audit record: both are
+    for changes only. The metrics count all statements in one step, which is faster.
     """
     request, prepared = query.request, query.prepared
     execute = context.engine.execute

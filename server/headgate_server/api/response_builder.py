@@ -56,11 +56,10 @@ class ResponseBuilder:
     def encode_http1(
         self, response: Response, request: Request, default_fields: RawHeaders, *, keep_alive: bool
     ) -> bytes:
-        """Returns *response* encoded as HTTP/1.1, with the common fields and
-        *default_fields*.
+        """Returns *response* encoded as HTTP/1.1, with the common fields and *default_fields*.
 
-        Without *keep_alive* it has `connection: close`. Raises ValueError for a control character
-        in a field.
+        Adds `connection: close` unless *keep_alive* is True. Raises ValueError for a control
+        character in a field.
         """
         # `Date` changes every second only: the encoding is cached.
         if default_fields is not self._default_fields:

@@ -1,4 +1,4 @@
-"""The table of endpoints: the handler for each path and method that Headgate serves itself."""
+"""The table of endpoints: the function that answers each path and method of Headgate's own."""
 
 from collections.abc import Awaitable, Callable
 

@@ -44,10 +44,9 @@ class HeadgateUser(BaseUser):
 
 
 class CredentialsNotChecked(AuthenticationError):
-    """The credentials were not checked; *error_status* is the status and headers of the server's
-    answer.
+    """The credentials were not checked: throttled, a full login queue, or no user store.
 
-    The reason is the throttle, a full login queue, or an unavailable store.
+    *error_status* has the status and the headers of Headgate's own server for that reason.
     """
 
     def __init__(self, error: Exception, error_status: ErrorStatus) -> None:
@@ -58,8 +57,8 @@ class CredentialsNotChecked(AuthenticationError):
 class HeadgateBackend(AuthenticationBackend):
     """A backend for Starlette's AuthenticationMiddleware: Basic, `u` and `p`, Token, or Bearer.
 
-    A request without credentials stays anonymous. One with invalid credentials is rejected; pass
-    `on_error=HeadgateBackend.refuse` to answer 401. The scopes for `@requires` are
+    A request without credentials stays anonymous. A request with invalid credentials is rejected;
+    pass `on_error=HeadgateBackend.refuse` to answer 401. The scopes for `@requires` are
     `authenticated`, `admin`, `read:DATABASE` and `write:DATABASE`; an administrator has the last
     two for every database that exists. *throttle_status* is the status of throttled logins: 401,
     or 429 for applications whose clients support it.
@@ -76,11 +75,11 @@ class HeadgateBackend(AuthenticationBackend):
     async def authenticate(
         self, conn: HTTPConnection
     ) -> tuple[AuthCredentials, HeadgateUser] | None:
-        """Returns the scopes and the user of the request; None if it has no credentials.
+        """Returns the scopes and the user of the request, or None if it has no credentials.
 
         Raises:
             AuthenticationError: invalid credentials, or there are no users.
-            CredentialsNotChecked: throttled, too many logins in progress, or the store is
+            CredentialsNotChecked: throttled, too many logins in progress, or the user store is
             unavailable.
         """
         url = parse_urlencoded(conn.scope.get("query_string", b""))
@@ -124,9 +123,9 @@ class HeadgateBackend(AuthenticationBackend):
 
     @staticmethod
     def refuse(conn: HTTPConnection, error: Exception) -> Response:
-        """Returns 401 with the reason and a challenge.
+        """Returns the response that rejects a login: 401 with the reason and a challenge.
 
-        For CredentialsNotChecked, returns the server's status with `Retry-After`.
+        For CredentialsNotChecked, the response has the status and headers in `error_status`.
         """
         error_status = (
             error.error_status if isinstance(error, CredentialsNotChecked) else ErrorStatus(401)

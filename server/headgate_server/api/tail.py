@@ -1,4 +1,7 @@
-"""A WebSocket through the gateway, for Loki's tail. It is closed if the user loses the right."""
+"""Proxies a WebSocket to an upstream store: Loki's tail of logs.
+
+The WebSocket is closed if the user loses the privilege.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -97,7 +100,10 @@ class Tail:
             await websocket.close()
 
     async def _forward_to_store(self, websocket: "UpstreamWebSocket") -> int:
-        """Forwards messages to the store. Returns a close code; 0 if the client has left."""
+        """Forwards the client's messages to the upstream store until one end closes.
+
+        Returns the close code for the client, or 0 if the client has closed.
+        """
         message = await self._first_message
         while message["type"] == "websocket.receive":
             content = message.get("text")
@@ -109,7 +115,10 @@ class Tail:
         return 0
 
     async def _forward_to_client(self, websocket: "UpstreamWebSocket", send: Send) -> int:
-        """Forwards messages to the client. Returns the close code for it when the store closes."""
+        """Forwards the upstream store's messages to the client until the store closes.
+
+        Returns the close code for the client.
+        """
         while (message := await websocket.receive()) is not None:
             kind = "text" if isinstance(message, str) else "bytes"
             await send({"type": "websocket.send", kind: message})
@@ -118,9 +127,10 @@ class Tail:
         )
 
     async def _recheck_periodically(self) -> int:
-        """Returns a close code when the user may no longer read.
+        """Checks every 5 seconds whether the user may still read. Returns a close code if not.
 
-        Also after 12 checks in a row that could not decide, such as if the store is unavailable.
+        Returns the close code also after 12 checks in a row that could not decide, such as while
+        the user store is unavailable.
         """
         while True:
             await asyncio.sleep(RECHECK_SECONDS)

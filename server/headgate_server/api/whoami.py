@@ -1,4 +1,4 @@
-"""/api/whoami: the authenticated user and their privileges."""
+"""The endpoint /api/whoami: returns the authenticated user and the user's privileges."""
 
 from headgate_engine import ANONYMOUS
 from headgate_server.app_context import AppContext
@@ -15,7 +15,7 @@ async def whoami(
     """Returns `{"name", "admin", "method", "grants": {database: privilege}}`.
 
     Grants of NO PRIVILEGES are omitted. For an issuer's token, `email`, `full_name`, `external_id`
-    and `issuer` from the token are added. Raises what a login raises; Unauthenticated also while
+    and `issuer` from the token are added. Raises what a login raises. Raises Unauthenticated while
     there are no users.
     """
     principal = await context.authenticate(request)

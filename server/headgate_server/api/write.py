@@ -1,4 +1,4 @@
-"""/write and /api/v2/write: authorizes writes, and forwards them to the upstream store."""
+"""The endpoints /write and /api/v2/write: authorize line protocol, and forward it upstream."""
 
 from collections.abc import AsyncGenerator
 
@@ -86,9 +86,10 @@ async def _forward_write(
     encoder: ResultEncoder,
     mount: Mount | None,
 ) -> ASGIResponse:
-    """Authorizes the write, then forwards it. Rejects it if there is no upstream store.
+    """Authorizes the write, then forwards it to the upstream store of *mount*.
 
-    Raises NoWritableUpstream in that case: data is never accepted and dropped.
+    Raises NoWritableUpstream if *mount* has no store that accepts line protocol, so that the client
+    keeps its data.
     """
     store = await authorize_write(request, context, principal, write_target.database, mount)
     max_bytes = context.settings.max_body_size
@@ -103,8 +104,9 @@ async def _forward_write(
 async def authorize_write(
     request: Request, context: AppContext, principal: Principal, database: str, mount: Mount | None
 ) -> DatabaseStore | None:
-    """Authorizes a write to *database*. Returns the store of *mount*, or None if there is none.
+    """Authorizes a write to *database*. Returns the store of *mount*.
 
+    Returns None if *mount* is None, or if its store accepts no line protocol.
     Records a denied write in the audit. Raises CrossSiteRequest, BadRequest, WriteForbidden,
     DatabaseNotFound.
     """
@@ -158,9 +160,9 @@ async def _authorize(
 
 
 async def require_database(context: AppContext, database: str, store: DatabaseStore | None) -> None:
-    """Imports *database* into the catalog if only *store* has it.
+    """Imports *database* into the catalog in the user store if only the upstream *store* has it.
 
-    Raises DatabaseNotFound if neither has it.
+    Raises DatabaseNotFound if neither store has *database*.
     """
     name = replace_invalid(database)
     if context.store.database(name) is None:

@@ -1,4 +1,7 @@
-"""Authorizes requests to stores with a route table, when proxied and in forward authentication."""
+"""Authorizes requests to an upstream store's own HTTP API, by the store's route table.
+
+Used for requests that Headgate proxies, and for forward authentication.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +21,10 @@ _DATABASE_PATH = "/db/"
 
 
 class RouteNotFound(Exception):
-    """The route table lacks the path, or the method for it; *methods* contains the allowed ones."""
+    """The route table lacks the path, or lacks the method for the path.
+
+    *methods* contains the methods that the path allows; it is empty for an unknown path.
+    """
 
     def __init__(self, methods: set[str]) -> None:
         super().__init__("method not allowed" if methods else "not found")
@@ -40,7 +46,7 @@ class RouteRequest:
 
 @dataclass(frozen=True, slots=True)
 class AuthorizedRoute:
-    """An authorized request, and the path that it is forwarded to."""
+    """An authorized request: the path in the upstream store, the route, and the databases."""
 
     path: str
     route: Route
@@ -49,7 +55,10 @@ class AuthorizedRoute:
 
 @dataclass(frozen=True, slots=True)
 class RouteMatch:
-    """A request that matches *pattern* of the route table, and the databases that it names."""
+    """A request that matches *pattern* of the route table.
+
+    *requested_tenants* are the databases that the request names.
+    """
 
     path: str
     pattern: str
@@ -92,7 +101,10 @@ def _split_database(path: str) -> tuple[str, str]:
 
 
 def _query_databases(query: bytes) -> list[str]:
-    """Returns the databases in the parameters `db`, or else in InfluxDB 2's `bucket`."""
+    """Returns the databases in the parameters `db`.
+
+    Without a `db`, returns the databases in the parameters `bucket`, as in InfluxDB 2.
+    """
     pairs = list(iterate_pairs(query))
     named = [value for name, value in pairs if name == "db"]
     if not named:

@@ -1,22 +1,30 @@
-"""Errors of requests that a user may not send to a store, or that no store accepts."""
+"""Errors of requests about an upstream store.
+
+The user lacks the privilege, exceeds a limit, or names an unknown database, or no upstream store
+can serve the request.
+"""
 
 from headgate_engine import RequiredPrivilege
 
 
 class DatabaseNotFound(Exception):
-    """The request's database does not exist; raised only if the user may know that."""
+    """The request's database does not exist.
+
+    Raised only for a user with the privilege on a database of that name: the answer to other users
+    does not reveal whether the database exists.
+    """
 
 
 class InvalidBucketName(Exception):
-    """The name of a bucket contains no database."""
+    """The parameter `bucket` of /api/v2/write names no database."""
 
 
 class WriteForbidden(Exception):
-    """The user lacks WRITE on the database."""
+    """The user lacks WRITE on the database of a write through InfluxDB's API."""
 
 
 class ReadForbidden(Exception):
-    """The user lacks READ on the database."""
+    """The user lacks READ on the database of a Prometheus remote read."""
 
 
 class Forbidden(Exception):
@@ -39,7 +47,10 @@ class UserLimitExceeded(Exception):
 
 
 class NoWritableUpstream(Exception):
-    """No store accepts a write through InfluxDB's API. *upstream* is True if any is configured."""
+    """No upstream store accepts this write through InfluxDB's API.
+
+    *upstream* is True if an upstream store is configured.
+    """
 
     def __init__(self, *, upstream: bool = False) -> None:
         found = "takes this API here" if upstream else "is configured"
@@ -47,7 +58,7 @@ class NoWritableUpstream(Exception):
 
 
 class NotServed(Exception):
-    """Headgate does not serve this path of InfluxDB's; *status* is the status of the answer."""
+    """Headgate does not serve this InfluxDB path. *status* is the HTTP status of the answer."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)

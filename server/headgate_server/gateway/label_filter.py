@@ -1,4 +1,7 @@
-"""Renames a client's own label `db` in the body of a write to VictoriaMetrics' own API."""
+"""Renames a client's own label `db` in the body of a write to VictoriaMetrics' own API.
+
+Headgate sets the label `db` itself: its value is the database that the client may write to.
+"""
 
 from collections.abc import AsyncIterable, Awaitable, Callable
 from functools import partial
@@ -36,8 +39,8 @@ async def rename_own_label(
 ) -> Upload | bytes:
     """Returns the body of *request*, which is in *format*, with the label `db` renamed.
 
-    *run* runs long conversions in a thread. Raises UnsupportedWriteFormat if a label could be lost;
-    UnsupportedMedia, BadRequest, TooLarge, and what *run* raises.
+    *run* runs long conversions in a thread. Raises UnsupportedWriteFormat if Headgate cannot rename
+    labels in *format*. Raises also UnsupportedMedia, BadRequest, TooLarge, and what *run* raises.
     """
     if format == "remote-write":
         return await _remote_write(request, limit, run)

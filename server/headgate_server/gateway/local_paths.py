@@ -17,16 +17,17 @@ class Requirement(Enum):
     WRITE = auto()  # WRITE on the database that `db` names
     BUCKET = auto()  # WRITE on the database that `bucket` names
     READ = auto()  # READ on the database that `db` names
-    LOCAL_ONLY = auto()  # Headgate's own: another proxy must not forward it to a store
+    LOCAL_ONLY = auto()  # a path of Headgate's own: forward authentication denies it
     NOT_SERVED = auto()  # a path of InfluxDB's that is not served
-    STORE_METRICS = auto()  # the store's own metrics: not served, or not found if there is no store
+    STORE_METRICS = auto()  # metrics of an upstream store: not served; not found without a store
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """The methods of a path (empty: all), the privilege it requires, and its parameters.
+    """The methods of a path (empty: all methods), what the path requires, and its parameters.
 
-    *influxdb* is True for a path that may have another meaning in other stores than InfluxDB.
+    *influxdb* is True for a path that may have another meaning in an upstream store other than
+    InfluxDB.
     """
 
     methods: tuple[str, ...]
@@ -73,7 +74,7 @@ _PATHS_BELOW_MOUNTS = frozenset(
 
 
 class MountProperties(Protocol):
-    """The properties of a mounted store that this table depends on."""
+    """The properties of a `Mount`, an upstream store, that decide which paths Headgate answers."""
 
     @property
     def has_route_table(self) -> bool:
@@ -87,17 +88,17 @@ class MountProperties(Protocol):
 
 
 def pattern_of(path: str) -> str:
-    """Returns the key of *path* in `ENDPOINTS`, or ""."""
+    """Returns the key of `ENDPOINTS` that *path* matches, or ""."""
     if path in ENDPOINTS:
         return path
     return next((f"{start}*" for start in _PREFIXES if path.startswith(start)), "")
 
 
 def local_pattern(mount: MountProperties | None, path: str, *, below_mount: bool) -> str:
-    """Returns the key of *path* in `ENDPOINTS` if Headgate answers it itself, else "".
+    """Returns the key of `ENDPOINTS` that *path* matches, or "" if Headgate does not answer *path*.
 
-    *mount* is the store that the request is for, or None. *below_mount* is True if the path was
-    below the mount of that store.
+    *mount* is the upstream store that the request is for, or None. *below_mount* is True if the
+    original path began with the path prefix (`mount`) of that store.
     """
     pattern = pattern_of(path)
     if not pattern:

@@ -1,4 +1,8 @@
-"""One upstream store with its route table, its catalog and its tenant authentication."""
+"""One upstream store, and what Headgate keeps for it.
+
+That is its HTTP client, its catalog of databases, and the verifier of its tenants' tokens.
+Its route table lists the privilege that each path of its API requires.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,7 +38,7 @@ class DatabaseStore:
     ) -> Response:
         """Forwards an authorized write of line protocol of at most *max_bytes* bytes (0: no limit).
 
-        Returns 204 when the store has acknowledged it. Raises what `write_lines` raises.
+        Returns 204 when the store has acknowledged the write. Raises what `write_lines` raises.
         """
         settings = self.upstream.settings
         if settings.protocol != "victoriametrics":
@@ -53,15 +57,15 @@ class DatabaseStore:
 
     @property
     def serves_prometheus_remote(self) -> bool:
-        """Whether the store has InfluxDB 1.x's paths for Prometheus."""
+        """Whether the store has InfluxDB 1.x's paths for Prometheus' remote write and read."""
         return self.upstream.settings.protocol == "influxdb1"
 
 
 class Mount:
-    """The upstream store of *settings*, and everything that belongs to it.
+    """The upstream store of *settings*, with its client, catalog, health check and route table.
 
-    Create it in the event loop that uses it. Raises ValueError if *settings* are invalid; the text
-    is one line with the option.
+    Create a mount in the event loop that uses it. Raises ValueError if *settings* are invalid; the
+    text is one line with the option.
     """
 
     def __init__(
@@ -103,9 +107,9 @@ class Mount:
         return self.store is not None
 
     def acquire(self) -> Callable[[], None]:
-        """Counts one more use of this store, and returns the function that releases it.
+        """Counts one more use of this store, and returns the function that ends the use.
 
-        A store in use is not closed when a reload replaces it.
+        When a reload replaces the store, it is closed only after all its uses have ended.
         """
         self.use_count += 1
         return self._release

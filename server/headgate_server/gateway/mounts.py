@@ -1,4 +1,4 @@
-"""All upstream stores, and the choice of the one that a request is for."""
+"""All upstream stores. Finds the upstream store of a request by its host and path."""
 
 import asyncio
 import re
@@ -92,7 +92,7 @@ class Gateway:
 
     @property
     def influx_stores(self) -> list[InfluxStore]:
-        """The stores from which DROP DATABASE, sent to any store, deletes data (`drop-data`)."""
+        """The upstream stores with `drop-data`: each DROP DATABASE deletes their data, too."""
         stores = [one.store.influx for one in self.mounts if one.store is not None]
         return [
             one for one in stores if one.upstream.reachable() and one.upstream.settings.drop_data
@@ -100,19 +100,25 @@ class Gateway:
 
     @property
     def forward_auth_networks(self) -> tuple[str, ...]:
-        """The networks of the proxies that may use forward authentication; () if it is off."""
+        """The networks of the proxies that may use forward authentication.
+
+        Empty if forward authentication is off.
+        """
         return self.settings.forward_auth_networks
 
     def find_by_name(self, name: str) -> Mount | None:
-        """Returns the store *name*, or None. For "" returns the only store, if there is one."""
+        """Returns the upstream store *name*, or None if there is no such store.
+
+        For "", returns the only upstream store. Returns None if there are several stores, or none.
+        """
         if not name:
             return self.mounts[0] if len(self.mounts) == 1 else None
         return next((one for one in self.mounts if one.settings.name == name), None)
 
     async def warn_unconfined_stores(self) -> None:
-        """Logs a warning for each store that does not confine tenants, once it answers.
+        """Logs a warning for each upstream store that returns the same data to every tenant.
 
-        Retries with a back-off of 1 to 60 seconds until every store has answered.
+        Asks again, with a back-off of 1 to 60 seconds, until every store has answered.
         """
         await asyncio.gather(
             *(self._warn_if_unconfined(one) for one in self.mounts if one.upstream.reachable())

@@ -8,7 +8,7 @@ from headgate_server.http.errors import BadRequest
 _AMBIGUOUS_ESCAPE_PATTERN = re.compile(
     rb"%(?:2[ef5]|5c|[01][0-9a-f]|7f|(?![0-9a-f]{2}))", re.IGNORECASE
 )
-# Java servers truncate a segment at `;`: `..;` is a dot segment to them.
+# Java servers truncate a segment at `;`: `..;` means `..` there.
 _AMBIGUOUS_PART_PATTERN = re.compile(rb"[\x00-\x20\x7f-\xff\\#?;]|//|/\.{1,2}(?:/|%3[bB]|\Z)")
 
 

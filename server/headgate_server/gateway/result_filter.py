@@ -54,9 +54,9 @@ def _readable_queries(series: Series, user: User, parse: ParseFunction) -> Serie
 
 
 def _readable_continuous_queries(series: Series, user: User, parse: ParseFunction) -> Series | None:
-    """Returns *series* with the visible rows; None if the user may not read the database.
+    """Returns *series* with the rows that *user* may see.
 
-    Then not even the database's name is shown.
+    Returns None if *user* may not read the database: the series, named after it, is left out.
     """
     if (
         not allows(user, RequiredPrivilege(Privilege.READ, series.name))

@@ -1,4 +1,7 @@
-"""Route tables, as data: the privilege that each route requires. Other requests are rejected."""
+"""Route tables: for each path and method of an upstream store's API, the privilege it requires.
+
+The built-in tables are the files `routes/*.toml`. A request that no route matches is rejected.
+"""
 
 import re
 import tomllib
@@ -54,9 +57,11 @@ def _compile_pattern(path: str) -> re.Pattern[str]:
 
 
 def load_route_table(settings: UpstreamSettings) -> RouteTable:
-    """Returns the table of an upstream: its own routes, then those of its file or its protocol.
+    """Returns the route table of an upstream store.
 
-    Raises ValueError: one line that names the option.
+    The routes in *settings* come first, then the routes of the file in the option `table`. Without
+    that option, the built-in routes of the store's protocol follow. Raises ValueError: one line
+    that names the option.
     """
     if settings.table:
         try:

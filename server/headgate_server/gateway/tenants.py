@@ -1,8 +1,8 @@
-"""Authorizes a request for databases, and translates them to the store's tenants.
+"""Authorizes a request for databases, and translates databases to tenants of the upstream store.
 
-A database is what Mimir, Loki and Pyroscope call a tenant. The path (`/db/<database>/...`), the
-parameter `db` or the header X-Scope-OrgID requests one, and the user's grants decide. A request
-that names none is for the only database on which the user has the privilege.
+A database is what Mimir, Loki and Pyroscope call a tenant. A request names its database in the path
+(`/db/<database>/...`), the parameter `db` or the header X-Scope-OrgID, and the user's grants
+decide. A request without a name is for the only database on which the user has the privilege.
 """
 
 from collections.abc import Iterable
@@ -28,7 +28,10 @@ _PRIVILEGES = {"READ": Privilege.READ, "WRITE": Privilege.WRITE, "MANAGE": Privi
 
 @dataclass(frozen=True, slots=True)
 class AccessDecision:
-    """An authorized request: its *databases*, and the store's name for them together."""
+    """The databases of an authorized request, and their name in the upstream store.
+
+    *tenant* is the value of X-Scope-OrgID, or the account of a VictoriaMetrics cluster.
+    """
 
     databases: tuple[str, ...] = ()
     tenant: str = ""
@@ -43,8 +46,8 @@ def authorize_databases(
 ) -> AccessDecision:
     """Authorizes *principal* for *route* on the databases in *requested_tenants*.
 
-    Raises Forbidden; AdminRequiredFirst; BadRequest for a missing, ambiguous or invalid database;
-    DatabaseNotFound, but only for an unrestricted principal.
+    Raises Forbidden, AdminRequiredFirst. Raises BadRequest for a missing, ambiguous or invalid
+    database. Raises DatabaseNotFound only for a principal with rights on every database.
     """
     if principal.user is None and not principal.unrestricted:
         raise AdminRequiredFirst
@@ -65,16 +68,17 @@ def authorize_databases(
         raise BadRequest("this store serves one database at a time")
     for database in databases:
         _require_privilege(principal, RequiredPrivilege(privilege, database))
-        # Grants are on databases that exist: only an unrestricted principal can request another.
+        # A grant implies that its database exists. A principal with full access needs no grant, so
+        # it can name a database that does not exist.
         if principal.has_full_access and engine.store.database(database) is None:
             raise DatabaseNotFound(f"database not found: {go_quote(database)}")
     return _decision(settings, databases)
 
 
 def _requested_databases(requested_tenants: Iterable[str]) -> tuple[str, ...]:
-    """Returns the requested databases.
+    """Returns the databases in *requested_tenants*, each of which is empty or joins names by `|`.
 
-    Raises BadRequest if *requested_tenants* contradict each other.
+    Raises BadRequest if *requested_tenants* contradict each other, or are invalid UTF-8.
     """
     found = {tuple(dict.fromkeys(wish.split("|"))) for wish in requested_tenants if wish}
     if len(found) > 1:
@@ -87,9 +91,10 @@ def _requested_databases(requested_tenants: Iterable[str]) -> tuple[str, ...]:
 def _default_databases(
     engine: Engine, principal: Principal, settings: UpstreamSettings, privilege: Privilege
 ) -> tuple[str, ...]:
-    """Returns the only database on which *principal* has *privilege*, else ().
+    """Returns the databases of a request that names no database.
 
-    To read with `federation`, returns all of them, if they are at most 64.
+    That is the only database on which *principal* has *privilege*. If there are several, returns
+    (). A read with the option `federation` is for all such databases, if there are at most 64.
     """
     user = principal.user
     if user is None or principal.has_full_access:

@@ -12,8 +12,9 @@ _MAX_BUCKETS = 10_000
 
 
 class UserLimits:
-    """Allows *concurrent* requests of a user at a time, and *rate* requests per second (0: no
-    limit), as a token bucket with a burst of one second's requests.
+    """Limits each user to *concurrent* requests at a time and *rate* requests per second.
+
+    0 means no limit. The rate is a token bucket with a burst of one second's requests.
     """
 
     def __init__(
@@ -25,9 +26,9 @@ class UserLimits:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def acquire(self, principal: Principal) -> Callable[[], None]:
-        """Counts a request of *principal*.
+        """Counts a request of *principal*. Returns the function to call when the request ends.
 
-        Returns the function to call at its end. Raises UserLimitExceeded.
+        Raises UserLimitExceeded.
         """
         name = f"{principal.method} {principal.name}"
         if self._rate:

@@ -1,4 +1,4 @@
-"""Parses the parameter `params` of /query: a JSON object with values for `$name`."""
+"""Parses the parameter `params` of /query: a JSON object that binds values to `$name`s in `q`."""
 
 import json
 from typing import NoReturn
@@ -10,9 +10,10 @@ _LITERALS = ("true", "false", "null")
 
 
 def parse_parameters(text: str) -> dict[str, object]:
-    """Returns the JSON object in *text*; text after it is ignored. Raises BadRequest.
+    """Returns the JSON object in *text*. Raises BadRequest if *text* is not a JSON object.
 
-    As in InfluxDB 1.8, a number without a decimal point is an integer.
+    As in InfluxDB 1.8, a number without a decimal point is an integer, and text after the object is
+    ignored.
     """
     if not text:
         return {}
@@ -66,7 +67,10 @@ _DECODER = json.JSONDecoder(
 
 
 def _go_error_message(error: json.JSONDecodeError) -> str:
-    """Returns the error message of Go's parser if it can be derived, else Python's."""
+    """Returns the text of *error* as Go's JSON parser writes it, which clients of InfluxDB expect.
+
+    Where Go's text cannot be derived, returns the text of Python's parser.
+    """
     rest = error.doc[error.pos :]
     if not rest or error.msg.startswith("Unterminated string"):
         return "unexpected EOF"

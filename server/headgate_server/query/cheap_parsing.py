@@ -9,11 +9,13 @@ _MAX_INLINE_CHARS = 128
 
 
 def parse_if_cheap(parse: ParseCache, text: str) -> tuple[tuple[Statement, ...] | None, bool]:
-    """Returns the statements of *text*, and whether they were cached.
+    """Returns the statements of *text*, and whether they came from the parse cache.
 
-    The statements are None if they are more than four, if they are neither cached nor quick to
-    parse, or if *text* is invalid. Its error is raised later: an earlier statement may have to be
-    denied first.
+    Returns None in place of the statements in these cases:
+    - *text* has more than four statements.
+    - *text* is neither cached nor cheap to parse.
+    - *text* is invalid. The usual execution raises the error, after it has authorized the
+      statements before the error.
     """
     cached = parse.cached(text)
     statements = cached
@@ -28,13 +30,16 @@ def parse_if_cheap(parse: ParseCache, text: str) -> tuple[tuple[Statement, ...] 
 
 
 def is_cheap_to_parse(text: str) -> bool:
-    """Returns whether *text* may be parsed in the event loop.
+    """Returns whether *text* may be parsed in the event loop, because parsing it is fast.
 
-    It has at most 128 characters and no `/`, hence no regular expression.
+    Such a text has at most 128 characters, and no `/`, which would begin a regular expression.
     """
     return len(text) <= _MAX_INLINE_CHARS and "/" not in text
 
 
 def runs_inline(statement: Statement) -> bool:
-    """Returns whether *statement* is an indexed read with the same result for all users."""
+    """Returns whether *statement* may be executed in the event loop.
+
+    Only SHOW GRANTS may: it reads one user by an index, and all users receive the same result.
+    """
     return isinstance(statement, ShowGrants)

@@ -44,7 +44,10 @@ _MAX_AUDIT_CHARS = 1000
 
 @dataclass(frozen=True, slots=True)
 class QueryExecutor:
-    """The shared objects of all queries. *run* runs a function in the statement thread pool."""
+    """The objects that all queries of a worker share. *store* is the user store.
+
+    *run* runs a function in the statement thread pool.
+    """
 
     settings: Settings
     engine: Engine
@@ -57,7 +60,10 @@ class QueryExecutor:
 
 @dataclass(slots=True)
 class QueryExecution:
-    """One query of *principal*, and the state of its execution."""
+    """One request to /query: parses, authorizes and executes the statements in *text*.
+
+    *params* is the request's parameter `params`, with values for `$name` in *text*.
+    """
 
     request: Request
     executor: QueryExecutor
@@ -87,7 +93,7 @@ class QueryExecution:
         return await self.executor.run(work, (principal.name or self.request.address,))
 
     def _parse(self, check: Callable[[Statement], None]) -> Sequence[Statement]:
-        """Returns the statements. Calls *check* with every statement before it parses the next."""
+        """Returns the query's statements. Calls *check* with each before the next is parsed."""
         if self.statements is None:
             parse = self.executor.engine.parse
             cached = parse.cached(self.text) if not self.params else None
@@ -110,7 +116,11 @@ class QueryExecution:
         return self.statements
 
     def parse_if_cheap(self) -> Sequence[Statement] | None:
-        """Returns the statements if they are few, and cached or cheap to parse, or None."""
+        """Returns the query's statements, without waiting for a thread.
+
+        Returns None if there are more than four statements, or if they are neither cached nor cheap
+        to parse. Returns None also if the query has *params*.
+        """
         if self.statements is None and not self.params:
             self.statements, self.from_cache = parse_if_cheap(self.executor.engine.parse, self.text)
             if self.statements is not None:
@@ -123,7 +133,7 @@ class QueryExecution:
         return statements is not None and all(map(runs_inline, statements))
 
     def authorize(self) -> Principal:
-        """Parses and authorizes all statements, and returns the principal with current rights.
+        """Parses and authorizes all statements. Returns the principal with its current rights.
 
         Each statement is authorized before the next is parsed. A denial is recorded in the audit.
         Raises BadRequest, ParseError, AccessDenied, CrossSiteRequest, SetUpForbidden,
@@ -190,10 +200,11 @@ class QueryExecution:
             yield self.statement_result(id, result)
 
     def authorize_change(self) -> PendingTransaction | None:
-        """Authorizes the query, and returns its pending change, if it is only one change of rights.
+        """Authorizes a query of one GRANT or REVOKE. Returns its change, which is not committed.
 
-        Returns None for any other query, or if the statement is neither cached nor cheap to parse.
-        Raises AccessDenied, CrossSiteRequest, SetUpForbidden, AuthenticationFailed.
+        Returns None for any other query, without authorizing it. Returns None also if the statement
+        is neither cached nor cheap to parse. Raises AccessDenied, CrossSiteRequest, SetUpForbidden,
+        AuthenticationFailed.
         """
         statements = self.parse_if_cheap()
         if statements is None or not is_single_rights_change(statements):
@@ -201,9 +212,10 @@ class QueryExecution:
         return self.pending_change(self.authorize())
 
     def pending_change(self, principal: Principal) -> PendingTransaction | None:
-        """Returns the pending change of a single-change query that *principal* was authorized for.
+        """Returns the change that the query's only statement makes to the user store, uncommitted.
 
-        Returns None if it needs the usual execution, such as for an invalid name.
+        *principal* was authorized for the statement. Returns None if a name in the statement is
+        invalid: the usual execution then returns the error.
         """
         (statement,) = self.parsed_statements
         try:
@@ -231,10 +243,11 @@ class QueryExecution:
         self.executor.metrics.lookup("statement", self.from_cache)
 
     def statement_result(self, id: int, result: Result) -> StatementResult:
-        """Returns *result* for the client, as that of the statement with index *id*.
+        """Returns *result*, the result of the statement with index *id*, for the client.
 
-        Counts it in the metrics. The first error is logged, and also recorded in the audit unless
-        the statement only reads. A change by GET has a warning.
+        Counts the statement in the metrics. Logs the query's first error, and records that error in
+        the audit if the statement changes something. If a GET request has changed something, the
+        result has a warning.
         """
         self.executor.metrics.statement(result.statement, failed=bool(result.error))
         log = self.request.log
@@ -247,7 +260,7 @@ class QueryExecution:
 
 
 def is_single_rights_change(statements: Sequence[Statement]) -> bool:
-    """Returns whether *statements* is one statement, which only changes rights."""
+    """Returns whether *statements* is a single GRANT or REVOKE, which only changes rights."""
     single = len(statements) == 1
     return single and isinstance(statements[0], Grant | Revoke | GrantAdmin | RevokeAdmin)
 

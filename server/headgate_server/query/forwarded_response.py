@@ -1,4 +1,7 @@
-"""The response to a forwarded query: relayed, streamed or whole."""
+"""Builds the response to a query that an upstream store executes.
+
+A single result is relayed as it arrives. Several results are joined, in one document or streamed.
+"""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import replace
@@ -76,9 +79,9 @@ class ForwardedResponse:
         return Response(body, raw_headers=self._content_headers())
 
     async def _read_first(self, pieces: AsyncIterator[bytes]) -> tuple[bytes, bool]:
-        """Returns the first part of the response, and whether there may be more.
+        """Returns the first part of the response body, and whether more parts may follow.
 
-        For HTTP/1.0, which has no chunked coding, that part is all of it. Raises Overloaded.
+        For HTTP/1.0, which has no chunked coding, the part is the whole body. Raises Overloaded.
         """
         parts: list[bytes] = []
         size = 0
@@ -123,7 +126,7 @@ class ForwardedResponse:
 
     async def _stream_response(self, statement: Statement) -> ASGIResponse:
         """Returns the response to a query of one statement, relayed as it arrives."""
-        # CSV and MessagePack are inspected, so the upstream must not compress them.
+        # The start of CSV or MessagePack is inspected, so the upstream must not compress it.
         options = (
             self._options
             if isinstance(self._encoder, JsonEncoder)
@@ -193,9 +196,10 @@ class ForwardedResponse:
 
 
 def _is_incomplete(encoder: ResultEncoder, first: bytes) -> bool:
-    """Returns whether a response that starts with *first* lacks an error or its statement's index.
+    """Returns whether InfluxDB has omitted a part of the response that starts with *first*.
 
-    InfluxDB drops errors in CSV, and the index of their statement in MessagePack.
+    In CSV, InfluxDB omits the error of a statement. In MessagePack, it omits the index of a
+    statement that failed.
     """
     if isinstance(encoder, CsvEncoder):
         return not first.strip()

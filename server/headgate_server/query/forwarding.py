@@ -1,6 +1,6 @@
-"""A query with an upstream store: each statement is executed here or upstream.
+"""Executes a query whose data is in an upstream store: each statement in Headgate or upstream.
 
-Statements run one after the other and stop at the first error, as in a single InfluxDB.
+The statements run one after the other until the first error, as in a single InfluxDB.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
@@ -43,7 +43,11 @@ from headgate_server.upstream.relay import FORWARDING_ERRORS, prepend
 
 @dataclass(slots=True)
 class ForwardedQuery:
-    """Executes the query *execution* on the upstream *store*; *encoder* encodes the results."""
+    """Executes one request to /query on the upstream store *store*.
+
+    *execution* has the request, the user and the statements. *encoder* encodes the results in the
+    client's format. *reservation* accounts for the memory of buffered results.
+    """
 
     execution: QueryExecution
     store: InfluxStore
@@ -51,7 +55,7 @@ class ForwardedQuery:
     encoder: ResultEncoder
     options: QueryOptions
     reservation: Reservation
-    other_stores: Sequence[InfluxStore] = ()  # stores that also drop a dropped database
+    other_stores: Sequence[InfluxStore] = ()  # upstream stores that also receive DROP DATABASE
     chunked: bool = False
     statements: Sequence[Statement] = ()
     principal: Principal = field(init=False)
@@ -64,7 +68,7 @@ class ForwardedQuery:
         """
         execution = self.execution
         self.options = replace(self.options, run=execution.run_in_thread)
-        # Parsing and authorization run in a thread together; cached statements need none.
+        # Parsing and authorization run in a thread, unless the statements are cached or cheap.
         if execution.parse_if_cheap() is not None:
             self.principal = execution.authorize()
         else:
@@ -84,7 +88,7 @@ class ForwardedQuery:
             self.options = replace(self.options, database="", retention_policy="")
 
     def _has_database_privilege(self) -> bool:
-        """Returns whether the user has a privilege on the request's database."""
+        """Returns whether the user has any privilege on the request's database."""
         user = self.principal.user
         return self.principal.has_full_access or (
             user is not None and bool(user.grants.get(self.options.database, Privilege.NONE))
@@ -134,7 +138,11 @@ class ForwardedQuery:
             pass
 
     async def results(self) -> AsyncGenerator[StatementResult, None]:
-        """Yields the results as they arrive. Raises FORWARDING_ERRORS for the first only."""
+        """Yields the results as they arrive.
+
+        Raises FORWARDING_ERRORS if the first statement fails upstream. Such an error of a later
+        statement becomes its result.
+        """
         failed = False
         for id, statement in enumerate(self.statements):
             if failed:
@@ -163,7 +171,7 @@ class ForwardedQuery:
     async def _statement_results(
         self, id: int, statement: Statement
     ) -> AsyncIterator[StatementResult]:
-        """Yields the result of *statement*: several if the upstream sends it in chunks."""
+        """Yields the result of *statement*: in several parts if the upstream sends it in chunks."""
         if self.store.is_local(statement) or not self._passes_through(statement):
             yield await self._run_statement(id, statement)
         elif isinstance(self.encoder, JsonEncoder) and not self.options.pretty:
@@ -271,7 +279,7 @@ class ForwardedQuery:
         return replace(answer, encoded=encoded)
 
     def _is_filtered(self, statement: Statement) -> bool:
-        """Returns whether InfluxDB's result may contain statements of other users."""
+        """Returns whether rows are removed from the result: the statements of other users."""
         return not self.principal.has_full_access and isinstance(
             statement, ShowQueries | ShowContinuousQueries
         )
@@ -290,5 +298,5 @@ def has_several_results(
     detect: Callable[[bytes], bool], statement: Statement, piece: bytes
 ) -> bool:
     """Returns whether *piece* contains the result of another statement than *statement*."""
-    # The results of these have several tables, which CSV separates like several results.
+    # SHOW STATS and SHOW DIAGNOSTICS return several tables, which CSV separates like results.
     return detect(piece) and not isinstance(statement, ShowStats | ShowDiagnostics)

@@ -1,7 +1,7 @@
-"""A cache of prepared queries: the parsed statements and options of queries in URLs.
+"""A cache of prepared queries: the parsed statements and options of a request to /query, by URL.
 
-Clients repeat a few queries, or queries that differ only in the name at their end. A query that may
-contain a secret is not cached.
+Clients repeat a few queries, or queries that differ only in the name at their end, such as
+`SHOW GRANTS FOR alice`. A query that may contain a secret is not cached.
 """
 
 import re
@@ -26,10 +26,11 @@ from headgate_server.query.cheap_parsing import parse_if_cheap, runs_inline
 
 _MAX_ENTRIES = 1024
 _MAX_KEY_LENGTH = 1024
-# A query with other parameters is not cached: they are unknown, or the answer takes longer.
+# A query with any other parameter is not cached: the parameter is unknown, or slows the answer.
 _CACHEABLE_PARAMETERS = frozenset({"q", "db", "rp", "epoch", "pretty"})
 
-# A query of words only that ends with a name: the text before the name, the name, the text after.
+# A URL's query string in which `q` has only words and ends with a name. Its groups are the text
+# before the name, the name (bare or quoted), and the text after the name.
 _FINAL_NAME_PATTERN = re.compile(
     rb"((?:.*&)?q=[A-Za-z+]+\+)(?:([A-Za-z_][A-Za-z0-9_]*)|%22([A-Za-z0-9_.@-]+)%22)((?:&.*)?)"
 )
@@ -87,9 +88,10 @@ class PreparedQueryCache:
         )
 
     def get(self, request: Request) -> PreparedQuery | None:
-        """Returns the cached query of *request*, or one made from a cached query with another name.
+        """Returns the cached query of *request*.
 
-        Returns None if there is neither.
+        If only a query with another name at its end is cached, returns a copy with the name of
+        *request*. Returns None if neither is cached.
         """
         key = _key(request)
         return self._queries.get(key) or self._from_template(key)
@@ -110,16 +112,16 @@ class PreparedQueryCache:
         return self._add(key, similar.for_user(name)) if similar is not None else None
 
     def prepare(self, request: Request) -> PreparedQuery | None:
-        """Prepares the query of *request*; None if it cannot be parsed quickly.
+        """Prepares the query of *request*, and caches it if that is safe.
 
-        Raises BadRequest, TooLarge.
+        Returns None if the query cannot be parsed in the event loop. Raises BadRequest, TooLarge.
         """
         form = Form(request.url_params)
         statements, parse_cached = parse_if_cheap(self._parse, form.query_text(self._max_chars))
         if statements is None:
             return None
         key = _key(request)
-        # An invalid pair is missing from the fields and may contain anything, also a secret.
+        # The parser drops an invalid pair, which may contain a secret: such a URL is not cached.
         counted = request.query.count(b"&") + 1 == len(form.fields) and b";" not in request.query
         cacheable = (
             counted
@@ -144,7 +146,7 @@ class PreparedQueryCache:
         return self._add(key, prepared)
 
     def _add_template(self, key: _Key, prepared: PreparedQuery) -> None:
-        """Stores *prepared* by the text around the name, if its query ends with a name."""
+        """Caches *prepared* for queries with another name, if its query ends with a name."""
         found = _split_name(key)
         if found is not None and _is_cacheable_key(key):
             self._templates.put(found[0], prepared)
@@ -169,7 +171,10 @@ def _is_cacheable_key(key: _Key) -> bool:
 
 
 def _split_name(key: _Key) -> tuple[_Template, str] | None:
-    """Returns the text around the name at the end of a query, and the name; None without a name."""
+    """Returns the text around the name at the end of the query in *key*, and the name.
+
+    Returns None if the query does not end with a name.
+    """
     query, accept, encoding = key
     found = _FINAL_NAME_PATTERN.fullmatch(query)
     if found is None:

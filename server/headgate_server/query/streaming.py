@@ -15,9 +15,10 @@ _RETRY_SECONDS = 0.05
 
 
 async def stream(run: Run, pieces: Callable[[], Iterator[bytes]]) -> AsyncGenerator[bytes, None]:
-    """Yields the bytes of `pieces()`, which *run* produces in threads, no faster than consumed.
+    """Yields the bytes of the iterator `pieces()`. *run* advances the iterator in threads.
 
-    Raises Overloaded before the first batch only, and what *pieces* raises.
+    The next batch of bytes is produced only once the previous batch is consumed. Raises Overloaded
+    before the first batch only, and what the iterator raises.
     """
     iterator = pieces()
     batch = await run(partial(_next_batch, iterator))
@@ -26,13 +27,13 @@ async def stream(run: Run, pieces: Callable[[], Iterator[bytes]]) -> AsyncGenera
         try:
             batch = await run(partial(_next_batch, iterator))
         except Overloaded:
-            # A response that has begun is finished: it is retried until a thread is free.
+            # A response that has begun has to be finished: tries again until a thread is free.
             await asyncio.sleep(_RETRY_SECONDS)
             batch = [b""]
 
 
 def _next_batch(iterator: Iterator[bytes]) -> list[bytes]:
-    """Returns the next pieces; empty only at the end."""
+    """Returns the next pieces of *iterator*. An empty list means that the iterator has ended."""
     batch: list[bytes] = []
     size, deadline = 0, time.monotonic() + _BATCH_SECONDS
     for piece in iterator:

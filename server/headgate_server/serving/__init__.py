@@ -1,4 +1,4 @@
-"""Runs the application: sockets, TLS, connections, worker processes. Uses uvicorn."""
+"""The HTTP server on uvicorn: sockets, TLS, client connections, and worker processes."""
 
 from headgate_server.serving.listeners import ListenError
 from headgate_server.serving.run import serve

@@ -1,4 +1,4 @@
-"""Batching: the requests of one iteration of the event loop are answered together at its end."""
+"""Batching: requests that arrive in one iteration of the event loop are answered together."""
 
 import asyncio
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ BatchAnswer = bytes | ASGIApp | None
 
 
 class RequestHandler(Protocol):
-    """The application's interface beside ASGI."""
+    """What the server calls beside ASGI. The application, `headgate_server.app`, implements it."""
 
     def can_batch(self, method: str, path: bytes) -> bool:
         """Returns whether `handle_batch` may answer a request for *method* and *path*."""
@@ -26,10 +26,11 @@ class RequestHandler(Protocol):
     ) -> Sequence[BatchAnswer]:
         """Returns one answer for each of *requests*, in the same order.
 
-        An answer is one of: bytes, the complete HTTP/1.1 response, which includes the header fields
-        *default_fields*; `b""`, abort the connection; an ASGI application, which sends the response
-        once a pending change is durable; None, the request was not processed and must go through
-        ASGI.
+        An answer is one of:
+        - bytes: the complete HTTP/1.1 response, with the header fields *default_fields*.
+        - `b""`: the connection must be aborted.
+        - an ASGI application: it sends the response once a pending change is durable.
+        - None: the request was not processed, and must go through the application's ASGI.
         """
         ...
 
@@ -45,24 +46,23 @@ class PendingConnection(Protocol):
 
     @property
     def default_fields(self) -> RawHeaders:
-        """The fields that the server adds to every response."""
+        """The header fields that the server adds to every response."""
         ...
 
     def take_request(self) -> BatchedRequest | None:
-        """Returns the request, once; then None."""
+        """Returns the waiting request. Returns None after the first call."""
         ...
 
     def send_answer(self, request: BatchedRequest, answer: BatchAnswer) -> None:
-        """Handles the *answer* to the taken *request*, in the form of
-        `RequestHandler.handle_batch`.
-        """
+        """Sends *answer*, which `RequestHandler.handle_batch` returned for *request*."""
         ...
 
 
 class Batch:
-    """Runs the requests of one loop iteration as a batch, stage by stage.
+    """Collects the requests of one event loop iteration, and has *handler* answer them together.
 
-    That keeps the code of a stage in the CPU cache, and the store is checked for changes once.
+    This costs less than answering each alone: the code stays in the CPU cache, and the user store
+    is checked for changes only once.
     """
 
     def __init__(self, handler: RequestHandler) -> None:
@@ -70,8 +70,9 @@ class Batch:
         self._pending: list[PendingConnection] = []
 
     def add(self, connection: PendingConnection) -> None:
-        """Adds the request of *connection* to the batch. It runs when all available data has been
-        read.
+        """Adds the request of *connection* to the batch.
+
+        The batch is answered once all available data of other connections has been read.
         """
         if not self._pending:
             asyncio.get_running_loop().call_soon(self._flush)
@@ -85,7 +86,7 @@ class Batch:
             write_buffer().flush()
 
     def run(self, connections: Sequence[PendingConnection]) -> None:
-        """Answers the requests of *connections* now, as far as they still wait."""
+        """Answers the waiting requests of *connections* now. Skips connections without one."""
         taken = [
             (one, request) for one in connections if (request := one.take_request()) is not None
         ]

@@ -1,11 +1,11 @@
-"""Limits of a client's connection."""
+"""Limits of client connections: timeouts, and how many may be open."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """Times in seconds (0: no limit), and the open connections of one process (0: no limit)."""
+    """Timeouts in seconds, and the maximum of open connections of one process (0: no limit)."""
 
     read_header: float
     read: float

@@ -1,4 +1,4 @@
-"""The final response on a connection: to an invalid request, or one that takes too long."""
+"""The last response on a connection: to a request that is invalid or arrives too slowly."""
 
 from http import HTTPStatus
 

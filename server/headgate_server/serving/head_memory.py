@@ -5,16 +5,16 @@ An incomplete head costs memory before any of it can be authenticated.
 
 from typing import Protocol
 
-# Each connection may hold this much of a head in any case: most heads are smaller.
+# Bytes of a head that are not counted for the budget: most heads are smaller.
 FREE_BYTES = 8 << 10
 _BUDGET_BYTES = 16 << 20
 
 
 class HeadHolder(Protocol):
-    """A connection that has received a part of a head."""
+    """A connection that has received a part of a request head."""
 
     def evict_head(self) -> None:
-        """Ends the request, and releases what was received of it."""
+        """Ends the request, and releases the memory of its incomplete head."""
         ...
 
 
@@ -30,8 +30,8 @@ class HeadBudget:
     def set_size(self, holder: HeadHolder, size: int) -> None:
         """Records that *holder* has *size* bytes of an incomplete head.
 
-        Over the budget, the heads that have been incomplete the longest are ended. Slow clients
-        thus cause no rejection of a client that sends its head at once.
+        Over the budget, the heads that have been incomplete the longest are ended. So slow clients
+        cannot make Headgate reject a client that sends its head at once.
         """
         more = size - FREE_BYTES
         if more <= 0:

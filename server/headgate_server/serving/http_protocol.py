@@ -1,4 +1,4 @@
-"""A client's connection: uvicorn's httptools protocol, with the missing bounds on size and time."""
+"""A client's HTTP/1.1 connection: uvicorn's httptools protocol, with limits on size and time."""
 
 import asyncio
 import math
@@ -36,7 +36,7 @@ _BODY_FIELDS = frozenset({b"content-length", b"transfer-encoding", b"expect"})
 
 
 class Connection(TimeoutProtocol):
-    """A client's connection. Simple requests need no task and no ASGI: the *batch* answers them."""
+    """A client's connection. *batch* answers simple requests without ASGI, which costs less."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class Connection(TimeoutProtocol):
         self._deadline = self._deadline_after(self._limits.read_header)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Answers the waiting request, and counts the end of the connection."""
+        """Answers the request in the batch, and counts the end of the connection."""
         self._answer_pending()
         self._metrics.connection(-1)
         super().connection_lost(exc)
@@ -101,7 +101,7 @@ class Connection(TimeoutProtocol):
         return self.scheme == "http" and self._in_head and self._busy()
 
     def shutdown(self) -> None:
-        """Answers the waiting request, then shuts down as uvicorn does."""
+        """Answers the request in the batch, then shuts down as uvicorn does."""
         self._answer_pending()
         self._write_buffer.flush()
         super().shutdown()
@@ -176,7 +176,7 @@ class Connection(TimeoutProtocol):
             return  # the final response is sent already
         self._ignore_input = True
         if self.pipeline and not self._in_head:
-            self.pipeline.popleft()  # it stays incomplete, and has not begun
+            self.pipeline.popleft()  # a request that stays incomplete, and was not started
             self._in_head = True
         elif self._busy() and not self._in_head:
             self._abort_request(status)
@@ -317,7 +317,7 @@ class Connection(TimeoutProtocol):
 
     @property
     def default_fields(self) -> RawHeaders:
-        """The fields that the server adds to every response."""
+        """The header fields that the server adds to every response."""
         return self.server_state.default_headers
 
     def _add_to_batch(self) -> bool:
@@ -336,12 +336,12 @@ class Connection(TimeoutProtocol):
         return True
 
     def _answer_pending(self) -> None:
-        """Answers the waiting request now, alone."""
+        """Answers this connection's request in the batch now, alone."""
         if self._pending_request is not None:
             self._batch.run([self])
 
     def take_request(self) -> BatchedRequest | None:
-        """Returns the waiting request, once."""
+        """Returns the request in the batch, and None after the first call."""
         request, self._pending_request = self._pending_request, None
         return request
 
@@ -364,7 +364,7 @@ class Connection(TimeoutProtocol):
             self._close()
 
     def _run_asgi(self, request: BatchedRequest, application: Any) -> None:
-        """Answers *request* through *application*. The parser may be at a later request by now."""
+        """Answers *request* by the ASGI *application*. The parser may be at a later request."""
         self.url, self.headers = request.url, request.headers
         own, self.app = self.app, application
         parser, self.parser = self.parser, cast(Any, ParsedRequest(request))

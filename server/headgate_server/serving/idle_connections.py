@@ -1,6 +1,6 @@
-"""Eviction of idle connections: at the connection limit the least recently active one closes.
+"""Eviction at the connection limit: closes the idle connection that was least recently active.
 
-Connections are examined only when no place is free, so that requests cost nothing extra.
+Connections are examined only at the limit, so that requests cost nothing extra.
 """
 
 from collections.abc import Collection
@@ -19,15 +19,15 @@ class Evictable(Protocol):
         ...
 
     def evict(self) -> bool:
-        """Closes the connection. Returns whether its place is free at once."""
+        """Closes the connection. Returns whether a new connection may take its place at once."""
         ...
 
 
 class IdleConnections:
-    """The connections of one worker process that have no request in progress.
+    """The idle connections of one worker process, sorted by their last activity.
 
-    The number of connections bounds memory and the mean cost of a call. A flood of new connections
-    does not cause a scan for each.
+    The sorted list is used for many calls: a flood of new connections must not cause a scan of all
+    connections for each new connection.
     """
 
     def __init__(self) -> None:
@@ -35,11 +35,10 @@ class IdleConnections:
         self._calls = 0  # since the last sort
 
     def free_place(self, connections: Collection[Evictable]) -> bool:
-        """Closes idle ones of *connections*, the least recently active first, until a place is
-        free.
+        """Closes idle connections, the least recently active first, until a place is free.
 
-        Returns False if no place is free then. Each connection is tried once. If most are in use,
-        one that became idle in the meantime may be found only by a later call.
+        Returns False if no idle connection was found. A connection that became idle after the last
+        sort may be found only by a later call. *connections* are all open connections.
         """
         self._calls += 1
         if self._evict():

@@ -54,7 +54,7 @@ def listen(settings: Settings) -> Listeners:
 
 
 def check_tcp(host: str, port: int) -> None:
-    """Raises ListenError if `listen` could not bind that address. Accepts no connections."""
+    """Raises ListenError if `listen` could not bind *host* and *port*. Accepts no connections."""
     _bind_tcp(host, port).close()
 
 

@@ -1,7 +1,7 @@
-"""Rejects requests with a framing or target that two parsers may read in two ways. Pure functions.
+"""Rejects requests that two HTTP parsers may read in two ways (request smuggling).
 
-The HTTP parser checks lengths and chunks. RFC 9112, sections 3.2 and 6.1, requires these checks
-too.
+httptools checks lengths and chunks. This file has the checks of `Host` and `Transfer-Encoding` that
+RFC 9112, sections 3.2 and 6.1, requires too.
 """
 
 import re
@@ -13,7 +13,10 @@ _VERSIONS = ("1.0", "1.1")
 
 
 def framing_error_status(version: str, hosts: Sequence[bytes], codings: Sequence[bytes]) -> int:
-    """Returns the status that rejects these values of `Host` and `Transfer-Encoding`, or 0."""
+    """Returns the status that rejects a request, or 0 for a valid request.
+
+    *hosts* are its values of `Host`, *codings* its values of `Transfer-Encoding`.
+    """
     if version not in _VERSIONS:
         return 400
     if len(hosts) > 1 or (version == "1.1" and not hosts):

@@ -1,12 +1,13 @@
-"""A request's head, for parsing it again."""
+"""A parsed request's head: as a parser's results for uvicorn, or as bytes to parse again."""
 
 from headgate_server.http.parsed_request import BatchedRequest
 from headgate_server.http.response import RawHeaders
 
 
 class ParsedRequest:
-    """The results of httptools' parser for *request*; the parser itself may be at a later one by
-    now.
+    """Replaces httptools' parser, with its results for *request*.
+
+    The parser itself may have read a later request by now.
     """
 
     def __init__(self, request: BatchedRequest) -> None:
@@ -32,7 +33,10 @@ class ParsedRequest:
 def encode_head(
     method: bytes, url: bytes, version: str, fields: RawHeaders, *, keep_upgrade: bool = True
 ) -> bytes:
-    """Returns a request's head as bytes, with an offer of an upgrade only if *keep_upgrade*."""
+    """Returns a request's head as bytes.
+
+    Without *keep_upgrade*, leaves out `Upgrade`, the client's offer to change the protocol.
+    """
     lines = [method + b" " + url + b" HTTP/" + version.encode()]
     for name, value in fields:
         if keep_upgrade:

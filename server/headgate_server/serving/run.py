@@ -1,4 +1,4 @@
-"""The command `headgate serve`, from its settings to its end."""
+"""The command `headgate serve`: opens listeners and the user store, then runs the workers."""
 
 import resource
 from collections.abc import Callable
@@ -32,7 +32,7 @@ def serve(settings: Settings) -> int:
 
 
 def open_and_run(settings: Settings, run: Callable[[Settings, Listeners], int]) -> int:
-    """Opens the listeners and the store of *settings*, and returns the exit status of *run*.
+    """Opens the listeners and the user store of *settings*. Returns the exit status of *run*.
 
     Raises StoreError, ListenError or CertificateError before *run* is called.
     """
@@ -60,7 +60,7 @@ def _run(settings: Settings, listeners: Listeners) -> int:
 
 
 def _prepare_store(settings: Settings) -> Settings:
-    """Creates the store if it never existed, and detects its faults before the server starts.
+    """Creates the user store if it never existed, and detects its faults before the start.
 
     Returns *settings*, with a set-up token if there are no users yet.
     """

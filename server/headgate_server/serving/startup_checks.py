@@ -1,7 +1,7 @@
-"""Checks for what would keep a server from starting. They create and change nothing.
+"""Checks for what would keep a server from starting, and for security risks in its settings.
 
-`serve` runs CHECKS before it opens anything. `serve --check` runs the same list, and then
-checks the store, which `serve` opens anyway.
+The checks create and change nothing. `serve` runs the list CHECKS before it opens anything.
+`serve --check` runs CHECKS, and then checks the user store, which `serve` opens anyway.
 """
 
 import os
@@ -16,7 +16,7 @@ from headgate_server.config.settings import Settings
 from headgate_server.serving.listeners import ListenError, check_tcp, check_unix
 from headgate_server.serving.tls import Certificate, CertificateError
 
-# Bytes; RFC 7518, section 3.2, for HS256.
+# The minimum that RFC 7518, section 3.2, requires for HS256.
 _MIN_SECRET_BYTES = 32
 # Prefix lengths: shorter ones have more addresses than any organization (IPv4 2^24, IPv6 2^112).
 _MIN_PREFIX_BITS = {4: 8, 6: 16}
@@ -76,7 +76,7 @@ def problems(settings: Settings) -> list[str]:
 
 
 def warnings(settings: Settings) -> list[str]:
-    """Returns a sentence for each security risk in *settings*, and in the files that they name."""
+    """Returns a sentence for each security risk in *settings* and in the files named there."""
     found = []
     if (mode := _insecure_mode(settings.store_path)) is not None:
         found.append(

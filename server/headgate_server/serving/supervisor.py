@@ -1,7 +1,7 @@
-"""Worker processes on shared listeners: started, watched, ended. Uses multiprocessing.
+"""Starts, watches and ends the worker processes, which share the listening sockets.
 
-uvicorn's own supervisor has two faults: its workers outlive it if it is killed, and it exits with 0
-if they cannot start.
+uvicorn's own supervisor has two faults. If it is killed, its workers go on. If its workers cannot
+start, its exit status is 0.
 """
 
 import multiprocessing
@@ -119,14 +119,15 @@ class Supervisor:
             logs.log_internal_error(error, "")
 
     def _reload_worker(self, worker: _Worker) -> None:
-        """Makes *worker* reload its configuration, if that is due and it has started."""
+        """Makes *worker* reload its configuration, if a reload is due and *worker* has started."""
         if worker.needs_reload and worker.started and worker.process.pid is not None:
             worker.needs_reload = False
             os.kill(worker.process.pid, signal.SIGHUP)
 
     def _check_workers(self) -> bool:
-        """Updates the workers' states and replaces dead workers. Returns False if none ever
-        started.
+        """Updates the workers' states, and replaces dead workers.
+
+        Returns False if a worker has failed before any worker had started.
         """
         for worker in list(self._workers):
             with suppress(EOFError, OSError):
@@ -153,13 +154,14 @@ class Supervisor:
             logs.log_error(f"worker {pid} ended (exit status {code}), starting another")
             return
         logs.log_error(f"a worker could not start (exit status {code})")
-        # The others go on serving. The next attempt waits (back-off): the cause may be temporary.
+        # The other workers go on. The next attempt waits (back-off): the cause may be temporary.
         self._next_start = time.monotonic() + self._backoff_seconds
         self._backoff_seconds = min(2 * self._backoff_seconds, _MAX_BACKOFF_SECONDS)
 
     def _end(self, signal_reader: socket.socket) -> int:
-        """Ends the workers. Returns 1 if requests were aborted: at the deadline, or by a second
-        signal.
+        """Ends the workers. Returns 1 if requests were aborted, else 0.
+
+        Requests are aborted at the deadline, or at a second signal.
         """
         for worker in self._workers:
             worker.process.terminate()
@@ -178,7 +180,7 @@ class Supervisor:
 
 
 def _worker_main(settings: Settings, listeners: Listeners, child_pipe: Connection) -> None:
-    """Runs a worker process."""
+    """Runs a worker in its own process. *child_pipe* tells the supervisor that it has started."""
     threading.Thread(target=_end_with_parent, args=(child_pipe,), daemon=True).start()
     try:
         run_worker(settings, listeners, lambda: child_pipe.send(True))

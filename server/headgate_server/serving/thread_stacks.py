@@ -1,4 +1,4 @@
-"""SIGUSR1 writes the stack of each thread of this process. Uses faulthandler."""
+"""Debugging by signal: SIGUSR1 writes the stack of each thread of this process."""
 
 import faulthandler
 import signal
@@ -24,8 +24,9 @@ def install_stack_signals() -> None:
 
 @contextmanager
 def block_stack_signals() -> Iterator[None]:
-    """Blocks SIGUSR1 and SIGUSR2 while a process is started, which unblocks them in
-    `install_stack_signals`.
+    """Blocks SIGUSR1 and SIGUSR2 while a process is started, so that neither ends it.
+
+    The new process inherits the block, and ends it in `install_stack_signals`.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:

@@ -1,7 +1,7 @@
-"""A connection with limits on time and memory.
+"""The base class of a client's connection: deadlines, and release of memory.
 
-Reading, writing and the pause between two requests have deadlines. An idle connection holds nothing
-of its last request.
+Reading, writing and the pause between two requests have deadlines. An idle connection releases its
+last request.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ _TLS_CLOSE_SECONDS = 0.5
 
 
 class TimeoutProtocol(HttpToolsProtocol):
-    """An HTTP connection with deadlines.
+    """An HTTP connection with deadlines. Implements `HeadHolder` and `Evictable`.
 
     Call `check_deadlines` periodically: it enforces *limits*.
     """
@@ -82,9 +82,9 @@ class TimeoutProtocol(HttpToolsProtocol):
         return None if in_use else self._last_active
 
     def evict(self) -> bool:
-        """Closes the idle connection. Returns whether its place is free at once.
+        """Closes the idle connection. Returns whether a new connection may take its place at once.
 
-        A response that the client has not received is sent first; until then the place is taken.
+        Returns False if a response has not been sent completely: the rest is sent first.
         """
         self._heads.release(self)
         self._write_buffer.flush()

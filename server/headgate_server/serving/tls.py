@@ -1,10 +1,10 @@
-"""The server's certificate, which can be renewed while the server runs. Uses ssl."""
+"""The server's TLS certificate, which can be renewed while the server runs."""
 
 import ssl
 
 
 class CertificateError(Exception):
-    """The certificate or its key is unusable. One line, with the file and the reason."""
+    """The certificate or its key is unusable. The text is one line: the file and the reason."""
 
 
 class Certificate:

@@ -1,4 +1,4 @@
-"""A connection that has become a WebSocket: uvicorn's, with metrics and without deadlines."""
+"""A client's connection that has become a WebSocket: uvicorn's protocol, with metrics."""
 
 import asyncio
 from typing import Any

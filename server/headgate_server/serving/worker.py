@@ -117,9 +117,10 @@ def make_server(
 
 
 def _current_settings(settings: Settings) -> Settings:
-    """Returns *settings* reloaded from the configuration; unchanged if that is invalid.
+    """Returns *settings* reloaded from the configuration.
 
-    The workers that received the reload have logged the error.
+    If the configuration is invalid, returns *settings* unchanged. The workers that received SIGHUP
+    have logged the error.
     """
     try:
         return reload_settings(settings, os.environ)
@@ -128,7 +129,10 @@ def _current_settings(settings: Settings) -> Settings:
 
 
 class WorkerServer(uvicorn.Server):
-    """uvicorn's server, with a unix socket beside TCP, deadlines, and SIGHUP."""
+    """uvicorn's server, with a unix socket beside TCP, connection deadlines, and reload by SIGHUP.
+
+    *handshake* is the timeout of a TLS handshake in seconds (0: none).
+    """
 
     def __init__(
         self,
@@ -154,7 +158,7 @@ class WorkerServer(uvicorn.Server):
         if threading.current_thread() is threading.main_thread():  # others have no signals
             loop.add_signal_handler(signal.SIGHUP, self.reload)
         if _early_reload_signals:
-            self.reload()  # it may have come after the configuration was read
+            self.reload()  # SIGHUP may have come after the configuration was read
         make = partial(
             cast(Any, self.config.http_protocol_class),
             config=self.config,
@@ -166,7 +170,7 @@ class WorkerServer(uvicorn.Server):
             tls = {"ssl": self._certificate.context, "ssl_handshake_timeout": self._handshake}
         servers: list[Any] = [await loop.create_server(make, sock=self._listeners.tcp, **tls)]
         if self._listeners.unix is not None:
-            # Never with TLS, as in InfluxDB: it does not cross a network.
+            # Without TLS, as in InfluxDB: a unix socket does not cross a network.
             servers.append(await loop.create_unix_server(make, sock=self._listeners.unix))
         self.servers += servers
         self._on_started()
@@ -198,7 +202,7 @@ class WorkerServer(uvicorn.Server):
     def reload(self) -> None:
         """Reloads the settings of tokens and gateway, and the certificate.
 
-        Logs an error; then the former settings or the former certificate stay in use.
+        After an error, which is logged, the former settings or the former certificate stay in use.
         """
         try:
             self.application.reconfigure()
@@ -219,9 +223,10 @@ class WorkerServer(uvicorn.Server):
 
 
 def _reduce_garbage_collection() -> None:
-    """Makes garbage collection rare: permanent objects are frozen, the thresholds are raised.
+    """Makes Python's garbage collection rare, which saves CPU time.
 
-    A request creates few reference cycles.
+    It is seldom needed: the objects that exist now are permanent, and a request creates few
+    reference cycles.
     """
     gc.collect()
     gc.freeze()

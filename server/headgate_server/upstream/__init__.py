@@ -1,1 +1,1 @@
-"""HTTP clients for upstream stores, and the protocol of each kind of store."""
+"""HTTP and WebSocket clients for upstream stores, and the requests for each kind of store."""

@@ -1,4 +1,7 @@
-"""Imports databases that exist upstream into the catalog when a statement first refers to them."""
+"""Imports the names of databases from an upstream store into the catalog in the user store.
+
+A database is imported when a statement first refers to it, so that grants on it are possible.
+"""
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -13,8 +16,10 @@ AUDIT_ADDRESS = "upstream"  # the client's address in the audit records of impor
 
 @dataclass(frozen=True, slots=True)
 class SyncResult:
-    """The result of `Catalog.sync`: databases imported now, and databases of the catalog that the
-    upstream lacks.
+    """The result of `Catalog.sync`.
+
+    *imported* are the databases that `sync` has added to the catalog. *missing* are the databases
+    of the catalog that the upstream store lacks.
     """
 
     imported: list[str]
@@ -22,10 +27,10 @@ class SyncResult:
 
 
 class Catalog:
-    """The catalog of databases in front of one upstream.
+    """The databases that the user store knows, in front of one upstream store.
 
-    *list_databases* returns the upstream's databases, *run* runs blocking work in a thread; the
-    methods raise what these raise.
+    *list_databases* returns the upstream store's databases. *run* runs blocking work in a thread.
+    The methods raise what *list_databases* and *run* raise.
     """
 
     def __init__(
@@ -41,7 +46,8 @@ class Catalog:
         """Imports the databases that *statements* refer to, if *principal* is unrestricted.
 
         *database* is the request's database. Returns whether the upstream's databases were listed.
-        Other users cannot have a privilege on a database outside the catalog.
+        A restricted principal needs no import: it has no privilege on a database outside the
+        catalog.
         """
         if not principal.has_full_access:
             return False
@@ -67,7 +73,7 @@ class Catalog:
         return await self._run(partial(self._create_databases, unknown)) if unknown else []
 
     def _create_databases(self, names: list[str]) -> list[str]:
-        """Creates the databases *names* in the catalog; returns those that succeeded. Blocking."""
+        """Creates the databases *names* in the catalog. Returns the created names. Blocking."""
         return [name for name in names if not self._creation_error(name)]
 
     def _creation_error(self, name: str) -> str:
@@ -76,7 +82,7 @@ class Catalog:
         return result.error
 
     async def sync(self) -> SyncResult:
-        """Imports all of the upstream's databases, and compares the catalog with them."""
+        """Imports all of the upstream's databases, and finds databases that the upstream lacks."""
         imported = await self.import_databases()
         upstream_names = await self._list_databases()
         local_names = [database.name for database in self._engine.store.databases()]

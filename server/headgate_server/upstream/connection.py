@@ -1,7 +1,7 @@
 """One HTTP/1.1 client connection, for one request at a time, on httptools.
 
-It has only what a gateway needs, at a third of the cost of a general HTTP library. httptools, in
-its strict mode, decides whether a response is valid.
+It has only what a gateway needs, and takes a third of the CPU time of a general HTTP library.
+httptools, in its strict mode, decides whether a response is valid.
 """
 
 import asyncio
@@ -24,9 +24,10 @@ _BODILESS_STATUSES = (204, 304)
 
 
 class HTTPConnection(asyncio.Protocol):
-    """A connection to one address. It is *reusable* after the end of a complete response.
+    """A connection to one address of an upstream store.
 
-    *deadline* is the time, by the loop's clock, at which the read timeout expires.
+    `reusable` is True after the end of a complete response. `deadline` is the time, by the loop's
+    clock, at which the read timeout expires.
     """
 
     def __init__(self, read_timeout: float) -> None:
@@ -291,9 +292,9 @@ class HTTPConnection(asyncio.Protocol):
 
 
 def _encode_head(method: str, target: str, host: str, headers: Headers, body: Body) -> bytes:
-    """Returns a request's head, with its body if that is bytes.
+    """Returns a request's head, followed by *body* if *body* is bytes.
 
-    Raises UpstreamProtocolError for a line end or a NUL in it.
+    Raises UpstreamProtocolError for a line end or a NUL in a field.
     """
     lines = [f"{method} {target} HTTP/1.1", f"Host: {host}"]
     lines += [f"{name}: {value}" for name, value in headers]

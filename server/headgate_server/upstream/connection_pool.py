@@ -27,8 +27,9 @@ _SWEEP_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class PoolLimits:
-    """Limits of a pool: seconds to connect, seconds without data (0: no limit), and the maximum
-    number of connections to one address; *tls_context* replaces the default TLS context.
+    """Limits of a pool: seconds to connect, seconds without data, connections to one address.
+
+    0 seconds mean no limit. *tls_context* replaces the default TLS context.
     """
 
     connect_seconds: float
@@ -116,11 +117,10 @@ class UpstreamResponse:
     async def read(
         self, max_bytes: int, count_bytes: Callable[[int], None] = _ignore_change
     ) -> bytes:
-        """Returns the whole body and closes the response. *count_bytes* is called with each chunk's
-        size.
+        """Returns the whole body, and closes the response.
 
-        Raises UpstreamProtocolError if the body has more than *max_bytes* bytes or is incomplete;
-        UpstreamTimeout.
+        Calls *count_bytes* with the size of each chunk. Raises UpstreamProtocolError if the body
+        has more than *max_bytes* bytes or is incomplete. Raises also UpstreamTimeout.
         """
         chunks: list[bytes] = []
         size = 0
@@ -280,9 +280,9 @@ class ConnectionPool:
     ) -> UpstreamResponse:
         """Sends a request and returns the response as soon as its head has arrived.
 
-        With *idempotent* (for an idempotent request), it is retried on a new connection if a reused
-        one closes before any response. Raises UpstreamUnreachable, UpstreamTimeout,
-        UpstreamProtocolError, PoolExhausted.
+        An *idempotent* request is sent again, on a new connection, if a reused connection closes
+        before any response. Raises UpstreamUnreachable, UpstreamTimeout, UpstreamProtocolError,
+        PoolExhausted.
         """
         self._requests_in_flight += 1
         try:

@@ -1,7 +1,8 @@
-"""Filters headers in both directions: hop-by-hop and identity headers are not forwarded.
+"""Filters the headers that a client sends to an upstream store, and the headers that come back.
 
-RFC 9110, 7.6.1, defines hop-by-hop headers. Identity headers are removed in every spelling: some
-servers treat `_` and `.` as `-`.
+Hop-by-hop headers (RFC 9110, 7.6.1) are not forwarded. Identity headers, such as X-Scope-OrgID, are
+set by Headgate only: a client's are removed in every spelling, as some servers treat `_` and `.` as
+`-`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -56,16 +57,16 @@ def _response_name(raw_name: bytes) -> str:
 
 
 def _connection_options(values: Iterable[str]) -> set[str]:
-    """Returns the names in `Connection` headers: they concern this connection only."""
+    """Returns the header names listed in `Connection`: such headers are not forwarded."""
     return {token.strip().lower() for value in values for token in value.split(",")}
 
 
 def upstream_headers(
     request: Request, token_headers: Iterable[str], identity: dict[str, str]
 ) -> list[tuple[str, str]]:
-    """Returns the headers of *request* for a store, with *identity* as its identity headers.
+    """Returns the headers of *request* for an upstream store, followed by the headers *identity*.
 
-    *token_headers* contains the names of headers that hold tokens; they are removed.
+    Headers named in *token_headers* are removed: they hold tokens for Headgate.
     """
     secrets = _normalized_names(token_headers)
     hop_by_hop = _connection_options(request.headers.getlist("connection"))

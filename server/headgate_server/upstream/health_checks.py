@@ -33,9 +33,10 @@ PROBE_TENANT_PREFIX = "headgate-check-"
 
 @dataclass(frozen=True, slots=True)
 class StoreHealth:
-    """The health of one store: the error of each address, or None.
+    """The health of one upstream store.
 
-    *usable* is True if each component has an address without an error.
+    *errors* has the error of each address, or None for an address that works. *usable* is True if
+    each component of the store has an address that works.
     """
 
     errors: Mapping[str, UpstreamError | None] = field(default_factory=dict)
@@ -43,15 +44,17 @@ class StoreHealth:
 
     @property
     def client_message(self) -> str:
-        """The errors as a text for clients, without addresses; "" if there are none."""
+        """The errors as a text for clients, without addresses. "" if all addresses work."""
         found = [error for error in self.errors.values() if error is not None]
         texts = "; ".join(dict.fromkeys(map(str, found)))
         return f"{len(found)} of {len(self.errors)} addresses away: {texts}" if found else ""
 
 
 class HealthCheck:
-    """Checks all addresses of *upstream*. Concurrent callers share one check (single flight), and
-    its result is cached for 5 seconds from its start.
+    """Checks all addresses of *upstream*.
+
+    Concurrent callers share one check (single flight). The result is cached until 5 seconds after
+    the start of the check.
     """
 
     def __init__(self, upstream: Upstream) -> None:
@@ -83,16 +86,13 @@ async def _check_health(upstream: Upstream) -> StoreHealth:
 
 
 def address_groups(settings: UpstreamSettings) -> dict[str, Sequence[str]]:
-    """Returns the addresses by component; the key "" is for components without their own.
-
-    A store is usable if each group has an address that works.
-    """
+    """Returns the addresses by component. The key "" is for components without own addresses."""
     groups: dict[str, Sequence[str]] = dict(settings.components)
     return groups | ({"": settings.urls} if settings.urls else {})
 
 
 async def probe_address(upstream: Upstream, address: str) -> UpstreamError | None:
-    """Returns the error of *address*; None if it answers and accepts Headgate's login."""
+    """Returns the error of *address*, or None if it answers and accepts Headgate's login."""
     protocol = upstream.settings.protocol
     probe_request: tuple[str, str, bytes | None]
     if protocol in INFLUX_PROTOCOLS:
@@ -133,11 +133,11 @@ async def send_probe(
 
 
 async def confinement_warning(upstream: Upstream) -> str:
-    """Returns a warning if the store returns the same data to every tenant, else "".
+    """Returns a warning if the upstream store returns the same data to every tenant, else "".
 
-    Prometheus itself is recognized by a path that only it serves. Otherwise the labels
-    that two nonexistent tenants can read are compared, so an empty store yields "". Raises
-    UpstreamError.
+    Prometheus itself is recognized by a path that only Prometheus serves. For other stores, the
+    check reads as two tenants that do not exist: the warning is due if both see the same labels.
+    An empty store yields "". Raises UpstreamError.
     """
     settings = upstream.settings
     target = _LABELS_PATHS.get(settings.protocol)

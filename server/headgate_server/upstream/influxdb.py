@@ -1,7 +1,7 @@
-"""An upstream that supports InfluxQL: sends statements and decodes the answers.
+"""An InfluxDB as upstream store: sends InfluxQL statements, and decodes the answers.
 
-The client's text is never forwarded. Statements are printed from the trees that were authorized,
-with the one database that they were authorized for.
+The client's text is never forwarded. Each statement is printed from its authorized syntax tree, and
+sent with the database for which it was authorized.
 """
 
 import json
@@ -51,7 +51,7 @@ ByteCounter = Callable[[int], None]
 
 
 def ignore_bytes(size: int) -> None:
-    """Ignores *size*: the default for small answers, which no budget counts."""
+    """Ignores *size*: for small answers, which no memory budget counts."""
 
 
 _FORM_HEADER = ("Content-Type", "application/x-www-form-urlencoded")
@@ -90,16 +90,16 @@ class QueryOptions:
         return urlencode({name: value for name, value in fields.items() if value}).encode()
 
     def headers(self, *, gzip: bool) -> list[tuple[str, str]]:
-        """Returns the headers of a request; *gzip* accepts a compressed answer."""
+        """Returns the headers of a request. With *gzip*, the answer may be compressed."""
         headers = [_FORM_HEADER, ("Accept", self.media_type), ("User-Agent", "headgate")]
         headers.append(("Accept-Encoding", "gzip" if gzip else "identity"))
         return [*headers, ("X-Request-Id", self.request_id)] if self.request_id else headers
 
 
 class InfluxStore:
-    """An InfluxDB upstream. Headgate executes the statements about users and grants itself.
+    """An InfluxDB as upstream store. Headgate executes statements about users and grants itself.
 
-    CREATE DATABASE and DROP DATABASE are sent upstream for InfluxDB 1.x only.
+    CREATE DATABASE and DROP DATABASE are sent to an InfluxDB 1.x only.
     """
 
     supports_influxql = True
@@ -118,18 +118,18 @@ class InfluxStore:
         return isinstance(statement, LOCAL_STATEMENTS)
 
     async def statement_text(self, statement: Statement, run: Run | None = None) -> str:
-        """Returns the text of *statement* that is sent: verified to parse as the same statement.
+        """Returns the text of *statement*, after checking that it parses to an equal statement.
 
-        A long text is verified in a thread, by *run* if given. Raises UnparseError, Overloaded.
+        A long text is checked in a thread, by *run* if given. Raises UnparseError, Overloaded.
         """
         verify = partial(self.verified_text, statement)
         short = len(str(statement)) <= _MAX_INLINE_CHARS
         return verify() if short else await (run or self._run)(verify)
 
     def verified_text(self, statement: Statement) -> str:
-        """Returns the text of *statement* that is sent: verified to parse as the same statement.
+        """Returns the text of *statement*, after checking that it parses to an equal statement.
 
-        Thread-safe. Blocks as long as it takes to parse the text. Raises UnparseError.
+        Thread-safe. Blocks while the text is parsed. Raises UnparseError if the check fails.
         """
         return unparse(statement, self._parse)
 
@@ -154,8 +154,9 @@ class InfluxStore:
     async def execute(
         self, statement: Statement, options: QueryOptions, count_bytes: ByteCounter = ignore_bytes
     ) -> Result:
-        """Sends *statement* and returns its decoded result; numbers lose their original notation.
+        """Sends *statement*, and returns its result decoded from JSON.
 
+        A number may be encoded differently later, such as `1.50` as `1.5`.
         *count_bytes* is called with the size of each chunk of the answer. Raises UpstreamRejected,
         UpstreamError, UnparseError, Overloaded.
         """
@@ -179,7 +180,7 @@ class InfluxStore:
 
 
 class NoUpstreamStore(InfluxStore):
-    """Replaces a missing InfluxQL upstream: other stores still have to receive DROP DATABASE."""
+    """Stands for a missing upstream store, so that DROP DATABASE still reaches the other stores."""
 
     supports_influxql = False
 
@@ -221,7 +222,10 @@ def _check_encoding(reply: UpstreamResponse, accepted: tuple[str, ...]) -> None:
 
 
 def error_message(body: bytes) -> str:
-    """Returns the error message in the *body* of an answer, at most 1000 characters if not JSON."""
+    """Returns the error message in the *body* of an answer.
+
+    Without a JSON error, returns at most 1000 characters of *body*.
+    """
     try:
         content = json.loads(body)
     except ValueError:

@@ -1,8 +1,9 @@
-"""Renames a client's own label `db`, which Headgate needs, to `exported_db`.
+"""Renames a client's own label `db` to `exported_db` in data for VictoriaMetrics.
 
-Prometheus does the same with `honor_labels: false`. Pure functions of bytes, one for each format;
-`rename_stream` applies them to streams. Where parsers of a format differ, everything that any of
-them could read as the label is renamed.
+Headgate sets the label `db` itself, to the name of the database. Prometheus renames in the same way
+with `honor_labels: false`. There is a pure function of bytes for each format, and `rename_stream`
+applies such a function to a stream. Where parsers of a format differ, everything that any parser
+could read as the label is renamed.
 """
 
 import json
@@ -35,7 +36,10 @@ class MalformedBody(Exception):
 
 
 def exported_name(names: Collection[str]) -> str:
-    """Returns the new name of a client's own label: the first that is not among *names*."""
+    """Returns the new name of a client's own label `db`.
+
+    That is `exported_db`, with further prefixes `exported_` while the name is among *names*.
+    """
     name = _EXPORTED_PREFIX + DATABASE_LABEL
     while name in names:
         name = _EXPORTED_PREFIX + name
@@ -45,7 +49,7 @@ def exported_name(names: Collection[str]) -> str:
 async def rename_stream(
     parts: AsyncIterable[bytes], rename: LabelRenamer
 ) -> AsyncGenerator[bytes, None]:
-    """Yields *parts* with *rename* applied; each call receives whole lines."""
+    """Yields *parts* with *rename* applied. Each call of *rename* receives whole lines."""
     pending: list[bytes] = []
     async for part in parts:
         end = part.rfind(b"\n") + 1
@@ -210,7 +214,7 @@ def _rename_in_series(message: bytes) -> bytes:
 
 
 def _label_name(message: bytes) -> bytes:
-    """Returns the name in *message*, a protobuf label; the last one counts if there are several."""
+    """Returns the name in *message*, a protobuf label: the last name if there are several."""
     names = [content for _, number, content in _iter_fields(message) if number == 1 and content]
     return names[-1] if names else b""
 

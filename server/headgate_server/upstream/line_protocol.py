@@ -1,6 +1,7 @@
-"""Forwards authorized writes, in line protocol or Prometheus' remote write, to a store unchanged.
+"""Forwards authorized writes in line protocol, and Prometheus' remote write and read, to a store.
 
-For VictoriaMetrics, only a client's own label `db`, which Headgate needs, is renamed.
+The body is forwarded unchanged, except that a client's own label `db` is renamed for
+VictoriaMetrics: Headgate sets that label itself.
 """
 
 from collections.abc import AsyncIterable
@@ -26,7 +27,7 @@ Headers = list[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class WriteTarget:
-    """The target of a write and the precision of its times: only these parameters are forwarded."""
+    """The parameters of a write that are forwarded: where to write, and the precision of times."""
 
     database: str
     retention_policy: str = ""
@@ -54,16 +55,16 @@ async def write_lines(
     component: str = "",
     rename: LabelRenamer | None = None,
 ) -> Response:
-    """Sends the lines of *request*, through *rename* if given. Returns 204 once they are
-    acknowledged.
+    """Sends the lines of *request* upstream. Returns 204 once the store has acknowledged them.
 
-    Raises TooLarge for more than *limit* bytes; BadRequest, UpstreamRejected, UpstreamError,
-    ComponentNotConfigured.
+    If *rename* is given, it renames a label in the lines. Raises TooLarge for more than *limit*
+    bytes. Raises also BadRequest, UpstreamRejected, UpstreamError, ComponentNotConfigured.
     """
     headers = [("Content-Type", "text/plain; charset=utf-8"), ("User-Agent", "headgate")]
     gzip = request.headers.get("content-encoding", "") == "gzip"
     if rename is not None:
-        # Renamed lines have another length. They are not compressed again: the store is near.
+        # Renamed lines have another length, so Content-Length is omitted. They are sent
+        # uncompressed: the network to the store is fast.
         parts: AsyncIterable[bytes] = read_body(request, limit)
         upload = Upload(rename_stream(decompress(parts, limit) if gzip else parts, rename))
     else:

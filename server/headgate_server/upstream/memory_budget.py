@@ -17,7 +17,7 @@ class Budget(Protocol):
 
 
 class BufferBudget:
-    """A budget of *max_bytes* bytes, shared by all requests of a worker."""
+    """Implements `Budget` with *max_bytes* bytes, shared by all requests of a worker."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -28,16 +28,20 @@ class BufferBudget:
         return Reservation(self)
 
     def change(self, size: int) -> None:
-        """Takes *size* bytes, or returns them if negative. Raises Overloaded, and takes nothing."""
+        """Takes *size* bytes, or returns them if *size* is negative.
+
+        Raises Overloaded, and takes nothing, if the budget would be exceeded.
+        """
         if size > 0 and self.reserved_bytes + size > self._max_bytes:
             raise Overloaded
         self.reserved_bytes += size
 
 
 class Reservation:
-    """The bytes that one request, or a part of it, has taken of a budget.
+    """Implements `Budget` for one request, or for a part of it: the bytes taken of *budget*.
 
-    `release` returns all of them, those of its parts included, and may be called repeatedly.
+    `release` returns all bytes, including the bytes of `child` reservations. It may be called
+    repeatedly.
     """
 
     def __init__(self, budget: Budget) -> None:
@@ -53,9 +57,10 @@ class Reservation:
         self.change(size)
 
     def change(self, size: int) -> None:
-        """Takes *size* bytes, or returns them if negative, but no more than were taken.
+        """Takes *size* bytes, or returns them if *size* is negative.
 
-        Raises Overloaded, and takes nothing, if the budget would be exceeded.
+        Returns at most the bytes that this reservation has taken. Raises Overloaded, and takes
+        nothing, if the budget would be exceeded.
         """
         size = max(size, -self._bytes)
         self._budget.change(size)

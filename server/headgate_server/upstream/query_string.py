@@ -16,7 +16,8 @@ _CREDENTIAL_NAMES = frozenset({"u", "p", "auth_token"})
 def strip_credentials(query: bytes) -> str:
     """Returns *query* without the pairs that hold Headgate's credentials and without empty pairs.
 
-    The other pairs stay as sent: for stores whose authorization does not depend on parameters.
+    The other pairs stay as sent. Use it for stores that are confined by a header, such as Loki: no
+    parameter can widen what the request may read.
     """
     kept = [pair for pair in query.split(b"&") if pair and not _has_credentials(pair)]
     return b"&".join(kept).decode("latin-1")

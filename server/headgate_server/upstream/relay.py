@@ -1,4 +1,4 @@
-"""Forwards an upstream's response to the client, streamed if it is long."""
+"""Forwards an upstream store's response to the client. A long response is streamed."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -63,7 +63,7 @@ class Relay:
         self._reply, self._chunks = reply, chunks
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Sends the response, and closes the upstream's."""
+        """Sends the response, and closes the upstream's response."""
         try:
             await self._send(receive, send)
         finally:

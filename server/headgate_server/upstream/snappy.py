@@ -1,7 +1,7 @@
 """Snappy's block format, which compresses Prometheus' remote write. Pure functions.
 
-Written here because no dependency of Headgate has it. Compression stores the bytes as literals:
-the store is near, and every decoder accepts that.
+Written here because no dependency of Headgate has it. `compress` only wraps the bytes as literals,
+which every decoder accepts, and makes nothing smaller: the network to the store is fast.
 """
 
 _MAX_LITERAL_BYTES = 1 << 16
@@ -13,7 +13,7 @@ class InvalidBlock(Exception):
 
 
 class BlockTooLarge(Exception):
-    """The block decompresses to more bytes than allowed."""
+    """The block decompresses to more than *max_bytes* bytes."""
 
 
 def decompress(block: bytes, max_bytes: int) -> bytes:
@@ -58,10 +58,10 @@ def _read_size(block: bytes) -> tuple[int, int]:
 
 
 def _read_element(block: bytes, start_offset: int, output: bytearray) -> int:
-    """Appends the bytes of the element at *start_offset* to *output*. Returns the offset of the
-    next element.
+    """Decodes the element at *start_offset*, a literal or a copy, and appends it to *output*.
 
-    Raises InvalidBlock; IndexError for a truncated element.
+    Returns the offset of the next element. Raises InvalidBlock, or IndexError for a truncated
+    element.
     """
     tag = block[start_offset]
     start_offset += 1

@@ -1,4 +1,4 @@
-"""One upstream store: round-robin over its addresses, failover, and the log of its faults."""
+"""Sends requests to one upstream store: round-robin over its addresses, failover, fault log."""
 
 import base64
 import time
@@ -45,7 +45,7 @@ class UpstreamMetrics(Protocol):
         ...
 
 
-# The client has been authorized here, so such a status rejects Headgate's own login.
+# Headgate has authorized the client already, so such a status rejects Headgate's own login.
 _LOGIN_REJECTED_STATUSES = (401, 403, 407)
 _OUTCOMES = {
     UpstreamUnreachable: "unreachable",
@@ -122,7 +122,10 @@ class Upstream:
         return self._client.busy
 
     def reachable(self) -> dict[str, bool]:
-        """Returns for each address whether its last request could reach it."""
+        """Returns for each address of the store whether the last request to it made a connection.
+
+        Returns an empty dictionary, which is false, for a store without addresses.
+        """
         every = dict.fromkeys(
             [*self.settings.urls, *(u for urls in self.settings.components.values() for u in urls)]
         )
@@ -141,10 +144,10 @@ class Upstream:
         """Sends a request to *component* and returns the response once its head has arrived.
 
         *target* is the path and query. If an address cannot be reached or its pool is exhausted,
-        the next one is tried. With *idempotent* (for an idempotent request), it is tried also after
-        a broken connection. An upload that has begun is never sent again. Raises
-        UpstreamUnreachable, UpstreamTimeout, UpstreamProtocolError, PoolExhausted,
-        UpstreamAuthError, ComponentNotConfigured, and the error of an upload.
+        the next address is tried. An *idempotent* request is tried there also after a broken
+        connection. An upload that has begun is never sent again. Raises UpstreamUnreachable,
+        UpstreamTimeout, UpstreamProtocolError, PoolExhausted, UpstreamAuthError,
+        ComponentNotConfigured, and the error of an upload.
         """
         with self._tracing.upstream(self.name, component) as context:
             request_headers = [*_without_names(headers, context), *context.items()]
@@ -255,7 +258,7 @@ class Upstream:
         return reply
 
     def record_failure(self, address: str, error: UpstreamError) -> None:
-        """Logs the *error* of *address*; the same error again only after more than 60 seconds."""
+        """Logs the *error* of *address*. Repeats the same error only after 60 seconds."""
         error.address = address
         text, now = error.log_message, time.monotonic()
         known, since = self._faults.get(address, ("", 0.0))
@@ -293,7 +296,7 @@ class Upstream:
 
 
 def _without_names(headers: Headers, names: Mapping[str, str]) -> Headers:
-    """Returns *headers* without those in *names*, which are set anew."""
+    """Returns *headers* without the headers in *names*, which the caller sets anew."""
     return [pair for pair in headers if pair[0].lower() not in names] if names else headers
 
 

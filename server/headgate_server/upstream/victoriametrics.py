@@ -1,7 +1,8 @@
-"""VictoriaMetrics: a database is the label `db` of its single node, or an account of its cluster.
+"""VictoriaMetrics as upstream store: confines a request to one database.
 
-`extra_label` overrides the labels in written data, and confines every query. Several of them, and
-`extra_filters`, do not (all tested with 1.79). So exactly one is sent, which Headgate sets.
+In a single node, a database is a value of the label `db`. In a cluster, it is an account. A single
+node confines writes and queries by the parameter `extra_label`, but only if there is exactly one,
+and no `extra_filters` (tested with 1.79). So Headgate removes a client's and sends its own.
 """
 
 import json
@@ -35,7 +36,7 @@ _MAX_ANSWER_BYTES = 1 << 24
 
 
 def with_label(query: bytes, database: str) -> str:
-    """Returns the parameters *query*, confined to *database*; other database names are removed."""
+    """Returns the parameters *query*, confined to *database*: a client's `db` is replaced."""
     return rewrite_query(query, _names_database, [("db", database), *label_parameters(database)])
 
 
@@ -57,7 +58,10 @@ def without_credentials(query: bytes) -> str:
 
 
 def form_without_label(form: bytes) -> str:
-    """Returns *form*, parameters in a body, without those that name a database: the URL has it."""
+    """Returns *form*, parameters in a body, without the parameters that name a database.
+
+    The URL names the database.
+    """
     return rewrite_query(form, _names_database, [])
 
 
@@ -71,9 +75,10 @@ def _names_database(name: str) -> bool:
 
 
 def single_node_path(path: str, settings: UpstreamSettings) -> tuple[str, str]:
-    """Returns *path* as a single node's path, and the database that a cluster's path names, or "".
+    """Returns *path* as a path of a single node, and the database that *path* names.
 
-    An account without a database in *settings* is returned as the database.
+    A path of a cluster names the database by its account. If *settings* map no database to the
+    account, returns the account as the database. Returns "" if *path* has no account.
     """
     found = _CLUSTER_PATH_PATTERN.fullmatch(path)
     if found is None:
@@ -93,7 +98,7 @@ def cluster_path(path: str, component: str, tenant: str) -> str:
 
 
 class VictoriaStore(InfluxStore):
-    """A VictoriaMetrics upstream. It has no list of databases: they are the values of a label."""
+    """A VictoriaMetrics as upstream store, which does not support InfluxQL."""
 
     supports_influxql = False
 
@@ -106,10 +111,10 @@ class VictoriaStore(InfluxStore):
     async def execute(
         self, statement: Statement, options: QueryOptions, count_bytes: ByteCounter = ignore_bytes
     ) -> Result:
-        """Executes DROP DATABASE by VictoriaMetrics' API; SHOW MEASUREMENTS has an empty result.
+        """Executes DROP DATABASE by VictoriaMetrics' own API.
 
-        Other statements return the error `InfluxQLNotSupported`: the store does not support
-        InfluxQL.
+        SHOW MEASUREMENTS has an empty result, because Grafana sends it to test its login. The
+        result of any other statement is the error `InfluxQLNotSupported`.
         """
         match statement:
             case DropDatabase(name):
@@ -134,8 +139,9 @@ class VictoriaStore(InfluxStore):
         reply.close()
 
     async def databases(self) -> list[str]:
-        """Returns the databases that have data, or for a cluster those with a configured account.
+        """Returns the databases in the store: the values of the label `db`.
 
+        For a cluster, returns the databases with a configured account.
         Raises UpstreamRejected, UpstreamError.
         """
         if self.upstream.settings.components:

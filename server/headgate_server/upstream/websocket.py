@@ -56,7 +56,7 @@ class UpstreamWebSocket:
 
     @property
     def close_code(self) -> int:
-        """The close code (RFC 6455, 7.4); 1006 if there is none."""
+        """The close code (RFC 6455, 7.4), or 1006 if the store has sent no close code."""
         return self._socket.close_code or 1006
 
     async def close(self) -> None:
