@@ -11,8 +11,8 @@ from headgate_grammar import Privilege
 class User:
     """A snapshot of a stored user.
 
-    *id* is never reused, so that a later user of the same name does not inherit data that refers to
-    it. *grants* maps the names of existing databases to privileges, in order of the databases'
+    *id* is never reused, so that a later user of the same name does not inherit data of this user.
+    *grants* maps the names of existing databases to privileges, in order of the databases'
     creation. It includes NO PRIVILEGES, which a REVOKE leaves behind. *hash* is bcrypt's and does
     not show in the repr.
     """

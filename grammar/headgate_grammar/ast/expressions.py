@@ -11,7 +11,7 @@ from headgate_grammar.text.quoting import quote_identifier, quote_regex, quote_s
 
 @dataclass(frozen=True, slots=True)
 class VarRef:
-    """A field or tag by name; *type* is the type that `::` casts it to, "" for none."""
+    """A field or tag by name; *type* is the type of a cast with `::`, or "" if there is no cast."""
 
     name: str
     type: str = ""

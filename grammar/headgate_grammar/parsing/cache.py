@@ -1,4 +1,4 @@
-"""A cache of parsed texts: clients send the same few texts repeatedly, or similar ones."""
+"""A cache of parsed InfluxQL: clients send the same few texts repeatedly, or similar texts."""
 
 from collections import OrderedDict
 from collections.abc import Mapping

@@ -58,9 +58,9 @@ def scan(
 ) -> Iterator[Token]:
     """Yields the tokens of *text*; blanks and comments are left out. Line ends must be `\\n`.
 
-    A token's value is the text it stands for: a string without its quotes and escapes. `start_pos`
-    and `end_pos` are its position in *text*. *regex_follows* is called with the token before a `/`
-    and returns whether it begins a regular expression; otherwise it is a division.
+    A token's value is the text that the token stands for: a string without its quotes and escapes.
+    `start_pos` and `end_pos` are the token's position in *text*. *regex_follows* is called with the
+    token before a `/`. It returns True for a regular expression, False for a division.
     """
     position = 0
     previous: Token | None = None

@@ -1,4 +1,4 @@
-"""Limits of a parsed text: statements, their length, bound values, regular expressions, tokens."""
+"""Limits that protect the parser from costly InfluxQL: too long, or with costly regexes."""
 
 import re
 from dataclasses import dataclass
@@ -12,7 +12,8 @@ from headgate_grammar.parsing.positions import position
 MAX_DEPTH = 24
 """The maximum depth of parentheses, calls and subqueries.
 
-Each may hold eight levels of operators; `str` prints all of them within Python's recursion limit.
+Each level may hold eight levels of operators; `str` prints the whole statement within Python's
+recursion limit.
 """
 # The bound values of a query may be this many times as long as a statement.
 _MAX_PARAMETERS_FACTOR = 10

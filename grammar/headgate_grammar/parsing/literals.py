@@ -103,6 +103,6 @@ def count(token: Token) -> int:
 
 
 def _value(token: Token) -> int:
-    """Returns the number of *token*, or 10**30 for a longer one; Python rejects very long ones."""
+    """Returns the number of *token*, or 10**30 if longer: Python rejects very long numbers."""
     digits = token.lstrip("0") or "0"
     return int(digits) if len(digits) <= 30 else 10**30

@@ -1,4 +1,7 @@
-"""Builds SELECT, statements that contain one, and clauses: one method per rule, with its name."""
+"""Builds SELECT, EXPLAIN, continuous queries and the clauses of statements from parsed InfluxQL.
+
+Each method builds the result of the grammar rule with the same name.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -77,8 +80,8 @@ class SelectRules(Transformer[Token, object]):
     def select_into(self, *parts: Any) -> Select:
         """Returns the SELECT of a continuous query.
 
-        Raises NoInterval if it aggregates without a valid time(..), BadValue if time(..) is invalid
-        otherwise.
+        Raises NoInterval if the SELECT calls a function without a valid time(..). Raises BadValue
+        if the SELECT calls no function and time(..) is invalid.
         """
         select: Select = self.select(*parts)
         _interval(select)
@@ -133,7 +136,10 @@ class SelectRules(Transformer[Token, object]):
         return fields
 
     def field(self, expression: Expression | Token, alias: Token | None) -> Field:
-        """Returns a field of SELECT. Raises ConditionInField if it compares, or has AND or OR."""
+        """Returns a field of SELECT.
+
+        Raises ConditionInField if the field contains a comparison, AND or OR.
+        """
         if isinstance(expression, Token):
             expression = literals.regex(expression)
         elif operator := last_conditional(expression):
@@ -191,7 +197,7 @@ class SelectRules(Transformer[Token, object]):
     def from_measurements(
         self, measurements: tuple[Measurement, ...] = ()
     ) -> tuple[Measurement, ...]:
-        """Returns the measurements of FROM, none without FROM."""
+        """Returns the measurements of FROM, or an empty tuple if FROM is missing."""
         return measurements
 
     def where(self, condition: Expression | None = None) -> Expression | None:
@@ -288,8 +294,8 @@ def _argument(
 ) -> Expression:
     """Returns the only argument of fill() or tz().
 
-    Raises BadValue with the message *no_call* without parentheses, or with *wrong_count* unless
-    there is one argument.
+    Raises BadValue with the message *no_call* if the parentheses are missing. Raises BadValue with
+    the message *wrong_count* if there are no arguments or several.
     """
     if paren is None:
         raise BadValue(no_call)
@@ -306,8 +312,8 @@ def _pad_left(segments: list[str], length: int) -> list[str]:
 def _interval(select: Select) -> int:
     """Returns the nanoseconds of GROUP BY time(..); 0 if *select* is raw and has none.
 
-    If time(..) is invalid, raises BadValue if *select* is raw, else NoInterval. Raises NoInterval
-    if it is missing and *select* is not raw.
+    A raw *select* calls no function. If time(..) is invalid, raises BadValue for a raw *select*,
+    and NoInterval for another. Raises NoInterval if time(..) is missing and *select* is not raw.
     """
     try:
         interval = select.interval()

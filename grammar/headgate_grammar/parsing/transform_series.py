@@ -1,4 +1,7 @@
-"""Builds statements about series, tags and fields: one method per rule, with the rule's name."""
+"""Builds statements about series, tags and fields from parsed InfluxQL.
+
+Each method builds the result of the grammar rule with the same name.
+"""
 
 from collections.abc import Callable
 

@@ -1,4 +1,7 @@
-"""Builds statements about users and grants: one method per rule, with the rule's name."""
+"""Builds statements about users and grants from parsed InfluxQL.
+
+Each method builds the result of the grammar rule with the same name.
+"""
 
 from lark import Token, Transformer
 

@@ -1,4 +1,4 @@
-"""Connections to a store's file, and descriptions of SQLite's errors. Uses apsw."""
+"""Opens connections to the SQLite file of a user store, and describes SQLite's errors."""
 
 import os
 import time
@@ -58,7 +58,7 @@ def close(connection: apsw.Connection) -> None:
 
 
 def describe(error: apsw.Error) -> str:
-    """Returns a description of *error* for a person, or "" if SQLite's own is as good."""
+    """Returns a description of *error* for a person, or "" if SQLite's text suffices."""
     match error:
         case apsw.NotADBError() | apsw.CorruptError():
             return "its file is damaged"

@@ -6,7 +6,8 @@ import apsw
 
 from headgate_engine.stores.base import MAX_KNOWN_LOGINS, KnownLogin
 
-# The user may have been dropped meanwhile, and another worker may write an older batch later.
+# SELECT, because the user may have been dropped meanwhile. max, because another worker may write
+# an older login later.
 _UPSERT_LOGIN = """
 INSERT INTO known_logins SELECT id, ?, ?, ? FROM users WHERE id = ?
 ON CONFLICT DO UPDATE SET seen = max(seen, excluded.seen)

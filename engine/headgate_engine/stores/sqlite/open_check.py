@@ -1,4 +1,4 @@
-"""Checks whether a store can be opened, without creating, upgrading or writing anything."""
+"""Checks whether a SQLite user store can be opened, without creating or writing a file in place."""
 
 import os
 import shutil
@@ -75,7 +75,7 @@ def _check_header(path: Path) -> None:
 
 
 def _check_permissions(path: Path) -> None:
-    """Checks permissions: SQLite needs all three of its files, and the right to create them."""
+    """Checks that this user may write the store, -wal, -shm and .lock files, and create files."""
     beside = (path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm"))
     files = [one for one in (path, *beside, revision_file_path(path)) if one.exists()]
     writable = all(os.access(one, os.R_OK | os.W_OK) for one in files)
@@ -115,7 +115,8 @@ def _check_content(path: Path) -> None:
 def _connect_read_only(path: Path, folder: Path) -> apsw.Connection:
     """Returns a connection that creates no file beside the store.
 
-    A file left there by another user would prevent the server from opening the store.
+    If another user ran this check, such a file would prevent the server from opening the store.
+    *folder* is an empty folder for a temporary copy.
     """
     log = path.with_name(f"{path.name}-wal")
     index = path.with_name(f"{path.name}-shm")

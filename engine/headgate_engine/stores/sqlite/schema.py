@@ -3,7 +3,7 @@
 APPLICATION_ID = 0x48644774  # "HdGt"
 VERSION = 4
 
-# A denied attempt has revision 0. The partial index serves only to delete the oldest of these.
+# A denied attempt has revision 0. The partial index serves only to delete the oldest attempts.
 AUDIT = """
 CREATE TABLE audit (
     id        INTEGER PRIMARY KEY,
@@ -28,7 +28,7 @@ CREATE TABLE identities (
 ) STRICT, WITHOUT ROWID;
 """
 
-# When the user of an identity was dropped, in Unix seconds. Tokens issued before stay rejected.
+# When the user of an identity was dropped, in Unix seconds. Older tokens stay rejected.
 DROPPED_IDENTITIES = """
 CREATE TABLE dropped_identities (
     issuer  TEXT NOT NULL,
