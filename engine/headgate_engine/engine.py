@@ -368,7 +368,7 @@ class Engine:
 
 
 def _allow(statement: Statement) -> None:
-    """Allows every statement of an unrestricted principal."""
+    """Allows every statement: authorizes a principal that has full access."""
 
 
 def _check_allowed(user: User, statement: Statement, database: str) -> None:

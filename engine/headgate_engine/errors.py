@@ -76,7 +76,7 @@ class NameTooLong(StatementError):
 
 
 class PolicyError(StatementError):
-    """The retention policy of CREATE DATABASE .. WITH is invalid, or not the stored one."""
+    """The policy of CREATE DATABASE .. WITH is invalid, or differs from the stored policy."""
 
 
 class NoUpstream(StatementError):
@@ -112,18 +112,18 @@ class DatabaseRequired(StatementError):
 
 
 class AuthenticationFailed(EngineError):
-    """Unknown user or wrong password; the text does not distinguish them."""
+    """The user is unknown or the password is wrong; the text is the same in both cases."""
 
     def __init__(self) -> None:
         super().__init__("authorization failed")
 
 
 class SignUpDisabled(AuthenticationFailed):
-    """The identity belongs to no user, and no user is created for it."""
+    """The identity in a token belongs to no user, and no user is created for it."""
 
 
 class IdentityDropped(AuthenticationFailed):
-    """The user of the identity was dropped, perhaps after the token was issued.
+    """The user of the token's identity was dropped, perhaps after the token was issued.
 
     *reason* is for logs.
     """
@@ -134,7 +134,7 @@ class IdentityDropped(AuthenticationFailed):
 
 
 class IdentityTaken(EngineError):
-    """The identity may not be linked to the user that has its name.
+    """The identity in a token may not be linked to the user that has its name.
 
     The text does not reveal that this user exists; *reason* is for logs.
     """

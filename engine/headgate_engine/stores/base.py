@@ -27,7 +27,10 @@ FORWARDED = "forwarded upstream"
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """The author of a change, their address, and the statement (canonical, without secrets)."""
+    """What the audit records of a change: its author, the author's address, and the statement.
+
+    The statement is canonical InfluxQL without secrets.
+    """
 
     actor: str
     address: str
@@ -84,7 +87,10 @@ class KnownLogin:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The keys that a revision changed: `user:NAME` and `database:NAME`."""
+    """A change of a user store: its revision, and the keys of what it changed.
+
+    A key is `user:NAME` or `database:NAME`.
+    """
 
     revision: int
     keys: tuple[str, ...]
@@ -173,7 +179,7 @@ class Snapshot(Protocol):
 
 
 class Store(Protocol):
-    """Durable storage of users, grants and the catalog of databases. Thread-safe; calls block."""
+    """A user store: durable users, grants and list of databases. Thread-safe; calls block."""
 
     def transact(self, change: Callable[[Tx], T], audit: Audit) -> tuple[T, int]:
         """Runs *change* and writes its audit record in one transaction.

@@ -93,7 +93,7 @@ class CreateRetentionPolicy:
 class AlterRetentionPolicy:
     """The statement `ALTER RETENTION POLICY`.
 
-    None stands for a missing option. Durations are in nanoseconds; a *duration* of 0 is INF.
+    A missing option is None. Durations are in nanoseconds; a *duration* of 0 is INF.
     """
 
     name: str

@@ -46,7 +46,7 @@ class Fill:
         text = str(self.value)
         if isinstance(self.value, float):
             text = fixed_point(self.value)
-            if abs(self.value) < _LARGEST_INTEGER:  # a larger one exceeds int64
+            if abs(self.value) < _LARGEST_INTEGER:  # a larger integer exceeds int64
                 text = text.removesuffix(".0")
         return f" fill({text})"
 
@@ -169,7 +169,7 @@ def databases(sources: tuple[Source, ...]) -> Iterator[str]:
 
 
 def _calls(expression: Expression) -> Iterator[Call]:
-    """Yields the function calls in *expression*, except calls in the arguments of another call."""
+    """Yields the function calls in *expression*, but no calls in the arguments of a call."""
     match expression:
         case Call():
             yield expression

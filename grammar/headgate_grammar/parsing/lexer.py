@@ -112,7 +112,7 @@ def _token(match: re.Match[str]) -> Token:
 def _dropped_word(text: str, word: re.Match[str]) -> Token:
     """Returns one token for *word* and the quoted name directly after it, as in `ab"c"`.
 
-    InfluxDB drops the word. No rule accepts such a token.
+    InfluxDB drops the word. No rule of the grammar accepts such a token: the text is an error.
     """
     quoted = _TOKEN.match(text, word.end())
     if quoted is None:
@@ -129,7 +129,7 @@ def _invalid_parameter(text: str, parameter: re.Match[str]) -> Token:
     """Returns the token of a bound parameter with an unclosed or misplaced quoted name.
 
     A quoted name is misplaced after a name without quotes. InfluxDB reports the position of the
-    `$`. No rule accepts such a token.
+    `$`. No rule of the grammar accepts such a token: the text is an error.
     """
     quoted = _TOKEN.match(text, parameter.end())
     broken = _invalid_token(text, parameter.end()) if quoted is None else _token(quoted)
@@ -137,7 +137,7 @@ def _invalid_parameter(text: str, parameter: re.Match[str]) -> Token:
 
 
 def _adjacent_token(token: Token, previous: Token, before: Token | None) -> Token:
-    """Returns *token* with the type that it has directly after *previous*, without a blank.
+    """Returns *token* with the type that it has if no blank separates it from *previous*.
 
     *before* is the token before *previous*.
     """

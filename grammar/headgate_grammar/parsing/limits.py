@@ -25,12 +25,14 @@ _MAX_REGEX_INSTRUCTIONS = 500_000  # the maximum cost of one expression
 
 @dataclass(frozen=True, slots=True)
 class ParseLimits:
-    """Limits of a text; 0 is unlimited.
+    """The maximum sizes of an InfluxQL text; 0 is unlimited.
 
-    *statements* is the number of statements. *statement_chars* is the characters of one statement,
-    including the blanks before it and the values of its parameters. *regex_instructions* is the
-    cost of all regular expressions, a rough count of RE2's instructions: two take a microsecond.
-    *tokens* is the number of tokens in the text; each costs about 20 microseconds.
+    - *statements*: the number of statements.
+    - *statement_chars*: the characters of one statement, including the blanks before the statement
+      and the values of its parameters.
+    - *regex_instructions*: the cost of all regular expressions, a rough count of RE2's
+      instructions. Two instructions take a microsecond.
+    - *tokens*: the number of tokens in the text. Each token costs about 20 microseconds.
     """
 
     statements: int = 0

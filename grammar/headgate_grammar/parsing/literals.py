@@ -47,7 +47,7 @@ def number(token: Token) -> NumberLiteral:
 
 
 def nanoseconds(token: Token) -> int:
-    """Returns the nanoseconds of a duration. Raises BadValue with the position of *token*."""
+    """Returns the nanoseconds of the duration *token*. Raises BadValue with its position."""
     try:
         return parse_duration(token)
     except ValueError as error:
@@ -55,7 +55,7 @@ def nanoseconds(token: Token) -> int:
 
 
 def duration(token: Token) -> DurationLiteral:
-    """Returns a duration in an expression. Raises BadValue without a position."""
+    """Returns the duration *token* of an expression. Raises BadValue without a position."""
     try:
         return DurationLiteral(parse_duration(token))
     except ValueError as error:

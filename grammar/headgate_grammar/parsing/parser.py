@@ -1,4 +1,4 @@
-"""Parses InfluxQL text to statements. The only module that uses Lark's parser."""
+"""Parses InfluxQL text to statements: the public function `parse`. Uses the parser library Lark."""
 
 import re
 from collections.abc import Callable, Container, Mapping
@@ -184,7 +184,11 @@ class _Parse:
             raise ParseError(f"nested deeper than {MAX_DEPTH} levels", *position(self._text, token))
 
     def _retype(self, token: Token) -> Token:
-        """Returns *token* with its bound value, or as the soft keyword that is accepted here."""
+        """Returns *token* as the parser must see it.
+
+        A bound parameter `$name` becomes its value. A name such as `fill` becomes a keyword if the
+        grammar accepts the keyword here.
+        """
         if token.type == "BOUND":
             try:
                 token = bind(token, self._parameters)

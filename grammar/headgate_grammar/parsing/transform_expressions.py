@@ -55,7 +55,7 @@ class ExpressionRules(Transformer[Token, object]):
     """Lark's transformer for expressions."""
 
     def expression(self, first: Expression, *rest: Token | Expression) -> Operation:
-        """Returns a chain of operators of equal precedence."""
+        """Returns `a + b - c` and the like: a chain of operators of equal precedence."""
         pairs = zip(rest[::2], rest[1::2], strict=True)
         return Operation(first, tuple((_operator(op), operand) for op, operand in pairs))  # type: ignore[misc]
 

@@ -112,7 +112,7 @@ class SelectRules(Transformer[Token, object]):
         return CreateContinuousQuery(name.value, database.value, select, every, for_)
 
     def resample(self, *spans: tuple[str, int] | None) -> tuple[int, int]:
-        """Returns the nanoseconds of EVERY and FOR, 0 for a missing one.
+        """Returns the nanoseconds of EVERY and of FOR; 0 stands for a missing duration.
 
         Raises NoResample if all given durations are 0.
         """
@@ -147,7 +147,7 @@ class SelectRules(Transformer[Token, object]):
         return Field(expression, alias.value if alias is not None else "")
 
     def into(self, target: Target | None = None) -> Target | None:
-        """Returns the target of INTO, or None."""
+        """Returns the target of INTO, or None if INTO is missing."""
         return target
 
     def target(self, *path: Token) -> Target:
@@ -183,7 +183,7 @@ class SelectRules(Transformer[Token, object]):
     # ---- clauses
 
     def on(self, database: Token | None = None) -> str:
-        """Returns the database of ON, or ""."""
+        """Returns the database of the clause ON, or "" if ON is missing."""
         return database.value if database is not None else ""
 
     def exact(self, exact: Token | None = None) -> bool:
@@ -201,11 +201,11 @@ class SelectRules(Transformer[Token, object]):
         return measurements
 
     def where(self, condition: Expression | None = None) -> Expression | None:
-        """Returns the condition of WHERE, or None."""
+        """Returns the condition of WHERE, or None if WHERE is missing."""
         return condition
 
     def where_only(self, condition: Expression) -> Expression:
-        """Returns the condition of a WHERE that is required."""
+        """Returns the condition of WHERE in a rule that requires WHERE."""
         return condition
 
     def group_by(self, *dimensions: Expression) -> tuple[Expression, ...]:
@@ -213,7 +213,10 @@ class SelectRules(Transformer[Token, object]):
         return dimensions
 
     def order_by(self, *fields: SortField | bool) -> SortField | None:
-        """Returns the field of ORDER BY, or None. Raises BadValue for other fields than time."""
+        """Returns the field of ORDER BY, or None if ORDER BY is missing.
+
+        Raises BadValue for a field other than `time`.
+        """
         if not fields:
             return None
         first = fields[0]
@@ -232,7 +235,7 @@ class SelectRules(Transformer[Token, object]):
         return word.type == "ASC"
 
     def limit(self, count: Token | None = None) -> int:
-        """Returns the number of LIMIT, OFFSET, SLIMIT or SOFFSET, or 0 for a missing one."""
+        """Returns the number of LIMIT, OFFSET, SLIMIT or SOFFSET, or 0 if missing."""
         return literals.count(count) if count is not None else 0
 
     offset = slimit = soffset = limit
@@ -243,7 +246,9 @@ class SelectRules(Transformer[Token, object]):
         paren: Token | None = None,
         arguments: Sequence[Expression] | None = None,
     ) -> Fill | None:
-        """Returns the value of the clause `fill`, or None for `fill(null)` or without the clause.
+        """Returns the value of the clause `fill`, or None for the default.
+
+        The default is `fill(null)`, which a missing clause stands for, too.
 
         Raises BadValue if the argument is invalid.
         """
@@ -271,7 +276,10 @@ class SelectRules(Transformer[Token, object]):
         paren: Token | None = None,
         arguments: Sequence[Expression] | None = None,
     ) -> str:
-        """Returns the name of tz(), or "" for a missing one. Raises BadValue if it is unknown."""
+        """Returns the time zone of tz(), or "" if tz() is missing.
+
+        Raises BadValue if the time zone is unknown.
+        """
         if word is None:
             return ""
         argument = _argument(

@@ -1,4 +1,4 @@
-"""Hides logins and other secrets in URLs, in any text."""
+"""Hides logins and other secrets in URLs that occur in a text."""
 
 import re
 

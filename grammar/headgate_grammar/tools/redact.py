@@ -55,7 +55,7 @@ def _secret_spans(text: str, tokens: list[Token]) -> list[_Span]:
 
 
 def _suspicious_spans(text: str) -> list[_Span]:
-    """Returns the spans that may be a password in a *text* that does not parse.
+    """Returns the spans that may be a password in *text*, which is invalid InfluxQL.
 
     Its tokens are unreliable: after an unclosed quote, strings and other text are swapped.
     """

@@ -97,7 +97,7 @@ def open_error(path: Path, error: apsw.Error) -> StoreError:
 def refusing(step: str) -> Iterator[None]:
     """Returns a context that turns StoreError and apsw.Error into StoreUnavailable.
 
-    Its text names *step*, a verb such as `read`.
+    The text of the StoreUnavailable names *step*, a verb such as `read`.
     """
     try:
         yield
@@ -106,7 +106,7 @@ def refusing(step: str) -> Iterator[None]:
 
 
 def unavailable(step: str, error: Exception) -> StoreUnavailable:
-    """Returns the StoreUnavailable for *step*, a verb, which failed with *error*."""
+    """Returns the StoreUnavailable for *step*, a verb such as `read`, which failed with *error*."""
     if isinstance(error, apsw.Error):
         return StoreUnavailable(f"cannot {step}: {reason(error)}")
     return StoreUnavailable(f"cannot {step}: its file cannot be opened")

@@ -1,4 +1,4 @@
-"""Known logins in a SQLite store: writing, reading and pruning."""
+"""The networks from which users have logged in: writing, reading and pruning in SQLite."""
 
 from collections.abc import Sequence
 

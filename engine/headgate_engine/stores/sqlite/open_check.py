@@ -24,7 +24,7 @@ def try_store(path: Path) -> None:
     """Checks that a server could open or create the store *path*. Writes nothing.
 
     Raises:
-        StoreError: the server could not.
+        StoreError: a server could neither open nor create the store.
     """
     try:
         if not path.exists():
@@ -41,7 +41,7 @@ def try_store(path: Path) -> None:
 
 
 def _check_folder(path: Path) -> None:
-    """Checks the folder of a store that does not exist yet."""
+    """Checks that a missing store *path* could be created in its folder."""
     if not path.parent.is_dir():
         raise StoreError(f"store {path}: there is no folder {path.parent}")
     lock = revision_file_path(path)
@@ -84,7 +84,10 @@ def _check_permissions(path: Path) -> None:
 
 
 def _check_content(path: Path) -> None:
-    """Reads what the server reads at its start, and compares it with the high-water mark."""
+    """Checks that the store is readable and lacks no acknowledged change.
+
+    The high-water mark in `<store>.lock` is the newest acknowledged revision.
+    """
     revision_file = RevisionFile(path) if revision_file_path(path).exists() else None
     try:
         with tempfile.TemporaryDirectory(prefix="headgate-check-") as folder:

@@ -1,4 +1,4 @@
-"""A read cache for one connection, valid until the store changes. Uses apsw."""
+"""Caches users and databases read from a SQLite user store until the store changes."""
 
 import time
 from collections.abc import Callable, Hashable

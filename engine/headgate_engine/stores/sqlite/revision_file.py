@@ -72,7 +72,7 @@ class RevisionFile:
             fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def lock_shared(self) -> bool:
-        """Marks the store as in use until `close` or the end of the process, even by a kill.
+        """Marks the store as in use until `close` or until the process ends or is killed.
 
         Returns False if another process still holds the exclusive lock after five seconds.
         """

@@ -96,7 +96,8 @@ CREATE TABLE changes (
 
 {IDENTITIES}{DROPPED_IDENTITIES}{KNOWN_LOGINS}{AUDIT}"""
 
-# SQL by the version that it upgrades to the next one, in the transaction that sets `user_version`.
+# SQL by schema version: it upgrades a store of this version to the next version. It runs in the
+# transaction that sets `user_version`.
 MIGRATIONS = {
     1: f"""
 ALTER TABLE meta ADD COLUMN exported INTEGER NOT NULL DEFAULT 0;
