@@ -60,9 +60,9 @@ class Principal:
 
     UNRESTRICTED, used while authentication is off, may do everything. ANONYMOUS, used while there
     are no users, may only create the first administrator. *method* is the authentication method.
-    *identity* is the account in the token. *transient_rights* are rights for this request that replace
-    the user's stored grants, see `Engine.with_transient_grants`. A *transient* principal has no
-    record in the store: its privileges come from a token and last for one request.
+    *identity* is the account in the token. *transient_rights* are rights for this request that
+    replace the user's stored grants, see `Engine.with_transient_grants`. A *transient* principal
+    has no record in the store: its privileges come from a token and last for one request.
     """
 
     user: User | None = None
