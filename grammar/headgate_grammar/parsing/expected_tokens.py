@@ -5,8 +5,8 @@ from collections.abc import Sequence
 _STATEMENTS = "SELECT DELETE SHOW CREATE DROP EXPLAIN GRANT REVOKE ALTER SET KILL"
 
 # What InfluxDB lists as expected after the words at the start of a statement. InfluxDB lists the
-# words in the order in which it registers statements, and omits some that it accepts. Such lists
-# cannot be derived from the grammar.
+# words in the order in which it registers statements, and omits some words that it accepts. Such
+# lists cannot be derived from the grammar.
 _AFTER = {
     "": tuple(_STATEMENTS.split()),
     "CREATE": ("CONTINUOUS", "DATABASE", "USER", "RETENTION", "SUBSCRIPTION"),
@@ -72,6 +72,7 @@ def expected(words: Sequence[str], accepted: set[str]) -> tuple[str, ...]:
 def terminal(listed: str) -> str:
     """Returns the grammar's terminal for *listed*, an entry of the list from `expected`.
 
-    Only `;` and `)` have other names in the grammar; any other entry is returned unchanged.
+    It translates only `;` and `)`, which may end an expression or a clause. Any other entry is
+    returned unchanged.
     """
     return {";": "$END", ")": "RPAR"}.get(listed, listed)
