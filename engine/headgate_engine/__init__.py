@@ -1,4 +1,4 @@
-"""Users, databases and grants: authentication, authorization, execution. Imports the grammar."""
+"""Authenticates users, authorizes InfluxQL statements and executes those about users and grants."""
 
 from headgate_engine.engine import KEEP_LAST_ADMIN, Engine
 from headgate_engine.errors import (

@@ -1,4 +1,4 @@
-"""The engine: authenticates users, authorizes statements and executes them on a store."""
+"""The engine: authenticates users, authorizes InfluxQL and executes it on a user store."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -63,10 +63,10 @@ _MAX_NAME_BYTES = 1024
 
 
 class Engine:
-    """InfluxQL's users, grants and databases on a store.
+    """Executes InfluxQL about users, grants and databases on the user store *store*.
 
     *keep_last_admin*: the only administrator can be neither dropped nor demoted. Thread-safe.
-    Methods block: call them in threads. They raise StoreUnavailable if the store cannot be read.
+    Methods block: call them in threads. Methods raise StoreUnavailable if the store is unreadable.
     """
 
     def __init__(
@@ -88,11 +88,11 @@ class Engine:
         return user if self.check_cached(user, password) else None
 
     def check_cached(self, user: User | None, password: str) -> bool:
-        """Returns whether *password* is cached as verified for *user*, which was just read."""
+        """Returns whether *password* is cached as verified for *user*, just read from the store."""
         return self.passwords.check_cached(user, password)
 
     def authenticate(self, name: str, password: str) -> User:
-        """Returns the user *name* if *password* is correct. Runs bcrypt unless it is cached.
+        """Returns the user *name* if *password* is correct; runs bcrypt if the cache lacks it.
 
         Raises:
             AuthenticationFailed: unknown user or wrong password; both take the time of one bcrypt.
@@ -127,7 +127,7 @@ class Engine:
         return self.store.user(name) if name.isascii() or _is_encodable(name) else None
 
     def renew(self, principal: Principal) -> Principal:
-        """Returns *principal* with its user as stored now; a principal without one is unchanged.
+        """Returns *principal* with its user as stored now; without a user, unchanged.
 
         Raises:
             AuthenticationFailed: the user was dropped or the password changed since the login.
@@ -144,7 +144,7 @@ class Engine:
         return replace(principal, user=now)
 
     def find_provisioned(self, identity: Identity, rights: TokenRights | None) -> User | None:
-        """Returns the user of *identity* if `provision` would write nothing, else None. Reads only.
+        """Returns the user of *identity*, or None if `provision` would write. Only reads.
 
         Raises:
             IdentityDropped: as for `provision`.
@@ -152,7 +152,7 @@ class Engine:
         return find_provisioned(self.store, identity, rights, keep_last_admin=self._keep_last_admin)
 
     def with_transient_grants(self, user: User, rights: TokenRights) -> User:
-        """Returns *user* with the grants of *rights* in place of their own. Writes nothing.
+        """Returns *user* with *rights* in place of the stored grants. Writes nothing.
 
         The admin flag is never added, but `rights.admin` False removes it.
         """
@@ -169,10 +169,10 @@ class Engine:
         link: LinkPolicy = "none",
         dry_run: bool = False,
     ) -> User:
-        """Returns the user of *identity* after setting exactly *rights* (None: stored ones stay).
+        """Returns the user of *identity* after setting exactly *rights* (None: as stored).
 
         *sign_up* creates an unknown user; *link* links an existing user of that name. Writes only
-        changes, and nothing if *dry_run*.
+        if something changes, and never with *dry_run*.
 
         Raises:
             SignUpDisabled: the user is unknown and *sign_up* is False, or was dropped just now.
@@ -190,7 +190,7 @@ class Engine:
         """Checks that *principal* may execute *statements*; *database* is the request's default.
 
         Raises:
-            NotAuthorized: a privilege is missing; the error names the first one.
+            NotAuthorized: a privilege is missing; the error names the first missing one.
             AdminRequiredFirst: *principal* has no user, and may not create the first administrator.
         """
         user = principal.user
@@ -226,7 +226,8 @@ class Engine:
     def allows(self, name: str, privilege: Privilege, database: str) -> bool:
         """Returns whether the user *name* has *privilege* on *database* now.
 
-        Takes microseconds, however many users exist. On a missing database, only administrators do.
+        Takes microseconds, however many users exist. Administrators always have it; for other
+        users it is False if *database* does not exist.
         """
         user = self.user(name)
         return user is not None and allows(user, RequiredPrivilege(privilege, database))
@@ -306,9 +307,9 @@ class Engine:
     def pending_transaction(
         self, statement: Statement, principal: Principal, address: str
     ) -> PendingTransaction | None:
-        """Returns the transaction of *statement*, or None if it writes nothing here or runs bcrypt.
+        """Returns the transaction of *statement*, for a caller that commits it in a group.
 
-        It is for callers that commit transactions themselves, for example in a group commit.
+        Returns None if *statement* changes nothing in the user store, or runs bcrypt.
 
         Raises:
             InvalidName: the statement holds a name that no store can hold.
@@ -367,7 +368,7 @@ class Engine:
 
 
 def _allow(statement: Statement) -> None:
-    """Allows every statement of an unrestricted principal."""
+    """Allows every statement: authorizes a principal that has full access."""
 
 
 def _check_allowed(user: User, statement: Statement, database: str) -> None:

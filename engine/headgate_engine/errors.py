@@ -1,6 +1,6 @@
 """The errors of the engine. `str()` is the text that a client receives.
 
-InfluxDB 1.x's text is used where it has one.
+Where InfluxDB 1.x has an error for the case, the text is the same.
 """
 
 
@@ -9,7 +9,10 @@ class EngineError(Exception):
 
 
 class StatementError(EngineError):
-    """One statement cannot be executed. Nothing of it was done, except after OutcomeUnknown."""
+    """One statement cannot be executed.
+
+    Nothing was changed; only OutcomeUnknown leaves open whether the change was made.
+    """
 
 
 class UserNotFound(StatementError):
@@ -73,18 +76,21 @@ class NameTooLong(StatementError):
 
 
 class PolicyError(StatementError):
-    """The retention policy of CREATE DATABASE .. WITH is invalid, or not the stored one."""
+    """The policy of CREATE DATABASE .. WITH is invalid, or differs from the stored policy."""
 
 
 class NoUpstream(StatementError):
-    """The statement is about data, and the engine has no store of data."""
+    """The statement is about series data, and no upstream store is configured that could answer."""
 
     def __init__(self) -> None:
         super().__init__("no upstream store is configured: only users, grants and databases here")
 
 
 class SystemSource(StatementError):
-    """SELECT reads the system measurement *name*. *statement* shows its content, or is ""."""
+    """SELECT reads the system measurement *name*.
+
+    *statement* is the statement that shows its content, or "".
+    """
 
     def __init__(self, name: str, statement: str) -> None:
         instead = statement or "the appropriate meta command"
@@ -92,7 +98,7 @@ class SystemSource(StatementError):
 
 
 class TimeCondition(StatementError):
-    """A condition on time in *statement* (its keywords), which supports none."""
+    """*statement* (its keywords) has a condition on time, which InfluxDB does not support there."""
 
     def __init__(self, statement: str) -> None:
         super().__init__(f"{statement} doesn't support time in WHERE clause")
@@ -106,18 +112,18 @@ class DatabaseRequired(StatementError):
 
 
 class AuthenticationFailed(EngineError):
-    """Unknown user or wrong password; the text does not distinguish them."""
+    """The user is unknown or the password is wrong; the text is the same in both cases."""
 
     def __init__(self) -> None:
         super().__init__("authorization failed")
 
 
 class SignUpDisabled(AuthenticationFailed):
-    """The identity belongs to no user, and no user is created for it."""
+    """The identity in a token belongs to no user, and no user is created for it."""
 
 
 class IdentityDropped(AuthenticationFailed):
-    """The user of the identity was dropped, perhaps after the token was issued.
+    """The user of the token's identity was dropped, perhaps after the token was issued.
 
     *reason* is for logs.
     """
@@ -128,7 +134,7 @@ class IdentityDropped(AuthenticationFailed):
 
 
 class IdentityTaken(EngineError):
-    """The identity may not be linked to the user that has its name.
+    """The identity in a token may not be linked to the user that has its name.
 
     The text does not reveal that this user exists; *reason* is for logs.
     """
@@ -161,18 +167,18 @@ class AdminRequiredFirst(AccessDenied):
 
 
 class StoreError(EngineError):
-    """The store cannot be opened. The text names the store, the reason and the remedy."""
+    """The user store cannot be opened. The text names the file, the reason and the remedy."""
 
 
 class StoreUnavailable(StatementError):
-    """The store could not read or write; nothing was done."""
+    """The user store could not be read or written; nothing was changed."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"store unavailable: {reason}")
 
 
 class OutcomeUnknown(StatementError):
-    """The store was interrupted; the change may have been made."""
+    """The user store was interrupted while it committed; the change may have been made."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"outcome unknown, the change may have been made: {reason}")

@@ -1,4 +1,4 @@
-"""A bounded cache of two generations."""
+"""A bounded cache by key, which drops entries that were not read recently."""
 
 from collections.abc import Hashable
 from typing import Generic, TypeVar
@@ -10,8 +10,9 @@ V = TypeVar("V")
 class GenerationalCache(Generic[K, V]):
     """At most *max_entries* values by key, in two generations.
 
-    When the new generation holds half of *max_entries*, the old one is dropped as a whole, which
-    costs less than an order of use. An entry that is read from the old generation moves to the new.
+    When the new generation holds half of *max_entries*, the old generation is dropped as a whole.
+    This costs less than recording the order of use. An entry that is read from the old generation
+    moves to the new generation.
     """
 
     def __init__(self, max_entries: int) -> None:

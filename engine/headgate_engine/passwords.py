@@ -34,9 +34,10 @@ class _CachedPassword:
 
 
 def same_password_version(one: User, other: User) -> bool:
-    """Returns whether both are the same user with the same password, at any bcrypt cost.
+    """Returns whether *one* and *other* are the same user with the same password.
 
-    Every new password gets its own salt, which a rehash at another cost keeps.
+    The salts of the hashes are compared: each new password gets a new salt. A rehash of the same
+    password at another bcrypt cost keeps the salt.
     """
     return one.id == other.id and hmac.compare_digest(
         one.hash[_SALT_SLICE], other.hash[_SALT_SLICE]
@@ -122,9 +123,9 @@ class Passwords:
         return hmac.compare_digest(known.digest, digest) and known.salt == user.hash[_SALT_SLICE]
 
     def verify(self, user: User | None, password: str) -> bool:
-        """Returns whether *password* is the user's, and caches it if so. Runs one bcrypt check.
+        """Returns whether *password* is that of *user*. Runs one bcrypt check; caches a success.
 
-        It takes as long if *user* is None. The result is then False.
+        If *user* is None, returns False after the same time, which hides that the user is unknown.
         """
         secret = _encode(password)
         known = user is not None and _HASH_PATTERN.fullmatch(user.hash) is not None

@@ -1,6 +1,6 @@
 """Just-in-time provisioning: creates and updates users from the identity in a token.
 
-The caller verifies the token. This module turns it into a user, grants and the admin flag.
+The caller verifies the token. This module turns its claims into a user, grants and the admin flag.
 """
 
 from dataclasses import dataclass
@@ -23,8 +23,10 @@ LinkPolicy = Literal["none", "non_admin", "any"]
 class ProvisioningPolicy:
     """Policy for the first login of an identity.
 
-    *sign_up*: create a user. *link*: link the identity to a local user of its name that no other
-    identity is linked to. *keep_last_admin*: the only administrator keeps the admin flag.
+    - *sign_up*: create a user.
+    - *link*: whether to link the identity to an existing user of its name. A user that already has
+      an identity is never linked again.
+    - *keep_last_admin*: the only administrator keeps the admin flag.
     """
 
     sign_up: bool = False
@@ -72,7 +74,7 @@ def provision(
     policy: ProvisioningPolicy,
     address: str,
 ) -> User:
-    """Returns the user of *identity* after setting exactly *rights* (None: stored ones stay).
+    """Returns the user of *identity* after setting exactly *rights* (None: as stored).
 
     Writes only if something changes, in one transaction with its audit record. Raises
     SignUpDisabled, IdentityTaken or IdentityDropped, as `Engine.provision` does.
@@ -159,7 +161,7 @@ def _provision(
 
 
 def _link_or_create(tx: Tx, identity: Identity, policy: ProvisioningPolicy) -> User:
-    """Links *identity* to the user of its name, which is created if needed. Returns this user.
+    """Links *identity* to the user of its name, and returns the user. Creates a missing user.
 
     Raises SignUpDisabled or IdentityTaken if *policy* forbids it.
     """
@@ -182,8 +184,9 @@ _Change = Grant | Revoke | GrantAdmin | RevokeAdmin
 def _required_changes(
     user: User | None, rights: TokenRights | None, databases: list[str], new_name: str = ""
 ) -> list[_Change]:
-    """Returns the statements after which *user* has exactly *rights*; none if *rights* is None.
+    """Returns the statements after which *user* has exactly *rights*.
 
+    The list is empty if *rights* is None.
     If *user* is None, the statements are for a new user *new_name*.
     """
     if rights is None:

@@ -36,7 +36,7 @@ def show_grants(user: User | None) -> Series:
 
 
 def show_databases(store: Store, principal: Principal) -> Series:
-    """Returns the databases on which *principal* has a privilege; all of them to administrators.
+    """Returns the databases on which *principal* has a privilege; administrators see all.
 
     Raises:
         StoreUnavailable: the store could not be read.

@@ -84,8 +84,8 @@ RequiredPrivileges = tuple[RequiredPrivilege, ...]
 def required_privileges(statement: Statement, database: str) -> RequiredPrivileges:
     """Returns the privileges that *statement* requires, in the order in which InfluxDB checks them.
 
-    Users with the admin flag need none of them. *database* is the request's, for a statement that
-    names none.
+    Users with the admin flag need no privileges. *database* is the database of the request. It
+    counts for a statement that names no database.
     """
     match statement:
         case CreateUser() | DropUser() | SetPassword() | ShowUsers() | ShowGrants():
@@ -132,7 +132,7 @@ def required_privileges(statement: Statement, database: str) -> RequiredPrivileg
 
 
 def allows(user: User, required: RequiredPrivilege) -> bool:
-    """Returns whether *user* has the privilege *required*; administrators have all."""
+    """Returns whether *user* has the privilege *required*; administrators have all privileges."""
     if user.admin:
         return True
     if required.admin:
@@ -146,7 +146,7 @@ def covers(granted: Privilege, needed: Privilege) -> bool:
 
 
 def is_write(statement: Statement) -> bool:
-    """Returns whether InfluxDB warns of *statement* in a GET request, because it changes something.
+    """Returns whether InfluxDB warns of *statement* in a GET request, because it writes.
 
     InfluxDB 1.8 does not warn of DELETE.
     """
@@ -200,7 +200,7 @@ def _continuous_query(statement: CreateContinuousQuery) -> RequiredPrivileges:
 
 
 def _default_and_named(default: str, sources: Iterable[Source]) -> RequiredPrivileges:
-    """Returns READ on *default* and on the databases in FROM. InfluxDB ignores those in FROM."""
+    """Returns READ on *default* and on the databases in FROM. InfluxDB checks only *default*."""
     named = (database for database in databases(tuple(sources)) if database)
     return _unique([_read(default), *map(_read, named)])
 

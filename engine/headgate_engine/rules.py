@@ -1,6 +1,7 @@
-"""The rules for users, grants and databases, as functions of a transaction of any store.
+"""What each statement about users, grants and databases changes in a user store.
 
-They are InfluxDB 1.8's (services/meta) unless the README states a difference.
+Each function runs inside a transaction of any store. The rules are InfluxDB 1.8's (services/meta)
+unless the README states a difference.
 """
 
 from headgate_engine.errors import DatabaseNotFound, LastAdmin, UserExists, UserNotFound

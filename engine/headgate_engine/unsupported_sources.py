@@ -1,4 +1,4 @@
-"""Statements that no data store can answer: InfluxDB rejects them when it executes them."""
+"""Rejects statements that parse, but that InfluxDB rejects when it executes them."""
 
 from headgate_engine.errors import SystemSource, TimeCondition
 from headgate_grammar import (
@@ -25,10 +25,10 @@ _SYSTEM_SOURCES = {
 
 
 def check_answerable(statement: Statement) -> None:
-    """Checks that a data store could answer *statement*. InfluxDB rejects the others.
+    """Checks that an upstream store, such as InfluxDB, could answer *statement*.
 
-    Raises SystemSource if it selects from a system measurement such as `_series`, TimeCondition for
-    SHOW MEASUREMENTS with a condition on `time`.
+    Raises SystemSource if it selects from a system measurement such as `_series`. Raises
+    TimeCondition for SHOW MEASUREMENTS with a condition on `time`.
     """
     match statement:
         case Select(sources=sources):

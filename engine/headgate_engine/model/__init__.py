@@ -1,1 +1,1 @@
-"""Users, databases, results: frozen values."""
+"""Frozen dataclasses for users, databases, retention policies, token rights and results."""

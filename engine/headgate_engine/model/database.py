@@ -1,4 +1,4 @@
-"""Entries of the catalog of databases, and the rules for their names."""
+"""A database in the user store's list of databases, and InfluxDB's rules for database names."""
 
 from dataclasses import dataclass
 

@@ -12,8 +12,8 @@ Value = str | int | float | bool | None
 class Series:
     """One table of a result.
 
-    *name* is "" for none. *columns* are the column names, *values* the rows, each as long as
-    *columns*. *tags* are the tags of GROUP BY.
+    *name* is "" for a table without a name. *columns* are the column names, *values* the rows, each
+    as long as *columns*. *tags* are the tags of GROUP BY.
     """
 
     name: str

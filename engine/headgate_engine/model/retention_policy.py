@@ -1,8 +1,8 @@
 """A database's first retention policy: the rules of CREATE DATABASE .. WITH.
 
-Headgate stores no data, but stores the policy: InfluxDB 1.8 (services/meta) accepts a repeated
-statement with the same policy and rejects one with another. Durations are in nanoseconds; a
-duration of 0 is infinite.
+Headgate stores no series data, but stores the policy. InfluxDB 1.8 (services/meta) accepts a
+repeated statement with the same policy and rejects a statement with another policy. Durations are
+in nanoseconds; a duration of 0 is infinite.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class RetentionPolicy:
 
 
 def retention_policy(options: PolicyOptions | None) -> RetentionPolicy:
-    """Returns the policy of *options*, with defaults. Raises PolicyError if it is invalid."""
+    """Returns the policy of *options*, with defaults. Raises PolicyError for invalid options."""
     if options is None:
         return RetentionPolicy()
     duration = options.duration or 0

@@ -1,4 +1,4 @@
-"""Privileges claimed by a token."""
+"""Privileges that a JWT claims for its user."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field

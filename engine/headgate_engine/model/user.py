@@ -11,8 +11,8 @@ from headgate_grammar import Privilege
 class User:
     """A snapshot of a stored user.
 
-    *id* is never reused, so that a later user of the same name does not inherit data that refers to
-    it. *grants* maps the names of existing databases to privileges, in order of the databases'
+    *id* is never reused, so that a later user of the same name does not inherit data of this user.
+    *grants* maps the names of existing databases to privileges, in order of the databases'
     creation. It includes NO PRIVILEGES, which a REVOKE leaves behind. *hash* is bcrypt's and does
     not show in the repr.
     """
@@ -56,13 +56,13 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The authenticated subject of a request: a user, or one of two constants without a user.
+    """The subject of a request: an authenticated user, or a constant without a user.
 
     UNRESTRICTED, used while authentication is off, may do everything. ANONYMOUS, used while there
-    are no users, may only create the first administrator. *method* is the authentication method,
-    *identity* the account in the token. *transient_rights* are rights for this request that replace
-    the user's stored grants, see `Engine.with_transient_grants`. A *transient* principal has no
-    record in the store: its privileges come from a token and last for one request.
+    are no users, may only create the first administrator. *method* is the authentication method.
+    *identity* is the account in the token. *transient_rights* are rights for this request that
+    replace the user's stored grants, see `Engine.with_transient_grants`. A *transient* principal
+    has no record in the store: its privileges come from a token and last for one request.
     """
 
     user: User | None = None

@@ -1,4 +1,4 @@
-"""The audit as a file for log collectors: JSON, one object a line."""
+"""Writes the audit to a file for log collectors, as JSON with one object a line."""
 
 import errno
 import fcntl
@@ -25,7 +25,9 @@ class AuditFile:
         self.path = path
 
     def append(self, records: Iterable[AuditRecord]) -> None:
-        """Appends *records*, all or none, and makes them durable. Blocks for the disk.
+        """Appends *records* and makes them durable. Blocks for the disk.
+
+        If writing fails, the part that was written is removed, if possible.
 
         Raises:
             OSError: the file cannot be written, or is not a regular file.
@@ -47,10 +49,10 @@ class AuditFile:
             os.close(file)
 
     def check(self) -> None:
-        """Checks that `append` could write. Creates nothing.
+        """Checks that `append` could write to the audit file. Creates nothing.
 
         Raises:
-            OSError: it could not.
+            OSError: `append` would fail.
         """
         try:
             os.close(_open(self.path))
@@ -81,9 +83,9 @@ def _open(path: str | os.PathLike[str], create: int = 0) -> int:
 def _open_link_target(path: str | os.PathLike[str]) -> int:
     """Returns a descriptor of the existing file behind the symbolic link *path*.
 
-    Raises OSError unless the link belongs to root or this user: another user's link could choose
-    which file is created or written. The link itself is opened, so that it cannot be replaced
-    between the check of its owner and its use.
+    Raises OSError if the link belongs to another user than root or this process's user. Such a link
+    could choose which file is created or written. The link itself is opened, so that it cannot be
+    replaced between the check of its owner and its use.
     """
     link = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:

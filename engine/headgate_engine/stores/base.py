@@ -1,7 +1,8 @@
-"""The interface between the engine and its stores. A store guarantees durability, not rules.
+"""The interface `Store`, by which the engine reads and writes users, grants and databases.
 
-A store raises only StoreUnavailable (nothing was done) and OutcomeUnknown (the change may have been
-made). Names are compared byte by byte.
+A store makes changes durable; it does not check the rules in rules.py. A store raises only
+StoreUnavailable (nothing was done) and OutcomeUnknown (the change may have been made). Names are
+compared byte by byte.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -19,13 +20,17 @@ T = TypeVar("T")
 # How long the time of an identity's drop is stored, and how many known logins are stored.
 DROPPED_IDENTITY_RETENTION_SECONDS = 400 * 86_400
 MAX_KNOWN_LOGINS = 100_000
-# The outcome in the audit record of a change that an upstream makes. Its revision is 0.
+# The outcome in the audit record of a change that an upstream store makes. The record's revision
+# is 0.
 FORWARDED = "forwarded upstream"
 
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """The author of a change, their address, and the statement (canonical, without secrets)."""
+    """What the audit records of a change: its author, the author's address, and the statement.
+
+    The statement is canonical InfluxQL without secrets.
+    """
 
     actor: str
     address: str
@@ -82,14 +87,17 @@ class KnownLogin:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The keys that a revision changed: `user:NAME` and `database:NAME`."""
+    """A change of a user store: its revision, and the keys of what it changed.
+
+    A key is `user:NAME` or `database:NAME`.
+    """
 
     revision: int
     keys: tuple[str, ...]
 
 
 class Tx(Protocol):
-    """Reads and writes inside a transaction, which sees its own writes.
+    """Reads and writes of a user store inside a transaction, which sees its own writes.
 
     Any method may raise an error of the storage. The change function must not catch it, so that
     `Store.transact` can turn it into StoreUnavailable.
@@ -171,7 +179,7 @@ class Snapshot(Protocol):
 
 
 class Store(Protocol):
-    """Durable storage of users, grants and the catalog of databases. Thread-safe; calls block."""
+    """A user store: durable users, grants and list of databases. Thread-safe; calls block."""
 
     def transact(self, change: Callable[[Tx], T], audit: Audit) -> tuple[T, int]:
         """Runs *change* and writes its audit record in one transaction.
@@ -206,9 +214,9 @@ class Store(Protocol):
         ...
 
     def prefetch_users(self, names: Sequence[str]) -> None:
-        """Reads the users *names* at once, so that `user` need not read each. Use it in `snapshot`.
+        """Reads the users *names* with one query; later calls of `user` then need no query.
 
-        The prefetched users are valid until the snapshot ends.
+        Call it in a `snapshot` context: the prefetched users are valid until that context ends.
 
         Raises:
             StoreUnavailable: the store could not be read.
@@ -216,7 +224,7 @@ class Store(Protocol):
         ...
 
     def user_by_identity(self, issuer: str, subject: str) -> User | None:
-        """Returns the user linked to the identity, or None, as fresh as `user`.
+        """Returns the user linked to the identity, or None; as up to date as `user`.
 
         Raises:
             StoreUnavailable: the store could not be read.
@@ -327,7 +335,7 @@ class Store(Protocol):
         ...
 
     def changes(self, since: int) -> Sequence[Change] | None:
-        """Returns the changes after revision *since*, or None if some are no longer stored.
+        """Returns the changes after revision *since*, or None if the store has deleted some.
 
         Raises:
             StoreUnavailable: the store could not be read.
@@ -335,7 +343,9 @@ class Store(Protocol):
         ...
 
     def wait(self, since: int, timeout: float) -> int:
-        """Waits for a revision after *since*, at most *timeout* seconds. Returns the newest one.
+        """Waits for a revision after *since*, at most *timeout* seconds.
+
+        Returns the newest revision.
 
         Raises:
             StoreUnavailable: the store could not be read.

@@ -22,11 +22,11 @@ class PendingTransaction:
 def group_commit(
     commit: Callable[[Sequence[PendingTransaction]], None], jobs: Sequence[PendingTransaction]
 ) -> None:
-    """Commits *jobs* as a group. Raises nothing: the outcome of each is in the job.
+    """Commits *jobs* in one transaction. Raises nothing: the outcome of each job is in the job.
 
-    *commit* makes them durable or raises the error of the whole group. It stores the error of a
-    single change in its job. After StoreUnavailable each job is retried alone, as one may have
-    caused it.
+    *commit* makes the jobs durable, or raises the error of the whole group. It stores the error of
+    a single change in its job. After StoreUnavailable each job is retried alone, because a single
+    job may have caused the error.
     """
     try:
         commit(jobs)

@@ -1,4 +1,4 @@
-"""A store in memory, for tests and for programs without persistent users."""
+"""A user store in memory, for tests and for programs without persistent users."""
 
 import threading
 import time
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 @dataclass
 class _State:
-    """The data of one revision, and the `Tx` on it.
+    """The data of one revision; implements the protocol `Tx` on this data.
 
     A transaction changes a copy; `MemoryStore` commits it by replacing its state.
     """
@@ -144,7 +144,7 @@ class _State:
 
 
 class _UncachedSnapshot:
-    """A `Snapshot` that caches nothing, because reads from memory are fast."""
+    """Implements `Snapshot` without a cache, because reads from memory are fast."""
 
     def cached(self, key: Hashable) -> object | None:
         """Returns None: nothing is cached."""
@@ -156,7 +156,7 @@ class _UncachedSnapshot:
 
 
 class MemoryStore:
-    """A `Store` in memory; its content ends with the process. Thread-safe.
+    """Implements `Store` in memory; its content ends with the process. Thread-safe.
 
     It never raises StoreUnavailable or OutcomeUnknown. `Store` describes the methods.
     """
@@ -268,11 +268,11 @@ class MemoryStore:
         return sorted(logins, key=lambda login: login.last_seen, reverse=True)[:limit]
 
     def changes(self, since: int) -> Sequence[Change] | None:
-        """Returns the changes after revision *since*; all are kept, so never None."""
+        """Returns the changes after revision *since*. Never None, because all changes are kept."""
         return self._changes[since:]
 
     def wait(self, since: int, timeout: float) -> int:
-        """Waits for a revision after *since*, at most *timeout* seconds. Returns the newest one."""
+        """Waits for a revision after *since*, at most *timeout* seconds. Returns the newest."""
         with self._condition:
             self._condition.wait_for(lambda: self._revision > since, timeout)
             return self._revision

@@ -1,1 +1,1 @@
-"""Statements and expressions of InfluxQL: frozen dataclasses."""
+"""The syntax tree of InfluxQL: statements, clauses and expressions as frozen dataclasses."""

@@ -1,4 +1,7 @@
-"""Text of the clauses that statements share: "" for a missing one, else with a leading blank."""
+"""Prints the clauses that InfluxQL statements share, such as FROM and WHERE.
+
+The text of a clause begins with a blank; the text of a missing clause is "".
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,7 +24,7 @@ class SortField:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """LIMIT, OFFSET, SLIMIT and SOFFSET; 0 stands for a missing one."""
+    """LIMIT, OFFSET, SLIMIT and SOFFSET; 0 stands for a missing clause."""
 
     limit: int = 0
     offset: int = 0
@@ -40,7 +43,7 @@ def on(database: str) -> str:
 
 
 def from_(sources: Iterable[object]) -> str:
-    """Returns the clause FROM, or "" without *sources*."""
+    """Returns the clause FROM, or "" if *sources* is empty."""
     text = ", ".join(map(str, sources))
     return f" FROM {text}" if text else ""
 
@@ -51,7 +54,7 @@ def where(condition: Expression | None) -> str:
 
 
 def group_by(dimensions: Iterable[Expression]) -> str:
-    """Returns the clause GROUP BY, or "" without *dimensions*."""
+    """Returns the clause GROUP BY, or "" if *dimensions* is empty."""
     text = ", ".join(map(str, dimensions))
     return f" GROUP BY {text}" if text else ""
 

@@ -93,7 +93,7 @@ class CreateRetentionPolicy:
 class AlterRetentionPolicy:
     """The statement `ALTER RETENTION POLICY`.
 
-    None stands for a missing option. Durations are in nanoseconds; a *duration* of 0 is INF.
+    A missing option is None. Durations are in nanoseconds; a *duration* of 0 is INF.
     """
 
     name: str
@@ -241,7 +241,7 @@ class ShowShardGroups:
 
 @dataclass(frozen=True, slots=True)
 class KillQuery:
-    """The statement `KILL QUERY`; *host* is "" for none."""
+    """The statement `KILL QUERY`; *host* is "" if the clause ON is missing."""
 
     id: int
     host: str = ""
@@ -261,7 +261,7 @@ class ShowQueries:
 
 @dataclass(frozen=True, slots=True)
 class ShowStats:
-    """The statement `SHOW STATS`; *module* is "" for all."""
+    """The statement `SHOW STATS`; *module* is "" for all modules."""
 
     module: str = ""
 
@@ -271,7 +271,7 @@ class ShowStats:
 
 @dataclass(frozen=True, slots=True)
 class ShowDiagnostics:
-    """The statement `SHOW DIAGNOSTICS`; *module* is "" for all."""
+    """The statement `SHOW DIAGNOSTICS`; *module* is "" for all modules."""
 
     module: str = ""
 

@@ -1,4 +1,4 @@
-"""Expressions in SELECT and WHERE: one frozen dataclass per kind.
+"""Expressions in SELECT and WHERE: one frozen dataclass for each kind of expression.
 
 `str(expression)` is InfluxDB 1.8's text, except where that text would be parsed as something else.
 """
@@ -11,7 +11,7 @@ from headgate_grammar.text.quoting import quote_identifier, quote_regex, quote_s
 
 @dataclass(frozen=True, slots=True)
 class VarRef:
-    """A field or tag by name; *type* is the type that `::` casts it to, "" for none."""
+    """A field or tag by name; *type* is the type of a cast with `::`, or "" if there is no cast."""
 
     name: str
     type: str = ""
@@ -165,7 +165,8 @@ CONDITIONAL = frozenset({"=", "!=", "=~", "!~", "<", "<=", ">", ">=", "AND", "OR
 def last_conditional(expression: Expression) -> str:
     """Returns the operator that makes *expression* invalid in a SELECT clause, or "".
 
-    If there are several, InfluxDB's message names the outermost, or the last of several outermost.
+    If there are several such operators, InfluxDB's message names the outermost. It names the last
+    of several outermost operators.
     """
     found = ""
     match expression:

@@ -1,4 +1,4 @@
-"""SELECT, its sources, and statements that contain one: EXPLAIN, CREATE CONTINUOUS QUERY."""
+"""SELECT, subqueries, and the statements that contain a SELECT: EXPLAIN and continuous queries."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ _LARGEST_INTEGER = 1 << 63
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field of SELECT: an expression and its alias, "" for none."""
+    """A field of SELECT: an expression and its alias, which is "" if AS is missing."""
 
     expression: Expression
     alias: str = ""
@@ -46,7 +46,7 @@ class Fill:
         text = str(self.value)
         if isinstance(self.value, float):
             text = fixed_point(self.value)
-            if abs(self.value) < _LARGEST_INTEGER:  # a larger one exceeds int64
+            if abs(self.value) < _LARGEST_INTEGER:  # a larger integer exceeds int64
                 text = text.removesuffix(".0")
         return f" fill({text})"
 
@@ -68,7 +68,7 @@ Source = Measurement | Subquery
 class Select:
     """A SELECT statement, a subquery, or the body of a continuous query.
 
-    *timezone* is the name in tz(), "" for none.
+    *timezone* is the name in tz(), or "" if tz() is missing.
     """
 
     fields: tuple[Field, ...]
@@ -102,7 +102,7 @@ class Select:
         return not any(True for field in self.fields for _ in _calls(field.expression))
 
     def interval(self) -> int:
-        """Returns the nanoseconds of GROUP BY time(..), or 0 without one.
+        """Returns the nanoseconds of GROUP BY time(..), or 0 if time(..) is missing.
 
         Raises:
             ValueError: the arguments of time(..) are invalid.
@@ -136,7 +136,7 @@ class Explain:
 class CreateContinuousQuery:
     """The statement `CREATE CONTINUOUS QUERY`.
 
-    *every* and *for_* are RESAMPLE's durations in nanoseconds, 0 for a missing one.
+    *every* and *for_* are RESAMPLE's durations in nanoseconds, 0 if missing.
     """
 
     name: str
@@ -159,7 +159,7 @@ class CreateContinuousQuery:
 def databases(sources: tuple[Source, ...]) -> Iterator[str]:
     """Yields the database of every measurement in *sources*, subqueries included, in order.
 
-    It is "" for a measurement without a database.
+    Yields "" for a measurement that names no database.
     """
     for source in sources:
         if isinstance(source, Measurement):
@@ -169,7 +169,7 @@ def databases(sources: tuple[Source, ...]) -> Iterator[str]:
 
 
 def _calls(expression: Expression) -> Iterator[Call]:
-    """Yields the function calls in *expression*, except calls in the arguments of another call."""
+    """Yields the function calls in *expression*, but no calls in the arguments of a call."""
     match expression:
         case Call():
             yield expression

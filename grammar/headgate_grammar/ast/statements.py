@@ -3,7 +3,7 @@
 A statement is a frozen dataclass with fields named by the words of the syntax. `str(statement)` is
 canonical InfluxQL as InfluxDB 1.x prints it in errors and warnings: keywords in capitals, names
 quoted only where necessary, passwords as `[REDACTED]`. A statement is therefore safe to log; the
-text that it was parsed from is not.
+original text, which may hold a password, is not.
 """
 
 from headgate_grammar.ast.cardinality import (

@@ -1,1 +1,1 @@
-"""InfluxQL text to statements."""
+"""Parses InfluxQL text to statements, and prints statements as text."""

@@ -32,8 +32,8 @@ class UnprintableValue(Exception):
 def bind(token: Token, parameters: Mapping[str, object]) -> Token:
     """Returns the token that replaces *token*, a bound parameter with a value in *parameters*.
 
-    Returns *token* itself if *parameters* lacks its name. If the value has a wrong type, the
-    token's type is BOUND_ERROR and its value the error message. Raises UnprintableValue.
+    Returns *token* itself if *parameters* lacks its name. If the value has a wrong type, returns a
+    token with the type BOUND_ERROR and the error message as its value. Raises UnprintableValue.
     """
     name = token.value[1:]
     if not name or name not in parameters:

@@ -1,4 +1,4 @@
-"""A cache of parsed texts: clients send the same few texts repeatedly, or similar ones."""
+"""A cache of parsed InfluxQL: clients send the same few texts repeatedly, or similar texts."""
 
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -17,9 +17,9 @@ _MAX_TEMPLATE_CHARS = 256
 class ParseCache:
     """A bounded cache of the results of `parse`, which applies *limits*: call it as `cache(text)`.
 
-    A text is cached unless it is long, has parameters, or may hold a password. A text that differs
-    from a cached one only in its names is not parsed either, see `TemplateCache`. At most
-    *max_texts* texts are kept; the least recently used is evicted. Thread-safe.
+    A text is not cached if it is long, has parameters, or may hold a password. A text that differs
+    from a cached text only in its names is not parsed either, see `TemplateCache`. At most
+    *max_texts* texts are kept; the least recently used text is evicted. Thread-safe.
     """
 
     def __init__(self, max_texts: int = 2048, limits: ParseLimits = UNLIMITED) -> None:
@@ -37,7 +37,7 @@ class ParseCache:
     def cached(self, text: str) -> tuple[Statement, ...] | None:
         """Returns the statements of *text* from the cache, or None.
 
-        A text that differs from a cached one only in its names counts as cached.
+        A text that differs from a cached text only in its names counts as cached.
         """
         with self._lock:
             if text in self._texts:

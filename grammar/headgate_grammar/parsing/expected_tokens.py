@@ -1,11 +1,12 @@
-"""The lists of expected tokens in InfluxDB's errors, in its own words and order."""
+"""The lists of expected tokens in InfluxDB's parse errors, in InfluxDB's own words and order."""
 
 from collections.abc import Sequence
 
 _STATEMENTS = "SELECT DELETE SHOW CREATE DROP EXPLAIN GRANT REVOKE ALTER SET KILL"
 
-# The expected tokens after the words since the start of the statement. These lists follow the order
-# in which InfluxDB registers statements, or omit some accepted words.
+# What InfluxDB lists as expected after the words at the start of a statement. InfluxDB lists the
+# words in the order in which it registers statements, and omits some words that it accepts. Such
+# lists cannot be derived from the grammar.
 _AFTER = {
     "": tuple(_STATEMENTS.split()),
     "CREATE": ("CONTINUOUS", "DATABASE", "USER", "RETENTION", "SUBSCRIPTION"),
@@ -21,8 +22,8 @@ _AFTER = {
     "SHOW TAG KEY": ("EXACT", "CARDINALITY"),
 }
 
-# The expected tokens by the terminals that the grammar accepts: the first row applies that
-# has accepted terminals only. If a token is required, InfluxDB omits the optional ones before it.
+# For all other places: some terminals of the grammar, and what InfluxDB lists if all of these are
+# accepted. The first matching row applies. InfluxDB omits optional tokens before a required token.
 _WHERE_ACCEPTED: tuple[tuple[frozenset[str], tuple[str, ...]], ...] = tuple(
     (frozenset(accepted.split()), tuple(listed.split(" | ")))
     for accepted, listed in (
@@ -71,6 +72,7 @@ def expected(words: Sequence[str], accepted: set[str]) -> tuple[str, ...]:
 def terminal(listed: str) -> str:
     """Returns the grammar's terminal for *listed*, an entry of the list from `expected`.
 
-    It translates only entries that may end an expression or a clause.
+    It translates only `;` and `)`, which may end an expression or a clause. Any other entry is
+    returned unchanged.
     """
     return {";": "$END", ")": "RPAR"}.get(listed, listed)

@@ -1,4 +1,4 @@
-"""A class decorator for the classes that build statements."""
+"""A decorator for Lark transformers: their methods receive the children of a rule as arguments."""
 
 from typing import TypeVar, cast
 

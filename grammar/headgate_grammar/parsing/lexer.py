@@ -58,9 +58,9 @@ def scan(
 ) -> Iterator[Token]:
     """Yields the tokens of *text*; blanks and comments are left out. Line ends must be `\\n`.
 
-    A token's value is the text it stands for: a string without its quotes and escapes. `start_pos`
-    and `end_pos` are its position in *text*. *regex_follows* is called with the token before a `/`
-    and returns whether it begins a regular expression; otherwise it is a division.
+    A token's value is the text that the token stands for: a string without its quotes and escapes.
+    `start_pos` and `end_pos` are the token's position in *text*. *regex_follows* is called with the
+    token before a `/`. It returns True for a regular expression, False for a division.
     """
     position = 0
     previous: Token | None = None
@@ -112,7 +112,7 @@ def _token(match: re.Match[str]) -> Token:
 def _dropped_word(text: str, word: re.Match[str]) -> Token:
     """Returns one token for *word* and the quoted name directly after it, as in `ab"c"`.
 
-    InfluxDB drops the word. No rule accepts such a token.
+    InfluxDB drops the word. No rule of the grammar accepts such a token: the text is an error.
     """
     quoted = _TOKEN.match(text, word.end())
     if quoted is None:
@@ -129,7 +129,7 @@ def _invalid_parameter(text: str, parameter: re.Match[str]) -> Token:
     """Returns the token of a bound parameter with an unclosed or misplaced quoted name.
 
     A quoted name is misplaced after a name without quotes. InfluxDB reports the position of the
-    `$`. No rule accepts such a token.
+    `$`. No rule of the grammar accepts such a token: the text is an error.
     """
     quoted = _TOKEN.match(text, parameter.end())
     broken = _invalid_token(text, parameter.end()) if quoted is None else _token(quoted)
@@ -137,7 +137,7 @@ def _invalid_parameter(text: str, parameter: re.Match[str]) -> Token:
 
 
 def _adjacent_token(token: Token, previous: Token, before: Token | None) -> Token:
-    """Returns *token* with the type that it has directly after *previous*, without a blank.
+    """Returns *token* with the type that it has if no blank separates it from *previous*.
 
     *before* is the token before *previous*.
     """

@@ -1,4 +1,4 @@
-"""Limits of a parsed text: statements, their length, bound values, regular expressions, tokens."""
+"""Limits that protect the parser from costly InfluxQL: too long, or with costly regexes."""
 
 import re
 from dataclasses import dataclass
@@ -12,7 +12,8 @@ from headgate_grammar.parsing.positions import position
 MAX_DEPTH = 24
 """The maximum depth of parentheses, calls and subqueries.
 
-Each may hold eight levels of operators; `str` prints all of them within Python's recursion limit.
+Each level may hold eight levels of operators; `str` prints the whole statement within Python's
+recursion limit.
 """
 # The bound values of a query may be this many times as long as a statement.
 _MAX_PARAMETERS_FACTOR = 10
@@ -24,12 +25,14 @@ _MAX_REGEX_INSTRUCTIONS = 500_000  # the maximum cost of one expression
 
 @dataclass(frozen=True, slots=True)
 class ParseLimits:
-    """Limits of a text; 0 is unlimited.
+    """The maximum sizes of an InfluxQL text; 0 is unlimited.
 
-    *statements* is the number of statements. *statement_chars* is the characters of one statement,
-    including the blanks before it and the values of its parameters. *regex_instructions* is the
-    cost of all regular expressions, a rough count of RE2's instructions: two take a microsecond.
-    *tokens* is the number of tokens in the text; each costs about 20 microseconds.
+    - *statements*: the number of statements.
+    - *statement_chars*: the characters of one statement, including the blanks before the statement
+      and the values of its parameters.
+    - *regex_instructions*: the cost of all regular expressions, a rough count of RE2's
+      instructions. Two instructions take a microsecond.
+    - *tokens*: the number of tokens in the text. Each token costs about 20 microseconds.
     """
 
     statements: int = 0

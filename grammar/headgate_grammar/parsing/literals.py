@@ -47,7 +47,7 @@ def number(token: Token) -> NumberLiteral:
 
 
 def nanoseconds(token: Token) -> int:
-    """Returns the nanoseconds of a duration. Raises BadValue with the position of *token*."""
+    """Returns the nanoseconds of the duration *token*. Raises BadValue with its position."""
     try:
         return parse_duration(token)
     except ValueError as error:
@@ -55,7 +55,7 @@ def nanoseconds(token: Token) -> int:
 
 
 def duration(token: Token) -> DurationLiteral:
-    """Returns a duration in an expression. Raises BadValue without a position."""
+    """Returns the duration *token* of an expression. Raises BadValue without a position."""
     try:
         return DurationLiteral(parse_duration(token))
     except ValueError as error:
@@ -103,6 +103,6 @@ def count(token: Token) -> int:
 
 
 def _value(token: Token) -> int:
-    """Returns the number of *token*, or 10**30 for a longer one; Python rejects very long ones."""
+    """Returns the number of *token*, or 10**30 if longer: Python rejects very long numbers."""
     digits = token.lstrip("0") or "0"
     return int(digits) if len(digits) <= 30 else 10**30

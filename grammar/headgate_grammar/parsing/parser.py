@@ -1,4 +1,4 @@
-"""Parses InfluxQL text to statements. The only module that uses Lark's parser."""
+"""Parses InfluxQL text to statements: the public function `parse`. Uses the parser library Lark."""
 
 import re
 from collections.abc import Callable, Container, Mapping
@@ -47,20 +47,22 @@ def parse(
     limits: ParseLimits = UNLIMITED,
     on_statement: StatementCallback | None = None,
 ) -> tuple[Statement, ...]:
-    """Returns the statements of *text*, none if it holds only blanks, comments and semicolons.
+    """Returns the statements of *text*.
+
+    The tuple is empty if *text* holds only blanks, comments and semicolons.
 
     *parameters* are the values of `$name`, see bound_parameters.py. *on_statement* is called with
     each statement before the next one is parsed; an error that it raises ends the parsing.
 
     Raises:
-        ParseError: *text* is invalid, with InfluxDB 1.8's message and position; or it exceeds
-            *limits* or nests deeper than `MAX_DEPTH`.
+        ParseError: *text* is invalid, exceeds *limits*, or nests deeper than `MAX_DEPTH`. For an
+            invalid text the message and position are those of InfluxDB 1.8.
     """
     return _Parse(normalize(text), parameters or {}, limits, on_statement).statements()
 
 
 def parse_tokens(text: str) -> list[Token] | None:
-    """Returns the tokens of *text*, or None if it does not parse. Its line ends must be `\\n`."""
+    """Returns the tokens of *text*, or None if it is invalid. Line ends in *text* must be `\\n`."""
     parse = _Parse(text, {})
     try:
         parse.statements()
@@ -73,9 +75,12 @@ def parse_tokens(text: str) -> list[Token] | None:
 class Completions:
     """What may follow a text, for completion.
 
-    *keywords* are the keywords that may follow. *identifier* is whether a name may follow,
-    *incomplete* whether any token may, *complete* whether the text may end. A text that is neither
-    *incomplete* nor *complete* is invalid.
+    - *keywords*: the keywords that may follow.
+    - *identifier*: whether a name may follow.
+    - *incomplete*: whether any token may follow.
+    - *complete*: whether the text may end here.
+
+    A text that is neither *incomplete* nor *complete* is invalid.
     """
 
     keywords: tuple[str, ...] = ()
@@ -183,7 +188,11 @@ class _Parse:
             raise ParseError(f"nested deeper than {MAX_DEPTH} levels", *position(self._text, token))
 
     def _retype(self, token: Token) -> Token:
-        """Returns *token* with its bound value, or as the soft keyword that is accepted here."""
+        """Returns *token* as the parser must see it.
+
+        A bound parameter `$name` becomes its value. A name such as `fill` becomes a keyword if the
+        grammar accepts the keyword here.
+        """
         if token.type == "BOUND":
             try:
                 token = bind(token, self._parameters)
@@ -236,7 +245,8 @@ class _Parse:
     ) -> ParseError | None:
         """Returns the error that InfluxDB reports before it reads the wrong token, or None.
 
-        *before* are the tokens before that one. *ending* is the terminal that would end them.
+        *before* are the tokens before the wrong token. *ending* is the terminal that would end the
+        expression or clause of *before*.
         """
         if ending not in accepted:
             return None
@@ -294,7 +304,7 @@ def _statement_token_types(tokens: list[Token]) -> list[str]:
 
 
 def _field_start(tokens: list[Token]) -> Token:
-    """Returns the first token of the field that ends before the last of *tokens*."""
+    """Returns the first token of the SELECT field that ends just before the last of *tokens*."""
     depth = 0
     for index in range(len(tokens) - 2, -1, -1):
         kind = tokens[index].type

@@ -1,8 +1,8 @@
 """The parser's table: computed from the grammar once and cached on disk.
 
 Computing it takes ten times as long as loading it. Lark verifies the file by a digest of the
-grammar, the parser's options and the versions of Lark and Python. A table of another grammar is
-therefore never used.
+grammar, the parser's options and the versions of Lark and Python. An outdated table is therefore
+never used.
 """
 
 import os

@@ -25,8 +25,9 @@ def normalize(text: str) -> str:
 def position(text: str, token: Token) -> tuple[int, int]:
     """Returns the line and character that InfluxDB reports for *token* of *text*."""
     start = token.start_pos or 0
-    # InfluxDB stores the position before it reads the quote of a string or the slash of a regular
-    # expression, and after the backslash of a wrong escape.
+    # InfluxDB reports the position of a token's first character, with two exceptions. For a string
+    # or a regular expression it reports the character before the quote or the slash. For a wrong
+    # escape in a string it reports a position after the backslash.
     if token.type == "BADESCAPE":
         start = token.end_pos or 0
     elif text[start : start + 1] == "'" or token.type in ("BADSTRING", "BADREGEX"):
@@ -39,9 +40,9 @@ def position(text: str, token: Token) -> tuple[int, int]:
 def end_position(text: str, last: Token | None, *, looked_ahead: bool) -> tuple[int, int]:
     """Returns the line and character that InfluxDB reports for the end of *text*.
 
-    *last* is the last token. InfluxDB counts the end twice if it has already read it: to detect the
-    end of a word, a blank or a line comment, or because it *looked_ahead* for a dot or a regular
-    expression.
+    *last* is the last token. InfluxDB reports one character more if it has already read the end of
+    the text. This is so if a word, a blank or a line comment ends the text. It is also so if
+    InfluxDB *looked_ahead* for a dot or a regular expression.
     """
     rest = text[(last.end_pos or 0) if last is not None else 0 :]
     pieces = [piece[0] for piece in BLANK.finditer(rest)]

@@ -1,7 +1,7 @@
-"""Statement templates: texts that differ only in names are parsed once.
+"""Statement templates: InfluxQL texts that differ only in names are parsed once.
 
 A program that manages users sends `SHOW GRANTS FOR` with another name each time. The parser treats
-all names alike, so that the statements differ only in the name.
+all names alike. The statement for a new name is therefore a copy with that name, without parsing.
 """
 
 import re
@@ -68,9 +68,10 @@ class TemplateCache:
 
 
 def _split_names(text: str) -> tuple[str, list[str]] | None:
-    """Returns *text* with `?` for each name, and the names.
+    """Returns *text* with `?` in place of each name, and the list of these names.
 
-    Returns None if *text* holds more than words, or a name that is a keyword in some places.
+    Returns None if *text* holds anything but words, such as a number or a comma. Also returns None
+    if a name is a keyword in some places, such as `fill`.
     """
     if _WORDS_PATTERN.fullmatch(text) is None:
         return None
@@ -90,8 +91,11 @@ def _split_names(text: str) -> tuple[str, list[str]] | None:
 def _template_values(statement: Statement, names: list[str]) -> list[int | Privilege] | None:
     """Returns the field values of *statement*, with the index in *names* in place of each name.
 
-    Returns None unless each name is in exactly one field, and each field holds a name or a
-    privilege.
+    Returns None if *statement* cannot serve as a template:
+
+    - a field holds neither a privilege nor a name of *names*, or
+    - *names* holds a name of a field twice, or
+    - a name of *names* is in no field, or in two fields.
     """
     found: list[int | Privilege] = []
     for field in fields(statement):

@@ -1,4 +1,7 @@
-"""Builds statements about databases and the server: one method per rule, with the rule's name."""
+"""Builds statements about databases, retention policies and the server from parsed InfluxQL.
+
+Each method builds the result of the grammar rule with the same name.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -65,29 +68,32 @@ class DatabaseRules(Transformer[Token, object]):
         return PolicyOptions(**_fields(*options))
 
     def duration(self, keyword: Token, span: Token | int) -> Option:
-        """Returns the option DURATION."""
+        """Returns the option DURATION of a retention policy: the time for which data is kept."""
         return Option("duration", _span(span), keyword)
 
     def replication(self, keyword: Token, count: Token) -> Option:
-        """Returns the option REPLICATION."""
+        """Returns the option REPLICATION of a retention policy: the number of copies."""
         return Option("replication", literals.replication(count), keyword)
 
     def shard_duration(self, keyword: Token, span: Token | int) -> Option:
-        """Returns the option SHARD DURATION."""
+        """Returns the option SHARD DURATION of a retention policy: the time span of one shard."""
         return Option("shard_duration", _span(span), keyword)
 
     def limited_shard_duration(self, keyword: Token, span: Token) -> Option:
-        """Returns the option SHARD DURATION where INF is invalid. Raises BadValue for INF."""
+        """Returns the option SHARD DURATION in a statement that forbids INF.
+
+        Raises BadValue for INF.
+        """
         if span.type == "INF":
             raise BadValue("invalid duration INF for shard duration", span)
         return Option("shard_duration", _span(span), keyword)
 
     def policy_name(self, name: Token) -> Option:
-        """Returns the option NAME."""
+        """Returns the option NAME of `CREATE DATABASE .. WITH`: the name of the policy."""
         return Option("name", name.value)
 
     def default(self, keyword: Token) -> Option:
-        """Returns the option DEFAULT."""
+        """Returns the option DEFAULT, which makes a policy the default of its database."""
         return Option("default", True, keyword)
 
     def default_policy(self) -> str:
@@ -184,5 +190,8 @@ def _span(span: Token | int) -> int:
 
 
 def _fields(*options: Option | None) -> dict[str, Any]:
-    """Returns the values of *options* by the name of the field; each has the type of its field."""
+    """Returns the values of *options* as keyword arguments for a statement's dataclass.
+
+    Each key is the name of a field. A missing option (None) is skipped.
+    """
     return {option.field: option.value for option in options if option is not None}

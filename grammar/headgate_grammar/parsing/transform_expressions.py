@@ -1,4 +1,7 @@
-"""Builds expressions: one method per rule, with the rule's name."""
+"""Builds the expressions of SELECT and WHERE from parsed InfluxQL.
+
+Each method builds the result of the grammar rule with the same name.
+"""
 
 from lark import Token, Transformer
 
@@ -26,7 +29,9 @@ _TYPES = ("float", "integer", "unsigned", "string", "boolean")
 
 
 def path_segments(path: tuple[Token, ...]) -> list[str]:
-    """Returns the names in *path*, which holds IDENT and DOT tokens. Between two dots is a "".
+    """Returns the names in *path*, which holds IDENT and DOT tokens.
+
+    For a missing name between two dots it returns "".
 
     Raises BadValue for more than three names.
     """
@@ -50,14 +55,17 @@ class ExpressionRules(Transformer[Token, object]):
     """Lark's transformer for expressions."""
 
     def expression(self, first: Expression, *rest: Token | Expression) -> Operation:
-        """Returns a chain of operators of equal precedence."""
+        """Returns `a + b - c` and the like: a chain of operators of equal precedence."""
         pairs = zip(rest[::2], rest[1::2], strict=True)
         return Operation(first, tuple((_operator(op), operand) for op, operand in pairs))  # type: ignore[misc]
 
     conjunction = comparison = sum = regex_sum = expression
 
     def product(self, first: Expression, *rest: Token | Expression) -> Operation:
-        """Returns a chain of multiplications; a signed *first* operand becomes a part of it."""
+        """Returns a chain of multiplications and divisions.
+
+        A *first* operand such as `-x` is itself a chain, `-1 * x`: its links come first.
+        """
         pairs = list(zip(rest[::2], rest[1::2], strict=True))
         links = tuple((_operator(op), _parenthesize(operand)) for op, operand in pairs)
         if isinstance(first, Operation):  # -x

@@ -1,4 +1,7 @@
-"""Builds SELECT, statements that contain one, and clauses: one method per rule, with its name."""
+"""Builds SELECT, EXPLAIN, continuous queries and the clauses of statements from parsed InfluxQL.
+
+Each method builds the result of the grammar rule with the same name.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -77,8 +80,8 @@ class SelectRules(Transformer[Token, object]):
     def select_into(self, *parts: Any) -> Select:
         """Returns the SELECT of a continuous query.
 
-        Raises NoInterval if it aggregates without a valid time(..), BadValue if time(..) is invalid
-        otherwise.
+        Raises NoInterval if the SELECT calls a function without a valid time(..). Raises BadValue
+        if the SELECT calls no function and time(..) is invalid.
         """
         select: Select = self.select(*parts)
         _interval(select)
@@ -109,7 +112,7 @@ class SelectRules(Transformer[Token, object]):
         return CreateContinuousQuery(name.value, database.value, select, every, for_)
 
     def resample(self, *spans: tuple[str, int] | None) -> tuple[int, int]:
-        """Returns the nanoseconds of EVERY and FOR, 0 for a missing one.
+        """Returns the nanoseconds of EVERY and of FOR; 0 stands for a missing duration.
 
         Raises NoResample if all given durations are 0.
         """
@@ -133,7 +136,10 @@ class SelectRules(Transformer[Token, object]):
         return fields
 
     def field(self, expression: Expression | Token, alias: Token | None) -> Field:
-        """Returns a field of SELECT. Raises ConditionInField if it compares, or has AND or OR."""
+        """Returns a field of SELECT.
+
+        Raises ConditionInField if the field contains a comparison, AND or OR.
+        """
         if isinstance(expression, Token):
             expression = literals.regex(expression)
         elif operator := last_conditional(expression):
@@ -141,7 +147,7 @@ class SelectRules(Transformer[Token, object]):
         return Field(expression, alias.value if alias is not None else "")
 
     def into(self, target: Target | None = None) -> Target | None:
-        """Returns the target of INTO, or None."""
+        """Returns the target of INTO, or None if INTO is missing."""
         return target
 
     def target(self, *path: Token) -> Target:
@@ -177,7 +183,7 @@ class SelectRules(Transformer[Token, object]):
     # ---- clauses
 
     def on(self, database: Token | None = None) -> str:
-        """Returns the database of ON, or ""."""
+        """Returns the database of the clause ON, or "" if ON is missing."""
         return database.value if database is not None else ""
 
     def exact(self, exact: Token | None = None) -> bool:
@@ -191,15 +197,15 @@ class SelectRules(Transformer[Token, object]):
     def from_measurements(
         self, measurements: tuple[Measurement, ...] = ()
     ) -> tuple[Measurement, ...]:
-        """Returns the measurements of FROM, none without FROM."""
+        """Returns the measurements of FROM, or an empty tuple if FROM is missing."""
         return measurements
 
     def where(self, condition: Expression | None = None) -> Expression | None:
-        """Returns the condition of WHERE, or None."""
+        """Returns the condition of WHERE, or None if WHERE is missing."""
         return condition
 
     def where_only(self, condition: Expression) -> Expression:
-        """Returns the condition of a WHERE that is required."""
+        """Returns the condition of WHERE in a rule that requires WHERE."""
         return condition
 
     def group_by(self, *dimensions: Expression) -> tuple[Expression, ...]:
@@ -207,7 +213,10 @@ class SelectRules(Transformer[Token, object]):
         return dimensions
 
     def order_by(self, *fields: SortField | bool) -> SortField | None:
-        """Returns the field of ORDER BY, or None. Raises BadValue for other fields than time."""
+        """Returns the field of ORDER BY, or None if ORDER BY is missing.
+
+        Raises BadValue for a field other than `time`.
+        """
         if not fields:
             return None
         first = fields[0]
@@ -226,7 +235,7 @@ class SelectRules(Transformer[Token, object]):
         return word.type == "ASC"
 
     def limit(self, count: Token | None = None) -> int:
-        """Returns the number of LIMIT, OFFSET, SLIMIT or SOFFSET, or 0 for a missing one."""
+        """Returns the number of LIMIT, OFFSET, SLIMIT or SOFFSET, or 0 if missing."""
         return literals.count(count) if count is not None else 0
 
     offset = slimit = soffset = limit
@@ -237,7 +246,9 @@ class SelectRules(Transformer[Token, object]):
         paren: Token | None = None,
         arguments: Sequence[Expression] | None = None,
     ) -> Fill | None:
-        """Returns the value of the clause `fill`, or None for `fill(null)` or without the clause.
+        """Returns the value of the clause `fill`, or None for the default.
+
+        The default is `fill(null)`, which a missing clause stands for, too.
 
         Raises BadValue if the argument is invalid.
         """
@@ -265,7 +276,10 @@ class SelectRules(Transformer[Token, object]):
         paren: Token | None = None,
         arguments: Sequence[Expression] | None = None,
     ) -> str:
-        """Returns the name of tz(), or "" for a missing one. Raises BadValue if it is unknown."""
+        """Returns the time zone of tz(), or "" if tz() is missing.
+
+        Raises BadValue if the time zone is unknown.
+        """
         if word is None:
             return ""
         argument = _argument(
@@ -288,8 +302,8 @@ def _argument(
 ) -> Expression:
     """Returns the only argument of fill() or tz().
 
-    Raises BadValue with the message *no_call* without parentheses, or with *wrong_count* unless
-    there is one argument.
+    Raises BadValue with the message *no_call* if the parentheses are missing. Raises BadValue with
+    the message *wrong_count* if there are no arguments or several.
     """
     if paren is None:
         raise BadValue(no_call)
@@ -306,8 +320,8 @@ def _pad_left(segments: list[str], length: int) -> list[str]:
 def _interval(select: Select) -> int:
     """Returns the nanoseconds of GROUP BY time(..); 0 if *select* is raw and has none.
 
-    If time(..) is invalid, raises BadValue if *select* is raw, else NoInterval. Raises NoInterval
-    if it is missing and *select* is not raw.
+    A raw *select* calls no function. If time(..) is invalid, raises BadValue for a raw *select*,
+    and NoInterval for another. Raises NoInterval if time(..) is missing and *select* is not raw.
     """
     try:
         interval = select.interval()

@@ -1,4 +1,7 @@
-"""Builds statements about series, tags and fields: one method per rule, with the rule's name."""
+"""Builds statements about series, tags and fields from parsed InfluxQL.
+
+Each method builds the result of the grammar rule with the same name.
+"""
 
 from collections.abc import Callable
 
@@ -98,7 +101,7 @@ class SeriesRules(Transformer[Token, object]):
         return ShowMeasurements(database, measurement, condition, order, Limits(limit, offset))
 
     def with_measurement(self, *test: Token | Measurement) -> Measurement | None:
-        """Returns the measurement of WITH MEASUREMENT, or None."""
+        """Returns the operand of WITH MEASUREMENT, or None if the clause is missing."""
         measurement = test[-1] if test else None
         assert not isinstance(measurement, Token)
         return measurement
@@ -152,7 +155,7 @@ class SeriesRules(Transformer[Token, object]):
         return ShowTagValues(key, database, sources, condition, order, limits)
 
     def with_key(self, op: Token, *keys: Token) -> KeyTest:
-        """Returns the clause WITH KEY."""
+        """Returns the clause WITH KEY, which selects the tag keys of `SHOW TAG VALUES`."""
         match op.type:
             case "IN":
                 return KeyTest("IN", tuple(key.value for key in keys))

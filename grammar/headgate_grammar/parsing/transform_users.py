@@ -1,4 +1,7 @@
-"""Builds statements about users and grants: one method per rule, with the rule's name."""
+"""Builds statements about users and grants from parsed InfluxQL.
+
+Each method builds the result of the grammar rule with the same name.
+"""
 
 from lark import Token, Transformer
 
@@ -50,11 +53,11 @@ class UserRules(Transformer[Token, object]):
         return Revoke(privilege, database.value, user.value)
 
     def grant_admin(self, user: Token) -> GrantAdmin:
-        """Returns the statement `GRANT ALL PRIVILEGES`."""
+        """Returns the statement `GRANT ALL PRIVILEGES TO user`."""
         return GrantAdmin(user.value)
 
     def revoke_admin(self, user: Token) -> RevokeAdmin:
-        """Returns the statement `REVOKE ALL PRIVILEGES`."""
+        """Returns the statement `REVOKE ALL PRIVILEGES FROM user`."""
         return RevokeAdmin(user.value)
 
     def show_grants(self, user: Token) -> ShowGrants:

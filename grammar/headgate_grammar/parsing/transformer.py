@@ -1,4 +1,7 @@
-"""Builds statements from the grammar's rules; each kind of statement has its own file of rules."""
+"""The class that builds all InfluxQL statements while Lark parses a text.
+
+Its methods are in one file per kind of statement: transform_users.py, transform_select.py etc.
+"""
 
 from lark import v_args
 
@@ -15,5 +18,5 @@ class Builder(UserRules, DatabaseRules, SelectRules, SeriesRules, ExpressionRule
 
     @v_args(inline=True)
     def query(self, statement: Statement | None) -> Statement | None:
-        """Returns the statement, or None for a query without one."""
+        """Returns *statement*, which is None for a text without a statement."""
         return statement

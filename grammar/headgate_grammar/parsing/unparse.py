@@ -1,4 +1,7 @@
-"""Prints statements as text to be executed elsewhere, after checking how the text is parsed."""
+"""Prints a statement as InfluxQL text that another server can execute.
+
+The text is parsed again, and must give the same statement: no name in it can change its meaning.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -34,15 +37,18 @@ class UnquotedName(UnparseError):
 
 
 def has_secret(statement: Statement) -> bool:
-    """Returns whether *statement* may hold a password. Then neither it nor its text is cached."""
+    """Returns whether *statement* may hold a password.
+
+    If so, the caches store neither the statement nor its text.
+    """
     return isinstance(statement, CreateUser | SetPassword | CreateSubscription)
 
 
 def unparse(statement: Statement, parse: Callable[[str], Sequence[Statement]] = parse) -> str:
     """Returns the InfluxQL text of *statement*, secrets included.
 
-    The text is parsed with *parse*, which takes most of the time. The result must equal
-    *statement*.
+    To check the text, it is parsed with *parse*, and the result must equal *statement*. This check
+    takes most of the time.
 
     Raises:
         UnparseError: the text has another meaning. This is possible only for a tree built by hand.
@@ -78,7 +84,7 @@ def _check_stored(select: Select) -> None:
 
 
 def _unquoted_names(select: Select) -> Iterator[str]:
-    """Yields the names that InfluxDB prints without quotes, subqueries included."""
+    """Yields the names in *select* and its subqueries that InfluxDB prints without quotes."""
     for field in select.fields:
         yield from _expression_names(field.expression)
     if select.condition is not None:

@@ -1,1 +1,1 @@
-"""InfluxQL's words, names, strings, durations and regular expressions."""
+"""Reads and writes parts of InfluxQL text: keywords, names, strings, durations and regexes."""

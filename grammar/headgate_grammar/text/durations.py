@@ -69,8 +69,8 @@ def format_duration(nanoseconds: int) -> str:
 def go_duration(nanoseconds: int) -> str:
     """Returns *nanoseconds* as Go's Duration.String prints whole seconds: `168h0m0s`, `0s`.
 
-    Go prints fractions as InfluxQL cannot parse them (`1.5s`, `7µs`). These become literals
-    (`1500ms`).
+    Go prints fractions of a second in a form that InfluxQL cannot parse, such as `1.5s` or `7µs`.
+    Such durations are printed as InfluxQL literals instead: `1500ms`.
     """
     if nanoseconds == 0 or nanoseconds % SECOND:
         return format_duration(nanoseconds)

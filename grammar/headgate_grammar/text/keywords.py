@@ -1,4 +1,4 @@
-"""The reserved words of InfluxQL: a name spelled like one must be quoted."""
+"""The reserved words of InfluxQL: a name that is spelled like a reserved word must be quoted."""
 
 # InfluxDB 1.8's list. It includes words that no rule of the grammar uses: otherwise a name that is
 # accepted now would be rejected when a rule uses the word.

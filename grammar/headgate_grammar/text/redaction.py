@@ -1,10 +1,10 @@
-"""Hides logins and other secrets in URLs, in any text."""
+"""Hides logins and other secrets in URLs that occur in a text."""
 
 import re
 
 REDACTED = "[REDACTED]"
 
-# The text between white space and quotes; a URL lies within one of these.
+# A piece of text between white space or quotes; a URL lies within one such piece.
 _RUN = re.compile(r"""(?:\\.|[^\s'"\\])+""", re.DOTALL)
 _PARAMETER = re.compile(
     r"""([?&;](?:p|pw|pwd|pass|passwd|password|secret|client_secret|token|access_token|auth|auth_token
@@ -27,7 +27,7 @@ def redact_urls(text: str) -> str:
 def _without_login(run: re.Match[str]) -> str:
     """Returns the text *run* with `[REDACTED]` between `://` and the last `@`.
 
-    The last one counts, because a password may hold any character.
+    The last `@` counts, because a password may itself hold an `@`.
     """
     scheme, mark, rest = run[0].partition("://")
     _, at, host = rest.rpartition("@")

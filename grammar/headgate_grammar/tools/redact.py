@@ -18,9 +18,10 @@ _Span = tuple[int, int, str]  # start, stop and the replacement
 def redact(text: str) -> str:
     """Returns *text* with `[REDACTED]` in place of everything that may be a password.
 
-    If *text* parses, these are its passwords, and comments with the word password. Otherwise it may
-    be a misspelled password statement: everything after the word PASSWORD or the first quote is
-    hidden, whichever comes first. Names in double quotes stay unless the text contains USER or SET.
+    If *text* is valid InfluxQL, its passwords are hidden, and comments with the word password. An
+    invalid text may be a misspelled password statement. There everything after the word PASSWORD or
+    the first quote is hidden, whichever comes first. Names in double quotes stay if the text
+    contains neither USER nor SET.
     Logins and secret parameters of URLs are hidden everywhere.
     """
     text = normalize(text)
@@ -54,7 +55,7 @@ def _secret_spans(text: str, tokens: list[Token]) -> list[_Span]:
 
 
 def _suspicious_spans(text: str) -> list[_Span]:
-    """Returns the spans that may be a password in a *text* that does not parse.
+    """Returns the spans that may be a password in *text*, which is invalid InfluxQL.
 
     Its tokens are unreliable: after an unclosed quote, strings and other text are swapped.
     """

@@ -1,1 +1,1 @@
-"""The store in a SQLite file."""
+"""The user store in a SQLite file."""

@@ -10,7 +10,7 @@ from headgate_engine.stores.base import FORWARDED, Audit, AuditRecord, DeniedAtt
 
 _COLUMNS = "id, rev, time, actor, address, statement, outcome, count"
 _PAGE_RECORDS = 1000
-# The maximum number of denied attempts, and also of changes made by upstreams.
+# The maximum number of denied attempts, and also of changes made by upstream stores.
 _MAX_DENIED_RECORDS = 100_000
 # The maximum number of records deleted in one transaction, which blocks other writers.
 _MAX_DELETED_RECORDS = 5000
@@ -48,9 +48,9 @@ def read_audit(connection: apsw.Connection, since: int, limit: int) -> list[Audi
 
 
 def export(connection: apsw.Connection, file: AuditFile) -> list[AuditRecord]:
-    """Appends the records that *file* lacks, and stores the last id. Returns the last page of them.
+    """Appends the records that *file* lacks, and stores the last exported id in the store.
 
-    Raises OSError; then nothing is stored.
+    Returns the last page of the appended records. Raises OSError before it stores the id.
     """
     exported: int = connection.execute("SELECT exported FROM meta").get
     last: list[AuditRecord] = []
@@ -71,9 +71,9 @@ def has_unexported(connection: apsw.Connection) -> bool:
 def prune_audit(connection: apsw.Connection, before: str) -> bool:
     """Deletes records older than *before*, and the oldest denied attempts beyond 100,000.
 
-    The oldest changes made by upstreams beyond 100,000 are deleted, too. The newest record stays,
-    so that no id is used twice. One call deletes at most some thousand records. Returns whether
-    there may be more.
+    The oldest changes made by upstream stores beyond 100,000 are deleted, too. The newest record
+    stays, so that no id is used twice. One call deletes at most some thousand records. Returns
+    whether there may be more to delete.
     """
     newest: int = connection.execute("SELECT ifnull(max(id), 0) FROM audit").get
     # Only among the oldest ids: later records are not older, unless the clock was set back.

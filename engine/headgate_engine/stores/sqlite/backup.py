@@ -1,4 +1,4 @@
-"""Copies a snapshot of a store into one file."""
+"""Backs up a SQLite user store: copies a snapshot of it into one file."""
 
 import os
 import tempfile
@@ -9,7 +9,8 @@ import apsw
 from headgate_engine.errors import StoreError
 from headgate_engine.stores.sqlite.connection import open_file
 
-# A new epoch starts another history: the high-water mark in a side file does not apply to it.
+# The epoch identifies the history of a store. The high-water mark in `<store>.lock` counts only
+# for its own epoch, so that a new epoch may begin at a lower revision.
 NEW_EPOCH = "UPDATE meta SET epoch = lower(hex(randomblob(16)))"
 
 

@@ -1,4 +1,4 @@
-"""Connections to a store's file, and descriptions of SQLite's errors. Uses apsw."""
+"""Opens connections to the SQLite file of a user store, and describes SQLite's errors."""
 
 import os
 import time
@@ -58,7 +58,7 @@ def close(connection: apsw.Connection) -> None:
 
 
 def describe(error: apsw.Error) -> str:
-    """Returns a description of *error* for a person, or "" if SQLite's own is as good."""
+    """Returns a description of *error* for a person, or "" if SQLite's text suffices."""
     match error:
         case apsw.NotADBError() | apsw.CorruptError():
             return "its file is damaged"
@@ -97,7 +97,7 @@ def open_error(path: Path, error: apsw.Error) -> StoreError:
 def refusing(step: str) -> Iterator[None]:
     """Returns a context that turns StoreError and apsw.Error into StoreUnavailable.
 
-    Its text names *step*, a verb such as `read`.
+    The text of the StoreUnavailable names *step*, a verb such as `read`.
     """
     try:
         yield
@@ -106,7 +106,7 @@ def refusing(step: str) -> Iterator[None]:
 
 
 def unavailable(step: str, error: Exception) -> StoreUnavailable:
-    """Returns the StoreUnavailable for *step*, a verb, which failed with *error*."""
+    """Returns the StoreUnavailable for *step*, a verb such as `read`, which failed with *error*."""
     if isinstance(error, apsw.Error):
         return StoreUnavailable(f"cannot {step}: {reason(error)}")
     return StoreUnavailable(f"cannot {step}: its file cannot be opened")

@@ -1,7 +1,7 @@
-"""The file of a SQLite store: created atomically, and opened only if it is a store of Headgate.
+"""Creates, opens and upgrades the SQLite file of a user store; rejects files of other programs.
 
-A store file that has vanished is never recreated empty: the first client could make itself the
-administrator.
+A store file that has vanished is never recreated: in an empty store the first client could make
+itself the administrator.
 """
 
 import os
@@ -21,11 +21,12 @@ from headgate_engine.stores.sqlite.schema import APPLICATION_ID, MIGRATIONS, SCH
 
 
 def open_or_create(path: Path, *, create: bool = True) -> tuple[bool, int]:
-    """Ensures that *path* is a writable store of the current version.
+    """Ensures that *path* is a writable store of the current schema version.
 
-    Returns whether it was created, and the version it was upgraded from (0: no upgrade). Raises
-    StoreError if it cannot be used, or if it is missing and *create* is False or a store existed
-    there.
+    Returns whether the store was created, and the version before an upgrade (0: no upgrade).
+
+    Raises StoreError if the file cannot be used. Also raises StoreError for a missing file if
+    *create* is False, or if its side file `<store>.lock` shows that there was a store.
     """
     if not create and not path.exists():
         raise StoreError(f"there is no store {path}")
@@ -51,10 +52,12 @@ def open_or_create(path: Path, *, create: bool = True) -> tuple[bool, int]:
 
 
 def mark_in_use(path: Path, *, create: bool = True) -> tuple[RevisionFile, bool, int]:
-    """Prepares the store *path* and marks it as in use, which makes `restore` fail.
+    """Opens or creates the store *path*, and marks it as in use, so that `restore` fails.
 
-    Returns the side file, which keeps the store marked until it is closed, and the result of
-    `open_or_create`. Raises StoreError, or OSError if the side file cannot be opened.
+    Returns the open side file `<store>.lock`, then the two results of `open_or_create`. The store
+    stays marked until the side file is closed.
+
+    Raises StoreError if the store cannot be used, OSError if the side file cannot be opened.
     """
     try:
         side = RevisionFile(path) if revision_file_path(path).exists() else None
@@ -103,7 +106,8 @@ def exclusive_access(path: Path) -> Iterator[RevisionFile]:
 
 def check_high_water_mark(path: Path, connection: apsw.Connection, side: RevisionFile) -> None:
     """Raises StoreError if the store is behind the revision acknowledged in its side file."""
-    # The mark is read before the revision: another process may commit meanwhile.
+    # The side file is read before the revision: a commit by another process in between would
+    # otherwise look like a store that is behind.
     try:
         epoch: str = connection.execute("SELECT epoch FROM meta").get
         acknowledged = side.acknowledged_revision(epoch)
@@ -140,7 +144,7 @@ def _upgrade(connection: apsw.Connection, path: Path, version: int) -> None:
 
 
 def integrity_errors(connection: apsw.Connection) -> list[str]:
-    """Returns the integrity errors of the file, a sentence each, at most a hundred of a kind."""
+    """Returns the integrity errors that SQLite finds, one sentence each, at most 100 of a kind."""
     try:
         found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(100)")]
         violations = connection.execute("PRAGMA foreign_key_check").fetchall()
@@ -151,7 +155,10 @@ def integrity_errors(connection: apsw.Connection) -> list[str]:
 
 
 def _create_if_first(path: Path) -> bool:
-    """Creates the store if there never was one. Returns whether it did. Raises StoreError."""
+    """Creates the store if there never was a store at *path*. Returns whether it was created.
+
+    Raises StoreError if the store has vanished or cannot be created.
+    """
     if path.exists():
         return False
     if not path.parent.is_dir():
@@ -211,7 +218,7 @@ def check_backup(path: Path) -> None:
 def backup_error(path: Path, error: apsw.Error) -> StoreError:
     """Returns the error for a backup *path* that cannot be used.
 
-    `open_error` would advise to restore a backup.
+    `open_error` does not fit: its text advises to restore a backup.
     """
     damaged = isinstance(error, apsw.NotADBError | apsw.CorruptError)
     reason = "it is damaged, or no store at all" if damaged else describe(error) or str(error)
@@ -221,7 +228,8 @@ def backup_error(path: Path, error: apsw.Error) -> StoreError:
 def _version(path: Path, *, write: bool = True) -> int:
     """Returns the schema version of the store *path*.
 
-    Raises StoreError if the file is not a store of this Headgate, apsw.Error if it cannot be read.
+    Raises StoreError if the file is not a store, or is from a newer Headgate. Raises apsw.Error if
+    the file cannot be read.
     """
     try:
         with closing(open_file(path, write=write)) as connection:

@@ -1,4 +1,4 @@
-"""Recognizes files of other programs that a user may mistake for a store."""
+"""Recognizes files of InfluxDB and other programs that a user may mistake for a user store."""
 
 import re
 from pathlib import Path

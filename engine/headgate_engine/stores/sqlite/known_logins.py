@@ -1,4 +1,4 @@
-"""Known logins in a SQLite store: writing, reading and pruning."""
+"""The networks from which users have logged in: writing, reading and pruning in SQLite."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,8 @@ import apsw
 
 from headgate_engine.stores.base import MAX_KNOWN_LOGINS, KnownLogin
 
-# The user may have been dropped meanwhile, and another worker may write an older batch later.
+# SELECT, because the user may have been dropped meanwhile. max, because another worker may write
+# an older login later.
 _UPSERT_LOGIN = """
 INSERT INTO known_logins SELECT id, ?, ?, ? FROM users WHERE id = ?
 ON CONFLICT DO UPDATE SET seen = max(seen, excluded.seen)

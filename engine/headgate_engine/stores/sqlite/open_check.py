@@ -1,4 +1,4 @@
-"""Checks whether a store can be opened, without creating, upgrading or writing anything."""
+"""Checks whether a SQLite user store can be opened, without creating or writing a file in place."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ def try_store(path: Path) -> None:
     """Checks that a server could open or create the store *path*. Writes nothing.
 
     Raises:
-        StoreError: the server could not.
+        StoreError: a server could neither open nor create the store.
     """
     try:
         if not path.exists():
@@ -41,7 +41,7 @@ def try_store(path: Path) -> None:
 
 
 def _check_folder(path: Path) -> None:
-    """Checks the folder of a store that does not exist yet."""
+    """Checks that a missing store *path* could be created in its folder."""
     if not path.parent.is_dir():
         raise StoreError(f"store {path}: there is no folder {path.parent}")
     lock = revision_file_path(path)
@@ -75,7 +75,7 @@ def _check_header(path: Path) -> None:
 
 
 def _check_permissions(path: Path) -> None:
-    """Checks permissions: SQLite needs all three of its files, and the right to create them."""
+    """Checks that this user may write the store, -wal, -shm and .lock files, and create files."""
     beside = (path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm"))
     files = [one for one in (path, *beside, revision_file_path(path)) if one.exists()]
     writable = all(os.access(one, os.R_OK | os.W_OK) for one in files)
@@ -84,7 +84,10 @@ def _check_permissions(path: Path) -> None:
 
 
 def _check_content(path: Path) -> None:
-    """Reads what the server reads at its start, and compares it with the high-water mark."""
+    """Checks that the store is readable and lacks no acknowledged change.
+
+    The high-water mark in `<store>.lock` is the newest acknowledged revision.
+    """
     revision_file = RevisionFile(path) if revision_file_path(path).exists() else None
     try:
         with tempfile.TemporaryDirectory(prefix="headgate-check-") as folder:
@@ -115,7 +118,8 @@ def _check_content(path: Path) -> None:
 def _connect_read_only(path: Path, folder: Path) -> apsw.Connection:
     """Returns a connection that creates no file beside the store.
 
-    A file left there by another user would prevent the server from opening the store.
+    If another user ran this check, such a file would prevent the server from opening the store.
+    *folder* is an empty folder for a temporary copy.
     """
     log = path.with_name(f"{path.name}-wal")
     index = path.with_name(f"{path.name}-shm")

@@ -1,4 +1,4 @@
-"""A read cache for one connection, valid until the store changes. Uses apsw."""
+"""Caches users and databases read from a SQLite user store until the store changes."""
 
 import time
 from collections.abc import Callable, Hashable
@@ -18,11 +18,12 @@ _MAX_DERIVED_VALUES = 1000
 class ReadCache:
     """Users and databases by name, as read by *connection*, and values derived from them.
 
-    `refresh` compares the high-water mark of the last acknowledged change, read by *read_mark*. If
-    it differs, or 50 ms after the last check, *check* is called, which raises if the file is gone.
-    SQLite is queried then, too: a killed process may have committed without writing the mark. A
-    write that leaves the revision unchanged changes nothing that is cached here. While a `with`
-    block of the cache runs, `pinned` is positive and the caller skips `refresh`.
+    `refresh` reads the high-water mark of the last acknowledged change with *read_mark*. If the
+    mark has changed, or the last check was 50 ms ago, `refresh` calls *check* and queries SQLite.
+    *check* raises if the file is gone. The query finds the commit of a process that was killed
+    before it wrote the mark. A write that leaves the revision unchanged changes nothing that is
+    cached here. While a `with` block of the cache runs, `pinned` is positive and the caller skips
+    `refresh`.
     """
 
     def __init__(
@@ -35,7 +36,7 @@ class ReadCache:
         # Unknown names are not cached: unauthenticated clients may send any number of them.
         self.users: GenerationalCache[str, User] = GenerationalCache(_MAX_RECORDS)
         self.databases: GenerationalCache[str, Database] = GenerationalCache(_MAX_RECORDS)
-        # Users read by `prefetch_users` are kept apart, so that they do not evict frequent ones.
+        # Users read by `prefetch_users` are not in `users`: they could evict frequent users.
         self.prefetched: dict[str, User | None] = {}
         self.pinned = 0
         self._data_version = -1

@@ -1,6 +1,6 @@
-"""Recovery: restoring a store from a backup, and accepting a loss of acknowledged changes.
+"""Recovers a SQLite user store: from a backup, or by accepting the loss of changes.
 
-Both require exclusive access, and fail while any process has the store open.
+Both functions require exclusive access, and fail while any process has the store open.
 """
 
 import os
@@ -28,11 +28,11 @@ _FILE_SUFFIXES = ("", "-wal", "-shm")
 def restore(backup: str | os.PathLike[str], path: str | os.PathLike[str]) -> Path | None:
     """Replaces the store *path* by a copy of the store *backup*.
 
-    Returns the new path of the previous file, or None if there was none.
+    Returns the new path of the previous file, or None if there was no file.
 
     Raises:
-        StoreError: *backup* is missing or damaged, it cannot be copied, or a process has the store
-            *path* open. Nothing was changed.
+        StoreError: *backup* is missing or damaged, *backup* cannot be copied, or a process has the
+            store *path* open. Nothing was changed.
     """
     source, to = Path(backup), resolve_link(Path(path))
     if not source.exists():

@@ -1,8 +1,9 @@
 """The side file `<store>.lock`: orders the writers of a store and holds its high-water mark.
 
 If the write-ahead log is truncated or deleted, SQLite silently drops its transactions, and a
-revoked privilege reappears. The high-water mark detects this. Readers compare the mark too, which
-is faster than a query of SQLite: while it is the same, no change has been acknowledged.
+revoked privilege reappears. The high-water mark is the newest acknowledged revision: a store behind
+it has lost changes. Readers compare the mark, too, which is faster than a query of SQLite. While
+the mark stays the same, no change has been acknowledged.
 """
 
 import errno
@@ -45,7 +46,10 @@ def revision_file_path(path: Path) -> Path:
 
 
 class RevisionFile:
-    """The open side file of a store, created for its owner only if missing. Raises OSError."""
+    """The open side file `<store>.lock` of a user store.
+
+    A missing side file is created, with access for its owner only. Raises OSError.
+    """
 
     def __init__(self, path: Path) -> None:
         side = revision_file_path(path)
@@ -68,9 +72,9 @@ class RevisionFile:
             fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def lock_shared(self) -> bool:
-        """Marks the store as in use until `close` or the end of the process, even by a kill.
+        """Marks the store as in use until `close` or until the process ends or is killed.
 
-        Returns False if another process still has the store exclusively after five seconds.
+        Returns False if another process still holds the exclusive lock after five seconds.
         """
         deadline = time.monotonic() + _SHARE_TIMEOUT_SECONDS
         while not self._lock(fcntl.F_RDLCK):
@@ -89,7 +93,7 @@ class RevisionFile:
     def _lock(self, kind: int) -> bool:
         # A lock of the open file description: unlike POSIX's older locks it survives the closing of
         # another descriptor, and excludes a second store in the same process. `exclude_writers`
-        # uses flock, which local file systems keep separate.
+        # uses flock: on a local file system the two kinds of locks do not block each other.
         request = struct.pack("hhqqi4x", kind, os.SEEK_SET, _IN_USE_OFFSET, 1, 0)
         try:
             fcntl.fcntl(self._file, fcntl.F_OFD_SETLK, request)
@@ -115,7 +119,7 @@ class RevisionFile:
         return os.pread(self._file, _MARK_BYTES, 0)
 
     def acknowledged_revision(self, epoch: str) -> int:
-        """Returns the acknowledged revision of *epoch*, or 0 if there is none."""
+        """Returns the acknowledged revision of *epoch*, or 0 if the file holds none."""
         mark = _MARK_PATTERN.fullmatch(self.high_water_mark())
         return int(mark[2]) if mark is not None and mark[1].decode() == epoch else 0
 

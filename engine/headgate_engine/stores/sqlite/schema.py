@@ -3,7 +3,7 @@
 APPLICATION_ID = 0x48644774  # "HdGt"
 VERSION = 4
 
-# A denied attempt has revision 0. The partial index serves only to delete the oldest of these.
+# A denied attempt has revision 0. The partial index serves only to delete the oldest attempts.
 AUDIT = """
 CREATE TABLE audit (
     id        INTEGER PRIMARY KEY,
@@ -28,7 +28,7 @@ CREATE TABLE identities (
 ) STRICT, WITHOUT ROWID;
 """
 
-# When the user of an identity was dropped, in Unix seconds. Tokens issued before stay rejected.
+# When the user of an identity was dropped, in Unix seconds. Older tokens stay rejected.
 DROPPED_IDENTITIES = """
 CREATE TABLE dropped_identities (
     issuer  TEXT NOT NULL,
@@ -96,7 +96,8 @@ CREATE TABLE changes (
 
 {IDENTITIES}{DROPPED_IDENTITIES}{KNOWN_LOGINS}{AUDIT}"""
 
-# SQL by the version that it upgrades to the next one, in the transaction that sets `user_version`.
+# SQL by schema version: it upgrades a store of this version to the next version. It runs in the
+# transaction that sets `user_version`.
 MIGRATIONS = {
     1: f"""
 ALTER TABLE meta ADD COLUMN exported INTEGER NOT NULL DEFAULT 0;

@@ -1,7 +1,8 @@
-"""The embedded store: one SQLite file, shared by the worker processes of one machine.
+"""The user store in one SQLite file, shared by the worker processes of one machine.
 
-Readers never wait for writers. Writers queue at a lock on a side file, which the kernel grants in
-order (SQLite's own wait is unfair). Connections belong to a process: create a store after fork.
+Readers never wait for writers. Writers queue at a lock on the file `<store>.lock`, which the kernel
+grants in order (SQLite's own wait is unfair). Connections belong to a process: create a store after
+fork.
 """
 
 import json
@@ -63,14 +64,15 @@ _POLL_SECONDS = 0.01
 
 
 class SqliteStore:
-    """A `Store` in the SQLite file *path*, created if missing. `Store` describes its methods.
+    """Implements `Store` in the SQLite file *path*, created if missing. `Store` has the details.
 
-    Each audit record is appended to *audit_file*, too, before its change is durable. If that fails,
-    the change raises StoreUnavailable. `created` is whether the file is new, `upgraded` the schema
-    version that it was upgraded from (0: no upgrade). Thread-safe.
+    Each audit record is appended to *audit_file*, too, before its change is durable. If appending
+    fails, the change raises StoreUnavailable. `created` is whether the file is new. `upgraded` is
+    the schema version before an upgrade (0: no upgrade). Thread-safe.
 
     Raises:
-        StoreError: the file cannot be used, or is missing and *create* is False or a store existed.
+        StoreError: the file cannot be used. Also for a missing file, if *create* is False or the
+            side file `<store>.lock` shows that there was a store.
     """
 
     def __init__(
@@ -215,7 +217,7 @@ class SqliteStore:
         record_change(self._writer, revision, audit)
 
     def _export(self) -> list[AuditRecord]:
-        """Appends missing records to the audit file. Returns the last page of them."""
+        """Appends the records that the audit file lacks. Returns the last page of these records."""
         if self._audit_file is None:
             return []
         try:
@@ -345,7 +347,7 @@ class SqliteStore:
             return revision
 
     def check(self) -> list[str]:
-        """Returns the integrity errors of the file, a sentence each. Reads the whole file."""
+        """Returns the integrity errors of the file, one sentence each. Reads the whole file."""
         return integrity_errors(self._reader())
 
     def backup(self, to: str | os.PathLike[str]) -> None:

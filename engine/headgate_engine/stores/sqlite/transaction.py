@@ -1,4 +1,4 @@
-"""A transaction on a SQLite store, and the queries that reads outside of it share."""
+"""The SQL queries and changes of users, grants and databases in a SQLite user store."""
 
 import json
 import time
@@ -17,8 +17,8 @@ from headgate_grammar import Privilege
 _decode_json = json.JSONDecoder().raw_decode
 _PRIVILEGES = tuple(Privilege(value) for value in range(4))
 
-# One statement, so that a user and their grants are of one snapshot; and one row, because a row
-# costs more than its content.
+# One statement, so that a user and their grants are of one snapshot. One row per user, because an
+# additional row costs more than a larger one.
 _SELECT_USERS = """
 SELECT id, name, hash, admin, (
     SELECT json_group_array(json_array(databases.id, databases.name, privilege))
@@ -97,7 +97,7 @@ def read_databases(connection: apsw.Connection) -> list[Database]:
 
 
 class SqliteTx:
-    """Implements `Tx` on a connection inside a transaction. Methods raise apsw.Error.
+    """Implements `Tx` on a SQLite connection inside a transaction. Methods raise apsw.Error.
 
     *keys* are the keys changed so far, see `Change`.
     """
