@@ -62,10 +62,10 @@ class DatabaseStore:
 
 
 class Mount:
-    """The upstream store of *settings*, with its client, catalog, health check and route table.
+    """One configured upstream store, with its client, catalog, health check and route table.
 
-    Create a mount in the event loop that uses it. Raises ValueError if *settings* are invalid; the
-    text is one line with the option.
+    Create a mount in the event loop that uses it. Raises ValueError for an invalid setting: one
+    line that names the option.
     """
 
     def __init__(

@@ -2,9 +2,10 @@
 
 from headgate_grammar import ParseCache, ParseError, ShowGrants, Statement
 
-# Statements that may be executed in the event loop for one request.
+# The most statements of one request that are executed in the event loop.
 _MAX_INLINE_STATEMENTS = 4
-# Characters of a text that may be parsed in the event loop, unless it has a regular expression.
+# The longest text, in characters, that is parsed in the event loop. A text with a regular
+# expression never is.
 _MAX_INLINE_CHARS = 128
 
 

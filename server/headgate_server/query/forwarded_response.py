@@ -153,7 +153,7 @@ class ForwardedResponse:
         except BaseException:
             response.close()
             raise
-        # The statement is only counted: errors in the body are not read.
+        # Metrics count the statement as successful: the relayed body is not searched for errors.
         self._execution.statement_result(0, Result(statement))
         headers = [(b"content-type", self._encoder.media_type.encode())]
         for name, value in response.headers:

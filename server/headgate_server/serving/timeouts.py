@@ -51,7 +51,7 @@ class TimeoutProtocol(HttpToolsProtocol):
         self._host_values, self._transfer_codings = list[bytes](), list[bytes]()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Releases the memory that is accounted for an incomplete head."""
+        """Stops counting an incomplete request head of this connection in the `HeadBudget`."""
         self._heads.release(self)
         super().connection_lost(exc)
 

@@ -84,7 +84,8 @@ async def remote_write(
 ) -> Response:
     """Forwards the body of a Prometheus remote write. Returns 204 once the store acknowledged it.
 
-    Raises TooLarge; UpstreamRejected if the store answers with a status from 400; UpstreamError.
+    Raises TooLarge if the body has more than *limit* bytes, UpstreamRejected if the store answers
+    with status 400 or higher, UpstreamError if no complete answer arrives.
     """
     upload = Upload(read_body(request, limit))
     reply = await upstream.send("POST", target, _remote_headers(request), upload)

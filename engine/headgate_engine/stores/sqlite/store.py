@@ -359,7 +359,7 @@ class SqliteStore:
         copy(self._reader(), Path(to))
 
     def _read_cache(self) -> ReadCache:
-        """Returns this thread's read cache, refreshed unless a snapshot is held."""
+        """Returns this thread's read cache, up to date unless this thread holds a snapshot."""
         cache: ReadCache | None = getattr(self._readers, "seen", None)
         if cache is not None and cache.pinned:
             return cache
@@ -372,7 +372,7 @@ class SqliteStore:
 
     def _reader(self) -> apsw.Connection:
         """Returns this thread's read-only connection."""
-        # A removed file could still be read, but privileges in it could not be revoked any more.
+        # An open connection can read a deleted file, whose privileges no REVOKE could reach.
         self._check_file()
         connection: apsw.Connection | None = getattr(self._readers, "connection", None)
         if connection is None:

@@ -87,10 +87,10 @@ class JWKSClient:
         return self._valid_keys()
 
     async def refresh(self) -> Keys:
-        """Fetches the keys, unless the last fetch was too recent, and returns them.
+        """Returns the keys after a new fetch.
 
-        At least `unknown-kid-refresh-cooldown` must be between two fetches. A fetch in progress is
-        awaited. Raises KeysUnavailable.
+        Returns the cached keys if the last fetch began less than `unknown-kid-refresh-cooldown`
+        ago. A fetch in progress is awaited. Raises KeysUnavailable if there are no valid keys.
         """
         now = self._clock()
         cooled = now - self._fetch_started_at >= self._settings.unknown_kid_refresh_cooldown
