@@ -135,7 +135,11 @@ def test_faults_are_told_as_such(serve: Callable[..., Server], tmp_path: Path, f
     answer, *expected = FAULTS[fault]
     with raw_upstream(answer or nothing) as store:
         url = store.url if answer is not None else f"http://127.0.0.1:{free_port()}"
-        options = {"read-timeout": "400ms", "connect-timeout": "1s"}
+        options = {
+            # Only silence is waited out.
+            "read-timeout": "400ms" if fault == "silent" else "20s",
+            "connect-timeout": "1s",
+        }
         tables = upstream("influxdb1", urls=[url], **options)
         tables += upstream("mimir", urls=[url], mount="/m", **options)
         server = configured(serve, tmp_path, tables)
