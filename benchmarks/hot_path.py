@@ -43,6 +43,8 @@ RECORDED_RATIOS = {
     "/ping": 1.05,
 }
 MARGIN = 1.25
+# Another program on the machine disturbs a measurement: the least of three counts.
+_MAX_ATTEMPTS = 3
 _REQUESTS_PER_ROUND = 512
 _CONNECTIONS = 16
 _SECRET = "the secret of all tokens, of 32 bytes and more"
@@ -181,15 +183,18 @@ def main() -> int:
     """Runs the benchmark; returns the exit status."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 15
     logging.disable(logging.CRITICAL)
-    with tempfile.TemporaryDirectory() as name:
-        ratios = uvloop.run(measure(Path(name), rounds))
-    heavier = False
+    limits = {name: ratio * MARGIN for name, ratio in RECORDED_RATIOS.items()}
+    ratios = dict.fromkeys(limits, float("inf"))
+    for _ in range(_MAX_ATTEMPTS):
+        with tempfile.TemporaryDirectory() as folder:
+            measured = uvloop.run(measure(Path(folder), rounds))
+        ratios = {name: min(ratios[name], ratio) for name, ratio in measured.items()}
+        if all(ratio <= limits[name] for name, ratio in ratios.items()):
+            break
     for name, ratio in ratios.items():
-        most = RECORDED_RATIOS[name] * MARGIN
-        heavier |= ratio > most
-        mark = "  ABOVE THE LIMIT" if ratio > most else ""
-        print(f"{name:16} {ratio:5.2f} of a bare application (at most {most:.2f}){mark}")
-    return int(heavier)
+        mark = "  ABOVE THE LIMIT" if ratio > limits[name] else ""
+        print(f"{name:16} {ratio:5.2f} of a bare application (at most {limits[name]:.2f}){mark}")
+    return int(any(ratio > limits[name] for name, ratio in ratios.items()))
 
 
 if __name__ == "__main__":
