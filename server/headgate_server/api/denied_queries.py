@@ -15,7 +15,7 @@ from headgate_server.query.prepared import PreparedQuery
 
 
 @dataclass(frozen=True, slots=True)
-class Forbidden:
+class DeniedQuery:
     """A cacheable denial: the user *name* may not execute *statement*.
 
     *requires* names the missing privilege, for the audit. *text* is the error, for the log.
@@ -36,9 +36,9 @@ class Forbidden:
         return self.response
 
 
-def check_forbidden(
+def find_denial(
     context: AppContext, responses: ResponseBuilder, principal: Principal, prepared: PreparedQuery
-) -> Forbidden | None:
+) -> DeniedQuery | None:
     """Returns the denial if *principal* may not execute all statements of *prepared*.
 
     Returns None if *principal* may execute all of them. Raises AccessDenied if there are no users
@@ -52,5 +52,5 @@ def check_forbidden(
             error_status, error_status.prefix + str(error), prepared.format()
         )
         requires = f"requires {error.required}"
-        return Forbidden(response, principal.name, error.statement, requires, str(error))
+        return DeniedQuery(response, principal.name, error.statement, requires, str(error))
     return None

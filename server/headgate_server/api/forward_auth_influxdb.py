@@ -7,7 +7,6 @@ from headgate_engine import (
     NotAuthorized,
     Principal,
     RequiredPrivilege,
-    allows,
     is_read_only,
 )
 from headgate_grammar import Privilege, ShowContinuousQueries, ShowQueries, Statement
@@ -19,9 +18,9 @@ from headgate_server.app_context import AppContext
 from headgate_server.gateway.authorization import (
     RouteNotFound,
 )
-from headgate_server.gateway.errors import Forbidden
 from headgate_server.gateway.local_paths import Endpoint, Requirement
 from headgate_server.gateway.mount import Mount
+from headgate_server.gateway.tenants import require_privilege
 from headgate_server.http.errors import BadRequest, CrossSiteRequest
 from headgate_server.http.form import read_body
 from headgate_server.http.go_text import replace_invalid
@@ -103,20 +102,12 @@ async def authorize_influx(
         ).database
     privilege = Privilege.READ if endpoint.requirement is Requirement.READ else Privilege.WRITE
     need = RequiredPrivilege(privilege, replace_invalid(database))
-    _require_privilege(principal, need)
+    if not need.database:
+        raise BadRequest("database is required")
+    require_privilege(principal, need)
     check_cross_site(request, changes=privilege is not Privilege.READ)
     chosen = [(name, fields[name]) for name in endpoint.parameters if fields.get(name)]
     return AuthorizedRequest(principal.name, (need.database,), query=encode_query(chosen))
-
-
-def _require_privilege(principal: Principal, need: RequiredPrivilege) -> None:
-    user = principal.user
-    if not need.database:
-        raise BadRequest("database is required")
-    if user is not None and not allows(user, need):
-        raise Forbidden(user.name, need)
-    if user is None and not principal.unrestricted:
-        raise Forbidden("nobody", need)
 
 
 async def _merge_body_parameters(
@@ -130,7 +121,7 @@ async def _merge_body_parameters(
 
     Raises Forbidden if Headgate cannot read the parameters in the body: the body is no form, or the
     proxy does not send it. A principal with full access is authorized nevertheless. Raises also
-    BadRequest, TooLarge, Overloaded.
+    AdminRequiredFirst, BadRequest, TooLarge, Overloaded.
     """
     if original_request.method == "GET":
         return fields  # InfluxDB ignores the body of a GET
@@ -143,8 +134,7 @@ async def _merge_body_parameters(
         return fields | await context.run_in_thread(
             parse, (principal.name or original_request.address,)
         )
-    if not principal.has_full_access:
-        raise Forbidden(principal.name, RequiredPrivilege(admin=True))
+    require_privilege(principal, RequiredPrivilege(admin=True))
     return fields
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from headgate_engine import PendingTransaction, Principal, Snapshot, StoreUnavailable
 from headgate_grammar import ShowGrants
-from headgate_server.api.denied_queries import Forbidden, check_forbidden
+from headgate_server.api.denied_queries import DeniedQuery, find_denial
 from headgate_server.api.query import encode_response
 from headgate_server.api.response_builder import ResponseBuilder
 from headgate_server.app_context import AppContext
@@ -144,9 +144,9 @@ def _respond(
     if isinstance(cached, Response):
         context.metrics.count_statements(prepared.statement_names)
         return cached
-    if not isinstance(cached, Forbidden):
+    if not isinstance(cached, DeniedQuery):
         # A query that is not authorized is rejected here, also if it is not cheap.
-        cached = check_forbidden(context, responses, principal, prepared)
+        cached = find_denial(context, responses, principal, prepared)
         if cached is not None and prepared.cached:
             snapshot.cache(key, cached)
     if cached is not None:

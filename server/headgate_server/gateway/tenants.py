@@ -55,7 +55,7 @@ def authorize_databases(
     if route.privilege == "ADMIN" or (
         route.privilege == "MANAGE" and settings.manage_needs == "admin"
     ):
-        _require_privilege(principal, ADMIN)
+        require_privilege(principal, ADMIN)
         return _decision(settings, requested)
     privilege = _PRIVILEGES[route.privilege]
     databases = requested or _default_databases(engine, principal, settings, privilege)
@@ -67,7 +67,7 @@ def authorize_databases(
     if len(databases) > 1 and settings.protocol not in TENANT_PROTOCOLS:
         raise BadRequest("this store serves one database at a time")
     for database in databases:
-        _require_privilege(principal, RequiredPrivilege(privilege, database))
+        require_privilege(principal, RequiredPrivilege(privilege, database))
         # A grant implies that its database exists. A principal with full access needs no grant, so
         # it can name a database that does not exist.
         if principal.has_full_access and engine.store.database(database) is None:
@@ -122,8 +122,11 @@ def _require_any_database(principal: Principal, privilege: Privilege) -> None:
         )
 
 
-def _require_privilege(principal: Principal, need: RequiredPrivilege) -> None:
+def require_privilege(principal: Principal, need: RequiredPrivilege) -> None:
+    """Raises Forbidden if *principal* lacks *need*, AdminRequiredFirst if there are no users."""
     user = principal.user
+    if user is None and not principal.unrestricted:
+        raise AdminRequiredFirst
     if user is not None and not allows(user, need):
         raise Forbidden(user.name, need)
 

@@ -1,11 +1,13 @@
 """What nginx, ingress-nginx, Traefik, Caddy and Envoy ask, header by header, and what they hear."""
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 
+from headgate_engine import SqliteStore
 from headgate_server.http.errors import CrossSiteRequest
 from support.gateway_fixtures import ANN, BOB, TWO, configured, upstream
 from support.places import REPOSITORY
@@ -302,3 +304,18 @@ def test_a_websocket_that_a_page_of_another_site_opens_is_refused(server: Server
     assert asks(server, "nginx", QUERY, Origin="https://example.com", **socket).status == 200
     answer = asks(server, "nginx", QUERY, Origin="https://evil.example", **socket)
     assert (answer.status, answer.error.partition(" that")[0]) == (403, "a WebSocket")
+
+
+def test_without_users_the_first_administrator_is_missing_and_the_audit_blames_no_user(
+    serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    table = upstream("influxdb1", name="i")
+    server = configured(serve, tmp_path, table)
+    for method, uri in (("POST", "/write?db=a"), ("POST", "/query?q=SHOW+DATABASES")):
+        headers = {"X-Original-URI": uri, "X-Original-Method": method}
+        answer = server.request("GET", "/auth/nginx/i", None, headers)
+        assert (answer.status, "create admin user first" in answer.error) == (403, True)
+    server.bootstrap()
+    server.stop()
+    with closing(SqliteStore(server.store, create=False)) as store:
+        assert {record.actor for record in store.audit()} <= {"", "root"}
