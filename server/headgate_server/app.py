@@ -195,7 +195,7 @@ class Application:
         await receive()
         try:
             self._context = AppContext(self._settings, self.metrics)
-        except StoreError as error:
+        except (StoreError, ValueError) as error:  # ValueError: a file of a setting has changed
             logs.log_error(str(error))
             await send({"type": "lifespan.startup.failed"})
             return

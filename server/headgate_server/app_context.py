@@ -33,7 +33,7 @@ from headgate_server.query.executor import QueryExecutor
 from headgate_server.query.prepared import PreparedQueryCache
 from headgate_server.telemetry.access_log import RequestLog
 from headgate_server.telemetry.log_message import log_message
-from headgate_server.telemetry.logging import log_error, log_internal_error
+from headgate_server.telemetry.logging import log_error, log_internal_error, log_task_error
 from headgate_server.telemetry.metrics import Metrics
 from headgate_server.telemetry.timed_store import MeasuredStore
 from headgate_server.telemetry.tracing import OpenTelemetryTracing, tracing
@@ -250,11 +250,13 @@ class AppContext:
             self._tenant_watch = None
         if gateway.mounts:
             self._tenant_watch = asyncio.ensure_future(gateway.warn_unconfined_stores())
+            self._tenant_watch.add_done_callback(log_task_error)
 
     def _close_in_background(self, closing: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(closing)
         self._closing_tasks.add(task)
         task.add_done_callback(self._closing_tasks.discard)
+        task.add_done_callback(log_task_error)
 
     async def run_in_thread(self, work: Callable[[], T], key: Key = ()) -> T:
         """Runs *work* in the statement thread pool, and returns its result.

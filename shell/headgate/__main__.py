@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from headgate.core_dumps import forbid_core_dumps
 from headgate_shell.output.control_characters import escape_terminal_output
+from headgate_shell.standard_streams import reopen_closed_streams
 
 if TYPE_CHECKING:
     from headgate_engine import Engine, SqliteStore
@@ -33,6 +34,7 @@ def main() -> int:
     The status is 130 after Ctrl-C, and 141 if the program that reads its output has exited.
     """
     forbid_core_dumps()
+    reopen_closed_streams()
     # `escape_terminal_output` would make the escape sequences of Python's own colours visible.
     os.environ["PYTHON_COLORS"] = "0"
     escape_terminal_output()

@@ -9,7 +9,14 @@ class CommandParser(argparse.ArgumentParser):
     """A parser that exits with status 2 and one line on standard error if a flag is invalid."""
 
     def error(self, message: str) -> NoReturn:
-        """Writes *message* to standard error and exits with status 2."""
+        """Writes *message* to standard error and exits with status 2.
+
+        The values of unknown flags are left out: a secret may stand behind a misspelt flag.
+        """
+        kind, colon, words = message.partition("unrecognized arguments: ")
+        if colon:
+            flags = [word.partition("=")[0] for word in words.split() if word.startswith("-")]
+            message = f"{kind}{colon}{' '.join(flags) or 'a value without a flag'}"
         self.exit(2, f"{self.prog}: {message}\n")
 
 

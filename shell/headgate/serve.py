@@ -23,7 +23,8 @@ see it for a moment: prefer shared-secret-file in the configuration file, or the
 """
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the flags of `headgate serve`."""
     parser = CommandParser(
         prog="headgate serve",
         description="Serve InfluxDB 1.x's HTTP API over a store of users, grants and databases.",
@@ -112,7 +113,7 @@ def run(
 
     With --check, checks the settings instead. Returns the exit status, as `main` does.
     """
-    parser = _parser()
+    parser = command_parser()
     flags = vars(parser.parse_args(arguments))
     path, checking, connecting = (flags.pop(name) for name in ("config", "check", "connect"))
     if connecting and not checking:

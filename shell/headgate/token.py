@@ -301,8 +301,11 @@ def _with_store(settings: Settings, work: Any) -> int:
     except StoreError as error:
         return _fail(f"{error}: users and grants were not checked")
     with closing(store):
-        if store.empty():
-            _print_field("user", "failed: there are no users yet")
-            return 1
-        status: int = work(Engine(store, keep_last_admin=settings.keep_last_admin))
+        try:
+            if store.empty():
+                _print_field("user", "failed: there are no users yet")
+                return 1
+            status: int = work(Engine(store, keep_last_admin=settings.keep_last_admin))
+        except StoreUnavailable as error:
+            return _fail(f"{error}: users and grants were not checked")
         return status

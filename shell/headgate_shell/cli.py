@@ -97,7 +97,6 @@ def main(arguments: Sequence[str], open_engine: "OpenEngine") -> int:
 
     *open_engine* opens the engine of `-store`, with the password rules of a configuration file.
     """
-    _reopen_closed_streams()
     # Names may have any Unicode characters, also where the locale is not UTF-8.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -134,13 +133,6 @@ def main(arguments: Sequence[str], open_engine: "OpenEngine") -> int:
         path = str(flags["store"])
         return run_on_store(path, engine, session, lambda: _run_session(session, flags, given))
     return _run_session(session, flags, given)
-
-
-def _reopen_closed_streams() -> None:
-    """Replaces each standard stream that was closed before the start by the null device."""
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - open until the end
 
 
 def _prompt_password(session: Session) -> bool:

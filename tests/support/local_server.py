@@ -11,10 +11,11 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Self, TextIO
+from typing import Any, Self, TextIO
 
 from headgate import serve as cli
 from headgate_server import Settings
@@ -56,6 +57,7 @@ class LocalServer(Server):
         if self.running():
             return ""
         assert self._join() == 1, self.log()
+        self.write_secrets()
         return reason_of(self.log()[known:].splitlines())
 
     def running(self) -> bool:
@@ -131,7 +133,15 @@ class LocalServer(Server):
 
     def _started(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(self._log_loop_error)
         self._serving.set()
+
+    def _log_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Writes an exception of a callback or a task to the log, as a process would."""
+        error = context.get("exception")
+        text = "".join(traceback.format_exception(error)) if error is not None else ""
+        if self.log_file is not None and not self.log_file.closed:
+            self.log_file.write(f"{context['message']}\n{text}")
 
     def _join(self) -> int:
         if self._thread is None:

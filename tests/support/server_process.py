@@ -41,6 +41,7 @@ class ServerProcess(Server):
         if self.running():
             return ""
         assert self.process.wait() == 1, self.log()
+        self.write_secrets()
         return reason_of(self.log()[known:].splitlines())
 
     def running(self) -> bool:

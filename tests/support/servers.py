@@ -99,7 +99,10 @@ class Server:
     def write_secrets(self) -> None:
         """Writes a file beside the log with the secrets that must not occur in it."""
         known = self.secrets | {v for k, v in self.environment.items() if k.endswith("SECRET")}
-        self.beside.with_suffix(".secrets").write_text(json.dumps(sorted(known)))
+        path = self.beside.with_suffix(".secrets")
+        if path.exists():  # of an earlier server on the same store
+            known |= set(json.loads(path.read_text()))
+        path.write_text(json.dumps(sorted(known)))
 
     def request(
         self,

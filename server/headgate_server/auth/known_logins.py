@@ -21,6 +21,7 @@ from headgate_engine import (
 from headgate_server.background.thread_pool import FairThreadPool
 from headgate_server.http.errors import Overloaded
 from headgate_server.http.network import network_of
+from headgate_server.telemetry.logging import log_task_error
 
 _MAX_ENTRIES = 100_000
 _FLUSH_SECONDS = 1.0
@@ -105,6 +106,7 @@ class KnownLogins:
                 self._log_error(f"known logins cannot be read or written: {error}")
 
         self._task = asyncio.ensure_future(run())
+        self._task.add_done_callback(log_task_error)
 
     def close(self) -> None:
         """Writes the new pairs. Blocks."""

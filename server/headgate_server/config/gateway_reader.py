@@ -99,6 +99,8 @@ def _read_upstream(jwt: Mapping[str, Any], table: Mapping[str, Any]) -> Upstream
 
 def _read_tokens(given: dict[str, Any]) -> TenantTokenSettings:
     try:
+        if "secrets" in given:  # the name of a field, but of no option
+            raise ValueError("unknown key 'secrets', did you mean secret?")
         named = [given[key] for key in ("secret", "secret-file") if key in given]
         if len(named) > 1:
             raise ValueError("secret and secret-file: expected one of them")

@@ -176,7 +176,7 @@ def _from_file(path: str, notices: list[str], secret_files: list[str]) -> dict[s
         document = tomllib.loads(read_text(path))
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also for a number of very many digits
         raise ConfigurationError(f"{path}: no TOML: {error}") from None
     values: dict[str, Any] = {}
     own_sections = {key.partition(".")[0] for key in _OPTIONS} | {GATEWAY_SECTION}

@@ -4,6 +4,7 @@ No line holds a secret. Statements are written with passwords as `[REDACTED]`; U
 not written. For an internal error, the line has its type and its place in the code, not its text.
 """
 
+import asyncio
 import json
 import logging
 import re
@@ -11,6 +12,7 @@ import sys
 import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 _ACCESS = logging.getLogger("headgate.access")
 _LOG = logging.getLogger("headgate")
@@ -50,6 +52,15 @@ def log_warning(text: str) -> None:
 def log_error(text: str, **fields: str) -> None:
     """Logs *text*, one sentence about an error. *fields* are added to the line by name."""
     _LOG.error(text, extra={"fields": fields})
+
+
+def log_task_error(task: "asyncio.Task[Any]") -> None:
+    """Logs the kind and the place of the exception that ended *task*; a callback for `Task`.
+
+    asyncio would write the exception with its text, which may contain a secret.
+    """
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log_internal_error(error, "")
 
 
 def log_internal_error(error: BaseException, id: str) -> None:

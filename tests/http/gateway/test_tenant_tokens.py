@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from headgate.serve import main as serve_main
 from headgate_server.auth.credentials import RequestCredentials
 from headgate_server.auth.errors import TokenRejected
 from headgate_server.auth.tenant_tokens import TenantTokenVerifier
@@ -20,6 +19,7 @@ from headgate_server.http.urlencoded import Pairs
 from support import made_tokens as made
 from support.gateway_fixtures import configured, upstream
 from support.key_server import KeyServer, Said
+from support.programs_of_ours import run_headgate
 from support.servers import Server
 from support.tenant_fixtures import (
     LOKI_PUSH,
@@ -91,11 +91,11 @@ def test_g16_tokens_in_other_headers(serve: Callable[..., Server], parts: Parts)
 
 
 def test_g17_one_tenant_for_all_users_has_to_be_meant(
-    serve: Callable[..., Server], parts: Parts, capfd: pytest.CaptureFixture[str]
+    serve: Callable[..., Server], parts: Parts
 ) -> None:
     flags = seed_flags(parts, "mimir", "-gateway.auth.tenant-name=everyone")
-    assert serve_main(["--store", "/nonexistent/x.db", *flags]) == 1
-    assert "allow-anonymous = true" in capfd.readouterr().err
+    done = run_headgate("serve", "--store", "/nonexistent/x.db", *flags)
+    assert done.returncode == 1 and "allow-anonymous = true" in done.stderr
     server = serve(*flags, "-gateway.allow-anonymous")
     assert ask(server, QUERY) == 200
     assert parts["query-frontend"].last.tenant == "everyone"

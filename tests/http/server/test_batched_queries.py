@@ -273,4 +273,5 @@ def test_a_token_that_is_known_is_good_only_in_its_time(tmp_path: Path) -> None:
     now = 1000.0
     with pytest.raises(Unauthenticated, match="signature"):
         bearers.verify(mint("ann", SECRET + "!", 1060))
-    assert token not in repr(vars(bearers))
+    kept = [vars(one) for one in vars(bearers).values() if hasattr(one, "put")]
+    assert kept and token not in repr(vars(bearers)) + repr(kept)

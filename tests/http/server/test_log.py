@@ -113,13 +113,6 @@ def test_what_goes_wrong_behind_an_answer_is_written(server: Server) -> None:
     poll_until(lambda: line in server.log(), "it is written")
 
 
-def test_it_can_be_turned_off(serve: Callable[..., Server]) -> None:
-    server = serve(HEADGATE_HTTP_LOG_ENABLED="false").bootstrap()
-    server.query("SHOW USERS")
-    assert server.stop() == 0
-    assert lines(server) == [] and "listening" in server.log()
-
-
 def test_a_query_of_any_length_is_one_short_line(serve: Callable[..., Server]) -> None:
     server = serve(HEADGATE_HTTP_LOG_FORMAT="json").bootstrap()
     server.query(";".join(["SHOW USERS"] * 1000))

@@ -1,20 +1,9 @@
-"""What other users of the machine see of a server's process."""
+"""What other users of the machine see of a server's process, and what its log leaves out."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
-from support.local_server import LocalServer
 from support.server_process import ServerProcess
-from support.servers import Server
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = LocalServer(tmp_path_factory.mktemp("hostile") / "s.db").start().bootstrap()
-    yield server
-    server.stop()
 
 
 def test_no_secret_is_in_the_list_of_processes(serve_process: Callable[..., ServerProcess]) -> None:
@@ -37,3 +26,10 @@ def test_no_core_of_its_memory_is_left(serve_process: Callable[..., ServerProces
     limits = Path(f"/proc/{server.process.pid}/limits").read_text()
     (line,) = (line for line in limits.splitlines() if "core file size" in line)
     assert line.split()[4:6] == ["0", "0"]
+
+
+def test_the_access_log_can_be_turned_off(serve_process: Callable[..., ServerProcess]) -> None:
+    server = serve_process(HEADGATE_HTTP_LOG_ENABLED="false").bootstrap()
+    assert server.query("SHOW USERS").status == 200
+    assert server.stop() == 0
+    assert "listening" in server.log() and "method=" not in server.log()

@@ -1,10 +1,12 @@
 """The file of a store: a damaged, foreign or vanished one is one clear line and no start."""
 
+import fcntl
 import gc
 import os
 import stat
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import apsw
@@ -323,3 +325,32 @@ def test_a_closed_store_opens_no_connection_for_a_new_thread(tmp_path: Path) -> 
             store.confirmed_revision()
     gc.collect()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_closed_store_writes_nothing_and_releases_no_lock_of_another(tmp_path: Path) -> None:
+    path = tmp_path / "users.db"
+    closed = SqliteStore(path)
+    closed.close()
+    with closing(SqliteStore(path)) as other:
+
+        def change(tx: Tx) -> None:
+            # The other store may have the file descriptor that the closed one had.
+            with pytest.raises(StoreUnavailable, match="it is closed"):
+                closed.prune_audit("2020")
+            assert locked(path)
+            tx.add_user("todd", "hash", False)
+
+        other.transact(change, Audit("", "", "A"))
+        for use in (closed.databases, closed.check, lambda: closed.backup(tmp_path / "copy.db")):
+            with pytest.raises(StoreUnavailable, match="it is closed"):
+                use()
+
+
+def locked(path: Path) -> bool:
+    """Returns whether another writer would have to wait."""
+    with open(f"{path}.lock", "rb") as side:
+        try:
+            fcntl.flock(side, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

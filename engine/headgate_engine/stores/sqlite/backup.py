@@ -39,7 +39,7 @@ def copy(source: apsw.Connection, to: Path) -> None:
         raise StoreError(f"cannot copy to {to}: it is there already") from None
     except OSError as error:
         raise StoreError(f"cannot copy to {to}: {error.strerror}") from None
-    except apsw.Error as error:
+    except (apsw.Error, ValueError) as error:  # ValueError: *source* was closed meanwhile
         raise StoreError(f"cannot copy to {to}: {error}") from None
 
 

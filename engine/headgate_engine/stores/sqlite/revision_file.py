@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from headgate_engine.errors import StoreUnavailable
+
 # For this long an unchanged high-water mark counts as an unchanged store.
 MARK_CACHE_SECONDS = 0.05
 
@@ -64,7 +66,12 @@ class RevisionFile:
 
     @contextmanager
     def exclude_writers(self) -> Iterator[None]:
-        """Excludes all other writers, in this process and in others, during the context."""
+        """Excludes all other writers, in this process and in others, during the context.
+
+        Raises StoreUnavailable after `close`.
+        """
+        if self._file < 0:
+            raise StoreUnavailable("it is closed")
         fcntl.flock(self._file, fcntl.LOCK_EX)
         try:
             yield
@@ -126,3 +133,4 @@ class RevisionFile:
     def close(self) -> None:
         """Closes the file and releases its locks."""
         os.close(self._file)
+        self._file = -1  # the number may soon belong to another file

@@ -203,7 +203,9 @@ class SqliteStore:
             return position
 
     def _check_file(self) -> None:
-        """Raises StoreUnavailable if the file was removed or replaced: writes would be lost."""
+        """Raises StoreUnavailable if the store is closed, or its file was removed or replaced."""
+        if self._closed:
+            raise StoreUnavailable("it is closed")
         try:
             same = os.stat(self._path).st_ino == self._inode
         except OSError:

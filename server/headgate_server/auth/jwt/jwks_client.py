@@ -136,8 +136,7 @@ class JWKSClient:
 
     def _on_fetch_done(self, task: "asyncio.Task[None]") -> None:
         self._task = None
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logs.log_internal_error(error, "")
+        logs.log_task_error(task)
 
     async def _await_fetch(self) -> None:
         """Waits for the fetch in progress. If keys are cached, waits until 2 s after its start."""

@@ -1,0 +1,11 @@
+"""Standard input, output and error of the process."""
+
+import os
+import sys
+
+
+def reopen_closed_streams() -> None:
+    """Replaces each standard stream that was closed before the start by the null device."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - open until the end
