@@ -2,14 +2,20 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
+import trustme
 
 from headgate_engine import UNRESTRICTED, Engine, MemoryStore, Passwords, SqliteStore, Store
 from support import ending
+from support.gateway_fixtures import TWO, configured, upstream
+from support.issuer_fixtures import key_file_settings, start_with_jwt
 from support.local_server import LocalServer
+from support.raw_upstream import raw_upstream
 from support.recorder_upstream import recorder
+from support.scripted_upstream import Script
 from support.sent_secrets import leaks
 from support.server_process import ServerProcess
 from support.tenant_fixtures import Parts, seed_flags
@@ -104,6 +110,58 @@ def parts() -> Iterator[Parts]:
 @pytest.fixture
 def mimir(serve: Serve, parts: Parts) -> LocalServer:
     return serve(*seed_flags(parts, "mimir"))
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    """A certificate authority."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def script() -> Script:
+    """The answers of the upstream store of *gateway*."""
+    return Script()
+
+
+@pytest.fixture
+def gateway(serve: Serve, tmp_path: Path, script: Script) -> Iterator[LocalServer]:
+    """A gateway to an InfluxDB that *script* answers, with two users and their databases."""
+    with raw_upstream(script) as store:
+        table = upstream("influxdb1", urls=[store.url])
+        server = configured(serve, tmp_path, table).bootstrap(TWO)
+        script.asked.clear()
+        yield server
+        server.stop()
+
+
+@pytest.fixture
+def jwt_settings(tmp_path: Path) -> str:
+    """Lines of `[auth.jwt]`: one key file, and a user is created for each new `sub`."""
+    return key_file_settings(tmp_path)
+
+
+@pytest.fixture
+def serve_with_jwt(serve: Serve, tmp_path: Path) -> Serve:
+    """Starts servers that accept tokens of an issuer: `serve_with_jwt(jwt_settings, *flags)`."""
+    return partial(start_with_jwt, serve, tmp_path)
+
+
+@pytest.fixture
+def metrics_server(server: LocalServer) -> LocalServer:
+    """A server with the database metrics, and the user alice with READ on it."""
+    return server.bootstrap(
+        "CREATE DATABASE metrics; CREATE USER alice WITH PASSWORD 'wonder'",
+        "GRANT READ ON metrics TO alice",
+    )
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home folder."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("HEADGATE_HISTFILE", raising=False)
+    return tmp_path
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -2,13 +2,12 @@
 
 import os
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Self
 
 import pytest
 
-from support.server_process import ServerProcess
+from support.foreign_server import ForeignServer
 from support.waiting import free_port, poll_until
 
 needs_influxd = pytest.mark.skipif(
@@ -43,20 +42,20 @@ bind-address = "127.0.0.1:{rpc}"
 """
 
 
-class Influxd(ServerProcess):
+class Influxd(ForeignServer):
     """An influxd with the client methods of `Server`; a context manager starts and stops it.
 
     *secret* is the shared secret of its tokens.
     """
 
+    program = "influxd"
+
     def __init__(self, folder: Path, *, auth: bool = True, secret: str = "") -> None:
-        super().__init__(folder / "influxd")
+        super().__init__(folder)
         self._auth, self._secret = auth, secret
         self.socket = folder / "influxdb.sock"
 
-    def launch(self) -> None:
-        """Starts influxd on free ports, without waiting until it responds."""
-        self.port = free_port()
+    def arguments(self) -> list[str]:
         folder = self.store.parent
         path = folder / "influxdb.conf"
         auth = str(self._auth).lower()
@@ -65,16 +64,7 @@ class Influxd(ServerProcess):
                 folder=folder, port=self.port, rpc=free_port(), auth=auth, secret=self._secret
             )
         )
-        self.process = subprocess.Popen(
-            ["influxd", "-config", str(path)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            stdin=subprocess.DEVNULL,
-        )
-
-    def log(self) -> str:
-        """Returns a fixed text: the log of influxd is discarded."""
-        return "influxd's is not kept"
+        return ["-config", str(path)]
 
     def __enter__(self) -> Self:
         """Starts influxd; tries three times, because another program may have taken a port."""
@@ -84,8 +74,3 @@ class Influxd(ServerProcess):
             if self.running():
                 return self
         raise AssertionError("influxd ended three times")
-
-    def __exit__(self, *_: object) -> None:
-        assert self.process is not None
-        self.process.terminate()
-        self.process.wait(20)

@@ -12,9 +12,10 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Self, TextIO
 
 from headgate import serve as cli
@@ -153,6 +154,15 @@ class LocalServer(Server):
         self.log_file.close()
         self.log_file = None
         return self._status
+
+
+def serve_on(store: Path) -> Callable[..., LocalServer]:
+    """Returns a function that starts a server on the file *store*, with the flags that it takes."""
+
+    def start(*flags: str) -> LocalServer:
+        return LocalServer(store, flags).start()
+
+    return start
 
 
 class _ServerThread(threading.Thread):

@@ -11,6 +11,8 @@ from urllib.parse import urlencode
 from support.sent_secrets import shown
 
 ROOT = ("root", "Toor-1")
+# Creates the administrator ROOT on a server without users.
+CREATE_ROOT = "CREATE USER root WITH PASSWORD 'Toor-1' WITH ALL PRIVILEGES"
 
 Headers = dict[str, str] | list[tuple[str, str]]
 
@@ -144,8 +146,7 @@ class Server:
 
     def bootstrap(self, *statements: str) -> Self:
         """Creates the administrator ROOT, then runs *statements*; asserts that all succeed."""
-        first = "CREATE USER root WITH PASSWORD 'Toor-1' WITH ALL PRIVILEGES"
-        for answer in (self.query(first, None), *map(self.query, statements)):
+        for answer in (self.query(CREATE_ROOT, None), *map(self.query, statements)):
             assert answer.status == 200 and not answer.error, answer.body
         return self
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 # Occurs in the data of a; no response to Bob may contain it.
 MARK = "Zq7SecretOfA"
 # Occurs in all data that Bob writes; the database a must never contain it.
-HIS = "WrittenByBob"
+WRITTEN_BY_BOB = "WrittenByBob"
 
 _NAMES = ("a", "b", '"a"', "a.", "A", "a\x00", " a", "a ", "b|a", "a|b", "a/autogen", "b/../a", "*")
 _PLACES = ("a..", "b..", '"a"..', "a.autogen.", "b.autogen.", "", '"a"."autogen".')
@@ -28,7 +28,7 @@ _TAILS = (
     "",
     ",a.autogen.m --",
     "; SELECT * FROM a..m --",
-    f"; SELECT * INTO a..{HIS} FROM b..m --",
+    f"; SELECT * INTO a..{WRITTEN_BY_BOB} FROM b..m --",
 )
 
 
@@ -49,7 +49,7 @@ _STATEMENTS = st.one_of(
     st.builds("SELECT * FROM b..m, {}m".format, st.sampled_from(_PLACES)),
     st.builds("SELECT * FROM (SELECT * FROM {}m)".format, st.sampled_from(_PLACES)),
     st.builds("SELECT * FROM {}/.*/".format, st.sampled_from(_PLACES)),
-    st.builds(f"SELECT * INTO {{}}{HIS} FROM b..m".format, st.sampled_from(_PLACES)),
+    st.builds(f"SELECT * INTO {{}}{WRITTEN_BY_BOB} FROM b..m".format, st.sampled_from(_PLACES)),
     st.builds("SHOW TAG VALUES FROM {}m WITH KEY = k".format, st.sampled_from(_PLACES)),
     st.builds(
         "SHOW {} ON {}".format,
@@ -231,16 +231,16 @@ class Sent:
 
 
 def _lines(db: str) -> bytes:
-    return f"{HIS},db={db},k=x v=1\n{HIS}2 v=2".encode()
+    return f"{WRITTEN_BY_BOB},db={db},k=x v=1\n{WRITTEN_BY_BOB}2 v=2".encode()
 
 
 _DATA = st.one_of(
     st.builds(_lines, st.sampled_from(("a", "b", "a\\ ", '"a"'))),
     st.sampled_from(
         (
-            f'{HIS}3{{db="a"}} 1\n'.encode(),
-            f'{{"metric":{{"__name__":"{HIS}4","db":"a"}},"values":[1],"timestamps":[1]}}'.encode(),
-            f"a,{HIS}".encode(),
+            f'{WRITTEN_BY_BOB}3{{db="a"}} 1\n'.encode(),
+            f'{{"metric":{{"__name__":"{WRITTEN_BY_BOB}4","db":"a"}},"values":[1],"timestamps":[1]}}'.encode(),
+            f"a,{WRITTEN_BY_BOB}".encode(),
         )
     ),
 )

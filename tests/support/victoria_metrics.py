@@ -2,15 +2,12 @@
 
 import os
 import shutil
-import subprocess
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
-from support.server_process import ServerProcess
-from support.waiting import free_port, poll_until
+from support.foreign_server import ForeignServer
 
 needs_victoria = pytest.mark.skipif(
     shutil.which("victoria-metrics") is None and not os.environ.get("CI"),
@@ -18,44 +15,21 @@ needs_victoria = pytest.mark.skipif(
 )
 
 
-class Victoria(ServerProcess):
+class Victoria(ForeignServer):
     """A VictoriaMetrics with `Server`'s client methods; a context manager starts and stops it."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder / "victoria")
+    program = "victoria-metrics"
+    ready_path = "/health"
 
-    def launch(self) -> None:
-        self.port = free_port()
-        self.process = subprocess.Popen(
-            [
-                "victoria-metrics",
-                f"-storageDataPath={self.store}",
-                f"-httpListenAddr=127.0.0.1:{self.port}",
-                "-retentionPeriod=100y",
-                "-search.latencyOffset=0s",
-                "-loggerLevel=ERROR",
-                "-memory.allowedBytes=200MB",
-            ],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            stdin=subprocess.DEVNULL,
-        )
-
-    def answers(self) -> bool:
-        """Returns whether VictoriaMetrics responds."""
-        assert self.process is not None and self.process.poll() is None
-        try:
-            return self.request("GET", "/health").status == 200
-        except OSError:
-            return False
-
-    def log(self) -> str:
-        """Returns a fixed text: the log of VictoriaMetrics is discarded."""
-        return "victoria-metrics' is not kept"
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+    def arguments(self) -> list[str]:
+        return [
+            f"-storageDataPath={self.store}",
+            f"-httpListenAddr=127.0.0.1:{self.port}",
+            "-retentionPeriod=100y",
+            "-search.latencyOffset=0s",
+            "-loggerLevel=ERROR",
+            "-memory.allowedBytes=200MB",
+        ]
 
     def series(self, selector: str = '{__name__!=""}') -> list[dict[str, str]]:
         """Returns the labels of all series that *selector* matches, including new ones."""
@@ -63,13 +37,3 @@ class Victoria(ServerProcess):
         query = urlencode({"match[]": selector, "start": "0"})
         answer: list[dict[str, Any]] = self.request("GET", f"/api/v1/series?{query}").json["data"]
         return answer
-
-    def __enter__(self) -> Self:
-        self.launch()
-        poll_until(self.answers, "victoria-metrics did not start")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        assert self.process is not None
-        self.process.terminate()
-        self.process.wait(20)

@@ -36,11 +36,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
 class _Log(logging.Handler):
     def __init__(self, lines: list[str]) -> None:
         super().__init__()

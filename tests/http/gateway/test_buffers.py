@@ -17,9 +17,10 @@ from headgate_server.upstream.errors import UpstreamProtocolError
 from headgate_server.upstream.influxdb import iter_documents
 from headgate_server.upstream.memory_budget import BufferBudget, Reservation
 from support.gateway_fixtures import ANN, TWO, configured, upstream
-from support.local_server import LocalServer
+from support.local_server import serve_on
 from support.raw_connections import connected
-from support.raw_upstream import RawUpstream, raw_upstream
+from support.raw_upstream import raw_upstream
+from support.scripted_gateway import ScriptedGateway
 from support.scripted_upstream import (
     ASYNC,
     CHUNKED,
@@ -32,7 +33,6 @@ from support.scripted_upstream import (
     rows,
     sends,
 )
-from support.servers import Server
 from support.waiting import poll_until
 
 MOST = 100
@@ -154,14 +154,7 @@ TOO_LARGE = rows(8000)
 REFUSED = b"too many requests in progress, try again"
 
 
-class World:
-    def __init__(self, server: Server, store: RawUpstream) -> None:
-        self.server, self._store = server, store
-        self.script = Script()
-
-    def anew(self) -> None:
-        self.script = self._store.answer = Script()
-
+class World(ScriptedGateway):
     def held(self, text: str = A, **fields: Any) -> Got:
         """Returns the answer to a query. The gateway buffers the whole answer."""
         return fetch(self.server, text, ANN, "csv", db="a", **CHUNKED, **fields)
@@ -176,15 +169,11 @@ class World:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("buffers")
-    started: list[Server] = []
-
-    def serve(*flags: str) -> Server:
-        started.append(LocalServer(folder / "users.db", flags))
-        return started[-1].start()
-
     with raw_upstream(Script()) as store:
         table = upstream("influxdb1", urls=[store.url])
-        server = configured(serve, folder, table, gateway=f"max-buffered-size = {ROOM}")
+        server = configured(
+            serve_on(folder / "users.db"), folder, table, gateway=f"max-buffered-size = {ROOM}"
+        )
         yield World(server.bootstrap(TWO), store)
         server.stop()
 
@@ -192,7 +181,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 @pytest.fixture
 def world(running: World) -> Iterator[World]:
     """Checks that the whole budget is free before and after a test."""
-    running.anew()
+    running.reset()
     running.script.answers[B] = sends(encoded("csv", FITS))
     assert running.free()
     yield running

@@ -8,9 +8,10 @@ from urllib.parse import urlencode
 import pytest
 
 from support.gateway_fixtures import ANN, TWO, configured, upstream
-from support.local_server import LocalServer
+from support.local_server import serve_on
 from support.raw_connections import connected, read_until
-from support.raw_upstream import RawUpstream, raw_upstream
+from support.raw_upstream import raw_upstream
+from support.scripted_gateway import ScriptedGateway
 from support.scripted_upstream import (
     ACCEPT,
     CHUNKED,
@@ -26,7 +27,6 @@ from support.scripted_upstream import (
     sends,
     status,
 )
-from support.servers import Server
 
 A, B, C = "SELECT v FROM a", "SELECT v FROM b", "SELECT v FROM c"
 FORMATS = ("json", "csv", "msgpack")
@@ -36,46 +36,28 @@ SMALL, LARGE = rows(3), rows(20_000)
 NOTHING_HELD = "max-buffered-size = 1"
 
 
-class World:
-    """A gateway that may buffer nothing, in front of a store with answers set by the test."""
-
-    def __init__(self, server: Server, store: RawUpstream) -> None:
-        self.server, self._store = server, store
-        self.script = Script()
-
-    def anew(self) -> Script:
-        self.script = self._store.answer = Script()
-        return self.script
-
-
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScriptedGateway]:
     folder = tmp_path_factory.mktemp("pieces")
-    started: list[Server] = []
-
-    def serve(*flags: str) -> Server:
-        started.append(LocalServer(folder / "users.db", flags))
-        return started[-1].start()
-
     with raw_upstream(Script()) as store:
         # Creating databases needs a buffer, so the limit is set afterwards.
         table = upstream("influxdb1", urls=[store.url])
-        configured(serve, folder, table).bootstrap(TWO).stop()
-        server = configured(serve, folder, table, gateway=NOTHING_HELD)
-        yield World(server, store)
+        configured(serve_on(folder / "users.db"), folder, table).bootstrap(TWO).stop()
+        server = configured(serve_on(folder / "users.db"), folder, table, gateway=NOTHING_HELD)
+        yield ScriptedGateway(server, store)
         server.stop()
 
 
 @pytest.fixture
-def world(running: World) -> World:
-    running.anew()
+def world(running: ScriptedGateway) -> ScriptedGateway:
+    running.reset()
     return running
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
 @pytest.mark.parametrize("name", FORMATS)
 def test_the_first_result_arrives_before_the_second_statement_is_sent(
-    world: World, name: str, packed: bool
+    world: ScriptedGateway, name: str, packed: bool
 ) -> None:
     arrived = threading.Event()
     first, second = encoded(name, LARGE), encoded(name, SMALL)
@@ -104,7 +86,9 @@ def test_the_first_result_arrives_before_the_second_statement_is_sent(
 
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
 @pytest.mark.parametrize("name", FORMATS)
-def test_nothing_is_held_of_answers_in_pieces(world: World, name: str, packed: bool) -> None:
+def test_nothing_is_held_of_answers_in_pieces(
+    world: ScriptedGateway, name: str, packed: bool
+) -> None:
     """The limit of this gateway is one byte, so a buffered answer would be refused."""
     contents = (LARGE, SMALL, LARGE)
     texts = (A, B, C)
@@ -121,7 +105,7 @@ def test_nothing_is_held_of_answers_in_pieces(world: World, name: str, packed: b
 @pytest.mark.parametrize("place", [0, 1, 2])
 @pytest.mark.parametrize("content", [SMALL, LARGE], ids=["short", "long"])
 def test_an_answer_that_breaks_off_never_looks_whole(
-    world: World, name: str, place: int, content: dict[str, object]
+    world: ScriptedGateway, name: str, place: int, content: dict[str, object]
 ) -> None:
     texts = (A, B, C)
     world.script.answers = {text: sends(encoded(name, LARGE)) for text in texts}
@@ -138,7 +122,7 @@ def test_an_answer_that_breaks_off_never_looks_whole(
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_an_answer_without_its_end_never_looks_whole(world: World, name: str) -> None:
+def test_an_answer_without_its_end_never_looks_whole(world: ScriptedGateway, name: str) -> None:
     """Without a length, HTTP does not show that a body ended early: the gateway parses it."""
     if name == "csv":
         begin = encoded(name, SMALL)[:-3]
@@ -165,7 +149,7 @@ def test_an_answer_without_its_end_never_looks_whole(world: World, name: str) ->
     ids=["closes", "500", "400", "html", "empty"],
 )
 def test_a_store_that_fails_later_is_that_statements_error(
-    world: World, failing: Callable[[socket.socket, bytes], None], error: str
+    world: ScriptedGateway, failing: Callable[[socket.socket, bytes], None], error: str
 ) -> None:
     world.script.answers = {A: sends(encoded("json", LARGE)), B: failing}
     got = fetch(world.server, f"{A}; {B}; {C}; SHOW MEASUREMENTS", ANN, db="a")
@@ -176,21 +160,21 @@ def test_a_store_that_fails_later_is_that_statements_error(
 
 
 @pytest.mark.parametrize("name", ["csv", "msgpack"])
-def test_such_an_error_is_told_in_each_format(world: World, name: str) -> None:
+def test_such_an_error_is_told_in_each_format(world: ScriptedGateway, name: str) -> None:
     world.script.answers = {A: sends(encoded(name, SMALL)), B: closes}
     got = fetch(world.server, f"{A}; {B}; {C}", ANN, name, db="a")
     assert (got.status, got.whole) == (200, True)
     assert got.body.count(BROKEN.encode()) == 1 and got.body.count(b"not executed") == 1
 
 
-def test_an_error_in_a_result_stops_the_query(world: World) -> None:
+def test_an_error_in_a_result_stops_the_query(world: ScriptedGateway) -> None:
     world.script.answers = {A: sends(encoded("json", {"error": 'no "such" function'}))}
     got = fetch(world.server, f"{A}; {B}", ANN, db="a")
     assert got.errors == ['no "such" function', "not executed"]
     assert world.script.asked == [A]
 
 
-def test_a_client_that_leaves_ends_the_answer_of_the_store(world: World) -> None:
+def test_a_client_that_leaves_ends_the_answer_of_the_store(world: ScriptedGateway) -> None:
     left = threading.Event()
 
     def endless(line: socket.socket, request: bytes) -> None:
@@ -213,7 +197,7 @@ def test_a_client_that_leaves_ends_the_answer_of_the_store(world: World) -> None
     assert B not in world.script.asked
 
 
-def test_measurements_and_series_called_error_are_handed_on(world: World) -> None:
+def test_measurements_and_series_called_error_are_handed_on(world: ScriptedGateway) -> None:
     """The gateway repeats a query in JSON after a MessagePack error; a name is not an error."""
     series = [{"name": "error", "columns": ["error"], "values": [["error"]]}]
     body = encoded("msgpack", {"series": series})
@@ -225,14 +209,14 @@ def test_measurements_and_series_called_error_are_handed_on(world: World) -> Non
         assert world.script.asked == [A]
 
 
-def test_one_statement_alone_is_handed_on_without_room(world: World) -> None:
+def test_one_statement_alone_is_handed_on_without_room(world: ScriptedGateway) -> None:
     body = encoded("json", LARGE)
     world.script.answers = {A: sends(*halves(body))}
     for more in (PLAIN, CHUNKED):
         assert fetch(world.server, A, ANN, db="a", **more).body == body
 
 
-def test_http_1_0_has_one_answer_with_a_length(world: World) -> None:
+def test_http_1_0_has_one_answer_with_a_length(world: ScriptedGateway) -> None:
     """The gateway has to buffer it, which the limit of these tests refuses."""
     world.script.answers = {A: sends(EMPTY)}
     for text in (A, f"{A}; {B}"):

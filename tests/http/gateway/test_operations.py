@@ -54,11 +54,11 @@ def test_a_rate_is_a_second_s_worth_at_once_and_then_so_many_a_second() -> None:
     limits = UserLimits(0, 3, lambda: now)
 
     def taken(name: str = "ann") -> int:
-        who = Principal(User("1", name, "", False, {}), "password")
+        principal = Principal(User("1", name, "", False, {}), "password")
         count = 0
         try:
             while True:
-                limits.acquire(who)()
+                limits.acquire(principal)()
                 count += 1
         except UserLimitExceeded as error:
             assert error.seconds == 1

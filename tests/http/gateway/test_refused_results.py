@@ -8,8 +8,9 @@ import pytest
 
 from headgate_server.upstream.errors import UnexpectedResults
 from support.gateway_fixtures import TWO, configured, upstream
-from support.local_server import LocalServer
-from support.raw_upstream import RawUpstream, raw_upstream
+from support.local_server import serve_on
+from support.raw_upstream import raw_upstream
+from support.scripted_gateway import ScriptedGateway
 from support.scripted_upstream import (
     ASYNC,
     CHUNKED,
@@ -21,7 +22,7 @@ from support.scripted_upstream import (
     rows,
     sends,
 )
-from support.servers import ROOT, Server
+from support.servers import ROOT
 from support.waiting import poll_until
 
 SEVERAL = UnexpectedResults.text
@@ -33,13 +34,8 @@ LARGE = rows(20_000)
 OTHER = rows(3, SECRET)
 
 
-class World:
+class World(ScriptedGateway):
     """A gateway in front of a store with answers set by the test."""
-
-    def __init__(self, server: Server, store: RawUpstream) -> None:
-        self.server, self.store = server, store
-        self.script = Script()
-        store.answer = self.script
 
     def ask(self, text: str, name: str, *parts: Any, more: bytes = b"", **fields: Any) -> Got:
         self.script.answers[TEXT] = sends(*parts, more=more)
@@ -51,14 +47,10 @@ class World:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("refused")
-    started: list[Server] = []
-
-    def serve(*flags: str) -> Server:
-        started.append(LocalServer(folder / "users.db", flags))
-        return started[-1].start()
-
     with raw_upstream(Script()) as store:
-        server = configured(serve, folder, upstream("influxdb1", urls=[store.url])).bootstrap(TWO)
+        server = configured(
+            serve_on(folder / "users.db"), folder, upstream("influxdb1", urls=[store.url])
+        ).bootstrap(TWO)
         yield World(server, store)
         server.stop()
 

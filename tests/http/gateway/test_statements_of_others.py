@@ -1,6 +1,6 @@
 """Which statements of others a user sees, and what of a request others see."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -133,31 +133,20 @@ QUERIES = {
 }
 
 
-@pytest.fixture
-def script() -> Script:
-    return Script()
-
-
-@pytest.fixture
-def server(serve: Callable[..., Server], tmp_path: Path, script: Script) -> Iterator[Server]:
-    with raw_upstream(script) as store:
-        yield configured(serve, tmp_path, upstream("influxdb1", urls=[store.url])).bootstrap(TWO)
-
-
 @pytest.mark.parametrize("name", ["json", "csv", "msgpack"])
 @pytest.mark.parametrize("more", [PLAIN, CHUNKED], ids=["whole", "chunked"])
 def test_the_text_decides_not_the_database_that_a_client_named(
-    server: Server, script: Script, name: str, more: dict[str, Any]
+    gateway: Server, script: Script, name: str, more: dict[str, Any]
 ) -> None:
     script.answers["SHOW QUERIES"] = sends(encoded("json", QUERIES))
     for text in ("SHOW QUERIES", "SHOW QUERIES; SHOW QUERIES", "SHOW DATABASES; SHOW QUERIES"):
-        got = fetch(server, text, ANN, name, db="a", **more)
+        got = fetch(gateway, text, ANN, name, db="a", **more)
         assert got.status == 200 and got.whole
         assert SECRET.encode() not in got.body
         assert b"SELECT v FROM a..m" in got.body and b"SELECT v FROM m" in got.body
-    got = fetch(server, "SHOW QUERIES", BOB, db="b")
+    got = fetch(gateway, "SHOW QUERIES", BOB, db="b")
     assert [row[0] for row in got.results[0]["series"][0]["values"]] == [1]
-    assert SECRET.encode() in fetch(server, "SHOW QUERIES", ROOT, db="a").body
+    assert SECRET.encode() in fetch(gateway, "SHOW QUERIES", ROOT, db="a").body
 
 
 @pytest.mark.parametrize(

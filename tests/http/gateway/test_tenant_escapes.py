@@ -124,7 +124,7 @@ def test_a_request_of_a_client_that_left_is_ended(
                 connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             connection.close()
             assert held.left.wait(10), "the store is still asked"
-        poll_until(lambda: "status=499" in server.log(), "nobody noticed")
+        poll_until(lambda: "status=499" in server.log(), "not logged")
         assert "unexpected" not in server.log()
 
 

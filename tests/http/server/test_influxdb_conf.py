@@ -1,6 +1,5 @@
 """Configuration files that were written for InfluxDB 0.9 to 1.12, or by an editor of Windows."""
 
-import codecs
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pytest
 
 from headgate_server import ConfigurationError, configure
 from support.servers import Server
+from support.text_encodings import text_encodings
 
 # Sections and keys as the releases' own sample files have them.
 V0_9 = """
@@ -165,24 +165,11 @@ FILES = {
 }
 
 
-def written(text: str) -> dict[str, bytes]:
-    """*text* as editors write it."""
-    lines = text.replace("\n", "\r\n")
-    return {
-        "UTF-8": text.encode(),
-        "UTF-8 with a mark": codecs.BOM_UTF8 + text.encode(),
-        "UTF-8 with a mark and CRLF": codecs.BOM_UTF8 + lines.encode(),
-        "CRLF": lines.encode(),
-        "UTF-16 LE": codecs.BOM_UTF16_LE + lines.encode("utf-16-le"),
-        "UTF-16 BE": codecs.BOM_UTF16_BE + lines.encode("utf-16-be"),
-    }
-
-
 @pytest.mark.parametrize("name", FILES)
-@pytest.mark.parametrize("form", written(""))
+@pytest.mark.parametrize("form", text_encodings(""))
 def test_a_file_of_another_release_or_editor_is_taken(tmp_path: Path, name: str, form: str) -> None:
     path = tmp_path / "influxdb.conf"
-    path.write_bytes(written(FILES[name])[form])
+    path.write_bytes(text_encodings(FILES[name])[form])
     found = configure({}, {}, str(path))
     assert found.settings.bind_address == ":9999"
     assert found.settings.unix_socket_permissions in ("0660", "0777")
@@ -237,13 +224,13 @@ def test_an_unknown_key_in_a_section_of_our_own_is_an_error(tmp_path: Path, text
         configure({}, {}, str(path))
 
 
-@pytest.mark.parametrize("form", written(""))
+@pytest.mark.parametrize("form", text_encodings(""))
 def test_a_file_with_secrets_may_come_from_any_editor(tmp_path: Path, form: str) -> None:
     secret, other, path = tmp_path / "secret", tmp_path / "other", tmp_path / "headgate.toml"
-    secret.write_bytes(written("first-secret-0123456789\nsecond\n")[form])
-    other.write_bytes(written("pässword\n")[form])
+    secret.write_bytes(text_encodings("first-secret-0123456789\nsecond\n")[form])
+    other.write_bytes(text_encodings("pässword\n")[form])
     path.write_bytes(
-        written(
+        text_encodings(
             f"[http]\nshared-secret-file = '{secret}'\n"
             "[[gateway.upstream]]\nurls = 'http://localhost:1'\nusername = 'me'\n"
             f"password-file = '{other}'\n[gateway.upstream.jwt]\nsecret-file = '{secret}'\n"
@@ -264,7 +251,7 @@ def test_only_ends_of_lines_and_blanks_are_left_out_of_a_secret(tmp_path: Path) 
 
 def test_a_server_starts_with_such_a_file(serve: Callable[..., Server], tmp_path: Path) -> None:
     path = tmp_path / "influxdb.conf"
-    path.write_bytes(written(V0_9)["UTF-16 LE"])
+    path.write_bytes(text_encodings(V0_9)["UTF-16 LE"])
     server = serve("--config", str(path))
     assert "section [admin] is not one of Headgate's, ignored" in server.log()
     assert server.request("GET", "/ping").status == 204

@@ -1,44 +1,27 @@
 """The first administrator, and changes that pages of other web sites send."""
 
 from collections.abc import Callable
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
-from support.servers import ROOT, Answer, Server
+from support.servers import CREATE_ROOT, ROOT, Server
+from support.setup_requests import REMOTE_CLIENT, send_query
 
-CREATE = "CREATE USER root WITH PASSWORD 'Toor-1' WITH ALL PRIVILEGES"
 PAGE = {"Origin": "http://evil.example", "Sec-Fetch-Site": "cross-site"}
-# A proxy on the same machine says that the client is elsewhere.
-ELSEWHERE = {"X-Forwarded-For": "192.0.2.1"}
-
-
-def send(
-    server: Server,
-    text: str,
-    headers: dict[str, str],
-    method: str = "POST",
-    basic: tuple[str, str] | None = None,
-    **more: str,
-) -> Answer:
-    fields = urlencode({"q": text, **more})
-    if method == "GET":
-        return server.request("GET", f"/query?{fields}", None, headers, basic)
-    kind = {"Content-Type": "application/x-www-form-urlencoded"}
-    return server.request("POST", "/query", fields.encode(), {**kind, **headers}, basic)
 
 
 def test_a_program_on_this_machine_creates_the_first_administrator(server: Server) -> None:
-    assert send(server, f"{CREATE}; CREATE DATABASE db; SHOW USERS", {}).status == 200
+    assert send_query(server, f"{CREATE_ROOT}; CREATE DATABASE db; SHOW USERS", {}).status == 200
     assert server.query("SHOW DATABASES", ROOT).rows() == [["db"]]
 
 
 NOT_HERE = [
-    ELSEWHERE,
+    REMOTE_CLIENT,
     PAGE,
     {"Origin": "http://127.0.0.1:8086"},
     {"Sec-Fetch-Site": "same-origin"},
     {"Referer": "http://evil.example/"},
-    {**ELSEWHERE, "Authorization": f"Bearer hgs_{'0' * 40}"},
-    {**ELSEWHERE, "Authorization": "Bearer "},
+    {**REMOTE_CLIENT, "Authorization": f"Bearer hgs_{'0' * 40}"},
+    {**REMOTE_CLIENT, "Authorization": "Bearer "},
     {"Host": "rebind.evil.example", "User-Agent": "curl/8"},
     {"Host": "rebind.evil.example", "User-Agent": "Mozilla/5.0", "Accept": "text/html"},
     {"User-Agent": "Mozilla/5.0 (X11)"},
@@ -48,13 +31,13 @@ NOT_HERE = [
 
 def test_no_other_request_creates_it_without_the_token(server: Server) -> None:
     for headers in NOT_HERE:
-        for text in (CREATE, f"{CREATE}; SHOW USERS", f"-- x\n{CREATE}"):
+        for text in (CREATE_ROOT, f"{CREATE_ROOT}; SHOW USERS", f"-- x\n{CREATE_ROOT}"):
             for method in ("GET", "POST"):
-                answer = send(server, text, headers, method)
+                answer = send_query(server, text, headers, method)
                 assert answer.status == 403
                 assert "set-up token" in answer.error or "another web site" in answer.error
                 assert "hgs_" not in answer.body.decode()
-    assert send(server, CREATE, {}).status == 200, "there is still no user"
+    assert send_query(server, CREATE_ROOT, {}).status == 200, "there is still no user"
 
 
 def test_a_server_with_users_or_without_logins_has_no_token(serve: Callable[..., Server]) -> None:
@@ -68,8 +51,10 @@ def test_a_server_with_users_or_without_logins_has_no_token(serve: Callable[...,
 def test_open_setup_is_influxdbs_way(serve: Callable[..., Server]) -> None:
     server = serve(HEADGATE_AUTH_OPEN_SETUP="true")
     assert "hgs_" not in server.log()
-    assert send(server, CREATE, PAGE).status == 403, "but never for a page of another site"
-    assert send(server, CREATE, ELSEWHERE).status == 200
+    assert send_query(server, CREATE_ROOT, PAGE).status == 403, (
+        "but never for a page of another site"
+    )
+    assert send_query(server, CREATE_ROOT, REMOTE_CLIENT).status == 200
 
 
 CHANGES = [
@@ -90,9 +75,9 @@ def test_a_link_of_another_site_changes_nothing(serve: Callable[..., Server]) ->
     server = serve().bootstrap("CREATE DATABASE db; CREATE USER todd WITH PASSWORD 'Todd-1'")
     for headers in (LINK, {"User-Agent": "Mozilla/5.0"}, {"Upgrade-Insecure-Requests": "1"}):
         for text in CHANGES:
-            assert send(server, text, headers, "GET", ROOT, db="db").status == 403, text
-        assert send(server, "GRANT READ ON db TO todd", headers, "POST", ROOT).status == 200
-        assert send(server, "SHOW USERS", headers, "GET", ROOT).status == 200
+            assert send_query(server, text, headers, "GET", ROOT, db="db").status == 403, text
+        assert send_query(server, "GRANT READ ON db TO todd", headers, "POST", ROOT).status == 200
+        assert send_query(server, "SHOW USERS", headers, "GET", ROOT).status == 200
     assert server.query("SHOW GRANTS FOR todd", ROOT).rows() == [["db", "READ"]]
 
 
@@ -118,27 +103,27 @@ def _changes_nothing(server: Server, headers: dict[str, str]) -> None:
     for text in CHANGES:
         for method in ("GET", "POST"):
             for more in ({}, {"chunked": "true"}, {"async": "true"}):
-                answer = send(server, text, headers, method, ROOT, db="db", **more)
+                answer = send_query(server, text, headers, method, ROOT, db="db", **more)
                 assert (answer.status, "allowed-origins" in answer.error) == (403, True), text
         url = f"/query?u=root&p=Toor-1&q={quote(text)}"
         assert server.request("GET", url, None, headers).status == 403
     # Often enough for every cache to know them.
     for _ in range(3):
-        assert send(server, "GRANT ALL ON db TO todd", headers, "GET", ROOT).status == 403
-        assert send(server, "SHOW GRANTS FOR todd", headers, "GET", ROOT).status == 200
+        assert send_query(server, "GRANT ALL ON db TO todd", headers, "GET", ROOT).status == 403
+        assert send_query(server, "SHOW GRANTS FOR todd", headers, "GET", ROOT).status == 200
     assert server.request("POST", "/write?db=db", b"m v=1", headers, ROOT).status == 403
     assert server.request("POST", "/api/v2/write?bucket=db/a", b"m", headers, ROOT).status == 403
     assert server.query("SHOW USERS", ROOT).rows() == users
     assert server.query("SHOW DATABASES", ROOT).rows() == [["db"]]
-    assert send(server, "SHOW USERS", headers, "POST", ROOT).status == 200, "it may read"
+    assert send_query(server, "SHOW USERS", headers, "POST", ROOT).status == 200, "it may read"
 
 
 def test_listed_sites_may_send_changes(serve: Callable[..., Server]) -> None:
     server = serve(HEADGATE_HTTP_ALLOWED_ORIGINS="https://a.example, http://evil.example")
     server.bootstrap()
-    assert send(server, "CREATE DATABASE db", PAGE, "POST", ROOT).status == 200
+    assert send_query(server, "CREATE DATABASE db", PAGE, "POST", ROOT).status == 200
     other = {**PAGE, "Origin": "http://other.example"}
-    assert send(server, "CREATE DATABASE other", other, "POST", ROOT).status == 403
+    assert send_query(server, "CREATE DATABASE other", other, "POST", ROOT).status == 403
 
 
 def test_without_logins_a_name_that_dns_points_here_is_refused(
@@ -149,6 +134,6 @@ def test_without_logins_a_name_that_dns_points_here_is_refused(
     text = "CREATE DATABASE db"
     for method in ("GET", "POST"):
         named = {**page, "Host": "rebind.evil.example"}
-        assert send(server, text, named, method).status == 403
-    assert send(server, text, {"Sec-Fetch-Site": "same-origin"}).status == 200
-    assert send(server, text, {"Host": "metrics.example"}).status == 200, "no browser"
+        assert send_query(server, text, named, method).status == 403
+    assert send_query(server, text, {"Sec-Fetch-Site": "same-origin"}).status == 200
+    assert send_query(server, text, {"Host": "metrics.example"}).status == 200, "no browser"

@@ -2,58 +2,25 @@
 
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
 
 import pytest
 
 from support import made_tokens as made
-from support.servers import Answer, Server
+from support.issuer_fixtures import claims, issuer_key, whoami
+from support.servers import Server
 from support.waiting import poll_until
 
-KEY = made.key("idp")
+KEY = issuer_key()
 OTHER = made.key("other", "EC", "P-256")
-HOUR = 3600
-Configured = Callable[..., Server]
-S = TypeVar("S", bound=Server)
 
 
-def claims(**more: Any) -> dict[str, Any]:
-    return {"sub": "todd", "exp": int(time.time()) + HOUR} | more
-
-
-def whoami(server: Server, token: str) -> Answer:
-    return server.request("GET", "/api/whoami", headers={"X-Token": token})
-
-
-def with_tokens(serve: Callable[..., S], folder: Path, text: str, *flags: str, top: str = "") -> S:
-    """A server with that `[auth.jwt]`, and databases a and b."""
-    path = folder / "headgate.toml"
-    path.write_text(configuration(text, top))
-    (folder / "key.pem").write_text(made.pem(KEY))
-    return serve("--config", str(path), *flags).bootstrap("CREATE DATABASE a; CREATE DATABASE b")
-
-
-@pytest.fixture
-def configured(serve: Callable[..., Server], tmp_path: Path) -> Configured:
-    return partial(with_tokens, serve, tmp_path)
-
-
-def configuration(text: str, top: str = "") -> str:
-    return f'{top}\n[auth.jwt]\nenabled = true\nheader-name = "X-Token"\n{text}\n'
-
-
-PLAIN = 'key-file = "{folder}/key.pem"\nusername-claim = "sub"\nauto-sign-up = true\n'
-
-
-@pytest.fixture
-def plain(tmp_path: Path) -> str:
-    return PLAIN.format(folder=tmp_path)
-
-
-def test_grants_can_be_lent_for_a_request_alone(configured: Configured, plain: str) -> None:
-    server = configured(plain + 'grant-sync = "ephemeral"\ngrants-attribute-path = "dbs"')
+def test_grants_can_be_lent_for_a_request_alone(
+    serve_with_jwt: Callable[..., Server], jwt_settings: str
+) -> None:
+    server = serve_with_jwt(
+        jwt_settings + 'grant-sync = "ephemeral"\ngrants-attribute-path = "dbs"'
+    )
     reader = made.token(KEY, claims(dbs={"a": "READ"}))
     assert whoami(server, reader).json["grants"] == {"a": "READ"}
     listed = server.request("GET", "/query?q=SHOW+DATABASES", headers={"X-Token": reader})
@@ -66,9 +33,9 @@ def test_grants_can_be_lent_for_a_request_alone(configured: Configured, plain: s
 
 
 def test_grants_that_are_given_here_stay_where_tokens_say_nothing_of_them(
-    configured: Configured, plain: str
+    serve_with_jwt: Callable[..., Server], jwt_settings: str
 ) -> None:
-    server = configured(plain)
+    server = serve_with_jwt(jwt_settings)
     token = made.token(KEY, claims())
     assert whoami(server, token).json["grants"] == {}
     server.query("GRANT WRITE ON b TO todd")
@@ -81,9 +48,9 @@ def test_grants_that_are_given_here_stay_where_tokens_say_nothing_of_them(
 
 @pytest.mark.parametrize("ahead", [-60, 0, 30])
 def test_an_issuers_clock_may_be_ahead_by_leeway_without_bringing_a_dropped_user_back(
-    configured: Configured, plain: str, ahead: int
+    serve_with_jwt: Callable[..., Server], jwt_settings: str, ahead: int
 ) -> None:
-    server = configured(plain)  # with the leeway of 60 s that is the default
+    server = serve_with_jwt(jwt_settings)  # with the leeway of 60 s that is the default
     token = made.token(KEY, claims(iat=int(time.time()) + ahead))
     assert whoami(server, token).status == 200
     server.query("DROP USER todd")
@@ -91,10 +58,10 @@ def test_an_issuers_clock_may_be_ahead_by_leeway_without_bringing_a_dropped_user
 
 
 def test_a_refused_token_shows_as_little_of_names_as_it_can(
-    configured: Configured, plain: str
+    serve_with_jwt: Callable[..., Server], jwt_settings: str
 ) -> None:
-    closed = plain.replace("auto-sign-up = true", "auto-sign-up = false")
-    server = configured(closed)
+    closed = jwt_settings.replace("auto-sign-up = true", "auto-sign-up = false")
+    server = serve_with_jwt(closed)
     server.query("CREATE USER plain WITH PASSWORD 'x'")
 
     def answers() -> list[tuple[int, str]]:
@@ -107,9 +74,9 @@ def test_a_refused_token_shows_as_little_of_names_as_it_can(
 
 
 def test_a_user_made_here_is_not_adopted_unless_that_is_set(
-    configured: Configured, plain: str
+    serve_with_jwt: Callable[..., Server], jwt_settings: str
 ) -> None:
-    server = configured(plain)
+    server = serve_with_jwt(jwt_settings)
     server.query("CREATE USER plain WITH PASSWORD 'x'; GRANT ALL ON a TO plain")
     answer = whoami(server, made.token(KEY, claims(sub="plain")))
     assert (answer.status, answer.error) == (403, "the token gives no user here")
@@ -118,9 +85,9 @@ def test_a_user_made_here_is_not_adopted_unless_that_is_set(
 
 @pytest.mark.parametrize("prefix", ["", "Bearer%20", "bearer+", "BEARER%20%20"])
 def test_a_scheme_in_front_of_a_token_in_the_url_is_removed(
-    configured: Configured, plain: str, prefix: str
+    serve_with_jwt: Callable[..., Server], jwt_settings: str, prefix: str
 ) -> None:
-    server = configured(plain + "url-login = true")
+    server = serve_with_jwt(jwt_settings + "url-login = true")
     token = made.token(KEY, claims())
     answer = server.request("GET", f"/api/whoami?auth_token={prefix}{token}")
     assert (answer.status, answer.json["name"]) == (200, "todd")
@@ -128,11 +95,11 @@ def test_a_scheme_in_front_of_a_token_in_the_url_is_removed(
 
 
 def test_each_issuer_has_its_own_keys_and_its_own_users(
-    configured: Configured, plain: str, tmp_path: Path
+    serve_with_jwt: Callable[..., Server], jwt_settings: str, tmp_path: Path
 ) -> None:
     (tmp_path / "other.pem").write_text(made.pem(OTHER))
-    server = configured(
-        f'{plain}expect-claims = \'{{"iss": "https://one"}}\'\n'
+    server = serve_with_jwt(
+        f'{jwt_settings}expect-claims = \'{{"iss": "https://one"}}\'\n'
         f'[[auth.jwt.issuer]]\niss = "https://two"\nkey-file = "{tmp_path}/other.pem"\n'
         'username-claim = "name"\n'
     )
@@ -150,8 +117,10 @@ def test_each_issuer_has_its_own_keys_and_its_own_users(
     assert [whoami(server, token).status for token in crossed] == [401] * 4
 
 
-def test_sighup_reads_key_files_again(configured: Configured, plain: str, tmp_path: Path) -> None:
-    server = configured(plain)
+def test_sighup_reads_key_files_again(
+    serve_with_jwt: Callable[..., Server], jwt_settings: str, tmp_path: Path
+) -> None:
+    server = serve_with_jwt(jwt_settings)
     renewed = made.key("renewed")
     old, new = made.token(KEY, claims()), made.token(renewed, claims())
     assert [whoami(server, token).status for token in (old, new)] == [200, 401]
@@ -162,15 +131,15 @@ def test_sighup_reads_key_files_again(configured: Configured, plain: str, tmp_pa
     assert whoami(server, made.token(KEY, claims(sub="mallory"))).status == 401
     (tmp_path / "key.pem").unlink()
     server.reload()
-    poll_until(lambda: "the former configuration stays in use" in server.log(), "nobody complains")
+    poll_until(lambda: "the former configuration stays in use" in server.log(), "no complaint")
     assert whoami(server, new).status == 200
 
 
 def test_an_administrator_is_none_by_a_lent_token_that_does_not_say_so(
-    configured: Configured, plain: str
+    serve_with_jwt: Callable[..., Server], jwt_settings: str
 ) -> None:
-    server = configured(
-        plain
+    server = serve_with_jwt(
+        jwt_settings
         + 'grant-sync = "ephemeral"\nrole-attribute-path = "role"\nallow-assign-admin = true\n'
     )
     viewer = made.token(KEY, claims(role="Viewer"))
@@ -193,21 +162,21 @@ def test_an_administrator_is_none_by_a_lent_token_that_does_not_say_so(
     ],
 )
 def test_what_is_no_token_is_401(
-    configured: Configured, plain: str, path: str, headers: dict[str, str]
+    serve_with_jwt: Callable[..., Server], jwt_settings: str, path: str, headers: dict[str, str]
 ) -> None:
     top = f'[http]\nshared-secret = "{"s" * 40}"'
-    text = plain + 'url-login = true\nmax-token-age = "1h"\n'
-    server = configured(text, top=top)
+    text = jwt_settings + 'url-login = true\nmax-token-age = "1h"\n'
+    server = serve_with_jwt(text, top=top)
     assert server.request("GET", path, headers=headers).status == 401
 
 
 def test_a_shared_secret_takes_the_place_of_another_without_a_break(
-    configured: Configured, plain: str, tmp_path: Path
+    serve_with_jwt: Callable[..., Server], jwt_settings: str, tmp_path: Path
 ) -> None:
     secrets = [f"{name:-<40}" for name in ("old", "new", "never")]
     path = tmp_path / "secrets"
     path.write_text("\n".join(secrets[:2]) + "\n")
-    server = configured(plain, top=f'[http]\nshared-secret-file = "{path}"')
+    server = serve_with_jwt(jwt_settings, top=f'[http]\nshared-secret-file = "{path}"')
     server.query("CREATE USER app WITH PASSWORD 'x'")
 
     def statuses() -> list[int]:

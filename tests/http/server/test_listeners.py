@@ -1,33 +1,14 @@
 """HTTPS and the unix socket: certificates, their renewal, modes, leftovers."""
 
 import http.client
-import ssl
 import stat
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 import trustme
 
+from support.certificates import client_context, write_certificate
 from support.servers import ROOT, Server
-
-
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-def certify(authority: trustme.CA, path: Path) -> str:
-    """Writes a new certificate and its key to *path*."""
-    issued = authority.issue_cert("127.0.0.1", "localhost")
-    issued.private_key_and_cert_chain_pem.write_to_path(str(path))
-    return str(path)
-
-
-def trusting(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return context
 
 
 def test_its_mode_can_be_set(serve: Callable[..., Server], tmp_path: Path) -> None:
@@ -43,7 +24,7 @@ def test_its_mode_can_be_set(serve: Callable[..., Server], tmp_path: Path) -> No
 def test_an_administrator_is_one_over_https_too(
     serve: Callable[..., Server], authority: trustme.CA, tmp_path: Path
 ) -> None:
-    certificate = certify(authority, tmp_path / "server.pem")
+    certificate = write_certificate(authority, tmp_path / "server.pem")
     server = serve().bootstrap()
     server.stop()
     server.environment |= {
@@ -51,7 +32,7 @@ def test_an_administrator_is_one_over_https_too(
         "HEADGATE_HTTP_HTTPS_CERTIFICATE": certificate,
     }
     server.start()
-    context = trusting(authority)
+    context = client_context(authority)
     connection = http.client.HTTPSConnection("127.0.0.1", server.port, context=context)
     connection.request("GET", f"/query?u={ROOT[0]}&p={ROOT[1]}&q=SHOW+USERS")
     assert connection.getresponse().status == 200

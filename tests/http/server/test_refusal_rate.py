@@ -101,7 +101,7 @@ def test_on_a_nearly_full_disk_refusals_are_only_counted(
     full.set()
     for number in range(10):
         audited.recorder.record_denied("ann", "10.0.0.1", f"SHOW GRANTS FOR u{number}", "no")
-    poll_until(lambda: bool(audited.complaints), "it complains")
+    poll_until(lambda: bool(audited.complaints), "no complaint")
     assert "the disk is nearly full" in audited.complaints[0]
     assert not audited.store.audit()
     full.clear()

@@ -2,7 +2,6 @@
 
 import stat
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,21 +18,6 @@ from support.servers import Server
 from support.waiting import free_port, poll_until
 
 
-@pytest.fixture
-def ready(server: Server) -> Server:
-    return server.bootstrap(
-        "CREATE DATABASE metrics; CREATE USER alice WITH PASSWORD 'wonder'",
-        "GRANT READ ON metrics TO alice",
-    )
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.delenv("HEADGATE_HISTFILE", raising=False)
-    yield tmp_path
-
-
 def typed(server: Server, *lines: str, username: str = "root", password: str = "Toor-1") -> Session:
     """A session in which *lines* were typed, each with Enter, and then Ctrl-D."""
     session = Session(ConnectionSettings("127.0.0.1", server.port, username, password))
@@ -45,19 +29,21 @@ def typed(server: Server, *lines: str, username: str = "root", password: str = "
 
 
 def test_statements_and_commands(
-    ready: Server, home: Path, capsys: pytest.CaptureFixture[str]
+    metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    typed(ready, "SHOW USERS", "", "use metrics", "exit", "SHOW DATABASES")
+    typed(metrics_server, "SHOW USERS", "", "use metrics", "exit", "SHOW DATABASES")
     shown = capsys.readouterr().out
-    assert shown.startswith(f"Connected to http://127.0.0.1:{ready.port} version 1.8")
+    assert shown.startswith(f"Connected to http://127.0.0.1:{metrics_server.port} version 1.8")
     assert "alice false\n" in shown and "Using database metrics\n" in shown
     assert "name: databases" not in shown
 
 
 def test_auth_checks_the_login_and_keeps_the_old_one_if_it_is_wrong(
-    ready: Server, home: Path, capsys: pytest.CaptureFixture[str]
+    metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    session = typed(ready, "auth", "alice", "wrong", "SHOW USERS", "auth alice wonder", "auth", "")
+    session = typed(
+        metrics_server, "auth", "alice", "wrong", "SHOW USERS", "auth alice wonder", "auth", ""
+    )
     shown = capsys.readouterr().out
     assert "ERR: authorization failed\n" in shown
     assert "alice false\n" in shown  # still root
@@ -65,34 +51,34 @@ def test_auth_checks_the_login_and_keeps_the_old_one_if_it_is_wrong(
     assert (session.connection.username, session.connection.password) == ("alice", "wonder")
 
 
-def test_auth_asks_for_what_is_not_given(ready: Server, home: Path) -> None:
-    session = typed(ready, "AUTH", "alice", "wonder")
+def test_auth_asks_for_what_is_not_given(metrics_server: Server, home: Path) -> None:
+    session = typed(metrics_server, "AUTH", "alice", "wonder")
     assert (session.connection.username, session.connection.password) == ("alice", "wonder")
 
 
 def test_ones_own_new_password_is_used_at_once(
-    ready: Server, home: Path, capsys: pytest.CaptureFixture[str]
+    metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    session = typed(ready, "SET PASSWORD FOR root = 'new one'", "SHOW USERS")
+    session = typed(metrics_server, "SET PASSWORD FOR root = 'new one'", "SHOW USERS")
     assert session.connection.password == "new one"
     assert "alice false" in capsys.readouterr().out
 
 
 def test_a_lost_server_is_said_plainly(
-    ready: Server, home: Path, capsys: pytest.CaptureFixture[str]
+    metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ready.stop()
-    typed(ready, "SET PASSWORD FOR root = 'Zk7'")
+    metrics_server.stop()
+    typed(metrics_server, "SET PASSWORD FOR root = 'Zk7'")
     shown = capsys.readouterr().out
     assert "ERR: cannot reach http://127.0.0.1" in shown and "connection refused" in shown
     assert "Zk7" not in shown
 
 
 def test_no_password_is_in_the_history_and_it_is_for_its_owner_only(
-    ready: Server, home: Path
+    metrics_server: Server, home: Path
 ) -> None:
     typed(
-        *(ready, "auth alice Zk7a", "AUTH alice Zk7b", "auth", "alice", "Zk7c", "Zk7d"),
+        *(metrics_server, "auth alice Zk7a", "AUTH alice Zk7b", "auth", "alice", "Zk7c", "Zk7d"),
         *("SET PASSWORD FOR alice='Zk7e'", "CREATE USER b WITH PASSWORD 'two Zk7f'"),
         *("CREATE USER c WITH PASSWORD 'Zk7g", "SHOW USERS", "\x1b[A\x1b[A"),
     )
@@ -140,27 +126,40 @@ def test_the_history_keeps_statements_and_commands_without_passwords(line: str, 
 
 
 def test_a_home_that_cannot_be_written_is_no_reason_to_stop(
-    ready: Server, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    metrics_server: Server,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("HEADGATE_HISTFILE", str(home / "nowhere" / "history"))
-    typed(ready, "SHOW USERS")
+    typed(metrics_server, "SHOW USERS")
     shown = capsys.readouterr().out
     assert "WARN: no history" in shown and "alice false" in shown
 
 
 def test_what_would_be_lost_is_asked_about(
-    ready: Server, home: Path, capsys: pytest.CaptureFixture[str]
+    metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    typed(ready, "DROP USER alice", "", "DROP USER alice", "n", "DROP DATABASE metrics", "y")
+    typed(
+        metrics_server, "DROP USER alice", "", "DROP USER alice", "n", "DROP DATABASE metrics", "y"
+    )
     assert capsys.readouterr().out.count("Not done.\n") == 2
-    assert ready.query("SHOW USERS").rows() == [["root", True], ["alice", False]]
-    assert "values" not in ready.query("SHOW DATABASES").json["results"][0]["series"][0]
+    assert metrics_server.query("SHOW USERS").rows() == [["root", True], ["alice", False]]
+    assert "values" not in metrics_server.query("SHOW DATABASES").json["results"][0]["series"][0]
 
 
 def test_a_statement_goes_on_until_it_is_complete(
-    ready: Server, home: Path, capsys: pytest.CaptureFixture[str]
+    metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    typed(ready, "SHOW GRANTS", "FOR alice", "format markdown", "SHOW DATABASES", "timing", "\\l")
+    typed(
+        metrics_server,
+        "SHOW GRANTS",
+        "FOR alice",
+        "format markdown",
+        "SHOW DATABASES",
+        "timing",
+        "\\l",
+    )
     shown = capsys.readouterr().out
     assert "metrics  READ\n" in shown
     assert "**databases**\n\n| name |\n| --- |\n| metrics |\n" in shown
@@ -168,10 +167,10 @@ def test_a_statement_goes_on_until_it_is_complete(
 
 
 def test_a_new_password_is_asked_for_twice_and_kept_nowhere(
-    ready: Server, home: Path, capsys: pytest.CaptureFixture[str]
+    metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     session = typed(
-        ready,
+        metrics_server,
         *("\\password alice", "one-Zk7", "two-Zk7", "\\password alice", "new'\"Zk7", "new'\"Zk7"),
         *("\\password", "Ro0t-Zk7", "Ro0t-Zk7", "\\du alice"),
         *("\\password alice", "", "\\password nobody", "Zk7", "Zk7"),
@@ -182,15 +181,15 @@ def test_a_new_password_is_asked_for_twice_and_kept_nowhere(
     assert "ERR: user not found: nobody\n" in shown
     assert "New password set for alice\nNew password set for root\n" in shown
     assert "metrics  READ" in shown and session.connection.password == "Ro0t-Zk7"
-    assert ready.query("SHOW DATABASES", ("alice", "new'\"Zk7")).status == 200
+    assert metrics_server.query("SHOW DATABASES", ("alice", "new'\"Zk7")).status == 200
     assert all("Zk7" not in path.read_text() for path in home.rglob(".headgate*"))
 
 
 def test_what_changes_something_is_not_watched(
-    ready: Server, home: Path, capsys: pytest.CaptureFixture[str]
+    metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     typed(
-        ready,
+        metrics_server,
         "watch DROP DATABASE metrics",
         "watch SHOW DATABASES; DROP DATABASE metrics",
         "watch SELECT * INTO copy FROM cpu",
@@ -204,36 +203,41 @@ def test_what_changes_something_is_not_watched(
 
 
 def test_a_password_that_is_missing_or_wrong_is_asked_for(
-    ready: Server, home: Path, capsys: pytest.CaptureFixture[str]
+    metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    session = typed(ready, "wrong", "wonder", "SHOW DATABASES", username="alice", password="")
+    session = typed(
+        metrics_server, "wrong", "wonder", "SHOW DATABASES", username="alice", password=""
+    )
     shown = capsys.readouterr().out
     assert "ERR: authorization failed\n" in shown and "\nmetrics\n" in shown
     assert (session.connection.username, session.connection.password) == ("alice", "wonder")
-    typed(ready, "wonder", "SHOW USERS", username="alice", password="from the environment")
+    typed(metrics_server, "wonder", "SHOW USERS", username="alice", password="from the environment")
     assert "requires admin privilege" in capsys.readouterr().out
 
 
 def test_a_missing_login_is_reported(
-    ready: Server, home: Path, capsys: pytest.CaptureFixture[str]
+    metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    typed(ready, "auth alice wonder", "SHOW DATABASES", username="", password="")
+    typed(metrics_server, "auth alice wonder", "SHOW DATABASES", username="", password="")
     shown = capsys.readouterr().out
     assert "ERR: unable to parse authentication credentials\n`auth` logs in.\n" in shown
     assert "\nmetrics\n" in shown
-    typed(ready, "1", "2", "3", "exit", username="alice", password="")
+    typed(metrics_server, "1", "2", "3", "exit", username="alice", password="")
     assert capsys.readouterr().out.count("ERR: authorization failed\n") == 3
 
 
 def test_a_statement_is_written_in_an_editor(
-    ready: Server, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    metrics_server: Server,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     editor = home / "editor"
     editor.write_text("#!/bin/sh\nstat -c %a $1 >> modes\nsed -i s/GRANT/GRANTS/ $1\n")
     editor.chmod(0o700)
     monkeypatch.setenv("VISUAL", str(editor))
     monkeypatch.chdir(home)
-    session = Session(ConnectionSettings("127.0.0.1", ready.port, "root", "Toor-1"))
+    session = Session(ConnectionSettings("127.0.0.1", metrics_server.port, "root", "Toor-1"))
     with create_pipe_input() as keys, create_app_session(input=keys, output=DummyOutput()):
         keys.send_text("\\e SHOW GRANT FOR alice\r")
 
@@ -250,12 +254,12 @@ def test_a_statement_is_written_in_an_editor(
 
 
 def test_another_server_is_gone_to_only_if_it_is_there(
-    ready: Server, home: Path, capsys: pytest.CaptureFixture[str]
+    metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    session = typed(ready, f"connect 127.0.0.1:{free_port()}", "SHOW DATABASES")
+    session = typed(metrics_server, f"connect 127.0.0.1:{free_port()}", "SHOW DATABASES")
     shown = capsys.readouterr().out
     assert "ERR: cannot reach http://127.0.0.1:" in shown and "metrics" in shown
-    assert session.connection.port == ready.port
+    assert session.connection.port == metrics_server.port
 
 
 @pytest.mark.parametrize("pager", ["less '", " ", "/no/such/program"])
@@ -270,8 +274,8 @@ def test_a_pager_that_cannot_be_is_no_reason_to_stop(
     assert capsys.readouterr().out == "line\n" * 500
 
 
-def test_a_history_of_no_length_is_no_file(ready: Server, home: Path) -> None:
+def test_a_history_of_no_length_is_no_file(metrics_server: Server, home: Path) -> None:
     (home / ".config" / "headgate").mkdir(parents=True)
     (home / ".config" / "headgate" / "shell.toml").write_text("history-length = 0\n")
-    typed(ready, "SHOW USERS")
+    typed(metrics_server, "SHOW USERS")
     assert not (home / ".headgate_history").exists()

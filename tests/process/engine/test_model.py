@@ -85,15 +85,18 @@ class Model(RuleBasedStateMachine):
     def last_admin(self, name: str) -> bool:
         return self.admins[name] and sum(self.admins.values()) == 1
 
+    def removal_error(self, name: str) -> str:
+        """Returns the error of a statement that makes *name* no administrator, "" for success."""
+        if name not in self.admins:
+            return "user not found"
+        return "cannot remove the last admin user" if self.last_admin(name) else ""
+
     @rule(name=USERS)
     def drop_user(self, name: str) -> None:
+        expected = self.removal_error(name)
         error = self.run_one(DropUser(name))
-        if name not in self.admins:
-            assert error == "user not found"
-        elif self.last_admin(name):
-            assert error == "cannot remove the last admin user"
-        else:
-            assert not error
+        assert error == expected
+        if not expected:
             del self.admins[name], self.passwords[name], self.grants[name]
 
     @rule(name=USERS)
@@ -105,13 +108,10 @@ class Model(RuleBasedStateMachine):
 
     @rule(name=USERS)
     def revoke_admin(self, name: str) -> None:
+        expected = self.removal_error(name)
         error = self.run_one(RevokeAdmin(name))
-        if name not in self.admins:
-            assert error == "user not found"
-        elif self.last_admin(name):
-            assert error == "cannot remove the last admin user"
-        else:
-            assert not error
+        assert error == expected
+        if not expected:
             self.admins[name] = False
 
     @rule(name=USERS, database=DATABASES, privilege=PRIVILEGES, giving=st.booleans())

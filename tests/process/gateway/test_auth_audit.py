@@ -18,4 +18,4 @@ def test_what_auth_refuses_is_in_the_audit(serve: Callable[..., Server], tmp_pat
         done = run_headgate("audit", "--store", str(server.store), check=True)
         return "-- /auth" in done.stdout and "requires READ on b" in done.stdout
 
-    poll_until(told, "nobody wrote it down")
+    poll_until(told, "not recorded")

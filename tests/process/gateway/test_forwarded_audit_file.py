@@ -2,37 +2,19 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from headgate_engine import FORWARDED
-from support.gateway_fixtures import ANN, TWO, configured, upstream
+from support.gateway_fixtures import ANN, TWO
 from support.raw_upstream import raw_upstream
 from support.scripted_upstream import (
     Script,
     fetch,
 )
 from support.server_process import ServerProcess
-from support.servers import Server
 
-TEXT, OTHER = "SELECT v INTO a..copy FROM a..m", "DROP MEASUREMENT m"
-
-
-@pytest.fixture
-def script() -> Script:
-    return Script()
-
-
-@pytest.fixture
-def server(serve: Callable[..., Server], tmp_path: Path, script: Script) -> Iterator[Server]:
-    with raw_upstream(script) as store:
-        table = upstream("influxdb1", urls=[store.url])
-        server = configured(serve, tmp_path, table).bootstrap(TWO)
-        script.asked.clear()
-        yield server
-        server.stop()
+TEXT = "SELECT v INTO a..copy FROM a..m"
 
 
 def test_the_audit_file_has_forwarded_changes(

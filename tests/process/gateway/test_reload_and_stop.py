@@ -50,7 +50,7 @@ def test_sighup_puts_another_store_in_the_place_of_one(
             ("[gateway]\n" + upstream("mimir", urls=[one.url], table="/x.toml"), "No such file"),
         ]:
             reload(wrong)
-            poll_until(partial(said, server, complaint), f"nobody complains: {complaint}")
+            poll_until(partial(said, server, complaint), f"no complaint: {complaint}")
             assert all_reach_two()
 
         def gauge() -> str:
@@ -62,7 +62,10 @@ def test_sighup_puts_another_store_in_the_place_of_one(
             content = server.request("GET", "/health").json
             return [check["name"] for check in content["checks"] if check["status"] == "fail"]
 
-        poll_until(lambda: gauge() == "0.0" and health() == ["configuration"], "nobody knows")
+        poll_until(
+            lambda: gauge() == "0.0" and health() == ["configuration"],
+            "the failure is not reported",
+        )
         reload("[gateway]\n" + upstream("mimir", urls=[two.url]))
         poll_until(lambda: gauge() == "1.0" and health() == [], "it is well again")
 
@@ -123,7 +126,7 @@ def test_what_is_refused_is_in_the_audit(serve: Callable[..., Server], tmp_path:
                 for one in records()
             )
 
-        poll_until(there, "nobody wrote it down")
+        poll_until(there, "not recorded")
 
 
 @pytest.mark.parametrize(

@@ -1,46 +1,20 @@
 """Threats of the page on security that need a process."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from support.gateway_fixtures import ANN, BOB, TWO, configured, upstream
 from support.programs_of_ours import run_headgate
 from support.raw_connections import conversation, status
 from support.raw_upstream import raw_upstream
-from support.recorder_upstream import Recorder, recorder
+from support.recorder_upstream import recorder
 from support.server_process import ServerProcess
 from support.servers import Server
 from support.waiting import poll_until
 
-SECRET = "a secret of more than thirty-two bytes, for all"
 QUERY = "/m/prometheus/api/v1/query"
-
-
-@pytest.fixture
-def store() -> Iterator[Recorder]:
-    with recorder() as store:
-        store.reply = lambda heard: (
-            (204, {}, b"")
-            if heard.path == "/write"
-            else (200, {}, b'{"results":[{"statement_id":0}]}\n')
-        )
-        yield store
-
-
-@pytest.fixture
-def server(serve: Callable[..., Server], tmp_path: Path, store: Recorder) -> Server:
-    jwt = {"secret": SECRET, "extra-headers": ["X-Id-Token"]}
-    tables = upstream("mimir", urls=[store.url], mount="/m", jwt=jwt)
-    tables += upstream("victoriametrics", urls=[store.url], mount="/v")
-    tables += upstream("influxdb1", urls=[store.url])
-    gateway = 'trusted-proxies = ["127.0.0.1/32"]'
-    server = configured(serve, tmp_path, tables, gateway=gateway).bootstrap(TWO)
-    store.heard.clear()
-    return server
 
 
 def test_11_slow_and_large_requests(
@@ -77,15 +51,16 @@ def attempt(server: Server) -> int:
 
 
 def test_12_a_broken_configuration_changes_nothing(
-    serve: Callable[..., Server], tmp_path: Path, store: Recorder
+    serve: Callable[..., Server], tmp_path: Path
 ) -> None:
     """The figures and /health: test_operations.py."""
-    table = upstream("mimir", urls=[store.url], mount="/m")
-    server = configured(serve, tmp_path, table).bootstrap(TWO)
-    (tmp_path / "headgate.toml").write_text("[gateway]\nupstream = 7\n")
-    server.reload()
-    poll_until(lambda: "the former configuration stays in use" in server.log(), "nobody complains")
-    assert server.request("GET", QUERY, basic=ANN).status == 200
-    assert server.request("GET", QUERY, None, {"X-Scope-OrgID": "a"}, BOB).status == 403
-    done = run_headgate("serve", "--check", "--config", str(tmp_path / "headgate.toml"))
-    assert done.returncode == 1 and "expected an address, or tables" in done.stderr
+    with recorder() as store:
+        table = upstream("mimir", urls=[store.url], mount="/m")
+        server = configured(serve, tmp_path, table).bootstrap(TWO)
+        (tmp_path / "headgate.toml").write_text("[gateway]\nupstream = 7\n")
+        server.reload()
+        poll_until(lambda: "the former configuration stays in use" in server.log(), "no complaint")
+        assert server.request("GET", QUERY, basic=ANN).status == 200
+        assert server.request("GET", QUERY, None, {"X-Scope-OrgID": "a"}, BOB).status == 403
+        done = run_headgate("serve", "--check", "--config", str(tmp_path / "headgate.toml"))
+        assert done.returncode == 1 and "expected an address, or tables" in done.stderr

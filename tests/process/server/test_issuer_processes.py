@@ -7,66 +7,31 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
 from support import made_tokens as made
+from support.issuer_fixtures import claims, issuer_key, jwt_configuration, start_with_jwt, whoami
 from support.programs_of_ours import run_headgate
 from support.server_process import ServerProcess
-from support.servers import Answer, Server
+from support.servers import Server
 from support.waiting import poll_until
 
-KEY = made.key("idp")
-HOUR = 3600
-Configured = Callable[..., Server]
-S = TypeVar("S", bound=Server)
-
-
-def claims(**more: Any) -> dict[str, Any]:
-    return {"sub": "todd", "exp": int(time.time()) + HOUR} | more
-
-
-def whoami(server: Server, token: str) -> Answer:
-    return server.request("GET", "/api/whoami", headers={"X-Token": token})
-
-
-def with_tokens(serve: Callable[..., S], folder: Path, text: str, *flags: str, top: str = "") -> S:
-    """A server with the given `[auth.jwt]`, and the databases a and b."""
-    path = folder / "headgate.toml"
-    path.write_text(configuration(text, top))
-    (folder / "key.pem").write_text(made.pem(KEY))
-    return serve("--config", str(path), *flags).bootstrap("CREATE DATABASE a; CREATE DATABASE b")
+KEY = issuer_key()
 
 
 @pytest.fixture
-def configured(serve: Callable[..., Server], tmp_path: Path) -> Configured:
-    return partial(with_tokens, serve, tmp_path)
-
-
-@pytest.fixture
-def configured_process(
+def serve_process_with_jwt(
     serve_process: Callable[..., ServerProcess], tmp_path: Path
 ) -> Callable[..., ServerProcess]:
-    return partial(with_tokens, serve_process, tmp_path)
-
-
-def configuration(text: str, top: str = "") -> str:
-    return f'{top}\n[auth.jwt]\nenabled = true\nheader-name = "X-Token"\n{text}\n'
-
-
-PLAIN = 'key-file = "{folder}/key.pem"\nusername-claim = "sub"\nauto-sign-up = true\n'
-
-
-@pytest.fixture
-def plain(tmp_path: Path) -> str:
-    return PLAIN.format(folder=tmp_path)
+    return partial(start_with_jwt, serve_process, tmp_path)
 
 
 def test_a_token_from_before_drop_user_is_refused_by_each_worker_and_after_a_restart(
-    configured_process: Callable[..., ServerProcess], plain: str
+    serve_process_with_jwt: Callable[..., ServerProcess], jwt_settings: str
 ) -> None:
-    server = configured_process(plain + 'leeway = "0s"', "--workers", "2")
+    server = serve_process_with_jwt(jwt_settings + 'leeway = "0s"', "--workers", "2")
     now = int(time.time())
     tokens = [made.token(KEY, claims(iat=now)), made.token(KEY, claims(iat=now, jti="other"))]
     untimed = made.token(KEY, claims())
@@ -85,9 +50,9 @@ def test_a_token_from_before_drop_user_is_refused_by_each_worker_and_after_a_res
 
 
 def test_sighup_reads_again_and_keeps_what_there_was_if_that_is_wrong(
-    configured_process: Callable[..., ServerProcess], plain: str, tmp_path: Path
+    serve_process_with_jwt: Callable[..., ServerProcess], jwt_settings: str, tmp_path: Path
 ) -> None:
-    server = configured_process(plain, "--workers", "2")
+    server = serve_process_with_jwt(jwt_settings, "--workers", "2")
     token = made.token(KEY, claims(aud="here"))
     assert whoami(server, token).status == 200
     path = tmp_path / "headgate.toml"
@@ -96,12 +61,12 @@ def test_sighup_reads_again_and_keeps_what_there_was_if_that_is_wrong(
         """Checks the log for both workers: answers do not show which worker sent them."""
         return lambda: server.log().count(line) == 2
 
-    path.write_text(configuration(plain + 'audiences = ["elsewhere"]'))
+    path.write_text(jwt_configuration(jwt_settings + 'audiences = ["elsewhere"]'))
     server.reload()
     poll_until(
         said("configuration of tokens and gateway read again"), "a worker goes by what was before"
     )
-    path.write_text(configuration(plain + "audiences = 1"))
+    path.write_text(jwt_configuration(jwt_settings + "audiences = 1"))
     server.reload()
     complaint = "audiences: expected a list of strings; the former configuration stays in use"
     poll_until(said(complaint), "a worker does not complain")
@@ -113,8 +78,12 @@ def test_sighup_reads_again_and_keeps_what_there_was_if_that_is_wrong(
     assert [whoami(server, token).status for _ in range(20)] == [401] * 20
 
 
-def test_what_a_token_changes_is_in_the_audit(configured: Configured, plain: str) -> None:
-    server = configured(plain + 'role-attribute-path = "role"\nauto-assign-databases = ["a"]')
+def test_what_a_token_changes_is_in_the_audit(
+    serve_with_jwt: Callable[..., Server], jwt_settings: str
+) -> None:
+    server = serve_with_jwt(
+        jwt_settings + 'role-attribute-path = "role"\nauto-assign-databases = ["a"]'
+    )
     good = made.token(KEY, claims(iss="https://idp", role="Viewer"))
     assert whoami(server, good).status == 200
     assert whoami(server, made.token(KEY, claims(exp=1))).status == 401
@@ -169,15 +138,16 @@ def test_a_minted_token_logs_in(serve: Callable[..., Server], tmp_path: Path) ->
     ],
 )
 def test_the_tool_says_what_becomes_of_a_token_and_why(
-    configured: Configured,
-    plain: str,
+    serve_with_jwt: Callable[..., Server],
+    jwt_settings: str,
     tmp_path: Path,
     changes: dict[str, Any],
     answer: int,
     line: str,
 ) -> None:
-    server = configured(
-        plain + 'audiences = ["here"]\nrole-attribute-path = "role"\nrole-attribute-strict = true\n'
+    server = serve_with_jwt(
+        jwt_settings
+        + 'audiences = ["here"]\nrole-attribute-path = "role"\nrole-attribute-strict = true\n'
         'auto-assign-databases = ["a"]\n'
     )
     token = made.token(KEY, claims(aud="here", role="Viewer") | changes)

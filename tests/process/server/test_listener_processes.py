@@ -4,7 +4,6 @@ import http.client
 import os
 import signal
 import socket
-import ssl
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -12,62 +11,35 @@ from pathlib import Path
 import pytest
 import trustme
 
+from support.certificates import client_context, serial_number, write_certificate
 from support.programs_of_ours import run_headgate
 from support.server_process import ServerProcess
 from support.servers import Server
 from support.waiting import poll_until
 
 
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-def certify(authority: trustme.CA, path: Path) -> str:
-    """Writes a new certificate and its key to *path*."""
-    issued = authority.issue_cert("127.0.0.1", "localhost")
-    issued.private_key_and_cert_chain_pem.write_to_path(str(path))
-    return str(path)
-
-
-def trusting(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return context
-
-
-def serial(port: int, context: ssl.SSLContext) -> object:
-    with (
-        socket.create_connection(("127.0.0.1", port), timeout=10) as line,
-        context.wrap_socket(line, server_hostname="127.0.0.1") as safe,
-    ):
-        certificate = safe.getpeercert()
-        assert certificate is not None
-        return certificate["serialNumber"]
-
-
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_renewed_certificate_is_used_after_sighup(
     serve_process: Callable[..., ServerProcess], authority: trustme.CA, tmp_path: Path, workers: str
 ) -> None:
-    context, path = trusting(authority), tmp_path / "server.pem"
+    context, path = client_context(authority), tmp_path / "server.pem"
     server = serve_process(
         *("--workers", workers),
         HEADGATE_HTTP_HTTPS_ENABLED="true",
-        HEADGATE_HTTP_HTTPS_CERTIFICATE=certify(authority, path),
+        HEADGATE_HTTP_HTTPS_CERTIFICATE=write_certificate(authority, path),
     )
     connection = http.client.HTTPSConnection("127.0.0.1", server.port, context=context)
     connection.request("GET", "/ping")
     assert connection.getresponse().read() == b""
-    first = serial(server.port, context)
+    first = serial_number(server.port, context)
     path.write_text("no certificate at all")
     server.reload()
-    poll_until(lambda: "the former certificate stays in use" in server.log(), "it complains")
+    poll_until(lambda: "the former certificate stays in use" in server.log(), "no complaint")
     assert "cannot use certificate" in server.log()
-    assert serial(server.port, context) == first
-    certify(authority, path)
+    assert serial_number(server.port, context) == first
+    write_certificate(authority, path)
     server.reload()
-    poll_until(lambda: serial(server.port, context) != first, "the new one is used")
+    poll_until(lambda: serial_number(server.port, context) != first, "the new one is used")
     connection.request("GET", "/ping")  # an open connection stays open
     assert connection.getresponse().status == 204
     connection.close()
@@ -93,7 +65,7 @@ def test_a_bad_certificate_is_one_line_and_no_start(
 ) -> None:
     path, key_path = tmp_path / "c.pem", tmp_path / "k.pem"
     if content == "CERTIFICATE":
-        certify(authority, path)
+        write_certificate(authority, path)
     elif content is not None:
         path.write_text(content)
     environment = {

@@ -2,31 +2,12 @@
 
 import re
 from collections.abc import Callable
-from urllib.parse import urlencode
 
 import pytest
 
 from support.server_process import ServerProcess
-from support.servers import ROOT, Answer, Server
-
-CREATE = "CREATE USER root WITH PASSWORD 'Toor-1' WITH ALL PRIVILEGES"
-# A proxy on the same machine says that the client is elsewhere.
-ELSEWHERE = {"X-Forwarded-For": "192.0.2.1"}
-
-
-def send(
-    server: Server,
-    text: str,
-    headers: dict[str, str],
-    method: str = "POST",
-    basic: tuple[str, str] | None = None,
-    **more: str,
-) -> Answer:
-    fields = urlencode({"q": text, **more})
-    if method == "GET":
-        return server.request("GET", f"/query?{fields}", None, headers, basic)
-    kind = {"Content-Type": "application/x-www-form-urlencoded"}
-    return server.request("POST", "/query", fields.encode(), {**kind, **headers}, basic)
+from support.servers import CREATE_ROOT, ROOT, Server
+from support.setup_requests import REMOTE_CLIENT, send_query
 
 
 def token_of(server: Server) -> str:
@@ -40,12 +21,12 @@ def test_the_token_of_the_start_lets_any_client_create_it_once(
     serve_process: Callable[..., ServerProcess], workers: str, scheme: str
 ) -> None:
     server = serve_process("--workers", workers)
-    token = {**ELSEWHERE, "Authorization": f"{scheme} {token_of(server)}"}
-    assert send(server, "SHOW USERS", token).status == 403, "nothing else is answered before"
-    assert send(server, CREATE, token).status == 200
-    again = send(server, "CREATE USER two WITH PASSWORD 'x' WITH ALL PRIVILEGES", token)
+    token = {**REMOTE_CLIENT, "Authorization": f"{scheme} {token_of(server)}"}
+    assert send_query(server, "SHOW USERS", token).status == 403, "nothing else is answered before"
+    assert send_query(server, CREATE_ROOT, token).status == 200
+    again = send_query(server, "CREATE USER two WITH PASSWORD 'x' WITH ALL PRIVILEGES", token)
     assert again.status == 401
     assert server.query("SHOW USERS", ROOT).rows() == [["root", True]]
     server.stop()
     server.start()
-    assert send(server, "SHOW USERS", token).status == 401
+    assert send_query(server, "SHOW USERS", token).status == 401

@@ -10,13 +10,12 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-import apsw
 import pytest
 import trustme
 
 from headgate_engine import SqliteStore
 from support.local_server import LocalServer
-from support.places import TESTS
+from support.old_stores import create_old_store
 from support.programs_of_ours import run_headgate
 from support.server_process import ServerProcess
 from support.servers import Server
@@ -169,10 +168,8 @@ def test_a_sound_configuration_is_well_and_nothing_is_made(tmp_path: Path) -> No
 
 
 def test_a_store_is_neither_upgraded_nor_touched(tmp_path: Path) -> None:
-    old = TESTS / "unit" / "engine" / "store_v1.sql"
     path = tmp_path / "users.db"
-    with closing(apsw.Connection(str(path))) as connection:
-        connection.execute(old.read_text()).fetchall()
+    create_old_store(path, version=1)
     path.chmod(0o600)
     before = files(tmp_path)
     assert checked(settings(tmp_path)) == (0, ["configuration OK"])

@@ -2,7 +2,6 @@
 
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pexpect
@@ -10,34 +9,18 @@ import pytest
 
 from support.servers import Server
 
-
-@pytest.fixture
-def ready(server: Server) -> Server:
-    return server.bootstrap(
-        "CREATE DATABASE metrics; CREATE USER alice WITH PASSWORD 'wonder'",
-        "GRANT READ ON metrics TO alice",
-    )
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.delenv("HEADGATE_HISTFILE", raising=False)
-    yield tmp_path
-
-
 # What says that the shell reads: bracketed paste switched on, or the prompt itself.
 PROMPTS = {"xterm": r"\[\?2004h", "dumb": "> "}
 
 
 @pytest.mark.parametrize("terminal", PROMPTS)
-def test_on_a_real_terminal(ready: Server, home: Path, terminal: str) -> None:
+def test_on_a_real_terminal(metrics_server: Server, home: Path, terminal: str) -> None:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("INFLUX_")}
     environment |= {"TERM": terminal, "PROMPT_TOOLKIT_NO_CPR": "1"}
     environment |= {"INFLUX_USERNAME": "root", "INFLUX_PASSWORD": "Toor-1"}
     child = pexpect.spawn(
         sys.executable,
-        ["-m", "headgate", "shell", "-host", "127.0.0.1", "-port", str(ready.port)],
+        ["-m", "headgate", "shell", "-host", "127.0.0.1", "-port", str(metrics_server.port)],
         env=environment,
         timeout=30,
         encoding="utf-8",

@@ -14,31 +14,25 @@ from support.shell_program import HEADGATE, LOGIN, shell
 from support.waiting import free_port
 
 
-@pytest.fixture
-def ready(server: Server) -> Server:
-    return server.bootstrap(
-        "CREATE DATABASE metrics; CREATE USER alice WITH PASSWORD 'wonder'",
-        "GRANT READ ON metrics TO alice",
-    )
-
-
-def test_statements_lines_and_exit_statuses(ready: Server) -> None:
-    done = shell(ready, *LOGIN, "-execute", "SHOW USERS\n\nSHOW GRANTS FOR alice\n")
+def test_statements_lines_and_exit_statuses(metrics_server: Server) -> None:
+    done = shell(metrics_server, *LOGIN, "-execute", "SHOW USERS\n\nSHOW GRANTS FOR alice\n")
     assert done.stdout == (
         "user  admin\n----  -----\nroot  true\nalice false\n"
         "database privilege\n-------- ---------\nmetrics  READ\n"
     )
     assert (done.returncode, done.stderr) == (0, "")
-    done = shell(ready, *LOGIN, "-execute", "DROP USER nobody\nSHOW USERS")
+    done = shell(metrics_server, *LOGIN, "-execute", "DROP USER nobody\nSHOW USERS")
     assert done.returncode == 1
     assert done.stdout.startswith("ERR: user not found\nWarning: It is possible")
     assert done.stderr == "user not found\n" and "alice" not in done.stdout
 
 
-def test_standard_input_is_one_query(ready: Server) -> None:
-    done = shell(ready, *LOGIN, "-format", "csv", stdin="-- all\nSHOW USERS;\nSHOW\n DATABASES")
+def test_standard_input_is_one_query(metrics_server: Server) -> None:
+    done = shell(
+        metrics_server, *LOGIN, "-format", "csv", stdin="-- all\nSHOW USERS;\nSHOW\n DATABASES"
+    )
     assert done.stdout == "user,admin\nroot,true\nalice,false\nname,name\ndatabases,metrics\n"
-    assert shell(ready, *LOGIN, stdin="").returncode == 1
+    assert shell(metrics_server, *LOGIN, stdin="").returncode == 1
 
 
 @pytest.mark.parametrize(
@@ -55,9 +49,9 @@ def test_standard_input_is_one_query(ready: Server) -> None:
     ],
 )
 def test_the_login_comes_from_flags_or_environment(
-    ready: Server, arguments: tuple[str, ...], environment: dict[str, str], answer: str
+    metrics_server: Server, arguments: tuple[str, ...], environment: dict[str, str], answer: str
 ) -> None:
-    done = shell(ready, *arguments, "-execute", "SHOW DATABASES", **environment)
+    done = shell(metrics_server, *arguments, "-execute", "SHOW DATABASES", **environment)
     assert answer in done.stdout
 
 
@@ -90,18 +84,18 @@ def test_the_login_comes_from_flags_or_environment(
         ("exit\nSHOW USERS", ""),
     ],
 )
-def test_commands(ready: Server, text: str, answer: str) -> None:
-    done = shell(ready, *LOGIN, "-execute", text)
+def test_commands(metrics_server: Server, text: str, answer: str) -> None:
+    done = shell(metrics_server, *LOGIN, "-execute", text)
     assert (done.stdout, done.returncode) == (answer, 0)
 
 
-def test_settings_and_help_are_shown(ready: Server) -> None:
-    done = shell(ready, *LOGIN, "-database", "x", "-execute", "settings\nhelp")
+def test_settings_and_help_are_shown(metrics_server: Server) -> None:
+    done = shell(metrics_server, *LOGIN, "-database", "x", "-execute", "settings\nhelp")
     assert "Username          root\nDatabase          x\n" in done.stdout
     assert "Toor-1" not in done.stdout and "auth" in done.stdout
 
 
-def test_what_cannot_be_done_says_so(ready: Server) -> None:
+def test_what_cannot_be_done_says_so(metrics_server: Server) -> None:
     dead = free_port()
     done = shell(dead, "-execute", "SET PASSWORD FOR root = 'Zk7hidden'")
     assert done.returncode == 1
@@ -110,19 +104,19 @@ def test_what_cannot_be_done_says_so(ready: Server) -> None:
         f" dial tcp 127.0.0.1:{dead}: connect: connection refused\n"
     )
     assert "Zk7hidden" not in done.stderr
-    assert shell(ready, "-password", "", "-execute", "SHOW USERS").stderr == (
+    assert shell(metrics_server, "-password", "", "-execute", "SHOW USERS").stderr == (
         "unable to prompt for a password with no TTY\n"
     )
-    done = shell(ready, "-frobnicate")
+    done = shell(metrics_server, "-frobnicate")
     assert done.returncode == 2
     assert done.stderr == "flag provided but not defined: -frobnicate\n"
-    done = shell(ready, "SHOW", "USERS")
+    done = shell(metrics_server, "SHOW", "USERS")
     assert (done.returncode, done.stderr) == (1, "unknown arguments: SHOW USERS\n")
-    done = shell(ready, *LOGIN, "-execute", "auth")
+    done = shell(metrics_server, *LOGIN, "-execute", "auth")
     assert (done.returncode, done.stdout) == (1, "") and "no terminal" in done.stderr
     assert shell(70000, "-execute", "x").returncode == 1
-    assert shell(ready, "-host", "a b", "-execute", "x").returncode == 1
-    assert "Traceback" not in shell(ready, "-host", "a\nb", "-execute", "x").stderr
+    assert shell(metrics_server, "-host", "a b", "-execute", "x").returncode == 1
+    assert "Traceback" not in shell(metrics_server, "-host", "a\nb", "-execute", "x").stderr
 
 
 def test_an_answer_that_is_no_json_is_said_to_be_none() -> None:
@@ -147,9 +141,9 @@ def test_an_answer_that_is_no_json_is_said_to_be_none() -> None:
     assert "ERR: received status code 502 from server\n" in done.stdout
 
 
-def test_names_of_any_script_come_out_whatever_the_locale(ready: Server) -> None:
-    ready.query('CREATE DATABASE "用户 ünï"')
-    command = [*HEADGATE, "-port", str(ready.port), *LOGIN, "-execute", "SHOW DATABASES"]
+def test_names_of_any_script_come_out_whatever_the_locale(metrics_server: Server) -> None:
+    metrics_server.query('CREATE DATABASE "用户 ünï"')
+    command = [*HEADGATE, "-port", str(metrics_server.port), *LOGIN, "-execute", "SHOW DATABASES"]
     # A new interpreter opens its streams by the environment.
     for given in ({"LC_ALL": "C"}, {"LC_ALL": "C.UTF-8"}, {"PYTHONIOENCODING": "ascii"}):
         done = subprocess.run(
@@ -171,10 +165,12 @@ def test_scripts_do_not_import_the_libraries_for_people() -> None:
         assert repr(library) not in done.stdout
 
 
-def test_a_pipe_that_closes_early_is_no_crash(ready: Server, serve: Callable[..., Server]) -> None:
+def test_a_pipe_that_closes_early_is_no_crash(
+    metrics_server: Server, serve: Callable[..., Server]
+) -> None:
     many = "; ".join(f"CREATE DATABASE d{number}" for number in range(300))
-    ready.query(many)
-    command = " ".join([*HEADGATE, "-host 127.0.0.1 -port", str(ready.port), *LOGIN])
+    metrics_server.query(many)
+    command = " ".join([*HEADGATE, "-host 127.0.0.1 -port", str(metrics_server.port), *LOGIN])
     done = subprocess.run(
         f"{command} -execute '{'; '.join(['SHOW DATABASES'] * 200)}' | head -1",
         shell=True,

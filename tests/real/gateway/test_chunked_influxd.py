@@ -7,7 +7,7 @@ import pytest
 
 from support.gateway_fixtures import ANN, TWO, configured, upstream
 from support.influxd import Influxd, needs_influxd
-from support.local_server import LocalServer
+from support.local_server import serve_on
 from support.scripted_upstream import (
     fetch,
 )
@@ -27,15 +27,11 @@ def points() -> bytes:
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Influxd]]:
     folder = tmp_path_factory.mktemp("real")
-    started: list[Server] = []
-
-    def serve(*flags: str) -> Server:
-        started.append(LocalServer(folder / "users.db", flags))
-        return started[-1].start()
-
     with Influxd(folder, auth=False) as influxd:
         url = f"http://127.0.0.1:{influxd.port}"
-        server = configured(serve, folder, upstream("influxdb1", urls=[url])).bootstrap(TWO)
+        server = configured(
+            serve_on(folder / "users.db"), folder, upstream("influxdb1", urls=[url])
+        ).bootstrap(TWO)
         assert server.request("POST", "/write?db=a", points(), basic=ANN).status == 204
         yield server, influxd
         server.stop()

@@ -1,41 +1,11 @@
 """Statements about databases of others, with a real influxd."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
-from support.gateway_fixtures import BOB, TWO, configured, upstream
+from support.gateway_fixtures import BOB, TWO
 from support.influxd import Influxd, needs_influxd
-from support.raw_upstream import raw_upstream
-from support.scripted_upstream import Script
 from support.servers import Server
-
-SECRET = "acct-4711"
-QUERIES = {
-    "series": [
-        {
-            "columns": ["qid", "query", "database", "duration", "status"],
-            "values": [
-                [1, f"SELECT v FROM b..m WHERE s != '{SECRET}'", "a", "1m", "running"],
-                [2, "SELECT v FROM a..m", "b", "1m", "running"],
-                [3, "SELECT v FROM m", "a", "1m", "running"],
-                [4, "SHOW QUERIES", "a", "1us", "running"],
-            ],
-        }
-    ]
-}
-
-
-@pytest.fixture
-def script() -> Script:
-    return Script()
-
-
-@pytest.fixture
-def server(serve: Callable[..., Server], tmp_path: Path, script: Script) -> Iterator[Server]:
-    with raw_upstream(script) as store:
-        yield configured(serve, tmp_path, upstream("influxdb1", urls=[store.url])).bootstrap(TWO)
 
 
 @needs_influxd

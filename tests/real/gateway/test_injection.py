@@ -26,7 +26,7 @@ from headgate_server.upstream.influxdb import LOCAL_STATEMENTS
 from support.bound_values import HOSTILE, Bound, bind
 from support.gateway_fixtures import configured, upstream
 from support.influxd import Influxd, needs_influxd
-from support.local_server import LocalServer
+from support.local_server import serve_on
 from support.random_statements import Statements
 from support.servers import ROOT, Answer, Server
 
@@ -181,14 +181,10 @@ ATTACKS: list[tuple[str, dict[str, object]]] = [
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, influxd: Influxd) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("before")
-    started: list[Server] = []
-
-    def serve(*flags: str) -> Server:
-        started.append(LocalServer(folder / "users.db", flags))
-        return started[-1].start()
-
     server = configured(
-        serve, folder, upstream("influxdb1", urls=[f"http://127.0.0.1:{influxd.port}"])
+        serve_on(folder / "users.db"),
+        folder,
+        upstream("influxdb1", urls=[f"http://127.0.0.1:{influxd.port}"]),
     )
     server.bootstrap(
         "CREATE USER ann WITH PASSWORD 'Ann-pw-1'; CREATE USER ro WITH PASSWORD 'Ro-pw-1';"

@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 
 from support.gateway_fixtures import ANN, BOB, TWO, configured, upstream
 from support.influxd import Influxd, needs_influxd
-from support.local_server import LocalServer
+from support.local_server import serve_on
 from support.servers import Server
-from support.two_databases import HIS, MARK, Sent, requests
+from support.two_databases import MARK, WRITTEN_BY_BOB, Sent, requests
 from support.victoria_metrics import Victoria, needs_victoria
 from support.waiting import poll_until
 
@@ -68,15 +68,12 @@ def started(folder: Path) -> Iterator[Callable[[str, str], Server]]:
     servers: list[Server] = []
 
     def start(protocol: str, url: str) -> Server:
-        def serve(*flags: str) -> Server:
-            servers.append(LocalServer(folder / f"{protocol}.db", flags))
-            return servers[-1].start()
-
         inner = folder / protocol
         inner.mkdir()
         # Denied requests cause no delay, so no limit has to be raised.
         table = upstream(protocol, urls=[url])
-        return configured(serve, inner, table).bootstrap(TWO)
+        servers.append(configured(serve_on(folder / f"{protocol}.db"), inner, table))
+        return servers[-1].bootstrap(TWO)
 
     yield start
     for server in servers:
@@ -106,7 +103,7 @@ def test_over_influxdb_nothing_has_changed(before_influxd: Server, influxd: Infl
     rows = influxd.request("GET", f"/query?{query}").rows()
     assert rows == [[1000, MARK, MARK, 1]]
     shown = influxd.query("SHOW MEASUREMENTS ON a; SHOW DATABASES").body.decode()
-    assert HIS not in shown
+    assert WRITTEN_BY_BOB not in shown
     assert before_influxd.query("SHOW GRANTS FOR bob").rows() == [["b", "ALL PRIVILEGES"]]
     assert before_influxd.query("SHOW USERS").rows()[-1] == ["bob", False]
 

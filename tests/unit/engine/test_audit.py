@@ -23,6 +23,7 @@ from headgate_engine import (
     StoreError,
     StoreUnavailable,
 )
+from support.old_stores import create_old_store
 
 REFUSED = DeniedAttempt("2026-11-01T00:00:00.000000+00:00", "todd", "::1", "-- login", "no", 3)
 
@@ -188,9 +189,7 @@ def test_a_disk_that_is_full_leaves_no_half_line(path: Path) -> None:
 
 def test_a_store_of_version_1_is_upgraded_and_kept_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "users.db"
-    connection = apsw.Connection(str(path))
-    connection.execute((Path(__file__).parent / "store_v1.sql").read_text()).fetchall()
-    connection.close()
+    create_old_store(path, version=1)
     store = SqliteStore(path)
     assert (store.created, store.upgraded) == (False, 1)
     assert [record.id for record in store.audit()] == [1, 2, 3, 4]
@@ -209,9 +208,7 @@ def test_a_store_of_version_1_is_upgraded_and_kept_as_it_was(tmp_path: Path) -> 
 
 def test_two_may_upgrade_it_at_once(tmp_path: Path) -> None:
     path = tmp_path / "users.db"
-    connection = apsw.Connection(str(path))
-    connection.execute((Path(__file__).parent / "store_v1.sql").read_text()).fetchall()
-    connection.close()
+    create_old_store(path, version=1)
     start = threading.Barrier(6)
     faults: list[str] = []
 
@@ -235,9 +232,7 @@ def test_two_may_upgrade_it_at_once(tmp_path: Path) -> None:
 
 def test_an_upgrade_ends_where_a_new_store_begins(tmp_path: Path) -> None:
     upgraded, new = tmp_path / "old.db", tmp_path / "new.db"
-    connection = apsw.Connection(str(upgraded))
-    connection.execute((Path(__file__).parent / "store_v1.sql").read_text()).fetchall()
-    connection.close()
+    create_old_store(upgraded, version=1)
     SqliteStore(upgraded).close()
     SqliteStore(new).close()
     assert columns(upgraded) == columns(new)

@@ -25,6 +25,7 @@ from headgate_engine import (
     restore,
 )
 from headgate_engine.model.user import UNRESTRICTED
+from support.old_stores import create_old_store
 
 
 def make(path: Path) -> None:
@@ -229,9 +230,7 @@ def test_threads_that_ended_leave_no_connection_open(tmp_path: Path) -> None:
 
 def test_a_store_of_version_3_is_upgraded_and_kept_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "users.db"
-    connection = apsw.Connection(str(path))
-    connection.execute((Path(__file__).parent / "store_v3.sql").read_text()).fetchall()
-    connection.close()
+    create_old_store(path, version=3)
     store = SqliteStore(path)
     assert (store.created, store.upgraded, store.check()) == (False, 3, [])
     todd = store.user_by_identity("https://idp", "42")
@@ -254,8 +253,8 @@ def test_a_store_of_version_3_is_upgraded_and_kept_as_it_was(tmp_path: Path) -> 
 
 def test_an_upgrade_that_fails_halfway_leaves_the_store_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "users.db"
+    create_old_store(path, version=3)
     connection = apsw.Connection(str(path))
-    connection.execute((Path(__file__).parent / "store_v3.sql").read_text()).fetchall()
     connection.execute("CREATE TABLE known_logins (in_the_way)")
     connection.close()
     with pytest.raises(StoreError):

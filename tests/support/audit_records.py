@@ -1,0 +1,13 @@
+"""Reads the audit from the store of a server."""
+
+from headgate_engine import AuditRecord, SqliteStore
+from support.servers import Server
+
+
+def audit_records(server: Server) -> list[AuditRecord]:
+    """Returns all audit records in the store of *server*."""
+    store = SqliteStore(server.store, create=False)
+    try:
+        return list(store.audit(limit=100_000))
+    finally:
+        store.close()
