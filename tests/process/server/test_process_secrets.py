@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from support.programs_of_ours import run_headgate
 from support.server_process import ServerProcess
 
 
@@ -33,3 +34,10 @@ def test_the_access_log_can_be_turned_off(serve_process: Callable[..., ServerPro
     assert server.query("SHOW USERS").status == 200
     assert server.stop() == 0
     assert "listening" in server.log() and "method=" not in server.log()
+
+
+def test_the_value_of_a_misspelt_flag_is_not_shown() -> None:
+    for given in (("--shared-secert", "hush-hush"), ("--shared-secert=hush-hush",)):
+        done = run_headgate("serve", *given)
+        assert done.returncode == 2 and "--shared-secert" in done.stderr
+        assert "hush" not in done.stdout + done.stderr

@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shlex
 import signal
 import sqlite3
 import stat
@@ -20,7 +21,7 @@ from headgate_engine import UNRESTRICTED, AuditRecord, Engine, Passwords, Sqlite
 from support.local_server import LocalServer
 from support.programs_of_ours import run_headgate
 from support.server_process import ServerProcess
-from support.servers import ROOT
+from support.servers import CREATE_ROOT, ROOT
 from support.waiting import poll_until
 
 # Of InfluxDB 1.6.7.
@@ -381,3 +382,15 @@ def test_a_damaged_store_is_found_out(serve_process: Callable[..., ServerProcess
     damaged.close()
     status, _, errors = headgate("store", "check", str(server.store))
     assert status == 1 and errors.startswith("headgate: ")
+
+
+def test_a_command_with_closed_streams_ends_without_a_traceback(tmp_path: Path) -> None:
+    path = tmp_path / "users.db"
+    with closing(SqliteStore(path)) as store:
+        Engine(store, Passwords(cost=4)).query(CREATE_ROOT, UNRESTRICTED)
+    for arguments, closed in ((["audit"], ">&-"), (["admin", "reset-password", "root"], "<&-")):
+        command = shlex.join([*HEADGATE, *arguments, "--store", str(path)])
+        done = subprocess.run(
+            ["sh", "-c", f"{command} {closed}"], capture_output=True, text=True, timeout=60
+        )
+        assert "Traceback" not in done.stderr, done.stderr

@@ -117,6 +117,12 @@ def test_a_secret_may_stand_in_a_file_of_its_own(tmp_path: Path) -> None:
         ),
         ("realm = 'x'", "unknown key 'realm'"),
         ("[http]\nbind-address = '127.0.0.1'", "is no HOST:PORT"),
+        ("[http]\nmax-body-size = 1" + "0" * 5000, "no TOML: "),
+        (
+            "[[gateway.upstream]]\nname = 'x'\nurls = ['http://127.0.0.1:1']\n"
+            "[gateway.upstream.jwt]\nsecrets = 'hush'",
+            "unknown key 'secrets', did you mean secret?",
+        ),
         ("[http", "no TOML"),
     ],
 )
