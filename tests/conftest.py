@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+from hypothesis import settings
 
 from headgate_engine import UNRESTRICTED, Engine, MemoryStore, Passwords, SqliteStore, Store
 from support import ending
@@ -22,6 +23,9 @@ from support.tenant_fixtures import Parts, seed_flags
 
 Serve = Callable[..., LocalServer]
 
+
+# A fifth of the examples, for `make test-fast`: `--hypothesis-profile fast`.
+settings.register_profile("fast", max_examples=20)
 
 TESTS = Path(__file__).parent
 LAYERS = ("unit", "http", "process", "real")

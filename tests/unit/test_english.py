@@ -5,12 +5,14 @@ import io
 import re
 import tokenize
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from support.places import REPOSITORY
 
 MAX_WORDS = 10
 FOLDERS = ("grammar", "engine", "server", "shell", "tests", "benchmarks", "examples", "docs")
+DEFINITIONS = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 WORDS = re.compile(
     r"\b(who|whom|whoever|whomever|nobody|somebody|anybody|everybody|someone|anyone"
     r"|everyone|no one|he|him|his|himself)\b",
@@ -27,12 +29,21 @@ def sources() -> Iterator[Path]:
         yield from sorted((REPOSITORY / folder).rglob("*.py"))
 
 
-def prose(text: str) -> Iterator[tuple[int, str]]:
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_bytes())
+
+
+def prose(path: Path) -> Iterator[tuple[int, str]]:
     """The comments and docstrings of a source, with their lines."""
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            if (docstring := ast.get_docstring(node, clean=False)) is not None:
-                yield node.body[0].lineno, docstring
+    for node in ast.walk(tree(path)):
+        if not isinstance(node, DEFINITIONS | ast.Module):
+            continue
+        if (docstring := ast.get_docstring(node, clean=False)) is not None:
+            yield node.body[0].lineno, docstring
+    text = path.read_text("utf-8")
+    if not any(WORDS.search(line.partition("#")[2]) for line in text.splitlines()):
+        return  # no comment has one, without a tokenizer's look at each
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.COMMENT:
             yield token.start[0], token.string
@@ -43,7 +54,7 @@ def test_docstrings_and_comments_speak_of_things_clients_and_users() -> None:
         f"{path.relative_to(REPOSITORY)}:{line}: {match[0]}"
         for path in sources()
         if path != Path(__file__)
-        for line, text in prose(path.read_text("utf-8"))
+        for line, text in prose(path)
         for match in WORDS.finditer(text)
     ]
     assert len(found) <= MAX_WORDS, "\n".join(found)
@@ -53,8 +64,7 @@ def test_names_speak_of_things_clients_and_users() -> None:
     found = [
         f"{path.relative_to(REPOSITORY)}:{node.lineno}: {node.name}"
         for path in sources()
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
-        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-        and NAMES.search(node.name)
+        for node in ast.walk(tree(path))
+        if isinstance(node, DEFINITIONS) and NAMES.search(node.name)
     ]
     assert not found, "\n".join(found)

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 import trustme
 from starlette.testclient import TestClient
 
+from headgate_engine import UNRESTRICTED, Engine, Passwords, SqliteStore
 from headgate_server import ConfigurationError, application
 from headgate_server.auth.jwt import issuers
 from headgate_server.auth.jwt import jwks_client as fetched
@@ -78,33 +80,35 @@ def test_a_token_is_judged(case: Case, world: World, log: list[str]) -> None:
         assert "\n" not in said
         assert any(word.replace("_", "-") in said for word in listed(expected, "message_contains"))
         return
-    app = application(world.configuration())
-    with TestClient(app, "http://localhost", client=("127.0.0.1", 50000)) as client:
-        set_up(client, case.get("state", {}))
-        for step in case.get("steps", [case]):
-            play(step, world, client, log)
+    settings = world.configuration()
+    with closing(SqliteStore(settings.store_path)) as store:
+        engine = Engine(store, Passwords(4))
+        set_up(case.get("state", {}), engine)
+        app = application(settings)
+        with TestClient(app, "http://localhost", client=("127.0.0.1", 50000)) as client:
+            for step in case.get("steps", [case]):
+                play(step, world, client, engine, log)
 
 
 def test_no_case_is_missing() -> None:
     assert len(DOCUMENT["cases"]) == 206
 
 
-def set_up(client: TestClient, state: Case) -> None:
-    def ask(text: str) -> None:
-        answer = client.post("/query", data={"q": text}, auth=ROOT)
-        assert answer.status_code == 200 and "error" not in answer.text, answer.text
+def set_up(state: Case, engine: Engine) -> None:
+    def execute(text: str) -> None:
+        assert not any(result.error for result in engine.query(text, UNRESTRICTED)), text
 
-    ask(f"CREATE USER {ROOT[0]} WITH PASSWORD '{ROOT[1]}' WITH ALL PRIVILEGES")
+    execute(f"CREATE USER {ROOT[0]} WITH PASSWORD '{ROOT[1]}' WITH ALL PRIVILEGES")
     for database in state.get("databases", ()):
-        ask(f'CREATE DATABASE "{database}"')
+        execute(f'CREATE DATABASE "{database}"')
     for user in state.get("users", ()):
         admin = " WITH ALL PRIVILEGES" if user.get("admin") else ""
-        ask(f"CREATE USER \"{user['name']}\" WITH PASSWORD '{user['password']}'{admin}")
+        execute(f"CREATE USER \"{user['name']}\" WITH PASSWORD '{user['password']}'{admin}")
         for database, privilege in user.get("grants", {}).items():
-            ask(f'GRANT {privilege} ON "{database}" TO "{user["name"]}"')
+            execute(f'GRANT {privilege} ON "{database}" TO "{user["name"]}"')
 
 
-def play(step: Case, world: World, client: TestClient, log: list[str]) -> None:
+def play(step: Case, world: World, client: TestClient, engine: Engine, log: list[str]) -> None:
     match step.get("action"):
         case "sleep":
             world.clock.ahead += step["seconds"]
@@ -118,11 +122,11 @@ def play(step: Case, world: World, client: TestClient, log: list[str]) -> None:
             client.portal.call(reread, client.app)  # type: ignore[union-attr]
             return
     expected = step.get("expect", {})
-    before = users(client)
+    before = users(engine)
     asked = len(world.key_server.asked) if world.key_server else 0
     if "token" in step or "request" in step:
         ask(step, world, client, expected, log)
-    check_state(expected, before, users(client), client)
+    check_state(expected, before, users(engine), engine)
     check_keys(expected, world, asked)
     if "effective_cache_ttl_seconds" in expected:
         check_lifetime(step, world, client, expected["effective_cache_ttl_seconds"])
@@ -217,13 +221,18 @@ def brief(grants: dict[str, str]) -> dict[str, str]:
     return {name: privilege.removesuffix(" PRIVILEGES") for name, privilege in grants.items()}
 
 
-def users(client: TestClient) -> dict[str, bool]:
-    answer = client.get("/query", params={"q": "SHOW USERS"}, auth=ROOT).json()
-    return dict(answer["results"][0]["series"][0]["values"])
+def users(engine: Engine) -> dict[str, bool]:
+    return rows("SHOW USERS", engine)
+
+
+def rows(text: str, engine: Engine) -> dict[Any, Any]:
+    """The first column of an answer and the second."""
+    (result,) = engine.query(text, UNRESTRICTED)
+    return {row[0]: row[1] for row in result.series[0].values}
 
 
 def check_state(
-    expected: Case, before: dict[str, bool], after: dict[str, bool], client: TestClient
+    expected: Case, before: dict[str, bool], after: dict[str, bool], engine: Engine
 ) -> None:
     if "user_created" in expected:
         assert (after.keys() != before.keys()) is expected["user_created"]
@@ -231,10 +240,9 @@ def check_state(
     if "admin" in expected and name:
         assert after[name] is expected["admin"]
     if "grants" in expected and name:
-        asked = {"q": f'SHOW GRANTS FOR "{name}"'}
-        series = client.get("/query", params=asked, auth=ROOT).json()["results"][0]["series"][0]
-        found = {row[0]: row[1] for row in series.get("values", ()) if row[1] != "NO PRIVILEGES"}
-        assert brief(found) == expected["grants"]
+        found = rows(f'SHOW GRANTS FOR "{name}"', engine)
+        granted = {name: right for name, right in found.items() if right != "NO PRIVILEGES"}
+        assert brief(granted) == expected["grants"]
 
 
 def check_keys(expected: Case, world: World, before: int) -> None:
