@@ -25,7 +25,7 @@ test test-fast: export PYTHONDONTWRITEBYTECODE =
 test: .venv/developed
 	$(BIN)/pytest --numprocesses $(JOBS) --dist worksteal $(T)
 
-# The tests that start no process, with a fifth of the random examples: a minute on two processors.
+# The tests that start no process, with a fifth of the random examples.
 test-fast: .venv/developed
 	$(BIN)/pytest --numprocesses $(JOBS) --dist worksteal --hypothesis-profile fast \
 		$(or $(T),tests/unit tests/http)
@@ -57,6 +57,7 @@ fuzz-grammar: .venv/developed
 bench: .venv/developed
 	PYTHONPATH=tests $(BIN)/python benchmarks/speed.py --json speed.json --plot docs/performance.svg
 	$(BIN)/python benchmarks/peers.py
+	PYTHONPATH=tests $(BIN)/python benchmarks/every_request.py
 
 # What the hot paths cost beside a bare application on uvicorn: half a minute.
 hot-path: .venv/developed
