@@ -1,4 +1,4 @@
-"""InfluxQL: parsing, printing and redacting. Imports nothing of Headgate, no store and no HTTP."""
+"""InfluxQL: parsing, printing and redacting. Depends on no other package of Headgate."""
 
 from headgate_grammar.ast.cardinality import (
     ShowFieldKeyCardinality,

@@ -1,1 +1,1 @@
-"""The command `headgate`: a file for each subcommand but `shell`, which is a package."""
+"""The command `headgate`: a file for each subcommand. `shell` is the package headgate_shell."""

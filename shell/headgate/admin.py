@@ -1,4 +1,7 @@
-"""`headgate admin`: recovers access on a store file, also while a server runs on it."""
+"""`headgate admin`: sets passwords and the admin flag in a store file (SQLite), without a login.
+
+Works also while a server uses the file.
+"""
 
 import argparse
 import getpass

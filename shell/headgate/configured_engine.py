@@ -1,4 +1,7 @@
-"""Opens the SQLite file of users with the rules of the server's configuration, without a server."""
+"""Builds the engine, which executes statements on the SQLite file of users without a server.
+
+The engine keeps the rules of the server's configuration.
+"""
 
 import os
 
@@ -7,7 +10,7 @@ from headgate_server import ConfigurationError, Settings, configure
 
 
 def load_settings(config: str | None, *, store: str | None = None) -> Settings:
-    """Returns the settings of `headgate serve` with the flags `--config` and `--store`.
+    """Returns the settings that `headgate serve` has with the flags `--config` and `--store`.
 
     Raises ValueError, with a message of one line, if a setting is invalid.
     """

@@ -1,4 +1,4 @@
-"""`headgate store`: checks, backups and restores of a store file, without a server."""
+"""`headgate store`: checks, backs up and restores the SQLite file of users, without a server."""
 
 import argparse
 import sys

@@ -10,7 +10,7 @@ PAGE_SIZE = 1000
 
 
 def guarded(work: Callable[[], int]) -> int:
-    """Runs *work* and returns its exit status, or prints its error in one line and returns 1."""
+    """Runs *work* and returns its exit status. If it raises, prints one line and returns 1."""
     try:
         return work()
     except (StoreError, StatementError, ValueError) as error:
@@ -19,5 +19,8 @@ def guarded(work: Callable[[], int]) -> int:
 
 
 def opened(path: str) -> closing[SqliteStore]:
-    """Returns a context manager that closes the existing store file *path*. Raises StoreError."""
+    """Opens the existing store file *path*. Returns a context manager that closes it at the end.
+
+    Raises StoreError.
+    """
     return closing(SqliteStore(path, create=False))

@@ -1,4 +1,7 @@
-"""`headgate sync`: registers the databases of upstream stores, such as InfluxDB, for grants."""
+"""`headgate sync`: registers the databases of upstream stores, such as InfluxDB.
+
+Grants can then name these databases.
+"""
 
 import asyncio
 import os

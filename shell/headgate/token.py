@@ -1,4 +1,7 @@
-"""`headgate token`: creates tokens, and validates one step by step. Needs no server."""
+"""`headgate token`: creates JSON Web Tokens, or validates a token step by step.
+
+Needs no server.
+"""
 
 import argparse
 import asyncio
@@ -46,7 +49,8 @@ _MAX_LIFETIME_SECONDS = 365 * 86_400
 def main(arguments: Sequence[str]) -> int:
     """Runs `headgate token mint` or `check`.
 
-    `mint` returns 0 if it created a token. `check` returns 0 if the token is valid. Else 1.
+    `mint` returns 0 if it created a token. `check` returns 0 if the token is valid. Otherwise both
+    return 1.
     """
     parser = CommandParser(prog="headgate token", description="Create a token, or check one.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -123,8 +127,8 @@ def _lifetime_objection(exp: str, seconds: float) -> str:
 def _user_objection(flags: argparse.Namespace, settings: Settings) -> str:
     """Returns an objection if the token's user does not exist, else "".
 
-    If the store cannot be opened, this is an objection only with --store. Otherwise a warning goes
-    to standard error.
+    If the user store cannot be opened, this is an objection only with --store. Without --store, a
+    warning goes to standard error.
     """
     try:
         with closing(SqliteStore(settings.store_path, create=False)) as store:
@@ -132,7 +136,7 @@ def _user_objection(flags: argparse.Namespace, settings: Settings) -> str:
     except (StoreError, StoreUnavailable) as error:
         if flags.store is not None:
             return f"the user {flags.username!r} cannot be checked: {error}"
-        # A token may be created on a machine without the server's store.
+        # A token may be created on a machine without the server's user store.
         _print_error(f"the user {flags.username!r} was not checked, see --store: {error}")
         return ""
     return "" if known else f"there is no user {flags.username!r} in store {settings.store_path}"

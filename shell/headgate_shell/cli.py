@@ -95,7 +95,8 @@ def main(arguments: Sequence[str], open_engine: "OpenEngine") -> int:
 
     Returns 1 if a statement or the connection failed.
 
-    *open_engine* opens the engine of `-store`, with the password rules of a configuration file.
+    *open_engine* is called only for `-store`. It returns the engine, which executes statements on
+    the store file, with the password rules of a configuration file.
     """
     # Names may have any Unicode characters, also where the locale is not UTF-8.
     for stream in (sys.stdout, sys.stderr):

@@ -1,4 +1,6 @@
-"""Parses a command line by the rules of Go's flag package, which scripts for influx rely on.
+"""Parses a command line by the rules of Go's flag package.
+
+Scripts written for influx, InfluxDB's own shell, rely on these rules.
 
 argparse reads `-password ''`, `-pretty=T` and `-h value` differently.
 """

@@ -1,4 +1,4 @@
-"""Quotes texts as Go's `%q` does, which influx uses in its messages."""
+"""Quotes texts as Go's `%q` does, which influx, InfluxDB's own shell, uses in its messages."""
 
 import re
 

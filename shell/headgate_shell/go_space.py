@@ -1,5 +1,6 @@
-"""White space as Go's `unicode.IsSpace` defines it. influx trims and splits by it.
+"""White space as Go's `unicode.IsSpace` defines it.
 
+influx, InfluxDB's own shell, trims and splits its input at this white space.
 Python's `strip` and `split` also remove U+001C to U+001F, which InfluxDB rejects.
 """
 

@@ -11,7 +11,7 @@ from headgate_shell.terminal import CommandFailed, ConnectCommandFailed, Exit, T
 
 
 def run_lines(text: str, session: Session) -> int:
-    """Runs the lines of *text* until one fails; returns the exit status."""
+    """Runs each line of *text*, a command or a query, until one fails; returns the exit status."""
     lines = [line for line in text.split("\n") if trim(line)]
     if not lines:
         print("empty input", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The state of a shell between statements."""
+"""The state of a shell between statements: connection, database, and output options."""
 
 from copy import copy
 from typing import Any, Self
@@ -18,7 +18,8 @@ _LOCALHOST = ConnectionSettings()
 class Session:
     """A backend, its connection settings, and the options of requests and of output.
 
-    A plain class: `dataclasses` would import `inspect`, which takes a tenth of a script's start.
+    It is no dataclass: `dataclasses` would import `inspect`, which takes a tenth of a script's
+    start.
     """
 
     def __init__(
@@ -68,12 +69,12 @@ class Session:
         return self.backend.query(self.connection, text, self._options())
 
     def write(self, points: Points) -> str:
-        """Writes *points*; returns the error, or "" on success. Raises ConnectionFailed."""
+        """Writes *points*; returns the server's error, or "". Raises ConnectionFailed."""
         return self.backend.write(self.connection, points, self._options())
 
     @property
     def display_name(self) -> str:
-        """Name of the connection in messages: the path of the store file, or the server's."""
+        """Name of the connection in messages: the path of the store file, or the server's name."""
         return self.store_path or self.connection.display_name
 
     def _options(self) -> RequestOptions:

@@ -5,7 +5,10 @@ import sys
 
 
 def reopen_closed_streams() -> None:
-    """Replaces each standard stream that was closed before the start by the null device."""
+    """Replaces each standard stream that was closed before the start by the null device.
+
+    Python holds None in place of such a stream, and code that uses it would fail.
+    """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - open until the end

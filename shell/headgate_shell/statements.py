@@ -20,22 +20,28 @@ __all__ = ["redact", "set_password", "show_grants", "show_retention_policies"]
 
 
 def set_password(name: str, password: str) -> str:
-    """Returns a SET PASSWORD statement. Raises CommandFailed if InfluxQL cannot express a value."""
+    """Returns the text of SET PASSWORD for the user *name*, *password* included.
+
+    Raises CommandFailed if InfluxQL cannot express *name* or *password*.
+    """
     # `str` of the statement would redact the password.
     text = f"SET PASSWORD FOR {quote_identifier(name)} = {quote_string(password)}"
     return _verify_round_trip(text, SetPassword(name, password))
 
 
 def show_grants(name: str) -> str:
-    """Returns a SHOW GRANTS statement. Raises CommandFailed if InfluxQL cannot express the name."""
+    """Returns the text of SHOW GRANTS for the user *name*.
+
+    Raises CommandFailed if InfluxQL cannot express *name*.
+    """
     statement = ShowGrants(name)
     return _verify_round_trip(str(statement), statement)
 
 
 def show_retention_policies(database: str) -> str:
-    """Returns a SHOW RETENTION POLICIES statement.
+    """Returns the text of SHOW RETENTION POLICIES for *database*.
 
-    Raises CommandFailed if InfluxQL cannot express the name.
+    Raises CommandFailed if InfluxQL cannot express the name *database*.
     """
     statement = ShowRetentionPolicies(database)
     return _verify_round_trip(str(statement), statement)

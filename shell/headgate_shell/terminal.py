@@ -32,11 +32,11 @@ class Exit(Exception):
 
 
 class CommandFailed(Exception):
-    """A command failed in a way that ends a script."""
+    """A command of the shell failed. A script ends there; the interactive shell goes on."""
 
 
 class ConnectCommandFailed(CommandFailed):
-    """`connect` got no response; the text is what influx prints."""
+    """The command `connect` got no response; `str()` is the text that influx prints."""
 
     def __init__(self, url: str, cause: str) -> None:
         super().__init__(f'Get "{url}/ping": {cause}')

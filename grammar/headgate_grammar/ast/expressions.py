@@ -71,7 +71,7 @@ class NumberLiteral:
 
     def __str__(self) -> str:
         short = f"{self.value:.3f}"
-        # InfluxDB always prints three digits, even if that loses precision.
+        # InfluxDB always prints three digits. Here all digits are printed if three lose precision.
         return short if float(short) == self.value else fixed_point(self.value)
 
 
@@ -129,7 +129,7 @@ class Paren:
 class Operation:
     """A left-associative chain of operators of equal precedence: `first op operand op operand`.
 
-    It is flat, so that a condition of ten thousand ORs causes no deep recursion.
+    The chain is flat, so that a condition of ten thousand ORs causes no deep recursion.
     """
 
     first: "Expression"
@@ -165,8 +165,8 @@ CONDITIONAL = frozenset({"=", "!=", "=~", "!~", "<", "<=", ">", ">=", "AND", "OR
 def last_conditional(expression: Expression) -> str:
     """Returns the operator that makes *expression* invalid in a SELECT clause, or "".
 
-    If there are several such operators, InfluxDB's message names the outermost. It names the last
-    of several outermost operators.
+    If there are several such operators, InfluxDB's message names the outermost operator. If several
+    operators are outermost, the message names the last of these.
     """
     found = ""
     match expression:

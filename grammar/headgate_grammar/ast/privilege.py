@@ -7,7 +7,7 @@ class Privilege(IntFlag):
     """A privilege as two bits, READ and WRITE; ALL has both.
 
     A granted privilege includes a needed one if `granted & needed == needed`.
-    The numbers are those stored by InfluxDB 1.x (0 to 3). `str()` is the text in SHOW GRANTS.
+    InfluxDB 1.x stores the same numbers, 0 to 3. `str()` is the text in SHOW GRANTS.
     """
 
     NONE = 0

@@ -35,7 +35,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """The argument of fill(), used for an empty interval: `none`, `previous`, `linear` or a number.
+    """The argument of fill(), for intervals without data: none, previous, linear or a number.
 
     `fill(null)`, the default, is represented by None instead of a Fill.
     """
@@ -53,7 +53,7 @@ class Fill:
 
 @dataclass(frozen=True, slots=True)
 class Subquery:
-    """A SELECT in parentheses as a source."""
+    """A SELECT in parentheses, as a source of FROM."""
 
     select: "Select"
 

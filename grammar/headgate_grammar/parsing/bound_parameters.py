@@ -3,8 +3,8 @@
 A parameter stands for one token. Its value is text, a number or a bool, or an object with the type
 as its only key: `{"identifier": "my db"}`.
 
-Text that cannot be printed in a statement is rejected. A carriage return would be parsed as a line
-feed, a NUL ends a text, and half of a surrogate pair is not a character.
+A text that cannot be printed in a statement is rejected. InfluxDB would read a carriage return as a
+line feed, and a NUL as the end of the text. Half of a surrogate pair is not a character.
 """
 
 import re
@@ -32,8 +32,8 @@ class UnprintableValue(Exception):
 def bind(token: Token, parameters: Mapping[str, object]) -> Token:
     """Returns the token that replaces *token*, a bound parameter with a value in *parameters*.
 
-    Returns *token* itself if *parameters* lacks its name. If the value has a wrong type, returns a
-    token with the type BOUND_ERROR and the error message as its value. Raises UnprintableValue.
+    Returns *token* itself if *parameters* lacks the name. If the value has a wrong type, returns a
+    token with the type BOUND_ERROR, which holds the error message. Raises UnprintableValue.
     """
     name = token.value[1:]
     if not name or name not in parameters:

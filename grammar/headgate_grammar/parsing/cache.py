@@ -17,8 +17,8 @@ _MAX_TEMPLATE_CHARS = 256
 class ParseCache:
     """A bounded cache of the results of `parse`, which applies *limits*: call it as `cache(text)`.
 
-    A text is not cached if it is long, has parameters, or may hold a password. A text that differs
-    from a cached text only in its names is not parsed either, see `TemplateCache`. At most
+    A text is not cached if it is long, has parameters, or may hold a password. If a text differs
+    from a cached text only in its names, it counts as cached, see `TemplateCache`. At most
     *max_texts* texts are kept; the least recently used text is evicted. Thread-safe.
     """
 

@@ -22,8 +22,9 @@ _AFTER = {
     "SHOW TAG KEY": ("EXACT", "CARDINALITY"),
 }
 
-# For all other places: some terminals of the grammar, and what InfluxDB lists if all of these are
-# accepted. The first matching row applies. InfluxDB omits optional tokens before a required token.
+# For all other places: some terminals of the grammar, and what InfluxDB lists if the grammar
+# accepts all these terminals. The first matching row applies. InfluxDB omits optional tokens before
+# a required token.
 _WHERE_ACCEPTED: tuple[tuple[frozenset[str], tuple[str, ...]], ...] = tuple(
     (frozenset(accepted.split()), tuple(listed.split(" | ")))
     for accepted, listed in (
@@ -72,7 +73,7 @@ def expected(words: Sequence[str], accepted: set[str]) -> tuple[str, ...]:
 def terminal(listed: str) -> str:
     """Returns the grammar's terminal for *listed*, an entry of the list from `expected`.
 
-    It translates only `;` and `)`, which may end an expression or a clause. Any other entry is
+    Only `;` and `)`, which may end an expression or a clause, are translated. Any other entry is
     returned unchanged.
     """
     return {";": "$END", ")": "RPAR"}.get(listed, listed)

@@ -1,7 +1,7 @@
 """Splits InfluxQL text into the tokens of InfluxDB 1.8's scanner; never raises.
 
 Invalid text becomes a token BADSTRING, BADESCAPE, BADREGEX, BADBOUND, SWALLOWING or ILLEGAL. The
-parser can thus report its position, and a text that does not parse can still be redacted.
+parser can thus report the token's position, and text that does not parse can still be highlighted.
 """
 
 import re
@@ -60,7 +60,7 @@ def scan(
 
     A token's value is the text that the token stands for: a string without its quotes and escapes.
     `start_pos` and `end_pos` are the token's position in *text*. *regex_follows* is called with the
-    token before a `/`. It returns True for a regular expression, False for a division.
+    token before a `/`. It returns whether this `/` begins a regular expression, not a division.
     """
     position = 0
     previous: Token | None = None
@@ -68,7 +68,7 @@ def scan(
     while position < len(text):
         if blank := BLANK.match(text, position):
             if previous is not None and previous.type == "CAST":
-                # A blank between `::` and its type is an error, and InfluxDB's message shows it.
+                # A blank between `::` and its type is an error. InfluxDB's message shows the blank.
                 yield Token("BLANK", blank[0], start_pos=position, end_pos=blank.end())
             position = blank.end()
             continue
@@ -137,9 +137,9 @@ def _invalid_parameter(text: str, parameter: re.Match[str]) -> Token:
 
 
 def _adjacent_token(token: Token, previous: Token, before: Token | None) -> Token:
-    """Returns *token* with the type that it has if no blank separates it from *previous*.
+    """Returns *token* with the type that it has directly after *previous*, without a blank.
 
-    *before* is the token before *previous*.
+    For example, `(` directly after a name begins a call. *before* is the token before *previous*.
     """
     match token.type:
         case "." if previous.type in _NAMES or previous.type == "DOT":

@@ -1,4 +1,4 @@
-"""Limits that protect the parser from costly InfluxQL: too long, or with costly regexes."""
+"""Limits that protect the parser from costly InfluxQL: long texts, costly regular expressions."""
 
 import re
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from headgate_grammar.parsing.positions import position
 MAX_DEPTH = 24
 """The maximum depth of parentheses, calls and subqueries.
 
-Each level may hold eight levels of operators; `str` prints the whole statement within Python's
-recursion limit.
+Up to this depth `str` prints a statement within Python's recursion limit, even if each level holds
+eight levels of operators.
 """
-# The bound values of a query may be this many times as long as a statement.
+# All bound values of a query together may have `statement_chars` times this many characters.
 _MAX_PARAMETERS_FACTOR = 10
 _REPETITION_PATTERN = re.compile(r"\{(\d+)(?:,(\d*))?\}")
 _CLASS_PATTERN = re.compile(r"\\[pP]")
@@ -88,7 +88,10 @@ class LimitChecker:
 
 
 def _capped_int(digits: str) -> int:
-    """Returns *digits* as an int, capped: Python rejects numbers of thousands of digits."""
+    """Returns *digits* as an int, or the maximum cost of an expression for ten or more digits.
+
+    Python's int() rejects thousands of digits.
+    """
     return int(digits) if len(digits) < 10 else _MAX_REGEX_INSTRUCTIONS
 
 

@@ -28,9 +28,9 @@ class BadValue(Exception):
 
 
 def integer(token: Token) -> IntegerLiteral:
-    """Returns a 64-bit integer: signed, or unsigned if it exceeds int64.
+    """Returns the 64-bit integer *token*: signed, or unsigned if it exceeds int64.
 
-    Raises BadValue if it exceeds 64 bits.
+    Raises BadValue if the integer exceeds 64 bits.
     """
     value = _value(token)
     if value >= 2 * INT64:
@@ -39,7 +39,7 @@ def integer(token: Token) -> IntegerLiteral:
 
 
 def number(token: Token) -> NumberLiteral:
-    """Returns a floating-point number. Raises BadValue if it is too large."""
+    """Returns the floating-point number *token*. Raises BadValue if the number is too large."""
     value = float(token)
     if value == float("inf"):
         raise BadValue("unable to parse number", token)
@@ -47,7 +47,10 @@ def number(token: Token) -> NumberLiteral:
 
 
 def nanoseconds(token: Token) -> int:
-    """Returns the nanoseconds of the duration *token*. Raises BadValue with its position."""
+    """Returns the nanoseconds of the duration *token*.
+
+    Raises BadValue if the duration is invalid; the error holds *token*, for its position.
+    """
     try:
         return parse_duration(token)
     except ValueError as error:
@@ -55,7 +58,10 @@ def nanoseconds(token: Token) -> int:
 
 
 def duration(token: Token) -> DurationLiteral:
-    """Returns the duration *token* of an expression. Raises BadValue without a position."""
+    """Returns the duration *token* of an expression.
+
+    Raises BadValue if the duration is invalid; the error holds no token.
+    """
     try:
         return DurationLiteral(parse_duration(token))
     except ValueError as error:
@@ -63,7 +69,7 @@ def duration(token: Token) -> DurationLiteral:
 
 
 def regex(token: Token) -> RegexLiteral:
-    """Returns a regular expression. Raises BadValue if it is invalid."""
+    """Returns the regular expression *token*. Raises BadValue if the expression is invalid."""
     try:
         check_regex(token)
     except BadRegex as error:
@@ -72,7 +78,10 @@ def regex(token: Token) -> RegexLiteral:
 
 
 def replication(token: Token) -> int:
-    """Returns the number of a REPLICATION option. Raises BadValue if it is out of range."""
+    """Returns the number *token* in the option REPLICATION of a retention policy.
+
+    It is the number of copies of the data. Raises BadValue if the number is out of range.
+    """
     value = _value(token)
     if value >= INT64:
         raise BadValue(f'strconv.Atoi: parsing "{token}": value out of range', token)
@@ -82,7 +91,7 @@ def replication(token: Token) -> int:
 
 
 def object_id(token: Token) -> int:
-    """Returns the id of a query or a shard. Raises BadValue if it is out of range."""
+    """Returns the id *token* of KILL QUERY or DROP SHARD. Raises BadValue if it is out of range."""
     value = _value(token)
     if value < 0:
         raise BadValue(f'strconv.ParseUint: parsing "{token}": invalid syntax', token)
@@ -92,9 +101,9 @@ def object_id(token: Token) -> int:
 
 
 def count(token: Token) -> int:
-    """Returns the number after LIMIT, OFFSET, SLIMIT or SOFFSET, capped at the largest int64.
+    """Returns the number *token* after LIMIT, OFFSET and the like, capped at the largest int64.
 
-    Raises BadValue if it is negative.
+    Raises BadValue if the number is negative.
     """
     value = _value(token)
     if value < 0:  # possible for a bound parameter only
@@ -103,6 +112,9 @@ def count(token: Token) -> int:
 
 
 def _value(token: Token) -> int:
-    """Returns the number of *token*, or 10**30 if longer: Python rejects very long numbers."""
+    """Returns the number of *token*, or 10**30 if it has more than 30 digits.
+
+    Python's int() rejects thousands of digits; the callers reject or cap any number this large.
+    """
     digits = token.lstrip("0") or "0"
     return int(digits) if len(digits) <= 30 else 10**30

@@ -62,7 +62,7 @@ def parse(
 
 
 def parse_tokens(text: str) -> list[Token] | None:
-    """Returns the tokens of *text*, or None if it is invalid. Line ends in *text* must be `\\n`."""
+    """Returns the tokens of *text*, or None for invalid InfluxQL. Line ends must be `\\n`."""
     parse = _Parse(text, {})
     try:
         parse.statements()
@@ -73,7 +73,7 @@ def parse_tokens(text: str) -> list[Token] | None:
 
 @dataclass(frozen=True, slots=True)
 class Completions:
-    """What may follow a text, for completion.
+    """What may follow a text, for completion in a shell.
 
     - *keywords*: the keywords that may follow.
     - *identifier*: whether a name may follow.
@@ -98,7 +98,7 @@ def completions(text: str) -> Completions:
 
 
 class _Parse:
-    """The state of parsing one text."""
+    """The state of parsing one text: call either `statements` or `completions`, once."""
 
     def __init__(
         self,
@@ -208,7 +208,7 @@ class _Parse:
         return "REGEX" in self._choices()
 
     def _choices(self) -> Container[str]:
-        """Returns a superset of the terminals that the parser accepts next."""
+        """Returns the terminals that the parser accepts next, and possibly some more. Fast."""
         choices: Container[str] = self._parser.choices()  # type: ignore[no-untyped-call]
         return choices
 

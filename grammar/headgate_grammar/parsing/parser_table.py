@@ -1,8 +1,8 @@
-"""The parser's table: computed from the grammar once and cached on disk.
+"""Loads the InfluxQL parser; its LALR table is computed from influxql.lark and cached on disk.
 
-Computing it takes ten times as long as loading it. Lark verifies the file by a digest of the
-grammar, the parser's options and the versions of Lark and Python. An outdated table is therefore
-never used.
+Computing the table takes ten times as long as loading it. Lark verifies the cached file by a digest
+of the grammar, the parser's options and the versions of Lark and Python. An outdated table is
+therefore never used.
 """
 
 import os
@@ -36,7 +36,7 @@ def load_parser(transformer: Any) -> Lark:
     try:
         os.replace(unfinished, path)
     except OSError:
-        pass  # a full disk: the next start computes it again
+        pass  # a full disk: the next start computes the table again
     return parser
 
 
@@ -55,7 +55,7 @@ def _build_parser(text: str, transformer: Any, cache: str | bool) -> Lark:
 def _cache_folder() -> Path | None:
     """Returns the cache folder, or None if it is unusable or another user could write to it.
 
-    The table is pickled, so that loading it executes code.
+    Loading the pickled table can execute code, so that only this user may write to the folder.
     """
     try:
         home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")

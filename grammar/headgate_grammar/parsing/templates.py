@@ -39,7 +39,7 @@ class _StatementTemplate:
 
 
 class TemplateCache:
-    """A bounded cache of the templates of parsed texts."""
+    """A bounded cache of the templates of parsed texts, by the text without its names."""
 
     def __init__(self) -> None:
         self._templates: dict[str, _StatementTemplate] = {}
@@ -57,7 +57,10 @@ class TemplateCache:
         return template.with_names(names)
 
     def add(self, text: str, statements: Sequence[Statement]) -> None:
-        """Adds the template of *text*, which holds *statements*, unless the cache is full."""
+        """Adds the template of *text*, which was parsed to *statements*.
+
+        Adds nothing if the cache is full, or if *text* cannot serve as a template.
+        """
         cut = _split_names(text)
         if cut is None or len(statements) != 1 or len(self._templates) >= _MAX_TEMPLATES:
             return
@@ -71,7 +74,7 @@ def _split_names(text: str) -> tuple[str, list[str]] | None:
     """Returns *text* with `?` in place of each name, and the list of these names.
 
     Returns None if *text* holds anything but words, such as a number or a comma. Also returns None
-    if a name is a keyword in some places, such as `fill`.
+    if *text* holds a name that is a keyword in some places, such as `fill`.
     """
     if _WORDS_PATTERN.fullmatch(text) is None:
         return None

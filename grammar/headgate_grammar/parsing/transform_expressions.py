@@ -123,7 +123,7 @@ class ExpressionRules(Transformer[Token, object]):
         return Paren(inner)
 
     def wildcard(self, star: Token, cast: Token | None, type: Token | None) -> Wildcard:
-        """Returns the wildcard `*`."""
+        """Returns the wildcard `*`, with the type of `*::field` or `*::tag` in lower case."""
         return Wildcard(type.value.lower() if type is not None else "")
 
     def distinct(self, keyword: Token, name: Token) -> Distinct:
@@ -135,11 +135,11 @@ class ExpressionRules(Transformer[Token, object]):
         return Call(name.value.lower(), arguments or ())
 
     def arguments(self, *arguments: Expression) -> tuple[Expression, ...]:
-        """Returns the arguments of a call."""
+        """Returns the arguments of a function call as a tuple."""
         return arguments
 
     def var_ref(self, *path: Token | None) -> VarRef:
-        """Returns a reference to a field or tag."""
+        """Returns a reference to a field or tag, with the type of a cast such as `a::float`."""
         *segments, cast, type = path
         name = ".".join(path_segments(tuple(token for token in segments if token is not None)))
         return VarRef(name, type.value.lower() if cast is not None and type is not None else "")

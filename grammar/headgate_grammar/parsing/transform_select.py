@@ -92,7 +92,7 @@ class SelectRules(Transformer[Token, object]):
         return Explain(select, analyze is not None, bool(analyze))
 
     def analyze(self, analyze: Token, verbose: Token | None) -> bool:
-        """Returns whether `ANALYZE VERBOSE` was given. `explain` receives None without ANALYZE."""
+        """Returns whether VERBOSE follows ANALYZE. Lark calls this only if ANALYZE is there."""
         return verbose is not None
 
     def create_continuous_query(
@@ -122,11 +122,11 @@ class SelectRules(Transformer[Token, object]):
         return durations.get("every", 0), durations.get("for", 0)
 
     def resample_every(self, span: Token) -> tuple[str, int]:
-        """Returns "every" and its nanoseconds."""
+        """Returns "every" and the nanoseconds of the duration *span* after EVERY."""
         return "every", literals.nanoseconds(span)
 
     def resample_for(self, span: Token) -> tuple[str, int]:
-        """Returns "for" and its nanoseconds."""
+        """Returns "for" and the nanoseconds of the duration *span* after FOR."""
         return "for", literals.nanoseconds(span)
 
     # ---- fields, sources, targets
@@ -165,7 +165,7 @@ class SelectRules(Transformer[Token, object]):
         return sources
 
     def subquery(self, select: Select) -> Subquery:
-        """Returns a subquery."""
+        """Returns *select* as a subquery, a source of FROM."""
         return Subquery(select)
 
     def measurement(self, *path: Token) -> Measurement:
@@ -187,7 +187,7 @@ class SelectRules(Transformer[Token, object]):
         return database.value if database is not None else ""
 
     def exact(self, exact: Token | None = None) -> bool:
-        """Returns whether EXACT was given."""
+        """Returns whether the statement has the keyword EXACT."""
         return exact is not None
 
     def measurements(self, *measurements: Measurement) -> tuple[Measurement, ...]:
@@ -318,10 +318,13 @@ def _pad_left(segments: list[str], length: int) -> list[str]:
 
 
 def _interval(select: Select) -> int:
-    """Returns the nanoseconds of GROUP BY time(..); 0 if *select* is raw and has none.
+    """Returns the nanoseconds of GROUP BY time(..).
 
-    A raw *select* calls no function. If time(..) is invalid, raises BadValue for a raw *select*,
-    and NoInterval for another. Raises NoInterval if time(..) is missing and *select* is not raw.
+    If time(..) is missing, returns 0 for a *select* that calls no function.
+
+    Raises:
+        BadValue: time(..) is invalid, and *select* calls no function.
+        NoInterval: time(..) is invalid, missing or 0, and *select* calls a function.
     """
     try:
         interval = select.interval()

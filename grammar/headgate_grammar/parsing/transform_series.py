@@ -48,7 +48,7 @@ _CardinalityStatement = (
 def _cardinality_method(
     kind: Callable[..., _CardinalityStatement],
 ) -> Callable[..., _CardinalityStatement]:
-    """Returns the method for one of four SHOW .. CARDINALITY rules, which differ in *kind* only."""
+    """Returns the method that builds the SHOW .. CARDINALITY statement of the class *kind*."""
 
     def build(
         self: object,
@@ -69,7 +69,10 @@ class SeriesRules(Transformer[Token, object]):
     """Lark's transformer for statements about series, tags and fields."""
 
     def delete(self, sources: Measurements | Expression, condition: Condition = None) -> Delete:
-        """Returns the statement `DELETE`. Raises BadValue for a database or policy in FROM."""
+        """Returns the statement `DELETE`. Without FROM, *sources* is the condition of WHERE.
+
+        Raises BadValue for a database or policy in FROM.
+        """
         if not isinstance(sources, tuple):
             return Delete(condition=sources)
         _check_local(sources)
@@ -78,7 +81,10 @@ class SeriesRules(Transformer[Token, object]):
     def drop_series(
         self, sources: Measurements | Expression, condition: Condition = None
     ) -> DropSeries:
-        """Returns the statement `DROP SERIES`. Raises BadValue for a database or policy in FROM."""
+        """Returns the statement `DROP SERIES`. Without FROM, *sources* is the condition of WHERE.
+
+        Raises BadValue for a database or policy in FROM.
+        """
         if not isinstance(sources, tuple):
             return DropSeries(condition=sources)
         _check_local(sources)

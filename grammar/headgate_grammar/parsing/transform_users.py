@@ -29,7 +29,7 @@ class UserRules(Transformer[Token, object]):
         return CreateUser(name.value, password.value, bool(admin))
 
     def all_privileges(self) -> bool:
-        """Returns True for `WITH ALL PRIVILEGES`."""
+        """Returns True, the admin flag of `CREATE USER .. WITH ALL PRIVILEGES`."""
         return True
 
     def drop_user(self, name: Token) -> DropUser:

@@ -1,6 +1,7 @@
 """Prints a statement as InfluxQL text that another server can execute.
 
-The text is parsed again, and must give the same statement: no name in it can change its meaning.
+The text is parsed again and must give the same statement. This check finds a name in the text that
+would change the text's meaning.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,14 +19,14 @@ _MAX_SHOWN_CHARS = 40
 
 
 class UnparseError(Exception):
-    """The text of a statement would be parsed as something else. `str()` holds no secret."""
+    """The text of a statement would be parsed as another statement. `str()` holds no secret."""
 
     def __init__(self) -> None:
         super().__init__("the statement cannot be written as a text that means the same")
 
 
 class UnquotedName(UnparseError):
-    """A continuous query with a name that InfluxDB would store without its quotes."""
+    """A continuous query holds *name*, which InfluxDB would store without the necessary quotes."""
 
     def __init__(self, name: str) -> None:
         shown = quote_identifier(name[:_MAX_SHOWN_CHARS])
@@ -74,9 +75,9 @@ def unparse(statement: Statement, parse: Callable[[str], Sequence[Statement]] = 
 def _check_stored(select: Select) -> None:
     """Raises UnquotedName if InfluxDB would store *select* with another meaning.
 
-    InfluxDB 1.6 stores a continuous query as text and parses it again for each run. It prints the
-    names of fields, tags and functions without quotes. A name could therefore hold a source or
-    target that was not authorized.
+    InfluxDB 1.6 stores a continuous query as text and parses the text again for each run. InfluxDB
+    prints the names of fields, tags and functions without quotes. A name such as `a FROM secret`
+    could therefore become a source or target that was not authorized.
     """
     for name in _unquoted_names(select):
         if any(part != quote_identifier(part) for part in name.split(".")):

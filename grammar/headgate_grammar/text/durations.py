@@ -43,7 +43,7 @@ def parse_duration(text: str) -> int:
     while end < len(text):
         part = _PART.match(text, end)
         digits = part[1].lstrip("0") or "0" if part is not None else ""
-        # The length first: Python does not parse very many digits.
+        # The number of digits is checked first: Python's int() rejects thousands of digits.
         if part is None or len(digits) > 19 or int(digits) > _MAX_NANOSECONDS:
             raise ValueError("invalid duration")
         total += int(digits) * _UNITS[part[2]]

@@ -30,7 +30,7 @@ def quote_string(value: str) -> str:
 def quote_regex(pattern: str) -> str:
     """Returns *pattern* as an InfluxQL regex literal, `/.../`.
 
-    Parsing the literal returns `printable_regex(pattern)`, which means the same.
+    Parsing the literal returns `printable_regex(pattern)`, a pattern with the same meaning.
     """
     return "/" + printable_regex(pattern).replace("/", r"\/") + "/"
 
@@ -65,7 +65,7 @@ def _escaped(character: str) -> str:
 
 
 def unescape(text: str) -> str:
-    """Returns the value of the text between quotes, which must have valid escapes."""
+    """Returns *text*, the characters between two quotes, with its valid escapes replaced."""
     if "\\" not in text:
         return text
     return _UNESCAPE.sub(lambda match: "\n" if match[1] == "n" else match[1], text)

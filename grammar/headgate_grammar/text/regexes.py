@@ -1,6 +1,6 @@
-"""Checks regular expressions against RE2, InfluxQL's dialect. Uses google-re2.
+"""Checks that a regular expression is valid in InfluxQL's dialect, RE2. Uses google-re2.
 
-The messages are those of Go's regexp, as InfluxDB shows them.
+The error messages are those of Go's package regexp, as InfluxDB shows them.
 """
 
 import re
@@ -28,7 +28,8 @@ _GO_MESSAGES = {
 }
 
 
-# Above these limits RE2 takes seconds and gigabytes. A list of a thousand hosts is far below.
+# Above these limits RE2 takes seconds and gigabytes. A pattern with a thousand host names is far
+# below the limits.
 _MAX_PATTERN_CHARS = 100_000
 _MAX_CLASSES = 200
 _CLASS_PATTERN = re.compile(r"\\[pP]")

@@ -27,7 +27,7 @@ class Span:
 
 
 def highlight(text: str) -> Iterator[Span]:
-    """Yields the spans of *text* in order; blanks are left out. Any text can be split.
+    """Yields the spans of *text* in order; blanks are left out. *text* may be invalid InfluxQL.
 
     Whether a `/` is a division or begins a regular expression is guessed from the token before it.
     """

@@ -18,11 +18,11 @@ _Span = tuple[int, int, str]  # start, stop and the replacement
 def redact(text: str) -> str:
     """Returns *text* with `[REDACTED]` in place of everything that may be a password.
 
-    If *text* is valid InfluxQL, its passwords are hidden, and comments with the word password. An
-    invalid text may be a misspelled password statement. There everything after the word PASSWORD or
-    the first quote is hidden, whichever comes first. Names in double quotes stay if the text
-    contains neither USER nor SET.
-    Logins and secret parameters of URLs are hidden everywhere.
+    If *text* is valid InfluxQL, its passwords are hidden. So are comments that hold the word
+    password. An invalid text may be a misspelled password statement. There, everything is hidden
+    from the first quote or after the word PASSWORD, whichever comes first. A double quote counts
+    only if the text contains USER or SET. Logins and secret parameters of URLs are hidden in any
+    text.
     """
     text = normalize(text)
     tokens = parse_tokens(text)

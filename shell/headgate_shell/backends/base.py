@@ -1,4 +1,7 @@
-"""The Protocol `Backend`, by which the shell sends statements, with its values and its error."""
+"""The interface `Backend`, by which the shell sends statements to a server or a store file.
+
+The classes of its arguments, results and error are here, too.
+"""
 
 from typing import Any, NamedTuple, Protocol
 
@@ -6,9 +9,9 @@ from typing import Any, NamedTuple, Protocol
 class ConnectionFailed(Exception):
     """The backend returned no response.
 
-    The text has *display_name* and *reason*, and nothing of the request, which may hold secrets.
-    *step* names the failed step as Go does, for example `dial tcp HOST:PORT: connect`. *cause* is
-    *step* with *reason*.
+    `str()` is *display_name*, which names the server, and *reason*. It holds no part of the
+    request, which may hold secrets. *step* names the failed step as Go does, for example `dial tcp
+    HOST:PORT: connect`. The attribute `cause` is *step* with *reason*.
     """
 
     def __init__(self, display_name: str, reason: str, step: str = "") -> None:
@@ -82,7 +85,7 @@ class Response(NamedTuple):
 
     @property
     def first_error(self) -> str:
-        """The error of the whole response, else the first error of a result, else ""."""
+        """The error of the whole response, else of the first failed result, else ""."""
         if self.error:
             return self.error
         return next((str(result["error"]) for result in self.results if "error" in result), "")
@@ -97,9 +100,9 @@ class Points(NamedTuple):
 
 
 class Backend(Protocol):
-    """A server over HTTP, or a store file.
+    """What executes the shell's statements: a server over HTTP, or code on a store file.
 
-    Methods raise ConnectionFailed if there is no response.
+    Its methods raise ConnectionFailed if there is no response.
     """
 
     def ping(self, connection: ConnectionSettings) -> str:

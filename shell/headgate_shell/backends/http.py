@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class HttpBackend:
-    """Sends each request over a new connection, by TCP or a Unix socket, with or without TLS."""
+    """Implements `Backend`: sends each request over a new connection (TCP, TLS, Unix socket)."""
 
     def ping(self, connection: ConnectionSettings) -> str:
         """Returns the header `X-Influxdb-Version` of `/ping`, or "" without the header.
@@ -38,7 +38,8 @@ class HttpBackend:
     def query(self, connection: ConnectionSettings, text: str, options: RequestOptions) -> Response:
         """Sends the statements *text* to `/query`. Raises ConnectionFailed.
 
-        A response that is not JSON of the expected form becomes an error of the response.
+        If the server sends something other than InfluxDB's JSON, the returned response holds an
+        error with the status code.
         """
         try:
             body = _urlencode(_query_parameters(text, options))
@@ -166,9 +167,9 @@ def _is_result(result: object) -> bool:
 
 
 def _parse_documents(content: bytes) -> Response | None:
-    """Joins the JSON documents of *content* into one response.
+    """Joins the JSON documents of *content*, one for each chunk, into one response.
 
-    Returns None if any document is invalid.
+    Returns None if any document is invalid. Ignores the documents after one with an error.
     """
     decoder = json.JSONDecoder(parse_float=Number)
     text = content.decode("utf-8", "replace").strip(JSON_SPACE)

@@ -18,7 +18,7 @@ class ProtocolError(Exception):
 
 
 class HttpResponse(NamedTuple):
-    """A response. Names of *headers* are in lower case; the last of repeated headers is kept."""
+    """An HTTP response. Header names are in lower case; the last of repeated headers is kept."""
 
     status: int
     headers: dict[str, str]
@@ -28,10 +28,11 @@ class HttpResponse(NamedTuple):
 def send_request(
     connection: socket.socket, method: str, target: str, headers: dict[str, str], body: bytes | None
 ) -> HttpResponse:
-    """Sends the request and reads the whole response. For CONNECT, reads only the head.
+    """Sends the request and reads the whole response.
 
-    Waits as long as the timeout of the socket allows. Raises OSError, ProtocolError,
-    and ValueError for a control character in *target* or a header.
+    For CONNECT, which opens a tunnel through a proxy, reads only the head of the response. Waits as
+    long as the timeout of the socket allows. Raises OSError or ProtocolError. Raises ValueError for
+    a control character in *target* or a header.
     """
     head = [f"{method} {target} HTTP/1.1", *(f"{name}: {text}" for name, text in headers.items())]
     if any(map(_CONTROLS.search, head)) or " " in target:

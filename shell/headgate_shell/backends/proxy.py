@@ -42,8 +42,8 @@ class Proxy(NamedTuple):
 def proxy_from_environment(host: str, port: int, *, ssl: bool) -> Proxy | None:
     """Returns the proxy for the server, or None for a direct connection.
 
-    Raises ValueError if the variable is not the URL of an http proxy. The login of the URL would be
-    sent unencrypted to a proxy of another kind.
+    Raises ValueError if the variable of the environment is not the URL of an http proxy. A proxy of
+    another kind, such as https, would receive the login of the URL unencrypted.
     """
     if _is_loopback(host) or _bypasses_proxy(host, port):
         return None

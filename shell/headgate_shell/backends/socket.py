@@ -1,4 +1,4 @@
-"""Opens sockets to a server: by TCP or a Unix socket, directly or by a proxy, with TLS if set."""
+"""Opens sockets to a server: TCP or Unix socket, directly or by an HTTP proxy, with TLS if set."""
 
 import os
 import socket

@@ -14,10 +14,13 @@ from headgate_shell.session import Session
 
 
 class OpenEngine(Protocol):
-    """Opens an engine on a store, with the password rules of a configuration file."""
+    """A function that returns an engine, which executes statements on a user store.
+
+    *config* is the path of the server's configuration file, which has the password rules.
+    """
 
     def __call__(self, store: SqliteStore, *, config: str | None) -> Engine:
-        """Returns an engine. Raises ValueError, of one line, if the configuration is invalid."""
+        """Returns an engine on *store*. Raises ValueError if the file *config* is invalid."""
         ...
 
 
@@ -29,8 +32,8 @@ def run_on_store(
 ) -> int:
     """Runs *work* with *session* on the store file *path*; returns its exit status.
 
-    *open_engine* returns an engine on a store, or raises ValueError. Prints the error and returns 1
-    if the store or the engine cannot be opened.
+    *open_engine* returns an engine on a user store, or raises ValueError. If the store or
+    the engine cannot be opened, prints the error and returns 1.
     """
     try:
         store = SqliteStore(path, create=False)
@@ -47,7 +50,7 @@ def run_on_store(
 
 
 class StoreBackend:
-    """Executes statements with *engine*, with unrestricted privileges."""
+    """Implements `Backend`: executes statements with *engine*, with unrestricted privileges."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -58,7 +61,7 @@ class StoreBackend:
         return version("headgate")
 
     def query(self, connection: ConnectionSettings, text: str, options: RequestOptions) -> Response:
-        """Executes the statements *text*; a parse error becomes an error of the response."""
+        """Executes the statements *text*. If they do not parse, the response holds the error."""
         try:
             results = self._engine.query(text, UNRESTRICTED, options.database, self._address)
         except ParseError as error:

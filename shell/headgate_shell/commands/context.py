@@ -85,7 +85,7 @@ def _split_names(text: str) -> list[str]:
 
 
 def _first_column(results: list[dict[str, object]]) -> set[object]:
-    """Returns the first value of each row of *response*."""
+    """Returns the first value of each row in *results*, such as the names of databases."""
     rows = (
         row
         for result in results
@@ -96,7 +96,7 @@ def _first_column(results: list[dict[str, object]]) -> set[object]:
 
 
 def clear(line: str, session: Session, terminal: Terminal) -> None:
-    """`clear database` or `clear retention policy`: unsets both or the policy."""
+    """`clear database` unsets database and policy; `clear retention policy` only the policy."""
     # influx splits words at spaces only here.
     target = " ".join(trim(line).removesuffix(";").lower().split(" ")[1:])
     match target:

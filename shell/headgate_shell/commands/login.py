@@ -7,7 +7,7 @@ from headgate_shell.terminal import CommandFailed, ConnectCommandFailed, Termina
 
 
 def auth(line: str, session: Session, terminal: Terminal) -> None:
-    """`auth [USER PASSWORD]`: changes the login; prompts for what is missing.
+    """`auth [USER PASSWORD]`: changes the login; prompts for a missing user or password.
 
     If `terminal.interactive`, the login is tried first, and a rejected login changes nothing.
     """
@@ -34,7 +34,7 @@ def auth(line: str, session: Session, terminal: Terminal) -> None:
 
 
 def login_error(session: Session) -> str:
-    """Returns the server's error for the session's login, or "". Raises ConnectionFailed."""
+    """Tries the session's login; returns the server's error, or "". Raises ConnectionFailed."""
     response = session.query("SHOW DATABASES")
     # Until an administrator exists, the server answers every login with this error.
     return "" if "create admin user first" in response.error else response.error
@@ -69,10 +69,10 @@ def with_username(error: str, name: str) -> str:
 
 
 def connect(line: str, session: Session, terminal: Terminal) -> None:
-    """`connect [HOST[:PORT]]`: changes the server if the new one responds, else raises.
+    """`connect [HOST[:PORT]]`: uses another server for later statements if that server responds.
 
-    influx, by contrast, forgets its previous server. If the new server does not respond, raises
-    ConnectionFailed, or ConnectCommandFailed in a script.
+    Otherwise the session keeps its server, and the function raises ConnectionFailed, or
+    ConnectCommandFailed in a script. influx, InfluxDB's own shell, loses its server instead.
     """
     words = split_words(arguments(line))
     candidate = session.copy_with()

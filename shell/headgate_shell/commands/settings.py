@@ -104,7 +104,7 @@ def pretty(line: str, session: Session, terminal: Terminal) -> None:
 
 
 def settings(line: str, session: Session, terminal: Terminal) -> None:
-    """`settings`: lists the options of the session."""
+    """`settings`: lists the options of the session with their values."""
     rows = {
         "Setting": "Value",
         "--------": "--------",

@@ -1,4 +1,4 @@
-"""The command `watch`: repeats a statement."""
+"""The command `watch`: repeats a statement that only reads, such as SHOW QUERIES."""
 
 import re
 import time

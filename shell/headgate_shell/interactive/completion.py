@@ -27,7 +27,10 @@ _INEXPRESSIBLE = re.compile("[\0\r\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class CompletionItem:
-    """*text* replaces the last *length* characters of the input; *kind* is its label."""
+    """A completion: *text* replaces the last *length* characters of the input.
+
+    *kind* is its label in the menu, such as `keyword` or `database`.
+    """
 
     text: str
     length: int
@@ -78,7 +81,7 @@ def _name_candidates(before: str, names: CompletionNames) -> Iterable[tuple[str,
 
 
 def _completion_text(candidate: str, word: str, kind: str) -> str:
-    """Returns *candidate* as text that completes *word*, or "" if it does not."""
+    """Returns *candidate*, quoted if necessary, or "" if it cannot complete *word*."""
     if kind in ("user", "database"):
         if _INEXPRESSIBLE.search(candidate):
             return ""

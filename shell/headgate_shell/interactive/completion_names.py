@@ -12,10 +12,10 @@ def _no_callback() -> None:
 
 
 class CompletionNames:
-    """Names of databases and users that the login may see, fetched in a thread by `refresh`.
+    """Names of databases and users that the login may see. `refresh` fetches the names in a thread.
 
-    The lists are empty if the server denies SHOW DATABASES or SHOW USERS, or cannot be reached.
-    *on_fetched* is called in the fetching thread after each fetch.
+    The tuples of names are empty if the server denies SHOW DATABASES or SHOW USERS, or cannot be
+    reached. *on_fetched* is called in the fetching thread after each fetch.
     """
 
     def __init__(self, session: Session) -> None:

@@ -14,7 +14,7 @@ from headgate_shell.interactive.completion_names import CompletionNames
 
 
 def confirmation_for(text: str, username: str, names: CompletionNames) -> str:
-    """Returns the confirmation for the statements *text* of the user *username*, or "".
+    """Returns the question to ask before the user *username* runs the statements *text*, or "".
 
     The text has one sentence for each of these losses: databases and users that are dropped,
     the user's own privileges, the last administrator. Returns "" if the statements cause none of

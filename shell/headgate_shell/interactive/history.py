@@ -22,7 +22,7 @@ _STATEMENTS = frozenset(
 _LOGIN = re.compile(r"\bauth\b|@", re.IGNORECASE)
 # A statement that could contain a password, even if it is misspelt.
 _ABOUT_USERS = re.compile(r"\b(create|alter|set)\b|\bpassword\b|\bauth\b", re.IGNORECASE)
-# Commands that a statement may follow.
+# Commands whose argument may be a statement.
 _BEFORE_STATEMENTS = re.compile(
     r"(\\e|\\?watch(\s+[0-9.]+)?)\s+(?P<rest>.+)", re.IGNORECASE | re.DOTALL
 )
@@ -31,9 +31,9 @@ _BEFORE_STATEMENTS = re.compile(
 class RedactedHistory(FileHistory):
     """A history in the file *path*, which only its owner can read.
 
-    Passwords in statements are replaced by `[REDACTED]`, in memory too. `auth` is left out, and so
-    is a line that is neither a statement nor a command: it may be a password typed at the wrong
-    prompt. The file keeps the last *max_entries* entries.
+    Passwords in statements are replaced by `[REDACTED]`, in memory too. The command `auth` is left
+    out. So is a line that is neither a statement nor a command: it may be a password typed at the
+    wrong prompt. The file keeps the last *max_entries* entries.
     """
 
     def __init__(self, path: Path, max_entries: int) -> None:
@@ -79,8 +79,10 @@ def _lock(path: Path) -> Iterator[None]:
 def redacted_entry(line: str) -> str:
     """Returns the text that the history stores for *line*, or "" to store nothing.
 
-    Returns "" if the text may hold a password that cannot be located: after `auth`, for a command
-    with `auth` or `@` in it, and for a statement about users that does not parse.
+    Passwords in the text are replaced by `[REDACTED]`. If *line* may hold a password that cannot be
+    located, nothing is stored. This applies to the command `auth`, to a command with `auth` or `@`
+    in it, and to a statement about users that does not parse. It also applies to other text that is
+    no statement.
     """
     words = split_words(line, 2)
     first = words[0].rstrip(";").lower() if words else ""

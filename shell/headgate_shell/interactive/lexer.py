@@ -27,7 +27,8 @@ _BETWEEN_NAME_AND_PASSWORD = ("FOR", "=")
 class InfluxqlLexer(Lexer):
     """Styles each kind of token, such as keywords and names; other text stays plain.
 
-    Passwords are masked with asterisks whatever the styles.
+    *styles* are prompt_toolkit's styles by kind of token. Passwords are masked with asterisks, also
+    if *styles* is empty.
     """
 
     def __init__(self, styles: Mapping[str, str]) -> None:
@@ -73,7 +74,7 @@ class InfluxqlLexer(Lexer):
 
 
 def _mask_login(line: str) -> str:
-    """Masks all that follows the name in `auth NAME PASSWORD`."""
+    """Returns *line*, with asterisks for all that follows the name in `auth NAME PASSWORD`."""
     words = split_words(line, 3)
     if len(words) < 3 or words[0].lower() != "auth":
         return line

@@ -20,7 +20,7 @@ from headgate_shell.interactive.confirmations import confirmation_for
 from headgate_shell.interactive.history import open_history, redacted_entry
 from headgate_shell.interactive.login import log_in, prompt_login, prompt_new_password
 from headgate_shell.interactive.prompt import build_prompt, open_editor, prompt_text
-from headgate_shell.interactive.shell_toml import Config, config_path, read_config
+from headgate_shell.interactive.shell_config import Config, config_path, read_config
 from headgate_shell.interactive.unknown_user import with_usernames
 from headgate_shell.output.control_characters import escape_controls, escape_controls_in_lines
 from headgate_shell.output.render import render
@@ -46,7 +46,7 @@ def interact(session: Session, *, confirm: bool = True, keep_format: bool = Fals
 
 
 class InteractiveShell:
-    """The state of an interactive shell."""
+    """An interactive shell: reads lines at the prompt and runs each of them in *session*."""
 
     def __init__(self, session: Session, confirm: bool, config: Config) -> None:
         self._session = session

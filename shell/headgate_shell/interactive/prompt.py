@@ -20,7 +20,7 @@ from headgate_shell.interactive.completion import complete_input
 from headgate_shell.interactive.completion_names import CompletionNames
 from headgate_shell.interactive.key_bindings import is_complete
 from headgate_shell.interactive.lexer import InfluxqlLexer
-from headgate_shell.interactive.shell_toml import Config
+from headgate_shell.interactive.shell_config import Config
 from headgate_shell.output.control_characters import escape_controls, escape_controls_in_lines
 from headgate_shell.session import Session
 
@@ -102,7 +102,7 @@ def toolbar(session: Session, names: CompletionNames, seconds: float | None) -> 
 
 
 def prompt_text(session: Session, template: str) -> str:
-    """Returns *template* with its fields filled in.
+    """Returns *template*, the prompt, with values of *session* for fields such as `{user}`.
 
     If the shell runs on a store file, the file's name in brackets comes first.
     """

@@ -1,4 +1,7 @@
-"""Formats a response as JSON as influx does: empty members left out, with Go's escapes."""
+"""Formats a response as JSON as influx, InfluxDB's own shell, prints it.
+
+Empty members are left out, and characters are escaped as Go's encoding/json escapes them.
+"""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Formats a response for reading: framed tables, one line per value, or Markdown."""
+"""The output formats `table` (framed), `vertical` (a line per value) and `markdown`."""
 
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Formats a response as lines of cells: the formats column and csv."""
+"""The output formats `column` and `csv`, as influx, InfluxDB's own shell, prints them."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,10 @@ _QUOTED_FIELD = re.compile(rf'^[{SPACE}]|[,"\r\n]|^\\\.$')
 
 
 def format_columns(response: Response) -> str:
-    """Returns *response* in columns as influx does: all results have the same widths."""
+    """Returns *response* in aligned columns, with its messages first.
+
+    A result whose first header equals that of the previous result is printed without headers.
+    """
     messages: list[str] = []
     lines: list[Row] = []
     header = None
@@ -36,7 +39,10 @@ def format_columns(response: Response) -> str:
 
 
 def format_csv(response: Response) -> str:
-    """Returns *response* as CSV, name and tags as leading columns, without repeated headers."""
+    """Returns *response* as CSV, with the name and tags of a series as the first columns.
+
+    A result whose first header equals that of the previous result is printed without headers.
+    """
     lines: list[Row] = []
     header = None
     for result in response.results:
