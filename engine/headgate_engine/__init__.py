@@ -52,6 +52,7 @@ from headgate_engine.stores.base import (
     KnownLogin,
     Snapshot,
     Store,
+    Table,
     Tx,
 )
 from headgate_engine.stores.group_commit import PendingTransaction
@@ -106,6 +107,7 @@ __all__ = [
     "SqliteStore",
     "StatementError",
     "Store",
+    "Table",
     "StoreError",
     "Tx",
     "StoreUnavailable",

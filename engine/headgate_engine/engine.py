@@ -65,8 +65,9 @@ _MAX_NAME_BYTES = 1024
 class Engine:
     """Executes InfluxQL about users, grants and databases on the user store *store*.
 
-    *keep_last_admin*: the only administrator can be neither dropped nor demoted. Thread-safe.
-    Methods block: call them in threads. Methods raise StoreUnavailable if the store is unreadable.
+    With *keep_last_admin* the only administrator can be neither dropped nor demoted. Thread-safe.
+    Methods wait for the disk and bcrypt: call them in threads. They raise StoreUnavailable if the
+    store cannot be read.
     """
 
     def __init__(
@@ -83,16 +84,16 @@ class Engine:
         self._keep_last_admin = keep_last_admin
 
     def authenticate_cached(self, name: str, password: str) -> User | None:
-        """Returns the user *name* if *password* is cached, else None. Takes microseconds."""
+        """Returns the user *name* if *password* is cached as verified, else None. Fast."""
         user = self.user(name)
         return user if self.check_cached(user, password) else None
 
     def check_cached(self, user: User | None, password: str) -> bool:
-        """Returns whether *password* is cached as verified for *user*, just read from the store."""
+        """Returns whether *password* is cached as verified for *user*, as stored now."""
         return self.passwords.check_cached(user, password)
 
     def authenticate(self, name: str, password: str) -> User:
-        """Returns the user *name* if *password* is correct; runs bcrypt if the cache lacks it.
+        """Returns the user *name* if *password* is correct. Runs bcrypt unless that is cached.
 
         Raises:
             AuthenticationFailed: unknown user or wrong password; both take the time of one bcrypt.
@@ -127,7 +128,7 @@ class Engine:
         return self.store.user(name) if name.isascii() or _is_encodable(name) else None
 
     def renew(self, principal: Principal) -> Principal:
-        """Returns *principal* with its user as stored now; without a user, unchanged.
+        """Returns *principal* with its user as stored now; unchanged if it has no stored user.
 
         Raises:
             AuthenticationFailed: the user was dropped or the password changed since the login.
@@ -147,7 +148,7 @@ class Engine:
         """Returns the user of *identity*, or None if `provision` would write. Only reads.
 
         Raises:
-            IdentityDropped: as for `provision`.
+            IdentityDropped: the token may be older than the drop of its user.
         """
         return find_provisioned(self.store, identity, rights, keep_last_admin=self._keep_last_admin)
 
@@ -169,10 +170,10 @@ class Engine:
         link: LinkPolicy = "none",
         dry_run: bool = False,
     ) -> User:
-        """Returns the user of *identity* after setting exactly *rights* (None: as stored).
+        """Returns the user of *identity* after giving it exactly *rights* (None: keeps its rights).
 
-        *sign_up* creates an unknown user; *link* links an existing user of that name. Writes only
-        if something changes, and never with *dry_run*.
+        `ProvisioningPolicy` describes *sign_up* and *link*, which allow to create or link the user.
+        Writes only if something changes, and never with *dry_run*.
 
         Raises:
             SignUpDisabled: the user is unknown and *sign_up* is False, or was dropped just now.
@@ -190,7 +191,7 @@ class Engine:
         """Checks that *principal* may execute *statements*; *database* is the request's default.
 
         Raises:
-            NotAuthorized: a privilege is missing; the error names the first missing one.
+            NotAuthorized: a privilege is missing; the error names the first missing privilege.
             AdminRequiredFirst: *principal* has no user, and may not create the first administrator.
         """
         user = principal.user
@@ -206,7 +207,7 @@ class Engine:
     def authorizer(self, principal: Principal, database: str = "") -> Callable[[Statement], None]:
         """Returns a function that authorizes one statement of a query, as `authorize` does.
 
-        Call it for each statement of the query, in order.
+        Call that function for each statement of the query, in order.
         """
         user = principal.user
         if principal.has_full_access:
@@ -256,7 +257,7 @@ class Engine:
     ) -> Iterable[Result]:
         """Yields the result of each of the authorized *statements*.
 
-        After a statement that failed, the error of each later one is `not executed`.
+        After a statement that failed, the error of each later statement is `not executed`.
         """
         failed = False
         for index, statement in enumerate(statements):
@@ -291,7 +292,7 @@ class Engine:
                 self.store.transact(set_hash, _audit(principal, address, statement))
                 return ()
             case ShowQueries() | ShowContinuousQueries():
-                raise NoUpstream  # valid without a database: they cover all databases
+                raise NoUpstream  # valid without a database: both cover all databases
         job = self.pending_transaction(statement, principal, address)
         if job is None:
             if any(
@@ -309,10 +310,11 @@ class Engine:
     ) -> PendingTransaction | None:
         """Returns the transaction of *statement*, for a caller that commits it in a group.
 
-        Returns None if *statement* changes nothing in the user store, or runs bcrypt.
+        Returns None if *statement* changes nothing in the user store. Also returns None if it runs
+        bcrypt, for which the whole group would wait.
 
         Raises:
-            InvalidName: the statement holds a name that no store can hold.
+            InvalidName: a name in *statement* is not valid Unicode; no store can hold it.
         """
         make: Callable[[Tx], Any]
         match statement:
@@ -336,7 +338,7 @@ class Engine:
         return PendingTransaction(make, _audit(principal, address, statement))
 
     def _create_user(self, statement: CreateUser, audit: Audit, first: bool) -> None:
-        """Creates the user. Does nothing if they exist with the same password and admin flag.
+        """Creates the user. Does nothing if the user exists with this password and admin flag.
 
         *first* requires that no user exists. Raises UserExists, UsernameRequired, UsernameTooLong
         or BadPassword.

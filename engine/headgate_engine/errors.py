@@ -1,6 +1,6 @@
 """The errors of the engine. `str()` is the text that a client receives.
 
-Where InfluxDB 1.x has an error for the case, the text is the same.
+If InfluxDB 1.x reports the same error, the text is InfluxDB's.
 """
 
 
@@ -11,7 +11,8 @@ class EngineError(Exception):
 class StatementError(EngineError):
     """One statement cannot be executed.
 
-    Nothing was changed; only OutcomeUnknown leaves open whether the change was made.
+    The statement changed nothing. The subclass OutcomeUnknown is the exception: there the change
+    may have been made.
     """
 
 
@@ -30,14 +31,14 @@ class UserExists(StatementError):
 
 
 class UsernameRequired(StatementError):
-    """CREATE USER with an empty name."""
+    """CREATE USER gives an empty name."""
 
     def __init__(self) -> None:
         super().__init__("username required")
 
 
 class UsernameTooLong(StatementError):
-    """CREATE USER with a name of more than *limit* bytes."""
+    """CREATE USER gives a name of more than *limit* bytes."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"username too long: at most {limit} bytes")
@@ -55,14 +56,14 @@ class LastAdmin(StatementError):
 
 
 class DatabaseNotFound(StatementError):
-    """No database has the *name*."""
+    """No database has the name *name*."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"database not found: {name}")
 
 
 class InvalidName(StatementError):
-    """The name of a database or retention policy is not allowed, or is no valid text."""
+    """InfluxDB forbids the name of a database or policy, or a name is not valid Unicode."""
 
     def __init__(self) -> None:
         super().__init__("invalid name")
@@ -76,11 +77,11 @@ class NameTooLong(StatementError):
 
 
 class PolicyError(StatementError):
-    """The policy of CREATE DATABASE .. WITH is invalid, or differs from the stored policy."""
+    """CREATE DATABASE .. WITH gives an invalid policy, or the database exists with another one."""
 
 
 class NoUpstream(StatementError):
-    """The statement is about series data, and no upstream store is configured that could answer."""
+    """The statement needs an upstream store, such as InfluxDB, but none is configured."""
 
     def __init__(self) -> None:
         super().__init__("no upstream store is configured: only users, grants and databases here")
@@ -89,7 +90,7 @@ class NoUpstream(StatementError):
 class SystemSource(StatementError):
     """SELECT reads the system measurement *name*.
 
-    *statement* is the statement that shows its content, or "".
+    *statement* is the SHOW statement that shows the content of *name*, or "" if there is none.
     """
 
     def __init__(self, name: str, statement: str) -> None:
@@ -98,7 +99,10 @@ class SystemSource(StatementError):
 
 
 class TimeCondition(StatementError):
-    """*statement* (its keywords) has a condition on time, which InfluxDB does not support there."""
+    """A statement has a condition on time where InfluxDB supports none.
+
+    *statement* is its keywords, such as `SHOW MEASUREMENTS`.
+    """
 
     def __init__(self, statement: str) -> None:
         super().__init__(f"{statement} doesn't support time in WHERE clause")
@@ -119,13 +123,13 @@ class AuthenticationFailed(EngineError):
 
 
 class SignUpDisabled(AuthenticationFailed):
-    """The identity in a token belongs to no user, and no user is created for it."""
+    """The account in a token belongs to no user, and no user may be created for it."""
 
 
 class IdentityDropped(AuthenticationFailed):
     """The user of the token's identity was dropped, perhaps after the token was issued.
 
-    *reason* is for logs.
+    The error text is that of a wrong password; *reason* is for logs.
     """
 
     def __init__(self) -> None:
@@ -149,7 +153,10 @@ class AccessDenied(EngineError):
 
 
 class NotAuthorized(AccessDenied):
-    """The user lacks the privilege *required* (in words) that *statement* requires."""
+    """The user *name* lacks a privilege that *statement*, a text, requires.
+
+    *required* is that privilege as text, such as `READ on db`.
+    """
 
     def __init__(self, name: str, statement: str, required: str) -> None:
         super().__init__(

@@ -1,4 +1,4 @@
-"""Hashes and verifies passwords, and caches verified ones. Uses bcrypt."""
+"""Hashes and verifies passwords with bcrypt, and caches verified passwords in memory."""
 
 import hashlib
 import hmac
@@ -13,12 +13,13 @@ import bcrypt
 from headgate_engine.errors import BadPassword
 from headgate_engine.model.user import User
 
-# The defaults here and in the server's settings; InfluxDB's cost is 10.
+# The defaults of `Passwords` and of the server's settings; InfluxDB's bcrypt cost is 10, too.
 BCRYPT_COST = 10
 MIN_PASSWORD_LENGTH = 0
-# bcrypt uses the first 72 bytes only; some implementations truncate silently.
+# bcrypt uses the first 72 bytes only. Longer passwords are rejected, not silently truncated.
 MAX_PASSWORD_BYTES = 72
-# A stored cost of 31 would keep bcrypt busy for two days, without a way to interrupt it.
+# The cost in a hash may be 4 to 14. A cost of 31 would keep bcrypt busy for two days, without a way
+# to interrupt it.
 _HASH_PATTERN = re.compile(r"\$2[aby]\$(0[4-9]|1[0-4])\$[./A-Za-z0-9]{53}")
 
 # The salt in a bcrypt hash.
@@ -27,7 +28,7 @@ _SALT_SLICE = slice(7, 29)
 
 @dataclass(slots=True)
 class _CachedPassword:
-    """A cached verification: the keyed digest of the password, and the salt of the hash."""
+    """A verified password in the cache: its keyed digest, and the salt of the user's hash."""
 
     digest: bytes = field(repr=False)
     salt: str = field(repr=False)
@@ -45,12 +46,12 @@ def same_password_version(one: User, other: User) -> bool:
 
 
 def password_version(user: User) -> str:
-    """Returns a value that changes with the password of *user*, and reveals nothing about it."""
+    """Returns a value that changes with the password of *user*, and reveals no password."""
     return f"{user.id} {user.hash[_SALT_SLICE]}"
 
 
 class Passwords:
-    """Hashes and verifies passwords with bcrypt, and caches verified ones.
+    """Hashes and verifies passwords with bcrypt, and caches verified passwords.
 
     The cache lives in memory and holds a keyed digest per user, bound to the user's id and salt. An
     entry therefore becomes invalid when the user is dropped or the password changes. Thread-safe.
@@ -80,11 +81,14 @@ class Passwords:
         self._cached: OrderedDict[str, _CachedPassword] = OrderedDict()
         self._lock = threading.Lock()
         self._concurrency = threading.BoundedSemaphore(max_concurrent)
-        # Checked for unknown users, so that the time of a login does not reveal which users exist.
+        # bcrypt checks this hash if the user is unknown. Otherwise the time of a login would reveal
+        # which users exist.
         self._dummy_hash = bcrypt.gensalt(cost) + b"." * 31
 
     def hash(self, password: str) -> str:
-        """Returns the bcrypt hash of *password*. Slow; waits while `max_concurrent` others run.
+        """Returns the bcrypt hash of *password*. Slow.
+
+        Waits while `max_concurrent` other bcrypt calls run.
 
         Raises:
             BadPassword: *password* is too short, longer than 72 bytes, or holds a NUL.
@@ -97,13 +101,13 @@ class Passwords:
             return bcrypt.hashpw(secret, bcrypt.gensalt(self._cost)).decode("ascii")
 
     def needs_rehash(self, user: User) -> bool:
-        """Returns whether the user's hash has a lower cost than the configured one."""
+        """Returns whether the bcrypt hash of *user* has a lower cost than the configured cost."""
         return _HASH_PATTERN.fullmatch(user.hash) is not None and int(user.hash[4:6]) < self._cost
 
     def rehash(self, user: User, password: str) -> str:
         """Returns the hash of the verified *password* of *user* at the configured cost. Slow.
 
-        It keeps the salt, so that `same_password_version` still holds.
+        The new hash keeps the salt, so that `same_password_version` still returns True.
         """
         salt = f"$2b${self._cost:02}${user.hash[_SALT_SLICE]}".encode("ascii")
         with self._concurrency:
@@ -123,7 +127,9 @@ class Passwords:
         return hmac.compare_digest(known.digest, digest) and known.salt == user.hash[_SALT_SLICE]
 
     def verify(self, user: User | None, password: str) -> bool:
-        """Returns whether *password* is that of *user*. Runs one bcrypt check; caches a success.
+        """Returns whether *password* is the password of *user*.
+
+        Runs one bcrypt check, and caches a success.
 
         If *user* is None, returns False after the same time, which hides that the user is unknown.
         """
@@ -160,7 +166,7 @@ def check_password(secret: bytes) -> None:
 
 
 def _encode(password: str) -> bytes:
-    # A login may hold invalid UTF-8, which arrives as surrogates and is restored here.
+    # The bytes of a login may be invalid UTF-8. Such bytes arrive as surrogates, and are restored.
     try:
         return password.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:

@@ -1,6 +1,7 @@
 """Just-in-time provisioning: creates and updates users from the identity in a token.
 
-The caller verifies the token. This module turns its claims into a user, grants and the admin flag.
+The caller verifies the token (a JWT). This module turns the token's claims into a user, grants and
+the admin flag.
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,8 @@ from headgate_engine.model.user import Identity, User
 from headgate_engine.stores.base import Audit, Store, Tx
 from headgate_grammar import Grant, GrantAdmin, Privilege, Revoke, RevokeAdmin, quote_identifier
 
-# In place of a hash: no password matches it, and `Passwords.verify` still runs bcrypt.
+# The stored hash of a user without a password: no password matches it. `Passwords.verify` still
+# runs bcrypt, so that the time of a login does not reveal such users.
 NO_PASSWORD = "*no password*"
 
 LinkPolicy = Literal["none", "non_admin", "any"]
@@ -21,12 +23,12 @@ LinkPolicy = Literal["none", "non_admin", "any"]
 
 @dataclass(frozen=True, slots=True)
 class ProvisioningPolicy:
-    """Policy for the first login of an identity.
+    """What a login with a token may do to the user of the token's identity.
 
-    - *sign_up*: create a user.
-    - *link*: whether to link the identity to an existing user of its name. A user that already has
-      an identity is never linked again.
-    - *keep_last_admin*: the only administrator keeps the admin flag.
+    - *sign_up*: whether to create a user if no user has the identity's name.
+    - *link*: which existing user of that name to link to the identity: none, a user without the
+      admin flag, or any user. A user that already has an identity is never linked again.
+    - *keep_last_admin*: the only administrator keeps the admin flag, whatever the token claims.
     """
 
     sign_up: bool = False
@@ -37,7 +39,7 @@ class ProvisioningPolicy:
 def find_provisioned(
     store: Store, identity: Identity, rights: TokenRights | None, *, keep_last_admin: bool
 ) -> User | None:
-    """Returns the user of *identity* if *rights* require no change, else None.
+    """Returns the user linked to *identity*, or None if `provision` would change something.
 
     Raises IdentityDropped if the token may be older than the drop of its user.
     """
@@ -45,7 +47,7 @@ def find_provisioned(
     if user is None or rights is None:
         return user
     steps = _required_changes(user, rights, _database_names(store))
-    # Otherwise each request of the last administrator would take the store's write lock.
+    # `provision` would skip this step, too: the last administrator keeps the admin flag.
     stays = keep_last_admin and steps == [RevokeAdmin(user.name)] and store.admin_count() == 1
     return user if stays or not steps else None
 
@@ -56,7 +58,8 @@ def _find_linked(reader: Store | Tx, identity: Identity) -> User | None:
     Raises IdentityDropped if the token may be older than the last drop of a user of *identity*.
     """
     user = reader.user_by_identity(identity.issuer, identity.subject)
-    # Read second, so that a user created after the drop is rejected, too.
+    # Read after the user. Otherwise an old token would pass if its user is dropped and created anew
+    # between the two reads.
     dropped = reader.identity_dropped_at(identity.issuer, identity.subject)
     if dropped is not None and (identity.issued_at is None or identity.issued_at <= dropped):
         raise IdentityDropped
@@ -74,10 +77,12 @@ def provision(
     policy: ProvisioningPolicy,
     address: str,
 ) -> User:
-    """Returns the user of *identity* after setting exactly *rights* (None: as stored).
+    """Returns the user of *identity* after giving this user exactly *rights*.
 
-    Writes only if something changes, in one transaction with its audit record. Raises
-    SignUpDisabled, IdentityTaken or IdentityDropped, as `Engine.provision` does.
+    If *rights* is None, the user's rights stay as stored. Links or creates the user if *policy*
+    allows it. Writes only if something changes, in one transaction with its audit record.
+
+    Raises SignUpDisabled, IdentityTaken or IdentityDropped, as `Engine.provision` does.
     """
     user = _find_linked(store, identity)
     databases = _database_names(store)
@@ -144,7 +149,10 @@ def _provision(
     policy: ProvisioningPolicy,
     databases: list[str],
 ) -> str:
-    """Links or creates the user of *identity*, sets *rights*, and returns the user's name."""
+    """Gives the user of *identity* exactly *rights*, and returns the user's name.
+
+    First links or creates the user, if no user is linked to *identity* yet.
+    """
     user = _find_linked(tx, identity) or _link_or_create(tx, identity, policy)
     for step in _required_changes(user, rights, databases):
         match step:
@@ -163,7 +171,8 @@ def _provision(
 def _link_or_create(tx: Tx, identity: Identity, policy: ProvisioningPolicy) -> User:
     """Links *identity* to the user of its name, and returns the user. Creates a missing user.
 
-    Raises SignUpDisabled or IdentityTaken if *policy* forbids it.
+    Raises SignUpDisabled if *policy* forbids creating the user. Raises IdentityTaken if *policy*
+    forbids linking the user, or if the user already has an identity.
     """
     user = tx.user(identity.name)
     if user is None:
@@ -184,10 +193,10 @@ _Change = Grant | Revoke | GrantAdmin | RevokeAdmin
 def _required_changes(
     user: User | None, rights: TokenRights | None, databases: list[str], new_name: str = ""
 ) -> list[_Change]:
-    """Returns the statements after which *user* has exactly *rights*.
+    """Returns the statements after which *user* has exactly *rights* on *databases*.
 
-    The list is empty if *rights* is None.
-    If *user* is None, the statements are for a new user *new_name*.
+    *databases* are the names of all databases. Returns an empty list if *rights* is None. If *user*
+    is None, the statements are for a new user *new_name*.
     """
     if rights is None:
         return []

@@ -10,7 +10,7 @@ _PAGE_SIZE = 10_000
 
 
 def show_users(store: Store) -> Series:
-    """Returns each user's name and admin flag, in the order of creation.
+    """Returns a table of each user's name and admin flag, in the order of the users' creation.
 
     Raises:
         StoreUnavailable: the store could not be read.
@@ -24,7 +24,7 @@ def show_users(store: Store) -> Series:
 
 
 def show_grants(user: User | None) -> Series:
-    """Returns each database that *user* has a grant on, with the privilege.
+    """Returns a table of the databases on which *user* has a grant, with the privilege on each.
 
     Raises:
         UserNotFound: *user* is None.
@@ -36,7 +36,9 @@ def show_grants(user: User | None) -> Series:
 
 
 def show_databases(store: Store, principal: Principal) -> Series:
-    """Returns the databases on which *principal* has a privilege; administrators see all.
+    """Returns a table of the names of the databases on which *principal* has a privilege.
+
+    An administrator, or a principal without a user, sees all databases.
 
     Raises:
         StoreUnavailable: the store could not be read.

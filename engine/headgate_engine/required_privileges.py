@@ -75,7 +75,7 @@ class RequiredPrivilege:
 
 
 ADMIN = RequiredPrivilege(admin=True)
-# A table, because `&` of two flags takes a microsecond in Python.
+# The table behind `covers`: a look-up is faster than `&` of two flags, which takes a microsecond.
 _COVERS = [[granted & needed == needed for needed in range(4)] for granted in range(4)]
 
 RequiredPrivileges = tuple[RequiredPrivilege, ...]
@@ -84,8 +84,8 @@ RequiredPrivileges = tuple[RequiredPrivilege, ...]
 def required_privileges(statement: Statement, database: str) -> RequiredPrivileges:
     """Returns the privileges that *statement* requires, in the order in which InfluxDB checks them.
 
-    Users with the admin flag need no privileges. *database* is the database of the request. It
-    counts for a statement that names no database.
+    Users with the admin flag need no privileges. *database* is the default database of the request,
+    for a statement that names no database.
     """
     match statement:
         case CreateUser() | DropUser() | SetPassword() | ShowUsers() | ShowGrants():
@@ -146,9 +146,9 @@ def covers(granted: Privilege, needed: Privilege) -> bool:
 
 
 def is_write(statement: Statement) -> bool:
-    """Returns whether InfluxDB warns of *statement* in a GET request, because it writes.
+    """Returns whether InfluxDB answers a GET request with *statement* with a warning.
 
-    InfluxDB 1.8 does not warn of DELETE.
+    InfluxDB warns of statements that write, but 1.8 does not warn of DELETE.
     """
     match statement:
         case Select(target=target):
@@ -160,7 +160,7 @@ def is_write(statement: Statement) -> bool:
 
 
 def is_read_only(statement: Statement) -> bool:
-    """Returns whether *statement* changes nothing, so that it may be executed twice."""
+    """Returns whether *statement* changes nothing, so that executing it twice is harmless."""
     match statement:
         case Select(target=target):
             return target is None
@@ -179,7 +179,10 @@ def _write(database: str) -> RequiredPrivilege:
 
 
 def _select(select: Select, database: str) -> RequiredPrivileges:
-    """Returns READ for each measurement, also in subqueries, then WRITE for the target."""
+    """Returns READ on the database of each measurement, then WRITE on the database of INTO.
+
+    The measurements in subqueries count, too.
+    """
     found: list[RequiredPrivilege] = []
     for source in select.sources:
         if isinstance(source, Subquery):
@@ -192,7 +195,7 @@ def _select(select: Select, database: str) -> RequiredPrivileges:
 
 
 def _continuous_query(statement: CreateContinuousQuery) -> RequiredPrivileges:
-    """Returns READ on the database of *statement*, and what its SELECT requires.
+    """Returns READ on the database of *statement*, and the privileges that its SELECT requires.
 
     InfluxDB requires less: it does not check the sources of the SELECT.
     """
@@ -200,13 +203,16 @@ def _continuous_query(statement: CreateContinuousQuery) -> RequiredPrivileges:
 
 
 def _default_and_named(default: str, sources: Iterable[Source]) -> RequiredPrivileges:
-    """Returns READ on *default* and on the databases in FROM. InfluxDB checks only *default*."""
+    """Returns READ on the database *default* and on the databases in FROM, the *sources*.
+
+    InfluxDB checks only *default*.
+    """
     named = (database for database in databases(tuple(sources)) if database)
     return _unique([_read(default), *map(_read, named)])
 
 
 def _cardinality(sources: Iterable[Source], default: str) -> RequiredPrivileges:
-    """Returns READ on the databases in FROM, or on *default* without FROM.
+    """Returns READ on the databases in FROM, the *sources*, or on *default* without FROM.
 
     Differs from InfluxDB, which requires nothing without FROM.
     """

@@ -20,7 +20,10 @@ def create_user(tx: Tx, name: str, hash: str, admin: bool) -> None:
 
 
 def drop_user(tx: Tx, name: str, *, keep_last_admin: bool) -> None:
-    """Drops the user *name*. Raises UserNotFound or LastAdmin."""
+    """Drops the user *name*. Raises UserNotFound.
+
+    With *keep_last_admin* it raises LastAdmin if the user is the only administrator.
+    """
     user = _user(tx, name)
     if keep_last_admin:
         _check_not_last(tx, user)
@@ -40,9 +43,9 @@ def grant_admin(tx: Tx, name: str) -> None:
 
 
 def revoke_admin(tx: Tx, name: str, *, keep_last_admin: bool) -> None:
-    """Removes the admin flag of the user *name*. Grants on databases stay.
+    """Removes the admin flag of the user *name*. Grants on databases stay. Raises UserNotFound.
 
-    Raises UserNotFound or LastAdmin.
+    With *keep_last_admin* it raises LastAdmin if the user is the only administrator.
     """
     user = _user(tx, name)
     if keep_last_admin:
@@ -51,15 +54,20 @@ def revoke_admin(tx: Tx, name: str, *, keep_last_admin: bool) -> None:
 
 
 def grant(tx: Tx, name: str, database: str, privilege: Privilege) -> None:
-    """Replaces the user's privilege on the database. Raises UserNotFound or DatabaseNotFound."""
+    """Replaces the privilege of the user *name* on *database* with *privilege*.
+
+    Raises UserNotFound or DatabaseNotFound.
+    """
     user = _user(tx, name)
     tx.put_grant(user, _database(tx, database), privilege)
 
 
 def revoke(tx: Tx, name: str, database: str, privilege: Privilege) -> None:
-    """Removes *privilege* from the user's privilege on the database.
+    """Removes *privilege* from the privilege of the user *name* on *database*.
 
-    NO PRIVILEGES stays as a row, even if nothing had been granted.
+    If no privilege is left, SHOW GRANTS lists the database with NO PRIVILEGES. It does so even if
+    nothing had been granted.
+
     Raises UserNotFound or DatabaseNotFound.
     """
     user = _user(tx, name)
@@ -68,7 +76,9 @@ def revoke(tx: Tx, name: str, database: str, privilege: Privilege) -> None:
 
 
 def create_database(tx: Tx, name: str, options: PolicyOptions | None) -> None:
-    """Adds the database *name*. Does nothing if it exists with the same policy.
+    """Adds the database *name* with the retention policy of *options*.
+
+    Does nothing if the database exists, and *options* is None or matches its policy.
 
     Raises InvalidName, NameTooLong or PolicyError.
     """
@@ -84,7 +94,7 @@ def create_database(tx: Tx, name: str, options: PolicyOptions | None) -> None:
 
 
 def drop_database(tx: Tx, name: str) -> None:
-    """Drops the database *name*. Does nothing if it does not exist."""
+    """Drops the database *name*. Does nothing if there is no such database."""
     database = tx.database(name)
     if database is not None:
         tx.drop_database(database)

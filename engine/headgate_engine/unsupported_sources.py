@@ -12,7 +12,8 @@ from headgate_grammar import (
     VarRef,
 )
 
-# The statement that shows each system measurement; "" where InfluxDB uses it internally only.
+# The SHOW statement for the content of each system measurement. It is "" for a measurement that
+# InfluxDB uses internally only.
 _SYSTEM_SOURCES = {
     "_fieldKeys": "SHOW FIELD KEYS",
     "_measurements": "SHOW MEASUREMENTS",
@@ -27,7 +28,7 @@ _SYSTEM_SOURCES = {
 def check_answerable(statement: Statement) -> None:
     """Checks that an upstream store, such as InfluxDB, could answer *statement*.
 
-    Raises SystemSource if it selects from a system measurement such as `_series`. Raises
+    Raises SystemSource if *statement* selects from a system measurement such as `_series`. Raises
     TimeCondition for SHOW MEASUREMENTS with a condition on `time`.
     """
     match statement:
@@ -42,7 +43,7 @@ def check_answerable(statement: Statement) -> None:
 
 
 def _compares_time(condition: Expression) -> bool:
-    """Returns whether *condition* compares `time`."""
+    """Returns whether `time` is an operand anywhere in *condition*."""
     match condition:
         case Paren(inner):
             return _compares_time(inner)

@@ -1,4 +1,7 @@
-"""The HTTP server and the gateway. Imports the engine and the grammar."""
+"""Headgate's HTTP server, and its gateway to upstream stores.
+
+It uses the packages headgate_engine and headgate_grammar.
+"""
 
 from headgate_server.api.starlette_backend import HeadgateBackend, HeadgateUser
 from headgate_server.app import application

@@ -4,19 +4,24 @@ import asyncio
 import math
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from headgate_engine import StoreError
-from headgate_server.api.batch import BATCH_ENDPOINTS, group_by_endpoint, to_request
+from headgate_server.api.delivery import (
+    AsgiDelivery,
+    BatchDelivery,
+    Continuation,
+    Delivery,
+    to_request,
+)
 from headgate_server.api.error_statuses import ErrorStatus, client_message, error_status_for
 from headgate_server.api.forward_auth import forward_auth
 from headgate_server.api.original_request import FORWARD_AUTH_PREFIX
 from headgate_server.api.prometheus_errors import error_response
 from headgate_server.api.proxy import proxy
-from headgate_server.api.query_batch import BatchResponse, PendingResponse
 from headgate_server.api.response_builder import ResponseBuilder, request_id
 from headgate_server.api.router import (
     HTTP_METHODS,
@@ -33,11 +38,12 @@ from headgate_server.formats import ResultEncoder, encoder_for
 from headgate_server.gateway.authorization import RouteNotFound
 from headgate_server.gateway.local_paths import local_pattern
 from headgate_server.gateway.mount import Mount
+from headgate_server.http.eager_batch import Suspended, run_batch
 from headgate_server.http.errors import BadRequest
-from headgate_server.http.parsed_request import BatchedRequest
+from headgate_server.http.parsed_request import ParsedRequest
 from headgate_server.http.request import Request
 from headgate_server.http.response import ASGIResponse, RawHeaders, Response
-from headgate_server.http.response_recorder import CLIENT_DISCONNECTED_STATUS, ResponseRecorder
+from headgate_server.http.response_recorder import CLIENT_DISCONNECTED_STATUS
 from headgate_server.telemetry import logging as logs
 from headgate_server.telemetry.access_log import log_access
 from headgate_server.telemetry.log_message import log_message
@@ -47,6 +53,7 @@ from headgate_server.validation.configuration import reload_settings
 
 # Ends of the write paths of stores other than InfluxDB. A throttled write is answered 503 there,
 # because Telegraf drops a batch on any 4xx.
+_NO_STATE: Mapping[str, int] = {}
 _WRITE_SUFFIXES = (b"/push", b"/write", b"/ingest", b"/import", b"/Push", b"/logs", b"/metrics")
 
 
@@ -90,101 +97,42 @@ class Application:
             await self._run_lifespan(receive, send)
         elif scope["type"] == "http":
             request = Request(scope, receive, self._proxies)
-            await self._handle(request, receive, ResponseRecorder(send))
+            await self._handle(request, AsgiDelivery(request, self._responses, send))
         elif scope["type"] == "websocket":
             await self._serve_websocket(scope, receive, send)
 
-    def can_batch(self, method: str, path: bytes) -> bool:
-        """Returns whether `handle_batch` may answer a request with *method* for *path*."""
-        context = self._context
-        if context is None or context.gateway.mounts or context.tracing_enabled:
-            return False
-        return (method, path) in BATCH_ENDPOINTS
-
     def handle_batch(
-        self, requests: Sequence[BatchedRequest], default_fields: RawHeaders
-    ) -> list[bytes | ASGIApp | None]:
-        """Runs *requests* as a batch. Returns an answer for each request, in the same order.
+        self, requests: Sequence[ParsedRequest], default_fields: RawHeaders
+    ) -> list[bytes | Continuation]:
+        """Runs *requests*, those of one event loop iteration, as a batch.
+
+        Returns an answer for each request, in the same order.
 
         An answer is one of these:
 
         - bytes: the encoded HTTP/1.1 response, with the server's header fields *default_fields*;
         - b"": no response, the caller must abort the connection;
-        - an ASGI application: it sends the response when the request's change is durable;
-        - None: the request was not processed, and the caller must call the application for it.
+        - a Continuation: the request has to wait, and the caller must run it as an ASGI
+          application.
         """
         assert self._context is not None
-        batch = [to_request(request, self._proxies) for request in requests]
-        responses: list[BatchResponse] = [None] * len(batch)
-        for endpoint, indexes in group_by_endpoint(batch).items():
-            batch_responses = endpoint(
-                [batch[place] for place in indexes], self._context, self._responses
+        deliveries = [
+            BatchDelivery(
+                to_request(each, self._proxies), self._responses, default_fields, each.keep_alive
             )
-            for place, response in zip(indexes, batch_responses, strict=True):
-                responses[place] = response
-        answers: list[bytes | ASGIApp | None] = []
-        for parsed, request, response in zip(requests, batch, responses, strict=True):
-            if isinstance(response, Exception):
-                response = self._error_response(request, response, _encoder_for(request))
-            if isinstance(response, Response):
-                answers.append(self._encode_and_log(request, response, parsed, default_fields))
-            else:
-                later = (
-                    self._respond_later(request, response, parsed.completed_at)
-                    if response is not None
-                    else None
-                )
-                answers.append(later)
-        return answers
-
-    def _respond_later(self, request: Request, pending: PendingResponse, started: float) -> ASGIApp:
-        """Returns an ASGI application that answers *request*.
-
-        It sends the response as soon as the change of *pending* is durable on the disk.
-        """
-
-        async def respond(scope: Scope, receive: Receive, send: Send) -> None:
-            assert self._context is not None
-            meter = ResponseRecorder(send)
-            self._context.count_cached_login(request)
-            try:
-                try:
-                    response = await pending.response()
-                except Exception as error:
-                    response = self._error_response(request, error, _encoder_for(request))
-                response.raw_headers += self._responses.common_headers(request)
-                await response(scope, receive, meter)
-            except Exception as error:
-                logs.log_internal_error(error, request.log.id)
-                raise  # the response has started: the connection can only be aborted
-            finally:
-                self._log_request(request, meter.status, meter.size, started)
-
-        return respond
-
-    def _encode_and_log(
-        self,
-        request: Request,
-        response: Response,
-        parsed: BatchedRequest,
-        default_fields: RawHeaders,
-    ) -> bytes:
-        """Returns *response* encoded as HTTP/1.1, and counts and logs the request.
-
-        Returns b"" on an error, which is logged.
-        """
-        assert self._context is not None
-        try:
-            self._context.count_cached_login(request)
-            self._log_request(
-                request, response.status_code, len(response.body), parsed.completed_at
+            for each in requests
+        ]
+        with self._context.snapshot():
+            results = run_batch(
+                [
+                    self._handle(delivery.request, delivery, each.completed_at)
+                    for delivery, each in zip(deliveries, requests, strict=True)
+                ]
             )
-            return self._responses.encode_http1(
-                response, request, default_fields, keep_alive=parsed.keep_alive
-            )
-        except Exception as error:
-            logs.log_internal_error(error, request.log.id)
-            return b""
+        return [
+            Continuation(delivery, result) if isinstance(result, Suspended) else delivery.encoded
+            for delivery, result in zip(deliveries, results, strict=True)
+        ]
 
     def accepts_websocket(self, host: bytes, url: bytes) -> bool:
         """Returns whether a request for *url* on *host* may be upgraded to a WebSocket."""
@@ -207,35 +155,33 @@ class Application:
         self.finished = await loop.run_in_executor(None, self._context.close, seconds_left)
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _handle(self, request: Request, receive: Receive, meter: ResponseRecorder) -> None:
-        """Answers *request* within a trace span, if tracing is enabled."""
-        assert self._context is not None
-        with self._context.tracing.request(request.headers, _method_label(request)) as finish:
-            status = await self._respond_and_log(request, receive, meter)
-            if finish is not None:
-                finish(request.route, status)
+    async def _handle(
+        self, request: Request, delivery: Delivery, started: float | None = None
+    ) -> None:
+        """Answers *request*: sends the response by *delivery*, counts the request and logs it.
 
-    async def _respond_and_log(
-        self, request: Request, receive: Receive, meter: ResponseRecorder
-    ) -> int:
-        """Answers *request*, counts and logs it, and returns the status."""
-        started = time.perf_counter()
-        try:
-            response = await self._dispatch(request)
-            await response(request.scope, receive, meter)
-        except ClientDisconnect:
-            pass  # the client has disconnected: no response can be sent
-        except ResponseAborted as error:
-            request.log.error = log_message(error)
-            raise
-        except Exception as error:
-            logs.log_internal_error(error, request.log.id)
-            raise  # the response has started: the connection can only be aborted
-        finally:
-            request.end()
-            status: int = request.scope.get("state", {}).get("refused", meter.status)
-            self._log_request(request, status, meter.size, started)
-        return status
+        Runs within a trace span, if tracing is enabled. *started* is when the request was
+        received, by `time.perf_counter` (None: now).
+        """
+        assert self._context is not None
+        started = time.perf_counter() if started is None else started
+        with self._context.tracing.request(request.headers, _method_label(request)) as finish:
+            try:
+                await delivery.send(await self._dispatch(request))
+            except ClientDisconnect:
+                pass  # the client has disconnected: no response can be sent
+            except ResponseAborted as error:
+                request.log.error = log_message(error)
+                raise
+            except Exception as error:
+                logs.log_internal_error(error, request.log.id)
+                raise  # the response has started: the connection can only be aborted
+            finally:
+                request.end()
+                status: int = request.scope.get("state", _NO_STATE).get("refused", delivery.status)
+                self._log_request(request, status, delivery.size, started)
+                if finish is not None:
+                    finish(request.route, status)
 
     def _log_request(self, request: Request, status: int, size: int, started: float) -> None:
         """Counts the request in the metrics, and writes it to the access log."""
@@ -254,9 +200,7 @@ class Application:
             return self._responses.text_response(400, f"{error}\n")
         if mount is not None:
             request.on_end(mount.acquire())
-        if self._context.gateway.forward_auth_networks and (path + b"/").startswith(
-            FORWARD_AUTH_PREFIX + b"/"
-        ):
+        if path.startswith(FORWARD_AUTH_PREFIX) and self._context.gateway.is_forward_auth(path):
             request.route, request.log.id = FORWARD_AUTH_PREFIX.decode(), request_id(request)
             return await forward_auth(request, self._context)
         below_mount = path != request.raw_path
@@ -273,13 +217,10 @@ class Application:
             allow = {"Allow": ", ".join(allowed)}
             return self._responses.text_response(405, "Method Not Allowed\n", allow)
         request.log.id = request_id(request)
-        response = (
-            await self._call_endpoint(endpoint, request, mount)
-            if endpoint is not None
-            else Response()
-        )
-        response.raw_headers += self._responses.common_headers(request)
-        return response
+        request.adds_common_headers = True
+        if endpoint is None:
+            return Response()
+        return await self._call_endpoint(endpoint, request, mount)
 
     async def _forward(self, request: Request, mount: Mount, path: bytes) -> ASGIResponse:
         """Forwards *request* to the upstream store's own HTTP API, if its user has the rights."""
@@ -353,7 +294,10 @@ class Application:
     def _error_response(
         self, request: Request, error: Exception, encoder: ResultEncoder, *, writing: bool = False
     ) -> Response:
-        """Returns the response for an endpoint that raised *error*."""
+        """Returns the response to a request for an endpoint that raised *error*.
+
+        *writing* says whether the endpoint writes data: then a throttled request is answered 503.
+        """
         error_status = error_status_for(
             error, writing=writing, throttle_status=self._settings.throttle_status
         )
@@ -369,16 +313,16 @@ class Application:
 def _encoder_for(request: Request) -> ResultEncoder:
     """Returns the encoder for *request*, by its header Accept and its parameter `pretty`."""
     try:
-        pretty = request.url_params.get("pretty") == "true"
+        pretty = request.may_have(b"pretty") and request.url_params.get("pretty") == "true"
     except BadRequest:
         pretty = False
     return encoder_for(request.accept, pretty=pretty)
 
 
 def _method_label(request: Request) -> str:
-    """Returns the method as a metric label, "other" for an unknown method.
+    """Returns the method of *request* as a metric label, or "other" for an unknown method.
 
-    Otherwise a client could create any number of labels.
+    Without "other", a client could create any number of labels.
     """
     return request.method if request.method in HTTP_METHODS else "other"
 

@@ -6,6 +6,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 from headgate_engine import AuditFile, Engine, Passwords, Principal, StoreUnavailable
@@ -31,6 +32,7 @@ from headgate_server.http.origin import (
 from headgate_server.http.request import Request
 from headgate_server.query.executor import QueryExecutor
 from headgate_server.query.prepared import PreparedQueryCache
+from headgate_server.query.user_loader import UserLoader
 from headgate_server.telemetry.access_log import RequestLog
 from headgate_server.telemetry.log_message import log_message
 from headgate_server.telemetry.logging import log_error, log_internal_error, log_task_error
@@ -95,6 +97,7 @@ class AppContext:
             max_running_per_group=_STATEMENT_THREADS // 2,
         )
         self._probe_pool = FairThreadPool(1, _STATEMENT_QUEUE)
+        self.user_loader = UserLoader(self.store)
         self.query_executor = QueryExecutor(
             settings,
             self.engine,
@@ -132,6 +135,17 @@ class AppContext:
             logins=logins,
         )
 
+    def snapshot(self) -> AbstractContextManager[object]:
+        """Returns a context in which the requests of one batch read one snapshot of the user store.
+
+        If the user store cannot be read, the context does nothing. Each request then reads the
+        store itself, and answers with the error.
+        """
+        try:
+            return self.store.snapshot()
+        except StoreUnavailable:
+            return nullcontext()
+
     def _create_gateway(self, settings: Settings) -> Gateway:
         if settings.gateway.cortex_metric_names:
             self.metrics.show_cortex_names()
@@ -140,17 +154,25 @@ class AppContext:
         )
 
     async def authenticate(self, request: Request, mount: Mount | None = None) -> Principal:
-        """Returns the principal of *request*. *mount* is the upstream store that it is for, if any.
+        """Returns the principal of *request*.
 
+        *mount* is the upstream store, with its settings, that *request* is for; None for no store.
         If *mount* accepts tenant tokens, a tenant token is tried before other credentials. Sets
         `request.cross_site`, and the user for the access log. Raises what `Authenticator` raises,
         and BadRequest for several `Authorization` headers.
         """
-        credentials = RequestCredentials(request.url_params, request.headers.getlist)
-        request.cross_site = self.is_cross_site(request.method, request.headers)
-        principal = await self.authenticate_credentials(
-            credentials, request.address, mount, request.connection
-        )
+        headers = request.headers
+        credentials = RequestCredentials(request.url_params, headers.getlist, headers.memo)
+        if not shows_no_browser(headers):
+            request.cross_site = self.is_cross_site(request.method, headers)
+        if mount is None:
+            principal = await self._authenticator(
+                credentials, request.address, None, request.connection
+            )
+        else:
+            principal = await self.authenticate_credentials(
+                credentials, request.address, mount, request.connection
+            )
         request.check_authorization()
         request.log.user = principal.name
         return principal
@@ -166,29 +188,6 @@ class AppContext:
         # With authentication, a browser sends a password only to the origin it was typed for.
         return not self.settings.auth_enabled and is_dns_rebinding(headers, allowed)
 
-    def may_write(self, request: Request) -> bool:
-        """Returns whether *request* may change data.
-
-        Returns False if a page of another web site may have made a browser send it.
-        """
-        return shows_no_browser(request.headers) or not self.is_cross_site(
-            request.method, request.headers
-        )
-
-    def authenticate_cached(self, request: Request) -> Principal | None:
-        """Returns the principal of *request* if it can be authenticated without waiting.
-
-        Returns None if authentication has to wait or fails, and for several `Authorization`
-        headers. The login is not counted in the metrics: see `count_cached_login`.
-        """
-        if request.headers.is_repeated("authorization"):
-            return None
-        credentials = RequestCredentials(request.url_params, request.headers.getlist)
-        request.cached_principal = self._authenticator.check_cached(credentials, request.address)
-        if request.cached_principal is not None:
-            request.log.user = request.cached_principal.name
-        return request.cached_principal
-
     def has_cached_login(self, credentials: RequestCredentials, address: str) -> bool:
         """Returns whether *credentials* from *address* can be authenticated without waiting."""
         return self._authenticator.check_cached(credentials, address) is not None
@@ -196,14 +195,6 @@ class AppContext:
     def is_known_client(self, name: str, address: str) -> bool:
         """Returns whether the user *name* logged in by password from *address* before."""
         return self._authenticator.is_known_client(name, address)
-
-    def count_cached_login(self, request: Request) -> None:
-        """Counts the login in the metrics if `authenticate_cached` has authenticated *request*.
-
-        `authenticate_cached` does not count it, because its result may be discarded.
-        """
-        if request.cached_principal is not None:
-            self._authenticator.count_cached(request.cached_principal)
 
     async def authenticate_credentials(
         self,
@@ -261,16 +252,16 @@ class AppContext:
     async def run_in_thread(self, work: Callable[[], T], key: Key = ()) -> T:
         """Runs *work* in the statement thread pool, and returns its result.
 
-        *key* identifies the user: waiting keys take turns. Raises Overloaded, and what *work*
-        raises.
+        *key* identifies the user: users whose work waits for a thread take turns. Raises
+        Overloaded, and what *work* raises.
         """
         return await self._statement_pool.run(work, key)
 
     async def run_probe(self, work: Callable[[], T]) -> T:
-        """Runs the probe *work* in a thread of its own, and returns its result.
+        """Runs *work* in a thread that runs no statements, and returns its result.
 
-        Statements do not delay it: /health and /metrics use it. Raises Overloaded, and what *work*
-        raises.
+        /health and /metrics use it, so that slow statements do not delay them. Raises Overloaded,
+        and what *work* raises.
         """
         return await self._probe_pool.run(work)
 

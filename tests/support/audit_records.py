@@ -1,11 +1,11 @@
-"""Reads the audit from the store of a server."""
+"""Reads the audit from the user store (SQLite file) of a server."""
 
 from headgate_engine import AuditRecord, SqliteStore
 from support.servers import Server
 
 
 def audit_records(server: Server) -> list[AuditRecord]:
-    """Returns all audit records in the store of *server*."""
+    """Returns all audit records in the user store of *server*."""
     store = SqliteStore(server.store, create=False)
     try:
         return list(store.audit(limit=100_000))

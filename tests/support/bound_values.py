@@ -44,7 +44,7 @@ class Bound:
 
 
 def text(random: random.Random) -> str:
-    """Returns one to three concatenated texts of HOSTILE."""
+    """Returns one to three texts of HOSTILE, concatenated."""
     return "".join(random.choice(HOSTILE) for _ in range(random.randint(1, 3)))
 
 

@@ -8,7 +8,7 @@ import trustme
 
 
 def write_certificate(authority: trustme.CA, path: Path) -> str:
-    """Writes a new certificate for this machine, and its key, to *path*; returns the path."""
+    """Writes a new certificate for this machine and its private key to *path*; returns *path*."""
     issued = authority.issue_cert("127.0.0.1", "localhost")
     issued.private_key_and_cert_chain_pem.write_to_path(str(path))
     return str(path)

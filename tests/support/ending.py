@@ -12,7 +12,7 @@ _ending: list[LocalServer] = []
 
 
 def end(servers: Iterable[LocalServer]) -> None:
-    """Starts to stop *servers*; waits for the oldest if more than 8 are stopping."""
+    """Starts to stop *servers*. If more than 8 servers are stopping, waits for the oldest."""
     for server in servers:
         if server.running():
             server.end_later()

@@ -37,7 +37,7 @@ class ForeignServer(ServerProcess, ABC):
         )
 
     def answers(self) -> bool:
-        """Returns whether the server is ready."""
+        """Returns whether the server responds with status 200 or 204."""
         assert self.process is not None and self.process.poll() is None
         try:
             return self.request("GET", self.ready_path).status in (200, 204)

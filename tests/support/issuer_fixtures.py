@@ -29,7 +29,7 @@ def whoami(server: Server, token: str) -> Answer:
 
 
 def key_file_settings(folder: Path) -> str:
-    """Returns lines of `[auth.jwt]` that use the key file in *folder* and create users."""
+    """Returns lines of `[auth.jwt]` that name the key file in *folder* and enable new users."""
     return f'key-file = "{folder}/key.pem"\nusername-claim = "sub"\nauto-sign-up = true\n'
 
 

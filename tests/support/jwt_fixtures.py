@@ -49,7 +49,7 @@ class World:
         self.path = folder / "headgate.toml"
 
     def key(self, name: Any) -> Any:
-        """Returns the key named *name* in the case, or described by it if it is a dict.
+        """Returns the key named *name* in the case. If *name* is a dict, it describes the key.
 
         Returns None if *name* is None.
         """
@@ -155,7 +155,7 @@ class World:
         return configure({}, {}, str(self.path)).settings
 
     def filled(self, value: Any) -> Any:
-        """Returns *value*, or a path if it is `{"$file": TEXT}` or `{"$missing_file": ...}`."""
+        """Returns *value*, or a path for `{"$file": TEXT}` and `{"$missing_file": ...}`."""
         if isinstance(value, dict) and "$file" in value:
             return self.file(value["$file"])
         if isinstance(value, dict) and "$missing_file" in value:
@@ -173,7 +173,7 @@ def toml(values: dict[str, Any]) -> list[str]:
 
 
 def token(spec: Case, world: World, index: int, kind: str) -> str:
-    """Returns the token that *spec* describes, or "" if it is empty.
+    """Returns the token that *spec* describes, or "" if *spec* is empty.
 
     *kind* names a malformation, such as `flip-signature-bit`. *index* replaces `$i` in the header.
     """
@@ -213,7 +213,7 @@ def token(spec: Case, world: World, index: int, kind: str) -> str:
 
 
 def resolved(value: Any, world: World) -> Any:
-    """Returns *value* with each `{"$now": SECONDS}` in it replaced by that time."""
+    """Returns *value* with each `{"$now": SECONDS}` replaced by the time in SECONDS from now."""
     if isinstance(value, dict):
         if "$now" in value:
             return int(world.clock.wall()) + value["$now"]

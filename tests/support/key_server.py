@@ -22,8 +22,8 @@ class Said:
 class KeyServer:
     """Sends the responses *said* in turn, and then repeats the last; runs as a context manager.
 
-    With *stays*, it repeats one response until `set` chooses another. *asked* has the headers of
-    each request, with names in lower case.
+    With *stays*, the server repeats one response until `set` chooses another response. *asked* has
+    the headers of each request, with names in lower case.
     """
 
     def __init__(

@@ -157,7 +157,7 @@ class LocalServer(Server):
 
 
 def serve_on(store: Path) -> Callable[..., LocalServer]:
-    """Returns a function that starts a server on the file *store*, with the flags that it takes."""
+    """Returns a function that starts a server on the file *store*, with its arguments as flags."""
 
     def start(*flags: str) -> LocalServer:
         return LocalServer(store, flags).start()
@@ -166,7 +166,7 @@ def serve_on(store: Path) -> Callable[..., LocalServer]:
 
 
 class _ServerThread(threading.Thread):
-    """Runs a server. Threads started from here have the same attribute `headgate_server`."""
+    """Runs a server. Its child threads inherit the attribute `headgate_server`."""
 
     def __init__(self, server: LocalServer) -> None:
         super().__init__(name=f"server {server.store.name}", daemon=True)
@@ -200,7 +200,7 @@ _start_thread = threading.Thread.start
 
 
 def _configure_logs(format: str, *, access: bool, timed: bool = False) -> None:
-    """Replaces `logs.configure`: sets up the log of the current thread's server, if it has one."""
+    """Replaces `logs.configure`: sets up the log of the current thread's server."""
     server = _current()
     if server is None:
         _configure_process_logs(format, access=access, timed=timed)

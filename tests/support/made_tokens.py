@@ -83,7 +83,7 @@ def token(
 
 
 def pem(key: Any, form: str = "pkix-public") -> str:
-    """Returns *key* in PEM: its public key for the forms `...-public`, else its private key."""
+    """Returns *key* in PEM: the public key for the forms `...-public`, else the private key."""
     encoding = serialization.Encoding.PEM
     match form:
         case "pkix-public" | "pkcs1-public":
@@ -108,7 +108,7 @@ def _number(value: int, length: int = 0) -> str:
 
 
 def jwk(key: Any, **more: str) -> dict[str, str]:
-    """Returns the public key of *key*, or the secret *key*, as a JWK with *more* members."""
+    """Returns a JWK of the public key of *key*, or of the secret *key*, with *more* members."""
     if isinstance(key, bytes):
         return {"kty": "oct", "k": coded(key)} | more
     public = key.public_key()

@@ -1,4 +1,4 @@
-"""Creates store files of earlier versions of the format."""
+"""Creates SQLite files of users in earlier versions of the schema."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from support.places import TESTS
 
 
 def create_old_store(path: Path, version: int) -> None:
-    """Creates the store file *path* in the format *version*, with the content of its SQL file."""
+    """Creates the store file *path* from the SQL file of the schema *version*."""
     script = TESTS / "unit" / "engine" / f"store_v{version}.sql"
     connection = apsw.Connection(str(path))
     connection.execute(script.read_text()).fetchall()

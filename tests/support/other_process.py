@@ -8,7 +8,7 @@ from headgate_engine import UNRESTRICTED, AuthenticationFailed, Engine, Password
 
 
 def errors(engine: Engine, text: str) -> list[str]:
-    """Returns the error of each statement in *text*, "" for success."""
+    """Executes the statements *text*; returns the error of each statement, or "" on success."""
     return [result.error for result in engine.query(text, UNRESTRICTED)]
 
 

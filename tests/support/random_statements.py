@@ -32,7 +32,7 @@ class Statements:
             *(self.drops, self.shows, self.show_data, self.show_data, self.cardinality),
         ]
 
-    # ---- choices
+    # ---- random choices
 
     def one(self, choices: Sequence[str]) -> str:
         return self.random.choice(choices)

@@ -31,7 +31,7 @@ def heard(line: socket.socket) -> bytes:
 
 
 def read_until(line: socket.socket, wanted: bytes, times: int = 1) -> bytes:
-    """Reads until *wanted* has occurred *times* times; returns all bytes read."""
+    """Reads until the bytes *wanted* have occurred *times* times; returns all bytes read."""
     answer = b""
     while answer.count(wanted) < times:
         part = line.recv(65536)

@@ -23,12 +23,12 @@ class Heard:
     component: str = ""
 
     def all(self, name: str) -> list[str]:
-        """Returns all values of the header *name*."""
+        """Returns all values of the header *name* of the request."""
         return [value for key, value in self.headers if key.lower() == name.lower()]
 
     @property
     def tenant(self) -> str | None:
-        """The header X-Scope-OrgID, or None."""
+        """The header X-Scope-OrgID, which names the tenant, or None."""
         values = self.all("X-Scope-OrgID")
         assert len(values) <= 1, values
         return values[0] if values else None
@@ -39,7 +39,7 @@ class Heard:
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
-        """The parameters of the URL."""
+        """The parameters of the URL, as pairs of name and value."""
         return parse_qsl(urlsplit(self.target).query, keep_blank_values=True)
 
 

@@ -6,7 +6,7 @@ from support.servers import Server
 
 
 class ScriptedGateway:
-    """A gateway, and the *script* with the answers of its upstream store."""
+    """A gateway, and the *script* with the responses of its upstream store."""
 
     def __init__(self, server: Server, store: RawUpstream) -> None:
         self.server, self._store = server, store

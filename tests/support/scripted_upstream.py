@@ -39,9 +39,9 @@ def parameter(request: bytes, name: str) -> str:
 
 @dataclass
 class Script:
-    """Calls the function in *answers* for each statement; without one, sends an empty result.
+    """The responses of the upstream store: for each statement a function in *answers*.
 
-    *asked* has the statements received.
+    A statement without a function gets an empty result. *asked* has the statements received.
     """
 
     answers: dict[str, Answering] = field(default_factory=dict)
@@ -56,7 +56,7 @@ class Script:
 
 
 def sends(*parts: "bytes | Wait", more: bytes = b"", whole: bool = True) -> Answering:
-    """Returns a function that sends *parts* as chunks, and calls those that are callable.
+    """Returns a function that sends *parts* as chunks. A part that is a function is called instead.
 
     Without *whole*, the response ends without its last chunk. *more* are further header lines.
     """
@@ -181,7 +181,7 @@ def fetch(
 
 
 def _of_1_0(answer: bytes, *, packed: bool) -> Got:
-    """Returns the HTTP/1.0 response *answer*; it is whole if its Content-Length is right."""
+    """Parses the HTTP/1.0 response *answer*. `whole` tells if the body has the Content-Length."""
     head, _, body = answer.partition(b"\r\n\r\n")
     lines = head.lower().split(b"\r\n")
     lengths = [int(line.split(b":")[1]) for line in lines if line.startswith(b"content-length:")]

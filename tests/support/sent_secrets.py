@@ -32,7 +32,7 @@ def shown(target: str, body: bytes, headers: Iterable[tuple[str, str]]) -> set[s
 
 
 def _of_query(text: str) -> Iterator[str]:
-    yield from _PASSWORD.findall(text)  # also in statements that do not parse
+    yield from _PASSWORD.findall(text)  # InfluxQL that does not parse may have secrets too
     try:
         statements = parse(text)
     except (ParseError, ValueError):

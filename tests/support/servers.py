@@ -19,7 +19,7 @@ Headers = dict[str, str] | list[tuple[str, str]]
 
 @dataclass
 class Answer:
-    """A response."""
+    """A response of a server to a test."""
 
     status: int
     headers: http.client.HTTPMessage
@@ -31,7 +31,7 @@ class Answer:
 
     @property
     def error(self) -> str:
-        """The error of the whole response, else of the first result that has one, else ""."""
+        """The error of the whole response, else of the first failed result, else ""."""
         content = self.json
         if "error" in content:
             return str(content["error"])
@@ -102,7 +102,7 @@ class Server:
         """Writes a file beside the log with the secrets that must not occur in it."""
         known = self.secrets | {v for k, v in self.environment.items() if k.endswith("SECRET")}
         path = self.beside.with_suffix(".secrets")
-        if path.exists():  # of an earlier server on the same store
+        if path.exists():  # secrets of an earlier server on this store
             known |= set(json.loads(path.read_text()))
         path.write_text(json.dumps(sorted(known)))
 

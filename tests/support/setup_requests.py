@@ -4,7 +4,7 @@ from urllib.parse import urlencode
 
 from support.servers import Answer, Server
 
-# The header that a proxy on the same machine sends for a client on another one.
+# The header that a proxy on the same machine sends for a client on another machine.
 REMOTE_CLIENT = {"X-Forwarded-For": "192.0.2.1"}
 
 

@@ -2,7 +2,7 @@
 
 PASSWORD = "Sub-Secret-77"
 URL = f"http://svc:{PASSWORD}@127.0.0.1:9/write"
-# Each with its parameters.
+# Each statement with the values of its bound parameters.
 SUBSCRIPTIONS: tuple[tuple[str, dict[str, object]], ...] = (
     (f"CREATE SUBSCRIPTION s ON a.autogen DESTINATIONS ALL '{URL}'", {}),
     ("CREATE SUBSCRIPTION s ON a.autogen DESTINATIONS ALL $url", {"url": URL}),

@@ -47,7 +47,7 @@ def seed_flags(parts: Parts, protocol: str, *more: str) -> list[str]:
 
 
 def ask(server: Server, path: str, text: str = "", method: str = "GET", **headers: str) -> int:
-    """Sends a request with the token *text*, or without one; returns the status."""
+    """Sends a request with the token *text*, or without a token; returns the status."""
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
     body = b"x" if method == "POST" else None
     return server.request(method, path, body, sent | (bearer(text) if text else {})).status

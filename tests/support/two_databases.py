@@ -14,7 +14,7 @@ WRITTEN_BY_BOB = "WrittenByBob"
 
 _NAMES = ("a", "b", '"a"', "a.", "A", "a\x00", " a", "a ", "b|a", "a|b", "a/autogen", "b/../a", "*")
 _PLACES = ("a..", "b..", '"a"..', "a.autogen.", "b.autogen.", "", '"a"."autogen".')
-# Their parameters would end a pattern, a string or a name, and add a statement of their own.
+# Statements with bound values that try to end a pattern, string or name, and add a statement.
 _BOUND_STATEMENTS = st.sampled_from(
     (
         *("SELECT * FROM $r, $m", "SELECT * FROM b.autogen.$r, b.autogen.$m", "SELECT $m FROM $r"),
@@ -125,7 +125,7 @@ def _pair(draw: st.DrawFn) -> tuple[str, str]:
 def _encoded(draw: st.DrawFn, base: tuple[tuple[str, str], ...] = ()) -> str:
     """Returns *base* and random parameters as a query string.
 
-    They may be reordered, repeated, percent-encoded more than needed, and oddly separated.
+    Parameters may be reordered, repeated, percent-encoded more than needed, or oddly separated.
     """
     pairs = [*base, *draw(st.lists(_pair(), max_size=4))]
     if draw(st.booleans()):
@@ -207,7 +207,7 @@ _OWN: dict[str, tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...]] = {
         ("GET", "/query", (("q", "SHOW DATABASES"),)),
     ),
 }
-# Other paths of the stores, and misspelt ones.
+# Other paths of the upstream stores, and misspelt paths.
 _PATHS = {
     "influxdb1": ("/query/", "/write?", "/debug/vars", "/ping", "/QUERY", "/%71uery"),
     "victoriametrics": (
@@ -222,7 +222,7 @@ _TURNS = ("/db/a", "/db/b", "/", "/./", "/x/..", "/%2e", "//", "/db/a%2fb", "/db
 
 @dataclass(frozen=True)
 class Sent:
-    """A request."""
+    """A request of Bob to the gateway."""
 
     method: str
     path: str
@@ -248,7 +248,7 @@ _DATA = st.one_of(
 
 @st.composite
 def requests(draw: st.DrawFn, protocol: str) -> Sent:
-    """Returns a request of Bob to a store with *protocol*: an allowed one with extra parameters.
+    """Returns a request of Bob to an upstream of *protocol*: an allowed request, more parameters.
 
     One in eight has another path and method instead.
     """

@@ -15,7 +15,7 @@ def _own_ports() -> Iterator[int]:
     """
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
     first = 10_000 + 4_000 * (int(worker[2:] or 0) % 5 if worker.startswith("gw") else 4)
-    # Starts at a varying port: an earlier process may still hold the ports that it used.
+    # Starts at a varying port, because an earlier process may still hold its ports.
     start = os.getpid() % 4_000
     yield from cycle([first + (start + number) % 4_000 for number in range(4_000)])
 

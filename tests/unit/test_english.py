@@ -1,4 +1,4 @@
-"""Words that have no place in texts: the subject is a thing of the code, the client or the user."""
+"""Searches the sources for words that CONTRIBUTING.md forbids, and for names with such words."""
 
 import ast
 import io
@@ -18,7 +18,7 @@ WORDS = re.compile(
     r"|everyone|no one|he|him|his|himself)\b",
     re.IGNORECASE,
 )
-# Names of the same kind, between the underscores of an identifier.
+# The same kind of words as parts of identifiers, between underscores.
 NAMES = re.compile(
     r"(?:^|_)(who|whom|nobody|somebody|anybody|everybody|he|him|his)(?:_|$)", re.IGNORECASE
 )
@@ -35,7 +35,7 @@ def tree(path: Path) -> ast.Module:
 
 
 def prose(path: Path) -> Iterator[tuple[int, str]]:
-    """The comments and docstrings of a source, with their lines."""
+    """Yields the comments and docstrings of a source file, with their line numbers."""
     for node in ast.walk(tree(path)):
         if not isinstance(node, DEFINITIONS | ast.Module):
             continue
@@ -43,7 +43,7 @@ def prose(path: Path) -> Iterator[tuple[int, str]]:
             yield node.body[0].lineno, docstring
     text = path.read_text("utf-8")
     if not any(WORDS.search(line.partition("#")[2]) for line in text.splitlines()):
-        return  # no comment has one, without a tokenizer's look at each
+        return  # without such a comment, the slow tokenizer is not needed
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.COMMENT:
             yield token.start[0], token.string

@@ -1,4 +1,4 @@
-"""The layers of each package: imports go down, and no files are in a circle."""
+"""The layers of each package: files import only from lower layers, without circular imports."""
 
 import ast
 from graphlib import TopologicalSorter
@@ -19,7 +19,7 @@ PACKAGES = (*LAYERS, "shell/headgate_shell", "shell/headgate")
 
 
 def modules(package: str) -> dict[str, Path]:
-    """Each file of *package* by its dotted name; the front door of a folder by the folder's."""
+    """Returns the files of *package* by dotted name; `__init__.py` has its folder's name."""
     found = {}
     for path in (ROOT / package).rglob("*.py"):
         name = ".".join(path.relative_to(ROOT / package).with_suffix("").parts)
@@ -28,7 +28,7 @@ def modules(package: str) -> dict[str, Path]:
 
 
 def imported(package: str) -> dict[str, set[str]]:
-    """Which of the package's other files each file imports."""
+    """Returns for each file of *package* the files of the same package that it imports."""
     known = modules(package)
     package_name = Path(package).name
     found: dict[str, set[str]] = {name: set() for name in known}
@@ -67,4 +67,4 @@ def test_imports_go_down(package: str) -> None:
 def test_no_files_are_in_a_circle(package: str) -> None:
     graph = imported(package)
     assert any(graph.values())
-    TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
+    TopologicalSorter(graph).prepare()  # raises CycleError with the files of a circular import

@@ -1,4 +1,4 @@
-"""The search for secrets in logs finds what there is to find."""
+"""Tests `sent_secrets.py`: its search finds a secret that a server wrote to its log."""
 
 import json
 from base64 import b64encode
@@ -46,4 +46,4 @@ def test_a_secret_in_a_log_is_found(tmp_path: Path) -> None:
     (deep / "b.log").write_text("user=s3cret asked, and p=0ther too\n")
     (deep / "b.secrets").write_text(json.dumps(["0ther-1", "p=0ther"]))
     assert leaks(tmp_path) == ["b.log holds 'p=0ther'"]
-    (deep / "b.log").unlink()  # or the search after all tests would find it, too
+    (deep / "b.log").unlink()  # else the search after all tests would fail

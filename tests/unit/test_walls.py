@@ -1,4 +1,4 @@
-"""The walls between the rooms, and how large a file may get."""
+"""Which top-level folder may import which package or library, and the maximum length of files."""
 
 import ast
 import re
@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "server": {"grammar", "engine"},
     "shell": {"grammar", "engine"},
 }
-# One room each that may know these libraries.
+# For each library, the only top-level folder that may import it.
 HOME = {
     "lark": "grammar",
     "re2": "grammar",
@@ -30,12 +30,12 @@ HOME = {
     "prompt_toolkit": "shell",
 }
 LONGEST_FILE = 400
-# They load the grammar, but are no part of the start of a script.
+# Files of the shell that import the grammar. Scripts start without these files.
 GRAMMAR_ON_DEMAND = ("store.py", "statements.py")
 
 
 def imports(path: Path) -> Iterator[tuple[str, int]]:
-    """The top-level names that *path* imports, with the line."""
+    """Yields each top-level package that the file *path* imports, with the line number."""
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             yield from ((alias.name.partition(".")[0], node.lineno) for alias in node.names)
@@ -62,7 +62,7 @@ def test_across_a_wall_one_imports_from_the_door(room: str) -> None:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("headgate_"):
                 package, _, inside = (node.module or "").partition(".")
-                # The command hands on to the rooms' command lines.
+                # `headgate COMMAND` may import the files of all packages.
                 at_home = package == f"headgate_{room}" or path.parent.name == "headgate"
                 assert at_home or not inside, f"{path}:{node.lineno} imports {node.module}"
 
@@ -97,5 +97,5 @@ def test_each_library_that_is_imported_is_declared() -> None:
 
 
 def distribution(name: str) -> str:
-    """The name of a distribution, normalized."""
+    """Returns the normalized name of a distribution of PyPI."""
     return re.sub(r"[-_.]+", "-", name).lower()

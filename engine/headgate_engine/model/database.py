@@ -10,7 +10,10 @@ _MAX_NAME_BYTES = 255
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """A snapshot of a stored database. *id* is never reused."""
+    """A snapshot of a database in the user store; *policy* is its first retention policy.
+
+    *id* is never reused, so that grants on a dropped database never apply to a later database.
+    """
 
     id: str
     name: str
@@ -20,7 +23,7 @@ class Database:
 def check_name(name: str) -> None:
     """Raises InvalidName or NameTooLong if InfluxDB rejects *name* for a database or policy.
 
-    InfluxDB 1.8: meta.ValidName.
+    The rules are those of the function `meta.ValidName` in InfluxDB 1.8.
     """
     if name in ("", ".", "..") or "/" in name or "\\" in name or not _printable(name):
         raise InvalidName

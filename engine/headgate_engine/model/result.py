@@ -1,4 +1,4 @@
-"""The result of executing a statement."""
+"""The result of one InfluxQL statement: tables of rows (series), or an error text."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,8 +12,8 @@ Value = str | int | float | bool | None
 class Series:
     """One table of a result.
 
-    *name* is "" for a table without a name. *columns* are the column names, *values* the rows, each
-    as long as *columns*. *tags* are the tags of GROUP BY.
+    *name* is "" for a table without a name. *columns* are the column names. *values* are the rows;
+    each row is as long as *columns*. *tags* are the tags of GROUP BY that identify the table.
     """
 
     name: str
@@ -24,7 +24,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The result of one statement: its series, or *error*, one sentence ("" on success)."""
+    """The result of one statement: its *series*, or the text *error*, which is "" on success."""
 
     statement: Statement
     series: tuple[Series, ...] = ()

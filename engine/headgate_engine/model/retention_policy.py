@@ -1,8 +1,8 @@
 """A database's first retention policy: the rules of CREATE DATABASE .. WITH.
 
-Headgate stores no series data, but stores the policy. InfluxDB 1.8 (services/meta) accepts a
-repeated statement with the same policy and rejects a statement with another policy. Durations are
-in nanoseconds; a duration of 0 is infinite.
+Headgate stores no series data. It stores the policy only to check a repeated CREATE DATABASE: like
+InfluxDB 1.8 (services/meta) it accepts the same policy, and rejects another one. Durations are in
+nanoseconds; a duration of 0 is infinite.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,10 @@ class RetentionPolicy:
 
 
 def retention_policy(options: PolicyOptions | None) -> RetentionPolicy:
-    """Returns the policy of *options*, with defaults. Raises PolicyError for invalid options."""
+    """Returns the policy that *options* describe; a missing option has InfluxDB's default.
+
+    Raises PolicyError for invalid options.
+    """
     if options is None:
         return RetentionPolicy()
     duration = options.duration or 0
@@ -43,7 +46,11 @@ def retention_policy(options: PolicyOptions | None) -> RetentionPolicy:
 
 
 def check_same(existing: RetentionPolicy, options: PolicyOptions) -> None:
-    """Raises PolicyError if *options* do not match the *existing* policy."""
+    """Raises PolicyError if *options* do not match the *existing* policy.
+
+    A missing duration or replication matches any. A missing name or shard duration stands for
+    InfluxDB's default.
+    """
     requested = retention_policy(options)
     same = (
         requested.name == existing.name

@@ -13,8 +13,8 @@ class User:
 
     *id* is never reused, so that a later user of the same name does not inherit data of this user.
     *grants* maps the names of existing databases to privileges, in order of the databases'
-    creation. It includes NO PRIVILEGES, which a REVOKE leaves behind. *hash* is bcrypt's and does
-    not show in the repr.
+    creation. It includes NO PRIVILEGES, which a REVOKE leaves behind. *hash* is the bcrypt hash of
+    the password; the repr omits it.
     """
 
     id: str
@@ -26,10 +26,10 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """An account at a token issuer: *subject*, as *issuer* names it.
+    """An account at an issuer of JWTs, which identifies it by the claim *subject*.
 
-    A new user is created as *name*. *issued_at* is the earliest possible issue time of the token,
-    in Unix seconds, or None if unknown.
+    A user created for the account receives the name *name*. *issued_at* is the earliest possible
+    issue time of the token, in Unix seconds, or None if the time is unknown.
     """
 
     issuer: str
@@ -41,7 +41,7 @@ class Identity:
 
     @property
     def actor(self) -> str:
-        """Returns the name of the identity in the audit."""
+        """The author `jwt ISSUER SUBJECT` in audit records of changes that a token causes."""
         return f"jwt {self.issuer or '-'} {self.subject}"
 
 
@@ -56,7 +56,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The subject of a request: an authenticated user, or a constant without a user.
+    """The author of a request: an authenticated user, or one of two constants without a user.
 
     UNRESTRICTED, used while authentication is off, may do everything. ANONYMOUS, used while there
     are no users, may only create the first administrator. *method* is the authentication method.

@@ -1,1 +1,1 @@
-"""Stores of users and grants: the interface, and its implementations."""
+"""User stores: the interface `Store`, and its implementations in memory and in SQLite."""

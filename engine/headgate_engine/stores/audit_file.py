@@ -1,4 +1,7 @@
-"""Writes the audit to a file for log collectors, as JSON with one object a line."""
+"""Writes the audit, the log of changes and denied attempts, to a file for log collectors.
+
+The format is JSON with one object a line.
+"""
 
 import errno
 import fcntl
@@ -11,14 +14,15 @@ from dataclasses import asdict
 
 from headgate_engine.stores.base import AuditRecord
 
-# O_NONBLOCK: a pipe without a reader must not block. O_NOFOLLOW: a symbolic link is checked first.
+# O_NONBLOCK: a pipe without a reader must not block. O_NOFOLLOW: `_open_link_target` checks a
+# symbolic link first.
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
 
 
 class AuditFile:
     """An audit file, opened anew for each use, so that it can be rotated at any time.
 
-    It is created with access for its owner only. *path* is the file's path.
+    A missing file is created, with access for its owner only. *path* is the file's path.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -41,7 +45,7 @@ class AuditFile:
                 _write(file, text)
                 os.fsync(file)
             except OSError:
-                # A partial line would corrupt the next one.
+                # A partial line would corrupt the next line.
                 with suppress(OSError):
                     os.ftruncate(file, size)
                 raise
@@ -67,7 +71,10 @@ class AuditFile:
 
 
 def _open(path: str | os.PathLike[str], create: int = 0) -> int:
-    """Returns a descriptor of the regular file *path*. Raises OSError."""
+    """Opens the regular file *path* for appending, and returns its descriptor. Raises OSError.
+
+    With O_CREAT as *create*, a missing file is created.
+    """
     try:
         file = os.open(path, _FLAGS | create, 0o600)
     except OSError as error:

@@ -8,7 +8,7 @@ compared byte by byte.
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 from headgate_engine.model.database import Database
 from headgate_engine.model.retention_policy import RetentionPolicy
@@ -17,8 +17,9 @@ from headgate_grammar import Privilege
 
 T = TypeVar("T")
 
-# How long the time of an identity's drop is stored, and how many known logins are stored.
+# A store keeps for this long when the user of an identity was dropped.
 DROPPED_IDENTITY_RETENTION_SECONDS = 400 * 86_400
+# A store keeps this many known logins, the newest.
 MAX_KNOWN_LOGINS = 100_000
 # The outcome in the audit record of a change that an upstream store makes. The record's revision
 # is 0.
@@ -41,9 +42,10 @@ class Audit:
 class AuditRecord:
     """An audit record: a change, written in the same transaction, or a denied attempt.
 
-    *id* increases from record to record. *revision* is the change's; it is 0 for a denied attempt
-    and for a change sent to an upstream. *time* is RFC 3339, UTC. *outcome* is `ok` or the reason
-    of the denial. *count* is the number of equal attempts within about a second.
+    *id* increases from record to record. *revision* is the revision that the change made; it is 0
+    for a denied attempt and for a change sent to an upstream store. *time* is RFC 3339, UTC.
+    *outcome* is `ok`, FORWARDED, or the reason of the denial. *count* is the number of equal denied
+    attempts within about a second.
     """
 
     id: int
@@ -87,9 +89,10 @@ class KnownLogin:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change of a user store: its revision, and the keys of what it changed.
+    """A change of a user store: its revision, and the users and databases that it changed.
 
-    A key is `user:NAME` or `database:NAME`.
+    *revision* is the number of the change. *keys* name what it changed, as `user:NAME` and
+    `database:NAME`.
     """
 
     revision: int
@@ -99,8 +102,8 @@ class Change:
 class Tx(Protocol):
     """Reads and writes of a user store inside a transaction, which sees its own writes.
 
-    Any method may raise an error of the storage. The change function must not catch it, so that
-    `Store.transact` can turn it into StoreUnavailable.
+    Any method may raise an error of the storage. The function given to `Store.transact` must not
+    catch such an error, because `transact` turns it into StoreUnavailable.
     """
 
     def user(self, name: str) -> User | None:
@@ -116,9 +119,10 @@ class Tx(Protocol):
         ...
 
     def drop_user(self, user: User) -> None:
-        """Drops *user* and their grants.
+        """Drops *user* and the user's grants.
 
-        The time of the drop is stored for a linked identity, see `identity_dropped_at`.
+        If an identity is linked to *user*, the time of the drop is stored: `identity_dropped_at`
+        returns that time later.
         """
         ...
 
@@ -135,19 +139,22 @@ class Tx(Protocol):
         ...
 
     def identity_dropped_at(self, issuer: str, subject: str) -> float | None:
-        """Returns when the last user of the identity was dropped, in Unix seconds, or None."""
+        """Returns the Unix time of the last drop of a user of the identity *subject*, or None."""
         ...
 
     def is_linked(self, user: User) -> bool:
-        """Returns whether an identity is linked to *user*."""
+        """Returns whether the identity of any token is linked to *user*."""
         ...
 
     def link(self, user: User, issuer: str, subject: str) -> None:
-        """Links an identity to *user* until *user* is dropped. Neither may be linked already."""
+        """Links the identity *subject* of *issuer* to *user*. Both must be without a link so far.
+
+        The link lasts until *user* is dropped.
+        """
         ...
 
     def put_grant(self, user: User, database: Database, privilege: Privilege) -> None:
-        """Sets the privilege of *user* on *database*, replacing the previous one."""
+        """Sets the privilege of *user* on *database*, replacing the previous privilege."""
         ...
 
     def database(self, name: str) -> Database | None:
@@ -164,18 +171,21 @@ class Tx(Protocol):
 
 
 class Snapshot(Protocol):
-    """A consistent snapshot of a store, with a cache of values derived from it.
+    """A consistent snapshot of a user store, with a cache of values derived from the store.
 
-    The cache is cleared when the revision changes.
+    The cache is cleared when the store's revision changes.
     """
 
     def cached(self, key: Hashable) -> object | None:
-        """Returns the value cached under *key*, or None if the store has changed since."""
+        """Returns the value cached under *key* since the last change of the store, or None."""
         ...
 
     def cache(self, key: Hashable, value: object) -> None:
         """Caches *value*, which must be small and depend on *key* and the store alone."""
         ...
+
+
+Table = Literal["users", "databases"]
 
 
 class Store(Protocol):
@@ -184,10 +194,10 @@ class Store(Protocol):
     def transact(self, change: Callable[[Tx], T], audit: Audit) -> tuple[T, int]:
         """Runs *change* and writes its audit record in one transaction.
 
-        Returns the result of *change* and its revision. A *change* that writes nothing makes no
-        record and returns the newest revision. On return the change is durable, ordered, and
-        visible to every reader. An exception of *change* is raised again, and nothing is written.
-        *change* may run more than once, so it must have no side effects.
+        Returns the result of *change*, and the revision that *change* made. If *change* writes
+        nothing, no audit record is made, and the newest revision is returned. On return the change
+        is durable, and visible to every reader. An exception of *change* is raised again, and
+        nothing is written. *change* may run more than once, so it must have no side effects.
 
         Raises:
             StoreUnavailable: the store could not write; nothing was done.
@@ -198,7 +208,7 @@ class Store(Protocol):
     def snapshot(self) -> AbstractContextManager[Snapshot]:
         """Returns a context in which this thread's `user` and `database` may read from a snapshot.
 
-        It is for short work that may ignore changes made meanwhile.
+        Use it for short work, such as one request, that may ignore changes made meanwhile.
 
         Raises:
             StoreUnavailable: the store could not be read.
@@ -224,7 +234,9 @@ class Store(Protocol):
         ...
 
     def user_by_identity(self, issuer: str, subject: str) -> User | None:
-        """Returns the user linked to the identity, or None; as up to date as `user`.
+        """Returns the user linked to the identity *subject* of *issuer*, or None.
+
+        The user is as up to date as the result of `user`.
 
         Raises:
             StoreUnavailable: the store could not be read.
@@ -232,7 +244,7 @@ class Store(Protocol):
         ...
 
     def identity_dropped_at(self, issuer: str, subject: str) -> float | None:
-        """Returns when the last user of the identity was dropped, in Unix seconds, or None.
+        """Returns the Unix time of the last drop of a user of the identity *subject*, or None.
 
         Linking the identity again keeps the value. A later drop of any identity deletes values
         older than 400 days.
@@ -254,6 +266,14 @@ class Store(Protocol):
 
     def empty(self) -> bool:
         """Returns whether there are no users.
+
+        Raises:
+            StoreUnavailable: the store could not be read.
+        """
+        ...
+
+    def is_small(self, table: Table, limit: int) -> bool:
+        """Returns whether *table*, all users or all databases, has at most *limit* rows.
 
         Raises:
             StoreUnavailable: the store could not be read.
@@ -314,7 +334,7 @@ class Store(Protocol):
         ...
 
     def remember_logins(self, logins: Sequence[KnownLogin]) -> None:
-        """Adds *logins*, or advances `last_seen` of known ones, in one transaction.
+        """Adds *logins*, or advances `last_seen` of known logins, in one transaction.
 
         It makes no revision and no audit record, and leaves the caches of readers valid. Logins of
         unknown users are skipped. The newest 100,000 are kept. Call it at most once a second: each
@@ -335,7 +355,9 @@ class Store(Protocol):
         ...
 
     def changes(self, since: int) -> Sequence[Change] | None:
-        """Returns the changes after revision *since*, or None if the store has deleted some.
+        """Returns the changes after *since*, the revision (number) of a change.
+
+        Returns None if the store has already deleted some of these changes.
 
         Raises:
             StoreUnavailable: the store could not be read.
@@ -343,7 +365,7 @@ class Store(Protocol):
         ...
 
     def wait(self, since: int, timeout: float) -> int:
-        """Waits for a revision after *since*, at most *timeout* seconds.
+        """Waits until a change makes a revision after *since*, at most *timeout* seconds.
 
         Returns the newest revision.
 
@@ -353,7 +375,7 @@ class Store(Protocol):
         ...
 
     def confirmed_revision(self) -> int:
-        """Returns the newest revision at the time of the call, read from the store itself.
+        """Returns the newest revision, read from the store and from no cache.
 
         Raises:
             StoreUnavailable: the store could not be read.

@@ -10,7 +10,10 @@ from headgate_engine.stores.base import Audit, Tx
 
 @dataclass(slots=True)
 class PendingTransaction:
-    """The arguments of `Store.transact`, and its outcome: *error*, or *result* and *revision*."""
+    """A change for a group commit, and its outcome: *error*, or *result* and *revision*.
+
+    *change* and *audit* are the arguments of `Store.transact`.
+    """
 
     change: Callable[[Tx], Any]
     audit: Audit
@@ -22,11 +25,11 @@ class PendingTransaction:
 def group_commit(
     commit: Callable[[Sequence[PendingTransaction]], None], jobs: Sequence[PendingTransaction]
 ) -> None:
-    """Commits *jobs* in one transaction. Raises nothing: the outcome of each job is in the job.
+    """Commits *jobs* with *commit* in one transaction, and stores in each job its outcome.
 
-    *commit* makes the jobs durable, or raises the error of the whole group. It stores the error of
-    a single change in its job. After StoreUnavailable each job is retried alone, because a single
-    job may have caused the error.
+    Raises no error: an error of *commit* is stored in every job. If only the change of one job
+    fails, *commit* itself stores the error in that job. After StoreUnavailable each job is retried
+    alone, because a single job may have caused the error.
     """
     try:
         commit(jobs)

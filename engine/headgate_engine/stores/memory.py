@@ -21,6 +21,7 @@ from headgate_engine.stores.base import (
     DeniedAttempt,
     KnownLogin,
     Snapshot,
+    Table,
     Tx,
 )
 from headgate_grammar import Privilege
@@ -68,11 +69,11 @@ class _State:
         return next((self.user(user.name) for user in self.users.values() if user.id == id), None)
 
     def identity_dropped_at(self, issuer: str, subject: str) -> float | None:
-        """Returns when the last user of the identity was dropped, in Unix seconds, or None."""
+        """Returns the Unix time of the last drop of a user of the identity *subject*, or None."""
         return self.dropped_at.get((issuer, subject))
 
     def is_linked(self, user: User) -> bool:
-        """Returns whether an identity is linked to *user*."""
+        """Returns whether the identity of any token is linked to *user*."""
         return user.id in self.identities.values()
 
     def link(self, user: User, issuer: str, subject: str) -> None:
@@ -81,7 +82,7 @@ class _State:
         self.keys.append(f"user:{user.name}")
 
     def user(self, name: str) -> User | None:
-        """Returns the user *name* with their grants on existing databases, or None."""
+        """Returns the user *name* with the user's grants on existing databases, or None."""
         user = self.users.get(name)
         if user is None:
             return None
@@ -103,7 +104,10 @@ class _State:
         self.keys.append(f"user:{user.name}")
 
     def drop_user(self, user: User) -> None:
-        """Drops *user* and stores their identity as dropped. Deletes drops older than 400 days."""
+        """Drops *user*, and stores the time of the drop for the identity linked to *user*.
+
+        Also deletes the stored times of other identities that are older than 400 days.
+        """
         del self.users[user.name]
         bound = [key for key, id in self.identities.items() if id == user.id]
         if bound:
@@ -199,7 +203,7 @@ class MemoryStore:
         return self._state.user_by_identity(issuer, subject)
 
     def identity_dropped_at(self, issuer: str, subject: str) -> float | None:
-        """Returns when the last user of the identity was dropped, in Unix seconds, or None."""
+        """Returns the Unix time of the last drop of a user of the identity *subject*, or None."""
         return self._state.identity_dropped_at(issuer, subject)
 
     def users(self, after: str = "", limit: int = 1000) -> Sequence[Account]:
@@ -214,6 +218,10 @@ class MemoryStore:
     def empty(self) -> bool:
         """Returns whether there are no users."""
         return self._state.empty()
+
+    def is_small(self, table: Table, limit: int) -> bool:
+        """Returns whether *table*, all users or all databases, has at most *limit* rows."""
+        return len(self._state.users if table == "users" else self._state.databases) <= limit
 
     def admin_count(self) -> int:
         """Returns the number of users with the admin flag."""
@@ -251,7 +259,7 @@ class MemoryStore:
             self._audit[:-1] = [record for record in self._audit[:-1] if record.time >= before]
 
     def remember_logins(self, logins: Sequence[KnownLogin]) -> None:
-        """Adds *logins*, or advances `last_seen` of known ones. The newest 100,000 are kept."""
+        """Adds *logins*, or advances `last_seen` of known logins. Keeps the newest 100,000."""
         with self._condition:
             for login in logins:
                 key = (login.user_id, login.network, login.password_version)
@@ -272,7 +280,10 @@ class MemoryStore:
         return self._changes[since:]
 
     def wait(self, since: int, timeout: float) -> int:
-        """Waits for a revision after *since*, at most *timeout* seconds. Returns the newest."""
+        """Waits until a change makes a revision after *since*, at most *timeout* seconds.
+
+        Returns the newest revision.
+        """
         with self._condition:
             self._condition.wait_for(lambda: self._revision > since, timeout)
             return self._revision

@@ -1,4 +1,4 @@
-"""The table of errors and the HTTP statuses that answer them."""
+"""The HTTP status and the headers of the response to each class of errors."""
 
 from dataclasses import dataclass, field
 
@@ -81,7 +81,7 @@ ERROR_STATUSES: dict[type[Exception], ErrorStatus] = {
 
 
 def client_message(error: Exception, error_status: ErrorStatus) -> str:
-    """Returns the text for the client, if *error* is answered with *error_status*."""
+    """Returns the text of the response with *error_status* that answers *error*."""
     if isinstance(error, TooManyFailures) and error_status.status == 401:
         return str(AuthenticationFailed())  # clients expect this text with this status
     return error_status.prefix + str(error)

@@ -112,7 +112,7 @@ async def forward_auth(request: Request, context: AppContext) -> Response:
         TENANT_HEADER: authorized.tenant,
         QUERY_HEADER: authorized.query,
     }
-    # Empty headers are sent, too: the proxy replaces the client's headers with them.
+    # Empty headers are sent, too: with them the proxy replaces headers that the client has forged.
     return Response(raw_headers=to_raw_headers(headers))
 
 
@@ -120,7 +120,7 @@ def _error_response(
     status: int, text: str, realm: str, headers: Mapping[str, str] | None = None
 ) -> Response:
     response_headers = {"Content-Type": "application/json", **(headers or {})}
-    # nginx passes headers to the client, but no body.
+    # nginx drops the body of this answer, but can pass its headers to the client.
     response_headers[_ERROR_BODY_HEADER] = json.dumps({"error": text[:_MAX_ERROR_CHARS]})
     if status == 401:
         response_headers["WWW-Authenticate"] = challenge(realm)
@@ -198,10 +198,10 @@ async def _authorize(
 async def _authenticate(
     request: Request, context: AppContext, mount: Mount, original_request: OriginalRequest
 ) -> Principal:
-    """Authenticates the original request *original_request*. Raises what a login raises.
+    """Returns the principal of *original_request*. Raises what a login raises.
 
-    A proxy may report a client address that the client itself chose. So a user's failed logins are
-    throttled by the proxy's address, too, with as many free attempts as for one client address.
+    A proxy may report a client address that the client itself chose. So a second throttle counts
+    a user's failed logins by the proxy's address, as if the proxy were one client.
     A login from an address where this user has logged in before skips that throttle.
     """
     request_credentials = RequestCredentials(
@@ -265,7 +265,7 @@ async def _authorize_local_path(
     original_request: OriginalRequest,
     pattern: str,
 ) -> AuthorizedRequest:
-    """Authorizes a request for a path that Headgate, as the proxy, would answer itself.
+    """Authorizes a request for a path in `ENDPOINTS`, which Headgate as the proxy would answer.
 
     Raises RouteNotFound, AmbiguousRequest and what `authorize_influx` and a login raise.
     """

@@ -1,4 +1,7 @@
-"""Forward authentication of a query or a write that another proxy holds for an InfluxDB."""
+"""Forward authentication for InfluxDB: authorizes a query or write that another proxy holds.
+
+The proxy, such as nginx, sends the request to the upstream store only after Headgate's answer.
+"""
 
 from dataclasses import dataclass
 from functools import partial
@@ -54,7 +57,8 @@ class AuthorizedRequest:
 def check_cross_site(request: Request, *, changes: bool) -> None:
     """Raises CrossSiteRequest for a request of another site's page that could do harm.
 
-    That is a request that opens a WebSocket, or one with *changes* True: it changes data.
+    Two kinds of requests could do harm: a request that opens a WebSocket, and a request that
+    changes data (*changes*).
     """
     # Sec-WebSocket-Key shows a WebSocket: a page cannot set it (RFC 6455), and proxies remove
     # `Upgrade` from the subrequest.
@@ -72,7 +76,7 @@ async def authorize_influx(
     original_request: OriginalRequest,
     endpoint: Endpoint,
 ) -> AuthorizedRequest:
-    """Authorizes a request for one of InfluxDB's own paths.
+    """Authorizes a request for a path of InfluxDB's API, such as /query or /write.
 
     Raises Forbidden, BadRequest, RouteNotFound, AccessDenied, AuthenticationFailed,
     CrossSiteRequest, ParseError, UnparseError, TooLarge, Overloaded.
@@ -119,9 +123,9 @@ async def _merge_body_parameters(
 ) -> dict[str, str]:
     """Returns *fields*, the URL's parameters, merged with the parameters of a form body.
 
-    Raises Forbidden if Headgate cannot read the parameters in the body: the body is no form, or the
-    proxy does not send it. A principal with full access is authorized nevertheless. Raises also
-    AdminRequiredFirst, BadRequest, TooLarge, Overloaded.
+    If the body is not a form, or the proxy does not send the body, Headgate cannot read its
+    parameters. Then returns *fields* for a principal with full access, and raises Forbidden for
+    other principals. Raises AdminRequiredFirst, BadRequest, TooLarge, Overloaded.
     """
     if original_request.method == "GET":
         return fields  # InfluxDB ignores the body of a GET
@@ -146,8 +150,9 @@ def _authorize_query(
     fields: dict[str, str],
     parameters: tuple[str, ...],
 ) -> AuthorizedRequest:
-    """Parses and authorizes a query, and returns it with its statements printed anew.
+    """Parses and authorizes a query, and returns it as text that Headgate has written itself.
 
+    The text has the parsed statements, and those of *fields* that *parameters* names.
     Blocking: a long query takes up to a second, so call this function in a thread.
     Raises BadRequest, ParseError, AccessDenied, AuthenticationFailed, CrossSiteRequest,
     UnparseError.
@@ -163,7 +168,7 @@ def _authorize_query(
     def check(statement: Statement) -> None:
         authorize(statement)
         check_cross_site(request, changes=not is_read_only(statement))
-        # The store would answer for its own users, or show all queries to each user.
+        # The upstream store would answer about its own users, or show all queries to each user.
         partly = isinstance(statement, ShowQueries | ShowContinuousQueries)
         if store.is_local(statement) or (partly and not current.has_full_access):
             raise NotAuthorized(current.name, str(statement), "Headgate itself to be asked")

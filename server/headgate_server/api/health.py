@@ -5,13 +5,10 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
 
 from headgate_engine import ANONYMOUS, StoreUnavailable
-from headgate_server.api.query_batch import BatchResponse
-from headgate_server.api.response_builder import ResponseBuilder
 from headgate_server.app_context import AppContext
 from headgate_server.auth.errors import Unauthenticated
-from headgate_server.formats import JsonEncoder, ResultEncoder, encoder_for
+from headgate_server.formats import JsonEncoder, ResultEncoder
 from headgate_server.gateway.mount import Mount
-from headgate_server.http.errors import BadRequest
 from headgate_server.http.request import Request
 from headgate_server.http.response import Response, content_headers
 from headgate_server.upstream.health_checks import StoreHealth
@@ -30,46 +27,22 @@ async def ping(
     return _ping_response(request, context, encoder.media_type)
 
 
-def run_ping_batch(
-    requests: Sequence[Request], context: AppContext, responses: ResponseBuilder
-) -> list[BatchResponse]:
-    """Returns for each of *requests* the answer of `ping`, or the exception that it would raise.
-
-    If authentication is required, returns None for each request: `ping` then answers it.
-    """
-    if context.settings.ping_auth_enabled:
-        return [None] * len(requests)
-    return [_ping_result(request, context) for request in requests]
-
-
-def _ping_result(request: Request, context: AppContext) -> Response | BadRequest:
-    media_type = encoder_for(request.accept, pretty=False).media_type
-    try:
-        return (
-            _ping_response(request, context, media_type)
-            if request.url_params
-            else _cached_ping_response(media_type)
-        )
-    except BadRequest as error:
-        return error
-
-
 def _ping_response(request: Request, context: AppContext, media_type: str) -> Response:
-    if request.url_params.get("verbose", "") in ("", "0", "false"):
-        return Response(status_code=204, raw_headers=content_headers(media_type))
+    verbose = request.may_have(b"verbose") and request.url_params.get("verbose", "")
+    if not verbose or verbose in ("0", "false"):
+        return _no_content(media_type)
     return _json_response({"version": context.settings.reported_version})
 
 
-@lru_cache
-def _cached_ping_response(media_type: str) -> Response:
-    """Returns the cached response to a ping without parameters."""
+@lru_cache(256)
+def _no_content(media_type: str) -> Response:
     return Response(status_code=204, raw_headers=content_headers(media_type))
 
 
 async def status(
     request: Request, context: AppContext, encoder: ResultEncoder, mount: Mount | None
 ) -> Response:
-    """Returns 204. Old clients request /status; it has the meaning of /ping."""
+    """Returns 204, like /ping without `verbose`. Old clients request /status instead of /ping."""
     await _authenticate_if_required(request, context)
     return Response(status_code=204, raw_headers=content_headers(encoder.media_type))
 
@@ -79,8 +52,10 @@ async def health(
 ) -> Response:
     """Returns InfluxDB's health document, with a check for each upstream store.
 
-    The status is 503, with `fail` in the document, in two cases: the user store cannot be read, or
-    upstream stores are configured and none of them is usable.
+    The status is 503, with `fail` in the document, in two cases:
+
+    - the user store cannot be read;
+    - upstream stores are configured, and every upstream store is unusable.
     """
     await _authenticate_if_required(request, context)
     problem = ""
@@ -97,7 +72,7 @@ async def health(
         "checks": [*_checks(context, healths)],
         "message": problem
         or (f"{ready}, but for {', '.join(unavailable)}" if unavailable else ready),
-        "name": "influxdb",  # clients compare it
+        "name": "influxdb",  # clients expect this name
         "status": "fail" if problem else "pass",
         "version": context.settings.reported_version,
     }
@@ -114,7 +89,7 @@ async def _upstream_states(context: AppContext) -> list[tuple[str, StoreHealth]]
 def _checks(
     context: AppContext, states: Sequence[tuple[str, StoreHealth]]
 ) -> Iterator[dict[str, str]]:
-    """Yields a check for a failed reload, and one for each upstream store."""
+    """Yields the checks of /health: one for a failed reload, and one for each upstream store."""
     if context.reload_error:
         # The log has the reason. It may name a file, which clients must not learn.
         text = "the last reload failed: the previous configuration stays in effect"
@@ -153,7 +128,7 @@ async def _authenticate_if_required(request: Request, context: AppContext) -> No
 async def _require_user(request: Request, context: AppContext) -> None:
     """Authenticates *request*. Raises what a login raises.
 
-    Raises Unauthenticated while there are no users: then no login can succeed.
+    Raises Unauthenticated while the user store has no users: then no login can succeed.
     """
     if await context.authenticate(request) == ANONYMOUS:
         raise Unauthenticated("create admin user first or disable authentication")

@@ -30,13 +30,17 @@ _HEADERS_BY_PROXY: Mapping[str, Sequence[tuple[str, str]]] = {
 
 
 class AmbiguousRequest(Exception):
-    """The original request is ambiguous, or only Headgate can serve it. The answer is 403."""
+    """The original request is ambiguous, or only Headgate as the proxy can serve it.
+
+    The answer to the other proxy is 403.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class OriginalRequest:
-    """The original request, with its path and query as they were sent.
+    """The original request. *path* and *query* are the bytes that the client sent.
 
+    The subrequest is the proxy's own request to Headgate, which describes the original request.
     *upstream* is the upstream's name in the path of the subrequest, and *address* the client's
     address. *host* is the header `Host` of the client. *body_included* is True if the subrequest
     carries the complete body.
@@ -58,7 +62,7 @@ class OriginalRequest:
 
 
 def read_original_request(request: Request) -> OriginalRequest:
-    """Returns the original request that *request* describes.
+    """Returns the original request, which the proxy's subrequest *request* describes.
 
     Envoy appends the original path and query to its own path. The other proxies send headers, and
     the query of *request*, which a client may have chosen, is ignored. Raises AmbiguousRequest if
@@ -130,7 +134,7 @@ def _read_headers(request: Request, uri_header: str, method_header: str) -> tupl
 
 
 def _single_header(request: Request, name: str) -> str | None:
-    """Returns the value of the header *name*, or None.
+    """Returns the value of the header *name*, or None if it is absent.
 
     Raises AmbiguousRequest if several values differ.
     """
@@ -141,10 +145,11 @@ def _single_header(request: Request, name: str) -> str | None:
 
 
 def _client_address(request: Request, proxy_kind: str) -> str:
-    """Returns the client's address as the proxy reports it, else the proxy's own address.
+    """Returns the client's address that the proxy reports, or else the proxy's own address.
 
-    nginx sets X-Real-IP in the documented configuration. The other proxies do not set it, so a
-    client could. They append the client's address to X-Forwarded-For, so its last address is read.
+    nginx sets X-Real-IP in the documented configuration. The other proxies do not set X-Real-IP,
+    so a client could forge it. These proxies append the client's address to X-Forwarded-For: its
+    last address is read.
     """
     forwarded = request.headers.getlist("x-forwarded-for")
     text = forwarded[-1].rpartition(",")[2] if forwarded else ""
@@ -159,9 +164,9 @@ def _client_address(request: Request, proxy_kind: str) -> str:
 def _client_host(request: Request) -> str:
     """Returns the header `Host` that the client sent to the proxy.
 
-    Traefik and Caddy send it as `X-Forwarded-Host`, ingress-nginx within `X-Original-URL`. Envoy,
-    and nginx in the documented configuration, keep `Host`. No page in a browser can set one of
-    these headers for another site.
+    Traefik and Caddy send that value as `X-Forwarded-Host`, ingress-nginx within `X-Original-URL`.
+    Envoy, and nginx in the documented configuration, keep `Host`. In a browser, a page of another
+    site cannot set any of these headers.
     """
     forwarded = request.headers.get("x-forwarded-host").partition(",")[0].strip(" \t")
     if forwarded:

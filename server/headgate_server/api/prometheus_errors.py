@@ -1,4 +1,4 @@
-"""Error responses in the form of Prometheus' HTTP API."""
+"""Error responses for stores other than InfluxDB: their JSON is that of Prometheus' HTTP API."""
 
 import json
 
@@ -21,7 +21,10 @@ _ERROR_TYPES = {
 
 
 def error_response(text: str, error_status: ErrorStatus, realm: str) -> Response:
-    """Returns the response `{"status": "error", ...}`; a 401 has Basic and Bearer challenges."""
+    """Returns the response `{"status": "error", ...}` with the error *text*.
+
+    A 401 also has a Basic and a Bearer challenge for *realm*.
+    """
     kind = _ERROR_TYPES.get(
         error_status.status, "internal" if error_status.status >= 500 else "bad_data"
     )

@@ -1,6 +1,6 @@
-"""The endpoints of InfluxDB 1.x for Prometheus: remote write and remote read.
+"""InfluxDB 1.x's endpoints for Prometheus: /api/v1/prom/write and /api/v1/prom/read.
 
-InfluxDB's paths that Headgate does not serve, such as /api/v2/query, are rejected with a reason.
+Also rejects, with a reason, InfluxDB's paths that Headgate does not serve, such as /api/v2/query.
 """
 
 from headgate_engine import Principal, RequiredPrivilege, allows
@@ -100,7 +100,7 @@ async def _check_read(
 ) -> None:
     """Raises ReadForbidden if *principal* may not read *database*.
 
-    Otherwise raises DatabaseNotFound if *database* does not exist.
+    If *principal* may read *database*, raises DatabaseNotFound if *database* does not exist.
     """
     user = principal.user
     if user is not None and not allows(user, RequiredPrivilege(Privilege.READ, database)):

@@ -1,6 +1,7 @@
-"""Reverse proxy for the own HTTP APIs of upstream stores such as Loki or VictoriaMetrics.
+"""Reverse proxy for the HTTP APIs of upstream stores such as Loki or VictoriaMetrics.
 
-Authorizes a request by the store's route table, rewrites its parameters and headers, forwards it.
+Authorizes a request by the store's route table: the privilege that each path requires. Then
+rewrites the parameters and headers of the request, and forwards the request.
 """
 
 from contextlib import nullcontext
@@ -49,7 +50,10 @@ _FORM_MEDIA_TYPE = "application/x-www-form-urlencoded"
 
 @dataclass(frozen=True, slots=True)
 class AuthorizedProxyRequest:
-    """An authorized request, with the target and the headers that are sent upstream."""
+    """An authorized request, with the path and query (*target*) and *headers* to send upstream.
+
+    *authorized* has the route that the request matched, and the databases that it is for.
+    """
 
     principal: Principal
     authorized: AuthorizedRoute
@@ -66,10 +70,10 @@ def route_request(request: Request, path: bytes) -> RouteRequest:
 async def authorize_request(
     request: Request, context: AppContext, mount: Mount, path: bytes
 ) -> AuthorizedProxyRequest:
-    """Authenticates and authorizes *request*, and applies the user's limits.
+    """Authenticates and authorizes *request*, and counts it for the user's request limits.
 
-    Raises RouteNotFound, BadRequest, UserLimitExceeded, CrossSiteRequest, and what a login and
-    `tenants.authorize_databases` raise.
+    Raises RouteNotFound, BadRequest, UserLimitExceeded, CrossSiteRequest, what a login raises, and
+    what `authorize_route` raises.
     """
     match = match_route(mount, route_request(request, path))
     request.route = f"gateway {mount.settings.name} {match.pattern}"
@@ -103,7 +107,8 @@ async def authorize_request(
 def require_token(principal: Principal, mount: Mount) -> Principal:
     """Returns *principal*. Raises Unauthenticated for ANONYMOUS if the store accepts tenant tokens.
 
-    Without this error, the answer would ask for a first administrator, which tokens do not need.
+    ANONYMOUS means that the user store has no users. Without this error, the answer would ask for a
+    first administrator, but a login by token works without an administrator.
     """
     if mount.token_verifier is not None and principal == ANONYMOUS:
         raise Unauthenticated("no valid token")
@@ -111,7 +116,7 @@ def require_token(principal: Principal, mount: Mount) -> Principal:
 
 
 def _login_failure_reason(request: Request, error: Unauthenticated) -> str:
-    """Returns the reason of a failed login, by the names of cortex-gateway's metrics."""
+    """Returns the reason of a failed login, as cortex-gateway's metrics name that reason."""
     if not request.headers.get("authorization") and not isinstance(error, TokenRejected):
         return "no_token"
     tenant_invalid = isinstance(error, TokenRejected) and (
@@ -132,7 +137,7 @@ async def proxy(request: Request, context: AppContext, mount: Mount, path: bytes
     if upload is not None:
         headers = _add_body_headers(request, authorized, mount, headers, upload)
     # While the body is streamed, reading it detects a disconnection.
-    with nullcontext() if isinstance(upload, Upload) else request.cancel_on_disconnect():
+    async with nullcontext() if isinstance(upload, Upload) else request.cancel_on_disconnect():
         reply = await mount.upstream.send(
             request.method,
             authorized_request.target,
@@ -144,7 +149,7 @@ async def proxy(request: Request, context: AppContext, mount: Mount, path: bytes
     is_redirect = 300 <= reply.status < 400 and reply.status != 304
     if is_redirect and not reply.header("Location").startswith("/"):
         reply.close()
-        # The client would bypass Headgate.
+        # A client that follows the redirect would bypass Headgate.
         raise reply.protocol_error(f"status {reply.status}: a redirect outside its paths")
     headers_out = client_headers(reply.headers, mount.settings.mount)
     if reply.status == 304:  # Content-Length describes a body that a 304 lacks
@@ -153,7 +158,10 @@ async def proxy(request: Request, context: AppContext, mount: Mount, path: bytes
 
 
 def upstream_target(authorized: AuthorizedRoute, mount: Mount, query: bytes) -> str:
-    """Returns the path and query that are sent to the store."""
+    """Returns the path and query to send to the upstream store, without the user's credentials.
+
+    For VictoriaMetrics they also name the tenant, or the database as a label.
+    """
     path, decision = authorized.path, authorized.decision
     if mount.settings.protocol != "victoriametrics":
         parameters = strip_credentials(query)
@@ -189,7 +197,7 @@ def encode_header(text: str) -> str:
 async def _upstream_body(
     request: Request, authorized: AuthorizedRoute, mount: Mount, context: AppContext
 ) -> Body:
-    """Returns the body that is sent to the store.
+    """Returns the body to send to the upstream store, or None if the request has no body.
 
     Raises BadRequest, TooLarge, and what `rename_own_label` raises.
     """
@@ -228,7 +236,7 @@ def _add_body_headers(
     headers: list[tuple[str, str]],
     upload: Body,
 ) -> list[tuple[str, str]]:
-    """Returns *headers* with those that describe the body *upload*."""
+    """Returns *headers* with the headers that describe the body *upload*."""
     length = request.headers.get("content-length", "")
     if must_rename_label(authorized, mount):
         if authorized.route.format != "remote-write":  # the body is sent decompressed
@@ -236,7 +244,7 @@ def _add_body_headers(
     elif isinstance(upload, Upload) and length.isascii() and length.isdigit():
         headers.append(("Content-Length", length))
     if mount.settings.protocol == "victoriametrics" and authorized.route.privilege == "WRITE":
-        # VictoriaMetrics would parse a form for parameters.
+        # VictoriaMetrics would read parameters from the body if its type were a form.
         kind = request.headers.get("content-type", "")
         if "form" in kind.lower() or not kind:
             headers = [pair for pair in headers if pair[0] != "content-type"]

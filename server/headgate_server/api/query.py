@@ -3,11 +3,13 @@
 from collections.abc import AsyncGenerator, Iterator
 from functools import partial
 
-from headgate_engine import Principal
+from headgate_engine import NotAuthorized, Principal
+from headgate_server.api.response_cache import ResponseCache
 from headgate_server.app_context import AppContext
 from headgate_server.formats import ResultEncoder
 from headgate_server.gateway.mount import Mount
-from headgate_server.http.form import Form, read_form
+from headgate_server.http.eager_batch import in_batch
+from headgate_server.http.form import read_form
 from headgate_server.http.go_text import replace_invalid
 from headgate_server.http.gzip import Compressor, accepts_gzip
 from headgate_server.http.request import Request
@@ -17,10 +19,13 @@ from headgate_server.http.response import (
     content_headers,
     streaming_response,
 )
-from headgate_server.query.executor import QueryExecution
+from headgate_server.http.urlencoded import Pairs
+from headgate_server.query.executor import QueryExecution, record_denial
 from headgate_server.query.forwarded_response import ForwardedResponse
 from headgate_server.query.forwarding import ForwardedQuery
+from headgate_server.query.prepared import PreparedQuery
 from headgate_server.query.streaming import stream
+from headgate_server.telemetry.access_log import format_statements
 from headgate_server.upstream.influxdb import NoUpstreamStore, QueryOptions
 
 # Characters. Parsing a longer text takes tens of milliseconds.
@@ -33,52 +38,117 @@ async def query(
     """Authenticates the request, then parses, authorizes and executes its statements.
 
     All statements are authorized before the first is executed. An error of a statement is returned
-    in its result. With `async=true` the response is sent after authorization. With `chunked=true`
-    each result is a document of its own, sent as soon as it is available.
+    in its result. With `async=true` the response is sent after authorization, before execution.
+    With `chunked=true` each result is a separate JSON or CSV document, sent when it is available.
     """
+    prepared = context.prepared_queries.get(request)
     principal = await context.authenticate(request, mount)
-    max_size = context.settings.max_query_size
-    form_data = await read_form(request, request.url_params, max_size, context.run_in_thread)
+    has_upstream = (mount is not None and mount.store is not None) or context.gateway.drops_data
+    if prepared is not None:
+        fields, text = prepared.fields, ""
+        if prepared.cached and not has_upstream and _is_in_batch(principal):
+            return await _cached_response(request, context, prepared, principal, encoder)
+    else:
+        max_size = context.settings.max_query_size
+        form = await read_form(request, request.url_params, max_size, context.run_in_thread)
+        fields, text = form.fields, form.query_text(max_size)
+        prepared = context.prepared_queries.prepare(request, fields, text)
     execution = QueryExecution(
         request,
         context.query_executor,
         principal,
-        text=form_data.query_text(max_size),
-        params=form_data.fields.get("params", ""),
-        database=replace_invalid(form_data.fields.get("db", "")),
+        text=text,
+        params=fields.get("params", ""),
+        database=replace_invalid(fields.get("db", "")),
     )
+    if prepared is not None:
+        execution.use_statements(prepared.statements, from_cache=True)
     request.log.database = execution.database
-    influx_stores = context.gateway.influx_stores
-    if (mount is not None and mount.store is not None) or influx_stores:
-        return await _run_with_upstream(execution, context, mount, form_data, encoder)
-    if form_data.fields.get("async") == "true":
+    if has_upstream:
+        return await _run_with_upstream(execution, context, mount, fields, encoder)
+    if fields.get("async") == "true":
         results = await execution.run_in_thread(execution.run)
         context.submit_background(results, request.log, (principal.name,))
         return _accepted_response(encoder)
-    return await (_chunked_response if _is_chunked(request, form_data) else _single_document)(
-        execution, encoder
-    )
+    if _is_chunked(request, fields):
+        return await _chunked_response(execution, encoder)
+    if prepared is not None:
+        await context.user_loader.prefetch(principal, prepared.statements)
+    return await _single_document(execution, encoder)
+
+
+def _is_in_batch(principal: Principal) -> bool:
+    """Returns whether *principal* was read from the snapshot of the batch that is running.
+
+    Returns False for rights that a token brings along, which are not in the user store.
+    """
+    stored = not principal.transient and principal.transient_rights is None
+    return stored and in_batch()
+
+
+async def _cached_response(
+    request: Request,
+    context: AppContext,
+    prepared: PreparedQuery,
+    principal: Principal,
+    encoder: ResultEncoder,
+) -> Response:
+    """Returns the response to the cached query *prepared* of *principal*, within a batch.
+
+    If all statements are cheap and only read, the response is cached until the user store changes.
+    """
+    request.log.database = prepared.database
+    with context.store.snapshot() as snapshot:
+        responses = ResponseCache(snapshot, prepared, principal)
+        request.log.statements = format_statements(prepared.statements)
+        try:
+            cached = responses.get(context)
+        except NotAuthorized as error:
+            record_denial(context.audit_writer, request, principal, error)
+            raise
+        if cached is not None:
+            return cached
+        execution = QueryExecution(
+            request,
+            context.query_executor,
+            principal,
+            text="",
+            params="",
+            database=prepared.database,
+        )
+        execution.use_statements(prepared.statements, from_cache=True)
+        try:
+            current = execution.authorize()
+        except NotAuthorized as error:
+            responses.put_denial(error)
+            raise
+        if execution.runs_inline():
+            response = _execute(execution, encoder, current)
+            if not request.log.error:
+                responses.put(response)
+            return response
+    return await _single_document(execution, encoder)
 
 
 def _accepted_response(encoder: ResultEncoder) -> Response:
     return Response(status_code=204, raw_headers=content_headers(encoder.media_type))
 
 
-def _is_chunked(request: Request, form_data: Form) -> bool:
+def _is_chunked(request: Request, fields: Pairs) -> bool:
     """Returns whether the response is chunked. HTTP/1.0 has no chunked transfer coding."""
-    return form_data.fields.get("chunked") == "true" and request.scope["http_version"] != "1.0"
+    return fields.get("chunked") == "true" and request.scope["http_version"] != "1.0"
 
 
 async def _run_with_upstream(
     execution: QueryExecution,
     context: AppContext,
     mount: Mount | None,
-    form_data: Form,
+    fields: Pairs,
     encoder: ResultEncoder,
 ) -> ASGIResponse:
-    """Executes the query *execution* on the upstream store of *mount*.
+    """Executes the query *execution* on *mount*, an upstream store with its settings.
 
-    Without *mount*, only the statements that Headgate executes itself succeed. DROP DATABASE is
+    If *mount* is None, only the statements that Headgate executes itself succeed. DROP DATABASE is
     also sent to the other upstream stores with `drop-data`.
     """
     gateway = context.gateway
@@ -92,9 +162,9 @@ async def _run_with_upstream(
         encoder,
         QueryOptions(
             execution.database,
-            retention_policy=replace_invalid(form_data.fields.get("rp", "")),
-            epoch=replace_invalid(form_data.fields.get("epoch", "")),
-            chunk_size=replace_invalid(form_data.fields.get("chunk_size", "")),
+            retention_policy=replace_invalid(fields.get("rp", "")),
+            epoch=replace_invalid(fields.get("epoch", "")),
+            chunk_size=replace_invalid(fields.get("chunk_size", "")),
             media_type=encoder.media_type,
             pretty=pretty,
             gzip=accepts_gzip(execution.request.headers.get("accept-encoding", "")),
@@ -102,16 +172,16 @@ async def _run_with_upstream(
         ),
         reservation=gateway.buffer_budget.reserve(),
         other_stores=[other for other in gateway.influx_stores if other is not influx],
-        chunked=_is_chunked(execution.request, form_data),
+        chunked=_is_chunked(execution.request, fields),
     )
     release = gateway.limits.acquire(execution.principal)
     try:
-        with execution.request.cancel_on_disconnect():
+        async with execution.request.cancel_on_disconnect():
             await forwarded.prepare()
     except BaseException:
         release()
         raise
-    if form_data.fields.get("async") == "true":
+    if fields.get("async") == "true":
         on_done = [release, forwarded.reservation.release]
         if mount is not None:
             on_done.append(mount.acquire())
@@ -119,41 +189,51 @@ async def _run_with_upstream(
         return _accepted_response(encoder)
     execution.request.on_end(release)
     execution.request.on_end(forwarded.reservation.release)
-    with execution.request.cancel_on_disconnect():
+    async with execution.request.cancel_on_disconnect():
         return await ForwardedResponse(forwarded).build()
 
 
 async def _single_document(execution: QueryExecution, encoder: ResultEncoder) -> Response:
     """Executes the query, and returns all results in one document."""
-    gzip = accepts_gzip(execution.request.headers.get("accept-encoding"))
-
-    if (pending_change := execution.authorize_change()) is not None:
-        return encode_response(
-            encoder.encode_results([await execution.commit(pending_change)]), encoder, gzip=gzip
-        )
-
-    def execute(principal: Principal | None = None) -> Response:
-        results = execution.execute(principal) if principal is not None else execution.run()
-        return encode_response(encoder.encode_results([*results]), encoder, gzip=gzip)
-
-    if execution.is_cheap():
-        return execute()
-    if len(execution.text) < _LONG_TEXT_CHARS:
-        return await execution.run_in_thread(execute)
-    # If the client disconnects while it waits, nothing is executed.
-    with execution.request.cancel_on_disconnect():
-        principal = await execution.run_in_thread(execution.authorize)
-    return await execution.run_in_thread(partial(execute, principal))
+    if execution.parses_inline():
+        principal = execution.authorize()
+        if (pending_change := execution.pending_change(principal)) is not None:
+            content = encoder.encode_results([await execution.commit(pending_change)])
+            return _encode_response(content, encoder, gzip=_gzip(execution))
+        if execution.runs_inline():
+            return _execute(execution, encoder, principal)
+    elif len(execution.text) < _LONG_TEXT_CHARS:
+        return await execution.run_in_thread(partial(_execute, execution, encoder))
+    else:
+        # If the client disconnects while it waits, nothing is executed.
+        async with execution.request.cancel_on_disconnect():
+            principal = await execution.run_in_thread(execution.authorize)
+    return await execution.run_in_thread(partial(_execute, execution, encoder, principal))
 
 
-def encode_response(content: bytes, encoder: ResultEncoder, *, gzip: bool) -> Response:
+def _execute(
+    execution: QueryExecution, encoder: ResultEncoder, principal: Principal | None = None
+) -> Response:
+    """Executes the query, and returns the response with all results.
+
+    *principal* was authorized for the query. If it is None, authorizes the query first.
+    """
+    results = execution.execute(principal) if principal is not None else execution.run()
+    return _encode_response(encoder.encode_results([*results]), encoder, gzip=_gzip(execution))
+
+
+def _gzip(execution: QueryExecution) -> bool:
+    return accepts_gzip(execution.request.headers.get("accept-encoding"))
+
+
+def _encode_response(content: bytes, encoder: ResultEncoder, *, gzip: bool) -> Response:
     """Returns the response with the body *content*, compressed if *gzip* is true."""
     body = Compressor().finish(content) if gzip else content
     return Response(body, raw_headers=content_headers(encoder.media_type, gzip=gzip))
 
 
 async def _chunked_response(execution: QueryExecution, encoder: ResultEncoder) -> ASGIResponse:
-    """Executes the query, and streams each result as a document of its own."""
+    """Executes the query *execution*, and streams each result as a separate document."""
     gzip = accepts_gzip(execution.request.headers.get("accept-encoding", ""))
 
     def documents() -> Iterator[bytes]:

@@ -1,14 +1,16 @@
-"""Common header fields of responses, and error responses."""
+"""Builds responses: the header fields that all responses have, and error responses."""
 
 from itertools import count
 from uuid import uuid4
 
+from headgate_engine import GenerationalCache
 from headgate_server.api.challenge import challenge
 from headgate_server.api.error_statuses import ErrorStatus
 from headgate_server.config.settings import Settings
 from headgate_server.formats import ResultEncoder
 from headgate_server.http.request import Request
 from headgate_server.http.response import (
+    ASGIResponse,
     RawHeaders,
     Response,
     content_headers,
@@ -24,7 +26,15 @@ _CORS_HEADERS = to_raw_headers(
         "Access-Control-Expose-Headers": "Date, X-InfluxDB-Version, X-InfluxDB-Build",
     }
 )
+# Fields of a request whose value may become part of the response.
+_COPIED_FIELDS = frozenset({b"x-request-id", b"request-id", b"origin"})
 _MAX_ERROR_BYTES = 1024
+_REFUSED = (401, 403)
+# RFC 9110, section 5.5: a field value has no control character but a tab.
+_WITHOUT_CONTROLS = bytes(
+    0x20 if (byte < 0x20 and byte != 0x09) or byte == 0x7F else byte for byte in range(256)
+)
+_MAX_REFUSALS = 256
 # Request ids look like UUIDs: a random prefix for each process, then a counter. They are public.
 _ID_PREFIX = str(uuid4())[:24]
 _ID_COUNTER = count(1)
@@ -41,25 +51,49 @@ class ResponseBuilder:
             }
         )
         self._version_lines = encode_headers(self._version_headers)
+        # Refusals, which tell no secret: by status, media type and content.
+        self._refusals: GenerationalCache[tuple[int, str, bytes], Response] = GenerationalCache(
+            _MAX_REFUSALS
+        )
         self._default_fields: RawHeaders = []
         self._default_lines = b""
         self._challenge = challenge(settings.realm).encode()
 
-    def common_headers(self, request: Request) -> RawHeaders:
-        """Returns the common fields of a response: server version, request id and CORS fields."""
-        return self._version_headers + self._request_headers(request)
+    def with_common_headers(self, response: ASGIResponse, request: Request) -> ASGIResponse:
+        """Returns *response* with the server version, the request id and the CORS fields.
+
+        A `Response` may be in a cache, so the fields are added to a copy. Any other response is
+        changed itself.
+        """
+        fields = self._version_headers + self._request_headers(request)
+        if isinstance(response, Response):
+            headers = response.raw_headers + fields
+            without_length = response.without_length
+            return Response(
+                response.body, response.status_code, headers, without_length=without_length
+            )
+        response.raw_headers += fields
+        return response
 
     def _request_headers(self, request: Request) -> RawHeaders:
         id = request.log.id.encode("latin-1")
         return [(b"request-id", id), (b"x-request-id", id), *_cors_headers(request)]
 
+    def _request_lines(self, request: Request) -> bytes:
+        """Returns the fields of `_request_headers`, encoded as HTTP/1.1."""
+        headers = request.headers
+        if headers.has_any(_COPIED_FIELDS):
+            return encode_headers(self._request_headers(request))
+        id = request.log.id.encode("latin-1")
+        return b"request-id: %b\r\nx-request-id: %b\r\n" % (id, id)
+
     def encode_http1(
         self, response: Response, request: Request, default_fields: RawHeaders, *, keep_alive: bool
     ) -> bytes:
-        """Returns *response* encoded as HTTP/1.1, with the common fields and *default_fields*.
+        """Returns *response* encoded as HTTP/1.1, with *default_fields*.
 
-        Adds `connection: close` unless *keep_alive* is True. Raises ValueError for a control
-        character in a field.
+        Adds the common fields if the request asks for them, and `connection: close` unless
+        *keep_alive* is True. Raises ValueError for a control character in a field.
         """
         # `Date` changes every second only: the encoding is cached.
         if default_fields is not self._default_fields:
@@ -69,21 +103,30 @@ class ResponseBuilder:
             )
         end = b"\r\n" if keep_alive else b"connection: close\r\n\r\n"
         body = response.body if request.method != "HEAD" else b""
-        own = encode_headers(self._request_headers(request))
-        return b"".join(
-            (response.encode_head(), self._version_lines, self._default_lines, own, end, body)
-        )
+        head, default_lines = response.encode_head(), self._default_lines
+        if not request.adds_common_headers:
+            return b"".join((head, default_lines, end, body))
+        own = self._request_lines(request)
+        return b"".join((head, self._version_lines, default_lines, own, end, body))
 
     def error_response(
         self, error_status: ErrorStatus, text: str, encoder: ResultEncoder
     ) -> Response:
         """Returns the error response for *error_status* with *text*, encoded in *encoder*."""
+        content = encoder.encode_error(text)
+        key = (error_status.status, encoder.media_type, content)
+        cacheable = error_status.status in _REFUSED and not error_status.headers
+        if cacheable and (found := self._refusals.get(key)):
+            return found
         headers = to_raw_headers(error_status.headers) + content_headers(encoder.media_type)
         if error_status.status == 401:
             headers.append((b"www-authenticate", self._challenge))
         else:
             headers.append((b"x-influxdb-error", _header_value(text)))
-        return Response(encoder.encode_error(text), error_status.status, headers)
+        response = Response(content, error_status.status, headers)
+        if cacheable and len(content) <= _MAX_ERROR_BYTES:
+            self._refusals.put(key, response)
+        return response
 
     def text_response(
         self, status: int, text: str, headers: dict[str, str] | None = None
@@ -97,27 +140,22 @@ class ResponseBuilder:
 
 def _cors_headers(request: Request) -> RawHeaders:
     """Returns the CORS fields that let a page of any origin read the response."""
-    origin = request.headers.get("origin")
+    origin = request.headers.raw(b"origin")
     if not origin:
         return []
-    return [(b"access-control-allow-origin", origin.encode("latin-1")), *_CORS_HEADERS]
+    return [(b"access-control-allow-origin", origin), *_CORS_HEADERS]
 
 
 def request_id(request: Request) -> str:
     """Returns the request id that the client sent, or a new one."""
-    for name in ("x-request-id", "request-id"):
-        client_id = request.headers.get(name)
-        if client_id:
-            return client_id
+    headers = request.headers
+    if headers.has_any(_COPIED_FIELDS):
+        if client_id := headers.raw(b"x-request-id") or headers.raw(b"request-id"):
+            return client_id.decode("latin-1")
     return f"{_ID_PREFIX}{next(_ID_COUNTER):012x}"
 
 
 def _header_value(text: str) -> bytes:
     """Returns *text* as a header value of at most 1024 bytes, control characters as spaces."""
     cut = text.encode("utf-8", "replace")[:_MAX_ERROR_BYTES]
-    return bytes(0x20 if _is_forbidden(byte) else byte for byte in cut).strip()
-
-
-def _is_forbidden(byte: int) -> bool:
-    """Returns whether *byte* is not allowed in a field value. RFC 9110, 5.5 allows a tab."""
-    return (byte < 0x20 and byte != 0x09) or byte == 0x7F
+    return cut.translate(_WITHOUT_CONTROLS).strip()

@@ -1,4 +1,4 @@
-"""The table of endpoints: the function that answers each path and method of Headgate's own."""
+"""The table of endpoints: for each path and method, the function that answers the request."""
 
 from collections.abc import Awaitable, Callable
 

@@ -1,4 +1,4 @@
-"""An authentication backend with Headgate's users for any Starlette application."""
+"""An `AuthenticationBackend` that lets any Starlette application use Headgate's users."""
 
 from starlette.authentication import (
     AuthCredentials,
@@ -29,7 +29,7 @@ class HeadgateUser(BaseUser):
 
     @property
     def is_authenticated(self) -> bool:
-        """Always True."""
+        """True: a request without credentials has no HeadgateUser."""
         return True
 
     @property
@@ -44,7 +44,9 @@ class HeadgateUser(BaseUser):
 
 
 class CredentialsNotChecked(AuthenticationError):
-    """The credentials were not checked: throttled, a full login queue, or no user store.
+    """The credentials were not checked.
+
+    The login is throttled, too many logins wait, or the user store is unavailable.
 
     *error_status* has the status and the headers of Headgate's own server for that reason.
     """
@@ -55,13 +57,15 @@ class CredentialsNotChecked(AuthenticationError):
 
 
 class HeadgateBackend(AuthenticationBackend):
-    """A backend for Starlette's AuthenticationMiddleware: Basic, `u` and `p`, Token, or Bearer.
+    """Implements `AuthenticationBackend` for Starlette's AuthenticationMiddleware.
+
+    Accepts the schemes Basic, Token and Bearer, and the URL's parameters `u` and `p`.
 
     A request without credentials stays anonymous. A request with invalid credentials is rejected;
     pass `on_error=HeadgateBackend.refuse` to answer 401. The scopes for `@requires` are
-    `authenticated`, `admin`, `read:DATABASE` and `write:DATABASE`; an administrator has the last
-    two for every database that exists. *throttle_status* is the status of throttled logins: 401,
-    or 429 for applications whose clients support it.
+    `authenticated`, `admin`, `read:DATABASE` and `write:DATABASE`. An administrator has the scopes
+    `read:` and `write:` for every database that exists. *throttle_status* is the status of
+    throttled logins: 401, or 429 for applications whose clients support it.
     """
 
     def __init__(
@@ -118,7 +122,7 @@ class HeadgateBackend(AuthenticationBackend):
         return scopes
 
     def close(self) -> None:
-        """Stops the threads of the login."""
+        """Ends the threads that verify passwords. Logins that still wait are dropped."""
         self._authenticator.close()
 
     @staticmethod

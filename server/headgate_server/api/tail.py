@@ -1,6 +1,6 @@
-"""Proxies a WebSocket to an upstream store: Loki's tail of logs.
+"""Proxies a WebSocket to an upstream store: Loki's tail, a live stream of log lines.
 
-The WebSocket is closed if the user loses the privilege.
+The WebSocket is closed soon after the user loses the privilege to read.
 """
 
 import asyncio
@@ -26,9 +26,9 @@ from headgate_server.upstream.errors import UpstreamProtocolError
 if TYPE_CHECKING:
     from headgate_server.upstream.websocket import UpstreamWebSocket
 
-# A user may read for this long after the right was revoked.
+# The interval of checks: after its revocation, a right may be used for this long.
 RECHECK_SECONDS = 5.0
-# The WebSocket is closed after this many checks in a row that could not decide.
+# The WebSocket is closed after this many checks in a row without a decision.
 _MAX_UNDECIDED_CHECKS = 12
 _HANDSHAKE_HEADERS = frozenset(
     f"sec-websocket-{what}" for what in ("key", "version", "extensions", "protocol")
@@ -127,10 +127,10 @@ class Tail:
         )
 
     async def _recheck_periodically(self) -> int:
-        """Checks every 5 seconds whether the user may still read. Returns a close code if not.
+        """Checks every 5 seconds whether the user may still read.
 
-        Returns the close code also after 12 checks in a row that could not decide, such as while
-        the user store is unavailable.
+        Returns a close code when the user may not, or after 12 checks in a row without a decision.
+        A check cannot decide, for example, while the user store is unavailable.
         """
         while True:
             await asyncio.sleep(RECHECK_SECONDS)
@@ -151,7 +151,8 @@ class Tail:
     async def _recheck(self) -> None:
         """Authorizes the request again, with the current settings.
 
-        Raises RouteNotFound, and what `authorize_request` raises, if it is no longer authorized.
+        If the request is no longer authorized, raises RouteNotFound or what `authorize_request`
+        raises.
         """
         mount, path = self._context.gateway.find(self._request, self._request.raw_path)
         if mount is None or mount.route_table is None:

@@ -14,9 +14,9 @@ async def whoami(
 ) -> Response:
     """Returns `{"name", "admin", "method", "grants": {database: privilege}}`.
 
-    Grants of NO PRIVILEGES are omitted. For an issuer's token, `email`, `full_name`, `external_id`
-    and `issuer` from the token are added. Raises what a login raises. Raises Unauthenticated while
-    there are no users.
+    Grants of NO PRIVILEGES are omitted. After a login with a token of an issuer in `[auth.jwt]`,
+    also returns `email`, `full_name`, `external_id` and `issuer` from the token. Raises what a
+    login raises. Raises Unauthenticated while the user store has no users.
     """
     principal = await context.authenticate(request)
     if principal == ANONYMOUS:

@@ -47,7 +47,7 @@ async def write(
 async def write_v2(
     request: Request, context: AppContext, encoder: ResultEncoder, mount: Mount | None
 ) -> ASGIResponse:
-    """Writes line protocol, as InfluxDB 1.8 accepts InfluxDB 2's API.
+    """Writes line protocol sent with InfluxDB 2's write API, as InfluxDB 1.8 accepts it.
 
     The parameter `bucket` is DATABASE or DATABASE/POLICY.
     """
@@ -104,10 +104,10 @@ async def _forward_write(
 async def authorize_write(
     request: Request, context: AppContext, principal: Principal, database: str, mount: Mount | None
 ) -> DatabaseStore | None:
-    """Authorizes a write to *database*. Returns the store of *mount*.
+    """Authorizes a write to *database*. Returns the upstream store of *mount*.
 
-    Returns None if *mount* is None, or if its store accepts no line protocol.
-    Records a denied write in the audit. Raises CrossSiteRequest, BadRequest, WriteForbidden,
+    Returns None if *mount* is None, or if its upstream store accepts no line protocol. Records a
+    denied write in the audit. Raises CrossSiteRequest, BadRequest, WriteForbidden,
     DatabaseNotFound.
     """
     if request.cross_site:
@@ -130,7 +130,7 @@ async def authorize_write(
 def _decompressed_body(request: Request, max_bytes: int) -> AsyncGenerator[bytes, None]:
     """Returns the chunks of the decompressed body.
 
-    Reading them raises TooLarge if the body has more than *max_bytes* bytes, before or after
+    Reading the chunks raises TooLarge if the body has more than *max_bytes* bytes, before or after
     decompression.
     """
     raw_body = read_body(request, max_bytes)
@@ -144,8 +144,8 @@ async def _authorize(
 ) -> None:
     """Raises WriteForbidden if *principal* may not write to *database*.
 
-    Otherwise raises DatabaseNotFound if *database* does not exist. InfluxDB itself
-    reveals to every user which databases exist.
+    If *principal* may write, raises DatabaseNotFound if *database* does not exist. InfluxDB itself
+    reveals to every user which databases exist; Headgate does not.
     """
     user = principal.user
     required = RequiredPrivilege(Privilege.WRITE, database)

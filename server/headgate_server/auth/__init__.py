@@ -1,1 +1,1 @@
-"""Authentication of a request: from its credentials to a user."""
+"""Authentication: reads the credentials in a request, verifies them, and finds the user."""

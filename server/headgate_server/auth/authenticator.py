@@ -1,4 +1,4 @@
-"""Authentication: from the credentials in a request to a principal."""
+"""Authentication: verifies a request's credentials, and returns the principal: user and rights."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -56,14 +56,15 @@ RecordDenied = Callable[[str, str, str, str], None]
 
 
 def _no_op(actor: str, address: str, statement: str, outcome: str) -> None:
-    """Does nothing: the default of `record_denied`."""
+    """Stands in for `record_denied` if the caller passes none: records no failed login."""
 
 
 class Authenticator:
     """Authenticates requests by password or by token.
 
-    If *enabled* is False, every request has all rights, as with `auth-enabled = false`.
-    *record_denied* is called for every failed login.
+    *shared_secrets* verify tokens as InfluxDB 1.x has them. *issuers* verifies tokens of the
+    issuers in `[auth.jwt]`. *record_denied* writes a failed login into the audit. If *enabled* is
+    False (`auth-enabled = false`), every request has all rights.
     """
 
     def __init__(
@@ -93,7 +94,10 @@ class Authenticator:
     def replace_token_issuers(
         self, shared_secrets: Sequence[str], issuers: IssuerRegistry | None
     ) -> None:
-        """Replaces the shared secrets and the issuers of accepted tokens."""
+        """Replaces the shared secrets and the issuers. Call it after a reload of the settings.
+
+        From then on, only tokens of the new secrets and issuers are accepted.
+        """
         self._shared_secret_verifier = SharedSecretVerifier(shared_secrets)
         self._issuers = issuers
 
@@ -106,8 +110,9 @@ class Authenticator:
     ) -> Principal:
         """Returns the principal of *request*, which the client at *address* has sent.
 
-        Returns ANONYMOUS while there are no users. *tenants*, unless it is None, authenticates
-        tenant tokens. *peer* is the other end of the connection, such as a proxy, for the audit.
+        Returns ANONYMOUS while the user store has no users. *tenants* verifies tokens that name a
+        tenant of an upstream store; None accepts no such tokens. *peer* is the other end of the
+        connection, such as a proxy: the audit names it beside *address*.
 
         Raises Unauthenticated, AuthenticationFailed or TooManyFailures. Raises Overloaded if too
         many logins wait for bcrypt. For an issuer's token, also raises NoRights, IdentityTaken or
@@ -151,8 +156,13 @@ class Authenticator:
     def check_cached(self, request: RequestCredentials, address: str) -> Principal | None:
         """Returns the principal of *request* if that is possible without waiting.
 
-        Returns None if the password has to be verified by bcrypt, for a token of another issuer,
-        and for invalid credentials. The login is not counted in the metrics: see `count_cached`.
+        Returns None in three cases:
+
+        - bcrypt has to verify the password, or the throttle delays the login;
+        - the token is from an issuer in `[auth.jwt]`;
+        - the credentials are missing or invalid.
+
+        The caller counts the login in the metrics: see `count_cached`.
         """
         if not self._enabled:
             return UNRESTRICTED
@@ -169,7 +179,7 @@ class Authenticator:
         return Principal(user, credentials.method)
 
     def is_known_client(self, name: str, address: str) -> bool:
-        """Returns whether the user *name* has logged in by password from *address*."""
+        """Returns whether user *name* has logged in by password from the network of *address*."""
         return self._passwords.is_known_client(name, address)
 
     def count_cached(self, known: Principal) -> None:
@@ -188,8 +198,8 @@ class Authenticator:
     ) -> None:
         """Counts a failed login in the metrics, and records it in the audit.
 
-        If *credentials* is None, the login is recorded only if *attempted* is True: the request
-        had an `Authorization` header, which could not be read.
+        *credentials* is None if no credentials could be read. In that case the audit has the login
+        only if *attempted* is True. *attempted* says whether the request had `Authorization`.
         """
         method = credentials.method if credentials is not None else "none"
         match error:
@@ -209,7 +219,7 @@ class Authenticator:
             return
         name = ""
         if isinstance(credentials, Password):
-            # An unknown name is not recorded: it may be a password in the wrong place.
+            # An unknown name is not recorded: it may be a password, typed in the wrong field.
             known = self._engine.user(credentials.name) is not None
             name, why = (credentials.name, why) if known else ("", f"{why}: no such user")
         self._record_denied(name, address, f"-- login ({method})", why)
@@ -219,10 +229,11 @@ class Authenticator:
     ) -> Principal:
         """Returns the principal of *credentials*, in which *tenants* has found no tenant token.
 
-        If a token is rejected, the error for the log also says why it is no valid tenant token.
-        While there are no users, a token in `Authorization` must be a tenant token.
+        If the token is rejected, the log has two reasons. The first is why the token is no valid
+        tenant token; the second is why its own verifier rejects it. While the user store has no
+        users, a token in `Authorization` that is no tenant token is rejected.
         """
-        # A token in a header of its own, which *tenants* does not read.
+        # The token is in the header that `[auth.jwt]` names, which *tenants* does not read.
         own = isinstance(credentials, IssuerToken) and not self._issuer_tokens_in_authorization()
         if tenants is None or own or isinstance(credentials, Password):
             return await self._authenticate(credentials, address)
@@ -257,14 +268,14 @@ class Authenticator:
         return user
 
     def _issuer_tokens_in_authorization(self) -> bool:
-        """Returns whether tokens of other issuers are in the header `Authorization`."""
+        """Returns whether `[auth.jwt]` names `Authorization` as the header with issuers' tokens."""
         location = self._issuers.settings if self._issuers is not None else None
         return location is not None and location.header_name.lower() == "authorization"
 
     def _is_shared_secret_token(self, token: str) -> bool:
-        """Returns whether *token* is one for the shared secret.
+        """Returns whether the shared secret, and not an issuer's key, must verify *token*.
 
-        Returns False if tokens of other issuers have a header of their own. Only in the header
+        Returns False if `[auth.jwt]` names a header other than `Authorization`. Only in
         `Authorization` can both kinds of tokens occur.
         """
         return self._issuer_tokens_in_authorization() and is_shared_secret_token(token)
@@ -272,8 +283,9 @@ class Authenticator:
     async def _authenticate_issuer_token(self, token: str, address: str) -> Principal:
         """Returns the principal of an issuer's *token*, with the current admin flag and grants.
 
-        If the user does not exist, or has other rights than the token says, it is created or
-        changed first.
+        If the user does not exist, creates the user. If the user's rights differ from those in the
+        token, changes the rights in the user store. With `grant-sync = "ephemeral"` the rights in
+        the token apply to this request only, and the user store keeps its own.
         """
         assert self._issuers is not None
         try:
@@ -300,7 +312,8 @@ class Authenticator:
     ) -> User:
         """Creates or changes the user of *identity* in a thread, and returns the user.
 
-        Raises TokenRejected or IdentityTaken if *settings* do not allow it.
+        Raises TokenRejected or IdentityTaken if *settings* forbid to create the user, or to give
+        *identity* to an existing user of that name.
         """
         provision = partial(
             self._engine.provision,
@@ -315,10 +328,10 @@ class Authenticator:
         except IdentityTaken as error:
             if settings.auto_sign_up:
                 raise
-            # As for an unknown name: the response must not reveal which names exist.
+            # The same error as for an unknown name: the response must not reveal which names exist.
             raise TokenRejected(error.reason) from None
 
     def close(self) -> None:
-        """Ends the threads; waiting logins are dropped."""
+        """Ends the threads that verify passwords and create users. Drops logins that still wait."""
         self._passwords.close()
         self._provisioning.close(0)

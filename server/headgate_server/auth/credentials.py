@@ -1,4 +1,4 @@
-"""Reads the credentials in a request: a name and password, or a token.
+"""Reads the credentials in a request, without verifying them: a name and password, or a token.
 
 `headgate_server.auth.authenticator` verifies the credentials.
 """
@@ -6,8 +6,9 @@
 import binascii
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
+from headgate_engine import User
 from headgate_server.auth.errors import Unauthenticated
 from headgate_server.http.go_text import decode_utf8
 from headgate_server.http.urlencoded import Pairs
@@ -15,11 +16,16 @@ from headgate_server.http.urlencoded import Pairs
 
 @dataclass(slots=True)
 class Password:
-    """A user's name and password."""
+    """A user's name and password.
+
+    *verified* is the user object for which the password was verified, or None. It no longer applies
+    once the user has changed: a changed user is a new object.
+    """
 
     method: ClassVar = "password"
     name: str
     password: str = field(repr=False)
+    verified: User | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +38,7 @@ class SharedSecretToken:
 
 @dataclass(frozen=True, slots=True)
 class IssuerToken:
-    """A JSON Web Token of another issuer, which `[auth.jwt]` configures."""
+    """A JSON Web Token of an issuer that `[auth.jwt]` configures, signed with the issuer's key."""
 
     method: ClassVar = "jwt"
     text: str = field(repr=False)
@@ -40,7 +46,7 @@ class IssuerToken:
 
 @dataclass(frozen=True, slots=True)
 class TenantToken:
-    """A token that names a tenant instead of a user."""
+    """A JSON Web Token that names a tenant of an upstream store, such as Mimir, and no user."""
 
     method: ClassVar = "tenant"
     text: str = field(repr=False)
@@ -50,29 +56,34 @@ Credentials = Password | SharedSecretToken | IssuerToken
 
 
 class TokenLocation(Protocol):
-    """The place in a request where tokens of other issuers are."""
+    """The place in a request where tokens of the issuers in `[auth.jwt]` are."""
 
     @property
     def header_name(self) -> str:
-        """The header's name, or "" for none."""
+        """The name of the header with the token, or "" if no header may have a token."""
         ...
 
     @property
     def url_login(self) -> bool:
-        """Whether the URL's `auth_token` is accepted."""
+        """Whether a token in the URL's parameter `auth_token` is accepted."""
         ...
 
 
 @dataclass(slots=True)
 class RequestCredentials:
-    """The parts of a request that can hold credentials: URL parameters, and headers by name."""
+    """The parts of a request that can hold credentials: the parameters in its *url*, and *headers*.
+
+    *headers* returns all values of the header with a given name. *memo* caches values that depend
+    on the headers alone.
+    """
 
     url: Pairs = field(repr=False)
     headers: Callable[[str], Sequence[str]] = field(repr=False)
+    memo: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def authorization(self) -> str:
-        """The value of the first header `Authorization`, as in InfluxDB, or "" without any."""
+        """The value of the first header `Authorization`, as in InfluxDB, or "" if there is none."""
         found = self.headers("authorization")
         return found[0] if found else ""
 
@@ -84,12 +95,25 @@ def read_credentials(
 
     1. The URL's parameters `u` and `p`.
     2. The header `Authorization`.
-    3. *location*, the place of other issuers' tokens.
+    3. *location*, the place of tokens of the issuers in `[auth.jwt]`. If that place is the header
+       `Authorization`, its token is an IssuerToken.
 
-    Raises Unauthenticated if no place has credentials, or if they are unreadable.
+    Raises Unauthenticated if no place has credentials, or if the credentials are malformed.
     """
     if request.url.get("u") and request.url.get("p"):
         return Password(request.url["u"], request.url["p"])
+    if "auth_token" in request.url:
+        return _read_headers(request, location)
+    known, known_location = request.memo.get("credentials", (None, None))
+    if known is None or known_location is not location:
+        known = _read_headers(request, location)
+        request.memo["credentials"] = known, location
+    found: Credentials = known
+    return found
+
+
+def _read_headers(request: RequestCredentials, location: TokenLocation | None) -> Credentials:
+    """Returns the credentials of a request whose URL lacks `u` or `p`: see `read_credentials`."""
     authorization = request.authorization
     if location is None:
         return _parse_authorization(authorization)

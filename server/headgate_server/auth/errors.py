@@ -1,12 +1,18 @@
-"""Errors of authentication."""
+"""Errors of authentication: invalid credentials, throttled logins, a forbidden set-up."""
 
 
 class Unauthenticated(Exception):
-    """The request has no credentials or invalid credentials. The client receives the text."""
+    """The request has no credentials or invalid credentials.
+
+    The client receives the text of this error.
+    """
 
 
 class TokenRejected(Unauthenticated):
-    """The token is invalid. *reason* says why, for the log; the client does not receive it."""
+    """The token is invalid, and *reason* says why.
+
+    The log has the reason. The client receives only the text `invalid token`.
+    """
 
     def __init__(self, reason: str) -> None:
         super().__init__("invalid token")
@@ -19,9 +25,9 @@ class TokenRejected(Unauthenticated):
 
 
 class TooManyFailures(Exception):
-    """Too many logins from the client's address failed: of this user, or of all users together.
+    """Too many logins from the client's address failed: of one user, or of all users together.
 
-    The next attempt is possible after *seconds*.
+    The client may try again after *seconds*.
     """
 
     def __init__(self, seconds: int) -> None:
@@ -30,7 +36,10 @@ class TooManyFailures(Exception):
 
 
 class SetUpForbidden(Exception):
-    """The request to create the first administrator came from another machine."""
+    """A request may not create the first administrator.
+
+    The request came from another machine, and had no valid set-up token.
+    """
 
     def __init__(self) -> None:
         super().__init__(

@@ -1,4 +1,4 @@
-"""The request that may create the first administrator of a server without users."""
+"""Decides which request may create the first administrator, while the user store has no users."""
 
 import hmac
 import secrets
@@ -11,15 +11,18 @@ _PREFIX = "hgs_"
 
 
 def new_setup_token() -> str:
-    """Returns a new set-up token with 160 random bits."""
+    """Returns a new set-up token of 160 random bits.
+
+    A request with this token may create the first administrator.
+    """
     return _PREFIX + secrets.token_hex(20)
 
 
 def may_create_first_admin(call: Request, settings: Settings) -> bool:
     """Returns whether *call* may create the first administrator.
 
-    It has to come from a program on this machine, or carry the set-up token. `[auth] open-setup`
-    allows any request, as in InfluxDB.
+    *call* must come from a program on this machine, or have the set-up token in `Authorization`.
+    If `[auth] open-setup` is set, any request may create it, as in InfluxDB.
     """
     if settings.open_setup or is_local(
         call.address, call.headers, call.scope.get("http_version", "1.1")

@@ -1,6 +1,7 @@
 """The networks from which each user has logged in, stored in SQLite so that a restart keeps them.
 
-A client in such a network is known: floods of failed logins from other networks do not delay it.
+A client in such a network is known. Logins of known clients have a queue of their own, so that
+floods of failed logins from other networks do not delay them.
 """
 
 import asyncio
@@ -25,7 +26,7 @@ from headgate_server.telemetry.logging import log_task_error
 
 _MAX_ENTRIES = 100_000
 _FLUSH_SECONDS = 1.0
-# The logins that other workers store: how often they are read, and how many of the newest.
+# How often the stored logins of other workers are read, and how many of the newest logins.
 _SYNC_SECONDS = 2.0
 _SYNC_ENTRIES = 1_000
 _MERGE_ENTRIES = 5_000
@@ -35,16 +36,16 @@ LogError = Callable[[str], None]
 
 
 def _no_op(text: str) -> None:
-    """Does nothing: the default of `log_error`."""
+    """Stands in for `log_error` if the caller passes none: logs no error."""
 
 
 class KnownLogins:
     """The networks from which users have logged in: at most 100,000 pairs.
 
     A pair is a network and a `password_version`, which stands for a user with a certain password.
-    New pairs are written to *store*, the user store, once a second. Stored pairs are read after
-    `start`. A thread reads and writes. A crash loses the pairs of the last second. Call the methods
-    in the event loop's thread.
+    New pairs are written to *store*, the user store, once a second: a crash loses the pairs of the
+    last second. `start` begins to read stored pairs. A thread of its own reads and writes, so that
+    the event loop never waits. Call the methods in the event loop's thread.
     """
 
     def __init__(self, store: Store, log_error: LogError = _no_op) -> None:
@@ -56,18 +57,18 @@ class KnownLogins:
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
     def start(self) -> None:
-        """Starts to read the stored pairs, and then regularly the pairs of other workers."""
+        """Reads all stored pairs, and then every 2 s the newest, which other workers may store."""
         self._read(_MAX_ENTRIES)
 
     def is_known_client(self, version: str, address: str) -> bool:
-        """Returns whether a login came from the network of *address*.
+        """Returns whether a user has logged in from the network of *address*.
 
-        *version* is the `password_version` of its user.
+        *version* is that user's `password_version`, which identifies the user.
         """
         return self._known.get((version, network_of(address))) is not None
 
     def remember_client(self, user: User, address: str) -> None:
-        """Records that *user* logged in from *address*."""
+        """Records that *user* logged in from the network of *address*."""
         network = network_of(address)
         key = password_version(user), network
         self._known.put(key, True)
@@ -92,7 +93,7 @@ class KnownLogins:
         self._schedule("read", _SYNC_SECONDS, lambda: self._read(_SYNC_ENTRIES))
 
     def _merge(self, known: Sequence[KnownLogin]) -> None:
-        # The oldest pairs first, some thousand at a time: requests are answered in between.
+        # The oldest pairs first, 5,000 at a time: the event loop answers requests in between.
         for one in known[-_MERGE_ENTRIES:][::-1]:
             self._known.put((one.password_version, one.network), True)
         if rest := known[:-_MERGE_ENTRIES]:
@@ -109,7 +110,7 @@ class KnownLogins:
         self._task.add_done_callback(log_task_error)
 
     def close(self) -> None:
-        """Writes the new pairs. Blocks."""
+        """Stops reading, and writes the pairs that are not yet stored. Blocks until then."""
         for timer in self._timers.values():
             timer.cancel()
         self._pool.close(0)

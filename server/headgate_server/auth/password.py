@@ -26,13 +26,14 @@ from headgate_server.auth.throttle import Throttle
 from headgate_server.background.thread_pool import FairThreadPool
 from headgate_server.telemetry.metrics import Metrics
 
-# bcrypt takes a dozen passwords a second on a core: a client behind 64 others should retry.
+# bcrypt verifies a dozen passwords a second on a core. A login behind 64 other logins would wait
+# for 5 seconds: the client should retry instead.
 _MAX_QUEUED_LOGINS = 64
 _MAX_QUEUED_LOGINS_PER_USER = 4
 _ADMIN_RECORD_SECONDS = 60.0
 _MAX_CACHED_PRINCIPALS = 2048
 
-# Address, name, and the password's digest: separate, as a name may hold any character.
+# Address, name, and the password's digest. A tuple, because a name may contain any separator.
 _AttemptKey = tuple[str, str, bytes]
 
 
@@ -40,7 +41,7 @@ class PasswordAuthenticator:
     """Authenticates users by password.
 
     *throttle* delays the guessing of passwords. *logins* has the networks from which each user has
-    logged in; logins from there have a bcrypt queue of their own.
+    logged in. Logins from these networks have a bcrypt queue of their own.
     """
 
     def __init__(
@@ -75,14 +76,14 @@ class PasswordAuthenticator:
         self._running_verifications: dict[_AttemptKey, asyncio.Task[User]] = {}
 
     def is_known_client(self, name: str, address: str) -> bool:
-        """Returns whether the user *name* has logged in by password from *address*."""
+        """Returns whether user *name* has logged in by password from the network of *address*."""
         user = self._engine.user(name)
         return user is not None and self._logins.is_known_client(password_version(user), address)
 
     def check_cached(self, password: Password, address: str) -> Principal | None:
-        """Returns the principal if *password* is in the cache of verified passwords, else None.
+        """Returns the principal if *password* is in the cache of verified passwords.
 
-        Also returns None for a login that the throttle delays.
+        Returns None if it is not in the cache, or if the throttle delays the login.
         """
         user = self._engine.user(password.name)
         if user is None:
@@ -90,8 +91,10 @@ class PasswordAuthenticator:
         known_here = self._logins.is_known_client(password_version(user), address)
         if not known_here and self._throttle.is_throttled(password.name, address):
             return None
-        if not self._engine.check_cached(user, password.password):
-            return None
+        if password.verified is not user:
+            if not self._engine.check_cached(user, password.password):
+                return None
+            password.verified = user
         if not known_here:
             return self._record_success(user, address)
         if user.admin and (
@@ -99,7 +102,7 @@ class PasswordAuthenticator:
         ):
             self._throttle.record_admin(address)
             self._last_admin = address, time.monotonic() + _ADMIN_RECORD_SECONDS
-        # Reused while the user object is the same: any change of the user creates another.
+        # The principal is reused while its user object is the same: a changed user is a new object.
         known = self._principals.get(user.id)
         if known is None or known.user is not user:
             known = Principal(user, "password")
@@ -114,7 +117,10 @@ class PasswordAuthenticator:
         return self._record_success(await self._verify_once(password, address), address)
 
     async def _verify_once(self, password: Password, address: str) -> User:
-        """Returns the verified user. Equal concurrent attempts from an address share one bcrypt."""
+        """Verifies *password*, and returns its user.
+
+        Equal attempts from one address that run at the same time share one bcrypt computation.
+        """
         secret = password.password.encode("utf-8", "surrogatepass")
         key = (address, password.name, hmac.digest(self._digest_key, secret, hashlib.sha256))
         task = self._running_verifications.get(key)
@@ -122,17 +128,22 @@ class PasswordAuthenticator:
             task = asyncio.ensure_future(self._start_attempt(password, address))
             self._running_verifications[key] = task
             task.add_done_callback(lambda done: self._on_verified(key, done))
-        # A client that disconnects does not cancel the others.
+        # A client that disconnects does not cancel the attempt: other clients may wait for it.
         return await asyncio.shield(task)
 
     def _start_attempt(self, password: Password, address: str) -> Coroutine[Any, Any, User]:
-        """Counts an attempt, and returns the coroutine that makes it. Raises TooManyFailures."""
+        """Counts an attempt in the throttle, and returns the coroutine that verifies the password.
+
+        Raises TooManyFailures if the throttle delays the login.
+        """
         failed = self._throttle.has_wrong_password(address)
         self._throttle.start_attempt(password.name, address)
         return self._attempt(password, address, failed=failed)
 
     async def _attempt(self, password: Password, address: str, *, failed: bool) -> User:
-        """Makes an attempt, which the throttle counts as failed until its outcome is known.
+        """Verifies the password, and tells the throttle whether the attempt succeeded.
+
+        Until then, the throttle counts the attempt as failed.
 
         *failed* is whether a recent password from *address* was wrong.
         """
@@ -150,8 +161,8 @@ class PasswordAuthenticator:
     async def _verify_password(self, password: Password, address: str, *, failed: bool) -> User:
         """Returns the user, verified by bcrypt. Raises AuthenticationFailed, Overloaded.
 
-        If *failed* is True, the attempt waits in another group, so that it does not delay attempts
-        from networks without a wrong password.
+        If *failed* is True, the attempt waits in another group of the bcrypt queue. So it does not
+        delay attempts from networks without a wrong password.
         """
         self._metrics.lookup("password", False)
         user = self._engine.user(password.name)
@@ -172,10 +183,10 @@ class PasswordAuthenticator:
     def _on_verified(self, key: _AttemptKey, done: "asyncio.Task[User]") -> None:
         del self._running_verifications[key]
         if not done.cancelled():
-            done.exception()  # marks it as retrieved, if no caller waits any more
+            done.exception()  # if no caller waits any more, asyncio would log the exception
 
     def close(self) -> None:
-        """Ends the threads; waiting logins are dropped."""
+        """Stores the known logins and ends the threads. Logins that still wait are dropped."""
         self._logins.close()
         self._known_client_bcrypt.close(0)
         self._bcrypt.close(0)

@@ -1,14 +1,15 @@
-"""A rate limit for 429 responses, so that a flood of failed logins cannot use up the CPU."""
+"""Delays responses to throttled logins, so that a flood of logins cannot use up the CPU."""
 
 import time
 from collections.abc import Callable
 
 
 class RefusalRateLimiter:
-    """Allows *rate* responses a second. Further responses wait, for at most *max_delay* seconds.
+    """Lets the server send *rate* responses to throttled logins a second.
 
-    Each connection waits for its response before its next attempt. A flood of attempts is therefore
-    slowed down, and leaves CPU time to other requests.
+    Further responses wait, for at most *max_delay* seconds. Each connection waits for its response
+    before its next attempt. So a flood of attempts slows down, and leaves CPU time to other
+    requests.
     """
 
     def __init__(
@@ -23,7 +24,7 @@ class RefusalRateLimiter:
         self._next = 0.0
 
     def delay(self) -> float:
-        """Returns how long the next response has to wait, in seconds."""
+        """Returns how many seconds the next response has to wait, and reserves that time for it."""
         now = self._clock()
         turn = min(max(self._next, now), now + self._max_delay)
         self._next = turn + self._interval

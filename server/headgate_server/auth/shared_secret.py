@@ -1,6 +1,6 @@
 """JSON Web Tokens signed with the shared secret, as InfluxDB 1.x accepts them. Uses PyJWT.
 
-Error texts are InfluxDB's, where they are the same in all of its versions.
+If all versions of InfluxDB 1.x have the same text for an error, this module has it, too.
 """
 
 import base64
@@ -25,7 +25,8 @@ _ALGORITHMS = {
     "HS384": HMACAlgorithm(HMACAlgorithm.SHA384),
     "HS512": HMACAlgorithm(HMACAlgorithm.SHA512),
 }
-# Algorithms that exist but are not accepted. Any other name is "unavailable".
+# Algorithms that exist but are not accepted: the error is "unexpected signing method". For any
+# other name the error is "unavailable", as in InfluxDB.
 _REJECTED_ALGORITHMS = frozenset(
     {"none"} | {f"{family}{size}" for family in ("RS", "ES", "PS") for size in (256, 384, 512)}
 )
@@ -40,7 +41,10 @@ warnings.filterwarnings("ignore", category=jwt.InsecureKeyLengthWarning)
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """The claims of a token. Times are seconds since 1970, None if the claim is not a number."""
+    """The claims of a token. Times are seconds since 1970.
+
+    A time is None if its claim is missing or is not a number.
+    """
 
     username: object
     expires_at: float | None
@@ -48,7 +52,7 @@ class Claims:
     not_before: float | None
 
     def valid_username(self, now: float) -> str:
-        """Returns the user name in the token. Raises Unauthenticated if it is invalid at *now*."""
+        """Returns the user name. Raises Unauthenticated if a claim is invalid at *now*."""
         if not self.expires_at:
             raise Unauthenticated("token expiration required")
         if now > math.floor(self.expires_at) + 1:
@@ -77,8 +81,8 @@ def verify_token(token: str, secrets: Sequence[str], clock: Callable[[], float] 
 class SharedSecretVerifier:
     """Verifies tokens signed with one of *secrets*, with a cache of verified tokens.
 
-    The cache key is a keyed digest of the token. Signature and claims are verified once; the times
-    are checked for each request.
+    The cache holds a keyed digest of each token, and no token itself. Signature and claims are
+    verified once; the times are checked for each request.
     """
 
     def __init__(self, secrets: Sequence[str], clock: Callable[[], float] = time.time) -> None:
@@ -87,7 +91,7 @@ class SharedSecretVerifier:
         self._cache: GenerationalCache[bytes, Claims] = GenerationalCache(_MAX_CACHED_TOKENS)
 
     def verify(self, token: str) -> str:
-        """Returns the user name in *token*. Raises Unauthenticated if it is not valid now."""
+        """Returns the user name in *token*. Raises Unauthenticated if *token* is not valid now."""
         text = token.encode("utf-8", "surrogatepass")
         digest = hashlib.blake2b(text, key=self._key, digest_size=32).digest()
         claims = self._cache.get(digest)
@@ -133,9 +137,9 @@ def mint(name: str, secret: str, expires: float, algorithm: str = "HS256") -> st
 
 
 def is_shared_secret_token(token: str) -> bool:
-    """Returns whether the header of *token* has an HMAC algorithm and no key id.
+    """Returns whether the shared secret may have signed *token*.
 
-    Does not verify the token.
+    That is so if the header has an HMAC algorithm and no `kid`. Does not verify the token.
     """
     if not token.isascii() or len(token) > _MAX_TOKEN_CHARS:
         return False
@@ -147,7 +151,7 @@ def is_shared_secret_token(token: str) -> bool:
 
 
 def check_secret(secret: str) -> None:
-    """Raises ValueError if *secret* cannot sign a token: an asymmetric key, or invalid UTF-8."""
+    """Raises ValueError if *secret* is an asymmetric key or invalid UTF-8, unfit for HS256."""
     try:
         HMACAlgorithm(HMACAlgorithm.SHA256).prepare_key(secret)
     except (jwt.PyJWTError, UnicodeEncodeError):
@@ -156,7 +160,11 @@ def check_secret(secret: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _TokenParts:
-    """The parts of a token; *signature* is that of *signing_input*."""
+    """The parts of a token.
+
+    *payload* is the JSON of the claims. *signing_input* is the text that *signature* must cover:
+    header and claims, still encoded in base64url.
+    """
 
     algorithm: HMACAlgorithm
     payload: bytes
@@ -187,7 +195,7 @@ def _split(token: str) -> _TokenParts:
 
 
 def _check_header(token: str) -> None:
-    """Raises Unauthenticated if the header of *token*, a JSON object, has a duplicate name."""
+    """Raises Unauthenticated if the JSON object in the header of *token* has a name twice."""
     segment = token.partition(".")[0]
     header = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
     try:
@@ -210,7 +218,8 @@ def _check_signature(parts: _TokenParts, secrets: Sequence[str]) -> None:
 def _parse_claims(payload: bytes) -> dict[str, Any]:
     """Returns the claims in *payload*. Raises Unauthenticated if they are invalid JSON.
 
-    Call this before the signature is verified, because InfluxDB reports errors in this order.
+    Call this before the signature is verified: for a token with both errors, InfluxDB reports the
+    invalid JSON.
     """
     try:
         claims = json.loads(
@@ -228,7 +237,7 @@ def _parse_claims(payload: bytes) -> dict[str, Any]:
 class _DuplicateName(Exception):
     """A JSON object has a duplicate name.
 
-    Another program could read another of the two values (RFC 8259, section 4).
+    Two programs might read different values of that name (RFC 8259, section 4).
     """
 
 

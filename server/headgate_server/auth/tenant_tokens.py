@@ -1,6 +1,7 @@
 """Tenant tokens: JSON Web Tokens that name a tenant instead of a user.
 
-The format is that of auth-gateway and cortex-gateway: a claim with the tenant, `aud`, `version`.
+Tenants are those of upstream stores such as Mimir and Loki. The tokens have the claims that the
+proxies auth-gateway and cortex-gateway expect: the tenant, `aud` and `version`.
 """
 
 import base64
@@ -35,9 +36,9 @@ _PRIVILEGES = {"READ": Privilege.READ, "WRITE": Privilege.WRITE, "ALL": Privileg
 
 @dataclass(frozen=True, slots=True)
 class _VerifiedToken:
-    """A verified token: its principal, and what is needed to check later whether it is still valid.
+    """A verified token in the cache, with the values that `is_valid` checks again.
 
-    *key* of *issuer* has verified its signature. *checked* has its claims.
+    *key* is the key of *issuer* that verified the signature. *checked* has the token's claims.
     """
 
     principal: Principal
@@ -46,9 +47,9 @@ class _VerifiedToken:
     checked: ClaimChecks
 
     async def is_valid(self, now: float) -> bool:
-        """Returns whether the token's times are valid at *now* and its key is still in use.
+        """Returns whether the token's times are valid at *now*, and its key is still in use.
 
-        Raises KeysUnavailable.
+        A key is in use while it is one of the issuer's current keys. Raises KeysUnavailable.
         """
         if not self.checked.is_timely(now):
             return False
@@ -89,12 +90,13 @@ class TenantTokenVerifier:
     def find_token(
         self, request_credentials: RequestCredentials, *, secret: bool = True, issuers: bool = True
     ) -> str:
-        """Returns the tenant token in *request_credentials*, or "" if there is none.
+        """Returns the tenant token in *request_credentials*, or "" without a tenant token.
 
-        The first header with a token is used: the extra headers in their order, then
-        `Authorization`. *secret* is whether tokens for the shared secret are accepted in
-        `Authorization`; *issuers*, whether tokens of `[auth.jwt]` are. A token for neither is
-        returned, so that its error is logged.
+        Looks in the headers that `extra-headers` lists, in their order, and then in
+        `Authorization`. The first token counts. *secret* is whether tokens signed with the shared
+        secret are accepted in `Authorization`. *issuers* is whether tokens of the issuers in
+        `[auth.jwt]` are accepted there. If both are False, an unreadable token is returned, so that
+        its error is logged.
         """
         if request_credentials.url.get("u") and request_credentials.url.get("p"):
             return ""
@@ -112,8 +114,11 @@ class TenantTokenVerifier:
     def _is_tenant_token(self, text: str, *, secret: bool, issuers: bool) -> bool:
         """Returns whether the token *text* is to be verified as a tenant token.
 
-        Returns False if it names a user in the claim `username`: the shared secret verifies it.
-        Returns False without a tenant's claim if *issuers* is True: `[auth.jwt]` verifies it.
+        Returns False in these cases:
+
+        - a claim `username` names a user: the shared secret verifies such a token;
+        - *issuers* is True and no claim names a tenant: `[auth.jwt]` verifies such a token;
+        - *text* is malformed, and *secret* or *issuers* is True.
         """
         try:
             claims = parse(text, _MAX_TOKEN_BYTES).claims
@@ -143,7 +148,8 @@ class TenantTokenVerifier:
     async def rejection_reason(self, text: str) -> str:
         """Returns, for the log, why the token *text* is not a valid tenant token.
 
-        *text* is a token that `find_token` has not returned, and that other verifiers rejected.
+        *text* is a token that `find_token` did not return, and that the shared secret or
+        `[auth.jwt]` rejected.
         """
         try:
             await self._verify(text, time.time())
@@ -193,13 +199,13 @@ class TenantTokenVerifier:
             raise TokenError("its version was revoked")
 
     async def close(self) -> None:
-        """Ends the fetching of the keys at `jwk-set-url`."""
+        """Cancels a fetch of the keys at `jwk-set-url`, and forbids further fetches."""
         if self._key_verifier is not None:
             await self._key_verifier.source.close()
 
 
 def transient_principal(name: str, tenants: list[str], privilege: str = "ALL") -> Principal:
-    """Returns a principal with *privilege* on *tenants*. It has no user in the user store."""
+    """Returns a principal with *privilege* on *tenants*: its user is not in the user store."""
     grants = dict.fromkeys(tenants, _PRIVILEGES[privilege])
     return Principal(User("", name, "", False, grants), "tenant", transient=True)
 
@@ -207,7 +213,7 @@ def transient_principal(name: str, tenants: list[str], privilege: str = "ALL") -
 def _principal_name(claims: Mapping[str, Any], tenants: list[str]) -> str:
     subject = claims.get("sub")
     plain = isinstance(subject, str) and subject.isprintable() and 0 < len(subject) <= 256
-    # With the prefix, the audit distinguishes the holder of a token from a user of the same name.
+    # The prefix `token:` lets readers of the audit tell a token from a user of the same name.
     return f"token:{subject if plain else '|'.join(tenants)}"
 
 

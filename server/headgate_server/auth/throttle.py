@@ -20,10 +20,10 @@ _RESET_SECONDS = 900.0
 _MAX_COUNTERS = 100_000
 _ADMIN_SECONDS = 3600.0
 _MAX_ADMIN_NETWORKS = 1_000
-_MAX_DOUBLINGS = 30  # more would only make very large numbers
+_MAX_DOUBLINGS = 30  # keeps the power of 2 small enough for a float
 
-# The digest of a user's name (b"" for all users), and the network. Names can be as long as a
-# request, and there are many counters.
+# The digest of a user's name (b"" for all users), and the network. A digest limits the memory of
+# the many counters: a name can be as long as a request.
 _Key = tuple[bytes, str]
 
 
@@ -44,10 +44,10 @@ class Throttle:
     seconds (0 disables the throttle).
 
     If an administrator logged in from an address within the last hour, *free_per_admin_address*
-    replaces *free_per_address* there, if it is larger. An administrator's program may test whether
-    the passwords of many users are set, by logins that fail.
+    replaces *free_per_address* there, if it is larger. The reason: an administrator's program may
+    test the passwords of many users, and each failed test counts as a failed login.
 
-    Logins with a cached password are not counted here. Failures at an address delay no other
+    Logins with a cached password are not counted. Failures at an address delay no other
     address. After 15 minutes without a failure the count restarts; at most 100,000 counters are
     kept.
     """
@@ -74,7 +74,10 @@ class Throttle:
         return self._counter(whole, self._clock()).wrong_passwords > 0
 
     def record_wrong_password(self, address: str) -> None:
-        """Records that an attempt, which `start_attempt` counted, had a wrong password."""
+        """Records that an attempt from *address* had a wrong password.
+
+        `start_attempt` has counted that attempt before.
+        """
         _, whole = _keys("", address)
         if (counter := self._counters.get(whole)) is not None:
             counter.wrong_passwords += 1
@@ -101,7 +104,7 @@ class Throttle:
         )
 
     def _free_failures(self, whole: _Key, now: float) -> int:
-        """Returns how many failed logins from the network of *whole* are not delayed."""
+        """Returns how many logins may fail without a delay in the network of the key *whole*."""
         free = self._free[1]
         admin_until = self._admins.get(whole[1])
         return (
@@ -111,7 +114,7 @@ class Throttle:
         )
 
     def start_attempt(self, name: str, address: str) -> None:
-        """Counts an attempt as failed, until its outcome is known.
+        """Counts an attempt as failed, until `complete_attempt` or `cancel_attempt` corrects that.
 
         Raises TooManyFailures if logins of *name* from *address* have to wait.
         """
@@ -142,7 +145,10 @@ class Throttle:
         self._decrement(whole, self._free[1])
 
     def cancel_attempt(self, name: str, address: str) -> None:
-        """Removes an attempt, the password of which was not checked, from both its counters."""
+        """Removes an attempt from the counters of its user and of its address.
+
+        Call it if the password was not checked.
+        """
         for key, free in zip(_keys(name, address), self._free, strict=True):
             self._decrement(key, free)
 
@@ -153,7 +159,7 @@ class Throttle:
             if counter.count <= 0:
                 del self._counters[key]
                 return
-            if counter.count < free:  # else the other failures still cause a delay
+            if counter.count < free:  # otherwise the remaining failures still cause a delay
                 counter.delayed_until = 0.0
 
     def _counter(self, key: _Key, now: float) -> _FailureCounter:

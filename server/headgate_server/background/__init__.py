@@ -1,1 +1,1 @@
-"""Work outside the event loop: threads, group commit, the audit."""
+"""Work in other threads: a thread pool, changes in SQLite, audit records of rejected requests."""

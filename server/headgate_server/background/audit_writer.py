@@ -1,4 +1,4 @@
-"""Audit records of rejected requests: counted for a second, then written together.
+"""Writes audit records of rejected requests: equal rejections of one second become one record.
 
 A flood of rejections therefore costs a bounded number of bytes, in the SQLite database and in the
 audit file. No request waits until its record is written.
@@ -30,7 +30,8 @@ _MIN_BUDGET_BYTES = 4 << 10
 _BUDGET_SECONDS = 60.0
 # The names of fields, time and numbers of a record in JSON. A record in SQLite is smaller.
 _RECORD_BYTES = 170
-# Bytes of a disk that stay free for changes of users and databases; of a small disk a twentieth.
+# Bytes of a disk that stay free for changes of users and databases. On a small disk, a twentieth of
+# the disk stays free.
 _RESERVED_BYTES = 32 << 20
 _RESERVED_DIVISOR = 20
 
@@ -41,7 +42,7 @@ _AttemptKey = tuple[str, str, str, str]  # actor, network, statement, outcome
 class _DeniedAttempts:
     """Equal attempts: the time of the first attempt, the number of attempts, and their address.
 
-    *address* is the network of the addresses if the attempts came from several.
+    If the attempts came from several addresses of a network, *address* is that network.
     """
 
     time: str
@@ -50,7 +51,7 @@ class _DeniedAttempts:
 
 
 class AuditWriter:
-    """Writes rejected attempts into the audit of *store*, in a thread of its own.
+    """Writes rejected attempts into the audit of *store*, the user store, in a thread of its own.
 
     The thread runs until `close`, and has two more tasks. It drops audit records older than
     *retention* seconds (0: keeps all records). It appends the changes of other programs to the
@@ -134,7 +135,7 @@ class AuditWriter:
                 self._has_pending.clear()
                 self._try(self._write)
             if time.monotonic() >= tidy_at:
-                self._try(self._write)  # what exceeded the last minute's budget
+                self._try(self._write)  # attempts that exceeded the last minute's budget
                 self._try(self._maintain)
                 tidy_at = time.monotonic() + _MAINTENANCE_SECONDS
         self._try(self._write)
@@ -143,7 +144,7 @@ class AuditWriter:
         try:
             work()
         except (StoreUnavailable, OutcomeUnknown) as error:
-            if str(error) != self._last_error:  # once, not every second
+            if str(error) != self._last_error:  # logged once, not every second
                 self._log_error(f"the audit cannot be written: {error}")
             self._last_error = str(error)
         else:
@@ -210,8 +211,8 @@ class AuditWriter:
     def _has_disk_space(self) -> bool:
         """Returns whether each disk has space for more than an administrator's changes.
 
-        Without that space rejected attempts are not written, so that a flood of rejections cannot
-        prevent a change.
+        Below that, rejected attempts are not written. So a flood of rejections cannot fill the disk
+        and prevent a change.
         """
         for folder in self._folders:
             try:
@@ -241,7 +242,7 @@ def _merge(known: _DeniedAttempts, new: _DeniedAttempts) -> None:
 
 
 def _record_bytes(kind: _AttemptKey) -> int:
-    """Returns the approximate size of a record in JSON, in bytes."""
+    """Returns the approximate size of the record for *kind* in JSON, in bytes."""
     return _RECORD_BYTES + sum(len(json.dumps(text)) for text in kind)
 
 

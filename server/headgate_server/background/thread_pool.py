@@ -1,4 +1,4 @@
-"""A thread pool with a bounded and fair queue."""
+"""A thread pool with a bounded queue, in which the users of waiting calls take turns."""
 
 import asyncio
 import math
@@ -64,9 +64,10 @@ class FairThreadPool:
     *on_change* is called with 1 for each call that is submitted and -1 for each call that is done.
     A call never runs if its future is cancelled while it waits.
 
-    If the queue or the share of a group is full, a call of a key without waiting calls may replace
-    a waiting call. The replaced call is the newest call of the key in the group with the most
-    waiting calls, which must be at least two. Its future ends with Overloaded.
+    If the queue is full, a call whose key has no waiting calls may replace a waiting call of its
+    group. The same holds if *max_queued_per_group* calls of the group wait. The replaced call is
+    the newest call of the key with the most waiting calls, which must be at least two. Its future
+    ends with Overloaded.
     """
 
     def __init__(
@@ -96,8 +97,8 @@ class FairThreadPool:
     async def run(self, work: Callable[[], T], key: Key = ()) -> T:
         """Runs *work* in a thread of the pool and returns its result.
 
-        *key* identifies the user of the call: waiting keys take turns. Raises Overloaded if the
-        queue or the share of *key* is full. Raises what *work* raises.
+        *key* identifies the user of the call: waiting keys take turns. Raises Overloaded if too
+        many calls wait, in all or for *key*. Raises what *work* raises.
         """
         return await asyncio.wrap_future(self.submit(work, key))
 
@@ -149,7 +150,7 @@ class FairThreadPool:
         return evicted
 
     def _run_tasks(self, first: _Task) -> None:
-        """Runs the call of *first*, then waiting calls until there are none."""
+        """Runs the call of *first*, then waiting calls until no waiting call may run."""
         task: _Task | None = first
         while task is not None:
             if task.future.set_running_or_notify_cancel():
@@ -187,7 +188,7 @@ class FairThreadPool:
             return task
 
     def _dequeue(self, task: _Task) -> None:
-        """Removes *task* from the waiting calls."""
+        """Removes the call *task* from the waiting calls."""
         keys = self._queued[task.group]
         keys[task.key].remove(task)
         self._queued_count[task.group] -= 1
@@ -205,10 +206,9 @@ class FairThreadPool:
         self._on_change(-1)
 
     def close(self, seconds: float = math.inf) -> bool:
-        """Waits at most *seconds* for running and waiting calls, then drops the waiting ones.
-        Blocks.
+        """Waits at most *seconds* for running and waiting calls, and drops calls that still wait.
 
-        Returns False if calls are still running then.
+        Blocks. Returns False if calls are still running after that time.
         """
         timeout = None if seconds == math.inf else seconds
         with self._lock:

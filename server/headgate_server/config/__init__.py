@@ -1,1 +1,1 @@
-"""The settings, and the code that reads them from flags, environment and `influxdb.conf`."""
+"""The settings, and the code that reads settings from flags, environment and `influxdb.conf`."""

@@ -6,7 +6,7 @@ from typing import Any
 import jmespath
 from jmespath.exceptions import JMESPathError
 
-# Errors that jmespath's functions raise for unexpected values, beside JMESPathError.
+# Errors, beside JMESPathError, that jmespath's functions raise for values of unexpected types.
 _FUNCTION_ERRORS = (TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 
 Path = Callable[[Mapping[str, Any]], Any]
@@ -15,8 +15,9 @@ Path = Callable[[Mapping[str, Any]], Any]
 def compile_path(option: str, text: str) -> Path:
     """Returns a function that evaluates the JMESPath expression *text* on a token's claims.
 
-    That function returns None if *text* is empty, or if the claims have no such value or a value of
-    another type. Raises ValueError for invalid JMESPath: one line that begins with *option*.
+    That function returns None if *text* is empty, or if the claims have no such value. It also
+    returns None if a JMESPath function rejects the type of a value. Raises ValueError for invalid
+    JMESPath: one line that begins with *option*.
     """
     if not text:
         return _no_value

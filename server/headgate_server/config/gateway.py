@@ -15,7 +15,7 @@ COMPONENTS = (
 _LOOPBACK_NETWORKS = ("127.0.0.0/8", "::1/128")
 # Mimir's rule for tenant names, which Loki and Pyroscope share.
 TENANT_PATTERN = re.compile(r"[0-9A-Za-z!_.*'()-]{1,150}")
-# Names that match the pattern, but that every store rejects.
+# Names that match TENANT_PATTERN, but that all upstream stores reject.
 _RESERVED_TENANTS = frozenset({".", "..", "__mimir_cluster"})
 # A tenant of VictoriaMetrics' cluster: `account` or `account:project`.
 ACCOUNT_PATTERN = re.compile(r"[0-9]{1,10}(:[0-9]{1,10})?")
@@ -77,8 +77,9 @@ class UpstreamSettings:
       VictoriaMetrics' cluster a tenant is `account:project`.
     - *manage_needs*: what a MANAGE route requires: `admin`, or `all` for ALL PRIVILEGES on the
       database.
-    - *drop_data*: DROP DATABASE also deletes the data in the store.
-    - *overwrite_label*: Headgate's label `db` replaces a label `db` in the data of a client.
+    - *drop_data*: whether DROP DATABASE also deletes the data in the store.
+    - *overwrite_label*: whether Headgate's label `db` replaces a label `db` in a client's data. If
+      False, Headgate renames the client's label.
     """
 
     name: str
@@ -106,7 +107,7 @@ class UpstreamSettings:
     jwt: TenantTokenSettings = TenantTokenSettings()
 
     def addresses(self, component: str) -> tuple[str, ...]:
-        """Returns the addresses of *component*, or () if it has no address."""
+        """Returns the addresses of *component*, or *urls* if `components` does not have it."""
         return self.components.get(component, self.urls)
 
 
@@ -127,9 +128,9 @@ class GatewaySettings:
     def forward_auth_networks(self) -> tuple[str, ...]:
         """The networks of the proxies that may use forward authentication.
 
-        If `trusted_proxies` is set, returns these networks. Otherwise, if a store has no address,
-        returns this machine: such a store can be used by forward authentication only. Otherwise
-        returns ().
+        Returns `trusted_proxies` if it is set. If not, returns the loopback networks if an upstream
+        store has no address: only forward authentication can serve such a store. Otherwise returns
+        ().
         """
         has_addressless_store = any(not one.urls and not one.components for one in self.upstreams)
         return self.trusted_proxies or (_LOOPBACK_NETWORKS if has_addressless_store else ())

@@ -28,7 +28,7 @@ from headgate_server.config.values import (
     texts,
 )
 
-# Values of a route's `format`: formats of writes in which Headgate can rename labels.
+# Values of a route's `format`: formats of written data in which Headgate can rename labels.
 WRITE_FORMATS = ("line", "remote-write", "json", "text", "csv")
 _EXPECTED_ADDRESSES = "expected addresses such as http://host:8086"
 _CLUSTER_COMPONENTS = ("insert", "select")
@@ -40,8 +40,9 @@ _HEADER_PATTERN = re.compile(r"[A-Za-z0-9-]+")
 def read_gateway_settings(table: Mapping[str, Any]) -> GatewaySettings:
     """Returns the settings in the TOML *table*.
 
-    `upstream` is an array of one table per store, or the address or addresses of the only store.
-    Raises ValueError: one line that begins with the option.
+    Its option `upstream` is an array with one table for each upstream store. If there is only one
+    store, `upstream` may also be that store's address, or a list of its addresses. Raises
+    ValueError for an invalid setting: one line that begins with the option.
     """
     given = {key.replace("_", "-"): value for key, value in table.items()}
     upstreams, protocol = given.pop("upstream", []), given.pop("protocol", None)
@@ -85,7 +86,7 @@ def _read_upstream(jwt: Mapping[str, Any], table: Mapping[str, Any]) -> Upstream
         _read_secret_file(given, "password")
         _read_secret_file(given, "token")
         values = read_options(UpstreamSettings, given, _UPSTREAM_CONVERTERS)
-        if own.keys() & {"secret", "secret-file"}:  # overrides the secret for all stores
+        if own.keys() & {"secret", "secret-file"}:  # replaces the secrets of [gateway.jwt]
             jwt = {key: it for key, it in jwt.items() if key not in ("secret", "secret-file")}
         tokens = _read_tokens({**jwt, **own})
         values["name"] = values.get("name") or values.get("protocol") or INFLUX_PROTOCOLS[0]
@@ -99,7 +100,7 @@ def _read_upstream(jwt: Mapping[str, Any], table: Mapping[str, Any]) -> Upstream
 
 def _read_tokens(given: dict[str, Any]) -> TenantTokenSettings:
     try:
-        if "secrets" in given:  # the name of a field, but of no option
+        if "secrets" in given:  # a field of TenantTokenSettings, but not an option
             raise ValueError("unknown key 'secrets', did you mean secret?")
         named = [given[key] for key in ("secret", "secret-file") if key in given]
         if len(named) > 1:
@@ -189,7 +190,10 @@ def _routes(value: Any) -> tuple[Route, ...]:
 
 
 def read_route(table: Mapping[str, Any]) -> Route:
-    """Returns the route in the TOML *table*. Raises ValueError if it is invalid."""
+    """Returns the route in the TOML *table*: which privilege some paths require.
+
+    Raises ValueError if *table* is invalid.
+    """
     if not {"methods", "paths", "privilege"} <= table.keys():
         raise ValueError("a route has methods, paths and privilege")
     converters: dict[str, Read] = {
@@ -249,7 +253,7 @@ def _check_upstream(settings: UpstreamSettings) -> None:
 
 
 def _check_protocol(settings: UpstreamSettings) -> None:
-    """Raises ValueError for an option that stores of the protocol do not support."""
+    """Raises ValueError for an option that the protocol of the upstream store does not support."""
     protocol = settings.protocol
     if settings.drop_data and protocol not in ("influxdb1", "victoriametrics"):
         raise ValueError(f"drop-data: {protocol} has none")

@@ -1,7 +1,7 @@
-"""`[auth.jwt]`: which tokens are accepted, from which issuers, and with which rights.
+"""Reads the settings in `[auth.jwt]`: the accepted issuers of tokens, and the rights of tokens.
 
-Reads and checks the values of the options. Their names are Grafana's, with `-` or `_`. Where
-Grafana has organizations, Headgate has databases: `org-mapping` is an alias of `db-mapping`.
+The options have the names of Grafana's `[auth.jwt]`, with `-` or `_` between words. Where Grafana
+has organizations, Headgate has databases: `org-mapping` is an alias of `db-mapping`.
 """
 
 import json
@@ -20,8 +20,8 @@ _TEXT_CLAIMS = ("iss", "sub")
 class JwtSettings:
     """The settings of one issuer of tokens. *also* has the settings of further issuers.
 
-    Times are in seconds. Fields that end in `_path` are JMESPath. Exactly one of the options in
-    SOURCES is set, which says where the issuer's keys are.
+    Times are in seconds. Fields that end in `_path` are JMESPath expressions on the claims. Exactly
+    one option in SOURCES must be set: it says where the issuer's keys are.
     """
 
     enabled: bool = False
@@ -90,7 +90,7 @@ _ALIASES = {
 _NOT_INHERITED = (*SOURCES, "iss", "key-id", "jwk-set-bearer-token-file", "tls-client-ca")
 
 
-# Options that are needed before a token's issuer is known.
+# Options that are read before a token's issuer is known. So all issuers share their values.
 _SHARED_OPTIONS = frozenset({"header-name", "url-login", "max-token-bytes"})
 
 
@@ -118,8 +118,8 @@ def read_jwt_settings(table: Mapping[str, Any]) -> JwtSettings:
 def _inherited(given: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the options that a further issuer inherits from the first issuer's options *given*.
 
-    *own* are the further issuer's options. An option in *own* may exclude another option from the
-    result: `grant-sync` excludes `skip-org-role-sync`.
+    *own* are the further issuer's options. An option in *own* also replaces a different option with
+    the same purpose: `grant-sync` in *own* replaces an inherited `skip-org-role-sync`.
     """
     other = {f"{what}-claim" for what in ("username", "email") if f"{what}-attribute-path" in own}
     if "grant-sync" in own:

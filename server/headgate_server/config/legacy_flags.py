@@ -1,9 +1,10 @@
-"""The flags of auth-gateway and cortex-gateway, converted to a `[gateway]` table."""
+"""Converts command-line flags of the proxies auth-gateway and cortex-gateway to `[gateway]`."""
 
 import argparse
 from typing import Any
 
-# The flag's name after `gateway.`, the keys of its value in the upstream's table, its metavar.
+# The flag's name after `gateway.`, the place of its value in the table of the upstream store, and
+# the placeholder of its value in `--help`.
 _FLAGS = (
     ("distributor.address", ("components", "distributor"), "URL"),
     ("query-frontend.address", ("components", "query-frontend"), "URL"),
@@ -27,7 +28,7 @@ class InvalidFlags(Exception):
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of auth-gateway to *parser*."""
+    """Adds the flags of auth-gateway and cortex-gateway to *parser*."""
     group = parser.add_argument_group("auth-gateway's flags, for Mimir and Loki")
     for name, _, metavar in _FLAGS:
         group.add_argument(f"--{_FLAG_PREFIX}{name}", metavar=metavar, dest=_FLAG_PREFIX + name)
@@ -49,7 +50,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def gateway_table(flags: dict[str, Any]) -> dict[str, Any] | None:
     """Removes auth-gateway's flags from *flags* and returns them as a `[gateway]` table.
 
-    Returns None if no flag of a store is set. Raises InvalidFlags for an invalid value.
+    Returns None if no flag describes an upstream store. Raises InvalidFlags for an invalid value.
     """
     upstream: dict[str, Any] = {}
     for name, place, _ in _FLAGS:
@@ -87,7 +88,10 @@ def _set_value(upstream: dict[str, Any], keys: tuple[str, ...], value: Any) -> N
 
 
 def _infer_protocol(upstream: dict[str, Any]) -> str:
-    """Returns the protocol, mimir or loki, that the components imply. Raises InvalidFlags."""
+    """Returns the protocol of the store *upstream*: loki if it has a querier.
+
+    Returns mimir if it has an alertmanager. Raises InvalidFlags if it has both, or neither.
+    """
     components = upstream.get("components", {})
     if "querier" in components and "alertmanager" not in components:
         return "loki"

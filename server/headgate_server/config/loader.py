@@ -1,6 +1,7 @@
-"""Loads the settings from flags, environment, file and defaults, in this order of precedence.
+"""Loads the settings from flags, environment variables, the configuration file and defaults.
 
-The file is TOML with InfluxDB's names, so an existing `influxdb.conf` is accepted unchanged.
+A flag overrides a variable, which overrides the file. The file is TOML with InfluxDB's names, so
+that an existing `influxdb.conf` is accepted unchanged.
 """
 
 import re
@@ -66,9 +67,9 @@ _SECRET_FILE_KEY = "http.shared-secret-file"
 _MORE_SECRETS_KEY = "http.more-secrets"
 JWT_SECTION = "auth.jwt"
 GATEWAY_SECTION = "gateway"
-# Tables. Flags and environment variables cannot set them, because they hold more than one value.
+# Tables of the file. No flag or environment variable can set a whole table.
 _TABLE_SECTIONS = (JWT_SECTION, GATEWAY_SECTION)
-# Keys of [gateway] that flags and environment can set: the short form, for a single store.
+# Keys of [gateway] that flags and environment can set: the short form, for one upstream store.
 _SHORT_FORM_KEYS = ("gateway.upstream", "gateway.protocol")
 _KEYS = (
     _OPTIONS
@@ -78,12 +79,12 @@ _KEYS = (
 
 
 class ConfigurationError(Exception):
-    """A setting is invalid. The text is one line: its source, its name, the expected value."""
+    """A setting is invalid. The text is one line: where it is set, its name, what is expected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """The settings, and sentences about them for the log: *notices* and *warnings*.
+    """The settings, and sentences about the settings for the log: *notices* and *warnings*.
 
     A notice is about an ignored key or a weak secret. A warning is about a file with secrets that
     other users of the machine can read or change.
@@ -100,8 +101,8 @@ def load(
     """Returns the configuration from *flags*, *environment* and the file at *path*.
 
     The keys of *flags* are those of the file, such as `http.bind-address`. The value None stands
-    for a flag that is not set. Each value is validated alone; `headgate_server.validation` checks
-    combinations of values. Raises ConfigurationError.
+    for a flag that is not set. This function validates each value alone;
+    `headgate_server.validation` checks combinations of values. Raises ConfigurationError.
     """
     notices: list[str] = []
     secret_files: list[str] = []
@@ -147,7 +148,8 @@ def _gateway_settings(values: dict[str, Any]) -> GatewaySettings:
 def _resolve_secret_file(layer: dict[str, Any], secret_files: list[str]) -> dict[str, Any]:
     """Returns *layer* with the secrets in `shared-secret-file` instead of the file's name.
 
-    A layer is the settings of one source: the file, the environment or the flags.
+    A layer is the settings of one source: the file, the environment or the flags. Also appends the
+    name of the file with the secrets to *secret_files*.
     """
     path = layer.pop(_SECRET_FILE_KEY, None)
     if path is not None:
@@ -176,7 +178,10 @@ def _from_file(path: str, notices: list[str], secret_files: list[str]) -> dict[s
         document = tomllib.loads(read_text(path))
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:  # also for a number of very many digits
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # ValueError: also a number with thousands of digits
         raise ConfigurationError(f"{path}: no TOML: {error}") from None
     values: dict[str, Any] = {}
     own_sections = {key.partition(".")[0] for key in _OPTIONS} | {GATEWAY_SECTION}
@@ -197,9 +202,9 @@ def _from_file(path: str, notices: list[str], secret_files: list[str]) -> dict[s
 
 
 def _ignored_notice(path: str, name: str, content: object, own_sections: set[str]) -> str:
-    """Returns the notice for an unknown top-level section or key, which influxd ignores, too.
+    """Returns the notice that Headgate ignores *name*, a top-level section or key, as influxd does.
 
-    Raises ConfigurationError if *name* resembles one of Headgate's names: it is probably misspelt.
+    Raises ConfigurationError if *name* resembles a name of Headgate: *name* is probably misspelt.
     """
     if isinstance(content, dict | list):
         similar = misspelt_section(name, own_sections)
@@ -246,7 +251,8 @@ def _read_key(
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     """Returns the values that the environment sets, by key.
 
-    An empty value counts as unset, as in influxd: Compose files have `NAME=${NAME}`.
+    An empty value counts as unset, as in influxd: `NAME=${NAME}` in a Compose file sets an empty
+    value if NAME is unset.
     """
     set_variables = {name: text for name, text in environment.items() if text}
     values: dict[str, Any] = {}
@@ -268,7 +274,7 @@ def _environment_suffix(key: str) -> str:
 
 
 def _unknown_variable(name: str, known: set[str]) -> str:
-    """Returns why *name* is not a valid environment variable."""
+    """Returns the error text for the unknown environment variable *name*, with a suggestion."""
     names = {one.lower().replace("_", "-"): one for one in known}
     similar = names.get(closest_name(name, names), "")
     for table in () if similar else _TABLE_SECTIONS:
@@ -334,7 +340,7 @@ def _parse_seconds(where: str, value: object) -> float:
 
 
 def _read_secrets(path: str) -> list[str]:
-    """Returns the secrets in the file *path*, one on each line. Any of them may sign a token."""
+    """Returns the secrets in the file *path*, one on each line. Each may sign tokens."""
     try:
         lines = read_text(path).split("\n")
     except (OSError, UnicodeDecodeError) as error:

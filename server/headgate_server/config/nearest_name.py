@@ -1,16 +1,19 @@
-"""Misspelt names: finds the known name that a text most likely means. Pure functions."""
+"""Finds the known name that a misspelt name most likely means. Pure functions."""
 
 import difflib
 from collections.abc import Iterable
 
-_MIN_RATIO = 0.75  # difflib's ratio; "enabled" and "flux-enabled" have 0.74
+_MIN_RATIO = (
+    0.75  # difflib's ratio. "enabled" and "flux-enabled", which are different options, have 0.74
+)
 _MAX_SHORT_NAME_LETTERS = 5  # up to this length names may differ by one letter, longer ones by two
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Returns the end of an error message, which suggests names for the unknown *name*.
 
-    It has the most similar of the *known* names, or all of them if no name is similar.
+    The text has the name in *known* that is most similar to *name*. If no name is similar, the text
+    has all names in *known*.
     """
     names = sorted(known)
     near = difflib.get_close_matches(name, names, 1)

@@ -23,9 +23,9 @@ def holds_secret(table: Mapping[str, Any]) -> bool:
 
 
 def named_secret_files(table: Mapping[str, Any]) -> list[str]:
-    """Returns the files with secrets that *table*, or a table inside it, names.
+    """Returns the names of the files with secrets in *table*, and in tables inside it.
 
-    Their options are `password-file`, `token-file` and others.
+    The names are the values of options such as `password-file` and `token-file`.
     """
     return [
         value
@@ -52,7 +52,7 @@ def _insecure_mode(path: str) -> int | None:
         found = os.stat(path)
     except OSError:
         return None
-    # A file of another user, for example root, may be readable for this process by its group.
+    # The group may read a file of another user, such as root: this process reads it as a member.
     others = stat.S_IROTH | stat.S_IWOTH | stat.S_IWGRP
     if found.st_uid == os.geteuid():
         others |= stat.S_IRGRP

@@ -1,4 +1,4 @@
-"""All settings, with their types and default values."""
+"""All settings of a server, with their types, default values and names in the file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,8 @@ from headgate_server.config.gateway import GatewaySettings
 from headgate_server.config.jwt import JwtSettings
 from headgate_server.config.values import texts
 
-# Of the throttle: failed logins without a delay, per user and per address; the longest delay.
+# Defaults of the throttle: the number of failed logins without a delay, for each user and for each
+# address, and the longest delay.
 FREE_FAILURES = 5
 FREE_FAILURES_PER_ADDRESS = 20
 MAX_DELAY_SECONDS = 60.0
@@ -19,7 +20,7 @@ MAX_DELAY_SECONDS = 60.0
 class SettingsSource:
     """The flags, by key, and the path of the file from which settings were read.
 
-    With the environment, they are all that is needed to read the settings again.
+    A reload reads the settings again from these flags, this file and the environment.
     """
 
     flags: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -32,7 +33,7 @@ class Settings:
 
     A field's metadata has its section and key in the configuration file, and the limits of its
     value. A key of `[http]` that InfluxDB 1.x also has means the same in Headgate. Sizes are bytes,
-    times are seconds; 0 means no limit.
+    times are seconds. For a limit, 0 means no limit.
     """
 
     bind_address: str = field(default="127.0.0.1:8086", metadata={"key": "http.bind-address"})

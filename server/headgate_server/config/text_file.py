@@ -14,7 +14,7 @@ _MARKS = (
 
 
 def read_text(path: str | os.PathLike[str]) -> str:
-    """Returns the text of the file *path*: UTF-8, or UTF-16 if it begins with that byte order mark.
+    """Returns the text of the file *path*: UTF-16 if a byte order mark says so, else UTF-8.
 
     Raises OSError, UnicodeDecodeError.
     """

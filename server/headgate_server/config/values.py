@@ -1,7 +1,7 @@
 """Reads the options of a table of the configuration file into the fields of a dataclass.
 
-The default of a field determines which values its option accepts. A float stands for a duration,
-a tuple for a list of strings.
+The type of a field's default value determines which values its option accepts. A float default
+stands for a duration, a tuple for a list of strings.
 """
 
 import re
@@ -19,11 +19,11 @@ Read = Callable[[Any], Any]
 def read_options(
     kind: type, given: Mapping[str, Any], special: Mapping[str, Read] | None = None
 ) -> dict[str, Any]:
-    """Returns the values of the options in *given*, by the names of the fields of *kind*.
+    """Reads the options in *given*, and returns their values as arguments for the dataclass *kind*.
 
-    *kind* is a dataclass. The name of a field has `_` where the name of its option has `-`.
-    *special* has functions for options that the default of the field does not describe. Raises
-    ValueError for an invalid value: one line that begins with the option.
+    An option such as `cache-ttl` sets the field `cache_ttl`. If *special* has a function for an
+    option, that function reads the option. If not, the type of the field's default decides.
+    Raises ValueError for an invalid value: one line that begins with the option.
     """
     known = {one.name.replace("_", "-"): one for one in fields(kind)}
     values: dict[str, Any] = {}
@@ -39,7 +39,7 @@ def read_options(
 
 
 def reader(default: Any) -> Read:
-    """Returns the function that reads an option of the type of *default*, its default value."""
+    """Returns the function that reads an option whose default value is *default*."""
     match default:
         case bool():
             return boolean
@@ -54,21 +54,21 @@ def reader(default: Any) -> Read:
 
 
 def text(value: Any) -> str:
-    """Returns *value* if it is a string. Raises ValueError."""
+    """Returns *value* if it is a string. Raises ValueError if not."""
     if not isinstance(value, str):
         raise ValueError("expected a string")
     return value
 
 
 def boolean(value: Any) -> bool:
-    """Returns *value* if it is a boolean. Raises ValueError."""
+    """Returns *value* if it is a boolean. Raises ValueError if not."""
     if not isinstance(value, bool):
         raise ValueError("expected true or false")
     return value
 
 
 def positive_integer(value: Any) -> int:
-    """Returns *value* if it is an integer above 0. Raises ValueError."""
+    """Returns *value* if it is an integer above 0. Raises ValueError if not."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError("expected a whole number above 0")
     return value

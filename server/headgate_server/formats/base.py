@@ -31,15 +31,15 @@ class SeveralStatements(ValueError):
 class Splice(Protocol):
     """Cuts the only result out of an upstream InfluxDB's response while that response arrives.
 
-    The caller sends the bytes as one of the results of Headgate's own response. `feed` and `finish`
-    raise ValueError for an invalid response. They raise SeveralStatements for a response to several
-    statements.
+    The caller sends the bytes of that result as part of Headgate's own response. `feed` and
+    `finish` raise ValueError for an invalid response. Both raise SeveralStatements, a ValueError,
+    for a response to several statements.
     """
 
     def feed(self, part: bytes) -> bytes:
-        """Returns the bytes of the result that can be sent to the client, now that *part* is here.
+        """Reads *part* of the response. Returns bytes of the result that can be sent to the client.
 
-        Returns b"" while it must wait for further parts.
+        Returns b"" if further parts are needed first.
         """
         ...
 
@@ -67,11 +67,11 @@ class ResultEncoder(Protocol):
         ...
 
     def renumber(self, document: bytes, id: int) -> tuple[bytes, str]:
-        """Returns the only result in *document*, encoded with `statement_id` *id*, and its error.
+        """Returns the only result in *document*, with `statement_id` *id*, and the result's error.
 
-        *document* is the response of an upstream InfluxDB in this format. The values in the result
-        are not converted: a number such as 1e3 keeps its spelling. Raises ValueError for an invalid
-        response.
+        The error is "" for a result without an error. *document* is the response of an upstream
+        InfluxDB in this format. The values in the result are not converted: a number such as 1e3
+        keeps its spelling. Raises ValueError for an invalid response.
         """
         ...
 
@@ -80,7 +80,7 @@ class ResultEncoder(Protocol):
         ...
 
     def separator(self) -> bytes:
-        """Returns the separator between a result that was sent and the next."""
+        """Returns the text between one result of a document and the next result."""
         ...
 
     def encode_result(self, answer: StatementResult) -> bytes:

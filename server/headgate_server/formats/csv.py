@@ -1,4 +1,8 @@
-"""CSV: a line `name,tags,<columns>`, a line for each row, an empty line between statements."""
+"""Encodes results as CSV, and forwards CSV responses of an upstream InfluxDB.
+
+A table has a line `name,tags,<columns>` and a line for each row. An empty line separates the tables
+of two statements.
+"""
 
 import csv
 import io
@@ -11,7 +15,8 @@ from headgate_server.http.go_text import replace_invalid
 class CsvEncoder:
     """Implements `ResultEncoder` for CSV.
 
-    Errors are in the output, unlike in InfluxDB's CSV. A statement without rows has no output.
+    A failed statement becomes a table with the column `error`; InfluxDB's CSV omits errors. A
+    statement without rows has no output.
     """
 
     def __init__(self, media_type: str = "text/csv") -> None:
@@ -27,19 +32,19 @@ class CsvEncoder:
         return text.encode()
 
     def document_start(self, count: int) -> bytes:
-        """Returns nothing: CSV has no frame."""
+        """Returns nothing: a CSV document begins with its first table."""
         return b""
 
     def separator(self) -> bytes:
-        """Returns nothing: the separator depends on the output of the statements."""
+        """Returns nothing: other methods add the empty line between tables where it is needed."""
         return b""  # `encode_result` and `splice` add the separator: a statement may have no output
 
     def encode_result(self, answer: StatementResult) -> bytes:
-        """Returns the table of *answer*, after an empty line if it is not the first."""
+        """Returns the table of *answer*, after an empty line if a table precedes it."""
         return self.encode_results([answer])
 
     def document_end(self) -> bytes:
-        """Returns nothing: CSV has no frame."""
+        """Returns nothing: a CSV document ends with its last table."""
         return b""
 
     def splice(self, id: int) -> "_CsvSplice":
@@ -51,11 +56,11 @@ class CsvEncoder:
         return _CsvSplice(separator)
 
     def multiple_statements_detector(self, *, chunked: bool) -> Callable[[bytes], bool]:
-        """Returns a function that looks for an empty line."""
+        """Returns a function that looks for an empty line: it separates two statements."""
         return _EmptyLines().detect
 
     def renumber(self, document: bytes, id: int) -> tuple[bytes, str]:
-        """Returns *document* unchanged, because CSV has no statement *id*, and no error."""
+        """Returns *document* unchanged, because CSV has no `statement_id`, and "" as the error."""
         return document, ""  # InfluxDB's CSV does not show errors
 
     def encode_error(self, text: str) -> bytes:

@@ -1,4 +1,7 @@
-"""JSON, byte for byte as Go writes it. Uses orjson."""
+"""Encodes results as JSON, byte for byte as Go's encoder writes it. Uses orjson.
+
+Also changes the `statement_id` in JSON responses of an upstream InfluxDB, without decoding values.
+"""
 
 import json
 import re
@@ -65,7 +68,7 @@ class JsonEncoder:
         return (_PRETTY if self.pretty else _COMPACT)[0]
 
     def separator(self) -> bytes:
-        """Returns the separator between results."""
+        """Returns the text between one result of a document and the next result."""
         return (_PRETTY if self.pretty else _COMPACT)[1]
 
     def encode_result(self, answer: StatementResult) -> bytes:
@@ -85,7 +88,7 @@ class JsonEncoder:
         return _StatementIds(chunked).detect
 
     def renumber(self, document: bytes, id: int) -> tuple[bytes, str]:
-        """Returns the only result in *document*, with `statement_id` *id*, and its error."""
+        """Returns the only result in *document*, renumbered to *id*, and its error ("" if none)."""
         begin, _, end = _PRETTY if self.pretty else _COMPACT
         stripped = document.rstrip() + b"\n"
         if not stripped.startswith(begin) or not stripped.endswith(end):
@@ -136,7 +139,7 @@ class _StatementIds:
     """
 
     def __init__(self, chunked: bool) -> None:
-        self._chunked = chunked  # then each chunk of a result repeats the `statement_id`
+        self._chunked = chunked  # each chunk of a result repeats the `statement_id`
         self._found = False
         self._rest = b""
 
@@ -152,7 +155,10 @@ class _StatementIds:
 
 
 class _JsonSplice:
-    """Implements `Splice` for JSON. Holds back the last 64 KiB: an error may be at the end."""
+    """Implements `Splice` for JSON.
+
+    Keeps the last 64 KiB of the response until `finish`, which looks there for the result's error.
+    """
 
     def __init__(self, id: int, begin: bytes, end: bytes) -> None:
         self._id, self._begin, self._end = id, begin, end
@@ -201,9 +207,9 @@ class _JsonSplice:
 
 
 def _as_dict(tags: Mapping[str, str]) -> dict[str, str]:
-    """Returns *tags* as a dict for orjson, which encodes no other mapping.
+    """Returns *tags* as a dict: orjson calls this function for an object that it cannot encode.
 
-    In a result only the tags may be a mapping of another type.
+    In a result, only the tags can be such an object: a mapping that is no dict.
     """
     return dict(tags)
 

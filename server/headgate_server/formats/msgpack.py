@@ -1,4 +1,7 @@
-"""MessagePack, with InfluxDB's keys. Uses msgpack."""
+"""Encodes results as MessagePack, with the keys that InfluxDB uses. Uses msgpack.
+
+Also changes the `statement_id` in MessagePack responses of an upstream InfluxDB.
+"""
 
 import re
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -22,7 +25,8 @@ _FEED_BYTES = 1 << 16
 class MessagePackEncoder:
     """Implements `ResultEncoder` for MessagePack.
 
-    Unlike in JSON, the keys `results`, `series` and `values` are present also if they are empty.
+    Unlike in JSON, the keys `results`, `series` and `values` are present also if their arrays are
+    empty. A result with an error has no `series`.
     """
 
     media_type = "application/x-msgpack"
@@ -48,7 +52,7 @@ class MessagePackEncoder:
         return _encoded(answer)
 
     def document_end(self) -> bytes:
-        """Returns nothing: the head has the number of results."""
+        """Returns nothing: the head of the document states the number of results."""
         return b""
 
     def splice(self, id: int) -> "_MessagePackSplice":
@@ -56,11 +60,11 @@ class MessagePackEncoder:
         return _MessagePackSplice(self, id)
 
     def multiple_statements_detector(self, *, chunked: bool) -> Callable[[bytes], bool]:
-        """Returns a function that looks for results of several statements."""
+        """Returns a function that detects several statements by the results of a response."""
         return _Documents().detect if chunked else _Head().detect
 
     def renumber(self, document: bytes, id: int) -> tuple[bytes, str]:
-        """Returns the only result in *document*, with `statement_id` *id*, and its error."""
+        """Returns the only result in *document*, renumbered to *id*, and its error ("" if none)."""
         try:
             # InfluxDB's times are an extension type, and stay unchanged.
             content = msgpack.unpackb(document, timestamp=0, strict_map_key=False)
@@ -112,7 +116,7 @@ class _Documents:
         try:
             self.feed(part)
         except ValueError:
-            return True  # unreadable: treated as several
+            return True  # an invalid response is treated as a response to several statements
         return self.found_several
 
     @property
@@ -166,8 +170,8 @@ class _Documents:
 class _MessagePackSplice:
     """Implements `Splice` for MessagePack.
 
-    A response that begins without `statement_id` holds an error. It is buffered whole, and must not
-    exceed 1 MiB.
+    A response that does not begin with `statement_id` holds an error. Such a response is buffered
+    whole, and may have at most 1 MiB.
     """
 
     def __init__(self, format: MessagePackEncoder, id: int) -> None:

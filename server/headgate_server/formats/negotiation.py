@@ -1,4 +1,7 @@
-"""Negotiation of the format by the header Accept, as in InfluxDB 1.8."""
+"""Chooses the format of a response (JSON, CSV, MessagePack) by the header Accept.
+
+The rules are those of InfluxDB 1.8.
+"""
 
 import re
 from collections.abc import Callable
@@ -9,7 +12,7 @@ from headgate_server.formats.csv import CsvEncoder
 from headgate_server.formats.json import JsonEncoder
 from headgate_server.formats.msgpack import MessagePackEncoder
 
-# A media range selects the first of these that it matches: `*/*` is JSON, `text/*` is CSV.
+# A media range selects the first of these types that it matches: `*/*` is JSON, `text/*` is CSV.
 _OFFERED_TYPES = ("application/json", "application/csv", "text/csv", "application/x-msgpack")
 _JSON = {pretty: JsonEncoder(pretty=pretty) for pretty in (False, True)}
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -17,7 +20,10 @@ _MAX_ACCEPT_CHARACTERS = 1024  # characters; the rest of the header is ignored
 
 
 def encoder_for(accept: str, *, pretty: bool) -> ResultEncoder:
-    """Returns an encoder of the format that the header *accept* prefers; JSON if it names none."""
+    """Returns an encoder of the format that the header *accept* prefers.
+
+    Returns a JSON encoder if *accept* names no supported format.
+    """
     if not accept:
         return _JSON[pretty]
     match media_type(accept[:_MAX_ACCEPT_CHARACTERS]):
@@ -31,10 +37,10 @@ def encoder_for(accept: str, *, pretty: bool) -> ResultEncoder:
 
 @lru_cache(256)
 def media_type(accept: str) -> str:
-    """Returns the offered media type that *accept* prefers.
+    """Returns the media type, among the types that Headgate offers, that *accept* prefers.
 
-    The highest `q` wins, then the more exact range, then the earlier one. Invalid ranges and those
-    with `q=0` are ignored.
+    The media range with the highest `q` wins. Among ranges with the same `q`, the most exact range
+    wins; among equally exact ranges, the first. Invalid ranges and ranges with `q=0` are ignored.
     """
     ranges = [range for part in accept.split(",") if (range := _range(part)) is not None]
     for _, _, matches in sorted(ranges, key=lambda range: range[:2], reverse=True):
@@ -47,7 +53,7 @@ def media_type(accept: str) -> str:
 def _range(part: str) -> tuple[float, int, Callable[[str], bool]] | None:
     """Returns a media range's quality, its exactness and a function that matches media types.
 
-    Returns None if the range is to be ignored.
+    Returns None if the range is invalid or has `q=0`.
     """
     name, *parameters = part.split(";")
     kind, slash, sub = (word.strip(" \t").lower() for word in name.partition("/"))

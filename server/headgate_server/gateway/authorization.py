@@ -1,6 +1,8 @@
 """Authorizes requests to an upstream store's own HTTP API, by the store's route table.
 
-Used for requests that Headgate proxies, and for forward authentication.
+A route table lists the privilege that each path and method requires. Headgate applies it to the
+requests that it proxies, and in forward authentication. There, a reverse proxy forwards the
+request itself, and asks Headgate first.
 """
 
 from collections.abc import Sequence
@@ -35,7 +37,8 @@ class RouteNotFound(Exception):
 class RouteRequest:
     """The parts of a request that authorization depends on.
 
-    *path* is validated and relative to the mount of the store.
+    *path* has passed `validated_path`. It lacks the path prefix (option `mount`) by which clients
+    select the upstream store.
     """
 
     method: str
@@ -46,7 +49,11 @@ class RouteRequest:
 
 @dataclass(frozen=True, slots=True)
 class AuthorizedRoute:
-    """An authorized request: the path in the upstream store, the route, and the databases."""
+    """An authorized request.
+
+    *path* is its path, without the name of a database. *route* is the entry of the route table that
+    it matches. *decision* names the databases that it uses.
+    """
 
     path: str
     route: Route
@@ -55,9 +62,11 @@ class AuthorizedRoute:
 
 @dataclass(frozen=True, slots=True)
 class RouteMatch:
-    """A request that matches *pattern* of the route table.
+    """A request's *path*, and *route*, the entry of the route table that it matches.
 
-    *requested_tenants* are the databases that the request names.
+    *pattern* is the path, or the path with `*`, in that entry. *requested_tenants* are the
+    databases that the request names in its path, headers and query. Empty texts among them are
+    ignored.
     """
 
     path: str
@@ -67,7 +76,7 @@ class RouteMatch:
 
 
 def match_route(mount: Mount, route_request: RouteRequest) -> RouteMatch:
-    """Returns the route that *route_request* matches. Raises RouteNotFound, BadRequest."""
+    """Returns the route that *route_request* matches. Raises RouteNotFound if there is none."""
     path, tenant = _split_database(route_request.path)
     tenants = [*route_request.requested_tenants, tenant]
     if mount.settings.protocol == "victoriametrics":
@@ -83,7 +92,11 @@ def match_route(mount: Mount, route_request: RouteRequest) -> RouteMatch:
 def authorize_route(
     mount: Mount, engine: Engine, match: RouteMatch, principal: Principal
 ) -> AuthorizedRoute:
-    """Authorizes *match* for *principal*. Raises what `tenants.authorize_databases` raises."""
+    """Authorizes the matched request for *principal*.
+
+    Raises Forbidden, AdminRequiredFirst, BadRequest or DatabaseNotFound: see
+    `authorize_databases`.
+    """
     decision = authorize_databases(
         engine, principal, mount.settings, match.route, match.requested_tenants
     )
@@ -91,7 +104,10 @@ def authorize_route(
 
 
 def _split_database(path: str) -> tuple[str, str]:
-    """Returns *path* without a leading `/db/<database>`, and that database, or ""."""
+    """Returns *path* without a leading `/db/<database>`, and the name of that database.
+
+    Returns *path* and "" if *path* has no such beginning.
+    """
     if not path.startswith(_DATABASE_PATH):
         return path, ""
     name, slash, rest = path.removeprefix(_DATABASE_PATH).partition("/")
@@ -101,9 +117,10 @@ def _split_database(path: str) -> tuple[str, str]:
 
 
 def _query_databases(query: bytes) -> list[str]:
-    """Returns the databases in the parameters `db`.
+    """Returns the databases that the parameters `db` in *query* name.
 
-    Without a `db`, returns the databases in the parameters `bucket`, as in InfluxDB 2.
+    Without a parameter `db`, reads the parameters `bucket` of InfluxDB 2 instead: the part of each
+    value before the first `/` is a database.
     """
     pairs = list(iterate_pairs(query))
     named = [value for name, value in pairs if name == "db"]
@@ -113,7 +130,7 @@ def _query_databases(query: bytes) -> list[str]:
 
 
 def requested_tenants(values: Sequence[str]) -> list[str]:
-    """Returns *values*, from the headers X-Scope-OrgID. Raises BadRequest if they differ."""
+    """Returns the *values* of X-Scope-OrgID as a list. Raises BadRequest if they differ."""
     if len(values) > 1 and len(set(values)) > 1:
         raise BadRequest(f"more than one {TENANT_HEADER}")
     return list(values)

@@ -1,7 +1,7 @@
 """Errors of requests about an upstream store.
 
-The user lacks the privilege, exceeds a limit, or names an unknown database, or no upstream store
-can serve the request.
+For example, the user lacks a privilege or exceeds a limit, the database is unknown, or no upstream
+store can serve the request.
 """
 
 from headgate_engine import RequiredPrivilege
@@ -10,8 +10,8 @@ from headgate_engine import RequiredPrivilege
 class DatabaseNotFound(Exception):
     """The request's database does not exist.
 
-    Raised only for a user with the privilege on a database of that name: the answer to other users
-    does not reveal whether the database exists.
+    Raised only if the user would have the required privilege on a database of that name. Other
+    users get another error, which does not reveal whether the database exists.
     """
 
 
@@ -28,7 +28,7 @@ class ReadForbidden(Exception):
 
 
 class Forbidden(Exception):
-    """The user *name* lacks the privilege *need* for a request to an upstream store."""
+    """The user *name* lacks *need*, the privilege that a request to an upstream store requires."""
 
     def __init__(self, name: str, need: RequiredPrivilege) -> None:
         super().__init__(f"{name} is not authorized: requires {need}")
@@ -38,7 +38,7 @@ class Forbidden(Exception):
 class UserLimitExceeded(Exception):
     """The user exceeds the limit of concurrent requests or of requests per second.
 
-    *seconds* is the value of `Retry-After`.
+    *seconds* is the time after which the client may try again: the response's `Retry-After`.
     """
 
     def __init__(self, seconds: int) -> None:
@@ -49,7 +49,7 @@ class UserLimitExceeded(Exception):
 class NoWritableUpstream(Exception):
     """No upstream store accepts this write through InfluxDB's API.
 
-    *upstream* is True if an upstream store is configured.
+    *upstream* is True if an upstream store is configured, but does not accept such a write.
     """
 
     def __init__(self, *, upstream: bool = False) -> None:
@@ -58,7 +58,7 @@ class NoWritableUpstream(Exception):
 
 
 class NotServed(Exception):
-    """Headgate does not serve this InfluxDB path. *status* is the HTTP status of the answer."""
+    """Headgate does not serve this path of InfluxDB. The response has *status* and *text*."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)

@@ -37,14 +37,18 @@ _MAX_INLINE_BYTES = 1 << 12
 async def rename_own_label(
     request: Request, format: str, limit: int, run: RunInThread
 ) -> Upload | bytes:
-    """Returns the body of *request*, which is in *format*, with the label `db` renamed.
+    """Returns the body of *request* with the client's own label `db` renamed.
 
-    *run* runs long conversions in a thread. Raises UnsupportedWriteFormat if Headgate cannot rename
-    labels in *format*. Raises also UnsupportedMedia, BadRequest, TooLarge, and what *run* raises.
+    *format* is the body's format, such as `line` or `remote-write`. *limit* is its maximum size in
+    bytes (0: no limit). *run* runs long conversions in a thread. A CSV body is only decompressed,
+    because the query parameter `format` names its labels.
+
+    Raises UnsupportedWriteFormat if Headgate cannot rename labels in *format*. Raises also
+    UnsupportedMedia, BadRequest, TooLarge, and what *run* raises.
     """
     if format == "remote-write":
         return await _remote_write(request, limit, run)
-    if format == "csv":  # its labels are named in the parameters
+    if format == "csv":  # the query parameter `format` names the labels
         return Upload(_decompressed_body(request, limit))
     if format not in _RENAMERS:
         raise UnsupportedWriteFormat(DATABASE_LABEL)
@@ -52,7 +56,10 @@ async def rename_own_label(
 
 
 def _decompressed_body(request: Request, limit: int) -> AsyncIterable[bytes]:
-    """Returns the decompressed body. Raises UnsupportedMedia before the body is read."""
+    """Returns the parts of the body, decompressed, of at most *limit* bytes.
+
+    Raises UnsupportedMedia for an encoding other than gzip, before the body is read.
+    """
     encoding = request.headers.get("content-encoding", "").strip().lower()
     if encoding not in ("", "identity", "gzip"):
         raise UnsupportedMedia("unsupported Content-Encoding: expected gzip")

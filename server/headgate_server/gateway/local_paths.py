@@ -1,6 +1,7 @@
 """The paths that Headgate answers itself, with the privilege that each requires.
 
-One table for requests to Headgate and for forward authentication.
+Requests to Headgate and forward authentication use this one table, and so require the same
+privileges.
 """
 
 from collections.abc import Mapping
@@ -19,15 +20,16 @@ class Requirement(Enum):
     READ = auto()  # READ on the database that `db` names
     LOCAL_ONLY = auto()  # a path of Headgate's own: forward authentication denies it
     NOT_SERVED = auto()  # a path of InfluxDB's that is not served
-    STORE_METRICS = auto()  # metrics of an upstream store: not served; not found without a store
+    STORE_METRICS = auto()  # metrics of an InfluxDB: not served; unknown without an upstream store
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """The methods of a path (empty: all methods), what the path requires, and its parameters.
+    """The properties of a path that Headgate answers itself.
 
-    *influxdb* is True for a path that may have another meaning in an upstream store other than
-    InfluxDB.
+    *methods* are the methods that the path allows; an empty tuple allows all. *parameters* are the
+    names of its parameters. *influxdb* is True for a path that may have another meaning in an
+    upstream store other than InfluxDB.
     """
 
     methods: tuple[str, ...]
@@ -66,19 +68,19 @@ ENDPOINTS: Mapping[str, Endpoint] = {
     **dict.fromkeys(("/api/v1/prom/metrics", "/debug", "/debug/*"), _STORE_METRICS),
 }
 _PREFIXES = tuple(key.removesuffix("*") for key in ENDPOINTS if key.endswith("/*"))
-# Paths that Headgate also answers below the mount of a store with a route table, if the store
-# accepts line protocol.
+# Paths that Headgate also answers below the path prefix (`mount`) of an upstream store with a route
+# table, if that store accepts line protocol.
 _PATHS_BELOW_MOUNTS = frozenset(
     {"/query", "/write", "/api/v2/write", "/ping", "/status", "/health"}
 )
 
 
 class MountProperties(Protocol):
-    """The properties of a `Mount`, an upstream store, that decide which paths Headgate answers."""
+    """The properties of an upstream store by which `local_pattern` decides. See `Mount`."""
 
     @property
     def has_route_table(self) -> bool:
-        """Whether the store's own HTTP API is served by a route table."""
+        """Whether Headgate proxies the store's own HTTP API, authorized by a route table."""
         ...
 
     @property
@@ -88,7 +90,7 @@ class MountProperties(Protocol):
 
 
 def pattern_of(path: str) -> str:
-    """Returns the key of `ENDPOINTS` that *path* matches, or ""."""
+    """Returns the key of `ENDPOINTS` that *path* matches, or "" if there is none."""
     if path in ENDPOINTS:
         return path
     return next((f"{start}*" for start in _PREFIXES if path.startswith(start)), "")

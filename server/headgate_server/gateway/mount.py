@@ -1,7 +1,7 @@
-"""One upstream store, and what Headgate keeps for it.
+"""The class `Mount`: one upstream store, and the objects that Headgate keeps for it.
 
-That is its HTTP client, its catalog of databases, and the verifier of its tenants' tokens.
-Its route table lists the privilege that each path of its API requires.
+These objects are an HTTP client, a catalog of databases, a health check, and a verifier of the
+tokens of tenants. A route table lists the privilege that each path of the store's API requires.
 """
 
 from collections.abc import Callable
@@ -38,7 +38,8 @@ class DatabaseStore:
     ) -> Response:
         """Forwards an authorized write of line protocol of at most *max_bytes* bytes (0: no limit).
 
-        Returns 204 when the store has acknowledged the write. Raises what `write_lines` raises.
+        *write_target* names the database. Returns 204 when the store has acknowledged the write;
+        *encoder* sets the Content-Type of this response. Raises what `write_lines` raises.
         """
         settings = self.upstream.settings
         if settings.protocol != "victoriametrics":
@@ -64,8 +65,8 @@ class DatabaseStore:
 class Mount:
     """One configured upstream store, with its client, catalog, health check and route table.
 
-    Create a mount in the event loop that uses it. Raises ValueError for an invalid setting: one
-    line that names the option.
+    Create a mount in the event loop that uses it. Raises ValueError for an invalid setting. The
+    error's text is one line, which names the option.
     """
 
     def __init__(
@@ -98,7 +99,7 @@ class Mount:
 
     @property
     def has_route_table(self) -> bool:
-        """Whether the store's own HTTP API is served, by a route table."""
+        """Whether Headgate proxies the store's own HTTP API, authorized by a route table."""
         return self.route_table is not None
 
     @property
@@ -109,7 +110,7 @@ class Mount:
     def acquire(self) -> Callable[[], None]:
         """Counts one more use of this store, and returns the function that ends the use.
 
-        When a reload replaces the store, it is closed only after all its uses have ended.
+        A store that a reload has replaced is closed only after all its uses have ended.
         """
         self.use_count += 1
         return self._release
@@ -121,7 +122,7 @@ class Mount:
         return DatabaseStore(self.upstream, influx, Catalog(engine, influx.databases, run))
 
     async def close(self) -> None:
-        """Closes the connections to the store and to the issuer of its tokens."""
+        """Closes the connections to the store and to the issuer of its tenants' tokens."""
         self.health_check.close()
         self.upstream.close()
         if self.token_verifier is not None:

@@ -1,4 +1,4 @@
-"""All upstream stores. Finds the upstream store of a request by its host and path."""
+"""The class `Gateway`: has all upstream stores, and finds a request's store by host and path."""
 
 import asyncio
 import re
@@ -30,7 +30,7 @@ _PORT_SUFFIX = re.compile(r":[0-9]*\Z")
 class Gateway:
     """The upstream stores of *settings*. Create it in the event loop that uses it.
 
-    Raises ValueError for an invalid setting: one line that names the option.
+    Raises ValueError for an invalid setting. The error's text is one line, which names the option.
     """
 
     def __init__(
@@ -47,7 +47,8 @@ class Gateway:
         self.mounts = [Mount(one, engine, metrics, tracing, run) for one in settings.upstreams]
         self.no_upstream = Catalog(engine, NoUpstreamStore().databases, run)
         self._has_hosts = any(one.settings.hosts for one in self.mounts)
-        # Mounts with a host come before those for every host, longer paths before shorter ones.
+        # Mounts with a host come before mounts for every host. Among them, longer paths come before
+        # shorter paths.
         self._mount_order = sorted(
             (
                 (host, one.settings.mount.encode(), one)
@@ -60,9 +61,10 @@ class Gateway:
         )
 
     def find(self, request: Request, path: bytes) -> tuple[Mount | None, bytes]:
-        """Returns the store that *request* is for, or None, and *path* without the store's mount.
+        """Returns the store that *request* is for, and *path* without the store's path prefix.
 
-        Raises BadRequest.
+        Returns None and the unchanged *path* if *request* is for no upstream store. Raises
+        BadRequest for several headers `Host`.
         """
         return self._match_mount(
             _host_name(request.headers.getlist("host")) if self._has_hosts else "", path
@@ -91,8 +93,16 @@ class Gateway:
         return None, path
 
     @property
+    def drops_data(self) -> bool:
+        """Whether DROP DATABASE also deletes data in an upstream store (option `drop-data`)."""
+        return bool(self.mounts) and bool(self.influx_stores)
+
+    @property
     def influx_stores(self) -> list[InfluxStore]:
-        """The upstream stores with `drop-data`: each DROP DATABASE deletes their data, too."""
+        """The upstream stores with an address and the option `drop-data`.
+
+        Each DROP DATABASE also deletes the data of that database in these stores.
+        """
         stores = [one.store.influx for one in self.mounts if one.store is not None]
         return [
             one for one in stores if one.upstream.reachable() and one.upstream.settings.drop_data
@@ -106,10 +116,17 @@ class Gateway:
         """
         return self.settings.forward_auth_networks
 
+    def is_forward_auth(self, path: bytes) -> bool:
+        """Returns whether *path*, which begins with `/auth`, is for forward authentication.
+
+        Returns False if forward authentication is off.
+        """
+        return bool(self.forward_auth_networks) and path[5:6] in (b"", b"/")
+
     def find_by_name(self, name: str) -> Mount | None:
         """Returns the upstream store *name*, or None if there is no such store.
 
-        For "", returns the only upstream store. Returns None if there are several stores, or none.
+        For "", returns the only upstream store. If there are several stores, returns None.
         """
         if not name:
             return self.mounts[0] if len(self.mounts) == 1 else None
@@ -118,7 +135,7 @@ class Gateway:
     async def warn_unconfined_stores(self) -> None:
         """Logs a warning for each upstream store that returns the same data to every tenant.
 
-        Asks again, with a back-off of 1 to 60 seconds, until every store has answered.
+        If a store does not answer, asks that store again after 1 to 60 seconds, until it answers.
         """
         await asyncio.gather(
             *(self._warn_if_unconfined(one) for one in self.mounts if one.upstream.reachable())
@@ -143,7 +160,7 @@ class Gateway:
         await self.close()
 
     async def close(self) -> None:
-        """Closes all stores at once."""
+        """Closes all stores at once, even while requests are in flight."""
         for one in self.mounts:
             await one.close()
 
@@ -153,9 +170,9 @@ def _host_names(mount: Mount) -> tuple[str, ...]:
 
 
 def _host_name(values: Sequence[str]) -> str:
-    """Returns the host of *values*, those of the header Host, in lower case without its port.
+    """Returns the host in *values*, the values of the header Host: in lower case, without a port.
 
-    Raises BadRequest for several values.
+    Returns "" without the header. Raises BadRequest for several values.
     """
     if len(values) > 1:
         raise BadRequest("more than one Host")

@@ -4,7 +4,8 @@ import re
 
 from headgate_server.http.errors import BadRequest
 
-# Escaped slashes, dots, percent signs, control characters: decoded once more, the path changes.
+# Escaped slashes, dots, percent signs, control characters: a server that decodes the path once more
+# than others reads another path.
 _AMBIGUOUS_ESCAPE_PATTERN = re.compile(
     rb"%(?:2[ef5]|5c|[01][0-9a-f]|7f|(?![0-9a-f]{2}))", re.IGNORECASE
 )

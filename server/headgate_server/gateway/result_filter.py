@@ -22,8 +22,8 @@ def filter_readable(result: Result, user: User, parse: ParseFunction) -> Result:
 
     A running query is shown to a user that may execute it. A continuous query is shown to a user
     that may read each database that it names. InfluxDB labels a query with the database of its
-    request, which the client chose, so the query's text decides. A text that *parse* rejects is
-    shown to administrators only.
+    request, which the client chose. Therefore the privileges that the query's text requires decide.
+    A text that *parse* rejects is shown to administrators only.
     """
     if isinstance(result.statement, ShowContinuousQueries):
         series = (_readable_continuous_queries(one, user, parse) for one in result.series)
@@ -54,9 +54,12 @@ def _readable_queries(series: Series, user: User, parse: ParseFunction) -> Serie
 
 
 def _readable_continuous_queries(series: Series, user: User, parse: ParseFunction) -> Series | None:
-    """Returns *series* with the rows that *user* may see.
+    """Returns *series*, whose name is a database, with the rows that *user* may see.
 
-    Returns None if *user* may not read the database: the series, named after it, is left out.
+    Returns None, so that the caller leaves the series out, in two cases:
+
+    - *user* may not read that database.
+    - *series* has no column `query`.
     """
     if (
         not allows(user, RequiredPrivilege(Privilege.READ, series.name))
@@ -79,7 +82,8 @@ def _required_privileges(
 ) -> list[RequiredPrivilege]:
     """Returns the privileges that the statements of *text* require.
 
-    An invalid or empty text requires the admin flag.
+    *database* is the default database of the statements. An invalid or empty text requires the
+    admin flag.
     """
     try:
         statements = parse(str(text))

@@ -17,7 +17,10 @@ _SEGMENT_PATTERN = r"[^/]+"
 
 
 class RouteTable:
-    """Routes by method and path. Exact paths come first, then patterns in their order."""
+    """Finds the route for a method and a path.
+
+    Exact paths are tried first. Paths with `*` (patterns) follow, in the order of *routes*.
+    """
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._exact: dict[str, list[Route]] = {}
@@ -30,7 +33,10 @@ class RouteTable:
                     self._exact.setdefault(path, []).append(route)
 
     def match(self, method: str, path: str) -> tuple[str, Route] | None:
-        """Returns the pattern and the route that a request matches, or None. HEAD counts as GET."""
+        """Returns the path or pattern in the table that *path* matches, followed by its route.
+
+        Returns None if no route matches *method* and *path*. HEAD counts as GET.
+        """
         method = "GET" if method == "HEAD" else method
         for route in self._exact.get(path, ()):
             if method in route.methods:
@@ -48,9 +54,10 @@ class RouteTable:
 
 
 def _compile_pattern(path: str) -> re.Pattern[str]:
-    """Returns *path* as a regular expression.
+    """Returns the path pattern *path* as a regular expression.
 
-    `*` matches characters of one segment, at least one; a final `/**` matches all segments below.
+    `*` matches one or more characters within a segment. A final `/**` matches the path before it,
+    and every path below that path.
     """
     base, rest = (path[:-3], "(?:/.*)?") if path.endswith("/**") else (path, "")
     return re.compile(_SEGMENT_PATTERN.join(map(re.escape, base.split("*"))) + rest)
@@ -60,8 +67,8 @@ def load_route_table(settings: UpstreamSettings) -> RouteTable:
     """Returns the route table of an upstream store.
 
     The routes in *settings* come first, then the routes of the file in the option `table`. Without
-    that option, the built-in routes of the store's protocol follow. Raises ValueError: one line
-    that names the option.
+    that option, the built-in routes of the store's protocol follow. Raises ValueError for an
+    invalid file. The error's text is one line, which names the option.
     """
     if settings.table:
         try:
@@ -83,7 +90,7 @@ def _builtin_routes(protocol: str) -> tuple[Route, ...]:
 
 
 def _parse_routes(text: str) -> tuple[Route, ...]:
-    """Returns the routes in the TOML *text*. Raises ValueError."""
+    """Returns the routes in *text*, which is TOML. Raises ValueError if *text* is invalid."""
     content = tomllib.loads(text)
     routes = content.get("route")
     if not isinstance(routes, list) or not all(isinstance(one, dict) for one in routes):

@@ -1,8 +1,9 @@
 """Authorizes a request for databases, and translates databases to tenants of the upstream store.
 
 A database is what Mimir, Loki and Pyroscope call a tenant. A request names its database in the path
-(`/db/<database>/...`), the parameter `db` or the header X-Scope-OrgID, and the user's grants
-decide. A request without a name is for the only database on which the user has the privilege.
+(`/db/<database>/...`), the parameter `db` or the header X-Scope-OrgID. The user's grants decide
+whether the request is allowed. A request without a name is for the only database on which the user
+has the privilege.
 """
 
 from collections.abc import Iterable
@@ -28,9 +29,10 @@ _PRIVILEGES = {"READ": Privilege.READ, "WRITE": Privilege.WRITE, "MANAGE": Privi
 
 @dataclass(frozen=True, slots=True)
 class AccessDecision:
-    """The databases of an authorized request, and their name in the upstream store.
+    """The databases of an authorized request, and *tenant*, their name in the upstream store.
 
-    *tenant* is the value of X-Scope-OrgID, or the account of a VictoriaMetrics cluster.
+    For most stores, *tenant* is the value of X-Scope-OrgID, in which `|` separates several names.
+    For a VictoriaMetrics cluster it is the account; for a VictoriaMetrics single node it is "".
     """
 
     databases: tuple[str, ...] = ()
@@ -46,8 +48,10 @@ def authorize_databases(
 ) -> AccessDecision:
     """Authorizes *principal* for *route* on the databases in *requested_tenants*.
 
-    Raises Forbidden, AdminRequiredFirst. Raises BadRequest for a missing, ambiguous or invalid
-    database. Raises DatabaseNotFound only for a principal with rights on every database.
+    Raises Forbidden if *principal* lacks the privilege of *route*. Raises AdminRequiredFirst if
+    there are no users yet. Raises BadRequest for a missing, ambiguous or invalid database. Raises
+    DatabaseNotFound only for a principal with full access: for other principals, a grant implies
+    that the database exists.
     """
     if principal.user is None and not principal.unrestricted:
         raise AdminRequiredFirst
@@ -76,9 +80,10 @@ def authorize_databases(
 
 
 def _requested_databases(requested_tenants: Iterable[str]) -> tuple[str, ...]:
-    """Returns the databases in *requested_tenants*, each of which is empty or joins names by `|`.
+    """Returns the databases in *requested_tenants*.
 
-    Raises BadRequest if *requested_tenants* contradict each other, or are invalid UTF-8.
+    A text in *requested_tenants* is empty, or consists of names that `|` separates. Raises
+    BadRequest if two texts name different databases, or if a name is invalid UTF-8.
     """
     found = {tuple(dict.fromkeys(wish.split("|"))) for wish in requested_tenants if wish}
     if len(found) > 1:
@@ -93,8 +98,9 @@ def _default_databases(
 ) -> tuple[str, ...]:
     """Returns the databases of a request that names no database.
 
-    That is the only database on which *principal* has *privilege*. If there are several, returns
-    (). A read with the option `federation` is for all such databases, if there are at most 64.
+    Such a request is for the only database on which *principal* has *privilege*. With the option
+    `federation`, a read is for all databases on which *principal* has READ, if there are at most
+    64. Returns () in all other cases.
     """
     user = principal.user
     if user is None or principal.has_full_access:
@@ -132,7 +138,10 @@ def require_privilege(principal: Principal, need: RequiredPrivilege) -> None:
 
 
 def _decision(settings: UpstreamSettings, databases: tuple[str, ...]) -> AccessDecision:
-    """Returns the decision for *databases* with the tenant's name. Raises BadRequest."""
+    """Returns the decision for *databases*, with their name in the upstream store.
+
+    Raises BadRequest if that name is invalid there, or if the cluster has no account for it.
+    """
     if settings.protocol == "victoriametrics":
         return AccessDecision(
             databases, "".join(_cluster_account(settings, name) for name in databases[:1])

@@ -1,4 +1,4 @@
-"""Limits of concurrent requests and request rate per user. Each worker counts on its own."""
+"""Limits of concurrent requests and request rate per user. Each worker process counts alone."""
 
 import math
 import time
@@ -14,7 +14,8 @@ _MAX_BUCKETS = 10_000
 class UserLimits:
     """Limits each user to *concurrent* requests at a time and *rate* requests per second.
 
-    0 means no limit. The rate is a token bucket with a burst of one second's requests.
+    0 means no limit. The rate is limited by a token bucket: after a pause, a user may send the
+    requests of one second at once.
     """
 
     def __init__(
@@ -28,7 +29,7 @@ class UserLimits:
     def acquire(self, principal: Principal) -> Callable[[], None]:
         """Counts a request of *principal*. Returns the function to call when the request ends.
 
-        Raises UserLimitExceeded.
+        Raises UserLimitExceeded if the user exceeds a limit.
         """
         name = f"{principal.method} {principal.name}"
         if self._rate:

@@ -28,7 +28,7 @@ class Overloaded(Exception):
 class CrossSiteRequest(Exception):
     """A browser may have sent the request for a page of another site.
 
-    *what* is the effect of the request, for the error text: `a change`.
+    *what* names the effect of the request in the error text, such as `a change`.
     """
 
     def __init__(self, what: str = "a change") -> None:

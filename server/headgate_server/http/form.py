@@ -1,4 +1,4 @@
-"""A request's parameters, by the rules of Go's FormValue, which InfluxDB uses."""
+"""Reads a request's parameters by the rules of Go's FormValue, which InfluxDB uses."""
 
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -17,6 +17,7 @@ from headgate_server.http.request import Request
 from headgate_server.http.urlencoded import Pairs, check_pair_count, parse_urlencoded
 
 Run = Callable[[Callable[[], Pairs]], Awaitable[Pairs]]
+FORM_MEDIA_TYPE = "application/x-www-form-urlencoded"
 _MAX_INLINE_BYTES = 1 << 14
 _MULTIPART_OVERHEAD_BYTES = 1 << 16
 
@@ -29,7 +30,7 @@ class Form:
     file: str | None = field(default=None, repr=False)
 
     def query_text(self, max_characters: int) -> str:
-        """Returns the query: the parameter `q`, or else the uploaded file.
+        """Returns the text of the InfluxQL query: the parameter `q`, or else the uploaded file.
 
         Raises BadRequest without `q` and without a file. Raises TooLarge if `q`, `params` or the
         file has more than *max_characters* characters (0: no limit).
@@ -46,10 +47,11 @@ class Form:
 
 
 async def read_form(call: Request, url_parameters: Pairs, query_limit: int, run: Run) -> Form:
-    """Returns the parameters of *call*: *url_parameters*, which are in the URL, and the body's.
+    """Returns the parameters of *call*: *url_parameters*, and the parameters in the body.
 
-    If a name occurs twice, a POST's urlencoded body takes precedence over the URL. The URL takes
-    precedence over multipart fields. *run* runs the decoding of a long body in a thread.
+    *url_parameters* are the parameters in the URL. If a name occurs twice, a POST's urlencoded body
+    takes precedence over the URL. The URL takes precedence over multipart fields. *run* runs the
+    decoding of a long body in a thread.
 
     Raises TooLarge for an urlencoded body of more than *query_limit* bytes (0: no limit). A
     multipart body may have twice *query_limit* plus 64 KiB. Raises BadRequest for too many
@@ -57,8 +59,8 @@ async def read_form(call: Request, url_parameters: Pairs, query_limit: int, run:
     """
     if call.method != "POST":
         return Form(url_parameters)
-    match media_type(call.headers.get("content-type", "")):
-        case "application/x-www-form-urlencoded":
+    match media := media_type(call.headers.get("content-type", "")):
+        case _ if media == FORM_MEDIA_TYPE:
             encoded = b"".join([part async for part in read_body(call, query_limit)])
             check_pair_count(encoded)
             if len(encoded) <= _MAX_INLINE_BYTES:
@@ -79,7 +81,7 @@ def media_type(content_type: str) -> str:
 
 
 async def read_body(call: Request, limit: int) -> AsyncGenerator[bytes, None]:
-    """Yields the parts of the body. Raises TooLarge beyond *limit* bytes (0: no limit)."""
+    """Yields the parts of *call*'s body. Raises TooLarge beyond *limit* bytes (0: no limit)."""
     declared = call.headers.get("content-length", "")
     if limit and declared.isascii() and declared.isdigit() and int(declared) > limit:
         raise TooLarge
@@ -94,7 +96,8 @@ async def read_body(call: Request, limit: int) -> AsyncGenerator[bytes, None]:
 def _without_charset(headers: Headers) -> MultipartHeaders:
     """Returns *headers* without the charset that the client chose.
 
-    A client could choose a charset of which Python needs a minute for a few hundred kilobytes.
+    A client could choose a charset that Python decodes very slowly: some need a minute for a few
+    hundred kilobytes.
     """
     kind, parameters = parse_options_header(headers.get("content-type"))
     boundary = parameters.get(b"boundary", b"").decode("latin-1")

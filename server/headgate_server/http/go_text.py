@@ -17,7 +17,10 @@ def decode_utf8(raw: bytes) -> str:
 
 
 def replace_invalid(text: str) -> str:
-    """Returns *text*, a result of `decode_utf8`, with U+FFFD for each invalid byte, as in Go."""
+    """Returns *text* with U+FFFD in place of each invalid byte, as in Go.
+
+    *text* is a result of `decode_utf8`, in which a surrogate stands for an invalid byte.
+    """
     if text.isascii():  # the usual case
         return text
     # In slices, so that other threads can run: a long text may consist of such bytes alone.

@@ -1,4 +1,4 @@
-"""gzip, in responses and in written data. Uses zlib."""
+"""Compresses responses with gzip, and decompresses request bodies. Uses zlib."""
 
 import asyncio
 import zlib
@@ -16,7 +16,7 @@ _MAX_MEMBERS = 100
 def accepts_gzip(accept_encoding: str) -> bool:
     """Returns whether the header *accept_encoding* names gzip or x-gzip without `q=0`.
 
-    The name must be in lower case. InfluxDB ignores `q=0`.
+    The name must be in lower case. Unlike this function, InfluxDB ignores `q=0`.
     """
     for part in accept_encoding.split(",") if accept_encoding else ():
         name, _, parameter = part.partition(";")
@@ -33,7 +33,7 @@ class Compressor:
         self._gzip = zlib.compressobj(_LEVEL, wbits=_GZIP)
 
     def compress(self, part: bytes) -> bytes:
-        """Returns *part* compressed, and flushed."""
+        """Returns *part* compressed, so that the client can decompress it before the next part."""
         return self._gzip.compress(part) + self._gzip.flush(zlib.Z_SYNC_FLUSH)
 
     def finish(self, part: bytes = b"") -> bytes:
@@ -50,7 +50,10 @@ class Decompressor:
         self._size, self._members = 0, 1
 
     def decompress(self, part: bytes) -> Iterator[bytes]:
-        """Yields the content of *part* in pieces of at most 64 KiB. Raises BadRequest, TooLarge."""
+        """Yields *part* decompressed, in pieces of at most 64 KiB.
+
+        Raises BadRequest for invalid data, TooLarge beyond *limit* bytes.
+        """
         while part:
             if self._gzip.eof:  # several members one after the other are one stream
                 self._gzip = zlib.decompressobj(_GZIP)
@@ -88,10 +91,11 @@ async def decompress(parts: AsyncIterable[bytes], limit: int) -> AsyncGenerator[
 
 
 async def validate(parts: AsyncIterable[bytes], limit: int) -> AsyncGenerator[bytes, None]:
-    """Yields the *parts* of a gzip stream unchanged, after a check that they can be decompressed.
+    """Yields the *parts* of a gzip stream unchanged.
 
-    Raises BadRequest for an invalid stream, TooLarge as soon as its content exceeds *limit* bytes
-    (0: no limit).
+    Decompresses each part before it is yielded, so that an invalid part is not forwarded. Raises
+    BadRequest for an invalid stream, TooLarge as soon as its content exceeds *limit* bytes (0: no
+    limit).
     """
     unpacker = Decompressor(limit)
     async for part in parts:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
 
 class Headers(Mapping[str, str]):
@@ -11,14 +12,21 @@ class Headers(Mapping[str, str]):
     occurs several times, its value is that of the first field. Values are decoded as Latin-1.
     """
 
-    __slots__ = ("_raw", "_repeats", "_values")
+    __slots__ = ("_raw", "_repeats", "_values", "memo")
 
     def __init__(self, raw: Sequence[tuple[bytes, bytes]]) -> None:
         self._raw = raw
+        # Values derived from these fields alone. A connection reuses the object for equal fields.
+        self.memo: dict[str, Any] = {}
         self._values = dict(raw)
         self._repeats = len(self._values) < len(raw)
         if self._repeats:
             self._values = dict(reversed(raw))
+
+    @property
+    def fields(self) -> Sequence[tuple[bytes, bytes]]:
+        """The fields in the order in which they were sent."""
+        return self._raw
 
     def get(self, name: str, default: str = "") -> str:  # type: ignore[override]
         """Returns the first value of *name*, or *default*."""

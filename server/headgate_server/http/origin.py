@@ -28,6 +28,13 @@ def shows_no_browser(headers: Headers) -> bool:
 
     This is a quick check: most requests come from other programs, and need no further checks.
     """
+    known: bool | None = headers.memo.get("shows no browser")
+    if known is None:
+        known = headers.memo["shows no browser"] = _looks_like_a_program(headers)
+    return known
+
+
+def _looks_like_a_program(headers: Headers) -> bool:
     return (
         not headers.has_any(_BROWSER_FIELDS)
         and not headers.raw(b"user-agent").startswith(b"Mozilla/")
@@ -38,9 +45,12 @@ def shows_no_browser(headers: Headers) -> bool:
 def is_cross_site(headers: Mapping[str, str], allowed: Sequence[str] = ()) -> bool:
     """Returns whether a browser sent the request for a page of another origin.
 
-    A page of the request's `Host` is not of another origin, nor is a page of an origin in *allowed*
-    (such as `https://grafana.example:3000`). Returns False for other programs than browsers: they
-    send neither `Sec-Fetch-Site` nor `Origin`.
+    Returns False in these cases:
+
+    - The page has the same origin as the request's `Host`.
+    - The page's origin is in *allowed*, such as `https://grafana.example:3000`.
+    - The headers show no page. Programs other than browsers send neither `Sec-Fetch-Site` nor
+      `Origin`.
     """
     origin = headers.get("origin", "")
     if origin and origin.lower() in (one.lower().rstrip("/") for one in allowed):
@@ -98,9 +108,12 @@ def _host(origin: str) -> str:
 def is_local(address: str, headers: Mapping[str, str], http_version: str = "1.1") -> bool:
     """Returns whether a program on this machine sent the request: over a unix socket or loopback.
 
-    Returns False for a request from a browser, because a page of any site can make a browser send
-    requests. Returns False if a header shows a proxy, and for HTTP/1.0, which nginx uses as a proxy
-    by default. A proxy that only forwards TCP is not detected.
+    Returns False in these cases, even if the connection is local:
+
+    - A browser sent the request: a page of any site can make a browser send requests.
+    - A header shows a proxy. A proxy that only forwards TCP is not detected.
+    - The request uses HTTP/1.0, which nginx uses as a proxy by default.
+    - `Host` is a name other than `localhost` and `*.localhost`.
     """
     if any(name in headers for name in (*_PROXY_HEADERS, *_BROWSER_HEADERS)) or _is_browser(
         headers
@@ -124,8 +137,8 @@ def is_dns_rebinding(headers: Mapping[str, str], allowed: Sequence[str] = ()) ->
     """Returns whether a browser's request may be the result of DNS rebinding.
 
     In DNS rebinding, a site points its own name to this server's address, so that its pages have
-    the same origin as this server. Returns False if `Host` is an IP address, `localhost` or the
-    host of an *allowed* origin.
+    the same origin as this server. Returns False if the request is not from a browser. Returns
+    False also if `Host` is an IP address, `localhost` or the host of an *allowed* origin.
     """
     if not any(name in headers for name in _BROWSER_HEADERS):
         return False

@@ -1,13 +1,14 @@
 """A request: its headers, parameters and body, and values for the log and the metrics."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import contextmanager
+import re
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
-from headgate_engine import Principal
+from headgate_server.http.eager_batch import enter_task
 from headgate_server.http.errors import BadRequest
 from headgate_server.http.header_fields import Headers
 from headgate_server.http.trusted_proxies import UNIX, address_with_peer, client_address
@@ -15,47 +16,68 @@ from headgate_server.http.urlencoded import Pairs, check_pair_count, parse_urlen
 from headgate_server.telemetry.access_log import RequestLog
 
 _DISCONNECT_CHECK_DELAY_SECONDS = 0.25
+# The name of a parameter with a %-escape.
+_ENCODED_NAME = re.compile(rb"(?:^|&)[^=&]*%")
 _DISCONNECTED_REASON = "the client has left"
 
 
 class Request:
     """A request, with its URL's parameters as InfluxDB reads them."""
 
-    def __init__(self, scope: Scope, receive: Receive, proxies: tuple[str, ...] = ()) -> None:
-        """*proxies* are the networks of trusted proxies, which report the client's address."""
-        self.scope, self.receive = scope, receive
+    def __init__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        proxies: tuple[str, ...] = (),
+        body: bytes | None = None,
+        headers: Headers | None = None,
+    ) -> None:
+        """*proxies* are the networks of trusted proxies, which report the client's address.
+
+        *body* is the whole body if the server has received it already. *headers* is the `Headers`
+        object for the fields in *scope*, if the server has created it already.
+        """
+        self.scope, self.receive, self.body = scope, receive, body
         self._proxies = proxies
         self.method: str = scope["method"]
         self.query: bytes = scope["query_string"]
-        self.headers = Headers(scope["headers"])
+        self.headers = headers if headers is not None else Headers(scope["headers"])
+        # The path as it was sent, undecoded.
+        self.raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
         client = scope.get("client")
         # The peer's address. A socket for IPv6 and IPv4 shows IPv4 as ::ffff:a.b.c.d; without this
         # prefix a client has the same address on every socket.
         self.connection: str = client[0].removeprefix("::ffff:") if client is not None else UNIX
         self.log = RequestLog()
         self.route = "other"  # for log and metrics
+        self.adds_common_headers = False  # whether its response has InfluxDB's own header fields
         self.cross_site = False  # sent by a browser for a page of another site
-        self.cached_principal: Principal | None = None  # if authenticated without waiting
-        self._body_received = False  # all of the body
+        self._body_received = False  # all of the body was returned by `stream`
         self._url_params: Pairs | None = None
         self._address = "" if proxies else self.connection
         self._end_callbacks: list[Callable[[], None]] = []
 
     def copy(self) -> "Request":
         """Returns a new object for the same request, so that it can be authorized again."""
-        return Request(self.scope, self.receive, self._proxies)
+        return Request(self.scope, self.receive, self._proxies, self.body, self.headers)
+
+    def attach(self, scope: Scope, receive: Receive) -> None:
+        """Sets *scope* and *receive* of ASGI: the request was created before its ASGI call."""
+        self.scope, self.receive = scope, receive
 
     def on_end(self, callback: Callable[[], None]) -> None:
         """Registers *callback*, to be called when the request has been answered or aborted."""
         self._end_callbacks.append(callback)
 
-    @contextmanager
-    def cancel_on_disconnect(self) -> Iterator[None]:
-        """Cancels the code in the context with ClientDisconnect when the client disconnects.
+    @asynccontextmanager
+    async def cancel_on_disconnect(self) -> AsyncGenerator[None, None]:
+        """Cancels the context's code when the client disconnects, and raises ClientDisconnect.
 
-        Detection begins after 0.25 s. The whole body must have been received before. As in
+        The code runs in an asyncio task, which this context enters if there is none yet.
+        Detection begins after 0.25 s. Read the whole body before you enter this context. As in
         InfluxDB, a client that has closed only its half of the connection has disconnected.
         """
+        await enter_task()
         task = asyncio.current_task()
         assert task is not None
         watch: list[asyncio.Task[None]] = []
@@ -95,6 +117,10 @@ class Request:
 
         Raises ClientDisconnect.
         """
+        if self.body is not None and not self._body_received:
+            self._body_received = True
+            if self.body:
+                yield self.body
         while not self._body_received:
             message = await self.receive()
             if message["type"] == "http.disconnect":
@@ -109,14 +135,8 @@ class Request:
             self._end_callbacks.pop()()
 
     @property
-    def raw_path(self) -> bytes:
-        """The path as it was sent, undecoded."""
-        path: bytes = self.scope.get("raw_path") or self.scope["path"].encode()
-        return path
-
-    @property
     def url_params(self) -> Pairs:
-        """The URL's parameters. Raises BadRequest for too many."""
+        """The URL's parameters, by name. Raises BadRequest if there are too many."""
         if self._url_params is None:
             check_pair_count(self.query)
             self._url_params = parse_urlencoded(self.query)
@@ -126,10 +146,20 @@ class Request:
     def url_params(self, known: Pairs) -> None:
         self._url_params = known
 
+    def may_have(self, name: bytes) -> bool:
+        """Returns whether the URL may have a parameter *name*: only False is certain.
+
+        This check takes less time than `url_params`.
+        """
+        return name in self.query or _ENCODED_NAME.search(self.query) is not None
+
     @property
     def accept(self) -> str:
         """The value of the header `Accept`. If there are several, commas join their values."""
-        return ",".join(self.headers.getlist("accept"))
+        known: str | None = self.headers.memo.get("accept")
+        if known is None:
+            known = self.headers.memo["accept"] = ",".join(self.headers.getlist("accept"))
+        return known
 
     def check_parameters(self) -> None:
         """Raises BadRequest for a URL with too many parameters."""

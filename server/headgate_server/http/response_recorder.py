@@ -1,4 +1,4 @@
-"""What was sent of a response: its status and the size of its body."""
+"""Records what was sent of a response: its status and the size of its body."""
 
 from starlette.types import Message, Send
 
@@ -7,7 +7,7 @@ CLIENT_DISCONNECTED_STATUS = 499
 
 
 class ResponseRecorder:
-    """ASGI `send` that records the status and the number of body bytes."""
+    """Stands in for *send* of ASGI: records a response's status and number of body bytes."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -15,7 +15,7 @@ class ResponseRecorder:
         self.size = 0
 
     async def __call__(self, message: Message) -> None:
-        """Sends *message*, and records its status or size."""
+        """Records the status or the number of body bytes in *message*, then sends it."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
         else:

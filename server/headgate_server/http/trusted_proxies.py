@@ -13,14 +13,14 @@ UNIX = "unix"
 
 @lru_cache(16)
 def parse_networks(networks: tuple[str, ...]) -> tuple[Network, ...]:
-    """Returns *networks* parsed: texts such as `10.0.0.0/8`. Raises ValueError for another text."""
+    """Parses *networks*, texts such as `10.0.0.0/8`. Raises ValueError for an invalid text."""
     return tuple(ipaddress.ip_network(one) for one in networks)
 
 
 def is_trusted(networks: tuple[str, ...], address: str) -> bool:
-    """Returns whether *address* is that of a trusted proxy: in one of *networks*, or `unix`.
+    """Returns whether *address* is the address of a trusted proxy.
 
-    `unix` stands for any connection over a unix socket.
+    A trusted proxy has an address in *networks*, or connects over a unix socket (`unix`).
     """
     if address == UNIX:
         return True
@@ -38,9 +38,9 @@ def client_address(
 
     *networks* are the networks of trusted proxies; *peer* is the other end of the connection.
 
-    - If *networks* is empty or *peer* is outside, returns *peer*.
-    - With `X-Forwarded-For` headers, *forwarded*, returns their last address outside *networks*.
-      If all their addresses are in *networks*, returns the first address.
+    - If *networks* is empty or *peer* is no trusted proxy, returns *peer*.
+    - With `X-Forwarded-For` headers, *forwarded*, returns the last address in them that is outside
+      *networks*. If all these addresses are in *networks*, returns the first address.
     - Without these headers, returns *real_ip*, the value of `X-Real-IP`.
 
     An invalid address ends the search: returns the address of the proxy that reported it.

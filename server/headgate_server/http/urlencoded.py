@@ -25,7 +25,10 @@ def parse_urlencoded(encoded: bytes) -> Pairs:
 
 
 def iterate_pairs(encoded: bytes) -> Iterator[tuple[str, str]]:
-    """Yields all pairs in an urlencoded text, in order."""
+    """Yields all pairs of name and value in an urlencoded text, in order.
+
+    A pair with a broken %-escape or an unescaped `;` is dropped.
+    """
     escaped = b"%" in encoded
     for pair in encoded.split(b"&"):
         if not pair or b";" in pair or (escaped and _BROKEN_ESCAPE.search(pair)):
@@ -44,5 +47,6 @@ def _decode(encoded: bytes) -> str:
     plain = encoded.replace(b"+", b" ")
     if b"%" not in plain:
         return decode_utf8(plain)
-    # %-escapes are quoted-printable with another sign. urllib uses 80 bytes of memory for each.
+    # A %-escape is a quoted-printable escape with `%` in place of `=`. The decoder of urllib would
+    # use 80 bytes of memory for each escape.
     return decode_utf8(a2b_qp(plain.replace(b"=", b"=3D").replace(b"%", b"=")))

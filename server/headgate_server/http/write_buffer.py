@@ -1,4 +1,4 @@
-"""A write buffer: what is written in one iteration of the event loop is sent at its end."""
+"""A write buffer for connections: sends at the end of each iteration of the event loop."""
 
 import asyncio
 from weakref import WeakKeyDictionary
@@ -13,7 +13,7 @@ class WriteBuffer:
     the responses on many connections wake the client once. Until then, all requests that were read
     in this iteration are processed without a pause.
 
-    Call `flush` before writing to a transport in another way, and before closing one.
+    Call `flush` before you close a transport or write to it without this buffer.
     """
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class BufferedTransport(asyncio.Transport):
         self._transport, self._write_buffer = transport, write_buffer
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Adds *data* to the buffer."""
+        """Adds *data* to the write buffer, which sends it later."""
         self._write_buffer.write(self._transport, bytes(data))
 
     def is_closing(self) -> bool:

@@ -1,33 +1,17 @@
-"""Limits within which work runs in the event loop, because waking a thread would cost more."""
+"""Decides which work runs in the event loop, because it costs less than waking a thread."""
 
-from headgate_grammar import ParseCache, ParseError, ShowGrants, Statement
+from collections.abc import Sequence
+
+from headgate_engine import Store, Table, is_read_only
+from headgate_grammar import ShowDatabases, ShowUsers, Statement
 
 # The most statements of one request that are executed in the event loop.
-_MAX_INLINE_STATEMENTS = 4
+MAX_INLINE_STATEMENTS = 4
 # The longest text, in characters, that is parsed in the event loop. A text with a regular
 # expression never is.
 _MAX_INLINE_CHARS = 128
-
-
-def parse_if_cheap(parse: ParseCache, text: str) -> tuple[tuple[Statement, ...] | None, bool]:
-    """Returns the statements of *text*, and whether they came from the parse cache.
-
-    Returns None in place of the statements in these cases:
-    - *text* has more than four statements.
-    - *text* is neither cached nor cheap to parse.
-    - *text* is invalid. The usual execution raises the error, after it has authorized the
-      statements before the error.
-    """
-    cached = parse.cached(text)
-    statements = cached
-    if cached is None and is_cheap_to_parse(text):
-        try:
-            statements = parse(text)
-        except ParseError:
-            return None, False
-    if statements is not None and len(statements) > _MAX_INLINE_STATEMENTS:
-        statements = None
-    return statements, cached is not None
+# The most users, and the most databases, that are listed in the event loop.
+_MAX_INLINE_ROWS = 250
 
 
 def is_cheap_to_parse(text: str) -> bool:
@@ -38,9 +22,35 @@ def is_cheap_to_parse(text: str) -> bool:
     return len(text) <= _MAX_INLINE_CHARS and "/" not in text
 
 
-def runs_inline(statement: Statement) -> bool:
-    """Returns whether *statement* may be executed in the event loop.
+def run_inline(statements: Sequence[Statement], store: Store) -> bool:
+    """Returns whether *statements* may be executed in the event loop, with the user store *store*.
 
-    Only SHOW GRANTS may: it reads one user by an index, and all users receive the same result.
+    There must be at most four statements, and each must be cheap.
     """
-    return isinstance(statement, ShowGrants)
+    few = len(statements) <= MAX_INLINE_STATEMENTS
+    return few and all(_runs_inline(statement, store) for statement in statements)
+
+
+def _runs_inline(statement: Statement, store: Store) -> bool:
+    """Returns whether *statement* may be executed in the event loop, with the user store *store*.
+
+    The statement must only read. If it lists all users or all databases, the list must be short.
+    """
+    if not is_read_only(statement):
+        return False
+    match statement:
+        case ShowUsers():
+            return _is_small("users", store)
+        case ShowDatabases():
+            return _is_small("databases", store)
+    return True
+
+
+def _is_small(table: Table, store: Store) -> bool:
+    """Returns whether *table* of *store* has few rows. Caches that until the store changes."""
+    with store.snapshot() as snapshot:
+        known = snapshot.cached((_is_small, table))
+        if known is None:
+            known = store.is_small(table, _MAX_INLINE_ROWS)
+            snapshot.cache((_is_small, table), known)
+        return bool(known)

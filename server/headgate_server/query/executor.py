@@ -20,7 +20,7 @@ from headgate_engine import (
     is_read_only,
     is_write,
 )
-from headgate_grammar import Grant, GrantAdmin, Revoke, RevokeAdmin, Statement, redact_urls
+from headgate_grammar import ParseError, Statement, redact_urls
 from headgate_server.auth.errors import SetUpForbidden
 from headgate_server.auth.initial_setup import may_create_first_admin
 from headgate_server.background.audit_writer import AuditWriter, audit_time
@@ -32,7 +32,7 @@ from headgate_server.http.errors import CrossSiteRequest
 from headgate_server.http.go_text import replace_invalid
 from headgate_server.http.request import Request
 from headgate_server.query.bound_parameters import parse_parameters
-from headgate_server.query.cheap_parsing import parse_if_cheap, runs_inline
+from headgate_server.query.cheap_parsing import is_cheap_to_parse, run_inline
 from headgate_server.telemetry.access_log import format_statements
 from headgate_server.telemetry.metrics import Metrics
 
@@ -62,7 +62,8 @@ class QueryExecutor:
 class QueryExecution:
     """One request to /query: parses, authorizes and executes the statements in *text*.
 
-    *params* is the request's parameter `params`, with values for `$name` in *text*.
+    *params* is the request's parameter `params`, with values for `$name` in *text*. *statements* is
+    None until *text* is parsed.
     """
 
     request: Request
@@ -93,49 +94,66 @@ class QueryExecution:
         return await self.executor.run(work, (principal.name or self.request.address,))
 
     def _parse(self, check: Callable[[Statement], None]) -> Sequence[Statement]:
-        """Returns the query's statements. Calls *check* with each before the next is parsed."""
+        """Returns the query's statements, after a call of *check* with each of them.
+
+        If *check* raises an error for a statement of a long text, the rest is not parsed.
+        """
         if self.statements is None:
             parse = self.executor.engine.parse
             cached = parse.cached(self.text) if not self.params else None
-            self.from_cache = cached is not None
-            if cached is None:
+            if cached is not None:
+                self.use_statements(cached, from_cache=True)
+            elif self.parses_inline():
+                self.use_statements(self._parse_short_text(check), from_cache=False)
+            else:
                 bound = parse_parameters(replace_invalid(self.params))
-                self.statements = parse(self.text, bound, check)
-                self.request.log.statements = format_statements(self.statements)
-                return self.statements
-            self.statements = cached
-            self.request.log.statements = format_statements(cached)
-        for statement in self.statements:
+                self.use_statements(parse(self.text, bound, check), from_cache=False)
+                return self.parsed_statements
+        for statement in self.parsed_statements:
             check(statement)
-        return self.statements
+        return self.parsed_statements
+
+    def _parse_short_text(self, check: Callable[[Statement], None]) -> Sequence[Statement]:
+        """Parses the query's text, which must be cheap to parse, and returns its statements.
+
+        If the text is invalid, first calls *check* with each statement that stands before the
+        error in the text. An error of *check* then takes the place of the ParseError.
+        """
+        found: list[Statement] = []
+        try:
+            return self.executor.engine.parse(self.text, None, found.append)
+        except ParseError:
+            for statement in found:
+                check(statement)
+            raise
+
+    def use_statements(self, statements: Sequence[Statement], *, from_cache: bool) -> None:
+        """Sets the query's statements, also for the access log, so that the text is not parsed.
+
+        *from_cache* says whether they came from a cache: the metrics count that.
+        """
+        self.statements, self.from_cache = statements, from_cache
+        self.request.log.statements = format_statements(statements)
 
     @property
     def parsed_statements(self) -> Sequence[Statement]:
-        """The statements, after `parse_if_cheap` or `authorize` has parsed them."""
+        """The statements, after `authorize` has parsed them."""
         assert self.statements is not None
         return self.statements
 
-    def parse_if_cheap(self) -> Sequence[Statement] | None:
-        """Returns the query's statements, without waiting for a thread.
+    def parses_inline(self) -> bool:
+        """Returns whether parsing takes less time than waking a thread, or is done already."""
+        return self.statements is not None or (not self.params and is_cheap_to_parse(self.text))
 
-        Returns None if there are more than four statements, or if they are neither cached nor cheap
-        to parse. Returns None also if the query has *params*.
-        """
-        if self.statements is None and not self.params:
-            self.statements, self.from_cache = parse_if_cheap(self.executor.engine.parse, self.text)
-            if self.statements is not None:
-                self.request.log.statements = format_statements(self.statements)
-        return self.statements
-
-    def is_cheap(self) -> bool:
-        """Returns whether the query takes less time than waking a thread for it."""
-        statements = self.parse_if_cheap()
-        return statements is not None and all(map(runs_inline, statements))
+    def runs_inline(self) -> bool:
+        """Returns whether executing the parsed query takes less time than waking a thread."""
+        return run_inline(self.parsed_statements, self.executor.store)
 
     def authorize(self) -> Principal:
         """Parses and authorizes all statements. Returns the principal with its current rights.
 
-        Each statement is authorized before the next is parsed. A denial is recorded in the audit.
+        A long text is parsed only up to the first statement that is denied. A denial is recorded in
+        the audit.
         Raises BadRequest, ParseError, AccessDenied, CrossSiteRequest, SetUpForbidden,
         AuthenticationFailed.
         """
@@ -147,7 +165,7 @@ class QueryExecution:
             if not self._parse(partial(self._authorize_statement, authorize)):
                 engine.authorize(current, (), self.database)
         except NotAuthorized as error:
-            self._record(error.statement, f"requires {error.required}")
+            record_denial(self.executor.audit_writer, self.request, self.principal, error)
             raise
         finally:
             if self.statements is None:
@@ -199,31 +217,25 @@ class QueryExecution:
         for id, result in enumerate(results):
             yield self.statement_result(id, result)
 
-    def authorize_change(self) -> PendingTransaction | None:
-        """Authorizes a query of one GRANT or REVOKE. Returns its change, which is not committed.
-
-        Returns None for any other query, without authorizing it. Returns None also if the statement
-        is neither cached nor cheap to parse. Raises AccessDenied, CrossSiteRequest, SetUpForbidden,
-        AuthenticationFailed.
-        """
-        statements = self.parse_if_cheap()
-        if statements is None or not is_single_rights_change(statements):
-            return None
-        return self.pending_change(self.authorize())
-
     def pending_change(self, principal: Principal) -> PendingTransaction | None:
-        """Returns the change that the query's only statement makes to the user store, uncommitted.
+        """Returns the change that a query of one statement makes to the user store, uncommitted.
 
-        *principal* was authorized for the statement. Returns None if a name in the statement is
-        invalid: the usual execution then returns the error.
+        *principal* was authorized for the statement. Returns None in these cases, in which the
+        caller executes the query as usual:
+
+        - the query has several statements, or none;
+        - the statement changes nothing, or hashes a password;
+        - a name in the statement is invalid.
         """
+        if len(self.parsed_statements) != 1:
+            return None
         (statement,) = self.parsed_statements
         try:
             return self.executor.engine.pending_transaction(
                 statement, principal, self.request.audit_address
             )
         except InvalidName:
-            return None  # the usual execution returns the error in the result
+            return None
 
     async def commit(self, change: PendingTransaction) -> StatementResult:
         """Commits *change*, and returns the result of its statement when the change is durable.
@@ -259,10 +271,12 @@ class QueryExecution:
         return StatementResult(id, result, _deprecation_warning(result.statement) if warns else "")
 
 
-def is_single_rights_change(statements: Sequence[Statement]) -> bool:
-    """Returns whether *statements* is a single GRANT or REVOKE, which only changes rights."""
-    single = len(statements) == 1
-    return single and isinstance(statements[0], Grant | Revoke | GrantAdmin | RevokeAdmin)
+def record_denial(
+    audit_writer: AuditWriter, request: Request, principal: Principal, error: NotAuthorized
+) -> None:
+    """Records in the audit that *principal* was denied a statement of *request* with *error*."""
+    requires = f"requires {error.required}"
+    audit_writer.record_denied(principal.name, request.audit_address, error.statement, requires)
 
 
 def _deprecation_warning(statement: Statement) -> str:

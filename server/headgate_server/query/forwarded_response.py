@@ -50,7 +50,7 @@ class ForwardedResponse:
         self._statements = query.statements
 
     async def build(self) -> ASGIResponse:
-        """Returns the response.
+        """Executes the query, and returns the response, which may be streamed.
 
         Raises UpstreamRejected, UpstreamError, UnparseError, Overloaded.
         """
@@ -98,7 +98,8 @@ class ForwardedResponse:
     async def _encode_document(self) -> AsyncGenerator[bytes, None]:
         """Yields the chunks of one document with all results, as they arrive.
 
-        Raises FORWARDING_ERRORS for the first statement, or after the start of a result.
+        Raises FORWARDING_ERRORS if the first statement fails, or if a result that has begun breaks
+        off. Any other such error becomes the result of its statement.
         """
         begin, failed = self._encoder.document_start(len(self._statements)), False
         for id, statement in enumerate(self._statements):
@@ -169,7 +170,7 @@ class ForwardedResponse:
     ) -> AsyncGenerator[bytes, None]:
         """Yields the body of *response* as it arrives.
 
-        Raises UnexpectedResults before a part with the result of another statement.
+        If a part has the result of another statement, raises UnexpectedResults in its place.
         """
         several = self._encoder.multiple_statements_detector(chunked=self._query.chunked)
         unpacker = Decompressor(0) if response.header("Content-Encoding") == "gzip" else None

@@ -45,8 +45,9 @@ from headgate_server.upstream.relay import FORWARDING_ERRORS, prepend
 class ForwardedQuery:
     """Executes one request to /query on the upstream store *store*.
 
-    *execution* has the request, the user and the statements. *encoder* encodes the results in the
-    client's format. *reservation* accounts for the memory of buffered results.
+    *execution* has the request, the user and the statements. *catalog* imports the names of the
+    store's databases into the user store. *encoder* encodes the results in the client's format.
+    *reservation* accounts for the memory of buffered results.
     """
 
     execution: QueryExecution
@@ -69,7 +70,7 @@ class ForwardedQuery:
         execution = self.execution
         self.options = replace(self.options, run=execution.run_in_thread)
         # Parsing and authorization run in a thread, unless the statements are cached or cheap.
-        if execution.parse_if_cheap() is not None:
+        if execution.parses_inline():
             self.principal = execution.authorize()
         else:
             self.principal = await execution.run_in_thread(execution.authorize)
@@ -159,11 +160,11 @@ class ForwardedQuery:
                 yield self.error_result(id, statement, error)
 
     def not_executed_result(self, id: int, statement: Statement) -> StatementResult:
-        """Returns the result of a *statement* after one that failed."""
+        """Returns the result `not executed` of *statement*: a statement before it has failed."""
         return self.execution.statement_result(id, Result(statement, error="not executed"))
 
     def error_result(self, id: int, statement: Statement, error: Exception) -> StatementResult:
-        """Returns the result of a *statement* that failed with *error*."""
+        """Returns the result of *statement*, which failed with *error*."""
         return self.execution.statement_result(id, Result(statement, error=str(error)))
 
     # ---- one statement
@@ -279,7 +280,7 @@ class ForwardedQuery:
         return replace(answer, encoded=encoded)
 
     def _is_filtered(self, statement: Statement) -> bool:
-        """Returns whether rows are removed from the result: the statements of other users."""
+        """Returns whether the result of *statement* may have rows that the user must not see."""
         return not self.principal.has_full_access and isinstance(
             statement, ShowQueries | ShowContinuousQueries
         )

@@ -1,7 +1,8 @@
-"""A cache of prepared queries: the parsed statements and options of a request to /query, by URL.
+"""A cache of prepared queries: the parsed statements and parameters of a request to /query.
 
 Clients repeat a few queries, or queries that differ only in the name at their end, such as
-`SHOW GRANTS FOR alice`. A query that may contain a secret is not cached.
+`SHOW GRANTS FOR alice`. A query that may contain a secret is not cached, and neither are the
+parameters `u` and `p`.
 """
 
 import re
@@ -16,68 +17,62 @@ from headgate_grammar import (
     has_secret,
     is_keyword,
 )
-from headgate_server.formats import ResultEncoder, encoder_for
-from headgate_server.http.form import Form
+from headgate_server.http.form import FORM_MEDIA_TYPE, media_type
 from headgate_server.http.go_text import replace_invalid
-from headgate_server.http.gzip import accepts_gzip
 from headgate_server.http.request import Request
-from headgate_server.http.urlencoded import Pairs
-from headgate_server.query.cheap_parsing import parse_if_cheap, runs_inline
+from headgate_server.http.urlencoded import Pairs, parse_urlencoded
+from headgate_server.query.cheap_parsing import MAX_INLINE_STATEMENTS
 
 _MAX_ENTRIES = 1024
 _MAX_KEY_LENGTH = 1024
 # A query with any other parameter is not cached: the parameter is unknown, or slows the answer.
 _CACHEABLE_PARAMETERS = frozenset({"q", "db", "rp", "epoch", "pretty"})
+# Parameters with which a query always takes its way through a thread or an upstream store.
+_UNPREPARED_PARAMETERS = frozenset({"async", "chunked", "params"})
 
-# A URL's query string in which `q` has only words and ends with a name. Its groups are the text
-# before the name, the name (bare or quoted), and the text after the name.
+# A query string in which `q` has only words and ends with a name. Its groups are the text before
+# the name, the name (bare or quoted), and the text after the name.
 _FINAL_NAME_PATTERN = re.compile(
     rb"((?:.*&)?q=[A-Za-z+]+\+)(?:([A-Za-z_][A-Za-z0-9_]*)|%22([A-Za-z0-9_.@-]+)%22)((?:&.*)?)"
 )
 
-_Key = tuple[bytes, str, str]
-_Template = tuple[bytes, bytes, str, str]
+# The query string, the body of a form, and the headers Accept and Accept-Encoding.
+_Key = tuple[bytes, bytes, str, str]
+_Template = tuple[bytes, bytes, bytes, str, str]
 
 
 @dataclass(slots=True, eq=False)
 class PreparedQuery:
-    """A prepared query, with the format of its answer.
+    """The parsed *statements* of a query, and its parameters *fields* except `q`, `u` and `p`.
 
-    *params* are the URL's parameters except `q`. *runs_inline* is True if every statement can run
-    in the event loop, *cached* if the query is cached.
+    *url_params* are those of *fields* that are in the URL. *database* is the parameter `db`.
+    *cached* is True if the query is cached: equal requests get the same object.
     """
 
-    params: Pairs = field(repr=False)
-    statements: Sequence[Statement]
+    fields: Pairs = field(repr=False)
+    url_params: Pairs = field(repr=False)
     database: str
-    accept: str
-    gzip: bool
-    runs_inline: bool
+    statements: Sequence[Statement]
     cached: bool
-    parse_cached: bool  # whether its statements, or those of a similar query, were cached
     statement_names: tuple[str, ...]  # the class names of its statements
 
-    def format(self) -> ResultEncoder:
-        """Returns a new encoder, for one answer."""
-        return encoder_for(self.accept, pretty=self.params.get("pretty") == "true")
-
     def for_user(self, name: str) -> "PreparedQuery":
-        """Returns a copy of this query, a SHOW GRANTS, for the user *name*."""
+        """Returns a copy of this query, SHOW GRANTS, with *name* in place of its user."""
         return PreparedQuery(
-            self.params,
-            (ShowGrants(name),),
+            self.fields,
+            self.url_params,
             self.database,
-            self.accept,
-            self.gzip,
-            runs_inline=True,
+            (ShowGrants(name),),
             cached=False,
-            parse_cached=True,
             statement_names=self.statement_names,
         )
 
 
 class PreparedQueryCache:
-    """The cache of a server whose queries may have *max_chars* characters (0: no limit)."""
+    """Caches prepared queries. A query may have *max_chars* characters (0: no limit).
+
+    *parse* parses the texts of queries, and caches the statements of each text.
+    """
 
     def __init__(self, parse: ParseCache, max_chars: int) -> None:
         self._parse, self._max_chars = parse, max_chars
@@ -90,14 +85,21 @@ class PreparedQueryCache:
     def get(self, request: Request) -> PreparedQuery | None:
         """Returns the cached query of *request*.
 
-        If only a query with another name at its end is cached, returns a copy with the name of
-        *request*. Returns None if neither is cached.
+        If only a query with another name at its end is cached, returns a copy of that query with
+        the name in *request*. Returns None if neither is cached. With a query, also sets
+        `request.url_params`, but without `q`.
         """
         key = _key(request)
-        return self._queries.get(key) or self._from_template(key)
+        if key is None:
+            return None
+        found = self._queries.get(key) or self._from_template(key)
+        if found is not None:
+            login = _login_pairs(request.query)
+            request.url_params = found.url_params | login if login else found.url_params
+        return found
 
     def _from_template(self, key: _Key) -> PreparedQuery | None:
-        length = len(key[0])
+        length = max(len(key[0]), len(key[1]))
         if (
             not _is_cacheable_key(key)
             or 0 < self._max_chars < length
@@ -111,48 +113,49 @@ class PreparedQueryCache:
         similar = self._templates.get(template)
         return self._add(key, similar.for_user(name)) if similar is not None else None
 
-    def prepare(self, request: Request) -> PreparedQuery | None:
-        """Prepares the query of *request*, and caches it if that is safe.
+    def prepare(self, request: Request, fields: Pairs, text: str) -> PreparedQuery | None:
+        """Prepares the query *text* of *request*, and caches it if that is safe.
 
-        Returns None if the query cannot be parsed in the event loop. Raises BadRequest, TooLarge.
+        *fields* are the parameters of the URL and of the body. Returns None in these cases:
+
+        - the statements are not in the cache of parsed queries;
+        - there are too many statements to execute them in the event loop;
+        - *fields* have `async`, `chunked` or `params`.
         """
-        form = Form(request.url_params)
-        statements, parse_cached = parse_if_cheap(self._parse, form.query_text(self._max_chars))
-        if statements is None:
+        if not _UNPREPARED_PARAMETERS.isdisjoint(fields):
             return None
-        key = _key(request)
-        # The parser drops an invalid pair, which may contain a secret: such a URL is not cached.
-        counted = request.query.count(b"&") + 1 == len(form.fields) and b";" not in request.query
-        cacheable = (
-            counted
-            and _CACHEABLE_PARAMETERS.issuperset(form.fields)
-            and not any(map(has_secret, statements))
-        )
+        statements = self._parse.cached(text)
+        if statements is None or len(statements) > MAX_INLINE_STATEMENTS:
+            return None
         prepared = PreparedQuery(
-            {name: value for name, value in form.fields.items() if name != "q"},
+            _without_secrets(fields),
+            _without_secrets(request.url_params),
+            replace_invalid(fields.get("db", "")),
             statements,
-            replace_invalid(form.fields.get("db", "")),
-            accept=request.accept,
-            gzip=accepts_gzip(request.headers.get("accept-encoding")),
-            runs_inline=all(map(runs_inline, statements)),
             cached=False,
-            parse_cached=parse_cached,
             statement_names=tuple([type(statement).__name__ for statement in statements]),
         )
-        if not cacheable:
+        key = _key(request)
+        if key is None or not _is_safe(key, fields) or any(map(has_secret, statements)):
             return prepared
         if len(statements) == 1 and isinstance(statements[0], ShowGrants):
             self._add_template(key, prepared)
         return self._add(key, prepared)
 
     def _add_template(self, key: _Key, prepared: PreparedQuery) -> None:
-        """Caches *prepared* for queries with another name, if its query ends with a name."""
+        """Caches *prepared* as the template of queries that differ only in the name at their end.
+
+        Does nothing if the query does not end with a name.
+        """
         found = _split_name(key)
         if found is not None and _is_cacheable_key(key):
             self._templates.put(found[0], prepared)
 
     def _add(self, key: _Key, prepared: PreparedQuery) -> PreparedQuery:
-        """Caches *prepared* at the second use of *key*: many queries are sent only once."""
+        """Returns *prepared*, and caches it from the second use of *key* on.
+
+        Many queries are sent only once: they would fill the cache in vain.
+        """
         if self._seen.get(key):
             prepared.cached = True
             self._queries.put(key, prepared)
@@ -161,26 +164,74 @@ class PreparedQueryCache:
         return prepared
 
 
-def _key(request: Request) -> _Key:
-    return request.query, request.accept, request.headers.get("accept-encoding")
+def _key(request: Request) -> _Key | None:
+    """Returns the key of *request* in the caches.
+
+    Returns None for a POST with a body that is incomplete or not urlencoded.
+    """
+    body = b""
+    if request.method == "POST" and request.body != b"":
+        content_type = request.headers.get("content-type")
+        if request.body is None or media_type(content_type) != FORM_MEDIA_TYPE:
+            return None
+        body = request.body
+    headers = request.headers
+    return _without_login(request.query), body, request.accept, headers.get("accept-encoding")
+
+
+def _without_secrets(fields: Pairs) -> Pairs:
+    return {name: value for name, value in fields.items() if name not in ("q", "u", "p")}
+
+
+def _login_pairs(query: bytes) -> Pairs:
+    """Returns the parameters `u` and `p` of *query*, if their names are not percent-encoded."""
+    if b"p=" not in query and b"u=" not in query:
+        return {}
+    return parse_urlencoded(b"&".join([pair for pair in query.split(b"&") if _is_login(pair)]))
+
+
+def _is_login(pair: bytes) -> bool:
+    return pair.startswith((b"u=", b"p="))
+
+
+def _without_login(query: bytes) -> bytes:
+    """Returns the query string *query* without its pairs `u` and `p`, which hold a login."""
+    if b"p=" not in query and b"u=" not in query:
+        return query
+    return b"&".join([pair for pair in query.split(b"&") if not _is_login(pair)])
+
+
+def _is_safe(key: _Key, fields: Pairs) -> bool:
+    """Returns whether a query with *key* and the parameters *fields* may be cached.
+
+    All parameters must be known, and none may be repeated. *key* must have no further pair: the
+    parser drops an invalid pair, which may contain a secret.
+    """
+    names = fields.keys() - {"u", "p"}
+    texts = [text for text in key[:2] if text]
+    pairs = sum(text.count(b"&") + 1 for text in texts)
+    return (
+        _CACHEABLE_PARAMETERS.issuperset(names)
+        and pairs == len(names)
+        and not any(b";" in text for text in texts)
+    )
 
 
 def _is_cacheable_key(key: _Key) -> bool:
-    query, accept, encoding = key
-    return len(query) + len(accept) + len(encoding) <= _MAX_KEY_LENGTH
+    return sum(map(len, key)) <= _MAX_KEY_LENGTH
 
 
 def _split_name(key: _Key) -> tuple[_Template, str] | None:
-    """Returns the text around the name at the end of the query in *key*, and the name.
+    """Returns *key* with the query split around the name at its end, and that name.
 
     Returns None if the query does not end with a name.
     """
-    query, accept, encoding = key
-    found = _FINAL_NAME_PATTERN.fullmatch(query)
+    query, body, accept, encoding = key
+    found = _FINAL_NAME_PATTERN.fullmatch(body or query)
     if found is None:
         return None
     before, bare, quoted, after = found.groups()
     name = (bare or quoted).decode()
     if bare is not None and is_keyword(name):
         return None
-    return (before, after, accept, encoding), name
+    return (query if body else b"", before, after, accept, encoding), name

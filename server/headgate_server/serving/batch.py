@@ -2,35 +2,45 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextvars import Context
 from typing import Protocol
 
-from starlette.types import ASGIApp
+from starlette.types import Receive, Scope, Send
 
-from headgate_server.http.parsed_request import BatchedRequest
+from headgate_server.http.parsed_request import ParsedRequest
 from headgate_server.http.response import RawHeaders
 from headgate_server.http.write_buffer import write_buffer
 from headgate_server.telemetry.logging import log_internal_error
 
-BatchAnswer = bytes | ASGIApp | None
+
+class AsgiContinuation(Protocol):
+    """ASGI application that answers one request of a batch. Run it in a task with `context`."""
+
+    @property
+    def context(self) -> Context:
+        """The context variables of the request."""
+        ...
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends the response (ASGI)."""
+        ...
+
+
+BatchAnswer = bytes | AsgiContinuation
 
 
 class RequestHandler(Protocol):
     """What the server calls beside ASGI. The application, `headgate_server.app`, implements it."""
 
-    def can_batch(self, method: str, path: bytes) -> bool:
-        """Returns whether `handle_batch` may answer a request for *method* and *path*."""
-        ...
-
     def handle_batch(
-        self, requests: Sequence[BatchedRequest], default_fields: RawHeaders
+        self, requests: Sequence[ParsedRequest], default_fields: RawHeaders
     ) -> Sequence[BatchAnswer]:
         """Returns one answer for each of *requests*, in the same order.
 
         An answer is one of:
         - bytes: the complete HTTP/1.1 response, with the header fields *default_fields*.
         - `b""`: the connection must be aborted.
-        - an ASGI application: it sends the response once a pending change is durable.
-        - None: the request was not processed, and must go through the application's ASGI.
+        - an ASGI application: it has to wait, and sends the response later.
         """
         ...
 
@@ -49,11 +59,11 @@ class PendingConnection(Protocol):
         """The header fields that the server adds to every response."""
         ...
 
-    def take_request(self) -> BatchedRequest | None:
+    def take_request(self) -> ParsedRequest | None:
         """Returns the waiting request. Returns None after the first call."""
         ...
 
-    def send_answer(self, request: BatchedRequest, answer: BatchAnswer) -> None:
+    def send_answer(self, request: ParsedRequest, answer: BatchAnswer) -> None:
         """Sends *answer*, which `RequestHandler.handle_batch` returned for *request*."""
         ...
 

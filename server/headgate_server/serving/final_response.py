@@ -8,7 +8,7 @@ class RequestRejected(Exception):
 
 
 def final_response(status: int) -> bytes:
-    """Returns a complete response, as Go's server writes it."""
+    """Returns the last response of a connection, with *status*, as Go's server writes it."""
     text = f"{status} {HTTPStatus(status).phrase}".encode()
     head = (
         b"HTTP/1.1 " + text,

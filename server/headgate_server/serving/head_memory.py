@@ -19,7 +19,7 @@ class HeadHolder(Protocol):
 
 
 class HeadBudget:
-    """Accounts for the heads of one worker process, beyond the first 8 KiB of each connection."""
+    """Counts the bytes of incomplete heads in one worker process, beyond 8 KiB of each head."""
 
     def __init__(self, budget: int = _BUDGET_BYTES) -> None:
         self._budget = budget
@@ -30,8 +30,8 @@ class HeadBudget:
     def set_size(self, holder: HeadHolder, size: int) -> None:
         """Records that *holder* has *size* bytes of an incomplete head.
 
-        Over the budget, the heads that have been incomplete the longest are ended. So slow clients
-        cannot make Headgate reject a client that sends its head at once.
+        If the budget is exceeded, ends the requests whose heads have been incomplete the longest.
+        So slow clients cannot make Headgate reject a client that sends its head at once.
         """
         more = size - FREE_BYTES
         if more <= 0:

@@ -1,7 +1,6 @@
 """A client's HTTP/1.1 connection: uvicorn's httptools protocol, with limits on size and time."""
 
 import asyncio
-import math
 from typing import Any, cast
 
 import httptools
@@ -10,33 +9,34 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.server import ServerState
 
-from headgate_server.http.parsed_request import BatchedRequest
+from headgate_server.http.header_fields import Headers
+from headgate_server.http.parsed_request import ParsedRequest
 from headgate_server.http.response import RawHeaders
 from headgate_server.http.write_buffer import BufferedTransport
-from headgate_server.serving.batch import Batch, BatchAnswer, RequestHandler
+from headgate_server.serving.batch import AsgiContinuation, Batch, BatchAnswer, RequestHandler
 from headgate_server.serving.connection_limits import ConnectionLimits
-from headgate_server.serving.final_response import RequestRejected, final_response
-from headgate_server.serving.head_memory import FREE_BYTES, HeadBudget
+from headgate_server.serving.final_response import final_response
+from headgate_server.serving.head_memory import HeadBudget
 from headgate_server.serving.idle_connections import IdleConnections
-from headgate_server.serving.request_framing import framing_error_status
-from headgate_server.serving.request_head import ParsedRequest, encode_head
-from headgate_server.serving.timeouts import TimeoutProtocol
+from headgate_server.serving.request_head import ReplayedHead, encode_head
+from headgate_server.serving.request_reader import MAX_HEAD_BYTES, RequestReader
 from headgate_server.serving.websocket_protocol import WebSocketConnection
 from headgate_server.telemetry.access_log import log_malformed
 from headgate_server.telemetry.metrics import Metrics
 
-# Limits of a request's head: bytes of its URL and header fields together; number of fields.
-_MAX_HEAD_BYTES = 1 << 18
-_MAX_HEAD_FIELDS = 200
-# Pipelined requests: sent by a client that does not wait for the previous response.
-_MAX_PIPELINED_REQUESTS = 64
 # Requests of one read that are answered without ASGI, before other connections have their turn.
 _MAX_BATCHED_REQUESTS_PER_READ = 4
-_BODY_FIELDS = frozenset({b"content-length", b"transfer-encoding", b"expect"})
+# The size of a head whose fields are kept for the next request of the connection.
+_MAX_KEPT_HEAD_BYTES = 1 << 10
+_KEPT_HEAD_SECONDS = 5.0
 
 
-class Connection(TimeoutProtocol):
-    """A client's connection. *batch* answers simple requests without ASGI, which costs less."""
+class Connection(RequestReader):
+    """A client's connection. *batch* answers requests that were received whole.
+
+    ASGI answers the others: long bodies, bodies that arrive in parts, and pipelined requests behind
+    a response that is not complete.
+    """
 
     def __init__(
         self,
@@ -55,23 +55,13 @@ class Connection(TimeoutProtocol):
         self._metrics = metrics
         self._handler = handler
         self._batch = batch
-        self._in_head = True
-        self._head_size = self._fields = 0
-        self._version = ""
-        # The arguments of `framing_error_status` for an earlier request, which were valid.
-        self._last_valid_framing: tuple[str, list[bytes], list[bytes]] | None = None
-        self._unparsed_bytes = 0  # bytes received since the last callback of httptools
-        self._received_head_bytes = 0  # bytes of the incomplete head, or slightly more
-        self._error_status = 400
-        self._ignore_input = False  # whether further input is ignored
         self._eof = False
         self._final_status = 0  # the status of the final response
-        self._bodyless = True  # whether the request has no body
-        self._pending_request: BatchedRequest | None = None  # in the batch, not answered yet
-        self._batch_quota = 0
+        self._last_headers: Headers | None = None  # most clients send the same in each request
+        self._pending_request: ParsedRequest | None = None  # in the batch, not answered yet
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Counts the connection. At the limit, closes an idle connection or this one."""
+        """Counts the connection. Beyond the limit, closes an idle connection or this one."""
         super().connection_made(transport)
         self._metrics.connection(1)
         if 0 < self._limits.connections < len(self.connections):
@@ -88,8 +78,21 @@ class Connection(TimeoutProtocol):
         super().connection_lost(exc)
         self._unset_keepalive_if_required()  # uvicorn keeps the timer if the client disconnected
 
+    def check_deadlines(self, now: float) -> None:
+        """Ends the connection after a deadline. Drops the kept header fields if it is idle.
+
+        They may contain a password. *now* is the loop's time.
+        """
+        super().check_deadlines(now)
+        if self._last_active is None or now - self._last_active > _KEPT_HEAD_SECONDS:
+            self._last_headers = None
+
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Keeps the connection open (True) for a response in progress, except over TLS."""
+        """Handles the end of the client's input: ends the connection after a response in progress.
+
+        Returns True, which keeps the connection open, during a response to a complete request. Over
+        TLS, returns False.
+        """
         self._answer_pending()
         self._eof = True
         self._write_buffer.flush()
@@ -109,7 +112,7 @@ class Connection(TimeoutProtocol):
             self._close_tls()
 
     def data_received(self, data: bytes) -> None:
-        """Parses *data*; rejects an invalid or too large request."""
+        """Parses *data*. Rejects an invalid or too large request, and ends the connection."""
         self._unset_keepalive_if_required()
         if self._ignore_input:
             return
@@ -121,7 +124,9 @@ class Connection(TimeoutProtocol):
             if not self._ignore_input:
                 self._reject(self._error_status)
             return
-        if self._unparsed_bytes > _MAX_HEAD_BYTES:
+        if self._batchable and not self._in_head:
+            self._start_request()  # its body comes in parts
+        if self._unparsed_bytes > MAX_HEAD_BYTES:
             self._reject(431)
             return
         if self._reading or self._heads.any_over_free:
@@ -169,7 +174,7 @@ class Connection(TimeoutProtocol):
         websocket.take_over(self.transport, self._encode_head() + rest)
 
     def _reject(self, status: int) -> None:
-        """Ends the connection with *status*, after the responses that are in progress."""
+        """Rejects a request with *status*, after responses in progress. Ends the connection."""
         self._heads.release(self)
         self._answer_pending()
         if self._ignore_input:
@@ -189,7 +194,10 @@ class Connection(TimeoutProtocol):
             self._send_final_response(status)
 
     def _abort_request(self, status: int) -> None:
-        """Cancels the running request, as its body stays incomplete; ends with *status*."""
+        """Cancels the running request, whose body stays incomplete.
+
+        Sends a response with *status* if none has begun, and ends the connection.
+        """
         cycle = self.cycle
         cycle.scope.setdefault("state", {})["refused"] = status  # for the log
         cycle.disconnected = True
@@ -197,158 +205,53 @@ class Connection(TimeoutProtocol):
         self._send_final_response(status)
 
     def _send_final_response(self, status: int) -> None:
-        """Ends the connection with *status*, unless a response to that request has begun."""
+        """Sends a response with *status*, and closes the connection.
+
+        If a response to the rejected request has begun already, only closes the connection.
+        """
         running = self._running_cycle
         answered = not self._in_head and running is not None and running.response_started
         if not answered and not self.transport.is_closing():
             self._write_buffer.write(self.transport, final_response(status))
         self._close()
 
-    def _reject_from_callback(self, status: int) -> None:
-        """Stops the parser: `data_received` then answers with *status*."""
-        self._error_status = status
-        raise RequestRejected  # httptools turns it into an HttpParserError
-
-    # ---- callbacks of httptools
-
-    def on_message_begin(self) -> None:
-        """Begins a request."""
-        self._answer_pending()
-        # The ASGI scope is created only if ASGI is used: see `_start_request`.
-        self._release_head()
-        self.expect_100_continue = False
-        self._reading = self._in_head = self._bodyless = True
-        self._head_size = self._fields = self._unparsed_bytes = self._received_head_bytes = 0
-        self._deadline = self._deadline_after(self._limits.read_header)
-
-    def on_url(self, url: bytes) -> None:
-        """Adds a part of the URL."""
-        self._unparsed_bytes = 0
-        self._head_size += len(url)
-        if self._head_size > _MAX_HEAD_BYTES:
-            self._reject_from_callback(414)
-        self.url += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Adds a field of the head."""
-        self._fields += 1
-        self._unparsed_bytes = 0
-        self._head_size += len(name) + len(value)
-        if self._head_size > _MAX_HEAD_BYTES or self._fields > _MAX_HEAD_FIELDS:
-            self._reject_from_callback(431)
-        if not self._in_head:
-            return  # trailers are ignored
-        name = name.lower()
-        if name == b"host":
-            self._host_values.append(value)
-        elif name == b"transfer-encoding":
-            self._transfer_codings.append(value)
-        if name in _BODY_FIELDS and value != b"0":
-            self._bodyless = False
-            self.expect_100_continue |= name == b"expect" and value.lower() == b"100-continue"
-        self.headers.append((name, value))
-
-    def on_headers_complete(self) -> None:
-        """Checks the head, and decides whether the request may be answered without ASGI."""
-        if self._ignore_input:
-            self._reject_from_callback(400)  # input after the final response is ignored
-        self._version = self.parser.get_http_version()
-        framing = (self._version, self._host_values, self._transfer_codings)
-        if framing != self._last_valid_framing:  # mostly equal in all requests of a client
-            if status := framing_error_status(*framing):
-                self._reject_from_callback(status)
-            self._last_valid_framing = framing if self._head_size <= FREE_BYTES else None
-        if len(self.pipeline) >= _MAX_PIPELINED_REQUESTS:
-            self._reject_from_callback(429)
-        if self.parser.should_upgrade():
-            if self.parser.get_method() == b"CONNECT":
-                self._reject_from_callback(400)
-            return
-        self._in_head = False
-        at_once = self._bodyless and self._batch_quota > 0 and not self._busy()
-        self._batchable = at_once and not self.flow.write_paused
-        if not self._batchable:
-            self._start_request()
-
-    def _start_request(self) -> None:
-        """Starts the ASGI application for the request; its body may be incomplete."""
-        self._batchable = False
-        url, headers, expect = self.url, self.headers, self.expect_100_continue
-        super().on_message_begin()
-        # httptools cannot split a URL of 64 KiB.
-        self.url, _, query = url.partition(b"#")[0].partition(b"?")
-        self.headers, self.expect_100_continue = headers, expect
-        cast(Any, self.scope)["headers"] = headers
-        super().on_headers_complete()
-        cast(Any, self.scope)["query_string"] = query
-        self._release_head()
-        self._deadline = self._deadline_after(self._limits.read)
-
-    def on_chunk_header(self) -> None:
-        """Records that httptools has parsed the bytes received so far."""
-        self._unparsed_bytes = 0
-
-    def on_body(self, body: bytes) -> None:
-        """Passes a part of the body to the ASGI application."""
-        self._unparsed_bytes = 0
-        if self._batchable:
-            self._start_request()
-        super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        """Ends a request: puts it into the batch, or completes it for ASGI."""
-        self._unparsed_bytes = 0
-        if self.parser.should_upgrade():
-            return
-        self._reading = False
-        self._in_head = True
-        if self._batchable:
-            if self._add_to_batch():
-                return
-            self._start_request()
-        self._complete_request()
-
-    def _complete_request(self) -> None:
-        super().on_message_complete()
-        self._deadline = math.inf
-        if self.cycle.response_complete:
-            self._release_request()
-            self._deadline = self._deadline_after(self._limits.idle)
-
     @property
     def default_fields(self) -> RawHeaders:
         """The header fields that the server adds to every response."""
         return self.server_state.default_headers
 
-    def _add_to_batch(self) -> bool:
-        """Puts the held request into the batch. Returns False if it needs ASGI."""
-        method, url = self.parser.get_method().decode("ascii"), self.url
-        path = url.partition(b"?")[0]
-        if b"#" in url or not self._handler.can_batch(method, path):
-            return False
+    def _add_to_batch(self) -> None:
+        """Puts the received request into the batch."""
+        method = self.parser.get_method().decode("ascii")
         keep = self._version != "1.0" and self.parser.should_keep_alive()
-        self._pending_request = BatchedRequest(
-            method, url, self.headers, self.client, self._version, keep
+        headers = self._last_headers
+        if headers is None or headers.fields != self.headers:
+            headers = Headers(self.headers)
+            self._last_headers = headers if self._head_size <= _MAX_KEPT_HEAD_BYTES else None
+        self._pending_request = ParsedRequest(
+            method, self.url, headers, self.client, self._version, keep, self._take_body()
         )
         self._deadline = self._deadline_after(self._limits.idle)
         self._release_head()
         self._batch.add(self)
-        return True
 
     def _answer_pending(self) -> None:
         """Answers this connection's request in the batch now, alone."""
         if self._pending_request is not None:
             self._batch.run([self])
 
-    def take_request(self) -> BatchedRequest | None:
+    def take_request(self) -> ParsedRequest | None:
         """Returns the request in the batch, and None after the first call."""
         request, self._pending_request = self._pending_request, None
         return request
 
-    def send_answer(self, request: BatchedRequest, answer: BatchAnswer) -> None:
-        """Sends *answer* if it is bytes, else runs it as the ASGI application (None: `app`)."""
+    def send_answer(self, request: ParsedRequest, answer: BatchAnswer) -> None:
+        """Sends *answer* if it is bytes, else runs it as an ASGI application, which sends it later.
+
+        If *answer* is `b""`, aborts the connection.
+        """
         if not isinstance(answer, bytes):
-            self._run_asgi(request, self.app if answer is None else answer)
+            self._run_asgi(request, answer)
             return
         self._batchable = False
         self._batch_quota -= 1
@@ -363,11 +266,14 @@ class Connection(TimeoutProtocol):
             self._ignore_input = True
             self._close()
 
-    def _run_asgi(self, request: BatchedRequest, application: Any) -> None:
-        """Answers *request* by the ASGI *application*. The parser may be at a later request."""
-        self.url, self.headers = request.url, request.headers
-        own, self.app = self.app, application
-        parser, self.parser = self.parser, cast(Any, ParsedRequest(request))
+    def _run_asgi(self, request: ParsedRequest, application: AsgiContinuation) -> None:
+        """Answers *request* by running *application*, which has the request's body already.
+
+        A `ReplayedHead` stands in for the parser, because the parser may have read a later request.
+        """
+        self.url, self.headers = request.url, list(request.headers.fields)
+        own, self.app = self.app, cast(Any, application)
+        parser, self.parser = self.parser, cast(Any, ReplayedHead(request))
         try:
             self._start_request()
             self._complete_request()
@@ -379,10 +285,13 @@ class Connection(TimeoutProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running_cycle = cycle
         cycle.transport = BufferedTransport(self.transport, self._write_buffer)
-        super()._start_asgi_task(cycle, app)
+        context = getattr(app, "context", None)  # a request of the batch has its own already
+        task = self.loop.create_task(cycle.run_asgi(app), context=context)
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
 
     def on_response_complete(self) -> None:
-        """Begins the idle time, or closes the connection if it has to end."""
+        """Starts the idle timeout, or closes the connection if it has to end."""
         super().on_response_complete()
         if self._busy():
             return  # with the next pipelined request

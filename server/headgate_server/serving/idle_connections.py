@@ -15,7 +15,7 @@ class Evictable(Protocol):
 
     @property
     def idle_since(self) -> float | None:
-        """When the connection was last active; None while a request is in progress."""
+        """When the connection was last active. None while a request is in progress."""
         ...
 
     def evict(self) -> bool:
@@ -26,8 +26,8 @@ class Evictable(Protocol):
 class IdleConnections:
     """The idle connections of one worker process, sorted by their last activity.
 
-    The sorted list is used for many calls: a flood of new connections must not cause a scan of all
-    connections for each new connection.
+    The list is sorted once, kept, and reused for many new connections. So a flood of new
+    connections does not cause a scan of all connections for each of them.
     """
 
     def __init__(self) -> None:

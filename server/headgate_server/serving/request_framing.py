@@ -15,7 +15,8 @@ _VERSIONS = ("1.0", "1.1")
 def framing_error_status(version: str, hosts: Sequence[bytes], codings: Sequence[bytes]) -> int:
     """Returns the status that rejects a request, or 0 for a valid request.
 
-    *hosts* are its values of `Host`, *codings* its values of `Transfer-Encoding`.
+    *version* is the HTTP version of the request. *hosts* are the values of its headers `Host`,
+    *codings* the values of its headers `Transfer-Encoding`.
     """
     if version not in _VERSIONS:
         return 400

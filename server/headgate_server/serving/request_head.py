@@ -1,16 +1,16 @@
-"""A parsed request's head: as a parser's results for uvicorn, or as bytes to parse again."""
+"""Passes on a parsed request's head: to uvicorn as a parser does, or as bytes to parse again."""
 
-from headgate_server.http.parsed_request import BatchedRequest
+from headgate_server.http.parsed_request import ParsedRequest
 from headgate_server.http.response import RawHeaders
 
 
-class ParsedRequest:
-    """Replaces httptools' parser, with its results for *request*.
+class ReplayedHead:
+    """Stands in for httptools' parser: returns what that parser found for *request*.
 
-    The parser itself may have read a later request by now.
+    uvicorn asks the parser when it runs a request. By then the parser may have read a later one.
     """
 
-    def __init__(self, request: BatchedRequest) -> None:
+    def __init__(self, request: ParsedRequest) -> None:
         self._request = request
 
     def get_method(self) -> bytes:
@@ -26,14 +26,14 @@ class ParsedRequest:
         return self._request.keep_alive
 
     def should_upgrade(self) -> bool:
-        """Returns False: a request without ASGI is never an upgrade."""
+        """Returns False: a request of the batch is never an upgrade."""
         return False
 
 
 def encode_head(
     method: bytes, url: bytes, version: str, fields: RawHeaders, *, keep_upgrade: bool = True
 ) -> bytes:
-    """Returns a request's head as bytes.
+    """Returns a request's head as the bytes of HTTP/1: request line and header *fields*.
 
     Without *keep_upgrade*, leaves out `Upgrade`, the client's offer to change the protocol.
     """

@@ -62,7 +62,8 @@ def _run(settings: Settings, listeners: Listeners) -> int:
 def _prepare_store(settings: Settings) -> Settings:
     """Creates the user store if it never existed, and detects its faults before the start.
 
-    Returns *settings*, with a set-up token if there are no users yet.
+    Returns *settings*. If there are no users yet, the result has a set-up token, with which the
+    first user can be created from another machine.
     """
     _check_audit_file(settings)
     store = SqliteStore(settings.store_path)

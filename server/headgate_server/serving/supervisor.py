@@ -110,7 +110,7 @@ class Supervisor:
         return True
 
     def _reload_settings(self) -> None:
-        """Reloads the settings for workers that start later, when the file may be invalid."""
+        """Reloads the settings now for workers that start later: the file may be invalid then."""
         try:
             self._settings = reload_settings(self._settings, os.environ)
         except ConfigurationError:
@@ -180,7 +180,7 @@ class Supervisor:
 
 
 def _worker_main(settings: Settings, listeners: Listeners, child_pipe: Connection) -> None:
-    """Runs a worker in its own process. *child_pipe* tells the supervisor that it has started."""
+    """Runs a worker in its own process. Reports its start through *child_pipe*."""
     threading.Thread(target=_end_with_parent, args=(child_pipe,), daemon=True).start()
     try:
         run_worker(settings, listeners, lambda: child_pipe.send(True))
@@ -190,7 +190,7 @@ def _worker_main(settings: Settings, listeners: Listeners, child_pipe: Connectio
 
 
 def _end_with_parent(child_pipe: Connection) -> None:
-    """Ends this process when the parent has ended: then the other end of the pipe is closed."""
+    """Ends this process once *child_pipe* is closed at its other end: the supervisor has ended."""
     with suppress(EOFError, OSError):
         child_pipe.recv()
     os.kill(os.getpid(), signal.SIGTERM)

@@ -61,15 +61,15 @@ class TimeoutProtocol(HttpToolsProtocol):
         self._release_head()
 
     def _release_head(self) -> None:
-        """Drops the parts of a head that were read."""
+        """Drops the URL and the header fields that were read, to release their memory."""
         self.url, self.headers, self._host_values, self._transfer_codings = b"", [], [], []
 
     def _release_request(self) -> None:
-        """Drops a request that was read and answered."""
+        """Drops a request that was read and answered, to release its memory."""
         cast(Any, self).cycle = cast(Any, self).scope = self._running_cycle = None
 
     def _busy(self) -> bool:
-        """Returns whether a response through ASGI is incomplete."""
+        """Returns whether an ASGI application is still sending a response on this connection."""
         return self._running_cycle is not None and not self._running_cycle.response_complete
 
     @property
@@ -116,13 +116,13 @@ class TimeoutProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def pause_writing(self) -> None:
-        """Starts the deadline for a client that does not receive."""
+        """Starts the write deadline: the write buffer is full, as the client receives slowly."""
         self._unsent = self.transport.get_write_buffer_size()
         self._write_deadline = self._deadline_after(self._limits.write)
         super().pause_writing()
 
     def resume_writing(self) -> None:
-        """Ends the deadline: the client has received enough."""
+        """Ends the write deadline: the client has received enough."""
         self._write_deadline = math.inf
         super().resume_writing()
 
@@ -148,7 +148,10 @@ class TimeoutProtocol(HttpToolsProtocol):
         self._unsent = unsent
 
     def _deadline_after(self, seconds: float) -> float:
-        """Records activity, and returns the time in *seconds* from now (0: never)."""
+        """Records that the connection is active now, and returns a deadline by the loop's clock.
+
+        The deadline is *seconds* from now, or infinity for 0.
+        """
         self._last_active = now = self.loop.time()
         return now + seconds if seconds else math.inf
 

@@ -10,8 +10,8 @@ class CertificateError(Exception):
 class Certificate:
     """The certificate chain in the PEM file *certificate*, with its private key.
 
-    The key is in *key*, or in the same file. `context` is for new connections: TLS 1.2 and newer.
-    Raises CertificateError.
+    The private key is in the file *key*, or in the file *certificate* if *key* is "". `context` is
+    for new connections, with TLS 1.2 or newer. Raises CertificateError.
     """
 
     def __init__(self, certificate: str, key: str = "") -> None:
@@ -22,7 +22,7 @@ class Certificate:
     def reload(self) -> None:
         """Reads both files again, for new connections.
 
-        Raises CertificateError; then the former certificate stays in use.
+        Raises CertificateError for unusable files: then the former certificate stays in use.
         """
         self._load(_context())  # a partial failure must not affect the context in use
         self._load(self.context)

@@ -131,7 +131,8 @@ def _current_settings(settings: Settings) -> Settings:
 class WorkerServer(uvicorn.Server):
     """uvicorn's server, with a unix socket beside TCP, connection deadlines, and reload by SIGHUP.
 
-    *handshake* is the timeout of a TLS handshake in seconds (0: none).
+    *handshake* is the timeout of a TLS handshake in seconds (0: none). *started* is called once
+    connections are accepted.
     """
 
     def __init__(
@@ -152,7 +153,7 @@ class WorkerServer(uvicorn.Server):
         self._ended = False
 
     async def startup(self, sockets: Any = None) -> None:
-        """Accepts connections on the listeners, then reports the start."""
+        """Accepts connections on the listeners, then calls *started*."""
         loop = asyncio.get_running_loop()
         await super().startup([])
         if threading.current_thread() is threading.main_thread():  # others have no signals
@@ -176,7 +177,7 @@ class WorkerServer(uvicorn.Server):
         self._on_started()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Ends the process at once if the same signal has come before."""
+        """Begins the shutdown. Ends the process at once if the same signal has come before."""
         if sig in self._captured_signals and not self._ended:
             os._exit(1)  # the second signal: end now
         super().handle_exit(sig, frame)
@@ -186,12 +187,12 @@ class WorkerServer(uvicorn.Server):
         self._ended = True  # uvicorn raises the signal once more
 
     async def shutdown(self, sockets: Any = None) -> None:
-        """Sets the time at which the application has to end, then shuts down."""
+        """Gives the application the deadline for its running requests, then shuts down."""
         self.application.close_deadline = asyncio.get_running_loop().time() + GRACE_SECONDS
         await super().shutdown(sockets)
 
     async def on_tick(self, counter: int) -> bool:
-        """Publishes the metrics, and checks the deadlines of connections once a second."""
+        """Flushes the metrics every 0.1 s, and checks connections' deadlines once a second."""
         self.application.metrics.flush()
         if counter % _TICKS_PER_CHECK == 0:
             now = asyncio.get_running_loop().time()

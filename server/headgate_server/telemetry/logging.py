@@ -55,9 +55,10 @@ def log_error(text: str, **fields: str) -> None:
 
 
 def log_task_error(task: "asyncio.Task[Any]") -> None:
-    """Logs the kind and the place of the exception that ended *task*; a callback for `Task`.
+    """Logs the type and the place of the exception that ended *task*.
 
-    asyncio would write the exception with its text, which may contain a secret.
+    Use it as a done callback of the task. Without it, asyncio would write the exception with its
+    text, which may contain a secret.
     """
     if not task.cancelled() and (error := task.exception()) is not None:
         log_internal_error(error, "")

@@ -14,7 +14,7 @@ from prometheus_client import Counter, Histogram
 
 T = TypeVar("T")
 
-# Entries in the buffer, if `flush` is not called.
+# With more entries, the buffer calls `flush` itself.
 _MAX_ENTRIES = 4096
 
 Labels = tuple[str | int, ...]
@@ -65,7 +65,7 @@ class MetricBuffer:
             self.flush()
 
     def flush(self) -> None:
-        """Adds the buffered values to the metrics."""
+        """Adds the buffered values to the counters and histograms of prometheus_client."""
         for events, number in Sums(_drain(self._counts)).items():
             for counter, labels in events.pairs:
                 counter.labels(*labels).inc(number)
@@ -79,7 +79,7 @@ class MetricBuffer:
 def _drain(waiting: deque[T]) -> Iterator[T]:
     """Yields the items that are in *waiting* now, and removes them.
 
-    If several threads drain *waiting*, each item is yielded in one of them.
+    If several threads drain *waiting*, only one thread yields each item.
     """
     for _ in range(len(waiting)):
         try:

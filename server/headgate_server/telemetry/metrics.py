@@ -189,7 +189,7 @@ class Metrics:
         self._statement_counters = lru_cache(self._build_statement_counters)
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
-        """Counts a response, and the *seconds* from the request's head to its end."""
+        """Counts a response. *seconds* is the time from the request head to the response end."""
         self._buffer.increment(self._requests, (route, method, status))
         self._buffer.observe(self._request_seconds, (route,), seconds)
 
@@ -205,7 +205,7 @@ class Metrics:
     def show_cortex_names(self) -> None:
         """Adds metrics with the names of cortex-gateway, such as `cortex_gateway_proxy_requests`.
 
-        From now on forwarded requests and rejected tenant tokens are counted there, too.
+        From now on, these metrics also count forwarded requests and rejected tokens of tenants.
         """
         if self._cortex is None:
             prefix, own = "cortex_gateway", self._own
@@ -231,7 +231,10 @@ class Metrics:
             )
 
     def count_forwarded(self, tenants: Sequence[str], component: str) -> None:
-        """Counts a request of *tenants* that is forwarded to *component*."""
+        """Counts a request of *tenants* that is forwarded to *component*.
+
+        Does nothing before `show_cortex_names` is called.
+        """
         if self._cortex is not None:
             self._cortex[0].labels(self._tenant_label(tenants)).inc()
             self._cortex[2].labels(component).inc()
@@ -252,7 +255,10 @@ class Metrics:
         return label
 
     def count_rejected_tenant(self, reason: str) -> None:
-        """Counts a request without a tenant's token, or with an invalid one."""
+        """Counts a request rejected for *reason*: its tenant's token is missing or invalid.
+
+        Does nothing before `show_cortex_names` is called.
+        """
         if self._cortex is not None:
             self._cortex[1].labels(reason).inc()
 
@@ -309,7 +315,10 @@ class Metrics:
         self._buffer.increment(self._cache, (cache, "hit" if hit else "miss"))
 
     def statement(self, statement: Statement, *, failed: bool) -> None:
-        """Counts an executed *statement* by its type. *failed*: its result is an error."""
+        """Counts an executed *statement* by its type.
+
+        *failed* is whether the result of the statement is an error.
+        """
         outcome = "failed" if failed else "done"
         self._buffer.increment(self._statements, (type(statement).__name__, outcome))
 
@@ -322,7 +331,7 @@ class Metrics:
         self._buffer.observe(self._store_seconds, ("change",), seconds)
 
     def flush(self) -> None:
-        """Adds the buffered counts to the metrics, so that the other workers see them."""
+        """Adds the buffered counts to the metrics, so that every worker can report them."""
         self._buffer.flush()
 
     def render(self, accept: str) -> tuple[bytes, str]:

@@ -13,14 +13,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _PREFIX = "headgate-metrics-"
-_LOCK = "owner"  # prometheus_client's names end in .db
+_LOCK = "owner"  # the lock file; the files of prometheus_client end in .db
 
 
 @contextmanager
 def create_owned_folder() -> Iterator[str]:
     """Yields the path of a new folder, and removes the folder at the end of the context.
 
-    Before that, removes the folders of servers that were killed.
+    Before it creates the folder, removes the folders of servers that were killed.
     """
     _remove_ownerless()
     with tempfile.TemporaryDirectory(prefix=_PREFIX) as folder:
@@ -29,7 +29,7 @@ def create_owned_folder() -> Iterator[str]:
         lock = os.open(unlocked, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            unlocked.rename(Path(folder, _LOCK))  # locked as soon as it has its name
+            unlocked.rename(Path(folder, _LOCK))  # the file is locked before it has its final name
             yield folder
         finally:
             os.close(lock)

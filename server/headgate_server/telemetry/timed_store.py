@@ -29,7 +29,7 @@ class MeasuredStore(SqliteStore):
             self._metrics.observe_change(time.perf_counter() - began)
 
     def transact_all(self, jobs: Sequence[PendingTransaction]) -> None:
-        """Makes the changes of *jobs* together, and records the duration for each."""
+        """Makes the changes of *jobs* together, and records their duration once for each change."""
         began = time.perf_counter()
         super().transact_all(jobs)
         for _ in jobs:  # each change waited until all were done

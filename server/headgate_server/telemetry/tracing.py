@@ -31,7 +31,10 @@ class Tracing(Protocol):
         ...
 
     def upstream(self, name: str, component: str) -> AbstractContextManager[Mapping[str, str]]:
-        """Traces a request to the upstream *name*. Yields headers that propagate the context."""
+        """Traces a request to the upstream store *name* while the context is open.
+
+        Yields headers for that request, which propagate the trace context to the store.
+        """
         ...
 
 
@@ -42,13 +45,14 @@ class NoTracing:
         self, headers: Mapping[str, str], method: str
     ) -> AbstractContextManager[Finish | None]:
         """Returns a context that yields None."""
-        return nullcontext()
+        return _NOT_TRACED
 
     def upstream(self, name: str, component: str) -> AbstractContextManager[Mapping[str, str]]:
         """Returns a context that yields no headers."""
         return _NO_HEADERS
 
 
+_NOT_TRACED: AbstractContextManager[Finish | None] = nullcontext()
 _NO_HEADERS: AbstractContextManager[Mapping[str, str]] = nullcontext({})
 
 

@@ -1,6 +1,7 @@
 """Imports the names of databases from an upstream store into the catalog in the user store.
 
-A database is imported when a statement first refers to it, so that grants on it are possible.
+The catalog is the list of databases that Headgate knows, on which grants are possible. A database
+is imported when a statement first refers to it.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
@@ -27,10 +28,10 @@ class SyncResult:
 
 
 class Catalog:
-    """The databases that the user store knows, in front of one upstream store.
+    """The databases that Headgate knows (in its user store), and imports from one upstream store.
 
-    *list_databases* returns the upstream store's databases. *run* runs blocking work in a thread.
-    The methods raise what *list_databases* and *run* raise.
+    *list_databases* returns the names of the upstream store's databases. *run* runs blocking work
+    in a thread. The methods raise what *list_databases* and *run* raise.
     """
 
     def __init__(
@@ -43,11 +44,11 @@ class Catalog:
     async def import_referenced(
         self, principal: Principal, statements: Iterable[Statement], database: str
     ) -> bool:
-        """Imports the databases that *statements* refer to, if *principal* is unrestricted.
+        """Imports the databases that *statements* refer to, if *principal* has full access.
 
-        *database* is the request's database. Returns whether the upstream's databases were listed.
-        A restricted principal needs no import: it has no privilege on a database outside the
-        catalog.
+        *database* is the request's database. Returns whether the upstream store was asked for its
+        databases. A principal without full access needs no import: such a principal has no
+        privilege on a database outside the catalog.
         """
         if not principal.has_full_access:
             return False
@@ -61,11 +62,14 @@ class Catalog:
         return False
 
     def unknown_names(self, names: Iterable[str]) -> list[str]:
-        """Returns those of *names* that are not in the catalog; empty names are left out."""
+        """Returns the non-empty names in *names* that the catalog lacks."""
         return [name for name in names if name and self._engine.store.database(name) is None]
 
     async def import_databases(self, names: Iterable[str] | None = None) -> list[str]:
-        """Imports the upstream's databases, or those in *names* only. Returns imported names."""
+        """Imports the upstream store's databases. Returns the names of the imported databases.
+
+        If *names* is given, imports only databases that *names* contains.
+        """
         upstream_names = await self._list_databases()
         unknown = self.unknown_names(
             upstream_names if names is None else [n for n in names if n in upstream_names]
@@ -82,7 +86,7 @@ class Catalog:
         return result.error
 
     async def sync(self) -> SyncResult:
-        """Imports all of the upstream's databases, and finds databases that the upstream lacks."""
+        """Imports the upstream store's databases, and finds databases that only the catalog has."""
         imported = await self.import_databases()
         upstream_names = await self._list_databases()
         local_names = [database.name for database in self._engine.store.databases()]

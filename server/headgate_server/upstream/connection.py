@@ -1,7 +1,7 @@
 """One HTTP/1.1 client connection, for one request at a time, on httptools.
 
-It has only what a gateway needs, and takes a third of the CPU time of a general HTTP library.
-httptools, in its strict mode, decides whether a response is valid.
+The client has only what a gateway needs, and so takes a third of the CPU time of a general HTTP
+library. httptools, in its strict mode, decides whether a response is valid.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ class HTTPConnection(asyncio.Protocol):
         self._outbox = write_buffer()
         self._read_timeout = read_timeout
         self.transport: asyncio.Transport | None = None
-        self.reused = False  # whether an earlier request has used it
+        self.reused = False  # whether an earlier request has used this connection
         self.idle_since = 0.0
         self.deadline = math.inf
         self.closed = False
@@ -65,7 +65,8 @@ class HTTPConnection(asyncio.Protocol):
     async def send(self, method: str, target: str, host: str, headers: Headers, body: Body) -> None:
         """Sends a request, and waits for the head of the response.
 
-        Raises UpstreamProtocolError, UpstreamTimeout.
+        *target* is the path and query, *host* the value of the header `Host`. Raises
+        UpstreamProtocolError, UpstreamTimeout.
         """
         self._reset(method)
         transport = self.transport
@@ -94,7 +95,7 @@ class HTTPConnection(asyncio.Protocol):
                 if self._writable is not None:
                     self._restart_timeout()
                     await self._writable
-                    self.deadline = math.inf  # waits for the client, not the server
+                    self.deadline = math.inf  # the next chunk comes from the client, not the server
             if chunked:
                 self._outbox.write(self.transport, b"0\r\n\r\n")
             self._restart_timeout()
@@ -136,7 +137,7 @@ class HTTPConnection(asyncio.Protocol):
             self._waiter.set_result(None)
 
     def _restart_timeout(self) -> None:
-        """Restarts the read timeout."""
+        """Sets `deadline` to one read timeout from now."""
         if self._read_timeout:
             self.deadline = self._loop.time() + self._read_timeout
 
@@ -162,7 +163,10 @@ class HTTPConnection(asyncio.Protocol):
             self.transport.abort()
 
     def check_timeout(self, now: float) -> None:
-        """Fails with UpstreamTimeout if the deadline has passed, unless reading is paused."""
+        """Ends the request in flight with UpstreamTimeout if `deadline` has passed at *now*.
+
+        Does nothing while reading is paused: then the client is slow, not the store.
+        """
         if now >= self.deadline and not self._complete and not self._paused:
             self._fail(UpstreamTimeout(f"silent for {self._read_timeout:g} s"))
 
@@ -181,7 +185,7 @@ class HTTPConnection(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)  # uvloop's has another base class
 
     def data_received(self, data: bytes) -> None:
-        """Parses *data*; unsolicited data closes the connection."""
+        """Parses *data* as part of the response. Data without a request closes the connection."""
         if self._complete:
             self._keep_alive = False  # no request is in flight
             self.close()
@@ -233,7 +237,7 @@ class HTTPConnection(asyncio.Protocol):
             self._keep_alive = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Stores a header."""
+        """Stores a header of the response in `headers`."""
         if not self._complete:
             self.headers.append((name, value))
 
@@ -262,7 +266,7 @@ class HTTPConnection(asyncio.Protocol):
         self._wake()
 
     def on_body(self, body: bytes) -> None:
-        """Stores a chunk; pauses reading if more than 128 KiB are unread."""
+        """Stores a chunk for `read_chunk`. Pauses reading if more than 128 KiB are stored."""
         if self._complete:
             return
         self._chunks.append(body)
@@ -277,13 +281,13 @@ class HTTPConnection(asyncio.Protocol):
         self._wake()
 
     def on_message_complete(self) -> None:
-        """Ends the response, unless it is a 1xx, which the final response follows."""
+        """Ends the response. A 1xx response is ignored: the final response follows it."""
         if self._complete:
             return
         if self.status:
             self._complete_response()
         else:
-            self.headers.clear()  # those of the 1xx
+            self.headers.clear()  # the headers of the 1xx response
 
     def _complete_response(self) -> None:
         self._complete = True

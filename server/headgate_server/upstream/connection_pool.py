@@ -1,7 +1,7 @@
 """HTTP client with a connection pool for each upstream address.
 
-It decompresses nothing, follows no redirects, stores no cookies, and sends the caller's headers
-only, plus what HTTP/1.1 requires.
+The client decompresses nothing, follows no redirects and stores no cookies. It sends the caller's
+headers, and adds only the headers that HTTP/1.1 requires.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from headgate_server.http.eager_batch import enter_task
 from headgate_server.upstream.connection import Body, Headers, HTTPConnection
 from headgate_server.upstream.errors import (
     PoolExhausted,
@@ -50,7 +51,7 @@ def load_tls_context(path: str) -> ssl.SSLContext | None:
 
 
 def connect_failure_reason(error: Exception, seconds: float) -> str:
-    """Returns the reason, for the log, why no connection was made within *seconds*."""
+    """Returns *error*, which prevented a connection, as log text. *seconds* is the timeout."""
     match error:
         case ssl.SSLCertVerificationError():
             return f"its certificate is not trusted: {error.verify_message}"
@@ -143,7 +144,7 @@ class UpstreamResponse:
 
 
 class HostPool:
-    """The connection pool of one address."""
+    """The connections to one address: connections in use and idle connections."""
 
     def __init__(self, url: str, limits: PoolLimits) -> None:
         parts = urlsplit(url)
@@ -159,9 +160,10 @@ class HostPool:
         self._waiters: deque[asyncio.Future[None]] = deque()
 
     async def acquire(self, *, new: bool = False) -> HTTPConnection:
-        """Returns an idle connection, or a new one if none is idle or *new* is True.
+        """Returns an idle connection. Opens a connection if all are in use, or if *new* is True.
 
-        Raises UpstreamUnreachable, PoolExhausted.
+        Waits while the address has `max_connections` connections and all are in use. Raises
+        UpstreamUnreachable, PoolExhausted.
         """
         while len(self.connections) >= self._limits.max_connections and not self.idle_connections:
             await self._wait_for_connection()
@@ -181,6 +183,7 @@ class HostPool:
         waiter = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
         try:
+            await enter_task()
             async with asyncio.timeout(self._limits.connect_seconds or None):
                 await waiter
         except TimeoutError:
@@ -191,6 +194,7 @@ class HostPool:
         connection = HTTPConnection(self._limits.read_seconds)
         self.connections.add(connection)
         try:
+            await enter_task()
             async with asyncio.timeout(self._limits.connect_seconds or None):
                 await loop.create_connection(
                     lambda: connection,
@@ -231,7 +235,7 @@ class HostPool:
         self._wake_next()
 
     def close_expired(self, now: float) -> None:
-        """Fails requests without data for too long, and closes connections idle for too long."""
+        """Ends requests without data for too long, and closes connections idle for too long."""
         for connection in self.connections:
             connection.check_timeout(now)
         kept = [
@@ -280,9 +284,9 @@ class ConnectionPool:
     ) -> UpstreamResponse:
         """Sends a request and returns the response as soon as its head has arrived.
 
-        An *idempotent* request is sent again, on a new connection, if a reused connection closes
-        before any response. Raises UpstreamUnreachable, UpstreamTimeout, UpstreamProtocolError,
-        PoolExhausted.
+        *address* is the base URL of a server, *target* the path and query. An *idempotent* request
+        is sent again, on a new connection, if a reused connection closes before any response.
+        Raises UpstreamUnreachable, UpstreamTimeout, UpstreamProtocolError, PoolExhausted.
         """
         self._requests_in_flight += 1
         try:

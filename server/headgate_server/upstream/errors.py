@@ -41,13 +41,16 @@ class UpstreamProtocolError(UpstreamError):
 
 
 class UnexpectedResults(UpstreamError):
-    """The store returned more results than statements: it parsed the text differently."""
+    """The store returned several results for one statement.
+
+    The store must have parsed the text in another way than Headgate.
+    """
 
     text = "the upstream store answered more statements than it was sent"
 
 
 class UpstreamAuthError(UpstreamError):
-    """The store rejects Headgate's own login, which a client cannot correct."""
+    """The store rejects the login that Headgate itself uses. A client cannot correct this."""
 
     text = "the upstream store refused Headgate's own login there"
 
@@ -85,7 +88,7 @@ class ComponentNotConfigured(Exception):
 
 
 class UnsupportedWriteFormat(Exception):
-    """A write in a format in which Headgate cannot rename the client's own *label*."""
+    """The write is in a format in which Headgate cannot rename the client's own *label*."""
 
     def __init__(self, label: str) -> None:
         super().__init__(
@@ -95,7 +98,10 @@ class UnsupportedWriteFormat(Exception):
 
 
 class ResponseAborted(Exception):
-    """A response failed after it had begun; the connection is closed, so the client detects it."""
+    """A response failed after it had begun.
+
+    The connection to the client is closed, so that the client detects the incomplete response.
+    """
 
     def __init__(self, error: Exception) -> None:
         super().__init__(str(error))

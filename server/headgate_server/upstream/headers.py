@@ -1,8 +1,8 @@
 """Filters the headers that a client sends to an upstream store, and the headers that come back.
 
 Hop-by-hop headers (RFC 9110, 7.6.1) are not forwarded. Identity headers, such as X-Scope-OrgID, are
-set by Headgate only: a client's are removed in every spelling, as some servers treat `_` and `.` as
-`-`.
+set by Headgate only. Identity headers of a client are removed in every spelling, because some
+servers treat `_` and `.` as `-`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,8 +18,8 @@ _HOP_BY_HOP_NAMES = frozenset(
     "connection keep-alive proxy-connection proxy-authenticate proxy-authorization te trailer"
     " transfer-encoding upgrade".split()
 )
-# Content-Length is set anew. The others are meant for Headgate, or could change the host, path or
-# method that the store assumes.
+# Content-Length is set anew. The other headers are meant for Headgate, or could change the host,
+# path or method that the store assumes.
 _REMOVED_REQUEST_NAMES = _HOP_BY_HOP_NAMES | frozenset(
     "host content-length expect authorization cookie forwarded x-forwarded-for x-forwarded-host"
     " x-forwarded-proto x-forwarded-port x-forwarded-prefix x-real-ip x-original-uri"
@@ -44,14 +44,14 @@ _IDENTITY_NAMES = _normalized_names(IDENTITY_HEADERS)
 
 @lru_cache(1024)
 def _request_name(raw_name: bytes) -> str:
-    """Returns the name of a client's header that is forwarded, or "" for one that is removed."""
+    """Returns the name of a client's header, or "" if the header must not be forwarded."""
     name = raw_name.decode("latin-1")
     return "" if _normalize_name(name) in _REMOVED_REQUEST_NAMES | _IDENTITY_NAMES else name
 
 
 @lru_cache(1024)
 def _response_name(raw_name: bytes) -> str:
-    """Returns the name of a store's header in lower case, or "" for one that is removed."""
+    """Returns the name of a store's header in lower case, or "" if it must not be forwarded."""
     name = raw_name.decode("latin-1").lower()
     return "" if name in _REMOVED_RESPONSE_NAMES or name.startswith("x-influxdb") else name
 
@@ -64,9 +64,10 @@ def _connection_options(values: Iterable[str]) -> set[str]:
 def upstream_headers(
     request: Request, token_headers: Iterable[str], identity: dict[str, str]
 ) -> list[tuple[str, str]]:
-    """Returns the headers of *request* for an upstream store, followed by the headers *identity*.
+    """Returns the headers of *request* that an upstream store receives, followed by *identity*.
 
-    Headers named in *token_headers* are removed: they hold tokens for Headgate.
+    *identity* are the headers by which Headgate names the user and the database. Headers named in
+    *token_headers* are removed: they hold tokens for Headgate.
     """
     secrets = _normalized_names(token_headers)
     hop_by_hop = _connection_options(request.headers.getlist("connection"))
@@ -85,9 +86,10 @@ def upstream_headers(
 
 
 def client_headers(headers: Sequence[tuple[bytes, bytes]], mount: str) -> list[tuple[bytes, bytes]]:
-    """Returns a store's *headers* for the client.
+    """Returns those of a store's response *headers* that are forwarded to the client.
 
-    A `Location` is kept only if it is a path, which is prefixed with *mount*.
+    A `Location` is kept only if it is a path. *mount*, the path prefix by which clients select the
+    store, is put before that path.
     """
     hop_by_hop = _connection_options(
         v.decode("latin-1") for name, v in headers if name.lower() == b"connection"

@@ -1,4 +1,7 @@
-"""Health checks of upstream stores: for /health, the start, and `serve --check --connect`."""
+"""Health checks of upstream stores.
+
+Used for the path /health, at the server's start, and by `serve --check --connect`.
+"""
 
 import asyncio
 import json
@@ -63,7 +66,7 @@ class HealthCheck:
         self._expires_at = 0.0
 
     async def health(self) -> StoreHealth:
-        """Returns the current or cached state."""
+        """Returns the health of the store, by a new check or from the cache."""
         now = time.monotonic()
         if self._task is None or (self._task.done() and now >= self._expires_at):
             self._expires_at = now + _CACHE_SECONDS
@@ -86,7 +89,11 @@ async def _check_health(upstream: Upstream) -> StoreHealth:
 
 
 def address_groups(settings: UpstreamSettings) -> dict[str, Sequence[str]]:
-    """Returns the addresses by component. The key "" is for components without own addresses."""
+    """Returns the addresses of the store by component.
+
+    A component is a part of a store with its own addresses, such as `querier`. The key "" has the
+    addresses for all other components.
+    """
     groups: dict[str, Sequence[str]] = dict(settings.components)
     return groups | ({"": settings.urls} if settings.urls else {})
 
@@ -121,7 +128,8 @@ async def send_probe(
 ) -> UpstreamResponse:
     """Sends a request to *address* and returns the response, within 2 seconds.
 
-    Raises UpstreamError.
+    *target* is the path and query. *tenant* is the tenant to name in the request, or "". Raises
+    UpstreamError.
     """
     try:
         async with asyncio.timeout(_PROBE_TIMEOUT_SECONDS):
@@ -135,9 +143,10 @@ async def send_probe(
 async def confinement_warning(upstream: Upstream) -> str:
     """Returns a warning if the upstream store returns the same data to every tenant, else "".
 
+    Such a store does not separate tenants, so a user with READ on one database can read all data.
     Prometheus itself is recognized by a path that only Prometheus serves. For other stores, the
-    check reads as two tenants that do not exist: the warning is due if both see the same labels.
-    An empty store yields "". Raises UpstreamError.
+    check reads labels as two tenants that do not exist. Returns a warning if both tenants see the
+    same labels. An empty store yields "". Raises UpstreamError.
     """
     settings = upstream.settings
     target = _LABELS_PATHS.get(settings.protocol)
@@ -158,9 +167,10 @@ async def confinement_warning(upstream: Upstream) -> str:
 
 
 async def protocol_mismatch(upstream: Upstream, address: str) -> str:
-    """Returns a problem if the store does not implement the configured protocol, else "".
+    """Returns a problem if *address* does not serve the API of the configured protocol, else "".
 
-    Raises UpstreamError.
+    The problem is status 404 on the path that lists labels. Only Prometheus, Mimir and Loki are
+    checked, at addresses that serve queries. Raises UpstreamError.
     """
     protocol = upstream.settings.protocol
     queried = (

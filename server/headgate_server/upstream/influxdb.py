@@ -1,7 +1,7 @@
 """An InfluxDB as upstream store: sends InfluxQL statements, and decodes the answers.
 
-The client's text is never forwarded. Each statement is printed from its authorized syntax tree, and
-sent with the database for which it was authorized.
+The client's text is never forwarded. Headgate prints each statement from its authorized syntax
+tree, and sends this text with the database for which the statement was authorized.
 """
 
 import json
@@ -69,7 +69,8 @@ class QueryOptions:
     pretty: bool = False
     gzip: bool = False
     request_id: str = ""
-    # Verifies long statements in a thread, fairly among users; None: by the store's own *run*.
+    # Runs the verification of a long statement in a thread, with turns among users. None: the
+    # parameter *run* of `InfluxStore` runs it.
     run: Run | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -112,24 +113,27 @@ class InfluxStore:
         self._creates_databases = upstream.settings.protocol == "influxdb1"
 
     def is_local(self, statement: Statement) -> bool:
-        """Returns whether Headgate executes *statement* itself."""
+        """Returns whether Headgate executes *statement* itself, without the upstream store."""
         if isinstance(statement, CreateDatabase | DropDatabase):
             return not self._creates_databases
         return isinstance(statement, LOCAL_STATEMENTS)
 
     async def statement_text(self, statement: Statement, run: Run | None = None) -> str:
-        """Returns the text of *statement*, after checking that it parses to an equal statement.
+        """Returns the InfluxQL text of *statement*, as `verified_text` does.
 
-        A long text is checked in a thread, by *run* if given. Raises UnparseError, Overloaded.
+        A long statement is printed and verified in a thread: by *run*, or else by the *run* of this
+        store. Raises UnparseError, Overloaded.
         """
         verify = partial(self.verified_text, statement)
         short = len(str(statement)) <= _MAX_INLINE_CHARS
         return verify() if short else await (run or self._run)(verify)
 
     def verified_text(self, statement: Statement) -> str:
-        """Returns the text of *statement*, after checking that it parses to an equal statement.
+        """Returns the InfluxQL text of *statement*, which the upstream store can execute.
 
-        Thread-safe. Blocks while the text is parsed. Raises UnparseError if the check fails.
+        The text is parsed again, and must yield a statement equal to *statement*. Otherwise the
+        store could execute another statement than the authorized one, so UnparseError is raised.
+        Thread-safe. Blocks while the text is parsed.
         """
         return unparse(statement, self._parse)
 
@@ -156,7 +160,7 @@ class InfluxStore:
     ) -> Result:
         """Sends *statement*, and returns its result decoded from JSON.
 
-        A number may be encoded differently later, such as `1.50` as `1.5`.
+        Decoded numbers lose their spelling: the client receives `1.5` for `1.50`.
         *count_bytes* is called with the size of each chunk of the answer. Raises UpstreamRejected,
         UpstreamError, UnparseError, Overloaded.
         """
@@ -170,7 +174,7 @@ class InfluxStore:
         return decode_result(statement, await reply.read(MAX_ANSWER_BYTES, count_bytes))
 
     async def databases(self) -> list[str]:
-        """Returns the names of the upstream's databases. Raises UpstreamRejected, UpstreamError."""
+        """Returns the names of the store's databases. Raises UpstreamRejected, UpstreamError."""
         result = await self.execute(ShowDatabases(), QueryOptions(""))
         if result.error:
             raise UpstreamRejected(
@@ -180,15 +184,18 @@ class InfluxStore:
 
 
 class NoUpstreamStore(InfluxStore):
-    """Stands for a missing upstream store, so that DROP DATABASE still reaches the other stores."""
+    """Takes the place of an upstream store for a request that is for no upstream store.
+
+    DROP DATABASE succeeds here, so that it still deletes data in stores with `drop-data`.
+    """
 
     supports_influxql = False
 
     def __init__(self) -> None:
-        """Needs no upstream."""
+        """Takes no upstream store, and skips the initialization of `InfluxStore`."""
 
     def is_local(self, statement: Statement) -> bool:
-        """Returns whether Headgate executes *statement* itself."""
+        """Returns whether Headgate executes *statement* itself, without the upstream store."""
         return isinstance(statement, (CreateDatabase, *LOCAL_STATEMENTS))
 
     async def execute(
@@ -263,9 +270,9 @@ def _decode_series(content: Mapping[str, Any]) -> Series:
 async def iter_documents(
     chunks: AsyncIterator[bytes], reservation: Reservation
 ) -> AsyncIterator[bytes]:
-    """Yields the documents of a chunked JSON answer, one per line.
+    """Yields the documents of a chunked JSON answer. Each line of the answer is a document.
 
-    *reservation* accounts for the buffered bytes. Raises Overloaded;
+    *reservation* counts bytes buffered here. Raises Overloaded if its budget is exceeded. Raises
     UpstreamProtocolError for a document of more than `MAX_ANSWER_BYTES` bytes.
     """
     parts: list[bytes] = []

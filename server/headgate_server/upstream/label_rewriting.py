@@ -1,9 +1,9 @@
 """Renames a client's own label `db` to `exported_db` in data for VictoriaMetrics.
 
-Headgate sets the label `db` itself, to the name of the database. Prometheus renames in the same way
-with `honor_labels: false`. There is a pure function of bytes for each format, and `rename_stream`
-applies such a function to a stream. Where parsers of a format differ, everything that any parser
-could read as the label is renamed.
+Headgate sets the label `db` itself, to the name of the database. Prometheus renames labels in the
+same way with `honor_labels: false`. There is a pure function of bytes for each format, such as
+`rename_in_lines`. `rename_stream` applies such a function to a stream. Where parsers of a format
+differ, everything that any parser could read as the label is renamed.
 """
 
 import json
@@ -38,7 +38,7 @@ class MalformedBody(Exception):
 def exported_name(names: Collection[str]) -> str:
     """Returns the new name of a client's own label `db`.
 
-    That is `exported_db`, with further prefixes `exported_` while the name is among *names*.
+    That is `exported_db`. While *names* contains the result, another prefix `exported_` is added.
     """
     name = _EXPORTED_PREFIX + DATABASE_LABEL
     while name in names:
@@ -166,7 +166,10 @@ def _decode_key(found: re.Match[bytes]) -> str:
 
 
 def rename_in_columns(format: str) -> str:
-    """Returns *format*, the parameter of a CSV import, with a label `db` renamed."""
+    """Returns *format*, the parameter that lists the columns of a CSV import.
+
+    A column for the label `db` is renamed in the result.
+    """
     columns = format.split(",")
     names = {column.split(":", 2)[2] for column in columns if column.count(":") >= 2}
     if DATABASE_LABEL not in names:
@@ -214,7 +217,7 @@ def _rename_in_series(message: bytes) -> bytes:
 
 
 def _label_name(message: bytes) -> bytes:
-    """Returns the name in *message*, a protobuf label: the last name if there are several."""
+    """Returns the label name in *message*, a protobuf label. The last of several names counts."""
     names = [content for _, number, content in _iter_fields(message) if number == 1 and content]
     return names[-1] if names else b""
 

@@ -27,7 +27,7 @@ Headers = list[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class WriteTarget:
-    """The parameters of a write that are forwarded: where to write, and the precision of times."""
+    """The parameters of a write for the store: where to write, and the precision of times."""
 
     database: str
     retention_policy: str = ""
@@ -35,7 +35,7 @@ class WriteTarget:
     consistency: str = ""
 
     def path_and_query(self, extra: tuple[tuple[str, str], ...] = (), path: str = "/write") -> str:
-        """Returns *path* with the query for a store; *extra* is appended last."""
+        """Returns *path* followed by `?` and the parameters; *extra* parameters come last."""
         fields = {
             "db": replace_invalid(self.database),
             "rp": replace_invalid(self.retention_policy),
@@ -57,13 +57,14 @@ async def write_lines(
 ) -> Response:
     """Sends the lines of *request* upstream. Returns 204 once the store has acknowledged them.
 
-    If *rename* is given, it renames a label in the lines. Raises TooLarge for more than *limit*
-    bytes. Raises also BadRequest, UpstreamRejected, UpstreamError, ComponentNotConfigured.
+    *target* is the path and query at the store. *format* sets the Content-Type of the response. If
+    *rename* is given, it renames a label in the lines. Raises TooLarge for more than *limit* bytes.
+    Raises also BadRequest, UpstreamRejected, UpstreamError, ComponentNotConfigured.
     """
     headers = [("Content-Type", "text/plain; charset=utf-8"), ("User-Agent", "headgate")]
     gzip = request.headers.get("content-encoding", "") == "gzip"
     if rename is not None:
-        # Renamed lines have another length, so Content-Length is omitted. They are sent
+        # Renamed lines have another length, so Content-Length is omitted. The lines are sent
         # uncompressed: the network to the store is fast.
         parts: AsyncIterable[bytes] = read_body(request, limit)
         upload = Upload(rename_stream(decompress(parts, limit) if gzip else parts, rename))
@@ -84,8 +85,9 @@ async def remote_write(
 ) -> Response:
     """Forwards the body of a Prometheus remote write. Returns 204 once the store acknowledged it.
 
-    Raises TooLarge if the body has more than *limit* bytes, UpstreamRejected if the store answers
-    with status 400 or higher, UpstreamError if no complete answer arrives.
+    *target* is the path and query at the store. Raises TooLarge if the body has more than *limit*
+    bytes. Raises UpstreamRejected if the store answers with status 400 or higher. Raises
+    UpstreamError if no complete answer arrives.
     """
     upload = Upload(read_body(request, limit))
     reply = await upstream.send("POST", target, _remote_headers(request), upload)
@@ -97,11 +99,11 @@ async def remote_read(
 ) -> UpstreamResponse:
     """Forwards a Prometheus remote read. Returns the response as soon as its head has arrived.
 
-    Raises TooLarge, UpstreamRejected, UpstreamError.
+    The body may have at most *limit* bytes. Raises TooLarge, UpstreamRejected, UpstreamError.
     """
     content = b"".join([part async for part in read_body(request, limit)])
     headers = [pair for pair in _remote_headers(request) if pair[0] != "Content-Length"]
-    with request.cancel_on_disconnect():
+    async with request.cancel_on_disconnect():
         reply = await upstream.send("POST", target, headers, content, idempotent=True)
         await check_status(reply)
     return reply
@@ -115,9 +117,9 @@ async def _acknowledgement(reply: UpstreamResponse, format: ResultEncoder) -> Re
 
 
 def _remote_headers(request: Request) -> Headers:
-    """Returns the headers that describe a Prometheus body; no other client header is forwarded.
+    """Returns the headers to send with a Prometheus body. Other client headers are left out.
 
-    A form type is replaced, because the store would parse the body for parameters.
+    The Content-Type of a form is replaced: the store would search such a body for parameters.
     """
     content_type = request.headers.get("content-type", "")
     if not content_type.isprintable() or not content_type or "form" in content_type.lower():

@@ -6,7 +6,7 @@ from headgate_server.http.errors import Overloaded
 
 
 class Budget(Protocol):
-    """A budget in bytes, or a reservation within one."""
+    """A budget in bytes, or a reservation within a budget."""
 
     def change(self, size: int) -> None:
         """Takes *size* bytes of the budget, or returns them if *size* is negative.
@@ -38,7 +38,7 @@ class BufferBudget:
 
 
 class Reservation:
-    """Implements `Budget` for one request, or for a part of it: the bytes taken of *budget*.
+    """The bytes that one request, or a part of it, has taken of *budget*. Implements `Budget`.
 
     `release` returns all bytes, including the bytes of `child` reservations. It may be called
     repeatedly.
@@ -49,11 +49,14 @@ class Reservation:
         self._bytes = 0
 
     def child(self) -> "Reservation":
-        """Returns a reservation within this one, released on its own or with this one."""
+        """Returns a reservation whose bytes also count in this reservation.
+
+        `release` of either reservation returns the bytes of the new reservation to the budget.
+        """
         return Reservation(self)
 
     def grow(self, size: int) -> None:
-        """Takes *size* bytes of the budget. Raises Overloaded."""
+        """Takes *size* bytes of the budget. Raises Overloaded if the budget would be exceeded."""
         self.change(size)
 
     def change(self, size: int) -> None:

@@ -1,4 +1,8 @@
-"""Query parameters sent upstream: decoded once by Go's rules, then encoded anew."""
+"""Query parameters for upstream stores, without the credentials for Headgate.
+
+`rewrite_query` decodes the parameters once by Go's rules, and encodes the result anew. Therefore
+the store reads the same parameters as Headgate.
+"""
 
 import re
 from collections.abc import Callable
@@ -14,10 +18,10 @@ _CREDENTIAL_NAMES = frozenset({"u", "p", "auth_token"})
 
 
 def strip_credentials(query: bytes) -> str:
-    """Returns *query* without the pairs that hold Headgate's credentials and without empty pairs.
+    """Returns *query* without credentials for Headgate (`u`, `p`, `auth_token`) and empty pairs.
 
-    The other pairs stay as sent. Use it for stores that are confined by a header, such as Loki: no
-    parameter can widen what the request may read.
+    The other pairs stay as sent. Use it for stores such as Loki. There a header confines what the
+    request may read, so that no parameter can widen it.
     """
     kept = [pair for pair in query.split(b"&") if pair and not _has_credentials(pair)]
     return b"&".join(kept).decode("latin-1")
@@ -33,8 +37,11 @@ def _has_credentials(pair: bytes) -> bool:
 def rewrite_query(query: bytes, drop: Callable[[str], bool], add: QueryPairs) -> str:
     """Returns the encoded pairs of *query*, followed by *add*.
 
-    Headgate's credentials and the names for which *drop* returns True are left out, as are pairs
-    that Go's ParseQuery rejects.
+    These pairs are left out:
+
+    - Credentials for Headgate: `u`, `p` and `auth_token`.
+    - Pairs for whose name *drop* returns True.
+    - Pairs that Go's ParseQuery rejects.
     """
     kept = [
         (name, value)

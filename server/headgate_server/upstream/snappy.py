@@ -1,7 +1,7 @@
-"""Snappy's block format, which compresses Prometheus' remote write. Pure functions.
+"""Snappy's block format, in which Prometheus sends the body of a remote write. Pure functions.
 
-Written here because no dependency of Headgate has it. `compress` only wraps the bytes as literals,
-which every decoder accepts, and makes nothing smaller: the network to the store is fast.
+No dependency of Headgate implements this format. `compress` only wraps the bytes as literals, which
+every decoder accepts. The result is not smaller than the content: the network to the store is fast.
 """
 
 _MAX_LITERAL_BYTES = 1 << 16
@@ -13,13 +13,14 @@ class InvalidBlock(Exception):
 
 
 class BlockTooLarge(Exception):
-    """The block decompresses to more than *max_bytes* bytes."""
+    """The block decompresses to more bytes than the caller of `decompress` allows."""
 
 
 def decompress(block: bytes, max_bytes: int) -> bytes:
     """Returns the decompressed bytes of *block*.
 
-    Raises InvalidBlock; BlockTooLarge for more than *max_bytes* bytes (0: no limit).
+    Raises InvalidBlock. Raises BlockTooLarge for a result of more than *max_bytes* bytes (0: no
+    limit).
     """
     size, offset = _read_size(block)
     if max_bytes and size > max_bytes:
@@ -38,7 +39,7 @@ def decompress(block: bytes, max_bytes: int) -> bytes:
 
 
 def compress(content: bytes) -> bytes:
-    """Returns a block that decompresses to *content*."""
+    """Returns a block that decompresses to *content*. The block is not smaller than *content*."""
     parts = [_encode_varint(len(content))]
     for start in range(0, len(content), _MAX_LITERAL_BYTES):
         chunk = content[start : start + _MAX_LITERAL_BYTES]

@@ -1,4 +1,7 @@
-"""Sends requests to one upstream store: round-robin over its addresses, failover, fault log."""
+"""Sends requests to one upstream store: round-robin over its addresses, with failover.
+
+Logs faults of the addresses, and the end of each fault.
+"""
 
 import base64
 import time
@@ -34,9 +37,10 @@ class UpstreamMetrics(Protocol):
     """The metrics of requests to upstream stores."""
 
     def upstream(self, name: str, component: str, outcome: str, seconds: float) -> None:
-        """Counts a request to *component* of the store *name*.
+        """Counts a request to *component* of the upstream store *name*.
 
-        *outcome* is the status, or the kind of the error.
+        *outcome* is the status of the response, or the kind of the error, such as `unreachable`.
+        *seconds* is the time until the response began or the request failed.
         """
         ...
 
@@ -83,10 +87,11 @@ class Upload:
 class Upstream:
     """Sends requests to the addresses of a store, round-robin.
 
-    An unreachable address is tried last for the time of `fail-timeout`.
+    After a failed connection, an address is tried last for the seconds of the option
+    `fail-timeout`.
 
-    Create it in the event loop that uses it. Raises ValueError for an invalid setting: one line
-    that names the option.
+    Create it in the event loop that uses it. Raises ValueError for an invalid setting. The error's
+    text is one line, which names the option.
     """
 
     def __init__(
@@ -144,10 +149,11 @@ class Upstream:
         """Sends a request to *component* and returns the response once its head has arrived.
 
         *target* is the path and query. If an address cannot be reached or its pool is exhausted,
-        the next address is tried. An *idempotent* request is tried there also after a broken
-        connection. An upload that has begun is never sent again. Raises UpstreamUnreachable,
-        UpstreamTimeout, UpstreamProtocolError, PoolExhausted, UpstreamAuthError,
-        ComponentNotConfigured, and the error of an upload.
+        the request is sent to the next address. An *idempotent* request is sent to the next address
+        also after a broken connection. An upload that has begun is never sent again.
+
+        Raises ComponentNotConfigured, and the error of an upload. Raises also UpstreamUnreachable,
+        UpstreamTimeout, UpstreamProtocolError, PoolExhausted, UpstreamAuthError.
         """
         with self._tracing.upstream(self.name, component) as context:
             request_headers = [*_without_names(headers, context), *context.items()]
@@ -258,7 +264,7 @@ class Upstream:
         return reply
 
     def record_failure(self, address: str, error: UpstreamError) -> None:
-        """Logs the *error* of *address*. Repeats the same error only after 60 seconds."""
+        """Logs the *error* of *address*. Logs an equal error again only after 60 seconds."""
         error.address = address
         text, now = error.log_message, time.monotonic()
         known, since = self._faults.get(address, ("", 0.0))
@@ -275,9 +281,9 @@ class Upstream:
         self._metrics.upstream(self.name, component, outcome, time.perf_counter() - started_at)
 
     def _ordered_addresses(self, component: str) -> list[str]:
-        """Returns the addresses in the order in which they are tried: unreachable ones last.
+        """Returns the addresses of *component* in the order in which requests try them.
 
-        Raises ComponentNotConfigured.
+        Unreachable addresses come last. Raises ComponentNotConfigured.
         """
         addresses = self.settings.addresses(component)
         if not addresses:
@@ -301,7 +307,10 @@ def _without_names(headers: Headers, names: Mapping[str, str]) -> Headers:
 
 
 def _authorization_value(settings: UpstreamSettings) -> str:
-    """Returns the value of `Authorization` for the upstream, or ""."""
+    """Returns the value of the header `Authorization`: Headgate's own login at the store.
+
+    Returns "" if no login is configured.
+    """
     if settings.token:
         # InfluxDB 2 uses its own scheme.
         return f"{'Token' if settings.protocol == 'influxdb2' else 'Bearer'} {settings.token}"

@@ -1,8 +1,9 @@
 """VictoriaMetrics as upstream store: confines a request to one database.
 
-In a single node, a database is a value of the label `db`. In a cluster, it is an account. A single
-node confines writes and queries by the parameter `extra_label`, but only if there is exactly one,
-and no `extra_filters` (tested with 1.79). So Headgate removes a client's and sends its own.
+In a single node, a database is a value of the label `db`. In a cluster, a database is an account. A
+single node confines writes and queries by the parameter `extra_label`. This works only with exactly
+one `extra_label` and without `extra_filters` (tested with 1.79). So Headgate removes these
+parameters of a client, and sends its own `extra_label`.
 """
 
 import json
@@ -36,14 +37,18 @@ _MAX_ANSWER_BYTES = 1 << 24
 
 
 def with_label(query: bytes, database: str) -> str:
-    """Returns the parameters *query*, confined to *database*: a client's `db` is replaced."""
+    """Returns the parameters *query*, confined to *database*.
+
+    The client's own `db`, `extra_label` and `extra_filters` are removed. Headgate's own `db` and
+    `extra_label` are added.
+    """
     return rewrite_query(query, _names_database, [("db", database), *label_parameters(database)])
 
 
 def with_label_and_columns(query: bytes, database: str) -> str:
     """Returns *query*, the parameters of a CSV import, confined to *database*.
 
-    If `format` names a column `db`, it is renamed, because the label `db` holds the database.
+    A column `db` in the parameter `format` is renamed, because the label `db` holds the database.
     """
     columns = [
         (name, rename_in_columns(value)) for name, value in iterate_pairs(query) if name == "format"
@@ -77,8 +82,9 @@ def _names_database(name: str) -> bool:
 def single_node_path(path: str, settings: UpstreamSettings) -> tuple[str, str]:
     """Returns *path* as a path of a single node, and the database that *path* names.
 
-    A path of a cluster names the database by its account. If *settings* map no database to the
-    account, returns the account as the database. Returns "" if *path* has no account.
+    A path of a cluster, such as `/insert/1:2/influx/write`, names the database by its account
+    `1:2`. If *settings* map no database to the account, returns the account as the database. If
+    *path* has no account, returns *path* and "".
     """
     found = _CLUSTER_PATH_PATTERN.fullmatch(path)
     if found is None:
@@ -91,7 +97,11 @@ def single_node_path(path: str, settings: UpstreamSettings) -> tuple[str, str]:
 
 
 def cluster_path(path: str, component: str, tenant: str) -> str:
-    """Returns the single node's *path* as the path of a cluster's *component* for *tenant*."""
+    """Returns *path*, a path of a single node, as a path of the *component* of a cluster.
+
+    *tenant* is the account in the cluster. For example, `/write` becomes `/insert/1:2/influx/write`
+    for the component `insert` and the tenant `1:2`.
+    """
     if path.startswith(_INFLUX_PATH) or path in ("/write", "/api/v2/write"):
         return f"/{component}/{tenant}{_INFLUX_PATH}{path.removeprefix(_INFLUX_PATH)}"
     return f"/{component}/{tenant}{_PROMETHEUS_PATH}{path.removeprefix(_PROMETHEUS_PATH)}"
@@ -103,7 +113,7 @@ class VictoriaStore(InfluxStore):
     supports_influxql = False
 
     def is_local(self, statement: Statement) -> bool:
-        """Returns whether Headgate executes *statement* itself."""
+        """Returns whether Headgate executes *statement* itself, without the upstream store."""
         if isinstance(statement, DropDatabase):
             return not self.upstream.settings.drop_data
         return super().is_local(statement)
@@ -111,7 +121,7 @@ class VictoriaStore(InfluxStore):
     async def execute(
         self, statement: Statement, options: QueryOptions, count_bytes: ByteCounter = ignore_bytes
     ) -> Result:
-        """Executes DROP DATABASE by VictoriaMetrics' own API.
+        """Executes DROP DATABASE: deletes the database's series by VictoriaMetrics' own API.
 
         SHOW MEASUREMENTS has an empty result, because Grafana sends it to test its login. The
         result of any other statement is the error `InfluxQLNotSupported`.
@@ -164,7 +174,7 @@ def decode_values(body: bytes) -> list[str]:
 
 
 class InfluxQLNotSupported(StatementError):
-    """A statement about data for a store that does not support InfluxQL."""
+    """The statement reads or changes data, and the store does not support InfluxQL."""
 
     def __init__(self) -> None:
         super().__init__("the upstream store speaks no InfluxQL: ask it by Prometheus' HTTP API")

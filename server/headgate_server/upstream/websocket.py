@@ -23,7 +23,7 @@ _MAX_MESSAGE_BYTES = 1 << 24
 class UpstreamWebSocket:
     """An open WebSocket. The caller must `close` it.
 
-    *on_change* is called with 1 at the beginning, and with -1 by `close`.
+    *on_change* counts open WebSockets. It is called with 1 at the creation, and with -1 by `close`.
     """
 
     def __init__(

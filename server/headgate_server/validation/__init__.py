@@ -1,1 +1,1 @@
-"""Validation of settings before the server starts."""
+"""Validation of settings before the server starts, and tests of connections to upstream stores."""

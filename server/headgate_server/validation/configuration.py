@@ -1,4 +1,4 @@
-"""Validates the settings before the server starts, and finds shared secrets that are too short."""
+"""Validates the settings at the start and at a reload, and finds secrets that are too short."""
 
 import os
 from collections.abc import Mapping
@@ -40,8 +40,8 @@ def configure(
 def reload_settings(settings: Settings, environment: Mapping[str, str]) -> Settings:
     """Returns *settings* with `[auth.jwt]`, the shared secrets and `[gateway]` read again.
 
-    Reads the flags, environment and file that *settings* were read from. Raises ConfigurationError
-    if any setting in them is invalid now.
+    Reads them from *environment*, and from the flags and the file that *settings* came from. All
+    other settings stay unchanged. Raises ConfigurationError if any setting is invalid now.
     """
     current = configure(settings.source.flags, environment, settings.source.path).settings
     return replace(
@@ -98,7 +98,7 @@ def _check_jwt(settings: JwtSettings) -> None:
 def _weak_secret_notices(settings: Settings) -> list[str]:
     """Returns a notice for each setting with a secret that is too short.
 
-    A short secret can be found by trying all secrets on one signed token. If
+    An attacker with one signed token can find a short secret by trying all secrets. If
     `enforce-strong-secret` is set, raises ConfigurationError for the first such setting.
     """
     secrets = {"shared-secret": settings.shared_secrets} | {

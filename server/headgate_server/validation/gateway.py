@@ -38,10 +38,10 @@ def check_gateway(settings: GatewaySettings) -> None:
 async def check_connections(settings: GatewaySettings) -> list[str]:
     """Connects to each upstream store, and returns a sentence for each problem.
 
-    The problems that it detects:
+    Detects these problems:
 
     - an address is unreachable, its certificate is invalid, or it rejects the login;
-    - the store has another protocol or version than the settings say;
+    - the store has a protocol or version other than the option `protocol` says;
     - the store does not separate its tenants.
 
     Raises ValueError if a store's settings are invalid, as `check_gateway` does.
@@ -70,7 +70,7 @@ async def _check_upstream(upstream: Upstream) -> list[str]:
 
 
 async def _check_address(upstream: Upstream, address: str) -> str:
-    """Returns a sentence about the problem of the store at *address*, or "" without a problem."""
+    """Returns a sentence about a problem of the store at *address*, or "" without a problem."""
     prefix = f"upstream {upstream.name!r}: "
     found = await probe_address(upstream, address)
     if found is not None:
@@ -126,10 +126,10 @@ async def _check_victoriametrics(upstream: Upstream, address: str) -> str:
 
 
 class _NoMetrics:
-    """Discards the metrics of upstream requests."""
+    """Stands in for the metrics of upstream requests: a test of connections counts nothing."""
 
     def upstream(self, name: str, component: str, outcome: str, seconds: float) -> None:
-        """Does nothing."""
+        """Does nothing: the request is not counted."""
 
     def upstream_open(self, name: str, change: int) -> None:
-        """Does nothing."""
+        """Does nothing: open responses are not counted."""

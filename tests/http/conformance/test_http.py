@@ -1,7 +1,7 @@
 """Replays requests with recorded answers of InfluxDB; Headgate has to answer the same bytes.
 
 Each file in `http` is a theme, and each of its scenarios runs on a new server. A step is a request
-and the whole answer. `token` describes a JSON Web Token for the request; its claims may contain
+and the whole response. `token` describes a JSON Web Token for the request; its claims may contain
 `{now+60}`. Steps marked `mended` differ on purpose from the recorded answer: docs/differences.md
 lists the reasons.
 """

@@ -1,7 +1,7 @@
-"""What becomes of a token: signatures, claims, sources of keys, users and grants, case by case.
+"""Tests of tokens (JWT) from a table: signatures, claims, key sources, users and grants.
 
-`jwt/cases.json` says in each case how the server is set, which users there are, what is asked, and
-what has to come of it. Played in this process, on a clock that is put forward in place of waiting.
+Each case in `jwt/cases.json` has a configuration, users, requests and expected responses. The
+server runs in this process, with a clock that tests set forward instead of waiting.
 """
 
 import base64
@@ -49,7 +49,7 @@ class _Log(logging.Handler):
 
 @pytest.fixture
 def log() -> Iterator[list[str]]:
-    """Whatever the server writes."""
+    """Returns the list of log lines that the server writes during the test."""
     lines: list[str] = []
     logger, handler = logging.getLogger("headgate"), _Log(lines)
     level, access = logger.level, logging.getLogger("headgate.access")
@@ -146,7 +146,7 @@ def ask(
     count = step.get("repeat") or step.get("concurrency") or 1
     for kind in variants(step.get("token", {})):
         if "retry_seconds" in step:
-            world.clock.ahead += 2  # by then a source of keys that failed is asked again
+            world.clock.ahead += 2  # the failed key source is fetched again
         texts = [token(step.get("token", {}), world, index, kind) for index in range(count)]
         with ThreadPoolExecutor(step.get("concurrency", 1)) as pool:
             answers = list(pool.map(lambda text: sent(step, world, client, text), texts))
@@ -159,7 +159,7 @@ def ask(
 
 
 def variants(spec: Case) -> list[str]:
-    """`pad:0,1,2` is three tokens."""
+    """Returns the malformations to test, one token each: `pad:0,1,2` stands for three."""
     for one in spec.get("mutate", ()):
         if one.startswith("pad:"):
             return [f"pad{number}" for number in one[4:].split(",")]
@@ -191,7 +191,10 @@ def sent(step: Case, world: World, client: TestClient, text: str) -> Any:
 
 
 def listed(expected: Case, name: str) -> list[str]:
-    """One of them has to be there; "" is anywhere."""
+    """Returns the alternative texts of the option *name*, one of which the response must contain.
+
+    The default is "", which every response contains.
+    """
     found = expected.get(name, "")
     return found if isinstance(found, list) else [found]
 
@@ -226,7 +229,7 @@ def users(engine: Engine) -> dict[str, bool]:
 
 
 def rows(text: str, engine: Engine) -> dict[Any, Any]:
-    """The first column of an answer and the second."""
+    """Returns the second column of the result of *text*, by the first column."""
     (result,) = engine.query(text, UNRESTRICTED)
     return {row[0]: row[1] for row in result.series[0].values}
 
@@ -252,7 +255,7 @@ def check_keys(expected: Case, world: World, before: int) -> None:
         return
     asked = world.key_server.asked
     if "jwks_requests_min" in expected:
-        # Ahead of time, and so perhaps behind the answer.
+        # A refresh in the background may end after the response.
         deadline = time.monotonic() + 5
         while len(asked) < expected["jwks_requests_min"]:
             assert time.monotonic() < deadline
@@ -264,7 +267,7 @@ def check_keys(expected: Case, world: World, before: int) -> None:
 
 
 def check_lifetime(step: Case, world: World, client: TestClient, seconds: float) -> None:
-    """No fetch in its first half, and one after it."""
+    """Asserts that the key set is fetched again only after the first half of its lifetime."""
     assert world.key_server is not None
     text = token(step["token"], world, 0, "")
     for ahead, fetches in ((0.4, 1), (0.9, 2)):

@@ -1,4 +1,4 @@
-"""The recipes of docs/jwt.md: the configuration, a token with those claims, that answer."""
+"""Runs the recipes of docs/jwt.md: configuration, a token with the claims, and the response."""
 
 import json
 import re

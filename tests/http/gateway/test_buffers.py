@@ -1,4 +1,4 @@
-"""The budget of bytes that a worker may buffer of stores' answers."""
+"""The memory budget of a worker process for buffered responses of upstream stores."""
 
 import asyncio
 import socket
@@ -71,7 +71,7 @@ def test_the_budget_is_never_exceeded_and_all_comes_back(
     for request in requests:
         request.release()
     assert buffers.reserved_bytes == 0
-    for hold in holds:  # parts that are released after their request
+    for hold in holds:  # parts of responses, released after their request ended
         hold.release()
     assert buffers.reserved_bytes == 0
 
@@ -161,7 +161,7 @@ class World(ScriptedGateway):
 
     def free(self) -> bool:
         """Returns whether more than half of the budget is free."""
-        got = self.held(f"{B}; SHOW DATABASES")  # B alone would be streamed
+        got = self.held(f"{B}; SHOW DATABASES")  # The response to B alone would be streamed
         assert got.status in (200, 503)
         return got.status == 200
 
@@ -279,7 +279,7 @@ def test_a_client_that_leaves_gives_back_what_was_held(
 
 
 def test_http_1_0_is_charged_until_its_end_whatever_else_is_released(world: World) -> None:
-    """The gateway parses the answer to the second statement, and releases it separately."""
+    """The gateway releases the memory of the second response separately, after parsing."""
     waiting = Waiting(b'{"results":[{"statement_id":0}]}\n')
     world.script.answers[A] = sends(encoded("csv", FITS))
     world.script.answers["DELETE FROM x"] = sends(b'{"results":[{"statement_id":0}]}\n')

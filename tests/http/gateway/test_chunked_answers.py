@@ -1,4 +1,4 @@
-"""Queries of several reading statements: the gateway streams each answer as it arrives."""
+"""Queries of several reading statements: the gateway streams each upstream response."""
 
 import socket
 import threading
@@ -217,7 +217,7 @@ def test_one_statement_alone_is_handed_on_without_room(world: ScriptedGateway) -
 
 
 def test_http_1_0_has_one_answer_with_a_length(world: ScriptedGateway) -> None:
-    """The gateway has to buffer it, which the limit of these tests refuses."""
+    """HTTP/1.0 needs a Content-Length, for which the gateway buffers: more than one byte fails."""
     world.script.answers = {A: sends(EMPTY)}
     for text in (A, f"{A}; {B}"):
         got = fetch(world.server, text, ANN, version="1.0", db="a")

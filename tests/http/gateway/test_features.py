@@ -1,7 +1,7 @@
 """auth-gateway's features and options, G1 to G32, each with the test that is named after it.
 
-What it does differently on purpose (it lets a token of an empty key in, sends tokens on, and more)
-is in docs/gateway.md.
+docs/gateway.md lists the intended differences. For example, auth-gateway accepts tokens signed with
+an empty key, and forwards tokens to the upstream store.
 """
 
 from collections.abc import Callable
@@ -62,7 +62,7 @@ def test_g3_prometheus_reads_its_figures(
 
 
 def test_g4_traces(mimir: Server, parts: Parts) -> None:
-    """Without a collector the context goes through; test_tracing.py has the spans."""
+    """Without a collector the trace context is forwarded unchanged. test_tracing.py tests spans."""
     context = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
     assert ask(mimir, QUERY, tenant(), **context) == 200
     assert parts["query-frontend"].last.all("traceparent") == [context["traceparent"]]

@@ -1,4 +1,4 @@
-"""What nginx, ingress-nginx, Traefik, Caddy and Envoy ask, header by header, and what they hear."""
+"""`/auth` requests of nginx, ingress-nginx, Traefik, Caddy and Envoy, and the responses."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -29,7 +29,7 @@ def server(serve: Callable[..., Server], tmp_path: Path) -> Server:
 
 
 def asks(server: Server, kind: str, uri: str, method: str = "GET", **more: str) -> Answer:
-    """The request that the proxy *kind* makes, as its documentation has it."""
+    """Sends the `/auth` request that the documentation of the proxy *kind* describes."""
     extra = {name.replace("_", "-"): value for name, value in more.items()}
     name = extra.pop("name", "m")
     login = {"ann": ANN, "bob": BOB, "root": ROOT}.get(extra.pop("login", "ann"))
@@ -91,7 +91,7 @@ def test_every_answer_is_one_that_all_of_them_understand(server: Server, kind: s
         answer = asks(server, kind, uri, method, login=login)
         assert answer.status in (200, 401, 403), (uri, answer.status)
         if answer.status == 200:
-            # A proxy puts each of them in the place of what the client has sent.
+            # A proxy replaces the headers of the client by these headers.
             for name in ("X-Auth-User", "X-Auth-Database", "X-Scope-OrgID", "X-Auth-Query"):
                 assert answer.headers[name] is not None
         else:
@@ -107,10 +107,10 @@ def test_a_request_that_could_be_two_is_none(server: Server) -> None:
         return server.request("GET", path, None, headers, ANN).status
 
     assert status("/auth/nginx/m", original) == 200
-    # Each kind looks at its own headers only: the others are the client's.
+    # Each kind of proxy sets its own headers; other headers may be the client's, and are ignored.
     assert status("/auth/nginx/m", original | forwarded) == 200
     assert status("/auth/caddy/m", original | forwarded) == 403
-    # Without a kind it is guessed, unless there are two answers.
+    # Without a kind in the path, the headers tell the kind. Headers of two kinds are rejected.
     assert status("/auth", original | forwarded) == 403
     assert status("/auth/m", original) == 403  # no kind of that name
     assert status("/auth/nginx/m", {}) == 403
@@ -122,7 +122,7 @@ def test_a_request_that_could_be_two_is_none(server: Server) -> None:
     assert status("/auth/nginx/nope", original) == 403
     assert status("/auth/nginx", original) == 403  # there are three upstreams
     assert status("/auth/envoy/m", original) == 403
-    # Caddy hands on the client's parameters: nothing of them counts.
+    # Caddy appends the client's parameters to the /auth URL: Headgate must ignore them.
     assert status("/auth/caddy/m?db=b&u=root&p=Toor-1", forwarded) == 403
 
 
@@ -185,7 +185,7 @@ def test_databases_of_influxdb(server: Server, kind: str) -> None:
     ):
         refused = ask("/query?" + urlencode({"q": text, "db": "a"}))
         assert refused.status == 403, text
-    # What is in a body is not seen: InfluxDB would obey it and not the URL.
+    # Headgate does not see the body of a POST, and InfluxDB prefers the body's q to the URL's.
     hidden = "/query?" + urlencode({"q": "SELECT v FROM cpu", "db": "a"})
     assert ask(hidden, "POST").status == 403
     assert ask("/ping").status == 200
@@ -211,7 +211,7 @@ def test_a_body_that_comes_along_is_looked_at(server: Server) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_databases_of_victoriametrics(server: Server, kind: str) -> None:
     allowed = asks(server, kind, "/vm/api/v1/query?query=up&extra_label=db%3Db", name="v")
-    if kind in ("traefik", "envoy"):  # they have no way to add the label that confines it
+    if kind in ("traefik", "envoy"):  # these proxies cannot add the label db
         assert allowed.status == 403 and "cannot confine" in allowed.error
         return
     assert allowed.status == 200
@@ -281,7 +281,7 @@ READS = [
 def test_a_change_that_a_page_of_another_site_sent_is_refused(server: Server, kind: str) -> None:
     def ask(change: tuple[str, str, str], fields: dict[str, str]) -> tuple[int, str]:
         name, uri, method = change
-        # The example of nginx and Envoy keep the client's Host; the others send their own.
+        # nginx (as in examples/) and Envoy keep the client's Host; other proxies send their own.
         host = "example.com" if kind in ("nginx", "envoy") else "headgate:8086"
         answer = asks(server, kind, uri, method, **({"Host": host, "name": name} | fields))
         return answer.status, answer.error if answer.status == 403 else ""
@@ -289,7 +289,7 @@ def test_a_change_that_a_page_of_another_site_sent_is_refused(server: Server, ki
     refused = str(CrossSiteRequest())
     for change in CHANGES:
         if change[0] == "v" and kind in ("traefik", "envoy"):
-            continue  # they cannot confine a request to VictoriaMetrics
+            continue  # these proxies cannot add the label db
         for fields in OTHER_SITES:
             assert ask(change, fields) == (403, refused), (change, fields)
         for fields in OWN_SITE:

@@ -1,4 +1,4 @@
-"""What a user changes in a store behind Headgate: recorded before it is sent, without secrets."""
+"""Changes in an upstream store: the audit records each before it is sent, without secrets."""
 
 import json
 import socket
@@ -35,12 +35,15 @@ TEXT, OTHER = "SELECT v INTO a..copy FROM a..m", "DROP MEASUREMENT m"
 
 @pytest.fixture(autouse=True)
 def short_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A store that another connection keeps locked is given up soon."""
+    """Shortens the time that SQLite waits for a locked user store."""
     monkeypatch.setattr("headgate_engine.stores.sqlite.connection._BUSY_MILLISECONDS", 300)
 
 
 def changes(server: Server) -> list[tuple[str, str, str]]:
-    """Author, statement and outcome of what has no revision, in its order."""
+    """Returns author, statement and outcome of audit records without a revision.
+
+    These are forwarded changes and rejected requests, in the order of the audit.
+    """
     return [
         (record.actor, record.statement, record.outcome)
         for record in audit_records(server)
@@ -177,9 +180,10 @@ def test_what_is_denied_is_not_recorded_as_sent(gateway: Server, script: Script)
 def test_a_change_that_cannot_be_recorded_is_not_sent(
     gateway: Server, script: Script, place: int
 ) -> None:
-    # Of the server's own SQLite: in one process another one's locks are not seen.
+    # apsw is the server's SQLite library. A second SQLite library in this process would ignore
+    # its locks.
     with closing(apsw.Connection(str(gateway.store))) as store:
-        store.execute("BEGIN IMMEDIATE")  # nothing can be written beside it
+        store.execute("BEGIN IMMEDIATE")  # blocks other writers
         got = fetch(gateway, "SHOW MEASUREMENTS; " * place + TEXT, ANN, db="a")
         store.execute("ROLLBACK")
     if place:

@@ -1,4 +1,4 @@
-"""A client's own label `db`, renamed in each format: tables of bytes, and properties."""
+"""Renames a client's own label `db` in each write format: tables of examples, and properties."""
 
 import asyncio
 import json
@@ -141,7 +141,7 @@ def test_no_label_of_json_is_lost(labels: dict[str, str]) -> None:
 def _field(number: int, content: bytes) -> bytes:
     assert len(content) < 1 << 14
     length = bytes([len(content) & 0x7F | 0x80, len(content) >> 7])
-    return bytes([number << 3 | 2]) + length + content  # a length of two bytes, as one may write
+    return bytes([number << 3 | 2]) + length + content  # Protobuf allows a length of two bytes
 
 
 def _short(number: int, content: bytes) -> bytes:
@@ -173,7 +173,7 @@ def test_a_remote_write_without_the_label_goes_on_as_it_came() -> None:
 
 
 def _read(message: bytes) -> list[dict[str, str]]:
-    """The labels of each series, by a reader of its own."""
+    """Returns the labels of each series, by a Protobuf reader independent of the tested code."""
     found = []
     for number, content in _messages(message):
         if number != 1:

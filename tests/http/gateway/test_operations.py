@@ -120,7 +120,7 @@ def test_headgate_s_own_login_at_the_store(serve: Callable[..., Server], tmp_pat
         )
         assert store.last.all("Authorization") == ["Token Upstream-secret-1"]
         assert store.last.target == "/write?db=a&rp=x"
-        # Databases of these stores are created elsewhere: Headgate has names and grants only.
+        # Upstream stores create their databases. Headgate stores only database names and grants.
         heard = len(store.heard)
         for statement in ("CREATE DATABASE c", "DROP DATABASE c"):
             url = "/3/query?q=" + statement.replace(" ", "+")

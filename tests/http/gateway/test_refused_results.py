@@ -1,4 +1,6 @@
-"""A store that returns more results than statements: the client gets no part of the others."""
+"""An upstream store returns more results than statements: the client gets no byte of the extra
+results.
+"""
 
 import gzip
 from collections.abc import Iterator
@@ -35,7 +37,7 @@ OTHER = rows(3, SECRET)
 
 
 class World(ScriptedGateway):
-    """A gateway in front of a store with answers set by the test."""
+    """A gateway in front of an upstream store with responses set by the test."""
 
     def ask(self, text: str, name: str, *parts: Any, more: bytes = b"", **fields: Any) -> Got:
         self.script.answers[TEXT] = sends(*parts, more=more)

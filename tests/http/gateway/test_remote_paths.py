@@ -1,5 +1,7 @@
-"""What InfluxDB 1.x serves beside /query and /write: served with the right privilege, or refused
-with a sentence.
+"""InfluxDB 1.x's other paths, such as Prometheus' remote read and write.
+
+They are forwarded with the required privilege, or rejected with an error.
+
 """
 
 import asyncio
@@ -22,7 +24,7 @@ WRITE, READ = "/api/v1/prom/write", "/api/v1/prom/read"
 EMPTY = b"\0"
 GRAF = ("graf", "Graf-pw-1")
 READER = "CREATE USER graf WITH PASSWORD 'Graf-pw-1'; GRANT READ ON a TO graf"
-# What an InfluxDB 1.x with authentication answers, but that `read` needs READ here.
+# Responses of InfluxDB 1.x with authentication. One differs: here `read` requires READ.
 ANSWERS = [
     ("POST", f"{WRITE}?db=a", ANN, 204, ""),
     ("POST", f"{WRITE}?db=a", ROOT, 204, ""),
@@ -176,7 +178,7 @@ def test_the_store_receives_the_body_and_nothing_else_of_the_client(
             *("host", "content-type", "content-encoding", "content-length", "user-agent"),
             *("x-prometheus-remote-write-version", "x-request-id"),
         }
-        assert sent["content-type"] == "application/x-protobuf"  # a form would be parameters
+        assert sent["content-type"] == "application/x-protobuf"  # a form could hold parameters
         assert sent["content-encoding"] == "snappy"
         page = server.request("GET", "/metrics").body.decode()
         assert f'route="{WRITE}",status="204"' in page

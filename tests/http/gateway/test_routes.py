@@ -1,5 +1,7 @@
-"""One table for what is served and for what other proxies ask about; and what a route is called in
-log and figures.
+"""The route table: which paths are forwarded, and the names of routes in log and metrics.
+
+Forwarded requests and `/auth` requests of other proxies have the same routes.
+
 """
 
 from collections.abc import Callable, Iterator
@@ -22,7 +24,7 @@ INFLUX = ("influxdb1", "influxdb2", "influxdb3")
 
 
 def paths(protocol: str) -> Iterator[tuple[str, str, str]]:
-    """Method, path and key of every route there is in front of a store of *protocol*."""
+    """Returns method, path and key of each route of an upstream store of *protocol*."""
     for key, methods in ROUTES.items():
         for method in methods:
             yield method, key.replace("*", "x"), key
@@ -60,7 +62,7 @@ def test_what_is_served_is_what_another_proxy_is_let_serve(
             target = f"{path}?{urlencode(QUERY)}"
             served = server.request(method, target, b"", {"X-Scope-OrgID": "a"}, ROOT).status < 400
             right = ENDPOINTS[key].requirement if key in ENDPOINTS else None
-            # Only Headgate itself has these.
+            # Headgate itself serves these paths.
             ours = right is Requirement.LOCAL_ONLY or (
                 right is Requirement.QUERY and protocol not in INFLUX
             )

@@ -1,4 +1,4 @@
-"""Which statements of others a user sees, and what of a request others see."""
+"""Filters SHOW QUERIES and SHOW CONTINUOUS QUERIES: rows without the privilege are left out."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -34,7 +34,7 @@ READER = User("1", "ann", "", False, {"shop": Privilege.READ})
 OWNER = User("2", "cy", "", False, {"shop": Privilege.ALL})
 BOTH = User("3", "dot", "", False, {"shop": Privilege.ALL, "bank": Privilege.READ})
 NONE = User("4", "eve", "", False, {})
-# Text and database of a running query, and the users that see it.
+# Text and database of a running query, and the users that see the query.
 RUNNING: tuple[tuple[str, str, str], ...] = (
     ("SELECT v FROM m", "shop", "ann cy dot"),
     ("SELECT v FROM m", "bank", "dot"),
@@ -60,7 +60,7 @@ RUNNING: tuple[tuple[str, str, str], ...] = (
     ("not InfluxQL", "shop", ""),
     ("", "shop", ""),
     ("SELECT v FROM m -- ' bank", "shop", "ann cy dot"),
-    ("SELECT " + "a, " * 30 + "b FROM m", "shop", ""),  # beyond what is parsed here
+    ("SELECT " + "a, " * 30 + "b FROM m", "shop", ""),  # more than 60 tokens
 )
 USERS = (READER, OWNER, BOTH, NONE)
 PARSE = ParseCache(limits=ParseLimits(tokens=60))

@@ -1,5 +1,7 @@
-"""A store that is away, or refuses Headgate: an error for clients, in /health, in the log, and in a
-check of the configuration.
+"""An upstream store that is unreachable, or rejects Headgate's login.
+
+Tests the errors in responses, in /health, in the log, and of `headgate serve --check`.
+
 """
 
 from collections.abc import Callable
@@ -20,7 +22,7 @@ NOWHERE = "http://127.0.0.1:1"
 
 @pytest.fixture(autouse=True)
 def short_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The health of a store is asked anew after a fifth of a second."""
+    """Caches the health of an upstream store for 0.2 s only."""
     monkeypatch.setattr("headgate_server.upstream.health_checks._CACHE_SECONDS", 0.2)
 
 

@@ -25,7 +25,7 @@ PATH = "/loki/api/v1/tail?query=%7Bapp%3D%22x%22%7D"
 
 @asynccontextmanager
 async def querier(port: int, heard: list[ServerConnection]) -> AsyncIterator[WebSocketServer]:
-    """A store that sends `{"n": 1}`, then echoes each message, and closes on `stop`."""
+    """An upstream store that sends `{"n": 1}`, then echoes each message, and closes on `stop`."""
 
     async def tail(connection: ServerConnection) -> None:
         heard.append(connection)

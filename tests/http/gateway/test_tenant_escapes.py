@@ -26,7 +26,7 @@ DONE = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"
 
 
 class Held:
-    """A store that answers after `let` is set."""
+    """An upstream store that answers after `let` is set."""
 
     def __init__(self) -> None:
         self.asked = threading.Semaphore(0)
@@ -278,7 +278,7 @@ def test_where_one_store_keeps_it_and_fails_it_is_not_dropped(
         answer = server.query("DROP DATABASE a")
         assert (answer.status, answer.error) == (502, "the upstream store cannot be reached")
         assert server.query("SHOW GRANTS FOR ann").rows() == [["a", "ALL PRIVILEGES"]]
-        # Other statements do not depend on that store.
+        # Other statements do not need the upstream store.
         assert not server.query("CREATE DATABASE c; SHOW DATABASES").error
         assert "no upstream store" in server.query("SELECT v FROM m", ANN, db="a").error
 

@@ -1,4 +1,4 @@
-"""Of auth-gateway's features those about tokens, G15 to G27; the others are in test_features.py."""
+"""auth-gateway's features of tokens, G15 to G27. test_features.py has all other features."""
 
 import asyncio
 import json
@@ -85,7 +85,7 @@ def test_g16_tokens_in_other_headers(serve: Callable[..., Server], parts: Parts)
         assert front.last.tenant == "team-a"
         names = {name.lower() for name, _ in front.last.headers}
         assert not {"x-id-token", "x-amzn-oidc-data", "authorization"} & names
-    # The first that is there decides.
+    # The first header with a token decides.
     wrong = {"X-Id-Token": "nonsense"} | bearer(tenant())
     assert server.request("GET", QUERY, None, wrong).status == 401
 
@@ -321,7 +321,7 @@ def test_a_key_that_left_the_set_is_refused_at_once(lifetime: str) -> None:
         keys.set(1)
         if lifetime != "0s":
             source: Any = login._key_verifier.source if login._key_verifier is not None else None
-            source._expires_at = source._refresh_at = 0.0  # as if its time were over
+            source._expires_at = source._refresh_at = 0.0  # as if the key set had expired
         with pytest.raises(TokenRejected) as refused:
             await login.authenticate(old)
         assert refused.value.reason == "unknown kid"
@@ -346,6 +346,6 @@ def test_a_header_knows_no_blanks_but_blank_and_tab(blank: str) -> None:
     text = tenant()
     assert found("", f"Bearer {text}") == found(" \t", f"\tBearer {text} ") == text
     assert found(f"\tBearer {text} ", "") == text
-    # A header with anything else in it has a token, and is not passed over.
+    # A header counts as empty only if it has just blanks and tabs; other text is taken as a token.
     assert found(blank, f"Bearer {text}") == blank
     assert found("", f"Bearer {text}{blank}") == text + blank

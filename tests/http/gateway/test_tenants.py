@@ -340,7 +340,7 @@ def test_stores_by_mount_and_by_host(
     assert server.request("GET", "/pyroscope/render", None, host, ANN).status == 404
     two = [("Host", "a"), ("Host", "loki.example.com")]
     assert server.request("GET", "/loki/api/v1/query", None, two, ANN).status == 400
-    # Users and grants are managed at the root nevertheless.
+    # InfluxQL for users and grants is still served at the root path.
     assert server.query("SHOW DATABASES", ANN).rows() == [["a"]]
     assert "no upstream store" in server.query("SELECT v FROM cpu", ANN, db="a").error
 

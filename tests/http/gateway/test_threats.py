@@ -172,7 +172,7 @@ def test_06_no_answer_tells_which_users_exist(server: Server) -> None:
     unknown = server.request("GET", QUERY, basic=("nobody", "x"))
     wrong = server.request("GET", QUERY, basic=("ann", "x"))
     assert (unknown.status, unknown.body) == (wrong.status, wrong.body)
-    # Nor which databases exist. benchmarks/enumeration.py measures the response times.
+    # Responses do not reveal which databases exist. benchmarks/enumeration.py measures their times.
     foreign = server.request("GET", "/m/db/b/prometheus/api/v1/query", basic=ANN)
     missing = server.request("GET", "/m/db/x/prometheus/api/v1/query", basic=ANN)
     assert foreign.status == missing.status == 403
@@ -180,7 +180,7 @@ def test_06_no_answer_tells_which_users_exist(server: Server) -> None:
 
 
 def test_07_secrets_are_nowhere(server: Server, store: Recorder) -> None:
-    """Searches the metrics, too. After all tests, all logs are searched for all secrets."""
+    """Searches the metrics for secrets. After all tests, all logs are searched too."""
     text = made.token(SECRET.encode(), {"tenant_id": "a", "exp": int(time.time()) + 60}, "HS256")
     server.request("GET", f"{QUERY}?u=ann&p=Ann-pw-1&token=x")
     server.request("GET", QUERY, None, {"X-Id-Token": text})

@@ -1,4 +1,4 @@
-"""Traces: a span per request, with a child span for the store, in the trace of the client."""
+"""Traces: a span per request and a child span for the upstream request, in the client's trace."""
 
 import asyncio
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The connections to stores: kept, counted, given back, and what is HTTP on them."""
+"""Connections to upstream stores: the pool, its limit, reuse, and the parsing of HTTP responses."""
 
 import asyncio
 import socket
@@ -138,7 +138,7 @@ def test_what_is_an_answer_and_what_is_none(answer: str) -> None:
             except UpstreamProtocolError:
                 found = None
             assert found == body
-            # Nothing of one answer is ever taken for another's.
+            # No connection is reused after an invalid response, because unread bytes could remain.
             for address in client._pools.values():
                 assert not [
                     wire for wire in address.idle_connections if wire.reusable and body is None
@@ -203,7 +203,7 @@ def test_silence_ends_but_not_while_the_client_is_slow() -> None:
 
         async def slow() -> AsyncIterator[bytes]:
             for _ in range(4):
-                yield b"x" * 500_000  # more than a socket takes at once
+                yield b"x" * 500_000  # more than a socket buffers
                 await asyncio.sleep(0.2)
 
         async def work(client: ConnectionPool) -> None:

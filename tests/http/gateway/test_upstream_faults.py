@@ -1,7 +1,7 @@
-"""Responses to the client while a store is unreachable, slow, disconnects or sends garbage.
+"""Responses to the client while an upstream store is unreachable, slow, or sends invalid HTTP.
 
-FAULTS lists the behaviour of the store, and the answers to a query, to a write, and to a request of
-Prometheus' API. A write is acknowledged only after the store acknowledged it.
+FAULTS lists the behaviour of the upstream store, and the responses to a query, to a write, and to a
+request of Prometheus' API. Headgate acknowledges a write only after the upstream store has.
 """
 
 import http.client
@@ -136,7 +136,7 @@ def test_faults_are_told_as_such(serve: Callable[..., Server], tmp_path: Path, f
     with raw_upstream(answer or nothing) as store:
         url = store.url if answer is not None else f"http://127.0.0.1:{free_port()}"
         options = {
-            # Only silence is waited out.
+            # Only for an upstream store without a response, Headgate waits until its timeout.
             "read-timeout": "400ms" if fault == "silent" else "20s",
             "connect-timeout": "1s",
         }

@@ -1,4 +1,4 @@
-"""The audit of a server: what was changed, and what was tried and refused."""
+"""The audit records that a server writes: changes, failed logins and rejected requests."""
 
 import time
 from collections.abc import Callable
@@ -15,7 +15,7 @@ SECRET = "a secret of some length, for tokens"
 
 
 def refused(server: Server, count: int = 1) -> list[AuditRecord]:
-    """What was refused, when there are *count* records of it."""
+    """Waits for *count* audit records of rejected requests, and returns them."""
     store = SqliteStore(server.store, create=False)
     found: list[AuditRecord] = []
 
@@ -45,7 +45,7 @@ def test_failed_logins_are_recorded_with_user_address_and_reason(
     forged = jwt.encode({"username": "root", "exp": time.time() + 60}, "x" * 40, "HS256")
     server.request("GET", "/ping")
     server.request("GET", "/query?q=x", headers={"Authorization": f"Bearer {forged}"})
-    server.request("GET", "/query?q=SHOW+USERS")  # shows nothing, so it is no failed login
+    server.request("GET", "/query?q=SHOW+USERS")  # without credentials: not a failed login
     records = sorted(map(told, refused(server, 4)))
     here, failed = "127.0.0.1", "authorization failed"
     assert records == [
@@ -60,7 +60,7 @@ def test_many_failures_are_one_record_that_counts(server: Server) -> None:
     server.bootstrap("CREATE USER todd WITH PASSWORD 's3cret'")
     for number in range(40):
         server.query("SHOW USERS", ("todd", f"guess-{number}"))
-    assert server.stop() == 0  # what waits is written
+    assert server.stop() == 0  # writes the pending records
     records = refused(server)
     assert len(records) < 10 and sum(record.count for record in records) == 40
     assert {record.outcome for record in records} == {
@@ -111,7 +111,7 @@ def test_what_is_too_old_is_forgotten(serve: Callable[..., Server]) -> None:
     server = serve().bootstrap("CREATE DATABASE a", "CREATE DATABASE b")
     server.stop()
     server.environment["HEADGATE_AUDIT_RETENTION"] = "1ms"
-    server.start()  # it looks at once, and then every minute
+    server.start()  # prunes at the start, and every minute
     store = SqliteStore(server.store, create=False)
     poll_until(lambda: len(store.audit()) == 1, "the old ones are there")
     assert store.audit()[0].statement == "CREATE DATABASE b"

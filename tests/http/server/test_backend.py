@@ -1,4 +1,4 @@
-"""Headgate's users in front of a Starlette application."""
+"""Headgate's users as the authentication backend of a Starlette application."""
 
 import pytest
 from starlette.applications import Starlette

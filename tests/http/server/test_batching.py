@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import copy_context
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from headgate_server.http.parsed_request import BatchedRequest
+from headgate_server.http.parsed_request import ParsedRequest
 from headgate_server.http.response import RawHeaders
 from headgate_server.serving.batch import Batch, BatchAnswer
 from headgate_server.serving.connection_limits import ConnectionLimits
@@ -44,30 +45,28 @@ class Line(asyncio.Transport):
         return 0
 
     def pause_reading(self) -> None:
-        """Does nothing: the test passes the data to the connection."""
+        """Does nothing, because the test itself passes the data to the connection."""
 
     resume_reading = pause_reading
 
 
 class Application:
-    """Answers with the URL. /broken ends the connection; /later is answered outside the batch."""
+    """Answers with the URL. /broken ends the connection; /later and /asgi have to wait."""
 
     def __init__(self) -> None:
         self.done: list[bytes] = []
-
-    def can_batch(self, method: str, path: bytes) -> bool:
-        return path != b"/asgi"
+        self.context = copy_context()
 
     def accepts_websocket(self, host: bytes, url: bytes) -> bool:
         return False
 
     def handle_batch(
-        self, requests: Sequence[BatchedRequest], default_fields: RawHeaders
+        self, requests: Sequence[ParsedRequest], default_fields: RawHeaders
     ) -> list[BatchAnswer]:
         return [self._answer(request.url) for request in requests]
 
     def _answer(self, url: bytes) -> BatchAnswer:
-        if url == b"/later":
+        if url.partition(b"?")[0] in (b"/later", b"/asgi"):
             return self
         self.done.append(url)
         return b"<" + url + b">" if url != b"/broken" else b""
@@ -113,7 +112,7 @@ def test_answers_keep_their_order_whatever_gives_them() -> None:
     async def steps(connection: Connection, line: Line) -> None:
         connection.data_received(get("/a", "/later", "/b", "/asgi", "/c"))
         await some_turns()
-        # From a request that cannot be batched on, all go through ASGI.
+        # Behind a request that has to wait, all go through ASGI.
         bodies = [line.partition(b"HTTP/")[0] for line in line.sent.split(b"\r\n\r\n")]
         assert bodies == [b"</a>", b"/later", b"/b", b"/asgi", b"/c"]
 
@@ -159,6 +158,20 @@ def test_a_client_that_sends_all_and_half_closes_is_answered() -> None:
         assert line.sent == b"</a>"
 
     assert run(steps) == [b"/a"]
+
+
+def test_an_idle_connection_keeps_no_login() -> None:
+    async def steps(connection: Connection, line: Line) -> None:
+        secret = b"GET /a HTTP/1.1\r\nHost: x\r\nAuthorization: Basic c2VjcmV0OnNlY3JldA==\r\n\r\n"
+        now = asyncio.get_running_loop().time()
+        connection.data_received(secret)
+        await some_turns()
+        connection.check_deadlines(now + 1)
+        assert connection._last_headers is not None
+        connection.check_deadlines(now + 10)
+        assert connection._last_headers is None
+
+    run(steps)
 
 
 LARGE = 100_000

@@ -23,7 +23,7 @@ from support.scripted_upstream import Script
 from support.servers import ROOT, Server
 
 TOKENS = 60
-# Longer than what is parsed at once.
+# More tokens than the limit of a query.
 MANY = "SELECT " + ", ".join(f"f{number}" for number in range(TOKENS)) + " FROM a..m"
 TOO_MANY = f"error parsing query: query of more than {TOKENS} words, values and signs"
 FIELDS: tuple[dict[str, str], ...] = (
@@ -77,17 +77,17 @@ def test_what_stands_behind_a_denied_statement_is_not_parsed(server: Server) -> 
             answer = server.query(text, ANN, db="a", **fields)
             assert answer.status == 403, (text, fields, answer.body)
             assert "error authorizing query: " in answer.error
-            # An administrator may do the first, and reads of the second.
+            # ROOT is authorized for the first statement, so the error of the second shows.
             assert server.query(text, ROOT, db="a", **fields).status == 400
     for text in ("NONSENSE; SHOW USERS", "SHOW DATABASES; NONSENSE; SHOW USERS"):
         assert server.query(text, ANN, db="a").status == 400
 
 
-# ---- the threads, with a parser that waits
+# ---- parsing in threads, with a parser that waits
 
 
 class Slow(ParseCache):
-    """Waits before it parses, and notes for which user it does."""
+    """A parser that waits before parsing, and records the user of each text."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ class Slow(ParseCache):
         self.changed = threading.Condition()
 
     def cached(self, text: str) -> None:
-        """None is cached: each is parsed."""
+        """Returns None, so that each text is parsed."""
 
     def __call__(
         self,
@@ -122,6 +122,7 @@ async def _nothing() -> Any:
 def work(service: AppContext, name: str, text: str) -> QueryExecution:
     scope: dict[str, Any] = {
         "method": "POST",
+        "path": "/query",
         "query_string": b"",
         "headers": [],
         "client": ("127.0.0.1", 1),
@@ -138,7 +139,7 @@ async def running(path: Path) -> AsyncIterator[tuple[AppContext, Slow]]:
     settings = Settings(store_path=str(path / "users.db"), bcrypt_cost=4)
     service, slow = AppContext(settings, Metrics()), Slow()
     service.engine.parse = slow
-    # Users of these tests are nowhere but here.
+    # The users of these tests are not in the user store.
     service.engine.renew = lambda principal: principal  # type: ignore[method-assign]
     try:
         yield service, slow
@@ -181,7 +182,7 @@ def test_nothing_is_done_for_a_client_that_left_before_its_turn(tmp_path: Path) 
             last = begin(work(service, "ann", LONG))
             slow.go.set()
             await last
-            assert slow.begun == ["ann"] * 3  # two that had begun, and the last
+            assert slow.begun == ["ann"] * 3  # two were being parsed; then the last
 
     asyncio.run(scenario())
 

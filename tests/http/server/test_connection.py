@@ -123,7 +123,7 @@ def test_what_is_no_request_or_too_large_a_one_is_refused(
         except (BrokenPipeError, ConnectionResetError):
             pass
         answer = heard(line)
-    assert answer == b"" or status(answer) == expected  # it may be lost in a reset
+    assert answer == b"" or status(answer) == expected  # a TCP reset may drop the response
     assert answer or len(sent) > 100_000
     assert b"internal" not in answer.lower()
 
@@ -160,7 +160,7 @@ def test_a_client_that_has_said_all_hears_its_answer(quick: Server) -> None:
             b"POST /query?u=root&p=Toor-1 HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nq="
         )
         line.shutdown(socket.SHUT_WR)
-        heard(line)  # it ends, whatever is said
+        heard(line)  # the connection closes, with any response
 
 
 def test_very_many_requests_sent_ahead_are_too_many(quick: Server) -> None:
@@ -207,7 +207,7 @@ def test_an_offer_of_http_2_is_passed_over(quick: Server, split: int) -> None:
     )
     with closing(connected(quick)) as line:
         line.sendall(request[:split])
-        time.sleep(0.05 if split else 0)  # so that it comes in two pieces
+        time.sleep(0.05 if split else 0)  # two TCP segments
         line.sendall(request[split:])
         read_until(line, b'"user"')
         line.sendall(PING)

@@ -1,4 +1,4 @@
-"""In which form results come: negotiated, streamed, compressed."""
+"""Formats of results (JSON, CSV, MessagePack): negotiation, streaming, compression."""
 
 import asyncio
 import gzip

@@ -60,7 +60,7 @@ def test_the_least_recently_active_connection_makes_room(steps: list[tuple[str, 
 
 
 class Counted(list[Connection]):
-    """Connections, and how often all of them were looked at."""
+    """A list of connections that counts its iterations."""
 
     looks = 0
 
@@ -118,7 +118,7 @@ def test_a_user_is_served_however_many_idle_connections_there_are(
 
 
 def next_millisecond() -> None:
-    """Waits until the loop's clock, which has milliseconds, shows another time."""
+    """Waits for 2 ms, so that the time of last activity (in milliseconds) differs."""
     until = time.monotonic() + 0.002
     while time.monotonic() < until:
         pass

@@ -1,4 +1,4 @@
-"""Configuration files that were written for InfluxDB 0.9 to 1.12, or by an editor of Windows."""
+"""Reads configuration files of InfluxDB 0.9 to 1.12, also in the text encodings of Windows."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -67,7 +67,7 @@ CHANGES = [
     "SELECT x INTO y FROM m",
     "DELETE FROM m",
 ]
-# What a browser sends for a link to a server without TLS: no header says where the page is.
+# Headers of a browser that follows a link to a server without TLS: none has the page's address.
 LINK = {"User-Agent": "Mozilla/5.0 (X11)", "Accept": "text/html", "Host": "headgate.lan:8186"}
 
 
@@ -107,7 +107,7 @@ def _changes_nothing(server: Server, headers: dict[str, str]) -> None:
                 assert (answer.status, "allowed-origins" in answer.error) == (403, True), text
         url = f"/query?u=root&p=Toor-1&q={quote(text)}"
         assert server.request("GET", url, None, headers).status == 403
-    # Often enough for every cache to know them.
+    # Three times, so that the caches of parsed queries contain the statements.
     for _ in range(3):
         assert send_query(server, "GRANT ALL ON db TO todd", headers, "GET", ROOT).status == 403
         assert send_query(server, "SHOW GRANTS FOR todd", headers, "GET", ROOT).status == 200

@@ -1,4 +1,4 @@
-"""Tokens of other issuers, asked of real servers; and the tool that looks into them."""
+"""Requests with tokens of issuers other than the shared secret: grants, keys, rejected tokens."""
 
 import time
 from collections.abc import Callable
@@ -144,7 +144,7 @@ def test_an_administrator_is_none_by_a_lent_token_that_does_not_say_so(
     )
     viewer = made.token(KEY, claims(role="Viewer"))
     admin = made.token(KEY, claims(role="GrafanaAdmin"))
-    assert whoami(server, admin).json["admin"] is False  # it is never lent
+    assert whoami(server, admin).json["admin"] is False  # ephemeral grants exclude admin
     server.query("GRANT ALL PRIVILEGES TO todd")
     assert [whoami(server, token).json["admin"] for token in (viewer, admin)] == [False, True]
     asked = {"X-Token": viewer}

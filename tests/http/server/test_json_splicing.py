@@ -1,4 +1,7 @@
-"""An InfluxDB's answer to one statement becomes a result of a larger answer, as it comes."""
+"""The splices of JSON, CSV and MessagePack.
+
+A splice streams InfluxDB's response to one statement as a result of a larger response.
+"""
 
 import csv
 import io
@@ -57,7 +60,7 @@ results: st.SearchStrategy[Content] = st.one_of(
 
 
 def in_json(*contents: Content, pretty: bool = False) -> bytes:
-    """The answer to as many statements, in influxd's order of fields."""
+    """Returns a JSON response with one result for each content, with fields in influxd's order."""
     numbered = [{"statement_id": id} | content for id, content in enumerate(contents)]
     if pretty:
         return json.dumps({"results": numbered}, indent=4).encode() + b"\n"
@@ -65,7 +68,7 @@ def in_json(*contents: Content, pretty: bool = False) -> bytes:
 
 
 def in_msgpack(*contents: Content) -> bytes:
-    """Of an error influxd writes nothing but its text."""
+    """Returns a MessagePack response. As in influxd, a failed result has only the field `error`."""
     numbered = [
         {"error": content["error"]}
         if "error" in content
@@ -99,14 +102,14 @@ WRITTEN: dict[str, Callable[..., bytes]] = {
 
 
 def cut(whole: bytes, places: list[int]) -> list[bytes]:
-    """*whole* in parts that end at *places*, none of them empty."""
+    """Returns *whole* cut at *places*, without empty parts."""
     ends = sorted({place % (len(whole) + 1) for place in places} | {len(whole)} - {0})
     begins = [0, *ends]
     return [whole[begin:end] for begin, end in zip(begins, ends, strict=False) if begin < end]
 
 
 def spliced(format: ResultEncoder, id: int, parts: list[bytes]) -> tuple[bytes, str]:
-    """All that `splice` returns for *parts*. Raises ValueError."""
+    """Returns the joined output of a splice for *parts*. Raises ValueError."""
     splice = format.splice(id)
     pieces = [splice.feed(part) for part in parts]
     rest, error = splice.finish()
@@ -131,7 +134,7 @@ def test_a_spliced_answer_is_the_fragment_of_the_whole_one_however_it_is_cut(
 ) -> None:
     make, whole = FORMATS[name], WRITTEN[name](content)
     if not whole.strip():
-        return  # an answer without rows in CSV, of which the caller makes its own
+        return  # CSV without rows: the caller writes the result
     assert spliced(make(), id, cut(whole, places)) == make().renumber(whole, id)
 
 
@@ -182,7 +185,7 @@ GARBAGE = (b"<html>502</html>\n", b"\xc1\xff\x00", b"null\n", b"[]\n", b'{"error
 @given(places=cuts)
 def test_an_answer_to_several_statements_is_no_result(name: str, places: list[int]) -> None:
     if name == "csv":
-        return  # which of its empty lines part statements the caller decides
+        return  # in CSV, the caller finds the ends of results
     for contents in SEVERAL:
         with pytest.raises(ValueError, match=r"."):
             spliced(FORMATS[name](), 2, cut(WRITTEN[name](*contents), places))
@@ -199,9 +202,9 @@ def test_a_part_of_an_answer_is_no_result(name: str, places: list[int]) -> None:
     for end in range(len(whole)):
         part = whole[:end]
         if part.endswith(b"\n") and name == "csv":
-            continue  # whole rows: nothing in CSV shows that there were more
+            continue  # complete rows: CSV does not show that rows are missing
         if part + b"\n" == whole:
-            continue  # the line end alone is not missed
+            continue  # only the last line end is missing
         with pytest.raises(ValueError, match=r"."):
             spliced(FORMATS[name](), 2, cut(part, places))
 
@@ -220,7 +223,7 @@ def test_what_is_no_answer_is_no_result(name: str, garbage: bytes) -> None:
 def test_what_has_no_end_is_not_held(name: str) -> None:
     splice = FORMATS[name]().splice(1)
     whole = WRITTEN[name]({"series": [{"name": "m", "columns": ["v"], "values": [["x" * 5]] * 9}]})
-    # Rows for ever: each is handed on, but for a bounded rest.
+    # A value without an end: the splice passes on all but a bounded rest.
     head = whole[: whole.index(b"x" * 5)]
     taken = given_back = 0
     for part in [head] + [b"x" * 1000] * 600:
@@ -228,7 +231,7 @@ def test_what_has_no_end_is_not_held(name: str) -> None:
         try:
             given_back += len(splice.feed(part))
         except ValueError:
-            assert name == "msgpack"  # no string goes on like that
+            assert name == "msgpack"  # a string has a length
             return
     assert taken - given_back < 1 << 17
 
@@ -244,11 +247,11 @@ def test_a_head_that_never_comes_is_refused(name: str) -> None:
 @pytest.mark.parametrize("name", ["json", "msgpack"])
 @pytest.mark.parametrize("size", [1, 64])
 def test_the_work_grows_with_the_length_of_an_answer_alone(name: str, size: int) -> None:
-    """Not with its length and the number of its parts: nothing is copied for each part."""
+    """The number of parts has no influence: a splice copies no earlier parts."""
     content = {"error": "x" * 400_000}
     whole = WRITTEN[name](content)
     parts = [whole[begin : begin + size] for begin in range(0, len(whole), size)]
-    # Copies of what is held for each part would be 80 GB.
+    # Copying the held bytes for each part would copy 80 GB.
     assert spliced(FORMATS[name](), 1, parts)[1] == content["error"]
 
 

@@ -1,4 +1,4 @@
-"""`[auth.jwt]` on its own: what can be set, what cannot, and what then holds."""
+"""The options of `[auth.jwt]`: valid values, invalid values, and their effect on tokens."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ def claims(**more: Any) -> dict[str, Any]:
 
 
 def verdict(settings: JwtSettings, text: str) -> str:
-    """The user's name, or why not."""
+    """Returns the user's name, or the reason why the token is rejected."""
 
     async def verify() -> str:
         try:
@@ -176,7 +176,7 @@ def test_requests_with_one_token_are_answered_alike_while_its_key_is_withdrawn()
             issuers = IssuerRegistry(settings)
             await issuers.verify(text)
             source: Any = issuers._default.source if issuers._default is not None else None
-            source._expires_at = source._refresh_at = 0.0  # as if their time were over
+            source._expires_at = source._refresh_at = 0.0  # as if the keys had expired
             found = await asyncio.gather(
                 *(issuers.verify(text) for _ in range(5)), return_exceptions=True
             )

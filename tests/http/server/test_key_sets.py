@@ -118,7 +118,7 @@ def test_a_rotated_key_is_found_by_its_kid_and_the_old_one_is_gone() -> None:
 
     async def work(source: JWKSClient) -> None:
         assert await kids(source) == ["one"]
-        assert [key.kid for key in await source.refresh()] == ["one"]  # asked a moment ago
+        assert [key.kid for key in await source.refresh()] == ["one"]  # fetched a moment ago
         clock.now += 11
         assert [key.kid for key in await source.refresh()] == ["two"]
         assert await kids(source) == ["two"]

@@ -1,4 +1,4 @@
-"""HTTPS and the unix socket: certificates, their renewal, modes, leftovers."""
+"""Listeners for HTTPS and the Unix socket: certificates, renewal, file modes, stale sockets."""
 
 import http.client
 import stat

@@ -1,4 +1,4 @@
-"""The access log: a line a request, as text or JSON, and no secret in any of them."""
+"""The access log: one line per request, as text or JSON, without secrets."""
 
 import json
 import re
@@ -18,13 +18,13 @@ SECRET = "the-shared-secret-0123456789abcdef"
 
 
 def lines(server: Server) -> list[str]:
-    """Those of requests, but for the harness's own."""
+    """Returns the log lines of requests, without the tests' own requests to /ping."""
     found = [line for line in server.log().splitlines() if " headgate: " not in line]
     return [line for line in found if "/ping" not in line]
 
 
 def entries(server: Server, count: int) -> list[dict[str, Any]]:
-    """The requests of a log in JSON, when *count* are written."""
+    """Waits until *count* requests are in the JSON log, and returns all requests in it."""
     poll_until(lambda: len(requests(server)) >= count, "they are written")
     return requests(server)
 

@@ -1,4 +1,4 @@
-"""What one client could do to all others with requests that look like any."""
+"""Logins by which one client could delay or lock out other clients."""
 
 import asyncio
 import time
@@ -105,7 +105,7 @@ def test_guesses_from_elsewhere_do_not_find_the_password_of_an_active_user() -> 
         assert await guessed(login, "s3cret", here) == "todd"
         engine.query("SET PASSWORD FOR todd = 'other'", UNRESTRICTED)
         assert [await guessed(login, f"x{n}", here) for n in range(3)] == ["wrong"] * 3
-        assert await guessed(login, "other", here) == "wait"  # it came in with another password
+        assert await guessed(login, "other", here) == "wait"  # known only by the old password
 
     login._refusal_limiter.delay = lambda: 0.0  # type: ignore[method-assign]
     asyncio.run(work())

@@ -1,4 +1,4 @@
-"""Requests made to be taken for something else: 400 or 401, and never the better of the server."""
+"""Ambiguous and malformed HTTP requests: the response is 400 or 401, never a fault."""
 
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ QUERY = b"GET /query?q=SHOW+USERS HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with an upstream store, which answers nothing at once."""
+    """Returns a gateway whose upstream store accepts no connection."""
     flags = ("--upstream", "http://127.0.0.1:1", "--protocol", "loki")
     server = LocalServer(tmp_path_factory.mktemp("gateway") / "s.db", flags).start().bootstrap()
     yield server

@@ -1,14 +1,17 @@
-"""A URL that is like one that was asked before means what it would have meant without it."""
+"""PreparedQueryCache: a URL means the same with the cache as without."""
 
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs, quote_plus
 
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from headgate_grammar import ParseCache, ParseLimits
+from headgate_grammar import ParseCache, ParseError, ParseLimits
 from headgate_server.http.errors import BadRequest, TooLarge
+from headgate_server.http.form import Form
 from headgate_server.http.request import Request
+from headgate_server.query.cheap_parsing import is_cheap_to_parse
 from headgate_server.query.prepared import PreparedQuery, PreparedQueryCache
 
 names = st.one_of(
@@ -34,23 +37,27 @@ async def nothing() -> Any:
     raise AssertionError("there is no body")
 
 
-def meaning(preparations: PreparedQueryCache, query: str) -> object:
+def meaning(preparations: PreparedQueryCache, query: str, longest: int = 0) -> object:
     """What *query* means, or why it means nothing."""
-    scope = {"method": "GET", "query_string": query.encode(), "headers": []}
+    scope = {"method": "GET", "path": "/query", "query_string": query.encode(), "headers": []}
     call = Request(scope, nothing)
+    found: PreparedQuery | None
     try:
-        found: PreparedQuery | None = preparations.get(call) or preparations.prepare(call)
+        fields = call.url_params
+        if (found := preparations.get(call)) is None:
+            text = Form(fields).query_text(longest)
+            if is_cheap_to_parse(text):
+                with suppress(ParseError):
+                    preparations._parse(text)  # the query was executed before
+            found = preparations.prepare(call, fields, text)
     except (BadRequest, TooLarge) as error:
         return str(error)
     if found is None:
         return None
     return (
         found.statements,
-        found.database,
-        found.params,
-        found.runs_inline,
+        found.fields,
         found.statement_names,
-        found.gzip,
     )
 
 
@@ -63,7 +70,7 @@ def test_what_was_asked_before_changes_nothing(asked: list[str]) -> None:
         for _ in range(2):
             found, wanted = meaning(preparations, query), meaning(alone, query)
             if wanted is None and isinstance(found, tuple):
-                # A name with `/`, which a template reads, and no parser in the event loop.
+                # A name with `/`: a template reads it, but the parser would need a thread.
                 (text,) = parse_qs(query, keep_blank_values=True, separator="&")["q"][:1]
                 wanted = (ParseCache()(text), *found[1:])
             assert found == wanted
@@ -73,7 +80,7 @@ def test_no_name_is_longer_than_a_statement_may_be() -> None:
     for bounds, longest in ((ParseLimits(statement_chars=24), 0), (ParseLimits(), 24)):
         preparations = PreparedQueryCache(ParseCache(limits=bounds), longest)
         for name in ("ann", "bob", "annabelle_the_long_one"):
-            said = meaning(preparations, f"q=SHOW+GRANTS+FOR+{name}")
+            said = meaning(preparations, f"q=SHOW+GRANTS+FOR+{name}", longest)
             # Why not is for the parser to say, or for the limit of a query.
             assert isinstance(said, tuple) is (len(name) == 3), (name, said)
 

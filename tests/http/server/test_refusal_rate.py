@@ -1,4 +1,4 @@
-"""A flood of refusals costs a bounded number of bytes, in the audit and in the log."""
+"""A flood of rejected requests writes a bounded number of bytes to the audit and the log."""
 
 import os
 import threading
@@ -12,11 +12,11 @@ from headgate_server.background.audit_writer import BUDGET_BYTES, AuditWriter
 from support.servers import Server
 from support.waiting import poll_until
 
-LARGEST_RECORD = 2_000  # bytes of JSON, of names and statements of usual letters
+LARGEST_RECORD = 2_000  # bytes of JSON, for names and statements in ASCII
 
 
 class Audited:
-    """A store with an audit file, and a recorder in front of it."""
+    """A user store with an audit file, and an AuditWriter that writes to this store."""
 
     def __init__(self, folder: Path, budget: int = BUDGET_BYTES, paths: tuple[str, ...] = ()):
         self.file = folder / "audit.log"

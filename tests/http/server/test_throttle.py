@@ -202,7 +202,7 @@ def test_a_user_that_was_let_in_before_never_waits() -> None:
 def test_throttled_clients_get_the_status_that_is_set_and_writers_503(
     serve: Callable[..., Server], throttled: int
 ) -> None:
-    """401 is the default, because clients that probe passwords expect no other status."""
+    """The default is 401, because clients that probe passwords treat other statuses as errors."""
     settings = {} if throttled == 401 else {"HEADGATE_AUTH_THROTTLE_STATUS": str(throttled)}
     server = serve(**settings).bootstrap("CREATE USER todd WITH PASSWORD 's3cret'")
     assert server.query("SHOW DATABASES", ("todd", "s3cret")).status == 200

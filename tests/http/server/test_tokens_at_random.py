@@ -1,4 +1,4 @@
-"""Tokens of every shape: none is taken that another library would not take, and none is a fault."""
+"""Random tokens: Headgate accepts only tokens that the library joserfc accepts, and never fails."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ from headgate_server.config.jwt import JwtSettings
 from support import made_tokens as made
 
 EXAMPLES = int(os.environ.get("HEADGATE_TEST_TOKENS", "600"))
-# It calls EdDSA by a newer name.
+# joserfc warns about `EdDSA`, which has a newer name.
 pytestmark = pytest.mark.filterwarnings("ignore::joserfc.errors.SecurityWarning")
 
 KEYS = {
@@ -127,7 +127,7 @@ def theirs(text: str) -> bool:
     algorithms = [name for names in ALGORITHMS.values() for name in names]
     try:
         token = jwt.decode(text, THEIRS, algorithms=algorithms)
-        # As Grafana's library, ours takes null for a claim that is not there.
+        # Headgate reads a claim with null as absent, as Grafana's library does.
         POLICY.validate({name: it for name, it in token.claims.items() if it is not None})
     except (JoseError, ValueError):
         return False

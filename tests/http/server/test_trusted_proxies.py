@@ -1,4 +1,4 @@
-"""The client's address behind a trusted proxy: what counts, and what the audit has."""
+"""The client's address behind a trusted proxy: which headers count, and the audit's addresses."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ CASES = [
     ("10.0.0.1", ["::ffff:203.0.113.7"], "", "203.0.113.7"),
     ("::1", ["2001:db8::1"], "", "2001:db8::1"),
     ("unix", ["203.0.113.7"], "", "203.0.113.7"),
-    # A client that is no trusted proxy names no address.
+    # Headers of a client that is not a trusted proxy are ignored.
     ("192.0.2.1", ["203.0.113.7"], "203.0.113.8", "192.0.2.1"),
 ]
 

@@ -1,4 +1,4 @@
-"""What the shell does for a person, as functions: no terminal is needed to try them."""
+"""Functions of the interactive shell, called without a terminal: completion, confirmations, ..."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""White space: as Go's for commands and import files, InfluxQL's three for `insert`."""
+"""White space in the shell: Go's definition for commands and imports, InfluxQL's for `insert`."""
 
 from typing import Any
 
@@ -15,13 +15,13 @@ from headgate_shell.output.tables import format_csv
 from headgate_shell.session import Session
 from headgate_shell.terminal import Terminal
 
-# What influx 1.6.7 took for white space when it was tried, and what Python takes beyond that.
+# BLANKS are white space for influx 1.6.7, as tried. NO_BLANKS are not, though some are for Python.
 BLANKS = [" ", "\t", "\v", "\f", "\r", "\x85", "\xa0", "\u1680", "\u2003", "\u2028", "\u3000"]
 NO_BLANKS = ["\x1c", "\x1d", "\x1e", "\x1f", "\u200b", "\ufeff", "\0"]
 
 
 class Recorder:
-    """A server that has one database and keeps what it is asked."""
+    """Implements `Backend` with one database; records the statements and points received."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -46,7 +46,7 @@ def recorder() -> Recorder:
 
 
 def done(recorder: Recorder, line: str) -> tuple[Session, str]:
-    """The session after the command *line*, and what was printed."""
+    """Runs the command *line*; returns the session and the printed text."""
     session = Session(database="db")
     session.backend = recorder
     printed: list[str] = []

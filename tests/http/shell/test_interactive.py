@@ -1,4 +1,4 @@
-"""The shell with a person: keys through a pipe for the logic, a real terminal for the looks."""
+"""The interactive shell, with keys typed through a pipe."""
 
 import stat
 import threading
@@ -19,7 +19,7 @@ from support.waiting import free_port, poll_until
 
 
 def typed(server: Server, *lines: str, username: str = "root", password: str = "Toor-1") -> Session:
-    """A session in which *lines* were typed, each with Enter, and then Ctrl-D."""
+    """Types *lines*, each with Enter, then Ctrl-D; returns the session."""
     session = Session(ConnectionSettings("127.0.0.1", server.port, username, password))
     session.server_version = "1.8.10"
     with create_pipe_input() as keys, create_app_session(input=keys, output=DummyOutput()):
@@ -46,7 +46,7 @@ def test_auth_checks_the_login_and_keeps_the_old_one_if_it_is_wrong(
     )
     shown = capsys.readouterr().out
     assert "ERR: authorization failed\n" in shown
-    assert "alice false\n" in shown  # still root
+    assert "alice false\n" in shown  # the login is still root
     assert "Logged in as alice\n" in shown and "ERR: no login given" in shown
     assert (session.connection.username, session.connection.password) == ("alice", "wonder")
 

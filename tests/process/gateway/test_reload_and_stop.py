@@ -42,6 +42,10 @@ def test_sighup_puts_another_store_in_the_place_of_one(
             return len(two.heard) == 20 and answers == [200] * 20
 
         reload("[gateway]\n" + upstream("mimir", urls=[two.url]))
+        poll_until(
+            lambda: server.log().count("gateway read again") == int(workers),
+            "a worker keeps the former configuration",
+        )
         poll_until(all_reach_two, "some still reach the former")
         for wrong, complaint in [
             ("[gateway]\n" + upstream("mimir", urls=["nowhere"]), "urls: expected addresses"),

@@ -1,4 +1,6 @@
-"""The documents: their links lead somewhere, their code runs, and their English keeps the rules."""
+"""Checks the Markdown documents: links have targets, the Python examples run, and the English
+follows CONTRIBUTING.md.
+"""
 
 import re
 from pathlib import Path
@@ -27,19 +29,19 @@ every_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: pat
 
 
 def prose(text: str) -> str:
-    """*text* without fences, indented code and inline code."""
+    """Returns the Markdown *text* without fenced, indented and inline code."""
     text = FENCE.sub("", text)
     lines = [line for line in text.splitlines() if not is_code(line)]
     return INLINE_CODE.sub("``", "\n".join(lines))
 
 
 def is_code(line: str) -> bool:
-    """Whether *line* is indented as code; continued list items have at most three blanks."""
+    """Returns whether *line* is code. Continued list items are indented by at most three blanks."""
     return line.startswith("    ")
 
 
 def anchors(path: Path) -> set[str]:
-    """The anchors that GitHub makes of the headings of *path*."""
+    """Returns the anchors that GitHub derives from the headings of the document *path*."""
     headings = re.findall(r"^#+ (.+)$", FENCE.sub("", path.read_text("utf-8")), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -57,7 +59,7 @@ def test_every_link_leads_to_a_file_and_a_heading(path: Path) -> None:
 
 @every_document
 def test_the_subject_of_a_sentence_is_a_thing_or_the_user(path: Path) -> None:
-    """By the rules of CONTRIBUTING.md."""
+    """Searches each document for the words that CONTRIBUTING.md forbids."""
     found = [
         f"{number}: {match[0]}"
         for number, line in enumerate(prose(path.read_text("utf-8")).splitlines(), 1)
@@ -68,7 +70,7 @@ def test_the_subject_of_a_sentence_is_a_thing_or_the_user(path: Path) -> None:
 
 @every_document
 def test_lines_are_wrapped(path: Path) -> None:
-    """Rows of tables and the output of programs cannot be wrapped."""
+    """The limit excludes rows of tables and the output of programs, which cannot be wrapped."""
     text = OUTPUT.sub("", path.read_text("utf-8"))
     long = [
         line
@@ -83,7 +85,7 @@ def test_the_readme_is_short() -> None:
 
 
 def test_the_readmes_python_runs(tmp_path: Path) -> None:
-    """Each line with a comment of what it returns is compared with that."""
+    """Compares the value of each line with the value in the comment at its end."""
     (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     names: dict[str, object] = {}
     compared = 0

@@ -1,4 +1,4 @@
-"""SECURITY.md names tests and targets that are there."""
+"""Checks that each test and `make` target that SECURITY.md names exists."""
 
 import re
 

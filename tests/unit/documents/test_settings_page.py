@@ -1,4 +1,4 @@
-"""docs/settings.md has exactly the options that the configuration reads, with their defaults."""
+"""Compares the options and defaults in docs/settings.md with those that the configuration reads."""
 
 import re
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ TYPES: dict[type, str] = {
 
 
 class Row(NamedTuple):
-    """One option as the page has it."""
+    """A row of the tables in docs/settings.md: one option."""
 
     variable: str
     default: str
@@ -38,7 +38,7 @@ class Row(NamedTuple):
 
 
 def rows(section: str) -> dict[str, Row]:
-    """The options in the table below the heading *section*, by key."""
+    """Returns the options in the table below the heading *section*, by key."""
     text = PAGE.partition(f"\n## `{section}`\n")[2].partition("\n## ")[0]
     cells = re.findall(r"^\| `([\w-]+)` \| (\S+) \| (.+?) \| (\w+) \| .+ \|$", text, re.MULTILINE)
     assert len(cells) == len({key for key, *_ in cells}) == text.count("\n| `")
@@ -47,12 +47,12 @@ def rows(section: str) -> dict[str, Row]:
 
 def kind_of(option: Field[Any]) -> str:
     if option.metadata.get("words"):
-        return "list"  # one text that holds several
+        return "list"  # one text with several words
     return TYPES.get(type(option.default), "table")
 
 
 def assert_default(key: str, row: Row, option: Field[Any]) -> None:
-    """*row* has the default and the type of *option*."""
+    """Asserts that the table's *row* has the default and the type of *option*."""
     assert row.kind == kind_of(option), key
     text, value = row.default.strip("`"), option.default
     match value:
@@ -69,7 +69,7 @@ def assert_default(key: str, row: Row, option: Field[Any]) -> None:
 
 
 def is_off(value: object) -> bool:
-    """Whether *value* is the tenant tokens' default, in which nothing is set."""
+    """Returns whether *value* has the settings of tenant tokens, and they are disabled."""
     return isinstance(value, TenantTokenSettings) and not value.enabled
 
 
@@ -78,7 +78,7 @@ def variable(key: str) -> str:
 
 
 def options_of(kind: type) -> dict[str, Field[Any]]:
-    """The fields of *kind* by the keys that set them."""
+    """Returns the fields of the dataclass *kind* by their keys in the configuration file."""
     return {one.name.replace("_", "-"): one for one in fields(kind)}
 
 
@@ -105,7 +105,7 @@ def test_every_section_of_the_settings_has_a_table() -> None:
 
 
 FILE_ONLY = Row("none", "none", "string")
-# Of each table its class, options that are no fields of it, and fields that are no options.
+# For each TOML table: its class, the options without a field, and the fields without an option.
 TABLES: Mapping[str, tuple[type, Mapping[str, Row], set[str]]] = {
     "[auth.jwt]": (JwtSettings, {}, {"also"}),
     "[gateway]": (

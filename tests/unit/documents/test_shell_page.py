@@ -1,10 +1,10 @@
-"""What the pages say is so."""
+"""Compares docs/shell.md with the commands, settings and pictures of the shell."""
 
 import re
 from pathlib import Path
 
 from headgate_shell.commands.dispatch import COMMANDS
-from headgate_shell.interactive.shell_toml import Config, read_config
+from headgate_shell.interactive.shell_config import Config, read_config
 from support.places import REPOSITORY
 
 DOCS = REPOSITORY / "docs"

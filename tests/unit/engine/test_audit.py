@@ -1,4 +1,4 @@
-"""The audit: what is in it, how long, and that no change is made without it."""
+"""The audit of the user store: its records, their retention, and no change without a record."""
 
 import json
 import os
@@ -35,14 +35,14 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def written(tmp_path: Path, path: Path) -> Iterator[SqliteStore]:
-    """A store with an audit file."""
+    """Returns a user store with an audit file."""
     store = SqliteStore(tmp_path / "users.db", audit_file=AuditFile(path))
     yield store
     store.close()
 
 
 def run(store: Store, *statements: str) -> list[str]:
-    """The errors of *statements*."""
+    """Executes *statements* and returns the error of each."""
     engine = Engine(store, Passwords(4))
     return [result.error for text in statements for result in engine.query(text, UNRESTRICTED)]
 
@@ -82,7 +82,7 @@ def test_refusals_never_fill_the_disk(tmp_path: Path) -> None:
     run(store, "CREATE DATABASE b")
     store.prune_audit("")
     ids = [record.id for record in store.audit(limit=200_000)]
-    assert ids[0] == 1 and ids[-1] == 110_002  # the changes stay
+    assert ids[0] == 1 and ids[-1] == 110_002  # all changes are kept
     assert len(ids) == 100_002
     store.close()
 
@@ -98,7 +98,7 @@ def test_refusals_push_no_change_of_an_upstream_out_of_the_audit(tmp_path: Path)
     records = store.audit(limit=200_000)
     assert [record.id for record in records if record.outcome == FORWARDED] == [1, 60_002]
     assert len(records) == 100_002
-    # They are dropped with their time, as changes are.
+    # Records of forwarded changes are removed by age only, like those of changes.
     store.prune_audit("9999")
     assert [record.id for record in store.audit(limit=200_000)] == [120_002]
     store.close()
@@ -173,7 +173,7 @@ def test_the_file_says_if_a_change_was_not_made_after_all(written: SqliteStore, 
     errors = run(written, text)
     made = errors.count("")
     assert made < 100
-    told = {line["revision"]: line["outcome"] for line in lines(path)}  # the last word counts
+    told = {line["revision"]: line["outcome"] for line in lines(path)}  # the last line per revision
     assert [told[revision] for revision in range(1, made + 2)] == ["ok"] * (made + 1)
     assert set(told.values()) - {"ok"} <= {"store unavailable: the disk is full"}
     assert len(written.audit(limit=2000)) == made + 1

@@ -1,4 +1,4 @@
-"""The audit file, and symbolic links in its place."""
+"""The file of `[audit] file`: its lines, and symbolic links at its path."""
 
 import os
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Statements over every store: InfluxDB's rules, one table of questions and answers each."""
+"""Statements on the memory store and the SQLite store: results and errors by InfluxDB's rules."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -22,7 +22,7 @@ SETUP = "CREATE DATABASE db; CREATE USER todd WITH PASSWORD 't'"
 
 
 def run(engine: Engine, text: str, principal: Principal = UNRESTRICTED) -> list[str]:
-    """The errors of the statements of *text*, "" for none."""
+    """Executes the statements *text*; returns the error of each, or "" on success."""
     return [result.error for result in engine.query(text, principal)]
 
 
@@ -179,7 +179,7 @@ def test_of_two_first_administrators_one_wins(store: Store) -> None:
     engine = Engine(store, Passwords(cost=4))
     statements = engine.parse("CREATE USER b WITH PASSWORD 'x' WITH ALL PRIVILEGES; SHOW USERS")
     engine.authorize(ANONYMOUS, statements)
-    # Between the authorization of the one and its execution, the other comes and goes.
+    # CREATE USER a runs between the authorization of CREATE USER b and its execution.
     run(engine, "CREATE USER a WITH PASSWORD 'x' WITH ALL PRIVILEGES", ANONYMOUS)
     late = [result.error for result in engine.execute(statements, ANONYMOUS)]
     assert late == ["user already exists", "not executed"]

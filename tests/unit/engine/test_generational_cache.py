@@ -1,4 +1,4 @@
-"""A memory with an end."""
+"""GenerationalCache: keeps the entries used last, and never more than its limit."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -72,7 +72,7 @@ def test_what_the_store_cannot_take_of_one_is_the_fault_of_that_one_alone(
     store: SqliteStore,
 ) -> None:
     def impossible(tx: Tx) -> None:
-        tx.add_user("", HASH, False)  # violates a constraint of the table
+        tx.add_user("", HASH, False)  # violates a constraint of the SQL table
 
     made = jobs(add("a"), impossible, add("c"))
     store.transact_all(made)
@@ -94,7 +94,8 @@ def test_others_see_what_is_done_at_once_and_without_a_mark_soon(
     assert store.user("a") is None
     other.transact_all(jobs(add("a")))
     assert store.user("a") is not None
-    # Killed between commit and mark: the client has received no success response.
+    # A kill between the commit and the high-water mark (the last acknowledged revision, in
+    # `<store>.lock`): the client has received no success response.
     monkeypatch.setattr(other._revision_file, "set_high_water_mark", lambda epoch, revision: None)
 
     def rename(tx: Tx) -> None:
@@ -133,7 +134,7 @@ def test_a_change_that_rests_on_an_unmarked_one_marks_it(
         user = killed.user("a")
         assert user is not None and reader.user("a") is not None
         killed.transact_all(jobs(lambda tx: tx.drop_user(user)))
-    # A repeated request has nothing to change, but it sets the missing mark.
+    # A repeated request changes nothing, but writes the missing high-water mark to `<store>.lock`.
     store.transact_all(jobs(lambda tx: tx.user("a")))
     assert reader.user("a") is None
     killed.close()

@@ -1,4 +1,4 @@
-"""Hashing, verifying and remembering."""
+"""Passwords: bcrypt hashes, verification, and the cache of verified passwords."""
 
 import threading
 from dataclasses import replace
@@ -92,7 +92,7 @@ def test_bcrypt_takes_no_more_cores_than_it_may(monkeypatch: pytest.MonkeyPatch)
         with lock:
             running += 1
             most = max(most, running)
-        both.wait(10)  # two are let in together
+        both.wait(10)  # two threads may run bcrypt at once
         with lock:
             running -= 1
         return False

@@ -22,7 +22,7 @@ def cost(user: User | None) -> int:
 
 @pytest.fixture
 def dearer(store: Store) -> Engine:
-    """An engine with bcrypt cost 6. The hash of the user todd has cost 4."""
+    """Returns an engine with bcrypt cost 6, and the user todd with a hash of cost 4."""
     Engine(store, Passwords(cost=4)).query(CHEAP, UNRESTRICTED)
     return Engine(store, Passwords(cost=6))
 
@@ -47,7 +47,7 @@ def test_a_wrong_one_does_not_and_nor_does_a_cheaper_configuration(store: Store)
 
 
 def test_requests_under_way_and_remembered_passwords_go_on(dearer: Engine, store: Store) -> None:
-    other = Engine(store, Passwords(cost=4))  # another process, with a login before
+    other = Engine(store, Passwords(cost=4))  # another process, in which todd has logged in before
     before = Principal(other.authenticate("todd", "s3cret"), "password")
     dearer.authenticate("todd", "s3cret")
     assert other.renew(before).user == dearer.user("todd")

@@ -1,4 +1,4 @@
-"""A store older than its last acknowledged change is an error; `restore` is the remedy."""
+"""A store file older than its last acknowledged change does not open; `restore` is the remedy."""
 
 import os
 import shutil
@@ -38,7 +38,7 @@ def names(store: SqliteStore) -> list[str]:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A store after its server was killed: the write-ahead log has the last changes."""
+    """Returns the path of a store file whose server was killed: the WAL has the last changes."""
     made, path = tmp_path / "made.db", tmp_path / "users.db"
     SqliteStore(made).close()
     store = SqliteStore(made)
@@ -203,7 +203,9 @@ def test_a_store_is_in_use_by_whichever_name_it_was_opened(path: Path, tmp_path:
 
 
 def test_a_copied_backup_does_too(path: Path, tmp_path: Path) -> None:
-    """A backup copied with `cp` is a new history, so the mark does not apply to it."""
+    """A backup copied with `cp` starts a new history. The revision in `<store>.lock` is of the old
+    history, so the check does not apply.
+    """
     store = SqliteStore(path)
     store.backup(tmp_path / "backup.db")
     grow(store, "d")

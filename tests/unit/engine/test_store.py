@@ -1,4 +1,4 @@
-"""The contract of a store: what every one of them promises."""
+"""The contract suite of the Protocol `Store`, run on the memory store and the SQLite store."""
 
 import threading
 import time
@@ -29,7 +29,7 @@ NAMES = [
 
 
 def change(store: Store, *steps: Callable[[Tx], Any], statement: str = "TEST") -> int:
-    """Does *steps* in one transaction; its revision."""
+    """Runs *steps* in one transaction; returns the revision of the change."""
 
     def all_of_them(tx: Tx) -> None:
         for step in steps:
@@ -322,7 +322,7 @@ def test_known_logins_go_with_their_user_and_never_come_back(store: Store) -> No
     store.remember_logins(rows)
     change(store, drop("todd"), add("todd"))
     assert store.known_logins(10) == rows[1:]
-    store.remember_logins(rows)  # from a worker that does not know of the drop yet
+    store.remember_logins(rows)  # from a worker that has not read the drop
     assert store.known_logins(10) == rows[1:]
 
 

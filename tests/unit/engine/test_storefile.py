@@ -1,4 +1,4 @@
-"""The file of a store: a damaged, foreign or vanished one is one clear line and no start."""
+"""The SQLite file of users: a damaged, foreign or missing file is an error of one line."""
 
 import fcntl
 import gc
@@ -167,7 +167,7 @@ def test_a_store_that_cannot_be_written_says_so_and_goes_on_reading(tmp_path: Pa
     store = SqliteStore(tmp_path / "users.db")
     engine = Engine(store, Passwords(4))
     engine.query("CREATE DATABASE db", UNRESTRICTED)
-    # As full as a disk can be: not one page more.
+    # As on a full disk: SQLite can add no page.
     store._writer.pragma("max_page_count", 1)
     text = "x" * 200
     many = "; ".join(f'CREATE DATABASE "{text}{number}"' for number in range(200))
@@ -198,7 +198,7 @@ def test_what_a_killed_process_left_behind_is_in_nobodys_way(tmp_path: Path) -> 
     store = SqliteStore(tmp_path / "users.db")
     assert store.created and store.empty()
     store.close()
-    store.close()  # once more does no harm
+    store.close()  # a second close has no effect
 
 
 @pytest.mark.parametrize("wrong", ["dangling", "long", "lock"])
@@ -269,7 +269,7 @@ def test_an_upgrade_that_fails_halfway_leaves_the_store_as_it_was(tmp_path: Path
 def test_known_logins_outlive_the_process_and_leave_what_readers_cached(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Readers look at the file each time.
+    # Without this cache, readers check for new revisions on each call.
     monkeypatch.setattr("headgate_engine.stores.sqlite.read_cache.MARK_CACHE_SECONDS", 0.0)
     one, other = SqliteStore(tmp_path / "users.db"), SqliteStore(tmp_path / "users.db")
     one.transact(lambda tx: tx.add_user("todd", "hash", False), Audit("", "", "A"))

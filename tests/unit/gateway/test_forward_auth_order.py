@@ -1,4 +1,4 @@
-"""In which thread a query that another proxy asks about is parsed, and how it is printed."""
+"""`/auth` requests of other proxies: which thread parses the query, and which thread prints it."""
 
 import asyncio
 import threading
@@ -46,7 +46,7 @@ def asked(text: str) -> Request:
 
 
 class Watched:
-    """Notes the keys of what is run in a thread, and the threads that print statements."""
+    """Records the keys of calls in the thread pool, and for each printed statement its thread."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
         self.keys: list[Key] = []

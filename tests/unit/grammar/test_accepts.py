@@ -1,4 +1,4 @@
-"""What may follow a text, and a text in pieces: for completion and colours."""
+"""Expected tokens after a text (for completion), and the tokens of a text (for highlighting)."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""What is known of a text is what parsing it would give."""
+"""ParseCache: a cached text has the same statements as a newly parsed text."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,7 +48,7 @@ def test_a_name_more_is_known_without_parsing() -> None:
         'GRANT READ ON "other db" TO bob'
     )
     assert cache.cached("GRANT WRITE ON db TO bob") is None
-    assert cache.cached("GRANT READ  ON db TO bob") is None  # not the same text in between
+    assert cache.cached("GRANT READ  ON db TO bob") is None  # two blanks before ON
 
 
 def test_the_same_name_twice_tells_nothing_of_its_places() -> None:

@@ -1,4 +1,4 @@
-"""Lengths of time."""
+"""Durations of InfluxQL, such as `1h30m`: parsing and printing."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""The whole language: every statement that can be generated, and every text that is none."""
+"""Random InfluxQL: generated statements parse and print the same; invalid texts are errors."""
 
 import re
 import sys
@@ -25,7 +25,7 @@ words = st.sampled_from(
 
 
 def generated(statements: Statements) -> Statement:
-    """The next statement; some continuous queries are refused for what they mean."""
+    """Returns the next random statement that parses; only some continuous queries do not."""
     while True:
         text = statements.statement()
         try:
@@ -37,7 +37,10 @@ def generated(statements: Statements) -> Statement:
 
 
 def comes_back(statements: tuple[Statement, ...]) -> None:
-    """Fails if *statements* mean something else once they were printed; passwords never are."""
+    """Asserts that printed *statements* parse to equal statements.
+
+    Statements with a password are left out, because printing redacts the password.
+    """
     printed = tuple(s for s in statements if not isinstance(s, CreateUser | SetPassword))
     assert parse("; ".join(map(str, printed))) == printed
 
@@ -100,7 +103,7 @@ def test_nesting_has_an_end_with_a_clear_error(opening: str, inside: str, closin
     ],
 )
 def test_what_is_parsed_can_be_printed_however_deep_it_is(opening: str, closing: str) -> None:
-    # A sign is a level of its own.
+    # A minus sign adds a level of nesting.
     levels = MAX_DEPTH // (2 if opening.endswith("-(") else 1)
     text = f"SELECT a FROM m WHERE {opening * levels}1{closing * levels}"
     (statement,) = parse(text)
@@ -138,7 +141,7 @@ def test_a_megabyte_of_one_string_is_one_string() -> None:
 
 def test_every_rule_of_the_grammar_has_its_method() -> None:
     text = (Path(headgate_grammar.__file__).parent / "influxql.lark").read_text("utf-8")
-    # A rule with a question mark hands on what is in it; an alias has a method of its own.
+    # Rules with `?` need no method: Lark replaces such a rule by its child. Aliases need a method.
     rules = set(re.findall(r"^([a-z][a-z_]*)\s*:", text, re.MULTILINE))
     rules |= set(re.findall(r"->\s*([a-z_]+)", text))
     assert sorted(name for name in rules if not hasattr(Builder, name)) == []

@@ -1,4 +1,4 @@
-"""Bound parameters: `$name` in a text, its value beside it. The errors are a real influxd's."""
+"""Bound parameters: `$name` in a query, and its value in `params`. Errors are influxd's."""
 
 import pytest
 
@@ -111,7 +111,7 @@ def test_a_name_may_begin_with_a_digit_or_be_quoted(written: str, name: str) -> 
         ('DROP USER $1"x\\', "found $\\\0, expected identifier at line 1, char 11"),
         ('DROP USER $"x\\t"', "found $\\t, expected identifier at line 1, char 11"),
         ('DROP USER $"x\ny"', "found $x, expected identifier at line 1, char 11"),
-        # InfluxDB takes this for $b.
+        # InfluxDB reads this as $b.
         ('DROP USER $a"b"', "found $b, expected identifier at line 1, char 11"),
     ],
 )

@@ -1,4 +1,4 @@
-"""InfluxQL text to statements, and what is said of a text that is none."""
+"""The parser: statements of valid InfluxQL, and error messages for invalid texts."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""No password survives redaction, whatever the text looks like."""
+"""`redact` removes each password from a text, also if the text is invalid InfluxQL."""
 
 import pytest
 from hypothesis import given
@@ -91,7 +91,7 @@ def test_no_text_around_it_brings_a_password_out(
 ) -> None:
     text = f"{before} {words}{quoted.format(SECRET)}{after}"
     try:
-        # What parses, shows what its canonical text shows: there it is a name, or a string.
+        # If the printed statements contain SECRET, it is a name or a string there, not a password.
         shown = " ".join(map(str, parse(text)))
     except ParseError:
         shown = ""

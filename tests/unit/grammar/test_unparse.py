@@ -1,4 +1,4 @@
-"""A statement's text means the statement, whatever values were bound to its parameters."""
+"""Printed statements parse to equal statements, with any values of bound parameters."""
 
 import typing
 

@@ -1,4 +1,4 @@
-"""Settings from flags, environment, file and defaults."""
+"""Reads settings from flags, environment variables, the TOML file and defaults."""
 
 from dataclasses import fields
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Parameters as Go reads them."""
+"""Parameters of URLs and forms, parsed as Go's net/url parses them."""
 
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 

@@ -1,4 +1,4 @@
-"""The budget of unfinished heads: it is never exceeded, and the oldest makes room."""
+"""The memory budget of incomplete request heads: at the limit, the oldest connection is closed."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +10,7 @@ BUDGET = 100_000
 
 
 class Client:
-    """A connection that remembers whether it was ended."""
+    """A connection that records whether it was closed."""
 
     ended = False
 
@@ -38,7 +38,7 @@ def test_the_one_that_began_first_makes_room() -> None:
     heads, clients = HeadBudget(BUDGET), [Client() for _ in range(4)]
     for client in clients[:3]:
         heads.set_size(client, FREE + 33_000)
-    heads.set_size(clients[0], FREE + 33_300)  # it grows, and stays the oldest
+    heads.set_size(clients[0], FREE + 33_300)  # its head grows, but it stays the oldest
     heads.set_size(clients[3], FREE)
     assert not any(client.ended for client in clients)
     heads.set_size(clients[3], FREE + 1_000)

@@ -123,7 +123,7 @@ def test_networks_that_failed_before_are_in_no_new_networks_way(watched: Watched
 def test_a_client_that_was_let_in_before_does_not_wait_after_a_restart(
     watched: Watched, tmp_path: Path
 ) -> None:
-    """The password is verified again, by a thread reserved for known clients."""
+    """After a restart the password is verified again, in a thread reserved for known clients."""
     before = Authenticator(watched, Metrics(), throttle=Throttle())
     watched.go.set()
 

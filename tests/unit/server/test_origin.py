@@ -1,4 +1,4 @@
-"""Which requests come from pages of other web sites, and which from programs on this machine."""
+"""Decides by headers whether a page of another web site, or a local program, sent a request."""
 
 import pytest
 from hypothesis import given

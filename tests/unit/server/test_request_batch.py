@@ -1,39 +1,37 @@
-"""What is heard in one turn of the loop is answered together at its end."""
+"""Batch: requests received in one iteration of the event loop are handled together at its end."""
 
 import asyncio
 from collections.abc import Sequence
 
 import pytest
 
-from headgate_server.http.parsed_request import BatchedRequest
+from headgate_server.http.header_fields import Headers
+from headgate_server.http.parsed_request import ParsedRequest
 from headgate_server.http.response import RawHeaders
 from headgate_server.serving.batch import Batch, BatchAnswer
 
 
 class Answering:
-    """Answers with the path; /later has to wait, and at /broken there is a fault."""
+    """Answers with the path; at /broken there is a fault."""
 
     def __init__(self) -> None:
         self.turns: list[list[bytes]] = []
-
-    def can_batch(self, method: str, path: bytes) -> bool:
-        return True
 
     def accepts_websocket(self, host: bytes, url: bytes) -> bool:
         return False
 
     def handle_batch(
-        self, requests: Sequence[BatchedRequest], default_fields: RawHeaders
-    ) -> list[bytes | None]:
+        self, requests: Sequence[ParsedRequest], default_fields: RawHeaders
+    ) -> list[bytes]:
         urls = [request.url for request in requests]
         self.turns.append(urls)
         if b"/broken" in urls:
             raise RuntimeError("a fault")
-        return [url if url != b"/later" else None for url in urls]
+        return urls
 
 
 class Line(asyncio.Transport):
-    """It can only be broken off."""
+    """A transport that implements only `abort`."""
 
     aborted = False
 
@@ -50,20 +48,23 @@ class Client:
         self.waits = True
         self.heard: list[BatchAnswer] = []
 
-    def take_request(self) -> BatchedRequest | None:
+    def take_request(self) -> ParsedRequest | None:
         if not self.waits:
             return None
         self.waits = False
-        return BatchedRequest("GET", self.url, [], None, "1.1", keep_alive=True)
+        return ParsedRequest("GET", self.url, Headers([]), None, "1.1", keep_alive=True)
 
-    def send_answer(self, request: BatchedRequest, answer: BatchAnswer) -> None:
+    def send_answer(self, request: ParsedRequest, answer: BatchAnswer) -> None:
         if self.url == b"/deaf":
             raise RuntimeError("it hears nothing")
         self.heard.append(answer)
 
 
 async def turn(urls: list[bytes], settled: int = -1) -> tuple[list[list[bytes]], list[Client]]:
-    """What was asked in which turn, and the clients; the one in place *settled* did not wait."""
+    """Returns the URLs handled in each batch, and the clients.
+
+    The client with the index *settled* runs at once, before the end of the iteration.
+    """
     application = Answering()
     inbox, clients = Batch(application), [Client(url) for url in urls]
     for client in clients:
@@ -75,9 +76,9 @@ async def turn(urls: list[bytes], settled: int = -1) -> tuple[list[list[bytes]],
 
 
 def test_all_are_answered_together() -> None:
-    turns, clients = asyncio.run(turn([b"/a", b"/later", b"/b"]))
-    assert turns == [[b"/a", b"/later", b"/b"]]
-    assert [client.heard for client in clients] == [[b"/a"], [None], [b"/b"]]
+    turns, clients = asyncio.run(turn([b"/a", b"/b"]))
+    assert turns == [[b"/a", b"/b"]]
+    assert [client.heard for client in clients] == [[b"/a"], [b"/b"]]
 
 
 def test_a_request_that_could_not_wait_is_answered_once() -> None:

@@ -1,4 +1,4 @@
-"""Tokens signed with the shared secret, where they are not as InfluxDB 1.x makes them."""
+"""Tokens signed with the shared secret that differ from those of InfluxDB 1.x."""
 
 import pytest
 

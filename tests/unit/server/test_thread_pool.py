@@ -1,4 +1,4 @@
-"""Threads with a queue that has an end and is shared fairly."""
+"""FairThreadPool: a bounded queue of calls, shared fairly between keys."""
 
 import asyncio
 import threading
@@ -39,7 +39,10 @@ def test_what_the_work_raises_comes_back() -> None:
 
 
 def _order(pool: FairThreadPool, calls: list[tuple[str, int]]) -> list[str]:
-    """The keys of *calls* in the order in which *pool* makes them, after one that it waits for."""
+    """Returns the keys of *calls* in the order in which *pool* runs the calls.
+
+    A first call blocks the pool until all calls are queued.
+    """
     begin, made = threading.Event(), list[str]()
     first = pool.submit(begin.wait, ("first",))
     futures = [
@@ -97,7 +100,7 @@ def test_a_key_has_a_share_of_the_queue_and_of_the_threads() -> None:
     waiting = [pool.submit(done.wait, ("a",)) for _ in range(2)]
     with pytest.raises(Overloaded):
         pool.submit(int, ("a",))
-    # The other threads are there for others.
+    # The other threads are reserved for other keys.
     assert pool.submit(int, ("b",)).result(10) == 0
     assert not any(future.running() for future in waiting)
     done.set()

@@ -1,4 +1,4 @@
-"""What is written in one turn of the loop goes out at its end."""
+"""WriteBuffer: bytes written in one iteration of the event loop are sent together at its end."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ from headgate_server.http.write_buffer import BufferedTransport, write_buffer
 
 
 class Line(asyncio.Transport):
-    """A transport that remembers; a *broken* one cannot be written to."""
+    """A transport that records the written bytes. If *broken* is set, writing fails."""
 
     def __init__(self, *, broken: bool = False) -> None:
         super().__init__()

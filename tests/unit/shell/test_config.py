@@ -1,4 +1,4 @@
-"""What a person sets for good in shell.toml."""
+"""Reads shell.toml, the user's settings of the shell; keeps the history file short."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from headgate_shell.backends.base import ConnectionSettings
 from headgate_shell.interactive.history import RedactedHistory
 from headgate_shell.interactive.lexer import STYLES
 from headgate_shell.interactive.prompt import prompt_text
-from headgate_shell.interactive.shell_toml import Config, config_path, read_config
+from headgate_shell.interactive.shell_config import Config, config_path, read_config
 from headgate_shell.session import Session
 
 
@@ -98,7 +98,7 @@ def test_the_history_is_not_longer_than_wanted(tmp_path: Path) -> None:
         first.append_string(f"use db{number}")
     second = RedactedHistory(path, 10)
     second.append_string("use last")
-    first.append_string("use first")  # it still has the file open, so to say
+    first.append_string("use first")  # a shell that started before the truncation
     kept = list(RedactedHistory(path, 100).load_history_strings())
     assert kept == ["use first", "use last", *(f"use db{number}" for number in range(29, 19, -1))]
     assert path.stat().st_mode & 0o777 == 0o600

@@ -1,4 +1,4 @@
-"""What a terminal could take for an order is visible on it; pipes get the bytes as they are."""
+"""Control characters are escaped if standard output is a terminal, and unchanged in a pipe."""
 
 import json
 from typing import Any
@@ -88,7 +88,7 @@ def test_what_the_prompt_shows_is_visible() -> None:
     names = CompletionNames(Session())
     names.users = ("\x1b\u202e",)
     session = Session(ConnectionSettings(username="\x1b\u202e"), database="\x9b")
-    (offer,) = ShellCompleter(names).get_completions(Document("DROP USER "), None)  # type: ignore[arg-type]  # not looked at
+    (offer,) = ShellCompleter(names).get_completions(Document("DROP USER "), None)  # type: ignore[arg-type]  # unused
     assert offer.display_text == '"\\x1b\\u202e"' and offer.text == '"\x1b\u202e"'
     for text in (toolbar(session, names, None), prompt_text(session, "{user} {database}> ")):
         assert not set(text) & UNSAFE

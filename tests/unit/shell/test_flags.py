@@ -1,4 +1,4 @@
-"""Flags as Go reads them."""
+"""Flags of `headgate shell`, parsed as by Go's flag package."""
 
 import pytest
 

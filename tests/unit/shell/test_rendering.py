@@ -1,4 +1,4 @@
-"""Answers on the screen: the formats to the byte as influx prints them."""
+"""Formats of responses in the shell, compared byte by byte with the output of influx."""
 
 from typing import Any
 

@@ -10,7 +10,7 @@ from headgate_engine.stores.base import FORWARDED, Audit, AuditRecord, DeniedAtt
 
 _COLUMNS = "id, rev, time, actor, address, statement, outcome, count"
 _PAGE_RECORDS = 1000
-# The maximum number of denied attempts, and also of changes made by upstream stores.
+# The audit keeps at most this many denied attempts, and as many changes made by upstream stores.
 _MAX_DENIED_RECORDS = 100_000
 # The maximum number of records deleted in one transaction, which blocks other writers.
 _MAX_DELETED_RECORDS = 5000
@@ -48,9 +48,10 @@ def read_audit(connection: apsw.Connection, since: int, limit: int) -> list[Audi
 
 
 def export(connection: apsw.Connection, file: AuditFile) -> list[AuditRecord]:
-    """Appends the records that *file* lacks, and stores the last exported id in the store.
+    """Appends to *file* the audit records that it lacks, and stores the id of the last one.
 
-    Returns the last page of the appended records. Raises OSError before it stores the id.
+    Returns the last records that were appended, at most 1000. If *file* cannot be written, raises
+    OSError and stores no id.
     """
     exported: int = connection.execute("SELECT exported FROM meta").get
     last: list[AuditRecord] = []
@@ -76,7 +77,7 @@ def prune_audit(connection: apsw.Connection, before: str) -> bool:
     whether there may be more to delete.
     """
     newest: int = connection.execute("SELECT ifnull(max(id), 0) FROM audit").get
-    # Only among the oldest ids: later records are not older, unless the clock was set back.
+    # Searches the oldest ids only: later records are not older, unless the clock was set back.
     connection.execute(
         "DELETE FROM audit WHERE time < ? AND id < ?"
         " AND id IN (SELECT id FROM audit ORDER BY id LIMIT ?)",

@@ -34,7 +34,10 @@ def connect(path: Path, *, read_only: bool = False) -> apsw.Connection:
 
 
 def open_file(path: Path, *, write: bool = True) -> apsw.Connection:
-    """Returns a connection to *path* with SQLite's defaults. Raises apsw.Error."""
+    """Returns a connection to the existing file *path*. Raises apsw.Error.
+
+    The connection is read-only unless *write* is True. SQLite's pragmas keep their defaults.
+    """
     flags = apsw.SQLITE_OPEN_READWRITE if write else apsw.SQLITE_OPEN_READONLY
     connection = apsw.Connection(str(path), flags=flags)
     connection.set_busy_timeout(_BUSY_MILLISECONDS)
@@ -95,13 +98,13 @@ def open_error(path: Path, error: apsw.Error) -> StoreError:
 
 @contextmanager
 def refusing(step: str) -> Iterator[None]:
-    """Returns a context that turns StoreError and apsw.Error into StoreUnavailable.
+    """Returns a context that turns StoreError, OSError and apsw.Error into StoreUnavailable.
 
     The text of the StoreUnavailable names *step*, a verb such as `read`.
     """
     try:
         yield
-    except (StoreError, apsw.Error) as error:
+    except (StoreError, OSError, apsw.Error) as error:
         raise unavailable(step, error) from None
 
 

@@ -52,7 +52,9 @@ def open_or_create(path: Path, *, create: bool = True) -> tuple[bool, int]:
 
 
 def mark_in_use(path: Path, *, create: bool = True) -> tuple[RevisionFile, bool, int]:
-    """Opens or creates the store *path*, and marks it as in use, so that `restore` fails.
+    """Opens or creates the store *path*, and marks it as in use.
+
+    While it is in use, `headgate store restore` refuses to replace it.
 
     Returns the open side file `<store>.lock`, then the two results of `open_or_create`. The store
     stays marked until the side file is closed.
@@ -91,7 +93,9 @@ def _share(path: Path, side: RevisionFile) -> None:
 
 @contextmanager
 def exclusive_access(path: Path) -> Iterator[RevisionFile]:
-    """Locks the store *path* for this process alone. Creates its side file if needed.
+    """Locks the store *path* for this process alone, by a lock on its side file `<store>.lock`.
+
+    A missing side file is created.
 
     Raises StoreError if the store is in use, and OSError if the side file cannot be opened.
     """
@@ -105,7 +109,10 @@ def exclusive_access(path: Path) -> Iterator[RevisionFile]:
 
 
 def check_high_water_mark(path: Path, connection: apsw.Connection, side: RevisionFile) -> None:
-    """Raises StoreError if the store is behind the revision acknowledged in its side file."""
+    """Raises StoreError if the store lacks changes that it has acknowledged.
+
+    The high-water mark in the side file `<store>.lock` is the newest acknowledged revision.
+    """
     # The side file is read before the revision: a commit by another process in between would
     # otherwise look like a store that is behind.
     try:

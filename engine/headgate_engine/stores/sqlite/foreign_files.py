@@ -5,7 +5,8 @@ from pathlib import Path
 
 _VARINT = rb"[\x80-\xff]{0,9}[\x00-\x7f]"
 # A protobuf message: term, index and cluster id, then databases, users or counters. `influxd
-# backup` writes a magic number and a length before it, and with -portable a field of its own.
+# backup` writes a magic number and a length before the message. `influxd backup -portable` writes
+# another field before the message instead.
 _INFLUXDB_1 = re.compile(
     rb"(?:\x00{4}YY\x01\x01.{8}|\x0a" + _VARINT + rb")?"
     rb"\x08" + _VARINT + rb"\x10" + _VARINT + rb"\x18" + _VARINT + rb"[\x2a\x32\x38]",

@@ -6,8 +6,8 @@ import apsw
 
 from headgate_engine.stores.base import MAX_KNOWN_LOGINS, KnownLogin
 
-# SELECT, because the user may have been dropped meanwhile. max, because another worker may write
-# an older login later.
+# The SELECT skips a user that was dropped meanwhile. max() keeps the newest time: another worker
+# process may write an older login later.
 _UPSERT_LOGIN = """
 INSERT INTO known_logins SELECT id, ?, ?, ? FROM users WHERE id = ?
 ON CONFLICT DO UPDATE SET seen = max(seen, excluded.seen)

@@ -75,7 +75,10 @@ def _check_header(path: Path) -> None:
 
 
 def _check_permissions(path: Path) -> None:
-    """Checks that this user may write the store, -wal, -shm and .lock files, and create files."""
+    """Checks that this process may write the store and its -wal, -shm and .lock files.
+
+    It must also be allowed to create files in the folder.
+    """
     beside = (path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm"))
     files = [one for one in (path, *beside, revision_file_path(path)) if one.exists()]
     writable = all(os.access(one, os.R_OK | os.W_OK) for one in files)
@@ -116,10 +119,10 @@ def _check_content(path: Path) -> None:
 
 
 def _connect_read_only(path: Path, folder: Path) -> apsw.Connection:
-    """Returns a connection that creates no file beside the store.
+    """Returns a connection to the store *path* that creates no file beside the store.
 
-    If another user ran this check, such a file would prevent the server from opening the store.
-    *folder* is an empty folder for a temporary copy.
+    If another user runs this check, such a file belongs to that user. It would then prevent the
+    server from opening the store. *folder* is an empty folder for a temporary copy.
     """
     log = path.with_name(f"{path.name}-wal")
     index = path.with_name(f"{path.name}-shm")

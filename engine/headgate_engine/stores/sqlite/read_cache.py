@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Hashable
-from typing import Self
+from typing import Self, TypeVar, cast
 
 import apsw
 
@@ -11,19 +11,22 @@ from headgate_engine.model.database import Database
 from headgate_engine.model.user import User
 from headgate_engine.stores.sqlite.revision_file import MARK_CACHE_SECONDS
 
+T = TypeVar("T")
+
 _MAX_RECORDS = 4_000
 _MAX_DERIVED_VALUES = 1000
 
 
 class ReadCache:
-    """Users and databases by name, as read by *connection*, and values derived from them.
+    """Users and databases by name, as read by *connection*, and values derived from this data.
 
-    `refresh` reads the high-water mark of the last acknowledged change with *read_mark*. If the
-    mark has changed, or the last check was 50 ms ago, `refresh` calls *check* and queries SQLite.
-    *check* raises if the file is gone. The query finds the commit of a process that was killed
-    before it wrote the mark. A write that leaves the revision unchanged changes nothing that is
-    cached here. While a `with` block of the cache runs, `pinned` is positive and the caller skips
-    `refresh`.
+    Call `refresh` before each use. It reads with *read_mark* the high-water mark in `<store>.lock`,
+    which is the newest acknowledged revision. While the mark stays the same, the cache is trusted
+    for 50 ms. Otherwise `refresh` calls *check* and queries SQLite. *check* raises StoreUnavailable
+    if the store's file is gone. The query also finds the commit of a process that was killed before
+    it wrote the mark.
+
+    In a `with` block the cache is a snapshot: `pinned` is positive, and callers skip `refresh`.
     """
 
     def __init__(
@@ -48,7 +51,8 @@ class ReadCache:
 
     def __exit__(self, *_: object) -> None:
         self.pinned -= 1
-        self.prefetched = {}
+        if not self.pinned:
+            self.prefetched = {}
 
     def refresh(self) -> None:
         """Clears the cache if the store has changed. Raises apsw.Error or StoreUnavailable."""
@@ -70,6 +74,14 @@ class ReadCache:
     def cached(self, key: Hashable) -> object | None:
         """Returns the value cached under *key*, or None."""
         return self._derived.get(key)
+
+    def derive(self, key: Hashable, read: Callable[[apsw.Connection], T]) -> T:
+        """Returns the value cached under *key*. If there is none, calls *read* and caches it."""
+        known = self._derived.get(key)
+        if known is None:
+            known = read(self.connection)
+            self._derived.put(key, known)
+        return cast(T, known)
 
     def cache(self, key: Hashable, value: object) -> None:
         """Caches *value* under *key* until the store changes."""

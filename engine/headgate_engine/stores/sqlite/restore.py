@@ -1,6 +1,6 @@
 """Recovers a SQLite user store: from a backup, or by accepting the loss of changes.
 
-Both functions require exclusive access, and fail while any process has the store open.
+`restore` and `accept_rollback` fail while any process has the store open.
 """
 
 import os
@@ -74,7 +74,8 @@ def _copy(source: Path, fresh: Path) -> None:
 def _move_aside(path: Path) -> Path:
     """Renames the store *path*, and returns its new path.
 
-    Its -wal and -shm files are renamed, too, because they would corrupt the new store.
+    Its -wal and -shm files are renamed, too: under their old names these files would corrupt the
+    new store.
     """
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     old = path.with_name(f"{path.name}.before-{moment}")
@@ -85,7 +86,10 @@ def _move_aside(path: Path) -> Path:
 
 
 def accept_rollback(path: str | os.PathLike[str]) -> int:
-    """Accepts the store *path* although it lacks acknowledged changes. Returns its revision.
+    """Makes the store *path* usable again although it lacks acknowledged changes.
+
+    A new epoch in the store makes the high-water mark in `<store>.lock` invalid. That mark is the
+    newest acknowledged revision. Returns the store's revision.
 
     Raises:
         StoreError: the store is missing or cannot be used, or a process has it open.

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from headgate_engine.errors import StoreUnavailable
 
-# For this long an unchanged high-water mark counts as an unchanged store.
+# While the high-water mark stays the same, readers use their cache for this long without a query.
 MARK_CACHE_SECONDS = 0.05
 
 # The byte, far after the high-water mark, that is locked while the store is in use.
@@ -93,7 +93,8 @@ class RevisionFile:
     def lock_exclusively(self) -> bool:
         """Locks the store exclusively until `close`.
 
-        Returns False immediately if another process, or another object of this one, uses the store.
+        Returns False immediately if another process, or another `RevisionFile` of this process,
+        uses the store.
         """
         return self._lock(fcntl.F_WRLCK)
 
@@ -113,9 +114,9 @@ class RevisionFile:
 
         Call it within `exclude_writers`.
         """
-        # Never synced: after a power cut it may be behind the store, which is harmless. If it
-        # cannot be written, the change is acknowledged after a pause, in which every reader that
-        # trusts the previous mark has checked the store itself.
+        # Never synced: after a power cut the mark may be behind the store, which is harmless. If
+        # the mark cannot be written, a pause delays the acknowledgment. After the pause no reader
+        # trusts the previous mark: all readers query the store itself.
         try:
             os.pwrite(self._file, f"{epoch} {revision:020}\n".encode(), 0)
         except OSError:
@@ -133,4 +134,4 @@ class RevisionFile:
     def close(self) -> None:
         """Closes the file and releases its locks."""
         os.close(self._file)
-        self._file = -1  # the number may soon belong to another file
+        self._file = -1  # the closed descriptor's number may soon belong to another file

@@ -18,7 +18,8 @@ CREATE TABLE audit (
 CREATE INDEX audit_refused ON audit (id) WHERE rev = 0;
 """
 
-# The user of an identity: an identity has at most one user, and a user at most one identity.
+# The user of an identity, which is an account at an issuer of JWTs. An identity has at most one
+# user, and a user has at most one identity.
 IDENTITIES = """
 CREATE TABLE identities (
     issuer  TEXT NOT NULL,
@@ -39,7 +40,8 @@ CREATE TABLE dropped_identities (
 CREATE INDEX dropped_identities_dropped ON dropped_identities (dropped);
 """
 
-# Networks of a user's logins, with the last time in Unix seconds. Logins make no new revision.
+# Networks of a user's logins, with the last time (`seen`) in Unix seconds. `mark` is
+# `password_version(user)` at the login. Logins make no new revision.
 KNOWN_LOGINS = """
 CREATE TABLE known_logins (
     user_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
@@ -51,8 +53,11 @@ CREATE TABLE known_logins (
 CREATE INDEX known_logins_seen ON known_logins (seen);
 """
 
-# AUTOINCREMENT never reuses an id. A grant may therefore refer to a dropped database, and DROP
-# DATABASE deletes one row.
+# AUTOINCREMENT never reuses an id, so that a grant on a dropped database never applies to a later
+# database. DROP DATABASE can therefore leave the grants, and delete one row.
+#
+# In `meta`, `epoch` identifies the history of the store, and `rev` is the newest revision.
+# `exported` is the id of the last audit record in the audit file.
 SCHEMA = f"""
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {VERSION};

@@ -29,6 +29,7 @@ from headgate_engine.stores.base import (
     DeniedAttempt,
     KnownLogin,
     Snapshot,
+    Table,
     Tx,
 )
 from headgate_engine.stores.group_commit import PendingTransaction, group_commit
@@ -48,6 +49,8 @@ from headgate_engine.stores.sqlite.read_cache import ReadCache
 from headgate_engine.stores.sqlite.transaction import (
     SqliteTx,
     count_admins,
+    has_no_users,
+    is_small,
     read_database,
     read_databases,
     read_identity_dropped_at,
@@ -59,7 +62,7 @@ from headgate_engine.stores.sqlite.transaction import (
 T = TypeVar("T")
 
 _MAX_CHANGES = 10_000
-_READ_ERRORS = (StoreError, OSError, apsw.Error)  # errors of reading
+_READ_ERRORS = (StoreError, OSError, apsw.Error)  # reported as StoreUnavailable
 _POLL_SECONDS = 0.01
 
 
@@ -170,11 +173,11 @@ class SqliteStore:
             behind = has_unexported(self._reader())
         if behind:
             with self._transaction():
-                pass  # each transaction exports
+                pass  # each transaction appends the missing records before it commits
 
     @contextmanager
     def _transaction(self) -> Iterator[apsw.Connection]:
-        """Runs a transaction, durable at the end of the context, or rolled back on an error."""
+        """Returns a context that commits its writes at the end, or rolls back on an error."""
         with self._write_lock, self._revision_file.exclude_writers():
             connection = self._writer
             self._check_file()
@@ -192,7 +195,7 @@ class SqliteStore:
                 self._roll_back()
                 raise
             self._commit(exported)
-            # Also for the change of a writer that was killed before it wrote the high-water mark.
+            # Also after an earlier writer was killed between its commit and its high-water mark.
             if revision != self._revision_file.acknowledged_revision(epoch):
                 self._revision_file.set_high_water_mark(epoch, revision)
 
@@ -219,7 +222,7 @@ class SqliteStore:
         record_change(self._writer, revision, audit)
 
     def _export(self) -> list[AuditRecord]:
-        """Appends the records that the audit file lacks. Returns the last page of these records."""
+        """Appends the audit records that the audit file lacks. Returns the last 1000 at most."""
         if self._audit_file is None:
             return []
         try:
@@ -246,10 +249,8 @@ class SqliteStore:
             self._writer.execute("ROLLBACK")
 
     def snapshot(self) -> AbstractContextManager[Snapshot]:
-        try:
+        with refusing("read"):
             return self._read_cache()
-        except _READ_ERRORS as error:
-            raise unavailable("read", error) from None
 
     def user(self, name: str) -> User | None:
         try:
@@ -264,14 +265,12 @@ class SqliteStore:
             raise unavailable("read", error) from None
 
     def prefetch_users(self, names: Sequence[str]) -> None:
-        try:
+        with refusing("read"):
             cache = self._read_cache()
             missing = [name for name in names if cache.users.get(name) is None]
             if cache.pinned and missing:
                 found = {user.name: user for user in self._read_users(missing)}
                 cache.prefetched = {name: found.get(name) for name in missing}
-        except _READ_ERRORS as error:
-            raise unavailable("read", error) from None
 
     def _read_users(self, names: Sequence[str]) -> list[User]:
         return read_users(self._readers.connection, names)
@@ -297,21 +296,23 @@ class SqliteStore:
 
     def empty(self) -> bool:
         with refusing("read"):
-            return not self._reader().execute("SELECT EXISTS (SELECT 1 FROM users)").get
+            return self._read_cache().derive("empty", has_no_users)
+
+    def is_small(self, table: Table, limit: int) -> bool:
+        with refusing("read"):
+            return is_small(self._reader(), table, limit)
 
     def admin_count(self) -> int:
         with refusing("read"):
             return count_admins(self._reader())
 
     def database(self, name: str) -> Database | None:
-        try:
+        with refusing("read"):
             cache = self._read_cache()
             found = cache.databases.get(name)
             if found is None and (found := read_database(cache.connection, name)) is not None:
                 cache.databases.put(name, found)
             return found
-        except _READ_ERRORS as error:
-            raise unavailable("read", error) from None
 
     def databases(self) -> Sequence[Database]:
         with refusing("read"):

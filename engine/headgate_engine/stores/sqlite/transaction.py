@@ -1,4 +1,4 @@
-"""The SQL queries and changes of users, grants and databases in a SQLite user store."""
+"""Reads and changes users, grants and databases of a SQLite user store with SQL."""
 
 import json
 import time
@@ -11,14 +11,14 @@ import apsw
 from headgate_engine.model.database import Database
 from headgate_engine.model.retention_policy import RetentionPolicy
 from headgate_engine.model.user import User
-from headgate_engine.stores.base import DROPPED_IDENTITY_RETENTION_SECONDS
+from headgate_engine.stores.base import DROPPED_IDENTITY_RETENTION_SECONDS, Table
 from headgate_grammar import Privilege
 
 _decode_json = json.JSONDecoder().raw_decode
 _PRIVILEGES = tuple(Privilege(value) for value in range(4))
 
-# One statement, so that a user and their grants are of one snapshot. One row per user, because an
-# additional row costs more than a larger one.
+# One SELECT, so that a user and the user's grants are of one snapshot. One row per user, because a
+# further row costs more time than a longer row.
 _SELECT_USERS = """
 SELECT id, name, hash, admin, (
     SELECT json_group_array(json_array(databases.id, databases.name, privilege))
@@ -70,9 +70,21 @@ def read_user_by_identity(connection: apsw.Connection, issuer: str, subject: str
 def read_identity_dropped_at(
     connection: apsw.Connection, issuer: str, subject: str
 ) -> float | None:
-    """Returns when the last user of the identity was dropped, in Unix seconds, or None."""
+    """Returns the Unix time of the last drop of a user of the identity *subject*, or None."""
     dropped: float | None = connection.execute(_SELECT_IDENTITY_DROPPED_AT, (issuer, subject)).get
     return dropped
+
+
+def has_no_users(connection: apsw.Connection) -> bool:
+    """Returns whether there are no users."""
+    return bool(connection.execute("SELECT NOT EXISTS (SELECT 1 FROM users)").get)
+
+
+def is_small(connection: apsw.Connection, table: Table, limit: int) -> bool:
+    """Returns whether *table*, all users or all databases, has at most *limit* rows."""
+    # In the order of a list: an index may be damaged where the table is whole.
+    count = f"SELECT count(*) FROM (SELECT id FROM {table} ORDER BY id LIMIT ?)"
+    return bool(connection.execute(count, (limit + 1,)).get <= limit)
 
 
 def count_admins(connection: apsw.Connection) -> int:
@@ -99,7 +111,7 @@ def read_databases(connection: apsw.Connection) -> list[Database]:
 class SqliteTx:
     """Implements `Tx` on a SQLite connection inside a transaction. Methods raise apsw.Error.
 
-    *keys* are the keys changed so far, see `Change`.
+    *keys* are the users and databases changed so far, as in `Change.keys`.
     """
 
     def __init__(self, connection: apsw.Connection) -> None:
@@ -125,7 +137,10 @@ class SqliteTx:
         self.keys.append(f"user:{user.name}")
 
     def drop_user(self, user: User) -> None:
-        """Drops *user* and stores their identity as dropped. Deletes drops older than 400 days."""
+        """Drops *user*, and stores the time of the drop for the identity linked to *user*.
+
+        Also deletes the stored times of any identity that are older than 400 days.
+        """
         now = time.time()
         self._connection.execute(_INSERT_DROPPED_IDENTITY, (now, int(user.id)))
         self._connection.execute(
@@ -148,11 +163,11 @@ class SqliteTx:
         return read_user_by_identity(self._connection, issuer, subject)
 
     def identity_dropped_at(self, issuer: str, subject: str) -> float | None:
-        """Returns when the last user of the identity was dropped, in Unix seconds, or None."""
+        """Returns the Unix time of the last drop of a user of the identity *subject*, or None."""
         return read_identity_dropped_at(self._connection, issuer, subject)
 
     def is_linked(self, user: User) -> bool:
-        """Returns whether an identity is linked to *user*."""
+        """Returns whether the identity of any token is linked to *user*."""
         return bool(
             self._connection.execute(
                 "SELECT EXISTS (SELECT 1 FROM identities WHERE user_id = ?)", (int(user.id),)

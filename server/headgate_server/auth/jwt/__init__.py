@@ -1,5 +1,5 @@
 """JSON Web Tokens of other issuers: authentication of requests, and the rights in the claims.
 
-The rules are those of Grafana's `[auth.jwt]`, with corrections; README and docs/jwt.md list the
-corrections.
+The options and their meaning are those of Grafana's section `[auth.jwt]`, with some corrections.
+README and docs/jwt.md list the corrections.
 """

@@ -11,7 +11,7 @@ Check = Callable[[Mapping[str, Any], JwtSettings, float], None]
 
 
 def check(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
-    """Raises TokenError for the first check that fails at the time *now*.
+    """Runs all checks on *claims*. Raises TokenError for the first check that fails at *now*.
 
     A claim that is `null` counts as absent. The token must have all audiences in the option
     `expect-claims`, and at least one of those in the option `audiences`.
@@ -29,12 +29,12 @@ class ClaimChecks:
     names: tuple[str, ...]
 
     def check(self, now: float) -> None:
-        """Runs the checks in *names*. Raises TokenError for the first that fails at *now*."""
+        """Runs the checks in *names*. Raises TokenError for the first check that fails at *now*."""
         for name in self.names:
             CHECKS[name](self.claims, self.settings, now)
 
     def is_timely(self, now: float) -> bool:
-        """Returns whether the checks that depend on time pass at the time *now*."""
+        """Returns whether `nbf`, `exp`, `iat` and the token's age are valid at *now*."""
         try:
             check_times(self.claims, self.settings, now)
         except TokenError:
@@ -43,7 +43,7 @@ class ClaimChecks:
 
 
 def check_times(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
-    """Runs the checks that depend on time. Raises TokenError."""
+    """Checks `nbf`, `exp`, `iat` and the token's age at *now*. Raises TokenError."""
     for name in ("nbf", "exp", "iat", "age"):
         CHECKS[name](claims, settings, now)
 
@@ -125,7 +125,10 @@ def _check_audience(claims: Mapping[str, Any], settings: JwtSettings, now: float
 
 
 def json_equal(one: Any, other: Any) -> bool:
-    """Returns whether two JSON values are equal. 1 equals 1.0, but unlike in Python not true."""
+    """Returns whether two JSON values are equal.
+
+    1 equals 1.0. Unlike in Python, 1 does not equal `true`, and 0 does not equal `false`.
+    """
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, dict) and isinstance(other, dict):

@@ -30,7 +30,7 @@ _SEPARATOR = re.compile(r"(?<!\\):")
 
 
 class NoRights(Exception):
-    """The claims give no rights, and `role-attribute-strict` requires some."""
+    """The claims give no rights, but `role-attribute-strict` requires a right in the claims."""
 
     def __init__(self) -> None:
         super().__init__("the token has no role here")
@@ -47,7 +47,7 @@ class GroupMapping:
 
 @dataclass(slots=True)
 class _GrantSum:
-    """Privileges on databases. READ and WRITE on the same database become ALL."""
+    """The sum of grants: privileges by database. READ and WRITE on one database become ALL."""
 
     grants: dict[str, Privilege] = field(default_factory=dict)
 
@@ -130,7 +130,7 @@ def _privilege(word: Any) -> Privilege | None:
 def _parse_mappings(entries: tuple[str, ...], *, strict: bool) -> list[GroupMapping]:
     found: list[GroupMapping] = []
     for entry in entries:
-        # Grafana's escape: `\:` is a colon; any other backslash stands for itself.
+        # As in Grafana, `\:` stands for a colon. Any other backslash stands for itself.
         parts = [part.replace("\\:", ":") for part in _SEPARATOR.split(entry)]
         if len(parts) not in (2, 3) or not all(parts[:2]):
             raise ValueError(f"db-mapping: {entry!r}: expected GROUP:DATABASE:PRIVILEGE")

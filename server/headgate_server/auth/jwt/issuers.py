@@ -26,9 +26,12 @@ class _CachedToken:
 class IssuerRegistry:
     """Verifies tokens of all issuers in *settings*.
 
-    The settings of a further issuer apply to tokens with exactly its `iss`. The settings of the
-    first issuer apply to all other tokens. This object replaces *previous*, and takes over the keys
-    that *previous* has fetched. Raises ValueError for an invalid setting: one line that names the
+    *settings* are those of the first issuer, and contain those of further issuers. A token with the
+    `iss` of a further issuer is verified by that issuer's settings. Any other token is verified by
+    the first issuer's settings.
+
+    *previous* is the registry that this object replaces after a reload: the keys that *previous*
+    has fetched are taken over. Raises ValueError for an invalid setting: one line that names the
     option.
     """
 
@@ -59,7 +62,7 @@ class IssuerRegistry:
         self._cache: OrderedDict[bytes, _CachedToken] = OrderedDict()
 
     async def verify(self, text: str) -> tuple[VerifiedToken, bool]:
-        """Verifies the token *text*. Returns the verified token, and whether it was cached.
+        """Verifies the token *text*. Returns the verified token, and whether the cache had it.
 
         Raises TokenError, NoRights, KeysUnavailable.
         """
@@ -80,7 +83,7 @@ class IssuerRegistry:
         return verified, False
 
     def verifier_for(self, token: ParsedToken) -> TokenVerifier:
-        """Returns the verifier for the `iss` of *token*. Raises TokenError if there is none."""
+        """Returns the verifier for the `iss` of *token*. Raises TokenError for an unknown `iss`."""
         iss = token.claims.get("iss")
         issuer = self._default
         if isinstance(iss, str) and iss in self._additional:
@@ -95,7 +98,7 @@ class IssuerRegistry:
             self._cache.popitem(last=False)
 
     async def retire(self) -> None:
-        """Waits for the fetches of keys in progress. After that it fetches no keys.
+        """Waits for the fetches of keys in progress, and forbids further fetches.
 
         Call it when another IssuerRegistry replaces this object.
         """
@@ -103,7 +106,7 @@ class IssuerRegistry:
             await issuer.source.retire()
 
     async def close(self) -> None:
-        """Cancels the fetches of keys in progress. After that it fetches no keys."""
+        """Cancels the fetches of keys in progress, and forbids further fetches."""
         for issuer in self._all():
             await issuer.source.close()
 

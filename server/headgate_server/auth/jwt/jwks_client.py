@@ -1,4 +1,7 @@
-"""The keys of a JWK set at a URL: fetched when needed, cached, with back-off. Uses aiohttp."""
+"""Fetches an issuer's keys, a JWK set, from a URL and caches them. Uses aiohttp.
+
+While the URL's server fails, the pause between two requests grows up to a minute (back-off).
+"""
 
 import asyncio
 import re
@@ -26,16 +29,16 @@ _MAX_AGE = re.compile(r'max-age=(?:([0-9]{1,9})|"([0-9]{1,9})")', re.IGNORECASE)
 
 
 class _FetchFailed(Exception):
-    """The fetch failed. The text is the reason, without the URL."""
+    """A fetch of the keys failed. The text is the reason for the log, without the URL."""
 
 
 class JWKSClient:
     """Implements `KeySource` for the JWK set at a URL, with a cache of the keys.
 
     One request at a time is sent, for all callers (single flight). Keys are cached for `cache-ttl`,
-    or for the response's `max-age` if that is less, but at least for `min-cache-ttl`. A refresh
-    begins before that time is over. With a `cache-ttl` of 0 each verification fetches the keys, and
-    concurrent verifications share a fetch.
+    or for the response's `max-age` if that is less, but at least for `min-cache-ttl`. A new fetch
+    begins after 80 % of that time, so that no verification has to wait for it. With a `cache-ttl`
+    of 0 each verification fetches the keys, and concurrent verifications share a fetch.
 
     While the URL's server fails, the keys stay valid for `stale-if-error` longer, and the pause
     between requests grows. Raises ValueError for an invalid setting: one line that names the
@@ -60,9 +63,9 @@ class JWKSClient:
         self._closed = False
 
     def adopt_cache(self, previous: KeySource) -> None:
-        """Takes over the cached keys of *previous* if its URL is the same.
+        """Takes over the cached keys of *previous* if *previous* fetches from the same URL.
 
-        The next call of `keys` refreshes the keys.
+        Call it after a reload of the settings. The next call of `keys` fetches the keys again.
         """
         url = self._settings.jwk_set_url
         if isinstance(previous, JWKSClient) and previous._settings.jwk_set_url == url:
@@ -73,24 +76,25 @@ class JWKSClient:
             )
 
     async def keys(self) -> Keys:
-        """Returns the current keys, and fetches them if needed. Raises KeysUnavailable."""
+        """Returns the cached keys, after a fetch if they have expired. Raises KeysUnavailable."""
         now = self._clock()
         if now >= self._expires_at:
             if self._may_fetch(now):
                 self._start_fetch(now)
             if not (self._has_keys and self._failures):
-                await self._await_fetch()  # else the server fails, and the old keys are used
+                await self._await_fetch()  # else the server fails: the expired keys are used
             if self._fetched_at >= now:
-                return self._keys  # also with a `cache-ttl` of 0
+                return self._keys  # fetched just now: valid even with a `cache-ttl` of 0
         elif now >= self._refresh_at and self._may_fetch(now):
             self._start_fetch(now)
         return self._valid_keys()
 
     async def refresh(self) -> Keys:
-        """Returns the keys after a new fetch.
+        """Returns the keys after a new fetch, which may find a key that the issuer has added.
 
-        Returns the cached keys if the last fetch began less than `unknown-kid-refresh-cooldown`
-        ago. A fetch in progress is awaited. Raises KeysUnavailable if there are no valid keys.
+        Waits for a fetch that is already in progress instead. Returns the cached keys if the last
+        fetch began less than `unknown-kid-refresh-cooldown` ago. Raises KeysUnavailable if there
+        are no valid keys.
         """
         now = self._clock()
         cooled = now - self._fetch_started_at >= self._settings.unknown_kid_refresh_cooldown
@@ -101,14 +105,14 @@ class JWKSClient:
         return self._keys if self._fetched_at >= self._fetch_started_at else self._valid_keys()
 
     async def retire(self) -> None:
-        """Waits for the fetch in progress, begins no other, and closes the session."""
+        """Waits for the fetch in progress, closes the HTTP session, and forbids further fetches."""
         self._closed = True
         if self._task is not None:
             await asyncio.wait([self._task])
         await self.close()
 
     async def close(self) -> None:
-        """Cancels the fetch in progress, begins no other, and closes the session."""
+        """Cancels the fetch in progress, closes the HTTP session, and forbids further fetches."""
         self._closed = True
         if self._task is not None:
             self._task.cancel()
@@ -139,7 +143,10 @@ class JWKSClient:
         logs.log_task_error(task)
 
     async def _await_fetch(self) -> None:
-        """Waits for the fetch in progress. If keys are cached, waits until 2 s after its start."""
+        """Waits until the fetch in progress has ended.
+
+        If keys are cached, waits no longer than until 2 s after the start of the fetch.
+        """
         if self._task is None:
             return
         waited = self._clock() - self._fetch_started_at
@@ -160,14 +167,14 @@ class JWKSClient:
         self._failures = 0
         now = self._clock()
         kept = {_key_identity(key): key for key in self._keys}
-        # An equal key stays the same object: cached tokens refer to it.
+        # An unchanged key stays the same object: cached tokens are valid only with that object.
         self._keys = [kept.get(_key_identity(key), key) for key in keys]
         self._has_keys = True
         self._fetched_at = now
         self._refresh_at, self._expires_at = now + _REFRESH_FRACTION * seconds, now + seconds
 
     async def _fetch(self) -> tuple[Keys, float]:
-        """Returns the keys, and for how many seconds they are valid."""
+        """Fetches the keys. Returns the keys, and the number of seconds for which to cache them."""
         if self._session is None:
             connector = aiohttp.TCPConnector(ssl=self._tls) if self._tls else None
             self._session = aiohttp.ClientSession(timeout=_FETCH_TIMEOUT, connector=connector)
@@ -253,9 +260,10 @@ def _ssl_context(settings: JwtSettings) -> ssl.SSLContext | None:
 
 
 def _authorization_header(settings: JwtSettings) -> dict[str, str]:
-    """Returns the header `Authorization` with the token in `jwk-set-bearer-token-file`, if set.
+    """Returns the header `Authorization` with the token in `jwk-set-bearer-token-file`.
 
-    The file is read before each fetch, so that a new token in it is used.
+    Returns {} if that option is not set. Call this before each fetch: a new token may be in the
+    file. Raises ValueError if the file is unreadable or invalid.
     """
     if not settings.jwk_set_bearer_token_file:
         return {}

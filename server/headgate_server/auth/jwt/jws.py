@@ -24,7 +24,7 @@ class ParsedToken:
     """A parsed token, not yet verified.
 
     *signed* is the text that the signature must cover: header and claims in base64url, without
-    padding. *padded* is that text with the padding, `=`, as it was received.
+    padding. *padded* is the same text as it was received: it may contain the padding, `=`.
     """
 
     algorithm: str
@@ -41,7 +41,7 @@ def parse(text: str, max_length: int) -> ParsedToken:
 
     Up to two `=` after a segment are dropped. Each segment must be canonical base64url: unused bits
     at its end are 0. Header and claims must be JSON objects without duplicate names. Raises
-    TokenError for another text, or one of more than *max_length* characters.
+    TokenError if *text* breaks one of these rules, or has more than *max_length* characters.
     """
     if len(text) > max_length:
         raise TokenError("longer than max-token-bytes")
@@ -81,7 +81,7 @@ def _decode_segment(segment: str) -> bytes:
         decoded = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
     except (binascii.Error, ValueError):
         raise TokenError("invalid base64url") from None
-    # Unused bits at the end could vary: one token would have several forms.
+    # The unused bits at the end must be 0. Otherwise one token could be written in several ways.
     if base64.urlsafe_b64encode(decoded).rstrip(b"=").decode() != segment:
         raise TokenError("base64url is not canonical")
     return decoded

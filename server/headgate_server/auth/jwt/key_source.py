@@ -1,6 +1,7 @@
-"""Sources of the keys that verify tokens.
+"""Where the keys that verify an issuer's tokens come from: the Protocol `KeySource`.
 
-Keys in a file or in the configuration are read once; keys at a URL are fetched repeatedly.
+Keys in a file or in the configuration are read once, as `StaticKeys`. Keys at a URL are fetched
+repeatedly, by `headgate_server.auth.jwt.jwks_client`.
 """
 
 from typing import Protocol
@@ -32,11 +33,11 @@ class KeySource(Protocol):
         ...
 
     async def retire(self) -> None:
-        """Waits until fetches in progress have ended, and then releases resources like `close`."""
+        """Waits until fetches in progress have ended, and then does what `close` does."""
         ...
 
     async def close(self) -> None:
-        """Releases resources. The current keys stay available; no new keys are fetched."""
+        """Ends fetches in progress, closes connections. `keys` still returns valid cached keys."""
         ...
 
 
@@ -47,24 +48,24 @@ class StaticKeys:
         self._keys = keys
 
     async def keys(self) -> Keys:
-        """Returns the keys."""
+        """Returns the keys that the constructor received."""
         return self._keys
 
     async def refresh(self) -> Keys:
-        """Returns the keys, which never change."""
+        """Returns the same keys as `keys`: nothing can be fetched."""
         return self._keys
 
     async def retire(self) -> None:
-        """Does nothing: there are no resources."""
+        """Does nothing: no fetch is in progress, and no connection is open."""
 
     async def close(self) -> None:
-        """Does nothing: there are no resources."""
+        """Does nothing: no fetch is in progress, and no connection is open."""
 
 
 def source_option(settings: JwtSettings) -> str:
-    """Returns the name of the option that says where the keys are: the one in SOURCES that is set.
+    """Returns which option in SOURCES is set, such as `key-file`: it says where the keys are.
 
-    Raises ValueError if no such option is set, or several.
+    Raises ValueError if no option in SOURCES is set, or if several of them are set.
     """
     given = [name for name in SOURCES if getattr(settings, name.replace("-", "_"))]
     if not given:
@@ -75,9 +76,10 @@ def source_option(settings: JwtSettings) -> str:
 
 
 def static_keys(option: str, settings: JwtSettings) -> StaticKeys:
-    """Returns the keys in the file or the value that *option* names.
+    """Returns the keys that *option* contains, or that are in the file named by *option*.
 
-    Raises ValueError if they are invalid: one line that names the option.
+    *option* is an option in SOURCES other than `jwk-set-url`. Raises ValueError if the keys are
+    invalid, or the file is unreadable: one line that names the option.
     """
     text = getattr(settings, option.replace("-", "_")).encode()
     try:

@@ -1,7 +1,7 @@
-"""Keys that verify tokens, and the algorithms of each. Uses PyJWT and cryptography.
+"""Keys that verify tokens, read from PEM or a JWK set. Uses PyJWT and cryptography.
 
-An algorithm belongs to a key's type, and never comes from the token. A public key is therefore
-never used as a secret.
+The type of a key determines its algorithms. A token's `alg` only selects one of these algorithms,
+so that a public key is never used as an HMAC secret.
 """
 
 import json
@@ -46,7 +46,11 @@ class UnusableKey(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key that verifies signatures by *algorithms*."""
+    """A key that verifies signatures by *algorithms*, such as RS256.
+
+    *kid* is the key's ID, or None. *material* is the bytes of an HMAC secret, or a public key
+    object of the library cryptography.
+    """
 
     kid: str | None
     algorithms: frozenset[str]
@@ -55,8 +59,8 @@ class Key:
     def verifies(self, token: ParsedToken, *, padded: bool = False) -> bool:
         """Returns whether this key signed *token*.
 
-        If *padded* is True, the signature must cover the segments with their padding (`=`), as some
-        issuers sign.
+        Some issuers sign the header and the claims with the padding (`=`) of their base64url. If
+        *padded* is True, the signature must cover the text with its padding.
         """
         if token.algorithm not in self.algorithms:
             return False
@@ -80,9 +84,10 @@ def candidates(keys: Keys, kid: str | None) -> list[Key]:
 
 
 def from_pem(text: bytes, kid: str | None) -> Key:
-    """Returns the first key in a PEM text. Raises UnusableKey.
+    """Returns the first key in the PEM *text*. Raises UnusableKey.
 
-    The key is public (PKIX, PKCS#1), or the public half of a private one (PKCS#1, PKCS#8, SEC 1).
+    *text* has a public key (PKIX, PKCS#1) or a private key (PKCS#1, PKCS#8, SEC 1). Of a private
+    key, only the public half is kept.
     """
     for load in (load_pem_public_key, _load_private):
         try:
@@ -97,9 +102,9 @@ def _load_private(text: bytes) -> Any:
 
 
 def from_jwks(text: str | bytes) -> Keys:
-    """Returns the keys of a JWK set (RFC 7517) that can verify signatures, without the others.
+    """Returns those keys of a JWK set (RFC 7517) that can verify signatures.
 
-    Raises UnusableKey for an invalid JWK set.
+    Skips keys for other purposes, and invalid keys. Raises UnusableKey for an invalid JWK set.
     """
     try:
         document = json.loads(text)
@@ -152,9 +157,9 @@ def _from_jwk(entry: dict[str, Any]) -> Any:
 
 
 def _key(material: Any, kid: str | None) -> Key:
-    """Returns a key of *material*, or of its public half, with the algorithms of its type.
+    """Returns a `Key` with the algorithms that the type of *material* determines.
 
-    Raises UnusableKey.
+    Of a private key, only the public half is kept. Raises UnusableKey.
     """
     if isinstance(
         material, RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey | Ed448PrivateKey

@@ -1,4 +1,4 @@
-"""One issuer of tokens: its keys, and the identity and rights in its claims."""
+"""Verifies the tokens of one issuer, and reads the identity and the rights in their claims."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,8 @@ _MAX_NAME_BYTES = 1024
 class VerifiedToken:
     """A token that *key* has verified, with the identity and the rights in its claims.
 
-    *rights* is None if the rights in the user store apply.
+    *rights* is None if the settings take no rights from claims. Then the rights in the user store
+    apply.
     """
 
     issuer: "TokenVerifier"
@@ -30,9 +31,9 @@ class VerifiedToken:
     rights: TokenRights | None
 
     async def is_valid(self, now: float) -> bool:
-        """Returns whether the token's times are valid at *now* and its key is still in use.
+        """Returns whether the token's times are valid at *now*, and its key is still in use.
 
-        Raises KeysUnavailable.
+        A key is in use while it is one of the issuer's current keys. Raises KeysUnavailable.
         """
         try:
             check_times(self.claims, self.issuer.settings, now)
@@ -44,8 +45,9 @@ class VerifiedToken:
 class TokenVerifier:
     """Verifies the tokens of one issuer by *settings*.
 
-    This object replaces *previous*, and takes over the keys that *previous* has fetched. Raises
-    ValueError for an invalid setting: one line that names the option.
+    *previous* is the verifier that this object replaces after a reload. The keys that *previous*
+    has fetched from a URL are taken over if the URL is the same. Raises ValueError for an invalid
+    setting: one line that names the option.
     """
 
     def __init__(self, settings: JwtSettings, previous: "TokenVerifier | None" = None) -> None:
@@ -59,7 +61,7 @@ class TokenVerifier:
         option = source_option(settings)
         self.source: KeySource
         if option == "jwk-set-url":
-            # aiohttp takes a fifth of a server's start, and only this source needs it.
+            # Imported here: aiohttp takes a fifth of a server's start, and only URLs need it.
             from headgate_server.auth.jwt.jwks_client import JWKSClient
 
             self.source = fetched = JWKSClient(settings)
@@ -97,7 +99,7 @@ class TokenVerifier:
     def rights(self, claims: Mapping[str, Any]) -> TokenRights | None:
         """Returns the rights in *claims*, or None if the settings take no rights from claims.
 
-        Raises NoRights.
+        Raises NoRights if *claims* have no rights, but the settings require them.
         """
         return self._claim_mapper.rights(claims)
 
@@ -110,7 +112,10 @@ class TokenVerifier:
         return None
 
     def identity(self, claims: Mapping[str, Any]) -> Identity:
-        """Returns the identity in *claims*, which have passed the checks. Raises TokenError."""
+        """Returns the identity in *claims*, which must have passed the claim checks.
+
+        Raises TokenError if a name in *claims* is missing or invalid.
+        """
         settings = self.settings
         name = _claim_text(claims, settings.username_claim, self._name_path)
         email = _claim_text(claims, settings.email_claim, self._email_path)
@@ -126,7 +131,10 @@ class TokenVerifier:
 
 
 def _signature_error(keys: Keys, token: ParsedToken) -> str:
-    """Returns why the signature of *token* is rejected. *keys* are those that match its `kid`."""
+    """Returns, for the log, why the signature of *token* is rejected.
+
+    *keys* are the issuer's keys that match the `kid` of *token*.
+    """
     if not keys:
         return "unknown kid" if token.kid is not None else "no kid, but the keys have one"
     if token.padded != token.signed and any(key.verifies(token, padded=True) for key in keys):
@@ -142,7 +150,8 @@ def _earliest_issue_time(issued: Any, leeway: float) -> float | None:
     """
     if issued is None:
         return None
-    # An int below all floats would overflow; one above them is in the future, and rejected.
+    # max: an int below all floats would overflow. An int above all floats is in the future: the
+    # claim checks have rejected it.
     return float(max(0.0, issued)) - leeway
 
 
@@ -152,7 +161,7 @@ def _claim_text(claims: Mapping[str, Any], claim: str, where: Path) -> str:
 
 
 def _checked_text(claim: str, text: str) -> str:
-    """Returns *text* if the user store and the audit can hold it. Raises TokenError if not."""
+    """Returns *text*, the value of *claim*. Raises TokenError if it is long or not printable."""
     if not text.isprintable() or len(text.encode()) > _MAX_NAME_BYTES:
         raise TokenError(f"{claim} is too long, or not printable")
     return text

@@ -1,0 +1,196 @@
+"""The base class of a client's connection: reads requests, with limits on their size."""
+
+import asyncio
+import math
+from typing import Any, NoReturn, cast
+
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from headgate_server.serving.connection_limits import ConnectionLimits
+from headgate_server.serving.final_response import RequestRejected
+from headgate_server.serving.head_memory import FREE_BYTES, HeadBudget
+from headgate_server.serving.idle_connections import IdleConnections
+from headgate_server.serving.request_framing import framing_error_status
+from headgate_server.serving.timeouts import TimeoutProtocol
+
+# Limits of a request's head: bytes of its URL and header fields together; number of fields.
+MAX_HEAD_BYTES = 1 << 18
+_MAX_HEAD_FIELDS = 200
+# Pipelined requests: sent by a client that does not wait for the previous response.
+_MAX_PIPELINED_REQUESTS = 64
+# The longest body and the longest URL that a request of a batch may have. httptools cannot split a
+# path of 64 KiB. Other forms of a URL than a path, such as `http://host/path`, are left to uvicorn.
+_MAX_BATCHED_BODY_BYTES = 1 << 16
+_MAX_BATCHED_URL_BYTES = 1 << 13
+
+
+class RequestReader(TimeoutProtocol):
+    """An HTTP connection that reads requests by the callbacks of httptools.
+
+    A request that is received whole in one read may be answered in a batch. Any other request is
+    passed to ASGI, its body in parts.
+    """
+
+    def __init__(
+        self,
+        limits: ConnectionLimits,
+        heads: HeadBudget,
+        idle: IdleConnections,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(limits, heads, idle, config, server_state, app_state, _loop)
+        self._in_head = True
+        self._head_size = self._fields = 0
+        self._version = ""
+        # The arguments of `framing_error_status` for an earlier request, which were valid.
+        self._last_valid_framing: tuple[str, list[bytes], list[bytes]] | None = None
+        self._unparsed_bytes = 0  # bytes received since the last callback of httptools
+        self._received_head_bytes = 0  # bytes of the incomplete head, or slightly more
+        self._error_status = 400
+        self._ignore_input = False  # whether further input is ignored
+        self._body: list[bytes] = []  # of a request that may be answered in the batch
+        self._body_size = 0
+        self._batch_quota = 0  # requests of the current read that may still go into the batch
+
+    def on_message_begin(self) -> None:
+        """Resets the reader for a new request. First answers an earlier one in the batch."""
+        self._answer_pending()
+        # The ASGI scope is created only if ASGI is used: see `_start_request`.
+        self._release_head()
+        self.expect_100_continue = False
+        self._reading = self._in_head = True
+        self._batchable = False
+        self._head_size = self._fields = self._unparsed_bytes = self._received_head_bytes = 0
+        self._deadline = self._deadline_after(self._limits.read_header)
+
+    def on_url(self, url: bytes) -> None:
+        """Adds *url*, a part of the URL. Rejects a URL that is too long."""
+        self._unparsed_bytes = 0
+        self._head_size += len(url)
+        if self._head_size > MAX_HEAD_BYTES:
+            self._reject_from_callback(414)
+        self.url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Adds a header field. Ignores trailers, and rejects a head that is too large."""
+        self._fields += 1
+        self._unparsed_bytes = 0
+        self._head_size += len(name) + len(value)
+        if self._head_size > MAX_HEAD_BYTES or self._fields > _MAX_HEAD_FIELDS:
+            self._reject_from_callback(431)
+        if not self._in_head:
+            return  # trailers are ignored
+        name = name.lower()
+        if name == b"host":
+            self._host_values.append(value)
+        elif name == b"transfer-encoding":
+            self._transfer_codings.append(value)
+        elif name == b"expect":
+            self.expect_100_continue |= value.lower() == b"100-continue"
+        self.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Checks the head, and decides whether the request may be answered in the batch."""
+        if self._ignore_input:
+            self._reject_from_callback(400)  # input after the final response is ignored
+        self._version = self.parser.get_http_version()
+        framing = (self._version, self._host_values, self._transfer_codings)
+        if framing != self._last_valid_framing:  # mostly equal in all requests of a client
+            if status := framing_error_status(*framing):
+                self._reject_from_callback(status)
+            self._last_valid_framing = framing if self._head_size <= FREE_BYTES else None
+        if len(self.pipeline) >= _MAX_PIPELINED_REQUESTS:
+            self._reject_from_callback(429)
+        if self.parser.should_upgrade():
+            if self.parser.get_method() == b"CONNECT":
+                self._reject_from_callback(400)
+            return
+        self._in_head = False
+        self._batchable = (
+            self._batch_quota > 0
+            and not self._busy()
+            and not self.flow.write_paused
+            and not self.expect_100_continue
+            and self.url[:1] == b"/" != self.url[1:2]
+            and len(self.url) <= _MAX_BATCHED_URL_BYTES
+            and b"#" not in self.url
+        )
+        if not self._batchable:
+            self._start_request()
+
+    def _start_request(self) -> None:
+        """Starts the ASGI application for the request, whose body may still be incomplete."""
+        self._batchable = False
+        url, headers, expect = self.url, self.headers, self.expect_100_continue
+        body = self._take_body()
+        super().on_message_begin()
+        # httptools cannot split a URL of 64 KiB.
+        self.url, _, query = url.partition(b"#")[0].partition(b"?")
+        self.headers, self.expect_100_continue = headers, expect
+        cast(Any, self.scope)["headers"] = headers
+        super().on_headers_complete()
+        cast(Any, self.scope)["query_string"] = query
+        self._release_head()
+        self._deadline = self._deadline_after(self._limits.read)
+        if body:
+            super().on_body(body)
+
+    def _take_body(self) -> bytes:
+        """Returns the parts of the body that were kept for the batch, and drops them."""
+        body = b"".join(self._body)
+        self._body, self._body_size = [], 0
+        return body
+
+    def on_chunk_header(self) -> None:
+        """Handles the header of a chunk: httptools has parsed the bytes received so far."""
+        self._unparsed_bytes = 0
+
+    def on_body(self, body: bytes) -> None:
+        """Keeps a part of the body while the request may still be answered in the batch.
+
+        Otherwise passes the part to the ASGI application, which then answers the request.
+        """
+        self._unparsed_bytes = 0
+        if self._batchable:
+            self._body.append(body)
+            self._body_size += len(body)
+            if self._body_size > _MAX_BATCHED_BODY_BYTES:
+                self._start_request()
+            return
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Ends a request: puts it into the batch, or tells ASGI that its body is complete."""
+        self._unparsed_bytes = 0
+        if self.parser.should_upgrade():
+            return
+        self._reading = False
+        self._in_head = True
+        if self._batchable:
+            self._add_to_batch()
+        else:
+            self._complete_request()
+
+    def _complete_request(self) -> None:
+        super().on_message_complete()
+        self._deadline = math.inf
+        if self.cycle.response_complete:
+            self._release_request()
+            self._deadline = self._deadline_after(self._limits.idle)
+
+    def _reject_from_callback(self, status: int) -> NoReturn:
+        """Stops the parser: `data_received` then answers with *status*."""
+        self._error_status = status
+        raise RequestRejected  # httptools turns it into an HttpParserError
+
+    def _answer_pending(self) -> None:
+        """Answers this connection's request in the batch now."""
+        raise NotImplementedError
+
+    def _add_to_batch(self) -> None:
+        """Puts the received request into the batch."""
+        raise NotImplementedError
