@@ -111,7 +111,7 @@ class Tx(Protocol):
         ...
 
     def add_user(self, name: str, hash: str, admin: bool) -> None:
-        """Adds a user with a new id and no grants. No user *name* may exist."""
+        """Adds the user *name* with a new id and no grants. The caller has checked that it is new."""
         ...
 
     def put_user(self, user: User, *, hash: str, admin: bool) -> None:

@@ -69,7 +69,7 @@ class _State:
         return next((self.user(user.name) for user in self.users.values() if user.id == id), None)
 
     def identity_dropped_at(self, issuer: str, subject: str) -> float | None:
-        """Returns the Unix time of the last drop of a user of the identity *subject*, or None."""
+        """Returns when a user with the identity *subject* was last dropped (Unix time), or None."""
         return self.dropped_at.get((issuer, subject))
 
     def is_linked(self, user: User) -> bool:

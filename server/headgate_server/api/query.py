@@ -149,7 +149,7 @@ async def _run_with_upstream(
     """Executes the query *execution* on *mount*, an upstream store with its settings.
 
     If *mount* is None, only the statements that Headgate executes itself succeed. DROP DATABASE is
-    also sent to the other upstream stores with `drop-data`.
+    also sent to the other upstream stores that have the option `drop-data`.
     """
     gateway = context.gateway
     store = mount.store if mount is not None else None

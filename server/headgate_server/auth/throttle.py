@@ -104,7 +104,7 @@ class Throttle:
         )
 
     def _free_failures(self, whole: _Key, now: float) -> int:
-        """Returns how many logins may fail without a delay in the network of the key *whole*."""
+        """Returns how many logins may fail without a delay from the network *whole*."""
         free = self._free[1]
         admin_until = self._admins.get(whole[1])
         return (

@@ -53,8 +53,8 @@ class TenantTokenSettings:
 class Route:
     """The *privilege* that a user needs for a request with one of *methods* for one of *paths*.
 
-    The privilege is READ, WRITE, MANAGE or ADMIN. *component* is the component of the upstream
-    store that serves the request.
+    The privilege is READ, WRITE, MANAGE or ADMIN. *component* names the server that answers the
+    request, such as `ingester`, for an upstream store that consists of several servers.
     """
 
     methods: tuple[str, ...]

@@ -1,4 +1,7 @@
-"""The result of a statement, and the Protocols of the encoders: `ResultEncoder` and `Splice`."""
+"""The result of a statement, and the Protocol `ResultEncoder` of the formats.
+
+The Protocol `Splice` cuts a result out of an upstream InfluxDB's response.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

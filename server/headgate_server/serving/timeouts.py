@@ -21,7 +21,10 @@ _TLS_CLOSE_SECONDS = 0.5
 
 
 class TimeoutProtocol(HttpToolsProtocol):
-    """An HTTP connection with deadlines. Implements `HeadHolder` and `Evictable`.
+    """An HTTP connection with deadlines.
+
+    It is a `HeadHolder`, which drops an incomplete request head when memory is short, and
+    `Evictable`: at the connection limit it can be closed while idle.
 
     Call `check_deadlines` periodically: it enforces *limits*.
     """

@@ -32,6 +32,25 @@ def test_grants_can_be_lent_for_a_request_alone(
     )
 
 
+def test_a_cached_answer_belongs_to_the_rights_of_its_token_alone(
+    serve_with_jwt: Callable[..., Server], jwt_settings: str
+) -> None:
+    server = serve_with_jwt(
+        jwt_settings + 'grant-sync = "ephemeral"\ngrants-attribute-path = "dbs"'
+    )
+    tokens = {name: made.token(KEY, claims(dbs={name: "READ"})) for name in ("a", "b")}
+    assert all(whoami(server, token).status == 200 for token in tokens.values())
+    server.query("SET PASSWORD FOR todd = 'Todd-1'; GRANT READ ON b TO todd")
+    for _ in range(5):  # an equal query is cached from its third time on
+        for name, token in tokens.items():
+            listed = server.request("GET", "/query?q=SHOW+DATABASES", headers={"X-Token": token})
+            assert listed.rows() == [[name]]
+            read = "/query?db=a&q=SHOW+GRANTS+FOR+root"
+            assert server.request("GET", read, headers={"X-Token": token}).status == 403
+        stored = server.request("GET", "/query?q=SHOW+DATABASES", basic=("todd", "Todd-1"))
+        assert stored.rows() == [["b"]]
+
+
 def test_grants_that_are_given_here_stay_where_tokens_say_nothing_of_them(
     serve_with_jwt: Callable[..., Server], jwt_settings: str
 ) -> None:
