@@ -9,8 +9,15 @@ SEED ?= 1
 # More than two processors: tests also wait for programs.
 JOBS ?= 4
 
-.PHONY: demo serve test test-fast check format isolation injection fuzz-grammar fuzz-http kills faults model guessing enumeration slow-flood worst-query bench hot-path bench-parts soak screens clean
+.PHONY: help demo serve test test-fast check format isolation injection fuzz-grammar fuzz-http kills faults model guessing enumeration slow-flood worst-query bench hot-path bench-parts soak screens clean
 
+# The targets of this file, each with the comment above it.
+help:
+	@awk '/^# /{text = text substr($$0, 3) " "; next} \
+		/^[a-z-]+( [a-z-]+)*:/ && !/:=/ && text{split($$0, name, ":"); printf "%-20s%s\n", name[1], text} \
+		{text = ""}' Makefile
+
+# A tour of the engine in a terminal.
 demo: .venv/installed
 	$(BIN)/python examples/tour.py
 
@@ -30,6 +37,7 @@ test-fast: .venv/developed
 	$(BIN)/pytest --numprocesses $(JOBS) --dist worksteal --hypothesis-profile fast \
 		$(or $(T),tests/unit tests/http)
 
+# The linter, the formatter and two type checkers.
 check: .venv/developed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -77,6 +85,7 @@ bench-parts: .venv/developed
 screens: .venv/developed
 	PYTHONPATH=tests $(BIN)/python docs/screens.py
 
+# Random requests to a server.
 fuzz-http: .venv/developed
 	PYTHONPATH=tests $(BIN)/python tests/fuzz_http.py $(N) $(SEED)
 
@@ -105,6 +114,7 @@ slow-flood: .venv/developed
 worst-query: .venv/developed
 	$(BIN)/python benchmarks/worst_query.py
 
+# Whether the time of a failed login tells that a user exists.
 enumeration: .venv/developed
 	PYTHONPATH=tests $(BIN)/python benchmarks/enumeration.py
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from headgate.flags import CommandParser, double_dashes
 from headgate_engine import StoreError
+from headgate_server.config.gateway import UpstreamSettings
 from headgate_server.config.legacy_flags import InvalidFlags, add_flags, gateway_table
 from headgate_server.config.loader import ConfigurationError
 from headgate_server.config.settings import Settings
@@ -32,19 +33,19 @@ def command_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    add = parser.add_argument
+    add, default = parser.add_argument, Settings()
     add("--config", metavar="PATH", help="configuration file (TOML; accepts an influxdb.conf)")
     add(
         "--bind",
         metavar="HOST:PORT",
         dest="http.bind-address",
-        help="address to listen on (default: 127.0.0.1:8086)",
+        help=f"address to listen on (default: {default.bind_address})",
     )
     add(
         "--store",
         metavar="PATH",
         dest="store.path",
-        help="SQLite store file (default: headgate.db)",
+        help=f"SQLite store file (default: {default.store_path})",
     )
     add(
         "--auth",
@@ -62,16 +63,22 @@ def command_parser() -> argparse.ArgumentParser:
         "--realm",
         metavar="REALM",
         dest="http.realm",
-        help="realm in WWW-Authenticate (default: InfluxDB)",
+        help=f"realm in WWW-Authenticate (default: {default.realm})",
     )
     add(
         "--max-body-size",
         metavar="BYTES",
         type=int,
         dest="http.max-body-size",
-        help="largest body of a write (default: 25000000)",
+        help=f"largest body of a write (default: {default.max_body_size})",
     )
-    add("--workers", metavar="N", type=int, dest="http.workers", help="processes (default: 1)")
+    add(
+        "--workers",
+        metavar="N",
+        type=int,
+        dest="http.workers",
+        help=f"processes (default: {default.workers})",
+    )
     add(
         "--upstream",
         metavar="URL",
@@ -82,7 +89,7 @@ def command_parser() -> argparse.ArgumentParser:
         "--protocol",
         metavar="NAME",
         dest="gateway.protocol",
-        help="protocol of the upstream store (default: influxdb1)",
+        help=f"protocol of the upstream store (default: {UpstreamSettings('').protocol})",
     )
     add(
         "--check",

@@ -111,7 +111,7 @@ class Tx(Protocol):
         ...
 
     def add_user(self, name: str, hash: str, admin: bool) -> None:
-        """Adds the user *name* with a new id and no grants. The caller has checked that it is new."""
+        """Adds the user *name*, which is no user yet, with a new id and no grants."""
         ...
 
     def put_user(self, user: User, *, hash: str, admin: bool) -> None:

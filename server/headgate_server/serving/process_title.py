@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 from setproctitle import setproctitle
 
+from headgate_grammar import REDACTED
+
 _SECRET_FLAGS = ("--shared-secret", "--gateway.auth.jwt-secret")
-_REDACTED = "[REDACTED]"
 
 
 def show_arguments(arguments: Sequence[str]) -> None:
@@ -25,9 +26,9 @@ def redact_arguments(arguments: Sequence[str]) -> list[str]:
     for before, word in zip(["", *arguments], arguments, strict=False):
         flag, equals, _ = word.partition("=")
         if before in _SECRET_FLAGS:
-            shown.append(_REDACTED)
+            shown.append(REDACTED)
         elif equals and flag in _SECRET_FLAGS:
-            shown.append(f"{flag}={_REDACTED}")
+            shown.append(f"{flag}={REDACTED}")
         else:
             shown.append(word)
     return shown

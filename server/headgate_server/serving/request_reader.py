@@ -4,6 +4,7 @@ import asyncio
 import math
 from typing import Any, NoReturn, cast
 
+import httptools
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
@@ -56,6 +57,12 @@ class RequestReader(TimeoutProtocol):
         self._body_size = 0
         self._batch_quota = 0  # requests of the current read that may still go into the batch
 
+    @property
+    def _parsed(self) -> httptools.HttpRequestParser:
+        """The parser, with its results for the current request. Set during its callbacks."""
+        assert self.parser is not None
+        return self.parser
+
     def on_message_begin(self) -> None:
         """Resets the reader for a new request. First answers an earlier one in the batch."""
         self._answer_pending()
@@ -97,7 +104,7 @@ class RequestReader(TimeoutProtocol):
         """Checks the head, and decides whether the request may be answered in the batch."""
         if self._ignore_input:
             self._reject_from_callback(400)  # input after the final response is ignored
-        self._version = self.parser.get_http_version()
+        self._version = self._parsed.get_http_version()
         framing = (self._version, self._host_values, self._transfer_codings)
         if framing != self._last_valid_framing:  # mostly equal in all requests of a client
             if status := framing_error_status(*framing):
@@ -105,8 +112,8 @@ class RequestReader(TimeoutProtocol):
             self._last_valid_framing = framing if self._head_size <= FREE_BYTES else None
         if len(self.pipeline) >= _MAX_PIPELINED_REQUESTS:
             self._reject_from_callback(429)
-        if self.parser.should_upgrade():
-            if self.parser.get_method() == b"CONNECT":
+        if self._parsed.should_upgrade():
+            if self._parsed.get_method() == b"CONNECT":
                 self._reject_from_callback(400)
             return
         self._in_head = False
@@ -166,7 +173,7 @@ class RequestReader(TimeoutProtocol):
     def on_message_complete(self) -> None:
         """Ends a request: puts it into the batch, or tells ASGI that its body is complete."""
         self._unparsed_bytes = 0
-        if self.parser.should_upgrade():
+        if self._parsed.should_upgrade():
             return
         self._reading = False
         self._in_head = True

@@ -19,6 +19,7 @@ from headgate_server.config.gateway import UpstreamSettings
 from headgate_server.http.urlencoded import iterate_pairs
 from headgate_server.upstream.errors import UpstreamRejected
 from headgate_server.upstream.influxdb import (
+    MAX_ANSWER_BYTES,
     ByteCounter,
     InfluxStore,
     QueryOptions,
@@ -33,7 +34,6 @@ _DATABASE_PARAMETERS = frozenset({"db", "extra_label", "extra_filters", "extra_f
 _FORM_HEADER = ("Content-Type", "application/x-www-form-urlencoded")
 _CLUSTER_PATH_PATTERN = re.compile(r"/(insert|select)/([^/]+)/(influx|prometheus)(/.*)")
 _PROMETHEUS_PATH, _INFLUX_PATH = "/prometheus", "/influx"
-_MAX_ANSWER_BYTES = 1 << 24
 
 
 def with_label(query: bytes, database: str) -> str:
@@ -160,7 +160,7 @@ class VictoriaStore(InfluxStore):
             "GET", f"/api/v1/label/{DATABASE_LABEL}/values", [], idempotent=True
         )
         await check_status(reply)
-        body = await reply.read(_MAX_ANSWER_BYTES)
+        body = await reply.read(MAX_ANSWER_BYTES)
         return decode_values(body)
 
 
