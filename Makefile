@@ -8,6 +8,7 @@ N ?= 20000
 SEED ?= 1
 # More than two processors: tests also wait for programs.
 JOBS ?= 4
+FAST_JOBS ?= 3
 
 .PHONY: help demo serve test test-fast check format isolation injection fuzz-grammar fuzz-http kills faults model guessing enumeration slow-flood worst-query bench hot-path bench-parts soak screens clean
 
@@ -32,10 +33,10 @@ test test-fast: export PYTHONDONTWRITEBYTECODE =
 test: .venv/developed
 	$(BIN)/pytest --numprocesses $(JOBS) --dist worksteal $(T)
 
-# The tests that start no process, with a fifth of the random examples.
+# The tests that start no process, with a fifth of the random examples, on files in memory.
 test-fast: .venv/developed
-	$(BIN)/pytest --numprocesses $(JOBS) --dist worksteal --hypothesis-profile fast \
-		$(or $(T),tests/unit tests/http)
+	$(if $(wildcard /dev/shm/.),TMPDIR=/dev/shm) $(BIN)/pytest --numprocesses $(FAST_JOBS) \
+		--dist worksteal --hypothesis-profile fast $(or $(T),tests/unit tests/http)
 
 # The linter, the formatter and two type checkers.
 check: .venv/developed

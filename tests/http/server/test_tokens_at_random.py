@@ -135,7 +135,7 @@ def theirs(text: str) -> bool:
 
 
 @settings(
-    max_examples=int(os.environ.get("HEADGATE_TEST_TOKENS", "600")),
+    max_examples=int(os.environ.get("HEADGATE_TEST_TOKENS", 6 * settings().max_examples)),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
