@@ -82,6 +82,7 @@ async def traced(url: str, path: str, store: str) -> tuple[int, Sequence[Readabl
     assert app._context is not None
     service = app._context
     service.tracing = OpenTelemetryTracing(provider)
+    await service.gateway.close()  # it may have connected already, to probe the store
     service.gateway = service._create_gateway(service.settings)
     status = await get(app, path, {"traceparent": PARENT, "Authorization": "Bearer Secret-1"})
     ending.set()
