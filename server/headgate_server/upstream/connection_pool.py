@@ -158,6 +158,7 @@ class HostPool:
         self.connections: set[HTTPConnection] = set()
         self.idle_connections: list[HTTPConnection] = []
         self._waiters: deque[asyncio.Future[None]] = deque()
+        self._closed = False
 
     async def acquire(self, *, new: bool = False) -> HTTPConnection:
         """Returns an idle connection. Opens a connection if all are in use, or if *new* is True.
@@ -190,6 +191,8 @@ class HostPool:
             raise PoolExhausted(f"{self._limits.max_connections} connections are busy") from None
 
     async def _connect(self) -> HTTPConnection:
+        if self._closed:
+            raise UpstreamUnreachable("the pool is closed")
         loop = asyncio.get_running_loop()
         connection = HTTPConnection(self._limits.read_seconds)
         self.connections.add(connection)
@@ -210,6 +213,9 @@ class HostPool:
         except BaseException:
             self._discard(connection)
             raise
+        if self._closed:  # meanwhile
+            self._discard(connection)
+            raise UpstreamUnreachable("the pool is closed")
         return connection
 
     def release(self, connection: HTTPConnection) -> None:
@@ -248,7 +254,8 @@ class HostPool:
         self.idle_connections = kept
 
     def close(self) -> None:
-        """Closes all connections at once."""
+        """Closes all connections at once. None is opened afterwards."""
+        self._closed = True
         for connection in list(self.connections):
             self._discard(connection)
         self.idle_connections.clear()

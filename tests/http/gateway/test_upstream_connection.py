@@ -11,7 +11,12 @@ import trustme
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headgate_server.upstream.connection_pool import ConnectionPool, PoolLimits, UpstreamResponse
+from headgate_server.upstream.connection_pool import (
+    ConnectionPool,
+    HostPool,
+    PoolLimits,
+    UpstreamResponse,
+)
 from headgate_server.upstream.errors import (
     PoolExhausted,
     UpstreamError,
@@ -70,6 +75,23 @@ def test_a_body_goes_out_as_it_comes(length: str | None) -> None:
         run(work)
         assert store.last.body == b"abcdef"
         assert store.last.all("Transfer-Encoding") == ([] if length else ["chunked"])
+
+
+def test_a_closed_pool_opens_no_connection() -> None:
+    with raw_upstream(lambda line, request: None) as store:
+
+        async def work() -> None:
+            pool = HostPool(store.url, LIMITS)
+            connecting = asyncio.ensure_future(pool.acquire())
+            await asyncio.sleep(0)
+            pool.close()
+            for attempt in (connecting, asyncio.ensure_future(pool.acquire())):
+                with pytest.raises(UpstreamUnreachable) as error:
+                    await attempt
+                assert error.value.reason == "the pool is closed"
+            assert not pool.connections
+
+        asyncio.run(work())
 
 
 def test_of_more_than_the_limit_one_waits_and_then_has_its_turn() -> None:
