@@ -100,14 +100,18 @@ class ServerProcess(Server):
         assert self.process is not None
         pid = self.process.pid
         listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return {
-            int(child)
-            for child in listed
-            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
-        }
+        return {int(child) for child in listed if b"spawn_main" in command_line(child)}
 
     def kill(self) -> None:
         """Kills the server and its workers with SIGKILL."""
         assert self.process is not None
         os.killpg(self.process.pid, signal.SIGKILL)
         self.stop(signal.SIGKILL)
+
+
+def command_line(pid: str) -> bytes:
+    """Returns the arguments of the process *pid*; b"" if it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
