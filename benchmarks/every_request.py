@@ -76,7 +76,7 @@ def _cases() -> Sequence[Case]:
             Case(f"{title}, POST form, JWT", "/query", "POST", form, _FORM, token),
             Case(f"{title}, GET, with db", _query(text, db="db0")),
         ]
-    denied, wrong = "SELECT * FROM db5..m", f"Authorization: {basic('nobody')}"
+    denied, wrong = "SELECT * FROM db5..m", f"Authorization: {basic('unknown')}"
     write = {"method": "POST", "body": "m v=1", "refused": True, "minimum": 0.8}
     return [
         *cases,
@@ -146,7 +146,7 @@ def main() -> int:
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--seconds", type=int, default=1)
     arguments.add_argument("--connections", default="1,16,64")
-    arguments.add_argument("--rows", default="", help="only rows whose title contains this text")
+    arguments.add_argument("--rows", default="", help="only rows with this text in the title")
     chosen = arguments.parse_args()
     for program in ("influxd", "wrk"):
         if shutil.which(program) is None:

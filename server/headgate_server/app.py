@@ -53,6 +53,7 @@ from headgate_server.validation.configuration import reload_settings
 
 # Ends of the write paths of stores other than InfluxDB. A throttled write is answered 503 there,
 # because Telegraf drops a batch on any 4xx.
+_BELOW_FORWARD_AUTH = FORWARD_AUTH_PREFIX + b"/"
 _NO_STATE: Mapping[str, int] = {}
 _WRITE_SUFFIXES = (b"/push", b"/write", b"/ingest", b"/import", b"/Push", b"/logs", b"/metrics")
 
@@ -200,7 +201,9 @@ class Application:
             return self._responses.text_response(400, f"{error}\n")
         if mount is not None:
             request.on_end(mount.acquire())
-        if path.startswith(FORWARD_AUTH_PREFIX) and self._context.gateway.is_forward_auth(path):
+        if (path + b"/").startswith(_BELOW_FORWARD_AUTH) and (
+            self._context.gateway.forward_auth_networks
+        ):
             request.route, request.log.id = FORWARD_AUTH_PREFIX.decode(), request_id(request)
             return await forward_auth(request, self._context)
         below_mount = path != request.raw_path

@@ -165,14 +165,9 @@ class AppContext:
         credentials = RequestCredentials(request.url_params, headers.getlist, headers.memo)
         if not shows_no_browser(headers):
             request.cross_site = self.is_cross_site(request.method, headers)
-        if mount is None:
-            principal = await self._authenticator(
-                credentials, request.address, None, request.connection
-            )
-        else:
-            principal = await self.authenticate_credentials(
-                credentials, request.address, mount, request.connection
-            )
+        principal = await self.authenticate_credentials(
+            credentials, request.address, mount, request.connection
+        )
         request.check_authorization()
         request.log.user = principal.name
         return principal

@@ -25,7 +25,7 @@ from headgate_server.gateway.local_paths import Endpoint, Requirement
 from headgate_server.gateway.mount import Mount
 from headgate_server.gateway.tenants import require_privilege
 from headgate_server.http.errors import BadRequest, CrossSiteRequest
-from headgate_server.http.form import read_body
+from headgate_server.http.form import FORM_MEDIA_TYPE, media_type, read_body
 from headgate_server.http.go_text import replace_invalid
 from headgate_server.http.request import Request
 from headgate_server.http.urlencoded import check_pair_count, iterate_pairs, parse_urlencoded
@@ -33,7 +33,6 @@ from headgate_server.query.cheap_parsing import is_cheap_to_parse
 from headgate_server.upstream.influxdb import InfluxStore
 from headgate_server.upstream.query_string import encode_query
 
-_FORM_MEDIA_TYPE = "application/x-www-form-urlencoded"
 # InfluxDB's parameters that change more than the form of the answer. A repeated parameter is
 # rejected: Headgate and the upstream store might read different values.
 _SINGLE_PARAMETERS = frozenset(
@@ -129,8 +128,8 @@ async def _merge_body_parameters(
     """
     if original_request.method == "GET":
         return fields  # InfluxDB ignores the body of a GET
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if original_request.body_included and media_type == _FORM_MEDIA_TYPE:
+    is_form = media_type(request.headers.get("content-type")) == FORM_MEDIA_TYPE
+    if original_request.body_included and is_form:
         parts = [part async for part in read_body(request, context.settings.max_query_size)]
         encoded_form = b"".join(parts)
         check_pair_count(encoded_form)

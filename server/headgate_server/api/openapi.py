@@ -70,7 +70,7 @@ _PARAMETERS = [
 def _remote_path(
     id: str, summary: str, privilege: str, responses: dict[str, Any]
 ) -> dict[str, Any]:
-    """Returns the description of a path of Prometheus, whose requests are forwarded unchanged."""
+    """Returns the description of a path of Prometheus that is forwarded unchanged."""
     # Prometheus sends application/x-protobuf; other types are accepted, too.
     body = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
     return {

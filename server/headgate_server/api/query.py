@@ -25,7 +25,6 @@ from headgate_server.query.forwarded_response import ForwardedResponse
 from headgate_server.query.forwarding import ForwardedQuery
 from headgate_server.query.prepared import PreparedQuery
 from headgate_server.query.streaming import stream
-from headgate_server.telemetry.access_log import format_statements
 from headgate_server.upstream.influxdb import NoUpstreamStore, QueryOptions
 
 # Characters. Parsing a longer text takes tens of milliseconds.
@@ -43,11 +42,8 @@ async def query(
     """
     prepared = context.prepared_queries.get(request)
     principal = await context.authenticate(request, mount)
-    has_upstream = (mount is not None and mount.store is not None) or context.gateway.drops_data
     if prepared is not None:
         fields, text = prepared.fields, ""
-        if prepared.cached and not has_upstream and _is_in_batch(principal):
-            return await _cached_response(request, context, prepared, principal, encoder)
     else:
         max_size = context.settings.max_query_size
         form = await read_form(request, request.url_params, max_size, context.run_in_thread)
@@ -64,7 +60,7 @@ async def query(
     if prepared is not None:
         execution.use_statements(prepared.statements, from_cache=True)
     request.log.database = execution.database
-    if has_upstream:
+    if (mount is not None and mount.store is not None) or context.gateway.drops_data:
         return await _run_with_upstream(execution, context, mount, fields, encoder)
     if fields.get("async") == "true":
         results = await execution.run_in_thread(execution.run)
@@ -72,6 +68,9 @@ async def query(
         return _accepted_response(encoder)
     if _is_chunked(request, fields):
         return await _chunked_response(execution, encoder)
+    if prepared is not None and prepared.cached and _is_in_batch(principal):
+        if (response := _cached_response(execution, prepared, encoder)) is not None:
+            return response
     if prepared is not None:
         await context.user_loader.prefetch(principal, prepared.statements)
     return await _single_document(execution, encoder)
@@ -86,48 +85,35 @@ def _is_in_batch(principal: Principal) -> bool:
     return stored and in_batch()
 
 
-async def _cached_response(
-    request: Request,
-    context: AppContext,
-    prepared: PreparedQuery,
-    principal: Principal,
-    encoder: ResultEncoder,
-) -> Response:
-    """Returns the response to the cached query *prepared* of *principal*, within a batch.
+def _cached_response(
+    execution: QueryExecution, prepared: PreparedQuery, encoder: ResultEncoder
+) -> Response | None:
+    """Returns the response to the cached query *prepared*, within a batch.
 
     If all statements are cheap and only read, the response is cached until the user store changes.
+    Returns None for other statements, after authorizing them: the caller executes them.
     """
-    request.log.database = prepared.database
-    with context.store.snapshot() as snapshot:
+    executor, request, principal = execution.executor, execution.request, execution.principal
+    with executor.store.snapshot() as snapshot:
         responses = ResponseCache(snapshot, prepared, principal)
-        request.log.statements = format_statements(prepared.statements)
         try:
-            cached = responses.get(context)
+            cached = responses.get(executor.metrics)
         except NotAuthorized as error:
-            record_denial(context.audit_writer, request, principal, error)
+            record_denial(executor.audit_writer, request, principal, error)
             raise
         if cached is not None:
             return cached
-        execution = QueryExecution(
-            request,
-            context.query_executor,
-            principal,
-            text="",
-            params="",
-            database=prepared.database,
-        )
-        execution.use_statements(prepared.statements, from_cache=True)
         try:
             current = execution.authorize()
         except NotAuthorized as error:
             responses.put_denial(error)
             raise
-        if execution.runs_inline():
-            response = _execute(execution, encoder, current)
-            if not request.log.error:
-                responses.put(response)
-            return response
-    return await _single_document(execution, encoder)
+        if not execution.runs_inline():
+            return None
+        response = _execute(execution, encoder, current)
+        if not request.log.error:
+            responses.put(response)
+        return response
 
 
 def _accepted_response(encoder: ResultEncoder) -> Response:

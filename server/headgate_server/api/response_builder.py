@@ -26,8 +26,6 @@ _CORS_HEADERS = to_raw_headers(
         "Access-Control-Expose-Headers": "Date, X-InfluxDB-Version, X-InfluxDB-Build",
     }
 )
-# Fields of a request whose value may become part of the response.
-_COPIED_FIELDS = frozenset({b"x-request-id", b"request-id", b"origin"})
 _MAX_ERROR_BYTES = 1024
 _REFUSED = (401, 403)
 # RFC 9110, section 5.5: a field value has no control character but a tab.
@@ -79,14 +77,6 @@ class ResponseBuilder:
         id = request.log.id.encode("latin-1")
         return [(b"request-id", id), (b"x-request-id", id), *_cors_headers(request)]
 
-    def _request_lines(self, request: Request) -> bytes:
-        """Returns the fields of `_request_headers`, encoded as HTTP/1.1."""
-        headers = request.headers
-        if headers.has_any(_COPIED_FIELDS):
-            return encode_headers(self._request_headers(request))
-        id = request.log.id.encode("latin-1")
-        return b"request-id: %b\r\nx-request-id: %b\r\n" % (id, id)
-
     def encode_http1(
         self, response: Response, request: Request, default_fields: RawHeaders, *, keep_alive: bool
     ) -> bytes:
@@ -106,7 +96,7 @@ class ResponseBuilder:
         head, default_lines = response.encode_head(), self._default_lines
         if not request.adds_common_headers:
             return b"".join((head, default_lines, end, body))
-        own = self._request_lines(request)
+        own = encode_headers(self._request_headers(request))
         return b"".join((head, self._version_lines, default_lines, own, end, body))
 
     def error_response(
@@ -149,9 +139,8 @@ def _cors_headers(request: Request) -> RawHeaders:
 def request_id(request: Request) -> str:
     """Returns the request id that the client sent, or a new one."""
     headers = request.headers
-    if headers.has_any(_COPIED_FIELDS):
-        if client_id := headers.raw(b"x-request-id") or headers.raw(b"request-id"):
-            return client_id.decode("latin-1")
+    if client_id := headers.raw(b"x-request-id") or headers.raw(b"request-id"):
+        return client_id.decode("latin-1")
     return f"{_ID_PREFIX}{next(_ID_COUNTER):012x}"
 
 

@@ -1,12 +1,22 @@
 """Responses to queries that only read, and denials, cached until the user store changes."""
 
+from dataclasses import dataclass
+
 from headgate_engine import NotAuthorized, Principal, Snapshot
-from headgate_server.app_context import AppContext
 from headgate_server.http.response import Response
 from headgate_server.query.prepared import PreparedQuery
+from headgate_server.telemetry.metrics import Metrics
 
 # The largest response body that is cached.
 _MAX_CACHED_BYTES = 1 << 14
+
+
+@dataclass(frozen=True, slots=True)
+class _Denial:
+    """A statement that the user may not execute, and the privilege that it requires."""
+
+    statement: str
+    required: str
 
 
 class ResponseCache:
@@ -17,26 +27,27 @@ class ResponseCache:
     """
 
     def __init__(self, snapshot: Snapshot, prepared: PreparedQuery, principal: Principal) -> None:
-        self._snapshot, self._prepared = snapshot, prepared
+        self._snapshot, self._prepared, self._name = snapshot, prepared, principal.name
         # All unrestricted principals share one cached response.
         self._key = prepared if principal.has_full_access else (prepared, principal.name)
 
-    def get(self, context: AppContext) -> Response | None:
+    def get(self, metrics: Metrics) -> Response | None:
         """Returns the cached response, or None. Counts the statements in the metrics.
 
         Raises NotAuthorized if *principal* was denied the query.
         """
         cached = self._snapshot.cached(self._key)
-        if isinstance(cached, NotAuthorized):
-            raise cached.with_traceback(None)
+        if isinstance(cached, _Denial):
+            raise NotAuthorized(self._name, cached.statement, cached.required)
         if not isinstance(cached, Response):
             return None
-        context.metrics.count_statements(self._prepared.statement_names)
+        metrics.count_statements(self._prepared.statement_names)
         return cached
 
     def put_denial(self, error: NotAuthorized) -> None:
         """Caches *error*, which denies the query."""
-        self._snapshot.cache(self._key, error)
+        # Without the error itself: its traceback holds the request, and so a password.
+        self._snapshot.cache(self._key, _Denial(error.statement, error.required))
 
     def put(self, response: Response) -> None:
         """Caches *response*, unless it is large."""

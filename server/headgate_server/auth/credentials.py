@@ -113,7 +113,7 @@ def read_credentials(
 
 
 def _read_headers(request: RequestCredentials, location: TokenLocation | None) -> Credentials:
-    """Returns the credentials of a request whose URL lacks `u` or `p`: see `read_credentials`."""
+    """Returns the credentials of a request without `u` or `p`: see `read_credentials`."""
     authorization = request.authorization
     if location is None:
         return _parse_authorization(authorization)

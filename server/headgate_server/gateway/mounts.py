@@ -116,13 +116,6 @@ class Gateway:
         """
         return self.settings.forward_auth_networks
 
-    def is_forward_auth(self, path: bytes) -> bool:
-        """Returns whether *path*, which begins with `/auth`, is for forward authentication.
-
-        Returns False if forward authentication is off.
-        """
-        return bool(self.forward_auth_networks) and path[5:6] in (b"", b"/")
-
     def find_by_name(self, name: str) -> Mount | None:
         """Returns the upstream store *name*, or None if there is no such store.
 

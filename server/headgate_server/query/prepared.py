@@ -18,7 +18,6 @@ from headgate_grammar import (
     is_keyword,
 )
 from headgate_server.http.form import FORM_MEDIA_TYPE, media_type
-from headgate_server.http.go_text import replace_invalid
 from headgate_server.http.request import Request
 from headgate_server.http.urlencoded import Pairs, parse_urlencoded
 from headgate_server.query.cheap_parsing import MAX_INLINE_STATEMENTS
@@ -45,13 +44,12 @@ _Template = tuple[bytes, bytes, bytes, str, str]
 class PreparedQuery:
     """The parsed *statements* of a query, and its parameters *fields* except `q`, `u` and `p`.
 
-    *url_params* are those of *fields* that are in the URL. *database* is the parameter `db`.
+    *url_params* are those of *fields* that are in the URL.
     *cached* is True if the query is cached: equal requests get the same object.
     """
 
     fields: Pairs = field(repr=False)
     url_params: Pairs = field(repr=False)
-    database: str
     statements: Sequence[Statement]
     cached: bool
     statement_names: tuple[str, ...]  # the class names of its statements
@@ -61,7 +59,6 @@ class PreparedQuery:
         return PreparedQuery(
             self.fields,
             self.url_params,
-            self.database,
             (ShowGrants(name),),
             cached=False,
             statement_names=self.statement_names,
@@ -130,7 +127,6 @@ class PreparedQueryCache:
         prepared = PreparedQuery(
             _without_secrets(fields),
             _without_secrets(request.url_params),
-            replace_invalid(fields.get("db", "")),
             statements,
             cached=False,
             statement_names=tuple([type(statement).__name__ for statement in statements]),

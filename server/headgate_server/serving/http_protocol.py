@@ -26,7 +26,7 @@ from headgate_server.telemetry.metrics import Metrics
 
 # Requests of one read that are answered without ASGI, before other connections have their turn.
 _MAX_BATCHED_REQUESTS_PER_READ = 4
-# The size of a head whose fields are kept for the next request of the connection.
+# The largest head that leaves its fields for the next request of the connection.
 _MAX_KEPT_HEAD_BYTES = 1 << 10
 _KEPT_HEAD_SECONDS = 5.0
 
@@ -194,7 +194,7 @@ class Connection(RequestReader):
             self._send_final_response(status)
 
     def _abort_request(self, status: int) -> None:
-        """Cancels the running request, whose body stays incomplete.
+        """Cancels the running request, which never gets its whole body.
 
         Sends a response with *status* if none has begun, and ends the connection.
         """

@@ -1,17 +1,12 @@
 """The base class of a client's connection: reads requests, with limits on their size."""
 
-import asyncio
 import math
 from typing import Any, NoReturn, cast
 
 import httptools
-from uvicorn.config import Config
-from uvicorn.server import ServerState
 
-from headgate_server.serving.connection_limits import ConnectionLimits
 from headgate_server.serving.final_response import RequestRejected
-from headgate_server.serving.head_memory import FREE_BYTES, HeadBudget
-from headgate_server.serving.idle_connections import IdleConnections
+from headgate_server.serving.head_memory import FREE_BYTES
 from headgate_server.serving.request_framing import framing_error_status
 from headgate_server.serving.timeouts import TimeoutProtocol
 
@@ -33,29 +28,17 @@ class RequestReader(TimeoutProtocol):
     passed to ASGI, its body in parts.
     """
 
-    def __init__(
-        self,
-        limits: ConnectionLimits,
-        heads: HeadBudget,
-        idle: IdleConnections,
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> None:
-        super().__init__(limits, heads, idle, config, server_state, app_state, _loop)
-        self._in_head = True
-        self._head_size = self._fields = 0
-        self._version = ""
-        # The arguments of `framing_error_status` for an earlier request, which were valid.
-        self._last_valid_framing: tuple[str, list[bytes], list[bytes]] | None = None
-        self._unparsed_bytes = 0  # bytes received since the last callback of httptools
-        self._received_head_bytes = 0  # bytes of the incomplete head, or slightly more
-        self._error_status = 400
-        self._ignore_input = False  # whether further input is ignored
-        self._body: list[bytes] = []  # of a request that may be answered in the batch
-        self._body_size = 0
-        self._batch_quota = 0  # requests of the current read that may still go into the batch
+    _in_head = True
+    _head_size = _fields = 0
+    _version = ""
+    # The arguments of `framing_error_status` for an earlier request, which were valid.
+    _last_valid_framing: tuple[str, list[bytes], list[bytes]] | None = None
+    _unparsed_bytes = 0  # bytes received since the last callback of httptools
+    _received_head_bytes = 0  # bytes of the incomplete head, or slightly more
+    _error_status = 400
+    _ignore_input = False  # whether further input is ignored
+    _body = b""  # of a request that may be answered in the batch
+    _batch_quota = 0  # requests of the current read that may still go into the batch
 
     @property
     def _parsed(self) -> httptools.HttpRequestParser:
@@ -130,7 +113,7 @@ class RequestReader(TimeoutProtocol):
             self._start_request()
 
     def _start_request(self) -> None:
-        """Starts the ASGI application for the request, whose body may still be incomplete."""
+        """Starts the ASGI application for the request. The body may still be incomplete."""
         self._batchable = False
         url, headers, expect = self.url, self.headers, self.expect_100_continue
         body = self._take_body()
@@ -147,9 +130,8 @@ class RequestReader(TimeoutProtocol):
             super().on_body(body)
 
     def _take_body(self) -> bytes:
-        """Returns the parts of the body that were kept for the batch, and drops them."""
-        body = b"".join(self._body)
-        self._body, self._body_size = [], 0
+        """Returns what was kept of the body for the batch, and drops it."""
+        body, self._body = self._body, b""
         return body
 
     def on_chunk_header(self) -> None:
@@ -163,9 +145,8 @@ class RequestReader(TimeoutProtocol):
         """
         self._unparsed_bytes = 0
         if self._batchable:
-            self._body.append(body)
-            self._body_size += len(body)
-            if self._body_size > _MAX_BATCHED_BODY_BYTES:
+            self._body += body
+            if len(self._body) > _MAX_BATCHED_BODY_BYTES:
                 self._start_request()
             return
         super().on_body(body)
