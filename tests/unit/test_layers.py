@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 # The lowest layer first. A layer is a folder or a file of the package.
 LAYERS = {
-    "server/headgate_server": """config telemetry http formats background auth upstream gateway
+    "server/headgate_server": """config telemetry http formats background upstream auth gateway
         query validation app_context api app serving""",
     "engine/headgate_engine": """errors generational_cache model unsupported_sources
         required_privileges passwords stores rules provisioning queries engine""",

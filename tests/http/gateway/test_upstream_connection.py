@@ -24,6 +24,7 @@ from headgate_server.upstream.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
+from support.key_server import KeyServer, Said
 from support.raw_upstream import raw_upstream
 from support.recorder_upstream import recorder
 
@@ -265,15 +266,7 @@ def test_tls_is_verified_by_the_configured_authority(tmp_path: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ours.issue_cert("localhost").configure_cert(context)
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-        await writer.drain()
-        writer.close()
-
-    async def whole() -> None:
-        server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
-        url = f"https://localhost:{server.sockets[0].getsockname()[1]}"
+    async def whole(url: str) -> None:
         for authority, good in ((ours, True), (others, False)):
             trusting = ssl.create_default_context()
             authority.configure_trust(trusting)
@@ -286,6 +279,6 @@ def test_tls_is_verified_by_the_configured_authority(tmp_path: Path) -> None:
                 pass
             assert (found is not None) == good
             client.close()
-        server.close()
 
-    asyncio.run(whole())
+    with KeyServer([Said(200, b"ok")], context) as server:
+        asyncio.run(whole(server.url.removesuffix("/keys")))

@@ -1,4 +1,4 @@
-"""Fetches an issuer's keys, a JWK set, from a URL and caches them. Uses aiohttp.
+"""Fetches an issuer's keys, a JWK set, from a URL and caches them.
 
 While the URL's server fails, the pause between two requests grows up to a minute (back-off).
 """
@@ -11,14 +11,14 @@ from pathlib import Path
 from time import monotonic
 from urllib.parse import urlsplit
 
-import aiohttp
-
 from headgate_server.auth.jwt.key_source import KeySource, KeysUnavailable
 from headgate_server.auth.jwt.keys import Key, Keys, UnusableKey, from_jwks
 from headgate_server.config.jwt import JwtSettings
 from headgate_server.telemetry import logging as logs
+from headgate_server.upstream.errors import UpstreamError
+from headgate_server.upstream.http_client import HTTPClient, split_url
 
-_FETCH_TIMEOUT = aiohttp.ClientTimeout(total=10, connect=5)
+_CONNECT_SECONDS, _FETCH_SECONDS = 5.0, 10.0
 _MAX_BYTES = 256 * 1024
 _MAX_WAIT_SECONDS = 2.0
 _REFRESH_FRACTION = 0.8
@@ -49,10 +49,10 @@ class JWKSClient:
         self._settings = settings
         self._clock = clock or monotonic
         self._host = _checked_host(settings)
-        self._tls = _ssl_context(settings)
+        tls_context = _ssl_context(settings)
         if settings.jwk_set_bearer_token_file:
             _authorization_header(settings)
-        self._session: aiohttp.ClientSession | None = None
+        self._client = HTTPClient(_CONNECT_SECONDS, _FETCH_SECONDS, _MAX_BYTES, tls_context)
         self._task: asyncio.Task[None] | None = None
         self._keys: Keys = ()
         self._has_keys = False
@@ -105,20 +105,19 @@ class JWKSClient:
         return self._keys if self._fetched_at >= self._fetch_started_at else self._valid_keys()
 
     async def retire(self) -> None:
-        """Waits for the fetch in progress, closes the HTTP session, and forbids further fetches."""
+        """Waits for the fetch in progress, closes the connections, and forbids further fetches."""
         self._closed = True
         if self._task is not None:
             await asyncio.wait([self._task])
         await self.close()
 
     async def close(self) -> None:
-        """Cancels the fetch in progress, closes the HTTP session, and forbids further fetches."""
+        """Cancels the fetch in progress, closes the connections, and forbids further fetches."""
         self._closed = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        if self._session is not None:
-            await self._session.close()
+        self._client.close()
 
     def _valid_keys(self) -> Keys:
         stale = self._clock() >= self._expires_at + self._settings.stale_if_error
@@ -150,8 +149,8 @@ class JWKSClient:
         if self._task is None:
             return
         waited = self._clock() - self._fetch_started_at
-        left = _MAX_WAIT_SECONDS - waited if self._has_keys else _FETCH_TIMEOUT.total
-        if left is None or left > 0:
+        left = _MAX_WAIT_SECONDS - waited if self._has_keys else _FETCH_SECONDS
+        if left > 0:
             await asyncio.wait([self._task], timeout=left)
 
     async def _fetch_and_cache(self) -> None:
@@ -175,33 +174,20 @@ class JWKSClient:
 
     async def _fetch(self) -> tuple[Keys, float]:
         """Fetches the keys. Returns the keys, and the number of seconds for which to cache them."""
-        if self._session is None:
-            connector = aiohttp.TCPConnector(ssl=self._tls) if self._tls else None
-            self._session = aiohttp.ClientSession(timeout=_FETCH_TIMEOUT, connector=connector)
         headers = {"Accept": "application/jwk-set+json, application/json"}
         try:
             headers |= _authorization_header(self._settings)
-            async with self._session.get(
-                self._settings.jwk_set_url, headers=headers, allow_redirects=False
-            ) as answer:
-                if answer.status != 200:
-                    raise _FetchFailed(f"status {answer.status}")
-                body = b""
-                async for piece in answer.content.iter_chunked(65536):
-                    body += piece
-                    if len(body) > _MAX_BYTES:
-                        raise _FetchFailed(f"more than {_MAX_BYTES} bytes")
-                keys = from_jwks(body)
-                if not keys:
-                    raise _FetchFailed("no key that can verify a token")
-                return keys, self._lifetime(",".join(answer.headers.getall("Cache-Control", ())))
-        except TimeoutError:
-            raise _FetchFailed("no answer in time") from None
-        except aiohttp.ClientError as error:
-            # Before ValueError: some ClientErrors are ValueErrors, with the URL in their text.
-            raise _FetchFailed(type(error).__name__) from None
+            answer = await self._client.get(self._settings.jwk_set_url, headers)
+            if answer.status != 200:
+                raise _FetchFailed(f"status {answer.status}")
+            keys = from_jwks(answer.body)
+        except UpstreamError as error:
+            raise _FetchFailed(error.reason) from None
         except (UnusableKey, ValueError) as error:
             raise _FetchFailed(str(error)) from None
+        if not keys:
+            raise _FetchFailed("no key that can verify a token")
+        return keys, self._lifetime(answer.header("cache-control"))
 
     def _lifetime(self, cache_control: str) -> float:
         settings = self._settings
@@ -233,6 +219,7 @@ def _checked_host(settings: JwtSettings) -> str:
     try:
         parts = urlsplit(settings.jwk_set_url)
         port = parts.port
+        split_url(settings.jwk_set_url)
     except ValueError:
         raise ValueError("jwk-set-url: invalid URL") from None
     schemes = ("https", "http") if settings.allow_insecure_jwk_set_url else ("https",)

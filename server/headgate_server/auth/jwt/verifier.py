@@ -7,6 +7,7 @@ from typing import Any
 from headgate_engine import Identity, TokenRights
 from headgate_server.auth.jwt.claim_checks import check, check_times
 from headgate_server.auth.jwt.claim_grants import ClaimMapper
+from headgate_server.auth.jwt.jwks_client import JWKSClient
 from headgate_server.auth.jwt.jws import ParsedToken, TokenError
 from headgate_server.auth.jwt.key_source import KeySource, source_option, static_keys
 from headgate_server.auth.jwt.keys import SUPPORTED, Key, Keys, candidates
@@ -61,9 +62,6 @@ class TokenVerifier:
         option = source_option(settings)
         self.source: KeySource
         if option == "jwk-set-url":
-            # Imported here: aiohttp takes a fifth of a server's start, and only URLs need it.
-            from headgate_server.auth.jwt.jwks_client import JWKSClient
-
             self.source = fetched = JWKSClient(settings)
             if previous is not None:
                 fetched.adopt_cache(previous.source)

@@ -1,0 +1,93 @@
+"""HTTP client for small documents of other servers, such as key sets, on the connection pool."""
+
+import asyncio
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import quote, urlsplit
+
+from headgate_server.upstream.connection_pool import ConnectionPool, PoolLimits
+from headgate_server.upstream.errors import UpstreamProtocolError, UpstreamTimeout
+
+_MAX_CONNECTIONS = 8
+# What RFC 3986 allows in a path or a query, and `%`, which begins an octet that is encoded already.
+_PATH_CHARACTERS = "/:@!$&'()*+,;=-._~%"
+_QUERY_CHARACTERS = _PATH_CHARACTERS + "?"
+
+
+@dataclass(frozen=True, slots=True)
+class HTTPResponse:
+    """A complete response."""
+
+    status: int
+    headers: Sequence[tuple[bytes, bytes]]
+    body: bytes
+
+    def header(self, name: str) -> str:
+        """Returns the values of all header fields *name*, in any case, joined by commas."""
+        wanted = name.lower().encode()
+        values = [value for key, value in self.headers if key.lower() == wanted]
+        return b",".join(values).decode("latin-1")
+
+
+class HTTPClient:
+    """Requests whole documents. Follows no redirects, uses no proxies and stores no cookies.
+
+    A request takes at most *total_seconds*, its connection *connect_seconds* of them. A body has at
+    most *max_bytes*. *tls_context* replaces the default TLS context, which verifies certificates
+    and host names. All requests must run in one event loop.
+    """
+
+    def __init__(
+        self,
+        connect_seconds: float,
+        total_seconds: float,
+        max_bytes: int,
+        tls_context: ssl.SSLContext | None = None,
+    ) -> None:
+        self._total_seconds, self._max_bytes = total_seconds, max_bytes
+        self._pool = ConnectionPool(
+            PoolLimits(connect_seconds, total_seconds, _MAX_CONNECTIONS, tls_context)
+        )
+
+    async def get(self, url: str, headers: dict[str, str]) -> HTTPResponse:
+        """Sends GET to *url* and returns the response, of any status.
+
+        The reason of an error never contains *url* or *headers*. Raises UpstreamUnreachable,
+        UpstreamTimeout, UpstreamProtocolError, PoolExhausted; ValueError for an invalid URL.
+        """
+        address, target = split_url(url)
+        own = [("User-Agent", "headgate"), ("Accept-Encoding", "identity")]
+        try:
+            async with asyncio.timeout(self._total_seconds):
+                response = await self._pool.send(
+                    "GET", address, target, [*own, *headers.items()], idempotent=True
+                )
+                # `read` closes the response.
+                body = await response.read(self._max_bytes)
+        except TimeoutError:
+            raise UpstreamTimeout(f"no complete answer within {self._total_seconds:g} s") from None
+        if response.header("content-encoding").strip(" \t").lower() not in ("", "identity"):
+            raise UpstreamProtocolError("its answer is compressed, which was not requested")
+        return HTTPResponse(response.status, response.headers, body)
+
+    def close(self) -> None:
+        """Closes all connections at once."""
+        self._pool.close()
+
+
+def split_url(url: str) -> tuple[str, str]:
+    """Returns *url* as base address and request target, both ASCII; drops its fragment.
+
+    A host name beyond ASCII is encoded by IDNA, other characters with `%`. Raises ValueError for an
+    invalid port, or a host name that cannot be encoded.
+    """
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port
+    authority = f"[{host}]" if ":" in host else host.encode("idna").decode()
+    if port is not None:
+        authority = f"{authority}:{port}"
+    target = quote(parts.path, safe=_PATH_CHARACTERS) or "/"
+    if parts.query:
+        target += "?" + quote(parts.query, safe=_QUERY_CHARACTERS)
+    return f"{parts.scheme}://{authority}", target
