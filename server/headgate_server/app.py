@@ -208,7 +208,7 @@ class Application:
             return await forward_auth(request, self._context)
         below_mount = path != request.raw_path
         route = local_pattern(mount, path.decode("latin-1"), below_mount=below_mount)
-        if not route and mount is not None and mount.route_table is not None:
+        if not route and mount is not None and mount.proxied is not None:
             return await self._forward(request, mount, path)
         if not route:
             return self._responses.text_response(404, "404 page not found\n")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from headgate_server.upstream.health_checks import PROBE_TENANT_PREFIX
+from headgate_server.upstream.probe import PROBE_TENANT_PREFIX
 
 Answering = Callable[[socket.socket, bytes], None]
 

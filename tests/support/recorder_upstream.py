@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from headgate_server.upstream.health_checks import PROBE_TENANT_PREFIX
+from headgate_server.upstream.probe import PROBE_TENANT_PREFIX
 
 
 @dataclass

@@ -158,7 +158,7 @@ async def _authorize(
         requested_tenants(request.headers.getlist(TENANT_HEADER)),
     )
     try:
-        match = match_route(mount, view) if mount.route_table is not None else None
+        match = match_route(mount, view) if mount.proxied is not None else None
     except RouteNotFound:
         match = None
         if not local_pattern(mount, path, below_mount=below_mount):
@@ -177,21 +177,26 @@ async def _authorize(
         raise AmbiguousRequest(
             "a path that only Headgate itself can rewrite: name the database otherwise"
         )
-    labelled = mount.settings.protocol == "victoriametrics"
-    if labelled and not original_request.can_rewrite and not principal.has_full_access:
+    assert mount.proxied is not None
+    api = mount.proxied.api
+    if (
+        not api.has_tenant_header
+        and not original_request.can_rewrite
+        and not principal.has_full_access
+    ):
         # Without Headgate's rewritten query the request lacks the label that confines it.
         raise AmbiguousRequest(
             f"{original_request.proxy_kind} cannot confine a request:"
             " ask Headgate as the proxy itself"
         )
-    if must_rename_label(authorized, mount) and authorized.route.format != "csv":
+    if must_rename_label(authorized, api) and authorized.route.format != "csv":
         raise AmbiguousRequest(
             f"a label {DATABASE_LABEL} in the body would be lost: ask Headgate as the proxy itself,"
             " or set overwrite-label"
         )
-    _, _, query = upstream_target(authorized, mount, original_request.query).partition("?")
+    _, _, query = upstream_target(authorized, api, original_request.query).partition("?")
     decision = authorized.decision
-    tenant = decision.tenant if mount.settings.protocol != "victoriametrics" else ""
+    tenant = decision.tenant if api.has_tenant_header else ""
     return AuthorizedRequest(principal.name, decision.databases, tenant, query)
 
 
@@ -284,6 +289,6 @@ async def _authorize_local_path(
         raise AmbiguousRequest("the path is Headgate's own: route it to Headgate itself")
     if endpoint.requirement in (Requirement.NOT_SERVED, Requirement.STORE_METRICS):
         raise AmbiguousRequest("the path is not served")
-    if mount.store is None or mount.route_table is not None:
+    if mount.store is None or mount.proxied is not None:
         raise AmbiguousRequest("Headgate answers this itself: route it to Headgate itself")
     return await authorize_influx(request, context, mount, principal, original_request, endpoint)

@@ -30,7 +30,7 @@ from headgate_server.http.go_text import replace_invalid
 from headgate_server.http.request import Request
 from headgate_server.http.urlencoded import check_pair_count, iterate_pairs, parse_urlencoded
 from headgate_server.query.cheap_parsing import is_cheap_to_parse
-from headgate_server.upstream.influxdb import InfluxStore
+from headgate_server.upstream.adapter import InfluxQLStore
 from headgate_server.upstream.query_string import encode_query
 
 # InfluxDB's parameters that change more than the form of the answer. A repeated parameter is
@@ -87,13 +87,19 @@ async def authorize_influx(
         raise BadRequest("ambiguous parameters")
     store = mount.store
     assert store is not None
-    if endpoint.influxdb and not store.serves_prometheus_remote:
+    if endpoint.influxdb and not store.influxql.serves_prometheus_remote:
         raise RouteNotFound(set())
     fields = parse_urlencoded(original_request.query)
     if endpoint.requirement is Requirement.QUERY:
         fields = await _merge_body_parameters(request, context, principal, original_request, fields)
         query = partial(
-            _authorize_query, request, context, store.influx, principal, fields, endpoint.parameters
+            _authorize_query,
+            request,
+            context,
+            store.influxql,
+            principal,
+            fields,
+            endpoint.parameters,
         )
         if is_cheap_to_parse(fields.get("q", "")):
             return query()
@@ -144,7 +150,7 @@ async def _merge_body_parameters(
 def _authorize_query(
     request: Request,
     context: AppContext,
-    store: InfluxStore,
+    store: InfluxQLStore,
     principal: Principal,
     fields: dict[str, str],
     parameters: tuple[str, ...],

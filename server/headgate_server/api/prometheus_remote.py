@@ -39,7 +39,7 @@ async def prom_write(
     write_target = _write_target(request)
     store = await authorize_write(request, context, principal, write_target.database, mount)
     max_bytes = context.settings.max_body_size
-    if store is None or not store.serves_prometheus_remote:
+    if store is None or not store.influxql.serves_prometheus_remote:
         async for _ in read_body(request, max_bytes):
             pass  # read, so that the client receives the answer
         raise NoWritableUpstream(upstream=bool(context.gateway.mounts))
@@ -70,7 +70,7 @@ async def prom_read(
             principal.name, request.audit_address, "-- read", requires
         )
         raise
-    if store is None or not store.serves_prometheus_remote:
+    if store is None or not store.influxql.serves_prometheus_remote:
         raise NotServed(501, "no upstream store takes this API here: there is no data to read")
     request.on_end(context.gateway.limits.acquire(principal))
     target = write_target.path_and_query(path=READ_PATH)

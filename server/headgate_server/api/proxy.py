@@ -27,6 +27,7 @@ from headgate_server.http.form import read_body
 from headgate_server.http.go_text import replace_invalid
 from headgate_server.http.request import Request
 from headgate_server.http.response import ASGIResponse
+from headgate_server.upstream.adapter import BodyHandling, ProxiedAPI
 from headgate_server.upstream.connection import Body
 from headgate_server.upstream.headers import (
     TENANT_HEADER,
@@ -34,16 +35,8 @@ from headgate_server.upstream.headers import (
     client_headers,
     upstream_headers,
 )
-from headgate_server.upstream.query_string import strip_credentials
 from headgate_server.upstream.relay import relay_response
 from headgate_server.upstream.upstream import Upload
-from headgate_server.upstream.victoriametrics import (
-    cluster_path,
-    form_without_label,
-    with_label,
-    with_label_and_columns,
-    without_credentials,
-)
 
 _FORM_MEDIA_TYPE = "application/x-www-form-urlencoded"
 
@@ -96,11 +89,11 @@ async def authorize_request(
         authorized.decision.tenant.split("|"), authorized.route.component
     )
     token_headers = mount.settings.jwt.extra_headers
-    headers = upstream_headers(
-        request, token_headers, identity_headers(mount, authorized, principal)
-    )
+    assert mount.proxied is not None
+    api = mount.proxied.api
+    headers = upstream_headers(request, token_headers, identity_headers(api, authorized, principal))
     return AuthorizedProxyRequest(
-        principal, authorized, upstream_target(authorized, mount, request.query), headers
+        principal, authorized, upstream_target(authorized, api, request.query), headers
     )
 
 
@@ -133,9 +126,10 @@ async def proxy(request: Request, context: AppContext, mount: Mount, path: bytes
     """
     authorized_request = await authorize_request(request, context, mount, path)
     authorized, headers = authorized_request.authorized, authorized_request.headers
-    upload = await _upstream_body(request, authorized, mount, context)
+    assert mount.proxied is not None
+    upload = await _upstream_body(request, authorized, mount.proxied.api, context)
     if upload is not None:
-        headers = _add_body_headers(request, authorized, mount, headers, upload)
+        headers = _add_body_headers(request, authorized, mount.proxied.api, headers, upload)
     # While the body is streamed, reading it detects a disconnection.
     async with nullcontext() if isinstance(upload, Upload) else request.cancel_on_disconnect():
         reply = await mount.upstream.send(
@@ -157,32 +151,23 @@ async def proxy(request: Request, context: AppContext, mount: Mount, path: bytes
     return await relay_response(reply, headers_out, request.scope["http_version"])
 
 
-def upstream_target(authorized: AuthorizedRoute, mount: Mount, query: bytes) -> str:
-    """Returns the path and query to send to the upstream store, without the user's credentials.
+def upstream_target(authorized: AuthorizedRoute, api: ProxiedAPI, query: bytes) -> str:
+    """Returns the path and query to send to the store of *api*, without the user's credentials.
 
-    For VictoriaMetrics they also name the tenant, or the database as a label.
+    For some kinds of stores they also name the tenant or the database.
     """
-    path, decision = authorized.path, authorized.decision
-    if mount.settings.protocol != "victoriametrics":
-        parameters = strip_credentials(query)
-    elif decision.tenant:
-        path = cluster_path(path, authorized.route.component, decision.tenant)
-        parameters = without_credentials(query)
-    elif authorized.route.format == "csv" and not mount.settings.overwrite_label:
-        parameters = with_label_and_columns(query, decision.databases[0])
-    elif authorized.route.privilege in ("READ", "WRITE"):
-        parameters = with_label(query, decision.databases[0])
-    else:
-        parameters = without_credentials(query)
-    return f"{path}?{parameters}" if parameters else path
+    decision = authorized.decision
+    return api.upstream_target(
+        authorized.route, authorized.path, query, decision.databases, decision.tenant
+    )
 
 
 def identity_headers(
-    mount: Mount, authorized: AuthorizedRoute, principal: Principal
+    api: ProxiedAPI, authorized: AuthorizedRoute, principal: Principal
 ) -> dict[str, str]:
     """Returns the headers with the user and the tenant for the store."""
     headers = {USER_HEADER: encode_header(principal.name)}
-    if mount.settings.protocol != "victoriametrics":
+    if api.has_tenant_header:
         headers[TENANT_HEADER] = authorized.decision.tenant
     return {name: value for name, value in headers.items() if value}
 
@@ -195,7 +180,7 @@ def encode_header(text: str) -> str:
 
 
 async def _upstream_body(
-    request: Request, authorized: AuthorizedRoute, mount: Mount, context: AppContext
+    request: Request, authorized: AuthorizedRoute, api: ProxiedAPI, context: AppContext
 ) -> Body:
     """Returns the body to send to the upstream store, or None if the request has no body.
 
@@ -207,22 +192,26 @@ async def _upstream_body(
     if empty and "transfer-encoding" not in request.headers:
         return None
     settings = context.settings
-    if mount.settings.protocol == "victoriametrics" and authorized.route.privilege != "WRITE":
+    handling = _body_handling(authorized, api)
+    if handling is BodyHandling.REWRITE_FORM:
         if _media_type(request) != _FORM_MEDIA_TYPE:
             raise BadRequest(f"expected parameters in the URL, or as {_FORM_MEDIA_TYPE}")
         form = b"".join([part async for part in read_body(request, settings.max_query_size)])
-        return form_without_label(form).encode()
-    if must_rename_label(authorized, mount):
+        return api.rewrite_form(form)
+    if handling is BodyHandling.RENAME_LABEL:
         return await rename_own_label(
             request, authorized.route.format, settings.max_body_size, context.run_in_thread
         )
     return Upload(read_body(request, settings.max_body_size))
 
 
-def must_rename_label(authorized: AuthorizedRoute, mount: Mount) -> bool:
+def must_rename_label(authorized: AuthorizedRoute, api: ProxiedAPI) -> bool:
     """Returns whether a client's own label `db` is renamed, because Headgate sets that label."""
-    writes = mount.settings.protocol == "victoriametrics" and authorized.route.privilege == "WRITE"
-    return writes and not authorized.decision.tenant and not mount.settings.overwrite_label
+    return _body_handling(authorized, api) is BodyHandling.RENAME_LABEL
+
+
+def _body_handling(authorized: AuthorizedRoute, api: ProxiedAPI) -> BodyHandling:
+    return api.body_handling(authorized.route, authorized.decision.tenant)
 
 
 def _media_type(request: Request) -> str:
@@ -232,21 +221,20 @@ def _media_type(request: Request) -> str:
 def _add_body_headers(
     request: Request,
     authorized: AuthorizedRoute,
-    mount: Mount,
+    api: ProxiedAPI,
     headers: list[tuple[str, str]],
     upload: Body,
 ) -> list[tuple[str, str]]:
     """Returns *headers* with the headers that describe the body *upload*."""
     length = request.headers.get("content-length", "")
-    if must_rename_label(authorized, mount):
+    if must_rename_label(authorized, api):
         if authorized.route.format != "remote-write":  # the body is sent decompressed
             headers = [pair for pair in headers if pair[0].lower() != "content-encoding"]
     elif isinstance(upload, Upload) and length.isascii() and length.isdigit():
         headers.append(("Content-Length", length))
-    if mount.settings.protocol == "victoriametrics" and authorized.route.privilege == "WRITE":
-        # VictoriaMetrics would read parameters from the body if its type were a form.
-        kind = request.headers.get("content-type", "")
-        if "form" in kind.lower() or not kind:
-            headers = [pair for pair in headers if pair[0] != "content-type"]
-            headers.append(("Content-Type", "application/octet-stream"))
+    content_type = request.headers.get("content-type", "")
+    sent_type = api.content_type(authorized.route, content_type)
+    if sent_type != content_type:
+        headers = [pair for pair in headers if pair[0] != "content-type"]
+        headers.append(("Content-Type", sent_type))
     return headers

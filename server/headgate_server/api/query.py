@@ -25,7 +25,8 @@ from headgate_server.query.forwarded_response import ForwardedResponse
 from headgate_server.query.forwarding import ForwardedQuery
 from headgate_server.query.prepared import PreparedQuery
 from headgate_server.query.streaming import stream
-from headgate_server.upstream.influxdb import NoUpstreamStore, QueryOptions
+from headgate_server.upstream.influxql import QueryOptions
+from headgate_server.upstream.no_upstream import NoUpstreamStore
 
 # Characters. Parsing a longer text takes tens of milliseconds.
 _LONG_TEXT_CHARS = 4096
@@ -139,11 +140,11 @@ async def _run_with_upstream(
     """
     gateway = context.gateway
     store = mount.store if mount is not None else None
-    influx = store.influx if store is not None else NoUpstreamStore()
+    influxql = store.influxql if store is not None else NoUpstreamStore()
     pretty = getattr(encoder, "pretty", False)
     forwarded = ForwardedQuery(
         execution,
-        influx,
+        influxql,
         store.catalog if store is not None else gateway.no_upstream,
         encoder,
         QueryOptions(
@@ -157,7 +158,7 @@ async def _run_with_upstream(
             request_id=execution.request.log.id,
         ),
         reservation=gateway.buffer_budget.reserve(),
-        other_stores=[other for other in gateway.influx_stores if other is not influx],
+        other_stores=[other for other in gateway.dropping_stores if other is not influxql],
         chunked=_is_chunked(execution.request, fields),
     )
     release = gateway.limits.acquire(execution.principal)

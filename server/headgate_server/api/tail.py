@@ -155,7 +155,7 @@ class Tail:
         raises.
         """
         mount, path = self._context.gateway.find(self._request, self._request.raw_path)
-        if mount is None or mount.route_table is None:
+        if mount is None or mount.proxied is None:
             raise RouteNotFound(set())
         principal = self._authorized.principal
         if principal.method == "password":

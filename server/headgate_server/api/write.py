@@ -98,7 +98,7 @@ async def _forward_write(
             pass  # the body is read, so that the client receives the response
         raise NoWritableUpstream(upstream=bool(context.gateway.mounts))
     request.on_end(context.gateway.limits.acquire(principal))
-    return await store.write(request, write_target, max_bytes, encoder)
+    return await store.influxql.write(request, write_target, max_bytes, encoder)
 
 
 async def authorize_write(

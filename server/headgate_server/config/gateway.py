@@ -4,10 +4,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-# Stores of the INFLUX_PROTOCOLS have databases; those of the TENANT_PROTOCOLS have tenants instead.
-INFLUX_PROTOCOLS = ("influxdb1", "influxdb2", "influxdb3")
-TENANT_PROTOCOLS = ("mimir", "loki", "prometheus", "pyroscope")
-PROTOCOLS = (*INFLUX_PROTOCOLS, "victoriametrics", *TENANT_PROTOCOLS)
 COMPONENTS = (
     *("distributor", "query-frontend", "querier", "ruler", "alertmanager", "compactor"),
     *("insert", "select"),
@@ -69,6 +65,7 @@ class Route:
 class UpstreamSettings:
     """The settings of one upstream store. Times are seconds.
 
+    - *protocol*: the kind of the store, a key of `headgate_server.upstream.adapters.ADAPTERS`.
     - *urls*: the addresses of the store. *components* has the addresses of its components, which
       replace *urls* for requests to a component.
     - *mount*: the path below which clients reach the store. If *hosts* is not empty, clients reach

@@ -7,11 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from headgate_server.config.gateway import (
-    ACCOUNT_PATTERN,
     COMPONENTS,
-    INFLUX_PROTOCOLS,
-    PROTOCOLS,
-    TENANT_PATTERN,
     GatewaySettings,
     Route,
     TenantTokenSettings,
@@ -31,7 +27,6 @@ from headgate_server.config.values import (
 # Values of a route's `format`: formats of written data in which Headgate can rename labels.
 WRITE_FORMATS = ("line", "remote-write", "json", "text", "csv")
 _EXPECTED_ADDRESSES = "expected addresses such as http://host:8086"
-_CLUSTER_COMPONENTS = ("insert", "select")
 _NAME_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MOUNT_PATTERN = re.compile(r"(/[A-Za-z0-9_.-]+)+")
 _HEADER_PATTERN = re.compile(r"[A-Za-z0-9-]+")
@@ -89,7 +84,9 @@ def _read_upstream(jwt: Mapping[str, Any], table: Mapping[str, Any]) -> Upstream
         if own.keys() & {"secret", "secret-file"}:  # replaces the secrets of [gateway.jwt]
             jwt = {key: it for key, it in jwt.items() if key not in ("secret", "secret-file")}
         tokens = _read_tokens({**jwt, **own})
-        values["name"] = values.get("name") or values.get("protocol") or INFLUX_PROTOCOLS[0]
+        values["name"] = (
+            values.get("name") or values.get("protocol") or UpstreamSettings("").protocol
+        )
         settings = UpstreamSettings(**values, jwt=tokens)
         _check_upstream(settings)
     except ValueError as error:
@@ -220,7 +217,6 @@ def read_route(table: Mapping[str, Any]) -> Route:
 
 
 _UPSTREAM_CONVERTERS = {
-    "protocol": one_of(*PROTOCOLS),
     "urls": _urls,
     "components": _components,
     "tenants": _mapping,
@@ -249,41 +245,6 @@ def _check_upstream(settings: UpstreamSettings) -> None:
         raise ValueError("hosts: expected names, without ports or *")
     if len(set(settings.tenants.values())) < len(settings.tenants):
         raise ValueError("tenants: two databases of one name")
-    _check_protocol(settings)
-
-
-def _check_protocol(settings: UpstreamSettings) -> None:
-    """Raises ValueError for an option that the protocol of the upstream store does not support."""
-    protocol = settings.protocol
-    if settings.drop_data and protocol not in ("influxdb1", "victoriametrics"):
-        raise ValueError(f"drop-data: {protocol} has none")
-    if settings.drop_data and settings.components:
-        raise ValueError("drop-data: a cluster has none")
-    if settings.overwrite_label and (protocol != "victoriametrics" or settings.components):
-        raise ValueError("overwrite-label: only a single VictoriaMetrics has labels for databases")
-    if protocol in INFLUX_PROTOCOLS:
-        for name in ("components", "routes", "table", "tenants", "federation", "tenant_name"):
-            if getattr(settings, name):
-                raise ValueError(f"{name.replace('_', '-')}: {protocol} has none")
-    elif protocol == "victoriametrics":
-        if settings.federation or settings.tenant_name:
-            raise ValueError("federation, tenant-name: victoriametrics has neither")
-        if settings.tenants and not settings.components:
-            raise ValueError("tenants: only a cluster has them: expected components")
-        _check_names(settings, ACCOUNT_PATTERN, "accounts such as 12:3", _CLUSTER_COMPONENTS)
-    else:
-        components = tuple(one for one in COMPONENTS if one not in _CLUSTER_COMPONENTS)
-        _check_names(settings, TENANT_PATTERN, "names such as team-a", components)
-
-
-def _check_names(
-    settings: UpstreamSettings, pattern: re.Pattern[str], example: str, components: tuple[str, ...]
-) -> None:
-    if any(pattern.fullmatch(one) is None for one in settings.tenants.values()):
-        raise ValueError(f"tenants: expected {example}")
-    for one in settings.components:
-        if one not in components:
-            raise ValueError(f"components: {one}: expected one of {', '.join(components)}")
 
 
 def _check_gateway(settings: GatewaySettings) -> None:

@@ -15,9 +15,7 @@ from headgate_server.gateway.mount import Mount
 from headgate_server.gateway.tenants import AccessDecision, authorize_databases
 from headgate_server.http.errors import BadRequest
 from headgate_server.http.go_text import decode_utf8
-from headgate_server.http.urlencoded import iterate_pairs
 from headgate_server.upstream.headers import TENANT_HEADER
-from headgate_server.upstream.victoriametrics import single_node_path
 
 _DATABASE_PATH = "/db/"
 
@@ -77,16 +75,13 @@ class RouteMatch:
 
 def match_route(mount: Mount, route_request: RouteRequest) -> RouteMatch:
     """Returns the route that *route_request* matches. Raises RouteNotFound if there is none."""
+    assert mount.proxied is not None
     path, tenant = _split_database(route_request.path)
-    tenants = [*route_request.requested_tenants, tenant]
-    if mount.settings.protocol == "victoriametrics":
-        path, account = single_node_path(path, mount.settings)
-        tenants += [account, *_query_databases(route_request.query)]
-    assert mount.route_table is not None
-    match = mount.route_table.match(route_request.method, path)
+    path, databases = mount.proxied.api.split_databases(path, route_request.query)
+    match = mount.proxied.route_table.match(route_request.method, path)
     if match is None:
-        raise RouteNotFound(mount.route_table.methods(path))
-    return RouteMatch(path, *match, tuple(tenants))
+        raise RouteNotFound(mount.proxied.route_table.methods(path))
+    return RouteMatch(path, *match, (*route_request.requested_tenants, tenant, *databases))
 
 
 def authorize_route(
@@ -97,8 +92,14 @@ def authorize_route(
     Raises Forbidden, AdminRequiredFirst, BadRequest or DatabaseNotFound: see
     `authorize_databases`.
     """
+    assert mount.proxied is not None
     decision = authorize_databases(
-        engine, principal, mount.settings, match.route, match.requested_tenants
+        engine,
+        principal,
+        mount.settings,
+        mount.proxied.api,
+        match.route,
+        match.requested_tenants,
     )
     return AuthorizedRoute(match.path, match.route, decision)
 
@@ -114,19 +115,6 @@ def _split_database(path: str) -> tuple[str, str]:
     if not name or not slash:
         return path, ""
     return slash + rest, decode_utf8(unquote_to_bytes(name))
-
-
-def _query_databases(query: bytes) -> list[str]:
-    """Returns the databases that the parameters `db` in *query* name.
-
-    Without a parameter `db`, reads the parameters `bucket` of InfluxDB 2 instead: the part of each
-    value before the first `/` is a database.
-    """
-    pairs = list(iterate_pairs(query))
-    named = [value for name, value in pairs if name == "db"]
-    if not named:
-        named = [value.partition("/")[0] for name, value in pairs if name == "bucket"]
-    return named
 
 
 def requested_tenants(values: Sequence[str]) -> list[str]:

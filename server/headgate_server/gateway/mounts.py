@@ -15,11 +15,11 @@ from headgate_server.http.errors import BadRequest
 from headgate_server.http.request import Request
 from headgate_server.telemetry.logging import log_warning
 from headgate_server.telemetry.tracing import Tracing
+from headgate_server.upstream.adapter import InfluxQLStore
 from headgate_server.upstream.catalog import Catalog
 from headgate_server.upstream.errors import UpstreamError
-from headgate_server.upstream.health_checks import confinement_warning
-from headgate_server.upstream.influxdb import InfluxStore, NoUpstreamStore
 from headgate_server.upstream.memory_budget import BufferBudget
+from headgate_server.upstream.no_upstream import NoUpstreamStore
 from headgate_server.upstream.upstream import UpstreamMetrics
 
 _MIN_RETRY_SECONDS = 1.0
@@ -73,7 +73,7 @@ class Gateway:
     def accepts_websocket(self, host: bytes, path: bytes) -> bool:
         """Returns whether a request for *path* at *host* may be upgraded to a WebSocket."""
         mount, rest = self._match_mount(_host_name([host.decode("latin-1")]), path)
-        if mount is None or mount.route_table is None:
+        if mount is None or mount.proxied is None:
             return False
         try:
             return match_route(
@@ -95,17 +95,18 @@ class Gateway:
     @property
     def drops_data(self) -> bool:
         """Whether DROP DATABASE also deletes data in an upstream store (option `drop-data`)."""
-        return bool(self.mounts) and bool(self.influx_stores)
+        return bool(self.mounts) and bool(self.dropping_stores)
 
     @property
-    def influx_stores(self) -> list[InfluxStore]:
+    def dropping_stores(self) -> list[InfluxQLStore]:
         """The upstream stores with an address and the option `drop-data`.
 
         Each DROP DATABASE also deletes the data of that database in these stores.
         """
-        stores = [one.store.influx for one in self.mounts if one.store is not None]
         return [
-            one for one in stores if one.upstream.reachable() and one.upstream.settings.drop_data
+            mount.store.influxql
+            for mount in self.mounts
+            if mount.store is not None and mount.settings.drop_data and mount.upstream.reachable()
         ]
 
     @property
@@ -138,7 +139,7 @@ class Gateway:
         delay_seconds = _MIN_RETRY_SECONDS
         while True:
             try:
-                if warning := await confinement_warning(mount.upstream):
+                if warning := await mount.adapter.confinement_warning():
                     log_warning(warning)
             except UpstreamError:  # logged by Upstream
                 await asyncio.sleep(delay_seconds)

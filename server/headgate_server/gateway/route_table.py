@@ -84,8 +84,7 @@ def load_route_table(settings: UpstreamSettings) -> RouteTable:
 
 @cache
 def _builtin_routes(protocol: str) -> tuple[Route, ...]:
-    name = "prometheus" if protocol == "prometheus" else protocol
-    file = files("headgate_server.gateway") / "routes" / f"{name}.toml"
+    file = files("headgate_server.gateway") / "routes" / f"{protocol}.toml"
     return _parse_routes(file.read_text("utf-8"))
 
 

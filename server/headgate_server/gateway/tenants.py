@@ -11,16 +11,11 @@ from dataclasses import dataclass
 
 from headgate_engine import ADMIN, AdminRequiredFirst, Engine, Principal, RequiredPrivilege, allows
 from headgate_grammar import Privilege
-from headgate_server.config.gateway import (
-    ACCOUNT_PATTERN,
-    TENANT_PROTOCOLS,
-    Route,
-    UpstreamSettings,
-    is_tenant,
-)
+from headgate_server.config.gateway import Route, UpstreamSettings
 from headgate_server.gateway.errors import DatabaseNotFound, Forbidden
 from headgate_server.http.errors import BadRequest
 from headgate_server.http.go_text import go_quote, replace_invalid
+from headgate_server.upstream.adapter import ProxiedAPI
 
 _MAX_FEDERATED_DATABASES = 64
 
@@ -43,6 +38,7 @@ def authorize_databases(
     engine: Engine,
     principal: Principal,
     settings: UpstreamSettings,
+    api: ProxiedAPI,
     route: Route,
     requested_tenants: Iterable[str],
 ) -> AccessDecision:
@@ -60,7 +56,7 @@ def authorize_databases(
         route.privilege == "MANAGE" and settings.manage_needs == "admin"
     ):
         require_privilege(principal, ADMIN)
-        return _decision(settings, requested)
+        return _decision(api, requested)
     privilege = _PRIVILEGES[route.privilege]
     databases = requested or _default_databases(engine, principal, settings, privilege)
     if not databases:
@@ -68,7 +64,7 @@ def authorize_databases(
         raise BadRequest("database is required: name it by /db/NAME in the path, or X-Scope-OrgID")
     if len(databases) > 1 and route.privilege != "READ":
         raise BadRequest("one database is required to write to")
-    if len(databases) > 1 and settings.protocol not in TENANT_PROTOCOLS:
+    if len(databases) > 1 and not api.serves_several_databases:
         raise BadRequest("this store serves one database at a time")
     for database in databases:
         require_privilege(principal, RequiredPrivilege(privilege, database))
@@ -76,7 +72,7 @@ def authorize_databases(
         # it can name a database that does not exist.
         if principal.has_full_access and engine.store.database(database) is None:
             raise DatabaseNotFound(f"database not found: {go_quote(database)}")
-    return _decision(settings, databases)
+    return _decision(api, databases)
 
 
 def _requested_databases(requested_tenants: Iterable[str]) -> tuple[str, ...]:
@@ -137,30 +133,9 @@ def require_privilege(principal: Principal, need: RequiredPrivilege) -> None:
         raise Forbidden(user.name, need)
 
 
-def _decision(settings: UpstreamSettings, databases: tuple[str, ...]) -> AccessDecision:
+def _decision(api: ProxiedAPI, databases: tuple[str, ...]) -> AccessDecision:
     """Returns the decision for *databases*, with their name in the upstream store.
 
-    Raises BadRequest if that name is invalid there, or if the cluster has no account for it.
+    Raises BadRequest if they have no valid name there.
     """
-    if settings.protocol == "victoriametrics":
-        return AccessDecision(
-            databases, "".join(_cluster_account(settings, name) for name in databases[:1])
-        )
-    names = [settings.tenants.get(name, name) for name in databases]
-    for name in names:
-        if not is_tenant(name):
-            raise BadRequest("the database's name is an invalid tenant name")
-    return AccessDecision(databases, "|".join(names))
-
-
-def _cluster_account(settings: UpstreamSettings, database: str) -> str:
-    """Returns the account of *database* in a cluster, such as `1:2`, or "" for a single node.
-
-    Raises BadRequest if the database has no account.
-    """
-    if not settings.components:
-        return ""
-    account = settings.tenants.get(database, "")
-    if ACCOUNT_PATTERN.fullmatch(account) is None:
-        raise BadRequest("the database has no account in this cluster")
-    return account
+    return AccessDecision(databases, api.tenant(databases))

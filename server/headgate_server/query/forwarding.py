@@ -31,12 +31,13 @@ from headgate_server.gateway.result_filter import filter_readable
 from headgate_server.query.executor import QueryExecution
 from headgate_server.telemetry.log_message import log_message
 from headgate_server.telemetry.logging import log_error
+from headgate_server.upstream.adapter import InfluxQLStore
 from headgate_server.upstream.catalog import Catalog
 from headgate_server.upstream.errors import (
     UnexpectedResults,
     UpstreamProtocolError,
 )
-from headgate_server.upstream.influxdb import InfluxStore, QueryOptions, iter_documents
+from headgate_server.upstream.influxql import QueryOptions, iter_documents
 from headgate_server.upstream.memory_budget import Reservation
 from headgate_server.upstream.relay import FORWARDING_ERRORS, prepend
 
@@ -51,12 +52,12 @@ class ForwardedQuery:
     """
 
     execution: QueryExecution
-    store: InfluxStore
+    store: InfluxQLStore
     catalog: Catalog
     encoder: ResultEncoder
     options: QueryOptions
     reservation: Reservation
-    other_stores: Sequence[InfluxStore] = ()  # upstream stores that also receive DROP DATABASE
+    other_stores: Sequence[InfluxQLStore] = ()  # upstream stores that also receive DROP DATABASE
     chunked: bool = False
     statements: Sequence[Statement] = ()
     principal: Principal = field(init=False)

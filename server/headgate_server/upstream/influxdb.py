@@ -1,128 +1,99 @@
-"""An InfluxDB as upstream store: sends InfluxQL statements, and decodes the answers.
+"""InfluxDB 1.x, 2.x and 3.x as upstream stores, by InfluxQL and line protocol.
 
 The client's text is never forwarded. Headgate prints each statement from its authorized syntax
 tree, and sends this text with the database for which the statement was authorized.
 """
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
-from urllib.parse import urlencode
+from typing import ClassVar
 
-from headgate_engine import NoUpstream, Result, Series, is_read_only
+from headgate_engine import Result, is_read_only
 from headgate_grammar import (
     CreateDatabase,
-    CreateUser,
     DropDatabase,
-    DropUser,
-    Grant,
-    GrantAdmin,
     ParseCache,
-    Revoke,
-    RevokeAdmin,
-    SetPassword,
     ShowDatabases,
-    ShowGrants,
-    ShowUsers,
     Statement,
     unparse,
 )
 from headgate_server.background.thread_pool import Run
+from headgate_server.config.gateway import UpstreamSettings
+from headgate_server.formats import ResultEncoder
+from headgate_server.http.request import Request
+from headgate_server.http.response import Response
+from headgate_server.upstream.adapter import ProbeRequest, ProxiedAPI
 from headgate_server.upstream.connection_pool import UpstreamResponse
-from headgate_server.upstream.errors import (
-    UnexpectedResults,
-    UpstreamProtocolError,
-    UpstreamRejected,
+from headgate_server.upstream.errors import UpstreamAuthError, UpstreamRejected
+from headgate_server.upstream.influxql import (
+    FORM_HEADER,
+    LOCAL_STATEMENTS,
+    MAX_ANSWER_BYTES,
+    ByteCounter,
+    QueryOptions,
+    decode_result,
+    ignore_bytes,
 )
-from headgate_server.upstream.memory_budget import Reservation
+from headgate_server.upstream.line_protocol import WriteTarget, write_lines
+from headgate_server.upstream.option_checks import check_unsupported
+from headgate_server.upstream.probe import MAX_PROBE_ANSWER_BYTES, send_probe
+from headgate_server.upstream.response_checks import check_encoding, check_status
 from headgate_server.upstream.upstream import Upstream
 
-LOCAL_STATEMENTS = (
-    *(CreateUser, DropUser, SetPassword, ShowUsers, ShowGrants, ShowDatabases),
-    *(Grant, GrantAdmin, Revoke, RevokeAdmin),
-)
-MAX_ANSWER_BYTES = 1 << 24  # the largest answer that is buffered whole
 # The printed text of a longer statement is parsed again, to verify it, in a thread.
 _MAX_INLINE_CHARS = 2000
-_MAX_ERROR_BYTES = 1 << 20
-ByteCounter = Callable[[int], None]
+_SHOW_DATABASES, _SHOW_USERS = b"q=SHOW+DATABASES", b"q=SHOW+USERS"
+_UNSUPPORTED_OPTIONS = (
+    *("overwrite_label", "components", "routes", "table", "tenants", "federation", "tenant_name"),
+)
+_UNSUPPORTED_BY_LATER = ("drop_data", *_UNSUPPORTED_OPTIONS)  # by InfluxDB from 2.x on
 
 
-def ignore_bytes(size: int) -> None:
-    """Ignores *size*: for small answers, which no memory budget counts."""
+class InfluxDBAdapter:
+    """Adapts an InfluxDB. Headgate executes statements about users and grants itself.
 
-
-_FORM_HEADER = ("Content-Type", "application/x-www-form-urlencoded")
-
-
-@dataclass(frozen=True, slots=True)
-class QueryOptions:
-    """The options of a query that are sent upstream beside its statements."""
-
-    database: str
-    retention_policy: str = ""
-    epoch: str = ""
-    chunk_size: str = ""
-    media_type: str = "application/json"
-    pretty: bool = False
-    gzip: bool = False
-    request_id: str = ""
-    # Runs the verification of a long statement in a thread, with turns among users. None: the
-    # parameter *run* of `InfluxStore` runs it.
-    run: Run | None = field(default=None, repr=False, compare=False)
-
-    @property
-    def target(self) -> str:
-        """The path and query of the request: InfluxDB reads `pretty` from the URL only."""
-        return "/query?pretty=true" if self.pretty else "/query"
-
-    def form(self, text: str, *, chunked: bool = False) -> bytes:
-        """Returns the form body of a request for the statement *text*."""
-        fields = {
-            "q": text,
-            "db": self.database,
-            "rp": self.retention_policy,
-            "epoch": self.epoch,
-            "chunked": "true" if chunked else "",
-            "chunk_size": self.chunk_size if chunked else "",
-        }
-        return urlencode({name: value for name, value in fields.items() if value}).encode()
-
-    def headers(self, *, gzip: bool) -> list[tuple[str, str]]:
-        """Returns the headers of a request. With *gzip*, the answer may be compressed."""
-        headers = [_FORM_HEADER, ("Accept", self.media_type), ("User-Agent", "headgate")]
-        headers.append(("Accept-Encoding", "gzip" if gzip else "identity"))
-        return [*headers, ("X-Request-Id", self.request_id)] if self.request_id else headers
-
-
-class InfluxStore:
-    """An InfluxDB as upstream store. Headgate executes statements about users and grants itself.
-
-    CREATE DATABASE and DROP DATABASE are sent to an InfluxDB 1.x only.
+    CREATE DATABASE and DROP DATABASE are sent to an InfluxDB 1.x only: since version 2, InfluxDB
+    creates no databases by InfluxQL. The subclasses state what differs between the versions.
     """
 
+    authorization_scheme: ClassVar[str] = "Bearer"
+    version: ClassVar[str]
+    creates_databases: ClassVar[bool] = False
     supports_influxql = True
+    serves_prometheus_remote = False
 
     def __init__(self, upstream: Upstream, run: Run) -> None:
         self.upstream = upstream
         self._run = run
         self._parse = ParseCache()  # unbounded: a printed text may be longer than the original
-        # Since version 2, InfluxDB creates no databases by InfluxQL.
-        self._creates_databases = upstream.settings.protocol == "influxdb1"
+
+    @property
+    def influxql(self) -> "InfluxDBAdapter":
+        """The adapter itself, which implements `InfluxQLStore`."""
+        return self
+
+    @property
+    def proxied_api(self) -> ProxiedAPI | None:
+        """None: Headgate answers InfluxDB's HTTP API itself."""
+        return None
+
+    @classmethod
+    def check_settings(cls, settings: UpstreamSettings) -> None:
+        """Raises ValueError for an option that this version does not support."""
+        unsupported = _UNSUPPORTED_OPTIONS if cls.creates_databases else _UNSUPPORTED_BY_LATER
+        check_unsupported(settings, unsupported)
 
     def is_local(self, statement: Statement) -> bool:
         """Returns whether Headgate executes *statement* itself, without the upstream store."""
         if isinstance(statement, CreateDatabase | DropDatabase):
-            return not self._creates_databases
+            return not self.creates_databases
         return isinstance(statement, LOCAL_STATEMENTS)
 
     async def statement_text(self, statement: Statement, run: Run | None = None) -> str:
         """Returns the InfluxQL text of *statement*, as `verified_text` does.
 
         A long statement is printed and verified in a thread: by *run*, or else by the *run* of this
-        store. Raises UnparseError, Overloaded.
+        adapter. Raises UnparseError, Overloaded.
         """
         verify = partial(self.verified_text, statement)
         short = len(str(statement)) <= _MAX_INLINE_CHARS
@@ -152,7 +123,7 @@ class InfluxStore:
             idempotent=is_read_only(statement),
         )
         await check_status(reply)
-        _check_encoding(reply, ("", "identity", "gzip") if options.gzip else ("", "identity"))
+        check_encoding(reply, ("", "identity", "gzip") if options.gzip else ("", "identity"))
         return reply
 
     async def execute(
@@ -164,13 +135,13 @@ class InfluxStore:
         *count_bytes* is called with the size of each chunk of the answer. Raises UpstreamRejected,
         UpstreamError, UnparseError, Overloaded.
         """
-        headers = [_FORM_HEADER, ("Accept", "application/json"), *options.headers(gzip=False)[2:]]
+        headers = [FORM_HEADER, ("Accept", "application/json"), *options.headers(gzip=False)[2:]]
         form = options.form(await self.statement_text(statement, options.run))
         reply = await self.upstream.send(
             "POST", options.target, headers, form, idempotent=is_read_only(statement)
         )
         await check_status(reply)
-        _check_encoding(reply, ("", "identity"))
+        check_encoding(reply, ("", "identity"))
         return decode_result(statement, await reply.read(MAX_ANSWER_BYTES, count_bytes))
 
     async def databases(self) -> list[str]:
@@ -182,114 +153,68 @@ class InfluxStore:
             )
         return [str(row[0]) for series in result.series for row in series.values]
 
+    async def write(
+        self, request: Request, write_target: WriteTarget, max_bytes: int, encoder: ResultEncoder
+    ) -> Response:
+        """Forwards an authorized write of line protocol. Raises what `write_lines` raises."""
+        target = write_target.path_and_query()
+        return await write_lines(self.upstream, request, target, max_bytes, encoder)
 
-class NoUpstreamStore(InfluxStore):
-    """Takes the place of an upstream store for a request that is for no upstream store.
+    def probe_request(self) -> ProbeRequest:
+        """Returns SHOW DATABASES, which requires a login."""
+        return ProbeRequest("POST", "/query", _SHOW_DATABASES)
 
-    DROP DATABASE succeeds here, so that it still deletes data in stores with `drop-data`.
-    """
+    async def protocol_mismatch(self, address: str) -> str:
+        """Returns why the store at *address* is not the configured InfluxDB, or "" if it is.
 
-    supports_influxql = False
+        Raises UpstreamError.
+        """
+        response = await send_probe(self.upstream, address, self.probe_request())
+        version = response.header("X-Influxdb-Version").removeprefix("v")
+        content = await response.read(MAX_PROBE_ANSWER_BYTES)
+        if version[:1].isdigit() and version.partition(".")[0] != self.version:
+            return f"is InfluxDB {version}, expected {self.version}: see protocol"
+        try:
+            results = json.loads(content).get("results")
+        except (ValueError, AttributeError):
+            results = None
+        if not isinstance(results, list):
+            return f"does not answer as InfluxDB {self.version}: see protocol"
+        return ""
 
-    def __init__(self) -> None:
-        """Takes no upstream store, and skips the initialization of `InfluxStore`."""
-
-    def is_local(self, statement: Statement) -> bool:
-        """Returns whether Headgate executes *statement* itself, without the upstream store."""
-        return isinstance(statement, (CreateDatabase, *LOCAL_STATEMENTS))
-
-    async def execute(
-        self, statement: Statement, options: QueryOptions, count_bytes: ByteCounter = ignore_bytes
-    ) -> Result:
-        """Returns an empty result for DROP DATABASE, else the error `NoUpstream`."""
-        if isinstance(statement, DropDatabase):
-            return Result(statement)
-        return Result(statement, error=str(NoUpstream()))
-
-    async def databases(self) -> list[str]:
-        """Returns an empty list."""
-        return []
-
-
-async def check_status(reply: UpstreamResponse) -> None:
-    """Raises UpstreamRejected for a status from 400, UpstreamProtocolError for 3xx."""
-    if 200 <= reply.status < 300:
-        return
-    if reply.status < 400:
-        reply.close()
-        raise UpstreamProtocolError
-    raise UpstreamRejected(reply.status, error_message(await reply.read(_MAX_ERROR_BYTES)))
+    async def confinement_warning(self) -> str:
+        """Returns "": each statement is sent with the database that it was authorized for."""
+        return ""
 
 
-def _check_encoding(reply: UpstreamResponse, accepted: tuple[str, ...]) -> None:
-    """Raises UpstreamProtocolError if the `Content-Encoding` of *reply* is not in *accepted*."""
-    if reply.header("Content-Encoding") not in accepted:
-        reply.close()
-        raise reply.protocol_error("an unrequested Content-Encoding")
+class InfluxDB1Adapter(InfluxDBAdapter):
+    """Adapts an InfluxDB 1.x. The login of Headgate must be an administrator's."""
+
+    version = "1"
+    creates_databases = True
+    serves_prometheus_remote = True
+
+    async def protocol_mismatch(self, address: str) -> str:
+        """Returns why the store is not an InfluxDB 1.x with an administrator's login, or ""."""
+        if problem := await super().protocol_mismatch(address):
+            return problem
+        try:
+            request = ProbeRequest("POST", "/query", _SHOW_USERS)
+            response = await send_probe(self.upstream, address, request)
+            await response.read(MAX_PROBE_ANSWER_BYTES)
+        except UpstreamAuthError:
+            return "does not accept this login as an administrator: see username"
+        return ""
 
 
-def error_message(body: bytes) -> str:
-    """Returns the error message in the *body* of an answer.
+class InfluxDB2Adapter(InfluxDBAdapter):
+    """Adapts an InfluxDB 2.x, which has an authorization scheme of its own."""
 
-    Without a JSON error, returns at most 1000 characters of *body*.
-    """
-    try:
-        content = json.loads(body)
-    except ValueError:
-        content = None
-    if isinstance(content, dict) and isinstance(content.get("error"), str):
-        return str(content["error"])
-    return body.decode("utf-8", "replace").strip()[:1000] or "the upstream store gave no reason"
+    version = "2"
+    authorization_scheme = "Token"
 
 
-def decode_result(statement: Statement, body: bytes) -> Result:
-    """Returns the only result in the JSON answer *body*.
+class InfluxDB3Adapter(InfluxDBAdapter):
+    """Adapts an InfluxDB 3.x."""
 
-    Raises UpstreamProtocolError, UnexpectedResults.
-    """
-    try:
-        content: dict[str, Any]
-        content, *others = json.loads(body)["results"]
-        if others:
-            raise UnexpectedResults
-        series = tuple(map(_decode_series, content.get("series", ())))
-        return Result(statement, series, str(content.get("error", "")))
-    except (ValueError, LookupError, TypeError, AttributeError):
-        raise UpstreamProtocolError from None
-
-
-def _decode_series(content: Mapping[str, Any]) -> Series:
-    return Series(
-        content.get("name", ""),
-        tuple(content["columns"]),
-        content.get("values", ()),
-        content.get("tags") or {},
-    )
-
-
-async def iter_documents(
-    chunks: AsyncIterator[bytes], reservation: Reservation
-) -> AsyncIterator[bytes]:
-    """Yields the documents of a chunked JSON answer. Each line of the answer is a document.
-
-    *reservation* counts bytes buffered here. Raises Overloaded if its budget is exceeded. Raises
-    UpstreamProtocolError for a document of more than `MAX_ANSWER_BYTES` bytes.
-    """
-    parts: list[bytes] = []
-    size = 0
-    async for chunk in chunks:
-        first, *others = chunk.split(b"\n")
-        parts.append(first)
-        size += len(first)
-        reservation.grow(len(chunk))
-        for other in others:
-            if size:
-                yield b"".join(parts)
-            parts, size = [other], len(other)
-        if others:
-            reservation.release()
-            reservation.grow(size)
-        if size > MAX_ANSWER_BYTES:
-            raise UpstreamProtocolError
-    if size:
-        yield b"".join(parts)
+    version = "3"

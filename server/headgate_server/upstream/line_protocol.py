@@ -15,8 +15,8 @@ from headgate_server.http.gzip import decompress, validate
 from headgate_server.http.request import Request
 from headgate_server.http.response import Response, content_headers
 from headgate_server.upstream.connection_pool import UpstreamResponse
-from headgate_server.upstream.influxdb import check_status
 from headgate_server.upstream.label_rewriting import LabelRenamer, rename_stream
+from headgate_server.upstream.response_checks import check_status
 from headgate_server.upstream.upstream import Upload, Upstream
 
 _MAX_ANSWER_BYTES = 1 << 20

@@ -100,9 +100,13 @@ class Upstream:
         metrics: UpstreamMetrics,
         tracing: Tracing,
         *,
+        authorization_scheme: str = "Bearer",
         quiet: bool = False,
     ) -> None:
-        """With *quiet*, faults are not logged."""
+        """Creates an upstream without connections.
+
+        *authorization_scheme* is that of the option `token`. With *quiet*, faults are not logged.
+        """
         self._quiet = quiet
         self.settings = settings
         self.name = settings.name
@@ -119,7 +123,7 @@ class Upstream:
         self._next_index: dict[str, int] = {}
         self._unreachable_until: dict[str, float] = {}
         self._faults: dict[str, tuple[str, float]] = {}
-        self._authorization = _authorization_value(settings)
+        self._authorization = _authorization_value(settings, authorization_scheme)
 
     @property
     def busy(self) -> bool:
@@ -306,14 +310,13 @@ def _without_names(headers: Headers, names: Mapping[str, str]) -> Headers:
     return [pair for pair in headers if pair[0].lower() not in names] if names else headers
 
 
-def _authorization_value(settings: UpstreamSettings) -> str:
+def _authorization_value(settings: UpstreamSettings, authorization_scheme: str) -> str:
     """Returns the value of the header `Authorization`: Headgate's own login at the store.
 
     Returns "" if no login is configured.
     """
     if settings.token:
-        # InfluxDB 2 uses its own scheme.
-        return f"{'Token' if settings.protocol == 'influxdb2' else 'Bearer'} {settings.token}"
+        return f"{authorization_scheme} {settings.token}"
     if not settings.username:
         return ""
     pair = f"{settings.username}:{settings.password}".encode()

@@ -8,32 +8,254 @@ parameters of a client, and sends its own `extra_label`.
 
 import json
 import re
+from collections.abc import Sequence
+from typing import ClassVar
 
 from headgate_engine import Result, StatementError
-from headgate_grammar import (
-    DropDatabase,
-    ShowMeasurements,
-    Statement,
-)
-from headgate_server.config.gateway import UpstreamSettings
+from headgate_grammar import CreateDatabase, DropDatabase, ShowMeasurements, Statement, unparse
+from headgate_server.background.thread_pool import Run
+from headgate_server.config.gateway import ACCOUNT_PATTERN, Route, UpstreamSettings
+from headgate_server.formats import ResultEncoder
+from headgate_server.http.errors import BadRequest
+from headgate_server.http.request import Request
+from headgate_server.http.response import Response
 from headgate_server.http.urlencoded import iterate_pairs
-from headgate_server.upstream.errors import UpstreamRejected
-from headgate_server.upstream.influxdb import (
+from headgate_server.upstream.adapter import BodyHandling, ProbeRequest
+from headgate_server.upstream.connection_pool import UpstreamResponse
+from headgate_server.upstream.errors import ComponentNotConfigured, UpstreamRejected
+from headgate_server.upstream.influxql import (
+    FORM_HEADER,
+    LOCAL_STATEMENTS,
     MAX_ANSWER_BYTES,
     ByteCounter,
-    InfluxStore,
     QueryOptions,
-    check_status,
-    error_message,
     ignore_bytes,
 )
-from headgate_server.upstream.label_rewriting import DATABASE_LABEL, rename_in_columns
+from headgate_server.upstream.label_rewriting import (
+    DATABASE_LABEL,
+    rename_in_columns,
+    rename_in_lines,
+)
+from headgate_server.upstream.line_protocol import WriteTarget, write_lines
+from headgate_server.upstream.option_checks import check_tenants, check_unsupported
+from headgate_server.upstream.probe import MAX_PROBE_ANSWER_BYTES, send_probe
 from headgate_server.upstream.query_string import encode_query, rewrite_query
+from headgate_server.upstream.response_checks import check_status, error_message
+from headgate_server.upstream.upstream import Upstream
 
 _DATABASE_PARAMETERS = frozenset({"db", "extra_label", "extra_filters", "extra_filters[]"})
-_FORM_HEADER = ("Content-Type", "application/x-www-form-urlencoded")
 _CLUSTER_PATH_PATTERN = re.compile(r"/(insert|select)/([^/]+)/(influx|prometheus)(/.*)")
 _PROMETHEUS_PATH, _INFLUX_PATH = "/prometheus", "/influx"
+_CLUSTER_COMPONENTS = ("insert", "select")
+_BUILD_INFO_PATH = "/api/v1/status/buildinfo"
+
+
+class VictoriaMetricsAdapter:
+    """Adapts a single node or a cluster of VictoriaMetrics, which does not support InfluxQL."""
+
+    authorization_scheme: ClassVar[str] = "Bearer"
+    supports_influxql = serves_prometheus_remote = False
+    serves_several_databases = has_tenant_header = False
+
+    def __init__(self, upstream: Upstream, run: Run) -> None:
+        self.upstream = upstream
+        self._settings = upstream.settings
+        self._is_cluster = bool(upstream.settings.components)
+
+    @property
+    def influxql(self) -> "VictoriaMetricsAdapter":
+        """The adapter itself, which implements `InfluxQLStore` for a few statements."""
+        return self
+
+    @property
+    def proxied_api(self) -> "VictoriaMetricsAdapter":
+        """The adapter itself, which implements `ProxiedAPI`."""
+        return self
+
+    @classmethod
+    def check_settings(cls, settings: UpstreamSettings) -> None:
+        """Raises ValueError for an option that VictoriaMetrics does not support."""
+        check_unsupported(settings, ("federation", "tenant_name"))
+        if settings.drop_data and settings.components:
+            raise ValueError("drop-data: a cluster has none")
+        if settings.overwrite_label and settings.components:
+            raise ValueError("overwrite-label: only a single node has labels for databases")
+        if settings.tenants and not settings.components:
+            raise ValueError("tenants: only a cluster has them: expected components")
+        check_tenants(settings, ACCOUNT_PATTERN, "accounts such as 12:3", _CLUSTER_COMPONENTS)
+
+    # ---- InfluxQL and line protocol
+
+    def is_local(self, statement: Statement) -> bool:
+        """Returns whether Headgate executes *statement* itself, without the upstream store."""
+        if isinstance(statement, DropDatabase):
+            return not self._settings.drop_data
+        return isinstance(statement, (CreateDatabase, *LOCAL_STATEMENTS))
+
+    def verified_text(self, statement: Statement) -> str:
+        """Returns the text of *statement*. Raises UnparseError."""
+        return unparse(statement)
+
+    async def send_statement(
+        self, statement: Statement, options: QueryOptions, *, chunked: bool
+    ) -> UpstreamResponse:
+        """Raises ComponentNotConfigured: no path of the store takes InfluxQL."""
+        raise ComponentNotConfigured("")
+
+    async def execute(
+        self, statement: Statement, options: QueryOptions, count_bytes: ByteCounter = ignore_bytes
+    ) -> Result:
+        """Executes DROP DATABASE: deletes the database's series by VictoriaMetrics' own API.
+
+        SHOW MEASUREMENTS has an empty result, because Grafana sends it to test its login. The
+        result of any other statement is the error `InfluxQLNotSupported`.
+        """
+        match statement:
+            case DropDatabase(name):
+                await self._delete_series(name)
+                return Result(statement)
+            case ShowMeasurements():
+                return Result(statement)  # Grafana sends it to test its login
+            case _:
+                return Result(statement, error=str(InfluxQLNotSupported()))
+
+    async def _delete_series(self, name: str) -> None:
+        """Deletes all series of the database *name*. Raises UpstreamRejected, UpstreamError."""
+        quoted = name.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+        selector = f'{{{DATABASE_LABEL}="{quoted}"}}'
+        reply = await self.upstream.send(
+            "POST",
+            "/api/v1/admin/tsdb/delete_series",
+            [FORM_HEADER],
+            encode_query([("match[]", selector)]).encode(),
+        )
+        await check_status(reply)
+        reply.close()
+
+    async def databases(self) -> list[str]:
+        """Returns the databases in the store: the values of the label `db`.
+
+        For a cluster, returns the databases with a configured account.
+        Raises UpstreamRejected, UpstreamError.
+        """
+        if self._is_cluster:
+            return list(self._settings.tenants)
+        reply = await self.upstream.send(
+            "GET", f"/api/v1/label/{DATABASE_LABEL}/values", [], idempotent=True
+        )
+        await check_status(reply)
+        body = await reply.read(MAX_ANSWER_BYTES)
+        return decode_values(body)
+
+    async def write(
+        self, request: Request, write_target: WriteTarget, max_bytes: int, encoder: ResultEncoder
+    ) -> Response:
+        """Forwards an authorized write of line protocol. Raises what `write_lines` raises.
+
+        In a single node, Headgate sets the label `db`, and renames a client's own label `db`.
+        """
+        rename = None
+        if self._is_cluster:
+            account = self._settings.tenants.get(write_target.database, "")
+            target = f"/insert/{account}/influx{write_target.path_and_query()}"
+        else:
+            target = write_target.path_and_query(label_parameters(write_target.database))
+            rename = None if self._settings.overwrite_label else rename_in_lines
+        return await write_lines(
+            self.upstream, request, target, max_bytes, encoder, "insert", rename
+        )
+
+    # ---- the store's own HTTP API
+
+    def split_databases(self, path: str, query: bytes) -> tuple[str, list[str]]:
+        """Returns *path* as a path of a single node, and the databases in *path* and *query*.
+
+        A path of a cluster, such as `/insert/1:2/influx/write`, names the database by its account
+        `1:2`. If no database is mapped to the account, the account counts as the database.
+        """
+        databases = _query_databases(query)
+        found = _CLUSTER_PATH_PATTERN.fullmatch(path)
+        if found is None:
+            return path, databases
+        _, account, kind, rest = found.groups()
+        named = [name for name, one in self._settings.tenants.items() if one == account]
+        prefix = _INFLUX_PATH if kind == "influx" else _PROMETHEUS_PATH
+        return prefix + rest, [named[0] if named else account, *databases]
+
+    def tenant(self, databases: Sequence[str]) -> str:
+        """Returns the account of the only database in *databases*; "" for a single node.
+
+        Raises BadRequest if the database has no account.
+        """
+        if not self._is_cluster or not databases:
+            return ""
+        account = self._settings.tenants.get(databases[0], "")
+        if ACCOUNT_PATTERN.fullmatch(account) is None:
+            raise BadRequest("the database has no account in this cluster")
+        return account
+
+    def upstream_target(
+        self, route: Route, path: str, query: bytes, databases: Sequence[str], tenant: str
+    ) -> str:
+        """Returns the path and query to send: they name the account, or the database as a label."""
+        if tenant:
+            path = cluster_path(path, route.component, tenant)
+            parameters = without_credentials(query)
+        elif route.format == "csv" and not self._settings.overwrite_label:
+            parameters = with_label_and_columns(query, databases[0])
+        elif route.privilege in ("READ", "WRITE"):
+            parameters = with_label(query, databases[0])
+        else:
+            parameters = without_credentials(query)
+        return f"{path}?{parameters}" if parameters else path
+
+    def body_handling(self, route: Route, tenant: str) -> BodyHandling:
+        """Returns what to do with the body: parameters in a form would widen the request."""
+        if route.privilege != "WRITE":
+            return BodyHandling.REWRITE_FORM
+        if tenant or self._settings.overwrite_label:
+            return BodyHandling.FORWARD
+        return BodyHandling.RENAME_LABEL
+
+    def rewrite_form(self, form: bytes) -> bytes:
+        """Returns *form* without the parameters that name a database: the URL names it."""
+        return rewrite_query(form, _names_database, []).encode()
+
+    def content_type(self, route: Route, content_type: str) -> str:
+        """Returns *content_type*, but no form for a write.
+
+        VictoriaMetrics would read parameters from a body whose type is a form.
+        """
+        if route.privilege == "WRITE" and ("form" in content_type.lower() or not content_type):
+            return "application/octet-stream"
+        return content_type
+
+    # ---- health
+
+    def probe_request(self) -> ProbeRequest:
+        """Returns a request that requires a login at a single node: /health requires none."""
+        return ProbeRequest("GET", "/health" if self._is_cluster else _BUILD_INFO_PATH)
+
+    async def protocol_mismatch(self, address: str) -> str:
+        """Returns why the single node at *address* is not VictoriaMetrics, or "" if it is.
+
+        Raises UpstreamError.
+        """
+        if self._is_cluster:
+            return ""
+        response = await send_probe(self.upstream, address, self.probe_request())
+        content = await response.read(MAX_PROBE_ANSWER_BYTES)
+        try:
+            data = json.loads(content)["data"]
+        except (ValueError, LookupError, TypeError):
+            return "does not answer as VictoriaMetrics: see protocol"
+        if isinstance(data, dict) and data.get("revision"):
+            return "is Prometheus, expected VictoriaMetrics: see protocol"
+        return ""
+
+    async def confinement_warning(self) -> str:
+        """Returns "": each request names its database."""
+        return ""
 
 
 def with_label(query: bytes, database: str) -> str:
@@ -62,14 +284,6 @@ def without_credentials(query: bytes) -> str:
     return rewrite_query(query, lambda name: False, [])
 
 
-def form_without_label(form: bytes) -> str:
-    """Returns *form*, parameters in a body, without the parameters that name a database.
-
-    The URL names the database.
-    """
-    return rewrite_query(form, _names_database, [])
-
-
 def label_parameters(database: str) -> tuple[tuple[str, str], ...]:
     """Returns the parameters that confine a write or a query to *database*."""
     return (("extra_label", f"{DATABASE_LABEL}={database}"),)
@@ -77,23 +291,6 @@ def label_parameters(database: str) -> tuple[tuple[str, str], ...]:
 
 def _names_database(name: str) -> bool:
     return name.strip().lower() in _DATABASE_PARAMETERS
-
-
-def single_node_path(path: str, settings: UpstreamSettings) -> tuple[str, str]:
-    """Returns *path* as a path of a single node, and the database that *path* names.
-
-    A path of a cluster, such as `/insert/1:2/influx/write`, names the database by its account
-    `1:2`. If *settings* map no database to the account, returns the account as the database. If
-    *path* has no account, returns *path* and "".
-    """
-    found = _CLUSTER_PATH_PATTERN.fullmatch(path)
-    if found is None:
-        return path, ""
-    _, account, kind, rest = found.groups()
-    named = [name for name, one in settings.tenants.items() if one == account]
-    return (_INFLUX_PATH if kind == "influx" else _PROMETHEUS_PATH) + rest, named[
-        0
-    ] if named else account
 
 
 def cluster_path(path: str, component: str, tenant: str) -> str:
@@ -107,61 +304,17 @@ def cluster_path(path: str, component: str, tenant: str) -> str:
     return f"/{component}/{tenant}{_PROMETHEUS_PATH}{path.removeprefix(_PROMETHEUS_PATH)}"
 
 
-class VictoriaStore(InfluxStore):
-    """A VictoriaMetrics as upstream store, which does not support InfluxQL."""
+def _query_databases(query: bytes) -> list[str]:
+    """Returns the databases that the parameters `db` in *query* name.
 
-    supports_influxql = False
-
-    def is_local(self, statement: Statement) -> bool:
-        """Returns whether Headgate executes *statement* itself, without the upstream store."""
-        if isinstance(statement, DropDatabase):
-            return not self.upstream.settings.drop_data
-        return super().is_local(statement)
-
-    async def execute(
-        self, statement: Statement, options: QueryOptions, count_bytes: ByteCounter = ignore_bytes
-    ) -> Result:
-        """Executes DROP DATABASE: deletes the database's series by VictoriaMetrics' own API.
-
-        SHOW MEASUREMENTS has an empty result, because Grafana sends it to test its login. The
-        result of any other statement is the error `InfluxQLNotSupported`.
-        """
-        match statement:
-            case DropDatabase(name):
-                await self._delete_series(name)
-                return Result(statement)
-            case ShowMeasurements():
-                return Result(statement)  # Grafana sends it to test its login
-            case _:
-                return Result(statement, error=str(InfluxQLNotSupported()))
-
-    async def _delete_series(self, name: str) -> None:
-        """Deletes all series of the database *name*. Raises UpstreamRejected, UpstreamError."""
-        quoted = name.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
-        selector = f'{{{DATABASE_LABEL}="{quoted}"}}'
-        reply = await self.upstream.send(
-            "POST",
-            "/api/v1/admin/tsdb/delete_series",
-            [_FORM_HEADER],
-            encode_query([("match[]", selector)]).encode(),
-        )
-        await check_status(reply)
-        reply.close()
-
-    async def databases(self) -> list[str]:
-        """Returns the databases in the store: the values of the label `db`.
-
-        For a cluster, returns the databases with a configured account.
-        Raises UpstreamRejected, UpstreamError.
-        """
-        if self.upstream.settings.components:
-            return list(self.upstream.settings.tenants)
-        reply = await self.upstream.send(
-            "GET", f"/api/v1/label/{DATABASE_LABEL}/values", [], idempotent=True
-        )
-        await check_status(reply)
-        body = await reply.read(MAX_ANSWER_BYTES)
-        return decode_values(body)
+    Without a parameter `db`, reads the parameters `bucket` of InfluxDB 2 instead: the part of each
+    value before the first `/` is a database.
+    """
+    pairs = list(iterate_pairs(query))
+    named = [value for name, value in pairs if name == "db"]
+    if not named:
+        named = [value.partition("/")[0] for name, value in pairs if name == "bucket"]
+    return named
 
 
 def decode_values(body: bytes) -> list[str]:

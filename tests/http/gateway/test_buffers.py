@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from headgate_server.config.gateway_reader import read_gateway_settings
 from headgate_server.http.errors import Overloaded
 from headgate_server.upstream.errors import UpstreamProtocolError
-from headgate_server.upstream.influxdb import iter_documents
+from headgate_server.upstream.influxql import iter_documents
 from headgate_server.upstream.memory_budget import BufferBudget, Reservation
 from support.gateway_fixtures import ANN, TWO, configured, upstream
 from support.local_server import serve_on

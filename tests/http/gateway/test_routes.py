@@ -11,10 +11,11 @@ from urllib.parse import urlencode
 import pytest
 
 from headgate_server.api.router import ROUTES
-from headgate_server.config.gateway import PROTOCOLS, UpstreamSettings
+from headgate_server.config.gateway import UpstreamSettings
 from headgate_server.gateway.local_paths import ENDPOINTS, Requirement
 from headgate_server.gateway.route_table import load_route_table
 from headgate_server.telemetry.metrics import Metrics
+from headgate_server.upstream.adapters import ADAPTERS
 from support.gateway_fixtures import ANN, TWO, configured, upstream
 from support.recorder_upstream import recorder
 from support.servers import ROOT, Answer, Server
@@ -43,7 +44,7 @@ def asked(server: Server, method: str, path: str, login: tuple[str, str] | None 
     return server.request("GET", "/auth/nginx/asked", None, headers, login)
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", ADAPTERS)
 def test_what_is_served_is_what_another_proxy_is_let_serve(
     serve: Callable[..., Server], tmp_path: Path, protocol: str
 ) -> None:
@@ -72,7 +73,7 @@ def test_what_is_served_is_what_another_proxy_is_let_serve(
         assert seen > 5
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", ADAPTERS)
 def test_the_paths_that_need_no_login_need_none_when_asked(
     serve: Callable[..., Server], tmp_path: Path, protocol: str
 ) -> None:

@@ -22,7 +22,7 @@ from headgate_grammar import (
     parse,
     unparse,
 )
-from headgate_server.upstream.influxdb import LOCAL_STATEMENTS
+from headgate_server.upstream.influxql import LOCAL_STATEMENTS
 from support.bound_values import HOSTILE, Bound, bind
 from support.gateway_fixtures import configured, upstream
 from support.influxd import Influxd, needs_influxd

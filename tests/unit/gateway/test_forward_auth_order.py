@@ -18,7 +18,7 @@ from headgate_server.config.settings import Settings
 from headgate_server.http.request import Request
 from headgate_server.http.response import Response
 from headgate_server.telemetry.metrics import Metrics
-from headgate_server.upstream.influxdb import InfluxStore
+from headgate_server.upstream.influxdb import InfluxDBAdapter
 
 T = TypeVar("T")
 ADDRESS = "192.0.2.7"
@@ -63,7 +63,7 @@ class Watched:
         service = AppContext(settings, Metrics())
         run, read_back, loop = (
             service.run_in_thread,
-            InfluxStore.verified_text,
+            InfluxDBAdapter.verified_text,
             threading.get_ident(),
         )
 
@@ -71,13 +71,13 @@ class Watched:
             self.keys.append(key)
             return await run(work, key)
 
-        def printed(store: InfluxStore, statement: Any) -> str:
+        def printed(store: InfluxDBAdapter, statement: Any) -> str:
             self.in_loop.append(threading.get_ident() == loop)
             return read_back(store, statement)
 
         with self._monkeypatch.context() as patched:
             patched.setattr(service, "run_in_thread", noted)
-            patched.setattr(InfluxStore, "verified_text", printed)
+            patched.setattr(InfluxDBAdapter, "verified_text", printed)
             try:
                 return await forward_auth(asked(text), service)
             finally:
@@ -121,9 +121,9 @@ def test_only_a_short_query_without_regular_expressions_is_parsed_in_the_loop(
 def test_a_statement_that_is_read_back_as_another_is_refused(
     watched: Watched, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
-    def differs(store: InfluxStore, statement: Any) -> str:
+    def differs(store: InfluxDBAdapter, statement: Any) -> str:
         raise UnparseError
 
-    monkeypatch.setattr(InfluxStore, "verified_text", differs)
+    monkeypatch.setattr(InfluxDBAdapter, "verified_text", differs)
     reply = watched.ask(text)
     assert reply.status_code == 403 and str(UnparseError()).encode() in reply.body

@@ -1,0 +1,57 @@
+"""The absence of an upstream store, for a request to /query that is for none."""
+
+from headgate_engine import NoUpstream, Result
+from headgate_grammar import CreateDatabase, DropDatabase, Statement, unparse
+from headgate_server.formats import ResultEncoder
+from headgate_server.http.request import Request
+from headgate_server.http.response import Response
+from headgate_server.upstream.connection_pool import UpstreamResponse
+from headgate_server.upstream.errors import ComponentNotConfigured
+from headgate_server.upstream.influxql import (
+    LOCAL_STATEMENTS,
+    ByteCounter,
+    QueryOptions,
+    ignore_bytes,
+)
+from headgate_server.upstream.line_protocol import WriteTarget
+
+
+class NoUpstreamStore:
+    """Implements `InfluxQLStore` without a store: a statement that needs data has an error.
+
+    DROP DATABASE succeeds, so that it still deletes data in other stores with `drop-data`.
+    """
+
+    supports_influxql = serves_prometheus_remote = False
+
+    def is_local(self, statement: Statement) -> bool:
+        """Returns whether Headgate executes *statement* itself, without the upstream store."""
+        return isinstance(statement, (CreateDatabase, *LOCAL_STATEMENTS))
+
+    def verified_text(self, statement: Statement) -> str:
+        """Returns the text of *statement*. Raises UnparseError."""
+        return unparse(statement)
+
+    async def send_statement(
+        self, statement: Statement, options: QueryOptions, *, chunked: bool
+    ) -> UpstreamResponse:
+        """Raises ComponentNotConfigured."""
+        raise ComponentNotConfigured("")
+
+    async def execute(
+        self, statement: Statement, options: QueryOptions, count_bytes: ByteCounter = ignore_bytes
+    ) -> Result:
+        """Returns an empty result for DROP DATABASE, else the error `NoUpstream`."""
+        if isinstance(statement, DropDatabase):
+            return Result(statement)
+        return Result(statement, error=str(NoUpstream()))
+
+    async def databases(self) -> list[str]:
+        """Returns an empty list."""
+        return []
+
+    async def write(
+        self, request: Request, write_target: WriteTarget, max_bytes: int, encoder: ResultEncoder
+    ) -> Response:
+        """Raises ComponentNotConfigured."""
+        raise ComponentNotConfigured("")

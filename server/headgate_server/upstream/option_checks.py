@@ -1,0 +1,30 @@
+"""Checks of the options of an upstream store that depend on its kind."""
+
+import re
+from collections.abc import Iterable
+
+from headgate_server.config.gateway import UpstreamSettings
+
+
+def check_unsupported(settings: UpstreamSettings, names: Iterable[str]) -> None:
+    """Raises ValueError if one of the fields *names*, which the kind lacks, is set."""
+    for name in names:
+        if getattr(settings, name):
+            raise ValueError(f"{name.replace('_', '-')}: {settings.protocol} has none")
+
+
+def check_tenants(
+    settings: UpstreamSettings,
+    pattern: re.Pattern[str],
+    example: str,
+    components: tuple[str, ...],
+) -> None:
+    """Raises ValueError for a tenant that *pattern* does not match, or an unknown component.
+
+    *example* shows valid tenants. *components* are those of the kind.
+    """
+    if any(pattern.fullmatch(tenant) is None for tenant in settings.tenants.values()):
+        raise ValueError(f"tenants: expected {example}")
+    for component in settings.components:
+        if component not in components:
+            raise ValueError(f"components: {component}: expected one of {', '.join(components)}")

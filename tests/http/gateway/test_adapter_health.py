@@ -1,0 +1,90 @@
+"""The health checks of each kind of upstream store, by addresses that answer and that fail."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import pytest
+
+from headgate_server.config.gateway import UpstreamSettings
+from headgate_server.upstream.adapter import UpstreamAdapter
+from headgate_server.upstream.adapters import ADAPTERS
+from headgate_server.upstream.errors import UpstreamAuthError, UpstreamError, UpstreamUnreachable
+from headgate_server.upstream.health_checks import probe_address
+from support.adapters import adapter
+from support.recorder_upstream import recorder
+from support.waiting import free_port
+
+T = TypeVar("T")
+# Kinds whose protocol an address can be asked for.
+CHECKED = set(ADAPTERS) - {"pyroscope"}
+
+
+def with_adapter(settings: UpstreamSettings, work: Callable[[UpstreamAdapter], Awaitable[T]]) -> T:
+    async def run() -> T:
+        subject = adapter(settings)
+        try:
+            return await work(subject)
+        finally:
+            subject.upstream.close()
+
+    return asyncio.run(run())
+
+
+def settings(protocol: str, url: str) -> UpstreamSettings:
+    return UpstreamSettings("x", protocol, (url,), token="Zk7", fail_timeout=0.0)
+
+
+def probe(protocol: str, url: str) -> UpstreamError | None:
+    return with_adapter(settings(protocol, url), lambda one: probe_address(one, url))
+
+
+@pytest.mark.parametrize("protocol", ADAPTERS)
+def test_a_probe_carries_the_login_and_sees_each_fault(protocol: str) -> None:
+    with recorder() as store:
+        assert probe(protocol, store.url) is None
+        scheme = ADAPTERS[protocol].authorization_scheme
+        assert store.last.all("Authorization") == [f"{scheme} Zk7"]
+        store.reply = lambda heard: (401, {}, b"")
+        assert isinstance(probe(protocol, store.url), UpstreamAuthError)
+        store.reply = lambda heard: (503, {}, b"")
+        assert isinstance(probe(protocol, store.url), UpstreamError)
+    gone = f"http://127.0.0.1:{free_port()}"
+    assert isinstance(probe(protocol, gone), UpstreamUnreachable)
+
+
+@pytest.mark.parametrize("protocol", ADAPTERS)
+def test_an_address_of_another_kind_is_named(protocol: str) -> None:
+    with recorder() as store:
+        store.reply = lambda heard: (404, {}, b"<html>not here</html>")
+        found = with_adapter(
+            settings(protocol, store.url), lambda one: one.protocol_mismatch(store.url)
+        )
+    assert found.startswith("does not answer as ") == (protocol in CHECKED)
+    assert "\n" not in found
+
+
+def test_an_influxdb_of_another_version_is_named() -> None:
+    with recorder() as store:
+        store.reply = lambda heard: (200, {"X-Influxdb-Version": "v2.7.1"}, b'{"results":[]}')
+        for protocol, text in (
+            ("influxdb1", "is InfluxDB 2.7.1, expected 1: see protocol"),
+            ("influxdb2", ""),
+            ("influxdb3", "is InfluxDB 2.7.1, expected 3: see protocol"),
+        ):
+            found = with_adapter(
+                settings(protocol, store.url), lambda one: one.protocol_mismatch(store.url)
+            )
+            assert found == text
+
+
+@pytest.mark.parametrize("protocol", ADAPTERS)
+def test_a_store_with_the_same_labels_for_every_tenant_is_named(protocol: str) -> None:
+    with recorder() as store:
+        store.reply = lambda heard: (
+            (404, {}, b"") if "walreplay" in heard.path else (200, {}, b'{"data":["job"]}')
+        )
+        found = with_adapter(settings(protocol, store.url), lambda one: one.confinement_warning())
+    separates = protocol not in ("mimir", "loki", "prometheus")
+    assert (found == "") == separates
+    assert separates or found.endswith("READ on one database reads all")
