@@ -71,7 +71,7 @@ from headgate_grammar.parsing.unparse import UnparseError, has_secret, unparse
 from headgate_grammar.text.durations import format_duration, go_duration, parse_duration
 from headgate_grammar.text.keywords import is_keyword
 from headgate_grammar.text.quoting import quote_identifier, quote_string
-from headgate_grammar.text.redaction import REDACTED, redact_urls
+from headgate_grammar.text.redaction import REDACTED, redact_destination, redact_urls
 from headgate_grammar.tools.highlight import Span, highlight
 from headgate_grammar.tools.redact import redact
 
@@ -152,6 +152,7 @@ __all__ = [
     "quote_identifier",
     "quote_string",
     "redact",
+    "redact_destination",
     "redact_urls",
     "unparse",
 ]

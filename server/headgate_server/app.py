@@ -70,7 +70,7 @@ class Application:
         self.close_deadline = math.inf  # loop time; at shutdown, statements may run until then
         self.finished = True  # False if statements were still running at `close_deadline`
         self._settings = settings
-        self._proxies = settings.proxies
+        self._proxies = settings.trusted_proxies
         self._context: AppContext | None = None
         self._responses = ResponseBuilder(settings)
 

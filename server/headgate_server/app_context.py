@@ -177,7 +177,7 @@ class AppContext:
 
         *method* and *headers* are those of the request.
         """
-        allowed = self.settings.origins
+        allowed = self.settings.allowed_origins
         if is_cross_site(headers, allowed) or may_be_navigation(method, headers):
             return True
         # With authentication, a browser sends a password only to the origin it was typed for.

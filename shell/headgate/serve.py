@@ -3,13 +3,15 @@
 import argparse
 import asyncio
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 from headgate.flags import CommandParser, double_dashes
 from headgate_engine import StoreError
-from headgate_server.config.gateway import UpstreamSettings
+from headgate_server.config.effective import print_configuration
 from headgate_server.config.legacy_flags import InvalidFlags, add_flags, gateway_table
-from headgate_server.config.loader import ConfigurationError
+from headgate_server.config.loader import SETTABLE, ConfigurationError
+from headgate_server.config.options import Option, OptionType
 from headgate_server.config.settings import Settings
 from headgate_server.serving import CertificateError, ListenError, problems, serve, warnings
 from headgate_server.serving.process_title import show_arguments
@@ -33,72 +35,45 @@ def command_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    add, default = parser.add_argument, Settings()
+    add = parser.add_argument
     add("--config", metavar="PATH", help="configuration file (TOML; accepts an influxdb.conf)")
-    add(
-        "--bind",
-        metavar="HOST:PORT",
-        dest="http.bind-address",
-        help=f"address to listen on (default: {default.bind_address})",
-    )
-    add(
-        "--store",
-        metavar="PATH",
-        dest="store.path",
-        help=f"SQLite store file (default: {default.store_path})",
-    )
-    add(
-        "--auth",
-        action=argparse.BooleanOptionalAction,
-        dest="http.auth-enabled",
-        help="require authentication (default: yes)",
-    )
-    add(
-        "--shared-secret",
-        metavar="SECRET",
-        dest="http.shared-secret",
-        help="secret that signs JSON Web Tokens (default: none)",
-    )
-    add(
-        "--realm",
-        metavar="REALM",
-        dest="http.realm",
-        help=f"realm in WWW-Authenticate (default: {default.realm})",
-    )
-    add(
-        "--max-body-size",
-        metavar="BYTES",
-        type=int,
-        dest="http.max-body-size",
-        help=f"largest body of a write (default: {default.max_body_size})",
-    )
-    add(
-        "--workers",
-        metavar="N",
-        type=int,
-        dest="http.workers",
-        help=f"processes (default: {default.workers})",
-    )
-    add(
-        "--upstream",
-        metavar="URL",
-        dest="gateway.upstream",
-        help="URL of the upstream store (default: none)",
-    )
-    add(
-        "--protocol",
-        metavar="NAME",
-        dest="gateway.protocol",
-        help=f"protocol of the upstream store (default: {UpstreamSettings('').protocol})",
-    )
+    for option in SETTABLE.values():
+        if option.flag:
+            _add_flag(parser, option)
     add(
         "--check",
         action="store_true",
         help="validate the configuration, report each problem, and exit (status 0: none, 1)",
     )
     add("--connect", action="store_true", help="with --check: connect to each upstream, too")
+    add(
+        "--print-config",
+        action="store_true",
+        help="print the effective configuration and the source of each value, and exit",
+    )
     add_flags(parser)
     return parser
+
+
+def _add_flag(parser: argparse.ArgumentParser, option: Option) -> None:
+    """Adds the flag of *option* to *parser*, with the meaning and the default of the option."""
+    default = "none" if option.default in ("", ()) else str(option.default).lower()
+    if option.type is OptionType.STRING and option.default:
+        default = option.default
+    # The meaning is Markdown, with notes for docs/settings.md.
+    meaning = re.sub(r" \(note \d+\)|`", "", option.doc).replace("%", "%%")
+    help_text = f"{meaning[0].lower()}{meaning[1:]} (default: {default})"
+    if option.type is OptionType.BOOLEAN:
+        action = argparse.BooleanOptionalAction
+        parser.add_argument(option.flag, action=action, dest=option.full_key, help=help_text)
+    else:
+        parser.add_argument(
+            option.flag,
+            metavar=option.metavar,
+            type=int if option.type is OptionType.INTEGER else str,
+            dest=option.full_key,
+            help=help_text,
+        )
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -118,14 +93,19 @@ def run(
 ) -> int:
     """Loads the settings from *arguments* and *environment*, then calls *serve*.
 
-    With --check, checks the settings instead. Returns the exit status, as `main` does.
+    With --check, checks the settings instead; with --print-config, prints them. Returns the exit
+    status, as `main` does.
     """
     parser = command_parser()
     flags = vars(parser.parse_args(arguments))
-    path, checking, connecting = (flags.pop(name) for name in ("config", "check", "connect"))
+    path, checking, connecting, printing = (
+        flags.pop(name) for name in ("config", "check", "connect", "print_config")
+    )
     if connecting and not checking:
         parser.error("--connect: expected --check beside it")
-    timed = not checking
+    if printing and checking:
+        parser.error("--print-config and --check: expected one of them")
+    timed = not (checking or printing)
     logs.configure("text", access=False, timed=timed)  # until the configuration is loaded
     try:
         flags["gateway"] = gateway_table(flags)
@@ -136,6 +116,9 @@ def run(
             logs.log_info(notice)
         for warning in configuration.warnings:
             logs.log_warning(warning)
+        if printing:
+            print(print_configuration(configuration), end="")
+            return 0
         return (
             _check_configuration(settings, connecting=connecting) if checking else serve(settings)
         )

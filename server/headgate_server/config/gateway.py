@@ -2,12 +2,19 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-COMPONENTS = (
-    *("distributor", "query-frontend", "querier", "ruler", "alertmanager", "compactor"),
-    *("insert", "select"),
+from headgate_server.config.gateway_values import (
+    read_components,
+    read_mapping,
+    read_networks,
+    read_secrets,
+    read_urls,
+    read_versions,
 )
+from headgate_server.config.options import Option, OptionType, option
+from headgate_server.config.route import Route, read_routes
+
 _LOOPBACK_NETWORKS = ("127.0.0.0/8", "::1/128")
 # Mimir's rule for tenant names, which Loki and Pyroscope share.
 TENANT_PATTERN = re.compile(r"[0-9A-Za-z!_.*'()-]{1,150}")
@@ -26,39 +33,41 @@ class TenantTokenSettings:
     tokens must have in *version_claim*; a token with a lower version is revoked.
     """
 
-    secrets: tuple[str, ...] = field(default=(), repr=False)
-    jwk_set_url: str = ""
-    allow_insecure_jwk_set_url: bool = False
-    cache_ttl: float = 3600.0
-    extra_headers: tuple[str, ...] = ()
-    tenant_claim: str = "tenant_id"
-    privilege: str = "ALL"
-    audiences: tuple[str, ...] = ()
-    version_claim: str = "version"
-    versions: Mapping[str, int] = field(default_factory=dict)
-    require_exp: bool = True
-    leeway: float = 30.0
+    secrets: tuple[str, ...] = option(
+        "Secret of HS256, HS384, HS512",
+        (),
+        key="secret",
+        type=OptionType.STRING,
+        reader=read_secrets,
+        secret=True,
+        file_doc="File of secrets, one a line",
+    )
+    jwk_set_url: str = option("Keys of all other algorithms", "")
+    allow_insecure_jwk_set_url: bool = option("Accept `http` in `jwk-set-url`", False)
+    cache_ttl: float = option("Time that fetched keys are used", 3600.0)
+    extra_headers: tuple[str, ...] = option(
+        "Further headers that may have the token; they are read before `Authorization`, and not"
+        " forwarded",
+        (),
+    )
+    tenant_claim: str = option(
+        "Claim or path (`org.id`) of a tenant or a list of tenants", "tenant_id"
+    )
+    privilege: str = option(
+        "Privilege of such a token: `READ`, `WRITE` or `ALL`", "ALL", among=("READ", "WRITE", "ALL")
+    )
+    audiences: tuple[str, ...] = option("Audiences of which a token must name one", ())
+    version_claim: str = option("Claim of the token's version", "version")
+    versions: Mapping[str, int] = option(
+        "Least accepted version by tenant, such as `{team-a = 3}`", {}, reader=read_versions
+    )
+    require_exp: bool = option("Tokens need `exp`", True)
+    leeway: float = option("Tolerance for differing clocks", 30.0)
 
     @property
     def enabled(self) -> bool:
         """Whether tokens that name a tenant are accepted."""
         return bool(self.secrets or self.jwk_set_url)
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """The *privilege* that a user needs for a request with one of *methods* for one of *paths*.
-
-    The privilege is READ, WRITE, MANAGE or ADMIN. *component* names the server that answers the
-    request, such as `ingester`, for an upstream store that consists of several servers.
-    """
-
-    methods: tuple[str, ...]
-    paths: tuple[str, ...]
-    privilege: str
-    component: str = ""
-    websocket: bool = False
-    format: str = ""  # of a write: one of WRITE_FORMATS
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,29 +88,58 @@ class UpstreamSettings:
       False, Headgate renames the client's label.
     """
 
-    name: str
-    protocol: str = "influxdb1"
-    urls: tuple[str, ...] = ()
-    components: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    mount: str = ""
-    hosts: tuple[str, ...] = ()
-    username: str = ""
-    password: str = field(default="", repr=False)
-    token: str = field(default="", repr=False)
-    tls_ca: str = ""
-    connect_timeout: float = 5.0
-    read_timeout: float = 60.0
-    fail_timeout: float = 3.0
-    max_connections: int = 512
-    tenants: Mapping[str, str] = field(default_factory=dict)
-    tenant_name: str = ""
-    federation: bool = False
-    manage_needs: str = "admin"
-    drop_data: bool = False
-    overwrite_label: bool = False
-    routes: tuple[Route, ...] = ()
-    table: str = ""
-    jwt: TenantTokenSettings = TenantTokenSettings()
+    name: str = option("Name in logs, metrics and paths", default_doc="the protocol")
+    protocol: str = option("One of the protocols of the [gateway](gateway.md)", "influxdb1")
+    urls: tuple[str, ...] = option("Addresses, tried in turn", (), reader=read_urls)
+    components: Mapping[str, tuple[str, ...]] = option(
+        "Addresses by component (note 1)", {}, reader=read_components
+    )
+    mount: str = option("Path below which the store is served (note 2)", "")
+    hosts: tuple[str, ...] = option("Host names for which the store is served", ())
+    username: str = option("Headgate's own login at the store", "")
+    password: str = option(
+        "Password of that login", "", secret=True, file_doc="File of that password"
+    )
+    token: str = option(
+        "Headgate's own token at the store", "", secret=True, file_doc="File of that token"
+    )
+    tls_ca: str = option("PEM file of the store's certificate authority; none: the system's", "")
+    connect_timeout: float = option("Time to connect; `0s`: no limit", 5.0)
+    read_timeout: float = option("Longest silence of the store; `0s`: no limit", 60.0)
+    fail_timeout: float = option("Time that an unreachable address is skipped", 3.0)
+    max_connections: int = option("Connections to one address, per worker", 512, least=1)
+    tenants: Mapping[str, str] = option(
+        "The tenant of each database for which the two names differ (note 3)",
+        {},
+        reader=read_mapping,
+    )
+    tenant_name: str = option("Every request is for this tenant, and needs no login", "")
+    federation: bool = option(
+        "A query without a tenant reads all of the user's tenants together (note 4)", False
+    )
+    manage_needs: str = option(
+        "Privilege to change rules and alerts: `all` (ALL on the database) or `admin` (an"
+        " administrator)",
+        "admin",
+        among=("admin", "all"),
+    )
+    drop_data: bool = option(
+        "DROP DATABASE deletes the data in this store, even if the client sends it to another store"
+        " (note 5)",
+        False,
+    )
+    overwrite_label: bool = option(
+        "A client's own label `db` is lost; bodies are forwarded unchanged (note 6)", False
+    )
+    routes: tuple[Route, ...] = option(
+        "Routes that are tried before those of the protocol, as tables; see below",
+        (),
+        reader=read_routes,
+    )
+    table: str = option("File of routes that replace those of the protocol", "")
+    jwt: TenantTokenSettings = option(
+        "Tokens that name a tenant; see below", TenantTokenSettings(), type=OptionType.TABLE
+    )
 
     def addresses(self, component: str) -> tuple[str, ...]:
         """Returns the addresses of *component*, or *urls* if `components` does not have it."""
@@ -113,13 +151,23 @@ class GatewaySettings:
     """The upstream stores, and the settings that apply to all of them. Sizes are bytes."""
 
     upstreams: tuple[UpstreamSettings, ...] = ()
-    trusted_proxies: tuple[str, ...] = ()
-    max_concurrent_per_user: int = 100
-    rate_per_user: int = 0
-    max_buffered_size: int = 1 << 26
-    allow_anonymous: bool = False
-    cortex_metric_names: bool = False
-    otlp_endpoint: str = ""
+    max_concurrent_per_user: int = option(
+        "Simultaneous requests of one user in one worker (note 1); 0: no limit", 100
+    )
+    rate_per_user: int = option(
+        "Requests of one user a second; after a pause, as many at once; 0: no limit", 0
+    )
+    max_buffered_size: int = option(
+        "Bytes of upstream responses in memory, per worker (note 2)", 1 << 26, least=1
+    )
+    trusted_proxies: tuple[str, ...] = option(
+        "Networks that may ask `/auth` (note 3)", (), reader=read_networks
+    )
+    allow_anonymous: bool = option(
+        "`true` permits `tenant-name`, which accepts requests without a login", False
+    )
+    cortex_metric_names: bool = option("Also export the metrics of cortex-gateway", False)
+    otlp_endpoint: str = option("OTLP/HTTP collector of traces (note 4)", "")
 
     @property
     def forward_auth_networks(self) -> tuple[str, ...]:
@@ -131,6 +179,34 @@ class GatewaySettings:
         """
         has_addressless_store = any(not one.urls and not one.components for one in self.upstreams)
         return self.trusted_proxies or (_LOOPBACK_NETWORKS if has_addressless_store else ())
+
+
+# Options of [gateway] that no field holds: the short form of one upstream store, and a table.
+SHORT_FORM_OPTIONS = (
+    Option(
+        key="upstream",
+        field="",
+        type=OptionType.LIST,
+        default=(),
+        doc="Address of one upstream store, or a list of its addresses",
+        section="gateway",
+        flag="--upstream",
+        metavar="URL",
+    ),
+    Option(
+        key="protocol",
+        field="",
+        type=OptionType.STRING,
+        default="",
+        doc="Protocol of that store; none: `influxdb1`",
+        section="gateway",
+        flag="--protocol",
+        metavar="NAME",
+    ),
+)
+SHARED_TOKEN_OPTION = Option(
+    "jwt", "", OptionType.TABLE, {}, "Tokens that name a tenant, for all stores; see below"
+)
 
 
 def is_tenant(name: str) -> bool:

@@ -6,14 +6,32 @@ has organizations, Headgate has databases: `org-mapping` is an alias of `db-mapp
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from headgate_engine import LinkPolicy
-from headgate_server.config.values import boolean, one_of, read_options
+from headgate_server.config.options import option, read_table
+from headgate_server.config.values import boolean
 
 SOURCES = ("jwk-set-url", "jwk-set-file", "jwk-set-value", "key-file", "key-value")
 _TEXT_CLAIMS = ("iss", "sub")
+
+
+def _claims(value: Any) -> Mapping[str, Any]:
+    try:
+        claims = json.loads(value or "{}") if isinstance(value, str) else value
+    except (ValueError, RecursionError):
+        raise ValueError("not JSON") from None
+    if not isinstance(claims, dict):
+        raise ValueError("expected a JSON object")
+    for name in _TEXT_CLAIMS:
+        if not isinstance(claims.get(name, ""), str):
+            raise ValueError(f"{name}: expected a string")
+    audience = claims.get("aud", [])
+    listed = [audience] if isinstance(audience, str) else audience
+    if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
+        raise ValueError("aud: expected a string or a list of them")
+    return claims
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,46 +42,75 @@ class JwtSettings:
     one option in SOURCES must be set: it says where the issuer's keys are.
     """
 
-    enabled: bool = False
-    iss: str = ""
-    header_name: str = ""
-    url_login: bool = False
-    username_claim: str = ""
-    username_attribute_path: str = ""
-    email_claim: str = ""
-    email_attribute_path: str = ""
-    auto_sign_up: bool = False
-    adopt_existing: LinkPolicy = "none"
-    jwk_set_url: str = ""
-    jwk_set_file: str = ""
-    jwk_set_value: str = field(default="", repr=False)
-    key_file: str = ""
-    key_value: str = field(default="", repr=False)
-    key_id: str = ""
-    jwk_set_bearer_token_file: str = ""
-    tls_client_ca: str = ""
-    allow_insecure_jwk_set_url: bool = False
-    cache_ttl: float = 3600.0
-    min_cache_ttl: float = 5.0
-    stale_if_error: float = 86400.0
-    unknown_kid_refresh_cooldown: float = 10.0
-    algorithms: tuple[str, ...] = ()
-    expect_claims: Mapping[str, Any] = field(default_factory=dict)
-    audiences: tuple[str, ...] = ()
-    require_exp: bool = True
-    leeway: float = 60.0
-    max_token_age: float = 0.0
-    max_token_bytes: int = 16_384
-    accept_padded_signature: bool = False
-    role_attribute_path: str = ""
-    role_attribute_strict: bool = False
-    allow_assign_admin: bool = False
-    databases_attribute_path: str = ""
-    db_mapping: tuple[str, ...] = ()
-    grants_attribute_path: str = ""
-    auto_assign_databases: tuple[str, ...] = ()
-    auto_assign_privilege: str = "NONE"
-    grant_sync: str = "persist"
+    enabled: bool = option("Accept tokens of these issuers", False)
+    iss: str = option("Required value of `iss`; each `[[auth.jwt.issuer]]` needs one", "")
+    header_name: str = option("Header of the token, such as `Authorization`", "")
+    url_login: bool = option("Also accept the URL parameter `auth_token`", False)
+    username_claim: str = option("Claim of the user name", "")
+    username_attribute_path: str = option("JMESPath of the user name", "")
+    email_claim: str = option("Claim of the e-mail address", "")
+    email_attribute_path: str = option("JMESPath of the e-mail address", "")
+    auto_sign_up: bool = option("Create a user for a new identity", False)
+    adopt_existing: LinkPolicy = option(
+        "Existing users that a new identity may take over: `none`, `non_admin`, `any`",
+        "none",
+        among=("none", "non_admin", "any"),
+    )
+    jwk_set_url: str = option("URL of the key set", "")
+    jwk_set_file: str = option("File of the key set", "")
+    jwk_set_value: str = option("The key set itself", "", secret=True)
+    key_file: str = option("PEM file of the key", "")
+    key_value: str = option("The key itself, PEM", "", secret=True)
+    key_id: str = option("Key id (`kid`) of the PEM key", "")
+    jwk_set_bearer_token_file: str = option(
+        "File of the bearer token for `jwk-set-url`; read at each fetch", ""
+    )
+    tls_client_ca: str = option("PEM file of the certificate authority of the key set's server", "")
+    allow_insecure_jwk_set_url: bool = option("Accept `http` in `jwk-set-url`", False)
+    cache_ttl: float = option(
+        "Time that a fetched key set is used; `0s`: fetch for each verification", 3600.0
+    )
+    min_cache_ttl: float = option("Least time that a fetched key set is used", 5.0)
+    stale_if_error: float = option(
+        "Time that the last keys are used while their server fails", 86_400.0
+    )
+    unknown_kid_refresh_cooldown: float = option(
+        "Least time between two fetches for an unknown `kid`", 10.0
+    )
+    algorithms: tuple[str, ...] = option("Accepted algorithms; none: all of the key's type", ())
+    expect_claims: Mapping[str, Any] = option(
+        "Required claims, as a table or as JSON text", {}, reader=_claims
+    )
+    audiences: tuple[str, ...] = option("Audiences of which a token must name one", ())
+    require_exp: bool = option("Tokens need `exp`", True)
+    leeway: float = option("Tolerance for differing clocks", 60.0)
+    max_token_age: float = option("Maximum age since `iat`; `0s`: no limit", 0.0)
+    max_token_bytes: int = option("Maximum length of a token", 16_384, least=1)
+    accept_padded_signature: bool = option(
+        "Accept signatures with base64 padding, such as those of AWS", False
+    )
+    role_attribute_path: str = option("JMESPath of the role", "")
+    role_attribute_strict: bool = option("A token without a role is rejected with 403", False)
+    allow_assign_admin: bool = option("A token may set and take the admin flag", False)
+    databases_attribute_path: str = option("JMESPath of the groups that `db-mapping` maps", "")
+    db_mapping: tuple[str, ...] = option(
+        "Rows of `group:database:privilege`; `*` is every group or database", ()
+    )
+    grants_attribute_path: str = option("JMESPath of grants: an object or a list", "")
+    auto_assign_databases: tuple[str, ...] = option(
+        "Databases on which the role holds, if neither `db-mapping` nor the token's grants name"
+        " one",
+        (),
+    )
+    auto_assign_privilege: str = option(
+        "Privilege on `auto-assign-databases` if the token has no role", "NONE"
+    )
+    grant_sync: str = option(
+        "How grants in a token change the user: `persist`, `ephemeral` or `off`"
+        " ([jwt.md](jwt.md#grants))",
+        "persist",
+        among=("persist", "ephemeral", "off"),
+    )
     also: tuple["JwtSettings", ...] = ()
 
     @property
@@ -99,13 +146,13 @@ def read_jwt_settings(table: Mapping[str, Any]) -> JwtSettings:
 
     Raises ValueError for an invalid setting: one line that begins with the option.
     """
-    given = {_name(key): value for key, value in table.items()}
+    given = {canonical_key(key): value for key, value in table.items()}
     issuers = given.pop("issuer", [])
     if not isinstance(issuers, list) or not all(isinstance(one, dict) for one in issuers):
         raise ValueError("issuer: expected tables, [[auth.jwt.issuer]]")
     also = []
     for further in issuers:
-        own = {_name(key): value for key, value in further.items()}
+        own = {canonical_key(key): value for key, value in further.items()}
         for key in _SHARED_OPTIONS & own.keys():
             raise ValueError(f"issuer: {key}: expected only in [auth.jwt], for all issuers")
         one = _read(_inherited(given, own) | own)
@@ -139,7 +186,8 @@ def _inherited(given: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, An
     return kept
 
 
-def _name(key: str) -> str:
+def canonical_key(key: str) -> str:
+    """Returns the option that *key* of `[auth.jwt]` stands for: aliases are names of Grafana."""
     dashed = key.replace("_", "-")
     return _ALIASES.get(dashed, dashed)
 
@@ -148,36 +196,10 @@ def _read(given: Mapping[str, Any]) -> JwtSettings:
     given = dict(given)
     if "skip-org-role-sync" in given and "grant-sync" in given:
         raise ValueError("skip-org-role-sync: expected either this or grant-sync")
-    if "also" in given:
-        raise ValueError("also: unknown option")
     skip = given.pop("skip-org-role-sync", False)
     try:
         unsynced = boolean(skip)
     except ValueError as error:
         raise ValueError(f"skip-org-role-sync: {error}") from None
-    settings = JwtSettings(**read_options(JwtSettings, given, _READERS))
+    settings = JwtSettings(**read_table(JwtSettings, given))
     return replace(settings, grant_sync="off") if unsynced else settings
-
-
-def _claims(value: Any) -> Mapping[str, Any]:
-    try:
-        claims = json.loads(value or "{}") if isinstance(value, str) else value
-    except (ValueError, RecursionError):
-        raise ValueError("not JSON") from None
-    if not isinstance(claims, dict):
-        raise ValueError("expected a JSON object")
-    for name in _TEXT_CLAIMS:
-        if not isinstance(claims.get(name, ""), str):
-            raise ValueError(f"{name}: expected a string")
-    audience = claims.get("aud", [])
-    listed = [audience] if isinstance(audience, str) else audience
-    if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
-        raise ValueError("aud: expected a string or a list of them")
-    return claims
-
-
-_READERS = {
-    "expect-claims": _claims,
-    "adopt-existing": one_of("none", "non_admin", "any"),
-    "grant-sync": one_of("persist", "ephemeral", "off"),
-}

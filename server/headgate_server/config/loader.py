@@ -7,75 +7,34 @@ that an existing `influxdb.conf` is accepted unchanged.
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
-from headgate_grammar import parse_duration
 from headgate_server.config.foreign_keys import HTTP_KEYS, TOP_KEYS, misspelt_key, misspelt_section
-from headgate_server.config.gateway import GatewaySettings
+from headgate_server.config.gateway import SHORT_FORM_OPTIONS, GatewaySettings
 from headgate_server.config.gateway_reader import read_gateway_settings
-from headgate_server.config.jwt import JwtSettings, read_jwt_settings
+from headgate_server.config.jwt import JwtSettings, canonical_key, read_jwt_settings
 from headgate_server.config.nearest_name import closest_name, suggestion
+from headgate_server.config.option_sources import OptionSources
+from headgate_server.config.options import Option, OptionType, options_of
 from headgate_server.config.secret_files import holds_secret, named_secret_files, readable_by_others
 from headgate_server.config.settings import Settings, SettingsSource
 from headgate_server.config.text_file import read_text
 
-_TYPE_NAMES: dict[type, str] = {
-    bool: "true or false",
-    int: "a whole number",
-    float: "a duration such as 10s or 2m",
-    str: "a string",
-}
 _ENVIRONMENT_PREFIXES = tuple(
     f"HEADGATE_{section}_" for section in ("HTTP", "STORE", "AUTH", "AUDIT", "GATEWAY")
 )
 _BOOLEAN_WORDS = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
-_NANOSECONDS_PER_SECOND = 1_000_000_000
 
-
-@dataclass(frozen=True, slots=True)
-class _Option:
-    """A key of the configuration: its field in `Settings`, its type, and the limits of its value.
-
-    - *kind*: the type of the value; float stands for a duration.
-    - *least*, *most*: the limits of a number.
-    - *header*: whether the text is sent in an HTTP header, and must be printable ASCII.
-    - *octal*: whether the text is a file mode such as 0660.
-    - *among*: the allowed values; () allows all.
-    """
-
-    field: str
-    kind: type
-    least: int = 0
-    most: int = (1 << 63) - 1
-    header: bool = False
-    octal: bool = False
-    among: tuple[str | int, ...] = ()
-    words: bool = False  # several texts: a list, or one text with commas or spaces between them
-
-
-_OPTIONS = {
-    option.metadata["key"]: _Option(
-        option.name,
-        type(option.default),
-        **{name: value for name, value in option.metadata.items() if name != "key"},
-    )
-    for option in fields(Settings)
-    if option.metadata
-}
 _SECRET_FILE_KEY = "http.shared-secret-file"
 _MORE_SECRETS_KEY = "http.more-secrets"
 JWT_SECTION = "auth.jwt"
 GATEWAY_SECTION = "gateway"
 # Tables of the file. No flag or environment variable can set a whole table.
 _TABLE_SECTIONS = (JWT_SECTION, GATEWAY_SECTION)
-# Keys of [gateway] that flags and environment can set: the short form, for one upstream store.
-_SHORT_FORM_KEYS = ("gateway.upstream", "gateway.protocol")
-_KEYS = (
-    _OPTIONS
-    | {_SECRET_FILE_KEY: _Option("", str)}
-    | dict.fromkeys(_SHORT_FORM_KEYS, _Option("", str))
-)
+_SHORT_FORM = {option.full_key: option for option in SHORT_FORM_OPTIONS}
+# The options that flags, environment and file can set, by full key such as `http.realm`.
+SETTABLE: Mapping[str, Option] = {**options_of(Settings), **_SHORT_FORM}
 
 
 class ConfigurationError(Exception):
@@ -87,12 +46,15 @@ class Configuration:
     """The settings, and sentences about the settings for the log: *notices* and *warnings*.
 
     A notice is about an ignored key or a weak secret. A warning is about a file with secrets that
-    other users of the machine can read or change.
+    other users of the machine can read or change. *sources* has the source of each option that is
+    set: a flag, an environment variable or a file. Its keys are such as `http.realm` or
+    `gateway.upstream[0].urls`.
     """
 
     settings: Settings
     notices: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    sources: Mapping[str, str] = field(default_factory=dict)
 
 
 def load(
@@ -107,19 +69,20 @@ def load(
     notices: list[str] = []
     secret_files: list[str] = []
     values: dict[str, Any] = {}
+    sources = OptionSources()
     for layer in (
-        _from_file(path, notices, secret_files) if path is not None else {},
-        _from_environment(environment),
-        _from_flags(flags),
+        _from_file(path, notices, secret_files, sources) if path is not None else {},
+        _from_environment(environment, sources),
+        _from_flags(flags, sources),
     ):
-        values |= _resolve_secret_file(layer, secret_files)
+        values |= _resolve_secret_file(layer, secret_files, sources)
     more_secrets, jwt = (
         tuple(values.pop(_MORE_SECRETS_KEY, ())),
         values.pop(JWT_SECTION, JwtSettings()),
     )
     gateway = _gateway_settings(values)
     settings = Settings(
-        **{_OPTIONS[key].field: value for key, value in values.items()},
+        **{SETTABLE[key].field: value for key, value in values.items()},
         additional_secrets=more_secrets,
         jwt=jwt,
         gateway=gateway,
@@ -127,7 +90,7 @@ def load(
             {key: value for key, value in flags.items() if value is not None}, path
         ),
     )
-    return Configuration(settings, notices, readable_by_others(secret_files))
+    return Configuration(settings, notices, readable_by_others(secret_files), sources.found)
 
 
 def _gateway_settings(values: dict[str, Any]) -> GatewaySettings:
@@ -136,7 +99,7 @@ def _gateway_settings(values: dict[str, Any]) -> GatewaySettings:
     The short form, `gateway.upstream` and `gateway.protocol`, overrides the table.
     """
     table = values.pop(GATEWAY_SECTION, {})
-    for key in _SHORT_FORM_KEYS:
+    for key in _SHORT_FORM:
         if key in values:
             table = {**table, key.partition(".")[2]: values.pop(key)}
     try:
@@ -145,7 +108,9 @@ def _gateway_settings(values: dict[str, Any]) -> GatewaySettings:
         raise ConfigurationError(f"[{GATEWAY_SECTION}] {error}") from None
 
 
-def _resolve_secret_file(layer: dict[str, Any], secret_files: list[str]) -> dict[str, Any]:
+def _resolve_secret_file(
+    layer: dict[str, Any], secret_files: list[str], sources: OptionSources
+) -> dict[str, Any]:
     """Returns *layer* with the secrets in `shared-secret-file` instead of the file's name.
 
     A layer is the settings of one source: the file, the environment or the flags. Also appends the
@@ -157,23 +122,30 @@ def _resolve_secret_file(layer: dict[str, Any], secret_files: list[str]) -> dict
         if layer.get("http.shared-secret"):
             raise ConfigurationError("shared-secret and shared-secret-file: expected one of them")
         layer["http.shared-secret"], *layer[_MORE_SECRETS_KEY] = _read_secrets(path)
+        sources.move(_SECRET_FILE_KEY, "http.shared-secret")
     elif "http.shared-secret" in layer:
         # A secret replaces all secrets of a layer with lower precedence.
         layer[_MORE_SECRETS_KEY] = []
     return layer
 
 
-def _from_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        key: value
-        if key == GATEWAY_SECTION
-        else _validate(f"--{key.partition('.')[2]}", _KEYS[key], value)
-        for key, value in flags.items()
-        if value is not None
-    }
+def _from_flags(flags: Mapping[str, Any], sources: OptionSources) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for key, value in flags.items():
+        if value is None:
+            continue
+        if key == GATEWAY_SECTION:
+            values[key] = value
+            sources.add_table(key, value, "flags of auth-gateway")
+        else:
+            values[key] = _read(f"--{key.partition('.')[2]}", SETTABLE[key], value)
+            sources.add(key, SETTABLE[key].flag or f"--{key.partition('.')[2]}")
+    return values
 
 
-def _from_file(path: str, notices: list[str], secret_files: list[str]) -> dict[str, Any]:
+def _from_file(
+    path: str, notices: list[str], secret_files: list[str], sources: OptionSources
+) -> dict[str, Any]:
     try:
         document = tomllib.loads(read_text(path))
     except OSError as error:
@@ -184,13 +156,15 @@ def _from_file(path: str, notices: list[str], secret_files: list[str]) -> dict[s
     ) as error:  # ValueError: also a number with thousands of digits
         raise ConfigurationError(f"{path}: no TOML: {error}") from None
     values: dict[str, Any] = {}
-    own_sections = {key.partition(".")[0] for key in _OPTIONS} | {GATEWAY_SECTION}
+    own_sections = {key.partition(".")[0] for key in SETTABLE}
     for section, content in document.items():
         if section == GATEWAY_SECTION and isinstance(content, dict):
             values[GATEWAY_SECTION] = content
+            sources.add_table(GATEWAY_SECTION, content, path)
         elif section in own_sections and isinstance(content, dict):
             for key, value in content.items():
                 _read_key(path, section, key, value, values, notices)
+                _add_source(sources, path, f"{section}.{key}", value, values)
         elif section in own_sections:
             raise ConfigurationError(f"{path}: {section} must be a section: [{section}]")
         else:
@@ -214,7 +188,7 @@ def _ignored_notice(path: str, name: str, content: object, own_sections: set[str
                 f"{path}: unknown section {name!r}, expected {known}; did you mean [{similar}]?"
             )
         return f"{path}: section [{name}] is not one of Headgate's, ignored"
-    similar = misspelt_section(name, own_sections) or misspelt_key(name, _KEYS, exempt=TOP_KEYS)
+    similar = misspelt_section(name, own_sections) or misspelt_key(name, SETTABLE, exempt=TOP_KEYS)
     if similar:
         where = similar if similar.startswith("[") else f"[{similar}]"
         raise ConfigurationError(f"{path}: unknown key {name!r}, did you mean {where}?")
@@ -233,22 +207,34 @@ def _read_key(
             values[full_key] = read_jwt_settings(value)
         except ValueError as error:
             raise ConfigurationError(f"{path}: [{JWT_SECTION}] {error}") from None
-    elif full_key in _KEYS:
-        option = _KEYS[full_key]
+    elif full_key in SETTABLE:
+        option = SETTABLE[full_key]
         # influxd ignores an empty duration and an empty mode, too.
-        if value != "" or not (option.kind is float or option.octal):
-            values[full_key] = _validate(where, option, value)
+        if value != "" or not (option.type is OptionType.DURATION or option.octal):
+            values[full_key] = _read(where, option, value)
     elif section == "http":
-        if similar := misspelt_key(key, _KEYS, exempt=HTTP_KEYS):
+        if similar := misspelt_key(key, SETTABLE, exempt=HTTP_KEYS):
             suggested = similar.removeprefix("[http] ")
             raise ConfigurationError(f"{where}: unknown key, did you mean {suggested}?")
         notices.append(f"{where} is not one of Headgate's, ignored")
     else:
-        known = {name.partition(".")[2] for name in _KEYS if name.startswith(section)}
+        known = {name.partition(".")[2] for name in SETTABLE if name.startswith(section)}
         raise ConfigurationError(f"{where}: unknown key{suggestion(key, known)}")
 
 
-def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+def _add_source(
+    sources: OptionSources, path: str, full_key: str, value: Any, values: Mapping[str, Any]
+) -> None:
+    """Records that the file *path* sets *full_key*, if it is in *values*: else it was ignored."""
+    if full_key not in values:
+        return
+    if full_key == JWT_SECTION:
+        sources.add_table(full_key, value, path, canonical_key)
+    else:
+        sources.add(full_key, path)
+
+
+def _from_environment(environment: Mapping[str, str], sources: OptionSources) -> dict[str, Any]:
     """Returns the values that the environment sets, by key.
 
     An empty value counts as unset, as in influxd: `NAME=${NAME}` in a Compose file sets an empty
@@ -256,16 +242,17 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     """
     set_variables = {name: text for name, text in environment.items() if text}
     values: dict[str, Any] = {}
-    known = {"HEADGATE_" + _environment_suffix(full) for full in _KEYS}
+    known = {"HEADGATE_" + _environment_suffix(full) for full in SETTABLE}
     for name in set_variables:
         if name.startswith(_ENVIRONMENT_PREFIXES) and name not in known:
             raise ConfigurationError(f"{name}: {_unknown_variable(name, known)}")
-    for full, option in _KEYS.items():
+    for full, option in SETTABLE.items():
         suffix = _environment_suffix(full)
         # InfluxDB's name first, so that Headgate's overrides it.
         for name in (f"INFLUXDB_{suffix}", f"HEADGATE_{suffix}"):
             if name in set_variables and (full.startswith("http.") or name.startswith("HEADGATE")):
-                values[full] = _validate(name, option, _convert(option, set_variables[name]))
+                values[full] = _read(name, option, _convert(option, set_variables[name]))
+                sources.add(full, name)
     return values
 
 
@@ -287,56 +274,24 @@ def _unknown_variable(name: str, known: set[str]) -> str:
     )
 
 
-def _convert(option: _Option, text: str) -> object:
+def _convert(option: Option, text: str) -> object:
     """Returns *text* converted to the type of *option*.
 
-    Returns *text* unchanged if it is invalid for that type: `_validate` then rejects it.
+    Returns *text* unchanged if it is invalid for that type: `Option.read` then rejects it.
     """
-    if option.kind is bool:
+    if option.type is OptionType.BOOLEAN:
         return _BOOLEAN_WORDS.get(text.lower(), text)
-    if option.kind is int and re.fullmatch("-?[0-9]{1,19}", text):
+    if option.type is OptionType.INTEGER and re.fullmatch("-?[0-9]{1,19}", text):
         return int(text)
     return text
 
 
-def _validate(where: str, option: _Option, value: object) -> object:
-    if option.kind is float:
-        return _parse_seconds(where, value)
-    if option.words and isinstance(value, list) and all(isinstance(one, str) for one in value):
-        value = " ".join(value)
-    # In Python bool is a subclass of int, but `true` is not a number for the user.
-    if not isinstance(value, option.kind) or (option.kind is int and isinstance(value, bool)):
-        raise ConfigurationError(f"{where}: expected {_TYPE_NAMES[option.kind]}")
-    if isinstance(value, int) and not isinstance(value, bool):
-        if not option.least <= value <= option.most:
-            limits = f"{option.least} to {option.most}"
-            raise ConfigurationError(f"{where}: expected {limits}")
-        _check_among(where, option, value)
-    if isinstance(value, str):
-        _check_text(where, option, value)
-    return value
-
-
-def _check_text(where: str, option: _Option, text: str) -> None:
-    if option.header and not (text.isascii() and text.isprintable()):
-        raise ConfigurationError(f"{where}: expected printable ASCII")
-    if "\0" in text:
-        raise ConfigurationError(f"{where}: expected no NUL character")
-    if option.octal and not re.fullmatch("0?[0-7]{3}", text):
-        raise ConfigurationError(f"{where}: expected a mode such as 0660")
-    _check_among(where, option, text)
-
-
-def _check_among(where: str, option: _Option, value: str | int) -> None:
-    if option.among and value not in option.among:
-        raise ConfigurationError(f"{where}: expected {' or '.join(map(str, option.among))}")
-
-
-def _parse_seconds(where: str, value: object) -> float:
+def _read(where: str, option: Option, value: object) -> object:
+    """Returns *value* as a value of *option*. Raises ConfigurationError, which begins *where*."""
     try:
-        return parse_duration(str(value)) / _NANOSECONDS_PER_SECOND if value != "0" else 0.0
-    except ValueError:
-        raise ConfigurationError(f"{where}: expected {_TYPE_NAMES[float]}") from None
+        return option.read(value)
+    except ValueError as error:
+        raise ConfigurationError(f"{where}: {error}") from None
 
 
 def _read_secrets(path: str) -> list[str]:

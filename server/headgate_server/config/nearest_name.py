@@ -16,8 +16,16 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     has all names in *known*.
     """
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, 1)
-    return f", did you mean {near[0]}?" if near else f", expected one of {', '.join(names)}"
+    return did_you_mean(name, names) or f", expected one of {', '.join(names)}"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Returns the end of an error message with the name in *known* that is most similar to *name*.
+
+    Returns "" if no name is similar.
+    """
+    near = difflib.get_close_matches(name, sorted(known), 1)
+    return f", did you mean {near[0]}?" if near else ""
 
 
 def closest_name(name: str, known: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from headgate_engine import BCRYPT_COST, KEEP_LAST_ADMIN, MIN_PASSWORD_LENGTH
 from headgate_server.config.gateway import GatewaySettings
 from headgate_server.config.jwt import JwtSettings
-from headgate_server.config.values import texts
+from headgate_server.config.options import option
 
 # Defaults of the throttle: the number of failed logins without a delay, for each user and for each
 # address, and the longest delay.
@@ -31,79 +31,188 @@ class SettingsSource:
 class Settings:
     """The settings of one server.
 
-    A field's metadata has its section and key in the configuration file, and the limits of its
-    value. A key of `[http]` that InfluxDB 1.x also has means the same in Headgate. Sizes are bytes,
+    A key of `[http]` that InfluxDB 1.x also has means the same in Headgate. Sizes are bytes,
     times are seconds. For a limit, 0 means no limit.
     """
 
-    bind_address: str = field(default="127.0.0.1:8086", metadata={"key": "http.bind-address"})
-    auth_enabled: bool = field(default=True, metadata={"key": "http.auth-enabled"})
-    shared_secret: str = field(default="", repr=False, metadata={"key": "http.shared-secret"})
+    bind_address: str = option(
+        "Address to listen on; `:8086` is every interface",
+        "127.0.0.1:8086",
+        section="http",
+        flag="--bind",
+        metavar="HOST:PORT",
+    )
+    auth_enabled: bool = option(
+        "Require a login; `false`: every request has all privileges",
+        True,
+        section="http",
+        flag="--auth",
+    )
+    shared_secret: str = option(
+        "Secret of InfluxDB's JSON Web Tokens (HS256, HS384, HS512); none: such tokens are"
+        " rejected",
+        "",
+        section="http",
+        secret=True,
+        file_doc="File of secrets, one a line; each may have signed a token",
+        flag="--shared-secret",
+        metavar="SECRET",
+    )
     additional_secrets: tuple[str, ...] = field(default=(), repr=False)
-    enforce_strong_secret: bool = field(
-        default=False, metadata={"key": "http.enforce-strong-secret"}
+    enforce_strong_secret: bool = option(
+        "`true`: a secret shorter than 32 bytes prevents the start; else a notice",
+        False,
+        section="http",
     )
-    realm: str = field(default="InfluxDB", metadata={"key": "http.realm", "header": True})
-    max_body_size: int = field(default=25_000_000, metadata={"key": "http.max-body-size"})
-    max_query_size: int = field(default=1_000_000, metadata={"key": "http.max-query-size"})
-    max_statements: int = field(default=10_000, metadata={"key": "http.max-statements"})
-    max_tokens: int = field(default=20_000, metadata={"key": "http.max-tokens"})
-    max_statement_length: int = field(
-        default=100_000, metadata={"key": "http.max-statement-length"}
+    realm: str = option(
+        "Realm in `WWW-Authenticate`",
+        "InfluxDB",
+        section="http",
+        header=True,
+        flag="--realm",
+        metavar="REALM",
     )
-    allowed_origins: str = field(
-        default="", metadata={"key": "http.allowed-origins", "words": True}
+    max_body_size: int = option(
+        "Bytes of a write's body, also after unpacking; 0: no limit",
+        25_000_000,
+        section="http",
+        flag="--max-body-size",
+        metavar="BYTES",
     )
-    ping_auth_enabled: bool = field(default=False, metadata={"key": "http.ping-auth-enabled"})
-    metrics_auth_enabled: bool = field(default=False, metadata={"key": "http.metrics-auth-enabled"})
-    log_enabled: bool = field(default=True, metadata={"key": "http.log-enabled"})
-    log_format: str = field(
-        default="text", metadata={"key": "http.log-format", "among": ("text", "json")}
+    max_query_size: int = option(
+        "Bytes of statements, their parameters and a form's body; 0: no limit",
+        1_000_000,
+        section="http",
     )
-    reported_version: str = field(
-        default="1.8.10", metadata={"key": "http.reported-version", "header": True}
+    max_statements: int = option("Statements of a query; 0: no limit", 10_000, section="http")
+    max_tokens: int = option(
+        "Words, values and signs of a query (note 1); 0: no limit", 20_000, section="http"
     )
-    allow_insecure: bool = field(default=True, metadata={"key": "http.allow-insecure"})
-    https_enabled: bool = field(default=False, metadata={"key": "http.https-enabled"})
-    https_certificate: str = field(
-        default="/etc/ssl/influxdb.pem", metadata={"key": "http.https-certificate"}
+    max_statement_length: int = option(
+        "Characters of one statement; 0: no limit", 100_000, section="http"
     )
-    https_private_key: str = field(default="", metadata={"key": "http.https-private-key"})
-    unix_socket_enabled: bool = field(default=False, metadata={"key": "http.unix-socket-enabled"})
-    bind_socket: str = field(default="/var/run/influxdb.sock", metadata={"key": "http.bind-socket"})
-    unix_socket_group: str = field(default="", metadata={"key": "http.unix-socket-group"})
-    unix_socket_permissions: str = field(
-        default="0660", metadata={"key": "http.unix-socket-permissions", "octal": True}
+    allowed_origins: tuple[str, ...] = option(
+        "Origins of pages that may send changes, such as `https://grafana.example`",
+        (),
+        section="http",
     )
-    trusted_proxies: str = field(
-        default="", metadata={"key": "http.trusted-proxies", "words": True}
+    ping_auth_enabled: bool = option(
+        "`/ping`, `/status`, `/health` and `/metrics` need a login", False, section="http"
     )
-    max_connection_limit: int = field(default=4096, metadata={"key": "http.max-connection-limit"})
-    read_header_timeout: float = field(default=10.0, metadata={"key": "http.read-header-timeout"})
-    read_timeout: float = field(default=120.0, metadata={"key": "http.read-timeout"})
-    write_timeout: float = field(default=60.0, metadata={"key": "http.write-timeout"})
-    idle_timeout: float = field(default=120.0, metadata={"key": "http.idle-timeout"})
-    workers: int = field(default=1, metadata={"key": "http.workers", "least": 1, "most": 64})
-    store_path: str = field(default="headgate.db", metadata={"key": "store.path"})
-    bcrypt_cost: int = field(
-        default=BCRYPT_COST, metadata={"key": "auth.bcrypt-cost", "least": 4, "most": 14}
+    metrics_auth_enabled: bool = option("`/metrics` needs a login", False, section="http")
+    log_enabled: bool = option("One line per request on standard error", True, section="http")
+    log_format: str = option("`text` or `json`", "text", section="http", among=("text", "json"))
+    reported_version: str = option(
+        "Version in `X-Influxdb-Version`", "1.8.10", section="http", header=True
     )
-    password_min_length: int = field(
-        default=MIN_PASSWORD_LENGTH, metadata={"key": "auth.password-min-length", "most": 72}
+    allow_insecure: bool = option(
+        "`false`: an address other than loopback needs TLS to start", True, section="http"
     )
-    free_failures: int = field(default=FREE_FAILURES, metadata={"key": "auth.free-failures"})
-    free_failures_address: int = field(
-        default=FREE_FAILURES_PER_ADDRESS, metadata={"key": "auth.free-failures-address"}
+    https_enabled: bool = option(
+        "TLS 1.2 and newer; SIGHUP reads the certificate again", False, section="http"
     )
-    longest_delay: float = field(default=MAX_DELAY_SECONDS, metadata={"key": "auth.longest-delay"})
-    throttle_status: int = field(
-        default=401, metadata={"key": "auth.throttle-status", "among": (401, 429)}
+    https_certificate: str = option(
+        "PEM file of the certificate", "/etc/ssl/influxdb.pem", section="http"
     )
-    open_setup: bool = field(default=False, metadata={"key": "auth.open-setup"})
+    https_private_key: str = option(
+        "PEM file of the key; none: in the certificate's file", "", section="http"
+    )
+    unix_socket_enabled: bool = option(
+        "Also listen on `bind-socket`, without TLS", False, section="http"
+    )
+    bind_socket: str = option("Path of the unix socket", "/var/run/influxdb.sock", section="http")
+    unix_socket_group: str = option("Group of the unix socket", "", section="http")
+    unix_socket_permissions: str = option(
+        "Mode of the unix socket", "0660", section="http", octal=True
+    )
+    trusted_proxies: tuple[str, ...] = option(
+        "Networks of proxies, such as `10.0.0.0/8` (note 2)", (), section="http"
+    )
+    max_connection_limit: int = option(
+        "Connections of each worker (note 3); 0: no limit", 4096, section="http"
+    )
+    read_header_timeout: float = option(
+        "Time for a request's head; `0s`: no limit", 10.0, section="http"
+    )
+    read_timeout: float = option("Time for a request's body; `0s`: no limit", 120.0, section="http")
+    write_timeout: float = option(
+        "Time for the client to take what was sent; `0s`: no limit", 60.0, section="http"
+    )
+    idle_timeout: float = option(
+        "Time until the client's next request; `0s`: no limit", 120.0, section="http"
+    )
+    workers: int = option(
+        "Worker processes on one store, 1 to 64",
+        1,
+        section="http",
+        least=1,
+        most=64,
+        flag="--workers",
+        metavar="N",
+    )
+    store_path: str = option(
+        "Store file; created at the first start",
+        "headgate.db",
+        section="store",
+        key="path",
+        flag="--store",
+        metavar="PATH",
+    )
+    bcrypt_cost: int = option(
+        "4 to 14; a cheaper hash is replaced at the next successful login",
+        BCRYPT_COST,
+        section="auth",
+        least=4,
+        most=14,
+    )
+    password_min_length: int = option(
+        "Characters that a new password needs, at most 72",
+        MIN_PASSWORD_LENGTH,
+        section="auth",
+        most=72,
+    )
+    free_failures: int = option(
+        "Failed logins of a user from one address before throttling", FREE_FAILURES, section="auth"
+    )
+    free_failures_address: int = option(
+        "Failed logins of all users from one address before throttling (note 4)",
+        FREE_FAILURES_PER_ADDRESS,
+        section="auth",
+    )
+    longest_delay: float = option(
+        "Maximum delay of a login (note 5); `0s` disables throttling",
+        MAX_DELAY_SECONDS,
+        section="auth",
+    )
+    throttle_status: int = option(
+        "Status of a throttled login, `401` or `429` (note 6)",
+        401,
+        section="auth",
+        among=(401, 429),
+    )
+    open_setup: bool = option(
+        "`true`: the first query from any address may create the administrator",
+        False,
+        section="auth",
+    )
     setup_token: str = field(default="", repr=False)  # made at startup, the same for all workers
-    keep_last_admin: bool = field(default=KEEP_LAST_ADMIN, metadata={"key": "auth.keep-last-admin"})
-    audit_file: str = field(default="", metadata={"key": "audit.file"})
-    audit_retention: float = field(default=365 * 86400.0, metadata={"key": "audit.retention"})
+    keep_last_admin: bool = option(
+        "`false`: the last administrator can be dropped, as in InfluxDB",
+        KEEP_LAST_ADMIN,
+        section="auth",
+    )
+    audit_file: str = option(
+        "Also writes the audit here, one JSON object a line (note 7)",
+        "",
+        section="audit",
+        key="file",
+    )
+    audit_retention: float = option(
+        "Age at which audit records leave the store; `0s`: never",
+        365 * 86_400.0,
+        section="audit",
+        key="retention",
+    )
     jwt: JwtSettings = JwtSettings()
     gateway: GatewaySettings = GatewaySettings()
     source: SettingsSource = field(default_factory=SettingsSource, repr=False, compare=False)
@@ -112,16 +221,6 @@ class Settings:
     def shared_secrets(self) -> tuple[str, ...]:
         """All shared secrets that may sign a token: several while a secret is being replaced."""
         return tuple(filter(None, (self.shared_secret, *self.additional_secrets)))
-
-    @property
-    def proxies(self) -> tuple[str, ...]:
-        """The networks in `trusted_proxies`: proxies in them may report a client's address."""
-        return texts(self.trusted_proxies)
-
-    @property
-    def origins(self) -> tuple[str, ...]:
-        """The origins in `allowed_origins`, where commas or spaces separate them."""
-        return texts(self.allowed_origins)
 
     def is_exposed(self) -> bool:
         """Returns whether passwords may cross a network unencrypted."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
 from headgate_engine import Engine, Principal
-from headgate_server.config.gateway import Route
+from headgate_server.config.route import Route
 from headgate_server.gateway.mount import Mount
 from headgate_server.gateway.tenants import AccessDecision, authorize_databases
 from headgate_server.http.errors import BadRequest

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 
-from headgate_server.config.gateway import Route, UpstreamSettings
-from headgate_server.config.gateway_reader import read_route
+from headgate_server.config.gateway import UpstreamSettings
+from headgate_server.config.route import Route, read_route
 from headgate_server.config.text_file import read_text
 
 _SEGMENT_PATTERN = r"[^/]+"

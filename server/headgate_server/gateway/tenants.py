@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from headgate_engine import ADMIN, AdminRequiredFirst, Engine, Principal, RequiredPrivilege, allows
 from headgate_grammar import Privilege
-from headgate_server.config.gateway import Route, UpstreamSettings
+from headgate_server.config.gateway import UpstreamSettings
+from headgate_server.config.route import Route
 from headgate_server.gateway.errors import DatabaseNotFound, Forbidden
 from headgate_server.http.errors import BadRequest
 from headgate_server.http.go_text import go_quote, replace_invalid

@@ -12,7 +12,8 @@ from typing import ClassVar, Protocol
 from headgate_engine import Result
 from headgate_grammar import Statement
 from headgate_server.background.thread_pool import Run
-from headgate_server.config.gateway import Route, UpstreamSettings
+from headgate_server.config.gateway import UpstreamSettings
+from headgate_server.config.route import Route
 from headgate_server.formats import ResultEncoder
 from headgate_server.http.request import Request
 from headgate_server.http.response import Response

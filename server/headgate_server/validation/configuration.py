@@ -59,7 +59,7 @@ def _check(settings: Settings) -> None:
     except ValueError as error:
         raise ConfigurationError(f"bind-address: {error}") from None
     try:
-        parse_networks(settings.proxies)
+        parse_networks(settings.trusted_proxies)
     except ValueError:
         expected = "expected networks such as 10.0.0.0/8, with commas between them"
         raise ConfigurationError(f"trusted-proxies: {expected}") from None
@@ -74,7 +74,7 @@ def _check(settings: Settings) -> None:
         check_gateway(settings.gateway)
     except ValueError as error:
         raise ConfigurationError(f"[{GATEWAY_SECTION}] {error}") from None
-    for origin in settings.origins:
+    for origin in settings.allowed_origins:
         if not is_origin(origin):
             raise ConfigurationError(
                 f"allowed-origins: {origin!r}: expected origins such as https://grafana.example"

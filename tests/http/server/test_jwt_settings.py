@@ -65,7 +65,7 @@ def verdict(settings: JwtSettings, text: str) -> str:
         ({"algorithms": ["none"]}, "algorithms: 'none': expected"),
         ({"leeway": "soon"}, "leeway: expected a duration"),
         ({"max-token-bytes": 0}, "max-token-bytes: expected a whole number above 0"),
-        ({"adopt-existing": "some"}, "adopt-existing: expected none, non_admin, any"),
+        ({"adopt-existing": "some"}, "adopt-existing: expected none, non_admin or any"),
         ({"no-such": 1}, "no-such: unknown option"),
     ],
 )

@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headgate_grammar import parse
-from headgate_server.config.gateway import Route, UpstreamSettings
-from headgate_server.config.gateway_reader import read_route
+from headgate_server.config.gateway import UpstreamSettings
+from headgate_server.config.route import Route, read_route
 from headgate_server.gateway.route_table import load_route_table
 from headgate_server.http.errors import BadRequest
 from headgate_server.telemetry.tracing import NoTracing

@@ -1,0 +1,142 @@
+"""Prints the effective configuration as TOML, with the source of each value and without secrets."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from headgate_grammar import REDACTED, redact_destination
+from headgate_server.config.gateway import TenantTokenSettings
+from headgate_server.config.jwt import JwtSettings
+from headgate_server.config.loader import GATEWAY_SECTION, JWT_SECTION, Configuration
+from headgate_server.config.options import Option, OptionType, options_of
+from headgate_server.config.route import Route
+
+_UNITS = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
+_URL = re.compile("https?://")  # its login and its query may be secrets
+# Options without a field that set another option.
+_STANDS_FOR = {"grant-sync": "skip-org-role-sync"}
+
+
+def print_configuration(configuration: Configuration) -> str:
+    """Returns the effective *configuration* as TOML, one option a line.
+
+    Each line ends with the source of its value as a comment: a flag, an environment variable, a
+    file, or `default`. Without its secrets, the text is a valid configuration file of the same
+    settings. A secret is a comment.
+    """
+    return "\n".join(_lines(configuration)).lstrip("\n") + "\n"
+
+
+def _lines(configuration: Configuration) -> Iterator[str]:
+    settings, sources = configuration.settings, configuration.sources
+    section = ""
+    for full_key, option in options_of(type(settings)).items():
+        if option.section != section:
+            section = option.section
+            yield from ("", f"[{section}]")
+        if option.field:
+            value: Any = getattr(settings, option.field)
+            source = sources.get(full_key, "default")
+            if option.field == "shared_secret":
+                value = settings.shared_secrets
+            yield _line(option, value, source)
+    yield from _jwt_lines(settings.jwt, sources)
+    yield from ("", f"[{GATEWAY_SECTION}]")
+    yield from _table_lines(settings.gateway, GATEWAY_SECTION, sources)
+    for number, upstream in enumerate(settings.gateway.upstreams):
+        prefix = f"{GATEWAY_SECTION}.upstream[{number}]"
+        yield from ("", f"[[{GATEWAY_SECTION}.upstream]]")
+        short_form = {
+            f"{prefix}.{option}": sources[f"{GATEWAY_SECTION}.{key}"]
+            for option, key in (("urls", "upstream"), ("protocol", "protocol"))
+            if f"{GATEWAY_SECTION}.{key}" in sources and f"{prefix}.urls" not in sources
+        }
+        yield from _table_lines(upstream, prefix, {**sources, **short_form})
+        if upstream.jwt.enabled:
+            yield from ("", f"[{GATEWAY_SECTION}.upstream.jwt]")
+            inherited = f"{GATEWAY_SECTION}.jwt"
+            yield from _table_lines(upstream.jwt, f"{prefix}.jwt", sources, inherited)
+
+
+def _jwt_lines(settings: JwtSettings, sources: Mapping[str, str]) -> Iterator[str]:
+    yield from ("", f"[{JWT_SECTION}]")
+    yield from _table_lines(settings, JWT_SECTION, sources)
+    shared = {"header-name", "url-login", "max-token-bytes"}
+    for number, issuer in enumerate(settings.also):
+        yield from ("", f"[[{JWT_SECTION}.issuer]]")
+        prefix = f"{JWT_SECTION}.issuer[{number}]"
+        yield from _table_lines(issuer, prefix, sources, JWT_SECTION, shared)
+
+
+def _table_lines(
+    settings: Any,
+    prefix: str,
+    sources: Mapping[str, str],
+    inherited: str = "",
+    left_out: set[str] | frozenset[str] = frozenset(),
+) -> Iterator[str]:
+    """Yields a line for each option of *settings*, except tables with a header of their own.
+
+    *prefix* is the beginning of its keys in *sources*, *inherited* that of the table from which it
+    inherits, or "". The options in *left_out* are left out.
+    """
+    for key, option in options_of(type(settings)).items():
+        if not option.field or key in left_out:
+            continue
+        value = getattr(settings, option.field)
+        if isinstance(value, TenantTokenSettings):
+            continue
+        keys = (option.key, f"{option.key}-file", _STANDS_FOR.get(option.key, ""))
+        source = "default"
+        for table in filter(None, (prefix, inherited)):
+            found = [sources[f"{table}.{one}"] for one in keys if f"{table}.{one}" in sources]
+            if found:
+                source = found[0] if table == prefix else f"[{inherited}] of {found[0]}"
+                break
+        yield _line(option, value, source)
+
+
+def _line(option: Option, value: Any, source: str) -> str:
+    if option.secret:
+        what = REDACTED if value else "not set"
+        return f"# {option.key}: {what}  # {source}"
+    return f"{option.key} = {_toml(option, value)}  # {source}"
+
+
+def _toml(option: Option, value: Any) -> str:
+    if option.type is OptionType.DURATION:
+        return _quoted(format_duration(value))
+    return _toml_value(value)
+
+
+def _toml_value(value: Any) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return _quoted(redact_destination(value) if _URL.match(value) else value)
+        case Route():
+            options = options_of(Route).values()
+            chosen = [(one, getattr(value, one.field)) for one in options]
+            pairs = [f"{one.key} = {_toml_value(its)}" for one, its in chosen if its]
+            return "{" + ", ".join(pairs) + "}"
+        case Mapping():
+            pairs = [f"{_quoted(key)} = {_toml_value(its)}" for key, its in value.items()]
+            return "{" + ", ".join(pairs) + "}"
+        case tuple() | list():
+            return "[" + ", ".join(map(_toml_value, value)) + "]"
+    return str(value)
+
+
+def _quoted(text: str) -> str:
+    """Returns *text* as a basic string of TOML, which is a JSON string without DEL."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007F")
+
+
+def format_duration(seconds: float) -> str:
+    """Returns *seconds* as a duration such as `2m`."""
+    for unit, size in _UNITS:
+        if seconds and not seconds % size:
+            return f"{seconds / size:.0f}{unit}"
+    return f"{seconds * 1e9:.0f}ns" if seconds else "0s"

@@ -1,0 +1,75 @@
+"""Reads the values of options of `[gateway]`: addresses, networks, tables. Raises ValueError."""
+
+from collections.abc import Mapping
+from ipaddress import ip_network
+from typing import Any
+from urllib.parse import urlsplit
+
+from headgate_server.config.route import COMPONENTS
+from headgate_server.config.values import integer, text, texts
+
+_EXPECTED_ADDRESSES = "expected addresses such as http://host:8086"
+
+
+def read_urls(value: Any) -> tuple[str, ...]:
+    """Returns the addresses in *value*, without a final slash."""
+    urls = texts(value)
+    for url in urls:
+        try:
+            parts = urlsplit(url)
+            valid = parts.scheme in ("http", "https") and parts.port != 0
+        except ValueError:  # an invalid port, or unbalanced brackets
+            raise ValueError(_EXPECTED_ADDRESSES) from None
+        if not valid or not parts.hostname:
+            raise ValueError(_EXPECTED_ADDRESSES)
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError("an address has no login, query or fragment: see username, token")
+    return tuple(url.rstrip("/") for url in urls)
+
+
+def read_components(value: Any) -> Mapping[str, tuple[str, ...]]:
+    """Returns the addresses by component. `rules` is another name of `ruler`."""
+    given = {"ruler" if key == "rules" else key: urls for key, urls in _table(value).items()}
+    for key in given:
+        if key not in COMPONENTS:
+            raise ValueError(f"{key}: expected one of {', '.join(COMPONENTS)}")
+    return {key: read_urls(urls) for key, urls in given.items()}
+
+
+def read_networks(value: Any) -> tuple[str, ...]:
+    """Returns the networks in *value*, such as `10.0.0.0/8`."""
+    networks = texts(value)
+    for one in networks:
+        try:
+            ip_network(one)
+        except ValueError:
+            raise ValueError(f"{one!r}: expected networks such as 10.0.0.0/8") from None
+    return networks
+
+
+def read_mapping(value: Any) -> Mapping[str, str]:
+    """Returns *value*, a table of strings."""
+    if not isinstance(value, dict):
+        raise ValueError("expected a table of strings")
+    return {key: text(content) for key, content in value.items()}
+
+
+def read_versions(value: Any) -> Mapping[str, int]:
+    """Returns *value*, a table of whole numbers."""
+    if not isinstance(value, dict):
+        raise ValueError("expected a table of whole numbers")
+    versions = {key: integer(content) for key, content in value.items()}
+    if any(version < 0 for version in versions.values()):
+        raise ValueError("expected a table of whole numbers")
+    return versions
+
+
+def read_secrets(value: Any) -> tuple[str, ...]:
+    """Returns the secrets in the text *value*, one a line."""
+    return tuple(one for line in text(value).split("\n") if (one := line.strip(" \t\r")))
+
+
+def _table(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError("expected a table")
+    return {key.replace("_", "-"): content for key, content in value.items()}

@@ -1,0 +1,44 @@
+"""Records which flag, environment variable or file each option came from."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+def _dashed(key: str) -> str:
+    return key.replace("_", "-")
+
+
+class OptionSources:
+    """The source of each option that is set, in `found`. A later source replaces an earlier one."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, str] = {}
+
+    def add(self, full_key: str, source: str) -> None:
+        """Records that *source* sets *full_key*."""
+        self.found[full_key] = source
+
+    def move(self, full_key: str, other: str) -> None:
+        """Records that *other* is set by the option *full_key*, and forgets *full_key*."""
+        source = self.found.pop(full_key)
+        self.found[other] = f"{full_key.partition('.')[2]} of {source}"
+
+    def add_table(
+        self,
+        full_key: str,
+        table: Mapping[str, Any],
+        source: str,
+        canonical: Callable[[str], str] = _dashed,
+    ) -> None:
+        """Records that *source* sets each option in *table*, also in tables inside *table*.
+
+        *canonical* returns the name of the option that a key stands for.
+        """
+        for key, value in table.items():
+            inner = f"{full_key}.{canonical(key)}"
+            if isinstance(value, list) and all(isinstance(one, dict) for one in value) and value:
+                for number, one in enumerate(value):
+                    self.add_table(f"{inner}[{number}]", one, source, canonical)
+            elif isinstance(value, dict):
+                self.add_table(inner, value, source, canonical)
+            self.add(inner, source)
