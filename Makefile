@@ -10,12 +10,12 @@ SEED ?= 1
 JOBS ?= 4
 FAST_JOBS ?= 3
 
-.PHONY: help demo serve test test-fast check format isolation injection fuzz-grammar fuzz-http kills faults model guessing enumeration slow-flood worst-query bench hot-path bench-parts soak screens clean
+.PHONY: help demo serve test test-fast coverage check format long bench hot-path bench-parts screens settings-page clean
 
 # The targets of this file, each with the comment above it.
 help:
 	@awk '/^# /{text = text substr($$0, 3) " "; next} \
-		/^[a-z-]+( [a-z-]+)*:/ && !/:=/ && text{split($$0, name, ":"); printf "%-20s%s\n", name[1], text} \
+		/^[a-z-]+( [a-z-]+)*:/ && !/:=|export/ && !/^long-/ && text{split($$0, name, ":"); printf "%-20s%s\n", name[1], text} \
 		{text = ""}' Makefile
 
 # A tour of the engine in a terminal.
@@ -38,6 +38,12 @@ test-fast: .venv/developed
 	$(if $(wildcard /dev/shm/.),TMPDIR=/dev/shm) $(BIN)/pytest --numprocesses $(FAST_JOBS) \
 		--dist worksteal --hypothesis-profile fast $(or $(T),tests/unit tests/http)
 
+# The share of the lines that the tests without processes run; fails below the known share.
+coverage: .venv/developed
+	$(if $(wildcard /dev/shm/.),TMPDIR=/dev/shm) $(BIN)/pytest --numprocesses $(FAST_JOBS) \
+		--dist worksteal --hypothesis-profile fast --cov --cov-report=term:skip-covered \
+		$(or $(T),tests/unit tests/http)
+
 # The linter, the formatter and two type checkers.
 check: .venv/developed
 	$(BIN)/ruff check .
@@ -48,18 +54,6 @@ check: .venv/developed
 format: .venv/developed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-
-# Needs Debian's influxdb and victoria-metrics.
-isolation: .venv/developed
-	N=$(N) $(BIN)/pytest tests/real/gateway/test_isolation.py
-
-# Needs Debian's influxdb: statements with hostile bound values, and what a store makes of them.
-injection: .venv/developed
-	N=$(N) $(BIN)/pytest tests/real/gateway/test_injection.py
-
-# Needs Debian's influxdb.
-fuzz-grammar: .venv/developed
-	PYTHONPATH=tests $(BIN)/python tests/fuzz_grammar.py $(N) $(SEED)
 
 # The table of docs/performance.md, beside influxd and other policy engines: a quarter of an hour.
 # Needs Debian's influxdb and wrk.
@@ -86,45 +80,66 @@ bench-parts: .venv/developed
 screens: .venv/developed
 	PYTHONPATH=tests $(BIN)/python docs/screens.py
 
-# Random requests to a server.
-fuzz-http: .venv/developed
+# Writes the tables of docs/settings.md from the options.
+settings-page: .venv/developed
+	$(BIN)/python docs/settings_tables.py
+
+# `make long` lists the long checks; `make long CHECK=kills` runs one of them.
+long:
+	@$(if $(CHECK),$(MAKE) --no-print-directory long-$(CHECK),awk '/^# /{text = text substr($$0, 3) " "; next} \
+		/^long-[a-z-]+:/{split(substr($$0, 6), name, ":"); printf "%-14s%s\n", name[1], text} {text = ""}' Makefile)
+
+# Requests of one tenant for another's data. Needs Debian's influxdb and victoria-metrics.
+long-isolation: .venv/developed
+	N=$(N) $(BIN)/pytest tests/real/gateway/test_isolation.py
+
+# Needs Debian's influxdb: statements with hostile bound values, and what a store makes of them.
+long-injection: .venv/developed
+	N=$(N) $(BIN)/pytest tests/real/gateway/test_injection.py
+
+# The parser beside InfluxDB's. Needs Debian's influxdb.
+long-fuzz-grammar: .venv/developed
+	PYTHONPATH=tests $(BIN)/python tests/fuzz_grammar.py $(N) $(SEED)
+
+# Random requests to a server: no 500, no traceback, no hang.
+long-fuzz-http: .venv/developed
 	PYTHONPATH=tests $(BIN)/python tests/fuzz_http.py $(N) $(SEED)
 
 # Ten minutes: kill -9 of two workers in the middle of changes, 500 times.
-kills: .venv/developed
+long-kills: .venv/developed
 	HEADGATE_TEST_KILLS=500 $(BIN)/pytest -s tests/process/server/test_kill.py -k 2
 
-# Needs root, for a small disk, and Debian's faketime.
-faults: .venv/developed
+# Faults of the user store's file. Needs root, for a small disk, and Debian's faketime.
+long-faults: .venv/developed
 	PYTHONPATH=tests $(BIN)/python tests/faults.py
 
 # 5,000 statements and logins against a model, half of them in a second process.
-model: .venv/developed
+long-model: .venv/developed
 	HEADGATE_TEST_EXAMPLES=200 $(BIN)/pytest -s tests/process/engine/test_model.py
 
-# Needs Debian's wrk.
-guessing: .venv/developed
+# What wrong passwords cost other users. Needs Debian's wrk.
+long-guessing: .venv/developed
 	PYTHONPATH=tests $(BIN)/python benchmarks/guessing.py
 	PYTHONPATH=tests $(BIN)/python benchmarks/flood.py
 
 # First logins while 100 guesses a second come from 5,000 addresses: some minutes.
-slow-flood: .venv/developed
+long-slow-flood: .venv/developed
 	PYTHONPATH=tests $(BIN)/python benchmarks/slow_flood.py
 
 # What the most expensive accepted queries cost before they are authorized.
-worst-query: .venv/developed
+long-worst-query: .venv/developed
 	$(BIN)/python benchmarks/worst_query.py
 
 # Whether the time of a failed login tells that a user exists.
-enumeration: .venv/developed
+long-enumeration: .venv/developed
 	PYTHONPATH=tests $(BIN)/python benchmarks/enumeration.py
 
-# Needs Debian's wrk.
-soak: .venv/developed
+# A minute of a thousand connections. Needs Debian's wrk.
+long-soak: .venv/developed
 	$(BIN)/python benchmarks/soak.py
 
 clean:
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv build dist .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/installed: pyproject.toml constraints.txt

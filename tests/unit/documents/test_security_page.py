@@ -22,6 +22,7 @@ def test_every_test_that_it_names_exists() -> None:
 
 def test_every_target_that_it_names_exists() -> None:
     named = set(re.findall(r"`make ([\w-]+)`", PAGE))
+    named |= {f"long-{check}" for check in re.findall(r"`make long CHECK=([\w-]+)`", PAGE)}
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
     assert named and named <= targets, named - targets
 
