@@ -26,7 +26,6 @@ from headgate_engine.errors import (
     UsernameTooLong,
     UserNotFound,
 )
-from headgate_engine.generational_cache import GenerationalCache
 from headgate_engine.model.database import Database
 from headgate_engine.model.result import Result, Series, Value
 from headgate_engine.model.retention_policy import RetentionPolicy
@@ -97,7 +96,6 @@ __all__ = [
     "Passwords",
     "PolicyError",
     "Principal",
-    "GenerationalCache",
     "DeniedAttempt",
     "Result",
     "RetentionPolicy",

@@ -5,13 +5,13 @@ import hmac
 import re
 import secrets
 import threading
-from collections import OrderedDict
 from dataclasses import dataclass, field
 
 import bcrypt
 
 from headgate_engine.errors import BadPassword
 from headgate_engine.model.user import User
+from headgate_grammar import GenerationalCache
 
 # The defaults of `Passwords` and of the server's settings; InfluxDB's bcrypt cost is 10, too.
 BCRYPT_COST = 10
@@ -56,9 +56,10 @@ class Passwords:
     The cache lives in memory and holds a keyed digest per user, bound to the user's id and salt. An
     entry therefore becomes invalid when the user is dropped or the password changes. Thread-safe.
 
-    *cost* is bcrypt's (4 to 14; InfluxDB's is 10). *max_users* is the maximum number of users in
-    the cache. *min_length* is the minimum length of a new password, in characters. *max_concurrent*
-    is the maximum number of concurrent bcrypt calls, each of which occupies a core.
+    *cost* is bcrypt's (4 to 14; InfluxDB's is 10). The cache holds the *max_users* users that were
+    verified last, and at most twice as many. *min_length* is the minimum length of a new password,
+    in characters. *max_concurrent* is the maximum number of concurrent bcrypt calls, each of which
+    occupies a core.
 
     Raises:
         ValueError: *cost* is out of range.
@@ -76,10 +77,8 @@ class Passwords:
             raise ValueError(f"bcrypt cost {cost}: must be 4 to 14")
         self._cost = cost
         self._min_length = min_length
-        self._max_users = max_users
         self._key = secrets.token_bytes(32)
-        self._cached: OrderedDict[str, _CachedPassword] = OrderedDict()
-        self._lock = threading.Lock()
+        self._cached: GenerationalCache[str, _CachedPassword] = GenerationalCache(2 * max_users)
         self._concurrency = threading.BoundedSemaphore(max_concurrent)
         # bcrypt checks this hash if the user is unknown. Otherwise the time of a login would reveal
         # which users exist.
@@ -146,11 +145,7 @@ class Passwords:
 
     def _cache(self, user: User, secret: bytes) -> None:
         entry = _CachedPassword(self._digest(user, secret), user.hash[_SALT_SLICE])
-        with self._lock:
-            self._cached[user.id] = entry
-            self._cached.move_to_end(user.id)
-            while len(self._cached) > self._max_users:
-                self._cached.popitem(last=False)
+        self._cached.put(user.id, entry)
 
     def _digest(self, user: User, secret: bytes) -> bytes:
         bound = user.id.encode() + b"\0" + secret

@@ -63,6 +63,7 @@ from headgate_grammar.ast.users import (
     ShowGrants,
     ShowUsers,
 )
+from headgate_grammar.generational_cache import GenerationalCache
 from headgate_grammar.parsing.cache import ParseCache
 from headgate_grammar.parsing.errors import ParseError
 from headgate_grammar.parsing.limits import ParseLimits
@@ -96,6 +97,7 @@ __all__ = [
     "DropUser",
     "Explain",
     "Expression",
+    "GenerationalCache",
     "Grant",
     "GrantAdmin",
     "KillQuery",

@@ -11,9 +11,9 @@ ROOT = Path(__file__).parent.parent.parent
 LAYERS = {
     "server/headgate_server": """config telemetry http formats background upstream auth gateway
         query validation app_context api app serving""",
-    "engine/headgate_engine": """errors generational_cache model unsupported_sources
+    "engine/headgate_engine": """errors model unsupported_sources
         required_privileges passwords stores rules provisioning queries engine""",
-    "grammar/headgate_grammar": "text ast parsing tools",
+    "grammar/headgate_grammar": "generational_cache text ast parsing tools",
 }
 PACKAGES = (*LAYERS, "shell/headgate_shell", "shell/headgate")
 

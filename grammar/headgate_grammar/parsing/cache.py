@@ -1,10 +1,9 @@
 """A cache of parsed InfluxQL: clients send the same few texts repeatedly, or similar texts."""
 
-from collections import OrderedDict
 from collections.abc import Mapping
-from threading import Lock
 
 from headgate_grammar.ast.statements import Statement
+from headgate_grammar.generational_cache import GenerationalCache
 from headgate_grammar.parsing.limits import ParseLimits
 from headgate_grammar.parsing.parser import UNLIMITED, StatementCallback, parse
 from headgate_grammar.parsing.templates import TemplateCache
@@ -19,15 +18,13 @@ class ParseCache:
 
     A text is not cached if it is long, has parameters, or may hold a password. If a text differs
     from a cached text only in its names, it counts as cached, see `TemplateCache`. At most
-    *max_texts* texts are kept; the least recently used text is evicted. Thread-safe.
+    *max_texts* texts are kept: those used last. Thread-safe.
     """
 
     def __init__(self, max_texts: int = 2048, limits: ParseLimits = UNLIMITED) -> None:
         self._limits = limits
-        self._max_texts = max_texts
-        self._texts: OrderedDict[str, tuple[Statement, ...]] = OrderedDict()
+        self._texts: GenerationalCache[str, tuple[Statement, ...]] = GenerationalCache(max_texts)
         self._templates = TemplateCache()
-        self._lock = Lock()
 
     @property
     def max_statement_chars(self) -> int:
@@ -39,10 +36,8 @@ class ParseCache:
 
         A text that differs from a cached text only in its names counts as cached.
         """
-        with self._lock:
-            if text in self._texts:
-                self._texts.move_to_end(text)
-                return self._texts[text]
+        if (statements := self._texts.get(text)) is not None:
+            return statements
         if len(text) > _MAX_TEMPLATE_CHARS or 0 < self._limits.statement_chars < len(text):
             return None
         statement = self._templates.statement(text)
@@ -72,8 +67,5 @@ class ParseCache:
         statements = parse(text, None, self._limits, on_statement)
         if len(text) <= _MAX_TEXT_CHARS and not any(map(has_secret, statements)):
             self._templates.add(text, statements)
-            with self._lock:
-                self._texts[text] = statements
-                if len(self._texts) > self._max_texts:
-                    self._texts.popitem(last=False)
+            self._texts.put(text, statements)
         return statements

@@ -3,7 +3,7 @@
 from itertools import count
 from uuid import uuid4
 
-from headgate_engine import GenerationalCache
+from headgate_grammar import GenerationalCache
 from headgate_server.api.challenge import challenge
 from headgate_server.api.error_statuses import ErrorStatus
 from headgate_server.config.settings import Settings

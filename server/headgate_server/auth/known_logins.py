@@ -11,7 +11,6 @@ from functools import partial
 from typing import TypeVar
 
 from headgate_engine import (
-    GenerationalCache,
     KnownLogin,
     OutcomeUnknown,
     Store,
@@ -19,6 +18,7 @@ from headgate_engine import (
     User,
     password_version,
 )
+from headgate_grammar import GenerationalCache
 from headgate_server.background.thread_pool import FairThreadPool
 from headgate_server.http.errors import Overloaded
 from headgate_server.http.network import network_of

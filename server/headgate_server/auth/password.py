@@ -15,11 +15,11 @@ from typing import Any
 from headgate_engine import (
     AuthenticationFailed,
     Engine,
-    GenerationalCache,
     Principal,
     User,
     password_version,
 )
+from headgate_grammar import GenerationalCache
 from headgate_server.auth.credentials import Password
 from headgate_server.auth.known_logins import KnownLogins
 from headgate_server.auth.throttle import Throttle

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import jwt
 from jwt.algorithms import HMACAlgorithm
 
-from headgate_engine import GenerationalCache
+from headgate_grammar import GenerationalCache
 from headgate_server.auth.errors import Unauthenticated
 
 _ALGORITHMS = {

@@ -8,13 +8,12 @@ import base64
 import hashlib
 import json
 import time
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from headgate_engine import Principal, User
-from headgate_grammar import Privilege
+from headgate_grammar import GenerationalCache, Privilege
 from headgate_server.auth.credentials import RequestCredentials
 from headgate_server.auth.errors import TokenRejected
 from headgate_server.auth.jwt.claim_checks import ClaimChecks
@@ -85,7 +84,9 @@ class TenantTokenVerifier:
                 )
             )
         self._claim_path = compile_path("tenant-claim", _claim_expression(settings.tenant_claim))
-        self._cache: OrderedDict[bytes, tuple[_VerifiedToken, float]] = OrderedDict()
+        self._cache: GenerationalCache[bytes, _VerifiedToken] = GenerationalCache(
+            _MAX_CACHED_TOKENS, _CACHE_SECONDS
+        )
 
     def find_token(
         self, request_credentials: RequestCredentials, *, secret: bool = True, issuers: bool = True
@@ -133,16 +134,14 @@ class TenantTokenVerifier:
         digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
         now = time.time()
         cached = self._cache.get(digest)
-        if cached is not None and now < cached[1] and await cached[0].is_valid(now):
-            return cached[0].principal
+        if cached is not None and await cached.is_valid(now):
+            return cached.principal
         try:
             found = await self._verify(text, now)
         except TokenError as error:
-            self._cache.pop(digest, None)
+            self._cache.remove(digest)
             raise TokenRejected(str(error)) from None
-        self._cache[digest] = found, now + _CACHE_SECONDS
-        while len(self._cache) > _MAX_CACHED_TOKENS:
-            self._cache.popitem(last=False)
+        self._cache.put(digest, found)
         return found.principal
 
     async def rejection_reason(self, text: str) -> str:

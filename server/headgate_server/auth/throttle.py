@@ -3,11 +3,10 @@
 import hashlib
 import math
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from headgate_engine import GenerationalCache
+from headgate_grammar import GenerationalCache
 from headgate_server.auth.errors import TooManyFailures
 from headgate_server.config.settings import (
     FREE_FAILURES,
@@ -30,7 +29,6 @@ _Key = tuple[bytes, str]
 @dataclass(slots=True)
 class _FailureCounter:
     count: int = 0
-    last_attempt: float = 0.0
     delayed_until: float = 0.0
     wrong_passwords: int = 0  # attempts in *count* with a password that bcrypt found wrong
 
@@ -64,14 +62,18 @@ class Throttle:
         self._free = (free_per_user, free_per_address)
         self._max_delay = max_delay
         self._clock = clock
-        self._counters: OrderedDict[_Key, _FailureCounter] = OrderedDict()
+        self._counters: GenerationalCache[_Key, _FailureCounter] = GenerationalCache(
+            _MAX_COUNTERS, _RESET_SECONDS, clock
+        )
         self._free_per_admin_address = free_per_admin_address
-        self._admins: GenerationalCache[str, float] = GenerationalCache(_MAX_ADMIN_NETWORKS)
+        self._admins: GenerationalCache[str, bool] = GenerationalCache(
+            _MAX_ADMIN_NETWORKS, _ADMIN_SECONDS, clock
+        )
 
     def has_wrong_password(self, address: str) -> bool:
         """Returns whether a recent login from *address* had a wrong password."""
         _, whole = _keys("", address)
-        return self._counter(whole, self._clock()).wrong_passwords > 0
+        return self._counter(whole).wrong_passwords > 0
 
     def record_wrong_password(self, address: str) -> None:
         """Records that an attempt from *address* had a wrong password.
@@ -84,7 +86,7 @@ class Throttle:
 
     def record_admin(self, address: str) -> None:
         """Records that an administrator logged in from *address* now."""
-        self._admins.put(network_of(address), self._clock() + _ADMIN_SECONDS)
+        self._admins.put(network_of(address), True)
 
     def is_throttled(self, name: str, address: str) -> bool:
         """Returns whether a login of *name* from *address* has to wait.
@@ -92,26 +94,20 @@ class Throttle:
         If it has to wait, the caller must reject the login without checking its password. Otherwise
         the response would reveal whether the password is correct.
         """
-        now = self._clock()
-        return self._delayed_until(_keys(name, address), now) > now
+        return self._delayed_until(_keys(name, address)) > self._clock()
 
-    def _delayed_until(self, keys: tuple[_Key, _Key], now: float) -> float:
+    def _delayed_until(self, keys: tuple[_Key, _Key]) -> float:
         """Returns the time from which a login with *keys* is allowed."""
-        pair, whole = (self._counter(key, now) for key in keys)
+        pair, whole = (self._counter(key) for key in keys)
         return max(
             pair.delayed_until,
-            whole.delayed_until if whole.count >= self._free_failures(keys[1], now) else 0.0,
+            whole.delayed_until if whole.count >= self._free_failures(keys[1]) else 0.0,
         )
 
-    def _free_failures(self, whole: _Key, now: float) -> int:
+    def _free_failures(self, whole: _Key) -> int:
         """Returns how many logins may fail without a delay from the network *whole*."""
         free = self._free[1]
-        admin_until = self._admins.get(whole[1])
-        return (
-            free
-            if admin_until is None or admin_until < now
-            else max(free, self._free_per_admin_address)
-        )
+        return max(free, self._free_per_admin_address) if self._admins.get(whole[1]) else free
 
     def start_attempt(self, name: str, address: str) -> None:
         """Counts an attempt as failed, until `complete_attempt` or `cancel_attempt` corrects that.
@@ -122,17 +118,16 @@ class Throttle:
             return
         now = self._clock()
         keys = _keys(name, address)
-        wait = self._delayed_until(keys, now) - now
+        wait = self._delayed_until(keys) - now
         if wait > 0:
             raise TooManyFailures(math.ceil(wait))
-        for key, free in zip(keys, (self._free[0], self._free_failures(keys[1], now)), strict=True):
-            counter = self._counter(key, now)
+        for key, free in zip(keys, (self._free[0], self._free_failures(keys[1])), strict=True):
+            counter = self._counter(key)
             counter.count += 1
-            counter.last_attempt = now
             over = counter.count - free
             if over >= 0:
                 counter.delayed_until = now + min(self._max_delay, 2.0 ** min(over, _MAX_DOUBLINGS))
-            self._put(key, counter)
+            self._counters.put(key, counter)
 
     def complete_attempt(self, name: str, address: str) -> None:
         """Ends a successful attempt.
@@ -141,7 +136,7 @@ class Throttle:
         of all users at *address*.
         """
         pair, whole = _keys(name, address)
-        self._counters.pop(pair, None)
+        self._counters.remove(pair)
         self._decrement(whole, self._free[1])
 
     def cancel_attempt(self, name: str, address: str) -> None:
@@ -157,28 +152,13 @@ class Throttle:
         if counter is not None:
             counter.count -= 1
             if counter.count <= 0:
-                del self._counters[key]
+                self._counters.remove(key)
                 return
             if counter.count < free:  # otherwise the remaining failures still cause a delay
                 counter.delayed_until = 0.0
 
-    def _counter(self, key: _Key, now: float) -> _FailureCounter:
-        counter = self._counters.get(key)
-        if counter is None or now - counter.last_attempt > _RESET_SECONDS:
-            return _FailureCounter()
-        return counter
-
-    def _put(self, key: _Key, counter: _FailureCounter) -> None:
-        self._counters[key] = counter
-        self._counters.move_to_end(key)
-        while self._counters:
-            oldest = next(iter(self._counters.values()))
-            if (
-                len(self._counters) <= _MAX_COUNTERS
-                and counter.last_attempt - oldest.last_attempt <= _RESET_SECONDS
-            ):
-                break
-            self._counters.popitem(last=False)
+    def _counter(self, key: _Key) -> _FailureCounter:
+        return self._counters.get(key) or _FailureCounter()
 
 
 def _keys(name: str, address: str) -> tuple[_Key, _Key]:

@@ -2,10 +2,10 @@
 
 import math
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 
 from headgate_engine import Principal
+from headgate_grammar import GenerationalCache
 from headgate_server.gateway.errors import UserLimitExceeded
 
 _MAX_BUCKETS = 10_000
@@ -24,7 +24,7 @@ class UserLimits:
         self._concurrent, self._rate, self._clock = concurrent, rate, clock
         self._in_flight: dict[str, int] = {}
         # By user, the remaining tokens of the bucket, and when they were counted.
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._buckets: GenerationalCache[str, tuple[float, float]] = GenerationalCache(_MAX_BUCKETS)
 
     def acquire(self, principal: Principal) -> Callable[[], None]:
         """Counts a request of *principal*. Returns the function to call when the request ends.
@@ -44,13 +44,10 @@ class UserLimits:
 
     def _take_token(self, name: str) -> None:
         now = self._clock()
-        tokens, then = self._buckets.pop(name, (float(self._rate), now))
+        tokens, then = self._buckets.get(name) or (float(self._rate), now)
         tokens = min(float(self._rate), tokens + (now - then) * self._rate)
-        self._buckets[name] = max(0.0, tokens - 1), now
-        if len(self._buckets) > _MAX_BUCKETS:
-            self._buckets.popitem(last=False)
+        self._buckets.put(name, (tokens - 1 if tokens >= 1 else tokens, now))
         if tokens < 1:
-            self._buckets[name] = tokens, now
             raise UserLimitExceeded(math.ceil((1 - tokens) / self._rate))
 
     def _release(self, name: str) -> None:

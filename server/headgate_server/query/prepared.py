@@ -9,8 +9,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from headgate_engine import GenerationalCache
 from headgate_grammar import (
+    GenerationalCache,
     ParseCache,
     ShowGrants,
     Statement,

@@ -4,7 +4,6 @@ The buffer saves time: a request makes half a dozen increments, and each increme
 prometheus_client takes a lock and several calls.
 """
 
-from bisect import bisect_left
 from collections import Counter as Sums
 from collections import deque
 from collections.abc import Iterator
@@ -69,11 +68,8 @@ class MetricBuffer:
         for events, number in Sums(_drain(self._counts)).items():
             for counter, labels in events.pairs:
                 counter.labels(*labels).inc(number)
-        times: dict[tuple[Histogram, Labels], list[float]] = {}
         for histogram, labels, seconds in _drain(self._times):
-            times.setdefault((histogram, labels), []).append(seconds)
-        for (histogram, labels), together in times.items():
-            _observe(histogram.labels(*labels), together)
+            histogram.labels(*labels).observe(seconds)
 
 
 def _drain(waiting: deque[T]) -> Iterator[T]:
@@ -86,11 +82,3 @@ def _drain(waiting: deque[T]) -> Iterator[T]:
             yield waiting.popleft()
         except IndexError:
             return
-
-
-def _observe(child: Histogram, times: list[float]) -> None:
-    """Records all *times* in *child*, as its method `observe` does for a single time."""
-    child._sum.inc(sum(times))
-    buckets = Sums(bisect_left(child._upper_bounds, seconds) for seconds in times)
-    for index, number in buckets.items():
-        child._buckets[index].inc(number)

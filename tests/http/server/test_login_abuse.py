@@ -112,7 +112,7 @@ def test_guesses_from_elsewhere_do_not_find_the_password_of_an_active_user() -> 
     login.close()
 
 
-def test_sheets_of_long_names_are_small_and_leave_when_nothing_stands_on_them() -> None:
+def test_counters_of_long_names_are_small_and_end_with_their_failures() -> None:
     now = [0.0]
     throttle = Throttle(5, 20, 60, lambda: now[0])
     for number in range(100):
@@ -120,10 +120,12 @@ def test_sheets_of_long_names_are_small_and_leave_when_nothing_stands_on_them() 
         throttle.cancel_attempt("x" * 100_000 + str(number), "192.0.2.1")
     assert len(throttle._counters) == 0
     throttle.start_attempt("x" * 100_000, "192.0.2.1")
-    assert all(len(name) <= 16 for name, _ in throttle._counters)
+    assert all(len(name) <= 16 for name, _ in throttle._counters._new)
+    for _ in range(5):
+        throttle.start_attempt("y", "192.0.2.2")
+    assert throttle.is_throttled("y", "192.0.2.2")
     now[0] += 1000
-    throttle.start_attempt("y", "192.0.2.2")
-    assert len(throttle._counters) == 2
+    assert not throttle.is_throttled("y", "192.0.2.2")
 
 
 def test_an_ipv4_client_of_a_socket_for_both_is_himself() -> None:

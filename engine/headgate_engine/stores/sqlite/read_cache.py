@@ -6,10 +6,10 @@ from typing import Self, TypeVar, cast
 
 import apsw
 
-from headgate_engine.generational_cache import GenerationalCache
 from headgate_engine.model.database import Database
 from headgate_engine.model.user import User
 from headgate_engine.stores.sqlite.revision_file import MARK_CACHE_SECONDS
+from headgate_grammar import GenerationalCache
 
 T = TypeVar("T")
 

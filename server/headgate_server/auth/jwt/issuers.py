@@ -2,11 +2,10 @@
 
 import hashlib
 import re
-from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from time import time
 
+from headgate_grammar import GenerationalCache
 from headgate_server.auth.jwt.jws import ParsedToken, TokenError, parse
 from headgate_server.auth.jwt.key_source import source_option
 from headgate_server.auth.jwt.verifier import TokenVerifier, VerifiedToken
@@ -15,12 +14,6 @@ from headgate_server.config.jwt import JwtSettings
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, section 5.6.2
 _CACHE_SECONDS = 60.0
 _MAX_CACHED_TOKENS = 10_000
-
-
-@dataclass(slots=True)
-class _CachedToken:
-    verified: VerifiedToken
-    expires_at: float
 
 
 class IssuerRegistry:
@@ -59,7 +52,9 @@ class IssuerRegistry:
             self._default = TokenVerifier(
                 settings, previous._default if previous is not None else None
             )
-        self._cache: OrderedDict[bytes, _CachedToken] = OrderedDict()
+        self._cache: GenerationalCache[bytes, VerifiedToken] = GenerationalCache(
+            _MAX_CACHED_TOKENS, _CACHE_SECONDS, self._clock
+        )
 
     async def verify(self, text: str) -> tuple[VerifiedToken, bool]:
         """Verifies the token *text*. Returns the verified token, and whether the cache had it.
@@ -72,14 +67,13 @@ class IssuerRegistry:
         now = self._clock()
         known = self._cache.get(digest)
         if known is not None:
-            if now < known.expires_at and await known.verified.is_valid(now):
-                return known.verified, True
-            # During the await another task may have removed the token.
-            self._cache.pop(digest, None)
+            if await known.is_valid(now):
+                return known, True
+            self._cache.remove(digest)
             now = self._clock()
         token = parse(text, self.settings.max_token_bytes)
         verified = await self.verifier_for(token).verify(token, now)
-        self._add_to_cache(digest, verified, now)
+        self._cache.put(digest, verified)
         return verified, False
 
     def verifier_for(self, token: ParsedToken) -> TokenVerifier:
@@ -91,11 +85,6 @@ class IssuerRegistry:
         if issuer is None:
             raise TokenError("unknown iss")
         return issuer
-
-    def _add_to_cache(self, digest: bytes, verified: VerifiedToken, now: float) -> None:
-        self._cache[digest] = _CachedToken(verified, now + _CACHE_SECONDS)
-        while len(self._cache) > _MAX_CACHED_TOKENS:
-            self._cache.popitem(last=False)
 
     async def retire(self) -> None:
         """Waits for the fetches of keys in progress, and forbids further fetches.
