@@ -4,9 +4,10 @@ import ast
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import packages_distributions
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,6 +28,7 @@ HOME = {
     "setproctitle": "server",
     "starlette": "server",
     "uvicorn": "server",
+    "websockets": "server",
     "prompt_toolkit": "shell",
 }
 LONGEST_FILE = 400
@@ -85,10 +87,28 @@ def test_the_script_shell_starts_without_the_libraries_of_the_interactive_one() 
 
 def test_each_library_that_is_imported_is_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["otel"]]
+    check_declared(project, list(MAY_IMPORT))
+
+
+def test_the_engine_alone_needs_no_library_of_the_server() -> None:
+    whole, core = (
+        tomllib.loads((ROOT / file).read_text("utf-8"))["project"]
+        for file in ("pyproject.toml", "core/pyproject.toml")
+    )
+    assert core["version"] == whole["version"]
+    assert core["requires-python"] == whole["requires-python"]
+    assert set(core["dependencies"]) <= set(whole["dependencies"])
+    assert core["optional-dependencies"]["re2"] == whole["optional-dependencies"]["re2"]
+    check_declared(core, ["grammar", "engine"])
+
+
+def check_declared(project: dict[str, Any], rooms: Iterable[str]) -> None:
+    """Asserts that *project* declares each library that a file of *rooms* imports."""
+    optional = project["optional-dependencies"].values()
+    wanted = [*project["dependencies"], *(one for extra in optional for one in extra)]
     declared = {distribution(re.split(r"[^A-Za-z0-9._-]", text)[0]) for text in wanted}
     installed = packages_distributions()
-    for room in MAY_IMPORT:
+    for room in rooms:
         for path in (ROOT / room).rglob("*.py"):
             for name, line in imports(path):
                 if name not in sys.stdlib_module_names and not name.startswith("headgate"):

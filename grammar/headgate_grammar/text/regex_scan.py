@@ -1,0 +1,94 @@
+"""Finds the frequent faults of a regular expression in RE2's syntax, in one pass, without RE2.
+
+`check_regex` uses it where google-re2 is not installed. It rejects only what RE2 rejects. It
+accepts some invalid expressions: unknown classes, escapes and flags, and too many repetitions.
+"""
+
+import re
+
+# A repetition operator, and what makes it lazy.
+_REPETITION = re.compile(r"(?:[*+?]|\{[0-9]+(?:,[0-9]*)?\})\??")
+_UNSUPPORTED = re.compile(r"\(\?(?:=|!|<=|<!|>|#|P=)")
+_FLAGS = re.compile(r"\(\?[a-zA-Z]*(?:-[a-zA-Z]*)?\)")
+_GROUP = re.compile(r"\((?:\?(?:[a-zA-Z]*(?:-[a-zA-Z]*)?:|P?<[^>]*>))?")
+_NAMED_CLASS = re.compile(r"\[:[^\]]*:\]")
+
+
+def find_regex_error(pattern: str) -> tuple[str, str] | None:
+    """Returns the first fault of *pattern*: RE2's name of the error, and the part; None if valid.
+
+    Takes time in proportion to the length of *pattern*.
+    """
+    place = depth = 0
+    # The repetition operators that end at *place*; None where nothing can be repeated.
+    repeated: str | None = None
+    while place < len(pattern):
+        match pattern[place]:
+            case "\\":
+                if place + 1 == len(pattern):
+                    return "trailing \\", ""
+                if pattern[place + 1] in "123456789":
+                    return "invalid escape sequence", pattern[place : place + 2]
+                place = _end_of_escape(pattern, place)
+                repeated = ""
+            case "[":
+                end = _end_of_class(pattern, place)
+                if end < 0:
+                    # A backslash at the end comes first in RE2.
+                    trailing = (len(pattern) - len(pattern.rstrip("\\"))) % 2
+                    return ("trailing \\", "") if trailing else ("missing ]", pattern[place:])
+                place, repeated = end, ""
+            case "(":
+                if (unsupported := _UNSUPPORTED.match(pattern, place)) is not None:
+                    part = unsupported[0]
+                    return "invalid perl operator", part[:3] if part == "(?P=" else part
+                if (flags := _FLAGS.match(pattern, place)) is not None:
+                    place = flags.end()
+                    repeated = ""  # it depends on what is before: accepted
+                elif (group := _GROUP.match(pattern, place)) is not None:
+                    place, repeated = group.end(), None
+                    depth += 1
+            case ")":
+                if not depth:
+                    return "unexpected )", pattern
+                depth -= 1
+                place, repeated = place + 1, ""
+            case "|":
+                place, repeated = place + 1, None
+            case _:
+                repetition = _REPETITION.match(pattern, place)
+                if repetition is None:
+                    place, repeated = place + 1, ""
+                elif repeated is None:
+                    return "no argument for repetition operator", repetition[0].rstrip("?") or "?"
+                elif repeated:
+                    return "bad repetition operator", repeated + repetition[0]
+                else:
+                    place, repeated = repetition.end(), repetition[0]
+    return ("missing )", pattern) if depth else None
+
+
+def _end_of_escape(pattern: str, place: int) -> int:
+    r"""Returns the end of the escape at *place*: two characters, or a text between \Q and \E."""
+    if pattern.startswith("\\Q", place):
+        end = pattern.find("\\E", place)
+        return len(pattern) if end < 0 else end + 2
+    return place + 2
+
+
+def _end_of_class(pattern: str, place: int) -> int:
+    """Returns the end of the class in brackets that begins at *place*, or -1 if it has no end."""
+    place += 1
+    if pattern.startswith("^", place):
+        place += 1
+    first = place
+    while place < len(pattern):
+        if pattern[place] == "]" and place > first:
+            return place + 1
+        if pattern[place] == "\\":
+            place += 2
+        elif (named := _NAMED_CLASS.match(pattern, place)) is not None:
+            place = named.end()
+        else:
+            place += 1
+    return -1
