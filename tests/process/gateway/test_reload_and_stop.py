@@ -143,7 +143,7 @@ def test_what_is_refused_is_in_the_audit(serve: Callable[..., Server], tmp_path:
         ('upstream = "http://h"\nprotocol = "x"', "protocol: expected influxdb1, influxdb2"),
         ("upstreams = 1", "upstreams: unknown option"),
         ('trusted-proxies = ["x"]', "trusted-proxies: 'x': expected networks"),
-        ("max-concurrent-per-user = -1", "max-concurrent-per-user: expected a whole number"),
+        ("max-concurrent-per-user = -1", "max-concurrent-per-user: expected 0 or more"),
         ("[[gateway.upstream]]\nurl = 'x'", "upstream: url: unknown option"),
         ("[[gateway.upstream]]\nname = 'a b'", "upstream 'a b': name: expected letters"),
         ("[[gateway.upstream]]\nmount = 'vm'", "mount: expected a path such as /vm"),
@@ -180,7 +180,10 @@ def test_what_is_refused_is_in_the_audit(serve: Callable[..., Server], tmp_path:
             "[[gateway.upstream]]\nprotocol='loki'\ncomponents = {x='http://h'}",
             "x: expected one of",
         ),
-        ("[[gateway.upstream]]\n[gateway.upstream.jwt]\nsecret = 1", "jwt: expected a string"),
+        (
+            "[[gateway.upstream]]\n[gateway.upstream.jwt]\nsecret = 1",
+            "jwt: secret: expected a string",
+        ),
         ("[[gateway.upstream]]\n[gateway.upstream.jwt]\nx = 1", "jwt: x: unknown option"),
         (
             "[[gateway.upstream]]\nprotocol='loki'\n[[gateway.upstream.routes]]\npaths = ['/x']",
