@@ -1,20 +1,15 @@
 """Checks that a regular expression is valid in InfluxQL's dialect, RE2.
 
-Uses google-re2 where it is installed, else `find_regex_error`, which detects fewer faults. The
+RE2 itself decides where google-re2 is installed, else `regex_scan`, which detects fewer faults. The
 error messages are those of Go's package regexp, as InfluxDB shows them.
 """
 
 import re
 
-from headgate_grammar.text.regex_scan import find_regex_error
-
 try:
-    import re2
+    from headgate_grammar.text.regex_re2 import find_regex_error
 except ImportError:  # there is no wheel for Alpine, 32-bit ARM and the newest Python
-    re2 = None
-else:
-    _OPTIONS = re2.Options()
-    _OPTIONS.log_errors = False
+    from headgate_grammar.text.regex_scan import find_regex_error
 
 # The error texts of RE2 in C++, and Go's texts for the same errors.
 _GO_MESSAGES = {
@@ -49,22 +44,9 @@ def check_regex(pattern: str) -> None:
     """Raises BadRegex if *pattern* is an invalid regular expression."""
     if len(pattern) > _MAX_PATTERN_CHARS or len(_CLASS_PATTERN.findall(pattern)) > _MAX_CLASSES:
         raise BadRegex("error parsing regexp: expression too large")
-    fault = find_regex_error(pattern) if re2 is None else _find_error_by_re2(pattern)
+    fault = find_regex_error(pattern)
     if fault is not None:
         raise BadRegex(_go_message(*fault, pattern))
-
-
-def _find_error_by_re2(pattern: str) -> tuple[str, str] | None:
-    """Returns RE2's name of the error in *pattern*, and the part with the error; None if valid."""
-    try:
-        re2.compile(pattern, _OPTIONS)
-    except re2.error as error:
-        text = error.args[0].decode("utf-8", "replace") if error.args else ""
-        kind, _, where = text.partition(": ")
-        return kind, where
-    finally:
-        re2.purge()  # empties the cache of compiled patterns, which are not used again
-    return None
 
 
 def _go_message(kind: str, where: str, pattern: str) -> str:

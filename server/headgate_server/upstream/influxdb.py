@@ -211,7 +211,7 @@ class InfluxDB2Adapter(InfluxDBAdapter):
     """Adapts an InfluxDB 2.x, which has an authorization scheme of its own."""
 
     version = "2"
-    authorization_scheme = "Token"
+    authorization_scheme: ClassVar[str] = "Token"
 
 
 class InfluxDB3Adapter(InfluxDBAdapter):
