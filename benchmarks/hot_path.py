@@ -22,7 +22,6 @@ from typing import Any
 import uvicorn
 import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.server import ServerState
 
 from headgate_engine import UNRESTRICTED
 from headgate_server.app import Application
@@ -33,6 +32,7 @@ from headgate_server.serving.connection_limits import ConnectionLimits
 from headgate_server.serving.head_memory import HeadBudget
 from headgate_server.serving.http_protocol import Connection
 from headgate_server.serving.idle_connections import IdleConnections
+from headgate_server.serving.server_state import ServerState
 
 # Ratios to the bare application's CPU time per request, recorded at each deliberate change.
 RECORDED_RATIOS = {
@@ -86,7 +86,7 @@ class RecordingTransport(asyncio.Transport):
 
 
 # A protocol that receives requests, and the transport that stores its responses.
-Client = tuple[HttpToolsProtocol, RecordingTransport]
+Client = tuple[asyncio.Protocol, RecordingTransport]
 
 
 async def bare_application(scope: Any, receive: Any, send: Any) -> None:
@@ -127,11 +127,7 @@ async def measure(folder: Path, rounds: int) -> dict[str, float]:
         store_path=str(folder / "users.db"), log_enabled=False, shared_secret=_SECRET, bcrypt_cost=4
     )
     application = Application(settings)
-    receive_queue: asyncio.Queue[dict[str, str]] = asyncio.Queue()
-    sent: asyncio.Queue[Any] = asyncio.Queue()
-    receive_queue.put_nowait({"type": "lifespan.startup"})
-    lifespan = asyncio.ensure_future(application({"type": "lifespan"}, receive_queue.get, sent.put))
-    assert (await sent.get())["type"] == "lifespan.startup.complete"
+    assert await application.startup()
     service = application._context
     assert service is not None
     for text in _SETUP:
@@ -139,23 +135,20 @@ async def measure(folder: Path, rounds: int) -> dict[str, float]:
     for name, password in (("root", "Toor-1"), ("ann", "Ann-1")):
         service.engine.authenticate(name, password)
 
-    def clients(make: Callable[..., HttpToolsProtocol], app: Any) -> list[Client]:
-        config = uvicorn.Config(app, ws="none", interface="asgi3", log_config=None)
-        config.load()
-        state, loop = ServerState(), asyncio.get_running_loop()
-        made = [(make(config, state, {}, loop), RecordingTransport()) for _ in range(_CONNECTIONS)]
+    def clients(make: Callable[[], asyncio.Protocol]) -> list[Client]:
+        made = [(make(), RecordingTransport()) for _ in range(_CONNECTIONS)]
         for protocol, transport in made:
             protocol.connection_made(transport)
         return made
 
-    limits, inbox = ConnectionLimits(10, 30, 30, 180, 0), Batch(application)
-    ours = partial(
-        Connection, limits, HeadBudget(), IdleConnections(), application.metrics, application, inbox
+    limits, batch, state = ConnectionLimits(10, 30, 30, 180, 0), Batch(application), ServerState()
+    heads, idle, metrics = HeadBudget(), IdleConnections(), application.metrics
+    connections = clients(
+        partial(Connection, limits, heads, idle, metrics, application, batch, state)
     )
-    connections, bare_clients = (
-        clients(ours, application),
-        clients(HttpToolsProtocol, bare_application),
-    )
+    config = uvicorn.Config(bare_application, ws="none", interface="asgi3", log_config=None)
+    config.load()
+    bare_clients = clients(partial(HttpToolsProtocol, config, uvicorn.server.ServerState(), {}))
     token = "Bearer " + mint("root", _SECRET, time.time() + 3600)
     root, show = basic("root", "Toor-1"), "/query?q=SHOW+GRANTS+FOR+ann"
     select = "/query?db=db&q=SELECT+*+FROM+other..m"
@@ -174,8 +167,7 @@ async def measure(folder: Path, rounds: int) -> dict[str, float]:
         best["bare"] = min(best["bare"], least)
         for name, requests in paths.items():
             best[name] = min(best[name], await cpu_seconds_per_request(connections, requests))
-    receive_queue.put_nowait({"type": "lifespan.shutdown"})
-    await lifespan
+    await application.shutdown()
     return {name: best[name] / best["bare"] for name in paths}
 
 

@@ -140,20 +140,37 @@ class Application:
         path = url.partition(b"?")[0]
         return self._context is not None and self._context.gateway.accepts_websocket(host, path)
 
-    async def _run_lifespan(self, receive: Receive, send: Send) -> None:
-        await receive()
+    async def startup(self) -> bool:
+        """Opens the user store and connects to the upstream stores. Returns False after an error.
+
+        The error is logged.
+        """
         try:
             self._context = AppContext(self._settings, self.metrics)
         except (StoreError, ValueError) as error:  # ValueError: a file of a setting has changed
             logs.log_error(str(error))
-            await send({"type": "lifespan.startup.failed"})
-            return
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
+            return False
+        return True
+
+    async def shutdown(self) -> None:
+        """Closes all connections, and the user store once running statements have ended.
+
+        Waits for the statements until `close_deadline`.
+        """
+        assert self._context is not None
         await self._context.close_connections()
         loop = asyncio.get_running_loop()
         seconds_left = max(0.0, self.close_deadline - loop.time())
         self.finished = await loop.run_in_executor(None, self._context.close, seconds_left)
+
+    async def _run_lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        if not await self.startup():
+            await send({"type": "lifespan.startup.failed"})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.shutdown()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _handle(

@@ -67,7 +67,7 @@ class Response:
         ValueError for a control character in a value.
         """
         if not self._head:
-            self._head = _STATUS_LINES[self.status_code] + encode_headers(self.all_headers())
+            self._head = status_line(self.status_code) + encode_headers(self.all_headers())
         return self._head
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -77,6 +77,11 @@ class Response:
         start = {"status": self.status_code, "headers": self.all_headers()}
         await send({"type": f"{kind}.response.start", **start})
         await send({"type": f"{kind}.response.body", "body": self.body})
+
+
+def status_line(status: int) -> bytes:
+    """Returns the status line of HTTP/1.1, with the line end. Unknown statuses have no phrase."""
+    return _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
 
 
 def to_raw_headers(headers: Mapping[str, str]) -> RawHeaders:

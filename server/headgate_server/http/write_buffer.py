@@ -48,24 +48,3 @@ def write_buffer() -> WriteBuffer:
     if found is None:
         found = _BUFFERS[loop] = WriteBuffer()
     return found
-
-
-class BufferedTransport(asyncio.Transport):
-    """A transport that writes to *transport* through *write_buffer*."""
-
-    def __init__(self, transport: asyncio.Transport, write_buffer: WriteBuffer) -> None:
-        super().__init__()
-        self._transport, self._write_buffer = transport, write_buffer
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Adds *data* to the write buffer, which sends it later."""
-        self._write_buffer.write(self._transport, bytes(data))
-
-    def is_closing(self) -> bool:
-        """Returns whether the transport is closing."""
-        return self._transport.is_closing()
-
-    def close(self) -> None:
-        """Sends the buffered content, and closes the transport."""
-        self._write_buffer.flush()
-        self._transport.close()

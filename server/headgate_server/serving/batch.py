@@ -30,7 +30,11 @@ BatchAnswer = bytes | AsgiContinuation
 
 
 class RequestHandler(Protocol):
-    """What the server calls beside ASGI. The application, `headgate_server.app`, implements it."""
+    """An ASGI application that also answers batches. `headgate_server.app` implements it."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a request or a WebSocket (ASGI)."""
+        ...
 
     def handle_batch(
         self, requests: Sequence[ParsedRequest], default_fields: RawHeaders

@@ -1,26 +1,22 @@
-"""A client's HTTP/1.1 connection: uvicorn's httptools protocol, with limits on size and time."""
+"""A client's HTTP/1.1 connection on httptools, with limits on size and time."""
 
 import asyncio
-from typing import Any, cast
+import math
 
 import httptools
-from uvicorn._types import ASGI3Application
-from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
-from uvicorn.server import ServerState
+from starlette.types import ASGIApp
 
 from headgate_server.http.header_fields import Headers
 from headgate_server.http.parsed_request import ParsedRequest
 from headgate_server.http.response import RawHeaders
-from headgate_server.http.write_buffer import BufferedTransport
 from headgate_server.serving.batch import AsgiContinuation, Batch, BatchAnswer, RequestHandler
 from headgate_server.serving.connection_limits import ConnectionLimits
 from headgate_server.serving.final_response import final_response
 from headgate_server.serving.head_memory import HeadBudget
 from headgate_server.serving.idle_connections import IdleConnections
-from headgate_server.serving.request_head import ReplayedHead, encode_head
+from headgate_server.serving.request_head import encode_head
 from headgate_server.serving.request_reader import MAX_HEAD_BYTES, RequestReader
-from headgate_server.serving.websocket_protocol import WebSocketConnection
+from headgate_server.serving.server_state import ServerState
 from headgate_server.telemetry.access_log import log_malformed
 from headgate_server.telemetry.metrics import Metrics
 
@@ -46,12 +42,9 @@ class Connection(RequestReader):
         metrics: Metrics,
         handler: RequestHandler,
         batch: Batch,
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
+        state: ServerState,
     ) -> None:
-        super().__init__(limits, heads, idle, config, server_state, app_state, _loop)
+        super().__init__(limits, heads, idle, state)
         self._metrics = metrics
         self._handler = handler
         self._batch = batch
@@ -60,23 +53,30 @@ class Connection(RequestReader):
         self._last_headers: Headers | None = None  # most clients send the same in each request
         self._pending_request: ParsedRequest | None = None  # in the batch, not answered yet
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    @property
+    def _application(self) -> ASGIApp:
+        return self._handler
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Counts the connection. Beyond the limit, closes an idle connection or this one."""
         super().connection_made(transport)
         self._metrics.connection(1)
-        if 0 < self._limits.connections < len(self.connections):
+        if 0 < self._limits.connections < len(self._state.connections):
             self._metrics.connection_refused()
-            if not self._idle.free_place(cast(Any, self.connections)):
-                transport.abort()
+            if not self._idle.free_place(self._state.connections):
+                self.transport.abort()
                 return
         self._deadline = self._deadline_after(self._limits.read_header)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Answers the request in the batch, and counts the end of the connection."""
+        """Answers the request in the batch, and ends the exchanges with the client."""
         self._answer_pending()
         self._metrics.connection(-1)
         super().connection_lost(exc)
-        self._unset_keepalive_if_required()  # uvicorn keeps the timer if the client disconnected
+        for exchange in {self._running, self._exchange, *(one for one, _, _ in self._queued)}:
+            if exchange is not None:
+                exchange.disconnect()
+        self._queued.clear()
 
     def check_deadlines(self, now: float) -> None:
         """Ends the connection after a deadline. Drops the kept header fields if it is idle.
@@ -87,7 +87,7 @@ class Connection(RequestReader):
         if self._last_active is None or now - self._last_active > _KEPT_HEAD_SECONDS:
             self._last_headers = None
 
-    def eof_received(self) -> bool:  # type: ignore[override]
+    def eof_received(self) -> bool:
         """Handles the end of the client's input: ends the connection after a response in progress.
 
         Returns True, which keeps the connection open, during a response to a complete request. Over
@@ -96,24 +96,26 @@ class Connection(RequestReader):
         self._answer_pending()
         self._eof = True
         self._write_buffer.flush()
-        if self._running_cycle is not None:
-            state = self._running_cycle.scope.setdefault("state", {})
+        if self._running is not None:
+            state = self._running.scope["state"]
             state["half_closed"] = True
             if (on_half_close := state.get("on_half_close")) is not None:
                 on_half_close()
         return self.scheme == "http" and self._in_head and self._busy()
 
     def shutdown(self) -> None:
-        """Answers the request in the batch, then shuts down as uvicorn does."""
+        """Answers the request in the batch, then closes the connection once it is idle."""
         self._answer_pending()
         self._write_buffer.flush()
-        super().shutdown()
+        if self._exchange is None or self._exchange.response_complete:
+            self.transport.close()
+        else:
+            self._exchange.keep_alive = False
         if self.transport.is_closing():
             self._close_tls()
 
     def data_received(self, data: bytes) -> None:
         """Parses *data*. Rejects an invalid or too large request, and ends the connection."""
-        self._unset_keepalive_if_required()
         if self._ignore_input:
             return
         self._batch_quota = _MAX_BATCHED_REQUESTS_PER_READ
@@ -139,7 +141,7 @@ class Connection(RequestReader):
 
     def _feed(self, data: bytes) -> None:
         try:
-            self.parser.feed_data(data)
+            self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             if self._is_websocket():
                 self._become_websocket(data[upgrade.args[0] :])
@@ -147,17 +149,17 @@ class Connection(RequestReader):
             # Other protocols are unsupported: the request is parsed again without the offer.
             # (httptools treats its body as data of that protocol.)
             again = self._encode_head(offer=False) + data[upgrade.args[0] :]
-            self.parser = httptools.HttpRequestParser(self)
+            self._parser = self._new_parser()
             self._feed(again)
 
     def _encode_head(self, *, offer: bool = True) -> bytes:
-        method, version = self.parser.get_method(), self.parser.get_http_version()
+        method, version = self._parser.get_method(), self._parser.get_http_version()
         return encode_head(method, self.url, version, self.headers, keep_upgrade=offer)
 
     def _is_websocket(self) -> bool:
         """Returns whether the request offers a WebSocket upgrade that the application accepts."""
         offered = dict(self.headers)
-        fresh = not self.pipeline and not self._busy()
+        fresh = not self._queued and not self._busy()
         return (
             fresh
             and offered.get(b"upgrade", b"").lower() == b"websocket"
@@ -165,13 +167,14 @@ class Connection(RequestReader):
         )
 
     def _become_websocket(self, rest: bytes) -> None:
+        # Imported here: only a gateway to a store with WebSockets needs uvicorn's protocol.
+        from headgate_server.serving.websocket_protocol import take_over_connection
+
         self._write_buffer.flush()
-        self.connections.discard(self)
+        self._state.connections.discard(self)
         self._ignore_input = True
-        websocket = WebSocketConnection(
-            self._metrics, self.config, self.server_state, self.app_state
-        )
-        websocket.take_over(self.transport, self._encode_head() + rest)
+        head = self._encode_head() + rest
+        take_over_connection(self.transport, head, self._handler, self._metrics, self._state)
 
     def _reject(self, status: int) -> None:
         """Rejects a request with *status*, after responses in progress. Ends the connection."""
@@ -180,8 +183,8 @@ class Connection(RequestReader):
         if self._ignore_input:
             return  # the final response is sent already
         self._ignore_input = True
-        if self.pipeline and not self._in_head:
-            self.pipeline.popleft()  # a request that stays incomplete, and was not started
+        if self._queued and not self._in_head:
+            self._queued.pop()  # a request that stays incomplete, and was not started
             self._in_head = True
         elif self._busy() and not self._in_head:
             self._abort_request(status)
@@ -198,10 +201,9 @@ class Connection(RequestReader):
 
         Sends a response with *status* if none has begun, and ends the connection.
         """
-        cycle = self.cycle
-        cycle.scope.setdefault("state", {})["refused"] = status  # for the log
-        cycle.disconnected = True
-        cycle.message_event.set()
+        assert self._exchange is not None
+        self._exchange.scope["state"]["refused"] = status  # for the log
+        self._exchange.disconnect()
         self._send_final_response(status)
 
     def _send_final_response(self, status: int) -> None:
@@ -209,7 +211,7 @@ class Connection(RequestReader):
 
         If a response to the rejected request has begun already, only closes the connection.
         """
-        running = self._running_cycle
+        running = self._running
         answered = not self._in_head and running is not None and running.response_started
         if not answered and not self.transport.is_closing():
             self._write_buffer.write(self.transport, final_response(status))
@@ -218,12 +220,12 @@ class Connection(RequestReader):
     @property
     def default_fields(self) -> RawHeaders:
         """The header fields that the server adds to every response."""
-        return self.server_state.default_headers
+        return self._state.default_fields
 
     def _add_to_batch(self) -> None:
         """Puts the received request into the batch."""
-        method = self.parser.get_method().decode("ascii")
-        keep = self._version != "1.0" and self.parser.should_keep_alive()
+        method = self._parser.get_method().decode("ascii")
+        keep = self._version != "1.0" and self._parser.should_keep_alive()
         headers = self._last_headers
         if headers is None or headers.fields != self.headers:
             headers = Headers(self.headers)
@@ -261,40 +263,32 @@ class Connection(RequestReader):
             self.transport.abort()
             return
         self._write_buffer.write(self.transport, answer)
-        self.server_state.total_requests += 1
         if not request.keep_alive:
             self._ignore_input = True
             self._close()
 
     def _run_asgi(self, request: ParsedRequest, application: AsgiContinuation) -> None:
-        """Answers *request* by running *application*, which has the request's body already.
+        """Answers *request* by running *application*, which has the request's body already."""
+        self._batchable = False
+        self._exchange = self._create_exchange(
+            request.method,
+            request.url,
+            request.headers.fields,
+            request.version,
+            keep_alive=request.keep_alive,
+        )
+        self._exchange.end_body()
+        self._deadline = math.inf
+        self._start_or_queue(self._exchange, application, application.context)
 
-        A `ReplayedHead` stands in for the parser, because the parser may have read a later request.
-        """
-        self.url, self.headers = request.url, list(request.headers.fields)
-        own, self.app = self.app, cast(Any, application)
-        parser, self.parser = self.parser, cast(Any, ReplayedHead(request))
-        try:
-            self._start_request()
-            self._complete_request()
-        except httptools.HttpParserError:
-            self._reject(400)
-        finally:
-            self.parser, self.app = parser, own
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        self._running_cycle = cycle
-        cycle.transport = BufferedTransport(self.transport, self._write_buffer)
-        context = getattr(app, "context", None)  # a request of the batch has its own already
-        task = self.loop.create_task(cycle.run_asgi(app), context=context)
-        task.add_done_callback(self.tasks.discard)
-        self.tasks.add(task)
-
-    def on_response_complete(self) -> None:
-        """Starts the idle timeout, or closes the connection if it has to end."""
-        super().on_response_complete()
+    def _on_response_complete(self) -> None:
+        """Starts the next queued request, or the idle timeout; or ends the connection."""
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+            if self._queued:
+                self._start(*self._queued.popleft())
         if self._busy():
-            return  # with the next pipelined request
+            return  # with the next queued request
         if self._final_status:
             self._send_final_response(self._final_status)
         elif self._eof:

@@ -1,33 +1,6 @@
-"""Passes on a parsed request's head: to uvicorn as a parser does, or as bytes to parse again."""
+"""Encodes a parsed request's head as bytes, to be parsed again by another protocol."""
 
-from headgate_server.http.parsed_request import ParsedRequest
 from headgate_server.http.response import RawHeaders
-
-
-class ReplayedHead:
-    """Stands in for httptools' parser: returns what that parser found for *request*.
-
-    uvicorn asks the parser when it runs a request. By then the parser may have read a later one.
-    """
-
-    def __init__(self, request: ParsedRequest) -> None:
-        self._request = request
-
-    def get_method(self) -> bytes:
-        """Returns the method."""
-        return self._request.method.encode()
-
-    def get_http_version(self) -> str:
-        """Returns the version, such as "1.1"."""
-        return self._request.version
-
-    def should_keep_alive(self) -> bool:
-        """Returns whether the connection may stay open after the response."""
-        return self._request.keep_alive
-
-    def should_upgrade(self) -> bool:
-        """Returns False: a request of the batch is never an upgrade."""
-        return False
 
 
 def encode_head(

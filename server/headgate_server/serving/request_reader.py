@@ -1,13 +1,22 @@
 """The base class of a client's connection: reads requests, with limits on their size."""
 
 import math
-from typing import Any, NoReturn, cast
+from collections import deque
+from collections.abc import Sequence
+from contextvars import Context
+from typing import NoReturn
+from urllib.parse import unquote_to_bytes
 
 import httptools
+from starlette.types import ASGIApp, Scope
 
+from headgate_server.serving.asgi_exchange import AsgiExchange
+from headgate_server.serving.connection_limits import ConnectionLimits
 from headgate_server.serving.final_response import RequestRejected
-from headgate_server.serving.head_memory import FREE_BYTES
+from headgate_server.serving.head_memory import FREE_BYTES, HeadBudget
+from headgate_server.serving.idle_connections import IdleConnections
 from headgate_server.serving.request_framing import framing_error_status
+from headgate_server.serving.server_state import ServerState
 from headgate_server.serving.timeouts import TimeoutProtocol
 
 # Limits of a request's head: bytes of its URL and header fields together; number of fields.
@@ -16,7 +25,7 @@ _MAX_HEAD_FIELDS = 200
 # Pipelined requests: sent by a client that does not wait for the previous response.
 _MAX_PIPELINED_REQUESTS = 64
 # The longest body and the longest URL that a request of a batch may have. httptools cannot split a
-# path of 64 KiB. Other forms of a URL than a path, such as `http://host/path`, are left to uvicorn.
+# path of 64 KiB. ASGI answers other forms of a URL than a path, such as `http://host/path`.
 _MAX_BATCHED_BODY_BYTES = 1 << 16
 _MAX_BATCHED_URL_BYTES = 1 << 13
 
@@ -40,18 +49,29 @@ class RequestReader(TimeoutProtocol):
     _body = b""  # of a request that may be answered in the batch
     _batch_quota = 0  # requests of the current read that may still go into the batch
 
-    @property
-    def _parsed(self) -> httptools.HttpRequestParser:
-        """The parser, with its results for the current request. Set during its callbacks."""
-        assert self.parser is not None
-        return self.parser
+    def __init__(
+        self,
+        limits: ConnectionLimits,
+        heads: HeadBudget,
+        idle: IdleConnections,
+        state: ServerState,
+    ) -> None:
+        super().__init__(limits, heads, idle, state)
+        self._queued: deque[tuple[AsgiExchange, ASGIApp, Context | None]] = deque()
+        self._parser = self._new_parser()
+
+    def _new_parser(self) -> httptools.HttpRequestParser:
+        parser = httptools.HttpRequestParser(self)
+        # A client may send a request, with `Connection: close`, and then more: the response to the
+        # first request is sent, and what follows is ignored.
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return parser
 
     def on_message_begin(self) -> None:
         """Resets the reader for a new request. First answers an earlier one in the batch."""
         self._answer_pending()
-        # The ASGI scope is created only if ASGI is used: see `_start_request`.
         self._release_head()
-        self.expect_100_continue = False
+        self._expects_continue = False
         self._reading = self._in_head = True
         self._batchable = False
         self._head_size = self._fields = self._unparsed_bytes = self._received_head_bytes = 0
@@ -80,23 +100,23 @@ class RequestReader(TimeoutProtocol):
         elif name == b"transfer-encoding":
             self._transfer_codings.append(value)
         elif name == b"expect":
-            self.expect_100_continue |= value.lower() == b"100-continue"
+            self._expects_continue |= value.lower() == b"100-continue"
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Checks the head, and decides whether the request may be answered in the batch."""
         if self._ignore_input:
             self._reject_from_callback(400)  # input after the final response is ignored
-        self._version = self._parsed.get_http_version()
+        self._version = self._parser.get_http_version()
         framing = (self._version, self._host_values, self._transfer_codings)
         if framing != self._last_valid_framing:  # mostly equal in all requests of a client
             if status := framing_error_status(*framing):
                 self._reject_from_callback(status)
             self._last_valid_framing = framing if self._head_size <= FREE_BYTES else None
-        if len(self.pipeline) >= _MAX_PIPELINED_REQUESTS:
+        if len(self._queued) >= _MAX_PIPELINED_REQUESTS:
             self._reject_from_callback(429)
-        if self._parsed.should_upgrade():
-            if self._parsed.get_method() == b"CONNECT":
+        if self._parser.should_upgrade():
+            if self._parser.get_method() == b"CONNECT":
                 self._reject_from_callback(400)
             return
         self._in_head = False
@@ -104,7 +124,7 @@ class RequestReader(TimeoutProtocol):
             self._batch_quota > 0
             and not self._busy()
             and not self.flow.write_paused
-            and not self.expect_100_continue
+            and not self._expects_continue
             and self.url[:1] == b"/" != self.url[1:2]
             and len(self.url) <= _MAX_BATCHED_URL_BYTES
             and b"#" not in self.url
@@ -115,19 +135,77 @@ class RequestReader(TimeoutProtocol):
     def _start_request(self) -> None:
         """Starts the ASGI application for the request. The body may still be incomplete."""
         self._batchable = False
-        url, headers, expect = self.url, self.headers, self.expect_100_continue
         body = self._take_body()
-        super().on_message_begin()
-        # httptools cannot split a URL of 64 KiB.
-        self.url, _, query = url.partition(b"#")[0].partition(b"?")
-        self.headers, self.expect_100_continue = headers, expect
-        cast(Any, self.scope)["headers"] = headers
-        super().on_headers_complete()
-        cast(Any, self.scope)["query_string"] = query
+        version = self._version
+        self._exchange = self._create_exchange(
+            self._parser.get_method().decode("ascii"),
+            self.url,
+            self.headers,
+            version,
+            keep_alive=version != "1.0" and self._parser.should_keep_alive(),
+            expects_continue=self._expects_continue,
+        )
         self._release_head()
         self._deadline = self._deadline_after(self._limits.read)
         if body:
-            super().on_body(body)
+            self._exchange.add_body(body)
+        self._start_or_queue(self._exchange, self._application, None)
+
+    def _create_exchange(
+        self,
+        method: str,
+        url: bytes,
+        headers: Sequence[tuple[bytes, bytes]],
+        version: str,
+        *,
+        keep_alive: bool,
+        expects_continue: bool = False,
+    ) -> AsgiExchange:
+        """Returns an exchange for a request. Raises HttpParserError for an invalid URL."""
+        path, _, query = url.partition(b"#")[0].partition(b"?")
+        if path[:1] != b"/" or path[1:2] == b"/":
+            path = httptools.parse_url(path).path or b"/"  # such as http://host/path
+        scope: Scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": version,
+            "method": method,
+            "scheme": self.scheme,
+            "path": unquote_to_bytes(path).decode("utf-8", "replace"),
+            "raw_path": path,
+            "root_path": "",
+            "query_string": query,
+            "headers": headers,
+            "client": self.client,
+            "server": self._server_address,
+            "state": {},
+        }
+        return AsgiExchange(
+            scope,
+            self.transport,
+            self.flow,
+            self._write_buffer,
+            self._state.default_fields,
+            self._on_response_complete,
+            keep_alive=keep_alive,
+            expects_continue=expects_continue,
+        )
+
+    def _start_or_queue(
+        self, exchange: AsgiExchange, application: ASGIApp, context: Context | None
+    ) -> None:
+        """Runs *application* in a task, with *context*, after earlier responses are complete."""
+        if self._busy():
+            self.flow.pause_reading()
+            self._queued.append((exchange, application, context))
+        else:
+            self._start(exchange, application, context)
+
+    def _start(self, exchange: AsgiExchange, application: ASGIApp, context: Context | None) -> None:
+        self._running = exchange
+        task = self._loop.create_task(exchange.run(application), context=context)
+        self._state.tasks.add(task)
+        task.add_done_callback(self._state.tasks.discard)
 
     def _take_body(self) -> bytes:
         """Returns what was kept of the body for the batch, and drops it."""
@@ -149,12 +227,13 @@ class RequestReader(TimeoutProtocol):
             if len(self._body) > _MAX_BATCHED_BODY_BYTES:
                 self._start_request()
             return
-        super().on_body(body)
+        if self._exchange is not None:
+            self._exchange.add_body(body)
 
     def on_message_complete(self) -> None:
         """Ends a request: puts it into the batch, or tells ASGI that its body is complete."""
         self._unparsed_bytes = 0
-        if self._parsed.should_upgrade():
+        if self._parser.should_upgrade():
             return
         self._reading = False
         self._in_head = True
@@ -164,9 +243,11 @@ class RequestReader(TimeoutProtocol):
             self._complete_request()
 
     def _complete_request(self) -> None:
-        super().on_message_complete()
+        if self._exchange is None:
+            return
+        self._exchange.end_body()
         self._deadline = math.inf
-        if self.cycle.response_complete:
+        if self._exchange.response_complete:
             self._release_request()
             self._deadline = self._deadline_after(self._limits.idle)
 
@@ -174,6 +255,15 @@ class RequestReader(TimeoutProtocol):
         """Stops the parser: `data_received` then answers with *status*."""
         self._error_status = status
         raise RequestRejected  # httptools turns it into an HttpParserError
+
+    @property
+    def _application(self) -> ASGIApp:
+        """The ASGI application for requests that are not answered in a batch."""
+        raise NotImplementedError
+
+    def _on_response_complete(self) -> None:
+        """Starts the next queued request, if there is one."""
+        raise NotImplementedError
 
     def _answer_pending(self) -> None:
         """Answers this connection's request in the batch now."""

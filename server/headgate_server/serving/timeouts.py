@@ -6,21 +6,20 @@ last request.
 
 import asyncio
 import math
-from typing import Any, cast
-
-from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
-from uvicorn.server import ServerState
+from typing import cast
 
 from headgate_server.http.write_buffer import write_buffer
+from headgate_server.serving.asgi_exchange import AsgiExchange
 from headgate_server.serving.connection_limits import ConnectionLimits
+from headgate_server.serving.flow_control import FlowControl
 from headgate_server.serving.head_memory import HeadBudget
 from headgate_server.serving.idle_connections import IdleConnections
+from headgate_server.serving.server_state import ServerState
 
 _TLS_CLOSE_SECONDS = 0.5
 
 
-class TimeoutProtocol(HttpToolsProtocol):
+class TimeoutProtocol(asyncio.Protocol):
     """An HTTP connection with deadlines.
 
     It is a `HeadHolder`, which drops an incomplete request head when memory is short, and
@@ -34,12 +33,10 @@ class TimeoutProtocol(HttpToolsProtocol):
         limits: ConnectionLimits,
         heads: HeadBudget,
         idle: IdleConnections,
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
+        state: ServerState,
     ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
+        self._loop = asyncio.get_running_loop()
+        self._state = state
         self._limits = limits
         self._heads = heads
         self._idle = idle
@@ -49,14 +46,34 @@ class TimeoutProtocol(HttpToolsProtocol):
         self._reading = False  # between a request's first byte and its last
         self._unsent = 0
         self._last_active: float | None = None  # when a deadline was last set
-        self._running_cycle: RequestResponseCycle | None = None
+        # The ASGI exchanges of the request that was read last, and of the one that is answered now.
+        self._exchange: AsgiExchange | None = None
+        self._running: AsgiExchange | None = None
         self._batchable = False  # may be answered without ASGI once complete
+        self.url, self.headers = b"", list[tuple[bytes, bytes]]()
         self._host_values, self._transfer_codings = list[bytes](), list[bytes]()
 
+    transport: asyncio.Transport
+    flow: FlowControl
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Stores the transport, and the addresses of both ends."""
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's has another base class
+        self.flow = FlowControl(self.transport)
+        self.client = _address(transport.get_extra_info("peername"))
+        self._server_address = _address(transport.get_extra_info("sockname"))
+        self.scheme = "https" if transport.get_extra_info("sslcontext") else "http"
+        self._state.connections.add(self)
+
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stops counting an incomplete request head of this connection in the `HeadBudget`."""
+        """Stops counting the connection, and an incomplete request head in the `HeadBudget`."""
         self._heads.release(self)
-        super().connection_lost(exc)
+        self._state.connections.discard(self)
+        self.flow.resume_writing()
+
+    def abort(self) -> None:
+        """Closes the connection now. Responses that are not sent yet are lost."""
+        self.transport.abort()
 
     def evict_head(self) -> None:
         """Ends the request with the incomplete head, as if its client were too slow."""
@@ -69,11 +86,11 @@ class TimeoutProtocol(HttpToolsProtocol):
 
     def _release_request(self) -> None:
         """Drops a request that was read and answered, to release its memory."""
-        cast(Any, self).cycle = cast(Any, self).scope = self._running_cycle = None
+        self._exchange = self._running = None
 
     def _busy(self) -> bool:
         """Returns whether an ASGI application is still sending a response on this connection."""
-        return self._running_cycle is not None and not self._running_cycle.response_complete
+        return self._running is not None and not self._running.response_complete
 
     @property
     def idle_since(self) -> float | None:
@@ -97,10 +114,10 @@ class TimeoutProtocol(HttpToolsProtocol):
         self.transport.close()
         if unsent:
             return False
-        self.connections.discard(self)
+        self._state.connections.discard(self)
         if self.scheme == "https":
             # Closing waits for the client's close_notify, which may never arrive.
-            self.loop.call_later(_TLS_CLOSE_SECONDS, self.transport.abort)
+            self._loop.call_later(_TLS_CLOSE_SECONDS, self.transport.abort)
         return True
 
     def _close_tls(self) -> None:
@@ -110,8 +127,8 @@ class TimeoutProtocol(HttpToolsProtocol):
         """
         if self.scheme == "https" and not self.transport.get_write_buffer_size():
             self.transport.abort()
-        elif self in self.connections:
-            self.loop.call_later(_TLS_CLOSE_SECONDS, self._close_tls)
+        elif self in self._state.connections:
+            self._loop.call_later(_TLS_CLOSE_SECONDS, self._close_tls)
 
     def _close(self) -> None:
         """Closes the connection after all responses are sent."""
@@ -122,12 +139,12 @@ class TimeoutProtocol(HttpToolsProtocol):
         """Starts the write deadline: the write buffer is full, as the client receives slowly."""
         self._unsent = self.transport.get_write_buffer_size()
         self._write_deadline = self._deadline_after(self._limits.write)
-        super().pause_writing()
+        self.flow.pause_writing()
 
     def resume_writing(self) -> None:
         """Ends the write deadline: the client has received enough."""
         self._write_deadline = math.inf
-        super().resume_writing()
+        self.flow.resume_writing()
 
     def check_deadlines(self, now: float) -> None:
         """Ends the connection if it has exceeded a deadline at *now*, by the loop's clock."""
@@ -155,9 +172,20 @@ class TimeoutProtocol(HttpToolsProtocol):
 
         The deadline is *seconds* from now, or infinity for 0.
         """
-        self._last_active = now = self.loop.time()
+        self._last_active = now = self._loop.time()
         return now + seconds if seconds else math.inf
+
+    def shutdown(self) -> None:
+        """Closes the connection once its request is answered."""
+        raise NotImplementedError
 
     def _reject(self, status: int) -> None:
         """Ends the connection with *status*."""
         raise NotImplementedError
+
+
+def _address(found: object) -> tuple[str, int] | None:
+    """Returns the host and the port in *found*, an address of a socket; None for a unix socket."""
+    if isinstance(found, tuple) and len(found) >= 2:
+        return str(found[0]), int(found[1])
+    return None

@@ -1,18 +1,19 @@
-"""One worker process: creates the server and runs it until a signal ends it. Uses uvicorn."""
+"""One worker process: creates the server and runs it until a signal ends it. Uses uvloop."""
 
 import asyncio
 import gc
-import logging
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from email.utils import formatdate
+from itertools import count
 from types import FrameType
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 
-import uvicorn
+import uvloop
 
 from headgate_server.app import Application
 from headgate_server.config.loader import ConfigurationError
@@ -23,16 +24,17 @@ from headgate_server.serving.head_memory import HeadBudget
 from headgate_server.serving.http_protocol import Connection
 from headgate_server.serving.idle_connections import IdleConnections
 from headgate_server.serving.listeners import Listeners
+from headgate_server.serving.server_state import ServerState
 from headgate_server.serving.thread_stacks import install_stack_signals
 from headgate_server.serving.tls import Certificate, CertificateError
-from headgate_server.serving.websocket_protocol import WebSocketConnection
 from headgate_server.telemetry import logging as logs
 from headgate_server.validation.configuration import reload_settings
 
 # Seconds after which running requests are aborted when the server ends.
 GRACE_SECONDS = 30
 _SWITCH_SECONDS = 0.001
-_TICKS_PER_CHECK = 10  # of a tenth of a second each
+_TICK_SECONDS = 0.1
+_TICKS_PER_CHECK = 10
 _END_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # Signals that arrived before the server existed.
 _early_end_signals: list[int] = []
@@ -91,28 +93,16 @@ def make_server(
         idle=settings.idle_timeout,
         connections=settings.max_connection_limit,
     )
-    protocol: Any = partial(
-        Connection,
-        *(limits, HeadBudget(), IdleConnections()),
-        *(application.metrics, application, Batch(application)),
-    )
-    config = uvicorn.Config(
-        application,
-        loop="uvloop",
-        http=protocol,
-        ws="none",
-        lifespan="on",
-        interface="asgi3",
-        log_config=None,
-        log_level=logging.CRITICAL,
-        proxy_headers=False,  # any client could forge its address in the audit
-        access_log=False,  # it would show passwords in URLs
-        server_header=False,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-        timeout_keep_alive=86_400,  # Connection has its own deadline
-    )
+    state = ServerState()
+    batch = Batch(application)
+    heads, idle = HeadBudget(), IdleConnections()
+
+    def make_connection() -> Connection:
+        return Connection(limits, heads, idle, application.metrics, application, batch, state)
+
+    handshake = settings.read_header_timeout
     return WorkerServer(
-        config, application, listeners, certificate, settings.read_header_timeout, started
+        application, state, make_connection, listeners, certificate, handshake, started
     )
 
 
@@ -128,77 +118,110 @@ def _current_settings(settings: Settings) -> Settings:
         return settings
 
 
-class WorkerServer(uvicorn.Server):
-    """uvicorn's server, with a unix socket beside TCP, connection deadlines, and reload by SIGHUP.
+class WorkerServer:
+    """The server of one worker process, on TCP and a unix socket: deadlines, reload by SIGHUP.
 
-    *handshake* is the timeout of a TLS handshake in seconds (0: none). *started* is called once
-    connections are accepted.
+    *handshake* is the timeout of a TLS handshake in seconds (0: none). *make_connection* returns
+    the protocol of a new connection. *started* is called once connections are accepted.
     """
 
     def __init__(
         self,
-        config: uvicorn.Config,
         application: Application,
+        state: ServerState,
+        make_connection: Callable[[], asyncio.Protocol],
         listeners: Listeners,
         certificate: Certificate | None,
         handshake: float,
         started: Callable[[], None],
     ) -> None:
-        super().__init__(config)
         self.application = application
+        self.should_exit = False
+        self._state = state
+        self._make_connection = make_connection
         self._handshake = handshake or None
         self._listeners = listeners
         self._certificate = certificate
         self._on_started = started
-        self._ended = False
+        self._received_signals: set[int] = set()
 
-    async def startup(self, sockets: Any = None) -> None:
-        """Accepts connections on the listeners, then calls *started*."""
+    def run(self) -> None:
+        """Serves until `handle_exit` is called, in an event loop of its own."""
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        if not await self.application.startup():
+            return
+        servers = await self._listen()
+        try:
+            self._on_started()
+            await self._run_ticks()
+        finally:
+            await self._shut_down(servers)
+
+    async def _listen(self) -> list[asyncio.Server]:
+        """Accepts connections on the listeners."""
         loop = asyncio.get_running_loop()
-        await super().startup([])
         if threading.current_thread() is threading.main_thread():  # others have no signals
             loop.add_signal_handler(signal.SIGHUP, self.reload)
         if _early_reload_signals:
             self.reload()  # SIGHUP may have come after the configuration was read
-        make = partial(
-            cast(Any, self.config.http_protocol_class),
-            config=self.config,
-            server_state=self.server_state,
-            app_state=self.lifespan.state,
-        )
+        self._set_date()
         tls: dict[str, Any] = {}
         if self._certificate is not None:
             tls = {"ssl": self._certificate.context, "ssl_handshake_timeout": self._handshake}
-        servers: list[Any] = [await loop.create_server(make, sock=self._listeners.tcp, **tls)]
+        make = self._make_connection
+        servers = [await loop.create_server(make, sock=self._listeners.tcp, **tls)]
         if self._listeners.unix is not None:
             # Without TLS, as in InfluxDB: a unix socket does not cross a network.
             servers.append(await loop.create_unix_server(make, sock=self._listeners.unix))
-        self.servers += servers
-        self._on_started()
+        return servers
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begins the shutdown. Ends the process at once if the same signal has come before."""
-        if sig in self._captured_signals and not self._ended:
+        if sig in self._received_signals:
             os._exit(1)  # the second signal: end now
-        super().handle_exit(sig, frame)
+        self._received_signals.add(sig)
+        self.should_exit = True
 
-    async def _serve(self, sockets: Any = None) -> None:
-        await super()._serve(sockets)
-        self._ended = True  # uvicorn raises the signal once more
-
-    async def shutdown(self, sockets: Any = None) -> None:
-        """Gives the application the deadline for its running requests, then shuts down."""
-        self.application.close_deadline = asyncio.get_running_loop().time() + GRACE_SECONDS
-        await super().shutdown(sockets)
-
-    async def on_tick(self, counter: int) -> bool:
+    async def _run_ticks(self) -> None:
         """Flushes the metrics every 0.1 s, and checks connections' deadlines once a second."""
-        self.application.metrics.flush()
-        if counter % _TICKS_PER_CHECK == 0:
-            now = asyncio.get_running_loop().time()
-            for connection in list(self.server_state.connections):
-                cast(Connection | WebSocketConnection, connection).check_deadlines(now)
-        return await super().on_tick(counter)
+        for tick in count():
+            if self.should_exit:
+                return
+            self.application.metrics.flush()
+            if tick % _TICKS_PER_CHECK == 0:
+                self._set_date()
+                now = asyncio.get_running_loop().time()
+                for connection in list(self._state.connections):
+                    connection.check_deadlines(now)
+            await asyncio.sleep(_TICK_SECONDS)
+
+    def _set_date(self) -> None:
+        """Sets the header field Date of the responses of the next second."""
+        self._state.default_fields = [(b"date", formatdate(usegmt=True).encode())]
+
+    async def _shut_down(self, servers: Sequence[asyncio.Server]) -> None:
+        """Closes the connections that are idle, and waits for the others, at most GRACE_SECONDS.
+
+        Then closes the application, and aborts what is left.
+        """
+        deadline = asyncio.get_running_loop().time() + GRACE_SECONDS
+        self.application.close_deadline = deadline
+        for server in servers:
+            server.close()
+        for connection in list(self._state.connections):
+            connection.shutdown()
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(deadline):
+                while self._state.connections or self._state.tasks:  # noqa: ASYNC110
+                    await asyncio.sleep(_TICK_SECONDS)
+        for task in self._state.tasks:
+            task.cancel()
+        for connection in list(self._state.connections):
+            connection.abort()
+        await self.application.shutdown()
 
     def reload(self) -> None:
         """Reloads the settings of tokens and gateway, and the certificate.

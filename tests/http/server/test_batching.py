@@ -8,8 +8,6 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 import pytest
-import uvicorn
-from uvicorn.server import ServerState
 
 from headgate_server.http.parsed_request import ParsedRequest
 from headgate_server.http.response import RawHeaders
@@ -18,6 +16,7 @@ from headgate_server.serving.connection_limits import ConnectionLimits
 from headgate_server.serving.head_memory import HeadBudget
 from headgate_server.serving.http_protocol import Connection
 from headgate_server.serving.idle_connections import IdleConnections
+from headgate_server.serving.server_state import ServerState
 from headgate_server.telemetry.metrics import Metrics
 
 LIMITS = ConnectionLimits(10, 30, 30, 180, 0)
@@ -84,13 +83,8 @@ def run(steps: Callable[[Connection, Line], Awaitable[None]]) -> list[bytes]:
     application = Application()
 
     async def main() -> None:
-        config = uvicorn.Config(application, ws="none", interface="asgi3", log_config=None)
-        config.load()
-        inbox, state, loop = Batch(application), ServerState(), asyncio.get_running_loop()
-        connection = Connection(
-            *(LIMITS, HeadBudget(), IdleConnections(), Metrics(), application, inbox),
-            *(config, state, {}, loop),
-        )
+        heads, idle, batch = HeadBudget(), IdleConnections(), Batch(application)
+        connection = Connection(LIMITS, heads, idle, Metrics(), application, batch, ServerState())
         line = Line()
         connection.connection_made(line)
         await steps(connection, line)
@@ -145,7 +139,10 @@ def test_nothing_holds_a_connection_that_the_client_broke_off() -> None:
         await some_turns()
         assert line.sent.endswith(b"/asgi")
         connection.connection_lost(ConnectionResetError())
-        assert connection.timeout_keep_alive_task is None
+        loop = asyncio.get_running_loop()
+        holders = [one for one in gc.get_referrers(connection) if one is not loop]
+        assert not any(isinstance(one, asyncio.TimerHandle) for one in holders)
+        assert connection not in connection._state.connections
 
     assert run(steps) == [b"/asgi"]
 

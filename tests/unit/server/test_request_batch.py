@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,9 @@ class Answering:
 
     def __init__(self) -> None:
         self.turns: list[list[bytes]] = []
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        raise AssertionError("every request is in a batch")
 
     def accepts_websocket(self, host: bytes, url: bytes) -> bool:
         return False

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from headgate_server.http.write_buffer import BufferedTransport, write_buffer
+from headgate_server.http.write_buffer import write_buffer
 
 
 class Line(asyncio.Transport):
@@ -39,14 +39,13 @@ def test_it_goes_out_in_order_at_the_end_of_the_turn() -> None:
     assert asyncio.run(turn()).sent == b"abc"
 
 
-def test_closing_sends_all_before() -> None:
+def test_a_flush_sends_all_before_the_connection_is_closed() -> None:
     async def turn() -> Line:
         line = Line()
-        outgoing = BufferedTransport(line, write_buffer())
-        outgoing.write(b"all")
-        outgoing.close()
-        assert line.closed and outgoing.is_closing()
-        outgoing.write(b"too late")
+        write_buffer().write(line, b"all")
+        write_buffer().flush()
+        line.close()
+        write_buffer().write(line, b"too late")
         await asyncio.sleep(0)
         return line
 
