@@ -24,7 +24,7 @@ import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from headgate_engine import UNRESTRICTED
-from headgate_server.app import Application
+from headgate_server.application import Application
 from headgate_server.auth.shared_secret import mint
 from headgate_server.config.settings import Settings
 from headgate_server.serving.batch import Batch

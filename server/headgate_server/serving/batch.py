@@ -30,7 +30,7 @@ BatchAnswer = bytes | AsgiContinuation
 
 
 class RequestHandler(Protocol):
-    """An ASGI application that also answers batches. `headgate_server.app` implements it."""
+    """An ASGI application that also answers batches: `Application` implements it."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request or a WebSocket (ASGI)."""

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import uvloop
 
-from headgate_server.app import Application
+from headgate_server.application import Application
 from headgate_server.config.loader import ConfigurationError
 from headgate_server.config.settings import Settings
 from headgate_server.serving.batch import Batch

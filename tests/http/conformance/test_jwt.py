@@ -19,7 +19,7 @@ import trustme
 from starlette.testclient import TestClient
 
 from headgate_engine import UNRESTRICTED, Engine, Passwords, SqliteStore
-from headgate_server import ConfigurationError, application
+from headgate_server import Application, ConfigurationError
 from headgate_server.auth.jwt import issuers
 from headgate_server.auth.jwt import jwks_client as fetched
 from support.jwt_fixtures import Clock, World, token
@@ -84,7 +84,7 @@ def test_a_token_is_judged(case: Case, world: World, log: list[str]) -> None:
     with closing(SqliteStore(settings.store_path)) as store:
         engine = Engine(store, Passwords(4))
         set_up(case.get("state", {}), engine)
-        app = application(settings)
+        app = Application(settings)
         with TestClient(app, "http://localhost", client=("127.0.0.1", 50000)) as client:
             for step in case.get("steps", [case]):
                 play(step, world, client, engine, log)

@@ -12,7 +12,7 @@ import pytest
 import trustme
 from starlette.testclient import TestClient
 
-from headgate_server import application, configure
+from headgate_server import Application, configure
 from support import made_tokens as made
 from support.key_server import KeyServer, Said
 from support.places import REPOSITORY
@@ -57,7 +57,7 @@ def test_a_recipe_does_what_it_says(
         lines = [f"{name} = {json.dumps(value)}" for name, value in placed.items()]
         path.write_text("\n".join(["[auth]", "bcrypt-cost = 4", "[auth.jwt]", *lines]))
         flags = {"store.path": str(tmp_path / "users.db")}
-        app = application(configure(flags, {}, str(path)).settings)
+        app = Application(configure(flags, {}, str(path)).settings)
         with TestClient(app, "http://localhost", client=("127.0.0.1", 50000)) as client:
             check(client, options, key, algorithm, json.loads(claims), json.loads(answer))
         if "jwk-set-bearer-token-file" in options:

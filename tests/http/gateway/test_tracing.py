@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import (
     InMemorySpanExporter,
 )
 
-from headgate_server.app import Application
+from headgate_server.application import Application
 from headgate_server.config.gateway import (
     GatewaySettings,
     UpstreamSettings,

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from headgate_engine import StoreError
 from headgate_server.api.delivery import (
@@ -281,7 +281,8 @@ class Application:
         request.log.id = request_id(request)
         try:
             mount, path = self._context.gateway.find(request, path)
-            assert mount is not None  # `accepts_websocket` has found the mount before
+            if mount is None:
+                raise RouteNotFound(set())
             request.route = f"gateway {mount.settings.name}"
             request.on_end(mount.acquire())
             tail = Tail(request, self._context, mount, path, receive)
@@ -345,8 +346,3 @@ def _method_label(request: Request) -> str:
     Without "other", a client could create any number of labels.
     """
     return request.method if request.method in HTTP_METHODS else "other"
-
-
-def application(settings: Settings) -> ASGIApp:
-    """Returns the ASGI application for *settings*."""
-    return Application(settings)

@@ -1,0 +1,31 @@
+"""The ASGI application for another ASGI server, by the settings of the environment."""
+
+import os
+
+from headgate_engine import StoreError
+from headgate_server.application import Application
+from headgate_server.config.loader import ConfigurationError
+from headgate_server.serving.store_preparation import prepare_store
+from headgate_server.telemetry import logging as logs
+from headgate_server.validation.configuration import configure
+
+CONFIG_VARIABLE = "HEADGATE_CONFIG"
+
+
+def create_app() -> Application:
+    """Returns the application, for the lifespan events of an ASGI server.
+
+    The settings come from the environment, and from the configuration file that the variable
+    HEADGATE_CONFIG names. Creates the user store if it never existed. An error ends the process:
+    one line on standard error, and status 1. The settings of sockets, TLS, workers and timeouts
+    are those of the other server.
+    """
+    try:
+        configuration = configure({}, os.environ, os.environ.get(CONFIG_VARIABLE) or None)
+        settings = configuration.settings
+        logs.configure(settings.log_format, access=settings.log_enabled, timed=True)
+        for text in (*configuration.notices, *configuration.warnings):
+            logs.log_warning(text)
+        return Application(prepare_store(settings))
+    except (ConfigurationError, StoreError) as error:
+        raise SystemExit(f"headgate: {error}") from None
