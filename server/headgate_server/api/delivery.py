@@ -12,7 +12,7 @@ from headgate_server.api.response_builder import ResponseBuilder
 from headgate_server.http.eager_batch import Suspended, enter_task, in_batch
 from headgate_server.http.parsed_request import ParsedRequest
 from headgate_server.http.request import Request
-from headgate_server.http.response import ASGIResponse, RawHeaders, Response
+from headgate_server.http.response import ENCODED_RESPONSE, ASGIResponse, RawHeaders, Response
 from headgate_server.http.response_recorder import CLIENT_DISCONNECTED_STATUS, ResponseRecorder
 
 
@@ -63,7 +63,8 @@ class BatchDelivery:
     """Implements `Delivery` for a request of a batch.
 
     A whole response that is ready without waiting becomes *encoded*: the bytes of HTTP/1.1, with
-    the server's header fields *default_fields*. Any other response is sent by ASGI, after `attach`.
+    the server's header fields *default_fields*. After `attach`, these bytes are sent by the ASGI
+    extension `ENCODED_RESPONSE`, and any other response by ASGI's own messages.
     """
 
     def __init__(
@@ -86,11 +87,17 @@ class BatchDelivery:
         self._send = send
 
     async def send(self, response: ASGIResponse) -> None:
-        """Encodes *response* if it is whole and the batch still runs. If not, sends it by ASGI."""
-        if in_batch() and isinstance(response, Response) and not response.without_length:
+        """Encodes *response* if it is whole. If not, sends it by the messages of ASGI.
+
+        After the end of the batch, an encoded response is sent at once.
+        """
+        if isinstance(response, Response) and not response.without_length:
             self.encoded = self._responses.encode_http1(
                 response, self.request, self._default_fields, keep_alive=self._keep_alive
             )
+            if not in_batch():
+                assert self._send is not None
+                await self._send({"type": ENCODED_RESPONSE, "content": self.encoded})
             self.status, self.size = response.status_code, len(response.body)
             return
         await enter_task()

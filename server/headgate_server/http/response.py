@@ -9,6 +9,9 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 RawHeaders = list[tuple[bytes, bytes]]
+# An ASGI extension: the application may send one message of this type, with the whole response
+# encoded as HTTP/1.1 in `content`, in place of `http.response.start` and `http.response.body`.
+ENCODED_RESPONSE = "headgate.response.encoded"
 
 _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus

@@ -5,7 +5,12 @@ from collections.abc import Callable
 
 from starlette.types import ASGIApp, Message, Scope
 
-from headgate_server.http.response import RawHeaders, encode_headers, status_line
+from headgate_server.http.response import (
+    ENCODED_RESPONSE,
+    RawHeaders,
+    encode_headers,
+    status_line,
+)
 from headgate_server.http.write_buffer import WriteBuffer
 from headgate_server.serving.flow_control import FlowControl
 
@@ -133,6 +138,11 @@ class AsgiExchange:
             await self._flow.drain()
         if self.disconnected:
             return
+        if message["type"] == ENCODED_RESPONSE and not self.response_started:
+            self.response_started = True
+            self._write(message["content"])
+            self._complete()
+            return
         expected = "http.response.body" if self.response_started else "http.response.start"
         if message["type"] != expected or self.response_complete:
             raise ApplicationError(f"unexpected ASGI message {message['type']!r}")
@@ -181,6 +191,9 @@ class AsgiExchange:
             return
         if self._missing_bytes:
             raise ApplicationError("a body shorter than Content-Length")
+        self._complete()
+
+    def _complete(self) -> None:
         self.response_complete = True
         self._wake()
         if not self.keep_alive:

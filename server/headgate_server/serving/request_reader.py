@@ -10,6 +10,7 @@ from urllib.parse import unquote_to_bytes
 import httptools
 from starlette.types import ASGIApp, Scope
 
+from headgate_server.http.response import ENCODED_RESPONSE
 from headgate_server.serving.asgi_exchange import AsgiExchange
 from headgate_server.serving.connection_limits import ConnectionLimits
 from headgate_server.serving.final_response import RequestRejected
@@ -179,6 +180,7 @@ class RequestReader(TimeoutProtocol):
             "client": self.client,
             "server": self._server_address,
             "state": {},
+            "extensions": {ENCODED_RESPONSE: {}},
         }
         return AsgiExchange(
             scope,

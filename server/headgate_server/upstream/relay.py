@@ -34,9 +34,10 @@ async def relay_response(
     """
     length = reply.header("Content-Length")
     if length and int(length) <= _MAX_BUFFERED_BYTES:
-        return Response(
-            await reply.read(_MAX_BUFFERED_BYTES), reply.status, headers, without_length=True
-        )
+        content = await reply.read(_MAX_BUFFERED_BYTES)
+        if len(content) == int(length):  # not the response to HEAD
+            headers = [pair for pair in headers if pair[0] != b"content-length"]
+        return Response(content, reply.status, headers, without_length=len(content) != int(length))
     if not length and version == "1.0":
         content = await reply.read(_MAX_HTTP10_BYTES)
         return Response(content, reply.status, headers)
