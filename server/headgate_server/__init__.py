@@ -1,24 +1,26 @@
 """Headgate's HTTP server, and its gateway to upstream stores.
 
-It uses the packages headgate_engine and headgate_grammar. `headgate_server.app` is an ASGI
-application by the settings of the environment, for any ASGI server:
+It uses the packages headgate_engine and headgate_grammar. A name is imported when it is used first:
+`headgate serve --check` needs no HTTP server. `headgate_server.app` is an ASGI application by the
+settings of the environment, for any ASGI server:
 
     uvicorn headgate_server:app
 """
 
-from typing import TYPE_CHECKING
-
-from headgate_server.api.starlette_backend import HeadgateBackend, HeadgateUser
-from headgate_server.application import Application
-from headgate_server.config.loader import Configuration, ConfigurationError
-from headgate_server.config.settings import Settings
-from headgate_server.serving import CertificateError, ListenError, serve
-from headgate_server.validation.configuration import configure
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp
+    from headgate_server.api.starlette_backend import HeadgateBackend, HeadgateUser
+    from headgate_server.application import Application
+    from headgate_server.config.loader import Configuration, ConfigurationError
+    from headgate_server.config.settings import Settings
+    from headgate_server.serving.listeners import ListenError
+    from headgate_server.serving.run import serve
+    from headgate_server.serving.tls import CertificateError
+    from headgate_server.validation.configuration import configure
 
-    app: ASGIApp
+    app: Application
 
 __all__ = [
     "Application",
@@ -34,12 +36,33 @@ __all__ = [
     "serve",
 ]
 
+# The module of each name.
+_MODULES = {
+    "Application": "application",
+    "ListenError": "serving.listeners",
+    "CertificateError": "serving.tls",
+    "Configuration": "config.loader",
+    "ConfigurationError": "config.loader",
+    "HeadgateBackend": "api.starlette_backend",
+    "HeadgateUser": "api.starlette_backend",
+    "Settings": "config.settings",
+    "configure": "validation.configuration",
+    "serve": "serving.run",
+}
 
-def __getattr__(name: str) -> "ASGIApp":
-    """Returns the ASGI application `app`, which is created when it is used first."""
-    if name != "app":
+
+def __getattr__(name: str) -> Any:
+    """Returns the public object *name*, and imports it at its first use (PEP 562).
+
+    `app` is created at its first use.
+    """
+    if name == "app":
+        from headgate_server.serving.environment_app import create_app
+
+        found: Any = create_app()
+    elif name in _MODULES:
+        found = getattr(import_module(f"headgate_server.{_MODULES[name]}"), name)
+    else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from headgate_server.serving.environment_app import create_app
-
-    globals()["app"] = created = create_app()
-    return created
+    globals()[name] = found
+    return found

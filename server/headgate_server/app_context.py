@@ -7,18 +7,18 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from headgate_engine import AuditFile, Engine, Passwords, Principal, StoreUnavailable
 from headgate_grammar import ParseCache, ParseLimits, UnparseError
 from headgate_server.auth.authenticator import Authenticator
 from headgate_server.auth.credentials import RequestCredentials
-from headgate_server.auth.jwt.issuers import IssuerRegistry
 from headgate_server.auth.known_logins import KnownLogins
 from headgate_server.auth.throttle import Throttle
 from headgate_server.background.audit_writer import BUDGET_BYTES, AuditWriter
 from headgate_server.background.group_commit import GroupCommit
 from headgate_server.background.thread_pool import FairThreadPool, Key
+from headgate_server.config.jwt import JwtSettings
 from headgate_server.config.settings import Settings
 from headgate_server.gateway.mount import Mount
 from headgate_server.gateway.mounts import Gateway
@@ -40,6 +40,9 @@ from headgate_server.telemetry.metrics import Metrics
 from headgate_server.telemetry.timed_store import MeasuredStore
 from headgate_server.telemetry.tracing import OpenTelemetryTracing, tracing
 from headgate_server.upstream.errors import UpstreamError, UpstreamRejected
+
+if TYPE_CHECKING:
+    from headgate_server.auth.jwt.issuers import IssuerRegistry
 
 T = TypeVar("T")
 
@@ -107,7 +110,7 @@ class AppContext:
             self.audit_writer,
             metrics,
         )
-        self._issuers = IssuerRegistry(settings.jwt) if settings.jwt.enabled else None
+        self._issuers = _create_issuers(settings.jwt)
         self.tracing = tracing(settings.gateway.otlp_endpoint)
         self.tracing_enabled = isinstance(self.tracing, OpenTelemetryTracing)
         self.gateway = self._create_gateway(settings)
@@ -217,7 +220,7 @@ class AppContext:
         settings stay in effect.
         """
         previous = self._issuers
-        issuers = IssuerRegistry(settings.jwt, previous=previous) if settings.jwt.enabled else None
+        issuers = _create_issuers(settings.jwt, previous)
         gateway = self._create_gateway(settings)
         self._close_in_background(self.gateway.close_when_idle())
         self._start_tenant_watch(gateway)
@@ -352,3 +355,18 @@ class AppContext:
         if finished:
             self.store.close()
         return finished
+
+
+def _create_issuers(
+    settings: JwtSettings, previous: "IssuerRegistry | None" = None
+) -> "IssuerRegistry | None":
+    """Returns the issuers of *settings*, or None if they are disabled.
+
+    *previous* is the registry that the new one replaces. Raises ValueError.
+    """
+    if not settings.enabled:
+        return None
+    # Imported on demand: the libraries of tokens take a fifth of a server's start.
+    from headgate_server.auth.jwt.issuers import IssuerRegistry
+
+    return IssuerRegistry(settings, previous=previous)

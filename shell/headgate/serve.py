@@ -1,7 +1,6 @@
 """`headgate serve`: parses its flags, then starts the server or checks the configuration."""
 
 import argparse
-import asyncio
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -13,11 +12,12 @@ from headgate_server.config.legacy_flags import InvalidFlags, add_flags, gateway
 from headgate_server.config.loader import SETTABLE, ConfigurationError
 from headgate_server.config.options import Option, OptionType
 from headgate_server.config.settings import Settings
-from headgate_server.serving import CertificateError, ListenError, problems, serve, warnings
+from headgate_server.serving.listeners import ListenError
 from headgate_server.serving.process_title import show_arguments
+from headgate_server.serving.startup_checks import problems, warnings
+from headgate_server.serving.tls import CertificateError
 from headgate_server.telemetry import logging as logs
 from headgate_server.validation.configuration import configure
-from headgate_server.validation.gateway import check_connections
 
 _EPILOG = """\
 Precedence: flag, environment (HEADGATE_HTTP_REALM; INFLUXDB_HTTP_REALM too), file, default.
@@ -85,7 +85,14 @@ def main(arguments: Sequence[str]) -> int:
     # All of Headgate's commands accept long flags with one dash.
     long_flags = double_dashes(arguments)
     show_arguments(long_flags)
-    return run(long_flags, os.environ, serve)
+    return run(long_flags, os.environ, _serve)
+
+
+def _serve(settings: Settings) -> int:
+    # Imported on demand: `--check` and `--print-config` need no server.
+    from headgate_server.serving.run import serve
+
+    return serve(settings)
 
 
 def run(
@@ -133,6 +140,11 @@ def _check_configuration(settings: Settings, *, connecting: bool) -> int:
         logs.log_warning(warning)
     found = problems(settings)
     if connecting:
+        # Imported on demand: only this check needs connections.
+        import asyncio
+
+        from headgate_server.validation.gateway import check_connections
+
         found += asyncio.run(check_connections(settings.gateway))
     for problem in found:
         logs.log_error(problem)

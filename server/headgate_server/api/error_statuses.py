@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from headgate_engine import AccessDenied, AuthenticationFailed, IdentityTaken, StoreUnavailable
 from headgate_grammar import ParseError, UnparseError
 from headgate_server.auth.errors import (
+    KeysUnavailable,
+    NoRights,
     SetUpForbidden,
     TooManyFailures,
     Unauthenticated,
 )
-from headgate_server.auth.jwt.claim_grants import NoRights
-from headgate_server.auth.jwt.key_source import KeysUnavailable
 from headgate_server.gateway.errors import (
     DatabaseNotFound,
     Forbidden,

@@ -14,7 +14,7 @@ from headgate_engine import StoreUnavailable
 from headgate_server.api.error_statuses import error_status_for
 from headgate_server.api.proxy import authorize_request, route_request
 from headgate_server.app_context import AppContext
-from headgate_server.auth.jwt.key_source import KeysUnavailable
+from headgate_server.auth.errors import KeysUnavailable
 from headgate_server.gateway.authorization import RouteNotFound, authorize_route, match_route
 from headgate_server.gateway.errors import UserLimitExceeded
 from headgate_server.gateway.mount import Mount

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from headgate_engine import (
     ANONYMOUS,
@@ -26,16 +27,17 @@ from headgate_server.auth.credentials import (
     TenantToken,
     read_credentials,
 )
-from headgate_server.auth.errors import TokenRejected, TooManyFailures, Unauthenticated
-from headgate_server.auth.jwt.claim_grants import NoRights
-from headgate_server.auth.jwt.issuers import IssuerRegistry
+from headgate_server.auth.errors import (
+    KeysUnavailable,
+    NoRights,
+    TokenRejected,
+    TooManyFailures,
+    Unauthenticated,
+)
 from headgate_server.auth.jwt.jws import TokenError
-from headgate_server.auth.jwt.key_source import KeysUnavailable
 from headgate_server.auth.known_logins import KnownLogins
 from headgate_server.auth.password import PasswordAuthenticator
 from headgate_server.auth.refusal_rate import RefusalRateLimiter
-from headgate_server.auth.shared_secret import SharedSecretVerifier, is_shared_secret_token
-from headgate_server.auth.tenant_tokens import TenantTokenVerifier
 from headgate_server.auth.throttle import Throttle
 from headgate_server.background.thread_pool import FairThreadPool
 from headgate_server.config.jwt import JwtSettings
@@ -43,6 +45,11 @@ from headgate_server.http.errors import Overloaded
 from headgate_server.http.trusted_proxies import address_with_peer
 from headgate_server.telemetry.log_message import log_message
 from headgate_server.telemetry.metrics import Metrics
+
+if TYPE_CHECKING:
+    from headgate_server.auth.jwt.issuers import IssuerRegistry
+    from headgate_server.auth.shared_secret import SharedSecretVerifier
+    from headgate_server.auth.tenant_tokens import TenantTokenVerifier
 
 _MAX_QUEUED_PROVISIONINGS = 64
 
@@ -73,7 +80,7 @@ class Authenticator:
         metrics: Metrics,
         shared_secrets: Sequence[str] = (),
         *,
-        issuers: IssuerRegistry | None = None,
+        issuers: "IssuerRegistry | None" = None,
         enabled: bool = True,
         throttle: Throttle | None = None,
         record_denied: RecordDenied = _no_op,
@@ -84,7 +91,7 @@ class Authenticator:
         self._passwords = PasswordAuthenticator(
             engine, metrics, throttle or Throttle(), logins or KnownLogins(engine.store)
         )
-        self._shared_secret_verifier = SharedSecretVerifier(shared_secrets)
+        self._shared_secret_verifier = _create_verifier(shared_secrets)
         self._issuers = issuers
         self._provisioning = FairThreadPool(1, _MAX_QUEUED_PROVISIONINGS)
         self._enabled = enabled
@@ -92,20 +99,20 @@ class Authenticator:
         self._refusal_limiter = RefusalRateLimiter()
 
     def replace_token_issuers(
-        self, shared_secrets: Sequence[str], issuers: IssuerRegistry | None
+        self, shared_secrets: Sequence[str], issuers: "IssuerRegistry | None"
     ) -> None:
         """Replaces the shared secrets and the issuers. Call it after a reload of the settings.
 
         From then on, only tokens of the new secrets and issuers are accepted.
         """
-        self._shared_secret_verifier = SharedSecretVerifier(shared_secrets)
+        self._shared_secret_verifier = _create_verifier(shared_secrets)
         self._issuers = issuers
 
     async def __call__(
         self,
         request: RequestCredentials,
         address: str = "",
-        tenants: TenantTokenVerifier | None = None,
+        tenants: "TenantTokenVerifier | None" = None,
         peer: str = "",
     ) -> Principal:
         """Returns the principal of *request*, which the client at *address* has sent.
@@ -122,7 +129,7 @@ class Authenticator:
             return UNRESTRICTED
         credentials: Credentials | TenantToken | None = None
         secret, issuers = (
-            bool(self._shared_secret_verifier.secrets),
+            self._shared_secret_verifier is not None,
             self._issuer_tokens_in_authorization(),
         )
         try:
@@ -225,7 +232,7 @@ class Authenticator:
         self._record_denied(name, address, f"-- login ({method})", why)
 
     async def _authenticate_with_tenants(
-        self, credentials: Credentials, address: str, tenants: TenantTokenVerifier | None
+        self, credentials: Credentials, address: str, tenants: "TenantTokenVerifier | None"
     ) -> Principal:
         """Returns the principal of *credentials*, in which *tenants* has found no tenant token.
 
@@ -255,13 +262,15 @@ class Authenticator:
             case SharedSecretToken(text):
                 return Principal(self._shared_secret_user(text), "shared-secret")
             case IssuerToken(text) if (
-                self._shared_secret_verifier.secrets and self._is_shared_secret_token(text)
+                self._shared_secret_verifier is not None and self._is_shared_secret_token(text)
             ):
                 return Principal(self._shared_secret_user(text), "shared-secret")
             case IssuerToken(text):
                 return await self._authenticate_issuer_token(text, address)
 
     def _shared_secret_user(self, token: str) -> User:
+        if self._shared_secret_verifier is None:
+            raise Unauthenticated("bearer auth disabled")
         user = self._engine.user(self._shared_secret_verifier.verify(token))
         if user is None:
             raise Unauthenticated("user not found")
@@ -278,6 +287,8 @@ class Authenticator:
         Returns False if `[auth.jwt]` names a header other than `Authorization`. Only in
         `Authorization` can both kinds of tokens occur.
         """
+        from headgate_server.auth.shared_secret import is_shared_secret_token  # loaded already
+
         return self._issuer_tokens_in_authorization() and is_shared_secret_token(token)
 
     async def _authenticate_issuer_token(self, token: str, address: str) -> Principal:
@@ -335,3 +346,13 @@ class Authenticator:
         """Ends the threads that verify passwords and create users. Drops logins that still wait."""
         self._passwords.close()
         self._provisioning.close(0)
+
+
+def _create_verifier(secrets: Sequence[str]) -> "SharedSecretVerifier | None":
+    """Returns the verifier of tokens signed with one of *secrets*, or None without secrets."""
+    if not secrets:
+        return None
+    # Imported on demand: the libraries of tokens take a fifth of a server's start.
+    from headgate_server.auth.shared_secret import SharedSecretVerifier
+
+    return SharedSecretVerifier(secrets)

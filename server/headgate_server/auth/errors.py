@@ -24,6 +24,20 @@ class TokenRejected(Unauthenticated):
         return f"{self}: {self.reason}"
 
 
+class NoRights(Exception):
+    """The claims give no rights, but `role-attribute-strict` requires a right in the claims."""
+
+    def __init__(self) -> None:
+        super().__init__("the token has no role here")
+
+
+class KeysUnavailable(Exception):
+    """No key is available, so no token can be verified."""
+
+    def __init__(self) -> None:
+        super().__init__("the keys to verify tokens with are not available, try again")
+
+
 class TooManyFailures(Exception):
     """Too many logins from the client's address failed: of one user, or of all users together.
 

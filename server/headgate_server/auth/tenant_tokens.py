@@ -12,15 +12,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from headgate_engine import Principal, User
-from headgate_grammar import GenerationalCache, Privilege
+from headgate_engine import Principal
+from headgate_grammar import GenerationalCache
 from headgate_server.auth.credentials import RequestCredentials
-from headgate_server.auth.errors import TokenRejected
+from headgate_server.auth.errors import KeysUnavailable, TokenRejected
 from headgate_server.auth.jwt.claim_checks import ClaimChecks
 from headgate_server.auth.jwt.jws import TokenError, parse
-from headgate_server.auth.jwt.key_source import KeysUnavailable
 from headgate_server.auth.jwt.keys import Key
 from headgate_server.auth.jwt.verifier import TokenVerifier
+from headgate_server.auth.transient_principal import transient_principal
 from headgate_server.config.claim_path import compile_path
 from headgate_server.config.gateway import TenantTokenSettings, is_tenant
 from headgate_server.config.jwt import JwtSettings
@@ -30,7 +30,6 @@ _CHECKS = ("types", "audiences", "nbf", "exp", "iat")
 _MAX_TOKEN_BYTES = 16_384
 _MAX_CACHED_TOKENS = 10_000
 _CACHE_SECONDS = 60.0
-_PRIVILEGES = {"READ": Privilege.READ, "WRITE": Privilege.WRITE, "ALL": Privilege.ALL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,12 +200,6 @@ class TenantTokenVerifier:
         """Cancels a fetch of the keys at `jwk-set-url`, and forbids further fetches."""
         if self._key_verifier is not None:
             await self._key_verifier.source.close()
-
-
-def transient_principal(name: str, tenants: list[str], privilege: str = "ALL") -> Principal:
-    """Returns a principal with *privilege* on *tenants*: its user is not in the user store."""
-    grants = dict.fromkeys(tenants, _PRIVILEGES[privilege])
-    return Principal(User("", name, "", False, grants), "tenant", transient=True)
 
 
 def _principal_name(claims: Mapping[str, Any], tenants: list[str]) -> str:

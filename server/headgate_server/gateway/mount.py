@@ -6,11 +6,12 @@ tokens of tenants. A route table lists the privilege that each path of the store
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from headgate_engine import Engine, Principal
-from headgate_server.auth.tenant_tokens import TenantTokenVerifier, transient_principal
+from headgate_server.auth.transient_principal import transient_principal
 from headgate_server.background.thread_pool import Run
-from headgate_server.config.gateway import UpstreamSettings
+from headgate_server.config.gateway import TenantTokenSettings, UpstreamSettings
 from headgate_server.gateway.route_table import RouteTable, load_route_table
 from headgate_server.telemetry.tracing import Tracing
 from headgate_server.upstream.adapter import InfluxQLStore, ProxiedAPI
@@ -18,6 +19,9 @@ from headgate_server.upstream.adapters import create_adapter
 from headgate_server.upstream.catalog import Catalog
 from headgate_server.upstream.health_checks import HealthCheck
 from headgate_server.upstream.upstream import Upstream, UpstreamMetrics
+
+if TYPE_CHECKING:
+    from headgate_server.auth.tenant_tokens import TenantTokenVerifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ class Mount:
         self.proxied: ProxiedStore | None = None
         if (api := self.adapter.proxied_api) is not None:
             self.proxied = ProxiedStore(api, load_route_table(settings))
-        self.token_verifier = TenantTokenVerifier(settings.jwt) if settings.jwt.enabled else None
+        self.token_verifier = _create_token_verifier(settings.jwt)
         self.anonymous_principal: Principal | None = None
         if settings.tenant_name:
             self.anonymous_principal = transient_principal(
@@ -99,3 +103,13 @@ class Mount:
         self.upstream.close()
         if self.token_verifier is not None:
             await self.token_verifier.close()
+
+
+def _create_token_verifier(settings: TenantTokenSettings) -> "TenantTokenVerifier | None":
+    """Returns the verifier of tenant tokens, or None if they are disabled."""
+    if not settings.enabled:
+        return None
+    # Imported on demand: the libraries of tokens take a fifth of a server's start.
+    from headgate_server.auth.tenant_tokens import TenantTokenVerifier
+
+    return TenantTokenVerifier(settings)

@@ -1,12 +1,10 @@
 """Validates the settings at the start and at a reload, and finds secrets that are too short."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from headgate_server.auth.jwt.issuers import IssuerRegistry
-from headgate_server.auth.shared_secret import check_secret
 from headgate_server.config.jwt import JwtSettings
 from headgate_server.config.loader import (
     GATEWAY_SECTION,
@@ -18,7 +16,6 @@ from headgate_server.config.loader import (
 from headgate_server.config.settings import Settings
 from headgate_server.http.origin import is_origin
 from headgate_server.http.trusted_proxies import parse_networks
-from headgate_server.validation.gateway import check_gateway as check_gateway
 
 _MIN_SECRET_BYTES = 32
 
@@ -63,15 +60,16 @@ def _check(settings: Settings) -> None:
     except ValueError:
         expected = "expected networks such as 10.0.0.0/8, with commas between them"
         raise ConfigurationError(f"trusted-proxies: {expected}") from None
-    try:
-        for secret in settings.shared_secrets:
-            check_secret(secret)
-    except ValueError as error:
-        raise ConfigurationError(f"shared-secret: {error}") from None
+    if settings.shared_secrets:
+        _check_secrets(settings.shared_secrets)
     if settings.jwt.enabled:
         _check_jwt(settings.jwt)
     try:
-        check_gateway(settings.gateway)
+        if settings.gateway.upstreams or settings.gateway.otlp_endpoint:
+            # Imported on demand: only a gateway needs the adapters of upstream stores.
+            from headgate_server.validation.gateway import check_gateway
+
+            check_gateway(settings.gateway)
     except ValueError as error:
         raise ConfigurationError(f"[{GATEWAY_SECTION}] {error}") from None
     for origin in settings.allowed_origins:
@@ -88,7 +86,20 @@ def _check(settings: Settings) -> None:
         raise ConfigurationError(f"store path {settings.store_path!r}: expected a file's name")
 
 
+def _check_secrets(secrets: Sequence[str]) -> None:
+    # Imported on demand: the libraries of tokens take a fifth of a server's start.
+    from headgate_server.auth.shared_secret import check_secret
+
+    try:
+        for secret in secrets:
+            check_secret(secret)
+    except ValueError as error:
+        raise ConfigurationError(f"shared-secret: {error}") from None
+
+
 def _check_jwt(settings: JwtSettings) -> None:
+    from headgate_server.auth.jwt.issuers import IssuerRegistry  # on demand, see `_check_secrets`
+
     try:
         IssuerRegistry(settings)
     except ValueError as error:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from headgate_server.auth.tenant_tokens import TenantTokenVerifier
 from headgate_server.config.gateway import GatewaySettings
 from headgate_server.gateway.route_table import load_route_table
 from headgate_server.telemetry.tracing import NoTracing, available
@@ -26,6 +25,9 @@ def check_gateway(settings: GatewaySettings) -> None:
             if adapter.proxied_api is not None:
                 load_route_table(one)
             if one.jwt.enabled:
+                # Imported on demand: the libraries of tokens take a fifth of a server's start.
+                from headgate_server.auth.tenant_tokens import TenantTokenVerifier
+
                 TenantTokenVerifier(one.jwt)
         except ValueError as error:
             raise ValueError(f"upstream {one.name!r}: {error}") from None

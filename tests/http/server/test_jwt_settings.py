@@ -10,7 +10,7 @@ import pytest
 from headgate_engine import TokenRights
 from headgate_grammar import Privilege
 from headgate_server.auth.credentials import IssuerToken, RequestCredentials, read_credentials
-from headgate_server.auth.jwt.claim_grants import NoRights
+from headgate_server.auth.errors import NoRights
 from headgate_server.auth.jwt.issuers import IssuerRegistry
 from headgate_server.auth.jwt.jws import TokenError
 from headgate_server.auth.jwt.verifier import TokenVerifier

@@ -9,9 +9,9 @@ from typing import TypeVar
 
 import pytest
 
+from headgate_server.auth.errors import KeysUnavailable
 from headgate_server.auth.jwt import jwks_client as fetched
 from headgate_server.auth.jwt.jwks_client import JWKSClient
-from headgate_server.auth.jwt.key_source import KeysUnavailable
 from headgate_server.config.jwt import JwtSettings
 from support import made_tokens as made
 from support.key_server import KeyServer, Said

@@ -13,7 +13,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, KeySet, OctKey, OKPKey, RSAKey
 
-from headgate_server.auth.jwt.claim_grants import NoRights
+from headgate_server.auth.errors import NoRights
 from headgate_server.auth.jwt.issuers import IssuerRegistry
 from headgate_server.auth.jwt.jws import TokenError
 from headgate_server.config.jwt import JwtSettings

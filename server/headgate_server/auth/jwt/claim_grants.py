@@ -10,6 +10,7 @@ from typing import Any
 
 from headgate_engine import TokenRights
 from headgate_grammar import Privilege
+from headgate_server.auth.errors import NoRights
 from headgate_server.config.claim_path import compile_path
 from headgate_server.config.jwt import JwtSettings
 
@@ -27,13 +28,6 @@ _PRIVILEGE_WORDS = {
 _ADMIN_ROLES = ("GrafanaAdmin", "admin")
 _WILDCARD = "*"
 _SEPARATOR = re.compile(r"(?<!\\):")
-
-
-class NoRights(Exception):
-    """The claims give no rights, but `role-attribute-strict` requires a right in the claims."""
-
-    def __init__(self) -> None:
-        super().__init__("the token has no role here")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from pathlib import Path
 from time import monotonic
 from urllib.parse import urlsplit
 
-from headgate_server.auth.jwt.key_source import KeySource, KeysUnavailable
+from headgate_server.auth.errors import KeysUnavailable
+from headgate_server.auth.jwt.key_source import KeySource
 from headgate_server.auth.jwt.keys import Key, Keys, UnusableKey, from_jwks
 from headgate_server.config.jwt import JwtSettings
 from headgate_server.telemetry import logging as logs

@@ -11,13 +11,6 @@ from headgate_server.config.jwt import SOURCES, JwtSettings
 from headgate_server.config.text_file import read_text
 
 
-class KeysUnavailable(Exception):
-    """No key is available, so no token can be verified."""
-
-    def __init__(self) -> None:
-        super().__init__("the keys to verify tokens with are not available, try again")
-
-
 class KeySource(Protocol):
     """A source of the keys that verify an issuer's tokens. The keys may change over time."""
 
