@@ -165,7 +165,7 @@ class AppContext:
         and BadRequest for several `Authorization` headers.
         """
         headers = request.headers
-        credentials = RequestCredentials(request.url_params, headers.getlist, headers.memo)
+        credentials = RequestCredentials(request.credential_params, headers.getlist, headers.memo)
         if not shows_no_browser(headers):
             request.cross_site = self.is_cross_site(request.method, headers)
         principal = await self.authenticate_credentials(

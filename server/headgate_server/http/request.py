@@ -1,24 +1,20 @@
 """A request: its headers, parameters and body, and values for the log and the metrics."""
 
-import asyncio
 import re
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
-from headgate_server.http.eager_batch import enter_task
+from headgate_server.http.disconnect_watch import DisconnectWatch
 from headgate_server.http.errors import BadRequest
 from headgate_server.http.header_fields import Headers
 from headgate_server.http.trusted_proxies import UNIX, address_with_peer, client_address
 from headgate_server.http.urlencoded import Pairs, check_pair_count, parse_urlencoded
 from headgate_server.telemetry.access_log import RequestLog
 
-_DISCONNECT_CHECK_DELAY_SECONDS = 0.25
 # The name of a parameter with a %-escape.
 _ENCODED_NAME = re.compile(rb"(?:^|&)[^=&]*%")
-_DISCONNECTED_REASON = "the client has left"
 
 
 class Request:
@@ -69,48 +65,13 @@ class Request:
         """Registers *callback*, to be called when the request has been answered or aborted."""
         self._end_callbacks.append(callback)
 
-    @asynccontextmanager
-    async def cancel_on_disconnect(self) -> AsyncGenerator[None, None]:
-        """Cancels the context's code when the client disconnects, and raises ClientDisconnect.
+    def cancel_on_disconnect(self) -> DisconnectWatch:
+        """Returns a context that cancels its code when the client disconnects.
 
-        The code runs in an asyncio task, which this context enters if there is none yet.
-        Detection begins after 0.25 s. Read the whole body before you enter this context. As in
+        The context then raises ClientDisconnect. Read the whole body before you enter it. As in
         InfluxDB, a client that has closed only its half of the connection has disconnected.
         """
-        await enter_task()
-        task = asyncio.current_task()
-        assert task is not None
-        watch: list[asyncio.Task[None]] = []
-
-        async def watch_messages() -> None:
-            while (await self.receive())["type"] != "http.disconnect":
-                pass
-            task.cancel(_DISCONNECTED_REASON)
-
-        state = self.scope.setdefault("state", {})
-
-        def cancel() -> None:
-            task.cancel(_DISCONNECTED_REASON)
-
-        def start() -> None:
-            if state.get("half_closed"):
-                cancel()
-            state["on_half_close"] = cancel
-            watch.append(asyncio.ensure_future(watch_messages()))
-
-        timer = asyncio.get_running_loop().call_later(_DISCONNECT_CHECK_DELAY_SECONDS, start)
-        try:
-            yield
-        except asyncio.CancelledError as error:
-            if error.args != (_DISCONNECTED_REASON,):
-                raise
-            task.uncancel()
-            raise ClientDisconnect from None
-        finally:
-            timer.cancel()
-            state.pop("on_half_close", None)
-            for one in watch:
-                one.cancel()
+        return DisconnectWatch(self)
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
         """Yields the parts of the body as they arrive. A second call yields no part.
@@ -160,6 +121,17 @@ class Request:
         if known is None:
             known = self.headers.memo["accept"] = ",".join(self.headers.getlist("accept"))
         return known
+
+    @property
+    def credential_params(self) -> Pairs:
+        """The parameters of the URL if credentials may be among them, else an empty dictionary.
+
+        Raises BadRequest if there are too many.
+        """
+        if self._url_params is None and not (self.may_have(b"u=") or self.may_have(b"auth_token=")):
+            self.check_parameters()
+            return {}
+        return self.url_params
 
     def check_parameters(self) -> None:
         """Raises BadRequest for a URL with too many parameters."""

@@ -172,7 +172,7 @@ class RequestReader(TimeoutProtocol):
             "http_version": version,
             "method": method,
             "scheme": self.scheme,
-            "path": unquote_to_bytes(path).decode("utf-8", "replace"),
+            "path": _decode_path(path),
             "raw_path": path,
             "root_path": "",
             "query_string": query,
@@ -274,3 +274,9 @@ class RequestReader(TimeoutProtocol):
     def _add_to_batch(self) -> None:
         """Puts the received request into the batch."""
         raise NotImplementedError
+
+
+def _decode_path(path: bytes) -> str:
+    if b"%" in path:
+        path = unquote_to_bytes(path)
+    return path.decode("utf-8", "replace")

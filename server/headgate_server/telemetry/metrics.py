@@ -164,6 +164,7 @@ class Metrics:
             registry=own,
             multiprocess_mode="livesum",
         )
+        self._open_by_upstream: dict[str, Gauge] = {}
         self._reloaded = Gauge(
             "headgate_config_last_reload_successful",
             "1 if the last reload of the configuration succeeded; 0 if not, and the former stays.",
@@ -200,7 +201,10 @@ class Metrics:
 
     def upstream_open(self, name: str, change: int) -> None:
         """Adds *change* to the number of open responses of the upstream *name*."""
-        self._upstream_open.labels(name).inc(change)
+        gauge = self._open_by_upstream.get(name)
+        if gauge is None:
+            gauge = self._open_by_upstream[name] = self._upstream_open.labels(name)
+        gauge.inc(change)
 
     def show_cortex_names(self) -> None:
         """Adds metrics with the names of cortex-gateway, such as `cortex_gateway_proxy_requests`.

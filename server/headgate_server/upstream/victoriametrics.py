@@ -311,6 +311,8 @@ def _query_databases(query: bytes) -> list[str]:
     Without a parameter `db`, reads the parameters `bucket` of InfluxDB 2 instead: the part of each
     value before the first `/` is a database.
     """
+    if b"db=" not in query and b"bucket=" not in query and b"%" not in query:
+        return []
     pairs = list(iterate_pairs(query))
     named = [value for name, value in pairs if name == "db"]
     if not named:
