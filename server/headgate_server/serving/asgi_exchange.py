@@ -170,8 +170,9 @@ class AsgiExchange:
             self._chunked = True
             fields.append((b"transfer-encoding", b"chunked"))
         self._missing_bytes = 0 if length is None or self._chunked else length
+        head = status_line(status) + encode_headers(fields) + b"\r\n"
         self.response_started, self._expects_continue = True, False
-        self._write(status_line(status) + encode_headers(fields) + b"\r\n")
+        self._write(head)
 
     def _send_body(self, body: bytes, more_body: bool) -> None:
         if self.scope["method"] == "HEAD":
