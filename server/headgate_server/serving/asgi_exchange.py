@@ -154,23 +154,24 @@ class AsgiExchange:
     def _start_response(self, status: int, headers: RawHeaders) -> None:
         fields = [*self._default_fields, *headers]
         length: int | None = None
-        closes = False
+        chunked = closes = False
         for name, value in fields:
             match name.lower():
                 case b"content-length":
                     length = int(value)
                 case b"transfer-encoding" if value.lower() == b"chunked":
-                    self._chunked = True
+                    chunked = True
                 case b"connection" if b"close" in value.lower():
                     closes, self.keep_alive = True, False
         if not self.keep_alive and not closes:
             fields.append((b"connection", b"close"))
         bodiless = self.scope["method"] == "HEAD" or status in _BODILESS_STATUSES
-        if length is None and not self._chunked and not bodiless:
-            self._chunked = True
+        if length is None and not chunked and not bodiless:
+            chunked = True
             fields.append((b"transfer-encoding", b"chunked"))
-        self._missing_bytes = 0 if length is None or self._chunked else length
         head = status_line(status) + encode_headers(fields) + b"\r\n"
+        self._chunked = chunked
+        self._missing_bytes = 0 if length is None or chunked else length
         self.response_started, self._expects_continue = True, False
         self._write(head)
 
