@@ -9,7 +9,15 @@ has the privilege.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from headgate_engine import ADMIN, AdminRequiredFirst, Engine, Principal, RequiredPrivilege, allows
+from headgate_engine import (
+    ADMIN,
+    AdminRequiredFirst,
+    Engine,
+    Principal,
+    RequiredPrivilege,
+    allows,
+    covers,
+)
 from headgate_grammar import Privilege
 from headgate_server.config.gateway import UpstreamSettings
 from headgate_server.config.route import Route
@@ -103,9 +111,7 @@ def _default_databases(
     if user is None or principal.has_full_access:
         databases = [database.name for database in engine.store.databases()]
     else:
-        databases = [
-            name for name, granted in user.grants.items() if privilege & granted == privilege
-        ]
+        databases = [name for name, granted in user.grants.items() if covers(granted, privilege)]
     federated = settings.federation and privilege == Privilege.READ
     if len(databases) == 1 or (federated and len(databases) <= _MAX_FEDERATED_DATABASES):
         return tuple(databases)
@@ -118,7 +124,7 @@ def _require_any_database(principal: Principal, privilege: Privilege) -> None:
     if user is None or user.admin:
         return
     granted = [name for name, its in user.grants.items() if its]
-    if not any(privilege & user.grants[name] == privilege for name in granted):
+    if not any(covers(user.grants[name], privilege) for name in granted):
         raise Forbidden(
             user.name,
             RequiredPrivilege(privilege, granted[0] if len(granted) == 1 else "a database"),

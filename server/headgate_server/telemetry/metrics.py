@@ -164,7 +164,8 @@ class Metrics:
             registry=own,
             multiprocess_mode="livesum",
         )
-        self._open_by_upstream: dict[str, Gauge] = {}
+        # Counted here, and set in the gauge by `flush`. All changes come from the event loop.
+        self._open_by_upstream: dict[str, int] = {}
         self._reloaded = Gauge(
             "headgate_config_last_reload_successful",
             "1 if the last reload of the configuration succeeded; 0 if not, and the former stays.",
@@ -201,10 +202,7 @@ class Metrics:
 
     def upstream_open(self, name: str, change: int) -> None:
         """Adds *change* to the number of open responses of the upstream *name*."""
-        gauge = self._open_by_upstream.get(name)
-        if gauge is None:
-            gauge = self._open_by_upstream[name] = self._upstream_open.labels(name)
-        gauge.inc(change)
+        self._open_by_upstream[name] = self._open_by_upstream.get(name, 0) + change
 
     def show_cortex_names(self) -> None:
         """Adds metrics with the names of cortex-gateway, such as `cortex_gateway_proxy_requests`.
@@ -337,6 +335,8 @@ class Metrics:
     def flush(self) -> None:
         """Adds the buffered counts to the metrics, so that every worker can report them."""
         self._buffer.flush()
+        for name, number in self._open_by_upstream.items():
+            self._upstream_open.labels(name).set(number)
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """Returns the metrics of all workers, and the media type of their format.

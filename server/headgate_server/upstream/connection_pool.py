@@ -274,6 +274,7 @@ class ConnectionPool:
         self._pools: dict[str, HostPool] = {}
         self._open_responses = self._requests_in_flight = 0
         self._on_change = on_change
+        self._closed = False
         self._sweep_timer: asyncio.TimerHandle | None = None
         self._sweep_interval_seconds = min(
             _SWEEP_SECONDS, (limits.read_seconds or _SWEEP_SECONDS) / 4
@@ -304,6 +305,8 @@ class ConnectionPool:
     async def _send(
         self, method: str, address: str, target: str, headers: Headers, body: Body, idempotent: bool
     ) -> UpstreamResponse:
+        if self._closed:
+            raise UpstreamUnreachable("the pool is closed")
         pool = self._pools.get(address)
         if pool is None:
             pool = self._pools[address] = HostPool(address, self.limits)
@@ -364,7 +367,8 @@ class ConnectionPool:
             self._schedule_sweep()
 
     def close(self) -> None:
-        """Closes all connections at once."""
+        """Closes all connections at once. None is opened afterwards."""
+        self._closed = True
         if self._sweep_timer is not None:
             self._sweep_timer.cancel()
             self._sweep_timer = None

@@ -9,6 +9,7 @@ parameters of a client, and sends its own `extra_label`.
 import json
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import ClassVar
 
 from headgate_engine import Result, StatementError
@@ -265,7 +266,15 @@ def with_label(query: bytes, database: str) -> str:
     The client's own `db`, `extra_label` and `extra_filters` are removed. Headgate's own `db` and
     `extra_label` are added.
     """
-    return rewrite_query(query, _names_database, [("db", database), *label_parameters(database)])
+    own = _encoded_label(database)
+    others = rewrite_query(query, _names_database, []) if query else ""
+    return f"{others}&{own}" if others else own
+
+
+@lru_cache(1024)
+def _encoded_label(database: str) -> str:
+    """Returns the parameters that confine a request to *database*, encoded."""
+    return encode_query([("db", database), *label_parameters(database)])
 
 
 def with_label_and_columns(query: bytes, database: str) -> str:

@@ -91,6 +91,11 @@ def test_a_closed_pool_opens_no_connection() -> None:
                     await attempt
                 assert error.value.reason == "the pool is closed"
             assert not pool.connections
+            whole = ConnectionPool(LIMITS)
+            whole.close()  # before its first request
+            with pytest.raises(UpstreamUnreachable):
+                await whole.send("GET", store.url, "/", [])
+            assert not store.requests
 
         asyncio.run(work())
 
