@@ -34,9 +34,13 @@ def configure(format: str, *, access: bool, timed: bool = False) -> None:
     _ACCESS.disabled = not access
     # uvicorn would write tracebacks with error texts; `log_internal_error` has logged the error
     # before.
-    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+    logging.getLogger("uvicorn.error").addFilter(_has_no_traceback)
     # A closed standard error must neither fail a request nor cause a traceback.
     logging.raiseExceptions = False
+
+
+def _has_no_traceback(record: logging.LogRecord) -> bool:
+    return record.exc_info is None
 
 
 def log_info(text: str) -> None:
