@@ -22,7 +22,7 @@ help:
 demo: .venv/installed
 	$(BIN)/python examples/tour.py
 
-# Not InfluxDB's port 8086: an influxd on this machine would answer in Headgate's place.
+# A server on port 8186: an influxd on this machine may use 8086.
 serve: .venv/installed
 	$(BIN)/headgate serve --bind 127.0.0.1:8186 --store headgate.db
 
@@ -51,6 +51,7 @@ check: .venv/developed
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
+# Applies ruff's fixes and format.
 format: .venv/developed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -62,7 +63,7 @@ bench: .venv/developed
 	$(BIN)/python benchmarks/peers.py
 	PYTHONPATH=tests $(BIN)/python benchmarks/every_request.py
 
-# What the hot paths cost beside a bare application on uvicorn: half a minute.
+# The CPU time of the hot paths, relative to a bare application on uvicorn: half a minute.
 hot-path: .venv/developed
 	$(BIN)/python benchmarks/hot_path.py
 
@@ -130,7 +131,7 @@ long-slow-flood: .venv/developed
 long-worst-query: .venv/developed
 	$(BIN)/python benchmarks/worst_query.py
 
-# Whether the time of a failed login tells that a user exists.
+# Whether the time of a failed login reveals that a user exists.
 long-enumeration: .venv/developed
 	PYTHONPATH=tests $(BIN)/python benchmarks/enumeration.py
 
@@ -138,6 +139,7 @@ long-enumeration: .venv/developed
 long-soak: .venv/developed
 	$(BIN)/python benchmarks/soak.py
 
+# Removes .venv and all caches.
 clean:
 	rm -rf .venv build dist .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +

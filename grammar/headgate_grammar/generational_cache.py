@@ -9,7 +9,9 @@ V = TypeVar("V")
 
 
 class GenerationalCache(Generic[K, V]):
-    """At most *max_entries* values by key, in two generations; half of them are kept for certain.
+    """At most *max_entries* values by key (at least 2), in two generations.
+
+    The *max_entries* / 2 entries that were used last are always kept.
 
     When the new generation holds half of *max_entries*, the old generation is dropped as a whole.
     This costs less than recording the order of use. An entry that is read from the old generation
@@ -34,14 +36,16 @@ class GenerationalCache(Generic[K, V]):
     def get(self, key: K) -> V | None:
         """Returns the value under *key*, or None."""
         entry = self._new.get(key)
+        is_old = entry is None
         if entry is None:
             entry = self._old.get(key)
             if entry is None:
                 return None
-            self._add(key, entry)
         if self._max_age_seconds and self._clock() - entry[1] >= self._max_age_seconds:
             self.remove(key)
             return None
+        if is_old:
+            self._add(key, entry)
         return entry[0]
 
     def put(self, key: K, value: V) -> None:

@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     app: Application
 
 __all__ = [
+    # `app` is missing: a star import would create it, and with it the user store.
     "Application",
-    "ListenError",
     "CertificateError",
     "Configuration",
     "ConfigurationError",
     "HeadgateBackend",
     "HeadgateUser",
+    "ListenError",
     "Settings",
-    "app",
     "configure",
     "serve",
 ]

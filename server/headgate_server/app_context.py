@@ -9,10 +9,11 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from headgate_engine import AuditFile, Engine, Passwords, Principal, StoreUnavailable
+from headgate_engine import ANONYMOUS, AuditFile, Engine, Passwords, Principal, StoreUnavailable
 from headgate_grammar import ParseCache, ParseLimits, UnparseError
 from headgate_server.auth.authenticator import Authenticator
 from headgate_server.auth.credentials import RequestCredentials
+from headgate_server.auth.errors import Unauthenticated
 from headgate_server.auth.known_logins import KnownLogins
 from headgate_server.auth.throttle import Throttle
 from headgate_server.background.audit_writer import BUDGET_BYTES, AuditWriter
@@ -173,6 +174,21 @@ class AppContext:
         )
         request.check_authorization()
         request.log.user = principal.name
+        return principal
+
+    async def require_user(self, request: Request) -> Principal:
+        """Returns the principal of *request*, for a path that requires only a login.
+
+        Raises what `authenticate` raises. Raises Unauthenticated while the user store has no
+        users: then no login can succeed.
+        """
+        return self.not_anonymous(await self.authenticate(request))
+
+    @staticmethod
+    def not_anonymous(principal: Principal) -> Principal:
+        """Returns *principal*. Raises Unauthenticated for ANONYMOUS: there are no users yet."""
+        if principal == ANONYMOUS:
+            raise Unauthenticated("create admin user first or disable authentication")
         return principal
 
     def is_cross_site(self, method: str, headers: Mapping[str, str]) -> bool:

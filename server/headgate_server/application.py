@@ -51,10 +51,10 @@ from headgate_server.telemetry.metrics import Metrics
 from headgate_server.upstream.errors import ResponseAborted
 from headgate_server.validation.configuration import reload_settings
 
-# Ends of the write paths of stores other than InfluxDB. A throttled write is answered 503 there,
-# because Telegraf drops a batch on any 4xx.
 _BELOW_FORWARD_AUTH = FORWARD_AUTH_PREFIX + b"/"
 _NO_STATE: Mapping[str, int] = {}
+# Ends of the write paths of stores other than InfluxDB. A throttled write is answered 503 there,
+# because Telegraf drops a batch on any 4xx.
 _WRITE_SUFFIXES = (b"/push", b"/write", b"/ingest", b"/import", b"/Push", b"/logs", b"/metrics")
 
 

@@ -1,7 +1,8 @@
 """Finds the frequent faults of a regular expression in RE2's syntax, in one pass, without RE2.
 
 `check_regex` uses it where google-re2 is not installed. It rejects only what RE2 rejects. It
-accepts some invalid expressions: unknown classes, escapes and flags, and too many repetitions.
+accepts some invalid expressions: unknown classes, escapes and flags, reversed ranges, empty group
+names, and excessive or reversed repetition counts.
 """
 
 import re
@@ -20,7 +21,7 @@ def find_regex_error(pattern: str) -> tuple[str, str] | None:
     Takes time in proportion to the length of *pattern*.
     """
     place = depth = 0
-    # The repetition operators that end at *place*; None where nothing can be repeated.
+    # The repetition operator before *place*: "" without one, None where nothing can be repeated.
     repeated: str | None = None
     while place < len(pattern):
         match pattern[place]:
@@ -45,8 +46,9 @@ def find_regex_error(pattern: str) -> tuple[str, str] | None:
                 if (flags := _FLAGS.match(pattern, place)) is not None:
                     place = flags.end()
                     repeated = ""  # it depends on what is before: accepted
-                elif (group := _GROUP.match(pattern, place)) is not None:
-                    place, repeated = group.end(), None
+                else:
+                    group = _GROUP.match(pattern, place)
+                    place, repeated = group.end() if group is not None else place + 1, None
                     depth += 1
             case ")":
                 if not depth:

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from functools import partial
 
 from headgate_engine import (
-    ANONYMOUS,
     AuthenticationFailed,
     Principal,
 )
@@ -281,8 +280,7 @@ async def _authorize_local_path(
         if not context.settings.ping_auth_enabled:
             return AuthorizedRequest("")
         principal = await _authenticate(request, context, mount, original_request)
-        if principal == ANONYMOUS:
-            raise Unauthenticated("create admin user first or disable authentication")
+        context.not_anonymous(principal)
         return AuthorizedRequest(principal.name)
     principal = await _authenticate(request, context, mount, original_request)
     if endpoint.requirement is Requirement.LOCAL_ONLY:

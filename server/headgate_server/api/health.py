@@ -4,9 +4,8 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
 
-from headgate_engine import ANONYMOUS, StoreUnavailable
+from headgate_engine import StoreUnavailable
 from headgate_server.app_context import AppContext
-from headgate_server.auth.errors import Unauthenticated
 from headgate_server.formats import JsonEncoder, ResultEncoder
 from headgate_server.gateway.mount import Mount
 from headgate_server.http.request import Request
@@ -108,7 +107,7 @@ async def show_metrics(
     Requires authentication if `metrics-auth-enabled` or `ping-auth-enabled` is set.
     """
     if context.settings.metrics_auth_enabled:
-        await _require_user(request, context)
+        await context.require_user(request)
     else:
         await _authenticate_if_required(request, context)
     accept = request.headers.get("accept", "")[:_MAX_ACCEPT_CHARS]
@@ -122,16 +121,7 @@ async def _authenticate_if_required(request: Request, context: AppContext) -> No
     As in InfluxDB, that option covers /ping, /status, /health and /metrics.
     """
     if context.settings.ping_auth_enabled:
-        await _require_user(request, context)
-
-
-async def _require_user(request: Request, context: AppContext) -> None:
-    """Authenticates *request*. Raises what a login raises.
-
-    Raises Unauthenticated while the user store has no users: then no login can succeed.
-    """
-    if await context.authenticate(request) == ANONYMOUS:
-        raise Unauthenticated("create admin user first or disable authentication")
+        await context.require_user(request)
 
 
 def _json_response(content: dict[str, object], status: int = 200) -> Response:

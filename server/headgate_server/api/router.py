@@ -16,7 +16,7 @@ from headgate_server.api.whoami import whoami
 from headgate_server.api.write import write, write_v2
 from headgate_server.app_context import AppContext
 from headgate_server.formats import ResultEncoder
-from headgate_server.gateway.local_paths import ENDPOINTS
+from headgate_server.gateway.local_paths import ENDPOINTS, Endpoint, Requirement
 from headgate_server.gateway.mount import Mount
 from headgate_server.http.request import Request
 from headgate_server.http.response import ASGIResponse
@@ -39,8 +39,16 @@ _HANDLERS: dict[str, Handler] = {
     "/api/whoami": whoami,
     "/openapi.json": openapi,
 }
+_NOT_SERVED = (Requirement.NOT_SERVED, Requirement.STORE_METRICS)
+
+
+def _handler(path: str, endpoint: Endpoint) -> Handler:
+    """Returns the function for *path*. Raises KeyError if `_HANDLERS` lacks it."""
+    return not_served if endpoint.requirement in _NOT_SERVED else _HANDLERS[path]
+
+
 # The handlers by path and method. `not_served` rejects its paths for every method.
 ROUTES: dict[str, dict[str, Handler]] = {
-    path: {method: _HANDLERS.get(path, not_served) for method in endpoint.methods or HTTP_METHODS}
+    path: dict.fromkeys(endpoint.methods or HTTP_METHODS, _handler(path, endpoint))
     for path, endpoint in ENDPOINTS.items()
 }

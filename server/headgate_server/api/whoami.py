@@ -1,8 +1,6 @@
 """The endpoint /api/whoami: returns the authenticated user and the user's privileges."""
 
-from headgate_engine import ANONYMOUS
 from headgate_server.app_context import AppContext
-from headgate_server.auth.errors import Unauthenticated
 from headgate_server.formats import JsonEncoder, ResultEncoder
 from headgate_server.gateway.mount import Mount
 from headgate_server.http.request import Request
@@ -18,9 +16,7 @@ async def whoami(
     also returns `email`, `full_name`, `external_id` and `issuer` from the token. Raises what a
     login raises. Raises Unauthenticated while the user store has no users.
     """
-    principal = await context.authenticate(request)
-    if principal == ANONYMOUS:
-        raise Unauthenticated("create admin user first or disable authentication")
+    principal = await context.require_user(request)
     user = principal.user
     content = {
         "name": principal.name,

@@ -7,15 +7,15 @@ from typing import Any
 
 from headgate_grammar import REDACTED, redact_destination
 from headgate_server.config.gateway import TenantTokenSettings
-from headgate_server.config.jwt import JwtSettings
+from headgate_server.config.jwt import SHARED_OPTIONS, JwtSettings
 from headgate_server.config.loader import GATEWAY_SECTION, JWT_SECTION, Configuration
 from headgate_server.config.options import Option, OptionType, options_of
 from headgate_server.config.route import Route
 
 _UNITS = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
-_URL = re.compile("https?://")  # its login and its query may be secrets
-# Options without a field that set another option.
-_STANDS_FOR = {"grant-sync": "skip-org-role-sync"}
+_URL = re.compile("https?://", re.IGNORECASE)  # its login and its query may be secrets
+# An option that another option without a field may set, too.
+_ALTERNATIVE_KEYS = {"grant-sync": "skip-org-role-sync"}
 
 
 def print_configuration(configuration: Configuration) -> str:
@@ -56,17 +56,16 @@ def _lines(configuration: Configuration) -> Iterator[str]:
         if upstream.jwt.enabled:
             yield from ("", f"[{GATEWAY_SECTION}.upstream.jwt]")
             inherited = f"{GATEWAY_SECTION}.jwt"
-            yield from _table_lines(upstream.jwt, f"{prefix}.jwt", sources, inherited)
+            yield from _table_lines(upstream.jwt, f"{prefix}.jwt", sources, inherited, upstream.jwt)
 
 
 def _jwt_lines(settings: JwtSettings, sources: Mapping[str, str]) -> Iterator[str]:
     yield from ("", f"[{JWT_SECTION}]")
     yield from _table_lines(settings, JWT_SECTION, sources)
-    shared = {"header-name", "url-login", "max-token-bytes"}
     for number, issuer in enumerate(settings.also):
         yield from ("", f"[[{JWT_SECTION}.issuer]]")
         prefix = f"{JWT_SECTION}.issuer[{number}]"
-        yield from _table_lines(issuer, prefix, sources, JWT_SECTION, shared)
+        yield from _table_lines(issuer, prefix, sources, JWT_SECTION, settings, SHARED_OPTIONS)
 
 
 def _table_lines(
@@ -74,12 +73,14 @@ def _table_lines(
     prefix: str,
     sources: Mapping[str, str],
     inherited: str = "",
-    left_out: set[str] | frozenset[str] = frozenset(),
+    parent: Any = None,
+    left_out: frozenset[str] = frozenset(),
 ) -> Iterator[str]:
     """Yields a line for each option of *settings*, except tables with a header of their own.
 
     *prefix* is the beginning of its keys in *sources*, *inherited* that of the table from which it
-    inherits, or "". The options in *left_out* are left out.
+    inherits, or "". An option comes from there only if it has the value that it has in *parent*.
+    The options in *left_out* are left out.
     """
     for key, option in options_of(type(settings)).items():
         if not option.field or key in left_out:
@@ -87,9 +88,10 @@ def _table_lines(
         value = getattr(settings, option.field)
         if isinstance(value, TenantTokenSettings):
             continue
-        keys = (option.key, f"{option.key}-file", _STANDS_FOR.get(option.key, ""))
+        keys = (option.key, f"{option.key}-file", _ALTERNATIVE_KEYS.get(option.key, ""))
         source = "default"
-        for table in filter(None, (prefix, inherited)):
+        inherits = parent is not None and value == getattr(parent, option.field)
+        for table in (prefix, inherited) if inherits else (prefix,):
             found = [sources[f"{table}.{one}"] for one in keys if f"{table}.{one}" in sources]
             if found:
                 source = found[0] if table == prefix else f"[{inherited}] of {found[0]}"

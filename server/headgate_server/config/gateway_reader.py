@@ -9,7 +9,7 @@ from headgate_server.config.gateway import (
     TenantTokenSettings,
     UpstreamSettings,
 )
-from headgate_server.config.options import read_table
+from headgate_server.config.options import options_of, read_table
 
 _NAME_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MOUNT_PATTERN = re.compile(r"(/[A-Za-z0-9_.-]+)+")
@@ -60,7 +60,9 @@ def _read_upstream(jwt: Mapping[str, Any], table: Mapping[str, Any]) -> Upstream
             jwt = {key: it for key, it in jwt.items() if key not in ("secret", "secret-file")}
         tokens = _read_tokens({**jwt, **own})
         values["name"] = (
-            values.get("name") or values.get("protocol") or UpstreamSettings("").protocol
+            values.get("name")
+            or values.get("protocol")
+            or options_of(UpstreamSettings)["protocol"].default
         )
         settings = UpstreamSettings(**values, jwt=tokens)
         _check_upstream(settings)

@@ -12,7 +12,7 @@ _EXPECTED_ADDRESSES = "expected addresses such as http://host:8086"
 
 
 def read_urls(value: Any) -> tuple[str, ...]:
-    """Returns the addresses in *value*, without a final slash."""
+    """Returns the addresses in *value*, the scheme in lower case, without a final slash."""
     urls = texts(value)
     for url in urls:
         try:
@@ -24,7 +24,7 @@ def read_urls(value: Any) -> tuple[str, ...]:
             raise ValueError(_EXPECTED_ADDRESSES)
         if parts.username or parts.password or parts.query or parts.fragment:
             raise ValueError("an address has no login, query or fragment: see username, token")
-    return tuple(url.rstrip("/") for url in urls)
+    return tuple(urlsplit(url).geturl().rstrip("/") for url in urls)
 
 
 def read_components(value: Any) -> Mapping[str, tuple[str, ...]]:

@@ -138,7 +138,7 @@ _NOT_INHERITED = (*SOURCES, "iss", "key-id", "jwk-set-bearer-token-file", "tls-c
 
 
 # Options that are read before a token's issuer is known. So all issuers share their values.
-_SHARED_OPTIONS = frozenset({"header-name", "url-login", "max-token-bytes"})
+SHARED_OPTIONS = frozenset({"header-name", "url-login", "max-token-bytes"})
 
 
 def read_jwt_settings(table: Mapping[str, Any]) -> JwtSettings:
@@ -153,7 +153,7 @@ def read_jwt_settings(table: Mapping[str, Any]) -> JwtSettings:
     also = []
     for further in issuers:
         own = {canonical_key(key): value for key, value in further.items()}
-        for key in _SHARED_OPTIONS & own.keys():
+        for key in SHARED_OPTIONS & own.keys():
             raise ValueError(f"issuer: {key}: expected only in [auth.jwt], for all issuers")
         one = _read(_inherited(given, own) | own)
         if not one.iss:

@@ -138,8 +138,10 @@ def _from_flags(flags: Mapping[str, Any], sources: OptionSources) -> dict[str, A
             values[key] = value
             sources.add_table(key, value, "flags of auth-gateway")
         else:
-            values[key] = _read(f"--{key.partition('.')[2]}", SETTABLE[key], value)
-            sources.add(key, SETTABLE[key].flag or f"--{key.partition('.')[2]}")
+            option = SETTABLE[key]
+            flag = option.flag or f"--{option.key}"
+            values[key] = _read(flag, option, value)
+            sources.add(key, flag)
     return values
 
 
@@ -242,22 +244,17 @@ def _from_environment(environment: Mapping[str, str], sources: OptionSources) ->
     """
     set_variables = {name: text for name, text in environment.items() if text}
     values: dict[str, Any] = {}
-    known = {"HEADGATE_" + _environment_suffix(full) for full in SETTABLE}
+    known = {option.variable for option in SETTABLE.values()}
     for name in set_variables:
         if name.startswith(_ENVIRONMENT_PREFIXES) and name not in known:
             raise ConfigurationError(f"{name}: {_unknown_variable(name, known)}")
     for full, option in SETTABLE.items():
-        suffix = _environment_suffix(full)
         # InfluxDB's name first, so that Headgate's overrides it.
-        for name in (f"INFLUXDB_{suffix}", f"HEADGATE_{suffix}"):
+        for name in (option.variable.replace("HEADGATE", "INFLUXDB", 1), option.variable):
             if name in set_variables and (full.startswith("http.") or name.startswith("HEADGATE")):
                 values[full] = _read(name, option, _convert(option, set_variables[name]))
                 sources.add(full, name)
     return values
-
-
-def _environment_suffix(key: str) -> str:
-    return re.sub("[.-]", "_", key).upper()
 
 
 def _unknown_variable(name: str, known: set[str]) -> str:
@@ -265,7 +262,7 @@ def _unknown_variable(name: str, known: set[str]) -> str:
     names = {one.lower().replace("_", "-"): one for one in known}
     similar = names.get(closest_name(name, names), "")
     for table in () if similar else _TABLE_SECTIONS:
-        if name.startswith(f"HEADGATE_{_environment_suffix(table)}"):
+        if name.startswith(f"HEADGATE_{table.replace('.', '_').upper()}"):
             return f"the table [{table}] must be set in the configuration file"
     return (
         f"no such setting, did you mean {similar}?"

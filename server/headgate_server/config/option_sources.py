@@ -19,7 +19,7 @@ class OptionSources:
         self.found[full_key] = source
 
     def move(self, full_key: str, other: str) -> None:
-        """Records that *other* is set by the option *full_key*, and forgets *full_key*."""
+        """Records the source of *full_key* as that of *other*, and removes *full_key*."""
         source = self.found.pop(full_key)
         self.found[other] = f"{full_key.partition('.')[2]} of {source}"
 

@@ -32,7 +32,7 @@ class Route:
     """The *privilege* that a user needs for a request with one of *methods* for one of *paths*.
 
     The privilege is READ, WRITE, MANAGE or ADMIN. *component* names the server that answers the
-    request, such as `ingester`, for an upstream store that consists of several servers.
+    request, such as `querier`, for an upstream store that consists of several servers.
     """
 
     methods: tuple[str, ...] = option("HTTP methods; required", reader=_methods)
@@ -44,9 +44,7 @@ class Route:
         "`READ`, `WRITE`, `MANAGE` or `ADMIN`; required",
         among=("READ", "WRITE", "MANAGE", "ADMIN"),
     )
-    component: str = option(
-        "Component of the store that answers the request", "", among=("", *COMPONENTS)
-    )
+    component: str = option("Component of the store that answers the request", "", among=COMPONENTS)
     websocket: bool = option("The route is a WebSocket", False)
     format: str = option(
         "Format of writes: `line`, `remote-write`, `json`, `text`, `csv`", "", among=WRITE_FORMATS

@@ -1,7 +1,6 @@
-"""The paths that Headgate answers itself, with the privilege that each requires.
+"""The paths that Headgate answers itself: their methods, and what forward authentication requires.
 
-Requests to Headgate and forward authentication use this one table, and so require the same
-privileges.
+For a request to Headgate itself, the function of the path authenticates and authorizes.
 """
 
 from collections.abc import Mapping

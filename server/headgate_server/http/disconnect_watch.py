@@ -13,8 +13,8 @@ _DISCONNECT_CHECK_DELAY_SECONDS = 0.25
 _DISCONNECTED_REASON = "the client has left"
 
 
-class Receiver(Protocol):
-    """A request: its *scope* and *receive* of ASGI, as they are when the detection begins."""
+class AsgiRequest(Protocol):
+    """The *scope* and *receive* of ASGI; they are read when the detection begins."""
 
     scope: Scope
     receive: Receive
@@ -27,9 +27,9 @@ class DisconnectWatch:
     context enters if there is none yet. Detection begins after 0.25 s.
     """
 
-    __slots__ = ("_request", "_task", "_timer", "_watch")
+    __slots__ = ("_request", "_task", "_timer", "_watch", "_cancelled")
 
-    def __init__(self, request: Receiver) -> None:
+    def __init__(self, request: AsgiRequest) -> None:
         self._request = request
 
     async def __aenter__(self) -> None:
@@ -38,6 +38,7 @@ class DisconnectWatch:
         assert task is not None
         self._task: asyncio.Task[Any] = task
         self._watch: asyncio.Task[None] | None = None
+        self._cancelled = False
         self._timer = asyncio.get_running_loop().call_later(
             _DISCONNECT_CHECK_DELAY_SECONDS, self._start
         )
@@ -46,6 +47,7 @@ class DisconnectWatch:
         state: dict[str, Any] = self._request.scope.setdefault("state", {})
         if state.get("half_closed"):
             self._cancel()
+            return
         state["on_half_close"] = self._cancel
         self._watch = asyncio.ensure_future(self._watch_messages(self._request.receive))
 
@@ -55,7 +57,9 @@ class DisconnectWatch:
         self._cancel()
 
     def _cancel(self) -> None:
-        self._task.cancel(_DISCONNECTED_REASON)
+        if not self._cancelled:  # a second time would need a second `uncancel`
+            self._cancelled = True
+            self._task.cancel(_DISCONNECTED_REASON)
 
     async def __aexit__(
         self,

@@ -52,12 +52,11 @@ class AsgiExchange:
         self._expects_continue = expects_continue
         self.disconnected = False
         self._body, self._more_body = bytearray(), True
-        self._has_message, self._waiter = False, None
+        self._has_message = False
+        self._waiter: asyncio.Future[None] | None = None
         self.response_started = self.response_complete = False
         self._chunked = False
         self._missing_bytes = 0  # of the body, by Content-Length
-
-    _waiter: asyncio.Future[None] | None
 
     # ---- the connection's side
 
@@ -77,7 +76,7 @@ class AsgiExchange:
             self._wake()
 
     def disconnect(self) -> None:
-        """Tells the application that the client has disconnected, if its response is incomplete."""
+        """Makes `receive` return `http.disconnect`, if the response is incomplete."""
         if not self.response_complete:
             self.disconnected = True
         self._wake()
@@ -105,7 +104,7 @@ class AsgiExchange:
             self._close()
         elif failed:
             await self._send_internal_error()
-        self._on_complete = _do_nothing
+        self._on_complete = _do_nothing  # breaks the reference cycle with the connection
 
     async def _send_internal_error(self) -> None:
         fields = [
@@ -211,4 +210,4 @@ class AsgiExchange:
 
 
 def _do_nothing() -> None:
-    """Does nothing: the application has returned, so the connection expects nothing more."""
+    """Does nothing: replaces *on_complete* after the application has returned."""

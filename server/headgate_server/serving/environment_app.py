@@ -1,6 +1,7 @@
 """The ASGI application for another ASGI server, by the settings of the environment."""
 
 import os
+import resource
 
 from headgate_engine import StoreError
 from headgate_server.application import Application
@@ -18,8 +19,10 @@ def create_app() -> Application:
     The settings come from the environment, and from the configuration file that the variable
     HEADGATE_CONFIG names. Creates the user store if it never existed. An error ends the process:
     one line on standard error, and status 1. The settings of sockets, TLS, workers and timeouts
-    are those of the other server.
+    are those of the other server. Each of its workers has a set-up token of its own.
     """
+    # The memory holds passwords: no core dump may reach a disk.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         configuration = configure({}, os.environ, os.environ.get(CONFIG_VARIABLE) or None)
         settings = configuration.settings

@@ -233,7 +233,7 @@ class RequestReader(TimeoutProtocol):
             self._exchange.add_body(body)
 
     def on_message_complete(self) -> None:
-        """Ends a request: puts it into the batch, or tells ASGI that its body is complete."""
+        """Ends a request: adds it to the batch, or ends the body of its exchange."""
         self._unparsed_bytes = 0
         if self._parser.should_upgrade():
             return

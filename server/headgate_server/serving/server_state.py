@@ -30,4 +30,4 @@ class ServerState:
 
     connections: set[OpenConnection] = field(default_factory=set)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    default_fields: RawHeaders = field(default_factory=list)  # Date
+    default_fields: RawHeaders = field(default_factory=list)  # the field Date, set anew each second

@@ -1,7 +1,6 @@
 """Starts, watches and ends the worker processes, which share the listening sockets.
 
-uvicorn's own supervisor has two faults. If it is killed, its workers go on. If its workers cannot
-start, its exit status is 0.
+If the supervisor is killed, its workers end. If no worker can start, the exit status is 1.
 """
 
 import multiprocessing

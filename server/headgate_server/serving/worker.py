@@ -70,6 +70,8 @@ def run_worker(
     # A long statement in a thread delays the event loop by no more than this at a time.
     sys.setswitchinterval(_SWITCH_SECONDS)
     server.run()
+    if server.failed:
+        raise SystemExit(1)
     if not server.application.finished:
         logs.log_error("statements were still running and are aborted")
         os._exit(1)  # what runs in a thread cannot be stopped otherwise
@@ -137,6 +139,7 @@ class WorkerServer:
     ) -> None:
         self.application = application
         self.should_exit = False
+        self.failed = False  # whether the application could not start
         self._state = state
         self._make_connection = make_connection
         self._handshake = handshake or None
@@ -152,6 +155,7 @@ class WorkerServer:
 
     async def _serve(self) -> None:
         if not await self.application.startup():
+            self.failed = True
             return
         servers = await self._listen()
         try:

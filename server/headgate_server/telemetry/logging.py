@@ -32,9 +32,10 @@ def configure(format: str, *, access: bool, timed: bool = False) -> None:
     _LOG.propagate = False
     _LOG.setLevel(logging.INFO)
     _ACCESS.disabled = not access
-    # uvicorn would write tracebacks with error texts; `log_internal_error` has logged the error
-    # before.
+    # uvicorn would log tracebacks with error texts; `log_internal_error` has logged the error.
     logging.getLogger("uvicorn.error").addFilter(_has_no_traceback)
+    # Its access log has whole URLs, which may contain a password.
+    logging.getLogger("uvicorn.access").disabled = True
     # A closed standard error must neither fail a request nor cause a traceback.
     logging.raiseExceptions = False
 

@@ -1,4 +1,4 @@
-"""What Headgate needs to know of each kind of upstream store: the Protocol `UpstreamAdapter`.
+"""The Protocol `UpstreamAdapter`: what differs between the kinds of upstream stores.
 
 An adapter has one or both of two parts: `InfluxQLStore`, for requests in InfluxQL and line
 protocol, and `ProxiedAPI`, for requests to the store's own HTTP API.
@@ -58,7 +58,7 @@ class InfluxQLStore(Protocol):
         ...
 
     def verified_text(self, statement: Statement) -> str:
-        """Returns the text of *statement*, whose meaning was verified by parsing it again.
+        """Returns the text of *statement*, verified by parsing it again.
 
         Thread-safe. Blocks while the text is parsed. Raises UnparseError.
         """
@@ -69,7 +69,8 @@ class InfluxQLStore(Protocol):
     ) -> UpstreamResponse:
         """Sends *statement* and returns the response as soon as its head has arrived.
 
-        Raises UpstreamRejected, UpstreamError, UnparseError, Overloaded.
+        Raises UpstreamRejected, UpstreamError, UnparseError, Overloaded; ComponentNotConfigured if
+        `supports_influxql` is False.
         """
         ...
 

@@ -71,7 +71,7 @@ def _ignore_change(change: int) -> None:
 
 
 class UpstreamResponse:
-    """An upstream's response whose body may still arrive. The caller must `close` it."""
+    """An upstream's response. Its body may still arrive. The caller must `close` it."""
 
     def __init__(
         self,

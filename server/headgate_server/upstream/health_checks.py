@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from headgate_server.config.gateway import UpstreamSettings
 from headgate_server.upstream.adapter import UpstreamAdapter
-from headgate_server.upstream.errors import UpstreamError
-from headgate_server.upstream.probe import MAX_PROBE_ANSWER_BYTES, send_probe
+from headgate_server.upstream.errors import UpstreamError, UpstreamProtocolError
+from headgate_server.upstream.probe import send_probe
 
 _CACHE_SECONDS = 5.0
 
@@ -83,10 +83,11 @@ def address_groups(settings: UpstreamSettings) -> dict[str, Sequence[str]]:
 async def probe_address(adapter: UpstreamAdapter, address: str) -> UpstreamError | None:
     """Returns the error of *address*, or None if it answers and accepts Headgate's login."""
     try:
-        reply = await send_probe(adapter.upstream, address, adapter.probe_request())
-        await reply.read(MAX_PROBE_ANSWER_BYTES)
-        if reply.status >= 500:
-            raise reply.protocol_error(f"status {reply.status}")
+        response = await send_probe(adapter.upstream, address, adapter.probe_request())
     except UpstreamError as error:
         return error
-    return None
+    if response.status < 500:
+        return None
+    failure = UpstreamProtocolError(f"status {response.status}")
+    failure.address = address
+    return failure

@@ -5,6 +5,7 @@ tree, and sends this text with the database for which the statement was authoriz
 """
 
 import json
+from dataclasses import replace
 from functools import partial
 from typing import ClassVar
 
@@ -26,7 +27,6 @@ from headgate_server.upstream.adapter import ProbeRequest, ProxiedAPI
 from headgate_server.upstream.connection_pool import UpstreamResponse
 from headgate_server.upstream.errors import UpstreamAuthError, UpstreamRejected
 from headgate_server.upstream.influxql import (
-    FORM_HEADER,
     LOCAL_STATEMENTS,
     MAX_ANSWER_BYTES,
     ByteCounter,
@@ -36,7 +36,7 @@ from headgate_server.upstream.influxql import (
 )
 from headgate_server.upstream.line_protocol import WriteTarget, write_lines
 from headgate_server.upstream.option_checks import check_unsupported
-from headgate_server.upstream.probe import MAX_PROBE_ANSWER_BYTES, send_probe
+from headgate_server.upstream.probe import send_probe
 from headgate_server.upstream.response_checks import check_encoding, check_status
 from headgate_server.upstream.upstream import Upstream
 
@@ -44,9 +44,14 @@ from headgate_server.upstream.upstream import Upstream
 _MAX_INLINE_CHARS = 2000
 _SHOW_DATABASES, _SHOW_USERS = b"q=SHOW+DATABASES", b"q=SHOW+USERS"
 _UNSUPPORTED_OPTIONS = (
-    *("overwrite_label", "components", "routes", "table", "tenants", "federation", "tenant_name"),
+    "overwrite_label",
+    "components",
+    "routes",
+    "table",
+    "tenants",
+    "federation",
+    "tenant_name",
 )
-_UNSUPPORTED_BY_LATER = ("drop_data", *_UNSUPPORTED_OPTIONS)  # by InfluxDB from 2.x on
 
 
 class InfluxDBAdapter:
@@ -59,6 +64,7 @@ class InfluxDBAdapter:
     authorization_scheme: ClassVar[str] = "Bearer"
     version: ClassVar[str]
     creates_databases: ClassVar[bool] = False
+    unsupported_options: ClassVar[tuple[str, ...]] = ("drop_data", *_UNSUPPORTED_OPTIONS)
     supports_influxql = True
     serves_prometheus_remote = False
 
@@ -80,8 +86,7 @@ class InfluxDBAdapter:
     @classmethod
     def check_settings(cls, settings: UpstreamSettings) -> None:
         """Raises ValueError for an option that this version does not support."""
-        unsupported = _UNSUPPORTED_OPTIONS if cls.creates_databases else _UNSUPPORTED_BY_LATER
-        check_unsupported(settings, unsupported)
+        check_unsupported(settings, cls.unsupported_options)
 
     def is_local(self, statement: Statement) -> bool:
         """Returns whether Headgate executes *statement* itself, without the upstream store."""
@@ -135,7 +140,7 @@ class InfluxDBAdapter:
         *count_bytes* is called with the size of each chunk of the answer. Raises UpstreamRejected,
         UpstreamError, UnparseError, Overloaded.
         """
-        headers = [FORM_HEADER, ("Accept", "application/json"), *options.headers(gzip=False)[2:]]
+        headers = replace(options, media_type="application/json").headers(gzip=False)
         form = options.form(await self.statement_text(statement, options.run))
         reply = await self.upstream.send(
             "POST", options.target, headers, form, idempotent=is_read_only(statement)
@@ -171,11 +176,10 @@ class InfluxDBAdapter:
         """
         response = await send_probe(self.upstream, address, self.probe_request())
         version = response.header("X-Influxdb-Version").removeprefix("v")
-        content = await response.read(MAX_PROBE_ANSWER_BYTES)
         if version[:1].isdigit() and version.partition(".")[0] != self.version:
             return f"is InfluxDB {version}, expected {self.version}: see protocol"
         try:
-            results = json.loads(content).get("results")
+            results = json.loads(response.body).get("results")
         except (ValueError, AttributeError):
             results = None
         if not isinstance(results, list):
@@ -192,6 +196,7 @@ class InfluxDB1Adapter(InfluxDBAdapter):
 
     version = "1"
     creates_databases = True
+    unsupported_options = _UNSUPPORTED_OPTIONS
     serves_prometheus_remote = True
 
     async def protocol_mismatch(self, address: str) -> str:
@@ -200,8 +205,7 @@ class InfluxDB1Adapter(InfluxDBAdapter):
             return problem
         try:
             request = ProbeRequest("POST", "/query", _SHOW_USERS)
-            response = await send_probe(self.upstream, address, request)
-            await response.read(MAX_PROBE_ANSWER_BYTES)
+            await send_probe(self.upstream, address, request)
         except UpstreamAuthError:
             return "does not accept this login as an administrator: see username"
         return ""

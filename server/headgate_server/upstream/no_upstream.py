@@ -1,4 +1,4 @@
-"""The absence of an upstream store, for a request to /query that is for none."""
+"""Answers queries for which there is no upstream store."""
 
 from headgate_engine import NoUpstream, Result
 from headgate_grammar import CreateDatabase, DropDatabase, Statement, unparse
@@ -17,7 +17,9 @@ from headgate_server.upstream.line_protocol import WriteTarget
 
 
 class NoUpstreamStore:
-    """Implements `InfluxQLStore` without a store: a statement that needs data has an error.
+    """Implements `InfluxQLStore` without a store.
+
+    A statement that needs data gets the error `NoUpstream`.
 
     DROP DATABASE succeeds, so that it still deletes data in other stores with `drop-data`.
     """

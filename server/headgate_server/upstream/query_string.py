@@ -40,7 +40,7 @@ def rewrite_query(query: bytes, drop: Callable[[str], bool], add: QueryPairs) ->
     These pairs are left out:
 
     - Credentials for Headgate: `u`, `p` and `auth_token`.
-    - Pairs for whose name *drop* returns True.
+    - Pairs with a name for which *drop* returns True.
     - Pairs that Go's ParseQuery rejects.
     """
     kept = [

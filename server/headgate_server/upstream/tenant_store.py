@@ -1,4 +1,4 @@
-"""Mimir, Loki, Pyroscope and Prometheus as upstream stores, whose databases are tenants.
+"""Mimir, Loki, Pyroscope and Prometheus as upstream stores. Their databases are tenants.
 
 The header X-Scope-OrgID confines each request to its tenants.
 """
@@ -14,11 +14,7 @@ from headgate_server.config.route import COMPONENTS, Route
 from headgate_server.http.errors import BadRequest
 from headgate_server.upstream.adapter import BodyHandling, InfluxQLStore, ProbeRequest
 from headgate_server.upstream.option_checks import check_tenants, check_unsupported
-from headgate_server.upstream.probe import (
-    MAX_PROBE_ANSWER_BYTES,
-    PROBE_TENANT_PREFIX,
-    send_probe,
-)
+from headgate_server.upstream.probe import PROBE_TENANT_PREFIX, send_probe
 from headgate_server.upstream.query_string import strip_credentials
 from headgate_server.upstream.upstream import Upstream
 
@@ -31,7 +27,8 @@ _WAL_REPLAY_PATH = "/api/v1/status/walreplay"
 class TenantStoreAdapter:
     """Adapts a store with tenants. The subclasses state what differs between the kinds.
 
-    *labels_path* lists the labels of a tenant; "" if the kind has no such path.
+    *labels_path* lists the labels of a tenant, in the form that `labels` reads; "" if the kind has
+    no such path.
     """
 
     authorization_scheme: ClassVar[str] = "Bearer"
@@ -108,7 +105,6 @@ class TenantStoreAdapter:
             return ""
         request = ProbeRequest("GET", self.labels_path)
         reply = await send_probe(self.upstream, address, request, f"{PROBE_TENANT_PREFIX}0")
-        await reply.read(MAX_PROBE_ANSWER_BYTES)
         missing = reply.status == 404
         return f"does not answer as {settings.protocol}: see protocol" if missing else ""
 
@@ -123,7 +119,7 @@ class TenantStoreAdapter:
             return ""
         first, second = [await self._tenant_labels(address) for _ in range(2)]
         if first and first == second:
-            return f"{self._prefix(address)} answers every tenant alike: {_READS_ALL_TEXT}"
+            return f"{self._described(address)} answers every tenant alike: {_READS_ALL_TEXT}"
         return ""
 
     def _query_address(self) -> str:
@@ -132,7 +128,7 @@ class TenantStoreAdapter:
         addresses = settings.addresses("query-frontend") or settings.addresses("querier")
         return addresses[0] if addresses else ""
 
-    def _prefix(self, address: str) -> str:
+    def _described(self, address: str) -> str:
         return f"upstream {self.upstream.name!r}: {address}"
 
     async def _tenant_labels(self, address: str) -> list[Any]:
@@ -140,9 +136,17 @@ class TenantStoreAdapter:
         tenant = PROBE_TENANT_PREFIX + secrets.token_hex(8)
         request = ProbeRequest("GET", self.labels_path)
         reply = await send_probe(self.upstream, address, request, tenant)
-        content = await reply.read(MAX_PROBE_ANSWER_BYTES)
+        return self.labels(reply.body) if reply.status == 200 else []
+
+    @staticmethod
+    def labels(content: bytes) -> list[Any]:
+        """Returns the labels in *content*, a response of `labels_path`: `{"data": [label]}`.
+
+        Returns [] for a response of another form. A kind with another form overrides this method;
+        else a store that ignores tenants is not detected.
+        """
         try:
-            found = json.loads(content)["data"] if reply.status == 200 else []
+            found = json.loads(content)["data"]
         except (ValueError, LookupError, TypeError):
             return []
         return found if isinstance(found, list) else []
@@ -178,8 +182,7 @@ class PrometheusAdapter(TenantStoreAdapter):
         if address := self._query_address():
             request = ProbeRequest("GET", _WAL_REPLAY_PATH)
             reply = await send_probe(self.upstream, address, request)
-            await reply.read(MAX_PROBE_ANSWER_BYTES)
             if reply.status == 200:
-                prefix = self._prefix(address)
+                prefix = self._described(address)
                 return f"{prefix} is Prometheus itself, which has no tenants: {_READS_ALL_TEXT}"
         return await super().confinement_warning()

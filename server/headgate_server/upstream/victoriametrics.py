@@ -40,7 +40,7 @@ from headgate_server.upstream.label_rewriting import (
 )
 from headgate_server.upstream.line_protocol import WriteTarget, write_lines
 from headgate_server.upstream.option_checks import check_tenants, check_unsupported
-from headgate_server.upstream.probe import MAX_PROBE_ANSWER_BYTES, send_probe
+from headgate_server.upstream.probe import send_probe
 from headgate_server.upstream.query_string import encode_query, rewrite_query
 from headgate_server.upstream.response_checks import check_status, error_message
 from headgate_server.upstream.upstream import Upstream
@@ -117,7 +117,7 @@ class VictoriaMetricsAdapter:
                 await self._delete_series(name)
                 return Result(statement)
             case ShowMeasurements():
-                return Result(statement)  # Grafana sends it to test its login
+                return Result(statement)
             case _:
                 return Result(statement, error=str(InfluxQLNotSupported()))
 
@@ -156,8 +156,8 @@ class VictoriaMetricsAdapter:
 
         In a single node, Headgate sets the label `db`, and renames a client's own label `db`.
         """
-        rename = None
         if self._is_cluster:
+            rename = None
             account = self._settings.tenants.get(write_target.database, "")
             target = f"/insert/{account}/influx{write_target.path_and_query()}"
         else:
@@ -202,13 +202,13 @@ class VictoriaMetricsAdapter:
         """Returns the path and query to send: they name the account, or the database as a label."""
         if tenant:
             path = cluster_path(path, route.component, tenant)
-            parameters = without_credentials(query)
+            parameters = reencoded_without_credentials(query)
         elif route.format == "csv" and not self._settings.overwrite_label:
             parameters = with_label_and_columns(query, databases[0])
         elif route.privilege in ("READ", "WRITE"):
             parameters = with_label(query, databases[0])
         else:
-            parameters = without_credentials(query)
+            parameters = reencoded_without_credentials(query)
         return f"{path}?{parameters}" if parameters else path
 
     def body_handling(self, route: Route, tenant: str) -> BodyHandling:
@@ -226,7 +226,7 @@ class VictoriaMetricsAdapter:
     def content_type(self, route: Route, content_type: str) -> str:
         """Returns *content_type*, but no form for a write.
 
-        VictoriaMetrics would read parameters from a body whose type is a form.
+        VictoriaMetrics reads parameters from a body of the type form.
         """
         if route.privilege == "WRITE" and ("form" in content_type.lower() or not content_type):
             return "application/octet-stream"
@@ -246,9 +246,8 @@ class VictoriaMetricsAdapter:
         if self._is_cluster:
             return ""
         response = await send_probe(self.upstream, address, self.probe_request())
-        content = await response.read(MAX_PROBE_ANSWER_BYTES)
         try:
-            data = json.loads(content)["data"]
+            data = json.loads(response.body)["data"]
         except (ValueError, LookupError, TypeError):
             return "does not answer as VictoriaMetrics: see protocol"
         if isinstance(data, dict) and data.get("revision"):
@@ -289,7 +288,7 @@ def with_label_and_columns(query: bytes, database: str) -> str:
     return rewrite_query(query, lambda name: name == "format" or _names_database(name), fixed)
 
 
-def without_credentials(query: bytes) -> str:
+def reencoded_without_credentials(query: bytes) -> str:
     """Returns the parameters *query* without credentials, for a request confined by its path."""
     return rewrite_query(query, lambda name: False, [])
 

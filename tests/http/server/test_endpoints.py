@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from headgate_server.gateway.local_paths import ENDPOINTS, Requirement
 from support.servers import ROOT, Server
 
 OPEN = [
@@ -94,8 +95,9 @@ def test_no_name_that_a_client_may_choose_is_in_the_metrics(server: Server) -> N
     assert b"special" not in text
 
 
-def test_whoami_is_in_the_description(server: Server) -> None:
+def test_every_path_of_headgates_own_api_is_described(server: Server) -> None:
     description = server.request("GET", "/openapi.json")
     assert description.status == 200
-    paths = ["/api/whoami", "/api/v1/prom/write", "/api/v1/prom/read"]
-    assert list(description.json["paths"]) == paths
+    own = [path for path, it in ENDPOINTS.items()
+           if path.startswith("/api/") and it.requirement is Requirement.LOCAL_ONLY]  # fmt: skip
+    assert set(description.json["paths"]) == {*own, "/api/v1/prom/write", "/api/v1/prom/read"}

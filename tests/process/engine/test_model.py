@@ -25,7 +25,7 @@ from headgate_grammar import (
 )
 from support.other_process import OtherProcess, errors, lets_in
 
-# `make model` asks for more.
+# `make long CHECK=model` asks for more.
 EXAMPLES = int(os.environ.get("HEADGATE_TEST_EXAMPLES", "30"))
 USERS = st.sampled_from(["root", "a", "b", "A"])
 DATABASES = st.sampled_from(["x", "y", "X"])

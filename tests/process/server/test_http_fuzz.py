@@ -1,4 +1,4 @@
-"""Random requests: never a 500, a traceback, or no end. `make fuzz-http` sends more."""
+"""Random requests: never a 500, a traceback, or no end. `make long CHECK=fuzz-http` sends more."""
 
 from pathlib import Path
 

@@ -14,7 +14,8 @@ import pytest
 from support.server_process import ServerProcess
 from support.servers import Server
 
-# `make kills` asks for 500, of two workers. Workers are started anew, so few kills are the default.
+# `make long CHECK=kills` asks for 500, of two workers. Each kill starts workers anew, so the
+# default is small.
 KILLS = {1: 25, 2: 4}
 if asked := os.environ.get("HEADGATE_TEST_KILLS"):
     KILLS = dict.fromkeys(KILLS, int(asked))

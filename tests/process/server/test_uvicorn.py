@@ -12,7 +12,7 @@ from urllib.error import URLError
 from support.waiting import free_port, poll_until
 
 
-def test_uvicorn_serves_it(tmp_path: Path) -> None:
+def test_uvicorn_serves_the_application_and_logs_no_password(tmp_path: Path) -> None:
     port = free_port()
     environment = os.environ | {"HEADGATE_STORE_PATH": str(tmp_path / "users.db")}
     command = [sys.executable, "-m", "uvicorn", "--port", str(port), "headgate_server:app"]
@@ -25,6 +25,9 @@ def test_uvicorn_serves_it(tmp_path: Path) -> None:
             body = urllib.parse.urlencode({"q": first}).encode()
             with urllib.request.urlopen(f"{url}/query", body, timeout=20) as answer:
                 assert answer.read() == b'{"results":[{"statement_id":0}]}\n'
+            login = f"{url}/query?u=root&p=Toor-1&q=SHOW+USERS"
+            with urllib.request.urlopen(login, timeout=20) as answer:
+                assert b'["root",true]' in answer.read()
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(30)

@@ -1,6 +1,6 @@
 """No value that a client binds makes a store do what was not authorized: beside a real influxd.
 
-`make injection N=20000` sends that many statements.
+`make long CHECK=injection N=20000` sends that many statements.
 """
 
 import json

@@ -1,6 +1,6 @@
 """Random requests of a user with one database never read or change another database.
 
-`make isolation N=20000` sends 20,000 requests.
+`make long CHECK=isolation N=20000` sends 20,000 requests.
 """
 
 import gzip

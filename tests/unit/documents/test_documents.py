@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from headgate_server.gateway.local_paths import ENDPOINTS
+from headgate_server.gateway.local_paths import ENDPOINTS, Requirement
 from headgate_server.telemetry.metrics import Metrics
+from headgate_server.upstream.adapters import ADAPTERS
 from support.places import REPOSITORY
 
 ROOT = REPOSITORY
@@ -106,6 +107,20 @@ def test_every_metric_is_listed() -> None:
     known = set(re.findall(r"^# TYPE (headgate_\w+)", page.decode(), re.MULTILINE))
     text = (ROOT / "docs" / "http.md").read_text("utf-8").partition("\n## Metrics\n")[2]
     assert set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == known
+
+
+def test_every_kind_of_upstream_store_is_named() -> None:
+    page = (ROOT / "docs" / "gateway.md").read_text("utf-8")
+    table = page.partition("| protocol |")[2].partition("\n\n")[0]
+    assert [kind for kind in ADAPTERS if f"`{kind}`" not in table] == []
+
+
+def test_every_path_that_auth_rejects_is_named() -> None:
+    page = " ".join((ROOT / "docs" / "gateway.md").read_text("utf-8").split())
+    sentence = page.partition("unless `ping-auth-enabled` is set. It rejects ")[2]
+    sentence = sentence.partition(". ")[0]
+    own = [path for path, it in ENDPOINTS.items() if it.requirement is Requirement.LOCAL_ONLY]
+    assert [path for path in own if f"`{path}`" not in sentence] == []
 
 
 def test_every_endpoint_is_named() -> None:

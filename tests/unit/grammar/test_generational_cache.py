@@ -60,7 +60,7 @@ def test_reading_an_entry_does_not_prolong_it() -> None:
     assert cache.get("a") is None
 
 
-def test_it_forgets() -> None:
+def test_clear_removes_every_entry() -> None:
     recent: GenerationalCache[str, int] = GenerationalCache(4)
     recent.put("a", 1)
     recent.clear()

@@ -22,9 +22,10 @@ shared-secret = "{SECRET}"
 [auth.jwt]
 enabled = true
 header_name = "Authorization"
+key_id = "not inherited"
 org_mapping = ["a:b:READ"]
 skip_org_role_sync = true
-jwk_set_url = "https://idp/keys?s={SECRET}"
+jwk_set_url = "HTTPS://idp/keys?s={SECRET}"
 [auth.jwt.expect_claims]
 tenant = "x"
 [[auth.jwt.issuer]]
@@ -95,6 +96,8 @@ def test_each_line_names_the_source_of_its_value(path: Path) -> None:
         assert sources[option] == str(path), option
     assert sources["[[auth.jwt.issuer]] iss"] == str(path)
     assert sources["[[auth.jwt.issuer]] db-mapping"] == f"[auth.jwt] of {path}"
+    assert sources["[[auth.jwt.issuer]] jwk-set-url"] == str(path)
+    assert sources["[[auth.jwt.issuer]] key-id"] == "default"
     assert sources["[gateway.upstream.jwt] secret"] == f"[gateway.jwt] of {path}"
 
 
@@ -117,7 +120,7 @@ def test_no_secret_is_printed(path: Path) -> None:
     text = printed(path)
     assert "Zk7" not in text
     assert "# shared-secret: [REDACTED]" in text and "# password: [REDACTED]" in text
-    assert "https://idp/keys?[REDACTED]" in text
+    assert "HTTPS://idp/keys?[REDACTED]" in text
 
 
 def test_the_text_is_a_configuration_of_the_same_settings(path: Path, tmp_path: Path) -> None:
@@ -169,7 +172,7 @@ def test_whatever_is_set_is_printed_so_that_it_can_be_read(
     path = tmp_path / "printed.toml"
     path.write_text(text, "utf-8")
     assert load({}, {}, str(path)).settings == before.settings
-    assert {key: source for key, source in before.sources.items()}.keys() == flags.keys()
+    assert before.sources.keys() == flags.keys()
 
 
 def test_the_command_prints_it_and_serves_nothing(
@@ -185,4 +188,6 @@ def test_the_command_prints_it_and_serves_nothing(
 def test_an_invalid_configuration_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     environment = {"HEADGATE_HTTP_WORKERS": "0"}
     assert run(["--print-config"], environment, lambda settings: 9) == 1
-    assert capsys.readouterr().out == ""
+    output = capsys.readouterr()
+    assert output.out == "" and output.err.count("\n") == 1
+    assert "HEADGATE_HTTP_WORKERS: expected 1 to 64" in output.err
