@@ -22,6 +22,7 @@ from typing import Any
 import uvicorn
 import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState as UvicornState
 
 from headgate_engine import UNRESTRICTED
 from headgate_server.application import Application
@@ -148,7 +149,7 @@ async def measure(folder: Path, rounds: int) -> dict[str, float]:
     )
     config = uvicorn.Config(bare_application, ws="none", interface="asgi3", log_config=None)
     config.load()
-    bare_clients = clients(partial(HttpToolsProtocol, config, uvicorn.server.ServerState(), {}))
+    bare_clients = clients(partial(HttpToolsProtocol, config, UvicornState(), {}))
     token = "Bearer " + mint("root", _SECRET, time.time() + 3600)
     root, show = basic("root", "Toor-1"), "/query?q=SHOW+GRANTS+FOR+ann"
     select = "/query?db=db&q=SELECT+*+FROM+other..m"
