@@ -16,12 +16,12 @@ from typing import Any
 
 import pytest
 import trustme
-from starlette.testclient import TestClient
 
 from headgate_engine import UNRESTRICTED, Engine, Passwords, SqliteStore
 from headgate_server import Application, ConfigurationError
 from headgate_server.auth.jwt import issuers
 from headgate_server.auth.jwt import jwks_client as fetched
+from support.asgi_client import AsgiClient
 from support.jwt_fixtures import Clock, World, token
 from support.places import RECORDED
 
@@ -85,7 +85,7 @@ def test_a_token_is_judged(case: Case, world: World, log: list[str]) -> None:
         engine = Engine(store, Passwords(4))
         set_up(case.get("state", {}), engine)
         app = Application(settings)
-        with TestClient(app, "http://localhost", client=("127.0.0.1", 50000)) as client:
+        with AsgiClient(app) as client:
             for step in case.get("steps", [case]):
                 play(step, world, client, engine, log)
 
@@ -108,7 +108,7 @@ def set_up(state: Case, engine: Engine) -> None:
             execute(f'GRANT {privilege} ON "{database}" TO "{user["name"]}"')
 
 
-def play(step: Case, world: World, client: TestClient, engine: Engine, log: list[str]) -> None:
+def play(step: Case, world: World, client: AsgiClient, engine: Engine, log: list[str]) -> None:
     match step.get("action"):
         case "sleep":
             world.clock.ahead += step["seconds"]
@@ -119,7 +119,7 @@ def play(step: Case, world: World, client: TestClient, engine: Engine, log: list
             return
         case "reload":
             world.configuration(**step["config"])
-            client.portal.call(reread, client.app)  # type: ignore[union-attr]
+            client.call(reread(client.app))
             return
     expected = step.get("expect", {})
     before = users(engine)
@@ -139,7 +139,7 @@ async def reread(app: Any) -> None:
 def ask(
     step: Case,
     world: World,
-    client: TestClient,
+    client: AsgiClient,
     expected: Case,
     log: list[str],
 ) -> None:
@@ -166,7 +166,7 @@ def variants(spec: Case) -> list[str]:
     return [spec["mutate"][0]] if spec.get("mutate") else [""]
 
 
-def sent(step: Case, world: World, client: TestClient, text: str) -> Any:
+def sent(step: Case, world: World, client: AsgiClient, text: str) -> Any:
     request = step.get("request", {})
 
     def filled(values: dict[str, str]) -> dict[str, str]:
@@ -266,7 +266,7 @@ def check_keys(expected: Case, world: World, before: int) -> None:
         assert asked[-1].get(name) == value
 
 
-def check_lifetime(step: Case, world: World, client: TestClient, seconds: float) -> None:
+def check_lifetime(step: Case, world: World, client: AsgiClient, seconds: float) -> None:
     """Asserts that the key set is fetched again only after the first half of its lifetime."""
     assert world.key_server is not None
     text = token(step["token"], world, 0, "")

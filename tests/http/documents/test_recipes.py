@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 import trustme
-from starlette.testclient import TestClient
 
 from headgate_server import Application, configure
 from support import made_tokens as made
+from support.asgi_client import AsgiClient
 from support.key_server import KeyServer, Said
 from support.places import REPOSITORY
 
@@ -58,14 +58,14 @@ def test_a_recipe_does_what_it_says(
         path.write_text("\n".join(["[auth]", "bcrypt-cost = 4", "[auth.jwt]", *lines]))
         flags = {"store.path": str(tmp_path / "users.db")}
         app = Application(configure(flags, {}, str(path)).settings)
-        with TestClient(app, "http://localhost", client=("127.0.0.1", 50000)) as client:
+        with AsgiClient(app) as client:
             check(client, options, key, algorithm, json.loads(claims), json.loads(answer))
         if "jwk-set-bearer-token-file" in options:
             assert keys.asked[0]["authorization"] == "Bearer of-the-server-itself"
 
 
 def check(
-    client: TestClient,
+    client: AsgiClient,
     options: dict[str, Any],
     key: Any,
     algorithm: str,
