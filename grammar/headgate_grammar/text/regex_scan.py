@@ -12,7 +12,7 @@ _REPETITION = re.compile(r"(?:[*+?]|\{[0-9]+(?:,[0-9]*)?\})\??")
 _UNSUPPORTED = re.compile(r"\(\?(?:=|!|<=|<!|>|#|P=)")
 _FLAGS = re.compile(r"\(\?[a-zA-Z]*(?:-[a-zA-Z]*)?\)")
 _GROUP = re.compile(r"\((?:\?(?:[a-zA-Z]*(?:-[a-zA-Z]*)?:|P?<[^>]*>))?")
-_NAMED_CLASS = re.compile(r"\[:[^\]]*:\]")
+_NAMED_CLASS = re.compile(r"\[:\^?[A-Za-z]*:\]")
 
 
 def find_regex_error(pattern: str) -> tuple[str, str] | None:

@@ -97,7 +97,8 @@ class BatchDelivery:
             )
             if not in_batch():
                 assert self._send is not None
-                await self._send({"type": ENCODED_RESPONSE, "content": self.encoded})
+                encoded = {"content": self.encoded, "keep_alive": self._keep_alive}
+                await self._send({"type": ENCODED_RESPONSE, **encoded})
             self.status, self.size = response.status_code, len(response.body)
             return
         await enter_task()

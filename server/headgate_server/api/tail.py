@@ -45,7 +45,7 @@ class Tail:
     ) -> None:
         self._request, self._context, self._mount, self._path = request, context, mount, path
         self._receive = receive
-        # Before the WebSocket is open, the only possible event is that the client disconnects.
+        # Before the WebSocket is open, it is that the client disconnects, or a message too early.
         self._first_message: asyncio.Future[Message] = asyncio.ensure_future(_receive_once(receive))
         self._undecided_checks = 0
 
@@ -57,6 +57,8 @@ class Tail:
         """
         opening = asyncio.ensure_future(self._open(protocols))
         await asyncio.wait((opening, self._first_message), return_when=asyncio.FIRST_COMPLETED)
+        if not opening.done() and self._first_message.result()["type"] == "websocket.receive":
+            await asyncio.wait((opening,))  # the client has not waited: it is still connected
         if opening.done():
             if opening.exception() is not None:
                 self._first_message.cancel()

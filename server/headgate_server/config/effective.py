@@ -13,7 +13,7 @@ from headgate_server.config.options import Option, OptionType, options_of
 from headgate_server.config.route import Route
 
 _UNITS = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
-_URL = re.compile("https?://", re.IGNORECASE)  # its login and its query may be secrets
+_URL = re.compile(r"\s*https?://", re.IGNORECASE)  # its login and its query may be secrets
 # An option that another option without a field may set, too.
 _ALTERNATIVE_KEYS = {"grant-sync": "skip-org-role-sync"}
 

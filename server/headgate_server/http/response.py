@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 RawHeaders = list[tuple[bytes, bytes]]
 # An ASGI extension: the application may send one message of this type, with the whole response
 # encoded as HTTP/1.1 in `content`, in place of `http.response.start` and `http.response.body`.
+# `keep_alive` is False if the response has the field `Connection: close`.
 ENCODED_RESPONSE = "headgate.response.encoded"
 
 _STATUS_LINES = {

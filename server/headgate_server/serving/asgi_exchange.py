@@ -139,7 +139,10 @@ class AsgiExchange:
             return
         if message["type"] == ENCODED_RESPONSE and not self.response_started:
             self.response_started = True
-            self._write(message["content"])
+            content = message["content"]
+            if message["keep_alive"] and not self.keep_alive:  # the server has begun to end
+                content = content.replace(b"\r\n", b"\r\nconnection: close\r\n", 1)
+            self._write(content)
             self._complete()
             return
         expected = "http.response.body" if self.response_started else "http.response.start"

@@ -17,6 +17,7 @@ from headgate_server.serving.idle_connections import IdleConnections
 from headgate_server.serving.request_head import encode_head
 from headgate_server.serving.request_reader import MAX_HEAD_BYTES, RequestReader
 from headgate_server.serving.server_state import ServerState
+from headgate_server.serving.tls_close import abort_after_close
 from headgate_server.telemetry.access_log import log_malformed
 from headgate_server.telemetry.metrics import Metrics
 
@@ -61,6 +62,9 @@ class Connection(RequestReader):
         """Counts the connection. Beyond the limit, closes an idle connection or this one."""
         super().connection_made(transport)
         self._metrics.connection(1)
+        if self._state.stopping:  # its TLS handshake ended after the server began to stop
+            self.transport.abort()
+            return
         if 0 < self._limits.connections < len(self._state.connections):
             self._metrics.connection_refused()
             if not self._idle.free_place(self._state.connections):
@@ -111,8 +115,7 @@ class Connection(RequestReader):
             self.transport.close()
         else:
             self._exchange.keep_alive = False
-        if self.transport.is_closing():
-            self._close_tls()
+        abort_after_close(self.transport)
 
     def data_received(self, data: bytes) -> None:
         """Parses *data*. Rejects an invalid or too large request, and ends the connection."""
@@ -143,8 +146,7 @@ class Connection(RequestReader):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            if self._is_websocket():
-                self._become_websocket(data[upgrade.args[0] :])
+            if self._is_websocket() and self._become_websocket(data[upgrade.args[0] :]):
                 return
             # Other protocols are unsupported: the request is parsed again without the offer.
             # (httptools treats its body as data of that protocol.)
@@ -166,15 +168,22 @@ class Connection(RequestReader):
             and self._handler.accepts_websocket(offered.get(b"host", b""), self.url)
         )
 
-    def _become_websocket(self, rest: bytes) -> None:
-        # Imported here: only a gateway to a store with WebSockets needs uvicorn's protocol.
-        from headgate_server.serving.websocket_protocol import take_over_connection
+    def _become_websocket(self, rest: bytes) -> bool:
+        """Hands the connection over to a WebSocket. *rest* is what was received after the head.
 
+        Returns False, and does nothing, if the head is unusable for a WebSocket.
+        """
+        # Imported here: only a gateway to a store with WebSockets needs uvicorn's protocol.
+        from headgate_server.serving.websocket_protocol import is_handshake, take_over_connection
+
+        head = self._encode_head()
+        if not is_handshake(head):
+            return False
         self._write_buffer.flush()
         self._state.connections.discard(self)
         self._ignore_input = True
-        head = self._encode_head() + rest
-        take_over_connection(self.transport, head, self._handler, self._metrics, self._state)
+        take_over_connection(self.transport, head, self._handler, self._metrics, self._state, rest)
+        return True
 
     def _reject(self, status: int) -> None:
         """Rejects a request with *status*, after responses in progress. Ends the connection."""

@@ -15,8 +15,7 @@ from headgate_server.serving.flow_control import FlowControl
 from headgate_server.serving.head_memory import HeadBudget
 from headgate_server.serving.idle_connections import IdleConnections
 from headgate_server.serving.server_state import ServerState
-
-_TLS_CLOSE_SECONDS = 0.5
+from headgate_server.serving.tls_close import TLS_CLOSE_SECONDS
 
 
 class TimeoutProtocol(asyncio.Protocol):
@@ -117,18 +116,8 @@ class TimeoutProtocol(asyncio.Protocol):
         self._state.connections.discard(self)
         if self.scheme == "https":
             # Closing waits for the client's close_notify, which may never arrive.
-            self._loop.call_later(_TLS_CLOSE_SECONDS, self.transport.abort)
+            self._loop.call_later(TLS_CLOSE_SECONDS, self.transport.abort)
         return True
-
-    def _close_tls(self) -> None:
-        """Aborts a closing TLS connection once its write buffer is empty; checks again every 0.5 s.
-
-        Over TLS, closing waits for the client's close_notify.
-        """
-        if self.scheme == "https" and not self.transport.get_write_buffer_size():
-            self.transport.abort()
-        elif self in self._state.connections:
-            self._loop.call_later(_TLS_CLOSE_SECONDS, self._close_tls)
 
     def _close(self) -> None:
         """Closes the connection after all responses are sent."""

@@ -5,20 +5,33 @@ nor the state of its server, so a test checks the names that are used here: `USE
 """
 
 import asyncio
+import math
 from typing import Any, cast
 
 from starlette.types import ASGIApp
 from uvicorn.config import Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState as UvicornState
+from websockets.server import ServerProtocol
 
+from headgate_server.serving.final_response import final_response
 from headgate_server.serving.server_state import ServerState
+from headgate_server.serving.tls_close import abort_after_close
 from headgate_server.telemetry.metrics import Metrics
 
 USED_NAMES = {
-    WebSocketsSansIOProtocol: ("connection_made", "connection_lost", "data_received", "shutdown"),
+    WebSocketsSansIOProtocol: (
+        "connection_made",
+        "connection_lost",
+        "data_received",
+        "handshake_initiated",
+        "handshake_complete",
+        "shutdown",
+    ),
     UvicornState: ("connections", "tasks"),
 }
+# Seconds that a closing connection has for sending the rest.
+_CLOSE_SECONDS = 10.0
 
 
 class WebSocketConnection(WebSocketsSansIOProtocol):
@@ -41,14 +54,40 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         config.load()
         super().__init__(config, uvicorn_state, {})
         self._metrics = metrics
+        self._close_deadline = math.inf
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Counts the end of the connection."""
         self._metrics.connection(-1)
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        """Parses *data*. Ends the connection if the client has not waited for the response.
+
+        RFC 6455, section 4.1: the client waits for the response before it sends further data.
+        """
+        if self.handshake_initiated and not self.handshake_complete:
+            if not self.transport.is_closing():
+                self.transport.write(final_response(400))
+                self.transport.close()
+            return
+        super().data_received(data)
+
     def check_deadlines(self, now: float) -> None:
-        """Does nothing: uvicorn's own pings detect a lost connection."""
+        """Aborts a connection that has been closing for too long at *now*, by the loop's clock.
+
+        Closing waits until the client has received what was sent. While the WebSocket is open,
+        uvicorn's pings detect a lost connection.
+        """
+        if not self.transport.is_closing():
+            self._close_deadline = now + _CLOSE_SECONDS
+        elif now >= self._close_deadline:
+            self.transport.abort()
+
+    def shutdown(self) -> None:
+        """Closes the WebSocket with the code for a restart of the service, 1012."""
+        super().shutdown()
+        abort_after_close(self.transport)
 
     def evict(self) -> bool:
         """Returns False: a WebSocket is never idle."""
@@ -65,12 +104,25 @@ def take_over_connection(
     application: ASGIApp,
     metrics: Metrics,
     state: ServerState,
+    rest: bytes,
 ) -> None:
     """Makes *transport* a WebSocket, which *application* answers.
 
-    *head* is the request's head, with all bytes read after it.
+    *head* is the request's head, for which `is_handshake` is True. *rest* was received after it.
     """
     connection = WebSocketConnection(application, metrics, state)
     connection.connection_made(transport)
     transport.set_protocol(connection)
     connection.data_received(head)
+    if rest:
+        connection.data_received(rest)
+
+
+def is_handshake(head: bytes) -> bool:
+    """Returns whether *head* can open a WebSocket: it has no body, and no part is too long.
+
+    The handshake may still be refused, for example because it has no key.
+    """
+    protocol = ServerProtocol()
+    protocol.receive_data(head)
+    return bool(protocol.events_received())

@@ -197,9 +197,7 @@ class WorkerServer:
             self.application.metrics.flush()
             if tick % _TICKS_PER_CHECK == 0:
                 self._set_date()
-                now = asyncio.get_running_loop().time()
-                for connection in list(self._state.connections):
-                    connection.check_deadlines(now)
+                self._state.check_deadlines(asyncio.get_running_loop().time())
             await asyncio.sleep(_TICK_SECONDS)
 
     def _set_date(self) -> None:
@@ -213,19 +211,17 @@ class WorkerServer:
         """
         deadline = asyncio.get_running_loop().time() + GRACE_SECONDS
         self.application.close_deadline = deadline
-        for server in servers:
-            server.close()
-        for connection in list(self._state.connections):
-            connection.shutdown()
-        with suppress(TimeoutError):
-            async with asyncio.timeout_at(deadline):
-                while self._state.connections or self._state.tasks:  # noqa: ASYNC110
-                    await asyncio.sleep(_TICK_SECONDS)
-        for task in self._state.tasks:
-            task.cancel()
-        for connection in list(self._state.connections):
-            connection.abort()
-        await self.application.shutdown()
+        try:
+            for server in servers:
+                server.close()
+            self._state.shutdown()
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(deadline):
+                    while self._state.connections or self._state.tasks:  # noqa: ASYNC110
+                        await asyncio.sleep(_TICK_SECONDS)
+            self._state.abort()
+        finally:
+            await self.application.shutdown()
 
     def reload(self) -> None:
         """Reloads the settings of tokens and gateway, and the certificate.

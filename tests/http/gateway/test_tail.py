@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import threading
 import time
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
@@ -16,6 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from support import made_tokens as made
 from support.gateway_fixtures import ANN, BOB, TWO, configured, upstream
+from support.raw_connections import connected, heard, read_until, status
 from support.raw_upstream import raw_upstream
 from support.servers import Server
 from support.waiting import free_port, poll_until
@@ -225,15 +227,74 @@ def page(server: Server) -> bytes:
 
 
 def test_elsewhere_an_offer_of_a_websocket_is_not_taken_up(server: Server) -> None:
-    offer = {
+    headers = {
         "Connection": "Upgrade",
         "Upgrade": "websocket",
         "Sec-WebSocket-Key": "x",
         "Sec-WebSocket-Version": "13",
     }
-    plain = server.request("GET", "/ping", None, offer)
+    plain = server.request("GET", "/ping", None, headers)
     assert plain.status in (204, 404)
-    assert server.request("GET", "/loki/api/v1/tail", None, offer, ANN).status in (400, 404, 502)
+    assert server.request("GET", "/loki/api/v1/tail", None, headers, ANN).status in (400, 404, 502)
+
+
+def offer(*fields: str, path: str = PATH, rest: bytes = b"") -> bytes:
+    """Returns ann's offer of a WebSocket, with further header *fields*, and then *rest*."""
+    lines = [
+        f"GET {path} HTTP/1.1",
+        "Host: a",
+        f"Authorization: Basic {b64encode(':'.join(ANN).encode()).decode()}",
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        "Sec-WebSocket-Version: 13",
+        *fields,
+    ]
+    return "\r\n".join([*lines, "", ""]).encode() + rest
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        offer("Content-Length: 4", rest=b"abcd"),
+        offer("Transfer-Encoding: chunked", rest=b"0\r\n\r\n"),
+        offer(f"X: {'x' * 9_000}"),
+        offer(*(f"X-{number}: x" for number in range(150))),
+        offer(path=f"{PATH}&x={'x' * 9_000}"),
+    ],
+)
+def test_an_offer_that_no_websocket_can_be_opened_with_is_a_plain_request(
+    server: Server, port: int, sent: bytes
+) -> None:
+    with connected(server) as line:
+        line.sendall(sent)
+        assert status(read_until(line, b"\r\n\r\n")) in (400, 404, 502)
+    assert "internal" not in server.log()
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize(
+    "early", [b"\x81\x82\0\0\0\0hi", b"\x88\x80\0\0\0\0", b"\xff\xff", b"GET / "]
+)
+def test_a_client_that_does_not_wait_for_the_handshake_is_refused(
+    serve: Callable[..., Server], tmp_path: Path, early: bytes, together: bool
+) -> None:
+    def silent(line: socket.socket, request: bytes) -> None:
+        asked.set()
+        line.recv(1)
+
+    asked = threading.Event()
+    with raw_upstream(silent) as store:
+        server = configured(serve, tmp_path, upstream("loki", urls=[store.url])).bootstrap(TWO)
+        with connected(server) as line:
+            if together:
+                line.sendall(offer(rest=early))
+            else:
+                line.sendall(offer())
+                assert asked.wait(20)
+                line.sendall(early)
+            assert status(heard(line)) == 400
+    assert "Traceback" not in server.log()
 
 
 def test_neither_guesses_nor_a_reload_keep_a_tail_open(

@@ -54,6 +54,7 @@ def test_sigterm_lets_running_requests_finish(serve_process: Callable[..., Serve
     assert server.stop() == 0
     thread.join()
     assert len(answers[0].json["results"]) == 8 and not answers[0].error
+    assert answers[0].headers["connection"] == "close"
 
 
 def test_an_answer_under_way_is_sent_to_its_end_at_sigterm(server_process: ServerProcess) -> None:

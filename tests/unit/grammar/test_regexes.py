@@ -120,3 +120,10 @@ def test_the_scanner_rejects_only_what_re2_rejects(pattern: str) -> None:
 @pytest.mark.parametrize("pattern", ["(" * 100_001, "\\p{L}" * 201])
 def test_a_too_large_expression_is_rejected(pattern: str) -> None:
     assert verdict(pattern) == "error parsing regexp: expression too large"
+
+
+@pytest.mark.parametrize("part", ["[:", "[:a", "(?", "\\Q", "{1", "(?P<", "[[:^a"])
+def test_a_long_expression_takes_time_in_proportion(part: str) -> None:
+    # In proportion to the square, it would take an hour.
+    find_regex_error("[" + part * (1 << 18))
+    find_regex_error(part * (1 << 18))

@@ -98,7 +98,11 @@ def start(status: int = 200, **headers: str) -> dict[str, Any]:
         ("GET", [start(299), {}], b"HTTP/1.1 299 \r\ndate: now\r\n"),
         ("HEAD", [start(content_length="9"), {"body": b"x"}], b"content-length: 9\r\n\r\n"),
         ("HEAD", [start(), {"body": b"x"}], b"HTTP/1.1 200 OK\r\ndate: now\r\n\r\n"),
-        ("GET", [{"type": ENCODED_RESPONSE, "content": b"whole"}], b"whole"),
+        (
+            "GET",
+            [{"type": ENCODED_RESPONSE, "content": b"whole", "keep_alive": True}],
+            b"whole",
+        ),
     ],
 )
 def test_messages_become_a_response(
@@ -116,6 +120,18 @@ def test_a_connection_that_may_not_stay_open_is_closed(headers: dict[str, str]) 
     first["headers"] += [(name.encode(), value.encode()) for name, value in headers.items()]
     one = run(answering(first, {}), keep_alive=bool(headers))
     assert one.line.closed and one.line.sent.count(b"connection: close\r\n") == 1
+
+
+@pytest.mark.parametrize("stated", [True, False])
+def test_an_encoded_response_says_once_that_the_connection_closes(stated: bool) -> None:
+    field = b"" if stated else b"connection: close\r\n"
+    content = b"HTTP/1.1 200 OK\r\n" + field + b"content-length: 2\r\n\r\n\r\n"
+    message = {"type": ENCODED_RESPONSE, "content": content, "keep_alive": stated}
+    one = run(answering(message), keep_alive=False)
+    assert one.line.closed
+    assert one.line.sent == (
+        b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\n\r\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -137,6 +153,7 @@ def test_an_invalid_application_ends_the_connection(messages: list[dict[str, Any
     assert b"Set-Cookie" not in one.line.sent
     if not one.line.sent.startswith(b"HTTP/1.1 200"):
         assert one.line.sent.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
+        assert one.line.sent.endswith(b"\r\n\r\nInternal Server Error")
 
 
 def test_an_error_before_the_response_is_500_and_one_in_it_breaks_it_off() -> None:

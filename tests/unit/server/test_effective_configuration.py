@@ -25,7 +25,7 @@ header_name = "Authorization"
 key_id = "not inherited"
 org_mapping = ["a:b:READ"]
 skip_org_role_sync = true
-jwk_set_url = "HTTPS://idp/keys?s={SECRET}"
+jwk_set_url = "\t HTTPS://idp/keys?s={SECRET}"
 [auth.jwt.expect_claims]
 tenant = "x"
 [[auth.jwt.issuer]]
