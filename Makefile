@@ -8,7 +8,7 @@ N ?= 20000
 SEED ?= 1
 # More than two processors: tests also wait for programs.
 JOBS ?= 4
-FAST_JOBS ?= 3
+FAST_JOBS ?= 4
 
 .PHONY: help demo serve test test-fast coverage check format long bench hot-path bench-parts screens settings-page clean
 

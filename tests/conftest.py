@@ -1,5 +1,6 @@
 """Fixtures for all tests: stores, servers, processes; and the layer of each test as its marker."""
 
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -37,6 +38,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         layer = item.path.relative_to(TESTS).parts[0]
         assert layer in LAYERS, f"{item.path} is in no layer"
         item.add_marker(layer)
+
+
+def pytest_collection_finish() -> None:
+    """Makes garbage collection rare: what the collected tests consist of is permanent."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture
