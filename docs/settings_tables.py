@@ -18,7 +18,7 @@ from headgate_server.config.gateway import (
     UpstreamSettings,
 )
 from headgate_server.config.jwt import JwtSettings
-from headgate_server.config.options import Option, OptionType, options_of
+from headgate_server.config.option_fields import Option, OptionType, options_of
 from headgate_server.config.route import Route
 from headgate_server.config.settings import Settings
 

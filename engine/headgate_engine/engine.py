@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from headgate_engine import rules
+from headgate_engine import changes
 from headgate_engine.errors import (
     AdminRequiredFirst,
     AuthenticationFailed,
@@ -17,13 +17,11 @@ from headgate_engine.errors import (
     StatementError,
     StoreUnavailable,
     UserExists,
-    UsernameRequired,
-    UsernameTooLong,
     UserNotFound,
 )
 from headgate_engine.model.result import Result, Series
 from headgate_engine.model.token_rights import TokenRights
-from headgate_engine.model.user import Identity, Principal, User
+from headgate_engine.model.user import Identity, Principal, User, check_username
 from headgate_engine.passwords import Passwords, same_password_version
 from headgate_engine.provisioning import (
     LinkPolicy,
@@ -59,7 +57,6 @@ from headgate_grammar import (
 )
 
 KEEP_LAST_ADMIN = True  # the default here and in the server's settings
-_MAX_NAME_BYTES = 1024
 
 
 class Engine:
@@ -288,7 +285,7 @@ class Engine:
             case SetPassword(name, password):
                 if self.user(name) is None:
                     raise UserNotFound  # before the slow bcrypt
-                set_hash = partial(rules.set_hash, name=name, hash=self.passwords.hash(password))
+                set_hash = partial(changes.set_hash, name=name, hash=self.passwords.hash(password))
                 self.store.transact(set_hash, _audit(principal, address, statement))
                 return ()
             case ShowQueries() | ShowContinuousQueries():
@@ -319,20 +316,20 @@ class Engine:
         make: Callable[[Tx], Any]
         match statement:
             case DropUser(name):
-                make = partial(rules.drop_user, name=name, keep_last_admin=self._keep_last_admin)
+                make = partial(changes.drop_user, name=name, keep_last_admin=self._keep_last_admin)
             case Grant(privilege, on, user):
-                make = partial(rules.grant, name=user, database=on, privilege=privilege)
+                make = partial(changes.grant, name=user, database=on, privilege=privilege)
             case Revoke(privilege, on, user):
-                make = partial(rules.revoke, name=user, database=on, privilege=privilege)
+                make = partial(changes.revoke, name=user, database=on, privilege=privilege)
             case GrantAdmin(user):
-                make = partial(rules.grant_admin, name=user)
+                make = partial(changes.grant_admin, name=user)
             case RevokeAdmin(user):
                 keep = self._keep_last_admin
-                make = partial(rules.revoke_admin, name=user, keep_last_admin=keep)
+                make = partial(changes.revoke_admin, name=user, keep_last_admin=keep)
             case CreateDatabase(name, options):
-                make = partial(rules.create_database, name=name, options=options)
+                make = partial(changes.create_database, name=name, options=options)
             case DropDatabase(name):
-                make = partial(rules.drop_database, name=name)
+                make = partial(changes.drop_database, name=name)
             case _:
                 return None
         return PendingTransaction(make, _audit(principal, address, statement))
@@ -344,10 +341,7 @@ class Engine:
         or BadPassword.
         """
         name = statement.name
-        if not name:
-            raise UsernameRequired
-        if len(name.encode("utf-8", "surrogatepass")) > _MAX_NAME_BYTES:
-            raise UsernameTooLong(_MAX_NAME_BYTES)
+        check_username(name)
         existing = self.user(name)
         if existing is None:
             hash = self.passwords.hash(statement.password)
@@ -355,7 +349,7 @@ class Engine:
             def create(tx: Tx) -> None:
                 if first and not tx.empty():
                     raise UserExists  # another client created the first administrator
-                rules.create_user(tx, name, hash, statement.admin)
+                changes.create_user(tx, name, hash, statement.admin)
 
             try:
                 self.store.transact(create, audit)

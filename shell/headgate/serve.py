@@ -10,7 +10,7 @@ from headgate_engine import StoreError
 from headgate_server.config.effective import print_configuration
 from headgate_server.config.legacy_flags import InvalidFlags, add_flags, gateway_table
 from headgate_server.config.loader import SETTABLE, ConfigurationError
-from headgate_server.config.options import Option, OptionType
+from headgate_server.config.option_fields import Option, OptionType
 from headgate_server.config.settings import Settings
 from headgate_server.serving.listeners import ListenError
 from headgate_server.serving.process_title import show_arguments

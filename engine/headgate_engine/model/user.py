@@ -3,8 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from headgate_engine.errors import UsernameRequired, UsernameTooLong
 from headgate_engine.model.token_rights import TokenRights
 from headgate_grammar import Privilege
+
+_MAX_NAME_BYTES = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +88,14 @@ class Principal:
 
 UNRESTRICTED = Principal(unrestricted=True)
 ANONYMOUS = Principal()
+
+
+def check_username(name: str) -> None:
+    """Raises UsernameRequired or UsernameTooLong if *name* may not be the name of a new user.
+
+    InfluxDB 1.8 rejects only the empty name.
+    """
+    if not name:
+        raise UsernameRequired
+    if len(name.encode("utf-8", "surrogatepass")) > _MAX_NAME_BYTES:
+        raise UsernameTooLong(_MAX_NAME_BYTES)

@@ -1,6 +1,6 @@
 """The interface `Store`, by which the engine reads and writes users, grants and databases.
 
-A store makes changes durable; it does not check the rules in rules.py. A store raises only
+A store makes changes durable; it does not check the rules in changes.py. A store raises only
 StoreUnavailable (nothing was done) and OutcomeUnknown (the change may have been made). Names are
 compared byte by byte.
 """

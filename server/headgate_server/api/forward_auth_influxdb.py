@@ -21,9 +21,9 @@ from headgate_server.app_context import AppContext
 from headgate_server.gateway.authorization import (
     RouteNotFound,
 )
+from headgate_server.gateway.database_access import require_privilege
 from headgate_server.gateway.local_paths import Endpoint, Requirement
 from headgate_server.gateway.mount import Mount
-from headgate_server.gateway.tenants import require_privilege
 from headgate_server.http.errors import BadRequest, CrossSiteRequest
 from headgate_server.http.form import FORM_MEDIA_TYPE, media_type, read_body
 from headgate_server.http.go_text import replace_invalid

@@ -11,7 +11,7 @@ from headgate_server.gateway.mount import Mount
 from headgate_server.http.eager_batch import in_batch
 from headgate_server.http.form import read_form
 from headgate_server.http.go_text import replace_invalid
-from headgate_server.http.gzip import Compressor, accepts_gzip
+from headgate_server.http.gzip import Compressor, accepts_gzip, encode_body
 from headgate_server.http.request import Request
 from headgate_server.http.response import (
     ASGIResponse,
@@ -215,8 +215,9 @@ def _gzip(execution: QueryExecution) -> bool:
 
 def _encode_response(content: bytes, encoder: ResultEncoder, *, gzip: bool) -> Response:
     """Returns the response with the body *content*, compressed if *gzip* is true."""
-    body = Compressor().finish(content) if gzip else content
-    return Response(body, raw_headers=content_headers(encoder.media_type, gzip=gzip))
+    return Response(
+        encode_body(content, gzip=gzip), raw_headers=content_headers(encoder.media_type, gzip=gzip)
+    )
 
 
 async def _chunked_response(execution: QueryExecution, encoder: ResultEncoder) -> ASGIResponse:

@@ -22,8 +22,9 @@ from headgate_server.auth.jwt.keys import Key
 from headgate_server.auth.jwt.verifier import TokenVerifier
 from headgate_server.auth.transient_principal import transient_principal
 from headgate_server.config.claim_path import compile_path
-from headgate_server.config.gateway import TenantTokenSettings, is_tenant
+from headgate_server.config.gateway import TenantTokenSettings
 from headgate_server.config.jwt import JwtSettings
+from headgate_server.config.tenant_names import is_tenant
 
 _HMAC = ("HS256", "HS384", "HS512")
 _CHECKS = ("types", "audiences", "nbf", "exp", "iat")

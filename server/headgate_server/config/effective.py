@@ -9,7 +9,7 @@ from headgate_grammar import REDACTED, redact_destination
 from headgate_server.config.gateway import TenantTokenSettings
 from headgate_server.config.jwt import SHARED_OPTIONS, JwtSettings
 from headgate_server.config.loader import GATEWAY_SECTION, JWT_SECTION, Configuration
-from headgate_server.config.options import Option, OptionType, options_of
+from headgate_server.config.option_fields import Option, OptionType, options_of
 from headgate_server.config.route import Route
 
 _UNITS = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))

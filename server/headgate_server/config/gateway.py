@@ -1,6 +1,5 @@
 """The settings of the upstream stores, in `[gateway]` of the configuration file: dataclasses."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,16 +11,10 @@ from headgate_server.config.gateway_values import (
     read_urls,
     read_versions,
 )
-from headgate_server.config.options import Option, OptionType, option
+from headgate_server.config.option_fields import Option, OptionType, option
 from headgate_server.config.route import Route, read_routes
 
 _LOOPBACK_NETWORKS = ("127.0.0.0/8", "::1/128")
-# Mimir's rule for tenant names, which Loki and Pyroscope share.
-TENANT_PATTERN = re.compile(r"[0-9A-Za-z!_.*'()-]{1,150}")
-# Names that match TENANT_PATTERN, but that all upstream stores reject.
-_RESERVED_TENANTS = frozenset({".", "..", "__mimir_cluster"})
-# A tenant of VictoriaMetrics' cluster: `account` or `account:project`.
-ACCOUNT_PATTERN = re.compile(r"[0-9]{1,10}(:[0-9]{1,10})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +200,3 @@ SHORT_FORM_OPTIONS = (
 SHARED_TOKEN_OPTION = Option(
     "jwt", "", OptionType.TABLE, {}, "Tokens that name a tenant, for all stores; see below"
 )
-
-
-def is_tenant(name: str) -> bool:
-    """Returns whether *name* is a valid tenant name."""
-    return TENANT_PATTERN.fullmatch(name) is not None and name not in _RESERVED_TENANTS

@@ -9,7 +9,7 @@ from headgate_server.config.gateway import (
     TenantTokenSettings,
     UpstreamSettings,
 )
-from headgate_server.config.options import options_of, read_table
+from headgate_server.config.option_fields import options_of, read_table
 
 _NAME_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MOUNT_PATTERN = re.compile(r"(/[A-Za-z0-9_.-]+)+")

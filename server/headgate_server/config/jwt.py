@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from headgate_engine import LinkPolicy
-from headgate_server.config.options import option, read_table
+from headgate_server.config.option_fields import option, read_table
 from headgate_server.config.values import boolean
 
 SOURCES = ("jwk-set-url", "jwk-set-file", "jwk-set-value", "key-file", "key-value")

@@ -15,8 +15,8 @@ from headgate_server.config.gateway import SHORT_FORM_OPTIONS, GatewaySettings
 from headgate_server.config.gateway_reader import read_gateway_settings
 from headgate_server.config.jwt import JwtSettings, canonical_key, read_jwt_settings
 from headgate_server.config.nearest_name import closest_name, suggestion
+from headgate_server.config.option_fields import Option, OptionType, options_of
 from headgate_server.config.option_sources import OptionSources
-from headgate_server.config.options import Option, OptionType, options_of
 from headgate_server.config.secret_files import holds_secret, named_secret_files, readable_by_others
 from headgate_server.config.settings import Settings, SettingsSource
 from headgate_server.config.text_file import read_text

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from headgate_server.config.options import option, read_table
+from headgate_server.config.option_fields import option, read_table
 from headgate_server.config.values import texts
 
 # Formats of written data in which Headgate can rename labels.

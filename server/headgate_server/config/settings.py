@@ -7,7 +7,7 @@ from typing import Any
 from headgate_engine import BCRYPT_COST, KEEP_LAST_ADMIN, MIN_PASSWORD_LENGTH
 from headgate_server.config.gateway import GatewaySettings
 from headgate_server.config.jwt import JwtSettings
-from headgate_server.config.options import option
+from headgate_server.config.option_fields import option
 
 # Defaults of the throttle: the number of failed logins without a delay, for each user and for each
 # address, and the longest delay.

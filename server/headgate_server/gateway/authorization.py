@@ -11,8 +11,8 @@ from urllib.parse import unquote_to_bytes
 
 from headgate_engine import Engine, Principal
 from headgate_server.config.route import Route
+from headgate_server.gateway.database_access import AccessDecision, authorize_databases
 from headgate_server.gateway.mount import Mount
-from headgate_server.gateway.tenants import AccessDecision, authorize_databases
 from headgate_server.http.errors import BadRequest
 from headgate_server.http.go_text import decode_utf8
 from headgate_server.upstream.headers import TENANT_HEADER

@@ -26,6 +26,11 @@ def accepts_gzip(accept_encoding: str) -> bool:
     return False
 
 
+def encode_body(content: bytes, *, gzip: bool) -> bytes:
+    """Returns the whole body *content* as it is sent: compressed if *gzip* is true."""
+    return Compressor().finish(content) if gzip else content
+
+
 class Compressor:
     """Compresses one response piece by piece. Each piece can be decompressed when it arrives."""
 

@@ -17,7 +17,7 @@ from headgate_server.formats import (
     ResultEncoder,
 )
 from headgate_server.http.errors import BadRequest
-from headgate_server.http.gzip import Compressor, Decompressor
+from headgate_server.http.gzip import Compressor, Decompressor, encode_body
 from headgate_server.http.response import (
     ASGIResponse,
     RawHeaders,
@@ -185,7 +185,7 @@ class ForwardedResponse:
             yield part
 
     def _encode_response(self, content: bytes) -> Response:
-        body = Compressor().finish(content) if self._options.gzip else content
+        body = encode_body(content, gzip=self._options.gzip)
         return Response(body, raw_headers=self._content_headers())
 
     async def _encode_documents(self) -> AsyncGenerator[bytes, None]:

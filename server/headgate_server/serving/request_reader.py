@@ -12,13 +12,13 @@ from starlette.types import ASGIApp, Scope
 
 from headgate_server.http.response import ENCODED_RESPONSE
 from headgate_server.serving.asgi_exchange import AsgiExchange
+from headgate_server.serving.connection_deadlines import TimeoutProtocol
 from headgate_server.serving.connection_limits import ConnectionLimits
 from headgate_server.serving.final_response import RequestRejected
 from headgate_server.serving.head_memory import FREE_BYTES, HeadBudget
 from headgate_server.serving.idle_connections import IdleConnections
 from headgate_server.serving.request_framing import framing_error_status
 from headgate_server.serving.server_state import ServerState
-from headgate_server.serving.timeouts import TimeoutProtocol
 
 # Limits of a request's head: bytes of its URL and header fields together; number of fields.
 MAX_HEAD_BYTES = 1 << 18

@@ -17,9 +17,10 @@ from multiprocessing.context import SpawnProcess
 from headgate_server.config.loader import ConfigurationError
 from headgate_server.config.settings import Settings
 from headgate_server.serving.listeners import Listeners
+from headgate_server.serving.shutdown import GRACE_SECONDS
 from headgate_server.serving.thread_stacks import block_stack_signals
 from headgate_server.serving.tls import CertificateError
-from headgate_server.serving.worker import GRACE_SECONDS, run_worker
+from headgate_server.serving.worker import run_worker
 from headgate_server.telemetry import logging as logs
 from headgate_server.telemetry import metrics
 from headgate_server.validation.configuration import reload_settings

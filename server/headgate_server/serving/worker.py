@@ -6,8 +6,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable
 from email.utils import formatdate
 from itertools import count
 from types import FrameType
@@ -25,13 +24,12 @@ from headgate_server.serving.http_protocol import Connection
 from headgate_server.serving.idle_connections import IdleConnections
 from headgate_server.serving.listeners import Listeners
 from headgate_server.serving.server_state import ServerState
+from headgate_server.serving.shutdown import shut_down
 from headgate_server.serving.thread_stacks import install_stack_signals
 from headgate_server.serving.tls import Certificate, CertificateError
 from headgate_server.telemetry import logging as logs
 from headgate_server.validation.configuration import reload_settings
 
-# Seconds after which running requests are aborted when the server ends.
-GRACE_SECONDS = 30
 _SWITCH_SECONDS = 0.001
 _TICK_SECONDS = 0.1
 _TICKS_PER_CHECK = 10
@@ -50,7 +48,7 @@ def run_worker(
 ) -> None:
     """Serves on *listeners* until SIGTERM or SIGINT, then finishes the running requests.
 
-    Requests that still run after GRACE_SECONDS, or when the same signal comes again, are aborted.
+    Requests that still run after `GRACE_SECONDS`, or when the same signal comes again, are aborted.
     The process then exits with status 1. *started* is called once connections are accepted. SIGHUP
     reloads the configuration of tokens and gateway, and the certificate. Raises CertificateError.
     """
@@ -162,7 +160,7 @@ class WorkerServer:
             self._on_started()
             await self._run_ticks()
         finally:
-            await self._shut_down(servers)
+            await shut_down(servers, self._state, self.application)
 
     async def _listen(self) -> list[asyncio.Server]:
         """Accepts connections on the listeners."""
@@ -203,25 +201,6 @@ class WorkerServer:
     def _set_date(self) -> None:
         """Sets the header field Date of the responses of the next second."""
         self._state.default_fields = [(b"date", formatdate(usegmt=True).encode())]
-
-    async def _shut_down(self, servers: Sequence[asyncio.Server]) -> None:
-        """Closes the connections that are idle, and waits for the others, at most GRACE_SECONDS.
-
-        Then closes the application, and aborts what is left.
-        """
-        deadline = asyncio.get_running_loop().time() + GRACE_SECONDS
-        self.application.close_deadline = deadline
-        try:
-            for server in servers:
-                server.close()
-            self._state.shutdown()
-            with suppress(TimeoutError):
-                async with asyncio.timeout_at(deadline):
-                    while self._state.connections or self._state.tasks:  # noqa: ASYNC110
-                        await asyncio.sleep(_TICK_SECONDS)
-            self._state.abort()
-        finally:
-            await self.application.shutdown()
 
     def reload(self) -> None:
         """Reloads the settings of tokens and gateway, and the certificate.

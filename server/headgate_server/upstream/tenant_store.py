@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from headgate_server.background.thread_pool import Run
-from headgate_server.config.gateway import TENANT_PATTERN, UpstreamSettings, is_tenant
+from headgate_server.config.gateway import UpstreamSettings
 from headgate_server.config.route import COMPONENTS, Route
+from headgate_server.config.tenant_names import TENANT_PATTERN, is_tenant
 from headgate_server.http.errors import BadRequest
 from headgate_server.upstream.adapter import BodyHandling, InfluxQLStore, ProbeRequest
 from headgate_server.upstream.option_checks import check_tenants, check_unsupported

@@ -15,8 +15,9 @@ from typing import ClassVar
 from headgate_engine import Result, StatementError
 from headgate_grammar import CreateDatabase, DropDatabase, ShowMeasurements, Statement, unparse
 from headgate_server.background.thread_pool import Run
-from headgate_server.config.gateway import ACCOUNT_PATTERN, UpstreamSettings
+from headgate_server.config.gateway import UpstreamSettings
 from headgate_server.config.route import Route
+from headgate_server.config.tenant_names import ACCOUNT_PATTERN
 from headgate_server.formats import ResultEncoder
 from headgate_server.http.errors import BadRequest
 from headgate_server.http.request import Request

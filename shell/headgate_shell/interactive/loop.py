@@ -20,7 +20,7 @@ from headgate_shell.interactive.confirmations import confirmation_for
 from headgate_shell.interactive.history import open_history, redacted_entry
 from headgate_shell.interactive.login import log_in, prompt_login, prompt_new_password
 from headgate_shell.interactive.prompt import build_prompt, open_editor, prompt_text
-from headgate_shell.interactive.shell_config import Config, config_path, read_config
+from headgate_shell.interactive.shell_settings import Config, config_path, read_config
 from headgate_shell.interactive.unknown_user import with_usernames
 from headgate_shell.output.control_characters import escape_controls, escape_controls_in_lines
 from headgate_shell.output.render import render

@@ -20,7 +20,7 @@ from headgate_shell.interactive.completion import complete_input
 from headgate_shell.interactive.completion_names import CompletionNames
 from headgate_shell.interactive.key_bindings import is_complete
 from headgate_shell.interactive.lexer import InfluxqlLexer
-from headgate_shell.interactive.shell_config import Config
+from headgate_shell.interactive.shell_settings import Config
 from headgate_shell.output.control_characters import escape_controls, escape_controls_in_lines
 from headgate_shell.session import Session
 

@@ -12,7 +12,7 @@ import pytest
 import trustme
 from websockets.sync.server import serve as serve_websocket
 
-from headgate_server.serving import worker
+from headgate_server.serving import shutdown
 from headgate_server.serving.http_protocol import Connection
 from support.certificates import client_context, write_certificate
 from support.gateway_fixtures import ANN, TWO, configured, upstream
@@ -68,7 +68,7 @@ def secure(
 @pytest.fixture
 def no_grace(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that waits for a connection in vain waits longer than the tests do."""
-    monkeypatch.setattr(worker, "GRACE_SECONDS", 600)
+    monkeypatch.setattr(shutdown, "GRACE_SECONDS", 600)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from headgate_shell.commands.dispatch import COMMANDS
-from headgate_shell.interactive.shell_config import Config, read_config
+from headgate_shell.interactive.shell_settings import Config, read_config
 from support.places import REPOSITORY
 
 DOCS = REPOSITORY / "docs"

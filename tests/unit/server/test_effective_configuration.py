@@ -12,7 +12,7 @@ from headgate.serve import run
 from headgate_server import configure
 from headgate_server.config.effective import print_configuration
 from headgate_server.config.loader import SETTABLE, load
-from headgate_server.config.options import Option, OptionType
+from headgate_server.config.option_fields import Option, OptionType
 
 SECRET = "Zk7-a-secret-of-more-than-thirty-two-bytes"
 FILE = f"""

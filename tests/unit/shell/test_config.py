@@ -8,7 +8,7 @@ from headgate_shell.backends.base import ConnectionSettings
 from headgate_shell.interactive.history import RedactedHistory
 from headgate_shell.interactive.lexer import STYLES
 from headgate_shell.interactive.prompt import prompt_text
-from headgate_shell.interactive.shell_config import Config, config_path, read_config
+from headgate_shell.interactive.shell_settings import Config, config_path, read_config
 from headgate_shell.session import Session
 
 
