@@ -1,4 +1,4 @@
-"""Sends a response: by ASGI messages, or as bytes if the request belongs to a batch.
+"""Sends responses: by ASGI messages, or as encoded HTTP/1.1 for the requests of a batch.
 
 A batch is a group of requests that the server runs together, without a task for each.
 """
@@ -21,7 +21,7 @@ class Delivery(Protocol):
 
     @property
     def status(self) -> int:
-        """The status that was sent, or 499 if the client disconnected before."""
+        """The HTTP status that was sent, or 499 if the client disconnected first."""
         ...
 
     @property
@@ -30,19 +30,23 @@ class Delivery(Protocol):
         ...
 
     async def send(self, response: ASGIResponse) -> None:
-        """Sends *response*, with the common header fields if the request asks for them."""
+        """Sends *response*.
+
+        If `Request.adds_common_headers` is True, adds the server version, the request id and the
+        CORS fields.
+        """
         ...
 
 
 class AsgiDelivery:
-    """Implements `Delivery` by ASGI's *send*."""
+    """Implements `Delivery` with the ASGI callable *send*."""
 
     def __init__(self, request: Request, responses: ResponseBuilder, send: Send) -> None:
         self._request, self._responses = request, responses
         self._recorder = ResponseRecorder(send)
 
     async def send(self, response: ASGIResponse) -> None:
-        """Sends *response* by ASGI, with the common header fields if the request asks for them."""
+        """Sends *response* by ASGI messages. Adds the same header fields as `Delivery.send`."""
         request = self._request
         if request.adds_common_headers:
             response = self._responses.with_common_headers(response, request)
@@ -50,7 +54,7 @@ class AsgiDelivery:
 
     @property
     def status(self) -> int:
-        """The status that was sent, or 499 if the client disconnected before."""
+        """The HTTP status that was sent, or 499 if the client disconnected first."""
         return self._recorder.status
 
     @property
@@ -62,9 +66,10 @@ class AsgiDelivery:
 class BatchDelivery:
     """Implements `Delivery` for a request of a batch.
 
-    A whole response that is ready without waiting becomes *encoded*: the bytes of HTTP/1.1, with
-    the server's header fields *default_fields*. After `attach`, these bytes are sent by the ASGI
-    extension `ENCODED_RESPONSE`, and any other response by ASGI's own messages.
+    A response with its whole body is encoded as HTTP/1.1, with the server's header fields
+    *default_fields*. During the batch, the caller sends these bytes, which `encoded` holds. After
+    `attach`, `send` sends them by the ASGI extension `ENCODED_RESPONSE`. Any other response is sent
+    by ASGI messages. Unless *keep_alive* is True, the encoded response has `Connection: close`.
     """
 
     def __init__(
@@ -82,14 +87,14 @@ class BatchDelivery:
         self._send: Send | None = None
 
     def attach(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Gives the request its ASGI connection: the request continues in a task of its own."""
+        """Sets the ASGI connection of a request that continues in a task, outside the batch."""
         self.request.attach(scope, receive)
         self._send = send
 
     async def send(self, response: ASGIResponse) -> None:
-        """Encodes *response* if it is whole. If not, sends it by the messages of ASGI.
+        """Encodes *response* if it has its whole body. Otherwise sends it by ASGI messages.
 
-        After the end of the batch, an encoded response is sent at once.
+        Outside the batch, also sends the encoded response.
         """
         if isinstance(response, Response) and not response.without_length:
             self.encoded = self._responses.encode_http1(
@@ -111,7 +116,7 @@ class BatchDelivery:
 
 
 class Continuation:
-    """ASGI application that continues a request of a batch, because the request has to wait.
+    """An ASGI application that runs the rest of a request that had to wait in its batch.
 
     The caller must run it with the context variables in `context`.
     """
@@ -121,11 +126,11 @@ class Continuation:
 
     @property
     def context(self) -> Context:
-        """The context variables with which the request began, and must continue."""
+        """The context variables of the request, which the caller must use for its task."""
         return self._suspended.context
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Continues the request, and sends its response."""
+        """Runs the request from the point where it had to wait, and sends its response."""
         self._delivery.attach(scope, receive, send)
         await self._suspended.result()
 
@@ -149,5 +154,5 @@ def to_request(parsed: ParsedRequest, proxies: tuple[str, ...]) -> Request:
 
 
 async def _receive_nothing() -> Message:
-    """Stands in for ASGI's `receive` until the request has an ASGI connection: raises an error."""
+    """Raises RuntimeError. It is ASGI's `receive` until the request has an ASGI connection."""
     raise RuntimeError("the request has no ASGI connection yet")

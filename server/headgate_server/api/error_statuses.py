@@ -81,7 +81,10 @@ ERROR_STATUSES: dict[type[Exception], ErrorStatus] = {
 
 
 def client_message(error: Exception, error_status: ErrorStatus) -> str:
-    """Returns the text of the response with *error_status* that answers *error*."""
+    """Returns the error text that the response to *error* shows to the client.
+
+    *error_status* has the status of this response, and the prefix of the text.
+    """
     if isinstance(error, TooManyFailures) and error_status.status == 401:
         return str(AuthenticationFailed())  # clients expect this text with this status
     return error_status.prefix + str(error)
@@ -90,11 +93,11 @@ def client_message(error: Exception, error_status: ErrorStatus) -> str:
 def error_status_for(
     error: Exception, *, writing: bool = False, throttle_status: int = 429
 ) -> ErrorStatus | None:
-    """Returns the status of the class of *error*, or of its nearest base class in the table.
+    """Returns the entry of `ERROR_STATUSES` for the class of *error* or its nearest base class.
 
     Returns None for an unforeseen error, which is a fault of Headgate. A throttled login is
-    answered with *throttle_status*: 401 makes it look like a failed login. A throttled write
-    (*writing*) is answered with 503, because Telegraf drops its data on any 4xx.
+    answered with *throttle_status*: 401 makes it look like a failed login. If *writing* is True, a
+    throttled request is answered with 503, because Telegraf drops its data on any 4xx.
     """
     if isinstance(error, TooManyFailures | UserLimitExceeded):
         status = throttle_status if isinstance(error, TooManyFailures) else 429

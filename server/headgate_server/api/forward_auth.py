@@ -1,4 +1,4 @@
-"""Forward authentication: authorizes a request that another proxy, such as nginx, holds.
+"""Forward authentication: tells another proxy, such as nginx, whether a request is authorized.
 
 The answer to an authorized request is 200, with the user and the database in headers. The answer to
 any other request is 401 or 403, because nginx treats other statuses as a fault. If Headgate cannot
@@ -66,9 +66,9 @@ _MAX_ERROR_CHARS = 1024
 
 
 async def forward_auth(request: Request, context: AppContext) -> Response:
-    """Returns the answer to the forward authentication subrequest *request*.
+    """Returns the response to *request*, with which a proxy asks about a client's request.
 
-    Errors of authentication and authorization become answers; an unforeseen error is raised.
+    Errors of authentication and authorization become responses. An unforeseen error is raised.
     """
     if not is_trusted(context.gateway.forward_auth_networks, request.connection):
         return _error_response(403, "not a trusted proxy: see trusted-proxies in [gateway]", "")
@@ -129,7 +129,11 @@ def _error_response(
 
 
 def _find_mount(context: AppContext, original_request: OriginalRequest) -> Mount:
-    """Returns the upstream that *original_request* names. Raises AmbiguousRequest."""
+    """Returns the upstream store that *original_request* names.
+
+    If it names no store, returns the only upstream store. Raises AmbiguousRequest for an unknown
+    name, or if there is no name and not exactly one store.
+    """
     mount = context.gateway.find_by_name(original_request.upstream)
     if mount is None:
         raise AmbiguousRequest(
@@ -202,7 +206,7 @@ async def _authorize(
 async def _authenticate(
     request: Request, context: AppContext, mount: Mount, original_request: OriginalRequest
 ) -> Principal:
-    """Returns the principal of *original_request*. Raises what a login raises.
+    """Returns the principal of *original_request*. Raises what `authenticate_credentials` raises.
 
     A proxy may report a client address that the client itself chose. So a second throttle counts
     a user's failed logins by the proxy's address, as if the proxy were one client.
@@ -269,7 +273,7 @@ async def _authorize_local_path(
     original_request: OriginalRequest,
     pattern: str,
 ) -> AuthorizedRequest:
-    """Authorizes a request for a path in `ENDPOINTS`, which Headgate as the proxy would answer.
+    """Authorizes the original request for the path *pattern* in `ENDPOINTS`.
 
     Raises RouteNotFound, AmbiguousRequest and what `authorize_influx` and a login raise.
     """

@@ -1,6 +1,6 @@
-"""Forward authentication for InfluxDB: authorizes a query or write that another proxy holds.
+"""Forward authentication for InfluxDB: authorizes a query or a write for another proxy.
 
-The proxy, such as nginx, sends the request to the upstream store only after Headgate's answer.
+The proxy, such as nginx, sends the request to the upstream store only if Headgate authorizes it.
 """
 
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ class AuthorizedRequest:
 
 
 def check_cross_site(request: Request, *, changes: bool) -> None:
-    """Raises CrossSiteRequest for a request of another site's page that could do harm.
+    """Raises CrossSiteRequest if a page of another site sent *request*, and it could do harm.
 
     Two kinds of requests could do harm: a request that opens a WebSocket, and a request that
     changes data (*changes*).
@@ -75,7 +75,9 @@ async def authorize_influx(
     original_request: OriginalRequest,
     endpoint: Endpoint,
 ) -> AuthorizedRequest:
-    """Authorizes a request for a path of InfluxDB's API, such as /query or /write.
+    """Authorizes *original_request* for a path of InfluxDB's API, such as /query or /write.
+
+    *endpoint* has the methods, the parameters and the requirement of the path.
 
     Raises Forbidden, BadRequest, RouteNotFound, AccessDenied, AuthenticationFailed,
     CrossSiteRequest, ParseError, UnparseError, TooLarge, Overloaded.
@@ -155,10 +157,10 @@ def _authorize_query(
     fields: dict[str, str],
     parameters: tuple[str, ...],
 ) -> AuthorizedRequest:
-    """Parses and authorizes a query, and returns it as text that Headgate has written itself.
+    """Parses and authorizes the query in *fields*, and returns it as a new URL query.
 
-    The text has the parsed statements, and those of *fields* that *parameters* names.
-    Blocking: a long query takes up to a second, so call this function in a thread.
+    The URL query has the parsed statements as `q`, and those of *fields* that *parameters* names.
+    Call this function in a thread: a long query takes up to a second.
     Raises BadRequest, ParseError, AccessDenied, AuthenticationFailed, CrossSiteRequest,
     UnparseError.
     """

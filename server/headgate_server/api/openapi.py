@@ -16,7 +16,7 @@ from headgate_server.http.response import Response, content_headers
 async def openapi(
     request: Request, context: AppContext, encoder: ResultEncoder, mount: Mount | None
 ) -> Response:
-    """Returns the OpenAPI description, without a login: it reveals nothing about this server."""
+    """Returns the OpenAPI description. Requires no login: the description has no secret."""
     return Response(
         JsonEncoder(pretty=True).encode(DESCRIPTION),
         raw_headers=content_headers(JsonEncoder.media_type),
@@ -70,7 +70,10 @@ _PARAMETERS = [
 def _remote_path(
     id: str, summary: str, privilege: str, responses: dict[str, Any]
 ) -> dict[str, Any]:
-    """Returns the description of a path of Prometheus that is forwarded unchanged."""
+    """Returns the OpenAPI description of a path for Prometheus' remote write or remote read.
+
+    *privilege* is the privilege that the path requires. *responses* are its successful responses.
+    """
     # Prometheus sends application/x-protobuf; other types are accepted, too.
     body = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
     return {

@@ -1,4 +1,4 @@
-"""Forward authentication: reads the original request, which another proxy holds.
+"""Forward authentication: reads the client's original request from another proxy's subrequest.
 
 nginx's auth_request, Traefik's ForwardAuth, Caddy's forward_auth and Envoy's ext_authz each
 describe the original request in other headers. If the path names the proxy, only the headers of
@@ -38,12 +38,11 @@ class AmbiguousRequest(Exception):
 
 @dataclass(frozen=True, slots=True)
 class OriginalRequest:
-    """The original request. *path* and *query* are the bytes that the client sent.
+    """A client's request to another proxy. *path* and *query* are the bytes that the client sent.
 
-    The subrequest is the proxy's own request to Headgate, which describes the original request.
-    *upstream* is the upstream's name in the path of the subrequest, and *address* the client's
-    address. *host* is the header `Host` of the client. *body_included* is True if the subrequest
-    carries the complete body.
+    The proxy describes it in its own request to Headgate, the subrequest. *upstream* is the name of
+    the upstream store in the subrequest's path. *address* is the client's address, and *host* is
+    the client's header `Host`. *body_included* is True if the subrequest has the complete body.
     """
 
     proxy_kind: str  # nginx, traefik, caddy, envoy, or "" if the path names no proxy
@@ -57,16 +56,16 @@ class OriginalRequest:
 
     @property
     def can_rewrite(self) -> bool:
-        """Whether this kind of proxy can replace the client's query parameters."""
+        """Whether the proxy can replace the client's URL query by the one that Headgate returns."""
         return self.proxy_kind in ("nginx", "caddy")
 
 
 def read_original_request(request: Request) -> OriginalRequest:
     """Returns the original request, which the proxy's subrequest *request* describes.
 
-    Envoy appends the original path and query to its own path. The other proxies send headers, and
-    the query of *request*, which a client may have chosen, is ignored. Raises AmbiguousRequest if
-    the description is missing or contradicts itself.
+    Envoy appends the original path and query to its own path. The other proxies send headers: then
+    the query of *request* is ignored, because a client may have chosen it. Raises AmbiguousRequest
+    if the description is missing or contradicts itself.
     """
     proxy_kind, _, rest = (
         request.raw_path.removeprefix(FORWARD_AUTH_PREFIX)
@@ -117,7 +116,8 @@ def _build_request(
 def _read_headers(request: Request, uri_header: str, method_header: str) -> tuple[str, str] | None:
     """Returns the URI in *uri_header* and the method in *method_header*.
 
-    Returns None if *uri_header* is absent. Raises AmbiguousRequest.
+    Returns None if *uri_header* is absent. Raises AmbiguousRequest if the URI is invalid or has a
+    fragment, or if several values of a header differ.
     """
     found = _single_header(request, uri_header)
     if found is None:

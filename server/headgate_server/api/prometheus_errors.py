@@ -1,4 +1,4 @@
-"""Error responses for stores other than InfluxDB: their JSON is that of Prometheus' HTTP API."""
+"""Builds error responses for stores other than InfluxDB, as JSON of Prometheus' HTTP API."""
 
 import json
 

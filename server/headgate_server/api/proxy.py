@@ -45,7 +45,7 @@ _FORM_MEDIA_TYPE = "application/x-www-form-urlencoded"
 class AuthorizedProxyRequest:
     """An authorized request, with the path and query (*target*) and *headers* to send upstream.
 
-    *authorized* has the route that the request matched, and the databases that it is for.
+    *authorized* has the route that the request matched, and the databases that it may use.
     """
 
     principal: Principal
@@ -55,7 +55,10 @@ class AuthorizedProxyRequest:
 
 
 def route_request(request: Request, path: bytes) -> RouteRequest:
-    """Returns the parts of *request* that authorization depends on. Raises BadRequest."""
+    """Returns the parts of *request* that decide its authorization, with *path* as the path.
+
+    Raises BadRequest if *path* is ambiguous, or if values of `X-Scope-OrgID` differ.
+    """
     tenants = requested_tenants(request.headers.getlist(TENANT_HEADER))
     return RouteRequest(request.method, validated_path(path), request.query, tenants)
 
@@ -154,7 +157,7 @@ async def proxy(request: Request, context: AppContext, mount: Mount, path: bytes
 def upstream_target(authorized: AuthorizedRoute, api: ProxiedAPI, query: bytes) -> str:
     """Returns the path and query to send to the store of *api*, without the user's credentials.
 
-    For some kinds of stores they also name the tenant or the database.
+    For some kinds of stores, the path or the query names the tenant or the database.
     """
     decision = authorized.decision
     return api.upstream_target(
@@ -165,7 +168,7 @@ def upstream_target(authorized: AuthorizedRoute, api: ProxiedAPI, query: bytes) 
 def identity_headers(
     api: ProxiedAPI, authorized: AuthorizedRoute, principal: Principal
 ) -> dict[str, str]:
-    """Returns the headers with the user and the tenant for the store."""
+    """Returns the headers that tell the store of *api* the user's name and the tenant."""
     headers = {USER_HEADER: encode_header(principal.name)}
     if api.has_tenant_header:
         headers[TENANT_HEADER] = authorized.decision.tenant
@@ -173,7 +176,7 @@ def identity_headers(
 
 
 def encode_header(text: str) -> str:
-    """Returns *text* as a header value: `%` and all but printable ASCII are percent-encoded."""
+    """Returns *text* as a header value, with `%` and all but printable ASCII percent-encoded."""
     if text.isascii() and text.isprintable() and text == text.strip() and "%" not in text:
         return text
     return quote(text.encode("utf-8", "surrogateescape"), safe=" !#$&'()*+,/:;=?@[]^`{|}~")
@@ -206,7 +209,7 @@ async def _upstream_body(
 
 
 def must_rename_label(authorized: AuthorizedRoute, api: ProxiedAPI) -> bool:
-    """Returns whether a client's own label `db` is renamed, because Headgate sets that label."""
+    """Returns whether Headgate renames a client's label `db`, because it sets that label itself."""
     return _body_handling(authorized, api) is BodyHandling.RENAME_LABEL
 
 
@@ -225,7 +228,7 @@ def _add_body_headers(
     headers: list[tuple[str, str]],
     upload: Body,
 ) -> list[tuple[str, str]]:
-    """Returns *headers* with the headers that describe the body *upload*."""
+    """Returns *headers*, changed so that they describe the type and length of the body *upload*."""
     length = request.headers.get("content-length", "")
     if must_rename_label(authorized, api):
         if authorized.route.format != "remote-write":  # the body is sent decompressed

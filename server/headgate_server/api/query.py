@@ -80,7 +80,7 @@ async def query(
 def _is_in_batch(principal: Principal) -> bool:
     """Returns whether *principal* was read from the snapshot of the batch that is running.
 
-    Returns False for rights that a token brings along, which are not in the user store.
+    Returns False if the principal has rights from a token, which the user store does not have.
     """
     stored = not principal.transient and principal.transient_rights is None
     return stored and in_batch()
@@ -89,10 +89,11 @@ def _is_in_batch(principal: Principal) -> bool:
 def _cached_response(
     execution: QueryExecution, prepared: PreparedQuery, encoder: ResultEncoder
 ) -> Response | None:
-    """Returns the response to the cached query *prepared*, within a batch.
+    """Returns the response to *prepared*, from the cache or by execution. Call it in a batch.
 
-    If all statements are cheap and only read, the response is cached until the user store changes.
-    Returns None for other statements, after authorizing them: the caller executes them.
+    Executes the statements only if all of them are cheap and only read. If they succeed, caches the
+    response until the user store changes. Otherwise authorizes the statements and returns None: the
+    caller executes them.
     """
     executor, request, principal = execution.executor, execution.request, execution.principal
     with executor.store.snapshot() as snapshot:
@@ -122,7 +123,7 @@ def _accepted_response(encoder: ResultEncoder) -> Response:
 
 
 def _is_chunked(request: Request, fields: Pairs) -> bool:
-    """Returns whether the response is chunked. HTTP/1.0 has no chunked transfer coding."""
+    """Returns whether the client asks for one document for each result, with HTTP/1.1 or later."""
     return fields.get("chunked") == "true" and request.scope["http_version"] != "1.0"
 
 

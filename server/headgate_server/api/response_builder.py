@@ -61,7 +61,7 @@ class ResponseBuilder:
         """Returns *response* with the server version, the request id and the CORS fields.
 
         A `Response` may be in a cache, so the fields are added to a copy. Any other response is
-        changed itself.
+        changed in place.
         """
         fields = self._version_headers + self._request_headers(request)
         if isinstance(response, Response):
@@ -80,10 +80,11 @@ class ResponseBuilder:
     def encode_http1(
         self, response: Response, request: Request, default_fields: RawHeaders, *, keep_alive: bool
     ) -> bytes:
-        """Returns *response* encoded as HTTP/1.1, with *default_fields*.
+        """Returns *response* encoded as HTTP/1.1, with the server's fields *default_fields*.
 
-        Adds the common fields if the request asks for them, and `connection: close` unless
-        *keep_alive* is True. Raises ValueError for a control character in a field.
+        Adds the fields of `with_common_headers` if `adds_common_headers` of *request* is True. Adds
+        `connection: close` unless *keep_alive* is True. Raises ValueError for a control character
+        in a field's value.
         """
         # `Date` changes every second only: the encoding is cached.
         if default_fields is not self._default_fields:
@@ -102,7 +103,7 @@ class ResponseBuilder:
     def error_response(
         self, error_status: ErrorStatus, text: str, encoder: ResultEncoder
     ) -> Response:
-        """Returns the error response for *error_status* with *text*, encoded in *encoder*."""
+        """Returns the response with *error_status* and the error *text*, encoded by *encoder*."""
         content = encoder.encode_error(text)
         key = (error_status.status, encoder.media_type, content)
         cacheable = error_status.status in _REFUSED and not error_status.headers
@@ -121,7 +122,7 @@ class ResponseBuilder:
     def text_response(
         self, status: int, text: str, headers: dict[str, str] | None = None
     ) -> Response:
-        """Returns a plain-text response, for an error in the HTTP request itself."""
+        """Returns a plain-text response, for errors such as an unknown path or method."""
         kind = {"Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff"}
         return Response(
             text.encode(), status, to_raw_headers(kind | (headers or {})) + self._version_headers
@@ -145,6 +146,6 @@ def request_id(request: Request) -> str:
 
 
 def _header_value(text: str) -> bytes:
-    """Returns *text* as a header value of at most 1024 bytes, control characters as spaces."""
+    """Returns *text* as a header value of at most 1024 bytes. Control characters become spaces."""
     cut = text.encode("utf-8", "replace")[:_MAX_ERROR_BYTES]
     return cut.translate(_WITHOUT_CONTROLS).strip()

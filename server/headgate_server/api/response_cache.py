@@ -1,4 +1,4 @@
-"""Responses to queries that only read, and denials, cached until the user store changes."""
+"""Caches denials and the responses to read-only queries, until the user store changes."""
 
 from dataclasses import dataclass
 
@@ -20,10 +20,10 @@ class _Denial:
 
 
 class ResponseCache:
-    """The cached response to the query *prepared* of *principal*.
+    """Reads and writes the cached response to one query, *prepared*, of *principal*.
 
-    It belongs to one revision of the user store, in *snapshot*. Use it only for a principal that
-    was read from *snapshot*: then the principal has the rights with which the query was authorized.
+    *snapshot* holds it, for one revision of the user store. Use it only for a principal that was
+    read from *snapshot*: then the principal has the rights with which the query was authorized.
     """
 
     def __init__(self, snapshot: Snapshot, prepared: PreparedQuery, principal: Principal) -> None:
@@ -32,9 +32,9 @@ class ResponseCache:
         self._key = prepared if principal.has_full_access else (prepared, principal.name)
 
     def get(self, metrics: Metrics) -> Response | None:
-        """Returns the cached response, or None. Counts the statements in the metrics.
+        """Returns the cached response, or None. Counts a response's statements in *metrics*.
 
-        Raises NotAuthorized if *principal* was denied the query.
+        Raises NotAuthorized if a denial of the query is cached.
         """
         cached = self._snapshot.cached(self._key)
         if isinstance(cached, _Denial):
@@ -45,11 +45,11 @@ class ResponseCache:
         return cached
 
     def put_denial(self, error: NotAuthorized) -> None:
-        """Caches *error*, which denies the query."""
+        """Caches a denial: the statement and the required privilege in *error*."""
         # Without the error itself: its traceback holds the request, and so a password.
         self._snapshot.cache(self._key, _Denial(error.statement, error.required))
 
     def put(self, response: Response) -> None:
-        """Caches *response*, unless it is large."""
+        """Caches *response*, unless its body is larger than 16 KiB."""
         if len(response.body) <= _MAX_CACHED_BYTES:
             self._snapshot.cache(self._key, response)

@@ -48,7 +48,7 @@ class CredentialsNotChecked(AuthenticationError):
 
     The login is throttled, too many logins wait, or the user store is unavailable.
 
-    *error_status* has the status and the headers of Headgate's own server for that reason.
+    *error_status* has the status and the headers with which Headgate's server answers *error*.
     """
 
     def __init__(self, error: Exception, error_status: ErrorStatus) -> None:
@@ -61,11 +61,12 @@ class HeadgateBackend(AuthenticationBackend):
 
     Accepts the schemes Basic, Token and Bearer, and the URL's parameters `u` and `p`.
 
-    A request without credentials stays anonymous. A request with invalid credentials is rejected;
-    pass `on_error=HeadgateBackend.refuse` to answer 401. The scopes for `@requires` are
-    `authenticated`, `admin`, `read:DATABASE` and `write:DATABASE`. An administrator has the scopes
-    `read:` and `write:` for every database that exists. *throttle_status* is the status of
-    throttled logins: 401, or 429 for applications whose clients support it.
+    A request without credentials stays anonymous. A request with invalid credentials is rejected:
+    with 401, if you pass `on_error=HeadgateBackend.refuse` to the middleware. The scopes for
+    `@requires` are `authenticated`, `admin`, `read:DATABASE` and `write:DATABASE`. An administrator
+    has the scopes `read:` and `write:` for every database that exists. *shared_secret* verifies
+    tokens; "" rejects them. *throttle_status* is the status of throttled logins: 401, or 429 if the
+    application's clients support it.
     """
 
     def __init__(

@@ -52,8 +52,9 @@ class Tail:
     async def open(self, protocols: Sequence[str]) -> "UpstreamWebSocket":
         """Authorizes the request, and returns the open WebSocket to the store.
 
-        Raises what `authorize_request` raises, RouteNotFound, CrossSiteRequest, UpstreamError;
-        ClientDisconnect if the client disconnects meanwhile.
+        *protocols* are the subprotocols that the client offers. Raises what `authorize_request`
+        raises, RouteNotFound, CrossSiteRequest, UpstreamError. Raises ClientDisconnect if the
+        client disconnects before the WebSocket is open.
         """
         opening = asyncio.ensure_future(self._open(protocols))
         await asyncio.wait((opening, self._first_message), return_when=asyncio.FIRST_COMPLETED)
@@ -182,5 +183,8 @@ async def _receive_once(receive: Receive) -> Message:
 
 
 def handshake_request(scope: Scope, receive: Receive, proxies: tuple[str, ...]) -> Request:
-    """Returns the GET request that opens a WebSocket (RFC 6455, 4.1)."""
+    """Returns the GET request that opens the WebSocket of *scope* (RFC 6455, 4.1).
+
+    *proxies* are the networks of trusted proxies.
+    """
     return Request({**scope, "type": "http", "method": "GET"}, receive, proxies)

@@ -107,7 +107,7 @@ async def authorize_write(
     """Authorizes a write to *database*. Returns the upstream store of *mount*.
 
     Returns None if *mount* is None, or if its upstream store accepts no line protocol. Records a
-    denied write in the audit. Raises CrossSiteRequest, BadRequest, WriteForbidden,
+    denied write in the audit log. Raises CrossSiteRequest, BadRequest, WriteForbidden,
     DatabaseNotFound.
     """
     if request.cross_site:

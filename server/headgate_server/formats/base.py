@@ -1,6 +1,6 @@
-"""The result of a statement, and the Protocol `ResultEncoder` of the formats.
+"""Defines `StatementResult`, and the Protocols that each format of responses implements.
 
-The Protocol `Splice` cuts a result out of an upstream InfluxDB's response.
+`ResultEncoder` encodes results. `Splice` cuts a result out of an upstream InfluxDB's response.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from headgate_engine import Result
 
 @dataclass(frozen=True, slots=True)
 class StatementResult:
-    """One statement's result for a client, with warnings and its position in the query.
+    """One statement's result for a client, with a warning and the statement's index *id*.
 
     *encoded* is the result in the format of the response, if an upstream store sent it in that
     format. `ResultEncoder.renumber` returns such bytes.
@@ -70,7 +70,7 @@ class ResultEncoder(Protocol):
         ...
 
     def renumber(self, document: bytes, id: int) -> tuple[bytes, str]:
-        """Returns the only result in *document*, with `statement_id` *id*, and the result's error.
+        """Returns the only result in *document*, renumbered to *id*, and the result's error.
 
         The error is "" for a result without an error. *document* is the response of an upstream
         InfluxDB in this format. The values in the result are not converted: a number such as 1e3
@@ -95,7 +95,7 @@ class ResultEncoder(Protocol):
         ...
 
     def splice(self, id: int) -> Splice:
-        """Returns a `Splice` that makes an InfluxDB's response the result of statement *id*."""
+        """Returns a `Splice` that cuts out the result and sets its `statement_id` to *id*."""
         ...
 
     def multiple_statements_detector(self, *, chunked: bool) -> Callable[[bytes], bool]:
@@ -107,5 +107,5 @@ class ResultEncoder(Protocol):
         ...
 
     def encode_error(self, text: str) -> bytes:
-        """Returns the document that rejects a whole request because of *text*."""
+        """Returns the document of a rejected request, with the error *text*."""
         ...

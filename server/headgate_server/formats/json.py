@@ -108,7 +108,7 @@ class JsonEncoder:
         return self.encode({"error": text})
 
     def encode(self, content: Mapping[str, Any]) -> bytes:
-        """Returns *content* as Go's encoder writes it."""
+        """Returns *content* as JSON, byte for byte as Go's encoder writes it."""
         if not self.pretty:
             try:
                 quick = orjson.dumps(content, _as_dict, orjson.OPT_APPEND_NEWLINE)

@@ -60,7 +60,10 @@ class MessagePackEncoder:
         return _MessagePackSplice(self, id)
 
     def multiple_statements_detector(self, *, chunked: bool) -> Callable[[bytes], bool]:
-        """Returns a function that detects several statements by the results of a response."""
+        """Returns a function that detects several statements by the number of results.
+
+        If *chunked* is True, a `statement_id` other than 0 also shows several statements.
+        """
         return _Documents().detect if chunked else _Head().detect
 
     def renumber(self, document: bytes, id: int) -> tuple[bytes, str]:
@@ -98,7 +101,7 @@ class _Head:
 
 
 class _Documents:
-    """Reads the MessagePack documents of a response as they arrive, and counts their statements.
+    """Reads MessagePack documents as they arrive, and detects results of several statements.
 
     The values in a document are skipped, so that at most one value is in memory.
     """
@@ -136,7 +139,7 @@ class _Documents:
             raise ValueError("not a response in MessagePack") from None
 
     def _documents(self) -> Iterator[None]:
-        """Reads documents, and yields when it needs more data."""
+        """Reads one document after the other, and yields whenever it needs more data."""
         while True:
             fields = yield from self._read(self._unpacker.read_map_header)
             for _ in range(fields):

@@ -14,17 +14,17 @@ _DISCONNECTED_REASON = "the client has left"
 
 
 class AsgiRequest(Protocol):
-    """The *scope* and *receive* of ASGI; they are read when the detection begins."""
+    """A request with ASGI's *scope* and *receive*, which are read when detection begins."""
 
     scope: Scope
     receive: Receive
 
 
 class DisconnectWatch:
-    """An asynchronous context: cancels its code when the client of *request* disconnects.
+    """An async context manager that cancels its block when the client of *request* disconnects.
 
-    It raises ClientDisconnect then. The code runs in an asyncio task, which this
-    context enters if there is none yet. Detection begins after 0.25 s.
+    It then raises ClientDisconnect. A calling coroutine without an asyncio task continues in a new
+    task. Detection begins after 0.25 s.
     """
 
     __slots__ = ("_request", "_task", "_timer", "_watch", "_cancelled")

@@ -1,7 +1,7 @@
 """Runs coroutines as a batch, without an asyncio task for a coroutine that never waits.
 
-The server answers all requests of one event loop iteration this way. Each coroutine runs to its
-next `checkpoint` before the first one continues, so that work for all of them can be done at once.
+The server answers all requests of one event loop iteration this way. All coroutines reach their
+next `checkpoint` before any of them continues, so that one of them can work for all.
 """
 
 import types
@@ -98,7 +98,7 @@ def _run(coroutines: Sequence[Coroutine[Any, Any, T]]) -> list[T | Suspended[T] 
 
 @types.coroutine
 def _resume(coroutine: Coroutine[Any, Any, T], awaited: Any) -> Generator[Any, Any, T]:
-    """Continues *coroutine*, which waits for *awaited*, inside the current task."""
+    """Runs *coroutine*, which waits for *awaited*, to its end in the current task."""
     while True:
         value: Any = None
         error: BaseException | None = None

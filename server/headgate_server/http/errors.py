@@ -12,7 +12,7 @@ class UnsupportedMedia(Exception):
 
 
 class TooLarge(Exception):
-    """The body is larger than `max-body-size`."""
+    """The body or the query is larger than the configured limit."""
 
     def __init__(self) -> None:
         super().__init__("Request Entity Too Large")

@@ -94,7 +94,7 @@ async def read_body(call: Request, limit: int) -> AsyncGenerator[bytes, None]:
 
 
 def _without_charset(headers: Headers) -> MultipartHeaders:
-    """Returns *headers* without the charset that the client chose.
+    """Returns the field Content-Type of *headers*, without the charset that the client chose.
 
     A client could choose a charset that Python decodes very slowly: some need a minute for a few
     hundred kilobytes.

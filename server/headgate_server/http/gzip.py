@@ -42,7 +42,7 @@ class Compressor:
         return self._gzip.compress(part) + self._gzip.flush(zlib.Z_SYNC_FLUSH)
 
     def finish(self, part: bytes = b"") -> bytes:
-        """Returns *part* compressed, and the end of the stream."""
+        """Returns *part* compressed, followed by the end of the gzip stream."""
         return self._gzip.compress(part) + self._gzip.flush()
 
 

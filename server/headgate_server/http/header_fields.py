@@ -1,4 +1,4 @@
-"""A request's header fields, by name."""
+"""The class `Headers`: a request's header fields, by name."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -42,11 +42,14 @@ class Headers(Mapping[str, str]):
         return (value.decode("latin-1"),) if value is not None else ()
 
     def has_any(self, names: frozenset[bytes]) -> bool:
-        """Returns whether there is a field of any of *names*, which are in lower case."""
+        """Returns whether any field has one of *names*, which must be in lower case."""
         return not names.isdisjoint(self._values)
 
     def raw(self, name: bytes) -> bytes:
-        """Returns the bytes of the first field of *name*, which is in lower case, or b""."""
+        """Returns the first value of *name* as bytes, or b"" if there is none.
+
+        *name* must be in lower case.
+        """
         return self._values.get(name, b"")
 
     def is_repeated(self, name: str) -> bool:

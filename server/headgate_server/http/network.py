@@ -1,4 +1,4 @@
-"""The network of an IP address: one client may use every address in an IPv6 /64 network."""
+"""Finds the network of a client: an IPv6 client may use every address of a /64 network."""
 
 import ipaddress
 from functools import lru_cache
@@ -6,7 +6,7 @@ from functools import lru_cache
 
 @lru_cache(1024)
 def network_of(address: str) -> str:
-    """Returns *address*, or for IPv6 the /64 network that one client is assigned.
+    """Returns an IPv4 *address* unchanged, and for an IPv6 *address* its /64 network.
 
     An IPv4-mapped IPv6 address becomes IPv4; a text that is no IP address is returned unchanged.
     """

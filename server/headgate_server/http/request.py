@@ -18,7 +18,7 @@ _ENCODED_NAME = re.compile(rb"(?:^|&)[^=&]*%")
 
 
 class Request:
-    """A request, with its URL's parameters as InfluxDB reads them."""
+    """An HTTP request. Its parameters are parsed by the rules of InfluxDB."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Request:
         return Request(self.scope, self.receive, self._proxies, self.body, self.headers)
 
     def attach(self, scope: Scope, receive: Receive) -> None:
-        """Sets *scope* and *receive* of ASGI: the request was created before its ASGI call."""
+        """Sets ASGI's *scope* and *receive*, for a request that was created without them."""
         self.scope, self.receive = scope, receive
 
     def on_end(self, callback: Callable[[], None]) -> None:
@@ -66,9 +66,9 @@ class Request:
         self._end_callbacks.append(callback)
 
     def cancel_on_disconnect(self) -> DisconnectWatch:
-        """Returns a context that cancels its code when the client disconnects.
+        """Returns a context manager that cancels its block when the client disconnects.
 
-        The context then raises ClientDisconnect. Read the whole body before you enter it. As in
+        It then raises ClientDisconnect. Read the whole body before you enter it. As in
         InfluxDB, a client that has closed only its half of the connection has disconnected.
         """
         return DisconnectWatch(self)
@@ -76,7 +76,7 @@ class Request:
     async def stream(self) -> AsyncGenerator[bytes, None]:
         """Yields the parts of the body as they arrive. A second call yields no part.
 
-        Raises ClientDisconnect.
+        Raises ClientDisconnect if the client disconnects before the end of the body.
         """
         if self.body is not None and not self._body_received:
             self._body_received = True
@@ -160,7 +160,7 @@ class Request:
 
     @property
     def audit_address(self) -> str:
-        """The client's address for the audit, as `address via proxy` if a proxy reported it."""
+        """The client's address for the audit log: `address via proxy` if a proxy reported it."""
         return (
             address_with_peer(self.address, self.connection) if self._proxies else self.connection
         )

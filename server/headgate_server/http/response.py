@@ -109,7 +109,10 @@ def streaming_response(pieces: AsyncIterable[bytes], raw_headers: RawHeaders) ->
 
 
 def encode_headers(headers: RawHeaders) -> bytes:
-    """Returns *headers* as HTTP/1.1. Raises ValueError for a control character in a value."""
+    """Returns *headers* as lines of HTTP/1.1.
+
+    Raises ValueError for a control character in a value.
+    """
     values = b"\t".join([value for _, value in headers])
     if _CONTROL_CHARACTERS.search(values):
         raise ValueError("a control character in a header")

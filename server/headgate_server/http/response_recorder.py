@@ -7,7 +7,7 @@ CLIENT_DISCONNECTED_STATUS = 499
 
 
 class ResponseRecorder:
-    """Stands in for *send* of ASGI: records a response's status and number of body bytes."""
+    """Wraps ASGI's *send*, and records a response's status and number of body bytes."""
 
     def __init__(self, send: Send) -> None:
         self._send = send

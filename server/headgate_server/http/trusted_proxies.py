@@ -60,7 +60,7 @@ def client_address(
 
 
 def address_with_peer(address: str, peer: str) -> str:
-    """Returns the client's *address* for the audit: `address via peer` if a proxy reported it.
+    """Returns *address* for the audit log, as `address via peer` if a proxy reported it.
 
     *peer* is the other end of the connection. If *peer* equals *address*, returns *address* alone.
     """

@@ -12,8 +12,8 @@ _LITERALS = ("true", "false", "null")
 def parse_parameters(text: str) -> dict[str, object]:
     """Returns the JSON object in *text*. Raises BadRequest if *text* is not a JSON object.
 
-    As in InfluxDB 1.8, a number without a decimal point is an integer, and text after the object is
-    ignored.
+    Returns an empty dictionary for "" and `null`. As in InfluxDB 1.8, a number without a
+    decimal point is an integer, and text after the object is ignored.
     """
     if not text:
         return {}

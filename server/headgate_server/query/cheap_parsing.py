@@ -1,4 +1,4 @@
-"""Decides which work runs in the event loop, because it costs less than waking a thread."""
+"""Decides which queries run in the event loop, because they cost less than waking a thread."""
 
 from collections.abc import Sequence
 
@@ -25,7 +25,7 @@ def is_cheap_to_parse(text: str) -> bool:
 def run_inline(statements: Sequence[Statement], store: Store) -> bool:
     """Returns whether *statements* may be executed in the event loop, with the user store *store*.
 
-    There must be at most four statements, and each must be cheap.
+    There must be at most four statements. Each must only read, and must not list many rows.
     """
     few = len(statements) <= MAX_INLINE_STATEMENTS
     return few and all(_runs_inline(statement, store) for statement in statements)
@@ -47,7 +47,10 @@ def _runs_inline(statement: Statement, store: Store) -> bool:
 
 
 def _is_small(table: Table, store: Store) -> bool:
-    """Returns whether *table* of *store* has few rows. Caches that until the store changes."""
+    """Returns whether *table* of *store* has at most 250 rows.
+
+    The answer is cached until the store changes.
+    """
     with store.snapshot() as snapshot:
         known = snapshot.cached((_is_small, table))
         if known is None:

@@ -44,7 +44,7 @@ _MAX_AUDIT_CHARS = 1000
 
 @dataclass(frozen=True, slots=True)
 class QueryExecutor:
-    """The objects that all queries of a worker share. *store* is the user store.
+    """The objects that all queries of a worker process share. *store* is the user store.
 
     *run* runs a function in the statement thread pool.
     """
@@ -94,7 +94,7 @@ class QueryExecution:
         return await self.executor.run(work, (principal.name or self.request.address,))
 
     def _parse(self, check: Callable[[Statement], None]) -> Sequence[Statement]:
-        """Returns the query's statements, after a call of *check* with each of them.
+        """Calls *check* with each statement of the query, and returns the statements.
 
         If *check* raises an error for a statement of a long text, the rest is not parsed.
         """
@@ -128,9 +128,9 @@ class QueryExecution:
             raise
 
     def use_statements(self, statements: Sequence[Statement], *, from_cache: bool) -> None:
-        """Sets the query's statements, also for the access log, so that the text is not parsed.
+        """Sets *statements* as the parsed statements of the query, and of its access log entry.
 
-        *from_cache* says whether they came from a cache: the metrics count that.
+        *from_cache* is True if they came from a cache, which the metrics count.
         """
         self.statements, self.from_cache = statements, from_cache
         self.request.log.statements = format_statements(statements)
@@ -142,18 +142,18 @@ class QueryExecution:
         return self.statements
 
     def parses_inline(self) -> bool:
-        """Returns whether parsing takes less time than waking a thread, or is done already."""
+        """Returns whether the query may be parsed in the event loop, or is parsed already."""
         return self.statements is not None or (not self.params and is_cheap_to_parse(self.text))
 
     def runs_inline(self) -> bool:
-        """Returns whether executing the parsed query takes less time than waking a thread."""
+        """Returns whether the parsed query is cheap enough to be executed in the event loop."""
         return run_inline(self.parsed_statements, self.executor.store)
 
     def authorize(self) -> Principal:
         """Parses and authorizes all statements. Returns the principal with its current rights.
 
         A long text is parsed only up to the first statement that is denied. A denial is recorded in
-        the audit.
+        the audit log.
         Raises BadRequest, ParseError, AccessDenied, CrossSiteRequest, SetUpForbidden,
         AuthenticationFailed.
         """
@@ -185,7 +185,7 @@ class QueryExecution:
                 raise SetUpForbidden
 
     async def record_upstream_write(self, statement: Statement) -> None:
-        """Records in the audit that the write statement *statement* is sent upstream.
+        """Records in the audit log that *statement*, a write, will be sent upstream.
 
         Raises StoreUnavailable or Overloaded. In either case the statement must not be sent.
         """
@@ -199,7 +199,7 @@ class QueryExecution:
         await self.run_in_thread(partial(store.record_denied, [record]))
 
     def record_failure(self, statement: Statement, error: str) -> None:
-        """Records in the audit that *statement* failed. The audit writer buffers the record."""
+        """Records in the audit log that *statement* failed with *error*. The record is buffered."""
         self._record(redact_urls(str(statement)), redact_urls(error))
 
     def _record(self, statement: str, outcome: str) -> None:
@@ -218,7 +218,7 @@ class QueryExecution:
             yield self.statement_result(id, result)
 
     def pending_change(self, principal: Principal) -> PendingTransaction | None:
-        """Returns the change that a query of one statement makes to the user store, uncommitted.
+        """Returns the uncommitted change that the query's only statement makes to the user store.
 
         *principal* was authorized for the statement. Returns None in these cases, in which the
         caller executes the query as usual:
@@ -255,11 +255,11 @@ class QueryExecution:
         self.executor.metrics.lookup("statement", self.from_cache)
 
     def statement_result(self, id: int, result: Result) -> StatementResult:
-        """Returns *result*, the result of the statement with index *id*, for the client.
+        """Returns the `StatementResult` for *result*, the result of the statement with index *id*.
 
         Counts the statement in the metrics. Logs the query's first error, and records that error in
-        the audit if the statement changes something. If a GET request has changed something, the
-        result has a warning.
+        the audit log if the statement changes something. If a GET request has changed something,
+        the result has a warning.
         """
         self.executor.metrics.statement(result.statement, failed=bool(result.error))
         log = self.request.log
@@ -274,7 +274,7 @@ class QueryExecution:
 def record_denial(
     audit_writer: AuditWriter, request: Request, principal: Principal, error: NotAuthorized
 ) -> None:
-    """Records in the audit that *principal* was denied a statement of *request* with *error*."""
+    """Records in the audit log that *principal* was denied the statement in *error*."""
     requires = f"requires {error.required}"
     audit_writer.record_denied(principal.name, request.audit_address, error.statement, requires)
 

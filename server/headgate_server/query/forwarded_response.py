@@ -81,7 +81,8 @@ class ForwardedResponse:
     async def _read_first(self, pieces: AsyncIterator[bytes]) -> tuple[bytes, bool]:
         """Returns the first part of the response body, and whether more parts may follow.
 
-        For HTTP/1.0, which has no chunked coding, the part is the whole body. Raises Overloaded.
+        For HTTP/1.0, which has no chunked coding, the part is the whole body. Raises Overloaded if
+        that body exceeds the memory budget.
         """
         parts: list[bytes] = []
         size = 0
@@ -98,8 +99,8 @@ class ForwardedResponse:
     async def _encode_document(self) -> AsyncGenerator[bytes, None]:
         """Yields the chunks of one document with all results, as they arrive.
 
-        Raises FORWARDING_ERRORS if the first statement fails, or if a result that has begun breaks
-        off. Any other such error becomes the result of its statement.
+        Raises one of FORWARDING_ERRORS if the first statement fails, or if a result fails after a
+        chunk of it was yielded. Any other such error becomes the result of its statement.
         """
         begin, failed = self._encoder.document_start(len(self._statements)), False
         for id, statement in enumerate(self._statements):
@@ -170,7 +171,7 @@ class ForwardedResponse:
     ) -> AsyncGenerator[bytes, None]:
         """Yields the body of *response* as it arrives.
 
-        If a part has the result of another statement, raises UnexpectedResults in its place.
+        Raises UnexpectedResults instead of yielding a part with the result of another statement.
         """
         several = self._encoder.multiple_statements_detector(chunked=self._query.chunked)
         unpacker = Decompressor(0) if response.header("Content-Encoding") == "gzip" else None

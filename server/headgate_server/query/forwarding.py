@@ -1,4 +1,4 @@
-"""Executes a query whose data is in an upstream store: each statement in Headgate or upstream.
+"""Executes a query on an upstream store: each statement runs in Headgate or in that store.
 
 The statements run one after the other until the first error, as in a single InfluxDB.
 """
@@ -64,9 +64,10 @@ class ForwardedQuery:
     listing_error: Exception | None = None  # why the upstream's databases could not be listed
 
     async def prepare(self) -> None:
-        """Parses and authorizes all statements, and imports databases that an administrator names.
+        """Parses and authorizes all statements, and imports the databases that they name.
 
-        Raises what `QueryExecution.authorize` raises, and Overloaded.
+        The names of databases are imported into the user store, and only if the principal has full
+        access. Raises what `QueryExecution.authorize` raises, and Overloaded.
         """
         execution = self.execution
         self.options = replace(self.options, run=execution.run_in_thread)
@@ -142,8 +143,8 @@ class ForwardedQuery:
     async def results(self) -> AsyncGenerator[StatementResult, None]:
         """Yields the results as they arrive.
 
-        Raises FORWARDING_ERRORS if the first statement fails upstream. Such an error of a later
-        statement becomes its result.
+        Raises one of FORWARDING_ERRORS if the first statement fails upstream. Such an error of a
+        later statement becomes the result of that statement.
         """
         failed = False
         for id, statement in enumerate(self.statements):
@@ -161,7 +162,7 @@ class ForwardedQuery:
                 yield self.error_result(id, statement, error)
 
     def not_executed_result(self, id: int, statement: Statement) -> StatementResult:
-        """Returns the result `not executed` of *statement*: a statement before it has failed."""
+        """Returns the error `not executed` for *statement*, which follows a failed statement."""
         return self.execution.statement_result(id, Result(statement, error="not executed"))
 
     def error_result(self, id: int, statement: Statement, error: Exception) -> StatementResult:
@@ -255,7 +256,7 @@ class ForwardedQuery:
             reservation.release()
 
     async def _fetch_chunks(self, id: int, statement: Statement) -> AsyncIterator[StatementResult]:
-        """Yields the result of a read-only *statement*, in the upstream's chunks."""
+        """Yields the result of a read-only *statement*, one item for each chunk from upstream."""
         response = await self.store.send_statement(
             statement, replace(self.options, gzip=False), chunked=True
         )
@@ -299,6 +300,9 @@ class ForwardedQuery:
 def has_several_results(
     detect: Callable[[bytes], bool], statement: Statement, piece: bytes
 ) -> bool:
-    """Returns whether *piece* contains the result of another statement than *statement*."""
+    """Returns whether *piece* contains the result of a statement other than *statement*.
+
+    *detect* is a function that `multiple_statements_detector` has returned.
+    """
     # SHOW STATS and SHOW DIAGNOSTICS return several tables, which CSV separates like results.
     return detect(piece) and not isinstance(statement, ShowStats | ShowDiagnostics)

@@ -55,7 +55,7 @@ class PreparedQuery:
     statement_names: tuple[str, ...]  # the class names of its statements
 
     def for_user(self, name: str) -> "PreparedQuery":
-        """Returns a copy of this query, SHOW GRANTS, with *name* in place of its user."""
+        """Returns a copy of this SHOW GRANTS query, for the user *name*."""
         return PreparedQuery(
             self.fields,
             self.url_params,
@@ -66,7 +66,7 @@ class PreparedQuery:
 
 
 class PreparedQueryCache:
-    """Caches prepared queries. A query may have *max_chars* characters (0: no limit).
+    """Caches prepared queries of at most *max_chars* characters (0: no limit).
 
     *parse* parses the texts of queries, and caches the statements of each text.
     """
@@ -83,8 +83,8 @@ class PreparedQueryCache:
         """Returns the cached query of *request*.
 
         If only a query with another name at its end is cached, returns a copy of that query with
-        the name in *request*. Returns None if neither is cached. With a query, also sets
-        `request.url_params`, but without `q`.
+        the name in *request*. Returns None if neither is cached. If a query is found, also sets
+        `request.url_params`, without `q`.
         """
         key = _key(request)
         if key is None:
@@ -111,7 +111,7 @@ class PreparedQueryCache:
         return self._add(key, similar.for_user(name)) if similar is not None else None
 
     def prepare(self, request: Request, fields: Pairs, text: str) -> PreparedQuery | None:
-        """Prepares the query *text* of *request*, and caches it if that is safe.
+        """Returns the query *text* of *request* as a prepared query, and caches it if that is safe.
 
         *fields* are the parameters of the URL and of the body. Returns None in these cases:
 
@@ -200,8 +200,8 @@ def _without_login(query: bytes) -> bytes:
 def _is_safe(key: _Key, fields: Pairs) -> bool:
     """Returns whether a query with *key* and the parameters *fields* may be cached.
 
-    All parameters must be known, and none may be repeated. *key* must have no further pair: the
-    parser drops an invalid pair, which may contain a secret.
+    All parameters must be known, and none may be repeated. *key* must have no pair that *fields*
+    lacks: the parser drops an invalid pair, which may contain a secret.
     """
     names = fields.keys() - {"u", "p"}
     texts = [text for text in key[:2] if text]

@@ -33,7 +33,10 @@ async def stream(run: Run, pieces: Callable[[], Iterator[bytes]]) -> AsyncGenera
 
 
 def _next_batch(iterator: Iterator[bytes]) -> list[bytes]:
-    """Returns the next pieces of *iterator*. An empty list means that the iterator has ended."""
+    """Returns the pieces that *iterator* yields within 20 ms, but stops after about 64 KiB.
+
+    An empty list means that the iterator has ended.
+    """
     batch: list[bytes] = []
     size, deadline = 0, time.monotonic() + _BATCH_SECONDS
     for piece in iterator:

@@ -9,10 +9,10 @@ from headgate_server.http.eager_batch import checkpoint
 
 
 class UserLoader:
-    """Collects the names of users from all requests of a batch, then reads these users at once.
+    """Collects the names of users from all requests of a batch, then reads them with one query.
 
     The requests of the batch wait for each other at a checkpoint, after which the users are read.
-    *store* is the user store. Call it in the event loop, in a `snapshot` context of *store*.
+    *store* is the user store. Call `prefetch` in the event loop, in a context `store.snapshot()`.
     """
 
     def __init__(self, store: Store) -> None:
@@ -20,7 +20,7 @@ class UserLoader:
         self._names: list[str] = []
 
     async def prefetch(self, principal: Principal, statements: Sequence[Statement]) -> None:
-        """Reads the users that SHOW GRANTS in *statements* names, with those of other requests.
+        """Reads the users in SHOW GRANTS of *statements*, together with those of other requests.
 
         Does nothing if *principal* has restricted rights: its statements may be denied.
         """
