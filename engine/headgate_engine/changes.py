@@ -1,7 +1,7 @@
-"""What each statement about users, grants and databases changes in a user store.
+"""Applies the statements about users, grants and databases to a user store, one function each.
 
-Each function runs inside a transaction of any store. The rules are InfluxDB 1.8's (services/meta)
-unless the README states a difference.
+*tx* is an open transaction of the store. The rules are those of InfluxDB 1.8's package
+services/meta, unless the README states a difference.
 """
 
 from headgate_engine.errors import DatabaseNotFound, LastAdmin, UserExists, UserNotFound
@@ -63,10 +63,10 @@ def grant(tx: Tx, name: str, database: str, privilege: Privilege) -> None:
 
 
 def revoke(tx: Tx, name: str, database: str, privilege: Privilege) -> None:
-    """Removes *privilege* from the privilege of the user *name* on *database*.
+    """Removes *privilege* from the privileges that the user *name* has on *database*.
 
-    If no privilege is left, SHOW GRANTS lists the database with NO PRIVILEGES. It does so even if
-    nothing had been granted.
+    If no privilege is left, SHOW GRANTS lists the database with NO PRIVILEGES. This is also the
+    case if the user had no privilege before.
 
     Raises UserNotFound or DatabaseNotFound.
     """
@@ -76,11 +76,12 @@ def revoke(tx: Tx, name: str, database: str, privilege: Privilege) -> None:
 
 
 def create_database(tx: Tx, name: str, options: PolicyOptions | None) -> None:
-    """Adds the database *name* with the retention policy of *options*.
+    """Adds the database *name* with the retention policy that *options* describe.
 
-    Does nothing if the database exists, and *options* is None or matches its policy.
+    If *options* is None, the policy is InfluxDB's default. An existing database stays unchanged.
 
-    Raises InvalidName, NameTooLong or PolicyError.
+    Raises InvalidName or NameTooLong if InfluxDB rejects a name. Raises PolicyError if *options*
+    are invalid or differ from the policy of the existing database.
     """
     check_name(name)
     if options is not None and options.name:

@@ -63,8 +63,9 @@ class Engine:
     """Executes InfluxQL about users, grants and databases on the user store *store*.
 
     With *keep_last_admin* the only administrator can be neither dropped nor demoted. Thread-safe.
-    Methods wait for the disk and bcrypt: call them in threads. They raise StoreUnavailable if the
-    store cannot be read.
+    Methods block on the disk and on bcrypt, so async code must call them in threads. They raise
+    StoreUnavailable if the store cannot be read. *passwords* hashes and verifies passwords, and
+    *parse* parses InfluxQL; None means an instance with default settings.
     """
 
     def __init__(
@@ -81,19 +82,19 @@ class Engine:
         self._keep_last_admin = keep_last_admin
 
     def authenticate_cached(self, name: str, password: str) -> User | None:
-        """Returns the user *name* if *password* is cached as verified, else None. Fast."""
+        """Returns the user *name* if *password* is cached as verified, else None. Runs fast."""
         user = self.user(name)
         return user if self.check_cached(user, password) else None
 
     def check_cached(self, user: User | None, password: str) -> bool:
-        """Returns whether *password* is cached as verified for *user*, as stored now."""
+        """Returns whether *password* is cached as verified for *user*; False if *user* is None."""
         return self.passwords.check_cached(user, password)
 
     def authenticate(self, name: str, password: str) -> User:
-        """Returns the user *name* if *password* is correct. Runs bcrypt unless that is cached.
+        """Returns the user *name* if *password* is correct. Runs bcrypt for an uncached password.
 
         Raises:
-            AuthenticationFailed: unknown user or wrong password; both take the time of one bcrypt.
+            AuthenticationFailed: unknown user or wrong password; both take equally long.
         """
         user = self.user(name)
         if self.passwords.check_cached(user, password) and user is not None:
@@ -125,7 +126,9 @@ class Engine:
         return self.store.user(name) if name.isascii() or _is_encodable(name) else None
 
     def renew(self, principal: Principal) -> Principal:
-        """Returns *principal* with its user as stored now; unchanged if it has no stored user.
+        """Returns *principal* with its user read again from the store.
+
+        A principal without a stored user is returned unchanged.
 
         Raises:
             AuthenticationFailed: the user was dropped or the password changed since the login.
@@ -142,10 +145,10 @@ class Engine:
         return replace(principal, user=now)
 
     def find_provisioned(self, identity: Identity, rights: TokenRights | None) -> User | None:
-        """Returns the user of *identity*, or None if `provision` would write. Only reads.
+        """Returns the user linked to *identity*, or None if `provision` would have to write.
 
         Raises:
-            IdentityDropped: the token may be older than the drop of its user.
+            IdentityDropped: the token was perhaps issued before its user was dropped.
         """
         return find_provisioned(self.store, identity, rights, keep_last_admin=self._keep_last_admin)
 
@@ -167,15 +170,16 @@ class Engine:
         link: LinkPolicy = "none",
         dry_run: bool = False,
     ) -> User:
-        """Returns the user of *identity* after giving it exactly *rights* (None: keeps its rights).
+        """Gives the user linked to *identity* exactly *rights*, and returns that user.
 
-        `ProvisioningPolicy` describes *sign_up* and *link*, which allow to create or link the user.
-        Writes only if something changes, and never with *dry_run*.
+        If *rights* is None, the user keeps the stored rights. `ProvisioningPolicy` describes
+        *sign_up* and *link*. Writes only if something changes, and never with *dry_run*. *address*
+        is the client's address for the audit log.
 
         Raises:
-            SignUpDisabled: the user is unknown and *sign_up* is False, or was dropped just now.
-            IdentityTaken: the user of that name may not be linked.
-            IdentityDropped: the token may be older than the drop of its user.
+            SignUpDisabled: there is no user and *sign_up* is False, or the user was just dropped.
+            IdentityTaken: a user with the identity's name exists, but may not be linked.
+            IdentityDropped: the token was perhaps issued before its user was dropped.
         """
         policy = ProvisioningPolicy(sign_up, link, self._keep_last_admin)
         if dry_run:
@@ -185,7 +189,7 @@ class Engine:
     def authorize(
         self, principal: Principal, statements: Sequence[Statement], database: str = ""
     ) -> None:
-        """Checks that *principal* may execute *statements*; *database* is the request's default.
+        """Checks that *principal* may execute *statements*, with *database* as default database.
 
         Raises:
             NotAuthorized: a privilege is missing; the error names the first missing privilege.
@@ -224,8 +228,8 @@ class Engine:
     def allows(self, name: str, privilege: Privilege, database: str) -> bool:
         """Returns whether the user *name* has *privilege* on *database* now.
 
-        Takes microseconds, however many users exist. Administrators always have it; for other
-        users it is False if *database* does not exist.
+        Administrators always have it. Other users lack it if *database* does not exist. A call
+        takes microseconds, however many users exist.
         """
         user = self.user(name)
         return user is not None and allows(user, RequiredPrivilege(privilege, database))
@@ -235,11 +239,12 @@ class Engine:
     ) -> list[Result]:
         """Parses *text*, authorizes all its statements, then executes them up to the first error.
 
-        A statement's error is in its result. *address* is the client's, for the audit.
+        The result of a failed statement holds the error. *database* is the default database, and
+        *address* is the client's address for the audit log.
 
         Raises:
             ParseError: *text* is invalid; nothing was executed.
-            AccessDenied: see `authorize`; nothing was executed.
+            AccessDenied: `authorize` denied a statement; nothing was executed.
         """
         statements = self.parse(text)
         self.authorize(principal, statements, database)
@@ -252,7 +257,7 @@ class Engine:
         database: str = "",
         address: str = "",
     ) -> Iterable[Result]:
-        """Yields the result of each of the authorized *statements*.
+        """Executes *statements*, which must be authorized already, and yields a result for each.
 
         After a statement that failed, the error of each later statement is `not executed`.
         """
@@ -305,10 +310,10 @@ class Engine:
     def pending_transaction(
         self, statement: Statement, principal: Principal, address: str
     ) -> PendingTransaction | None:
-        """Returns the transaction of *statement*, for a caller that commits it in a group.
+        """Returns the change of *statement* as a transaction that the caller can commit in a group.
 
-        Returns None if *statement* changes nothing in the user store. Also returns None if it runs
-        bcrypt, for which the whole group would wait.
+        Returns None if *statement* changes nothing in the user store. Also returns None for CREATE
+        USER and SET PASSWORD: the whole group would wait for their bcrypt.
 
         Raises:
             InvalidName: a name in *statement* is not valid Unicode; no store can hold it.
@@ -335,10 +340,10 @@ class Engine:
         return PendingTransaction(make, _audit(principal, address, statement))
 
     def _create_user(self, statement: CreateUser, audit: Audit, first: bool) -> None:
-        """Creates the user. Does nothing if the user exists with this password and admin flag.
+        """Creates the user of *statement*, unless it exists with this password and admin flag.
 
-        *first* requires that no user exists. Raises UserExists, UsernameRequired, UsernameTooLong
-        or BadPassword.
+        With *first*, raises UserExists if the store has any user. Also raises UserExists,
+        UsernameRequired, UsernameTooLong or BadPassword as CREATE USER does.
         """
         name = statement.name
         check_username(name)
@@ -364,7 +369,7 @@ class Engine:
 
 
 def _allow(statement: Statement) -> None:
-    """Allows every statement: authorizes a principal that has full access."""
+    """Does nothing: a principal with full access may execute every *statement*."""
 
 
 def _check_allowed(user: User, statement: Statement, database: str) -> None:
@@ -379,7 +384,7 @@ def _creates_admin(statement: Statement) -> bool:
 
 
 def _audit(principal: Principal, address: str, statement: Statement) -> Audit:
-    """Returns the audit of *statement*. Raises InvalidName if a name in it cannot be stored."""
+    """Returns the audit entry of *statement*. Raises InvalidName if it is invalid Unicode."""
     text = redact_urls(str(statement))
     if not _is_encodable(text):
         raise InvalidName

@@ -11,8 +11,8 @@ class EngineError(Exception):
 class StatementError(EngineError):
     """One statement cannot be executed.
 
-    The statement changed nothing. The subclass OutcomeUnknown is the exception: there the change
-    may have been made.
+    The statement changed nothing. Only with the subclass OutcomeUnknown, the change may have been
+    made.
     """
 
 
@@ -45,7 +45,7 @@ class UsernameTooLong(StatementError):
 
 
 class BadPassword(StatementError):
-    """A password that is too short, or that bcrypt would truncate or reject."""
+    """A new password is too short, or bcrypt would truncate or reject it."""
 
 
 class LastAdmin(StatementError):
@@ -63,7 +63,7 @@ class DatabaseNotFound(StatementError):
 
 
 class InvalidName(StatementError):
-    """InfluxDB forbids the name of a database or policy, or a name is not valid Unicode."""
+    """A name is invalid Unicode, or InfluxDB forbids it for a database or retention policy."""
 
     def __init__(self) -> None:
         super().__init__("invalid name")
@@ -77,7 +77,7 @@ class NameTooLong(StatementError):
 
 
 class PolicyError(StatementError):
-    """CREATE DATABASE .. WITH gives an invalid policy, or the database exists with another one."""
+    """CREATE DATABASE .. WITH gives an invalid policy, or one unlike the existing policy."""
 
 
 class NoUpstream(StatementError):
@@ -101,7 +101,7 @@ class SystemSource(StatementError):
 class TimeCondition(StatementError):
     """A statement has a condition on time where InfluxDB supports none.
 
-    *statement* is its keywords, such as `SHOW MEASUREMENTS`.
+    *statement* holds the keywords of that statement, such as `SHOW MEASUREMENTS`.
     """
 
     def __init__(self, statement: str) -> None:
@@ -129,7 +129,7 @@ class SignUpDisabled(AuthenticationFailed):
 class IdentityDropped(AuthenticationFailed):
     """The user of the token's identity was dropped, perhaps after the token was issued.
 
-    The error text is that of a wrong password; *reason* is for logs.
+    The client receives the same text as for a wrong password; `reason` is for the server's log.
     """
 
     def __init__(self) -> None:
@@ -140,7 +140,7 @@ class IdentityDropped(AuthenticationFailed):
 class IdentityTaken(EngineError):
     """The identity in a token may not be linked to the user that has its name.
 
-    The text does not reveal that this user exists; *reason* is for logs.
+    The client's text does not reveal that this user exists; `reason` is for the server's log.
     """
 
     def __init__(self) -> None:
@@ -153,9 +153,9 @@ class AccessDenied(EngineError):
 
 
 class NotAuthorized(AccessDenied):
-    """The user *name* lacks a privilege that *statement*, a text, requires.
+    """The user *name* lacks a privilege that *statement* requires.
 
-    *required* is that privilege as text, such as `READ on db`.
+    *statement* is InfluxQL text. *required* names the privilege, for example `READ on db`.
     """
 
     def __init__(self, name: str, statement: str, required: str) -> None:

@@ -46,7 +46,7 @@ def same_password_version(one: User, other: User) -> bool:
 
 
 def password_version(user: User) -> str:
-    """Returns a value that changes with the password of *user*, and reveals no password."""
+    """Returns the id and the salt of *user* as a text, which changes with each new password."""
     return f"{user.id} {user.hash[_SALT_SLICE]}"
 
 
@@ -56,10 +56,10 @@ class Passwords:
     The cache lives in memory and holds a keyed digest per user, bound to the user's id and salt. An
     entry therefore becomes invalid when the user is dropped or the password changes. Thread-safe.
 
-    *cost* is bcrypt's (4 to 14; InfluxDB's is 10). The cache holds the *max_users* users that were
-    verified last, and at most twice as many. *min_length* is the minimum length of a new password,
-    in characters. *max_concurrent* is the maximum number of concurrent bcrypt calls, each of which
-    occupies a core.
+    *cost* is the bcrypt cost, 4 to 14 (InfluxDB uses 10). The cache keeps at least the *max_users*
+    most recently verified users, and at most twice as many. *min_length* is the minimum length of
+    a new password, in characters. *max_concurrent* is the maximum number of concurrent bcrypt
+    calls, each of which occupies a core.
 
     Raises:
         ValueError: *cost* is out of range.
@@ -104,7 +104,7 @@ class Passwords:
         return _HASH_PATTERN.fullmatch(user.hash) is not None and int(user.hash[4:6]) < self._cost
 
     def rehash(self, user: User, password: str) -> str:
-        """Returns the hash of the verified *password* of *user* at the configured cost. Slow.
+        """Returns a new hash of *password*, verified for *user*, at the configured cost. Slow.
 
         The new hash keeps the salt, so that `same_password_version` still returns True.
         """
@@ -113,7 +113,7 @@ class Passwords:
             return bcrypt.hashpw(_encode(password), salt).decode("ascii")
 
     def check_cached(self, user: User | None, password: str) -> bool:
-        """Returns whether *password* is cached as verified for *user*.
+        """Returns whether *password* is cached as verified for *user*; False if *user* is None.
 
         Takes microseconds; does not run bcrypt.
         """

@@ -23,11 +23,12 @@ LinkPolicy = Literal["none", "non_admin", "any"]
 
 @dataclass(frozen=True, slots=True)
 class ProvisioningPolicy:
-    """What a login with a token may do to the user of the token's identity.
+    """Which changes of the user store a login with a token may make.
 
     - *sign_up*: whether to create a user if no user has the identity's name.
-    - *link*: which existing user of that name to link to the identity: none, a user without the
-      admin flag, or any user. A user that already has an identity is never linked again.
+    - *link*: whether to link an existing user with the identity's name to the identity. `none`
+      forbids it, `non_admin` allows it for users without the admin flag, `any` for all users. A
+      user that already has an identity is never linked again.
     - *keep_last_admin*: the only administrator keeps the admin flag, whatever the token claims.
     """
 
@@ -41,7 +42,7 @@ def find_provisioned(
 ) -> User | None:
     """Returns the user linked to *identity*, or None if `provision` would change something.
 
-    Raises IdentityDropped if the token may be older than the drop of its user.
+    Raises IdentityDropped if the token was perhaps issued before its user was dropped.
     """
     user = _find_linked(store, identity)
     if user is None or rights is None:
@@ -55,7 +56,7 @@ def find_provisioned(
 def _find_linked(reader: Store | Tx, identity: Identity) -> User | None:
     """Returns the user linked to *identity*, or None.
 
-    Raises IdentityDropped if the token may be older than the last drop of a user of *identity*.
+    Raises IdentityDropped if a linked user was dropped, perhaps after the token was issued.
     """
     user = reader.user_by_identity(identity.issuer, identity.subject)
     # Read after the user. Otherwise an old token would pass if its user is dropped and created anew
@@ -77,10 +78,11 @@ def provision(
     policy: ProvisioningPolicy,
     address: str,
 ) -> User:
-    """Returns the user of *identity* after giving this user exactly *rights*.
+    """Gives the user linked to *identity* exactly *rights*, and returns that user.
 
-    If *rights* is None, the user's rights stay as stored. Links or creates the user if *policy*
-    allows it. Writes only if something changes, in one transaction with its audit record.
+    If *rights* is None, the user keeps the stored rights. If no user is linked, links or creates
+    one as *policy* allows. Writes only if something changes, in one transaction with the audit
+    record. *address* is the client's address for that record.
 
     Raises SignUpDisabled, IdentityTaken or IdentityDropped, as `Engine.provision` does.
     """
@@ -107,7 +109,7 @@ def provision(
 
 
 class _DryRunResult(Exception):
-    """Aborts the transaction of a dry run, so that nothing is written. *user* is its result."""
+    """Aborts the transaction of a dry run; *user* is the user that `provision` would return."""
 
     def __init__(self, user: User | None) -> None:
         super().__init__()
@@ -149,9 +151,10 @@ def _provision(
     policy: ProvisioningPolicy,
     databases: list[str],
 ) -> str:
-    """Gives the user of *identity* exactly *rights*, and returns the user's name.
+    """Gives the user linked to *identity* exactly *rights*, and returns the user's name.
 
-    First links or creates the user, if no user is linked to *identity* yet.
+    If no user is linked yet, first links or creates one as *policy* allows. *databases* are the
+    names of all databases.
     """
     user = _find_linked(tx, identity) or _link_or_create(tx, identity, policy)
     for step in _required_changes(user, rights, databases):
@@ -169,10 +172,11 @@ def _provision(
 
 
 def _link_or_create(tx: Tx, identity: Identity, policy: ProvisioningPolicy) -> User:
-    """Links *identity* to the user of its name, and returns the user. Creates a missing user.
+    """Links *identity* to the user with the identity's name, and returns that user.
 
-    Raises SignUpDisabled if *policy* forbids creating the user. Raises IdentityTaken if *policy*
-    forbids linking the user, or if the user already has an identity.
+    Creates the user if there is none. Raises SignUpDisabled if *policy* forbids creating the user.
+    Raises IdentityTaken if *policy* forbids linking the user, or if the user already has an
+    identity.
     """
     user = tx.user(identity.name)
     if user is None:

@@ -59,9 +59,9 @@ from headgate_grammar import (
 
 @dataclass(frozen=True, slots=True)
 class RequiredPrivilege:
-    """A required privilege on a database, or the admin flag if *admin* is set.
+    """The need for *privilege* on *database*, or for the admin flag if *admin* is True.
 
-    `str()` is InfluxDB's wording in its error text.
+    `str()` returns the words of InfluxDB's error text, for example `READ on db`.
     """
 
     privilege: Privilege = Privilege.NONE
@@ -146,9 +146,9 @@ def covers(granted: Privilege, needed: Privilege) -> bool:
 
 
 def is_write(statement: Statement) -> bool:
-    """Returns whether InfluxDB answers a GET request with *statement* with a warning.
+    """Returns whether InfluxDB's response to a GET request warns that *statement* writes.
 
-    InfluxDB warns of statements that write, but 1.8 does not warn of DELETE.
+    InfluxDB 1.8 does not warn of DELETE.
     """
     match statement:
         case Select(target=target):
@@ -203,18 +203,19 @@ def _continuous_query(statement: CreateContinuousQuery) -> RequiredPrivileges:
 
 
 def _default_and_named(default: str, sources: Iterable[Source]) -> RequiredPrivileges:
-    """Returns READ on the database *default* and on the databases in FROM, the *sources*.
+    """Returns READ on the database *default* and on each database that *sources* name.
 
-    InfluxDB checks only *default*.
+    *sources* is the content of FROM. InfluxDB checks only *default*.
     """
     named = (database for database in databases(tuple(sources)) if database)
     return _unique([_read(default), *map(_read, named)])
 
 
 def _cardinality(sources: Iterable[Source], default: str) -> RequiredPrivileges:
-    """Returns READ on the databases in FROM, the *sources*, or on *default* without FROM.
+    """Returns READ on the database of each of *sources*, or on *default* without *sources*.
 
-    Differs from InfluxDB, which requires nothing without FROM.
+    *sources* is the content of FROM; a source that names no database is in *default*. Without FROM,
+    InfluxDB requires no privilege.
     """
     found = [_read(named or default) for named in databases(tuple(sources))]
     return _unique(found or [_read(default)])

@@ -1,4 +1,4 @@
-"""Rejects statements that parse, but that InfluxDB rejects when it executes them."""
+"""Rejects statements that InfluxDB can parse, but refuses to execute."""
 
 from headgate_engine.errors import SystemSource, TimeCondition
 from headgate_grammar import (

@@ -1,4 +1,4 @@
-"""`headgate COMMAND ...`: imports only the package that implements the command."""
+"""`headgate COMMAND ...`: runs a command, and imports only the package that implements it."""
 
 import os
 import signal

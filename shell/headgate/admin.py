@@ -1,6 +1,6 @@
 """`headgate admin`: sets passwords and the admin flag in a store file (SQLite), without a login.
 
-Works also while a server uses the file.
+The commands also work while a server uses the file.
 """
 
 import argparse

@@ -61,10 +61,10 @@ def _line(record: AuditRecord) -> str:
 
 
 def _column(text: str) -> str:
-    """Returns *text* as a column of the listing.
+    """Returns *text* as a column of the listing, with "-" for an empty text.
 
-    A text is printed as a JSON string if it has control characters. So is a text that could be
-    mistaken for several columns, another line, or an empty column.
+    A text with control characters becomes a JSON string. So does a text that could be mistaken for
+    several columns, another line, or an empty column.
     """
     if not text:
         return "-"

@@ -1,6 +1,6 @@
-"""Builds the engine, which executes statements on the SQLite file of users without a server.
+"""Builds an engine that executes statements on the SQLite file of users, without a server.
 
-The engine keeps the rules of the server's configuration.
+The engine keeps the rules of the server's configuration, for example its rules for passwords.
 """
 
 import os
@@ -10,9 +10,10 @@ from headgate_server import ConfigurationError, Settings, configure
 
 
 def load_settings(config: str | None, *, store: str | None = None) -> Settings:
-    """Returns the settings that `headgate serve` has with the flags `--config` and `--store`.
+    """Returns the settings that `headgate serve` would use.
 
-    Raises ValueError, with a message of one line, if a setting is invalid.
+    *config* and *store* are the values of its flags `--config` and `--store`; None stands for an
+    absent flag. Raises ValueError, with a message of one line, if a setting is invalid.
     """
     try:
         return configure({"store.path": store}, os.environ, config).settings
@@ -23,7 +24,7 @@ def load_settings(config: str | None, *, store: str | None = None) -> Settings:
 def build_engine(store: SqliteStore, settings: Settings) -> Engine:
     """Returns an engine on *store* that keeps the password rules of *settings*.
 
-    By default the engine also rejects the removal of the last administrator.
+    The engine also rejects the removal of the last administrator if *settings* say so.
     """
     passwords = Passwords(settings.bcrypt_cost, min_length=settings.password_min_length)
     keep_last_admin = settings.keep_last_admin and settings.auth_enabled

@@ -1,4 +1,4 @@
-"""Parses the flags of `headgate SUBCOMMAND`: one or two dashes, and errors of one line."""
+"""Parses the flags of `headgate SUBCOMMAND`, which may have one or two dashes."""
 
 import argparse
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ class CommandParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Writes *message* to standard error and exits with status 2.
 
-        The values of unknown flags are left out: a secret may stand behind a misspelt flag.
+        The message omits the values of unknown flags: the value of a misspelt flag may be a secret.
         """
         kind, colon, words = message.partition("unrecognized arguments: ")
         if colon:

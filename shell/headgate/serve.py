@@ -98,7 +98,7 @@ def _serve(settings: Settings) -> int:
 def run(
     arguments: Sequence[str], environment: Mapping[str, str], serve: Callable[[Settings], int]
 ) -> int:
-    """Loads the settings from *arguments* and *environment*, then calls *serve*.
+    """Loads the settings from *arguments* and *environment*, then starts the server by *serve*.
 
     With --check, checks the settings instead; with --print-config, prints them. Returns the exit
     status, as `main` does.
@@ -135,7 +135,10 @@ def run(
 
 
 def _check_configuration(settings: Settings, *, connecting: bool) -> int:
-    """Logs each problem that would prevent a start with *settings*, and returns the exit status."""
+    """Logs each problem that would prevent a start with *settings*; returns the exit status.
+
+    With *connecting*, it also tries to connect to the upstream stores.
+    """
     for warning in warnings(settings):
         logs.log_warning(warning)
     found = problems(settings)

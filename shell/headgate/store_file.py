@@ -10,7 +10,10 @@ PAGE_SIZE = 1000
 
 
 def guarded(work: Callable[[], int]) -> int:
-    """Runs *work* and returns its exit status. If it raises, prints one line and returns 1."""
+    """Runs *work* and returns its exit status.
+
+    If *work* raises StoreError, StatementError or ValueError, prints one line and returns 1.
+    """
     try:
         return work()
     except (StoreError, StatementError, ValueError) as error:
@@ -21,6 +24,6 @@ def guarded(work: Callable[[], int]) -> int:
 def opened(path: str) -> closing[SqliteStore]:
     """Opens the existing store file *path*. Returns a context manager that closes it at the end.
 
-    Raises StoreError.
+    Raises StoreError if the file is missing or cannot be used.
     """
     return closing(SqliteStore(path, create=False))

@@ -45,7 +45,7 @@ _MAX_LIFETIME_SECONDS = 365 * 86_400
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs `headgate token mint` or `check`.
+    """Runs `headgate token mint` or `check`; returns the exit status.
 
     `mint` returns 0 if it created a token. `check` returns 0 if the token is valid. Otherwise both
     return 1.
@@ -116,7 +116,10 @@ def _mint(flags: argparse.Namespace, settings: Settings) -> int:
 
 
 def _lifetime_objection(exp: str, seconds: float) -> str:
-    """Returns an objection if the token's lifetime is more than 365 days, else ""."""
+    """Returns an objection if *seconds*, the lifetime, exceeds 365 days, else "".
+
+    *exp* is the lifetime as given with `--exp`, for the text of the objection.
+    """
     if seconds <= _MAX_LIFETIME_SECONDS:
         return ""
     return f"--exp {exp} is more than 365d, and only a new secret revokes a token"

@@ -91,12 +91,12 @@ interactive.
 
 
 def main(arguments: Sequence[str], open_engine: "OpenEngine") -> int:
-    """Runs the shell; returns 0 on success, or 2 for invalid flags.
+    """Runs the shell and returns the exit status.
 
-    Returns 1 if a statement or the connection failed.
+    The status is 0 on success, 1 if a statement or the connection failed, and 2 for invalid flags.
 
-    *open_engine* is called only for `-store`. It returns the engine, which executes statements on
-    the store file, with the password rules of a configuration file.
+    *open_engine* is called only for the flag `-store`. It returns an engine that executes
+    statements on the store file, with the password rules of a configuration file.
     """
     # Names may have any Unicode characters, also where the locale is not UTF-8.
     for stream in (sys.stdout, sys.stderr):

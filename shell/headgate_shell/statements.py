@@ -1,4 +1,4 @@
-"""Statements that the shell itself writes, quoted by the grammar.
+"""Builds the statements that the shell's own commands send, with names quoted as InfluxQL.
 
 Only commands that need a statement import this file: most scripts never load the grammar.
 """

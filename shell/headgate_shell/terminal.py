@@ -1,4 +1,4 @@
-"""What the shell's commands use of the terminal, and the exceptions that commands raise."""
+"""The terminal functions that the shell's commands call, and the exceptions that they raise."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -13,7 +13,7 @@ class Terminal(NamedTuple):
 
     *prompt_login* prompts for username and password, and *prompt_new_password* for a password; both
     return None if the user cancels. *open_editor* opens an editor for the next statement, with the
-    given text. These three are None if there is no terminal to prompt on. *history* returns the
+    given text. All three functions are None without a terminal to prompt on. *history* returns the
     earlier lines, oldest first. *interactive* is True if the shell is interactive: `auth` then
     tries the new login at once.
     """

@@ -1,7 +1,7 @@
-"""A database's first retention policy: the rules of CREATE DATABASE .. WITH.
+"""The retention policy that CREATE DATABASE .. WITH gives to a new database.
 
-Headgate stores no series data. It stores the policy only to check a repeated CREATE DATABASE: like
-InfluxDB 1.8 (services/meta) it accepts the same policy, and rejects another one. Durations are in
+Headgate stores the policy only to check a repeated CREATE DATABASE. The statement succeeds with the
+same policy and fails with another one, as in InfluxDB 1.8 (services/meta). Durations are in
 nanoseconds; a duration of 0 is infinite.
 """
 
@@ -48,8 +48,8 @@ def retention_policy(options: PolicyOptions | None) -> RetentionPolicy:
 def check_same(existing: RetentionPolicy, options: PolicyOptions) -> None:
     """Raises PolicyError if *options* do not match the *existing* policy.
 
-    A missing duration or replication matches any. A missing name or shard duration stands for
-    InfluxDB's default.
+    If *options* omit the duration or the replication, every existing value matches. An omitted name
+    or shard duration stands for InfluxDB's default.
     """
     requested = retention_policy(options)
     same = (

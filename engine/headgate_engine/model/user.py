@@ -29,7 +29,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """An account at an issuer of JWTs, which identifies it by the claim *subject*.
+    """An account at the JWT issuer *issuer*, which identifies the account by *subject*.
 
     A user created for the account receives the name *name*. *issued_at* is the earliest possible
     issue time of the token, in Unix seconds, or None if the time is unknown.
@@ -44,13 +44,13 @@ class Identity:
 
     @property
     def actor(self) -> str:
-        """The author `jwt ISSUER SUBJECT` in audit records of changes that a token causes."""
+        """The text `jwt ISSUER SUBJECT`, which audit records name as the author of a change."""
         return f"jwt {self.issuer or '-'} {self.subject}"
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user as listed by SHOW USERS."""
+    """The id, name and admin flag of a stored user, for SHOW USERS."""
 
     id: str
     name: str
@@ -59,13 +59,15 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The author of a request: an authenticated user, or one of two constants without a user.
+    """The author of a request: an authenticated user, UNRESTRICTED or ANONYMOUS.
 
-    UNRESTRICTED, used while authentication is off, may do everything. ANONYMOUS, used while there
-    are no users, may only create the first administrator. *method* is the authentication method.
-    *identity* is the account in the token. *transient_rights* are rights for this request that
-    replace the user's stored grants, see `Engine.with_transient_grants`. A *transient* principal
-    has no record in the store: its privileges come from a token and last for one request.
+    While authentication is off, requests have UNRESTRICTED, which may do everything. While the
+    store is empty, requests have ANONYMOUS, which may only create the first administrator.
+
+    *method* is the authentication method. *identity* is the account in the token, if any.
+    *transient_rights* replace the user's stored grants for this request (see
+    `Engine.with_transient_grants`). If *transient* is True, the user is not in the store: its
+    privileges come from a token and last for one request.
     """
 
     user: User | None = None
@@ -93,7 +95,7 @@ ANONYMOUS = Principal()
 def check_username(name: str) -> None:
     """Raises UsernameRequired or UsernameTooLong if *name* may not be the name of a new user.
 
-    InfluxDB 1.8 rejects only the empty name.
+    InfluxDB 1.8 rejects only the empty name. Headgate also rejects more than 1024 bytes.
     """
     if not name:
         raise UsernameRequired

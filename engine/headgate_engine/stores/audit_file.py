@@ -1,6 +1,6 @@
-"""Writes the audit, the log of changes and denied attempts, to a file for log collectors.
+"""Writes the audit log (changes and denied attempts) to a file that log collectors read.
 
-The format is JSON with one object a line.
+Each line of the file is a JSON object.
 """
 
 import errno
@@ -29,9 +29,9 @@ class AuditFile:
         self.path = path
 
     def append(self, records: Iterable[AuditRecord]) -> None:
-        """Appends *records* and makes them durable. Blocks for the disk.
+        """Appends *records*, and returns when they are on the disk.
 
-        If writing fails, the part that was written is removed, if possible.
+        If writing fails, tries to remove the part that was written.
 
         Raises:
             OSError: the file cannot be written, or is not a regular file.
@@ -73,7 +73,7 @@ class AuditFile:
 def _open(path: str | os.PathLike[str], create: int = 0) -> int:
     """Opens the regular file *path* for appending, and returns its descriptor. Raises OSError.
 
-    With O_CREAT as *create*, a missing file is created.
+    A missing file is created if *create* is O_CREAT, and is an error if *create* is 0.
     """
     try:
         file = os.open(path, _FLAGS | create, 0o600)

@@ -28,7 +28,7 @@ FORWARDED = "forwarded upstream"
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What the audit records of a change: its author, the author's address, and the statement.
+    """The author of a change, the author's address and the statement, for the audit log.
 
     The statement is canonical InfluxQL without secrets.
     """
@@ -40,12 +40,13 @@ class Audit:
 
 @dataclass(frozen=True, slots=True)
 class AuditRecord:
-    """An audit record: a change, written in the same transaction, or a denied attempt.
+    """A record of the audit log: one change, or equal denied attempts.
 
-    *id* increases from record to record. *revision* is the revision that the change made; it is 0
-    for a denied attempt and for a change sent to an upstream store. *time* is RFC 3339, UTC.
-    *outcome* is `ok`, FORWARDED, or the reason of the denial. *count* is the number of equal denied
-    attempts within about a second.
+    A change of the store and its record are written in one transaction. *id* increases from
+    record to record. *revision* is the revision that the change made; it is 0 for a denied attempt
+    and for a change sent to an upstream store. *time* is RFC 3339, UTC. *outcome* is `ok`,
+    FORWARDED, or the reason of the denial. *count* is the number of equal denied attempts within
+    about a second.
     """
 
     id: int
@@ -62,7 +63,7 @@ class AuditRecord:
 class DeniedAttempt:
     """A login, query or statement that was denied *count* times since *time*.
 
-    *actor* is "" if no user has the name in the request.
+    *actor* is "" if no user has the name in the request. *outcome* is the reason of the denial.
     """
 
     time: str
@@ -77,8 +78,8 @@ class DeniedAttempt:
 class KnownLogin:
     """A network from which a user has logged in.
 
-    *password_version* is `password_version(user)` at that login: it changes with the password and
-    reveals nothing about it. *last_seen* is the last login, in Unix seconds.
+    *password_version* is the result of `password_version` for the user at that login. *last_seen*
+    is the time of the last login from *network*, in Unix seconds.
     """
 
     user_id: str
@@ -89,10 +90,9 @@ class KnownLogin:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change of a user store: its revision, and the users and databases that it changed.
+    """A change of a user store: its number *revision*, and what it changed.
 
-    *revision* is the number of the change. *keys* name what it changed, as `user:NAME` and
-    `database:NAME`.
+    *keys* name the changed users and databases as `user:NAME` and `database:NAME`.
     """
 
     revision: int
@@ -100,10 +100,11 @@ class Change:
 
 
 class Tx(Protocol):
-    """Reads and writes of a user store inside a transaction, which sees its own writes.
+    """The methods that read and change a user store inside one transaction.
 
-    Any method may raise an error of the storage. The function given to `Store.transact` must not
-    catch such an error, because `transact` turns it into StoreUnavailable.
+    Reads see the transaction's own writes. Any method may raise an error of the storage. The
+    function given to `Store.transact` must not catch such an error, because `transact` turns it
+    into StoreUnavailable.
     """
 
     def user(self, name: str) -> User | None:
@@ -111,7 +112,7 @@ class Tx(Protocol):
         ...
 
     def add_user(self, name: str, hash: str, admin: bool) -> None:
-        """Adds the user *name*, which is no user yet, with a new id and no grants."""
+        """Adds the user *name* with a new id and no grants. The name must be unused."""
         ...
 
     def put_user(self, user: User, *, hash: str, admin: bool) -> None:
@@ -139,15 +140,15 @@ class Tx(Protocol):
         ...
 
     def identity_dropped_at(self, issuer: str, subject: str) -> float | None:
-        """Returns the Unix time of the last drop of a user of the identity *subject*, or None."""
+        """Returns the Unix time when a user of this identity was last dropped, or None."""
         ...
 
     def is_linked(self, user: User) -> bool:
-        """Returns whether the identity of any token is linked to *user*."""
+        """Returns whether an identity (issuer and subject of tokens) is linked to *user*."""
         ...
 
     def link(self, user: User, issuer: str, subject: str) -> None:
-        """Links the identity *subject* of *issuer* to *user*. Both must be without a link so far.
+        """Links the identity *subject* of *issuer* to *user*. Both must be unlinked before.
 
         The link lasts until *user* is dropped.
         """
@@ -162,7 +163,7 @@ class Tx(Protocol):
         ...
 
     def add_database(self, name: str, policy: RetentionPolicy) -> None:
-        """Adds a database with a new id and no grants. No database *name* may exist."""
+        """Adds the database *name* with a new id and no grants. The name must be unused."""
         ...
 
     def drop_database(self, database: Database) -> None:
@@ -181,7 +182,7 @@ class Snapshot(Protocol):
         ...
 
     def cache(self, key: Hashable, value: object) -> None:
-        """Caches *value*, which must be small and depend on *key* and the store alone."""
+        """Caches *value* under *key*. It must be small, and depend on *key* and the store alone."""
         ...
 
 
@@ -216,7 +217,7 @@ class Store(Protocol):
         ...
 
     def user(self, name: str) -> User | None:
-        """Returns the user *name*, or None, as of the last change acknowledged by any process.
+        """Returns the user *name* as of the newest change that any process acknowledged, or None.
 
         Raises:
             StoreUnavailable: the store could not be read.
@@ -244,10 +245,10 @@ class Store(Protocol):
         ...
 
     def identity_dropped_at(self, issuer: str, subject: str) -> float | None:
-        """Returns the Unix time of the last drop of a user of the identity *subject*, or None.
+        """Returns the Unix time when a user of this identity was last dropped, or None.
 
-        Linking the identity again keeps the value. A later drop of any identity deletes values
-        older than 400 days.
+        The identity is the pair of *issuer* and *subject*. A new link of the identity keeps the
+        value. A later drop of another user may delete values older than 400 days.
 
         Raises:
             StoreUnavailable: the store could not be read.
@@ -255,9 +256,9 @@ class Store(Protocol):
         ...
 
     def users(self, after: str = "", limit: int = 1000) -> Sequence[Account]:
-        """Returns the first *limit* users in order of creation that follow the id *after*.
+        """Returns at most *limit* users in order of creation, starting after the user id *after*.
 
-        "" is before the first user.
+        With *after* "" the result starts at the first user.
 
         Raises:
             StoreUnavailable: the store could not be read.
@@ -273,7 +274,7 @@ class Store(Protocol):
         ...
 
     def is_small(self, table: Table, limit: int) -> bool:
-        """Returns whether *table*, all users or all databases, has at most *limit* rows.
+        """Returns whether *table* (`users` or `databases`) has at most *limit* rows.
 
         Raises:
             StoreUnavailable: the store could not be read.
@@ -334,9 +335,9 @@ class Store(Protocol):
         ...
 
     def remember_logins(self, logins: Sequence[KnownLogin]) -> None:
-        """Adds *logins*, or advances `last_seen` of known logins, in one transaction.
+        """Adds new *logins* and advances `last_seen` of those stored already, in one transaction.
 
-        It makes no revision and no audit record, and leaves the caches of readers valid. Logins of
+        The call makes no revision and no audit record; caches of readers stay valid. Logins of
         unknown users are skipped. The newest 100,000 are kept. Call it at most once a second: each
         call waits for the disk.
 
@@ -355,7 +356,7 @@ class Store(Protocol):
         ...
 
     def changes(self, since: int) -> Sequence[Change] | None:
-        """Returns the changes after *since*, the revision (number) of a change.
+        """Returns the changes with a revision greater than *since*, the oldest first.
 
         Returns None if the store has already deleted some of these changes.
 
@@ -365,7 +366,7 @@ class Store(Protocol):
         ...
 
     def wait(self, since: int, timeout: float) -> int:
-        """Waits until a change makes a revision after *since*, at most *timeout* seconds.
+        """Waits until the newest revision is greater than *since*, at most *timeout* seconds.
 
         Returns the newest revision.
 

@@ -10,9 +10,10 @@ from headgate_engine.stores.base import Audit, Tx
 
 @dataclass(slots=True)
 class PendingTransaction:
-    """A change for a group commit, and its outcome: *error*, or *result* and *revision*.
+    """A change for a group commit, and its outcome.
 
-    *change* and *audit* are the arguments of `Store.transact`.
+    *change* and *audit* are the arguments of `Store.transact`. *result* and *revision* are what
+    `transact` would return. *error* is what `transact` would raise, or None.
     """
 
     change: Callable[[Tx], Any]

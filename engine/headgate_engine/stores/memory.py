@@ -45,7 +45,7 @@ class _State:
     keys: list[str] = field(default_factory=list)
 
     def copy(self) -> "_State":
-        """Returns a copy for a transaction."""
+        """Returns a copy of the data for a transaction to change."""
         return _State(
             dict(self.users),
             dict(self.databases),
@@ -69,11 +69,11 @@ class _State:
         return next((self.user(user.name) for user in self.users.values() if user.id == id), None)
 
     def identity_dropped_at(self, issuer: str, subject: str) -> float | None:
-        """Returns when a user with the identity *subject* was last dropped (Unix time), or None."""
+        """Returns the Unix time when a user of this identity was last dropped, or None."""
         return self.dropped_at.get((issuer, subject))
 
     def is_linked(self, user: User) -> bool:
-        """Returns whether the identity of any token is linked to *user*."""
+        """Returns whether an identity (issuer and subject of tokens) is linked to *user*."""
         return user.id in self.identities.values()
 
     def link(self, user: User, issuer: str, subject: str) -> None:
@@ -106,7 +106,7 @@ class _State:
     def drop_user(self, user: User) -> None:
         """Drops *user*, and stores the time of the drop for the identity linked to *user*.
 
-        Also deletes the stored times of other identities that are older than 400 days.
+        If an identity is linked, also deletes the times of drops more than 400 days ago.
         """
         del self.users[user.name]
         bound = [key for key, id in self.identities.items() if id == user.id]
@@ -203,7 +203,7 @@ class MemoryStore:
         return self._state.user_by_identity(issuer, subject)
 
     def identity_dropped_at(self, issuer: str, subject: str) -> float | None:
-        """Returns the Unix time of the last drop of a user of the identity *subject*, or None."""
+        """Returns the Unix time when a user of this identity was last dropped, or None."""
         return self._state.identity_dropped_at(issuer, subject)
 
     def users(self, after: str = "", limit: int = 1000) -> Sequence[Account]:
@@ -220,7 +220,7 @@ class MemoryStore:
         return self._state.empty()
 
     def is_small(self, table: Table, limit: int) -> bool:
-        """Returns whether *table*, all users or all databases, has at most *limit* rows."""
+        """Returns whether *table* (`users` or `databases`) has at most *limit* rows."""
         return len(self._state.users if table == "users" else self._state.databases) <= limit
 
     def admin_count(self) -> int:
@@ -259,7 +259,7 @@ class MemoryStore:
             self._audit[:-1] = [record for record in self._audit[:-1] if record.time >= before]
 
     def remember_logins(self, logins: Sequence[KnownLogin]) -> None:
-        """Adds *logins*, or advances `last_seen` of known logins. Keeps the newest 100,000."""
+        """Adds new *logins*, advances `last_seen` of stored ones, and keeps the newest 100,000."""
         with self._condition:
             for login in logins:
                 key = (login.user_id, login.network, login.password_version)
@@ -280,7 +280,7 @@ class MemoryStore:
         return self._changes[since:]
 
     def wait(self, since: int, timeout: float) -> int:
-        """Waits until a change makes a revision after *since*, at most *timeout* seconds.
+        """Waits until the newest revision is greater than *since*, at most *timeout* seconds.
 
         Returns the newest revision.
         """

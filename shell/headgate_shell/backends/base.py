@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 class ConnectionFailed(Exception):
     """The backend returned no response.
 
-    `str()` is *display_name*, which names the server, and *reason*. It holds no part of the
+    `str()` names the server by *display_name*, and gives the *reason*. The text omits the
     request, which may hold secrets. *step* names the failed step as Go does, for example `dial tcp
     HOST:PORT: connect`. The attribute `cause` is *step* with *reason*.
     """
@@ -100,7 +100,7 @@ class Points(NamedTuple):
 
 
 class Backend(Protocol):
-    """What executes the shell's statements: a server over HTTP, or code on a store file.
+    """The receiver of the shell's statements: an HTTP server, or an engine on a store file.
 
     Its methods raise ConnectionFailed if there is no response.
     """

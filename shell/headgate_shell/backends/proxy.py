@@ -25,13 +25,14 @@ class Proxy(NamedTuple):
     authorization: str = ""
 
     def headers(self) -> dict[str, str]:
-        """Returns the headers that a request to the proxy carries."""
+        """Returns the headers that log in to the proxy; empty if it needs no login."""
         return {"Proxy-Authorization": self.authorization} if self.authorization else {}
 
     def open_tunnel(self, connection: socket.socket, address: str) -> None:
-        """Makes the proxy forward *connection* to *address*, by CONNECT.
+        """Opens a tunnel through the proxy to *address*, by CONNECT on *connection*.
 
-        Raises OSError, and ProtocolError if the proxy does not answer 200.
+        *connection* is connected to the proxy. Raises OSError if it fails, and ProtocolError if the
+        proxy does not answer 200.
         """
         headers = {"Host": address, **self.headers()}
         answer = send_request(connection, "CONNECT", address, headers, None)
@@ -40,9 +41,10 @@ class Proxy(NamedTuple):
 
 
 def proxy_from_environment(host: str, port: int, *, ssl: bool) -> Proxy | None:
-    """Returns the proxy for the server, or None for a direct connection.
+    """Returns the proxy for the server at *host* and *port*, or None for a direct connection.
 
-    Raises ValueError if the variable of the environment is not the URL of an http proxy. A proxy of
+    The variable is HTTPS_PROXY if *ssl* is True, else HTTP_PROXY. Raises ValueError if its value is
+    not the URL of an http proxy. A proxy of
     another kind, such as https, would receive the login of the URL unencrypted.
     """
     if _is_loopback(host) or _bypasses_proxy(host, port):

@@ -1,4 +1,4 @@
-"""Opens sockets to a server: TCP or Unix socket, directly or by an HTTP proxy, with TLS if set."""
+"""Opens a TCP or Unix socket to a server, through an HTTP proxy and with TLS if set."""
 
 import os
 import socket
@@ -15,9 +15,9 @@ _CONNECT_TIMEOUT_SECONDS = 60
 def dial(settings: ConnectionSettings, proxy: "Proxy | None") -> socket.socket:
     """Returns a socket connected to *proxy*, or to the server if *proxy* is None.
 
-    With TLS the socket goes through a tunnel of *proxy*. Connecting times out after 60 s; later
-    reads do not. Raises OSError (ssl.SSLError is one), ProtocolError, and ValueError for an invalid
-    port.
+    With TLS, *proxy* opens a tunnel to the server. Connecting times out after 60 s; later reads
+    have no timeout. Raises OSError (including ssl.SSLError) if connecting fails. Raises
+    ProtocolError if *proxy* opens no tunnel, and ValueError for an invalid port.
     """
     host, port = (proxy.host, proxy.port) if proxy else (settings.host, settings.port)
     if not 0 <= port < 65536:

@@ -1,4 +1,4 @@
-"""Implements `Backend` on the SQLite file of users: recovers access when no login works."""
+"""Implements `Backend` on the SQLite file of users, to recover access if no login works."""
 
 import os
 import sys
@@ -30,10 +30,10 @@ def run_on_store(
     session: Session,
     work: Callable[[], int],
 ) -> int:
-    """Runs *work* with *session* on the store file *path*; returns its exit status.
+    """Connects *session* to the store file *path*, then returns the exit status of *work*.
 
-    *open_engine* returns an engine on a user store, or raises ValueError. If the store or
-    the engine cannot be opened, prints the error and returns 1.
+    *open_engine* returns an engine on the opened store, or raises ValueError. If the store or the
+    engine cannot be opened, prints the error and returns 1.
     """
     try:
         store = SqliteStore(path, create=False)

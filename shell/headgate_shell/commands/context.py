@@ -24,7 +24,8 @@ Possible commands for 'clear' are:
 def use(line: str, session: Session, terminal: Terminal) -> None:
     """`use DATABASE[.POLICY]`: sets the session's database and policy if they exist.
 
-    In a script with a username, a failed SHOW DATABASES is only a warning, as in influx.
+    In a script that has a username, an error of SHOW DATABASES prints a warning, as in influx.
+    The database is then set unchecked.
     """
     # influx requires a space here; its other commands accept any white space.
     _, blank, text = trim(line).removesuffix(";").partition(" ")

@@ -47,7 +47,7 @@ def is_command(line: str) -> bool:
 
 
 def run_command(line: str, session: Session, terminal: Terminal) -> None:
-    """Runs the command *line*. Raises Exit, CommandFailed and ConnectionFailed."""
+    """Runs *line*, one of the shell's commands. Raises Exit, CommandFailed or ConnectionFailed."""
     COMMANDS[_command_name(line)](line, session, terminal)
 
 

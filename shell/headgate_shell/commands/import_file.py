@@ -1,4 +1,7 @@
-"""`-import`: imports a file of `influx_inspect export`: statements, then line protocol."""
+"""Implements the flag `-import`, for files that `influx_inspect export` wrote.
+
+Such a file holds statements, then data in line protocol.
+"""
 
 import gzip
 import sys
@@ -18,11 +21,11 @@ _DATABASE_MARKER, _POLICY_MARKER = "# CONTEXT-DATABASE:", "# CONTEXT-RETENTION-P
 
 
 def import_file(path: str, session: Session, *, compressed: bool, points_per_second: int) -> int:
-    """Imports the file *path*; returns the exit status.
+    """Imports the file *path*, which is gzipped if *compressed*; returns the exit status.
 
     At most *points_per_second* points are written per second; 0 means no limit. The line `# DML`
     separates statements from data. The status is 1 if the file cannot be read or the server
-    rejected data. A failed statement is only reported, as by influx.
+    rejected data. A failed statement only prints an error, as in influx.
     """
     if not path:
         print("ERROR: file argument required", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The command `insert`: writes a line of data."""
+"""The command `insert`: writes a point in line protocol."""
 
 import re
 
@@ -21,7 +21,7 @@ INSERT INTO <database>.<retention-policy> <point>
 def insert(line: str, session: Session, terminal: Terminal) -> None:
     """`insert [into [database.]policy] POINT`: writes a point.
 
-    A point that the server rejects does not end a script.
+    A script continues after a point that the server rejects.
     """
     error = session.write(parse_insert(line, session))
     if error:
@@ -32,7 +32,7 @@ def insert(line: str, session: Session, terminal: Terminal) -> None:
 
 
 def parse_insert(line: str, session: Session) -> Points:
-    """Returns the points of the command *line*, and the database and policy for them."""
+    """Returns the point of the command *line*, with the database and policy to write it to."""
     rest = line.lstrip(SPACE)[len("insert") :].lstrip(" \t\n")
     into = re.match(_INTO_PATTERN, rest)
     if into is None:

@@ -1,4 +1,4 @@
-"""The command `watch`: repeats a statement that only reads, such as SHOW QUERIES."""
+"""The command `watch`: repeats a reading statement, such as SHOW QUERIES, until Ctrl-C."""
 
 import re
 import time

@@ -67,7 +67,7 @@ def _candidates(before: str, names: CompletionNames) -> Iterable[tuple[str, str]
 
 
 def _name_candidates(before: str, names: CompletionNames) -> Iterable[tuple[str, str]]:
-    """Yields the users or databases that the grammar expects as the next name."""
+    """Yields each user or database that may follow *before*, with its kind."""
     words = [before[piece.start : piece.stop].upper() for piece in highlight(before)]
     last = words[-1:]
     # Only the last of several statements counts.
@@ -81,7 +81,7 @@ def _name_candidates(before: str, names: CompletionNames) -> Iterable[tuple[str,
 
 
 def _completion_text(candidate: str, word: str, kind: str) -> str:
-    """Returns *candidate*, quoted if necessary, or "" if it cannot complete *word*."""
+    """Returns *candidate* as InfluxQL spells it, or "" if it cannot complete *word*."""
     if kind in ("user", "database"):
         if _INEXPRESSIBLE.search(candidate):
             return ""

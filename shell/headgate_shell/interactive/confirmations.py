@@ -16,9 +16,9 @@ from headgate_shell.interactive.completion_names import CompletionNames
 def confirmation_for(text: str, username: str, names: CompletionNames) -> str:
     """Returns the question to ask before the user *username* runs the statements *text*, or "".
 
-    The text has one sentence for each of these losses: databases and users that are dropped,
-    the user's own privileges, the last administrator. Returns "" if the statements cause none of
-    these losses.
+    The question has one sentence for each of these losses: a dropped database, a dropped user, a
+    privilege of *username*, the last administrator. *names* tells which users are administrators.
+    Returns "" if the statements cause none of these losses.
     """
     try:
         statements = parse(text)

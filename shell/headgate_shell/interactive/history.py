@@ -45,7 +45,7 @@ class RedactedHistory(FileHistory):
         self._truncate(path, max_entries)
 
     def _truncate(self, path: Path, length: int) -> None:
-        """Removes all but the last *length* entries, once the file has 10 % more."""
+        """Removes all but the last *length* entries if *path* holds over 10 % more."""
         with _lock(path):
             entries = list(super().load_history_strings())  # newest first
             if len(entries) <= length + length // 10:
@@ -70,7 +70,7 @@ class RedactedHistory(FileHistory):
 
 @contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    """Holds a lock on the history file, so that two shells keep each other's lines."""
+    """Returns a context that locks the history file *path*, so that shells write in turn."""
     with path.open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
@@ -79,10 +79,12 @@ def _lock(path: Path) -> Iterator[None]:
 def redacted_entry(line: str) -> str:
     """Returns the text that the history stores for *line*, or "" to store nothing.
 
-    Passwords in the text are replaced by `[REDACTED]`. If *line* may hold a password that cannot be
-    located, nothing is stored. This applies to the command `auth`, to a command with `auth` or `@`
-    in it, and to a statement about users that does not parse. It also applies to other text that is
-    no statement.
+    Passwords in the text are replaced by `[REDACTED]`. Nothing is stored if *line* may hold a
+    password at an unknown place:
+
+    - the command `auth`, and every command with `auth` or `@` in it,
+    - a statement about users that does not parse,
+    - text that is neither a command nor a statement.
     """
     words = split_words(line, 2)
     first = words[0].rstrip(";").lower() if words else ""
@@ -116,9 +118,10 @@ def history_path() -> Path:
 
 
 def open_history(length: int, write: Callable[[str], object]) -> History:
-    """Returns the history in the file, or in memory if *length* is 0 or the file cannot be used.
+    """Returns a history that keeps the last *length* entries in the file `history_path()`.
 
-    If the file cannot be used, a warning is written with *write*.
+    If *length* is 0, the history is in memory. If the file cannot be used, the history is in memory
+    too, and *write* receives a warning.
     """
     if length == 0:
         return _RedactedInMemoryHistory()

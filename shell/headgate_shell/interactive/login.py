@@ -21,8 +21,8 @@ _MAX_TRIES = 3
 def log_in(session: Session, write: Callable[[str], object]) -> None:
     """Tries the session's login; prompts for a missing or wrong password up to three times.
 
-    After Ctrl-C or Ctrl-D the shell continues with the login as it is: `auth` and `connect` can
-    change it. Without a username nothing is prompted for, and only the server's error is written.
+    After Ctrl-C or Ctrl-D the shell keeps the current login, which `auth` can change. Without a
+    username there is no prompt. *write* receives the server's errors.
     """
     if session.store_path:
         return

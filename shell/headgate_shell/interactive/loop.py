@@ -46,7 +46,10 @@ def interact(session: Session, *, confirm: bool = True, keep_format: bool = Fals
 
 
 class InteractiveShell:
-    """An interactive shell: reads lines at the prompt and runs each of them in *session*."""
+    """An interactive shell: reads lines at the prompt and runs each of them in *session*.
+
+    *confirm* is as in the function `interact`. *config* holds the user's settings.
+    """
 
     def __init__(self, session: Session, confirm: bool, config: Config) -> None:
         self._session = session
@@ -159,7 +162,7 @@ class InteractiveShell:
         return True
 
     def _adopt_new_password(self, text: str, response: Response) -> None:
-        """Uses the new password for later requests after the user has changed their own."""
+        """Uses a new password for later requests if *text* has set it for the session's user."""
         if response.first_error or "password" not in text.lower():
             return
         try:

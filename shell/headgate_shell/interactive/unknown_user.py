@@ -19,7 +19,7 @@ from headgate_shell.commands.login import with_username
 def with_usernames(text: str, response: Response) -> Response:
     """Returns *response* with the username appended to each `user not found`.
 
-    The username is the one in the statement of the same position in *text*.
+    *text* holds the statements of the response. Each error gets the username of its statement.
     """
     if not any("error" in result for result in response.results):
         return response

@@ -22,9 +22,9 @@ _DATABASE_ERRORS = re.compile("database (name|is) required")
 def render(response: Response, session: Session, *, hint: bool = True) -> str:
     """Returns *response* in the session's format, then its first error as `ERR: ...`, then a hint.
 
-    On a terminal, control characters are escaped, and the hint depends on the error. Otherwise
-    every byte is as influx, InfluxDB's own shell, prints it. The hint says how to log in or set a
-    database; *hint* False omits it.
+    The hint says how to log in or set a database; *hint* False omits it. On a terminal, control
+    characters are escaped, and the hint depends on the error. In a file or pipe, the output is
+    byte for byte that of influx, InfluxDB's own shell.
     """
     formatted = _format_response(response, session)
     error = response.first_error

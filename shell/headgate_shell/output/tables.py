@@ -17,7 +17,8 @@ _QUOTED_FIELD = re.compile(rf'^[{SPACE}]|[,"\r\n]|^\\\.$')
 def format_columns(response: Response) -> str:
     """Returns *response* in aligned columns, with its messages first.
 
-    A result whose first header equals that of the previous result is printed without headers.
+    A result has no header if its first series has the same name, tags and columns as the first
+    series of the previous result.
     """
     messages: list[str] = []
     lines: list[Row] = []
@@ -41,7 +42,8 @@ def format_columns(response: Response) -> str:
 def format_csv(response: Response) -> str:
     """Returns *response* as CSV, with the name and tags of a series as the first columns.
 
-    A result whose first header equals that of the previous result is printed without headers.
+    A result has no header if its first series has the same name, tags and columns as the first
+    series of the previous result.
     """
     lines: list[Row] = []
     header = None

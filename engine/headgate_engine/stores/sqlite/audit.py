@@ -1,4 +1,4 @@
-"""The audit in a SQLite store: writing, reading, exporting to a file and pruning."""
+"""Writes, reads and prunes the audit log in a SQLite store, and exports it to a file."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -17,12 +17,12 @@ _MAX_DELETED_RECORDS = 5000
 
 
 def now() -> str:
-    """Returns the current time as in audit records: RFC 3339, UTC, so that texts sort by time."""
+    """Returns the current time in UTC as RFC 3339 text; such texts sort by time."""
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
 def record_change(connection: apsw.Connection, revision: int, audit: Audit) -> None:
-    """Appends the audit record of the change *revision*."""
+    """Appends *audit* to the audit log, as the record of the change that made *revision*."""
     connection.execute(
         "INSERT INTO audit (rev, time, actor, address, statement, outcome)"
         " VALUES (?, ?, ?, ?, ?, 'ok')",
@@ -48,7 +48,7 @@ def read_audit(connection: apsw.Connection, since: int, limit: int) -> list[Audi
 
 
 def export(connection: apsw.Connection, file: AuditFile) -> list[AuditRecord]:
-    """Appends to *file* the audit records that it lacks, and stores the id of the last one.
+    """Appends the audit records not yet exported to *file*, and stores the id of the last one.
 
     Returns the last records that were appended, at most 1000. If *file* cannot be written, raises
     OSError and stores no id.
@@ -70,11 +70,11 @@ def has_unexported(connection: apsw.Connection) -> bool:
 
 
 def prune_audit(connection: apsw.Connection, before: str) -> bool:
-    """Deletes records older than *before*, and the oldest denied attempts beyond 100,000.
+    """Deletes records older than *before*, and returns whether another call may find more.
 
-    The oldest changes made by upstream stores beyond 100,000 are deleted, too. The newest record
-    stays, so that no id is used twice. One call deletes at most some thousand records. Returns
-    whether there may be more to delete.
+    Also deletes the oldest denied attempts beyond 100,000, and the oldest changes made by upstream
+    stores beyond 100,000. The newest record stays, so that no id is used twice. One call deletes at
+    most 15,000 records.
     """
     newest: int = connection.execute("SELECT ifnull(max(id), 0) FROM audit").get
     # Searches the oldest ids only: later records are not older, unless the clock was set back.

@@ -45,7 +45,7 @@ def open_file(path: Path, *, write: bool = True) -> apsw.Connection:
 
 
 def close(connection: apsw.Connection) -> None:
-    """Closes *connection*, interrupting a read of another thread.
+    """Closes *connection*, and interrupts a read that another thread runs on it.
 
     apsw rejects closing a connection while a call of another thread runs. An interrupted call
     raises apsw.InterruptError, and each later one apsw.ConnectionClosedError.
@@ -61,7 +61,7 @@ def close(connection: apsw.Connection) -> None:
 
 
 def describe(error: apsw.Error) -> str:
-    """Returns a description of *error* for a person, or "" if SQLite's text suffices."""
+    """Returns a plain description of *error*, or "" if SQLite's own text suffices."""
     match error:
         case apsw.NotADBError() | apsw.CorruptError():
             return "its file is damaged"

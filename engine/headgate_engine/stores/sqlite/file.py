@@ -93,9 +93,9 @@ def _share(path: Path, side: RevisionFile) -> None:
 
 @contextmanager
 def exclusive_access(path: Path) -> Iterator[RevisionFile]:
-    """Locks the store *path* for this process alone, by a lock on its side file `<store>.lock`.
+    """Returns a context in which only this process can use the store *path*.
 
-    A missing side file is created.
+    The context yields the locked side file `<store>.lock`, which is created if missing.
 
     Raises StoreError if the store is in use, and OSError if the side file cannot be opened.
     """

@@ -18,7 +18,7 @@ _HEAD_BYTES = 64
 
 
 def known_format(path: Path) -> str:
-    """Returns a description of the file *path* by its first bytes, or "" if it is unknown."""
+    """Returns what the first bytes of *path* show it to be, or "" for an unknown format."""
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)

@@ -1,4 +1,4 @@
-"""The networks from which users have logged in: writing, reading and pruning in SQLite."""
+"""Writes, reads and prunes the networks from which users have logged in, in SQLite."""
 
 from collections.abc import Sequence
 
@@ -23,7 +23,7 @@ _SELECT_NEWEST_LOGINS = (
 
 
 def write_logins(connection: apsw.Connection, logins: Sequence[KnownLogin]) -> None:
-    """Adds *logins* or advances their `last_seen`; deletes the oldest beyond 100,000."""
+    """Adds new *logins*, advances `last_seen` of stored ones, and keeps the newest 100,000."""
     connection.executemany(
         _UPSERT_LOGIN,
         [(it.network, it.password_version, it.last_seen, int(it.user_id)) for it in logins],

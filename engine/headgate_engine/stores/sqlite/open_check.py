@@ -1,4 +1,4 @@
-"""Checks whether a SQLite user store can be opened, without creating or writing a file in place."""
+"""Checks whether a SQLite user store can be opened, and leaves its folder unchanged."""
 
 import os
 import shutil
@@ -77,7 +77,7 @@ def _check_header(path: Path) -> None:
 def _check_permissions(path: Path) -> None:
     """Checks that this process may write the store and its -wal, -shm and .lock files.
 
-    It must also be allowed to create files in the folder.
+    The process must also be allowed to create files in the folder.
     """
     beside = (path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm"))
     files = [one for one in (path, *beside, revision_file_path(path)) if one.exists()]
@@ -121,8 +121,8 @@ def _check_content(path: Path) -> None:
 def _connect_read_only(path: Path, folder: Path) -> apsw.Connection:
     """Returns a connection to the store *path* that creates no file beside the store.
 
-    If another user runs this check, such a file belongs to that user. It would then prevent the
-    server from opening the store. *folder* is an empty folder for a temporary copy.
+    A file that another user's check left there would prevent the server from opening the store.
+    *folder* is an empty folder for a temporary copy.
     """
     log = path.with_name(f"{path.name}-wal")
     index = path.with_name(f"{path.name}-shm")

@@ -18,13 +18,13 @@ _MAX_DERIVED_VALUES = 1000
 
 
 class ReadCache:
-    """Users and databases by name, as read by *connection*, and values derived from this data.
+    """Caches users and databases by name, and values derived from them, for one *connection*.
 
-    Call `refresh` before each use. It reads with *read_mark* the high-water mark in `<store>.lock`,
-    which is the newest acknowledged revision. While the mark stays the same, the cache is trusted
-    for 50 ms. Otherwise `refresh` calls *check* and queries SQLite. *check* raises StoreUnavailable
-    if the store's file is gone. The query also finds the commit of a process that was killed before
-    it wrote the mark.
+    Call `refresh` before each use. *read_mark* returns the high-water mark in `<store>.lock`, which
+    is the newest acknowledged revision. While the mark stays the same, `refresh` trusts the cache
+    for 50 ms. Otherwise `refresh` calls *check*, which raises StoreUnavailable if the store's file
+    is gone, and queries SQLite. The query also finds the last commit of a process that was killed
+    before writing the mark.
 
     In a `with` block the cache is a snapshot: `pinned` is positive, and callers skip `refresh`.
     """
@@ -76,7 +76,7 @@ class ReadCache:
         return self._derived.get(key)
 
     def derive(self, key: Hashable, read: Callable[[apsw.Connection], T]) -> T:
-        """Returns the value cached under *key*. If there is none, calls *read* and caches it."""
+        """Returns the value cached under *key*. If there is none, caches the result of *read*."""
         known = self._derived.get(key)
         if known is None:
             known = read(self.connection)

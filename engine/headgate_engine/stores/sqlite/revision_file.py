@@ -48,9 +48,10 @@ def revision_file_path(path: Path) -> Path:
 
 
 class RevisionFile:
-    """The open side file `<store>.lock` of a user store.
+    """The open side file `<store>.lock` of the user store *path*.
 
-    A missing side file is created, with access for its owner only. Raises OSError.
+    A missing side file is created, with access for its owner only. Raises OSError if the side file
+    cannot be opened or is a symbolic link.
     """
 
     def __init__(self, path: Path) -> None:
@@ -110,7 +111,7 @@ class RevisionFile:
         return True
 
     def set_high_water_mark(self, epoch: str, revision: int) -> None:
-        """Writes the high-water mark: *revision* of *epoch*, which must be durable.
+        """Writes *revision* of *epoch* as the high-water mark. The revision must be durable.
 
         Call it within `exclude_writers`.
         """
@@ -127,7 +128,7 @@ class RevisionFile:
         return os.pread(self._file, _MARK_BYTES, 0)
 
     def acknowledged_revision(self, epoch: str) -> int:
-        """Returns the acknowledged revision of *epoch*, or 0 if the file holds none."""
+        """Returns the acknowledged revision of *epoch*, or 0 without a mark of that epoch."""
         mark = _MARK_PATTERN.fullmatch(self.high_water_mark())
         return int(mark[2]) if mark is not None and mark[1].decode() == epoch else 0
 

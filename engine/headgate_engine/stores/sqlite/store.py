@@ -67,14 +67,14 @@ _POLL_SECONDS = 0.01
 
 
 class SqliteStore:
-    """Implements `Store` in the SQLite file *path*, created if missing. `Store` has the details.
+    """Implements `Store` in the SQLite file *path*, which is created if missing.
 
     Each audit record is appended to *audit_file*, too, before its change is durable. If appending
-    fails, the change raises StoreUnavailable. `created` is whether the file is new. `upgraded` is
+    fails, the change raises StoreUnavailable. `created` is True if the file is new. `upgraded` is
     the schema version before an upgrade (0: no upgrade). Thread-safe.
 
     Raises:
-        StoreError: the file cannot be used. Also for a missing file, if *create* is False or the
+        StoreError: the file cannot be used, or it is missing and *create* is False or the
             side file `<store>.lock` shows that there was a store.
     """
 
@@ -120,7 +120,7 @@ class SqliteStore:
         group_commit(self._run_jobs, jobs)
 
     def _run_jobs(self, jobs: Sequence[PendingTransaction]) -> None:
-        """Runs the changes of *jobs* in one transaction."""
+        """Runs *jobs* in one transaction, and stores the result or error of each in its job."""
         with self._transaction() as connection:
             revision: int = connection.execute("SELECT rev FROM meta").get
             for job in jobs:
@@ -222,7 +222,7 @@ class SqliteStore:
         record_change(self._writer, revision, audit)
 
     def _export(self) -> list[AuditRecord]:
-        """Appends the audit records that the audit file lacks. Returns the last 1000 at most."""
+        """Appends the records that the audit file lacks, and returns at most the last 1000."""
         if self._audit_file is None:
             return []
         try:
@@ -389,7 +389,7 @@ class SqliteStore:
         return connection
 
     def close(self) -> None:
-        """Closes the store. Reads of other threads are interrupted."""
+        """Closes the store, and interrupts the reads that other threads run."""
         with self._write_lock:
             if self._closed:
                 return

@@ -47,7 +47,7 @@ def read_user(connection: apsw.Connection, name: str) -> User | None:
 
 
 def read_users(connection: apsw.Connection, names: Sequence[str]) -> list[User]:
-    """Returns the existing users among *names*, in one snapshot."""
+    """Returns the users with these *names*, from one snapshot. Skips unknown names."""
     return [
         _user_from_row(row)
         for row in connection.execute(_SELECT_USERS_BY_NAME, (json.dumps(names),))
@@ -70,7 +70,7 @@ def read_user_by_identity(connection: apsw.Connection, issuer: str, subject: str
 def read_identity_dropped_at(
     connection: apsw.Connection, issuer: str, subject: str
 ) -> float | None:
-    """Returns the Unix time of the last drop of a user of the identity *subject*, or None."""
+    """Returns the Unix time when a user of this identity was last dropped, or None."""
     dropped: float | None = connection.execute(_SELECT_IDENTITY_DROPPED_AT, (issuer, subject)).get
     return dropped
 
@@ -81,7 +81,7 @@ def has_no_users(connection: apsw.Connection) -> bool:
 
 
 def is_small(connection: apsw.Connection, table: Table, limit: int) -> bool:
-    """Returns whether *table*, all users or all databases, has at most *limit* rows."""
+    """Returns whether *table* (`users` or `databases`) has at most *limit* rows."""
     # In the order of a list: an index may be damaged where the table is whole.
     count = f"SELECT count(*) FROM (SELECT id FROM {table} ORDER BY id LIMIT ?)"
     return bool(connection.execute(count, (limit + 1,)).get <= limit)
@@ -139,7 +139,7 @@ class SqliteTx:
     def drop_user(self, user: User) -> None:
         """Drops *user*, and stores the time of the drop for the identity linked to *user*.
 
-        Also deletes the stored times of any identity that are older than 400 days.
+        Also deletes the times of drops more than 400 days ago.
         """
         now = time.time()
         self._connection.execute(_INSERT_DROPPED_IDENTITY, (now, int(user.id)))
@@ -163,11 +163,11 @@ class SqliteTx:
         return read_user_by_identity(self._connection, issuer, subject)
 
     def identity_dropped_at(self, issuer: str, subject: str) -> float | None:
-        """Returns the Unix time of the last drop of a user of the identity *subject*, or None."""
+        """Returns the Unix time when a user of this identity was last dropped, or None."""
         return read_identity_dropped_at(self._connection, issuer, subject)
 
     def is_linked(self, user: User) -> bool:
-        """Returns whether the identity of any token is linked to *user*."""
+        """Returns whether an identity (issuer and subject of tokens) is linked to *user*."""
         return bool(
             self._connection.execute(
                 "SELECT EXISTS (SELECT 1 FROM identities WHERE user_id = ?)", (int(user.id),)
