@@ -1,4 +1,4 @@
-"""Authentication: verifies a request's credentials, and returns the principal: user and rights."""
+"""Verifies the credentials of a request, and returns its principal: the user and the rights."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -69,9 +69,10 @@ def _no_op(actor: str, address: str, statement: str, outcome: str) -> None:
 class Authenticator:
     """Authenticates requests by password or by token.
 
-    *shared_secrets* verify tokens as InfluxDB 1.x has them. *issuers* verifies tokens of the
-    issuers in `[auth.jwt]`. *record_denied* writes a failed login into the audit. If *enabled* is
-    False (`auth-enabled = false`), every request has all rights.
+    *shared_secrets* are the keys that verify tokens as in InfluxDB 1.x. *issuers* verifies tokens
+    of the issuers in `[auth.jwt]`. *throttle* delays logins after failures. *logins* has the
+    networks from which users have logged in. *record_denied* writes a failed login to the audit
+    log. If *enabled* is False (`auth-enabled = false`), every request has all rights.
     """
 
     def __init__(
@@ -118,12 +119,13 @@ class Authenticator:
         """Returns the principal of *request*, which the client at *address* has sent.
 
         Returns ANONYMOUS while the user store has no users. *tenants* verifies tokens that name a
-        tenant of an upstream store; None accepts no such tokens. *peer* is the other end of the
-        connection, such as a proxy: the audit names it beside *address*.
+        tenant of an upstream store; None accepts no such tokens. *peer* is the address at the other
+        end of the connection: for example, the address of a proxy. The audit log also names *peer*.
 
-        Raises Unauthenticated, AuthenticationFailed or TooManyFailures. Raises Overloaded if too
-        many logins wait for bcrypt. For an issuer's token, also raises NoRights, IdentityTaken or
-        KeysUnavailable.
+        Raises Unauthenticated for missing or invalid credentials, and AuthenticationFailed for a
+        wrong name or password. Raises TooManyFailures if the throttle delays the login, and
+        Overloaded if too many logins wait. For an issuer's token, also raises NoRights,
+        IdentityTaken or KeysUnavailable.
         """
         if not self._enabled:
             return UNRESTRICTED
@@ -161,7 +163,7 @@ class Authenticator:
         return principal
 
     def check_cached(self, request: RequestCredentials, address: str) -> Principal | None:
-        """Returns the principal of *request* if that is possible without waiting.
+        """Returns the principal of *request* if no step of the login has to wait, else None.
 
         Returns None in three cases:
 
@@ -203,10 +205,11 @@ class Authenticator:
         address: str,
         error: Exception,
     ) -> None:
-        """Counts a failed login in the metrics, and records it in the audit.
+        """Counts a failed login in the metrics, and writes it to the audit log.
 
-        *credentials* is None if no credentials could be read. In that case the audit has the login
-        only if *attempted* is True. *attempted* says whether the request had `Authorization`.
+        *attempted* is True if the request had the header `Authorization`. *credentials* is None if
+        no credentials could be read: then the audit log has the login only if *attempted* is True.
+        *address* is the client's address for the audit log. *error* is the reason of the failure.
         """
         method = credentials.method if credentials is not None else "none"
         match error:
@@ -234,11 +237,11 @@ class Authenticator:
     async def _authenticate_with_tenants(
         self, credentials: Credentials, address: str, tenants: "TenantTokenVerifier | None"
     ) -> Principal:
-        """Returns the principal of *credentials*, in which *tenants* has found no tenant token.
+        """Returns the principal of *credentials*, after *tenants* has found no tenant token.
 
-        If the token is rejected, the log has two reasons. The first is why the token is no valid
-        tenant token; the second is why its own verifier rejects it. While the user store has no
-        users, a token in `Authorization` that is no tenant token is rejected.
+        If `[auth.jwt]` rejects a token, the log has two reasons: why the token is no valid tenant
+        token, and why `[auth.jwt]` rejects it. While the user store has no users, a token in
+        `Authorization` that is no tenant token is rejected.
         """
         # The token is in the header that `[auth.jwt]` names, which *tenants* does not read.
         own = isinstance(credentials, IssuerToken) and not self._issuer_tokens_in_authorization()
@@ -323,8 +326,8 @@ class Authenticator:
     ) -> User:
         """Creates or changes the user of *identity* in a thread, and returns the user.
 
-        Raises TokenRejected or IdentityTaken if *settings* forbid to create the user, or to give
-        *identity* to an existing user of that name.
+        *settings* may forbid to create users, or to give *identity* to an existing user of that
+        name. In these cases, raises TokenRejected or IdentityTaken.
         """
         provision = partial(
             self._engine.provision,

@@ -46,7 +46,10 @@ class IssuerToken:
 
 @dataclass(frozen=True, slots=True)
 class TenantToken:
-    """A JSON Web Token that names a tenant of an upstream store, such as Mimir, and no user."""
+    """A JSON Web Token that names a tenant instead of a user.
+
+    A tenant is a database of an upstream store such as Mimir.
+    """
 
     method: ClassVar = "tenant"
     text: str = field(repr=False)
@@ -71,10 +74,10 @@ class TokenLocation(Protocol):
 
 @dataclass(slots=True)
 class RequestCredentials:
-    """The parts of a request that can hold credentials: the parameters in its *url*, and *headers*.
+    """The parts of a request that can hold credentials.
 
-    *headers* returns all values of the header with a given name. *memo* caches values that depend
-    on the headers alone.
+    *url* has the parameters in the request's URL. *headers* returns all values of the header with a
+    given name. *memo* caches values that depend on the headers alone.
     """
 
     url: Pairs = field(repr=False)
@@ -95,8 +98,8 @@ def read_credentials(
 
     1. The URL's parameters `u` and `p`.
     2. The header `Authorization`.
-    3. *location*, the place of tokens of the issuers in `[auth.jwt]`. If that place is the header
-       `Authorization`, its token is an IssuerToken.
+    3. The place *location* for tokens of the issuers in `[auth.jwt]` (None: no such place). If
+       this place is the header `Authorization`, its token is an IssuerToken.
 
     Raises Unauthenticated if no place has credentials, or if the credentials are malformed.
     """

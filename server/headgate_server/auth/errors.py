@@ -20,7 +20,7 @@ class TokenRejected(Unauthenticated):
 
     @property
     def log_message(self) -> str:
-        """The text for the log: the client's error text, and the reason."""
+        """The text for the log: the text that the client receives, followed by the reason."""
         return f"{self}: {self.reason}"
 
 
@@ -32,7 +32,7 @@ class NoRights(Exception):
 
 
 class KeysUnavailable(Exception):
-    """No key is available, so no token can be verified."""
+    """The keys of an issuer are not available, so that its tokens cannot be verified."""
 
     def __init__(self) -> None:
         super().__init__("the keys to verify tokens with are not available, try again")

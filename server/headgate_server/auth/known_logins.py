@@ -44,8 +44,8 @@ class KnownLogins:
 
     A pair is a network and a `password_version`, which stands for a user with a certain password.
     New pairs are written to *store*, the user store, once a second: a crash loses the pairs of the
-    last second. `start` begins to read stored pairs. A thread of its own reads and writes, so that
-    the event loop never waits. Call the methods in the event loop's thread.
+    last second. `start` begins to read stored pairs. This object reads and writes in its own
+    thread, so that the event loop never waits. Call the methods in the event loop's thread.
     """
 
     def __init__(self, store: Store, log_error: LogError = _no_op) -> None:
@@ -57,7 +57,10 @@ class KnownLogins:
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
     def start(self) -> None:
-        """Reads all stored pairs, and then every 2 s the newest, which other workers may store."""
+        """Reads all stored pairs. From then on, reads the newest stored pairs every 2 seconds.
+
+        These may be pairs that other workers have stored.
+        """
         self._read(_MAX_ENTRIES)
 
     def is_known_client(self, version: str, address: str) -> bool:
@@ -110,7 +113,7 @@ class KnownLogins:
         self._task.add_done_callback(log_task_error)
 
     def close(self) -> None:
-        """Stops reading, and writes the pairs that are not yet stored. Blocks until then."""
+        """Stops reading, and writes the pairs that are not yet stored. Blocks during the write."""
         for timer in self._timers.values():
             timer.cancel()
         self._pool.close(0)

@@ -112,7 +112,8 @@ class PasswordAuthenticator:
     async def authenticate(self, password: Password, address: str) -> Principal:
         """Verifies *password* by bcrypt, and returns the principal of its user.
 
-        Raises AuthenticationFailed, TooManyFailures, Overloaded.
+        Raises AuthenticationFailed for a wrong name or password, TooManyFailures if the throttle
+        delays the login, and Overloaded if too many logins wait.
         """
         return self._record_success(await self._verify_once(password, address), address)
 
@@ -159,10 +160,11 @@ class PasswordAuthenticator:
         return user
 
     async def _verify_password(self, password: Password, address: str, *, failed: bool) -> User:
-        """Returns the user, verified by bcrypt. Raises AuthenticationFailed, Overloaded.
+        """Verifies *password* by bcrypt, and returns its user.
 
         If *failed* is True, the attempt waits in another group of the bcrypt queue. So it does not
-        delay attempts from networks without a wrong password.
+        delay attempts from networks without a wrong password. Raises AuthenticationFailed,
+        Overloaded.
         """
         self._metrics.lookup("password", False)
         user = self._engine.user(password.name)

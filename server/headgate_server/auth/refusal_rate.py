@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 
 class RefusalRateLimiter:
-    """Lets the server send *rate* responses to throttled logins a second.
+    """Limits the rate of responses to throttled logins: the server sends *rate* per second.
 
     Further responses wait, for at most *max_delay* seconds. Each connection waits for its response
     before its next attempt. So a flood of attempts slows down, and leaves CPU time to other

@@ -1,6 +1,6 @@
 """JSON Web Tokens signed with the shared secret, as InfluxDB 1.x accepts them. Uses PyJWT.
 
-If all versions of InfluxDB 1.x have the same text for an error, this module has it, too.
+The text of an error is that of InfluxDB, if all versions 1.x have the same text for the error.
 """
 
 import base64
@@ -81,7 +81,7 @@ def verify_token(token: str, secrets: Sequence[str], clock: Callable[[], float] 
 class SharedSecretVerifier:
     """Verifies tokens signed with one of *secrets*, with a cache of verified tokens.
 
-    The cache holds a keyed digest of each token, and no token itself. Signature and claims are
+    The cache holds a keyed digest of each token instead of the token. Signature and claims are
     verified once; the times are checked for each request.
     """
 
@@ -151,7 +151,7 @@ def is_shared_secret_token(token: str) -> bool:
 
 
 def check_secret(secret: str) -> None:
-    """Raises ValueError if *secret* is an asymmetric key or invalid UTF-8, unfit for HS256."""
+    """Raises ValueError if *secret* cannot sign by HS256: an asymmetric key, or invalid UTF-8."""
     try:
         HMACAlgorithm(HMACAlgorithm.SHA256).prepare_key(secret)
     except (jwt.PyJWTError, UnicodeEncodeError):

@@ -91,13 +91,13 @@ class TenantTokenVerifier:
     def find_token(
         self, request_credentials: RequestCredentials, *, secret: bool = True, issuers: bool = True
     ) -> str:
-        """Returns the tenant token in *request_credentials*, or "" without a tenant token.
+        """Returns the tenant token in *request_credentials*, or "" if there is none.
 
-        Looks in the headers that `extra-headers` lists, in their order, and then in
-        `Authorization`. The first token counts. *secret* is whether tokens signed with the shared
-        secret are accepted in `Authorization`. *issuers* is whether tokens of the issuers in
-        `[auth.jwt]` are accepted there. If both are False, an unreadable token is returned, so that
-        its error is logged.
+        Returns "" if the URL has a name and password (`u` and `p`). Otherwise looks in the headers
+        that `extra-headers` lists, in their order, and then in `Authorization`. *secret* is whether
+        tokens signed with the shared secret are accepted in `Authorization`. *issuers* is whether
+        tokens of the issuers in `[auth.jwt]` are accepted there. If both are False, an unreadable
+        token is returned, so that its error is logged.
         """
         if request_credentials.url.get("u") and request_credentials.url.get("p"):
             return ""
@@ -130,7 +130,11 @@ class TenantTokenVerifier:
         return not issuers or self._tenant_claim(claims) is not None
 
     async def authenticate(self, text: str) -> Principal:
-        """Returns the principal of the token *text*. Raises TokenRejected, KeysUnavailable."""
+        """Verifies the tenant token *text*, and returns its principal.
+
+        Raises TokenRejected for an invalid token. Raises KeysUnavailable if the keys at
+        `jwk-set-url` are not available.
+        """
         digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
         now = time.time()
         cached = self._cache.get(digest)
@@ -216,7 +220,7 @@ def _strip_bearer(value: str) -> str:
 
 
 def _claim_expression(claim: str) -> str:
-    """Returns the JMESPath for *claim*, the name of a claim or itself a JMESPath.
+    """Returns *claim* as a JMESPath. *claim* is the name of a claim, or already a JMESPath.
 
     Names such as `https://example/tenant` are quoted, so that they are valid JMESPath.
     """

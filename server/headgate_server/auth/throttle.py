@@ -1,4 +1,4 @@
-"""A throttle against the guessing of passwords: delays logins after failures. No I/O, no HTTP."""
+"""Throttles the guessing of passwords: delays logins after failures. Does no I/O."""
 
 import hashlib
 import math
@@ -41,13 +41,13 @@ class Throttle:
     failures at the address. Each further failure doubles the delay, from one second to *max_delay*
     seconds (0 disables the throttle).
 
-    If an administrator logged in from an address within the last hour, *free_per_admin_address*
-    replaces *free_per_address* there, if it is larger. The reason: an administrator's program may
-    test the passwords of many users, and each failed test counts as a failed login.
+    For an hour after an administrator's login from an address, the larger of *free_per_address* and
+    *free_per_admin_address* applies there. The reason: an administrator's program may test the
+    passwords of many users, and each failed test counts as a failed login.
 
-    Logins with a cached password are not counted. Failures at an address delay no other
-    address. After 15 minutes without a failure the count restarts; at most 100,000 counters are
-    kept.
+    All addresses of an IPv6 /64 network count as one address. Logins with a cached password are not
+    counted. Failures at an address delay no other address. After 15 minutes without a failure the
+    count restarts; at most 100,000 counters are kept.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Throttle:
         return self._delayed_until(_keys(name, address)) > self._clock()
 
     def _delayed_until(self, keys: tuple[_Key, _Key]) -> float:
-        """Returns the time from which a login with *keys* is allowed."""
+        """Returns the time from which a login is allowed. *keys* are a result of `_keys`."""
         pair, whole = (self._counter(key) for key in keys)
         return max(
             pair.delayed_until,
@@ -110,7 +110,7 @@ class Throttle:
         return max(free, self._free_per_admin_address) if self._admins.get(whole[1]) else free
 
     def start_attempt(self, name: str, address: str) -> None:
-        """Counts an attempt as failed, until `complete_attempt` or `cancel_attempt` corrects that.
+        """Counts an attempt as failed, until `complete_attempt` or `cancel_attempt` corrects this.
 
         Raises TooManyFailures if logins of *name* from *address* have to wait.
         """

@@ -7,6 +7,9 @@ _PRIVILEGES = {"READ": Privilege.READ, "WRITE": Privilege.WRITE, "ALL": Privileg
 
 
 def transient_principal(name: str, tenants: list[str], privilege: str = "ALL") -> Principal:
-    """Returns a principal with *privilege* on *tenants*: its user is not in the user store."""
+    """Returns a principal with *privilege* (READ, WRITE or ALL) on each tenant in *tenants*.
+
+    Its user has the name *name*, and is not in the user store.
+    """
     grants = dict.fromkeys(tenants, _PRIVILEGES[privilege])
     return Principal(User("", name, "", False, grants), "tenant", transient=True)

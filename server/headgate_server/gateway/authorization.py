@@ -1,8 +1,8 @@
 """Authorizes requests to an upstream store's own HTTP API, by the store's route table.
 
 A route table lists the privilege that each path and method requires. Headgate applies it to the
-requests that it proxies, and in forward authentication. There, a reverse proxy forwards the
-request itself, and asks Headgate first.
+requests that it proxies, and in forward authentication. In forward authentication, a reverse proxy
+asks Headgate whether a request is allowed, and then forwards the request itself.
 """
 
 from collections.abc import Sequence
@@ -49,8 +49,8 @@ class RouteRequest:
 class AuthorizedRoute:
     """An authorized request.
 
-    *path* is its path, without the name of a database. *route* is the entry of the route table that
-    it matches. *decision* names the databases that it uses.
+    *path* is the path of the request, without the name of a database. *route* is the entry of the
+    route table for this path. *decision* names the databases of the request.
     """
 
     path: str
@@ -60,11 +60,11 @@ class AuthorizedRoute:
 
 @dataclass(frozen=True, slots=True)
 class RouteMatch:
-    """A request's *path*, and *route*, the entry of the route table that it matches.
+    """The entry of the route table that a request matches.
 
-    *pattern* is the path, or the path with `*`, in that entry. *requested_tenants* are the
-    databases that the request names in its path, headers and query. Empty texts among them are
-    ignored.
+    *path* is the path of the request, without the name of a database. *pattern* is the path in the
+    entry *route* that matches; it may contain `*`. *requested_tenants* are the databases that the
+    request names in its path, headers and query. Empty texts among them are ignored.
     """
 
     path: str

@@ -2,8 +2,8 @@
 
 A database is what Mimir, Loki and Pyroscope call a tenant. A request names its database in the path
 (`/db/<database>/...`), the parameter `db` or the header X-Scope-OrgID. The user's grants decide
-whether the request is allowed. A request without a name is for the only database on which the user
-has the privilege.
+whether the request is allowed. A request that names no database is for the only database on which
+the user has the required privilege.
 """
 
 from collections.abc import Iterable
@@ -33,10 +33,11 @@ _PRIVILEGES = {"READ": Privilege.READ, "WRITE": Privilege.WRITE, "MANAGE": Privi
 
 @dataclass(frozen=True, slots=True)
 class AccessDecision:
-    """The databases of an authorized request, and *tenant*, their name in the upstream store.
+    """The result of a successful authorization: the databases of the request.
 
-    For most stores, *tenant* is the value of X-Scope-OrgID, in which `|` separates several names.
-    For a VictoriaMetrics cluster it is the account; for a VictoriaMetrics single node it is "".
+    *tenant* names these databases in the upstream store. For most stores, *tenant* is the value of
+    X-Scope-OrgID, in which `|` separates several names. For a VictoriaMetrics cluster it is the
+    account; for a VictoriaMetrics single node it is "".
     """
 
     databases: tuple[str, ...] = ()
@@ -132,7 +133,10 @@ def _require_any_database(principal: Principal, privilege: Privilege) -> None:
 
 
 def require_privilege(principal: Principal, need: RequiredPrivilege) -> None:
-    """Raises Forbidden if *principal* lacks *need*, AdminRequiredFirst if there are no users."""
+    """Raises Forbidden if *principal* lacks the privilege *need*.
+
+    Raises AdminRequiredFirst if there are no users yet.
+    """
     user = principal.user
     if user is None and not principal.unrestricted:
         raise AdminRequiredFirst

@@ -43,8 +43,9 @@ async def rename_own_label(
     bytes (0: no limit). *run* runs long conversions in a thread. A CSV body is only decompressed,
     because the query parameter `format` names its labels.
 
-    Raises UnsupportedWriteFormat if Headgate cannot rename labels in *format*. Raises also
-    UnsupportedMedia, BadRequest, TooLarge, and what *run* raises.
+    Raises UnsupportedWriteFormat if Headgate cannot rename labels in *format*, and UnsupportedMedia
+    for an unsupported encoding. Reading the body raises BadRequest if it is invalid, and TooLarge
+    for more than *limit* bytes. Raises also what *run* raises.
     """
     if format == "remote-write":
         return await _remote_write(request, limit, run)
@@ -56,9 +57,10 @@ async def rename_own_label(
 
 
 def _decompressed_body(request: Request, limit: int) -> AsyncIterable[bytes]:
-    """Returns the parts of the body, decompressed, of at most *limit* bytes.
+    """Returns the decompressed body of *request* in chunks.
 
-    Raises UnsupportedMedia for an encoding other than gzip, before the body is read.
+    The whole body may have at most *limit* bytes (0: no limit). Raises UnsupportedMedia
+    for an encoding other than gzip, before the body is read.
     """
     encoding = request.headers.get("content-encoding", "").strip().lower()
     if encoding not in ("", "identity", "gzip"):

@@ -1,6 +1,7 @@
 """The paths that Headgate answers itself: their methods, and what forward authentication requires.
 
-For a request to Headgate itself, the function of the path authenticates and authorizes.
+A request that is sent to Headgate itself is authenticated and authorized by the function that
+answers its path.
 """
 
 from collections.abc import Mapping
@@ -27,8 +28,8 @@ class Endpoint:
     """The properties of a path that Headgate answers itself.
 
     *methods* are the methods that the path allows; an empty tuple allows all. *parameters* are the
-    names of its parameters. *influxdb* is True for a path that may have another meaning in an
-    upstream store other than InfluxDB.
+    names of its parameters. *influxdb* is True for a path of InfluxDB's API for which another
+    upstream store may have another use.
     """
 
     methods: tuple[str, ...]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseStore:
-    """An upstream store whose databases can be named in InfluxQL and line protocol requests."""
+    """An upstream store with databases that requests in InfluxQL and line protocol can name."""
 
     upstream: Upstream
     influxql: InfluxQLStore
@@ -35,7 +35,10 @@ class DatabaseStore:
 
 @dataclass(frozen=True, slots=True)
 class ProxiedStore:
-    """An upstream store whose own HTTP API Headgate proxies, authorized by *route_table*."""
+    """An upstream store for which Headgate proxies requests to the store's own HTTP API.
+
+    *route_table* lists the privilege that each request requires.
+    """
 
     api: ProxiedAPI
     route_table: RouteTable

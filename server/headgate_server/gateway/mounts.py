@@ -120,7 +120,7 @@ class Gateway:
     def find_by_name(self, name: str) -> Mount | None:
         """Returns the upstream store *name*, or None if there is no such store.
 
-        For "", returns the only upstream store. If there are several stores, returns None.
+        If *name* is "", returns the only upstream store, or None unless there is exactly one store.
         """
         if not name:
             return self.mounts[0] if len(self.mounts) == 1 else None
@@ -154,7 +154,7 @@ class Gateway:
         await self.close()
 
     async def close(self) -> None:
-        """Closes all stores at once, even while requests are in flight."""
+        """Closes all stores immediately. Requests in flight are aborted."""
         for one in self.mounts:
             await one.close()
 

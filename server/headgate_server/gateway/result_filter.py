@@ -22,8 +22,8 @@ def filter_readable(result: Result, user: User, parse: ParseFunction) -> Result:
 
     A running query is shown to a user that may execute it. A continuous query is shown to a user
     that may read each database that it names. InfluxDB labels a query with the database of its
-    request, which the client chose. Therefore the privileges that the query's text requires decide.
-    A text that *parse* rejects is shown to administrators only.
+    request, which the client chose. So this function ignores the label, and checks the privileges
+    that the query's text requires. A text that *parse* rejects is shown to administrators only.
     """
     if isinstance(result.statement, ShowContinuousQueries):
         series = (_readable_continuous_queries(one, user, parse) for one in result.series)
@@ -54,7 +54,7 @@ def _readable_queries(series: Series, user: User, parse: ParseFunction) -> Serie
 
 
 def _readable_continuous_queries(series: Series, user: User, parse: ParseFunction) -> Series | None:
-    """Returns *series*, whose name is a database, with the rows that *user* may see.
+    """Returns *series* with the rows that *user* may see. The name of *series* is a database.
 
     Returns None, so that the caller leaves the series out, in two cases:
 

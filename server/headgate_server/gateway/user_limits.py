@@ -1,4 +1,4 @@
-"""Limits of concurrent requests and request rate per user. Each worker process counts alone."""
+"""Limits the concurrent requests and the request rate of each user, per worker process."""
 
 import math
 import time
@@ -14,8 +14,8 @@ _MAX_BUCKETS = 10_000
 class UserLimits:
     """Limits each user to *concurrent* requests at a time and *rate* requests per second.
 
-    0 means no limit. The rate is limited by a token bucket: after a pause, a user may send the
-    requests of one second at once.
+    0 means no limit. The rate is limited by a token bucket: after a pause, a user may send *rate*
+    requests without a delay between them.
     """
 
     def __init__(

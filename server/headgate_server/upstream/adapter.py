@@ -45,9 +45,10 @@ class BodyHandling(Enum):
 class InfluxQLStore(Protocol):
     """A store with databases, which requests in InfluxQL and line protocol can name.
 
-    `supports_influxql` is False if the store executes only the statements for which Headgate has a
-    request of the store's own API. `serves_prometheus_remote` says whether the store has InfluxDB
-    1.x's paths for Prometheus' remote write and read.
+    `supports_influxql` is False if the store has no InfluxQL. Then Headgate executes a few
+    statements without InfluxQL, and rejects the others.
+    `serves_prometheus_remote` says whether the store has InfluxDB 1.x's paths for Prometheus'
+    remote write and read.
     """
 
     supports_influxql: bool
@@ -60,7 +61,8 @@ class InfluxQLStore(Protocol):
     def verified_text(self, statement: Statement) -> str:
         """Returns the text of *statement*, verified by parsing it again.
 
-        Thread-safe. Blocks while the text is parsed. Raises UnparseError.
+        Thread-safe. Blocks while the text is parsed. Raises UnparseError if the text parses as
+        another statement or is invalid.
         """
         ...
 
@@ -111,7 +113,10 @@ class ProxiedAPI(Protocol):
     has_tenant_header: bool
 
     def split_databases(self, path: str, query: bytes) -> tuple[str, list[str]]:
-        """Returns *path* as it is in the route table, and the databases in *path* and *query*."""
+        """Returns *path* in the form of the route table, and the databases that the request names.
+
+        The request names databases in *path*, in *query*, or in both.
+        """
         ...
 
     def tenant(self, databases: Sequence[str]) -> str:
@@ -126,12 +131,12 @@ class ProxiedAPI(Protocol):
     ) -> str:
         """Returns the path and query to send, confined to *databases*, without user credentials.
 
-        *path* is one of `split_databases`. *tenant* is the tenant for *databases*.
+        *path* is the path that `split_databases` returned. *tenant* is the tenant for *databases*.
         """
         ...
 
     def body_handling(self, route: Route, tenant: str) -> BodyHandling:
-        """Returns what to do with the body of a request for *route*."""
+        """Returns what to do with the body of a request for *route* on *tenant*."""
         ...
 
     def rewrite_form(self, form: bytes) -> bytes:
@@ -159,12 +164,15 @@ class UpstreamAdapter(Protocol):
 
     @classmethod
     def check_settings(cls, settings: UpstreamSettings) -> None:
-        """Raises ValueError for an option that this kind does not support: one line with it."""
+        """Raises ValueError for an option that this kind of store does not support.
+
+        The error's text is one line, which names the option.
+        """
         ...
 
     @property
     def upstream(self) -> Upstream:
-        """Sends requests to the addresses of the store."""
+        """The object that sends requests to the addresses of the store."""
         ...
 
     @property

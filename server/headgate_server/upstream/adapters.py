@@ -31,7 +31,7 @@ ADAPTERS: dict[str, type[UpstreamAdapter]] = {
 
 
 def check_upstream_settings(settings: UpstreamSettings) -> None:
-    """Raises ValueError for an unknown protocol, or an option that its kind does not support."""
+    """Raises ValueError for an unknown `protocol`, or for an option that it does not support."""
     if settings.protocol not in ADAPTERS:
         raise ValueError(f"protocol: expected {', '.join(ADAPTERS)}")
     ADAPTERS[settings.protocol].check_settings(settings)
@@ -47,8 +47,8 @@ def create_adapter(
 ) -> UpstreamAdapter:
     """Returns the adapter for *settings*, which `check_upstream_settings` has accepted.
 
-    With *quiet*, faults of the store are not logged. Create it in the event loop that uses it.
-    Raises ValueError for a `tls-ca` that cannot be read.
+    With *quiet*, faults of the store are not logged. Call this function in the event loop that uses
+    the adapter. Raises ValueError for a `tls-ca` that cannot be read.
     """
     kind = ADAPTERS[settings.protocol]
     upstream = Upstream(

@@ -28,7 +28,7 @@ class SyncResult:
 
 
 class Catalog:
-    """The databases that Headgate knows (in its user store), and imports from one upstream store.
+    """Imports databases of one upstream store into the catalog, which is in the user store.
 
     *list_databases* returns the names of the upstream store's databases. *run* runs blocking work
     in a thread. The methods raise what *list_databases* and *run* raise.
@@ -94,7 +94,11 @@ class Catalog:
 
 
 def _referenced_databases(statement: Statement, default_database: str) -> list[str]:
-    """Returns the names of the databases that *statement* refers to."""
+    """Returns the names of the databases that *statement* refers to.
+
+    GRANT and REVOKE on a database refer to that database only. Any other statement also refers to
+    *default_database*.
+    """
     match statement:
         case Grant(_, database, _) | Revoke(_, database, _):
             return [database]

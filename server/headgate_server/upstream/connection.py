@@ -26,8 +26,8 @@ _BODILESS_STATUSES = (204, 304)
 class HTTPConnection(asyncio.Protocol):
     """A connection to one address of an upstream store.
 
-    `reusable` is True after the end of a complete response. `deadline` is the time, by the loop's
-    clock, at which the read timeout expires.
+    A request fails if the address sends nothing for *read_timeout* seconds (0: no limit).
+    `deadline` is the time, by the loop's clock, at which this timeout expires.
     """
 
     def __init__(self, read_timeout: float) -> None:
@@ -185,7 +185,10 @@ class HTTPConnection(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)  # uvloop's has another base class
 
     def data_received(self, data: bytes) -> None:
-        """Parses *data* as part of the response. Data without a request closes the connection."""
+        """Parses *data* as part of the response.
+
+        Data that arrives while no request is in flight closes the connection.
+        """
         if self._complete:
             self._keep_alive = False  # no request is in flight
             self.close()

@@ -28,9 +28,11 @@ _SWEEP_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class PoolLimits:
-    """Limits of a pool: seconds to connect, seconds without data, connections to one address.
+    """The limits of a connection pool.
 
-    0 seconds mean no limit. *tls_context* replaces the default TLS context.
+    *connect_seconds* limits the time to obtain a connection, and *read_seconds* the time without
+    data (0: no limit). *max_connections* limits the connections to one address. *tls_context*
+    replaces the default TLS context.
     """
 
     connect_seconds: float
@@ -40,7 +42,10 @@ class PoolLimits:
 
 
 def load_tls_context(path: str) -> ssl.SSLContext | None:
-    """Returns a TLS context that trusts the PEM file *path*; None for "". Raises ValueError."""
+    """Returns a TLS context that trusts the certificates in the PEM file *path*; None for "".
+
+    Raises ValueError if the file is unreadable or invalid.
+    """
     if not path:
         return None
     try:
@@ -51,7 +56,7 @@ def load_tls_context(path: str) -> ssl.SSLContext | None:
 
 
 def connect_failure_reason(error: Exception, seconds: float) -> str:
-    """Returns *error*, which prevented a connection, as log text. *seconds* is the timeout."""
+    """Returns, for the log, why *error* prevented a connection. *seconds* is the timeout."""
     match error:
         case ssl.SSLCertVerificationError():
             return f"its certificate is not trusted: {error.verify_message}"
@@ -67,11 +72,14 @@ def connect_failure_reason(error: Exception, seconds: float) -> str:
 
 
 def _ignore_change(change: int) -> None:
-    """Ignores *change*: the default of callbacks that count something."""
+    """Does nothing: the default for callbacks that count open responses or received bytes."""
 
 
 class UpstreamResponse:
-    """An upstream's response. Its body may still arrive. The caller must `close` it."""
+    """A response of an upstream store: the head is complete, and the body may still arrive.
+
+    The caller must `close` the response.
+    """
 
     def __init__(
         self,
@@ -137,7 +145,7 @@ class UpstreamResponse:
         return b"".join(chunks)
 
     def close(self) -> None:
-        """Returns the connection to the pool after a complete response, else closes it."""
+        """Returns the connection to the pool if the response is complete, else closes it."""
         if self._connection is not None:
             connection, self._connection = self._connection, None
             self._on_close(connection)
@@ -164,7 +172,7 @@ class HostPool:
         """Returns an idle connection. Opens a connection if all are in use, or if *new* is True.
 
         Waits while the address has `max_connections` connections and all are in use. Raises
-        UpstreamUnreachable, PoolExhausted.
+        PoolExhausted if the wait is too long, UpstreamUnreachable if no connection can be opened.
         """
         while len(self.connections) >= self._limits.max_connections and not self.idle_connections:
             await self._wait_for_connection()
@@ -241,7 +249,10 @@ class HostPool:
         self._wake_next()
 
     def close_expired(self, now: float) -> None:
-        """Ends requests without data for too long, and closes connections idle for too long."""
+        """Fails requests after their read timeout, and closes connections that were idle for 15 s.
+
+        *now* is the time by the loop's clock.
+        """
         for connection in self.connections:
             connection.check_timeout(now)
         kept = [
@@ -254,7 +265,7 @@ class HostPool:
         self.idle_connections = kept
 
     def close(self) -> None:
-        """Closes all connections at once. None is opened afterwards."""
+        """Closes all connections immediately, even those in use. Afterwards, none can be opened."""
         self._closed = True
         for connection in list(self.connections):
             self._discard(connection)
@@ -264,7 +275,8 @@ class HostPool:
 class ConnectionPool:
     """The connection pools of one upstream's addresses. Create it in the event loop that uses it.
 
-    *on_change* is called with 1 when a response begins, and with -1 when it ends.
+    *on_change* counts open responses. It is called with 1 when the head of a response has arrived,
+    and with -1 when the response is closed.
     """
 
     def __init__(
@@ -367,7 +379,7 @@ class ConnectionPool:
             self._schedule_sweep()
 
     def close(self) -> None:
-        """Closes all connections at once. None is opened afterwards."""
+        """Closes all connections immediately, even those in use. Afterwards, none can be opened."""
         self._closed = True
         if self._sweep_timer is not None:
             self._sweep_timer.cancel()

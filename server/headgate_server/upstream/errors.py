@@ -80,7 +80,10 @@ class UpstreamRejected(Exception):
 
 
 class ComponentNotConfigured(Exception):
-    """No address is configured for the *component* of the store that a request is for."""
+    """The request is for *component* of the store, but no address of it is configured.
+
+    If *component* is "", the request is for the store as a whole.
+    """
 
     def __init__(self, component: str) -> None:
         what = f"no {component}" if component else "no address"
@@ -88,7 +91,7 @@ class ComponentNotConfigured(Exception):
 
 
 class UnsupportedWriteFormat(Exception):
-    """The write is in a format in which Headgate cannot rename the client's own *label*."""
+    """Headgate cannot rename the client's own *label* in the format of the write."""
 
     def __init__(self, label: str) -> None:
         super().__init__(

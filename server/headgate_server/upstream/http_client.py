@@ -1,4 +1,4 @@
-"""HTTP client for small documents of other servers, such as key sets, on the connection pool."""
+"""HTTP client that fetches small documents, such as key sets, through a `ConnectionPool`."""
 
 import asyncio
 import ssl
@@ -31,11 +31,11 @@ class HTTPResponse:
 
 
 class HTTPClient:
-    """Requests whole documents. Follows no redirects, uses no proxies and stores no cookies.
+    """Fetches whole documents. Follows no redirects, uses no proxies and stores no cookies.
 
-    A request takes at most *total_seconds*, its connection *connect_seconds* of them. A body has at
-    most *max_bytes*. *tls_context* replaces the default TLS context, which verifies certificates
-    and host names. All requests must run in one event loop.
+    A request fails if it takes more than *total_seconds*, or if the connection takes more than
+    *connect_seconds*. A body has at most *max_bytes*. *tls_context* replaces the default TLS
+    context, which verifies certificates and host names. All requests must run in one event loop.
     """
 
     def __init__(
@@ -72,15 +72,15 @@ class HTTPClient:
         return HTTPResponse(response.status, response.headers, body)
 
     def close(self) -> None:
-        """Closes all connections at once."""
+        """Closes all connections immediately, even those in use."""
         self._pool.close()
 
 
 def split_url(url: str) -> tuple[str, str]:
-    """Returns *url* as base address and request target, both ASCII; drops its fragment.
+    """Returns the base address and the request target of *url*, both in ASCII.
 
-    A host name beyond ASCII is encoded by IDNA, other characters with `%`. Raises ValueError for an
-    invalid port, or a host name that cannot be encoded.
+    The fragment is dropped. A host name beyond ASCII is encoded by IDNA, other characters with `%`.
+    Raises ValueError for an invalid port, or a host name that cannot be encoded.
     """
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port

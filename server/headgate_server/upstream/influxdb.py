@@ -166,7 +166,7 @@ class InfluxDBAdapter:
         return await write_lines(self.upstream, request, target, max_bytes, encoder)
 
     def probe_request(self) -> ProbeRequest:
-        """Returns SHOW DATABASES, which requires a login."""
+        """Returns the HTTP request for SHOW DATABASES, which requires a login."""
         return ProbeRequest("POST", "/query", _SHOW_DATABASES)
 
     async def protocol_mismatch(self, address: str) -> str:
@@ -212,7 +212,7 @@ class InfluxDB1Adapter(InfluxDBAdapter):
 
 
 class InfluxDB2Adapter(InfluxDBAdapter):
-    """Adapts an InfluxDB 2.x, which has an authorization scheme of its own."""
+    """Adapts an InfluxDB 2.x, which uses the authorization scheme `Token`."""
 
     version = "2"
     authorization_scheme: ClassVar[str] = "Token"

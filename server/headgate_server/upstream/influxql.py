@@ -35,12 +35,12 @@ ByteCounter = Callable[[int], None]
 
 
 def ignore_bytes(size: int) -> None:
-    """Ignores *size*: for small answers, which no memory budget counts."""
+    """Does nothing: the default for callers that do not count the bytes of an answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueryOptions:
-    """The options of a query that are sent upstream beside its statements."""
+    """The options that Headgate sends to the upstream store together with a statement."""
 
     database: str
     retention_policy: str = ""
@@ -60,7 +60,7 @@ class QueryOptions:
         return "/query?pretty=true" if self.pretty else "/query"
 
     def form(self, text: str, *, chunked: bool = False) -> bytes:
-        """Returns the form body of a request for the statement *text*."""
+        """Returns the form body for the statement *text*. *chunked* asks for a chunked answer."""
         fields = {
             "q": text,
             "db": self.database,
@@ -81,7 +81,7 @@ class QueryOptions:
 def decode_result(statement: Statement, body: bytes) -> Result:
     """Returns the only result in the JSON answer *body*.
 
-    Raises UpstreamProtocolError, UnexpectedResults.
+    Raises UpstreamProtocolError for an invalid answer, UnexpectedResults for several results.
     """
     try:
         content: dict[str, Any]

@@ -32,7 +32,7 @@ _COLUMN_PATTERN = re.compile(r"([^:]*:label:)db\Z")
 
 
 class MalformedBody(Exception):
-    """A body that cannot be parsed, so that a label in it could be lost."""
+    """The body cannot be parsed, so Headgate cannot rename a label `db` in it."""
 
 
 def exported_name(names: Collection[str]) -> str:
@@ -181,8 +181,9 @@ def rename_in_columns(format: str) -> str:
 def rename_in_remote_write(block: bytes, max_bytes: int) -> bytes:
     """Returns the body of a remote write with the label `db` renamed.
 
-    *block* is returned unchanged if no series has the label. Raises MalformedBody,
-    InvalidBlock, BlockTooLarge.
+    *block*, in Snappy's format, is returned unchanged if no series has the label. Raises
+    InvalidBlock for invalid Snappy, and MalformedBody for invalid protobuf. Raises BlockTooLarge
+    for more than *max_bytes* decompressed bytes (0: no limit).
     """
     content = decompress(block, max_bytes)
     if _PROTOBUF_LABEL_PATTERN.search(content) is None:
@@ -227,9 +228,10 @@ def _rename_label(message: bytes, name: bytes) -> bytes:
 
 
 def _iter_fields(message: bytes) -> Iterator[tuple[bytes, int, bytes | None]]:
-    """Yields for each field of *message* its bytes, its number, and its content or None.
+    """Yields the bytes, the number and the content of each field in the protobuf *message*.
 
-    Only length-delimited fields have content. Raises MalformedBody.
+    The content is None if the field is not length-delimited. Raises MalformedBody for an invalid
+    message.
     """
     offset = 0
     while offset < len(message):

@@ -27,7 +27,7 @@ Headers = list[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class WriteTarget:
-    """The parameters of a write for the store: where to write, and the precision of times."""
+    """The parameters of a write: database, retention policy, time precision and consistency."""
 
     database: str
     retention_policy: str = ""
@@ -57,8 +57,9 @@ async def write_lines(
 ) -> Response:
     """Sends the lines of *request* upstream. Returns 204 once the store has acknowledged them.
 
-    *target* is the path and query at the store. *format* sets the Content-Type of the response. If
-    *rename* is given, it renames a label in the lines. Raises TooLarge for more than *limit* bytes.
+    *target* is the path and query at the store, and *component* the part of the store that receives
+    them. *format* sets the Content-Type of the response. If *rename* is given, it renames a label
+    in the lines. Raises TooLarge for more than *limit* bytes.
     Raises also BadRequest, UpstreamRejected, UpstreamError, ComponentNotConfigured.
     """
     headers = [("Content-Type", "text/plain; charset=utf-8"), ("User-Agent", "headgate")]

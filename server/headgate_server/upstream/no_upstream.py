@@ -37,7 +37,7 @@ class NoUpstreamStore:
     async def send_statement(
         self, statement: Statement, options: QueryOptions, *, chunked: bool
     ) -> UpstreamResponse:
-        """Raises ComponentNotConfigured."""
+        """Raises ComponentNotConfigured: there is no upstream store."""
         raise ComponentNotConfigured("")
 
     async def execute(
@@ -55,5 +55,5 @@ class NoUpstreamStore:
     async def write(
         self, request: Request, write_target: WriteTarget, max_bytes: int, encoder: ResultEncoder
     ) -> Response:
-        """Raises ComponentNotConfigured."""
+        """Raises ComponentNotConfigured: there is no upstream store."""
         raise ComponentNotConfigured("")

@@ -7,7 +7,10 @@ from headgate_server.config.gateway import UpstreamSettings
 
 
 def check_unsupported(settings: UpstreamSettings, names: Iterable[str]) -> None:
-    """Raises ValueError if one of the fields *names*, which the kind lacks, is set."""
+    """Raises ValueError if an option that this kind of store does not support is set.
+
+    *names* are the fields of *settings* for these options.
+    """
     for name in names:
         if getattr(settings, name):
             raise ValueError(f"{name.replace('_', '-')}: {settings.protocol} has none")
@@ -21,7 +24,8 @@ def check_tenants(
 ) -> None:
     """Raises ValueError for a tenant that *pattern* does not match, or an unknown component.
 
-    *example* shows valid tenants. *components* are those of the kind.
+    *example* describes valid tenants in the error's text. *components* are the components that this
+    kind of store has.
     """
     if any(pattern.fullmatch(tenant) is None for tenant in settings.tenants.values()):
         raise ValueError(f"tenants: expected {example}")

@@ -20,8 +20,8 @@ _CREDENTIAL_NAMES = frozenset({"u", "p", "auth_token"})
 def strip_credentials(query: bytes) -> str:
     """Returns *query* without credentials for Headgate (`u`, `p`, `auth_token`) and empty pairs.
 
-    The other pairs stay as sent. Use it for stores such as Loki. There a header confines what the
-    request may read, so that no parameter can widen it.
+    The other pairs stay as sent. Use this function for stores such as Loki: a header confines each
+    request to its databases, and no parameter can add another database.
     """
     kept = [pair for pair in query.split(b"&") if pair and not _has_credentials(pair)]
     return b"&".join(kept).decode("latin-1")

@@ -27,10 +27,11 @@ _BYTES_BEFORE_WATCHING = 1 << 18
 async def relay_response(
     reply: UpstreamResponse, headers: RawHeaders, version: str
 ) -> ASGIResponse:
-    """Returns *reply* as the response to a request of HTTP *version*. Raises UpstreamError.
+    """Returns a response for the client with the status and body of *reply*, and with *headers*.
 
-    A long response is streamed. For HTTP/1.0, which lacks chunked encoding, a response without
-    Content-Length is buffered, at most 4 MiB.
+    *version* is the HTTP version of the client's request. Raises UpstreamError. A long response is
+    streamed. For HTTP/1.0, which lacks chunked encoding, a response without Content-Length is
+    buffered, at most 4 MiB.
     """
     length = reply.header("Content-Length")
     if length and int(length) <= _MAX_BUFFERED_BYTES:

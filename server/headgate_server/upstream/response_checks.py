@@ -9,7 +9,7 @@ _MAX_ERROR_BYTES = 1 << 20
 
 
 async def check_status(reply: UpstreamResponse) -> None:
-    """Raises UpstreamRejected for a status from 400, UpstreamProtocolError for 3xx."""
+    """Raises UpstreamRejected for a status of 400 or higher, UpstreamProtocolError for 3xx."""
     if 200 <= reply.status < 300:
         return
     if reply.status < 400:
@@ -28,7 +28,7 @@ def check_encoding(reply: UpstreamResponse, accepted: tuple[str, ...]) -> None:
 def error_message(body: bytes) -> str:
     """Returns the error message in the *body* of an answer.
 
-    Without a JSON error, returns at most 1000 characters of *body*.
+    If *body* has no JSON member `error`, returns the first 1000 characters of *body*.
     """
     try:
         content = json.loads(body)

@@ -1,4 +1,4 @@
-"""Snappy's block format, in which Prometheus sends the body of a remote write. Pure functions.
+"""Decodes and encodes Snappy's block format, which Prometheus uses for remote writes.
 
 No dependency of Headgate implements this format. `compress` only wraps the bytes as literals, which
 every decoder accepts. The result is not smaller than the content: the network to the store is fast.

@@ -28,8 +28,8 @@ _WAL_REPLAY_PATH = "/api/v1/status/walreplay"
 class TenantStoreAdapter:
     """Adapts a store with tenants. The subclasses state what differs between the kinds.
 
-    *labels_path* lists the labels of a tenant, in the form that `labels` reads; "" if the kind has
-    no such path.
+    `labels_path` is the path that lists the labels of a tenant, in the form that `labels` reads. It
+    is "" if the kind has no such path.
     """
 
     authorization_scheme: ClassVar[str] = "Bearer"
@@ -92,13 +92,13 @@ class TenantStoreAdapter:
         return content_type
 
     def probe_request(self) -> ProbeRequest:
-        """Returns a request for the state of the store."""
+        """Returns the HTTP request that shows whether the store is ready."""
         return ProbeRequest("GET", self.ready_path)
 
     async def protocol_mismatch(self, address: str) -> str:
-        """Returns a problem if *address* lacks the path that lists labels, else "".
+        """Returns a problem if *address* serves queries but lacks `labels_path`, else "".
 
-        Checks addresses that serve queries, of kinds with such a path. Raises UpstreamError.
+        Returns "" also for a kind without `labels_path`. Raises UpstreamError.
         """
         settings = self.upstream.settings
         queried = (*settings.addresses("query-frontend"), *settings.addresses("querier"))
@@ -133,7 +133,7 @@ class TenantStoreAdapter:
         return f"upstream {self.upstream.name!r}: {address}"
 
     async def _tenant_labels(self, address: str) -> list[Any]:
-        """Returns the labels that a tenant that does not exist can read."""
+        """Returns the labels that *address* shows to a random tenant, which does not exist."""
         tenant = PROBE_TENANT_PREFIX + secrets.token_hex(8)
         request = ProbeRequest("GET", self.labels_path)
         reply = await send_probe(self.upstream, address, request, tenant)

@@ -65,7 +65,7 @@ _NOT_SENT_ERRORS = (UpstreamUnreachable, PoolExhausted)
 class Upload:
     """A request body that is streamed upstream in *chunks*.
 
-    *started* is True once reading has begun; *error* is the error that *chunks* raised.
+    `started` is True once reading has begun. `error` is the error that *chunks* raised, or None.
     """
 
     def __init__(self, chunks: AsyncIterable[bytes]) -> None:
@@ -87,8 +87,8 @@ class Upload:
 class Upstream:
     """Sends requests to the addresses of a store, round-robin.
 
-    After a failed connection, an address is tried last for the seconds of the option
-    `fail-timeout`.
+    For `fail-timeout` seconds after a failed connection to an address, requests try that address
+    last.
 
     Create it in the event loop that uses it. Raises ValueError for an invalid setting. The error's
     text is one line, which names the option.
@@ -105,7 +105,8 @@ class Upstream:
     ) -> None:
         """Creates an upstream without connections.
 
-        *authorization_scheme* is that of the option `token`. With *quiet*, faults are not logged.
+        *authorization_scheme* is the scheme of the header `Authorization` for the option `token`.
+        With *quiet*, faults are not logged.
         """
         self._quiet = quiet
         self.settings = settings
@@ -131,7 +132,7 @@ class Upstream:
         return self._client.busy
 
     def reachable(self) -> dict[str, bool]:
-        """Returns for each address of the store whether the last request to it made a connection.
+        """Returns, by address, whether the last request to that address made a connection.
 
         Returns an empty dictionary, which is false, for a store without addresses.
         """
@@ -212,7 +213,8 @@ class Upstream:
     ) -> "UpstreamWebSocket":
         """Opens a WebSocket to *target* at the first address that can be reached.
 
-        Raises UpstreamError, ComponentNotConfigured.
+        *target* is the path and query. *protocols* are the subprotocols to offer. Raises
+        UpstreamError, ComponentNotConfigured.
         """
         # Imported here: most servers proxy no WebSocket.
         from headgate_server.upstream.websocket import open_websocket
@@ -245,7 +247,10 @@ class Upstream:
     async def probe(
         self, address: str, method: str, target: str, body: bytes | None, tenant: str
     ) -> UpstreamResponse:
-        """Sends a health check to *address* and returns the response. Raises UpstreamError."""
+        """Sends a health check to *address* and returns the response. Raises UpstreamError.
+
+        *body* is a form, or None. *tenant* is the value of X-Scope-OrgID, or "".
+        """
         headers = [("User-Agent", "headgate")]
         if body is not None:
             headers.append(("Content-Type", "application/x-www-form-urlencoded"))
@@ -301,7 +306,7 @@ class Upstream:
         return sorted(rotated, key=lambda address: self._unreachable_until.get(address, 0.0) > now)
 
     def close(self) -> None:
-        """Closes all connections at once."""
+        """Closes all connections immediately. Requests in flight are aborted."""
         self._client.close()
 
 

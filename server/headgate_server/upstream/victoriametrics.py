@@ -213,7 +213,10 @@ class VictoriaMetricsAdapter:
         return f"{path}?{parameters}" if parameters else path
 
     def body_handling(self, route: Route, tenant: str) -> BodyHandling:
-        """Returns what to do with the body: parameters in a form would widen the request."""
+        """Returns what to do with the body of a request for *route*.
+
+        A form is rewritten, because its parameters could name another database.
+        """
         if route.privilege != "WRITE":
             return BodyHandling.REWRITE_FORM
         if tenant or self._settings.overwrite_label:
@@ -225,9 +228,10 @@ class VictoriaMetricsAdapter:
         return rewrite_query(form, _names_database, []).encode()
 
     def content_type(self, route: Route, content_type: str) -> str:
-        """Returns *content_type*, but no form for a write.
+        """Returns *content_type*, or another type for a write with a form or without a type.
 
-        VictoriaMetrics reads parameters from a body of the type form.
+        The other type is `application/octet-stream`. VictoriaMetrics reads no parameters from a
+        body of this type.
         """
         if route.privilege == "WRITE" and ("form" in content_type.lower() or not content_type):
             return "application/octet-stream"
@@ -236,7 +240,10 @@ class VictoriaMetricsAdapter:
     # ---- health
 
     def probe_request(self) -> ProbeRequest:
-        """Returns a request that requires a login at a single node: /health requires none."""
+        """Returns the HTTP request of a health check.
+
+        A single node requires a login for this request. A cluster requires none for /health.
+        """
         return ProbeRequest("GET", "/health" if self._is_cluster else _BUILD_INFO_PATH)
 
     async def protocol_mismatch(self, address: str) -> str:
@@ -290,7 +297,7 @@ def with_label_and_columns(query: bytes, database: str) -> str:
 
 
 def reencoded_without_credentials(query: bytes) -> str:
-    """Returns the parameters *query* without credentials, for a request confined by its path."""
+    """Returns the parameters *query*, encoded anew, without the credentials for Headgate."""
     return rewrite_query(query, lambda name: False, [])
 
 
@@ -330,7 +337,10 @@ def _query_databases(query: bytes) -> list[str]:
 
 
 def decode_values(body: bytes) -> list[str]:
-    """Returns the strings in *body*, an answer of Prometheus' API. Raises UpstreamRejected."""
+    """Returns the strings in *body*, an answer of Prometheus' API.
+
+    Raises UpstreamRejected if *body* has no `data`.
+    """
     try:
         found = json.loads(body)["data"]
     except (ValueError, LookupError, TypeError):

@@ -61,7 +61,7 @@ class UpstreamWebSocket:
 
 class _Connect(connect):
     def process_redirect(self, exc: Exception) -> Exception:
-        """Returns *exc*: the target of a redirect would receive the identity headers."""
+        """Returns *exc* to follow no redirect: its target would receive the identity headers."""
         return exc
 
 
@@ -84,8 +84,9 @@ async def open_websocket(
 ) -> UpstreamWebSocket:
     """Opens a WebSocket to *url*, an address of the scheme http or https.
 
-    Uses no proxy and follows no redirects. Raises UpstreamUnreachable, UpstreamTimeout,
-    UpstreamProtocolError; HandshakeRejected if the server rejects the handshake.
+    *protocols* are the subprotocols to offer. *on_change* counts open WebSockets, as in
+    `UpstreamWebSocket`. Uses no proxy and follows no redirects. Raises UpstreamUnreachable,
+    UpstreamTimeout, UpstreamProtocolError; HandshakeRejected if the server rejects the handshake.
     """
     headers = list(headers)
     if any(character in text for pair in headers for text in pair for character in "\r\n\0"):

@@ -13,8 +13,8 @@ Check = Callable[[Mapping[str, Any], JwtSettings, float], None]
 def check(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
     """Runs all checks on *claims*. Raises TokenError for the first check that fails at *now*.
 
-    A claim that is `null` counts as absent. The token must have all audiences in the option
-    `expect-claims`, and at least one of those in the option `audiences`.
+    *now* is in Unix seconds. A claim that is `null` counts as absent. The token must have all
+    audiences in the option `expect-claims`, and at least one of those in the option `audiences`.
     """
     for one in CHECKS.values():
         one(claims, settings, now)
@@ -43,7 +43,7 @@ class ClaimChecks:
 
 
 def check_times(claims: Mapping[str, Any], settings: JwtSettings, now: float) -> None:
-    """Checks `nbf`, `exp`, `iat` and the token's age at *now*. Raises TokenError."""
+    """Raises TokenError if `nbf`, `exp`, `iat` or the token's age is invalid at *now*."""
     for name in ("nbf", "exp", "iat", "age"):
         CHECKS[name](claims, settings, now)
 

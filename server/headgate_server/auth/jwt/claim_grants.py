@@ -32,7 +32,10 @@ _SEPARATOR = re.compile(r"(?<!\\):")
 
 @dataclass(frozen=True, slots=True)
 class GroupMapping:
-    """Members of *group* ("*": all users) have *privilege* on *database* ("*": all databases)."""
+    """An entry of the option `db-mapping`: members of *group* have *privilege* on *database*.
+
+    The group "*" stands for all users, and the database "*" for all databases.
+    """
 
     group: str
     database: str
@@ -41,7 +44,10 @@ class GroupMapping:
 
 @dataclass(slots=True)
 class _GrantSum:
-    """The sum of grants: privileges by database. READ and WRITE on one database become ALL."""
+    """Adds up grants: *grants* has the privilege on each database.
+
+    READ and WRITE on the same database become ALL.
+    """
 
     grants: dict[str, Privilege] = field(default_factory=dict)
 

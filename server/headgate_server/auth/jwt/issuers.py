@@ -59,7 +59,8 @@ class IssuerRegistry:
     async def verify(self, text: str) -> tuple[VerifiedToken, bool]:
         """Verifies the token *text*. Returns the verified token, and whether the cache had it.
 
-        Raises TokenError, NoRights, KeysUnavailable.
+        Raises TokenError for an invalid token, and NoRights for a token without the required
+        rights. Raises KeysUnavailable if the issuer's keys are not available.
         """
         if len(text) > self.settings.max_token_bytes:
             raise TokenError("longer than max-token-bytes")
@@ -87,7 +88,7 @@ class IssuerRegistry:
         return issuer
 
     async def retire(self) -> None:
-        """Waits for the fetches of keys in progress, and forbids further fetches.
+        """Waits until all running fetches of keys have ended, and forbids further fetches.
 
         Call it when another IssuerRegistry replaces this object.
         """
@@ -95,7 +96,7 @@ class IssuerRegistry:
             await issuer.source.retire()
 
     async def close(self) -> None:
-        """Cancels the fetches of keys in progress, and forbids further fetches."""
+        """Cancels all running fetches of keys, and forbids further fetches."""
         for issuer in self._all():
             await issuer.source.close()
 

@@ -1,4 +1,4 @@
-"""Fetches an issuer's keys, a JWK set, from a URL and caches them.
+"""Fetches a JWK set, which has the keys of an issuer, from a URL. Caches the keys.
 
 While the URL's server fails, the pause between two requests grows up to a minute (back-off).
 """
@@ -36,10 +36,10 @@ class _FetchFailed(Exception):
 class JWKSClient:
     """Implements `KeySource` for the JWK set at a URL, with a cache of the keys.
 
-    One request at a time is sent, for all callers (single flight). Keys are cached for `cache-ttl`,
-    or for the response's `max-age` if that is less, but at least for `min-cache-ttl`. A new fetch
-    begins after 80 % of that time, so that no verification has to wait for it. With a `cache-ttl`
-    of 0 each verification fetches the keys, and concurrent verifications share a fetch.
+    Concurrent callers share one request (single flight). Keys are cached for `cache-ttl`, or for
+    the response's `max-age` if that is less, but at least for `min-cache-ttl`. A new fetch begins
+    after 80 % of that time, so that no verification has to wait for the fetch. With a `cache-ttl`
+    of 0, each verification fetches the keys.
 
     While the URL's server fails, the keys stay valid for `stale-if-error` longer, and the pause
     between requests grows. Raises ValueError for an invalid setting: one line that names the
@@ -93,7 +93,7 @@ class JWKSClient:
     async def refresh(self) -> Keys:
         """Returns the keys after a new fetch, which may find a key that the issuer has added.
 
-        Waits for a fetch that is already in progress instead. Returns the cached keys if the last
+        If a fetch is already in progress, waits for that fetch. Returns the cached keys if the last
         fetch began less than `unknown-kid-refresh-cooldown` ago. Raises KeysUnavailable if there
         are no valid keys.
         """

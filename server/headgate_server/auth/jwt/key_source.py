@@ -1,4 +1,4 @@
-"""Where the keys that verify an issuer's tokens come from: the Protocol `KeySource`.
+"""The Protocol `KeySource`: a source of the keys that verify an issuer's tokens.
 
 Keys in a file or in the configuration are read once, as `StaticKeys`. Keys at a URL are fetched
 repeatedly, by `headgate_server.auth.jwt.jwks_client`.
@@ -15,7 +15,7 @@ class KeySource(Protocol):
     """A source of the keys that verify an issuer's tokens. The keys may change over time."""
 
     async def keys(self) -> Keys:
-        """Returns all current keys. Raises KeysUnavailable."""
+        """Returns all current keys. Raises KeysUnavailable if there are no valid keys."""
         ...
 
     async def refresh(self) -> Keys:
@@ -30,7 +30,10 @@ class KeySource(Protocol):
         ...
 
     async def close(self) -> None:
-        """Ends fetches in progress, closes connections. `keys` still returns valid cached keys."""
+        """Cancels fetches in progress, and closes the connections.
+
+        Afterwards, `keys` returns the cached keys as long as they are valid.
+        """
         ...
 
 
@@ -56,9 +59,10 @@ class StaticKeys:
 
 
 def source_option(settings: JwtSettings) -> str:
-    """Returns which option in SOURCES is set, such as `key-file`: it says where the keys are.
+    """Returns the name of the option in SOURCES that is set, such as `key-file`.
 
-    Raises ValueError if no option in SOURCES is set, or if several of them are set.
+    The option says where the keys are. Raises ValueError if no option in SOURCES is set, or if
+    several of them are set.
     """
     given = [name for name in SOURCES if getattr(settings, name.replace("-", "_"))]
     if not given:

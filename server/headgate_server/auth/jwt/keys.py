@@ -73,10 +73,10 @@ Keys = Sequence[Key]
 
 
 def candidates(keys: Keys, kid: str | None) -> list[Key]:
-    """Returns the keys that may have signed a token with *kid*: the keys with the same kid.
+    """Returns those of *keys* that may have signed a token with the key ID *kid*.
 
-    For a token without a kid (None): if there is only one key, returns that key. Otherwise returns
-    the keys without a kid.
+    These are the keys with the same ID. For a token without a key ID, *kid* is None: returns the
+    only key, or the keys without an ID if there are several keys.
     """
     if kid is None and len(keys) == 1:
         return list(keys)
@@ -84,7 +84,7 @@ def candidates(keys: Keys, kid: str | None) -> list[Key]:
 
 
 def from_pem(text: bytes, kid: str | None) -> Key:
-    """Returns the first key in the PEM *text*. Raises UnusableKey.
+    """Returns the first key in the PEM *text*. Raises UnusableKey if no key is usable.
 
     *text* has a public key (PKIX, PKCS#1) or a private key (PKCS#1, PKCS#8, SEC 1). Of a private
     key, only the public half is kept.
@@ -159,7 +159,8 @@ def _from_jwk(entry: dict[str, Any]) -> Any:
 def _key(material: Any, kid: str | None) -> Key:
     """Returns a `Key` with the algorithms that the type of *material* determines.
 
-    Of a private key, only the public half is kept. Raises UnusableKey.
+    Of a private key, only the public half is kept. Raises UnusableKey for an RSA key of fewer than
+    2048 bits, an empty secret, or an unsupported type.
     """
     if isinstance(
         material, RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey | Ed448PrivateKey

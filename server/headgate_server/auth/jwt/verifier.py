@@ -69,7 +69,11 @@ class TokenVerifier:
             self.source = static_keys(option, settings)
 
     async def verify(self, token: ParsedToken, now: float) -> VerifiedToken:
-        """Returns the verified *token*. Raises TokenError, NoRights, KeysUnavailable."""
+        """Verifies the signature and the claims of *token* at the Unix time *now*.
+
+        Raises TokenError for an invalid token, and NoRights for a token without the required
+        rights. Raises KeysUnavailable if the issuer's keys are not available.
+        """
         key = await self.signing_key(token)
         check(token.claims, self.settings, now)
         return VerifiedToken(
