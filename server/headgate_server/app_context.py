@@ -186,7 +186,7 @@ class AppContext:
 
     @staticmethod
     def not_anonymous(principal: Principal) -> Principal:
-        """Returns *principal*. Raises Unauthenticated if it is ANONYMOUS: there are no users yet."""
+        """Returns *principal*. Raises Unauthenticated if ANONYMOUS, before there are users."""
         if principal == ANONYMOUS:
             raise Unauthenticated("create admin user first or disable authentication")
         return principal

@@ -190,8 +190,8 @@ def options_of(settings: type) -> Mapping[str, Option]:
 def read_table(settings: type, given: Mapping[str, Any]) -> dict[str, Any]:
     """Reads the options in *given*, and returns their values as arguments for *settings*.
 
-    *given* is a TOML table, in which names have `-` for `_`. Raises ValueError for an unknown option or an
-    invalid value: one line that begins with the option.
+    *given* is a TOML table, with `-` for `_` in names. Raises ValueError for an unknown option
+    or an invalid value: one line that begins with the option.
     """
     known = options_of(settings)
     values: dict[str, Any] = {}

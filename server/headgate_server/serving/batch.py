@@ -103,7 +103,7 @@ class Batch:
             write_buffer().flush()
 
     def run(self, connections: Sequence[PendingConnection]) -> None:
-        """Answers the waiting requests of *connections* now. Skips connections without a request."""
+        """Answers the waiting requests of *connections* now. Skips those without a request."""
         taken = [
             (one, request) for one in connections if (request := one.take_request()) is not None
         ]

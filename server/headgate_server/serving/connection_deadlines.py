@@ -75,7 +75,7 @@ class TimeoutProtocol(asyncio.Protocol):
         self.transport.abort()
 
     def evict_head(self) -> None:
-        """Rejects the request with the incomplete head with 408, as for a client that is too slow."""
+        """Rejects the request with the incomplete head: 408, as for a client that is too slow."""
         self._reject(408)
         self._release_head()
 

@@ -69,7 +69,7 @@ class RequestReader(TimeoutProtocol):
         return parser
 
     def on_message_begin(self) -> None:
-        """Resets the reader for a new request. First answers a request that is still in the batch."""
+        """Answers a request that is still in the batch, then resets the reader for a new one."""
         self._answer_pending()
         self._release_head()
         self._expects_continue = False
