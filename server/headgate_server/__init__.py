@@ -1,8 +1,8 @@
 """Headgate's HTTP server, and its gateway to upstream stores.
 
 It uses the packages headgate_engine and headgate_grammar. A name is imported when it is used first:
-`headgate serve --check` needs no HTTP server. `headgate_server.app` is an ASGI application by the
-settings of the environment, for any ASGI server:
+`headgate serve --check` needs no HTTP server. `headgate_server.app` is an ASGI application for
+any ASGI server. Its settings come from environment variables:
 
     uvicorn headgate_server:app
 """

@@ -186,7 +186,7 @@ class AppContext:
 
     @staticmethod
     def not_anonymous(principal: Principal) -> Principal:
-        """Returns *principal*. Raises Unauthenticated for ANONYMOUS: there are no users yet."""
+        """Returns *principal*. Raises Unauthenticated if ANONYMOUS, before there are users."""
         if principal == ANONYMOUS:
             raise Unauthenticated("create admin user first or disable authentication")
         return principal
@@ -219,7 +219,7 @@ class AppContext:
     ) -> Principal:
         """Returns the principal of the client at *address* with *credentials*.
 
-        *connection* is the address of the other end of the connection, such as a proxy. If *mount*
+        *connection* is the address that connected, which may be that of a proxy. If *mount*
         has an anonymous principal, returns this principal without authentication. Raises what
         `Authenticator` raises.
         """
@@ -267,15 +267,15 @@ class AppContext:
         """Runs *work* in the statement thread pool, and returns its result.
 
         *key* identifies the user: users whose work waits for a thread take turns. Raises
-        Overloaded, and what *work* raises.
+        Overloaded if too many calls wait, and what *work* raises.
         """
         return await self._statement_pool.run(work, key)
 
     async def run_probe(self, work: Callable[[], T]) -> T:
         """Runs *work* in a thread that runs no statements, and returns its result.
 
-        /health and /metrics use it, so that slow statements do not delay them. Raises Overloaded,
-        and what *work* raises.
+        /health and /metrics use it, so that slow statements do not delay them. Raises Overloaded if
+        too many calls wait, and what *work* raises.
         """
         return await self._probe_pool.run(work)
 
@@ -378,7 +378,7 @@ def _create_issuers(
 ) -> "IssuerRegistry | None":
     """Returns the issuers of *settings*, or None if they are disabled.
 
-    *previous* is the registry that the new one replaces. Raises ValueError.
+    *previous* is the registry that the new one replaces. Raises ValueError for invalid settings.
     """
     if not settings.enabled:
         return None

@@ -105,9 +105,7 @@ class Application:
     def handle_batch(
         self, requests: Sequence[ParsedRequest], default_fields: RawHeaders
     ) -> list[bytes | Continuation]:
-        """Runs *requests*, those of one event loop iteration, as a batch.
-
-        Returns an answer for each request, in the same order.
+        """Returns an answer for each of *requests*, in the same order. Runs them as one batch.
 
         An answer is one of these:
 
@@ -141,7 +139,7 @@ class Application:
         return self._context is not None and self._context.gateway.accepts_websocket(host, path)
 
     async def startup(self) -> bool:
-        """Opens the user store and connects to the upstream stores. Returns False after an error.
+        """Opens the user store, and creates the gateway. Returns False after an error.
 
         The error is logged.
         """
@@ -153,9 +151,10 @@ class Application:
         return True
 
     async def shutdown(self) -> None:
-        """Closes all connections, and the user store once running statements have ended.
+        """Closes upstream connections, waits for running statements, and closes the user store.
 
-        Waits for the statements until `close_deadline`.
+        If statements still run at `close_deadline`, the user store stays open, and `finished` is
+        False.
         """
         assert self._context is not None
         await self._context.close_connections()
@@ -243,7 +242,11 @@ class Application:
         return await self._call_endpoint(endpoint, request, mount)
 
     async def _forward(self, request: Request, mount: Mount, path: bytes) -> ASGIResponse:
-        """Forwards *request* to the upstream store's own HTTP API, if its user has the rights."""
+        """Returns the response to *request* from the upstream store's own HTTP API.
+
+        Returns an error response if the user lacks the privilege, or after a failure. *path* is
+        the path below the store's mount.
+        """
         assert self._context is not None
         request.route, request.log.id = f"gateway {mount.settings.name}", request_id(request)
         try:
@@ -315,9 +318,10 @@ class Application:
     def _error_response(
         self, request: Request, error: Exception, encoder: ResultEncoder, *, writing: bool = False
     ) -> Response:
-        """Returns the response to a request for an endpoint that raised *error*.
+        """Returns the response to *request* after its endpoint raised *error*.
 
-        *writing* says whether the endpoint writes data: then a throttled request is answered 503.
+        *encoder* formats the error. If *writing*, the endpoint writes data: a throttled request
+        then gets 503.
         """
         error_status = error_status_for(
             error, writing=writing, throttle_status=self._settings.throttle_status

@@ -40,7 +40,7 @@ _AttemptKey = tuple[str, str, str, str]  # actor, network, statement, outcome
 
 @dataclass(slots=True)
 class _DeniedAttempts:
-    """Equal attempts: the time of the first attempt, the number of attempts, and their address.
+    """The *count* of equal rejected attempts, the *time* of the first one, and their *address*.
 
     If the attempts came from several addresses of a network, *address* is that network.
     """
@@ -209,9 +209,9 @@ class AuditWriter:
         self._overflow = None
 
     def _has_disk_space(self) -> bool:
-        """Returns whether each disk has space for more than an administrator's changes.
+        """Returns whether each disk has more free space than is reserved for changes.
 
-        Below that, rejected attempts are not written. So a flood of rejections cannot fill the disk
+        If not, rejected attempts are only counted. So a flood of rejections cannot fill the disk
         and prevent a change.
         """
         for folder in self._folders:

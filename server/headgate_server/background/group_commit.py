@@ -20,7 +20,7 @@ _Pending = tuple[PendingTransaction, asyncio.AbstractEventLoop, "asyncio.Future[
 
 
 class GroupCommit:
-    """Makes changes in *store*, the user store, in a thread, for tasks of the event loop."""
+    """Makes the changes of *store*, the user store, in one thread. Tasks await their results."""
 
     def __init__(self, store: SqliteStore) -> None:
         self._store = store
@@ -33,7 +33,8 @@ class GroupCommit:
     async def commit(self, job: PendingTransaction) -> Any:
         """Makes the change of *job*, and returns its result once the change is durable on the disk.
 
-        Raises Overloaded, StoreUnavailable, OutcomeUnknown, and what *job* raises.
+        Raises Overloaded if too many changes wait, StoreUnavailable or OutcomeUnknown if the store
+        fails, and what *job* raises.
         """
         if self._pending_count >= _MAX_PENDING_CHANGES:
             raise Overloaded
@@ -53,9 +54,9 @@ class GroupCommit:
         self._queue.put(turn)
 
     def close(self, seconds: float | None) -> bool:
-        """Makes the waiting changes, for at most *seconds* (None: no limit). Blocks.
+        """Waits at most *seconds* (None: no limit) until the accepted changes are made. Blocks.
 
-        Returns whether all these changes are done.
+        Returns whether all of them are made.
         """
         self._queue.put(None)
         self._thread.join(seconds)
@@ -73,7 +74,10 @@ class GroupCommit:
                 self._complete(batch)
 
     def _commit(self, jobs: list[PendingTransaction]) -> None:
-        """Makes the changes of *jobs*. Never raises, because an error would end the only thread."""
+        """Makes the changes of *jobs*. Stores an internal error in each of them.
+
+        An error that is raised would end the only thread.
+        """
         try:
             self._store.transact_all(jobs)
         except Exception as error:  # an internal error: the outcome is unknown

@@ -61,7 +61,8 @@ class FairThreadPool:
     - At most *max_queued_per_key* calls of a key wait.
     - At most *max_running_per_group* calls of a group run at the same time.
 
-    *on_change* is called with 1 for each call that is submitted and -1 for each call that is done.
+    *on_change* receives each change of the number of unfinished calls: 1 when a call is submitted,
+    -1 when a call is done.
     A call never runs if its future is cancelled while it waits.
 
     If the queue is full, a call whose key has no waiting calls may replace a waiting call of its
@@ -105,7 +106,7 @@ class FairThreadPool:
     def submit(self, work: Callable[[], T], key: Key = ()) -> "Future[T]":
         """Starts *work*, or queues it until the turn of *key*, and returns its future.
 
-        Raises Overloaded.
+        Raises Overloaded if too many calls wait, in all, in the group or for *key*.
         """
         task = _Task(Future(), work, key)
         evicted: _Task | None = None
@@ -129,7 +130,7 @@ class FairThreadPool:
     def _enqueue(self, task: _Task) -> _Task | None:
         """Adds *task* to the waiting calls. Returns the call that it replaces, if any.
 
-        Raises Overloaded.
+        Raises Overloaded if too many calls wait, and *task* may replace none of them.
         """
         keys = self._queued.get(task.group, OrderedDict())
         if len(keys.get(task.key, ())) >= self._max_queued_per_key:

@@ -22,8 +22,8 @@ def print_configuration(configuration: Configuration) -> str:
     """Returns the effective *configuration* as TOML, one option a line.
 
     Each line ends with the source of its value as a comment: a flag, an environment variable, a
-    file, or `default`. Without its secrets, the text is a valid configuration file of the same
-    settings. A secret is a comment.
+    file, or `default`. A secret is only a comment without its value. All other lines are a valid
+    configuration file with the same settings.
     """
     return "\n".join(_lines(configuration)).lstrip("\n") + "\n"
 
@@ -78,9 +78,10 @@ def _table_lines(
 ) -> Iterator[str]:
     """Yields a line for each option of *settings*, except tables with a header of their own.
 
-    *prefix* is the beginning of its keys in *sources*, *inherited* that of the table from which it
-    inherits, or "". An option comes from there only if it has the value that it has in *parent*.
-    The options in *left_out* are left out.
+    *prefix* is the table's name, with which its keys in *sources* begin. *inherited* is the name of
+    the table that it inherits options from, or "", and *parent* has the settings of that table. An
+    option counts as inherited only if its value equals that in *parent*. The options in *left_out*
+    are skipped.
     """
     for key, option in options_of(type(settings)).items():
         if not option.field or key in left_out:
@@ -132,12 +133,12 @@ def _toml_value(value: Any) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Returns *text* as a basic string of TOML, which is a JSON string without DEL."""
+    """Returns *text* as a basic string of TOML: a JSON string in which DEL is escaped, too."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007F")
 
 
 def format_duration(seconds: float) -> str:
-    """Returns *seconds* as a duration such as `2m`."""
+    """Returns *seconds* as a duration such as `2m`, in the largest unit without a fraction."""
     for unit, size in _UNITS:
         if seconds and not seconds % size:
             return f"{seconds / size:.0f}{unit}"

@@ -31,7 +31,7 @@ _NESTED = {"jwt": "auth.jwt", "upstream": "gateway.upstream", "issuer": "auth.jw
 
 
 def misspelt_section(section: str, ours: Iterable[str]) -> str:
-    """Returns the section of *ours* that *section* probably misspells.
+    """Returns the name in *ours*, Headgate's sections, that *section* probably misspells.
 
     Returns "" if *section* is a section of InfluxDB, or resembles no section of *ours*. The result
     may also be a table inside a section, such as `auth.jwt`.

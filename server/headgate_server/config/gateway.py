@@ -166,9 +166,9 @@ class GatewaySettings:
     def forward_auth_networks(self) -> tuple[str, ...]:
         """The networks of the proxies that may use forward authentication.
 
-        Returns `trusted_proxies` if it is set. If not, returns the loopback networks if an upstream
-        store has no address: only forward authentication can serve such a store. Otherwise returns
-        ().
+        These are `trusted_proxies`, if set. Otherwise they are the loopback networks if an upstream
+        store has no address, because only forward authentication can serve such a store. In all
+        other cases there are none.
         """
         has_addressless_store = any(not one.urls and not one.components for one in self.upstreams)
         return self.trusted_proxies or (_LOOPBACK_NETWORKS if has_addressless_store else ())

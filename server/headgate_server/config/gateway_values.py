@@ -1,4 +1,7 @@
-"""Reads the values of options of `[gateway]`: addresses, networks, tables. Raises ValueError."""
+"""Reads the values of options of `[gateway]`: addresses, networks, tables.
+
+Each function raises ValueError for an invalid value.
+"""
 
 from collections.abc import Mapping
 from ipaddress import ip_network
@@ -12,7 +15,10 @@ _EXPECTED_ADDRESSES = "expected addresses such as http://host:8086"
 
 
 def read_urls(value: Any) -> tuple[str, ...]:
-    """Returns the addresses in *value*, the scheme in lower case, without a final slash."""
+    """Returns the addresses in *value*, which is a list or one string.
+
+    The scheme becomes lower case, and a final slash is removed.
+    """
     urls = texts(value)
     for url in urls:
         try:
@@ -28,7 +34,7 @@ def read_urls(value: Any) -> tuple[str, ...]:
 
 
 def read_components(value: Any) -> Mapping[str, tuple[str, ...]]:
-    """Returns the addresses by component. `rules` is another name of `ruler`."""
+    """Returns the addresses of each component in the table *value*. `rules` means `ruler`."""
     given = {"ruler" if key == "rules" else key: urls for key, urls in _table(value).items()}
     for key in given:
         if key not in COMPONENTS:
@@ -48,14 +54,14 @@ def read_networks(value: Any) -> tuple[str, ...]:
 
 
 def read_mapping(value: Any) -> Mapping[str, str]:
-    """Returns *value*, a table of strings."""
+    """Returns *value* if it is a table of strings."""
     if not isinstance(value, dict):
         raise ValueError("expected a table of strings")
     return {key: text(content) for key, content in value.items()}
 
 
 def read_versions(value: Any) -> Mapping[str, int]:
-    """Returns *value*, a table of whole numbers."""
+    """Returns *value* if it is a table of integers of 0 or more."""
     if not isinstance(value, dict):
         raise ValueError("expected a table of whole numbers")
     versions = {key: integer(content) for key, content in value.items()}
@@ -65,7 +71,7 @@ def read_versions(value: Any) -> Mapping[str, int]:
 
 
 def read_secrets(value: Any) -> tuple[str, ...]:
-    """Returns the secrets in the text *value*, one a line."""
+    """Returns the secrets in *value*, a string with one secret on each line."""
     return tuple(one for line in text(value).split("\n") if (one := line.strip(" \t\r")))
 
 

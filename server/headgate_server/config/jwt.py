@@ -187,7 +187,10 @@ def _inherited(given: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, An
 
 
 def canonical_key(key: str) -> str:
-    """Returns the option that *key* of `[auth.jwt]` stands for: aliases are names of Grafana."""
+    """Returns the name of the option that *key* of `[auth.jwt]` sets.
+
+    *key* may have `_` for `-`, or be one of Grafana's names, such as `org-mapping`.
+    """
     dashed = key.replace("_", "-")
     return _ALIASES.get(dashed, dashed)
 

@@ -88,9 +88,9 @@ def _set_value(upstream: dict[str, Any], keys: tuple[str, ...], value: Any) -> N
 
 
 def _infer_protocol(upstream: dict[str, Any]) -> str:
-    """Returns the protocol of the store *upstream*: loki if it has a querier.
+    """Returns the protocol of *upstream*: `loki` for a querier, `mimir` for an alertmanager.
 
-    Returns mimir if it has an alertmanager. Raises InvalidFlags if it has both, or neither.
+    Raises InvalidFlags if its components include both of them, or neither.
     """
     components = upstream.get("components", {})
     if "querier" in components and "alertmanager" not in components:

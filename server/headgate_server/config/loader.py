@@ -47,8 +47,8 @@ class Configuration:
 
     A notice is about an ignored key or a weak secret. A warning is about a file with secrets that
     other users of the machine can read or change. *sources* has the source of each option that is
-    set: a flag, an environment variable or a file. Its keys are such as `http.realm` or
-    `gateway.upstream[0].urls`.
+    set: a flag, an environment variable or a file. Its keys are options with their section, for
+    example `http.realm` or `gateway.upstream[0].urls`.
     """
 
     settings: Settings
@@ -96,7 +96,8 @@ def load(
 def _gateway_settings(values: dict[str, Any]) -> GatewaySettings:
     """Removes the settings of `[gateway]` from *values*, and returns them.
 
-    The short form, `gateway.upstream` and `gateway.protocol`, overrides the table.
+    The keys `gateway.upstream` and `gateway.protocol`, the short form of one store, override the
+    table. Raises ConfigurationError for an invalid setting.
     """
     table = values.pop(GATEWAY_SECTION, {})
     for key in _SHORT_FORM:
@@ -111,10 +112,11 @@ def _gateway_settings(values: dict[str, Any]) -> GatewaySettings:
 def _resolve_secret_file(
     layer: dict[str, Any], secret_files: list[str], sources: OptionSources
 ) -> dict[str, Any]:
-    """Returns *layer* with the secrets in `shared-secret-file` instead of the file's name.
+    """Returns *layer* with the secrets from the file that its `shared-secret-file` names.
 
-    A layer is the settings of one source: the file, the environment or the flags. Also appends the
-    name of the file with the secrets to *secret_files*.
+    A layer is the settings of one source: the file, the environment or the flags. The name of the
+    file with the secrets is removed from *layer*, and appended to *secret_files*. Raises
+    ConfigurationError if the file is unusable, or if *layer* also has `shared-secret`.
     """
     path = layer.pop(_SECRET_FILE_KEY, None)
     if path is not None:
@@ -178,9 +180,10 @@ def _from_file(
 
 
 def _ignored_notice(path: str, name: str, content: object, own_sections: set[str]) -> str:
-    """Returns the notice that Headgate ignores *name*, a top-level section or key, as influxd does.
+    """Returns the notice that the unknown section or top-level key *name* is ignored.
 
-    Raises ConfigurationError if *name* resembles a name of Headgate: *name* is probably misspelt.
+    *content* is its value in the file *path*. Raises ConfigurationError if *name* resembles a name
+    of Headgate, which it probably misspells.
     """
     if isinstance(content, dict | list):
         similar = misspelt_section(name, own_sections)
@@ -227,7 +230,10 @@ def _read_key(
 def _add_source(
     sources: OptionSources, path: str, full_key: str, value: Any, values: Mapping[str, Any]
 ) -> None:
-    """Records that the file *path* sets *full_key*, if it is in *values*: else it was ignored."""
+    """Records that the file *path* sets *full_key* to *value*.
+
+    Does nothing if *full_key* was ignored: then *values*, the accepted options, lacks it.
+    """
     if full_key not in values:
         return
     if full_key == JWT_SECTION:
@@ -240,7 +246,8 @@ def _from_environment(environment: Mapping[str, str], sources: OptionSources) ->
     """Returns the values that the environment sets, by key.
 
     An empty value counts as unset, as in influxd: `NAME=${NAME}` in a Compose file sets an empty
-    value if NAME is unset.
+    value if NAME is unset. Raises ConfigurationError for an unknown variable of Headgate, or for an
+    invalid value.
     """
     set_variables = {name: text for name, text in environment.items() if text}
     values: dict[str, Any] = {}
@@ -272,9 +279,9 @@ def _unknown_variable(name: str, known: set[str]) -> str:
 
 
 def _convert(option: Option, text: str) -> object:
-    """Returns *text* converted to the type of *option*.
+    """Returns *text* as a boolean or an integer, if *option* has that type.
 
-    Returns *text* unchanged if it is invalid for that type: `Option.read` then rejects it.
+    Returns other text unchanged, for `Option.read` to convert or reject.
     """
     if option.type is OptionType.BOOLEAN:
         return _BOOLEAN_WORDS.get(text.lower(), text)
@@ -284,7 +291,10 @@ def _convert(option: Option, text: str) -> object:
 
 
 def _read(where: str, option: Option, value: object) -> object:
-    """Returns *value* as a value of *option*. Raises ConfigurationError, which begins *where*."""
+    """Returns *value* converted by *option*.
+
+    Raises ConfigurationError for an invalid value. Its text begins with *where*.
+    """
     try:
         return option.read(value)
     except ValueError as error:
@@ -292,7 +302,10 @@ def _read(where: str, option: Option, value: object) -> object:
 
 
 def _read_secrets(path: str) -> list[str]:
-    """Returns the secrets in the file *path*, one on each line. Each may sign tokens."""
+    """Returns the shared secrets in the file *path*, one on each line.
+
+    Raises ConfigurationError if the file cannot be read, or has no secret.
+    """
     try:
         lines = read_text(path).split("\n")
     except (OSError, UnicodeDecodeError) as error:

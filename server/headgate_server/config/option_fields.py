@@ -1,4 +1,4 @@
-"""Options of the configuration: each one is declared once, as a field of a dataclass of settings.
+"""Declares options of the configuration: each option is a field of a settings dataclass.
 
 The declaration has the type, the limits and the meaning of an option. The configuration file, the
 environment, the flags, `headgate serve --print-config` and docs/settings.md all use it.
@@ -79,7 +79,7 @@ class Option:
 
     @property
     def full_key(self) -> str:
-        """The key after its section, such as `http.realm`."""
+        """The section and the key, such as `http.realm`; without a section, the key alone."""
         return f"{self.section}.{self.key}" if self.section else self.key
 
     @property
@@ -88,9 +88,9 @@ class Option:
         return "HEADGATE_" + re.sub("[.-]", "_", self.full_key).upper() if self.section else ""
 
     def read(self, value: Any) -> Any:
-        """Returns *value*, which is one of TOML, as the value of the field.
+        """Returns *value*, which comes from TOML, converted for the field.
 
-        Raises ValueError for an invalid value: a text such as `expected true or false`.
+        Raises ValueError for an invalid value, with a text such as `expected true or false`.
         """
         result = (self.reader or _READERS[self.type])(value)
         if self.type is OptionType.INTEGER:
@@ -138,11 +138,11 @@ _READERS: dict[OptionType, Read] = {
 
 
 def option(doc: str, default: Any = MISSING, *, key: str = "", **declared: Any) -> Any:
-    """Returns a field of a dataclass of settings, which declares an option with the meaning *doc*.
+    """Returns a dataclass field that declares an option with the meaning *doc*.
 
     *default* is the value if the option is not set; MISSING: the option is required. *key* is the
-    option's key, if it is not the field's name with `-` for `_`. *declared* are further attributes
-    of `Option`.
+    option's key; "": the field's name with `-` for `_`. *declared* are further attributes of
+    `Option`.
     """
     metadata = {"doc": doc, "key": key, **declared}
     shown = not declared.get("secret", False)
@@ -158,8 +158,8 @@ _OPTIONS: dict[type, Mapping[str, Option]] = {}
 def options_of(settings: type) -> Mapping[str, Option]:
     """Returns the options that the fields of the dataclass *settings* declare, by full key.
 
-    Fields without `option` are left out. An option `<key>-file` has an empty `field`: it names a
-    file with the value of another option.
+    Fields that are not made by `option` are left out. An option `<key>-file` names a file with the
+    value of the option `<key>`; its `field` is "".
     """
     if settings in _OPTIONS:
         return _OPTIONS[settings]
@@ -190,8 +190,8 @@ def options_of(settings: type) -> Mapping[str, Option]:
 def read_table(settings: type, given: Mapping[str, Any]) -> dict[str, Any]:
     """Reads the options in *given*, and returns their values as arguments for *settings*.
 
-    *given* is a TOML table with `-` in its names. Raises ValueError for an unknown option or an
-    invalid value: one line that begins with the option.
+    *given* is a TOML table, with `-` for `_` in names. Raises ValueError for an unknown option
+    or an invalid value: one line that begins with the option.
     """
     known = options_of(settings)
     values: dict[str, Any] = {}
@@ -212,7 +212,10 @@ def read_table(settings: type, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read_secret_file(key: str, path: Any) -> str:
-    """Returns the text in the file *path*, the value of the option *key*. Raises ValueError."""
+    """Returns the secret in the file *path*, which the option *key* names.
+
+    Raises ValueError if the file cannot be read, or is empty.
+    """
     try:
         content = read_text(text(path)).strip(" \t\r\n")
     except (OSError, UnicodeDecodeError) as error:

@@ -9,7 +9,10 @@ def _dashed(key: str) -> str:
 
 
 class OptionSources:
-    """The source of each option that is set, in `found`. A later source replaces an earlier one."""
+    """Records in `found` the source of each option that is set, by full key.
+
+    A later source replaces an earlier one.
+    """
 
     def __init__(self) -> None:
         self.found: dict[str, str] = {}
@@ -19,7 +22,10 @@ class OptionSources:
         self.found[full_key] = source
 
     def move(self, full_key: str, other: str) -> None:
-        """Records the source of *full_key* as that of *other*, and removes *full_key*."""
+        """Records that *other* was set by way of the option *full_key*, and removes *full_key*.
+
+        The source of *other* then has both, such as `shared-secret-file of headgate.toml`.
+        """
         source = self.found.pop(full_key)
         self.found[other] = f"{full_key.partition('.')[2]} of {source}"
 
@@ -32,7 +38,8 @@ class OptionSources:
     ) -> None:
         """Records that *source* sets each option in *table*, also in tables inside *table*.
 
-        *canonical* returns the name of the option that a key stands for.
+        *full_key* is the key of *table*. *canonical* returns the option's name for a key, which may
+        be an alias.
         """
         for key, value in table.items():
             inner = f"{full_key}.{canonical(key)}"

@@ -1,4 +1,4 @@
-"""One route of an upstream store's HTTP API: which privilege some paths require."""
+"""A route of an upstream store's HTTP API: some paths, and the privilege that they require."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

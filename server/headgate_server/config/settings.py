@@ -18,9 +18,10 @@ MAX_DELAY_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class SettingsSource:
-    """The flags, by key, and the path of the file from which settings were read.
+    """The sources of settings: *flags*, by key, and *path*, the configuration file.
 
-    A reload reads the settings again from these flags, this file and the environment.
+    *path* is None without a file. A reload reads the settings again from these flags, this file
+    and the environment.
     """
 
     flags: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -219,7 +220,7 @@ class Settings:
 
     @property
     def shared_secrets(self) -> tuple[str, ...]:
-        """All shared secrets that may sign a token: several while a secret is being replaced."""
+        """All accepted shared secrets: several while an old secret is being replaced."""
         return tuple(filter(None, (self.shared_secret, *self.additional_secrets)))
 
     def is_exposed(self) -> bool:

@@ -1,4 +1,4 @@
-"""Which names a tenant of an upstream store may have."""
+"""The valid names of tenants of upstream stores."""
 
 import re
 

@@ -14,15 +14,18 @@ _MARKS = (
 
 
 def read_text(path: str | os.PathLike[str]) -> str:
-    """Returns the text of the file *path*: UTF-16 if a byte order mark says so, else UTF-8.
+    """Returns the text of the file *path*, as `decode` returns it.
 
-    Raises OSError, UnicodeDecodeError.
+    Raises OSError if the file cannot be read, UnicodeDecodeError if it is invalid.
     """
     return decode(Path(path).read_bytes())
 
 
 def decode(raw: bytes) -> str:
-    """Returns *raw* as text, without its byte order mark. Raises UnicodeDecodeError."""
+    """Returns *raw* as text: UTF-16 with the byte order mark of UTF-16, else UTF-8.
+
+    The mark is removed. Raises UnicodeDecodeError for invalid bytes.
+    """
     for mark, encoding in _MARKS:
         if raw.startswith(mark):
             return raw[len(mark) :].decode(encoding)

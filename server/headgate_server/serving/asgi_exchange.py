@@ -30,7 +30,8 @@ class AsgiExchange:
 
     The connection adds the parts of the request's body by `add_body` and `end_body`. *on_complete*
     is called when the whole response was written. *keep_alive* is whether the connection may stay
-    open then. *default_fields* are header fields that precede those of the application.
+    open after the response. *default_fields* are header fields of each response, before those of
+    the application.
     """
 
     def __init__(
@@ -61,7 +62,10 @@ class AsgiExchange:
     # ---- the connection's side
 
     def add_body(self, part: bytes) -> None:
-        """Adds a *part* of the request's body. Pauses reading if much of it is unread."""
+        """Adds *part* to the request's body.
+
+        Pauses reading from the connection while the application has over 64 KiB left to receive.
+        """
         if self.response_complete:
             return
         self._body += part
@@ -70,7 +74,7 @@ class AsgiExchange:
         self._wake()
 
     def end_body(self) -> None:
-        """Ends the request's body."""
+        """Records that the request's body is complete."""
         if not self.response_complete:
             self._more_body = False
             self._wake()
@@ -116,7 +120,7 @@ class AsgiExchange:
         await self.send({"type": "http.response.body", "body": _INTERNAL_ERROR})
 
     async def receive(self) -> Message:
-        """Returns the next part of the body, or that the client has disconnected (ASGI)."""
+        """Returns the next ASGI message: a part of the request's body, or `http.disconnect`."""
         if self._expects_continue and not self._transport.is_closing():
             self._expects_continue = False
             self._write(_CONTINUE)
@@ -132,7 +136,10 @@ class AsgiExchange:
         return {"type": "http.request", "body": body, "more_body": self._more_body}
 
     async def send(self, message: Message) -> None:
-        """Sends the head or a part of the body (ASGI). Raises ApplicationError."""
+        """Sends the response's head, or a part of its body (ASGI).
+
+        Raises ApplicationError for a message that ASGI does not allow at this point.
+        """
         if self._flow.write_paused and not self.disconnected:
             await self._flow.drain()
         if self.disconnected:

@@ -14,7 +14,10 @@ from headgate_server.telemetry.logging import log_internal_error
 
 
 class AsgiContinuation(Protocol):
-    """ASGI application that answers one request of a batch. Run it in a task with `context`."""
+    """An ASGI application that answers a request of a batch after the request had to wait.
+
+    Run it in a task with the context variables `context`.
+    """
 
     @property
     def context(self) -> Context:
@@ -44,7 +47,7 @@ class RequestHandler(Protocol):
         An answer is one of:
         - bytes: the complete HTTP/1.1 response, with the header fields *default_fields*.
         - `b""`: the connection must be aborted.
-        - an ASGI application: it has to wait, and sends the response later.
+        - an AsgiContinuation: the request has to wait, and this application sends the response.
         """
         ...
 
@@ -64,7 +67,7 @@ class PendingConnection(Protocol):
         ...
 
     def take_request(self) -> ParsedRequest | None:
-        """Returns the waiting request. Returns None after the first call."""
+        """Returns the waiting request at the first call, and None at later calls."""
         ...
 
     def send_answer(self, request: ParsedRequest, answer: BatchAnswer) -> None:
@@ -100,7 +103,7 @@ class Batch:
             write_buffer().flush()
 
     def run(self, connections: Sequence[PendingConnection]) -> None:
-        """Answers the waiting requests of *connections* now. Skips connections without one."""
+        """Answers the waiting requests of *connections* now. Skips those without a request."""
         taken = [
             (one, request) for one in connections if (request := one.take_request()) is not None
         ]

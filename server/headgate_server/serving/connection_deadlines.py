@@ -65,17 +65,17 @@ class TimeoutProtocol(asyncio.Protocol):
         self._state.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stops counting the connection, and an incomplete request head in the `HeadBudget`."""
+        """Removes the connection from the open ones, and its head from the `HeadBudget`."""
         self._heads.release(self)
         self._state.connections.discard(self)
         self.flow.resume_writing()
 
     def abort(self) -> None:
-        """Closes the connection now. Responses that are not sent yet are lost."""
+        """Closes the connection immediately. Responses that are not sent yet are lost."""
         self.transport.abort()
 
     def evict_head(self) -> None:
-        """Ends the request with the incomplete head, as if its client were too slow."""
+        """Rejects the request with the incomplete head: 408, as for a client that is too slow."""
         self._reject(408)
         self._release_head()
 
@@ -169,7 +169,7 @@ class TimeoutProtocol(asyncio.Protocol):
         raise NotImplementedError
 
     def _reject(self, status: int) -> None:
-        """Ends the connection with *status*."""
+        """Sends a final response with *status*, and ends the connection."""
         raise NotImplementedError
 
 

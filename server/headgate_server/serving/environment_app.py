@@ -1,4 +1,4 @@
-"""The ASGI application for another ASGI server, by the settings of the environment."""
+"""The ASGI application for another ASGI server, with settings from environment variables."""
 
 import os
 import resource
@@ -14,12 +14,14 @@ CONFIG_VARIABLE = "HEADGATE_CONFIG"
 
 
 def create_app() -> Application:
-    """Returns the application, for the lifespan events of an ASGI server.
+    """Returns the ASGI application, which starts at the ASGI lifespan event `startup`.
 
     The settings come from the environment, and from the configuration file that the variable
-    HEADGATE_CONFIG names. Creates the user store if it never existed. An error ends the process:
-    one line on standard error, and status 1. The settings of sockets, TLS, workers and timeouts
-    are those of the other server. Each of its workers has a set-up token of its own.
+    HEADGATE_CONFIG names. Creates the user store if it never existed. An error ends the process
+    with one line on standard error and status 1.
+
+    The other server has its own settings of sockets, TLS, workers and timeouts. Each of its
+    workers has a set-up token of its own.
     """
     # The memory holds passwords: no core dump may reach a disk.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

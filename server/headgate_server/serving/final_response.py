@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 
 class RequestRejected(Exception):
-    """Stops the parser: the request is not read any further."""
+    """Raised in a callback of httptools to stop the parser: the rest of the request is unread."""
 
 
 def final_response(status: int) -> bytes:

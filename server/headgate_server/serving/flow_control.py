@@ -4,7 +4,7 @@ import asyncio
 
 
 class FlowControl:
-    """The state of both directions of *transport*."""
+    """Pauses and resumes reading from *transport* and writing to it."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
@@ -18,7 +18,7 @@ class FlowControl:
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Continues reading."""
+        """Continues reading from the transport after `pause_reading`."""
         if self.read_paused:
             self.read_paused = False
             self._transport.resume_reading()

@@ -19,7 +19,10 @@ class HeadHolder(Protocol):
 
 
 class HeadBudget:
-    """Counts the bytes of incomplete heads in one worker process, beyond 8 KiB of each head."""
+    """Limits the memory of incomplete heads in one worker process to *budget* bytes.
+
+    The first 8 KiB of each head do not count.
+    """
 
     def __init__(self, budget: int = _BUDGET_BYTES) -> None:
         self._budget = budget

@@ -31,8 +31,8 @@ _KEPT_HEAD_SECONDS = 5.0
 class Connection(RequestReader):
     """A client's connection. *batch* answers requests that were received whole.
 
-    ASGI answers the others: long bodies, bodies that arrive in parts, and pipelined requests behind
-    a response that is not complete.
+    Other requests are answered by *handler*, the ASGI application. They have long bodies or bodies
+    in parts, or are pipelined: an earlier response on the connection is incomplete.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Connection(RequestReader):
         self._deadline = self._deadline_after(self._limits.read_header)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Answers the request in the batch, and ends the exchanges with the client."""
+        """Answers the request in the batch, and tells ASGI that the client has disconnected."""
         self._answer_pending()
         self._metrics.connection(-1)
         super().connection_lost(exc)
@@ -83,9 +83,9 @@ class Connection(RequestReader):
         self._queued.clear()
 
     def check_deadlines(self, now: float) -> None:
-        """Ends the connection after a deadline. Drops the kept header fields if it is idle.
+        """Ends the connection after a deadline. Drops the kept header fields of an idle one.
 
-        They may contain a password. *now* is the loop's time.
+        The fields may contain a password. *now* is the current time by the loop's clock.
         """
         super().check_deadlines(now)
         if self._last_active is None or now - self._last_active > _KEPT_HEAD_SECONDS:
@@ -94,8 +94,8 @@ class Connection(RequestReader):
     def eof_received(self) -> bool:
         """Handles the end of the client's input: ends the connection after a response in progress.
 
-        Returns True, which keeps the connection open, during a response to a complete request. Over
-        TLS, returns False.
+        Returns True, which keeps the connection open, while a complete request is being answered.
+        Always returns False over TLS.
         """
         self._answer_pending()
         self._eof = True
@@ -169,7 +169,7 @@ class Connection(RequestReader):
         )
 
     def _become_websocket(self, rest: bytes) -> bool:
-        """Hands the connection over to a WebSocket. *rest* is what was received after the head.
+        """Makes the connection a WebSocket. *rest* is what was received after the request's head.
 
         Returns False, and does nothing, if the head is unusable for a WebSocket.
         """
@@ -206,7 +206,7 @@ class Connection(RequestReader):
             self._send_final_response(status)
 
     def _abort_request(self, status: int) -> None:
-        """Cancels the running request, which never gets its whole body.
+        """Cancels the running request: the rest of its body is not read.
 
         Sends a response with *status* if none has begun, and ends the connection.
         """
@@ -252,7 +252,7 @@ class Connection(RequestReader):
             self._batch.run([self])
 
     def take_request(self) -> ParsedRequest | None:
-        """Returns the request in the batch, and None after the first call."""
+        """Returns the request in the batch at the first call, and None at later calls."""
         request, self._pending_request = self._pending_request, None
         return request
 
@@ -291,7 +291,10 @@ class Connection(RequestReader):
         self._start_or_queue(self._exchange, application, application.context)
 
     def _on_response_complete(self) -> None:
-        """Starts the next queued request, or the idle timeout; or ends the connection."""
+        """Starts the next queued request, if there is one.
+
+        Otherwise ends the connection, or starts the idle timeout.
+        """
         if not self.transport.is_closing():
             self.flow.resume_reading()
             if self._queued:

@@ -15,7 +15,7 @@ class Evictable(Protocol):
 
     @property
     def idle_since(self) -> float | None:
-        """When the connection was last active. None while a request is in progress."""
+        """The time of the last activity, by the loop's clock. None: a request is in progress."""
         ...
 
     def evict(self) -> bool:
@@ -26,8 +26,8 @@ class Evictable(Protocol):
 class IdleConnections:
     """The idle connections of one worker process, sorted by their last activity.
 
-    The list is sorted once, kept, and reused for many new connections. So a flood of new
-    connections does not cause a scan of all connections for each of them.
+    A sorted list serves many calls of `free_place`. So in a flood of new connections, only few of
+    them cause a scan of all connections.
     """
 
     def __init__(self) -> None:

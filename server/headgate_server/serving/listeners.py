@@ -20,14 +20,14 @@ class ListenError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Listeners:
-    """The listening sockets. Both can be passed to another process."""
+    """The listening sockets *tcp* and *unix*, which can be passed to worker processes."""
 
     tcp: socket.socket
     unix: socket.socket | None = None
     path: str = ""  # the unix socket's
 
     def addresses(self, scheme: str) -> str:
-        """Returns the addresses as text for the log."""
+        """Returns the addresses as text for the log. *scheme* is `http` or `https`."""
         host, port = self.tcp.getsockname()[:2]
         text = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
         return text if self.unix is None else f"{text} and {self.path}"
@@ -136,7 +136,7 @@ def _listen_unix(settings: Settings) -> socket.socket:
 def _is_stale_socket(path: str) -> bool:
     """Returns whether *path* is a socket that a killed server has left behind.
 
-    Raises OSError if it is another file, or if a server listens there.
+    Raises OSError if *path* is another kind of file or too long, or if a server listens there.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:

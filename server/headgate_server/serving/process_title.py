@@ -16,12 +16,12 @@ def show_arguments(arguments: Sequence[str]) -> None:
 
 
 def show_command(name: str) -> None:
-    """Makes `ps` show `headgate NAME` alone."""
+    """Makes `ps` show `headgate` and the subcommand *name*, without further arguments."""
     setproctitle(f"headgate {name}")
 
 
 def redact_arguments(arguments: Sequence[str]) -> list[str]:
-    """Returns *arguments* with `[REDACTED]` in place of secrets."""
+    """Returns *arguments* with `[REDACTED]` as the value of each flag that sets a secret."""
     shown: list[str] = []
     for before, word in zip(["", *arguments], arguments, strict=False):
         flag, equals, _ = word.partition("=")

@@ -69,7 +69,7 @@ class RequestReader(TimeoutProtocol):
         return parser
 
     def on_message_begin(self) -> None:
-        """Resets the reader for a new request. First answers an earlier one in the batch."""
+        """Answers a request that is still in the batch, then resets the reader for a new one."""
         self._answer_pending()
         self._release_head()
         self._expects_continue = False
@@ -196,7 +196,10 @@ class RequestReader(TimeoutProtocol):
     def _start_or_queue(
         self, exchange: AsgiExchange, application: ASGIApp, context: Context | None
     ) -> None:
-        """Runs *application* in a task, with *context*, after earlier responses are complete."""
+        """Runs *application* for *exchange* in a task, once earlier responses are complete.
+
+        *context* has the context variables of the task; None: a copy of the current ones.
+        """
         if self._busy():
             self.flow.pause_reading()
             self._queued.append((exchange, application, context))
@@ -210,12 +213,12 @@ class RequestReader(TimeoutProtocol):
         task.add_done_callback(self._state.tasks.discard)
 
     def _take_body(self) -> bytes:
-        """Returns what was kept of the body for the batch, and drops it."""
+        """Returns the part of the body that `on_body` has kept, and drops it."""
         body, self._body = self._body, b""
         return body
 
     def on_chunk_header(self) -> None:
-        """Handles the header of a chunk: httptools has parsed the bytes received so far."""
+        """Resets the number of unparsed bytes: httptools has parsed the header of a chunk."""
         self._unparsed_bytes = 0
 
     def on_body(self, body: bytes) -> None:

@@ -1,4 +1,4 @@
-"""What the connections of one worker process share."""
+"""The state that all connections of one worker process share."""
 
 import asyncio
 from collections.abc import Callable
@@ -22,7 +22,7 @@ class OpenConnection(Evictable, Protocol):
         ...
 
     def abort(self) -> None:
-        """Closes the connection now."""
+        """Closes the connection immediately."""
         ...
 
 
@@ -45,7 +45,7 @@ class ServerState:
         self._for_each(lambda connection: connection.shutdown())
 
     def abort(self) -> None:
-        """Cancels all requests, and closes all connections now."""
+        """Cancels all requests, and closes all connections immediately."""
         for task in self.tasks:
             task.cancel()
         self._for_each(lambda connection: connection.abort())

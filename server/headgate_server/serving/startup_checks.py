@@ -1,4 +1,4 @@
-"""Checks for what would keep a server from starting, and for security risks in its settings.
+"""Finds reasons why a server cannot start, and security risks in its settings.
 
 The checks create and change nothing. `serve` runs the list CHECKS before it opens anything.
 `serve --check` runs CHECKS, and then checks the user store, which `serve` opens anyway.

@@ -13,7 +13,8 @@ def prepare_store(settings: Settings) -> Settings:
     """Creates the user store if it never existed, and detects its faults before the start.
 
     Returns *settings*. If there are no users yet, the result has a set-up token, with which the
-    first user can be created from another machine.
+    first user can be created from another machine. Raises StoreError if the user store or the
+    audit file is unusable.
     """
     _check_audit_file(settings)
     store = SqliteStore(settings.store_path)
@@ -57,7 +58,7 @@ def prepare_store(settings: Settings) -> Settings:
 
 
 def _check_audit_file(settings: Settings) -> None:
-    """Raises StoreError if the audit file cannot be written: now, not at the first change."""
+    """Raises StoreError at the start if a change could not be written to the audit file later."""
     if settings.audit_file:
         try:
             AuditFile(settings.audit_file).append([])

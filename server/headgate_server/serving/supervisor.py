@@ -100,7 +100,10 @@ class Supervisor:
         self._workers.append(_Worker(process, parent_pipe))
 
     def _handle_signals(self, numbers: bytes) -> bool:
-        """Handles the signals *numbers*. Returns False if the server has to end."""
+        """Handles the received signals: each byte of *numbers* is the number of a signal.
+
+        Returns False after SIGTERM or SIGINT. Otherwise reloads the settings, as SIGHUP requires.
+        """
         if set(numbers) & set(_END_SIGNALS):
             return False
         self._reload_settings()
@@ -110,7 +113,10 @@ class Supervisor:
         return True
 
     def _reload_settings(self) -> None:
-        """Reloads the settings now for workers that start later: the file may be invalid then."""
+        """Reloads the settings for workers that start later. Keeps the old ones if invalid.
+
+        The file is read now, because it may be invalid when a worker starts.
+        """
         try:
             self._settings = reload_settings(self._settings, os.environ)
         except ConfigurationError:

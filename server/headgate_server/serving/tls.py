@@ -51,7 +51,10 @@ def _context() -> ssl.SSLContext:
 
 
 def _check_readable(path: str) -> None:
-    """Raises CertificateError with the file's name, which errors of ssl lack."""
+    """Raises CertificateError if the file *path* cannot be read.
+
+    The error has the file's name, which errors of the module ssl lack.
+    """
     try:
         with open(path, "rb"):
             pass

@@ -6,10 +6,10 @@ TLS_CLOSE_SECONDS = 0.5
 
 
 def abort_after_close(transport: asyncio.Transport) -> None:
-    """Aborts a TLS connection soon after it was closed and all was sent. Ignores others.
+    """Aborts a TLS connection at most 0.5 s after it was closed and its data was sent.
 
-    Over TLS, closing waits for the client's close_notify, which may never arrive. Checks every
-    0.5 s. The connection may still be open when this is called.
+    Over TLS, closing waits for the client's close_notify, which may never arrive. *transport* may
+    still be open at the call: it is checked every 0.5 s. Connections without TLS are not aborted.
     """
     if transport.get_extra_info("sslcontext") is None:
         return

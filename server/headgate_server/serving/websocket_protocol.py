@@ -57,12 +57,12 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         self._close_deadline = math.inf
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Counts the end of the connection."""
+        """Subtracts the connection from the metric of open connections."""
         self._metrics.connection(-1)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parses *data*. Ends the connection if the client has not waited for the response.
+        """Parses *data*. Ends the connection if data arrives before the handshake's response.
 
         RFC 6455, section 4.1: the client waits for the response before it sends further data.
         """
@@ -94,7 +94,7 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         return False
 
     def abort(self) -> None:
-        """Closes the connection now."""
+        """Closes the connection immediately."""
         self.transport.abort()
 
 

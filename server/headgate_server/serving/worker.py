@@ -163,7 +163,7 @@ class WorkerServer:
             await shut_down(servers, self._state, self.application)
 
     async def _listen(self) -> list[asyncio.Server]:
-        """Accepts connections on the listeners."""
+        """Starts to accept connections. Returns one asyncio server for each listening socket."""
         loop = asyncio.get_running_loop()
         if threading.current_thread() is threading.main_thread():  # others have no signals
             loop.add_signal_handler(signal.SIGHUP, self.reload)
@@ -181,7 +181,10 @@ class WorkerServer:
         return servers
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begins the shutdown. Ends the process at once if the same signal has come before."""
+        """Begins the shutdown. *sig* is the signal, *frame* is unused.
+
+        If the same signal has come before, ends the process immediately with status 1.
+        """
         if sig in self._received_signals:
             os._exit(1)  # the second signal: end now
         self._received_signals.add(sig)
@@ -199,7 +202,7 @@ class WorkerServer:
             await asyncio.sleep(_TICK_SECONDS)
 
     def _set_date(self) -> None:
-        """Sets the header field Date of the responses of the next second."""
+        """Sets the header field `Date` for all responses until the next call, a second later."""
         self._state.default_fields = [(b"date", formatdate(usegmt=True).encode())]
 
     def reload(self) -> None:
@@ -239,8 +242,8 @@ def _reduce_garbage_collection() -> None:
 def install_early_signal_handlers() -> None:
     """Installs the signal handlers for the time before the server exists.
 
-    SIGTERM and SIGINT exit with status 0. SIGHUP is kept until the server exists. SIGUSR1 and
-    SIGUSR2 end nothing.
+    SIGTERM and SIGINT exit with status 0. SIGHUP takes effect once the server exists.
+    SIGUSR1 and SIGUSR2 leave the process running.
     """
     install_stack_signals()
     for number in _END_SIGNALS:

@@ -37,7 +37,7 @@ def log_access(
     seconds: float,
     request_log: RequestLog,
 ) -> None:
-    """Logs a request from *address* and its response."""
+    """Logs a request from *address* and its response of *size* bytes, after *seconds*."""
     if _access_log_disabled():
         return
     refused = status >= HTTPStatus.BAD_REQUEST
@@ -61,7 +61,7 @@ def log_access(
 
 
 def log_malformed(address: str, status: int) -> None:
-    """Logs that *address* sent an invalid request, or sent one too slowly."""
+    """Logs an invalid or too slow request from *address*, which was rejected with *status*."""
     log_access(address, "other", "other", status, 0, 0, RequestLog(error="malformed or too slow"))
 
 

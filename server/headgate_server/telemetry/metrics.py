@@ -257,9 +257,9 @@ class Metrics:
         return label
 
     def count_rejected_tenant(self, reason: str) -> None:
-        """Counts a request rejected for *reason*: its tenant's token is missing or invalid.
+        """Counts a request that was rejected because its tenant token is missing or invalid.
 
-        Does nothing before `show_cortex_names` is called.
+        *reason* is the label of the count. Does nothing before `show_cortex_names` is called.
         """
         if self._cortex is not None:
             self._cortex[1].labels(reason).inc()
@@ -341,7 +341,7 @@ class Metrics:
     def render(self, accept: str) -> tuple[bytes, str]:
         """Returns the metrics of all workers, and the media type of their format.
 
-        The format is the newest that the header *accept* names.
+        *accept* is the request's header `Accept`; the format is the newest one that it names.
         """
         self.flush()
         encode, media_type = choose_encoder(accept)
@@ -360,5 +360,5 @@ def shared_folder() -> Iterator[None]:
 
 
 def remove_worker(pid: int) -> None:
-    """Removes the current values, such as open connections, of the ended worker *pid*."""
+    """Removes the gauges of the ended worker *pid*, such as its number of open connections."""
     mark_process_dead(pid)  # type: ignore[no-untyped-call]

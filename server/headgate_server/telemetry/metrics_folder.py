@@ -36,7 +36,10 @@ def create_owned_folder() -> Iterator[str]:
 
 
 def _remove_ownerless() -> None:
-    """Removes this user's folders that belong to dead processes, if they have a lock file."""
+    """Removes the metrics folders of this user that killed servers have left.
+
+    A folder without a lock file stays: a server may be creating it.
+    """
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with suppress(OSError):
             if folder.is_symlink() or folder.stat().st_uid != os.geteuid():

@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class MeasuredStore(SqliteStore):
-    """A SqliteStore that records in *metrics* how long reading a user and making a change take."""
+    """A SqliteStore that records in *metrics* the time of each read of a user and each change."""
 
     def __init__(
         self, path: str | os.PathLike[str], metrics: Metrics, audit_file: AuditFile | None = None
@@ -21,7 +21,7 @@ class MeasuredStore(SqliteStore):
         self._metrics = metrics
 
     def transact(self, change: Callable[[Tx], T], audit: Audit) -> tuple[T, int]:
-        """Makes *change*, and records its duration."""
+        """Makes *change*, and records its duration. Returns what `SqliteStore.transact` returns."""
         began = time.perf_counter()
         try:
             return super().transact(change, audit)
@@ -29,7 +29,7 @@ class MeasuredStore(SqliteStore):
             self._metrics.observe_change(time.perf_counter() - began)
 
     def transact_all(self, jobs: Sequence[PendingTransaction]) -> None:
-        """Makes the changes of *jobs* together, and records their duration once for each change."""
+        """Makes the changes of *jobs* together. Records the common duration for each change."""
         began = time.perf_counter()
         super().transact_all(jobs)
         for _ in jobs:  # each change waited until all were done

@@ -25,8 +25,8 @@ class Tracing(Protocol):
     ) -> AbstractContextManager[Finish | None]:
         """Traces a request while the context is open.
 
-        Yields the function to call with route and status at the end of the request. Yields None if
-        requests are not traced.
+        Yields a function, to be called with the route and the status at the end of the request.
+        Yields None if requests are not traced.
         """
         ...
 
@@ -70,7 +70,7 @@ class OpenTelemetryTracing:
 
     @contextmanager
     def request(self, headers: Mapping[str, str], method: str) -> Iterator[Finish | None]:
-        """Traces a request as a server span. Yields the function to call at its end."""
+        """Traces a request as a server span. Yields a `Finish`, to be called at its end."""
         incoming = {name: headers[name] for name in _PROPAGATED_HEADERS if name in headers}
         with self._tracer.start_as_current_span(
             method,
@@ -109,7 +109,7 @@ class OpenTelemetryTracing:
                 raise
 
     def close(self) -> None:
-        """Sends the spans that were not sent yet, and stops the sending."""
+        """Sends the spans that are not sent yet, and shuts *provider* down."""
         self._provider.shutdown()
 
 

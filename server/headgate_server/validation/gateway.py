@@ -86,7 +86,7 @@ async def _run_inline(work: Callable[[], T]) -> T:
 
 
 class _NoMetrics:
-    """Stands in for the metrics of upstream requests: a test of connections counts nothing."""
+    """Replaces the metrics of upstream requests: tests of connections are not counted."""
 
     def upstream(self, name: str, component: str, outcome: str, seconds: float) -> None:
         """Does nothing: the request is not counted."""
