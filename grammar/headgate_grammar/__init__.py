@@ -1,4 +1,4 @@
-"""InfluxQL: parsing, printing and redacting. Depends on no other package of Headgate."""
+"""Parses, prints, completes, highlights and redacts InfluxQL. Imports no other Headgate package."""
 
 from headgate_grammar.ast.cardinality import (
     ShowFieldKeyCardinality,

@@ -1,4 +1,4 @@
-"""A bounded cache by key, which drops entries that were not read recently."""
+"""A cache with a maximum number of entries, which drops entries that were not used recently."""
 
 import time
 from collections.abc import Callable, Hashable
@@ -9,16 +9,16 @@ V = TypeVar("V")
 
 
 class GenerationalCache(Generic[K, V]):
-    """At most *max_entries* values by key (at least 2), in two generations.
+    """A cache of at most *max_entries* values by key, in a new and an old generation.
 
-    The *max_entries* / 2 entries that were used last are always kept.
+    *max_entries* is at least 2. The *max_entries* / 2 entries that were used last are always kept.
 
-    When the new generation holds half of *max_entries*, the old generation is dropped as a whole.
-    This costs less than recording the order of use. An entry that is read from the old generation
-    moves to the new generation.
+    A new generation of *max_entries* / 2 entries is full: at the next entry, it replaces the old
+    generation. The old entries are dropped together, which costs less than recording the order of
+    use. An entry that is read from the old generation moves to the new generation.
 
-    With *max_age_seconds*, an entry is dropped that long after its last `put`, by *clock*.
-    Thread-safe: if threads use a cache at the same time, entries may be dropped early.
+    Unless *max_age_seconds* is 0, an entry expires that many seconds after its last `put`. *clock*
+    returns the current time in seconds. Thread-safe: concurrent use may drop entries early.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class GenerationalCache(Generic[K, V]):
         self._old: dict[K, tuple[V, float]] = {}
 
     def get(self, key: K) -> V | None:
-        """Returns the value under *key*, or None."""
+        """Returns the value under *key*, or None if the entry is missing or has expired."""
         entry = self._new.get(key)
         is_old = entry is None
         if entry is None:
@@ -49,7 +49,7 @@ class GenerationalCache(Generic[K, V]):
         return entry[0]
 
     def put(self, key: K, value: V) -> None:
-        """Stores *value* under *key*."""
+        """Stores *value* under *key*, in place of any value that is already there."""
         self._add(key, (value, self._clock() if self._max_age_seconds else 0.0))
 
     def _add(self, key: K, entry: tuple[V, float]) -> None:

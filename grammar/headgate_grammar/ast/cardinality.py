@@ -11,7 +11,10 @@ from headgate_grammar.ast.sources import Measurement
 
 @dataclass(frozen=True, slots=True)
 class _Cardinality:
-    """Base class of the five statements. *exact* requests an exact count, not an estimate."""
+    """Base class of the five statements SHOW .. CARDINALITY.
+
+    *exact* requests an exact count instead of an estimate. *dimensions* is the clause GROUP BY.
+    """
 
     exact: bool = False
     database: str = ""

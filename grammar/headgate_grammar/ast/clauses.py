@@ -12,7 +12,7 @@ from headgate_grammar.text.quoting import quote_identifier
 
 @dataclass(frozen=True, slots=True)
 class SortField:
-    """The field of ORDER BY: *name* is `time`, or "" if only a direction is written."""
+    """The field of ORDER BY: *name* is `time`, or "" in `ORDER BY ASC` and `ORDER BY DESC`."""
 
     name: str
     ascending: bool
@@ -24,7 +24,7 @@ class SortField:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """LIMIT, OFFSET, SLIMIT and SOFFSET; 0 stands for a missing clause."""
+    """The numbers after LIMIT, OFFSET, SLIMIT and SOFFSET; 0 stands for a missing clause."""
 
     limit: int = 0
     offset: int = 0

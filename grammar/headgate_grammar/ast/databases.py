@@ -11,10 +11,10 @@ from headgate_grammar.text.redaction import redact_destination
 
 @dataclass(frozen=True, slots=True)
 class PolicyOptions:
-    """The options in CREATE DATABASE .. WITH for the first retention policy.
+    """The options after WITH in CREATE DATABASE, for the first retention policy of the database.
 
-    A missing option is None, "" for *name*, or 0 for *shard_duration*. Durations are in
-    nanoseconds; a *duration* of 0 is INF.
+    Durations are in nanoseconds; a *duration* of 0 stands for INF. If an option is missing,
+    *duration* or *replication* is None, *shard_duration* is 0, and *name* is "".
     """
 
     duration: int | None = None
@@ -69,7 +69,8 @@ class ShowDatabases:
 class CreateRetentionPolicy:
     """The statement `CREATE RETENTION POLICY`.
 
-    Durations are in nanoseconds. A *duration* of 0 is INF, a *shard_duration* of 0 is missing.
+    Durations are in nanoseconds. A *duration* of 0 stands for INF. A *shard_duration* of 0 stands
+    for a missing SHARD DURATION.
     """
 
     name: str
@@ -93,7 +94,8 @@ class CreateRetentionPolicy:
 class AlterRetentionPolicy:
     """The statement `ALTER RETENTION POLICY`.
 
-    A missing option is None. Durations are in nanoseconds; a *duration* of 0 is INF.
+    Durations are in nanoseconds; a *duration* of 0 stands for INF. A missing option is None, or
+    False for *default*.
     """
 
     name: str
@@ -129,7 +131,7 @@ class DropRetentionPolicy:
 
 @dataclass(frozen=True, slots=True)
 class ShowRetentionPolicies:
-    """The statement `SHOW RETENTION POLICIES`."""
+    """The statement `SHOW RETENTION POLICIES`; *database* is "" if the clause ON is missing."""
 
     database: str = ""
 
@@ -161,7 +163,8 @@ class ShowContinuousQueries:
 class CreateSubscription:
     """The statement `CREATE SUBSCRIPTION`.
 
-    *mode* is ALL or ANY. A destination is a URL; `str()` redacts the login that it may hold.
+    *mode* is ALL or ANY. Each destination is a URL. `str()` prints `[REDACTED]` in place of its
+    login and its query string.
     """
 
     name: str
@@ -174,7 +177,7 @@ class CreateSubscription:
         return self._text(map(redact_destination, self.destinations))
 
     def unredacted(self) -> str:
-        """Returns the statement's text, with the logins in its destinations."""
+        """Returns the text of the statement with complete destinations, secrets included."""
         return self._text(self.destinations)
 
     def redacted(self, text: str) -> str:

@@ -11,7 +11,7 @@ from headgate_grammar.text.quoting import quote_identifier, quote_regex, quote_s
 
 @dataclass(frozen=True, slots=True)
 class VarRef:
-    """A field or tag by name; *type* is the type of a cast with `::`, or "" if there is no cast."""
+    """A reference to a field or tag; *type* is the type of a cast `name::type`, or ""."""
 
     name: str
     type: str = ""
@@ -55,7 +55,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class StringLiteral:
-    """A string. A time is a string, too: its meaning depends on the other operand."""
+    """A string literal. A time is a string literal, too, as in `time > '2026-01-01'`."""
 
     value: str
 
@@ -107,7 +107,7 @@ class DurationLiteral:
 
 @dataclass(frozen=True, slots=True)
 class RegexLiteral:
-    """A regular expression of RE2."""
+    """A regular expression in RE2's syntax."""
 
     pattern: str
 
@@ -129,7 +129,8 @@ class Paren:
 class Operation:
     """A left-associative chain of operators of equal precedence: `first op operand op operand`.
 
-    The chain is flat, so that a condition of ten thousand ORs causes no deep recursion.
+    *rest* holds pairs of an operator and its right operand. The chain is flat, so that a condition
+    of ten thousand ORs causes no deep recursion.
     """
 
     first: "Expression"
@@ -163,10 +164,10 @@ CONDITIONAL = frozenset({"=", "!=", "=~", "!~", "<", "<=", ">", ">=", "AND", "OR
 
 
 def last_conditional(expression: Expression) -> str:
-    """Returns the operator that makes *expression* invalid in a SELECT clause, or "".
+    """Returns the operator of `CONDITIONAL` in *expression* that InfluxDB's error names, or "".
 
-    If there are several such operators, InfluxDB's message names the outermost operator. If several
-    operators are outermost, the message names the last of these.
+    Such an operator is invalid in a field of SELECT. Of several operators, the error names the
+    outermost operator. If several operators are outermost, the error names the last of these.
     """
     found = ""
     match expression:
@@ -186,7 +187,7 @@ def last_conditional(expression: Expression) -> str:
 
 
 def fixed_point(value: float) -> str:
-    """Returns *value* without an exponent, in the fewest digits that identify it."""
+    """Returns *value* without an exponent, in the fewest digits that parse to the same float."""
     text = repr(value)
     if "e" not in text:
         return text

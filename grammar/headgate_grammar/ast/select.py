@@ -35,9 +35,10 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """The argument of fill(), for intervals without data: none, previous, linear or a number.
+    """The argument of the clause fill(), which sets the value of intervals without data.
 
-    `fill(null)`, the default, is represented by None instead of a Fill.
+    *value* is "none", "previous", "linear" or a number. For the default, `fill(null)`, there is no
+    `Fill`: `Select.fill` is None.
     """
 
     value: str | int | float
@@ -68,7 +69,8 @@ Source = Measurement | Subquery
 class Select:
     """A SELECT statement, a subquery, or the body of a continuous query.
 
-    *timezone* is the name in tz(), or "" if tz() is missing.
+    *target* is the clause INTO, and *dimensions* are the expressions of GROUP BY. *timezone* is the
+    name in tz(), or "" if tz() is missing.
     """
 
     fields: tuple[Field, ...]
@@ -98,14 +100,14 @@ class Select:
 
     @property
     def raw(self) -> bool:
-        """Whether no field calls a function."""
+        """Whether all fields are free of function calls, as in `SELECT value`."""
         return not any(True for field in self.fields for _ in _calls(field.expression))
 
     def interval(self) -> int:
-        """Returns the nanoseconds of GROUP BY time(..), or 0 if time(..) is missing.
+        """Returns the interval of GROUP BY time(..) in nanoseconds, or 0 if time(..) is missing.
 
         Raises:
-            ValueError: the arguments of time(..) are invalid.
+            ValueError: time(..) has a wrong number of arguments, or the first is not a duration.
         """
         for dimension in self.dimensions:
             if isinstance(dimension, Call) and dimension.name == "time":
@@ -136,7 +138,7 @@ class Explain:
 class CreateContinuousQuery:
     """The statement `CREATE CONTINUOUS QUERY`.
 
-    *every* and *for_* are RESAMPLE's durations in nanoseconds, 0 if missing.
+    *every* and *for_* are the durations after RESAMPLE EVERY and FOR in nanoseconds, 0 if missing.
     """
 
     name: str
@@ -157,7 +159,7 @@ class CreateContinuousQuery:
 
 
 def databases(sources: tuple[Source, ...]) -> Iterator[str]:
-    """Yields the database of every measurement in *sources*, subqueries included, in order.
+    """Yields the database name of each measurement in *sources* and their subqueries, in order.
 
     Yields "" for a measurement that names no database.
     """
@@ -169,7 +171,7 @@ def databases(sources: tuple[Source, ...]) -> Iterator[str]:
 
 
 def _calls(expression: Expression) -> Iterator[Call]:
-    """Yields the function calls in *expression*, but no calls in the arguments of a call."""
+    """Yields the outermost function calls in *expression*, without calls in their arguments."""
     match expression:
         case Call():
             yield expression

@@ -1,4 +1,4 @@
-"""Measurements that SELECT reads, and targets that it writes to. Subqueries are in select.py."""
+"""The measurements in FROM, and the target of INTO. Subqueries are in select.py."""
 
 from dataclasses import dataclass
 
@@ -8,9 +8,10 @@ from headgate_grammar.text.quoting import quote_identifier
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """`database.policy.name`, or a regular expression in place of the name.
+    """A measurement, `database.policy.name`, or all measurements with names that match *regex*.
 
-    An empty *database* or *policy* stands for the request's database and its default policy.
+    An empty *database* stands for the database of the request. An empty *policy* stands for the
+    default retention policy of the database.
     """
 
     name: str = ""
@@ -27,7 +28,8 @@ class Measurement:
 class Target:
     """The measurement that INTO writes to.
 
-    An empty *name* after a policy is `:MEASUREMENT`, the name of the source measurement.
+    If *name* is "", the target is `policy.:MEASUREMENT`. InfluxDB then writes to a measurement with
+    the name of the source.
     """
 
     name: str = ""

@@ -1,9 +1,9 @@
-"""The union of all statements of InfluxQL, each of which is defined in a file imported here.
+"""Defines `Statement`, the union of the dataclasses of all InfluxQL statements.
 
-A statement is a frozen dataclass with fields named by the words of the syntax. `str(statement)` is
-canonical InfluxQL as InfluxDB 1.x prints it in errors and warnings: keywords in capitals, names
-quoted only where necessary, passwords as `[REDACTED]`. A statement is therefore safe to log; the
-original text, which may hold a password, is not.
+Each dataclass is frozen, and its fields have names from InfluxQL's syntax. `str(statement)` is
+InfluxQL as InfluxDB 1.x prints it in errors and warnings: keywords in capitals, names quoted only
+where necessary, passwords as `[REDACTED]`. This text is therefore safe to log. The original text is
+unsafe to log, because it may hold a password.
 """
 
 from headgate_grammar.ast.cardinality import (

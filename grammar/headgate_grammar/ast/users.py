@@ -20,7 +20,7 @@ class CreateUser:
         return self._text(REDACTED)
 
     def unredacted(self) -> str:
-        """Returns the statement's text, with its password."""
+        """Returns the text of the statement, including the password."""
         return self._text(quote_string(self.password))
 
     def _text(self, password: str) -> str:
@@ -49,13 +49,13 @@ class SetPassword:
         return f"SET PASSWORD FOR {name_of(self.name)} = {REDACTED}"
 
     def unredacted(self) -> str:
-        """Returns the statement's text, with its password."""
+        """Returns the text of the statement, including the password."""
         return f"SET PASSWORD FOR {name_of(self.name)} = {quote_string(self.password)}"
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """The statement `GRANT privilege ON database`."""
+    """The statement `GRANT privilege ON database TO user`."""
 
     privilege: Privilege
     database: str
@@ -67,7 +67,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Revoke:
-    """The statement `REVOKE privilege ON database`."""
+    """The statement `REVOKE privilege ON database FROM user`."""
 
     privilege: Privilege
     database: str

@@ -1,10 +1,11 @@
-"""Bound parameters: `$name` in a text, with values passed separately.
+"""Replaces bound parameters, `$name` in an InfluxQL text, with values that are passed separately.
 
-A parameter stands for one token. Its value is text, a number or a bool, or an object with the type
-as its only key: `{"identifier": "my db"}`.
+A parameter stands for one token. Its value is a string, a number or a bool. To set the type of the
+token, the value is an object with the type as its only key: `{"identifier": "my db"}`.
 
-A text that cannot be printed in a statement is rejected. InfluxDB would read a carriage return as a
-line feed, and a NUL as the end of the text. Half of a surrogate pair is not a character.
+A value with a carriage return, a NUL or half of a surrogate pair is rejected. InfluxDB would read a
+carriage return as a line feed, and a NUL as the end of the text. Half of a surrogate pair is not a
+character.
 """
 
 import re
@@ -30,10 +31,13 @@ class UnprintableValue(Exception):
 
 
 def bind(token: Token, parameters: Mapping[str, object]) -> Token:
-    """Returns the token that replaces *token*, a bound parameter with a value in *parameters*.
+    """Returns the token for the value of *token*, a bound parameter such as `$name`.
 
-    Returns *token* itself if *parameters* lacks the name. If the value has a wrong type, returns a
-    token with the type BOUND_ERROR, which holds the error message. Raises UnprintableValue.
+    *parameters* holds the values by name, without the `$`. If the name is empty or missing there,
+    *token* itself is returned. For a value of a wrong type, the result is a token of type
+    BOUND_ERROR with the error message as its value.
+
+    Raises UnprintableValue if the value holds a carriage return, a NUL or half of a surrogate pair.
     """
     name = token.value[1:]
     if not name or name not in parameters:
@@ -111,7 +115,7 @@ def _bind_error(message: str) -> tuple[str, str]:
 
 
 def missing_parameter_message(token: Token) -> str:
-    """Returns the error text for the parameter *token*, which has no value."""
+    """Returns the error message for the bound parameter *token*, which lacks a valid value."""
     if token.type == "BOUND_ERROR":
         return f"missing parameter: {token}"
     return f"missing parameter: {token[1:]}" if token[1:] else "empty bound parameter"

@@ -1,4 +1,4 @@
-"""A cache of parsed InfluxQL: clients send the same few texts repeatedly, or similar texts."""
+"""Caches parsed InfluxQL texts, because clients send the same or similar texts repeatedly."""
 
 from collections.abc import Mapping
 
@@ -14,11 +14,12 @@ _MAX_TEMPLATE_CHARS = 256
 
 
 class ParseCache:
-    """A bounded cache of the results of `parse`, which applies *limits*: call it as `cache(text)`.
+    """A bounded cache of parsed texts. `cache(text)` returns the statements of *text*.
 
-    A text is not cached if it is long, has parameters, or may hold a password. If a text differs
-    from a cached text only in its names, it counts as cached, see `TemplateCache`. At most
-    *max_texts* texts are kept: those used last. Thread-safe.
+    The cache parses a new text with `parse` and *limits*. It does not store a text that is long,
+    has parameters, or may hold a password. A text that differs from a stored text only in its names
+    is not parsed again, see `TemplateCache`. The cache keeps at most *max_texts* texts, and drops
+    texts that were not used recently. Thread-safe.
     """
 
     def __init__(self, max_texts: int = 2048, limits: ParseLimits = UNLIMITED) -> None:
@@ -32,7 +33,7 @@ class ParseCache:
         return self._limits.statement_chars
 
     def cached(self, text: str) -> tuple[Statement, ...] | None:
-        """Returns the statements of *text* from the cache, or None.
+        """Returns the statements of *text* from the cache, or None if *text* is not cached.
 
         A text that differs from a cached text only in its names counts as cached.
         """
@@ -49,9 +50,10 @@ class ParseCache:
         parameters: Mapping[str, object] | None = None,
         on_statement: StatementCallback | None = None,
     ) -> tuple[Statement, ...]:
-        """Returns the statements of *text*, parsed or cached; *parameters* are bound values.
+        """Returns the statements of *text*, from the cache if possible and otherwise by parsing.
 
-        *on_statement* is called with each statement before the next is parsed.
+        *parameters* holds the values of bound parameters by name. *on_statement* is called with
+        each statement; if *text* is not cached, it is called before the next statement is parsed.
 
         Raises:
             ParseError: *text* is invalid or exceeds the limits.

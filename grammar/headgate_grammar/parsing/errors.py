@@ -2,12 +2,12 @@
 
 
 class ParseError(Exception):
-    """The text is invalid InfluxQL. `str()` is InfluxDB's own message, position included.
+    """The text is invalid InfluxQL or exceeds a limit; `str()` is the message with the position.
 
-    *found* is the unexpected token as InfluxDB names it, and *expected* InfluxDB's list of
-    alternatives. Both are empty if the tokens are right but a value is rejected (`invalid
-    duration`). *line* and *char* count from 1. Both are 0 for the few errors that InfluxDB reports
-    without a position.
+    For invalid InfluxQL the message is InfluxDB's own. If a token is unexpected, *found* is this
+    token, and *expected* are the tokens that InfluxDB lists as expected. Both are empty for other
+    errors, such as `invalid duration`. *line* and *char* count from 1. Both are 0 for the few
+    errors that InfluxDB reports without a position.
     """
 
     def __init__(self, message: str, line: int = 0, char: int = 0) -> None:
@@ -19,7 +19,7 @@ class ParseError(Exception):
 
 
 class UnexpectedToken(ParseError):
-    """A token stands where another one was expected."""
+    """The text contains the token *found* where InfluxDB expects one of *expected*."""
 
     def __init__(self, found: str, expected: tuple[str, ...], line: int, char: int) -> None:
         super().__init__(f"found {found}, expected {', '.join(expected)}", line, char)

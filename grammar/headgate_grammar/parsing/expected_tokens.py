@@ -1,4 +1,4 @@
-"""The lists of expected tokens in InfluxDB's parse errors, in InfluxDB's own words and order."""
+"""Finds the expected tokens that a parse error lists, in InfluxDB's own words and order."""
 
 from collections.abc import Sequence
 
@@ -56,10 +56,10 @@ _NAMES = {
 
 
 def expected(words: Sequence[str], accepted: set[str]) -> tuple[str, ...]:
-    """Returns the tokens that InfluxDB's error lists as expected after *words*.
+    """Returns the tokens that InfluxDB's error message lists as expected after *words*.
 
-    *words* are the types of the tokens since the start of the statement. *accepted* are the
-    terminals that the grammar accepts after them.
+    *words* are the types of the tokens from the start of the statement to the error. *accepted*
+    are the terminals that the grammar accepts after these tokens.
     """
     after = _AFTER.get(" ".join(words[:4]))
     if after is not None and len(words) < 4:
@@ -71,9 +71,9 @@ def expected(words: Sequence[str], accepted: set[str]) -> tuple[str, ...]:
 
 
 def terminal(listed: str) -> str:
-    """Returns the grammar's terminal for *listed*, an entry of the list from `expected`.
+    """Returns the grammar's terminal for *listed*, one of the tokens that `expected` returns.
 
-    Only `;` and `)`, which may end an expression or a clause, are translated. Any other entry is
-    returned unchanged.
+    For `;` and `)`, which may end an expression or a clause, this is `$END` and `RPAR`. Any other
+    token is returned unchanged.
     """
     return {";": "$END", ")": "RPAR"}.get(listed, listed)

@@ -1,4 +1,4 @@
-"""A decorator for Lark transformers: their methods receive the children of a rule as arguments."""
+"""A class decorator for Lark transformers, which changes the arguments of their methods."""
 
 from typing import TypeVar, cast
 
@@ -8,8 +8,9 @@ Rules = TypeVar("Rules", bound=type)
 
 
 def inline(rules: Rules) -> Rules:
-    """Returns the class *rules*; its methods receive the children of a rule as arguments.
+    """Returns the transformer class *rules* with methods that take a rule's children as arguments.
 
-    It wraps Lark's `v_args`, which is not annotated as returning a class.
+    Without this decorator, Lark passes one list of children. The decorator wraps Lark's `v_args`,
+    which is not annotated as returning a class.
     """
     return cast(Rules, v_args(inline=True)(rules))

@@ -1,7 +1,7 @@
-"""Splits InfluxQL text into the tokens of InfluxDB 1.8's scanner; never raises.
+"""Splits InfluxQL text into the same tokens as the scanner of InfluxDB 1.8; raises no errors.
 
-Invalid text becomes a token BADSTRING, BADESCAPE, BADREGEX, BADBOUND, SWALLOWING or ILLEGAL. The
-parser can thus report the token's position, and text that does not parse can still be highlighted.
+Invalid text becomes a token of type BADSTRING, BADESCAPE, BADREGEX, BADBOUND, SWALLOWING or
+ILLEGAL. The parser reports the position of this token. Invalid text can still be highlighted.
 """
 
 import re
@@ -49,7 +49,7 @@ _BEFORE_REGEX = frozenset(
 
 
 def likely_regex(previous: Token | None) -> bool:
-    """Returns whether a `/` after *previous* most likely begins a regular expression."""
+    """Returns whether a `/` after the token *previous* most likely begins a regular expression."""
     return previous is not None and previous.type in _BEFORE_REGEX
 
 
@@ -58,9 +58,11 @@ def scan(
 ) -> Iterator[Token]:
     """Yields the tokens of *text*; blanks and comments are left out. Line ends must be `\\n`.
 
-    A token's value is the text that the token stands for: a string without its quotes and escapes.
-    `start_pos` and `end_pos` are the token's position in *text*. *regex_follows* is called with the
-    token before a `/`. It returns whether this `/` begins a regular expression, not a division.
+    The value of a string token is the string without its quotes, with its escapes replaced. The
+    same holds for a quoted name. `start_pos` and `end_pos` are the token's position in *text*.
+
+    At each `/`, *regex_follows* is called with the token before the `/`, or None. It returns True
+    if the `/` begins a regular expression, and False if the `/` is a division.
     """
     position = 0
     previous: Token | None = None
@@ -112,7 +114,8 @@ def _token(match: re.Match[str]) -> Token:
 def _dropped_word(text: str, word: re.Match[str]) -> Token:
     """Returns one token for *word* and the quoted name directly after it, as in `ab"c"`.
 
-    InfluxDB drops the word. No rule of the grammar accepts such a token: the text is an error.
+    InfluxDB ignores the word. No rule of the grammar accepts the token's type, SWALLOWING, so that
+    the parser reports an error.
     """
     quoted = _TOKEN.match(text, word.end())
     if quoted is None:
@@ -126,10 +129,10 @@ def _quote_follows(text: str, parameter: re.Match[str]) -> bool:
 
 
 def _invalid_parameter(text: str, parameter: re.Match[str]) -> Token:
-    """Returns the token of a bound parameter with an unclosed or misplaced quoted name.
+    """Returns one token for *parameter* and the quote directly after it, as in `$a"b"` and `$"b`.
 
-    A quoted name is misplaced after a name without quotes. InfluxDB reports the position of the
-    `$`. No rule of the grammar accepts such a token: the text is an error.
+    The token begins at the `$`, because InfluxDB reports this position. No rule of the grammar
+    accepts the token's type, BADBOUND, so that the parser reports an error.
     """
     quoted = _TOKEN.match(text, parameter.end())
     broken = _invalid_token(text, parameter.end()) if quoted is None else _token(quoted)
@@ -137,9 +140,10 @@ def _invalid_parameter(text: str, parameter: re.Match[str]) -> Token:
 
 
 def _adjacent_token(token: Token, previous: Token, before: Token | None) -> Token:
-    """Returns *token* with the type that it has directly after *previous*, without a blank.
+    """Returns *token* with the type that it has if no blank separates it from *previous*.
 
-    For example, `(` directly after a name begins a call. *before* is the token before *previous*.
+    For example, a `(` directly after a name gets the type CALL_PAREN. *before* is the token before
+    *previous*, or None.
     """
     match token.type:
         case "." if previous.type in _NAMES or previous.type == "DOT":
@@ -173,7 +177,11 @@ def _regex(text: str, start: int) -> Token:
 
 
 def _invalid_token(text: str, start: int) -> Token:
-    """Returns a token for an invalid quote, a comment without end, or a stray character."""
+    """Returns a token for the invalid text that begins at index *start*.
+
+    This is a quoted text that is unclosed or has an invalid escape, an unclosed comment, or a
+    character that begins no token.
+    """
     quote = text[start]
     if quote in _VALID_QUOTED:
         good = _VALID_QUOTED[quote].match(text, start + 1)

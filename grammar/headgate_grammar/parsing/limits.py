@@ -1,4 +1,4 @@
-"""Limits that protect the parser from costly InfluxQL: long texts, costly regular expressions."""
+"""Limits on the length, depth and cost of InfluxQL texts, which protect the parser."""
 
 import re
 from dataclasses import dataclass
@@ -30,8 +30,8 @@ class ParseLimits:
     - *statements*: the number of statements.
     - *statement_chars*: the characters of one statement, including the blanks before the statement
       and the values of its parameters.
-    - *regex_instructions*: the cost of all regular expressions, a rough count of RE2's
-      instructions. Two instructions take a microsecond.
+    - *regex_instructions*: the estimated number of RE2 instructions for all regular expressions
+      together. Two instructions take about a microsecond.
     - *tokens*: the number of tokens in the text. Each token costs about 20 microseconds.
     """
 
@@ -42,7 +42,7 @@ class ParseLimits:
 
 
 class LimitChecker:
-    """Checks the tokens of *text* against *limits* while they are parsed."""
+    """Checks *text* against *limits*: the parser calls `check` with each token in order."""
 
     def __init__(self, text: str, limits: ParseLimits) -> None:
         self._text = text
@@ -54,7 +54,10 @@ class LimitChecker:
         ) = 0
 
     def check(self, token: Token) -> None:
-        """Counts *token*. Raises ParseError if a limit is exceeded."""
+        """Counts *token*, the next token of the text.
+
+        Raises ParseError if the text up to and including *token* exceeds a limit.
+        """
         limits = self._limits
         start, end = token.start_pos or 0, token.end_pos or 0
         # A bound value may be longer than the name of its parameter.
@@ -88,7 +91,7 @@ class LimitChecker:
 
 
 def _capped_int(digits: str) -> int:
-    """Returns *digits* as an int, or the maximum cost of an expression for ten or more digits.
+    """Returns *digits* as an int, or `_MAX_REGEX_INSTRUCTIONS` for ten or more digits.
 
     Python's int() rejects thousands of digits.
     """
@@ -96,7 +99,10 @@ def _capped_int(digits: str) -> int:
 
 
 def _regex_instructions(pattern: str) -> int:
-    """Estimates the number of RE2 instructions for *pattern*, rather too high than too low."""
+    """Returns an estimate of the number of RE2 instructions for *pattern*.
+
+    The estimate is too high rather than too low, but at most `_MAX_REGEX_INSTRUCTIONS`.
+    """
     repeats = (
         max(1, *map(_capped_int, filter(None, found)))
         for found in _REPETITION_PATTERN.findall(pattern)

@@ -17,7 +17,7 @@ _MAX_REPLICATION = (1 << 31) - 1
 
 
 class BadValue(Exception):
-    """A well-formed token with a value that InfluxQL rejects.
+    """The value of a well-formed token is invalid, such as a number that is too large.
 
     *token* is the rejected token, or None where InfluxDB reports no position.
     """
@@ -28,9 +28,9 @@ class BadValue(Exception):
 
 
 def integer(token: Token) -> IntegerLiteral:
-    """Returns the 64-bit integer *token*: signed, or unsigned if it exceeds int64.
+    """Returns *token* as an integer literal: an int64, or a uint64 if it exceeds int64.
 
-    Raises BadValue if the integer exceeds 64 bits.
+    Raises BadValue if the integer exceeds uint64.
     """
     value = _value(token)
     if value >= 2 * INT64:
@@ -39,7 +39,7 @@ def integer(token: Token) -> IntegerLiteral:
 
 
 def number(token: Token) -> NumberLiteral:
-    """Returns the floating-point number *token*. Raises BadValue if the number is too large."""
+    """Returns *token* as a floating-point literal. Raises BadValue if it is too large."""
     value = float(token)
     if value == float("inf"):
         raise BadValue("unable to parse number", token)
@@ -47,9 +47,10 @@ def number(token: Token) -> NumberLiteral:
 
 
 def nanoseconds(token: Token) -> int:
-    """Returns the nanoseconds of the duration *token*.
+    """Returns the duration *token*, such as `1h`, in nanoseconds.
 
-    Raises BadValue if the duration is invalid; the error holds *token*, for its position.
+    Raises BadValue if the duration is invalid. The error holds *token*, because InfluxDB reports
+    its position.
     """
     try:
         return parse_duration(token)
@@ -58,9 +59,10 @@ def nanoseconds(token: Token) -> int:
 
 
 def duration(token: Token) -> DurationLiteral:
-    """Returns the duration *token* of an expression.
+    """Returns *token* as a duration literal of an expression.
 
-    Raises BadValue if the duration is invalid; the error holds no token.
+    Raises BadValue if the duration is invalid. The error holds no token, because InfluxDB reports
+    no position in an expression.
     """
     try:
         return DurationLiteral(parse_duration(token))
@@ -69,7 +71,7 @@ def duration(token: Token) -> DurationLiteral:
 
 
 def regex(token: Token) -> RegexLiteral:
-    """Returns the regular expression *token*. Raises BadValue if the expression is invalid."""
+    """Returns *token* as a regular expression literal. Raises BadValue if it is invalid."""
     try:
         check_regex(token)
     except BadRegex as error:
@@ -78,9 +80,9 @@ def regex(token: Token) -> RegexLiteral:
 
 
 def replication(token: Token) -> int:
-    """Returns the number *token* in the option REPLICATION of a retention policy.
+    """Returns the value *token* of the option REPLICATION, the number of copies of the data.
 
-    It is the number of copies of the data. Raises BadValue if the number is out of range.
+    Raises BadValue if the number is 0, negative, or above the maximum of int32.
     """
     value = _value(token)
     if value >= INT64:
@@ -91,7 +93,10 @@ def replication(token: Token) -> int:
 
 
 def object_id(token: Token) -> int:
-    """Returns the id *token* of KILL QUERY or DROP SHARD. Raises BadValue if it is out of range."""
+    """Returns the id *token* of KILL QUERY or DROP SHARD as an int.
+
+    Raises BadValue if the id is negative or exceeds uint64.
+    """
     value = _value(token)
     if value < 0:
         raise BadValue(f'strconv.ParseUint: parsing "{token}": invalid syntax', token)
@@ -101,7 +106,7 @@ def object_id(token: Token) -> int:
 
 
 def count(token: Token) -> int:
-    """Returns the number *token* after LIMIT, OFFSET and the like, capped at the largest int64.
+    """Returns the number *token* after LIMIT, OFFSET, SLIMIT or SOFFSET, at most the largest int64.
 
     Raises BadValue if the number is negative.
     """
@@ -112,7 +117,7 @@ def count(token: Token) -> int:
 
 
 def _value(token: Token) -> int:
-    """Returns the number of *token*, or 10**30 if it has more than 30 digits.
+    """Returns *token* as an int, or 10**30 if it has more than 30 digits.
 
     Python's int() rejects thousands of digits; the callers reject or cap any number this large.
     """

@@ -51,8 +51,9 @@ def parse(
 
     The tuple is empty if *text* holds only blanks, comments and semicolons.
 
-    *parameters* are the values of `$name`, see bound_parameters.py. *on_statement* is called with
-    each statement before the next one is parsed; an error that it raises ends the parsing.
+    *parameters* holds the values of bound parameters by name, see bound_parameters.py.
+    *on_statement* is called with each statement before the next one is parsed. If it raises an
+    error, parsing ends with this error.
 
     Raises:
         ParseError: *text* is invalid, exceeds *limits*, or nests deeper than `MAX_DEPTH`. For an
@@ -92,7 +93,7 @@ class Completions:
 def completions(text: str) -> Completions:
     """Returns what may follow *text*, which ends before the word to complete.
 
-    An invalid text returns an empty `Completions`; nothing is raised.
+    For an invalid *text*, the result is `Completions()`, in which nothing may follow.
     """
     return _Parse(normalize(text), {}).completions()
 
@@ -128,7 +129,11 @@ class _Parse:
         return tuple(self._statements)
 
     def _end(self, token: Token) -> None:
-        """Ends the statement at *token*: the end of the text, or a `;` where the text may end."""
+        """Completes the current statement at *token*, which is a `;` or the end of the text.
+
+        Stores the statement and calls `on_statement`. Raises LarkUnexpectedToken with *token* if
+        the statement is incomplete.
+        """
         try:
             statement: Statement | None = self._parser.feed_token(Token("$END", ""))
         except LarkUnexpectedToken as error:
@@ -140,7 +145,7 @@ class _Parse:
                 self._on_statement(statement)
 
     def completions(self) -> Completions:
-        """Returns what may follow the text."""
+        """Returns what may follow the text, or `Completions()` if the text is invalid."""
         try:
             self._feed_all()
         except (LarkUnexpectedToken, ParseError, *_SEMANTIC_ERRORS):
@@ -173,7 +178,7 @@ class _Parse:
             self._parser.feed_token(token)
 
     def _check_depth(self, token: Token) -> None:
-        """Counts the levels that *token* opens or closes. Raises ParseError above `MAX_DEPTH`.
+        """Updates the nesting depth for *token*. Raises ParseError if it exceeds `MAX_DEPTH`.
 
         A sign counts as a level, because `-x` is printed as `(-1 * x)`.
         """
@@ -188,10 +193,10 @@ class _Parse:
             raise ParseError(f"nested deeper than {MAX_DEPTH} levels", *position(self._text, token))
 
     def _retype(self, token: Token) -> Token:
-        """Returns *token* as the parser must see it.
+        """Returns the token that the parser receives in place of *token*, or *token* itself.
 
-        A bound parameter `$name` becomes its value. A name such as `fill` becomes a keyword if the
-        grammar accepts the keyword here.
+        A bound parameter `$name` is replaced by its value. A name such as `fill` is replaced by a
+        keyword if the grammar accepts the keyword here. Raises ParseError for an unprintable value.
         """
         if token.type == "BOUND":
             try:
@@ -208,7 +213,10 @@ class _Parse:
         return "REGEX" in self._choices()
 
     def _choices(self) -> Container[str]:
-        """Returns the terminals that the parser accepts next, and possibly some more. Fast."""
+        """Returns the terminals that the parser accepts next, and possibly others.
+
+        This is faster than Lark's `accepts`, which tests each of these terminals.
+        """
         choices: Container[str] = self._parser.choices()  # type: ignore[no-untyped-call]
         return choices
 
@@ -245,8 +253,9 @@ class _Parse:
     ) -> ParseError | None:
         """Returns the error that InfluxDB reports before it reads the wrong token, or None.
 
-        *before* are the tokens before the wrong token. *ending* is the terminal that would end the
-        expression or clause of *before*.
+        *before* are the tokens before the wrong token, and *accepted* are the terminals that the
+        grammar accepts after *before*. *ending* is the terminal that would end the last expression
+        or clause of *before*. The error is semantic, such as a comparison in a field of SELECT.
         """
         if ending not in accepted:
             return None
@@ -287,7 +296,7 @@ class _Parse:
 
 
 def _has_sign(before: list[Token]) -> bool:
-    """Returns whether the operand after the tokens *before* has a sign."""
+    """Returns whether the last token of *before* is the sign of an operand, as in `2 * -x`."""
     if not before or before[-1].type not in ("PLUS", "MINUS"):
         return False
     return len(before) < 2 or before[-2].type not in _OPERAND_ENDS
@@ -304,7 +313,10 @@ def _statement_token_types(tokens: list[Token]) -> list[str]:
 
 
 def _field_start(tokens: list[Token]) -> Token:
-    """Returns the first token of the SELECT field that ends just before the last of *tokens*."""
+    """Returns the first token of the last SELECT field in *tokens*.
+
+    The last of *tokens* is the token directly after this field.
+    """
     depth = 0
     for index in range(len(tokens) - 2, -1, -1):
         kind = tokens[index].type
@@ -315,7 +327,7 @@ def _field_start(tokens: list[Token]) -> Token:
 
 
 def _display_token(token: Token) -> str:
-    """Returns a token as in InfluxDB's messages: its text, or the name of its type."""
+    """Returns *token* as InfluxDB's error messages show it: its value, or the name of its type."""
     match token.type:
         case "$END":
             return "EOF"

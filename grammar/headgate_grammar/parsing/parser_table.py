@@ -17,7 +17,10 @@ from lark import Lark
 
 
 def load_parser(transformer: Any) -> Lark:
-    """Returns the InfluxQL parser, which calls *transformer* for each rule. Uses the disk cache."""
+    """Returns the InfluxQL parser, which calls a method of *transformer* for each rule.
+
+    Loads the parser's table from the cache on disk, or computes the table and stores it there.
+    """
     text = resources.files("headgate_grammar").joinpath("influxql.lark").read_text("utf-8")
     folder = _cache_folder()
     if folder is None:
@@ -53,9 +56,10 @@ def _build_parser(text: str, transformer: Any, cache: str | bool) -> Lark:
 
 
 def _cache_folder() -> Path | None:
-    """Returns the cache folder, or None if it is unusable or another user could write to it.
+    """Returns the folder of the cache, or None if it is unusable or other users can write to it.
 
-    Loading the pickled table can execute code, so that only this user may write to the folder.
+    The cached table is a pickle, and loading a pickle can execute code. Therefore only this user
+    may write to the folder.
     """
     try:
         home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")

@@ -40,9 +40,10 @@ def position(text: str, token: Token) -> tuple[int, int]:
 def end_position(text: str, last: Token | None, *, looked_ahead: bool) -> tuple[int, int]:
     """Returns the line and character that InfluxDB reports for the end of *text*.
 
-    *last* is the last token. InfluxDB reports one character more if it has already read the end of
-    the text. This is so if a word, a blank or a line comment ends the text. It is also so if
-    InfluxDB *looked_ahead* for a dot or a regular expression.
+    *last* is the last token of *text*, or None. InfluxDB reports one character more if its scanner
+    has already read the end of the text. This happens if *text* ends with a word, a blank or a line
+    comment. It also happens if *looked_ahead* is true: InfluxDB then looked for a dot or a regular
+    expression after *last*.
     """
     rest = text[(last.end_pos or 0) if last is not None else 0 :]
     pieces = [piece[0] for piece in BLANK.finditer(rest)]

@@ -25,21 +25,22 @@ _SOFT_KEYWORDS = frozenset({"fill", "tz", "verbose"})
 class _StatementTemplate:
     """A statement without its names: its class *kind*, and the *values* of its fields.
 
-    An integer in *values* is the index of a name, counted in the order of the text.
+    An integer in *values* stands for a name: it is the index of this name among the names of the
+    text, from 0.
     """
 
     kind: type[Any]
     values: Sequence[int | Privilege]
 
     def with_names(self, names: Sequence[str]) -> Statement:
-        """Returns the statement, completed with *names*."""
+        """Returns a statement of this template with *names*, in the order of the text."""
         values = [one if isinstance(one, Privilege) else names[one] for one in self.values]
         statement: Statement = self.kind(*values)
         return statement
 
 
 class TemplateCache:
-    """A bounded cache of the templates of parsed texts, by the text without its names."""
+    """A bounded cache of statement templates; the key is a text with `?` in place of each name."""
 
     def __init__(self) -> None:
         self._templates: dict[str, _StatementTemplate] = {}
@@ -47,7 +48,7 @@ class TemplateCache:
     def statement(self, text: str) -> Statement | None:
         """Returns the statement of *text* without parsing it, or None if its template is unknown.
 
-        The template is known after `add` of a text that differs only in its names.
+        The template is known if `add` was called with a text that differs only in its names.
         """
         cut = _split_names(text)
         template = self._templates.get(cut[0]) if cut is not None else None
@@ -96,9 +97,9 @@ def _template_values(statement: Statement, names: list[str]) -> list[int | Privi
 
     Returns None if *statement* cannot serve as a template:
 
-    - a field holds neither a privilege nor a name of *names*, or
-    - *names* holds a name of a field twice, or
-    - a name of *names* is in no field, or in two fields.
+    - a field holds a value that is neither a privilege nor one of *names*, or
+    - the name in a field occurs twice in *names*, or
+    - one of *names* is in no field, or in two fields.
     """
     found: list[int | Privilege] = []
     for field in fields(statement):

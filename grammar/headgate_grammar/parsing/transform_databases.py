@@ -37,7 +37,10 @@ from headgate_grammar.parsing.literals import BadValue
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """An option of a retention policy: the field that it sets, and the keyword that begins it."""
+    """An option of a retention policy: the dataclass *field* that it sets, and the *value*.
+
+    *keyword* is the token that begins the option, or None for the option NAME.
+    """
 
     field: str
     value: int | str | bool
@@ -64,7 +67,7 @@ class DatabaseRules(Transformer[Token, object]):
     # ---- retention policies
 
     def policy_options(self, *options: Option | None) -> PolicyOptions:
-        """Returns the options of `CREATE DATABASE .. WITH`."""
+        """Returns the options of `CREATE DATABASE .. WITH`; None stands for a missing option."""
         return PolicyOptions(**_fields(*options))
 
     def duration(self, keyword: Token, span: Token | int) -> Option:
@@ -80,9 +83,9 @@ class DatabaseRules(Transformer[Token, object]):
         return Option("shard_duration", _span(span), keyword)
 
     def limited_shard_duration(self, keyword: Token, span: Token) -> Option:
-        """Returns the option SHARD DURATION in a statement that forbids INF.
+        """Returns the option SHARD DURATION of `CREATE` or `ALTER RETENTION POLICY`.
 
-        Raises BadValue for INF.
+        Raises BadValue for INF, which only `CREATE DATABASE` accepts here.
         """
         if span.type == "INF":
             raise BadValue("invalid duration INF for shard duration", span)

@@ -29,11 +29,10 @@ _TYPES = ("float", "integer", "unsigned", "string", "boolean")
 
 
 def path_segments(path: tuple[Token, ...]) -> list[str]:
-    """Returns the names in *path*, which holds IDENT and DOT tokens.
+    """Returns the names in *path*, the IDENT and DOT tokens of a dotted name.
 
-    For a missing name between two dots it returns "".
-
-    Raises BadValue for more than three names.
+    A missing name between two dots, as in `db..name`, is "". Raises BadValue for more than three
+    names.
     """
     found: list[str] = []
     after_dot = False
@@ -55,16 +54,20 @@ class ExpressionRules(Transformer[Token, object]):
     """Lark's transformer for expressions."""
 
     def expression(self, first: Expression, *rest: Token | Expression) -> Operation:
-        """Returns `a + b - c` and the like: a chain of operators of equal precedence."""
+        """Returns a chain of operators of equal precedence, such as `a + b - c`.
+
+        *rest* holds operators and operands in turn.
+        """
         pairs = zip(rest[::2], rest[1::2], strict=True)
         return Operation(first, tuple((_operator(op), operand) for op, operand in pairs))  # type: ignore[misc]
 
     conjunction = comparison = sum = regex_sum = expression
 
     def product(self, first: Expression, *rest: Token | Expression) -> Operation:
-        """Returns a chain of multiplications and divisions.
+        """Returns a chain of the operators `*`, `/`, `%` and `&`, such as `a * b / c`.
 
-        A *first* operand such as `-x` is itself a chain, `-1 * x`: its links come first.
+        If *first* is a signed operand `-x`, it is already the chain `-1 * x`. The operators and
+        operands in *rest* are then added to this chain.
         """
         pairs = list(zip(rest[::2], rest[1::2], strict=True))
         links = tuple((_operator(op), _parenthesize(operand)) for op, operand in pairs)
@@ -75,9 +78,10 @@ class ExpressionRules(Transformer[Token, object]):
     regex_product = product
 
     def sign(self, sign: Token, operand: Expression) -> Expression:
-        """Returns a signed literal, or `-1 * x` for `-x` (`1 * x` for `+x`), as InfluxDB does.
+        """Returns *operand* with the sign: a signed literal, or the product `-1 * x` for `-x`.
 
-        Raises BadValue if the constant underflows int64.
+        As in InfluxDB, `+x` becomes `1 * x`. Raises BadValue if an integer literal is less than the
+        minimum of int64.
         """
         factor = -1 if sign.type == "MINUS" else 1
         match operand:
@@ -127,7 +131,7 @@ class ExpressionRules(Transformer[Token, object]):
         return Wildcard(type.value.lower() if type is not None else "")
 
     def distinct(self, keyword: Token, name: Token) -> Distinct:
-        """Returns `DISTINCT name`."""
+        """Returns the expression `DISTINCT name`."""
         return Distinct(name.value)
 
     def call(self, name: Token, paren: Token, arguments: tuple[Expression, ...] | None) -> Call:

@@ -36,14 +36,14 @@ from headgate_grammar.text.durations import format_duration
 
 
 class NoInterval(Exception):
-    """A continuous query aggregates without a valid GROUP BY time(..).
+    """A continuous query calls a function, but its GROUP BY time(..) is missing or invalid.
 
     `str()` is the error in the arguments of time(..), or "" if time(..) is missing or 0.
     """
 
 
 class NoResample(Exception):
-    """RESAMPLE has only durations of 0."""
+    """All durations of the clause RESAMPLE are 0."""
 
 
 class ConditionInField(Exception):
@@ -73,12 +73,12 @@ class SelectRules(Transformer[Token, object]):
         soffset: int,
         timezone: str,
     ) -> Select:
-        """Returns the statement `SELECT`."""
+        """Returns the SELECT; a missing clause is None, an empty tuple, 0 or ""."""
         limits = Limits(limit, offset, slimit, soffset)
         return Select(fields, sources, target, condition, dimensions, fill, order, limits, timezone)
 
     def select_into(self, *parts: Any) -> Select:
-        """Returns the SELECT of a continuous query.
+        """Returns the SELECT of a continuous query; *parts* are the arguments of `select`.
 
         Raises NoInterval if the SELECT calls a function without a valid time(..). Raises BadValue
         if the SELECT calls no function and time(..) is invalid.
@@ -88,17 +88,20 @@ class SelectRules(Transformer[Token, object]):
         return select
 
     def explain(self, analyze: bool | None, select: Select) -> Explain:
-        """Returns the statement `EXPLAIN`."""
+        """Returns the statement `EXPLAIN`.
+
+        *analyze* is None without the keyword ANALYZE, and otherwise whether VERBOSE follows it.
+        """
         return Explain(select, analyze is not None, bool(analyze))
 
     def analyze(self, analyze: Token, verbose: Token | None) -> bool:
-        """Returns whether VERBOSE follows ANALYZE. Lark calls this only if ANALYZE is there."""
+        """Returns whether VERBOSE follows ANALYZE. Lark calls this only for `EXPLAIN ANALYZE`."""
         return verbose is not None
 
     def create_continuous_query(
         self, name: Token, database: Token, resample: tuple[int, int], select: Select
     ) -> CreateContinuousQuery:
-        """Returns the statement `CREATE CONTINUOUS QUERY`.
+        """Returns the statement `CREATE CONTINUOUS QUERY`; *resample* holds EVERY and FOR.
 
         Raises BadValue if FOR is shorter than EVERY or than the interval of GROUP BY time(..).
         """
@@ -122,11 +125,11 @@ class SelectRules(Transformer[Token, object]):
         return durations.get("every", 0), durations.get("for", 0)
 
     def resample_every(self, span: Token) -> tuple[str, int]:
-        """Returns "every" and the nanoseconds of the duration *span* after EVERY."""
+        """Returns the key "every", and the duration *span* of RESAMPLE EVERY in nanoseconds."""
         return "every", literals.nanoseconds(span)
 
     def resample_for(self, span: Token) -> tuple[str, int]:
-        """Returns "for" and the nanoseconds of the duration *span* after FOR."""
+        """Returns the key "for", and the duration *span* of RESAMPLE FOR in nanoseconds."""
         return "for", literals.nanoseconds(span)
 
     # ---- fields, sources, targets
@@ -215,7 +218,7 @@ class SelectRules(Transformer[Token, object]):
     def order_by(self, *fields: SortField | bool) -> SortField | None:
         """Returns the field of ORDER BY, or None if ORDER BY is missing.
 
-        Raises BadValue for a field other than `time`.
+        Raises BadValue for several fields, or for a field other than `time`.
         """
         if not fields:
             return None
@@ -227,7 +230,7 @@ class SelectRules(Transformer[Token, object]):
         return first
 
     def sort_field(self, name: Token, ascending: bool | None) -> SortField:
-        """Returns a field of ORDER BY; the default is ascending."""
+        """Returns a field of ORDER BY; *ascending* is None without a direction, which means ASC."""
         return SortField(name.value, ascending is not False)
 
     def direction(self, word: Token) -> bool:
@@ -235,7 +238,7 @@ class SelectRules(Transformer[Token, object]):
         return word.type == "ASC"
 
     def limit(self, count: Token | None = None) -> int:
-        """Returns the number of LIMIT, OFFSET, SLIMIT or SOFFSET, or 0 if missing."""
+        """Returns the number after LIMIT, OFFSET, SLIMIT or SOFFSET, or 0 if there is none."""
         return literals.count(count) if count is not None else 0
 
     offset = slimit = soffset = limit
@@ -246,11 +249,10 @@ class SelectRules(Transformer[Token, object]):
         paren: Token | None = None,
         arguments: Sequence[Expression] | None = None,
     ) -> Fill | None:
-        """Returns the value of the clause `fill`, or None for the default.
+        """Returns the clause that fills intervals without data, or None for null, the default.
 
-        The default is `fill(null)`, which a missing clause stands for, too.
-
-        Raises BadValue if the argument is invalid.
+        A missing clause stands for the default. Raises BadValue if the parentheses are missing or
+        the argument is invalid.
         """
         if word is None:
             return None
@@ -276,9 +278,9 @@ class SelectRules(Transformer[Token, object]):
         paren: Token | None = None,
         arguments: Sequence[Expression] | None = None,
     ) -> str:
-        """Returns the time zone of tz(), or "" if tz() is missing.
+        """Returns the name of the time zone in tz(), or "" if tz() is missing.
 
-        Raises BadValue if the time zone is unknown.
+        Raises BadValue if tz() is malformed or the time zone is unknown.
         """
         if word is None:
             return ""
@@ -313,14 +315,14 @@ def _argument(
 
 
 def _pad_left(segments: list[str], length: int) -> list[str]:
-    """Returns the last *length* of *segments*, padded with "" on the left."""
+    """Returns the last *length* items of *segments*, with "" on the left if there are fewer."""
     return [*[""] * (length - len(segments)), *segments][-length:]
 
 
 def _interval(select: Select) -> int:
-    """Returns the nanoseconds of GROUP BY time(..).
+    """Returns the interval of GROUP BY time(..) in nanoseconds.
 
-    If time(..) is missing, returns 0 for a *select* that calls no function.
+    If time(..) is missing and *select* calls no function, returns 0.
 
     Raises:
         BadValue: time(..) is invalid, and *select* calls no function.

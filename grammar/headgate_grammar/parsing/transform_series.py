@@ -48,7 +48,7 @@ _CardinalityStatement = (
 def _cardinality_method(
     kind: Callable[..., _CardinalityStatement],
 ) -> Callable[..., _CardinalityStatement]:
-    """Returns the method that builds the SHOW .. CARDINALITY statement of the class *kind*."""
+    """Returns a transformer method that builds a *kind*, a SHOW .. CARDINALITY statement."""
 
     def build(
         self: object,

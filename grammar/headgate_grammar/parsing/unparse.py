@@ -1,7 +1,7 @@
 """Prints a statement as InfluxQL text that another server can execute.
 
-The text is parsed again and must give the same statement. This check finds a name in the text that
-would change the text's meaning.
+The text is parsed again, and the result must equal the statement. This check detects a name that
+would change the meaning of the text.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +19,7 @@ _MAX_SHOWN_CHARS = 40
 
 
 class UnparseError(Exception):
-    """The text of a statement would be parsed as another statement. `str()` holds no secret."""
+    """The text of a statement is invalid or has another meaning. `str()` holds no secret."""
 
     def __init__(self) -> None:
         super().__init__("the statement cannot be written as a text that means the same")
@@ -38,9 +38,9 @@ class UnquotedName(UnparseError):
 
 
 def has_secret(statement: Statement) -> bool:
-    """Returns whether *statement* may hold a password.
+    """Returns whether *statement* may hold a secret: a password, or a login in a destination.
 
-    If so, the caches store neither the statement nor its text.
+    The caches store neither such a statement nor its text.
     """
     return isinstance(statement, CreateUser | SetPassword | CreateSubscription)
 
@@ -48,12 +48,14 @@ def has_secret(statement: Statement) -> bool:
 def unparse(statement: Statement, parse: Callable[[str], Sequence[Statement]] = parse) -> str:
     """Returns the InfluxQL text of *statement*, secrets included.
 
-    To check the text, it is parsed with *parse*, and the result must equal *statement*. This check
-    takes most of the time.
+    The text is checked: *parse* must return only *statement* for it. This check takes most of the
+    time.
 
     Raises:
-        UnparseError: the text has another meaning. This is possible only for a tree built by hand.
-        UnquotedName: InfluxDB would store the continuous query with another meaning.
+        UnparseError: the text is invalid or has another meaning. This is possible only for a
+            *statement* that was built without the parser.
+        UnquotedName: *statement* is a continuous query that InfluxDB would store with another
+            meaning.
     """
     match statement:
         case CreateUser() | SetPassword() | CreateSubscription():

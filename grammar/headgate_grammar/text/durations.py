@@ -1,4 +1,4 @@
-"""Durations: InfluxQL's literals (`1d12h`), and Go's format (`36h0m0s`).
+"""Parses and prints durations as InfluxQL literals (`1d12h`) and in Go's format (`36h0m0s`).
 
 A duration is a whole number of nanoseconds, as in InfluxDB.
 """
@@ -33,10 +33,10 @@ _MAX_NANOSECONDS = (1 << 63) - 1
 
 
 def parse_duration(text: str) -> int:
-    """Returns the nanoseconds of the InfluxQL literal *text*.
+    """Returns the duration *text*, an InfluxQL literal such as `1d12h`, in nanoseconds.
 
     Raises:
-        ValueError: *text* is not a duration, or is too long for 64 bits.
+        ValueError: *text* is not a duration, or the duration exceeds a signed 64-bit integer.
     """
     total = end = 0
     last = ""
@@ -57,7 +57,7 @@ def parse_duration(text: str) -> int:
 
 
 def format_duration(nanoseconds: int) -> str:
-    """Returns *nanoseconds* as an InfluxQL literal in the largest exact unit: `90m`, `0s`."""
+    """Returns *nanoseconds* as an InfluxQL literal in the largest exact unit, such as `90m`."""
     if nanoseconds == 0:
         return "0s"
     for name, unit in _UNITS_DESCENDING:
@@ -67,10 +67,10 @@ def format_duration(nanoseconds: int) -> str:
 
 
 def go_duration(nanoseconds: int) -> str:
-    """Returns *nanoseconds* as Go's Duration.String prints whole seconds: `168h0m0s`, `0s`.
+    """Returns *nanoseconds* in the format of Go's `Duration.String`, such as `168h0m0s`.
 
-    Go prints fractions of a second in a form that InfluxQL cannot parse, such as `1.5s` or `7µs`.
-    Such durations are printed as InfluxQL literals instead: `1500ms`.
+    A duration with a fraction of a second is returned as an InfluxQL literal, such as `1500ms`.
+    InfluxQL cannot parse Go's format of such a duration, `1.5s`.
     """
     if nanoseconds == 0 or nanoseconds % SECOND:
         return format_duration(nanoseconds)

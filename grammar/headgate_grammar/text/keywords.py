@@ -15,6 +15,6 @@ KEYWORDS = frozenset(
 
 
 def is_keyword(word: str) -> bool:
-    """Returns whether *word*, in any case, is reserved."""
+    """Returns whether *word*, in upper or lower case, is a reserved word of InfluxQL."""
     # Only ASCII is folded: "ﬁeld".upper() is FIELD, but the scanner does not read it as a word.
     return word.isascii() and word.upper() in KEYWORDS

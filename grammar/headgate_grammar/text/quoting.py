@@ -16,7 +16,7 @@ _REGEX_SPECIAL = frozenset(r".+*?()|[]{}^$")
 
 
 def quote_identifier(name: str) -> str:
-    """Returns *name* as in a statement: bare where that is allowed, else in double quotes."""
+    """Returns *name* as InfluxQL writes it: in double quotes if InfluxQL requires quotes."""
     if _BARE.fullmatch(name) and not is_keyword(name):
         return name
     return '"' + _SPECIAL.sub(lambda match: _ESCAPES[match[0]], name) + '"'
@@ -36,12 +36,11 @@ def quote_regex(pattern: str) -> str:
 
 
 def printable_regex(pattern: str) -> str:
-    """Returns a pattern with the same meaning that can be written between slashes in a statement.
+    """Returns *pattern* in a form that a statement can hold between slashes, with equal meaning.
 
-    A line feed is written as `\\n`. A backslash at the end would escape the slash after it, so an
-    escaped backslash there is written as `\\x5c`. Text between `\\Q` and `\\E` is escaped character
-    by character. *pattern* must be a valid regular expression of RE2, see
-    `regexes.check_regex`.
+    A line feed becomes `\\n`. An escaped backslash at the end becomes `\\x5c`, because a backslash
+    would escape the closing slash. If *pattern* needs such a change, text between `\\Q` and `\\E`
+    is escaped character by character. *pattern* must be valid, see `regexes.check_regex`.
     """
     if "\n" not in pattern and not pattern.endswith("\\"):
         return pattern
@@ -65,7 +64,10 @@ def _escaped(character: str) -> str:
 
 
 def unescape(text: str) -> str:
-    """Returns *text*, the characters between two quotes, with its valid escapes replaced."""
+    """Returns *text* with each escape, such as `\\n`, replaced by the character that it stands for.
+
+    *text* is what a quoted name or string holds between its quotes, and its escapes are valid.
+    """
     if "\\" not in text:
         return text
     return _UNESCAPE.sub(lambda match: "\n" if match[1] == "n" else match[1], text)

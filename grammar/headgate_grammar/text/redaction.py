@@ -15,9 +15,10 @@ _DESTINATION = re.compile(r"\A([A-Za-z][A-Za-z0-9+.-]*://)?(?:.*@)?([^?]*)(\?.*)
 
 
 def redact_urls(text: str) -> str:
-    """Returns *text* with `[REDACTED]` in place of the user information of each URL.
+    """Returns *text* with `[REDACTED]` in place of the logins and secret parameters in its URLs.
 
-    The values of secret parameters are hidden, too, such as `password` and `token`.
+    A login is the part of a URL between `://` and `@`. The values of query parameters with names
+    such as `password` and `token` are secret.
     """
     if "://" not in text:
         return text
@@ -25,9 +26,9 @@ def redact_urls(text: str) -> str:
 
 
 def _without_login(run: re.Match[str]) -> str:
-    """Returns the text *run* with `[REDACTED]` between `://` and the last `@`.
+    """Returns the matched text with `[REDACTED]` in place of all between `://` and the last `@`.
 
-    The last `@` counts, because a password may itself hold an `@`.
+    The last `@` is the end of the login, because a password may itself hold an `@`.
     """
     scheme, mark, rest = run[0].partition("://")
     _, at, host = rest.rpartition("@")
@@ -35,7 +36,7 @@ def _without_login(run: re.Match[str]) -> str:
 
 
 def redact_destination(url: str) -> str:
-    """Returns *url* with `[REDACTED]` in place of its user information and its query."""
+    """Returns *url* with `[REDACTED]` in place of its login and in place of its query string."""
     found = _DESTINATION.fullmatch(url)
     assert found is not None  # it matches any text
     scheme, rest, query = found[1] or "", found[2], found[3]

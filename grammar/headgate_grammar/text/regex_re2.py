@@ -1,4 +1,4 @@
-"""Finds faults of a regular expression by RE2 itself. Uses google-re2."""
+"""Finds the error in an invalid regular expression with RE2 itself (package google-re2)."""
 
 import re2
 
@@ -7,7 +7,11 @@ _OPTIONS.log_errors = False
 
 
 def find_regex_error(pattern: str) -> tuple[str, str] | None:
-    """Returns RE2's name of the error in *pattern*, and the part with the error; None if valid."""
+    """Returns the error in *pattern*, or None if *pattern* is valid.
+
+    The result is a pair, such as `("missing ]", "[a")`: RE2's name for the error, and the wrong
+    part of *pattern*, which may be "".
+    """
     try:
         re2.compile(pattern, _OPTIONS)
     except re2.error as error:

@@ -1,8 +1,8 @@
-"""Finds the frequent faults of a regular expression in RE2's syntax, in one pass, without RE2.
+"""Finds the most common errors in a regular expression of RE2's syntax, without the RE2 library.
 
-`check_regex` uses it where google-re2 is not installed. It rejects only what RE2 rejects. It
-accepts some invalid expressions: unknown classes, escapes and flags, reversed ranges, empty group
-names, and excessive or reversed repetition counts.
+`check_regex` uses this module where google-re2 is not installed. All expressions that it rejects
+are invalid in RE2. It accepts some invalid expressions: those with unknown classes, escapes or
+flags, reversed ranges, empty group names, and excessive or reversed repetition counts.
 """
 
 import re
@@ -16,9 +16,10 @@ _NAMED_CLASS = re.compile(r"\[:\^?[A-Za-z]*:\]")
 
 
 def find_regex_error(pattern: str) -> tuple[str, str] | None:
-    """Returns the first fault of *pattern*: RE2's name of the error, and the part; None if valid.
+    """Returns the first error that it finds in *pattern*, or None.
 
-    Takes time in proportion to the length of *pattern*.
+    The result is a pair, such as `("missing ]", "[a")`: RE2's name for the error, and the wrong
+    part of *pattern*, which may be "". The time is proportional to the length of *pattern*.
     """
     place = depth = 0
     # The repetition operator before *place*: "" without one, None where nothing can be repeated.
@@ -71,7 +72,10 @@ def find_regex_error(pattern: str) -> tuple[str, str] | None:
 
 
 def _end_of_escape(pattern: str, place: int) -> int:
-    r"""Returns the end of the escape at *place*: two characters, or a text between \Q and \E."""
+    r"""Returns the index after the escape that begins at *place*.
+
+    The escape is two characters long, or extends from \Q to \E or to the end of *pattern*.
+    """
     if pattern.startswith("\\Q", place):
         end = pattern.find("\\E", place)
         return len(pattern) if end < 0 else end + 2
@@ -79,7 +83,7 @@ def _end_of_escape(pattern: str, place: int) -> int:
 
 
 def _end_of_class(pattern: str, place: int) -> int:
-    """Returns the end of the class in brackets that begins at *place*, or -1 if it has no end."""
+    """Returns the index after the class `[..]` that begins at *place*, or -1 if it is unclosed."""
     place += 1
     if pattern.startswith("^", place):
         place += 1

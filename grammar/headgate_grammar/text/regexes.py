@@ -1,7 +1,7 @@
 """Checks that a regular expression is valid in InfluxQL's dialect, RE2.
 
-RE2 itself decides where google-re2 is installed, else `regex_scan`, which detects fewer faults. The
-error messages are those of Go's package regexp, as InfluxDB shows them.
+The check uses RE2 where google-re2 is installed. Elsewhere it uses `regex_scan`, which detects
+fewer errors. The error messages are those of Go's package regexp, as InfluxDB shows them.
 """
 
 import re
@@ -37,11 +37,11 @@ _CLASS_PATTERN = re.compile(r"\\[pP]")
 
 
 class BadRegex(Exception):
-    """An invalid regular expression; `str()` is the message of Go's regexp."""
+    """A regular expression is invalid; `str()` is the error message of Go's package regexp."""
 
 
 def check_regex(pattern: str) -> None:
-    """Raises BadRegex if *pattern* is an invalid regular expression."""
+    """Raises BadRegex if *pattern* is an invalid or too large regular expression."""
     if len(pattern) > _MAX_PATTERN_CHARS or len(_CLASS_PATTERN.findall(pattern)) > _MAX_CLASSES:
         raise BadRegex("error parsing regexp: expression too large")
     fault = find_regex_error(pattern)
@@ -50,7 +50,7 @@ def check_regex(pattern: str) -> None:
 
 
 def _go_message(kind: str, where: str, pattern: str) -> str:
-    """Returns the message of Go's regexp for an error of RE2."""
+    """Returns Go's message for the RE2 error *kind* in *where*, a part of *pattern* or ""."""
     message = _GO_MESSAGES.get(kind, kind)
     if kind in ("missing )", "unexpected )"):
         where = pattern

@@ -1,1 +1,1 @@
-"""Functions on any text: syntax highlighting and redaction."""
+"""Syntax highlighting and redaction of secrets, for any text: valid InfluxQL or not."""

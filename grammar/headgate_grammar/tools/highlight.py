@@ -1,4 +1,4 @@
-"""Splits a text into spans for syntax highlighting."""
+"""Splits InfluxQL text into spans for syntax highlighting."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _KINDS: dict[str, SpanKind] = {
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The characters of a text from *start* up to, not including, *stop*, and their *kind*."""
+    """A part of a text and its *kind*: the characters from index *start* to *stop* - 1."""
 
     kind: SpanKind
     start: int
@@ -27,9 +27,10 @@ class Span:
 
 
 def highlight(text: str) -> Iterator[Span]:
-    """Yields the spans of *text* in order; blanks are left out. *text* may be invalid InfluxQL.
+    """Yields the spans of *text* in order, without white space. *text* may be invalid InfluxQL.
 
-    Whether a `/` is a division or begins a regular expression is guessed from the token before it.
+    A `/` may be a division or begin a regular expression. The token before the `/` shows which of
+    the two is more likely.
     """
     end = 0
     for token in scan(text):

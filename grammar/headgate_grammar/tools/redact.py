@@ -1,4 +1,4 @@
-"""Hides secrets in any text: user input or a log line, InfluxQL or not."""
+"""Hides the secrets in any text, such as user input or a log line, valid InfluxQL or not."""
 
 import re
 
@@ -18,11 +18,13 @@ _Span = tuple[int, int, str]  # start, stop and the replacement
 def redact(text: str) -> str:
     """Returns *text* with `[REDACTED]` in place of everything that may be a password.
 
-    If *text* is valid InfluxQL, its passwords are hidden. So are comments that hold the word
-    password. An invalid text may be a misspelled password statement. There, everything is hidden
-    from the first quote or after the word PASSWORD, whichever comes first. A double quote counts
-    only if the text contains USER or SET. Logins and secret parameters of URLs are hidden in any
-    text.
+    In valid InfluxQL, passwords are hidden, and comments that contain the word password.
+
+    Invalid InfluxQL may be a misspelled password statement. Its end is hidden: from the first
+    quote, or after the word PASSWORD if that comes first. A double quote counts only if the text
+    contains the keyword USER or SET.
+
+    In any text, the logins and secret parameters of URLs are hidden.
     """
     text = normalize(text)
     tokens = parse_tokens(text)
@@ -36,7 +38,10 @@ def redact(text: str) -> str:
 
 
 def _secret_spans(text: str, tokens: list[Token]) -> list[_Span]:
-    """Returns the spans of passwords among the *tokens*, and in the comments between them."""
+    """Returns the spans of the secrets in *text*, valid InfluxQL that consists of *tokens*.
+
+    Secrets are passwords, destinations of subscriptions, and comments with the word password.
+    """
     spans: list[_Span] = []
     end = 0
     expected = destinations = False
@@ -55,9 +60,9 @@ def _secret_spans(text: str, tokens: list[Token]) -> list[_Span]:
 
 
 def _suspicious_spans(text: str) -> list[_Span]:
-    """Returns the spans that may be a password in *text*, which is invalid InfluxQL.
+    """Returns at most one span: the end of *text*, invalid InfluxQL, that may hold a password.
 
-    Its tokens are unreliable: after an unclosed quote, strings and other text are swapped.
+    The tokens do not show where a password ends: an unclosed quote swaps strings and other text.
     """
     word = _PASSWORD.search(text)
     about_users = any(token.type in ("USER", "SET") for token in scan(text))
