@@ -156,7 +156,9 @@ class HTTPConnection(asyncio.Protocol):
         return self.status > 0 or self._head_bytes > 0
 
     def close(self) -> None:
-        """Aborts the connection, and an upload in progress."""
+        """Aborts the connection and an upload in progress. An incomplete response fails."""
+        if not self._complete and self._error is None:
+            self._error = UpstreamProtocolError("the connection was closed")
         if self._upload is not None:
             self._upload.cancel()
         if self.transport is not None:

@@ -64,6 +64,24 @@ def test_a_connection_is_used_again_and_again() -> None:
         ]
 
 
+def test_a_response_of_unknown_length_is_incomplete_after_the_pool_was_closed() -> None:
+    def answer(line: socket.socket, request: bytes) -> None:
+        line.sendall(b"HTTP/1.1 200 OK\r\n\r\nbegin")
+        line.recv(1)
+
+    with raw_upstream(answer) as store:
+
+        async def work(client: ConnectionPool) -> None:
+            reply = await client.send("GET", store.url, "/", [])
+            assert await anext(aiter(reply.iter_chunks())) == b"begin"
+            client.close()
+            with pytest.raises(UpstreamProtocolError):
+                await reply.read(1000)
+            reply.close()
+
+        run(work)
+
+
 @pytest.mark.parametrize("length", [None, "6"])
 def test_a_body_goes_out_as_it_comes(length: str | None) -> None:
     with recorder() as store:
