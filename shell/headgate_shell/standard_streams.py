@@ -5,7 +5,7 @@ import sys
 
 
 def reopen_closed_streams() -> None:
-    """Replaces each standard stream that was closed before the start by the null device.
+    """Opens the null device in place of each standard stream that was closed at the start.
 
     Python holds None in place of such a stream, and code that uses it would fail.
     """

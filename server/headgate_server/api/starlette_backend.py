@@ -130,7 +130,8 @@ class HeadgateBackend(AuthenticationBackend):
     def refuse(conn: HTTPConnection, error: Exception) -> Response:
         """Returns the response that rejects a login: 401 with the reason and a challenge.
 
-        For CredentialsNotChecked, the response has the status and headers in `error_status`.
+        CredentialsNotChecked means that the login could not be verified, for example because of
+        too many logins. Then the error itself has the status and headers, in `error_status`.
         """
         error_status = (
             error.error_status if isinstance(error, CredentialsNotChecked) else ErrorStatus(401)

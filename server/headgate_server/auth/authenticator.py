@@ -285,10 +285,10 @@ class Authenticator:
         return location is not None and location.header_name.lower() == "authorization"
 
     def _is_shared_secret_token(self, token: str) -> bool:
-        """Returns whether the shared secret, and not an issuer's key, must verify *token*.
+        """Returns whether the shared secret must verify *token*, not the key of an issuer.
 
-        Returns False if `[auth.jwt]` names a header other than `Authorization`. Only in
-        `Authorization` can both kinds of tokens occur.
+        *token* came in the header of `[auth.jwt]`. If that is not `Authorization`, returns False:
+        only `Authorization` can have both kinds of tokens.
         """
         from headgate_server.auth.shared_secret import is_shared_secret_token  # loaded already
 

@@ -247,7 +247,7 @@ class Connection(RequestReader):
         self._batch.add(self)
 
     def _answer_pending(self) -> None:
-        """Answers this connection's request in the batch now, alone."""
+        """Answers this connection's request in the batch now. The other requests stay in it."""
         if self._pending_request is not None:
             self._batch.run([self])
 

@@ -211,10 +211,11 @@ class Upstream:
     async def websocket(
         self, target: str, headers: Headers, protocols: Sequence[str], component: str
     ) -> "UpstreamWebSocket":
-        """Opens a WebSocket to *target* at the first address that can be reached.
+        """Opens a WebSocket to *target* at the first reachable address of *component*.
 
-        *target* is the path and query. *protocols* are the subprotocols to offer. Raises
-        UpstreamError, ComponentNotConfigured.
+        *target* is the path and query. *component* is the part of the store that answers, such as
+        `querier`. *protocols* are the subprotocols to offer. Raises UpstreamError, and
+        ComponentNotConfigured if *component* has no address.
         """
         # Imported here: most servers proxy no WebSocket.
         from headgate_server.upstream.websocket import open_websocket

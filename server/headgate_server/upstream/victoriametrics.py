@@ -200,7 +200,11 @@ class VictoriaMetricsAdapter:
     def upstream_target(
         self, route: Route, path: str, query: bytes, databases: Sequence[str], tenant: str
     ) -> str:
-        """Returns the path and query to send: they name the account, or the database as a label."""
+        """Returns the path and query to send.
+
+        In a cluster, the path names the account *tenant*. In a single node, the query restricts
+        the label of databases to the only one in *databases*.
+        """
         if tenant:
             path = cluster_path(path, route.component, tenant)
             parameters = reencoded_without_credentials(query)

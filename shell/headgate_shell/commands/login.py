@@ -93,7 +93,7 @@ def connect(line: str, session: Session, terminal: Terminal) -> None:
 
 
 def _parse_address(text: str) -> tuple[str, int]:
-    """Returns host and port of `host`, `host:port`, `[::1]:port` or `::1`."""
+    """Returns host and port of `host`, `host:port`, `[::1]:port` or `::1`; 8086 if none."""
     host, colon, port = text.rpartition(":")
     if not colon or (":" in host and not host.endswith("]")):
         return text.removeprefix("[").removesuffix("]"), 8086

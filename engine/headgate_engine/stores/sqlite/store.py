@@ -162,7 +162,9 @@ class SqliteStore:
                 more = prune_audit(connection, before)
 
     def export(self) -> None:
-        """Appends to the audit file the records that other programs wrote without an audit file.
+        """Appends to the audit file the records in the database that the file lacks.
+
+        Other programs wrote them, which had no audit file configured.
 
         Raises:
             StoreUnavailable: the store or the audit file could not be read or written.

@@ -137,9 +137,10 @@ class SqliteTx:
         self.keys.append(f"user:{user.name}")
 
     def drop_user(self, user: User) -> None:
-        """Drops *user*, and stores the time of the drop for the identity linked to *user*.
+        """Drops *user*. If an identity is linked to *user*, stores the time for that identity.
 
-        Also deletes the times of drops more than 400 days ago.
+        Tokens of the identity that were issued earlier stay rejected. Also deletes times that are
+        older than 400 days.
         """
         now = time.time()
         self._connection.execute(_INSERT_DROPPED_IDENTITY, (now, int(user.id)))
