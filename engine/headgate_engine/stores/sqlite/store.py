@@ -162,9 +162,7 @@ class SqliteStore:
                 more = prune_audit(connection, before)
 
     def export(self) -> None:
-        """Appends to the audit file the records in the database that the file lacks.
-
-        Other programs wrote them, which had no audit file configured.
+        """Appends to the audit file the records that other programs wrote to the database alone.
 
         Raises:
             StoreUnavailable: the store or the audit file could not be read or written.
