@@ -23,13 +23,13 @@ from headgate_server.config.jwt import JwtSettings
 from headgate_server.config.settings import Settings
 from headgate_server.gateway.mount import Mount
 from headgate_server.gateway.mounts import Gateway
-from headgate_server.http.errors import Overloaded
-from headgate_server.http.origin import (
+from headgate_server.http.cross_site import (
     is_cross_site,
     is_dns_rebinding,
     may_be_navigation,
     shows_no_browser,
 )
+from headgate_server.http.errors import Overloaded
 from headgate_server.http.request import Request
 from headgate_server.query.executor import QueryExecutor
 from headgate_server.query.prepared import PreparedQueryCache

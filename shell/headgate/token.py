@@ -30,7 +30,7 @@ from headgate_grammar import parse_duration
 from headgate_server.auth.errors import KeysUnavailable, NoRights, Unauthenticated
 from headgate_server.auth.jwt.claim_checks import CHECKS
 from headgate_server.auth.jwt.issuers import IssuerRegistry
-from headgate_server.auth.jwt.jws import ParsedToken, TokenError, parse
+from headgate_server.auth.jwt.token_parser import ParsedToken, TokenError, parse
 from headgate_server.auth.jwt.verifier import TokenVerifier
 from headgate_server.auth.shared_secret import is_shared_secret_token, mint, verify_token
 from headgate_server.config.jwt import JwtSettings

@@ -78,8 +78,8 @@ class AsgiClient:
         """Returns the response; *data* is sent as a form, *auth* as Basic."""
         parts = urlsplit(path)
         query = "&".join(filter(None, (parts.query, urlencode(params or {}))))
-        fields = [("host", self._host)]
-        fields += headers.items() if isinstance(headers, Mapping) else headers
+        pairs = headers.items() if isinstance(headers, Mapping) else headers
+        fields = [("host", self._host), *pairs]
         body = b""
         if data is not None:
             body = urlencode(data).encode()

@@ -24,7 +24,7 @@ from headgate_server.query.executor import QueryExecution, record_denial
 from headgate_server.query.forwarded_response import ForwardedResponse
 from headgate_server.query.forwarding import ForwardedQuery
 from headgate_server.query.prepared import PreparedQuery
-from headgate_server.query.streaming import stream
+from headgate_server.query.thread_stream import stream
 from headgate_server.upstream.influxql import QueryOptions
 from headgate_server.upstream.no_upstream import NoUpstreamStore
 

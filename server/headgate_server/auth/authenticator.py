@@ -34,7 +34,7 @@ from headgate_server.auth.errors import (
     TooManyFailures,
     Unauthenticated,
 )
-from headgate_server.auth.jwt.jws import TokenError
+from headgate_server.auth.jwt.token_parser import TokenError
 from headgate_server.auth.known_logins import KnownLogins
 from headgate_server.auth.password import PasswordAuthenticator
 from headgate_server.auth.refusal_rate import RefusalRateLimiter

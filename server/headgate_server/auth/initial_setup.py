@@ -4,7 +4,7 @@ import hmac
 import secrets
 
 from headgate_server.config.settings import Settings
-from headgate_server.http.origin import is_local
+from headgate_server.http.cross_site import is_local
 from headgate_server.http.request import Request
 
 _PREFIX = "hgs_"

@@ -20,8 +20,8 @@ from headgate_engine import (
 )
 from headgate_grammar import GenerationalCache
 from headgate_server.background.thread_pool import FairThreadPool
+from headgate_server.http.client_network import network_of
 from headgate_server.http.errors import Overloaded
-from headgate_server.http.network import network_of
 from headgate_server.telemetry.logging import log_task_error
 
 _MAX_ENTRIES = 100_000

@@ -17,8 +17,8 @@ from headgate_grammar import GenerationalCache
 from headgate_server.auth.credentials import RequestCredentials
 from headgate_server.auth.errors import KeysUnavailable, TokenRejected
 from headgate_server.auth.jwt.claim_checks import ClaimChecks
-from headgate_server.auth.jwt.jws import TokenError, parse
 from headgate_server.auth.jwt.keys import Key
+from headgate_server.auth.jwt.token_parser import TokenError, parse
 from headgate_server.auth.jwt.verifier import TokenVerifier
 from headgate_server.auth.transient_principal import transient_principal
 from headgate_server.config.claim_path import compile_path

@@ -13,7 +13,7 @@ from headgate_server.config.settings import (
     FREE_FAILURES_PER_ADDRESS,
     MAX_DELAY_SECONDS,
 )
-from headgate_server.http.network import network_of
+from headgate_server.http.client_network import network_of
 
 _RESET_SECONDS = 900.0
 _MAX_COUNTERS = 100_000

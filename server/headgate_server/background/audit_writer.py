@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from headgate_engine import DeniedAttempt, OutcomeUnknown, SqliteStore, StoreUnavailable
-from headgate_server.http.network import network_of
+from headgate_server.http.client_network import network_of
 
 _COLLECT_SECONDS = 1.0
 _MAINTENANCE_SECONDS = 60.0

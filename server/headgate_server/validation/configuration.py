@@ -14,7 +14,7 @@ from headgate_server.config.loader import (
     load,
 )
 from headgate_server.config.settings import Settings
-from headgate_server.http.origin import is_origin
+from headgate_server.http.cross_site import is_origin
 from headgate_server.http.trusted_proxies import parse_networks
 
 _MIN_SECRET_BYTES = 32

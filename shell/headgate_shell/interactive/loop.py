@@ -18,7 +18,7 @@ from headgate_shell.go_space import split_words, trim
 from headgate_shell.interactive.completion_names import CompletionNames
 from headgate_shell.interactive.confirmations import confirmation_for
 from headgate_shell.interactive.history import open_history, redacted_entry
-from headgate_shell.interactive.login import log_in, prompt_login, prompt_new_password
+from headgate_shell.interactive.login_prompts import log_in, prompt_login, prompt_new_password
 from headgate_shell.interactive.prompt import build_prompt, open_editor, prompt_text
 from headgate_shell.interactive.shell_settings import Config, config_path, read_config
 from headgate_shell.interactive.unknown_user import with_usernames

@@ -5,8 +5,8 @@ from typing import Any
 
 from headgate_shell.backends.base import Response
 from headgate_shell.output.control_characters import escape_controls, escape_controls_in_json
+from headgate_shell.output.influx_formats import format_columns, format_csv
 from headgate_shell.output.json_text import json_text
-from headgate_shell.output.tables import format_columns, format_csv
 from headgate_shell.session import Session
 
 # influx prints this after each error while no database is set, and scripts search for it.
@@ -57,7 +57,7 @@ def _format_response(response: Response, session: Session) -> str:
             return escape_controls_in_json(text) if session.to_terminal else text
         case "table" | "vertical" | "markdown" as layout:
             # Imported on demand: scripts start often, and rarely use these formats.
-            from headgate_shell.output.layouts import LAYOUTS
+            from headgate_shell.output.headgate_formats import LAYOUTS
 
             return LAYOUTS[layout](response)
         case _:

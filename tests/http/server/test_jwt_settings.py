@@ -12,7 +12,7 @@ from headgate_grammar import Privilege
 from headgate_server.auth.credentials import IssuerToken, RequestCredentials, read_credentials
 from headgate_server.auth.errors import NoRights
 from headgate_server.auth.jwt.issuers import IssuerRegistry
-from headgate_server.auth.jwt.jws import TokenError
+from headgate_server.auth.jwt.token_parser import TokenError
 from headgate_server.auth.jwt.verifier import TokenVerifier
 from headgate_server.config.jwt import JwtSettings, read_jwt_settings
 from headgate_server.http.urlencoded import Pairs

@@ -22,7 +22,7 @@ from headgate_server.auth.credentials import RequestCredentials
 from headgate_server.auth.errors import TooManyFailures
 from headgate_server.auth.throttle import Throttle
 from headgate_server.config.settings import Settings
-from headgate_server.http.network import network_of
+from headgate_server.http.client_network import network_of
 from headgate_server.telemetry.metrics import Metrics
 from support.servers import Server
 

@@ -15,7 +15,7 @@ from joserfc.jwk import ECKey, KeySet, OctKey, OKPKey, RSAKey
 
 from headgate_server.auth.errors import NoRights
 from headgate_server.auth.jwt.issuers import IssuerRegistry
-from headgate_server.auth.jwt.jws import TokenError
+from headgate_server.auth.jwt.token_parser import TokenError
 from headgate_server.config.jwt import JwtSettings
 from support import made_tokens as made
 

@@ -11,7 +11,7 @@ from headgate_shell.commands.insert import parse_insert
 from headgate_shell.go_space import SPACE, arguments, split_words, trim
 from headgate_shell.interactive.history import redacted_entry
 from headgate_shell.interactive.key_bindings import is_complete
-from headgate_shell.output.tables import format_csv
+from headgate_shell.output.influx_formats import format_csv
 from headgate_shell.session import Session
 from headgate_shell.terminal import Terminal
 

@@ -12,7 +12,7 @@ import pytest
 
 from headgate_shell.backends.base import Points, Response
 from headgate_shell.commands.insert import parse_insert
-from headgate_shell.output.layouts import format_markdown, format_table, format_vertical
+from headgate_shell.output.headgate_formats import format_markdown, format_table, format_vertical
 from headgate_shell.session import Session
 from support.influxd import Influxd
 from support.servers import Server

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from headgate_server.auth.jwt.jws import TokenError
+from headgate_server.auth.jwt.token_parser import TokenError
 from headgate_server.config.jwt import JwtSettings
 
 Check = Callable[[Mapping[str, Any], JwtSettings, float], None]

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from time import time
 
 from headgate_grammar import GenerationalCache
-from headgate_server.auth.jwt.jws import ParsedToken, TokenError, parse
 from headgate_server.auth.jwt.key_source import source_option
+from headgate_server.auth.jwt.token_parser import ParsedToken, TokenError, parse
 from headgate_server.auth.jwt.verifier import TokenVerifier, VerifiedToken
 from headgate_server.config.jwt import JwtSettings
 

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key, l
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm, get_default_algorithms
 from jwt.exceptions import PyJWTError
 
-from headgate_server.auth.jwt.jws import ParsedToken
+from headgate_server.auth.jwt.token_parser import ParsedToken
 
 _ALGORITHMS = get_default_algorithms()
 _RSA = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})

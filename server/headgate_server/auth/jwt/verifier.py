@@ -8,9 +8,9 @@ from headgate_engine import Identity, TokenRights
 from headgate_server.auth.jwt.claim_checks import check, check_times
 from headgate_server.auth.jwt.claim_grants import ClaimMapper
 from headgate_server.auth.jwt.jwks_client import JWKSClient
-from headgate_server.auth.jwt.jws import ParsedToken, TokenError
 from headgate_server.auth.jwt.key_source import KeySource, source_option, static_keys
 from headgate_server.auth.jwt.keys import SUPPORTED, Key, Keys, candidates
+from headgate_server.auth.jwt.token_parser import ParsedToken, TokenError
 from headgate_server.config.claim_path import Path, compile_path
 from headgate_server.config.jwt import JwtSettings
 

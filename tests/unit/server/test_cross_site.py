@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headgate_server.http.header_fields import Headers
-from headgate_server.http.origin import (
+from headgate_server.http.cross_site import (
     is_cross_site,
     is_dns_rebinding,
     is_local,
@@ -13,6 +12,7 @@ from headgate_server.http.origin import (
     may_be_navigation,
     shows_no_browser,
 )
+from headgate_server.http.header_fields import Headers
 
 ALLOWED = ("https://grafana.example", "http://h.example:3000/")
 

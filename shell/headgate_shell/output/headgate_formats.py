@@ -6,7 +6,7 @@ from typing import Any
 
 from headgate_shell.backends.base import Response
 from headgate_shell.output.control_characters import escape_character
-from headgate_shell.output.tables import cell_text
+from headgate_shell.output.influx_formats import cell_text
 
 
 def format_table(response: Response) -> str:
