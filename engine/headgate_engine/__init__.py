@@ -1,5 +1,13 @@
 """Authenticates users, authorizes InfluxQL statements and executes those about users and grants."""
 
+from headgate_engine.declared_state import (
+    DeclaredDatabase,
+    DeclaredState,
+    DeclaredUser,
+    PlannedChange,
+    apply_changes,
+    plan_changes,
+)
 from headgate_engine.engine import KEEP_LAST_ADMIN, Engine
 from headgate_engine.errors import (
     AccessDenied,
@@ -75,6 +83,12 @@ __all__ = [
     "BadPassword",
     "Change",
     "Database",
+    "DeclaredDatabase",
+    "DeclaredState",
+    "DeclaredUser",
+    "PlannedChange",
+    "apply_changes",
+    "plan_changes",
     "DatabaseNotFound",
     "UNRESTRICTED",
     "Engine",

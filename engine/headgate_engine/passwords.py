@@ -40,9 +40,12 @@ def same_password_version(one: User, other: User) -> bool:
     The salts of the hashes are compared: each new password gets a new salt. A rehash of the same
     password at another bcrypt cost keeps the salt.
     """
-    return one.id == other.id and hmac.compare_digest(
-        one.hash[_SALT_SLICE], other.hash[_SALT_SLICE]
-    )
+    return one.id == other.id and same_salt(one.hash, other.hash)
+
+
+def same_salt(one: str, other: str) -> bool:
+    """Returns whether two bcrypt hashes have the same salt: they are hashes of one password."""
+    return hmac.compare_digest(one[_SALT_SLICE], other[_SALT_SLICE])
 
 
 def password_version(user: User) -> str:
@@ -158,6 +161,12 @@ def check_password(secret: bytes) -> None:
         raise BadPassword(f"bcrypt: password length exceeds {MAX_PASSWORD_BYTES} bytes")
     if b"\0" in secret:
         raise BadPassword("password must not contain a NUL character")
+
+
+def check_hash(hash: str) -> None:
+    """Raises BadPassword if *hash* is not a bcrypt hash with a cost of 4 to 14."""
+    if _HASH_PATTERN.fullmatch(hash) is None:
+        raise BadPassword("the password hash is not one of bcrypt with a cost of 4 to 14")
 
 
 def _encode(password: str) -> bytes:

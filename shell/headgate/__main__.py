@@ -16,6 +16,7 @@ _USAGE = """\
 usage: headgate COMMAND ...
 
 commands:
+  init     create a user store with its first administrator
   serve    serve InfluxDB 1.x's HTTP API over a store of users, grants and databases
   shell    send statements to a server, interactively or from scripts written for influx
   store    check, back up or restore a store file
@@ -73,6 +74,10 @@ def _run() -> int:
             from headgate.serve import main as serve
 
             return serve(arguments)
+        case "init":
+            from headgate.init import main as init
+
+            return init(arguments)
         case "shell":
             from headgate_shell.cli import main as shell
 

@@ -4,15 +4,14 @@ The commands also work while a server uses the file.
 """
 
 import argparse
-import getpass
-import os
-import sys
 from collections.abc import Sequence
 from contextlib import closing
 
 from headgate.configured_engine import build_engine, load_settings
 from headgate.flags import CommandParser, double_dashes
-from headgate_engine import UNRESTRICTED, SqliteStore, StatementError, StoreError
+from headgate.password_input import read_password
+from headgate.store_file import guarded, local_address
+from headgate_engine import UNRESTRICTED, SqliteStore
 from headgate_grammar import GrantAdmin, SetPassword, Statement
 
 
@@ -36,11 +35,7 @@ def main(arguments: Sequence[str]) -> int:
             help="the server's configuration file: its store and its password rules",
         )
     flags = parser.parse_args(double_dashes(arguments))
-    try:
-        return _run_command(flags)
-    except (StoreError, StatementError, ValueError) as error:
-        print(f"headgate: {error}", file=sys.stderr)
-        return 1
+    return guarded(lambda: _run_command(flags))
 
 
 def _run_command(flags: argparse.Namespace) -> int:
@@ -51,24 +46,11 @@ def _run_command(flags: argparse.Namespace) -> int:
             raise ValueError(f"user not found: {flags.name}")
         statement: Statement
         if flags.command == "reset-password":
-            statement = SetPassword(flags.name, _password())
+            statement = SetPassword(flags.name, read_password(None))
         else:
             statement = GrantAdmin(flags.name)
-        address = f"local, user id {os.getuid()}"
-        for result in engine.execute([statement], UNRESTRICTED, address=address):
+        for result in engine.execute([statement], UNRESTRICTED, address=local_address()):
             if result.error:
                 raise ValueError(result.error)
         print(f"{settings.store_path}: {statement}")
     return 0
-
-
-def _password() -> str:
-    if not sys.stdin.isatty():
-        password = sys.stdin.readline().rstrip("\r\n")
-    else:
-        password = getpass.getpass("new password: ")
-        if getpass.getpass("once more: ") != password:
-            raise ValueError("the two passwords differ: nothing was changed")
-    if not password:
-        raise ValueError("no password was given: nothing was changed")
-    return password

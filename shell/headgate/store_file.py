@@ -1,5 +1,6 @@
-"""Opens the SQLite file of users for `headgate store`, `admin` and `audit`, and prints errors."""
+"""Opens the SQLite file of users for commands that need no server, and prints their errors."""
 
+import os
 import sys
 from collections.abc import Callable
 from contextlib import closing
@@ -19,6 +20,11 @@ def guarded(work: Callable[[], int]) -> int:
     except (StoreError, StatementError, ValueError) as error:
         print(f"headgate: {error}", file=sys.stderr)
         return 1
+
+
+def local_address() -> str:
+    """Returns the author's address in the audit records of a command on this machine."""
+    return f"local, user id {os.getuid()}"
 
 
 def opened(path: str) -> closing[SqliteStore]:

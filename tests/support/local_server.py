@@ -125,7 +125,7 @@ class LocalServer(Server):
 
     def _serve(self, settings: Settings) -> int:
         assert settings.workers == 1, "several workers need a process: serve_process"
-        return open_and_run(settings, self._work)
+        return open_and_run(settings, self._variables(), self._work)
 
     def _work(self, settings: Settings, listeners: Listeners) -> int:
         self._worker = make_server(settings, listeners, self._started)

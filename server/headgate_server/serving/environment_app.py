@@ -31,6 +31,6 @@ def create_app() -> Application:
         logs.configure(settings.log_format, access=settings.log_enabled, timed=True)
         for text in (*configuration.notices, *configuration.warnings):
             logs.log_warning(text)
-        return Application(prepare_store(settings))
+        return Application(prepare_store(settings, os.environ))
     except (ConfigurationError, StoreError) as error:
         raise SystemExit(f"headgate: {error}") from None

@@ -1,7 +1,8 @@
 """The command `headgate serve`: opens listeners and the user store, then runs the workers."""
 
+import os
 import resource
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 
 from headgate_server.config.settings import Settings
@@ -17,7 +18,7 @@ from headgate_server.telemetry.metrics import shared_folder
 def serve(settings: Settings) -> int:
     """Serves until SIGTERM or SIGINT, then finishes the running requests. Returns the exit status.
 
-    Raises StoreError, ListenError or CertificateError before the first request.
+    Raises ConfigurationError, StoreError, ListenError or CertificateError before the first request.
     """
     logs.configure(settings.log_format, access=settings.log_enabled, timed=True)
     install_early_signal_handlers()
@@ -26,18 +27,21 @@ def serve(settings: Settings) -> int:
     # The highest limit of open files that the system allows: it also limits the connections.
     _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
-    return open_and_run(settings, _run)
+    return open_and_run(settings, os.environ, _run)
 
 
-def open_and_run(settings: Settings, run: Callable[[Settings, Listeners], int]) -> int:
+def open_and_run(
+    settings: Settings, environment: Mapping[str, str], run: Callable[[Settings, Listeners], int]
+) -> int:
     """Opens the listeners and the user store of *settings*. Returns the exit status of *run*.
 
-    Raises StoreError, ListenError or CertificateError before *run* is called.
+    *environment* may declare the first users. Raises ConfigurationError, StoreError, ListenError or
+    CertificateError before *run* is called.
     """
     check(settings)
     listeners = listen(settings)
     try:
-        settings = prepare_store(settings)
+        settings = prepare_store(settings, environment)
         scheme = "https" if settings.https_enabled else "http"
         logs.log_info(
             f"version {version('headgate')} listening on {listeners.addresses(scheme)},"

@@ -1,25 +1,40 @@
 """Prepares the user store and the audit file before the first request."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
-from headgate_engine import AuditFile, SqliteStore, StoreError, StoreUnavailable
+from headgate_engine import (
+    AuditFile,
+    Passwords,
+    SqliteStore,
+    StatementError,
+    StoreError,
+    StoreUnavailable,
+    apply_changes,
+    plan_changes,
+)
 from headgate_server.auth.initial_setup import new_setup_token
+from headgate_server.config.first_users import read_first_users
+from headgate_server.config.loader import ConfigurationError
 from headgate_server.config.settings import Settings
 from headgate_server.serving.startup_checks import warnings
 from headgate_server.telemetry import logging as logs
 
 
-def prepare_store(settings: Settings) -> Settings:
+def prepare_store(settings: Settings, environment: Mapping[str, str]) -> Settings:
     """Creates the user store if it never existed, and detects its faults before the start.
 
-    Returns *settings*. If there are no users yet, the result has a set-up token, with which the
+    If the store has no users, creates those that *environment* declares: see `read_first_users`.
+    Returns *settings*. If there are still no users, the result has a set-up token, with which the
     first user can be created from another machine. Raises StoreError if the user store or the
-    audit file is unusable.
+    audit file is unusable. Raises ConfigurationError for invalid first users.
     """
     _check_audit_file(settings)
     store = SqliteStore(settings.store_path)
     created, upgraded = store.created, store.upgraded
     try:
+        if store.empty():
+            _create_first_users(store, settings, environment)
         empty = store.empty()
     except StoreUnavailable as error:
         raise StoreError(
@@ -55,6 +70,20 @@ def prepare_store(settings: Settings) -> Settings:
                 f" Authorization: Bearer {settings.setup_token}"
             )
     return settings
+
+
+def _create_first_users(
+    store: SqliteStore, settings: Settings, environment: Mapping[str, str]
+) -> None:
+    """Creates the users and databases that *environment* declares, in one transaction."""
+    passwords = Passwords(settings.bcrypt_cost, min_length=settings.password_min_length)
+    try:
+        plan = plan_changes(store, read_first_users(environment), passwords)
+        apply_changes(store, plan, address="environment of the first start")
+    except StatementError as error:
+        raise ConfigurationError(f"first users in the environment: {error}") from None
+    for change in plan:
+        logs.log_info(f"first start: {change.statement}")
 
 
 def _check_audit_file(settings: Settings) -> None:

@@ -1,0 +1,245 @@
+"""Declared users, grants and databases: which statements make a user store match them.
+
+`headgate init`, `apply` and `import` use it: they declare a state, show the plan, and apply it in
+one transaction.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from headgate_engine import changes
+from headgate_engine.errors import DatabaseNotFound
+from headgate_engine.model.database import check_name
+from headgate_engine.model.retention_policy import RetentionPolicy, check_same
+from headgate_engine.model.user import User, check_username
+from headgate_engine.passwords import Passwords, check_hash, same_salt
+from headgate_engine.stores.base import Audit, Store, Tx
+from headgate_grammar import (
+    CreateDatabase,
+    CreateUser,
+    DropDatabase,
+    DropUser,
+    Grant,
+    GrantAdmin,
+    PolicyOptions,
+    Privilege,
+    Revoke,
+    RevokeAdmin,
+    SetPassword,
+    Statement,
+)
+
+# The text in the audit record lists at most this many statements.
+_MAX_AUDITED_STATEMENTS = 100
+_PAGE_SIZE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredDatabase:
+    """A database that must exist. *policy* is its first retention policy; None accepts any."""
+
+    name: str
+    policy: RetentionPolicy | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredUser:
+    """A user that must exist.
+
+    *password* or *hash*, a bcrypt hash, is the user's password. Without both, an existing user
+    keeps the password. *admin* None keeps the admin flag. *grants* maps names of databases to the
+    user's privileges, and is complete: the user loses all others. None keeps the grants.
+    """
+
+    name: str
+    password: str | None = field(default=None, repr=False)
+    hash: str | None = field(default=None, repr=False)
+    admin: bool | None = None
+    grants: Mapping[str, Privilege] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredState:
+    """Users and databases that must exist. Others may exist, too."""
+
+    databases: Sequence[DeclaredDatabase] = ()
+    users: Sequence[DeclaredUser] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedChange:
+    """A change that a declared state requires: *statement* for people, *change* for the store.
+
+    `str(statement)` hides passwords.
+    """
+
+    statement: Statement
+    change: Callable[[Tx], Any] = field(repr=False)
+
+
+def plan_changes(
+    store: Store,
+    declared: DeclaredState,
+    passwords: Passwords,
+    *,
+    prune: bool = False,
+    keep_last_admin: bool = True,
+) -> list[PlannedChange]:
+    """Returns the changes, in order, that make *store* match *declared*. Writes nothing.
+
+    With *prune*, users and databases that are not declared are dropped. Runs bcrypt once for each
+    declared password.
+
+    Raises:
+        StatementError: a name, password, hash or policy in *declared* is invalid or in conflict.
+        ValueError: a new user has no password; the message names the user.
+        StoreUnavailable: the store could not be read.
+    """
+    plan = list(_plan_databases(store, declared))
+    known = {one.name for one in store.databases()} | {one.name for one in declared.databases}
+    gains: list[PlannedChange] = []
+    losses: list[PlannedChange] = []
+    for user in declared.users:
+        for planned in _plan_user(store.user(user.name), user, passwords, known, keep_last_admin):
+            demotion = isinstance(planned.statement, RevokeAdmin)
+            (losses if demotion else gains).append(planned)
+    plan += gains
+    if prune:
+        losses += _plan_drops(store, declared, keep_last_admin)
+    return plan + losses  # the last administrator may lose the flag only after another has it
+
+
+def apply_changes(
+    store: Store, plan: Sequence[PlannedChange], *, actor: str = "", address: str = ""
+) -> None:
+    """Makes all changes of *plan* in one transaction, with one audit record. None or all are made.
+
+    *actor* is the author in the audit record, and *address* the author's address.
+
+    Raises:
+        StatementError: the store has changed since the plan was made; nothing was done.
+        StoreUnavailable: the store could not write; nothing was done.
+        OutcomeUnknown: the write was interrupted; the changes may have been made.
+    """
+    texts = [str(one.statement) for one in plan[:_MAX_AUDITED_STATEMENTS]]
+    if len(plan) > len(texts):
+        texts.append(f"-- and {len(plan) - len(texts)} more changes")
+
+    def change(tx: Tx) -> None:
+        for one in plan:
+            one.change(tx)
+
+    if plan:
+        store.transact(change, Audit(actor, address, "; ".join(texts)))
+
+
+def _plan_databases(store: Store, declared: DeclaredState) -> Iterator[PlannedChange]:
+    for database in declared.databases:
+        options = _policy_options(database.policy)
+        existing = store.database(database.name)
+        if existing is None:
+            check_name(database.name)
+            create = partial(changes.create_database, name=database.name, options=options)
+            yield PlannedChange(CreateDatabase(database.name, options), create)
+        elif options is not None:
+            check_same(existing.policy, options)
+
+
+def _policy_options(policy: RetentionPolicy | None) -> PolicyOptions | None:
+    if policy is None or policy == RetentionPolicy():
+        return None
+    return PolicyOptions(policy.duration, policy.replication, policy.shard_duration, policy.name)
+
+
+def _plan_user(
+    existing: User | None,
+    declared: DeclaredUser,
+    passwords: Passwords,
+    databases: set[str],
+    keep_last_admin: bool,
+) -> Iterator[PlannedChange]:
+    """Yields the changes that one declared user requires. *databases* exist or will exist."""
+    name = declared.name
+    if declared.hash is not None:
+        check_hash(declared.hash)
+    if existing is None:
+        check_username(name)
+        hash = _hash(declared, passwords)
+        if hash is None:
+            raise ValueError(f"user {name} does not exist yet and needs a password")
+        admin = bool(declared.admin)
+        create = partial(changes.create_user, name=name, hash=hash, admin=admin)
+        yield PlannedChange(CreateUser(name, "", admin), create)
+    else:
+        if not _has_password(existing, declared, passwords):
+            hash = _hash(declared, passwords)
+            assert hash is not None
+            yield PlannedChange(
+                SetPassword(name, ""), partial(changes.set_hash, name=name, hash=hash)
+            )
+        if declared.admin and not existing.admin:
+            yield PlannedChange(GrantAdmin(name), partial(changes.grant_admin, name=name))
+        if declared.admin is False and existing.admin:
+            revoke = partial(changes.revoke_admin, name=name, keep_last_admin=keep_last_admin)
+            yield PlannedChange(RevokeAdmin(name), revoke)
+    if declared.grants is not None:
+        held = existing.grants if existing is not None else {}
+        yield from _plan_grants(name, held, declared.grants, databases)
+
+
+def _plan_grants(
+    user: str,
+    held: Mapping[str, Privilege],
+    declared: Mapping[str, Privilege],
+    databases: set[str],
+) -> Iterator[PlannedChange]:
+    for database, privilege in declared.items():
+        if database not in databases:
+            raise DatabaseNotFound(database)
+        if held.get(database) == privilege:
+            continue
+        # A privilege of a later GRANT replaces an earlier one. NONE is a grant without a privilege.
+        put = partial(changes.grant, name=user, database=database, privilege=privilege)
+        shown = (
+            Grant(privilege, database, user) if privilege else Revoke(Privilege.ALL, database, user)
+        )
+        yield PlannedChange(shown, put)
+    for database, privilege in held.items():
+        if database not in declared and privilege:
+            put = partial(changes.grant, name=user, database=database, privilege=Privilege.NONE)
+            yield PlannedChange(Revoke(Privilege.ALL, database, user), put)
+
+
+def _plan_drops(
+    store: Store, declared: DeclaredState, keep_last_admin: bool
+) -> Iterator[PlannedChange]:
+    users = {one.name for one in declared.users}
+    after = ""
+    while page := store.users(after, _PAGE_SIZE):
+        for account in page:
+            if account.name not in users:
+                drop = partial(
+                    changes.drop_user, name=account.name, keep_last_admin=keep_last_admin
+                )
+                yield PlannedChange(DropUser(account.name), drop)
+        after = page[-1].id
+    databases = {one.name for one in declared.databases}
+    for database in store.databases():
+        if database.name not in databases:
+            drop = partial(changes.drop_database, name=database.name)
+            yield PlannedChange(DropDatabase(database.name), drop)
+
+
+def _has_password(existing: User, declared: DeclaredUser, passwords: Passwords) -> bool:
+    """Returns whether *existing* has the declared password, or none is declared."""
+    if declared.hash is not None:
+        return same_salt(existing.hash, declared.hash)
+    return declared.password is None or passwords.verify(existing, declared.password)
+
+
+def _hash(declared: DeclaredUser, passwords: Passwords) -> str | None:
+    if declared.hash is not None or declared.password is None:
+        return declared.hash
+    return passwords.hash(declared.password)

@@ -1,0 +1,28 @@
+"""Reads a password for a command from a file, from standard input, or from the terminal."""
+
+import getpass
+import sys
+
+from headgate_server import ConfigurationError
+from headgate_server.config.first_users import read_password_file
+
+
+def read_password(file: str | None) -> str:
+    """Returns the password in the first line of *file*; `-` is standard input, None the terminal.
+
+    On a terminal, asks twice. Raises ValueError if there is no password, or the two differ.
+    """
+    if file is not None and file != "-":
+        try:
+            return read_password_file(file, "--password-file")
+        except ConfigurationError as error:
+            raise ValueError(str(error)) from None
+    if file == "-" or not sys.stdin.isatty():
+        password = sys.stdin.readline().rstrip("\r\n")
+    else:
+        password = getpass.getpass("new password: ")
+        if getpass.getpass("once more: ") != password:
+            raise ValueError("the two passwords differ: nothing was changed")
+    if not password:
+        raise ValueError("no password was given: nothing was changed")
+    return password
