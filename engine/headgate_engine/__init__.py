@@ -6,6 +6,8 @@ from headgate_engine.declared_state import (
     DeclaredUser,
     PlannedChange,
     apply_changes,
+    check_database,
+    check_user,
     plan_changes,
 )
 from headgate_engine.engine import KEEP_LAST_ADMIN, Engine
@@ -88,6 +90,8 @@ __all__ = [
     "DeclaredUser",
     "PlannedChange",
     "apply_changes",
+    "check_database",
+    "check_user",
     "plan_changes",
     "DatabaseNotFound",
     "UNRESTRICTED",

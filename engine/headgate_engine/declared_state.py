@@ -12,7 +12,7 @@ from typing import Any
 from headgate_engine import changes
 from headgate_engine.errors import DatabaseNotFound
 from headgate_engine.model.database import check_name
-from headgate_engine.model.retention_policy import RetentionPolicy, check_same
+from headgate_engine.model.retention_policy import RetentionPolicy, check_same, retention_policy
 from headgate_engine.model.user import User, check_username
 from headgate_engine.passwords import Passwords, check_hash, same_salt
 from headgate_engine.stores.base import Audit, Store, Tx
@@ -98,7 +98,9 @@ def plan_changes(
         StoreUnavailable: the store could not be read.
     """
     plan = list(_plan_databases(store, declared))
-    known = {one.name for one in store.databases()} | {one.name for one in declared.databases}
+    known = {one.name for one in declared.databases}
+    if not prune:
+        known |= {one.name for one in store.databases()}
     gains: list[PlannedChange] = []
     losses: list[PlannedChange] = []
     for user in declared.users:
@@ -135,12 +137,27 @@ def apply_changes(
         store.transact(change, Audit(actor, address, "; ".join(texts)))
 
 
+def check_database(database: DeclaredDatabase) -> None:
+    """Raises StatementError if InfluxDB rejects the name or the policy of *database*."""
+    check_name(database.name)
+    if database.policy is not None:
+        check_name(database.policy.name)
+        retention_policy(_policy_options(database.policy))
+
+
+def check_user(user: DeclaredUser) -> None:
+    """Raises StatementError if the name or the hash of *user* is invalid."""
+    check_username(user.name)
+    if user.hash is not None:
+        check_hash(user.hash)
+
+
 def _plan_databases(store: Store, declared: DeclaredState) -> Iterator[PlannedChange]:
     for database in declared.databases:
         options = _policy_options(database.policy)
         existing = store.database(database.name)
         if existing is None:
-            check_name(database.name)
+            check_database(database)
             create = partial(changes.create_database, name=database.name, options=options)
             yield PlannedChange(CreateDatabase(database.name, options), create)
         elif options is not None:
@@ -162,10 +179,8 @@ def _plan_user(
 ) -> Iterator[PlannedChange]:
     """Yields the changes that one declared user requires. *databases* exist or will exist."""
     name = declared.name
-    if declared.hash is not None:
-        check_hash(declared.hash)
+    check_user(declared)
     if existing is None:
-        check_username(name)
         hash = _hash(declared, passwords)
         if hash is None:
             raise ValueError(f"user {name} does not exist yet and needs a password")

@@ -22,6 +22,8 @@ commands:
   store    check, back up or restore a store file
   admin    recover access on a store file: set a password, make a user an administrator
   token    create a token, or explain whether the server would accept one
+  import   take users, passwords, grants and databases from an InfluxDB's meta.db
+  export   write them as a meta.db
   sync     import the upstream's databases into the catalog
   audit    list changes and denied attempts: time, user, address, outcome
 
@@ -94,6 +96,14 @@ def _run() -> int:
             from headgate.token import main as token
 
             return token(arguments)
+        case "import":
+            from headgate.import_influxdb import main as import_influxdb
+
+            return import_influxdb(arguments)
+        case "export":
+            from headgate.export import main as export
+
+            return export(arguments)
         case "sync":
             from headgate.sync import main as sync
 

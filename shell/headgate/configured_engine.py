@@ -5,7 +5,7 @@ The engine keeps the rules of the server's configuration, for example its rules 
 
 import os
 
-from headgate_engine import Engine, Passwords, SqliteStore
+from headgate_engine import Engine, Passwords, SqliteStore, Store
 from headgate_server import ConfigurationError, Settings, configure
 
 
@@ -21,7 +21,7 @@ def load_settings(config: str | None, *, store: str | None = None) -> Settings:
         raise ValueError(str(error)) from None
 
 
-def build_engine(store: SqliteStore, settings: Settings) -> Engine:
+def build_engine(store: Store, settings: Settings) -> Engine:
     """Returns an engine on *store* that keeps the password rules of *settings*.
 
     The engine also rejects the removal of the last administrator if *settings* say so.

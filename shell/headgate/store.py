@@ -2,13 +2,11 @@
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from headgate.flags import CommandParser, double_dashes
-from headgate.store_file import PAGE_SIZE, guarded, opened
+from headgate.store_file import accounts, guarded, opened
 from headgate_engine import (
-    Account,
-    SqliteStore,
     accept_rollback,
     restore,
 )
@@ -52,7 +50,7 @@ def _check(flags: argparse.Namespace) -> int:
             print(f"headgate: {flags.path}: {integrity_error}", file=sys.stderr)
         if integrity_errors:
             return 1
-        users = sum(1 for _ in _accounts(store))
+        users = sum(1 for _ in accounts(store))
         databases = len(store.databases())
         print(
             f"{flags.path}: OK; {users} users, {databases} databases,"
@@ -78,10 +76,3 @@ def _restore(flags: argparse.Namespace) -> int:
 def _accept_rollback(flags: argparse.Namespace) -> int:
     print(f"{flags.path}: accepted at revision {accept_rollback(flags.path)}")
     return 0
-
-
-def _accounts(store: SqliteStore) -> Iterator[Account]:
-    after = ""
-    while page := store.users(after, PAGE_SIZE):
-        yield from page
-        after = page[-1].id

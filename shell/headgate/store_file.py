@@ -2,10 +2,10 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 
-from headgate_engine import SqliteStore, StatementError, StoreError
+from headgate_engine import Account, SqliteStore, StatementError, StoreError
 
 PAGE_SIZE = 1000
 
@@ -33,3 +33,11 @@ def opened(path: str) -> closing[SqliteStore]:
     Raises StoreError if the file is missing or cannot be used.
     """
     return closing(SqliteStore(path, create=False))
+
+
+def accounts(store: SqliteStore) -> Iterator[Account]:
+    """Yields the users of *store* in order of creation, read in pages."""
+    after = ""
+    while page := store.users(after, PAGE_SIZE):
+        yield from page
+        after = page[-1].id

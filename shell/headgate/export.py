@@ -1,0 +1,66 @@
+"""`headgate export`: writes users, grants and databases in the form of another program."""
+
+import argparse
+import os
+from collections.abc import Sequence
+
+from headgate.flags import CommandParser, double_dashes
+from headgate.meta_db import MetaData, MetaDatabase, MetaPolicy, MetaUser, encode_meta
+from headgate.store_file import accounts, guarded, opened
+from headgate_engine import SqliteStore
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs `headgate export influxdb STORE META_DB`; returns the exit status."""
+    parser = CommandParser(
+        prog="headgate export",
+        description="Write users, their password hashes and grants, and databases to a new file.",
+    )
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
+    command = kinds.add_parser("influxdb", help="a meta.db with which InfluxDB 1.x starts")
+    command.add_argument("path", metavar="STORE", help="the store file")
+    command.add_argument("to", metavar="META_DB", help="must not exist")
+    flags = parser.parse_args(double_dashes(arguments))
+    return guarded(lambda: _export_influxdb(flags))
+
+
+def _export_influxdb(flags: argparse.Namespace) -> int:
+    with opened(flags.path) as store:
+        data = _read(store)
+    _write_private(flags.to, encode_meta(data))
+    print(f"{flags.to}: {len(data.users)} users, {len(data.databases)} databases")
+    return 0
+
+
+def _read(store: SqliteStore) -> MetaData:
+    databases = []
+    for database in store.databases():
+        policy = database.policy
+        databases.append(
+            MetaDatabase(
+                database.name,
+                policy.name,
+                [
+                    MetaPolicy(
+                        policy.name, policy.duration, policy.shard_duration, policy.replication
+                    )
+                ],
+            )
+        )
+    users = []
+    for account in accounts(store):
+        user = store.user(account.name)
+        if user is not None:  # it may have been dropped meanwhile
+            grants = {name: int(privilege) for name, privilege in user.grants.items()}
+            users.append(MetaUser(user.name, user.hash, user.admin, grants))
+    return MetaData(databases, users)
+
+
+def _write_private(path: str, content: bytes) -> None:
+    """Writes *content* to the new file *path*, which only its owner may read."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "wb") as file:
+            file.write(content)
+    except OSError as error:
+        raise ValueError(f"{path}: {os.strerror(error.errno or 0)}") from None

@@ -1,0 +1,148 @@
+"""`headgate import influxdb`: takes users, grants and databases from InfluxDB's `meta.db`."""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from headgate.configured_engine import build_engine, load_settings
+from headgate.flags import CommandParser, double_dashes
+from headgate.meta_db import InvalidMetaFile, MetaData, MetaDatabase, MetaUser, parse_meta
+from headgate.store_file import guarded, local_address
+from headgate_engine import (
+    DeclaredDatabase,
+    DeclaredState,
+    DeclaredUser,
+    MemoryStore,
+    RetentionPolicy,
+    SqliteStore,
+    StatementError,
+    Store,
+    apply_changes,
+    check_database,
+    check_user,
+    plan_changes,
+)
+from headgate_grammar import Privilege
+
+_HIGHEST_PRIVILEGE = 3
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs `headgate import influxdb META_DB`; returns the exit status.
+
+    The status is 1 if a user could not be taken, and none is taken if the file is invalid.
+    """
+    parser = CommandParser(
+        prog="headgate import",
+        description="Take users, their passwords and grants, and databases from another program.",
+    )
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
+    command = kinds.add_parser(
+        "influxdb", help="from InfluxDB 1.x: its file meta.db, of a stopped influxd or a copy"
+    )
+    command.add_argument("path", metavar="META_DB")
+    command.add_argument("--store", metavar="PATH", help="the store file; created if missing")
+    command.add_argument("--config", metavar="PATH", help="the server's configuration: its store")
+    command.add_argument("--dry-run", action="store_true", help="list the changes; make none")
+    flags = parser.parse_args(double_dashes(arguments))
+    return guarded(lambda: _import(flags))
+
+
+@dataclass(slots=True)
+class _Import:
+    """What is taken of a `meta.db`, and a line of text for each part that is left out."""
+
+    databases: list[DeclaredDatabase] = field(default_factory=list)
+    users: list[DeclaredUser] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    refused_users: int = 0
+
+
+def _import(flags: argparse.Namespace) -> int:
+    settings = load_settings(flags.config, store=flags.store)
+    try:
+        data = parse_meta(Path(flags.path).read_bytes())
+    except InvalidMetaFile as error:
+        raise ValueError(f"{flags.path} is no meta.db of InfluxDB 1.x: {error}") from None
+    except OSError as error:
+        raise ValueError(f"{flags.path}: {os.strerror(error.errno or 0)}") from None
+    exists = os.path.exists(settings.store_path)
+    store: Store = (
+        SqliteStore(settings.store_path) if exists or not flags.dry_run else MemoryStore()
+    )
+    with closing(store):
+        taken = _select(data, store)
+        engine_passwords = build_engine(store, settings).passwords
+        plan = plan_changes(store, DeclaredState(taken.databases, taken.users), engine_passwords)
+        if not flags.dry_run:
+            apply_changes(store, plan, address=local_address())
+    for change in plan:
+        print(change.statement)
+    for line in taken.left_out:
+        print(f"left out: {line}", file=sys.stderr)
+    verb = "would be made" if flags.dry_run else "made"
+    print(f"{settings.store_path}: {len(plan)} changes {verb}, {len(taken.left_out)} left out")
+    return 1 if taken.refused_users else 0
+
+
+def _select(data: MetaData, store: Store) -> _Import:
+    """Returns what *store* can take of *data*. Existing users and databases stay as they are."""
+    taken = _Import()
+    for database in data.databases:
+        taken.left_out += _take_database(database, store, taken)
+    known = {one.name for one in taken.databases} | {one.name for one in store.databases()}
+    for user in data.users:
+        if store.user(user.name) is not None:
+            taken.left_out.append(f"user {user.name}: exists already and stays as it is")
+            continue
+        try:
+            check_user(DeclaredUser(user.name, hash=user.hash))
+        except StatementError as error:
+            taken.refused_users += 1
+            taken.left_out.append(f"user {user.name}: {error}")
+            continue
+        taken.left_out += _take_user(user, known, taken)
+    return taken
+
+
+def _take_database(database: MetaDatabase, store: Store, taken: _Import) -> Iterator[str]:
+    """Adds *database* to *taken*. Yields a text for each part that is left out."""
+    name = database.name
+    if store.database(name) is not None:
+        return
+    try:
+        check_database(DeclaredDatabase(name))
+    except StatementError as error:
+        yield f"database {name}: {error}"
+        return
+    policy = None
+    for one in database.policies:
+        found = RetentionPolicy(one.name, one.duration, one.replication, one.shard_duration)
+        if one.name != database.default:
+            yield f"retention policy {one.name} on {name}: only the default policy is kept"
+            continue
+        try:
+            check_database(DeclaredDatabase(name, found))
+            policy = found
+        except StatementError as error:
+            yield f"retention policy {one.name} on {name}: {error}"
+    if database.continuous_queries:
+        yield f"{database.continuous_queries} continuous queries on {name}: InfluxDB keeps them"
+    taken.databases.append(DeclaredDatabase(name, policy))
+
+
+def _take_user(user: MetaUser, known: set[str], taken: _Import) -> Iterator[str]:
+    """Adds *user* to *taken*. Yields a text for each grant that is left out."""
+    grants = {}
+    for database, privilege in user.privileges.items():
+        if database not in known:
+            yield f"grant on {database} to {user.name}: the database does not exist"
+        elif privilege > _HIGHEST_PRIVILEGE:
+            yield f"grant on {database} to {user.name}: unknown privilege {privilege}"
+        else:
+            grants[database] = Privilege(privilege)
+    taken.users.append(DeclaredUser(user.name, hash=user.hash, admin=user.admin, grants=grants))
