@@ -38,7 +38,7 @@ from headgate_engine.errors import (
 )
 from headgate_engine.model.database import Database
 from headgate_engine.model.result import Result, Series, Value
-from headgate_engine.model.retention_policy import RetentionPolicy
+from headgate_engine.model.retention_policy import RetentionPolicy, retention_policy
 from headgate_engine.model.token_rights import TokenRights
 from headgate_engine.model.user import ANONYMOUS, UNRESTRICTED, Account, Identity, Principal, User
 from headgate_engine.passwords import BCRYPT_COST, MIN_PASSWORD_LENGTH, Passwords, password_version
@@ -118,6 +118,7 @@ __all__ = [
     "DeniedAttempt",
     "Result",
     "RetentionPolicy",
+    "retention_policy",
     "TokenRights",
     "Series",
     "SignUpDisabled",

@@ -5,11 +5,13 @@ one transaction.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from headgate_engine import changes
+from headgate_engine.engine import Engine
 from headgate_engine.errors import DatabaseNotFound
 from headgate_engine.model.database import check_name
 from headgate_engine.model.retention_policy import RetentionPolicy, check_same, retention_policy
@@ -80,14 +82,9 @@ class PlannedChange:
 
 
 def plan_changes(
-    store: Store,
-    declared: DeclaredState,
-    passwords: Passwords,
-    *,
-    prune: bool = False,
-    keep_last_admin: bool = True,
+    engine: Engine, declared: DeclaredState, *, prune: bool = False
 ) -> list[PlannedChange]:
-    """Returns the changes, in order, that make *store* match *declared*. Writes nothing.
+    """Returns the changes, in order, that make the user store match *declared*. Writes nothing.
 
     With *prune*, users and databases that are not declared are dropped. Runs bcrypt once for each
     declared password.
@@ -97,6 +94,7 @@ def plan_changes(
         ValueError: a new user has no password; the message names the user.
         StoreUnavailable: the store could not be read.
     """
+    store = engine.store
     plan = list(_plan_databases(store, declared))
     known = {one.name for one in declared.databases}
     if not prune:
@@ -104,21 +102,31 @@ def plan_changes(
     gains: list[PlannedChange] = []
     losses: list[PlannedChange] = []
     for user in declared.users:
-        for planned in _plan_user(store.user(user.name), user, passwords, known, keep_last_admin):
+        for planned in _plan_user(engine, user, known):
             demotion = isinstance(planned.statement, RevokeAdmin)
             (losses if demotion else gains).append(planned)
     plan += gains
     if prune:
-        losses += _plan_drops(store, declared, keep_last_admin)
+        losses += _plan_drops(engine, declared)
     return plan + losses  # the last administrator may lose the flag only after another has it
 
 
+class _Undo(Exception):
+    """Undoes the transaction of a dry run."""
+
+
 def apply_changes(
-    store: Store, plan: Sequence[PlannedChange], *, actor: str = "", address: str = ""
+    engine: Engine,
+    plan: Sequence[PlannedChange],
+    *,
+    actor: str = "",
+    address: str = "",
+    dry_run: bool = False,
 ) -> None:
     """Makes all changes of *plan* in one transaction, with one audit record. None or all are made.
 
-    *actor* is the author in the audit record, and *address* the author's address.
+    *actor* is the author in the audit record, and *address* the author's address. With *dry_run*,
+    the transaction is undone.
 
     Raises:
         StatementError: the store has changed since the plan was made; nothing was done.
@@ -132,9 +140,12 @@ def apply_changes(
     def change(tx: Tx) -> None:
         for one in plan:
             one.change(tx)
+        if dry_run:
+            raise _Undo
 
     if plan:
-        store.transact(change, Audit(actor, address, "; ".join(texts)))
+        with suppress(_Undo):
+            engine.store.transact(change, Audit(actor, address, "; ".join(texts)))
 
 
 def check_database(database: DeclaredDatabase) -> None:
@@ -171,15 +182,12 @@ def _policy_options(policy: RetentionPolicy | None) -> PolicyOptions | None:
 
 
 def _plan_user(
-    existing: User | None,
-    declared: DeclaredUser,
-    passwords: Passwords,
-    databases: set[str],
-    keep_last_admin: bool,
+    engine: Engine, declared: DeclaredUser, databases: set[str]
 ) -> Iterator[PlannedChange]:
     """Yields the changes that one declared user requires. *databases* exist or will exist."""
-    name = declared.name
+    name, passwords, keep_last_admin = declared.name, engine.passwords, engine.keep_last_admin
     check_user(declared)
+    existing = engine.user(name)
     if existing is None:
         hash = _hash(declared, passwords)
         if hash is None:
@@ -227,9 +235,8 @@ def _plan_grants(
             yield PlannedChange(Revoke(Privilege.ALL, database, user), put)
 
 
-def _plan_drops(
-    store: Store, declared: DeclaredState, keep_last_admin: bool
-) -> Iterator[PlannedChange]:
+def _plan_drops(engine: Engine, declared: DeclaredState) -> Iterator[PlannedChange]:
+    store, keep_last_admin = engine.store, engine.keep_last_admin
     users = {one.name for one in declared.users}
     after = ""
     while page := store.users(after, _PAGE_SIZE):

@@ -79,7 +79,7 @@ class Engine:
         self.store = store
         self.passwords = passwords or Passwords()
         self.parse = parse or ParseCache()
-        self._keep_last_admin = keep_last_admin
+        self.keep_last_admin = keep_last_admin
 
     def authenticate_cached(self, name: str, password: str) -> User | None:
         """Returns the user *name* if *password* is cached as verified, else None. Runs fast."""
@@ -150,7 +150,7 @@ class Engine:
         Raises:
             IdentityDropped: the token was perhaps issued before its user was dropped.
         """
-        return find_provisioned(self.store, identity, rights, keep_last_admin=self._keep_last_admin)
+        return find_provisioned(self.store, identity, rights, keep_last_admin=self.keep_last_admin)
 
     def with_transient_grants(self, user: User, rights: TokenRights) -> User:
         """Returns *user* with *rights* in place of the stored grants. Writes nothing.
@@ -181,7 +181,7 @@ class Engine:
             IdentityTaken: a user with the identity's name exists, but may not be linked.
             IdentityDropped: the token was perhaps issued before its user was dropped.
         """
-        policy = ProvisioningPolicy(sign_up, link, self._keep_last_admin)
+        policy = ProvisioningPolicy(sign_up, link, self.keep_last_admin)
         if dry_run:
             return provision_dry_run(self.store, identity, rights, policy)
         return provision(self.store, identity, rights, policy, address)
@@ -321,7 +321,7 @@ class Engine:
         make: Callable[[Tx], Any]
         match statement:
             case DropUser(name):
-                make = partial(changes.drop_user, name=name, keep_last_admin=self._keep_last_admin)
+                make = partial(changes.drop_user, name=name, keep_last_admin=self.keep_last_admin)
             case Grant(privilege, on, user):
                 make = partial(changes.grant, name=user, database=on, privilege=privilege)
             case Revoke(privilege, on, user):
@@ -329,7 +329,7 @@ class Engine:
             case GrantAdmin(user):
                 make = partial(changes.grant_admin, name=user)
             case RevokeAdmin(user):
-                keep = self._keep_last_admin
+                keep = self.keep_last_admin
                 make = partial(changes.revoke_admin, name=user, keep_last_admin=keep)
             case CreateDatabase(name, options):
                 make = partial(changes.create_database, name=name, options=options)

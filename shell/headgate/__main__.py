@@ -23,7 +23,8 @@ commands:
   admin    recover access on a store file: set a password, make a user an administrator
   token    create a token, or explain whether the server would accept one
   import   take users, passwords, grants and databases from an InfluxDB's meta.db
-  export   write them as a meta.db
+  export   write them as a meta.db, or as a file for apply
+  apply    make a store file match a file of users, grants and databases
   sync     import the upstream's databases into the catalog
   audit    list changes and denied attempts: time, user, address, outcome
 
@@ -100,6 +101,10 @@ def _run() -> int:
             from headgate.import_influxdb import main as import_influxdb
 
             return import_influxdb(arguments)
+        case "apply":
+            from headgate.apply import main as apply
+
+            return apply(arguments)
         case "export":
             from headgate.export import main as export
 

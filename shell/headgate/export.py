@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 from headgate.flags import CommandParser, double_dashes
 from headgate.meta_db import MetaData, MetaDatabase, MetaPolicy, MetaUser, encode_meta
+from headgate.state_file import format_state
 from headgate.store_file import accounts, guarded, opened
-from headgate_engine import SqliteStore
+from headgate_engine import DeclaredDatabase, DeclaredState, DeclaredUser, SqliteStore
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs `headgate export influxdb STORE META_DB`; returns the exit status."""
+    """Runs `headgate export influxdb` or `headgate export config`; returns the exit status."""
     parser = CommandParser(
         prog="headgate export",
         description="Write users, their password hashes and grants, and databases to a new file.",
@@ -20,8 +21,15 @@ def main(arguments: Sequence[str]) -> int:
     command = kinds.add_parser("influxdb", help="a meta.db with which InfluxDB 1.x starts")
     command.add_argument("path", metavar="STORE", help="the store file")
     command.add_argument("to", metavar="META_DB", help="must not exist")
+    command = kinds.add_parser("config", help="a file for `headgate apply`")
+    command.add_argument("path", metavar="STORE", help="the store file")
+    command.add_argument("to", metavar="FILE", help="must not exist")
+    command.add_argument(
+        "--without-passwords", action="store_true", help="leave out the password hashes"
+    )
     flags = parser.parse_args(double_dashes(arguments))
-    return guarded(lambda: _export_influxdb(flags))
+    work = _export_influxdb if flags.kind == "influxdb" else _export_config
+    return guarded(lambda: work(flags))
 
 
 def _export_influxdb(flags: argparse.Namespace) -> int:
@@ -29,6 +37,24 @@ def _export_influxdb(flags: argparse.Namespace) -> int:
         data = _read(store)
     _write_private(flags.to, encode_meta(data))
     print(f"{flags.to}: {len(data.users)} users, {len(data.databases)} databases")
+    return 0
+
+
+def _export_config(flags: argparse.Namespace) -> int:
+    with opened(flags.path) as store:
+        databases = [DeclaredDatabase(one.name, one.policy) for one in store.databases()]
+        users = [
+            DeclaredUser(
+                user.name,
+                hash=None if flags.without_passwords else user.hash,
+                admin=user.admin,
+                grants=user.grants,
+            )
+            for account in accounts(store)
+            if (user := store.user(account.name)) is not None
+        ]
+    _write_private(flags.to, format_state(DeclaredState(databases, users)).encode())
+    print(f"{flags.to}: {len(users)} users, {len(databases)} databases")
     return 0
 
 

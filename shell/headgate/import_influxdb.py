@@ -76,10 +76,9 @@ def _import(flags: argparse.Namespace) -> int:
     )
     with closing(store):
         taken = _select(data, store)
-        engine_passwords = build_engine(store, settings).passwords
-        plan = plan_changes(store, DeclaredState(taken.databases, taken.users), engine_passwords)
-        if not flags.dry_run:
-            apply_changes(store, plan, address=local_address())
+        engine = build_engine(store, settings)
+        plan = plan_changes(engine, DeclaredState(taken.databases, taken.users))
+        apply_changes(engine, plan, address=local_address(), dry_run=flags.dry_run)
     for change in plan:
         print(change.statement)
     for line in taken.left_out:

@@ -52,7 +52,7 @@ def _initialize(flags: argparse.Namespace) -> int:
             )
         user = DeclaredUser(flags.admin, password or read_password(flags.password_file), admin=True)
         engine = build_engine(store, settings)
-        plan = plan_changes(store, DeclaredState(users=[user]), engine.passwords)
-        apply_changes(store, plan, address=local_address())
+        plan = plan_changes(engine, DeclaredState(users=[user]))
+        apply_changes(engine, plan, address=local_address())
         print(f"{settings.store_path}: created the administrator {flags.admin}")
     return 0

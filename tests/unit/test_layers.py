@@ -12,8 +12,8 @@ LAYERS = {
     "server/headgate_server": """config telemetry http formats background upstream auth gateway
         query validation app_context api application serving""",
     "engine/headgate_engine": """errors model unsupported_sources
-        required_privileges passwords stores changes provisioning declared_state
-        queries engine""",
+        required_privileges passwords stores changes provisioning queries
+        engine declared_state""",
     "grammar/headgate_grammar": "generational_cache text ast parsing tools",
 }
 PACKAGES = (*LAYERS, "shell/headgate_shell", "shell/headgate")

@@ -30,6 +30,7 @@ HOME = {
     "uvicorn": "server",
     "websockets": "server",
     "prompt_toolkit": "shell",
+    "yaml": "shell",
 }
 LONGEST_FILE = 400
 # Files of the shell that import the grammar. Scripts start without these files.

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from headgate_engine import (
     AuditFile,
+    Engine,
     Passwords,
     SqliteStore,
     StatementError,
@@ -77,9 +78,10 @@ def _create_first_users(
 ) -> None:
     """Creates the users and databases that *environment* declares, in one transaction."""
     passwords = Passwords(settings.bcrypt_cost, min_length=settings.password_min_length)
+    engine = Engine(store, passwords)
     try:
-        plan = plan_changes(store, read_first_users(environment), passwords)
-        apply_changes(store, plan, address="environment of the first start")
+        plan = plan_changes(engine, read_first_users(environment))
+        apply_changes(engine, plan, address="environment of the first start")
     except StatementError as error:
         raise ConfigurationError(f"first users in the environment: {error}") from None
     for change in plan:

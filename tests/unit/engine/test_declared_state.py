@@ -33,7 +33,7 @@ User, Database = DeclaredUser, DeclaredDatabase
 
 
 def plan(engine: Engine, state: DeclaredState, **options: Any) -> list[PlannedChange]:
-    return plan_changes(engine.store, state, engine.passwords, **options)
+    return plan_changes(engine, state, **options)
 
 
 def texts(changes: Sequence[PlannedChange]) -> list[str]:
@@ -101,7 +101,7 @@ def test_a_state_becomes_statements_and_then_no_more(
     changes = plan(engine, state)
     assert texts(changes) == expected
     before = engine.store.confirmed_revision()
-    apply_changes(engine.store, changes, actor="ann", address="here")
+    apply_changes(engine, changes, actor="ann", address="here")
     assert engine.store.confirmed_revision() == before + bool(expected)
     if expected:
         record = engine.store.audit()[-1]
@@ -115,7 +115,7 @@ def test_pruning_drops_what_is_not_declared(engine: Engine) -> None:
     state = DeclaredState([Database("a")], [User("root")])
     changes = plan(engine, state, prune=True)
     assert texts(changes) == ["DROP USER todd", "DROP DATABASE b"]
-    apply_changes(engine.store, changes)
+    apply_changes(engine, changes)
     assert engine.user("todd") is None and [one.name for one in engine.store.databases()] == ["a"]
 
 
@@ -148,7 +148,7 @@ def test_all_changes_are_made_or_none(engine: Engine) -> None:
     changes = plan(engine, DeclaredState([Database("c")], [User("root", admin=False)]))
     before = engine.store.confirmed_revision()
     with pytest.raises(StatementError, match="cannot remove the last admin user"):
-        apply_changes(engine.store, changes)
+        apply_changes(engine, changes)
     assert engine.store.confirmed_revision() == before and not engine.store.databases()
 
 
@@ -161,7 +161,7 @@ def test_a_password_of_another_cost_is_the_same_password(engine: Engine) -> None
 
 def test_the_audit_of_many_changes_is_short(engine: Engine) -> None:
     changes = plan(engine, DeclaredState([Database(f"d{number}") for number in range(150)]))
-    apply_changes(engine.store, changes)
+    apply_changes(engine, changes)
     assert engine.store.audit()[-1].statement.endswith(
         "CREATE DATABASE d99; -- and 50 more changes"
     )
@@ -189,12 +189,12 @@ STATES = st.builds(
 def test_any_state_is_reached_and_stays(states: list[DeclaredState], prune: bool) -> None:
     engine = Engine(MemoryStore(), Passwords(cost=4), keep_last_admin=False)
     for state in states:
-        options: dict[str, Any] = {"prune": prune, "keep_last_admin": False}
+        options: dict[str, Any] = {"prune": prune}
         try:
             changes = plan(engine, state, **options)
         except StatementError:
             continue  # a grant on a database that is not declared
-        apply_changes(engine.store, changes)
+        apply_changes(engine, changes)
         again = plan(engine, state, **options)
         assert texts(again) == []
         for user in state.users:

@@ -1,0 +1,175 @@
+"""Reads and writes a file that declares users, grants and databases. Uses PyYAML for YAML.
+
+The file is TOML or YAML, with a table `databases` and a table `users`.
+"""
+
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from headgate_engine import (
+    DeclaredDatabase,
+    DeclaredState,
+    DeclaredUser,
+    RetentionPolicy,
+    retention_policy,
+)
+from headgate_grammar import PolicyOptions, Privilege, format_duration, parse_duration
+from headgate_server import ConfigurationError
+from headgate_server.config.first_users import read_password_file
+from headgate_server.config.nearest_name import suggestion
+from headgate_server.config.text_file import read_text
+
+_PRIVILEGES = {
+    "READ": Privilege.READ,
+    "WRITE": Privilege.WRITE,
+    "ALL": Privilege.ALL,
+    "NONE": Privilege.NONE,
+}
+_USER_KEYS = ("admin", "grants", "password-file", "password-hash")
+_POLICY_KEYS = ("duration", "name", "replication", "shard-duration")
+
+
+def read_state(path: str) -> DeclaredState:
+    """Returns the users and databases that the file *path* declares.
+
+    The name of a YAML file ends with `.yaml` or `.yml`. The name of a password file is relative to
+    the folder of *path*. Raises ValueError, with one line that names the file and the key.
+    """
+    try:
+        text = read_text(path)
+        found = yaml.safe_load(text) if path.endswith((".yaml", ".yml")) else tomllib.loads(text)
+    except OSError as error:
+        raise ValueError(f"{path}: {os.strerror(error.errno or 0)}") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, yaml.YAMLError) as error:
+        raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
+    try:
+        table = _table(found or {}, "the file", ("databases", "users"))
+        databases = _named_tables(table.get("databases", {}), "databases")
+        users = _named_tables(table.get("users", {}), "users")
+        return DeclaredState(
+            [_database(name, value) for name, value in databases.items()],
+            [_user(name, value, Path(path).parent) for name, value in users.items()],
+        )
+    except (ValueError, ConfigurationError) as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def format_state(state: DeclaredState) -> str:
+    """Returns *state* as the text of a TOML file that `read_state` reads."""
+    lines = ["# Users, grants and databases, for `headgate apply`."]
+    for database in state.databases:
+        lines += ["", f"[databases.{_quoted(database.name)}]"]
+        if (policy := database.policy) is not None and policy != RetentionPolicy():
+            lines += [
+                f"name = {_quoted(policy.name)}",
+                f"duration = {_quoted(format_duration(policy.duration) or 'INF')}",
+                f"replication = {policy.replication}",
+                f"shard-duration = {_quoted(format_duration(policy.shard_duration))}",
+            ]
+    for user in state.users:
+        lines += ["", f"[users.{_quoted(user.name)}]"]
+        if user.admin is not None:
+            lines.append(f"admin = {str(user.admin).lower()}")
+        if user.hash is not None:
+            lines.append(f"password-hash = {_quoted(user.hash)}")
+        if user.grants is not None:
+            names = {privilege: name for name, privilege in _PRIVILEGES.items()}
+            pairs = [f"{_quoted(one)} = {_quoted(names[it])}" for one, it in user.grants.items()]
+            lines.append(f"grants = {{{', '.join(pairs)}}}")
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(text: str) -> str:
+    """Returns *text* as a string of TOML: a JSON string in which DEL is escaped, too."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007F")
+
+
+def _named_tables(value: Any, key: str) -> Mapping[str, Any]:
+    """Returns *value*, tables by name. A list of names stands for empty tables."""
+    if isinstance(value, list) and all(isinstance(name, str) for name in value):
+        return dict.fromkeys(value, {})
+    if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
+        raise ValueError(f"{key}: expected a table of names, or a list of names")
+    return value
+
+
+def _table(value: Any, place: str, known: tuple[str, ...]) -> Mapping[str, Any]:
+    """Returns *value*, a table with no other keys than *known*."""
+    if not isinstance(value, dict):
+        raise ValueError(f"{place}: expected a table")
+    for key in value:
+        if key not in known:
+            raise ValueError(f"{place}: unknown key {key}{suggestion(str(key), known)}")
+    return value
+
+
+def _database(name: str, value: Any) -> DeclaredDatabase:
+    place = f"databases.{name}"
+    table = _table(value or {}, place, _POLICY_KEYS)
+    if not table:
+        return DeclaredDatabase(name)
+    replication = table.get("replication")
+    if replication is not None and (type(replication) is not int or replication < 1):
+        raise ValueError(f"{place}.replication: expected a number from 1 up")
+    options = PolicyOptions(
+        _duration(table, "duration", place),
+        replication,
+        _duration(table, "shard-duration", place) or 0,
+        _text(table.get("name", ""), f"{place}.name"),
+    )
+    return DeclaredDatabase(name, retention_policy(options))
+
+
+def _duration(table: Mapping[str, Any], key: str, place: str) -> int | None:
+    """Returns the duration under *key* in nanoseconds, 0 for `INF`, or None without the key."""
+    if key not in table:
+        return None
+    text = table[key]
+    try:
+        return 0 if str(text).upper() == "INF" else parse_duration(_text(text, key))
+    except ValueError:
+        raise ValueError(f"{place}.{key}: expected a duration such as 2w, or INF") from None
+
+
+def _user(name: str, value: Any, folder: Path) -> DeclaredUser:
+    place = f"users.{name}"
+    table = _table(value or {}, place, _USER_KEYS)
+    admin = table.get("admin")
+    if admin is not None and not isinstance(admin, bool):
+        raise ValueError(f"{place}.admin: expected true or false")
+    if "password-file" in table and "password-hash" in table:
+        raise ValueError(f"{place}: expected password-file or password-hash, not both")
+    password = hash = None
+    if "password-file" in table:
+        file = folder / _text(table["password-file"], f"{place}.password-file")
+        password = read_password_file(str(file), f"{place}.password-file")
+    if "password-hash" in table:
+        hash = _text(table["password-hash"], f"{place}.password-hash")
+    grants = None
+    if "grants" in table:
+        if not isinstance(table["grants"], dict):
+            raise ValueError(f"{place}.grants: expected a table of databases and privileges")
+        grants = {
+            str(database): _privilege(privilege, f"{place}.grants.{database}")
+            for database, privilege in table["grants"].items()
+        }
+    return DeclaredUser(name, password, hash, admin, grants)
+
+
+def _privilege(value: Any, place: str) -> Privilege:
+    privilege = _PRIVILEGES.get(str(value).upper())
+    if privilege is None:
+        raise ValueError(f"{place}: expected READ, WRITE, ALL or NONE")
+    return privilege
+
+
+def _text(value: Any, place: str) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{place}: expected a text")
+    return value
