@@ -17,6 +17,7 @@ from headgate_engine import (
     DeclaredState,
     DeclaredUser,
     RetentionPolicy,
+    StatementError,
     retention_policy,
 )
 from headgate_grammar import PolicyOptions, Privilege, format_duration, parse_duration
@@ -123,7 +124,10 @@ def _database(name: str, value: Any) -> DeclaredDatabase:
         _duration(table, "shard-duration", place) or 0,
         _text(table.get("name", ""), f"{place}.name"),
     )
-    return DeclaredDatabase(name, retention_policy(options))
+    try:
+        return DeclaredDatabase(name, retention_policy(options))
+    except StatementError as error:
+        raise ValueError(f"{place}: {error}") from None
 
 
 def _duration(table: Mapping[str, Any], key: str, place: str) -> int | None:
