@@ -36,6 +36,7 @@ from headgate_engine.errors import (
     UsernameTooLong,
     UserNotFound,
 )
+from headgate_engine.explanation import Explanation, explain
 from headgate_engine.model.database import Database
 from headgate_engine.model.result import Result, Series, Value
 from headgate_engine.model.retention_policy import RetentionPolicy, retention_policy
@@ -97,7 +98,9 @@ __all__ = [
     "UNRESTRICTED",
     "Engine",
     "EngineError",
+    "Explanation",
     "FORWARDED",
+    "explain",
     "Identity",
     "IdentityDropped",
     "IdentityTaken",

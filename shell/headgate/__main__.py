@@ -25,6 +25,8 @@ commands:
   import   take users, passwords, grants and databases from an InfluxDB's meta.db
   export   write them as a meta.db, or as a file for apply
   apply    make a store file match a file of users, grants and databases
+  access   list which user may do what on which database
+  can      say whether a user may execute a query, and why
   sync     import the upstream's databases into the catalog
   audit    list changes and denied attempts: time, user, address, outcome
 
@@ -109,6 +111,14 @@ def _run() -> int:
             from headgate.export import main as export
 
             return export(arguments)
+        case "access":
+            from headgate.access import main as access
+
+            return access(arguments)
+        case "can":
+            from headgate.can import main as can
+
+            return can(arguments)
         case "sync":
             from headgate.sync import main as sync
 

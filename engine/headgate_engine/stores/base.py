@@ -172,10 +172,7 @@ class Tx(Protocol):
 
 
 class Snapshot(Protocol):
-    """A consistent snapshot of a user store, with a cache of values derived from the store.
-
-    The cache is cleared when the store's revision changes.
-    """
+    """A consistent snapshot of a user store, with a cache of values derived from that revision."""
 
     def cached(self, key: Hashable) -> object | None:
         """Returns the value cached under *key* since the last change of the store, or None."""
@@ -259,6 +256,19 @@ class Store(Protocol):
         """Returns at most *limit* users in order of creation, starting after the user id *after*.
 
         With *after* "" the result starts at the first user.
+
+        Raises:
+            StoreUnavailable: the store could not be read.
+        """
+        ...
+
+    def users_with_grants(
+        self, after: str = "", limit: int = 1000, *, database: str = ""
+    ) -> Sequence[User]:
+        """Returns at most *limit* users with their grants, in order of creation, by one query.
+
+        The result starts after the user id *after*. With *database*, it has only administrators
+        and users with a privilege on that database.
 
         Raises:
             StoreUnavailable: the store could not be read.

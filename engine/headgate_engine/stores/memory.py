@@ -215,6 +215,21 @@ class MemoryStore:
         ]
         return accounts[:limit]
 
+    def users_with_grants(
+        self, after: str = "", limit: int = 1000, *, database: str = ""
+    ) -> Sequence[User]:
+        """Returns at most *limit* users with an id after *after*, and access to *database*."""
+        state = self._state
+        users = (state.user(name) for name in state.users)
+        found = [
+            user
+            for user in users
+            if user is not None
+            and int(user.id) > int(after or 0)
+            and (not database or user.admin or user.grants.get(database))
+        ]
+        return found[:limit]
+
     def empty(self) -> bool:
         """Returns whether there are no users."""
         return self._state.empty()

@@ -2,7 +2,13 @@
 
 from dataclasses import dataclass, field
 
-from headgate_engine import AccessDenied, AuthenticationFailed, IdentityTaken, StoreUnavailable
+from headgate_engine import (
+    AccessDenied,
+    AuthenticationFailed,
+    IdentityTaken,
+    StoreUnavailable,
+    UserNotFound,
+)
 from headgate_grammar import ParseError, UnparseError
 from headgate_server.auth.errors import (
     KeysUnavailable,
@@ -65,6 +71,7 @@ ERROR_STATUSES: dict[type[Exception], ErrorStatus] = {
     NoRights: ErrorStatus(403),
     IdentityTaken: ErrorStatus(403),
     DatabaseNotFound: ErrorStatus(404),
+    UserNotFound: ErrorStatus(404),
     InvalidBucketName: ErrorStatus(404),
     TooLarge: ErrorStatus(413),
     UnsupportedMedia: ErrorStatus(415),

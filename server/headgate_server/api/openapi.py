@@ -1,7 +1,7 @@
 """The endpoint /openapi.json: an OpenAPI 3.1 description of some paths below `/api`.
 
-The description contains /api/whoami, and InfluxDB 1.x's paths for Prometheus' remote write and
-read. InfluxDB's manuals describe InfluxDB's other paths.
+The description contains /api/whoami, /api/access, and InfluxDB 1.x's paths for Prometheus' remote
+write and read. InfluxDB's manuals describe InfluxDB's other paths.
 """
 
 from typing import Any
@@ -32,6 +32,11 @@ def _response(description: str, schema: str, **headers: str) -> dict[str, Any]:
             for name, text in headers.items()
         }
     return response
+
+
+def _parameter(name: str, type: str, description: str) -> dict[str, Any]:
+    """Returns the description of the optional parameter *name* of a URL."""
+    return {"name": name, "in": "query", "description": description, "schema": {"type": type}}
 
 
 _ERROR_RESPONSES = {
@@ -119,6 +124,25 @@ DESCRIPTION: dict[str, Any] = {
                 },
             }
         },
+        "/api/access": {
+            "get": {
+                "operationId": "access",
+                "summary": "Users with their privileges, for administrators",
+                "security": _SECURITY,
+                "parameters": [
+                    _parameter("database", "string", "only users with access to this database"),
+                    _parameter("name", "string", "only this user"),
+                    _parameter("after", "integer", "the id of the last user of the former page"),
+                    _parameter("limit", "integer", "users of a page, at most 1,000"),
+                ],
+                "responses": {
+                    "200": _response("Users in order of creation", "Access"),
+                    **_ERROR_RESPONSES,
+                    "403": _response("The user is no administrator", "Error"),
+                    "404": _response("No such user or database", "Error"),
+                },
+            }
+        },
         "/api/v1/prom/write": _remote_path(
             "remoteWrite",
             "Prometheus' remote write, to an upstream InfluxDB 1.x",
@@ -158,6 +182,20 @@ DESCRIPTION: dict[str, Any] = {
                 },
                 "required": ["name", "admin", "method", "grants"],
                 "additionalProperties": False,
+            },
+            "Access": {
+                "oneOf": [
+                    {
+                        "type": "object",
+                        "properties": {
+                            "databases": {"type": "array", "items": {"type": "string"}},
+                            "users": {"type": "array", "items": {"type": "object"}},
+                        },
+                        "required": ["databases", "users"],
+                        "additionalProperties": False,
+                    },
+                    {"type": "array", "items": {"type": "object"}},
+                ]
             },
             "Error": {
                 "type": "object",

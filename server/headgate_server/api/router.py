@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
+from headgate_server.api.access import access
 from headgate_server.api.health import health, ping, show_metrics, status
 from headgate_server.api.openapi import openapi
 from headgate_server.api.prometheus_remote import (
@@ -37,6 +38,7 @@ _HANDLERS: dict[str, Handler] = {
     "/health": health,
     "/metrics": show_metrics,
     "/api/whoami": whoami,
+    "/api/access": access,
     "/openapi.json": openapi,
 }
 _NOT_SERVED = (Requirement.NOT_SERVED, Requirement.STORE_METRICS)

@@ -57,6 +57,7 @@ ENDPOINTS: Mapping[str, Endpoint] = {
     "/health": Endpoint(_READ_METHODS, Requirement.OPEN),
     "/metrics": Endpoint(("GET",), Requirement.LOCAL_ONLY),
     "/api/whoami": Endpoint(("GET",), Requirement.LOCAL_ONLY),
+    "/api/access": Endpoint(("GET",), Requirement.LOCAL_ONLY),
     "/openapi.json": Endpoint(("GET",), Requirement.LOCAL_ONLY),
     **dict.fromkeys(
         (

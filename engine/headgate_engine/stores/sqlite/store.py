@@ -33,6 +33,7 @@ from headgate_engine.stores.base import (
     Tx,
 )
 from headgate_engine.stores.group_commit import PendingTransaction, group_commit
+from headgate_engine.stores.sqlite import reads
 from headgate_engine.stores.sqlite.audit import (
     export,
     has_unexported,
@@ -46,18 +47,7 @@ from headgate_engine.stores.sqlite.connection import close, connect, reason, ref
 from headgate_engine.stores.sqlite.file import check_high_water_mark, integrity_errors, mark_in_use
 from headgate_engine.stores.sqlite.known_logins import read_logins, write_logins
 from headgate_engine.stores.sqlite.read_cache import ReadCache
-from headgate_engine.stores.sqlite.transaction import (
-    SqliteTx,
-    count_admins,
-    has_no_users,
-    is_small,
-    read_database,
-    read_databases,
-    read_identity_dropped_at,
-    read_user,
-    read_user_by_identity,
-    read_users,
-)
+from headgate_engine.stores.sqlite.transaction import SqliteTx
 
 T = TypeVar("T")
 
@@ -273,18 +263,18 @@ class SqliteStore:
                 cache.prefetched = {name: found.get(name) for name in missing}
 
     def _read_users(self, names: Sequence[str]) -> list[User]:
-        return read_users(self._readers.connection, names)
+        return reads.read_users(self._readers.connection, names)
 
     def _read_user(self, name: str) -> User | None:
-        return read_user(self._readers.connection, name)
+        return reads.read_user(self._readers.connection, name)
 
     def user_by_identity(self, issuer: str, subject: str) -> User | None:
         with refusing("read"):
-            return read_user_by_identity(self._reader(), issuer, subject)
+            return reads.read_user_by_identity(self._reader(), issuer, subject)
 
     def identity_dropped_at(self, issuer: str, subject: str) -> float | None:
         with refusing("read"):
-            return read_identity_dropped_at(self._reader(), issuer, subject)
+            return reads.read_identity_dropped_at(self._reader(), issuer, subject)
 
     def users(self, after: str = "", limit: int = 1000) -> Sequence[Account]:
         with refusing("read"):
@@ -294,29 +284,35 @@ class SqliteStore:
             )
             return [Account(str(id), name, bool(admin)) for id, name, admin in rows]
 
+    def users_with_grants(
+        self, after: str = "", limit: int = 1000, *, database: str = ""
+    ) -> Sequence[User]:
+        with refusing("read"):
+            return reads.read_user_page(self._reader(), after, limit, database)
+
     def empty(self) -> bool:
         with refusing("read"):
-            return self._read_cache().derive("empty", has_no_users)
+            return self._read_cache().derive("empty", reads.has_no_users)
 
     def is_small(self, table: Table, limit: int) -> bool:
         with refusing("read"):
-            return is_small(self._reader(), table, limit)
+            return reads.is_small(self._reader(), table, limit)
 
     def admin_count(self) -> int:
         with refusing("read"):
-            return count_admins(self._reader())
+            return reads.count_admins(self._reader())
 
     def database(self, name: str) -> Database | None:
         with refusing("read"):
             cache = self._read_cache()
             found = cache.databases.get(name)
-            if found is None and (found := read_database(cache.connection, name)) is not None:
+            if found is None and (found := reads.read_database(cache.connection, name)) is not None:
                 cache.databases.put(name, found)
             return found
 
     def databases(self) -> Sequence[Database]:
         with refusing("read"):
-            return read_databases(self._reader())
+            return reads.read_databases(self._reader())
 
     def audit(self, since: int = 0, limit: int = 1000) -> Sequence[AuditRecord]:
         with refusing("read"):

@@ -1,111 +1,20 @@
-"""Reads and changes users, grants and databases of a SQLite user store with SQL."""
+"""Changes users, grants and databases of a SQLite user store with SQL, in one transaction."""
 
-import json
 import time
-from collections.abc import Sequence
-from types import MappingProxyType
-from typing import Any
 
 import apsw
 
 from headgate_engine.model.database import Database
 from headgate_engine.model.retention_policy import RetentionPolicy
 from headgate_engine.model.user import User
-from headgate_engine.stores.base import DROPPED_IDENTITY_RETENTION_SECONDS, Table
+from headgate_engine.stores.base import DROPPED_IDENTITY_RETENTION_SECONDS
+from headgate_engine.stores.sqlite import reads
 from headgate_grammar import Privilege
 
-_decode_json = json.JSONDecoder().raw_decode
-_PRIVILEGES = tuple(Privilege(value) for value in range(4))
-
-# One SELECT, so that a user and the user's grants are of one snapshot. One row per user, because a
-# further row costs more time than a longer row.
-_SELECT_USERS = """
-SELECT id, name, hash, admin, (
-    SELECT json_group_array(json_array(databases.id, databases.name, privilege))
-    FROM grants JOIN databases ON databases.id = database_id WHERE user_id = users.id
-) FROM users
-"""
-_SELECT_USER = f"{_SELECT_USERS} WHERE name = ?"
-_SELECT_USERS_BY_NAME = f"{_SELECT_USERS} WHERE name IN (SELECT value FROM json_each(?))"
-_SELECT_USER_BY_IDENTITY = f"""
-{_SELECT_USERS} WHERE id = (SELECT user_id FROM identities WHERE issuer = ? AND subject = ?)
-"""
-_SELECT_IDENTITY_DROPPED_AT = (
-    "SELECT dropped FROM dropped_identities WHERE issuer = ? AND subject = ?"
-)
 _INSERT_DROPPED_IDENTITY = """
 INSERT INTO dropped_identities SELECT issuer, subject, ? FROM identities WHERE user_id = ?
 ON CONFLICT DO UPDATE SET dropped = max(dropped, excluded.dropped)
 """
-_SELECT_DATABASES = "SELECT id, name, policy, duration, replication, shard_duration FROM databases"
-
-
-def read_user(connection: apsw.Connection, name: str) -> User | None:
-    """Returns the user *name*, or None."""
-    row = connection.execute(_SELECT_USER, (name,)).get
-    return _user_from_row(row) if row is not None else None
-
-
-def read_users(connection: apsw.Connection, names: Sequence[str]) -> list[User]:
-    """Returns the users with these *names*, from one snapshot. Skips unknown names."""
-    return [
-        _user_from_row(row)
-        for row in connection.execute(_SELECT_USERS_BY_NAME, (json.dumps(names),))
-    ]
-
-
-def _user_from_row(row: Any) -> User:
-    id, name, hash, admin, grants = row
-    # Sorted by database id, which is the order of creation.
-    held = {on: _PRIVILEGES[privilege] for _, on, privilege in sorted(_decode_json(grants)[0])}
-    return User(str(id), name, hash, bool(admin), MappingProxyType(held))
-
-
-def read_user_by_identity(connection: apsw.Connection, issuer: str, subject: str) -> User | None:
-    """Returns the user linked to the identity *subject* of *issuer*, or None."""
-    row = connection.execute(_SELECT_USER_BY_IDENTITY, (issuer, subject)).get
-    return _user_from_row(row) if row is not None else None
-
-
-def read_identity_dropped_at(
-    connection: apsw.Connection, issuer: str, subject: str
-) -> float | None:
-    """Returns the Unix time when a user of this identity was last dropped, or None."""
-    dropped: float | None = connection.execute(_SELECT_IDENTITY_DROPPED_AT, (issuer, subject)).get
-    return dropped
-
-
-def has_no_users(connection: apsw.Connection) -> bool:
-    """Returns whether there are no users."""
-    return bool(connection.execute("SELECT NOT EXISTS (SELECT 1 FROM users)").get)
-
-
-def is_small(connection: apsw.Connection, table: Table, limit: int) -> bool:
-    """Returns whether *table* (`users` or `databases`) has at most *limit* rows."""
-    # In the order of a list: an index may be damaged where the table is whole.
-    count = f"SELECT count(*) FROM (SELECT id FROM {table} ORDER BY id LIMIT ?)"
-    return bool(connection.execute(count, (limit + 1,)).get <= limit)
-
-
-def count_admins(connection: apsw.Connection) -> int:
-    """Returns the number of users with the admin flag."""
-    count: int = connection.execute("SELECT count(*) FROM users WHERE admin = 1").get
-    return count
-
-
-def read_database(connection: apsw.Connection, name: str) -> Database | None:
-    """Returns the database *name*, or None."""
-    for id, _, *policy in connection.execute(f"{_SELECT_DATABASES} WHERE name = ?", (name,)):
-        return Database(str(id), name, RetentionPolicy(*policy))
-    return None
-
-
-def read_databases(connection: apsw.Connection) -> list[Database]:
-    """Returns all databases in order of creation."""
-    return [
-        Database(str(id), name, RetentionPolicy(*policy))
-        for id, name, *policy in connection.execute(f"{_SELECT_DATABASES} ORDER BY id")
-    ]
 
 
 class SqliteTx:
@@ -120,7 +29,7 @@ class SqliteTx:
 
     def user(self, name: str) -> User | None:
         """Returns the user *name*, or None."""
-        return read_user(self._connection, name)
+        return reads.read_user(self._connection, name)
 
     def add_user(self, name: str, hash: str, admin: bool) -> None:
         """Adds a user with a new id and no grants."""
@@ -153,7 +62,7 @@ class SqliteTx:
 
     def admin_count(self) -> int:
         """Returns the number of users with the admin flag."""
-        return count_admins(self._connection)
+        return reads.count_admins(self._connection)
 
     def empty(self) -> bool:
         """Returns whether there are no users."""
@@ -161,11 +70,11 @@ class SqliteTx:
 
     def user_by_identity(self, issuer: str, subject: str) -> User | None:
         """Returns the user linked to the identity *subject* of *issuer*, or None."""
-        return read_user_by_identity(self._connection, issuer, subject)
+        return reads.read_user_by_identity(self._connection, issuer, subject)
 
     def identity_dropped_at(self, issuer: str, subject: str) -> float | None:
         """Returns the Unix time when a user of this identity was last dropped, or None."""
-        return read_identity_dropped_at(self._connection, issuer, subject)
+        return reads.read_identity_dropped_at(self._connection, issuer, subject)
 
     def is_linked(self, user: User) -> bool:
         """Returns whether an identity (issuer and subject of tokens) is linked to *user*."""
@@ -194,7 +103,7 @@ class SqliteTx:
 
     def database(self, name: str) -> Database | None:
         """Returns the database *name*, or None."""
-        return read_database(self._connection, name)
+        return reads.read_database(self._connection, name)
 
     def add_database(self, name: str, policy: RetentionPolicy) -> None:
         """Adds a database with a new id."""

@@ -1,0 +1,50 @@
+"""`headgate can`: says whether a user may execute a query, and why. Reads a store file."""
+
+import argparse
+from collections.abc import Sequence
+from contextlib import closing
+
+from headgate.configured_engine import build_engine, load_settings
+from headgate.flags import CommandParser, double_dashes
+from headgate.store_file import guarded
+from headgate_engine import SqliteStore, explain
+from headgate_grammar import ParseError
+
+_NOT_ALLOWED = 1
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs `headgate can USER QUERY`; returns 0 if the user may execute the query, else 1."""
+    parser = CommandParser(
+        prog="headgate can",
+        description="Say whether a user may execute a query, and where each privilege comes from."
+        " Exit status: 0 yes, 1 no.",
+    )
+    add = parser.add_argument
+    add("user", metavar="USER")
+    add("query", metavar="QUERY", help="statements of InfluxQL; they are not executed")
+    add("--database", metavar="NAME", default="", help="the default database of the request")
+    add("--store", metavar="PATH", help="the store file")
+    add("--config", metavar="PATH", help="the server's configuration file: its store")
+    flags = parser.parse_args(double_dashes(arguments))
+    return guarded(lambda: _explain(flags))
+
+
+def _explain(flags: argparse.Namespace) -> int:
+    settings = load_settings(flags.config, store=flags.store)
+    with closing(SqliteStore(settings.store_path, create=False)) as store:
+        engine = build_engine(store, settings)
+        try:
+            statements = engine.parse(flags.query)
+        except ParseError as error:
+            raise ValueError(f"error parsing query: {error}") from None
+        allowed = True
+        for statement in statements:
+            print(statement)
+            found = explain(engine, flags.user, statement, flags.database)
+            for one in found:
+                print(f"  {'yes' if one.allowed else 'no '}  {one.required}: {one.source}")
+            if not found:
+                print("  yes  no privilege is required")
+            allowed = allowed and all(one.allowed for one in found)
+    return 0 if allowed else _NOT_ALLOWED
