@@ -3,9 +3,17 @@
 import argparse
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from headgate.flags import CommandParser, double_dashes
-from headgate.meta_db import MetaData, MetaDatabase, MetaPolicy, MetaUser, encode_meta
+from headgate.meta_db import (
+    InvalidMetaFile,
+    MetaData,
+    MetaDatabase,
+    MetaPolicy,
+    MetaUser,
+    encode_meta,
+)
 from headgate.state_file import format_state
 from headgate.store_file import accounts, guarded, opened
 from headgate_engine import DeclaredDatabase, DeclaredState, DeclaredUser, SqliteStore
@@ -21,6 +29,11 @@ def main(arguments: Sequence[str]) -> int:
     command = kinds.add_parser("influxdb", help="a meta.db with which InfluxDB 1.x starts")
     command.add_argument("path", metavar="STORE", help="the store file")
     command.add_argument("to", metavar="META_DB", help="must not exist")
+    command.add_argument(
+        "--base",
+        metavar="META_DB",
+        help="the meta.db of a stopped influxd: the new file keeps its databases and shards",
+    )
     command = kinds.add_parser("config", help="a file for `headgate apply`")
     command.add_argument("path", metavar="STORE", help="the store file")
     command.add_argument("to", metavar="FILE", help="must not exist")
@@ -35,7 +48,14 @@ def main(arguments: Sequence[str]) -> int:
 def _export_influxdb(flags: argparse.Namespace) -> int:
     with opened(flags.path) as store:
         data = _read(store)
-    _write_private(flags.to, encode_meta(data))
+    try:
+        base = Path(flags.base).read_bytes() if flags.base is not None else b""
+        content = encode_meta(data, base)
+    except InvalidMetaFile as error:
+        raise ValueError(f"{flags.base} is no meta.db of InfluxDB 1.x: {error}") from None
+    except OSError as error:
+        raise ValueError(f"{flags.base}: {os.strerror(error.errno or 0)}") from None
+    _write_private(flags.to, content)
     print(f"{flags.to}: {len(data.users)} users, {len(data.databases)} databases")
     return 0
 

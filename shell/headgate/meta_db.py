@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _MAX_VARINT_BYTES = 10
+# Fields of the whole file.
+_DATABASES, _USERS, _HIGHEST_IDS = 5, 6, (7, 8, 9)
 # influxd starts with any index greater than 1.
 _INDEX = 2
 
@@ -61,7 +63,7 @@ class _Message:
 
     def __init__(self, content: bytes) -> None:
         self._fields: dict[int, list[int | bytes]] = {}
-        for number, value in _fields(content):
+        for number, value, _ in _fields(content):
             self._fields.setdefault(number, []).append(value)
 
     def number(self, field: int) -> int:
@@ -92,15 +94,16 @@ class _Message:
         return self._fields[field][-1]
 
 
-def _fields(content: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Yields number and value of each field in *content*."""
+def _fields(content: bytes) -> Iterator[tuple[int, int | bytes, bytes]]:
+    """Yields number, value and encoded form of each field in *content*."""
     place = 0
     while place < len(content):
+        start = place
         key, place = _varint(content, place)
         kind = key & 7
         if kind == _VARINT:
             value, place = _varint(content, place)
-            yield key >> 3, value
+            yield key >> 3, value, content[start:place]
             continue
         if kind == _BYTES:
             size, place = _varint(content, place)
@@ -110,8 +113,8 @@ def _fields(content: bytes) -> Iterator[tuple[int, int | bytes]]:
             raise InvalidMetaFile("it is no message of Protocol Buffers")
         if place + size > len(content):
             raise InvalidMetaFile("it ends too soon")
-        yield key >> 3, content[place : place + size]
-        place += size
+        value_start, place = place, place + size
+        yield key >> 3, content[value_start:place], content[start:place]
 
 
 def _varint(content: bytes, place: int) -> tuple[int, int]:
@@ -133,7 +136,7 @@ def parse_meta(content: bytes) -> MetaData:
     Raises InvalidMetaFile.
     """
     data = _Message(content)
-    for required in (1, 2, 3, 7, 8, 9):  # Term, Index, ClusterID, and the highest ids
+    for required in (1, 2, 3, *_HIGHEST_IDS):  # 1 to 3 are Term, Index and ClusterID
         data.number(required)
     return MetaData(
         [
@@ -146,7 +149,7 @@ def parse_meta(content: bytes) -> MetaData:
                 ],
                 len(one.messages(4)),
             )
-            for one in data.messages(5)
+            for one in data.messages(_DATABASES)
         ],
         [
             MetaUser(
@@ -155,35 +158,59 @@ def parse_meta(content: bytes) -> MetaData:
                 bool(one.number(3)),
                 {it.text(1): it.number(2) for it in one.messages(4)},
             )
-            for one in data.messages(6)
+            for one in data.messages(_USERS)
         ],
     )
 
 
-def encode_meta(data: MetaData) -> bytes:
-    """Returns the bytes of a `meta.db` with *data*, and a new random cluster id."""
-    parts = [_number(1, 0), _number(2, _INDEX), _number(3, secrets.randbits(63))]
-    for database in data.databases:
-        policies = b"".join(
-            _bytes(
-                3,
-                _bytes(1, policy.name.encode())
-                + _number(2, policy.duration)
-                + _number(3, policy.shard_duration)
-                + _number(4, policy.replication),
-            )
-            for policy in database.policies
+def encode_meta(data: MetaData, base: bytes = b"") -> bytes:
+    """Returns the bytes of a `meta.db` with *data*.
+
+    *base* is the content of another `meta.db`: the result keeps all but its users, such as the
+    shards of its databases. Without it, the result has a new random cluster id. Raises
+    InvalidMetaFile for an invalid *base*.
+    """
+    known: set[str] = set()
+    if base:
+        known = {database.name for database in parse_meta(base).databases}
+        fields = [(number, encoded) for number, _, encoded in _fields(base) if number != _USERS]
+    else:
+        fields = [(1, _number(1, 0)), (2, _number(2, _INDEX)), (3, _number(3, _cluster_id()))]
+        fields += [(number, _number(number, 0)) for number in _HIGHEST_IDS]
+    # As in InfluxDB's own files, the required highest ids are last: a shortened file lacks them.
+    head = [encoded for number, encoded in fields if number not in _HIGHEST_IDS]
+    tail = [encoded for number, encoded in fields if number in _HIGHEST_IDS]
+    new = [database for database in data.databases if database.name not in known]
+    users = map(_encode_user, data.users)
+    return b"".join([*head, *map(_encode_database, new), *users, *tail])
+
+
+def _cluster_id() -> int:
+    return secrets.randbits(63)
+
+
+def _encode_database(database: MetaDatabase) -> bytes:
+    policies = b"".join(
+        _bytes(
+            3,
+            _bytes(1, policy.name.encode())
+            + _number(2, policy.duration)
+            + _number(3, policy.shard_duration)
+            + _number(4, policy.replication),
         )
-        names = _bytes(1, database.name.encode()) + _bytes(2, database.default.encode())
-        parts.append(_bytes(5, names + policies))
-    for user in data.users:
-        privileges = b"".join(
-            _bytes(4, _bytes(1, database.encode()) + _number(2, privilege))
-            for database, privilege in user.privileges.items()
-        )
-        names = _bytes(1, user.name.encode()) + _bytes(2, user.hash.encode())
-        parts.append(_bytes(6, names + _number(3, int(user.admin)) + privileges))
-    return b"".join([*parts, _number(7, 0), _number(8, 0), _number(9, 0)])
+        for policy in database.policies
+    )
+    names = _bytes(1, database.name.encode()) + _bytes(2, database.default.encode())
+    return _bytes(_DATABASES, names + policies)
+
+
+def _encode_user(user: MetaUser) -> bytes:
+    privileges = b"".join(
+        _bytes(4, _bytes(1, database.encode()) + _number(2, privilege))
+        for database, privilege in user.privileges.items()
+    )
+    names = _bytes(1, user.name.encode()) + _bytes(2, user.hash.encode())
+    return _bytes(_USERS, names + _number(3, int(user.admin)) + privileges)
 
 
 def _number(field: int, value: int) -> bytes:

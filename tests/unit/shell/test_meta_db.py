@@ -63,8 +63,21 @@ def test_any_data_is_read_back(data: MetaData) -> None:
     assert parse_meta(encode_meta(data)) == data
 
 
+def test_a_base_keeps_all_but_its_users() -> None:
+    shards = encode_meta(DATA) + bytes.fromhex("5202abcd")  # field 10, of which nothing is known
+    other = MetaData(
+        [DATA.databases[0], MetaDatabase("new", "autogen", DATA.databases[0].policies)],
+        [MetaUser("ann", HASH, True, {"new": 1})],
+    )
+    merged = encode_meta(other, shards)
+    assert parse_meta(merged) == MetaData([*DATA.databases, other.databases[1]], other.users)
+    assert bytes.fromhex("5202abcd") in merged
+    with pytest.raises(InvalidMetaFile):
+        encode_meta(other, shards[:9])
+
+
 def test_no_part_of_a_file_passes_for_the_whole() -> None:
-    for content in (EMPTY, encode_meta(DATA)):
+    for content in (EMPTY, encode_meta(DATA), encode_meta(DATA, EMPTY)):
         for length in range(len(content)):
             with pytest.raises(InvalidMetaFile):
                 parse_meta(content[:length])
