@@ -68,6 +68,20 @@ class Session:
         """Sends the statements *text* and returns the response. Raises ConnectionFailed."""
         return self.backend.query(self.connection, text, self._options())
 
+    def own_grants(self) -> Response | None:
+        """Returns the grants of the session's user, or None if the server cannot say them."""
+        return self.backend.own_grants(self.connection)
+
+    def change_own_password(self, password: str) -> str | None:
+        """Sets the password of the session's user; returns the error, "", or None if unsupported.
+
+        Later requests of the session use the new password.
+        """
+        error = self.backend.change_own_password(self.connection, password)
+        if error == "":
+            self.connection = self.connection._replace(password=password)
+        return error
+
     def write(self, points: Points) -> str:
         """Writes *points*; returns the server's error, or "". Raises ConnectionFailed."""
         return self.backend.write(self.connection, points, self._options())

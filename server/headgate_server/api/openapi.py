@@ -124,6 +124,24 @@ DESCRIPTION: dict[str, Any] = {
                 },
             }
         },
+        "/api/user/password": {
+            "put": {
+                "operationId": "changeOwnPassword",
+                "summary": "Sets the password of the authenticated user",
+                "security": _SECURITY,
+                "requestBody": {
+                    "required": True,
+                    "content": {
+                        "application/json": {"schema": {"$ref": "#/components/schemas/Passwords"}}
+                    },
+                },
+                "responses": {
+                    "204": {"description": "The new password is set"},
+                    "400": _response("A wrong old password, or an invalid new one", "Error"),
+                    **_ERROR_RESPONSES,
+                },
+            }
+        },
         "/api/access": {
             "get": {
                 "operationId": "access",
@@ -181,6 +199,15 @@ DESCRIPTION: dict[str, Any] = {
                     "issuer": {"type": "string"},
                 },
                 "required": ["name", "admin", "method", "grants"],
+                "additionalProperties": False,
+            },
+            "Passwords": {
+                "type": "object",
+                "properties": {
+                    "oldPassword": {"type": "string", "contentEncoding": "base64"},
+                    "newPassword": {"type": "string", "contentEncoding": "base64"},
+                },
+                "required": ["oldPassword", "newPassword"],
                 "additionalProperties": False,
             },
             "Access": {

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from headgate_server.api.access import access
 from headgate_server.api.health import health, ping, show_metrics, status
 from headgate_server.api.openapi import openapi
+from headgate_server.api.own_password import change_own_password
 from headgate_server.api.prometheus_remote import (
     READ_PATH,
     WRITE_PATH,
@@ -39,6 +40,7 @@ _HANDLERS: dict[str, Handler] = {
     "/metrics": show_metrics,
     "/api/whoami": whoami,
     "/api/access": access,
+    "/api/user/password": change_own_password,
     "/openapi.json": openapi,
 }
 _NOT_SERVED = (Requirement.NOT_SERVED, Requirement.STORE_METRICS)

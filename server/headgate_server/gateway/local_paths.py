@@ -58,6 +58,7 @@ ENDPOINTS: Mapping[str, Endpoint] = {
     "/metrics": Endpoint(("GET",), Requirement.LOCAL_ONLY),
     "/api/whoami": Endpoint(("GET",), Requirement.LOCAL_ONLY),
     "/api/access": Endpoint(("GET",), Requirement.LOCAL_ONLY),
+    "/api/user/password": Endpoint(("PUT",), Requirement.LOCAL_ONLY),
     "/openapi.json": Endpoint(("GET",), Requirement.LOCAL_ONLY),
     **dict.fromkeys(
         (

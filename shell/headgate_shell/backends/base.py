@@ -113,6 +113,17 @@ class Backend(Protocol):
         """Executes the statements *text* and returns the response."""
         ...
 
+    def own_grants(self, connection: ConnectionSettings) -> Response | None:
+        """Returns the grants of the session's user as SHOW GRANTS does. None if unsupported."""
+        ...
+
+    def change_own_password(self, connection: ConnectionSettings, password: str) -> str | None:
+        """Sets the password of the session's user to *password*.
+
+        Returns the error, "" on success, or None if unsupported.
+        """
+        ...
+
     def write(self, connection: ConnectionSettings, points: Points, options: RequestOptions) -> str:
         """Writes *points*; returns the server's error, or "" on success."""
         ...

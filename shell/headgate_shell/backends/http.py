@@ -51,6 +51,37 @@ class HttpBackend:
             return Response([], f"received status code {status} from server")
         return response or Response([])
 
+    def own_grants(self, connection: ConnectionSettings) -> Response | None:
+        """Returns the grants of the session's user, from Headgate's `/api/whoami`.
+
+        Returns None if the server is not Headgate. Raises ConnectionFailed.
+        """
+        status, _, content = _send(connection, "GET", "/api/whoami")
+        try:
+            found: Any = json.loads(content) if status == 200 else None
+            rows = [[database, privilege] for database, privilege in found["grants"].items()]
+        except (ValueError, TypeError, LookupError, AttributeError):
+            return None
+        return Response([{"series": [{"columns": ["database", "privilege"], "values": rows}]}])
+
+    def change_own_password(self, connection: ConnectionSettings, password: str) -> str | None:
+        """Sets the password of the session's user by Headgate's `/api/user/password`.
+
+        Returns the error, "" on success, or None if the server is not Headgate. Raises
+        ConnectionFailed.
+        """
+        passwords = {"oldPassword": connection.password, "newPassword": password}
+        content = {name: _base64(text) for name, text in passwords.items()}
+        body = json.dumps(content).encode()
+        path, media_type = "/api/user/password", "application/json"
+        status, _, answer = _send(connection, "PUT", path, body, media_type)
+        if status == 204:
+            return ""
+        try:
+            return str(json.loads(answer)["error"]) if status != 404 else None
+        except (ValueError, TypeError, LookupError):
+            return None
+
     def write(self, connection: ConnectionSettings, points: Points, options: RequestOptions) -> str:
         """Sends *points* to `/write`; returns the server's error, or "" on success.
 
@@ -68,6 +99,10 @@ class HttpBackend:
             return ""
         error = content.decode("utf-8", "replace")
         return error or f"received status code {status} from server"
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode("utf-8", "surrogateescape")).decode()
 
 
 def _query_parameters(text: str, options: RequestOptions) -> dict[str, str]:

@@ -68,6 +68,14 @@ class StoreBackend:
             return Response([], f"error parsing query: {error}")
         return Response([_encode_result(result) for result in results])
 
+    def own_grants(self, connection: ConnectionSettings) -> Response | None:
+        """Returns None: a session on a store file has no user."""
+        return None
+
+    def change_own_password(self, connection: ConnectionSettings, password: str) -> str | None:
+        """Returns None: a session on a store file has no user."""
+        return None
+
     def write(self, connection: ConnectionSettings, points: Points, options: RequestOptions) -> str:
         """Returns an error: the file holds users and grants, and no time series."""
         return "no upstream store is configured: data cannot be written\n"

@@ -28,8 +28,8 @@ Commands:
   watch [<seconds>] <statement>
                              repeat the statement until Ctrl-C
   timing, pager              switch on or off: show durations; page long output
-  \\l, \\du [<user>]          list databases; users, or the grants of a user
-  \\password [<user>]         set a password; prompts twice
+  \\l, \\du [<user>]          list databases; users (or your own grants), or a user's grants
+  \\password [<user>]         set a password, your own by default; prompts twice
   settings                   list the settings
   help, \\?                   print this text
   exit, quit, \\q, Ctrl-D     exit
@@ -84,8 +84,12 @@ def _run_statement(statement: str) -> Callable[[str, Session, Terminal], None]:
 
 
 def _users(line: str, session: Session, terminal: Terminal) -> None:
-    """`\\du`: lists the users; `\\du NAME`: lists the grants of a user."""
-    if name := arguments(line):
+    """`\\du`: lists the users; `\\du NAME`: lists the grants of a user.
+
+    For a user that may list neither, lists the user's own grants.
+    """
+    name = arguments(line)
+    if name:
         # Imported on demand: the grammar takes long to load.
         from headgate_shell.statements import show_grants
 
@@ -95,6 +99,8 @@ def _users(line: str, session: Session, terminal: Terminal) -> None:
                 result["error"] = access.with_username(str(result["error"]), name)
     else:
         response = session.query("SHOW USERS")
+    if access.is_denied(response.first_error) and name in ("", session.connection.username):
+        response = session.own_grants() or response
     terminal.write(render(response, session, hint=False))
 
 

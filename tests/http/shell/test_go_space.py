@@ -35,6 +35,12 @@ class Recorder:
         rows = [["imp"], ["imp\x1c"], ["a.b"], ['to"dd'], ["back\\slash"], ["autogen"]]
         return Response([{"series": [{"columns": ["name"], "values": rows}]}])
 
+    def own_grants(self, connection: ConnectionSettings) -> Response | None:
+        return None
+
+    def change_own_password(self, connection: ConnectionSettings, password: str) -> str | None:
+        return None
+
     def write(self, connection: ConnectionSettings, points: Points, options: RequestOptions) -> str:
         self.written.append(points)
         return ""

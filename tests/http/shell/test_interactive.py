@@ -185,6 +185,25 @@ def test_a_new_password_is_asked_for_twice_and_kept_nowhere(
     assert all("Zk7" not in path.read_text() for path in home.rglob(".headgate*"))
 
 
+def test_a_user_lists_their_own_grants_and_sets_their_own_password(
+    metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = typed(
+        metrics_server,
+        *("\\du", "\\du alice", "\\password", "new-Zk7", "new-Zk7", "\\l"),
+        *("\\password", "x" * 73, "x" * 73, "\\du root", "\\password root", "Zk7", "Zk7"),
+        username="alice",
+        password="wonder",
+    )
+    shown = capsys.readouterr().out
+    assert shown.count("metrics  READ\n") == 2
+    assert "New password set for alice\n" in shown and session.connection.password == "new-Zk7"
+    assert "ERR: bcrypt: password length exceeds 72 bytes\n" in shown
+    assert shown.count("requires admin privilege") == 2  # about root
+    assert metrics_server.query("SHOW DATABASES", ("alice", "new-Zk7")).status == 200
+    assert metrics_server.query("SHOW USERS", ("root", "Toor-1")).status == 200
+
+
 def test_what_changes_something_is_not_watched(
     metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,0 +1,72 @@
+"""The endpoint /api/user/password: a user changes their own password, with the old one."""
+
+import json
+from base64 import b64decode
+from functools import partial
+
+from headgate_engine import AuthenticationFailed, Principal
+from headgate_grammar import SetPassword
+from headgate_server.app_context import AppContext
+from headgate_server.auth.credentials import RequestCredentials
+from headgate_server.auth.errors import Unauthenticated
+from headgate_server.formats import ResultEncoder
+from headgate_server.gateway.mount import Mount
+from headgate_server.http.errors import BadRequest, CrossSiteRequest, TooLarge
+from headgate_server.http.request import Request
+from headgate_server.http.response import Response
+
+_MAX_BODY_BYTES = 1 << 16
+_MEMBERS = ("oldPassword", "newPassword")
+
+
+async def change_own_password(
+    request: Request, context: AppContext, encoder: ResultEncoder, mount: Mount | None
+) -> Response:
+    """Sets the password of the authenticated user. Returns 204.
+
+    The body is `{"oldPassword", "newPassword"}`, each as Base64 of UTF-8. A wrong old password
+    counts as a failed login. Raises what a login raises; BadRequest for a wrong old password, an
+    invalid new one, or an invalid body; CrossSiteRequest, TooLarge.
+    """
+    principal = await context.require_user(request)
+    if request.cross_site:
+        raise CrossSiteRequest
+    if principal.user is None or principal.transient:
+        raise BadRequest("this login has no password to change")
+    old, new = await _read_passwords(request)
+    # In the URL's parameters, because a name in Basic may not contain a colon.
+    login = RequestCredentials({"u": principal.name, "p": old}, lambda header: [])
+    try:
+        await context.authenticate_credentials(login, request.address, None, request.connection)
+    except (AuthenticationFailed, Unauthenticated):
+        raise BadRequest("invalid password") from None
+    change = partial(_set_password, context, principal, new, request.audit_address)
+    await context.run_in_thread(change, (principal.name,))
+    return Response(status_code=204)
+
+
+def _set_password(context: AppContext, principal: Principal, new: str, address: str) -> None:
+    """Sets the password of *principal*. Blocking: runs bcrypt. Raises BadRequest."""
+    statement = SetPassword(principal.name, new)
+    for result in context.engine.execute([statement], principal, address=address):
+        if result.error:
+            raise BadRequest(result.error)
+
+
+async def _read_passwords(request: Request) -> tuple[str, str]:
+    """Returns the old and the new password in the body of *request*."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > _MAX_BODY_BYTES:
+            raise TooLarge
+    try:
+        content = json.loads(body)
+        if not isinstance(content, dict) or set(content) != set(_MEMBERS):
+            raise ValueError
+        old, new = (b64decode(content[member], validate=True).decode() for member in _MEMBERS)
+    except (ValueError, TypeError):
+        raise BadRequest(
+            'expected {"oldPassword": "...", "newPassword": "..."}, each Base64 of UTF-8'
+        ) from None
+    return old, new
