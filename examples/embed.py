@@ -13,9 +13,11 @@ from headgate_engine import (
 from headgate_grammar import Privilege
 
 engine = Engine(SqliteStore(sys.argv[1]))
-engine.query("CREATE USER root WITH PASSWORD 'Toor-1' WITH ALL PRIVILEGES", UNRESTRICTED)
-engine.query("CREATE DATABASE telegraf; CREATE USER todd WITH PASSWORD 's3cret'", UNRESTRICTED)
-for result in engine.query("GRANT READ ON telegraf TO todd; SHOW GRANTS FOR todd", UNRESTRICTED):
+engine.create_user("root", "Toor-1", admin=True)
+engine.create_database("telegraf")
+engine.create_user("todd", "s3cret")
+engine.grant(Privilege.READ, "telegraf", "todd")
+for result in engine.query("SHOW GRANTS FOR todd", UNRESTRICTED):
     print(result.error or [list(series.values) for series in result.series])
 
 todd = engine.authenticate("todd", "s3cret")

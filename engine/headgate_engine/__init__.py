@@ -38,7 +38,7 @@ from headgate_engine.errors import (
 )
 from headgate_engine.explanation import Explanation, explain
 from headgate_engine.model.database import Database
-from headgate_engine.model.result import Result, Series, Value
+from headgate_engine.model.result import Result, Results, Series, Value
 from headgate_engine.model.retention_policy import RetentionPolicy, retention_policy
 from headgate_engine.model.token_rights import TokenRights
 from headgate_engine.model.user import ANONYMOUS, UNRESTRICTED, Account, Identity, Principal, User
@@ -120,6 +120,7 @@ __all__ = [
     "Principal",
     "DeniedAttempt",
     "Result",
+    "Results",
     "RetentionPolicy",
     "retention_policy",
     "TokenRights",

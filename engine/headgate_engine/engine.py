@@ -1,17 +1,18 @@
 """The engine: authenticates users, authorizes InfluxQL and executes it on a user store."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from headgate_engine import changes
+from headgate_engine.administration import Administration
+from headgate_engine.audit_entry import audit_entry, is_encodable
+from headgate_engine.authorization import check_allowed, creates_admin
 from headgate_engine.errors import (
     AdminRequiredFirst,
     AuthenticationFailed,
     DatabaseRequired,
-    InvalidName,
-    NotAuthorized,
     NoUpstream,
     OutcomeUnknown,
     StatementError,
@@ -19,7 +20,7 @@ from headgate_engine.errors import (
     UserExists,
     UserNotFound,
 )
-from headgate_engine.model.result import Result, Series
+from headgate_engine.model.result import Result, Results, Series
 from headgate_engine.model.token_rights import TokenRights
 from headgate_engine.model.user import Identity, Principal, User, check_username
 from headgate_engine.passwords import Passwords, same_password_version
@@ -53,13 +54,12 @@ from headgate_grammar import (
     ShowQueries,
     ShowUsers,
     Statement,
-    redact_urls,
 )
 
 KEEP_LAST_ADMIN = True  # the default here and in the server's settings
 
 
-class Engine:
+class Engine(Administration):
     """Executes InfluxQL about users, grants and databases on the user store *store*.
 
     With *keep_last_admin* the only administrator can be neither dropped nor demoted. Thread-safe.
@@ -123,7 +123,7 @@ class Engine:
 
     def user(self, name: str) -> User | None:
         """Returns the user *name* as stored now, or None."""
-        return self.store.user(name) if name.isascii() or _is_encodable(name) else None
+        return self.store.user(name) if name.isascii() or is_encodable(name) else None
 
     def renew(self, principal: Principal) -> Principal:
         """Returns *principal* with its user read again from the store.
@@ -199,11 +199,11 @@ class Engine:
         if principal.has_full_access:
             return
         if user is None:
-            if not (statements and _creates_admin(statements[0]) and self.store.empty()):
+            if not (statements and creates_admin(statements[0]) and self.store.empty()):
                 raise AdminRequiredFirst
             return
         for statement in statements:
-            _check_allowed(user, statement, database)
+            check_allowed(user, statement, database)
 
     def authorizer(self, principal: Principal, database: str = "") -> Callable[[Statement], None]:
         """Returns a function that authorizes one statement of a query, as `authorize` does.
@@ -214,7 +214,7 @@ class Engine:
         if principal.has_full_access:
             return _allow
         if user is not None:
-            return partial(_check_allowed, user, database=database)
+            return partial(check_allowed, user, database=database)
         first = True
 
         def authorize_first(statement: Statement) -> None:
@@ -235,20 +235,26 @@ class Engine:
         return user is not None and allows(user, RequiredPrivilege(privilege, database))
 
     def query(
-        self, text: str, principal: Principal, database: str = "", address: str = ""
-    ) -> list[Result]:
+        self,
+        text: str,
+        principal: Principal,
+        database: str = "",
+        address: str = "",
+        *,
+        params: Mapping[str, object] | None = None,
+    ) -> Results:
         """Parses *text*, authorizes all its statements, then executes them up to the first error.
 
         The result of a failed statement holds the error. *database* is the default database, and
-        *address* is the client's address for the audit log.
+        *address* is the client's address for the audit log. *params* are the bound parameters.
 
         Raises:
             ParseError: *text* is invalid; nothing was executed.
             AccessDenied: `authorize` denied a statement; nothing was executed.
         """
-        statements = self.parse(text)
+        statements = self.parse(text, params)
         self.authorize(principal, statements, database)
-        return list(self.execute(statements, principal, database, address))
+        return Results(self.execute(statements, principal, database, address))
 
     def execute(
         self,
@@ -268,19 +274,31 @@ class Engine:
                 continue
             first = principal.user is None and not principal.unrestricted and index == 0
             try:
-                if isinstance(statement, CreateUser):
-                    self._create_user(statement, _audit(principal, address, statement), first)
-                    yield Result(statement)
-                else:
-                    yield Result(statement, self._execute(statement, principal, database, address))
+                series = self.execute_statement(
+                    statement, principal, database, address, first=first
+                )
+                yield Result(statement, series)
             except StatementError as error:
                 failed = True
                 yield Result(statement, error=str(error))
 
-    def _execute(
-        self, statement: Statement, principal: Principal, database: str, address: str
+    def execute_statement(
+        self,
+        statement: Statement,
+        principal: Principal,
+        database: str = "",
+        address: str = "",
+        *,
+        first: bool = False,
     ) -> tuple[Series, ...]:
+        """Executes *statement*, which must be authorized already, and returns its tables.
+
+        Raises StatementError. *first* requires of CREATE USER that no user exists.
+        """
         match statement:
+            case CreateUser():
+                self._create_user(statement, audit_entry(principal, address, statement), first)
+                return ()
             case ShowUsers():
                 return (show_users(self.store),)
             case ShowGrants(user):
@@ -291,7 +309,7 @@ class Engine:
                 if self.user(name) is None:
                     raise UserNotFound  # before the slow bcrypt
                 set_hash = partial(changes.set_hash, name=name, hash=self.passwords.hash(password))
-                self.store.transact(set_hash, _audit(principal, address, statement))
+                self.store.transact(set_hash, audit_entry(principal, address, statement))
                 return ()
             case ShowQueries() | ShowContinuousQueries():
                 raise NoUpstream  # valid without a database: both cover all databases
@@ -337,7 +355,7 @@ class Engine:
                 make = partial(changes.drop_database, name=name)
             case _:
                 return None
-        return PendingTransaction(make, _audit(principal, address, statement))
+        return PendingTransaction(make, audit_entry(principal, address, statement))
 
     def _create_user(self, statement: CreateUser, audit: Audit, first: bool) -> None:
         """Creates the user of *statement*, unless it exists with this password and admin flag.
@@ -370,30 +388,3 @@ class Engine:
 
 def _allow(statement: Statement) -> None:
     """Does nothing: a principal with full access may execute every *statement*."""
-
-
-def _check_allowed(user: User, statement: Statement, database: str) -> None:
-    """Raises NotAuthorized if *user* lacks a privilege that *statement* requires."""
-    for need in required_privileges(statement, database):
-        if not allows(user, need):
-            raise NotAuthorized(user.name, redact_urls(str(statement)), str(need))
-
-
-def _creates_admin(statement: Statement) -> bool:
-    return isinstance(statement, CreateUser) and statement.admin
-
-
-def _audit(principal: Principal, address: str, statement: Statement) -> Audit:
-    """Returns the audit entry of *statement*. Raises InvalidName if it is invalid Unicode."""
-    text = redact_urls(str(statement))
-    if not _is_encodable(text):
-        raise InvalidName
-    return Audit(principal.name, address, text)
-
-
-def _is_encodable(name: str) -> bool:  # a login may hold invalid UTF-8, which is no user's name
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -13,7 +13,8 @@ LAYERS = {
         query validation app_context api application serving""",
     "engine/headgate_engine": """errors model unsupported_sources
         required_privileges passwords stores changes provisioning queries
-        engine declared_state explanation""",
+        administration
+        audit_entry authorization engine declared_state explanation""",
     "grammar/headgate_grammar": "generational_cache text ast parsing tools",
 }
 PACKAGES = (*LAYERS, "shell/headgate_shell", "shell/headgate")

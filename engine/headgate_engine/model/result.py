@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
+from headgate_engine.errors import StatementError
 from headgate_grammar import Statement
 
 Value = str | int | float | bool | None
@@ -29,3 +31,14 @@ class Result:
     statement: Statement
     series: tuple[Series, ...] = ()
     error: str = ""
+
+
+class Results(list[Result]):
+    """The results of a query, one for each statement."""
+
+    def raise_for_error(self) -> Self:
+        """Returns the results. Raises StatementError with the text of the first error, if any."""
+        for result in self:
+            if result.error:
+                raise StatementError(result.error)
+        return self

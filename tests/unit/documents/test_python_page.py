@@ -1,0 +1,22 @@
+"""The program of docs/python.md, block by block."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from support.places import REPOSITORY
+
+PAGE = (REPOSITORY / "docs" / "python.md").read_text("utf-8")
+BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+
+
+def test_the_blocks_run_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert len(BLOCKS) == 5
+    names: dict[str, object] = {}
+    for block in BLOCKS:
+        exec(block, names)
+    names["engine"].store.close()  # type: ignore[attr-defined]
