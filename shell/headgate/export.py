@@ -15,7 +15,7 @@ from headgate.meta_db import (
     encode_meta,
 )
 from headgate.state_file import format_state
-from headgate.store_file import accounts, guarded, opened
+from headgate.store_file import accounts, guarded, opened, write_private
 from headgate_engine import DeclaredDatabase, DeclaredState, DeclaredUser, SqliteStore
 
 
@@ -55,7 +55,7 @@ def _export_influxdb(flags: argparse.Namespace) -> int:
         raise ValueError(f"{flags.base} is no meta.db of InfluxDB 1.x: {error}") from None
     except OSError as error:
         raise ValueError(f"{flags.base}: {os.strerror(error.errno or 0)}") from None
-    _write_private(flags.to, content)
+    write_private(flags.to, content)
     print(f"{flags.to}: {len(data.users)} users, {len(data.databases)} databases")
     return 0
 
@@ -73,7 +73,7 @@ def _export_config(flags: argparse.Namespace) -> int:
             for account in accounts(store)
             if (user := store.user(account.name)) is not None
         ]
-    _write_private(flags.to, format_state(DeclaredState(databases, users)).encode())
+    write_private(flags.to, format_state(DeclaredState(databases, users)).encode())
     print(f"{flags.to}: {len(users)} users, {len(databases)} databases")
     return 0
 
@@ -100,13 +100,3 @@ def _read(store: SqliteStore) -> MetaData:
             grants = {name: int(privilege) for name, privilege in user.grants.items()}
             users.append(MetaUser(user.name, user.hash, user.admin, grants))
     return MetaData(databases, users)
-
-
-def _write_private(path: str, content: bytes) -> None:
-    """Writes *content* to the new file *path*, which only its owner may read."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(descriptor, "wb") as file:
-            file.write(content)
-    except OSError as error:
-        raise ValueError(f"{path}: {os.strerror(error.errno or 0)}") from None

@@ -1,7 +1,10 @@
-"""`headgate import influxdb`: takes users, grants and databases from InfluxDB's `meta.db`."""
+"""`headgate import influxdb`: takes users, grants and databases from `meta.db` or from a server."""
 
 import argparse
+import csv
+import io
 import os
+import secrets
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -10,8 +13,10 @@ from pathlib import Path
 
 from headgate.configured_engine import build_engine, load_settings
 from headgate.flags import CommandParser, double_dashes
+from headgate.influxdb_server import is_url, read_server
 from headgate.meta_db import InvalidMetaFile, MetaData, MetaDatabase, MetaUser, parse_meta
-from headgate.store_file import guarded, local_address
+from headgate.password_input import read_password
+from headgate.store_file import guarded, local_address, write_private
 from headgate_engine import (
     DeclaredDatabase,
     DeclaredState,
@@ -29,10 +34,12 @@ from headgate_engine import (
 from headgate_grammar import Privilege
 
 _HIGHEST_PRIVILEGE = 3
+# Of the random passwords: 24 characters.
+_PASSWORD_BYTES = 18
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs `headgate import influxdb META_DB`; returns the exit status.
+    """Runs `headgate import influxdb SOURCE`; returns the exit status.
 
     The status is 1 if a user could not be taken, and none is taken if the file is invalid.
     """
@@ -42,12 +49,20 @@ def main(arguments: Sequence[str]) -> int:
     )
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
     command = kinds.add_parser(
-        "influxdb", help="from InfluxDB 1.x: its file meta.db, of a stopped influxd or a copy"
+        "influxdb", help="from InfluxDB 1.x: its file meta.db, or a running server"
     )
-    command.add_argument("path", metavar="META_DB")
-    command.add_argument("--store", metavar="PATH", help="the store file; created if missing")
-    command.add_argument("--config", metavar="PATH", help="the server's configuration: its store")
-    command.add_argument("--dry-run", action="store_true", help="list the changes; make none")
+    add = command.add_argument
+    add("path", metavar="SOURCE", help="meta.db or a copy of it, or a URL: http://HOST:8086")
+    add("--store", metavar="PATH", help="the store file; created if missing")
+    add("--config", metavar="PATH", help="the server's configuration: its store")
+    add("--dry-run", action="store_true", help="list the changes; make none")
+    add("--username", metavar="NAME", default="", help="of a URL: an administrator there")
+    add("--password-file", metavar="FILE", help="of a URL: the first line is the password")
+    add(
+        "--new-passwords",
+        metavar="FILE",
+        help="of a URL: a new file for the random passwords of the users; a server shows no hashes",
+    )
     flags = parser.parse_args(double_dashes(arguments))
     return guarded(lambda: _import(flags))
 
@@ -64,12 +79,11 @@ class _Import:
 
 def _import(flags: argparse.Namespace) -> int:
     settings = load_settings(flags.config, store=flags.store)
-    try:
-        data = parse_meta(Path(flags.path).read_bytes())
-    except InvalidMetaFile as error:
-        raise ValueError(f"{flags.path} is no meta.db of InfluxDB 1.x: {error}") from None
-    except OSError as error:
-        raise ValueError(f"{flags.path}: {os.strerror(error.errno or 0)}") from None
+    if is_url(flags.path):
+        password = read_password(flags.password_file) if flags.username else ""
+        data = read_server(flags.path, flags.username, password)
+    else:
+        data = _read_file(flags.path)
     exists = os.path.exists(settings.store_path)
     store: Store = (
         SqliteStore(settings.store_path) if exists or not flags.dry_run else MemoryStore()
@@ -78,7 +92,10 @@ def _import(flags: argparse.Namespace) -> int:
         taken = _select(data, store)
         engine = build_engine(store, settings)
         plan = plan_changes(engine, DeclaredState(taken.databases, taken.users))
-        apply_changes(engine, plan, address=local_address(), dry_run=flags.dry_run)
+        apply_changes(engine, plan, address=local_address(), dry_run=True)
+        if not flags.dry_run:
+            _write_passwords(flags.new_passwords, taken.users)
+            apply_changes(engine, plan, address=local_address())
     for change in plan:
         print(change.statement)
     for line in taken.left_out:
@@ -86,6 +103,31 @@ def _import(flags: argparse.Namespace) -> int:
     verb = "would be made" if flags.dry_run else "made"
     print(f"{settings.store_path}: {len(plan)} changes {verb}, {len(taken.left_out)} left out")
     return 1 if taken.refused_users else 0
+
+
+def _read_file(path: str) -> MetaData:
+    """Returns the content of the `meta.db` at *path*. Raises ValueError."""
+    try:
+        return parse_meta(Path(path).read_bytes())
+    except InvalidMetaFile as error:
+        raise ValueError(f"{path} is no meta.db of InfluxDB 1.x: {error}") from None
+    except OSError as error:
+        raise ValueError(f"{path}: {os.strerror(error.errno or 0)}") from None
+
+
+def _write_passwords(path: str | None, users: Sequence[DeclaredUser]) -> None:
+    """Writes the names and the random passwords of *users* to the new file *path*, as CSV."""
+    pairs = [(user.name, user.password) for user in users if user.password is not None]
+    if pairs and path is None:
+        print(
+            "the users have random passwords that nothing shows: set new ones,"
+            " or use --new-passwords FILE",
+            file=sys.stderr,
+        )
+    elif path is not None:
+        text = io.StringIO()
+        csv.writer(text).writerows([("user", "password"), *pairs])
+        write_private(path, text.getvalue().encode())
 
 
 def _select(data: MetaData, store: Store) -> _Import:
@@ -99,7 +141,7 @@ def _select(data: MetaData, store: Store) -> _Import:
             taken.left_out.append(f"user {user.name}: exists already and stays as it is")
             continue
         try:
-            check_user(DeclaredUser(user.name, hash=user.hash))
+            check_user(DeclaredUser(user.name, hash=user.hash or None))
         except StatementError as error:
             taken.refused_users += 1
             taken.left_out.append(f"user {user.name}: {error}")
@@ -144,4 +186,7 @@ def _take_user(user: MetaUser, known: set[str], taken: _Import) -> Iterator[str]
             yield f"grant on {database} to {user.name}: unknown privilege {privilege}"
         else:
             grants[database] = Privilege(privilege)
-    taken.users.append(DeclaredUser(user.name, hash=user.hash, admin=user.admin, grants=grants))
+    password = None if user.hash else secrets.token_urlsafe(_PASSWORD_BYTES)
+    taken.users.append(
+        DeclaredUser(user.name, password, user.hash or None, admin=user.admin, grants=grants)
+    )

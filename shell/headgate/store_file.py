@@ -41,3 +41,13 @@ def accounts(store: SqliteStore) -> Iterator[Account]:
     while page := store.users(after, PAGE_SIZE):
         yield from page
         after = page[-1].id
+
+
+def write_private(path: str, content: bytes) -> None:
+    """Writes *content* to the new file *path*, which only its owner may read."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "wb") as file:
+            file.write(content)
+    except OSError as error:
+        raise ValueError(f"{path}: {os.strerror(error.errno or 0)}") from None

@@ -1,6 +1,9 @@
 """Users move from a real influxd to Headgate and back, with their passwords and grants."""
 
+import csv
+import os
 import random
+import stat
 from pathlib import Path
 
 import bcrypt
@@ -9,7 +12,9 @@ from headgate.meta_db import MetaData, MetaDatabase, MetaPolicy, MetaUser, encod
 from support.influxd import Influxd, needs_influxd
 from support.local_server import LocalServer
 from support.programs_of_ours import run_headgate
+from support.recorder_upstream import recorder
 from support.servers import ROOT, Server
+from support.waiting import free_port
 
 pytestmark = needs_influxd
 
@@ -40,15 +45,15 @@ def hash_of(password: str) -> str:
     return bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()
 
 
-def everything(server: Server) -> dict[str, list[list[object]]]:
+def everything(server: Server, login: tuple[str, str] = ROOT) -> dict[str, list[list[object]]]:
     """Returns the rows of SHOW USERS, of SHOW DATABASES, and of SHOW GRANTS for each user."""
-    found = {"": server.query("SHOW USERS", ROOT).rows()}
+    found = {"": server.query("SHOW USERS", login).rows()}
     names = [str(name) for name, _ in found[""]]
-    found["-"] = sorted(server.query("SHOW DATABASES", ROOT).rows())
+    found["-"] = sorted(server.query("SHOW DATABASES", login).rows())
     for start in range(0, len(names), 50):
         part = names[start : start + 50]
         text = ";".join(f"SHOW GRANTS FOR {quoted(name)}" for name in part)
-        answer = server.query(text, ROOT).json
+        answer = server.query(text, login).json
         for name, result in zip(part, answer["results"], strict=True):
             found[name] = sorted(result["series"][0].get("values", []))
     return found
@@ -63,10 +68,13 @@ def passwords_work(server: Server) -> None:
         assert server.query("SHOW DATABASES", (name, "wrong")).status == 401, name
 
 
-def make_old_influxd(folder: Path) -> dict[str, list[list[object]]]:
+def make_old_influxd(folder: Path, *, many: bool = True) -> dict[str, list[list[object]]]:
     """Runs an influxd with many users, some made by statements. Returns what it answers."""
     (folder / "meta").mkdir(parents=True)
-    (folder / "meta" / "meta.db").write_bytes(encode_meta(many_users()))
+    data = many_users()
+    if not many:
+        data = MetaData(data.databases, data.users[:4])
+    (folder / "meta" / "meta.db").write_bytes(encode_meta(data))
     with Influxd(folder) as influxd:
 
         def execute(text: str) -> None:
@@ -85,8 +93,9 @@ def make_old_influxd(folder: Path) -> dict[str, list[list[object]]]:
             execute(f"CREATE USER {quoted(name)} WITH PASSWORD '{password}'{admin}")
             for database, privilege in (("odd é", "READ"), ("gone", "ALL"), ("kept", "WRITE")):
                 execute(f"GRANT {privilege} ON {quoted(database)} TO {quoted(name)}")
-        execute("REVOKE WRITE ON kept FROM todd; DROP USER user998; DROP DATABASE gone")
-        passwords_work(influxd)
+        execute("REVOKE WRITE ON kept FROM todd; DROP USER user2; DROP DATABASE gone")
+        if many:
+            passwords_work(influxd)
         return everything(influxd)
 
 
@@ -120,3 +129,55 @@ def test_users_move_to_headgate_and_back_with_their_passwords(tmp_path: Path) ->
         passwords_work(influxd)
         answer = influxd.query("SHOW RETENTION POLICIES ON kept", ROOT).rows()
         assert [row[:2] for row in answer] == [["w", "168h0m0s"]]
+
+
+def test_users_are_taken_from_a_running_server_with_new_passwords(tmp_path: Path) -> None:
+    folder, store, passwords = tmp_path / "old", tmp_path / "users.db", tmp_path / "new.csv"
+    (tmp_path / "root.password").write_text(f"{ROOT[1]}\n")
+    before = make_old_influxd(folder, many=False)
+    with Influxd(folder) as influxd:
+        url = f"http://127.0.0.1:{influxd.port}"
+        login = ("--username", "root", "--password-file", str(tmp_path / "root.password"))
+        arguments = ("import", "influxdb", url, *login, "--store", str(store))
+        environment = os.environ | {"HEADGATE_AUTH_BCRYPT_COST": "4"}
+        taken = run_headgate(
+            *arguments, "--new-passwords", str(passwords), environment=environment, check=True
+        )
+        assert taken.stdout.count("CREATE USER") == len(before[""])
+        again = run_headgate(*arguments, environment=environment, check=True)
+        assert again.stdout.startswith(f"{store}: 0 changes made")
+        wrong = run_headgate(
+            *("import", "influxdb", url, "--username", "todd", "--password-file", "-"),
+            *("--store", str(store)),
+            stdin="todd-1\n",
+        )
+        assert wrong.returncode == 1 and "requires admin privilege" in wrong.stderr
+        assert wrong.stderr.count("\n") == 1
+    assert stat.S_IMODE(passwords.stat().st_mode) == 0o600
+    rows = list(csv.reader(passwords.read_text().splitlines()))
+    assert rows[0] == ["user", "password"] and {name for name, _ in rows[1:]} == {
+        str(name) for name, _ in before[""]
+    }
+    new = dict(rows[1:])
+    server = LocalServer(store, (), {}).start()
+    try:
+        assert everything(server, ("root", new["root"])) == before
+        assert server.query("SHOW DATABASES", ("todd", new["todd"])).status == 200
+    finally:
+        server.stop()
+
+
+def test_another_server_is_refused_in_one_line(tmp_path: Path) -> None:
+    store = str(tmp_path / "users.db")
+    with recorder() as other:
+        other.reply = lambda heard: (200, {}, b'{"results":[{"statement_id":0}]}')
+        for url, reason in (
+            (other.url, "the response is not that of an InfluxDB 1.x"),
+            (f"http://127.0.0.1:{free_port()}", "connection refused"),
+            ("http://root:Secret-9@127.0.0.1", "without a login"),
+            ("http://", "expected a URL"),
+        ):
+            done = run_headgate("import", "influxdb", url, "--store", store)
+            assert done.returncode == 1 and reason in done.stderr, done.stderr
+            assert done.stderr.count("\n") == 1 and "Secret-9" not in done.stderr
+    assert not Path(store).exists()

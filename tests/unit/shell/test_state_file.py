@@ -116,7 +116,7 @@ def test_an_invalid_yaml_file_is_one_line(tmp_path: Path, text: str) -> None:
     assert "\n" not in str(refused.value) and "state.yaml" in str(refused.value)
 
 
-PRIVILEGES = st.sampled_from(list(Privilege))
+PRIVILEGES = st.sampled_from([Privilege(number) for number in range(4)])
 NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=8)
 
 
@@ -140,7 +140,9 @@ NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=8)
                 hash=st.none() | st.just(HASH),
                 admin=st.none() | st.booleans(),
                 grants=st.none()
-                | st.dictionaries(NAMES, st.sampled_from(list(Privilege)), max_size=3),
+                | st.dictionaries(
+                    NAMES, st.sampled_from([Privilege(number) for number in range(4)]), max_size=3
+                ),
             ),
             unique_by=lambda one: one.name,
             max_size=3,
