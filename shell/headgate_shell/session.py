@@ -72,6 +72,10 @@ class Session:
         """Returns the grants of the session's user, or None if the server cannot say them."""
         return self.backend.own_grants(self.connection)
 
+    def access(self, name: str) -> Response | None:
+        """Returns a table of users and their privileges: see `Backend.access`."""
+        return self.backend.access(self.connection, name)
+
     def change_own_password(self, password: str) -> str | None:
         """Sets the password of the session's user; returns the error, "", or None if unsupported.
 

@@ -117,6 +117,13 @@ class Backend(Protocol):
         """Returns the grants of the session's user as SHOW GRANTS does. None if unsupported."""
         ...
 
+    def access(self, connection: ConnectionSettings, name: str) -> Response | None:
+        """Returns a table of the users with access to the database *name*, or of one user *name*.
+
+        With *name* "" it has all users, at most 1,000. None if unsupported.
+        """
+        ...
+
     def change_own_password(self, connection: ConnectionSettings, password: str) -> str | None:
         """Sets the password of the session's user to *password*.
 

@@ -8,6 +8,7 @@ import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
+from headgate_shell.backends.access_table import access_table, unknown_name
 from headgate_shell.backends.base import (
     ConnectionFailed,
     ConnectionSettings,
@@ -63,6 +64,27 @@ class HttpBackend:
         except (ValueError, TypeError, LookupError, AttributeError):
             return None
         return Response([{"series": [{"columns": ["database", "privilege"], "values": rows}]}])
+
+    def access(self, connection: ConnectionSettings, name: str) -> Response | None:
+        """Returns a table of users and their privileges, from Headgate's `/api/access`.
+
+        Returns None if the server is not Headgate. Raises ConnectionFailed.
+        """
+        parameters = [{"database": name}, {"name": name}] if name else [{}]
+        status, content = 404, b""
+        for one in parameters:
+            query = f"?{_urlencode(one).decode()}" if one else ""
+            status, _, content = _send(connection, "GET", f"/api/access{query}")
+            if status != 404:
+                break
+        try:
+            found: Any = json.loads(content)
+            if status == 200:
+                return access_table(found["users"] if isinstance(found, dict) else found)
+            error = str(found["error"])
+        except (ValueError, TypeError, LookupError):
+            return None
+        return unknown_name(name) if status == 404 and name else Response([], error)
 
     def change_own_password(self, connection: ConnectionSettings, password: str) -> str | None:
         """Sets the password of the session's user by Headgate's `/api/user/password`.

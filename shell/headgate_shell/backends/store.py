@@ -8,7 +8,8 @@ from importlib.metadata import version
 from typing import Any, Protocol
 
 from headgate_engine import UNRESTRICTED, Engine, Result, Series, SqliteStore, StoreError
-from headgate_grammar import ParseError
+from headgate_grammar import ParseError, Privilege
+from headgate_shell.backends.access_table import access_table, unknown_name
 from headgate_shell.backends.base import ConnectionSettings, Points, RequestOptions, Response
 from headgate_shell.session import Session
 
@@ -71,6 +72,31 @@ class StoreBackend:
     def own_grants(self, connection: ConnectionSettings) -> Response | None:
         """Returns None: a session on a store file has no user."""
         return None
+
+    def access(self, connection: ConnectionSettings, name: str) -> Response | None:
+        """Returns a table of users and their privileges, as `Backend.access` does."""
+        store = self._engine.store
+        if name and store.database(name) is not None:
+            users = [
+                {
+                    "user": user.name,
+                    "admin": user.admin,
+                    "privilege": str(Privilege.ALL if user.admin else user.grants[name]),
+                }
+                for user in store.users_with_grants(database=name)
+            ]
+            return access_table(users)
+        found = store.users_with_grants() if not name else [self._engine.user(name)]
+        contents = [
+            {
+                "name": user.name,
+                "admin": user.admin,
+                "grants": {on: str(it) for on, it in user.grants.items() if it},
+            }
+            for user in found
+            if user is not None
+        ]
+        return access_table(contents) if contents or not name else unknown_name(name)
 
     def change_own_password(self, connection: ConnectionSettings, password: str) -> str | None:
         """Returns None: a session on a store file has no user."""

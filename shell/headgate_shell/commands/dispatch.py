@@ -29,6 +29,7 @@ Commands:
                              repeat the statement until Ctrl-C
   timing, pager              switch on or off: show durations; page long output
   \\l, \\du [<user>]          list databases; users (or your own grants), or a user's grants
+  \\dp [<user>|<database>]    list privileges: of all users, of one, or on a database
   \\password [<user>]         set a password, your own by default; prompts twice
   settings                   list the settings
   help, \\?                   print this text
@@ -104,6 +105,14 @@ def _users(line: str, session: Session, terminal: Terminal) -> None:
     terminal.write(render(response, session, hint=False))
 
 
+def _access(line: str, session: Session, terminal: Terminal) -> None:
+    """`\\dp [NAME]`: lists the privileges of all users, of one user, or on one database."""
+    response = session.access(arguments(line))
+    if response is None:
+        raise CommandFailed("\\dp: this server does not list privileges; Headgate does")
+    terminal.write(render(response, session, hint=False))
+
+
 def _exit(line: str, session: Session, terminal: Terminal) -> None:
     raise Exit
 
@@ -132,6 +141,7 @@ COMMANDS: dict[str, Callable[[str, Session, Terminal], None]] = {
     "\\e": _edit,
     "\\l": _run_statement("SHOW DATABASES"),
     "\\du": _users,
+    "\\dp": _access,
     "\\timing": settings.timing,
     "\\watch": watch.watch,
     "\\password": access.change_password,

@@ -38,6 +38,9 @@ class Recorder:
     def own_grants(self, connection: ConnectionSettings) -> Response | None:
         return None
 
+    def access(self, connection: ConnectionSettings, name: str) -> Response | None:
+        return None
+
     def change_own_password(self, connection: ConnectionSettings, password: str) -> str | None:
         return None
 

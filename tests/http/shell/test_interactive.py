@@ -1,7 +1,9 @@
 """The interactive shell, with keys typed through a pipe."""
 
 import stat
+import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -9,11 +11,16 @@ from prompt_toolkit.application import create_app_session
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
+from headgate_engine import Engine, SqliteStore
 from headgate_shell.backends.base import ConnectionSettings
+from headgate_shell.backends.store import StoreBackend
+from headgate_shell.commands.dispatch import run_command
 from headgate_shell.interactive.history import redacted_entry
 from headgate_shell.interactive.loop import _print_paged as show
 from headgate_shell.interactive.loop import interact
 from headgate_shell.session import Session
+from headgate_shell.terminal import CommandFailed, Terminal
+from support.recorder_upstream import recorder
 from support.servers import Server
 from support.waiting import free_port, poll_until
 
@@ -202,6 +209,39 @@ def test_a_user_lists_their_own_grants_and_sets_their_own_password(
     assert shown.count("requires admin privilege") == 2  # about root
     assert metrics_server.query("SHOW DATABASES", ("alice", "new-Zk7")).status == 200
     assert metrics_server.query("SHOW USERS", ("root", "Toor-1")).status == 200
+
+
+@pytest.mark.parametrize("on_store", [False, True])
+def test_privileges_are_listed_of_all_of_a_user_and_on_a_database(
+    metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str], on_store: bool
+) -> None:
+    lines = ("format csv", "\\dp", "\\dp alice", "\\dp metrics", "\\dp nothing")
+    if on_store:
+        with closing(SqliteStore(metrics_server.store, create=False)) as store:
+            session = Session()
+            session.backend = StoreBackend(Engine(store))
+            for line in lines:
+                run_command(line, session, Terminal(sys.stdout.write))
+    else:
+        typed(metrics_server, *lines)
+    shown = capsys.readouterr().out
+    everyone = "user,admin,grants\nroot,true,\nalice,false,READ on metrics\n"
+    on_database = "user,admin,privilege\nroot,true,ALL PRIVILEGES\nalice,false,READ\n"
+    assert everyone in shown and on_database in shown
+    assert "user,admin,grants\nalice,false,READ on metrics\n" in shown
+    assert "ERR: no user and no database has the name nothing\n" in shown
+
+
+def test_another_user_or_server_lists_no_privileges(
+    metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed(metrics_server, "\\dp", username="alice", password="wonder")
+    assert "requires admin privilege" in capsys.readouterr().out
+    with recorder() as other:
+        other.reply = lambda heard: (404, {}, b"404 page not found")
+        session = Session(ConnectionSettings("127.0.0.1", int(other.url.rpartition(":")[2])))
+        with pytest.raises(CommandFailed, match="Headgate does"):
+            run_command("\\dp", session, Terminal(sys.stdout.write))
 
 
 def test_what_changes_something_is_not_watched(
