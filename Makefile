@@ -92,11 +92,11 @@ long:
 
 # Requests of one tenant for another's data. Needs Debian's influxdb and victoria-metrics.
 long-isolation: .venv/developed
-	N=$(N) $(BIN)/pytest tests/real/gateway/test_isolation.py
+	$(if $(N),N=$(N)) $(BIN)/pytest tests/real/gateway/test_isolation.py
 
 # Needs Debian's influxdb: statements with hostile bound values, and what a store makes of them.
 long-injection: .venv/developed
-	N=$(N) $(BIN)/pytest tests/real/gateway/test_injection.py
+	$(if $(N),N=$(N)) $(BIN)/pytest tests/real/gateway/test_injection.py
 
 # The parser beside InfluxDB's. Needs Debian's influxdb.
 long-fuzz-grammar: .venv/developed

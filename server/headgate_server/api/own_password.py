@@ -1,6 +1,5 @@
 """The endpoint /api/user/password: a user changes their own password, with the old one."""
 
-import json
 from base64 import b64decode
 from functools import partial
 
@@ -11,11 +10,11 @@ from headgate_server.auth.credentials import RequestCredentials
 from headgate_server.auth.errors import Unauthenticated
 from headgate_server.formats import ResultEncoder
 from headgate_server.gateway.mount import Mount
-from headgate_server.http.errors import BadRequest, CrossSiteRequest, TooLarge
+from headgate_server.http.errors import BadRequest, CrossSiteRequest
+from headgate_server.http.json_body import read_json
 from headgate_server.http.request import Request
 from headgate_server.http.response import Response
 
-_MAX_BODY_BYTES = 1 << 16
 _MEMBERS = ("oldPassword", "newPassword")
 
 
@@ -55,13 +54,8 @@ def _set_password(context: AppContext, principal: Principal, new: str, address: 
 
 async def _read_passwords(request: Request) -> tuple[str, str]:
     """Returns the old and the new password in the body of *request*."""
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > _MAX_BODY_BYTES:
-            raise TooLarge
+    content = await read_json(request)
     try:
-        content = json.loads(body)
         if not isinstance(content, dict) or set(content) != set(_MEMBERS):
             raise ValueError
         old, new = (b64decode(content[member], validate=True).decode() for member in _MEMBERS)

@@ -3,6 +3,12 @@
 from collections.abc import Awaitable, Callable
 
 from headgate_server.api.access import access
+from headgate_server.api.authzen import (
+    evaluate,
+    evaluate_all,
+    search_resources,
+    search_subjects,
+)
 from headgate_server.api.health import health, ping, show_metrics, status
 from headgate_server.api.openapi import openapi
 from headgate_server.api.own_password import change_own_password
@@ -41,6 +47,10 @@ _HANDLERS: dict[str, Handler] = {
     "/api/whoami": whoami,
     "/api/access": access,
     "/api/user/password": change_own_password,
+    "/access/v1/evaluation": evaluate,
+    "/access/v1/evaluations": evaluate_all,
+    "/access/v1/search/subject": search_subjects,
+    "/access/v1/search/resource": search_resources,
     "/openapi.json": openapi,
 }
 _NOT_SERVED = (Requirement.NOT_SERVED, Requirement.STORE_METRICS)

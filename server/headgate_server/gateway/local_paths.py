@@ -58,6 +58,13 @@ ENDPOINTS: Mapping[str, Endpoint] = {
     "/metrics": Endpoint(("GET",), Requirement.LOCAL_ONLY),
     "/api/whoami": Endpoint(("GET",), Requirement.LOCAL_ONLY),
     "/api/access": Endpoint(("GET",), Requirement.LOCAL_ONLY),
+    **dict.fromkeys(
+        (
+            *("/access/v1/evaluation", "/access/v1/evaluations"),
+            *("/access/v1/search/subject", "/access/v1/search/resource"),
+        ),
+        Endpoint(("POST",), Requirement.LOCAL_ONLY),
+    ),
     "/api/user/password": Endpoint(("PUT",), Requirement.LOCAL_ONLY),
     "/openapi.json": Endpoint(("GET",), Requirement.LOCAL_ONLY),
     **dict.fromkeys(
