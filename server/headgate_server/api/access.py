@@ -14,7 +14,7 @@ from headgate_server.http.request import Request
 from headgate_server.http.response import Response, content_headers
 
 _MAX_USERS = 1000
-_MAX_DIGITS = 18
+_MAX_DIGITS = 12
 
 
 async def access(
@@ -35,7 +35,7 @@ async def access(
     parameters = request.url_params
     after, limit = parameters.get("after", ""), parameters.get("limit", str(_MAX_USERS))
     for name, value in (("after", after or "0"), ("limit", limit)):
-        if not (value.isascii() and value.isdigit() and len(value) < _MAX_DIGITS):
+        if not (value.isascii() and value.isdigit() and len(value) <= _MAX_DIGITS):
             raise BadRequest(f"{name}: expected a number")
     read = partial(
         _read,

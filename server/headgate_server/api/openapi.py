@@ -36,7 +36,10 @@ def _response(description: str, schema: str, **headers: str) -> dict[str, Any]:
 
 def _parameter(name: str, type: str, description: str) -> dict[str, Any]:
     """Returns the description of the optional parameter *name* of a URL."""
-    return {"name": name, "in": "query", "description": description, "schema": {"type": type}}
+    schema: dict[str, Any] = {"type": type}
+    if type == "integer":
+        schema |= {"minimum": 0, "maximum": 999_999_999_999}
+    return {"name": name, "in": "query", "description": description, "schema": schema}
 
 
 _ERROR_RESPONSES = {
@@ -156,6 +159,7 @@ DESCRIPTION: dict[str, Any] = {
                 "responses": {
                     "200": _response("Users in order of creation", "Access"),
                     **_ERROR_RESPONSES,
+                    "400": _response("An invalid parameter", "Error"),
                     "403": _response("The user is no administrator", "Error"),
                     "404": _response("No such user or database", "Error"),
                 },

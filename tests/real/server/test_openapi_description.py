@@ -7,6 +7,13 @@ from pathlib import Path
 
 from support.servers import Server
 
+# No description can say which old password is right.
+_CONFIGURATION = """\
+[[operations]]
+include-path = "/api/user/password"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "401", "403", "429", "503"]
+"""
+
 
 def test_the_description_of_the_api_holds(serve: Callable[..., Server]) -> None:
     """Schemathesis tries what the description allows and forbids."""
@@ -15,6 +22,7 @@ def test_the_description_of_the_api_holds(serve: Callable[..., Server]) -> None:
         "CREATE DATABASE db; CREATE USER todd WITH PASSWORD 's3cret'"
     )
     server.query("GRANT READ ON db TO todd")
+    (server.store.parent / "schemathesis.toml").write_text(_CONFIGURATION)
     url = f"http://127.0.0.1:{server.port}/openapi.json"
     schemathesis = Path(sys.executable).with_name("schemathesis")
     for login in ([], ["--auth", "todd:s3cret"], ["--auth", "root:Toor-1"]):
