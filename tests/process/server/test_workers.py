@@ -4,13 +4,13 @@ import http.client
 import signal
 import subprocess
 from collections.abc import Callable
-from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from support.open_files import open_files
 from support.server_process import ServerProcess
 from support.servers import Answer, Server
 from support.waiting import poll_until
@@ -134,7 +134,7 @@ def test_a_worker_serves_on_while_others_cannot_start(
 
 def serving(server: ServerProcess) -> list[int]:
     """Returns the workers that have opened the store."""
-    return [pid for pid in server.workers() if str(server.store) in opened(pid)]
+    return [pid for pid in server.workers() if str(server.store) in open_files(pid)]
 
 
 def accepting(server: ServerProcess) -> list[int]:
@@ -152,16 +152,4 @@ def accepting(server: ServerProcess) -> list[int]:
 
 
 def sockets(pid: int) -> int:
-    links = []
-    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-        with suppress(FileNotFoundError):  # it was closed meanwhile
-            links.append(str(descriptor.readlink()))
-    return sum(link.startswith("socket:") for link in links)
-
-
-def opened(pid: int) -> set[str]:
-    files = set()
-    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-        with suppress(FileNotFoundError):  # it was closed meanwhile
-            files.add(str(descriptor.readlink()))
-    return files
+    return sum(target.startswith("socket:") for target in open_files(pid))

@@ -19,6 +19,7 @@ import pytest
 from headgate.audit import _line as audit_line
 from headgate_engine import UNRESTRICTED, AuditRecord, Engine, Passwords, SqliteStore
 from support.local_server import LocalServer
+from support.open_files import is_locked, open_files
 from support.programs_of_ours import run_headgate
 from support.server_process import ServerProcess
 from support.servers import CREATE_ROOT, ROOT
@@ -116,11 +117,6 @@ def test_a_backup_is_put_back_in_place(serve_process: Callable[..., ServerProces
     assert server.start().query("SHOW DATABASES").rows() == [["db"]]
 
 
-def has_open(pid: int, path: str) -> bool:
-    """Returns whether the process *pid* has the file *path* open."""
-    return any(os.path.realpath(one) == path for one in Path(f"/proc/{pid}/fd").iterdir())
-
-
 def stored(folder: Path) -> set[Path]:
     """Returns the files in *folder* without those that SQLite creates and removes at any time."""
     return {path for path in folder.iterdir() if not path.name.endswith(("-wal", "-shm"))}
@@ -154,7 +150,8 @@ def test_a_store_with_a_server_on_it_is_not_replaced(
     if workers == "2":
         lock = f"{server.store}.lock"
         poll_until(
-            lambda: sum(has_open(pid, lock) for pid in server.workers()) == 2, "not both have it"
+            lambda: sum(lock in open_files(pid) for pid in server.workers()) == 2,
+            "not both have it",
         )
         os.kill(min(server.workers()), signal.SIGKILL)
         assert refused_while_in_use(server.store, copy)
@@ -178,7 +175,7 @@ def test_a_store_that_another_command_has_open_is_not_replaced(
     )
     try:
         # It waits for the password, with the store open.
-        poll_until(lambda: has_open(admin.pid, f"{server.store}.lock"), "not locked")
+        poll_until(lambda: is_locked(Path(f"{server.store}.lock")), "not locked")
         assert refused_while_in_use(server.store, copy)
     finally:
         admin.kill()
