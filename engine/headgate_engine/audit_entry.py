@@ -1,7 +1,7 @@
 """Builds the audit entry of a statement."""
 
 from headgate_engine.errors import InvalidName
-from headgate_engine.model.user import Principal
+from headgate_engine.model.user import Principal, is_encodable
 from headgate_engine.stores.base import Audit
 from headgate_grammar import Statement, redact_urls
 
@@ -15,12 +15,3 @@ def audit_entry(principal: Principal, address: str, statement: Statement) -> Aud
     if not is_encodable(text):
         raise InvalidName
     return Audit(principal.name, address, text)
-
-
-def is_encodable(name: str) -> bool:
-    """Returns whether *name* is valid Unicode. A login may hold invalid UTF-8: no user's name."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -4,10 +4,17 @@
 services/meta, unless the README states a difference.
 """
 
-from headgate_engine.errors import DatabaseNotFound, LastAdmin, UserExists, UserNotFound
+from headgate_engine.errors import (
+    AuthenticationFailed,
+    DatabaseNotFound,
+    LastAdmin,
+    UserExists,
+    UserNotFound,
+)
 from headgate_engine.model.database import Database, check_name
 from headgate_engine.model.retention_policy import check_same, retention_policy
 from headgate_engine.model.user import User
+from headgate_engine.passwords import same_password_version
 from headgate_engine.stores.base import Tx
 from headgate_grammar import PolicyOptions, Privilege
 
@@ -34,6 +41,18 @@ def set_hash(tx: Tx, name: str, hash: str) -> None:
     """Replaces the password hash of the user *name*. Raises UserNotFound."""
     user = _user(tx, name)
     tx.put_user(user, hash=hash, admin=user.admin)
+
+
+def replace_hash(tx: Tx, user: User, hash: str) -> None:
+    """Replaces the password hash of *user* if the password is still the one of *user*.
+
+    Raises AuthenticationFailed if the user was dropped or the password changed since *user* was
+    read.
+    """
+    now = tx.user(user.name)
+    if now is None or not same_password_version(now, user):
+        raise AuthenticationFailed
+    tx.put_user(now, hash=hash, admin=now.admin)
 
 
 def grant_admin(tx: Tx, name: str) -> None:

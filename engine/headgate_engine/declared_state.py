@@ -5,18 +5,27 @@ one transaction.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from headgate_engine import changes
 from headgate_engine.engine import Engine
-from headgate_engine.errors import DatabaseNotFound
+from headgate_engine.errors import (
+    BadPassword,
+    DatabaseNotFound,
+    InvalidName,
+    NameTooLong,
+    PolicyError,
+    StatementError,
+    UsernameRequired,
+    UsernameTooLong,
+)
 from headgate_engine.model.database import check_name
 from headgate_engine.model.retention_policy import RetentionPolicy, check_same, retention_policy
 from headgate_engine.model.user import User, check_username
-from headgate_engine.passwords import Passwords, check_hash, same_salt
+from headgate_engine.passwords import Passwords, check_hash, same_password
 from headgate_engine.stores.base import Audit, Store, Tx
 from headgate_grammar import (
     CreateDatabase,
@@ -36,6 +45,14 @@ from headgate_grammar import (
 # The text in the audit record lists at most this many statements.
 _MAX_AUDITED_STATEMENTS = 100
 _PAGE_SIZE = 1000
+_DECLARATION_ERRORS = (
+    BadPassword,
+    InvalidName,
+    NameTooLong,
+    PolicyError,
+    UsernameRequired,
+    UsernameTooLong,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +81,13 @@ class DeclaredUser:
 
 @dataclass(frozen=True, slots=True)
 class DeclaredState:
-    """Users and databases that must exist. Others may exist, too."""
+    """Users and databases that must exist. Others may exist, too.
 
-    databases: Sequence[DeclaredDatabase] = ()
-    users: Sequence[DeclaredUser] = ()
+    None in place of the databases or users says nothing about them: pruning drops none.
+    """
+
+    databases: Sequence[DeclaredDatabase] | None = None
+    users: Sequence[DeclaredUser] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,22 +106,22 @@ def plan_changes(
 ) -> list[PlannedChange]:
     """Returns the changes, in order, that make the user store match *declared*. Writes nothing.
 
-    With *prune*, users and databases that are not declared are dropped. Runs bcrypt once for each
-    declared password.
+    With *prune*, other users and databases than the declared ones are dropped. Runs bcrypt once for
+    each declared password.
 
     Raises:
         StatementError: a name, password, hash or policy in *declared* is invalid or in conflict.
-        ValueError: a new user has no password; the message names the user.
+        ValueError: a new user has no password, or pruning would drop all administrators.
         StoreUnavailable: the store could not be read.
     """
     store = engine.store
     plan = list(_plan_databases(store, declared))
-    known = {one.name for one in declared.databases}
-    if not prune:
+    known = {one.name for one in declared.databases or ()}
+    if not prune or declared.databases is None:
         known |= {one.name for one in store.databases()}
     gains: list[PlannedChange] = []
     losses: list[PlannedChange] = []
-    for user in declared.users:
+    for user in declared.users or ():
         for planned in _plan_user(engine, user, known):
             demotion = isinstance(planned.statement, RevokeAdmin)
             (losses if demotion else gains).append(planned)
@@ -122,11 +142,13 @@ def apply_changes(
     actor: str = "",
     address: str = "",
     dry_run: bool = False,
-) -> None:
+    require: Callable[[Tx], bool] = lambda tx: True,
+) -> bool:
     """Makes all changes of *plan* in one transaction, with one audit record. None or all are made.
 
     *actor* is the author in the audit record, and *address* the author's address. With *dry_run*,
-    the transaction is undone.
+    the transaction is undone. Returns whether *require* is true of the transaction before the
+    changes; if not, none is made.
 
     Raises:
         StatementError: the store has changed since the plan was made; nothing was done.
@@ -137,15 +159,18 @@ def apply_changes(
     if len(plan) > len(texts):
         texts.append(f"-- and {len(plan) - len(texts)} more changes")
 
-    def change(tx: Tx) -> None:
+    def change(tx: Tx) -> bool:
+        if not require(tx):
+            return False
         for one in plan:
             one.change(tx)
         if dry_run:
             raise _Undo
+        return True
 
-    if plan:
-        with suppress(_Undo):
-            engine.store.transact(change, Audit(actor, address, "; ".join(texts)))
+    with suppress(_Undo):
+        return engine.store.transact(change, Audit(actor, address, "; ".join(texts)))[0]
+    return True
 
 
 def check_database(database: DeclaredDatabase) -> None:
@@ -164,15 +189,26 @@ def check_user(user: DeclaredUser) -> None:
 
 
 def _plan_databases(store: Store, declared: DeclaredState) -> Iterator[PlannedChange]:
-    for database in declared.databases:
+    for database in declared.databases or ():
         options = _policy_options(database.policy)
         existing = store.database(database.name)
         if existing is None:
-            check_database(database)
+            with _naming(f"database {database.name}"):
+                check_database(database)
             create = partial(changes.create_database, name=database.name, options=options)
             yield PlannedChange(CreateDatabase(database.name, options), create)
         elif options is not None:
-            check_same(existing.policy, options)
+            with _naming(f"database {database.name}"):
+                check_same(existing.policy, options)
+
+
+@contextmanager
+def _naming(what: str) -> Iterator[None]:
+    """Adds *what*, the declared thing, to the text of an error in its declaration."""
+    try:
+        yield
+    except _DECLARATION_ERRORS as error:
+        raise StatementError(f"{what}: {error}") from None
 
 
 def _policy_options(policy: RetentionPolicy | None) -> PolicyOptions | None:
@@ -186,18 +222,21 @@ def _plan_user(
 ) -> Iterator[PlannedChange]:
     """Yields the changes that one declared user requires. *databases* exist or will exist."""
     name, passwords, keep_last_admin = declared.name, engine.passwords, engine.keep_last_admin
-    check_user(declared)
+    with _naming(f"user {name}"):
+        check_user(declared)
     existing = engine.user(name)
     if existing is None:
-        hash = _hash(declared, passwords)
+        with _naming(f"user {name}"):
+            hash = _hash(declared, passwords)
         if hash is None:
-            raise ValueError(f"user {name} does not exist yet and needs a password")
+            raise ValueError(f"user {name} does not exist yet: it needs a password or its hash")
         admin = bool(declared.admin)
         create = partial(changes.create_user, name=name, hash=hash, admin=admin)
         yield PlannedChange(CreateUser(name, "", admin), create)
     else:
         if not _has_password(existing, declared, passwords):
-            hash = _hash(declared, passwords)
+            with _naming(f"user {name}"):
+                hash = _hash(declared, passwords)
             assert hash is not None
             yield PlannedChange(
                 SetPassword(name, ""), partial(changes.set_hash, name=name, hash=hash)
@@ -237,27 +276,39 @@ def _plan_grants(
 
 def _plan_drops(engine: Engine, declared: DeclaredState) -> Iterator[PlannedChange]:
     store, keep_last_admin = engine.store, engine.keep_last_admin
-    users = {one.name for one in declared.users}
-    after = ""
-    while page := store.users(after, _PAGE_SIZE):
-        for account in page:
-            if account.name not in users:
-                drop = partial(
-                    changes.drop_user, name=account.name, keep_last_admin=keep_last_admin
-                )
-                yield PlannedChange(DropUser(account.name), drop)
-        after = page[-1].id
-    databases = {one.name for one in declared.databases}
-    for database in store.databases():
+    if declared.users is not None:
+        users = {one.name for one in declared.users}
+        _check_admin_stays(store, declared.users)
+        after = ""
+        while page := store.users(after, _PAGE_SIZE):
+            for account in page:
+                if account.name not in users:
+                    drop = partial(
+                        changes.drop_user, name=account.name, keep_last_admin=keep_last_admin
+                    )
+                    yield PlannedChange(DropUser(account.name), drop)
+            after = page[-1].id
+    databases = {one.name for one in declared.databases or ()}
+    for database in store.databases() if declared.databases is not None else ():
         if database.name not in databases:
             drop = partial(changes.drop_database, name=database.name)
             yield PlannedChange(DropDatabase(database.name), drop)
 
 
+def _check_admin_stays(store: Store, users: Sequence[DeclaredUser]) -> None:
+    """Raises ValueError if the store has administrators, and none of *users* is one."""
+    for declared in users:
+        existing = store.user(declared.name) if declared.admin is None else None
+        if declared.admin or (existing is not None and existing.admin):
+            return
+    if store.admin_count():
+        raise ValueError("no administrator would remain: declare a user with admin = true")
+
+
 def _has_password(existing: User, declared: DeclaredUser, passwords: Passwords) -> bool:
     """Returns whether *existing* has the declared password, or none is declared."""
     if declared.hash is not None:
-        return same_salt(existing.hash, declared.hash)
+        return same_password(existing.hash, declared.hash)
     return declared.password is None or passwords.verify(existing, declared.password)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from headgate_engine import changes
 from headgate_engine.administration import Administration
-from headgate_engine.audit_entry import audit_entry, is_encodable
+from headgate_engine.audit_entry import audit_entry
 from headgate_engine.authorization import check_allowed, creates_admin
 from headgate_engine.errors import (
     AdminRequiredFirst,
@@ -22,7 +22,7 @@ from headgate_engine.errors import (
 )
 from headgate_engine.model.result import Result, Results, Series
 from headgate_engine.model.token_rights import TokenRights
-from headgate_engine.model.user import Identity, Principal, User, check_username
+from headgate_engine.model.user import Identity, Principal, User, check_username, is_encodable
 from headgate_engine.passwords import Passwords, same_password_version
 from headgate_engine.provisioning import (
     LinkPolicy,
@@ -109,17 +109,25 @@ class Engine(Administration):
     def _rehash(self, user: User, password: str) -> User:
         hash = self.passwords.rehash(user, password)
         audit = Audit(user.name, "", f"-- password of {user.name!r} hashed at a higher cost")
-
-        def change(tx: Tx) -> None:
-            now = tx.user(user.name)
-            if now is not None and now.id == user.id and now.hash == user.hash:
-                tx.put_user(now, hash=hash, admin=now.admin)
-
         try:
-            self.store.transact(change, audit)
+            self.store.transact(partial(changes.replace_hash, user=user, hash=hash), audit)
         except (StoreUnavailable, OutcomeUnknown):
             return user  # the next login retries
         return self.user(user.name) or user
+
+    def change_password(self, principal: Principal, password: str, address: str = "") -> None:
+        """Sets the password of *principal*, whose old password the caller has just verified.
+
+        Runs bcrypt. *address* is the client's address for the audit log. Raises BadPassword, and
+        AuthenticationFailed if the user was dropped or the password changed meanwhile.
+        """
+        user = principal.user
+        if user is None or principal.transient:
+            raise AuthenticationFailed
+        hash = self.passwords.hash(password)
+        audit = audit_entry(principal, address, SetPassword(user.name, password))
+        self.store.transact(partial(changes.replace_hash, user=user, hash=hash), audit)
+        self.passwords.cache(replace(user, hash=hash), password)
 
     def user(self, name: str) -> User | None:
         """Returns the user *name* as stored now, or None."""

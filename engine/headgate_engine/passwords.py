@@ -22,7 +22,8 @@ MAX_PASSWORD_BYTES = 72
 # to interrupt it.
 _HASH_PATTERN = re.compile(r"\$2[aby]\$(0[4-9]|1[0-4])\$[./A-Za-z0-9]{53}")
 
-# The salt in a bcrypt hash.
+# The cost and the salt in a bcrypt hash.
+_COST_SLICE = slice(4, 6)
 _SALT_SLICE = slice(7, 29)
 
 
@@ -44,8 +45,18 @@ def same_password_version(one: User, other: User) -> bool:
 
 
 def same_salt(one: str, other: str) -> bool:
-    """Returns whether two bcrypt hashes have the same salt: they are hashes of one password."""
+    """Returns whether two bcrypt hashes have the same salt, which is random for each password."""
     return hmac.compare_digest(one[_SALT_SLICE], other[_SALT_SLICE])
+
+
+def same_password(one: str, other: str) -> bool:
+    """Returns whether two bcrypt hashes are of the same password, as far as hashes show it.
+
+    Hashes of one cost are compared. Of two costs, an equal salt tells that one is a rehash.
+    """
+    if one[_COST_SLICE] == other[_COST_SLICE]:
+        return hmac.compare_digest(one[_COST_SLICE.start :], other[_COST_SLICE.start :])
+    return same_salt(one, other)
 
 
 def password_version(user: User) -> str:
@@ -104,7 +115,10 @@ class Passwords:
 
     def needs_rehash(self, user: User) -> bool:
         """Returns whether the bcrypt hash of *user* has a lower cost than the configured cost."""
-        return _HASH_PATTERN.fullmatch(user.hash) is not None and int(user.hash[4:6]) < self._cost
+        return (
+            _HASH_PATTERN.fullmatch(user.hash) is not None
+            and int(user.hash[_COST_SLICE]) < self._cost
+        )
 
     def rehash(self, user: User, password: str) -> str:
         """Returns a new hash of *password*, verified for *user*, at the configured cost. Slow.
@@ -143,11 +157,13 @@ class Passwords:
             matches = bcrypt.checkpw(secret[:MAX_PASSWORD_BYTES], stored)
         if not (user is not None and verifiable and matches):
             return False
-        self._cache(user, secret)
+        self.cache(user, password)
         return True
 
-    def _cache(self, user: User, secret: bytes) -> None:
-        entry = _CachedPassword(self._digest(user, secret), user.hash[_SALT_SLICE])
+    def cache(self, user: User, password: str) -> None:
+        """Caches *password* as verified for *user*, from whose hash the entry takes its salt."""
+        digest = self._digest(user, _encode(password))
+        entry = _CachedPassword(digest, user.hash[_SALT_SLICE])
         self._cached.put(user.id, entry)
 
     def _digest(self, user: User, secret: bytes) -> bytes:

@@ -11,7 +11,7 @@ from itertools import chain
 from headgate.configured_engine import load_settings
 from headgate.flags import CommandParser, double_dashes
 from headgate.store_file import PAGE_SIZE, guarded, opened
-from headgate_engine import SqliteStore, User, UserNotFound
+from headgate_engine import SqliteStore, User
 from headgate_grammar import Privilege
 from headgate_shell.output.control_characters import escape_controls
 
@@ -53,11 +53,11 @@ def _list(flags: argparse.Namespace) -> int:
 
 
 def _users(store: SqliteStore, name: str | None, database: str) -> Iterator[list[User]]:
-    """Yields pages of users. Raises UserNotFound if no user has the name *name*."""
+    """Yields pages of users. Raises ValueError if no user has the name *name*."""
     if name is not None:
         user = store.user(name)
         if user is None:
-            raise UserNotFound
+            raise ValueError(f"user not found: {name}")
         yield [user]
         return
     after = ""

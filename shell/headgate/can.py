@@ -6,7 +6,7 @@ from contextlib import closing
 
 from headgate.configured_engine import build_engine, load_settings
 from headgate.flags import CommandParser, double_dashes
-from headgate.store_file import guarded
+from headgate.store_file import guarded, print_line
 from headgate_engine import SqliteStore, explain
 from headgate_grammar import ParseError
 
@@ -38,12 +38,18 @@ def _explain(flags: argparse.Namespace) -> int:
             statements = engine.parse(flags.query)
         except ParseError as error:
             raise ValueError(f"error parsing query: {error}") from None
+        if engine.user(flags.user) is None:
+            raise ValueError(f"user not found: {flags.user}")
+        if not statements:
+            raise ValueError("the query has no statement")
         allowed = True
         for statement in statements:
-            print(statement)
+            print_line(str(statement))
             found = explain(engine, flags.user, statement, flags.database)
             for one in found:
-                print(f"  {'yes' if one.allowed else 'no '}  {one.required}: {one.source}")
+                if not (one.required.admin or one.required.database):
+                    raise ValueError(f"{statement}: names no database: use --database")
+                print_line(f"  {'yes' if one.allowed else 'no '}  {one.required}: {one.source}")
             if not found:
                 print("  yes  no privilege is required")
             allowed = allowed and all(one.allowed for one in found)

@@ -21,12 +21,17 @@ def load_settings(config: str | None, *, store: str | None = None) -> Settings:
         raise ValueError(str(error)) from None
 
 
+def build_passwords(settings: Settings) -> Passwords:
+    """Returns an object that hashes passwords by the rules of *settings*."""
+    return Passwords(settings.bcrypt_cost, min_length=settings.password_min_length)
+
+
 def build_engine(store: Store, settings: Settings) -> Engine:
     """Returns an engine on *store* that keeps the password rules of *settings*.
 
     The engine also rejects the removal of the last administrator if *settings* say so.
     """
-    passwords = Passwords(settings.bcrypt_cost, min_length=settings.password_min_length)
+    passwords = build_passwords(settings)
     keep_last_admin = settings.keep_last_admin and settings.auth_enabled
     return Engine(store, passwords, keep_last_admin=keep_last_admin)
 

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from headgate.meta_db import (
     MetaPolicy,
     MetaUser,
     encode_meta,
+    parse_meta,
 )
 from headgate.state_file import format_state
-from headgate.store_file import accounts, guarded, opened, write_private
+from headgate.store_file import accounts, guarded, opened, print_line, write_private
 from headgate_engine import DeclaredDatabase, DeclaredState, DeclaredUser, SqliteStore
 
 
@@ -34,7 +36,9 @@ def main(arguments: Sequence[str]) -> int:
         metavar="META_DB",
         help="the meta.db of a stopped influxd: the new file keeps its databases and shards",
     )
-    command = kinds.add_parser("config", help="a file for `headgate apply`")
+    command = kinds.add_parser(
+        "config", help="a file for `headgate apply`: TOML, or YAML by its name"
+    )
     command.add_argument("path", metavar="STORE", help="the store file")
     command.add_argument("to", metavar="FILE", help="must not exist")
     command.add_argument(
@@ -49,14 +53,19 @@ def _export_influxdb(flags: argparse.Namespace) -> int:
     with opened(flags.path) as store:
         data = _read(store)
     try:
-        base = Path(flags.base).read_bytes() if flags.base is not None else b""
+        base = Path(flags.base).read_bytes() if flags.base is not None else None
         content = encode_meta(data, base)
+        kept = parse_meta(base).databases if base is not None else data.databases
     except InvalidMetaFile as error:
         raise ValueError(f"{flags.base} is no meta.db of InfluxDB 1.x: {error}") from None
     except OSError as error:
         raise ValueError(f"{flags.base}: {os.strerror(error.errno or 0)}") from None
     write_private(flags.to, content)
-    print(f"{flags.to}: {len(data.users)} users, {len(data.databases)} databases")
+    known = {database.name for database in kept}
+    for database in data.databases:
+        if database.name not in known:
+            print_line(f"{flags.base} lacks the database {database.name}: it is new", sys.stderr)
+    print_line(f"{flags.to}: {len(data.users)} users, {len(data.databases)} databases")
     return 0
 
 
@@ -73,8 +82,8 @@ def _export_config(flags: argparse.Namespace) -> int:
             for account in accounts(store)
             if (user := store.user(account.name)) is not None
         ]
-    write_private(flags.to, format_state(DeclaredState(databases, users)).encode())
-    print(f"{flags.to}: {len(users)} users, {len(databases)} databases")
+    write_private(flags.to, format_state(DeclaredState(databases, users), flags.to).encode())
+    print_line(f"{flags.to}: {len(users)} users, {len(databases)} databases")
     return 0
 
 

@@ -23,8 +23,12 @@ class CommandParser(argparse.ArgumentParser):
 def double_dashes(arguments: Sequence[str]) -> list[str]:
     """Returns *arguments* with two dashes before each long flag.
 
-    Every command of Headgate accepts one dash, as the programs of InfluxDB do.
+    Every command of Headgate accepts one dash, as the programs of InfluxDB do. Words after `--` are
+    no flags.
     """
-    return [
-        f"-{word}" if len(word) > 2 and word[0] == "-" != word[1] else word for word in arguments
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    doubled = [
+        f"-{word}" if len(word) > 2 and word[0] == "-" != word[1] else word
+        for word in arguments[:end]
     ]
+    return [*doubled, *arguments[end:]]

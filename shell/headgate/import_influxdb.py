@@ -16,12 +16,17 @@ from headgate.flags import CommandParser, double_dashes
 from headgate.influxdb_server import is_url, read_server
 from headgate.meta_db import InvalidMetaFile, MetaData, MetaDatabase, MetaUser, parse_meta
 from headgate.password_input import read_password
-from headgate.store_file import guarded, local_address, write_private
+from headgate.store_file import (
+    guarded,
+    local_address,
+    opened_or_empty,
+    print_line,
+    write_private,
+)
 from headgate_engine import (
     DeclaredDatabase,
     DeclaredState,
     DeclaredUser,
-    MemoryStore,
     RetentionPolicy,
     SqliteStore,
     StatementError,
@@ -52,7 +57,7 @@ def main(arguments: Sequence[str]) -> int:
         "influxdb", help="from InfluxDB 1.x: its file meta.db, or a running server"
     )
     add = command.add_argument
-    add("path", metavar="SOURCE", help="meta.db or a copy of it, or a URL: http://HOST:8086")
+    add("path", metavar="SOURCE", help="meta.db, a copy of it, or a URL: http://HOST:8086")
     add("--store", metavar="PATH", help="the store file; created if missing")
     add("--config", metavar="PATH", help="the server's configuration: its store")
     add("--dry-run", action="store_true", help="list the changes; make none")
@@ -84,24 +89,22 @@ def _import(flags: argparse.Namespace) -> int:
         data = read_server(flags.path, flags.username, password)
     else:
         data = _read_file(flags.path)
-    exists = os.path.exists(settings.store_path)
-    store: Store = (
-        SqliteStore(settings.store_path) if exists or not flags.dry_run else MemoryStore()
-    )
-    with closing(store):
-        taken = _select(data, store)
-        engine = build_engine(store, settings)
+    address = local_address()
+    with opened_or_empty(settings.store_path) as planned_on:
+        taken = _select(data, planned_on)
+        engine = build_engine(planned_on, settings)
         plan = plan_changes(engine, DeclaredState(taken.databases, taken.users))
-        apply_changes(engine, plan, address=local_address(), dry_run=True)
-        if not flags.dry_run:
-            _write_passwords(flags.new_passwords, taken.users)
-            apply_changes(engine, plan, address=local_address())
+        apply_changes(engine, plan, address=address, dry_run=True)
+    if not flags.dry_run:
+        _write_passwords(flags.new_passwords, taken.users)
+        with closing(SqliteStore(settings.store_path)) as store:
+            apply_changes(build_engine(store, settings), plan, address=address)
     for change in plan:
-        print(change.statement)
+        print_line(str(change.statement))
     for line in taken.left_out:
-        print(f"left out: {line}", file=sys.stderr)
+        print_line(f"left out: {line}", sys.stderr)
     verb = "would be made" if flags.dry_run else "made"
-    print(f"{settings.store_path}: {len(plan)} changes {verb}, {len(taken.left_out)} left out")
+    print_line(f"{settings.store_path}: {len(plan)} changes {verb}, {len(taken.left_out)} left out")
     return 1 if taken.refused_users else 0
 
 
@@ -161,10 +164,12 @@ def _take_database(database: MetaDatabase, store: Store, taken: _Import) -> Iter
         yield f"database {name}: {error}"
         return
     policy = None
+    if database.default not in [one.name for one in database.policies]:
+        yield f"{name} has no default retention policy: autogen is noted for it"
     for one in database.policies:
         found = RetentionPolicy(one.name, one.duration, one.replication, one.shard_duration)
         if one.name != database.default:
-            yield f"retention policy {one.name} on {name}: only the default policy is kept"
+            yield f"retention policy {one.name} on {name}: InfluxDB keeps it"
             continue
         try:
             check_database(DeclaredDatabase(name, found))

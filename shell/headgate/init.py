@@ -5,17 +5,19 @@ import os
 from collections.abc import Sequence
 from contextlib import closing
 
-from headgate.configured_engine import build_engine, load_settings
+from headgate.configured_engine import build_engine, build_passwords, load_settings
 from headgate.flags import CommandParser, double_dashes
 from headgate.password_input import read_password
-from headgate.store_file import guarded, local_address
+from headgate.store_file import guarded, local_address, print_line
 from headgate_engine import (
     DeclaredState,
     DeclaredUser,
     SqliteStore,
     apply_changes,
+    check_user,
     plan_changes,
 )
+from headgate_server import Settings
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -40,19 +42,32 @@ def main(arguments: Sequence[str]) -> int:
 
 def _initialize(flags: argparse.Namespace) -> int:
     settings = load_settings(flags.config, store=flags.store)
-    # A new store file is created only once the password is known.
-    password = "" if os.path.exists(settings.store_path) else read_password(flags.password_file)
-    with closing(SqliteStore(settings.store_path)) as store:
-        if store.admin_count():
-            print(f"{settings.store_path}: has an administrator already; nothing was changed")
-            return 0
-        if store.user(flags.admin) is not None:
-            raise ValueError(
-                f"{flags.admin} exists, but is no administrator: use `headgate admin grant-admin`"
-            )
-        user = DeclaredUser(flags.admin, password or read_password(flags.password_file), admin=True)
+    check_user(DeclaredUser(flags.admin))
+    path = settings.store_path
+    # A new store file is created only once the password is known and valid.
+    hash = "" if os.path.exists(path) else _read_hash(flags, settings)
+    with closing(SqliteStore(path)) as store:
         engine = build_engine(store, settings)
-        plan = plan_changes(engine, DeclaredState(users=[user]))
-        apply_changes(engine, plan, address=local_address())
-        print(f"{settings.store_path}: created the administrator {flags.admin}")
+        created = False
+        if not store.admin_count():
+            if store.user(flags.admin) is not None:
+                raise ValueError(
+                    f"{flags.admin} exists, but is no administrator:"
+                    " use `headgate admin grant-admin`"
+                )
+            user = DeclaredUser(flags.admin, hash=hash or _read_hash(flags, settings), admin=True)
+            plan = plan_changes(engine, DeclaredState(users=[user]))
+            created = apply_changes(
+                engine, plan, address=local_address(), require=lambda tx: not tx.admin_count()
+            )
+    print_line(
+        f"{path}: created the administrator {flags.admin}"
+        if created
+        else f"{path}: has an administrator already; nothing was changed"
+    )
     return 0
+
+
+def _read_hash(flags: argparse.Namespace, settings: Settings) -> str:
+    """Returns the hash of the password that the flags name. Raises ValueError, BadPassword."""
+    return build_passwords(settings).hash(read_password(flags.password_file))

@@ -163,7 +163,7 @@ def parse_meta(content: bytes) -> MetaData:
     )
 
 
-def encode_meta(data: MetaData, base: bytes = b"") -> bytes:
+def encode_meta(data: MetaData, base: bytes | None = None) -> bytes:
     """Returns the bytes of a `meta.db` with *data*.
 
     *base* is the content of another `meta.db`: the result keeps all but its users, such as the
@@ -171,7 +171,7 @@ def encode_meta(data: MetaData, base: bytes = b"") -> bytes:
     InvalidMetaFile for an invalid *base*.
     """
     known: set[str] = set()
-    if base:
+    if base is not None:
         known = {database.name for database in parse_meta(base).databases}
         fields = [(number, encoded) for number, _, encoded in _fields(base) if number != _USERS]
     else:

@@ -15,6 +15,7 @@ from headgate_server.config.settings import Settings
 from headgate_server.serving.listeners import ListenError
 from headgate_server.serving.process_title import show_arguments
 from headgate_server.serving.startup_checks import problems, warnings
+from headgate_server.serving.store_preparation import check_first_users
 from headgate_server.serving.tls import CertificateError
 from headgate_server.telemetry import logging as logs
 from headgate_server.validation.configuration import configure
@@ -126,22 +127,29 @@ def run(
         if printing:
             print(print_configuration(configuration), end="")
             return 0
-        return (
-            _check_configuration(settings, connecting=connecting) if checking else serve(settings)
-        )
+        if checking:
+            return _check_configuration(settings, environment, connecting=connecting)
+        return serve(settings)
     except (ConfigurationError, InvalidFlags, StoreError, ListenError, CertificateError) as error:
         logs.log_error(str(error))
         return 1
 
 
-def _check_configuration(settings: Settings, *, connecting: bool) -> int:
+def _check_configuration(
+    settings: Settings, environment: Mapping[str, str], *, connecting: bool
+) -> int:
     """Logs each problem that would prevent a start with *settings*; returns the exit status.
 
-    With *connecting*, it also tries to connect to the upstream stores.
+    *environment* may declare the first users. With *connecting*, it also tries to connect to the
+    upstream stores.
     """
     for warning in warnings(settings):
         logs.log_warning(warning)
     found = problems(settings)
+    try:
+        check_first_users(settings, environment)
+    except ConfigurationError as error:
+        found.append(str(error))
     if connecting:
         # Imported on demand: only this check needs connections.
         import asyncio

@@ -32,8 +32,32 @@ _PRIVILEGES = {
     "ALL": Privilege.ALL,
     "NONE": Privilege.NONE,
 }
+_SYNONYMS = {"ALL PRIVILEGES": "ALL", "NO PRIVILEGES": "NONE"}
 _USER_KEYS = ("admin", "grants", "password-file", "password-hash")
 _POLICY_KEYS = ("duration", "name", "replication", "shard-duration")
+
+
+class _Loader(yaml.SafeLoader):
+    """Loads YAML as `yaml.safe_load` does. Rejects a repeated key, as TOML does, and aliases."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Returns the next node. Raises yaml.YAMLError for an alias, which may repeat endlessly."""
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("an alias (*) is unsupported: repeat the value")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Returns the mapping of *node*. Raises yaml.YAMLError for a repeated key."""
+        keys = [key.value for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.YAMLError(f"line {node.start_mark.line + 1}: the key {key} is repeated")
+        return dict(super().construct_mapping(node, deep))
+
+
+def is_yaml(path: str) -> bool:
+    """Returns whether the name of the file *path* says that it is YAML."""
+    return path.endswith((".yaml", ".yml"))
 
 
 def read_state(path: str) -> DeclaredState:
@@ -44,27 +68,41 @@ def read_state(path: str) -> DeclaredState:
     """
     try:
         text = read_text(path)
-        found = yaml.safe_load(text) if path.endswith((".yaml", ".yml")) else tomllib.loads(text)
+        # _Loader is a SafeLoader.
+        found = yaml.load(text, _Loader) if is_yaml(path) else tomllib.loads(text)  # noqa: S506
     except OSError as error:
         raise ValueError(f"{path}: {os.strerror(error.errno or 0)}") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, yaml.YAMLError) as error:
+    except RecursionError:
+        raise ValueError(f"{path}: tables are nested too deeply") from None
+    except (ValueError, yaml.YAMLError) as error:  # such as an impossible date
         raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
     try:
-        table = _table(found or {}, "the file", ("databases", "users"))
-        databases = _named_tables(table.get("databases", {}), "databases")
-        users = _named_tables(table.get("users", {}), "users")
-        return DeclaredState(
-            [_database(name, value) for name, value in databases.items()],
-            [_user(name, value, Path(path).parent) for name, value in users.items()],
-        )
+        table = _table(found, "the file", ("databases", "users"))
+        databases = users = None
+        if "databases" in table:
+            named = _named_tables(table["databases"], "databases")
+            databases = [_database(name, value) for name, value in named.items()]
+        if "users" in table:
+            named = _named_tables(table["users"], "users")
+            users = [_user(name, value, Path(path).parent) for name, value in named.items()]
+        return DeclaredState(databases, users)
     except (ValueError, ConfigurationError) as error:
         raise ValueError(f"{path}: {error}") from None
 
 
-def format_state(state: DeclaredState) -> str:
-    """Returns *state* as the text of a TOML file that `read_state` reads."""
+def format_state(state: DeclaredState, path: str) -> str:
+    """Returns *state* as the text of a file with the name *path*, which `read_state` reads."""
+    toml = _format_toml(state)
+    if is_yaml(path):
+        # PyYAML writes some invisible characters, such as U+0085, as blanks unless it escapes all.
+        printable = toml.replace("\n", "").isprintable()
+        return yaml.safe_dump(tomllib.loads(toml), allow_unicode=printable, sort_keys=False)
+    return toml
+
+
+def _format_toml(state: DeclaredState) -> str:
     lines = ["# Users, grants and databases, for `headgate apply`."]
-    for database in state.databases:
+    for database in state.databases or ():
         lines += ["", f"[databases.{_quoted(database.name)}]"]
         if (policy := database.policy) is not None and policy != RetentionPolicy():
             lines += [
@@ -73,7 +111,7 @@ def format_state(state: DeclaredState) -> str:
                 f"replication = {policy.replication}",
                 f"shard-duration = {_quoted(format_duration(policy.shard_duration))}",
             ]
-    for user in state.users:
+    for user in state.users or ():
         lines += ["", f"[users.{_quoted(user.name)}]"]
         if user.admin is not None:
             lines.append(f"admin = {str(user.admin).lower()}")
@@ -92,16 +130,27 @@ def _quoted(text: str) -> str:
 
 
 def _named_tables(value: Any, key: str) -> Mapping[str, Any]:
-    """Returns *value*, tables by name. A list of names stands for empty tables."""
+    """Returns *value*, tables by name. A list of names stands for empty tables, None for none."""
+    if value is None:
+        return {}
     if isinstance(value, list) and all(isinstance(name, str) for name in value):
         return dict.fromkeys(value, {})
-    if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
+    if not isinstance(value, dict):
         raise ValueError(f"{key}: expected a table of names, or a list of names")
+    return {_name(name, key): its for name, its in value.items()}
+
+
+def _name(value: Any, place: str) -> str:
+    """Returns the name *value*. Raises ValueError if YAML reads it as something else."""
+    if not isinstance(value, str):
+        raise ValueError(f"{place}: {value} is no text: put the name in quotes")
     return value
 
 
 def _table(value: Any, place: str, known: tuple[str, ...]) -> Mapping[str, Any]:
-    """Returns *value*, a table with no other keys than *known*."""
+    """Returns *value*, a table with no other keys than *known*. None stands for an empty table."""
+    if value is None:
+        return {}
     if not isinstance(value, dict):
         raise ValueError(f"{place}: expected a table")
     for key in value:
@@ -112,7 +161,7 @@ def _table(value: Any, place: str, known: tuple[str, ...]) -> Mapping[str, Any]:
 
 def _database(name: str, value: Any) -> DeclaredDatabase:
     place = f"databases.{name}"
-    table = _table(value or {}, place, _POLICY_KEYS)
+    table = _table(value, place, _POLICY_KEYS)
     if not table:
         return DeclaredDatabase(name)
     replication = table.get("replication")
@@ -143,7 +192,9 @@ def _duration(table: Mapping[str, Any], key: str, place: str) -> int | None:
 
 def _user(name: str, value: Any, folder: Path) -> DeclaredUser:
     place = f"users.{name}"
-    table = _table(value or {}, place, _USER_KEYS)
+    if isinstance(value, dict) and "password" in value:
+        raise ValueError(f"{place}.password: a password stands in a file: use password-file")
+    table = _table(value, place, _USER_KEYS)
     admin = table.get("admin")
     if admin is not None and not isinstance(admin, bool):
         raise ValueError(f"{place}.admin: expected true or false")
@@ -160,14 +211,15 @@ def _user(name: str, value: Any, folder: Path) -> DeclaredUser:
         if not isinstance(table["grants"], dict):
             raise ValueError(f"{place}.grants: expected a table of databases and privileges")
         grants = {
-            str(database): _privilege(privilege, f"{place}.grants.{database}")
+            _name(database, f"{place}.grants"): _privilege(privilege, f"{place}.grants.{database}")
             for database, privilege in table["grants"].items()
         }
     return DeclaredUser(name, password, hash, admin, grants)
 
 
 def _privilege(value: Any, place: str) -> Privilege:
-    privilege = _PRIVILEGES.get(str(value).upper())
+    words = " ".join(value.upper().split()) if isinstance(value, str) else ""
+    privilege = _PRIVILEGES.get(_SYNONYMS.get(words, words))
     if privilege is None:
         raise ValueError(f"{place}: expected READ, WRITE, ALL or NONE")
     return privilege

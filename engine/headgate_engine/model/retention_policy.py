@@ -12,6 +12,9 @@ from headgate_grammar import PolicyOptions
 
 _HOUR = 3_600_000_000_000
 _DAY = 24 * _HOUR
+# InfluxDB has a duration and a replication in signed integers, of 64 and of 32 bits.
+_MAX_DURATION = 2**63 - 1
+_MAX_REPLICATION = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,10 @@ def retention_policy(options: PolicyOptions | None) -> RetentionPolicy:
     if options is None:
         return RetentionPolicy()
     duration = options.duration or 0
+    if max(duration, options.shard_duration) > _MAX_DURATION:
+        raise PolicyError("retention policy duration must be less than 292 years")
+    if (options.replication or 1) > _MAX_REPLICATION:
+        raise PolicyError(f"retention policy replication must be at most {_MAX_REPLICATION}")
     if 0 < duration < _HOUR:
         raise PolicyError("retention policy duration must be at least 1h0m0s")
     shard_duration = _shard_duration(options.shard_duration, duration)

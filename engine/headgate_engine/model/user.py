@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from headgate_engine.errors import UsernameRequired, UsernameTooLong
+from headgate_engine.errors import InvalidName, UsernameRequired, UsernameTooLong
 from headgate_engine.model.token_rights import TokenRights
 from headgate_grammar import Privilege
 
@@ -93,11 +93,23 @@ ANONYMOUS = Principal()
 
 
 def check_username(name: str) -> None:
-    """Raises UsernameRequired or UsernameTooLong if *name* may not be the name of a new user.
+    """Raises an error if *name* may not be the name of a new user.
 
-    InfluxDB 1.8 rejects only the empty name. Headgate also rejects more than 1024 bytes.
+    The error is UsernameRequired, UsernameTooLong or InvalidName. InfluxDB 1.8 rejects only the
+    empty name. Headgate also rejects more than 1024 bytes, and what is no Unicode.
     """
     if not name:
         raise UsernameRequired
-    if len(name.encode("utf-8", "surrogatepass")) > _MAX_NAME_BYTES:
+    if not is_encodable(name):
+        raise InvalidName
+    if len(name.encode()) > _MAX_NAME_BYTES:
         raise UsernameTooLong(_MAX_NAME_BYTES)
+
+
+def is_encodable(name: str) -> bool:
+    """Returns whether *name* is valid Unicode. A login may hold invalid UTF-8: no user's name."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

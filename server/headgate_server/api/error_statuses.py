@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from headgate_engine import (
     AccessDenied,
     AuthenticationFailed,
+    BadPassword,
     IdentityTaken,
+    OutcomeUnknown,
     StoreUnavailable,
     UserNotFound,
 )
@@ -61,6 +63,7 @@ ERROR_STATUSES: dict[type[Exception], ErrorStatus] = {
     AuthenticationFailed: ErrorStatus(401),
     ParseError: ErrorStatus(400, "error parsing query: "),
     BadRequest: ErrorStatus(400),
+    BadPassword: ErrorStatus(400),
     UnparseError: ErrorStatus(400, "error parsing query: "),
     AccessDenied: ErrorStatus(403, "error authorizing query: "),
     WriteForbidden: ErrorStatus(403),
@@ -78,6 +81,7 @@ ERROR_STATUSES: dict[type[Exception], ErrorStatus] = {
     NoWritableUpstream: ErrorStatus(501),
     UnsupportedWriteFormat: ErrorStatus(501),
     Overloaded: ErrorStatus(503, headers={"Retry-After": "1"}),
+    OutcomeUnknown: ErrorStatus(500),
     StoreUnavailable: ErrorStatus(503, headers={"Retry-After": "1"}),
     KeysUnavailable: ErrorStatus(503, headers={"Retry-After": "1"}),
     ComponentNotConfigured: ErrorStatus(404),

@@ -3,8 +3,7 @@
 from base64 import b64decode
 from functools import partial
 
-from headgate_engine import AuthenticationFailed, Principal
-from headgate_grammar import SetPassword
+from headgate_engine import AuthenticationFailed
 from headgate_server.app_context import AppContext
 from headgate_server.auth.credentials import RequestCredentials
 from headgate_server.auth.errors import Unauthenticated
@@ -24,8 +23,8 @@ async def change_own_password(
     """Sets the password of the authenticated user. Returns 204.
 
     The body is `{"oldPassword", "newPassword"}`, each as Base64 of UTF-8. A wrong old password
-    counts as a failed login. Raises what a login raises; BadRequest for a wrong old password, an
-    invalid new one, or an invalid body; CrossSiteRequest, TooLarge.
+    counts as a failed login. Raises what a login raises; BadRequest for a wrong old password or an
+    invalid body; BadPassword, CrossSiteRequest, TooLarge, StoreUnavailable, OutcomeUnknown.
     """
     principal = await context.require_user(request)
     if request.cross_site:
@@ -36,20 +35,14 @@ async def change_own_password(
     # In the URL's parameters, because a name in Basic may not contain a colon.
     login = RequestCredentials({"u": principal.name, "p": old}, lambda header: [])
     try:
-        await context.authenticate_credentials(login, request.address, None, request.connection)
+        verified = await context.authenticate_credentials(
+            login, request.address, None, request.connection
+        )
+        change = partial(context.engine.change_password, verified, new, request.audit_address)
+        await context.run_in_thread(change, (principal.name,))
     except (AuthenticationFailed, Unauthenticated):
         raise BadRequest("invalid password") from None
-    change = partial(_set_password, context, principal, new, request.audit_address)
-    await context.run_in_thread(change, (principal.name,))
     return Response(status_code=204)
-
-
-def _set_password(context: AppContext, principal: Principal, new: str, address: str) -> None:
-    """Sets the password of *principal*. Blocking: runs bcrypt. Raises BadRequest."""
-    statement = SetPassword(principal.name, new)
-    for result in context.engine.execute([statement], principal, address=address):
-        if result.error:
-            raise BadRequest(result.error)
 
 
 async def _read_passwords(request: Request) -> tuple[str, str]:

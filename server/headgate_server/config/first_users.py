@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from headgate_engine import DeclaredDatabase, DeclaredState, DeclaredUser
 from headgate_grammar import Privilege
 from headgate_server.config.loader import ConfigurationError
+from headgate_server.config.nearest_name import suggestion
 from headgate_server.config.text_file import read_text
 
 # Each variable of an administrator, with the variable of the password.
@@ -16,6 +17,7 @@ _ADMINS = (
     ("HEADGATE_ADMIN_USER", "HEADGATE_ADMIN_PASSWORD"),
     ("INFLUXDB_ADMIN_USER", "INFLUXDB_ADMIN_PASSWORD"),
 )
+_OWN_PREFIX = "HEADGATE_ADMIN_"
 _DATABASE = "INFLUXDB_DB"
 # Users of that database, with their privilege.
 _USERS = (
@@ -29,8 +31,10 @@ def read_first_users(environment: Mapping[str, str]) -> DeclaredState:
     """Returns the users and databases that *environment* declares for a store without users.
 
     A password is in the variable itself, or in the file that the variable with `_FILE` at the end
-    names. Raises ConfigurationError if a password or the administrator is missing.
+    names. Raises ConfigurationError if a password or the administrator is missing, or for an
+    unknown variable of Headgate.
     """
+    _check_names(environment)
     users = [
         DeclaredUser(environment[name], _password(environment, name, password), admin=True)
         for name, password in _ADMINS
@@ -55,6 +59,18 @@ def read_first_users(environment: Mapping[str, str]) -> DeclaredState:
     if len({user.name for user in users}) < len(users):
         raise ConfigurationError("two of the first users in the environment have the same name")
     return DeclaredState([DeclaredDatabase(name) for name in names], users)
+
+
+def _check_names(environment: Mapping[str, str]) -> None:
+    """Raises ConfigurationError for an unknown variable, or a password without its user."""
+    for variable in environment:
+        known = [name for pair in _ADMINS for name in (*pair, f"{pair[1]}_FILE")]
+        if variable.startswith(_OWN_PREFIX) and variable not in known:
+            raise ConfigurationError(f"{variable}: no such setting{suggestion(variable, known)}")
+    for user, password in (*_ADMINS, *((user, password) for user, password, _ in _USERS)):
+        for variable in (password, f"{password}_FILE"):
+            if environment.get(variable) and not environment.get(user):
+                raise ConfigurationError(f"{variable} is set without a user: set {user}, too")
 
 
 def _password(environment: Mapping[str, str], user: str, variable: str) -> str:

@@ -1,12 +1,16 @@
 """Prepares the user store and the audit file before the first request."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 
 from headgate_engine import (
     AuditFile,
     Engine,
+    MemoryStore,
     Passwords,
+    PlannedChange,
     SqliteStore,
     StatementError,
     StoreError,
@@ -31,11 +35,15 @@ def prepare_store(settings: Settings, environment: Mapping[str, str]) -> Setting
     audit file is unusable. Raises ConfigurationError for invalid first users.
     """
     _check_audit_file(settings)
+    # Planned before the store exists: an error leaves no store behind.
+    exists = os.path.exists(settings.store_path)
+    plan = [] if exists else plan_first_users(settings, environment)
     store = SqliteStore(settings.store_path)
     created, upgraded = store.created, store.upgraded
     try:
         if store.empty():
-            _create_first_users(store, settings, environment)
+            plan = plan or plan_first_users(settings, environment)
+            _create_first_users(store, plan)
         empty = store.empty()
     except StoreUnavailable as error:
         raise StoreError(
@@ -73,19 +81,36 @@ def prepare_store(settings: Settings, environment: Mapping[str, str]) -> Setting
     return settings
 
 
-def _create_first_users(
-    store: SqliteStore, settings: Settings, environment: Mapping[str, str]
-) -> None:
-    """Creates the users and databases that *environment* declares, in one transaction."""
+def plan_first_users(settings: Settings, environment: Mapping[str, str]) -> Sequence[PlannedChange]:
+    """Returns the changes that create what *environment* declares in a store without users.
+
+    Runs bcrypt. Raises ConfigurationError.
+    """
     passwords = Passwords(settings.bcrypt_cost, min_length=settings.password_min_length)
-    engine = Engine(store, passwords)
     try:
-        plan = plan_changes(engine, read_first_users(environment))
-        apply_changes(engine, plan, address="environment of the first start")
+        return plan_changes(Engine(MemoryStore(), passwords), read_first_users(environment))
     except StatementError as error:
         raise ConfigurationError(f"first users in the environment: {error}") from None
-    for change in plan:
-        logs.log_info(f"first start: {change.statement}")
+
+
+def check_first_users(settings: Settings, environment: Mapping[str, str]) -> None:
+    """Raises ConfigurationError for invalid first users, if the store is missing or has none."""
+    if os.path.exists(settings.store_path):
+        try:
+            with closing(SqliteStore(settings.store_path, create=False)) as store:
+                if not store.empty():
+                    return
+        except (StoreError, StoreUnavailable):
+            return  # the check of the store reports it
+    plan_first_users(settings, environment)
+
+
+def _create_first_users(store: SqliteStore, plan: Sequence[PlannedChange]) -> None:
+    """Makes the changes of *plan* in one transaction, unless another process makes them first."""
+    address = "environment of the first start"
+    if apply_changes(Engine(store), plan, address=address, require=lambda tx: tx.empty()):
+        for change in plan:
+            logs.log_info(f"first start: {change.statement}")
 
 
 def _check_audit_file(settings: Settings) -> None:

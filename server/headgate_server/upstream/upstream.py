@@ -200,7 +200,7 @@ class Upstream:
                 self._record(component, str(reply.status), started_at)
                 if reply.status in _LOGIN_REJECTED_STATUSES:
                     reply.close()
-                    refused = UpstreamAuthError(f"status {reply.status}")
+                    refused = self._login_rejected(reply.status)
                     self.record_failure(address, refused)
                     raise refused
                 if self._faults:
@@ -263,7 +263,7 @@ class Upstream:
             reply = await self._client.send(method, address, target, headers, body, idempotent=True)
             if reply.status in _LOGIN_REJECTED_STATUSES:
                 reply.close()
-                raise UpstreamAuthError(f"status {reply.status}")
+                raise self._login_rejected(reply.status)
         except UpstreamError as error:
             if isinstance(error, UpstreamUnreachable):
                 self._unreachable_until[address] = time.monotonic() + self.settings.fail_timeout
@@ -272,6 +272,11 @@ class Upstream:
         self._unreachable_until.pop(address, None)
         self._record_recovery(address)
         return reply
+
+    def _login_rejected(self, status: int) -> UpstreamAuthError:
+        """Returns the error for *status*, by which the store rejects Headgate's own login."""
+        remedy = "" if self._authorization else ": set username and password-file of the upstream"
+        return UpstreamAuthError(f"status {status}{remedy}")
 
     def record_failure(self, address: str, error: UpstreamError) -> None:
         """Logs the *error* of *address*. Logs an equal error again only after 60 seconds."""

@@ -114,7 +114,10 @@ class Backend(Protocol):
         ...
 
     def own_grants(self, connection: ConnectionSettings) -> Response | None:
-        """Returns the grants of the session's user as SHOW GRANTS does. None if unsupported."""
+        """Returns the grants of the session's user as SHOW GRANTS does.
+
+        Returns None for an administrator, who may list all users, or if unsupported.
+        """
         ...
 
     def access(self, connection: ConnectionSettings, name: str) -> Response | None:

@@ -55,13 +55,16 @@ class HttpBackend:
     def own_grants(self, connection: ConnectionSettings) -> Response | None:
         """Returns the grants of the session's user, from Headgate's `/api/whoami`.
 
-        Returns None if the server is not Headgate. Raises ConnectionFailed.
+        Returns None for an administrator, or if the server is not Headgate. Raises
+        ConnectionFailed.
         """
         status, _, content = _send(connection, "GET", "/api/whoami")
         try:
             found: Any = json.loads(content) if status == 200 else None
+            if found["admin"]:
+                return None
             rows = [[database, privilege] for database, privilege in found["grants"].items()]
-        except (ValueError, TypeError, LookupError, AttributeError):
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
             return None
         return Response([{"series": [{"columns": ["database", "privilege"], "values": rows}]}])
 
@@ -82,7 +85,7 @@ class HttpBackend:
             if status == 200:
                 return access_table(found["users"] if isinstance(found, dict) else found)
             error = str(found["error"])
-        except (ValueError, TypeError, LookupError):
+        except (ValueError, TypeError, LookupError, RecursionError):
             return None
         return unknown_name(name) if status == 404 and name else Response([], error)
 
@@ -101,7 +104,7 @@ class HttpBackend:
             return ""
         try:
             return str(json.loads(answer)["error"]) if status != 404 else None
-        except (ValueError, TypeError, LookupError):
+        except (ValueError, TypeError, LookupError, RecursionError):
             return None
 
     def write(self, connection: ConnectionSettings, points: Points, options: RequestOptions) -> str:

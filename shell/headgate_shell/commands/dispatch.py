@@ -28,7 +28,7 @@ Commands:
   watch [<seconds>] <statement>
                              repeat the statement until Ctrl-C
   timing, pager              switch on or off: show durations; page long output
-  \\l, \\du [<user>]          list databases; users (or your own grants), or a user's grants
+  \\l, \\du [<user>]           list databases; users (or your own grants), or a user's grants
   \\dp [<user>|<database>]    list privileges: of all users, of one, or on a database
   \\password [<user>]         set a password, your own by default; prompts twice
   settings                   list the settings
@@ -90,7 +90,10 @@ def _users(line: str, session: Session, terminal: Terminal) -> None:
     For a user that may list neither, lists the user's own grants.
     """
     name = arguments(line)
-    if name:
+    own = session.own_grants() if name in ("", session.connection.username) else None
+    if own is not None:
+        response = own
+    elif name:
         # Imported on demand: the grammar takes long to load.
         from headgate_shell.statements import show_grants
 
@@ -100,8 +103,6 @@ def _users(line: str, session: Session, terminal: Terminal) -> None:
                 result["error"] = access.with_username(str(result["error"]), name)
     else:
         response = session.query("SHOW USERS")
-    if access.is_denied(response.first_error) and name in ("", session.connection.username):
-        response = session.own_grants() or response
     terminal.write(render(response, session, hint=False))
 
 

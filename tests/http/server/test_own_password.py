@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
+from headgate_engine import Passwords
 from support.audit_records import audit_records
 from support.local_server import LocalServer
 from support.servers import ROOT, Answer
@@ -105,3 +106,23 @@ def test_it_requires_a_login_and_no_other_site(server: LocalServer) -> None:
 def test_without_authentication_there_is_no_password(serve: Callable[..., LocalServer]) -> None:
     answer = change(serve("--no-auth"), "a", "b")
     assert answer.status == 400 and "no password to change" in answer.json["error"]
+
+
+@pytest.mark.parametrize("meanwhile", ["SET PASSWORD FOR {} = 'Reset-1'", "DROP USER {}"])
+def test_a_password_changed_meanwhile_by_an_administrator_stays(
+    server: LocalServer, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+) -> None:
+    hash = Passwords.hash
+
+    def change_first(self: Passwords, password: str) -> str:
+        if password == "Todd-2":
+            assert not server.query(meanwhile.format('"to:dd"')).error
+            if meanwhile.startswith("DROP"):  # a new user of the same name
+                server.query("CREATE USER \"to:dd\" WITH PASSWORD 'Reset-1'")
+        return hash(self, password)
+
+    monkeypatch.setattr(Passwords, "hash", change_first)
+    answer = change(server, "Todd-1", "Todd-2")
+    assert (answer.status, answer.json["error"]) == (400, "invalid password")
+    for password, status in (("Todd-1", 401), ("Todd-2", 401), ("Reset-1", 200)):
+        assert server.request("GET", f"/api/whoami?u=to:dd&p={password}").status == status

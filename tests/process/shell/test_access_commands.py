@@ -75,7 +75,10 @@ def test_other_formats_have_the_same_content(store: Path) -> None:
 def test_a_user_or_a_database_can_be_chosen(store: Path) -> None:
     assert access(store, "--user", "todd").splitlines()[2:] == ["todd  R  RW"]
     assert access(store, "--database", "b|é").splitlines()[2:] == ["root  A", "todd  RW"]
-    for flag, reason in (("--user", "user not found"), ("--database", "database not found: no")):
+    for flag, reason in (
+        ("--user", "user not found: no"),
+        ("--database", "database not found: no"),
+    ):
         assert run("access", store, flag, "no") == (1, "", f"headgate: {reason}\n")
     missing = store.with_name("missing.db")
     status, out, errors = run("access", missing)
@@ -89,7 +92,6 @@ def test_a_user_or_a_database_can_be_chosen(store: Path) -> None:
         ("todd", 'SELECT * FROM "b|é".."m"', "", 0, "the grant ALL PRIVILEGES on b|é"),
         ("todd", "SELECT * INTO a..x FROM m", "a", 1, "no   WRITE on a: the grant READ on a"),
         ("todd", "SELECT * FROM m", "gone", 1, "no   READ on gone: the database gone does not"),
-        ("todd", "SELECT * FROM m", "", 1, "no   READ on : the statement names no database"),
         ("x\nz", "SELECT * FROM m", "b|é", 1, "the user has no grant on b|é"),
         ("todd", "SHOW USERS", "", 1, "no   admin privilege: only administrators have it"),
         ("root", "SHOW USERS", "", 0, "yes  admin privilege: the user is an administrator"),
@@ -108,7 +110,9 @@ def test_the_reason_of_each_privilege_is_shown(
 @pytest.mark.parametrize(
     ("user", "query", "reason"),
     [
-        ("ghost", "SHOW USERS", "headgate: user not found\n"),
+        ("ghost", "SHOW USERS", "headgate: user not found: ghost\n"),
+        ("todd", "SELECT * FROM m", "headgate: SELECT * FROM m: names no database: use --database"),
+        ("todd", " ; ", "headgate: the query has no statement\n"),
         ("todd", "SHOW", "headgate: error parsing query: found EOF, expected"),
     ],
 )

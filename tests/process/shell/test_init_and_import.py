@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from headgate.meta_db import MetaData, MetaDatabase, MetaPolicy, MetaUser, encode_meta, parse_meta
+from headgate_engine import Engine, Passwords, SqliteStore, apply_changes
+from headgate_server import Settings
+from headgate_server.serving.store_preparation import plan_first_users
 from support.local_server import LocalServer
 from support.programs_of_ours import run_headgate
 from support.servers import ROOT, Server
@@ -70,6 +73,7 @@ def test_an_invalid_password_or_name_is_one_line(store: Path) -> None:
     for name, password in (("root", "p" * 73), ("", "Toor-1")):
         status, said = init(store, name, entered=f"{password}\n")
         assert status == 1 and said.count("\n") == 1 and "p" * 73 not in said
+        assert not store.exists()
 
 
 def test_init_leaves_a_user_of_that_name_alone(store: Path) -> None:
@@ -111,7 +115,7 @@ def test_an_import_says_what_it_takes_and_what_it_leaves_out(store: Path, tmp_pa
     left_out = [line.removeprefix("left out: ") for line in errors.splitlines()]
     refused = "the password hash is not one of bcrypt with a cost of 4 to 14"
     assert left_out == [
-        "retention policy autogen on a: only the default policy is kept",
+        "retention policy autogen on a: InfluxDB keeps it",
         "database b/c: invalid name",
         "retention policy autogen on short: retention policy duration must be at least 1h0m0s",
         "grant on gone to todd: the database does not exist",
@@ -212,11 +216,61 @@ def test_headgates_own_variables_name_a_file(
             "two of the first users in the environment have the same name",
         ),
         (IMAGE | {"INFLUXDB_DB": "a/b"}, "invalid name"),
+        (
+            {"HEADGATE_ADMIN_NAME": "root"},
+            "HEADGATE_ADMIN_NAME: no such setting, did you mean HEADGATE_ADMIN_USER?",
+        ),
+        (
+            {"HEADGATE_ADMIN_PASSWORD_FILE": "x"},
+            "HEADGATE_ADMIN_PASSWORD_FILE is set without a user: set HEADGATE_ADMIN_USER, too",
+        ),
+        ({"INFLUXDB_READ_USER_PASSWORD": "X-1"}, "set INFLUXDB_READ_USER, too"),
     ],
 )
 def test_incomplete_variables_prevent_the_start(
     tmp_path: Path, variables: dict[str, str], reason: str
 ) -> None:
-    server: Server = LocalServer(tmp_path / "users.db", (), variables)
+    store = tmp_path / "users.db"
+    server: Server = LocalServer(store, (), variables)
     assert reason in server.attempt()
+    assert not store.exists()
+    done = run_headgate(
+        "serve", "--store", str(store), "--check", environment=os.environ | variables
+    )
+    assert done.returncode == 1 and reason in done.stderr and not store.exists()
     assert not variables.get("INFLUXDB_USER_PASSWORD") or "X-1" not in server.log()
+
+
+def test_first_users_are_made_by_one_of_several_processes(tmp_path: Path) -> None:
+    store = SqliteStore(str(tmp_path / "users.db"))
+    settings = Settings(store_path=str(tmp_path / "users.db"), bcrypt_cost=4)
+    plan = plan_first_users(settings, IMAGE)
+    # Another process makes the first administrator between the plan and its transaction.
+    Engine(store, Passwords(cost=4)).create_user("other", "Other-1", admin=True)
+    assert not apply_changes(Engine(store), plan, require=lambda tx: tx.empty())
+    assert [user.name for user in store.users()] == ["other"]
+    store.close()
+
+
+def test_names_with_controls_cannot_write_to_a_terminal(store: Path, tmp_path: Path) -> None:
+    meta = tmp_path / "meta.db"
+    meta.write_bytes(encode_meta(MetaData([], [MetaUser("a\x1b[31m\nb", HASH, False, {})])))
+    out = headgate("import", "influxdb", str(meta), "--store", str(store))[1]
+    assert "\x1b" not in out and "\\x1b[31m" in out and len(out.splitlines()) == 2
+
+
+def test_an_export_without_the_databases_of_its_base_says_so(store: Path, tmp_path: Path) -> None:
+    base, target = tmp_path / "base.db", tmp_path / "new.db"
+    base.write_bytes(encode_meta(MetaData([MetaDatabase("a", "autogen", [AUTOGEN])], [])))
+    init(store, entered="Toor-1\n")
+    state = tmp_path / "state.toml"
+    state.write_text('databases = ["a", "b"]')
+    assert headgate("apply", str(state), "--store", str(store))[0] == 0
+    arguments = ("export", "influxdb", str(store), str(target), "--base", str(base))
+    status, _, errors = headgate(*arguments)
+    assert (status, errors) == (0, f"{base} lacks the database b: it is new\n")
+    assert [one.name for one in parse_meta(target.read_bytes()).databases] == ["a", "b"]
+    base.write_bytes(b"")  # an empty file is no base
+    target.unlink()
+    status, _, errors = headgate(*arguments)
+    assert status == 1 and f"{base} is no meta.db" in errors and not target.exists()

@@ -80,10 +80,7 @@ def test_the_page_moves_users_in_and_back(tmp_path: Path) -> None:
         new = "CREATE USER ann WITH PASSWORD 'Ann-1'; GRANT ALL ON telegraf TO ann"
         run(tmp_path, f'headgate shell -store users.db -execute "{new}"')
 
-    run(
-        tmp_path,
-        f"cp {influxdb}/meta/meta.db meta.db\n{back}cp new-meta.db {influxdb}/meta/meta.db",
-    )
+    run(tmp_path, back.replace("/var/lib/influxdb", str(influxdb)))
     with Influxd(influxdb) as influxd:
         for login in (TODD, ("ann", "Ann-1")):
             answer = influxd.query("SELECT * FROM cpu", login, db="telegraf")
@@ -101,6 +98,8 @@ def test_the_other_commands_of_the_page_work(tmp_path: Path) -> None:
     assert run(tmp_path, access).splitlines() == ["user,telegraf", "root,A", "todd,R"]
     assert "yes  READ on telegraf" in run(tmp_path, can)
     (export,) = re.findall(r"`(headgate export config [^`]+)`", PAGE)
+    (tmp_path / "state.yaml").write_text(blocks("yaml")[0])
+    assert "0 changes would be made" in run(tmp_path, dry.replace("state.toml", "state.yaml"))
     (tmp_path / "state.toml").unlink()
     assert "2 users, 1 databases" in run(tmp_path, export)
     assert "0 changes made" in run(tmp_path, apply)
@@ -111,5 +110,5 @@ def test_every_variable_of_the_page_is_read() -> None:
 
     source = Path(first_users.__file__).read_text()
     names = set(re.findall(r"`((?:HEADGATE|INFLUXDB)_[A-Z_]+)`", PAGE))
-    assert len(names) == 11
+    assert len(names) == 12
     assert all(name.removesuffix("_FILE") in source for name in names)

@@ -109,7 +109,7 @@ def test_users_move_to_headgate_and_back_with_their_passwords(tmp_path: Path) ->
     taken = run_headgate(*arguments, check=True)
     assert "$2a$" not in taken.stdout + taken.stderr
     assert taken.stdout.count("CREATE USER") == len(before[""]) == USERS - 1 + len(ODD_NAMES)
-    assert "retention policy autogen on kept: only the default policy is kept" in taken.stderr
+    assert "retention policy autogen on kept: InfluxDB keeps it" in taken.stderr
     assert "1 continuous queries on kept: InfluxDB keeps them" in taken.stderr
     again = run_headgate(*arguments, check=True)
     assert again.stdout.startswith(f"{store}: 0 changes made")

@@ -73,7 +73,10 @@ def test_a_list_of_names_declares_them(tmp_path: Path) -> None:
     assert state == DeclaredState(
         [DeclaredDatabase("a"), DeclaredDatabase("b")], [DeclaredUser("c")]
     )
-    assert read(tmp_path, "", "empty.yaml") == DeclaredState([], [])
+    assert read(tmp_path, "", "empty.yaml") == DeclaredState()
+    assert read(tmp_path, "users:\n  c:\ndatabases:\n", "state.yaml") == DeclaredState(
+        [], [DeclaredUser("c")]
+    )
 
 
 @pytest.mark.parametrize(
@@ -82,11 +85,17 @@ def test_a_list_of_names_declares_them(tmp_path: Path) -> None:
         ("users = 1", "users: expected a table of names, or a list of names"),
         ("[user.x]", "the file: unknown key user, did you mean users?"),
         ("[users.x]\nadmins = true", "users.x: unknown key admins, did you mean admin?"),
-        ("[users.x]\npassword = 'Secret-9'", "users.x: unknown key password, did you mean"),
+        (
+            "[users.x]\npassword = 'Secret-9'",
+            "users.x.password: a password stands in a file: use password-file",
+        ),
         ("[users.x]\nadmin = 'yes'", "users.x.admin: expected true or false"),
         ("[users]\nx = 1", "users.x: expected a table"),
         ("[users.x]\ngrants = ['a']", "users.x.grants: expected a table of databases"),
         ("[users.x.grants]\na = 'OWNER'", "users.x.grants.a: expected READ, WRITE, ALL or NONE"),
+        ("[users.x.grants]\na = true", "users.x.grants.a: expected READ, WRITE, ALL or NONE"),
+        ("users = false", "users: expected a table of names"),
+        ("[users]\nx = false", "users.x: expected a table"),
         ("[users.x]\npassword-file = 'none'", "users.x.password-file: "),
         ("[users.x]\npassword-hash = 1", "users.x.password-hash: expected a text"),
         ("[users.x]\npassword-hash = 'a'\npassword-file = 'b'", "not both"),
@@ -109,7 +118,14 @@ def test_an_invalid_file_is_one_line_that_names_the_key(
     assert "\n" not in said and "Secret-9" not in said
 
 
-@pytest.mark.parametrize("text", ["a: [", "- 1", "!!python/object:os.system {}", "users: {1: {}}"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("a: [", "- 1", "!!python/object:os.system {}", "users: {1: {}}", "false", "''"),
+        *("users: {off: {}}", "users: {a: {grants: {1: READ}}}", "users: {a: {}, a: {}}"),
+        *("users: &a {b: *a}", "databases: &d [a]\nusers: *d", "users: 2024-99-99", "[" * 5000),
+    ],
+)
 def test_an_invalid_yaml_file_is_one_line(tmp_path: Path, text: str) -> None:
     with pytest.raises(ValueError) as refused:
         read(tmp_path, text, "state.yaml")
@@ -152,6 +168,12 @@ NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=8)
 def test_what_is_written_declares_the_same(
     tmp_path_factory: pytest.TempPathFactory, state: DeclaredState
 ) -> None:
-    path = tmp_path_factory.getbasetemp() / "written.toml"
-    path.write_text(format_state(state), "utf-8", newline="")
-    assert read_state(str(path)) == state
+    for name in ("written.toml", "written.yaml"):
+        path = tmp_path_factory.getbasetemp() / name
+        path.write_text(format_state(state, str(path)), "utf-8", newline="")
+        assert read_state(str(path)) == DeclaredState(state.databases or None, state.users or None)
+
+
+def test_both_spellings_of_all_privileges_are_read(tmp_path: Path) -> None:
+    state = read(tmp_path, "users: {a: {grants: {x: all  privileges, y: No Privileges}}}", "a.yml")
+    assert state.users == [DeclaredUser("a", grants={"x": Privilege.ALL, "y": Privilege.NONE})]

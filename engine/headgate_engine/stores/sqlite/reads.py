@@ -9,7 +9,7 @@ import apsw
 
 from headgate_engine.model.database import Database
 from headgate_engine.model.retention_policy import RetentionPolicy
-from headgate_engine.model.user import User
+from headgate_engine.model.user import User, is_encodable
 from headgate_engine.stores.base import Table
 from headgate_grammar import Privilege
 
@@ -44,6 +44,8 @@ _SELECT_DATABASES = "SELECT id, name, policy, duration, replication, shard_durat
 
 def read_user(connection: apsw.Connection, name: str) -> User | None:
     """Returns the user *name*, or None."""
+    if not (name.isascii() or is_encodable(name)):
+        return None
     row = connection.execute(_SELECT_USER, (name,)).get
     return _user_from_row(row) if row is not None else None
 
@@ -112,6 +114,8 @@ def count_admins(connection: apsw.Connection) -> int:
 
 def read_database(connection: apsw.Connection, name: str) -> Database | None:
     """Returns the database *name*, or None."""
+    if not (name.isascii() or is_encodable(name)):
+        return None
     for id, _, *policy in connection.execute(f"{_SELECT_DATABASES} WHERE name = ?", (name,)):
         return Database(str(id), name, RetentionPolicy(*policy))
     return None
