@@ -37,6 +37,7 @@ from headgate_engine.errors import (
     UserNotFound,
 )
 from headgate_engine.explanation import Explanation, explain
+from headgate_engine.model.audit import FORWARDED, Audit, AuditRecord, DeniedAttempt
 from headgate_engine.model.database import Database
 from headgate_engine.model.result import Result, Results, Series, Value
 from headgate_engine.model.retention_policy import RetentionPolicy, retention_policy
@@ -54,21 +55,10 @@ from headgate_engine.required_privileges import (
     required_privileges,
 )
 from headgate_engine.stores.audit_file import AuditFile, json_line
-from headgate_engine.stores.base import (
-    FORWARDED,
-    Audit,
-    AuditRecord,
-    Change,
-    DeniedAttempt,
-    KnownLogin,
-    Snapshot,
-    Store,
-    Table,
-    Tx,
-)
+from headgate_engine.stores.base import Change, KnownLogin, Snapshot, Store, Table, Tx
 from headgate_engine.stores.group_commit import PendingTransaction
 from headgate_engine.stores.memory import MemoryStore
-from headgate_engine.stores.sqlite.open_check import try_store
+from headgate_engine.stores.sqlite.open_check import has_users, try_store
 from headgate_engine.stores.sqlite.restore import accept_rollback, restore
 from headgate_engine.stores.sqlite.store import SqliteStore
 
@@ -147,6 +137,7 @@ __all__ = [
     "json_line",
     "password_version",
     "required_privileges",
+    "has_users",
     "is_read_only",
     "restore",
     "try_store",

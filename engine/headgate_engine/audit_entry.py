@@ -1,8 +1,8 @@
 """Builds the audit entry of a statement."""
 
 from headgate_engine.errors import InvalidName
+from headgate_engine.model.audit import Audit
 from headgate_engine.model.user import Principal, is_encodable
-from headgate_engine.stores.base import Audit
 from headgate_grammar import Statement, redact_urls
 
 

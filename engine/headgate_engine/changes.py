@@ -8,15 +8,16 @@ from headgate_engine.errors import (
     AuthenticationFailed,
     DatabaseNotFound,
     LastAdmin,
+    PolicyError,
     UserExists,
     UserNotFound,
 )
 from headgate_engine.model.database import Database, check_name
-from headgate_engine.model.retention_policy import check_same, retention_policy
+from headgate_engine.model.retention_policy import altered_policy, check_same, retention_policy
 from headgate_engine.model.user import User
 from headgate_engine.passwords import same_password_version
 from headgate_engine.stores.base import Tx
-from headgate_grammar import PolicyOptions, Privilege
+from headgate_grammar import AlterRetentionPolicy, PolicyOptions, Privilege
 
 
 def create_user(tx: Tx, name: str, hash: str, admin: bool) -> None:
@@ -105,12 +106,14 @@ def create_database(tx: Tx, name: str, options: PolicyOptions | None) -> None:
     check_name(name)
     if options is not None and options.name:
         check_name(options.name)
-    policy = retention_policy(options)
     existing = tx.database(name)
     if existing is None:
-        tx.add_database(name, policy)
+        tx.add_database(name, retention_policy(options))
+    elif options is not None and not existing.policies:
+        policy = retention_policy(options)
+        tx.put_policies(existing, [policy], policy.name)
     elif options is not None:
-        check_same(existing.policy, options)
+        check_default(existing, options)
 
 
 def drop_database(tx: Tx, name: str) -> None:
@@ -118,6 +121,58 @@ def drop_database(tx: Tx, name: str) -> None:
     database = tx.database(name)
     if database is not None:
         tx.drop_database(database)
+
+
+def create_policy(tx: Tx, database: str, options: PolicyOptions, *, default: bool = False) -> None:
+    """Adds a retention policy to *database*. Does nothing if the database has the same policy.
+
+    Raises InvalidName, NameTooLong, PolicyError, DatabaseNotFound.
+    """
+    check_name(options.name)
+    policy = retention_policy(options)
+    found = _database(tx, database)
+    existing = found.policy(policy.name)
+    if existing is None:
+        name = policy.name if default else found.default_policy
+        tx.put_policies(found, [*found.policies, policy], name)
+    elif existing != policy:
+        raise PolicyError("retention policy already exists")
+    elif default and found.default_policy != policy.name:
+        raise PolicyError("retention policy conflicts with an existing policy")
+
+
+def alter_policy(tx: Tx, statement: AlterRetentionPolicy) -> None:
+    """Changes a retention policy. Raises DatabaseNotFound, PolicyError."""
+    found = _database(tx, statement.database)
+    existing = found.policy(statement.name)
+    if existing is None:
+        raise PolicyError(f"retention policy not found: {statement.name}")
+    policy = altered_policy(
+        existing, statement.duration, statement.replication, statement.shard_duration
+    )
+    policies = [policy if one.name == policy.name else one for one in found.policies]
+    default = policy.name if statement.default else found.default_policy
+    if (tuple(policies), default) != (found.policies, found.default_policy):
+        tx.put_policies(found, policies, default)
+
+
+def drop_policy(tx: Tx, database: str, name: str) -> None:
+    """Drops the retention policy *name* of *database*. Does nothing if either does not exist.
+
+    As in InfluxDB, the default policy can be dropped: then the database has none.
+    """
+    found = tx.database(database)
+    if found is not None and found.policy(name) is not None:
+        left = [policy for policy in found.policies if policy.name != name]
+        tx.put_policies(found, left, found.default_policy)
+
+
+def check_default(database: Database, options: PolicyOptions) -> None:
+    """Raises PolicyError if *options* do not match the default policy of *database*.
+
+    A repeated CREATE DATABASE .. WITH succeeds only if they match.
+    """
+    check_same(database.policy(database.default_policy), options)
 
 
 def _user(tx: Tx, name: str) -> User:

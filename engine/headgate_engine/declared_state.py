@@ -22,13 +22,17 @@ from headgate_engine.errors import (
     UsernameRequired,
     UsernameTooLong,
 )
-from headgate_engine.model.database import check_name
-from headgate_engine.model.retention_policy import RetentionPolicy, check_same, retention_policy
+from headgate_engine.model.audit import Audit
+from headgate_engine.model.database import Database, check_name
+from headgate_engine.model.retention_policy import RetentionPolicy, retention_policy
 from headgate_engine.model.user import User, check_username
 from headgate_engine.passwords import Passwords, check_hash, same_password
-from headgate_engine.stores.base import Audit, Store, Tx
+from headgate_engine.statement_changes import statement_change
+from headgate_engine.stores.base import Store, Tx
 from headgate_grammar import (
+    AlterRetentionPolicy,
     CreateDatabase,
+    CreateRetentionPolicy,
     CreateUser,
     DropDatabase,
     DropUser,
@@ -57,10 +61,15 @@ _DECLARATION_ERRORS = (
 
 @dataclass(frozen=True, slots=True)
 class DeclaredDatabase:
-    """A database that must exist. *policy* is its first retention policy; None accepts any."""
+    """A database that must exist.
+
+    *policy* is its default retention policy; None accepts any. *policies* are all retention
+    policies that it must have, with or without the default.
+    """
 
     name: str
     policy: RetentionPolicy | None = None
+    policies: Sequence[RetentionPolicy] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,11 +183,11 @@ def apply_changes(
 
 
 def check_database(database: DeclaredDatabase) -> None:
-    """Raises StatementError if InfluxDB rejects the name or the policy of *database*."""
+    """Raises StatementError if InfluxDB rejects the name or a policy of *database*."""
     check_name(database.name)
-    if database.policy is not None:
-        check_name(database.policy.name)
-        retention_policy(_policy_options(database.policy))
+    for policy in (database.policy or RetentionPolicy(), *database.policies):
+        check_name(policy.name)
+        retention_policy(_policy_options(policy))
 
 
 def check_user(user: DeclaredUser) -> None:
@@ -190,16 +199,40 @@ def check_user(user: DeclaredUser) -> None:
 
 def _plan_databases(store: Store, declared: DeclaredState) -> Iterator[PlannedChange]:
     for database in declared.databases or ():
-        options = _policy_options(database.policy)
+        with _naming(f"database {database.name}"):
+            check_database(database)
+        default = database.policy
+        policies = list(database.policies)
+        if default is not None and default.name not in [policy.name for policy in policies]:
+            policies.insert(0, default)
         existing = store.database(database.name)
         if existing is None:
-            with _naming(f"database {database.name}"):
-                check_database(database)
-            create = partial(changes.create_database, name=database.name, options=options)
-            yield PlannedChange(CreateDatabase(database.name, options), create)
-        elif options is not None:
-            with _naming(f"database {database.name}"):
-                check_same(existing.policy, options)
+            first = policies[0] if policies else RetentionPolicy()
+            yield _planned(CreateDatabase(database.name, _policy_options(first)))
+            existing = Database("", database.name, (first,), first.name)
+        for policy in policies:
+            is_default = default is not None and default.name == policy.name
+            yield from _plan_policy(existing, policy, default=is_default)
+
+
+def _plan_policy(
+    database: Database, policy: RetentionPolicy, *, default: bool
+) -> Iterator[PlannedChange]:
+    """Yields the change that *database* needs to have *policy*, as its default with *default*."""
+    existing = database.policy(policy.name)
+    default = default and database.default_policy != policy.name
+    options = (policy.duration, policy.replication, policy.shard_duration)
+    if existing is None:
+        yield _planned(CreateRetentionPolicy(policy.name, database.name, *options, default))
+    elif existing != policy or default:
+        yield _planned(AlterRetentionPolicy(policy.name, database.name, *options, default))
+
+
+def _planned(statement: Statement) -> PlannedChange:
+    """Returns *statement*, which needs no bcrypt, with its change."""
+    change = statement_change(statement, keep_last_admin=False)
+    assert change is not None
+    return PlannedChange(statement, change)
 
 
 @contextmanager
@@ -211,8 +244,8 @@ def _naming(what: str) -> Iterator[None]:
         raise StatementError(f"{what}: {error}") from None
 
 
-def _policy_options(policy: RetentionPolicy | None) -> PolicyOptions | None:
-    if policy is None or policy == RetentionPolicy():
+def _policy_options(policy: RetentionPolicy) -> PolicyOptions | None:
+    if policy == RetentionPolicy():
         return None
     return PolicyOptions(policy.duration, policy.replication, policy.shard_duration, policy.name)
 

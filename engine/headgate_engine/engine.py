@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from headgate_engine import changes
 from headgate_engine.administration import Administration
@@ -20,6 +19,7 @@ from headgate_engine.errors import (
     UserExists,
     UserNotFound,
 )
+from headgate_engine.model.audit import Audit
 from headgate_engine.model.result import Result, Results, Series
 from headgate_engine.model.token_rights import TokenRights
 from headgate_engine.model.user import Identity, Principal, User, check_username, is_encodable
@@ -31,27 +31,27 @@ from headgate_engine.provisioning import (
     provision,
     provision_dry_run,
 )
-from headgate_engine.queries import show_databases, show_grants, show_users
+from headgate_engine.queries import (
+    show_databases,
+    show_grants,
+    show_retention_policies,
+    show_users,
+)
 from headgate_engine.required_privileges import RequiredPrivilege, allows, required_privileges
-from headgate_engine.stores.base import Audit, Store, Tx
+from headgate_engine.statement_changes import statement_change
+from headgate_engine.stores.base import Store, Tx
 from headgate_engine.stores.group_commit import PendingTransaction
 from headgate_engine.unsupported_sources import check_answerable
 from headgate_grammar import (
-    CreateDatabase,
     CreateUser,
-    DropDatabase,
-    DropUser,
-    Grant,
-    GrantAdmin,
     ParseCache,
     Privilege,
-    Revoke,
-    RevokeAdmin,
     SetPassword,
     ShowContinuousQueries,
     ShowDatabases,
     ShowGrants,
     ShowQueries,
+    ShowRetentionPolicies,
     ShowUsers,
     Statement,
 )
@@ -319,6 +319,8 @@ class Engine(Administration):
                 set_hash = partial(changes.set_hash, name=name, hash=self.passwords.hash(password))
                 self.store.transact(set_hash, audit_entry(principal, address, statement))
                 return ()
+            case ShowRetentionPolicies(named) if named or database:
+                return (show_retention_policies(self.store, named or database),)
             case ShowQueries() | ShowContinuousQueries():
                 raise NoUpstream  # valid without a database: both cover all databases
         job = self.pending_transaction(statement, principal, address)
@@ -344,25 +346,9 @@ class Engine(Administration):
         Raises:
             InvalidName: a name in *statement* is not valid Unicode; no store can hold it.
         """
-        make: Callable[[Tx], Any]
-        match statement:
-            case DropUser(name):
-                make = partial(changes.drop_user, name=name, keep_last_admin=self.keep_last_admin)
-            case Grant(privilege, on, user):
-                make = partial(changes.grant, name=user, database=on, privilege=privilege)
-            case Revoke(privilege, on, user):
-                make = partial(changes.revoke, name=user, database=on, privilege=privilege)
-            case GrantAdmin(user):
-                make = partial(changes.grant_admin, name=user)
-            case RevokeAdmin(user):
-                keep = self.keep_last_admin
-                make = partial(changes.revoke_admin, name=user, keep_last_admin=keep)
-            case CreateDatabase(name, options):
-                make = partial(changes.create_database, name=name, options=options)
-            case DropDatabase(name):
-                make = partial(changes.drop_database, name=name)
-            case _:
-                return None
+        make = statement_change(statement, keep_last_admin=self.keep_last_admin)
+        if make is None:
+            return None
         return PendingTransaction(make, audit_entry(principal, address, statement))
 
     def _create_user(self, statement: CreateUser, audit: Audit, first: bool) -> None:

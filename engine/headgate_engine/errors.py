@@ -77,7 +77,7 @@ class NameTooLong(StatementError):
 
 
 class PolicyError(StatementError):
-    """CREATE DATABASE .. WITH gives an invalid policy, or one unlike the existing policy."""
+    """A retention policy is invalid, missing, or unlike the existing policy."""
 
 
 class NoUpstream(StatementError):

@@ -9,9 +9,10 @@ from functools import partial
 from typing import Literal
 
 from headgate_engine.errors import IdentityDropped, IdentityTaken, SignUpDisabled
+from headgate_engine.model.audit import Audit
 from headgate_engine.model.token_rights import TokenRights
 from headgate_engine.model.user import Identity, User
-from headgate_engine.stores.base import Audit, Store, Tx
+from headgate_engine.stores.base import Store, Tx
 from headgate_grammar import Grant, GrantAdmin, Privilege, Revoke, RevokeAdmin, quote_identifier
 
 # The stored hash of a user without a password: no password matches it. `Passwords.verify` still

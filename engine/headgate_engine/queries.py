@@ -1,12 +1,13 @@
-"""The results of SHOW USERS, SHOW GRANTS and SHOW DATABASES."""
+"""The results of SHOW USERS, SHOW GRANTS, SHOW DATABASES and SHOW RETENTION POLICIES."""
 
-from headgate_engine.errors import UserNotFound
+from headgate_engine.errors import DatabaseNotFound, UserNotFound
 from headgate_engine.model.result import Series
 from headgate_engine.model.user import Principal, User
 from headgate_engine.stores.base import Store
-from headgate_grammar import Privilege
+from headgate_grammar import Privilege, go_duration
 
 _PAGE_SIZE = 10_000
+_SECOND = 1_000_000_000
 
 
 def show_users(store: Store) -> Series:
@@ -50,3 +51,34 @@ def show_databases(store: Store, principal: Principal) -> Series:
         if user is None or user.admin or user.grants.get(database.name, Privilege.NONE)
     ]
     return Series("databases", ("name",), rows)
+
+
+def show_retention_policies(store: Store, name: str) -> Series:
+    """Returns a table of the retention policies of the database *name*, as InfluxDB 1.8 does.
+
+    Raises:
+        DatabaseNotFound: there is no such database.
+        StoreUnavailable: the store could not be read.
+    """
+    database = store.database(name)
+    if database is None:
+        raise DatabaseNotFound(name)
+    rows = [
+        (
+            policy.name,
+            _go_duration(policy.duration),
+            _go_duration(policy.shard_duration),
+            policy.replication,
+            policy.name == database.default_policy,
+        )
+        for policy in database.policies
+    ]
+    return Series("", ("name", "duration", "shardGroupDuration", "replicaN", "default"), rows)
+
+
+def _go_duration(nanoseconds: int) -> str:
+    """Returns *nanoseconds* as Go prints it: `168h0m0s`. The duration is 0 or at least an hour."""
+    if nanoseconds % _SECOND == 0:
+        return go_duration(nanoseconds)
+    whole, fraction = divmod(nanoseconds, _SECOND)
+    return f"{go_duration(whole * _SECOND)[:-1]}.{f'{fraction:09}'.rstrip('0')}s"

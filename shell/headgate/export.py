@@ -71,7 +71,10 @@ def _export_influxdb(flags: argparse.Namespace) -> int:
 
 def _export_config(flags: argparse.Namespace) -> int:
     with opened(flags.path) as store:
-        databases = [DeclaredDatabase(one.name, one.policy) for one in store.databases()]
+        databases = [
+            DeclaredDatabase(one.name, one.policy(one.default_policy), one.policies)
+            for one in store.databases()
+        ]
         users = [
             DeclaredUser(
                 user.name,
@@ -88,20 +91,17 @@ def _export_config(flags: argparse.Namespace) -> int:
 
 
 def _read(store: SqliteStore) -> MetaData:
-    databases = []
-    for database in store.databases():
-        policy = database.policy
-        databases.append(
-            MetaDatabase(
-                database.name,
-                policy.name,
-                [
-                    MetaPolicy(
-                        policy.name, policy.duration, policy.shard_duration, policy.replication
-                    )
-                ],
-            )
+    databases = [
+        MetaDatabase(
+            database.name,
+            database.default_policy,
+            [
+                MetaPolicy(one.name, one.duration, one.shard_duration, one.replication)
+                for one in database.policies
+            ],
         )
+        for database in store.databases()
+    ]
     users = []
     for account in accounts(store):
         user = store.user(account.name)

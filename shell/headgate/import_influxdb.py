@@ -163,22 +163,20 @@ def _take_database(database: MetaDatabase, store: Store, taken: _Import) -> Iter
     except StatementError as error:
         yield f"database {name}: {error}"
         return
-    policy = None
-    if database.default not in [one.name for one in database.policies]:
-        yield f"{name} has no default retention policy: autogen is noted for it"
+    policies: dict[str, RetentionPolicy] = {}
     for one in database.policies:
-        found = RetentionPolicy(one.name, one.duration, one.replication, one.shard_duration)
-        if one.name != database.default:
-            yield f"retention policy {one.name} on {name}: InfluxDB keeps it"
-            continue
+        policy = RetentionPolicy(one.name, one.duration, one.replication, one.shard_duration)
         try:
-            check_database(DeclaredDatabase(name, found))
-            policy = found
+            check_database(DeclaredDatabase(name, policy))
+            policies[one.name] = policy
         except StatementError as error:
             yield f"retention policy {one.name} on {name}: {error}"
+    default = policies.get(database.default)
+    if default is None:
+        yield f"the default retention policy of {name}: it is autogen in Headgate"
     if database.continuous_queries:
         yield f"{database.continuous_queries} continuous queries on {name}: InfluxDB keeps them"
-    taken.databases.append(DeclaredDatabase(name, policy))
+    taken.databases.append(DeclaredDatabase(name, default, list(policies.values())))
 
 
 def _take_user(user: MetaUser, known: set[str], taken: _Import) -> Iterator[str]:

@@ -34,7 +34,7 @@ _PRIVILEGES = {
 }
 _SYNONYMS = {"ALL PRIVILEGES": "ALL", "NO PRIVILEGES": "NONE"}
 _USER_KEYS = ("admin", "grants", "password-file", "password-hash")
-_POLICY_KEYS = ("duration", "name", "replication", "shard-duration")
+_POLICY_KEYS = ("duration", "replication", "shard-duration")
 
 
 class _Loader(yaml.SafeLoader):
@@ -105,12 +105,11 @@ def _format_toml(state: DeclaredState) -> str:
     for database in state.databases or ():
         lines += ["", f"[databases.{_quoted(database.name)}]"]
         if (policy := database.policy) is not None and policy != RetentionPolicy():
-            lines += [
-                f"name = {_quoted(policy.name)}",
-                f"duration = {_quoted(format_duration(policy.duration) or 'INF')}",
-                f"replication = {policy.replication}",
-                f"shard-duration = {_quoted(format_duration(policy.shard_duration))}",
-            ]
+            lines += [f"name = {_quoted(policy.name)}", *_policy_lines(policy)]
+        for other in database.policies:
+            if policy is None or other.name != policy.name:
+                place = f"{_quoted(database.name)}.policies.{_quoted(other.name)}"
+                lines += ["", f"[databases.{place}]", *_policy_lines(other)]
     for user in state.users or ():
         lines += ["", f"[users.{_quoted(user.name)}]"]
         if user.admin is not None:
@@ -122,6 +121,14 @@ def _format_toml(state: DeclaredState) -> str:
             pairs = [f"{_quoted(one)} = {_quoted(names[it])}" for one, it in user.grants.items()]
             lines.append(f"grants = {{{', '.join(pairs)}}}")
     return "\n".join(lines) + "\n"
+
+
+def _policy_lines(policy: RetentionPolicy) -> list[str]:
+    return [
+        f"duration = {_quoted(format_duration(policy.duration) if policy.duration else 'INF')}",
+        f"replication = {policy.replication}",
+        f"shard-duration = {_quoted(format_duration(policy.shard_duration))}",
+    ]
 
 
 def _quoted(text: str) -> str:
@@ -161,9 +168,20 @@ def _table(value: Any, place: str, known: tuple[str, ...]) -> Mapping[str, Any]:
 
 def _database(name: str, value: Any) -> DeclaredDatabase:
     place = f"databases.{name}"
-    table = _table(value, place, _POLICY_KEYS)
-    if not table:
-        return DeclaredDatabase(name)
+    table = _table(value, place, ("name", "policies", *_POLICY_KEYS))
+    others = _named_tables(table.get("policies"), f"{place}.policies")
+    policies = tuple(
+        _policy(other, _table(its, f"{place}.policies.{other}", _POLICY_KEYS), place)
+        for other, its in others.items()
+    )
+    default = None
+    if table.keys() - {"policies"}:
+        default = _policy(_text(table.get("name", ""), f"{place}.name"), table, place)
+    return DeclaredDatabase(name, default, policies)
+
+
+def _policy(name: str, table: Mapping[str, Any], place: str) -> RetentionPolicy:
+    """Returns the retention policy that *table* describes; "" is the name of the default."""
     replication = table.get("replication")
     if replication is not None and (type(replication) is not int or replication < 1):
         raise ValueError(f"{place}.replication: expected a number from 1 up")
@@ -171,10 +189,10 @@ def _database(name: str, value: Any) -> DeclaredDatabase:
         _duration(table, "duration", place),
         replication,
         _duration(table, "shard-duration", place) or 0,
-        _text(table.get("name", ""), f"{place}.name"),
+        name,
     )
     try:
-        return DeclaredDatabase(name, retention_policy(options))
+        return retention_policy(options)
     except StatementError as error:
         raise ValueError(f"{place}: {error}") from None
 

@@ -12,7 +12,7 @@ LAYERS = {
     "server/headgate_server": """config telemetry http formats background upstream auth gateway
         query validation app_context api application serving""",
     "engine/headgate_engine": """errors model unsupported_sources
-        required_privileges passwords stores changes provisioning queries
+        required_privileges passwords stores changes statement_changes provisioning queries
         administration
         audit_entry authorization engine declared_state explanation""",
     "grammar/headgate_grammar": "generational_cache text ast parsing tools",

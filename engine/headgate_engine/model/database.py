@@ -10,14 +10,21 @@ _MAX_NAME_BYTES = 255
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """A snapshot of a database in the user store; *policy* is its first retention policy.
+    """A snapshot of a database in the user store, with its retention policies.
 
-    *id* is never reused, so that grants on a dropped database never apply to a later database.
+    *policies* are in order of creation. *default_policy* is the name of one of them, or of a policy
+    that was dropped. *id* is never reused, so that grants on a dropped database never apply to a
+    later database.
     """
 
     id: str
     name: str
-    policy: RetentionPolicy
+    policies: tuple[RetentionPolicy, ...]
+    default_policy: str
+
+    def policy(self, name: str) -> RetentionPolicy | None:
+        """Returns the retention policy *name*, or None."""
+        return next((policy for policy in self.policies if policy.name == name), None)
 
 
 def check_name(name: str) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict
 
-from headgate_engine.stores.base import AuditRecord
+from headgate_engine.model.audit import AuditRecord
 
 # O_NONBLOCK: a pipe without a reader must not block. O_NOFOLLOW: `_open_link_target` checks a
 # symbolic link first.

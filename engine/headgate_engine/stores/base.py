@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
+from headgate_engine.model.audit import Audit, AuditRecord, DeniedAttempt
 from headgate_engine.model.database import Database
 from headgate_engine.model.retention_policy import RetentionPolicy
 from headgate_engine.model.user import Account, User
@@ -21,57 +22,6 @@ T = TypeVar("T")
 DROPPED_IDENTITY_RETENTION_SECONDS = 400 * 86_400
 # A store keeps this many known logins, the newest.
 MAX_KNOWN_LOGINS = 100_000
-# The outcome in the audit record of a change that an upstream store makes. The record's revision
-# is 0.
-FORWARDED = "forwarded upstream"
-
-
-@dataclass(frozen=True, slots=True)
-class Audit:
-    """The author of a change, the author's address and the statement, for the audit log.
-
-    The statement is canonical InfluxQL without secrets.
-    """
-
-    actor: str
-    address: str
-    statement: str
-
-
-@dataclass(frozen=True, slots=True)
-class AuditRecord:
-    """A record of the audit log: one change, or equal denied attempts.
-
-    A change of the store and its record are written in one transaction. *id* increases from
-    record to record. *revision* is the revision that the change made; it is 0 for a denied attempt
-    and for a change sent to an upstream store. *time* is RFC 3339, UTC. *outcome* is `ok`,
-    FORWARDED, or the reason of the denial. *count* is the number of equal denied attempts within
-    about a second.
-    """
-
-    id: int
-    revision: int
-    time: str
-    actor: str
-    address: str
-    statement: str
-    outcome: str
-    count: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class DeniedAttempt:
-    """A login, query or statement that was denied *count* times since *time*.
-
-    *actor* is "" if no user has the name in the request. *outcome* is the reason of the denial.
-    """
-
-    time: str
-    actor: str
-    address: str
-    statement: str
-    outcome: str
-    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +113,16 @@ class Tx(Protocol):
         ...
 
     def add_database(self, name: str, policy: RetentionPolicy) -> None:
-        """Adds the database *name* with a new id and no grants. The name must be unused."""
+        """Adds the database *name* with a new id and no grants. The name must be unused.
+
+        *policy* is its retention policy, and the default.
+        """
+        ...
+
+    def put_policies(
+        self, database: Database, policies: Sequence[RetentionPolicy], default: str
+    ) -> None:
+        """Replaces the retention policies of *database*, and the name of the default policy."""
         ...
 
     def drop_database(self, database: Database) -> None:

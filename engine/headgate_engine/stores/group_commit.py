@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from headgate_engine.errors import StoreUnavailable
-from headgate_engine.stores.base import Audit, Tx
+from headgate_engine.model.audit import Audit
+from headgate_engine.stores.base import Tx
 
 
 @dataclass(slots=True)

@@ -9,16 +9,14 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from headgate_engine.model.audit import Audit, AuditRecord, DeniedAttempt
 from headgate_engine.model.database import Database
 from headgate_engine.model.retention_policy import RetentionPolicy
 from headgate_engine.model.user import Account, User
 from headgate_engine.stores.base import (
     DROPPED_IDENTITY_RETENTION_SECONDS,
     MAX_KNOWN_LOGINS,
-    Audit,
-    AuditRecord,
     Change,
-    DeniedAttempt,
     KnownLogin,
     Snapshot,
     Table,
@@ -138,8 +136,16 @@ class _State:
 
     def add_database(self, name: str, policy: RetentionPolicy) -> None:
         """Adds a database with a new id."""
-        self.databases[name] = Database(self.new_id(), name, policy)
+        self.databases[name] = Database(self.new_id(), name, (policy,), policy.name)
         self.keys.append(f"database:{name}")
+
+    def put_policies(
+        self, database: Database, policies: Sequence[RetentionPolicy], default: str
+    ) -> None:
+        """Replaces the retention policies of *database*, and the name of the default policy."""
+        changed = replace(database, policies=tuple(policies), default_policy=default)
+        self.databases[database.name] = changed
+        self.keys.append(f"database:{database.name}")
 
     def drop_database(self, database: Database) -> None:
         """Drops *database*. Its grants stay, but refer to no database."""

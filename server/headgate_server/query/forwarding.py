@@ -209,8 +209,12 @@ class ForwardedQuery:
         engine, address = execution.executor.engine, execution.request.audit_address
 
         def execute() -> Result:
-            (result,) = engine.execute((statement,), principal, execution.database, address)
-            return result
+            local = statement
+            if isinstance(statement, CreateDatabase) and self.store.supports_influxql:
+                if engine.store.database(statement.name) is not None:
+                    local = replace(statement, policy=None)  # the upstream store has checked it
+            (result,) = engine.execute((local,), principal, execution.database, address)
+            return replace(result, statement=statement)
 
         return execution.statement_result(id, await execution.run_in_thread(execute))
 

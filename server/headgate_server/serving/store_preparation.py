@@ -2,8 +2,8 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 from headgate_engine import (
     AuditFile,
@@ -16,6 +16,7 @@ from headgate_engine import (
     StoreError,
     StoreUnavailable,
     apply_changes,
+    has_users,
     plan_changes,
 )
 from headgate_server.auth.initial_setup import new_setup_token
@@ -95,13 +96,11 @@ def plan_first_users(settings: Settings, environment: Mapping[str, str]) -> Sequ
 
 def check_first_users(settings: Settings, environment: Mapping[str, str]) -> None:
     """Raises ConfigurationError for invalid first users, if the store is missing or has none."""
-    if os.path.exists(settings.store_path):
-        try:
-            with closing(SqliteStore(settings.store_path, create=False)) as store:
-                if not store.empty():
-                    return
-        except (StoreError, StoreUnavailable):
-            return  # the check of the store reports it
+    try:
+        if has_users(Path(settings.store_path)):
+            return
+    except StoreError:
+        return  # `problems` reports it
     plan_first_users(settings, environment)
 
 

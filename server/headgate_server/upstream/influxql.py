@@ -8,7 +8,11 @@ from urllib.parse import urlencode
 
 from headgate_engine import Result, Series
 from headgate_grammar import (
+    AlterRetentionPolicy,
+    CreateDatabase,
+    CreateRetentionPolicy,
     CreateUser,
+    DropRetentionPolicy,
     DropUser,
     Grant,
     GrantAdmin,
@@ -17,6 +21,7 @@ from headgate_grammar import (
     SetPassword,
     ShowDatabases,
     ShowGrants,
+    ShowRetentionPolicies,
     ShowUsers,
     Statement,
 )
@@ -28,6 +33,11 @@ from headgate_server.upstream.memory_budget import Reservation
 LOCAL_STATEMENTS = (
     *(CreateUser, DropUser, SetPassword, ShowUsers, ShowGrants, ShowDatabases),
     *(Grant, GrantAdmin, Revoke, RevokeAdmin),
+)
+# Statements that Headgate executes itself where the upstream store has no InfluxQL.
+CATALOG_STATEMENTS = (
+    *(CreateDatabase, ShowRetentionPolicies),
+    *(CreateRetentionPolicy, AlterRetentionPolicy, DropRetentionPolicy),
 )
 MAX_ANSWER_BYTES = 1 << 24  # the largest answer that is buffered whole
 FORM_HEADER = ("Content-Type", "application/x-www-form-urlencoded")

@@ -1,13 +1,14 @@
 """Answers queries for which there is no upstream store."""
 
 from headgate_engine import NoUpstream, Result
-from headgate_grammar import CreateDatabase, DropDatabase, Statement, unparse
+from headgate_grammar import DropDatabase, Statement, unparse
 from headgate_server.formats import ResultEncoder
 from headgate_server.http.request import Request
 from headgate_server.http.response import Response
 from headgate_server.upstream.connection_pool import UpstreamResponse
 from headgate_server.upstream.errors import ComponentNotConfigured
 from headgate_server.upstream.influxql import (
+    CATALOG_STATEMENTS,
     LOCAL_STATEMENTS,
     ByteCounter,
     QueryOptions,
@@ -28,7 +29,7 @@ class NoUpstreamStore:
 
     def is_local(self, statement: Statement) -> bool:
         """Returns whether Headgate executes *statement* itself, without the upstream store."""
-        return isinstance(statement, (CreateDatabase, *LOCAL_STATEMENTS))
+        return isinstance(statement, (*CATALOG_STATEMENTS, *LOCAL_STATEMENTS))
 
     def verified_text(self, statement: Statement) -> str:
         """Returns the text of *statement*. Raises UnparseError."""

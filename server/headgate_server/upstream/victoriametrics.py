@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import ClassVar
 
 from headgate_engine import Result, StatementError
-from headgate_grammar import CreateDatabase, DropDatabase, ShowMeasurements, Statement, unparse
+from headgate_grammar import DropDatabase, ShowMeasurements, Statement, unparse
 from headgate_server.background.thread_pool import Run
 from headgate_server.config.gateway import UpstreamSettings
 from headgate_server.config.route import Route
@@ -27,6 +27,7 @@ from headgate_server.upstream.adapter import BodyHandling, ProbeRequest
 from headgate_server.upstream.connection_pool import UpstreamResponse
 from headgate_server.upstream.errors import ComponentNotConfigured, UpstreamRejected
 from headgate_server.upstream.influxql import (
+    CATALOG_STATEMENTS,
     FORM_HEADER,
     LOCAL_STATEMENTS,
     MAX_ANSWER_BYTES,
@@ -93,7 +94,7 @@ class VictoriaMetricsAdapter:
         """Returns whether Headgate executes *statement* itself, without the upstream store."""
         if isinstance(statement, DropDatabase):
             return not self._settings.drop_data
-        return isinstance(statement, (CreateDatabase, *LOCAL_STATEMENTS))
+        return isinstance(statement, (*CATALOG_STATEMENTS, *LOCAL_STATEMENTS))
 
     def verified_text(self, statement: Statement) -> str:
         """Returns the text of *statement*. Raises UnparseError."""

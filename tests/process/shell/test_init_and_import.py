@@ -104,20 +104,21 @@ def test_an_import_says_what_it_takes_and_what_it_leaves_out(store: Path, tmp_pa
     status, out, errors = headgate("import", "influxdb", str(meta), "--store", str(store))
     assert status == 1  # users were refused
     assert out.splitlines() == [
-        "CREATE DATABASE a WITH DURATION 168h0m0s REPLICATION 1 SHARD DURATION 24h0m0s NAME week",
+        "CREATE DATABASE a",
+        "CREATE RETENTION POLICY week ON a DURATION 1w REPLICATION 1 SHARD DURATION 1d DEFAULT",
         "CREATE DATABASE short",
         "CREATE USER todd WITH PASSWORD [REDACTED] WITH ALL PRIVILEGES",
         "GRANT READ ON a TO todd",
         "CREATE USER none WITH PASSWORD [REDACTED]",
         "REVOKE ALL PRIVILEGES ON a FROM none",
-        f"{store}: 6 changes made, 7 left out",
+        f"{store}: 7 changes made, 7 left out",
     ]
     left_out = [line.removeprefix("left out: ") for line in errors.splitlines()]
     refused = "the password hash is not one of bcrypt with a cost of 4 to 14"
     assert left_out == [
-        "retention policy autogen on a: InfluxDB keeps it",
         "database b/c: invalid name",
         "retention policy autogen on short: retention policy duration must be at least 1h0m0s",
+        "the default retention policy of short: it is autogen in Headgate",
         "grant on gone to todd: the database does not exist",
         "grant on short to todd: unknown privilege 9",
         f"user md5: {refused}",

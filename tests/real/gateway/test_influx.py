@@ -163,6 +163,20 @@ def test_databases_are_made_there_and_here(server: Server, influxd: Influxd) -> 
     assert server.query("SHOW DATABASES").rows() == [["a"], ["b"]]
 
 
+def test_a_policy_that_changed_there_is_no_conflict_here(server: Server) -> None:
+    assert not server.query("CREATE DATABASE c WITH DURATION 1d").error
+    altered = "ALTER RETENTION POLICY autogen ON c DURATION 2d SHARD DURATION 1h"
+    assert not server.query(altered).error
+    again = "CREATE DATABASE c WITH DURATION 2d SHARD DURATION 1h"
+    assert not server.query(again).error
+    assert (
+        "conflicts with an existing policy"
+        in server.query("CREATE DATABASE c WITH DURATION 3d").error
+    )
+    rows = server.query("SHOW RETENTION POLICIES ON c").rows()
+    assert rows == [["autogen", "48h0m0s", "1h0m0s", 1, True]]
+
+
 def test_what_is_there_already_is_taken_in_when_an_administrator_means_it(
     server: Server, influxd: Influxd
 ) -> None:

@@ -1,6 +1,7 @@
 """nginx and Caddy with the files in `examples`, which authorize requests with Headgate."""
 
 import asyncio
+import http.client
 import json
 import os
 import shutil
@@ -291,8 +292,13 @@ def test_an_answer_of_headgate_passes_as_it_is(started: Started, kind: str) -> N
             through = proxy.request("GET", f"/query?{target}", None, headers, ROOT)
             assert (through.status, through.body) == (there.status, there.body)
     form = {"Content-Type": "application/x-www-form-urlencoded"}
-    large = proxy.request("POST", "/query", b"q=" + b"x" * 2_000_000, form, ROOT)
-    assert (large.status, large.error) == (413, "Request Entity Too Large")
+    try:
+        large = proxy.request("POST", "/query", b"q=" + b"x" * 2_000_000, form, ROOT)
+        assert (large.status, large.error) == (413, "Request Entity Too Large")
+    except http.client.IncompleteRead:
+        # Caddy stops reading the request's body once it has the head of the early response. If it
+        # is still sending that body upstream, it drops the response's body.
+        assert kind == "caddy"
 
 
 @pytest.mark.parametrize("kind", ["nginx", "caddy"])

@@ -26,6 +26,7 @@ from headgate_engine import (
 )
 from headgate_engine.provisioning import ProvisioningPolicy
 from headgate_grammar import Privilege
+from support.old_stores import create_old_store
 
 TODD = Identity("https://idp", "42", "todd", "todd@example.com")
 READ, WRITE, ALL, NONE = Privilege.READ, Privilege.WRITE, Privilege.ALL, Privilege.NONE
@@ -259,10 +260,9 @@ def test_a_store_of_version_2_takes_identities_after_its_upgrade(tmp_path: Path)
     import apsw
 
     path = tmp_path / "s.db"
-    SqliteStore(path).close()
+    create_old_store(path, version=3)
     connection = apsw.Connection(str(path))
-    connection.execute("DROP TABLE identities; DROP TABLE dropped_identities")
-    connection.execute("DROP TABLE known_logins; PRAGMA user_version = 2")
+    connection.execute("DROP TABLE identities; DELETE FROM users; PRAGMA user_version = 2")
     connection.close()
     with closing(SqliteStore(path)) as store:
         assert store.upgraded == 2

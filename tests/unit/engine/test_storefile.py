@@ -8,16 +8,19 @@ import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
 
 from headgate_engine import (
     Audit,
+    Database,
     DeniedAttempt,
     Engine,
     KnownLogin,
     Passwords,
+    RetentionPolicy,
     SqliteStore,
     StoreError,
     StoreUnavailable,
@@ -101,7 +104,7 @@ def test_a_file_of_another_program_is_named_as_such(
         (Path.touch, "is an empty file"),
         (lambda path: path.write_text("no database at all, but long enough\n" * 50), "no store"),
         (make_foreign, "not a store of Headgate"),
-        (make_newer, "has schema version 99; this Headgate knows up to 4"),
+        (make_newer, "has schema version 99; this Headgate knows up to 5"),
         (make_damaged, "damaged, or no store at all"),
         (Path.mkdir, "cannot open store"),
     ],
@@ -228,6 +231,18 @@ def test_threads_that_ended_leave_no_connection_open(tmp_path: Path) -> None:
     store.close()
 
 
+def columns(path: Path) -> dict[str, list[Any]]:
+    """Returns the columns of each table in the store *path*, without the position of a column."""
+    connection = apsw.Connection(str(path))
+    tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+    found = {
+        str(name): sorted(row[1:] for row in connection.execute(f"PRAGMA table_info({name})"))
+        for (name,) in tables
+    }
+    connection.close()
+    return found
+
+
 def test_a_store_of_version_3_is_upgraded_and_kept_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "users.db"
     create_old_store(path, version=3)
@@ -241,7 +256,13 @@ def test_a_store_of_version_3_is_upgraded_and_kept_as_it_was(tmp_path: Path) -> 
     assert (
         store.identity_dropped_at("https://idp", "42") is not None and store.known_logins(9) == []
     )
+    (database,) = store.databases()
+    assert database == Database("1", "db", (RetentionPolicy(),), "autogen")
+    store.transact(lambda tx: tx.drop_database(database), Audit("", "", "DROP DATABASE db"))
+    assert store.check() == []
     store.close()
+    SqliteStore(tmp_path / "new.db").close()
+    assert columns(path) == columns(tmp_path / "new.db")
     old = apsw.Connection(str(tmp_path / "users.db.v3"))
     assert old.pragma("user_version") == 3
     assert old.execute("SELECT subject FROM identities").get == "42"

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import apsw
 
+from headgate_engine.model.audit import FORWARDED, Audit, AuditRecord, DeniedAttempt
 from headgate_engine.stores.audit_file import AuditFile
-from headgate_engine.stores.base import FORWARDED, Audit, AuditRecord, DeniedAttempt
 
 _COLUMNS = "id, rev, time, actor, address, statement, outcome, count"
 _PAGE_RECORDS = 1000

@@ -3,6 +3,8 @@
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -10,6 +12,7 @@ import apsw
 
 from headgate_engine.errors import StoreError
 from headgate_engine.stores.sqlite.connection import open_error
+from headgate_engine.stores.sqlite.reads import has_no_users
 from headgate_engine.stores.sqlite.revision_file import RevisionFile, revision_file_path
 from headgate_engine.stores.sqlite.schema import APPLICATION_ID, VERSION
 
@@ -38,6 +41,23 @@ def try_store(path: Path) -> None:
     except OSError as error:
         name = error.filename or path
         raise StoreError(f"cannot open store {name}: {error.strerror}") from None
+
+
+def has_users(path: Path) -> bool:
+    """Returns whether the store *path* exists and has a user. Writes nothing.
+
+    Raises:
+        StoreError: the file is no readable store.
+    """
+    if not path.exists():
+        return False
+    try:
+        with _read_only(path) as connection:
+            return not has_no_users(connection)
+    except apsw.Error as error:
+        raise open_error(path, error) from None
+    except OSError as error:
+        raise StoreError(f"cannot open store {path}: {error.strerror}") from None
 
 
 def _check_folder(path: Path) -> None:
@@ -93,17 +113,13 @@ def _check_content(path: Path) -> None:
     """
     revision_file = RevisionFile(path) if revision_file_path(path).exists() else None
     try:
-        with tempfile.TemporaryDirectory(prefix="headgate-check-") as folder:
-            connection = _connect_read_only(path, Path(folder))
-            try:
-                epoch: str = connection.execute("SELECT epoch FROM meta").get
-                acknowledged = (
-                    revision_file.acknowledged_revision(epoch) if revision_file is not None else 0
-                )
-                revision: int = connection.execute("SELECT rev FROM meta").get
-                connection.execute("SELECT 1 FROM users LIMIT 1").fetchall()
-            finally:
-                connection.close()
+        with _read_only(path) as connection:
+            epoch: str = connection.execute("SELECT epoch FROM meta").get
+            acknowledged = (
+                revision_file.acknowledged_revision(epoch) if revision_file is not None else 0
+            )
+            revision: int = connection.execute("SELECT rev FROM meta").get
+            has_no_users(connection)
     except apsw.Error as error:
         raise open_error(path, error) from None
     finally:
@@ -116,6 +132,17 @@ def _check_content(path: Path) -> None:
             " was cut or removed; put a backup in its place with `headgate store restore`, or go on"
             " without these changes with `headgate store accept-rollback`"
         )
+
+
+@contextmanager
+def _read_only(path: Path) -> Iterator[apsw.Connection]:
+    """Returns a context with a connection that reads the store *path* and writes nothing."""
+    with tempfile.TemporaryDirectory(prefix="headgate-check-") as folder:
+        connection = _connect_read_only(path, Path(folder))
+        try:
+            yield connection
+        finally:
+            connection.close()
 
 
 def _connect_read_only(path: Path, folder: Path) -> apsw.Connection:

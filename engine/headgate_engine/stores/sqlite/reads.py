@@ -39,7 +39,12 @@ _SELECT_USER_BY_IDENTITY = f"""
 _SELECT_IDENTITY_DROPPED_AT = (
     "SELECT dropped FROM dropped_identities WHERE issuer = ? AND subject = ?"
 )
-_SELECT_DATABASES = "SELECT id, name, policy, duration, replication, shard_duration FROM databases"
+_SELECT_DATABASES = """
+SELECT id, name, default_policy, (
+    SELECT json_group_array(json_array(place, name, duration, replication, shard_duration))
+    FROM retention_policies WHERE database_id = databases.id
+) FROM databases
+"""
 
 
 def read_user(connection: apsw.Connection, name: str) -> User | None:
@@ -116,14 +121,18 @@ def read_database(connection: apsw.Connection, name: str) -> Database | None:
     """Returns the database *name*, or None."""
     if not (name.isascii() or is_encodable(name)):
         return None
-    for id, _, *policy in connection.execute(f"{_SELECT_DATABASES} WHERE name = ?", (name,)):
-        return Database(str(id), name, RetentionPolicy(*policy))
-    return None
+    row = connection.execute(f"{_SELECT_DATABASES} WHERE name = ?", (name,)).get
+    return _database_from_row(row) if row is not None else None
 
 
 def read_databases(connection: apsw.Connection) -> list[Database]:
     """Returns all databases in order of creation."""
     return [
-        Database(str(id), name, RetentionPolicy(*policy))
-        for id, name, *policy in connection.execute(f"{_SELECT_DATABASES} ORDER BY id")
+        _database_from_row(row) for row in connection.execute(f"{_SELECT_DATABASES} ORDER BY id")
     ]
+
+
+def _database_from_row(row: Any) -> Database:
+    id, name, default, policies = row
+    ordered = sorted(_decode_json(policies)[0])
+    return Database(str(id), name, tuple(RetentionPolicy(*it) for _, *it in ordered), default)

@@ -1,7 +1,7 @@
 """The tables of a SQLite store, and the numbers that identify a store file."""
 
 APPLICATION_ID = 0x48644774  # "HdGt"
-VERSION = 4
+VERSION = 5
 
 # A denied attempt has revision 0. The partial index serves only to delete the oldest attempts.
 AUDIT = """
@@ -53,6 +53,20 @@ CREATE TABLE known_logins (
 CREATE INDEX known_logins_seen ON known_logins (seen);
 """
 
+# *place* is the order of creation. Durations are in nanoseconds.
+RETENTION_POLICIES = """
+CREATE TABLE retention_policies (
+    database_id    INTEGER NOT NULL REFERENCES databases (id) ON DELETE CASCADE,
+    place          INTEGER NOT NULL,
+    name           TEXT NOT NULL CHECK (name <> ''),
+    duration       INTEGER NOT NULL CHECK (duration >= 0),
+    replication    INTEGER NOT NULL CHECK (replication >= 1),
+    shard_duration INTEGER NOT NULL CHECK (shard_duration > 0),
+    PRIMARY KEY (database_id, place),
+    UNIQUE (database_id, name)
+) STRICT, WITHOUT ROWID;
+"""
+
 # AUTOINCREMENT never reuses an id, so that a grant on a dropped database never applies to a later
 # database. DROP DATABASE can therefore leave the grants, and delete one row.
 #
@@ -79,12 +93,9 @@ CREATE TABLE users (
 CREATE INDEX users_admin ON users (id) WHERE admin = 1;
 
 CREATE TABLE databases (
-    id                 INTEGER PRIMARY KEY AUTOINCREMENT,
-    name               TEXT NOT NULL UNIQUE CHECK (name <> ''),
-    policy             TEXT NOT NULL,
-    duration           INTEGER NOT NULL CHECK (duration >= 0),
-    replication        INTEGER NOT NULL CHECK (replication >= 1),
-    shard_duration     INTEGER NOT NULL CHECK (shard_duration > 0)
+    id             INTEGER PRIMARY KEY AUTOINCREMENT,
+    name           TEXT NOT NULL UNIQUE CHECK (name <> ''),
+    default_policy TEXT NOT NULL
 ) STRICT;
 
 CREATE TABLE grants (
@@ -99,7 +110,7 @@ CREATE TABLE changes (
     keys TEXT NOT NULL
 ) STRICT;
 
-{IDENTITIES}{DROPPED_IDENTITIES}{KNOWN_LOGINS}{AUDIT}"""
+{RETENTION_POLICIES}{IDENTITIES}{DROPPED_IDENTITIES}{KNOWN_LOGINS}{AUDIT}"""
 
 # SQL by schema version: it upgrades a store of this version to the next version. It runs in the
 # transaction that sets `user_version`.
@@ -114,4 +125,13 @@ DROP TABLE audit_1;
 """,
     2: IDENTITIES,
     3: DROPPED_IDENTITIES + KNOWN_LOGINS,
+    4: f"""
+{RETENTION_POLICIES}
+INSERT INTO retention_policies
+SELECT id, 0, policy, duration, replication, shard_duration FROM databases;
+ALTER TABLE databases DROP COLUMN duration;
+ALTER TABLE databases DROP COLUMN replication;
+ALTER TABLE databases DROP COLUMN shard_duration;
+ALTER TABLE databases RENAME COLUMN policy TO default_policy;
+""",
 }

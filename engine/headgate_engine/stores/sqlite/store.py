@@ -19,19 +19,11 @@ from typing import Any, TypeVar
 import apsw
 
 from headgate_engine.errors import OutcomeUnknown, StoreError, StoreUnavailable
+from headgate_engine.model.audit import Audit, AuditRecord, DeniedAttempt
 from headgate_engine.model.database import Database
 from headgate_engine.model.user import Account, User
 from headgate_engine.stores.audit_file import AuditFile
-from headgate_engine.stores.base import (
-    Audit,
-    AuditRecord,
-    Change,
-    DeniedAttempt,
-    KnownLogin,
-    Snapshot,
-    Table,
-    Tx,
-)
+from headgate_engine.stores.base import Change, KnownLogin, Snapshot, Table, Tx
 from headgate_engine.stores.group_commit import PendingTransaction, group_commit
 from headgate_engine.stores.sqlite import reads
 from headgate_engine.stores.sqlite.audit import (

@@ -1,6 +1,7 @@
 """Changes users, grants and databases of a SQLite user store with SQL, in one transaction."""
 
 import time
+from collections.abc import Sequence
 
 import apsw
 
@@ -108,14 +109,32 @@ class SqliteTx:
     def add_database(self, name: str, policy: RetentionPolicy) -> None:
         """Adds a database with a new id."""
         self._connection.execute(
-            "INSERT INTO databases (name, policy, duration, replication, shard_duration)"
-            " VALUES (?, ?, ?, ?, ?)",
-            (
-                name,
-                *(policy.name, policy.duration, policy.replication, policy.shard_duration),
-            ),
+            "INSERT INTO databases (name, default_policy) VALUES (?, ?)", (name, policy.name)
         )
+        self._add_policies(self._connection.last_insert_rowid(), (policy,))
         self.keys.append(f"database:{name}")
+
+    def put_policies(
+        self, database: Database, policies: Sequence[RetentionPolicy], default: str
+    ) -> None:
+        """Replaces the retention policies of *database*, and the name of the default policy."""
+        id = int(database.id)
+        self._connection.execute("DELETE FROM retention_policies WHERE database_id = ?", (id,))
+        self._add_policies(id, policies)
+        self._connection.execute(
+            "UPDATE databases SET default_policy = ? WHERE id = ?", (default, id)
+        )
+        self.keys.append(f"database:{database.name}")
+
+    def _add_policies(self, database_id: int, policies: Sequence[RetentionPolicy]) -> None:
+        for place, policy in enumerate(policies):
+            self._connection.execute(
+                "INSERT INTO retention_policies VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    *(database_id, place, policy.name),
+                    *(policy.duration, policy.replication, policy.shard_duration),
+                ),
+            )
 
     def drop_database(self, database: Database) -> None:
         """Drops *database*. Its grants stay, but refer to no database."""
