@@ -1,14 +1,21 @@
 """`headgate apply`: makes a user store match a file of users, grants and databases."""
 
 import argparse
+import json
 from collections.abc import Sequence
 from contextlib import closing
+from http import HTTPStatus
 
 from headgate.configured_engine import build_engine, load_settings
 from headgate.flags import CommandParser, double_dashes
-from headgate.state_file import read_state
+from headgate.password_input import read_password
+from headgate.server_url import connection_to
+from headgate.state_file import read_state, state_tables
 from headgate.store_file import guarded, local_address, opened_or_empty, print_line
-from headgate_engine import SqliteStore, apply_changes, plan_changes
+from headgate_engine import DeclaredState, SqliteStore, apply_changes, plan_changes
+from headgate_server import Settings
+from headgate_shell.backends.base import ConnectionFailed
+from headgate_shell.backends.http import HttpBackend
 
 # The exit status of `--dry-run` if there are changes to make.
 _WOULD_CHANGE = 2
@@ -26,6 +33,9 @@ def main(arguments: Sequence[str]) -> int:
     add("path", metavar="FILE", help="TOML, or YAML if the name ends with .yaml or .yml")
     add("--store", metavar="PATH", help="the store file; created if missing")
     add("--config", metavar="PATH", help="the server's configuration: its store, password rules")
+    add("--url", metavar="URL", help="a running Headgate instead of a store: http://HOST:8086")
+    add("--username", metavar="NAME", default="", help="of --url: an administrator there")
+    add("--password-file", metavar="FILE", help="of --url: the first line is the password")
     add("--dry-run", action="store_true", help="only list the changes; status 2 if there are any")
     add(
         "--prune", action="store_true", help="drop other users and databases than those of the file"
@@ -35,8 +45,23 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _apply(flags: argparse.Namespace) -> int:
-    settings = load_settings(flags.config, store=flags.store)
     state = read_state(flags.path)
+    if flags.url is not None:
+        place, changes = flags.url, _apply_to_server(flags, state)
+    else:
+        settings = load_settings(flags.config, store=flags.store)
+        place, changes = settings.store_path, _apply_to_file(flags, state, settings)
+    for change in changes:
+        print_line(change)
+    verb = "would be made" if flags.dry_run else "made"
+    print_line(f"{place}: {len(changes)} changes {verb}")
+    return _WOULD_CHANGE if flags.dry_run and changes else 0
+
+
+def _apply_to_file(
+    flags: argparse.Namespace, state: DeclaredState, settings: Settings
+) -> Sequence[str]:
+    """Makes the store file match *state*. Returns the changes as statements."""
     address = local_address()
     with opened_or_empty(settings.store_path) as planned_on:
         engine = build_engine(planned_on, settings)
@@ -46,8 +71,21 @@ def _apply(flags: argparse.Namespace) -> int:
     if not flags.dry_run:
         with closing(SqliteStore(settings.store_path)) as store:
             apply_changes(build_engine(store, settings), plan, address=address)
-    for change in plan:
-        print_line(str(change.statement))
-    verb = "would be made" if flags.dry_run else "made"
-    print_line(f"{settings.store_path}: {len(plan)} changes {verb}")
-    return _WOULD_CHANGE if flags.dry_run and plan else 0
+    return [str(change.statement) for change in plan]
+
+
+def _apply_to_server(flags: argparse.Namespace, state: DeclaredState) -> Sequence[str]:
+    """Makes the users of a running Headgate match *state*. Returns the changes as statements."""
+    password = read_password(flags.password_file) if flags.username else ""
+    connection = connection_to(flags.url, flags.username, password)
+    parameters = f"dry_run={str(flags.dry_run).lower()}&prune={str(flags.prune).lower()}"
+    body = json.dumps(state_tables(state)).encode()
+    try:
+        status, content = HttpBackend().post_json(connection, f"/api/apply?{parameters}", body)
+    except ConnectionFailed as error:
+        raise ValueError(str(error)) from None
+    if status == HTTPStatus.OK and isinstance(content, dict) and "changes" in content:
+        return [str(change) for change in content["changes"]]
+    if isinstance(content, dict) and "error" in content:
+        raise ValueError(f"{flags.url}: {content['error']}")
+    raise ValueError(f"{flags.url}: the response is not that of a Headgate: status {status}")

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from headgate.configured_engine import build_engine, load_settings
 from headgate.flags import CommandParser, double_dashes
-from headgate.influxdb_server import is_url, read_server
+from headgate.influxdb_server import read_server
 from headgate.meta_db import InvalidMetaFile, MetaData, MetaDatabase, MetaUser, parse_meta
 from headgate.password_input import read_password
+from headgate.server_url import is_url
 from headgate.store_file import (
     guarded,
     local_address,

@@ -1,9 +1,9 @@
 """Reads users, grants and databases from a running InfluxDB 1.x, by its statements."""
 
 from typing import Any
-from urllib.parse import urlsplit
 
 from headgate.meta_db import MetaData, MetaDatabase, MetaPolicy, MetaUser
+from headgate.server_url import connection_to
 from headgate_grammar import Privilege, parse_duration, quote_identifier
 from headgate_shell.backends.base import ConnectionFailed, ConnectionSettings, RequestOptions
 from headgate_shell.backends.http import HttpBackend
@@ -13,27 +13,12 @@ _PRIVILEGES = {str(Privilege(number)): number for number in range(4)}
 _BATCH = 50
 
 
-def is_url(path: str) -> bool:
-    """Returns whether *path* is the URL of a server, not the name of a file."""
-    return path.startswith(("http://", "https://"))
-
-
 def read_server(url: str, username: str, password: str) -> MetaData:
     """Returns the users and databases of the InfluxDB at *url*. No user has a hash.
 
     *username* is an administrator. Raises ValueError, with a message of one line.
     """
-    parts = urlsplit(url)
-    if not parts.hostname or parts.username is not None or parts.query:
-        raise ValueError("expected a URL such as http://localhost:8086, without a login")
-    connection = ConnectionSettings(
-        parts.hostname,
-        parts.port or 8086,
-        username,
-        password,
-        ssl=parts.scheme == "https",
-        path_prefix=parts.path,
-    )
+    connection = connection_to(url, username, password)
     try:
         return _read(connection)
     except ConnectionFailed as error:

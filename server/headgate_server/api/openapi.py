@@ -108,6 +108,54 @@ def _remote_path(
     }
 
 
+def _named(schema: dict[str, Any]) -> dict[str, Any]:
+    """Returns the schema of tables by name, or of names alone."""
+    return {
+        "anyOf": [
+            {"type": ["object", "null"], "additionalProperties": schema},
+            {"type": "array", "items": {"type": "string"}},
+        ]
+    }
+
+
+_POLICY: dict[str, Any] = {
+    "duration": {"type": "string", "description": "such as 2w, or INF"},
+    "replication": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
+    "shard-duration": {"type": "string"},
+}
+_DECLARED_DATABASE = {
+    "type": ["object", "null"],
+    "properties": {
+        "name": {"type": "string", "description": "of the default retention policy"},
+        **_POLICY,
+        "policies": {
+            "description": "other retention policies by name",
+            **_named(
+                {
+                    "type": ["object", "null"],
+                    "properties": _POLICY,
+                    "additionalProperties": False,
+                }
+            ),
+        },
+    },
+    "additionalProperties": False,
+}
+_DECLARED_USER = {
+    "type": ["object", "null"],
+    "properties": {
+        "admin": {"type": "boolean"},
+        "password": {"type": "string"},
+        "password-hash": {"type": "string", "description": "of bcrypt, in place of password"},
+        "grants": {
+            "type": "object",
+            "description": "all privileges of the user, by database",
+            "additionalProperties": {"enum": ["READ", "WRITE", "ALL", "NONE"]},
+        },
+    },
+    "additionalProperties": False,
+}
+
 DESCRIPTION: dict[str, Any] = {
     "openapi": "3.1.0",
     "info": {
@@ -165,6 +213,30 @@ DESCRIPTION: dict[str, Any] = {
                 },
             }
         },
+        "/api/apply": {
+            "post": {
+                "operationId": "apply",
+                "summary": "Makes users, grants and databases match a state, for administrators",
+                "security": _SECURITY,
+                "parameters": [
+                    _parameter("dry_run", "boolean", "only list the changes"),
+                    _parameter("prune", "boolean", "drop other users and databases"),
+                ],
+                "requestBody": {
+                    "required": True,
+                    "content": {
+                        "application/json": {"schema": {"$ref": "#/components/schemas/State"}}
+                    },
+                },
+                "responses": {
+                    "200": _response("The changes", "Changes"),
+                    **_ERROR_RESPONSES,
+                    "400": _response("An invalid state or parameter", "Error"),
+                    "403": _response("The user is no administrator", "Error"),
+                    "413": _response("A body above 16 MiB", "Error"),
+                },
+            }
+        },
         "/api/v1/prom/write": _remote_path(
             "remoteWrite",
             "Prometheus' remote write, to an upstream InfluxDB 1.x",
@@ -213,6 +285,22 @@ DESCRIPTION: dict[str, Any] = {
                 },
                 "required": ["oldPassword", "newPassword"],
                 "additionalProperties": False,
+            },
+            "State": {
+                "type": "object",
+                "properties": {
+                    "databases": _named(_DECLARED_DATABASE),
+                    "users": _named(_DECLARED_USER),
+                },
+                "additionalProperties": False,
+            },
+            "Changes": {
+                "type": "object",
+                "properties": {
+                    "changes": {"type": "array", "items": {"type": "string"}},
+                    "applied": {"type": "boolean"},
+                },
+                "required": ["changes", "applied"],
             },
             "Access": {
                 "oneOf": [

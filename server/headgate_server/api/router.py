@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from headgate_server.api.access import access
+from headgate_server.api.apply import apply
 from headgate_server.api.authzen import (
     evaluate,
     evaluate_all,
@@ -46,6 +47,7 @@ _HANDLERS: dict[str, Handler] = {
     "/metrics": show_metrics,
     "/api/whoami": whoami,
     "/api/access": access,
+    "/api/apply": apply,
     "/api/user/password": change_own_password,
     "/access/v1/evaluation": evaluate,
     "/access/v1/evaluations": evaluate_all,

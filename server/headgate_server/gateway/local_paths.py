@@ -58,6 +58,7 @@ ENDPOINTS: Mapping[str, Endpoint] = {
     "/metrics": Endpoint(("GET",), Requirement.LOCAL_ONLY),
     "/api/whoami": Endpoint(("GET",), Requirement.LOCAL_ONLY),
     "/api/access": Endpoint(("GET",), Requirement.LOCAL_ONLY),
+    "/api/apply": Endpoint(("POST",), Requirement.LOCAL_ONLY),
     **dict.fromkeys(
         (
             *("/access/v1/evaluation", "/access/v1/evaluations"),

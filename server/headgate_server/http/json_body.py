@@ -14,11 +14,21 @@ async def read_json(request: Request) -> Any:
 
     Raises BadRequest for invalid JSON, TooLarge above 64 KiB.
     """
-    body = b""
+    return parse_json(await read_bytes(request, MAX_BODY_BYTES))
+
+
+async def read_bytes(request: Request, limit: int) -> bytes:
+    """Returns the body of *request*. Raises TooLarge above *limit* bytes."""
+    body = bytearray()
     async for part in request.stream():
         body += part
-        if len(body) > MAX_BODY_BYTES:
+        if len(body) > limit:
             raise TooLarge
+    return bytes(body)
+
+
+def parse_json(body: bytes) -> Any:
+    """Returns the JSON document *body*. Raises BadRequest for invalid JSON."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError):

@@ -107,6 +107,17 @@ class HttpBackend:
         except (ValueError, TypeError, LookupError, RecursionError):
             return None
 
+    def post_json(self, connection: ConnectionSettings, path: str, body: bytes) -> tuple[int, Any]:
+        """Sends the JSON *body* to *path*. Returns the status and the content of the response.
+
+        The content is None if it is no JSON. Raises ConnectionFailed.
+        """
+        status, _, content = _send(connection, "POST", path, body, "application/json")
+        try:
+            return status, json.loads(content)
+        except (ValueError, RecursionError):
+            return status, None
+
     def write(self, connection: ConnectionSettings, points: Points, options: RequestOptions) -> str:
         """Sends *points* to `/write`; returns the server's error, or "" on success.
 

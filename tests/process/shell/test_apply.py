@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from headgate_engine import SqliteStore
 from support.local_server import LocalServer
 from support.programs_of_ours import run_headgate
 from support.servers import ROOT
+from support.waiting import free_port
 
 STATE = """
 databases = ["telegraf", "logs"]
@@ -112,3 +114,26 @@ def test_an_export_applies_to_another_store(file: Path, tmp_path: Path) -> None:
     headgate("export", "config", store, public, "--without-passwords")
     assert "$2b$" not in public.read_text()
     assert headgate("apply", public, "--store", other)[1] == [f"{other}: 0 changes made"]
+
+
+def test_a_file_is_applied_to_a_running_server(
+    file: Path, tmp_path: Path, serve: Callable[..., LocalServer]
+) -> None:
+    server = serve().bootstrap()
+    url = f"http://127.0.0.1:{server.port}"
+    arguments = ("apply", file, "--url", url, "--username", "root")
+    login = ("--password-file", tmp_path / "root.password")
+    changes = [one for one in STATEMENTS if "USER root" not in one]
+    status, lines, _ = headgate(*arguments, *login, "--dry-run")
+    assert (status, lines) == (2, [*changes, f"{url}: 5 changes would be made"])
+    assert headgate(*arguments, *login) == (0, [*changes, f"{url}: 5 changes made"], "")
+    assert headgate(*arguments, *login) == (0, [f"{url}: 0 changes made"], "")
+    assert server.query("SHOW DATABASES", ("grafana", "Grafana-1")).status == 200
+    refused = headgate(*arguments, "--password-file", tmp_path / "grafana.password")
+    assert refused == (1, [], f"headgate: {url}: authorization failed\n")
+    file.write_text("[users.root]\nadmin = false\n")
+    refused = headgate(*arguments, *login)
+    assert refused == (1, [], f"headgate: {url}: cannot remove the last admin user\n")
+    other = f"http://127.0.0.1:{free_port()}"
+    status, _, errors = headgate("apply", file, "--url", other)
+    assert status == 1 and errors.count("\n") == 1 and other in errors
