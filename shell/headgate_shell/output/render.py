@@ -16,6 +16,16 @@ _DATABASE_HINT = (
 )
 _LOGIN_ERRORS = re.compile("authorization failed|unable to parse authentication credentials")
 _LOGIN_HINT = "Log in with `auth`, or with the flags -username and -password.\n"
+# An administrator's statement about the user's own grants or password.
+_OWN_ERRORS = re.compile(
+    r"error authorizing query: .* statement '(SHOW GRANTS|SET PASSWORD) FOR"
+    r" (.+?)(?: = \[REDACTED\])?', requires admin privilege",
+    re.DOTALL,
+)
+_OWN_HINTS = {
+    "SHOW GRANTS": "On Headgate, `\\du` lists your own grants.\n",
+    "SET PASSWORD": "On Headgate, `\\password` sets your own password.\n",
+}
 _DATABASE_ERRORS = re.compile("database (name|is) required")
 
 
@@ -40,9 +50,13 @@ def render(response: Response, session: Session, *, hint: bool = True) -> str:
 
 
 def _interactive_hint(error: str, session: Session) -> str:
-    """Returns a hint on logging in or setting a database, or "" for other errors."""
+    """Returns a hint on the login, the database or the user's own account, or ""."""
     if _LOGIN_ERRORS.match(error):
         return _LOGIN_HINT
+    if (denied := _OWN_ERRORS.match(error)) is not None:
+        name = session.connection.username
+        quoted = '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        return _OWN_HINTS[denied[1]] if denied[2] in (name, quoted) else ""
     return _DATABASE_HINT if _DATABASE_ERRORS.match(error) and not session.database else ""
 
 

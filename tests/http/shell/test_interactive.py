@@ -18,6 +18,7 @@ from headgate_shell.commands.dispatch import run_command
 from headgate_shell.interactive.history import redacted_entry
 from headgate_shell.interactive.loop import _print_paged as show
 from headgate_shell.interactive.loop import interact
+from headgate_shell.output.render import render
 from headgate_shell.session import Session
 from headgate_shell.terminal import CommandFailed, Terminal
 from support.recorder_upstream import recorder
@@ -209,6 +210,30 @@ def test_a_user_lists_their_own_grants_and_sets_their_own_password(
     assert shown.count("requires admin privilege") == 2  # about root
     assert metrics_server.query("SHOW DATABASES", ("alice", "new-Zk7")).status == 200
     assert metrics_server.query("SHOW USERS", ("root", "Toor-1")).status == 200
+
+
+def test_a_denied_statement_about_oneself_names_the_command_for_it(
+    metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = 'o"d\\ é'
+    quoted = '"o\\"d\\\\ é"'
+    metrics_server.query(f"CREATE USER {quoted} WITH PASSWORD 'odd'")
+    for username, text, password in (("alice", "alice", "wonder"), (name, quoted, "odd")):
+        lines = (
+            f"SHOW GRANTS FOR {text}",
+            f"SET PASSWORD FOR {text} = 'x'",
+            "SHOW GRANTS FOR root",
+        )
+        session = typed(metrics_server, username=username, password=password)
+        session.to_terminal = True
+        hints = [render(session.query(line), session).splitlines()[1:] for line in lines]
+        assert hints == [
+            ["On Headgate, `\\du` lists your own grants."],
+            ["On Headgate, `\\password` sets your own password."],
+            [],
+        ]
+        session.to_terminal = False
+        assert "On Headgate" not in render(session.query(lines[0]), session)
 
 
 @pytest.mark.parametrize("on_store", [False, True])
