@@ -1,5 +1,6 @@
 """Authenticates users, authorizes InfluxQL statements and executes those about users and grants."""
 
+from headgate_engine.async_engine import AsyncEngine
 from headgate_engine.declared_state import (
     DeclaredDatabase,
     DeclaredState,
@@ -67,6 +68,7 @@ __all__ = [
     "AccessDenied",
     "Account",
     "AdminRequiredFirst",
+    "AsyncEngine",
     "LinkPolicy",
     "Audit",
     "AuditFile",

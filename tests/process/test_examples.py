@@ -1,15 +1,20 @@
 """The examples run, and do what they say."""
 
 import os
+import runpy
 import subprocess
 import sys
 from base64 import b64encode
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from starlette.testclient import TestClient
 
 from harness import Server, free_port, poll_until
+from headgate_engine import Engine, Passwords, SqliteStore
+from headgate_grammar import Privilege
 from support.places import REPOSITORY
 
 EXAMPLES = REPOSITORY / "examples"
@@ -85,3 +90,33 @@ def test_starlette_app(serve: Callable[..., Server], tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [path.name for path in sorted(EXAMPLES.glob("*.py"))])
 def test_every_example_is_tested(name: str) -> None:
     assert name.removesuffix(".py") in Path(__file__).read_text()
+
+
+def test_fastapi_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "users.db"
+    with closing(SqliteStore(path)) as store:
+        engine = Engine(store, Passwords(cost=4))
+        engine.create_database("telegraf")
+        for name in ("root", "todd", "alice"):
+            engine.create_user(name, f"{name}-1", admin=name == "root")
+        engine.grant(Privilege.READ, "telegraf", "todd")
+        monkeypatch.setenv("HEADGATE_STORE_PATH", str(path))
+        found = runpy.run_path(str(EXAMPLES / "fastapi_app.py"))
+        with TestClient(found["app"]) as client:
+            for place, login, status in (
+                ("/", ("todd", "todd-1"), 200),
+                ("/", ("todd", "wrong"), 401),
+                ("/", None, 401),
+                ("/reports/telegraf", ("todd", "todd-1"), 200),
+                ("/reports/telegraf", ("alice", "alice-1"), 403),
+                ("/reports/telegraf", ("root", "root-1"), 200),
+                ("/reports/other", ("todd", "todd-1"), 403),
+            ):
+                response = client.get(place, auth=login)
+                assert response.status_code == status, (place, login)
+                assert ("www-authenticate" in response.headers) == (status == 401)
+            engine.revoke(Privilege.READ, "telegraf", "todd")
+            assert client.get("/reports/telegraf", auth=("todd", "todd-1")).status_code == 403
+            schemes = client.get("/openapi.json").json()["components"]["securitySchemes"]
+            assert schemes == {"HTTPBasic": {"type": "http", "scheme": "basic"}}
+        found["engine"].engine.store.close()

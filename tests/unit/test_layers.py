@@ -14,7 +14,7 @@ LAYERS = {
     "engine/headgate_engine": """errors model unsupported_sources
         required_privileges passwords stores changes statement_changes provisioning queries
         administration
-        audit_entry authorization engine declared_state explanation""",
+        audit_entry authorization engine async_engine declared_state explanation testing""",
     "grammar/headgate_grammar": "generational_cache text ast parsing tools",
 }
 PACKAGES = (*LAYERS, "shell/headgate_shell", "shell/headgate")
