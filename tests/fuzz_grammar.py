@@ -121,7 +121,7 @@ def _compare(judge: Judge, text: str, report: Report) -> None:
     report.texts += 1
     theirs, canonical = judge.parse(text)
     try:
-        ours, statements = "", parse(text)
+        ours, statements = "", parse(text, dialect="1.8")
     except ParseError as error:
         ours, statements = str(error), ()
     if bool(theirs) != bool(ours):

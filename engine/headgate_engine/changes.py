@@ -147,9 +147,7 @@ def alter_policy(tx: Tx, statement: AlterRetentionPolicy) -> None:
     existing = found.policy(statement.name)
     if existing is None:
         raise PolicyError(f"retention policy not found: {statement.name}")
-    policy = altered_policy(
-        existing, statement.duration, statement.replication, statement.shard_duration
-    )
+    policy = altered_policy(existing, statement)
     policies = [policy if one.name == policy.name else one for one in found.policies]
     default = policy.name if statement.default else found.default_policy
     if (tuple(policies), default) != (found.policies, found.default_policy):

@@ -221,11 +221,14 @@ def _plan_policy(
     """Yields the change that *database* needs to have *policy*, as its default with *default*."""
     existing = database.policy(policy.name)
     default = default and database.default_policy != policy.name
-    options = (policy.duration, policy.replication, policy.shard_duration)
+    options = (policy.duration, policy.replication, policy.shard_duration, default)
+    limits = (policy.future_limit, policy.past_limit)
     if existing is None:
-        yield _planned(CreateRetentionPolicy(policy.name, database.name, *options, default))
+        yield _planned(CreateRetentionPolicy(policy.name, database.name, *options, *limits))
     elif existing != policy or default:
-        yield _planned(AlterRetentionPolicy(policy.name, database.name, *options, default))
+        before = (existing.future_limit, existing.past_limit)
+        changed = [new if new != old else None for new, old in zip(limits, before, strict=True)]
+        yield _planned(AlterRetentionPolicy(policy.name, database.name, *options, *changed))
 
 
 def _planned(statement: Statement) -> PlannedChange:
@@ -247,7 +250,10 @@ def _naming(what: str) -> Iterator[None]:
 def _policy_options(policy: RetentionPolicy) -> PolicyOptions | None:
     if policy == RetentionPolicy():
         return None
-    return PolicyOptions(policy.duration, policy.replication, policy.shard_duration, policy.name)
+    return PolicyOptions(
+        *(policy.duration, policy.replication, policy.shard_duration, policy.name),
+        *(policy.future_limit, policy.past_limit),
+    )
 
 
 def _plan_user(

@@ -211,7 +211,7 @@ class Engine(Administration):
                 raise AdminRequiredFirst
             return
         for statement in statements:
-            check_allowed(user, statement, database)
+            check_allowed(user, statement, database, self.store)
 
     def authorizer(self, principal: Principal, database: str = "") -> Callable[[Statement], None]:
         """Returns a function that authorizes one statement of a query, as `authorize` does.
@@ -222,7 +222,7 @@ class Engine(Administration):
         if principal.has_full_access:
             return _allow
         if user is not None:
-            return partial(check_allowed, user, database=database)
+            return partial(check_allowed, user, database=database, store=self.store)
         first = True
 
         def authorize_first(statement: Statement) -> None:
@@ -320,15 +320,13 @@ class Engine(Administration):
                 self.store.transact(set_hash, audit_entry(principal, address, statement))
                 return ()
             case ShowRetentionPolicies(named) if named or database:
-                return (show_retention_policies(self.store, named or database),)
+                limits = self.parse.dialect == "1.12"
+                return (show_retention_policies(self.store, named or database, limits=limits),)
             case ShowQueries() | ShowContinuousQueries():
                 raise NoUpstream  # valid without a database: both cover all databases
         job = self.pending_transaction(statement, principal, address)
         if job is None:
-            if any(
-                not (need.admin or need.database)
-                for need in required_privileges(statement, database)
-            ):
+            if any(need.names_no_database for need in required_privileges(statement, database)):
                 raise DatabaseRequired
             check_answerable(statement)
             raise NoUpstream

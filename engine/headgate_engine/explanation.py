@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from headgate_engine.authorization import allows_on_every_database
 from headgate_engine.engine import Engine
 from headgate_engine.errors import UserNotFound
 from headgate_engine.model.user import User
@@ -37,7 +38,11 @@ def explain(
     if user is None:
         raise UserNotFound
     return [
-        Explanation(required, allows(user, required), _source(engine, user, required))
+        Explanation(
+            required,
+            allows(user, required) or allows_on_every_database(user, required, engine.store),
+            _source(engine, user, required),
+        )
         for required in required_privileges(statement, database)
     ]
 
@@ -47,7 +52,11 @@ def _source(engine: Engine, user: User, required: RequiredPrivilege) -> str:
         return "the user is an administrator"
     if required.admin:
         return "only administrators have it"
-    if not required.database:
+    if required.every_database:
+        if allows_on_every_database(user, required, engine.store):
+            return f"a grant of {required.privilege} on each database"
+        return f"the user has no grant of {required.privilege} on some databases"
+    if required.names_no_database:
         return "the statement names no database"
     held = user.grants.get(required.database, Privilege.NONE)
     if held:

@@ -1,7 +1,7 @@
 """The results of SHOW USERS, SHOW GRANTS, SHOW DATABASES and SHOW RETENTION POLICIES."""
 
 from headgate_engine.errors import DatabaseNotFound, UserNotFound
-from headgate_engine.model.result import Series
+from headgate_engine.model.result import Series, Value
 from headgate_engine.model.user import Principal, User
 from headgate_engine.stores.base import Store
 from headgate_grammar import Privilege, go_duration
@@ -53,8 +53,10 @@ def show_databases(store: Store, principal: Principal) -> Series:
     return Series("databases", ("name",), rows)
 
 
-def show_retention_policies(store: Store, name: str) -> Series:
+def show_retention_policies(store: Store, name: str, *, limits: bool = False) -> Series:
     """Returns a table of the retention policies of the database *name*, as InfluxDB 1.8 does.
+
+    With *limits*, the table has FUTURE LIMIT and PAST LIMIT, as in InfluxDB 1.12.
 
     Raises:
         DatabaseNotFound: there is no such database.
@@ -63,22 +65,20 @@ def show_retention_policies(store: Store, name: str) -> Series:
     database = store.database(name)
     if database is None:
         raise DatabaseNotFound(name)
-    rows = [
-        (
-            policy.name,
-            _go_duration(policy.duration),
-            _go_duration(policy.shard_duration),
-            policy.replication,
-            policy.name == database.default_policy,
-        )
-        for policy in database.policies
-    ]
-    return Series("", ("name", "duration", "shardGroupDuration", "replicaN", "default"), rows)
+    columns = ["name", "duration", "shardGroupDuration", "replicaN", "default"]
+    columns[4:4] = ["futureWriteLimit", "pastWriteLimit"] if limits else []
+    rows = []
+    for policy in database.policies:
+        spans = map(_go_duration, (policy.future_limit, policy.past_limit) if limits else ())
+        row: list[Value] = [policy.name, _go_duration(policy.duration)]
+        row += [_go_duration(policy.shard_duration), policy.replication, *spans]
+        rows.append((*row, policy.name == database.default_policy))
+    return Series("", tuple(columns), rows)
 
 
 def _go_duration(nanoseconds: int) -> str:
-    """Returns *nanoseconds* as Go prints it: `168h0m0s`. The duration is 0 or at least an hour."""
-    if nanoseconds % _SECOND == 0:
-        return go_duration(nanoseconds)
+    """Returns *nanoseconds* as Go prints it: `168h0m0s`."""
     whole, fraction = divmod(nanoseconds, _SECOND)
+    if not fraction or not whole:
+        return go_duration(nanoseconds)
     return f"{go_duration(whole * _SECOND)[:-1]}.{f'{fraction:09}'.rstrip('0')}s"

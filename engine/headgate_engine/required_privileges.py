@@ -61,17 +61,24 @@ from headgate_grammar import (
 class RequiredPrivilege:
     """The need for *privilege* on *database*, or for the admin flag if *admin* is True.
 
-    `str()` returns the words of InfluxDB's error text, for example `READ on db`.
+    With *every_database*, *privilege* is needed on every database. `str()` returns the words of
+    InfluxDB's error text, for example `READ on db`.
     """
 
     privilege: Privilege = Privilege.NONE
     database: str = ""
     admin: bool = False
+    every_database: bool = False
 
     def __str__(self) -> str:
         if self.admin:
             return "admin privilege"
-        return f"{self.privilege} on {self.database}"
+        return f"{self.privilege} on {'*' if self.every_database else self.database}"
+
+    @property
+    def names_no_database(self) -> bool:
+        """Whether a database is needed, but neither the statement nor the request names one."""
+        return not (self.admin or self.database or self.every_database)
 
 
 ADMIN = RequiredPrivilege(admin=True)
@@ -118,6 +125,10 @@ def required_privileges(statement: Statement, database: str) -> RequiredPrivileg
             return (_read(named or database),)
         case ShowMeasurements(named, measurement):
             sources = (measurement,) if measurement is not None else ()
+            if statement.any_database:
+                # InfluxDB 1.12 checks the request's database alone.
+                every = RequiredPrivilege(Privilege.READ, every_database=True)
+                return _unique([every, *(_read(name) for name in databases(sources) if name)])
             return _default_and_named(named or database, sources)
         case ShowSeries(named, sources) | ShowFieldKeys(named, sources):
             return _default_and_named(named or database, sources)
@@ -132,10 +143,13 @@ def required_privileges(statement: Statement, database: str) -> RequiredPrivileg
 
 
 def allows(user: User, required: RequiredPrivilege) -> bool:
-    """Returns whether *user* has the privilege *required*; administrators have all privileges."""
+    """Returns whether *user* has the privilege *required*; administrators have all privileges.
+
+    Returns False for a privilege on every database: the caller checks each database.
+    """
     if user.admin:
         return True
-    if required.admin:
+    if required.admin or required.every_database:
         return False
     return covers(user.grants.get(required.database, Privilege.NONE), required.privilege)
 

@@ -45,7 +45,8 @@ def statement_change(statement: Statement, *, keep_last_admin: bool) -> Callable
         case DropDatabase(name):
             return partial(changes.drop_database, name=name)
         case CreateRetentionPolicy(name, on, duration, replication, shard_duration, default):
-            options = PolicyOptions(duration, replication, shard_duration, name)
+            limits = (statement.future_limit, statement.past_limit)
+            options = PolicyOptions(duration, replication, shard_duration, name, *limits)
             return partial(changes.create_policy, database=on, options=options, default=default)
         case AlterRetentionPolicy():
             return partial(changes.alter_policy, statement=statement)

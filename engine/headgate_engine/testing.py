@@ -1,6 +1,6 @@
 """A pytest fixture with an engine, for tests of programs that use Headgate.
 
-In a `conftest.py`: `pytest_plugins = ["headgate_engine.testing"]`. It needs pytest.
+In a `conftest.py`: `pytest_plugins = ["headgate_engine.testing"]`. The extra `testing` has pytest.
 """
 
 from collections.abc import Iterator

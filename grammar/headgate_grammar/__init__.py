@@ -65,6 +65,7 @@ from headgate_grammar.ast.users import (
 )
 from headgate_grammar.generational_cache import GenerationalCache
 from headgate_grammar.parsing.cache import ParseCache
+from headgate_grammar.parsing.dialects import DIALECTS, Dialect
 from headgate_grammar.parsing.errors import ParseError
 from headgate_grammar.parsing.limits import ParseLimits
 from headgate_grammar.parsing.parser import Completions, completions, parse
@@ -77,6 +78,8 @@ from headgate_grammar.tools.highlight import Span, highlight
 from headgate_grammar.tools.redact import redact
 
 __all__ = [
+    "DIALECTS",
+    "Dialect",
     "REDACTED",
     "Completions",
     "AlterRetentionPolicy",

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from headgate_engine import ANONYMOUS, AuditFile, Engine, Passwords, Principal, StoreUnavailable
-from headgate_grammar import ParseCache, ParseLimits, UnparseError
+from headgate_grammar import DIALECTS, Dialect, ParseCache, ParseLimits, UnparseError
 from headgate_server.auth.authenticator import Authenticator
 from headgate_server.auth.credentials import RequestCredentials
 from headgate_server.auth.errors import Unauthenticated
@@ -82,7 +82,7 @@ class AppContext:
                 min_length=settings.password_min_length,
                 max_concurrent=max(1, (os.cpu_count() or 1) // settings.workers),
             ),
-            ParseCache(limits=parse_limits(settings)),
+            ParseCache(limits=parse_limits(settings), dialect=_dialect(settings)),
             keep_last_admin=settings.keep_last_admin and settings.auth_enabled,
         )
         self.prepared_queries = PreparedQueryCache(self.engine.parse, settings.max_query_size)
@@ -386,3 +386,8 @@ def _create_issuers(
     from headgate_server.auth.jwt.issuers import IssuerRegistry
 
     return IssuerRegistry(settings, previous=previous)
+
+
+def _dialect(settings: Settings) -> Dialect:
+    """Returns the dialect of InfluxQL that *settings* name."""
+    return next(one for one in DIALECTS if one == settings.dialect)

@@ -47,7 +47,7 @@ def _explain(flags: argparse.Namespace) -> int:
             print_line(str(statement))
             found = explain(engine, flags.user, statement, flags.database)
             for one in found:
-                if not (one.required.admin or one.required.database):
+                if one.required.names_no_database:
                     raise ValueError(f"{statement}: names no database: use --database")
                 print_line(f"  {'yes' if one.allowed else 'no '}  {one.required}: {one.source}")
             if not found:

@@ -109,11 +109,13 @@ def _database_table(database: DeclaredDatabase) -> dict[str, Any]:
 
 
 def _policy_table(policy: RetentionPolicy) -> dict[str, Any]:
-    return {
+    table: dict[str, Any] = {
         "duration": format_duration(policy.duration) if policy.duration else "INF",
         "replication": policy.replication,
         "shard-duration": format_duration(policy.shard_duration),
     }
+    limits = {"future-limit": policy.future_limit, "past-limit": policy.past_limit}
+    return table | {key: format_duration(span) for key, span in limits.items() if span}
 
 
 def _user_table(user: DeclaredUser) -> dict[str, Any]:

@@ -234,6 +234,22 @@ class Statements:
              f"SHOW RETENTION POLICIES{self.on()}"]
         )  # fmt: skip
 
+    def newer(self) -> str:
+        """Returns a statement of InfluxDB 1.12 alone."""
+        limits = self.one(
+            [f" FUTURE LIMIT {self.span()}", f" PAST LIMIT {self.span()}",
+             f" FUTURE LIMIT {self.span()} PAST LIMIT {self.span()}"]
+        )  # fmt: skip
+        where = f"{self.name()} ON {self.name()}"
+        on = self.one([f"{self.name()}.{self.name()}", "*", "*.*", f"{self.name()}.*"])
+        return self.one(
+            [f"CREATE RETENTION POLICY {where} DURATION {self.span()} REPLICATION 1{limits}",
+             f"ALTER RETENTION POLICY {where}{limits}", f"EXPLAIN VERBOSE {self.select()}",
+             f"CREATE DATABASE {self.name()} WITH DURATION {self.span()}{limits}",
+             f"SHOW MEASUREMENTS ON {on}{self.where()}{self.limits()}",
+             f"DELETE FROM {self.name()}.{self.name()}{self.where()}"]
+        )  # fmt: skip
+
     def subscriptions(self) -> str:
         where = f"{self.name()} ON {self.name()}.{self.name()}"
         to = f"DESTINATIONS {self.one(['ALL', 'ANY'])} {self.some(self.string)}"

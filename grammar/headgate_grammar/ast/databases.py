@@ -14,13 +14,16 @@ class PolicyOptions:
     """The options after WITH in CREATE DATABASE, for the first retention policy of the database.
 
     Durations are in nanoseconds; a *duration* of 0 stands for INF. If an option is missing,
-    *duration* or *replication* is None, *shard_duration* is 0, and *name* is "".
+    *duration* or *replication* is None, *shard_duration* or a limit is 0, and *name* is "". The
+    limits are those of FUTURE LIMIT and PAST LIMIT (1.12).
     """
 
     duration: int | None = None
     replication: int | None = None
     shard_duration: int = 0
     name: str = ""
+    future_limit: int = 0
+    past_limit: int = 0
 
     def __str__(self) -> str:
         words = ["WITH"]
@@ -30,6 +33,7 @@ class PolicyOptions:
             words.append(f"REPLICATION {self.replication}")
         if self.shard_duration:
             words.append(f"SHARD DURATION {go_duration(self.shard_duration)}")
+        words += _limits(self.future_limit, self.past_limit)
         if self.name:
             words.append(f"NAME {name_of(self.name)}")
         return " ".join(words)
@@ -70,7 +74,7 @@ class CreateRetentionPolicy:
     """The statement `CREATE RETENTION POLICY`.
 
     Durations are in nanoseconds. A *duration* of 0 stands for INF. A *shard_duration* of 0 stands
-    for a missing SHARD DURATION.
+    for a missing SHARD DURATION, and a limit of 0 for a missing FUTURE LIMIT or PAST LIMIT.
     """
 
     name: str
@@ -79,14 +83,18 @@ class CreateRetentionPolicy:
     replication: int
     shard_duration: int = 0
     default: bool = False
+    future_limit: int = 0
+    past_limit: int = 0
 
     def __str__(self) -> str:
         shard = self.shard_duration
+        limits = _limits(self.future_limit, self.past_limit)
         return (
             f"CREATE RETENTION POLICY {name_of(self.name)} ON {name_of(self.database)}"
             f" DURATION {format_duration(self.duration)} REPLICATION {self.replication}"
             + (f" SHARD DURATION {format_duration(shard)}" if shard else "")
             + (" DEFAULT" if self.default else "")
+            + "".join(f" {limit}" for limit in limits)
         )
 
 
@@ -104,6 +112,8 @@ class AlterRetentionPolicy:
     replication: int | None = None
     shard_duration: int | None = None
     default: bool = False
+    future_limit: int | None = None
+    past_limit: int | None = None
 
     def __str__(self) -> str:
         words = [f"ALTER RETENTION POLICY {name_of(self.name)} ON {name_of(self.database)}"]
@@ -115,6 +125,10 @@ class AlterRetentionPolicy:
             words.append(f"SHARD DURATION {format_duration(self.shard_duration)}")
         if self.default:
             words.append("DEFAULT")
+        if self.future_limit is not None:
+            words.append(f"FUTURE LIMIT {format_duration(self.future_limit)}")
+        if self.past_limit is not None:
+            words.append(f"PAST LIMIT {format_duration(self.past_limit)}")
         return " ".join(words)
 
 
@@ -280,3 +294,9 @@ class ShowDiagnostics:
 
     def __str__(self) -> str:
         return "SHOW DIAGNOSTICS" + (f" FOR {quote_string(self.module)}" if self.module else "")
+
+
+def _limits(future: int, past: int) -> list[str]:
+    """Returns the clauses FUTURE LIMIT and PAST LIMIT; 0 stands for a missing clause."""
+    limits = (("FUTURE", future), ("PAST", past))
+    return [f"{name} LIMIT {format_duration(span)}" for name, span in limits if span]

@@ -122,7 +122,7 @@ class Select:
 
 @dataclass(frozen=True, slots=True)
 class Explain:
-    """The statement `EXPLAIN [ANALYZE [VERBOSE]] select`."""
+    """The statement `EXPLAIN [ANALYZE] [VERBOSE] select`; 1.12 has VERBOSE alone."""
 
     select: Select
     analyze: bool = False

@@ -64,13 +64,20 @@ class KeyTest:
 
 @dataclass(frozen=True, slots=True)
 class ShowMeasurements:
-    """The statement `SHOW MEASUREMENTS`. *measurement* is the operand of WITH MEASUREMENT."""
+    """The statement `SHOW MEASUREMENTS`. *measurement* is the operand of WITH MEASUREMENT.
+
+    *policy* is the retention policy after ON (1.12). *any_database* and *any_policy* stand for `*`
+    in place of a name there.
+    """
 
     database: str = ""
     measurement: Measurement | None = None
     condition: Expression | None = None
     order: SortField | None = None
     limits: Limits = Limits()
+    policy: str = ""
+    any_database: bool = False
+    any_policy: bool = False
 
     def __str__(self) -> str:
         test = ""
@@ -78,7 +85,10 @@ class ShowMeasurements:
             op = "=" if self.measurement.regex is None else "=~"
             test = f" WITH MEASUREMENT {op} {self.measurement}"
         tail = clauses.where(self.condition) + clauses.order_by(self.order) + str(self.limits)
-        return "SHOW MEASUREMENTS" + clauses.on(self.database) + test + tail
+        on = " ON *" if self.any_database else clauses.on(self.database)
+        if self.any_policy or self.policy:
+            on += f".{'*' if self.any_policy else quote_identifier(self.policy)}"
+        return "SHOW MEASUREMENTS" + on + test + tail
 
 
 @dataclass(frozen=True, slots=True)

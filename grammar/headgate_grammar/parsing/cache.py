@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from headgate_grammar.ast.statements import Statement
 from headgate_grammar.generational_cache import GenerationalCache
+from headgate_grammar.parsing.dialects import Dialect
 from headgate_grammar.parsing.limits import ParseLimits
 from headgate_grammar.parsing.parser import UNLIMITED, StatementCallback, parse
 from headgate_grammar.parsing.templates import TemplateCache
@@ -16,14 +17,17 @@ _MAX_TEMPLATE_CHARS = 256
 class ParseCache:
     """A bounded cache of parsed texts. `cache(text)` returns the statements of *text*.
 
-    The cache parses a new text with `parse` and *limits*. It does not store a text that is long,
-    has parameters, or may hold a password. A text that differs from a stored text only in its names
-    is not parsed again, see `TemplateCache`. The cache keeps at most *max_texts* texts, and drops
-    texts that were not used recently. Thread-safe.
+    The cache parses a new text with `parse`, *limits* and *dialect*. It does not store a text that
+    is long, has parameters, or may hold a password. A text that differs from a stored text only in
+    its names is not parsed again, see `TemplateCache`. The cache keeps at most *max_texts* texts,
+    and drops texts that were not used recently. Thread-safe.
     """
 
-    def __init__(self, max_texts: int = 2048, limits: ParseLimits = UNLIMITED) -> None:
+    def __init__(
+        self, max_texts: int = 2048, limits: ParseLimits = UNLIMITED, dialect: Dialect = ""
+    ) -> None:
         self._limits = limits
+        self.dialect: Dialect = dialect
         self._texts: GenerationalCache[str, tuple[Statement, ...]] = GenerationalCache(max_texts)
         self._templates = TemplateCache()
 
@@ -59,14 +63,14 @@ class ParseCache:
             ParseError: *text* is invalid or exceeds the limits.
         """
         if parameters:
-            return parse(text, parameters, self._limits, on_statement)
+            return parse(text, parameters, self._limits, on_statement, self.dialect)
         cached = self.cached(text)
         if cached is not None:
             if on_statement is not None:
                 for statement in cached:
                     on_statement(statement)
             return cached
-        statements = parse(text, None, self._limits, on_statement)
+        statements = parse(text, None, self._limits, on_statement, self.dialect)
         if len(text) <= _MAX_TEXT_CHARS and not any(map(has_secret, statements)):
             self._templates.add(text, statements)
             self._texts.put(text, statements)

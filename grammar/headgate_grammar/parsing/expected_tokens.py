@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from headgate_grammar.parsing.dialects import Dialect
+
 _STATEMENTS = "SELECT DELETE SHOW CREATE DROP EXPLAIN GRANT REVOKE ALTER SET KILL"
 
 # What InfluxDB lists as expected after the words at the start of a statement. InfluxDB lists the
@@ -48,6 +50,18 @@ _WHERE_ACCEPTED: tuple[tuple[frozenset[str], tuple[str, ...]], ...] = tuple(
         ("DURATION DEFAULT", "DURATION | REPLICATION | SHARD | DEFAULT"),
     )
 )
+# Rows for 1.12, before those above.
+_WHERE_ACCEPTED_1_12: tuple[tuple[frozenset[str], tuple[str, ...]], ...] = (
+    (frozenset({"IDENT", "ANY_NAME"}), ("identifier or *",)),
+    (
+        frozenset({"DURATION", "DEFAULT"}),
+        ("DURATION", "REPLICATION", "SHARD", "DEFAULT", "FUTURE", "PAST"),
+    ),
+    (
+        frozenset({"DURATION", "NAME"}),
+        ("DURATION", "NAME", "REPLICATION", "SHARD", "FUTURE", "PAST"),
+    ),
+)
 
 _NAMES = {
     **{"STRING": "string", "INTEGER": "integer", "REGEX": "regex"},
@@ -55,16 +69,18 @@ _NAMES = {
 }
 
 
-def expected(words: Sequence[str], accepted: set[str]) -> tuple[str, ...]:
+def expected(words: Sequence[str], accepted: set[str], dialect: Dialect = "") -> tuple[str, ...]:
     """Returns the tokens that InfluxDB's error message lists as expected after *words*.
 
     *words* are the types of the tokens from the start of the statement to the error. *accepted*
-    are the terminals that the grammar accepts after these tokens.
+    are the terminals that the grammar accepts after these tokens. The message is that of InfluxDB
+    1.8, or of 1.12 if *dialect* says so.
     """
     after = _AFTER.get(" ".join(words[:4]))
     if after is not None and len(words) < 4:
         return after
-    for some, listed in _WHERE_ACCEPTED:
+    newer = _WHERE_ACCEPTED_1_12 if dialect == "1.12" else ()
+    for some, listed in (*newer, *_WHERE_ACCEPTED):
         if some <= accepted:
             return listed
     return tuple(sorted(_NAMES.get(name, name) for name in accepted))

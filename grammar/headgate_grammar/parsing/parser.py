@@ -1,19 +1,21 @@
 """Parses InfluxQL text to statements: the public function `parse`. Uses the parser library Lark."""
 
 import re
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from lark import Token
 from lark.exceptions import UnexpectedToken as LarkUnexpectedToken
 from lark.parsers.lalr_interactive_parser import InteractiveParser
 
+from headgate_grammar.ast.series import Delete
 from headgate_grammar.ast.statements import Statement
 from headgate_grammar.parsing.bound_parameters import (
     UnprintableValue,
     bind,
     missing_parameter_message,
 )
+from headgate_grammar.parsing.dialects import NEW_KEYWORDS, NEW_SIGNS, NEW_TERMINALS, Dialect
 from headgate_grammar.parsing.errors import ParseError, UnexpectedToken
 from headgate_grammar.parsing.expected_tokens import expected, terminal
 from headgate_grammar.parsing.lexer import scan
@@ -35,7 +37,7 @@ _OPERAND_ENDS = frozenset(
 _WHITE_SPACE = re.compile(r"[ \t\n]*")
 # Names that are keywords only where the grammar expects them.
 _SOFT_KEYWORDS = {"fill": "FILL", "tz": "TZ", "verbose": "VERBOSE"}
-_SOFT_WORDS = frozenset(_SOFT_KEYWORDS.values())
+_SOFT_WORDS = frozenset({*_SOFT_KEYWORDS.values(), "FUTURE", "PAST"})
 
 
 StatementCallback = Callable[[Statement], None]
@@ -46,8 +48,9 @@ def parse(
     parameters: Mapping[str, object] | None = None,
     limits: ParseLimits = UNLIMITED,
     on_statement: StatementCallback | None = None,
+    dialect: Dialect = "",
 ) -> tuple[Statement, ...]:
-    """Returns the statements of *text*.
+    """Returns the statements of *text*, in *dialect*: see `Dialect`.
 
     The tuple is empty if *text* holds only blanks, comments and semicolons.
 
@@ -57,9 +60,9 @@ def parse(
 
     Raises:
         ParseError: *text* is invalid, exceeds *limits*, or nests deeper than `MAX_DEPTH`. For an
-            invalid text the message and position are those of InfluxDB 1.8.
+            invalid text the message and position are those of InfluxDB 1.8, or of *dialect*.
     """
-    return _Parse(normalize(text), parameters or {}, limits, on_statement).statements()
+    return _Parse(normalize(text), parameters or {}, limits, on_statement, dialect).statements()
 
 
 def parse_tokens(text: str) -> list[Token] | None:
@@ -107,8 +110,13 @@ class _Parse:
         parameters: Mapping[str, object],
         limits: ParseLimits = UNLIMITED,
         on_statement: StatementCallback | None = None,
+        dialect: Dialect = "",
     ) -> None:
         self._text = text
+        self._dialect = dialect
+        # Whether the current statement, and an earlier one, is of 1.12 alone.
+        self._is_new = self._was_new = False
+        self._limits = limits
         self._limit_checker = LimitChecker(text, limits)
         self._parameters = parameters
         self._on_statement = on_statement
@@ -123,10 +131,20 @@ class _Parse:
             self._feed_all()
             self._end(Token("$END", ""))
         except LarkUnexpectedToken as error:
-            raise self._unexpected_token(error.token) from None
+            raise self._of_1_8(self._unexpected_token(error.token)) from None
         except _SEMANTIC_ERRORS as error:
-            raise self._semantic_error(error) from None
+            raise self._of_1_8(self._semantic_error(error)) from None
         return tuple(self._statements)
+
+    def _of_1_8(self, error: ParseError) -> ParseError:
+        """Returns InfluxDB 1.8's error in place of *error*, if both versions reject the text."""
+        if self._dialect or not self._is_new or self._was_new:
+            return error
+        try:
+            _Parse(self._text, self._parameters, self._limits, dialect="1.8").statements()
+        except ParseError as older:
+            return older
+        return error
 
     def _end(self, token: Token) -> None:
         """Completes the current statement at *token*, which is a `;` or the end of the text.
@@ -139,6 +157,11 @@ class _Parse:
         except LarkUnexpectedToken as error:
             error.token = token
             raise
+        if isinstance(statement, Delete) and any(one.policy for one in statement.sources):
+            self._is_new = True
+            if self._dialect == "1.8":
+                raise ParseError("retention policy not supported at line 1, char 1")
+        self._was_new, self._is_new = self._was_new or self._is_new, False
         if statement is not None:
             self._statements.append(statement)
             if self._on_statement is not None:
@@ -153,6 +176,7 @@ class _Parse:
         following: set[str] = self._parser.accepts()  # type: ignore[no-untyped-call]
         if "$END" in following:
             following = following | {"SEMICOLON"}
+        following = {"VERBOSE" if word == "EXPLAIN_VERBOSE" else word for word in following}
         words = (word for word in following if is_keyword(word) or word in _SOFT_WORDS)
         return Completions(
             tuple(sorted(words)),
@@ -204,10 +228,28 @@ class _Parse:
             except UnprintableValue as error:
                 raise ParseError(str(error), *position(self._text, token)) from None
         if token.type == "IDENT":
-            soft = _SOFT_KEYWORDS.get(token.lower())
+            word = token.lower()
+            soft = _SOFT_KEYWORDS.get(word)
             if soft is not None and soft in self._choices():
                 return token.update(soft)
+            if word in NEW_KEYWORDS and self._text[token.start_pos or 0] != '"':
+                return self._new_keyword(token, NEW_KEYWORDS[word])
+        elif (sign := NEW_SIGNS.get(token.type)) is not None and self._dialect != "1.8":
+            if sign in self._choices():
+                self._is_new = True
+                return token.update(sign)
         return token
+
+    def _new_keyword(self, token: Token, terminals: Sequence[str]) -> Token:
+        """Returns the name *token* as a keyword of 1.12, if the dialect and the grammar have it."""
+        if self._dialect == "1.8":
+            return token
+        choices = self._choices()
+        for keyword in terminals:
+            if keyword in choices:
+                self._is_new = True
+                return token.update(keyword)
+        return token.update(terminals[0]) if self._dialect == "1.12" else token
 
     def _regex_follows(self, previous: Token | None) -> bool:
         return "REGEX" in self._choices()
@@ -224,6 +266,8 @@ class _Parse:
 
     def _unexpected_token(self, wrong: Token) -> ParseError:
         accepted = self._parser.accepts()  # type: ignore[no-untyped-call]
+        if self._dialect != "1.12" and not self._is_new:
+            accepted -= NEW_TERMINALS
         if wrong.type == "$END":
             before = self.tokens
             last = before[-1] if before else None
@@ -234,7 +278,7 @@ class _Parse:
         else:
             before, where = self.tokens[:-1], position(self._text, wrong)
         words = _statement_token_types(before)
-        wanted = expected(words, accepted)
+        wanted = expected(words, accepted, self._dialect)
         if error := self._earlier_error(before, terminal(wanted[0]), accepted):
             return error
         if wrong.type in ("BOUND", "BOUND_ERROR") and {"STRING", "NUMBER"} <= accepted:
@@ -287,7 +331,10 @@ class _Parse:
             case BadValue(token=Token() as token):
                 return ParseError(str(error), *position(self._text, token))
             case _:
-                return ParseError(str(error))
+                text = str(error)
+                if self._dialect == "1.12" and "DELETE" in _statement_token_types(tokens)[:1]:
+                    text = text.replace("retention policy", "database")
+                return ParseError(text)
 
     def _blank_after(self, token: Token) -> str:
         """Returns the white space directly after *token*."""
@@ -335,8 +382,10 @@ def _display_token(token: Token) -> str:
             return token.value or "IDENT"
         case "NOT_EQUAL":
             return "!="
-        case "FILL" | "TZ" | "VERBOSE":
+        case "FILL" | "TZ":
             return str(token)
+        case "VERBOSE" | "EXPLAIN_VERBOSE":
+            return "VERBOSE"
         case "REGEX":
             return token.value or "REGEX"
         case "IDENT" | "STRING" | "BADSTRING" | "BADESCAPE" | "ILLEGAL":

@@ -11,14 +11,14 @@ from typing import Any
 
 from headgate_grammar.ast.privilege import Privilege
 from headgate_grammar.ast.statements import Statement
-from headgate_grammar.text.keywords import is_keyword
+from headgate_grammar.text.keywords import NEW_KEYWORDS, is_keyword
 
 _MAX_TEMPLATES = 256
 _WORD = r'[A-Za-z_][A-Za-z0-9_]*|"[^"\\\n\r\0\ud800-\udfff]+"'
 _WORDS_PATTERN = re.compile(rf"(?:{_WORD})(?: (?:{_WORD}))*")
 _WORD_PATTERN = re.compile(_WORD)
 # Words that are keywords in some places only.
-_SOFT_KEYWORDS = frozenset({"fill", "tz", "verbose"})
+_SOFT_KEYWORDS = NEW_KEYWORDS | {"fill", "tz"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,14 @@ class DatabaseRules(Transformer[Token, object]):
             raise BadValue("invalid duration INF for shard duration", span)
         return Option("shard_duration", _span(span), keyword)
 
+    def future_limit(self, keyword: Token, span: Token | int) -> Option:
+        """Returns the option FUTURE LIMIT: how far in the future a point may be (1.12)."""
+        return Option("future_limit", _span(span), keyword)
+
+    def past_limit(self, keyword: Token, span: Token | int) -> Option:
+        """Returns the option PAST LIMIT: how far in the past a point may be (1.12)."""
+        return Option("past_limit", _span(span), keyword)
+
     def policy_name(self, name: Token) -> Option:
         """Returns the option NAME of `CREATE DATABASE .. WITH`: the name of the policy."""
         return Option("name", name.value)

@@ -87,16 +87,17 @@ class SelectRules(Transformer[Token, object]):
         _interval(select)
         return select
 
-    def explain(self, analyze: bool | None, select: Select) -> Explain:
-        """Returns the statement `EXPLAIN`.
+    def explain(self, options: tuple[bool, bool] | None, select: Select) -> Explain:
+        """Returns the statement `EXPLAIN`; *options* is whether ANALYZE and VERBOSE follow it."""
+        return Explain(select, *(options or (False, False)))
 
-        *analyze* is None without the keyword ANALYZE, and otherwise whether VERBOSE follows it.
-        """
-        return Explain(select, analyze is not None, bool(analyze))
+    def analyze(self, analyze: Token, verbose: Token | None) -> tuple[bool, bool]:
+        """Returns whether VERBOSE follows ANALYZE, after True for ANALYZE itself."""
+        return True, verbose is not None
 
-    def analyze(self, analyze: Token, verbose: Token | None) -> bool:
-        """Returns whether VERBOSE follows ANALYZE. Lark calls this only for `EXPLAIN ANALYZE`."""
-        return verbose is not None
+    def explain_verbose(self, verbose: Token) -> tuple[bool, bool]:
+        """Returns the options of `EXPLAIN VERBOSE` (1.12)."""
+        return False, True
 
     def create_continuous_query(
         self, name: Token, database: Token, resample: tuple[int, int], select: Select

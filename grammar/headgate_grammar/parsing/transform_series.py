@@ -75,8 +75,9 @@ class SeriesRules(Transformer[Token, object]):
         """
         if not isinstance(sources, tuple):
             return Delete(condition=sources)
-        _check_local(sources)
-        return Delete(sources, condition)
+        if any(source.database for source in sources):
+            _check_local(sources)
+        return Delete(sources, condition)  # parser.py rejects a retention policy in 1.8
 
     def drop_series(
         self, sources: Measurements | Expression, condition: Condition = None
@@ -94,9 +95,13 @@ class SeriesRules(Transformer[Token, object]):
         """Returns the statement `DROP MEASUREMENT`."""
         return DropMeasurement(name.value)
 
+    def on_databases(self, *names: Token | None) -> list[Token | None]:
+        """Returns the tokens after ON: a name, then None or a dot and a retention policy."""
+        return [*names]
+
     def show_measurements(
         self,
-        database: str,
+        on: list[Token | None],
         measurement: Measurement | None,
         condition: Condition,
         order: SortField | None,
@@ -104,7 +109,17 @@ class SeriesRules(Transformer[Token, object]):
         offset: int,
     ) -> ShowMeasurements:
         """Returns the statement `SHOW MEASUREMENTS`."""
-        return ShowMeasurements(database, measurement, condition, order, Limits(limit, offset))
+        database, policy = on[0] if on else None, on[2] if len(on) > 2 else None
+        return ShowMeasurements(
+            _name(database),
+            measurement,
+            condition,
+            order,
+            Limits(limit, offset),
+            _name(policy),
+            any_database=database is not None and database.type == "ANY_NAME",
+            any_policy=policy is not None and policy.type == "ANY_NAME",
+        )
 
     def with_measurement(self, *test: Token | Measurement) -> Measurement | None:
         """Returns the operand of WITH MEASUREMENT, or None if the clause is missing."""
@@ -201,3 +216,8 @@ def _check_local(sources: Measurements) -> None:
         unsupported = "retention policy" if source.policy else unsupported
     if unsupported:
         raise BadValue(f"{unsupported} not supported at line 1, char 1")
+
+
+def _name(token: Token | None) -> str:
+    """Returns the name *token*, or "" for None and for `*`."""
+    return token.value if token is not None and token.type == "IDENT" else ""

@@ -12,6 +12,8 @@ KEYWORDS = frozenset(
     SOFFSET STATS SUBSCRIPTION SUBSCRIPTIONS TAG TO TRUE USER USERS VALUES WHERE WITH WRITE
     """.split()
 )
+# Further words that InfluxDB 1.12 reserves.
+NEW_KEYWORDS = frozenset({"future", "past", "verbose"})
 
 
 def is_keyword(word: str) -> bool:

@@ -2,7 +2,7 @@
 
 import re
 
-from headgate_grammar.text.keywords import is_keyword
+from headgate_grammar.text.keywords import NEW_KEYWORDS, is_keyword
 
 _BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ESCAPES = {"\n": r"\n", "\\": r"\\", '"': r"\""}
@@ -16,8 +16,8 @@ _REGEX_SPECIAL = frozenset(r".+*?()|[]{}^$")
 
 
 def quote_identifier(name: str) -> str:
-    """Returns *name* as InfluxQL writes it: in double quotes if InfluxQL requires quotes."""
-    if _BARE.fullmatch(name) and not is_keyword(name):
+    """Returns *name* as InfluxQL writes it: in double quotes if a version of it requires quotes."""
+    if _BARE.fullmatch(name) and not is_keyword(name) and name.lower() not in NEW_KEYWORDS:
         return name
     return '"' + _SPECIAL.sub(lambda match: _ESCAPES[match[0]], name) + '"'
 

@@ -12,7 +12,13 @@ from headgate_engine import (
     RequiredPrivilege,
     is_read_only,
 )
-from headgate_grammar import Privilege, ShowContinuousQueries, ShowQueries, Statement
+from headgate_grammar import (
+    Privilege,
+    ShowContinuousQueries,
+    ShowMeasurements,
+    ShowQueries,
+    Statement,
+)
 from headgate_server.api.original_request import (
     OriginalRequest,
 )
@@ -176,7 +182,9 @@ def _authorize_query(
         authorize(statement)
         check_cross_site(request, changes=not is_read_only(statement))
         # The upstream store would answer about its own users, or show all queries to each user.
-        partly = isinstance(statement, ShowQueries | ShowContinuousQueries)
+        partly = isinstance(statement, ShowQueries | ShowContinuousQueries) or (
+            isinstance(statement, ShowMeasurements) and statement.any_database
+        )
         if store.is_local(statement) or (partly and not current.has_full_access):
             raise NotAuthorized(current.name, str(statement), "Headgate itself to be asked")
 

@@ -122,6 +122,8 @@ _POLICY: dict[str, Any] = {
     "duration": {"type": "string", "description": "such as 2w, or INF"},
     "replication": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
     "shard-duration": {"type": "string"},
+    "future-limit": {"type": "string", "description": "of the times of written points"},
+    "past-limit": {"type": "string"},
 }
 _DECLARED_DATABASE = {
     "type": ["object", "null"],

@@ -21,7 +21,7 @@ PRIVILEGES = {
     "NONE": Privilege.NONE,
 }
 _SYNONYMS = {"ALL PRIVILEGES": "ALL", "NO PRIVILEGES": "NONE"}
-_POLICY_KEYS = ("duration", "replication", "shard-duration")
+_POLICY_KEYS = ("duration", "replication", "shard-duration", "future-limit", "past-limit")
 
 # Returns the password in a file. Its second argument names the place of the file's name in errors.
 ReadFile = Callable[[str, str], str]
@@ -98,6 +98,8 @@ def _policy(name: str, table: Mapping[str, Any], place: str) -> RetentionPolicy:
         replication,
         _duration(table, "shard-duration", place) or 0,
         name,
+        _duration(table, "future-limit", place) or 0,
+        _duration(table, "past-limit", place) or 0,
     )
     try:
         return retention_policy(options)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from headgate_engine import BCRYPT_COST, KEEP_LAST_ADMIN, MIN_PASSWORD_LENGTH
+from headgate_grammar import DIALECTS
 from headgate_server.config.gateway import GatewaySettings
 from headgate_server.config.jwt import JwtSettings
 from headgate_server.config.option_fields import option
@@ -86,6 +87,12 @@ class Settings:
         section="http",
     )
     max_statements: int = option("Statements of a query; 0: no limit", 10_000, section="http")
+    dialect: str = option(
+        "InfluxQL of InfluxDB `1.8` or `1.12`; none: both (note 4)",
+        "",
+        section="http",
+        among=DIALECTS,
+    )
     max_tokens: int = option(
         "Words, values and signs of a query (note 1); 0: no limit", 20_000, section="http"
     )

@@ -7,7 +7,14 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from headgate_engine import Principal, Result, is_read_only
+from headgate_engine import (
+    NotAuthorized,
+    Principal,
+    RequiredPrivilege,
+    Result,
+    allows,
+    is_read_only,
+)
 from headgate_grammar import (
     CreateDatabase,
     CreateSubscription,
@@ -16,6 +23,7 @@ from headgate_grammar import (
     ShowContinuousQueries,
     ShowDatabases,
     ShowDiagnostics,
+    ShowMeasurements,
     ShowQueries,
     ShowStats,
     Statement,
@@ -78,6 +86,9 @@ class ForwardedQuery:
             self.principal = await execution.run_in_thread(execution.authorize)
         self.statements = execution.parsed_statements
         execution.count_cache_lookup()
+        for statement in self.statements:
+            if isinstance(statement, ShowMeasurements) and statement.any_database:
+                await self._check_every_database(statement)
         try:
             await self.catalog.import_referenced(
                 self.principal, self.statements, execution.database
@@ -89,6 +100,18 @@ class ForwardedQuery:
         if not self._has_database_privilege():
             # InfluxDB's SHOW QUERIES shows the request's database to other users.
             self.options = replace(self.options, database="", retention_policy="")
+
+    async def _check_every_database(self, statement: Statement) -> None:
+        """Raises NotAuthorized if the user may not read each database of the upstream store.
+
+        The user store may lack some of these databases. Raises an error of FORWARDING_ERRORS.
+        """
+        user = self.principal.user
+        if user is None or self.principal.has_full_access:
+            return
+        for name in await self.store.databases():
+            if not allows(user, RequiredPrivilege(Privilege.READ, name)):
+                raise NotAuthorized(user.name, str(statement), f"{Privilege.READ} on *")
 
     def _has_database_privilege(self) -> bool:
         """Returns whether the user has any privilege on the request's database."""

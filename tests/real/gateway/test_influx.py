@@ -163,6 +163,20 @@ def test_databases_are_made_there_and_here(server: Server, influxd: Influxd) -> 
     assert server.query("SHOW DATABASES").rows() == [["a"], ["b"]]
 
 
+def test_all_databases_are_shown_to_users_that_may_read_them_all(
+    server: Server, influxd: Influxd
+) -> None:
+    every = "SHOW MEASUREMENTS ON *"
+    denied = "ann not authorized to execute statement 'SHOW MEASUREMENTS ON *', requires READ on *"
+    assert denied in server.query(every, ANN).error
+    server.query("GRANT READ ON b TO ann")
+    # Debian's influxd does not parse the statement, which shows that it was sent.
+    assert "found *, expected identifier" in server.query(every, ANN).error
+    influxd.query("CREATE DATABASE unknown", None)
+    assert denied in server.query(every, ANN).error
+    assert "found *, expected identifier" in server.query(every, ROOT).error
+
+
 def test_a_policy_that_changed_there_is_no_conflict_here(server: Server) -> None:
     assert not server.query("CREATE DATABASE c WITH DURATION 1d").error
     altered = "ALTER RETENTION POLICY autogen ON c DURATION 2d SHARD DURATION 1h"

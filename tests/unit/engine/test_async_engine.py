@@ -17,9 +17,13 @@ from headgate_engine import (
     UserNotFound,
 )
 from headgate_engine.administration import Administration
+from headgate_engine.testing import memory_engine
 from headgate_grammar import Privilege
 
-pytest_plugins = ["headgate_engine.testing"]
+
+@pytest.fixture
+def engine() -> Engine:
+    return memory_engine()
 
 
 def test_every_method_about_users_has_a_coroutine() -> None:
@@ -34,9 +38,9 @@ def test_every_method_about_users_has_a_coroutine() -> None:
         assert inspect.signature(made) == inspect.signature(getattr(Engine, name)), name
 
 
-def test_a_program_of_coroutines(headgate_engine: Engine) -> None:
+def test_a_program_of_coroutines(engine: Engine) -> None:
     async def program() -> None:
-        users = AsyncEngine(headgate_engine)
+        users = AsyncEngine(engine)
         await users.create_database("a")
         await users.create_user("root", "Toor-1", admin=True)
         await users.create_user("todd", "Todd-1")
@@ -63,9 +67,9 @@ def test_a_program_of_coroutines(headgate_engine: Engine) -> None:
 
 
 def test_bcrypt_blocks_a_thread_and_a_cached_password_none(
-    headgate_engine: Engine, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    headgate_engine.create_user("todd", "Todd-1")
+    engine.create_user("todd", "Todd-1")
     verify, threads = Passwords.verify, list[str]()
 
     def watched(self: Passwords, user: User | None, password: str) -> bool:
@@ -76,7 +80,7 @@ def test_bcrypt_blocks_a_thread_and_a_cached_password_none(
 
     async def program() -> None:
         with ThreadPoolExecutor(1, "logins") as pool:
-            users = AsyncEngine(headgate_engine, pool)
+            users = AsyncEngine(engine, pool)
             for _ in range(3):
                 await users.authenticate("todd", "Todd-1")
 

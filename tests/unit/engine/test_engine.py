@@ -15,8 +15,9 @@ from headgate_engine import (
     Passwords,
     Principal,
     Store,
+    explain,
 )
-from headgate_grammar import DropUser, ParseError
+from headgate_grammar import DropUser, ParseCache, ParseError
 
 SETUP = "CREATE DATABASE db; CREATE USER todd WITH PASSWORD 't'"
 
@@ -260,3 +261,35 @@ def test_half_a_character_is_no_user_and_no_fault(engine: Engine, wrong: str) ->
     assert [result.error for result in engine.execute([DropUser(wrong)], UNRESTRICTED)] == [
         "invalid name"
     ]
+
+
+def test_all_databases_are_read_by_users_with_a_grant_on_each(engine: Engine) -> None:
+    run(engine, "CREATE DATABASE a; CREATE DATABASE b; CREATE USER todd WITH PASSWORD 't'")
+    todd = logged_in(engine, "todd", "t")
+    for grant, allowed in (("READ ON a", False), ("ALL ON b", True), ("WRITE ON a", False)):
+        run(engine, f"GRANT {grant} TO todd")
+        todd = Principal(engine.user("todd"), "password")
+        (statement,) = engine.parse("SHOW MEASUREMENTS ON *")
+        (found,) = explain(engine, "todd", statement)
+        assert found.allowed is allowed
+        if allowed:
+            engine.authorize(todd, [statement])
+        else:
+            with pytest.raises(AccessDenied, match=r"requires READ on \*"):
+                engine.authorize(todd, [statement], "b")
+
+
+def test_the_limits_of_1_12_are_kept_and_shown_in_its_dialect(store: Store) -> None:
+    newer = Engine(store, parse=ParseCache(dialect="1.12"))
+    run(newer, "CREATE DATABASE a WITH FUTURE LIMIT 90m PAST LIMIT 1d")
+    run(newer, "CREATE RETENTION POLICY p ON a DURATION 2h REPLICATION 1 PAST LIMIT 90s")
+    run(newer, "ALTER RETENTION POLICY autogen ON a FUTURE LIMIT 1h")
+    assert rows(newer, "SHOW RETENTION POLICIES ON a") == [
+        ["autogen", "0s", "168h0m0s", 1, "1h0m0s", "24h0m0s", True],
+        ["p", "2h0m0s", "1h0m0s", 1, "0s", "1m30s", False],
+    ]
+    assert run(newer, "CREATE DATABASE a WITH PAST LIMIT 1d") == [""]
+    conflict = "retention policy conflicts with an existing policy"
+    assert run(newer, "CREATE DATABASE a WITH PAST LIMIT 2d") == [conflict]
+    older = Engine(store)
+    assert rows(older, "SHOW RETENTION POLICIES ON a")[0] == ["autogen", "0s", "168h0m0s", 1, True]

@@ -41,7 +41,9 @@ _SELECT_IDENTITY_DROPPED_AT = (
 )
 _SELECT_DATABASES = """
 SELECT id, name, default_policy, (
-    SELECT json_group_array(json_array(place, name, duration, replication, shard_duration))
+    SELECT json_group_array(json_array(
+        place, name, duration, replication, shard_duration, future_limit, past_limit
+    ))
     FROM retention_policies WHERE database_id = databases.id
 ) FROM databases
 """

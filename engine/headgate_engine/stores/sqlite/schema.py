@@ -62,6 +62,8 @@ CREATE TABLE retention_policies (
     duration       INTEGER NOT NULL CHECK (duration >= 0),
     replication    INTEGER NOT NULL CHECK (replication >= 1),
     shard_duration INTEGER NOT NULL CHECK (shard_duration > 0),
+    future_limit   INTEGER NOT NULL CHECK (future_limit >= 0),
+    past_limit     INTEGER NOT NULL CHECK (past_limit >= 0),
     PRIMARY KEY (database_id, place),
     UNIQUE (database_id, name)
 ) STRICT, WITHOUT ROWID;
@@ -128,7 +130,7 @@ DROP TABLE audit_1;
     4: f"""
 {RETENTION_POLICIES}
 INSERT INTO retention_policies
-SELECT id, 0, policy, duration, replication, shard_duration FROM databases;
+SELECT id, 0, policy, duration, replication, shard_duration, 0, 0 FROM databases;
 ALTER TABLE databases DROP COLUMN duration;
 ALTER TABLE databases DROP COLUMN replication;
 ALTER TABLE databases DROP COLUMN shard_duration;

@@ -129,10 +129,11 @@ class SqliteTx:
     def _add_policies(self, database_id: int, policies: Sequence[RetentionPolicy]) -> None:
         for place, policy in enumerate(policies):
             self._connection.execute(
-                "INSERT INTO retention_policies VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO retention_policies VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     *(database_id, place, policy.name),
                     *(policy.duration, policy.replication, policy.shard_duration),
+                    *(policy.future_limit, policy.past_limit),
                 ),
             )
 
