@@ -34,6 +34,7 @@ MENDS = {
 
 # Intended differences of the canonical text: InfluxDB's does not parse, or has another meaning.
 PRINTED = {
+    "a word that 1.12 reserves is printed in quotes": re.compile("future|past|verbose", re.I),
     "an empty name is printed": re.compile(r'""'),
     "the name behind DISTINCT is quoted where it must be": re.compile(r'(?i)distinct\s*"'),
     "the database of SHOW MEASUREMENTS is quoted where it must be": re.compile(
