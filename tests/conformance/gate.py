@@ -28,7 +28,11 @@ MENDED = {
     if step.get("mended")
 }
 # Some scenarios drop the last administrator, which InfluxDB allows.
-ENVIRONMENT = os.environ | {"HEADGATE_AUTH_KEEP_LAST_ADMIN": "false"}
+# The scenarios are those of InfluxDB 1.8.
+ENVIRONMENT = os.environ | {
+    "HEADGATE_AUTH_KEEP_LAST_ADMIN": "false",
+    "HEADGATE_HTTP_DIALECT": "1.8",
+}
 STEPS = 2053
 # With an influxd behind: /write without the privilege, and invalid header values.
 MENDED_BEHIND = 14

@@ -14,13 +14,15 @@ class Database:
 
     *policies* are in order of creation. *default_policy* is the name of one of them, or of a policy
     that was dropped. *id* is never reused, so that grants on a dropped database never apply to a
-    later database.
+    later database. *exclusive_stores* are the upstream stores that had no data of this name when
+    the database was created.
     """
 
     id: str
     name: str
     policies: tuple[RetentionPolicy, ...]
     default_policy: str
+    exclusive_stores: frozenset[str] = frozenset()
 
     def policy(self, name: str) -> RetentionPolicy | None:
         """Returns the retention policy *name*, or None."""

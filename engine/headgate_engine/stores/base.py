@@ -5,7 +5,7 @@ StoreUnavailable (nothing was done) and OutcomeUnknown (the change may have been
 compared byte by byte.
 """
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
@@ -123,6 +123,10 @@ class Tx(Protocol):
         self, database: Database, policies: Sequence[RetentionPolicy], default: str
     ) -> None:
         """Replaces the retention policies of *database*, and the name of the default policy."""
+        ...
+
+    def put_exclusive_stores(self, database: Database, stores: Collection[str]) -> None:
+        """Sets the upstream stores that had no data of *database* when it was created."""
         ...
 
     def drop_database(self, database: Database) -> None:

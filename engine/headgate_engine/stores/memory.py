@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -145,6 +145,11 @@ class _State:
         """Replaces the retention policies of *database*, and the name of the default policy."""
         changed = replace(database, policies=tuple(policies), default_policy=default)
         self.databases[database.name] = changed
+        self.keys.append(f"database:{database.name}")
+
+    def put_exclusive_stores(self, database: Database, stores: Collection[str]) -> None:
+        """Sets the upstream stores that had no data of *database* when it was created."""
+        self.databases[database.name] = replace(database, exclusive_stores=frozenset(stores))
         self.keys.append(f"database:{database.name}")
 
     def drop_database(self, database: Database) -> None:

@@ -87,7 +87,8 @@ class ShowMeasurements:
         tail = clauses.where(self.condition) + clauses.order_by(self.order) + str(self.limits)
         on = " ON *" if self.any_database else clauses.on(self.database)
         if self.any_policy or self.policy:
-            on += f".{'*' if self.any_policy else quote_identifier(self.policy)}"
+            policy = "*" if self.any_policy else quote_identifier(self.policy)
+            on = f"{on or ' ON ' + quote_identifier('')}.{policy}"
         return "SHOW MEASUREMENTS" + on + test + tail
 
 

@@ -59,7 +59,6 @@ from headgate_server.upstream.headers import (
     TENANT_HEADER,
     USER_HEADER,
 )
-from headgate_server.upstream.label_rewriting import DATABASE_LABEL
 
 _ERROR_BODY_HEADER = "X-Auth-Error-Body"
 _MAX_ERROR_CHARS = 1024
@@ -192,9 +191,12 @@ async def _authorize(
             f"{original_request.proxy_kind} cannot confine a request:"
             " ask Headgate as the proxy itself"
         )
+    if authorized.route.answer and not principal.has_full_access:
+        raise AmbiguousRequest("Headgate answers this path itself: ask it as the proxy itself")
     if must_rename_label(authorized, api) and authorized.route.format != "csv":
         raise AmbiguousRequest(
-            f"a label {DATABASE_LABEL} in the body would be lost: ask Headgate as the proxy itself,"
+            f"a label {', '.join(sorted(api.label_renamer.names))} in the body would be lost:"
+            " ask Headgate as the proxy itself,"
             " or set overwrite-label"
         )
     _, _, query = upstream_target(authorized, api, original_request.query).partition("?")

@@ -4,6 +4,7 @@ Authorizes a request by the store's route table: the privilege that each path re
 rewrites the parameters and headers of the request, and forwards the request.
 """
 
+import json
 from contextlib import nullcontext
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -11,6 +12,7 @@ from urllib.parse import quote
 from headgate_engine import ANONYMOUS, Principal
 from headgate_server.app_context import AppContext
 from headgate_server.auth.errors import TokenRejected, Unauthenticated
+from headgate_server.config.route import QUERY_ANSWER
 from headgate_server.gateway.authorization import (
     AuthorizedRoute,
     RouteRequest,
@@ -26,7 +28,8 @@ from headgate_server.http.errors import BadRequest, CrossSiteRequest
 from headgate_server.http.form import read_body
 from headgate_server.http.go_text import replace_invalid
 from headgate_server.http.request import Request
-from headgate_server.http.response import ASGIResponse
+from headgate_server.http.response import ASGIResponse, Response, content_headers
+from headgate_server.http.urlencoded import parse_urlencoded
 from headgate_server.upstream.adapter import BodyHandling, ProxiedAPI
 from headgate_server.upstream.connection import Body
 from headgate_server.upstream.headers import (
@@ -130,6 +133,8 @@ async def proxy(request: Request, context: AppContext, mount: Mount, path: bytes
     authorized_request = await authorize_request(request, context, mount, path)
     authorized, headers = authorized_request.authorized, authorized_request.headers
     assert mount.proxied is not None
+    if authorized.route.answer:
+        return await _own_answer(request, authorized, context)
     upload = await _upstream_body(request, authorized, mount.proxied.api, context)
     if upload is not None:
         headers = _add_body_headers(request, authorized, mount.proxied.api, headers, upload)
@@ -152,6 +157,22 @@ async def proxy(request: Request, context: AppContext, mount: Mount, path: bytes
     if reply.status == 304:  # Content-Length describes a body that a 304 lacks
         headers_out = [pair for pair in headers_out if pair[0] != b"content-length"]
     return await relay_response(reply, headers_out, request.scope["http_version"])
+
+
+async def _own_answer(
+    request: Request, authorized: AuthorizedRoute, context: AppContext
+) -> Response:
+    """Returns the response that the route has in place of the store's. Raises TooLarge."""
+    answer = authorized.route.answer
+    if answer == QUERY_ANSWER:
+        query = request.url_params.get("query", "")
+        if request.method == "POST" and _media_type(request) == _FORM_MEDIA_TYPE:
+            size = context.settings.max_query_size
+            form = b"".join([part async for part in read_body(request, size)])
+            query = parse_urlencoded(form).get("query", query)
+        answer = json.dumps(query)
+    body = f'{{"status":"success","data":{answer}}}'
+    return Response(body.encode(), raw_headers=content_headers("application/json"))
 
 
 def upstream_target(authorized: AuthorizedRoute, api: ProxiedAPI, query: bytes) -> str:
@@ -203,13 +224,17 @@ async def _upstream_body(
         return api.rewrite_form(form)
     if handling is BodyHandling.RENAME_LABEL:
         return await rename_own_label(
-            request, authorized.route.format, settings.max_body_size, context.run_in_thread
+            request,
+            authorized.route.format,
+            api.label_renamer,
+            settings.max_body_size,
+            context.run_in_thread,
         )
     return Upload(read_body(request, settings.max_body_size))
 
 
 def must_rename_label(authorized: AuthorizedRoute, api: ProxiedAPI) -> bool:
-    """Returns whether Headgate renames a client's label `db`, because it sets that label itself."""
+    """Returns whether Headgate renames a client's own labels, because it sets them itself."""
     return _body_handling(authorized, api) is BodyHandling.RENAME_LABEL
 
 

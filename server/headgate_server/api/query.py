@@ -160,6 +160,7 @@ async def _run_with_upstream(
         ),
         reservation=gateway.buffer_budget.reserve(),
         other_stores=[other for other in gateway.dropping_stores if other is not influxql],
+        all_stores=gateway.influxql_stores,
         chunked=_is_chunked(execution.request, fields),
     )
     release = gateway.limits.acquire(execution.principal)

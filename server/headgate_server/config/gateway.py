@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from headgate_server.config.gateway_values import (
     read_components,
+    read_labels,
     read_mapping,
     read_networks,
     read_secrets,
@@ -77,8 +78,11 @@ class UpstreamSettings:
     - *manage_needs*: what a MANAGE route requires: `admin`, or `all` for ALL PRIVILEGES on the
       database.
     - *drop_data*: whether DROP DATABASE also deletes the data in the store.
-    - *overwrite_label*: whether Headgate's label `db` replaces a label `db` in a client's data. If
-      False, Headgate renames the client's label.
+    - *drop_foreign_data*: whether it also deletes data that the store had before the database.
+    - *label*: the label that has the name of the database; "" stands for `db`. *databases*
+      maps a database to the labels of its series, in place of that label.
+    - *overwrite_label*: whether Headgate's labels replace a client's own. If False, Headgate
+      renames the client's labels.
     """
 
     name: str = option("Name in logs, metrics and paths", default_doc="the protocol")
@@ -121,8 +125,17 @@ class UpstreamSettings:
         " (note 5)",
         False,
     )
+    drop_foreign_data: bool = option(
+        "DROP DATABASE also deletes data that the store had before CREATE DATABASE (note 6)", False
+    )
+    label: str = option(
+        "Label that has the name of the database (note 6)", "", default_doc="`db`"
+    )
+    databases: Mapping[str, Mapping[str, str]] = option(
+        "The labels of databases that the store has already (note 7)", {}, reader=read_labels
+    )
     overwrite_label: bool = option(
-        "A client's own label `db` is lost; bodies are forwarded unchanged (note 6)", False
+        "A client's own labels for databases are lost; bodies are forwarded unchanged (note 6)", False
     )
     routes: tuple[Route, ...] = option(
         "Routes that are tried before those of the protocol, as tables; see below",

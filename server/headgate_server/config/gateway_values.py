@@ -3,7 +3,8 @@
 Each function raises ValueError for an invalid value.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from ipaddress import ip_network
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 from headgate_server.config.route import COMPONENTS
 from headgate_server.config.values import integer, text, texts
 
+_LABEL_PATTERN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _EXPECTED_ADDRESSES = "expected addresses such as http://host:8086"
 
 
@@ -58,6 +60,25 @@ def read_mapping(value: Any) -> Mapping[str, str]:
     if not isinstance(value, dict):
         raise ValueError("expected a table of strings")
     return {key: text(content) for key, content in value.items()}
+
+
+def read_labels(value: Any) -> Mapping[str, Mapping[str, str]]:
+    """Returns *value* if it is a table of labels by database, such as `{shop = {team = "x"}}`."""
+    if not isinstance(value, dict) or not all(isinstance(one, dict) for one in value.values()):
+        raise ValueError('expected a table of labels by database: shop = {team = "shop"}')
+    found = {database: read_mapping(labels) for database, labels in value.items()}
+    for database, labels in found.items():
+        if not labels:
+            raise ValueError(f"{database}: expected a label")
+        check_labels(labels)
+    return found
+
+
+def check_labels(names: Iterable[str]) -> None:
+    """Raises ValueError for a name that is no label of Prometheus, and for `__name__`."""
+    for name in names:
+        if _LABEL_PATTERN.fullmatch(name) is None or name == "__name__":
+            raise ValueError(f"{name}: expected the name of a label")
 
 
 def read_versions(value: Any) -> Mapping[str, int]:

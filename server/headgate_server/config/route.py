@@ -1,11 +1,12 @@
 """A route of an upstream store's HTTP API: some paths, and the privilege that they require."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from headgate_server.config.option_fields import option, read_table
-from headgate_server.config.values import texts
+from headgate_server.config.values import text, texts
 
 # Formats of written data in which Headgate can rename labels.
 WRITE_FORMATS = ("line", "remote-write", "json", "text", "csv")
@@ -13,6 +14,8 @@ COMPONENTS = (
     *("distributor", "query-frontend", "querier", "ruler", "alertmanager", "compactor"),
     *("insert", "select"),
 )
+# The answer of a route that returns the parameter `query`.
+QUERY_ANSWER = "$query"
 _REQUIRED = ("methods", "paths", "privilege")
 
 
@@ -27,12 +30,23 @@ def _paths(value: Any) -> tuple[str, ...]:
     return paths
 
 
+def _answer(value: Any) -> str:
+    answer = text(value)
+    if answer not in ("", QUERY_ANSWER):
+        try:
+            json.loads(answer)
+        except ValueError:
+            raise ValueError(f"expected JSON, or {QUERY_ANSWER}") from None
+    return answer
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """The *privilege* that a user needs for a request with one of *methods* for one of *paths*.
 
     The privilege is READ, WRITE, MANAGE or ADMIN. *component* names the server that answers the
-    request, such as `querier`, for an upstream store that consists of several servers.
+    request, such as `querier`, for an upstream store that consists of several servers. If *answer*
+    is set, Headgate answers the request itself.
     """
 
     methods: tuple[str, ...] = option("HTTP methods; required", reader=_methods)
@@ -46,6 +60,11 @@ class Route:
     )
     component: str = option("Component of the store that answers the request", "", among=COMPONENTS)
     websocket: bool = option("The route is a WebSocket", False)
+    answer: str = option(
+        "JSON that Headgate answers as `data`, without the store; `$query`: the parameter `query`",
+        "",
+        reader=_answer,
+    )
     format: str = option(
         "Format of writes: `line`, `remote-write`, `json`, `text`, `csv`", "", among=WRITE_FORMATS
     )

@@ -98,6 +98,15 @@ class Gateway:
         return bool(self.mounts) and bool(self.dropping_stores)
 
     @property
+    def influxql_stores(self) -> list[InfluxQLStore]:
+        """The upstream stores with databases, and with an address."""
+        return [
+            mount.store.influxql
+            for mount in self.mounts
+            if mount.store is not None and mount.store.influxql is not None
+        ]
+
+    @property
     def dropping_stores(self) -> list[InfluxQLStore]:
         """The upstream stores with an address and the option `drop-data`.
 

@@ -4,14 +4,18 @@ The statements run one after the other until the first error, as in a single Inf
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 from headgate_engine import (
+    Audit,
+    Database,
     NotAuthorized,
     Principal,
     RequiredPrivilege,
     Result,
+    Tx,
     allows,
     is_read_only,
 )
@@ -66,6 +70,7 @@ class ForwardedQuery:
     options: QueryOptions
     reservation: Reservation
     other_stores: Sequence[InfluxQLStore] = ()  # upstream stores that also receive DROP DATABASE
+    all_stores: Sequence[InfluxQLStore] = ()  # upstream stores that may refuse DROP DATABASE
     chunked: bool = False
     statements: Sequence[Statement] = ()
     principal: Principal = field(init=False)
@@ -217,8 +222,60 @@ class ForwardedQuery:
                 reservation.release()
 
     async def _run_statement(self, id: int, statement: Statement) -> StatementResult:
+        if isinstance(statement, DropDatabase):
+            if refusal := await self._drop_refusal(statement.name):
+                result = Result(statement, error=refusal)
+                return self.execution.statement_result(id, result)
+        if isinstance(statement, CreateDatabase):
+            return await self._create_database(id, statement)
+        return await self._run_where_it_belongs(id, statement)
+
+    async def _run_where_it_belongs(self, id: int, statement: Statement) -> StatementResult:
         return await (self._run_locally if self.store.is_local(statement) else self._run_upstream)(
             id, statement
+        )
+
+    async def _drop_refusal(self, name: str) -> str:
+        """Returns why an upstream store refuses DROP DATABASE *name*, or ""."""
+        database = await self._database(name)
+        exclusive = database.exclusive_stores if database is not None else ()
+        for store in self.all_stores:
+            refusal = await store.drop_refusal(name, exclusive=store.recorded_name in exclusive)
+            if refusal:
+                return refusal
+        return ""
+
+    async def _create_database(self, id: int, statement: CreateDatabase) -> StatementResult:
+        """Executes *statement*, and records which upstream stores had no data of the database.
+
+        DROP DATABASE may later delete the data in these stores.
+        """
+        name, exclusive = statement.name, list[str]()
+        recorded = [store for store in self.all_stores if store.recorded_name]
+        if recorded and await self._database(name) is None:
+            for store in recorded:
+                with suppress(*FORWARDING_ERRORS):  # then the store counts as one with data
+                    if not await store.has_data(name):
+                        exclusive.append(store.recorded_name)
+        result = await self._run_where_it_belongs(id, statement)
+        if exclusive and not result.result.error:
+            execution, principal = self.execution, self.principal.name
+            text = f"-- {statement}: without data in {', '.join(exclusive)}"
+            audit = Audit(principal, execution.request.audit_address, text)
+
+            def record(tx: Tx) -> None:
+                if (database := tx.database(name)) is not None:
+                    tx.put_exclusive_stores(database, exclusive)
+
+            transact = partial(execution.executor.engine.store.transact, record, audit)
+            await execution.run_in_thread(transact)
+        return result
+
+    async def _database(self, name: str) -> Database | None:
+        """Returns the database *name* of the user store, or None."""
+        execution = self.execution
+        return await execution.run_in_thread(
+            partial(execution.executor.engine.store.database, name)
         )
 
     async def _run_locally(self, id: int, statement: Statement) -> StatementResult:

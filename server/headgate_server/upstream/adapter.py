@@ -19,6 +19,7 @@ from headgate_server.http.request import Request
 from headgate_server.http.response import Response
 from headgate_server.upstream.connection_pool import UpstreamResponse
 from headgate_server.upstream.influxql import ByteCounter, QueryOptions, ignore_bytes
+from headgate_server.upstream.label_rewriting import LabelRenamer
 from headgate_server.upstream.line_protocol import WriteTarget
 from headgate_server.upstream.upstream import Upstream
 
@@ -38,7 +39,7 @@ class BodyHandling(Enum):
     FORWARD = "forward"
     # The body must be a form. `ProxiedAPI.rewrite_form` removes what names a database.
     REWRITE_FORM = "rewrite form"
-    # A client's own label `db` is renamed, because Headgate sets that label.
+    # A client's own labels are renamed, because Headgate sets these labels.
     RENAME_LABEL = "rename label"
 
 
@@ -90,6 +91,29 @@ class InfluxQLStore(Protocol):
         """Returns the names of the store's databases. Raises UpstreamRejected, UpstreamError."""
         ...
 
+    @property
+    def recorded_name(self) -> str:
+        """The name by which the user store records that this store had no data of a database.
+
+        It is "" if nothing has to be recorded.
+        """
+        ...
+
+    async def has_data(self, name: str) -> bool:
+        """Returns whether the store may have data of the database *name*.
+
+        Raises UpstreamRejected, UpstreamError.
+        """
+        ...
+
+    async def drop_refusal(self, name: str, *, exclusive: bool) -> str:
+        """Returns why DROP DATABASE *name* must not be executed, or "".
+
+        *exclusive* is whether the store had no data of the database when it was created. Raises
+        UpstreamRejected, UpstreamError.
+        """
+        ...
+
     async def write(
         self, request: Request, write_target: WriteTarget, max_bytes: int, encoder: ResultEncoder
     ) -> Response:
@@ -111,6 +135,11 @@ class ProxiedAPI(Protocol):
 
     serves_several_databases: bool
     has_tenant_header: bool
+
+    @property
+    def label_renamer(self) -> LabelRenamer:
+        """Renames a client's own labels in bodies with the handling RENAME_LABEL."""
+        ...
 
     def split_databases(self, path: str, query: bytes) -> tuple[str, list[str]]:
         """Returns *path* in the form of the route table, and the databases that the request names.

@@ -44,7 +44,7 @@ from headgate_server.upstream.upstream import Upstream
 _MAX_INLINE_CHARS = 2000
 _SHOW_DATABASES, _SHOW_USERS = b"q=SHOW+DATABASES", b"q=SHOW+USERS"
 _UNSUPPORTED_OPTIONS = (
-    "overwrite_label",
+    *("overwrite_label", "label", "databases", "drop_foreign_data"),
     "components",
     "routes",
     "table",
@@ -148,6 +148,19 @@ class InfluxDBAdapter:
         await check_status(reply)
         check_encoding(reply, ("", "identity"))
         return decode_result(statement, await reply.read(MAX_ANSWER_BYTES, count_bytes))
+
+    @property
+    def recorded_name(self) -> str:
+        """The empty text: nothing has to be recorded."""
+        return ""
+
+    async def has_data(self, name: str) -> bool:
+        """Returns True: the store does not tell."""
+        return True
+
+    async def drop_refusal(self, name: str, *, exclusive: bool) -> str:
+        """Returns "": every database may be dropped."""
+        return ""
 
     async def databases(self) -> list[str]:
         """Returns the names of the store's databases. Raises UpstreamRejected, UpstreamError."""

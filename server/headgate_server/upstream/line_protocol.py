@@ -4,7 +4,7 @@ The body is forwarded unchanged, except that a client's own label `db` is rename
 VictoriaMetrics: Headgate sets that label itself.
 """
 
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Iterable
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -15,7 +15,7 @@ from headgate_server.http.gzip import decompress, validate
 from headgate_server.http.request import Request
 from headgate_server.http.response import Response, content_headers
 from headgate_server.upstream.connection_pool import UpstreamResponse
-from headgate_server.upstream.label_rewriting import LabelRenamer, rename_stream
+from headgate_server.upstream.label_rewriting import Rename, rename_stream
 from headgate_server.upstream.response_checks import check_status
 from headgate_server.upstream.upstream import Upload, Upstream
 
@@ -34,10 +34,19 @@ class WriteTarget:
     precision: str = ""
     consistency: str = ""
 
-    def path_and_query(self, extra: tuple[tuple[str, str], ...] = (), path: str = "/write") -> str:
-        """Returns *path* followed by `?` and the parameters; *extra* parameters come last."""
+    def path_and_query(
+        self,
+        extra: Iterable[tuple[str, str]] = (),
+        path: str = "/write",
+        *,
+        names_database: bool = True,
+    ) -> str:
+        """Returns *path* followed by `?` and the parameters; *extra* parameters come last.
+
+        Without *names_database*, the parameter `db` is left out.
+        """
         fields = {
-            "db": replace_invalid(self.database),
+            "db": replace_invalid(self.database) if names_database else "",
             "rp": replace_invalid(self.retention_policy),
             "precision": replace_invalid(self.precision),
             "consistency": replace_invalid(self.consistency),
@@ -53,12 +62,12 @@ async def write_lines(
     limit: int,
     format: ResultEncoder,
     component: str = "",
-    rename: LabelRenamer | None = None,
+    rename: Rename | None = None,
 ) -> Response:
     """Sends the lines of *request* upstream. Returns 204 once the store has acknowledged them.
 
     *target* is the path and query at the store, and *component* the part of the store that receives
-    them. *format* sets the Content-Type of the response. If *rename* is given, it renames a label
+    them. *format* sets the Content-Type of the response. If *rename* is given, it renames labels
     in the lines. Raises TooLarge for more than *limit* bytes.
     Raises also BadRequest, UpstreamRejected, UpstreamError, ComponentNotConfigured.
     """

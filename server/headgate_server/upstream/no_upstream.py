@@ -49,6 +49,19 @@ class NoUpstreamStore:
             return Result(statement)
         return Result(statement, error=str(NoUpstream()))
 
+    @property
+    def recorded_name(self) -> str:
+        """The empty text: nothing has to be recorded."""
+        return ""
+
+    async def has_data(self, name: str) -> bool:
+        """Returns True: the store does not tell."""
+        return True
+
+    async def drop_refusal(self, name: str, *, exclusive: bool) -> str:
+        """Returns "": every database may be dropped."""
+        return ""
+
     async def databases(self) -> list[str]:
         """Returns an empty list."""
         return []

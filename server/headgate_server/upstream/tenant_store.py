@@ -14,11 +14,15 @@ from headgate_server.config.route import COMPONENTS, Route
 from headgate_server.config.tenant_names import TENANT_PATTERN, is_tenant
 from headgate_server.http.errors import BadRequest
 from headgate_server.upstream.adapter import BodyHandling, InfluxQLStore, ProbeRequest
+from headgate_server.upstream.label_rewriting import LabelRenamer
 from headgate_server.upstream.option_checks import check_tenants, check_unsupported
 from headgate_server.upstream.probe import PROBE_TENANT_PREFIX, send_probe
 from headgate_server.upstream.query_string import strip_credentials
 from headgate_server.upstream.upstream import Upstream
 
+_UNSUPPORTED_OPTIONS = (
+    *("drop_data", "overwrite_label", "drop_foreign_data", "label", "databases"),
+)
 _COMPONENTS = tuple(one for one in COMPONENTS if one not in ("insert", "select"))
 _READS_ALL_TEXT = "READ on one database reads all"
 # Only Prometheus itself serves this path.
@@ -54,8 +58,13 @@ class TenantStoreAdapter:
     @classmethod
     def check_settings(cls, settings: UpstreamSettings) -> None:
         """Raises ValueError for an option that a store with tenants does not support."""
-        check_unsupported(settings, ("drop_data", "overwrite_label"))
+        check_unsupported(settings, _UNSUPPORTED_OPTIONS)
         check_tenants(settings, TENANT_PATTERN, "names such as team-a", _COMPONENTS)
+
+    @property
+    def label_renamer(self) -> LabelRenamer:
+        """Renames no label: the header names the tenant."""
+        return LabelRenamer(())
 
     def split_databases(self, path: str, query: bytes) -> tuple[str, list[str]]:
         """Returns *path* and []: neither names a database."""

@@ -1,21 +1,22 @@
 """VictoriaMetrics as upstream store: confines a request to one database.
 
-In a single node, a database is a value of the label `db`. In a cluster, a database is an account. A
-single node confines writes and queries by the parameter `extra_label`. This works only with exactly
-one `extra_label` and without `extra_filters` (tested with 1.79). So Headgate removes these
-parameters of a client, and sends its own `extra_label`.
+In a single node, a database is a value of a label, which is `db` by default, or the labels that the
+configuration lists for it. In a cluster, a database is an account. A single node confines writes
+and queries by the parameters `extra_label`, one for each label. This works only without a second
+`extra_label` for a label, and without `extra_filters` (tested with 1.79). So Headgate removes these
+parameters of a client, and sends its own.
 """
 
 import json
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import ClassVar
 
 from headgate_engine import Result, StatementError
 from headgate_grammar import DropDatabase, ShowMeasurements, Statement, unparse
 from headgate_server.background.thread_pool import Run
 from headgate_server.config.gateway import UpstreamSettings
+from headgate_server.config.gateway_values import check_labels
 from headgate_server.config.route import Route
 from headgate_server.config.tenant_names import ACCOUNT_PATTERN
 from headgate_server.formats import ResultEncoder
@@ -25,7 +26,19 @@ from headgate_server.http.response import Response
 from headgate_server.http.urlencoded import iterate_pairs
 from headgate_server.upstream.adapter import BodyHandling, ProbeRequest
 from headgate_server.upstream.connection_pool import UpstreamResponse
-from headgate_server.upstream.errors import ComponentNotConfigured, UpstreamRejected
+from headgate_server.upstream.database_labels import (
+    DATABASE_LABEL,
+    LabelPairs,
+    label_parameters,
+    names_database,
+    with_labels,
+    with_labels_and_columns,
+)
+from headgate_server.upstream.errors import (
+    ComponentNotConfigured,
+    UpstreamProtocolError,
+    UpstreamRejected,
+)
 from headgate_server.upstream.influxql import (
     CATALOG_STATEMENTS,
     FORM_HEADER,
@@ -35,11 +48,7 @@ from headgate_server.upstream.influxql import (
     QueryOptions,
     ignore_bytes,
 )
-from headgate_server.upstream.label_rewriting import (
-    DATABASE_LABEL,
-    rename_in_columns,
-    rename_in_lines,
-)
+from headgate_server.upstream.label_rewriting import LabelRenamer
 from headgate_server.upstream.line_protocol import WriteTarget, write_lines
 from headgate_server.upstream.option_checks import check_tenants, check_unsupported
 from headgate_server.upstream.probe import send_probe
@@ -47,7 +56,6 @@ from headgate_server.upstream.query_string import encode_query, rewrite_query
 from headgate_server.upstream.response_checks import check_status, error_message
 from headgate_server.upstream.upstream import Upstream
 
-_DATABASE_PARAMETERS = frozenset({"db", "extra_label", "extra_filters", "extra_filters[]"})
 _CLUSTER_PATH_PATTERN = re.compile(r"/(insert|select)/([^/]+)/(influx|prometheus)(/.*)")
 _PROMETHEUS_PATH, _INFLUX_PATH = "/prometheus", "/influx"
 _CLUSTER_COMPONENTS = ("insert", "select")
@@ -63,8 +71,12 @@ class VictoriaMetricsAdapter:
 
     def __init__(self, upstream: Upstream, run: Run) -> None:
         self.upstream = upstream
-        self._settings = upstream.settings
-        self._is_cluster = bool(upstream.settings.components)
+        self._settings = settings = upstream.settings
+        self._is_cluster = bool(settings.components)
+        self._label = settings.label or DATABASE_LABEL
+        names = {self._label, *(name for one in settings.databases.values() for name in one)}
+        # A client may set none of the labels that tell databases apart.
+        self.label_renamer = LabelRenamer(names)
 
     @property
     def influxql(self) -> "VictoriaMetricsAdapter":
@@ -84,6 +96,10 @@ class VictoriaMetricsAdapter:
             raise ValueError("drop-data: a cluster has none")
         if settings.overwrite_label and settings.components:
             raise ValueError("overwrite-label: only a single node has labels for databases")
+        if settings.components:
+            check_unsupported(settings, ("label", "databases", "drop_foreign_data"))
+        if settings.label:
+            check_labels([settings.label])
         if settings.tenants and not settings.components:
             raise ValueError("tenants: only a cluster has them: expected components")
         check_tenants(settings, ACCOUNT_PATTERN, "accounts such as 12:3", _CLUSTER_COMPONENTS)
@@ -125,19 +141,17 @@ class VictoriaMetricsAdapter:
 
     async def _delete_series(self, name: str) -> None:
         """Deletes all series of the database *name*. Raises UpstreamRejected, UpstreamError."""
-        quoted = name.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
-        selector = f'{{{DATABASE_LABEL}="{quoted}"}}'
         reply = await self.upstream.send(
             "POST",
             "/api/v1/admin/tsdb/delete_series",
             [FORM_HEADER],
-            encode_query([("match[]", selector)]).encode(),
+            encode_query([("match[]", self._selector(name))]).encode(),
         )
         await check_status(reply)
         reply.close()
 
     async def databases(self) -> list[str]:
-        """Returns the databases in the store: the values of the label `db`.
+        """Returns the databases in the store: the values of the label, and those with own labels.
 
         For a cluster, returns the databases with a configured account.
         Raises UpstreamRejected, UpstreamError.
@@ -145,26 +159,86 @@ class VictoriaMetricsAdapter:
         if self._is_cluster:
             return list(self._settings.tenants)
         reply = await self.upstream.send(
-            "GET", f"/api/v1/label/{DATABASE_LABEL}/values", [], idempotent=True
+            "GET", f"/api/v1/label/{self._label}/values", [], idempotent=True
         )
         await check_status(reply)
-        body = await reply.read(MAX_ANSWER_BYTES)
-        return decode_values(body)
+        values = decode_values(await reply.read(MAX_ANSWER_BYTES))
+        declared = self._settings.databases
+        return [*declared, *(value for value in values if value not in declared)]
+
+    # ---- dropping a database
+
+    @property
+    def recorded_name(self) -> str:
+        """The name by which the user store records that this store had no data of a database.
+
+        It is "" if nothing has to be recorded: DROP DATABASE deletes no data here.
+        """
+        return self._settings.name if self._settings.drop_data else ""
+
+    async def has_data(self, name: str) -> bool:
+        """Returns whether the store has data with the label of the database *name*, of any time.
+
+        Raises UpstreamRejected, UpstreamError.
+        """
+        query = encode_query([("match[]", self._selector(name)), ("start", "0"), ("limit", "1")])
+        # The index still has the labels of deleted series, but lists series much faster.
+        for path in (f"/api/v1/label/{self._label}/values", "/api/v1/series"):
+            reply = await self.upstream.send("GET", f"{path}?{query}", [], idempotent=True)
+            await check_status(reply)
+            try:
+                if not _decode_list(await reply.read(MAX_ANSWER_BYTES)):
+                    return False
+            except UpstreamProtocolError:
+                return True  # a very long answer
+        return True
+
+    async def drop_refusal(self, name: str, *, exclusive: bool) -> str:
+        """Returns why DROP DATABASE *name* must not be executed, or "".
+
+        *exclusive* is whether the store had no data of the database when it was created. Raises
+        UpstreamRejected, UpstreamError.
+        """
+        settings = self._settings
+        if name in settings.databases:
+            return f"the configuration has the labels of database {name}: it cannot be dropped"
+        if not settings.drop_data or settings.drop_foreign_data or exclusive:
+            return ""
+        if not await self.has_data(name):
+            return ""
+        return (
+            f"the store may have had data of database {name} before it was created here:"
+            " set drop-foreign-data to delete it"
+        )
+
+    def _selector(self, name: str) -> str:
+        """Returns the selector of the series whose label has the value *name*."""
+        quoted = name.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+        return f'{{{self._label}="{quoted}"}}'
+
+    def _labels(self, database: str) -> LabelPairs:
+        """Returns the labels of the series of *database*."""
+        declared = self._settings.databases.get(database)
+        return tuple(declared.items()) if declared is not None else ((self._label, database),)
 
     async def write(
         self, request: Request, write_target: WriteTarget, max_bytes: int, encoder: ResultEncoder
     ) -> Response:
         """Forwards an authorized write of line protocol. Raises what `write_lines` raises.
 
-        In a single node, Headgate sets the label `db`, and renames a client's own label `db`.
+        In a single node, Headgate sets the labels of the database, and renames a client's own.
         """
         if self._is_cluster:
             rename = None
             account = self._settings.tenants.get(write_target.database, "")
             target = f"/insert/{account}/influx{write_target.path_and_query()}"
         else:
-            target = write_target.path_and_query(label_parameters(write_target.database))
-            rename = None if self._settings.overwrite_label else rename_in_lines
+            labels = self._labels(write_target.database)
+            target = write_target.path_and_query(
+                label_parameters(labels),
+                names_database=labels == ((DATABASE_LABEL, write_target.database),),
+            )
+            rename = None if self._settings.overwrite_label else self.label_renamer.in_lines
         return await write_lines(
             self.upstream, request, target, max_bytes, encoder, "insert", rename
         )
@@ -203,16 +277,17 @@ class VictoriaMetricsAdapter:
     ) -> str:
         """Returns the path and query to send.
 
-        In a cluster, the path names the account *tenant*. In a single node, the query restricts
-        the label of databases to the only one in *databases*.
+        In a cluster, the path names the account *tenant*. In a single node, the query has the
+        labels of the only database in *databases*.
         """
         if tenant:
             path = cluster_path(path, route.component, tenant)
             parameters = reencoded_without_credentials(query)
         elif route.format == "csv" and not self._settings.overwrite_label:
-            parameters = with_label_and_columns(query, databases[0])
+            rename = self.label_renamer.in_columns
+            parameters = with_labels_and_columns(query, self._labels(databases[0]), rename)
         elif route.privilege in ("READ", "WRITE"):
-            parameters = with_label(query, databases[0])
+            parameters = with_labels(query, self._labels(databases[0]))
         else:
             parameters = reencoded_without_credentials(query)
         return f"{path}?{parameters}" if parameters else path
@@ -230,7 +305,7 @@ class VictoriaMetricsAdapter:
 
     def rewrite_form(self, form: bytes) -> bytes:
         """Returns *form* without the parameters that name a database: the URL names it."""
-        return rewrite_query(form, _names_database, []).encode()
+        return rewrite_query(form, names_database, []).encode()
 
     def content_type(self, route: Route, content_type: str) -> str:
         """Returns *content_type*, or another type for a write with a form or without a type.
@@ -272,47 +347,9 @@ class VictoriaMetricsAdapter:
         return ""
 
 
-def with_label(query: bytes, database: str) -> str:
-    """Returns the parameters *query*, confined to *database*.
-
-    The client's own `db`, `extra_label` and `extra_filters` are removed. Headgate's own `db` and
-    `extra_label` are added.
-    """
-    own = _encoded_label(database)
-    others = rewrite_query(query, _names_database, []) if query else ""
-    return f"{others}&{own}" if others else own
-
-
-@lru_cache(1024)
-def _encoded_label(database: str) -> str:
-    """Returns the parameters that confine a request to *database*, encoded."""
-    return encode_query([("db", database), *label_parameters(database)])
-
-
-def with_label_and_columns(query: bytes, database: str) -> str:
-    """Returns *query*, the parameters of a CSV import, confined to *database*.
-
-    A column `db` in the parameter `format` is renamed, because the label `db` holds the database.
-    """
-    columns = [
-        (name, rename_in_columns(value)) for name, value in iterate_pairs(query) if name == "format"
-    ]
-    fixed = [*columns, ("db", database), *label_parameters(database)]
-    return rewrite_query(query, lambda name: name == "format" or _names_database(name), fixed)
-
-
 def reencoded_without_credentials(query: bytes) -> str:
     """Returns the parameters *query*, encoded anew, without the credentials for Headgate."""
     return rewrite_query(query, lambda name: False, [])
-
-
-def label_parameters(database: str) -> tuple[tuple[str, str], ...]:
-    """Returns the parameters that confine a write or a query to *database*."""
-    return (("extra_label", f"{DATABASE_LABEL}={database}"),)
-
-
-def _names_database(name: str) -> bool:
-    return name.strip().lower() in _DATABASE_PARAMETERS
 
 
 def cluster_path(path: str, component: str, tenant: str) -> str:
@@ -346,11 +383,14 @@ def decode_values(body: bytes) -> list[str]:
 
     Raises UpstreamRejected if *body* has no `data`.
     """
+    return [one for one in _decode_list(body) if isinstance(one, str)]
+
+
+def _decode_list(body: bytes) -> list[object]:
     try:
-        found = json.loads(body)["data"]
+        return list(json.loads(body)["data"])
     except (ValueError, LookupError, TypeError):
         raise UpstreamRejected(502, error_message(body)) from None
-    return [one for one in found if isinstance(one, str)]
 
 
 class InfluxQLNotSupported(StatementError):

@@ -1,8 +1,8 @@
-"""Renames a client's own label `db` in each write format: tables of examples, and properties."""
+"""Renames a client's own labels in each write format: tables of examples, and properties."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 
 import pytest
 from hypothesis import given
@@ -11,15 +11,21 @@ from hypothesis import strategies as st
 from headgate_server.upstream.label_rewriting import (
     LabelRenamer,
     MalformedBody,
-    exported_name,
-    rename_in_columns,
-    rename_in_json,
-    rename_in_lines,
-    rename_in_remote_write,
-    rename_in_text,
+    Rename,
     rename_stream,
 )
 from headgate_server.upstream.snappy import BlockTooLarge, InvalidBlock, compress, decompress
+
+OWN = LabelRenamer(["db"])
+SEVERAL = LabelRenamer(["db", "team", "job"])
+
+
+def exported_name(names: Collection[str]) -> str:
+    name = "exported_db"
+    while name in names:
+        name = f"exported_{name}"
+    return name
+
 
 LINES = [
     (b"m,db=x v=1", b"m,exported_db=x v=1"),
@@ -87,27 +93,54 @@ COLUMNS = [
 
 @pytest.mark.parametrize(("given", "expected"), LINES)
 def test_in_line_protocol(given: bytes, expected: bytes | None) -> None:
-    assert rename_in_lines(given) == (given if expected is None else expected)
-    both = rename_in_lines(b"a,b=c v=1\n" + given + b"\n")
+    assert OWN.in_lines(given) == (given if expected is None else expected)
+    both = OWN.in_lines(b"a,b=c v=1\n" + given + b"\n")
     assert both == b"a,b=c v=1\n" + (given if expected is None else expected) + b"\n"
 
 
 @pytest.mark.parametrize(("given", "expected"), TEXTS)
 def test_in_prometheus_text(given: bytes, expected: bytes | None) -> None:
-    assert rename_in_text(given) == (given if expected is None else expected)
+    assert OWN.in_text(given) == (given if expected is None else expected)
 
 
 @pytest.mark.parametrize(("given", "expected"), OBJECTS)
 def test_in_json(given: bytes, expected: bytes | None) -> None:
-    assert rename_in_json(given) == (given if expected is None else expected)
+    assert OWN.in_json(given) == (given if expected is None else expected)
 
 
 @pytest.mark.parametrize(("given", "expected"), COLUMNS)
 def test_in_the_columns_of_csv(given: str, expected: str | None) -> None:
-    assert rename_in_columns(given) == (given if expected is None else expected)
+    assert OWN.in_columns(given) == (given if expected is None else expected)
 
 
-async def _through(parts: Iterable[bytes], rename: LabelRenamer) -> bytes:
+def test_several_labels_are_renamed_in_each_format() -> None:
+    line = b"m,job=a,x=1,team=b,db=c,exported_team=d team=1"
+    assert SEVERAL.in_lines(line) == (
+        b"m,exported_job=a,x=1,exported_exported_team=b,exported_db=c,exported_team=d team=1"
+    )
+    text = b'm{job="a",team="db",teams="c"} 1'
+    assert SEVERAL.in_text(text) == b'm{exported_job="a",exported_team="db",teams="c"} 1'
+    made = b'{"metric":{"\\u006aob":"a","t\\u0065am":"b","\\u006Aobs":"c","db":"team"}}'
+    assert json.loads(SEVERAL.in_json(made))["metric"] == {
+        **{"exported_job": "a", "exported_team": "b", "jobs": "c", "exported_db": "team"},
+    }
+    assert json.loads(SEVERAL.in_json(b'{"metric":{"\\u006Aob":"a"}}'))["metric"] == {
+        "exported_job": "a"
+    }
+    columns = "1:label:team,2:metric:job,3:label:job"
+    assert SEVERAL.in_columns(columns) == "1:label:exported_team,2:metric:job,3:label:exported_job"
+    block = compress(series([("__name__", "m"), ("team", "x"), ("job", "y"), ("z", "db")]))
+    (found,) = _read(decompress(SEVERAL.in_remote_write(block, 0), 0))
+    assert found == {"__name__": "m", "exported_team": "x", "exported_job": "y", "z": "db"}
+
+
+def test_an_exported_name_that_is_an_own_label_is_not_taken() -> None:
+    both = LabelRenamer(["db", "exported_db"])
+    expected = b"m,exported_exported_db=x,exported_exported_exported_db=y v=1"
+    assert both.in_lines(b"m,db=x,exported_db=y v=1") == expected
+
+
+async def _through(parts: Iterable[bytes], rename: Rename) -> bytes:
     async def source() -> AsyncIterator[bytes]:
         for part in parts:
             yield part
@@ -121,7 +154,7 @@ def test_where_a_body_is_cut_makes_no_difference(lines: list[bytes], data: st.Da
     cuts = sorted(data.draw(st.sets(st.integers(0, len(body)), max_size=6)))
     edges = zip([0, *cuts], [*cuts, len(body)], strict=True)
     parts = [body[start:end] for start, end in edges]
-    assert asyncio.run(_through(parts, rename_in_lines)) == rename_in_lines(body)
+    assert asyncio.run(_through(parts, OWN.in_lines)) == OWN.in_lines(body)
 
 
 WORDS = st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]), max_size=8)
@@ -131,7 +164,7 @@ LABELS = st.dictionaries(st.one_of(st.sampled_from(["db", "exported_db"]), WORDS
 @given(LABELS)
 def test_no_label_of_json_is_lost(labels: dict[str, str]) -> None:
     line = json.dumps({"metric": labels, "values": [1]}).encode()
-    found = json.loads(rename_in_json(line))["metric"]
+    found = json.loads(OWN.in_json(line))["metric"]
     if "db" in labels:
         own = labels.pop("db")
         assert found.pop(exported_name(labels.keys() | {"metric", "values"})) == own
@@ -162,14 +195,14 @@ def test_no_label_of_a_remote_write_is_lost(all: list[dict[str, str]], long: boo
     for labels in all:
         name = exported_name(labels.keys() - {"db"})
         wanted.append({name if key == "db" else key: value for key, value in labels.items()})
-    found = decompress(rename_in_remote_write(compress(given), 0), 0)
+    found = decompress(OWN.in_remote_write(compress(given), 0), 0)
     assert _read(found) == wanted
     assert found.endswith(metadata)
 
 
 def test_a_remote_write_without_the_label_goes_on_as_it_came() -> None:
     block = compress(series([("__name__", "m"), ("adb", "x")]))
-    assert rename_in_remote_write(block, 0) is block
+    assert OWN.in_remote_write(block, 0) is block
 
 
 def _read(message: bytes) -> list[dict[str, str]]:
@@ -201,7 +234,7 @@ def _messages(message: bytes) -> list[tuple[int, bytes]]:
 @pytest.mark.parametrize("bad", [b"\x0a", b"\x0a\x05\x02db", b"\x0b\x02db", b"\x0a\xff\x02db"])
 def test_protobuf_that_cannot_be_read_is_refused(bad: bytes) -> None:
     with pytest.raises(MalformedBody):
-        rename_in_remote_write(compress(bad + b"\x0a\x02db"), 0)
+        OWN.in_remote_write(compress(bad + b"\x0a\x02db"), 0)
 
 
 @given(st.binary(max_size=200_000))

@@ -230,12 +230,15 @@ def test_a_database_is_dropped_in_every_store_that_has_it(
     with recorder("influx") as influx, recorder("victoria") as victoria, recorder("loki") as loki:
         for one in (influx, loki):
             one.reply = lambda heard: said(RESULT)
-        victoria.reply = lambda heard: (204, {}, b"")
+        victoria.reply = lambda heard: (
+            said({"status": "success", "data": []}) if "/label/" in heard.path else (204, {}, b"")
+        )
         tables = upstream("influxdb1", urls=[influx.url], drop_data=True)
         tables += upstream("victoriametrics", urls=[victoria.url], mount="/v", drop_data=True)
         tables += upstream("loki", urls=[loki.url], mount="/l")
         server = configured(serve, tmp_path, tables).bootstrap(TWO)
         influx.heard.clear()
+        victoria.heard.clear()
         # Loki has no InfluxQL, so its mount has no /query: the one at the root is used.
         url = ("" if place == "/l" else place) + "/query?q=DROP+DATABASE+a"
         assert not server.request("POST", url, b"", basic=ROOT).error

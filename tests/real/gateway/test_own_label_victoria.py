@@ -11,7 +11,7 @@ import pytest
 
 from headgate_server.upstream.snappy import compress
 from support.gateway_fixtures import ANN, TWO, configured, upstream
-from support.servers import Server
+from support.servers import ROOT, Server
 from support.victoria_metrics import Victoria, needs_victoria
 from support.waiting import poll_until
 
@@ -160,7 +160,19 @@ def test_data_is_deleted_with_its_database_only_where_that_is_configured(
         path.read_text().replace("[[gateway.upstream]]", "[[gateway.upstream]]\ndrop-data = true")
     )
     again = serve("--config", str(path)).bootstrap("CREATE DATABASE db0")
-    assert not again.query("DROP DATABASE db0").error
+    assert "set drop-foreign-data to delete it" in again.query("DROP DATABASE db0").error
+    assert [one["db"] for one in victoria.series()] == ["db0"]
+    # A database without data upstream is Headgate's own, again and again.
+    for _ in range(2):
+        again.query("CREATE DATABASE own")
+        again.request("POST", "/write?db=own", b"m v=1", basic=ROOT)
+        poll_until(lambda: len(victoria.series()) == 2, "not written")
+        assert not again.query("DROP DATABASE own").error
+        assert [one["db"] for one in victoria.series()] == ["db0"]
+    again.stop()
+    path.write_text(path.read_text() + "drop-foreign-data = true\n")
+    foreign = serve("--config", str(path)).bootstrap("CREATE DATABASE db0")
+    assert not foreign.query("DROP DATABASE db0").error
     assert victoria.series() == []
 
 

@@ -158,7 +158,7 @@ def test_influx_clients_find_what_they_look_for(
     assert server.request("GET", "/ping").status == 204
     assert databases(victoria) == {"c": {"m_v"}}
     # With drop-data a later database of the same name is empty; without it the data stays.
-    for table in ("drop-data = false", "drop-data = true"):
+    for table in ("drop-data = false", "drop-data = true\ndrop-foreign-data = true"):
         path = tmp_path / "headgate.toml"
         path.write_text(
             f'[[gateway.upstream]]\nprotocol = "victoriametrics"\n{table}\n'

@@ -40,7 +40,7 @@ _SELECT_IDENTITY_DROPPED_AT = (
     "SELECT dropped FROM dropped_identities WHERE issuer = ? AND subject = ?"
 )
 _SELECT_DATABASES = """
-SELECT id, name, default_policy, (
+SELECT id, name, default_policy, exclusive_stores, (
     SELECT json_group_array(json_array(
         place, name, duration, replication, shard_duration, future_limit, past_limit
     ))
@@ -135,6 +135,6 @@ def read_databases(connection: apsw.Connection) -> list[Database]:
 
 
 def _database_from_row(row: Any) -> Database:
-    id, name, default, policies = row
-    ordered = sorted(_decode_json(policies)[0])
-    return Database(str(id), name, tuple(RetentionPolicy(*it) for _, *it in ordered), default)
+    id, name, default, stores, encoded = row
+    policies = tuple(RetentionPolicy(*it) for _, *it in sorted(_decode_json(encoded)[0]))
+    return Database(str(id), name, policies, default, frozenset(json.loads(stores)))

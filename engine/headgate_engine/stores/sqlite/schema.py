@@ -95,9 +95,10 @@ CREATE TABLE users (
 CREATE INDEX users_admin ON users (id) WHERE admin = 1;
 
 CREATE TABLE databases (
-    id             INTEGER PRIMARY KEY AUTOINCREMENT,
-    name           TEXT NOT NULL UNIQUE CHECK (name <> ''),
-    default_policy TEXT NOT NULL
+    id               INTEGER PRIMARY KEY AUTOINCREMENT,
+    name             TEXT NOT NULL UNIQUE CHECK (name <> ''),
+    default_policy   TEXT NOT NULL,
+    exclusive_stores TEXT NOT NULL DEFAULT '[]'
 ) STRICT;
 
 CREATE TABLE grants (
@@ -135,5 +136,6 @@ ALTER TABLE databases DROP COLUMN duration;
 ALTER TABLE databases DROP COLUMN replication;
 ALTER TABLE databases DROP COLUMN shard_duration;
 ALTER TABLE databases RENAME COLUMN policy TO default_policy;
+ALTER TABLE databases ADD COLUMN exclusive_stores TEXT NOT NULL DEFAULT '[]';
 """,
 }

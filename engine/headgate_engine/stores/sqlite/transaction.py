@@ -1,7 +1,8 @@
 """Changes users, grants and databases of a SQLite user store with SQL, in one transaction."""
 
+import json
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import apsw
 
@@ -123,6 +124,14 @@ class SqliteTx:
         self._add_policies(id, policies)
         self._connection.execute(
             "UPDATE databases SET default_policy = ? WHERE id = ?", (default, id)
+        )
+        self.keys.append(f"database:{database.name}")
+
+    def put_exclusive_stores(self, database: Database, stores: Collection[str]) -> None:
+        """Sets the upstream stores that had no data of *database* when it was created."""
+        self._connection.execute(
+            "UPDATE databases SET exclusive_stores = ? WHERE id = ?",
+            (json.dumps(sorted(stores)), int(database.id)),
         )
         self.keys.append(f"database:{database.name}")
 
