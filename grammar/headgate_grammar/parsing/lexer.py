@@ -42,7 +42,7 @@ SYMBOLS = {
     **{"(": "LPAR", ")": "RPAR", ",": "COMMA", ";": "SEMICOLON"},
 }
 _NAMES = frozenset({"IDENT", "BOUND"})
-_CASTS = frozenset({"float", "integer", "unsigned", "string", "boolean"})
+CASTS = frozenset({"float", "integer", "unsigned", "string", "boolean"})
 _BEFORE_REGEX = frozenset(
     {"SELECT", "FROM", "BY", "COMMA", "CALL_PAREN", "DOT", "EQUAL", "EQ_REGEX", "NOT_REGEX"}
 )
@@ -157,7 +157,7 @@ def _adjacent_token(token: Token, previous: Token, before: Token | None) -> Toke
         case "FIELD" | "TAG" if previous.type == "CAST":
             star = before is not None and before.type == "STAR"
             return token.update("WILDCARD_TYPE" if star else "CAST_TYPE")
-        case "IDENT" if previous.type == "CAST" and token.lower() in _CASTS:
+        case "IDENT" if previous.type == "CAST" and token.lower() in CASTS:
             return token.update("CAST_TYPE")
         case _:
             return token

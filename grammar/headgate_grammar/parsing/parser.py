@@ -18,7 +18,7 @@ from headgate_grammar.parsing.bound_parameters import (
 from headgate_grammar.parsing.dialects import NEW_KEYWORDS, NEW_SIGNS, NEW_TERMINALS, Dialect
 from headgate_grammar.parsing.errors import ParseError, UnexpectedToken
 from headgate_grammar.parsing.expected_tokens import expected, terminal
-from headgate_grammar.parsing.lexer import scan
+from headgate_grammar.parsing.lexer import CASTS, scan
 from headgate_grammar.parsing.limits import MAX_DEPTH, LimitChecker, ParseLimits
 from headgate_grammar.parsing.literals import BadValue
 from headgate_grammar.parsing.parser_table import load_parser
@@ -113,7 +113,7 @@ class _Parse:
         dialect: Dialect = "",
     ) -> None:
         self._text = text
-        self._dialect = dialect
+        self._dialect: Dialect = dialect
         # Whether the current statement, and an earlier one, is of 1.12 alone.
         self._is_new = self._was_new = False
         self._limits = limits
@@ -227,6 +227,8 @@ class _Parse:
                 token = bind(token, self._parameters)
             except UnprintableValue as error:
                 raise ParseError(str(error), *position(self._text, token)) from None
+            if token.type == "IDENT" and self._follows_cast(token):
+                return token.update("CAST_TYPE")
         if token.type == "IDENT":
             word = token.lower()
             soft = _SOFT_KEYWORDS.get(word)
@@ -239,6 +241,11 @@ class _Parse:
                 self._is_new = True
                 return token.update(sign)
         return token
+
+    def _follows_cast(self, token: Token) -> bool:
+        """Returns whether *token*, a name, is a type directly after `::`."""
+        last = self.tokens[-1] if self.tokens else None
+        return last is not None and last.type == "CAST" and token.lower() in CASTS
 
     def _new_keyword(self, token: Token, terminals: Sequence[str]) -> Token:
         """Returns the name *token* as a keyword of 1.12, if the dialect and the grammar have it."""
@@ -278,7 +285,7 @@ class _Parse:
         else:
             before, where = self.tokens[:-1], position(self._text, wrong)
         words = _statement_token_types(before)
-        wanted = expected(words, accepted, self._dialect)
+        wanted: tuple[str, ...] = expected(words, accepted, self._dialect)
         if error := self._earlier_error(before, terminal(wanted[0]), accepted):
             return error
         if wrong.type in ("BOUND", "BOUND_ERROR") and {"STRING", "NUMBER"} <= accepted:

@@ -128,14 +128,13 @@ class UpstreamSettings:
     drop_foreign_data: bool = option(
         "DROP DATABASE also deletes data that the store had before CREATE DATABASE (note 6)", False
     )
-    label: str = option(
-        "Label that has the name of the database (note 6)", "", default_doc="`db`"
-    )
+    label: str = option("Label that has the name of the database (note 6)", "", default_doc="`db`")
     databases: Mapping[str, Mapping[str, str]] = option(
         "The labels of databases that the store has already (note 7)", {}, reader=read_labels
     )
     overwrite_label: bool = option(
-        "A client's own labels for databases are lost; bodies are forwarded unchanged (note 6)", False
+        "A client's own labels for databases are lost; bodies are forwarded unchanged (note 6)",
+        False,
     )
     routes: tuple[Route, ...] = option(
         "Routes that are tried before those of the protocol, as tables; see below",

@@ -105,6 +105,9 @@ def test_a_recipe_does_what_it_says(
 
 
 def test_the_settings_that_are_shown_can_be_set() -> None:
-    (example,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
-    (store,) = read_gateway_settings(tomllib.loads(example)["gateway"]).upstreams
-    assert (store.name, len(store.routes)) == ("logs", 1)
+    labels, logs = (
+        read_gateway_settings(tomllib.loads(example)["gateway"]).upstreams[0]
+        for example in re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    )
+    assert (labels.label, labels.databases["old"]) == ("tenant", {"tenant": "", "team": ""})
+    assert (logs.name, len(logs.routes)) == ("logs", 1)

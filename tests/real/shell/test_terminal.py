@@ -166,7 +166,7 @@ def test_a_dumb_terminal(terminal: Callable[..., Tmux]) -> None:
         screen = shell.wait(r"\[ended 0\]")
         assert "wonder" not in screen
         # Early input is echoed twice there: by the terminal, and by the prompt.
-        screen = screen.replace("alicealice", "alice")
+        screen = re.sub(r"(username: alice)(\n?alice)+\n", r"\1\n", screen)
         seen(re.sub(r"(?m)^(> ?)?(auth|SHOW DATABASES|exit)*\n", "", screen), "dumb")
 
 

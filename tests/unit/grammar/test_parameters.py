@@ -19,6 +19,12 @@ from headgate_grammar import ParseError, parse
         ("SELECT x FROM m WHERE y = $p", {"float": 1.5}, "SELECT x FROM m WHERE y = 1.500"),
         ("SELECT x FROM m WHERE y = $p", {"integer": 7}, "SELECT x FROM m WHERE y = 7"),
         ("SELECT x FROM m WHERE y =~ $p", {"regex": "a/b"}, r"SELECT x FROM m WHERE y =~ /a\/b/"),
+        ("SELECT x::$p FROM m", {"identifier": "INTEGER"}, "SELECT x::integer FROM m"),
+        (
+            "SELECT x FROM m WHERE y::$p > 1",
+            {"ident": "float"},
+            "SELECT x FROM m WHERE y::float > 1",
+        ),
         (
             "SELECT f(x) FROM m GROUP BY time($p)",
             {"duration": "90m"},
@@ -39,6 +45,12 @@ def test_a_value_is_never_more_than_one_token() -> None:
 @pytest.mark.parametrize(
     ("text", "value", "error"),
     [
+        (
+            "SELECT x::$p FROM m",
+            {"identifier": "field"},
+            "found field, expected float, integer, unsigned, string, boolean, field, tag"
+            " at line 1, char 11",
+        ),
         (
             "SELECT x FROM cpu WHERE v = $p",
             [1],
