@@ -30,7 +30,7 @@ async def authenticated(credentials: Annotated[HTTPBasicCredentials, Depends(log
 
 async def reader(database: str, user: Annotated[User, Depends(authenticated)]) -> User:
     """Returns the user of the request. Responds 403 if they lack READ on *database*."""
-    if not engine.engine.allows(user.name, Privilege.READ, database):
+    if not await engine.allows(user.name, Privilege.READ, database):
         raise HTTPException(status.HTTP_403_FORBIDDEN, f"READ on {database} is required")
     return user
 

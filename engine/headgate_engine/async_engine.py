@@ -18,8 +18,7 @@ class AsyncEngine:
     """The methods of *engine* as coroutines. They raise the errors of the engine's methods.
 
     Work with bcrypt, and reads and writes of the store, run in *executor*, or in the event loop's
-    default executor. A login with a cached password needs no thread. `engine` is the engine itself,
-    for calls that do not block for long, such as `engine.allows`.
+    default executor. A login with a cached password needs no thread. `engine` is the engine itself.
     """
 
     def __init__(self, engine: Engine, executor: Executor | None = None) -> None:
@@ -32,6 +31,10 @@ class AsyncEngine:
         if known is not None:
             return known
         return await self._run(self.engine.authenticate, name, password)
+
+    async def allows(self, name: str, privilege: Privilege, database: str) -> bool:
+        """Returns whether the user *name* has *privilege* on *database* now. Runs in no thread."""
+        return self.engine.allows(name, privilege, database)
 
     async def query(
         self,

@@ -45,6 +45,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _apply(flags: argparse.Namespace) -> int:
+    if flags.url is None and (flags.username or flags.password_file):
+        raise ValueError("--username and --password-file need --url")
+    if flags.url is not None and (flags.store or flags.config):
+        raise ValueError("--url: expected no --store and no --config beside it")
     state = read_state(flags.path)
     if flags.url is not None:
         place, changes = flags.url, _apply_to_server(flags, state)

@@ -128,7 +128,7 @@ def _write_passwords(path: str | None, users: Sequence[DeclaredUser]) -> None:
             " or use --new-passwords FILE",
             file=sys.stderr,
         )
-    elif path is not None:
+    elif pairs and path is not None:
         text = io.StringIO()
         csv.writer(text).writerows([("user", "password"), *pairs])
         write_private(path, text.getvalue().encode())
@@ -157,6 +157,8 @@ def _select(data: MetaData, store: Store) -> _Import:
 def _take_database(database: MetaDatabase, store: Store, taken: _Import) -> Iterator[str]:
     """Adds *database* to *taken*. Yields a text for each part that is left out."""
     name = database.name
+    if database.continuous_queries:
+        yield f"continuous queries on {name}: InfluxDB keeps its {database.continuous_queries}"
     if store.database(name) is not None:
         return
     try:
@@ -175,8 +177,6 @@ def _take_database(database: MetaDatabase, store: Store, taken: _Import) -> Iter
     default = policies.get(database.default)
     if default is None:
         yield f"the default retention policy of {name}: it is autogen in Headgate"
-    if database.continuous_queries:
-        yield f"{database.continuous_queries} continuous queries on {name}: InfluxDB keeps them"
     taken.databases.append(DeclaredDatabase(name, default, list(policies.values())))
 
 

@@ -22,9 +22,9 @@ async def access(
 ) -> Response:
     """Returns users with their grants, in order of creation; at most 1,000.
 
-    With the parameter `database`: a list of `{"user", "admin", "privilege"}`, of all users with
-    access to that database. Without it: `{"databases", "users"}`. `name` chooses one user. `after`
-    is the id of the last user of the previous page, and `limit` the size of a page.
+    With the parameter `database`: a list of `{"id", "user", "admin", "privilege"}`, of all users
+    with access to that database. Without it: `{"databases", "users"}`. `name` chooses one user.
+    `after` is the id of the last user of the previous page, and `limit` the size of a page.
 
     Raises what a login raises; NotAuthorized for a user without the admin flag; UserNotFound,
     DatabaseNotFound, BadRequest.
@@ -65,7 +65,12 @@ def _read(context: AppContext, name: str, database: str, after: str, limit: int)
         users = [*store.users_with_grants(after, limit, database=database)]
     if database:
         return [
-            {"user": user.name, "admin": user.admin, "privilege": str(_privilege(user, database))}
+            {
+                "id": user.id,
+                "user": user.name,
+                "admin": user.admin,
+                "privilege": str(_privilege(user, database)),
+            }
             for user in users
         ]
     return {

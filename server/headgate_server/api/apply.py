@@ -1,5 +1,6 @@
 """The endpoint /api/apply: makes users, grants and databases match a declared state."""
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,7 @@ from headgate_engine import (
 )
 from headgate_server.app_context import AppContext
 from headgate_server.config.declared_state_reader import read_declared_state
+from headgate_server.config.nearest_name import suggestion
 from headgate_server.formats import JsonEncoder, ResultEncoder
 from headgate_server.gateway.mount import Mount
 from headgate_server.http.errors import BadRequest, CrossSiteRequest
@@ -22,6 +24,8 @@ from headgate_server.http.request import Request
 from headgate_server.http.response import Response, content_headers
 
 _MAX_BODY_BYTES = 1 << 24
+_FLAGS = ("dry_run", "prune")
+_LOGIN = ("u", "p")
 
 
 async def apply(
@@ -42,13 +46,21 @@ async def apply(
         raise NotAuthorized(principal.name, "POST /api/apply", "admin privilege")
     if request.cross_site:
         raise CrossSiteRequest
-    flags = {name: _flag(request, name) for name in ("dry_run", "prune")}
+    _check_names(request.url_params)
+    flags = {name: _flag(request, name) for name in _FLAGS}
     body = await read_bytes(request, _MAX_BODY_BYTES)
     work = partial(_apply, context, principal, body, request.audit_address, **flags)
     content = await context.run_in_thread(work, (principal.name,))
     return Response(
         JsonEncoder().encode(content), raw_headers=content_headers(JsonEncoder.media_type)
     )
+
+
+def _check_names(parameters: Iterable[str]) -> None:
+    """Raises BadRequest for an unknown parameter: a misspelt `dry_run` must change nothing."""
+    for name in parameters:
+        if name not in (*_FLAGS, *_LOGIN):
+            raise BadRequest(f"unknown parameter {name}{suggestion(name, _FLAGS)}")
 
 
 def _flag(request: Request, name: str) -> bool:

@@ -66,12 +66,13 @@ def read_labels(value: Any) -> Mapping[str, Mapping[str, str]]:
     """Returns *value* if it is a table of labels by database, such as `{shop = {team = "x"}}`."""
     if not isinstance(value, dict) or not all(isinstance(one, dict) for one in value.values()):
         raise ValueError('expected a table of labels by database: shop = {team = "shop"}')
-    found = {database: read_mapping(labels) for database, labels in value.items()}
-    for database, labels in found.items():
+    for database, labels in value.items():
         if not labels:
             raise ValueError(f"{database}: expected a label")
+        if not all(isinstance(content, str) for content in labels.values()):
+            raise ValueError(f"{database}: expected a table of strings")
         check_labels(labels)
-    return found
+    return value
 
 
 def check_labels(names: Iterable[str]) -> None:

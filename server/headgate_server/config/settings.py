@@ -183,17 +183,17 @@ class Settings:
         "Failed logins of a user from one address before throttling", FREE_FAILURES, section="auth"
     )
     free_failures_address: int = option(
-        "Failed logins of all users from one address before throttling (note 4)",
+        "Failed logins of all users from one address before throttling (note 5)",
         FREE_FAILURES_PER_ADDRESS,
         section="auth",
     )
     longest_delay: float = option(
-        "Maximum delay of a login (note 5); `0s` disables throttling",
+        "Maximum delay of a login (note 6); `0s` disables throttling",
         MAX_DELAY_SECONDS,
         section="auth",
     )
     throttle_status: int = option(
-        "Status of a throttled login, `401` or `429` (note 6)",
+        "Status of a throttled login, `401` or `429` (note 7)",
         401,
         section="auth",
         among=(401, 429),
@@ -210,7 +210,7 @@ class Settings:
         section="auth",
     )
     audit_file: str = option(
-        "Also writes the audit here, one JSON object a line (note 7)",
+        "Also writes the audit here, one JSON object a line (note 8)",
         "",
         section="audit",
         key="file",

@@ -275,7 +275,11 @@ class Upstream:
 
     def _login_rejected(self, status: int) -> UpstreamAuthError:
         """Returns the error for *status*, by which the store rejects Headgate's own login."""
-        remedy = "" if self._authorization else ": set username and password-file of the upstream"
+        remedy = (
+            ""
+            if self._authorization
+            else ": set username and password-file in [[gateway.upstream]]"
+        )
         return UpstreamAuthError(f"status {status}{remedy}")
 
     def record_failure(self, address: str, error: UpstreamError) -> None:

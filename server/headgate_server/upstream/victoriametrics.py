@@ -10,6 +10,7 @@ parameters of a client, and sends its own.
 import json
 import re
 from collections.abc import Sequence
+from itertools import combinations
 from typing import ClassVar
 
 from headgate_engine import Result, StatementError
@@ -100,6 +101,10 @@ class VictoriaMetricsAdapter:
             check_unsupported(settings, ("label", "databases", "drop_foreign_data"))
         if settings.label:
             check_labels([settings.label])
+        databases = [(name, set(one.items())) for name, one in settings.databases.items()]
+        for (first, labels), (second, others) in combinations(databases, 2):
+            if labels == others:
+                raise ValueError(f"databases: {first} and {second} have the same labels")
         if settings.tenants and not settings.components:
             raise ValueError("tenants: only a cluster has them: expected components")
         check_tenants(settings, ACCOUNT_PATTERN, "accounts such as 12:3", _CLUSTER_COMPONENTS)

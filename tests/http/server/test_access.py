@@ -34,12 +34,12 @@ def test_an_administrator_sees_all_users_and_grants(full: LocalServer) -> None:
 
 def test_a_database_has_the_users_with_access_to_it(full: LocalServer) -> None:
     assert full.request("GET", "/api/access?database=a", basic=ROOT).json == [
-        {"user": "root", "admin": True, "privilege": "ALL PRIVILEGES"},
-        {"user": "todd", "admin": False, "privilege": "READ"},
-        {"user": "ann", "admin": False, "privilege": "ALL PRIVILEGES"},
+        {"id": "1", "user": "root", "admin": True, "privilege": "ALL PRIVILEGES"},
+        {"id": "2", "user": "todd", "admin": False, "privilege": "READ"},
+        {"id": "3", "user": "ann", "admin": False, "privilege": "ALL PRIVILEGES"},
     ]
     assert full.request("GET", "/api/access?database=b%20%C3%A9", basic=ROOT).json == [
-        {"user": "root", "admin": True, "privilege": "ALL PRIVILEGES"}
+        {"id": "1", "user": "root", "admin": True, "privilege": "ALL PRIVILEGES"}
     ]
 
 

@@ -134,6 +134,9 @@ def test_a_file_is_applied_to_a_running_server(
     file.write_text("[users.root]\nadmin = false\n")
     refused = headgate(*arguments, *login)
     assert refused == (1, [], f"headgate: {url}: cannot remove the last admin user\n")
+    for wrong in (("--username", "root"), ("--url", url, "--store", "x")):
+        status, _, errors = headgate("apply", file, *wrong)
+        assert status == 1 and "--url" in errors and errors.count("\n") == 1
     other = f"http://127.0.0.1:{free_port()}"
     status, _, errors = headgate("apply", file, "--url", other)
     assert status == 1 and errors.count("\n") == 1 and other in errors

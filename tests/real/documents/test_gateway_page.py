@@ -105,9 +105,10 @@ def test_a_recipe_does_what_it_says(
 
 
 def test_the_settings_that_are_shown_can_be_set() -> None:
-    labels, logs = (
+    team, labels, logs = (
         read_gateway_settings(tomllib.loads(example)["gateway"]).upstreams[0]
         for example in re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
     )
+    assert team.label == "team"
     assert (labels.label, labels.databases["old"]) == ("tenant", {"tenant": "", "team": ""})
     assert (logs.name, len(logs.routes)) == ("logs", 1)

@@ -49,7 +49,7 @@ def test_a_store_that_refuses_the_login_is_no_empty_store(
         ]
         assert checked(urls=[url]) == [
             f"upstream 'influxdb1': {REFUSED}: {url}: status 401:"
-            " set username and password-file of the upstream"
+            " set username and password-file in [[gateway.upstream]]"
         ]
         assert checked(urls=[url], username="root", password=ROOT[1]) == []
         (problem,) = checked(urls=[url], username="plain", password="Plain-1")

@@ -148,6 +148,11 @@ def test_sync_lists_the_values_of_the_label_and_the_declared_databases(
         ('label = "a-b"', "a-b: expected the name of a label"),
         ('label = "__name__"', "__name__: expected the name of a label"),
         ("databases = {shop = {}}", "shop: expected a label"),
+        ("databases = {shop = {team = 5}}", "shop: expected a table of strings"),
+        (
+            'databases = {a = {x = "1", y = "2"}, b = {y = "2", x = "1"}}',
+            "databases: a and b have the same labels",
+        ),
         ('databases = {shop = "team"}', "expected a table of labels by database"),
         ('databases = {shop = {"a b" = "x"}}', "a b: expected the name of a label"),
         ('label = "db"\ncomponents = {insert = ["http://a:1"]}', "label: victoriametrics has none"),

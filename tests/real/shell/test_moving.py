@@ -110,7 +110,7 @@ def test_users_move_to_headgate_and_back_with_their_passwords(tmp_path: Path) ->
     taken = run_headgate(*arguments, check=True)
     assert "$2a$" not in taken.stdout + taken.stderr
     assert taken.stdout.count("CREATE USER") == len(before[""]) == USERS - 1 + len(ODD_NAMES)
-    assert "1 continuous queries on kept: InfluxDB keeps them" in taken.stderr
+    assert "continuous queries on kept: InfluxDB keeps its 1" in taken.stderr
     again = run_headgate(*arguments, check=True)
     assert again.stdout.startswith(f"{store}: 0 changes made")
 
@@ -142,7 +142,9 @@ def test_users_are_taken_from_a_running_server_with_new_passwords(tmp_path: Path
             *arguments, "--new-passwords", str(passwords), environment=environment, check=True
         )
         assert taken.stdout.count("CREATE USER") == len(before[""])
-        again = run_headgate(*arguments, environment=environment, check=True)
+        again = run_headgate(
+            *arguments, "--new-passwords", str(passwords), environment=environment, check=True
+        )
         assert again.stdout.startswith(f"{store}: 0 changes made")
         wrong = run_headgate(
             *("import", "influxdb", url, "--username", "todd", "--password-file", "-"),

@@ -32,7 +32,7 @@ def test_every_method_about_users_has_a_coroutine() -> None:
         for name, _ in inspect.getmembers(Administration, inspect.isfunction)
         if name[0] != "_" and name not in ("execute_statement", "user")
     }
-    for name in (*public, "authenticate", "query"):
+    for name in (*public, "authenticate", "query", "allows"):
         made = getattr(AsyncEngine, name)
         assert inspect.iscoroutinefunction(made), name
         assert inspect.signature(made) == inspect.signature(getattr(Engine, name)), name
@@ -48,6 +48,8 @@ def test_a_program_of_coroutines(engine: Engine) -> None:
         await users.revoke(Privilege.WRITE, "a", "todd")
         assert await users.grants("todd") == {"a": Privilege.READ}
         await users.set_password("todd", "Todd-2")
+        assert await users.allows("todd", Privilege.READ, "a")
+        assert not await users.allows("todd", Privilege.WRITE, "a")
         await users.grant_admin("todd")
         await users.revoke_admin("todd")
         assert (await users.authenticate("todd", "Todd-2")).name == "todd"
