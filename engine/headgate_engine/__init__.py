@@ -8,6 +8,7 @@ from headgate_engine.declared_state import (
     PlannedChange,
     apply_changes,
     check_database,
+    check_no_drops,
     check_user,
     plan_changes,
 )
@@ -84,6 +85,7 @@ __all__ = [
     "PlannedChange",
     "apply_changes",
     "check_database",
+    "check_no_drops",
     "check_user",
     "plan_changes",
     "DatabaseNotFound",

@@ -4,7 +4,7 @@
 one transaction.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -180,6 +180,19 @@ def apply_changes(
     with suppress(_Undo):
         return engine.store.transact(change, Audit(actor, address, "; ".join(texts)))[0]
     return True
+
+
+def check_no_drops(plan: Iterable[PlannedChange]) -> None:
+    """Raises ValueError if *plan* drops a database.
+
+    Call it if an upstream store may have the data of databases: a plan changes no upstream store.
+    """
+    for change in plan:
+        if isinstance(change.statement, DropDatabase):
+            name = change.statement.name
+            raise ValueError(
+                f"database {name}: an upstream store may have its data: use DROP DATABASE"
+            )
 
 
 def check_database(database: DeclaredDatabase) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import bcrypt
 
 from headgate_engine.errors import BadPassword
-from headgate_engine.model.user import User
+from headgate_engine.model.user import User, is_encodable
 from headgate_grammar import GenerationalCache
 
 # The defaults of `Passwords` and of the server's settings; InfluxDB's bcrypt cost is 10, too.
@@ -104,10 +104,13 @@ class Passwords:
         Waits while `max_concurrent` other bcrypt calls run.
 
         Raises:
-            BadPassword: *password* is too short, longer than 72 bytes, or holds a NUL.
+            BadPassword: *password* is too short, longer than 72 bytes, or holds a NUL or half a
+                character.
         """
         if len(password) < self._min_length:
             raise BadPassword(f"password must have at least {self._min_length} characters")
+        if not is_encodable(password):
+            raise BadPassword("password must be valid Unicode")
         secret = _encode(password)
         check_password(secret)
         with self._concurrency:

@@ -12,7 +12,13 @@ from headgate.password_input import read_password
 from headgate.server_url import connection_to
 from headgate.state_file import read_state, state_tables
 from headgate.store_file import guarded, local_address, opened_or_empty, print_line
-from headgate_engine import DeclaredState, SqliteStore, apply_changes, plan_changes
+from headgate_engine import (
+    DeclaredState,
+    SqliteStore,
+    apply_changes,
+    check_no_drops,
+    plan_changes,
+)
 from headgate_server import Settings
 from headgate_shell.backends.base import ConnectionFailed
 from headgate_shell.backends.http import HttpBackend
@@ -70,6 +76,8 @@ def _apply_to_file(
     with opened_or_empty(settings.store_path) as planned_on:
         engine = build_engine(planned_on, settings)
         plan = plan_changes(engine, state, prune=flags.prune)
+        if settings.gateway.upstreams:
+            check_no_drops(plan)
         # A dry run finds what only the transaction can find, such as the last administrator.
         apply_changes(engine, plan, address=address, dry_run=True)
     if not flags.dry_run:

@@ -187,13 +187,13 @@ _OWN: dict[str, tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...]] = {
             for path in ("/api/v1/query", "/api/v1/query_range", "/prometheus/api/v1/query")
         ),
         *(
-            (method, path, (_EVERYTHING, ("start", "0")))
+            (method, path, (_EVERYTHING, ("start", "1")))
             for method in ("GET", "POST")
             for path in ("/api/v1/series", "/api/v1/labels", "/api/v1/export", "/federate")
         ),
-        ("GET", "/api/v1/label/k/values", (("start", "0"),)),
-        ("GET", "/api/v1/label/db/values", (("start", "0"),)),
-        ("GET", "/api/v1/label/__name__/values", (("start", "0"),)),
+        ("GET", "/api/v1/label/k/values", (("start", "1"),)),
+        ("GET", "/api/v1/label/db/values", (("start", "1"),)),
+        ("GET", "/api/v1/label/__name__/values", (("start", "1"),)),
         ("GET", "/api/v1/export/csv", (_EVERYTHING, ("format", "__name__,k,db,__value__"))),
         ("GET", "/api/v1/status/tsdb", (("topN", "100"),)),
         *(

@@ -34,6 +34,6 @@ class Victoria(ForeignServer):
     def series(self, selector: str = '{__name__!=""}') -> list[dict[str, str]]:
         """Returns the labels of all series that *selector* matches, including new ones."""
         self.request("GET", "/internal/force_flush")
-        query = urlencode({"match[]": selector, "start": "0"})
+        query = urlencode({"match[]": selector, "start": "1", "end": "4102444800"})
         answer: list[dict[str, Any]] = self.request("GET", f"/api/v1/series?{query}").json["data"]
         return answer

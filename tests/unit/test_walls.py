@@ -24,6 +24,7 @@ HOME = {
     "re2": "grammar",
     "apsw": "engine",
     "bcrypt": "engine",
+    "google": "server",
     "jwt": "server",
     "setproctitle": "server",
     "starlette": "server",

@@ -1,6 +1,8 @@
-"""Finds the expected tokens that a parse error lists, in InfluxDB's own words and order."""
+"""Finds the tokens that a parse error names and lists, in InfluxDB's own words and order."""
 
 from collections.abc import Sequence
+
+from lark import Token
 
 from headgate_grammar.parsing.dialects import Dialect
 
@@ -93,3 +95,26 @@ def terminal(listed: str) -> str:
     token is returned unchanged.
     """
     return {";": "$END", ")": "RPAR"}.get(listed, listed)
+
+
+def display_token(token: Token) -> str:
+    """Returns *token* as InfluxDB's error messages show it: its value, or the name of its type."""
+    match token.type:
+        case "$END":
+            return "EOF"
+        case "SWALLOWING":
+            return token.value or "IDENT"
+        case "NOT_EQUAL":
+            return "!="
+        case "FILL" | "TZ":
+            return str(token)
+        case "VERBOSE" | "EXPLAIN_VERBOSE":
+            return "VERBOSE"
+        case "REGEX":
+            return token.value or "REGEX"
+        case "IDENT" | "STRING" | "BADSTRING" | "BADESCAPE" | "ILLEGAL":
+            return token.value or token.type
+        case _ if str(token).upper() == token.type:
+            return token.type
+        case _:
+            return str(token)

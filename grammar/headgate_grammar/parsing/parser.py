@@ -17,7 +17,7 @@ from headgate_grammar.parsing.bound_parameters import (
 )
 from headgate_grammar.parsing.dialects import NEW_KEYWORDS, NEW_SIGNS, NEW_TERMINALS, Dialect
 from headgate_grammar.parsing.errors import ParseError, UnexpectedToken
-from headgate_grammar.parsing.expected_tokens import expected, terminal
+from headgate_grammar.parsing.expected_tokens import display_token, expected, terminal
 from headgate_grammar.parsing.lexer import CASTS, scan
 from headgate_grammar.parsing.limits import MAX_DEPTH, LimitChecker, ParseLimits
 from headgate_grammar.parsing.literals import BadValue
@@ -297,7 +297,7 @@ class _Parse:
             wanted = ("(", *wanted)
         elif "CAST_TYPE" in accepted and wrong.type == "IDENT":
             wanted = (*wanted[:2], "unsigned", *wanted[2:])
-        return UnexpectedToken(_display_token(wrong), wanted, *where)
+        return UnexpectedToken(display_token(wrong), wanted, *where)
 
     def _earlier_error(
         self, before: list[Token], ending: str, accepted: set[str]
@@ -323,11 +323,11 @@ class _Parse:
             case NoInterval():
                 last = tokens[-2]  # tokens[-1] ends the SELECT
                 wanted = ("GROUP BY time(...)", *([str(error)] if str(error) else []))
-                return UnexpectedToken(_display_token(last), wanted, *position(self._text, last))
+                return UnexpectedToken(display_token(last), wanted, *position(self._text, last))
             case NoResample():
                 wrong = tokens[-1]
                 return UnexpectedToken(
-                    _display_token(wrong), ("EVERY", "FOR"), *position(self._text, wrong)
+                    display_token(wrong), ("EVERY", "FOR"), *position(self._text, wrong)
                 )
             case ConditionInField(operator=operator):
                 line, char = position(self._text, _field_start(tokens))
@@ -378,26 +378,3 @@ def _field_start(tokens: list[Token]) -> Token:
         if depth <= 0 and kind in ("SELECT", "COMMA"):
             return tokens[index + 1]
     return tokens[0]
-
-
-def _display_token(token: Token) -> str:
-    """Returns *token* as InfluxDB's error messages show it: its value, or the name of its type."""
-    match token.type:
-        case "$END":
-            return "EOF"
-        case "SWALLOWING":
-            return token.value or "IDENT"
-        case "NOT_EQUAL":
-            return "!="
-        case "FILL" | "TZ":
-            return str(token)
-        case "VERBOSE" | "EXPLAIN_VERBOSE":
-            return "VERBOSE"
-        case "REGEX":
-            return token.value or "REGEX"
-        case "IDENT" | "STRING" | "BADSTRING" | "BADESCAPE" | "ILLEGAL":
-            return token.value or token.type
-        case _ if str(token).upper() == token.type:
-            return token.type
-        case _:
-            return str(token)

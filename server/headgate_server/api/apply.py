@@ -5,12 +5,14 @@ from functools import partial
 from typing import Any
 
 from headgate_engine import (
+    DeclaredState,
     NotAuthorized,
     OutcomeUnknown,
     Principal,
     StatementError,
     StoreUnavailable,
     apply_changes,
+    check_no_drops,
     plan_changes,
 )
 from headgate_server.app_context import AppContext
@@ -24,6 +26,7 @@ from headgate_server.http.request import Request
 from headgate_server.http.response import Response, content_headers
 
 _MAX_BODY_BYTES = 1 << 24
+_MAX_PASSWORDS = 200
 _FLAGS = ("dry_run", "prune")
 _LOGIN = ("u", "p")
 
@@ -63,6 +66,13 @@ def _check_names(parameters: Iterable[str]) -> None:
             raise BadRequest(f"unknown parameter {name}{suggestion(name, _FLAGS)}")
 
 
+def _check_passwords(state: DeclaredState) -> None:
+    """Raises ValueError for too many passwords: each costs a bcrypt, which nothing interrupts."""
+    count = sum(user.password is not None for user in state.users or ())
+    if count > _MAX_PASSWORDS:
+        raise ValueError(f"more than {_MAX_PASSWORDS} passwords: use hashes, or several files")
+
+
 def _flag(request: Request, name: str) -> bool:
     """Returns the parameter *name*, which is `true` or `false`. Raises BadRequest."""
     value = request.url_params.get(name, "false")
@@ -86,7 +96,11 @@ def _apply(
         state = parse_json(body)
         if not isinstance(state, dict):
             raise ValueError("the body: expected an object")
-        plan = plan_changes(engine, read_declared_state(state), prune=prune)
+        declared = read_declared_state(state)
+        _check_passwords(declared)
+        plan = plan_changes(engine, declared, prune=prune)
+        if context.gateway.mounts:
+            check_no_drops(plan)
         apply_changes(engine, plan, actor=principal.name, address=address, dry_run=dry_run)
     except (StoreUnavailable, OutcomeUnknown):
         raise

@@ -28,7 +28,7 @@ from headgate_server.api.original_request import (
 )
 from headgate_server.api.proxy import (
     encode_header,
-    must_rename_label,
+    must_rewrite_labels,
     require_token,
     upstream_target,
 )
@@ -193,11 +193,10 @@ async def _authorize(
         )
     if authorized.route.answer and not principal.has_full_access:
         raise AmbiguousRequest("Headgate answers this path itself: ask it as the proxy itself")
-    if must_rename_label(authorized, api) and authorized.route.format != "csv":
+    if must_rewrite_labels(authorized, api) and authorized.route.format != "csv":
         raise AmbiguousRequest(
-            f"a label {', '.join(sorted(api.label_renamer.names))} in the body would be lost:"
-            " ask Headgate as the proxy itself,"
-            " or set overwrite-label"
+            "Headgate cannot read labels in a body that another proxy forwards:"
+            " ask Headgate as the proxy itself, or set overwrite-label = true and max-labels = 0"
         )
     _, _, query = upstream_target(authorized, api, original_request.query).partition("?")
     decision = authorized.decision

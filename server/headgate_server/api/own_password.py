@@ -32,6 +32,8 @@ async def change_own_password(
     if principal.user is None or principal.transient:
         raise BadRequest("this login has no password to change")
     old, new = await _read_passwords(request)
+    if not new:
+        raise BadRequest("the new password is empty")
     # In the URL's parameters, because a name in Basic may not contain a colon.
     login = RequestCredentials({"u": principal.name, "p": old}, lambda header: [])
     try:

@@ -222,7 +222,7 @@ async def _upstream_body(
             raise BadRequest(f"expected parameters in the URL, or as {_FORM_MEDIA_TYPE}")
         form = b"".join([part async for part in read_body(request, settings.max_query_size)])
         return api.rewrite_form(form)
-    if handling is BodyHandling.RENAME_LABEL:
+    if handling is BodyHandling.REWRITE_LABELS:
         return await rename_own_label(
             request,
             authorized.route.format,
@@ -233,9 +233,9 @@ async def _upstream_body(
     return Upload(read_body(request, settings.max_body_size))
 
 
-def must_rename_label(authorized: AuthorizedRoute, api: ProxiedAPI) -> bool:
+def must_rewrite_labels(authorized: AuthorizedRoute, api: ProxiedAPI) -> bool:
     """Returns whether Headgate renames a client's own labels, because it sets them itself."""
-    return _body_handling(authorized, api) is BodyHandling.RENAME_LABEL
+    return _body_handling(authorized, api) is BodyHandling.REWRITE_LABELS
 
 
 def _body_handling(authorized: AuthorizedRoute, api: ProxiedAPI) -> BodyHandling:
@@ -255,7 +255,7 @@ def _add_body_headers(
 ) -> list[tuple[str, str]]:
     """Returns *headers*, changed so that they describe the type and length of the body *upload*."""
     length = request.headers.get("content-length", "")
-    if must_rename_label(authorized, api):
+    if must_rewrite_labels(authorized, api):
         if authorized.route.format != "remote-write":  # the body is sent decompressed
             headers = [pair for pair in headers if pair[0].lower() != "content-encoding"]
     elif isinstance(upload, Upload) and length.isascii() and length.isdigit():

@@ -81,6 +81,8 @@ class UpstreamSettings:
     - *drop_foreign_data*: whether it also deletes data that the store had before the database.
     - *label*: the label that has the name of the database; "" stands for `db`. *databases*
       maps a database to the labels of its series, in place of that label.
+    - *max_labels*: the labels of a series that the store keeps; it cuts off others. 0: it rejects
+      series with more.
     - *overwrite_label*: whether Headgate's labels replace a client's own. If False, Headgate
       renames the client's labels.
     """
@@ -132,8 +134,14 @@ class UpstreamSettings:
     databases: Mapping[str, Mapping[str, str]] = option(
         "The labels of databases that the store has already (note 7)", {}, reader=read_labels
     )
+    max_labels: int = option(
+        "VictoriaMetrics' `-maxLabelsPerTimeseries`; `0`: it rejects more itself (notes 6, 8)",
+        30,
+        least=0,
+        most=1000,
+    )
     overwrite_label: bool = option(
-        "A client's own labels for databases are lost; bodies are forwarded unchanged (note 6)",
+        "A client's own label for databases is lost, not renamed (note 6)",
         False,
     )
     routes: tuple[Route, ...] = option(

@@ -11,7 +11,8 @@ from headgate_server.http.form import read_body
 from headgate_server.http.gzip import decompress
 from headgate_server.http.request import Request
 from headgate_server.upstream.errors import UnsupportedWriteFormat
-from headgate_server.upstream.label_rewriting import LabelRenamer, MalformedBody, rename_stream
+from headgate_server.upstream.label_rewriting import LabelRenamer, rename_stream
+from headgate_server.upstream.remote_write import MalformedBody
 from headgate_server.upstream.snappy import BlockTooLarge, InvalidBlock
 from headgate_server.upstream.upstream import Upload
 
@@ -29,7 +30,7 @@ async def rename_own_label(
     bytes (0: no limit). *run* runs long conversions in a thread. A CSV body is only decompressed,
     because the query parameter `format` names its labels.
 
-    Raises UnsupportedWriteFormat if Headgate cannot rename labels in *format*, and UnsupportedMedia
+    Raises UnsupportedWriteFormat if Headgate cannot read labels in *format*, and UnsupportedMedia
     for an unsupported encoding. Reading the body raises BadRequest if it is invalid, and TooLarge
     for more than *limit* bytes. Raises also what *run* raises.
     """
@@ -39,7 +40,7 @@ async def rename_own_label(
         return Upload(_decompressed_body(request, limit))
     renames = {"line": renamer.in_lines, "json": renamer.in_json, "text": renamer.in_text}
     if format not in renames:
-        raise UnsupportedWriteFormat(", ".join(sorted(renamer.names)))
+        raise UnsupportedWriteFormat
     return Upload(rename_stream(_decompressed_body(request, limit), renames[format]))
 
 

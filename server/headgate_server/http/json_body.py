@@ -28,8 +28,15 @@ async def read_bytes(request: Request, limit: int) -> bytes:
 
 
 def parse_json(body: bytes) -> Any:
-    """Returns the JSON document *body*. Raises BadRequest for invalid JSON."""
+    """Returns the JSON document *body*. Raises BadRequest for invalid JSON or a repeated key."""
     try:
-        return json.loads(body)
+        return json.loads(body, object_pairs_hook=_object)
     except (ValueError, RecursionError):
         raise BadRequest("the body is no valid JSON") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise BadRequest("the body has a repeated key")
+    return found

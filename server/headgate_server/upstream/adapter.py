@@ -40,7 +40,7 @@ class BodyHandling(Enum):
     # The body must be a form. `ProxiedAPI.rewrite_form` removes what names a database.
     REWRITE_FORM = "rewrite form"
     # A client's own labels are renamed, because Headgate sets these labels.
-    RENAME_LABEL = "rename label"
+    REWRITE_LABELS = "rewrite labels"
 
 
 class InfluxQLStore(Protocol):
@@ -138,7 +138,7 @@ class ProxiedAPI(Protocol):
 
     @property
     def label_renamer(self) -> LabelRenamer:
-        """Renames a client's own labels in bodies with the handling RENAME_LABEL."""
+        """Renames a client's own labels in bodies with the handling REWRITE_LABELS."""
         ...
 
     def split_databases(self, path: str, query: bytes) -> tuple[str, list[str]]:

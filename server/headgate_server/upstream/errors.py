@@ -91,12 +91,12 @@ class ComponentNotConfigured(Exception):
 
 
 class UnsupportedWriteFormat(Exception):
-    """Headgate cannot rename the client's own *label* in the format of the write."""
+    """Headgate cannot read the client's own labels in the format of the write."""
 
-    def __init__(self, label: str) -> None:
+    def __init__(self) -> None:
         super().__init__(
-            f"a label {label} in this format would be lost: write in another format,"
-            " or set overwrite-label"
+            "Headgate cannot read labels in this format: write in another format,"
+            " or set overwrite-label = true and max-labels = 0"
         )
 
 

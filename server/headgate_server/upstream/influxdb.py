@@ -44,7 +44,7 @@ from headgate_server.upstream.upstream import Upstream
 _MAX_INLINE_CHARS = 2000
 _SHOW_DATABASES, _SHOW_USERS = b"q=SHOW+DATABASES", b"q=SHOW+USERS"
 _UNSUPPORTED_OPTIONS = (
-    *("overwrite_label", "label", "databases", "drop_foreign_data"),
+    *("overwrite_label", "max_labels", "label", "databases", "drop_foreign_data"),
     "components",
     "routes",
     "table",

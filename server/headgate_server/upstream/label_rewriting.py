@@ -18,9 +18,14 @@ from collections.abc import (
     Mapping,
 )
 
+from headgate_server.http.errors import BadRequest
+from headgate_server.upstream.remote_write import decode_write_request, encode_write_request
 from headgate_server.upstream.snappy import compress, decompress
 
 _EXPORTED_PREFIX = "exported_"
+_NO_NAME = r"(?!)"  # a pattern that matches nothing
+# Keys of a line of JSON that are no labels: metric, its name, values and timestamps.
+_OTHER_JSON_KEYS = 4
 Rename = Callable[[bytes], bytes]
 
 # Line protocol: measurement and tags, up to the first space without a backslash.
@@ -32,27 +37,33 @@ _TOKEN_PATTERN = re.compile(rb'"(?:[^"\\]|\\.)*"|[^"{}=, \t]+|[ \t]+|.', re.DOTA
 _JSON_KEY_PATTERN = re.compile(rb'"((?:[^"\\]|\\.)*)"(\s*:)?', re.DOTALL)
 
 
-class MalformedBody(Exception):
-    """The body cannot be parsed, so Headgate cannot rename labels in it."""
-
-
 class LabelRenamer:
     """Renames a client's own labels with the names *names*; a name `x` becomes `exported_x`.
 
     While a series has the new name already, another prefix `exported_` is added. The methods take
-    and return bytes of one format, in whole lines. Immutable.
+    and return bytes of one format, in whole lines. They raise BadRequest for a series with more
+    than *most* labels beside its name (0: no limit), of which VictoriaMetrics would cut off some,
+    and so Headgate's own. Immutable.
     """
 
-    def __init__(self, names: Iterable[str]) -> None:
+    def __init__(self, names: Iterable[str], most: int) -> None:
         self.names = frozenset(names)
-        self._encoded = frozenset(name.encode() for name in names)
-        any_name = "|".join(sorted(map(re.escape, self.names))).encode()
+        self._encoded = frozenset(name.encode() for name in self.names)
+        self.most = most
+        any_name = "|".join(sorted(map(re.escape, self.names))) or _NO_NAME
         self._tags = tuple(b",%b=" % name for name in self._encoded)
-        self._in_text = re.compile(rb'(?:%b)"?[ \t]*=' % any_name)
+        self._in_text = re.compile(rb'(?:%b)"?[ \t]*=' % any_name.encode())
         spellings = b"|".join(b"".join(map(_json_spellings, name)) for name in self._encoded)
-        self._in_json = re.compile(rb'"(?:%b)"' % spellings)
-        self._in_protobuf = re.compile(b"|".join(map(_protobuf_pattern, self._encoded)))
-        self._column = re.compile(rf"([^:]*:label:)({any_name.decode()})\Z")
+        self._in_json = re.compile(rb'"(?:%b)"' % (spellings or _NO_NAME.encode()))
+        self._column = re.compile(rf"([^:]*:label:)({any_name})\Z")
+        # A line that has more labels has as many of these signs.
+        self._many_tags = _repeated_pattern(b",", most)
+        self._many_values = _repeated_pattern(b"=", most)
+        self._many_keys = _repeated_pattern(b":", most)
+
+    def _check_count(self, count: int) -> None:
+        if 0 < self.most < count:
+            raise BadRequest(f"a series has more than {self.most} labels: see max-labels")
 
     def _new_names(self, names: Collection[str]) -> dict[str, str]:
         """Returns the new name of each client's own label in *names*, the labels of one series."""
@@ -66,6 +77,9 @@ class LabelRenamer:
 
     def in_lines(self, block: bytes) -> bytes:
         """Returns whole lines of line protocol with the tags renamed."""
+        if self._many_tags.search(block) is not None:
+            for line in block.split(b"\n"):
+                self._check_count(len(_line_parts(line)) - 1)
         if not self._may_have_tag(block):
             return block
         return b"\n".join(
@@ -79,9 +93,8 @@ class LabelRenamer:
         return any(tag in block for tag in self._tags)
 
     def _in_line(self, line: bytes) -> bytes:
-        found = _LINE_HEAD_PATTERN.match(line)
-        head = found.group() if found is not None else b""
-        parts = [part.group() for part in _TAG_PATTERN.finditer(head) if part.group()]
+        parts = _line_parts(line)
+        head_size = sum(map(len, parts))
         names = [part.partition(b"=")[0] for part in parts]
         if self._encoded.isdisjoint(names[1:]):
             return line
@@ -92,10 +105,13 @@ class LabelRenamer:
             else part
             for place, part in enumerate(parts)
         ]
-        return b"".join(renamed) + line[len(head) :]
+        return b"".join(renamed) + line[head_size:]
 
     def in_text(self, block: bytes) -> bytes:
         """Returns whole lines of Prometheus' text format with the labels renamed."""
+        if self._many_values.search(block) is not None:
+            for line in block.split(b"\n"):
+                self._check_count(len(_sample_labels(line)[1]))
         if self._in_text.search(block) is None:
             return block
         return b"\n".join(
@@ -106,21 +122,21 @@ class LabelRenamer:
         )
 
     def _in_sample(self, line: bytes) -> bytes:
-        start = line.find(b"{")
-        if start < 0 or line.lstrip().startswith(b"#"):
-            return line
-        tokens = _TOKEN_PATTERN.findall(line, start + 1)
-        indexes = list(_label_name_indexes(tokens))
+        tokens, indexes = _sample_labels(line)
         names = {tokens[place].strip(b'"').decode("latin-1") for place in indexes}
         new = _encoded(self._new_names(names))
         for place in indexes:
             name = tokens[place].strip(b'"')
             if name in new:
                 tokens[place] = tokens[place].replace(name, new[name])
-        return line[: start + 1] + b"".join(tokens) if new else line
+        return line[: line.find(b"{") + 1] + b"".join(tokens) if new else line
 
     def in_json(self, block: bytes) -> bytes:
         """Returns whole lines of VictoriaMetrics' JSON format with the labels renamed."""
+        if self._many_keys.search(block) is not None:
+            for line in block.split(b"\n"):
+                keys = [found for found in _JSON_KEY_PATTERN.finditer(line) if found[2] is not None]
+                self._check_count(len(keys) - _OTHER_JSON_KEYS)
         if self._in_json.search(block) is None:
             return block
         return b"\n".join(
@@ -148,6 +164,7 @@ class LabelRenamer:
         Columns for the labels are renamed in the result.
         """
         columns = format.split(",")
+        self._check_count(sum(":label:" in column for column in columns))
         names = {column.split(":", 2)[2] for column in columns if column.count(":") >= 2}
         new = self._new_names(names)
         return ",".join(
@@ -157,36 +174,31 @@ class LabelRenamer:
     def in_remote_write(self, block: bytes, max_bytes: int) -> bytes:
         """Returns the body of a remote write with the labels renamed.
 
-        *block*, in Snappy's format, is returned unchanged if no series has one of the labels.
-        Raises InvalidBlock for invalid Snappy, and MalformedBody for invalid protobuf. Raises
-        BlockTooLarge for more than *max_bytes* decompressed bytes (0: no limit).
+        *block* is in Snappy's format. It is decoded and encoded anew, so that no part of it can be
+        read in two ways. Raises InvalidBlock for invalid Snappy, MalformedBody for invalid
+        protobuf, and BlockTooLarge for more than *max_bytes* decompressed bytes (0: no limit).
         """
-        content = decompress(block, max_bytes)
-        if self._in_protobuf.search(content) is None:
-            return block
-        renamed = _rewrite_field(content, self._in_series)
-        return block if renamed == content else compress(renamed)
-
-    def _in_series(self, message: bytes) -> bytes:
-        if self._in_protobuf.search(message) is None:
-            return message
-        names = {
-            _label_name(content).decode("latin-1")
-            for _, number, content in _iter_fields(message)
-            if number == 1 and content is not None
-        }
-        new = _encoded(self._new_names(names))
-        if not new:
-            return message
-
-        def rename(label: bytes) -> bytes:
-            return _rewrite_field(label, lambda name: new.get(name, name))
-
-        return _rewrite_field(message, rename)
+        request = decode_write_request(decompress(block, max_bytes))
+        for series in request.timeseries:
+            self._check_count(len(series.labels) - 1)
+            names = {label.name for label in series.labels}
+            if self._encoded.isdisjoint(names):
+                continue
+            new = _encoded(self._new_names({name.decode("latin-1") for name in names}))
+            for label in series.labels:
+                label.name = new.get(label.name, label.name)
+        return compress(encode_write_request(request))
 
 
 def _encoded(names: Mapping[str, str]) -> dict[bytes, bytes]:
     return {old.encode(): new.encode() for old, new in names.items()}
+
+
+def _repeated_pattern(sign: bytes, most: int) -> re.Pattern[bytes]:
+    """Returns a pattern for a line with more than *most* times *sign*; 0: for no line."""
+    if most == 0:
+        return re.compile(_NO_NAME.encode())
+    return re.compile(rb"^(?:[^%b\n]*%b){%d}" % (sign, sign, most + 1), re.MULTILINE)
 
 
 def _json_spellings(character: int) -> bytes:
@@ -194,10 +206,21 @@ def _json_spellings(character: int) -> bytes:
     return rb"(?:%c|\\u(?i:%04x))" % (character, character)
 
 
-def _protobuf_pattern(name: bytes) -> bytes:
-    """Returns a pattern of *name* after its length, a varint, which may be overlong."""
-    length = re.escape(bytes([len(name)])), re.escape(bytes([len(name) | 0x80]))
-    return rb"(?:%b|%b\x80*\x00)%b" % (*length, re.escape(name))
+def _line_parts(line: bytes) -> list[bytes]:
+    """Returns the measurement of *line* and its tags, each with the comma after it."""
+    found = _LINE_HEAD_PATTERN.match(line)
+    head = found.group() if found is not None else b""
+    return [part.group() for part in _TAG_PATTERN.finditer(head) if part.group()]
+
+
+def _sample_labels(line: bytes) -> tuple[list[bytes], list[int]]:
+    """Returns the tokens after `{` in *line*, and the indexes of those that are label names."""
+    start = line.find(b"{")
+    # VictoriaMetrics skips blanks and tabs before a comment, and no other white space.
+    if start < 0 or line.lstrip(b" \t").startswith(b"#"):
+        return [], []
+    tokens = _TOKEN_PATTERN.findall(line, start + 1)
+    return tokens, list(_label_name_indexes(tokens))
 
 
 async def rename_stream(parts: AsyncIterable[bytes], rename: Rename) -> AsyncGenerator[bytes, None]:
@@ -237,74 +260,3 @@ def _decode_key(found: re.Match[bytes]) -> str:
     except ValueError:
         return found[1].decode("latin-1")
     return key
-
-
-def _rewrite_field(message: bytes, rewrite: Rename) -> bytes:
-    """Returns the protobuf *message* with *rewrite* applied to each value of its field 1."""
-    parts: list[bytes] = []
-    for start, number, content in _iter_fields(message):
-        if number == 1 and content is not None:
-            parts.append(_encode_field(1, rewrite(content)))
-        else:
-            parts.append(start)
-    return b"".join(parts)
-
-
-def _label_name(message: bytes) -> bytes:
-    """Returns the label name in *message*, a protobuf label. The last of several names counts."""
-    names = [content for _, number, content in _iter_fields(message) if number == 1 and content]
-    return names[-1] if names else b""
-
-
-def _iter_fields(message: bytes) -> Iterator[tuple[bytes, int, bytes | None]]:
-    """Yields the bytes, the number and the content of each field in the protobuf *message*.
-
-    The content is None if the field is not length-delimited. Raises MalformedBody for an invalid
-    message.
-    """
-    offset = 0
-    while offset < len(message):
-        start = offset
-        key, offset = _read_varint(message, offset)
-        content = None
-        match key & 7:
-            case 0:
-                _, offset = _read_varint(message, offset)
-            case 1:
-                offset += 8
-            case 2:
-                length, offset = _read_varint(message, offset)
-                content = message[offset : offset + length]
-                offset += length
-            case 5:
-                offset += 4
-            case _:
-                raise MalformedBody
-        if offset > len(message):
-            raise MalformedBody
-        yield message[start:offset], key >> 3, content
-
-
-def _read_varint(message: bytes, offset: int) -> tuple[int, int]:
-    """Returns the varint at *offset*, and the offset after it. Raises MalformedBody."""
-    number = 0
-    for shift in range(0, 70, 7):
-        if offset >= len(message):
-            break
-        byte = message[offset]
-        offset += 1
-        number |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return number, offset
-    raise MalformedBody
-
-
-def _encode_field(number: int, content: bytes) -> bytes:
-    """Returns the encoded length-delimited field *number* with *content*."""
-    head = bytearray([number << 3 | 2])
-    length = len(content)
-    while length > 0x7F:
-        head.append(length & 0x7F | 0x80)
-        length >>= 7
-    head.append(length)
-    return bytes(head) + content

@@ -11,8 +11,9 @@ def check_unsupported(settings: UpstreamSettings, names: Iterable[str]) -> None:
 
     *names* are the fields of *settings* for these options.
     """
+    unset = UpstreamSettings(settings.name, settings.protocol)
     for name in names:
-        if getattr(settings, name):
+        if getattr(settings, name) != getattr(unset, name):
             raise ValueError(f"{name.replace('_', '-')}: {settings.protocol} has none")
 
 

@@ -21,7 +21,7 @@ from headgate_server.upstream.query_string import strip_credentials
 from headgate_server.upstream.upstream import Upstream
 
 _UNSUPPORTED_OPTIONS = (
-    *("drop_data", "overwrite_label", "drop_foreign_data", "label", "databases"),
+    *("drop_data", "overwrite_label", "max_labels", "drop_foreign_data", "label", "databases"),
 )
 _COMPONENTS = tuple(one for one in COMPONENTS if one not in ("insert", "select"))
 _READS_ALL_TEXT = "READ on one database reads all"
@@ -64,7 +64,7 @@ class TenantStoreAdapter:
     @property
     def label_renamer(self) -> LabelRenamer:
         """Renames no label: the header names the tenant."""
-        return LabelRenamer(())
+        return LabelRenamer((), 0)
 
     def split_databases(self, path: str, query: bytes) -> tuple[str, list[str]]:
         """Returns *path* and []: neither names a database."""

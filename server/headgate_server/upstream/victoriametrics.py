@@ -10,14 +10,12 @@ parameters of a client, and sends its own.
 import json
 import re
 from collections.abc import Sequence
-from itertools import combinations
 from typing import ClassVar
 
 from headgate_engine import Result, StatementError
 from headgate_grammar import DropDatabase, ShowMeasurements, Statement, unparse
 from headgate_server.background.thread_pool import Run
 from headgate_server.config.gateway import UpstreamSettings
-from headgate_server.config.gateway_values import check_labels
 from headgate_server.config.route import Route
 from headgate_server.config.tenant_names import ACCOUNT_PATTERN
 from headgate_server.formats import ResultEncoder
@@ -38,7 +36,6 @@ from headgate_server.upstream.database_labels import (
 from headgate_server.upstream.errors import (
     ComponentNotConfigured,
     UpstreamProtocolError,
-    UpstreamRejected,
 )
 from headgate_server.upstream.influxql import (
     CATALOG_STATEMENTS,
@@ -49,17 +46,17 @@ from headgate_server.upstream.influxql import (
     QueryOptions,
     ignore_bytes,
 )
-from headgate_server.upstream.label_rewriting import LabelRenamer
 from headgate_server.upstream.line_protocol import WriteTarget, write_lines
-from headgate_server.upstream.option_checks import check_tenants, check_unsupported
 from headgate_server.upstream.probe import send_probe
+from headgate_server.upstream.prometheus_data import decode_list, decode_values
 from headgate_server.upstream.query_string import encode_query, rewrite_query
-from headgate_server.upstream.response_checks import check_status, error_message
+from headgate_server.upstream.response_checks import check_status
 from headgate_server.upstream.upstream import Upstream
+from headgate_server.upstream.victoria_options import check_options, label_renamer
 
 _CLUSTER_PATH_PATTERN = re.compile(r"/(insert|select)/([^/]+)/(influx|prometheus)(/.*)")
 _PROMETHEUS_PATH, _INFLUX_PATH = "/prometheus", "/influx"
-_CLUSTER_COMPONENTS = ("insert", "select")
+_DISTANT_SECONDS = 4_102_444_800  # the year 2100, for data of the future
 _BUILD_INFO_PATH = "/api/v1/status/buildinfo"
 
 
@@ -75,9 +72,8 @@ class VictoriaMetricsAdapter:
         self._settings = settings = upstream.settings
         self._is_cluster = bool(settings.components)
         self._label = settings.label or DATABASE_LABEL
-        names = {self._label, *(name for one in settings.databases.values() for name in one)}
-        # A client may set none of the labels that tell databases apart.
-        self.label_renamer = LabelRenamer(names)
+        self.label_renamer = label_renamer(settings)
+        self._reads_labels = bool(self.label_renamer.names or self.label_renamer.most)
 
     @property
     def influxql(self) -> "VictoriaMetricsAdapter":
@@ -92,22 +88,7 @@ class VictoriaMetricsAdapter:
     @classmethod
     def check_settings(cls, settings: UpstreamSettings) -> None:
         """Raises ValueError for an option that VictoriaMetrics does not support."""
-        check_unsupported(settings, ("federation", "tenant_name"))
-        if settings.drop_data and settings.components:
-            raise ValueError("drop-data: a cluster has none")
-        if settings.overwrite_label and settings.components:
-            raise ValueError("overwrite-label: only a single node has labels for databases")
-        if settings.components:
-            check_unsupported(settings, ("label", "databases", "drop_foreign_data"))
-        if settings.label:
-            check_labels([settings.label])
-        databases = [(name, set(one.items())) for name, one in settings.databases.items()]
-        for (first, labels), (second, others) in combinations(databases, 2):
-            if labels == others:
-                raise ValueError(f"databases: {first} and {second} have the same labels")
-        if settings.tenants and not settings.components:
-            raise ValueError("tenants: only a cluster has them: expected components")
-        check_tenants(settings, ACCOUNT_PATTERN, "accounts such as 12:3", _CLUSTER_COMPONENTS)
+        check_options(settings)
 
     # ---- InfluxQL and line protocol
 
@@ -177,22 +158,26 @@ class VictoriaMetricsAdapter:
     def recorded_name(self) -> str:
         """The name by which the user store records that this store had no data of a database.
 
-        It is "" if nothing has to be recorded: DROP DATABASE deletes no data here.
+        It is "" if nothing has to be recorded: DROP DATABASE deletes no data here. A record is void
+        after a change of the label or of the addresses.
         """
-        return self._settings.name if self._settings.drop_data else ""
+        settings = self._settings
+        return " ".join([settings.name, self._label, *settings.urls]) if settings.drop_data else ""
 
     async def has_data(self, name: str) -> bool:
         """Returns whether the store has data with the label of the database *name*, of any time.
 
         Raises UpstreamRejected, UpstreamError.
         """
-        query = encode_query([("match[]", self._selector(name)), ("start", "0"), ("limit", "1")])
+        # VictoriaMetrics 1.79 takes the start 0 for a missing one, and searches the last minutes.
+        span = [("start", "1"), ("end", str(_DISTANT_SECONDS))]
+        query = encode_query([("match[]", self._selector(name)), *span, ("limit", "1")])
         # The index still has the labels of deleted series, but lists series much faster.
         for path in (f"/api/v1/label/{self._label}/values", "/api/v1/series"):
             reply = await self.upstream.send("GET", f"{path}?{query}", [], idempotent=True)
             await check_status(reply)
             try:
-                if not _decode_list(await reply.read(MAX_ANSWER_BYTES)):
+                if not decode_list(await reply.read(MAX_ANSWER_BYTES)):
                     return False
             except UpstreamProtocolError:
                 return True  # a very long answer
@@ -243,7 +228,7 @@ class VictoriaMetricsAdapter:
                 label_parameters(labels),
                 names_database=labels == ((DATABASE_LABEL, write_target.database),),
             )
-            rename = None if self._settings.overwrite_label else self.label_renamer.in_lines
+            rename = self.label_renamer.in_lines if self._reads_labels else None
         return await write_lines(
             self.upstream, request, target, max_bytes, encoder, "insert", rename
         )
@@ -288,7 +273,7 @@ class VictoriaMetricsAdapter:
         if tenant:
             path = cluster_path(path, route.component, tenant)
             parameters = reencoded_without_credentials(query)
-        elif route.format == "csv" and not self._settings.overwrite_label:
+        elif route.format == "csv" and self._reads_labels:
             rename = self.label_renamer.in_columns
             parameters = with_labels_and_columns(query, self._labels(databases[0]), rename)
         elif route.privilege in ("READ", "WRITE"):
@@ -304,9 +289,9 @@ class VictoriaMetricsAdapter:
         """
         if route.privilege != "WRITE":
             return BodyHandling.REWRITE_FORM
-        if tenant or self._settings.overwrite_label:
+        if tenant or not self._reads_labels:
             return BodyHandling.FORWARD
-        return BodyHandling.RENAME_LABEL
+        return BodyHandling.REWRITE_LABELS
 
     def rewrite_form(self, form: bytes) -> bytes:
         """Returns *form* without the parameters that name a database: the URL names it."""
@@ -381,21 +366,6 @@ def _query_databases(query: bytes) -> list[str]:
     if not named:
         named = [value.partition("/")[0] for name, value in pairs if name == "bucket"]
     return named
-
-
-def decode_values(body: bytes) -> list[str]:
-    """Returns the strings in *body*, an answer of Prometheus' API.
-
-    Raises UpstreamRejected if *body* has no `data`.
-    """
-    return [one for one in _decode_list(body) if isinstance(one, str)]
-
-
-def _decode_list(body: bytes) -> list[object]:
-    try:
-        return list(json.loads(body)["data"])
-    except (ValueError, LookupError, TypeError):
-        raise UpstreamRejected(502, error_message(body)) from None
 
 
 class InfluxQLNotSupported(StatementError):

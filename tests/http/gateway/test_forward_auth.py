@@ -22,7 +22,7 @@ def server(serve: Callable[..., Server], tmp_path: Path) -> Server:
     tables = (
         upstream("mimir", name="m")
         + upstream("influxdb1", name="i", mount="/influx")
-        + upstream("victoriametrics", name="v", mount="/vm", overwrite_label=True)
+        + upstream("victoriametrics", name="v", mount="/vm", overwrite_label=True, max_labels=0)
     )
     http = f'[http]\nallowed-origins = "{ALLOWED}"\n'
     return configured(serve, tmp_path, tables + http).bootstrap(TWO)

@@ -2,22 +2,24 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
+from functools import partial
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headgate_server.http.errors import BadRequest
 from headgate_server.upstream.label_rewriting import (
     LabelRenamer,
-    MalformedBody,
     Rename,
     rename_stream,
 )
+from headgate_server.upstream.remote_write import MalformedBody
 from headgate_server.upstream.snappy import BlockTooLarge, InvalidBlock, compress, decompress
 
-OWN = LabelRenamer(["db"])
-SEVERAL = LabelRenamer(["db", "team", "job"])
+OWN = LabelRenamer(["db"], 27)
+SEVERAL = LabelRenamer(["db", "team", "job"], 25)
 
 
 def exported_name(names: Collection[str]) -> str:
@@ -66,6 +68,9 @@ TEXTS = [
     (b'm{a="db=1",b="{db=\\"x\\"}"} 1', None),
     (b'm{xdb="x"} 1 # {db="exemplar"} 1', None),
     (b'# m{db="x"} 1', None),
+    (b' \t# m{db="x"} 1', None),
+    (b'\r# m{db="x"} 1', b'\r# m{exported_db="x"} 1'),
+    (b'\x0b#m{db="x"} 1', b'\x0b#m{exported_db="x"} 1'),
     (b"db 1", None),
     (b'db{a="db"} 1', None),
 ]
@@ -135,7 +140,7 @@ def test_several_labels_are_renamed_in_each_format() -> None:
 
 
 def test_an_exported_name_that_is_an_own_label_is_not_taken() -> None:
-    both = LabelRenamer(["db", "exported_db"])
+    both = LabelRenamer(["db", "exported_db"], 27)
     expected = b"m,exported_exported_db=x,exported_exported_exported_db=y v=1"
     assert both.in_lines(b"m,db=x,exported_db=y v=1") == expected
 
@@ -202,7 +207,8 @@ def test_no_label_of_a_remote_write_is_lost(all: list[dict[str, str]], long: boo
 
 def test_a_remote_write_without_the_label_goes_on_as_it_came() -> None:
     block = compress(series([("__name__", "m"), ("adb", "x")]))
-    assert OWN.in_remote_write(block, 0) is block
+    (found,) = _read(decompress(OWN.in_remote_write(block, 0), 0))
+    assert found == {"__name__": "m", "adb": "x"}
 
 
 def _read(message: bytes) -> list[dict[str, str]]:
@@ -212,7 +218,7 @@ def _read(message: bytes) -> list[dict[str, str]]:
         if number != 1:
             continue
         pairs = [dict(_messages(label)) for kind, label in _messages(content) if kind == 1]
-        found.append({pair[1].decode(): pair[2].decode() for pair in pairs})
+        found.append({pair.get(1, b"").decode(): pair.get(2, b"").decode() for pair in pairs})
     return found
 
 
@@ -283,3 +289,53 @@ def test_any_bytes_are_read_or_refused(block: bytes) -> None:
 def test_a_block_that_declares_more_than_it_may_hold_is_not_unpacked() -> None:
     with pytest.raises(BlockTooLarge):
         decompress(compress(bytes(1001)), 1000)
+
+
+def _varint(number: int) -> bytes:
+    parts = bytearray()
+    while number > 0x7F:
+        parts.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*parts, number])
+
+
+@pytest.mark.parametrize("place", ["series", "label", "name", "length"])
+def test_protobuf_that_another_reader_cuts_is_refused(place: str) -> None:
+    """A field number or a length above its limit: some readers take the low bits alone."""
+    large = _varint((1 << 32 | 1) << 3 | 2)
+    keys = {"series": b"\x0a", "label": b"\x0a", "name": b"\x0a", place: large}
+    length = b"\x82" + b"\x80" * 8 + b"\x02" if place == "length" else b"\x02"
+    name = keys["name"] + length + b"db"
+    label = name + _short(2, b"x")
+    content = keys["label"] + bytes([len(label)]) + label
+    body = compress(keys["series"] + bytes([len(content)]) + content)
+    try:
+        found = decompress(OWN.in_remote_write(body, 0), 0)
+    except MalformedBody:
+        return
+    assert b"\x02db" not in found and large not in found
+
+
+def writes(labels: list[str]) -> Iterator[Callable[[], object]]:
+    """Yields a write of a series with *labels* in each format."""
+    tags = ",".join(f"{name}=1" for name in labels)
+    pairs = ",".join(f'{name}="1"' for name in labels)
+    values = ",".join(f'"{name}":"1"' for name in labels)
+    columns = ",".join(f"{place}:label:{name}" for place, name in enumerate(labels, 1))
+    line = f'{{"metric":{{"__name__":"m",{values}}},"values":[1],"timestamps":[1]}}'
+    yield partial(OWN.in_lines, f"a v=1\nm,{tags} v=1\nb v=1\n".encode())
+    yield partial(OWN.in_text, f"a 1\nm{{{pairs}}} 1\n".encode())
+    yield partial(OWN.in_json, line.encode())
+    yield partial(OWN.in_columns, f"{columns},99:metric:m")
+    found = series([("__name__", "m"), *((name, "1") for name in labels)])
+    yield partial(OWN.in_remote_write, compress(found), 0)
+
+
+@pytest.mark.parametrize("repeated", [False, True])
+def test_a_series_with_more_labels_than_the_store_keeps_is_refused(repeated: bool) -> None:
+    names = ["x" if repeated else f"l{number}" for number in range(28)]
+    for write in writes(names[:27]):
+        write()
+    for write in writes(names):
+        with pytest.raises(BadRequest, match="a series has more than 27 labels"):
+            write()

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import unquote
 
 from headgate_server.upstream.snappy import compress
 from support.gateway_fixtures import ANN, TWO, configured, upstream
@@ -23,7 +24,7 @@ def test_a_format_in_which_labels_are_not_found_is_refused(
         server = configured(serve, tmp_path, text).bootstrap(TWO)
         answer = server.request("POST", ROUTE["paths"][0] + "?db=a", b"{}", basic=ANN)
         assert answer.status == 501
-        assert "a label db in this format would be lost" in answer.error
+        assert "cannot read labels in this format" in answer.error
         for headers, status in [
             ({"Content-Encoding": "zstd"}, 415),
             ({"Content-Type": "application/x-protobuf;proto=io.prometheus.write.v2.Request"}, 415),
@@ -42,7 +43,9 @@ def test_another_proxy_is_not_let_lose_the_label(
     serve: Callable[..., Server], tmp_path: Path
 ) -> None:
     tables = upstream("victoriametrics", name="v")
-    tables += upstream("victoriametrics", name="w", mount="/w", overwrite_label=True)
+    unread = {"overwrite_label": True, "max_labels": 0}
+    tables += upstream("victoriametrics", name="w", mount="/w", **unread)
+    tables += upstream("victoriametrics", name="x", mount="/x", overwrite_label=True)
     server = configured(serve, tmp_path, tables).bootstrap(TWO)
     for name, uri, status in [
         ("v", "/write?db=a", 403),
@@ -51,11 +54,14 @@ def test_another_proxy_is_not_let_lose_the_label(
         ("v", "/api/v1/import/csv?format=1:label:db,2:metric:m", 200),
         ("w", "/write?db=a", 200),
         ("w", "/api/v1/write", 200),
+        ("x", "/write?db=a", 403),
+        ("x", "/api/v1/import/csv?format=1:label:db,2:metric:m", 200),
     ]:
         headers = {"X-Original-URI": uri, "X-Original-Method": "POST"}
         answer = server.request("GET", f"/auth/nginx/{name}", None, headers, ANN)
         assert answer.status == status, (name, uri)
         if "csv" in uri:
-            assert "exported_db" in answer.headers["X-Auth-Query"]
+            column = "exported_db" if name == "v" else "db"
+            assert f"1:label:{column},2" in unquote(answer.headers["X-Auth-Query"])
         if status == 403:
-            assert "set overwrite-label" in answer.error
+            assert "set overwrite-label = true and max-labels = 0" in answer.error

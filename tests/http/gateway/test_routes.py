@@ -48,7 +48,8 @@ def asked(server: Server, method: str, path: str, login: tuple[str, str] | None 
 def test_what_is_served_is_what_another_proxy_is_let_serve(
     serve: Callable[..., Server], tmp_path: Path, protocol: str
 ) -> None:
-    own = {"overwrite_label": True} if protocol == "victoriametrics" else {}
+    unread = {"overwrite_label": True, "max_labels": 0}
+    own = unread if protocol == "victoriametrics" else {}
     with recorder() as store:
         store.reply = lambda heard: (200, {}, b'{"results":[{"statement_id":0}]}')
         tables = upstream(protocol, name="served", urls=[store.url], **own)

@@ -1,13 +1,16 @@
 """/api/apply: a declared state is applied in one transaction, and refused as a whole."""
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from support.audit_records import audit_records
+from support.gateway_fixtures import TWO, configured, upstream
 from support.local_server import LocalServer
-from support.servers import ROOT, Answer
+from support.servers import ROOT, Answer, Server
 
 STATE: dict[str, Any] = {
     "databases": {"telegraf": {"duration": "4w"}, "logs": {}},
@@ -72,6 +75,10 @@ def test_a_state_is_applied_once_and_then_changes_nothing(running: LocalServer) 
         ({"users": {}}, "?prune=true", "no administrator would remain"),
         ({"users": {"\ud800": {"password": "x"}}}, "", "invalid name"),
         ({"databases": {"a/b": {}}}, "", "database a/b: invalid name"),
+        ({"users": {"x": {"password": "\ud800"}}}, "", "password must be valid Unicode"),
+        (b'{"users": {"x": {"password": "x"}, "x": {"admin": true}}}', "", "a repeated key"),
+        ({"users": dict.fromkeys(map(str, range(201)), {"password": "x"})}, "", "more than 200"),
+        (STATE, "?dryrun=true", "unknown parameter dryrun, did you mean dry_run?"),
         (STATE, "?dry_run=yes", "dry_run: expected true or false"),
     ],
 )
@@ -98,3 +105,17 @@ def test_only_administrators_apply_and_no_page_of_another_site(running: LocalSer
 
 def test_a_body_above_the_limit_is_refused(running: LocalServer) -> None:
     assert post(running, b" " * ((1 << 24) + 1)).status == 413
+
+
+def test_no_database_that_a_store_may_have_data_of_is_dropped(
+    serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    tables = upstream("victoriametrics", urls=["http://127.0.0.1:1"])
+    server = configured(serve, tmp_path, tables).bootstrap(TWO)
+    body = json.dumps({"databases": {"a": {}}}).encode()
+    for parameters in ("?prune=true", "?prune=true&dry_run=true"):
+        answer = server.request("POST", f"/api/apply{parameters}", body, {}, ROOT)
+        assert answer.status == 400
+        assert "database b: an upstream store may have its data" in answer.json["error"]
+    assert server.request("POST", "/api/apply", body, {}, ROOT).status == 200
+    assert server.query("SHOW GRANTS FOR bob", ROOT).rows() == [["b", "ALL PRIVILEGES"]]

@@ -56,6 +56,7 @@ def test_the_new_password_is_used_at_once_and_audited(server: LocalServer) -> No
     [
         ("wrong", "Todd-2", "invalid password"),
         ("", "Todd-2", "invalid password"),
+        ("Todd-1", "", "the new password is empty"),
         ("Todd-1", "x", "password must have at least 3 characters"),
         ("Todd-1", "x" * 73, "password length exceeds 72 bytes"),
         ("Todd-1", "a\0b", "password must not contain a NUL character"),

@@ -80,6 +80,12 @@ def test_pruning_must_be_asked_for_and_keeps_an_administrator(file: Path, tmp_pa
     store = tmp_path / "users.db"
     headgate("apply", file, "--store", store)
     file.write_text('databases = ["logs"]\nusers = ["root"]\n')
+    behind = tmp_path / "gateway.toml"
+    behind.write_text('[[gateway.upstream]]\nurls = ["http://127.0.0.1:1"]\n')
+    command = ("apply", file, "--store", store, "--config", behind)
+    status, lines, errors = headgate(*command, "--prune")
+    error = "database telegraf: an upstream store may have its data: use DROP DATABASE"
+    assert (status, lines, errors) == (1, [], f"headgate: {error}\n")
     assert headgate("apply", file, "--store", store)[1] == [f"{store}: 0 changes made"]
     drops = ["DROP USER grafana", "DROP DATABASE telegraf", f"{store}: 2 changes made"]
     assert headgate("apply", file, "--store", store, "--prune")[1] == drops

@@ -94,7 +94,8 @@ def started(serve: Callable[..., Server], tmp_path: Path) -> Iterator[Started]:
 
         def start(kind: str, protocol: str) -> tuple[Proxy, Recorder, Server]:
             store = stack.enter_context(recorder())
-            own = {"overwrite_label": True} if protocol == "victoriametrics" else {}
+            unread = {"overwrite_label": True, "max_labels": 0}
+            own = unread if protocol == "victoriametrics" else {}
             headgate = configured(serve, tmp_path, upstream(protocol, name="store", **own))
             headgate.bootstrap(TWO)
             proxy = stack.enter_context(

@@ -191,3 +191,58 @@ def test_where_it_is_configured_the_label_is_overwritten(
     poll_until(
         lambda: sorted(victoria.series(), key=lambda one: one["__name__"]) == wanted, "not written"
     )
+
+
+@needs_victoria
+def test_data_of_any_time_counts_as_foreign(
+    serve: Callable[..., Server], tmp_path: Path, victoria: Victoria
+) -> None:
+    ages = {"day": 86_400, "year": 400 * 86_400, "years": 2000 * 86_400, "tomorrow": -86_400}
+    for name, age in ages.items():
+        sample = f'm{{db="{name}"}} 1 {int(time.time() - age)}000\n'.encode()
+        victoria.request("POST", "/api/v1/import/prometheus", sample)
+    poll_until(lambda: len(victoria.series()) == len(ages), "not written")
+    server = front(serve, tmp_path, victoria, drop_data=True)
+    for name in ages:
+        assert not server.query(f"CREATE DATABASE {name}").error
+        assert "set drop-foreign-data" in server.query(f"DROP DATABASE {name}").error, name
+    assert len(victoria.series()) == len(ages)
+
+
+@needs_victoria
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_no_label_of_headgate_is_cut_off(
+    serve: Callable[..., Server], tmp_path: Path, victoria: Victoria, overwrite: bool
+) -> None:
+    server = front(serve, tmp_path, victoria, overwrite_label=overwrite)
+    for labels in ([f"l{number:02}" for number in range(35)], ["x"] * 35):
+        tags = ",".join(f"{name}=1" for name in labels)
+        pairs = ",".join(f'{name}="1"' for name in labels)
+        for path, body in (
+            ("/write?db=a", f"m,db=b,{tags} v=1".encode()),
+            ("/api/v1/import/prometheus", f'm{{db="b",{pairs}}} 1\n'.encode()),
+        ):
+            answer = server.request("POST", path, body, basic=ANN)
+            assert answer.status == 400 and "more than 27 labels" in answer.error
+    assert victoria.series() == []
+    many = ",".join(f"l{number:02}=1" for number in range(27))
+    assert server.request("POST", "/write?db=a", f"m,{many} v=1".encode(), basic=ANN).status == 204
+    poll_until(lambda: len(victoria.series()) == 1, "not written")
+    (found,) = victoria.series()
+    assert found["db"] == "a" and len(found) == 29
+
+
+@needs_victoria
+def test_a_changed_label_voids_what_was_recorded(
+    serve: Callable[..., Server], tmp_path: Path, victoria: Victoria
+) -> None:
+    server = front(serve, tmp_path, victoria, drop_data=True)
+    assert not server.query("CREATE DATABASE mine").error
+    server.stop()
+    victoria.request("POST", "/write", b"foreign,cust=mine v=1")
+    poll_until(lambda: len(victoria.series()) == 1, "not written")
+    path = tmp_path / "headgate.toml"
+    path.write_text(path.read_text() + 'label = "cust"\n')
+    server.start()
+    assert "set drop-foreign-data" in server.query("DROP DATABASE mine").error
+    assert len(victoria.series()) == 1

@@ -145,6 +145,10 @@ def test_sync_lists_the_values_of_the_label_and_the_declared_databases(
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
+        (
+            'overwrite-label = true\ndatabases = {a = {x = "1"}}',
+            "overwrite-label: expected no databases beside it",
+        ),
         ('label = "a-b"', "a-b: expected the name of a label"),
         ('label = "__name__"', "__name__: expected the name of a label"),
         ("databases = {shop = {}}", "shop: expected a label"),

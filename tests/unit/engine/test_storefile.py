@@ -6,6 +6,7 @@ import os
 import stat
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ from headgate_engine import (
     restore,
 )
 from headgate_engine.model.user import UNRESTRICTED
+from headgate_engine.stores.sqlite import file as store_file
+from headgate_engine.stores.sqlite.revision_file import RevisionFile
 from support.old_stores import create_old_store
 
 
@@ -270,6 +273,26 @@ def test_a_store_of_version_3_is_upgraded_and_kept_as_it_was(tmp_path: Path) -> 
     again = SqliteStore(path)
     assert again.upgraded == 0
     again.close()
+
+
+def test_a_store_of_an_earlier_version_in_use_is_not_upgraded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_file, "_UPGRADE_TIMEOUT_SECONDS", 0.1)
+    path = tmp_path / "users.db"
+    create_old_store(path, version=3)
+    server = RevisionFile(path)
+    assert server.lock_shared()
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match="earlier version of Headgate, and in use: stop that"):
+        SqliteStore(path)
+    assert path.read_bytes() == before
+    server.close()
+    with ThreadPoolExecutor(4) as pool:
+        stores = list(pool.map(lambda _: SqliteStore(path), range(4)))
+    assert sorted(store.upgraded for store in stores) == [0, 0, 0, 3]
+    for store in stores:
+        store.close()
 
 
 def test_an_upgrade_that_fails_halfway_leaves_the_store_as_it_was(tmp_path: Path) -> None:

@@ -69,6 +69,7 @@ def test_the_kinds_with_an_api_are_those_with_a_route_table() -> None:
     [
         ({"drop_data": True}, {"influxdb1", "victoriametrics"}),
         ({"overwrite_label": True}, {"victoriametrics"}),
+        ({"max_labels": 40}, {"victoriametrics"}),
         ({"federation": True}, TENANT_KINDS),
         ({"tenant_name": "a"}, TENANT_KINDS),
         ({"tenants": {"a": "b"}}, TENANT_KINDS),
@@ -181,7 +182,7 @@ def test_a_body_cannot_widen_a_request() -> None:
                 form = b"db=b&extra_label=db%3Db&extra_filters[]=x&query=up&p=secret"
                 assert api.rewrite_form(form) == b"query=up"
             else:
-                expected = BodyHandling.FORWARD if tenant else BodyHandling.RENAME_LABEL
+                expected = BodyHandling.FORWARD if tenant else BodyHandling.REWRITE_LABELS
                 assert handling is expected
                 assert "form" not in sent_type
                 assert "form" not in api.content_type(route, "")

@@ -6,6 +6,7 @@ itself the administrator.
 
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -18,6 +19,10 @@ from headgate_engine.stores.sqlite.connection import connect, describe, open_err
 from headgate_engine.stores.sqlite.foreign_files import known_format
 from headgate_engine.stores.sqlite.revision_file import RevisionFile, revision_file_path
 from headgate_engine.stores.sqlite.schema import APPLICATION_ID, MIGRATIONS, SCHEMA, VERSION
+
+# How long an upgrade waits for other processes, and how often it looks.
+_UPGRADE_TIMEOUT_SECONDS = 5.0
+_POLL_SECONDS = 0.02
 
 
 def open_or_create(path: Path, *, create: bool = True) -> tuple[bool, int]:
@@ -68,7 +73,10 @@ def mark_in_use(path: Path, *, create: bool = True) -> tuple[RevisionFile, bool,
         open_or_create(path, create=create)
         raise
     try:
+        alone = 0
         if side is not None:
+            if _is_older(path):
+                alone = _upgrade_alone(path, side)
             _share(path, side)
         created, upgraded = open_or_create(path, create=create)
         if side is None:
@@ -80,7 +88,34 @@ def mark_in_use(path: Path, *, create: bool = True) -> tuple[RevisionFile, bool,
         if side is not None:
             side.close()
         raise
-    return side, created, upgraded
+    return side, created, alone or upgraded
+
+
+def _is_older(path: Path) -> bool:
+    """Returns whether the store *path* exists, and has an earlier schema version."""
+    try:
+        return path.exists() and path.stat().st_size > 0 and check_version(path) < VERSION
+    except StoreError:
+        return False  # `open_or_create` raises an error that explains more
+
+
+def _upgrade_alone(path: Path, side: RevisionFile) -> int:
+    """Upgrades the store *path* while no other process uses it. Returns its version before.
+
+    A server of an earlier version would fail with the new tables. Returns 0 if another process
+    makes the upgrade. Raises StoreError if the store stays in use.
+    """
+    deadline = time.monotonic() + _UPGRADE_TIMEOUT_SECONDS
+    while not side.lock_exclusively():
+        if not _is_older(path):
+            return 0
+        if time.monotonic() > deadline:
+            raise StoreError(
+                f"store {path} is of an earlier version of Headgate, and in use: stop that server,"
+                " then start again"
+            )
+        time.sleep(_POLL_SECONDS)
+    return open_or_create(path, create=False)[1]
 
 
 def _share(path: Path, side: RevisionFile) -> None:
