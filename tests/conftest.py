@@ -25,8 +25,10 @@ from support.tenant_fixtures import Parts, seed_flags
 Serve = Callable[..., LocalServer]
 
 
-# A fifth of the examples, for `make test-fast`: `--hypothesis-profile fast`.
-settings.register_profile("fast", max_examples=20)
+# No example has a time limit: the machine may be busy. `fast`, for `make test-fast`, has a fifth of
+# the examples.
+settings.register_profile("default", deadline=None)
+settings.register_profile("fast", max_examples=20, deadline=None)
 
 TESTS = Path(__file__).parent
 LAYERS = ("unit", "http", "process", "real")

@@ -134,6 +134,8 @@ class _Parse:
             raise self._of_1_8(self._unexpected_token(error.token)) from None
         except _SEMANTIC_ERRORS as error:
             raise self._of_1_8(self._semantic_error(error)) from None
+        except ParseError as error:
+            raise self._of_1_8(error) from None
         return tuple(self._statements)
 
     def _of_1_8(self, error: ParseError) -> ParseError:

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from headgate_server.config.gateway_reader import read_gateway_settings
@@ -38,7 +38,6 @@ from support.waiting import poll_until
 MOST = 100
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(
@@ -97,7 +96,6 @@ async def of(*parts: bytes) -> AsyncIterator[bytes]:
         yield part
 
 
-@settings(deadline=None)
 @given(
     documents=st.lists(st.binary(min_size=1, max_size=40).map(lambda b: b.replace(b"\n", b"."))),
     size=st.integers(1, 50),

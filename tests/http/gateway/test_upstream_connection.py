@@ -213,7 +213,7 @@ def test_what_was_sent_ahead_is_no_answer_to_the_next() -> None:
         assert len(store.requests) == 3
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.binary(max_size=300), st.booleans())
 def test_noise_is_never_a_fault_of_ours(noise: bytes, headed: bool) -> None:
     raw = (b"HTTP/1.1 200 OK\r\n" if headed else b"") + noise

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgpack
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headgate_engine import Result
@@ -120,7 +120,6 @@ cuts = st.lists(st.integers(0, 5000), max_size=12)
 
 
 @pytest.mark.parametrize("name", FORMATS)
-@settings(deadline=None)
 @given(content=results, id=st.sampled_from(IDS), places=cuts)
 @example(content={}, id=54_321, places=[])
 @example(content={"error": 'a "quoted" \\ text'}, id=10, places=list(range(90)))
@@ -139,7 +138,6 @@ def test_a_spliced_answer_is_the_fragment_of_the_whole_one_however_it_is_cut(
 
 
 @pytest.mark.parametrize("name", ["json", "pretty", "msgpack"])
-@settings(deadline=None)
 @given(text=st.text(min_size=1), id=st.sampled_from(IDS), places=cuts)
 def test_the_error_of_a_spliced_answer_is_found(
     name: str, text: str, id: int, places: list[int]
@@ -181,7 +179,6 @@ GARBAGE = (b"<html>502</html>\n", b"\xc1\xff\x00", b"null\n", b"[]\n", b'{"error
 
 
 @pytest.mark.parametrize("name", FORMATS)
-@settings(deadline=None)
 @given(places=cuts)
 def test_an_answer_to_several_statements_is_no_result(name: str, places: list[int]) -> None:
     if name == "csv":
@@ -195,7 +192,6 @@ def test_an_answer_to_several_statements_is_no_result(name: str, places: list[in
 
 
 @pytest.mark.parametrize("name", FORMATS)
-@settings(deadline=None)
 @given(places=cuts)
 def test_a_part_of_an_answer_is_no_result(name: str, places: list[int]) -> None:
     whole = WRITTEN[name](ROWS | {"error": "late"} if name == "json" else ROWS)
@@ -256,7 +252,6 @@ def test_the_work_grows_with_the_length_of_an_answer_alone(name: str, size: int)
 
 
 @pytest.mark.parametrize("name", FORMATS)
-@settings(deadline=None)
 @given(contents=st.lists(results, min_size=1, max_size=4), places=cuts)
 def test_pieces_make_the_document_that_results_makes(
     name: str, contents: list[Content], places: list[int]

@@ -136,7 +136,6 @@ def theirs(text: str) -> bool:
 
 @settings(
     max_examples=int(os.environ.get("HEADGATE_TEST_TOKENS", 6 * settings().max_examples)),
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
 @given(tokens() | st.text() | st.from_regex(r"[\w-]{0,9}\.[\w-]{0,9}\.[\w-]{0,9}", fullmatch=True))

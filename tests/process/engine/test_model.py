@@ -218,6 +218,6 @@ def teardown_module() -> None:
 
 
 TestMemory = Model.TestCase
-TestMemory.settings = settings(max_examples=60, stateful_step_count=50, deadline=None)
+TestMemory.settings = settings(max_examples=60, stateful_step_count=50)
 TestSqlite = SqliteModel.TestCase
-TestSqlite.settings = settings(max_examples=EXAMPLES, stateful_step_count=50, deadline=None)
+TestSqlite.settings = settings(max_examples=EXAMPLES, stateful_step_count=50)

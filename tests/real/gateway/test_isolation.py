@@ -24,7 +24,6 @@ from support.waiting import poll_until
 EXAMPLES = int(os.environ.get("N", "1200")) // 2
 _settings = settings(
     max_examples=EXAMPLES,
-    deadline=None,
     database=None,
     suppress_health_check=[
         *(HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much),

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from urllib.parse import urlencode
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from headgate_server.formats import encoder_for
@@ -157,7 +157,6 @@ def test_an_answer_to_several_statements_is_always_found(
 
 
 @pytest.mark.parametrize("name", FORMATS)
-@settings(deadline=None)
 @given(where=st.lists(st.integers(0, 1 << 16), max_size=30))
 def test_it_is_found_however_the_answer_is_cut(
     influxd: Influxd, name: str, where: list[int]

@@ -1,7 +1,7 @@
 """The dialects of InfluxQL: what 1.12 parses beyond 1.8, and the words of errors."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headgate_grammar import DIALECTS, Dialect, ParseCache, ParseError, parse
@@ -128,6 +128,7 @@ def test_a_cache_keeps_its_dialect() -> None:
                     assert expected is None
 
 
+@example(78862)
 @given(st.integers(0, 2**63))
 def test_without_a_dialect_a_text_of_either_version_is_accepted(seed: int) -> None:
     statements = Statements(seed)
