@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
 from importlib.metadata import version
+from pathlib import Path
 
 from prometheus_client import (
     CollectorRegistry,
@@ -20,11 +21,11 @@ from prometheus_client import (
     disable_created_metrics,
 )
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.multiprocess import mark_process_dead
 
 from headgate_grammar import Statement
 from headgate_server.telemetry.metric_buffer import CounterGroup, MetricBuffer
-from headgate_server.telemetry.metrics_folder import create_owned_folder
+from headgate_server.telemetry.metrics_folder import FolderCollector, create_owned_folder
 
 # A `_created` series would add a line to each counter, without any use.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -78,7 +79,7 @@ class Metrics:
         own = self._own = CollectorRegistry()
         self._all = own if not several else CollectorRegistry()
         if several:
-            MultiProcessCollector(self._all)  # type: ignore[no-untyped-call]
+            self._all.register(FolderCollector(Path(os.environ[_FOLDER_VARIABLE])))
         else:
             ProcessCollector(registry=own)
         self._requests = Counter(

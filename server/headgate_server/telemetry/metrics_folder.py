@@ -8,12 +8,41 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from prometheus_client.metrics_core import Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
 _PREFIX = "headgate-metrics-"
 _LOCK = "owner"  # the lock file; the files of prometheus_client end in .db
+
+
+class FolderCollector(Collector):
+    """Reads the metrics of all workers from the files in *folder*.
+
+    A file is empty for a moment when a worker creates it, and for ever if that worker is killed
+    then. Such a file has no metrics yet.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def collect(self) -> Iterable[Metric]:
+        """Returns the sums over all workers."""
+        files = [str(path) for path in self._folder.glob("*.db") if _size(path)]
+        found: Iterable[Metric] = MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]
+        return found
+
+
+def _size(path: Path) -> int:
+    """Returns the size of the file *path*; 0 if the worker's end has removed it."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 @contextmanager
