@@ -115,11 +115,73 @@ class DatabaseRequired(StatementError):
         super().__init__("database name required")
 
 
+class BadProfile(StatementError):
+    """An e-mail address or a full name is invalid. The text names it."""
+
+
+class BadKey(StatementError):
+    """An API key cannot be made as the caller asks. The text says why."""
+
+
+class KeyExists(StatementError):
+    """The user has a key of this name already."""
+
+    def __init__(self) -> None:
+        super().__init__("a key with this name already exists")
+
+
+class TooManyKeys(StatementError):
+    """The user has as many keys as a user may have."""
+
+    def __init__(self) -> None:
+        super().__init__("too many keys")
+
+
+class KeyNotFound(StatementError):
+    """No key has this id, or it was revoked."""
+
+    def __init__(self) -> None:
+        super().__init__("key not found")
+
+
+class SessionNotFound(StatementError):
+    """No session of the user has this id, or it has ended."""
+
+    def __init__(self) -> None:
+        super().__init__("session not found")
+
+
 class AuthenticationFailed(EngineError):
     """The user is unknown or the password is wrong; the text is the same in both cases."""
 
     def __init__(self) -> None:
         super().__init__("authorization failed")
+
+
+class KeyRejected(AuthenticationFailed):
+    """An API key is not accepted. *code* is `malformed`, `unknown`, `expired` or `revoked`."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__()
+        self.code = code
+        self.args = (_KEY_REFUSALS.get(code, "invalid API key"),)
+
+
+class SessionRejected(AuthenticationFailed):
+    """A session's cookie is not accepted. *code* is `invalid`, `expired` or `revoked`."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__()
+        self.code = code
+        self.args = (_SESSION_REFUSALS[code],)
+
+
+_KEY_REFUSALS = {"expired": "API key expired", "revoked": "API key revoked"}
+_SESSION_REFUSALS = {
+    "invalid": "invalid session",
+    "expired": "session expired",
+    "revoked": "session revoked",
+}
 
 
 class SignUpDisabled(AuthenticationFailed):

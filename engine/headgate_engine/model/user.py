@@ -2,12 +2,26 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import TYPE_CHECKING
 
 from headgate_engine.errors import InvalidName, UsernameRequired, UsernameTooLong
 from headgate_engine.model.token_rights import TokenRights
 from headgate_grammar import Privilege
 
+if TYPE_CHECKING:
+    from headgate_engine.model.api_key import ApiKey
+    from headgate_engine.model.session import Session
+
 _MAX_NAME_BYTES = 1024
+
+
+class UserStatus(IntEnum):
+    """Whether a user may log in. A pending user waits for an administrator's approval."""
+
+    ACTIVE = 0
+    DISABLED = 1
+    PENDING = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +31,8 @@ class User:
     *id* is never reused, so that a later user of the same name does not inherit data of this user.
     *grants* maps the names of existing databases to privileges, in order of the databases'
     creation. It includes NO PRIVILEGES, which a REVOKE leaves behind. *hash* is the bcrypt hash of
-    the password; the repr omits it.
+    the password, or NO_PASSWORD; the repr omits it. *created_at* and *password_changed_at* are Unix
+    seconds; 0 stands for an unknown time, before the store had them.
     """
 
     id: str
@@ -25,6 +40,14 @@ class User:
     hash: str = field(repr=False)
     admin: bool
     grants: Mapping[str, Privilege]
+    status: UserStatus = UserStatus.ACTIVE
+    created_at: int = 0
+    password_changed_at: int = 0
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the user may log in: neither disabled nor pending."""
+        return self.status is UserStatus.ACTIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +90,8 @@ class Principal:
     *method* is the authentication method. *identity* is the account in the token, if any.
     *transient_rights* replace the user's stored grants for this request (see
     `Engine.with_transient_grants`). If *transient* is True, the user is not in the store: its
-    privileges come from a token and last for one request.
+    privileges come from a token and last for one request. *key* is the API key of the request: then
+    *user* has only the rights that the key includes. *session* is the session of its cookie.
     """
 
     user: User | None = None
@@ -76,6 +100,8 @@ class Principal:
     identity: Identity | None = None
     transient_rights: TokenRights | None = None
     transient: bool = False
+    key: "ApiKey | None" = None
+    session: "Session | None" = None
 
     @property
     def has_full_access(self) -> bool:

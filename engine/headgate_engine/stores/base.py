@@ -14,6 +14,7 @@ from headgate_engine.model.audit import Audit, AuditRecord, DeniedAttempt
 from headgate_engine.model.database import Database
 from headgate_engine.model.retention_policy import RetentionPolicy
 from headgate_engine.model.user import Account, User
+from headgate_engine.stores.account_base import AccountReads, AccountTx
 from headgate_grammar import Privilege
 
 T = TypeVar("T")
@@ -49,7 +50,7 @@ class Change:
     keys: tuple[str, ...]
 
 
-class Tx(Protocol):
+class Tx(AccountTx, Protocol):
     """The methods that read and change a user store inside one transaction.
 
     Reads see the transaction's own writes. Any method may raise an error of the storage. The
@@ -62,15 +63,20 @@ class Tx(Protocol):
         ...
 
     def add_user(self, name: str, hash: str, admin: bool) -> None:
-        """Adds the user *name* with a new id and no grants. The name must be unused."""
+        """Adds the active user *name* with a new id and no grants. The name must be unused."""
         ...
 
-    def put_user(self, user: User, *, hash: str, admin: bool) -> None:
-        """Sets the hash and the admin flag of *user*."""
+    def put_user(
+        self, user: User, *, hash: str, admin: bool, password_changed_at: int | None = None
+    ) -> None:
+        """Sets the hash and the admin flag of *user*.
+
+        *password_changed_at* is the time of a new password; None keeps the previous time.
+        """
         ...
 
     def drop_user(self, user: User) -> None:
-        """Drops *user* and the user's grants.
+        """Drops *user* and the user's grants, profile, API keys and sessions.
 
         If an identity is linked to *user*, the time of the drop is stored: `identity_dropped_at`
         returns that time later.
@@ -78,7 +84,7 @@ class Tx(Protocol):
         ...
 
     def admin_count(self) -> int:
-        """Returns the number of users with the admin flag."""
+        """Returns the number of active users with the admin flag."""
         ...
 
     def empty(self) -> bool:
@@ -149,7 +155,7 @@ class Snapshot(Protocol):
 Table = Literal["users", "databases"]
 
 
-class Store(Protocol):
+class Store(AccountReads, Protocol):
     """A user store: durable users, grants and list of databases. Thread-safe; calls block."""
 
     def transact(self, change: Callable[[Tx], T], audit: Audit) -> tuple[T, int]:
@@ -255,7 +261,7 @@ class Store(Protocol):
         ...
 
     def admin_count(self) -> int:
-        """Returns the number of users with the admin flag.
+        """Returns the number of active users with the admin flag.
 
         Raises:
             StoreUnavailable: the store could not be read.

@@ -2,17 +2,21 @@
 
 import threading
 import time
-from collections.abc import Callable, Collection, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from headgate_engine.model.api_key import ApiKey
 from headgate_engine.model.audit import Audit, AuditRecord, DeniedAttempt
 from headgate_engine.model.database import Database
+from headgate_engine.model.profile import Profile
 from headgate_engine.model.retention_policy import RetentionPolicy
+from headgate_engine.model.session import Session
 from headgate_engine.model.user import Account, User
+from headgate_engine.stores.account_base import UpkeepTx
 from headgate_engine.stores.base import (
     DROPPED_IDENTITY_RETENTION_SECONDS,
     MAX_KNOWN_LOGINS,
@@ -22,13 +26,14 @@ from headgate_engine.stores.base import (
     Table,
     Tx,
 )
+from headgate_engine.stores.memory_accounts import AccountState, page
 from headgate_grammar import Privilege
 
 T = TypeVar("T")
 
 
 @dataclass
-class _State:
+class _State(AccountState):
     """The data of one revision; implements the protocol `Tx` on this data.
 
     A transaction changes a copy; `MemoryStore` commits it by replacing its state.
@@ -40,19 +45,15 @@ class _State:
     identities: dict[tuple[str, str], str] = field(default_factory=dict)
     dropped_at: dict[tuple[str, str], float] = field(default_factory=dict)
     last_id: int = 0
-    keys: list[str] = field(default_factory=list)
 
     def copy(self) -> "_State":
         """Returns a copy of the data for a transaction to change."""
-        return _State(
-            dict(self.users),
-            dict(self.databases),
-            dict(self.grants),
-            dict(self.identities),
-            dict(self.dropped_at),
-            self.last_id,
-            keys=[],
-        )
+        tables = {
+            table.name: value.copy()
+            for table in fields(self)
+            if isinstance(value := getattr(self, table.name), dict)
+        }
+        return _State(**tables, last_id=self.last_id, keys=[])
 
     def new_id(self) -> str:
         """Returns an id that was never used."""
@@ -61,10 +62,21 @@ class _State:
 
     # ---- Tx
 
+    def user_by_id(self, id: str) -> User | None:
+        """Returns the user with the id *id*, or None."""
+        return next((self.user(user.name) for user in self.users.values() if user.id == id), None)
+
+    def replace_user(self, user: User) -> None:
+        """Replaces the stored user with the name of *user*, except for the grants."""
+        self.users[user.name] = user
+
+    def database_ids(self) -> dict[str, str]:
+        """Returns the ids of the databases by name."""
+        return {database.name: database.id for database in self.databases.values()}
+
     def user_by_identity(self, issuer: str, subject: str) -> User | None:
         """Returns the user linked to the identity *subject* of *issuer*, or None."""
-        id = self.identities.get((issuer, subject))
-        return next((self.user(user.name) for user in self.users.values() if user.id == id), None)
+        return self.user_by_id(self.identities.get((issuer, subject), ""))
 
     def identity_dropped_at(self, issuer: str, subject: str) -> float | None:
         """Returns the Unix time when a user of this identity was last dropped, or None."""
@@ -93,12 +105,21 @@ class _State:
 
     def add_user(self, name: str, hash: str, admin: bool) -> None:
         """Adds a user with a new id and no grants."""
-        self.users[name] = User(self.new_id(), name, hash, admin, MappingProxyType({}))
+        now = int(time.time())
+        self.users[name] = User(
+            *(self.new_id(), name, hash, admin, MappingProxyType({})),
+            created_at=now,
+            password_changed_at=now,
+        )
         self.keys.append(f"user:{name}")
 
-    def put_user(self, user: User, *, hash: str, admin: bool) -> None:
-        """Sets the hash and the admin flag of *user*."""
-        self.users[user.name] = replace(self.users[user.name], hash=hash, admin=admin)
+    def put_user(
+        self, user: User, *, hash: str, admin: bool, password_changed_at: int | None = None
+    ) -> None:
+        """Sets the hash, the admin flag and the time of the password of *user*."""
+        known = self.users[user.name]
+        changed = known.password_changed_at if password_changed_at is None else password_changed_at
+        self.users[user.name] = replace(known, hash=hash, admin=admin, password_changed_at=changed)
         self.keys.append(f"user:{user.name}")
 
     def drop_user(self, user: User) -> None:
@@ -107,6 +128,7 @@ class _State:
         If an identity is linked, also deletes the times of drops more than 400 days ago.
         """
         del self.users[user.name]
+        self.drop_account(user)
         bound = [key for key, id in self.identities.items() if id == user.id]
         if bound:
             now = time.time()
@@ -118,8 +140,8 @@ class _State:
         self.keys.append(f"user:{user.name}")
 
     def admin_count(self) -> int:
-        """Returns the number of users with the admin flag."""
-        return sum(user.admin for user in self.users.values())
+        """Returns the number of active users with the admin flag."""
+        return sum(user.admin and user.is_active for user in self.users.values())
 
     def empty(self) -> bool:
         """Returns whether there are no users."""
@@ -209,6 +231,45 @@ class MemoryStore:
     def prefetch_users(self, names: Sequence[str]) -> None:
         """Does nothing: all users are in memory."""
 
+    def user_by_id(self, id: str) -> User | None:
+        """Returns the user with the id *id*, or None."""
+        return self._state.user_by_id(id)
+
+    def profiles(self, ids: Sequence[str]) -> Mapping[str, Profile]:
+        """Returns the profiles of the users with these *ids*. A user may have none."""
+        known = self._state.profiles_by_id
+        return {id: known[id] for id in ids if id in known}
+
+    def api_key_by_hash(self, hash: bytes) -> ApiKey | None:
+        """Returns the key with this current or previous hash, or None."""
+        return self._state.key_by_hash(hash)
+
+    def api_keys(
+        self, after: str = "", limit: int = 1000, *, owner_id: str = ""
+    ) -> Sequence[ApiKey]:
+        """Returns at most *limit* keys that are not revoked, in order of creation."""
+        keys = [it for it in self._state.all_api_keys() if owner_id in ("", it.owner_id)]
+        return page(keys, after, limit)
+
+    def session_by_hash(self, hash: bytes) -> Session | None:
+        """Returns the session with this current or previous hash, or None."""
+        return self._state.session_by_hash(hash)
+
+    def sessions(
+        self, after: str = "", limit: int = 1000, *, user_id: str = ""
+    ) -> Sequence[Session]:
+        """Returns at most *limit* sessions in order of creation, also ended ones."""
+        known = self._state.sessions_by_id.values()
+        return page([it for it in known if user_id in ("", it.user_id)], after, limit)
+
+    def upkeep(self, change: Callable[[UpkeepTx], T]) -> T:
+        """Runs *change* on a copy of the state. Raises only the errors of *change*."""
+        with self._condition:
+            state = self._state.copy()
+            result = change(state)
+            self._state = state
+            return result
+
     def user_by_identity(self, issuer: str, subject: str) -> User | None:
         """Returns the user linked to the identity *subject* of *issuer*, or None."""
         return self._state.user_by_identity(issuer, subject)
@@ -250,7 +311,7 @@ class MemoryStore:
         return len(self._state.users if table == "users" else self._state.databases) <= limit
 
     def admin_count(self) -> int:
-        """Returns the number of users with the admin flag."""
+        """Returns the number of active users with the admin flag."""
         return self._state.admin_count()
 
     def database(self, name: str) -> Database | None:

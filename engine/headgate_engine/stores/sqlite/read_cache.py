@@ -6,7 +6,9 @@ from typing import Self, TypeVar, cast
 
 import apsw
 
+from headgate_engine.model.api_key import ApiKey
 from headgate_engine.model.database import Database
+from headgate_engine.model.session import Session
 from headgate_engine.model.user import User
 from headgate_engine.stores.sqlite.revision_file import MARK_CACHE_SECONDS
 from headgate_grammar import GenerationalCache
@@ -39,6 +41,8 @@ class ReadCache:
         # Unknown names are not cached: unauthenticated clients may send any number of them.
         self.users: GenerationalCache[str, User] = GenerationalCache(_MAX_RECORDS)
         self.databases: GenerationalCache[str, Database] = GenerationalCache(_MAX_RECORDS)
+        self.api_keys: GenerationalCache[bytes, ApiKey] = GenerationalCache(_MAX_RECORDS)
+        self.sessions: GenerationalCache[bytes, Session] = GenerationalCache(_MAX_RECORDS)
         # Users read by `prefetch_users` are not in `users`: they could evict frequent users.
         self.prefetched: dict[str, User | None] = {}
         self.pinned = 0
@@ -68,6 +72,8 @@ class ReadCache:
                 self._derived.clear()
                 self.users.clear()
                 self.databases.clear()
+                self.api_keys.clear()
+            self.sessions.clear()  # upkeep changes them without a new revision
             self._data_version, self._position = version, position
         self._last_mark, self._trusted_until = mark, now + MARK_CACHE_SECONDS
 

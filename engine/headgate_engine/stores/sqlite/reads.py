@@ -9,22 +9,24 @@ import apsw
 
 from headgate_engine.model.database import Database
 from headgate_engine.model.retention_policy import RetentionPolicy
-from headgate_engine.model.user import User, is_encodable
+from headgate_engine.model.user import User, UserStatus, is_encodable
 from headgate_engine.stores.base import Table
 from headgate_grammar import Privilege
 
 _decode_json = json.JSONDecoder().raw_decode
 _PRIVILEGES = tuple(Privilege(value) for value in range(4))
+_STATUSES = tuple(UserStatus)
 
 # One SELECT, so that a user and the user's grants are of one snapshot. One row per user, because a
 # further row costs more time than a longer row.
 _SELECT_USERS = """
-SELECT id, name, hash, admin, (
+SELECT id, name, hash, admin, status, created_at, password_changed_at, (
     SELECT json_group_array(json_array(databases.id, databases.name, privilege))
     FROM grants JOIN databases ON databases.id = database_id WHERE user_id = users.id
 ) FROM users
 """
 _SELECT_USER = f"{_SELECT_USERS} WHERE name = ?"
+_SELECT_USER_BY_ID = f"{_SELECT_USERS} WHERE id = ?"
 _SELECT_USERS_BY_NAME = f"{_SELECT_USERS} WHERE name IN (SELECT value FROM json_each(?))"
 _SELECT_USER_PAGE = f"{_SELECT_USERS} WHERE id > ? ORDER BY id LIMIT ?"
 _SELECT_USER_PAGE_ON = f"""
@@ -57,6 +59,12 @@ def read_user(connection: apsw.Connection, name: str) -> User | None:
     return _user_from_row(row) if row is not None else None
 
 
+def read_user_by_id(connection: apsw.Connection, id: str) -> User | None:
+    """Returns the user with the id *id*, or None."""
+    row = connection.execute(_SELECT_USER_BY_ID, (int(id),)).get
+    return _user_from_row(row) if row is not None else None
+
+
 def read_users(connection: apsw.Connection, names: Sequence[str]) -> list[User]:
     """Returns the users with these *names*, from one snapshot. Skips unknown names."""
     return [
@@ -81,10 +89,13 @@ def read_user_page(
 
 
 def _user_from_row(row: Any) -> User:
-    id, name, hash, admin, grants = row
+    id, name, hash, admin, status, created, changed, grants = row
     # Sorted by database id, which is the order of creation.
     held = {on: _PRIVILEGES[privilege] for _, on, privilege in sorted(_decode_json(grants)[0])}
-    return User(str(id), name, hash, bool(admin), MappingProxyType(held))
+    return User(
+        *(str(id), name, hash, bool(admin), MappingProxyType(held)),
+        *(_STATUSES[status], created, changed),
+    )
 
 
 def read_user_by_identity(connection: apsw.Connection, issuer: str, subject: str) -> User | None:
@@ -114,8 +125,9 @@ def is_small(connection: apsw.Connection, table: Table, limit: int) -> bool:
 
 
 def count_admins(connection: apsw.Connection) -> int:
-    """Returns the number of users with the admin flag."""
-    count: int = connection.execute("SELECT count(*) FROM users WHERE admin = 1").get
+    """Returns the number of active users with the admin flag."""
+    query = "SELECT count(*) FROM users WHERE admin = 1 AND status = 0"
+    count: int = connection.execute(query).get
     return count
 
 

@@ -1,7 +1,7 @@
 """The tables of a SQLite store, and the numbers that identify a store file."""
 
 APPLICATION_ID = 0x48644774  # "HdGt"
-VERSION = 5
+VERSION = 6
 
 # A denied attempt has revision 0. The partial index serves only to delete the oldest attempts.
 AUDIT = """
@@ -69,6 +69,71 @@ CREATE TABLE retention_policies (
 ) STRICT, WITHOUT ROWID;
 """
 
+# What is known of a user beside name, password and rights. Times are Unix seconds; 0: unknown.
+PROFILES = """
+CREATE TABLE profiles (
+    user_id        INTEGER PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
+    email          TEXT NOT NULL DEFAULT '',
+    email_verified INTEGER NOT NULL DEFAULT 0 CHECK (email_verified IN (0, 1)),
+    full_name      TEXT NOT NULL DEFAULT '',
+    updated_at     INTEGER NOT NULL DEFAULT 0,
+    last_seen_at   INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX users_active_admin ON users (id) WHERE admin = 1 AND status = 0;
+"""
+
+# Hashes are those of the keys' and the cookies' texts, which are random.
+API_KEYS = """
+CREATE TABLE api_keys (
+    id               INTEGER PRIMARY KEY AUTOINCREMENT,
+    user_id          INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    name             TEXT NOT NULL CHECK (name <> ''),
+    prefix           TEXT NOT NULL,
+    hash             BLOB NOT NULL UNIQUE CHECK (length(hash) = 32),
+    previous         BLOB UNIQUE CHECK (length(previous) = 32),
+    previous_until   INTEGER NOT NULL,
+    previous_seen_at INTEGER NOT NULL,
+    admin            INTEGER NOT NULL CHECK (admin IN (0, 1)),
+    everywhere       INTEGER NOT NULL CHECK (everywhere BETWEEN 0 AND 3),
+    created_at       INTEGER NOT NULL,
+    created_by       TEXT NOT NULL,
+    rotated_at       INTEGER NOT NULL,
+    expires_at       INTEGER NOT NULL,
+    revoked_at       INTEGER NOT NULL,
+    last_seen_at     INTEGER NOT NULL,
+    last_address     TEXT NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX api_keys_name ON api_keys (user_id, name) WHERE revoked_at = 0;
+
+CREATE TABLE api_key_grants (
+    key_id      INTEGER NOT NULL REFERENCES api_keys (id) ON DELETE CASCADE,
+    database_id INTEGER NOT NULL,
+    privilege   INTEGER NOT NULL CHECK (privilege BETWEEN 0 AND 3),
+    PRIMARY KEY (key_id, database_id)
+) STRICT, WITHOUT ROWID;
+"""
+SESSIONS = """
+CREATE TABLE sessions (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    user_id      INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    hash         BLOB NOT NULL UNIQUE CHECK (length(hash) = 32),
+    previous     BLOB UNIQUE CHECK (length(previous) = 32),
+    seen         INTEGER NOT NULL CHECK (seen IN (0, 1)),
+    seen_at      INTEGER NOT NULL,
+    confirmed_at INTEGER NOT NULL,
+    created_at   INTEGER NOT NULL,
+    rotated_at   INTEGER NOT NULL,
+    ends_at      INTEGER NOT NULL,
+    revoked_at   INTEGER NOT NULL,
+    reason       TEXT NOT NULL,
+    method       TEXT NOT NULL,
+    provider     TEXT NOT NULL,
+    address      TEXT NOT NULL,
+    agent        TEXT NOT NULL
+) STRICT;
+CREATE INDEX sessions_user ON sessions (user_id, id);
+"""
+
 # AUTOINCREMENT never reuses an id, so that a grant on a dropped database never applies to a later
 # database. DROP DATABASE can therefore leave the grants, and delete one row.
 #
@@ -90,9 +155,11 @@ CREATE TABLE users (
     id    INTEGER PRIMARY KEY AUTOINCREMENT,
     name  TEXT NOT NULL UNIQUE CHECK (name <> ''),
     hash  TEXT NOT NULL CHECK (length(hash) BETWEEN 4 AND 200),
-    admin INTEGER NOT NULL DEFAULT 0 CHECK (admin IN (0, 1))
+    admin INTEGER NOT NULL DEFAULT 0 CHECK (admin IN (0, 1)),
+    status INTEGER NOT NULL DEFAULT 0 CHECK (status BETWEEN 0 AND 2),
+    created_at INTEGER NOT NULL DEFAULT 0,
+    password_changed_at INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-CREATE INDEX users_admin ON users (id) WHERE admin = 1;
 
 CREATE TABLE databases (
     id               INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -113,7 +180,8 @@ CREATE TABLE changes (
     keys TEXT NOT NULL
 ) STRICT;
 
-{RETENTION_POLICIES}{IDENTITIES}{DROPPED_IDENTITIES}{KNOWN_LOGINS}{AUDIT}"""
+{RETENTION_POLICIES}{IDENTITIES}{DROPPED_IDENTITIES}{KNOWN_LOGINS}{PROFILES}{API_KEYS}{SESSIONS}
+{AUDIT}"""
 
 # SQL by schema version: it upgrades a store of this version to the next version. It runs in the
 # transaction that sets `user_version`.
@@ -138,4 +206,10 @@ ALTER TABLE databases DROP COLUMN shard_duration;
 ALTER TABLE databases RENAME COLUMN policy TO default_policy;
 ALTER TABLE databases ADD COLUMN exclusive_stores TEXT NOT NULL DEFAULT '[]';
 """,
+    5: f"""
+ALTER TABLE users ADD COLUMN status INTEGER NOT NULL DEFAULT 0 CHECK (status BETWEEN 0 AND 2);
+ALTER TABLE users ADD COLUMN created_at INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE users ADD COLUMN password_changed_at INTEGER NOT NULL DEFAULT 0;
+DROP INDEX users_admin;
+{PROFILES}{API_KEYS}{SESSIONS}""",
 }

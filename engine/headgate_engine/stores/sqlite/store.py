@@ -26,6 +26,7 @@ from headgate_engine.stores.audit_file import AuditFile
 from headgate_engine.stores.base import Change, KnownLogin, Snapshot, Table, Tx
 from headgate_engine.stores.group_commit import PendingTransaction, group_commit
 from headgate_engine.stores.sqlite import reads
+from headgate_engine.stores.sqlite.account_store import SqliteAccountReads
 from headgate_engine.stores.sqlite.audit import (
     export,
     has_unexported,
@@ -48,7 +49,7 @@ _READ_ERRORS = (StoreError, OSError, apsw.Error)  # reported as StoreUnavailable
 _POLL_SECONDS = 0.01
 
 
-class SqliteStore:
+class SqliteStore(SqliteAccountReads):
     """Implements `Store` in the SQLite file *path*, which is created if missing.
 
     Each audit record is appended to *audit_file*, too, before its change is durable. If appending

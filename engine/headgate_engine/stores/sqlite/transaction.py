@@ -4,13 +4,12 @@ import json
 import time
 from collections.abc import Collection, Sequence
 
-import apsw
-
 from headgate_engine.model.database import Database
 from headgate_engine.model.retention_policy import RetentionPolicy
 from headgate_engine.model.user import User
 from headgate_engine.stores.base import DROPPED_IDENTITY_RETENTION_SECONDS
 from headgate_engine.stores.sqlite import reads
+from headgate_engine.stores.sqlite.account_changes import SqliteAccountTx
 from headgate_grammar import Privilege
 
 _INSERT_DROPPED_IDENTITY = """
@@ -19,15 +18,11 @@ ON CONFLICT DO UPDATE SET dropped = max(dropped, excluded.dropped)
 """
 
 
-class SqliteTx:
+class SqliteTx(SqliteAccountTx):
     """Implements `Tx` on a SQLite connection inside a transaction. Methods raise apsw.Error.
 
     *keys* are the users and databases changed so far, as in `Change.keys`.
     """
-
-    def __init__(self, connection: apsw.Connection) -> None:
-        self._connection = connection
-        self.keys: list[str] = []
 
     def user(self, name: str) -> User | None:
         """Returns the user *name*, or None."""
@@ -35,15 +30,22 @@ class SqliteTx:
 
     def add_user(self, name: str, hash: str, admin: bool) -> None:
         """Adds a user with a new id and no grants."""
+        now = int(time.time())
         self._connection.execute(
-            "INSERT INTO users (name, hash, admin) VALUES (?, ?, ?)", (name, hash, int(admin))
+            "INSERT INTO users (name, hash, admin, created_at, password_changed_at)"
+            " VALUES (?, ?, ?, ?, ?)",
+            (name, hash, int(admin), now, now),
         )
         self.keys.append(f"user:{name}")
 
-    def put_user(self, user: User, *, hash: str, admin: bool) -> None:
-        """Sets the hash and the admin flag of *user*."""
+    def put_user(
+        self, user: User, *, hash: str, admin: bool, password_changed_at: int | None = None
+    ) -> None:
+        """Sets the hash, the admin flag and the time of the password of *user*."""
+        changed = user.password_changed_at if password_changed_at is None else password_changed_at
         self._connection.execute(
-            "UPDATE users SET hash = ?, admin = ? WHERE id = ?", (hash, int(admin), int(user.id))
+            "UPDATE users SET hash = ?, admin = ?, password_changed_at = ? WHERE id = ?",
+            (hash, int(admin), changed, int(user.id)),
         )
         self.keys.append(f"user:{user.name}")
 
@@ -63,7 +65,7 @@ class SqliteTx:
         self.keys.append(f"user:{user.name}")
 
     def admin_count(self) -> int:
-        """Returns the number of users with the admin flag."""
+        """Returns the number of active users with the admin flag."""
         return reads.count_admins(self._connection)
 
     def empty(self) -> bool:

@@ -1,0 +1,1 @@
+"""Accounts: API keys for programs, sessions and profiles of people, and who may log in."""
