@@ -1,5 +1,6 @@
 """The application in another ASGI server: Starlette's test client."""
 
+import resource
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,12 @@ from support.recorder_upstream import recorder
 
 ROOT = ("root", "Toor-1")
 FIRST = "CREATE USER root WITH PASSWORD 'Toor-1' WITH ALL PRIVILEGES"
+
+
+@pytest.fixture(autouse=True)
+def no_limit_for_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeps the limit of core dumps, which a process can never raise again."""
+    monkeypatch.setattr(resource, "setrlimit", lambda kind, limits: None)
 
 
 def application(folder: Path, text: str = "") -> Application:
