@@ -1,5 +1,14 @@
 """Authenticates users, authorizes InfluxQL statements and executes those about users and grants."""
 
+from headgate_engine.accounts.accounts import Accounts, NewUser
+from headgate_engine.accounts.api_keys import (
+    GRACE_SECONDS,
+    KEY_USERNAMES,
+    ApiKeys,
+    KeyLimits,
+    scope_text,
+)
+from headgate_engine.accounts.sessions import Pruned, SessionReused, Sessions, ShownSession
 from headgate_engine.async_engine import AsyncEngine
 from headgate_engine.declared_state import (
     DeclaredDatabase,
@@ -17,34 +26,53 @@ from headgate_engine.errors import (
     AccessDenied,
     AdminRequiredFirst,
     AuthenticationFailed,
+    BadKey,
     BadPassword,
+    BadProfile,
     DatabaseNotFound,
     EngineError,
     IdentityDropped,
     IdentityTaken,
     InvalidName,
+    KeyExists,
+    KeyNotFound,
+    KeyRejected,
     LastAdmin,
     NameTooLong,
     NotAuthorized,
     NoUpstream,
     OutcomeUnknown,
     PolicyError,
+    SessionNotFound,
+    SessionRejected,
     SignUpDisabled,
     StatementError,
     StoreError,
     StoreUnavailable,
+    TooManyKeys,
     UserExists,
     UsernameRequired,
     UsernameTooLong,
     UserNotFound,
 )
 from headgate_engine.explanation import Explanation, explain
+from headgate_engine.model.api_key import (
+    ApiKey,
+    KeyScope,
+    is_key_text,
+    key_fault,
+    key_hash,
+    new_key_text,
+)
 from headgate_engine.model.audit import FORWARDED, Audit, AuditRecord, DeniedAttempt
 from headgate_engine.model.database import Database
+from headgate_engine.model.principal import ANONYMOUS, UNRESTRICTED, Principal
+from headgate_engine.model.profile import Profile
 from headgate_engine.model.result import Result, Results, Series, Value
 from headgate_engine.model.retention_policy import RetentionPolicy, retention_policy
+from headgate_engine.model.session import Session, SessionLimits, new_session_token, session_hash
 from headgate_engine.model.token_rights import TokenRights
-from headgate_engine.model.user import ANONYMOUS, UNRESTRICTED, Account, Identity, Principal, User
+from headgate_engine.model.user import NO_PASSWORD, Account, Identity, User, UserStatus
 from headgate_engine.passwords import BCRYPT_COST, MIN_PASSWORD_LENGTH, Passwords, password_version
 from headgate_engine.provisioning import LinkPolicy
 from headgate_engine.required_privileges import (
@@ -56,6 +84,7 @@ from headgate_engine.required_privileges import (
     is_write,
     required_privileges,
 )
+from headgate_engine.stores.account_base import AccountReads, AccountTx, UpkeepTx
 from headgate_engine.stores.audit_file import AuditFile, json_line
 from headgate_engine.stores.base import Change, KnownLogin, Snapshot, Store, Table, Tx
 from headgate_engine.stores.group_commit import PendingTransaction
@@ -65,6 +94,41 @@ from headgate_engine.stores.sqlite.restore import accept_rollback, restore
 from headgate_engine.stores.sqlite.store import SqliteStore
 
 __all__ = [
+    "Accounts",
+    "NewUser",
+    "Profile",
+    "UserStatus",
+    "NO_PASSWORD",
+    "ApiKey",
+    "ApiKeys",
+    "KeyLimits",
+    "KeyScope",
+    "GRACE_SECONDS",
+    "KEY_USERNAMES",
+    "is_key_text",
+    "key_fault",
+    "key_hash",
+    "new_key_text",
+    "scope_text",
+    "BadKey",
+    "BadProfile",
+    "KeyExists",
+    "KeyNotFound",
+    "KeyRejected",
+    "TooManyKeys",
+    "Pruned",
+    "Session",
+    "SessionLimits",
+    "SessionNotFound",
+    "SessionRejected",
+    "SessionReused",
+    "Sessions",
+    "ShownSession",
+    "new_session_token",
+    "session_hash",
+    "AccountReads",
+    "AccountTx",
+    "UpkeepTx",
     "ADMIN",
     "AccessDenied",
     "Account",

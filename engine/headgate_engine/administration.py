@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from headgate_engine.errors import UserNotFound
+from headgate_engine.model.principal import UNRESTRICTED, Principal
 from headgate_engine.model.result import Series
-from headgate_engine.model.user import UNRESTRICTED, Account, Principal, User
+from headgate_engine.model.user import Account, User
 from headgate_engine.stores.base import Store
 from headgate_grammar import (
     CreateDatabase,

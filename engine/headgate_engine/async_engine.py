@@ -7,8 +7,9 @@ from functools import partial
 from typing import TypeVar
 
 from headgate_engine.engine import Engine
+from headgate_engine.model.principal import Principal
 from headgate_engine.model.result import Results
-from headgate_engine.model.user import Account, Principal, User
+from headgate_engine.model.user import Account, User
 from headgate_grammar import Privilege
 
 T = TypeVar("T")

@@ -2,7 +2,8 @@
 
 from headgate_engine.errors import InvalidName
 from headgate_engine.model.audit import Audit
-from headgate_engine.model.user import Principal, is_encodable
+from headgate_engine.model.principal import Principal
+from headgate_engine.model.user import is_encodable
 from headgate_grammar import Statement, redact_urls
 
 

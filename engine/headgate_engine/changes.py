@@ -4,6 +4,8 @@
 services/meta, unless the README states a difference.
 """
 
+import time
+
 from headgate_engine.errors import (
     AuthenticationFailed,
     DatabaseNotFound,
@@ -14,7 +16,8 @@ from headgate_engine.errors import (
 )
 from headgate_engine.model.database import Database, check_name
 from headgate_engine.model.retention_policy import altered_policy, check_same, retention_policy
-from headgate_engine.model.user import User
+from headgate_engine.model.session import RevocationReason
+from headgate_engine.model.user import User, UserStatus
 from headgate_engine.passwords import same_password_version
 from headgate_engine.stores.base import Tx
 from headgate_grammar import AlterRetentionPolicy, PolicyOptions, Privilege
@@ -38,22 +41,53 @@ def drop_user(tx: Tx, name: str, *, keep_last_admin: bool) -> None:
     tx.drop_user(user)
 
 
-def set_hash(tx: Tx, name: str, hash: str) -> None:
-    """Replaces the password hash of the user *name*. Raises UserNotFound."""
-    user = _user(tx, name)
-    tx.put_user(user, hash=hash, admin=user.admin)
+def set_hash(tx: Tx, name: str, hash: str, *, keep_session: str = "") -> None:
+    """Replaces the password hash of the user *name*, and ends the user's sessions.
+
+    The session *keep_session* stays. Raises UserNotFound.
+    """
+    _set_hash(tx, _user(tx, name), hash, keep_session)
 
 
-def replace_hash(tx: Tx, user: User, hash: str) -> None:
-    """Replaces the password hash of *user* if the password is still the one of *user*.
+def change_hash(tx: Tx, user: User, hash: str, *, keep_session: str = "") -> None:
+    """Does what `set_hash` does, if the password is still the one of *user*.
 
     Raises AuthenticationFailed if the user was dropped or the password changed since *user* was
     read.
     """
+    _set_hash(tx, _unchanged(tx, user), hash, keep_session)
+
+
+def replace_hash(tx: Tx, user: User, hash: str) -> None:
+    """Stores *hash*, a hash of higher cost of the same password. Sessions stay.
+
+    Raises AuthenticationFailed if the user was dropped or the password changed since *user* was
+    read.
+    """
+    now = _unchanged(tx, user)
+    tx.put_user(now, hash=hash, admin=now.admin)
+
+
+def _unchanged(tx: Tx, user: User) -> User:
     now = tx.user(user.name)
     if now is None or not same_password_version(now, user):
         raise AuthenticationFailed
-    tx.put_user(now, hash=hash, admin=now.admin)
+    return now
+
+
+def _set_hash(tx: Tx, user: User, hash: str, keep_session: str) -> None:
+    now = int(time.time())
+    tx.put_user(user, hash=hash, admin=user.admin, password_changed_at=now)
+    revoke_sessions(tx, user, "password", now, keep=keep_session)
+
+
+def revoke_sessions(
+    tx: Tx, user: User, reason: RevocationReason, now: int, *, keep: str = ""
+) -> None:
+    """Revokes the sessions of *user* but the session *keep*."""
+    for session in tx.sessions(user):
+        if not session.revoked_at and session.id != keep:
+            tx.put_session(session.revoked(reason, now))
 
 
 def grant_admin(tx: Tx, name: str) -> None:
@@ -93,6 +127,22 @@ def revoke(tx: Tx, name: str, database: str, privilege: Privilege) -> None:
     user = _user(tx, name)
     left = user.grants.get(database, Privilege.NONE) & ~privilege
     tx.put_grant(user, _database(tx, database), left)
+
+
+def set_status(tx: Tx, name: str, status: UserStatus, *, keep_last_admin: bool) -> None:
+    """Sets whether the user *name* may log in. A disabled user's sessions end.
+
+    Raises UserNotFound. With *keep_last_admin* it raises LastAdmin if the user is the only
+    administrator.
+    """
+    user = _user(tx, name)
+    if user.status is status:
+        return
+    if keep_last_admin and status is not UserStatus.ACTIVE:
+        _check_not_last(tx, user)
+    tx.put_status(user, status)
+    if status is not UserStatus.ACTIVE:
+        revoke_sessions(tx, user, "disabled", int(time.time()))
 
 
 def create_database(tx: Tx, name: str, options: PolicyOptions | None) -> None:
@@ -188,5 +238,5 @@ def _database(tx: Tx, name: str) -> Database:
 
 
 def _check_not_last(tx: Tx, user: User) -> None:
-    if user.admin and tx.admin_count() == 1:
+    if user.admin and user.is_active and tx.admin_count() == 1:
         raise LastAdmin

@@ -1,36 +1,31 @@
 """The engine: authenticates users, authorizes InfluxQL and executes it on a user store."""
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 
 from headgate_engine import changes
+from headgate_engine.accounts.accounts import Accounts
+from headgate_engine.accounts.api_keys import ApiKeys, Clock, KeyLimits
+from headgate_engine.accounts.sessions import Sessions
 from headgate_engine.administration import Administration
 from headgate_engine.audit_entry import audit_entry
+from headgate_engine.authentication import Authentication
 from headgate_engine.authorization import check_allowed, creates_admin
 from headgate_engine.errors import (
     AdminRequiredFirst,
-    AuthenticationFailed,
     DatabaseRequired,
     NoUpstream,
-    OutcomeUnknown,
     StatementError,
-    StoreUnavailable,
     UserExists,
     UserNotFound,
 )
 from headgate_engine.model.audit import Audit
+from headgate_engine.model.principal import Principal
 from headgate_engine.model.result import Result, Results, Series
-from headgate_engine.model.token_rights import TokenRights
-from headgate_engine.model.user import Identity, Principal, User, check_username, is_encodable
-from headgate_engine.passwords import Passwords, same_password_version
-from headgate_engine.provisioning import (
-    LinkPolicy,
-    ProvisioningPolicy,
-    find_provisioned,
-    provision,
-    provision_dry_run,
-)
+from headgate_engine.model.session import SessionLimits
+from headgate_engine.model.user import check_username
+from headgate_engine.passwords import Passwords
 from headgate_engine.queries import (
     show_databases,
     show_grants,
@@ -59,13 +54,15 @@ from headgate_grammar import (
 KEEP_LAST_ADMIN = True  # the default here and in the server's settings
 
 
-class Engine(Administration):
+class Engine(Authentication, Administration):
     """Executes InfluxQL about users, grants and databases on the user store *store*.
 
     With *keep_last_admin* the only administrator can be neither dropped nor demoted. Thread-safe.
     Methods block on the disk and on bcrypt, so async code must call them in threads. They raise
     StoreUnavailable if the store cannot be read. *passwords* hashes and verifies passwords, and
-    *parse* parses InfluxQL; None means an instance with default settings.
+    *parse* parses InfluxQL; None means an instance with default settings. *clock* returns the Unix
+    time by which API keys and sessions are judged. `api_keys`, `sessions` and `accounts` are the
+    accounts of the store.
     """
 
     def __init__(
@@ -75,124 +72,17 @@ class Engine(Administration):
         parse: ParseCache | None = None,
         *,
         keep_last_admin: bool = KEEP_LAST_ADMIN,
+        key_limits: KeyLimits | None = None,
+        session_limits: SessionLimits | None = None,
+        clock: Clock = time.time,
     ) -> None:
         self.store = store
+        self.api_keys = ApiKeys(store, key_limits, clock)
+        self.sessions = Sessions(store, session_limits, clock)
+        self.accounts = Accounts(store, keep_last_admin=keep_last_admin)
         self.passwords = passwords or Passwords()
         self.parse = parse or ParseCache()
         self.keep_last_admin = keep_last_admin
-
-    def authenticate_cached(self, name: str, password: str) -> User | None:
-        """Returns the user *name* if *password* is cached as verified, else None. Runs fast."""
-        user = self.user(name)
-        return user if self.check_cached(user, password) else None
-
-    def check_cached(self, user: User | None, password: str) -> bool:
-        """Returns whether *password* is cached as verified for *user*; False if *user* is None."""
-        return self.passwords.check_cached(user, password)
-
-    def authenticate(self, name: str, password: str) -> User:
-        """Returns the user *name* if *password* is correct. Runs bcrypt for an uncached password.
-
-        Raises:
-            AuthenticationFailed: unknown user or wrong password; both take equally long.
-        """
-        user = self.user(name)
-        if self.passwords.check_cached(user, password) and user is not None:
-            return user
-        if not self.passwords.verify(user, password):
-            raise AuthenticationFailed
-        now = self.user(name)  # may have been changed or dropped while bcrypt ran
-        if user is None or now is None or not same_password_version(now, user):
-            raise AuthenticationFailed
-        return self._rehash(now, password) if self.passwords.needs_rehash(now) else now
-
-    def _rehash(self, user: User, password: str) -> User:
-        hash = self.passwords.rehash(user, password)
-        audit = Audit(user.name, "", f"-- password of {user.name!r} hashed at a higher cost")
-        try:
-            self.store.transact(partial(changes.replace_hash, user=user, hash=hash), audit)
-        except (StoreUnavailable, OutcomeUnknown):
-            return user  # the next login retries
-        return self.user(user.name) or user
-
-    def change_password(self, principal: Principal, password: str, address: str = "") -> None:
-        """Sets the password of *principal*, whose old password the caller has just verified.
-
-        Runs bcrypt. *address* is the client's address for the audit log. Raises BadPassword, and
-        AuthenticationFailed if the user was dropped or the password changed meanwhile.
-        """
-        user = principal.user
-        if user is None or principal.transient:
-            raise AuthenticationFailed
-        hash = self.passwords.hash(password)
-        audit = audit_entry(principal, address, SetPassword(user.name, password))
-        self.store.transact(partial(changes.replace_hash, user=user, hash=hash), audit)
-        self.passwords.cache(replace(user, hash=hash), password)
-
-    def user(self, name: str) -> User | None:
-        """Returns the user *name* as stored now, or None."""
-        return self.store.user(name) if name.isascii() or is_encodable(name) else None
-
-    def renew(self, principal: Principal) -> Principal:
-        """Returns *principal* with its user read again from the store.
-
-        A principal without a stored user is returned unchanged.
-
-        Raises:
-            AuthenticationFailed: the user was dropped or the password changed since the login.
-        """
-        if principal.user is None or principal.transient:
-            return principal
-        now = self.user(principal.name)
-        if now is principal.user and principal.transient_rights is None:
-            return principal  # nothing has changed
-        if now is None or not same_password_version(now, principal.user):
-            raise AuthenticationFailed
-        if principal.transient_rights is not None:
-            now = self.with_transient_grants(now, principal.transient_rights)
-        return replace(principal, user=now)
-
-    def find_provisioned(self, identity: Identity, rights: TokenRights | None) -> User | None:
-        """Returns the user linked to *identity*, or None if `provision` would have to write.
-
-        Raises:
-            IdentityDropped: the token was perhaps issued before its user was dropped.
-        """
-        return find_provisioned(self.store, identity, rights, keep_last_admin=self.keep_last_admin)
-
-    def with_transient_grants(self, user: User, rights: TokenRights) -> User:
-        """Returns *user* with *rights* in place of the stored grants. Writes nothing.
-
-        The admin flag is never added, but `rights.admin` False removes it.
-        """
-        grants = rights.privileges_on(database.name for database in self.store.databases())
-        return replace(user, grants=grants, admin=user.admin and rights.admin is not False)
-
-    def provision(
-        self,
-        identity: Identity,
-        rights: TokenRights | None,
-        address: str = "",
-        *,
-        sign_up: bool = False,
-        link: LinkPolicy = "none",
-        dry_run: bool = False,
-    ) -> User:
-        """Gives the user linked to *identity* exactly *rights*, and returns that user.
-
-        If *rights* is None, the user keeps the stored rights. `ProvisioningPolicy` describes
-        *sign_up* and *link*. Writes only if something changes, and never with *dry_run*. *address*
-        is the client's address for the audit log.
-
-        Raises:
-            SignUpDisabled: there is no user and *sign_up* is False, or the user was just dropped.
-            IdentityTaken: a user with the identity's name exists, but may not be linked.
-            IdentityDropped: the token was perhaps issued before its user was dropped.
-        """
-        policy = ProvisioningPolicy(sign_up, link, self.keep_last_admin)
-        if dry_run:
-            return provision_dry_run(self.store, identity, rights, policy)
-        return provision(self.store, identity, rights, policy, address)
 
     def authorize(
         self, principal: Principal, statements: Sequence[Statement], database: str = ""
@@ -316,7 +206,10 @@ class Engine(Administration):
             case SetPassword(name, password):
                 if self.user(name) is None:
                     raise UserNotFound  # before the slow bcrypt
-                set_hash = partial(changes.set_hash, name=name, hash=self.passwords.hash(password))
+                hash = self.passwords.hash(password)
+                session = principal.session
+                keep = session.id if session is not None and session.user == name else ""
+                set_hash = partial(changes.set_hash, name=name, hash=hash, keep_session=keep)
                 self.store.transact(set_hash, audit_entry(principal, address, statement))
                 return ()
             case ShowRetentionPolicies(named) if named or database:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import bcrypt
 
 from headgate_engine.errors import BadPassword
+from headgate_engine.model.api_key import is_key_text
 from headgate_engine.model.user import User, is_encodable
 from headgate_grammar import GenerationalCache
 
@@ -105,10 +106,12 @@ class Passwords:
 
         Raises:
             BadPassword: *password* is too short, longer than 72 bytes, or holds a NUL or half a
-                character.
+                character, or begins as an API key does.
         """
         if len(password) < self._min_length:
             raise BadPassword(f"password must have at least {self._min_length} characters")
+        if is_key_text(password):
+            raise BadPassword("password must not look like an API key")
         if not is_encodable(password):
             raise BadPassword("password must be valid Unicode")
         secret = _encode(password)

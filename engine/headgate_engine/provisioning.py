@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from headgate_engine.errors import IdentityDropped, IdentityTaken, SignUpDisabled
+from headgate_engine.errors import (
+    AuthenticationFailed,
+    IdentityDropped,
+    IdentityTaken,
+    SignUpDisabled,
+)
 from headgate_engine.model.audit import Audit
 from headgate_engine.model.token_rights import TokenRights
-from headgate_engine.model.user import Identity, User
+from headgate_engine.model.user import NO_PASSWORD, Identity, User
 from headgate_engine.stores.base import Store, Tx
 from headgate_grammar import Grant, GrantAdmin, Privilege, Revoke, RevokeAdmin, quote_identifier
-
-# The stored hash of a user without a password: no password matches it. `Passwords.verify` still
-# runs bcrypt, so that the time of a login does not reveal such users.
-NO_PASSWORD = "*no password*"
 
 LinkPolicy = Literal["none", "non_admin", "any"]
 
@@ -57,11 +58,14 @@ def find_provisioned(
 def _find_linked(reader: Store | Tx, identity: Identity) -> User | None:
     """Returns the user linked to *identity*, or None.
 
-    Raises IdentityDropped if a linked user was dropped, perhaps after the token was issued.
+    Raises IdentityDropped if a linked user was dropped, perhaps after the token was issued. Raises
+    AuthenticationFailed if the user may not log in.
     """
     user = reader.user_by_identity(identity.issuer, identity.subject)
     # Read after the user. Otherwise an old token would pass if its user is dropped and created anew
     # between the two reads.
+    if user is not None and not user.is_active:
+        raise AuthenticationFailed
     dropped = reader.identity_dropped_at(identity.issuer, identity.subject)
     if dropped is not None and (identity.issued_at is None or identity.issued_at <= dropped):
         raise IdentityDropped
@@ -186,6 +190,8 @@ def _link_or_create(tx: Tx, identity: Identity, policy: ProvisioningPolicy) -> U
         tx.add_user(identity.name, NO_PASSWORD, False)
         user = tx.user(identity.name)
         assert user is not None
+    elif not user.is_active:
+        raise AuthenticationFailed
     elif tx.is_linked(user) or policy.link == "none" or (user.admin and policy.link != "any"):
         raise IdentityTaken
     tx.link(user, identity.issuer, identity.subject)

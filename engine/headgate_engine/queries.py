@@ -1,8 +1,9 @@
 """The results of SHOW USERS, SHOW GRANTS, SHOW DATABASES and SHOW RETENTION POLICIES."""
 
 from headgate_engine.errors import DatabaseNotFound, UserNotFound
+from headgate_engine.model.principal import Principal
 from headgate_engine.model.result import Series, Value
-from headgate_engine.model.user import Principal, User
+from headgate_engine.model.user import User
 from headgate_engine.stores.base import Store
 from headgate_grammar import Privilege, go_duration
 

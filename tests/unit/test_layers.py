@@ -13,8 +13,8 @@ LAYERS = {
         query validation app_context api application serving""",
     "engine/headgate_engine": """errors model unsupported_sources
         required_privileges passwords stores changes statement_changes provisioning queries
-        administration
-        audit_entry authorization engine async_engine declared_state explanation testing""",
+        administration audit_entry authorization accounts authentication engine
+        async_engine declared_state explanation testing""",
     "grammar/headgate_grammar": "generational_cache text ast parsing tools",
 }
 PACKAGES = (*LAYERS, "shell/headgate_shell", "shell/headgate")

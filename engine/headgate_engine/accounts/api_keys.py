@@ -26,7 +26,8 @@ from headgate_engine.model.api_key import (
     shown_prefix,
 )
 from headgate_engine.model.audit import Audit
-from headgate_engine.model.user import Principal, User, is_encodable
+from headgate_engine.model.principal import Principal
+from headgate_engine.model.user import User, is_encodable
 from headgate_engine.stores.base import Store, Tx
 from headgate_grammar import Privilege, quote_identifier
 
@@ -176,7 +177,9 @@ class ApiKeys:
         """Gives *key* a new text, and returns the key with it.
 
         The previous text is valid for *grace* seconds more, at most 7 days. *lifetime* None: the
-        new text is valid as long as the previous one was. Raises KeyNotFound, BadKey, NotAuthorized.
+        new text is valid as long as the previous one was.
+
+        Raises KeyNotFound, BadKey, NotAuthorized.
         """
         if not 0 <= grace <= MAX_GRACE_SECONDS:
             raise BadKey(f"graceSeconds: expected 0 to {MAX_GRACE_SECONDS}")
@@ -240,9 +243,9 @@ class ApiKeys:
             raise KeyNotFound
         return found[0]
 
-    def keys(self, after: str = "", limit: int = 1000, *, owner: User | None = None) -> (
-        Sequence[ApiKey]
-    ):
+    def keys(
+        self, after: str = "", limit: int = 1000, *, owner: User | None = None
+    ) -> Sequence[ApiKey]:
         """Returns at most *limit* keys after the id *after*, in order of creation."""
         return self._store.api_keys(after, limit, owner_id=owner.id if owner is not None else "")
 

@@ -3,29 +3,28 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from headgate_engine.errors import (
     AuthenticationFailed,
     SessionNotFound,
     SessionRejected,
-    StoreUnavailable,
 )
 from headgate_engine.model.audit import Audit
+from headgate_engine.model.principal import Principal
 from headgate_engine.model.session import (
     YOUNG_SECONDS,
+    RevocationReason,
     Session,
     SessionLimits,
     clean_agent,
     new_session_token,
     session_hash,
 )
-from headgate_engine.model.user import Principal, User
+from headgate_engine.model.user import User
 from headgate_engine.stores.account_base import UpkeepTx
 from headgate_engine.stores.base import Store, Tx
 from headgate_grammar import quote_identifier
 
-RevocationReason = Literal["user", "admin", "limit", "password", "disabled", "reuse"]
 _REVOKED_SECONDS = 86_400  # a revoked session is deleted after a day
 _PAGE_SIZE = 1000
 Clock = Callable[[], float]
@@ -82,7 +81,7 @@ class Sessions:
         replaces: str = "",
         ends_at: int = 0,
     ) -> tuple[Session, str]:
-        """Begins a session of *user*, who has just logged in by *method*. Returns it with its token.
+        """Begins a session of *user* after a login by *method*. Returns it with its token.
 
         The session of the token *replaces* ends. Raises AuthenticationFailed if the user was
         dropped, disabled, or has another password meanwhile.
@@ -124,7 +123,7 @@ class Sessions:
             return
         active = [it for it in tx.sessions(user) if it.refusal(self.limits, now) is None]
         for session in active[: len(active) - self.limits.max_per_user + 1]:
-            tx.put_session(revoked(session, "limit", now))
+            tx.put_session(session.revoked("limit", now))
 
     def authenticate(self, token: str) -> ShownSession:
         """Returns what the token *token* of a client stands for. Writes nothing.
@@ -196,9 +195,7 @@ class Sessions:
                 shown.hash, self.limits, now
             ):
                 return False
-            tx.put_session(
-                session.rotated(shown.hash, new, now, address=address, agent=agent)
-            )
+            tx.put_session(session.rotated(shown.hash, new, now, address=address, agent=agent))
             return True
 
         return token if self._store.upkeep(change) else ""
@@ -221,9 +218,7 @@ class Sessions:
                 raise SessionRejected(refusal)
             if now - stored.rotated_at < YOUNG_SECONDS:
                 return False
-            tx.put_session(
-                stored.rotated(stored.hash, new, now, address=address, agent=agent)
-            )
+            tx.put_session(stored.rotated(stored.hash, new, now, address=address, agent=agent))
             return True
 
         return new_token if self._store.upkeep(change) else ""
@@ -292,7 +287,7 @@ class Sessions:
                 if session is not None and session.refusal(self.limits, now) is None
             ]
             for session in active:
-                tx.put_session(revoked(session, reason, now))
+                tx.put_session(session.revoked(reason, now))
             return len(active)
 
         return self._store.transact(change, audit)[0]
@@ -331,20 +326,6 @@ class SessionReused(SessionRejected):
     def __init__(self, session: Session) -> None:
         super().__init__("revoked")
         self.session = session
-
-
-def revoked(session: Session, reason: RevocationReason, now: int) -> Session:
-    """Returns *session*, revoked for *reason* at *now*."""
-    return replace(session, revoked_at=now, reason=reason)
-
-
-def revoke_sessions(
-    tx: Tx, user: User, reason: RevocationReason, now: int, *, keep: str = ""
-) -> None:
-    """Revokes the sessions of *user* but the session *keep*, inside a transaction."""
-    for session in tx.sessions(user):
-        if not session.revoked_at and session.id != keep:
-            tx.put_session(revoked(session, reason, now))
 
 
 def _revocation_text(session: Session, reason: RevocationReason) -> str:

@@ -29,7 +29,7 @@ class KeyScope:
 
     admin: bool = False
     everywhere: Privilege = Privilege.ALL
-    grants: Mapping[str, Privilege] = _NO_GRANTS
+    grants: Mapping[str, Privilege] = field(default_factory=lambda: _NO_GRANTS)
 
     def restrict(self, user: User, databases: Iterable[str]) -> User:
         """Returns *user* with only the rights that this scope includes.

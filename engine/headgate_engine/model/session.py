@@ -13,7 +13,8 @@ YOUNG_SECONDS = 5
 GRACE_SECONDS = 60
 _SEEN_SECONDS = 60
 
-Refusal = Literal["invalid", "revoked", "expired"]
+Refusal = Literal["revoked", "expired"]
+RevocationReason = Literal["user", "admin", "limit", "password", "disabled", "reuse"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,10 @@ class Session:
         if hash == self.hash:
             return self.needs_rotation(limits, now)
         return self.confirmed_at == 0 and now - self.rotated_at > URGENT_SECONDS
+
+    def revoked(self, reason: RevocationReason, now: int) -> "Session":
+        """Returns this session, revoked for *reason* at *now*."""
+        return replace(self, revoked_at=now, reason=reason)
 
     def rotated(
         self, previous: bytes, new: bytes, now: int, *, address: str, agent: str
