@@ -1,5 +1,6 @@
 """The part of the SQLite user store for profiles, API keys and sessions."""
 
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TypeVar
@@ -20,7 +21,12 @@ T = TypeVar("T")
 
 
 class SqliteAccountReads:
-    """Base class of `SqliteStore`: implements `AccountReads`."""
+    """Base class of `SqliteStore`: implements `AccountReads`.
+
+    `_upkeep_mark` differs after each upkeep of this process, which its own readers see at once.
+    """
+
+    _upkeep_mark = b""
 
     def _read_cache(self) -> ReadCache:
         """Returns this thread's read cache, up to date unless this thread holds a snapshot."""
@@ -76,4 +82,6 @@ class SqliteAccountReads:
 
     def upkeep(self, change: Callable[[UpkeepTx], T]) -> T:
         with self._transaction() as connection:
-            return change(SqliteUpkeepTx(connection))
+            result = change(SqliteUpkeepTx(connection))
+        self._upkeep_mark = secrets.token_bytes(8)
+        return result

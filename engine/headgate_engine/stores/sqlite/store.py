@@ -356,11 +356,13 @@ class SqliteStore(SqliteAccountReads):
         if cache is not None and cache.pinned:
             return cache
         if cache is None:
-            cache = self._readers.seen = ReadCache(
-                self._reader(), self._revision_file.high_water_mark, self._check_file
-            )
+            cache = self._readers.seen = ReadCache(self._reader(), self._mark, self._check_file)
         cache.refresh()
         return cache
+
+    def _mark(self) -> bytes:
+        """Returns bytes that differ after each change by any process, and each own upkeep."""
+        return self._revision_file.high_water_mark() + self._upkeep_mark
 
     def _reader(self) -> apsw.Connection:
         """Returns this thread's read-only connection."""
