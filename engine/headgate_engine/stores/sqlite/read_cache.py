@@ -23,7 +23,8 @@ class ReadCache:
     """Caches users and databases by name, and values derived from them, for one *connection*.
 
     Call `refresh` before each use. *read_mark* returns the high-water mark in `<store>.lock`, which
-    is the newest acknowledged revision, and a mark of this process's upkeep. While both stay equal, `refresh` trusts the cache
+    is the newest acknowledged revision, and a mark of this process's upkeep. While both stay equal,
+    `refresh` trusts the cache
     for 50 ms. Otherwise `refresh` calls *check*, which raises StoreUnavailable if the store's file
     is gone, and queries SQLite. The query also finds the last commit of a process that was killed
     before writing the mark.
