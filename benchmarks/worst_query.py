@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 
 from headgate_engine import required_privileges
 from headgate_grammar import ParseError, ParseLimits, Statement, parse
-from headgate_server.app_context import parse_limits
 from headgate_server.config.settings import Settings
+from headgate_server.configured_engine import parse_limits
 
 _MAX_SECONDS = 1.0
 # Each function returns a text of n parts.

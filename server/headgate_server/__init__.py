@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from headgate_server.application import Application
     from headgate_server.config.loader import Configuration, ConfigurationError
     from headgate_server.config.settings import Settings
+    from headgate_server.configured_engine import build_engine, build_passwords
     from headgate_server.serving.listeners import ListenError
     from headgate_server.serving.run import serve
     from headgate_server.serving.tls import CertificateError
@@ -32,6 +33,8 @@ __all__ = [
     "HeadgateUser",
     "ListenError",
     "Settings",
+    "build_engine",
+    "build_passwords",
     "configure",
     "serve",
 ]
@@ -46,6 +49,8 @@ _MODULES = {
     "HeadgateBackend": "api.starlette_backend",
     "HeadgateUser": "api.starlette_backend",
     "Settings": "config.settings",
+    "build_engine": "configured_engine",
+    "build_passwords": "configured_engine",
     "configure": "validation.configuration",
     "serve": "serving.run",
 }

@@ -7,20 +7,31 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from headgate_engine import ANONYMOUS, AuditFile, Engine, Passwords, Principal, StoreUnavailable
-from headgate_grammar import DIALECTS, Dialect, ParseCache, ParseLimits, UnparseError
+from headgate_engine import (
+    ANONYMOUS,
+    AuditFile,
+    OutcomeUnknown,
+    Principal,
+    ShownSession,
+    StoreUnavailable,
+)
+from headgate_grammar import UnparseError
 from headgate_server.auth.authenticator import Authenticator
 from headgate_server.auth.credentials import RequestCredentials
 from headgate_server.auth.errors import Unauthenticated
 from headgate_server.auth.known_logins import KnownLogins
+from headgate_server.auth.session_cookie_fields import SessionCookies
 from headgate_server.auth.throttle import Throttle
 from headgate_server.background.audit_writer import BUDGET_BYTES, AuditWriter
 from headgate_server.background.group_commit import GroupCommit
 from headgate_server.background.thread_pool import FairThreadPool, Key
+from headgate_server.background.usage_writer import UsageWriter
 from headgate_server.config.jwt import JwtSettings
 from headgate_server.config.settings import Settings
+from headgate_server.configured_engine import build_engine
 from headgate_server.gateway.mount import Mount
 from headgate_server.gateway.mounts import Gateway
 from headgate_server.http.cross_site import (
@@ -29,7 +40,7 @@ from headgate_server.http.cross_site import (
     may_be_navigation,
     shows_no_browser,
 )
-from headgate_server.http.errors import Overloaded
+from headgate_server.http.errors import CrossSiteRequest, Overloaded
 from headgate_server.http.request import Request
 from headgate_server.query.executor import QueryExecutor
 from headgate_server.query.prepared import PreparedQueryCache
@@ -48,18 +59,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _UNLIMITED = 1 << 62
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _STATEMENT_THREADS = 4
 _STATEMENT_QUEUE = 1024
 _BACKGROUND_GRACE_SECONDS = 10.0  # at shutdown, for statements that run upstream
-# RE2 takes about a quarter of a second for it. A dashboard's query needs a hundredth of it.
-_MAX_REGEX_COST = 500_000
-
-
-def parse_limits(settings: Settings) -> ParseLimits:
-    """Returns the limits for parsing a query, which apply before it is authorized."""
-    return ParseLimits(
-        settings.max_statements, settings.max_statement_length, _MAX_REGEX_COST, settings.max_tokens
-    )
 
 
 class AppContext:
@@ -75,16 +78,12 @@ class AppContext:
         self.reload_error = ""
         audit_file = AuditFile(settings.audit_file) if settings.audit_file else None
         self.store = MeasuredStore(settings.store_path, metrics, audit_file)
-        self.engine = Engine(
+        self.engine = build_engine(
             self.store,
-            Passwords(
-                settings.bcrypt_cost,
-                min_length=settings.password_min_length,
-                max_concurrent=max(1, (os.cpu_count() or 1) // settings.workers),
-            ),
-            ParseCache(limits=parse_limits(settings), dialect=_dialect(settings)),
-            keep_last_admin=settings.keep_last_admin and settings.auth_enabled,
+            settings,
+            max_concurrent=max(1, (os.cpu_count() or 1) // settings.workers),
         )
+        self.cookies = SessionCookies(settings)
         self.prepared_queries = PreparedQueryCache(self.engine.parse, settings.max_query_size)
         self.audit_writer = AuditWriter(
             self.store,
@@ -121,6 +120,7 @@ class AppContext:
         self._background_tasks: set[asyncio.Task[None]] = set()
         logins = KnownLogins(self.store, log_error)
         logins.start()
+        self.usage = UsageWriter(self.engine, log_error)
         # For forward-auth requests: counts failures by user and proxy, because the proxy may send
         # any client address.
         self.forward_auth_throttle = Throttle(
@@ -137,6 +137,8 @@ class AppContext:
             ),
             record_denied=self.audit_writer.record_denied,
             logins=logins,
+            usage=self.usage,
+            password_ends_tokens=settings.password_change_ends_tokens,
         )
 
     def snapshot(self) -> AbstractContextManager[object]:
@@ -166,7 +168,10 @@ class AppContext:
         and BadRequest for several `Authorization` headers.
         """
         headers = request.headers
-        credentials = RequestCredentials(request.credential_params, headers.getlist, headers.memo)
+        cookie_name = self.cookies.name if request.accepts_cookie else ""
+        credentials = RequestCredentials(
+            request.credential_params, headers.getlist, headers.memo, cookie_name
+        )
         if not shows_no_browser(headers):
             request.cross_site = self.is_cross_site(request.method, headers)
         principal = await self.authenticate_credentials(
@@ -174,7 +179,30 @@ class AppContext:
         )
         request.check_authorization()
         request.log.user = principal.name
+        if credentials.session is not None:
+            if request.cross_site and request.method not in _SAFE_METHODS:
+                raise CrossSiteRequest
+            await self._rotate(request, credentials.session)
         return principal
+
+    async def _rotate(self, request: Request, shown: ShownSession) -> None:
+        """Gives the session of *shown* a new cookie in the response to *request*, if it is due.
+
+        If the store cannot be written, the session keeps its cookie.
+        """
+        session = shown.principal.session
+        if not shown.rotates or session is None:
+            return
+        agent = request.headers.get("user-agent", "")
+        rotate = partial(self.engine.sessions.rotate, shown, address=request.address, agent=agent)
+        try:
+            token = await self.run_in_thread(rotate, (shown.principal.name,))
+        except (StoreUnavailable, OutcomeUnknown, Overloaded):
+            return
+        if token:
+            self.metrics.session("rotated")
+            ends = session.cookie_ends(self.engine.sessions.limits)
+            request.set_cookie(self.cookies.set(request, token, ends))
 
     async def require_user(self, request: Request) -> Principal:
         """Returns the principal of *request*, for a path that requires only a login.
@@ -360,6 +388,7 @@ class AppContext:
         Returns False if some statements are still running; then the user store stays open. Blocks.
         """
         self._authenticator.close()
+        self.usage.close()
         self._probe_pool.close(0)
         started = time.monotonic()
         finished = self._statement_pool.close(seconds)
@@ -386,8 +415,3 @@ def _create_issuers(
     from headgate_server.auth.jwt.issuers import IssuerRegistry
 
     return IssuerRegistry(settings, previous=previous)
-
-
-def _dialect(settings: Settings) -> Dialect:
-    """Returns the dialect of InfluxQL that *settings* name."""
-    return next(one for one in DIALECTS if one == settings.dialect)

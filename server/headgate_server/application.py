@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from headgate_engine import StoreError
+from headgate_engine import SessionRejected, StoreError
+from headgate_server.api.accounts.routes import ACCOUNT_ROUTES
 from headgate_server.api.delivery import (
     AsgiDelivery,
     BatchDelivery,
@@ -36,7 +37,7 @@ from headgate_server.config.loader import ConfigurationError
 from headgate_server.config.settings import Settings
 from headgate_server.formats import ResultEncoder, encoder_for
 from headgate_server.gateway.authorization import RouteNotFound
-from headgate_server.gateway.local_paths import local_pattern
+from headgate_server.gateway.local_paths import accepts_cookie, local_pattern
 from headgate_server.gateway.mount import Mount
 from headgate_server.http.eager_batch import Suspended, run_batch
 from headgate_server.http.errors import BadRequest
@@ -237,6 +238,7 @@ class Application:
             return self._responses.text_response(405, "Method Not Allowed\n", allow)
         request.log.id = request_id(request)
         request.adds_common_headers = True
+        request.accepts_cookie = accepts_cookie(route)
         if endpoint is None:
             return Response()
         return await self._call_endpoint(endpoint, request, mount)
@@ -330,9 +332,14 @@ class Application:
             logs.log_internal_error(error, request.log.id)
             return self._responses.error_response(ErrorStatus(500), "internal error", encoder)
         request.log.error = log_message(error)
-        return self._responses.error_response(
-            error_status, client_message(error, error_status), encoder
-        )
+        message = client_message(error, error_status)
+        by_session = isinstance(error, SessionRejected)
+        if by_session and self._context is not None:
+            request.set_cookie(self._context.cookies.delete(request))
+        if request.route in ACCOUNT_ROUTES:
+            message, code = message.removeprefix(error_status.prefix), getattr(error, "code", "")
+            return self._responses.account_error(error_status, message, code)
+        return self._responses.error_response(error_status, message, encoder, by_session=by_session)
 
 
 def _encoder_for(request: Request) -> ResultEncoder:

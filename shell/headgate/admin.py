@@ -7,12 +7,13 @@ import argparse
 from collections.abc import Sequence
 from contextlib import closing
 
-from headgate.configured_engine import build_engine, load_settings
+from headgate.configured_engine import load_settings
 from headgate.flags import CommandParser, double_dashes
 from headgate.password_input import read_password
 from headgate.store_file import guarded, local_address
 from headgate_engine import UNRESTRICTED, SqliteStore
 from headgate_grammar import GrantAdmin, SetPassword, Statement
+from headgate_server import build_engine
 
 
 def main(arguments: Sequence[str]) -> int:

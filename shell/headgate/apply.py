@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from http import HTTPStatus
 
-from headgate.configured_engine import build_engine, load_settings
+from headgate.configured_engine import load_settings
 from headgate.flags import CommandParser, double_dashes
 from headgate.password_input import read_password
 from headgate.server_url import connection_to
@@ -19,7 +19,7 @@ from headgate_engine import (
     check_no_drops,
     plan_changes,
 )
-from headgate_server import Settings
+from headgate_server import Settings, build_engine
 from headgate_shell.backends.base import ConnectionFailed
 from headgate_shell.backends.http import HttpBackend
 

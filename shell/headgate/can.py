@@ -4,11 +4,12 @@ import argparse
 from collections.abc import Sequence
 from contextlib import closing
 
-from headgate.configured_engine import build_engine, load_settings
+from headgate.configured_engine import load_settings
 from headgate.flags import CommandParser, double_dashes
 from headgate.store_file import guarded, print_line
 from headgate_engine import SqliteStore, explain
 from headgate_grammar import ParseError
+from headgate_server import build_engine
 
 _NOT_ALLOWED = 1
 

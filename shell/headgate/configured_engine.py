@@ -5,8 +5,8 @@ The engine keeps the rules of the server's configuration, for example its rules 
 
 import os
 
-from headgate_engine import Engine, Passwords, SqliteStore, Store
-from headgate_server import ConfigurationError, Settings, configure
+from headgate_engine import Engine, SqliteStore
+from headgate_server import ConfigurationError, Settings, build_engine, configure
 
 
 def load_settings(config: str | None, *, store: str | None = None) -> Settings:
@@ -19,21 +19,6 @@ def load_settings(config: str | None, *, store: str | None = None) -> Settings:
         return configure({"store.path": store}, os.environ, config).settings
     except ConfigurationError as error:
         raise ValueError(str(error)) from None
-
-
-def build_passwords(settings: Settings) -> Passwords:
-    """Returns an object that hashes passwords by the rules of *settings*."""
-    return Passwords(settings.bcrypt_cost, min_length=settings.password_min_length)
-
-
-def build_engine(store: Store, settings: Settings) -> Engine:
-    """Returns an engine on *store* that keeps the password rules of *settings*.
-
-    The engine also rejects the removal of the last administrator if *settings* say so.
-    """
-    passwords = build_passwords(settings)
-    keep_last_admin = settings.keep_last_admin and settings.auth_enabled
-    return Engine(store, passwords, keep_last_admin=keep_last_admin)
 
 
 def open_engine(store: SqliteStore, *, config: str | None) -> Engine:

@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from headgate.configured_engine import build_engine, load_settings
+from headgate.configured_engine import load_settings
 from headgate.flags import CommandParser, double_dashes
 from headgate.influxdb_server import read_server
 from headgate.meta_db import InvalidMetaFile, MetaData, MetaDatabase, MetaUser, parse_meta
@@ -38,6 +38,7 @@ from headgate_engine import (
     plan_changes,
 )
 from headgate_grammar import Privilege
+from headgate_server import build_engine
 
 _HIGHEST_PRIVILEGE = 3
 # Of the random passwords: 24 characters.

@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from contextlib import closing
 
-from headgate.configured_engine import build_engine, build_passwords, load_settings
+from headgate.configured_engine import load_settings
 from headgate.flags import CommandParser, double_dashes
 from headgate.password_input import read_password
 from headgate.store_file import guarded, local_address, print_line
@@ -17,7 +17,7 @@ from headgate_engine import (
     check_user,
     plan_changes,
 )
-from headgate_server import Settings
+from headgate_server import Settings, build_engine, build_passwords
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -101,7 +101,9 @@ class ApiKeys:
             if isinstance(cached, Principal):
                 return cached
             # `renew` finds the key by the text that was shown, which may be the previous one.
-            shown = key if hash == key.hash else replace(key, hash=hash, previous=b"")
+            shown = key
+            if hash != key.hash:
+                shown = replace(key, hash=hash, previous=b"", is_shown_by_previous=True)
             principal = Principal(self.restricted(owner, key.scope), "key", key=shown)
             snapshot.cache(("key", hash), principal)
             return principal

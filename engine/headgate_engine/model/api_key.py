@@ -51,7 +51,8 @@ class ApiKey:
 
     *prefix* is the start of the key's text, for people. *hash* is that of the current text, and
     *previous* that of the text before a rotation, which is valid until *previous_until*. The repr
-    omits both. *revoked_at* is the time when the key was revoked.
+    omits both. *revoked_at* is the time when the key was revoked. A login with the previous text
+    sets *is_shown_by_previous*: then *hash* is that of the previous text.
     """
 
     owner_id: str
@@ -71,6 +72,7 @@ class ApiKey:
     previous_seen_at: int = 0
     last_seen_at: int = 0
     last_address: str = ""
+    is_shown_by_previous: bool = False
 
     @property
     def lifetime(self) -> int:

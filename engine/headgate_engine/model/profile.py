@@ -13,7 +13,7 @@ class Profile:
 
     *email* is as given; several users may have the same. *email_verified* is True if an
     administrator or an identity provider confirmed it. *last_seen_at* is the time of the last
-    login, at most 5 minutes late.
+    login, at most 5 minutes late. *has_identity* is whether a token issuer's identity is linked.
     """
 
     email: str = ""
@@ -21,6 +21,7 @@ class Profile:
     full_name: str = ""
     updated_at: int = 0
     last_seen_at: int = 0
+    has_identity: bool = False
 
 
 def check_email(email: str) -> None:

@@ -27,7 +27,7 @@ class AccountTx(Protocol):
         ...
 
     def put_profile(self, user: User, profile: Profile) -> None:
-        """Replaces the profile of *user*, except for `last_seen_at`."""
+        """Replaces the profile of *user*, except for `last_seen_at` and `has_identity`."""
         ...
 
     def api_key(self, id: str) -> ApiKey | None:
@@ -107,7 +107,7 @@ class AccountReads(Protocol):
         ...
 
     def profiles(self, ids: Sequence[str]) -> Mapping[str, Profile]:
-        """Returns the profiles of the users with these *ids*. A user may have none."""
+        """Returns the profiles of the users with these *ids*. Skips unknown ids."""
         ...
 
     def api_key_by_hash(self, hash: bytes) -> ApiKey | None:

@@ -236,9 +236,10 @@ class MemoryStore:
         return self._state.user_by_id(id)
 
     def profiles(self, ids: Sequence[str]) -> Mapping[str, Profile]:
-        """Returns the profiles of the users with these *ids*. A user may have none."""
-        known = self._state.profiles_by_id
-        return {id: known[id] for id in ids if id in known}
+        """Returns the profiles of the users with these *ids*. Skips unknown ids."""
+        state = self._state
+        users = [user for user in map(state.user_by_id, ids) if user is not None]
+        return {user.id: state.profile(user) for user in users}
 
     def api_key_by_hash(self, hash: bytes) -> ApiKey | None:
         """Returns the key with this current or previous hash, or None."""

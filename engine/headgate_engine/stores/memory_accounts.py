@@ -38,6 +38,10 @@ class AccountState:
         """Replaces the stored user with the name of *user*, except for the grants."""
         raise NotImplementedError
 
+    def is_linked(self, user: User) -> bool:
+        """Returns whether an identity (issuer and subject of tokens) is linked to *user*."""
+        raise NotImplementedError
+
     def database_ids(self) -> dict[str, str]:
         """Returns the ids of the databases by name."""
         raise NotImplementedError
@@ -49,7 +53,8 @@ class AccountState:
 
     def profile(self, user: User) -> Profile:
         """Returns the profile of *user*."""
-        return self.profiles_by_id.get(user.id, Profile())
+        profile = self.profiles_by_id.get(user.id, Profile())
+        return replace(profile, has_identity=self.is_linked(user))
 
     def put_profile(self, user: User, profile: Profile) -> None:
         """Replaces the profile of *user*, except for `last_seen_at`."""

@@ -7,7 +7,7 @@ from headgate_grammar import GenerationalCache
 from headgate_server.api.challenge import challenge
 from headgate_server.api.error_statuses import ErrorStatus
 from headgate_server.config.settings import Settings
-from headgate_server.formats import ResultEncoder
+from headgate_server.formats import JsonEncoder, ResultEncoder
 from headgate_server.http.request import Request
 from headgate_server.http.response import (
     ASGIResponse,
@@ -56,6 +56,7 @@ class ResponseBuilder:
         self._default_fields: RawHeaders = []
         self._default_lines = b""
         self._challenge = challenge(settings.realm).encode()
+        self._session_challenge = challenge(settings.realm, "Session").encode()
 
     def with_common_headers(self, response: ASGIResponse, request: Request) -> ASGIResponse:
         """Returns *response* with the server version, the request id and the CORS fields.
@@ -75,7 +76,8 @@ class ResponseBuilder:
 
     def _request_headers(self, request: Request) -> RawHeaders:
         id = request.log.id.encode("latin-1")
-        return [(b"request-id", id), (b"x-request-id", id), *_cors_headers(request)]
+        fields = [(b"request-id", id), (b"x-request-id", id), *_cors_headers(request)]
+        return fields + request.extra_headers if request.extra_headers else fields
 
     def encode_http1(
         self, response: Response, request: Request, default_fields: RawHeaders, *, keep_alive: bool
@@ -100,18 +102,39 @@ class ResponseBuilder:
         own = encode_headers(self._request_headers(request))
         return b"".join((head, self._version_lines, default_lines, own, end, body))
 
+    def account_error(self, error_status: ErrorStatus, text: str, code: str) -> Response:
+        """Returns the response of an endpoint of accounts with the error *text* and its *code*."""
+        content: dict[str, object] = {"error": text, "errors": [text]}
+        if code:
+            content["code"] = code
+        headers = to_raw_headers(error_status.headers) + content_headers(JsonEncoder.media_type)
+        headers.append((b"cache-control", b"no-store"))
+        if error_status.status == 401:
+            headers.append((b"www-authenticate", self._session_challenge))
+        return Response(JsonEncoder().encode(content), error_status.status, headers)
+
     def error_response(
-        self, error_status: ErrorStatus, text: str, encoder: ResultEncoder
+        self,
+        error_status: ErrorStatus,
+        text: str,
+        encoder: ResultEncoder,
+        *,
+        by_session: bool = False,
     ) -> Response:
-        """Returns the response with *error_status* and the error *text*, encoded by *encoder*."""
+        """Returns the response with *error_status* and the error *text*, encoded by *encoder*.
+
+        *by_session* is whether the login came by a cookie: then a browser must not ask for a
+        password.
+        """
         content = encoder.encode_error(text)
         key = (error_status.status, encoder.media_type, content)
-        cacheable = error_status.status in _REFUSED and not error_status.headers
+        cacheable = error_status.status in _REFUSED and not error_status.headers and not by_session
         if cacheable and (found := self._refusals.get(key)):
             return found
         headers = to_raw_headers(error_status.headers) + content_headers(encoder.media_type)
         if error_status.status == 401:
-            headers.append((b"www-authenticate", self._challenge))
+            asked = self._session_challenge if by_session else self._challenge
+            headers.append((b"www-authenticate", asked))
         else:
             headers.append((b"x-influxdb-error", _header_value(text)))
         response = Response(content, error_status.status, headers)
@@ -130,9 +153,12 @@ class ResponseBuilder:
 
 
 def _cors_headers(request: Request) -> RawHeaders:
-    """Returns the CORS fields that let a page of any origin read the response."""
+    """Returns the CORS fields that let a page of any origin read the response.
+
+    There are none for a request with a cookie: another site may not read what a session may read.
+    """
     origin = request.headers.raw(b"origin")
-    if not origin:
+    if not origin or (request.accepts_cookie and request.headers.raw(b"cookie")):
         return []
     return [(b"access-control-allow-origin", origin), *_CORS_HEADERS]
 

@@ -29,7 +29,9 @@ class ResponseCache:
     def __init__(self, snapshot: Snapshot, prepared: PreparedQuery, principal: Principal) -> None:
         self._snapshot, self._prepared, self._name = snapshot, prepared, principal.name
         # All unrestricted principals share one cached response.
-        self._key = prepared if principal.has_full_access else (prepared, principal.name)
+        # A key has other rights than its owner.
+        key = principal.key.hash if principal.key is not None else None
+        self._key = prepared if principal.has_full_access else (prepared, principal.name, key)
 
     def get(self, metrics: Metrics) -> Response | None:
         """Returns the cached response, or None. Counts a response's statements in *metrics*.

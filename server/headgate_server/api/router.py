@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from headgate_server.api.access import access
+from headgate_server.api.accounts.routes import ACCOUNT_ROUTES
 from headgate_server.api.apply import apply
 from headgate_server.api.authzen import (
     evaluate,
@@ -12,7 +13,6 @@ from headgate_server.api.authzen import (
 )
 from headgate_server.api.health import health, ping, show_metrics, status
 from headgate_server.api.openapi import openapi
-from headgate_server.api.own_password import change_own_password
 from headgate_server.api.prometheus_remote import (
     READ_PATH,
     WRITE_PATH,
@@ -48,7 +48,6 @@ _HANDLERS: dict[str, Handler] = {
     "/api/whoami": whoami,
     "/api/access": access,
     "/api/apply": apply,
-    "/api/user/password": change_own_password,
     "/access/v1/evaluation": evaluate,
     "/access/v1/evaluations": evaluate_all,
     "/access/v1/search/subject": search_subjects,
@@ -65,6 +64,8 @@ def _handler(path: str, endpoint: Endpoint) -> Handler:
 
 # The handlers by path and method. `not_served` rejects its paths for every method.
 ROUTES: dict[str, dict[str, Handler]] = {
-    path: dict.fromkeys(endpoint.methods or HTTP_METHODS, _handler(path, endpoint))
+    path: ACCOUNT_ROUTES[path]
+    if path in ACCOUNT_ROUTES
+    else dict.fromkeys(endpoint.methods or HTTP_METHODS, _handler(path, endpoint))
     for path, endpoint in ENDPOINTS.items()
 }

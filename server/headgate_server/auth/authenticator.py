@@ -17,12 +17,16 @@ from headgate_engine import (
     SignUpDisabled,
     TokenRights,
     User,
+    is_key_text,
 )
+from headgate_server.auth.api_keys import KeyAuthenticator
 from headgate_server.auth.credentials import (
     Credentials,
     IssuerToken,
+    KeyText,
     Password,
     RequestCredentials,
+    SessionCookie,
     SharedSecretToken,
     TenantToken,
     read_credentials,
@@ -38,12 +42,15 @@ from headgate_server.auth.jwt.token_parser import TokenError
 from headgate_server.auth.known_logins import KnownLogins
 from headgate_server.auth.password import PasswordAuthenticator
 from headgate_server.auth.refusal_rate import RefusalRateLimiter
+from headgate_server.auth.session_cookies import SessionAuthenticator
 from headgate_server.auth.throttle import Throttle
 from headgate_server.background.thread_pool import FairThreadPool
+from headgate_server.background.usage_writer import UsageWriter
 from headgate_server.config.jwt import JwtSettings
 from headgate_server.http.errors import Overloaded
 from headgate_server.http.trusted_proxies import address_with_peer
 from headgate_server.telemetry.log_message import log_message
+from headgate_server.telemetry.logging import log_error
 from headgate_server.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -72,7 +79,9 @@ class Authenticator:
     *shared_secrets* are the keys that verify tokens as in InfluxDB 1.x. *issuers* verifies tokens
     of the issuers in `[auth.jwt]`. *throttle* delays logins after failures. *logins* has the
     networks from which users have logged in. *record_denied* writes a failed login to the audit
-    log. If *enabled* is False (`auth-enabled = false`), every request has all rights.
+    log. *usage* stores the last uses. If *enabled* is False (`auth-enabled = false`), every request
+    has all rights. With *password_ends_tokens* a token of the shared secret must be newer than its
+    user's password; a token without `iat` has no time to compare.
     """
 
     def __init__(
@@ -83,19 +92,26 @@ class Authenticator:
         *,
         issuers: "IssuerRegistry | None" = None,
         enabled: bool = True,
+        password_ends_tokens: bool = True,
         throttle: Throttle | None = None,
         record_denied: RecordDenied = _no_op,
         logins: KnownLogins | None = None,
+        usage: UsageWriter | None = None,
     ) -> None:
         self._engine = engine
+        self._usage = usage or UsageWriter(engine, log_error)
+        throttle = throttle or Throttle()
+        self._keys = KeyAuthenticator(engine, metrics, throttle)
+        self._sessions = SessionAuthenticator(engine, metrics, self._usage)
         self._metrics = metrics
         self._passwords = PasswordAuthenticator(
-            engine, metrics, throttle or Throttle(), logins or KnownLogins(engine.store)
+            engine, metrics, throttle, logins or KnownLogins(engine.store)
         )
         self._shared_secret_verifier = _create_verifier(shared_secrets)
         self._issuers = issuers
         self._provisioning = FairThreadPool(1, _MAX_QUEUED_PROVISIONINGS)
         self._enabled = enabled
+        self._password_ends_tokens = password_ends_tokens
         self._record_denied = record_denied
         self._refusal_limiter = RefusalRateLimiter()
 
@@ -135,8 +151,10 @@ class Authenticator:
             self._issuer_tokens_in_authorization(),
         )
         try:
-            if tenants is not None and (
-                text := tenants.find_token(request, secret=secret, issuers=issuers)
+            if (
+                tenants is not None
+                and (text := tenants.find_token(request, secret=secret, issuers=issuers))
+                and not is_key_text(text)
             ):
                 credentials = TenantToken(text)
                 principal = await tenants.authenticate(text)
@@ -148,8 +166,12 @@ class Authenticator:
                 known := self._passwords.check_cached(credentials, address)
             ):
                 self.count_cached(known)
+                self._usage.record(known, address)
                 return known
-            principal = await self._authenticate_with_tenants(credentials, address, tenants)
+            if isinstance(credentials, SessionCookie):
+                principal = await self._sessions.authenticate(request, credentials, address)
+            else:
+                principal = await self._authenticate_with_tenants(credentials, address, tenants)
         except _AUTHENTICATION_ERRORS as error:
             if credentials is None and self._engine.store.empty():
                 return ANONYMOUS
@@ -160,6 +182,7 @@ class Authenticator:
             raise
         if principal != ANONYMOUS:
             self._metrics.authentication(credentials.method, "accepted")
+            self._usage.record(principal, address)
         return principal
 
     def check_cached(self, request: RequestCredentials, address: str) -> Principal | None:
@@ -168,7 +191,7 @@ class Authenticator:
         Returns None in three cases:
 
         - bcrypt has to verify the password, or the throttle delays the login;
-        - the token is from an issuer in `[auth.jwt]`;
+        - the token is from an issuer in `[auth.jwt]`, or in a cookie;
         - the credentials are missing or invalid.
 
         The caller counts the login in the metrics: see `count_cached`.
@@ -180,10 +203,12 @@ class Authenticator:
             credentials = read_credentials(request, location)
             if isinstance(credentials, Password):
                 return self._passwords.check_cached(credentials, address)
-            if isinstance(credentials, IssuerToken):
+            if isinstance(credentials, IssuerToken | SessionCookie):
                 return None
+            if isinstance(credentials, KeyText):
+                return self._keys.check(credentials)
             user = self._shared_secret_user(credentials.text)
-        except Unauthenticated:
+        except (Unauthenticated, AuthenticationFailed):
             return None
         return Principal(user, credentials.method)
 
@@ -245,7 +270,7 @@ class Authenticator:
         """
         # The token is in the header that `[auth.jwt]` names, which *tenants* does not read.
         own = isinstance(credentials, IssuerToken) and not self._issuer_tokens_in_authorization()
-        if tenants is None or own or isinstance(credentials, Password):
+        if tenants is None or own or isinstance(credentials, Password | KeyText | SessionCookie):
             return await self._authenticate(credentials, address)
         try:
             principal = await self._authenticate(credentials, address)
@@ -262,6 +287,10 @@ class Authenticator:
         match credentials:
             case Password():
                 return await self._passwords.authenticate(credentials, address)
+            case KeyText():
+                return self._keys.authenticate(credentials, address)
+            case SessionCookie():
+                raise Unauthenticated("unable to parse authentication credentials")
             case SharedSecretToken(text):
                 return Principal(self._shared_secret_user(text), "shared-secret")
             case IssuerToken(text) if (
@@ -274,9 +303,13 @@ class Authenticator:
     def _shared_secret_user(self, token: str) -> User:
         if self._shared_secret_verifier is None:
             raise Unauthenticated("bearer auth disabled")
-        user = self._engine.user(self._shared_secret_verifier.verify(token))
+        name, issued_at = self._shared_secret_verifier.verify(token)
+        user = self._engine.active_user(name)
         if user is None:
             raise Unauthenticated("user not found")
+        ended = user.password_changed_at if self._password_ends_tokens else user.created_at
+        if issued_at is not None and issued_at < ended:
+            raise Unauthenticated("token was issued before its user or password")
         return user
 
     def _issuer_tokens_in_authorization(self) -> bool:
@@ -348,6 +381,7 @@ class Authenticator:
     def close(self) -> None:
         """Ends the threads that verify passwords and create users. Drops logins that still wait."""
         self._passwords.close()
+        self._sessions.close()
         self._provisioning.close(0)
 
 

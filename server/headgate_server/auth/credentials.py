@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
-from headgate_engine import User
+from headgate_engine import ShownSession, User, is_key_text
 from headgate_server.auth.errors import Unauthenticated
 from headgate_server.http.go_text import decode_utf8
 from headgate_server.http.urlencoded import Pairs
@@ -55,7 +55,24 @@ class TenantToken:
     text: str = field(repr=False)
 
 
-Credentials = Password | SharedSecretToken | IssuerToken
+@dataclass(frozen=True, slots=True)
+class KeyText:
+    """An API key. *username* is the name beside it, or ""."""
+
+    method: ClassVar = "key"
+    text: str = field(repr=False)
+    username: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionCookie:
+    """The tokens in the cookies with the name of the sessions' cookie."""
+
+    method: ClassVar = "session"
+    tokens: tuple[str, ...] = field(repr=False)
+
+
+Credentials = Password | SharedSecretToken | IssuerToken | KeyText | SessionCookie
 
 
 class TokenLocation(Protocol):
@@ -77,12 +94,15 @@ class RequestCredentials:
     """The parts of a request that can hold credentials.
 
     *url* has the parameters in the request's URL. *headers* returns all values of the header with a
-    given name. *memo* caches values that depend on the headers alone.
+    given name. *memo* caches values that depend on the headers alone. *cookie_name* is the name of
+    the sessions' cookie; "" accepts no session. *session* is the session after a login by cookie.
     """
 
     url: Pairs = field(repr=False)
     headers: Callable[[str], Sequence[str]] = field(repr=False)
     memo: dict[str, Any] = field(default_factory=dict, repr=False)
+    cookie_name: str = ""
+    session: ShownSession | None = None
 
     @property
     def authorization(self) -> str:
@@ -100,17 +120,20 @@ def read_credentials(
     2. The header `Authorization`.
     3. The place *location* for tokens of the issuers in `[auth.jwt]` (None: no such place). If
        this place is the header `Authorization`, its token is an IssuerToken.
+    4. The cookie with the name `cookie_name` of *request*.
+
+    A text that begins as an API key is a key, wherever a password or a token may be.
 
     Raises Unauthenticated if no place has credentials, or if the credentials are malformed.
     """
     if request.url.get("u") and request.url.get("p"):
-        return Password(request.url["u"], request.url["p"])
+        return _password_or_key(request.url["u"], request.url["p"])
     if "auth_token" in request.url:
         return _read_headers(request, location)
-    known, known_location = request.memo.get("credentials", (None, None))
-    if known is None or known_location is not location:
+    known, known_location, cookie_name = request.memo.get("credentials", (None, None, ""))
+    if known is None or known_location is not location or cookie_name != request.cookie_name:
         known = _read_headers(request, location)
-        request.memo["credentials"] = known, location
+        request.memo["credentials"] = known, location, request.cookie_name
     found: Credentials = known
     return found
 
@@ -118,7 +141,12 @@ def read_credentials(
 def _read_headers(request: RequestCredentials, location: TokenLocation | None) -> Credentials:
     """Returns the credentials of a request without `u` or `p`: see `read_credentials`."""
     authorization = request.authorization
+    if not authorization and request.cookie_name and not _has_token(request, location):
+        if tokens := _cookies(request):
+            return SessionCookie(tokens)
     if location is None:
+        return _parse_authorization(authorization)
+    if is_key_text(authorization.strip(" \t").partition(" ")[2]):
         return _parse_authorization(authorization)
     own = location.header_name.lower() == "authorization"
     if authorization and not (own and _scheme(authorization) not in ("basic", "token")):
@@ -130,6 +158,18 @@ def _read_headers(request: RequestCredentials, location: TokenLocation | None) -
 
 def _scheme(authorization: str) -> str:
     return authorization.strip(" \t").partition(" ")[0].lower()
+
+
+def _has_token(request: RequestCredentials, location: TokenLocation | None) -> bool:
+    return location is not None and bool(_token_at(request, location))
+
+
+def _cookies(request: RequestCredentials) -> tuple[str, ...]:
+    """Returns the values of the cookies with the sessions' name, as they came (RFC 6265)."""
+    pairs = (pair.partition("=") for line in request.headers("cookie") for pair in line.split(";"))
+    return tuple(
+        value.strip(' \t"') for name, _, value in pairs if name.strip(" \t") == request.cookie_name
+    )
 
 
 def _token_at(request: RequestCredentials, location: TokenLocation) -> str:
@@ -153,6 +193,8 @@ def _parse_authorization(authorization: str) -> Credentials:
         raise _invalid_credentials()
     if scheme.lower() == "basic":
         name, password = _parse_basic(rest)
+    elif scheme.lower() in ("bearer", "token") and is_key_text(rest):
+        return KeyText(rest)
     elif scheme == "Bearer":
         return SharedSecretToken(rest)
     elif scheme == "Token" and ":" in rest:
@@ -161,7 +203,11 @@ def _parse_authorization(authorization: str) -> Credentials:
         raise _invalid_credentials()
     if not name:
         raise Unauthenticated("username required")
-    return Password(name, password)
+    return _password_or_key(name, password)
+
+
+def _password_or_key(name: str, password: str) -> Password | KeyText:
+    return KeyText(password, name) if is_key_text(password) else Password(name, password)
 
 
 def _invalid_credentials() -> Unauthenticated:

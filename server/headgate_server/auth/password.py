@@ -85,7 +85,7 @@ class PasswordAuthenticator:
 
         Returns None if it is not in the cache, or if the throttle delays the login.
         """
-        user = self._engine.user(password.name)
+        user = self._engine.active_user(password.name)
         if user is None:
             return None
         known_here = self._logins.is_known_client(password_version(user), address)

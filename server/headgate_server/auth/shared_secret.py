@@ -90,17 +90,20 @@ class SharedSecretVerifier:
         self._key = token_bytes(32)
         self._cache: GenerationalCache[bytes, Claims] = GenerationalCache(_MAX_CACHED_TOKENS)
 
-    def verify(self, token: str) -> str:
-        """Returns the user name in *token*. Raises Unauthenticated if *token* is not valid now."""
+    def verify(self, token: str) -> tuple[str, float | None]:
+        """Returns the user name in *token*, and its time of issue or None.
+
+        Raises Unauthenticated if *token* is not valid now.
+        """
         text = token.encode("utf-8", "surrogatepass")
         digest = hashlib.blake2b(text, key=self._key, digest_size=32).digest()
         claims = self._cache.get(digest)
         if claims is not None:
-            return claims.valid_username(self._clock())
+            return claims.valid_username(self._clock()), claims.issued_at
         claims = _verify(token, self.secrets)
         name = claims.valid_username(self._clock())
         self._cache.put(digest, claims)
-        return name
+        return name, claims.issued_at
 
 
 def _verify(token: str, secrets: Sequence[str]) -> Claims:
@@ -127,12 +130,23 @@ def _verify(token: str, secrets: Sequence[str]) -> Claims:
     )
 
 
-def mint(name: str, secret: str, expires: float, algorithm: str = "HS256") -> str:
+def mint(
+    name: str,
+    secret: str,
+    expires: float,
+    algorithm: str = "HS256",
+    *,
+    issued_at: float | None = None,
+) -> str:
     """Returns a token for the user *name*, signed with *secret*.
 
-    *expires* is in seconds since 1970, and is rounded up.
+    *expires* and *issued_at* are in seconds since 1970. *expires* is rounded up, and *issued_at*
+    down. None: the token has no `iat`, and does not end with the user's password.
     """
-    claims = json.dumps({"username": name, "exp": math.ceil(expires)}).encode()
+    content: dict[str, object] = {"username": name, "exp": math.ceil(expires)}
+    if issued_at is not None:
+        content["iat"] = math.floor(issued_at)
+    claims = json.dumps(content).encode()
     return _JWS.encode(claims, secret, algorithm, {"typ": "JWT"})
 
 

@@ -124,10 +124,29 @@ class Throttle:
         for key, free in zip(keys, (self._free[0], self._free_failures(keys[1])), strict=True):
             counter = self._counter(key)
             counter.count += 1
-            over = counter.count - free
-            if over >= 0:
-                counter.delayed_until = now + min(self._max_delay, 2.0 ** min(over, _MAX_DOUBLINGS))
+            self._delay(counter, free, now)
             self._counters.put(key, counter)
+
+    def _delay(self, counter: _FailureCounter, free: int, now: float) -> None:
+        """Delays further logins if *counter* has more than *free* failures."""
+        over = counter.count - free
+        if over >= 0:
+            counter.delayed_until = now + min(self._max_delay, 2.0 ** min(over, _MAX_DOUBLINGS))
+
+    def count_failure(self, address: str) -> None:
+        """Counts a failed login from *address* that no user is known for, such as by an API key.
+
+        Raises TooManyFailures if logins from *address* have to wait.
+        """
+        _, whole = _keys("", address)
+        counter, now, free = self._counter(whole), self._clock(), self._free_failures(whole)
+        if not self._max_delay:
+            return
+        if counter.count >= free and counter.delayed_until > now:
+            raise TooManyFailures(math.ceil(counter.delayed_until - now))
+        counter.count += 1
+        self._delay(counter, free, now)
+        self._counters.put(whole, counter)
 
     def complete_attempt(self, name: str, address: str) -> None:
         """Ends a successful attempt.

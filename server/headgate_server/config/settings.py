@@ -209,6 +209,48 @@ class Settings:
         KEEP_LAST_ADMIN,
         section="auth",
     )
+    password_change_ends_tokens: bool = option(
+        "A new password ends tokens of the shared secret that were issued before it",
+        True,
+        section="auth",
+    )
+    user_keys: bool = option("Users may make API keys for themselves", True, section="auth")
+    max_keys_per_user: int = option(
+        "API keys of a user that are not revoked", 100, section="auth", least=1, most=100_000
+    )
+    api_key_max_seconds_to_live: int = option(
+        "Longest lifetime of a new API key, in seconds; -1: no limit",
+        -1,
+        section="auth",
+        least=-1,
+    )
+    login_cookie_name: str = option(
+        "Name of the sessions' cookie (note 9)", "headgate_session", section="auth", header=True
+    )
+    login_maximum_inactive_lifetime_duration: float = option(
+        "Time after which an unused session ends", 7 * 86_400.0, section="auth"
+    )
+    login_maximum_lifetime_duration: float = option(
+        "Time after which a session ends; `0s`: no limit", 30 * 86_400.0, section="auth"
+    )
+    token_rotation_interval_minutes: int = option(
+        "Age at which a session's cookie is replaced", 10, section="auth", least=1, most=1440
+    )
+    max_sessions_per_user: int = option(
+        "Sessions of a user; the oldest end; 0: no limit", 0, section="auth", most=100_000
+    )
+    cookie_samesite: str = option(
+        "`lax`, `strict` or `none` (needs `cookie-secure`)",
+        "lax",
+        section="auth",
+        among=("lax", "strict", "none"),
+    )
+    cookie_secure: str = option(
+        "`true`: the cookie is for HTTPS only; `auto`: as the request came",
+        "auto",
+        section="auth",
+        among=("auto", "true", "false"),
+    )
     audit_file: str = option(
         "Also writes the audit here, one JSON object a line (note 8)",
         "",

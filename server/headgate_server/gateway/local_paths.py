@@ -4,6 +4,7 @@ A request that is sent to Headgate itself is authenticated and authorized by the
 answers its path.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -38,9 +39,47 @@ class Endpoint:
     influxdb: bool = False
 
 
+_ID_PATTERN = re.compile("[0-9a-f]{1,32}")
+_STORE_PREFIXES = ("/api/v1/", "/api/v2/")
 _READ_METHODS, _REMOTE_PARAMETERS = ("GET", "HEAD"), ("db", "rp", "precision", "consistency")
 _NOT_SERVED = Endpoint((), Requirement.NOT_SERVED, influxdb=True)
 _STORE_METRICS = Endpoint((), Requirement.STORE_METRICS, influxdb=True)
+
+# Accounts: `{id}` stands for an id.
+_ACCOUNT_ENDPOINTS = {
+    path: Endpoint(tuple(methods.split()), Requirement.LOCAL_ONLY)
+    for path, methods in {
+        "/api/keys": "GET POST",
+        "/api/keys/{id}": "GET DELETE",
+        "/api/keys/{id}/rotate": "POST",
+        "/api/keys/{id}/previous": "DELETE",
+        "/api/user": "GET PATCH",
+        "/api/user/password": "PUT",
+        "/api/user/keys": "GET POST",
+        "/api/user/keys/{id}": "DELETE",
+        "/api/user/keys/{id}/rotate": "POST",
+        "/api/user/keys/{id}/previous": "DELETE",
+        "/api/user/sessions": "GET DELETE",
+        "/api/user/sessions/{id}": "DELETE",
+        "/api/users": "GET POST",
+        "/api/users/{id}": "GET PATCH DELETE",
+        "/api/users/{id}/password": "PUT",
+        "/api/users/{id}/disable": "PUT",
+        "/api/users/{id}/enable": "PUT",
+        "/api/users/{id}/approve": "PUT",
+        "/api/users/{id}/role": "PUT",
+        "/api/users/{id}/grants": "PUT",
+        "/api/users/{id}/keys": "GET DELETE",
+        "/api/users/{id}/sessions": "GET DELETE",
+        "/api/users/{id}/sessions/{id}": "DELETE",
+        "/api/session": "GET POST DELETE",
+        "/api/session/rotate": "POST",
+        "/api/sessions": "GET",
+        "/api/sessions/revoke": "POST",
+        "/login": "POST",
+        "/logout": "POST",
+    }.items()
+}
 
 # By path, exact and undecoded, as in InfluxDB: `/query/` and `/%71uery` are not found. A final `/*`
 # matches every path below.
@@ -66,7 +105,7 @@ ENDPOINTS: Mapping[str, Endpoint] = {
         ),
         Endpoint(("POST",), Requirement.LOCAL_ONLY),
     ),
-    "/api/user/password": Endpoint(("PUT",), Requirement.LOCAL_ONLY),
+    **_ACCOUNT_ENDPOINTS,
     "/openapi.json": Endpoint(("GET",), Requirement.LOCAL_ONLY),
     **dict.fromkeys(
         (
@@ -99,10 +138,26 @@ class MountProperties(Protocol):
         ...
 
 
+def accepts_cookie(pattern: str) -> bool:
+    """Returns whether a session's cookie counts on *pattern*: on /query and /api, on no write."""
+    return pattern in ("/query", "/logout") or (
+        pattern.startswith("/api/") and not pattern.startswith(_STORE_PREFIXES)
+    )
+
+
+def path_ids(path: bytes) -> list[str]:
+    """Returns the ids in *path*, a path that matches a pattern with `{id}`, in order."""
+    return [part for part in path.decode("latin-1").split("/") if _ID_PATTERN.fullmatch(part)]
+
+
 def pattern_of(path: str) -> str:
     """Returns the key of `ENDPOINTS` that *path* matches, or "" if there is none."""
     if path in ENDPOINTS:
-        return path
+        return path if "{" not in path else ""
+    if path.startswith("/api/"):
+        parts = ["{id}" if _ID_PATTERN.fullmatch(part) else part for part in path.split("/")]
+        if (pattern := "/".join(parts)) in ENDPOINTS and pattern != path:
+            return pattern
     return next((f"{start}*" for start in _PREFIXES if path.startswith(start)), "")
 
 

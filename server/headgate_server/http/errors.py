@@ -25,6 +25,24 @@ class Overloaded(Exception):
         super().__init__("too many requests in progress, try again")
 
 
+class ChangeByGet(Exception):
+    """A session may read by GET, and change by POST only: a link of any site can cause a GET."""
+
+    def __init__(self) -> None:
+        super().__init__("a session may change things by POST only")
+
+
+class NotAPerson(Exception):
+    """The path is for people that are signed in."""
+
+
+class OwnAccount(Exception):
+    """Administrators may not change their own account in this way."""
+
+    def __init__(self) -> None:
+        super().__init__("permission denied: this is your own account")
+
+
 class CrossSiteRequest(Exception):
     """A browser may have sent the request for a page of another site.
 

@@ -48,6 +48,8 @@ class Request:
         self.route = "other"  # for log and metrics
         self.adds_common_headers = False  # whether its response has InfluxDB's own header fields
         self.cross_site = False  # sent by a browser for a page of another site
+        self.accepts_cookie = False  # whether a session's cookie counts on its path
+        self.extra_headers: list[tuple[bytes, bytes]] = []  # of the response
         self._body_received = False  # all of the body was returned by `stream`
         self._url_params: Pairs | None = None
         self._address = "" if proxies else self.connection
@@ -60,6 +62,21 @@ class Request:
     def attach(self, scope: Scope, receive: Receive) -> None:
         """Sets ASGI's *scope* and *receive*, for a request that was created without them."""
         self.scope, self.receive = scope, receive
+
+    def set_cookie(self, field: str) -> None:
+        """Adds the field `Set-Cookie` with the value *field* to the response."""
+        self.extra_headers += [
+            (b"set-cookie", field.encode("latin-1")),
+            (b"cache-control", b"no-store"),
+        ]
+
+    @property
+    def is_forwarded_https(self) -> bool:
+        """Whether the request came by TLS, or a trusted proxy says that it did."""
+        if self.scope.get("scheme") == "https":
+            return True
+        trusted = bool(self._proxies) and self.address != self.connection
+        return trusted and self.headers.get("x-forwarded-proto", "").lower() == "https"
 
     def on_end(self, callback: Callable[[], None]) -> None:
         """Registers *callback*, to be called when the request has been answered or aborted."""

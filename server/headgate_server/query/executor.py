@@ -28,7 +28,7 @@ from headgate_server.background.group_commit import GroupCommit
 from headgate_server.background.thread_pool import KeyedRun
 from headgate_server.config.settings import Settings
 from headgate_server.formats import StatementResult
-from headgate_server.http.errors import CrossSiteRequest
+from headgate_server.http.errors import ChangeByGet, CrossSiteRequest
 from headgate_server.http.go_text import replace_invalid
 from headgate_server.http.request import Request
 from headgate_server.query.bound_parameters import parse_parameters
@@ -175,11 +175,17 @@ class QueryExecution:
     def _authorize_statement(
         self, authorize: Callable[[Statement], None], statement: Statement
     ) -> None:
-        """Authorizes *statement*. Raises AccessDenied, CrossSiteRequest, SetUpForbidden."""
+        """Authorizes *statement*.
+
+        Raises AccessDenied, CrossSiteRequest, ChangeByGet, SetUpForbidden.
+        """
         self._checked_statements.append(statement)
         authorize(statement)
-        if self.request.cross_site and not is_read_only(statement):
-            raise CrossSiteRequest
+        if not is_read_only(statement):
+            if self.request.cross_site:
+                raise CrossSiteRequest
+            if self.principal.session is not None and self.request.method == "GET":
+                raise ChangeByGet
         if len(self._checked_statements) == 1 and self.principal == ANONYMOUS:
             if not may_create_first_admin(self.request, self.executor.settings):
                 raise SetUpForbidden

@@ -112,6 +112,18 @@ class Metrics:
             ["method", "outcome"],
             registry=own,
         )
+        self._key_lookups = Counter(
+            "headgate_api_key_lookups",
+            "API keys that were looked up, by outcome: good, unknown, expired or revoked.",
+            ["outcome"],
+            registry=own,
+        )
+        self._sessions = Counter(
+            "headgate_sessions",
+            "Events of sessions: begun, ended, rotated, revoked_user, revoked_reuse.",
+            ["event"],
+            registry=own,
+        )
         self._bcrypt_pending = Gauge(
             "headgate_bcrypt_pending",
             "Logins in the queue for bcrypt, including the one that is being verified.",
@@ -280,6 +292,15 @@ class Metrics:
     def authentication(self, method: str, outcome: str) -> None:
         """Counts an attempt to log in by *method*, such as `password`, and its *outcome*."""
         self._buffer.increment(self._authentications, (method, outcome))
+
+    def key_lookup(self, outcome: str) -> None:
+        """Counts a look-up of an API key, and its *outcome*."""
+        self._buffer.increment(self._key_lookups, (outcome,))
+
+    def session(self, event: str, count: int = 1) -> None:
+        """Counts *event* of *count* sessions."""
+        for _ in range(count):
+            self._buffer.increment(self._sessions, (event,))
 
     def bcrypt_pending(self, change: int) -> None:
         """Adds *change* to the number of logins in the queue for bcrypt."""

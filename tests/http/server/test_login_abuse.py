@@ -16,12 +16,12 @@ from headgate_engine import (
     Principal,
 )
 from headgate_grammar import ParseCache, ParseError, ParseLimits, parse
-from headgate_server.app_context import parse_limits
 from headgate_server.auth.authenticator import Authenticator
 from headgate_server.auth.credentials import RequestCredentials
 from headgate_server.auth.errors import TooManyFailures
 from headgate_server.auth.throttle import Throttle
 from headgate_server.config.settings import Settings
+from headgate_server.configured_engine import parse_limits
 from headgate_server.http.client_network import network_of
 from headgate_server.telemetry.metrics import Metrics
 from support.servers import Server

@@ -94,7 +94,7 @@ def test_only_active_administrators_are_counted(store: Store, todd: User) -> Non
 
 
 def test_a_profile_is_kept_and_its_last_login_only_grows(store: Store, todd: User) -> None:
-    assert store.profiles([todd.id]) == {}
+    assert store.profiles([todd.id, "999"]) == {todd.id: Profile()}
     profile = Profile("t@example.com", True, "Tödd", 7)
     before = change(store, lambda tx: tx.put_profile(todd, profile))
     assert store.profiles([todd.id, "999"]) == {todd.id: profile}
@@ -104,7 +104,9 @@ def test_a_profile_is_kept_and_its_last_login_only_grows(store: Store, todd: Use
     assert store.confirmed_revision() == before
     assert store.profiles([todd.id]) == {todd.id: replace(profile, last_seen_at=50)}
     change(store, lambda tx: tx.put_profile(todd, Profile(full_name="T")))
-    assert store.profiles([todd.id]) == {todd.id: Profile(full_name="T", last_seen_at=50)}
+    change(store, lambda tx: tx.link(todd, "idp", "1"))
+    expected = Profile(full_name="T", last_seen_at=50, has_identity=True)
+    assert store.profiles([todd.id]) == {todd.id: expected}
 
 
 def test_a_key_is_found_by_its_hashes_with_its_scope(store: Store, todd: User) -> None:

@@ -36,17 +36,20 @@ FROM sessions JOIN users ON users.id = user_id
 """
 _SELECT_SESSION_BY_HASH = f"{_SELECT_SESSIONS} WHERE sessions.hash = ?1 OR sessions.previous = ?1"
 _SELECT_PROFILES = """
-SELECT user_id, email, email_verified, full_name, updated_at, last_seen_at FROM profiles
-WHERE user_id IN (SELECT value FROM json_each(?))
+SELECT users.id, coalesce(email, ''), coalesce(email_verified, 0), coalesce(full_name, ''),
+    coalesce(updated_at, 0), coalesce(last_seen_at, 0),
+    EXISTS (SELECT 1 FROM identities WHERE identities.user_id = users.id)
+FROM users LEFT JOIN profiles ON profiles.user_id = users.id
+WHERE users.id IN (SELECT value FROM json_each(?))
 """
 
 
 def read_profiles(connection: apsw.Connection, ids: Sequence[str]) -> Mapping[str, Profile]:
-    """Returns the profiles of the users with these *ids*, by id. A user may have none."""
+    """Returns the profiles of the users with these *ids*, by id. Skips unknown ids."""
     rows = connection.execute(_SELECT_PROFILES, (json.dumps([int(id) for id in ids]),))
     return {
-        str(id): Profile(email, bool(verified), full_name, updated, seen)
-        for id, email, verified, full_name, updated, seen in rows
+        str(id): Profile(email, bool(verified), full_name, updated, seen, bool(linked))
+        for id, email, verified, full_name, updated, seen, linked in rows
     }
 
 

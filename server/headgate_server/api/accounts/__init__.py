@@ -1,0 +1,1 @@
+"""The endpoints of accounts: users, API keys, sessions, and one's own account."""

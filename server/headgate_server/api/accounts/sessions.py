@@ -1,0 +1,292 @@
+"""The endpoints that sign people in and out, and administrators' endpoints of sessions."""
+
+from functools import partial
+from typing import Any
+
+from headgate_engine import (
+    Principal,
+    SessionRejected,
+    User,
+    UserNotFound,
+)
+from headgate_server.api.accounts.requests import (
+    authenticate,
+    decoded_password,
+    json_response,
+    member,
+    no_content,
+    page_of,
+    path_id,
+    read_object,
+    require_admin,
+    user_of_path,
+)
+from headgate_server.api.accounts.views import session_json, user_json
+from headgate_server.app_context import AppContext
+from headgate_server.auth.credentials import RequestCredentials, SessionCookie, read_credentials
+from headgate_server.auth.errors import Unauthenticated
+from headgate_server.formats import ResultEncoder
+from headgate_server.gateway.mount import Mount
+from headgate_server.http.errors import BadRequest, CrossSiteRequest, NotAPerson
+from headgate_server.http.form import read_form
+from headgate_server.http.request import Request
+from headgate_server.http.response import Response
+
+_MAX_NAMES = 1000
+_LOCAL_HOSTS = ("127.0.0.1", "::1", "unix")
+
+
+async def sign_in(
+    request: Request, context: AppContext, encoder: ResultEncoder, mount: Mount | None
+) -> Response:
+    """Begins a session: by `{"user", "password"}` in the body, or by the request's own login.
+
+    Returns the session and the user, and sets the cookie.
+    """
+    if request.headers.get("content-length", "0") not in ("", "0"):
+        content = await read_object(request, ("user", "password"), required=("user", "password"))
+        name, password = (member(content, key, str, "") for key in ("user", "password"))
+        principal = await _login(request, context, name, password)
+    else:
+        _check_origin(request, context)
+        request.accepts_cookie = False  # a session is no login for another
+        principal = await context.require_user(request)
+        request.accepts_cookie = True
+    return json_response(await _begin(request, context, principal))
+
+
+async def login(
+    request: Request, context: AppContext, encoder: ResultEncoder, mount: Mount | None
+) -> Response:
+    """Begins a session as Pyroscope's and Grafana's `/login` do, and sets the cookie. Returns 204.
+
+    The body is `{"username", "password"}` with the password in Base64, `{"user", "password"}` with
+    the plain password, or a form with `username` and `password`.
+    """
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type == "application/x-www-form-urlencoded":
+        form = await read_form(request, {}, 1 << 16, context.run_in_thread)
+        name, password = form.fields.get("username", ""), form.fields.get("password", "")
+    else:
+        content = await read_object(
+            request, ("username", "user", "password"), required=["password"]
+        )
+        if "username" in content:
+            name = member(content, "username", str, "")
+            password = decoded_password(content, "password")
+        else:
+            name, password = (member(content, key, str, "") for key in ("user", "password"))
+    await _begin(request, context, await _login(request, context, name, password))
+    return no_content()
+
+
+async def _login(request: Request, context: AppContext, name: str, password: str) -> Principal:
+    """Returns the principal of *name* with *password*. Raises what a login raises."""
+    _check_origin(request, context)
+    if not name or not password:
+        raise BadRequest("expected a user and a password")
+    login = RequestCredentials({"u": name, "p": password}, lambda header: [])
+    principal = await context.authenticate_credentials(
+        login, request.address, None, request.connection
+    )
+    request.log.user = principal.name
+    return context.not_anonymous(principal)
+
+
+def _check_origin(request: Request, context: AppContext) -> None:
+    """Raises CrossSiteRequest for a page of another site, and BadRequest if it is no secure one.
+
+    A browser would not send back a cookie for HTTPS alone that came over HTTP.
+    """
+    if context.is_cross_site(request.method, request.headers):
+        raise CrossSiteRequest("a sign-in")
+    insecure = context.cookies.is_secure(request) and not request.is_forwarded_https
+    if insecure and request.address not in _LOCAL_HOSTS:
+        raise BadRequest(
+            "cookie-secure is on, but this request came by HTTP:"
+            " the browser would not send the cookie back"
+        )
+
+
+async def _begin(request: Request, context: AppContext, principal: Principal) -> dict[str, Any]:
+    """Begins a session of *principal*, and sets its cookie. Returns the session and the user."""
+    if principal.key is not None:
+        raise NotAPerson("an API key is not a person")
+    if principal.user is None or principal.transient or principal.transient_rights is not None:
+        raise NotAPerson("this login makes no session")
+    sessions, user = context.engine.sessions, principal.user
+    begin = partial(
+        sessions.begin,
+        user,
+        principal.method,
+        address=request.address,
+        agent=request.headers.get("user-agent", ""),
+        replaces=next(iter(_shown_tokens(request, context)), ""),
+    )
+    session, token = await context.run_in_thread(begin, (user.name,))
+    context.metrics.session("begun")
+    ends_at = session.cookie_ends(sessions.limits)
+    request.set_cookie(context.cookies.set(request, token, ends_at))
+    profile = await context.run_in_thread(partial(context.engine.accounts.profile, user))
+    return {
+        "session": session_json(session, sessions.limits, sessions.now(), session.id),
+        "user": user_json(user, profile),
+    }
+
+
+def _shown_tokens(request: Request, context: AppContext) -> tuple[str, ...]:
+    """Returns the tokens in the session cookies of *request*."""
+    cookies = RequestCredentials(
+        {},
+        lambda name: request.headers.getlist(name) if name == "cookie" else [],
+        cookie_name=context.cookies.name,
+    )
+    try:
+        found = read_credentials(cookies)
+    except Unauthenticated:
+        return ()
+    return found.tokens if isinstance(found, SessionCookie) else ()
+
+
+async def show_session(
+    request: Request, context: AppContext, encoder: ResultEncoder, mount: Mount | None
+) -> Response:
+    """Returns the session of the request's cookie."""
+    principal = await authenticate(request, context)
+    if principal.session is None:
+        raise SessionRejected("invalid")
+    sessions, session = context.engine.sessions, principal.session
+    content = session_json(session, sessions.limits, sessions.now(), session.id)
+    return json_response({"session": content})
+
+
+async def sign_out(
+    request: Request, context: AppContext, encoder: ResultEncoder, mount: Mount | None
+) -> Response:
+    """Ends the session of the request's cookie, and deletes the cookie."""
+    principal = await authenticate(request, context)
+    if principal.session is None:
+        raise SessionRejected("invalid")
+    request.extra_headers.clear()  # of a rotation
+    end = partial(context.engine.sessions.end, principal, request.audit_address)
+    await context.run_in_thread(end)
+    context.metrics.session("ended")
+    request.set_cookie(context.cookies.delete(request))
+    return no_content()
+
+
+async def rotate_session(
+    request: Request, context: AppContext, encoder: ResultEncoder, mount: Mount | None
+) -> Response:
+    """Gives the session of the request's cookie a new cookie, unless that is seconds old."""
+    if context.is_cross_site(request.method, request.headers):
+        raise CrossSiteRequest
+    token = next(iter(_shown_tokens(request, context)), "")
+    sessions = context.engine.sessions
+    rotate = partial(
+        sessions.rotate_now,
+        token,
+        address=request.address,
+        agent=request.headers.get("user-agent", ""),
+    )
+    new = await context.run_in_thread(rotate, (request.address,))
+    if new:
+        context.metrics.session("rotated")
+        session = sessions.authenticate(new).principal.session
+        ends_at = session.cookie_ends(sessions.limits) if session is not None else 0
+        request.set_cookie(context.cookies.set(request, new, ends_at))
+    return json_response({"rotated": bool(new)})
+
+
+async def list_sessions(
+    request: Request, context: AppContext, encoder: ResultEncoder, mount: Mount | None
+) -> Response:
+    """Returns the active sessions of all users, or of the user that the parameter `user` names."""
+    await require_admin(request, context)
+    after, limit = page_of(request)
+    name = request.url_params.get("user", "")
+
+    def read() -> dict[str, Any]:
+        user = _named(context, name) if name else None
+        return _page(context, user, after, limit)
+
+    return json_response(await context.run_in_thread(read))
+
+
+async def list_sessions_of_user(
+    request: Request, context: AppContext, encoder: ResultEncoder, mount: Mount | None
+) -> Response:
+    """Returns the active sessions of the user in the path."""
+    await require_admin(request, context)
+    after, limit = page_of(request)
+
+    def read() -> Any:
+        return _page(context, user_of_path(request, context), after, limit)["sessions"]
+
+    return json_response(await context.run_in_thread(read))
+
+
+def _page(context: AppContext, user: User | None, after: str, limit: int) -> dict[str, Any]:
+    sessions = context.engine.sessions
+    active, now = sessions.active(user), sessions.now()
+    page = [one for one in active if int(one.id) > int(after or 0)][:limit]
+    return {
+        "count": len(active),
+        "sessions": [session_json(one, sessions.limits, now) for one in page],
+    }
+
+
+async def end_sessions_of_user(
+    request: Request, context: AppContext, encoder: ResultEncoder, mount: Mount | None
+) -> Response:
+    """Ends all sessions of the user in the path, and returns their number."""
+    principal = await require_admin(request, context)
+
+    def end() -> int:
+        user = user_of_path(request, context)
+        revoke_all = context.engine.sessions.revoke_all
+        return revoke_all(principal, [user], "admin", request.audit_address)
+
+    return json_response({"revoked": await context.run_in_thread(end)})
+
+
+async def end_session_of_user(
+    request: Request, context: AppContext, encoder: ResultEncoder, mount: Mount | None
+) -> Response:
+    """Ends the session in the path, of the user in the path."""
+    principal = await require_admin(request, context)
+
+    def end() -> None:
+        user, id = user_of_path(request, context), path_id(request, 1)
+        context.engine.sessions.revoke(principal, user, id, "admin", request.audit_address)
+
+    await context.run_in_thread(end)
+    return no_content()
+
+
+async def end_sessions(
+    request: Request, context: AppContext, encoder: ResultEncoder, mount: Mount | None
+) -> Response:
+    """Ends all sessions of the users in the body `{"users": [names]}`, and returns their number.
+
+    If a name is unknown, ends none.
+    """
+    principal = await require_admin(request, context)
+    content = await read_object(request, ["users"], required=["users"])
+    names = member(content, "users", list, [])
+    if len(names) > _MAX_NAMES or not all(isinstance(name, str) for name in names):
+        raise BadRequest(f"users: expected at most {_MAX_NAMES} names")
+
+    def end() -> int:
+        users = [_named(context, name) for name in names]
+        revoke_all = context.engine.sessions.revoke_all
+        return revoke_all(principal, users, "admin", request.audit_address)
+
+    return json_response({"revoked": await context.run_in_thread(end)})
+
+
+def _named(context: AppContext, name: str) -> User:
+    user = context.engine.user(name)
+    if user is None:
+        raise UserNotFound
+    return user

@@ -1,0 +1,127 @@
+"""Stores when users, API keys and sessions were used last, without delaying a request."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from headgate_engine import (
+    ApiKey,
+    Engine,
+    OutcomeUnknown,
+    Principal,
+    ShownSession,
+    StoreUnavailable,
+    UpkeepTx,
+)
+from headgate_grammar import GenerationalCache
+from headgate_server.background.thread_pool import FairThreadPool
+from headgate_server.http.errors import Overloaded
+from headgate_server.telemetry.logging import log_task_error
+
+_FLUSH_SECONDS = 1.0
+# A use is stored if the stored one is as old.
+_INTERVAL_SECONDS = 300
+_MAX_ENTRIES = 100_000
+_MAX_UNSAVED = 10_000
+
+
+@dataclass(slots=True)
+class _KeyUse:
+    """The last use of a key: the time, the client's address, and whether by the previous text."""
+
+    at: int
+    address: str
+    previous: bool
+
+
+class UsageWriter:
+    """Gathers uses, and writes them once a second, in its own thread.
+
+    A crash loses the uses of the last second. If the store cannot be written, they are dropped.
+    Call the methods in the event loop's thread.
+    """
+
+    def __init__(self, engine: Engine, log_error: Callable[[str], None]) -> None:
+        self._engine = engine
+        self._log_error = log_error
+        self._known: GenerationalCache[tuple[str, str], int] = GenerationalCache(_MAX_ENTRIES)
+        self._users: dict[str, int] = {}
+        self._keys: dict[str, _KeyUse] = {}
+        self._sessions: dict[bytes, ShownSession] = {}
+        self._pool = FairThreadPool(1, 2)
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def record(self, principal: Principal, address: str) -> None:
+        """Records a request of *principal* from *address*."""
+        if (user := principal.user) is None or principal.transient:
+            return
+        now = int(time.time())
+        if principal.key is not None:
+            self._record_key(principal.key, address, now)
+        last = self._known.get(("user", user.id))
+        if last is None or now - last >= _INTERVAL_SECONDS:
+            self._known.put(("user", user.id), now)
+            self._users[user.id] = now
+            self._schedule()
+
+    def _record_key(self, key: ApiKey, address: str, now: int) -> None:
+        # The hash tells the current text from the previous one.
+        last = self._known.get((key.id, key.hash.hex()))
+        stored = max(last or 0, key.last_seen_at)
+        if now - stored >= _INTERVAL_SECONDS:
+            self._known.put((key.id, key.hash.hex()), now)
+            self._keys[key.id] = _KeyUse(now, address, key.is_shown_by_previous)
+            self._schedule()
+
+    def record_session(self, shown: ShownSession) -> None:
+        """Records that the token of *shown* was shown."""
+        if shown.seen is not None and len(self._sessions) < _MAX_UNSAVED:
+            self._sessions[shown.hash] = shown
+            self._schedule()
+
+    def _schedule(self) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self._flush)
+
+    def _flush(self) -> None:
+        self._timer = None
+        self._task = asyncio.ensure_future(self._write_in_thread(self._take()))
+        self._task.add_done_callback(log_task_error)
+
+    def _take(self) -> Callable[[UpkeepTx], None]:
+        """Returns the gathered uses as an upkeep, and forgets them."""
+        users, self._users = self._users, {}
+        keys, self._keys = self._keys, {}
+        sessions, self._sessions = self._sessions, {}
+        record_seen = self._engine.sessions.record_seen
+
+        def write(tx: UpkeepTx) -> None:
+            for id, at in users.items():
+                tx.touch_user(id, at)
+            for id, use in keys.items():
+                tx.touch_api_key(id, use.at, use.address, previous=use.previous)
+            for shown in sessions.values():
+                record_seen(tx, shown)
+
+        return write
+
+    async def _write_in_thread(self, write: Callable[[UpkeepTx], None]) -> None:
+        try:
+            await self._pool.run(partial(self._engine.store.upkeep, write))
+        except (StoreUnavailable, OutcomeUnknown, Overloaded) as error:
+            self._log_error(f"last uses cannot be written: {error}")
+
+    def close(self) -> None:
+        """Writes the uses that are not yet stored. Blocks during the write."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._pool.close(0)
+        if not (self._users or self._keys or self._sessions):
+            return
+        try:
+            self._engine.store.upkeep(self._take())
+        except (StoreUnavailable, OutcomeUnknown) as error:
+            self._log_error(f"last uses cannot be written: {error}")
