@@ -7,15 +7,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from headgate_engine import (
     ANONYMOUS,
     AuditFile,
-    OutcomeUnknown,
     Principal,
-    ShownSession,
     StoreUnavailable,
 )
 from headgate_grammar import UnparseError
@@ -24,6 +21,7 @@ from headgate_server.auth.credentials import RequestCredentials
 from headgate_server.auth.errors import Unauthenticated
 from headgate_server.auth.known_logins import KnownLogins
 from headgate_server.auth.session_cookie_fields import SessionCookies
+from headgate_server.auth.session_rotation import SessionRotation
 from headgate_server.auth.throttle import Throttle
 from headgate_server.background.audit_writer import BUDGET_BYTES, AuditWriter
 from headgate_server.background.group_commit import GroupCommit
@@ -84,6 +82,9 @@ class AppContext:
             max_concurrent=max(1, (os.cpu_count() or 1) // settings.workers),
         )
         self.cookies = SessionCookies(settings)
+        self.session_rotation = SessionRotation(
+            self.engine, metrics, self.cookies, self.run_in_thread
+        )
         self.prepared_queries = PreparedQueryCache(self.engine.parse, settings.max_query_size)
         self.audit_writer = AuditWriter(
             self.store,
@@ -182,27 +183,8 @@ class AppContext:
         if credentials.session is not None:
             if request.cross_site and request.method not in _SAFE_METHODS:
                 raise CrossSiteRequest
-            await self._rotate(request, credentials.session)
+            await self.session_rotation.rotate(request, credentials.session)
         return principal
-
-    async def _rotate(self, request: Request, shown: ShownSession) -> None:
-        """Gives the session of *shown* a new cookie in the response to *request*, if it is due.
-
-        If the store cannot be written, the session keeps its cookie.
-        """
-        session = shown.principal.session
-        if not shown.rotates or session is None:
-            return
-        agent = request.headers.get("user-agent", "")
-        rotate = partial(self.engine.sessions.rotate, shown, address=request.address, agent=agent)
-        try:
-            token = await self.run_in_thread(rotate, (shown.principal.name,))
-        except (StoreUnavailable, OutcomeUnknown, Overloaded):
-            return
-        if token:
-            self.metrics.session("rotated")
-            ends = session.cookie_ends(self.engine.sessions.limits)
-            request.set_cookie(self.cookies.set(request, token, ends))
 
     async def require_user(self, request: Request) -> Principal:
         """Returns the principal of *request*, for a path that requires only a login.

@@ -21,6 +21,9 @@ commands:
   shell    send statements to a server, interactively or from scripts written for influx
   store    check, back up or restore a store file
   admin    recover access on a store file: set a password, make a user an administrator
+  user     list, add, disable and enable users on a store file
+  key      make, list, rotate and revoke API keys on a store file
+  session  list and end sessions on a store file
   token    create a token, or explain whether the server would accept one
   import   take users, passwords, grants and databases from an InfluxDB's meta.db
   export   write them as a meta.db, or as a file for apply
@@ -95,6 +98,18 @@ def _run() -> int:
             from headgate.admin import main as admin
 
             return admin(arguments)
+        case "user":
+            from headgate.user import main as user
+
+            return user(arguments)
+        case "key":
+            from headgate.key import main as key
+
+            return key(arguments)
+        case "session":
+            from headgate.login_session import main as session
+
+            return session(arguments)
         case "token":
             from headgate.token import main as token
 

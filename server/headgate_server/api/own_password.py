@@ -1,15 +1,17 @@
 """The endpoint /api/user/password: a user changes their own password, with the old one."""
 
 from base64 import b64decode
+from dataclasses import replace
 from functools import partial
 
-from headgate_engine import AuthenticationFailed
+from headgate_engine import NO_PASSWORD, AuthenticationFailed
+from headgate_server.api.accounts.requests import require_person
 from headgate_server.app_context import AppContext
 from headgate_server.auth.credentials import RequestCredentials
 from headgate_server.auth.errors import Unauthenticated
 from headgate_server.formats import ResultEncoder
 from headgate_server.gateway.mount import Mount
-from headgate_server.http.errors import BadRequest, CrossSiteRequest
+from headgate_server.http.errors import BadRequest
 from headgate_server.http.json_body import read_json
 from headgate_server.http.request import Request
 from headgate_server.http.response import Response
@@ -24,13 +26,12 @@ async def change_own_password(
 
     The body is `{"oldPassword", "newPassword"}`, each as Base64 of UTF-8. A wrong old password
     counts as a failed login. Raises what a login raises; BadRequest for a wrong old password or an
-    invalid body; BadPassword, CrossSiteRequest, TooLarge, StoreUnavailable, OutcomeUnknown.
+    invalid body; NotAPerson, BadPassword, CrossSiteRequest, TooLarge, StoreUnavailable,
+    OutcomeUnknown.
     """
-    principal = await context.require_user(request)
-    if request.cross_site:
-        raise CrossSiteRequest
-    if principal.user is None or principal.transient:
-        raise BadRequest("this login has no password to change")
+    principal, user = await require_person(request, context)
+    if user.hash == NO_PASSWORD:
+        raise BadRequest("this user has no password to change")
     old, new = await _read_passwords(request)
     if not new:
         raise BadRequest("the new password is empty")
@@ -40,6 +41,7 @@ async def change_own_password(
         verified = await context.authenticate_credentials(
             login, request.address, None, request.connection
         )
+        verified = replace(verified, session=principal.session)  # the session goes on
         change = partial(context.engine.change_password, verified, new, request.audit_address)
         await context.run_in_thread(change, (principal.name,))
     except (AuthenticationFailed, Unauthenticated):

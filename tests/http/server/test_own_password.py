@@ -106,7 +106,7 @@ def test_it_requires_a_login_and_no_other_site(server: LocalServer) -> None:
 
 def test_without_authentication_there_is_no_password(serve: Callable[..., LocalServer]) -> None:
     answer = change(serve("--no-auth"), "a", "b")
-    assert answer.status == 400 and "no password to change" in answer.json["error"]
+    assert answer.status == 403 and answer.json["error"] == "no user is signed in"
 
 
 @pytest.mark.parametrize("meanwhile", ["SET PASSWORD FOR {} = 'Reset-1'", "DROP USER {}"])

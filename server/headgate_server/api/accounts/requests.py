@@ -3,6 +3,7 @@
 from base64 import b64decode
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from headgate_engine import NotAuthorized, Principal, User, UserNotFound
 from headgate_server.app_context import AppContext
@@ -20,6 +21,7 @@ from headgate_server.http.request import Request
 from headgate_server.http.response import Response, content_headers
 
 _MAX_PAGE, _PAGE = 1000, 100
+_FILTERS = ("name", "user", "pending", "disabled")  # parameters of the next page, too
 _NO_STORE = (b"cache-control", b"no-store")
 
 
@@ -135,8 +137,10 @@ def page_response(request: Request, items: Sequence[Mapping[str, Any]], limit: i
     """
     response = json_response(items)
     if len(items) == limit:
-        path = request.raw_path.decode("latin-1")
-        link = f'<{path}?after={items[-1]["id"]}&limit={limit}>; rel="next"'
+        path, parameters = request.raw_path.decode("latin-1"), request.url_params
+        chosen = {name: parameters[name] for name in _FILTERS if name in parameters}
+        query = urlencode(chosen | {"after": items[-1]["id"], "limit": limit})
+        link = f'<{path}?{query}>; rel="next"'
         response.raw_headers.append((b"link", link.encode("latin-1")))
     return response
 

@@ -8,9 +8,10 @@ from urllib.parse import quote
 
 import pytest
 
+from support.account_requests import make_key, send
 from support.audit_records import audit_records
 from support.local_server import LocalServer
-from support.servers import ROOT, Answer, Server
+from support.servers import ROOT
 from support.waiting import poll_until
 
 TODD = ("todd", "s3cret")
@@ -23,29 +24,6 @@ def running(server: LocalServer) -> LocalServer:
         "CREATE DATABASE shop; CREATE DATABASE bank; CREATE USER todd WITH PASSWORD 's3cret';"
         "CREATE USER ann WITH PASSWORD 's3cret'; GRANT ALL ON shop TO todd"
     )
-
-
-def send(
-    server: Server,
-    method: str,
-    path: str,
-    content: Any = None,
-    login: tuple[str, str] | str = ROOT,
-) -> Answer:
-    """Sends *content* as JSON. *login* is a name and a password, or a key."""
-    body = None if content is None else json.dumps(content).encode()
-    headers = {"Content-Type": "application/json"} if body is not None else {}
-    if isinstance(login, str):
-        return server.request(method, path, body, headers | {"Authorization": f"Bearer {login}"})
-    return server.request(method, path, body, headers, login)
-
-
-def made(server: Server, content: Any, login: tuple[str, str] | str = ROOT) -> dict[str, Any]:
-    answer = send(server, "POST", "/api/keys", content, login)
-    assert answer.status == 201, answer.body
-    server.secrets.add(answer.json["key"])
-    found: dict[str, Any] = answer.json
-    return found
 
 
 def basic(name: str, password: str) -> str:
@@ -69,7 +47,7 @@ def ways(key: str) -> dict[str, tuple[str, dict[str, str]]]:
 def test_a_key_is_accepted_wherever_a_password_or_a_token_is(
     running: LocalServer, way: str
 ) -> None:
-    key = made(running, {"name": "telegraf", "user": "todd", "role": "ReadOnly"})["key"]
+    key = make_key(running, {"name": "telegraf", "user": "todd", "role": "ReadOnly"})["key"]
     parameters, headers = ways(key)[way]
     for path in ("/query?q=SHOW+RETENTION+POLICIES+ON+shop", "/api/whoami?x"):
         answer = running.request("GET", path + parameters, None, headers)
@@ -96,7 +74,7 @@ def test_a_key_is_accepted_wherever_a_password_or_a_token_is(
 def test_a_malformed_key_is_refused(
     running: LocalServer, change: Callable[[str], str], status: int, error: str
 ) -> None:
-    key = made(running, {"name": "k", "user": "todd"})["key"]
+    key = make_key(running, {"name": "k", "user": "todd"})["key"]
     answer = send(running, "GET", "/api/whoami", login=change(key))
     assert answer.status == status
     if error:
@@ -104,13 +82,13 @@ def test_a_malformed_key_is_refused(
 
 
 def test_another_name_beside_a_key_is_refused(running: LocalServer) -> None:
-    key = made(running, {"name": "k", "user": "todd"})["key"]
+    key = make_key(running, {"name": "k", "user": "todd"})["key"]
     answer = send(running, "GET", "/api/whoami", login=("ann", key))
     assert (answer.status, answer.error) == (401, "authorization failed")
 
 
 def test_the_scope_bounds_the_owner_now(running: LocalServer) -> None:
-    key = made(running, {"name": "k", "user": "todd", "grants": {"shop": "WRITE"}})
+    key = make_key(running, {"name": "k", "user": "todd", "grants": {"shop": "WRITE"}})
     assert key["everywhere"] == "NO PRIVILEGES" and key["grants"] == {"shop": "WRITE"}
     text = key["key"]
 
@@ -127,9 +105,9 @@ def test_the_scope_bounds_the_owner_now(running: LocalServer) -> None:
 
 
 def test_a_key_of_an_administrator_is_none_unless_it_says_so(running: LocalServer) -> None:
-    plain = made(running, {"name": "plain"})
+    plain = make_key(running, {"name": "plain"})
     assert plain["user"] == "root" and plain["role"] == "Editor" and not plain["admin"]
-    admin = made(running, {"name": "admin", "role": "Admin"})
+    admin = make_key(running, {"name": "admin", "role": "Admin"})
     for text, status in ((plain["key"], 403), (admin["key"], 200)):
         answer = send(running, "GET", "/query?q=SHOW+USERS", login=text)
         assert answer.status == status
@@ -185,7 +163,7 @@ def test_a_form_of_another_site_makes_no_key(running: LocalServer) -> None:
 
 
 def test_a_key_is_listed_rotated_and_revoked(running: LocalServer) -> None:
-    first = made(running, {"name": "eu", "user": "todd", "ttlSeconds": 1000})
+    first = make_key(running, {"name": "eu", "user": "todd", "ttlSeconds": 1000})
     assert "key" not in send(running, "GET", f"/api/keys/{first['id']}").json
     (listed,) = send(running, "GET", "/api/keys?user=todd").json
     assert listed == {name: first[name] for name in first if name != "key"}
@@ -210,8 +188,8 @@ def test_a_key_is_listed_rotated_and_revoked(running: LocalServer) -> None:
 
 
 def test_keys_of_another_user_are_not_there(running: LocalServer) -> None:
-    mine = made(running, {"name": "a", "user": "todd"})
-    theirs = made(running, {"name": "a", "user": "ann"})
+    mine = make_key(running, {"name": "a", "user": "todd"})
+    theirs = make_key(running, {"name": "a", "user": "ann"})
     assert [key["id"] for key in send(running, "GET", "/api/user/keys", login=TODD).json] == [
         mine["id"]
     ]
@@ -226,7 +204,7 @@ def test_keys_of_another_user_are_not_there(running: LocalServer) -> None:
 
 
 def test_a_key_is_no_person(running: LocalServer) -> None:
-    key = made(running, {"name": "a", "role": "Admin"})["key"]
+    key = make_key(running, {"name": "a", "role": "Admin"})["key"]
     for method, path in (
         ("GET", "/api/user"),
         ("GET", "/api/user/keys"),
@@ -239,7 +217,7 @@ def test_a_key_is_no_person(running: LocalServer) -> None:
 
 
 def test_failures_slow_an_address_down_and_valid_keys_never_wait(running: LocalServer) -> None:
-    key = made(running, {"name": "a", "user": "todd"})["key"]
+    key = make_key(running, {"name": "a", "user": "todd"})["key"]
     for number in range(60):  # an administrator works from here: more failures are free
         wrong = key[:-9][:-1] + ("a" if key[-10] != "a" else "b")
         assert send(running, "GET", "/api/whoami", login=f"{wrong}_00000000").status == 401, number
@@ -247,7 +225,7 @@ def test_failures_slow_an_address_down_and_valid_keys_never_wait(running: LocalS
 
 
 def test_the_last_use_is_stored_without_a_change(running: LocalServer) -> None:
-    key = made(running, {"name": "a", "user": "todd"})
+    key = make_key(running, {"name": "a", "user": "todd"})
     before = len(audit_records(running))
     assert send(running, "GET", "/api/whoami", login=key["key"]).status == 200
 
@@ -260,7 +238,7 @@ def test_the_last_use_is_stored_without_a_change(running: LocalServer) -> None:
 
 
 def test_lists_have_pages(running: LocalServer) -> None:
-    keys = [made(running, {"name": f"k{number}"})["id"] for number in range(5)]
+    keys = [make_key(running, {"name": f"k{number}"})["id"] for number in range(5)]
     seen, path = [], "/api/keys?limit=2"
     while path:
         answer = send(running, "GET", path)

@@ -1,0 +1,69 @@
+"""What the commands `key`, `user` and `session` share: flags, lookups and printed lists."""
+
+import argparse
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from headgate.configured_engine import load_settings
+from headgate.store_file import opened, print_line
+from headgate_engine import Engine, User
+from headgate_server import build_engine
+
+
+def add_store_flags(command: argparse.ArgumentParser) -> None:
+    """Adds the flags `--store`, `--config` and `--json` to *command*."""
+    command.add_argument("--store", metavar="PATH", help="the store file")
+    command.add_argument("--config", metavar="PATH", help="the server's configuration file")
+    command.add_argument("--json", action="store_true", help="print JSON")
+
+
+@contextmanager
+def opened_engine(flags: argparse.Namespace) -> Iterator[Engine]:
+    """Returns a context with an engine on the store of *flags*, with the server's rules.
+
+    Raises StoreError if the file is missing, and ValueError for an invalid setting.
+    """
+    settings = load_settings(flags.config, store=flags.store)
+    with opened(settings.store_path) as store:
+        yield build_engine(store, settings)
+
+
+def named_user(engine: Engine, name: str) -> User:
+    """Returns the user *name*. Raises ValueError if there is none."""
+    user = engine.user(name)
+    if user is None:
+        raise ValueError(f"user not found: {name}")
+    return user
+
+
+def print_list(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool) -> None:
+    """Prints *rows* as JSON, one object a line, or as a table of *columns*."""
+    if as_json:
+        for row in rows:
+            print(json.dumps(row, ensure_ascii=False))
+        return
+    texts = [list(columns)] + [[_cell(row.get(column)) for column in columns] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    for line in texts:
+        pairs = zip(line, widths, strict=True)
+        print_line("  ".join(text.ljust(width) for text, width in pairs).rstrip())
+
+
+def _cell(value: object) -> str:
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return ", ".join(f"{on}={text}" for on, text in value.items()) or "-"
+    return str(value)
+
+
+def pages(read: Callable[[str], Sequence[Any]]) -> Iterator[Any]:
+    """Yields the records that *read* returns, a page after the record with an id at a time."""
+    after = ""
+    while page := read(after):
+        yield from page
+        after = page[-1].id

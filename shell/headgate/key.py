@@ -1,0 +1,141 @@
+"""`headgate key`: makes, lists, rotates, revokes and checks API keys on a store file."""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+
+from headgate.account_flags import add_store_flags, named_user, opened_engine, pages, print_list
+from headgate.flags import CommandParser, double_dashes
+from headgate.store_file import guarded, local_address, print_line
+from headgate_engine import (
+    UNRESTRICTED,
+    AuthenticationFailed,
+    Engine,
+    KeyScope,
+    key_fault,
+    scope_text,
+)
+from headgate_grammar import Privilege
+from headgate_server.api.accounts.views import PRIVILEGES, key_json, role_rights, time_text
+from headgate_server.config.values import seconds
+from headgate_server.http.errors import BadRequest
+
+_COLUMNS = ("id", "user", "name", "prefix", "role", "grants", "expiresAt", "lastSeenAt")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs `headgate key create`, `list`, `rotate`, `revoke` or `check`; returns the status."""
+    parser = CommandParser(prog="headgate key", description="API keys of users, on a store file.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    create = commands.add_parser("create", help="make a key, and print it")
+    create.add_argument("--user", metavar="NAME", required=True, help="the owner of the key")
+    create.add_argument("--name", metavar="KEY", required=True, help="the name of the key")
+    create.add_argument(
+        "--grant", metavar="DB=READ", action="append", default=[], help="READ, WRITE or ALL on DB"
+    )
+    create.add_argument("--role", help="Admin, Editor, Agent or ReadOnly, on all databases")
+    create.add_argument("--ttl", metavar="30d", help="the lifetime; default: for ever")
+    listing = commands.add_parser("list", help="list the keys")
+    listing.add_argument("--user", metavar="NAME", help="only this user's keys")
+    listing.add_argument("--expired", action="store_true", help="only expired keys")
+    listing.add_argument("--unused", metavar="90d", help="only keys unused for this long")
+    rotate = commands.add_parser("rotate", help="give a key a new text, and print it")
+    rotate.add_argument("id", metavar="ID")
+    rotate.add_argument("--grace", metavar="1h", default="1h", help="the previous text stays valid")
+    revoke = commands.add_parser("revoke", help="revoke a key")
+    revoke.add_argument("id", metavar="ID")
+    check = commands.add_parser("check", help="say what a key is; reads it from standard input")
+    check.add_argument("text", metavar="-", choices=["-"])
+    for command in (create, listing, rotate, revoke, check):
+        add_store_flags(command)
+    flags = parser.parse_args(double_dashes(arguments))
+    return guarded(lambda: _run(flags))
+
+
+def _run(flags: argparse.Namespace) -> int:
+    if flags.command == "check":
+        text = sys.stdin.readline().strip()
+        if fault := key_fault(text):
+            print_line(f"headgate: malformed key: {fault}", sys.stderr)
+            return 1
+        if flags.store is None and flags.config is None:
+            print_line("the form of the key is valid")
+            return 0
+    with opened_engine(flags) as engine:
+        match flags.command:
+            case "create":
+                _create(engine, flags)
+            case "list":
+                _list(engine, flags)
+            case "rotate":
+                key = engine.api_keys.find(flags.id)
+                grace = _duration("--grace", flags.grace)
+                rotate = engine.api_keys.rotate
+                print(rotate(UNRESTRICTED, key, local_address(), grace=grace)[1])
+            case "revoke":
+                key = engine.api_keys.find(flags.id)
+                engine.api_keys.revoke(UNRESTRICTED, key, local_address())
+                print_line(f"key {key.id} {key.name} of {key.owner} revoked")
+            case _:
+                return _check(engine, text)
+    return 0
+
+
+def _create(engine: Engine, flags: argparse.Namespace) -> None:
+    grants = {}
+    for text in flags.grant:
+        database, equals, privilege = text.rpartition("=")
+        if not equals or privilege.upper() not in PRIVILEGES:
+            raise ValueError(f"--grant {text}: expected DB=READ, DB=WRITE or DB=ALL")
+        grants[database] = PRIVILEGES[privilege.upper()]
+    scope = KeyScope(False, Privilege.NONE if grants else Privilege.ALL, grants)
+    if flags.role is not None:
+        if grants:
+            raise ValueError("--role: expected no --grant beside it")
+        try:
+            scope = KeyScope(*role_rights(flags.role))
+        except BadRequest as error:
+            raise ValueError(f"--{error}") from None
+    named_user(engine, flags.user)
+    lifetime = _duration("--ttl", flags.ttl) if flags.ttl is not None else None
+    create = engine.api_keys.create
+    made = create(UNRESTRICTED, flags.user, flags.name, scope, local_address(), lifetime=lifetime)
+    print(made[1])
+
+
+def _list(engine: Engine, flags: argparse.Namespace) -> None:
+    owner = named_user(engine, flags.user) if flags.user is not None else None
+    now, unused = time.time(), _duration("--unused", flags.unused) if flags.unused else 0
+    keys = [
+        key
+        for key in pages(lambda after: engine.api_keys.keys(after, owner=owner))
+        if (not flags.expired or 0 < key.expires_at <= now)
+        and (not unused or now - max(key.created_at, key.last_seen_at) >= unused)
+    ]
+    print_list([key_json(key) for key in keys], _COLUMNS, as_json=flags.json)
+
+
+def _check(engine: Engine, text: str) -> int:
+    """Prints what the store knows of the key *text*. Returns 1 if the key is not accepted."""
+    try:
+        principal = engine.api_keys.authenticate(text)
+    except AuthenticationFailed as error:
+        print_line(f"headgate: {error}", sys.stderr)
+        return 1
+    key, user = principal.key, principal.user
+    assert key is not None
+    assert user is not None
+    print_line(f"key {key.id} {key.name} of {key.owner}: {scope_text(key.scope)}")
+    print_line(f"valid until: {time_text(key.expires_at) or 'for ever'}")
+    grants = ", ".join(f"{it} ON {on}" for on, it in user.grants.items())
+    print_line(f"rights now: {'ALL PRIVILEGES' if user.admin else grants or 'none'}")
+    return 0
+
+
+def _duration(flag: str, text: str) -> int:
+    """Returns the duration *text*, such as `30d`, in seconds. Raises ValueError."""
+    try:
+        return int(seconds(text))
+    except ValueError as error:
+        raise ValueError(f"{flag} {text}: {error}") from None

@@ -1,0 +1,114 @@
+"""`headgate user`: lists, adds, disables and enables users on a store file."""
+
+import argparse
+import json
+from collections.abc import Sequence
+
+from headgate.account_flags import add_store_flags, named_user, opened_engine, pages, print_list
+from headgate.flags import CommandParser, double_dashes
+from headgate.password_input import read_password
+from headgate.store_file import guarded, local_address, print_line
+from headgate_engine import (
+    NO_PASSWORD,
+    UNRESTRICTED,
+    Engine,
+    NewUser,
+    Profile,
+    UserStatus,
+)
+from headgate_server.api.accounts.views import role_rights, user_json
+from headgate_server.http.errors import BadRequest
+
+_COLUMNS = ("id", "name", "role", "grants", "hasPassword", "isDisabled", "lastSeenAt")
+_STATUSES = {
+    "disable": UserStatus.DISABLED,
+    "enable": UserStatus.ACTIVE,
+    "approve": UserStatus.ACTIVE,
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs `headgate user list`, `show`, `add`, `disable`, `enable` or `approve`."""
+    parser = CommandParser(prog="headgate user", description="Users as accounts, on a store file.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    listing = commands.add_parser("list", help="list the users")
+    listing.add_argument("--disabled", action="store_true", help="only disabled users")
+    listing.add_argument("--pending", action="store_true", help="only users to be approved")
+    add = commands.add_parser("add", help="create a user; reads the password")
+    add.add_argument("--no-password", action="store_true", help="a service account, for API keys")
+    add.add_argument("--role", help="Admin, Editor, Agent or ReadOnly")
+    add.add_argument("--databases", metavar="A,B", help="of the role; default: all databases")
+    add.add_argument("--email", default="", help="the e-mail address")
+    for name, help in (
+        ("show", "show a user as JSON"),
+        ("disable", "end every way to log in, and all sessions"),
+        ("enable", "let a disabled user log in again"),
+        ("approve", "let a pending user log in"),
+    ):
+        commands.add_parser(name, help=help)
+    for command, subparser in commands.choices.items():
+        if command != "list":
+            subparser.add_argument("name", metavar="NAME")
+        add_store_flags(subparser)
+    flags = parser.parse_args(double_dashes(arguments))
+    return guarded(lambda: _run(flags))
+
+
+def _run(flags: argparse.Namespace) -> int:
+    with opened_engine(flags) as engine:
+        match flags.command:
+            case "list":
+                _list(engine, flags)
+            case "show":
+                user = named_user(engine, flags.name)
+                print(json.dumps(user_json(user, engine.accounts.profile(user)), indent=2))
+            case "add":
+                _add(engine, flags)
+            case command:
+                user = named_user(engine, flags.name)
+                if command == "approve" and user.status is not UserStatus.PENDING:
+                    raise ValueError(f"{flags.name} is not pending")
+                status = _STATUSES[command]
+                engine.accounts.set_status(UNRESTRICTED, user, status, local_address())
+                print_line(f"{flags.name} {command}d")
+    return 0
+
+
+def _list(engine: Engine, flags: argparse.Namespace) -> None:
+    wanted = {
+        status
+        for status, chosen in (
+            (UserStatus.DISABLED, flags.disabled),
+            (UserStatus.PENDING, flags.pending),
+        )
+        if chosen
+    }
+    users = [
+        user
+        for user in pages(engine.store.users_with_grants)
+        if not wanted or user.status in wanted
+    ]
+    rows = []
+    for start in range(0, len(users), 1000):
+        page = users[start : start + 1000]
+        profiles = engine.store.profiles([user.id for user in page])
+        rows += [user_json(user, profiles.get(user.id, Profile())) for user in page]
+    print_list(rows, _COLUMNS, as_json=flags.json)
+
+
+def _add(engine: Engine, flags: argparse.Namespace) -> None:
+    admin, grants = False, {}
+    if flags.databases is not None and flags.role is None:
+        raise ValueError("--databases: expected --role beside it")
+    if flags.role is not None:
+        try:
+            admin, privilege = role_rights(flags.role)
+        except BadRequest as error:
+            raise ValueError(f"--{error}") from None
+        there = engine.databases()
+        names = flags.databases.split(",") if flags.databases is not None else there
+        grants = {} if admin else {name: privilege for name in names if privilege}
+    hash = NO_PASSWORD if flags.no_password else engine.passwords.hash(read_password(None))
+    new = NewUser(flags.name, hash, admin, grants, Profile(flags.email))
+    user = engine.accounts.create(UNRESTRICTED, new, local_address())
+    print_line(f"user {user.name} created with the id {user.id}")

@@ -1,0 +1,143 @@
+"""`headgate key`, `user` and `session`: on a store file, while a server uses it."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from headgate_engine import Engine, Passwords, SqliteStore, key_fault, new_key_text
+from support.local_server import LocalServer
+from support.programs_of_ours import run_headgate
+from support.servers import ROOT
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    path = tmp_path / "users.db"
+    opened = SqliteStore(path)
+    engine = Engine(opened, Passwords(4))
+    engine.create_user("root", "Toor-1", admin=True)
+    engine.create_database("shop")
+    engine.create_user("todd", "s3cret")
+    opened.close()
+    return path
+
+
+def headgate(*arguments: str | Path, input: str = "") -> tuple[int, list[str], str]:
+    environment = os.environ | {"HEADGATE_AUTH_BCRYPT_COST": "4"}
+    done = run_headgate(*map(str, arguments), environment=environment, stdin=input)
+    return done.returncode, done.stdout.splitlines(), done.stderr
+
+
+def test_a_key_is_made_used_rotated_and_revoked(store: Path) -> None:
+    place = ("--store", store)
+    create = ("key", "create", "--user", "todd", "--name", "eu")
+    status, (text,), errors = headgate(*create, "--grant", "shop=WRITE", "--ttl", "30d", *place)
+    assert (status, errors) == (0, "")
+    assert key_fault(text) == ""
+    server = LocalServer(store, (), {}).start()
+    server.secrets.add(text)
+    try:
+        server.query("GRANT ALL ON shop TO todd", ROOT)
+
+        def status_of(key: str) -> int:
+            headers = {"Authorization": f"Token {key}"}
+            return server.request("GET", "/api/whoami", None, headers).status
+
+        assert status_of(text) == 200
+        status, lines, _ = headgate("key", "list", "--json", *place)
+        (listed,) = map(json.loads, lines)
+        assert listed["grants"] == {"shop": "WRITE"} and listed["user"] == "todd"
+        status, (second,), _ = headgate("key", "rotate", listed["id"], "--grace", "0s", *place)
+        server.secrets.add(second)
+        assert [status_of(key) for key in (text, second)] == [401, 200]
+        status, lines, _ = headgate("key", "check", "-", *place, input=second + "\n")
+        assert status == 0 and lines[2] == "rights now: WRITE ON shop"
+        assert second not in "".join(lines)
+        revoked = headgate("key", "revoke", listed["id"], *place)
+        assert revoked == (0, [f"key {listed['id']} eu of todd revoked"], "")
+        assert status_of(second) == 401
+        assert headgate("key", "check", "-", *place, input=second)[2] == (
+            "headgate: API key revoked\n"
+        )
+    finally:
+        server.stop()
+    audit = "".join(headgate("audit", *place)[1])
+    assert "WRITE ON shop" in audit and text[4:20] not in audit
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (("key", "create", "--user", "nix", "--name", "a"), "user not found: nix"),
+        (("key", "create", "--user", "todd", "--name", ""), "name: expected 1 to 255"),
+        (("key", "create", "--user", "todd", "--name", "a", "--grant", "x"), "expected DB=READ"),
+        (("key", "create", "--user", "todd", "--name", "a", "--role", "King"), "expected Admin"),
+        (("key", "create", "--user", "todd", "--name", "a", "--ttl", "soon"), "--ttl soon: expec"),
+        (("key", "create", "--user", "todd", "--name", "a", "--grant", "x=READ"), "not found: x"),
+        (("key", "revoke", "5"), "key not found"),
+        (("key", "rotate", "x"), "key not found"),
+        (("user", "disable", "root"), "cannot remove the last admin user"),
+        (("user", "enable", "nix"), "user not found: nix"),
+        (("user", "approve", "todd"), "todd is not pending"),
+        (("user", "add", "todd", "--no-password"), "user already exists"),
+        (("user", "add", "a", "--no-password", "--email", "x"), "email: expected an address"),
+        (("user", "add", "a", "--no-password", "--databases", "x"), "expected --role beside it"),
+        (("session", "revoke", "5"), "session not found: 5"),
+        (("session", "prune", "--revoked-older", "soon"), "expected a duration"),
+    ],
+)
+def test_bad_input_is_named(store: Path, arguments: tuple[str, ...], error: str) -> None:
+    status, lines, errors = headgate(*arguments, "--store", store)
+    assert (status, lines) == (1, [])
+    assert errors.startswith("headgate: ") and error in errors and errors.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda text: text, (0, "the form of the key is valid")),
+        (lambda text: text[:-1] + "x", (1, "malformed key: checksum")),
+        (lambda text: "secret", (1, "malformed key: parts")),
+    ],
+)
+def test_a_key_is_checked_without_a_store(change: object, expected: tuple[int, str]) -> None:
+    assert callable(change)
+    status, lines, errors = headgate("key", "check", "-", input=change(new_key_text()) + "\n")
+    assert status == expected[0] and expected[1] in "".join(lines) + errors
+
+
+def test_users_are_added_disabled_and_listed(store: Path) -> None:
+    place = ("--store", store)
+    status, lines, _ = headgate(
+        *("user", "add", "agent", "--no-password", "--role", "Agent", *place)
+    )
+    assert status == 0 and lines[0].startswith("user agent created with the id ")
+    added = headgate("user", "add", "ann", "--email", "ann@example.com", *place, input="Ann-1\n")
+    assert added[0] == 0
+    assert headgate("user", "disable", "ann", *place) == (0, ["ann disabled"], "")
+    (shown,) = [json.loads("\n".join(headgate("user", "show", "ann", *place)[1]))]
+    assert shown["isDisabled"] and shown["email"] == "ann@example.com" and shown["hasPassword"]
+    rows = [json.loads(line) for line in headgate("user", "list", "--json", *place)[1]]
+    assert [row["name"] for row in rows] == ["root", "todd", "agent", "ann"]
+    assert rows[2]["grants"] == {"shop": "WRITE"} and not rows[2]["hasPassword"]
+    table = headgate("user", "list", "--disabled", *place)[1]
+    assert len(table) == 2 and table[0].split()[:3] == ["id", "name", "role"]
+    assert headgate("user", "enable", "ann", *place) == (0, ["ann enabled"], "")
+
+
+def test_sessions_are_listed_and_ended(store: Path) -> None:
+    opened = SqliteStore(store)
+    engine = Engine(opened, Passwords(4))
+    user = engine.user("todd")
+    assert user is not None
+    ids = [engine.sessions.begin(user, "password", address="::1")[0].id for _ in range(3)]
+    opened.close()
+    place = ("--store", store)
+    rows = [json.loads(line) for line in headgate("session", "list", "--json", *place)[1]]
+    assert [(row["id"], row["user"]) for row in rows] == [(id, "todd") for id in ids]
+    assert headgate("session", "revoke", ids[0], *place)[1] == [f"session {ids[0]} of todd ended"]
+    assert headgate("session", "revoke-user", "todd", *place)[1] == ["2 sessions of todd ended"]
+    (pruned,) = headgate("session", "prune", "--revoked-older", "0s", *place)[1]
+    assert json.loads(pruned) == {"expired": 0, "revoked": 3, "remaining_revoked": 0}
