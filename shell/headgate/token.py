@@ -111,7 +111,15 @@ def _mint(flags: argparse.Namespace, settings: Settings) -> int:
         if not flags.force:
             return _fail(f"{objection}; --force creates the token regardless")
         _print_error(objection)
-    print(mint(flags.username, settings.shared_secret, time.time() + seconds, flags.algorithm))
+    print(
+        mint(
+            flags.username,
+            settings.shared_secret,
+            time.time() + seconds,
+            flags.algorithm,
+            issued_at=time.time(),
+        )
+    )
     return 0
 
 

@@ -3,20 +3,17 @@
 import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from harness import free_port
 from headgate_server.config.gateway_reader import read_gateway_settings
 from support.places import REPOSITORY
+from support.recipes import recipes, run_recipe
 from support.recorder_upstream import Heard, Recorder, Reply, recorder, said
 from support.victoria_metrics import Victoria
 
@@ -24,17 +21,7 @@ ROOT = REPOSITORY
 PAGE = (ROOT / "docs" / "gateway.md").read_text()
 
 
-def recipes() -> Iterator[Any]:
-    """Yields title, commands and expected output of each section with commands."""
-    for section in PAGE.split("\n## "):
-        if "```sh\n" in section:
-            title = section.partition("\n")[0]
-            script, rest = section.partition("```sh\n")[2].split("```\n", 1)
-            expected = rest.partition("```text\n")[2].partition("```")[0]
-            yield pytest.param(title, script, expected, id=title)
-
-
-RECIPES = list(recipes())
+RECIPES = list(recipes(PAGE))
 
 
 def influxdb3(heard: Heard) -> Reply:
@@ -84,23 +71,7 @@ def test_a_recipe_does_what_it_says(
     example = example.replace("http {", f"http {{ access_log off;\n{own}", 1)
     example = example.replace("127.0.0.1:8080", f"127.0.0.1:{ports['8080']}")
     (tmp_path / "nginx.example").write_text(example)
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}:/usr/sbin"
-    # What it starts ends with it.
-    text = f"set -e\n{script}\nkill $(jobs -p)\nwait\n"
-    shell = subprocess.Popen(
-        ["bash", "-c", text],
-        cwd=tmp_path,
-        env=os.environ | {"PATH": path, "HEADGATE_AUTH_BCRYPT_COST": "4"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        process_group=0,
-    )
-    try:
-        output, errors = shell.communicate(timeout=60)
-    except subprocess.TimeoutExpired:
-        os.killpg(shell.pid, signal.SIGKILL)
-        raise
+    output, errors = run_recipe(script, tmp_path)
     assert output.strip() == expected.strip(), errors
 
 
