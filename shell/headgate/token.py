@@ -111,15 +111,8 @@ def _mint(flags: argparse.Namespace, settings: Settings) -> int:
         if not flags.force:
             return _fail(f"{objection}; --force creates the token regardless")
         _print_error(objection)
-    print(
-        mint(
-            flags.username,
-            settings.shared_secret,
-            time.time() + seconds,
-            flags.algorithm,
-            issued_at=time.time(),
-        )
-    )
+    now, secret = time.time(), settings.shared_secret
+    print(mint(flags.username, secret, now + seconds, flags.algorithm, issued_at=now))
     return 0
 
 

@@ -14,7 +14,6 @@ RECIPES = list(recipes(PAGE))
 
 @pytest.mark.parametrize(("title", "script", "expected"), RECIPES)
 def test_a_recipe_does_what_it_says(title: str, script: str, expected: str, tmp_path: Path) -> None:
-    (tmp_path / "root.password").write_text("Toor-1\n")
     script = script.replace(":8087", f":{free_port()}")
     output, errors = run_recipe(script, tmp_path)
     found = output.split("\n")
