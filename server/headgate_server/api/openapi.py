@@ -1,11 +1,12 @@
 """The endpoint /openapi.json: an OpenAPI 3.1 description of some paths below `/api`.
 
-The description contains /api/whoami, /api/access, and InfluxDB 1.x's paths for Prometheus' remote
+The description contains Headgate's own paths, and InfluxDB 1.x's paths for Prometheus' remote
 write and read. InfluxDB's manuals describe InfluxDB's other paths.
 """
 
 from typing import Any
 
+from headgate_server.api.accounts.openapi import ACCOUNT_PATHS, ACCOUNT_SCHEMAS
 from headgate_server.app_context import AppContext
 from headgate_server.formats import JsonEncoder, ResultEncoder
 from headgate_server.gateway.mount import Mount
@@ -239,6 +240,7 @@ DESCRIPTION: dict[str, Any] = {
                 },
             }
         },
+        **ACCOUNT_PATHS,
         "/api/v1/prom/write": _remote_path(
             "remoteWrite",
             "Prometheus' remote write, to an upstream InfluxDB 1.x",
@@ -258,6 +260,7 @@ DESCRIPTION: dict[str, Any] = {
             "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
             "user": {"type": "apiKey", "in": "query", "name": "u"},
             "password": {"type": "apiKey", "in": "query", "name": "p"},
+            "session": {"type": "apiKey", "in": "cookie", "name": "headgate_session"},
         },
         "schemas": {
             "Identity": {
@@ -265,7 +268,9 @@ DESCRIPTION: dict[str, Any] = {
                 "properties": {
                     "name": {"type": "string", "description": "empty if authentication is off"},
                     "admin": {"type": "boolean"},
-                    "method": {"enum": ["password", "shared-secret", "jwt", "none"]},
+                    "method": {
+                        "enum": ["password", "key", "session", "shared-secret", "jwt", "none"]
+                    },
                     "grants": {
                         "type": "object",
                         "description": "privileges by database",
@@ -279,6 +284,7 @@ DESCRIPTION: dict[str, Any] = {
                 "required": ["name", "admin", "method", "grants"],
                 "additionalProperties": False,
             },
+            **ACCOUNT_SCHEMAS,
             "Passwords": {
                 "type": "object",
                 "properties": {
@@ -320,7 +326,11 @@ DESCRIPTION: dict[str, Any] = {
             },
             "Error": {
                 "type": "object",
-                "properties": {"error": {"type": "string"}},
+                "properties": {
+                    "error": {"type": "string"},
+                    "errors": {"type": "array", "items": {"type": "string"}},
+                    "code": {"type": "string", "description": "of keys and sessions"},
+                },
                 "required": ["error"],
                 "additionalProperties": False,
             },

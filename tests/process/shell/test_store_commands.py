@@ -374,7 +374,7 @@ def test_a_damaged_store_is_found_out(serve_process: Callable[..., ServerProcess
     server.stop()
     damaged = sqlite3.connect(server.store)
     damaged.execute("PRAGMA writable_schema = ON")
-    damaged.execute("UPDATE sqlite_schema SET rootpage = 2 WHERE name = 'users_admin'")
+    damaged.execute("UPDATE sqlite_schema SET rootpage = 2 WHERE name = 'users_active_admin'")
     damaged.commit()
     damaged.close()
     status, _, errors = headgate("store", "check", str(server.store))
