@@ -122,6 +122,7 @@ class AppContext:
         logins = KnownLogins(self.store, log_error)
         logins.start()
         self.usage = UsageWriter(self.engine, log_error)
+        self.usage.start()
         # For forward-auth requests: counts failures by user and proxy, because the proxy may send
         # any client address.
         self.forward_auth_throttle = Throttle(

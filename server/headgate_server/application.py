@@ -39,6 +39,7 @@ from headgate_server.formats import ResultEncoder, encoder_for
 from headgate_server.gateway.authorization import RouteNotFound
 from headgate_server.gateway.local_paths import accepts_cookie, local_pattern
 from headgate_server.gateway.mount import Mount
+from headgate_server.http.cross_site import host_name
 from headgate_server.http.eager_batch import Suspended, run_batch
 from headgate_server.http.errors import BadRequest
 from headgate_server.http.parsed_request import ParsedRequest
@@ -72,6 +73,7 @@ class Application:
         self.finished = True  # False if statements were still running at `close_deadline`
         self._settings = settings
         self._proxies = settings.trusted_proxies
+        self._hosts = frozenset(map(host_name, settings.allowed_hosts))
         self._context: AppContext | None = None
         self._responses = ResponseBuilder(settings)
 
@@ -212,6 +214,8 @@ class Application:
     async def _dispatch(self, request: Request) -> ASGIResponse:
         assert self._context is not None
         path = request.raw_path
+        if self._hosts and host_name(request.headers.get("host", "")) not in self._hosts:
+            return self._responses.text_response(421, "unknown Host: see allowed-hosts\n")
         try:
             mount, path = self._context.gateway.find(request, path)
         except BadRequest as error:

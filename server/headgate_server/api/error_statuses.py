@@ -46,6 +46,7 @@ from headgate_server.http.errors import (
     NotAPerson,
     Overloaded,
     OwnAccount,
+    SessionsDisabled,
     TooLarge,
     UnsupportedMedia,
 )
@@ -92,6 +93,7 @@ ERROR_STATUSES: dict[type[Exception], ErrorStatus] = {
     CrossSiteRequest: ErrorStatus(403),
     NotAPerson: ErrorStatus(403),
     OwnAccount: ErrorStatus(403),
+    SessionsDisabled: ErrorStatus(404),
     ChangeByGet: ErrorStatus(405, headers={"Allow": "POST"}),
     SetUpForbidden: ErrorStatus(403, "error authorizing query: "),
     NoRights: ErrorStatus(403),

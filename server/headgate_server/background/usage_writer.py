@@ -24,6 +24,8 @@ _FLUSH_SECONDS = 1.0
 # A use is stored if the stored one is as old.
 _INTERVAL_SECONDS = 300
 _MAX_ENTRIES = 100_000
+_FIRST_CLEAN_SECONDS, _CLEAN_SECONDS = 60.0, 3600.0
+_REVOKED_KEY_SECONDS = 30 * 86_400
 _MAX_UNSAVED = 10_000
 
 
@@ -53,6 +55,8 @@ class UsageWriter:
         self._pool = FairThreadPool(1, 2)
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
+        self._clean_timer: asyncio.TimerHandle | None = None
+        self._clean_task: asyncio.Task[None] | None = None
 
     def record(self, principal: Principal, address: str) -> None:
         """Records a request of *principal* from *address*."""
@@ -88,8 +92,27 @@ class UsageWriter:
 
     def _flush(self) -> None:
         self._timer = None
-        self._task = asyncio.ensure_future(self._write_in_thread(self._take()))
+        self._task = asyncio.ensure_future(
+            self._in_thread(partial(self._engine.store.upkeep, self._take()))
+        )
         self._task.add_done_callback(log_task_error)
+
+    def start(self) -> None:
+        """Begins to delete ended sessions and keys revoked a month ago: hourly, the first soon."""
+        self._schedule_cleaning(_FIRST_CLEAN_SECONDS)
+
+    def _schedule_cleaning(self, seconds: float) -> None:
+        self._clean_timer = asyncio.get_running_loop().call_later(seconds, self._start_cleaning)
+
+    def _start_cleaning(self) -> None:
+        self._schedule_cleaning(_CLEAN_SECONDS)
+        self._clean_task = asyncio.ensure_future(self._in_thread(self._clean))
+        self._clean_task.add_done_callback(log_task_error)
+
+    def _clean(self) -> None:
+        self._engine.sessions.prune()
+        before = int(time.time()) - _REVOKED_KEY_SECONDS
+        self._engine.store.upkeep(lambda tx: tx.drop_revoked_api_keys(before))
 
     def _take(self) -> Callable[[UpkeepTx], None]:
         """Returns the gathered uses as an upkeep, and forgets them."""
@@ -108,16 +131,17 @@ class UsageWriter:
 
         return write
 
-    async def _write_in_thread(self, write: Callable[[UpkeepTx], None]) -> None:
+    async def _in_thread(self, work: Callable[[], None]) -> None:
         try:
-            await self._pool.run(partial(self._engine.store.upkeep, write))
+            await self._pool.run(work)
         except (StoreUnavailable, OutcomeUnknown, Overloaded) as error:
             self._log_error(f"last uses cannot be written: {error}")
 
     def close(self) -> None:
         """Writes the uses that are not yet stored. Blocks during the write."""
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._clean_timer):
+            if timer is not None:
+                timer.cancel()
         self._pool.close(0)
         if not (self._users or self._keys or self._sessions):
             return

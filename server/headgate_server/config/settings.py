@@ -104,6 +104,11 @@ class Settings:
         (),
         section="http",
     )
+    allowed_hosts: tuple[str, ...] = option(
+        "Names in `Host` that are answered, such as `metrics.example`; none: any name (note 10)",
+        (),
+        section="http",
+    )
     ping_auth_enabled: bool = option(
         "`/ping`, `/status`, `/health` and `/metrics` need a login", False, section="http"
     )

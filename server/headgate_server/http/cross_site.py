@@ -83,6 +83,17 @@ def _is_browser(headers: Mapping[str, str]) -> bool:
     )
 
 
+def host_name(host: str) -> str:
+    """Returns the name in *host*, a value of `Host`, in lower case and without a port.
+
+    Returns "" for a malformed value.
+    """
+    try:
+        return urlsplit(f"//{host.strip()}").hostname or ""
+    except ValueError:
+        return ""
+
+
 def is_origin(text: str) -> bool:
     """Returns whether *text* is an origin: a scheme, a host and optionally a port."""
     try:

@@ -36,6 +36,13 @@ class NotAPerson(Exception):
     """The path is for people that are signed in."""
 
 
+class SessionsDisabled(Exception):
+    """No session begins, because `login-cookie-name` is empty."""
+
+    def __init__(self) -> None:
+        super().__init__("sessions are off: see login-cookie-name")
+
+
 class OwnAccount(Exception):
     """Administrators may not change their own account in this way."""
 

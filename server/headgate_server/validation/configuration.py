@@ -1,10 +1,12 @@
 """Validates the settings at the start and at a reload, and finds secrets that are too short."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from headgate_server.config.effective import format_duration
 from headgate_server.config.jwt import JwtSettings
 from headgate_server.config.loader import (
     GATEWAY_SECTION,
@@ -18,6 +20,7 @@ from headgate_server.http.cross_site import is_origin
 from headgate_server.http.trusted_proxies import parse_networks
 
 _MIN_SECRET_BYTES = 32
+_COOKIE_NAME_PATTERN = r"[A-Za-z0-9_-]{0,64}"  # a token of RFC 6265, without signs
 
 
 def configure(
@@ -77,6 +80,7 @@ def _check(settings: Settings) -> None:
             raise ConfigurationError(
                 f"allowed-origins: {origin!r}: expected origins such as https://grafana.example"
             )
+    _check_sessions(settings)
     if settings.is_exposed() and not settings.allow_insecure:
         raise ConfigurationError(
             f"bind-address {settings.bind_address} without https-enabled:"
@@ -84,6 +88,19 @@ def _check(settings: Settings) -> None:
         )
     if not settings.store_path or os.path.isdir(settings.store_path):
         raise ConfigurationError(f"store path {settings.store_path!r}: expected a file's name")
+
+
+def _check_sessions(settings: Settings) -> None:
+    if not re.fullmatch(_COOKIE_NAME_PATTERN, settings.login_cookie_name):
+        raise ConfigurationError(
+            f"login-cookie-name: {settings.login_cookie_name!r}: expected letters, digits, - and _"
+        )
+    inactive = settings.login_maximum_inactive_lifetime_duration
+    if settings.token_rotation_interval_minutes * 60 >= inactive:
+        raise ConfigurationError(
+            f"token-rotation-interval-minutes {settings.token_rotation_interval_minutes} is not"
+            f" less than login-maximum-inactive-lifetime-duration {format_duration(inactive)}"
+        )
 
 
 def _check_secrets(secrets: Sequence[str]) -> None:

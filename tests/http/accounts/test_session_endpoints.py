@@ -6,6 +6,7 @@ from http.cookies import SimpleCookie
 
 import pytest
 
+from headgate_server import ConfigurationError, configure
 from support.account_requests import COOKIE, cookie_of, encoded, send, sign_in
 from support.audit_records import audit_records
 from support.local_server import LocalServer
@@ -288,9 +289,7 @@ def test_the_cookie_is_as_configured(
     assert answer.headers["Set-Cookie"].endswith(suffix)
 
 
-def test_without_a_name_of_the_cookie_there_are_no_sessions(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_cookie_has_the_configured_name(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEADGATE_AUTH_LOGIN_COOKIE_NAME", "metrics_session")
     server = serve().bootstrap()
     answer = send(server, "POST", "/api/session", login=ROOT)
@@ -300,3 +299,38 @@ def test_without_a_name_of_the_cookie_there_are_no_sessions(
     server.secrets.add(token)
     fields = {"Cookie": f"metrics_session={token}"}
     assert server.request("GET", "/api/whoami", None, fields).status == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error"),
+    [
+        ("LOGIN_COOKIE_NAME", "a;b", "login-cookie-name: 'a;b': expected letters"),
+        ("LOGIN_MAXIMUM_INACTIVE_LIFETIME_DURATION", "5m", "minutes 10 is not less than login-max"),
+        ("TOKEN_ROTATION_INTERVAL_MINUTES", "0", "expected 1 to 1440"),
+        ("COOKIE_SAMESITE", "loose", "expected lax, strict or none"),
+        ("LOGIN_MAXIMUM_LIFETIME_DURATION", "7 days", "expected a duration"),
+        ("API_KEY_MAX_SECONDS_TO_LIVE", "-2", "expected"),
+    ],
+)
+def test_settings_of_sessions_that_cannot_be_stop_the_start(
+    name: str, value: str, error: str
+) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        configure({}, {f"HEADGATE_AUTH_{name}": value}, None)
+    assert error in str(refused.value)
+
+
+def test_a_host_that_is_not_listed_is_not_answered(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADGATE_HTTP_ALLOWED_HOSTS", "127.0.0.1,metrics.example")
+    server = serve().bootstrap()
+    for host, status in (
+        ("127.0.0.1", 204),
+        ("METRICS.example:8086", 204),
+        ("evil.example", 421),
+        ("metrics.example.evil", 421),
+        ("[", 400),
+        ("", 421),
+    ):
+        assert server.request("GET", "/ping", None, {"Host": host}).status == status, host

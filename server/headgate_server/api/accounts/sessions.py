@@ -27,7 +27,7 @@ from headgate_server.auth.credentials import RequestCredentials, SessionCookie, 
 from headgate_server.auth.errors import Unauthenticated
 from headgate_server.formats import ResultEncoder
 from headgate_server.gateway.mount import Mount
-from headgate_server.http.errors import BadRequest, CrossSiteRequest, NotAPerson
+from headgate_server.http.errors import BadRequest, CrossSiteRequest, NotAPerson, SessionsDisabled
 from headgate_server.http.form import read_form
 from headgate_server.http.request import Request
 from headgate_server.http.response import Response
@@ -98,6 +98,8 @@ def _check_origin(request: Request, context: AppContext) -> None:
 
     A browser would not send back a cookie for HTTPS alone that came over HTTP.
     """
+    if not context.cookies.name:
+        raise SessionsDisabled
     if context.is_cross_site(request.method, request.headers):
         raise CrossSiteRequest("a sign-in")
     insecure = context.cookies.is_secure(request) and not request.is_forwarded_https
