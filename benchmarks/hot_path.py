@@ -24,7 +24,7 @@ import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState as UvicornState
 
-from headgate_engine import UNRESTRICTED
+from headgate_engine import UNRESTRICTED, KeyScope
 from headgate_server.application import Application
 from headgate_server.auth.shared_secret import mint
 from headgate_server.config.settings import Settings
@@ -41,6 +41,8 @@ RECORDED_RATIOS = {
     "another user's": 5.5,
     "403": 3.5,
     "JWT": 3.3,
+    "API key": 3.4,
+    "session": 3.6,
     "/ping": 1.4,
 }
 MARGIN = 1.25
@@ -97,11 +99,13 @@ async def bare_application(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b"{}"})
 
 
-def request(path: str, authorization: str = "") -> bytes:
+def request(path: str, authorization: str = "", *, cookie: str = "") -> bytes:
     """Returns the bytes of a GET request."""
     lines = [f"GET {path} HTTP/1.1", "Host: 127.0.0.1:8086", "User-Agent: wrk"]
     if authorization:
         lines.append(f"Authorization: {authorization}")
+    if cookie:
+        lines.append(f"Cookie: {cookie}")
     return "\r\n".join([*lines, "", ""]).encode()
 
 
@@ -151,6 +155,11 @@ async def measure(folder: Path, rounds: int) -> dict[str, float]:
     config.load()
     bare_clients = clients(partial(HttpToolsProtocol, config, UvicornState(), {}))
     token = "Bearer " + mint("root", _SECRET, time.time() + 3600)
+    scope = KeyScope(admin=True)
+    _, key = service.engine.api_keys.create(UNRESTRICTED, "root", "bench", scope)
+    user = service.engine.user("root")
+    assert user is not None
+    _, cookie = service.engine.sessions.begin(user, "password")
     root, show = basic("root", "Toor-1"), "/query?q=SHOW+GRANTS+FOR+ann"
     select = "/query?db=db&q=SELECT+*+FROM+other..m"
     paths = {
@@ -160,6 +169,8 @@ async def measure(folder: Path, rounds: int) -> dict[str, float]:
         ],
         "403": [request(select, basic("ann", "Ann-1"))] * _REQUESTS_PER_ROUND,
         "JWT": [request(show, token)] * _REQUESTS_PER_ROUND,
+        "API key": [request(show, f"Bearer {key}")] * _REQUESTS_PER_ROUND,
+        "session": [request(show, cookie=f"headgate_session={cookie}")] * _REQUESTS_PER_ROUND,
         "/ping": [request("/ping")] * _REQUESTS_PER_ROUND,
     }
     best = dict.fromkeys(["bare", *paths], float("inf"))

@@ -72,9 +72,26 @@ class ApiKeys:
         KeyRejected for a key that is malformed, unknown, expired or revoked. Raises
         AuthenticationFailed for another name, and if the owner may not log in.
         """
-        if key_fault(text):
+        return self.authenticate_hash(key_hash(text) if not key_fault(text) else None, username)
+
+    def authenticate_hash(self, hash: bytes | None, username: str = "") -> Principal:
+        """Does what `authenticate` does for the key with *hash*; None: a malformed key."""
+        if hash is None:
             raise KeyRejected("malformed")
-        return self._principal(key_hash(text), username)
+        # The snapshot caches the principal of one revision, so key and owner must be of it.
+        with self._store.snapshot() as snapshot:
+            cached = snapshot.cached(("key", hash))
+            if isinstance(cached, Principal):
+                principal = cached
+            else:
+                principal = self._principal(hash)
+                snapshot.cache(("key", hash), principal)
+        key = principal.key
+        assert key is not None
+        _check_times(key, int(self._clock()))
+        if username not in ("", key.owner, *KEY_USERNAMES):
+            raise AuthenticationFailed
+        return principal
 
     def renew(self, principal: Principal) -> Principal:
         """Returns *principal*, which came with a key, with the key's rights now.
@@ -82,31 +99,21 @@ class ApiKeys:
         Raises KeyRejected, AuthenticationFailed.
         """
         assert principal.key is not None
-        return self._principal(principal.key.hash, "")
+        return self.authenticate_hash(principal.key.hash)
 
-    def _principal(self, hash: bytes, username: str) -> Principal:
+    def _principal(self, hash: bytes) -> Principal:
         """Returns the principal of the key whose current or previous text has the hash *hash*."""
-        # The snapshot caches the principal of one revision, so key and owner must be of it.
-        with self._store.snapshot() as snapshot:
-            key = self._store.api_key_by_hash(hash)
-            if key is None:
-                raise KeyRejected("unknown")
-            _check_times(key, hash, int(self._clock()))
-            owner = self._store.user(key.owner)
-            if owner is None or owner.id != key.owner_id or not owner.is_active:
-                raise AuthenticationFailed
-            if username not in ("", key.owner, *KEY_USERNAMES):
-                raise AuthenticationFailed
-            cached = snapshot.cached(("key", hash))
-            if isinstance(cached, Principal):
-                return cached
-            # `renew` finds the key by the text that was shown, which may be the previous one.
-            shown = key
-            if hash != key.hash:
-                shown = replace(key, hash=hash, previous=b"", is_shown_by_previous=True)
-            principal = Principal(self.restricted(owner, key.scope), "key", key=shown)
-            snapshot.cache(("key", hash), principal)
-            return principal
+        key = self._store.api_key_by_hash(hash)
+        if key is None:
+            raise KeyRejected("unknown")
+        if key.revoked_at:
+            raise KeyRejected("revoked")
+        owner = self._store.user(key.owner)
+        if owner is None or owner.id != key.owner_id or not owner.is_active:
+            raise AuthenticationFailed
+        if hash != key.hash:  # `renew` finds the key by the text that was shown
+            key = replace(key, hash=hash, previous=b"", is_shown_by_previous=True)
+        return Principal(self.restricted(owner, key.scope), "key", key=key)
 
     def restricted(self, owner: User, scope: KeyScope) -> User:
         """Returns *owner* with only the rights that *scope* includes."""
@@ -321,9 +328,9 @@ def _check_creator(creator: Principal, owner: str, scope: KeyScope) -> None:
             raise NotAuthorized(creator.name, "create a key", required)
 
 
-def _check_times(key: ApiKey, hash: bytes, now: int) -> None:
-    """Raises KeyRejected if *key*, shown by the text of *hash*, is revoked or expired at *now*."""
-    if key.revoked_at or (hash != key.hash and now >= key.previous_until):
+def _check_times(key: ApiKey, now: int) -> None:
+    """Raises KeyRejected if *key*, as it was shown, is not valid at *now*."""
+    if key.is_shown_by_previous and now >= key.previous_until:
         raise KeyRejected("revoked")
     if key.expires_at and now >= key.expires_at:
         raise KeyRejected("expired")

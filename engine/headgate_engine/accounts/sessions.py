@@ -126,13 +126,16 @@ class Sessions:
             tx.put_session(session.revoked("limit", now))
 
     def authenticate(self, token: str) -> ShownSession:
-        """Returns what the token *token* of a client stands for. Writes nothing.
+        """Does what `authenticate_hash` does for a *token*."""
+        return self.authenticate_hash(session_hash(token))
+
+    def authenticate_hash(self, hash: bytes | None) -> ShownSession:
+        """Returns what the token with *hash* stands for; None: no token. Writes nothing.
 
         Raises SessionRejected: with the code `invalid`, `expired` or `revoked`. A token that was
         replaced and whose successor is in use revokes its session: the caller has to call
         `revoke_reused`.
         """
-        hash = session_hash(token)
         session = self._store.session_by_hash(hash) if hash is not None else None
         if session is None or hash is None:
             raise SessionRejected("invalid")
@@ -164,10 +167,16 @@ class Sessions:
         return self._principal(session)
 
     def _principal(self, session: Session) -> Principal:
-        user = self._store.user(session.user)
-        if user is None or user.id != session.user_id or not user.is_active:
-            raise SessionRejected("revoked")
-        return Principal(user, "session", session=session)
+        with self._store.snapshot() as snapshot:
+            cached = snapshot.cached(("session", session.id))
+            if isinstance(cached, Principal) and cached.session is session:
+                return cached
+            user = self._store.user(session.user)
+            if user is None or user.id != session.user_id or not user.is_active:
+                raise SessionRejected("revoked")
+            principal = Principal(user, "session", session=session)
+            snapshot.cache(("session", session.id), principal)
+            return principal
 
     def record_seen(self, tx: UpkeepTx, shown: ShownSession) -> None:
         """Stores that the token of *shown* was shown. Runs inside `Store.upkeep`."""

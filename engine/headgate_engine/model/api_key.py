@@ -13,6 +13,7 @@ from headgate_grammar import Privilege
 KEY_PREFIX = "hgk_"
 # 43 characters of 62 have 256 random bits.
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_CHARACTERS = frozenset(_ALPHABET)
 _RANDOM_CHARS = 43
 _MAX_CHARS = 128
 _SHOWN_CHARS = 12
@@ -101,7 +102,7 @@ def key_fault(text: str) -> str:
         return "parts"
     if f"{parts[0]}_" != KEY_PREFIX:
         return "prefix"
-    if len(parts[1]) != _RANDOM_CHARS or not set(parts[1]) <= set(_ALPHABET):
+    if len(parts[1]) != _RANDOM_CHARS or not _CHARACTERS.issuperset(parts[1]):
         return "characters"
     return "" if parts[2] == _checksum(f"{parts[0]}_{parts[1]}") else "checksum"
 

@@ -16,7 +16,7 @@ class KeyAuthenticator:
 
     def check(self, key: KeyText) -> Principal:
         """Returns the principal of *key*. Raises AuthenticationFailed. Counts nothing."""
-        return self._engine.api_keys.authenticate(key.text, key.username)
+        return self._engine.api_keys.authenticate_hash(key.hash, key.username)
 
     def authenticate(self, key: KeyText, address: str) -> Principal:
         """Returns the principal of *key*.

@@ -8,7 +8,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
-from headgate_engine import ShownSession, User, is_key_text
+from headgate_engine import (
+    ShownSession,
+    User,
+    is_key_text,
+    key_fault,
+    key_hash,
+    session_hash,
+)
 from headgate_server.auth.errors import Unauthenticated
 from headgate_server.http.go_text import decode_utf8
 from headgate_server.http.urlencoded import Pairs
@@ -57,19 +64,22 @@ class TenantToken:
 
 @dataclass(frozen=True, slots=True)
 class KeyText:
-    """An API key. *username* is the name beside it, or ""."""
+    """An API key, by its *hash*; None if it is malformed. *username* is the name beside it."""
 
     method: ClassVar = "key"
-    text: str = field(repr=False)
+    hash: bytes | None = field(repr=False)
     username: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionCookie:
-    """The tokens in the cookies with the name of the sessions' cookie."""
+    """The tokens in the cookies with the name of the sessions' cookie, by their *hashes*.
+
+    None stands for a text that is no token.
+    """
 
     method: ClassVar = "session"
-    tokens: tuple[str, ...] = field(repr=False)
+    hashes: tuple[bytes | None, ...] = field(repr=False)
 
 
 Credentials = Password | SharedSecretToken | IssuerToken | KeyText | SessionCookie
@@ -142,8 +152,8 @@ def _read_headers(request: RequestCredentials, location: TokenLocation | None) -
     """Returns the credentials of a request without `u` or `p`: see `read_credentials`."""
     authorization = request.authorization
     if not authorization and request.cookie_name and not _has_token(request, location):
-        if tokens := _cookies(request):
-            return SessionCookie(tokens)
+        if tokens := session_tokens(request):
+            return SessionCookie(tuple(map(session_hash, tokens)))
     if location is None:
         return _parse_authorization(authorization)
     if is_key_text(authorization.strip(" \t").partition(" ")[2]):
@@ -164,7 +174,7 @@ def _has_token(request: RequestCredentials, location: TokenLocation | None) -> b
     return location is not None and bool(_token_at(request, location))
 
 
-def _cookies(request: RequestCredentials) -> tuple[str, ...]:
+def session_tokens(request: RequestCredentials) -> tuple[str, ...]:
     """Returns the values of the cookies with the sessions' name, as they came (RFC 6265)."""
     pairs = (pair.partition("=") for line in request.headers("cookie") for pair in line.split(";"))
     return tuple(
@@ -194,7 +204,7 @@ def _parse_authorization(authorization: str) -> Credentials:
     if scheme.lower() == "basic":
         name, password = _parse_basic(rest)
     elif scheme.lower() in ("bearer", "token") and is_key_text(rest):
-        return KeyText(rest)
+        return _key(rest, "")
     elif scheme == "Bearer":
         return SharedSecretToken(rest)
     elif scheme == "Token" and ":" in rest:
@@ -207,7 +217,11 @@ def _parse_authorization(authorization: str) -> Credentials:
 
 
 def _password_or_key(name: str, password: str) -> Password | KeyText:
-    return KeyText(password, name) if is_key_text(password) else Password(name, password)
+    return _key(password, name) if is_key_text(password) else Password(name, password)
+
+
+def _key(text: str, username: str) -> KeyText:
+    return KeyText(None if key_fault(text) else key_hash(text), username)
 
 
 def _invalid_credentials() -> Unauthenticated:

@@ -31,9 +31,9 @@ class SessionAuthenticator:
         """
         found: dict[str, ShownSession] = {}
         refusal = SessionRejected("invalid")
-        for token in cookie.tokens[:_MAX_COOKIES]:
+        for hash in cookie.hashes[:_MAX_COOKIES]:
             try:
-                shown = self._engine.sessions.authenticate(token)
+                shown = self._engine.sessions.authenticate_hash(hash)
                 found[shown.principal.name] = shown
             except SessionReused as error:
                 refusal = error

@@ -23,8 +23,7 @@ from headgate_server.api.accounts.requests import (
 )
 from headgate_server.api.accounts.views import session_json, user_json
 from headgate_server.app_context import AppContext
-from headgate_server.auth.credentials import RequestCredentials, SessionCookie, read_credentials
-from headgate_server.auth.errors import Unauthenticated
+from headgate_server.auth.credentials import RequestCredentials, session_tokens
 from headgate_server.formats import ResultEncoder
 from headgate_server.gateway.mount import Mount
 from headgate_server.http.errors import BadRequest, CrossSiteRequest, NotAPerson, SessionsDisabled
@@ -138,16 +137,8 @@ async def _begin(request: Request, context: AppContext, principal: Principal) ->
 
 def _shown_tokens(request: Request, context: AppContext) -> tuple[str, ...]:
     """Returns the tokens in the session cookies of *request*."""
-    cookies = RequestCredentials(
-        {},
-        lambda name: request.headers.getlist(name) if name == "cookie" else [],
-        cookie_name=context.cookies.name,
-    )
-    try:
-        found = read_credentials(cookies)
-    except Unauthenticated:
-        return ()
-    return found.tokens if isinstance(found, SessionCookie) else ()
+    name = context.cookies.name
+    return session_tokens(RequestCredentials({}, request.headers.getlist, cookie_name=name))
 
 
 async def show_session(
