@@ -156,9 +156,9 @@ async def measure(folder: Path, rounds: int) -> dict[str, float]:
     bare_clients = clients(partial(HttpToolsProtocol, config, UvicornState(), {}))
     token = "Bearer " + mint("root", _SECRET, time.time() + 3600)
     scope = KeyScope(admin=True)
-    _, key = service.engine.api_keys.create(UNRESTRICTED, "root", "bench", scope)
     user = service.engine.user("root")
     assert user is not None
+    _, key = service.engine.api_keys.create(UNRESTRICTED, user, "bench", scope)
     _, cookie = service.engine.sessions.begin(user, "password")
     root, show = basic("root", "Toor-1"), "/query?q=SHOW+GRANTS+FOR+ann"
     select = "/query?db=db&q=SELECT+*+FROM+other..m"

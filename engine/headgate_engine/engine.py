@@ -126,10 +126,10 @@ class Engine(Authentication, Administration):
     def allows(self, name: str, privilege: Privilege, database: str) -> bool:
         """Returns whether the user *name* has *privilege* on *database* now.
 
-        Administrators always have it. Other users lack it if *database* does not exist. A call
-        takes microseconds, however many users exist.
+        A disabled user has none. Administrators always have it. Other users lack it if *database*
+        does not exist. A call takes microseconds, however many users exist.
         """
-        user = self.user(name)
+        user = self.active_user(name)
         return user is not None and allows(user, RequiredPrivilege(privilege, database))
 
     def query(

@@ -39,8 +39,11 @@ def _explain(flags: argparse.Namespace) -> int:
             statements = engine.parse(flags.query)
         except ParseError as error:
             raise ValueError(f"error parsing query: {error}") from None
-        if engine.user(flags.user) is None:
+        user = engine.user(flags.user)
+        if user is None:
             raise ValueError(f"user not found: {flags.user}")
+        if not user.is_active:
+            raise ValueError(f"{flags.user} is disabled: no login succeeds")
         if not statements:
             raise ValueError("the query has no statement")
         allowed = True

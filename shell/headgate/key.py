@@ -97,10 +97,10 @@ def _create(engine: Engine, flags: argparse.Namespace) -> None:
             scope = KeyScope(*role_rights(flags.role))
         except BadRequest as error:
             raise ValueError(f"--{error}") from None
-    named_user(engine, flags.user)
+    owner = named_user(engine, flags.user)
     lifetime = _duration("--ttl", flags.ttl) if flags.ttl is not None else None
     create = engine.api_keys.create
-    made = create(UNRESTRICTED, flags.user, flags.name, scope, local_address(), lifetime=lifetime)
+    made = create(UNRESTRICTED, owner, flags.name, scope, local_address(), lifetime=lifetime)
     print(made[1])
 
 

@@ -20,6 +20,7 @@ from headgate_engine.errors import (
 from headgate_engine.model.api_key import (
     ApiKey,
     KeyScope,
+    is_key_text,
     key_fault,
     key_hash,
     new_key_text,
@@ -123,7 +124,7 @@ class ApiKeys:
     def create(
         self,
         creator: Principal,
-        owner: str,
+        owner: User,
         name: str,
         scope: KeyScope,
         address: str = "",
@@ -131,7 +132,7 @@ class ApiKeys:
         lifetime: int | None = None,
         expires_at: int | None = None,
     ) -> tuple[ApiKey, str]:
-        """Makes a key *name* of the user *owner*, and returns it with its text.
+        """Makes a key *name* of *owner*, and returns it with its text.
 
         The text is nowhere stored. *lifetime* is in seconds (None or 0: for ever); *expires_at* is
         a Unix time in its place. Raises UserNotFound, DatabaseNotFound, NotAuthorized, BadKey,
@@ -139,14 +140,14 @@ class ApiKeys:
         """
         _check_name(name)
         _check_scope(scope)
-        _check_creator(creator, owner, scope)
+        _check_creator(creator, owner.id, scope)
         text, now = new_key_text(), int(self._clock())
         ends = self._end(now, lifetime, expires_at)
         made: list[ApiKey] = []
 
         def change(tx: Tx) -> None:
-            user = tx.user(owner)
-            if user is None:
+            user = tx.user_by_id(owner.id)
+            if user is None or user.name != owner.name:
                 raise UserNotFound
             for database in scope.grants:
                 if tx.database(database) is None:
@@ -171,7 +172,7 @@ class ApiKeys:
             made[:] = [replace(key, id=tx.add_api_key(key))]
 
         words = f"made: {scope_text(scope)}{_end_text(ends)}"
-        self._store.transact(change, self._audit(creator, address, name, owner, words))
+        self._store.transact(change, self._audit(creator, address, name, owner.name, words))
         return made[0], text
 
     def rotate(
@@ -192,18 +193,21 @@ class ApiKeys:
         """
         if not 0 <= grace <= MAX_GRACE_SECONDS:
             raise BadKey(f"graceSeconds: expected 0 to {MAX_GRACE_SECONDS}")
-        _check_manager(creator, key.owner)
+        _check_manager(creator, key.owner_id)
         text, now = new_key_text(), int(self._clock())
         ends = self._end(now, key.lifetime if lifetime is None else lifetime, None)
 
         def rotated(stored: ApiKey) -> ApiKey:
+            # The previous text keeps its own end.
+            until = min(now + grace, stored.expires_at or now + grace)
+            keeps = until > now
             return replace(
                 stored,
                 hash=key_hash(text),
                 prefix=shown_prefix(text),
-                previous=stored.hash if grace else b"",
-                previous_until=now + grace if grace else 0,
-                previous_seen_at=stored.last_seen_at if grace else 0,
+                previous=stored.hash if keeps else b"",
+                previous_until=until if keeps else 0,
+                previous_seen_at=stored.last_seen_at if keeps else 0,
                 rotated_at=now,
                 expires_at=ends,
             )
@@ -305,18 +309,20 @@ class ApiKeys:
         return ends
 
 
-def _check_manager(creator: Principal, owner: str) -> None:
-    """Raises NotAuthorized if *creator* may not make or rotate keys of the user *owner*."""
+def _check_manager(creator: Principal, owner_id: str) -> None:
+    """Raises NotAuthorized if *creator* may not make or rotate keys of the user *owner_id*."""
     user = creator.user
+    if creator.transient_rights is not None:
+        raise NotAuthorized(creator.name, "create a key", "a login with lasting rights")
     if creator.key is not None and not creator.has_full_access:
         raise NotAuthorized(creator.name, "create a key", "a login: a key cannot make keys")
-    if not creator.has_full_access and (user is None or creator.transient or owner != user.name):
+    if not creator.has_full_access and (user is None or creator.transient or owner_id != user.id):
         raise NotAuthorized(creator.name, "create a key of another user", "admin privilege")
 
 
-def _check_creator(creator: Principal, owner: str, scope: KeyScope) -> None:
-    """Raises NotAuthorized if *creator* may not make a key of *owner* with *scope*."""
-    _check_manager(creator, owner)
+def _check_creator(creator: Principal, owner_id: str, scope: KeyScope) -> None:
+    """Raises NotAuthorized if *creator* may not make a key of *owner_id* with *scope*."""
+    _check_manager(creator, owner_id)
     user = creator.user
     if creator.has_full_access or user is None:
         return
@@ -339,6 +345,8 @@ def _check_times(key: ApiKey, now: int) -> None:
 def _check_name(name: str) -> None:
     if not 1 <= len(name) <= _MAX_NAME_CHARS or not name.isprintable() or not is_encodable(name):
         raise BadKey(f"name: expected 1 to {_MAX_NAME_CHARS} characters, no control characters")
+    if is_key_text(name):  # the audit has the name
+        raise BadKey("name: it looks like an API key, which must stay secret")
 
 
 def _check_scope(scope: KeyScope) -> None:

@@ -45,6 +45,15 @@ class ShownSession:
 
 
 @dataclass(frozen=True, slots=True)
+class _KnownToken:
+    """What the current token of *session* stands for, until the Unix time *until*."""
+
+    session: Session
+    until: int
+    shown: ShownSession
+
+
+@dataclass(frozen=True, slots=True)
 class Pruned:
     """How many sessions were deleted, because they had expired or were revoked."""
 
@@ -78,16 +87,16 @@ class Sessions:
         *,
         address: str = "",
         agent: str = "",
-        replaces: str = "",
+        replaces: Sequence[str] = (),
         ends_at: int = 0,
     ) -> tuple[Session, str]:
         """Begins a session of *user* after a login by *method*. Returns it with its token.
 
-        The session of the token *replaces* ends. Raises AuthenticationFailed if the user was
-        dropped, disabled, or has another password meanwhile.
+        The sessions of the tokens *replaces* end, if they are of *user*. Raises
+        AuthenticationFailed if the user was dropped or disabled, or has another password meanwhile.
         """
         token, now = new_session_token(), self.now()
-        hash, old = session_hash(token), session_hash(replaces)
+        hash, old = session_hash(token), set(map(session_hash, replaces)) - {None}
         assert hash is not None
         session = Session(
             user.id,
@@ -107,8 +116,9 @@ class Sessions:
                 raise AuthenticationFailed
             if not stored.is_active:
                 raise AuthenticationFailed
-            for known in tx.sessions(stored):
-                if old is not None and old in (known.hash, known.previous):
+            for one in filter(None, old):
+                known = tx.session_by_hash(one)
+                if known is not None and known.user_id == user.id:
                     tx.drop_session(known)
             self._make_room(tx, stored, now)
             return tx.add_session(session)
@@ -136,18 +146,32 @@ class Sessions:
         replaced and whose successor is in use revokes its session: the caller has to call
         `revoke_reused`.
         """
-        session = self._store.session_by_hash(hash) if hash is not None else None
-        if session is None or hash is None:
+        if hash is None:
             raise SessionRejected("invalid")
         now = self.now()
+        # The snapshot caches what a token stands for, until a time and the user's next change.
+        with self._store.snapshot() as snapshot:
+            session = self._store.session_by_hash(hash)
+            cached = snapshot.cached(("session", hash))
+            if isinstance(cached, _KnownToken) and cached.session is session and now < cached.until:
+                return cached.shown
+            shown = self._judge(session, hash, now)
+            if session is not None and shown.seen is None and not shown.rotates:
+                until = session.unchanged_until(self.limits)
+                snapshot.cache(("session", hash), _KnownToken(session, until, shown))
+            return shown
+
+    def _judge(self, session: Session | None, hash: bytes, now: int) -> ShownSession:
+        """Returns what the token with *hash* of *session* stands for at *now*."""
+        if session is None:
+            raise SessionRejected("invalid")
         if (refusal := session.refusal(self.limits, now)) is not None:
             raise SessionRejected(refusal)
         if session.is_reused(hash, now):
             raise SessionReused(session)
-        principal = self._principal(session)
         seen = session.shown(hash, self.limits, now)
         return ShownSession(
-            principal,
+            self._principal(session),
             hash,
             seen if seen is not session else None,
             seen.may_rotate(hash, self.limits, now),
@@ -159,24 +183,24 @@ class Sessions:
         Raises SessionRejected if the session has ended.
         """
         assert principal.session is not None
-        session = self._store.session_by_hash(principal.session.hash)
-        if session is None:
-            raise SessionRejected("invalid")
-        if (refusal := session.refusal(self.limits, self.now())) is not None:
-            raise SessionRejected(refusal)
-        return self._principal(session)
+        hash, now = principal.session.hash, self.now()
+        with self._store.snapshot() as snapshot:
+            session = self._store.session_by_hash(hash)
+            cached = snapshot.cached(("session", hash))
+            if isinstance(cached, _KnownToken) and cached.session is session and now < cached.until:
+                if cached.shown.principal is principal:
+                    return principal
+            if session is None:
+                raise SessionRejected("invalid")
+            if (refusal := session.refusal(self.limits, now)) is not None:
+                raise SessionRejected(refusal)
+            return self._principal(session)
 
     def _principal(self, session: Session) -> Principal:
-        with self._store.snapshot() as snapshot:
-            cached = snapshot.cached(("session", session.id))
-            if isinstance(cached, Principal) and cached.session is session:
-                return cached
-            user = self._store.user(session.user)
-            if user is None or user.id != session.user_id or not user.is_active:
-                raise SessionRejected("revoked")
-            principal = Principal(user, "session", session=session)
-            snapshot.cache(("session", session.id), principal)
-            return principal
+        user = self._store.user(session.user)
+        if user is None or user.id != session.user_id or not user.is_active:
+            raise SessionRejected("revoked")
+        return Principal(user, "session", session=session)
 
     def record_seen(self, tx: UpkeepTx, shown: ShownSession) -> None:
         """Stores that the token of *shown* was shown. Runs inside `Store.upkeep`."""
@@ -209,19 +233,18 @@ class Sessions:
 
         return token if self._store.upkeep(change) else ""
 
-    def rotate_now(self, token: str, *, address: str, agent: str) -> str:
-        """Gives the session of *token* a new token at once, and returns it.
+    def rotate_now(self, session: Session, *, address: str, agent: str) -> str:
+        """Gives *session* a new token at once, and returns it.
 
         Returns "" if the current token is less than 5 seconds old. Raises SessionRejected.
         """
-        shown = self.authenticate(token)
         new_token = new_session_token()
         new, now = session_hash(new_token), self.now()
         assert new is not None
 
         def change(tx: UpkeepTx) -> bool:
-            stored = tx.session_by_hash(shown.hash)
-            if stored is None:
+            stored = tx.session_by_hash(session.hash)
+            if stored is None or stored.id != session.id:
                 raise SessionRejected("invalid")
             if (refusal := stored.refusal(self.limits, now)) is not None:
                 raise SessionRejected(refusal)

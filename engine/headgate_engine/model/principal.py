@@ -20,6 +20,7 @@ class Principal:
     `Engine.with_transient_grants`). If *transient* is True, the user is not in the store: its
     privileges come from a token and last for one request. *key* is the API key of the request: then
     *user* has only the rights that the key includes. *session* is the session of its cookie.
+    *expires_at* is when the login's token ends, in Unix seconds; 0 for a login without an end.
     """
 
     user: User | None = None
@@ -30,6 +31,7 @@ class Principal:
     transient: bool = False
     key: ApiKey | None = None
     session: Session | None = None
+    expires_at: int = 0
 
     @property
     def has_full_access(self) -> bool:

@@ -102,6 +102,14 @@ class Session:
             return replace(self, seen_at=now)
         return self
 
+    def unchanged_until(self, limits: SessionLimits) -> int:
+        """Returns until when the current token, shown again, changes nothing of this session."""
+        return min(
+            self.ends(limits),
+            self.rotated_at + limits.interval,
+            self.seen_at + min(_SEEN_SECONDS, limits.inactive // 10),
+        )
+
     def may_rotate(self, hash: bytes, limits: SessionLimits, now: int) -> bool:
         """Returns whether the response to a request with the token of *hash* brings a new token."""
         if hash == self.hash:

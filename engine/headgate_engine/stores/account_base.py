@@ -54,6 +54,10 @@ class AccountTx(Protocol):
         """Returns the session *id*, or None."""
         ...
 
+    def session_by_hash(self, hash: bytes) -> Session | None:
+        """Returns the session with this current or previous hash, or None."""
+        ...
+
     def sessions(self, user: User) -> Sequence[Session]:
         """Returns all sessions of *user*, also revoked ones, in order of creation."""
         ...

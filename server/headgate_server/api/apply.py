@@ -52,6 +52,10 @@ async def apply(
     _check_names(request.url_params)
     flags = {name: _flag(request, name) for name in _FLAGS}
     body = await read_bytes(request, _MAX_BODY_BYTES)
+    # The client chooses how long the body takes: a login that ended meanwhile makes no change.
+    principal = context.engine.renew(principal)
+    if not principal.has_full_access:
+        raise NotAuthorized(principal.name, "POST /api/apply", "admin privilege")
     work = partial(_apply, context, principal, body, request.audit_address, **flags)
     content = await context.run_in_thread(work, (principal.name,))
     return Response(

@@ -122,7 +122,8 @@ def _subjects(context: AppContext, content: _Content) -> dict[str, Any]:
     results = [
         {"type": "user", "id": user.name}
         for user in users
-        if user.admin or user.grants.get(database, Privilege.NONE) & privilege == privilege
+        if user.is_active
+        and (user.admin or user.grants.get(database, Privilege.NONE) & privilege == privilege)
     ]
     next_token = users[-1].id if len(users) == _PAGE_SIZE else ""
     return {"results": results, "page": {"next_token": next_token}}
@@ -131,7 +132,7 @@ def _subjects(context: AppContext, content: _Content) -> dict[str, Any]:
 def _resources(context: AppContext, content: _Content) -> dict[str, Any]:
     subject, privilege = _id(content, "subject", "user"), _privilege(content)
     _type(content, "resource", "database")
-    user = context.engine.user(subject)
+    user = context.engine.active_user(subject)
     results = [
         {"type": "database", "id": database.name}
         for database in context.engine.store.databases()

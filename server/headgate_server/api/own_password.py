@@ -4,8 +4,8 @@ from base64 import b64decode
 from dataclasses import replace
 from functools import partial
 
-from headgate_engine import NO_PASSWORD, AuthenticationFailed
-from headgate_server.api.accounts.requests import require_person
+from headgate_engine import NO_PASSWORD, AuthenticationFailed, is_key_text
+from headgate_server.api.accounts.requests import require_person, still_valid
 from headgate_server.app_context import AppContext
 from headgate_server.auth.credentials import RequestCredentials
 from headgate_server.auth.errors import Unauthenticated
@@ -33,6 +33,9 @@ async def change_own_password(
     if user.hash == NO_PASSWORD:
         raise BadRequest("this user has no password to change")
     old, new = await _read_passwords(request)
+    if is_key_text(old):
+        raise BadRequest("invalid password")
+    principal = still_valid(request, context, principal)
     if not new:
         raise BadRequest("the new password is empty")
     # In the URL's parameters, because a name in Basic may not contain a colon.

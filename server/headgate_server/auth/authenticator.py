@@ -43,6 +43,7 @@ from headgate_server.auth.known_logins import KnownLogins
 from headgate_server.auth.password import PasswordAuthenticator
 from headgate_server.auth.refusal_rate import RefusalRateLimiter
 from headgate_server.auth.session_cookies import SessionAuthenticator
+from headgate_server.auth.shared_secret_login import SharedSecretAuthenticator
 from headgate_server.auth.throttle import Throttle
 from headgate_server.background.thread_pool import FairThreadPool
 from headgate_server.background.usage_writer import UsageWriter
@@ -55,7 +56,6 @@ from headgate_server.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
     from headgate_server.auth.jwt.issuers import IssuerRegistry
-    from headgate_server.auth.shared_secret import SharedSecretVerifier
     from headgate_server.auth.tenant_tokens import TenantTokenVerifier
 
 _MAX_QUEUED_PROVISIONINGS = 64
@@ -102,16 +102,17 @@ class Authenticator:
         self._usage = usage or UsageWriter(engine, log_error)
         throttle = throttle or Throttle()
         self._keys = KeyAuthenticator(engine, metrics, throttle)
-        self._sessions = SessionAuthenticator(engine, metrics, self._usage)
+        self._sessions = SessionAuthenticator(engine, metrics)
         self._metrics = metrics
         self._passwords = PasswordAuthenticator(
             engine, metrics, throttle, logins or KnownLogins(engine.store)
         )
-        self._shared_secret_verifier = _create_verifier(shared_secrets)
+        self._shared_secrets = SharedSecretAuthenticator(
+            engine, shared_secrets, password_ends_tokens=password_ends_tokens
+        )
         self._issuers = issuers
         self._provisioning = FairThreadPool(1, _MAX_QUEUED_PROVISIONINGS)
         self._enabled = enabled
-        self._password_ends_tokens = password_ends_tokens
         self._record_denied = record_denied
         self._refusal_limiter = RefusalRateLimiter()
 
@@ -122,7 +123,7 @@ class Authenticator:
 
         From then on, only tokens of the new secrets and issuers are accepted.
         """
-        self._shared_secret_verifier = _create_verifier(shared_secrets)
+        self._shared_secrets.replace_secrets(shared_secrets)
         self._issuers = issuers
 
     async def __call__(
@@ -147,7 +148,7 @@ class Authenticator:
             return UNRESTRICTED
         credentials: Credentials | TenantToken | None = None
         secret, issuers = (
-            self._shared_secret_verifier is not None,
+            self._shared_secrets.is_enabled,
             self._issuer_tokens_in_authorization(),
         )
         try:
@@ -169,7 +170,10 @@ class Authenticator:
                 self._usage.record(known, address)
                 return known
             if isinstance(credentials, SessionCookie):
-                principal = await self._sessions.authenticate(request, credentials, address)
+                shown = self._sessions.check(credentials)
+                shown = shown or await self._sessions.authenticate(credentials, address)
+                self._usage.record_session(shown)
+                request.session, principal = shown, shown.principal
             else:
                 principal = await self._authenticate_with_tenants(credentials, address, tenants)
         except _AUTHENTICATION_ERRORS as error:
@@ -207,10 +211,9 @@ class Authenticator:
                 return None
             if isinstance(credentials, KeyText):
                 return self._keys.check(credentials)
-            user = self._shared_secret_user(credentials.text)
+            return self._shared_secrets.principal(credentials.text)
         except (Unauthenticated, AuthenticationFailed):
             return None
-        return Principal(user, credentials.method)
 
     def is_known_client(self, name: str, address: str) -> bool:
         """Returns whether user *name* has logged in by password from the network of *address*."""
@@ -292,25 +295,13 @@ class Authenticator:
             case SessionCookie():
                 raise Unauthenticated("unable to parse authentication credentials")
             case SharedSecretToken(text):
-                return Principal(self._shared_secret_user(text), "shared-secret")
+                return self._shared_secrets.principal(text)
             case IssuerToken(text) if (
-                self._shared_secret_verifier is not None and self._is_shared_secret_token(text)
+                self._shared_secrets.is_enabled and self._is_shared_secret_token(text)
             ):
-                return Principal(self._shared_secret_user(text), "shared-secret")
+                return self._shared_secrets.principal(text)
             case IssuerToken(text):
                 return await self._authenticate_issuer_token(text, address)
-
-    def _shared_secret_user(self, token: str) -> User:
-        if self._shared_secret_verifier is None:
-            raise Unauthenticated("bearer auth disabled")
-        name, issued_at = self._shared_secret_verifier.verify(token)
-        user = self._engine.active_user(name)
-        if user is None:
-            raise Unauthenticated("user not found")
-        ended = user.password_changed_at if self._password_ends_tokens else user.created_at
-        if issued_at is not None and issued_at < ended:
-            raise Unauthenticated("token was issued before its user or password")
-        return user
 
     def _issuer_tokens_in_authorization(self) -> bool:
         """Returns whether `[auth.jwt]` names `Authorization` as the header with issuers' tokens."""
@@ -352,7 +343,13 @@ class Authenticator:
         transient_rights = verified.rights if transient else None
         if transient_rights is not None:
             user = self._engine.with_transient_grants(user, transient_rights)
-        return Principal(user, "jwt", identity=identity, transient_rights=transient_rights)
+        return Principal(
+            user,
+            "jwt",
+            identity=identity,
+            transient_rights=transient_rights,
+            expires_at=int(verified.claims.get("exp") or 0),
+        )
 
     async def _provision(
         self, identity: Identity, rights: TokenRights | None, address: str, settings: JwtSettings
@@ -383,13 +380,3 @@ class Authenticator:
         self._passwords.close()
         self._sessions.close()
         self._provisioning.close(0)
-
-
-def _create_verifier(secrets: Sequence[str]) -> "SharedSecretVerifier | None":
-    """Returns the verifier of tokens signed with one of *secrets*, or None without secrets."""
-    if not secrets:
-        return None
-    # Imported on demand: the libraries of tokens take a fifth of a server's start.
-    from headgate_server.auth.shared_secret import SharedSecretVerifier
-
-    return SharedSecretVerifier(secrets)

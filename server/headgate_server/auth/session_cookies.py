@@ -2,10 +2,9 @@
 
 from functools import partial
 
-from headgate_engine import Engine, Principal, SessionRejected, SessionReused, ShownSession
-from headgate_server.auth.credentials import RequestCredentials, SessionCookie
+from headgate_engine import Engine, SessionRejected, SessionReused, ShownSession
+from headgate_server.auth.credentials import SessionCookie
 from headgate_server.background.thread_pool import FairThreadPool
-from headgate_server.background.usage_writer import UsageWriter
 from headgate_server.telemetry.metrics import Metrics
 
 # A browser sends several cookies of one name if they differ in path or domain.
@@ -14,18 +13,24 @@ _MAX_WAITING = 64
 
 
 class SessionAuthenticator:
-    """Verifies session cookies. *usage* stores when they were shown."""
+    """Verifies session cookies."""
 
-    def __init__(self, engine: Engine, metrics: Metrics, usage: UsageWriter) -> None:
+    def __init__(self, engine: Engine, metrics: Metrics) -> None:
         self._engine = engine
         self._metrics = metrics
-        self._usage = usage
         self._pool = FairThreadPool(1, _MAX_WAITING)
 
-    async def authenticate(
-        self, request: RequestCredentials, cookie: SessionCookie, address: str
-    ) -> Principal:
-        """Returns the principal of *cookie*, and sets `request.session`.
+    def check(self, cookie: SessionCookie) -> ShownSession | None:
+        """Returns the session of *cookie* if it is a single valid one, else None."""
+        if len(cookie.hashes) > 1:
+            return None
+        try:
+            return self._engine.sessions.authenticate_hash(cookie.hashes[0])
+        except SessionRejected:
+            return None
+
+    async def authenticate(self, cookie: SessionCookie, address: str) -> ShownSession:
+        """Returns the session of *cookie*, which `check` has not accepted.
 
         Several cookies count if all valid ones are of one user. Raises SessionRejected.
         """
@@ -44,10 +49,7 @@ class SessionAuthenticator:
                 refusal = error
         if len(found) != 1:
             raise refusal if not found else SessionRejected("invalid")
-        (shown,) = found.values()
-        request.session = shown
-        self._usage.record_session(shown)
-        return shown.principal
+        return next(iter(found.values()))
 
     def close(self) -> None:
         """Ends the thread that revokes sessions."""

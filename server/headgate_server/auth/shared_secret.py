@@ -90,8 +90,8 @@ class SharedSecretVerifier:
         self._key = token_bytes(32)
         self._cache: GenerationalCache[bytes, Claims] = GenerationalCache(_MAX_CACHED_TOKENS)
 
-    def verify(self, token: str) -> tuple[str, float | None]:
-        """Returns the user name in *token*, and its time of issue or None.
+    def verify(self, token: str) -> tuple[str, Claims]:
+        """Returns the user name in *token*, and its claims.
 
         Raises Unauthenticated if *token* is not valid now.
         """
@@ -99,11 +99,11 @@ class SharedSecretVerifier:
         digest = hashlib.blake2b(text, key=self._key, digest_size=32).digest()
         claims = self._cache.get(digest)
         if claims is not None:
-            return claims.valid_username(self._clock()), claims.issued_at
+            return claims.valid_username(self._clock()), claims
         claims = _verify(token, self.secrets)
         name = claims.valid_username(self._clock())
         self._cache.put(digest, claims)
-        return name, claims.issued_at
+        return name, claims
 
 
 def _verify(token: str, secrets: Sequence[str]) -> Claims:

@@ -31,11 +31,10 @@ _MAX_UNSAVED = 10_000
 
 @dataclass(slots=True)
 class _KeyUse:
-    """The last use of a key: the time, the client's address, and whether by the previous text."""
+    """The last use of a key: the time, and the client's address."""
 
     at: int
     address: str
-    previous: bool
 
 
 class UsageWriter:
@@ -50,7 +49,8 @@ class UsageWriter:
         self._log_error = log_error
         self._known: GenerationalCache[tuple[str, str], int] = GenerationalCache(_MAX_ENTRIES)
         self._users: dict[str, int] = {}
-        self._keys: dict[str, _KeyUse] = {}
+        # By the key's id, and whether it was shown by its previous text.
+        self._keys: dict[tuple[str, bool], _KeyUse] = {}
         self._sessions: dict[bytes, ShownSession] = {}
         self._pool = FairThreadPool(1, 2)
         self._timer: asyncio.TimerHandle | None = None
@@ -72,12 +72,12 @@ class UsageWriter:
             self._schedule()
 
     def _record_key(self, key: ApiKey, address: str, now: int) -> None:
-        # The hash tells the current text from the previous one.
+        previous = key.is_shown_by_previous
         last = self._known.get((key.id, key.hash.hex()))
-        stored = max(last or 0, key.last_seen_at)
-        if now - stored >= _INTERVAL_SECONDS:
+        stored = max(last or 0, key.previous_seen_at if previous else key.last_seen_at)
+        if now - stored >= _INTERVAL_SECONDS or (previous and last is None):
             self._known.put((key.id, key.hash.hex()), now)
-            self._keys[key.id] = _KeyUse(now, address, key.is_shown_by_previous)
+            self._keys[key.id, previous] = _KeyUse(now, address)
             self._schedule()
 
     def record_session(self, shown: ShownSession) -> None:
@@ -124,8 +124,8 @@ class UsageWriter:
         def write(tx: UpkeepTx) -> None:
             for id, at in users.items():
                 tx.touch_user(id, at)
-            for id, use in keys.items():
-                tx.touch_api_key(id, use.at, use.address, previous=use.previous)
+            for (id, previous), use in keys.items():
+                tx.touch_api_key(id, use.at, use.address, previous=previous)
             for shown in sessions.values():
                 record_seen(tx, shown)
 

@@ -279,7 +279,7 @@ def test_a_token_that_is_known_is_good_only_in_its_time(tmp_path: Path) -> None:
     now = 1000.0
     bearers = SharedSecretVerifier((SECRET,), lambda: now)
     token = mint("ann", SECRET, 1060)
-    assert bearers.verify(token) == bearers.verify(token) == ("ann", None)
+    assert bearers.verify(token)[0] == bearers.verify(token)[0] == "ann"
     now = 1062.0
     with pytest.raises(Unauthenticated, match="expired"):
         bearers.verify(token)

@@ -1,6 +1,6 @@
 """API keys: their form, rights, life and limits."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -20,11 +20,11 @@ from headgate_engine import (
     KeyNotFound,
     KeyRejected,
     KeyScope,
-    LastAdmin,
     NotAuthorized,
     Passwords,
     Principal,
     Store,
+    TokenRights,
     TooManyKeys,
     UserNotFound,
     UserStatus,
@@ -53,9 +53,12 @@ class Fixture:
     def make(self, owner: str = "todd", name: str = "k", **options: object) -> tuple[ApiKey, str]:
         scope = options.pop("scope", KeyScope())
         assert isinstance(scope, KeyScope)
+        user = self.engine.user(owner)
+        if user is None:
+            raise UserNotFound
         return self.engine.api_keys.create(
             UNRESTRICTED,
-            owner,
+            user,
             name,
             scope,
             **options,  # type: ignore[arg-type]
@@ -254,9 +257,10 @@ def test_rotation_leaves_the_previous_text_for_a_while(fixture: Fixture) -> None
 def test_a_user_makes_no_key_with_more_than_they_have(
     fixture: Fixture, creator: str, owner: str, scope: KeyScope, required: str
 ) -> None:
-    principal = fixture.principal(creator)
+    principal, user = fixture.principal(creator), fixture.engine.user(owner)
+    assert user is not None
     try:
-        fixture.engine.api_keys.create(principal, owner, "x", scope)
+        fixture.engine.api_keys.create(principal, user, "x", scope)
     except NotAuthorized as error:
         assert error.required == required
     else:
@@ -271,11 +275,13 @@ def test_a_key_makes_no_keys_unless_it_has_the_admin_flag(fixture: Fixture) -> N
         ("root", KeyScope(admin=True), True),
     ):
         principal = api_keys.authenticate(fixture.make(owner, f"{owner}{allowed}", scope=scope)[1])
+        user = fixture.engine.user(owner)
+        assert user is not None
         if allowed:
-            api_keys.create(principal, owner, "y", KeyScope())
+            api_keys.create(principal, user, "y", KeyScope())
         else:
             with pytest.raises(NotAuthorized, match="a key cannot make keys"):
-                api_keys.create(principal, owner, "y", KeyScope())
+                api_keys.create(principal, user, "y", KeyScope())
 
 
 def test_what_cannot_be_made_is_named(fixture: Fixture) -> None:
@@ -287,6 +293,7 @@ def test_what_cannot_be_made_is_named(fixture: Fixture) -> None:
         (BadKey, "todd", "", KeyScope()),
         (BadKey, "todd", "x" * 256, KeyScope()),
         (BadKey, "todd", "a\nb", KeyScope()),
+        (BadKey, "todd", "hgk_abc", KeyScope()),
         (BadKey, "root", "x", KeyScope(admin=True, everywhere=Privilege.READ)),
     ):
         with pytest.raises(error):
@@ -349,15 +356,35 @@ def test_the_audit_has_each_step_and_no_text_of_a_key(fixture: Fixture) -> None:
     assert not any(part in str(found) for part in (text[4:20], second[4:20]))
 
 
-def test_the_last_administrator_is_not_disabled(fixture: Fixture) -> None:
-    engine = fixture.engine
-    root = engine.user("root")
-    assert root is not None
-    for status in (UserStatus.DISABLED, UserStatus.PENDING):
-        with pytest.raises(LastAdmin):
-            engine.accounts.set_status(UNRESTRICTED, root, status)
-    engine.grant_admin("todd")
-    engine.accounts.set_status(UNRESTRICTED, root, UserStatus.DISABLED)
-    with pytest.raises(LastAdmin):
-        engine.drop_user("todd")
-    engine.drop_user("root")
+def test_an_expired_text_is_not_revived_by_a_rotation(fixture: Fixture) -> None:
+    api_keys = fixture.engine.api_keys
+    key, first = fixture.make(lifetime=100)
+    fixture.clock.now += 50
+    key, second = api_keys.rotate(UNRESTRICTED, key, grace=3600)
+    assert key.previous_until == 1100
+    fixture.clock.now = 1100
+    assert [fixture.code(text) for text in (first, second)] == ["revoked", "good"]
+    fixture.clock.now = 1150
+    assert fixture.code(second) == "expired"
+    key, third = api_keys.rotate(UNRESTRICTED, key, lifetime=0)
+    assert key.previous == b"" and fixture.code(third) == "good"
+    assert fixture.code(second) == "unknown"
+
+
+def test_a_key_of_a_dropped_user_is_not_made_for_a_later_one(fixture: Fixture) -> None:
+    engine, old = fixture.engine, fixture.principal("todd")
+    assert old.user is not None
+    engine.drop_user("todd")
+    engine.create_user("todd", "other")
+    with pytest.raises(UserNotFound):
+        engine.api_keys.create(old, old.user, "x", KeyScope())
+
+
+def test_a_login_with_the_rights_of_one_request_makes_no_key(fixture: Fixture) -> None:
+    key, _ = fixture.make()
+    principal = replace(fixture.principal("todd"), transient_rights=TokenRights())
+    assert principal.user is not None
+    with pytest.raises(NotAuthorized, match="a login with lasting rights"):
+        fixture.engine.api_keys.create(principal, principal.user, "x", KeyScope())
+    with pytest.raises(NotAuthorized, match="a login with lasting rights"):
+        fixture.engine.api_keys.rotate(principal, key)

@@ -73,10 +73,13 @@ def test_of_simultaneous_requests_one_gets_the_new_token(
 
 
 def test_of_simultaneous_keys_with_one_name_one_is_made(engines: list[Engine]) -> None:
+    user = engines[0].user("todd")
+    assert user is not None
+
     def make(number: int) -> bool:
         api_keys = engines[number % WORKERS].api_keys
         try:
-            api_keys.create(UNRESTRICTED, "todd", "eu", KeyScope())
+            api_keys.create(UNRESTRICTED, user, "eu", KeyScope())
         except KeyExists:
             return False
         return True

@@ -70,7 +70,9 @@ class Fixture:
 
     def browser(self, name: str = "todd", *, replaces: str = "") -> Browser:
         sessions = self.engine.sessions
-        return Browser(sessions, sessions.begin(self.user(name), "password", replaces=replaces)[1])
+        return Browser(
+            sessions, sessions.begin(self.user(name), "password", replaces=[replaces])[1]
+        )
 
     def code(self, token: str) -> str:
         try:
@@ -195,13 +197,15 @@ def test_simultaneous_requests_get_one_new_token(fixture: Fixture) -> None:
     assert fixture.code(browser.token) == fixture.code(new[0]) == "good"
 
 
-def test_a_rotation_on_request_works_once_by_the_previous_token(fixture: Fixture) -> None:
+def test_a_rotation_on_request_leaves_the_former_token_as_the_previous_one(
+    fixture: Fixture,
+) -> None:
     sessions, browser = fixture.engine.sessions, fixture.browser()
-    assert sessions.rotate_now(browser.token, address="", agent="") == ""
+    assert sessions.rotate_now(fixture.only(), address="", agent="") == ""
     fixture.clock.now += 5
-    second = sessions.rotate_now(browser.token, address="", agent="")
+    second = sessions.rotate_now(fixture.only(), address="", agent="")
     fixture.clock.now += 5
-    third = sessions.rotate_now(browser.token, address="", agent="")
+    third = sessions.rotate_now(fixture.only(), address="", agent="")
     assert second and third
     assert [fixture.code(token) for token in (browser.token, second, third)] == [
         *("invalid", "good", "good")

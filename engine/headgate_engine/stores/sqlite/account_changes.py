@@ -86,6 +86,10 @@ class SqliteAccountTx:
         """Returns the session *id*, or None."""
         return account_reads.read_session(self._connection, id)
 
+    def session_by_hash(self, hash: bytes) -> Session | None:
+        """Returns the session with this current or previous hash, or None."""
+        return account_reads.read_session_by_hash(self._connection, hash)
+
     def sessions(self, user: User) -> Sequence[Session]:
         """Returns all sessions of *user*, also revoked ones, in order of creation."""
         return account_reads.read_sessions(self._connection, "", _UNLIMITED, user.id)

@@ -16,6 +16,7 @@ from headgate_engine import (
 )
 from headgate_server.api.accounts.requests import (
     authenticate,
+    has_body,
     json_response,
     member,
     no_content,
@@ -47,7 +48,9 @@ async def create_key(
     The response has the key's text, which is shown only once.
     """
     principal = await authenticate(request, context)
-    content = await read_object(request, (*_NEW_KEY, "user"), required=["name"])
+    principal, content = await read_object(
+        request, context, principal, (*_NEW_KEY, "user"), required=["name"]
+    )
     owner = member(content, "user", str, principal.name)
     return await _create(request, context, principal, owner, content)
 
@@ -57,7 +60,7 @@ async def create_own_key(
 ) -> Response:
     """Makes an API key of the caller. Returns 201 with the key's text."""
     principal, user = await require_person(request, context)
-    content = await read_object(request, _NEW_KEY, required=["name"])
+    principal, content = await read_object(request, context, principal, _NEW_KEY, required=["name"])
     return await _create(request, context, principal, user.name, content)
 
 
@@ -72,10 +75,15 @@ async def _create(
         raise NotAuthorized(principal.name, "create a key", "admin privilege: user-keys is off")
     if not owner:
         raise BadRequest("user: missing")
+    user = context.engine.user(owner)
+    if principal.user is not None and owner == principal.name:
+        user = principal.user  # and no later user of that name
+    if user is None:
+        raise UserNotFound
     create = partial(
         context.engine.api_keys.create,
         principal,
-        owner,
+        user,
         member(content, "name", str, ""),
         scope_of(content),
         request.audit_address,
@@ -186,7 +194,11 @@ async def rotate_key(
     The previous one ends later.
     """
     principal = await _login(request, context)
-    content = await read_object(request, _ROTATION) if _has_body(request) else {}
+    content: dict[str, Any] = {}
+    if has_body(request):
+        principal, content = await read_object(request, context, principal, _ROTATION)
+    if "ttlSeconds" in content and not (principal.has_full_access or context.settings.user_keys):
+        raise NotAuthorized(principal.name, "extend a key", "admin privilege: user-keys is off")
     grace = member(content, "graceSeconds", int, GRACE_SECONDS)
     lifetime = member(content, "ttlSeconds", int, None)
 
@@ -222,11 +234,6 @@ async def _login(request: Request, context: AppContext) -> Principal:
     if principal.key is not None and not principal.has_full_access:
         raise NotAuthorized(principal.name, f"{request.method} {request.route}", "admin privilege")
     return principal
-
-
-def _has_body(request: Request) -> bool:
-    headers = request.headers
-    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
 
 
 def _find(request: Request, context: AppContext, principal: Principal) -> ApiKey:

@@ -35,7 +35,9 @@ async def change_own_account(
 ) -> Response:
     """Changes the caller's e-mail address, which is unverified then, and full name."""
     principal, user = await require_person(request, context)
-    content = await read_object(request, ("email", "fullName", "name"))
+    principal, content = await read_object(
+        request, context, principal, ("email", "fullName", "name")
+    )
     if "name" in content:
         raise BadRequest("user names cannot be changed")
 

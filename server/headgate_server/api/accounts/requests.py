@@ -54,6 +54,8 @@ async def require_person(request: Request, context: AppContext) -> tuple[Princip
         raise NotAPerson("an API key is not a person")
     if principal.user is None or principal.transient:
         raise NotAPerson("no user is signed in")
+    if principal.transient_rights is not None:
+        raise NotAPerson("this token's rights are for one request")
     return principal, principal.user
 
 
@@ -72,13 +74,40 @@ def user_of_path(request: Request, context: AppContext) -> User:
 
 
 async def read_object(
+    request: Request,
+    context: AppContext,
+    principal: Principal,
+    members: Collection[str],
+    *,
+    required: Collection[str] = (),
+) -> tuple[Principal, dict[str, Any]]:
+    """Returns *principal* with its rights after the body, and the JSON object in the body.
+
+    The object may have the *members*. The client chooses how long the body takes: a login that
+    ended meanwhile makes no change.
+
+    Raises what `still_valid` raises; BadRequest for an unknown or missing member; UnsupportedMedia
+    for another type than JSON, because a plain form of another site can send no JSON.
+    """
+    content = await read_json_object(request, members, required=required)
+    return still_valid(request, context, principal), content
+
+
+def still_valid(request: Request, context: AppContext, principal: Principal) -> Principal:
+    """Returns *principal* with its rights now.
+
+    Raises AuthenticationFailed if the login has ended, and NotAuthorized if the admin flag is gone.
+    """
+    now = context.engine.renew(principal)
+    if principal.has_full_access and not now.has_full_access:
+        raise NotAuthorized(principal.name, f"{request.method} {request.route}", "admin privilege")
+    return now
+
+
+async def read_json_object(
     request: Request, members: Collection[str], *, required: Collection[str] = ()
 ) -> dict[str, Any]:
-    """Returns the JSON object in the body of *request*, which may have the *members*.
-
-    Raises BadRequest for an unknown or missing member, and UnsupportedMedia for another type than
-    JSON: a plain form of another site can send no JSON.
-    """
+    """Returns the JSON object in the body of *request*. Raises what `read_object` raises."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type not in ("", "application/json"):
         raise UnsupportedMedia("expected application/json")
@@ -92,6 +121,12 @@ async def read_object(
         if name not in content:
             raise BadRequest(f"{name}: missing")
     return content
+
+
+def has_body(request: Request) -> bool:
+    """Returns whether *request* has a body."""
+    headers = request.headers
+    return headers.get("content-length", "0") not in ("", "0") or "transfer-encoding" in headers
 
 
 def member(content: Mapping[str, Any], name: str, kind: type, default: Any) -> Any:

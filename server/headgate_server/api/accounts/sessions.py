@@ -12,11 +12,13 @@ from headgate_engine import (
 from headgate_server.api.accounts.requests import (
     authenticate,
     decoded_password,
+    has_body,
     json_response,
     member,
     no_content,
     page_of,
     path_id,
+    read_json_object,
     read_object,
     require_admin,
     user_of_path,
@@ -42,8 +44,10 @@ async def sign_in(
 
     Returns the session and the user, and sets the cookie.
     """
-    if request.headers.get("content-length", "0") not in ("", "0"):
-        content = await read_object(request, ("user", "password"), required=("user", "password"))
+    if has_body(request):
+        content = await read_json_object(
+            request, ("user", "password"), required=("user", "password")
+        )
         name, password = (member(content, key, str, "") for key in ("user", "password"))
         principal = await _login(request, context, name, password)
     else:
@@ -67,7 +71,7 @@ async def login(
         form = await read_form(request, {}, 1 << 16, context.run_in_thread)
         name, password = form.fields.get("username", ""), form.fields.get("password", "")
     else:
-        content = await read_object(
+        content = await read_json_object(
             request, ("username", "user", "password"), required=["password"]
         )
         if "username" in content:
@@ -122,7 +126,8 @@ async def _begin(request: Request, context: AppContext, principal: Principal) ->
         principal.method,
         address=request.address,
         agent=request.headers.get("user-agent", ""),
-        replaces=next(iter(_shown_tokens(request, context)), ""),
+        replaces=_shown_tokens(request, context),
+        ends_at=principal.expires_at,
     )
     session, token = await context.run_in_thread(begin, (user.name,))
     context.metrics.session("begun")
@@ -172,21 +177,22 @@ async def rotate_session(
     request: Request, context: AppContext, encoder: ResultEncoder, mount: Mount | None
 ) -> Response:
     """Gives the session of the request's cookie a new cookie, unless that is seconds old."""
-    if context.is_cross_site(request.method, request.headers):
-        raise CrossSiteRequest
-    token = next(iter(_shown_tokens(request, context)), "")
+    principal = await authenticate(request, context)
+    if principal.session is None:
+        raise SessionRejected("invalid")
+    if request.extra_headers:  # the login has replaced the cookie already
+        return json_response({"rotated": True})
     sessions = context.engine.sessions
     rotate = partial(
         sessions.rotate_now,
-        token,
+        principal.session,
         address=request.address,
         agent=request.headers.get("user-agent", ""),
     )
-    new = await context.run_in_thread(rotate, (request.address,))
+    new = await context.run_in_thread(rotate, (principal.name,))
     if new:
         context.metrics.session("rotated")
-        session = sessions.authenticate(new).principal.session
-        ends_at = session.cookie_ends(sessions.limits) if session is not None else 0
+        ends_at = principal.session.cookie_ends(sessions.limits)
         request.set_cookie(context.cookies.set(request, new, ends_at))
     return json_response({"rotated": bool(new)})
 
@@ -265,7 +271,9 @@ async def end_sessions(
     If a name is unknown, ends none.
     """
     principal = await require_admin(request, context)
-    content = await read_object(request, ["users"], required=["users"])
+    principal, content = await read_object(
+        request, context, principal, ["users"], required=["users"]
+    )
     names = member(content, "users", list, [])
     if len(names) > _MAX_NAMES or not all(isinstance(name, str) for name in names):
         raise BadRequest(f"users: expected at most {_MAX_NAMES} names")

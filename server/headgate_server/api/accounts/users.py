@@ -93,7 +93,7 @@ async def create_user(
     """
     principal = await require_admin(request, context)
     members = ("name", "password", *_PROFILE, *_RIGHTS)
-    content = await read_object(request, members, required=["name"])
+    principal, content = await read_object(request, context, principal, members, required=["name"])
     profile = _profile(content, Profile())
     password = decoded_password(content, "password") if "password" in content else None
     name = member(content, "name", str, "")
@@ -126,7 +126,7 @@ async def change_user(
 ) -> Response:
     """Changes the profile of the user in the path, and returns the user."""
     principal = await require_admin(request, context)
-    content = await read_object(request, (*_PROFILE, "name"))
+    principal, content = await read_object(request, context, principal, (*_PROFILE, "name"))
     if "name" in content:
         raise BadRequest("user names cannot be changed")
 
@@ -174,7 +174,9 @@ async def set_password(
 ) -> Response:
     """Sets the password of the user in the path, as SET PASSWORD does, and ends their sessions."""
     principal = await require_admin(request, context)
-    content = await read_object(request, ["password"], required=["password"])
+    principal, content = await read_object(
+        request, context, principal, ["password"], required=["password"]
+    )
     password = decoded_password(content, "password")
 
     def change() -> None:
@@ -216,7 +218,7 @@ async def approve_user(
 ) -> Response:
     """Lets the pending user in the path log in, with the rights in the body. Returns the user."""
     principal = await require_admin(request, context)
-    content = await read_object(request, ("role", "databases"))
+    principal, content = await read_object(request, context, principal, ("role", "databases"))
 
     def approve() -> dict[str, Any]:
         user = _other_user(request, context, principal)
@@ -236,7 +238,9 @@ async def set_role(
 ) -> Response:
     """Replaces all rights of the user in the path by those of a role."""
     principal = await require_admin(request, context)
-    content = await read_object(request, ("role", "databases"), required=["role"])
+    principal, content = await read_object(
+        request, context, principal, ("role", "databases"), required=["role"]
+    )
 
     def change() -> None:
         user = _other_user(request, context, principal)
@@ -251,7 +255,9 @@ async def set_grants(
 ) -> Response:
     """Replaces the grants, and `admin` if named, of the user in the path. Returns the user."""
     principal = await require_admin(request, context)
-    content = await read_object(request, ("admin", "grants"), required=["grants"])
+    principal, content = await read_object(
+        request, context, principal, ("admin", "grants"), required=["grants"]
+    )
     grants_of(content["grants"])
     member(content, "admin", bool, None)
 
