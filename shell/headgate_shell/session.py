@@ -76,6 +76,12 @@ class Session:
         """Returns a table of users and their privileges: see `Backend.access`."""
         return self.backend.access(self.connection, name)
 
+    def account_request(
+        self, method: str, path: str, content: Any = None
+    ) -> tuple[int, Any] | None:
+        """Sends a request about accounts: see `Backend.account_request`."""
+        return self.backend.account_request(self.connection, method, path, content)
+
     def change_own_password(self, password: str) -> str | None:
         """Sets the password of the session's user; returns the error, "", or None if unsupported.
 

@@ -127,6 +127,15 @@ class Backend(Protocol):
         """
         ...
 
+    def account_request(
+        self, connection: ConnectionSettings, method: str, path: str, content: Any = None
+    ) -> tuple[int, Any] | None:
+        """Sends *content* as JSON to *path*, an endpoint of Headgate's accounts.
+
+        Returns the status and the content of the response, or None if unsupported.
+        """
+        ...
+
     def change_own_password(self, connection: ConnectionSettings, password: str) -> str | None:
         """Sets the password of the session's user to *password*.
 

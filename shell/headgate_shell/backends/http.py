@@ -89,6 +89,20 @@ class HttpBackend:
             return None
         return unknown_name(name) if status == 404 and name else Response([], error)
 
+    def account_request(
+        self, connection: ConnectionSettings, method: str, path: str, content: Any = None
+    ) -> tuple[int, Any] | None:
+        """Sends *content* as JSON to *path*. Returns the status and the content of the response.
+
+        Returns None if the server is not Headgate. Raises ConnectionFailed.
+        """
+        body = json.dumps(content).encode() if content is not None else b""
+        status, _, answer = _send(connection, method, path, body, "application/json")
+        try:
+            return status, json.loads(answer) if answer else None
+        except (ValueError, RecursionError):
+            return None
+
     def change_own_password(self, connection: ConnectionSettings, password: str) -> str | None:
         """Sets the password of the session's user by Headgate's `/api/user/password`.
 

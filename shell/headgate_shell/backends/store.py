@@ -73,6 +73,12 @@ class StoreBackend:
         """Returns None: a session on a store file has no user."""
         return None
 
+    def account_request(
+        self, connection: ConnectionSettings, method: str, path: str, content: Any = None
+    ) -> tuple[int, Any] | None:
+        """Returns None: `headgate key`, `user` and `session` work on a store file."""
+        return None
+
     def access(self, connection: ConnectionSettings, name: str) -> Response | None:
         """Returns a table of users and their privileges, as `Backend.access` does."""
         store = self._engine.store

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from headgate_shell.commands import context, insert, settings, watch
+from headgate_shell.commands import accounts, context, insert, settings, watch
 from headgate_shell.commands import login as access
 from headgate_shell.go_space import arguments, split_words
 from headgate_shell.output.render import render
@@ -30,6 +30,12 @@ Commands:
   timing, pager              switch on or off: show durations; page long output
   \\l, \\du [<user>]           list databases; users (or your own grants), or a user's grants
   \\dp [<user>|<database>]    list privileges: of all users, of one, or on a database
+  \\keys [<user>]             list API keys: your own, or a user's
+  \\key <name> [for <user>] [read|write|all on <database>, ...] [ttl 30d]
+                             make an API key, and show it once
+  \\revoke <id>               revoke an API key
+  \\sessions [<user>]         list sessions: your own, or a user's
+  \\logout [<user>]           end all your sessions, or a user's
   \\password [<user>]         set a password, your own by default; prompts twice
   settings                   list the settings
   help, \\?                   print this text
@@ -143,6 +149,12 @@ COMMANDS: dict[str, Callable[[str, Session, Terminal], None]] = {
     "\\l": _run_statement("SHOW DATABASES"),
     "\\du": _users,
     "\\dp": _access,
+    "\\who": _access,
+    "\\keys": accounts.keys,
+    "\\key": accounts.key,
+    "\\revoke": accounts.revoke,
+    "\\sessions": accounts.sessions,
+    "\\logout": accounts.logout,
     "\\timing": settings.timing,
     "\\watch": watch.watch,
     "\\password": access.change_password,

@@ -41,6 +41,11 @@ class Recorder:
     def access(self, connection: ConnectionSettings, name: str) -> Response | None:
         return None
 
+    def account_request(
+        self, connection: ConnectionSettings, method: str, path: str, content: object = None
+    ) -> None:
+        return None
+
     def change_own_password(self, connection: ConnectionSettings, password: str) -> str | None:
         return None
 
