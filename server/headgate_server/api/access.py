@@ -69,6 +69,7 @@ def _read(context: AppContext, name: str, database: str, after: str, limit: int)
                 "id": user.id,
                 "user": user.name,
                 "admin": user.admin,
+                "is_disabled": not user.is_active,
                 "privilege": str(_privilege(user, database)),
             }
             for user in users
@@ -80,6 +81,7 @@ def _read(context: AppContext, name: str, database: str, after: str, limit: int)
                 "id": user.id,
                 "name": user.name,
                 "admin": user.admin,
+                "is_disabled": not user.is_active,
                 "grants": {on: str(it) for on, it in user.grants.items() if it},
             }
             for user in users

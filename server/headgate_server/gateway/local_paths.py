@@ -76,6 +76,7 @@ _ACCOUNT_ENDPOINTS = {
         "/api/session/rotate": "POST",
         "/api/sessions": "GET",
         "/api/sessions/revoke": "POST",
+        "/api/audit": "GET",
         "/login": "POST",
         "/logout": "POST",
     }.items()

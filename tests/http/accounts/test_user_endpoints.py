@@ -233,3 +233,15 @@ def test_without_authentication_there_is_no_own_account(serve: Any) -> None:
     assert send(server, "GET", "/api/user", None, None).status == 403
     assert send(server, "POST", "/api/users", {"name": "a"}, None).status == 201
     assert send(server, "POST", "/api/session", None, None).status == 403
+
+
+def test_administrators_read_the_audit(running: LocalServer) -> None:
+    running.query("CREATE USER ann WITH PASSWORD 'Ann-1'")
+    records = send(running, "GET", "/api/audit").json
+    assert records[-1]["statement"] == "CREATE USER ann WITH PASSWORD [REDACTED]"
+    assert records == sorted(records, key=lambda one: one["id"])
+    page = send(running, "GET", f"/api/audit?after={records[0]['id']}&limit=1").json
+    assert [one["id"] for one in page] == [records[1]["id"]]
+    assert {one["actor"] for one in send(running, "GET", "/api/audit?user=root").json} == {"root"}
+    assert send(running, "GET", "/api/audit?since=2999").json == []
+    assert send(running, "GET", "/api/audit", None, TODD).status == 403

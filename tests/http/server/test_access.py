@@ -24,9 +24,21 @@ def test_an_administrator_sees_all_users_and_grants(full: LocalServer) -> None:
         {
             "databases": ["a", "b é"],
             "users": [
-                {"id": "1", "name": "root", "admin": True, "grants": {}},
-                {"id": "2", "name": "todd", "admin": False, "grants": {"a": "READ"}},
-                {"id": "3", "name": "ann", "admin": False, "grants": {"a": "ALL PRIVILEGES"}},
+                {"id": "1", "name": "root", "admin": True, "is_disabled": False, "grants": {}},
+                {
+                    "id": "2",
+                    "name": "todd",
+                    "admin": False,
+                    "is_disabled": False,
+                    "grants": {"a": "READ"},
+                },
+                {
+                    "id": "3",
+                    "name": "ann",
+                    "admin": False,
+                    "is_disabled": False,
+                    "grants": {"a": "ALL PRIVILEGES"},
+                },
             ],
         },
     )
@@ -34,12 +46,30 @@ def test_an_administrator_sees_all_users_and_grants(full: LocalServer) -> None:
 
 def test_a_database_has_the_users_with_access_to_it(full: LocalServer) -> None:
     assert full.request("GET", "/api/access?database=a", basic=ROOT).json == [
-        {"id": "1", "user": "root", "admin": True, "privilege": "ALL PRIVILEGES"},
-        {"id": "2", "user": "todd", "admin": False, "privilege": "READ"},
-        {"id": "3", "user": "ann", "admin": False, "privilege": "ALL PRIVILEGES"},
+        {
+            "id": "1",
+            "user": "root",
+            "admin": True,
+            "is_disabled": False,
+            "privilege": "ALL PRIVILEGES",
+        },
+        {"id": "2", "user": "todd", "admin": False, "is_disabled": False, "privilege": "READ"},
+        {
+            "id": "3",
+            "user": "ann",
+            "admin": False,
+            "is_disabled": False,
+            "privilege": "ALL PRIVILEGES",
+        },
     ]
     assert full.request("GET", "/api/access?database=b%20%C3%A9", basic=ROOT).json == [
-        {"id": "1", "user": "root", "admin": True, "privilege": "ALL PRIVILEGES"}
+        {
+            "id": "1",
+            "user": "root",
+            "admin": True,
+            "is_disabled": False,
+            "privilege": "ALL PRIVILEGES",
+        }
     ]
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from headgate_server.api.accounts import keys, own_account, sessions, users
+from headgate_server.api.accounts import audit, keys, own_account, sessions, users
 from headgate_server.api.accounts.routes import ACCOUNT_ROUTES
 
 _TEXT: dict[str, Any] = {"type": "string"}
@@ -89,6 +89,7 @@ _RESPONSES: Mapping[Callable[..., Any], tuple[int, dict[str, Any]]] = {
         (sessions.sign_in, sessions.show_session, sessions.list_sessions),
         (200, {"type": "object"}),
     ),
+    audit.list_audit: (200, {"type": "array", "items": {"type": "object"}}),
     sessions.rotate_session: (200, {"type": "object", "properties": {"rotated": _FLAG}}),
 }
 _REFUSALS = {

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from headgate_server.api.accounts import keys, own_account, sessions, users
+from headgate_server.api.accounts import audit, keys, own_account, sessions, users
 from headgate_server.api.own_password import change_own_password
 from headgate_server.app_context import AppContext
 from headgate_server.formats import ResultEncoder
@@ -57,6 +57,7 @@ ACCOUNT_ROUTES: dict[str, dict[str, _Handler]] = {
     "/api/session/rotate": {"POST": sessions.rotate_session},
     "/api/sessions": {"GET": sessions.list_sessions},
     "/api/sessions/revoke": {"POST": sessions.end_sessions},
+    "/api/audit": {"GET": audit.list_audit},
     "/login": {"POST": sessions.login},
     "/logout": {"POST": sessions.sign_out},
 }

@@ -1,0 +1,37 @@
+"""The endpoint /api/audit: the audit log, for administrators."""
+
+from dataclasses import asdict
+from typing import Any
+
+from headgate_engine import AuditRecord
+from headgate_server.api.accounts.requests import json_response, page_of, require_admin
+from headgate_server.app_context import AppContext
+from headgate_server.formats import ResultEncoder
+from headgate_server.gateway.mount import Mount
+from headgate_server.http.request import Request
+from headgate_server.http.response import Response
+
+_SCAN_PAGE = 1000
+
+
+async def list_audit(
+    request: Request, context: AppContext, encoder: ResultEncoder, mount: Mount | None
+) -> Response:
+    """Returns a page of audit records, the oldest first.
+
+    The parameters `user` (an author) and `since` (a time in RFC 3339) choose records. `after` is
+    the id of the last record of the previous page.
+    """
+    await require_admin(request, context)
+    after, limit = page_of(request)
+    user, since = (request.url_params.get(name, "") for name in ("user", "since"))
+
+    def read() -> list[dict[str, Any]]:
+        found: list[AuditRecord] = []
+        last = int(after or 0)
+        while len(found) < limit and (page := context.store.audit(last, _SCAN_PAGE)):
+            found += [it for it in page if it.time >= since and user in ("", it.actor)]
+            last = page[-1].id
+        return [asdict(record) for record in found[:limit]]
+
+    return json_response(await context.run_in_thread(read))
