@@ -17,60 +17,30 @@ def full(server: LocalServer) -> LocalServer:
     )
 
 
+def entry(id: str, name: str, **more: object) -> dict[str, object]:
+    """Returns the entry of a user that is not disabled."""
+    key = "user" if "privilege" in more else "name"
+    return {"id": id, key: name, "admin": name == "root", "is_disabled": False, **more}
+
+
 def test_an_administrator_sees_all_users_and_grants(full: LocalServer) -> None:
     answer = full.request("GET", "/api/access", basic=ROOT)
-    assert (answer.status, answer.json) == (
-        200,
-        {
-            "databases": ["a", "b é"],
-            "users": [
-                {"id": "1", "name": "root", "admin": True, "is_disabled": False, "grants": {}},
-                {
-                    "id": "2",
-                    "name": "todd",
-                    "admin": False,
-                    "is_disabled": False,
-                    "grants": {"a": "READ"},
-                },
-                {
-                    "id": "3",
-                    "name": "ann",
-                    "admin": False,
-                    "is_disabled": False,
-                    "grants": {"a": "ALL PRIVILEGES"},
-                },
-            ],
-        },
-    )
+    users = [
+        entry("1", "root", grants={}),
+        entry("2", "todd", grants={"a": "READ"}),
+        entry("3", "ann", grants={"a": "ALL PRIVILEGES"}),
+    ]
+    assert (answer.status, answer.json) == (200, {"databases": ["a", "b é"], "users": users})
 
 
 def test_a_database_has_the_users_with_access_to_it(full: LocalServer) -> None:
+    root = entry("1", "root", privilege="ALL PRIVILEGES")
     assert full.request("GET", "/api/access?database=a", basic=ROOT).json == [
-        {
-            "id": "1",
-            "user": "root",
-            "admin": True,
-            "is_disabled": False,
-            "privilege": "ALL PRIVILEGES",
-        },
-        {"id": "2", "user": "todd", "admin": False, "is_disabled": False, "privilege": "READ"},
-        {
-            "id": "3",
-            "user": "ann",
-            "admin": False,
-            "is_disabled": False,
-            "privilege": "ALL PRIVILEGES",
-        },
+        root,
+        entry("2", "todd", privilege="READ"),
+        entry("3", "ann", privilege="ALL PRIVILEGES"),
     ]
-    assert full.request("GET", "/api/access?database=b%20%C3%A9", basic=ROOT).json == [
-        {
-            "id": "1",
-            "user": "root",
-            "admin": True,
-            "is_disabled": False,
-            "privilege": "ALL PRIVILEGES",
-        }
-    ]
+    assert full.request("GET", "/api/access?database=b%20%C3%A9", basic=ROOT).json == [root]
 
 
 def test_pages_follow_each_other(full: LocalServer) -> None:
