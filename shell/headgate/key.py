@@ -54,6 +54,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _run(flags: argparse.Namespace) -> int:
+    text = ""
     if flags.command == "check":
         text = sys.stdin.readline().strip()
         if fault := key_fault(text):

@@ -71,8 +71,10 @@ class Session:
 
     def cookie_ends(self, limits: SessionLimits) -> int:
         """Returns when the cookie ends; 0 if there is no limit."""
-        ends = [self.created_at + limits.lifetime] if limits.lifetime else []
-        return min([*ends, *([self.ends_at] if self.ends_at else [])], default=0)
+        lifetime_ends = self.created_at + limits.lifetime if limits.lifetime else 0
+        if lifetime_ends and self.ends_at:
+            return min(lifetime_ends, self.ends_at)
+        return lifetime_ends or self.ends_at
 
     def refusal(self, limits: SessionLimits, now: int) -> Refusal | None:
         """Returns why this session is not valid at *now*, or None if it is valid."""

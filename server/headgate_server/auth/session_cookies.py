@@ -22,11 +22,10 @@ class SessionAuthenticator:
 
     def check(self, cookie: SessionCookie) -> ShownSession | None:
         """Returns the session of *cookie* if it is a single valid one, else None."""
-        if len(cookie.hashes) > 1:
-            return None
         try:
-            return self._engine.sessions.authenticate_hash(cookie.hashes[0])
-        except SessionRejected:
+            (hash,) = cookie.hashes
+            return self._engine.sessions.authenticate_hash(hash)
+        except (ValueError, SessionRejected):  # ValueError: several cookies
             return None
 
     async def authenticate(self, cookie: SessionCookie, address: str) -> ShownSession:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -102,8 +103,9 @@ def test_bad_input_is_named(store: Path, arguments: tuple[str, ...], error: str)
         (lambda text: "secret", (1, "malformed key: parts")),
     ],
 )
-def test_a_key_is_checked_without_a_store(change: object, expected: tuple[int, str]) -> None:
-    assert callable(change)
+def test_a_key_is_checked_without_a_store(
+    change: Callable[[str], str], expected: tuple[int, str]
+) -> None:
     status, lines, errors = headgate("key", "check", "-", input=change(new_key_text()) + "\n")
     assert status == expected[0] and expected[1] in "".join(lines) + errors
 

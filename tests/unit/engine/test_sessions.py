@@ -284,7 +284,8 @@ def test_ended_sessions_are_pruned(fixture: Fixture) -> None:
     sessions = fixture.engine.sessions
     fixture.browser()
     fixture.clock.now += 3000
-    fixture.browser(), fixture.browser()
+    fixture.browser()
+    fixture.browser()
     sessions.revoke(UNRESTRICTED, fixture.user(), sessions.active()[-1].id, "user")
     fixture.clock.now += 600
     found = sessions.prune()
