@@ -31,11 +31,11 @@ def test_the_description_of_the_api_holds(serve: Callable[..., Server]) -> None:
     (server.store.parent / "schemathesis.toml").write_text(_CONFIGURATION)
     url = f"http://127.0.0.1:{server.port}/openapi.json"
     schemathesis = Path(sys.executable).with_name("schemathesis")
-    for login in ([], ["--auth", "todd:s3cret"], ["--auth", "root:Toor-1"]):
+    for login in ("todd:s3cret", "root:Toor-1"):
         done = subprocess.run(
             [
                 *(str(schemathesis), "run", url, "--checks", "all", "--max-examples", "5"),
-                *("--suppress-health-check", "all", "--no-color", *login),
+                *("--suppress-health-check", "all", "--no-color", "--auth", login),
                 *("--phases", "coverage,fuzzing"),
             ],
             cwd=server.store.parent,
