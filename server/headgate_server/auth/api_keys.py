@@ -7,7 +7,11 @@ from headgate_server.telemetry.metrics import Metrics
 
 
 class KeyAuthenticator:
-    """Verifies API keys. *throttle* counts failures of an address; a valid key never waits."""
+    """Verifies API keys. *throttle* counts the failures by keys of an address.
+
+    A valid key never waits. Failures by keys delay no password: a program with a revoked key may
+    have its address in common with people.
+    """
 
     def __init__(self, engine: Engine, metrics: Metrics, throttle: Throttle) -> None:
         self._engine = engine

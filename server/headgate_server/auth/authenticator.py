@@ -101,7 +101,7 @@ class Authenticator:
         self._engine = engine
         self._usage = usage or UsageWriter(engine, log_error)
         throttle = throttle or Throttle()
-        self._keys = KeyAuthenticator(engine, metrics, throttle)
+        self._keys = KeyAuthenticator(engine, metrics, throttle.separate())
         self._sessions = SessionAuthenticator(engine, metrics)
         self._metrics = metrics
         self._passwords = PasswordAuthenticator(

@@ -70,6 +70,15 @@ class Throttle:
             _MAX_ADMIN_NETWORKS, _ADMIN_SECONDS, clock
         )
 
+    def separate(self) -> "Throttle":
+        """Returns a throttle with the same limits, and no failures yet."""
+        return Throttle(
+            *self._free,
+            self._max_delay,
+            self._clock,
+            free_per_admin_address=self._free_per_admin_address,
+        )
+
     def has_wrong_password(self, address: str) -> bool:
         """Returns whether a recent login from *address* had a wrong password."""
         _, whole = _keys("", address)
