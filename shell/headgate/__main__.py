@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from headgate.core_dumps import forbid_core_dumps
@@ -48,7 +49,7 @@ def main() -> int:
     os.environ["PYTHON_COLORS"] = "0"
     escape_terminal_output()
     try:
-        status = _run()
+        status = run(sys.argv[1:])
         sys.stdout.flush()
         return status
     except KeyboardInterrupt:
@@ -71,8 +72,12 @@ def _open_engine(store: "SqliteStore", *, config: str | None) -> "Engine":
     return open_engine(store, config=config)
 
 
-def _run() -> int:
-    command, arguments = (sys.argv[1] if len(sys.argv) > 1 else ""), sys.argv[2:]
+def run(words: Sequence[str]) -> int:
+    """Runs the command in *words*, its name and its arguments, and returns its exit status.
+
+    Reads and writes the standard streams as they are. Raises SystemExit for wrong flags.
+    """
+    command, arguments = (words[0] if words else ""), list(words[1:])
     match command:
         case "serve":
             # The import below takes time. A signal to stop during it must end with status 0.

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from headgate_engine import UNRESTRICTED, Engine, Passwords, SqliteStore
-from support.programs_of_ours import run_headgate
+from support.command_here import run_command
 
 SETUP = (
     "CREATE USER root WITH PASSWORD 'Toor-1' WITH ALL PRIVILEGES; CREATE DATABASE a;"
@@ -30,7 +30,7 @@ def store(tmp_path: Path) -> Iterator[Path]:
 
 def run(command: str, store: Path, *arguments: str) -> tuple[int, str, str]:
     """Returns the exit status, the output and the errors of a command."""
-    done = run_headgate(command, *arguments, "--store", str(store))
+    done = run_command(command, *arguments, "--store", str(store))
     return done.returncode, done.stdout, done.stderr
 
 

@@ -8,7 +8,7 @@ import jwt
 import pytest
 
 from headgate_engine import UNRESTRICTED, Engine, Passwords, SqliteStore
-from support.programs_of_ours import run_headgate
+from support.command_here import run_command
 
 SECRET = "s" * 40
 
@@ -17,7 +17,7 @@ def mint(folder: Path, *arguments: str, **environment: str) -> tuple[int, str, s
     """Exit status, token, errors."""
     clean = {name: text for name, text in os.environ.items() if not name.startswith("HEADGATE_")}
     environment = clean | {"HEADGATE_HTTP_SHARED_SECRET": SECRET} | environment
-    done = run_headgate("token", "mint", *arguments, environment=environment, folder=str(folder))
+    done = run_command("token", "mint", *arguments, environment=environment, folder=str(folder))
     return done.returncode, done.stdout.strip(), done.stderr
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from headgate_engine import Engine, Passwords, SqliteStore, key_fault, new_key_text
+from support.command_here import run_command
 from support.local_server import LocalServer
-from support.programs_of_ours import run_headgate
 from support.servers import ROOT
 
 
@@ -27,7 +27,7 @@ def store(tmp_path: Path) -> Path:
 
 def headgate(*arguments: str | Path, input: str = "") -> tuple[int, list[str], str]:
     environment = os.environ | {"HEADGATE_AUTH_BCRYPT_COST": "4"}
-    done = run_headgate(*map(str, arguments), environment=environment, stdin=input)
+    done = run_command(*map(str, arguments), environment=environment, stdin=input)
     return done.returncode, done.stdout.splitlines(), done.stderr
 
 

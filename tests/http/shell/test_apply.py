@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from headgate_engine import SqliteStore
+from support.command_here import run_command
 from support.local_server import LocalServer
-from support.programs_of_ours import run_headgate
 from support.servers import ROOT
 from support.waiting import free_port
 
@@ -44,7 +44,7 @@ def file(tmp_path: Path) -> Path:
 def headgate(*arguments: str | Path) -> tuple[int, list[str], str]:
     """Returns the exit status, the lines of output, and the errors of a command."""
     environment = os.environ | {"HEADGATE_AUTH_BCRYPT_COST": "4"}
-    done = run_headgate(*map(str, arguments), environment=environment)
+    done = run_command(*map(str, arguments), environment=environment)
     return done.returncode, done.stdout.splitlines(), done.stderr
 
 

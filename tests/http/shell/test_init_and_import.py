@@ -11,8 +11,8 @@ from headgate.meta_db import MetaData, MetaDatabase, MetaPolicy, MetaUser, encod
 from headgate_engine import Engine, Passwords, SqliteStore, apply_changes
 from headgate_server import Settings
 from headgate_server.serving.store_preparation import plan_first_users
+from support.command_here import run_command
 from support.local_server import LocalServer
-from support.programs_of_ours import run_headgate
 from support.servers import ROOT, Server
 
 HASH = "$2b$04$" + "a" * 53
@@ -28,7 +28,7 @@ def store(tmp_path: Path) -> Path:
 def headgate(*arguments: str, entered: str = "") -> tuple[int, str, str]:
     """Returns the exit status, the output and the errors of a command."""
     environment = os.environ | {"HEADGATE_AUTH_BCRYPT_COST": "4"}
-    done = run_headgate(*arguments, stdin=entered, environment=environment)
+    done = run_command(*arguments, stdin=entered, environment=environment)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -235,7 +235,7 @@ def test_incomplete_variables_prevent_the_start(
     server: Server = LocalServer(store, (), variables)
     assert reason in server.attempt()
     assert not store.exists()
-    done = run_headgate(
+    done = run_command(
         "serve", "--store", str(store), "--check", environment=os.environ | variables
     )
     assert done.returncode == 1 and reason in done.stderr and not store.exists()
