@@ -33,6 +33,7 @@ from headgate_server.configured_engine import build_engine
 from headgate_server.gateway.mount import Mount
 from headgate_server.gateway.mounts import Gateway
 from headgate_server.http.cross_site import (
+    is_any_origin_allowed,
     is_cross_site,
     is_dns_rebinding,
     may_be_navigation,
@@ -180,7 +181,7 @@ class AppContext:
             credentials, request.address, mount, request.connection
         )
         request.check_authorization()
-        request.log.user = principal.name
+        request.log.set_principal(principal)
         if credentials.session is not None:
             if request.cross_site and request.method not in _SAFE_METHODS:
                 raise CrossSiteRequest
@@ -203,11 +204,10 @@ class AppContext:
         return principal
 
     def is_cross_site(self, method: str, headers: Mapping[str, str]) -> bool:
-        """Returns whether a page of another web site may have made a browser send the request.
-
-        *method* and *headers* are those of the request.
-        """
+        """Returns whether a page of another web site may have made a browser send the request."""
         allowed = self.settings.allowed_origins
+        if is_any_origin_allowed(headers, allowed):
+            return False
         if is_cross_site(headers, allowed) or may_be_navigation(method, headers):
             return True
         # With authentication, a browser sends a password only to the origin it was typed for.

@@ -43,6 +43,13 @@ class Principal:
         """The name of the user, or "" without a user."""
         return self.user.name if self.user is not None else ""
 
+    @property
+    def login(self) -> str:
+        """How the user logged in, for logs: the method, or the id of the key or session."""
+        if self.key is not None:
+            return f"key {self.key.id}"
+        return f"session {self.session.id}" if self.session is not None else self.method
+
 
 UNRESTRICTED = Principal(unrestricted=True)
 ANONYMOUS = Principal()

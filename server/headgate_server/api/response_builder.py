@@ -8,6 +8,7 @@ from headgate_server.api.challenge import challenge
 from headgate_server.api.error_statuses import ErrorStatus
 from headgate_server.config.settings import Settings
 from headgate_server.formats import JsonEncoder, ResultEncoder
+from headgate_server.http.cross_site import is_origin_allowed
 from headgate_server.http.request import Request
 from headgate_server.http.response import (
     ASGIResponse,
@@ -48,6 +49,7 @@ class ResponseBuilder:
                 "X-Influxdb-Build": "Headgate",
             }
         )
+        self._allowed_origins = settings.allowed_origins
         self._version_lines = encode_headers(self._version_headers)
         # Refusals, which tell no secret: by status, media type and content.
         self._refusals: GenerationalCache[tuple[int, str, bytes], Response] = GenerationalCache(
@@ -76,8 +78,21 @@ class ResponseBuilder:
 
     def _request_headers(self, request: Request) -> RawHeaders:
         id = request.log.id.encode("latin-1")
-        fields = [(b"request-id", id), (b"x-request-id", id), *_cors_headers(request)]
+        fields = [(b"request-id", id), (b"x-request-id", id), *self._cors_headers(request)]
         return fields + request.extra_headers if request.extra_headers else fields
+
+    def _cors_headers(self, request: Request) -> RawHeaders:
+        """Returns the CORS fields that let a page of another origin read the response.
+
+        `allowed-origins` lists the origins; without it, any page may, as in InfluxDB. There are no
+        fields for a request with a cookie: another site may not read what a session may read.
+        """
+        origin = request.headers.raw(b"origin")
+        if not origin or (request.accepts_cookie and request.headers.raw(b"cookie")):
+            return []
+        if not is_origin_allowed(origin.decode("latin-1"), self._allowed_origins):
+            return []
+        return [(b"access-control-allow-origin", origin), *_CORS_HEADERS]
 
     def encode_http1(
         self, response: Response, request: Request, default_fields: RawHeaders, *, keep_alive: bool
@@ -150,17 +165,6 @@ class ResponseBuilder:
         return Response(
             text.encode(), status, to_raw_headers(kind | (headers or {})) + self._version_headers
         )
-
-
-def _cors_headers(request: Request) -> RawHeaders:
-    """Returns the CORS fields that let a page of any origin read the response.
-
-    There are none for a request with a cookie: another site may not read what a session may read.
-    """
-    origin = request.headers.raw(b"origin")
-    if not origin or (request.accepts_cookie and request.headers.raw(b"cookie")):
-        return []
-    return [(b"access-control-allow-origin", origin), *_CORS_HEADERS]
 
 
 def request_id(request: Request) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from headgate_server.config.auth_aliases import canonical_auth
 from headgate_server.config.foreign_keys import HTTP_KEYS, TOP_KEYS, misspelt_key, misspelt_section
 from headgate_server.config.gateway import SHORT_FORM_OPTIONS, GatewaySettings
 from headgate_server.config.gateway_reader import read_gateway_settings
@@ -166,6 +167,8 @@ def _from_file(
             values[GATEWAY_SECTION] = content
             sources.add_table(GATEWAY_SECTION, content, path)
         elif section in own_sections and isinstance(content, dict):
+            if section == "auth":
+                content = _canonical_auth(path, content)
             for key, value in content.items():
                 _read_key(path, section, key, value, values, notices)
                 _add_source(sources, path, f"{section}.{key}", value, values)
@@ -177,6 +180,13 @@ def _from_file(
     secret_files += [path] if holds_secret(own) else []
     secret_files += named_secret_files(own)
     return values
+
+
+def _canonical_auth(path: str, table: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return canonical_auth(table)
+    except ValueError as error:
+        raise ConfigurationError(f"{path}: [auth] {error}") from None
 
 
 def _ignored_notice(path: str, name: str, content: object, own_sections: set[str]) -> str:

@@ -100,7 +100,7 @@ class Settings:
         "Characters of one statement; 0: no limit", 100_000, section="http"
     )
     allowed_origins: tuple[str, ...] = option(
-        "Origins of pages that may send changes, such as `https://grafana.example`",
+        "Origins of pages that may send changes and read responses (note 11)",
         (),
         section="http",
     )

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 from headgate_server.http.header_fields import Headers
 
+# In a list of allowed origins: any origin, as in InfluxDB.
+ANY_ORIGIN = "*"
 _OTHER_SITES = ("cross-site", "same-site")
 _OWN_SITES = ("same-origin", "none")
 _PROXY_HEADERS = (
@@ -53,7 +55,7 @@ def is_cross_site(headers: Mapping[str, str], allowed: Sequence[str] = ()) -> bo
       `Origin`.
     """
     origin = headers.get("origin", "")
-    if origin and origin.lower() in (one.lower().rstrip("/") for one in allowed):
+    if origin and _is_listed(origin, allowed):
         return False
     site = headers.get("sec-fetch-site", "")
     if site in _OTHER_SITES:
@@ -62,6 +64,23 @@ def is_cross_site(headers: Mapping[str, str], allowed: Sequence[str] = ()) -> bo
     if site in _OWN_SITES or not page:
         return False
     return _host(page) != headers.get("host", "").lower()
+
+
+def is_any_origin_allowed(headers: Mapping[str, str], allowed: Sequence[str]) -> bool:
+    """Returns whether *allowed* has `*`, and the request with *headers* has no cookie.
+
+    A session's cookie is protected from other sites also where any origin is allowed.
+    """
+    return ANY_ORIGIN in allowed and "cookie" not in headers
+
+
+def is_origin_allowed(origin: str, allowed: Sequence[str]) -> bool:
+    """Returns whether a page of *origin* may read responses: all may if *allowed* is empty."""
+    return not allowed or ANY_ORIGIN in allowed or _is_listed(origin, allowed)
+
+
+def _is_listed(origin: str, allowed: Sequence[str]) -> bool:
+    return origin.lower() in (one.lower().rstrip("/") for one in allowed)
 
 
 def may_be_navigation(method: str, headers: Mapping[str, str]) -> bool:

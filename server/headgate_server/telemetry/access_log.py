@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
+from headgate_engine import Principal
 from headgate_grammar import Statement, redact_urls
 
 _ACCESS = logging.getLogger("headgate.access")
@@ -23,9 +24,14 @@ class RequestLog:
 
     id: str = ""
     user: str = ""
+    login: str = ""  # its method, or the id of its key or session
     database: str = ""
     statements: str = ""
     error: str = ""  # the error of the request, or else of its first failed statement
+
+    def set_principal(self, principal: Principal) -> None:
+        """Records the user of *principal*, and how they logged in."""
+        self.user, self.login = principal.name, principal.login
 
 
 def log_access(
@@ -45,6 +51,7 @@ def log_access(
     fields: dict[str, object] = {
         "client": address,
         "user": request_log.user[:longest],
+        "login": request_log.login,
         "method": method,
         "route": route,
         "status": status,

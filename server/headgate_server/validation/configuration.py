@@ -16,7 +16,7 @@ from headgate_server.config.loader import (
     load,
 )
 from headgate_server.config.settings import Settings
-from headgate_server.http.cross_site import is_origin
+from headgate_server.http.cross_site import ANY_ORIGIN, is_origin
 from headgate_server.http.trusted_proxies import parse_networks
 
 _MIN_SECRET_BYTES = 32
@@ -76,7 +76,7 @@ def _check(settings: Settings) -> None:
     except ValueError as error:
         raise ConfigurationError(f"[{GATEWAY_SECTION}] {error}") from None
     for origin in settings.allowed_origins:
-        if not is_origin(origin):
+        if origin != ANY_ORIGIN and not is_origin(origin):
             raise ConfigurationError(
                 f"allowed-origins: {origin!r}: expected origins such as https://grafana.example"
             )

@@ -16,6 +16,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from support import made_tokens as made
+from support.account_requests import make_key, send
 from support.gateway_fixtures import ANN, BOB, TWO, configured, upstream
 from support.raw_connections import connected, heard, read_until, status
 from support.raw_upstream import raw_upstream
@@ -193,6 +194,25 @@ def test_a_tail_is_cut_off_when_its_right_is_revoked(server: Server, port: int) 
             assert await cut(tail) == 1008
             await other.send("still here")
             assert await other.recv() == "still here"
+
+    asyncio.run(run())
+
+
+def test_a_tail_by_a_key_is_cut_off_when_the_key_is_revoked(server: Server, port: int) -> None:
+    made = make_key(server, {"name": "logs", "user": "ann", "grants": {"a": "READ"}})
+    login = ("api_key", made["key"])
+
+    async def run() -> None:
+        async with querier(port, []), tailing(server, login=login) as tail, tailing(server) as ann:
+            assert await tail.recv() == await ann.recv() == '{"n": 1}'
+            assert send(server, "DELETE", f"/api/keys/{made['id']}").status == 204
+            assert await cut(tail) == 1008
+            await ann.send("still here")
+            assert await ann.recv() == "still here"
+            with pytest.raises(InvalidStatus) as refused:
+                async with tailing(server, login=login):
+                    pass
+            assert refused.value.response.status_code == 401
 
     asyncio.run(run())
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from urllib.parse import quote
 
+import pytest
+
 from support.servers import CREATE_ROOT, ROOT, Server
 from support.setup_requests import REMOTE_CLIENT, send_query
 
@@ -137,3 +139,39 @@ def test_without_logins_a_name_that_dns_points_here_is_refused(
         assert send_query(server, text, named, method).status == 403
     assert send_query(server, text, {"Sec-Fetch-Site": "same-origin"}).status == 200
     assert send_query(server, text, {"Host": "metrics.example"}).status == 200, "no browser"
+
+
+@pytest.mark.parametrize(
+    ("listed", "readers", "senders"),
+    [
+        ("", "any", ""),
+        ("https://a.example/", "https://a.example", "https://a.example"),
+        ("*", "any", "any"),
+    ],
+)
+def test_the_listed_origins_alone_may_read_and_send_changes(
+    serve: Callable[..., Server], listed: str, readers: str, senders: str
+) -> None:
+    server = serve(HEADGATE_HTTP_ALLOWED_ORIGINS=listed).bootstrap()
+    for origin in ("http://evil.example", "https://a.example", "HTTPS://A.example", "null"):
+        page = {"Origin": origin, "Sec-Fetch-Site": "cross-site"}
+        answer = send_query(server, "SHOW USERS", page, "POST", ROOT)
+        shown = answer.headers.get("access-control-allow-origin")
+        assert shown == (origin if readers == "any" or origin.lower() == readers else None), origin
+        may_send = senders == "any" or origin.lower() == senders
+        sent = send_query(server, "CREATE DATABASE db", page, "POST", ROOT).status
+        assert sent == (200 if may_send else 403), origin
+        # A page of another site cannot sign its visitor in, unless it is listed by its name.
+        form = {**page, "Content-Type": "application/x-www-form-urlencoded"}
+        login = server.request("POST", "/login", b"username=root&password=Toor-1", form).status
+        assert login == (204 if origin.lower() == senders else 403), origin
+
+
+def test_sessions_are_protected_where_any_origin_is_allowed(serve: Callable[..., Server]) -> None:
+    server = serve(HEADGATE_HTTP_ALLOWED_ORIGINS="*").bootstrap()
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    login = server.request("POST", "/login", b"username=root&password=Toor-1", form)
+    cookie = login.headers["set-cookie"].partition(";")[0]
+    page = {"Origin": "http://evil.example", "Sec-Fetch-Site": "cross-site", "Cookie": cookie}
+    made = server.request("POST", "/api/users", b'{"name": "x"}', page)
+    assert (made.status, "access-control-allow-origin" in made.headers) == (403, False)

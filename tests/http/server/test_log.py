@@ -11,6 +11,7 @@ from urllib.parse import quote
 import jwt
 import pytest
 
+from support.account_requests import make_key, send, sign_in
 from support.servers import ROOT, Server
 from support.waiting import poll_until
 
@@ -52,6 +53,7 @@ def test_a_line_has_user_statement_and_outcome(serve: Callable[..., Server]) -> 
         "message": "request",
         "client": "127.0.0.1",
         "user": "root",
+        "login": "password",
         "method": "POST",
         "route": "/query",
         "status": 200,
@@ -60,6 +62,17 @@ def test_a_line_has_user_statement_and_outcome(serve: Callable[..., Server]) -> 
         "statements": "CREATE USER todd WITH PASSWORD [REDACTED]; SHOW USERS",
         "error": "",
     }
+
+
+def test_a_line_names_the_key_or_the_session(serve: Callable[..., Server]) -> None:
+    server = serve(HEADGATE_HTTP_LOG_FORMAT="json").bootstrap()
+    key = make_key(server, {"name": "eu"})
+    cookie = sign_in(server, "root", ROOT[1])
+    send(server, "GET", "/api/whoami", login=key["key"])
+    send(server, "GET", "/api/whoami", cookie=cookie)
+    found = [(entry["user"], entry["login"]) for entry in entries(server, 5)[-2:]]
+    assert found == [("root", f"key {key['id']}"), ("root", "session 1")]
+    assert key["key"] not in server.log() and cookie not in server.log()
 
 
 def test_refusals_are_written_too(serve: Callable[..., Server]) -> None:
@@ -98,8 +111,8 @@ def test_text_is_pairs_that_a_client_cannot_forge(server: Server) -> None:
     poll_until(lambda: 'user="a' in server.log(), "it is written")
     (line,) = [line for line in lines(server) if 'user="a' in line]
     assert re.fullmatch(
-        r"time=\S+Z client=127\.0\.0\.1 user=\"a\\nb status=200\" method=POST route=/query"
-        r" status=200 bytes=\d+ seconds=\S+ request_id=[0-9a-f-]{36}"
+        r"time=\S+Z client=127\.0\.0\.1 user=\"a\\nb status=200\" login=password method=POST"
+        r" route=/query status=200 bytes=\d+ seconds=\S+ request_id=[0-9a-f-]{36}"
         r' database="x\\u2028y \\u001b\[31m" statements="SHOW DATABASES"',
         line,
     )

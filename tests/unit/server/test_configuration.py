@@ -242,3 +242,49 @@ def test_files_with_secrets_that_others_may_read_are_warned_of(
         " it should have mode 0600"
         for file in (files if warned else [])
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "field", "expected"),
+    [
+        ('login_cookie_name = "grafana_session"', "login_cookie_name", "grafana_session"),
+        ('cookie_samesite = "Strict"', "cookie_samesite", "strict"),
+        ('cookie-same-site = "None"\ncookie-secure = true', "cookie_samesite", "none"),
+        ("cookie_secure = false", "cookie_secure", "false"),
+        ('login_maximum_lifetime_duration = "30d"', "login_maximum_lifetime_duration", 2_592_000),
+        ("login-maximum-lifetime-days = 0", "login_maximum_lifetime_duration", 0),
+        ("login_maximum_lifetime_days = 2", "login_maximum_lifetime_duration", 172_800),
+        (
+            "login_maximum_inactive_lifetime_days = 3",
+            "login_maximum_inactive_lifetime_duration",
+            259_200,
+        ),
+        ("token_rotation_interval_minutes = 5", "token_rotation_interval_minutes", 5),
+        ("api_key_max_seconds_to_live = 60", "api_key_max_seconds_to_live", 60),
+    ],
+)
+def test_grafanas_and_pyroscopes_names_set_the_options_of_logins(
+    tmp_path: Path, line: str, field: str, expected: object
+) -> None:
+    path = tmp_path / "headgate.toml"
+    path.write_text(f"[auth]\n{line}\n")
+    assert getattr(configure({}, {}, str(path)).settings, field) == expected
+
+
+@pytest.mark.parametrize(
+    ("lines", "error"),
+    [
+        ("cookie_samesite = 'lax'\ncookie-same-site = 'lax'", "expected one of them"),
+        ("login-maximum-lifetime-days = 1.5", "expected a number of days, 0 or more"),
+        ("login_maximum_lifetime_days = -1", "expected a number of days, 0 or more"),
+        ("login_maximum_lifetime_day = 1", "unknown key, did you mean"),
+    ],
+)
+def test_an_alias_is_refused_like_the_option_that_it_sets(
+    tmp_path: Path, lines: str, error: str
+) -> None:
+    path = tmp_path / "headgate.toml"
+    path.write_text(f"[auth]\n{lines}\n")
+    with pytest.raises(ConfigurationError) as refused:
+        configure({}, {}, str(path))
+    assert error in str(refused.value) and "\n" not in str(refused.value)

@@ -28,6 +28,7 @@ from headgate_server.app_context import AppContext
 from headgate_server.auth.credentials import RequestCredentials, session_tokens
 from headgate_server.formats import ResultEncoder
 from headgate_server.gateway.mount import Mount
+from headgate_server.http.cross_site import is_cross_site
 from headgate_server.http.errors import BadRequest, CrossSiteRequest, NotAPerson, SessionsDisabled
 from headgate_server.http.form import read_form
 from headgate_server.http.request import Request
@@ -92,7 +93,7 @@ async def _login(request: Request, context: AppContext, name: str, password: str
     principal = await context.authenticate_credentials(
         login, request.address, None, request.connection
     )
-    request.log.user = principal.name
+    request.log.set_principal(principal)
     return context.not_anonymous(principal)
 
 
@@ -103,7 +104,8 @@ def _check_origin(request: Request, context: AppContext) -> None:
     """
     if not context.cookies.name:
         raise SessionsDisabled
-    if context.is_cross_site(request.method, request.headers):
+    # Where any origin is allowed, a foreign page still cannot sign its visitor in.
+    if is_cross_site(request.headers, context.settings.allowed_origins):
         raise CrossSiteRequest("a sign-in")
     insecure = context.cookies.is_secure(request) and not request.is_forwarded_https
     if insecure and request.address not in _LOCAL_HOSTS:

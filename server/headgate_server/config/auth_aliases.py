@@ -1,0 +1,36 @@
+"""Names of Grafana's and Pyroscope's options that are accepted in `[auth]`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+# Pyroscope's names, and Grafana's former ones, which count days.
+_ALIASES = {
+    "cookie-same-site": "cookie-samesite",
+    "login-maximum-inactive-lifetime-days": "login-maximum-inactive-lifetime-duration",
+    "login-maximum-lifetime-days": "login-maximum-lifetime-duration",
+}
+_TEXTS = ("cookie-samesite", "cookie-secure")
+
+
+def canonical_auth(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns *table*, the section `[auth]` of a file, with Headgate's names and values.
+
+    A key may have `_` for `-`. A number of days becomes a duration. Raises ValueError if two keys
+    set one option, or a number of days is none.
+    """
+    values: dict[str, Any] = {}
+    written: dict[str, str] = {}
+    for key, value in table.items():
+        dashed = key.replace("_", "-")
+        name = _ALIASES.get(dashed, dashed)
+        if name in values:
+            raise ValueError(f"{written[name]} and {key}: expected one of them")
+        written[name] = key
+        if dashed.endswith("-days"):
+            if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+                raise ValueError(f"{key}: expected a number of days, 0 or more")
+            value = f"{value * 24}h"
+        elif name in _TEXTS and isinstance(value, bool | str):
+            value = str(value).lower()
+        values[name] = value
+    return values
