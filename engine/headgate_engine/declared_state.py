@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from headgate_engine import changes
+from headgate_engine.audit_entry import principal_audit
 from headgate_engine.engine import Engine
 from headgate_engine.errors import (
     BadPassword,
@@ -22,8 +23,8 @@ from headgate_engine.errors import (
     UsernameRequired,
     UsernameTooLong,
 )
-from headgate_engine.model.audit import Audit
 from headgate_engine.model.database import Database, check_name
+from headgate_engine.model.principal import UNRESTRICTED, Principal
 from headgate_engine.model.retention_policy import RetentionPolicy, retention_policy
 from headgate_engine.model.user import User, check_username
 from headgate_engine.passwords import Passwords, check_hash, same_password
@@ -148,14 +149,14 @@ def apply_changes(
     engine: Engine,
     plan: Sequence[PlannedChange],
     *,
-    actor: str = "",
+    author: Principal = UNRESTRICTED,
     address: str = "",
     dry_run: bool = False,
     require: Callable[[Tx], bool] = lambda tx: True,
 ) -> bool:
     """Makes all changes of *plan* in one transaction, with one audit record. None or all are made.
 
-    *actor* is the author in the audit record, and *address* the author's address. With *dry_run*,
+    The audit record has *author* and *address*, the author's address. With *dry_run*,
     the transaction is undone. Returns whether *require* is true of the transaction before the
     changes; if not, none is made.
 
@@ -178,7 +179,7 @@ def apply_changes(
         return True
 
     with suppress(_Undo):
-        return engine.store.transact(change, Audit(actor, address, "; ".join(texts)))[0]
+        return engine.store.transact(change, principal_audit(author, address, "; ".join(texts)))[0]
     return True
 
 

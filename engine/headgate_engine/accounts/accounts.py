@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from headgate_engine import changes
+from headgate_engine.audit_entry import principal_audit
 from headgate_engine.errors import UserNotFound
-from headgate_engine.model.audit import Audit
 from headgate_engine.model.principal import Principal
 from headgate_engine.model.profile import Profile, check_email, check_full_name
 from headgate_engine.model.user import NO_PASSWORD, User, UserStatus, check_username
@@ -64,7 +64,8 @@ class Accounts:
                 changes.grant(tx, new.name, on, privilege)
             tx.put_profile(user, replace(new.profile, updated_at=int(time.time())))
 
-        self._store.transact(change, Audit(principal.name, address, "; ".join(reversed(texts))))
+        text = "; ".join(reversed(texts))
+        self._store.transact(change, principal_audit(principal, address, text))
         found = self._store.user(new.name)
         if found is None:
             raise UserNotFound  # dropped meanwhile
@@ -118,7 +119,7 @@ class Accounts:
         address: str,
     ) -> None:
         statement = f"-- account {quote_identifier(user.name)}: {words}"
-        self._store.transact(change, Audit(principal.name, address, statement))
+        self._store.transact(change, principal_audit(principal, address, statement))
 
 
 def _same(tx: Tx, user: User) -> User:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 
+from headgate_engine.audit_entry import principal_audit
 from headgate_engine.errors import (
     AuthenticationFailed,
     BadKey,
@@ -241,7 +242,7 @@ class ApiKeys:
             return len(keys)
 
         statement = f"-- all keys of {quote_identifier(owner.name)} revoked"
-        return self._store.transact(change, Audit(creator.name, address, statement))[0]
+        return self._store.transact(change, principal_audit(creator, address, statement))[0]
 
     def find(self, id: str, *, owner: User | None = None) -> ApiKey:
         """Returns the key *id*, which is not revoked. Raises KeyNotFound.
@@ -288,7 +289,7 @@ class ApiKeys:
     ) -> Audit:
         number = f" {id}" if id else ""
         names = f"{quote_identifier(name)} of {quote_identifier(owner)}"
-        return Audit(creator.name, address, f"-- key{number} {names} {words}")
+        return principal_audit(creator, address, f"-- key{number} {names} {words}")
 
     def _end(self, now: int, lifetime: int | None, expires_at: int | None) -> int:
         """Returns when a key ends that is made *now*; 0 for never. Raises BadKey."""

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from headgate_engine.audit_entry import principal_audit
 from headgate_engine.errors import (
     AuthenticationFailed,
     SessionNotFound,
@@ -283,7 +284,7 @@ class Sessions:
         found = next((one for one in self.active(user) if one.id == id), None)
         if found is None:
             raise SessionNotFound
-        audit = Audit(principal.name, address, _revocation_text(found, reason))
+        audit = principal_audit(principal, address, _revocation_text(found, reason))
         self._revoke(lambda tx: [tx.session(id)], reason, audit)
 
     def revoke_all(
@@ -297,7 +298,7 @@ class Sessions:
     ) -> int:
         """Revokes all sessions of *users* but the session *keep*, and returns their number."""
         names = ", ".join(quote_identifier(user.name) for user in users)
-        audit = Audit(principal.name, address, f"-- sessions of {names} revoked ({reason})")
+        audit = principal_audit(principal, address, f"-- sessions of {names} revoked ({reason})")
 
         def chosen(tx: Tx) -> list[Session | None]:
             return [it for user in users for it in tx.sessions(user) if it.id != keep]

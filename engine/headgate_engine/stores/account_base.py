@@ -110,6 +110,19 @@ class AccountReads(Protocol):
         """Returns the user with the id *id*, or None."""
         ...
 
+    def users_by_name(
+        self, contains: str = "", after: str = "", limit: int = 1000
+    ) -> Sequence[User]:
+        """Returns at most *limit* users with their grants, sorted by name.
+
+        The result starts after the name *after*. Names have *contains* in them.
+        """
+        ...
+
+    def user_count(self) -> int:
+        """Returns the number of users."""
+        ...
+
     def profiles(self, ids: Sequence[str]) -> Mapping[str, Profile]:
         """Returns the profiles of the users with these *ids*. Skips unknown ids."""
         ...

@@ -292,6 +292,13 @@ class Store(AccountReads, Protocol):
         """
         ...
 
+    def newest_audit(self, before: int = 0, limit: int = 1000) -> Sequence[AuditRecord]:
+        """Returns at most *limit* audit records, the newest first.
+
+        With *before*, only those with a smaller id. Raises StoreUnavailable.
+        """
+        ...
+
     def record_denied(self, attempts: Sequence[DeniedAttempt]) -> None:
         """Appends *attempts* to the audit, in one transaction. Only `prune_audit` deletes them.
 

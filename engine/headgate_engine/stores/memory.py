@@ -303,6 +303,19 @@ class MemoryStore:
         ]
         return found[:limit]
 
+    def users_by_name(
+        self, contains: str = "", after: str = "", limit: int = 1000
+    ) -> Sequence[User]:
+        """Returns at most *limit* users with *contains* in the name, sorted by name."""
+        state = self._state
+        names = sorted(name for name in state.users if contains in name and name > after)
+        users = (state.user(name) for name in names[:limit])
+        return [user for user in users if user is not None]
+
+    def user_count(self) -> int:
+        """Returns the number of users."""
+        return len(self._state.users)
+
     def empty(self) -> bool:
         """Returns whether there are no users."""
         return self._state.empty()
@@ -334,6 +347,10 @@ class MemoryStore:
     def audit(self, since: int = 0, limit: int = 1000) -> Sequence[AuditRecord]:
         """Returns at most *limit* audit records with an id greater than *since*, in order."""
         return [record for record in self._audit if record.id > since][:limit]
+
+    def newest_audit(self, before: int = 0, limit: int = 1000) -> Sequence[AuditRecord]:
+        """Returns at most *limit* audit records, the newest first."""
+        return [it for it in reversed(self._audit) if not before or it.id < before][:limit]
 
     def record_denied(self, attempts: Sequence[DeniedAttempt]) -> None:
         """Appends *attempts* to the audit."""

@@ -105,7 +105,7 @@ def _apply(
         plan = plan_changes(engine, declared, prune=prune)
         if context.gateway.mounts:
             check_no_drops(plan)
-        apply_changes(engine, plan, actor=principal.name, address=address, dry_run=dry_run)
+        apply_changes(engine, plan, author=principal, address=address, dry_run=dry_run)
     except (StoreUnavailable, OutcomeUnknown):
         raise
     except (StatementError, ValueError) as error:

@@ -15,14 +15,22 @@ from headgate_engine import (
     FORWARDED,
     UNRESTRICTED,
     AuditFile,
+    DeclaredDatabase,
+    DeclaredState,
     DeniedAttempt,
     Engine,
+    KeyScope,
+    NewUser,
     Passwords,
+    Principal,
     SqliteStore,
     Store,
     StoreError,
     StoreUnavailable,
+    apply_changes,
+    plan_changes,
 )
+from headgate_grammar import CreateDatabase
 from support.old_stores import create_old_store
 
 REFUSED = DeniedAttempt("2026-11-01T00:00:00.000000+00:00", "todd", "::1", "-- login", "no", 3)
@@ -244,3 +252,26 @@ def columns(path: Path) -> object:
         "SELECT m.name, i.name, i.type, i.pk FROM sqlite_schema m, pragma_table_info(m.name) i"
         " ORDER BY m.name, i.name"
     ).fetchall()
+
+
+def test_the_audit_names_the_key_or_the_session_of_a_change(engine: Engine) -> None:
+    root = engine.user("root")
+    assert root is not None
+    by_password = Principal(root, "password")
+    scope = KeyScope(admin=True)
+    key, text = engine.api_keys.create(by_password, root, 'o"ps', scope)
+    session, _ = engine.sessions.begin(root, "password")
+    by_key = engine.api_keys.authenticate(text)
+    by_session = Principal(root, "session", session=session)
+    engine.execute_statement(CreateDatabase("a"), by_key)
+    engine.execute_statement(CreateDatabase("b"), by_session)
+    plan = plan_changes(engine, DeclaredState([DeclaredDatabase("c")]))
+    assert apply_changes(engine, plan, author=by_session)
+    engine.accounts.create(by_session, NewUser("todd"))
+    texts = [(it.actor, it.statement) for it in engine.store.newest_audit(0, 4)]
+    assert texts == [
+        ("root", f"CREATE USER todd -- no password -- session {session.id}"),
+        ("root", f"CREATE DATABASE c -- session {session.id}"),
+        ("root", f"CREATE DATABASE b -- session {session.id}"),
+        ("root", f'CREATE DATABASE a -- key {key.id} "o\\"ps"'),
+    ]

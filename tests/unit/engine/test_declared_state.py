@@ -16,6 +16,7 @@ from headgate_engine import (
     MemoryStore,
     Passwords,
     PlannedChange,
+    Principal,
     RetentionPolicy,
     StatementError,
     apply_changes,
@@ -123,11 +124,11 @@ def test_a_state_becomes_statements_and_then_no_more(
     changes = plan(engine, state)
     assert texts(changes) == expected
     before = engine.store.confirmed_revision()
-    apply_changes(engine, changes, actor="ann", address="here")
+    apply_changes(engine, changes, author=Principal(engine.user("root")), address="here")
     assert engine.store.confirmed_revision() == before + bool(expected)
     if expected:
         record = engine.store.audit()[-1]
-        assert (record.actor, record.address) == ("ann", "here")
+        assert (record.actor, record.address) == ("root", "here")
         assert record.statement == "; ".join(expected)
     assert plan(engine, state) == []
 

@@ -220,3 +220,40 @@ def test_a_change_that_fails_leaves_the_account(store: Store, todd: User) -> Non
     with pytest.raises(ValueError, match="on purpose"):
         change(store, fail)
     assert not store.api_keys() and the_user(store, "todd").is_active
+
+
+def test_users_are_listed_by_name(store: Store) -> None:
+    for name in ("todd", "Ann", "ann", "日本", "tele%", 'x"y'):
+        add_user(store, name)
+    add_database(store, "shop")
+
+    def grant(tx: Tx) -> None:
+        database = tx.database("shop")
+        assert database is not None
+        tx.put_grant(the_user(store, "ann"), database, Privilege.READ)
+
+    change(store, grant)
+
+    def names(*arguments: Any) -> list[str]:
+        return [user.name for user in store.users_by_name(*arguments)]
+
+    everything = ["Ann", "ann", "tele%", "todd", 'x"y', "日本"]
+    assert names() == everything and store.user_count() == 6
+    assert names("", "ann", 2) == ["tele%", "todd"]
+    assert (names("nn"), names("%"), names("本"), names("T")) == (
+        ["Ann", "ann"],
+        ["tele%"],
+        ["日本"],
+        [],
+    )
+    assert names("\udcff") == names("", "日本") == []
+    assert dict(store.users_by_name("ann")[0].grants) == {"shop": Privilege.READ}
+
+
+def test_the_newest_audit_records_come_first(store: Store) -> None:
+    assert store.newest_audit() == []
+    for name in ("a", "b", "c"):
+        add_user(store, name)
+    assert [record.id for record in store.newest_audit()] == [3, 2, 1]
+    assert [record.id for record in store.newest_audit(3, 1)] == [2]
+    assert store.newest_audit(1) == []

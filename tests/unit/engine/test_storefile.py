@@ -278,14 +278,15 @@ def test_a_store_of_version_3_is_upgraded_and_kept_as_it_was(tmp_path: Path) -> 
 def test_a_store_of_an_earlier_version_in_use_is_not_upgraded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_file, "_UPGRADE_TIMEOUT_SECONDS", 0.1)
     path = tmp_path / "users.db"
     create_old_store(path, version=3)
     server = RevisionFile(path)
     assert server.lock_shared()
     before = path.read_bytes()
-    with pytest.raises(StoreError, match="earlier version of Headgate, and in use: stop that"):
-        SqliteStore(path)
+    with monkeypatch.context() as patched:
+        patched.setattr(store_file, "_UPGRADE_TIMEOUT_SECONDS", 0.1)
+        with pytest.raises(StoreError, match="earlier version of Headgate, and in use: stop that"):
+            SqliteStore(path)
     assert path.read_bytes() == before
     server.close()
     with ThreadPoolExecutor(4) as pool:

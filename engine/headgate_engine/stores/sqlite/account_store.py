@@ -44,6 +44,16 @@ class SqliteAccountReads:
         with refusing("read"):
             return reads.read_user_by_id(self._reader(), id)
 
+    def users_by_name(
+        self, contains: str = "", after: str = "", limit: int = 1000
+    ) -> Sequence[User]:
+        with refusing("read"):
+            return reads.read_user_page_by_name(self._reader(), contains, after, limit)
+
+    def user_count(self) -> int:
+        with refusing("read"):
+            return reads.count_users(self._reader())
+
     def profiles(self, ids: Sequence[str]) -> Mapping[str, Profile]:
         with refusing("read"):
             return account_reads.read_profiles(self._reader(), ids)

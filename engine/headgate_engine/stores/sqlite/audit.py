@@ -47,6 +47,15 @@ def read_audit(connection: apsw.Connection, since: int, limit: int) -> list[Audi
     return [AuditRecord(*row) for row in rows]
 
 
+def read_newest_audit(connection: apsw.Connection, before: int, limit: int) -> list[AuditRecord]:
+    """Returns at most *limit* records, the newest first; with *before*, those with a smaller id."""
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM audit WHERE id < ? ORDER BY id DESC LIMIT ?",
+        (before or 1 << 62, limit),
+    )
+    return [AuditRecord(*row) for row in rows]
+
+
 def export(connection: apsw.Connection, file: AuditFile) -> list[AuditRecord]:
     """Appends the audit records not yet exported to *file*, and stores the id of the last one.
 

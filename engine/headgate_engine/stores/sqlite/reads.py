@@ -29,6 +29,12 @@ _SELECT_USER = f"{_SELECT_USERS} WHERE name = ?"
 _SELECT_USER_BY_ID = f"{_SELECT_USERS} WHERE id = ?"
 _SELECT_USERS_BY_NAME = f"{_SELECT_USERS} WHERE name IN (SELECT value FROM json_each(?))"
 _SELECT_USER_PAGE = f"{_SELECT_USERS} WHERE id > ? ORDER BY id LIMIT ?"
+# The inner SELECT reads the index of names alone.
+_SELECT_USER_PAGE_BY_NAME = f"""
+{_SELECT_USERS} WHERE id IN (
+    SELECT id FROM users WHERE name > ? AND instr(name, ?) ORDER BY name LIMIT ?
+) ORDER BY name
+"""
 _SELECT_USER_PAGE_ON = f"""
 {_SELECT_USERS} WHERE id > ? AND (admin OR EXISTS (
     SELECT 1 FROM grants WHERE user_id = users.id AND privilege > 0
@@ -86,6 +92,22 @@ def read_user_page(
     else:
         rows = connection.execute(_SELECT_USER_PAGE, (start, limit))
     return [_user_from_row(row) for row in rows]
+
+
+def read_user_page_by_name(
+    connection: apsw.Connection, contains: str, after: str, limit: int
+) -> list[User]:
+    """Returns at most *limit* users with *contains* in the name, sorted by name, after *after*."""
+    if not (is_encodable(contains) and is_encodable(after)):
+        return []
+    rows = connection.execute(_SELECT_USER_PAGE_BY_NAME, (after, contains, limit))
+    return [_user_from_row(row) for row in rows]
+
+
+def count_users(connection: apsw.Connection) -> int:
+    """Returns the number of users."""
+    count: int = connection.execute("SELECT count(*) FROM users").get
+    return count
 
 
 def _user_from_row(row: Any) -> User:

@@ -32,6 +32,7 @@ from headgate_engine.stores.sqlite.audit import (
     has_unexported,
     prune_audit,
     read_audit,
+    read_newest_audit,
     record_change,
     record_denied,
 )
@@ -310,6 +311,10 @@ class SqliteStore(SqliteAccountReads):
     def audit(self, since: int = 0, limit: int = 1000) -> Sequence[AuditRecord]:
         with refusing("read"):
             return read_audit(self._reader(), since, limit)
+
+    def newest_audit(self, before: int = 0, limit: int = 1000) -> Sequence[AuditRecord]:
+        with refusing("read"):
+            return read_newest_audit(self._reader(), before, limit)
 
     def known_logins(self, limit: int) -> Sequence[KnownLogin]:
         with refusing("read"):

@@ -290,7 +290,7 @@ def _apply_rights(
     if plan and not apply_changes(
         context.engine,
         plan,
-        actor=principal.name,
+        author=principal,
         address=request.audit_address,
         require=same,
     ):
