@@ -309,8 +309,7 @@ class MemoryStore:
         """Returns at most *limit* users with *contains* in the name, sorted by name."""
         state = self._state
         names = sorted(name for name in state.users if contains in name and name > after)
-        users = (state.user(name) for name in names[:limit])
-        return [user for user in users if user is not None]
+        return [user for name in names[:limit] if (user := state.user(name)) is not None]
 
     def user_count(self) -> int:
         """Returns the number of users."""
