@@ -290,10 +290,9 @@ def test_a_store_of_an_earlier_version_in_use_is_not_upgraded(
     assert path.read_bytes() == before
     server.close()
     with ThreadPoolExecutor(4) as pool:
-        stores = list(pool.map(lambda _: SqliteStore(path), range(4)))
+        stores = [*pool.map(SqliteStore, [path] * 4)]
     assert sorted(store.upgraded for store in stores) == [0, 0, 0, 3]
-    for store in stores:
-        store.close()
+    [store.close() for store in stores]
 
 
 def test_an_upgrade_that_fails_halfway_leaves_the_store_as_it_was(tmp_path: Path) -> None:
