@@ -270,9 +270,8 @@ def test_a_store_of_version_3_is_upgraded_and_kept_as_it_was(tmp_path: Path) -> 
     assert old.pragma("user_version") == 3
     assert old.execute("SELECT subject FROM identities").get == "42"
     old.close()
-    again = SqliteStore(path)
-    assert again.upgraded == 0
-    again.close()
+    with closing(SqliteStore(path)) as again:
+        assert again.upgraded == 0
 
 
 def test_a_store_of_an_earlier_version_in_use_is_not_upgraded(
@@ -289,10 +288,11 @@ def test_a_store_of_an_earlier_version_in_use_is_not_upgraded(
             SqliteStore(path)
     assert path.read_bytes() == before
     server.close()
-    with ThreadPoolExecutor(4) as pool:
+    with ThreadPoolExecutor() as pool:
         stores = [*pool.map(SqliteStore, [path] * 4)]
     assert sorted(store.upgraded for store in stores) == [0, 0, 0, 3]
-    [store.close() for store in stores]
+    for store in stores:
+        store.close()
 
 
 def test_an_upgrade_that_fails_halfway_leaves_the_store_as_it_was(tmp_path: Path) -> None:
