@@ -34,8 +34,9 @@ ENVIRONMENT = os.environ | {
     "HEADGATE_HTTP_DIALECT": "1.8",
 }
 STEPS = 2053
-# With an influxd behind: /write without the privilege, and invalid header values.
-MENDED_BEHIND = 14
+# With an influxd behind: /write without the privilege, invalid header values, a token before SET
+# PASSWORD.
+MENDED_BEHIND = 15
 # The texts of influx's help and usage are not copied.
 SHELL_MISSING = 11
 
