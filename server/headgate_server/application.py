@@ -35,6 +35,7 @@ from headgate_server.api.tail import Tail, handshake_request
 from headgate_server.app_context import AppContext
 from headgate_server.config.loader import ConfigurationError
 from headgate_server.config.settings import Settings
+from headgate_server.console.mount import CONSOLE_ROUTES
 from headgate_server.formats import ResultEncoder, encoder_for
 from headgate_server.gateway.authorization import RouteNotFound
 from headgate_server.gateway.local_paths import accepts_cookie, local_pattern
@@ -54,6 +55,7 @@ from headgate_server.upstream.errors import ResponseAborted
 from headgate_server.validation.configuration import reload_settings
 
 _BELOW_FORWARD_AUTH = FORWARD_AUTH_PREFIX + b"/"
+_ALL_ROUTES = ROUTES | CONSOLE_ROUTES
 _NO_STATE: Mapping[str, int] = {}
 # Ends of the write paths of stores other than InfluxDB. A throttled write is answered 503 there,
 # because Telegraf drops a batch on any 4xx.
@@ -234,7 +236,7 @@ class Application:
         if not route:
             return self._responses.text_response(404, "404 page not found\n")
         request.route = route
-        endpoints, preflight = ROUTES[route], route in PREFLIGHT_PATHS
+        endpoints, preflight = _ALL_ROUTES[route], route in PREFLIGHT_PATHS
         endpoint = endpoints.get(request.method)
         if endpoint is None and not (preflight and request.method == "OPTIONS"):
             allowed = [*endpoints, *(["OPTIONS"] if preflight else [])]

@@ -4,7 +4,7 @@ from base64 import b64decode
 from dataclasses import replace
 from functools import partial
 
-from headgate_engine import NO_PASSWORD, AuthenticationFailed, is_key_text
+from headgate_engine import NO_PASSWORD, AuthenticationFailed, Principal, is_key_text
 from headgate_server.api.accounts.requests import require_person, still_valid
 from headgate_server.app_context import AppContext
 from headgate_server.auth.credentials import RequestCredentials
@@ -33,9 +33,21 @@ async def change_own_password(
     if user.hash == NO_PASSWORD:
         raise BadRequest("this user has no password to change")
     old, new = await _read_passwords(request)
+    principal = still_valid(request, context, principal)
+    await replace_own_password(request, context, principal, old, new)
+    return Response(status_code=204)
+
+
+async def replace_own_password(
+    request: Request, context: AppContext, principal: Principal, old: str, new: str
+) -> None:
+    """Sets the password of *principal*, whose current password must be *old*.
+
+    Raises BadRequest for a wrong old password, which counts as a failed login; BadPassword,
+    StoreUnavailable, OutcomeUnknown.
+    """
     if is_key_text(old):
         raise BadRequest("invalid password")
-    principal = still_valid(request, context, principal)
     if not new:
         raise BadRequest("the new password is empty")
     # In the URL's parameters, because a name in Basic may not contain a colon.
@@ -49,7 +61,6 @@ async def change_own_password(
         await context.run_in_thread(change, (principal.name,))
     except (AuthenticationFailed, Unauthenticated):
         raise BadRequest("invalid password") from None
-    return Response(status_code=204)
 
 
 async def _read_passwords(request: Request) -> tuple[str, str]:

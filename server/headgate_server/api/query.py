@@ -4,9 +4,10 @@ from collections.abc import AsyncGenerator, Iterator
 from functools import partial
 
 from headgate_engine import NotAuthorized, Principal
+from headgate_grammar import Statement
 from headgate_server.api.response_cache import ResponseCache
 from headgate_server.app_context import AppContext
-from headgate_server.formats import ResultEncoder
+from headgate_server.formats import JsonEncoder, ResultEncoder
 from headgate_server.gateway.mount import Mount
 from headgate_server.http.eager_batch import in_batch
 from headgate_server.http.form import read_form
@@ -74,6 +75,27 @@ async def query(
             return response
     if prepared is not None:
         await context.user_loader.prefetch(principal, prepared.statements)
+    return await _single_document(execution, encoder)
+
+
+async def run_statement(
+    request: Request, context: AppContext, principal: Principal, statement: Statement
+) -> ASGIResponse:
+    """Authorizes and executes *statement* as /query does, and returns the response in JSON.
+
+    The statement is sent to the upstream store that /query on the same host uses. Read the whole
+    body of *request* before. Raises what `query` raises.
+    """
+    mount, _ = context.gateway.find(request, b"/query")
+    if mount is not None:
+        request.on_end(mount.acquire())
+    execution = QueryExecution(
+        request, context.query_executor, principal, text="", params="", database=""
+    )
+    execution.use_statements([statement], from_cache=False)
+    encoder = JsonEncoder()
+    if (mount is not None and mount.store is not None) or context.gateway.drops_data:
+        return await _run_with_upstream(execution, context, mount, {}, encoder)
     return await _single_document(execution, encoder)
 
 

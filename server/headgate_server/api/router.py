@@ -25,7 +25,7 @@ from headgate_server.api.whoami import whoami
 from headgate_server.api.write import write, write_v2
 from headgate_server.app_context import AppContext
 from headgate_server.formats import ResultEncoder
-from headgate_server.gateway.local_paths import ENDPOINTS, Endpoint, Requirement
+from headgate_server.gateway.local_paths import CONSOLE_PATHS, ENDPOINTS, Endpoint, Requirement
 from headgate_server.gateway.mount import Mount
 from headgate_server.http.request import Request
 from headgate_server.http.response import ASGIResponse
@@ -62,10 +62,12 @@ def _handler(path: str, endpoint: Endpoint) -> Handler:
     return not_served if endpoint.requirement in _NOT_SERVED else _HANDLERS[path]
 
 
-# The handlers by path and method. `not_served` rejects its paths for every method.
+# The handlers by path and method, except for the console's. `not_served` rejects its paths for
+# every method.
 ROUTES: dict[str, dict[str, Handler]] = {
     path: ACCOUNT_ROUTES[path]
     if path in ACCOUNT_ROUTES
     else dict.fromkeys(endpoint.methods or HTTP_METHODS, _handler(path, endpoint))
     for path, endpoint in ENDPOINTS.items()
+    if path not in CONSOLE_PATHS
 }

@@ -9,7 +9,6 @@ _ALIASES = {
     "login-maximum-inactive-lifetime-days": "login-maximum-inactive-lifetime-duration",
     "login-maximum-lifetime-days": "login-maximum-lifetime-duration",
 }
-_TEXTS = ("cookie-samesite", "cookie-secure")
 
 
 def canonical_auth(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,7 +29,5 @@ def canonical_auth(table: Mapping[str, Any]) -> dict[str, Any]:
             if not isinstance(value, int) or isinstance(value, bool) or value < 0:
                 raise ValueError(f"{key}: expected a number of days, 0 or more")
             value = f"{value * 24}h"
-        elif name in _TEXTS and isinstance(value, bool | str):
-            value = str(value).lower()
         values[name] = value
     return values

@@ -23,7 +23,7 @@ from headgate_server.config.settings import Settings, SettingsSource
 from headgate_server.config.text_file import read_text
 
 _ENVIRONMENT_PREFIXES = tuple(
-    f"HEADGATE_{section}_" for section in ("HTTP", "STORE", "AUTH", "AUDIT", "GATEWAY")
+    f"HEADGATE_{section}_" for section in ("HTTP", "STORE", "AUTH", "CONSOLE", "AUDIT", "GATEWAY")
 )
 _BOOLEAN_WORDS = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
 

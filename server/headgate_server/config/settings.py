@@ -9,6 +9,7 @@ from headgate_grammar import DIALECTS
 from headgate_server.config.gateway import GatewaySettings
 from headgate_server.config.jwt import JwtSettings
 from headgate_server.config.option_fields import option
+from headgate_server.config.values import word
 
 # Defaults of the throttle: the number of failed logins without a delay, for each user and for each
 # address, and the longest delay.
@@ -249,12 +250,36 @@ class Settings:
         "lax",
         section="auth",
         among=("lax", "strict", "none"),
+        reader=word,
     )
     cookie_secure: str = option(
         "`true`: the cookie is for HTTPS only; `auto`: as the request came",
         "auto",
         section="auth",
         among=("auto", "true", "false"),
+        reader=word,
+    )
+    console_enabled: str = option(
+        "Serve `/console`; `auto`: by HTTPS, or on this machine alone",
+        "auto",
+        key="enabled",
+        section="console",
+        among=("auto", "true", "false"),
+        reader=word,
+    )
+    console_title: str = option(
+        "Name in the console's pages", "Headgate", key="title", section="console"
+    )
+    console_page_size: int = option(
+        "Users and other rows on a page", 50, key="page-size", section="console", least=1, most=500
+    )
+    console_databases_shown: int = option(
+        "Databases in a table of users and databases",
+        20,
+        key="databases-shown",
+        section="console",
+        least=1,
+        most=200,
     )
     audit_file: str = option(
         "Also writes the audit here, one JSON object a line (note 8)",
@@ -283,6 +308,12 @@ class Settings:
         return not self.https_enabled and not (
             host == "localhost" or host == "::1" or host.startswith("127.")
         )
+
+    def serves_console(self) -> bool:
+        """Returns whether `/console` is served."""
+        if self.console_enabled == "auto":
+            return not self.is_exposed()
+        return self.console_enabled == "true"
 
     def address(self) -> tuple[str, int]:
         """Returns the host ("" for all interfaces) and the port in `bind_address`.

@@ -38,6 +38,13 @@ def seconds(value: Any) -> float:
         raise ValueError("expected a duration such as 10s or 2m") from None
 
 
+def word(value: Any) -> str:
+    """Returns *value*, a string or a boolean, in lower case. Raises ValueError for another type."""
+    if not isinstance(value, str | bool):
+        raise ValueError("expected a string, true or false")
+    return str(value).lower()
+
+
 def texts(value: Any) -> tuple[str, ...]:
     """Returns *value*, a list of strings, as a tuple.
 

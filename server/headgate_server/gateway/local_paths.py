@@ -39,6 +39,7 @@ class Endpoint:
     influxdb: bool = False
 
 
+CONSOLE_PATHS = ("/console", "/console/*")
 _ID_PATTERN = re.compile("[0-9a-f]{1,32}")
 _STORE_PREFIXES = ("/api/v1/", "/api/v2/")
 _READ_METHODS, _REMOTE_PARAMETERS = ("GET", "HEAD"), ("db", "rp", "precision", "consistency")
@@ -77,7 +78,7 @@ _ACCOUNT_ENDPOINTS = {
         "/api/sessions": "GET",
         "/api/sessions/revoke": "POST",
         "/api/audit": "GET",
-        "/login": "POST",
+        "/login": "GET HEAD POST",
         "/logout": "POST",
     }.items()
 }
@@ -107,6 +108,7 @@ ENDPOINTS: Mapping[str, Endpoint] = {
         Endpoint(("POST",), Requirement.LOCAL_ONLY),
     ),
     **_ACCOUNT_ENDPOINTS,
+    **dict.fromkeys(CONSOLE_PATHS, Endpoint(("GET", "HEAD", "POST"), Requirement.LOCAL_ONLY)),
     "/openapi.json": Endpoint(("GET",), Requirement.LOCAL_ONLY),
     **dict.fromkeys(
         (
@@ -141,7 +143,7 @@ class MountProperties(Protocol):
 
 def accepts_cookie(pattern: str) -> bool:
     """Returns whether a session's cookie counts on *pattern*: on /query and /api, on no write."""
-    return pattern in ("/query", "/logout") or (
+    return pattern in ("/query", "/login", "/logout", *CONSOLE_PATHS) or (
         pattern.startswith("/api/") and not pattern.startswith(_STORE_PREFIXES)
     )
 

@@ -54,8 +54,6 @@ def test_a_person_signs_in_and_out(running: LocalServer) -> None:
     [
         (json.dumps({"username": "todd", "password": encoded("s3cret")}), "json", 204),
         (json.dumps({"user": "todd", "password": "s3cret"}), "json", 204),
-        ("username=todd&password=s3cret", "x-www-form-urlencoded", 204),
-        ("username=todd&password=wrong", "x-www-form-urlencoded", 401),
         (json.dumps({"user": "todd", "password": "wrong"}), "json", 401),
         (json.dumps({"user": "nix", "password": "wrong"}), "json", 401),
         (json.dumps({"user": "todd", "password": ""}), "json", 400),
@@ -74,6 +72,19 @@ def test_the_sign_in_of_pyroscope_and_grafana(
     assert bool(cookie_of(answer)) == (status == 204)
     if status == 401:
         assert answer.json["error"] == "authorization failed"
+
+
+@pytest.mark.parametrize(("password", "status"), [("s3cret", 204), ("wrong", 401)])
+def test_without_the_console_a_form_signs_in_as_json_does(
+    serve: Serve, password: str, status: int
+) -> None:
+    server = serve(HEADGATE_CONSOLE_ENABLED="false").bootstrap(
+        "CREATE USER todd WITH PASSWORD 's3cret'"
+    )
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    body = f"username=todd&password={password}".encode()
+    answer = server.request("POST", "/login", body, form)
+    assert (answer.status, bool(cookie_of(answer))) == (status, status == 204)
 
 
 def test_a_session_is_made_of_another_login(running: LocalServer) -> None:

@@ -106,7 +106,7 @@ def test_a_secret_may_stand_in_a_file_of_its_own(tmp_path: Path) -> None:
         ("[auth]\nbcrypt-cost = 3", r"\[auth\] bcrypt-cost: expected 4 to 14"),
         (
             "[htpp]\nrealm = 'x'",
-            "unknown section 'htpp', expected audit, auth, gateway, http, store",
+            "unknown section 'htpp', expected audit, auth, console, gateway, http, store",
         ),
         ("realm = 'x'", "unknown key 'realm'"),
         ("[http]\nbind-address = '127.0.0.1'", "is no HOST:PORT"),

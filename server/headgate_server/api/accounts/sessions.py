@@ -50,13 +50,13 @@ async def sign_in(
             request, ("user", "password"), required=("user", "password")
         )
         name, password = (member(content, key, str, "") for key in ("user", "password"))
-        principal = await _login(request, context, name, password)
+        principal = await login_by_password(request, context, name, password)
     else:
         _check_origin(request, context)
         request.accepts_cookie = False  # a session is no login for another
         principal = await context.require_user(request)
         request.accepts_cookie = True
-    return json_response(await _begin(request, context, principal))
+    return json_response(await begin_session(request, context, principal))
 
 
 async def login(
@@ -80,11 +80,13 @@ async def login(
             password = decoded_password(content, "password")
         else:
             name, password = (member(content, key, str, "") for key in ("user", "password"))
-    await _begin(request, context, await _login(request, context, name, password))
+    await begin_session(request, context, await login_by_password(request, context, name, password))
     return no_content()
 
 
-async def _login(request: Request, context: AppContext, name: str, password: str) -> Principal:
+async def login_by_password(
+    request: Request, context: AppContext, name: str, password: str
+) -> Principal:
     """Returns the principal of *name* with *password*. Raises what a login raises."""
     _check_origin(request, context)
     if not name or not password:
@@ -115,7 +117,9 @@ def _check_origin(request: Request, context: AppContext) -> None:
         )
 
 
-async def _begin(request: Request, context: AppContext, principal: Principal) -> dict[str, Any]:
+async def begin_session(
+    request: Request, context: AppContext, principal: Principal
+) -> dict[str, Any]:
     """Begins a session of *principal*, and sets its cookie. Returns the session and the user."""
     if principal.key is not None:
         raise NotAPerson("an API key is not a person")

@@ -7,17 +7,12 @@ from typing import Any
 
 from headgate_engine import (
     NO_PASSWORD,
-    DeclaredState,
-    DeclaredUser,
     NewUser,
     Principal,
     Profile,
     StatementError,
     User,
-    UserNotFound,
     UserStatus,
-    apply_changes,
-    plan_changes,
 )
 from headgate_grammar import DropUser, Privilege, SetPassword
 from headgate_server.api.accounts.requests import (
@@ -31,6 +26,7 @@ from headgate_server.api.accounts.requests import (
     require_admin,
     user_of_path,
 )
+from headgate_server.api.accounts.rights import replace_rights
 from headgate_server.api.accounts.views import grants_of, role_rights, user_json
 from headgate_server.app_context import AppContext
 from headgate_server.formats import ResultEncoder
@@ -278,23 +274,14 @@ def _apply_rights(
 ) -> None:
     """Gives *user* exactly the rights in the body *content*, in one transaction."""
     admin, grants = _rights(context, content)
-    declared = DeclaredUser(
-        user.name, admin=content.get("admin") if "role" not in content else admin, grants=grants
-    )
-    plan = plan_changes(context.engine, DeclaredState(users=[declared]))
-
-    def same(tx: Any) -> bool:
-        stored = tx.user(user.name)
-        return stored is not None and stored.id == user.id
-
-    if plan and not apply_changes(
-        context.engine,
-        plan,
-        author=principal,
+    replace_rights(
+        context,
+        principal,
+        user,
+        admin=content.get("admin") if "role" not in content else admin,
+        grants=grants,
         address=request.audit_address,
-        require=same,
-    ):
-        raise UserNotFound
+    )
 
 
 def _rights(

@@ -1,0 +1,98 @@
+"""The console as a Starlette application: its routes and its pages of errors."""
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request as StarletteRequest
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from headgate_server.console.pages import (
+    access,
+    account,
+    audit,
+    databases,
+    keys,
+    sessions,
+    sign_in,
+    user,
+    users,
+)
+from headgate_server.console.rendering import STATIC_FOLDER, static_version
+from headgate_server.console.visit import AsyncChange, Endpoint, Show, error_response, page
+
+_BOTH = ["GET", "POST"]
+_ERRORS = {
+    404: "There is no such page.",
+    405: "This address does not take such a request.",
+}
+
+
+class _StaticFiles(StaticFiles):
+    """The static files. An address with the hash of the content may be cached for ever."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        if scope["query_string"] == f"v={static_version(path)}".encode():
+            response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        return response
+
+
+def _page_of(show: Show, change: AsyncChange) -> Endpoint:
+    return page(show, change_async=change, admin=True)
+
+
+async def _to_first_page(request: StarletteRequest) -> Response:
+    return RedirectResponse("/console/", 308)
+
+
+async def _http_error(request: StarletteRequest, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    text = _ERRORS.get(error.status_code, error.detail)
+    return await error_response(request, error.status_code, text)
+
+
+def console_application() -> Starlette:
+    """Returns the console. Each request's scope has `headgate`: our request and the context."""
+    pages = [
+        Route("/", page(access.show)),
+        Route("/databases", _page_of(databases.show_list, databases.create), methods=_BOTH),
+        Route("/databases/{id:int}", _page_of(databases.show, databases.change), methods=_BOTH),
+        Route("/users", page(users.show_list, admin=True)),
+        Route("/users/new", page(users.show_new, users.create, admin=True), methods=_BOTH),
+        Route("/users/{id:int}", page(user.show, admin=True)),
+        *(
+            Route(f"/users/{{id:int}}/{name}", page(user.show, change, admin=True), methods=_BOTH)
+            for name, change in {
+                "rights": user.change_rights,
+                "profile": user.change_profile,
+                "password": user.set_password,
+                "sessions": user.end_sessions,
+                "status": user.set_status,
+                "drop": user.drop,
+            }.items()
+        ),
+        Route("/keys", page(keys.show_list)),
+        Route("/keys/new", page(keys.show_new, keys.create), methods=_BOTH),
+        Route("/keys/{id:int}", page(keys.show_list, keys.change), methods=["POST"]),
+        Route("/sessions", page(sessions.show, sessions.change), methods=_BOTH),
+        Route("/audit", page(audit.show, admin=True)),
+        Route("/account", page(account.show, account.change_profile), methods=_BOTH),
+        Route(
+            "/account/password",
+            page(account.show, change_async=account.change_password),
+            methods=_BOTH,
+        ),
+        Route("/sign-out", page(account.show, change_async=sign_in.end), methods=["POST"]),
+        Mount("/static", _StaticFiles(directory=STATIC_FOLDER)),
+    ]
+    return Starlette(
+        routes=[
+            Route("/login", sign_in.show),
+            Route("/login", sign_in.sign_in, methods=["POST"]),
+            Route("/console", _to_first_page),
+            Mount("/console", routes=pages),
+        ],
+        exception_handlers={HTTPException: _http_error},
+    )

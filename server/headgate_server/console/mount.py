@@ -1,0 +1,78 @@
+"""Serves the console, a Starlette application, at /console and /login."""
+
+from weakref import WeakKeyDictionary
+
+from starlette.types import ASGIApp
+
+from headgate_server.api.accounts.sessions import login
+from headgate_server.api.router import Handler
+from headgate_server.app_context import AppContext
+from headgate_server.formats import ResultEncoder
+from headgate_server.gateway.local_paths import CONSOLE_PATHS
+from headgate_server.gateway.mount import Mount
+from headgate_server.http.eager_batch import enter_task
+from headgate_server.http.form import FORM_MEDIA_TYPE, media_type
+from headgate_server.http.request import Request
+from headgate_server.http.response import ASGIResponse, Response, to_raw_headers
+from headgate_server.http.response_body import collect
+
+_SECURITY_HEADERS = to_raw_headers(
+    {
+        "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self';"
+        " img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+        "Referrer-Policy": "same-origin",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+    }
+)
+_NOT_FOUND = Response(
+    b"404 page not found\n", 404, to_raw_headers({"Content-Type": "text/plain; charset=utf-8"})
+)
+# Made at the first page: templates are not loaded where the console is not used.
+_consoles: WeakKeyDictionary[AppContext, ASGIApp] = WeakKeyDictionary()
+
+
+async def serve_console(
+    request: Request, context: AppContext, encoder: ResultEncoder, mount: Mount | None
+) -> ASGIResponse:
+    """Returns the console's response to *request*: a page, a file, or a redirect."""
+    request.adds_common_headers = False
+    if not context.settings.serves_console():
+        return _NOT_FOUND
+    await enter_task()
+    if context not in _consoles:
+        # Imported on demand: a server without a console needs no template engine.
+        from headgate_server.console.application import console_application
+
+        _consoles[context] = console_application()
+    return await _response_of(_consoles[context], request, context)
+
+
+async def sign_in(
+    request: Request, context: AppContext, encoder: ResultEncoder, mount: Mount | None
+) -> ASGIResponse:
+    """Begins a session: by the form of the console's page, or by the API's JSON."""
+    is_form = media_type(request.headers.get("content-type", "")) == FORM_MEDIA_TYPE
+    if is_form and context.settings.serves_console():
+        return await serve_console(request, context, encoder, mount)
+    return await login(request, context, encoder, mount)
+
+
+CONSOLE_ROUTES: dict[str, dict[str, Handler]] = {
+    **{path: dict.fromkeys(("GET", "HEAD", "POST"), serve_console) for path in CONSOLE_PATHS},
+    "/login": {"GET": serve_console, "HEAD": serve_console, "POST": sign_in},
+}
+
+
+async def _response_of(app: ASGIApp, request: Request, context: AppContext) -> Response:
+    """Returns the response of *app* to *request*, with the header fields of all pages."""
+    scope = {**request.scope, "headgate": (request, context), "root_path": ""}
+    scope["path"] = request.raw_path.decode("latin-1")
+    status, headers, body = await collect(app, scope, request.receive)
+    headers = [(name, value) for name, value in headers if name != b"content-length"]
+    if not any(name == b"cache-control" for name, _ in headers):
+        headers.append((b"cache-control", b"no-store"))
+    cookies = [field for field in request.extra_headers if field[0] == b"set-cookie"]
+    return Response(body, status, [*headers, *_SECURITY_HEADERS, *cookies])

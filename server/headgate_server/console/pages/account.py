@@ -1,0 +1,62 @@
+"""The page of one's own account: profile, password, rights, keys and sessions."""
+
+from dataclasses import replace
+from functools import partial
+
+from starlette.responses import Response
+
+from headgate_engine import NO_PASSWORD, Profile
+from headgate_grammar import Privilege
+from headgate_server.api.own_password import replace_own_password
+from headgate_server.console.visit import Visit
+from headgate_server.http.errors import BadRequest
+
+
+def show(visit: Visit) -> Response:
+    """Shows the account of the person that is signed in."""
+    user, engine = visit.user, visit.context.engine
+    grants = {on: held for on, held in sorted(user.grants.items()) if held is not Privilege.NONE}
+    return visit.render(
+        "account.html",
+        user=user,
+        profile=engine.accounts.profile(user),
+        grants=grants,
+        has_password=user.hash != NO_PASSWORD,
+        keys=len(engine.api_keys.keys("", 1000, owner=user)),
+        sessions=engine.sessions.active(user),
+        current=visit.principal.session,
+        min_password=visit.context.settings.password_min_length,
+    )
+
+
+def change_profile(visit: Visit) -> Response:
+    """Sets the e-mail address, which is unverified then, and the full name."""
+    email = visit.form.get("email", "").strip()
+
+    def changed(profile: Profile) -> Profile:
+        verified = profile.email_verified and email == profile.email
+        full_name = visit.form.get("full_name", "")
+        return replace(profile, email=email, email_verified=verified, full_name=full_name)
+
+    accounts = visit.context.engine.accounts
+    accounts.change_profile(visit.principal, visit.user, changed, visit.address)
+    return visit.redirect("/console/account", "Profile saved.")
+
+
+async def change_password(visit: Visit) -> Response:
+    """Sets the person's own password. Their other sessions end."""
+    user, form = visit.user, visit.form
+    if user.hash == NO_PASSWORD:
+        raise BadRequest("This account has no password to change.")
+    if form.get("new", "") != form.get("again", ""):
+        raise BadRequest("The two new passwords differ.")
+    await replace_own_password(
+        visit.request, visit.context, visit.principal, form.get("old", ""), form.get("new", "")
+    )
+    return await visit.context.run_in_thread(
+        partial(
+            visit.redirect,
+            "/console/account",
+            "Password set. Your other sessions have ended.",
+        )
+    )

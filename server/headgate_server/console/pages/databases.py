@@ -1,0 +1,114 @@
+"""The pages of databases: the list, and the users of one database."""
+
+import json
+
+from starlette.responses import Response
+
+from headgate_engine import ApiKey, Database, DatabaseNotFound, StatementError, User, UserNotFound
+from headgate_grammar import CreateDatabase, DropDatabase, Privilege, Statement
+from headgate_server.api.accounts.rights import replace_rights
+from headgate_server.api.accounts.views import privilege_of
+from headgate_server.api.query import run_statement
+from headgate_server.console.visit import Visit
+from headgate_server.http.errors import BadRequest
+from headgate_server.http.response_body import collect
+
+
+def show_list(visit: Visit) -> Response:
+    """Shows the databases by name."""
+    databases = sorted(visit.context.store.databases(), key=lambda it: it.name)
+    wanted = visit.query.get("db", "")
+    return visit.render(
+        "databases.html",
+        databases=[it for it in databases if wanted in it.name],
+        total=len(databases),
+    )
+
+
+async def create(visit: Visit) -> Response:
+    """Creates a database, as CREATE DATABASE does."""
+    statement = CreateDatabase(visit.form.get("name", ""))
+    if not statement.name:
+        raise BadRequest("A database needs a name.")
+    await _run(visit, statement)
+    return visit.redirect("/console/databases", "Database created.", (str(statement),))
+
+
+def show(visit: Visit) -> Response:
+    """Shows the users with access to the database, and their keys for it."""
+    database = _database(visit)
+    size, after = visit.context.settings.console_page_size, visit.query.get("after", "")
+    after = after if after.isascii() and after.isdigit() and len(after) <= 18 else ""
+    users = visit.context.store.users_with_grants(after, size + 1, database=database.name)
+    rows = [
+        (user, _privilege(user, database), _keys(visit, user, database)) for user in users[:size]
+    ]
+    return visit.render(
+        "database.html",
+        database=database,
+        rows=rows,
+        next_after=users[size - 1].id if len(users) > size else "",
+    )
+
+
+async def change(visit: Visit) -> Response:
+    """Grants a user a privilege on the database, or drops the database."""
+    database = await visit.context.run_in_thread(lambda: _database(visit))
+    if visit.form.get("action") == "drop":
+        if visit.form.get("confirm", "") != database.name:
+            raise BadRequest("Type the name of the database to drop it.")
+        statement = DropDatabase(database.name)
+        await _run(visit, statement)
+        return visit.redirect("/console/databases", "Database dropped.", (str(statement),))
+    ran = await visit.context.run_in_thread(lambda: _grant(visit, database))
+    done = "Rights changed." if ran else "Nothing to change."
+    return visit.redirect(visit.page.url.path, done, tuple(ran))
+
+
+def _grant(visit: Visit, database: Database) -> list[str]:
+    name = visit.form.get("user", "")
+    user = visit.context.engine.user(name)
+    if user is None:
+        raise UserNotFound
+    if user.admin:
+        raise BadRequest("This user is an administrator, and has all privileges already.")
+    privilege = privilege_of(visit.form.get("privilege", ""), "privilege")
+    return replace_rights(
+        visit.context,
+        visit.principal,
+        user,
+        admin=None,
+        grants={**user.grants, database.name: privilege},
+        address=visit.address,
+    )
+
+
+async def _run(visit: Visit, statement: Statement) -> None:
+    """Runs *statement* as /query does. Raises StatementError for the error in its result."""
+    response = await run_statement(visit.request, visit.context, visit.principal, statement)
+    _, _, body = await collect(response, visit.request.scope, visit.request.receive)
+    content = json.loads(body)
+    found = [it["error"] for it in (content, *content.get("results", ())) if "error" in it]
+    if found:
+        raise StatementError(found[0])
+
+
+def _database(visit: Visit) -> Database:
+    for database in visit.context.store.databases():
+        if database.id == visit.path_id():
+            return database
+    raise DatabaseNotFound("this database")
+
+
+def _privilege(user: User, database: Database) -> Privilege:
+    return Privilege.ALL if user.admin else user.grants.get(database.name, Privilege.NONE)
+
+
+def _keys(visit: Visit, user: User, database: Database) -> list[tuple[ApiKey, Privilege]]:
+    """Returns the keys of *user* with rights on *database*, and these rights."""
+    found = []
+    for key in visit.context.engine.api_keys.keys("", 100, owner=user):
+        held = key.scope.restrict(user, [database.name])
+        if right := Privilege.ALL if held.admin else held.grants.get(database.name):
+            found.append((key, right))
+    return found

@@ -1,0 +1,136 @@
+"""The pages of API keys: the list, a new key, and the text that is shown once."""
+
+from starlette.responses import Response
+
+from headgate_engine import GRACE_SECONDS, ApiKey, KeyScope, User, UserNotFound
+from headgate_grammar import Privilege
+from headgate_server.api.accounts.views import privilege_of
+from headgate_server.console.pages.users import privileges
+from headgate_server.console.visit import Visit
+from headgate_server.http.errors import BadRequest
+
+_DAY = 86_400
+_LIFETIMES = {
+    "hour": ("1 hour", 3600),
+    "day": ("1 day", _DAY),
+    "week": ("7 days", 7 * _DAY),
+    "month": ("30 days", 30 * _DAY),
+    "quarter": ("90 days", 90 * _DAY),
+    "year": ("365 days", 365 * _DAY),
+}
+_GRACES = {"0": 0, "hour": 3600, "day": _DAY, "week": 7 * _DAY}
+_MAX_DATABASES = 100
+_LIST = "/console/keys"
+
+
+def show_list(visit: Visit) -> Response:
+    """Shows keys: of all users for administrators, else the person's own."""
+    user = _owner(visit) if visit.query.get("user") or not visit.is_admin else None
+    size, after = visit.context.settings.console_page_size, visit.query.get("after", "")
+    after = after if after.isascii() and after.isdigit() and len(after) <= 18 else ""
+    keys = visit.context.engine.api_keys.keys(after, size + 1, owner=user)
+    return visit.render(
+        "keys.html",
+        keys=keys[:size],
+        owner=user,
+        next_after=keys[size - 1].id if len(keys) > size else "",
+    )
+
+
+def _owner(visit: Visit) -> User:
+    """Returns the user that the parameter `user` or the form names, else the person.
+
+    Raises UserNotFound for an unknown user, and for others than the person's own unless they are an
+    administrator.
+    """
+    name = visit.form.get("user") or visit.query.get("user", "")
+    if not name or (visit.principal.user is not None and name == visit.principal.name):
+        return visit.user
+    user = visit.context.engine.user(name) if visit.is_admin else None
+    if user is None:
+        raise UserNotFound
+    return user
+
+
+def show_new(visit: Visit) -> Response:
+    """Shows the form of a new key."""
+    owner = _owner(visit) if visit.principal.user or visit.query.get("user") else None
+    longest = visit.context.engine.api_keys.limits.max_lifetime
+    lifetimes = {
+        value: words for value, (words, seconds) in _LIFETIMES.items() if not 0 <= longest < seconds
+    }
+    databases = sorted(visit.context.store.databases(), key=lambda it: it.name)
+    return visit.render(
+        "key_new.html",
+        owner=owner,
+        lifetimes=lifetimes,
+        may_last=longest < 0,
+        databases=databases[:_MAX_DATABASES],
+        hidden=max(0, len(databases) - _MAX_DATABASES),
+        privileges=[str(it) if it else "NONE" for it in privileges()],
+        may_create=visit.is_admin or visit.context.settings.user_keys,
+    )
+
+
+def create(visit: Visit) -> Response:
+    """Makes a key, and shows its text once."""
+    if not (visit.is_admin or visit.context.settings.user_keys):
+        raise BadRequest("Only administrators make keys here.")
+    ends = visit.form.get("lifetime", "month")
+    lifetime = None if ends == "none" else _LIFETIMES.get(ends, ("", 0))[1]
+    if lifetime == 0:
+        raise BadRequest("lifetime: choose one of the list")
+    name = visit.form.get("name", "").strip()
+    if not name:
+        raise BadRequest("A key needs a name.")
+    key, text = visit.context.engine.api_keys.create(
+        visit.principal, _owner(visit), name, _scope(visit), visit.address, lifetime=lifetime
+    )
+    return _shown_once(visit, key, text, "Key made")
+
+
+def _scope(visit: Visit) -> KeyScope:
+    kind = visit.form.get("scope", "everything")
+    if kind == "admin":
+        return KeyScope(admin=True)
+    if kind in ("everything", "READ", "WRITE"):
+        everywhere = Privilege.ALL if kind == "everything" else privilege_of(kind, "scope")
+        return KeyScope(everywhere=everywhere)
+    grants = {}
+    for database in visit.context.store.databases():
+        chosen = privilege_of(visit.form.get(f"grant.{database.id}", "NONE"), database.name)
+        if chosen:
+            grants[database.name] = chosen
+    if not grants:
+        raise BadRequest("Choose a privilege on one database at least.")
+    return KeyScope(everywhere=Privilege.NONE, grants=grants)
+
+
+def change(visit: Visit) -> Response:
+    """Rotates or revokes the key in the path, or ends its previous text."""
+    keys, action = visit.context.engine.api_keys, visit.form.get("action", "")
+    key = keys.find(visit.path_id(), owner=None if visit.is_admin else visit.user)
+    match action:
+        case "rotate":
+            grace = _GRACES.get(visit.form.get("grace", ""), GRACE_SECONDS)
+            rotated, text = keys.rotate(visit.principal, key, visit.address, grace=grace)
+            return _shown_once(visit, rotated, text, "Key rotated")
+        case "end-previous":
+            keys.end_previous(visit.principal, key, visit.address)
+            return visit.redirect(_LIST, "The previous text of the key has ended.")
+        case "revoke":
+            keys.revoke(visit.principal, key, visit.address)
+            return visit.redirect(_LIST, "Key revoked. The next request with it is refused.")
+    raise BadRequest("action: expected rotate, end-previous or revoke")
+
+
+def _shown_once(visit: Visit, key: ApiKey, text: str, heading: str) -> Response:
+    databases = list(key.scope.grants) or [it.name for it in visit.context.store.databases()]
+    return visit.render(
+        "key_made.html",
+        key=key,
+        text=text,
+        heading=heading,
+        server=f"{visit.page.url.scheme}://{visit.request.headers.get('host', 'localhost:8086')}",
+        database=databases[0] if databases else "DATABASE",
+    )

@@ -1,0 +1,90 @@
+"""The page at /login, and the end of a session."""
+
+from functools import partial
+
+from starlette.requests import Request as StarletteRequest
+from starlette.responses import RedirectResponse, Response
+
+from headgate_engine import AuthenticationFailed
+from headgate_server.api.accounts.sessions import begin_session, login_by_password
+from headgate_server.api.error_statuses import error_status_for
+from headgate_server.auth.errors import TooManyFailures, Unauthenticated
+from headgate_server.console.rendering import render
+from headgate_server.console.visit import Visit, local_path
+from headgate_server.http.form import read_form
+from headgate_server.telemetry.log_message import log_message
+
+_MAX_FORM_BYTES = 1 << 14
+_NOTICES = {
+    "out": "You have signed out.",
+    "form": "Your session has ended, so the form was not sent. Sign in and send it again.",
+    "password": "Your password is set. Sign in with the new one.",
+}
+_WRONG = "Wrong user name or password."
+
+
+async def show(page: StarletteRequest) -> Response:
+    """Answers GET: the form, or how to create the first administrator."""
+    request, context = page.scope["headgate"]
+    notice = _NOTICES.get(page.query_params.get("notice", ""), "")
+    if page.query_params.get("redirect") and not notice:
+        notice = "Sign in to see this page."
+    return await _form(page, notice=notice)
+
+
+async def sign_in(page: StarletteRequest) -> Response:
+    """Answers POST: begins a session and redirects to the page that asked for it."""
+    request, context = page.scope["headgate"]
+    form = (await read_form(request, {}, _MAX_FORM_BYTES, context.run_in_thread)).fields
+    name = form.get("username", "")
+    try:
+        principal = await login_by_password(request, context, name, form.get("password", ""))
+        await begin_session(request, context, principal)
+    except (AuthenticationFailed, Unauthenticated) as error:
+        request.log.error = log_message(error)
+        return await _form(page, 401, error=_WRONG, name=name)
+    except Exception as error:
+        status = error_status_for(error)
+        if status is None:
+            raise
+        request.log.error = log_message(error)
+        text = f"{str(error)[:1].upper()}{str(error)[1:]}."
+        if isinstance(error, TooManyFailures):
+            text = f"Too many wrong passwords. Try again in {error.seconds} seconds."
+        return await _form(page, status.status, error=text, name=name)
+    return RedirectResponse(local_path(form.get("redirect", "")), 303)
+
+
+async def _form(
+    page: StarletteRequest, status: int = 200, *, notice: str = "", error: str = "", name: str = ""
+) -> Response:
+    request, context = page.scope["headgate"]
+    values = {
+        "title": context.settings.console_title,
+        "host": request.headers.get("host", ""),
+        "notice": notice,
+        "error": error,
+        "name": name,
+        "redirect": local_path(page.query_params.get("redirect", "")),
+        "is_encrypted": request.is_forwarded_https or context.cookies.is_secure(request),
+        "is_local": request.address in ("127.0.0.1", "::1", "unix"),
+    }
+
+    def write() -> bytes:
+        return render("sign_in.html", values | {"is_empty": context.store.empty()})
+
+    content = await context.run_in_thread(write)
+    return Response(content, status, media_type="text/html")
+
+
+async def end(visit: Visit) -> Response:
+    """Ends the session, and redirects to the sign-in page."""
+    request, context = visit.request, visit.context
+    if visit.principal.session is not None:
+        request.extra_headers.clear()  # of a rotation
+        await context.run_in_thread(
+            partial(context.engine.sessions.end, visit.principal, visit.address)
+        )
+        context.metrics.session("ended")
+        request.set_cookie(context.cookies.delete(request))
+    return RedirectResponse("/login?notice=out", 303)

@@ -1,0 +1,183 @@
+"""The page of one user: rights, profile, password, sessions, keys, and whether they may log in."""
+
+from dataclasses import dataclass, replace
+
+from starlette.responses import Response
+
+from headgate_engine import NO_PASSWORD, Database, Profile, User, UserStatus
+from headgate_grammar import DropUser, Grant, Privilege, Revoke, SetPassword
+from headgate_server.api.accounts.rights import RightsChanged, replace_rights, rights_revision
+from headgate_server.api.accounts.views import privilege_of
+from headgate_server.console.pages.users import privileges
+from headgate_server.console.visit import Visit
+from headgate_server.console.wording import privilege
+from headgate_server.http.errors import BadRequest
+
+_MAX_DATABASES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One privilege that a form offers: its word, and the statement that would give it."""
+
+    word: str
+    value: str
+    is_held: bool
+    is_chosen: bool
+    statement: str
+
+
+@dataclass(frozen=True, slots=True)
+class RightsRow:
+    """A database in the form of a user's rights, with its choices."""
+
+    database: Database
+    choices: list[Choice]
+
+
+def show(visit: Visit) -> Response:
+    """Shows the user in the path."""
+    user, context = visit.user_of_path(), visit.context
+    wanted = visit.query.get("db", "")
+    databases = [it for it in context.store.databases() if wanted in it.name]
+    # Databases with rights first, then by name.
+    databases.sort(key=lambda it: (not user.grants.get(it.name), it.name))
+    shown = databases[:_MAX_DATABASES]
+    is_last_admin = user.admin and user.is_active and context.store.admin_count() == 1
+    return visit.render(
+        "user.html",
+        user=user,
+        profile=context.engine.accounts.profile(user),
+        rights=[_row(visit, user, database) for database in shown],
+        hidden=len(databases) - len(shown),
+        revision=rights_revision(user),
+        is_last_admin=is_last_admin and context.engine.keep_last_admin,
+        is_me=visit.principal.user is not None and visit.principal.user.id == user.id,
+        has_password=user.hash != NO_PASSWORD,
+        sessions=context.engine.sessions.active(user),
+        keys=context.engine.api_keys.keys("", 100, owner=user),
+        min_password=context.settings.password_min_length,
+    )
+
+
+def _row(visit: Visit, user: User, database: Database) -> RightsRow:
+    held = user.grants.get(database.name, Privilege.NONE)
+    chosen = visit.form.get(f"grant.{database.id}", "") if visit.error else ""
+    choices = []
+    for offered in privileges():
+        value = str(offered) if offered else "NONE"
+        is_chosen = value == chosen if chosen else offered is held
+        choices.append(
+            Choice(
+                "none" if not offered else privilege(offered),
+                value,
+                offered is held,
+                is_chosen,
+                "" if offered is held else _statement(user, database, offered),
+            )
+        )
+    return RightsRow(database, choices)
+
+
+def _statement(user: User, database: Database, wanted: Privilege) -> str:
+    """Returns the InfluxQL that gives *user* the privilege *wanted* in place of the present one."""
+    if not wanted:
+        return str(Revoke(Privilege.ALL, database.name, user.name))
+    return str(Grant(wanted, database.name, user.name))
+
+
+def change_rights(visit: Visit) -> Response:
+    """Sets the admin flag and the privileges that the form shows."""
+    user = visit.user_of_path()
+    grants = {on: held for on, held in user.grants.items() if held}
+    for database in visit.context.store.databases():
+        if (text := visit.form.get(f"grant.{database.id}")) is None:
+            continue
+        if chosen := privilege_of(text, database.name):
+            grants[database.name] = chosen
+        else:
+            grants.pop(database.name, None)
+    try:
+        ran = replace_rights(
+            visit.context,
+            visit.principal,
+            user,
+            admin=visit.form.get("admin") == "yes",
+            grants=grants,
+            address=visit.address,
+            revision=visit.form.get("revision") or "-",
+        )
+    except RightsChanged:
+        raise BadRequest(
+            "These rights were changed meanwhile, so nothing was saved. The rights of now are in"
+            " bold, and your choice is kept. Check it, then save again."
+        ) from None
+    done = "Rights changed." if ran else "Nothing to change."
+    return visit.redirect(f"/console/users/{user.id}", done, tuple(ran))
+
+
+def change_profile(visit: Visit) -> Response:
+    """Sets the e-mail address and the full name."""
+    user, form = visit.user_of_path(), visit.form
+    email = form.get("email", "").strip()
+
+    def changed(profile: Profile) -> Profile:
+        verified = form.get("verified") == "yes" and bool(email)
+        return replace(
+            profile, email=email, email_verified=verified, full_name=form.get("full_name", "")
+        )
+
+    visit.context.engine.accounts.change_profile(visit.principal, user, changed, visit.address)
+    return visit.redirect(f"/console/users/{user.id}", "Profile saved.")
+
+
+def set_password(visit: Visit) -> Response:
+    """Sets the password, which ends the user's sessions; with `revoke`, revokes their keys too."""
+    user = visit.other_user()
+    password = visit.form.get("password", "")
+    if not password:
+        raise BadRequest("Type a password.")
+    engine = visit.context.engine
+    statement = SetPassword(user.name, password)
+    engine.execute_statement(statement, visit.principal, "", visit.address)
+    done = "Password set. The sessions of this user have ended."
+    if visit.form.get("revoke") == "yes":
+        revoked = engine.api_keys.revoke_all(visit.principal, user, visit.address)
+        done += f" Keys revoked: {revoked}."
+    return visit.redirect(f"/console/users/{user.id}", done, (str(statement),))
+
+
+def end_sessions(visit: Visit) -> Response:
+    """Ends all sessions of the user."""
+    user = visit.user_of_path()
+    ended = visit.context.engine.sessions.revoke_all(
+        visit.principal, [user], "admin", visit.address
+    )
+    return visit.redirect(f"/console/users/{user.id}", f"Sessions ended: {ended}.")
+
+
+def set_status(visit: Visit) -> Response:
+    """Disables the user, or lets them log in again."""
+    user = visit.other_user()
+    wanted = visit.form.get("status", "")
+    if wanted not in ("active", "disabled"):
+        raise BadRequest("status: expected active or disabled")
+    status = UserStatus[wanted.upper()]
+    accounts = visit.context.engine.accounts
+    accounts.set_status(visit.principal, user, status, visit.address)
+    done = (
+        "User enabled: logins work again."
+        if status is UserStatus.ACTIVE
+        else "User disabled. Their sessions have ended, and no login works."
+    )
+    return visit.redirect(f"/console/users/{user.id}", done)
+
+
+def drop(visit: Visit) -> Response:
+    """Drops the user, whose name must be typed."""
+    user = visit.other_user()
+    if visit.form.get("confirm", "") != user.name:
+        raise BadRequest("Type the user's name to drop them.")
+    statement = DropUser(user.name)
+    visit.context.engine.execute_statement(statement, visit.principal, "", visit.address)
+    return visit.redirect("/console/users", "User dropped.", (str(statement),))

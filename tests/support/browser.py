@@ -1,0 +1,85 @@
+"""Debian's chromium, driven by Playwright, and a server with data for the console's pages."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from support.account_requests import make_key, send, sign_in
+from support.servers import ROOT, Server
+
+CHROMIUM = shutil.which("chromium") or ""
+# Without these, chromium calls its maker's servers, which a test machine may not reach.
+_FLAGS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+)
+needs_chromium = pytest.mark.skipif(not CHROMIUM, reason="Debian's chromium is not installed")
+STATEMENTS = (
+    *(f"CREATE DATABASE {name}" for name in ("billing", "sensors", "shop", "telegraf", "web")),
+    *(
+        f"CREATE USER {name} WITH PASSWORD 'pw-{name}-1'"
+        for name in ("ann", "bob", "carla", "grafana", "telegraf")
+    ),
+    *("GRANT READ ON billing TO ann", "GRANT ALL ON shop TO ann", "GRANT READ ON telegraf TO ann"),
+    *("GRANT WRITE ON telegraf TO telegraf", "GRANT READ ON shop TO grafana"),
+    *("GRANT READ ON telegraf TO grafana", "GRANT READ ON shop TO bob"),
+)
+ANN = ("ann", "pw-ann-1")
+
+
+@contextmanager
+def chromium(*flags: str) -> Iterator[Browser]:
+    """A browser of its own."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*_FLAGS, *flags])
+        yield browser
+        browser.close()
+
+
+def fill(server: Server) -> None:
+    """Creates databases, users, keys and sessions, as a team would have them."""
+    server.bootstrap(*STATEMENTS)
+    for content in (
+        {"name": "telegraf-eu", "user": "telegraf", "grants": {"telegraf": "WRITE"}},
+        {"name": "dashboards", "user": "grafana", "role": "Viewer", "ttlSeconds": 7_000_000},
+        {"name": "nightly report", "user": "ann", "grants": {"shop": "READ"}, "ttlSeconds": 90_000},
+    ):
+        make_key(server, content)
+    profile = {"email": "ann@example.com", "emailVerified": True, "fullName": "Ann Archer"}
+    users = {it["name"]: it["id"] for it in send(server, "GET", "/api/users").json}
+    assert send(server, "PATCH", f"/api/users/{users['ann']}", profile).status == 200
+    assert send(server, "PUT", f"/api/users/{users['carla']}/disable").status == 204
+    sign_in(server, *ANN)
+    server.query("SHOW USERS", ANN)
+
+
+def base_of(server: Server) -> str:
+    return f"http://127.0.0.1:{server.port}"
+
+
+def enter(page: Page, base: str, name: str = ROOT[0], password: str = ROOT[1]) -> None:
+    """Signs in on the page, and waits for the first page."""
+    page.goto(f"{base}/login")
+    page.get_by_label("User name").fill(name)
+    page.get_by_label("Password", exact=True).fill(password)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(f"{base}/console/")
+
+
+def context_of(browser: Browser, **options: Any) -> BrowserContext:
+    """A browser context, in which a page waits at most 20 seconds for anything."""
+    context = browser.new_context(**options)
+    context.set_default_timeout(20_000)
+    return context
+
+
+def settled(page: Page) -> None:
+    """Waits until no animation of the page runs."""
+    deadline = time.monotonic() + 10
+    while page.evaluate("document.getAnimations().length") and time.monotonic() < deadline:
+        page.wait_for_timeout(20)

@@ -1,0 +1,55 @@
+"""Requests to the console's pages, as a browser sends them."""
+
+from html import unescape
+from urllib.parse import urlencode
+
+from support.account_requests import COOKIE, cookie_of, sign_in
+from support.servers import Answer, Server
+
+_SAME_ORIGIN = {
+    "Sec-Fetch-Site": "same-origin",
+    "User-Agent": "Mozilla/5.0 (X11; Linux) Firefox/9",
+}
+
+
+class Visitor:
+    """A browser at *server*, with the cookies that it was given; without a name, not signed in."""
+
+    def __init__(self, server: Server, name: str = "", password: str = "") -> None:
+        self.server = server
+        self.cookies: dict[str, str] = {}
+        if name:
+            self.cookies[COOKIE] = sign_in(server, name, password)
+
+    def get(self, path: str, **headers: str) -> Answer:
+        return self._send("GET", path, None, headers)
+
+    def post(self, path: str, form: dict[str, str] | None = None, **headers: str) -> Answer:
+        """Sends *form*, whose page is of the same origin unless *headers* say otherwise."""
+        fields = {"Content-Type": "application/x-www-form-urlencoded"} | headers
+        return self._send("POST", path, urlencode(form or {}).encode(), fields)
+
+    def follow(self, answer: Answer) -> Answer:
+        """Returns the page that the redirect *answer* leads to."""
+        assert answer.status == 303, page_text(answer)
+        return self.get(answer.headers["Location"])
+
+    def _send(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Answer:
+        sent = _SAME_ORIGIN | {name.replace("_", "-"): value for name, value in headers.items()}
+        if self.cookies:
+            sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        answer = self.server.request(method, path, body, sent)
+        for field in answer.headers.get_all("Set-Cookie", []):
+            name, _, value = field.partition(";")[0].partition("=")
+            if name == COOKIE and value:
+                self.server.secrets.add(cookie_of(answer))
+            if value:
+                self.cookies[name] = value
+            else:
+                self.cookies.pop(name, None)
+        return answer
+
+
+def page_text(answer: Answer) -> str:
+    """Returns the page with its entities decoded, for assertions about its words."""
+    return unescape(answer.body.decode())
