@@ -10,7 +10,7 @@ SEED ?= 1
 JOBS ?= 4
 FAST_JOBS ?= 4
 
-.PHONY: help demo serve test test-fast coverage check format long bench hot-path bench-parts screens settings-page clean
+.PHONY: help demo demo-console serve test test-fast coverage check format long bench hot-path bench-parts screens console-screens settings-page clean
 
 # The targets of this file, each with the comment above it.
 help:
@@ -21,6 +21,14 @@ help:
 # A tour of the engine in a terminal.
 demo: .venv/installed
 	$(BIN)/python examples/tour.py
+
+# The same, then the web console with the tour's users on port 8186, until Ctrl-C.
+demo-console: .venv/installed
+	$(BIN)/python examples/tour.py --console
+
+# Needs Debian's chromium: the pictures of docs/console.md.
+console-screens: .venv/developed
+	PYTHONPATH=tests $(BIN)/python docs/console_screens.py
 
 # A server on port 8186: an influxd on this machine may use 8086.
 serve: .venv/installed

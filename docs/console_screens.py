@@ -1,8 +1,10 @@
 """Makes the pictures of docs/console.md. Needs Debian's chromium.
 
-Usage: python docs/console_screens.py [FOLDER]      docs/console
+console_screens.py            the pictures of the page
+console_screens.py FOLDER     each page, 1280 and 390 pixels wide, light and dark, in FOLDER
 """
 
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -28,6 +30,11 @@ PAGES = {
     "error": "/console/users/999",
 }
 WIDTHS = {"wide": 1280, "narrow": 390}
+# The pictures of docs/console.md.
+CHOSEN = {
+    *("access-wide-light", "rights-wide-light", "key-made-wide-light", "audit-wide-light"),
+    *("access-wide-dark", "access-narrow-light"),
+}
 
 
 def draw(browser: Browser, server: Server, folder: Path) -> None:
@@ -60,9 +67,9 @@ def draw(browser: Browser, server: Server, folder: Path) -> None:
 
 def main() -> None:
     """Starts a server with data and a browser, and writes the pictures."""
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "console"
-    folder.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary, chromium() as browser:
+        folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(temporary) / "pictures"
+        folder.mkdir(exist_ok=True)
         environment = {"HEADGATE_AUTH_BCRYPT_COST": "4"}
         server = LocalServer(Path(temporary) / "users.db", (), environment).start()
         try:
@@ -70,6 +77,9 @@ def main() -> None:
             draw(browser, server, folder)
         finally:
             server.stop()
+        if len(sys.argv) == 1:
+            for name in CHOSEN:
+                shutil.copy(folder / f"{name}.png", Path(__file__).parent / "console")
 
 
 if __name__ == "__main__":

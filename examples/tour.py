@@ -1,6 +1,9 @@
 """The tour of `make demo`: a server on a free port, a temporary store, and each way to log in.
 
-Each step prints the request and the response. An unexpected response ends the tour with status 1.
+    tour.py                the steps; each prints the request and the response
+    tour.py --console      the steps, then the web console with their users, until Ctrl-C
+
+An unexpected response ends the tour with status 1.
 """
 
 import json
@@ -16,6 +19,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from base64 import b64encode
+from contextlib import suppress
 from pathlib import Path
 
 import jwt
@@ -23,14 +27,15 @@ import jwt
 SECRET = "a shared secret of this demonstration"
 HEADGATE = [sys.executable, "-m", "headgate"]
 ROOT = ("root", "Toor-1")
+CONSOLE_PORT = 8186
 
 
 class Tour:
     """A server with its store in *folder*, and the steps against it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, port: int = 0) -> None:
         self.store = folder / "headgate.db"
-        with socket.create_server(("127.0.0.1", 0)) as free:
+        with socket.create_server(("127.0.0.1", port)) as free:
             self.port = free.getsockname()[1]
         self.server: subprocess.Popen[str] | None = None
 
@@ -126,9 +131,9 @@ def basic(name: str, password: str) -> str:
     return "Basic " + b64encode(f"{name}:{password}".encode()).decode()
 
 
-def tour(folder: Path) -> None:
-    """Runs all steps with a store in *folder*."""
-    run = Tour(folder)
+def tour(folder: Path, *, console: bool = False) -> None:
+    """Runs all steps with a store in *folder*. With *console*, then serves until Ctrl-C."""
+    run = Tour(folder, CONSOLE_PORT if console else 0)
     run.start()
     try:
         make_users(run)
@@ -138,8 +143,20 @@ def tour(folder: Path) -> None:
         run.stop()
         run.start()
         run.shell("SHOW USERS; SHOW GRANTS FOR todd; SHOW DATABASES", "alice", "READ", "telegraf")
+        if console:
+            show_console(run)
     finally:
         run.stop()
+
+
+def show_console(run: Tour) -> None:
+    """Prints the address of the console, and waits for Ctrl-C."""
+    assert run.server is not None
+    name, password = ROOT
+    echo(f"\nThe console: http://127.0.0.1:{run.port}/console/")
+    echo(f"Sign in as {name} with the password {password}. Ctrl-C ends the server.")
+    with suppress(KeyboardInterrupt):
+        run.server.wait()
 
 
 def make_users(run: Tour) -> None:
@@ -195,5 +212,6 @@ def change_users(run: Tour) -> None:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory(prefix="headgate-tour.") as name:
-        tour(Path(name))
-    echo("\nThe tour succeeded.")
+        tour(Path(name), console=sys.argv[1:] == ["--console"])
+    echo(f"\nTo see these users in a browser: make demo-console, http://127.0.0.1:{CONSOLE_PORT}/")
+    echo("The tour succeeded.")

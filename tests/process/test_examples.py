@@ -44,7 +44,7 @@ def test_embed(tmp_path: Path) -> None:
 
 def test_the_tour() -> None:
     answer = run("tour.py")
-    assert answer.endswith("The tour succeeded.\n")
+    assert answer.endswith("make demo-console, http://127.0.0.1:8186/\nThe tour succeeded.\n")
     assert "401" in answer and "requires admin privilege" in answer
 
 

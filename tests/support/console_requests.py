@@ -27,7 +27,9 @@ class Visitor:
     def post(self, path: str, form: dict[str, str] | None = None, **headers: str) -> Answer:
         """Sends *form*, whose page is of the same origin unless *headers* say otherwise."""
         fields = {"Content-Type": "application/x-www-form-urlencoded"} | headers
-        return self._send("POST", path, urlencode(form or {}).encode(), fields)
+        return self._send(
+            "POST", path, urlencode(form or {}, errors="surrogatepass").encode(), fields
+        )
 
     def follow(self, answer: Answer) -> Answer:
         """Returns the page that the redirect *answer* leads to."""

@@ -78,7 +78,7 @@ def distance(seconds: float) -> str:
     if span < 2:
         return "now"
     unit, word = next((it[1:] for it in _STEPS if span < it[0]), (86_400 * 365, "year"))
-    number = int(span // unit)
+    number = max(1, round(span / unit))
     words = f"{number} {word}{'' if number == 1 else 's'}"
     return f"{words} ago" if seconds < 0 else f"in {words}"
 

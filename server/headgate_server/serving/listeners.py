@@ -32,6 +32,12 @@ class Listeners:
         text = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
         return text if self.unix is None else f"{text} and {self.path}"
 
+    def console(self, scheme: str) -> str:
+        """Returns the console's address, of this machine if there is one for each interface."""
+        host, port = self.tcp.getsockname()[:2]
+        host = {"0.0.0.0": "localhost", "::": "localhost"}.get(host, host)  # noqa: S104
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/console/"
+
     def close(self) -> None:
         """Closes the sockets, and removes the unix socket from its folder."""
         self.tcp.close()

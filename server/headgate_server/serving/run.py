@@ -47,6 +47,8 @@ def open_and_run(
             f"version {version('headgate')} listening on {listeners.addresses(scheme)},"
             f" store {settings.store_path}"
         )
+        if settings.serves_console():
+            logs.log_info(f"console: {listeners.console(scheme)}")
         return run(settings, listeners)
     finally:
         listeners.close()

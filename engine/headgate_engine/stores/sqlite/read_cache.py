@@ -10,6 +10,7 @@ from headgate_engine.model.api_key import ApiKey
 from headgate_engine.model.database import Database
 from headgate_engine.model.session import Session
 from headgate_engine.model.user import User
+from headgate_engine.stores.sqlite.reads import read_databases
 from headgate_engine.stores.sqlite.revision_file import MARK_CACHE_SECONDS
 from headgate_grammar import GenerationalCache
 
@@ -17,6 +18,7 @@ T = TypeVar("T")
 
 _MAX_RECORDS = 4_000
 _MAX_DERIVED_VALUES = 1000
+_MAX_DATABASES = 1000
 
 
 class ReadCache:
@@ -44,6 +46,7 @@ class ReadCache:
         self.databases: GenerationalCache[str, Database] = GenerationalCache(_MAX_RECORDS)
         self.api_keys: GenerationalCache[bytes, ApiKey] = GenerationalCache(_MAX_RECORDS)
         self.sessions: GenerationalCache[bytes, Session] = GenerationalCache(_MAX_RECORDS)
+        self._databases_in_order: list[Database] | None = None
         # Users read by `prefetch_users` are not in `users`: they could evict frequent users.
         self.prefetched: dict[str, User | None] = {}
         self.pinned = 0
@@ -73,10 +76,20 @@ class ReadCache:
                 self._derived.clear()
                 self.users.clear()
                 self.databases.clear()
+                self._databases_in_order = None
                 self.api_keys.clear()
             self.sessions.clear()  # upkeep changes them without a new revision
             self._data_version, self._position = version, position
         self._last_mark, self._trusted_until = mark, now + MARK_CACHE_SECONDS
+
+    def all_databases(self) -> list[Database]:
+        """Returns all databases in order of creation. A long list is not cached."""
+        known = self._databases_in_order
+        if known is None:
+            known = read_databases(self.connection)
+            if len(known) <= _MAX_DATABASES:
+                self._databases_in_order = known
+        return known.copy()
 
     def cached(self, key: Hashable) -> object | None:
         """Returns the value cached under *key*, or None."""

@@ -306,7 +306,7 @@ class SqliteStore(SqliteAccountReads):
 
     def databases(self) -> Sequence[Database]:
         with refusing("read"):
-            return reads.read_databases(self._reader())
+            return self._read_cache().all_databases()
 
     def audit(self, since: int = 0, limit: int = 1000) -> Sequence[AuditRecord]:
         with refusing("read"):

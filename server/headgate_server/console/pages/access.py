@@ -3,9 +3,9 @@
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from urllib.parse import quote
 
+from markupsafe import Markup
 from starlette.responses import Response
 
 from headgate_engine import Database, User
@@ -14,16 +14,7 @@ from headgate_server.console.visit import Visit
 from headgate_server.console.wording import privilege, visible
 
 _MAX_CSV_USERS = 10_000
-_CLASSES = {"READ": "read", "WRITE": "write", "ALL": "all"}
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """A cell of the table: the word, its class, and the part of the address after the user's."""
-
-    word: str
-    kind: str
-    suffix: str
+_KINDS = {"READ": "read", "WRITE": "write", "ALL": "all", "–": "none"}
 
 
 def show(visit: Visit) -> Response:
@@ -44,8 +35,12 @@ def show(visit: Visit) -> Response:
     first = _offset(visit, len(databases))
     columns = databases[first : first + settings.console_databases_shown]
     next_after = users[size - 1].name if len(users) > size else ""
-    suffixes = [f"?db={quote(it.name, safe='')}#rights" for it in columns]
-    rows = [(user, _cells(user, columns, suffixes)) for user in users[:size]]
+    # A person without the admin flag sees their own row, which leads to their account.
+    links = [f"?db={quote(it.name, safe='')}#rights" if visit.is_admin else "" for it in columns]
+    rows = []
+    for user in users[:size]:
+        base = f"/console/users/{user.id}" if visit.is_admin else "/console/account"
+        rows.append((user, base, _cells(user, columns, links, base)))
     return visit.render(
         "access.html",
         rows=rows,
@@ -65,14 +60,27 @@ def _offset(visit: Visit, count: int) -> int:
     return number if number < count else 0
 
 
-def _cells(user: User, columns: Sequence[Database], suffixes: Sequence[str]) -> list[Cell]:
+def _words(user: User, databases: Sequence[Database]) -> list[str]:
+    """Returns the word in each cell of the row of *user*."""
     if user.admin:
-        return [Cell("ALL", "admin", suffix) for suffix in suffixes]
-    cells = []
-    for database, suffix in zip(columns, suffixes, strict=True):
-        word = privilege(user.grants.get(database.name, Privilege.NONE))
-        cells.append(Cell(word, _CLASSES.get(word, "none"), suffix))
-    return cells
+        return ["ALL"] * len(databases)
+    held, none = user.grants, Privilege.NONE
+    return [privilege(held.get(database.name, none)) for database in databases]
+
+
+def _cells(user: User, columns: Sequence[Database], links: Sequence[str], base: str) -> Markup:
+    """Returns the cells of the row of *user* as HTML.
+
+    A table has a thousand cells, which a template would escape one by one. *base* and *links*, the
+    two parts of a cell's address, have no character of HTML.
+    """
+    kinds = dict.fromkeys(_KINDS, "admin") if user.admin else _KINDS
+    return Markup(  # noqa: S704
+        "".join(
+            f'<td><a class="cell {kinds[word]}" href="{base}{link}">{word}</a></td>'
+            for word, link in zip(_words(user, columns), links, strict=True)
+        )
+    )
 
 
 def _csv(visit: Visit, contains: str, databases: Sequence[Database]) -> Response:
@@ -88,8 +96,7 @@ def _csv(visit: Visit, contains: str, databases: Sequence[Database]) -> Response
         else:
             users, left = [visit.user], 1
         for user in users:
-            cells = _cells(user, databases, [""] * len(databases))
-            words = [cell.word if cell.kind != "none" else "" for cell in cells]
+            words = ["" if word == "–" else word for word in _words(user, databases)]
             writer.writerow([_text(user.name), "yes" if user.admin else "", *words])
         if not users:
             break
