@@ -131,6 +131,10 @@ long-guessing: .venv/developed
 	PYTHONPATH=tests $(BIN)/python benchmarks/guessing.py
 	PYTHONPATH=tests $(BIN)/python benchmarks/flood.py
 
+# The console with 100,000 users, and what its pages cost /query.
+long-console: .venv/developed
+	PYTHONPATH=tests $(BIN)/python benchmarks/console.py
+
 # First logins while 100 guesses a second come from 5,000 addresses: some minutes.
 long-slow-flood: .venv/developed
 	PYTHONPATH=tests $(BIN)/python benchmarks/slow_flood.py

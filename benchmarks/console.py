@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from base64 import b64encode
+from functools import partial
 from pathlib import Path
 
 from headgate_engine import Audit, RetentionPolicy, SqliteStore, Tx
@@ -64,7 +65,7 @@ def fill(path: Path, users: int) -> None:
 
     store.transact(databases, Audit("", "", "-- databases"))
     for first in range(0, users, 5000):
-        store.transact(lambda tx, first=first: page(first, tx), Audit("", "", f"-- {first}"))
+        store.transact(partial(page, first), Audit("", "", f"-- {first}"))
     store.close()
 
 
