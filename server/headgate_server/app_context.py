@@ -20,6 +20,7 @@ from headgate_server.auth.authenticator import Authenticator
 from headgate_server.auth.credentials import RequestCredentials
 from headgate_server.auth.errors import Unauthenticated
 from headgate_server.auth.known_logins import KnownLogins
+from headgate_server.auth.request_login import credentials_of
 from headgate_server.auth.session_cookie_fields import SessionCookies
 from headgate_server.auth.session_rotation import SessionRotation
 from headgate_server.auth.throttle import Throttle
@@ -171,10 +172,7 @@ class AppContext:
         and BadRequest for several `Authorization` headers.
         """
         headers = request.headers
-        cookie_name = self.cookies.name if request.accepts_cookie else ""
-        credentials = RequestCredentials(
-            request.credential_params, headers.getlist, headers.memo, cookie_name
-        )
+        credentials = credentials_of(request, self.cookies.name)
         if not shows_no_browser(headers):
             request.cross_site = self.is_cross_site(request.method, headers)
         principal = await self.authenticate_credentials(

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from headgate_engine import SessionRejected, StoreError
+from headgate_engine import NotAuthorized, SessionRejected, StoreError
 from headgate_server.api.accounts.routes import ACCOUNT_ROUTES
 from headgate_server.api.delivery import (
     AsgiDelivery,
@@ -343,6 +343,13 @@ class Application:
         if by_session and self._context is not None:
             request.set_cookie(self._context.cookies.delete(request))
         if request.route in ACCOUNT_ROUTES:
+            if isinstance(error, NotAuthorized) and self._context is not None:
+                self._context.audit_writer.record_denied(
+                    request.log.user,
+                    request.audit_address,
+                    f"-- {error.statement}",
+                    f"requires {error.required}",
+                )
             message, code = message.removeprefix(error_status.prefix), getattr(error, "code", "")
             return self._responses.account_error(error_status, message, code)
         return self._responses.error_response(error_status, message, encoder, by_session=by_session)

@@ -1,13 +1,12 @@
 """Debian's chromium, driven by Playwright, and a server with data for the console's pages."""
 
+import re
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Dialog, Page, sync_playwright
 
 from support.account_requests import make_key, send, sign_in
 from support.servers import ROOT, Server
@@ -18,7 +17,8 @@ _FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update"),
 )
-needs_chromium = pytest.mark.skipif(not CHROMIUM, reason="Debian's chromium is not installed")
+# A page that answers 403 or 404 is itself such a message.
+_EXPECTED = re.compile("Failed to load resource: the server responded with a status of 40[0-9]")
 STATEMENTS = (
     *(f"CREATE DATABASE {name}" for name in ("billing", "sensors", "shop", "telegraf", "web")),
     *(
@@ -78,8 +78,63 @@ def context_of(browser: Browser, **options: Any) -> BrowserContext:
     return context
 
 
-def settled(page: Page) -> None:
-    """Waits until no animation of the page runs."""
-    deadline = time.monotonic() + 10
-    while page.evaluate("document.getAnimations().length") and time.monotonic() < deadline:
-        page.wait_for_timeout(20)
+class Messages(list[str]):
+    """What pages write to the console of the browser: a violation of their policy, an error.
+
+    *asked* has the questions of the pages, which are answered with yes.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    def watch(self, page: Page) -> None:
+        page.on("console", lambda it: self._add(it.type, it.text))
+        page.on("pageerror", lambda it: self._add("error", str(it)))
+        page.on("dialog", self._answer)
+
+    def _answer(self, dialog: Dialog) -> None:
+        if dialog.type == "confirm":
+            self.asked.append(dialog.message)
+        else:
+            self._add("error", f"{dialog.type}: {dialog.message}")
+        dialog.accept()
+
+    def _add(self, kind: str, text: str) -> None:
+        if kind in ("error", "warning") and not _EXPECTED.match(text):
+            self.append(text)
+
+
+def open_page(
+    browser: Browser,
+    server: Server,
+    messages: Messages,
+    login: tuple[str, str] = ROOT,
+    **options: object,
+) -> Page:
+    page = context_of(browser, **options).new_page()
+    messages.watch(page)
+    enter(page, base_of(server), *login)
+    return page
+
+
+def focused(page: Page) -> str:
+    """The words of the element with the focus, which must be marked visibly."""
+    words, outline = page.evaluate(
+        """() => {
+            const found = document.activeElement;
+            const words = found.labels?.[0]?.innerText ?? found.innerText ?? "";
+            return [words.trim(), getComputedStyle(found).outlineStyle];
+        }"""
+    )
+    assert outline != "none", f"the focus on {words!r} is not visible"
+    return str(words)
+
+
+def press_until(page: Page, words: str, key: str = "Tab", most: int = 60) -> None:
+    """Presses *key* until the element with *words* has the focus."""
+    for _ in range(most):
+        page.keyboard.press(key)
+        if focused(page) == words:
+            return
+    raise AssertionError(f"{key} does not lead to {words!r}")

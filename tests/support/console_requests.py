@@ -6,8 +6,9 @@ from urllib.parse import urlencode
 from support.account_requests import COOKIE, cookie_of, sign_in
 from support.servers import Answer, Server
 
-_SAME_ORIGIN = {
+_BROWSER = {
     "Sec-Fetch-Site": "same-origin",
+    "Accept-Encoding": "gzip, deflate, br",
     "User-Agent": "Mozilla/5.0 (X11; Linux) Firefox/9",
 }
 
@@ -37,7 +38,7 @@ class Visitor:
         return self.get(answer.headers["Location"])
 
     def _send(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Answer:
-        sent = _SAME_ORIGIN | {name.replace("_", "-"): value for name, value in headers.items()}
+        sent = _BROWSER | {name.replace("_", "-"): value for name, value in headers.items()}
         if self.cookies:
             sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         answer = self.server.request(method, path, body, sent)

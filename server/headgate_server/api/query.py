@@ -83,10 +83,10 @@ async def run_statement(
 ) -> ASGIResponse:
     """Authorizes and executes *statement* as /query does, and returns the response in JSON.
 
-    The statement is sent to the upstream store that /query on the same host uses. Read the whole
-    body of *request* before. Raises what `query` raises.
+    The statement is also sent to the store of `statement_store`. Read the whole body of *request*
+    before. Raises what `query` raises.
     """
-    mount, _ = context.gateway.find(request, b"/query")
+    mount = statement_store(request, context)
     if mount is not None:
         request.on_end(mount.acquire())
     execution = QueryExecution(
@@ -97,6 +97,15 @@ async def run_statement(
     if (mount is not None and mount.store is not None) or context.gateway.drops_data:
         return await _run_with_upstream(execution, context, mount, {}, encoder)
     return await _single_document(execution, encoder)
+
+
+def statement_store(request: Request, context: AppContext) -> Mount | None:
+    """Returns the upstream store for statements that name none, or None.
+
+    It is the store that /query on the host of *request* uses, or else the only one.
+    """
+    mount, _ = context.gateway.find(request, b"/query")
+    return mount or context.gateway.find_by_name("")
 
 
 def _is_in_batch(principal: Principal) -> bool:

@@ -4,7 +4,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as StarletteRequest
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import Mount, Route, Router
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -20,7 +20,14 @@ from headgate_server.console.pages import (
     users,
 )
 from headgate_server.console.rendering import STATIC_FOLDER, static_version
-from headgate_server.console.visit import AsyncChange, Endpoint, Show, error_response, page
+from headgate_server.console.visit import (
+    AsyncChange,
+    Endpoint,
+    Show,
+    error_response,
+    page,
+    with_error_page,
+)
 
 _BOTH = ["GET", "POST"]
 _ERRORS = {
@@ -50,7 +57,7 @@ async def _to_first_page(request: StarletteRequest) -> Response:
 async def _http_error(request: StarletteRequest, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     text = _ERRORS.get(error.status_code, error.detail)
-    return await error_response(request, error.status_code, text)
+    return error_response(request, error.status_code, text)
 
 
 def console_application() -> Starlette:
@@ -58,12 +65,12 @@ def console_application() -> Starlette:
     pages = [
         Route("/", page(access.show)),
         Route("/databases", _page_of(databases.show_list, databases.create), methods=_BOTH),
-        Route("/databases/{id:int}", _page_of(databases.show, databases.change), methods=_BOTH),
+        Route("/databases/{id}", _page_of(databases.show, databases.change), methods=_BOTH),
         Route("/users", page(users.show_list, admin=True)),
         Route("/users/new", page(users.show_new, users.create, admin=True), methods=_BOTH),
-        Route("/users/{id:int}", page(user.show, admin=True)),
+        Route("/users/{id}", page(user.show, admin=True)),
         *(
-            Route(f"/users/{{id:int}}/{name}", page(user.show, change, admin=True), methods=_BOTH)
+            Route(f"/users/{{id}}/{name}", page(user.show, change, admin=True), methods=_BOTH)
             for name, change in {
                 "rights": user.change_rights,
                 "profile": user.change_profile,
@@ -75,7 +82,7 @@ def console_application() -> Starlette:
         ),
         Route("/keys", page(keys.show_list)),
         Route("/keys/new", page(keys.show_new, keys.create), methods=_BOTH),
-        Route("/keys/{id:int}", page(keys.show_list, keys.change), methods=["POST"]),
+        Route("/keys/{id}", page(keys.show_list, keys.change, home=keys.LIST), methods=["POST"]),
         Route("/sessions", page(sessions.show, sessions.change), methods=_BOTH),
         Route("/audit", page(audit.show, admin=True)),
         Route("/account", page(account.show, account.change_profile), methods=_BOTH),
@@ -89,10 +96,10 @@ def console_application() -> Starlette:
     ]
     return Starlette(
         routes=[
-            Route("/login", sign_in.show),
-            Route("/login", sign_in.sign_in, methods=["POST"]),
+            Route("/login", with_error_page(sign_in.show)),
+            Route("/login", with_error_page(sign_in.sign_in), methods=["POST"]),
             Route("/console", _to_first_page),
-            Mount("/console", routes=pages),
+            Mount("/console", app=Router(pages, redirect_slashes=False)),
         ],
         exception_handlers={HTTPException: _http_error},
     )

@@ -12,8 +12,9 @@ from headgate_engine import Principal
 
 _COOKIE = "headgate_message"
 _SECONDS = 60
-_MAX_CHARS = 600
-_MAX_STATEMENTS = 5
+_MAX_CHARS = 300
+# Of the statements. Browsers keep no cookie of more than 4,096 bytes.
+_MAX_BYTES = 1500
 _FIELDS = "Path=/console; HttpOnly; SameSite=Lax"
 
 
@@ -33,10 +34,15 @@ def message_cookie(message: Message, principal: Principal) -> str:
     """
     if principal.session is None:
         return ""
-    statements = [text[:_MAX_CHARS] for text in message.statements[:_MAX_STATEMENTS]]
-    if len(message.statements) > _MAX_STATEMENTS:
-        statements.append(f"-- and {len(message.statements) - _MAX_STATEMENTS} more")
-    content = json.dumps([message.text[:_MAX_CHARS], statements]).encode()
+    statements: list[str] = []
+    left = _MAX_BYTES
+    for statement in message.statements:
+        left -= len(statement.encode())
+        if left < 0:
+            statements.append(f"-- and {len(message.statements) - len(statements)} more")
+            break
+        statements.append(statement)
+    content = json.dumps([message.text[:_MAX_CHARS], statements], ensure_ascii=False).encode()
     sealed = _fernet(principal.session.hash).encrypt(content).decode()
     return f"{_COOKIE}={sealed}; Max-Age={_SECONDS}; {_FIELDS}"
 

@@ -39,8 +39,9 @@ async def serve_console(
 ) -> ASGIResponse:
     """Returns the console's response to *request*: a page, a file, or a redirect."""
     request.adds_common_headers = False
-    if not context.settings.serves_console():
+    if not _serves(request, context):
         return _NOT_FOUND
+    request.accepts_session_alone = True
     await enter_task()
     if context not in _consoles:
         # Imported on demand: a server without a console needs no template engine.
@@ -55,9 +56,15 @@ async def sign_in(
 ) -> ASGIResponse:
     """Begins a session: by the form of the console's page, or by the API's JSON."""
     is_form = media_type(request.headers.get("content-type", "")) == FORM_MEDIA_TYPE
-    if is_form and context.settings.serves_console():
+    if is_form and _serves(request, context):
         return await serve_console(request, context, encoder, mount)
     return await login(request, context, encoder, mount)
+
+
+def _serves(request: Request, context: AppContext) -> bool:
+    """Returns whether the console answers *request*: never below the path of an upstream store."""
+    is_own = (request.raw_path + b"/").startswith((b"/console/", b"/login/"))
+    return is_own and context.settings.serves_console()
 
 
 CONSOLE_ROUTES: dict[str, dict[str, Handler]] = {

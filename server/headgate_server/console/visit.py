@@ -7,12 +7,15 @@ from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
+from starlette.requests import ClientDisconnect
 from starlette.requests import Request as StarletteRequest
 from starlette.responses import RedirectResponse, Response
 
 from headgate_engine import (
     ANONYMOUS,
     AuthenticationFailed,
+    Database,
+    NotAuthorized,
     Principal,
     SessionRejected,
     StatementError,
@@ -38,6 +41,8 @@ from headgate_server.telemetry.logging import log_internal_error
 T = TypeVar("T")
 
 _MAX_FORM_BYTES = 1 << 20
+_MAX_ID_DIGITS = 18
+_FAULT = "The server has a fault. Its log has the details, with this request's id."
 _REFUSED = (401, 403, 404, 503)
 _LOCAL_PATH = re.compile(r"/console(?:/[A-Za-z0-9_/-]*)?(?:\?[A-Za-z0-9_.~%&=+-]*)?")
 
@@ -53,7 +58,8 @@ class NotAllowed(Exception):
 class Visit:
     """One request to a page. *form* has the fields of the form that was sent.
 
-    *error* is why that form was refused: the page shows it above the form.
+    *error* is why that form was refused: the page shows it above the form. *home* is the address of
+    the page, if forms of it are sent to another; "": the same.
     """
 
     page: StarletteRequest
@@ -63,6 +69,7 @@ class Visit:
     form: Mapping[str, str] = field(default_factory=dict, repr=False)
     error: str = ""
     status: int = 200
+    home: str = ""
 
     @property
     def query(self) -> Mapping[str, str]:
@@ -81,6 +88,13 @@ class Visit:
             raise NotAPerson("no user is signed in, because authentication is off")
         return self.principal.user
 
+    def databases(self) -> list[Database]:
+        """Returns the databases that SHOW DATABASES lists for the person, by name. Blocking."""
+        found = sorted(self.context.store.databases(), key=lambda it: it.name)
+        if self.is_admin:
+            return found
+        return [it for it in found if self.user.grants.get(it.name)]
+
     @property
     def address(self) -> str:
         """The client's address, for the audit."""
@@ -93,7 +107,7 @@ class Visit:
     def user_of_path(self) -> User:
         """Returns the user whose id is in the path. Raises UserNotFound. Blocking."""
         id = self.path_id()
-        user = self.context.store.user_by_id(id) if len(id) <= 18 else None
+        user = self.context.store.user_by_id(id) if is_id(id) else None
         if user is None:
             raise UserNotFound
         return user
@@ -121,7 +135,8 @@ class Visit:
         parameters = {name: text for name, text in self.query.items() if name != "format"}
         parameters |= {name: str(value) for name, value in changed.items()}
         query = urlencode({name: text for name, text in parameters.items() if text})
-        return f"{self.page.url.path}?{query}" if query else self.page.url.path
+        path = self.home or self.page.url.path
+        return f"{path}?{query}" if query else path
 
     def redirect(self, path: str, text: str = "", statements: tuple[str, ...] = ()) -> Response:
         """Returns the redirect to *path* after a change. That page shows *text* once."""
@@ -145,39 +160,58 @@ def page(
     *,
     admin: bool = False,
     change_async: AsyncChange | None = None,
+    home: str = "",
 ) -> Endpoint:
     """Returns a Starlette endpoint: *show* answers GET, and *change* a form that was sent.
 
     Both run in a thread, but *change_async* in the event loop. If a form is refused, *show*
     answers with the reason in `Visit.error`. With *admin*, others than administrators get 403.
+    *home* is the address of the page, if its forms are sent to another.
     """
 
     async def endpoint(page_request: StarletteRequest) -> Response:
         request: Request
         context: AppContext
         request, context = page_request.scope["headgate"]
-        try:
-            visit = await _enter(page_request, request, context)
-            if isinstance(visit, Response):
-                return visit
-            if admin and not visit.is_admin:
-                raise NotAllowed
-            key = (visit.principal.name,)
-            if page_request.method != "POST":
-                return await context.run_in_thread(partial(show, visit), key)
-            visit = await _with_form(visit, admin=admin)
-            try:
-                if change_async is not None:
-                    return await change_async(visit)
-                assert change is not None
-                return await context.run_in_thread(partial(change, visit), key)
-            except Exception as error:
-                visit = _refused(visit, error)
+        visit = await _enter(page_request, request, context)
+        if isinstance(visit, Response):
+            return visit
+        visit.home = home
+        if admin and not visit.is_admin:
+            raise NotAllowed
+        key = (visit.principal.name,)
+        if page_request.method != "POST":
             return await context.run_in_thread(partial(show, visit), key)
+        try:
+            visit = await _with_form(visit, admin=admin)
+        except (SessionRejected, AuthenticationFailed):
+            return _to_sign_in(page_request)  # the session ended while the form arrived
+        try:
+            if change_async is not None:
+                return await change_async(visit)
+            assert change is not None
+            return await context.run_in_thread(partial(change, visit), key)
+        except ClientDisconnect:
+            raise
         except Exception as error:
-            return await _error_page(page_request, request, context, error)
+            visit = _refused(visit, error)
+        return await context.run_in_thread(partial(show, visit), key)
 
-    return endpoint
+    return with_error_page(endpoint)
+
+
+def with_error_page(endpoint: Endpoint) -> Endpoint:
+    """Returns *endpoint*, which answers with a page that says why if it raises an error."""
+
+    async def guarded(page_request: StarletteRequest) -> Response:
+        try:
+            return await endpoint(page_request)
+        except ClientDisconnect:
+            raise
+        except Exception as error:
+            return error_page(page_request, error)
+
+    return guarded
 
 
 async def _enter(
@@ -232,25 +266,29 @@ def _refused(visit: Visit, error: Exception) -> Visit:
     return replace(visit, error=client_message(error, status), status=status.status)
 
 
-async def _error_page(
-    page_request: StarletteRequest, request: Request, context: AppContext, error: Exception
-) -> Response:
-    """Returns the page that says why the request failed."""
-    status = 403 if isinstance(error, NotAllowed) else None
-    found = error_status_for(error) if status is None else None
-    if status is None:
-        status = found.status if found is not None else 500
+def error_page(page_request: StarletteRequest, error: Exception) -> Response:
+    """Returns the page that says why the request failed. Records a denied form in the audit."""
+    request: Request
+    context: AppContext
+    request, context = page_request.scope["headgate"]
+    if page_request.method == "POST" and isinstance(error, NotAllowed | NotAuthorized):
+        context.audit_writer.record_denied(
+            request.log.user,
+            request.audit_address,
+            f"-- POST {request.raw_path.decode('latin-1')}",
+            "requires admin privilege" if isinstance(error, NotAllowed) else str(error),
+        )
+    found = error_status_for(error)
+    status = 403 if isinstance(error, NotAllowed) else found.status if found is not None else 500
     if status == 500:
         log_internal_error(error, request.log.id)
-        text = "The server has a fault. Its log has the details, with this request's id."
-    else:
-        text = str(error)
+        return error_response(page_request, status, _FAULT)
     request.log.error = log_message(error)
-    return await error_response(page_request, status, text)
+    return error_response(page_request, status, str(error))
 
 
-async def error_response(page_request: StarletteRequest, status: int, text: str) -> Response:
-    """Returns the page of an error with the HTTP status *status*."""
+def error_response(page_request: StarletteRequest, status: int, text: str) -> Response:
+    """Returns the page of an error with the HTTP status *status*. It is short: needs no thread."""
     request, context = page_request.scope["headgate"]
     values = {
         "title": context.settings.console_title,
@@ -258,8 +296,12 @@ async def error_response(page_request: StarletteRequest, status: int, text: str)
         "text": text,
         "request_id": request.log.id,
     }
-    content = await context.run_in_thread(partial(render, "error.html", values))
-    return Response(content, status, media_type="text/html")
+    return Response(render("error.html", values), status, media_type="text/html")
+
+
+def is_id(text: str) -> bool:
+    """Returns whether *text* may be the id of a row."""
+    return text.isascii() and text.isdigit() and len(text) <= _MAX_ID_DIGITS
 
 
 def local_path(text: str) -> str:

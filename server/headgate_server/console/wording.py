@@ -48,6 +48,14 @@ def name(text: str) -> Markup:
     return Markup('<bdi title="{}">{}…</bdi>').format(shown, cut)
 
 
+def is_confirmed(typed: str, name: str) -> bool:
+    """Returns whether *typed* is *name*, or *name* as a page shows it.
+
+    A field of a form cannot hold each character of a name.
+    """
+    return typed == name or " ".join(typed.split()) == " ".join(visible(name).split()) != ""
+
+
 def privilege(held: Privilege) -> str:
     """Returns the word for a privilege in a table; a dash for none."""
     if held is Privilege.ALL:

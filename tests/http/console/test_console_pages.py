@@ -177,7 +177,7 @@ def test_errors_are_pages(root: Visitor) -> None:
 
 def test_the_table_shows_what_each_user_may_do(root: Visitor) -> None:
     page = page_text(root.get("/console/"))
-    assert "2 users · 2 databases" in page
+    assert "2 users in all · 2 databases" in page
     row = page[page.index(">todd<") :]
     cells = [part.partition("<")[0] for part in row.split('<a class="cell ')[1:]]
     assert [cell.partition(">")[2] for cell in cells] == ["–", "READ"]

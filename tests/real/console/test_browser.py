@@ -10,20 +10,24 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pytest
-from playwright.sync_api import Browser, Dialog, Page, expect
+from playwright.sync_api import Browser, expect
 
 from support.account_requests import send
 from support.browser import (
     ANN,
     CHROMIUM,
+    Messages,
     base_of,
     chromium,
     context_of,
     enter,
     fill,
+    focused,
+    open_page,
+    press_until,
 )
 from support.local_server import LocalServer
-from support.servers import ROOT, Server
+from support.servers import ROOT
 
 NPM = shutil.which("npm")
 pytestmark = pytest.mark.skipif(
@@ -43,8 +47,6 @@ OWN_PAGES = (
     *("/console/", "/console/keys", "/console/keys/new", "/console/sessions"),
     *("/console/account", "/console/users"),
 )
-# A page that answers 403 or 404 is itself such a message.
-_EXPECTED = re.compile("Failed to load resource: the server responded with a status of 40[0-9]")
 
 
 @pytest.fixture(scope="module")
@@ -70,51 +72,11 @@ def running(server: LocalServer) -> LocalServer:
     return server
 
 
-class Messages(list[str]):
-    """What pages write to the console of the browser: a violation of their policy, an error.
-
-    *asked* has the questions of the pages, which are answered with yes.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked: list[str] = []
-
-    def watch(self, page: Page) -> None:
-        page.on("console", lambda it: self._add(it.type, it.text))
-        page.on("pageerror", lambda it: self._add("error", str(it)))
-        page.on("dialog", self._answer)
-
-    def _answer(self, dialog: Dialog) -> None:
-        if dialog.type == "confirm":
-            self.asked.append(dialog.message)
-        else:
-            self._add("error", f"{dialog.type}: {dialog.message}")
-        dialog.accept()
-
-    def _add(self, kind: str, text: str) -> None:
-        if kind in ("error", "warning") and not _EXPECTED.match(text):
-            self.append(text)
-
-
 @pytest.fixture
 def messages() -> Iterator[Messages]:
     found = Messages()
     yield found
     assert not found
-
-
-def open_page(
-    browser: Browser,
-    server: Server,
-    messages: Messages,
-    login: tuple[str, str] = ROOT,
-    **options: object,
-) -> Page:
-    page = context_of(browser, **options).new_page()
-    messages.watch(page)
-    enter(page, base_of(server), *login)
-    return page
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (320, "dark")])
@@ -182,28 +144,6 @@ def test_a_newcomer_grants_revokes_makes_a_key_and_finds_it_in_the_audit(
     page.context.close()
 
 
-def focused(page: Page) -> str:
-    """The words of the element with the focus, which must be marked visibly."""
-    words, outline = page.evaluate(
-        """() => {
-            const found = document.activeElement;
-            const words = found.labels?.[0]?.innerText ?? found.innerText ?? "";
-            return [words.trim(), getComputedStyle(found).outlineStyle];
-        }"""
-    )
-    assert outline != "none", f"the focus on {words!r} is not visible"
-    return str(words)
-
-
-def press_until(page: Page, words: str, key: str = "Tab", most: int = 60) -> None:
-    """Presses *key* until the element with *words* has the focus."""
-    for _ in range(most):
-        page.keyboard.press(key)
-        if focused(page) == words:
-            return
-    raise AssertionError(f"{key} does not lead to {words!r}")
-
-
 def test_everything_can_be_done_by_keyboard(
     browser: Browser, running: LocalServer, messages: Messages
 ) -> None:
@@ -238,7 +178,7 @@ def test_everything_can_be_done_by_keyboard(
     assert focused(page) == "WRITE"
     press_until(page, "Save rights")
     page.keyboard.press("Enter")
-    page.wait_for_url(f"{base_of(running)}/console/users/3")
+    page.wait_for_url(f"{base_of(running)}/console/users/3?db=shop")
     assert "Rights changed." in page.evaluate("document.activeElement.innerText")
     assert running.query("SHOW GRANTS FOR bob").rows() == [["shop", "WRITE"]]
     press_until(page, "Drop this user for ever")

@@ -10,10 +10,11 @@ from starlette.responses import Response
 
 from headgate_engine import Database, User
 from headgate_grammar import Privilege
-from headgate_server.console.visit import Visit
+from headgate_server.console.visit import Visit, is_id
 from headgate_server.console.wording import privilege, visible
 
-_MAX_CSV_USERS = 10_000
+_MAX_CSV_USERS, _MAX_CSV_CELLS = 10_000, 1_000_000
+_FORMULA = tuple("=+-@＝＋－＠")
 _KINDS = {"READ": "read", "WRITE": "write", "ALL": "all", "–": "none"}
 
 
@@ -21,8 +22,7 @@ def show(visit: Visit) -> Response:
     """Shows which user may do what: for administrators all users, for others their own row."""
     store, settings = visit.context.store, visit.context.settings
     contains, wanted = visit.query.get("name", ""), visit.query.get("db", "")
-    databases = [it for it in store.databases() if wanted in it.name]
-    databases.sort(key=lambda it: it.name)
+    databases = [it for it in visit.databases() if wanted in it.name]
     if visit.query.get("format") == "csv":
         return _csv(visit, contains, databases)
     after, size = visit.query.get("after", ""), settings.console_page_size
@@ -56,7 +56,7 @@ def show(visit: Visit) -> Response:
 def _offset(visit: Visit, count: int) -> int:
     """Returns the index of the first database of the page, from the parameter `from`."""
     text = visit.query.get("from", "0")
-    number = int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 0
+    number = int(text) if is_id(text) else 0
     return number if number < count else 0
 
 
@@ -84,11 +84,14 @@ def _cells(user: User, columns: Sequence[Database], links: Sequence[str], base: 
 
 
 def _csv(visit: Visit, contains: str, databases: Sequence[Database]) -> Response:
-    """Returns the table as CSV, with all databases of the filter, at most 10,000 users."""
+    """Returns the table as CSV, with all databases of the filter, and at most 10,000 users.
+
+    It has at most a million cells, in which case fewer users.
+    """
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(["user", "admin", *(_text(it.name) for it in databases)])
-    after, left = "", _MAX_CSV_USERS
+    after, left = "", min(_MAX_CSV_USERS, _MAX_CSV_CELLS // max(1, len(databases)))
     while left:
         users: Sequence[User]
         if visit.is_admin:
@@ -111,4 +114,4 @@ def _csv(visit: Visit, contains: str, databases: Sequence[Database]) -> Response
 def _text(name: str) -> str:
     """Returns *name* as the text of a cell. A spreadsheet must not take it for a formula."""
     shown = visible(name)
-    return f"'{shown}" if shown[:1] in ("=", "+", "-", "@") else shown
+    return f"'{shown}" if shown.lstrip().startswith(_FORMULA) else shown

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from headgate_engine import NO_PASSWORD, Profile
 from headgate_grammar import Privilege
 from headgate_server.api.own_password import replace_own_password
+from headgate_server.console.pages.users import MAX_KEYS
 from headgate_server.console.visit import Visit
 from headgate_server.http.errors import BadRequest
 
@@ -22,7 +23,7 @@ def show(visit: Visit) -> Response:
         profile=engine.accounts.profile(user),
         grants=grants,
         has_password=user.hash != NO_PASSWORD,
-        keys=len(engine.api_keys.keys("", 1000, owner=user)),
+        keys=len(engine.api_keys.keys("", MAX_KEYS, owner=user)),
         sessions=engine.sessions.active(user),
         current=visit.principal.session,
         min_password=visit.context.settings.password_min_length,

@@ -3,7 +3,7 @@
 from starlette.responses import Response
 
 from headgate_engine import FORWARDED, AuditRecord
-from headgate_server.console.visit import Visit
+from headgate_server.console.visit import Visit, is_id
 
 _SCAN_PAGE, _MAX_SCANNED = 1000, 20_000
 
@@ -21,7 +21,7 @@ def _chosen(visit: Visit, size: int) -> tuple[list[AuditRecord], int]:
     Reads at most 20,000 records, so that rare ones take several pages.
     """
     text = visit.query.get("before", "")
-    before = int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else 0
+    before = int(text) if is_id(text) else 0
     found: list[AuditRecord] = []
     for _ in range(_MAX_SCANNED // _SCAN_PAGE):
         page = visit.context.store.newest_audit(before, _SCAN_PAGE)

@@ -1,27 +1,30 @@
 """The pages of databases: the list, and the users of one database."""
 
+import gzip
 import json
 
 from starlette.responses import Response
 
 from headgate_engine import ApiKey, Database, DatabaseNotFound, StatementError, User, UserNotFound
-from headgate_grammar import CreateDatabase, DropDatabase, Privilege, Statement
-from headgate_server.api.accounts.rights import replace_rights
+from headgate_grammar import CreateDatabase, DropDatabase, Grant, Privilege, Revoke, Statement
 from headgate_server.api.accounts.views import privilege_of
-from headgate_server.api.query import run_statement
-from headgate_server.console.visit import Visit
+from headgate_server.api.query import run_statement, statement_store
+from headgate_server.console.pages.users import MAX_KEYS
+from headgate_server.console.visit import Visit, is_id
+from headgate_server.console.wording import is_confirmed, key_state
 from headgate_server.http.errors import BadRequest
 from headgate_server.http.response_body import collect
 
 
 def show_list(visit: Visit) -> Response:
     """Shows the databases by name."""
-    databases = sorted(visit.context.store.databases(), key=lambda it: it.name)
+    databases = visit.databases()
     wanted = visit.query.get("db", "")
     return visit.render(
         "databases.html",
         databases=[it for it in databases if wanted in it.name],
         total=len(databases),
+        store=_store_name(visit),
     )
 
 
@@ -38,7 +41,7 @@ def show(visit: Visit) -> Response:
     """Shows the users with access to the database, and their keys for it."""
     database = _database(visit)
     size, after = visit.context.settings.console_page_size, visit.query.get("after", "")
-    after = after if after.isascii() and after.isdigit() and len(after) <= 18 else ""
+    after = after if is_id(after) else ""
     users = visit.context.store.users_with_grants(after, size + 1, database=database.name)
     rows = [
         (user, _privilege(user, database), _keys(visit, user, database)) for user in users[:size]
@@ -48,6 +51,7 @@ def show(visit: Visit) -> Response:
         database=database,
         rows=rows,
         next_after=users[size - 1].id if len(users) > size else "",
+        store=_store_name(visit),
     )
 
 
@@ -55,7 +59,7 @@ async def change(visit: Visit) -> Response:
     """Grants a user a privilege on the database, or drops the database."""
     database = await visit.context.run_in_thread(lambda: _database(visit))
     if visit.form.get("action") == "drop":
-        if visit.form.get("confirm", "") != database.name:
+        if not is_confirmed(visit.form.get("confirm", ""), database.name):
             raise BadRequest("Type the name of the database to drop it.")
         statement = DropDatabase(database.name)
         await _run(visit, statement)
@@ -72,25 +76,34 @@ def _grant(visit: Visit, database: Database) -> list[str]:
         raise UserNotFound
     if user.admin:
         raise BadRequest("This user is an administrator, and has all privileges already.")
-    privilege = privilege_of(visit.form.get("privilege", ""), "privilege")
-    return replace_rights(
-        visit.context,
-        visit.principal,
-        user,
-        admin=None,
-        grants={**user.grants, database.name: privilege},
-        address=visit.address,
+    wanted = privilege_of(visit.form.get("privilege", ""), "privilege")
+    if user.grants.get(database.name, Privilege.NONE) is wanted:
+        return []
+    statement: Statement = (
+        Grant(wanted, database.name, user.name)
+        if wanted
+        else Revoke(Privilege.ALL, database.name, user.name)
     )
+    visit.context.engine.execute_statement(statement, visit.principal, "", visit.address)
+    return [str(statement)]
 
 
 async def _run(visit: Visit, statement: Statement) -> None:
     """Runs *statement* as /query does. Raises StatementError for the error in its result."""
     response = await run_statement(visit.request, visit.context, visit.principal, statement)
-    _, _, body = await collect(response, visit.request.scope, visit.request.receive)
+    _, headers, body = await collect(response, visit.request.scope, visit.request.receive)
+    if (b"content-encoding", b"gzip") in headers:  # the browser accepts it
+        body = gzip.decompress(body)
     content = json.loads(body)
     found = [it["error"] for it in (content, *content.get("results", ())) if "error" in it]
     if found:
         raise StatementError(found[0])
+
+
+def _store_name(visit: Visit) -> str:
+    """Returns the name of the store that executes CREATE and DROP DATABASE, too; "": none."""
+    store = statement_store(visit.request, visit.context)
+    return store.settings.name if store is not None else ""
 
 
 def _database(visit: Visit) -> Database:
@@ -107,7 +120,9 @@ def _privilege(user: User, database: Database) -> Privilege:
 def _keys(visit: Visit, user: User, database: Database) -> list[tuple[ApiKey, Privilege]]:
     """Returns the keys of *user* with rights on *database*, and these rights."""
     found = []
-    for key in visit.context.engine.api_keys.keys("", 100, owner=user):
+    for key in visit.context.engine.api_keys.keys("", MAX_KEYS, owner=user):
+        if key_state(key) == "expired":
+            continue
         held = key.scope.restrict(user, [database.name])
         if right := Privilege.ALL if held.admin else held.grants.get(database.name):
             found.append((key, right))

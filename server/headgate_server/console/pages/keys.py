@@ -6,7 +6,7 @@ from headgate_engine import GRACE_SECONDS, ApiKey, KeyScope, User, UserNotFound
 from headgate_grammar import Privilege
 from headgate_server.api.accounts.views import privilege_of
 from headgate_server.console.pages.users import privileges
-from headgate_server.console.visit import Visit
+from headgate_server.console.visit import Visit, is_id
 from headgate_server.http.errors import BadRequest
 
 _DAY = 86_400
@@ -20,14 +20,14 @@ _LIFETIMES = {
 }
 _GRACES = {"0": 0, "hour": 3600, "day": _DAY, "week": 7 * _DAY}
 _MAX_DATABASES = 100
-_LIST = "/console/keys"
+LIST = "/console/keys"
 
 
 def show_list(visit: Visit) -> Response:
     """Shows keys: of all users for administrators, else the person's own."""
     user = _owner(visit) if visit.query.get("user") or not visit.is_admin else None
     size, after = visit.context.settings.console_page_size, visit.query.get("after", "")
-    after = after if after.isascii() and after.isdigit() and len(after) <= 18 else ""
+    after = after if is_id(after) else ""
     keys = visit.context.engine.api_keys.keys(after, size + 1, owner=user)
     return visit.render(
         "keys.html",
@@ -38,15 +38,17 @@ def show_list(visit: Visit) -> Response:
 
 
 def _owner(visit: Visit) -> User:
-    """Returns the user that the parameter `user` or the form names, else the person.
+    """Returns the user that the form or the parameter `user` names, else the person.
 
-    Raises UserNotFound for an unknown user, and for others than the person's own unless they are an
-    administrator.
+    The form may have the id instead. Raises UserNotFound for an unknown user, and for others than
+    the person's own unless they are an administrator.
     """
-    name = visit.form.get("user") or visit.query.get("user", "")
-    if not name or (visit.principal.user is not None and name == visit.principal.name):
+    id, name = visit.form.get("owner", ""), visit.form.get("user") or visit.query.get("user", "")
+    if not id and (not name or (visit.principal.user is not None and name == visit.principal.name)):
         return visit.user
-    user = visit.context.engine.user(name) if visit.is_admin else None
+    user = None
+    if visit.is_admin:
+        user = visit.context.store.user_by_id(id) if is_id(id) else visit.context.engine.user(name)
     if user is None:
         raise UserNotFound
     return user
@@ -54,15 +56,22 @@ def _owner(visit: Visit) -> User:
 
 def show_new(visit: Visit) -> Response:
     """Shows the form of a new key."""
-    owner = _owner(visit) if visit.principal.user or visit.query.get("user") else None
+    owner = None
+    if visit.principal.user is not None or visit.query.get("user") or visit.form.get("owner"):
+        try:
+            owner = _owner(visit)
+        except UserNotFound:
+            if not visit.error:
+                raise
     longest = visit.context.engine.api_keys.limits.max_lifetime
     lifetimes = {
         value: words for value, (words, seconds) in _LIFETIMES.items() if not 0 <= longest < seconds
     }
-    databases = sorted(visit.context.store.databases(), key=lambda it: it.name)
+    databases = visit.databases()
     return visit.render(
         "key_new.html",
         owner=owner,
+        is_chosen=owner is not None and bool(visit.query.get("user") or visit.form.get("owner")),
         lifetimes=lifetimes,
         may_last=longest < 0,
         databases=databases[:_MAX_DATABASES],
@@ -97,7 +106,7 @@ def _scope(visit: Visit) -> KeyScope:
         everywhere = Privilege.ALL if kind == "everything" else privilege_of(kind, "scope")
         return KeyScope(everywhere=everywhere)
     grants = {}
-    for database in visit.context.store.databases():
+    for database in visit.databases():
         chosen = privilege_of(visit.form.get(f"grant.{database.id}", "NONE"), database.name)
         if chosen:
             grants[database.name] = chosen
@@ -117,20 +126,21 @@ def change(visit: Visit) -> Response:
             return _shown_once(visit, rotated, text, "Key rotated")
         case "end-previous":
             keys.end_previous(visit.principal, key, visit.address)
-            return visit.redirect(_LIST, "The previous text of the key has ended.")
+            return visit.redirect(LIST, "The previous text of the key has ended.")
         case "revoke":
             keys.revoke(visit.principal, key, visit.address)
-            return visit.redirect(_LIST, "Key revoked. The next request with it is refused.")
+            return visit.redirect(LIST, "Key revoked. The next request with it is refused.")
     raise BadRequest("action: expected rotate, end-previous or revoke")
 
 
 def _shown_once(visit: Visit, key: ApiKey, text: str, heading: str) -> Response:
-    databases = list(key.scope.grants) or [it.name for it in visit.context.store.databases()]
+    databases = list(key.scope.grants) or [it.name for it in visit.databases()]
+    scheme = "https" if visit.request.is_forwarded_https else "http"
     return visit.render(
         "key_made.html",
         key=key,
         text=text,
         heading=heading,
-        server=f"{visit.page.url.scheme}://{visit.request.headers.get('host', 'localhost:8086')}",
+        server=f"{scheme}://{visit.request.headers.get('host', 'localhost:8086')}",
         database=databases[0] if databases else "DATABASE",
     )

@@ -3,7 +3,7 @@
 from starlette.responses import Response
 
 from headgate_engine import Session, SessionNotFound, User, UserNotFound
-from headgate_server.console.visit import Visit
+from headgate_server.console.visit import Visit, is_id
 from headgate_server.http.errors import BadRequest
 
 _SCAN_PAGE, _MAX_SCANNED = 500, 20_000
@@ -40,7 +40,7 @@ def _owner(visit: Visit) -> User | None:
 def _active(visit: Visit, owner: User | None, size: int) -> tuple[list[Session], str]:
     """Returns the active sessions of the page, and the id after which the next page starts."""
     sessions, after = visit.context.engine.sessions, visit.query.get("after", "")
-    after = after if after.isascii() and after.isdigit() and len(after) <= 18 else ""
+    after = after if is_id(after) else ""
     now, found = sessions.now(), list[Session]()
     for _ in range(_MAX_SCANNED // _SCAN_PAGE):
         page = visit.context.store.sessions(
@@ -71,7 +71,7 @@ def change(visit: Visit) -> Response:
         return visit.redirect("/console/sessions", f"Sessions ended: {ended}.")
     if form.get("id", "") == _current(visit):
         raise BadRequest("This is the session in use: sign out to end it.")
-    owner = visit.context.store.user_by_id(form["user"]) if _is_id(form.get("user", "")) else None
+    owner = visit.context.store.user_by_id(form["user"]) if is_id(form.get("user", "")) else None
     mine = visit.principal.user is not None and owner is not None and owner.id == visit.user.id
     if owner is None or not (visit.is_admin or mine):
         raise SessionNotFound
@@ -83,7 +83,3 @@ def change(visit: Visit) -> Response:
         visit.address,
     )
     return visit.redirect(visit.link(), "Session ended.")
-
-
-def _is_id(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 18

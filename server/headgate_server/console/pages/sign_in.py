@@ -1,6 +1,8 @@
 """The page at /login, and the end of a session."""
 
+from collections.abc import Mapping
 from functools import partial
+from types import MappingProxyType
 
 from starlette.requests import Request as StarletteRequest
 from starlette.responses import RedirectResponse, Response
@@ -36,13 +38,13 @@ async def sign_in(page: StarletteRequest) -> Response:
     """Answers POST: begins a session and redirects to the page that asked for it."""
     request, context = page.scope["headgate"]
     form = (await read_form(request, {}, _MAX_FORM_BYTES, context.run_in_thread)).fields
-    name = form.get("username", "")
+    name, password = form.get("username", ""), form.get("password", "")
     try:
-        principal = await login_by_password(request, context, name, form.get("password", ""))
+        principal = await login_by_password(request, context, name, password)
         await begin_session(request, context, principal)
     except (AuthenticationFailed, Unauthenticated) as error:
         request.log.error = log_message(error)
-        return await _form(page, 401, error=_WRONG, name=name)
+        return await _form(page, 401, error=_WRONG, form=form)
     except Exception as error:
         status = error_status_for(error)
         if status is None:
@@ -51,12 +53,17 @@ async def sign_in(page: StarletteRequest) -> Response:
         text = f"{str(error)[:1].upper()}{str(error)[1:]}."
         if isinstance(error, TooManyFailures):
             text = f"Too many wrong passwords. Try again in {error.seconds} seconds."
-        return await _form(page, status.status, error=text, name=name)
+        return await _form(page, status.status, error=text, form=form)
     return RedirectResponse(local_path(form.get("redirect", "")), 303)
 
 
 async def _form(
-    page: StarletteRequest, status: int = 200, *, notice: str = "", error: str = "", name: str = ""
+    page: StarletteRequest,
+    status: int = 200,
+    *,
+    notice: str = "",
+    error: str = "",
+    form: Mapping[str, str] = MappingProxyType({}),
 ) -> Response:
     request, context = page.scope["headgate"]
     values = {
@@ -64,8 +71,8 @@ async def _form(
         "host": request.headers.get("host", ""),
         "notice": notice,
         "error": error,
-        "name": name,
-        "redirect": local_path(page.query_params.get("redirect", "")),
+        "name": form.get("username", ""),
+        "redirect": local_path(form.get("redirect") or page.query_params.get("redirect", "")),
         "is_encrypted": request.is_forwarded_https or context.cookies.is_secure(request),
         "is_local": request.address in ("127.0.0.1", "::1", "unix"),
     }

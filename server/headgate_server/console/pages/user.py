@@ -1,6 +1,7 @@
 """The page of one user: rights, profile, password, sessions, keys, and whether they may log in."""
 
 from dataclasses import dataclass, replace
+from urllib.parse import quote
 
 from starlette.responses import Response
 
@@ -8,9 +9,9 @@ from headgate_engine import NO_PASSWORD, Database, Profile, User, UserStatus
 from headgate_grammar import DropUser, Grant, Privilege, Revoke, SetPassword
 from headgate_server.api.accounts.rights import RightsChanged, replace_rights, rights_revision
 from headgate_server.api.accounts.views import privilege_of
-from headgate_server.console.pages.users import privileges
+from headgate_server.console.pages.users import MAX_KEYS, privileges
 from headgate_server.console.visit import Visit
-from headgate_server.console.wording import privilege
+from headgate_server.console.wording import is_confirmed, privilege
 from headgate_server.http.errors import BadRequest
 
 _MAX_DATABASES = 100
@@ -40,24 +41,36 @@ def show(visit: Visit) -> Response:
     user, context = visit.user_of_path(), visit.context
     wanted = visit.query.get("db", "")
     databases = [it for it in context.store.databases() if wanted in it.name]
-    # Databases with rights first, then by name.
-    databases.sort(key=lambda it: (not user.grants.get(it.name), it.name))
+    # First those of a form that was refused, then those with rights, then by name.
+    sent = visit.form if visit.error else {}
+    databases.sort(
+        key=lambda it: (f"grant.{it.id}" not in sent, not user.grants.get(it.name), it.name)
+    )
     shown = databases[:_MAX_DATABASES]
     is_last_admin = user.admin and user.is_active and context.store.admin_count() == 1
+    profile = context.engine.accounts.profile(user)
     return visit.render(
         "user.html",
         user=user,
-        profile=context.engine.accounts.profile(user),
+        profile=profile,
+        is_verified_chosen=sent.get("verified") == "yes"
+        if "full_name" in sent
+        else profile.email_verified,
         rights=[_row(visit, user, database) for database in shown],
         hidden=len(databases) - len(shown),
         revision=rights_revision(user),
+        is_admin_chosen=sent.get("admin") == "yes" if "revision" in sent else user.admin,
         is_last_admin=is_last_admin and context.engine.keep_last_admin,
-        is_me=visit.principal.user is not None and visit.principal.user.id == user.id,
+        is_me=_is_me(visit, user),
         has_password=user.hash != NO_PASSWORD,
         sessions=context.engine.sessions.active(user),
-        keys=context.engine.api_keys.keys("", 100, owner=user),
+        keys=context.engine.api_keys.keys("", MAX_KEYS, owner=user),
         min_password=context.settings.password_min_length,
     )
+
+
+def _is_me(visit: Visit, user: User) -> bool:
+    return visit.principal.user is not None and visit.principal.user.id == user.id
 
 
 def _row(visit: Visit, user: User, database: Database) -> RightsRow:
@@ -89,6 +102,9 @@ def _statement(user: User, database: Database, wanted: Privilege) -> str:
 def change_rights(visit: Visit) -> Response:
     """Sets the admin flag and the privileges that the form shows."""
     user = visit.user_of_path()
+    is_admin = visit.form.get("admin") == "yes"
+    if user.admin and not is_admin and _is_me(visit, user):
+        raise BadRequest("Another administrator can take this mark from you.")
     grants = {on: held for on, held in user.grants.items() if held}
     for database in visit.context.store.databases():
         if (text := visit.form.get(f"grant.{database.id}")) is None:
@@ -102,7 +118,7 @@ def change_rights(visit: Visit) -> Response:
             visit.context,
             visit.principal,
             user,
-            admin=visit.form.get("admin") == "yes",
+            admin=is_admin,
             grants=grants,
             address=visit.address,
             revision=visit.form.get("revision") or "-",
@@ -113,7 +129,13 @@ def change_rights(visit: Visit) -> Response:
             " bold, and your choice is kept. Check it, then save again."
         ) from None
     done = "Rights changed." if ran else "Nothing to change."
-    return visit.redirect(f"/console/users/{user.id}", done, tuple(ran))
+    return visit.redirect(_page(visit, user), done, tuple(ran))
+
+
+def _page(visit: Visit, user: User) -> str:
+    """Returns the address of the page of *user*, with the filter that the form was sent from."""
+    wanted = visit.query.get("db", "")
+    return f"/console/users/{user.id}" + (f"?db={quote(wanted, safe='')}" if wanted else "")
 
 
 def change_profile(visit: Visit) -> Response:
@@ -176,7 +198,7 @@ def set_status(visit: Visit) -> Response:
 def drop(visit: Visit) -> Response:
     """Drops the user, whose name must be typed."""
     user = visit.other_user()
-    if visit.form.get("confirm", "") != user.name:
+    if not is_confirmed(visit.form.get("confirm", ""), user.name):
         raise BadRequest("Type the user's name to drop them.")
     statement = DropUser(user.name)
     visit.context.engine.execute_statement(statement, visit.principal, "", visit.address)

@@ -14,6 +14,8 @@ from headgate_server.http.errors import BadRequest
 
 _STATES = ("active", "disabled", "pending", "never-seen")
 _SCAN_PAGE, _MAX_SCANNED = 500, 5_000
+# The keys of a user that a page counts.
+MAX_KEYS = 1000
 _PASSWORD_BYTES = 18
 
 
@@ -71,7 +73,7 @@ def _of_state(visit: Visit, page: Sequence[User], state: str) -> list[User]:
 
 def _row(visit: Visit, user: User, profile: Profile) -> UserRow:
     engine = visit.context.engine
-    keys = len(engine.api_keys.keys("", 1000, owner=user))
+    keys = len(engine.api_keys.keys("", MAX_KEYS, owner=user))
     sessions = len(engine.sessions.active(user))
     return UserRow(user, profile, keys, sessions, user.hash != NO_PASSWORD)
 

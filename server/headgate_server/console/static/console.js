@@ -41,7 +41,8 @@ for (const form of document.querySelectorAll("form[data-runs-list]")) {
   const update = () => {
     const statements = [];
     for (const field of form.querySelectorAll("[data-runs]")) {
-      const changed = field.type === "checkbox" ? field.checked !== field.defaultChecked : field.checked;
+      const was = field.dataset.was === "yes";
+      const changed = field.type === "checkbox" ? field.checked !== was : field.checked;
       if (changed) statements.push(field.dataset.runs);
     }
     box.hidden = statements.length === 0;
