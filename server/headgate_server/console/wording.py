@@ -43,9 +43,9 @@ def name(text: str) -> Markup:
     """Returns the name *text* as HTML: isolated from the text around, and cut if it is long."""
     shown = visible(text)
     if len(shown) <= _MAX_NAME_CHARS:
-        return Markup("<bdi>{}</bdi>").format(shown)
+        return Markup(f"<bdi>{escape(shown)}</bdi>")  # noqa: S704
     cut = shown[: _MAX_NAME_CHARS - 1]
-    return Markup('<bdi title="{}">{}…</bdi>').format(shown, cut)
+    return Markup(f'<bdi title="{escape(shown)}">{escape(cut)}…</bdi>')  # noqa: S704
 
 
 def is_confirmed(typed: str, name: str) -> bool:
