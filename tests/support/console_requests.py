@@ -1,5 +1,6 @@
 """Requests to the console's pages, as a browser sends them."""
 
+import re
 from html import unescape
 from urllib.parse import urlencode
 
@@ -56,3 +57,11 @@ class Visitor:
 def page_text(answer: Answer) -> str:
     """Returns the page with its entities decoded, for assertions about its words."""
     return unescape(answer.body.decode())
+
+
+def rights_form(visitor: Visitor, id: str) -> dict[str, str]:
+    """Returns the fields that the form of a user's rights would send unchanged."""
+    page = page_text(visitor.get(f"/console/users/{id}"))
+    fields = dict(re.findall(r'<input type="hidden" name="(revision|admin)" value="(\w+)">', page))
+    chosen = re.findall(r'name="(grant\.\d+)" value="([A-Z ]+)" checked', page)
+    return fields | dict(chosen)

@@ -225,7 +225,7 @@ async def _enter(
         principal = await context.authenticate(request)
     except SessionRejected:
         request.set_cookie(context.cookies.delete(request))
-        return _to_sign_in(page_request)
+        return _to_sign_in(page_request, "ended")
     except (AuthenticationFailed, Unauthenticated):
         return _to_sign_in(page_request)
     if principal == ANONYMOUS or (not principal.unrestricted and principal.session is None):
@@ -235,13 +235,14 @@ async def _enter(
     return Visit(page_request, request, context, principal)
 
 
-def _to_sign_in(page_request: StarletteRequest) -> Response:
+def _to_sign_in(page_request: StarletteRequest, notice: str = "") -> Response:
     if page_request.method == "POST":
         return RedirectResponse("/login?notice=form", 303)
     path = page_request.url.path
     if page_request.url.query:
         path += f"?{page_request.url.query}"
-    return RedirectResponse(f"/login?redirect={quote(path, safe='')}", 303)
+    notice = f"&notice={notice}" if notice else ""
+    return RedirectResponse(f"/login?redirect={quote(path, safe='')}{notice}", 303)
 
 
 async def _with_form(visit: Visit, *, admin: bool) -> Visit:

@@ -13,7 +13,7 @@ _STEPS = (
     (60, 1, "second"),
     (3600, 60, "minute"),
     (86_400, 3600, "hour"),
-    (86_400 * 60, 86_400, "day"),
+    (86_400 * 120, 86_400, "day"),
     (86_400 * 730, 86_400 * 30, "month"),
 )
 _BROWSERS = ("Edg", "OPR", "Firefox", "Chrome", "Safari", "curl", "Grafana", "python")
@@ -73,6 +73,11 @@ def ago(seconds: int | None) -> Markup:
         moment.strftime("%Y-%m-%d %H:%M:%S UTC"),
         distance(seconds - time.time()),
     )
+
+
+def is_ahead(seconds: int) -> bool:
+    """Returns whether the Unix time *seconds* is in the future."""
+    return seconds > time.time()
 
 
 def moment(text: str) -> Markup:
@@ -147,6 +152,7 @@ FILTERS = {
     "name": name,
     "privilege": privilege,
     "ago": ago,
+    "is_ahead": is_ahead,
     "moment": moment,
     "count": count,
     "client": client,

@@ -137,7 +137,7 @@ def test_a_newcomer_grants_revokes_makes_a_key_and_finds_it_in_the_audit(
     page.get_by_role("button", name="Revoke writer").click()
     expect(page.get_by_role("status")).to_contain_text("Key revoked.")
     assert running.query("SHOW DATABASES", ("bob", text)).status == 401
-    revoke = "Revoke this key? Programs that use it are refused at once."
+    revoke = "Revoke the key writer of bob? Programs that use it are refused at once."
     assert messages.asked == ([revoke] if scripts else [])
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("status")).to_have_text("You have signed out.")
@@ -172,16 +172,16 @@ def test_everything_can_be_done_by_keyboard(
     assert focused(page) == "shop"
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
-    page.wait_for_url(re.compile(r"/console/users/3\?db=shop#rights"))
+    page.wait_for_url(re.compile(r"/console/users/3\?first=shop"))
     press_until(page, "READ")
     page.keyboard.press("ArrowRight")
     assert focused(page) == "WRITE"
     press_until(page, "Save rights")
     page.keyboard.press("Enter")
-    page.wait_for_url(f"{base_of(running)}/console/users/3?db=shop")
+    page.wait_for_url(f"{base_of(running)}/console/users/3")
     assert "Rights changed." in page.evaluate("document.activeElement.innerText")
     assert running.query("SHOW GRANTS FOR bob").rows() == [["shop", "WRITE"]]
-    press_until(page, "Drop this user for ever")
+    press_until(page, "Drop this user permanently")
     page.keyboard.press("Enter")
     press_until(page, "Type the name to confirm")
     page.keyboard.type("bob")
@@ -214,7 +214,7 @@ def test_hostile_names_are_text_in_the_browser(
     expect(page.get_by_text(HOSTILE[0])).to_be_visible()
     for name, id in zip(HOSTILE, ids, strict=True):
         page.goto(f"{base_of(running)}/console/users/{id}")
-        page.get_by_text("Drop this user for ever").click()
+        page.get_by_text("Drop this user permanently").click()
         page.get_by_label("Type the name to confirm").evaluate(
             "(it, text) => it.value = text", name
         )

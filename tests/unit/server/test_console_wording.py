@@ -22,7 +22,8 @@ KEY = ApiKey("1", "todd", "eu", "hgk_x", b"1" * 32, KeyScope(), 5, "root")
         (3599, "in 60 minutes"),
         (-7300, "2 hours ago"),
         (7 * 86_400 - 1, "in 7 days"),
-        (-86_400 * 90, "3 months ago"),
+        (86_400 * 90, "in 90 days"),
+        (-86_400 * 150, "5 months ago"),
         (86_400 * 365 * 3, "in 3 years"),
     ],
 )

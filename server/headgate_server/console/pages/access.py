@@ -36,7 +36,7 @@ def show(visit: Visit) -> Response:
     columns = databases[first : first + settings.console_databases_shown]
     next_after = users[size - 1].name if len(users) > size else ""
     # A person without the admin flag sees their own row, which leads to their account.
-    links = [f"?db={quote(it.name, safe='')}#rights" if visit.is_admin else "" for it in columns]
+    links = [f"?first={quote(it.name, safe='')}" if visit.is_admin else "" for it in columns]
     rows = []
     for user in users[:size]:
         base = f"/console/users/{user.id}" if visit.is_admin else "/console/account"
@@ -74,10 +74,9 @@ def _cells(user: User, columns: Sequence[Database], links: Sequence[str], base: 
     A table has a thousand cells, which a template would escape one by one. *base* and *links*, the
     two parts of a cell's address, have no character of HTML.
     """
-    kinds = dict.fromkeys(_KINDS, "admin") if user.admin else _KINDS
     return Markup(  # noqa: S704
         "".join(
-            f'<td><a class="cell {kinds[word]}" href="{base}{link}">{word}</a></td>'
+            f'<td><a class="cell {_KINDS[word]}" href="{base}{link}">{word}</a></td>'
             for word, link in zip(_words(user, columns), links, strict=True)
         )
     )

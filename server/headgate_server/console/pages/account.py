@@ -51,9 +51,13 @@ async def change_password(visit: Visit) -> Response:
         raise BadRequest("This account has no password to change.")
     if form.get("new", "") != form.get("again", ""):
         raise BadRequest("The two new passwords differ.")
-    await replace_own_password(
-        visit.request, visit.context, visit.principal, form.get("old", ""), form.get("new", "")
-    )
+    old, new = form.get("old", ""), form.get("new", "")
+    if not new:
+        raise BadRequest("Type a new password.")
+    try:
+        await replace_own_password(visit.request, visit.context, visit.principal, old, new)
+    except BadRequest:
+        raise BadRequest("The old password is wrong.") from None
     return await visit.context.run_in_thread(
         partial(
             visit.redirect,

@@ -42,7 +42,7 @@ def _is_wanted(visit: Visit, record: AuditRecord) -> bool:
     day = record.time[:10]
     return (
         user in ("", record.actor)
-        and text.lower() in record.statement.lower()
+        and text.lower() in f"{record.actor} {record.statement}".lower()
         and (visit.query.get("refused") != "yes" or record.outcome not in ("ok", FORWARDED))
         and since <= day
         and (not until or day <= until)

@@ -2,16 +2,17 @@
 
 import gzip
 import json
+from functools import partial
 
 from starlette.responses import Response
 
-from headgate_engine import ApiKey, Database, DatabaseNotFound, StatementError, User, UserNotFound
+from headgate_engine import ApiKey, Database, DatabaseNotFound, StatementError, User
 from headgate_grammar import CreateDatabase, DropDatabase, Grant, Privilege, Revoke, Statement
 from headgate_server.api.accounts.views import privilege_of
 from headgate_server.api.query import run_statement, statement_store
 from headgate_server.console.pages.users import MAX_KEYS
 from headgate_server.console.visit import Visit, is_id
-from headgate_server.console.wording import is_confirmed, key_state
+from headgate_server.console.wording import is_confirmed, key_state, visible
 from headgate_server.http.errors import BadRequest
 from headgate_server.http.response_body import collect
 
@@ -33,6 +34,8 @@ async def create(visit: Visit) -> Response:
     statement = CreateDatabase(visit.form.get("name", ""))
     if not statement.name:
         raise BadRequest("A database needs a name.")
+    if await visit.context.run_in_thread(partial(visit.context.store.database, statement.name)):
+        return visit.redirect("/console/databases", "This database exists. Nothing was changed.")
     await _run(visit, statement)
     return visit.redirect("/console/databases", "Database created.", (str(statement),))
 
@@ -46,6 +49,7 @@ def show(visit: Visit) -> Response:
     rows = [
         (user, _privilege(user, database), _keys(visit, user, database)) for user in users[:size]
     ]
+    rows.sort(key=lambda row: row[0].name)
     return visit.render(
         "database.html",
         database=database,
@@ -73,7 +77,7 @@ def _grant(visit: Visit, database: Database) -> list[str]:
     name = visit.form.get("user", "")
     user = visit.context.engine.user(name)
     if user is None:
-        raise UserNotFound
+        raise BadRequest(f"There is no user {visible(name)}." if name else "Type a user's name.")
     if user.admin:
         raise BadRequest("This user is an administrator, and has all privileges already.")
     wanted = privilege_of(visit.form.get("privilege", ""), "privilege")

@@ -1,5 +1,7 @@
 """The pages of API keys: the list, a new key, and the text that is shown once."""
 
+from collections.abc import Sequence
+
 from starlette.responses import Response
 
 from headgate_engine import GRACE_SECONDS, ApiKey, KeyScope, User, UserNotFound
@@ -32,9 +34,16 @@ def show_list(visit: Visit) -> Response:
     return visit.render(
         "keys.html",
         keys=keys[:size],
+        ineffective=_ineffective(visit, keys[:size]),
         owner=user,
         next_after=keys[size - 1].id if len(keys) > size else "",
     )
+
+
+def _ineffective(visit: Visit, keys: Sequence[ApiKey]) -> set[str]:
+    """Returns the owners of *keys* that may not log in now, so that no key of theirs does."""
+    owners = (visit.context.engine.user(name) for name in {key.owner for key in keys})
+    return {owner.name for owner in owners if owner is not None and not owner.is_active}
 
 
 def _owner(visit: Visit) -> User:
@@ -57,7 +66,7 @@ def _owner(visit: Visit) -> User:
 def show_new(visit: Visit) -> Response:
     """Shows the form of a new key."""
     owner = None
-    if visit.principal.user is not None or visit.query.get("user") or visit.form.get("owner"):
+    if not visit.is_admin or visit.query.get("user") or visit.form.get("owner"):
         try:
             owner = _owner(visit)
         except UserNotFound:
@@ -100,19 +109,21 @@ def create(visit: Visit) -> Response:
 
 def _scope(visit: Visit) -> KeyScope:
     kind = visit.form.get("scope", "everything")
+    chosen_grants = {
+        database.name: chosen
+        for database in visit.databases()
+        if (chosen := privilege_of(visit.form.get(f"grant.{database.id}", "NONE"), database.name))
+    }
+    if kind != "chosen" and chosen_grants:
+        raise BadRequest("You chose databases, but also another answer to what the key may do.")
     if kind == "admin":
         return KeyScope(admin=True)
     if kind in ("everything", "READ", "WRITE"):
         everywhere = Privilege.ALL if kind == "everything" else privilege_of(kind, "scope")
         return KeyScope(everywhere=everywhere)
-    grants = {}
-    for database in visit.databases():
-        chosen = privilege_of(visit.form.get(f"grant.{database.id}", "NONE"), database.name)
-        if chosen:
-            grants[database.name] = chosen
-    if not grants:
+    if not chosen_grants:
         raise BadRequest("Choose a privilege on one database at least.")
-    return KeyScope(everywhere=Privilege.NONE, grants=grants)
+    return KeyScope(everywhere=Privilege.NONE, grants=chosen_grants)
 
 
 def change(visit: Visit) -> Response:
@@ -134,7 +145,9 @@ def change(visit: Visit) -> Response:
 
 
 def _shown_once(visit: Visit, key: ApiKey, text: str, heading: str) -> Response:
-    databases = list(key.scope.grants) or [it.name for it in visit.databases()]
+    names = [it.name for it in visit.databases()]
+    owner = visit.context.engine.user(key.owner)
+    held = key.scope.restrict(owner, names) if owner is not None else None
     scheme = "https" if visit.request.is_forwarded_https else "http"
     return visit.render(
         "key_made.html",
@@ -142,5 +155,6 @@ def _shown_once(visit: Visit, key: ApiKey, text: str, heading: str) -> Response:
         text=text,
         heading=heading,
         server=f"{scheme}://{visit.request.headers.get('host', 'localhost:8086')}",
-        database=databases[0] if databases else "DATABASE",
+        database=next(iter(key.scope.grants), "DATABASE"),
+        is_useless=held is None or not (held.admin or any(held.grants.values())),
     )

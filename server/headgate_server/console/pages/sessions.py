@@ -20,6 +20,7 @@ def show(visit: Visit) -> Response:
         owner=owner,
         next_after=next_after,
         current=_current(visit),
+        has_others=_has_others(visit),
         limits=visit.context.engine.sessions.limits,
     )
 
@@ -55,6 +56,12 @@ def _active(visit: Visit, owner: User | None, size: int) -> tuple[list[Session],
             return found, ""
         after = page[-1].id
     return found, after
+
+
+def _has_others(visit: Visit) -> bool:
+    """Returns whether the person has other sessions than the one in use."""
+    user = visit.principal.user
+    return user is not None and len(visit.context.engine.sessions.active(user)) > 1
 
 
 def _current(visit: Visit) -> str:

@@ -20,7 +20,7 @@ _MAX_FORM_BYTES = 1 << 14
 _NOTICES = {
     "out": "You have signed out.",
     "form": "Your session has ended, so the form was not sent. Sign in and send it again.",
-    "password": "Your password is set. Sign in with the new one.",
+    "ended": "Your session has ended. Sign in again.",
 }
 _WRONG = "Wrong user name or password."
 

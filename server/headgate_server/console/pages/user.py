@@ -1,5 +1,6 @@
 """The page of one user: rights, profile, password, sessions, keys, and whether they may log in."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import quote
 
@@ -43,8 +44,13 @@ def show(visit: Visit) -> Response:
     databases = [it for it in context.store.databases() if wanted in it.name]
     # First those of a form that was refused, then those with rights, then by name.
     sent = visit.form if visit.error else {}
+    first = visit.query.get("first", "")
     databases.sort(
-        key=lambda it: (f"grant.{it.id}" not in sent, not user.grants.get(it.name), it.name)
+        key=lambda it: (
+            f"grant.{it.id}" not in sent and it.name != first,
+            not user.grants.get(it.name),
+            it.name,
+        )
     )
     shown = databases[:_MAX_DATABASES]
     is_last_admin = user.admin and user.is_active and context.store.admin_count() == 1
@@ -125,11 +131,27 @@ def change_rights(visit: Visit) -> Response:
         )
     except RightsChanged:
         raise BadRequest(
-            "These rights were changed meanwhile, so nothing was saved. The rights of now are in"
+            "These rights were changed meanwhile, so nothing was saved. The current rights are in"
             " bold, and your choice is kept. Check it, then save again."
         ) from None
-    done = "Rights changed." if ran else "Nothing to change."
+    done = _changes(user, is_admin=is_admin, grants=grants) if ran else "Nothing to change."
     return visit.redirect(_page(visit, user), done, tuple(ran))
+
+
+def _changes(user: User, *, is_admin: bool, grants: Mapping[str, Privilege]) -> str:
+    """Returns the change of the rights of *user* in words, such as `shop: READ → WRITE`."""
+    changes = []
+    if user.admin is not is_admin:
+        changes.append("now an administrator" if is_admin else "no administrator any more")
+    for name in sorted({*user.grants, *grants}):
+        old, new = (it.get(name, Privilege.NONE) for it in (user.grants, grants))
+        if old is not new:
+            changes.append(f"{name}: {_word(old)} → {_word(new)}")
+    return f"Rights changed. {', '.join(changes)}."
+
+
+def _word(held: Privilege) -> str:
+    return privilege(held) if held else "none"
 
 
 def _page(visit: Visit, user: User) -> str:
@@ -190,7 +212,7 @@ def set_status(visit: Visit) -> Response:
     done = (
         "User enabled: logins work again."
         if status is UserStatus.ACTIVE
-        else "User disabled. Their sessions have ended, and no login works."
+        else "User disabled. Password, keys and tokens are refused, and their sessions have ended."
     )
     return visit.redirect(f"/console/users/{user.id}", done)
 
@@ -199,7 +221,7 @@ def drop(visit: Visit) -> Response:
     """Drops the user, whose name must be typed."""
     user = visit.other_user()
     if not is_confirmed(visit.form.get("confirm", ""), user.name):
-        raise BadRequest("Type the user's name to drop them.")
+        raise BadRequest("This is not the user's name. Type it to drop them.")
     statement = DropUser(user.name)
     visit.context.engine.execute_statement(statement, visit.principal, "", visit.address)
     return visit.redirect("/console/users", "User dropped.", (str(statement),))

@@ -91,6 +91,8 @@ def create(visit: Visit) -> Response:
     password = generated or form.get("password", "")
     if kind == "typed" and not password:
         raise BadRequest("Type a password, or choose another way.")
+    if kind != "typed" and form.get("password"):
+        raise BadRequest("You typed a password, but chose another way to log in.")
     admin, privilege = role_rights(form.get("role", "none"))
     databases = [it.name for it in context.store.databases() if it.name != "_internal"]
     grants = dict.fromkeys(databases, privilege) if privilege and not admin else {}

@@ -12,6 +12,13 @@ for (const button of document.querySelectorAll("[data-shows]")) {
   });
 }
 
+// Chooses the answer of a form that a field belongs to.
+for (const field of document.querySelectorAll("[data-chooses]")) {
+  field.addEventListener("input", () => {
+    document.getElementById(field.dataset.chooses).checked = true;
+  });
+}
+
 // Copies a field that is shown once.
 for (const button of document.querySelectorAll("[data-copies]")) {
   const field = document.getElementById(button.dataset.copies);
