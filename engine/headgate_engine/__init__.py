@@ -56,6 +56,7 @@ from headgate_engine.errors import (
     UserNotFound,
 )
 from headgate_engine.explanation import Explanation, explain
+from headgate_engine.model.account_counts import AccountCounts
 from headgate_engine.model.api_key import (
     ApiKey,
     KeyScope,
@@ -94,6 +95,7 @@ from headgate_engine.stores.sqlite.restore import accept_rollback, restore
 from headgate_engine.stores.sqlite.store import SqliteStore
 
 __all__ = [
+    "AccountCounts",
     "Accounts",
     "NewUser",
     "Profile",

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
+from headgate_engine.model.account_counts import AccountCounts
 from headgate_engine.model.api_key import ApiKey
 from headgate_engine.model.profile import Profile
-from headgate_engine.model.session import Session
+from headgate_engine.model.session import Session, SessionLimits
 from headgate_engine.model.user import User, UserStatus
 
 T = TypeVar("T")
@@ -154,6 +155,10 @@ class AccountReads(Protocol):
 
         The result starts after the session id *after*. With *user_id*, it has that user's sessions.
         """
+        ...
+
+    def account_counts(self, limits: SessionLimits, now: int) -> AccountCounts:
+        """Returns the numbers of sessions and keys by their state at the Unix time *now*."""
         ...
 
     def upkeep(self, change: Callable[[UpkeepTx], T]) -> T:

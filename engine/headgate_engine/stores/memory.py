@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from headgate_engine.model.account_counts import AccountCounts
 from headgate_engine.model.api_key import ApiKey
 from headgate_engine.model.audit import Audit, AuditRecord, DeniedAttempt
 from headgate_engine.model.database import Database
 from headgate_engine.model.profile import Profile
 from headgate_engine.model.retention_policy import RetentionPolicy
-from headgate_engine.model.session import Session
+from headgate_engine.model.session import Session, SessionLimits
 from headgate_engine.model.user import Account, User
 from headgate_engine.stores.account_base import UpkeepTx
 from headgate_engine.stores.base import (
@@ -237,9 +238,8 @@ class MemoryStore:
 
     def profiles(self, ids: Sequence[str]) -> Mapping[str, Profile]:
         """Returns the profiles of the users with these *ids*. Skips unknown ids."""
-        state = self._state
-        users = [user for user in map(state.user_by_id, ids) if user is not None]
-        return {user.id: state.profile(user) for user in users}
+        users = [user for user in map(self._state.user_by_id, ids) if user is not None]
+        return {user.id: self._state.profile(user) for user in users}
 
     def api_key_by_hash(self, hash: bytes) -> ApiKey | None:
         """Returns the key with this current or previous hash, or None."""
@@ -249,8 +249,8 @@ class MemoryStore:
         self, after: str = "", limit: int = 1000, *, owner_id: str = ""
     ) -> Sequence[ApiKey]:
         """Returns at most *limit* keys that are not revoked, in order of creation."""
-        keys = [it for it in self._state.all_api_keys() if owner_id in ("", it.owner_id)]
-        return page(keys, after, limit)
+        keys = self._state.all_api_keys()
+        return page([it for it in keys if owner_id in ("", it.owner_id)], after, limit)
 
     def session_by_hash(self, hash: bytes) -> Session | None:
         """Returns the session with this current or previous hash, or None."""
@@ -260,8 +260,12 @@ class MemoryStore:
         self, after: str = "", limit: int = 1000, *, user_id: str = ""
     ) -> Sequence[Session]:
         """Returns at most *limit* sessions in order of creation, also ended ones."""
-        known = self._state.sessions_by_id.values()
-        return page([it for it in known if user_id in ("", it.user_id)], after, limit)
+        found = self._state.sessions_by_id.values()
+        return page([it for it in found if user_id in ("", it.user_id)], after, limit)
+
+    def account_counts(self, limits: SessionLimits, now: int) -> AccountCounts:
+        """Returns the numbers of sessions and keys by their state at *now*."""
+        return self._state.counts(limits, now)
 
     def upkeep(self, change: Callable[[UpkeepTx], T]) -> T:
         """Runs *change* on a copy of the state. Raises only the errors of *change*."""
@@ -281,12 +285,8 @@ class MemoryStore:
 
     def users(self, after: str = "", limit: int = 1000) -> Sequence[Account]:
         """Returns at most *limit* users with an id after *after*, in order of creation."""
-        accounts = [
-            Account(user.id, user.name, user.admin)
-            for user in self._state.users.values()
-            if int(user.id) > int(after or 0)
-        ]
-        return accounts[:limit]
+        found = self.users_with_grants(after, limit)
+        return [Account(user.id, user.name, user.admin) for user in found]
 
     def users_with_grants(
         self, after: str = "", limit: int = 1000, *, database: str = ""
@@ -307,9 +307,8 @@ class MemoryStore:
         self, contains: str = "", after: str = "", limit: int = 1000
     ) -> Sequence[User]:
         """Returns at most *limit* users with *contains* in the name, sorted by name."""
-        state = self._state
-        names = sorted(name for name in state.users if contains in name and name > after)
-        return [user for name in names[:limit] if (user := state.user(name)) is not None]
+        names = sorted(it for it in self._state.users if contains in it and it > after)
+        return [user for name in names[:limit] if (user := self._state.user(name)) is not None]
 
     def user_count(self) -> int:
         """Returns the number of users."""

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TypeVar
 
+from headgate_engine.model.account_counts import EXPIRING_SECONDS, AccountCounts
 from headgate_engine.model.api_key import ApiKey
 from headgate_engine.model.profile import Profile
-from headgate_engine.model.session import Session
+from headgate_engine.model.session import Session, SessionLimits
 from headgate_engine.model.user import User, UserStatus
 
 T = TypeVar("T", ApiKey, Session)
@@ -165,6 +166,15 @@ class AccountState:
                 if previous
                 else key.previous_seen_at,
             )
+
+    def counts(self, limits: SessionLimits, now: int) -> AccountCounts:
+        """Returns the numbers of sessions and keys by their state at *now*."""
+        sessions = self.sessions_by_id.values()
+        ends = [key.expires_at for key in self.keys_by_id.values() if not key.revoked_at]
+        expired = sum(0 < end <= now for end in ends)
+        soon = sum(now < end <= now + EXPIRING_SECONDS for end in ends)
+        active = sum(session.refusal(limits, now) is None for session in sessions)
+        return AccountCounts(active, len(ends) - expired, soon, expired)
 
     def drop_revoked_api_keys(self, before: int) -> int:
         """Deletes keys that were revoked before the time *before*. Returns their number."""

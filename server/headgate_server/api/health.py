@@ -10,6 +10,7 @@ from headgate_server.formats import JsonEncoder, ResultEncoder
 from headgate_server.gateway.mount import Mount
 from headgate_server.http.request import Request
 from headgate_server.http.response import Response, content_headers
+from headgate_server.telemetry.logging import log_error
 from headgate_server.upstream.health_checks import StoreHealth
 
 _MAX_ACCEPT_CHARS = 1024
@@ -111,8 +112,19 @@ async def show_metrics(
     else:
         await _authenticate_if_required(request, context)
     accept = request.headers.get("accept", "")[:_MAX_ACCEPT_CHARS]
-    text, media_type = await context.run_probe(partial(context.metrics.render, accept))
+    text, media_type = await context.run_probe(partial(_render_metrics, context, accept))
     return Response(text, raw_headers=content_headers(media_type))
+
+
+def _render_metrics(context: AppContext, accept: str) -> tuple[bytes, str]:
+    """Returns the metrics and their media type. Blocking."""
+    sessions = context.engine.sessions
+    try:
+        counts = context.store.account_counts(sessions.limits, sessions.now())
+        context.metrics.accounts.set(counts)
+    except StoreUnavailable as error:  # the other metrics are shown all the same
+        log_error(f"sessions and keys cannot be counted: {error}")
+    return context.metrics.render(accept)
 
 
 async def _authenticate_if_required(request: Request, context: AppContext) -> None:

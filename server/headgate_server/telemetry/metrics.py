@@ -24,6 +24,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import mark_process_dead
 
 from headgate_grammar import Statement
+from headgate_server.telemetry.account_gauges import AccountGauges
 from headgate_server.telemetry.metric_buffer import CounterGroup, MetricBuffer
 from headgate_server.telemetry.metrics_folder import FolderCollector, create_owned_folder
 
@@ -124,6 +125,7 @@ class Metrics:
             ["event"],
             registry=own,
         )
+        self.accounts = AccountGauges(own)
         self._bcrypt_pending = Gauge(
             "headgate_bcrypt_pending",
             "Logins in the queue for bcrypt, including the one that is being verified.",

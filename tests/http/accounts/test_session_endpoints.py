@@ -7,7 +7,7 @@ from http.cookies import SimpleCookie
 import pytest
 
 from headgate_server import ConfigurationError, configure
-from support.account_requests import COOKIE, cookie_of, encoded, send, sign_in
+from support.account_requests import COOKIE, cookie_of, encoded, make_key, send, sign_in
 from support.audit_records import audit_records
 from support.local_server import LocalServer
 from support.servers import ROOT, Answer, Server
@@ -345,3 +345,15 @@ def test_a_host_that_is_not_listed_is_not_answered(
         ("", 421),
     ):
         assert server.request("GET", "/ping", None, {"Host": host}).status == status, host
+
+
+def test_sessions_and_keys_are_in_the_metrics(serve: Serve) -> None:
+    server = serve().bootstrap()
+    sign_in(server, *ROOT)
+    make_key(server, {"name": "a", "ttlSeconds": 900})
+    make_key(server, {"name": "b"})
+    page = server.request("GET", "/metrics").body.decode()
+    assert "headgate_sessions_active 1.0" in page
+    assert 'headgate_api_keys{state="active"} 2.0' in page
+    assert 'headgate_api_keys{state="expiring_7d"} 1.0' in page
+    assert 'headgate_api_keys{state="expired"} 0.0' in page

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from headgate_engine import (
+    AccountCounts,
     ApiKey,
     Audit,
     KeyScope,
     Profile,
     RetentionPolicy,
     Session,
+    SessionLimits,
     Store,
     Tx,
     User,
@@ -257,3 +259,27 @@ def test_the_newest_audit_records_come_first(store: Store) -> None:
     assert [record.id for record in store.newest_audit()] == [3, 2, 1]
     assert [record.id for record in store.newest_audit(3, 1)] == [2]
     assert store.newest_audit(1) == []
+
+
+def test_sessions_and_keys_are_counted_by_state(store: Store, todd: User) -> None:
+    limits = SessionLimits(inactive=100, lifetime=1000)
+    assert store.account_counts(limits, 500) == AccountCounts()
+    sessions = [
+        session_of(todd, b"1" * 32, rotated_at=450, created_at=400),
+        session_of(todd, b"2" * 32, rotated_at=300, seen_at=401, created_at=400),
+        session_of(todd, b"3" * 32, rotated_at=400, created_at=400),  # unused for too long
+        session_of(todd, b"4" * 32, rotated_at=450, created_at=-600),  # too old
+        session_of(todd, b"5" * 32, rotated_at=450, created_at=400, ends_at=500),
+        session_of(todd, b"6" * 32, rotated_at=450, created_at=400, revoked_at=460),
+    ]
+    ends = {"a": 0, "b": 500, "c": 501, "d": 500 + 7 * 86_400, "e": 501 + 7 * 86_400}
+    for session in sessions:
+        change(store, methodcaller("add_session", session))
+    for place, (name, end) in enumerate(ends.items()):
+        key = key_of(todd, name, bytes([place]) * 32, expires_at=end)
+        change(store, methodcaller("add_api_key", key))
+    revoked = key_of(todd, "f", b"9" * 32, revoked_at=5)
+    change(store, methodcaller("add_api_key", revoked))
+    assert store.account_counts(limits, 500) == AccountCounts(2, 4, 2, 1)
+    active = [it for it in sessions if it.refusal(limits, 500) is None]
+    assert len(active) == 2, "the rule of a session itself"

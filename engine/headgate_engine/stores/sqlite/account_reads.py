@@ -7,9 +7,10 @@ from typing import Any
 
 import apsw
 
+from headgate_engine.model.account_counts import EXPIRING_SECONDS, AccountCounts
 from headgate_engine.model.api_key import ApiKey, KeyScope
 from headgate_engine.model.profile import Profile
-from headgate_engine.model.session import Session
+from headgate_engine.model.session import Session, SessionLimits
 from headgate_grammar import Privilege
 
 KEY_COLUMNS = (
@@ -114,6 +115,23 @@ def read_sessions(
     query = f"{_SELECT_SESSIONS} WHERE sessions.id > ? {owned} ORDER BY sessions.id LIMIT ?"
     rows = connection.execute(query, (int(after or 0), int(user_id or 0), limit))
     return [_session_from_row(row) for row in rows]
+
+
+def count_accounts(connection: apsw.Connection, limits: SessionLimits, now: int) -> AccountCounts:
+    """Returns the numbers of sessions and keys by their state at *now*."""
+    # The rule of `Session.ends`.
+    (sessions,) = connection.execute(
+        "SELECT count(*) FROM sessions WHERE revoked_at = 0"
+        " AND max(rotated_at, seen_at) + ?1 > ?3 AND (?2 = 0 OR created_at + ?2 > ?3)"
+        " AND (ends_at = 0 OR ends_at > ?3)",
+        (limits.inactive, limits.lifetime, now),
+    ).fetchone() or (0,)
+    (keys, expired, soon) = connection.execute(
+        "SELECT count(*), total(expires_at BETWEEN 1 AND ?1),"
+        " total(expires_at > ?1 AND expires_at <= ?2) FROM api_keys WHERE revoked_at = 0",
+        (now, now + EXPIRING_SECONDS),
+    ).fetchone() or (0, 0, 0)
+    return AccountCounts(sessions, keys - int(expired), int(soon), int(expired))
 
 
 def _first_session(rows: Iterable[Any]) -> Session | None:

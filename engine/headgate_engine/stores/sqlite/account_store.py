@@ -7,9 +7,10 @@ from typing import TypeVar
 
 import apsw
 
+from headgate_engine.model.account_counts import AccountCounts
 from headgate_engine.model.api_key import ApiKey
 from headgate_engine.model.profile import Profile
-from headgate_engine.model.session import Session
+from headgate_engine.model.session import Session, SessionLimits
 from headgate_engine.model.user import User
 from headgate_engine.stores.account_base import UpkeepTx
 from headgate_engine.stores.sqlite import account_reads, reads
@@ -89,6 +90,10 @@ class SqliteAccountReads:
     ) -> Sequence[Session]:
         with refusing("read"):
             return account_reads.read_sessions(self._reader(), after, limit, user_id)
+
+    def account_counts(self, limits: SessionLimits, now: int) -> AccountCounts:
+        with refusing("read"):
+            return account_reads.count_accounts(self._reader(), limits, now)
 
     def upkeep(self, change: Callable[[UpkeepTx], T]) -> T:
         with self._transaction() as connection:
