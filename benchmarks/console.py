@@ -84,12 +84,11 @@ def time_pages(server: ServerProcess, cookie: str) -> None:
     headers = {"Cookie": f"{COOKIE}={cookie}"}
     print(f"{'page':32} {'ms':>8} {'KiB':>8} {'MiB RSS':>8}")
     for name, path in PAGES.items():
-        for _ in range(9):
-            answer = server.request("GET", path, None, headers)
-            assert answer.status == 200, (path, answer.status)
+        answers = [server.request("GET", path, None, headers) for _ in range(9)]
+        assert {answer.status for answer in answers} == {200}, path
         lines = [line for line in server.log().splitlines() if '"/console/*"' in line][-9:]
         milliseconds = statistics.median(json.loads(line)["seconds"] * 1000 for line in lines)
-        size = len(answer.body) / 1024
+        size = len(answers[0].body) / 1024
         print(f"{name:32} {milliseconds:8.1f} {size:8.0f} {memory(server):8.1f}")
 
 

@@ -35,7 +35,8 @@ class Listeners:
     def console(self, scheme: str) -> str:
         """Returns the console's address, of this machine if there is one for each interface."""
         host, port = self.tcp.getsockname()[:2]
-        host = {"0.0.0.0": "localhost", "::": "localhost"}.get(host, host)  # noqa: S104
+        if host in ("0.0.0.0", "::"):  # noqa: S104
+            host = "localhost"
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/console/"
 
     def close(self) -> None:
