@@ -16,7 +16,7 @@ from support.servers import Server
 
 # `make long CHECK=kills` asks for 500, of two workers. Each kill starts workers anew, so the
 # default is small.
-KILLS = {1: 25, 2: 4}
+KILLS = {1: 8, 2: 4}
 if asked := os.environ.get("HEADGATE_TEST_KILLS"):
     KILLS = dict.fromkeys(KILLS, int(asked))
 WRITERS = 3

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from headgate_server.api.accounts.openapi import ACCOUNT_PATHS
 from support.servers import Server
 
@@ -21,7 +23,12 @@ checks.positive_data_acceptance.expected-statuses = [
 )
 
 
-def test_the_description_of_the_api_holds(serve: Callable[..., Server]) -> None:
+@pytest.mark.parametrize(
+    ("login", "phases"), [("root:Toor-1", "coverage,fuzzing"), ("todd:s3cret", "fuzzing")]
+)
+def test_the_description_of_the_api_holds(
+    serve: Callable[..., Server], login: str, phases: str
+) -> None:
     """Schemathesis tries what the description allows and forbids."""
     # It tries wrong logins, too, and takes the 503 of a throttled writer for a fault.
     server = serve(HEADGATE_AUTH_LONGEST_DELAY="0s").bootstrap(
@@ -31,16 +38,16 @@ def test_the_description_of_the_api_holds(serve: Callable[..., Server]) -> None:
     (server.store.parent / "schemathesis.toml").write_text(_CONFIGURATION)
     url = f"http://127.0.0.1:{server.port}/openapi.json"
     schemathesis = Path(sys.executable).with_name("schemathesis")
-    for login in ("todd:s3cret", "root:Toor-1"):
-        done = subprocess.run(
-            [
-                *(str(schemathesis), "run", url, "--checks", "all", "--max-examples", "5"),
-                *("--suppress-health-check", "all", "--no-color", "--auth", login),
-                *("--phases", "coverage,fuzzing"),
-            ],
-            cwd=server.store.parent,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+    done = subprocess.run(
+        [
+            *(str(schemathesis), "run", url, "--checks", "all", "--max-examples", "5"),
+            *("--suppress-health-check", "all", "--no-color", "--auth", login),
+            *("--phases", phases),
+        ],
+        cwd=server.store.parent,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
