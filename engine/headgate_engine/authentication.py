@@ -69,7 +69,7 @@ class Authentication:
         return self.user(user.name) or user
 
     def change_password(self, principal: Principal, password: str, address: str = "") -> None:
-        """Sets the password of *principal*, whose old password the caller has just verified.
+        """Sets the password of *principal*. The caller has just verified the old one.
 
         Runs bcrypt. *address* is the client's address for the audit log. Raises BadPassword, and
         AuthenticationFailed if the user was dropped or the password changed meanwhile.

@@ -27,7 +27,7 @@ class Visitor:
         return self._send("GET", path, None, headers)
 
     def post(self, path: str, form: dict[str, str] | None = None, **headers: str) -> Answer:
-        """Sends *form*, whose page is of the same origin unless *headers* say otherwise."""
+        """Sends *form* from a page of the same origin, unless *headers* say otherwise."""
         fields = {"Content-Type": "application/x-www-form-urlencoded"} | headers
         return self._send(
             "POST", path, urlencode(form or {}, errors="surrogatepass").encode(), fields

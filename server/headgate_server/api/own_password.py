@@ -41,7 +41,7 @@ async def change_own_password(
 async def replace_own_password(
     request: Request, context: AppContext, principal: Principal, old: str, new: str
 ) -> None:
-    """Sets the password of *principal*, whose current password must be *old*.
+    """Sets the password of *principal*. *old* must be the current one.
 
     Raises BadRequest for a wrong old password, which counts as a failed login; BadPassword,
     StoreUnavailable, OutcomeUnknown.

@@ -1,1 +1,1 @@
-"""The web console: pages for people who manage users, rights, keys and sessions."""
+"""The web console: pages to manage users, rights, keys and sessions."""

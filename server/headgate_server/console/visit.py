@@ -22,6 +22,7 @@ from headgate_engine import (
     User,
     UserNotFound,
 )
+from headgate_server.api.accounts.requests import is_id
 from headgate_server.api.error_statuses import client_message, error_status_for
 from headgate_server.app_context import AppContext
 from headgate_server.auth.errors import Unauthenticated
@@ -41,7 +42,6 @@ from headgate_server.telemetry.logging import log_internal_error
 T = TypeVar("T")
 
 _MAX_FORM_BYTES = 1 << 20
-_MAX_ID_DIGITS = 18
 _FAULT = "The server has a fault. Its log has the details, with this request's id."
 _REFUSED = (401, 403, 404, 503)
 _LOCAL_PATH = re.compile(r"/console(?:/[A-Za-z0-9_/-]*)?(?:\?[A-Za-z0-9_.~%&=+-]*)?")
@@ -105,7 +105,7 @@ class Visit:
         return str(self.page.path_params[name])
 
     def user_of_path(self) -> User:
-        """Returns the user whose id is in the path. Raises UserNotFound. Blocking."""
+        """Returns the user of the id in the path. Raises UserNotFound. Blocking."""
         id = self.path_id()
         user = self.context.store.user_by_id(id) if is_id(id) else None
         if user is None:
@@ -277,7 +277,7 @@ def error_page(page_request: StarletteRequest, error: Exception) -> Response:
             request.log.user,
             request.audit_address,
             f"-- POST {request.raw_path.decode('latin-1')}",
-            "requires admin privilege" if isinstance(error, NotAllowed) else str(error),
+            f"requires {getattr(error, 'required', 'admin privilege')}",
         )
     found = error_status_for(error)
     status = 403 if isinstance(error, NotAllowed) else found.status if found is not None else 500
@@ -298,11 +298,6 @@ def error_response(page_request: StarletteRequest, status: int, text: str) -> Re
         "request_id": request.log.id,
     }
     return Response(render("error.html", values), status, media_type="text/html")
-
-
-def is_id(text: str) -> bool:
-    """Returns whether *text* may be the id of a row."""
-    return text.isascii() and text.isdigit() and len(text) <= _MAX_ID_DIGITS
 
 
 def local_path(text: str) -> str:

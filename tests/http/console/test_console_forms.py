@@ -1,4 +1,4 @@
-"""The forms of the console: what they change, for whom, and what the audit has of it."""
+"""The forms of the console: what they change, which users may send them, and what the audit has."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The pages of the console: for whom they are, what they show, and their headers."""
+"""The pages of the console: which users may see them, what they show, and their headers."""
 
 import re
 from collections.abc import Callable

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from support.account_requests import make_key, sign_in
+from support.account_requests import make_key, send, sign_in
 from support.gateway_fixtures import ANN, TWO, configured, upstream
 from support.recorder_upstream import Recorder, recorder
 from support.servers import Server
@@ -69,3 +69,30 @@ def test_a_session_is_no_login_at_a_store_nor_for_another_proxy(
     asked = cookie | {"X-Original-URI": QUERY, "X-Original-Method": "GET"}
     assert server.request("GET", "/auth/nginx/f", None, asked).status == 401
     assert store.heard == []
+
+
+def test_an_agent_pushes_profiles_to_pyroscope_with_a_key(
+    serve: Callable[..., Server], tmp_path: Path, store: Recorder
+) -> None:
+    table = upstream("pyroscope", name="p", urls=[store.url])
+    server = configured(serve, tmp_path, table).bootstrap("CREATE DATABASE a; CREATE DATABASE b")
+    agent = {"name": "agent", "grants": {"a": "WRITE"}}
+    assert send(server, "POST", "/api/users", agent).status == 201
+    made = make_key(server, {"name": "eu", "user": "agent", "role": "Agent"})
+    profile = b"main;work 100\nmain;sleep 5\n"
+    path = "/ingest?name=shop.cpu&from=1700000000&until=1700000010&format=folded&sampleRate=100"
+
+    def push(tenant: str, key: str = made["key"]) -> int:
+        headers = {"Authorization": f"Bearer {key}", "X-Scope-OrgID": tenant}
+        return server.request("POST", path, profile, headers).status
+
+    assert push("a") == 200
+    pushed = store.last
+    assert (pushed.target, pushed.body, pushed.tenant) == (path, profile, "a")
+    assert not pushed.all("Authorization")
+    before = len(store.heard)
+    assert (push("b"), push("a", made["key"][:-1])) == (403, 401)
+    headers = {"Authorization": f"Bearer {made['key']}", "X-Scope-OrgID": "a"}
+    assert server.request("GET", "/pyroscope/render?query=x", None, headers).status == 403
+    assert send(server, "DELETE", f"/api/keys/{made['id']}").status == 204
+    assert push("a") == 401 and len(store.heard) == before

@@ -287,7 +287,7 @@ def test_a_key_makes_no_keys_unless_it_has_the_admin_flag(fixture: Fixture) -> N
 def test_what_cannot_be_made_is_named(fixture: Fixture) -> None:
     key, _ = fixture.make()
     for error, owner, name, scope in (
-        (UserNotFound, "nobody", "x", KeyScope()),
+        (UserNotFound, "nix", "x", KeyScope()),
         (DatabaseNotFound, "todd", "x", KeyScope(grants={"none": Privilege.READ})),
         (KeyExists, "todd", "k", KeyScope()),
         (BadKey, "todd", "", KeyScope()),

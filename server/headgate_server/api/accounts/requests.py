@@ -21,6 +21,7 @@ from headgate_server.http.request import Request
 from headgate_server.http.response import Response, content_headers
 
 _MAX_PAGE, _PAGE = 1000, 100
+_MAX_ID_DIGITS = 18
 _FILTERS = ("name", "user", "pending", "disabled")  # parameters of the next page, too
 _NO_STORE = (b"cache-control", b"no-store")
 
@@ -64,10 +65,15 @@ def path_id(request: Request, index: int = 0) -> str:
     return path_ids(request.raw_path)[index]
 
 
+def is_id(text: str) -> bool:
+    """Returns whether *text* may be the id of a row."""
+    return text.isascii() and text.isdigit() and len(text) <= _MAX_ID_DIGITS
+
+
 def user_of_path(request: Request, context: AppContext) -> User:
-    """Returns the user whose id is the first in the path. Raises UserNotFound. Blocking."""
+    """Returns the user of the first id in the path. Raises UserNotFound. Blocking."""
     id = path_id(request)
-    user = context.store.user_by_id(id) if id.isdigit() and len(id) <= 18 else None
+    user = context.store.user_by_id(id) if is_id(id) else None
     if user is None:
         raise UserNotFound
     return user
@@ -152,7 +158,7 @@ def page_of(request: Request) -> tuple[str, int]:
     parameters = request.url_params
     after, limit = parameters.get("after", ""), parameters.get("limit", str(_PAGE))
     for name, value in (("after", after or "0"), ("limit", limit)):
-        if not (value.isascii() and value.isdigit() and len(value) <= 18):
+        if not is_id(value):
             raise BadRequest(f"{name}: expected a number")
     if not 1 <= int(limit) <= _MAX_PAGE:
         raise BadRequest(f"limit: expected 1 to {_MAX_PAGE}")

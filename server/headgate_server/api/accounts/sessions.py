@@ -171,12 +171,17 @@ async def sign_out(
     principal = await authenticate(request, context)
     if principal.session is None:
         raise SessionRejected("invalid")
+    await end_session(request, context, principal)
+    return no_content()
+
+
+async def end_session(request: Request, context: AppContext, principal: Principal) -> None:
+    """Ends the session of *principal*, and deletes its cookie."""
     request.extra_headers.clear()  # of a rotation
     end = partial(context.engine.sessions.end, principal, request.audit_address)
     await context.run_in_thread(end)
     context.metrics.session("ended")
     request.set_cookie(context.cookies.delete(request))
-    return no_content()
 
 
 async def rotate_session(

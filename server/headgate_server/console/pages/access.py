@@ -10,7 +10,8 @@ from starlette.responses import Response
 
 from headgate_engine import Database, User
 from headgate_grammar import Privilege
-from headgate_server.console.visit import Visit, is_id
+from headgate_server.api.accounts.requests import is_id
+from headgate_server.console.visit import Visit
 from headgate_server.console.wording import privilege, visible
 
 _MAX_CSV_USERS, _MAX_CSV_CELLS = 10_000, 1_000_000

@@ -1,9 +1,10 @@
-"""The page of the audit: who changed or tried what, the newest first."""
+"""The page of the audit: changes and refused attempts, the newest first."""
 
 from starlette.responses import Response
 
 from headgate_engine import FORWARDED, AuditRecord
-from headgate_server.console.visit import Visit, is_id
+from headgate_server.api.accounts.requests import is_id
+from headgate_server.console.visit import Visit
 
 _SCAN_PAGE, _MAX_SCANNED = 1000, 20_000
 

@@ -7,11 +7,12 @@ from functools import partial
 from starlette.responses import Response
 
 from headgate_engine import ApiKey, Database, DatabaseNotFound, StatementError, User
-from headgate_grammar import CreateDatabase, DropDatabase, Grant, Privilege, Revoke, Statement
+from headgate_grammar import CreateDatabase, DropDatabase, Privilege, Statement
+from headgate_server.api.accounts.requests import is_id
 from headgate_server.api.accounts.views import privilege_of
 from headgate_server.api.query import run_statement, statement_store
-from headgate_server.console.pages.users import MAX_KEYS
-from headgate_server.console.visit import Visit, is_id
+from headgate_server.console.pages.users import MAX_KEYS, grant_statement
+from headgate_server.console.visit import Visit
 from headgate_server.console.wording import is_confirmed, key_state, visible
 from headgate_server.http.errors import BadRequest
 from headgate_server.http.response_body import collect
@@ -83,11 +84,7 @@ def _grant(visit: Visit, database: Database) -> list[str]:
     wanted = privilege_of(visit.form.get("privilege", ""), "privilege")
     if user.grants.get(database.name, Privilege.NONE) is wanted:
         return []
-    statement: Statement = (
-        Grant(wanted, database.name, user.name)
-        if wanted
-        else Revoke(Privilege.ALL, database.name, user.name)
-    )
+    statement = grant_statement(user, database, wanted)
     visit.context.engine.execute_statement(statement, visit.principal, "", visit.address)
     return [str(statement)]
 

@@ -6,9 +6,10 @@ from starlette.responses import Response
 
 from headgate_engine import GRACE_SECONDS, ApiKey, KeyScope, User, UserNotFound
 from headgate_grammar import Privilege
+from headgate_server.api.accounts.requests import is_id
 from headgate_server.api.accounts.views import privilege_of
 from headgate_server.console.pages.users import privileges
-from headgate_server.console.visit import Visit, is_id
+from headgate_server.console.visit import Visit
 from headgate_server.http.errors import BadRequest
 
 _DAY = 86_400

@@ -3,7 +3,8 @@
 from starlette.responses import Response
 
 from headgate_engine import Session, SessionNotFound, User, UserNotFound
-from headgate_server.console.visit import Visit, is_id
+from headgate_server.api.accounts.requests import is_id
+from headgate_server.console.visit import Visit
 from headgate_server.http.errors import BadRequest
 
 _SCAN_PAGE, _MAX_SCANNED = 500, 20_000
@@ -26,7 +27,7 @@ def show(visit: Visit) -> Response:
 
 
 def _owner(visit: Visit) -> User | None:
-    """Returns the user whose sessions the page shows; None for those of all users."""
+    """Returns the user of the sessions on the page; None for those of all users."""
     name = visit.query.get("user", "")
     if not visit.is_admin:
         return visit.user

@@ -1,14 +1,13 @@
 """The page at /login, and the end of a session."""
 
 from collections.abc import Mapping
-from functools import partial
 from types import MappingProxyType
 
 from starlette.requests import Request as StarletteRequest
 from starlette.responses import RedirectResponse, Response
 
 from headgate_engine import AuthenticationFailed
-from headgate_server.api.accounts.sessions import begin_session, login_by_password
+from headgate_server.api.accounts.sessions import begin_session, end_session, login_by_password
 from headgate_server.api.error_statuses import error_status_for
 from headgate_server.auth.errors import TooManyFailures, Unauthenticated
 from headgate_server.console.rendering import render
@@ -86,12 +85,6 @@ async def _form(
 
 async def end(visit: Visit) -> Response:
     """Ends the session, and redirects to the sign-in page."""
-    request, context = visit.request, visit.context
     if visit.principal.session is not None:
-        request.extra_headers.clear()  # of a rotation
-        await context.run_in_thread(
-            partial(context.engine.sessions.end, visit.principal, visit.address)
-        )
-        context.metrics.session("ended")
-        request.set_cookie(context.cookies.delete(request))
+        await end_session(visit.request, visit.context, visit.principal)
     return RedirectResponse("/login?notice=out", 303)

@@ -7,10 +7,10 @@ from urllib.parse import quote
 from starlette.responses import Response
 
 from headgate_engine import NO_PASSWORD, Database, Profile, User, UserStatus
-from headgate_grammar import DropUser, Grant, Privilege, Revoke, SetPassword
+from headgate_grammar import DropUser, Privilege, SetPassword
 from headgate_server.api.accounts.rights import RightsChanged, replace_rights, rights_revision
 from headgate_server.api.accounts.views import privilege_of
-from headgate_server.console.pages.users import MAX_KEYS, privileges
+from headgate_server.console.pages.users import MAX_KEYS, grant_statement, privileges
 from headgate_server.console.visit import Visit
 from headgate_server.console.wording import is_confirmed, privilege
 from headgate_server.http.errors import BadRequest
@@ -92,17 +92,10 @@ def _row(visit: Visit, user: User, database: Database) -> RightsRow:
                 value,
                 offered is held,
                 is_chosen,
-                "" if offered is held else _statement(user, database, offered),
+                "" if offered is held else str(grant_statement(user, database, offered)),
             )
         )
     return RightsRow(database, choices)
-
-
-def _statement(user: User, database: Database, wanted: Privilege) -> str:
-    """Returns the InfluxQL that gives *user* the privilege *wanted* in place of the present one."""
-    if not wanted:
-        return str(Revoke(Privilege.ALL, database.name, user.name))
-    return str(Grant(wanted, database.name, user.name))
 
 
 def change_rights(visit: Visit) -> Response:
@@ -218,7 +211,7 @@ def set_status(visit: Visit) -> Response:
 
 
 def drop(visit: Visit) -> Response:
-    """Drops the user, whose name must be typed."""
+    """Drops the user. The form must have the name."""
     user = visit.other_user()
     if not is_confirmed(visit.form.get("confirm", ""), user.name):
         raise BadRequest("This is not the user's name. Type it to drop them.")

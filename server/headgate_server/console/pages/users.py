@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from starlette.responses import Response
 
-from headgate_engine import NO_PASSWORD, NewUser, Profile, User, UserStatus
-from headgate_grammar import Privilege
+from headgate_engine import NO_PASSWORD, Database, NewUser, Profile, User, UserStatus
+from headgate_grammar import Grant, Privilege, Revoke
 from headgate_server.api.accounts.views import role_rights
 from headgate_server.console.visit import Visit
 from headgate_server.http.errors import BadRequest
@@ -104,6 +104,13 @@ def create(visit: Visit) -> Response:
         return visit.render("user_made.html", user=user, password=generated)
     done = "User created." if admin or grants else "User created, without rights so far."
     return visit.redirect(f"/console/users/{user.id}", done)
+
+
+def grant_statement(user: User, database: Database, wanted: Privilege) -> Grant | Revoke:
+    """Returns the statement that gives *user* exactly the privilege *wanted* on *database*."""
+    if wanted:
+        return Grant(wanted, database.name, user.name)
+    return Revoke(Privilege.ALL, database.name, user.name)
 
 
 def privileges() -> list[Privilege]:
