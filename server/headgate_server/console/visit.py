@@ -23,7 +23,11 @@ from headgate_engine import (
     UserNotFound,
 )
 from headgate_server.api.accounts.requests import is_id
-from headgate_server.api.error_statuses import client_message, error_status_for
+from headgate_server.api.error_statuses import (
+    ErrorStatus,
+    client_message,
+    error_status_for,
+)
 from headgate_server.app_context import AppContext
 from headgate_server.auth.errors import Unauthenticated
 from headgate_server.console.messages import Message, message_cookie, read_message
@@ -42,6 +46,8 @@ from headgate_server.telemetry.logging import log_internal_error
 T = TypeVar("T")
 
 _MAX_FORM_BYTES = 1 << 20
+# Parameters of a URL that hold a login. No address that a page shows has them.
+_CREDENTIALS = ("u", "p", "auth_token")
 _FAULT = "The server has a fault. Its log has the details, with this request's id."
 _REFUSED = (401, 403, 404, 503)
 _LOCAL_PATH = re.compile(r"/console(?:/[A-Za-z0-9_/-]*)?(?:\?[A-Za-z0-9_.~%&=+-]*)?")
@@ -49,6 +55,8 @@ _LOCAL_PATH = re.compile(r"/console(?:/[A-Za-z0-9_/-]*)?(?:\?[A-Za-z0-9_.~%&=+-]
 
 class NotAllowed(Exception):
     """The page is for administrators."""
+
+    required = "admin privilege"
 
     def __init__(self) -> None:
         super().__init__("this page is for administrators")
@@ -134,9 +142,7 @@ class Visit:
         """Returns the address of this page with other parameters; "" removes one."""
         parameters = {name: text for name, text in self.query.items() if name != "format"}
         parameters |= {name: str(value) for name, value in changed.items()}
-        query = urlencode({name: text for name, text in parameters.items() if text})
-        path = self.home or self.page.url.path
-        return f"{path}?{query}" if query else path
+        return _address(self.home or self.page.url.path, parameters)
 
     def redirect(self, path: str, text: str = "", statements: tuple[str, ...] = ()) -> Response:
         """Returns the redirect to *path* after a change. That page shows *text* once."""
@@ -235,12 +241,16 @@ async def _enter(
     return Visit(page_request, request, context, principal)
 
 
+def _address(path: str, parameters: Mapping[str, str]) -> str:
+    """Returns *path* with those of *parameters* that have a value and are no credentials."""
+    shown = {name: text for name, text in parameters.items() if text and name not in _CREDENTIALS}
+    return f"{path}?{urlencode(shown, errors='surrogatepass')}" if shown else path
+
+
 def _to_sign_in(page_request: StarletteRequest, notice: str = "") -> Response:
     if page_request.method == "POST":
         return RedirectResponse("/login?notice=form", 303)
-    path = page_request.url.path
-    if page_request.url.query:
-        path += f"?{page_request.url.query}"
+    path = _address(page_request.url.path, page_request.query_params)
     notice = f"&notice={notice}" if notice else ""
     return RedirectResponse(f"/login?redirect={quote(path, safe='')}{notice}", 303)
 
@@ -277,15 +287,14 @@ def error_page(page_request: StarletteRequest, error: Exception) -> Response:
             request.log.user,
             request.audit_address,
             f"-- POST {request.raw_path.decode('latin-1')}",
-            f"requires {getattr(error, 'required', 'admin privilege')}",
+            f"requires {error.required}",
         )
-    found = error_status_for(error)
-    status = 403 if isinstance(error, NotAllowed) else found.status if found is not None else 500
-    if status == 500:
+    found = ErrorStatus(403) if isinstance(error, NotAllowed) else error_status_for(error)
+    if found is None:
         log_internal_error(error, request.log.id)
-        return error_response(page_request, status, _FAULT)
+        return error_response(page_request, 500, _FAULT)
     request.log.error = log_message(error)
-    return error_response(page_request, status, str(error))
+    return error_response(page_request, found.status, str(error))
 
 
 def error_response(page_request: StarletteRequest, status: int, text: str) -> Response:

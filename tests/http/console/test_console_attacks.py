@@ -9,6 +9,8 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from headgate_engine import OutcomeUnknown
+from headgate_engine.accounts.accounts import Accounts
 from support.account_requests import COOKIE, make_key, send
 from support.audit_records import audit_records
 from support.console_requests import Visitor, page_text
@@ -254,3 +256,27 @@ def test_a_store_that_refuses_is_an_error_of_the_form(serve: Serve, tmp_path: Pa
         answer = root.post("/console/databases", {"name": "web"})
         assert answer.status >= 400 and "Database created." not in page_text(answer)
         assert send(server, "GET", "/api/access").json["databases"] == []
+
+
+def test_no_address_that_a_page_makes_has_a_login(serve: Serve) -> None:
+    server = serve(HEADGATE_CONSOLE_PAGE_SIZE="1").bootstrap(SETUP)
+    login = "u=root&p=Toor-1&auth_token=a.b.c"
+    for path in ("/console/", "/console/users", "/console/audit", "/console/sessions"):
+        page = page_text(Visitor(server, *ROOT).get(f"{path}?{login}"))
+        assert "Toor-1" not in page and "a.b.c" not in page, path
+        redirect = Visitor(server).get(f"{path}?name=t&{login}").headers["Location"]
+        assert redirect.endswith("%3Fname%3Dt") and "Toor" not in redirect
+
+
+def test_a_change_with_an_unknown_outcome_is_told_as_such(
+    running: LocalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = Visitor(running, *ROOT)
+
+    def fail(*arguments: object, **more: object) -> None:
+        raise OutcomeUnknown("the change may have been made")
+
+    monkeypatch.setattr(Accounts, "set_status", fail)
+    answer = root.post("/console/users/2/status", {"status": "disabled"})
+    assert answer.status == 500 and "the change may have been made" in page_text(answer)
+    assert "Traceback" not in running.log() and "unexpected" not in running.log()
