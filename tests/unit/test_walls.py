@@ -24,6 +24,8 @@ HOME = {
     "re2": "grammar",
     "apsw": "engine",
     "bcrypt": "engine",
+    "authlib": "server",
+    "bonsai": "server",
     "google": "server",
     "jinja2": "server",
     "jwt": "server",
