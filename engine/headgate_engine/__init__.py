@@ -71,9 +71,22 @@ from headgate_engine.model.principal import ANONYMOUS, UNRESTRICTED, Principal
 from headgate_engine.model.profile import Profile
 from headgate_engine.model.result import Result, Results, Series, Value
 from headgate_engine.model.retention_policy import RetentionPolicy, retention_policy
-from headgate_engine.model.session import Session, SessionLimits, new_session_token, session_hash
+from headgate_engine.model.session import (
+    Session,
+    SessionLimits,
+    SessionTokens,
+    new_session_token,
+    session_hash,
+)
 from headgate_engine.model.token_rights import TokenRights
-from headgate_engine.model.user import NO_PASSWORD, Account, Identity, User, UserStatus
+from headgate_engine.model.user import (
+    NO_PASSWORD,
+    Account,
+    Identity,
+    LinkedIdentity,
+    User,
+    UserStatus,
+)
 from headgate_engine.passwords import BCRYPT_COST, MIN_PASSWORD_LENGTH, Passwords, password_version
 from headgate_engine.provisioning import LinkPolicy
 from headgate_engine.required_privileges import (
@@ -124,6 +137,7 @@ __all__ = [
     "SessionNotFound",
     "SessionRejected",
     "SessionReused",
+    "SessionTokens",
     "Sessions",
     "ShownSession",
     "new_session_token",
@@ -164,6 +178,7 @@ __all__ = [
     "Identity",
     "IdentityDropped",
     "IdentityTaken",
+    "LinkedIdentity",
     "InvalidName",
     "PendingTransaction",
     "KnownLogin",

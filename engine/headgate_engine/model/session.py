@@ -14,7 +14,9 @@ GRACE_SECONDS = 60
 _SEEN_SECONDS = 60
 
 Refusal = Literal["revoked", "expired"]
-RevocationReason = Literal["user", "admin", "limit", "password", "disabled", "reuse"]
+RevocationReason = Literal[
+    "user", "admin", "limit", "password", "disabled", "reuse", "provider", "access"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,21 @@ class SessionLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionTokens:
+    """The tokens of a provider that belong to a session, sealed by the server.
+
+    *refresh_token* asks for the access anew; *id_token* is for the sign-out at the provider. b""
+    stands for none. Until the Unix time *refreshing_until*, one worker refreshes the access.
+    *failures* counts the requests in vain since the access expired.
+    """
+
+    refresh_token: bytes = field(default=b"", repr=False)
+    id_token: bytes = field(default=b"", repr=False)
+    refreshing_until: int = 0
+    failures: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
     """A stored session of the user *user*. Times are Unix seconds; 0 stands for none.
 
@@ -40,6 +57,10 @@ class Session:
     whether the current token was shown, and *confirmed_at* when it was shown first. *seen_at* is
     when it was shown last, *rotated_at* when it was made. *ends_at* ends the session in any case.
     *reason* says why it was revoked. *address* and *agent* are the client's.
+
+    *auth_at* is when the person last showed a password or came from a provider. *provider* is the
+    name of the provider that they came by, and *sid* is its own name of the session. From
+    *access_expires_at* on, the provider has to confirm the access anew.
     """
 
     user_id: str
@@ -59,6 +80,9 @@ class Session:
     provider: str = ""
     address: str = ""
     agent: str = ""
+    auth_at: int = 0
+    sid: str = ""
+    access_expires_at: int = 0
 
     def ends(self, limits: SessionLimits) -> int:
         """Returns when this session ends if it is not used again."""

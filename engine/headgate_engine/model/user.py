@@ -1,4 +1,4 @@
-"""Users, and identities of token issuers."""
+"""Users, and identities of issuers: of tokens, providers, directories and proxies."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -54,7 +54,8 @@ class Identity:
     """An account at the JWT issuer *issuer*, which identifies the account by *subject*.
 
     A user created for the account receives the name *name*. *issued_at* is the earliest possible
-    issue time of the token, in Unix seconds, or None if the time is unknown.
+    issue time of the token, in Unix seconds, or None if the time is unknown. *email_verified* is
+    whether the issuer vouches for *email*. *method* is how the identity was shown.
     """
 
     issuer: str
@@ -63,11 +64,23 @@ class Identity:
     email: str = ""
     full_name: str = ""
     issued_at: float | None = None
+    email_verified: bool = False
+    method: str = "jwt"
 
     @property
     def actor(self) -> str:
         """The text `jwt ISSUER SUBJECT`, which audit records name as the author of a change."""
-        return f"jwt {self.issuer or '-'} {self.subject}"
+        return f"{self.method} {self.issuer or '-'} {self.subject}"
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedIdentity:
+    """An identity that is linked to a user, since the Unix time *linked_at* (0: unknown)."""
+
+    id: str
+    issuer: str
+    subject: str
+    linked_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)

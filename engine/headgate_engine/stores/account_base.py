@@ -8,6 +8,7 @@ from headgate_engine.model.api_key import ApiKey
 from headgate_engine.model.profile import Profile
 from headgate_engine.model.session import Session, SessionLimits
 from headgate_engine.model.user import User, UserStatus
+from headgate_engine.stores.identity_base import IdentityUpkeepTx
 
 T = TypeVar("T")
 
@@ -76,7 +77,7 @@ class AccountTx(Protocol):
         ...
 
 
-class UpkeepTx(Protocol):
+class UpkeepTx(IdentityUpkeepTx, Protocol):
     """The writes that decide no right: they make no revision and no audit record."""
 
     def session_by_hash(self, hash: bytes) -> Session | None:

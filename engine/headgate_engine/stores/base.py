@@ -15,6 +15,7 @@ from headgate_engine.model.database import Database
 from headgate_engine.model.retention_policy import RetentionPolicy
 from headgate_engine.model.user import Account, User
 from headgate_engine.stores.account_base import AccountReads, AccountTx
+from headgate_engine.stores.identity_base import IdentityReads, IdentityTx
 from headgate_grammar import Privilege
 
 T = TypeVar("T")
@@ -50,7 +51,7 @@ class Change:
     keys: tuple[str, ...]
 
 
-class Tx(AccountTx, Protocol):
+class Tx(AccountTx, IdentityTx, Protocol):
     """The methods that read and change a user store inside one transaction.
 
     Reads see the transaction's own writes. Any method may raise an error of the storage. The
@@ -89,25 +90,6 @@ class Tx(AccountTx, Protocol):
 
     def empty(self) -> bool:
         """Returns whether there are no users."""
-        ...
-
-    def user_by_identity(self, issuer: str, subject: str) -> User | None:
-        """Returns the user linked to the identity *subject* of *issuer*, or None."""
-        ...
-
-    def identity_dropped_at(self, issuer: str, subject: str) -> float | None:
-        """Returns the Unix time when a user of this identity was last dropped, or None."""
-        ...
-
-    def is_linked(self, user: User) -> bool:
-        """Returns whether an identity (issuer and subject of tokens) is linked to *user*."""
-        ...
-
-    def link(self, user: User, issuer: str, subject: str) -> None:
-        """Links the identity *subject* of *issuer* to *user*. Both must be unlinked before.
-
-        The link lasts until *user* is dropped.
-        """
         ...
 
     def put_grant(self, user: User, database: Database, privilege: Privilege) -> None:
@@ -155,7 +137,7 @@ class Snapshot(Protocol):
 Table = Literal["users", "databases"]
 
 
-class Store(AccountReads, Protocol):
+class Store(AccountReads, IdentityReads, Protocol):
     """A user store: durable users, grants and list of databases. Thread-safe; calls block."""
 
     def transact(self, change: Callable[[Tx], T], audit: Audit) -> tuple[T, int]:
@@ -194,27 +176,6 @@ class Store(AccountReads, Protocol):
         """Reads the users *names* with one query; later calls of `user` then need no query.
 
         Call it in a `snapshot` context: the prefetched users are valid until that context ends.
-
-        Raises:
-            StoreUnavailable: the store could not be read.
-        """
-        ...
-
-    def user_by_identity(self, issuer: str, subject: str) -> User | None:
-        """Returns the user linked to the identity *subject* of *issuer*, or None.
-
-        The user is as up to date as the result of `user`.
-
-        Raises:
-            StoreUnavailable: the store could not be read.
-        """
-        ...
-
-    def identity_dropped_at(self, issuer: str, subject: str) -> float | None:
-        """Returns the Unix time when a user of this identity was last dropped, or None.
-
-        The identity is the pair of *issuer* and *subject*. A new link of the identity keeps the
-        value. A later drop of another user may delete values older than 400 days.
 
         Raises:
             StoreUnavailable: the store could not be read.

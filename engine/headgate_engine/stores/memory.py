@@ -15,11 +15,10 @@ from headgate_engine.model.audit import Audit, AuditRecord, DeniedAttempt
 from headgate_engine.model.database import Database
 from headgate_engine.model.profile import Profile
 from headgate_engine.model.retention_policy import RetentionPolicy
-from headgate_engine.model.session import Session, SessionLimits
-from headgate_engine.model.user import Account, User
+from headgate_engine.model.session import Session, SessionLimits, SessionTokens
+from headgate_engine.model.user import Account, LinkedIdentity, User
 from headgate_engine.stores.account_base import UpkeepTx
 from headgate_engine.stores.base import (
-    DROPPED_IDENTITY_RETENTION_SECONDS,
     MAX_KNOWN_LOGINS,
     Change,
     KnownLogin,
@@ -27,14 +26,15 @@ from headgate_engine.stores.base import (
     Table,
     Tx,
 )
-from headgate_engine.stores.memory_accounts import AccountState, page
+from headgate_engine.stores.memory_accounts import page
+from headgate_engine.stores.memory_identities import IdentityState
 from headgate_grammar import Privilege
 
 T = TypeVar("T")
 
 
 @dataclass
-class _State(AccountState):
+class _State(IdentityState):
     """The data of one revision; implements the protocol `Tx` on this data.
 
     A transaction changes a copy; `MemoryStore` commits it by replacing its state.
@@ -43,8 +43,6 @@ class _State(AccountState):
     users: dict[str, User] = field(default_factory=dict)
     databases: dict[str, Database] = field(default_factory=dict)
     grants: dict[tuple[str, str], Privilege] = field(default_factory=dict)
-    identities: dict[tuple[str, str], str] = field(default_factory=dict)
-    dropped_at: dict[tuple[str, str], float] = field(default_factory=dict)
     last_id: int = 0
 
     def copy(self) -> "_State":
@@ -67,6 +65,10 @@ class _State(AccountState):
         """Returns the user with the id *id*, or None."""
         return next((self.user(user.name) for user in self.users.values() if user.id == id), None)
 
+    def all_users(self) -> Sequence[User]:
+        """Returns all users with their grants, in order of creation."""
+        return [user for name in self.users if (user := self.user(name)) is not None]
+
     def replace_user(self, user: User) -> None:
         """Replaces the stored user with the name of *user*, except for the grants."""
         self.users[user.name] = user
@@ -74,23 +76,6 @@ class _State(AccountState):
     def database_ids(self) -> dict[str, str]:
         """Returns the ids of the databases by name."""
         return {database.name: database.id for database in self.databases.values()}
-
-    def user_by_identity(self, issuer: str, subject: str) -> User | None:
-        """Returns the user linked to the identity *subject* of *issuer*, or None."""
-        return self.user_by_id(self.identities.get((issuer, subject), ""))
-
-    def identity_dropped_at(self, issuer: str, subject: str) -> float | None:
-        """Returns the Unix time when a user of this identity was last dropped, or None."""
-        return self.dropped_at.get((issuer, subject))
-
-    def is_linked(self, user: User) -> bool:
-        """Returns whether an identity (issuer and subject of tokens) is linked to *user*."""
-        return user.id in self.identities.values()
-
-    def link(self, user: User, issuer: str, subject: str) -> None:
-        """Links the identity *subject* of *issuer* to *user*."""
-        self.identities[issuer, subject] = user.id
-        self.keys.append(f"user:{user.name}")
 
     def user(self, name: str) -> User | None:
         """Returns the user *name* with the user's grants on existing databases, or None."""
@@ -124,20 +109,10 @@ class _State(AccountState):
         self.keys.append(f"user:{user.name}")
 
     def drop_user(self, user: User) -> None:
-        """Drops *user*, and stores the time of the drop for the identity linked to *user*.
-
-        If an identity is linked, also deletes the times of drops more than 400 days ago.
-        """
+        """Drops *user*, and stores the time of the drop for the identities of *user*."""
         del self.users[user.name]
         self.drop_account(user)
-        bound = [key for key, id in self.identities.items() if id == user.id]
-        if bound:
-            now = time.time()
-            oldest = now - DROPPED_IDENTITY_RETENTION_SECONDS
-            kept = {key: at for key, at in self.dropped_at.items() if at >= oldest}
-            self.dropped_at = kept | {key: max(now, kept.get(key, now)) for key in bound}
-        for key in bound:
-            del self.identities[key]
+        self.drop_identities(user)
         self.keys.append(f"user:{user.name}")
 
     def admin_count(self) -> int:
@@ -282,6 +257,18 @@ class MemoryStore:
     def identity_dropped_at(self, issuer: str, subject: str) -> float | None:
         """Returns the Unix time when a user of this identity was last dropped, or None."""
         return self._state.identity_dropped_at(issuer, subject)
+
+    def identities(self, user_id: str) -> Sequence[LinkedIdentity]:
+        """Returns the identities that are linked to the user *user_id*."""
+        return self._state.identities_of(user_id)
+
+    def users_of_issuer(self, issuer: str, after: str = "", limit: int = 1000) -> Sequence[User]:
+        """Returns at most *limit* users with an identity of *issuer*, in order of creation."""
+        return self._state.users_of_issuer(issuer, after, limit)
+
+    def session_tokens(self, session_id: str) -> SessionTokens | None:
+        """Returns the provider's tokens of the session *session_id*, or None."""
+        return self._state.session_tokens(session_id)
 
     def users(self, after: str = "", limit: int = 1000) -> Sequence[Account]:
         """Returns at most *limit* users with an id after *after*, in order of creation."""

@@ -8,7 +8,7 @@ from typing import TypeVar
 from headgate_engine.model.account_counts import EXPIRING_SECONDS, AccountCounts
 from headgate_engine.model.api_key import ApiKey
 from headgate_engine.model.profile import Profile
-from headgate_engine.model.session import Session, SessionLimits
+from headgate_engine.model.session import Session, SessionLimits, SessionTokens
 from headgate_engine.model.user import User, UserStatus
 
 T = TypeVar("T", ApiKey, Session)
@@ -25,6 +25,7 @@ class AccountState:
     keys_by_id: dict[str, ApiKey] = field(default_factory=dict)
     scopes: dict[str, dict[str, str]] = field(default_factory=dict)
     sessions_by_id: dict[str, Session] = field(default_factory=dict)
+    tokens_by_session: dict[str, SessionTokens] = field(default_factory=dict)
     keys: list[str] = field(default_factory=list)
 
     def new_id(self) -> str:
@@ -121,6 +122,7 @@ class AccountState:
     def drop_session(self, session: Session) -> None:
         """Deletes *session*."""
         del self.sessions_by_id[session.id]
+        self.tokens_by_session.pop(session.id, None)
         self.keys.append(f"user:{session.user}")
 
     def drop_account(self, user: User) -> None:
@@ -130,6 +132,7 @@ class AccountState:
             del self.keys_by_id[key.id], self.scopes[key.id]
         for session in self.sessions(user):
             del self.sessions_by_id[session.id]
+            self.tokens_by_session.pop(session.id, None)
 
     # ---- UpkeepTx
 
@@ -146,6 +149,7 @@ class AccountState:
         """Deletes *sessions*, which have ended."""
         for session in sessions:
             self.sessions_by_id.pop(session.id, None)
+            self.tokens_by_session.pop(session.id, None)
 
     def touch_user(self, id: str, at: int) -> None:
         """Advances `last_seen_at` of the user *id* to *at*. Skips an unknown user."""

@@ -1,6 +1,5 @@
 """The contract suite of the Protocol `Store` for accounts: profiles, API keys, sessions."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from operator import methodcaller
 from typing import Any
@@ -10,7 +9,6 @@ import pytest
 from headgate_engine import (
     AccountCounts,
     ApiKey,
-    Audit,
     KeyScope,
     Profile,
     RetentionPolicy,
@@ -22,27 +20,7 @@ from headgate_engine import (
     UserStatus,
 )
 from headgate_grammar import Privilege
-
-HASH = "$2b$04$" + "." * 53
-
-
-def change(store: Store, *steps: Callable[[Tx], Any]) -> int:
-    def all_of_them(tx: Tx) -> None:
-        for step in steps:
-            step(tx)
-
-    return store.transact(all_of_them, Audit("root", "127.0.0.1", "TEST"))[1]
-
-
-def add_user(store: Store, name: str, admin: bool = False) -> User:
-    change(store, lambda tx: tx.add_user(name, HASH, admin))
-    return the_user(store, name)
-
-
-def the_user(store: Store, name: str) -> User:
-    user = store.user(name)
-    assert user is not None
-    return user
+from support.store_changes import HASH, add_user, change, session_of, the_user
 
 
 def add_database(store: Store, name: str) -> None:
@@ -61,11 +39,6 @@ def drop_database(store: Store, name: str) -> None:
 def key_of(user: User, name: str = "k", hash: bytes = b"1" * 32, **fields: Any) -> ApiKey:
     fields = {"scope": KeyScope(), "created_at": 5, "created_by": "root", **fields}
     return ApiKey(user.id, user.name, name, "hgk_12345678", hash, **fields)
-
-
-def session_of(user: User, hash: bytes = b"1" * 32, **fields: Any) -> Session:
-    fields = {"created_at": 5, "rotated_at": 5, "method": "password", **fields}
-    return Session(user.id, user.name, hash, **fields)
 
 
 @pytest.fixture

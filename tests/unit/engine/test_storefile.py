@@ -107,7 +107,7 @@ def test_a_file_of_another_program_is_named_as_such(
         (Path.touch, "is an empty file"),
         (lambda path: path.write_text("no database at all, but long enough\n" * 50), "no store"),
         (make_foreign, "not a store of Headgate"),
-        (make_newer, "has schema version 99; this Headgate knows up to 6"),
+        (make_newer, "has schema version 99; this Headgate knows up to 7"),
         (make_damaged, "damaged, or no store at all"),
         (Path.mkdir, "cannot open store"),
     ],

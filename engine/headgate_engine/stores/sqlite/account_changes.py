@@ -10,6 +10,7 @@ from headgate_engine.model.session import Session
 from headgate_engine.model.user import User, UserStatus
 from headgate_engine.stores.sqlite import account_reads, reads
 from headgate_engine.stores.sqlite.account_reads import KEY_COLUMNS, SESSION_COLUMNS
+from headgate_engine.stores.sqlite.identity_changes import SqliteIdentityUpkeepTx
 
 _UNLIMITED = 1 << 40
 _UPSERT_PROFILE = """
@@ -111,7 +112,7 @@ class SqliteAccountTx:
         self.keys.append(f"user:{session.user}")
 
 
-class SqliteUpkeepTx:
+class SqliteUpkeepTx(SqliteIdentityUpkeepTx):
     """Implements `UpkeepTx` on *connection*, inside a transaction."""
 
     def __init__(self, connection: apsw.Connection) -> None:

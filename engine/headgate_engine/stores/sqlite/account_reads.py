@@ -21,6 +21,7 @@ KEY_COLUMNS = (
 SESSION_COLUMNS = (
     *("user_id", "hash", "previous", "seen", "seen_at", "confirmed_at", "created_at"),
     *("rotated_at", "ends_at", "revoked_at", "reason", "method", "provider", "address", "agent"),
+    *("auth_at", "sid", "access_expires_at"),
 )
 _decode_json = json.JSONDecoder().raw_decode
 _SELECT_KEYS = f"""
@@ -115,6 +116,12 @@ def read_sessions(
     query = f"{_SELECT_SESSIONS} WHERE sessions.id > ? {owned} ORDER BY sessions.id LIMIT ?"
     rows = connection.execute(query, (int(after or 0), int(user_id or 0), limit))
     return [_session_from_row(row) for row in rows]
+
+
+def read_sessions_by_sid(connection: apsw.Connection, provider: str, sid: str) -> list[Session]:
+    """Returns the sessions of *provider* that it calls *sid*."""
+    query = f"{_SELECT_SESSIONS} WHERE sessions.provider = ? AND sessions.sid = ? ORDER BY 1"
+    return [_session_from_row(row) for row in connection.execute(query, (provider, sid))]
 
 
 def count_accounts(connection: apsw.Connection, limits: SessionLimits, now: int) -> AccountCounts:

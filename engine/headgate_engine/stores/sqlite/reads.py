@@ -44,6 +44,16 @@ _SELECT_USER_PAGE_ON = f"""
 _SELECT_USER_BY_IDENTITY = f"""
 {_SELECT_USERS} WHERE id = (SELECT user_id FROM identities WHERE issuer = ? AND subject = ?)
 """
+_SELECT_USERS_BY_VERIFIED_EMAIL = f"""
+{_SELECT_USERS} WHERE id IN (
+    SELECT user_id FROM profiles WHERE email_verified = 1 AND lower(email) = lower(?)
+) ORDER BY id LIMIT 2
+"""
+_SELECT_PENDING_USERS = f"{_SELECT_USERS} WHERE status = 2 ORDER BY id"
+_SELECT_USERS_OF_ISSUER = f"""
+{_SELECT_USERS} WHERE id > ? AND id IN (SELECT user_id FROM identities WHERE issuer = ?)
+ORDER BY id LIMIT ?
+"""
 _SELECT_IDENTITY_DROPPED_AT = (
     "SELECT dropped FROM dropped_identities WHERE issuer = ? AND subject = ?"
 )
@@ -124,6 +134,25 @@ def read_user_by_identity(connection: apsw.Connection, issuer: str, subject: str
     """Returns the user linked to the identity *subject* of *issuer*, or None."""
     row = connection.execute(_SELECT_USER_BY_IDENTITY, (issuer, subject)).get
     return _user_from_row(row) if row is not None else None
+
+
+def read_users_by_verified_email(connection: apsw.Connection, email: str) -> list[User]:
+    """Returns at most two users with the verified address *email*, in any case of letters."""
+    rows = connection.execute(_SELECT_USERS_BY_VERIFIED_EMAIL, (email,))
+    return [_user_from_row(row) for row in rows]
+
+
+def read_pending_users(connection: apsw.Connection) -> list[User]:
+    """Returns the users that wait for approval, in order of creation."""
+    return [_user_from_row(row) for row in connection.execute(_SELECT_PENDING_USERS)]
+
+
+def read_users_of_issuer(
+    connection: apsw.Connection, issuer: str, after: str, limit: int
+) -> list[User]:
+    """Returns at most *limit* users with an identity of *issuer*, after the user id *after*."""
+    rows = connection.execute(_SELECT_USERS_OF_ISSUER, (int(after or 0), issuer, limit))
+    return [_user_from_row(row) for row in rows]
 
 
 def read_identity_dropped_at(

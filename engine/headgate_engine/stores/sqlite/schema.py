@@ -1,7 +1,7 @@
 """The tables of a SQLite store, and the numbers that identify a store file."""
 
 APPLICATION_ID = 0x48644774  # "HdGt"
-VERSION = 6
+VERSION = 7
 
 # A denied attempt has revision 0. The partial index serves only to delete the oldest attempts.
 AUDIT = """
@@ -18,15 +18,28 @@ CREATE TABLE audit (
 CREATE INDEX audit_refused ON audit (id) WHERE rev = 0;
 """
 
-# The user of an identity, which is an account at an issuer of JWTs. An identity has at most one
-# user, and a user has at most one identity.
-IDENTITIES = """
+# Identities of schema version 3. An identity is an account at an issuer of JWTs.
+_IDENTITIES_3 = """
 CREATE TABLE identities (
     issuer  TEXT NOT NULL,
     subject TEXT NOT NULL CHECK (subject <> ''),
     user_id INTEGER NOT NULL UNIQUE REFERENCES users (id) ON DELETE CASCADE,
     PRIMARY KEY (issuer, subject)
 ) STRICT, WITHOUT ROWID;
+"""
+
+# The user of an identity, which is an account at an issuer or a provider. An identity has at most
+# one user, and a user has at most one identity of an issuer.
+IDENTITIES = """
+CREATE TABLE identities (
+    id        INTEGER PRIMARY KEY AUTOINCREMENT,
+    issuer    TEXT NOT NULL,
+    subject   TEXT NOT NULL CHECK (subject <> ''),
+    user_id   INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    linked_at INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (issuer, subject),
+    UNIQUE (user_id, issuer)
+) STRICT;
 """
 
 # When the user of an identity was dropped, in Unix seconds. Older tokens stay rejected.
@@ -134,6 +147,40 @@ CREATE TABLE sessions (
 CREATE INDEX sessions_user ON sessions (user_id, id);
 """
 
+# What sessions have of the providers that people came by. The tokens are sealed by the server.
+# A logout token (`used_tokens`) is valid once.
+_SESSION_COLUMNS_7 = (
+    ("auth_at", "INTEGER NOT NULL DEFAULT 0"),
+    ("sid", "TEXT NOT NULL DEFAULT ''"),
+    ("access_expires_at", "INTEGER NOT NULL DEFAULT 0"),
+)
+PROVIDER_SESSIONS = (
+    "".join(
+        f"ALTER TABLE sessions ADD COLUMN {name} {kind};\n" for name, kind in _SESSION_COLUMNS_7
+    )
+    + """
+CREATE INDEX sessions_sid ON sessions (provider, sid) WHERE sid <> '';
+
+CREATE TABLE session_tokens (
+    session_id       INTEGER PRIMARY KEY REFERENCES sessions (id) ON DELETE CASCADE,
+    refresh_token    BLOB NOT NULL,
+    id_token         BLOB NOT NULL,
+    refreshing_until INTEGER NOT NULL,
+    failures         INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE used_tokens (
+    digest     BLOB PRIMARY KEY CHECK (length(digest) = 32),
+    expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX profiles_verified_email ON profiles (lower(email)) WHERE email_verified = 1;
+CREATE INDEX users_pending ON users (id) WHERE status = 2;
+ALTER TABLE api_keys ADD COLUMN imported TEXT NOT NULL DEFAULT '';
+CREATE INDEX api_keys_imported ON api_keys (imported) WHERE imported <> '';
+"""
+)
+
 # AUTOINCREMENT never reuses an id, so that a grant on a dropped database never applies to a later
 # database. DROP DATABASE can therefore leave the grants, and delete one row.
 #
@@ -181,7 +228,7 @@ CREATE TABLE changes (
 ) STRICT;
 
 {RETENTION_POLICIES}{IDENTITIES}{DROPPED_IDENTITIES}{KNOWN_LOGINS}{PROFILES}{API_KEYS}{SESSIONS}
-{AUDIT}"""
+{PROVIDER_SESSIONS}{AUDIT}"""
 
 # SQL by schema version: it upgrades a store of this version to the next version. It runs in the
 # transaction that sets `user_version`.
@@ -194,7 +241,7 @@ INSERT INTO audit (id, rev, time, actor, address, statement, outcome)
 SELECT rev, rev, time, actor, address, statement, outcome FROM audit_1;
 DROP TABLE audit_1;
 """,
-    2: IDENTITIES,
+    2: _IDENTITIES_3,
     3: DROPPED_IDENTITIES + KNOWN_LOGINS,
     4: f"""
 {RETENTION_POLICIES}
@@ -212,4 +259,10 @@ ALTER TABLE users ADD COLUMN created_at INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE users ADD COLUMN password_changed_at INTEGER NOT NULL DEFAULT 0;
 DROP INDEX users_admin;
 {PROFILES}{API_KEYS}{SESSIONS}""",
+    6: f"""
+ALTER TABLE identities RENAME TO identities_6;
+{IDENTITIES}
+INSERT INTO identities (issuer, subject, user_id) SELECT issuer, subject, user_id FROM identities_6;
+DROP TABLE identities_6;
+{PROVIDER_SESSIONS}""",
 }

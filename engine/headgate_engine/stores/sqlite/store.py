@@ -39,6 +39,7 @@ from headgate_engine.stores.sqlite.audit import (
 from headgate_engine.stores.sqlite.backup import copy
 from headgate_engine.stores.sqlite.connection import close, connect, reason, refusing, unavailable
 from headgate_engine.stores.sqlite.file import check_high_water_mark, integrity_errors, mark_in_use
+from headgate_engine.stores.sqlite.identity_store import SqliteIdentityReads
 from headgate_engine.stores.sqlite.known_logins import read_logins, write_logins
 from headgate_engine.stores.sqlite.read_cache import ReadCache
 from headgate_engine.stores.sqlite.transaction import SqliteTx
@@ -50,7 +51,7 @@ _READ_ERRORS = (StoreError, OSError, apsw.Error)  # reported as StoreUnavailable
 _POLL_SECONDS = 0.01
 
 
-class SqliteStore(SqliteAccountReads):
+class SqliteStore(SqliteAccountReads, SqliteIdentityReads):
     """Implements `Store` in the SQLite file *path*, which is created if missing.
 
     Each audit record is appended to *audit_file*, too, before its change is durable. If appending
@@ -261,14 +262,6 @@ class SqliteStore(SqliteAccountReads):
 
     def _read_user(self, name: str) -> User | None:
         return reads.read_user(self._readers.connection, name)
-
-    def user_by_identity(self, issuer: str, subject: str) -> User | None:
-        with refusing("read"):
-            return reads.read_user_by_identity(self._reader(), issuer, subject)
-
-    def identity_dropped_at(self, issuer: str, subject: str) -> float | None:
-        with refusing("read"):
-            return reads.read_identity_dropped_at(self._reader(), issuer, subject)
 
     def users(self, after: str = "", limit: int = 1000) -> Sequence[Account]:
         with refusing("read"):

@@ -7,18 +7,13 @@ from collections.abc import Collection, Sequence
 from headgate_engine.model.database import Database
 from headgate_engine.model.retention_policy import RetentionPolicy
 from headgate_engine.model.user import User
-from headgate_engine.stores.base import DROPPED_IDENTITY_RETENTION_SECONDS
 from headgate_engine.stores.sqlite import reads
 from headgate_engine.stores.sqlite.account_changes import SqliteAccountTx
+from headgate_engine.stores.sqlite.identity_changes import SqliteIdentityTx
 from headgate_grammar import Privilege
 
-_INSERT_DROPPED_IDENTITY = """
-INSERT INTO dropped_identities SELECT issuer, subject, ? FROM identities WHERE user_id = ?
-ON CONFLICT DO UPDATE SET dropped = max(dropped, excluded.dropped)
-"""
 
-
-class SqliteTx(SqliteAccountTx):
+class SqliteTx(SqliteAccountTx, SqliteIdentityTx):
     """Implements `Tx` on a SQLite connection inside a transaction. Methods raise apsw.Error.
 
     *keys* are the users and databases changed so far, as in `Change.keys`.
@@ -50,17 +45,8 @@ class SqliteTx(SqliteAccountTx):
         self.keys.append(f"user:{user.name}")
 
     def drop_user(self, user: User) -> None:
-        """Drops *user*. If an identity is linked to *user*, stores the time for that identity.
-
-        Tokens of the identity that were issued earlier stay rejected. Also deletes times that are
-        older than 400 days.
-        """
-        now = time.time()
-        self._connection.execute(_INSERT_DROPPED_IDENTITY, (now, int(user.id)))
-        self._connection.execute(
-            "DELETE FROM dropped_identities WHERE dropped < ?",
-            (now - DROPPED_IDENTITY_RETENTION_SECONDS,),
-        )
+        """Drops *user*, and stores the time of the drop for the identities of *user*."""
+        self._drop_identities(user)
         self._connection.execute("DELETE FROM users WHERE id = ?", (int(user.id),))
         self.keys.append(f"user:{user.name}")
 
@@ -71,30 +57,6 @@ class SqliteTx(SqliteAccountTx):
     def empty(self) -> bool:
         """Returns whether there are no users."""
         return not self._connection.execute("SELECT EXISTS (SELECT 1 FROM users)").get
-
-    def user_by_identity(self, issuer: str, subject: str) -> User | None:
-        """Returns the user linked to the identity *subject* of *issuer*, or None."""
-        return reads.read_user_by_identity(self._connection, issuer, subject)
-
-    def identity_dropped_at(self, issuer: str, subject: str) -> float | None:
-        """Returns the Unix time when a user of this identity was last dropped, or None."""
-        return reads.read_identity_dropped_at(self._connection, issuer, subject)
-
-    def is_linked(self, user: User) -> bool:
-        """Returns whether an identity (issuer and subject of tokens) is linked to *user*."""
-        return bool(
-            self._connection.execute(
-                "SELECT EXISTS (SELECT 1 FROM identities WHERE user_id = ?)", (int(user.id),)
-            ).get
-        )
-
-    def link(self, user: User, issuer: str, subject: str) -> None:
-        """Links the identity *subject* of *issuer* to *user*."""
-        self._connection.execute(
-            "INSERT INTO identities (issuer, subject, user_id) VALUES (?, ?, ?)",
-            (issuer, subject, int(user.id)),
-        )
-        self.keys.append(f"user:{user.name}")
 
     def put_grant(self, user: User, database: Database, privilege: Privilege) -> None:
         """Sets the privilege of *user* on *database*."""
