@@ -8,6 +8,7 @@ from headgate_engine.accounts.api_keys import (
     KeyLimits,
     scope_text,
 )
+from headgate_engine.accounts.identities import Identities
 from headgate_engine.accounts.sessions import Pruned, SessionReused, Sessions, ShownSession
 from headgate_engine.async_engine import AsyncEngine
 from headgate_engine.declared_state import (
@@ -31,9 +32,13 @@ from headgate_engine.errors import (
     BadProfile,
     DatabaseNotFound,
     EngineError,
+    ExternalUser,
     IdentityDropped,
+    IdentityLinked,
+    IdentityNotFound,
     IdentityTaken,
     InvalidName,
+    IssuerLinked,
     KeyExists,
     KeyNotFound,
     KeyRejected,
@@ -41,6 +46,7 @@ from headgate_engine.errors import (
     NameTooLong,
     NotAuthorized,
     NoUpstream,
+    OnlyWayToSignIn,
     OutcomeUnknown,
     PolicyError,
     SessionNotFound,
@@ -50,12 +56,14 @@ from headgate_engine.errors import (
     StoreError,
     StoreUnavailable,
     TooManyKeys,
+    TooManyPending,
     UserExists,
     UsernameRequired,
     UsernameTooLong,
     UserNotFound,
 )
 from headgate_engine.explanation import Explanation, explain
+from headgate_engine.linking import LinkPolicy, ProvisioningPolicy, Role
 from headgate_engine.model.account_counts import AccountCounts
 from headgate_engine.model.api_key import (
     ApiKey,
@@ -72,6 +80,7 @@ from headgate_engine.model.profile import Profile
 from headgate_engine.model.result import Result, Results, Series, Value
 from headgate_engine.model.retention_policy import RetentionPolicy, retention_policy
 from headgate_engine.model.session import (
+    ProviderSession,
     Session,
     SessionLimits,
     SessionTokens,
@@ -88,7 +97,6 @@ from headgate_engine.model.user import (
     UserStatus,
 )
 from headgate_engine.passwords import BCRYPT_COST, MIN_PASSWORD_LENGTH, Passwords, password_version
-from headgate_engine.provisioning import LinkPolicy
 from headgate_engine.required_privileges import (
     ADMIN,
     RequiredPrivilege,
@@ -132,6 +140,7 @@ __all__ = [
     "KeyRejected",
     "TooManyKeys",
     "Pruned",
+    "ProviderSession",
     "Session",
     "SessionLimits",
     "SessionNotFound",
@@ -151,6 +160,8 @@ __all__ = [
     "AdminRequiredFirst",
     "AsyncEngine",
     "LinkPolicy",
+    "ProvisioningPolicy",
+    "Role",
     "Audit",
     "AuditFile",
     "AuditRecord",
@@ -176,7 +187,14 @@ __all__ = [
     "FORWARDED",
     "explain",
     "Identity",
+    "ExternalUser",
+    "Identities",
     "IdentityDropped",
+    "IdentityLinked",
+    "IdentityNotFound",
+    "IssuerLinked",
+    "OnlyWayToSignIn",
+    "TooManyPending",
     "IdentityTaken",
     "LinkedIdentity",
     "InvalidName",

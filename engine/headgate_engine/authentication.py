@@ -8,18 +8,13 @@ from headgate_engine.accounts.api_keys import ApiKeys
 from headgate_engine.accounts.sessions import Sessions
 from headgate_engine.audit_entry import audit_entry
 from headgate_engine.errors import AuthenticationFailed, OutcomeUnknown, StoreUnavailable
+from headgate_engine.linking import LinkPolicy, ProvisioningPolicy
 from headgate_engine.model.audit import Audit
 from headgate_engine.model.principal import Principal
 from headgate_engine.model.token_rights import TokenRights
 from headgate_engine.model.user import Identity, User, is_encodable
 from headgate_engine.passwords import Passwords, same_password_version
-from headgate_engine.provisioning import (
-    LinkPolicy,
-    ProvisioningPolicy,
-    find_provisioned,
-    provision,
-    provision_dry_run,
-)
+from headgate_engine.provisioning import find_provisioned, provision, provision_dry_run
 from headgate_engine.stores.base import Store
 from headgate_grammar import SetPassword
 
@@ -141,20 +136,22 @@ class Authentication:
         *,
         sign_up: bool = False,
         link: LinkPolicy = "none",
+        policy: ProvisioningPolicy | None = None,
         dry_run: bool = False,
     ) -> User:
         """Gives the user linked to *identity* exactly *rights*, and returns that user.
 
         If *rights* is None, the user keeps the stored rights. `ProvisioningPolicy` describes
-        *sign_up* and *link*. Writes only if something changes, and never with *dry_run*. *address*
-        is the client's address for the audit log.
+        *sign_up* and *link*; *policy* replaces both. Writes only if something changes, and never
+        with *dry_run*. *address* is the client's address for the audit log.
 
         Raises:
             SignUpDisabled: there is no user and *sign_up* is False, or the user was just dropped.
             IdentityTaken: a user with the identity's name exists, but may not be linked.
             IdentityDropped: the token was perhaps issued before its user was dropped.
         """
-        policy = ProvisioningPolicy(sign_up, link, self.keep_last_admin)
+        policy = policy or ProvisioningPolicy(sign_up, link)
+        policy = replace(policy, keep_last_admin=self.keep_last_admin)
         if dry_run:
             return provision_dry_run(self.store, identity, rights, policy)
         return provision(self.store, identity, rights, policy, address)

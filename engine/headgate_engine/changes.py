@@ -9,6 +9,7 @@ import time
 from headgate_engine.errors import (
     AuthenticationFailed,
     DatabaseNotFound,
+    ExternalUser,
     LastAdmin,
     PolicyError,
     UserExists,
@@ -17,7 +18,7 @@ from headgate_engine.errors import (
 from headgate_engine.model.database import Database, check_name
 from headgate_engine.model.retention_policy import altered_policy, check_same, retention_policy
 from headgate_engine.model.session import RevocationReason
-from headgate_engine.model.user import User, UserStatus
+from headgate_engine.model.user import NO_PASSWORD, User, UserStatus
 from headgate_engine.passwords import same_password_version
 from headgate_engine.stores.base import Tx
 from headgate_grammar import AlterRetentionPolicy, PolicyOptions, Privilege
@@ -41,12 +42,18 @@ def drop_user(tx: Tx, name: str, *, keep_last_admin: bool) -> None:
     tx.drop_user(user)
 
 
-def set_hash(tx: Tx, name: str, hash: str, *, keep_session: str = "") -> None:
+def set_hash(
+    tx: Tx, name: str, hash: str, *, keep_session: str = "", external: bool = True
+) -> None:
     """Replaces the password hash of the user *name*, and ends the user's sessions.
 
-    The session *keep_session* stays. Raises UserNotFound.
+    The session *keep_session* stays. Raises UserNotFound. Without *external*, raises ExternalUser
+    for a user with an identity and no password.
     """
-    _set_hash(tx, _user(tx, name), hash, keep_session)
+    user = _user(tx, name)
+    if not external and user.hash == NO_PASSWORD and tx.is_linked(user):
+        raise ExternalUser
+    _set_hash(tx, user, hash, keep_session)
 
 
 def change_hash(tx: Tx, user: User, hash: str, *, keep_session: str = "") -> None:

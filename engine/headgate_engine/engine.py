@@ -7,6 +7,8 @@ from functools import partial
 from headgate_engine import changes
 from headgate_engine.accounts.accounts import Accounts
 from headgate_engine.accounts.api_keys import ApiKeys, Clock, KeyLimits
+from headgate_engine.accounts.identities import Identities
+from headgate_engine.accounts.provider_sessions import ProviderSessions
 from headgate_engine.accounts.sessions import Sessions
 from headgate_engine.administration import Administration
 from headgate_engine.audit_entry import audit_entry
@@ -61,8 +63,9 @@ class Engine(Authentication, Administration):
     Methods block on the disk and on bcrypt, so async code must call them in threads. They raise
     StoreUnavailable if the store cannot be read. *passwords* hashes and verifies passwords, and
     *parse* parses InfluxQL; None means an instance with default settings. *clock* returns the Unix
-    time by which API keys and sessions are judged. `api_keys`, `sessions` and `accounts` are the
-    accounts of the store.
+    time by which API keys and sessions are judged. `api_keys`, `sessions`, `accounts` and
+    `identities` are the accounts of the store. Without *external_passwords*, SET PASSWORD refuses
+    users that have an identity and no password.
     """
 
     def __init__(
@@ -75,11 +78,15 @@ class Engine(Authentication, Administration):
         key_limits: KeyLimits | None = None,
         session_limits: SessionLimits | None = None,
         clock: Clock = time.time,
+        external_passwords: bool = True,
     ) -> None:
         self.store = store
         self.api_keys = ApiKeys(store, key_limits, clock)
         self.sessions = Sessions(store, session_limits, clock)
         self.accounts = Accounts(store, keep_last_admin=keep_last_admin)
+        self.identities = Identities(store)
+        self.provider_sessions = ProviderSessions(store, self.sessions)
+        self.external_passwords = external_passwords
         self.passwords = passwords or Passwords()
         self.parse = parse or ParseCache()
         self.keep_last_admin = keep_last_admin
@@ -209,7 +216,13 @@ class Engine(Authentication, Administration):
                 hash = self.passwords.hash(password)
                 session = principal.session
                 keep = session.id if session is not None and session.user == name else ""
-                set_hash = partial(changes.set_hash, name=name, hash=hash, keep_session=keep)
+                set_hash = partial(
+                    changes.set_hash,
+                    name=name,
+                    hash=hash,
+                    keep_session=keep,
+                    external=self.external_passwords,
+                )
                 self.store.transact(set_hash, audit_entry(principal, address, statement))
                 return ()
             case ShowRetentionPolicies(named) if named or database:

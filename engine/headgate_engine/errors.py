@@ -151,6 +151,48 @@ class SessionNotFound(StatementError):
         super().__init__("session not found")
 
 
+class ExternalUser(StatementError):
+    """The user comes in by an identity and has no password, and may be given none."""
+
+    def __init__(self) -> None:
+        super().__init__("external users can't be modified")
+
+
+class IdentityLinked(StatementError):
+    """The identity is linked to another user."""
+
+    def __init__(self) -> None:
+        super().__init__("this identity belongs to another user")
+
+
+class IssuerLinked(StatementError):
+    """The user has another identity of the same issuer."""
+
+    def __init__(self) -> None:
+        super().__init__("the user has another identity of this issuer")
+
+
+class IdentityNotFound(StatementError):
+    """The user has no identity of this id."""
+
+    def __init__(self) -> None:
+        super().__init__("identity not found")
+
+
+class OnlyWayToSignIn(StatementError):
+    """The user has no password, and would have no identity."""
+
+    def __init__(self) -> None:
+        super().__init__("this is the only way to sign in")
+
+
+class TooManyPending(StatementError):
+    """As many users wait for approval as may wait."""
+
+    def __init__(self) -> None:
+        super().__init__("too many sign-ups wait for approval, try again later")
+
+
 class AuthenticationFailed(EngineError):
     """The user is unknown or the password is wrong; the text is the same in both cases."""
 

@@ -1,42 +1,25 @@
-"""Just-in-time provisioning: creates and updates users from the identity in a token.
+"""Just-in-time provisioning: creates and updates users from the identity in a login.
 
-The caller verifies the token (a JWT). This module turns the token's claims into a user, grants and
-the admin flag.
+The caller verifies the login: a token, or the answer of a provider. This module turns its claims
+into a user, grants and the admin flag.
 """
 
-from dataclasses import dataclass
+import time
+from dataclasses import replace
 from functools import partial
-from typing import Literal
 
 from headgate_engine.errors import (
     AuthenticationFailed,
     IdentityDropped,
-    IdentityTaken,
     SignUpDisabled,
 )
+from headgate_engine.linking import ProvisioningPolicy, link_or_create, synced_profile
 from headgate_engine.model.audit import Audit
+from headgate_engine.model.profile import Profile
 from headgate_engine.model.token_rights import TokenRights
-from headgate_engine.model.user import NO_PASSWORD, Identity, User
+from headgate_engine.model.user import Identity, User
 from headgate_engine.stores.base import Store, Tx
 from headgate_grammar import Grant, GrantAdmin, Privilege, Revoke, RevokeAdmin, quote_identifier
-
-LinkPolicy = Literal["none", "non_admin", "any"]
-
-
-@dataclass(frozen=True, slots=True)
-class ProvisioningPolicy:
-    """Which changes of the user store a login with a token may make.
-
-    - *sign_up*: whether to create a user if no user has the identity's name.
-    - *link*: whether to link an existing user with the identity's name to the identity. `none`
-      forbids it, `non_admin` allows it for users without the admin flag, `any` for all users. A
-      user that already has an identity is never linked again.
-    - *keep_last_admin*: the only administrator keeps the admin flag, whatever the token claims.
-    """
-
-    sign_up: bool = False
-    link: LinkPolicy = "none"
-    keep_last_admin: bool = True
 
 
 def find_provisioned(
@@ -93,17 +76,19 @@ def provision(
     """
     user = _find_linked(store, identity)
     databases = _database_names(store)
-    if user is not None and not _required_changes(user, rights, databases):
-        return user
     # The expected steps are for the audit record; the transaction computes the steps again.
     expected = user or store.user(identity.name)
-    steps = _required_changes(expected, rights, databases, identity.name)
+    wanted = rights if rights is not None or expected is not None else policy.first_rights
+    steps = _required_changes(expected, wanted, databases, identity.name)
     if policy.keep_last_admin and store.admin_count() == 1:
         steps = [step for step in steps if not isinstance(step, RevokeAdmin)]
-        if user is not None and not steps:
-            return user
+    new_profile = user is not None and policy.syncs_profile and _has_news(store, user, identity)
+    if user is not None and not steps and not new_profile:
+        return user
     texts = [] if user is not None else [_audit_text(identity, expected)]
     texts += [str(step) for step in steps]
+    if new_profile and user is not None:
+        texts.append(f"-- account {quote_identifier(user.name)}: profile")
     audit = Audit(identity.actor, address, "; ".join(texts))
     change = partial(
         _provision, identity=identity, rights=rights, policy=policy, databases=databases
@@ -161,7 +146,15 @@ def _provision(
     If no user is linked yet, first links or creates one as *policy* allows. *databases* are the
     names of all databases.
     """
-    user = _find_linked(tx, identity) or _link_or_create(tx, identity, policy)
+    user = _find_linked(tx, identity)
+    if user is None:
+        user, is_new = link_or_create(tx, identity, policy)
+        rights = policy.first_rights if is_new and rights is None else rights
+    if policy.syncs_profile:
+        stored = tx.profile(user)
+        profile = synced_profile(stored, identity)
+        if profile != stored:
+            tx.put_profile(user, replace(profile, updated_at=int(time.time())))
     for step in _required_changes(user, rights, databases):
         match step:
             case Grant(privilege, on, _) | Revoke(privilege, on, _):
@@ -176,26 +169,9 @@ def _provision(
     return user.name
 
 
-def _link_or_create(tx: Tx, identity: Identity, policy: ProvisioningPolicy) -> User:
-    """Links *identity* to the user with the identity's name, and returns that user.
-
-    Creates the user if there is none. Raises SignUpDisabled if *policy* forbids creating the user.
-    Raises IdentityTaken if *policy* forbids linking the user, or if the user already has an
-    identity.
-    """
-    user = tx.user(identity.name)
-    if user is None:
-        if not policy.sign_up:
-            raise SignUpDisabled
-        tx.add_user(identity.name, NO_PASSWORD, False)
-        user = tx.user(identity.name)
-        assert user is not None
-    elif not user.is_active:
-        raise AuthenticationFailed
-    elif tx.is_linked(user) or policy.link == "none" or (user.admin and policy.link != "any"):
-        raise IdentityTaken
-    tx.link(user, identity.issuer, identity.subject)
-    return user
+def _has_news(store: Store, user: User, identity: Identity) -> bool:
+    stored = store.profiles([user.id]).get(user.id, Profile())
+    return synced_profile(stored, identity) != stored
 
 
 _Change = Grant | Revoke | GrantAdmin | RevokeAdmin

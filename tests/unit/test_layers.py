@@ -12,7 +12,7 @@ LAYERS = {
     "server/headgate_server": """config telemetry http formats background upstream auth gateway
         query validation configured_engine app_context api console application serving""",
     "engine/headgate_engine": """errors model unsupported_sources
-        required_privileges passwords stores changes statement_changes provisioning queries
+        required_privileges passwords stores changes statement_changes linking provisioning queries
         administration audit_entry authorization accounts authentication engine
         async_engine declared_state explanation testing""",
     "grammar/headgate_grammar": "generational_cache text ast parsing tools",

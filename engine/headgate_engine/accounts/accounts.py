@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 
 from headgate_engine import changes
 from headgate_engine.audit_entry import principal_audit
-from headgate_engine.errors import UserNotFound
+from headgate_engine.errors import AdminRequiredFirst, TooManyPending, UserNotFound
+from headgate_engine.model.audit import Audit
 from headgate_engine.model.principal import Principal
 from headgate_engine.model.profile import Profile, check_email, check_full_name
 from headgate_engine.model.user import NO_PASSWORD, User, UserStatus, check_username
@@ -70,6 +71,58 @@ class Accounts:
         if found is None:
             raise UserNotFound  # dropped meanwhile
         return found
+
+    def sign_up(
+        self, new: NewUser, address: str = "", *, pending: bool, max_pending: int = 0
+    ) -> User:
+        """Creates the user *new*, who asked for it without a login. Returns the user.
+
+        With *pending* the user waits for an administrator's approval, without rights. At most
+        *max_pending* users wait. Raises what `create` raises, AdminRequiredFirst while there are
+        no users, and TooManyPending.
+        """
+        check_username(new.name)
+        _check_profile(new.profile)
+        name = quote_identifier(new.name)
+
+        def change(tx: Tx) -> None:
+            if tx.empty():
+                raise AdminRequiredFirst
+            changes.create_user(tx, new.name, new.hash, admin=False)
+            if pending and len(tx.pending_users()) >= max_pending:
+                raise TooManyPending
+            user = tx.user(new.name)
+            assert user is not None
+            for on, privilege in () if pending else new.grants.items():
+                if (database := tx.database(on)) is not None:
+                    tx.put_grant(user, database, privilege)
+            if new.admin and not pending:
+                tx.put_user(user, hash=user.hash, admin=True)
+            if pending:
+                tx.put_status(user, UserStatus.PENDING)
+            tx.put_profile(user, replace(new.profile, updated_at=int(time.time())))
+
+        text = f"-- sign-up {name}{', pending' if pending else ''}"
+        self._store.transact(change, Audit(new.name, address, text))
+        found = self._store.user(new.name)
+        if found is None:
+            raise UserNotFound  # dropped meanwhile
+        return found
+
+    def drop_old_sign_ups(self, before: int) -> int:
+        """Drops users that have waited for approval since before the Unix time *before*.
+
+        Returns their number.
+        """
+
+        def change(tx: Tx) -> int:
+            old = [user for user in tx.pending_users() if user.created_at < before]
+            for user in old:
+                tx.drop_user(user)
+            return len(old)
+
+        audit = Audit("", "", "-- sign-ups dropped, not approved for a month")
+        return self._store.transact(change, audit)[0]
 
     def set_status(
         self, principal: Principal, user: User, status: UserStatus, address: str = ""

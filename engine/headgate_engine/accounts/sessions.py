@@ -14,6 +14,7 @@ from headgate_engine.model.audit import Audit
 from headgate_engine.model.principal import Principal
 from headgate_engine.model.session import (
     YOUNG_SECONDS,
+    ProviderSession,
     RevocationReason,
     Session,
     SessionLimits,
@@ -90,12 +91,15 @@ class Sessions:
         agent: str = "",
         replaces: Sequence[str] = (),
         ends_at: int = 0,
+        origin: ProviderSession | None = None,
     ) -> tuple[Session, str]:
         """Begins a session of *user* after a login by *method*. Returns it with its token.
 
-        The sessions of the tokens *replaces* end, if they are of *user*. Raises
-        AuthenticationFailed if the user was dropped or disabled, or has another password meanwhile.
+        *origin* is what a provider said of the session, if the user came by one. The sessions of
+        the tokens *replaces* end, if they are of *user*. Raises AuthenticationFailed if the user
+        was dropped or disabled, or has another password meanwhile.
         """
+        origin = origin or ProviderSession()
         token, now = new_session_token(), self.now()
         hash, old = session_hash(token), set(map(session_hash, replaces)) - {None}
         assert hash is not None
@@ -109,6 +113,10 @@ class Sessions:
             ends_at=ends_at,
             address=address,
             agent=clean_agent(agent),
+            provider=origin.provider,
+            auth_at=now,
+            sid=origin.sid,
+            access_expires_at=origin.access_expires_at,
         )
 
         def change(tx: Tx) -> str:
@@ -122,9 +130,13 @@ class Sessions:
                 if known is not None and known.user_id == user.id:
                     tx.drop_session(known)
             self._make_room(tx, stored, now)
-            return tx.add_session(session)
+            id = tx.add_session(session)
+            if origin.tokens is not None:
+                tx.put_session_tokens(id, origin.tokens)
+            return id
 
-        audit = Audit(user.name, address, f"-- session begins ({method})")
+        by = f"{method} {origin.provider}" if origin.provider else method
+        audit = Audit(user.name, address, f"-- session begins ({by})")
         id, _ = self._store.transact(change, audit)
         return replace(session, id=id), token
 

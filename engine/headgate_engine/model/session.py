@@ -50,6 +50,16 @@ class SessionTokens:
 
 
 @dataclass(frozen=True, slots=True)
+class ProviderSession:
+    """What a provider says of a session at the sign-in. See `Session`."""
+
+    provider: str = ""
+    sid: str = ""
+    access_expires_at: int = 0
+    tokens: SessionTokens | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
     """A stored session of the user *user*. Times are Unix seconds; 0 stands for none.
 

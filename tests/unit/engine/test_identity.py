@@ -24,7 +24,7 @@ from headgate_engine import (
     Store,
     TokenRights,
 )
-from headgate_engine.provisioning import ProvisioningPolicy
+from headgate_engine.linking import ProvisioningPolicy
 from headgate_grammar import Privilege
 from support.old_stores import create_old_store
 
