@@ -9,6 +9,8 @@ from dataclasses import MISSING
 from pathlib import Path
 from typing import Any
 
+from headgate_server.config.anonymous import AnonymousSettings, BasicSettings
+from headgate_server.config.auth_proxy import ProxySettings
 from headgate_server.config.effective import format_duration
 from headgate_server.config.gateway import (
     SHARED_TOKEN_OPTION,
@@ -18,6 +20,7 @@ from headgate_server.config.gateway import (
     UpstreamSettings,
 )
 from headgate_server.config.jwt import JwtSettings
+from headgate_server.config.oauth import OAuthSettings
 from headgate_server.config.option_fields import Option, OptionType, options_of
 from headgate_server.config.route import Route
 from headgate_server.config.settings import Settings
@@ -37,6 +40,10 @@ def sections() -> Mapping[str, list[Option]]:
         for name in dict.fromkeys(option.section for option in settings)
     } | {
         "[auth.jwt]": _of(JwtSettings),
+        "[auth.oauth.NAME]": _of(OAuthSettings),
+        "[auth.proxy]": _of(ProxySettings),
+        "[auth.anonymous]": _of(AnonymousSettings),
+        "[auth.basic]": _of(BasicSettings),
         "[gateway]": [*SHORT_FORM_OPTIONS, *_of(GatewaySettings), SHARED_TOKEN_OPTION],
         "[[gateway.upstream]]": _of(UpstreamSettings),
         "[[gateway.upstream.routes]]": _of(Route),

@@ -3,11 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
+from headgate_server.config.oauth import FOREIGN_SECTIONS, foreign_providers
+
 # Pyroscope's names, and Grafana's former ones, which count days.
 _ALIASES = {
     "cookie-same-site": "cookie-samesite",
     "login-maximum-inactive-lifetime-days": "login-maximum-inactive-lifetime-duration",
     "login-maximum-lifetime-days": "login-maximum-lifetime-duration",
+    "allow-sign-up": "signup-enabled",
+    "auto-assign-org-role": "signup-default-role",
+    "brute-force-login-protection-max-attempts": "max-login-attempts",
 }
 
 
@@ -19,8 +24,11 @@ def canonical_auth(table: Mapping[str, Any]) -> dict[str, Any]:
     """
     values: dict[str, Any] = {}
     written: dict[str, str] = {}
+    providers = {**foreign_providers(table), **_own_providers(table)}
     for key, value in table.items():
         dashed = key.replace("_", "-")
+        if dashed == "oauth" or (dashed in FOREIGN_SECTIONS and isinstance(value, Mapping)):
+            continue
         name = _ALIASES.get(dashed, dashed)
         if name in values:
             raise ValueError(f"{written[name]} and {key}: expected one of them")
@@ -30,4 +38,11 @@ def canonical_auth(table: Mapping[str, Any]) -> dict[str, Any]:
                 raise ValueError(f"{key}: expected a number of days, 0 or more")
             value = f"{value * 24}h"
         values[name] = value
-    return values
+    return values | ({"oauth": providers} if providers else {})
+
+
+def _own_providers(table: Mapping[str, Any]) -> Mapping[str, Any]:
+    providers = table.get("oauth", {})
+    if not isinstance(providers, Mapping):
+        raise ValueError("oauth: expected sections [auth.oauth.NAME]")
+    return providers

@@ -6,9 +6,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from headgate_grammar import REDACTED, redact_destination
+from headgate_server.config.auth_proxy import ProxySettings
 from headgate_server.config.gateway import TenantTokenSettings
 from headgate_server.config.jwt import SHARED_OPTIONS, JwtSettings
-from headgate_server.config.loader import GATEWAY_SECTION, JWT_SECTION, Configuration
+from headgate_server.config.loader import (
+    GATEWAY_SECTION,
+    JWT_SECTION,
+    OAUTH_SECTION,
+    Configuration,
+)
+from headgate_server.config.oauth import RIGHTS_OPTIONS
 from headgate_server.config.option_fields import Option, OptionType, options_of
 from headgate_server.config.route import Route
 
@@ -37,11 +44,27 @@ def _lines(configuration: Configuration) -> Iterator[str]:
             yield from ("", f"[{section}]")
         if option.field:
             value: Any = getattr(settings, option.field)
+            if value is None:
+                continue
             source = sources.get(full_key, "default")
             if option.field == "shared_secret":
                 value = settings.shared_secrets
             yield _line(option, value, source)
     yield from _jwt_lines(settings.jwt, sources)
+    for provider in settings.oauth:
+        table = f"{OAUTH_SECTION}.{provider.name}"
+        yield from ("", f"[{table}]")
+        yield from _table_lines(provider, table, sources)
+        yield from _rights_lines(provider.rights, table, sources)
+    for table, content in (
+        ("auth.proxy", settings.proxy),
+        ("auth.anonymous", settings.anonymous),
+        ("auth.basic", settings.basic),
+    ):
+        yield from ("", f"[{table}]")
+        yield from _table_lines(content, table, sources)
+        if isinstance(content, ProxySettings):
+            yield from _rights_lines(content.rights, table, sources)
     yield from ("", f"[{GATEWAY_SECTION}]")
     yield from _table_lines(settings.gateway, GATEWAY_SECTION, sources)
     for number, upstream in enumerate(settings.gateway.upstreams):
@@ -57,6 +80,12 @@ def _lines(configuration: Configuration) -> Iterator[str]:
             yield from ("", f"[{GATEWAY_SECTION}.upstream.jwt]")
             inherited = f"{GATEWAY_SECTION}.jwt"
             yield from _table_lines(upstream.jwt, f"{prefix}.jwt", sources, inherited, upstream.jwt)
+
+
+def _rights_lines(settings: JwtSettings, table: str, sources: Mapping[str, str]) -> Iterator[str]:
+    """Yields a line for each option about rights in *table*, whose content is *settings*."""
+    left_out = frozenset(options_of(JwtSettings).keys() - RIGHTS_OPTIONS)
+    yield from _table_lines(settings, table, sources, left_out=left_out)
 
 
 def _jwt_lines(settings: JwtSettings, sources: Mapping[str, str]) -> Iterator[str]:
@@ -87,6 +116,8 @@ def _table_lines(
         if not option.field or key in left_out:
             continue
         value = getattr(settings, option.field)
+        if option.key == "headers" and isinstance(settings, ProxySettings):
+            value = " ".join(f"{name}:{header}" for name, header in settings.headers.items())
         if isinstance(value, TenantTokenSettings):
             continue
         keys = (option.key, f"{option.key}-file", _ALTERNATIVE_KEYS.get(option.key, ""))

@@ -114,6 +114,11 @@ class HTTPSettings:
     unix_socket_permissions: str = option(
         "Mode of the unix socket", "0660", section="http", octal=True
     )
+    base_url: str = option(
+        "Address that people type, such as `https://metrics.example`; providers need it",
+        "",
+        section="http",
+    )
     trusted_proxies: tuple[str, ...] = option(
         "Networks of proxies, such as `10.0.0.0/8` (note 2)", (), section="http"
     )

@@ -6,18 +6,21 @@ that an existing `influxdb.conf` is accepted unchanged.
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from headgate_server.config.anonymous import read_anonymous_settings, read_basic_settings
 from headgate_server.config.auth_aliases import canonical_auth
+from headgate_server.config.auth_proxy import read_proxy_settings
 from headgate_server.config.foreign_keys import HTTP_KEYS, TOP_KEYS, misspelt_key, misspelt_section
 from headgate_server.config.gateway import SHORT_FORM_OPTIONS, GatewaySettings
 from headgate_server.config.gateway_reader import read_gateway_settings
-from headgate_server.config.jwt import JwtSettings, canonical_key, read_jwt_settings
+from headgate_server.config.jwt import canonical_key, read_jwt_settings
 from headgate_server.config.nearest_name import closest_name, suggestion
+from headgate_server.config.oauth import canonical_oauth_key, read_oauth_settings
 from headgate_server.config.option_fields import Option, OptionType, options_of
-from headgate_server.config.option_sources import OptionSources
+from headgate_server.config.option_sources import OptionSources, dashed
 from headgate_server.config.secret_files import holds_secret, named_secret_files, readable_by_others
 from headgate_server.config.settings import Settings, SettingsSource
 from headgate_server.config.text_file import read_text
@@ -30,9 +33,22 @@ _BOOLEAN_WORDS = {"true": True, "t": True, "1": True, "false": False, "f": False
 _SECRET_FILE_KEY = "http.shared-secret-file"
 _MORE_SECRETS_KEY = "http.more-secrets"
 JWT_SECTION = "auth.jwt"
+OAUTH_SECTION = "auth.oauth"
+# Tables in `[auth]`: the field of Settings, and what reads the table.
+AUTH_TABLES: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Any]]] = {
+    JWT_SECTION: ("jwt", read_jwt_settings),
+    OAUTH_SECTION: ("oauth", read_oauth_settings),
+    "auth.proxy": ("proxy", read_proxy_settings),
+    "auth.anonymous": ("anonymous", read_anonymous_settings),
+    "auth.basic": ("basic", read_basic_settings),
+}
+_CANONICAL_KEYS: Mapping[str, Callable[[str], str]] = {
+    JWT_SECTION: canonical_key,
+    OAUTH_SECTION: canonical_oauth_key,
+}
 GATEWAY_SECTION = "gateway"
 # Tables of the file. No flag or environment variable can set a whole table.
-_TABLE_SECTIONS = (JWT_SECTION, GATEWAY_SECTION)
+_TABLE_SECTIONS = (*AUTH_TABLES, GATEWAY_SECTION)
 _SHORT_FORM = {option.full_key: option for option in SHORT_FORM_OPTIONS}
 # The options that flags, environment and file can set, by full key such as `http.realm`.
 SETTABLE: Mapping[str, Option] = {**options_of(Settings), **_SHORT_FORM}
@@ -77,15 +93,17 @@ def load(
         _from_flags(flags, sources),
     ):
         values |= _resolve_secret_file(layer, secret_files, sources)
-    more_secrets, jwt = (
-        tuple(values.pop(_MORE_SECRETS_KEY, ())),
-        values.pop(JWT_SECTION, JwtSettings()),
-    )
+    more_secrets = tuple(values.pop(_MORE_SECRETS_KEY, ()))
+    tables = {
+        field: values.pop(section)
+        for section, (field, _) in AUTH_TABLES.items()
+        if section in values
+    }
     gateway = _gateway_settings(values)
     settings = Settings(
         **{SETTABLE[key].field: value for key, value in values.items()},
         additional_secrets=more_secrets,
-        jwt=jwt,
+        **tables,
         gateway=gateway,
         source=SettingsSource(
             {key: value for key, value in flags.items() if value is not None}, path
@@ -217,11 +235,12 @@ def _read_key(
     where = f"{path}: [{section}] {key}"
     if full_key == "http.enabled" and value is False:
         raise ConfigurationError(f"{where}: expected true: there is nothing else to serve")
-    if full_key == JWT_SECTION and isinstance(value, dict):
+    if full_key in AUTH_TABLES and isinstance(value, dict):
+        _, read = AUTH_TABLES[full_key]
         try:
-            values[full_key] = read_jwt_settings(value)
+            values[full_key] = read(value)
         except ValueError as error:
-            raise ConfigurationError(f"{path}: [{JWT_SECTION}] {error}") from None
+            raise ConfigurationError(f"{path}: [{full_key}] {error}") from None
     elif full_key in SETTABLE:
         option = SETTABLE[full_key]
         # influxd ignores an empty duration and an empty mode, too.
@@ -246,8 +265,8 @@ def _add_source(
     """
     if full_key not in values:
         return
-    if full_key == JWT_SECTION:
-        sources.add_table(full_key, value, path, canonical_key)
+    if full_key in AUTH_TABLES:
+        sources.add_table(full_key, value, path, _CANONICAL_KEYS.get(full_key, dashed))
     else:
         sources.add(full_key, path)
 

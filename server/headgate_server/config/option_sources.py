@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 
-def _dashed(key: str) -> str:
+def dashed(key: str) -> str:
+    """Returns *key* with `-` for `_`."""
     return key.replace("_", "-")
 
 
@@ -34,7 +35,7 @@ class OptionSources:
         full_key: str,
         table: Mapping[str, Any],
         source: str,
-        canonical: Callable[[str], str] = _dashed,
+        canonical: Callable[[str], str] = dashed,
     ) -> None:
         """Records that *source* sets each option in *table*, also in tables inside *table*.
 

@@ -5,10 +5,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from headgate_engine import BCRYPT_COST, KEEP_LAST_ADMIN, MIN_PASSWORD_LENGTH
+from headgate_server.config.anonymous import AnonymousSettings, BasicSettings
+from headgate_server.config.auth_proxy import ProxySettings
 from headgate_server.config.gateway import GatewaySettings
 from headgate_server.config.http_settings import HTTPSettings
 from headgate_server.config.jwt import JwtSettings
-from headgate_server.config.option_fields import option
+from headgate_server.config.oauth import OAuthSettings
+from headgate_server.config.option_fields import OptionType, option
+from headgate_server.config.role_words import protected_roles, role_word
 from headgate_server.config.values import word
 
 # Defaults of the throttle: the number of failed logins without a delay, for each user and for each
@@ -129,6 +133,77 @@ class Settings(HTTPSettings):
         among=("auto", "true", "false"),
         reader=word,
     )
+    signup_enabled: bool = option("People may create accounts at `/signup`", False, section="auth")
+    signup_default_role: str = option(
+        "Role of a new account: `ReadOnly`, `Agent`, `Editor`, `Admin` or `None` (note 12)",
+        "ReadOnly",
+        section="auth",
+        among=("ReadOnly", "Viewer", "Agent", "Editor", "Admin", "None"),
+        reader=role_word,
+    )
+    signup_databases: tuple[str, ...] = option(
+        "Databases that the role of a new account is for; `*`: all", (), section="auth"
+    )
+    signup_require_approval: bool = option(
+        "An administrator approves each account", True, section="auth"
+    )
+    signup_max_pending: int = option(
+        "Accounts that wait for approval", 100, section="auth", least=1, most=100_000
+    )
+    signup_limit: int = option(
+        "Accounts that an address may create in an hour", 5, section="auth", least=1
+    )
+    signup_limit_total: int = option(
+        "Accounts that are created in a day", 100, section="auth", least=1
+    )
+    signup_allow_admin: bool = option(
+        "`true`: `signup-default-role` may be `Admin`", False, section="auth"
+    )
+    role_databases: tuple[str, ...] = option(
+        "Databases that a role is for, if the request names none; `*`: all", ("*",), section="auth"
+    )
+    external_passwords: bool = option(
+        "Users that come in by a provider may be given a password", False, section="auth"
+    )
+    oauth_allow_insecure_email_lookup: bool = option(
+        "A new identity takes over the user with its verified address (note 12)",
+        False,
+        section="auth",
+    )
+    oauth_auto_login: bool = option(
+        "The sign-in page leads to the only provider at once", False, section="auth"
+    )
+    signout_redirect_url: str = option("Address after a sign-out", "", section="auth")
+    disable_signout_menu: bool = option("Hide the sign-out in the console", False, section="auth")
+    disable_login_form: bool = option(
+        "The sign-in page offers providers alone", False, section="auth"
+    )
+    disable_login: bool = option(
+        "`disable-login-form`, and no passwords as `[auth.basic]`", False, section="auth"
+    )
+    protected_roles: tuple[str, ...] | None = option(
+        "Users that no identity takes over: `admins`, `writers`, `readers`, `all` (note 12)",
+        None,
+        section="auth",
+        reader=protected_roles,
+        type=OptionType.LIST,
+        default_doc="`admins`",
+    )
+    max_login_attempts: int = option(
+        "Wrong passwords of a name in 5 minutes before all are refused; 0: no limit",
+        0,
+        section="auth",
+        most=1000,
+    )
+    secret_key_file: str = option(
+        "File of the keys that seal tokens of providers",
+        "",
+        section="auth",
+        default_doc="`<store>.key`",
+    )
+    cookie_on_gateway: bool = option(
+        "A session's cookie counts for upstream stores, too", False, section="auth"
+    )
     console_enabled: str = option(
         "Serve `/console`; `auto`: by HTTPS, or on this machine alone",
         "auto",
@@ -164,6 +239,10 @@ class Settings(HTTPSettings):
         key="retention",
     )
     jwt: JwtSettings = JwtSettings()
+    oauth: tuple[OAuthSettings, ...] = ()
+    proxy: ProxySettings = ProxySettings()
+    anonymous: AnonymousSettings = AnonymousSettings()
+    basic: BasicSettings = BasicSettings()
     gateway: GatewaySettings = GatewaySettings()
     source: SettingsSource = field(default_factory=SettingsSource, repr=False, compare=False)
 

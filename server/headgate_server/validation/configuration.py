@@ -18,6 +18,7 @@ from headgate_server.config.loader import (
 from headgate_server.config.settings import Settings
 from headgate_server.http.cross_site import ANY_ORIGIN, is_origin
 from headgate_server.http.trusted_proxies import parse_networks
+from headgate_server.validation.sign_in import check_sign_in
 
 _MIN_SECRET_BYTES = 32
 _COOKIE_NAME_PATTERN = r"[A-Za-z0-9_-]{0,64}"  # a token of RFC 6265, without signs
@@ -38,7 +39,7 @@ def configure(
 
 
 def reload_settings(settings: Settings, environment: Mapping[str, str]) -> Settings:
-    """Returns *settings* with `[auth.jwt]`, the shared secrets and `[gateway]` read again.
+    """Returns *settings* with the tables in `[auth]`, the secrets and `[gateway]` read again.
 
     Reads them from *environment*, and from the flags and the file that *settings* came from. All
     other settings stay unchanged. Raises ConfigurationError if any setting is invalid now.
@@ -47,6 +48,10 @@ def reload_settings(settings: Settings, environment: Mapping[str, str]) -> Setti
     return replace(
         settings,
         jwt=current.jwt,
+        oauth=current.oauth,
+        proxy=current.proxy,
+        anonymous=current.anonymous,
+        basic=current.basic,
         shared_secret=current.shared_secret,
         additional_secrets=current.additional_secrets,
         gateway=current.gateway,
@@ -81,6 +86,10 @@ def _check(settings: Settings) -> None:
                 f"allowed-origins: {origin!r}: expected origins such as https://grafana.example"
             )
     _check_sessions(settings)
+    try:
+        check_sign_in(settings)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from None
     if settings.is_exposed() and not settings.allow_insecure:
         raise ConfigurationError(
             f"bind-address {settings.bind_address} without https-enabled:"
