@@ -4,8 +4,7 @@ import asyncio
 import math
 import os
 import time
-from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,7 +14,6 @@ from headgate_engine import (
     Principal,
     StoreUnavailable,
 )
-from headgate_grammar import UnparseError
 from headgate_server.auth.authenticator import Authenticator
 from headgate_server.auth.credentials import RequestCredentials
 from headgate_server.auth.errors import Unauthenticated
@@ -40,18 +38,16 @@ from headgate_server.http.cross_site import (
     may_be_navigation,
     shows_no_browser,
 )
-from headgate_server.http.errors import CrossSiteRequest, Overloaded
+from headgate_server.http.errors import CrossSiteRequest
 from headgate_server.http.request import Request
+from headgate_server.query.background_queries import BackgroundQueries
 from headgate_server.query.executor import QueryExecutor
 from headgate_server.query.prepared import PreparedQueryCache
 from headgate_server.query.user_loader import UserLoader
-from headgate_server.telemetry.access_log import RequestLog
-from headgate_server.telemetry.log_message import log_message
-from headgate_server.telemetry.logging import log_error, log_internal_error, log_task_error
+from headgate_server.telemetry.logging import log_error, log_task_error
 from headgate_server.telemetry.metrics import Metrics
 from headgate_server.telemetry.timed_store import MeasuredStore
 from headgate_server.telemetry.tracing import OpenTelemetryTracing, tracing
-from headgate_server.upstream.errors import UpstreamError, UpstreamRejected
 
 if TYPE_CHECKING:
     from headgate_server.auth.jwt.issuers import IssuerRegistry
@@ -62,7 +58,6 @@ _UNLIMITED = 1 << 62
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _STATEMENT_THREADS = 4
 _STATEMENT_QUEUE = 1024
-_BACKGROUND_GRACE_SECONDS = 10.0  # at shutdown, for statements that run upstream
 
 
 class AppContext:
@@ -102,6 +97,7 @@ class AppContext:
             max_queued_per_group=_STATEMENT_QUEUE // 8,
             max_running_per_group=_STATEMENT_THREADS // 2,
         )
+        self.background_queries = BackgroundQueries(self._statement_pool, _STATEMENT_QUEUE)
         self._probe_pool = FairThreadPool(1, _STATEMENT_QUEUE)
         self.user_loader = UserLoader(self.store)
         self.query_executor = QueryExecutor(
@@ -120,7 +116,6 @@ class AppContext:
         self._tenant_watch: asyncio.Task[None] | None = None
         self._start_tenant_watch(self.gateway)
         self._closing_tasks: set[asyncio.Task[None]] = set()
-        self._background_tasks: set[asyncio.Task[None]] = set()
         logins = KnownLogins(self.store, log_error)
         logins.start()
         self.usage = UsageWriter(self.engine, log_error)
@@ -288,72 +283,13 @@ class AppContext:
         """
         return await self._probe_pool.run(work)
 
-    def submit_background(self, results: Iterable[object], log: RequestLog, key: Key) -> None:
-        """Iterates over *results* in the statement thread pool, and discards the results.
-
-        The iteration executes the statements. Their errors are logged, because the client has its
-        response already. Raises Overloaded if too many calls wait.
-        """
-
-        def finish() -> None:
-            try:
-                deque(results, maxlen=0)
-            except Exception as error:
-                log_internal_error(error, log.id)
-            else:
-                if log.error:
-                    log_error("asynchronous query failed", request_id=log.id, error=log.error)
-
-        self._statement_pool.submit(finish, key)
-
-    def submit_background_async(
-        self,
-        work: Coroutine[Any, Any, None],
-        log: RequestLog,
-        on_done: Sequence[Callable[[], None]] = (),
-    ) -> None:
-        """Runs *work* as a task of the event loop, after the response was sent.
-
-        Calls the functions *on_done* when *work* ends. Errors are logged, because the client has
-        its response already. If too many tasks run, calls *on_done* and raises Overloaded.
-        """
-        if len(self._background_tasks) >= _STATEMENT_QUEUE:
-            work.close()
-            for callback in on_done:
-                callback()
-            raise Overloaded
-
-        async def finish() -> None:
-            try:
-                await work
-            except (
-                UpstreamError,
-                UpstreamRejected,
-                UnparseError,
-                Overloaded,
-                StoreUnavailable,
-            ) as error:
-                log.error = log_message(error)
-            except Exception as error:
-                log_internal_error(error, log.id)
-            finally:
-                for callback in on_done:
-                    callback()
-            if log.error:
-                log_error("asynchronous query failed", request_id=log.id, error=log.error)
-
-        task = asyncio.ensure_future(finish())
-        self._background_tasks.add(task)
-        task.add_done_callback(self._background_tasks.discard)
-
     async def close_connections(self) -> None:
         """Closes the connections to upstream stores and to token issuers.
 
-        Waits up to 10 s for statements of `submit_background_async`, then cancels them.
+        Waits up to 10 s for queries in the background, then cancels them.
         """
-        if self._background_tasks:
-            await asyncio.wait(self._background_tasks, timeout=_BACKGROUND_GRACE_SECONDS)
-        for task in (*self._closing_tasks, *self._background_tasks):
+        await self.background_queries.close()
+        for task in self._closing_tasks:
             task.cancel()
         if self._tenant_watch is not None:
             self._tenant_watch.cancel()

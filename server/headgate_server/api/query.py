@@ -66,7 +66,7 @@ async def query(
         return await _run_with_upstream(execution, context, mount, fields, encoder)
     if fields.get("async") == "true":
         results = await execution.run_in_thread(execution.run)
-        context.submit_background(results, request.log, (principal.name,))
+        context.background_queries.submit(results, request.log, (principal.name,))
         return _accepted_response(encoder)
     if _is_chunked(request, fields):
         return await _chunked_response(execution, encoder)
@@ -205,7 +205,7 @@ async def _run_with_upstream(
         on_done = [release, forwarded.reservation.release]
         if mount is not None:
             on_done.append(mount.acquire())
-        context.submit_background_async(forwarded.run(), execution.request.log, on_done)
+        context.background_queries.submit_async(forwarded.run(), execution.request.log, on_done)
         return _accepted_response(encoder)
     execution.request.on_end(release)
     execution.request.on_end(forwarded.reservation.release)
