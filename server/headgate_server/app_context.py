@@ -21,6 +21,7 @@ from headgate_server.auth.known_logins import KnownLogins
 from headgate_server.auth.request_login import credentials_of
 from headgate_server.auth.session_cookie_fields import SessionCookies
 from headgate_server.auth.session_rotation import SessionRotation
+from headgate_server.auth.sign_up import SignUpLimiter
 from headgate_server.auth.throttle import Throttle
 from headgate_server.background.audit_writer import BUDGET_BYTES, AuditWriter
 from headgate_server.background.group_commit import GroupCommit
@@ -109,6 +110,7 @@ class AppContext:
             self.audit_writer,
             metrics,
         )
+        self.sign_up_limiter = SignUpLimiter(settings.signup_limit, settings.signup_limit_total)
         self._issuers = _create_issuers(settings.jwt)
         self.tracing = tracing(settings.gateway.otlp_endpoint)
         self.tracing_enabled = isinstance(self.tracing, OpenTelemetryTracing)

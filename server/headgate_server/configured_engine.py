@@ -42,6 +42,7 @@ def build_engine(store: Store, settings: Settings, *, max_concurrent: int = 0) -
             dialect=next(one for one in DIALECTS if one == settings.dialect),
         ),
         keep_last_admin=settings.keep_last_admin and settings.auth_enabled,
+        external_passwords=settings.external_passwords,
         key_limits=KeyLimits(settings.max_keys_per_user, settings.api_key_max_seconds_to_live),
         session_limits=SessionLimits(
             int(settings.login_maximum_inactive_lifetime_duration),

@@ -34,6 +34,7 @@ HOME = {
     "starlette": "server",
     "uvicorn": "server",
     "websockets": "server",
+    "zxcvbn": "server",
     "prompt_toolkit": "shell",
     "yaml": "shell",
 }

@@ -4,14 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from headgate_engine.accounts.sessions import Sessions
-from headgate_engine.errors import SessionRejected
 from headgate_engine.model.audit import Audit
 from headgate_engine.model.session import (
     RevocationReason,
     Session,
     SessionTokens,
-    new_session_token,
-    session_hash,
 )
 from headgate_engine.stores.account_base import UpkeepTx
 from headgate_engine.stores.base import Store, Tx
@@ -123,24 +120,3 @@ class ProviderSessions:
             what = f"session {session.id} of {quote_identifier(session.user)} revoked ({reason})"
         actor = session.user if session is not None else ""
         return self._store.transact(change, Audit(actor, address, f"-- {what}"))[0]
-
-    def confirm_again(self, session: Session, *, address: str, agent: str) -> str:
-        """Stores that the person of *session* has just signed in again; returns a new token.
-
-        Raises SessionRejected if the session has ended.
-        """
-        token, now = new_session_token(), self._sessions.now()
-        hash = session_hash(token)
-        assert hash is not None
-
-        def write(tx: UpkeepTx) -> None:
-            stored = tx.session_by_hash(session.hash)
-            if stored is None or stored.id != session.id:
-                raise SessionRejected("invalid")
-            if (refusal := stored.refusal(self._sessions.limits, now)) is not None:
-                raise SessionRejected(refusal)
-            rotated = stored.rotated(stored.hash, hash, now, address=address, agent=agent)
-            tx.put_session(replace(rotated, auth_at=now))
-
-        self._store.upkeep(write)
-        return token

@@ -6,15 +6,20 @@ from headgate_engine import (
     AccessDenied,
     AuthenticationFailed,
     BadPassword,
+    IdentityLinked,
+    IdentityNotFound,
     IdentityTaken,
+    IssuerLinked,
     KeyExists,
     KeyNotFound,
     LastAdmin,
+    OnlyWayToSignIn,
     OutcomeUnknown,
     SessionNotFound,
     StatementError,
     StoreUnavailable,
     TooManyKeys,
+    TooManyPending,
     UserExists,
     UserNotFound,
 )
@@ -26,7 +31,10 @@ from headgate_server.auth.errors import (
     KeysUnavailable,
     NoRights,
     SetUpForbidden,
+    SignInAgain,
+    SignUpOff,
     TooManyFailures,
+    TooManySignUps,
     Unauthenticated,
 )
 from headgate_server.gateway.errors import (
@@ -94,6 +102,13 @@ ERROR_STATUSES: dict[type[Exception], ErrorStatus] = {
     NotAPerson: ErrorStatus(403),
     OwnAccount: ErrorStatus(403),
     SessionsDisabled: ErrorStatus(404),
+    SignUpOff: ErrorStatus(404),
+    SignInAgain: ErrorStatus(403),
+    IdentityNotFound: ErrorStatus(404),
+    IdentityLinked: ErrorStatus(409),
+    IssuerLinked: ErrorStatus(409),
+    OnlyWayToSignIn: ErrorStatus(409),
+    TooManyPending: ErrorStatus(503, headers={"Retry-After": "3600"}),
     ChangeByGet: ErrorStatus(405, headers={"Allow": "POST"}),
     SetUpForbidden: ErrorStatus(403, "error authorizing query: "),
     NoRights: ErrorStatus(403),
@@ -136,7 +151,7 @@ def error_status_for(
     answered with *throttle_status*: 401 makes it look like a failed login. If *writing* is True, a
     throttled request is answered with 503, because Telegraf drops its data on any 4xx.
     """
-    if isinstance(error, TooManyFailures | UserLimitExceeded):
+    if isinstance(error, TooManyFailures | TooManySignUps | UserLimitExceeded):
         status = throttle_status if isinstance(error, TooManyFailures) else 429
         return ErrorStatus(503 if writing else status, headers={"Retry-After": str(error.seconds)})
     if isinstance(error, UpstreamRejected | NotServed):

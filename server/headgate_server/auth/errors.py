@@ -49,6 +49,30 @@ class TooManyFailures(Exception):
         self.seconds = seconds
 
 
+class SignUpOff(Exception):
+    """People may not create accounts here."""
+
+    def __init__(self) -> None:
+        super().__init__("sign-up is disabled")
+
+
+class TooManySignUps(Exception):
+    """Too many accounts were created, or tried. The client may try again after *seconds*."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"too many sign-ups, try again in {seconds} s")
+        self.seconds = seconds
+
+
+class SignInAgain(Exception):
+    """The change needs a login of the last 15 minutes."""
+
+    code = "again"
+
+    def __init__(self) -> None:
+        super().__init__("sign in again: this change needs a login of the last 15 minutes")
+
+
 class SetUpForbidden(Exception):
     """A request may not create the first administrator.
 

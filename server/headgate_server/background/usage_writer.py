@@ -26,6 +26,7 @@ _INTERVAL_SECONDS = 300
 _MAX_ENTRIES = 100_000
 _FIRST_CLEAN_SECONDS, _CLEAN_SECONDS = 60.0, 3600.0
 _REVOKED_KEY_SECONDS = 30 * 86_400
+_SIGN_UP_SECONDS = 30 * 86_400  # that an account waits for approval
 _MAX_UNSAVED = 10_000
 
 
@@ -111,8 +112,11 @@ class UsageWriter:
 
     def _clean(self) -> None:
         self._engine.sessions.prune()
-        before = int(time.time()) - _REVOKED_KEY_SECONDS
+        now = int(time.time())
+        before = now - _REVOKED_KEY_SECONDS
         self._engine.store.upkeep(lambda tx: tx.drop_revoked_api_keys(before))
+        self._engine.store.upkeep(lambda tx: tx.drop_used_tokens(now))
+        self._engine.accounts.drop_old_sign_ups(now - _SIGN_UP_SECONDS)
 
     def _take(self) -> Callable[[UpkeepTx], None]:
         """Returns the gathered uses as an upkeep, and forgets them."""

@@ -97,7 +97,8 @@ class Option:
             self._check_limits(result)
         if isinstance(result, str):
             self._check_text(result)
-        if self.among and result not in self.among and result != self.default:
+        listed = isinstance(result, tuple)  # the reader has checked its words
+        if self.among and not listed and result not in self.among and result != self.default:
             *words, last = map(str, self.among)
             raise ValueError(f"expected {', '.join(words)} or {last}")
         return result

@@ -1,9 +1,21 @@
 """Reads the names of roles: those of Pyroscope and Grafana, and Headgate's own."""
 
+from collections.abc import Mapping
 from typing import Any
 
+from headgate_grammar import Privilege
 from headgate_server.config.values import texts
 
+# Roles of Pyroscope and Grafana, as shorthands. None stands for the admin flag.
+ROLE_PRIVILEGES: Mapping[str, Privilege | None] = {
+    "admin": None,
+    "grafanaadmin": None,
+    "editor": Privilege.ALL,
+    "agent": Privilege.WRITE,
+    "readonly": Privilege.READ,
+    "viewer": Privilege.READ,
+    "none": Privilege.NONE,
+}
 _ROLES = {name.lower(): name for name in ("ReadOnly", "Viewer", "Agent", "Editor", "Admin", "None")}
 _PROTECTED = {
     **{name: (name,) for name in ("admins", "writers", "readers")},

@@ -185,6 +185,7 @@ class Settings(HTTPSettings):
         "Users that no identity takes over: `admins`, `writers`, `readers`, `all` (note 12)",
         None,
         section="auth",
+        among=("admins", "writers", "readers", "all"),
         reader=protected_roles,
         type=OptionType.LIST,
         default_doc="`admins`",
@@ -245,6 +246,10 @@ class Settings(HTTPSettings):
     basic: BasicSettings = BasicSettings()
     gateway: GatewaySettings = GatewaySettings()
     source: SettingsSource = field(default_factory=SettingsSource, repr=False, compare=False)
+
+    def needs_sign_in_pages(self) -> bool:
+        """Returns whether people need the pages of sign-ins, also without the console."""
+        return self.signup_enabled or any(provider.enabled for provider in self.oauth)
 
     def serves_console(self) -> bool:
         """Returns whether `/console` is served."""

@@ -16,6 +16,7 @@ from headgate_server.console.pages import (
     keys,
     sessions,
     sign_in,
+    sign_up,
     user,
     users,
 )
@@ -98,6 +99,8 @@ def console_application() -> Starlette:
         routes=[
             Route("/login", with_error_page(sign_in.show)),
             Route("/login", with_error_page(sign_in.sign_in), methods=["POST"]),
+            Route("/signup", with_error_page(sign_up.show)),
+            Route("/signup", with_error_page(sign_up.create), methods=["POST"]),
             Route("/console", _to_first_page),
             Mount("/console", app=Router(pages, redirect_slashes=False)),
         ],

@@ -5,6 +5,7 @@ from weakref import WeakKeyDictionary
 from starlette.types import ASGIApp
 
 from headgate_server.api.accounts.sessions import login
+from headgate_server.api.accounts.sign_up import sign_up
 from headgate_server.api.router import Handler
 from headgate_server.app_context import AppContext
 from headgate_server.formats import ResultEncoder
@@ -27,6 +28,7 @@ _SECURITY_HEADERS = to_raw_headers(
         "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
     }
 )
+_SIGN_IN_PATHS = (b"/login/", b"/logout/", b"/signup/")
 _NOT_FOUND = Response(
     b"404 page not found\n", 404, to_raw_headers({"Content-Type": "text/plain; charset=utf-8"})
 )
@@ -51,6 +53,16 @@ async def serve_console(
     return await _response_of(_consoles[context], request, context)
 
 
+async def sign_up_page(
+    request: Request, context: AppContext, encoder: ResultEncoder, mount: Mount | None
+) -> ASGIResponse:
+    """Creates an account: by the form of the console's page, or by the API's JSON."""
+    is_form = media_type(request.headers.get("content-type", "")) == FORM_MEDIA_TYPE
+    if is_form and _serves(request, context):
+        return await serve_console(request, context, encoder, mount)
+    return await sign_up(request, context, encoder, mount)
+
+
 async def sign_in(
     request: Request, context: AppContext, encoder: ResultEncoder, mount: Mount | None
 ) -> ASGIResponse:
@@ -62,14 +74,21 @@ async def sign_in(
 
 
 def _serves(request: Request, context: AppContext) -> bool:
-    """Returns whether the console answers *request*: never below the path of an upstream store."""
-    is_own = (request.raw_path + b"/").startswith((b"/console/", b"/login/"))
-    return is_own and context.settings.serves_console()
+    """Returns whether the console answers *request*: never below the path of an upstream store.
+
+    The pages of sign-ins are served without the console, too, if there are providers or sign-ups.
+    """
+    path = request.raw_path + b"/"
+    settings = context.settings
+    if path.startswith(_SIGN_IN_PATHS) and settings.needs_sign_in_pages():
+        return True
+    return path.startswith((b"/console/", *_SIGN_IN_PATHS)) and settings.serves_console()
 
 
 CONSOLE_ROUTES: dict[str, dict[str, Handler]] = {
     **{path: dict.fromkeys(("GET", "HEAD", "POST"), serve_console) for path in CONSOLE_PATHS},
     "/login": {"GET": serve_console, "HEAD": serve_console, "POST": sign_in},
+    "/signup": {"GET": serve_console, "HEAD": serve_console, "POST": sign_up_page},
 }
 
 

@@ -29,7 +29,7 @@ from headgate_server.api.error_statuses import (
     error_status_for,
 )
 from headgate_server.app_context import AppContext
-from headgate_server.auth.errors import Unauthenticated
+from headgate_server.auth.errors import SignInAgain, Unauthenticated
 from headgate_server.console.messages import Message, message_cookie, read_message
 from headgate_server.console.rendering import render
 from headgate_server.http.errors import (
@@ -199,6 +199,9 @@ def page(
             return await context.run_in_thread(partial(change, visit), key)
         except ClientDisconnect:
             raise
+        except SignInAgain:
+            path = quote(visit.home or page_request.url.path, safe="")
+            return RedirectResponse(f"/login?again=1&redirect={path}", 303)
         except Exception as error:
             visit = _refused(visit, error)
         return await context.run_in_thread(partial(show, visit), key)

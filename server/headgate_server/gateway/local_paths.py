@@ -39,7 +39,7 @@ class Endpoint:
     influxdb: bool = False
 
 
-CONSOLE_PATHS = ("/console", "/console/*")
+CONSOLE_PATHS = ("/console", "/console/*", "/login/*")
 _ID_PATTERN = re.compile("[0-9a-f]{1,32}")
 _STORE_PREFIXES = ("/api/v1/", "/api/v2/")
 _READ_METHODS, _REMOTE_PARAMETERS = ("GET", "HEAD"), ("db", "rp", "precision", "consistency")
@@ -79,7 +79,13 @@ _ACCOUNT_ENDPOINTS = {
         "/api/sessions/revoke": "POST",
         "/api/audit": "GET",
         "/login": "GET HEAD POST",
-        "/logout": "POST",
+        "/logout": "GET HEAD POST",
+        "/api/providers": "GET",
+        "/api/user/identities": "GET",
+        "/api/user/identities/{id}": "DELETE",
+        "/api/users/{id}/identities": "GET POST",
+        "/api/users/{id}/identities/{id}": "DELETE",
+        "/signup": "GET HEAD POST",
     }.items()
 }
 

@@ -27,6 +27,7 @@ from headgate_grammar import Statement
 from headgate_server.telemetry.account_gauges import AccountGauges
 from headgate_server.telemetry.metric_buffer import CounterGroup, MetricBuffer
 from headgate_server.telemetry.metrics_folder import FolderCollector, create_owned_folder
+from headgate_server.telemetry.sign_in_metrics import SignInMetrics
 
 # A `_created` series would add a line to each counter, without any use.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -126,6 +127,7 @@ class Metrics:
             registry=own,
         )
         self.accounts = AccountGauges(own)
+        self.sign_in = SignInMetrics(own)
         self._bcrypt_pending = Gauge(
             "headgate_bcrypt_pending",
             "Logins in the queue for bcrypt, including the one that is being verified.",

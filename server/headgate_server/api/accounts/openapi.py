@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from headgate_server.api.accounts import audit, keys, own_account, sessions, users
+from headgate_server.api.accounts import audit, identities, keys, own_account, sessions, users
 from headgate_server.api.accounts.routes import ACCOUNT_ROUTES
 
 _TEXT: dict[str, Any] = {"type": "string"}
@@ -43,6 +43,7 @@ _BODIES: Mapping[Callable[..., Any], dict[str, Any]] = {
     users.set_role: _RIGHTS,
     users.set_grants: {"admin": _FLAG, "grants": _GRANTS},
     own_account.change_own_account: {"email": _TEXT, "fullName": _TEXT},
+    identities.link_identity: {"issuer": _TEXT, "subject": _TEXT},
     sessions.sign_in: {"user": _TEXT, "password": _TEXT},
     sessions.login: {"user": _TEXT, "username": _TEXT, "password": _TEXT},
     sessions.end_sessions: {"users": _NAMES},
@@ -50,6 +51,7 @@ _BODIES: Mapping[Callable[..., Any], dict[str, Any]] = {
 _REQUIRED: Mapping[Callable[..., Any], list[str]] = {
     **dict.fromkeys((keys.create_key, keys.create_own_key, users.create_user), ["name"]),
     **dict.fromkeys((users.set_password, sessions.login), ["password"]),
+    identities.link_identity: ["issuer", "subject"],
     users.set_role: ["role"],
     users.set_grants: ["grants"],
     sessions.sign_in: ["user", "password"],
@@ -89,6 +91,12 @@ _RESPONSES: Mapping[Callable[..., Any], tuple[int, dict[str, Any]]] = {
         (sessions.sign_in, sessions.show_session, sessions.list_sessions),
         (200, {"type": "object"}),
     ),
+    identities.link_identity: (201, {"$ref": "#/components/schemas/Identity"}),
+    **dict.fromkeys(
+        (identities.list_own_identities, identities.list_identities_of_user),
+        (200, {"type": "array", "items": {"$ref": "#/components/schemas/Identity"}}),
+    ),
+    identities.list_providers: (200, {"type": "array", "items": {"type": "object"}}),
     audit.list_audit: (200, {"type": "array", "items": {"type": "object"}}),
     sessions.rotate_session: (200, {"type": "object", "properties": {"rotated": _FLAG}}),
 }
@@ -204,6 +212,7 @@ ACCOUNT_SCHEMAS: dict[str, Any] = {
         previousLastSeenAt=_TIME,
         key=_TEXT,
     ),
+    "Identity": _object(id=_TEXT, issuer=_TEXT, subject=_TEXT, providers=_NAMES, linkedAt=_TIME),
     "Session": _object(
         id=_TEXT,
         user=_TEXT,

@@ -14,6 +14,7 @@ from headgate_server.api.accounts.requests import (
 )
 from headgate_server.api.accounts.views import session_json, user_json
 from headgate_server.app_context import AppContext
+from headgate_server.auth.recent_login import check_recent_login
 from headgate_server.formats import ResultEncoder
 from headgate_server.gateway.mount import Mount
 from headgate_server.http.errors import BadRequest
@@ -38,6 +39,8 @@ async def change_own_account(
     principal, content = await read_object(
         request, context, principal, ("email", "fullName", "name")
     )
+    if "email" in content:
+        check_recent_login(principal, context.engine.sessions.now())
     if "name" in content:
         raise BadRequest("user names cannot be changed")
 

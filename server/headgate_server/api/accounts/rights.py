@@ -11,11 +11,13 @@ from headgate_engine import (
     Tx,
     User,
     UserNotFound,
+    UserStatus,
     apply_changes,
     plan_changes,
 )
 from headgate_grammar import Privilege
 from headgate_server.app_context import AppContext
+from headgate_server.auth.sign_up import first_rights
 
 
 class RightsChanged(StatementError):
@@ -30,6 +32,20 @@ def rights_revision(user: User) -> str:
     grants = sorted((on, int(privilege)) for on, privilege in user.grants.items() if privilege)
     content = repr((user.id, user.admin, int(user.status), grants))
     return hashlib.sha256(content.encode()).hexdigest()[:32]
+
+
+def approve_sign_up(context: AppContext, principal: Principal, user: User, address: str) -> None:
+    """Lets the pending *user* log in, with the rights of `signup-default-role`. Blocking.
+
+    Raises what `replace_rights` raises.
+    """
+    rights = first_rights(context.settings)
+    grants = rights.privileges_on(database.name for database in context.store.databases())
+    if grants or rights.admin:
+        replace_rights(
+            context, principal, user, admin=bool(rights.admin), grants=grants, address=address
+        )
+    context.engine.accounts.set_status(principal, user, UserStatus.ACTIVE, address)
 
 
 def replace_rights(

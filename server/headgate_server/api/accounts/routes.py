@@ -2,7 +2,15 @@
 
 from collections.abc import Awaitable, Callable
 
-from headgate_server.api.accounts import audit, keys, own_account, sessions, users
+from headgate_server.api.accounts import (
+    audit,
+    identities,
+    keys,
+    own_account,
+    sessions,
+    sign_up,
+    users,
+)
 from headgate_server.api.own_password import change_own_password
 from headgate_server.app_context import AppContext
 from headgate_server.formats import ResultEncoder
@@ -31,6 +39,14 @@ ACCOUNT_ROUTES: dict[str, dict[str, _Handler]] = {
         "DELETE": own_account.end_other_own_sessions,
     },
     "/api/user/sessions/{id}": {"DELETE": own_account.end_own_session},
+    "/api/user/identities": {"GET": identities.list_own_identities},
+    "/api/user/identities/{id}": {"DELETE": identities.unlink_own_identity},
+    "/api/users/{id}/identities": {
+        "GET": identities.list_identities_of_user,
+        "POST": identities.link_identity,
+    },
+    "/api/users/{id}/identities/{id}": {"DELETE": identities.unlink_identity},
+    "/api/providers": {"GET": identities.list_providers},
     "/api/users": {"GET": users.list_users, "POST": users.create_user},
     "/api/users/{id}": {
         "GET": users.show_user,
@@ -60,4 +76,5 @@ ACCOUNT_ROUTES: dict[str, dict[str, _Handler]] = {
     "/api/audit": {"GET": audit.list_audit},
     "/login": {"POST": sessions.login},
     "/logout": {"POST": sessions.sign_out},
+    "/signup": {"POST": sign_up.sign_up},
 }

@@ -26,7 +26,7 @@ from headgate_server.api.accounts.requests import (
     require_admin,
     user_of_path,
 )
-from headgate_server.api.accounts.rights import replace_rights
+from headgate_server.api.accounts.rights import approve_sign_up, replace_rights
 from headgate_server.api.accounts.views import grants_of, role_rights, user_json
 from headgate_server.app_context import AppContext
 from headgate_server.formats import ResultEncoder
@@ -212,7 +212,10 @@ async def _set_status(request: Request, context: AppContext, status: UserStatus)
 async def approve_user(
     request: Request, context: AppContext, encoder: ResultEncoder, mount: Mount | None
 ) -> Response:
-    """Lets the pending user in the path log in, with the rights in the body. Returns the user."""
+    """Lets the pending user in the path log in, with the rights in the body. Returns the user.
+
+    Without rights in the body, the user gets those of `signup-default-role`.
+    """
     principal = await require_admin(request, context)
     principal, content = await read_object(request, context, principal, ("role", "databases"))
 
@@ -222,8 +225,10 @@ async def approve_user(
             raise StatementError("not pending")
         if content:
             _apply_rights(request, context, principal, user, content)
-        accounts = context.engine.accounts
-        accounts.set_status(principal, user, UserStatus.ACTIVE, request.audit_address)
+            status = context.engine.accounts.set_status
+            status(principal, user, UserStatus.ACTIVE, request.audit_address)
+        else:
+            approve_sign_up(context, principal, user, request.audit_address)
         return _show(request, context)
 
     return json_response(await context.run_in_thread(approve))
@@ -295,7 +300,7 @@ def _rights(
     if "grants" in content:
         raise BadRequest("role: expected no grants beside it")
     admin, privilege = role_rights(member(content, "role", str, ""))
-    names = member(content, "databases", list, ["*"])
+    names = member(content, "databases", list, [*context.settings.role_databases])
     if not all(isinstance(name, str) for name in names):
         raise BadRequest("databases: expected a list of names")
     if "*" in names:

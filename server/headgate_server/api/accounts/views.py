@@ -15,6 +15,7 @@ from headgate_engine import (
     UserStatus,
 )
 from headgate_grammar import Privilege
+from headgate_server.config.role_words import ROLE_PRIVILEGES
 from headgate_server.http.errors import BadRequest
 
 PRIVILEGES = {
@@ -24,16 +25,6 @@ PRIVILEGES = {
     "ALL PRIVILEGES": Privilege.ALL,
     "NONE": Privilege.NONE,
     "NO PRIVILEGES": Privilege.NONE,
-}
-# Roles of Pyroscope and Grafana, as shorthands. None stands for the admin flag.
-_ROLES: Mapping[str, Privilege | None] = {
-    "admin": None,
-    "grafanaadmin": None,
-    "editor": Privilege.ALL,
-    "agent": Privilege.WRITE,
-    "readonly": Privilege.READ,
-    "viewer": Privilege.READ,
-    "none": Privilege.NONE,
 }
 
 
@@ -130,9 +121,9 @@ def role_rights(role: str) -> tuple[bool, Privilege]:
 
     Raises BadRequest for an unknown role.
     """
-    if role.lower() not in _ROLES:
+    if role.lower() not in ROLE_PRIVILEGES:
         raise BadRequest("role: expected Admin, Editor, Agent, ReadOnly or None")
-    privilege = _ROLES[role.lower()]
+    privilege = ROLE_PRIVILEGES[role.lower()]
     return (True, Privilege.ALL) if privilege is None else (False, privilege)
 
 

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from headgate_engine import NO_PASSWORD, Profile
 from headgate_grammar import Privilege
 from headgate_server.api.own_password import replace_own_password
+from headgate_server.auth.common_passwords import MIN_CHARACTERS, check_persons_password
 from headgate_server.console.pages.users import MAX_KEYS
 from headgate_server.console.visit import Visit
 from headgate_server.http.errors import BadRequest
@@ -26,7 +27,7 @@ def show(visit: Visit) -> Response:
         keys=len(engine.api_keys.keys("", MAX_KEYS, owner=user)),
         sessions=engine.sessions.active(user),
         current=visit.principal.session,
-        min_password=visit.context.settings.password_min_length,
+        min_password=max(MIN_CHARACTERS, visit.context.settings.password_min_length),
     )
 
 
@@ -54,6 +55,7 @@ async def change_password(visit: Visit) -> Response:
     old, new = form.get("old", ""), form.get("new", "")
     if not new:
         raise BadRequest("Type a new password.")
+    check_persons_password(new, visit.context.settings.password_min_length)
     try:
         await replace_own_password(visit.request, visit.context, visit.principal, old, new)
     except BadRequest:

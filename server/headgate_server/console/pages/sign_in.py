@@ -19,6 +19,8 @@ _MAX_FORM_BYTES = 1 << 14
 _NOTICES = {
     "out": "You have signed out.",
     "form": "Your session has ended, so the form was not sent. Sign in and send it again.",
+    "created": "Your account is ready. Sign in.",
+    "pending": "Your account waits for an administrator. You can sign in once it is approved.",
     "ended": "Your session has ended. Sign in again.",
 }
 _WRONG = "Wrong user name or password."
@@ -28,6 +30,8 @@ async def show(page: StarletteRequest) -> Response:
     """Answers GET: the form, or how to create the first administrator."""
     request, context = page.scope["headgate"]
     notice = _NOTICES.get(page.query_params.get("notice", ""), "")
+    if "again" in page.query_params:
+        notice = "Sign in again: this change needs a login of the last 15 minutes."
     if page.query_params.get("redirect") and not notice:
         notice = "Sign in to see this page."
     return await _form(page, notice=notice)
@@ -71,6 +75,7 @@ async def _form(
         "notice": notice,
         "error": error,
         "name": form.get("username", ""),
+        "offers_sign_up": context.settings.signup_enabled,
         "redirect": local_path(form.get("redirect") or page.query_params.get("redirect", "")),
         "is_encrypted": request.is_forwarded_https or context.cookies.is_secure(request),
         "is_local": request.address in ("127.0.0.1", "::1", "unix"),

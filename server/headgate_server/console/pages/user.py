@@ -8,8 +8,14 @@ from starlette.responses import Response
 
 from headgate_engine import NO_PASSWORD, Database, Profile, User, UserStatus
 from headgate_grammar import DropUser, Privilege, SetPassword
-from headgate_server.api.accounts.rights import RightsChanged, replace_rights, rights_revision
+from headgate_server.api.accounts.rights import (
+    RightsChanged,
+    approve_sign_up,
+    replace_rights,
+    rights_revision,
+)
 from headgate_server.api.accounts.views import privilege_of
+from headgate_server.auth.common_passwords import MIN_CHARACTERS, check_persons_password
 from headgate_server.console.pages.users import MAX_KEYS, grant_statement, privileges
 from headgate_server.console.visit import Visit
 from headgate_server.console.wording import is_confirmed, privilege
@@ -71,7 +77,9 @@ def show(visit: Visit) -> Response:
         has_password=user.hash != NO_PASSWORD,
         sessions=context.engine.sessions.active(user),
         keys=context.engine.api_keys.keys("", MAX_KEYS, owner=user),
-        min_password=context.settings.password_min_length,
+        min_password=max(MIN_CHARACTERS, context.settings.password_min_length),
+        is_pending=user.status is UserStatus.PENDING,
+        identities=context.engine.identities.of_user(user),
     )
 
 
@@ -174,6 +182,7 @@ def set_password(visit: Visit) -> Response:
     password = visit.form.get("password", "")
     if not password:
         raise BadRequest("Type a password.")
+    check_persons_password(password, visit.context.settings.password_min_length)
     engine = visit.context.engine
     statement = SetPassword(user.name, password)
     engine.execute_statement(statement, visit.principal, "", visit.address)
@@ -197,8 +206,13 @@ def set_status(visit: Visit) -> Response:
     """Disables the user, or lets them log in again."""
     user = visit.other_user()
     wanted = visit.form.get("status", "")
+    if wanted == "approved":
+        if user.status is not UserStatus.PENDING:
+            raise BadRequest("This account does not wait for approval any more.")
+        approve_sign_up(visit.context, visit.principal, user, visit.address)
+        return visit.redirect(f"/console/users/{user.id}", "Account approved: they can sign in.")
     if wanted not in ("active", "disabled"):
-        raise BadRequest("status: expected active or disabled")
+        raise BadRequest("status: expected active, approved or disabled")
     status = UserStatus[wanted.upper()]
     accounts = visit.context.engine.accounts
     accounts.set_status(visit.principal, user, status, visit.address)

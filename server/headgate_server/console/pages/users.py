@@ -9,6 +9,7 @@ from starlette.responses import Response
 from headgate_engine import NO_PASSWORD, Database, NewUser, Profile, User, UserStatus
 from headgate_grammar import Grant, Privilege, Revoke
 from headgate_server.api.accounts.views import role_rights
+from headgate_server.auth.common_passwords import check_persons_password
 from headgate_server.console.visit import Visit
 from headgate_server.http.errors import BadRequest
 
@@ -91,6 +92,8 @@ def create(visit: Visit) -> Response:
     password = generated or form.get("password", "")
     if kind == "typed" and not password:
         raise BadRequest("Type a password, or choose another way.")
+    if kind == "typed":
+        check_persons_password(password, context.settings.password_min_length)
     if kind != "typed" and form.get("password"):
         raise BadRequest("You typed a password, but chose another way to log in.")
     admin, privilege = role_rights(form.get("role", "none"))
