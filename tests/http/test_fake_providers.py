@@ -4,10 +4,9 @@ import base64
 import hashlib
 import json
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
-from urllib.parse import parse_qsl, quote_plus, urlencode, urlsplit
-from urllib.request import Request
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 from joserfc import jwt
@@ -15,7 +14,7 @@ from joserfc.jwk import KeySet
 
 from support.fake_openid import FakeOpenID, at_hash
 from support.key_server import Said
-from support.plain_browser import Seen, opened
+from support.plain_browser import Seen, client_authorization, fetched, posted
 from support.provider_server import NO_ANSWER, as_json
 
 CALLBACK = "http://127.0.0.1:9/login/fake/callback"
@@ -45,19 +44,7 @@ def authorization_url(provider: FakeOpenID, **more: str) -> str:
 
 
 def basic(provider: FakeOpenID) -> str:
-    pair = ":".join(map(quote_plus, (provider.client.id, provider.client.secret)))
-    return "Basic " + base64.b64encode(pair.encode()).decode()
-
-
-def post(url: str, form: Mapping[str, str], authorization: str = "") -> Seen:
-    headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    if authorization:
-        headers["Authorization"] = authorization
-    return opened(Request(url, urlencode(form).encode(), headers))
-
-
-def get(url: str, token: str = "") -> Seen:
-    return opened(Request(url, headers={"Authorization": f"Bearer {token}"} if token else {}))
+    return client_authorization(provider.client.id, provider.client.secret)
 
 
 def code_form(callback: str, **more: str) -> dict[str, str]:
@@ -69,12 +56,12 @@ def code_form(callback: str, **more: str) -> dict[str, str]:
 
 def redeem(provider: FakeOpenID, **more: str) -> Seen:
     form = code_form(provider.sign_in(authorization_url(provider)), **more)
-    return post(provider.discovery["token_endpoint"], form, basic(provider))
+    return posted(provider.discovery["token_endpoint"], form, basic(provider))
 
 
 def refresh(provider: FakeOpenID, token: str) -> Seen:
     form = {"grant_type": "refresh_token", "refresh_token": token}
-    return post(provider.discovery["token_endpoint"], form, basic(provider))
+    return posted(provider.discovery["token_endpoint"], form, basic(provider))
 
 
 def tokens(provider: FakeOpenID) -> dict[str, Any]:
@@ -97,16 +84,16 @@ def test_a_sign_in_gives_an_id_token_that_another_library_verifies(openid: FakeO
     query = dict(parse_qsl(urlsplit(callback).query))
     assert callback.startswith(CALLBACK + "?")
     assert (query["state"], query["iss"]) == ("the state", openid.issuer)
-    answer = post(openid.discovery["token_endpoint"], code_form(callback), basic(openid))
+    answer = posted(openid.discovery["token_endpoint"], code_form(callback), basic(openid))
     content = json.loads(answer.text)
-    keys = KeySet.import_key_set(json.loads(get(openid.discovery["jwks_uri"]).text))
+    keys = KeySet.import_key_set(json.loads(fetched(openid.discovery["jwks_uri"]).text))
     claims = jwt.decode(content["id_token"], keys, algorithms=["RS256"]).claims
     assert claims["iss"] == openid.issuer and claims["aud"] == "headgate"
     assert (claims["sub"], claims["nonce"], claims["groups"]) == ("ann", "the nonce", ["staff"])
     assert claims["at_hash"] == at_hash(content["access_token"], "RS256")
-    info = get(openid.discovery["userinfo_endpoint"], content["access_token"])
+    info = fetched(openid.discovery["userinfo_endpoint"], content["access_token"])
     assert json.loads(info.text) == {"sub": "ann"} | openid.accounts["ann"]
-    assert get(openid.discovery["userinfo_endpoint"], "wrong").status == 401
+    assert fetched(openid.discovery["userinfo_endpoint"], "wrong").status == 401
 
 
 @pytest.mark.parametrize(
@@ -127,26 +114,26 @@ def test_the_token_endpoint_rejects(openid: FakeOpenID, more: dict[str, str], er
 def test_a_client_authenticates_by_header_or_form(openid: FakeOpenID) -> None:
     secret = openid.client.secret
     raw = base64.b64encode(f"headgate:{secret}".encode()).decode()
-    posted = {"client_id": "headgate", "client_secret": secret}
+    in_form = {"client_id": "headgate", "client_secret": secret}
     for authorization, form, status in (
         (basic(openid), {}, 200),
-        ("", posted, 200),
+        ("", in_form, 200),
         (f"Basic {raw}", {}, 401),  # the secret is not form-encoded
         ("Basic ?", {}, 401),
         ("", {"client_id": "headgate"}, 401),
-        ("", posted | {"client_secret": "wrong"}, 401),
+        ("", in_form | {"client_secret": "wrong"}, 401),
         ("", {}, 401),
     ):
         sent = code_form(openid.sign_in(authorization_url(openid)), **form)
-        answer = post(openid.discovery["token_endpoint"], sent, authorization)
+        answer = posted(openid.discovery["token_endpoint"], sent, authorization)
         assert answer.status == status, (form, answer.text)
 
 
 def test_a_second_use_of_a_code_or_a_refresh_token_ends_the_grant(openid: FakeOpenID) -> None:
     form = code_form(openid.sign_in(authorization_url(openid)))
     url = openid.discovery["token_endpoint"]
-    first = json.loads(post(url, form, basic(openid)).text)
-    assert post(url, form, basic(openid)).status == 400
+    first = json.loads(posted(url, form, basic(openid)).text)
+    assert posted(url, form, basic(openid)).status == 400
     assert refresh(openid, first["refresh_token"]).status == 400
     old = tokens(openid)
     new = json.loads(refresh(openid, old["refresh_token"]).text)
@@ -159,7 +146,7 @@ def test_a_removed_account_gets_nothing_more(openid: FakeOpenID) -> None:
     content = tokens(openid)
     del openid.accounts["ann"]
     assert json.loads(refresh(openid, content["refresh_token"]).text)["error"] == "invalid_grant"
-    assert get(openid.discovery["userinfo_endpoint"], content["access_token"]).status == 401
+    assert fetched(openid.discovery["userinfo_endpoint"], content["access_token"]).status == 401
     denied = openid.sign_in(authorization_url(openid))
     assert dict(parse_qsl(urlsplit(denied).query))["error"] == "access_denied"
 
@@ -177,7 +164,7 @@ def test_the_next_id_token_can_differ_in_each_part(openid: FakeOpenID) -> None:
     assert parts_of(tokens(openid)["id_token"])[1]["aud"] == "headgate"
     openid.rotate_key("ES256", keep=False)
     assert parts_of(tokens(openid)["id_token"])[0]["alg"] == "ES256"
-    assert [it["kty"] for it in json.loads(get(openid.discovery["jwks_uri"]).text)["keys"]] == [
+    assert [it["kty"] for it in json.loads(fetched(openid.discovery["jwks_uri"]).text)["keys"]] == [
         "EC"
     ]
 
@@ -191,15 +178,15 @@ def test_any_answer_can_be_another(openid: FakeOpenID) -> None:
     changed = tokens(openid)
     assert changed["token_type"] == "mac" and "id_token" not in changed
     openid.always_say("/keys", Said(500, b"", {"Retry-After": "9"}))
-    answers = [get(openid.discovery["jwks_uri"]) for _ in range(2)]
+    answers = [fetched(openid.discovery["jwks_uri"]) for _ in range(2)]
     assert [(it.status, it.headers["retry-after"]) for it in answers] == [(500, "9")] * 2
     openid.restore("/keys")
-    assert get(openid.discovery["jwks_uri"]).status == 200
+    assert fetched(openid.discovery["jwks_uri"]).status == 200
     openid.stop()
     with pytest.raises(ConnectionError):
-        get(openid.discovery["jwks_uri"])
+        fetched(openid.discovery["jwks_uri"])
     openid.start()
-    assert get(openid.discovery["jwks_uri"]).status == 200
+    assert fetched(openid.discovery["jwks_uri"]).status == 200
 
 
 def test_each_request_is_recorded(openid: FakeOpenID) -> None:
@@ -216,7 +203,7 @@ def test_each_request_is_recorded(openid: FakeOpenID) -> None:
 
 def test_signing_out_redirects_with_the_state(openid: FakeOpenID) -> None:
     query = urlencode({"post_logout_redirect_uri": "http://127.0.0.1:9/login?out=1", "state": "s"})
-    answer = get(f"{openid.discovery['end_session_endpoint']}?{query}")
+    answer = fetched(f"{openid.discovery['end_session_endpoint']}?{query}")
     assert answer.location == "http://127.0.0.1:9/login?out=1&state=s"
     header, claims = parts_of(openid.logout_token("ann", "some session"))
     assert header["typ"] == "logout+jwt" and "nonce" not in claims

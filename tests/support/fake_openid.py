@@ -70,7 +70,7 @@ class FakeOpenID(ProviderServer):
     def __init__(
         self,
         client_id: str = "headgate",
-        client_secret: str = "s%cr+t:of é",
+        client_secret: str = "s%cr+t:of&ours=1",
         *,
         tls: ssl.SSLContext | None = None,
         host: str = "localhost",

@@ -1,11 +1,12 @@
 """A browser without JavaScript for sign-ins: keeps cookies, follows redirects, sends forms."""
 
+import base64
 import http.client
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
-from urllib.parse import urlencode, urljoin, urlsplit
+from urllib.parse import quote_plus, urlencode, urljoin, urlsplit
 from urllib.request import Request
 
 _MAX_STEPS = 30
@@ -48,6 +49,26 @@ def opened(request: Request, tls: ssl.SSLContext | None = None) -> Seen:
         return Seen(request.full_url, answer.status, headers, text, cookies)
     finally:
         line.close()
+
+
+def fetched(url: str, token: str = "") -> Seen:
+    """Requests *url* by GET, with the bearer token *token* if there is one."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return opened(Request(url, headers=headers))
+
+
+def posted(url: str, form: Mapping[str, str], authorization: str = "") -> Seen:
+    """Sends *form* to *url* by POST, with the header *authorization* if there is one."""
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    if authorization:
+        headers["Authorization"] = authorization
+    return opened(Request(url, urlencode(form).encode(), headers))
+
+
+def client_authorization(id: str, secret: str) -> str:
+    """Returns the header of a client, form-encoded before base64 (RFC 6749, 2.3.1)."""
+    pair = f"{quote_plus(id)}:{quote_plus(secret)}"
+    return "Basic " + base64.b64encode(pair.encode()).decode()
 
 
 @dataclass
@@ -105,7 +126,8 @@ class PlainBrowser:
     def request(self, url: str, form: Mapping[str, str] | None = None) -> Seen:
         """Requests *url*, by POST if there is a *form*; returns the response without following."""
         data = None if form is None else urlencode(form).encode()
-        headers = {"Content-Type": "application/x-www-form-urlencoded"} if data else {}
+        kind = {"Content-Type": "application/x-www-form-urlencoded"}
+        headers = {} if data is None else kind
         if cookies := self._cookies_for(url):
             headers["Cookie"] = cookies
         method = "GET" if data is None else "POST"
