@@ -1,6 +1,5 @@
 """Runs the certified OpenID provider of npm, and signs in there without a browser."""
 
-import fcntl
 import json
 import os
 import shutil
@@ -17,6 +16,7 @@ import pytest
 
 from support.fake_openid import ann
 from support.plain_browser import PlainBrowser, fetched, forms, opened
+from support.session_folder import made_once
 from support.waiting import free_port, poll_until
 
 NODE, NPM = shutil.which("node"), shutil.which("npm")
@@ -35,21 +35,16 @@ def installed(factory: pytest.TempPathFactory) -> Path:
 
     npm asks its registry only for what its own cache lacks.
     """
+    return made_once(factory, "openid-provider", _install)
+
+
+def _install(folder: Path) -> None:
     assert NPM is not None, "nodejs and npm must be installed"
-    base = factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "openid-provider"
-    folder.mkdir(exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        done = folder / "done"
-        if not done.exists():
-            for name in ("package.json", "op.mjs"):
-                shutil.copy(_HERE / name, folder)
-            options = ("--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error")
-            command = [NPM, "install", "--prefer-offline", *options]
-            subprocess.run(command, cwd=folder, check=True, timeout=300)
-            done.touch()
-    return folder
+    for name in ("package.json", "op.mjs"):
+        shutil.copy(_HERE / name, folder)
+    options = ("--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error")
+    command = [NPM, "install", "--prefer-offline", *options]
+    subprocess.run(command, cwd=folder, check=True, timeout=300)
 
 
 @dataclass(frozen=True)

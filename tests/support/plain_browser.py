@@ -117,9 +117,15 @@ def forms(page: Seen) -> list[Form]:
 
 
 class PlainBrowser:
-    """One browser with its cookies. Cookies belong to a host, not to a port, as in browsers."""
+    """One browser with its cookies, which sends *headers* with each request.
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+    Cookies belong to a host, not to a port, as in browsers.
+    """
+
+    def __init__(
+        self, headers: Mapping[str, str] | None = None, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self._headers = dict(headers or {})
         self._tls = tls
         self._cookies: dict[tuple[str, str, str], str] = {}
 
@@ -127,7 +133,7 @@ class PlainBrowser:
         """Requests *url*, by POST if there is a *form*; returns the response without following."""
         data = None if form is None else urlencode(form).encode()
         kind = {"Content-Type": "application/x-www-form-urlencoded"}
-        headers = {} if data is None else kind
+        headers = self._headers | ({} if data is None else kind)
         if cookies := self._cookies_for(url):
             headers["Cookie"] = cookies
         method = "GET" if data is None else "POST"
