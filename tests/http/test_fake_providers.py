@@ -4,17 +4,21 @@ import base64
 import hashlib
 import json
 import secrets
+import ssl
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.request import Request
 
 import pytest
+import trustme
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
+from support.certificates import client_context
 from support.fake_openid import FakeOpenID, at_hash
 from support.key_server import Said
-from support.plain_browser import Seen, client_authorization, fetched, posted
+from support.plain_browser import Seen, client_authorization, fetched, opened, posted
 from support.provider_server import NO_ANSWER, as_json
 
 CALLBACK = "http://127.0.0.1:9/login/fake/callback"
@@ -205,6 +209,21 @@ def test_signing_out_redirects_with_the_state(openid: FakeOpenID) -> None:
     query = urlencode({"post_logout_redirect_uri": "http://127.0.0.1:9/login?out=1", "state": "s"})
     answer = fetched(f"{openid.discovery['end_session_endpoint']}?{query}")
     assert answer.location == "http://127.0.0.1:9/login?out=1&state=s"
-    header, claims = parts_of(openid.logout_token("ann", "some session"))
+    signed_in = parts_of(tokens(openid)["id_token"])[1]
+    header, claims = parts_of(openid.logout_token("ann", openid.session))
     assert header["typ"] == "logout+jwt" and "nonce" not in claims
-    assert (claims["sub"], claims["sid"]) == ("ann", "some session")
+    assert (claims["sub"], claims["sid"]) == ("ann", signed_in["sid"])
+
+
+def test_a_provider_can_use_tls(authority: trustme.CA) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
+    trusting = client_context(authority)
+    with FakeOpenID(tls=context) as provider:
+        assert provider.issuer.startswith("https://localhost:")
+        request = Request(provider.url + provider.discovery_path)
+        with pytest.raises(ssl.SSLCertVerificationError):
+            opened(request)
+        found = json.loads(opened(request, trusting).text)
+        assert found["issuer"] == provider.issuer
+        assert provider.sign_in(authorization_url(provider)).startswith(CALLBACK)

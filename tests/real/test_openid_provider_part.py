@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -11,6 +12,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
+from support.browser import CHROMIUM, chromium, context_of
 from support.openid_provider import (
     OpenIDProvider,
     ProviderClient,
@@ -24,6 +26,9 @@ from support.provider_server import Asked, ProviderServer, as_json
 from support.waiting import poll_until
 
 pytestmark = needs_node
+needs_chromium = pytest.mark.skipif(
+    not CHROMIUM and not os.environ.get("CI"), reason="Debian's chromium is not installed"
+)
 
 CALLBACK = "http://127.0.0.1:9/login/op/callback"
 SIGNED_OUT = "http://127.0.0.1:9/login?signed_out=1"
@@ -33,8 +38,8 @@ VERIFIER = "v" * 43
 CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=")
 
 
-class LogoutReceiver(ProviderServer):
-    """Accepts logout tokens."""
+class Receiver(ProviderServer):
+    """Accepts logout tokens and callbacks."""
 
     def respond(self, asked: Asked) -> Any:
         return as_json({})
@@ -110,6 +115,23 @@ def test_a_sign_in_ends_at_the_callback_with_the_claims_of_the_account(
     assert provider.seen == [{"grant_type": "authorization_code", "status": 200}]
 
 
+@needs_chromium
+def test_a_browser_signs_in_and_consents(start_openid: Callable[..., OpenIDProvider]) -> None:
+    with Receiver(host="127.0.0.1") as receiver, chromium() as browser:
+        callback = f"{receiver.url}/callback"
+        provider = start_openid(ProviderClient(redirect_uris=(callback,)))
+        page = context_of(browser).new_page()
+        page.goto(authorization_url(provider, redirect_uri=callback))
+        page.get_by_label("Login").fill("ann")
+        page.get_by_label("Password").fill("any")
+        page.get_by_role("button", name="Continue").click()
+        page.get_by_role("heading", name="Consent").wait_for()
+        page.get_by_role("button", name="Continue").click()
+        page.wait_for_url(f"{callback}?*")
+        [asked] = receiver.requests("/callback")
+    assert asked.query["state"] == "the state" and asked.query["code"]
+
+
 def test_the_provider_rejects(provider: OpenIDProvider) -> None:
     denied = sign_in_at_provider(authorization_url(provider), "ann", consent=False)
     assert query_of(denied)["error"] == "access_denied"
@@ -152,7 +174,7 @@ def test_the_token_endpoint_can_fail_for_a_while(provider: OpenIDProvider) -> No
 def test_signing_out_at_the_provider_sends_a_logout_token(
     start_openid: Callable[..., OpenIDProvider],
 ) -> None:
-    with LogoutReceiver(host="127.0.0.1") as receiver:
+    with Receiver(host="127.0.0.1") as receiver:
         client = ProviderClient(
             redirect_uris=(CALLBACK,),
             post_logout_redirect_uris=(SIGNED_OUT,),

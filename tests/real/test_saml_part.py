@@ -1,14 +1,19 @@
 """Apache with mod_auth_mellon and a SAML identity provider: the recipe for the auth proxy."""
 
+import os
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from support.browser import CHROMIUM, chromium, context_of
 from support.plain_browser import PlainBrowser, fetched
 from support.recorder_upstream import Recorder, recorder
 from support.saml import SamlProxy, needs_mellon, sign_in_by_saml
 
 pytestmark = needs_mellon
+needs_chromium = pytest.mark.skipif(
+    not CHROMIUM and not os.environ.get("CI"), reason="Debian's chromium is not installed"
+)
 
 
 @pytest.fixture
@@ -32,6 +37,18 @@ def test_the_proxied_request_has_the_user_in_a_header(proxy: SamlProxy, backend:
     assert heard.all("X-WEBAUTH-NAME") == ["Ann Archer"]
     assert heard.all("X-WEBAUTH-EMAIL") == ["ann@example.com"]
     assert heard.all("X-WEBAUTH-GROUPS") == ["staff,editors"]
+
+
+@needs_chromium
+def test_a_browser_signs_in_across_two_sites(proxy: SamlProxy, backend: Recorder) -> None:
+    with chromium() as browser:
+        page = context_of(browser).new_page()
+        page.goto(f"{proxy.url}/console/")
+        page.get_by_label("Login").fill("ann")
+        page.get_by_label("Password").fill("any")
+        page.get_by_role("button", name="Continue").click()
+        page.wait_for_url(f"{proxy.url}/console/")
+    assert backend.heard[0].all("X-WEBAUTH-USER") == ["ann"]
 
 
 def test_a_header_of_the_client_does_not_get_through(proxy: SamlProxy, backend: Recorder) -> None:

@@ -9,12 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 from urllib.parse import urlencode, urlsplit
-from urllib.request import Request
 
 from support import made_tokens as made
 from support.key_server import Said
 from support.oauth_grants import Client, Grant, Grants, OAuthError
-from support.plain_browser import opened
 from support.provider_server import Asked, ProviderServer, as_json, redirect
 
 LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
@@ -54,10 +52,12 @@ class FakeOpenID(ProviderServer):
 
     A request to the authorization endpoint signs *login* in at once, or the login of the cookie
     `login`, which `sign_in` sends. *accounts* maps logins to claims; `sub` is the login unless the
-    claims have it. Tests may change *accounts*, *discovery*, *access_token_seconds* (None omits
-    `expires_in`), *clock*, and *user_info_only*: claims that ID tokens lack. A refresh token is
-    issued for the scope `offline_access`, for `access_type=offline`, or if *always_refreshable*.
-    Access tokens are accepted until their grant ends: there is no check of their age.
+    claims have it. *session* is the `sid` of the last sign-in.
+
+    Tests may change *accounts*, *discovery*, *access_token_seconds* (None omits `expires_in`),
+    *clock*, and *user_info_only*: claims that ID tokens lack. A refresh token is issued for the
+    scope `offline_access`, for `access_type=offline`, or if *always_refreshable*. Access tokens
+    are accepted until their grant ends: there is no check of their age.
     """
 
     authorize_path: ClassVar[str] = "/authorize"
@@ -80,6 +80,7 @@ class FakeOpenID(ProviderServer):
         self.issuer = self.url
         self.accounts: dict[str, dict[str, Any]] = {"ann": ann()}
         self.login = "ann"
+        self.session = ""
         self.access_token_seconds: int | None = 3600
         self.always_refreshable = False
         self.user_info_only: set[str] = set()
@@ -131,11 +132,8 @@ class FakeOpenID(ProviderServer):
             self._changes.append(change)
 
     def sign_in(self, url: str, login: str = "") -> str:
-        """Requests the authorization URL *url* as *login*; returns the URL of the redirect."""
-        request = Request(url, headers={"Cookie": f"login={login or self.login}"})
-        answer = opened(request)
-        assert answer.status == 302, answer.text
-        return answer.location
+        """Visits the authorization URL *url* as *login*; returns the URL of the redirect."""
+        return self.visited(url, f"login={login or self.login}")
 
     def logout_token(self, login: str = "", session: str = "", **claims: Any) -> str:
         """Returns a logout token for *login*, *session* (`sid`) or both (Back-Channel Logout 2.4).
@@ -229,7 +227,8 @@ class FakeOpenID(ProviderServer):
         if self.discovery.get("authorization_response_iss_parameter_supported"):
             answer["iss"] = self.issuer
         if known and query.get("response_type") == "code":
-            answer["code"] = self.grants.code(login, query, secrets.token_hex(8))
+            self.session = secrets.token_hex(8)
+            answer["code"] = self.grants.code(login, query, self.session)
         else:
             answer["error"] = "unsupported_response_type" if known else "access_denied"
         return redirect(with_query(query["redirect_uri"], answer))

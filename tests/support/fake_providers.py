@@ -9,7 +9,6 @@ from urllib.parse import urlencode
 from support.fake_openid import FakeOpenID, IdTokenChange, with_query
 from support.key_server import Said
 from support.oauth_grants import Client, Grants, OAuthError
-from support.plain_browser import fetched
 from support.provider_server import (
     NO_ANSWER,
     Answer,
@@ -125,10 +124,8 @@ class FakeGitHub(ProviderServer):
         return f"{self.url}/api/v3"
 
     def sign_in(self, url: str) -> str:
-        """Requests the authorization URL *url*; returns the URL of the redirect."""
-        page = fetched(url)
-        assert page.status == 302, page.text
-        return page.location
+        """Visits the authorization URL *url*; returns the URL of the redirect."""
+        return self.visited(url)
 
     def respond(self, asked: Asked) -> Said:
         """Returns the response of the provider itself, without the script."""

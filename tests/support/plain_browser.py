@@ -119,7 +119,7 @@ def forms(page: Seen) -> list[Form]:
 class PlainBrowser:
     """One browser with its cookies, which sends *headers* with each request.
 
-    Cookies belong to a host, not to a port, as in browsers.
+    Cookies belong to a host, not to a port, as in browsers. `Secure` and `SameSite` are ignored.
     """
 
     def __init__(

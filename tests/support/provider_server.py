@@ -131,6 +131,18 @@ class ProviderServer:
             self._turns.pop(path, None)
             self._always.pop(path, None)
 
+    def visited(self, url: str, cookies: str = "") -> str:
+        """Takes a browser's request for *url* without a connection; returns where it redirects to.
+
+        The request is recorded, and scripted answers apply, without their delays.
+        """
+        parts = urlsplit(url)
+        target = parts._replace(scheme="", netloc="", fragment="").geturl()
+        headers = {"host": parts.netloc} | ({"cookie": cookies} if cookies else {})
+        said = self._said(Asked("GET", target, headers))
+        assert said.status in (302, 303), said
+        return said.headers["Location"]
+
     def requests(self, path: str) -> list[Asked]:
         """Returns the requests for *path* so far."""
         with self.lock:

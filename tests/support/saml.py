@@ -61,6 +61,8 @@ MellonLockFile "{folder}/mellon.lock"
     MellonSPPrivateKeyFile "{folder}/service-provider.key"
     MellonSPCertFile "{folder}/service-provider.crt"
     MellonIdPMetadataFile "{folder}/identity-provider.xml"
+    # Mellon's cookies have SameSite=None, which browsers accept only together with Secure.
+    MellonSecureCookie On
     MellonMergeEnvVars On ","
 {headers}
 </Location>
@@ -128,7 +130,7 @@ class SamlProxy:
         self.provider_url = f"http://localhost:{self._provider_port}"
         self._python, self._backend = python, backend
         self._accounts = {"ann": ann_attributes()} if accounts is None else accounts
-        # Apache may run as another user, who cannot read folders of pytest.
+        # Apache started as root runs as www-data, which cannot read the folders of pytest.
         self._folder = Path(tempfile.mkdtemp(prefix="headgate-saml-"))
         self._processes: list[subprocess.Popen[bytes]] = []
 
