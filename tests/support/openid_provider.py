@@ -26,6 +26,7 @@ needs_node = pytest.mark.skipif(
 )
 # Any password is right.
 PASSWORD = "any-Password-1"
+_START_SECONDS = 60
 _HERE = Path(__file__).parent / "openid_provider"
 _DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 
@@ -110,7 +111,7 @@ class OpenIDProvider:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        poll_until(self._answers, "the provider did not start")
+        poll_until(self._answers, "the provider did not start", _START_SECONDS)
 
     def stop(self) -> None:
         """Ends the process: connections are refused until `start`."""

@@ -37,6 +37,7 @@ HEADERS = {
     "mail": "X-WEBAUTH-EMAIL",
     "groups": "X-WEBAUTH-GROUPS",
 }
+_START_SECONDS = 60
 _PASSWORD = "any-Password-1"
 _LOADED = (
     *("mpm_event", "authn_core", "authz_core", "authz_user", "env", "headers"),
@@ -142,9 +143,9 @@ class SamlProxy:
         try:
             self._write_files()
             self._run(str(self._python), str(_IDP), str(self._folder / "identity-provider.json"))
-            poll_until(self._has_metadata, "the identity provider did not start")
+            poll_until(self._has_metadata, "the identity provider did not start", _START_SECONDS)
             self._run(APACHE, "-f", str(self._folder / "apache.conf"), "-D", "FOREGROUND")
-            poll_until(self._answers, "apache2 did not start")
+            poll_until(self._answers, "apache2 did not start", _START_SECONDS)
         except BaseException:
             self.__exit__()
             raise
