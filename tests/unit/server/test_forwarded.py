@@ -3,9 +3,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.types import Message
 
 from headgate_server.http.forwarded import ForwardedHop, reversed_hops
 from headgate_server.http.header_fields import Headers
+from headgate_server.http.request import RELAYED_CLIENT, Request
 from headgate_server.http.trusted_proxies import TrustedProxies, forwarded_client
 
 NETWORKS = ("10.0.0.0/8", "::1/128")
@@ -94,6 +96,41 @@ def test_what_a_client_puts_in_front_never_wins_over_the_proxys_entry(
     assert proxies.client_address(PROXY, headers) == "203.0.113.7"
     if kind == "forwarded":
         assert not proxies.is_https(PROXY, headers)
+
+
+# The source in the PROXY header, the peer, header fields, the address, and whether TLS is reported.
+X_FIELDS = [("x-forwarded-for", "203.0.113.7"), ("x-forwarded-proto", "https")]
+RELAYED = [
+    (None, PROXY, X_FIELDS, "203.0.113.7", True),
+    (None, "192.0.2.1", X_FIELDS, "192.0.2.1", False),
+    (None, PROXY, [("x-forwarded-proto", "https")], PROXY, False),
+    ("198.51.100.9", PROXY, X_FIELDS, "198.51.100.9", False),
+    ("10.0.0.9", PROXY, X_FIELDS, "203.0.113.7", True),
+    ("", PROXY, X_FIELDS, PROXY, False),
+]
+
+
+@pytest.mark.parametrize(("source", "peer", "fields", "address", "https"), RELAYED)
+def test_the_source_in_a_proxy_header_takes_the_place_of_the_peer(
+    source: str | None, peer: str, fields: list[tuple[str, str]], address: str, https: bool
+) -> None:
+    scope = {
+        "method": "GET",
+        "path": "/",
+        "query_string": b"",
+        "headers": _headers(fields).fields,
+        "client": (peer, 1),
+        RELAYED_CLIENT: source,
+    }
+    request = Request(scope, _nothing, TrustedProxies(NETWORKS))
+    assert (request.connection, request.address) == (peer, address)
+    assert request.audit_address == (address if address == peer else f"{address} via {peer}")
+    assert request.is_forwarded_https == https
+    assert request.is_relayed == (source is not None)
+
+
+async def _nothing() -> Message:
+    raise AssertionError("the body is not read")
 
 
 @given(st.lists(TEXT, max_size=4))
