@@ -75,7 +75,7 @@ class PendingHeader:
         self._connection.close()
 
     def _end(self) -> None:
-        """Stops to read."""
+        """Stops reading."""
         self.idle_since = None
         self._state.connections.discard(self)
         self._loop.remove_reader(self._connection)

@@ -119,7 +119,7 @@ class SocketAcceptor:
         self._start()
 
     def close(self) -> None:
-        """Stops to accept connections. The listener itself stays open."""
+        """Stops accepting connections. The listener itself stays open."""
         self._closed = True
         self._loop.remove_reader(self._listener)
 

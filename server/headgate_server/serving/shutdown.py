@@ -17,7 +17,7 @@ class Acceptor(Protocol):
     """Accepts connections: an asyncio server, for example."""
 
     def close(self) -> None:
-        """Stops to accept connections."""
+        """Stops accepting connections."""
         ...
 
 
