@@ -113,7 +113,7 @@ def damaged(draw: st.DrawFn) -> bytes:
 def test_pieces_have_the_result_of_the_whole(received: bytes, data: st.DataObject) -> None:
     whole = read_proxy_header(received)
     cuts = data.draw(st.lists(st.integers(0, len(received)), max_size=8))
-    so_far = b""
+    so_far, found = b"", None
     for piece in _pieces(received, cuts):
         so_far += piece
         found = read_proxy_header(so_far)
