@@ -15,6 +15,12 @@ from support import ending
 from support.gateway_fixtures import TWO, configured, upstream
 from support.issuer_fixtures import key_file_settings, start_with_jwt
 from support.local_server import LocalServer
+from support.provider_fixtures import (  # noqa: F401  # fixtures
+    openid_package,
+    saml_python,
+    start_openid,
+    start_saml,
+)
 from support.raw_upstream import raw_upstream
 from support.recorder_upstream import recorder
 from support.scripted_upstream import Script

@@ -47,6 +47,7 @@ from headgate_server.http.parsed_request import ParsedRequest
 from headgate_server.http.request import Request
 from headgate_server.http.response import ASGIResponse, RawHeaders, Response
 from headgate_server.http.response_recorder import CLIENT_DISCONNECTED_STATUS
+from headgate_server.http.trusted_proxies import TrustedProxies
 from headgate_server.telemetry import logging as logs
 from headgate_server.telemetry.access_log import log_access
 from headgate_server.telemetry.log_message import log_message
@@ -74,7 +75,7 @@ class Application:
         self.close_deadline = math.inf  # loop time; at shutdown, statements may run until then
         self.finished = True  # False if statements were still running at `close_deadline`
         self._settings = settings
-        self._proxies = settings.trusted_proxies
+        self._proxies = _trusted_proxies(settings)
         self._hosts = frozenset(map(host_name, settings.allowed_hosts))
         self._context: AppContext | None = None
         self._responses = ResponseBuilder(settings)
@@ -353,6 +354,12 @@ class Application:
             message, code = message.removeprefix(error_status.prefix), getattr(error, "code", "")
             return self._responses.account_error(error_status, message, code)
         return self._responses.error_response(error_status, message, encoder, by_session=by_session)
+
+
+def _trusted_proxies(settings: Settings) -> TrustedProxies | None:
+    """Returns the proxies that *settings* trust, or None if there are none."""
+    networks, kind = settings.trusted_proxies, settings.proxy_headers
+    return TrustedProxies(networks, use_forwarded=kind == "forwarded") if networks else None
 
 
 def _encoder_for(request: Request) -> ResultEncoder:

@@ -11,9 +11,10 @@ from starlette.types import Message, Receive, Scope, Send
 from headgate_server.api.response_builder import ResponseBuilder
 from headgate_server.http.eager_batch import Suspended, enter_task, in_batch
 from headgate_server.http.parsed_request import ParsedRequest
-from headgate_server.http.request import Request
+from headgate_server.http.request import RELAYED_CLIENT, Request
 from headgate_server.http.response import ENCODED_RESPONSE, ASGIResponse, RawHeaders, Response
 from headgate_server.http.response_recorder import CLIENT_DISCONNECTED_STATUS, ResponseRecorder
+from headgate_server.http.trusted_proxies import TrustedProxies
 
 
 class Delivery(Protocol):
@@ -135,10 +136,10 @@ class Continuation:
         await self._suspended.result()
 
 
-def to_request(parsed: ParsedRequest, proxies: tuple[str, ...]) -> Request:
+def to_request(parsed: ParsedRequest, proxies: TrustedProxies | None) -> Request:
     """Returns the `Request` for *parsed*, without an ASGI connection.
 
-    *proxies* are the networks of trusted proxies.
+    *proxies* are the trusted proxies.
     """
     path, _, query = parsed.url.partition(b"?")
     scope = {
@@ -149,6 +150,7 @@ def to_request(parsed: ParsedRequest, proxies: tuple[str, ...]) -> Request:
         "query_string": query,
         "headers": parsed.headers.fields,
         "client": parsed.client,
+        RELAYED_CLIENT: parsed.relayed_client,
     }
     return Request(scope, _receive_nothing, proxies, parsed.body, parsed.headers)
 

@@ -69,10 +69,11 @@ async def forward_auth(request: Request, context: AppContext) -> Response:
 
     Errors of authentication and authorization become responses. An unforeseen error is raised.
     """
-    if not is_trusted(context.gateway.forward_auth_networks, request.connection):
+    trusted = is_trusted(context.gateway.forward_auth_networks, request.peer)
+    if request.lacks_source or not trusted:
         return _error_response(403, "not a trusted proxy: see trusted-proxies in [gateway]", "")
     realm = context.settings.realm
-    client_address = request.connection
+    client_address = request.peer
     try:
         original_request = read_original_request(request)
         client_address = original_request.address
@@ -90,7 +91,7 @@ async def forward_auth(request: Request, context: AppContext) -> Response:
             raise
         request.log.error = log_message(error)
         if isinstance(error, Forbidden):
-            origin = address_with_peer(client_address, request.connection)
+            origin = address_with_peer(client_address, request.peer)
             context.audit_writer.record_denied(
                 error.name, origin, "-- /auth", f"requires {error.need}"
             )
@@ -221,11 +222,11 @@ async def _authenticate(
         request_credentials,
         original_request.address,
         mount,
-        request.connection,
+        request.peer,
     )
     name = _password_user(request_credentials)
     if (
-        original_request.address == request.connection
+        original_request.address == request.peer
         or not name
         or context.has_cached_login(request_credentials, original_request.address)
     ):
@@ -234,10 +235,10 @@ async def _authenticate(
         return await authenticate()
     throttle, origin = (
         context.forward_auth_throttle,
-        address_with_peer(original_request.address, request.connection),
+        address_with_peer(original_request.address, request.peer),
     )
     try:
-        throttle.start_attempt(name, request.connection)
+        throttle.start_attempt(name, request.peer)
     except TooManyFailures:
         if context.engine.user(name) is not None:
             context.audit_writer.record_denied(
@@ -249,9 +250,9 @@ async def _authenticate(
     except AuthenticationFailed:
         raise
     except BaseException:
-        throttle.cancel_attempt(name, request.connection)
+        throttle.cancel_attempt(name, request.peer)
         raise
-    throttle.complete_attempt(name, request.connection)
+    throttle.complete_attempt(name, request.peer)
     return principal
 
 

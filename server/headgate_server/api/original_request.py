@@ -158,7 +158,7 @@ def _client_address(request: Request, proxy_kind: str) -> str:
     try:
         return str(ipaddress.ip_address(text.strip()))
     except ValueError:
-        return request.connection
+        return request.peer
 
 
 def _client_host(request: Request) -> str:

@@ -20,6 +20,7 @@ from headgate_server.gateway.errors import UserLimitExceeded
 from headgate_server.gateway.mount import Mount
 from headgate_server.http.errors import CrossSiteRequest
 from headgate_server.http.request import Request
+from headgate_server.http.trusted_proxies import TrustedProxies
 from headgate_server.telemetry.logging import log_internal_error
 from headgate_server.upstream.errors import UpstreamProtocolError
 
@@ -182,9 +183,9 @@ async def _receive_once(receive: Receive) -> Message:
     return await receive()
 
 
-def handshake_request(scope: Scope, receive: Receive, proxies: tuple[str, ...]) -> Request:
+def handshake_request(scope: Scope, receive: Receive, proxies: TrustedProxies | None) -> Request:
     """Returns the GET request that opens the WebSocket of *scope* (RFC 6455, 4.1).
 
-    *proxies* are the networks of trusted proxies.
+    *proxies* are the trusted proxies.
     """
     return Request({**scope, "type": "http", "method": "GET"}, receive, proxies)

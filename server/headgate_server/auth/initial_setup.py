@@ -22,11 +22,12 @@ def may_create_first_admin(call: Request, settings: Settings) -> bool:
     """Returns whether *call* may create the first administrator.
 
     *call* must come from a program on this machine, or have the set-up token in `Authorization`.
+    A connection with a PROXY header may come from elsewhere, whatever address the header names.
     If `[auth] open-setup` is set, any request may create it, as in InfluxDB.
     """
-    if settings.open_setup or is_local(
-        call.address, call.headers, call.scope.get("http_version", "1.1")
-    ):
+    version = call.scope.get("http_version", "1.1")
+    local = not call.is_relayed and is_local(call.address, call.headers, version)
+    if settings.open_setup or local:
         return True
     scheme, _, shown = call.headers.get("authorization").strip(" \t").partition(" ")
     expected = settings.setup_token

@@ -122,6 +122,15 @@ class HTTPSettings:
     trusted_proxies: tuple[str, ...] = option(
         "Networks of proxies, such as `10.0.0.0/8` (note 2)", (), section="http"
     )
+    proxy_headers: str = option(
+        "Header fields that these proxies set: `x-forwarded` or `forwarded` (note 2)",
+        "x-forwarded",
+        section="http",
+        among=("x-forwarded", "forwarded"),
+    )
+    proxy_protocol: bool = option(
+        "Connections of these proxies begin with a PROXY header (note 12)", False, section="http"
+    )
     max_connection_limit: int = option(
         "Connections of each worker (note 3); 0: no limit", 4096, section="http"
     )

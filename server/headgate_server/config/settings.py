@@ -135,7 +135,7 @@ class Settings(HTTPSettings):
     )
     signup_enabled: bool = option("People may create accounts at `/signup`", False, section="auth")
     signup_default_role: str = option(
-        "Role of a new account: `ReadOnly`, `Agent`, `Editor`, `Admin` or `None` (note 12)",
+        "Role of a new account: `ReadOnly`, `Agent`, `Editor`, `Admin` or `None` (note 13)",
         "ReadOnly",
         section="auth",
         among=("ReadOnly", "Viewer", "Agent", "Editor", "Admin", "None"),
@@ -166,7 +166,7 @@ class Settings(HTTPSettings):
         "Users that come in by a provider may be given a password", False, section="auth"
     )
     oauth_allow_insecure_email_lookup: bool = option(
-        "A new identity takes over the user with its verified address (note 12)",
+        "A new identity takes over the user with its verified address (note 13)",
         False,
         section="auth",
     )
@@ -182,7 +182,7 @@ class Settings(HTTPSettings):
         "`disable-login-form`, and no passwords as `[auth.basic]`", False, section="auth"
     )
     protected_roles: tuple[str, ...] | None = option(
-        "Users that no identity takes over: `admins`, `writers`, `readers`, `all` (note 12)",
+        "Users that no identity takes over: `admins`, `writers`, `readers`, `all` (note 13)",
         None,
         section="auth",
         among=("admins", "writers", "readers", "all"),

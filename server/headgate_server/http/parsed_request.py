@@ -21,3 +21,4 @@ class ParsedRequest:
     keep_alive: bool
     body: bytes = field(default=b"", repr=False)
     completed_at: float = field(default_factory=perf_counter)  # when the last byte had arrived
+    relayed_client: str | None = None  # see `RELAYED_CLIENT` of the module `request`

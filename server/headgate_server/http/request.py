@@ -9,10 +9,13 @@ from starlette.types import Receive, Scope
 from headgate_server.http.disconnect_watch import DisconnectWatch
 from headgate_server.http.errors import BadRequest
 from headgate_server.http.header_fields import Headers
-from headgate_server.http.trusted_proxies import UNIX, address_with_peer, client_address
+from headgate_server.http.trusted_proxies import UNIX, TrustedProxies, address_with_peer
 from headgate_server.http.urlencoded import Pairs, check_pair_count, parse_urlencoded
 from headgate_server.telemetry.access_log import RequestLog
 
+# The key of the ASGI scope with the client's address in the connection's PROXY header. The value is
+# "" if the header names no address, and None for a connection without such a header.
+RELAYED_CLIENT = "relayed_client"
 # The name of a parameter with a %-escape.
 _ENCODED_NAME = re.compile(rb"(?:^|&)[^=&]*%")
 
@@ -24,11 +27,11 @@ class Request:
         self,
         scope: Scope,
         receive: Receive,
-        proxies: tuple[str, ...] = (),
+        proxies: TrustedProxies | None = None,
         body: bytes | None = None,
         headers: Headers | None = None,
     ) -> None:
-        """*proxies* are the networks of trusted proxies, which report the client's address.
+        """*proxies* are the trusted proxies, which report the client's address.
 
         *body* is the whole body if the server has received it already. *headers* is the `Headers`
         object for the fields in *scope*, if the server has created it already.
@@ -53,7 +56,7 @@ class Request:
         self.extra_headers: list[tuple[bytes, bytes]] = []  # of the response
         self._body_received = False  # all of the body was returned by `stream`
         self._url_params: Pairs | None = None
-        self._address = "" if proxies else self.connection
+        self._address = "" if proxies is not None else self.connection
         self._end_callbacks: list[Callable[[], None]] = []
 
     def copy(self) -> "Request":
@@ -76,8 +79,9 @@ class Request:
         """Whether the request came by TLS, or a trusted proxy says that it did."""
         if self.scope.get("scheme") == "https":
             return True
-        trusted = bool(self._proxies) and self.address != self.connection
-        return trusted and self.headers.get("x-forwarded-proto", "").lower() == "https"
+        if self._proxies is None or self.lacks_source:
+            return False
+        return self._proxies.is_https(self.peer, self.headers)
 
     def on_end(self, callback: Callable[[], None]) -> None:
         """Registers *callback*, to be called when the request has been answered or aborted."""
@@ -165,15 +169,36 @@ class Request:
             raise BadRequest("more than one Authorization header")
 
     @property
+    def is_relayed(self) -> bool:
+        """Whether the connection began with a PROXY header: a proxy relays it for a client."""
+        return self.scope.get(RELAYED_CLIENT) is not None
+
+    @property
+    def lacks_source(self) -> bool:
+        """Whether the connection's PROXY header names no address (`LOCAL`, `UNKNOWN`)."""
+        return self.scope.get(RELAYED_CLIENT) == ""
+
+    @property
+    def peer(self) -> str:
+        """The source address in the connection's PROXY header, or else `connection`.
+
+        This address decides whether the request's header fields are those of a trusted proxy.
+        """
+        return self.scope.get(RELAYED_CLIENT) or self.connection
+
+    @property
     def address(self) -> str:
         """The client's IP address, or `unix` for a unix socket.
 
-        If the connection comes from a trusted proxy, it is the address that the proxy reports.
+        If `peer` is a trusted proxy, it is the address that this proxy reports, else `peer` itself.
+        A PROXY header without an address leaves the address of the connection, whatever the header
+        fields are.
         """
         if not self._address:
-            forwarded = self.headers.getlist("x-forwarded-for")
-            real = self.headers.get("x-real-ip", "")
-            self._address = client_address(self._proxies, self.connection, forwarded, real)
+            if self._proxies is None or self.lacks_source:
+                self._address = self.connection
+            else:
+                self._address = self._proxies.client_address(self.peer, self.headers)
         return self._address
 
     @property

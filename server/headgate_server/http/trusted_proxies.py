@@ -1,14 +1,45 @@
-"""The client's address, from `X-Forwarded-For` or `X-Real-IP` of trusted proxies.
-
-Pure functions.
-"""
+"""The client's address, from header fields of trusted proxies."""
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+
+from headgate_server.http.forwarded import ForwardedHop, reversed_hops
+from headgate_server.http.header_fields import Headers
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 UNIX = "unix"
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedProxies:
+    """The *networks* of trusted proxies, and the kind of header fields that they set.
+
+    If *use_forwarded* is set, only `Forwarded` (RFC 7239) counts. Otherwise only `X-Forwarded-For`,
+    `X-Real-IP` and `X-Forwarded-Proto` count. The other kind is ignored: a proxy may pass on fields
+    of that kind as the client wrote them.
+    """
+
+    networks: tuple[str, ...]
+    use_forwarded: bool = False
+
+    def client_address(self, peer: str, headers: Headers) -> str:
+        """Returns the client's address of a request from *peer* with *headers*."""
+        if self.use_forwarded:
+            return self._forwarded(peer, headers).node
+        forwarded = headers.getlist("x-forwarded-for")
+        return client_address(self.networks, peer, forwarded, headers.get("x-real-ip"))
+
+    def is_https(self, peer: str, headers: Headers) -> bool:
+        """Returns whether a trusted proxy reports a client, and that the client used TLS."""
+        if self.use_forwarded:
+            return self._forwarded(peer, headers).proto == "https"
+        reported = self.client_address(peer, headers) != peer
+        return reported and headers.get("x-forwarded-proto").lower() == "https"
+
+    def _forwarded(self, peer: str, headers: Headers) -> ForwardedHop:
+        return forwarded_client(self.networks, peer, headers.getlist("forwarded"))
 
 
 @lru_cache(16)
@@ -47,16 +78,45 @@ def client_address(
     """
     if not networks or not is_trusted(networks, peer):
         return peer
-    found = peer
     hops = ",".join(forwarded).split(",") if forwarded else [real_ip]
-    for hop in reversed(hops):
-        named = _address(hop)
+    return _last_untrusted(networks, peer, reversed(hops))[0]
+
+
+def forwarded_client(networks: tuple[str, ...], peer: str, values: Sequence[str]) -> ForwardedHop:
+    """Returns the element of `Forwarded` that names the client, with the client's address.
+
+    *values* are those of the header fields. The address is found by the rules of `client_address`.
+    The name `unknown`, an obfuscated name and an invalid element end the search. If no address of
+    the header counts, the result is *peer*, without a protocol.
+    """
+    if not networks or not is_trusted(networks, peer):
+        return ForwardedHop(peer, "")
+    hops: list[ForwardedHop] = []
+
+    def nodes() -> Iterator[str]:
+        for hop in reversed_hops(values):
+            hops.append(hop)
+            yield hop.node
+
+    address, count = _last_untrusted(networks, peer, nodes())
+    return ForwardedHop(address, hops[count - 1].proto if count else "")
+
+
+def _last_untrusted(networks: tuple[str, ...], peer: str, nodes: Iterable[str]) -> tuple[str, int]:
+    """Returns the first address in *nodes* that is outside *networks*, and its number, from 1.
+
+    *nodes* has the last hop first. If an invalid address or the end comes before, returns the
+    address before it, which is *peer*, with the number 0, if there is none.
+    """
+    found, count = peer, 0
+    for node in nodes:
+        named = _address(node)
         if not named:
-            return found
-        found = named
+            break
+        found, count = named, count + 1
         if not is_trusted(networks, named):
-            return found
-    return found
+            break
+    return found, count
 
 
 def address_with_peer(address: str, peer: str) -> str:

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp
 from headgate_server.http.header_fields import Headers
 from headgate_server.http.parsed_request import ParsedRequest
 from headgate_server.http.response import RawHeaders
+from headgate_server.http.trusted_proxies import UNIX
 from headgate_server.serving.batch import AsgiContinuation, Batch, BatchAnswer, RequestHandler
 from headgate_server.serving.connection_limits import ConnectionLimits
 from headgate_server.serving.final_response import final_response
@@ -44,8 +45,11 @@ class Connection(RequestReader):
         handler: RequestHandler,
         batch: Batch,
         state: ServerState,
+        relayed_client: str | None = None,
     ) -> None:
+        """*relayed_client* is the source in the connection's PROXY header, see `RELAYED_CLIENT`."""
         super().__init__(limits, heads, idle, state)
+        self._relayed_client = relayed_client
         self._metrics = metrics
         self._handler = handler
         self._batch = batch
@@ -65,11 +69,10 @@ class Connection(RequestReader):
         if self._state.stopping:  # its TLS handshake ended after the server began to stop
             self.transport.abort()
             return
-        if 0 < self._limits.connections < len(self._state.connections):
-            self._metrics.connection_refused()
-            if not self._idle.free_place(self._state.connections):
-                self.transport.abort()
-                return
+        limit = self._limits.connections
+        if not self._idle.make_room(self._state.connections, limit, self._metrics):
+            self.transport.abort()
+            return
         self._deadline = self._deadline_after(self._limits.read_header)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -174,7 +177,11 @@ class Connection(RequestReader):
         Returns False, and does nothing, if the head is unusable for a WebSocket.
         """
         # Imported here: only a gateway to a store with WebSockets needs uvicorn's protocol.
-        from headgate_server.serving.websocket_protocol import is_handshake, take_over_connection
+        from headgate_server.serving.websocket_protocol import (
+            RelayedApplication,
+            is_handshake,
+            take_over_connection,
+        )
 
         head = self._encode_head()
         if not is_handshake(head):
@@ -182,7 +189,10 @@ class Connection(RequestReader):
         self._write_buffer.flush()
         self._state.connections.discard(self)
         self._ignore_input = True
-        take_over_connection(self.transport, head, self._handler, self._metrics, self._state, rest)
+        application: ASGIApp = self._handler
+        if self._relayed_client is not None:
+            application = RelayedApplication(application, self._relayed_client)
+        take_over_connection(self.transport, head, application, self._metrics, self._state, rest)
         return True
 
     def _reject(self, status: int) -> None:
@@ -199,11 +209,15 @@ class Connection(RequestReader):
             self._abort_request(status)
             return
         self._metrics.request("other", "other", status, 0)
-        log_malformed(self.client[0].removeprefix("::ffff:") if self.client else "unix", status)
+        log_malformed(self._relayed_client or self._peer(), status)
         if self._busy():
             self._final_status = status
         else:
             self._send_final_response(status)
+
+    def _peer(self) -> str:
+        """Returns the address at the other end, for the log."""
+        return self.client[0].removeprefix("::ffff:") if self.client else UNIX
 
     def _abort_request(self, status: int) -> None:
         """Cancels the running request: the rest of its body is not read.
@@ -240,7 +254,14 @@ class Connection(RequestReader):
             headers = Headers(self.headers)
             self._last_headers = headers if self._head_size <= _MAX_KEPT_HEAD_BYTES else None
         self._pending_request = ParsedRequest(
-            method, self.url, headers, self.client, self._version, keep, self._take_body()
+            method,
+            self.url,
+            headers,
+            self.client,
+            self._version,
+            keep,
+            self._take_body(),
+            relayed_client=self._relayed_client,
         )
         self._deadline = self._deadline_after(self._limits.idle)
         self._release_head()

@@ -6,6 +6,8 @@ Connections are examined only at the limit, so that requests cost nothing extra.
 from collections.abc import Collection
 from typing import Protocol
 
+from headgate_server.telemetry.metrics import Metrics
+
 # With n connections, at most every n/64th call scans all of them.
 _CONNECTIONS_PER_CALL = 64
 
@@ -33,6 +35,16 @@ class IdleConnections:
     def __init__(self) -> None:
         self._order: list[tuple[float, Evictable]] = []  # the least recently active is last
         self._calls = 0  # since the last sort
+
+    def make_room(self, connections: Collection[Evictable], limit: int, metrics: Metrics) -> bool:
+        """Returns whether the newest of *connections* may stay: at most *limit* may be open.
+
+        Beyond the limit (0: none), counts a refusal in *metrics*, and closes an idle connection.
+        """
+        if not 0 < limit < len(connections):
+            return True
+        metrics.connection_refused()
+        return self.free_place(connections)
 
     def free_place(self, connections: Collection[Evictable]) -> bool:
         """Closes idle connections, the least recently active first, until a place is free.

@@ -10,6 +10,7 @@ from urllib.parse import unquote_to_bytes
 import httptools
 from starlette.types import ASGIApp, Scope
 
+from headgate_server.http.request import RELAYED_CLIENT
 from headgate_server.http.response import ENCODED_RESPONSE
 from headgate_server.serving.asgi_exchange import AsgiExchange
 from headgate_server.serving.connection_deadlines import TimeoutProtocol
@@ -48,6 +49,7 @@ class RequestReader(TimeoutProtocol):
     _error_status = 400
     _ignore_input = False  # whether further input is ignored
     _body = b""  # of a request that may be answered in the batch
+    _relayed_client: str | None = None
     _batch_quota = 0  # requests of the current read that may still go into the batch
 
     def __init__(
@@ -178,6 +180,7 @@ class RequestReader(TimeoutProtocol):
             "query_string": query,
             "headers": headers,
             "client": self.client,
+            RELAYED_CLIENT: self._relayed_client,
             "server": self._server_address,
             "state": {},
             "extensions": {ENCODED_RESPONSE: {}},

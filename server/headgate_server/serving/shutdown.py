@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Protocol
 
 from headgate_server.application import Application
 from headgate_server.serving.server_state import ServerState
@@ -12,8 +13,16 @@ GRACE_SECONDS = 30
 _CHECK_SECONDS = 0.1
 
 
+class Acceptor(Protocol):
+    """Accepts connections: an asyncio server, for example."""
+
+    def close(self) -> None:
+        """Stops accepting connections."""
+        ...
+
+
 async def shut_down(
-    servers: Sequence[asyncio.Server], state: ServerState, application: Application
+    servers: Sequence[Acceptor], state: ServerState, application: Application
 ) -> None:
     """Closes idle connections, waits for the others for at most GRACE_SECONDS, then aborts them.
 

@@ -8,12 +8,13 @@ import asyncio
 import math
 from typing import Any, cast
 
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.config import Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState as UvicornState
 from websockets.server import ServerProtocol
 
+from headgate_server.http.request import RELAYED_CLIENT
 from headgate_server.serving.final_response import final_response
 from headgate_server.serving.server_state import ServerState
 from headgate_server.serving.tls_close import abort_after_close
@@ -96,6 +97,17 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
     def abort(self) -> None:
         """Closes the connection immediately."""
         self.transport.abort()
+
+
+class RelayedApplication:
+    """Runs *application* with the address in the connection's PROXY header in the ASGI scope."""
+
+    def __init__(self, application: ASGIApp, relayed_client: str) -> None:
+        self._application, self._relayed_client = application, relayed_client
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a WebSocket (ASGI)."""
+        await self._application({**scope, RELAYED_CLIENT: self._relayed_client}, receive, send)
 
 
 def take_over_connection(

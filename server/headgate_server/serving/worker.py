@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from email.utils import formatdate
 from itertools import count
 from types import FrameType
@@ -23,8 +23,9 @@ from headgate_server.serving.head_memory import HeadBudget
 from headgate_server.serving.http_protocol import Connection
 from headgate_server.serving.idle_connections import IdleConnections
 from headgate_server.serving.listeners import Listeners
+from headgate_server.serving.relayed_connections import RelayedConnections
 from headgate_server.serving.server_state import ServerState
-from headgate_server.serving.shutdown import shut_down
+from headgate_server.serving.shutdown import Acceptor, shut_down
 from headgate_server.serving.thread_stacks import install_stack_signals
 from headgate_server.serving.tls import Certificate, CertificateError
 from headgate_server.telemetry import logging as logs
@@ -97,12 +98,18 @@ def make_server(
     batch = Batch(application)
     heads, idle = HeadBudget(), IdleConnections()
 
-    def make_connection() -> Connection:
-        return Connection(limits, heads, idle, application.metrics, application, batch, state)
+    metrics = application.metrics
 
+    def make_connection(relayed_client: str | None = None) -> Connection:
+        return Connection(limits, heads, idle, metrics, application, batch, state, relayed_client)
+
+    relayed = None
+    if settings.proxy_protocol:
+        networks = settings.trusted_proxies
+        relayed = RelayedConnections(networks, limits, idle, state, metrics, make_connection)
     handshake = settings.read_header_timeout
     return WorkerServer(
-        application, state, make_connection, listeners, certificate, handshake, started
+        application, state, make_connection, listeners, certificate, handshake, started, relayed
     )
 
 
@@ -122,7 +129,8 @@ class WorkerServer:
     """The server of one worker process, on TCP and a unix socket: deadlines, reload by SIGHUP.
 
     *handshake* is the timeout of a TLS handshake in seconds (0: none). *make_connection* returns
-    the protocol of a new connection. *started* is called once connections are accepted.
+    the protocol of a new connection. *started* is called once connections are accepted. *relayed*
+    accepts the connections if they may begin with PROXY headers.
     """
 
     def __init__(
@@ -134,6 +142,7 @@ class WorkerServer:
         certificate: Certificate | None,
         handshake: float,
         started: Callable[[], None],
+        relayed: RelayedConnections | None = None,
     ) -> None:
         self.application = application
         self.should_exit = False
@@ -144,6 +153,7 @@ class WorkerServer:
         self._listeners = listeners
         self._certificate = certificate
         self._on_started = started
+        self._relayed = relayed
         self._received_signals: set[int] = set()
 
     def run(self) -> None:
@@ -162,14 +172,16 @@ class WorkerServer:
         finally:
             await shut_down(servers, self._state, self.application)
 
-    async def _listen(self) -> list[asyncio.Server]:
-        """Starts to accept connections. Returns one asyncio server for each listening socket."""
+    async def _listen(self) -> Sequence[Acceptor]:
+        """Starts to accept connections. Returns an object for each listening socket."""
         loop = asyncio.get_running_loop()
         if threading.current_thread() is threading.main_thread():  # others have no signals
             loop.add_signal_handler(signal.SIGHUP, self.reload)
         if _early_reload_signals:
             self.reload()  # SIGHUP may have come after the configuration was read
         self._set_date()
+        if self._relayed is not None:
+            return self._listen_for_headers(self._relayed)
         tls: dict[str, Any] = {}
         if self._certificate is not None:
             tls = {"ssl": self._certificate.context, "ssl_handshake_timeout": self._handshake}
@@ -178,6 +190,14 @@ class WorkerServer:
         if self._listeners.unix is not None:
             # Without TLS, as in InfluxDB: a unix socket does not cross a network.
             servers.append(await loop.create_unix_server(make, sock=self._listeners.unix))
+        return servers
+
+    def _listen_for_headers(self, relayed: RelayedConnections) -> Sequence[Acceptor]:
+        """Starts to accept connections that may begin with PROXY headers."""
+        context = None if self._certificate is None else self._certificate.context
+        servers = [relayed.listen(self._listeners.tcp, context)]
+        if self._listeners.unix is not None:
+            servers.append(relayed.listen(self._listeners.unix, None))
         return servers
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:

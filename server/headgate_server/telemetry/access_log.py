@@ -67,9 +67,9 @@ def log_access(
     _ACCESS.info("request", extra={"fields": fields})
 
 
-def log_malformed(address: str, status: int) -> None:
+def log_malformed(address: str, status: int, error: str = "malformed or too slow") -> None:
     """Logs an invalid or too slow request from *address*, which was rejected with *status*."""
-    log_access(address, "other", "other", status, 0, 0, RequestLog(error="malformed or too slow"))
+    log_access(address, "other", "other", status, 0, 0, RequestLog(error=error))
 
 
 def format_statements(statements: Sequence[Statement]) -> str:

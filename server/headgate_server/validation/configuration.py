@@ -68,6 +68,10 @@ def _check(settings: Settings) -> None:
     except ValueError:
         expected = "expected networks such as 10.0.0.0/8, with commas between them"
         raise ConfigurationError(f"trusted-proxies: {expected}") from None
+    if settings.proxy_protocol and not settings.trusted_proxies:
+        raise ConfigurationError(
+            "proxy-protocol needs trusted-proxies, the networks of proxies that send PROXY headers"
+        )
     if settings.shared_secrets:
         _check_secrets(settings.shared_secrets)
     if settings.jwt.enabled:

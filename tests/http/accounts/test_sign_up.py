@@ -17,8 +17,8 @@ from support.local_server import LocalServer
 from support.servers import ROOT, Answer
 
 Serve = Callable[..., LocalServer]
-ON = {"auth.signup-enabled": True}
-AT_ONCE = {**ON, "auth.signup-require-approval": False}
+ON = {"HEADGATE_AUTH_SIGNUP_ENABLED": "true"}
+AT_ONCE = {**ON, "HEADGATE_AUTH_SIGNUP_REQUIRE_APPROVAL": "false"}
 PASSWORD = "a long enough one"
 
 
@@ -40,8 +40,8 @@ def test_sign_up_is_off_unless_it_is_switched_on(server: LocalServer) -> None:
 def test_an_account_waits_for_an_administrator_who_approves_it(serve: Serve) -> None:
     settings = {
         **ON,
-        "auth.signup-default-role": "ReadOnly",
-        "auth.signup-databases": ["shop"],
+        "HEADGATE_AUTH_SIGNUP_DEFAULT_ROLE": "ReadOnly",
+        "HEADGATE_AUTH_SIGNUP_DATABASES": "shop",
     }
     server = serve(**settings).bootstrap("CREATE DATABASE shop", "CREATE DATABASE logs")
     answer = sign_up(server, body(email="ann@example.com", fullName="Ann Archer"))
@@ -53,12 +53,14 @@ def test_an_account_waits_for_an_administrator_who_approves_it(serve: Serve) -> 
     assert send(server, "PUT", f"/api/users/{id}/approve").json["grants"] == {"shop": "READ"}
     assert server.query("SHOW DATABASES", login).status == 200
     assert send(server, "PUT", f"/api/users/{id}/approve").status == 400
-    statements = [record["statement"] for record in audit_records(server)]
+    statements = [record.statement for record in audit_records(server)]
     assert "-- sign-up ann, pending" in statements and "GRANT READ ON shop TO ann" in statements
 
 
 def test_an_account_may_be_ready_at_once(serve: Serve) -> None:
-    server = serve(**AT_ONCE, **{"auth.signup-databases": "*"}).bootstrap("CREATE DATABASE shop")
+    server = serve(**AT_ONCE, **{"HEADGATE_AUTH_SIGNUP_DATABASES": "*"}).bootstrap(
+        "CREATE DATABASE shop"
+    )
     answer = sign_up(server, body())
     assert (answer.status, answer.json["name"]) == (201, "ann")
     assert answer.json["grants"] == {"shop": "READ"} and not answer.headers.get("Set-Cookie")
@@ -113,7 +115,9 @@ def test_a_page_of_another_site_creates_no_account(serve: Serve) -> None:
 
 
 def test_sign_ups_of_an_address_are_limited(serve: Serve) -> None:
-    server = serve(**AT_ONCE, **{"auth.signup-limit": 2, "auth.signup-max-pending": 9}).bootstrap()
+    server = serve(
+        **AT_ONCE, **{"HEADGATE_AUTH_SIGNUP_LIMIT": "2", "HEADGATE_AUTH_SIGNUP_MAX_PENDING": "9"}
+    ).bootstrap()
     statuses = [sign_up(server, body(f"ann{number}")).status for number in range(3)]
     assert statuses == [201, 201, 429]
     answer = sign_up(server, body("late"))
@@ -121,13 +125,15 @@ def test_sign_ups_of_an_address_are_limited(serve: Serve) -> None:
 
 
 def test_only_so_many_accounts_wait(serve: Serve) -> None:
-    server = serve(**ON, **{"auth.signup-max-pending": 2}).bootstrap()
+    server = serve(**ON, **{"HEADGATE_AUTH_SIGNUP_MAX_PENDING": "2"}).bootstrap()
     statuses = [sign_up(server, body(f"ann{number}")).status for number in range(3)]
     assert statuses == [202, 202, 503]
 
 
 def test_a_person_signs_up_and_is_approved_by_the_pages(serve: Serve) -> None:
-    server = serve(**ON, **{"auth.signup-databases": "shop"}).bootstrap("CREATE DATABASE shop")
+    server = serve(**ON, **{"HEADGATE_AUTH_SIGNUP_DATABASES": "shop"}).bootstrap(
+        "CREATE DATABASE shop"
+    )
     visitor = Visitor(server)
     assert 'href="/signup"' in page_text(visitor.get("/login"))
     form = {"username": "ann", "password": PASSWORD, "again": "another", "email": "a@b.example"}
@@ -170,7 +176,8 @@ def test_the_limiter_counts_networks_and_days() -> None:
         (3700, "192.0.2.2", False),
         (86_401, "192.0.2.2", True),
         (86_402, "2001:db8::2", True),
-        (86_403, "2001:db8::3", False),
+        (86_404, "2001:db8::3", True),
+        (86_405, "2001:db8:0:1::3", False),
     ]
     for at, address, allowed in steps:
         now[0] = at
@@ -191,7 +198,7 @@ def test_tries_are_limited_at_ten_times_the_accounts() -> None:
     [
         ("1234567", 0, "too short: at least 8"),
         ("12345678", 0, "too common"),
-        ("ILoveYou1", 0, ""),
+        ("ILoveYou12", 0, ""),
         ("iloveyou", 0, "too common"),
         ("correct horse battery", 0, ""),
         ("elevenchars", 12, "too short: at least 12"),

@@ -1,11 +1,14 @@
 """The client's address behind a trusted proxy: which headers count, and the audit's addresses."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from headgate_server.http.trusted_proxies import client_address
 from support.local_server import LocalServer
+from support.servers import ROOT, Server
+from support.waiting import poll_until
 
 NETWORKS = ("10.0.0.0/8", "::1/128")
 # Connection, X-Forwarded-For, X-Real-IP, and the client's address.
@@ -35,6 +38,19 @@ def test_the_last_hop_that_is_no_trusted_proxy_is_the_client(
 ) -> None:
     assert client_address(NETWORKS, connection, forwarded, real) == address
     assert client_address((), connection, forwarded, real) == connection
+
+
+@pytest.mark.parametrize(
+    ("kind", "address"), [("forwarded", "198.51.100.9"), ("x-forwarded", "203.0.113.7")]
+)
+def test_only_the_header_fields_of_the_option_count(
+    serve: Callable[..., Server], kind: str, address: str
+) -> None:
+    fields = {"Forwarded": "for=198.51.100.9", "X-Forwarded-For": "203.0.113.7"}
+    trusted = {"HEADGATE_HTTP_TRUSTED_PROXIES": "127.0.0.1/32"}
+    server = serve(**trusted, HEADGATE_HTTP_PROXY_HEADERS=kind).bootstrap()
+    assert server.request("GET", "/query?q=SHOW+USERS", None, fields, ROOT).status == 200
+    poll_until(lambda: f"client={address} user=root" in server.log(), "no request")
 
 
 def test_what_is_no_network_stops_the_start(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from headgate_engine import (
 from headgate_grammar import DropUser, Privilege, SetPassword
 from headgate_server.api.accounts.requests import (
     decoded_password,
+    has_body,
     json_response,
     member,
     no_content,
@@ -217,7 +218,9 @@ async def approve_user(
     Without rights in the body, the user gets those of `signup-default-role`.
     """
     principal = await require_admin(request, context)
-    principal, content = await read_object(request, context, principal, ("role", "databases"))
+    content: dict[str, Any] = {}
+    if has_body(request):
+        principal, content = await read_object(request, context, principal, ("role", "databases"))
 
     def approve() -> dict[str, Any]:
         user = _other_user(request, context, principal)
