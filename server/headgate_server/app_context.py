@@ -12,6 +12,7 @@ from headgate_engine import (
     ANONYMOUS,
     AuditFile,
     Principal,
+    SessionRejected,
     StoreUnavailable,
 )
 from headgate_server.auth.authenticator import Authenticator
@@ -52,6 +53,7 @@ from headgate_server.telemetry.tracing import OpenTelemetryTracing, tracing
 
 if TYPE_CHECKING:
     from headgate_server.auth.jwt.issuers import IssuerRegistry
+    from headgate_server.auth.oauth.registry import ProviderRegistry
 
 T = TypeVar("T")
 
@@ -112,6 +114,7 @@ class AppContext:
         )
         self.sign_up_limiter = SignUpLimiter(settings.signup_limit, settings.signup_limit_total)
         self._issuers = _create_issuers(settings.jwt)
+        self.providers = self._create_providers(settings)
         self.tracing = tracing(settings.gateway.otlp_endpoint)
         self.tracing_enabled = isinstance(self.tracing, OpenTelemetryTracing)
         self.gateway = self._create_gateway(settings)
@@ -141,6 +144,15 @@ class AppContext:
             usage=self.usage,
             password_ends_tokens=settings.password_change_ends_tokens,
         )
+
+    def _create_providers(self, settings: Settings) -> "ProviderRegistry | None":
+        """Returns the providers of *settings*, or None without any. Raises ValueError."""
+        if not any(provider.enabled for provider in settings.oauth):
+            return None
+        # Imported on demand, as the libraries of tokens are.
+        from headgate_server.auth.oauth.registry import ProviderRegistry
+
+        return ProviderRegistry(settings, self.engine, self.metrics, self.run_in_thread)
 
     def snapshot(self) -> AbstractContextManager[object]:
         """Returns a context in which the requests of one batch read one snapshot of the user store.
@@ -181,7 +193,20 @@ class AppContext:
             if request.cross_site and request.method not in _SAFE_METHODS:
                 raise CrossSiteRequest
             await self.session_rotation.rotate(request, credentials.session)
+            await self._confirm_access(credentials.session.principal, request.address)
         return principal
+
+    async def _confirm_access(self, principal: Principal, address: str) -> None:
+        """Asks the provider of the session of *principal* again, if it has to confirm the access.
+
+        Raises SessionRejected or AccessUnconfirmed.
+        """
+        session = principal.session
+        if session is None or not 0 < session.access_expires_at <= self.engine.sessions.now():
+            return
+        if self.providers is None:
+            raise SessionRejected("revoked")  # its provider is no longer configured
+        await self.providers.refresher.confirm(session, address)
 
     async def require_user(self, request: Request) -> Principal:
         """Returns the principal of *request*, for a path that requires only a login.
@@ -243,8 +268,12 @@ class AppContext:
         """
         previous = self._issuers
         issuers = _create_issuers(settings.jwt, previous)
+        providers = self._create_providers(settings)
         gateway = self._create_gateway(settings)
         self._close_in_background(self.gateway.close_when_idle())
+        if self.providers is not None:
+            self._close_in_background(self.providers.close())
+        self.providers = providers
         self._start_tenant_watch(gateway)
         if previous is not None:
             self._close_in_background(previous.retire())
@@ -300,6 +329,8 @@ class AppContext:
             await asyncio.get_running_loop().run_in_executor(None, self.tracing.close)
         if self._issuers is not None:
             await self._issuers.close()
+        if self.providers is not None:
+            await self.providers.close()
 
     def close(self, seconds: float = math.inf) -> bool:
         """Waits up to *seconds* for accepted statements, then closes pools, audit and user store.

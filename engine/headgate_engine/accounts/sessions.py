@@ -337,6 +337,11 @@ class Sessions:
 
         return self._store.transact(change, audit)[0]
 
+    def by_id(self, id: str) -> Session | None:
+        """Returns the session *id*, also an ended one, or None."""
+        found = self._store.sessions(str(int(id) - 1), 1)
+        return found[0] if found and found[0].id == id else None
+
     def active(self, user: User | None = None) -> list[Session]:
         """Returns the sessions that have not ended, in order of creation; of *user* or of all."""
         return [one for one in self._all(user) if one.refusal(self.limits, self.now()) is None]

@@ -28,6 +28,7 @@ from headgate_engine import (
 )
 from headgate_grammar import ParseError, UnparseError
 from headgate_server.auth.errors import (
+    AccessUnconfirmed,
     KeysUnavailable,
     NoRights,
     SetUpForbidden,
@@ -37,6 +38,7 @@ from headgate_server.auth.errors import (
     TooManySignUps,
     Unauthenticated,
 )
+from headgate_server.auth.oauth.errors import SignInRefused
 from headgate_server.gateway.errors import (
     DatabaseNotFound,
     Forbidden,
@@ -124,6 +126,7 @@ ERROR_STATUSES: dict[type[Exception], ErrorStatus] = {
     Overloaded: ErrorStatus(503, headers={"Retry-After": "1"}),
     OutcomeUnknown: ErrorStatus(500),
     StoreUnavailable: ErrorStatus(503, headers={"Retry-After": "1"}),
+    AccessUnconfirmed: ErrorStatus(503, headers={"Retry-After": "10"}),
     KeysUnavailable: ErrorStatus(503, headers={"Retry-After": "1"}),
     ComponentNotConfigured: ErrorStatus(404),
     UpstreamError: ErrorStatus(502),
@@ -154,7 +157,7 @@ def error_status_for(
     if isinstance(error, TooManyFailures | TooManySignUps | UserLimitExceeded):
         status = throttle_status if isinstance(error, TooManyFailures) else 429
         return ErrorStatus(503 if writing else status, headers={"Retry-After": str(error.seconds)})
-    if isinstance(error, UpstreamRejected | NotServed):
+    if isinstance(error, UpstreamRejected | NotServed | SignInRefused):
         return ErrorStatus(error.status)
     for kind in type(error).__mro__:
         if kind in ERROR_STATUSES:

@@ -38,6 +38,13 @@ class KeysUnavailable(Exception):
         super().__init__("the keys to verify tokens with are not available, try again")
 
 
+class AccessUnconfirmed(Exception):
+    """The provider of a session has not confirmed its access for too long. The session stays."""
+
+    def __init__(self) -> None:
+        super().__init__("the provider of this sign-in does not answer, try again")
+
+
 class TooManyFailures(Exception):
     """Too many logins from the client's address failed: of one user, or of all users together.
 

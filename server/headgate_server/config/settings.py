@@ -251,6 +251,10 @@ class Settings(HTTPSettings):
         """Returns whether people need the pages of sign-ins, also without the console."""
         return self.signup_enabled or any(provider.enabled for provider in self.oauth)
 
+    def offers_login_form(self) -> bool:
+        """Returns whether people may sign in by a password on the sign-in page."""
+        return self.basic.enabled and not (self.disable_login_form or self.disable_login)
+
     def serves_console(self) -> bool:
         """Returns whether `/console` is served."""
         if self.console_enabled == "auto":

@@ -4,7 +4,7 @@ from weakref import WeakKeyDictionary
 
 from starlette.types import ASGIApp
 
-from headgate_server.api.accounts.sessions import login
+from headgate_server.api.accounts.sessions import login, sign_out
 from headgate_server.api.accounts.sign_up import sign_up
 from headgate_server.api.router import Handler
 from headgate_server.app_context import AppContext
@@ -63,6 +63,15 @@ async def sign_up_page(
     return await sign_up(request, context, encoder, mount)
 
 
+async def sign_out_page(
+    request: Request, context: AppContext, encoder: ResultEncoder, mount: Mount | None
+) -> ASGIResponse:
+    """Ends a session: by the console, or without it by the API."""
+    if _serves(request, context):
+        return await serve_console(request, context, encoder, mount)
+    return await sign_out(request, context, encoder, mount)
+
+
 async def sign_in(
     request: Request, context: AppContext, encoder: ResultEncoder, mount: Mount | None
 ) -> ASGIResponse:
@@ -88,6 +97,7 @@ def _serves(request: Request, context: AppContext) -> bool:
 CONSOLE_ROUTES: dict[str, dict[str, Handler]] = {
     **{path: dict.fromkeys(("GET", "HEAD", "POST"), serve_console) for path in CONSOLE_PATHS},
     "/login": {"GET": serve_console, "HEAD": serve_console, "POST": sign_in},
+    "/logout": {"GET": serve_console, "HEAD": serve_console, "POST": sign_out_page},
     "/signup": {"GET": serve_console, "HEAD": serve_console, "POST": sign_up_page},
 }
 

@@ -300,14 +300,20 @@ def error_page(page_request: StarletteRequest, error: Exception) -> Response:
     return error_response(page_request, found.status, str(error))
 
 
-def error_response(page_request: StarletteRequest, status: int, text: str) -> Response:
-    """Returns the page of an error with the HTTP status *status*. It is short: needs no thread."""
+def error_response(
+    page_request: StarletteRequest, status: int, text: str, *, back: str = ""
+) -> Response:
+    """Returns the page of an error with the HTTP status *status*. It is short: needs no thread.
+
+    *back* is the address of the sign-in page, if the error is of a sign-in.
+    """
     request, context = page_request.scope["headgate"]
     values = {
         "title": context.settings.console_title,
         "status": status,
         "text": text,
         "request_id": request.log.id,
+        "back": back,
     }
     return Response(render("error.html", values), status, media_type="text/html")
 

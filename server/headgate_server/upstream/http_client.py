@@ -56,20 +56,30 @@ class HTTPClient:
         The reason of an error never contains *url* or *headers*. Raises UpstreamUnreachable,
         UpstreamTimeout, UpstreamProtocolError, PoolExhausted; ValueError for an invalid URL.
         """
+        return await self._send("GET", url, headers, None)
+
+    async def post(self, url: str, headers: dict[str, str], body: bytes) -> HTTPResponse:
+        """Sends POST with *body* to *url* and returns the response. Otherwise as `get`."""
+        return await self._send("POST", url, headers, body)
+
+    async def _send(
+        self, method: str, url: str, headers: dict[str, str], body: bytes | None
+    ) -> HTTPResponse:
         address, target = split_url(url)
         own = [("User-Agent", "headgate"), ("Accept-Encoding", "identity")]
+        fields = [*own, *headers.items()]
         try:
             async with asyncio.timeout(self._total_seconds):
                 response = await self._pool.send(
-                    "GET", address, target, [*own, *headers.items()], idempotent=True
+                    method, address, target, fields, body, idempotent=body is None
                 )
                 # `read` closes the response.
-                body = await response.read(self._max_bytes)
+                content = await response.read(self._max_bytes)
         except TimeoutError:
             raise UpstreamTimeout(f"no complete answer within {self._total_seconds:g} s") from None
         if response.header("content-encoding").strip(" \t").lower() not in ("", "identity"):
             raise UpstreamProtocolError("its answer is compressed, which was not requested")
-        return HTTPResponse(response.status, response.headers, body)
+        return HTTPResponse(response.status, response.headers, content)
 
     def close(self) -> None:
         """Closes all connections immediately, even those in use."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from headgate_engine import (
     Principal,
+    ProviderSession,
     SessionRejected,
     User,
     UserNotFound,
@@ -109,6 +110,11 @@ def _check_origin(request: Request, context: AppContext) -> None:
     # Where any origin is allowed, a foreign page still cannot sign its visitor in.
     if is_cross_site(request.headers, context.settings.allowed_origins):
         raise CrossSiteRequest("a sign-in")
+    check_secure_cookie(request, context)
+
+
+def check_secure_cookie(request: Request, context: AppContext) -> None:
+    """Raises BadRequest if the browser would not send back the cookie of a session."""
     insecure = context.cookies.is_secure(request) and not request.is_forwarded_https
     if insecure and request.address not in _LOCAL_HOSTS:
         raise BadRequest(
@@ -118,9 +124,15 @@ def _check_origin(request: Request, context: AppContext) -> None:
 
 
 async def begin_session(
-    request: Request, context: AppContext, principal: Principal
+    request: Request,
+    context: AppContext,
+    principal: Principal,
+    origin: ProviderSession | None = None,
 ) -> dict[str, Any]:
-    """Begins a session of *principal*, and sets its cookie. Returns the session and the user."""
+    """Begins a session of *principal*, and sets its cookie. Returns the session and the user.
+
+    *origin* is what a provider says of the session, if the person came by one.
+    """
     if principal.key is not None:
         raise NotAPerson("an API key is not a person")
     if principal.user is None or principal.transient or principal.transient_rights is not None:
@@ -134,6 +146,7 @@ async def begin_session(
         agent=request.headers.get("user-agent", ""),
         replaces=_shown_tokens(request, context),
         ends_at=principal.expires_at,
+        origin=origin,
     )
     session, token = await context.run_in_thread(begin, (user.name,))
     context.metrics.session("begun")

@@ -49,7 +49,7 @@ def parse(text: str, max_length: int) -> ParsedToken:
     if len(segments) != 3:
         raise TokenError("expected three segments")
     bare = [_strip_padding(segment) for segment in segments]
-    header = _parse_object(_decode_segment(bare[0]), "header")
+    header = parse_json_object(_decode_segment(bare[0]), "header")
     algorithm, kid = header.get("alg"), header.get("kid")
     if not isinstance(algorithm, str):
         raise TokenError("header without alg")
@@ -62,7 +62,7 @@ def parse(text: str, max_length: int) -> ParsedToken:
         algorithm,
         kid,
         header,
-        _parse_object(_decode_segment(bare[1]), "claims"),
+        parse_json_object(_decode_segment(bare[1]), "claims"),
         f"{bare[0]}.{bare[1]}".encode(),
         f"{segments[0]}.{segments[1]}".encode(),
         _decode_segment(bare[2]),
@@ -87,7 +87,11 @@ def _decode_segment(segment: str) -> bytes:
     return decoded
 
 
-def _parse_object(text: bytes, what: str) -> dict[str, Any]:
+def parse_json_object(text: bytes, what: str) -> dict[str, Any]:
+    """Returns the JSON object *text*, whose names must differ, with finite numbers.
+
+    Raises TokenError, which names the object as *what*.
+    """
     try:
         if _SURROGATE.search(text):
             json.dumps(json.loads(text), ensure_ascii=False).encode()

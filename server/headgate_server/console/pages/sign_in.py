@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from urllib.parse import quote
 
 from starlette.requests import Request as StarletteRequest
 from starlette.responses import RedirectResponse, Response
@@ -10,6 +11,7 @@ from headgate_engine import AuthenticationFailed
 from headgate_server.api.accounts.sessions import begin_session, end_session, login_by_password
 from headgate_server.api.error_statuses import error_status_for
 from headgate_server.auth.errors import TooManyFailures, Unauthenticated
+from headgate_server.console.pages.sign_out import address_after, leading_to
 from headgate_server.console.rendering import render
 from headgate_server.console.visit import Visit, local_path
 from headgate_server.http.form import read_form
@@ -30,6 +32,11 @@ async def show(page: StarletteRequest) -> Response:
     """Answers GET: the form, or how to create the first administrator."""
     request, context = page.scope["headgate"]
     notice = _NOTICES.get(page.query_params.get("notice", ""), "")
+    if "signed_out" in page.query_params:
+        notice = _NOTICES["out"]
+    if provider := _auto_login(page, notice):
+        redirect = local_path(page.query_params.get("redirect", ""))
+        return RedirectResponse(f"/login/{provider}?redirect={quote(redirect, safe='')}", 302)
     if "again" in page.query_params:
         notice = "Sign in again: this change needs a login of the last 15 minutes."
     if page.query_params.get("redirect") and not notice:
@@ -37,10 +44,25 @@ async def show(page: StarletteRequest) -> Response:
     return await _form(page, notice=notice)
 
 
+def _auto_login(page: StarletteRequest, notice: str) -> str:
+    """Returns the provider that the page leads to at once, or "".
+
+    A person that has signed out, or whose sign-in failed, stays here: else they could not leave.
+    """
+    _, context = page.scope["headgate"]
+    query = page.query_params
+    is_off = query.get("disableAutoLogin", "false").lower() != "false"
+    if context.providers is None or is_off or notice or "error" in query or "again" in query:
+        return ""
+    return "" if context.store.empty() else str(context.providers.auto_login)
+
+
 async def sign_in(page: StarletteRequest) -> Response:
     """Answers POST: begins a session and redirects to the page that asked for it."""
     request, context = page.scope["headgate"]
     form = (await read_form(request, {}, _MAX_FORM_BYTES, context.run_in_thread)).fields
+    if not context.settings.offers_login_form():
+        return await _form(page, 403, error="Sign in by one of the providers.", form=form)
     name, password = form.get("username", ""), form.get("password", "")
     try:
         principal = await login_by_password(request, context, name, password)
@@ -76,6 +98,8 @@ async def _form(
         "error": error,
         "name": form.get("username", ""),
         "offers_sign_up": context.settings.signup_enabled,
+        "offers_form": context.settings.offers_login_form(),
+        "providers": [it for it in context.settings.oauth if it.enabled],
         "redirect": local_path(form.get("redirect") or page.query_params.get("redirect", "")),
         "is_encrypted": request.is_forwarded_https or context.cookies.is_secure(request),
         "is_local": request.address in ("127.0.0.1", "::1", "unix"),
@@ -89,7 +113,8 @@ async def _form(
 
 
 async def end(visit: Visit) -> Response:
-    """Ends the session, and redirects to the sign-in page."""
+    """Ends the session, and leads to the sign-in page or to the provider of the session."""
+    url = await address_after(visit.context, visit.principal)
     if visit.principal.session is not None:
         await end_session(visit.request, visit.context, visit.principal)
-    return RedirectResponse("/login?notice=out", 303)
+    return leading_to(visit.context, url)

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from headgate_engine import NO_PASSWORD, Database, Profile, User, UserStatus
 from headgate_grammar import DropUser, Privilege, SetPassword
+from headgate_server.api.accounts.identities import provider_names
 from headgate_server.api.accounts.rights import (
     RightsChanged,
     approve_sign_up,
@@ -200,6 +201,15 @@ def end_sessions(visit: Visit) -> Response:
         visit.principal, [user], "admin", visit.address
     )
     return visit.redirect(f"/console/users/{user.id}", f"Sessions ended: {ended}.")
+
+
+def unlink(visit: Visit) -> Response:
+    """Unlinks the identity that the form names, and ends the user's sessions by it."""
+    user, context, id = visit.user_of_path(), visit.context, visit.form.get("identity", "")
+    found = next((it for it in context.engine.identities.of_user(user) if it.id == id), None)
+    providers = provider_names(context, found.issuer) if found is not None else ()
+    context.engine.identities.unlink(visit.principal, user, id, visit.address, providers=providers)
+    return visit.redirect(f"/console/users/{user.id}", "Identity unlinked.")
 
 
 def set_status(visit: Visit) -> Response:

@@ -1,0 +1,1 @@
+"""Sign-in by OAuth 2.0 and OpenID Connect."""
