@@ -16,7 +16,7 @@ class SessionCookies:
         self.name = settings.login_cookie_name
         self._same_site = settings.cookie_samesite
         self._secure = settings.cookie_secure
-        self._https = settings.https_enabled
+        self._https = settings.https_enabled or settings.base_url.startswith("https://")
 
     def set(self, request: Request, token: str, ends_at: int) -> str:
         """Returns the field that stores *token* until the Unix time *ends_at* (0: 400 days)."""

@@ -104,7 +104,7 @@ def console_application() -> Starlette:
         Route("/sign-out", page(account.show, change_async=sign_in.end), methods=["POST"]),
         Mount("/static", _StaticFiles(directory=STATIC_FOLDER)),
     ]
-    return Starlette(
+    application = Starlette(
         routes=[
             Route("/login", with_error_page(sign_in.show)),
             Route("/login", with_error_page(sign_in.sign_in), methods=["POST"]),
@@ -124,3 +124,5 @@ def console_application() -> Starlette:
         ],
         exception_handlers={HTTPException: _http_error},
     )
+    application.router.redirect_slashes = False  # paths are exact, as everywhere
+    return application

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as StarletteRequest
 from starlette.responses import RedirectResponse, Response
@@ -215,7 +216,7 @@ def with_error_page(endpoint: Endpoint) -> Endpoint:
     async def guarded(page_request: StarletteRequest) -> Response:
         try:
             return await endpoint(page_request)
-        except ClientDisconnect:
+        except (ClientDisconnect, HTTPException):
             raise
         except Exception as error:
             return error_page(page_request, error)

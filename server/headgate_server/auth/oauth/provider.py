@@ -223,7 +223,8 @@ class TokenEndpointError(ProviderUnavailable):
     """The token endpoint answered with the error *code* (RFC 6749, section 5.2)."""
 
     def __init__(self, code: str, status: int) -> None:
-        hint = " (see client-id and client-secret)" if code == "invalid_client" else ""
+        is_client = code in ("invalid_client", "incorrect_client_credentials")
+        hint = " (see client-id and client-secret)" if is_client else ""
         super().__init__(f"token endpoint: {code}, status {status}{hint}")
         self.code = code
 
