@@ -18,6 +18,12 @@ from headgate_server.config.gateway import (
     UpstreamSettings,
 )
 from headgate_server.config.jwt import JwtSettings
+from headgate_server.config.ldap import (
+    AttributeNames,
+    GroupMapping,
+    LdapServerSettings,
+    LdapSettings,
+)
 from headgate_server.config.option_fields import Option, OptionType, options_of
 from headgate_server.config.route import Route
 from headgate_server.config.settings import Settings
@@ -37,6 +43,10 @@ def sections() -> Mapping[str, list[Option]]:
         for name in dict.fromkeys(option.section for option in settings)
     } | {
         "[auth.jwt]": _of(JwtSettings),
+        "[auth.ldap]": _of(LdapSettings),
+        "[[auth.ldap.servers]]": _of(LdapServerSettings),
+        "[auth.ldap.servers.attributes]": _of(AttributeNames),
+        "[[auth.ldap.servers.group-mappings]]": _of(GroupMapping),
         "[gateway]": [*SHORT_FORM_OPTIONS, *_of(GatewaySettings), SHARED_TOKEN_OPTION],
         "[[gateway.upstream]]": _of(UpstreamSettings),
         "[[gateway.upstream.routes]]": _of(Route),

@@ -15,6 +15,8 @@ from headgate_server.config.foreign_keys import HTTP_KEYS, TOP_KEYS, misspelt_ke
 from headgate_server.config.gateway import SHORT_FORM_OPTIONS, GatewaySettings
 from headgate_server.config.gateway_reader import read_gateway_settings
 from headgate_server.config.jwt import JwtSettings, canonical_key, read_jwt_settings
+from headgate_server.config.ldap import LDAP_SECTION, LdapSettings
+from headgate_server.config.ldap_reader import canonical_ldap_key, read_ldap_settings
 from headgate_server.config.nearest_name import closest_name, suggestion
 from headgate_server.config.option_fields import Option, OptionType, options_of
 from headgate_server.config.option_sources import OptionSources
@@ -32,7 +34,7 @@ _MORE_SECRETS_KEY = "http.more-secrets"
 JWT_SECTION = "auth.jwt"
 GATEWAY_SECTION = "gateway"
 # Tables of the file. No flag or environment variable can set a whole table.
-_TABLE_SECTIONS = (JWT_SECTION, GATEWAY_SECTION)
+_TABLE_SECTIONS = (JWT_SECTION, LDAP_SECTION, GATEWAY_SECTION)
 _SHORT_FORM = {option.full_key: option for option in SHORT_FORM_OPTIONS}
 # The options that flags, environment and file can set, by full key such as `http.realm`.
 SETTABLE: Mapping[str, Option] = {**options_of(Settings), **_SHORT_FORM}
@@ -81,11 +83,15 @@ def load(
         tuple(values.pop(_MORE_SECRETS_KEY, ())),
         values.pop(JWT_SECTION, JwtSettings()),
     )
+    ldap = values.pop(LDAP_SECTION, LdapSettings())
+    if any(one.bind_password for one in ldap.servers) and ldap.config_file:
+        secret_files.append(ldap.config_file)
     gateway = _gateway_settings(values)
     settings = Settings(
         **{SETTABLE[key].field: value for key, value in values.items()},
         additional_secrets=more_secrets,
         jwt=jwt,
+        ldap=ldap,
         gateway=gateway,
         source=SettingsSource(
             {key: value for key, value in flags.items() if value is not None}, path
@@ -222,6 +228,11 @@ def _read_key(
             values[full_key] = read_jwt_settings(value)
         except ValueError as error:
             raise ConfigurationError(f"{path}: [{JWT_SECTION}] {error}") from None
+    elif full_key == LDAP_SECTION and isinstance(value, dict):
+        try:
+            values[full_key] = read_ldap_settings(value, notices)
+        except ValueError as error:
+            raise ConfigurationError(f"{path}: [{LDAP_SECTION}] {error}") from None
     elif full_key in SETTABLE:
         option = SETTABLE[full_key]
         # influxd ignores an empty duration and an empty mode, too.
@@ -248,6 +259,8 @@ def _add_source(
         return
     if full_key == JWT_SECTION:
         sources.add_table(full_key, value, path, canonical_key)
+    elif full_key == LDAP_SECTION:
+        sources.add_table(full_key, value, path, canonical_ldap_key)
     else:
         sources.add(full_key, path)
 

@@ -8,6 +8,7 @@ from headgate_engine import BCRYPT_COST, KEEP_LAST_ADMIN, MIN_PASSWORD_LENGTH
 from headgate_grammar import DIALECTS
 from headgate_server.config.gateway import GatewaySettings
 from headgate_server.config.jwt import JwtSettings
+from headgate_server.config.ldap import LdapSettings
 from headgate_server.config.option_fields import option
 from headgate_server.config.values import word
 
@@ -294,6 +295,7 @@ class Settings:
         key="retention",
     )
     jwt: JwtSettings = JwtSettings()
+    ldap: LdapSettings = LdapSettings()
     gateway: GatewaySettings = GatewaySettings()
     source: SettingsSource = field(default_factory=SettingsSource, repr=False, compare=False)
 
