@@ -189,3 +189,10 @@ class LdapSettings:
         among=("persist", "off"),
     )
     servers: tuple[LdapServerSettings, ...] = ()
+
+    def server_named(self, name: str) -> LdapServerSettings:
+        """Returns the first server with *name*. Raises LookupError if there is none."""
+        for server in self.servers:
+            if server.name == name:
+                return server
+        raise LookupError(name)

@@ -159,6 +159,9 @@ async def _translated(host: str, request: Awaitable[_Result]) -> _Result:
         raise Unreachable(f"{host}: no response in time") from None
     except (bonsai.ConnectionError, bonsai.errors.ClosedConnection):
         raise Unreachable(f"{host}: the connection ended") from None
+    except SystemError:
+        # bonsai raises it for a response of another kind than that of the request.
+        raise Unreachable(f"{host}: the response is invalid") from None
     except bonsai.LDAPError as error:
         kind = Unreachable if error.code in (_BUSY, _UNAVAILABLE) else DirectoryError
         raise kind(f"{host}: {_description(error)}") from None

@@ -34,14 +34,16 @@ def escaped_value(value: str) -> str:
 
     RFC 4514, section 2.4.
     """
-    escaped = "".join(f"\\{sign}" if sign in _ESCAPED else sign for sign in value)
-    escaped = escaped.replace("\0", "\\00")
-    if escaped.startswith((" ", "#")):
-        escaped = f"\\{escaped}"
-    # A single blank is both the first and the last character, and is escaped already.
-    if escaped.endswith(" ") and not escaped.endswith("\\ "):
-        escaped = f"{escaped[:-1]}\\ "
-    return escaped
+    last = len(value) - 1
+    return "".join(_escaped(sign, place, last) for place, sign in enumerate(value))
+
+
+def _escaped(sign: str, place: int, last: int) -> str:
+    """Returns *sign*, which is at *place* of 0 to *last* in a value, escaped if necessary."""
+    if sign == "\0":
+        return "\\00"
+    at_end = (sign == " " and place in (0, last)) or (sign == "#" and place == 0)
+    return f"\\{sign}" if at_end or sign in _ESCAPED else sign
 
 
 def normalized_dn(text: str) -> str:
