@@ -9,10 +9,16 @@ from typing import Any, TypeVar
 import pytest
 import trustme
 
+from headgate_server.auth.errors import DirectoryUnavailable
+from headgate_server.auth.ldap.entry import LdapEntry
 from headgate_server.config.ldap import LdapSettings
 from headgate_server.config.ldap_reader import read_ldap_settings
 from support.slapd import PEOPLE, SERVICE, SERVICE_PASSWORD, SLAPD, Slapd
 
+needs_bonsai = pytest.mark.skipif(
+    importlib.util.find_spec("bonsai") is None and not os.environ.get("CI"),
+    reason="bonsai is not installed",
+)
 needs_slapd = pytest.mark.skipif(
     (SLAPD is None or importlib.util.find_spec("bonsai") is None) and not os.environ.get("CI"),
     reason="slapd and bonsai are not installed",
@@ -51,6 +57,30 @@ def one_server(port: int, **options: Any) -> dict[str, Any]:
 def ldap_settings(*servers: dict[str, Any]) -> LdapSettings:
     """Returns the settings with the tables *servers*."""
     return read_ldap_settings({"enabled": True, "servers": list(servers)}, [])
+
+
+async def login(name: str, password: str, *servers: dict[str, Any]) -> LdapEntry | None:
+    """Returns what the directories *servers* say of a login."""
+    from headgate_server.auth.ldap.directory import LdapDirectory
+
+    directory = LdapDirectory(ldap_settings(*servers))
+    try:
+        return await directory.find(name, password)
+    finally:
+        directory.close()
+
+
+def find(name: str, password: str, *servers: dict[str, Any]) -> LdapEntry | None:
+    return asyncio.run(login(name, password, *servers))
+
+
+def unavailable(name: str, password: str, *servers: dict[str, Any]) -> str:
+    """Returns the reason for the log why a login is not possible now."""
+    with pytest.raises(DirectoryUnavailable) as raised:
+        find(name, password, *servers)
+    assert str(raised.value) == "the directory is not available, try again"
+    assert password not in raised.value.log_message
+    return raised.value.reason
 
 
 async def ticks_during(work: Awaitable[_Result]) -> tuple[int, _Result]:
