@@ -193,6 +193,7 @@ class SilentServer:
     def __init__(self, response: bytes = b"") -> None:
         self._response = response
         self.connections = 0
+        self.open = 0
         self.received = b""
 
     async def __aenter__(self) -> Self:
@@ -207,10 +208,14 @@ class SilentServer:
 
     async def _receive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self.open += 1
         try:
             while chunk := await reader.read(65_536):
                 if not self.received:
                     writer.write(self._response)
                 self.received += chunk
+        except ConnectionError:
+            pass  # the client reset the connection
         finally:
+            self.open -= 1
             writer.close()

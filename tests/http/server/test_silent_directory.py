@@ -1,6 +1,8 @@
 """Logins by directories that stay silent or misbehave, and logins that reach no directory."""
 
 import asyncio
+import gc
+import os
 from typing import Any
 
 import pytest
@@ -114,6 +116,33 @@ def test_at_most_twenty_connections_exist_at_a_time() -> None:
             return silent.connections
 
     assert asyncio.run(run()) == 20
+
+
+@pytest.mark.parametrize("cancelled", [True, False])
+def test_a_login_that_ends_early_leaves_no_socket_open(cancelled: bool) -> None:
+    from headgate_server.auth.ldap.directory import LdapDirectory
+
+    async def run() -> None:
+        async with SilentServer() as silent:
+            server = one_server(silent.port, timeout="30s" if cancelled else "100ms")
+            directory = LdapDirectory(ldap_settings(server))
+            for steps in range(0, 60, 6):
+                logins = [asyncio.ensure_future(directory.find("a", "b")) for _ in range(5)]
+                for _ in range(steps if cancelled else 0):
+                    await asyncio.sleep(0)
+                for one in logins if cancelled else []:
+                    one.cancel()
+                await asyncio.gather(*logins, return_exceptions=True)
+            async with asyncio.timeout(20):
+                while silent.open:
+                    await asyncio.sleep(0)
+
+    asyncio.run(run())  # what is made once is made now
+    gc.collect()
+    before = len(os.listdir("/proc/self/fd"))
+    asyncio.run(run())
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) <= before
 
 
 def test_a_login_that_waits_too_long_for_a_connection_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from typing import Any, TypeVar
 
@@ -21,6 +22,7 @@ _BUSY, _UNAVAILABLE = 51, 52  # result codes of RFC 4511, appendix A
 _INVALID_CREDENTIALS = 49
 # Before it sends a request, libldap works in steps that no socket announces.
 _LONGEST_WAIT_SECONDS = 0.01
+_MAX_STEPS = 100  # of a bind after the connection has ended; it takes about five
 _Result = TypeVar("_Result")
 
 
@@ -53,26 +55,58 @@ class _AsyncConnection(BaseLDAPConnection):  # type: ignore[misc,unused-ignore]
 
     def __init__(self, client: Any) -> None:
         super().__init__(client, is_async=True)
+        self._pending: int | None = None  # the request without a result
 
-    # bonsai's signature.
-    async def _evaluate(self, msg_id: int, timeout: float | None = None) -> Any:  # noqa: ASYNC109
+    def _evaluate(self, msg_id: int, timeout: float | None = None) -> Awaitable[Any]:
+        self._pending = msg_id
+        return self._result(msg_id, math.inf if timeout is None else timeout)
+
+    async def _result(self, msg_id: int, seconds: float) -> Any:
         loop = asyncio.get_running_loop()
-        async with asyncio.timeout(timeout):
-            while (result := self.get_result(msg_id)) is None:
-                readable, descriptor = asyncio.Event(), self.fileno()
-                loop.add_reader(descriptor, readable.set)
-                try:
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(readable.wait(), _LONGEST_WAIT_SECONDS)
-                finally:
-                    loop.remove_reader(descriptor)
+        deadline = loop.time() + seconds
+        while (result := self.get_result(msg_id)) is None:
+            if loop.time() >= deadline:
+                raise TimeoutError
+            await _wait_until_readable(self.fileno())
+        self._pending = None
         return result
+
+    def release(self) -> None:
+        """Frees the connection. Call it after the other side of the socket has ended.
+
+        `close` does nothing while a bind is pending, and bonsai then keeps the socket and the
+        password for ever. So the result is fetched here: an error, because the other side has
+        ended.
+        """
+        with contextlib.suppress(bonsai.LDAPError):
+            self.close()
+        with contextlib.suppress(bonsai.LDAPError, SystemError):
+            for _ in range(_MAX_STEPS):
+                if self._pending is None or self.get_result(self._pending) is not None:
+                    break
+
+
+async def _wait_until_readable(descriptor: int) -> None:
+    """Waits until *descriptor* can be read, for 10 ms at most.
+
+    asyncio.wait_for of Python 3.11 may lose a cancellation that comes with the result, and a login
+    would then wait for ever. asyncio.wait does not.
+    """
+    loop = asyncio.get_running_loop()
+    readable = asyncio.Event()
+    waiting = asyncio.ensure_future(readable.wait())
+    loop.add_reader(descriptor, readable.set)
+    try:
+        await asyncio.wait([waiting], timeout=_LONGEST_WAIT_SECONDS)
+    finally:
+        loop.remove_reader(descriptor)
+        waiting.cancel()
 
 
 class LdapConnection:
     """A bound connection to one host of a directory."""
 
-    def __init__(self, bound: Any, timeout: float, host: str) -> None:
+    def __init__(self, bound: _AsyncConnection, timeout: float, host: str) -> None:
         self._bound = bound
         self._timeout = timeout
         self._host = host
@@ -126,17 +160,16 @@ async def bound_connection(
     """
     assert bool(dn) == bool(password)
     directory = await connect(server, host)
-    async with relayed(directory) as url:
-        client = bonsai.LDAPClient(url)
-        client.set_raw_attributes(_BINARY_ATTRIBUTES)
-        client.set_async_connection_class(_AsyncConnection)
-        if dn:
-            client.set_credentials("SIMPLE", dn, password)
-        bound = await _translated(host, client.connect(is_async=True, timeout=server.timeout))
-        try:
-            yield LdapConnection(bound, server.timeout, host)
-        finally:
-            bound.close()
+    with contextlib.ExitStack() as after_the_relay:
+        async with relayed(directory) as url:
+            client = bonsai.LDAPClient(url)
+            client.set_raw_attributes(_BINARY_ATTRIBUTES)
+            if dn:
+                client.set_credentials("SIMPLE", dn, password)
+            connection = _AsyncConnection(client)
+            after_the_relay.callback(connection.release)
+            await _translated(host, connection.open(server.timeout))
+            yield LdapConnection(connection, server.timeout, host)
 
 
 async def _translated(host: str, request: Awaitable[_Result]) -> _Result:
