@@ -20,6 +20,12 @@ from headgate_server.config.gateway import (
     UpstreamSettings,
 )
 from headgate_server.config.jwt import JwtSettings
+from headgate_server.config.ldap import (
+    AttributeNames,
+    GroupMapping,
+    LdapServerSettings,
+    LdapSettings,
+)
 from headgate_server.config.oauth import OAuthSettings
 from headgate_server.config.option_fields import Option, OptionType, options_of
 from headgate_server.config.route import Route
@@ -44,6 +50,10 @@ def sections() -> Mapping[str, list[Option]]:
         "[auth.proxy]": _of(ProxySettings),
         "[auth.anonymous]": _of(AnonymousSettings),
         "[auth.basic]": _of(BasicSettings),
+        "[auth.ldap]": _of(LdapSettings),
+        "[[auth.ldap.servers]]": _of(LdapServerSettings),
+        "[auth.ldap.servers.attributes]": _of(AttributeNames),
+        "[[auth.ldap.servers.group-mappings]]": _of(GroupMapping),
         "[gateway]": [*SHORT_FORM_OPTIONS, *_of(GatewaySettings), SHARED_TOKEN_OPTION],
         "[[gateway.upstream]]": _of(UpstreamSettings),
         "[[gateway.upstream.routes]]": _of(Route),

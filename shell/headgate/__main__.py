@@ -26,6 +26,7 @@ commands:
   key      make, list, rotate and revoke API keys on a store file
   session  list and end sessions on a store file
   token    create a token, or explain whether the server would accept one
+  ldap     try the login of a user in a directory, step by step
   import   take users, passwords, grants and databases from an InfluxDB's meta.db
   export   write them as a meta.db, or as a file for apply
   apply    make a store file match a file of users, grants and databases
@@ -119,6 +120,10 @@ def run(words: Sequence[str]) -> int:
             from headgate.token import main as token
 
             return token(arguments)
+        case "ldap":
+            from headgate.ldap import main as ldap
+
+            return ldap(arguments)
         case "import":
             from headgate.import_influxdb import main as import_influxdb
 

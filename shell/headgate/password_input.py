@@ -5,6 +5,7 @@ import sys
 
 from headgate_server import ConfigurationError
 from headgate_server.config.first_users import read_password_file
+from headgate_shell.output.control_characters import escape_controls
 
 
 def read_password(file: str | None) -> str:
@@ -26,3 +27,13 @@ def read_password(file: str | None) -> str:
     if not password:
         raise ValueError("no password was given: nothing was changed")
     return password
+
+
+def read_current_password(user: str) -> str:
+    """Returns the password of *user* from the terminal, or from the first line of standard input.
+
+    It may be empty.
+    """
+    if sys.stdin.isatty():
+        return getpass.getpass(f"password of {escape_controls(user)}: ")
+    return sys.stdin.readline().rstrip("\r\n")

@@ -119,7 +119,8 @@ def check_declared(project: dict[str, Any], rooms: Iterable[str]) -> None:
         for path in (ROOT / room).rglob("*.py"):
             for name, line in imports(path):
                 if name not in sys.stdlib_module_names and not name.startswith("headgate"):
-                    found = {distribution(one) for one in installed[name]}
+                    # A library of an extra may be absent: it then has the name of its package.
+                    found = {distribution(one) for one in installed.get(name, [name])}
                     assert found & declared, f"{path}:{line} imports {name}"
 
 

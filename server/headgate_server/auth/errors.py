@@ -45,6 +45,22 @@ class AccessUnconfirmed(Exception):
         super().__init__("the provider of this sign-in does not answer, try again")
 
 
+class DirectoryUnavailable(Exception):
+    """No directory can verify the password now, and *reason* says why.
+
+    The log has the reason. The client receives only the text of this error.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("the directory is not available, try again")
+        self.reason = reason
+
+    @property
+    def log_message(self) -> str:
+        """The text for the log: the text that the client receives, followed by the reason."""
+        return f"{self}: {self.reason}"
+
+
 class TooManyFailures(Exception):
     """Too many logins from the client's address failed: of one user, or of all users together.
 

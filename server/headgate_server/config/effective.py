@@ -9,6 +9,7 @@ from headgate_grammar import REDACTED, redact_destination
 from headgate_server.config.auth_proxy import ProxySettings
 from headgate_server.config.gateway import TenantTokenSettings
 from headgate_server.config.jwt import SHARED_OPTIONS, JwtSettings
+from headgate_server.config.ldap import LDAP_SECTION, LdapSettings
 from headgate_server.config.loader import (
     GATEWAY_SECTION,
     JWT_SECTION,
@@ -65,6 +66,7 @@ def _lines(configuration: Configuration) -> Iterator[str]:
         yield from _table_lines(content, table, sources)
         if isinstance(content, ProxySettings):
             yield from _rights_lines(content.rights, table, sources)
+    yield from _ldap_lines(settings.ldap, sources)
     yield from ("", f"[{GATEWAY_SECTION}]")
     yield from _table_lines(settings.gateway, GATEWAY_SECTION, sources)
     for number, upstream in enumerate(settings.gateway.upstreams):
@@ -95,6 +97,22 @@ def _jwt_lines(settings: JwtSettings, sources: Mapping[str, str]) -> Iterator[st
         yield from ("", f"[[{JWT_SECTION}.issuer]]")
         prefix = f"{JWT_SECTION}.issuer[{number}]"
         yield from _table_lines(issuer, prefix, sources, JWT_SECTION, settings, SHARED_OPTIONS)
+
+
+def _ldap_lines(settings: LdapSettings, sources: Mapping[str, str]) -> Iterator[str]:
+    yield from ("", f"[{LDAP_SECTION}]")
+    yield from _table_lines(settings, LDAP_SECTION, sources)
+    if settings.config_file:
+        return  # that file has the servers, and only one of the two may be set
+    for number, server in enumerate(settings.servers):
+        table, prefix = f"{LDAP_SECTION}.servers", f"{LDAP_SECTION}.servers[{number}]"
+        yield from ("", f"[[{table}]]")
+        yield from _table_lines(server, prefix, sources)
+        yield from ("", f"[{table}.attributes]")
+        yield from _table_lines(server.attributes, f"{prefix}.attributes", sources)
+        for place, mapping in enumerate(server.group_mappings):
+            yield from ("", f"[[{table}.group-mappings]]")
+            yield from _table_lines(mapping, f"{prefix}.group-mappings[{place}]", sources)
 
 
 def _table_lines(

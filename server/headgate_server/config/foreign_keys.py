@@ -27,7 +27,13 @@ HTTP_KEYS = frozenset(
     " query-log-path".split()
 )
 # Headgate's tables inside another section, which do not exist at the top level.
-_NESTED = {"jwt": "auth.jwt", "upstream": "gateway.upstream", "issuer": "auth.jwt.issuer"}
+_NESTED = {
+    "jwt": "auth.jwt",
+    "issuer": "auth.jwt.issuer",
+    "ldap": "auth.ldap",
+    "servers": "auth.ldap.servers",
+    "upstream": "gateway.upstream",
+}
 
 
 def misspelt_section(section: str, ours: Iterable[str]) -> str:

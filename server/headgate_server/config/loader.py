@@ -17,6 +17,8 @@ from headgate_server.config.foreign_keys import HTTP_KEYS, TOP_KEYS, misspelt_ke
 from headgate_server.config.gateway import SHORT_FORM_OPTIONS, GatewaySettings
 from headgate_server.config.gateway_reader import read_gateway_settings
 from headgate_server.config.jwt import canonical_key, read_jwt_settings
+from headgate_server.config.ldap import LDAP_SECTION
+from headgate_server.config.ldap_reader import canonical_ldap_key, read_ldap_settings
 from headgate_server.config.nearest_name import closest_name, suggestion
 from headgate_server.config.oauth import canonical_oauth_key, read_oauth_settings
 from headgate_server.config.option_fields import Option, OptionType, options_of
@@ -35,9 +37,10 @@ _MORE_SECRETS_KEY = "http.more-secrets"
 JWT_SECTION = "auth.jwt"
 OAUTH_SECTION = "auth.oauth"
 # Tables in `[auth]`: the field of Settings, and what reads the table.
-AUTH_TABLES: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Any]]] = {
+AUTH_TABLES: Mapping[str, tuple[str, Callable[..., Any]]] = {
     JWT_SECTION: ("jwt", read_jwt_settings),
     OAUTH_SECTION: ("oauth", read_oauth_settings),
+    LDAP_SECTION: ("ldap", read_ldap_settings),
     "auth.proxy": ("proxy", read_proxy_settings),
     "auth.anonymous": ("anonymous", read_anonymous_settings),
     "auth.basic": ("basic", read_basic_settings),
@@ -45,6 +48,7 @@ AUTH_TABLES: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Any]]] = {
 _CANONICAL_KEYS: Mapping[str, Callable[[str], str]] = {
     JWT_SECTION: canonical_key,
     OAUTH_SECTION: canonical_oauth_key,
+    LDAP_SECTION: canonical_ldap_key,
 }
 GATEWAY_SECTION = "gateway"
 # Tables of the file. No flag or environment variable can set a whole table.
@@ -99,6 +103,9 @@ def load(
         for section, (field, _) in AUTH_TABLES.items()
         if section in values
     }
+    ldap = tables.get("ldap")
+    if ldap is not None and ldap.config_file and any(one.bind_password for one in ldap.servers):
+        secret_files.append(ldap.config_file)
     gateway = _gateway_settings(values)
     settings = Settings(
         **{SETTABLE[key].field: value for key, value in values.items()},
@@ -238,7 +245,7 @@ def _read_key(
     if full_key in AUTH_TABLES and isinstance(value, dict):
         _, read = AUTH_TABLES[full_key]
         try:
-            values[full_key] = read(value)
+            values[full_key] = read(value, notices) if full_key == LDAP_SECTION else read(value)
         except ValueError as error:
             raise ConfigurationError(f"{path}: [{full_key}] {error}") from None
     elif full_key in SETTABLE:

@@ -10,6 +10,7 @@ from headgate_server.config.auth_proxy import ProxySettings
 from headgate_server.config.gateway import GatewaySettings
 from headgate_server.config.http_settings import HTTPSettings
 from headgate_server.config.jwt import JwtSettings
+from headgate_server.config.ldap import LdapSettings
 from headgate_server.config.oauth import OAuthSettings
 from headgate_server.config.option_fields import OptionType, option
 from headgate_server.config.role_words import protected_roles, role_word
@@ -244,6 +245,7 @@ class Settings(HTTPSettings):
     proxy: ProxySettings = ProxySettings()
     anonymous: AnonymousSettings = AnonymousSettings()
     basic: BasicSettings = BasicSettings()
+    ldap: LdapSettings = LdapSettings()
     gateway: GatewaySettings = GatewaySettings()
     source: SettingsSource = field(default_factory=SettingsSource, repr=False, compare=False)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from headgate_server.config.effective import format_duration
 from headgate_server.config.jwt import JwtSettings
+from headgate_server.config.ldap import LDAP_SECTION, LdapSettings
 from headgate_server.config.loader import (
     GATEWAY_SECTION,
     JWT_SECTION,
@@ -76,6 +77,8 @@ def _check(settings: Settings) -> None:
         _check_secrets(settings.shared_secrets)
     if settings.jwt.enabled:
         _check_jwt(settings.jwt)
+    if settings.ldap.enabled:
+        _check_ldap(settings.ldap)
     try:
         if settings.gateway.upstreams or settings.gateway.otlp_endpoint:
             # Imported on demand: only a gateway needs the adapters of upstream stores.
@@ -134,6 +137,15 @@ def _check_jwt(settings: JwtSettings) -> None:
         IssuerRegistry(settings)
     except ValueError as error:
         raise ConfigurationError(f"[{JWT_SECTION}] {error}") from None
+
+
+def _check_ldap(settings: LdapSettings) -> None:
+    from headgate_server.validation.ldap import check_ldap  # on demand, see `_check_secrets`
+
+    try:
+        check_ldap(settings)
+    except ValueError as error:
+        raise ConfigurationError(f"[{LDAP_SECTION}] {error}") from None
 
 
 def _weak_secret_notices(settings: Settings) -> list[str]:

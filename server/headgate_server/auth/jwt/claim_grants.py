@@ -13,18 +13,8 @@ from headgate_grammar import Privilege
 from headgate_server.auth.errors import NoRights
 from headgate_server.config.claim_path import compile_path
 from headgate_server.config.jwt import JwtSettings
+from headgate_server.config.privilege_words import PRIVILEGE_WORDS
 
-_PRIVILEGE_WORDS = {
-    "NONE": Privilege.NONE,
-    "None": Privilege.NONE,
-    "READ": Privilege.READ,
-    "Viewer": Privilege.READ,
-    "WRITE": Privilege.WRITE,
-    "ALL": Privilege.ALL,
-    "ALL PRIVILEGES": Privilege.ALL,
-    "Editor": Privilege.ALL,
-    "Admin": Privilege.ALL,
-}
 _ADMIN_ROLES = ("GrafanaAdmin", "admin")
 _WILDCARD = "*"
 _SEPARATOR = re.compile(r"(?<!\\):")
@@ -67,9 +57,9 @@ class ClaimMapper:
         self._groups = compile_path("databases-attribute-path", settings.databases_attribute_path)
         self._grants = compile_path("grants-attribute-path", settings.grants_attribute_path)
         self._mapped = _parse_mappings(settings.db_mapping, strict=settings.role_attribute_strict)
-        if settings.auto_assign_privilege not in _PRIVILEGE_WORDS:
+        if settings.auto_assign_privilege not in PRIVILEGE_WORDS:
             raise ValueError("auto-assign-privilege: expected NONE, READ, WRITE or ALL")
-        self._default = _PRIVILEGE_WORDS[settings.auto_assign_privilege]
+        self._default = PRIVILEGE_WORDS[settings.auto_assign_privilege]
 
     def rights(self, claims: Mapping[str, Any]) -> TokenRights | None:
         """Returns the rights in *claims*.
@@ -124,7 +114,7 @@ class ClaimMapper:
 
 
 def _privilege(word: Any) -> Privilege | None:
-    return _PRIVILEGE_WORDS.get(word) if isinstance(word, str) else None
+    return PRIVILEGE_WORDS.get(word) if isinstance(word, str) else None
 
 
 def _parse_mappings(entries: tuple[str, ...], *, strict: bool) -> list[GroupMapping]:
@@ -135,9 +125,9 @@ def _parse_mappings(entries: tuple[str, ...], *, strict: bool) -> list[GroupMapp
         if len(parts) not in (2, 3) or not all(parts[:2]):
             raise ValueError(f"db-mapping: {entry!r}: expected GROUP:DATABASE:PRIVILEGE")
         word = parts[2] if len(parts) == 3 else ("" if strict else "READ")
-        if word not in _PRIVILEGE_WORDS:
+        if word not in PRIVILEGE_WORDS:
             raise ValueError(f"db-mapping: {entry!r}: expected NONE, READ, WRITE or ALL at its end")
-        one = GroupMapping(parts[0], parts[1], _PRIVILEGE_WORDS[word])
+        one = GroupMapping(parts[0], parts[1], PRIVILEGE_WORDS[word])
         if any((one.group, one.database) == (it.group, it.database) for it in found):
             raise ValueError(f"db-mapping: {entry!r}: duplicate of another entry")
         found.append(one)

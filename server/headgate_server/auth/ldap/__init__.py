@@ -1,0 +1,1 @@
+"""Authentication by a directory (LDAP): verifies passwords, and reads the groups of users."""
