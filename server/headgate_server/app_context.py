@@ -193,20 +193,21 @@ class AppContext:
             if request.cross_site and request.method not in _SAFE_METHODS:
                 raise CrossSiteRequest
             await self.session_rotation.rotate(request, credentials.session)
-            await self._confirm_access(credentials.session.principal, request.address)
+            principal = await self._confirmed(principal, request.address)
         return principal
 
-    async def _confirm_access(self, principal: Principal, address: str) -> None:
-        """Asks the provider of the session of *principal* again, if it has to confirm the access.
+    async def _confirmed(self, principal: Principal, address: str) -> Principal:
+        """Returns *principal*, after its provider has confirmed the access if that is due.
 
         Raises SessionRejected or AccessUnconfirmed.
         """
         session = principal.session
         if session is None or not 0 < session.access_expires_at <= self.engine.sessions.now():
-            return
+            return principal
         if self.providers is None:
             raise SessionRejected("revoked")  # its provider is no longer configured
         await self.providers.refresher.confirm(session, address)
+        return self.engine.renew(principal)  # the provider may have changed the rights
 
     async def require_user(self, request: Request) -> Principal:
         """Returns the principal of *request*, for a path that requires only a login.

@@ -50,6 +50,7 @@ def reload_settings(settings: Settings, environment: Mapping[str, str]) -> Setti
         settings,
         jwt=current.jwt,
         oauth=current.oauth,
+        ldap=current.ldap,
         proxy=current.proxy,
         anonymous=current.anonymous,
         basic=current.basic,

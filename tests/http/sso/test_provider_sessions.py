@@ -22,6 +22,12 @@ from support.sso import BASE_URL, come_back, provider_table, serve_with
 Serve = Callable[..., LocalServer]
 
 
+@pytest.fixture(autouse=True)
+def _changes_are_seen_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the server see at once what a test writes to its store: not 50 ms later."""
+    monkeypatch.setattr("headgate_engine.stores.sqlite.read_cache.MARK_CACHE_SECONDS", 0.0)
+
+
 @pytest.fixture
 def provider() -> Iterator[FakeOpenID]:
     with FakeOpenID() as provider:
