@@ -110,6 +110,8 @@ class Authentication:
             raise AuthenticationFailed
         if principal.transient_rights is not None:
             now = self.with_transient_grants(now, principal.transient_rights)
+        if principal.scope is not None:
+            now = self.api_keys.restricted(now, principal.scope)
         return replace(principal, user=now)
 
     def find_provisioned(self, identity: Identity, rights: TokenRights | None) -> User | None:

@@ -12,13 +12,16 @@ from headgate_engine import (
     ANONYMOUS,
     AuditFile,
     Principal,
-    SessionRejected,
     StoreUnavailable,
 )
 from headgate_server.auth.authenticator import Authenticator
 from headgate_server.auth.credentials import RequestCredentials
+from headgate_server.auth.directory_login import ISSUER_PREFIX as DIRECTORY_PREFIX
 from headgate_server.auth.errors import Unauthenticated
 from headgate_server.auth.known_logins import KnownLogins
+from headgate_server.auth.login_ways import login_ways
+from headgate_server.auth.oauth.access_refresh import AccessRefresher, AccessSource
+from headgate_server.auth.proxy_session import keep_session
 from headgate_server.auth.request_login import credentials_of
 from headgate_server.auth.session_cookie_fields import SessionCookies
 from headgate_server.auth.session_rotation import SessionRotation
@@ -143,6 +146,10 @@ class AppContext:
             logins=logins,
             usage=self.usage,
             password_ends_tokens=settings.password_change_ends_tokens,
+            ways=login_ways(settings, self.engine, self.run_in_thread),
+        )
+        self._access_refresher = AccessRefresher(
+            self._access_source, self.engine, metrics, self.run_in_thread
         )
 
     def _create_providers(self, settings: Settings) -> "ProviderRegistry | None":
@@ -152,7 +159,14 @@ class AppContext:
         # Imported on demand, as the libraries of tokens are.
         from headgate_server.auth.oauth.registry import ProviderRegistry
 
-        return ProviderRegistry(settings, self.engine, self.metrics, self.run_in_thread)
+        return ProviderRegistry(settings, self.engine, self.run_in_thread)
+
+    def _access_source(self, provider: str) -> AccessSource | None:
+        """Returns what confirms the access of sessions by *provider*, or None."""
+        directory = self._authenticator.ways.directory
+        if provider.startswith(DIRECTORY_PREFIX):
+            return directory
+        return self.providers.get(provider) if self.providers is not None else None
 
     def snapshot(self) -> AbstractContextManager[object]:
         """Returns a context in which the requests of one batch read one snapshot of the user store.
@@ -181,7 +195,7 @@ class AppContext:
         and BadRequest for several `Authorization` headers.
         """
         headers = request.headers
-        credentials = credentials_of(request, self.cookies.name)
+        credentials = credentials_of(request, self.cookies.name, self.settings)
         if not shows_no_browser(headers):
             request.cross_site = self.is_cross_site(request.method, headers)
         principal = await self.authenticate_credentials(
@@ -189,9 +203,16 @@ class AppContext:
         )
         request.check_authorization()
         request.log.set_principal(principal)
+        # A browser sends a cookie, and a proxy its header, also for pages of other sites.
+        by_browser = credentials.session is not None or principal.method == "proxy"
+        if by_browser and request.cross_site and request.method not in _SAFE_METHODS:
+            raise CrossSiteRequest
+        if self.settings.proxy.enable_login_token and principal.method == "proxy":
+            if request.accepts_cookie:
+                await keep_session(
+                    request, principal, self.engine, self.cookies, self.run_in_thread
+                )
         if credentials.session is not None:
-            if request.cross_site and request.method not in _SAFE_METHODS:
-                raise CrossSiteRequest
             await self.session_rotation.rotate(request, credentials.session)
             principal = await self._confirmed(principal, request.address)
         return principal
@@ -202,11 +223,9 @@ class AppContext:
         Raises SessionRejected or AccessUnconfirmed.
         """
         session = principal.session
-        if session is None or not 0 < session.access_expires_at <= self.engine.sessions.now():
+        if session is None or not self._access_refresher.is_due(session):
             return principal
-        if self.providers is None:
-            raise SessionRejected("revoked")  # its provider is no longer configured
-        await self.providers.refresher.confirm(session, address)
+        await self._access_refresher.confirm(session, address)
         return self.engine.renew(principal)  # the provider may have changed the rights
 
     async def require_user(self, request: Request) -> Principal:
@@ -279,7 +298,8 @@ class AppContext:
         if previous is not None:
             self._close_in_background(previous.retire())
         self.settings, self._issuers, self.gateway = settings, issuers, gateway
-        self._authenticator.replace_token_issuers(settings.shared_secrets, issuers)
+        ways = login_ways(settings, self.engine, self.run_in_thread)
+        self._authenticator.reconfigure(settings.shared_secrets, issuers, ways)
 
     def _start_tenant_watch(self, gateway: Gateway) -> None:
         """Starts a task that warns of upstream stores of *gateway* that do not separate tenants.

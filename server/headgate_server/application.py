@@ -38,7 +38,7 @@ from headgate_server.config.settings import Settings
 from headgate_server.console.mount import CONSOLE_ROUTES
 from headgate_server.formats import ResultEncoder, encoder_for
 from headgate_server.gateway.authorization import RouteNotFound
-from headgate_server.gateway.local_paths import accepts_cookie, local_pattern
+from headgate_server.gateway.local_paths import accepts_cookie, accepts_guest, local_pattern
 from headgate_server.gateway.mount import Mount
 from headgate_server.http.cross_site import host_name
 from headgate_server.http.eager_batch import Suspended, run_batch
@@ -246,6 +246,7 @@ class Application:
         request.log.id = request_id(request)
         request.adds_common_headers = True
         request.accepts_cookie = accepts_cookie(route)
+        request.accepts_guest = accepts_guest(route)
         if endpoint is None:
             return Response()
         return await self._call_endpoint(endpoint, request, mount)
@@ -258,6 +259,8 @@ class Application:
         """
         assert self._context is not None
         request.route, request.log.id = f"gateway {mount.settings.name}", request_id(request)
+        request.accepts_guest = True
+        request.accepts_cookie = self._context.settings.cookie_on_gateway
         try:
             response = await proxy(request, self._context, mount, path)
         except ClientDisconnect:

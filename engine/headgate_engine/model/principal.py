@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from headgate_engine.model.api_key import ApiKey
+from headgate_engine.model.api_key import ApiKey, KeyScope
 from headgate_engine.model.session import Session
 from headgate_engine.model.token_rights import TokenRights
 from headgate_engine.model.user import Identity, User
@@ -21,6 +21,7 @@ class Principal:
     privileges come from a token and last for one request. *key* is the API key of the request: then
     *user* has only the rights that the key includes. *session* is the session of its cookie.
     *expires_at* is when the login's token ends, in Unix seconds; 0 for a login without an end.
+    *scope* bounds the rights of *user*, as that of a key does.
     """
 
     user: User | None = None
@@ -32,6 +33,7 @@ class Principal:
     key: ApiKey | None = None
     session: Session | None = None
     expires_at: int = 0
+    scope: KeyScope | None = None
 
     @property
     def has_full_access(self) -> bool:

@@ -29,6 +29,7 @@ from headgate_engine import (
 from headgate_grammar import ParseError, UnparseError
 from headgate_server.auth.errors import (
     AccessUnconfirmed,
+    DirectoryUnavailable,
     KeysUnavailable,
     NoRights,
     SetUpForbidden,
@@ -127,6 +128,7 @@ ERROR_STATUSES: dict[type[Exception], ErrorStatus] = {
     OutcomeUnknown: ErrorStatus(500),
     StoreUnavailable: ErrorStatus(503, headers={"Retry-After": "1"}),
     AccessUnconfirmed: ErrorStatus(503, headers={"Retry-After": "10"}),
+    DirectoryUnavailable: ErrorStatus(503, headers={"Retry-After": "1"}),
     KeysUnavailable: ErrorStatus(503, headers={"Retry-After": "1"}),
     ComponentNotConfigured: ErrorStatus(404),
     UpstreamError: ErrorStatus(502),

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from headgate_engine import ANONYMOUS, Principal
 from headgate_server.app_context import AppContext
 from headgate_server.auth.errors import TokenRejected, Unauthenticated
+from headgate_server.auth.proxy_user import proxy_headers
 from headgate_server.config.route import QUERY_ANSWER
 from headgate_server.gateway.authorization import (
     AuthorizedRoute,
@@ -94,7 +95,10 @@ async def authorize_request(
     context.metrics.count_forwarded(
         authorized.decision.tenant.split("|"), authorized.route.component
     )
-    token_headers = mount.settings.jwt.extra_headers
+    token_headers = (
+        *mount.settings.jwt.extra_headers,
+        *proxy_headers(context.settings.proxy),
+    )
     assert mount.proxied is not None
     api = mount.proxied.api
     headers = upstream_headers(request, token_headers, identity_headers(api, authorized, principal))

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import TYPE_CHECKING
 
 from headgate_engine import (
@@ -10,13 +9,8 @@ from headgate_engine import (
     UNRESTRICTED,
     AuthenticationFailed,
     Engine,
-    Identity,
-    IdentityDropped,
     IdentityTaken,
     Principal,
-    SignUpDisabled,
-    TokenRights,
-    User,
     is_key_text,
 )
 from headgate_server.auth.api_keys import KeyAuthenticator
@@ -32,22 +26,25 @@ from headgate_server.auth.credentials import (
     read_credentials,
 )
 from headgate_server.auth.errors import (
+    DirectoryUnavailable,
     KeysUnavailable,
     NoRights,
     TokenRejected,
     TooManyFailures,
     Unauthenticated,
 )
-from headgate_server.auth.jwt.token_parser import TokenError
+from headgate_server.auth.issuer_tokens import IssuerTokenAuthenticator
 from headgate_server.auth.known_logins import KnownLogins
+from headgate_server.auth.login_ways import LoginWays
 from headgate_server.auth.password import PasswordAuthenticator
+from headgate_server.auth.password_login import authenticate_password
+from headgate_server.auth.proxy_user import ProxyUser
 from headgate_server.auth.refusal_rate import RefusalRateLimiter
 from headgate_server.auth.session_cookies import SessionAuthenticator
 from headgate_server.auth.shared_secret_login import SharedSecretAuthenticator
 from headgate_server.auth.throttle import Throttle
 from headgate_server.background.thread_pool import FairThreadPool
 from headgate_server.background.usage_writer import UsageWriter
-from headgate_server.config.jwt import JwtSettings
 from headgate_server.http.errors import Overloaded
 from headgate_server.http.trusted_proxies import address_with_peer
 from headgate_server.telemetry.log_message import log_message
@@ -62,7 +59,7 @@ _MAX_QUEUED_PROVISIONINGS = 64
 
 _AUTHENTICATION_ERRORS = (
     *(Unauthenticated, AuthenticationFailed, TooManyFailures, Overloaded),
-    *(NoRights, IdentityTaken, KeysUnavailable),
+    *(NoRights, IdentityTaken, KeysUnavailable, DirectoryUnavailable),
 )
 
 # Arguments: actor, address, statement, outcome.
@@ -79,9 +76,11 @@ class Authenticator:
     *shared_secrets* are the keys that verify tokens as in InfluxDB 1.x. *issuers* verifies tokens
     of the issuers in `[auth.jwt]`. *throttle* delays logins after failures. *logins* has the
     networks from which users have logged in. *record_denied* writes a failed login to the audit
-    log. *usage* stores the last uses. If *enabled* is False (`auth-enabled = false`), every request
-    has all rights. With *password_ends_tokens* a token of the shared secret must be newer than its
-    user's password; a token without `iat` has no time to compare.
+    log. *usage* stores the last uses. *ways* has further ways to log in.
+
+    If *enabled* is False (`auth-enabled = false`), every request has all rights. With
+    *password_ends_tokens* a token of the shared secret must be newer than its user's password; a
+    token without `iat` has no time to compare.
     """
 
     def __init__(
@@ -97,6 +96,7 @@ class Authenticator:
         record_denied: RecordDenied = _no_op,
         logins: KnownLogins | None = None,
         usage: UsageWriter | None = None,
+        ways: LoginWays | None = None,
     ) -> None:
         self._engine = engine
         self._usage = usage or UsageWriter(engine, log_error)
@@ -112,19 +112,29 @@ class Authenticator:
         )
         self._issuers = issuers
         self._provisioning = FairThreadPool(1, _MAX_QUEUED_PROVISIONINGS)
+        self._issuer_tokens = IssuerTokenAuthenticator(engine, metrics, self._provisioning)
+        self._throttle = throttle
+        self._ways = ways or LoginWays()
         self._enabled = enabled
         self._record_denied = record_denied
         self._refusal_limiter = RefusalRateLimiter()
 
-    def replace_token_issuers(
-        self, shared_secrets: Sequence[str], issuers: "IssuerRegistry | None"
+    def reconfigure(
+        self, shared_secrets: Sequence[str], issuers: "IssuerRegistry | None", ways: LoginWays
     ) -> None:
-        """Replaces the shared secrets and the issuers. Call it after a reload of the settings.
+        """Replaces the shared secrets, the issuers and the ways to log in, after a reload.
 
         From then on, only tokens of the new secrets and issuers are accepted.
         """
         self._shared_secrets.replace_secrets(shared_secrets)
         self._issuers = issuers
+        self._ways.close()
+        self._ways = ways
+
+    @property
+    def ways(self) -> LoginWays:
+        """The ways to log in beside passwords, keys, tokens and sessions."""
+        return self._ways
 
     async def __call__(
         self,
@@ -164,7 +174,8 @@ class Authenticator:
             location = self._issuers.settings if self._issuers is not None else None
             credentials = read_credentials(request, location)
             if isinstance(credentials, Password) and (
-                known := self._passwords.check_cached(credentials, address)
+                self._ways.passwords
+                and (known := self._passwords.check_cached(credentials, address))
             ):
                 self.count_cached(known)
                 self._usage.record(known, address)
@@ -175,10 +186,14 @@ class Authenticator:
                 self._usage.record_session(shown)
                 request.session, principal = shown, shown.principal
             else:
-                principal = await self._authenticate_with_tenants(credentials, address, tenants)
+                principal = await self._authenticate_with_tenants(
+                    credentials, address, tenants, request
+                )
         except _AUTHENTICATION_ERRORS as error:
             if credentials is None and self._engine.store.empty():
                 return ANONYMOUS
+            if credentials is None and (guest := self._guest(request)) is not None:
+                return guest
             origin = address_with_peer(address, peer or address)
             self.record_failure(credentials, bool(request.authorization), origin, error)
             if isinstance(error, TooManyFailures):
@@ -188,6 +203,15 @@ class Authenticator:
             self._metrics.authentication(credentials.method, "accepted")
             self._usage.record(principal, address)
         return principal
+
+    def _guest(self, request: RequestCredentials) -> Principal | None:
+        """Returns the principal of *request*, which shows no login at all; None: not accepted."""
+        if self._ways.anonymous is None or not request.accepts_guest or not request.is_empty():
+            return None
+        guest = self._ways.anonymous.principal()
+        if guest is not None:
+            self._metrics.authentication("anonymous", "accepted")
+        return guest
 
     def check_cached(self, request: RequestCredentials, address: str) -> Principal | None:
         """Returns the principal of *request* if no step of the login has to wait, else None.
@@ -206,8 +230,9 @@ class Authenticator:
         try:
             credentials = read_credentials(request, location)
             if isinstance(credentials, Password):
-                return self._passwords.check_cached(credentials, address)
-            if isinstance(credentials, IssuerToken | SessionCookie):
+                known = self._passwords.check_cached(credentials, address)
+                return known if self._ways.passwords else None
+            if isinstance(credentials, IssuerToken | SessionCookie | ProxyUser):
                 return None
             if isinstance(credentials, KeyText):
                 return self._keys.check(credentials)
@@ -245,7 +270,7 @@ class Authenticator:
                 outcome, why = "throttled", "too many failed logins"
             case Overloaded():
                 outcome, why = "overloaded", str(error)
-            case KeysUnavailable():
+            case KeysUnavailable() | DirectoryUnavailable():
                 outcome, why = "unavailable", str(error)
             case Unauthenticated() if isinstance(credentials, SharedSecretToken):
                 # Without the part that differs between tokens: the audit counts equal records.
@@ -263,7 +288,11 @@ class Authenticator:
         self._record_denied(name, address, f"-- login ({method})", why)
 
     async def _authenticate_with_tenants(
-        self, credentials: Credentials, address: str, tenants: "TenantTokenVerifier | None"
+        self,
+        credentials: Credentials,
+        address: str,
+        tenants: "TenantTokenVerifier | None",
+        request: RequestCredentials,
     ) -> Principal:
         """Returns the principal of *credentials*, after *tenants* has found no tenant token.
 
@@ -273,10 +302,14 @@ class Authenticator:
         """
         # The token is in the header that `[auth.jwt]` names, which *tenants* does not read.
         own = isinstance(credentials, IssuerToken) and not self._issuer_tokens_in_authorization()
-        if tenants is None or own or isinstance(credentials, Password | KeyText | SessionCookie):
-            return await self._authenticate(credentials, address)
+        if (
+            tenants is None
+            or own
+            or isinstance(credentials, Password | KeyText | SessionCookie | ProxyUser)
+        ):
+            return await self._authenticate(credentials, address, request)
         try:
-            principal = await self._authenticate(credentials, address)
+            principal = await self._authenticate(credentials, address, request)
         except TokenRejected as error:
             objection = await tenants.rejection_reason(credentials.text)
             raise TokenRejected(f"{objection}; by [auth.jwt]: {error.reason}") from None
@@ -284,12 +317,20 @@ class Authenticator:
             raise TokenRejected(await tenants.rejection_reason(credentials.text))
         return principal
 
-    async def _authenticate(self, credentials: Credentials, address: str) -> Principal:
+    async def _authenticate(
+        self, credentials: Credentials, address: str, request: RequestCredentials
+    ) -> Principal:
         if self._engine.store.empty():
             return ANONYMOUS
         match credentials:
             case Password():
-                return await self._passwords.authenticate(credentials, address)
+                return await authenticate_password(
+                    credentials, address, request, self._ways, self._passwords, self._throttle
+                )
+            case ProxyUser():
+                if self._ways.proxy is None:
+                    raise Unauthenticated("authorization failed")
+                return await self._ways.proxy.authenticate(credentials, address)
             case KeyText():
                 return self._keys.authenticate(credentials, address)
             case SessionCookie():
@@ -301,7 +342,8 @@ class Authenticator:
             ):
                 return self._shared_secrets.principal(text)
             case IssuerToken(text):
-                return await self._authenticate_issuer_token(text, address)
+                assert self._issuers is not None
+                return await self._issuer_tokens.authenticate(self._issuers, text, address)
 
     def _issuer_tokens_in_authorization(self) -> bool:
         """Returns whether `[auth.jwt]` names `Authorization` as the header with issuers' tokens."""
@@ -318,65 +360,9 @@ class Authenticator:
 
         return self._issuer_tokens_in_authorization() and is_shared_secret_token(token)
 
-    async def _authenticate_issuer_token(self, token: str, address: str) -> Principal:
-        """Returns the principal of an issuer's *token*, with the current admin flag and grants.
-
-        If the user does not exist, creates the user. If the user's rights differ from those in the
-        token, changes the rights in the user store. With `grant-sync = "ephemeral"` the rights in
-        the token apply to this request only, and the user store keeps its own.
-        """
-        assert self._issuers is not None
-        try:
-            verified, known = await self._issuers.verify(token)
-        except TokenError as error:
-            raise TokenRejected(str(error)) from None
-        self._metrics.lookup("token", known)
-        identity, settings = verified.identity, verified.issuer.settings
-        transient = settings.grant_sync == "ephemeral"
-        rights = None if transient else verified.rights
-        try:
-            user = self._engine.find_provisioned(identity, rights) or await self._provision(
-                identity, rights, address, settings
-            )
-        except IdentityDropped as error:
-            raise TokenRejected(error.reason) from None
-        transient_rights = verified.rights if transient else None
-        if transient_rights is not None:
-            user = self._engine.with_transient_grants(user, transient_rights)
-        return Principal(
-            user,
-            "jwt",
-            identity=identity,
-            transient_rights=transient_rights,
-            expires_at=int(verified.claims.get("exp") or 0),
-        )
-
-    async def _provision(
-        self, identity: Identity, rights: TokenRights | None, address: str, settings: JwtSettings
-    ) -> User:
-        """Creates or changes the user of *identity* in a thread, and returns the user.
-
-        *settings* may forbid to create users, or to give *identity* to an existing user of that
-        name. In these cases, raises TokenRejected or IdentityTaken.
-        """
-        provision = partial(
-            self._engine.provision,
-            *(identity, rights, address),
-            sign_up=settings.auto_sign_up,
-            link=settings.adopt_existing,
-        )
-        try:
-            return await self._provisioning.run(provision)
-        except SignUpDisabled:
-            raise TokenRejected("no user of this identity, and auto-sign-up is off") from None
-        except IdentityTaken as error:
-            if settings.auto_sign_up:
-                raise
-            # The same error as for an unknown name: the response must not reveal which names exist.
-            raise TokenRejected(error.reason) from None
-
     def close(self) -> None:
         """Ends the threads that verify passwords and create users. Drops logins that still wait."""
         self._passwords.close()
         self._sessions.close()
+        self._ways.close()
         self._provisioning.close(0)

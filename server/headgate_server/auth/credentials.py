@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from headgate_engine import (
+    ProviderSession,
     ShownSession,
     User,
     is_key_text,
@@ -17,6 +18,7 @@ from headgate_engine import (
     session_hash,
 )
 from headgate_server.auth.errors import Unauthenticated
+from headgate_server.auth.proxy_user import ProxyUser
 from headgate_server.http.go_text import decode_utf8
 from headgate_server.http.urlencoded import Pairs
 
@@ -82,7 +84,7 @@ class SessionCookie:
     hashes: tuple[bytes | None, ...] = field(repr=False)
 
 
-Credentials = Password | SharedSecretToken | IssuerToken | KeyText | SessionCookie
+Credentials = Password | SharedSecretToken | IssuerToken | KeyText | SessionCookie | ProxyUser
 
 
 class TokenLocation(Protocol):
@@ -106,6 +108,11 @@ class RequestCredentials:
     *url* has the parameters in the request's URL. *headers* returns all values of the header with a
     given name. *memo* caches values that depend on the headers alone. *cookie_name* is the name of
     the sessions' cookie; "" accepts no session. *session* is the session after a login by cookie.
+
+    *proxy_user* is the user that a proxy in front names. *accepts_guest* is whether a request
+    without a login may act as the user of `[auth.anonymous]`. *is_sign_in* is whether a person
+    begins a session: only then a directory may be asked, unless the settings say more. *origin* is
+    what such a session keeps of the directory.
     """
 
     url: Pairs = field(repr=False)
@@ -113,6 +120,18 @@ class RequestCredentials:
     memo: dict[str, Any] = field(default_factory=dict, repr=False)
     cookie_name: str = ""
     session: ShownSession | None = None
+    proxy_user: ProxyUser | None = None
+    accepts_guest: bool = False
+    is_sign_in: bool = False
+    origin: ProviderSession | None = None
+
+    def is_empty(self) -> bool:
+        """Returns whether no place has anything of a login, not even an invalid one."""
+        return not (
+            self.authorization
+            or self.proxy_user is not None
+            or self.url.keys() & {"u", "p", "auth_token"}
+        )
 
     @property
     def authorization(self) -> str:
@@ -130,7 +149,8 @@ def read_credentials(
     2. The header `Authorization`.
     3. The place *location* for tokens of the issuers in `[auth.jwt]` (None: no such place). If
        this place is the header `Authorization`, its token is an IssuerToken.
-    4. The cookie with the name `cookie_name` of *request*.
+    4. The header in which a proxy in front names the user.
+    5. The cookie with the name `cookie_name` of *request*.
 
     A text that begins as an API key is a key, wherever a password or a token may be.
 
@@ -138,6 +158,9 @@ def read_credentials(
     """
     if request.url.get("u") and request.url.get("p"):
         return _password_or_key(request.url["u"], request.url["p"])
+    if request.proxy_user is not None and not request.authorization:
+        if not _has_token(request, location):
+            return request.proxy_user
     if "auth_token" in request.url:
         return _read_headers(request, location)
     known, known_location, cookie_name = request.memo.get("credentials", (None, None, ""))

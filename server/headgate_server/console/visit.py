@@ -238,7 +238,8 @@ async def _enter(
         return _to_sign_in(page_request, "ended")
     except (AuthenticationFailed, Unauthenticated):
         return _to_sign_in(page_request)
-    if principal == ANONYMOUS or (not principal.unrestricted and principal.session is None):
+    by_session = principal.session is not None or principal.method == "proxy"
+    if principal == ANONYMOUS or not (principal.unrestricted or by_session):
         return _to_sign_in(page_request)
     if request.cross_site and request.method == "POST":
         raise CrossSiteRequest
@@ -330,6 +331,8 @@ def _common(visit: Visit, message: Message | None) -> dict[str, Any]:
     return {
         "title": visit.context.settings.console_title,
         "is_admin": visit.is_admin,
+        "can_sign_out": principal.session is not None
+        and not visit.context.settings.disable_signout_menu,
         "me": principal.user,
         "path": visit.page.url.path,
         "message": message,

@@ -154,6 +154,11 @@ def accepts_cookie(pattern: str) -> bool:
     )
 
 
+def accepts_guest(pattern: str) -> bool:
+    """Returns whether a request without a login may read on *pattern* as an anonymous user."""
+    return pattern in ("/query", "/api/whoami", "/api/v1/prom/read")
+
+
 def path_ids(path: bytes) -> list[str]:
     """Returns the ids in *path*, a path that matches a pattern with `{id}`, in order."""
     return [part for part in path.decode("latin-1").split("/") if _ID_PATTERN.fullmatch(part)]

@@ -52,6 +52,7 @@ class Request:
         self.adds_common_headers = False  # whether its response has InfluxDB's own header fields
         self.cross_site = False  # sent by a browser for a page of another site
         self.accepts_cookie = False  # whether a session's cookie counts on its path
+        self.accepts_guest = False  # whether a request without a login is accepted on its path
         self.accepts_session_alone = False  # whether no other login counts on its path
         self.extra_headers: list[tuple[bytes, bytes]] = []  # of the response
         self._body_received = False  # all of the body was returned by `stream`

@@ -184,7 +184,8 @@ class QueryExecution:
         if not is_read_only(statement):
             if self.request.cross_site:
                 raise CrossSiteRequest
-            if self.principal.session is not None and self.request.method == "GET":
+            by_browser = self.principal.session is not None or self.principal.method == "proxy"
+            if by_browser and self.request.method == "GET":
                 raise ChangeByGet
         if len(self._checked_statements) == 1 and self.principal == ANONYMOUS:
             if not may_create_first_admin(self.request, self.executor.settings):

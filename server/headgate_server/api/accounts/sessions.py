@@ -51,13 +51,14 @@ async def sign_in(
             request, ("user", "password"), required=("user", "password")
         )
         name, password = (member(content, key, str, "") for key in ("user", "password"))
-        principal = await login_by_password(request, context, name, password)
+        principal, origin = await login_by_password(request, context, name, password)
     else:
+        origin = None
         _check_origin(request, context)
         request.accepts_cookie = False  # a session is no login for another
         principal = await context.require_user(request)
         request.accepts_cookie = True
-    return json_response(await begin_session(request, context, principal))
+    return json_response(await begin_session(request, context, principal, origin))
 
 
 async def login(
@@ -81,23 +82,27 @@ async def login(
             password = decoded_password(content, "password")
         else:
             name, password = (member(content, key, str, "") for key in ("user", "password"))
-    await begin_session(request, context, await login_by_password(request, context, name, password))
+    principal, origin = await login_by_password(request, context, name, password)
+    await begin_session(request, context, principal, origin)
     return no_content()
 
 
 async def login_by_password(
     request: Request, context: AppContext, name: str, password: str
-) -> Principal:
-    """Returns the principal of *name* with *password*. Raises what a login raises."""
+) -> tuple[Principal, ProviderSession | None]:
+    """Returns the principal of *name* with *password*, and what their session keeps.
+
+    Raises what a login raises.
+    """
     _check_origin(request, context)
     if not name or not password:
         raise BadRequest("expected a user and a password")
-    login = RequestCredentials({"u": name, "p": password}, lambda header: [])
+    login = RequestCredentials({"u": name, "p": password}, lambda header: [], is_sign_in=True)
     principal = await context.authenticate_credentials(
         login, request.address, None, request.connection
     )
     request.log.set_principal(principal)
-    return context.not_anonymous(principal)
+    return context.not_anonymous(principal), login.origin
 
 
 def _check_origin(request: Request, context: AppContext) -> None:
@@ -136,6 +141,8 @@ async def begin_session(
     if principal.key is not None:
         raise NotAPerson("an API key is not a person")
     if principal.user is None or principal.transient or principal.transient_rights is not None:
+        raise NotAPerson("this login makes no session")
+    if principal.scope is not None or principal.method == "proxy":
         raise NotAPerson("this login makes no session")
     sessions, user = context.engine.sessions, principal.user
     begin = partial(

@@ -1,35 +1,62 @@
 """Asks the provider again whether a session keeps its access, when the access has expired."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Any, Protocol
 
 from headgate_engine import Engine, Session, SessionRejected, SessionTokens
 from headgate_server.auth.errors import AccessUnconfirmed
 from headgate_server.auth.oauth.errors import AccessRefused, ProviderUnavailable, SignInRefused
-from headgate_server.auth.oauth.sign_in import ProviderSignIn, Run
 from headgate_server.telemetry.logging import log_error
 from headgate_server.telemetry.metrics import Metrics
+
+Run = Callable[[Callable[[], Any]], Awaitable[Any]]
 
 _WAIT_SECONDS = 5.0
 _POLL_SECONDS = 0.05
 _PAUSES = (10, 20, 40, 60)
 
 
+class AccessSource(Protocol):
+    """What confirms the access of a session: a provider, or a directory."""
+
+    @property
+    def stale_if_error(self) -> float:
+        """For how many seconds a session lasts while there is no answer."""
+        ...
+
+    async def refreshed(
+        self, issuer: str, subject: str, stored: SessionTokens, address: str
+    ) -> tuple[SessionTokens, int]:
+        """Returns the tokens for the next time, and when the access ends, in Unix seconds.
+
+        *subject* of *issuer* is the identity, and *stored* are the tokens of its session. Raises
+        AccessRefused and ProviderUnavailable.
+        """
+        ...
+
+    def issuer_of(self, provider: str) -> str:
+        """Returns the issuer of the identities of *provider*, as sessions name it."""
+        ...
+
+
+# Returns what confirms the access of sessions of a provider, by its name in the session, or None.
+FindSource = Callable[[str], AccessSource | None]
+
+
 class AccessRefresher:
-    """Confirms the access of sessions by the providers *sign_ins*.
+    """Confirms the access of sessions by what *find* returns for their provider.
 
     One worker asks at a time, because a provider may accept a refresh token only once.
     """
 
-    def __init__(
-        self, sign_ins: Mapping[str, ProviderSignIn], engine: Engine, metrics: Metrics, run: Run
-    ) -> None:
-        self._sign_ins, self._engine, self._metrics, self._run = sign_ins, engine, metrics, run
+    def __init__(self, find: FindSource, engine: Engine, metrics: Metrics, run: Run) -> None:
+        self._find, self._engine, self._metrics, self._run = find, engine, metrics, run
         self._running: dict[str, asyncio.Task[None]] = {}
 
     def is_due(self, session: Session) -> bool:
-        """Returns whether the provider has to confirm the access of *session* now."""
+        """Returns whether the access of *session* has to be confirmed now."""
         return 0 < session.access_expires_at <= self._engine.sessions.now()
 
     async def confirm(self, session: Session, address: str) -> None:
@@ -50,26 +77,27 @@ class AccessRefresher:
         if stored is None or stored.revoked_at:
             raise SessionRejected("revoked")
         late = self._engine.sessions.now() - stored.access_expires_at
-        provider = self._sign_ins.get(session.provider)
-        allowed = provider.settings.refresh_stale_if_error if provider is not None else 0.0
+        source = self._find(session.provider)
+        allowed = source.stale_if_error if source is not None else 0.0
         if late >= max(allowed, 1.0):
             raise AccessUnconfirmed
 
     async def _confirm(self, session: Session, address: str) -> None:
-        provider = self._sign_ins.get(session.provider)
+        source = self._find(session.provider)
         sessions = self._engine.provider_sessions
-        if provider is None:
+        if source is None:
             await self._run(partial(sessions.end_for_lost_access, session, address))
             return
         tokens: SessionTokens | None = await self._run(partial(sessions.take_lease, session))
         if tokens is None:
             await self._wait_for_other(session)
             return
-        subject = await self._run(partial(self._subject, session, provider))
+        issuer = source.issuer_of(session.provider)
+        subject = await self._run(partial(self._subject, session, issuer))
         try:
             if not subject:
                 raise AccessRefused("the identity was unlinked")
-            renewed, expires_at = await provider.refreshed(subject, tokens, address)
+            renewed, expires_at = await source.refreshed(issuer, subject, tokens, address)
         except ProviderUnavailable as error:
             self._metrics.sign_in.refresh(session.provider, "unavailable")
             log_error(f"provider {session.provider}: {error.reason}")
@@ -84,9 +112,8 @@ class AccessRefresher:
         self._metrics.sign_in.refresh(session.provider, "confirmed")
         await self._run(partial(sessions.confirm, session, renewed, expires_at))
 
-    def _subject(self, session: Session, provider: ProviderSignIn) -> str:
-        """Returns the account at *provider* that the user of *session* comes in by; "" for none."""
-        issuer = provider.settings.identity_issuer
+    def _subject(self, session: Session, issuer: str) -> str:
+        """Returns the account at *issuer* that the user of *session* comes in by; "" for none."""
         linked = self._engine.store.identities(session.user_id)
         return next((one.subject for one in linked if one.issuer == issuer), "")
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 
 from headgate_engine import Engine
 from headgate_grammar import GenerationalCache
-from headgate_server.auth.oauth.access_refresh import AccessRefresher
 from headgate_server.auth.oauth.errors import NotBegunHere
 from headgate_server.auth.oauth.login_flow import (
     COOKIE_PREFIX,
@@ -21,7 +20,6 @@ from headgate_server.auth.oauth.provider import OAuthProvider
 from headgate_server.auth.oauth.sign_in import ProviderSignIn, Run
 from headgate_server.auth.sealing import Sealer
 from headgate_server.config.settings import Settings
-from headgate_server.telemetry.metrics import Metrics
 
 _MAX_USED_STATES = 10_000
 _MAX_FLOWS = 4
@@ -33,7 +31,7 @@ class ProviderRegistry:
     Raises ValueError for an invalid setting: one line that names the option.
     """
 
-    def __init__(self, settings: Settings, engine: Engine, metrics: Metrics, run: Run) -> None:
+    def __init__(self, settings: Settings, engine: Engine, run: Run) -> None:
         self.sealer = Sealer(settings.secret_key_file or f"{settings.store_path}.key")
         self._by_name: dict[str, ProviderSignIn] = {}
         for one in settings.oauth:
@@ -46,7 +44,6 @@ class ProviderRegistry:
         self._used: GenerationalCache[bytes, bool] = GenerationalCache(
             _MAX_USED_STATES, float(FLOW_SECONDS)
         )
-        self.refresher = AccessRefresher(self._by_name, engine, metrics, run)
         self._auto_login = [
             one.name
             for one in settings.oauth

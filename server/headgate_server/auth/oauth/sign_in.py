@@ -6,7 +6,7 @@ The order of the checks is that of OAuth 2.0 Security Best Current Practice (RFC
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from headgate_engine import (
     AuthenticationFailed,
@@ -40,12 +40,7 @@ _MAX_DESCRIPTION_CHARS = 200
 _UNAVAILABLE_ERRORS = ("temporarily_unavailable", "server_error")
 
 
-class Run(Protocol):
-    """Runs blocking work in a thread."""
-
-    def __call__(self, work: Callable[[], Any], /) -> Awaitable[Any]:
-        """Returns the result of *work*."""
-        ...
+Run = Callable[[Callable[[], Any]], Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +185,17 @@ class ProviderSignIn:
         author = Principal(user, "oauth", identity=identity)
         self._engine.execute_statement(GrantAdmin(user.name), author, "", address)
 
+    @property
+    def stale_if_error(self) -> float:
+        """For how many seconds a session lasts while the provider does not answer."""
+        return self.settings.refresh_stale_if_error
+
+    def issuer_of(self, provider: str) -> str:
+        """Returns the issuer of the identities of this provider."""
+        return self.settings.identity_issuer
+
     async def refreshed(
-        self, subject: str, stored: SessionTokens, address: str
+        self, issuer: str, subject: str, stored: SessionTokens, address: str
     ) -> tuple[SessionTokens, int]:
         """Asks the provider whether the account *subject* keeps its access.
 

@@ -65,8 +65,8 @@ async def sign_in(page: StarletteRequest) -> Response:
         return await _form(page, 403, error="Sign in by one of the providers.", form=form)
     name, password = form.get("username", ""), form.get("password", "")
     try:
-        principal = await login_by_password(request, context, name, password)
-        await begin_session(request, context, principal)
+        principal, origin = await login_by_password(request, context, name, password)
+        await begin_session(request, context, principal, origin)
     except (AuthenticationFailed, Unauthenticated) as error:
         request.log.error = log_message(error)
         return await _form(page, 401, error=_WRONG, form=form)

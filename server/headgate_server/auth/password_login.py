@@ -1,0 +1,63 @@
+"""Authenticates a name and a password: by our own password, or by that of a directory."""
+
+from headgate_engine import AuthenticationFailed, Principal
+from headgate_server.auth.credentials import Password, RequestCredentials
+from headgate_server.auth.directory_login import DirectoryLogin
+from headgate_server.auth.errors import Unauthenticated
+from headgate_server.auth.login_ways import LoginWays
+from headgate_server.auth.password import PasswordAuthenticator
+from headgate_server.auth.throttle import Throttle
+
+
+async def authenticate_password(
+    shown: Password,
+    address: str,
+    request: RequestCredentials,
+    ways: LoginWays,
+    passwords: PasswordAuthenticator,
+    throttle: Throttle,
+) -> Principal:
+    """Returns the principal of *shown*, which came from *address* with *request*.
+
+    *passwords* verifies our own passwords. *throttle* delays guesses of both kinds. Raises what
+    `PasswordAuthenticator.authenticate` raises, Unauthenticated where passwords are switched off,
+    and DirectoryUnavailable.
+    """
+    if not ways.passwords:
+        raise Unauthenticated("password login is disabled here")
+    ways.attempts.check(shown.name)
+    directory = ways.directory
+    asks = directory is not None and (request.is_sign_in or directory.settings.basic)
+    try:
+        if directory is None or not asks or not directory.is_asked(shown.name):
+            principal = await passwords.authenticate(shown, address)
+        else:
+            principal = await _by_directory(directory, shown, address, request, throttle)
+    except AuthenticationFailed:
+        ways.attempts.count(shown.name)
+        raise
+    ways.attempts.clear(shown.name)
+    return principal
+
+
+async def _by_directory(
+    directory: DirectoryLogin,
+    shown: Password,
+    address: str,
+    request: RequestCredentials,
+    throttle: Throttle,
+) -> Principal:
+    if not request.is_sign_in and (known := directory.remembered(shown.name, shown.password)):
+        return known
+    throttle.start_attempt(shown.name, address)
+    try:
+        found = await directory.authenticate(shown.name, shown.password, address)
+    except AuthenticationFailed:
+        throttle.record_wrong_password(address)
+        raise
+    except BaseException:
+        throttle.cancel_attempt(shown.name, address)
+        raise
+    throttle.complete_attempt(shown.name, address)
+    principal, request.origin = found
+    return principal
