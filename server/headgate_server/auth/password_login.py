@@ -7,6 +7,7 @@ from headgate_server.auth.errors import Unauthenticated
 from headgate_server.auth.login_ways import LoginWays
 from headgate_server.auth.password import PasswordAuthenticator
 from headgate_server.auth.throttle import Throttle
+from headgate_server.http.eager_batch import enter_task
 
 
 async def authenticate_password(
@@ -50,6 +51,7 @@ async def _by_directory(
     if not request.is_sign_in and (known := directory.remembered(shown.name, shown.password)):
         return known
     throttle.start_attempt(shown.name, address)
+    await enter_task()
     try:
         found = await directory.authenticate(shown.name, shown.password, address)
     except AuthenticationFailed:

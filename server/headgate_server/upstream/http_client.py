@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
+from headgate_server.http.eager_batch import enter_task
 from headgate_server.upstream.connection_pool import ConnectionPool, PoolLimits
 from headgate_server.upstream.errors import UpstreamProtocolError, UpstreamTimeout
 
@@ -65,6 +66,7 @@ class HTTPClient:
     async def _send(
         self, method: str, url: str, headers: dict[str, str], body: bytes | None
     ) -> HTTPResponse:
+        await enter_task()  # a timeout needs one
         address, target = split_url(url)
         own = [("User-Agent", "headgate"), ("Accept-Encoding", "identity")]
         fields = [*own, *headers.items()]

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from headgate_engine import Engine, Session, SessionRejected, SessionTokens
 from headgate_server.auth.errors import AccessUnconfirmed
 from headgate_server.auth.oauth.errors import AccessRefused, ProviderUnavailable, SignInRefused
+from headgate_server.http.eager_batch import enter_task
 from headgate_server.telemetry.logging import log_error
 from headgate_server.telemetry.metrics import Metrics
 
@@ -68,6 +69,7 @@ class AccessRefresher:
             SessionRejected: the provider refuses the access; the session is revoked.
             AccessUnconfirmed: the provider has not answered for too long; the session stays.
         """
+        await enter_task()
         if session.id not in self._running:
             task = asyncio.ensure_future(self._confirm(session, address))
             self._running[session.id] = task
