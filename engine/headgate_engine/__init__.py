@@ -9,6 +9,7 @@ from headgate_engine.accounts.api_keys import (
     scope_text,
 )
 from headgate_engine.accounts.identities import Identities
+from headgate_engine.accounts.imported_keys import add_imported_key
 from headgate_engine.accounts.sessions import Pruned, SessionReused, Sessions, ShownSession
 from headgate_engine.async_engine import AsyncEngine
 from headgate_engine.declared_state import (
@@ -75,6 +76,7 @@ from headgate_engine.model.api_key import (
 )
 from headgate_engine.model.audit import FORWARDED, Audit, AuditRecord, DeniedAttempt
 from headgate_engine.model.database import Database
+from headgate_engine.model.imported_key import ImportedSecret, imported_secret
 from headgate_engine.model.principal import ANONYMOUS, UNRESTRICTED, Principal
 from headgate_engine.model.profile import Profile
 from headgate_engine.model.result import Result, Results, Series, Value
@@ -129,6 +131,9 @@ __all__ = [
     "GRACE_SECONDS",
     "KEY_USERNAMES",
     "is_key_text",
+    "ImportedSecret",
+    "add_imported_key",
+    "imported_secret",
     "key_fault",
     "key_hash",
     "new_key_text",

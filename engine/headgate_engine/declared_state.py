@@ -104,10 +104,10 @@ class DeclaredState:
 class PlannedChange:
     """A change that a declared state requires: *statement* for people, *change* for the store.
 
-    `str(statement)` hides passwords.
+    `str(statement)` hides passwords. It is a text where InfluxQL has no such statement.
     """
 
-    statement: Statement
+    statement: Statement | str
     change: Callable[[Tx], Any] = field(repr=False)
 
 

@@ -8,6 +8,7 @@ from headgate_engine import changes
 from headgate_engine.accounts.accounts import Accounts
 from headgate_engine.accounts.api_keys import ApiKeys, Clock, KeyLimits
 from headgate_engine.accounts.identities import Identities
+from headgate_engine.accounts.imported_keys import ImportedKeys
 from headgate_engine.accounts.provider_sessions import ProviderSessions
 from headgate_engine.accounts.sessions import Sessions
 from headgate_engine.administration import Administration
@@ -63,9 +64,9 @@ class Engine(Authentication, Administration):
     Methods block on the disk and on bcrypt, so async code must call them in threads. They raise
     StoreUnavailable if the store cannot be read. *passwords* hashes and verifies passwords, and
     *parse* parses InfluxQL; None means an instance with default settings. *clock* returns the Unix
-    time by which API keys and sessions are judged. `api_keys`, `sessions`, `accounts` and
-    `identities` are the accounts of the store. Without *external_passwords*, SET PASSWORD refuses
-    users that have an identity and no password.
+    time by which API keys and sessions are judged. `api_keys`, `imported_keys`, `sessions`,
+    `accounts` and `identities` are the accounts of the store. Without *external_passwords*, SET
+    PASSWORD refuses users that have an identity and no password.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class Engine(Authentication, Administration):
         self.provider_sessions = ProviderSessions(store, self.sessions)
         self.external_passwords = external_passwords
         self.passwords = passwords or Passwords()
+        self.imported_keys = ImportedKeys(store, self.passwords)
         self.parse = parse or ParseCache()
         self.keep_last_admin = keep_last_admin
 

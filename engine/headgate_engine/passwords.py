@@ -166,6 +166,16 @@ class Passwords:
         self.cache(user, password)
         return True
 
+    def verify_secret(self, hash: str, secret: bytes) -> bool:
+        """Returns whether *hash* is the bcrypt hash of *secret*, at most 72 bytes. Slow.
+
+        Caches nothing. Waits while `max_concurrent` other bcrypt calls run.
+        """
+        if _HASH_PATTERN.fullmatch(hash) is None:
+            return False
+        with self._concurrency:
+            return bcrypt.checkpw(secret, hash.encode("ascii"))
+
     def cache(self, user: User, password: str) -> None:
         """Caches *password* as verified for *user*, from whose hash the entry takes its salt."""
         digest = self._digest(user, _encode(password))

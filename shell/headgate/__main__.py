@@ -27,7 +27,7 @@ commands:
   session  list and end sessions on a store file
   token    create a token, or explain whether the server would accept one
   ldap     try the login of a user in a directory, step by step
-  import   take users, passwords, grants and databases from an InfluxDB's meta.db
+  import   take users from an InfluxDB's meta.db, or a Pyroscope's pyroscope.db
   export   write them as a meta.db, or as a file for apply
   apply    make a store file match a file of users, grants and databases
   access   list which user may do what on which database

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from headgate.configured_engine import load_settings
 from headgate.flags import CommandParser, double_dashes
+from headgate.import_pyroscope import add_pyroscope, import_pyroscope
 from headgate.influxdb_server import read_server
 from headgate.meta_db import InvalidMetaFile, MetaData, MetaDatabase, MetaUser, parse_meta
 from headgate.password_input import read_password
@@ -46,7 +47,7 @@ _PASSWORD_BYTES = 18
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs `headgate import influxdb SOURCE`; returns the exit status.
+    """Runs `headgate import influxdb SOURCE` or `pyroscope FILE`; returns the exit status.
 
     The status is 1 if a user could not be taken, and none is taken if the file is invalid.
     """
@@ -70,8 +71,10 @@ def main(arguments: Sequence[str]) -> int:
         metavar="FILE",
         help="of a URL: a new file for the random passwords of the users; a server shows no hashes",
     )
+    add_pyroscope(kinds)
     flags = parser.parse_args(double_dashes(arguments))
-    return guarded(lambda: _import(flags))
+    run = _import if flags.kind == "influxdb" else import_pyroscope
+    return guarded(lambda: run(flags))
 
 
 @dataclass(slots=True)

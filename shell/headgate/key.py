@@ -13,6 +13,7 @@ from headgate_engine import (
     AuthenticationFailed,
     Engine,
     KeyScope,
+    imported_secret,
     key_fault,
     scope_text,
 )
@@ -118,8 +119,13 @@ def _list(engine: Engine, flags: argparse.Namespace) -> None:
 
 
 def _check(engine: Engine, text: str) -> int:
-    """Prints what the store knows of the key *text*. Returns 1 if the key is not accepted."""
+    """Prints what the store knows of the key *text*. Returns 1 if the key is not accepted.
+
+    For an imported key that was never used, this is the first use.
+    """
     try:
+        if (shown := imported_secret(text)) is not None:
+            engine.imported_keys.settle(shown)
         principal = engine.api_keys.authenticate(text)
     except AuthenticationFailed as error:
         print_line(f"headgate: {error}", sys.stderr)

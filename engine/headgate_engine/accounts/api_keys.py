@@ -106,7 +106,7 @@ class ApiKeys:
     def _principal(self, hash: bytes) -> Principal:
         """Returns the principal of the key whose current or previous text has the hash *hash*."""
         key = self._store.api_key_by_hash(hash)
-        if key is None:
+        if key is None or key.imported:
             raise KeyRejected("unknown")
         if key.revoked_at:
             raise KeyRejected("revoked")
@@ -188,7 +188,8 @@ class ApiKeys:
         """Gives *key* a new text, and returns the key with it.
 
         The previous text is valid for *grace* seconds more, at most 7 days. *lifetime* None: the
-        new text is valid as long as the previous one was.
+        new text is valid as long as the previous one was. The previous text of an imported key that
+        was never used ends at once: the store has no hash by which to find it.
 
         Raises KeyNotFound, BadKey, NotAuthorized.
         """
@@ -201,7 +202,7 @@ class ApiKeys:
         def rotated(stored: ApiKey) -> ApiKey:
             # The previous text keeps its own end.
             until = min(now + grace, stored.expires_at or now + grace)
-            keeps = until > now
+            keeps = until > now and not stored.imported
             return replace(
                 stored,
                 hash=key_hash(text),
@@ -211,6 +212,7 @@ class ApiKeys:
                 previous_seen_at=stored.last_seen_at if keeps else 0,
                 rotated_at=now,
                 expires_at=ends,
+                imported="",
             )
 
         return self._change(creator, key, address, f"rotated{_end_text(ends)}", rotated), text

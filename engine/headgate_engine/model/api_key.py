@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+from headgate_engine.model.imported_key import IMPORTED_PREFIX, imported_secret
 from headgate_engine.model.user import User
 from headgate_grammar import Privilege
 
@@ -53,7 +54,8 @@ class ApiKey:
     *prefix* is the start of the key's text, for people. *hash* is that of the current text, and
     *previous* that of the text before a rotation, which is valid until *previous_until*. The repr
     omits both. *revoked_at* is the time when the key was revoked. A login with the previous text
-    sets *is_shown_by_previous*: then *hash* is that of the previous text.
+    sets *is_shown_by_previous*: then *hash* is that of the previous text. *imported* is "", or the
+    number and the bcrypt hash of an imported key that was never used: then no text has *hash*.
     """
 
     owner_id: str
@@ -74,6 +76,7 @@ class ApiKey:
     last_seen_at: int = 0
     last_address: str = ""
     is_shown_by_previous: bool = False
+    imported: str = field(default="", repr=False)
 
     @property
     def lifetime(self) -> int:
@@ -88,8 +91,12 @@ def new_key_text() -> str:
 
 
 def is_key_text(text: str) -> bool:
-    """Returns whether *text* is meant as a key. Such a text is never a password."""
-    return text.startswith(KEY_PREFIX)
+    """Returns whether *text* is meant as a key. Such a text is never a password.
+
+    That holds for the form of imported keys, too, also while the store has none: the answer then
+    needs no look into the store.
+    """
+    return text.startswith((KEY_PREFIX, IMPORTED_PREFIX))
 
 
 def key_fault(text: str) -> str:
@@ -97,6 +104,8 @@ def key_fault(text: str) -> str:
 
     The result is `parts`, `prefix`, `characters` or `checksum`. Reads no store.
     """
+    if text.startswith(IMPORTED_PREFIX):
+        return "" if imported_secret(text) is not None else "characters"
     parts = text.split("_") if len(text) <= _MAX_CHARS else []
     if len(parts) != 3:
         return "parts"

@@ -100,6 +100,13 @@ class UpkeepTx(IdentityUpkeepTx, Protocol):
         """Advances the last use of the key *id* to *at*; also of its *previous* text."""
         ...
 
+    def settle_api_key(self, key: ApiKey, hash: bytes, prefix: str) -> None:
+        """Stores *hash* and *prefix* of the text of the imported *key*, and clears `imported`.
+
+        Skips a key whose `imported` has changed. Rights and life of the key stay.
+        """
+        ...
+
     def drop_revoked_api_keys(self, before: int) -> int:
         """Deletes keys that were revoked before the time *before*. Returns their number."""
         ...
@@ -139,6 +146,13 @@ class AccountReads(Protocol):
         """Returns at most *limit* keys that are not revoked, in order of creation.
 
         The result starts after the key id *after*. With *owner_id*, it has that user's keys.
+        """
+        ...
+
+    def imported_api_keys(self, number: int) -> Sequence[ApiKey]:
+        """Returns the imported keys with *number* that were never used, in order of creation.
+
+        The result has revoked keys, too.
         """
         ...
 

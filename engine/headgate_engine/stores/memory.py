@@ -227,6 +227,10 @@ class MemoryStore:
         keys = self._state.all_api_keys()
         return page([it for it in keys if owner_id in ("", it.owner_id)], after, limit)
 
+    def imported_api_keys(self, number: int) -> Sequence[ApiKey]:
+        """Returns the imported keys with *number* that were never used."""
+        return self._state.imported_api_keys(number)
+
     def session_by_hash(self, hash: bytes) -> Session | None:
         """Returns the session with this current or previous hash, or None."""
         return self._state.session_by_hash(hash)

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from headgate_engine.model.account_counts import EXPIRING_SECONDS, AccountCounts
 from headgate_engine.model.api_key import ApiKey
+from headgate_engine.model.imported_key import imported_mark
 from headgate_engine.model.profile import Profile
 from headgate_engine.model.session import Session, SessionLimits, SessionTokens
 from headgate_engine.model.user import User, UserStatus
@@ -170,6 +171,18 @@ class AccountState:
                 if previous
                 else key.previous_seen_at,
             )
+
+    def imported_api_keys(self, number: int) -> Sequence[ApiKey]:
+        """Returns the imported keys with *number* that were never used, in order of creation."""
+        mark = imported_mark(number, "")
+        ids = [id for id, key in self.keys_by_id.items() if key.imported.startswith(mark)]
+        return [key for id in ids if (key := self.api_key(id)) is not None]
+
+    def settle_api_key(self, key: ApiKey, hash: bytes, prefix: str) -> None:
+        """Stores *hash* and *prefix* of the text of the imported *key*."""
+        stored = self.keys_by_id.get(key.id)
+        if stored is not None and stored.imported and stored.imported == key.imported:
+            self.keys_by_id[key.id] = replace(stored, hash=hash, prefix=prefix, imported="")
 
     def counts(self, limits: SessionLimits, now: int) -> AccountCounts:
         """Returns the numbers of sessions and keys by their state at *now*."""

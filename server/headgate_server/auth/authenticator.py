@@ -101,11 +101,13 @@ class Authenticator:
         self._engine = engine
         self._usage = usage or UsageWriter(engine, log_error)
         throttle = throttle or Throttle()
-        self._keys = KeyAuthenticator(engine, metrics, throttle.separate())
         self._sessions = SessionAuthenticator(engine, metrics)
         self._metrics = metrics
         self._passwords = PasswordAuthenticator(
             engine, metrics, throttle, logins or KnownLogins(engine.store)
+        )
+        self._keys = KeyAuthenticator(
+            engine, metrics, throttle.separate(), self._passwords.run_bcrypt
         )
         self._shared_secrets = SharedSecretAuthenticator(
             engine, shared_secrets, password_ends_tokens=password_ends_tokens
@@ -332,7 +334,7 @@ class Authenticator:
                     raise Unauthenticated("authorization failed")
                 return await self._ways.proxy.authenticate(credentials, address)
             case KeyText():
-                return self._keys.authenticate(credentials, address)
+                return await self._keys.authenticate(credentials, address)
             case SessionCookie():
                 raise Unauthenticated("unable to parse authentication credentials")
             case SharedSecretToken(text):

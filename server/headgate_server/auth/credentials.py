@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from headgate_engine import (
+    ImportedSecret,
     ProviderSession,
     ShownSession,
     User,
+    imported_secret,
     is_key_text,
     key_fault,
     key_hash,
@@ -66,11 +68,15 @@ class TenantToken:
 
 @dataclass(frozen=True, slots=True)
 class KeyText:
-    """An API key, by its *hash*; None if it is malformed. *username* is the name beside it."""
+    """An API key, by its *hash*; None if it is malformed. *username* is the name beside it.
+
+    *imported* has the parts of a text in the form of imported keys; None for any other form.
+    """
 
     method: ClassVar = "key"
     hash: bytes | None = field(repr=False)
     username: str = ""
+    imported: ImportedSecret | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +250,8 @@ def _password_or_key(name: str, password: str) -> Password | KeyText:
 
 
 def _key(text: str, username: str) -> KeyText:
-    return KeyText(None if key_fault(text) else key_hash(text), username)
+    hash = None if key_fault(text) else key_hash(text)
+    return KeyText(hash, username, imported_secret(text))
 
 
 def _invalid_credentials() -> Unauthenticated:

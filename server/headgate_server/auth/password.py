@@ -8,9 +8,9 @@ import hashlib
 import hmac
 import secrets
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from headgate_engine import (
     AuthenticationFailed,
@@ -25,6 +25,8 @@ from headgate_server.auth.known_logins import KnownLogins
 from headgate_server.auth.throttle import Throttle
 from headgate_server.background.thread_pool import FairThreadPool
 from headgate_server.telemetry.metrics import Metrics
+
+T = TypeVar("T")
 
 # bcrypt verifies a dozen passwords a second on a core. A login behind 64 other logins would wait
 # for 5 seconds: the client should retry instead.
@@ -175,6 +177,15 @@ class PasswordAuthenticator:
             if user is not None and self._logins.is_known_client(password_version(user), address):
                 return await self._known_client_bcrypt.run(authenticate, ("known", account))
             return await self._bcrypt.run(authenticate, ("failed" if failed else "new", account))
+
+    async def run_bcrypt(self, work: Callable[[], T], account: str, *, failed: bool) -> T:
+        """Runs *work*, one bcrypt computation, in the queue of clients that are not known.
+
+        The calls of different *account*s take turns. With *failed*, the call waits in the group of
+        networks with wrong passwords. Raises Overloaded, and what *work* raises.
+        """
+        with self._metrics.bcrypt():
+            return await self._bcrypt.run(work, ("failed" if failed else "new", account))
 
     def _record_success(self, user: User, address: str) -> Principal:
         self._logins.remember_client(user, address)

@@ -140,6 +140,34 @@ def test_the_last_use_of_a_key_makes_no_revision(store: Store, todd: User) -> No
     assert store.confirmed_revision() == before and len(store.audit()) == before
 
 
+def test_an_imported_key_is_found_by_its_number_until_it_is_settled(
+    store: Store, todd: User
+) -> None:
+    add_database(store, "a")
+    scope = KeyScope(everywhere=Privilege.NONE, grants={"a": Privilege.WRITE})
+    keys = [
+        key_of(todd, "k", b"1" * 32, imported="3:$2a$x", scope=scope),
+        key_of(todd, "l", b"2" * 32, imported="30:$2a$x"),
+        key_of(todd, "m", b"3" * 32, imported="3:$2a$y", revoked_at=5),
+        key_of(todd, "n", b"4" * 32),
+    ]
+    for key in keys:
+        change(store, methodcaller("add_api_key", key))
+    first, revoked = store.imported_api_keys(3)
+    assert [replace(it, id="") for it in (first, revoked)] == [keys[0], keys[2]]
+    assert [key.name for key in store.imported_api_keys(30)] == ["l"]
+    assert [*store.imported_api_keys(0), *store.imported_api_keys(300)] == []
+    before = store.confirmed_revision()
+    store.upkeep(lambda tx: tx.settle_api_key(first, b"5" * 32, "psx-abc"))
+    store.upkeep(lambda tx: tx.settle_api_key(first, b"6" * 32, "late"))  # it has changed
+    store.upkeep(lambda tx: tx.settle_api_key(store.api_keys()[-1], b"7" * 32, "no import"))
+    settled = store.api_key_by_hash(b"5" * 32)
+    assert settled == replace(first, hash=b"5" * 32, prefix="psx-abc", imported="")
+    assert store.api_key_by_hash(first.hash) is None and store.api_key_by_hash(b"4" * 32)
+    assert store.imported_api_keys(3) == [revoked]
+    assert store.confirmed_revision() == before and len(store.audit()) == before
+
+
 def test_a_session_is_found_by_its_hashes_until_it_is_dropped(store: Store, todd: User) -> None:
     session = session_of(todd, agent="Firefox", address="::1", ends_at=80)
     change(store, lambda tx: tx.add_session(session))

@@ -28,6 +28,10 @@ UPDATE api_keys SET last_seen_at = max(last_seen_at, ?1), last_address = ?2,
 previous_seen_at = CASE WHEN ?3 THEN max(previous_seen_at, ?1) ELSE previous_seen_at END
 WHERE id = ?4
 """
+_SETTLE_KEY = """
+UPDATE api_keys SET hash = ?, prefix = ?, imported = ''
+WHERE id = ? AND imported = ? AND imported <> ''
+"""
 
 
 class SqliteAccountTx:
@@ -139,6 +143,10 @@ class SqliteUpkeepTx(SqliteIdentityUpkeepTx):
     def touch_api_key(self, id: str, at: int, address: str, *, previous: bool) -> None:
         """Advances the last use of the key *id* to *at*; also of its *previous* text."""
         self._connection.execute(_TOUCH_KEY, (at, address, previous, int(id)))
+
+    def settle_api_key(self, key: ApiKey, hash: bytes, prefix: str) -> None:
+        """Stores *hash* and *prefix* of the text of the imported *key*."""
+        self._connection.execute(_SETTLE_KEY, (hash, prefix, int(key.id), key.imported))
 
     def drop_revoked_api_keys(self, before: int) -> int:
         """Deletes keys that were revoked before the time *before*. Returns their number."""

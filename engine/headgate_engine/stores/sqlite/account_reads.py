@@ -16,7 +16,7 @@ from headgate_grammar import Privilege
 KEY_COLUMNS = (
     *("user_id", "name", "prefix", "hash", "created_at", "created_by", "rotated_at"),
     *("expires_at", "revoked_at", "previous", "previous_until", "previous_seen_at"),
-    *("last_seen_at", "last_address", "admin", "everywhere"),
+    *("last_seen_at", "last_address", "admin", "everywhere", "imported"),
 )
 SESSION_COLUMNS = (
     *("user_id", "hash", "previous", "seen", "seen_at", "confirmed_at", "created_at"),
@@ -32,6 +32,11 @@ SELECT api_keys.id, users.name, (
 FROM api_keys JOIN users ON users.id = user_id
 """
 _SELECT_KEY_BY_HASH = f"{_SELECT_KEYS} WHERE api_keys.hash = ?1 OR api_keys.previous = ?1"
+# The text of `imported` begins with the number and a colon. SQLite takes the partial index only for
+# the condition of the index itself; it sorts a semicolon directly after a colon.
+_SELECT_IMPORTED_KEYS = f"""{_SELECT_KEYS} WHERE api_keys.imported <> ''
+AND api_keys.imported >= ?1 || ':' AND api_keys.imported < ?1 || ';' ORDER BY api_keys.id
+"""
 _SELECT_SESSIONS = f"""
 SELECT sessions.id, users.name, {", ".join(f"sessions.{column}" for column in SESSION_COLUMNS)}
 FROM sessions JOIN users ON users.id = user_id
@@ -75,6 +80,11 @@ def read_keys(connection: apsw.Connection, after: str, limit: int, owner_id: str
     owned = "AND user_id = ?" if owner_id else "AND ? = 0"
     query = f"{_SELECT_KEYS} {where} {owned} ORDER BY api_keys.id LIMIT ?"
     return [_key_from_row(row) for row in connection.execute(query, values)]
+
+
+def read_imported_keys(connection: apsw.Connection, number: int) -> list[ApiKey]:
+    """Returns the imported keys with *number* that were never used, in order of creation."""
+    return [_key_from_row(row) for row in connection.execute(_SELECT_IMPORTED_KEYS, (str(number),))]
 
 
 def _first_key(rows: Iterable[Any]) -> ApiKey | None:

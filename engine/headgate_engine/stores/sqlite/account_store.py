@@ -75,6 +75,10 @@ class SqliteAccountReads:
         with refusing("read"):
             return account_reads.read_keys(self._reader(), after, limit, owner_id)
 
+    def imported_api_keys(self, number: int) -> Sequence[ApiKey]:
+        with refusing("read"):
+            return account_reads.read_imported_keys(self._reader(), number)
+
     def session_by_hash(self, hash: bytes) -> Session | None:
         with refusing("read"):
             cache = self._read_cache()
