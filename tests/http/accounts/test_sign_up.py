@@ -1,4 +1,4 @@
-"""Accounts that people create themselves: who may, with what rights, and how many."""
+"""Accounts that people create themselves: their names, their rights, and how many there may be."""
 
 from base64 import b64encode
 from collections.abc import Callable
@@ -37,7 +37,7 @@ def test_sign_up_is_off_unless_it_is_switched_on(server: LocalServer) -> None:
     assert "Create an account" not in page_text(Visitor(server).get("/login"))
 
 
-def test_an_account_waits_for_an_administrator_who_approves_it(serve: Serve) -> None:
+def test_an_account_waits_until_an_administrator_approves_it(serve: Serve) -> None:
     settings = {
         **ON,
         "HEADGATE_AUTH_SIGNUP_DEFAULT_ROLE": "ReadOnly",
@@ -91,7 +91,7 @@ def test_what_no_account_can_be_created_with(
     assert len(send(server, "GET", "/api/users").json) == 1
 
 
-def test_nobody_signs_up_before_there_is_an_administrator(serve: Serve) -> None:
+def test_the_first_administrator_comes_before_all_sign_ups(serve: Serve) -> None:
     server = serve(**AT_ONCE)
     answer = sign_up(server, body())
     assert answer.status == 403 and "create admin user first" in answer.json["error"]
